@@ -1,0 +1,125 @@
+//! Close codes: why a connection ended, in the ranges that client libraries expect.
+
+/// Why the server ends a connection. 4000–4499: the client may reconnect; 4500–4999: it should not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u16)]
+#[non_exhaustive]
+pub enum CloseCode {
+    /// The server is going down; reconnect after the time in the goodbye.
+    Draining = 4000,
+    /// The client was silent for the timeout.
+    TimedOut = 4001,
+    /// The client did not read or acknowledge what must not be dropped.
+    SlowConsumer = 4002,
+    /// No join or resume within the handshake deadline.
+    HandshakeTimeout = 4003,
+    /// The room has ended (closed by an operator, or empty for too long).
+    RoomClosed = 4004,
+    /// The room failed: a fault in its game, not in the client.
+    RoomFailed = 4005,
+    /// Something in the server failed.
+    Internal = 4006,
+    /// The room has no free place.
+    RoomFull = 4007,
+    /// The server has no free place for a room or a connection.
+    ServerFull = 4008,
+    /// The token names no seat (any more): join anew.
+    UnknownSession = 4009,
+    /// The player left, as asked. Do not reconnect.
+    Left = 4500,
+    /// A message is not what the schema says.
+    Malformed = 4501,
+    /// A message that is not allowed now (a join after the join, an acknowledgement of what was not sent).
+    Unexpected = 4502,
+    /// A message is longer than allowed.
+    TooLarge = 4503,
+    /// Too many inputs or messages a second.
+    RateLimited = 4504,
+    /// The protocol version is none that the server speaks.
+    UnsupportedVersion = 4505,
+    /// The server has no game of this kind, or the room is of another kind.
+    UnknownKind = 4506,
+    /// A name (room, user, display name) is empty, too long, or has characters that are not allowed.
+    BadName = 4507,
+    /// The game could not read an input.
+    BadInput = 4508,
+    /// The seat has a newer connection.
+    Replaced = 4509,
+    /// An operator or the game removed the player.
+    Kicked = 4510,
+    /// A frame that is not binary.
+    NotBinary = 4511,
+}
+
+impl CloseCode {
+    /// All codes.
+    pub const ALL: &[CloseCode] = &[
+        CloseCode::Draining,
+        CloseCode::TimedOut,
+        CloseCode::SlowConsumer,
+        CloseCode::HandshakeTimeout,
+        CloseCode::RoomClosed,
+        CloseCode::RoomFailed,
+        CloseCode::Internal,
+        CloseCode::RoomFull,
+        CloseCode::ServerFull,
+        CloseCode::UnknownSession,
+        CloseCode::Left,
+        CloseCode::Malformed,
+        CloseCode::Unexpected,
+        CloseCode::TooLarge,
+        CloseCode::RateLimited,
+        CloseCode::UnsupportedVersion,
+        CloseCode::UnknownKind,
+        CloseCode::BadName,
+        CloseCode::BadInput,
+        CloseCode::Replaced,
+        CloseCode::Kicked,
+        CloseCode::NotBinary,
+    ];
+    /// The number on the wire.
+    pub fn number(self) -> u16 {
+        self as u16
+    }
+    /// The code of a number.
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.iter().copied().find(|c| c.number() == number)
+    }
+    /// The name in metrics, logs and close reasons ("slow_consumer").
+    pub fn name(self) -> &'static str {
+        match self {
+            CloseCode::Draining => "draining",
+            CloseCode::TimedOut => "timed_out",
+            CloseCode::SlowConsumer => "slow_consumer",
+            CloseCode::HandshakeTimeout => "handshake_timeout",
+            CloseCode::RoomClosed => "room_closed",
+            CloseCode::RoomFailed => "room_failed",
+            CloseCode::Internal => "internal",
+            CloseCode::RoomFull => "room_full",
+            CloseCode::ServerFull => "server_full",
+            CloseCode::UnknownSession => "unknown_session",
+            CloseCode::Left => "left",
+            CloseCode::Malformed => "malformed",
+            CloseCode::Unexpected => "unexpected",
+            CloseCode::TooLarge => "too_large",
+            CloseCode::RateLimited => "rate_limited",
+            CloseCode::UnsupportedVersion => "unsupported_version",
+            CloseCode::UnknownKind => "unknown_kind",
+            CloseCode::BadName => "bad_name",
+            CloseCode::BadInput => "bad_input",
+            CloseCode::Replaced => "replaced",
+            CloseCode::Kicked => "kicked",
+            CloseCode::NotBinary => "not_binary",
+        }
+    }
+    /// Whether a client should try again.
+    pub fn may_reconnect(self) -> bool {
+        is_reconnect(self.number())
+    }
+}
+
+/// Whether a client should try again after a close with this number: 4000–4499 of ours, and what a transport
+/// says when nobody meant it (1001 going away, 1006 lost, 1011 to 1014 server trouble).
+pub fn is_reconnect(number: u16) -> bool {
+    matches!(number, 4000..=4499 | 1001 | 1006 | 1011..=1014)
+}

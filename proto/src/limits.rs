@@ -1,0 +1,54 @@
+//! Limits of a connection, with their defaults: the one place that knows them.
+
+use std::time::Duration;
+
+/// Version of the protocol, the WebSocket subprotocol that names it, and the ALPN of native QUIC.
+pub const PROTOCOL: u32 = 1;
+/// The WebSocket subprotocol.
+pub const SUBPROTOCOL: &str = "driftless.v1";
+/// Longest room name, characters of `[A-Za-z0-9._-]`.
+pub const MAX_ROOM_NAME: usize = 64;
+/// Longest user id, bytes.
+pub const MAX_USER: usize = 64;
+/// Longest name to show, characters.
+pub const MAX_NAME: usize = 32;
+/// Longest payload of a command, bytes.
+pub const MAX_COMMAND: usize = 4096;
+/// Most repeated inputs in one message.
+pub const MAX_PREVIOUS_INPUTS: usize = 8;
+
+/// What a server allows a connection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Longest message from a client, bytes.
+    pub message_bytes: usize,
+    /// Inputs a second, over time; twice as many at once.
+    pub inputs_per_second: u32,
+    /// Messages a second of any kind, over time; twice as many at once.
+    pub messages_per_second: u32,
+    /// Time from the connection to the join or resume.
+    pub handshake: Duration,
+    /// How long a client may be silent.
+    pub timeout: Duration,
+    /// Time between the server's pings.
+    pub heartbeat: Duration,
+    /// Reliable messages that may wait for a client's acknowledgement.
+    pub reliable_messages: usize,
+    /// Bytes of them.
+    pub reliable_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 16 * 1024,
+            inputs_per_second: 150,
+            messages_per_second: 300,
+            handshake: Duration::from_secs(5),
+            timeout: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(4),
+            reliable_messages: 512,
+            reliable_bytes: 256 * 1024,
+        }
+    }
+}

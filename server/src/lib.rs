@@ -1,0 +1,7 @@
+//! The authoritative multiplayer game-state server: an actix shell around `driftless-proto` and `driftless-sim`.
+
+pub mod config;
+pub mod directory;
+pub mod http;
+pub mod metrics;
+pub mod presence;

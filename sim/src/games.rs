@@ -1,0 +1,3 @@
+//! Games that come with Driftless.
+pub mod arena;
+pub mod cursors;

@@ -1,0 +1,1 @@
+//! The seeded random numbers of simulations.

@@ -1,0 +1,80 @@
+//! The trait a game implements.
+
+use crate::{Schema, Snapshot};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Number of a player in a room, never used again in it.
+pub type PlayerId = u32;
+
+/// A game: its state is a function of its seed, its joins and leaves, its inputs and its commands (Promise 1).
+///
+/// The whole state is what `Serialize` writes: a room is checkpointed, restored and checksummed by it. So keep
+/// everything the rules depend on in it, use ordered maps (`BTreeMap`, not `HashMap`), integers or fixed point rather
+/// than floats, and the `Rng` of this crate, kept in the state.
+pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
+    /// Name of this kind of game, as clients ask for it.
+    const KIND: &'static str;
+    /// What a player does in a tick.
+    type Input: prost::Message + Default;
+    /// What a player asks reliably (chat, buy). `()` where there is none.
+    type Command: prost::Message + Default;
+    /// What the game tells reliably. `()` where there is nothing.
+    type Event: prost::Message;
+
+    /// Shape of the snapshots. The same for every room of this kind.
+    fn schema() -> Schema;
+    /// A new room.
+    fn new(seed: u64, tick_rate: u32) -> Self;
+    /// A player takes a seat. Ids ascend over a room's life.
+    fn join(&mut self, player: PlayerId, name: &str, step: &mut Step<'_, Self::Event>);
+    /// A player's seat ends.
+    fn leave(&mut self, player: PlayerId, step: &mut Step<'_, Self::Event>);
+    /// A player asks for something. An error's text is sent to that player; the state must not have changed.
+    fn command(
+        &mut self,
+        _player: PlayerId,
+        _command: Self::Command,
+        _step: &mut Step<'_, Self::Event>,
+    ) -> Result<(), String> {
+        Err("this game takes no commands".into())
+    }
+    /// One tick: applies `inputs` (in order of player, then of sequence; a player may have none or several) and moves on.
+    fn step(&mut self, inputs: &[(PlayerId, Self::Input)], step: &mut Step<'_, Self::Event>);
+    /// Writes what players see into an empty snapshot.
+    fn snapshot(&self, out: &mut Snapshot);
+}
+
+/// What the room gives a game during a call, and takes from it.
+#[derive(Debug)]
+pub struct Step<'a, E> {
+    tick: u32,
+    events: &'a mut Vec<(Recipient, E)>,
+}
+
+/// Whom an event is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recipient {
+    /// Every player in the room.
+    All,
+    /// One player.
+    Player(PlayerId),
+}
+
+impl<'a, E> Step<'a, E> {
+    /// For a room, or a test of a game.
+    pub fn new(tick: u32, events: &'a mut Vec<(Recipient, E)>) -> Self {
+        Self { tick, events }
+    }
+    /// The tick that is being computed.
+    pub fn tick(&self) -> u32 {
+        self.tick
+    }
+    /// Tells every player, reliably.
+    pub fn broadcast(&mut self, event: E) {
+        self.events.push((Recipient::All, event));
+    }
+    /// Tells one player, reliably.
+    pub fn send(&mut self, player: PlayerId, event: E) {
+        self.events.push((Recipient::Player(player), event));
+    }
+}
