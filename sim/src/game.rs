@@ -1,34 +1,63 @@
 //! A simulation behind bytes: what a room holds, whatever the game.
+//!
+//! [`GameKind::of`] turns a [`Simulation`] type into a value that a server can list and start. A [`Game`] is one
+//! running room of it: inputs and commands come as the bytes of the game's own messages, events leave as such.
+//!
+//! A call's `tick` is that of the next step: `join`, `leave` and `command` take effect before it.
 
-use crate::{PlayerId, Schema, Simulation, Snapshot, simulation::Recipient};
-use bytes::Bytes;
+use crate::{PlayerId, Recipient, Schema, Simulation, Snapshot, Step, checksum::checksum};
+use bytes::{Bytes, BytesMut};
+use prost::Message;
 
 /// A kind of game that a server offers. Cheap to clone.
-#[derive(Clone)]
+///
+/// ```
+/// use driftless_sim::{GameKind, games::cursors::Cursors};
+/// let kind = GameKind::of::<Cursors>();
+/// let mut room = kind.start(7, 20);
+/// room.join(1, 1, "Ada");
+/// room.step(1);
+/// let saved = room.save();
+/// assert_eq!(kind.restore(&saved)?.checksum(), room.checksum());
+/// # Ok::<_, driftless_sim::game::RestoreError>(())
+/// ```
+#[derive(Debug, Clone)]
 pub struct GameKind {
     name: &'static str,
+    schema: fn() -> Schema,
+    start: fn(u64, u32) -> Box<dyn Game>,
+    restore: fn(&[u8]) -> Result<Box<dyn Game>, RestoreError>,
 }
 
 impl GameKind {
     /// The kind of a simulation.
     pub fn of<S: Simulation>() -> Self {
-        todo!()
+        Self {
+            name: S::KIND,
+            schema: S::schema,
+            start: |seed, tick_rate| Box::new(Running::new(S::new(seed, tick_rate))),
+            restore: |saved| restore::<S>(saved),
+        }
     }
+
     /// Its name.
     pub fn name(&self) -> &'static str {
         self.name
     }
+
     /// Shape of its snapshots.
     pub fn schema(&self) -> Schema {
-        todo!()
+        (self.schema)()
     }
-    /// A new room of it.
-    pub fn start(&self, _seed: u64, _tick_rate: u32) -> Box<dyn Game> {
-        todo!()
+
+    /// A new room of it, at `tick_rate` ticks a second (1 to 128).
+    pub fn start(&self, seed: u64, tick_rate: u32) -> Box<dyn Game> {
+        (self.start)(seed, tick_rate)
     }
+
     /// A room of it as `Game::save` wrote it.
-    pub fn restore(&self, _saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
-        todo!()
+    pub fn restore(&self, saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
+        (self.restore)(saved)
     }
 }
 
@@ -37,7 +66,7 @@ impl GameKind {
 pub trait Game: Send {
     /// A player takes a seat.
     fn join(&mut self, tick: u32, player: PlayerId, name: &str);
-    /// A player's seat ends.
+    /// A player's seat ends. Inputs that it has queued are dropped.
     fn leave(&mut self, tick: u32, player: PlayerId);
     /// Queues an input for the next step. Inputs must come in order of player, then of sequence.
     fn input(&mut self, player: PlayerId, payload: &[u8]) -> Result<(), BadInput>;
@@ -45,13 +74,13 @@ pub trait Game: Send {
     fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError>;
     /// One tick, with the inputs queued since the last.
     fn step(&mut self, tick: u32);
-    /// Takes the events since the last call, encoded, into `out`.
+    /// Takes the events since the last call, encoded, and appends them to `out`.
     fn take_events(&mut self, out: &mut Vec<(Recipient, Bytes)>);
     /// Writes what players see. `out` is cleared and gets the tick.
     fn snapshot(&self, tick: u32, out: &mut Snapshot);
-    /// The whole state.
+    /// The whole state. Inputs that wait for a step and events not taken are not part of it: save after a step.
     fn save(&self) -> Vec<u8>;
-    /// CRC-32C of the whole state, without keeping a copy of it.
+    /// CRC-32C of the whole state (of what `save` gives), without keeping a copy of it.
     fn checksum(&self) -> u32;
 }
 
@@ -84,4 +113,88 @@ pub struct RestoreError {
     pub kind: &'static str,
     /// What is wrong.
     pub reason: String,
+}
+
+/// A simulation with what waits to go in and out of it. Queues keep their memory.
+struct Running<S: Simulation> {
+    simulation: S,
+    inputs: Vec<(PlayerId, S::Input)>,
+    events: Vec<(Recipient, S::Event)>,
+    encoded: BytesMut,
+}
+
+impl<S: Simulation> Running<S> {
+    fn new(simulation: S) -> Self {
+        Self { simulation, inputs: Vec::new(), events: Vec::new(), encoded: BytesMut::new() }
+    }
+}
+
+impl<S: Simulation> Game for Running<S> {
+    fn join(&mut self, tick: u32, player: PlayerId, name: &str) {
+        self.simulation.join(player, name, &mut Step::new(tick, &mut self.events));
+    }
+
+    fn leave(&mut self, tick: u32, player: PlayerId) {
+        self.inputs.retain(|&(of, _)| of != player);
+        self.simulation.leave(player, &mut Step::new(tick, &mut self.events));
+    }
+
+    fn input(&mut self, player: PlayerId, payload: &[u8]) -> Result<(), BadInput> {
+        match S::Input::decode(payload) {
+            Ok(input) => {
+                debug_assert!(
+                    self.inputs.last().is_none_or(|&(before, _)| before <= player),
+                    "inputs must come in order of player"
+                );
+                self.inputs.push((player, input));
+                Ok(())
+            }
+            Err(error) => Err(BadInput { player, reason: error.to_string() }),
+        }
+    }
+
+    fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError> {
+        let command = S::Command::decode(payload).map_err(|e| CommandError::Malformed(e.to_string()))?;
+        let mut step = Step::new(tick, &mut self.events);
+        self.simulation.command(player, command, &mut step).map_err(CommandError::Refused)
+    }
+
+    fn step(&mut self, tick: u32) {
+        self.simulation.step(&self.inputs, &mut Step::new(tick, &mut self.events));
+        self.inputs.clear();
+    }
+
+    fn take_events(&mut self, out: &mut Vec<(Recipient, Bytes)>) {
+        for (recipient, event) in self.events.drain(..) {
+            self.encoded.reserve(event.encoded_len());
+            // Encoding fails only for want of room, which `BytesMut` makes.
+            let _ = event.encode(&mut self.encoded);
+            out.push((recipient, self.encoded.split().freeze()));
+        }
+    }
+
+    fn snapshot(&self, tick: u32, out: &mut Snapshot) {
+        out.clear(tick);
+        self.simulation.snapshot(out);
+    }
+
+    fn save(&self) -> Vec<u8> {
+        match postcard::to_stdvec(&self.simulation) {
+            Ok(bytes) => bytes,
+            Err(error) => panic!("the state of {} must be serialisable: {error}", S::KIND),
+        }
+    }
+
+    fn checksum(&self) -> u32 {
+        checksum(&self.simulation)
+    }
+}
+
+fn restore<S: Simulation>(saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
+    let refuse = |reason: String| RestoreError { kind: S::KIND, reason };
+    match postcard::take_from_bytes::<S>(saved) {
+        Ok((simulation, [])) => Ok(Box::new(Running::new(simulation))),
+        Ok((_, rest)) => Err(refuse(format!("{} bytes too many", rest.len()))),
+        Err(error) => Err(refuse(error.to_string())),
+    }
 }

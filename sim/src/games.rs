@@ -1,3 +1,11 @@
 //! Games that come with Driftless.
+
 pub mod arena;
 pub mod cursors;
+
+use crate::GameKind;
+
+/// All kinds of game of this module; the first is the default.
+pub fn kinds() -> Vec<GameKind> {
+    vec![GameKind::of::<arena::Arena>(), GameKind::of::<cursors::Cursors>()]
+}

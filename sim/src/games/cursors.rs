@@ -1,1 +1,48 @@
-//! Cursors.
+//! Shared cursors: everybody sees where everybody points. The smallest whole game.
+
+use crate::{PlayerId, Schema, Simulation, Snapshot, Step};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Where a player points, pixels.
+#[derive(Clone, Copy, PartialEq, prost::Message, Serialize, Deserialize)]
+pub struct Pointer {
+    /// To the right.
+    #[prost(sint32, tag = "1")]
+    pub x: i32,
+    /// Down.
+    #[prost(sint32, tag = "2")]
+    pub y: i32,
+}
+
+/// All cursors of a room.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Cursors(BTreeMap<PlayerId, Pointer>);
+
+impl Simulation for Cursors {
+    const KIND: &'static str = "cursors";
+    type Input = Pointer;
+    type Command = ();
+    type Event = ();
+
+    fn schema() -> Schema {
+        Schema::new().kind("cursor", |kind| kind.linear("position", &["x", "y"], 1))
+    }
+    fn new(_seed: u64, _tick_rate: u32) -> Self {
+        Self::default()
+    }
+    fn join(&mut self, player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {
+        self.0.insert(player, Pointer::default());
+    }
+    fn leave(&mut self, player: PlayerId, _step: &mut Step<'_, ()>) {
+        self.0.remove(&player);
+    }
+    fn step(&mut self, inputs: &[(PlayerId, Pointer)], _step: &mut Step<'_, ()>) {
+        for (player, pointer) in inputs {
+            self.0.entry(*player).and_modify(|cursor| *cursor = *pointer);
+        }
+    }
+    fn snapshot(&self, out: &mut Snapshot) {
+        self.0.iter().for_each(|(&player, at)| out.table_mut(0).push(player, &[at.x, at.y]));
+    }
+}

@@ -1,0 +1,254 @@
+//! Room chat for any game: length limit, flood limit, and a typing indicator that ends by itself.
+//!
+//! Keep a [`Chat`] in the simulation's state, tell it who joins and leaves, call [`Chat::step`] once a tick, and send
+//! what it accepts as events of the game's own type. Time is counted in ticks, so that it is part of the replay.
+
+use crate::PlayerId;
+use serde::{Deserialize, Serialize};
+
+/// Longest message, characters (Unicode scalar values) after trimming.
+pub const MAX_CHARACTERS: usize = 200;
+/// Messages that a player may send at once; over time, one a second.
+pub const BURST: u32 = 5;
+/// How long a typing indicator stays on without being renewed, seconds.
+pub const TYPING_SECONDS: u32 = 5;
+
+/// Who says what how fast in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chat {
+    tick_rate: u32,
+    /// By player, ascending.
+    talkers: Vec<Talker>,
+}
+
+/// What a player's message did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// What to show, trimmed.
+    pub text: String,
+    /// Whether this ended the player's typing indicator (everybody should be told).
+    pub ended_typing: bool,
+}
+
+/// Why a message is not shown. All are the player's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChatError {
+    /// Nothing but white space.
+    #[error("the message is empty")]
+    Empty,
+    /// More than [`MAX_CHARACTERS`].
+    #[error("the message has {0} characters, more than {MAX_CHARACTERS}")]
+    TooLong(usize),
+    /// A line break, another control character, or one that turns the direction of the text around.
+    #[error("the message has a control character")]
+    ControlCharacter,
+    /// More than [`BURST`] at once, or more than one a second for long.
+    #[error("too many messages; wait a second")]
+    TooFast,
+    /// The player has no seat.
+    #[error("the player is not in the room")]
+    NotHere,
+}
+
+/// One player's limits. All times are ticks that are left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Talker {
+    player: PlayerId,
+    /// A leaky bucket: a second more for each message, a tick less each tick.
+    heat: u32,
+    /// Until the typing indicator ends. 0: it is off.
+    typing: u32,
+    /// Until the indicator may be switched on again, so that switching it is no way to flood others.
+    quiet: u32,
+}
+
+impl Chat {
+    /// The chat of a new room, at `tick_rate` ticks a second.
+    pub fn new(tick_rate: u32) -> Self {
+        Self { tick_rate, talkers: Vec::new() }
+    }
+
+    /// A player takes a seat.
+    pub fn join(&mut self, player: PlayerId) {
+        if let Err(at) = self.find(player) {
+            self.talkers.insert(at, Talker { player, heat: 0, typing: 0, quiet: 0 });
+        }
+    }
+
+    /// A player's seat ends. Whether its typing indicator was on.
+    pub fn leave(&mut self, player: PlayerId) -> bool {
+        self.find(player).is_ok_and(|at| self.talkers.remove(at).typing > 0)
+    }
+
+    /// A player says something.
+    pub fn say(&mut self, player: PlayerId, text: &str) -> Result<Said, ChatError> {
+        let at = self.find(player).map_err(|_| ChatError::NotHere)?;
+        let text = clean(text)?;
+        let heat = self.talkers[at].heat.saturating_add(self.tick_rate);
+        if heat > BURST.saturating_mul(self.tick_rate) {
+            return Err(ChatError::TooFast);
+        }
+        let talker = &mut self.talkers[at];
+        talker.heat = heat;
+        let ended_typing = std::mem::take(&mut talker.typing) > 0;
+        Ok(Said { text: text.to_owned(), ended_typing })
+    }
+
+    /// A player begins or gives up writing. True: the indicator changed, and everybody should be told.
+    /// It can be switched on once a second; sooner is ignored.
+    pub fn typing(&mut self, player: PlayerId, on: bool) -> bool {
+        let Ok(at) = self.find(player) else { return false };
+        let talker = &mut self.talkers[at];
+        let was_on = talker.typing > 0;
+        if !on {
+            talker.typing = 0;
+            return was_on;
+        }
+        if !was_on && talker.quiet > 0 {
+            return false;
+        }
+        talker.typing = self.tick_rate.saturating_mul(TYPING_SECONDS);
+        talker.quiet = self.tick_rate;
+        !was_on
+    }
+
+    /// One tick. Calls `ended` for each player whose typing indicator ends by itself.
+    pub fn step(&mut self, mut ended: impl FnMut(PlayerId)) {
+        for talker in &mut self.talkers {
+            talker.heat = talker.heat.saturating_sub(1);
+            talker.quiet = talker.quiet.saturating_sub(1);
+            if talker.typing > 0 {
+                talker.typing -= 1;
+                if talker.typing == 0 {
+                    ended(talker.player);
+                }
+            }
+        }
+    }
+
+    fn find(&self, player: PlayerId) -> Result<usize, usize> {
+        self.talkers.binary_search_by_key(&player, |t| t.player)
+    }
+}
+
+fn clean(text: &str) -> Result<&str, ChatError> {
+    let text = text.trim();
+    let characters = text.chars().count();
+    if characters == 0 {
+        Err(ChatError::Empty)
+    } else if characters > MAX_CHARACTERS {
+        Err(ChatError::TooLong(characters))
+    } else if text.chars().any(|c| c.is_control() || turns_direction(c)) {
+        Err(ChatError::ControlCharacter)
+    } else {
+        Ok(text)
+    }
+}
+
+/// The explicit embeddings, overrides and isolates of the Unicode bidirectional algorithm (UAX #9): with them a
+/// message can rearrange the text around it.
+fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: u32 = 20;
+
+    fn chat() -> Chat {
+        let mut chat = Chat::new(RATE);
+        chat.join(1);
+        chat
+    }
+
+    fn ended_in(chat: &mut Chat, ticks: u32) -> Vec<PlayerId> {
+        let mut ended = Vec::new();
+        (0..ticks).for_each(|_| chat.step(|player| ended.push(player)));
+        ended
+    }
+
+    #[test]
+    fn messages_are_trimmed() {
+        assert_eq!(chat().say(1, "  hello \n").unwrap().text, "hello");
+    }
+
+    #[test]
+    fn empty_long_and_control_messages_are_refused_by_name() {
+        assert_eq!(chat().say(1, " \t "), Err(ChatError::Empty));
+        assert_eq!(chat().say(1, "a\nb"), Err(ChatError::ControlCharacter));
+        assert_eq!(chat().say(1, "a\u{202e}b"), Err(ChatError::ControlCharacter));
+        assert_eq!(chat().say(1, &"é".repeat(MAX_CHARACTERS)).unwrap().text.chars().count(), MAX_CHARACTERS);
+        assert_eq!(
+            chat().say(1, &"é".repeat(MAX_CHARACTERS + 1)),
+            Err(ChatError::TooLong(MAX_CHARACTERS + 1))
+        );
+        assert_eq!(chat().say(2, "hello"), Err(ChatError::NotHere));
+    }
+
+    #[test]
+    fn a_flood_is_refused_until_a_second_has_passed() {
+        let mut chat = chat();
+        (0..BURST).for_each(|_| assert!(chat.say(1, "x").is_ok()));
+        assert_eq!(chat.say(1, "x"), Err(ChatError::TooFast));
+        ended_in(&mut chat, RATE - 1);
+        assert_eq!(chat.say(1, "x"), Err(ChatError::TooFast));
+        ended_in(&mut chat, 1);
+        assert!(chat.say(1, "x").is_ok());
+    }
+
+    #[test]
+    fn a_refused_message_changes_nothing() {
+        let mut chat = chat();
+        (0..BURST).for_each(|_| assert!(chat.say(1, "x").is_ok()));
+        let before = chat.clone();
+        assert!(chat.say(1, "x").is_err() && chat.say(1, "").is_err());
+        assert_eq!(chat, before);
+    }
+
+    #[test]
+    fn typing_ends_by_itself() {
+        let mut chat = chat();
+        assert!(chat.typing(1, true));
+        assert_eq!(ended_in(&mut chat, RATE * TYPING_SECONDS - 1), []);
+        assert_eq!(ended_in(&mut chat, 1), [1]);
+        assert_eq!(ended_in(&mut chat, 1_000), []);
+    }
+
+    #[test]
+    fn renewed_typing_goes_on_and_is_told_once() {
+        let mut chat = chat();
+        assert!(chat.typing(1, true));
+        ended_in(&mut chat, RATE);
+        assert!(!chat.typing(1, true));
+        assert_eq!(ended_in(&mut chat, RATE * TYPING_SECONDS - 1), []);
+        assert!(chat.typing(1, false));
+        assert!(!chat.typing(1, false));
+    }
+
+    #[test]
+    fn a_message_ends_typing() {
+        let mut chat = chat();
+        chat.typing(1, true);
+        assert!(chat.say(1, "done").unwrap().ended_typing);
+        assert_eq!(ended_in(&mut chat, 1_000), []);
+    }
+
+    #[test]
+    fn switching_typing_is_no_way_to_flood() {
+        let mut chat = chat();
+        let told = (0..100).filter(|i| chat.typing(1, i % 2 == 0)).count();
+        assert_eq!(told, 2);
+    }
+
+    #[test]
+    fn leaving_ends_typing() {
+        let mut chat = chat();
+        chat.typing(1, true);
+        assert!(chat.leave(1));
+        assert!(!chat.leave(1));
+        assert_eq!(ended_in(&mut chat, 1_000), []);
+    }
+}

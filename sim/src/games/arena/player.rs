@@ -1,0 +1,176 @@
+//! One player of the arena: body, aim, health, score, and the times that are left until things happen to it.
+
+use super::{ArenaInput, Body, Drive, rules};
+use crate::PlayerId;
+use serde::{Deserialize, Serialize};
+
+/// A player. All times are ticks that are left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Player {
+    pub id: PlayerId,
+    pub body: Body,
+    pub drive: Drive,
+    /// Until the drive ends for want of a newer input.
+    pub hold: u32,
+    /// A direction of any length, never 0.
+    pub aim: (i32, i32),
+    /// Whether the fire button was down in this tick's inputs.
+    pub fire: bool,
+    /// Until the next shot.
+    pub cooldown: u32,
+    pub state: State,
+    pub score: u32,
+    /// How often it was placed: 1 for its first life.
+    pub spawns: u32,
+}
+
+/// Joined: `Alive`. Health at 0: `Alive` → `Dead`. Time over: `Dead` → `Alive`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum State {
+    Alive { health: u8 },
+    Dead { respawn: u32 },
+}
+
+impl Player {
+    /// A player that enters for the first time.
+    pub fn new(id: PlayerId, body: Body) -> Self {
+        Self {
+            id,
+            body,
+            drive: Drive::Rest,
+            hold: 0,
+            aim: (1, 0),
+            fire: false,
+            cooldown: 0,
+            state: State::Alive { health: rules::MAX_HEALTH },
+            score: 0,
+            spawns: 1,
+        }
+    }
+
+    /// Takes one of a tick's inputs: the last movement and aim count, buttons add up.
+    pub fn input(&mut self, input: &ArenaInput, tick_rate: u32) {
+        self.drive = Drive::of(input);
+        self.hold = rules::ticks(rules::HOLD_MS, tick_rate);
+        let clamp = |n: i32| n.clamp(-32_768, 32_767);
+        match (clamp(input.aim_x), clamp(input.aim_y)) {
+            (0, 0) => {}
+            aim => self.aim = aim,
+        }
+        self.fire |= input.buttons & rules::BUTTON_FIRE != 0;
+    }
+
+    pub fn is_alive(&self) -> bool {
+        matches!(self.state, State::Alive { .. })
+    }
+
+    /// 0 for the dead.
+    pub fn health(&self) -> u8 {
+        match self.state {
+            State::Alive { health } => health,
+            State::Dead { .. } => 0,
+        }
+    }
+
+    /// Is hit. Whether that was the end.
+    pub fn hit(&mut self, tick_rate: u32) -> bool {
+        let health = self.health().saturating_sub(rules::DAMAGE);
+        if health > 0 {
+            self.state = State::Alive { health };
+            return false;
+        }
+        self.state = State::Dead { respawn: rules::ticks(rules::RESPAWN_MS, tick_rate) };
+        self.body = Body { vx: 0, vy: 0, ..self.body };
+        true
+    }
+
+    /// Starts the next life.
+    pub fn respawn(&mut self, body: Body) {
+        self.body = body;
+        self.state = State::Alive { health: rules::MAX_HEALTH };
+        self.cooldown = 0;
+        self.spawns = self.spawns.saturating_add(1);
+    }
+
+    /// Whether it shoots now: it wants to, lives, and the last shot is long enough ago.
+    pub fn shoots(&mut self, tick_rate: u32) -> bool {
+        let shoots = self.fire && self.cooldown == 0 && self.is_alive();
+        if shoots {
+            self.cooldown = rules::ticks(rules::FIRE_INTERVAL_MS, tick_rate);
+        }
+        shoots
+    }
+
+    /// Ends a tick. Whether it is time for the next life.
+    pub fn end_tick(&mut self) -> bool {
+        self.fire = false;
+        self.cooldown = self.cooldown.saturating_sub(1);
+        self.hold = self.hold.saturating_sub(1);
+        if self.hold == 0 {
+            self.drive = Drive::Rest;
+        }
+        match &mut self.state {
+            State::Alive { .. } => false,
+            State::Dead { respawn } => {
+                *respawn = respawn.saturating_sub(1);
+                *respawn == 0
+            }
+        }
+    }
+
+    /// The columns of its row in a snapshot.
+    pub fn columns(&self) -> [i32; 6] {
+        let (x, y) = self.body.place();
+        let count = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+        [x, y, sector(self.aim), i32::from(self.health()), count(self.score), count(self.spawns)]
+    }
+}
+
+/// The sector of a direction, 0 to `AIM_SECTORS - 1`: sector n has the angles from n to n + 1 of 64 equal parts of the
+/// circle, anticlockwise from the x axis. By comparison with the tangents within an octant: no floats.
+pub fn sector((x, y): (i32, i32)) -> i32 {
+    /// tan(n · 2π/64) · 1024 for n = 1 to 7.
+    const TANGENTS: [i64; 7] = [101, 204, 311, 424, 547, 684, 840];
+    let (ax, ay) = (i64::from(x).abs(), i64::from(y).abs());
+    let steps = |small: i64, large: i64| {
+        TANGENTS.iter().filter(|&&tangent| small * 1_024 >= tangent * large).count() as i32
+    };
+    // The angle from the nearest axis, in sectors 0 to 7, then counted on from it or back to it.
+    let (on, back) = (|axis: i32, n: i32| axis + n, |axis: i32, n: i32| (axis + 63 - n) % 64);
+    match (x >= 0, y >= 0, ax >= ay) {
+        (true, true, true) => on(0, steps(ay, ax)),
+        (true, true, false) => back(16, steps(ax, ay)),
+        (false, true, false) => on(16, steps(ax, ay)),
+        (false, true, true) => back(32, steps(ay, ax)),
+        (false, false, true) => on(32, steps(ay, ax)),
+        (false, false, false) => back(48, steps(ax, ay)),
+        (true, false, false) => on(48, steps(ax, ay)),
+        (true, false, true) => back(64, steps(ay, ax)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sectors_follow_the_circle() {
+        for degrees in (0..3600).map(|tenth| f64::from(tenth) / 10.0) {
+            let (sin, cos) = degrees.to_radians().sin_cos();
+            let at = sector(((cos * 30_000.0) as i32, (sin * 30_000.0) as i32));
+            let exact = degrees * 64.0 / 360.0;
+            let off = (f64::from(at) + 0.5 - exact).abs();
+            assert!(off.min(64.0 - off) < 0.55, "{degrees} degrees: sector {at}, exactly {exact}");
+        }
+    }
+
+    #[test]
+    fn sectors_of_the_axes_are_multiples_of_16() {
+        assert_eq!([(1, 0), (0, 1), (-1, 0), (0, -1)].map(sector), [0, 16, 32, 48]);
+        for x in [i32::MIN, -1, 0, 1, i32::MAX] {
+            for y in [i32::MIN, -1, 0, 1, i32::MAX] {
+                assert!((0..rules::AIM_SECTORS).contains(&sector((x, y))));
+            }
+        }
+    }
+}

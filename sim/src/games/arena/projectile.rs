@@ -1,0 +1,121 @@
+//! What players shoot: a point that flies straight until it meets a box, a wall, a player, or its end.
+
+use super::{
+    body::{UNITS, length},
+    map::Map,
+    player::Player,
+    rules,
+};
+use crate::PlayerId;
+use serde::{Deserialize, Serialize};
+
+/// A projectile. Places are units, speeds units a second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Projectile {
+    /// Ascending, never used again in the room.
+    pub id: u32,
+    pub owner: PlayerId,
+    x: i32,
+    y: i32,
+    vx: i32,
+    vy: i32,
+    /// Ticks that it flies on.
+    life: u32,
+}
+
+/// The way of a projectile in one move.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flight {
+    from: (i32, i32),
+    to: (i32, i32),
+}
+
+impl Projectile {
+    /// What `shooter` shoots now.
+    pub fn new(id: u32, shooter: &Player, tick_rate: u32) -> Self {
+        let aim = (i64::from(shooter.aim.0), i64::from(shooter.aim.1));
+        let speed = i64::from(rules::PROJECTILE_SPEED * UNITS);
+        let length = length(aim).max(1);
+        Self {
+            id,
+            owner: shooter.id,
+            x: shooter.body.x,
+            y: shooter.body.y,
+            vx: (aim.0 * speed / length) as i32,
+            vy: (aim.1 * speed / length) as i32,
+            life: rules::ticks(rules::PROJECTILE_LIFE_MS, tick_rate),
+        }
+    }
+
+    /// Where it goes in `1/rate` seconds. None: into a box or a wall.
+    pub fn flight(&self, map: &Map, rate: i32) -> Option<Flight> {
+        let to = (self.x + self.vx / rate, self.y + self.vy / rate);
+        map.is_free(to, 0).then_some(Flight { from: (self.x, self.y), to })
+    }
+
+    /// Has flown.
+    pub fn arrive(&mut self, flight: Flight) {
+        (self.x, self.y) = flight.to;
+    }
+
+    /// Ends a tick. Whether it flies on.
+    pub fn end_tick(&mut self) -> bool {
+        self.life = self.life.saturating_sub(1);
+        self.life > 0
+    }
+
+    /// The columns of its row in a snapshot.
+    pub fn columns(&self) -> [i32; 3] {
+        [self.x.div_euclid(UNITS), self.y.div_euclid(UNITS), self.owner as i32]
+    }
+}
+
+impl Flight {
+    /// The least and greatest x of a body that it can hit.
+    pub fn reach(&self) -> (i32, i32) {
+        let radius = rules::PLAYER_RADIUS * UNITS;
+        (self.from.0.min(self.to.0) - radius, self.from.0.max(self.to.0) + radius)
+    }
+
+    /// How far along the way it passes within a player's radius of `centre`, in an order that can be compared
+    /// between the targets of one flight. None: it does not.
+    pub fn hits(&self, centre: (i32, i32)) -> Option<i64> {
+        let minus =
+            |a: (i32, i32), b: (i32, i32)| (i64::from(a.0) - i64::from(b.0), i64::from(a.1) - i64::from(b.1));
+        let way = minus(self.to, self.from);
+        let target = minus(centre, self.from);
+        let square = (way.0 * way.0 + way.1 * way.1).max(1);
+        let along = (way.0 * target.0 + way.1 * target.1).clamp(0, square);
+        // From the nearest point of the way to the centre.
+        let off = (target.0 - way.0 * along / square, target.1 - way.1 * along / square);
+        let radius = i64::from(rules::PLAYER_RADIUS * UNITS);
+        (off.0 * off.0 + off.1 * off.1 <= radius * radius).then_some(along)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cm(x: i32, y: i32) -> (i32, i32) {
+        (x * UNITS, y * UNITS)
+    }
+
+    #[test]
+    fn a_flight_hits_what_it_passes_nearer_than_the_radius() {
+        let flight = Flight { from: cm(100, 100), to: cm(225, 100) };
+        let r = rules::PLAYER_RADIUS;
+        assert!(flight.hits(cm(160, 100 + r)).is_some());
+        assert!(flight.hits(cm(160, 101 + r)).is_none());
+        assert!(flight.hits(cm(225 + r, 100)).is_some());
+        assert!(flight.hits(cm(226 + r, 100)).is_none());
+        assert!(flight.hits(cm(99 - r, 100)).is_none());
+        assert!(flight.hits(cm(150, 100)) < flight.hits(cm(200, 100)));
+    }
+
+    #[test]
+    fn the_longest_flight_across_the_world_does_not_overflow() {
+        let flight = Flight { from: (0, 0), to: cm(rules::WORLD_SIZE, rules::WORLD_SIZE) };
+        assert!(flight.hits(cm(0, rules::WORLD_SIZE)).is_none());
+    }
+}
