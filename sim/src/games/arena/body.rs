@@ -58,9 +58,10 @@ impl Drive {
 }
 
 impl Body {
-    /// A body at rest, cm.
+    /// A body at rest, cm; a place outside the world is taken to its edge.
     pub fn at(x: i32, y: i32) -> Self {
-        Self { x: x.saturating_mul(UNITS), y: y.saturating_mul(UNITS), vx: 0, vy: 0 }
+        let units = |cm: i32| cm.clamp(0, rules::WORLD_SIZE) * UNITS;
+        Self { x: units(x), y: units(y), vx: 0, vy: 0 }
     }
 
     /// Its place in quanta of the snapshot, cm, rounded down.

@@ -131,22 +131,20 @@ impl Player {
 pub fn sector((x, y): (i32, i32)) -> i32 {
     /// tan(n · 2π/64) · 1024 for n = 1 to 7.
     const TANGENTS: [i64; 7] = [101, 204, 311, 424, 547, 684, 840];
-    let (ax, ay) = (i64::from(x).abs(), i64::from(y).abs());
-    let steps = |small: i64, large: i64| {
-        TANGENTS.iter().filter(|&&tangent| small * 1_024 >= tangent * large).count() as i32
+    let (x, y) = (i64::from(x), i64::from(y));
+    // Turned back by whole quadrants, so that 0° <= angle < 90°.
+    let (quadrant, along, across) = match (x, y) {
+        (x, y) if x > 0 && y >= 0 => (0, x, y),
+        (x, y) if x <= 0 && y > 0 => (1, y, -x),
+        (x, y) if x < 0 => (2, -x, -y),
+        (x, y) => (3, -y, x),
     };
-    // The angle from the nearest axis, in sectors 0 to 7, then counted on from it or back to it.
-    let (on, back) = (|axis: i32, n: i32| axis + n, |axis: i32, n: i32| (axis + 63 - n) % 64);
-    match (x >= 0, y >= 0, ax >= ay) {
-        (true, true, true) => on(0, steps(ay, ax)),
-        (true, true, false) => back(16, steps(ax, ay)),
-        (false, true, false) => on(16, steps(ax, ay)),
-        (false, true, true) => back(32, steps(ay, ax)),
-        (false, false, true) => on(32, steps(ay, ax)),
-        (false, false, false) => back(48, steps(ax, ay)),
-        (true, false, false) => on(48, steps(ax, ay)),
-        (true, false, true) => back(64, steps(ay, ax)),
-    }
+    let within = if across < along {
+        TANGENTS.iter().filter(|&&tangent| across * 1_024 >= tangent * along).count()
+    } else {
+        15 - TANGENTS.iter().filter(|&&tangent| along * 1_024 > tangent * across).count()
+    };
+    quadrant * 16 + within as i32
 }
 
 #[cfg(test)]

@@ -114,8 +114,9 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_flight_across_the_world_does_not_overflow() {
-        let flight = Flight { from: (0, 0), to: cm(rules::WORLD_SIZE, rules::WORLD_SIZE) };
-        assert!(flight.hits(cm(0, rules::WORLD_SIZE)).is_none());
+    fn the_longest_flight_past_the_farthest_target_does_not_overflow() {
+        let step = rules::PROJECTILE_SPEED / 20;
+        let flight = Flight { from: (0, 0), to: cm(step, step) };
+        assert!(flight.hits(cm(rules::WORLD_SIZE, rules::WORLD_SIZE)).is_none());
     }
 }
