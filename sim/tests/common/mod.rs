@@ -1,0 +1,120 @@
+//! A seeded script of joins, leaves, inputs and commands, as a room would pass them on.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use bytes::Bytes;
+use driftless_sim::{
+    Game, PlayerId, Rng,
+    games::{
+        self,
+        arena::{ArenaCommand, ArenaInput, arena_command::Body},
+    },
+    replay::{Action, Recorder, RecordingHeader, TickRecord},
+};
+use prost::Message;
+
+/// Makes up what players do. The same seed makes up the same.
+pub struct Script {
+    rng: Rng,
+    seated: Vec<PlayerId>,
+    next: PlayerId,
+    skips: bool,
+}
+
+impl Script {
+    pub fn new(seed: u64) -> Self {
+        Self { rng: Rng::with_stream(seed, 99), seated: vec![], next: 1, skips: false }
+    }
+
+    /// Some ticks are left out.
+    pub fn skipping(mut self) -> Self {
+        self.skips = true;
+        self
+    }
+
+    fn one_in(&mut self, n: u32) -> bool {
+        self.rng.below(n) == 0
+    }
+
+    /// What happens before `tick`. None: the tick is skipped.
+    pub fn tick(&mut self, tick: u32) -> Option<TickRecord> {
+        if self.skips && self.one_in(10) {
+            return None;
+        }
+        let mut actions = vec![];
+        if self.seated.len() < 12 && (self.seated.is_empty() || self.one_in(8)) {
+            let player = self.next;
+            self.next += 1 + self.rng.below(3);
+            self.seated.push(player);
+            actions.push(Action::Join { player, name: format!("player {player}") });
+        }
+        if self.seated.len() > 1 && self.one_in(60) {
+            let at = self.rng.below(self.seated.len() as u32) as usize;
+            actions.push(Action::Leave { player: self.seated.remove(at) });
+        }
+        if self.one_in(5) {
+            let at = self.rng.below(self.seated.len() as u32) as usize;
+            let body = if self.one_in(2) { Body::Chat("hello".into()) } else { Body::Typing(self.one_in(2)) };
+            let payload = ArenaCommand { body: Some(body) }.encode_to_vec().into();
+            actions.push(Action::Command { player: self.seated[at], payload });
+        }
+        let mut inputs = vec![];
+        for at in 0..self.seated.len() {
+            // Mostly one, now and then none or two.
+            for _ in 0..[1, 1, 1, 0, 2][self.rng.below(5) as usize] {
+                inputs.push((self.seated[at], self.input()));
+            }
+        }
+        Some(TickRecord { tick, actions, inputs, checksum: 0 })
+    }
+
+    fn input(&mut self) -> Bytes {
+        let goto = self.one_in(6);
+        let mut stick = |most: i32| self.rng.range(-most..most + 1);
+        let input = ArenaInput {
+            move_x: stick(200),
+            move_y: stick(200),
+            aim_x: stick(100),
+            aim_y: stick(100),
+            buttons: stick(1).unsigned_abs(),
+            goto_x: goto.then(|| stick(12_000)),
+            goto_y: goto.then(|| stick(12_000)),
+        };
+        input.encode_to_vec().into()
+    }
+}
+
+/// Does to a game what a record says. Its checksum after the step.
+pub fn play(game: &mut dyn Game, record: &TickRecord) -> u32 {
+    for action in &record.actions {
+        match action {
+            Action::Join { player, name } => game.join(record.tick, *player, name),
+            Action::Leave { player } => game.leave(record.tick, *player),
+            // Refusals (a flood) are part of the script.
+            Action::Command { player, payload } => drop(game.command(record.tick, *player, payload)),
+        }
+    }
+    for (player, payload) in &record.inputs {
+        game.input(*player, payload).unwrap();
+    }
+    game.step(record.tick);
+    game.checksum()
+}
+
+/// A new room of a kind that comes with Driftless.
+pub fn start(kind: &str, seed: u64, tick_rate: u32) -> Box<dyn Game> {
+    games::kinds().into_iter().find(|k| k.name() == kind).unwrap().start(seed, tick_rate)
+}
+
+/// Plays a script and records it.
+pub fn record(kind: &str, script: &mut Script, tick_rate: u32, ticks: u32) -> Vec<u8> {
+    let header = RecordingHeader { kind: kind.into(), seed: 5, tick_rate, room: "test".into() };
+    let mut recorder = Recorder::new(Vec::new(), &header).unwrap();
+    let mut game = start(kind, header.seed, tick_rate);
+    for tick in 1..=ticks {
+        if let Some(mut record) = script.tick(tick) {
+            record.checksum = play(&mut *game, &record);
+            recorder.record(&record).unwrap();
+        }
+    }
+    recorder.into_inner()
+}
