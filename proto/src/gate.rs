@@ -1,40 +1,335 @@
 //! When the next state may be sent: at most K states unacknowledged.
 //!
 //! K = ceil(min_rtt / tick) + 1, where min_rtt is the least time from sending a state to its
-//! acknowledgement over a window (so it contains the acknowledgement's wait for the next input). K is at most `MAX_IN_FLIGHT`.
+//! acknowledgement over a window of 5 to 10 s (so it contains the acknowledgement's wait for the next
+//! input). K is at most [`MAX_IN_FLIGHT`]; before the first measurement it is 2.
+//!
+//! A slow link would defeat a plain windowed minimum: K states fill its queue, all samples then contain
+//! the queue, the low sample leaves the window, K grows, and the queue with it. So when K is about to grow
+//! because a low sample left the window, the gate first lets the link run empty and measures one state alone. The
+//! same thought as ProbeRTT in BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", 2016).
+//!
+//! Nothing here allocates. Ticks only grow; tick 0 cannot be acknowledged by name (0 means "none" on the
+//! wire), only by an acknowledgement of a later tick.
 
 use std::time::{Duration, Instant};
 
 /// Most states in flight, whatever the round-trip time says (a peer chooses when it acknowledges).
 pub const MAX_IN_FLIGHT: usize = 16;
 
+/// States in flight before the first acknowledgement.
+const INITIAL: usize = 2;
+/// Half of the window of the minimum.
+const HALF_WINDOW: Duration = Duration::from_secs(5);
+/// On transports that lose: a state not acknowledged for this long, or for three round trips, is taken for lost.
+const MIN_LOSS_DELAY: Duration = Duration::from_millis(250);
+
 /// The in-flight gate of one connection.
-#[derive(Debug)]
-pub struct Gate {}
+#[derive(Debug, Clone)]
+pub struct Gate {
+    tick: Duration,
+    flight: Flight,
+    /// Newest tick that is acknowledged or taken for lost.
+    settled: Option<u32>,
+    minimum: WindowedMin,
+    probe: Probe,
+}
+
+/// Measuring the round trip with nothing else in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    /// K is in force.
+    Off,
+    /// Nothing is sent until nothing is in flight.
+    Draining,
+    /// This tick is alone in flight.
+    Measuring(u32),
+}
 
 impl Gate {
     /// A gate for states that are `tick` apart.
-    pub fn new(_tick: Duration) -> Self {
-        todo!()
+    pub fn new(tick: Duration) -> Self {
+        Self {
+            tick: tick.max(Duration::from_nanos(1)),
+            flight: Flight::default(),
+            settled: None,
+            minimum: WindowedMin::default(),
+            probe: Probe::Off,
+        }
     }
+
     /// Whether a state may be sent now.
     pub fn is_open(&self) -> bool {
-        todo!()
+        let limit = if self.probe == Probe::Off { self.limit() } else { 1 };
+        self.flight.len < limit
     }
-    /// A state was sent.
-    pub fn sent(&mut self, _now: Instant, _tick: u32) {
-        todo!()
+
+    /// A state was sent. Ticks must grow.
+    pub fn sent(&mut self, now: Instant, tick: u32) {
+        if self.flight.len == MAX_IN_FLIGHT {
+            // The caller did not ask `is_open`. Memory stays bounded.
+            self.settle_first(1);
+        }
+        if self.probe == Probe::Draining && self.flight.len == 0 {
+            self.probe = Probe::Measuring(tick);
+        }
+        self.flight.push(Sent { tick, at: now });
     }
-    /// The peer acknowledged a state, and with it all before it. False: that state was never sent.
-    pub fn acked(&mut self, _now: Instant, _tick: u32) -> bool {
-        todo!()
+
+    /// The peer acknowledged a state, and with it all before it. False: that state was never sent. (An
+    /// acknowledgement at or below one that is settled changes nothing: a late or repeated one.)
+    pub fn acked(&mut self, now: Instant, tick: u32) -> bool {
+        if self.settled.is_some_and(|settled| tick <= settled) {
+            return true;
+        }
+        let Some((index, sent)) = self.flight.find(tick) else { return false };
+        let sample = now.saturating_duration_since(sent.at);
+        match self.probe {
+            Probe::Measuring(alone) if alone == tick => {
+                self.minimum.restart(now, sample);
+                self.probe = Probe::Off;
+            }
+            // Samples from a full queue say nothing new: the minimum stays until the link has run empty.
+            Probe::Draining | Probe::Measuring(_) => {}
+            Probe::Off => {
+                let mut minimum = self.minimum;
+                minimum.record(now, sample);
+                if self.minimum.get().is_some() && self.limit_for(minimum.get()) > self.limit() {
+                    self.probe = Probe::Draining;
+                } else {
+                    self.minimum = minimum;
+                }
+            }
+        }
+        self.settle_first(index + 1);
+        true
     }
+
+    /// On transports that lose: takes states for lost that should have been acknowledged long ago (three round
+    /// trips, at least 250 ms), so that losing all that is in flight does not close the gate for ever.
+    pub fn expire(&mut self, now: Instant) {
+        let delay = self.minimum.get().map_or(MIN_LOSS_DELAY, |rtt| (rtt * 3).max(MIN_LOSS_DELAY));
+        let late = self.flight.iter().take_while(|s| now.saturating_duration_since(s.at) > delay).count();
+        self.settle_first(late);
+        if let Probe::Measuring(tick) = self.probe
+            && self.flight.find(tick).is_none()
+        {
+            self.probe = Probe::Draining;
+        }
+    }
+
+    /// When `expire` has something to do, if nothing is acknowledged until then.
+    pub fn expires_at(&self) -> Option<Instant> {
+        let delay = self.minimum.get().map_or(MIN_LOSS_DELAY, |rtt| (rtt * 3).max(MIN_LOSS_DELAY));
+        self.flight.iter().next().map(|s| s.at + delay)
+    }
+
     /// K, as it is now.
     pub fn limit(&self) -> usize {
-        todo!()
+        self.limit_for(self.minimum.get())
     }
+
+    /// States sent and neither acknowledged nor taken for lost.
+    pub fn in_flight(&self) -> usize {
+        self.flight.len
+    }
+
     /// Least time from a state to its acknowledgement in the window. None: none yet.
     pub fn min_rtt(&self) -> Option<Duration> {
-        todo!()
+        self.minimum.get()
+    }
+
+    fn limit_for(&self, rtt: Option<Duration>) -> usize {
+        let Some(rtt) = rtt else { return INITIAL };
+        let ticks = rtt.as_nanos().div_ceil(self.tick.as_nanos());
+        usize::try_from(ticks).unwrap_or(MAX_IN_FLIGHT).saturating_add(1).min(MAX_IN_FLIGHT)
+    }
+
+    fn settle_first(&mut self, count: usize) {
+        for _ in 0..count {
+            if let Some(sent) = self.flight.pop() {
+                self.settled = Some(sent.tick);
+            }
+        }
+    }
+}
+
+/// States in flight, oldest first: a ring.
+#[derive(Debug, Clone, Default)]
+struct Flight {
+    ring: [Option<Sent>; MAX_IN_FLIGHT],
+    first: usize,
+    len: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    tick: u32,
+    at: Instant,
+}
+
+impl Flight {
+    fn push(&mut self, sent: Sent) {
+        self.ring[(self.first + self.len) % MAX_IN_FLIGHT] = Some(sent);
+        self.len += 1;
+    }
+
+    fn pop(&mut self) -> Option<Sent> {
+        let sent = self.ring[self.first].take()?;
+        self.first = (self.first + 1) % MAX_IN_FLIGHT;
+        self.len -= 1;
+        Some(sent)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Sent> + '_ {
+        (0..self.len).filter_map(|n| self.ring[(self.first + n) % MAX_IN_FLIGHT])
+    }
+
+    fn find(&self, tick: u32) -> Option<(usize, Sent)> {
+        self.iter().enumerate().find(|(_, sent)| sent.tick == tick)
+    }
+}
+
+/// Least sample of the current and the last half window.
+#[derive(Debug, Clone, Copy, Default)]
+struct WindowedMin {
+    began: Option<Instant>,
+    current: Option<Duration>,
+    last: Option<Duration>,
+}
+
+impl WindowedMin {
+    fn record(&mut self, now: Instant, sample: Duration) {
+        let began = *self.began.get_or_insert(now);
+        if now.saturating_duration_since(began) >= HALF_WINDOW {
+            self.last = self.current.take();
+            self.began = Some(now);
+        }
+        self.current = Some(self.current.map_or(sample, |least| least.min(sample)));
+    }
+
+    fn restart(&mut self, now: Instant, sample: Duration) {
+        *self = Self { began: Some(now), current: Some(sample), last: None };
+    }
+
+    fn get(&self) -> Option<Duration> {
+        match (self.current, self.last) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(50);
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn two_states_pass_before_the_first_ack() {
+        let now = Instant::now();
+        let mut gate = Gate::new(TICK);
+        gate.sent(now, 1);
+        assert!(gate.is_open());
+        gate.sent(now + TICK, 2);
+        assert!(!gate.is_open());
+    }
+
+    #[test]
+    fn limit_follows_the_least_round_trip() {
+        for (rtt, limit) in [(1, 2), (50, 2), (51, 3), (120, 4), (5000, MAX_IN_FLIGHT)] {
+            let now = Instant::now();
+            let mut gate = Gate::new(TICK);
+            gate.sent(now, 7);
+            assert!(gate.acked(now + ms(rtt), 7));
+            assert_eq!(gate.limit(), limit, "rtt {rtt} ms");
+        }
+    }
+
+    #[test]
+    fn ack_covers_all_before_it() {
+        let now = Instant::now();
+        let mut gate = Gate::new(TICK);
+        gate.sent(now, 1);
+        gate.sent(now, 3);
+        assert!(gate.acked(now, 3));
+        assert_eq!(gate.in_flight(), 0);
+    }
+
+    #[test]
+    fn ack_of_a_state_never_sent_is_refused() {
+        let now = Instant::now();
+        let mut gate = Gate::new(TICK);
+        assert!(!gate.acked(now, 1));
+        gate.sent(now, 2);
+        gate.sent(now, 4);
+        assert!(!gate.acked(now, 1), "before the first");
+        assert!(!gate.acked(now, 3), "between two");
+        assert!(!gate.acked(now, 5), "after the last");
+        assert_eq!(gate.in_flight(), 2);
+        assert!(gate.acked(now, 4));
+        assert!(gate.acked(now, 4), "a repeat changes nothing");
+        assert!(gate.acked(now, 2), "a late one changes nothing");
+    }
+
+    /// A link that carries one state in two ticks: without the probe K climbs to the maximum.
+    #[test]
+    fn limit_does_not_climb_on_a_slow_link() {
+        let service = ms(100);
+        let start = Instant::now();
+        let mut gate = Gate::new(TICK);
+        let mut free_at = start;
+        let mut arriving = std::collections::VecDeque::new();
+        for tick in 1..4000u32 {
+            let now = start + TICK * tick;
+            while arriving.front().is_some_and(|(at, _)| *at <= now) {
+                let (at, acked) = arriving.pop_front().unwrap();
+                assert!(gate.acked(at, acked));
+            }
+            if gate.is_open() {
+                gate.sent(now, tick);
+                free_at = free_at.max(now) + service;
+                arriving.push_back((free_at + ms(20), tick));
+            }
+            assert!(gate.limit() <= 5, "tick {tick}: limit {}", gate.limit());
+        }
+    }
+
+    #[test]
+    fn longer_route_is_believed_after_one_probe() {
+        let start = Instant::now();
+        let mut gate = Gate::new(TICK);
+        let mut arriving = std::collections::VecDeque::new();
+        for tick in 1..1000u32 {
+            let now = start + TICK * tick;
+            while arriving.front().is_some_and(|(at, _)| *at <= now) {
+                let (at, acked) = arriving.pop_front().unwrap();
+                assert!(gate.acked(at, acked));
+            }
+            if gate.is_open() {
+                gate.sent(now, tick);
+                arriving.push_back((now + if tick < 200 { ms(20) } else { ms(220) }, tick));
+            }
+        }
+        assert_eq!(gate.limit(), 6);
+    }
+
+    #[test]
+    fn lost_states_do_not_close_the_gate_for_ever() {
+        let now = Instant::now();
+        let mut gate = Gate::new(TICK);
+        gate.sent(now, 1);
+        gate.sent(now, 2);
+        assert_eq!(gate.expires_at(), Some(now + ms(250)));
+        gate.expire(now + ms(250));
+        assert!(!gate.is_open());
+        gate.expire(now + ms(251));
+        assert!(gate.is_open());
+        assert!(gate.acked(now + ms(300), 2), "it was only late");
     }
 }
