@@ -1,12 +1,28 @@
 //! Messages that must arrive once and in order, kept until acknowledged.
 //!
-//! One queue belongs to a seat, not to a connection: it lives on while the player is away.
+//! One queue belongs to a seat, not to a connection: it lives on while the player is away. Sequences are
+//! 64-bit and never wrap.
 
-use bytes::Bytes;
+use crate::wire;
+use bytes::{BufMut, Bytes};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use std::collections::VecDeque;
 
 /// Reliable messages of one seat: numbered from 1, kept until acknowledged, bounded.
 #[derive(Debug)]
-pub struct ReliableQueue {}
+pub struct ReliableQueue {
+    /// Not acknowledged, oldest first. The first has the sequence `acked + 1`.
+    kept: VecDeque<Bytes>,
+    kept_bytes: usize,
+    acked: u64,
+    /// Last sequence that this connection was given.
+    sent: u64,
+    /// Last sequence that any connection was given.
+    ever_sent: u64,
+    overflowed: bool,
+    max_messages: usize,
+    max_bytes: usize,
+}
 
 /// Why a message was not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -20,38 +36,200 @@ pub struct QueueFull {
 
 impl ReliableQueue {
     /// An empty queue that keeps at most so many messages and bytes.
-    pub fn new(_max_messages: usize, _max_bytes: usize) -> Self {
-        todo!()
+    pub fn new(max_messages: usize, max_bytes: usize) -> Self {
+        Self {
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            acked: 0,
+            sent: 0,
+            ever_sent: 0,
+            overflowed: false,
+            max_messages,
+            max_bytes,
+        }
     }
-    /// Queues a message: `body` are the encoded fields of `Reliable` but the sequence, so that the same bytes can be
-    /// queued for many. Once full, the queue stays full: the connection is to be closed as a slow consumer.
-    pub fn push(&mut self, _body: Bytes) -> Result<u64, QueueFull> {
-        todo!()
+
+    /// Queues a message: `body` are the encoded fields of `Reliable` but the sequence, so that the same bytes
+    /// can be queued for many. Once full, the queue stays full: the connection is to be closed as a slow consumer, and
+    /// the seat cannot be resumed without a gap.
+    pub fn push(&mut self, body: Bytes) -> Result<u64, QueueFull> {
+        let full = self.kept.len() >= self.max_messages
+            || self.kept_bytes.saturating_add(body.len()) > self.max_bytes;
+        if self.overflowed || full {
+            self.overflowed = true;
+            return Err(QueueFull { messages: self.kept.len(), bytes: self.kept_bytes });
+        }
+        self.kept_bytes += body.len();
+        self.kept.push_back(body);
+        Ok(self.last())
     }
+
     /// The next message to send on this connection, if any, with its sequence.
     pub fn pop_unsent(&mut self) -> Option<(u64, Bytes)> {
-        todo!()
+        let index = usize::try_from(self.sent - self.acked).ok()?;
+        let body = self.kept.get(index)?.clone();
+        self.sent += 1;
+        self.ever_sent = self.ever_sent.max(self.sent);
+        Some((self.sent, body))
     }
+
     /// Whether `pop_unsent` would give one.
     pub fn has_unsent(&self) -> bool {
-        todo!()
+        self.sent < self.last()
     }
+
     /// Whether a push has failed.
     pub fn is_overflowed(&self) -> bool {
-        todo!()
+        self.overflowed
     }
-    /// The peer has all up to `sequence`. False: that was never sent (the peer's fault; nothing changes).
-    pub fn acked(&mut self, _sequence: u64) -> bool {
-        todo!()
+
+    /// Messages kept.
+    pub fn len(&self) -> usize {
+        self.kept.len()
     }
+
+    /// Whether nothing waits for an acknowledgement.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// The peer has all up to `sequence`. False: that was never sent on this connection (the peer's fault;
+    /// nothing changes). An older acknowledgement changes nothing.
+    pub fn acked(&mut self, sequence: u64) -> bool {
+        if sequence > self.sent {
+            return false;
+        }
+        self.release(sequence);
+        true
+    }
+
     /// A new connection whose peer has all up to `received`: those after it will be sent again.
     /// False: `received` was never sent, or something after it is no longer kept (nothing changes).
-    pub fn resume(&mut self, _received: u64) -> bool {
-        todo!()
+    pub fn resume(&mut self, received: u64) -> bool {
+        if received < self.acked || received > self.ever_sent || self.overflowed {
+            return false;
+        }
+        self.release(received);
+        self.sent = received;
+        true
+    }
+
+    fn last(&self) -> u64 {
+        self.acked + self.kept.len() as u64
+    }
+
+    fn release(&mut self, sequence: u64) {
+        while self.acked < sequence {
+            let Some(body) = self.kept.pop_front() else { return };
+            self.kept_bytes -= body.len();
+            self.acked += 1;
+        }
     }
 }
 
 /// Encodes what `push` takes: the body of an event, presence change, or refusal, without the sequence.
-pub fn encode_body(_body: &crate::wire::reliable::Body) -> Bytes {
-    todo!()
+pub fn encode_body(body: &wire::reliable::Body) -> Bytes {
+    let mut out = bytes::BytesMut::with_capacity(body.encoded_len());
+    body.encode(&mut out);
+    out.freeze()
+}
+
+/// Field of `ServerMessage` that holds a `Reliable`, and of `Reliable` that holds the sequence.
+const RELIABLE: u32 = 2;
+const SEQUENCE: u32 = 1;
+
+/// Writes a `ServerMessage` with a reliable message: sequence and body are joined, the body is not encoded again.
+pub fn write_message(sequence: u64, body: &[u8], out: &mut impl BufMut) {
+    let len = key_len(SEQUENCE) + encoded_len_varint(sequence) + body.len();
+    encode_key(RELIABLE, WireType::LengthDelimited, out);
+    encode_varint(len as u64, out);
+    encode_key(SEQUENCE, WireType::Varint, out);
+    encode_varint(sequence, out);
+    out.put_slice(body);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message as _;
+
+    fn queue() -> ReliableQueue {
+        let mut queue = ReliableQueue::new(4, 100);
+        for body in ["a", "b", "c"] {
+            queue.push(Bytes::from_static(body.as_bytes())).unwrap();
+        }
+        queue
+    }
+
+    fn drain(queue: &mut ReliableQueue) -> Vec<u64> {
+        std::iter::from_fn(|| queue.pop_unsent()).map(|(sequence, _)| sequence).collect()
+    }
+
+    #[test]
+    fn each_is_given_once_a_connection() {
+        let mut queue = queue();
+        assert_eq!(drain(&mut queue), [1, 2, 3]);
+        assert!(!queue.has_unsent());
+        assert_eq!(queue.len(), 3, "kept until acknowledged");
+    }
+
+    // Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+    #[test]
+    fn resume_gives_again_what_was_not_received() {
+        let mut queue = queue();
+        drain(&mut queue);
+        assert!(queue.acked(1));
+        assert!(queue.resume(2));
+        assert_eq!(drain(&mut queue), [3]);
+        assert!(queue.resume(2));
+        assert_eq!(drain(&mut queue), [3]);
+    }
+
+    #[test]
+    fn resume_from_what_is_gone_or_was_never_sent_is_refused() {
+        let mut queue = queue();
+        queue.pop_unsent();
+        assert!(!queue.resume(2), "never sent");
+        queue.pop_unsent();
+        assert!(queue.acked(2));
+        assert!(!queue.resume(1), "2 is no longer kept");
+        assert!(queue.resume(2));
+    }
+
+    #[test]
+    fn ack_of_what_was_never_sent_is_refused() {
+        let mut queue = queue();
+        assert!(!queue.acked(1));
+        queue.pop_unsent();
+        assert!(queue.acked(1));
+        assert!(!queue.acked(2));
+        assert!(queue.acked(0));
+        assert_eq!(queue.len(), 2);
+    }
+
+    // Promise 4: "One client, however slow or hostile, MUST NOT … grow memory without bound."
+    #[test]
+    fn full_queue_stays_full() {
+        let mut queue = queue();
+        queue.push(Bytes::from_static(b"d")).unwrap();
+        assert_eq!(queue.push(Bytes::from_static(b"e")), Err(QueueFull { messages: 4, bytes: 4 }));
+        drain(&mut queue);
+        assert!(queue.acked(4));
+        assert!(queue.is_overflowed());
+        assert!(queue.push(Bytes::from_static(b"e")).is_err());
+        let mut queue = ReliableQueue::new(4, 3);
+        assert!(queue.push(Bytes::from_static(b"long")).is_err());
+    }
+
+    #[test]
+    fn joined_message_is_what_prost_writes() {
+        let body = wire::reliable::Body::Event(wire::Event { tick: 9, payload: Bytes::from_static(b"boom") });
+        for sequence in [1, 127, 128, u64::MAX] {
+            let mut joined = Vec::new();
+            write_message(sequence, &encode_body(&body), &mut joined);
+            let reliable = wire::Reliable { sequence, body: Some(body.clone()) };
+            let whole = wire::ServerMessage { body: Some(wire::server_message::Body::Reliable(reliable)) };
+            assert_eq!(joined, whole.encode_to_vec());
+        }
+    }
 }
