@@ -1,13 +1,97 @@
 //! The client's end of a connection.
+//!
+//! ```text
+//!        reconnected()            hello sent, welcome arrives           goodbye arrives
+//!   ┌──────────────────► Hello ───────────────────────────────► Active ────────────────► Closed
+//!   │                      │                                      │                        │
+//!   │                      ▼                                      ▼                        │
+//!   └───────────────── Disconnected ◄───── disconnected(), silence, a server's fault ◄─────┘
+//! ```
+//!
+//! - **Hello**: a join, or a resume if there is a token, goes out; then nothing until the welcome.
+//! - **Active**: inputs, commands, acknowledgements and pings go out; states and reliable messages are taken.
+//! - **Closed**: the server said goodbye; what arrives is ignored. [`crate::code::is_reconnect`] says whether to try again.
+//! - **Disconnected**: nothing goes out. The snapshot, the token, the last reliable message received and the unconfirmed commands are kept
+//!   for the next connection.
+//!
+//! A wrong or expired token: the server says goodbye with `UnknownSession`; the caller then calls
+//! [`ClientSession::reconnected`] with `rejoin`. That is a new player, so the numbers of inputs, commands and reliable
+//! messages start again at 1, and commands that the old player had queued are dropped.
+
+mod acks;
+mod commands;
+mod history;
+mod inputs;
 
 use super::Delivery;
-use crate::{code::CloseCode, schema::Schema, snapshot::Snapshot, wire};
+use crate::{
+    code::{self, CloseCode},
+    delta::Decoder,
+    limits,
+    schema::Schema,
+    snapshot::Snapshot,
+    state::StateHead,
+    wire::{self, client_message, reliable, server_message},
+};
+use acks::Acks;
 use bytes::{Bytes, BytesMut};
+use commands::Commands;
+use history::History;
+use inputs::Inputs;
+use prost::Message as _;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// One player's session as the client sees it. Lives over several connections: `disconnected` then `reconnected`.
 #[derive(Debug)]
-pub struct ClientSession {}
+pub struct ClientSession {
+    config: ClientConfig,
+    join: wire::Join,
+    phase: Phase,
+    link: Link,
+    seat: Option<Seat>,
+    commands: Commands,
+    leaving: bool,
+    history: History,
+    decoder: Decoder,
+    events: VecDeque<ClientEvent>,
+    /// What the client's clock counts from.
+    origin: Instant,
+}
+
+/// Where a session is in its life. The transitions are in this module's documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Hello { resume: bool, sent: bool },
+    Active,
+    Closed(CloseCode),
+    Disconnected,
+}
+
+/// What ends with the connection.
+#[derive(Debug)]
+struct Link {
+    heard_at: Instant,
+    next_ping: Instant,
+    /// Time in the ping that was not answered yet.
+    pinged: Option<u64>,
+    /// The server's ping, to be answered. A newer one replaces it.
+    pong: Option<u64>,
+    acks: Acks,
+    /// Whether a state arrived on this connection.
+    has_state: bool,
+    leave_sent: bool,
+}
+
+/// What a welcome gives, kept for a resume.
+#[derive(Debug)]
+struct Seat {
+    welcome: wire::Welcome,
+    schema: Schema,
+    tick: Duration,
+    inputs: Inputs,
+    reliable_received: u64,
+}
 
 /// How a client session behaves.
 #[derive(Debug, Clone)]
@@ -100,6 +184,20 @@ pub enum ServerError {
     /// A message that is not allowed now.
     #[error("unexpected {0}")]
     Unexpected(&'static str),
+    /// A delta against a state that this end does not have.
+    #[error("state of tick {tick} against tick {reference}, which this end does not have")]
+    UnknownBaseline {
+        /// Tick that arrived.
+        tick: u32,
+        /// Tick of the baseline or prior.
+        reference: u32,
+    },
+    /// The schema in the welcome is bad.
+    #[error("schema: {0}")]
+    Schema(#[from] crate::schema::SchemaError),
+    /// The server speaks another version of the protocol.
+    #[error("protocol {0}")]
+    UnsupportedVersion(u32),
     /// The server was silent for the timeout.
     #[error("silent for {0:?}")]
     TimedOut(Duration),
@@ -115,74 +213,409 @@ pub enum SendError {
     /// The payload is longer than the protocol allows.
     #[error("payload of {0} bytes")]
     TooLarge(usize),
+    /// The numbers of this seat's inputs are used up (after a year and more): join anew.
+    #[error("no input number left")]
+    Exhausted,
     /// Too many commands wait for the server.
     #[error("{0} commands wait for the server")]
     TooManyCommands(usize),
 }
 
 impl ClientSession {
-    /// A session that will join.
-    pub fn join(_now: Instant, _config: ClientConfig, _join: wire::Join) -> Self {
-        todo!()
+    /// A session that will join. Fills in the join's protocol and codings.
+    pub fn join(now: Instant, config: ClientConfig, join: wire::Join) -> Self {
+        let join = wire::Join {
+            protocol: limits::PROTOCOL,
+            codings: config.codings.iter().map(|&coding| coding as i32).collect(),
+            ..join
+        };
+        Self {
+            link: Link::new(now, config.delivery),
+            history: History::new(config.delivery),
+            commands: Commands::new(config.max_commands),
+            config,
+            join,
+            phase: Phase::Hello { resume: false, sent: false },
+            seat: None,
+            leaving: false,
+            decoder: Decoder::default(),
+            events: VecDeque::new(),
+            origin: now,
+        }
     }
-    /// A message arrived.
-    pub fn handle_message(&mut self, _now: Instant, _message: Bytes) -> Result<(), ServerError> {
-        todo!()
+
+    /// A message arrived. On error the server is at fault and the session is disconnected: drop the connection, and perhaps call
+    /// `reconnected`. What arrives while closed or disconnected is ignored.
+    ///
+    /// # Errors
+    /// As [`ServerError`] says. A reliable message that came before is ignored, and so is a message of a kind that this
+    /// version does not know, and on datagrams a state older than the one applied.
+    pub fn handle_message(&mut self, now: Instant, message: Bytes) -> Result<(), ServerError> {
+        if matches!(self.phase, Phase::Closed(_) | Phase::Disconnected) {
+            return Ok(());
+        }
+        self.link.heard_at = now;
+        self.take(now, message).inspect_err(|_| self.phase = Phase::Disconnected)
     }
+
     /// What the server said, oldest first.
     pub fn poll_event(&mut self) -> Option<ClientEvent> {
-        todo!()
+        self.events.pop_front()
     }
-    /// Writes the next message to send, if any. A state's acknowledgement rides on the next input; if none is sent within a tick, an Ack message goes.
-    pub fn poll_transmit(&mut self, _now: Instant, _out: &mut BytesMut) -> bool {
-        todo!()
+
+    /// Writes the next message to send, if any: appends one message to `out`. A state's acknowledgement rides on
+    /// the next input; if none is sent within a tick (and a quarter, for jitter), an Ack message goes.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> bool {
+        let Some(body) = self.next_body(now) else { return false };
+        wire::ClientMessage { body: Some(body) }.encode(out).is_ok()
     }
-    /// When `handle_timeout` wants to be called.
+
+    /// When `handle_timeout` wants to be called, or `poll_transmit` to send a lone acknowledgement.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        match self.phase {
+            Phase::Hello { .. } => Some(self.silent_at()),
+            Phase::Active => {
+                let timer = self.silent_at().min(self.link.next_ping);
+                Some(self.link.acks.due_at().map_or(timer, |due| due.min(timer)))
+            }
+            Phase::Closed(_) | Phase::Disconnected => None,
+        }
     }
-    /// Time has passed.
-    pub fn handle_timeout(&mut self, _now: Instant) -> Result<(), ServerError> {
-        todo!()
+
+    /// Time has passed. Call `poll_transmit` after it.
+    ///
+    /// # Errors
+    /// `TimedOut`, once: the session is then disconnected.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ServerError> {
+        if matches!(self.phase, Phase::Hello { .. } | Phase::Active) && now >= self.silent_at() {
+            let silence = now.saturating_duration_since(self.link.heard_at);
+            self.phase = Phase::Disconnected;
+            return Err(ServerError::TimedOut(silence));
+        }
+        Ok(())
     }
-    /// Queues an input and returns its number. An unsent older input goes with it.
-    pub fn send_input(&mut self, _payload: Bytes) -> Result<u32, SendError> {
-        todo!()
+
+    /// Queues an input and returns its number. An unsent older input goes with it (at most 8; older ones are
+    /// dropped, as what they meant for is past). On datagrams so do those that no state has confirmed.
+    ///
+    /// # Errors
+    /// `NotActive`, `TooLarge` (more than [`limits::MAX_INPUT`] bytes), `Exhausted`.
+    pub fn send_input(&mut self, payload: Bytes) -> Result<u32, SendError> {
+        if payload.len() > limits::MAX_INPUT {
+            return Err(SendError::TooLarge(payload.len()));
+        }
+        let seat = self.seat.as_mut().filter(|_| self.phase == Phase::Active && !self.leaving);
+        let tick = self.history.current().map_or(0, Snapshot::tick);
+        seat.ok_or(SendError::NotActive)?.inputs.push(tick, payload).ok_or(SendError::Exhausted)
     }
+
     /// Queues a command and returns its number. It is kept, and sent again after a resume, until the server has it.
-    pub fn send_command(&mut self, _payload: Bytes) -> Result<u64, SendError> {
-        todo!()
+    ///
+    /// # Errors
+    /// `NotActive`, `TooLarge` (more than [`limits::MAX_COMMAND`] bytes), `TooManyCommands`.
+    pub fn send_command(&mut self, payload: Bytes) -> Result<u64, SendError> {
+        if self.phase != Phase::Active || self.leaving {
+            return Err(SendError::NotActive);
+        }
+        if payload.len() > limits::MAX_COMMAND {
+            return Err(SendError::TooLarge(payload.len()));
+        }
+        self.commands.push(payload).ok_or(SendError::TooManyCommands(self.commands.len()))
     }
-    /// Gives up the seat.
+
+    /// Gives up the seat: after what is queued, a leave goes out. Without a connection it goes out after the next one's hello.
     pub fn leave(&mut self) {
-        todo!()
+        self.leaving = true;
     }
+
     /// The connection was lost. What was queued for it is dropped, commands are kept.
     pub fn disconnected(&mut self) {
-        todo!()
+        if !matches!(self.phase, Phase::Closed(_)) {
+            self.phase = Phase::Disconnected;
+        }
     }
+
     /// A new connection: will resume the seat if there is one and `rejoin` is false, else join anew.
-    pub fn reconnected(&mut self, _now: Instant, _rejoin: bool) {
-        todo!()
+    pub fn reconnected(&mut self, now: Instant, rejoin: bool) {
+        self.phase = Phase::Hello { resume: self.seat.is_some() && !rejoin, sent: false };
+        self.link = Link::new(now, self.config.delivery);
+        self.commands.disconnected();
+        if let Some(seat) = &mut self.seat {
+            seat.inputs.disconnected();
+        }
     }
-    /// The newest state applied.
+
+    /// The newest state applied. Stays over a reconnection; a new seat starts without.
     pub fn snapshot(&self) -> Option<&Snapshot> {
-        todo!()
+        self.history.current()
     }
+
     /// The state applied before it.
     pub fn previous_snapshot(&self) -> Option<&Snapshot> {
-        todo!()
+        self.history.previous()
     }
+
     /// The room's schema, after the welcome.
     pub fn schema(&self) -> Option<&Schema> {
-        todo!()
+        self.seat.as_ref().map(|seat| &seat.schema)
     }
+
     /// The last welcome.
     pub fn welcome(&self) -> Option<&wire::Welcome> {
-        todo!()
+        self.seat.as_ref().map(|seat| &seat.welcome)
     }
-    /// The code of the goodbye.
+
+    /// Whether the player is in the room and connected.
+    pub fn is_active(&self) -> bool {
+        self.phase == Phase::Active
+    }
+
+    /// The code of the goodbye. One that this version does not know counts as `Internal` (4000–4499) or
+    /// `Kicked` (all others).
     pub fn closed(&self) -> Option<CloseCode> {
-        todo!()
+        match self.phase {
+            Phase::Closed(code) => Some(code),
+            _ => None,
+        }
     }
+}
+
+/// What goes out.
+impl ClientSession {
+    fn next_body(&mut self, now: Instant) -> Option<client_message::Body> {
+        use client_message::Body;
+        match &mut self.phase {
+            Phase::Hello { resume, sent: sent @ false } => {
+                *sent = true;
+                let resume = *resume;
+                Some(match (&self.seat, resume) {
+                    (Some(seat), true) => Body::Resume(seat.resume(&self.join)),
+                    _ => Body::Join(self.join.clone()),
+                })
+            }
+            Phase::Hello { .. } => self.next_leave(),
+            Phase::Active => self.next_active(now).or_else(|| self.next_leave()),
+            Phase::Closed(_) | Phase::Disconnected => None,
+        }
+    }
+
+    fn next_active(&mut self, now: Instant) -> Option<client_message::Body> {
+        use client_message::Body;
+        if self.link.leave_sent {
+            return None;
+        }
+        if let Some(time_us) = self.link.pong.take() {
+            return Some(Body::Pong(wire::Pong { time_us }));
+        }
+        // Half of the commands waiting: ask sooner what the server has.
+        let crowded = self.link.pinged.is_none() && self.commands.len() * 2 > self.config.max_commands;
+        if now >= self.link.next_ping || crowded {
+            let time_us = self.clock_us(now);
+            self.link.pinged = Some(time_us);
+            self.link.next_ping = now + self.config.ping_interval;
+            return Some(Body::Ping(wire::Ping { time_us }));
+        }
+        if let Some(command) = self.commands.next() {
+            return Some(Body::Command(command));
+        }
+        if let Some(mut input) = self.seat.as_mut()?.inputs.next() {
+            (input.state_ack, input.reliable_ack) = self.link.acks.take();
+            return Some(Body::Input(input));
+        }
+        if self.link.acks.due_at().is_some_and(|due| now >= due) {
+            let (state_ack, reliable_ack) = self.link.acks.take();
+            return Some(Body::Ack(wire::Ack { state_ack, reliable_ack }));
+        }
+        None
+    }
+
+    fn next_leave(&mut self) -> Option<client_message::Body> {
+        if !self.leaving || self.link.leave_sent {
+            return None;
+        }
+        self.link.leave_sent = true;
+        Some(client_message::Body::Leave(wire::Leave {}))
+    }
+
+    fn clock_us(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.origin).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn silent_at(&self) -> Instant {
+        let promised = self.welcome().map_or(0, |welcome| welcome.timeout_ms);
+        self.link.heard_at + self.config.timeout.max(Duration::from_millis(u64::from(promised)))
+    }
+}
+
+/// What arrives.
+impl ClientSession {
+    fn take(&mut self, now: Instant, message: Bytes) -> Result<(), ServerError> {
+        use server_message::Body;
+        if let Some((head, shared)) = StateHead::split(&message)? {
+            return self.take_state(now, head, &shared, message.len());
+        }
+        let message = wire::ServerMessage::decode(message).map_err(malformed)?;
+        match (self.phase, message.body) {
+            // A kind of message that this version does not know.
+            (_, None) => Ok(()),
+            (Phase::Hello { resume, sent: true }, Some(Body::Welcome(welcome))) => {
+                self.take_welcome(now, welcome, resume)
+            }
+            (_, Some(Body::Goodbye(goodbye))) => {
+                self.take_goodbye(goodbye);
+                Ok(())
+            }
+            (_, Some(Body::ServerPing(ping))) => {
+                self.link.pong = Some(ping.time_us);
+                Ok(())
+            }
+            (Phase::Active, Some(Body::Reliable(reliable))) => self.take_reliable(now, reliable),
+            (Phase::Active, Some(Body::Pong(pong))) => {
+                self.take_pong(now, &pong);
+                Ok(())
+            }
+            (_, Some(Body::Welcome(_))) => Err(ServerError::Unexpected("welcome")),
+            (_, Some(Body::Reliable(_))) => {
+                Err(ServerError::Unexpected("reliable message before the welcome"))
+            }
+            (_, Some(Body::Pong(_))) => Err(ServerError::Unexpected("pong before the welcome")),
+            (_, Some(Body::State(_))) => Err(ServerError::Unexpected("state")),
+        }
+    }
+
+    fn take_welcome(
+        &mut self,
+        now: Instant,
+        welcome: wire::Welcome,
+        resume: bool,
+    ) -> Result<(), ServerError> {
+        if welcome.protocol != limits::PROTOCOL {
+            return Err(ServerError::UnsupportedVersion(welcome.protocol));
+        }
+        if welcome.resumed && !resume {
+            return Err(ServerError::Unexpected("welcome back to a join"));
+        }
+        let schema = Schema::from_wire(&welcome.schema.clone().unwrap_or_default())?;
+        let tick = Duration::from_secs(1) / welcome.tick_rate.max(1);
+        let kept = self.seat.take().filter(|seat| welcome.resumed && seat.schema == schema);
+        if kept.is_none() {
+            self.history.clear();
+        }
+        if !welcome.resumed {
+            self.commands.clear();
+        }
+        self.commands.confirmed(welcome.command_received);
+        let (mut inputs, reliable_received) = match kept {
+            Some(seat) => (seat.inputs, seat.reliable_received),
+            None => (Inputs::new(self.config.delivery), 0),
+        };
+        inputs.received(welcome.input_received);
+        self.events.push_back(ClientEvent::Welcome(Box::new(welcome.clone())));
+        self.seat = Some(Seat { welcome, schema, tick, inputs, reliable_received });
+        self.phase = Phase::Active;
+        self.link.next_ping = now;
+        Ok(())
+    }
+
+    fn take_state(
+        &mut self,
+        now: Instant,
+        head: StateHead,
+        shared: &[u8],
+        bytes: usize,
+    ) -> Result<(), ServerError> {
+        let (Phase::Active, Some(seat)) = (self.phase, &mut self.seat) else {
+            return Err(ServerError::Unexpected("state before the welcome"));
+        };
+        let applied = self.history.current().map(Snapshot::tick);
+        // A resume begins with the room's newest state, which may be the one applied before the connection was lost.
+        let again = !self.link.has_state && head.baseline.is_none() && applied == Some(head.tick);
+        if let Some(applied) = applied
+            && head.tick <= applied
+            && !again
+        {
+            return match self.config.delivery {
+                Delivery::Ordered => Err(ServerError::Stale { got: head.tick, applied }),
+                Delivery::Datagram => Ok(()),
+            };
+        }
+        self.history.apply(&mut self.decoder, &seat.schema, head, shared)?;
+        self.link.has_state = true;
+        self.link.acks.state(now, head.tick, seat.tick);
+        seat.inputs.confirmed(head.input);
+        if !again {
+            let StateHead { tick, input, baseline, .. } = head;
+            self.events.push_back(ClientEvent::State { tick, input, full: baseline.is_none(), bytes });
+        }
+        Ok(())
+    }
+
+    fn take_reliable(&mut self, now: Instant, reliable: wire::Reliable) -> Result<(), ServerError> {
+        let Some(seat) = &mut self.seat else { return Ok(()) };
+        let last = seat.reliable_received;
+        // A repeat is acknowledged again: the acknowledgement may be what was lost.
+        self.link.acks.reliable(now, last.max(reliable.sequence), seat.tick);
+        if reliable.sequence <= last {
+            return Ok(());
+        }
+        if reliable.sequence - last > 1 {
+            return Err(ServerError::Gap { got: reliable.sequence, last });
+        }
+        seat.reliable_received = reliable.sequence;
+        let event = match reliable.body {
+            Some(reliable::Body::Event(event)) => ClientEvent::Event(event),
+            Some(reliable::Body::Presence(presence)) => ClientEvent::Presence(presence),
+            Some(reliable::Body::CommandRefused(refused)) => ClientEvent::CommandRefused(refused),
+            // A kind that this version does not know still has its number.
+            None => return Ok(()),
+        };
+        self.events.push_back(event);
+        Ok(())
+    }
+
+    fn take_pong(&mut self, now: Instant, pong: &wire::ServerPong) {
+        self.commands.confirmed(pong.command_received);
+        if self.link.pinged.take_if(|time_us| *time_us == pong.time_us).is_none() {
+            return;
+        }
+        let rtt = Duration::from_micros(self.clock_us(now).saturating_sub(pong.time_us));
+        self.events.push_back(ClientEvent::Pong { rtt, server_time_us: pong.server_time_us, at: now });
+    }
+
+    fn take_goodbye(&mut self, goodbye: wire::Goodbye) {
+        let number = u16::try_from(goodbye.code).unwrap_or(u16::MAX);
+        let unknown = if code::is_reconnect(number) { CloseCode::Internal } else { CloseCode::Kicked };
+        self.phase = Phase::Closed(CloseCode::from_number(number).unwrap_or(unknown));
+        self.events.push_back(ClientEvent::Goodbye(goodbye));
+    }
+}
+
+impl Link {
+    fn new(now: Instant, delivery: Delivery) -> Self {
+        Self {
+            heard_at: now,
+            next_ping: now,
+            pinged: None,
+            pong: None,
+            acks: Acks::new(delivery),
+            has_state: false,
+            leave_sent: false,
+        }
+    }
+}
+
+impl Seat {
+    fn resume(&self, join: &wire::Join) -> wire::Resume {
+        wire::Resume {
+            protocol: limits::PROTOCOL,
+            room: self.welcome.room.clone(),
+            token: self.welcome.resume_token.clone(),
+            reliable_received: self.reliable_received,
+            codings: join.codings.clone(),
+        }
+    }
+}
+
+fn malformed(error: prost::DecodeError) -> ServerError {
+    ServerError::Malformed(error.to_string())
 }

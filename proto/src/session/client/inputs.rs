@@ -1,0 +1,81 @@
+//! Inputs to send, and on transports that lose those to send again.
+
+use crate::{limits::MAX_PREVIOUS_INPUTS, session::Delivery, wire::Input};
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// Bytes of earlier inputs that one message repeats, so that it fits a datagram (1162 bytes and more).
+const REPEATED_BYTES: usize = 1000;
+
+/// Inputs of one seat, numbered from 1.
+#[derive(Debug)]
+pub(super) struct Inputs {
+    /// Those that the next message carries: unsent ones, on datagrams also those not confirmed. Oldest first, at most 9; the newest has the number `last`.
+    kept: VecDeque<Bytes>,
+    last: u32,
+    /// Tick of the state that the player saw at the newest.
+    tick: u32,
+    unsent: bool,
+    repeats: bool,
+}
+
+impl Inputs {
+    pub(super) fn new(delivery: Delivery) -> Self {
+        let repeats = delivery == Delivery::Datagram;
+        Self { kept: VecDeque::new(), last: 0, tick: 0, unsent: false, repeats }
+    }
+
+    /// The new input's number. None: there is none left.
+    pub(super) fn push(&mut self, tick: u32, payload: Bytes) -> Option<u32> {
+        self.last = self.last.checked_add(1)?;
+        if self.kept.len() > MAX_PREVIOUS_INPUTS {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(payload);
+        self.tick = tick;
+        self.unsent = true;
+        Some(self.last)
+    }
+
+    /// The next to send, with those before it, without acknowledgements.
+    pub(super) fn next(&mut self) -> Option<Input> {
+        if !std::mem::take(&mut self.unsent) {
+            return None;
+        }
+        let payload = self.kept.back()?.clone();
+        let earlier = self.kept.len() - 1;
+        let mut room = REPEATED_BYTES.saturating_sub(payload.len());
+        let fitting = self.kept.range(..earlier).rev().take_while(|payload| {
+            let fits = payload.len() <= room;
+            room = room.saturating_sub(payload.len());
+            fits
+        });
+        let skipped = earlier - fitting.count();
+        let previous = self.kept.range(skipped..earlier).cloned().collect();
+        if !self.repeats {
+            self.kept.clear();
+        }
+        Some(Input { sequence: self.last, tick: self.tick, payload, previous, ..Input::default() })
+    }
+
+    /// A state contains all inputs up to `sequence`.
+    pub(super) fn confirmed(&mut self, sequence: u32) {
+        let unconfirmed = self.last.saturating_sub(sequence) as usize;
+        // What is not sent yet cannot be contained: a server's lie.
+        let least = usize::from(self.unsent);
+        while self.kept.len() > unconfirmed.max(least) {
+            self.kept.pop_front();
+        }
+    }
+
+    /// The welcome says which input the server took last: numbers go on above it.
+    pub(super) fn received(&mut self, sequence: u32) {
+        self.last = self.last.max(sequence);
+    }
+
+    /// The connection was lost: what was queued for it is past.
+    pub(super) fn disconnected(&mut self) {
+        self.kept.clear();
+        self.unsent = false;
+    }
+}
