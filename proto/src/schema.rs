@@ -1,7 +1,24 @@
 //! The shape of a game's snapshots: kinds of entity, groups of fields, columns.
+//!
+//! A [`Schema`] is made once by the game and travels in the welcome, so both ends read the same deltas:
+//!
+//! ```
+//! use driftless_proto::schema::Schema;
+//!
+//! let schema = Schema::new()
+//!     .kind("player", |k| k.linear("position", &["x", "y"], 100).hold("health", &["health"], 1))
+//!     .kind("bullet", |k| k.linear("position", &["x", "y"], 100));
+//! assert_eq!(schema.find("bullet"), Some(1));
+//! assert_eq!(schema.kinds()[0].columns(), 3);
+//! assert_eq!(Schema::from_wire(&schema.to_wire()), Ok(schema));
+//! ```
+//!
+//! Put fields in one group that change in the same ticks: a group costs a bit for each changed entity, and nothing
+//! for an entity whose whole group is as predicted. Two or three fields in a group also share a number on the
+//! wire when that is smaller.
 
-pub use crate::wire::Predictor;
 use crate::wire;
+pub use crate::wire::Predictor;
 
 /// Most kinds in a schema.
 pub const MAX_KINDS: usize = 32;
@@ -9,6 +26,8 @@ pub const MAX_KINDS: usize = 32;
 pub const MAX_GROUPS: usize = 16;
 /// Most fields in a group.
 pub const MAX_FIELDS: usize = 8;
+/// Longest name of a kind, group or field, bytes.
+pub const MAX_NAME: usize = 64;
 
 /// Shape of a game's snapshots: one table for each kind of entity. Built once, checked when built.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,35 +88,54 @@ impl Schema {
     ///
     /// # Panics
     /// If a name or a count is bad: a schema is part of the program, not of its input.
-    pub fn kind(self, _name: &str, _build: impl FnOnce(Kind) -> Kind) -> Self {
-        todo!()
+    pub fn kind(mut self, name: &str, build: impl FnOnce(Kind) -> Kind) -> Self {
+        self.kinds.push(build(Kind { name: name.to_owned(), groups: Vec::new() }));
+        if let Err(error) = self.check() {
+            panic!("schema: {error}");
+        }
+        self
     }
     /// The kinds, in the order that `TableDelta.kind` counts.
     pub fn kinds(&self) -> &[Kind] {
         &self.kinds
     }
     /// Index of the kind of this name.
-    pub fn find(&self, _kind: &str) -> Option<usize> {
-        todo!()
+    pub fn find(&self, kind: &str) -> Option<usize> {
+        self.kinds.iter().position(|k| k.name == kind)
     }
     /// As it travels in the welcome.
     pub fn to_wire(&self) -> wire::Schema {
-        todo!()
+        wire::Schema { kinds: self.kinds.iter().map(Kind::to_wire).collect() }
     }
     /// From the welcome of a peer, checked.
-    pub fn from_wire(_schema: &wire::Schema) -> Result<Self, SchemaError> {
-        todo!()
+    ///
+    /// # Errors
+    /// What is wrong with it, the first fault found. A schema without kinds is allowed: a room may have no state.
+    pub fn from_wire(schema: &wire::Schema) -> Result<Self, SchemaError> {
+        check_count(|| "kinds".to_owned(), schema.kinds.len(), 0, MAX_KINDS)?;
+        let kinds = schema.kinds.iter().map(Kind::from_wire).collect::<Result<_, _>>()?;
+        let schema = Self { kinds };
+        schema.check()?;
+        Ok(schema)
+    }
+
+    fn check(&self) -> Result<(), SchemaError> {
+        check_count(|| "kinds".to_owned(), self.kinds.len(), 0, MAX_KINDS)?;
+        check_names(self.kinds.iter().map(|k| k.name.as_str()))?;
+        self.kinds.iter().try_for_each(Kind::check)
     }
 }
 
 impl Kind {
     /// Adds a group that is predicted to stay as it is. `quanta_per_unit` is for people and pages that show it.
-    pub fn hold(self, _group: &str, _fields: &[&str], _quanta_per_unit: u32) -> Self {
-        todo!()
+    /// 0 quanta a unit means 1.
+    pub fn hold(self, group: &str, fields: &[&str], quanta_per_unit: u32) -> Self {
+        self.group(group, fields, quanta_per_unit, Predictor::Hold)
     }
     /// Adds a group that is predicted to go on as it went.
-    pub fn linear(self, _group: &str, _fields: &[&str], _quanta_per_unit: u32) -> Self {
-        todo!()
+    /// 0 quanta a unit means 1.
+    pub fn linear(self, group: &str, fields: &[&str], quanta_per_unit: u32) -> Self {
+        self.group(group, fields, quanta_per_unit, Predictor::Linear)
     }
     /// The kind's name.
     pub fn name(&self) -> &str {
@@ -110,6 +148,34 @@ impl Kind {
     /// How many columns the kind's table has.
     pub fn columns(&self) -> usize {
         self.groups.iter().map(|g| g.fields.len()).sum()
+    }
+
+    fn group(mut self, name: &str, fields: &[&str], quanta_per_unit: u32, predictor: Predictor) -> Self {
+        let quanta_per_unit = quanta_per_unit.max(1);
+        let fields = fields.iter().map(|&f| Field { name: f.to_owned(), quanta_per_unit }).collect();
+        self.groups.push(Group { name: name.to_owned(), fields, predictor });
+        self
+    }
+
+    fn check(&self) -> Result<(), SchemaError> {
+        check_count(|| format!("groups of {}", self.name), self.groups.len(), 1, MAX_GROUPS)?;
+        for group in &self.groups {
+            let what = || format!("fields of {}.{}", self.name, group.name);
+            check_count(what, group.fields.len(), 1, MAX_FIELDS)?;
+        }
+        check_names(self.groups.iter().map(|g| g.name.as_str()))?;
+        check_names(self.groups.iter().flat_map(|g| &g.fields).map(|f| f.name.as_str()))
+    }
+
+    fn to_wire(&self) -> wire::Kind {
+        wire::Kind { name: self.name.clone(), groups: self.groups.iter().map(Group::to_wire).collect() }
+    }
+
+    fn from_wire(kind: &wire::Kind) -> Result<Self, SchemaError> {
+        check_name(&kind.name)?;
+        check_count(|| format!("groups of {}", kind.name), kind.groups.len(), 1, MAX_GROUPS)?;
+        let groups = kind.groups.iter().map(|g| Group::from_wire(&kind.name, g)).collect::<Result<_, _>>()?;
+        Ok(Self { name: kind.name.clone(), groups })
     }
 }
 
@@ -126,6 +192,23 @@ impl Group {
     pub fn predictor(&self) -> Predictor {
         self.predictor
     }
+
+    fn to_wire(&self) -> wire::Group {
+        wire::Group {
+            name: self.name.clone(),
+            fields: self.fields.iter().map(Field::to_wire).collect(),
+            predictor: self.predictor.into(),
+        }
+    }
+
+    fn from_wire(kind: &str, group: &wire::Group) -> Result<Self, SchemaError> {
+        check_name(&group.name)?;
+        check_count(|| format!("fields of {kind}.{}", group.name), group.fields.len(), 1, MAX_FIELDS)?;
+        let predictor =
+            Predictor::try_from(group.predictor).map_err(|_| SchemaError::Predictor(group.predictor))?;
+        let fields = group.fields.iter().map(Field::from_wire).collect();
+        Ok(Self { name: group.name.clone(), fields, predictor })
+    }
 }
 
 impl Field {
@@ -137,4 +220,34 @@ impl Field {
     pub fn quanta_per_unit(&self) -> u32 {
         self.quanta_per_unit
     }
+
+    fn to_wire(&self) -> wire::Field {
+        // 1 is what an absent field means.
+        let quanta_per_unit = if self.quanta_per_unit == 1 { 0 } else { self.quanta_per_unit };
+        wire::Field { name: self.name.clone(), quanta_per_unit }
+    }
+
+    fn from_wire(field: &wire::Field) -> Self {
+        Self { name: field.name.clone(), quanta_per_unit: field.quanta_per_unit.max(1) }
+    }
+}
+
+fn check_count(what: impl Fn() -> String, count: usize, min: usize, max: usize) -> Result<(), SchemaError> {
+    if (min..=max).contains(&count) { Ok(()) } else { Err(SchemaError::Count { what: what(), count, max }) }
+}
+
+fn check_name(name: &str) -> Result<(), SchemaError> {
+    let fits = !name.is_empty() && name.len() <= MAX_NAME;
+    if fits { Ok(()) } else { Err(SchemaError::Name(name.chars().take(MAX_NAME).collect())) }
+}
+
+/// The lists are short (at most 128 names), so each name is looked for in those before it.
+fn check_names<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<(), SchemaError> {
+    for (n, name) in names.clone().enumerate() {
+        check_name(name)?;
+        if names.clone().take(n).any(|before| before == name) {
+            return Err(SchemaError::Name(name.to_owned()));
+        }
+    }
+    Ok(())
 }
