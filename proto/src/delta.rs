@@ -1,9 +1,73 @@
-//! Deltas between snapshots. Becomes a folder: encode, apply, column codings.
+//! Deltas between snapshots: what changed against states that the receiver has.
+//!
+//! The receiver has a **baseline** (a state it has acknowledged, or on an ordered transport the last one sent) and
+//! perhaps a **prior**, a state before that. An entity goes on as its groups' predictors say: it stays as in the baseline
+//! (HOLD), or moves on as it did from the prior to the baseline (LINEAR). Only what is not as predicted travels, as the
+//! difference from the prediction, its residual. An entity, group, table or message that is absent is as predicted.
+//!
+//! ```
+//! use driftless_proto::{delta::{Decoder, Encoder, References}, schema::Schema, snapshot::Snapshot, wire::ColumnCoding};
+//!
+//! let schema = Schema::new().kind("player", |k| k.linear("position", &["x", "y"], 100));
+//! let mut baseline = Snapshot::new(&schema);
+//! baseline.clear(6);
+//! baseline.table_mut(0).push(7, &[100, 200]);
+//! let mut current = Snapshot::new(&schema);
+//! current.clear(7);
+//! current.table_mut(0).push(7, &[101, 198]);
+//!
+//! let references = References { baseline: Some(&baseline), prior: None };
+//! let mut body = Vec::new();
+//! Encoder::default().encode(&schema, references, &current, ColumnCoding::Packed, None, &mut body);
+//! assert_eq!(body.len(), 8); // the tags and lengths of the table, of the group and of its values; two values
+//!
+//! let mut received = Snapshot::default();
+//! Decoder::default().apply(&schema, references, 7, &body, &mut received)?;
+//! assert_eq!(received, current);
+//! # Ok::<_, driftless_proto::delta::DeltaError>(())
+//! ```
+//!
+//! # How a message is read
+//!
+//! The format is protobuf's, `driftless.v1.State` in `schema/driftless/v1/state.proto`, and any protobuf library reads what
+//! [`Encoder`] writes. [`Decoder`] is stricter than such a library, in these ways, each with an error of its own:
+//! a field that is not `repeated` may be there once; packed fields must be packed, in one piece; numbers must fit
+//! their field; kinds and groups ascend; row sets, spawned ids and values must be exactly those of the tables. Fields that it
+//! does not know are skipped, except for the groups that protobuf gave up (wire types 3 and 4).
+//!
+//! # Residuals
+//!
+//! A residual is the wrapped 32-bit difference `current - predicted`, in zigzag form (0, -1, 1, -2 are 0, 1, 2, 3).
+//! Wrapping keeps it in 32 bits for any two values.
+//!
+//! # The RICE coding
+//!
+//! `GroupDelta.rice` is a bit string, filled from the lowest bit of each byte. Each field of the group has, in order: a
+//! parameter k (5 bits), then a code for each row. The code of a residual z (in zigzag form) is q = z >> k as q ones and
+//! a zero, then the k low bits of z. If q would be 24 or more, the code is 24 ones and then all 32 bits of z: no code is
+//! longer than 56 bits. Numbers are written lowest bit first. The last byte is filled with zeros. Source: Robert
+//! Rice, "Some Practical Universal Noiseless Coding Techniques", JPL 79-22, 1979.
 
-use crate::{schema::Schema, snapshot::Snapshot, wire::ColumnCoding};
-use bytes::BufMut;
+mod apply;
+mod columns;
+mod encode;
+mod error;
+mod message;
+mod packed;
+mod predict;
+pub(crate) mod protobuf;
+mod rice;
+mod row_set;
+mod survivors;
 
-/// How far back a baseline or a prior may lie, ticks: also how many snapshots a datagram receiver keeps.
+pub use apply::Decoder;
+pub use encode::Encoder;
+pub use error::DeltaError;
+
+use crate::snapshot::Snapshot;
+
+/// How far back a baseline may lie from a state, or a prior from its baseline, ticks: also how many snapshots a
+/// datagram receiver keeps.
 pub const MAX_AGE: u32 = 64;
 
 /// The states that both ends have, against which a delta is written.
@@ -15,50 +79,9 @@ pub struct References<'a> {
     pub prior: Option<&'a Snapshot>,
 }
 
-/// Writes deltas. Keeps its scratch memory, so that it allocates nothing in steady state.
-#[derive(Debug, Default)]
-pub struct Encoder {}
-
-impl Encoder {
-    /// Writes the shared fields of a `State` message (8 checksum if `checksum` is given, 9 tables) that
-    /// turn `references` into `current`.
-    pub fn encode(
-        &mut self,
-        _schema: &Schema,
-        _references: References<'_>,
-        _current: &Snapshot,
-        _coding: ColumnCoding,
-        _checksum: Option<u32>,
-        _out: &mut impl BufMut,
-    ) {
-        todo!()
+impl References<'_> {
+    /// Whether they have the tables of a schema.
+    fn are_of(&self, schema: &crate::schema::Schema) -> bool {
+        [self.baseline, self.prior].into_iter().flatten().all(|s| s.is_of(schema))
     }
-}
-
-/// Reads deltas. Keeps its scratch memory.
-#[derive(Debug, Default)]
-pub struct Decoder {}
-
-impl Decoder {
-    /// Applies the shared fields of a `State` message, as `Encoder` wrote them, and makes `out` the state of
-    /// `tick`. On error `out` is left in an unspecified but valid state. Returns the checksum that the message carried, already verified.
-    pub fn apply(
-        &mut self,
-        _schema: &Schema,
-        _references: References<'_>,
-        _tick: u32,
-        _body: &[u8],
-        _out: &mut Snapshot,
-    ) -> Result<Option<u32>, DeltaError> {
-        todo!()
-    }
-}
-
-/// Why a delta was refused. All are the sender's fault.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DeltaError {
-    /// The message ends within a field, or a length runs past its end.
-    #[error("truncated")]
-    Truncated,
 }

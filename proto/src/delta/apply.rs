@@ -1,0 +1,310 @@
+//! Reads deltas.
+
+use super::{
+    DeltaError, References,
+    columns::unzigzag,
+    message,
+    message::{GroupDelta, TableDelta, Values},
+    packed, predict,
+    predict::Horizon,
+    protobuf::take_varint,
+    rice, row_set,
+    survivors::{Rows, Survivors},
+};
+use crate::{
+    schema::{Kind, Schema},
+    snapshot::{Snapshot, Table},
+};
+
+/// Reads deltas. Keeps its scratch memory, so that it allocates nothing in steady state.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    survivors: Survivors,
+    /// Rows of the new table: of the survivors, of the spawned, of the changed, of those that have a group.
+    survivor_rows: Rows,
+    spawned_rows: Vec<u32>,
+    changed_rows: Rows,
+    group_rows: Vec<u32>,
+    spawned_ids: Vec<u32>,
+    predicted: Vec<i32>,
+}
+
+impl Decoder {
+    /// Applies the shared fields of a `State` message, as `Encoder` wrote them, and makes `out` the state of
+    /// `tick`. `references` must be those that the message's head names. Returns the checksum that the message carried, already verified.
+    ///
+    /// Memory grows with the references and the length of `body` only, never with a count in it.
+    ///
+    /// # Errors
+    /// What is wrong with the message. `out` is then in an unspecified but valid state. It is always safe to go on with
+    /// the next message.
+    pub fn apply(
+        &mut self,
+        schema: &Schema,
+        references: References<'_>,
+        tick: u32,
+        body: &[u8],
+        out: &mut Snapshot,
+    ) -> Result<Option<u32>, DeltaError> {
+        out.reset(schema, tick);
+        if !references.are_of(schema) {
+            return Err(DeltaError::References);
+        }
+        let horizon = Horizon::new(references, tick);
+        let mut shared = message::Shared::new(body);
+        let result = self.apply_tables(schema, references, horizon, &mut shared, out);
+        if let Err(error) = result {
+            // Columns may have different lengths now.
+            out.clear(tick);
+            return Err(error);
+        }
+        let checksum = shared.checksum();
+        if let Some(expected) = checksum {
+            let actual = out.checksum();
+            if actual != expected {
+                return Err(DeltaError::Checksum { expected, actual });
+            }
+        }
+        Ok(checksum)
+    }
+
+    fn apply_tables(
+        &mut self,
+        schema: &Schema,
+        references: References<'_>,
+        horizon: Option<Horizon>,
+        shared: &mut message::Shared<'_>,
+        out: &mut Snapshot,
+    ) -> Result<(), DeltaError> {
+        let empty = Table::default();
+        let mut next = shared.next_table(schema.kinds())?;
+        for (index, kind) in schema.kinds().iter().enumerate() {
+            let baseline = references.baseline.map_or(&empty, |s| &s.tables()[index]);
+            let prior = horizon.and(references.prior).map(|s| &s.tables()[index]);
+            let delta = match &next {
+                Some(delta) if delta.kind == index => *delta,
+                _ => TableDelta::unchanged(index),
+            };
+            if next.as_ref().is_some_and(|delta| delta.kind == index) {
+                next = shared.next_table(schema.kinds())?;
+            }
+            self.apply_table(kind, horizon, baseline, prior, &delta, out.table_mut(index))?;
+        }
+        Ok(())
+    }
+
+    fn apply_table(
+        &mut self,
+        kind: &Kind,
+        horizon: Option<Horizon>,
+        baseline: &Table,
+        prior: Option<&Table>,
+        delta: &TableDelta<'_>,
+        out: &mut Table,
+    ) -> Result<(), DeltaError> {
+        let (ids, columns) = out.parts_mut();
+        self.find_survivors(baseline.ids(), delta.despawned)?;
+        if let Some(prior) = prior {
+            self.survivors.match_prior(baseline.ids(), prior.ids());
+        }
+        self.merge_ids(baseline.ids(), delta.spawned, ids)?;
+        if delta.spawned_groups().len() != if self.spawned_ids.is_empty() { 0 } else { kind.groups().len() } {
+            return Err(DeltaError::SpawnedGroups);
+        }
+        self.predict(kind, horizon, baseline, prior, ids.len(), columns);
+        self.read_spawned(kind, delta, columns)?;
+        self.read_changed(kind, delta, columns)
+    }
+
+    fn find_survivors(&mut self, baseline: &[u32], despawned: &[u8]) -> Result<(), DeltaError> {
+        let rows = self.survivors.baseline();
+        if despawned.is_empty() {
+            rows.set_straight(baseline.len());
+            return Ok(());
+        }
+        rows.begin();
+        let mut next = 0;
+        row_set::take_gaps(despawned, baseline.len(), "despawned", |row| {
+            (next..row).for_each(|row| rows.push(row));
+            next = row + 1;
+        })?;
+        (next..baseline.len() as u32).for_each(|row| rows.push(row));
+        Ok(())
+    }
+
+    /// Fills `ids` with the survivors' and the spawned ones, and the rows of both in it.
+    fn merge_ids(
+        &mut self,
+        baseline: &[u32],
+        mut spawned: &[u8],
+        ids: &mut Vec<u32>,
+    ) -> Result<(), DeltaError> {
+        self.spawned_ids.clear();
+        let mut next = 0_u64;
+        while !spawned.is_empty() {
+            let id = take_varint(&mut spawned)?.checked_add(next).and_then(|id| u32::try_from(id).ok());
+            let id = id.ok_or(DeltaError::SpawnedRange)?;
+            self.spawned_ids.push(id);
+            next = u64::from(id) + 1;
+        }
+        let survivors = self.survivors.baseline();
+        self.spawned_rows.clear();
+        if self.spawned_ids.is_empty() {
+            self.survivor_rows.set_straight(survivors.len());
+            if survivors.is_straight() {
+                ids.extend_from_slice(baseline);
+            } else {
+                ids.extend(survivors.list().iter().map(|&row| baseline[row as usize]));
+            }
+            return Ok(());
+        }
+        self.survivor_rows.begin();
+        let mut spawned = self.spawned_ids.iter().copied().peekable();
+        for n in 0..survivors.len() {
+            let id = baseline[survivors.get(n)];
+            while let Some(new) = spawned.next_if(|&new| new <= id) {
+                if new == id {
+                    return Err(DeltaError::SpawnedTwice(id));
+                }
+                self.spawned_rows.push(ids.len() as u32);
+                ids.push(new);
+            }
+            self.survivor_rows.push(ids.len() as u32);
+            ids.push(id);
+        }
+        for new in spawned {
+            self.spawned_rows.push(ids.len() as u32);
+            ids.push(new);
+        }
+        Ok(())
+    }
+
+    /// Fills all columns as if nothing but the ids had changed; what has spawned is 0.
+    fn predict(
+        &mut self,
+        kind: &Kind,
+        horizon: Option<Horizon>,
+        baseline: &Table,
+        prior: Option<&Table>,
+        rows: usize,
+        columns: &mut [Vec<i32>],
+    ) {
+        if self.survivors.len() == 0 {
+            columns.iter_mut().for_each(|c| c.resize(rows, 0));
+            return;
+        }
+        let predictors = kind.groups().iter().flat_map(|g| g.fields().iter().map(|_| g.predictor()));
+        for (index, (column, predictor)) in columns.iter_mut().zip(predictors).enumerate() {
+            let before = prior.map(|p| p.column(index));
+            let base = baseline.column(index);
+            if self.survivor_rows.is_straight() {
+                predict::column(predictor, horizon, &self.survivors, base, before, column);
+                continue;
+            }
+            predict::column(predictor, horizon, &self.survivors, base, before, &mut self.predicted);
+            column.resize(rows, 0);
+            for (&row, &value) in self.survivor_rows.list().iter().zip(&self.predicted) {
+                column[row as usize] = value;
+            }
+        }
+    }
+
+    fn read_spawned(
+        &mut self,
+        kind: &Kind,
+        delta: &TableDelta<'_>,
+        columns: &mut [Vec<i32>],
+    ) -> Result<(), DeltaError> {
+        let mut columns = columns;
+        for (index, (bytes, group)) in delta.spawned_groups().iter().zip(kind.groups()).enumerate() {
+            let values = GroupDelta::read(bytes)?;
+            if values.group as usize != index || !values.rows.is_empty() {
+                return Err(DeltaError::SpawnedGroups);
+            }
+            let (group_columns, rest) = columns.split_at_mut(group.fields().len());
+            add(values.values, self.spawned_rows.len(), |n| self.spawned_rows[n] as usize, group_columns)?;
+            columns = rest;
+        }
+        Ok(())
+    }
+
+    fn read_changed(
+        &mut self,
+        kind: &Kind,
+        delta: &TableDelta<'_>,
+        columns: &mut [Vec<i32>],
+    ) -> Result<(), DeltaError> {
+        let survivors = self.survivors.len();
+        let (gaps, bits) = (delta.changed_gaps, delta.changed_bits);
+        if (!gaps.is_empty() && !bits.is_empty())
+            || (delta.groups().is_empty() && !(gaps.is_empty() && bits.is_empty()))
+        {
+            return Err(DeltaError::ChangedRows);
+        }
+        if delta.groups().is_empty() {
+            return Ok(());
+        }
+        let Self { survivor_rows, changed_rows, group_rows, .. } = self;
+        if !gaps.is_empty() {
+            changed_rows.begin();
+            row_set::take_gaps(gaps, survivors, "changed_gaps", |n| {
+                changed_rows.push(survivor_rows.get(n as usize) as u32);
+            })?;
+        } else if !bits.is_empty() {
+            changed_rows.begin();
+            row_set::take_bits(bits, survivors, "changed_bits", |n| {
+                changed_rows.push(survivor_rows.get(n as usize) as u32);
+            })?;
+        } else {
+            std::mem::swap(survivor_rows, changed_rows);
+        }
+        let mut before = None;
+        let mut group_start = 0;
+        let mut first_column = 0;
+        for bytes in delta.groups() {
+            let values = GroupDelta::read(bytes)?;
+            let index = values.group as usize;
+            let group = kind.groups().get(index).ok_or(DeltaError::UnknownGroup(values.group))?;
+            if before.is_some_and(|before| before >= index) {
+                return Err(DeltaError::GroupOrder(values.group));
+            }
+            before = Some(index);
+            first_column += kind.groups()[group_start..index].iter().map(|g| g.fields().len()).sum::<usize>();
+            group_start = index;
+            let columns = &mut columns[first_column..][..group.fields().len()];
+            if values.rows.is_empty() {
+                if changed_rows.is_straight() {
+                    add(values.values, changed_rows.len(), |n| n, columns)?;
+                } else {
+                    let rows = changed_rows.list();
+                    add(values.values, rows.len(), |n| rows[n] as usize, columns)?;
+                }
+            } else {
+                group_rows.clear();
+                row_set::take_bits(values.rows, changed_rows.len(), "rows", |n| {
+                    group_rows.push(changed_rows.get(n as usize) as u32);
+                })?;
+                add(values.values, group_rows.len(), |n| group_rows[n] as usize, columns)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds a group's residuals to its columns, in `count` rows that `row` gives.
+fn add(
+    values: Values<'_>,
+    count: usize,
+    row: impl Fn(usize) -> usize,
+    columns: &mut [Vec<i32>],
+) -> Result<(), DeltaError> {
+    let fields = columns.len();
+    let add = |n: usize, field: usize, residual: u32| {
+        let value = &mut columns[field][row(n)];
+        *value = value.wrapping_add(unzigzag(residual));
+    };
+    match values {
+        Values::Packed { values, interleave } => packed::take(values, count, fields, interleave, add),
+        Values::Rice(values) => rice::take(values, count, fields, add),
+    }
+}

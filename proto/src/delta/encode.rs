@@ -1,0 +1,325 @@
+//! Writes deltas.
+
+use super::{
+    References,
+    columns::{Residuals, zigzag},
+    packed, predict,
+    predict::Horizon,
+    protobuf::{
+        bytes_field_len, number_field_len, put_bytes, put_bytes_head, put_number, put_varint, varint_len,
+    },
+    rice, row_set,
+    survivors::Survivors,
+};
+use crate::{
+    schema::{Kind, Schema},
+    snapshot::{Snapshot, Table},
+    wire::ColumnCoding,
+};
+use bytes::BufMut;
+
+/// Writes deltas. Keeps its scratch memory, so that it allocates nothing in steady state.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    rows: RowMatch,
+    changes: Changes,
+    groups: GroupWriter,
+    /// The `TableDelta` being written.
+    table: Vec<u8>,
+}
+
+impl Encoder {
+    /// Writes the shared fields of a `State` message (8 checksum if `checksum` is given, 9 tables) that
+    /// turn `references` into `current`.
+    ///
+    /// The baseline must be older than `current` and the prior older than the baseline, each by at most [`MAX_AGE`]
+    /// ticks: no [`StateHead`](crate::state::StateHead) could name others.
+    ///
+    /// [`MAX_AGE`]: super::MAX_AGE
+    ///
+    /// # Panics
+    /// If a snapshot is not of this schema.
+    pub fn encode(
+        &mut self,
+        schema: &Schema,
+        references: References<'_>,
+        current: &Snapshot,
+        coding: ColumnCoding,
+        checksum: Option<u32>,
+        out: &mut impl BufMut,
+    ) {
+        assert!(current.is_of(schema) && references.are_of(schema), "a snapshot is of another schema");
+        if let Some(checksum) = checksum {
+            out.put_u8(8 << 3 | 5);
+            out.put_u32_le(checksum);
+        }
+        let horizon = Horizon::new(references, current.tick());
+        let empty = Table::default();
+        for (index, kind) in schema.kinds().iter().enumerate() {
+            let baseline = references.baseline.map_or(&empty, |s| &s.tables()[index]);
+            let prior = horizon.and(references.prior).map(|s| &s.tables()[index]);
+            self.table.clear();
+            self.write_table(kind, horizon, baseline, prior, &current.tables()[index], coding);
+            if self.table.is_empty() {
+                continue;
+            }
+            let body = number_field_len(index as u64) + self.table.len();
+            self.groups.head.clear();
+            put_bytes_head(&mut self.groups.head, 9, body);
+            put_number(&mut self.groups.head, 1, index as u64);
+            out.put_slice(&self.groups.head);
+            out.put_slice(&self.table);
+        }
+    }
+
+    fn write_table(
+        &mut self,
+        kind: &Kind,
+        horizon: Option<Horizon>,
+        baseline: &Table,
+        prior: Option<&Table>,
+        current: &Table,
+        coding: ColumnCoding,
+    ) {
+        self.rows.find(baseline.ids(), current.ids());
+        if let Some(prior) = prior {
+            self.rows.survivors.match_prior(baseline.ids(), prior.ids());
+        }
+        if !self.rows.despawned.is_empty() {
+            put_bytes_head(&mut self.table, 2, row_set::gaps_len(&self.rows.despawned));
+            row_set::put_gaps(&mut self.table, &self.rows.despawned);
+        }
+        if !self.rows.spawned.is_empty() {
+            self.write_spawned(kind, current, coding);
+        }
+        if self.rows.survivors.len() > 0 {
+            self.changes.find(kind, horizon, &self.rows, baseline, prior, current);
+            self.write_changed(kind, coding);
+        }
+    }
+
+    fn write_spawned(&mut self, kind: &Kind, current: &Table, coding: ColumnCoding) {
+        let rows = &self.rows.spawned;
+        // Each id less the one before, less 1: as the gaps of a row set.
+        let ids = &mut self.groups.head;
+        ids.clear();
+        let mut next = 0;
+        for &row in rows {
+            let id = u64::from(current.ids()[row as usize]);
+            put_varint(ids, id - next);
+            next = id + 1;
+        }
+        put_bytes(&mut self.table, 3, ids);
+        let mut columns = 0..;
+        for (index, group) in kind.groups().iter().enumerate() {
+            self.groups.residuals.clear();
+            for column in columns.by_ref().take(group.fields().len()) {
+                let values = current.column(column);
+                self.groups.residuals.extend(rows.iter().map(|&row| zigzag(values[row as usize])));
+            }
+            self.groups.rows.clear();
+            let residuals = Residuals::new(&self.groups.residuals, rows.len(), group.fields().len());
+            write_group(&mut self.table, &mut self.groups.values, 4, index, &[], &residuals, coding);
+        }
+    }
+
+    fn write_changed(&mut self, kind: &Kind, coding: ColumnCoding) {
+        let Changes { residuals, flags, changed, .. } = &self.changes;
+        let survivors = flags.len();
+        if changed.is_empty() {
+            return;
+        }
+        if changed.len() < survivors {
+            let (gaps, bits) = (row_set::gaps_len(changed), row_set::bits_len(changed));
+            if gaps < bits {
+                put_bytes_head(&mut self.table, 5, gaps);
+                row_set::put_gaps(&mut self.table, changed);
+            } else {
+                put_bytes_head(&mut self.table, 6, bits);
+                row_set::put_bits(&mut self.table, changed);
+            }
+        }
+        let mut first = 0;
+        for (index, group) in kind.groups().iter().enumerate() {
+            let fields = group.fields().len();
+            let columns = &residuals[first * survivors..(first + fields) * survivors];
+            first += fields;
+            let GroupWriter { rows, bits, residuals, values, .. } = &mut self.groups;
+            // Rows of this group: their places among the changed rows.
+            rows.clear();
+            let has = |&(_, &row): &(u32, &u32)| flags[row as usize] >> index & 1 != 0;
+            rows.extend((0..).zip(changed).filter(has).map(|(n, _)| n));
+            if rows.is_empty() {
+                continue;
+            }
+            bits.clear();
+            if rows.len() < changed.len() {
+                row_set::put_bits(bits, rows);
+            }
+            let chosen = if rows.len() == survivors {
+                columns
+            } else {
+                residuals.clear();
+                for column in columns.chunks_exact(survivors) {
+                    residuals.extend(rows.iter().map(|&n| column[changed[n as usize] as usize]));
+                }
+                residuals
+            };
+            let chosen = Residuals::new(chosen, rows.len(), fields);
+            write_group(&mut self.table, values, 7, index, bits, &chosen, coding);
+        }
+    }
+}
+
+/// Writes a `GroupDelta` as field `field` of the table.
+fn write_group(
+    table: &mut Vec<u8>,
+    values: &mut Vec<u8>,
+    field: u32,
+    index: usize,
+    row_bits: &[u8],
+    residuals: &Residuals<'_>,
+    coding: ColumnCoding,
+) {
+    let index = index as u64;
+    let rows_len = if row_bits.is_empty() { 0 } else { bytes_field_len(row_bits.len()) };
+    let head_len = number_field_len(index) + rows_len;
+    match coding {
+        ColumnCoding::Packed => {
+            let (interleave, len) = packed::cheapest(residuals);
+            let interleave_field = interleave.to_wire();
+            let group_len = head_len + number_field_len(interleave_field) + bytes_field_len(len);
+            table.reserve(1 + varint_len(group_len as u64) + group_len);
+            put_bytes_head(table, field, group_len);
+            put_number(table, 1, index);
+            put_bytes(table, 2, row_bits);
+            put_number(table, 3, interleave_field);
+            put_bytes_head(table, 4, len);
+            packed::put(table, residuals, interleave);
+        }
+        ColumnCoding::Rice => {
+            values.clear();
+            rice::put(values, residuals);
+            put_bytes_head(table, field, head_len + bytes_field_len(values.len()));
+            put_number(table, 1, index);
+            put_bytes(table, 2, row_bits);
+            put_bytes(table, 5, values);
+        }
+    }
+}
+
+/// Scratch of a group that is being written.
+#[derive(Debug, Default)]
+struct GroupWriter {
+    /// Numbers in front of something whose length must be known first.
+    head: Vec<u8>,
+    /// The rows that have it, among the changed rows, and the same as bits.
+    rows: Vec<u32>,
+    bits: Vec<u8>,
+    /// Their residuals, field after field.
+    residuals: Vec<u32>,
+    /// The same, coded.
+    values: Vec<u8>,
+}
+
+/// Which rows of the baseline and of the current table belong together.
+#[derive(Debug, Default)]
+struct RowMatch {
+    survivors: Survivors,
+    /// Rows of the current table of the survivors, in their order; not filled when both tables have the same ids.
+    current: Vec<u32>,
+    same_ids: bool,
+    /// Rows of the baseline without an entity in the current table.
+    despawned: Vec<u32>,
+    /// Rows of the current table without an entity in the baseline.
+    spawned: Vec<u32>,
+}
+
+impl RowMatch {
+    /// One walk over both, as both are sorted.
+    fn find(&mut self, baseline: &[u32], current: &[u32]) {
+        self.despawned.clear();
+        self.spawned.clear();
+        self.current.clear();
+        let survivors = self.survivors.baseline();
+        self.same_ids = baseline == current;
+        if self.same_ids {
+            survivors.set_straight(baseline.len());
+            return;
+        }
+        survivors.begin();
+        let (mut b, mut c) = (0, 0);
+        while let (Some(&was), Some(&is)) = (baseline.get(b), current.get(c)) {
+            match was.cmp(&is) {
+                std::cmp::Ordering::Less => {
+                    self.despawned.push(b as u32);
+                    b += 1;
+                }
+                std::cmp::Ordering::Greater => {
+                    self.spawned.push(c as u32);
+                    c += 1;
+                }
+                std::cmp::Ordering::Equal => {
+                    survivors.push(b as u32);
+                    self.current.push(c as u32);
+                    b += 1;
+                    c += 1;
+                }
+            }
+        }
+        self.despawned.extend(b as u32..baseline.len() as u32);
+        self.spawned.extend(c as u32..current.len() as u32);
+    }
+}
+
+/// What is not as predicted among the survivors.
+#[derive(Debug, Default)]
+struct Changes {
+    /// Scratch: a column's predictions.
+    predicted: Vec<i32>,
+    /// Residuals of all columns, one after the other, each in the survivors' order.
+    residuals: Vec<u32>,
+    /// For each survivor, bit g: group g is not as predicted.
+    flags: Vec<u32>,
+    /// The survivors with a flag.
+    changed: Vec<u32>,
+}
+
+impl Changes {
+    fn find(
+        &mut self,
+        kind: &Kind,
+        horizon: Option<Horizon>,
+        rows: &RowMatch,
+        baseline: &Table,
+        prior: Option<&Table>,
+        current: &Table,
+    ) {
+        let Self { predicted, residuals, flags, changed } = self;
+        residuals.clear();
+        flags.clear();
+        flags.resize(rows.survivors.len(), 0);
+        let mut columns = 0..;
+        for (index, group) in kind.groups().iter().enumerate() {
+            for column in columns.by_ref().take(group.fields().len()) {
+                let before = prior.map(|p| p.column(column));
+                let base = baseline.column(column);
+                predict::column(group.predictor(), horizon, &rows.survivors, base, before, predicted);
+                let start = residuals.len();
+                let now = current.column(column);
+                let residual = |(&now, &predicted): (&i32, &i32)| zigzag(now.wrapping_sub(predicted));
+                if rows.same_ids {
+                    residuals.extend(now.iter().zip(&*predicted).map(residual));
+                } else {
+                    let now = rows.current.iter().map(|&row| &now[row as usize]);
+                    residuals.extend(now.zip(&*predicted).map(residual));
+                }
+                for (flags, &residual) in flags.iter_mut().zip(&residuals[start..]) {
+                    *flags |= u32::from(residual != 0) << index;
+                }
+            }
+        }
+        changed.clear();
+        changed.extend((0..).zip(&*flags).filter(|&(_, &f)| f != 0).map(|(row, _)| row));
+    }
+}

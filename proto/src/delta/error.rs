@@ -1,0 +1,101 @@
+//! What can be wrong with a delta.
+
+/// Why a delta was refused. All are the sender's fault, but for `References`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeltaError {
+    /// The message ends within a field, or a length runs past its end.
+    #[error("truncated")]
+    Truncated,
+    /// A varint is longer than 64 bits.
+    #[error("varint of more than 64 bits")]
+    Varint,
+    /// A field has number 0 or one above 2^29 - 1.
+    #[error("bad field number")]
+    FieldNumber,
+    /// A field is not of the type that the schema says, or is of one that protobuf no longer uses (groups).
+    #[error("field {field} of {message} has wire type {wire_type}")]
+    WireType {
+        /// The message it is in.
+        message: &'static str,
+        /// The field's number.
+        field: u32,
+        /// What was there instead.
+        wire_type: u8,
+    },
+    /// A field is there twice that may be there once.
+    #[error("{0} is there twice")]
+    Repeated(&'static str),
+    /// A number is larger than its field allows.
+    #[error("{field} is {value}, which is too large")]
+    TooLarge {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+    },
+    /// Bytes follow the state message.
+    #[error("bytes after the message")]
+    Trailing,
+    /// A field of the per-client head (1 to 6) is in the shared part.
+    #[error("field {0} of the head is in the shared part")]
+    HeadInShared(u32),
+    /// The baseline or the prior would be before tick 0.
+    #[error("the baseline or the prior is before tick 0")]
+    BeforeStart,
+    /// A kind that the schema does not have.
+    #[error("unknown kind {0}")]
+    UnknownKind(u32),
+    /// Kinds are not in ascending order.
+    #[error("kind {0} is not above the one before")]
+    KindOrder(u32),
+    /// A group that the kind does not have.
+    #[error("unknown group {0}")]
+    UnknownGroup(u32),
+    /// Groups are not in ascending order.
+    #[error("group {0} is not above the one before")]
+    GroupOrder(u32),
+    /// A row that the table does not have.
+    #[error("{field} names a row past the end of {rows} rows")]
+    Row {
+        /// The row set it is in.
+        field: &'static str,
+        /// How many rows there are.
+        rows: usize,
+    },
+    /// The changed rows are given twice, as gaps and as bits; or they are given but no group has changes.
+    #[error("the changed rows are given twice, or without groups")]
+    ChangedRows,
+    /// The spawned ids run past the largest id.
+    #[error("a spawned id is above 2^32 - 1")]
+    SpawnedRange,
+    /// An entity is spawned that is there.
+    #[error("entity {0} is spawned but there")]
+    SpawnedTwice(u32),
+    /// The new entities' columns are not one for each group, in order, for all of the new rows.
+    #[error("the spawned entities' groups are not those of the kind")]
+    SpawnedGroups,
+    /// More than three residuals in one number.
+    #[error("interleave {0}")]
+    Interleave(u64),
+    /// A group has both codings.
+    #[error("values both packed and rice")]
+    TwoCodings,
+    /// A group has fewer or more values than its rows and fields take.
+    #[error("too many or too few values")]
+    ValueCount,
+    /// A number has bits that belong to none of its residuals.
+    #[error("a residual of more than its bits")]
+    Residual,
+    /// A reference is not of this schema: the caller's fault.
+    #[error("a reference is of another schema")]
+    References,
+    /// The state is not the one that the sender had.
+    #[error("checksum {actual:08x} instead of {expected:08x}")]
+    Checksum {
+        /// What the message says.
+        expected: u32,
+        /// What came out.
+        actual: u32,
+    },
+}

@@ -1,0 +1,264 @@
+//! The PACKED coding: residuals as protobuf varints, alone or several to a number.
+//!
+//! A varint spends at least a byte on a number. Small residuals of an entity (x and y of a move) fit in one byte
+//! together, so a number may hold two or three of them, bit by bit in turn (Morton order): its length is that of its
+//! longest part, and any protobuf library can read it. Source of the bit spreading: Fabian Giesen, "Decoding Morton
+//! codes", 2009, <https://fgiesen.wordpress.com/2009/12/13/decoding-morton-codes/>.
+
+use super::{
+    DeltaError,
+    columns::Residuals,
+    protobuf::{put_varint, take_varint, varint_len_of_bits},
+};
+
+/// How many residuals share a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Interleave {
+    One,
+    Two,
+    Three,
+}
+
+/// Bits that a part of a triple may have.
+const TRIPLE_BITS: u32 = 21;
+
+impl Interleave {
+    /// From `GroupDelta.interleave`.
+    pub(super) fn from_wire(value: u64) -> Result<Self, DeltaError> {
+        match value {
+            0 => Ok(Self::One),
+            1 => Ok(Self::Two),
+            2 => Ok(Self::Three),
+            _ => Err(DeltaError::Interleave(value)),
+        }
+    }
+
+    /// As `GroupDelta.interleave`.
+    pub(super) fn to_wire(self) -> u64 {
+        self.fields() as u64 - 1
+    }
+
+    /// How many residuals share a number.
+    fn fields(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+            Self::Three => 3,
+        }
+    }
+}
+
+/// The way that takes the fewest bytes, and how many. Of equal ways, the one with the fewest numbers.
+pub(super) fn cheapest(residuals: &Residuals<'_>) -> (Interleave, usize) {
+    let fields = residuals.fields();
+    let mut best = (Interleave::One, len(residuals, Interleave::One));
+    let others = [Interleave::Two, Interleave::Three];
+    for interleave in others.into_iter().filter(|i| i.fields() <= fields) {
+        if interleave == Interleave::Three && !fits_triples(residuals) {
+            break;
+        }
+        let len = len(residuals, interleave);
+        // Any way but the first has a field of two bytes that says so.
+        let own = |way: Interleave| if way == Interleave::One { 0 } else { 2 };
+        if len + own(interleave) <= best.1 + own(best.0) {
+            best = (interleave, len);
+        }
+    }
+    best
+}
+
+/// Whether every residual that would be in a triple has room.
+fn fits_triples(residuals: &Residuals<'_>) -> bool {
+    let in_triples = residuals.fields() / 3 * 3;
+    (0..in_triples).all(|f| residuals.column(f).iter().fold(0, |all, &r| all | r) >> TRIPLE_BITS == 0)
+}
+
+/// Bytes of all numbers.
+fn len(residuals: &Residuals<'_>, interleave: Interleave) -> usize {
+    let bits = |residual: u32| u32::BITS - residual.leading_zeros();
+    // The n-th of m parts ends at bit m * (its bits - 1) + n, counted from 1.
+    let end = |residual: u32, n: u32, m: u32| (bits(residual) * m).saturating_sub(m - n);
+    let mut sum = 0;
+    let mut field = 0;
+    while field < residuals.fields() {
+        let parts = interleave.fields().min(residuals.fields() - field);
+        let a = residuals.column(field);
+        sum += match parts {
+            1 => a.iter().map(|&a| varint_len_of_bits(bits(a))).sum::<usize>(),
+            2 => {
+                let b = residuals.column(field + 1);
+                a.iter().zip(b).map(|(&a, &b)| varint_len_of_bits(end(a, 1, 2).max(end(b, 2, 2)))).sum()
+            }
+            _ => {
+                let (b, c) = (residuals.column(field + 1), residuals.column(field + 2));
+                let ends = |((&a, &b), &c): ((&u32, &u32), &u32)| {
+                    varint_len_of_bits(end(a, 1, 3).max(end(b, 2, 3)).max(end(c, 3, 3)))
+                };
+                a.iter().zip(b).zip(c).map(ends).sum()
+            }
+        };
+        field += parts;
+    }
+    sum
+}
+
+/// Writes all numbers, row after row.
+pub(super) fn put(out: &mut Vec<u8>, residuals: &Residuals<'_>, interleave: Interleave) {
+    let fields = residuals.fields();
+    // Whole columns at a time where one number is a row, which is what most groups are.
+    match (fields, interleave) {
+        (1, _) => residuals.column(0).iter().for_each(|&a| put_varint(out, a.into())),
+        (2, Interleave::Two) => {
+            let rows = residuals.column(0).iter().zip(residuals.column(1));
+            rows.for_each(|(&a, &b)| put_varint(out, pair(a, b)));
+        }
+        (3, Interleave::Three) => {
+            let rows = residuals.column(0).iter().zip(residuals.column(1)).zip(residuals.column(2));
+            rows.for_each(|((&a, &b), &c)| put_varint(out, triple(a, b, c)));
+        }
+        _ => {
+            for row in 0..residuals.rows() {
+                let mut field = 0;
+                while field < fields {
+                    let at = |n| residuals.column(field + n)[row];
+                    let parts = interleave.fields().min(fields - field);
+                    let number = match parts {
+                        1 => at(0).into(),
+                        2 => pair(at(0), at(1)),
+                        _ => triple(at(0), at(1), at(2)),
+                    };
+                    put_varint(out, number);
+                    field += parts;
+                }
+            }
+        }
+    }
+}
+
+/// Reads `rows` rows of `fields` residuals off all of `values`, calling `residual(row, field, zigzag)` for each.
+pub(super) fn take(
+    mut values: &[u8],
+    rows: usize,
+    fields: usize,
+    interleave: Interleave,
+    mut residual: impl FnMut(usize, usize, u32),
+) -> Result<(), DeltaError> {
+    let numbers = fields.div_ceil(interleave.fields());
+    // A number has at least a byte and at most ten: checked before anything is read.
+    let bytes = rows * numbers;
+    if values.len() < bytes || values.len() > bytes.saturating_mul(10) {
+        return Err(DeltaError::ValueCount);
+    }
+    for row in 0..rows {
+        let mut field = 0;
+        while field < fields {
+            let number = take_number(&mut values)?;
+            let parts = interleave.fields().min(fields - field);
+            match parts {
+                1 => residual(row, field, u32::try_from(number).map_err(|_| DeltaError::Residual)?),
+                2 => {
+                    residual(row, field, gather_pair(number));
+                    residual(row, field + 1, gather_pair(number >> 1));
+                }
+                _ => {
+                    if number >> (3 * TRIPLE_BITS) != 0 {
+                        return Err(DeltaError::Residual);
+                    }
+                    residual(row, field, gather_triple(number));
+                    residual(row, field + 1, gather_triple(number >> 1));
+                    residual(row, field + 2, gather_triple(number >> 2));
+                }
+            }
+            field += parts;
+        }
+    }
+    if values.is_empty() { Ok(()) } else { Err(DeltaError::ValueCount) }
+}
+
+/// The end of the values is not the end of the message: too few, then.
+#[inline]
+fn take_number(values: &mut &[u8]) -> Result<u64, DeltaError> {
+    if values.is_empty() { Err(DeltaError::ValueCount) } else { take_varint(values) }
+}
+
+/// Two numbers, bit by bit in turn, `a` lowest.
+#[inline]
+fn pair(a: u32, b: u32) -> u64 {
+    spread_pair(a) | spread_pair(b) << 1
+}
+
+/// Three numbers of 21 bits, bit by bit in turn, `a` lowest.
+#[inline]
+fn triple(a: u32, b: u32, c: u32) -> u64 {
+    spread_triple(a) | spread_triple(b) << 1 | spread_triple(c) << 2
+}
+
+/// Puts a 0 above each bit.
+#[inline]
+fn spread_pair(bits: u32) -> u64 {
+    let mut x = u64::from(bits);
+    x = (x | x << 16) & 0x0000_ffff_0000_ffff;
+    x = (x | x << 8) & 0x00ff_00ff_00ff_00ff;
+    x = (x | x << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    x = (x | x << 2) & 0x3333_3333_3333_3333;
+    (x | x << 1) & 0x5555_5555_5555_5555
+}
+
+/// Takes every second bit, from the lowest.
+#[inline]
+fn gather_pair(bits: u64) -> u32 {
+    let mut x = bits & 0x5555_5555_5555_5555;
+    x = (x | x >> 1) & 0x3333_3333_3333_3333;
+    x = (x | x >> 2) & 0x0f0f_0f0f_0f0f_0f0f;
+    x = (x | x >> 4) & 0x00ff_00ff_00ff_00ff;
+    x = (x | x >> 8) & 0x0000_ffff_0000_ffff;
+    (x | x >> 16) as u32
+}
+
+/// Puts two 0s above each of 21 bits.
+#[inline]
+fn spread_triple(bits: u32) -> u64 {
+    let mut x = u64::from(bits) & 0x1f_ffff;
+    x = (x | x << 32) & 0x001f_0000_0000_ffff;
+    x = (x | x << 16) & 0x001f_0000_ff00_00ff;
+    x = (x | x << 8) & 0x100f_00f0_0f00_f00f;
+    x = (x | x << 4) & 0x10c3_0c30_c30c_30c3;
+    (x | x << 2) & 0x1249_2492_4924_9249
+}
+
+/// Takes every third bit, from the lowest: 21 bits.
+#[inline]
+fn gather_triple(bits: u64) -> u32 {
+    let mut x = bits & 0x1249_2492_4924_9249;
+    x = (x | x >> 2) & 0x10c3_0c30_c30c_30c3;
+    x = (x | x >> 4) & 0x100f_00f0_0f00_f00f;
+    x = (x | x >> 8) & 0x001f_0000_ff00_00ff;
+    x = (x | x >> 16) & 0x001f_0000_0000_ffff;
+    ((x | x >> 32) & 0x1f_ffff) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn interleaved_residuals_come_back(rows in 0usize..5, fields in 1usize..=8, seed: [u32; 40], bits in 0u32..=32) {
+            let values: Vec<u32> = seed[..rows * fields].iter().map(|&v| (u64::from(v) & ((1 << bits) - 1)) as u32).collect();
+            let residuals = Residuals::new(&values, rows, fields);
+            for interleave in [Interleave::One, Interleave::Two, Interleave::Three] {
+                if interleave == Interleave::Three && !fits_triples(&residuals) {
+                    continue;
+                }
+                let mut out = Vec::new();
+                put(&mut out, &residuals, interleave);
+                prop_assert_eq!(out.len(), len(&residuals, interleave));
+                let mut back = vec![0; rows * fields];
+                take(&out, rows, fields, interleave, |row, field, v| back[field * rows + row] = v).unwrap();
+                prop_assert_eq!(&back, &values);
+                prop_assert!(out.len() + 2 >= cheapest(&residuals).1);
+            }
+        }
+    }
+}
