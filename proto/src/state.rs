@@ -1,9 +1,24 @@
 //! The per-client head of a state message, and how head and shared bytes are joined.
+//!
+//! A room's state is encoded once for all clients with the same baseline and prior: those are the shared bytes, which
+//! [`Encoder`](crate::delta::Encoder) writes. A protobuf message is the concatenation of its fields, so a whole
+//! message is a [`StateHead`] and the shared bytes behind it, neither copied nor encoded again:
+//!
+//! ```text
+//! ServerMessage.state tag, length | tick, baseline, prior, input | checksum, tables
+//!          StateHead::write, for each client                     | Encoder::encode, shared
+//! ```
 
-use crate::delta::DeltaError;
+use crate::delta::{
+    DeltaError, MAX_AGE,
+    protobuf::{Field, Fields, number_field_len, once, put_varint, take_varint, varint_len},
+};
 use bytes::{BufMut, Bytes};
 
 /// The fields of `State` that are written for each client.
+///
+/// The baseline is before `tick` and the prior before the baseline, each by 1 to [`MAX_AGE`] ticks. Without a baseline
+/// there is no prior either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateHead {
     /// Tick of the state.
@@ -16,18 +31,95 @@ pub struct StateHead {
     pub input: u32,
 }
 
+/// Tag of `ServerMessage.state`.
+const STATE_TAG: u8 = 1 << 3 | 2;
 impl StateHead {
     /// How many bytes a whole `ServerMessage` with this head and a shared part of `shared` bytes has.
-    pub fn message_len(&self, _shared: usize) -> usize {
-        todo!()
+    pub fn message_len(&self, shared: usize) -> usize {
+        let state = self.state_len(shared);
+        1 + varint_len(state as u64) + state
     }
     /// Writes the start of a `ServerMessage` up to where the `shared` bytes have to follow.
-    pub fn write(&self, _shared: usize, _out: &mut impl BufMut) {
-        todo!()
+    pub fn write(&self, shared: usize, out: &mut impl BufMut) {
+        debug_assert!(self.baseline.is_none_or(|b| b < self.tick && self.tick - b <= MAX_AGE), "{self:?}");
+        debug_assert!(
+            self.prior.is_none_or(|p| self.baseline.is_some_and(|b| p < b && b - p <= MAX_AGE)),
+            "{self:?}"
+        );
+        out.put_u8(STATE_TAG);
+        put_varint(out, self.state_len(shared) as u64);
+        for (field, value) in self.fields() {
+            if value != 0 {
+                out.put_u8(field << 3);
+                put_varint(out, value);
+            }
+        }
     }
     /// Splits a `ServerMessage` that is a state into head and shared part. None: it is not a state
     /// (decode it with prost). Allocates nothing.
-    pub fn split(_message: &Bytes) -> Result<Option<(StateHead, Bytes)>, DeltaError> {
-        todo!()
+    ///
+    /// The head's fields must come before the others, as `write` puts them; each may be there once.
+    ///
+    /// # Errors
+    /// What is wrong with the message. The shared part is only looked at by [`Decoder`](crate::delta::Decoder).
+    pub fn split(message: &Bytes) -> Result<Option<(StateHead, Bytes)>, DeltaError> {
+        let Some((&STATE_TAG, mut rest)) = message.split_first() else { return Ok(None) };
+        let len = take_varint(&mut rest)?;
+        match len.cmp(&(rest.len() as u64)) {
+            std::cmp::Ordering::Less => return Err(DeltaError::Trailing),
+            std::cmp::Ordering::Equal => {}
+            std::cmp::Ordering::Greater => return Err(DeltaError::Truncated),
+        }
+        let mut fields = Fields::new("State", rest);
+        let mut values = [None; 6];
+        let shared = loop {
+            let rest = fields.rest();
+            match fields.next()? {
+                Some(field @ Field { number: n @ 1..=6, .. }) => {
+                    const NAMES: [&str; 6] =
+                        ["tick", "full", "baseline_lag", "no_prior", "prior_lag", "input"];
+                    let name = NAMES[n as usize - 1];
+                    once(&mut values[n as usize - 1], name, field.number32(name)?)?;
+                }
+                _ => break rest,
+            }
+        };
+        let [tick, full, baseline_lag, no_prior, prior_lag, input] = values.map(Option::unwrap_or_default);
+        let baseline = if full == 0 { Some(before(tick, baseline_lag, "baseline_lag")?) } else { None };
+        let prior = match baseline {
+            Some(baseline) if no_prior == 0 => Some(before(baseline, prior_lag, "prior_lag")?),
+            _ => None,
+        };
+        let shared = message.slice(message.len() - shared.len()..);
+        Ok(Some((Self { tick, baseline, prior, input }, shared)))
     }
+
+    /// Length of the `State` in it.
+    fn state_len(&self, shared: usize) -> usize {
+        self.fields().map(|(_, value)| number_field_len(value)).sum::<usize>() + shared
+    }
+
+    /// The fields, by number; those that are 0 are not written.
+    fn fields(&self) -> impl Iterator<Item = (u8, u64)> {
+        let lag =
+            |of: u32, to: Option<u32>| to.map_or(0, |to| of.saturating_sub(to).saturating_sub(1).into());
+        let full = self.baseline.is_none();
+        [
+            (1, self.tick.into()),
+            (2, full.into()),
+            (3, lag(self.tick, self.baseline)),
+            (4, (!full && self.prior.is_none()).into()),
+            (5, self.baseline.map_or(0, |baseline| lag(baseline, self.prior))),
+            (6, self.input.into()),
+        ]
+        .into_iter()
+    }
+}
+
+/// The tick `lag` + 1 before `tick`.
+fn before(tick: u32, lag: u32, field: &'static str) -> Result<u32, DeltaError> {
+    if lag >= MAX_AGE {
+        return Err(DeltaError::TooLarge { field, value: lag.into() });
+    }
+    tick.checked_sub(lag + 1).ok_or(DeltaError::BeforeStart)
 }
