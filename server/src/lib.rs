@@ -1,5 +1,6 @@
 //! The authoritative multiplayer game-state server: an actix shell around `driftless-proto` and `driftless-sim`.
 
+pub mod clock;
 pub mod config;
 pub mod directory;
 pub mod http;

@@ -1,1 +1,390 @@
-//! metrics
+//! What the server counts, for `/metrics`.
+//!
+//! Every figure is a field with a handle that is cheap to touch: an atomic, no lock, no look-up of labels. Threads that
+//! handle messages count in [`LocalCounters`] and add them a few times a second. Names follow OpenMetrics: base units in
+//! the name, `_total` at the end of counters.
+
+mod histogram;
+mod local;
+mod process;
+mod text;
+
+pub use histogram::DurationHistogram;
+pub use local::LocalCounters;
+pub use process::{ProcessCollector, ProcessStats};
+
+use driftless_proto::code::CloseCode;
+use prometheus_client::{
+    encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    registry::{Metric, Registry, Unit},
+};
+
+/// All figures of a server. One, shared by `Arc`.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    by_transport: [TransportMetrics; TransportKind::ALL.len()],
+    /// Sessions that ended, by close code, or "lost" when the connection broke without one.
+    pub disconnects: ByReason,
+    /// Upgrades and connections refused before there was a session.
+    pub refused: ByReason,
+    /// Rooms now.
+    pub rooms: Gauge,
+    /// Seats taken now.
+    pub players: Gauge,
+    /// Rooms made.
+    pub rooms_created: Counter,
+    /// Rooms that ended.
+    pub rooms_ended: ByReason,
+    /// From the start of a room's tick to the end of its publishing.
+    pub room_tick_duration: DurationHistogram,
+    /// From the deadline of a tick to its start.
+    pub room_tick_lateness: DurationHistogram,
+    /// Ticks run.
+    pub ticks: Counter,
+    /// Ticks not run because the one before was late.
+    pub ticks_skipped: Counter,
+    /// States handed to a transport. Filled by `add`.
+    pub states_sent: Counter,
+    /// States that a newer one replaced before they were sent. Filled by `add`.
+    pub stale_states_dropped: Counter,
+    /// Deltas encoded. Filled by `add`.
+    pub deltas_encoded: Counter,
+    /// States sent with bytes encoded for another connection. Filled by `add`.
+    pub deltas_shared: Counter,
+    /// Time to encode one delta.
+    pub encode: DurationHistogram,
+    /// Inputs taken from players. Filled by `add`.
+    pub inputs: Counter,
+    /// Commands taken from players.
+    pub commands: Counter,
+    /// Events told by games, one a recipient.
+    pub events: Counter,
+    /// Resumes asked for, by result.
+    pub resumes: ByReason,
+}
+
+/// Figures of one transport.
+#[derive(Debug, Clone, Default)]
+pub struct TransportMetrics {
+    /// Connections now.
+    pub connections: Gauge,
+    /// Connections made.
+    pub connections_total: Counter,
+    /// Bytes of messages from clients, without framing. Filled by `Metrics::add`.
+    pub received_bytes: Counter,
+    /// Bytes of messages to clients, without framing. Filled by `Metrics::add`.
+    pub sent_bytes: Counter,
+    /// Messages from clients. Filled by `Metrics::add`.
+    pub received_messages: Counter,
+    /// Messages to clients. Filled by `Metrics::add`.
+    pub sent_messages: Counter,
+}
+
+/// How a client is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransportKind {
+    /// WebSocket over TCP.
+    WebSocket,
+}
+
+impl TransportKind {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [TransportKind; 1] = [TransportKind::WebSocket];
+
+    /// Name in metrics, logs and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            TransportKind::WebSocket => "websocket",
+        }
+    }
+}
+
+/// A counter for each reason. Not for the hot path: `inc` looks the reason up.
+#[derive(Debug, Clone)]
+pub struct ByReason {
+    key: &'static str,
+    family: Family<Label, Counter>,
+}
+
+impl ByReason {
+    /// With these reasons at zero, so that a first occurrence shows as an increase.
+    fn new(key: &'static str, reasons: impl IntoIterator<Item = &'static str>) -> Self {
+        let new = Self { key, family: Family::default() };
+        for reason in reasons {
+            new.counter(reason);
+        }
+        new
+    }
+
+    /// Counts one. Reasons are words of the program, never of a peer: their number must stay small.
+    pub fn inc(&self, reason: &'static str) {
+        self.counter(reason).inc();
+    }
+
+    /// How many had this reason.
+    pub fn get(&self, reason: &'static str) -> u64 {
+        self.counter(reason).get()
+    }
+
+    /// The counter of a reason, to keep.
+    pub fn counter(&self, reason: &'static str) -> Counter {
+        self.family.get_or_create_owned(&Label { key: self.key, value: reason })
+    }
+}
+
+/// Bounds of `room_tick_duration`, nanoseconds: 10 µs to 100 ms.
+const TICK_DURATION: &[u64] = &[
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    20_000_000,
+    50_000_000,
+    100_000_000,
+];
+
+/// Bounds of `room_tick_lateness`, nanoseconds: 10 µs to 1 s, fine up to the promised 1 ms.
+const TICK_LATENESS: &[u64] = &[
+    10_000,
+    20_000,
+    30_000,
+    50_000,
+    75_000,
+    100_000,
+    150_000,
+    200_000,
+    300_000,
+    400_000,
+    500_000,
+    600_000,
+    700_000,
+    800_000,
+    900_000,
+    1_000_000,
+    1_250_000,
+    1_500_000,
+    2_000_000,
+    3_000_000,
+    5_000_000,
+    7_500_000,
+    10_000_000,
+    20_000_000,
+    50_000_000,
+    100_000_000,
+    200_000_000,
+    500_000_000,
+    1_000_000_000,
+];
+
+/// Bounds of `encode`, nanoseconds: 100 ns to 1 ms.
+const ENCODE: &[u64] =
+    &[100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000];
+
+impl Metrics {
+    /// All figures at zero.
+    pub fn new() -> Self {
+        let closes = CloseCode::ALL.iter().map(|code| code.name());
+        let mut metrics = Self {
+            registry: Registry::default(),
+            by_transport: Default::default(),
+            disconnects: ByReason::new("reason", closes.chain([LOST])),
+            refused: ByReason::new("reason", ["draining", "server_full", "address_full"]),
+            rooms: Gauge::default(),
+            players: Gauge::default(),
+            rooms_created: Counter::default(),
+            rooms_ended: ByReason::new("reason", ["empty", "failed", "drained"]),
+            room_tick_duration: DurationHistogram::new(TICK_DURATION),
+            room_tick_lateness: DurationHistogram::new(TICK_LATENESS),
+            ticks: Counter::default(),
+            ticks_skipped: Counter::default(),
+            states_sent: Counter::default(),
+            stale_states_dropped: Counter::default(),
+            deltas_encoded: Counter::default(),
+            deltas_shared: Counter::default(),
+            encode: DurationHistogram::new(ENCODE),
+            inputs: Counter::default(),
+            commands: Counter::default(),
+            events: Counter::default(),
+            resumes: ByReason::new("result", ["resumed", "unknown"]),
+        };
+        metrics.register();
+        metrics
+    }
+
+    /// The handles of one transport.
+    pub fn transport(&self, kind: TransportKind) -> &TransportMetrics {
+        &self.by_transport[kind as usize]
+    }
+
+    /// Counts a session that ended. None: the connection broke without a close code.
+    pub fn disconnected(&self, code: Option<CloseCode>) {
+        self.disconnects.inc(code.map_or(LOST, CloseCode::name));
+    }
+
+    /// Adds what a thread has counted of one transport.
+    pub fn add(&self, transport: TransportKind, local: &LocalCounters) {
+        let transport = self.transport(transport);
+        for (counter, n) in [
+            (&transport.received_bytes, local.bytes_in),
+            (&transport.sent_bytes, local.bytes_out),
+            (&transport.received_messages, local.messages_in),
+            (&transport.sent_messages, local.messages_out),
+            (&self.states_sent, local.states_sent),
+            (&self.stale_states_dropped, local.stale_states_dropped),
+            (&self.deltas_encoded, local.deltas_encoded),
+            (&self.deltas_shared, local.deltas_shared),
+            (&self.inputs, local.inputs),
+        ] {
+            if n > 0 {
+                counter.inc_by(n);
+            }
+        }
+    }
+
+    /// All figures as OpenMetrics text 1.0.
+    pub fn encode(&self) -> String {
+        let mut out = String::with_capacity(16 * 1024);
+        // Writing to a String does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut out, &self.registry);
+        out
+    }
+
+    /// All figures in the Prometheus text format 0.0.4, for those who do not read OpenMetrics.
+    pub fn encode_prometheus(&self) -> String {
+        text::from_openmetrics(&self.encode())
+    }
+
+    fn register(&mut self) {
+        self.register_transports();
+        let mut registry = std::mem::take(&mut self.registry);
+        let r = registry.sub_registry_with_prefix("driftless");
+        let build = [("version", env!("CARGO_PKG_VERSION"))];
+        r.register("build", "What is running.", Info::new(build.to_vec()));
+
+        put(r, "disconnects", "Sessions that ended, by close code or lost.", &self.disconnects.family);
+        put(r, "refused", "Connections refused before there was a session.", &self.refused.family);
+        put(r, "rooms", "Rooms now.", &self.rooms);
+        put(r, "players", "Seats taken now.", &self.players);
+        put(r, "rooms_created", "Rooms made.", &self.rooms_created);
+        put(r, "rooms_ended", "Rooms that ended, by reason.", &self.rooms_ended.family);
+        let help = "From the start of a tick of a room to the end of its publishing.";
+        put_unit(r, "room_tick_duration", help, Unit::Seconds, &self.room_tick_duration);
+        let help = "From the deadline of a tick of a room to its start.";
+        put_unit(r, "room_tick_lateness", help, Unit::Seconds, &self.room_tick_lateness);
+        put(r, "ticks", "Ticks run by all rooms.", &self.ticks);
+        put(r, "ticks_skipped", "Ticks not run because the room was late.", &self.ticks_skipped);
+        put(r, "states_sent", "States handed to a transport.", &self.states_sent);
+        let help = "States that a newer one replaced before they were sent.";
+        put(r, "stale_states_dropped", help, &self.stale_states_dropped);
+        put(r, "deltas_encoded", "Deltas encoded.", &self.deltas_encoded);
+        let help = "States sent with bytes encoded for another connection.";
+        put(r, "deltas_shared", help, &self.deltas_shared);
+        put_unit(r, "encode", "Time to encode one delta.", Unit::Seconds, &self.encode);
+        put(r, "inputs", "Inputs taken from players.", &self.inputs);
+        put(r, "commands", "Commands taken from players.", &self.commands);
+        put(r, "events", "Events told by games, one a recipient.", &self.events);
+        put(r, "resumes", "Resumes asked for, by result.", &self.resumes.family);
+        registry.register_collector(Box::new(ProcessCollector::new()));
+        self.registry = registry;
+    }
+
+    fn register_transports(&mut self) {
+        let connections = Family::<Label, Gauge>::default();
+        let connections_total = Family::<Label, Counter>::default();
+        let [received_bytes, sent_bytes, received_messages, sent_messages] =
+            std::array::from_fn(|_| Family::<Label, Counter>::default());
+        self.by_transport = TransportKind::ALL.map(|kind| {
+            let label = Label { key: "transport", value: kind.name() };
+            TransportMetrics {
+                connections: connections.get_or_create_owned(&label),
+                connections_total: connections_total.get_or_create_owned(&label),
+                received_bytes: received_bytes.get_or_create_owned(&label),
+                sent_bytes: sent_bytes.get_or_create_owned(&label),
+                received_messages: received_messages.get_or_create_owned(&label),
+                sent_messages: sent_messages.get_or_create_owned(&label),
+            }
+        });
+        let r = self.registry.sub_registry_with_prefix("driftless");
+        put(r, "connections", "Connections now.", &connections);
+        // A family must not be named as another's sample: "connections_total" would be one of "connections".
+        put(r, "connections_opened", "Connections made.", &connections_total);
+        let help = "Messages from clients, without framing.";
+        put_unit(r, "received", help, Unit::Bytes, &received_bytes);
+        put(r, "received_messages", "Messages from clients.", &received_messages);
+        put_unit(r, "sent", "Messages to clients, without framing.", Unit::Bytes, &sent_bytes);
+        put(r, "sent_messages", "Messages to clients.", &sent_messages);
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const LOST: &str = "lost";
+
+/// One label whose value is a word of the program.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Label {
+    key: &'static str,
+    value: &'static str,
+}
+
+impl EncodeLabelSet for Label {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        (self.key, self.value).encode(encoder.encode_label())
+    }
+}
+
+fn put<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: &M) {
+    // The library ends the help with a full stop.
+    registry.register(name, help.trim_end_matches('.'), metric.clone());
+}
+
+fn put_unit<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, unit: Unit, metric: &M) {
+    registry.register_with_unit(name, help.trim_end_matches('.'), unit, metric.clone());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_thread_counted_is_added_once() {
+        let metrics = Metrics::new();
+        let mut local = LocalCounters { bytes_in: 5, messages_in: 1, states_sent: 2, ..Default::default() };
+        metrics.add(TransportKind::WebSocket, &local.take());
+        metrics.add(TransportKind::WebSocket, &local.take());
+        assert_eq!(metrics.transport(TransportKind::WebSocket).received_bytes.get(), 5);
+        assert_eq!(metrics.states_sent.get(), 2);
+    }
+
+    #[test]
+    fn every_close_code_is_a_reason() {
+        let metrics = Metrics::new();
+        metrics.disconnected(Some(CloseCode::SlowConsumer));
+        metrics.disconnected(None);
+        let text = metrics.encode();
+        assert!(text.contains("driftless_disconnects_total{reason=\"slow_consumer\"} 1\n"), "{text}");
+        assert!(text.contains("driftless_disconnects_total{reason=\"lost\"} 1\n"), "{text}");
+        assert!(text.contains("driftless_disconnects_total{reason=\"kicked\"} 0\n"), "{text}");
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn the_older_format_names_counters_by_their_samples() {
+        let text = Metrics::new().encode_prometheus();
+        assert!(text.contains("# TYPE driftless_ticks_total counter\ndriftless_ticks_total 0\n"), "{text}");
+        assert!(text.contains("# TYPE driftless_sent_bytes_total counter\n"), "{text}");
+        assert!(!text.contains("EOF") && !text.contains("UNIT"), "{text}");
+    }
+}

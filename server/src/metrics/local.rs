@@ -1,0 +1,32 @@
+//! What one thread counts before it tells all.
+
+/// Counts of one thread since it last told them: plain numbers, so that a message costs no shared cache line.
+/// Hand them over with `Metrics::add(transport, &local.take())`, a few times a second and when the thread ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LocalCounters {
+    /// Bytes of messages from clients, without the transport's framing.
+    pub bytes_in: u64,
+    /// Bytes of messages to clients, without the transport's framing.
+    pub bytes_out: u64,
+    /// Messages from clients.
+    pub messages_in: u64,
+    /// Messages to clients.
+    pub messages_out: u64,
+    /// States handed to the transport.
+    pub states_sent: u64,
+    /// States that a newer one replaced before they were sent.
+    pub stale_states_dropped: u64,
+    /// Deltas encoded.
+    pub deltas_encoded: u64,
+    /// States sent with bytes that were encoded for another connection.
+    pub deltas_shared: u64,
+    /// Inputs taken from players.
+    pub inputs: u64,
+}
+
+impl LocalCounters {
+    /// Takes the counts, leaving zeros.
+    pub fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
+}
