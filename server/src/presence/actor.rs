@@ -1,0 +1,158 @@
+//! The presence actor: moves reports into the roster, time into it, and what comes out to the rooms.
+
+use super::{
+    Query, Report, ToRoom,
+    roster::{Ignored, Roster, RosterConfig, SeatEvent},
+};
+use crate::clock::Clock;
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult, Recipient as Address, dev::SendError};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+/// How often windows are looked at: a seat may be kept that much longer than its window.
+const BEAT: Duration = Duration::from_millis(250);
+/// Reports that may wait. Rooms use `do_send`, which does not look at it; it is for those who ask.
+const MAILBOX: usize = 4_096;
+
+/// The one actor that knows who is where.
+#[derive(Debug)]
+pub struct Presence {
+    clock: Clock,
+    roster: Roster,
+    rooms: HashMap<Arc<str>, RoomLink>,
+}
+
+#[derive(Debug)]
+struct RoomLink {
+    address: Address<ToRoom>,
+    /// Its mailbox was full when there was something to tell. The next beat tells it everything.
+    behind: bool,
+}
+
+impl Presence {
+    /// Of a server with this clock, whose seats are kept for `resume_window` without a connection.
+    pub fn new(clock: Clock, resume_window: Duration) -> Self {
+        let resume_window_us = resume_window.as_micros() as u64;
+        let config = RosterConfig { resume_window_us, origin_unix_ms: clock.unix_ms(0) };
+        Self { clock, roster: Roster::new(config), rooms: HashMap::new() }
+    }
+
+    fn handle_report(&mut self, report: Report) -> Result<(), Ignored> {
+        match report {
+            Report::Joined { room, to_room, player, user, name, vitals, at } => {
+                self.link(&room, to_room);
+                self.roster.handle(&room, player, SeatEvent::Joined { user, name, vitals }, at)
+            }
+            Report::Lost { room, player, why, at } => {
+                self.roster.handle(&room, player, SeatEvent::Lost(why), at)
+            }
+            Report::Back { room, player, vitals, at } => {
+                self.roster.handle(&room, player, SeatEvent::Back(vitals), at)
+            }
+            Report::Left { room, player, why, at } => {
+                self.roster.handle(&room, player, SeatEvent::Left(why), at)
+            }
+            Report::RoomEnded { room } => {
+                self.rooms.remove(&room);
+                self.roster.room_ended(&room, self.clock.now())
+            }
+        }
+    }
+
+    /// Notes where a room is. Another address under the same name is another room: the one before it died without a
+    /// word, and its seats with it.
+    fn link(&mut self, room: &Arc<str>, address: Address<ToRoom>) {
+        if self.rooms.get(room).is_some_and(|link| link.address == address) {
+            return;
+        }
+        if self.roster.room_ended(room, self.clock.now()).is_ok() {
+            tracing::warn!(%room, "a room of the same name took the place of one that had not ended");
+        }
+        self.rooms.insert(room.clone(), RoomLink { address, behind: false });
+    }
+
+    /// Tells the rooms what there is to tell.
+    fn tell(&mut self) {
+        while let Some((room, message)) = self.roster.poll() {
+            let Some(link) = self.rooms.get_mut(&room).filter(|link| !link.behind) else { continue };
+            match link.address.try_send(message) {
+                Ok(()) => {}
+                Err(SendError::Full(_)) => {
+                    tracing::warn!(%room, "mailbox of the room is full: its members get a full list later");
+                    link.behind = true;
+                }
+                Err(SendError::Closed(_)) => self.gone(&room),
+            }
+        }
+    }
+
+    fn beat(&mut self) {
+        self.catch_up();
+        self.roster.handle_timeout(self.clock.now());
+        self.tell();
+    }
+
+    /// A full list makes up for all changes that were not told. Seats that expired are asked for again anyway.
+    fn catch_up(&mut self) {
+        let behind: Vec<Arc<str>> =
+            self.rooms.iter().filter(|(_, link)| link.behind).map(|(room, _)| room.clone()).collect();
+        for room in behind {
+            let Some(list) = self.roster.full_list(&room) else { continue };
+            let Some(link) = self.rooms.get_mut(&room) else { continue };
+            match link.address.try_send(list) {
+                Ok(()) => link.behind = false,
+                Err(SendError::Full(_)) => {}
+                Err(SendError::Closed(_)) => self.gone(&room),
+            }
+        }
+    }
+
+    /// The room's actor is dead: it will not report its end.
+    fn gone(&mut self, room: &Arc<str>) {
+        tracing::warn!(%room, "the room is gone without a word: its seats end with it");
+        self.rooms.remove(room);
+        // An error would say that it is unknown: then there is nothing to end.
+        let _ = self.roster.room_ended(room, self.clock.now());
+    }
+}
+
+impl Actor for Presence {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(BEAT, |presence, _| presence.beat());
+    }
+}
+
+impl Handler<Report> for Presence {
+    type Result = ();
+
+    fn handle(&mut self, report: Report, _: &mut Self::Context) {
+        let (room, player) = report.subject();
+        if let Err(ignored) = self.handle_report(report) {
+            tracing::warn!(%room, ?player, %ignored, "report changes nothing");
+        }
+        self.tell();
+    }
+}
+
+impl Handler<Query> for Presence {
+    type Result = MessageResult<Query>;
+
+    fn handle(&mut self, query: Query, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.roster.view(query.room.as_deref(), query.limit, self.clock.now()))
+    }
+}
+
+impl Report {
+    /// Which room and seat it is about.
+    fn subject(&self) -> (Arc<str>, Option<u32>) {
+        match self {
+            Report::Joined { room, player, .. }
+            | Report::Lost { room, player, .. }
+            | Report::Back { room, player, .. }
+            | Report::Left { room, player, .. } => (room.clone(), Some(*player)),
+            Report::RoomEnded { room } => (room.clone(), None),
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! The rules of presence, without an actor and without a clock.
+//!
+//! `handle` takes a report in, `handle_timeout` the time, `poll` gives out what rooms have to be told. A report that
+//! does not fit what is known changes nothing and is returned as an error, so a seat is reported joined once and left
+//! once, whatever arrives (Promise 5). Memory is bounded by the seats and rooms that there are.
+
+use super::{
+    Announce, LeaveReason, LostReason, ToRoom, Vitals,
+    view::{Departure, MemberState, MemberView, PresenceView, Totals},
+};
+use driftless_proto::wire::{self, member::Change};
+use driftless_sim::{PlayerId, simulation::Recipient};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
+
+/// How often a room is asked again to end a seat, microseconds.
+const ASK_AGAIN_US: u64 = 1_000_000;
+/// Departures kept of all rooms together.
+const DEPARTURES: usize = 64;
+/// Departures kept of one room.
+const ROOM_DEPARTURES: usize = 16;
+
+/// Who is in which room.
+#[derive(Debug)]
+pub struct Roster {
+    config: RosterConfig,
+    rooms: HashMap<Arc<str>, Room>,
+    /// When to ask a room to end a seat, microseconds.
+    deadlines: BTreeSet<(u64, Arc<str>, PlayerId)>,
+    outbox: VecDeque<(Arc<str>, ToRoom)>,
+    departures: VecDeque<Departure>,
+    totals: Totals,
+}
+
+/// What a roster is set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RosterConfig {
+    /// How long a seat is kept without a connection, microseconds.
+    pub resume_window_us: u64,
+    /// Time of day at server time 0, milliseconds since 1970.
+    pub origin_unix_ms: u64,
+}
+
+/// What happened to a seat. As `Report`, without addresses.
+#[derive(Debug, Clone)]
+pub enum SeatEvent {
+    /// Taken.
+    Joined {
+        /// By whom.
+        user: Arc<str>,
+        /// Name to show.
+        name: Arc<str>,
+        /// Of its connection.
+        vitals: Arc<Vitals>,
+    },
+    /// Its connection is gone.
+    Lost(LostReason),
+    /// It has a connection (again).
+    Back(Arc<Vitals>),
+    /// It has ended.
+    Left(LeaveReason),
+}
+
+/// Why a report changed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Ignored {
+    /// No report of this room came before, or it has ended.
+    #[error("unknown room")]
+    UnknownRoom,
+    /// The player has no seat there (any more).
+    #[error("unknown player")]
+    UnknownPlayer,
+    /// The player's number is not above that of the last who joined: the seat is or was reported.
+    #[error("joined before")]
+    JoinedBefore,
+    /// The seat has no connection already.
+    #[error("lost before")]
+    LostBefore,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    last_joined: Option<PlayerId>,
+    seats: BTreeMap<PlayerId, Seat>,
+    members: BTreeMap<Arc<str>, Member>,
+    departures: VecDeque<Departure>,
+    totals: Totals,
+}
+
+#[derive(Debug)]
+struct Seat {
+    user: Arc<str>,
+    vitals: Arc<Vitals>,
+    state: SeatState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum SeatState {
+    Here,
+    /// `ask_at`: its entry in `deadlines`.
+    Away {
+        why: LostReason,
+        ask_at: u64,
+    },
+}
+
+#[derive(Debug)]
+struct Member {
+    name: Arc<str>,
+    players: BTreeSet<PlayerId>,
+    since: u64,
+    change: Change,
+    at: u64,
+}
+
+impl Roster {
+    /// An empty one.
+    pub fn new(config: RosterConfig) -> Self {
+        Self {
+            config,
+            rooms: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            outbox: VecDeque::new(),
+            departures: VecDeque::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Something happened to a seat at `at` (microseconds of the server clock).
+    pub fn handle(
+        &mut self,
+        room: &Arc<str>,
+        player: PlayerId,
+        event: SeatEvent,
+        at: u64,
+    ) -> Result<(), Ignored> {
+        match event {
+            SeatEvent::Joined { user, name, vitals } => self.joined(room, player, user, name, vitals, at),
+            SeatEvent::Lost(why) => self.lost(room, player, why, at),
+            SeatEvent::Back(vitals) => self.back(room, player, vitals, at),
+            SeatEvent::Left(why) => self.left(room, player, why, at),
+        }
+    }
+
+    /// A room has ended at `at`: what is left of its seats has ended with it, and nobody is told.
+    pub fn room_ended(&mut self, room: &Arc<str>, at: u64) -> Result<(), Ignored> {
+        let ended = self.rooms.remove(room).ok_or(Ignored::UnknownRoom)?;
+        for (player, seat) in &ended.seats {
+            if let SeatState::Away { ask_at, .. } = seat.state {
+                self.deadlines.remove(&(ask_at, room.clone(), *player));
+            }
+            let name = ended.members.get(&seat.user).map_or_else(|| seat.user.clone(), |m| m.name.clone());
+            let departure = Departure {
+                room: room.clone(),
+                player: *player,
+                user: seat.user.clone(),
+                name,
+                why: LeaveReason::Removed,
+                at_unix_ms: self.config.unix_ms(at),
+            };
+            remember(&mut self.departures, departure, DEPARTURES);
+            self.totals.count(LeaveReason::Removed);
+        }
+        self.outbox.retain(|(to, _)| to != room);
+        Ok(())
+    }
+
+    /// Asks rooms to end the seats whose window is over at `now`.
+    pub fn handle_timeout(&mut self, now: u64) {
+        while let Some((due, room, player)) = self.deadlines.pop_first() {
+            if due > now {
+                self.deadlines.insert((due, room, player));
+                return;
+            }
+            let seat = self.rooms.get_mut(&room).and_then(|r| r.seats.get_mut(&player));
+            if let Some(Seat { state: SeatState::Away { why, ask_at }, .. }) = seat {
+                *ask_at = now + ASK_AGAIN_US;
+                let ask = ToRoom::SeatExpired { player, why: why.leave_reason() };
+                self.deadlines.insert((*ask_at, room.clone(), player));
+                self.outbox.push_back((room, ask));
+            }
+        }
+    }
+
+    /// When `handle_timeout` has something to do, microseconds. None: never, as it stands.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        self.deadlines.first().map(|(due, ..)| *due)
+    }
+
+    /// The next thing to tell a room.
+    pub fn poll(&mut self) -> Option<(Arc<str>, ToRoom)> {
+        self.outbox.pop_front()
+    }
+
+    /// The full list for all members of a room: what to say after something could not be said. None: unknown room.
+    pub fn full_list(&self, room: &str) -> Option<ToRoom> {
+        let presence = self.rooms.get(room)?.full_list();
+        Some(ToRoom::Announce(Announce { to: Recipient::All, except: None, presence }))
+    }
+
+    /// Whether nothing is known of any room.
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty() && self.deadlines.is_empty() && self.outbox.is_empty()
+    }
+
+    /// A picture at `now` of one room or of all, with at most `limit` members.
+    pub fn view(&self, room: Option<&str>, limit: usize, now: u64) -> PresenceView {
+        let mut rooms: Vec<_> =
+            self.rooms.iter().filter(|(name, _)| room.is_none_or(|asked| asked == &***name)).collect();
+        rooms.sort_unstable_by_key(|(name, _)| *name);
+        let (departures, totals) = match (room, rooms.first()) {
+            (None, _) => (self.departures.iter(), self.totals),
+            (Some(_), Some((_, one))) => (one.departures.iter(), one.totals),
+            (Some(_), None) => return PresenceView::default(),
+        };
+        PresenceView {
+            players: rooms.iter().map(|(_, r)| r.seats.len()).sum(),
+            connections: rooms.iter().map(|(_, r)| r.seats.values().filter(|s| s.is_here()).count()).sum(),
+            member_count: rooms.iter().map(|(_, r)| r.members.len()).sum(),
+            departures: departures.rev().cloned().collect(),
+            totals,
+            members: rooms
+                .iter()
+                .flat_map(|(name, r)| {
+                    r.members.iter().map(|(user, m)| r.view(name, user, m, &self.config, now))
+                })
+                .take(limit)
+                .collect(),
+        }
+    }
+
+    fn joined(
+        &mut self,
+        name_of_room: &Arc<str>,
+        player: PlayerId,
+        user: Arc<str>,
+        name: Arc<str>,
+        vitals: Arc<Vitals>,
+        at: u64,
+    ) -> Result<(), Ignored> {
+        let room = self.rooms.entry(name_of_room.clone()).or_default();
+        if room.last_joined.is_some_and(|last| player <= last) {
+            return Err(Ignored::JoinedBefore);
+        }
+        room.last_joined = Some(player);
+        room.seats.insert(player, Seat { user: user.clone(), vitals, state: SeatState::Here });
+        let member = room.members.entry(user.clone()).or_insert_with(|| Member {
+            name: name.clone(),
+            players: BTreeSet::new(),
+            since: at,
+            change: Change::Joined,
+            at,
+        });
+        member.players.insert(player);
+        member.name = name;
+        room.totals.joined += 1;
+        self.totals.joined += 1;
+        let change = room.changed(&user, Change::Joined, at);
+        let full = room.full_list();
+        self.announce(name_of_room, Recipient::Player(player), None, full);
+        self.announce(name_of_room, Recipient::All, Some(player), change);
+        Ok(())
+    }
+
+    fn lost(&mut self, name: &Arc<str>, player: PlayerId, why: LostReason, at: u64) -> Result<(), Ignored> {
+        let room = self.rooms.get_mut(name).ok_or(Ignored::UnknownRoom)?;
+        let seat = room.seats.get_mut(&player).ok_or(Ignored::UnknownPlayer)?;
+        if !seat.is_here() {
+            return Err(Ignored::LostBefore);
+        }
+        let ask_at = at.saturating_add(self.config.resume_window_us);
+        seat.state = SeatState::Away { why, ask_at };
+        let user = seat.user.clone();
+        let change = room.changed(&user, Change::Away, at);
+        self.deadlines.insert((ask_at, name.clone(), player));
+        self.announce(name, Recipient::All, None, change);
+        Ok(())
+    }
+
+    fn back(
+        &mut self,
+        name: &Arc<str>,
+        player: PlayerId,
+        vitals: Arc<Vitals>,
+        at: u64,
+    ) -> Result<(), Ignored> {
+        let room = self.rooms.get_mut(name).ok_or(Ignored::UnknownRoom)?;
+        let seat = room.seats.get_mut(&player).ok_or(Ignored::UnknownPlayer)?;
+        seat.vitals = vitals;
+        let SeatState::Away { ask_at, .. } = seat.state else {
+            // The connection was replaced by another: nothing that others see.
+            return Ok(());
+        };
+        seat.state = SeatState::Here;
+        let user = seat.user.clone();
+        let change = room.changed(&user, Change::Back, at);
+        self.deadlines.remove(&(ask_at, name.clone(), player));
+        self.announce(name, Recipient::All, None, change);
+        Ok(())
+    }
+
+    fn left(&mut self, name: &Arc<str>, player: PlayerId, why: LeaveReason, at: u64) -> Result<(), Ignored> {
+        let room = self.rooms.get_mut(name).ok_or(Ignored::UnknownRoom)?;
+        let seat = room.seats.remove(&player).ok_or(Ignored::UnknownPlayer)?;
+        if let SeatState::Away { ask_at, .. } = seat.state {
+            self.deadlines.remove(&(ask_at, name.clone(), player));
+        }
+        let mut shown = seat.user.clone();
+        if let Some(member) = room.members.get_mut(&seat.user) {
+            member.players.remove(&player);
+            shown = member.name.clone();
+        }
+        let change = room.changed(&seat.user, why.change(), at);
+        if room.members.get(&seat.user).is_some_and(|member| member.players.is_empty()) {
+            room.members.remove(&seat.user);
+        }
+        let departure = Departure {
+            room: name.clone(),
+            player,
+            user: seat.user,
+            name: shown,
+            why,
+            at_unix_ms: self.config.unix_ms(at),
+        };
+        remember(&mut room.departures, departure.clone(), ROOM_DEPARTURES);
+        remember(&mut self.departures, departure, DEPARTURES);
+        room.totals.count(why);
+        self.totals.count(why);
+        if !room.seats.is_empty() {
+            self.announce(name, Recipient::All, None, change);
+        }
+        Ok(())
+    }
+
+    fn announce(
+        &mut self,
+        room: &Arc<str>,
+        to: Recipient,
+        except: Option<PlayerId>,
+        presence: wire::Presence,
+    ) {
+        self.outbox.push_back((room.clone(), ToRoom::Announce(Announce { to, except, presence })));
+    }
+}
+
+impl RosterConfig {
+    fn unix_ms(&self, us: u64) -> u64 {
+        self.origin_unix_ms + us / 1_000
+    }
+}
+
+impl Room {
+    fn full_list(&self) -> wire::Presence {
+        let members = self.members.iter().map(|(user, member)| self.wire_member(user, member)).collect();
+        wire::Presence { full: true, members }
+    }
+
+    /// Notes what happened last to a member, and tells it.
+    fn changed(&mut self, user: &Arc<str>, change: Change, at: u64) -> wire::Presence {
+        if let Some(member) = self.members.get_mut(user) {
+            member.change = change;
+            member.at = at;
+        }
+        let members = self.members.get(user).map(|m| self.wire_member(user, m)).into_iter().collect();
+        wire::Presence { full: false, members }
+    }
+
+    fn wire_member(&self, user: &Arc<str>, member: &Member) -> wire::Member {
+        wire::Member {
+            user: user.to_string(),
+            name: member.name.to_string(),
+            players: member.players.iter().copied().collect(),
+            connections: self.here(member).count() as u32,
+            change: member.change.into(),
+            at_us: member.at,
+            rtt_us: self.here(member).filter_map(|seat| seat.vitals.rtt()).min().unwrap_or(0),
+        }
+    }
+
+    fn view(
+        &self,
+        name: &Arc<str>,
+        user: &Arc<str>,
+        member: &Member,
+        config: &RosterConfig,
+        now: u64,
+    ) -> MemberView {
+        let connections = self.here(member).count() as u32;
+        let last_seen = self.seats(member).map(|seat| seat.vitals.last_seen()).max().unwrap_or(member.since);
+        let rtt = self.here(member).filter_map(|seat| seat.vitals.rtt()).min();
+        MemberView {
+            room: name.clone(),
+            user: user.clone(),
+            name: member.name.clone(),
+            state: if connections > 0 { MemberState::Online } else { MemberState::Away },
+            players: member.players.iter().copied().collect(),
+            connections,
+            since_unix_ms: config.unix_ms(member.since),
+            last_seen_ms_ago: now.saturating_sub(last_seen) / 1_000,
+            rtt_ms: rtt.map(|us| f64::from(us) / 1_000.0),
+        }
+    }
+
+    fn seats<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = &'a Seat> {
+        member.players.iter().filter_map(|player| self.seats.get(player))
+    }
+
+    fn here<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = &'a Seat> {
+        self.seats(member).filter(|seat| seat.is_here())
+    }
+}
+
+impl Seat {
+    fn is_here(&self) -> bool {
+        self.state == SeatState::Here
+    }
+}
+
+fn remember(departures: &mut VecDeque<Departure>, departure: Departure, most: usize) {
+    if departures.len() == most {
+        departures.pop_front();
+    }
+    departures.push_back(departure);
+}

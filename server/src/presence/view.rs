@@ -1,0 +1,104 @@
+//! Presence as JSON shows it.
+
+use super::LeaveReason;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A picture of one room or of all.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct PresenceView {
+    /// Seats taken.
+    pub players: usize,
+    /// Seats with a connection.
+    pub connections: usize,
+    /// How many members there are: users, each counted in every room it is in.
+    pub member_count: usize,
+    /// The members, by room and user, up to the limit asked for.
+    pub members: Vec<MemberView>,
+    /// The latest seats that ended, newest first.
+    pub departures: Vec<Departure>,
+    /// Seats since the server (or the room) started.
+    pub totals: Totals,
+}
+
+/// A user in a room.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MemberView {
+    /// The room.
+    pub room: Arc<str>,
+    /// Who.
+    pub user: Arc<str>,
+    /// Name to show.
+    pub name: Arc<str>,
+    /// Whether any seat has a connection.
+    pub state: MemberState,
+    /// The user's seats.
+    pub players: Vec<u32>,
+    /// How many of them have a connection.
+    pub connections: u32,
+    /// When the first seat was taken, milliseconds since 1970.
+    pub since_unix_ms: u64,
+    /// How long ago the latest message came from any of the seats, milliseconds.
+    pub last_seen_ms_ago: u64,
+    /// Round-trip time of the fastest connection, milliseconds. Null: not measured yet.
+    pub rtt_ms: Option<f64>,
+}
+
+/// Whether a member can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberState {
+    /// A seat has a connection.
+    Online,
+    /// None has; all are within their resume window.
+    Away,
+}
+
+/// A seat that ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Departure {
+    /// In this room.
+    pub room: Arc<str>,
+    /// Whose.
+    pub player: u32,
+    /// Who that was.
+    pub user: Arc<str>,
+    /// Name shown.
+    pub name: Arc<str>,
+    /// Why.
+    pub why: LeaveReason,
+    /// When, milliseconds since 1970.
+    pub at_unix_ms: u64,
+}
+
+/// Seats counted since the start. `joined` is the sum of the others and of the seats there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Taken.
+    pub joined: u64,
+    /// Given up by the player.
+    pub left: u64,
+    /// Ended after a silence.
+    pub timed_out: u64,
+    /// Ended after a closed connection.
+    pub disconnected: u64,
+    /// Ended by the server, or with the room.
+    pub removed: u64,
+}
+
+impl Totals {
+    /// Counts a seat that ended.
+    pub(super) fn count(&mut self, why: LeaveReason) {
+        *match why {
+            LeaveReason::Left => &mut self.left,
+            LeaveReason::TimedOut => &mut self.timed_out,
+            LeaveReason::Disconnected => &mut self.disconnected,
+            LeaveReason::Removed => &mut self.removed,
+        } += 1;
+    }
+
+    /// Seats that ended.
+    pub fn ended(&self) -> u64 {
+        self.left + self.timed_out + self.disconnected + self.removed
+    }
+}
