@@ -1,0 +1,57 @@
+//! How long to wait before the next attempt to connect.
+//!
+//! Exponential with full jitter: a wait is drawn evenly from zero to a ceiling that doubles with every failure.
+//! Clients that were cut off together come back spread out. (Marc Brooker, "Exponential Backoff And Jitter",
+//! AWS Architecture Blog, 2015.)
+
+use std::time::Duration;
+
+/// Longest wait that a server may ask for with a goodbye; more is cut to this.
+pub const MAX_SERVER_DELAY: Duration = Duration::from_secs(300);
+
+/// Waits between attempts to connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backoff {
+    base: Duration,
+    cap: Duration,
+    failures: u32,
+}
+
+impl Default for Backoff {
+    /// From 1 s to 30 s.
+    fn default() -> Self {
+        Self::new(Duration::from_secs(1), Duration::from_secs(30))
+    }
+}
+
+impl Backoff {
+    /// The first wait is at most `base`, and none is longer than `cap`.
+    pub fn new(base: Duration, cap: Duration) -> Self {
+        Self { base, cap: cap.max(base), failures: 0 }
+    }
+
+    /// The wait after one more failure. `server` is what the goodbye asked for, if there was one: the wait is
+    /// never shorter than that (up to [`MAX_SERVER_DELAY`]).
+    pub fn next(&mut self, rng: &mut fastrand::Rng, server: Option<Duration>) -> Duration {
+        let ceiling = self.ceiling();
+        self.failures = self.failures.saturating_add(1);
+        let jittered = ceiling.mul_f64(rng.f64());
+        jittered.max(server.unwrap_or_default().min(MAX_SERVER_DELAY))
+    }
+
+    /// The longest that the next wait can be, if the server asks for nothing.
+    pub fn ceiling(&self) -> Duration {
+        let doubled = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+        self.base.saturating_mul(doubled).min(self.cap)
+    }
+
+    /// Failures since the last success.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The connection works: the next wait is a first one again.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+}

@@ -1,0 +1,153 @@
+//! The client for games: connects, and comes back by itself when the connection is lost.
+
+use crate::{
+    ClientCore, Connection, Disconnect, Error, Event, Options, Payloads, Phase, Stats, Step,
+    connection::now,
+    transport::{DialError, websocket::WebSocket},
+};
+use driftless_proto::{schema::Schema, session::client::SendError, snapshot::Snapshot, wire};
+use prost::Message;
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+/// How long [`Client::leave`] waits for the server's goodbye.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A player in a room.
+///
+/// Nothing happens while nobody waits in [`next`](Client::next): call it in a loop (`tokio::select!` with the game's
+/// own clock is fine, it is cancel-safe).
+pub struct Client {
+    connection: Connection,
+    options: Options,
+    dialing: Option<Dialing>,
+    /// The first event, which `connect` waited for and `next` has yet to give.
+    welcome: Option<Event>,
+    payloads: Payloads,
+}
+
+/// An attempt to reconnect. Kept in the client, so that a dropped `next` does not lose it.
+type Dialing = Pin<Box<dyn Future<Output = Result<WebSocket, DialError>> + Send>>;
+
+impl Client {
+    /// Connects and enters the room. Fails on the first attempt that does: waiting for a server that is not up is
+    /// the caller's choice. After it has succeeded once, the client reconnects by itself.
+    pub async fn connect(options: Options) -> Result<Self, Error> {
+        let connection = Connection::open(&options).await.map_err(Disconnect::from)?;
+        let mut client =
+            Self { connection, options, dialing: None, welcome: None, payloads: Payloads::default() };
+        client.welcome = Some(client.next().await?);
+        Ok(client)
+    }
+
+    /// The next event. Reconnects and resumes while it waits; an error is the client's end, and every later call
+    /// gives it again. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Event, Error> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// [`next`](Self::next) as a poll function.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Error>> {
+        if let Some(welcome) = self.welcome.take() {
+            return Poll::Ready(Ok(welcome));
+        }
+        loop {
+            if let Some(dialing) = &mut self.dialing {
+                let dialed = ready!(dialing.as_mut().poll(cx));
+                self.dialing = None;
+                match dialed {
+                    Ok(socket) => self.connection.attach(socket),
+                    Err(error) => self.connection.core_mut().handle_disconnected(now(), error.into()),
+                }
+            }
+            match ready!(self.connection.poll_next(cx, None)) {
+                Step::Event(event) => return Poll::Ready(Ok(event)),
+                Step::Woken => {}
+                Step::Closed => match self.core().phase() {
+                    Phase::Ended(error) => return Poll::Ready(Err(error.clone())),
+                    Phase::Waiting { .. } => self.redial(),
+                    Phase::Online => {}
+                },
+            }
+        }
+    }
+
+    /// Sends an input of the game. Returns its number: a state whose `input` is this or higher contains it.
+    /// It leaves with the next poll of [`next`](Self::next).
+    pub fn send_input(&mut self, input: &impl Message) -> Result<u32, SendError> {
+        let payload = self.payloads.encode(input);
+        self.connection.core_mut().send_input(payload)
+    }
+
+    /// Sends a command of the game, reliably: it is sent again after a reconnect until the server has it.
+    /// It leaves with the next poll of [`next`](Self::next).
+    pub fn command(&mut self, command: &impl Message) -> Result<u64, SendError> {
+        let payload = self.payloads.encode(command);
+        self.connection.core_mut().send_command(payload)
+    }
+
+    /// The newest state.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.core().snapshot()
+    }
+    /// The shape of the room's states.
+    pub fn schema(&self) -> Option<&Schema> {
+        self.core().schema()
+    }
+    /// The last welcome: the player's number, the tick rate, the room.
+    pub fn welcome(&self) -> Option<&wire::Welcome> {
+        self.core().welcome()
+    }
+    /// What was counted and measured.
+    pub fn stats(&self) -> &Stats {
+        self.core().stats()
+    }
+    /// The client under the socket: clock, phase, session.
+    pub fn core(&self) -> &ClientCore {
+        self.connection.core()
+    }
+
+    /// Gives up the seat and waits for the server's goodbye (5 s at most). Without it, a dropped client is a lost
+    /// connection: the seat is kept for the resume window.
+    pub async fn leave(mut self) -> Result<(), Error> {
+        self.connection.core_mut().leave();
+        let gone = async {
+            loop {
+                match self.connection.next(None).await {
+                    Step::Event(_) | Step::Woken => {}
+                    Step::Closed => break,
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(LEAVE_TIMEOUT, gone).await.is_ok();
+        if !in_time {
+            self.connection.abort();
+        }
+        match self.core().phase() {
+            Phase::Ended(error) if *error != Error::Ended(Disconnect::Left) => Err(error.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn redial(&mut self) {
+        let at = self.connection.waiting_until().unwrap_or_else(now);
+        let options = self.options.clone();
+        self.dialing = Some(Box::pin(async move {
+            tokio::time::sleep_until(at.into()).await;
+            Connection::dial(&options).await
+        }));
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("room", &self.options.room)
+            .field("phase", self.core().phase())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,279 @@
+//! The whole client without its socket: session, clock, statistics and the policy of reconnecting.
+//!
+//! ```text
+//!              disconnected, may retry               handle_connected
+//!   Online ─────────────────────────────► Waiting ─────────────────────► Online
+//!      │                                     │ dial failed: Waiting again, longer
+//!      └── disconnected, may not retry ──────┴──────────► Ended
+//! ```
+//!
+//! `handle_*` takes something in, `poll_*` gives something out, and time is an argument: the same code runs under a
+//! socket, under the load test's swarm and under tests in virtual time.
+
+use crate::{Backoff, Clock, Disconnect, Error, Event, Options, Stats};
+use bytes::{Bytes, BytesMut};
+use driftless_proto::{
+    code::CloseCode,
+    schema::Schema,
+    session::client::{ClientEvent, ClientSession, SendError, ServerError},
+    snapshot::Snapshot,
+    wire,
+};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+/// One player's client, without a socket.
+#[derive(Debug)]
+pub struct ClientCore {
+    session: ClientSession,
+    clock: Clock,
+    stats: Stats,
+    phase: Phase,
+    events: VecDeque<Event>,
+    goodbye: Option<wire::Goodbye>,
+    welcomed: bool,
+    left: bool,
+    /// The seat is gone: the next connection joins anew.
+    rejoin: bool,
+    backoff: Backoff,
+    max_attempts: Option<u32>,
+    rng: fastrand::Rng,
+}
+
+/// Where a client is between its first connection and its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// There is a connection (perhaps without a welcome yet).
+    Online,
+    /// There is none; the next attempt is due then.
+    Waiting {
+        /// When to dial.
+        until: Instant,
+    },
+    /// There will be none.
+    Ended(Error),
+}
+
+impl ClientCore {
+    /// A client whose first connection was opened at `now`: it will join.
+    pub fn new(now: Instant, options: &Options) -> Self {
+        Self {
+            session: ClientSession::join(now, options.session.clone(), options.join()),
+            clock: Clock::new(now),
+            stats: Stats::default(),
+            phase: Phase::Online,
+            events: VecDeque::new(),
+            goodbye: None,
+            welcomed: false,
+            left: false,
+            rejoin: false,
+            backoff: options.backoff.clone(),
+            max_attempts: options.max_attempts,
+            rng: options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
+        }
+    }
+
+    /// A message arrived. On error, close the connection and call [`handle_disconnected`](Self::handle_disconnected)
+    /// with the error.
+    pub fn handle_message(&mut self, now: Instant, message: Bytes) -> Result<(), ServerError> {
+        self.stats.messages_down += 1;
+        self.stats.bytes_down += message.len() as u64;
+        let result = self.session.handle_message(now, message);
+        if let Err(ServerError::Stale { .. }) = result {
+            self.stats.stale += 1;
+        }
+        self.take_session_events(now);
+        result
+    }
+
+    /// What happened, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Appends the next message to send to `out`, if there is one.
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> bool {
+        let before = out.len();
+        let some = self.phase == Phase::Online && self.session.poll_transmit(now, out);
+        if some {
+            self.stats.messages_up += 1;
+            self.stats.bytes_up += out.len().saturating_sub(before) as u64;
+        }
+        some
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; while waiting: when to dial.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Online => self.session.poll_timeout(),
+            Phase::Waiting { until } => Some(*until),
+            Phase::Ended(_) => None,
+        }
+    }
+
+    /// Time has passed. On error (the server fell silent), as for [`handle_message`](Self::handle_message).
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ServerError> {
+        if self.phase != Phase::Online {
+            return Ok(());
+        }
+        let result = self.session.handle_timeout(now);
+        self.take_session_events(now);
+        result
+    }
+
+    /// The connection ended, or an attempt to make one failed. Decides what comes next: see [`phase`](Self::phase).
+    /// Where the server had said goodbye before, that is the cause, whatever `cause` is.
+    pub fn handle_disconnected(&mut self, now: Instant, cause: Disconnect) {
+        if let Phase::Ended(_) = self.phase {
+            return;
+        }
+        let was_online = self.phase == Phase::Online;
+        if was_online {
+            self.session.disconnected();
+        }
+        let cause = match self.goodbye.take() {
+            Some(goodbye) => Disconnect::from(goodbye),
+            None => cause,
+        };
+        if self.left || cause.close_code() == Some(CloseCode::Left) {
+            self.end(Disconnect::Left.into());
+        } else if !self.welcomed || !cause.may_reconnect() {
+            self.end(cause.into());
+        } else if self.max_attempts.is_some_and(|max| self.backoff.failures() >= max) {
+            self.end(Error::GaveUp { attempts: self.backoff.failures(), last: cause });
+        } else {
+            let mut asked = None;
+            if let Disconnect::Goodbye { code, reconnect_after, .. } = &cause {
+                asked = Some(*reconnect_after);
+                // In both cases there is no seat to resume.
+                self.rejoin |= matches!(
+                    CloseCode::from_number(*code),
+                    Some(CloseCode::UnknownSession | CloseCode::RoomClosed | CloseCode::RoomFailed)
+                );
+            }
+            let until = now + self.backoff.next(&mut self.rng, asked);
+            self.phase = Phase::Waiting { until };
+            self.events.push_back(Event::Disconnected { cause, retry_at: until });
+        }
+    }
+
+    /// A new connection was opened after [`Phase::Waiting`]: resumes the seat, or joins anew where it is gone.
+    pub fn handle_connected(&mut self, now: Instant) {
+        self.session.reconnected(now, std::mem::take(&mut self.rejoin));
+        self.phase = Phase::Online;
+    }
+
+    /// Queues an input, encoded, for the next transmit. Returns its number.
+    pub fn send_input(&mut self, payload: Bytes) -> Result<u32, SendError> {
+        self.session.send_input(payload)
+    }
+
+    /// Queues a command, encoded. It is kept and sent again over reconnects until the server has it.
+    pub fn send_command(&mut self, payload: Bytes) -> Result<u64, SendError> {
+        self.session.send_command(payload)
+    }
+
+    /// Gives up the seat. The server answers with a goodbye; whatever ends the connection after this, ends the client.
+    pub fn leave(&mut self) {
+        self.left = true;
+        match self.phase {
+            Phase::Online => self.session.leave(),
+            Phase::Waiting { .. } => self.end(Disconnect::Left.into()),
+            Phase::Ended(_) => {}
+        }
+    }
+
+    /// Where the client is.
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+    /// The newest state applied.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.session.snapshot()
+    }
+    /// The room's schema, after the welcome.
+    pub fn schema(&self) -> Option<&Schema> {
+        self.session.schema()
+    }
+    /// The last welcome.
+    pub fn welcome(&self) -> Option<&wire::Welcome> {
+        self.session.welcome()
+    }
+    /// The estimate of the server's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+    /// What was counted and measured.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+    /// The session, to look at.
+    pub fn session(&self) -> &ClientSession {
+        &self.session
+    }
+    /// Time between two ticks of the room. None before the welcome.
+    pub fn tick_interval(&self) -> Option<Duration> {
+        self.welcome().map(|w| Duration::from_secs(1) / w.tick_rate.max(1))
+    }
+
+    /// When `tick` is due, microseconds of the server's clock. None before the welcome.
+    pub fn tick_due_us(&self, tick: u32) -> Option<i64> {
+        self.welcome().map(|w| w.epoch_us + i64::from(tick) * 1_000_000 / i64::from(w.tick_rate.max(1)))
+    }
+
+    /// How long ago `tick` was due, microseconds (negative: not yet, or the clock errs). None before the welcome.
+    pub fn age_us(&self, now: Instant, tick: u32) -> Option<i64> {
+        Some(self.clock.server_time_us(now)? as i64 - self.tick_due_us(tick)?)
+    }
+
+    fn end(&mut self, error: Error) {
+        self.phase = Phase::Ended(error);
+    }
+
+    fn take_session_events(&mut self, now: Instant) {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                ClientEvent::Welcome(welcome) => {
+                    self.clock.handle_welcome(now, welcome.server_time_us);
+                    self.stats.welcome(welcome.resumed, !self.welcomed);
+                    self.welcomed = true;
+                    self.events.push_back(Event::Welcome(welcome));
+                }
+                ClientEvent::State { tick, input, full, bytes } => {
+                    self.backoff.reset();
+                    self.stats.state(tick, full, self.age_us(now, tick));
+                    self.events.push_back(Event::State { tick, input, full, bytes });
+                }
+                ClientEvent::Event(event) => {
+                    self.stats.reliable += 1;
+                    self.events.push_back(Event::Game(event));
+                }
+                ClientEvent::Presence(presence) => {
+                    self.stats.reliable += 1;
+                    self.events.push_back(Event::Presence(presence));
+                }
+                ClientEvent::CommandRefused(refused) => {
+                    self.stats.reliable += 1;
+                    self.events.push_back(Event::CommandRefused(refused));
+                }
+                ClientEvent::Pong { rtt, server_time_us, at } => {
+                    self.clock.handle_pong(at, rtt, server_time_us);
+                    self.stats.pong(rtt);
+                }
+                ClientEvent::Goodbye(goodbye) => self.goodbye = Some(goodbye),
+            }
+        }
+    }
+}
+
+impl From<wire::Goodbye> for Disconnect {
+    fn from(goodbye: wire::Goodbye) -> Self {
+        Disconnect::Goodbye {
+            code: u16::try_from(goodbye.code).unwrap_or(u16::MAX),
+            reason: goodbye.reason,
+            reconnect_after: Duration::from_millis(u64::from(goodbye.reconnect_after_ms)),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! An estimate of the server's clock.
+//!
+//! Each pong gives a round-trip time and what the server's clock showed, as near as can be known, in the middle
+//! of it. If the way there and the way back differ, the estimate is wrong by half the difference, and that is at
+//! most half the round-trip time: so of the last eight samples the one with the shortest round trip is believed.
+//! This is the clock filter of NTP (RFC 5905 section 10), with its allowance for clocks that drift apart: a
+//! sample grows worse by 15 µs with every second of its age.
+
+use std::time::{Duration, Instant};
+
+/// Samples that are looked at.
+const WINDOW: usize = 8;
+/// How fast two clocks may drift apart, parts of a million (RFC 5905: PHI).
+const DRIFT_PPM: u64 = 15;
+/// A welcome that says the server's clock is off the estimate by more than this comes from another server.
+const OTHER_CLOCK: Duration = Duration::from_secs(2);
+
+/// The server's clock, as seen from here. All times of the server are microseconds since it started.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    origin: Instant,
+    samples: [Option<Sample>; WINDOW],
+    next: usize,
+    /// Microseconds to add to the time since `origin`. From the welcome until there is a sample.
+    offset_us: i64,
+    known: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    at: Instant,
+    rtt: Duration,
+    offset_us: i64,
+}
+
+impl Clock {
+    /// A clock that knows nothing yet. `now` is any moment not after the first sample.
+    pub fn new(now: Instant) -> Self {
+        Self { origin: now, samples: [None; WINDOW], next: 0, offset_us: 0, known: false }
+    }
+
+    /// A welcome arrived: the server's clock showed `server_time_us` when it was written. Until the first pong the
+    /// estimate is late by the way from there to here. Forgets all samples if they are of another clock.
+    pub fn handle_welcome(&mut self, now: Instant, server_time_us: u64) {
+        let offset_us = server_time_us as i64 - self.local_us(now);
+        let same = self.known
+            && offset_us.abs_diff(self.offset_us)
+                <= u64::try_from(OTHER_CLOCK.as_micros()).unwrap_or(u64::MAX);
+        if !same {
+            self.samples = [None; WINDOW];
+            self.offset_us = offset_us;
+            self.known = true;
+        }
+    }
+
+    /// A pong arrived at `at` after `rtt`; `server_time_us` is the server's clock in the middle.
+    pub fn handle_pong(&mut self, at: Instant, rtt: Duration, server_time_us: u64) {
+        let middle = self.local_us(at) - (rtt.as_micros() / 2) as i64;
+        self.samples[self.next] = Some(Sample { at, rtt, offset_us: server_time_us as i64 - middle });
+        self.next = (self.next + 1) % WINDOW;
+        if let Some(best) = self.samples.iter().flatten().min_by_key(|s| s.error_at(at)) {
+            self.offset_us = best.offset_us;
+            self.known = true;
+        }
+    }
+
+    /// What the server's clock shows now, microseconds. None before the first welcome or pong.
+    pub fn server_time_us(&self, now: Instant) -> Option<u64> {
+        self.known.then(|| u64::try_from(self.local_us(now) + self.offset_us).unwrap_or(0))
+    }
+
+    /// When the server's clock shows `server_time_us`, on this end's clock. None where unknown or not
+    /// representable (before this machine started).
+    pub fn local_time(&self, server_time_us: u64) -> Option<Instant> {
+        if !self.known {
+            return None;
+        }
+        let since_origin = server_time_us as i64 - self.offset_us;
+        let distance = Duration::from_micros(since_origin.unsigned_abs());
+        if since_origin >= 0 { self.origin.checked_add(distance) } else { self.origin.checked_sub(distance) }
+    }
+
+    /// How far the estimate can be off: half the best round trip, and the drift since. None without a pong.
+    pub fn error_bound(&self, now: Instant) -> Option<Duration> {
+        self.samples.iter().flatten().map(|s| s.error_at(now)).min()
+    }
+
+    fn local_us(&self, now: Instant) -> i64 {
+        match now.checked_duration_since(self.origin) {
+            Some(after) => after.as_micros() as i64,
+            None => -(self.origin.duration_since(now).as_micros() as i64),
+        }
+    }
+}
+
+impl Sample {
+    fn error_at(&self, now: Instant) -> Duration {
+        let age = now.saturating_duration_since(self.at);
+        self.rtt / 2 + Duration::from_micros(age.as_secs() * DRIFT_PPM)
+    }
+}

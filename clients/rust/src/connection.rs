@@ -1,0 +1,219 @@
+//! One connection driven by the task that owns it: [`ClientCore`] on a [`WebSocket`].
+//!
+//! This is what bots are built on. It starts no task and no thread, has one timer, needs no `Send`, and does not
+//! reconnect by itself: [`Client`](crate::Client) does.
+
+use crate::{
+    ClientCore, Disconnect, Event, Options, Phase,
+    transport::{Closed, DialError, websocket::WebSocket},
+};
+use bytes::BytesMut;
+use driftless_proto::session::client::ServerError;
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
+use tokio::time::Sleep;
+
+/// A client core with its socket and timer.
+#[derive(Debug)]
+pub struct Connection {
+    core: ClientCore,
+    socket: Option<WebSocket>,
+    out: BytesMut,
+    timer: Pin<Box<Sleep>>,
+    /// When the timer fires, if it is set.
+    armed: Option<Instant>,
+}
+
+/// What [`Connection::next`] comes back with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Something happened.
+    Event(Event),
+    /// The moment asked for has come.
+    Woken,
+    /// The connection has ended: [`ClientCore::phase`] says whether to [`redial`](Connection::redial) and when, or why not.
+    Closed,
+}
+
+impl Connection {
+    /// Opens a connection. The join is the first message that [`next`](Self::next) sends.
+    pub async fn open(options: &Options) -> Result<Self, DialError> {
+        let socket = Self::dial(options).await?;
+        Ok(Self::on(socket, options))
+    }
+
+    /// A client on a connection that is already open.
+    pub fn on(socket: WebSocket, options: &Options) -> Self {
+        Self {
+            core: ClientCore::new(now(), options),
+            socket: Some(socket),
+            out: BytesMut::new(),
+            timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+            armed: None,
+        }
+    }
+
+    /// Sends what is due and waits for the next event; or until `wake`, if that comes first. Cancel-safe.
+    pub async fn next(&mut self, wake: Option<Instant>) -> Step {
+        poll_fn(|cx| self.poll_next(cx, wake)).await
+    }
+
+    /// [`next`](Self::next) as a poll function, for those who drive several things in one task.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>, wake: Option<Instant>) -> Poll<Step> {
+        loop {
+            // What was queued goes out before the caller gets control, so that a slow caller delays no message.
+            let transmitted = self.transmit(cx);
+            if let Some(event) = self.core.poll_event() {
+                return Poll::Ready(Step::Event(event));
+            }
+            if let Err(cause) = transmitted {
+                self.disconnect(cause);
+                continue;
+            }
+            let Some(socket) = &mut self.socket else { return Poll::Ready(Step::Closed) };
+            match socket.poll_recv(cx) {
+                Poll::Ready(Ok(message)) => {
+                    if let Err(error) = self.core.handle_message(now(), message) {
+                        self.disconnect(error.into());
+                    }
+                    continue;
+                }
+                Poll::Ready(Err(closed)) => {
+                    self.disconnect(closed.into());
+                    continue;
+                }
+                Poll::Pending => {}
+            }
+            match self.poll_timer(cx, wake) {
+                Poll::Ready(true) => return Poll::Ready(Step::Woken),
+                Poll::Ready(false) => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Opens a new connection at once, for the same player: it will resume the seat where there is one. A failure
+    /// is told to the core, whose phase then says when to try again. Not cancel-safe: an attempt that is dropped
+    /// is lost (nothing else is).
+    pub async fn redial(&mut self, options: &Options) {
+        match Self::dial(options).await {
+            Ok(socket) => self.attach(socket),
+            Err(error) => self.core.handle_disconnected(now(), error.into()),
+        }
+    }
+
+    /// The client on this connection.
+    pub fn core(&self) -> &ClientCore {
+        &self.core
+    }
+
+    /// The client on this connection, to send inputs and commands: they go out with the next call of
+    /// [`next`](Self::next).
+    pub fn core_mut(&mut self) -> &mut ClientCore {
+        &mut self.core
+    }
+
+    /// The socket, if there is one: to set options on, or to stop reading for a while.
+    pub fn socket(&self) -> Option<&WebSocket> {
+        self.socket.as_ref()
+    }
+
+    /// Drops the socket as a lost network does, without a word to the server.
+    pub fn abort(&mut self) {
+        if self.socket.is_some() {
+            self.disconnect(Closed::Lost("aborted".into()).into());
+        }
+    }
+
+    pub(crate) fn attach(&mut self, socket: WebSocket) {
+        self.socket = Some(socket);
+        self.core.handle_connected(now());
+    }
+
+    pub(crate) async fn dial(options: &Options) -> Result<WebSocket, DialError> {
+        WebSocket::dial(&options.url, options.max_message_bytes, options.connect_timeout).await
+    }
+
+    /// Sends what is due, as far as the network takes it.
+    fn transmit(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
+        let Some(socket) = &mut self.socket else { return Ok(()) };
+        while socket.poll_flush(cx)?.is_ready() {
+            if !self.core.poll_transmit(now(), &mut self.out) {
+                break;
+            }
+            socket.send(self.out.split().freeze())?;
+        }
+        Ok(())
+    }
+
+    fn disconnect(&mut self, cause: Disconnect) {
+        if let Some(mut socket) = self.socket.take() {
+            match &cause {
+                Disconnect::Server(ServerError::TimedOut(_)) => socket.close(1001, "timed out"),
+                Disconnect::Server(error) => socket.close(1002, &short(&error.to_string())),
+                Disconnect::Transport(Closed::TooLarge { .. }) => socket.close(1009, "message too large"),
+                Disconnect::Transport(Closed::Violation(_)) => socket.close(1002, "protocol error"),
+                _ => {}
+            }
+        }
+        self.core.handle_disconnected(now(), cause);
+    }
+
+    /// Ready(true): `wake` has come. Ready(false): the core's timeout was handled.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, wake: Option<Instant>) -> Poll<bool> {
+        let due = self.core.poll_timeout();
+        let Some(next) = due.into_iter().chain(wake).min() else {
+            return Poll::Pending;
+        };
+        let now = now();
+        if wake.is_some_and(|w| w <= now) {
+            return Poll::Ready(true);
+        }
+        if next <= now {
+            if let Err(error) = self.core.handle_timeout(now) {
+                self.disconnect(error.into());
+            }
+            return Poll::Ready(false);
+        }
+        // A timer that fires too early costs a look at the clock; setting it anew costs a lock: so only bring it forward.
+        if self.armed.is_none_or(|armed| armed > next) {
+            self.timer.as_mut().reset(next.into());
+            self.armed = Some(next);
+        }
+        match self.timer.as_mut().poll(cx) {
+            Poll::Ready(()) => {
+                self.armed = None;
+                self.poll_timer(cx, wake)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Connection {
+    /// Whether the next step is to dial again, and when.
+    pub(crate) fn waiting_until(&self) -> Option<Instant> {
+        match self.core.phase() {
+            Phase::Waiting { until } => Some(*until),
+            _ => None,
+        }
+    }
+}
+
+/// The runtime's clock (virtual where a test has paused it).
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Close reasons have at most 123 bytes (RFC 6455 section 5.5.1).
+fn short(text: &str) -> String {
+    let mut end = text.len().min(123);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

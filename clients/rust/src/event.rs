@@ -1,0 +1,37 @@
+//! What a client tells its game.
+
+use crate::Disconnect;
+use driftless_proto::wire;
+use std::time::Instant;
+
+/// What happened on a client, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The player is in the room: for the first time, or again after a reconnect (`resumed` says whether the seat
+    /// was kept; if not, `player` is another one).
+    Welcome(Box<wire::Welcome>),
+    /// A newer state was applied: see `snapshot`.
+    State {
+        /// Its tick.
+        tick: u32,
+        /// The last of the player's inputs that it contains; 0: none.
+        input: u32,
+        /// Whether it came without a baseline.
+        full: bool,
+        /// Bytes of the message.
+        bytes: usize,
+    },
+    /// Something happened in the game. Each once, in order, over reconnects that resume.
+    Game(wire::Event),
+    /// Who is in the room: everybody after a welcome, then changes.
+    Presence(wire::Presence),
+    /// A command was refused; the connection goes on.
+    CommandRefused(wire::CommandRefused),
+    /// The connection was lost. The client will try to come back.
+    Disconnected {
+        /// Why.
+        cause: Disconnect,
+        /// When the next attempt is due.
+        retry_at: Instant,
+    },
+}

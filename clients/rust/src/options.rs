@@ -1,0 +1,76 @@
+//! What a player wants to connect to, and as whom.
+
+use crate::Backoff;
+use driftless_proto::{limits::PROTOCOL, session::client::ClientConfig, wire};
+use std::time::Duration;
+
+/// Where to connect, as whom, and how. Made with [`Options::new`], then changed field by field.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `ws://host:port`, with the path if it is not `/v1/connect`.
+    pub url: String,
+    /// Room to enter, 1 to 64 characters of `[A-Za-z0-9._-]`. Created if it is not there.
+    pub room: String,
+    /// Kind of game the room must be. Default: empty, the server's default kind.
+    pub kind: String,
+    /// Who this is to presence, at most 64 bytes. Default: empty, a guest whose id the server makes up.
+    pub user: String,
+    /// Name to show, at most 32 characters. Default: empty, the user's id.
+    pub name: String,
+    /// Longest to wait for TCP and WebSocket handshake together. Default: 10 s.
+    pub connect_timeout: Duration,
+    /// Longest message to take from the server, bytes. A full state of a large room must fit. Default: 1 MiB.
+    pub max_message_bytes: usize,
+    /// Waits between attempts to reconnect. Default: up to 1 s, doubling up to 30 s.
+    pub backoff: Backoff,
+    /// Failed attempts in a row before giving up. Default: none, try for ever.
+    pub max_attempts: Option<u32>,
+    /// Seed of the jitter of the waits. Default: none, a different one each time.
+    pub seed: Option<u64>,
+    /// Session: ping interval, silence timeout, column codings, commands kept.
+    pub session: ClientConfig,
+}
+
+impl Options {
+    /// Defaults for everything but the address and the room.
+    pub fn new(url: impl Into<String>, room: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            room: room.into(),
+            kind: String::new(),
+            user: String::new(),
+            name: String::new(),
+            connect_timeout: Duration::from_secs(10),
+            max_message_bytes: 1024 * 1024,
+            backoff: Backoff::default(),
+            max_attempts: None,
+            seed: None,
+            session: ClientConfig::default(),
+        }
+    }
+
+    /// Sets the kind of game.
+    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+        self.kind = kind.into();
+        self
+    }
+
+    /// Sets the user and the name to show.
+    pub fn user(mut self, user: impl Into<String>, name: impl Into<String>) -> Self {
+        self.user = user.into();
+        self.name = name.into();
+        self
+    }
+
+    /// The join message that these options make.
+    pub(crate) fn join(&self) -> wire::Join {
+        wire::Join {
+            protocol: PROTOCOL,
+            room: self.room.clone(),
+            kind: self.kind.clone(),
+            user: self.user.clone(),
+            name: self.name.clone(),
+            codings: self.session.codings.iter().map(|c| *c as i32).collect(),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! WebSocket over a tokio TCP stream: the sans-IO half of tungstenite, polled directly.
+//!
+//! Thousands of these live in one process, so one costs little: a read buffer of 2 KiB, one write a batch, no
+//! task, no lock, no allocation a message in steady state (a received message is a slice of the read buffer,
+//! which is used again once the message is dropped).
+//!
+//! The subprotocol `driftless.v1` is offered and required; TCP_NODELAY is on; pings are answered by the library.
+
+use super::{Closed, DialError};
+use bytes::Bytes;
+use driftless_proto::limits::SUBPROTOCOL;
+use std::{
+    future::poll_fn,
+    io::{self, Read, Write},
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tungstenite::{
+    Error, Message,
+    client::ClientRequestBuilder,
+    error::{CapacityError, ProtocolError},
+    handshake::{HandshakeError, client::ClientHandshake},
+    http::Uri,
+    protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
+};
+
+/// Size of the read buffer, bytes. A longer message grows it.
+const READ_BUFFER: usize = 2 * 1024;
+/// Bytes that are gathered before they are written without being asked to.
+const WRITE_BUFFER: usize = 4 * 1024;
+
+/// One WebSocket connection, as client.
+#[derive(Debug)]
+pub struct WebSocket {
+    inner: tungstenite::WebSocket<Io>,
+    max_message: usize,
+    close: Option<(u16, String)>,
+}
+
+impl WebSocket {
+    /// Opens a connection to `url` (`ws://host[:port]/path`; without a path, `/v1/connect`) and does the
+    /// handshake. Messages longer than `max_message` bytes will be refused.
+    pub async fn dial(url: &str, max_message: usize, timeout: Duration) -> Result<Self, DialError> {
+        let target = Target::parse(url)?;
+        let address = target.address.clone();
+        match tokio::time::timeout(timeout, Self::open(target, max_message)).await {
+            Ok(result) => result,
+            Err(_) => Err(DialError::TimedOut { address, after: timeout }),
+        }
+    }
+
+    async fn open(target: Target, max_message: usize) -> Result<Self, DialError> {
+        let Target { uri, address } = target;
+        let unreachable =
+            |e: io::Error| DialError::Unreachable { address: address.clone(), reason: e.to_string() };
+        let tcp = TcpStream::connect(&address).await.map_err(unreachable)?;
+        tcp.set_nodelay(true).map_err(unreachable)?;
+        Self::handshake(tcp, uri, max_message).await.map_err(|e| dial_error(address, e))
+    }
+
+    async fn handshake(tcp: TcpStream, uri: Uri, max_message: usize) -> Result<Self, Error> {
+        let request = tungstenite::client::IntoClientRequest::into_client_request(
+            ClientRequestBuilder::new(uri).with_sub_protocol(SUBPROTOCOL),
+        )?;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(WRITE_BUFFER)
+            .max_message_size(Some(max_message))
+            .max_frame_size(Some(max_message));
+        let io = Io { tcp, waker: Waker::noop().clone() };
+        let mut stage = Some(ClientHandshake::start(io, request, Some(config))?);
+        let (inner, _response) = poll_fn(|cx| {
+            let Some(mut mid) = stage.take() else { return Poll::Pending };
+            mid.get_mut().get_mut().wake_by(cx);
+            match mid.handshake() {
+                Ok(done) => Poll::Ready(Ok(done)),
+                Err(HandshakeError::Interrupted(mid)) => {
+                    stage = Some(mid);
+                    Poll::Pending
+                }
+                Err(HandshakeError::Failure(e)) => Poll::Ready(Err(e)),
+            }
+        })
+        .await?;
+        Ok(Self { inner, max_message, close: None })
+    }
+
+    /// The next binary message. Cancel-safe. After an error the connection is to be dropped.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Closed>> {
+        self.inner.get_mut().wake_by(cx);
+        loop {
+            match self.inner.read() {
+                Ok(Message::Binary(message)) => return Poll::Ready(Ok(message)),
+                Ok(Message::Close(frame)) => {
+                    let _ = self.inner.flush(); // the reply to the close, if the network takes it
+                    let (code, reason) =
+                        frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
+                    self.close.get_or_insert((code, reason));
+                    return Poll::Ready(Err(self.closed()));
+                }
+                Ok(Message::Text(_)) => {
+                    return Poll::Ready(Err(Closed::Violation("a text message".into())));
+                }
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                Err(e) => return Poll::Ready(Err(self.failed(e))),
+            }
+        }
+    }
+
+    /// Queues a message. It goes out with the next `poll_flush`. Nothing bounds what is queued but the caller, who
+    /// queues only after a flush that was ready.
+    pub fn send(&mut self, message: Bytes) -> Result<(), Closed> {
+        match self.inner.write(Message::Binary(message)) {
+            Ok(()) => Ok(()),
+            Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(e) => Err(self.failed(e)),
+        }
+    }
+
+    /// Writes what is queued. Pending: the network takes no more now; queue nothing until it is ready.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        self.inner.get_mut().wake_by(cx);
+        match self.inner.flush() {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            Err(e) => Poll::Ready(Err(self.failed(e))),
+        }
+    }
+
+    /// Says goodbye: queues a close frame and writes it if the network takes it at once.
+    pub fn close(&mut self, code: u16, reason: &str) {
+        let frame = CloseFrame { code: CloseCode::from(code), reason: reason.to_owned().into() };
+        if self.inner.close(Some(frame)).is_ok() {
+            let _ = self.inner.flush();
+        }
+    }
+
+    /// The next binary message, awaited.
+    pub async fn recv(&mut self) -> Result<Bytes, Closed> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Writes what is queued, awaited.
+    pub async fn flush(&mut self) -> Result<(), Closed> {
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// The TCP stream, to set options on it or to look at its address.
+    pub fn tcp(&self) -> &TcpStream {
+        &self.inner.get_ref().tcp
+    }
+
+    fn closed(&self) -> Closed {
+        match &self.close {
+            Some((code, reason)) => Closed::ByPeer { code: *code, reason: reason.clone() },
+            None => Closed::Lost("closed".into()),
+        }
+    }
+
+    fn failed(&self, error: Error) -> Closed {
+        match error {
+            Error::Io(e) => Closed::Lost(e.to_string()),
+            Error::Capacity(CapacityError::MessageTooLong { size, .. }) => {
+                Closed::TooLarge { size, limit: self.max_message }
+            }
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+                Closed::Lost("ended without a close".into())
+            }
+            Error::ConnectionClosed | Error::AlreadyClosed => self.closed(),
+            Error::Protocol(ProtocolError::SendAfterClosing) => self.closed(),
+            e => Closed::Violation(e.to_string()),
+        }
+    }
+}
+
+/// A tokio stream as the blocking-style stream that tungstenite wants: what would block wakes `waker` later.
+/// (`poll_read` rather than `try_read`: it knows that a short read emptied the socket and saves the read that
+/// would say so.)
+#[derive(Debug)]
+struct Io {
+    tcp: TcpStream,
+    waker: Waker,
+}
+
+impl Io {
+    fn wake_by(&mut self, cx: &Context<'_>) {
+        self.waker.clone_from(cx.waker());
+    }
+}
+
+impl Read for Io {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut buf = ReadBuf::new(buf);
+        match Pin::new(&mut self.tcp).poll_read(&mut Context::from_waker(&self.waker), &mut buf) {
+            Poll::Ready(Ok(())) => Ok(buf.filled().len()),
+            Poll::Ready(Err(e)) => Err(e),
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl Write for Io {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match Pin::new(&mut self.tcp).poll_write(&mut Context::from_waker(&self.waker), buf) {
+            Poll::Ready(written) => written,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // TCP_NODELAY: written is sent
+    }
+}
+
+/// Where to dial.
+struct Target {
+    uri: Uri,
+    address: String,
+}
+
+impl Target {
+    fn parse(url: &str) -> Result<Self, DialError> {
+        let bad = |reason: &str| DialError::Url { url: url.to_owned(), reason: reason.to_owned() };
+        let uri: Uri = url.parse().map_err(|e| bad(&format!("{e}")))?;
+        match uri.scheme_str() {
+            Some("ws") => {}
+            Some("wss") => return Err(bad("wss:// is not built in: end TLS in a proxy and use ws:// to it")),
+            _ => return Err(bad("it must start with ws://")),
+        }
+        let host = uri.host().filter(|h| !h.is_empty()).ok_or_else(|| bad("it names no host"))?;
+        let address = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+        let uri = match uri.path_and_query().map(|p| p.as_str()) {
+            Some("") | Some("/") | None => {
+                let mut parts = uri.into_parts();
+                parts.path_and_query = Some(tungstenite::http::uri::PathAndQuery::from_static("/v1/connect"));
+                Uri::from_parts(parts).map_err(|e| bad(&e.to_string()))?
+            }
+            Some(_) => uri,
+        };
+        Ok(Self { uri, address })
+    }
+}
+
+fn dial_error(address: String, error: Error) -> DialError {
+    match error {
+        Error::Http(response) => {
+            let body = response.body().as_deref().unwrap_or_default();
+            let body = String::from_utf8_lossy(&body[..body.len().min(200)]).trim().to_owned();
+            DialError::Refused { address, status: response.status().as_u16(), body }
+        }
+        Error::Io(e) => DialError::Unreachable { address, reason: e.to_string() },
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => {
+            DialError::Unreachable { address, reason: "closed during the handshake".into() }
+        }
+        e => DialError::NotDriftless { address, reason: e.to_string() },
+    }
+}

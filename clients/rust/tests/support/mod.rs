@@ -1,0 +1,113 @@
+//! A WebSocket server for tests that writes frames by hand, so that it can also break the rules.
+#![allow(dead_code, clippy::unwrap_used)] // each test file uses a part
+
+use std::net::SocketAddr;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+pub const TEXT: u8 = 1;
+pub const BINARY: u8 = 2;
+pub const CLOSE: u8 = 8;
+pub const PING: u8 = 9;
+pub const PONG: u8 = 10;
+
+/// Listens on a free port of loopback.
+pub async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    (listener, format!("ws://{address}"))
+}
+
+/// The server's end of one connection.
+pub struct Peer {
+    pub tcp: TcpStream,
+    pub request: String,
+}
+
+impl Peer {
+    /// Accepts a connection and its handshake.
+    pub async fn accept(listener: &TcpListener) -> Self {
+        let mut peer = Self::accept_request(listener).await;
+        peer.answer("Sec-WebSocket-Protocol: driftless.v1\r\n").await;
+        peer
+    }
+
+    /// Accepts a connection and reads the request, without an answer.
+    pub async fn accept_request(listener: &TcpListener) -> Self {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        tcp.set_nodelay(true).unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(tcp.read_u8().await.unwrap());
+        }
+        Self { tcp, request: String::from_utf8(request).unwrap() }
+    }
+
+    /// A header of the request.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.request.lines().find_map(|l| {
+            let (key, value) = l.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    /// Answers the request with 101 and these headers beside the needed ones.
+    pub async fn answer(&mut self, headers: &str) {
+        let key = self.header("sec-websocket-key").unwrap();
+        let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n{headers}\r\n"
+        );
+        self.tcp.write_all(answer.as_bytes()).await.unwrap();
+    }
+
+    /// Writes one frame.
+    pub async fn frame(&mut self, fin: bool, opcode: u8, payload: &[u8]) {
+        self.tcp.write_all(&frame(fin, opcode, payload)).await.unwrap();
+    }
+
+    /// Writes a close frame.
+    pub async fn close(&mut self, code: u16, reason: &str) {
+        let payload = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
+        self.frame(true, CLOSE, &payload).await;
+    }
+
+    /// Reads one frame, unmasked; None where the client has gone.
+    pub async fn read(&mut self) -> Option<(u8, Vec<u8>)> {
+        let head = self.tcp.read_u8().await.ok()?;
+        let len = self.tcp.read_u8().await.ok()?;
+        assert!(len & 0x80 != 0, "a client must mask (RFC 6455 section 5.3)");
+        let len = match len & 0x7f {
+            126 => usize::from(self.tcp.read_u16().await.ok()?),
+            127 => usize::try_from(self.tcp.read_u64().await.ok()?).unwrap(),
+            n => usize::from(n),
+        };
+        let mut mask = [0; 4];
+        self.tcp.read_exact(&mut mask).await.ok()?;
+        let mut payload = vec![0; len];
+        self.tcp.read_exact(&mut payload).await.ok()?;
+        payload.iter_mut().zip(mask.iter().cycle()).for_each(|(b, m)| *b ^= m);
+        Some((head & 0x0f, payload))
+    }
+}
+
+/// The bytes of an unmasked frame.
+pub fn frame(fin: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![(u8::from(fin) << 7) | opcode];
+    match payload.len() {
+        n @ 0..=125 => out.push(n as u8),
+        n @ 126..=0xffff => {
+            out.push(126);
+            out.extend_from_slice(&(n as u16).to_be_bytes());
+        }
+        n => {
+            out.push(127);
+            out.extend_from_slice(&(n as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(payload);
+    out
+}
