@@ -13,9 +13,12 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::time::Sleep;
+
+/// While something is due that cannot be sent: time between two looks at the clock.
+const STUCK_RETRY: Duration = Duration::from_millis(100);
 
 /// A client core with its socket and timer.
 #[derive(Debug)]
@@ -52,7 +55,7 @@ impl Connection {
             core: ClientCore::new(now(), options),
             socket: Some(socket),
             out: BytesMut::new(),
-            timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
         }
     }
@@ -64,6 +67,7 @@ impl Connection {
 
     /// [`next`](Self::next) as a poll function, for those who drive several things in one task.
     pub fn poll_next(&mut self, cx: &mut Context<'_>, wake: Option<Instant>) -> Poll<Step> {
+        let mut handled = None;
         loop {
             // What was queued goes out before the caller gets control, so that a slow caller delays no message.
             let transmitted = self.transmit(cx);
@@ -88,7 +92,7 @@ impl Connection {
                 }
                 Poll::Pending => {}
             }
-            match self.poll_timer(cx, wake) {
+            match self.poll_timer(cx, wake, &mut handled) {
                 Poll::Ready(true) => return Poll::Ready(Step::Woken),
                 Poll::Ready(false) => {}
                 Poll::Pending => return Poll::Pending,
@@ -163,22 +167,34 @@ impl Connection {
         self.core.handle_disconnected(now(), cause);
     }
 
-    /// Ready(true): `wake` has come. Ready(false): the core's timeout was handled.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, wake: Option<Instant>) -> Poll<bool> {
-        let due = self.core.poll_timeout();
-        let Some(next) = due.into_iter().chain(wake).min() else {
-            return Poll::Pending;
-        };
+    /// Ready(true): `wake` has come. Ready(false): time has passed, look at everything again.
+    ///
+    /// `handled` is the moment that the core's timeout was last handled for. One that is due again is for a message
+    /// that cannot be sent now (the network takes nothing, or the player is leaving): look again later.
+    fn poll_timer(
+        &mut self,
+        cx: &mut Context<'_>,
+        wake: Option<Instant>,
+        handled: &mut Option<Instant>,
+    ) -> Poll<bool> {
         let now = now();
         if wake.is_some_and(|w| w <= now) {
             return Poll::Ready(true);
         }
-        if next <= now {
-            if let Err(error) = self.core.handle_timeout(now) {
-                self.disconnect(error.into());
+        let mut due = self.core.poll_timeout();
+        if due.is_some_and(|due| due <= now) {
+            if *handled != due {
+                *handled = due;
+                if let Err(error) = self.core.handle_timeout(now) {
+                    self.disconnect(error.into());
+                }
+                return Poll::Ready(false);
             }
-            return Poll::Ready(false);
+            due = Some(now + STUCK_RETRY);
         }
+        let Some(next) = due.into_iter().chain(wake).min() else {
+            return Poll::Pending;
+        };
         // A timer that fires too early costs a look at the clock; setting it anew costs a lock: so only bring it forward.
         if self.armed.is_none_or(|armed| armed > next) {
             self.timer.as_mut().reset(next.into());
@@ -187,7 +203,7 @@ impl Connection {
         match self.timer.as_mut().poll(cx) {
             Poll::Ready(()) => {
                 self.armed = None;
-                self.poll_timer(cx, wake)
+                Poll::Ready(false)
             }
             Poll::Pending => Poll::Pending,
         }
