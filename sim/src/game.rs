@@ -26,8 +26,10 @@ pub struct GameKind {
     name: &'static str,
     schema: fn() -> Schema,
     start: fn(u64, u32) -> Box<dyn Game>,
-    restore: fn(&[u8]) -> Result<Box<dyn Game>, RestoreError>,
+    restore: Restore,
 }
+
+type Restore = fn(&[u8]) -> Result<Box<dyn Game>, RestoreError>;
 
 impl GameKind {
     /// The kind of a simulation.
@@ -36,7 +38,7 @@ impl GameKind {
             name: S::KIND,
             schema: S::schema,
             start: |seed, tick_rate| Box::new(Running::new(S::new(seed, tick_rate))),
-            restore: |saved| restore::<S>(saved),
+            restore: restore::<S>,
         }
     }
 
@@ -78,9 +80,10 @@ pub trait Game: Send {
     fn take_events(&mut self, out: &mut Vec<(Recipient, Bytes)>);
     /// Writes what players see. `out` is cleared and gets the tick.
     fn snapshot(&self, tick: u32, out: &mut Snapshot);
-    /// The whole state. Inputs that wait for a step and events not taken are not part of it: save after a step.
+    /// The whole state as `GameKind::restore` reads it: postcard, then its CRC-32C (little-endian), which is
+    /// `checksum`. Inputs that wait for a step and events not taken are not part of it: save after a step.
     fn save(&self) -> Vec<u8>;
-    /// CRC-32C of the whole state (of what `save` gives), without keeping a copy of it.
+    /// CRC-32C of the whole state as postcard writes it, without making a copy of it.
     fn checksum(&self) -> u32;
 }
 
@@ -180,7 +183,11 @@ impl<S: Simulation> Game for Running<S> {
 
     fn save(&self) -> Vec<u8> {
         match postcard::to_stdvec(&self.simulation) {
-            Ok(bytes) => bytes,
+            Ok(mut bytes) => {
+                let crc = crc32c::crc32c(&bytes);
+                bytes.extend(crc.to_le_bytes());
+                bytes
+            }
             Err(error) => panic!("the state of {} must be serialisable: {error}", S::KIND),
         }
     }
@@ -191,10 +198,14 @@ impl<S: Simulation> Game for Running<S> {
 }
 
 fn restore<S: Simulation>(saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
-    let refuse = |reason: String| RestoreError { kind: S::KIND, reason };
-    match postcard::take_from_bytes::<S>(saved) {
+    let refuse = |reason: &str| RestoreError { kind: S::KIND, reason: reason.to_owned() };
+    let (state, crc) = saved.split_last_chunk::<4>().ok_or_else(|| refuse("it ends too early"))?;
+    if crc32c::crc32c(state) != u32::from_le_bytes(*crc) {
+        return Err(refuse("its CRC does not match: it is damaged"));
+    }
+    match postcard::take_from_bytes::<S>(state) {
         Ok((simulation, [])) => Ok(Box::new(Running::new(simulation))),
-        Ok((_, rest)) => Err(refuse(format!("{} bytes too many", rest.len()))),
-        Err(error) => Err(refuse(error.to_string())),
+        Ok((_, rest)) => Err(refuse(&format!("{} bytes too many", rest.len()))),
+        Err(error) => Err(refuse(&error.to_string())),
     }
 }

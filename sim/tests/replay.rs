@@ -1,5 +1,6 @@
 //! Promise 1: "A room's state MUST be a function of its seed, its joins and leaves, and its inputs. Replaying a
 //! recording MUST give the same checksums."
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

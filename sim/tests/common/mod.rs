@@ -1,5 +1,8 @@
 //! A seeded script of joins, leaves, inputs and commands, as a room would pass them on.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+pub mod arena;
 
 use bytes::Bytes;
 use driftless_sim::{

@@ -1,0 +1,117 @@
+//! A room of the arena, seen as a client sees it: inputs as messages, states as snapshots, events as messages.
+
+use driftless_sim::{
+    Game, PlayerId, Recipient, Snapshot,
+    game::CommandError,
+    games::arena::{ArenaCommand, ArenaEvent, ArenaInput, PLAYERS, PROJECTILES, arena_command, arena_event},
+};
+use prost::Message;
+use std::collections::BTreeMap;
+
+pub struct Room {
+    game: Box<dyn Game>,
+    pub tick_rate: u32,
+    pub tick: u32,
+    pub seen: Snapshot,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    pub x: i32,
+    pub y: i32,
+    pub aim: i32,
+    pub health: i32,
+    pub score: i32,
+    pub spawns: i32,
+}
+
+impl Room {
+    pub fn new(seed: u64, tick_rate: u32) -> Self {
+        let game = super::start("arena", seed, tick_rate);
+        let schema = driftless_sim::games::kinds()[0].schema();
+        let mut room = Self { game, tick_rate, tick: 0, seen: Snapshot::new(&schema) };
+        room.step(&[]);
+        room
+    }
+
+    pub fn join(&mut self, player: PlayerId) {
+        self.game.join(self.tick + 1, player, "somebody");
+        self.game.snapshot(self.tick, &mut self.seen);
+    }
+
+    pub fn leave(&mut self, player: PlayerId) {
+        self.game.leave(self.tick + 1, player);
+        self.game.snapshot(self.tick, &mut self.seen);
+    }
+
+    pub fn step(&mut self, inputs: &[(PlayerId, ArenaInput)]) {
+        self.tick += 1;
+        for (player, input) in inputs {
+            self.game.input(*player, &input.encode_to_vec()).unwrap();
+        }
+        self.game.step(self.tick);
+        self.game.snapshot(self.tick, &mut self.seen);
+    }
+
+    pub fn idle(&mut self, ticks: u32) {
+        (0..ticks).for_each(|_| self.step(&[]));
+    }
+
+    pub fn command(&mut self, player: PlayerId, body: arena_command::Body) -> Result<(), CommandError> {
+        let payload = ArenaCommand { body: Some(body) }.encode_to_vec();
+        self.game.command(self.tick + 1, player, &payload)
+    }
+
+    pub fn events(&mut self) -> Vec<arena_event::Body> {
+        let mut events = vec![];
+        self.game.take_events(&mut events);
+        let decoded = events.into_iter().map(|(recipient, payload)| {
+            assert_eq!(recipient, Recipient::All);
+            ArenaEvent::decode(payload).unwrap().body.unwrap()
+        });
+        decoded.collect()
+    }
+
+    pub fn find(&self, player: PlayerId) -> Option<Seen> {
+        let table = &self.seen.tables()[PLAYERS];
+        let row = table.row(player)?;
+        let at = |column: usize| table.column(column)[row];
+        Some(Seen { x: at(0), y: at(1), aim: at(2), health: at(3), score: at(4), spawns: at(5) })
+    }
+
+    pub fn player(&self, player: PlayerId) -> Seen {
+        self.find(player).unwrap()
+    }
+
+    /// Place and owner by id.
+    pub fn projectiles(&self) -> BTreeMap<u32, (i32, i32, i32)> {
+        let table = &self.seen.tables()[PROJECTILES];
+        let at = |column: usize, row: usize| table.column(column)[row];
+        let rows = table.ids().iter().enumerate();
+        rows.map(|(row, &id)| (id, (at(0, row), at(1, row), at(2, row)))).collect()
+    }
+
+    /// Walks players to places near a wall, where no box is in the way.
+    pub fn walk(&mut self, to: &[(PlayerId, i32, i32)]) {
+        let inputs: Vec<_> = to.iter().map(|&(player, x, y)| (player, goto(x, y))).collect();
+        for _ in 0..self.tick_rate * 60 {
+            self.step(&inputs);
+            if to.iter().all(|&(player, x, y)| (self.player(player).x, self.player(player).y) == (x, y)) {
+                return;
+            }
+        }
+        panic!("players did not get to {to:?}");
+    }
+}
+
+pub fn stick(x: i32, y: i32) -> ArenaInput {
+    ArenaInput { move_x: x, move_y: y, ..Default::default() }
+}
+
+pub fn goto(x: i32, y: i32) -> ArenaInput {
+    ArenaInput { goto_x: Some(x), goto_y: Some(y), ..Default::default() }
+}
+
+pub fn fire(aim_x: i32, aim_y: i32) -> ArenaInput {
+    ArenaInput { aim_x, aim_y, buttons: 1, ..Default::default() }
+}
