@@ -1,4 +1,89 @@
 //! Deterministic fixed-step simulations: what a game is, to Driftless.
+//!
+//! A game implements [`Simulation`]: typed inputs, one `step` a tick, integers out. A server holds it as a
+//! [`Game`], behind bytes, and never knows its rules. This crate does no I/O, reads no clock and starts no thread:
+//! who calls it decides when a tick is.
+//!
+//! # The way of the data
+//!
+//! ```text
+//! join, leave, command ──┐
+//! inputs (bytes) ────────┼──► Game ──► Simulation::step ──► Snapshot   (integers, to the delta codec)
+//! tick ──────────────────┘                             ├──► events     (bytes, reliable)
+//!                                                      └──► checksum   (CRC-32C of the whole state)
+//! ```
+//!
+//! Within a tick: joins, leaves and commands in the order they are to take effect, the inputs in order of player and
+//! then of sequence, `step`, `snapshot`. What of it happened before which step is all that a [`replay`] needs.
+//!
+//! # A whole game
+//!
+//! Everybody has a button, and everybody sees how often each was pressed.
+//!
+//! ```
+//! use driftless_sim::{GameKind, PlayerId, Schema, Simulation, Snapshot, Step};
+//! use serde::{Deserialize, Serialize};
+//! use std::collections::BTreeMap;
+//!
+//! #[derive(Clone, Copy, PartialEq, prost::Message)]
+//! struct Press {
+//!     #[prost(uint32, tag = "1")]
+//!     times: u32,
+//! }
+//!
+//! #[derive(Default, Serialize, Deserialize)]
+//! struct Buttons(BTreeMap<PlayerId, i32>);
+//!
+//! impl Simulation for Buttons {
+//!     const KIND: &'static str = "buttons";
+//!     type Input = Press;
+//!     type Command = ();
+//!     type Event = ();
+//!
+//!     fn schema() -> Schema {
+//!         Schema::new().kind("button", |kind| kind.hold("count", &["presses"], 1))
+//!     }
+//!     fn new(_seed: u64, _tick_rate: u32) -> Self {
+//!         Self::default()
+//!     }
+//!     fn join(&mut self, player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {
+//!         self.0.insert(player, 0);
+//!     }
+//!     fn leave(&mut self, player: PlayerId, _step: &mut Step<'_, ()>) {
+//!         self.0.remove(&player);
+//!     }
+//!     fn step(&mut self, inputs: &[(PlayerId, Press)], _step: &mut Step<'_, ()>) {
+//!         for (player, press) in inputs {
+//!             // What a client sends is clamped, never trusted.
+//!             self.0.entry(*player).and_modify(|count| *count += press.times.min(1) as i32);
+//!         }
+//!     }
+//!     fn snapshot(&self, out: &mut Snapshot) {
+//!         self.0.iter().for_each(|(&player, &count)| out.table_mut(0).push(player, &[count]));
+//!     }
+//! }
+//!
+//! let kind = GameKind::of::<Buttons>();
+//! let mut room = kind.start(1, 20);
+//! room.join(1, 7, "Ada");
+//! room.input(7, &prost::Message::encode_to_vec(&Press { times: 1_000 }))?;
+//! room.step(1);
+//!
+//! let mut seen = Snapshot::new(&kind.schema());
+//! room.snapshot(1, &mut seen);
+//! assert_eq!(seen.tables()[0].value(7, 0), Some(1));
+//! # Ok::<_, driftless_sim::game::BadInput>(())
+//! ```
+//!
+//! # What keeps a game deterministic
+//!
+//! - Integers and fixed point, no floats: their results differ between machines and compilers. `i64::isqrt` is exact.
+//! - Ordered containers: a `HashMap` is iterated in another order in each process.
+//! - The [`Rng`] of this crate, kept in the state; no clock, no thread, no address of anything.
+//! - All that the rules depend on is in what `Serialize` writes. Scratch memory is `#[serde(skip)]`.
+//! - Times are counted in ticks, and speeds are a second's, so that a game plays alike at any tick rate.
+//!
+//! [`games::arena`] is a game of some size built so, [`games::cursors`] a small one.
 
 pub mod chat;
 pub mod checksum;
