@@ -1,4 +1,18 @@
-//! Settings.
+//! Settings: flags over the environment over a file over defaults, each option in one place (`Options`).
+//!
+//! Three steps: `Layers` finds the strongest text given for each key and remembers where it was, `resolve` reads and
+//! checks it, and `Config` is what the server runs with. A bad value fails here, with the key, the value, where it
+//! came from and what is allowed.
+
+mod layers;
+mod options;
+mod resolve;
+mod units;
+
+pub use layers::{Layers, Origin, Source};
+pub use options::{Options, Text};
+pub use resolve::{Resolved, Setting, resolve};
+pub use units::{Size, Span};
 
 use driftless_proto::limits::Limits;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -40,6 +54,49 @@ pub struct Config {
     pub record: Option<PathBuf>,
     /// How a drain spreads the clients' reconnects.
     pub drain_spread: Duration,
+}
+
+/// Why there is no configuration: the operator's fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The file is no TOML, or has keys that are no options.
+    #[error("{}: {reason}", path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// A value is not what the option takes.
+    #[error("{} is {value:?} (from {from}), but must be {allowed}", from.key)]
+    Bad {
+        /// The option, and where the value came from.
+        from: Source,
+        /// The value.
+        value: String,
+        /// What it may be.
+        allowed: String,
+    },
+    /// Others could connect, and there is no authentication.
+    #[error(
+        "listen is {listen} (from {from}), which others can reach, and there is no authentication yet: anyone could play. \
+         Listen on 127.0.0.1 behind a proxy of your own, or allow it with --insecure"
+    )]
+    Insecure {
+        /// The address.
+        listen: SocketAddr,
+        /// Where it came from.
+        from: Source,
+    },
 }
 
 /// How log lines are written.

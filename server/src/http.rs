@@ -1,1 +1,76 @@
-//! http
+//! What the server says over plain HTTP: health, metrics, rooms and presence, as JSON.
+//!
+//! | path | method | answer |
+//! | --- | --- | --- |
+//! | `/` | GET | a page that lists these |
+//! | `/healthz` | GET | 200 while the process serves |
+//! | `/readyz` | GET | 200, or 503 while the server drains |
+//! | `/metrics` | GET | OpenMetrics, or the older Prometheus text to those who do not ask for it |
+//! | `/v1/rooms` | GET | all rooms |
+//! | `/v1/rooms` | POST | makes a room from a `RoomSpec`: 201 and its summary |
+//! | `/v1/rooms/{name}` | GET | one room |
+//! | `/v1/presence` | GET | who is here; `?room=NAME`, `?limit=N` |
+//!
+//! Whatever goes wrong is answered as `{"error":{"code":"room_exists","message":"…"}}` with a fitting status. The
+//! WebSocket endpoint `/v1/connect` belongs to the transport.
+
+mod error;
+mod health;
+mod index;
+mod metrics;
+mod presence;
+mod rooms;
+
+pub use error::ApiError;
+
+use crate::{directory::Directory, metrics::Metrics, presence::Presence};
+use actix::Addr;
+use actix_web::{HttpRequest, Resource, guard, web};
+use std::sync::Arc;
+
+/// What the handlers need. Register as `web::Data<HttpState>`.
+#[derive(Clone)]
+pub struct HttpState {
+    /// The rooms.
+    pub directory: Arc<Directory>,
+    /// The members.
+    pub presence: Addr<Presence>,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Longest body of a request, bytes.
+pub const MAX_BODY: usize = 16 * 1024;
+
+/// Adds all routes but `/v1/connect`, the answers to bad input, and the answer to unknown paths. Register more specific
+/// routes before this.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .app_data(web::JsonConfig::default().limit(MAX_BODY).error_handler(|e, _| ApiError::from(e).into()))
+        .app_data(web::QueryConfig::default().error_handler(|e, _| ApiError::bad_query(&e).into()))
+        .service(resource("/", "GET, HEAD").route(get().to(index::index)))
+        .service(resource("/healthz", "GET, HEAD").route(get().to(health::healthz)))
+        .service(resource("/readyz", "GET, HEAD").route(get().to(health::readyz)))
+        .service(resource("/metrics", "GET, HEAD").route(get().to(metrics::metrics)))
+        .service(
+            resource("/v1/rooms", "GET, HEAD, POST")
+                .route(get().to(rooms::list))
+                .route(web::post().to(rooms::create)),
+        )
+        .service(resource("/v1/rooms/{name}", "GET, HEAD").route(get().to(rooms::show)))
+        .service(resource("/v1/presence", "GET, HEAD").route(get().to(presence::presence)))
+        .default_service(web::to(
+            |request: HttpRequest| async move { ApiError::no_such_path(request.path()) },
+        ));
+}
+
+/// A path that answers other methods with 405 and what it allows.
+fn resource(path: &str, allow: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
+        ApiError::method_not_allowed(request.method(), allow)
+    }))
+}
+
+fn get() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}

@@ -1,8 +1,10 @@
 //! The authoritative multiplayer game-state server: an actix shell around `driftless-proto` and `driftless-sim`.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod directory;
 pub mod http;
 pub mod metrics;
 pub mod presence;
+pub mod telemetry;

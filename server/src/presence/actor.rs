@@ -5,7 +5,9 @@ use super::{
     roster::{Ignored, Roster, RosterConfig, SeatEvent},
 };
 use crate::clock::Clock;
-use actix::{Actor, AsyncContext, Context, Handler, MessageResult, Recipient as Address, dev::SendError};
+use actix::{
+    Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient as Address, dev::SendError,
+};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// How often windows are looked at: a seat may be kept that much longer than its window.
@@ -34,6 +36,11 @@ impl Presence {
         let resume_window_us = resume_window.as_micros() as u64;
         let config = RosterConfig { resume_window_us, origin_unix_ms: clock.unix_ms(0) };
         Self { clock, roster: Roster::new(config), rooms: HashMap::new() }
+    }
+
+    /// Starts it in the arbiter of the calling thread.
+    pub fn start(clock: Clock, resume_window: Duration) -> Addr<Self> {
+        Actor::start(Self::new(clock, resume_window))
     }
 
     fn handle_report(&mut self, report: Report) -> Result<(), Ignored> {

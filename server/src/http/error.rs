@@ -1,0 +1,114 @@
+//! Errors of the HTTP API: one shape, a code for programs, a message for people.
+
+use crate::directory::DirectoryError;
+use actix_web::{
+    HttpRequest, HttpResponse, Responder, ResponseError,
+    body::BoxBody,
+    error::{JsonPayloadError, QueryPayloadError},
+    http::{Method, StatusCode, header},
+};
+use serde_json::json;
+
+/// An answer that is not what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    /// Methods that the path has, for 405.
+    allow: Option<&'static str>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), allow: None }
+    }
+
+    /// There is nothing at this path.
+    pub fn no_such_path(path: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no_such_path", format!("there is nothing at {path}"))
+    }
+
+    /// There is no room of this name.
+    pub fn no_such_room(name: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no_such_room", format!("there is no room {name:?}"))
+    }
+
+    /// The path is there, but not for this method.
+    pub fn method_not_allowed(method: &Method, allow: &'static str) -> Self {
+        let message = format!("{method} is not allowed here, only {allow}");
+        Self {
+            allow: Some(allow),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+        }
+    }
+
+    /// The query string is not what the path takes.
+    pub fn bad_query(error: &QueryPayloadError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_query", error.to_string())
+    }
+
+    /// A part of the server does not answer.
+    pub fn unavailable(what: &str) -> Self {
+        let message = format!("{what} does not answer; try again");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+    }
+}
+
+impl From<DirectoryError> for ApiError {
+    fn from(error: DirectoryError) -> Self {
+        let (status, code) = match error {
+            DirectoryError::UnknownKind(_) => (StatusCode::BAD_REQUEST, "unknown_kind"),
+            DirectoryError::OtherKind { .. } => (StatusCode::CONFLICT, "other_kind"),
+            DirectoryError::Exists(_) => (StatusCode::CONFLICT, "room_exists"),
+            DirectoryError::BadName(_) => (StatusCode::BAD_REQUEST, "bad_name"),
+            DirectoryError::OutOfRange { .. } => (StatusCode::BAD_REQUEST, "out_of_range"),
+            DirectoryError::TooManyRooms(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_rooms"),
+            DirectoryError::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<JsonPayloadError> for ApiError {
+    fn from(error: JsonPayloadError) -> Self {
+        let (status, code) = match error {
+            JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
+            }
+            JsonPayloadError::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json"),
+            _ => (StatusCode::BAD_REQUEST, "malformed_json"),
+        };
+        let message = match &error {
+            JsonPayloadError::ContentType => {
+                "the body must be sent as content-type: application/json".to_owned()
+            }
+            JsonPayloadError::Deserialize(error) => error.to_string(),
+            error => error.to_string(),
+        };
+        Self::new(status, code, message)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        if let Some(allow) = self.allow {
+            response.insert_header((header::ALLOW, allow));
+        }
+        response.json(json!({ "error": { "code": self.code, "message": self.message } }))
+    }
+}
+
+impl Responder for ApiError {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        self.error_response()
+    }
+}

@@ -1,0 +1,31 @@
+//! A page for people who open the address in a browser.
+
+use actix_web::HttpResponse;
+
+/// Lists what there is.
+pub(super) async fn index() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(PAGE)
+}
+
+const PAGE: &str = concat!(
+    r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>Driftless</title>
+<style>body { font: 16px/1.5 system-ui; max-width: 40em; margin: 3em auto; padding: 0 1em } td { padding-right: 2em }</style>
+<h1>Driftless "#,
+    env!("CARGO_PKG_VERSION"),
+    r#"</h1>
+<p>An authoritative multiplayer game-state server. Games connect by WebSocket at <code>/v1/connect</code>, subprotocol <code>driftless.v1</code>.
+<table>
+<tr><td><a href="/v1/rooms">/v1/rooms</a><td>the rooms; POST a JSON object to make one
+<tr><td><a href="/v1/presence">/v1/presence</a><td>who is here
+<tr><td><a href="/metrics">/metrics</a><td>figures for Prometheus
+<tr><td><a href="/healthz">/healthz</a><td>whether the process works
+<tr><td><a href="/readyz">/readyz</a><td>whether it takes clients
+</table>
+</html>
+"#
+);
