@@ -1,1 +1,34 @@
-fn main(){}
+//! `loadtest`: a swarm of bots that plays on a Driftless server over real WebSockets, checks what it is told, and measures.
+//!
+//! - `loadtest run` plays in many rooms and reports how fresh, how regular and how dear the state is.
+//! - `loadtest floor` measures what the kernel alone charges for the same traffic.
+//! - `loadtest slow` lets one client stop reading and looks at what it and the others get.
+//!
+//! The way of the data: [`swarm`] moves bytes for thousands of connections on one thread and knows nothing of games;
+//! [`bot`] is what each connection is: a session that decodes and applies every state, a player that acts ([`behaviour`]),
+//! checks ([`check`]) and measurements ([`measure`]). [`run`] leads them through ramp, warm-up, window and end, and asks
+//! the server ([`server`]) for its side. What comes out is one [`figures::Figures`], shown as a table,
+//! as JSON and as a page ([`report`]), and held against what was required ([`require`]).
+//!
+//! Exit codes: 0, all is well; 1, an error was seen by the swarm or a requirement does not hold; 2, there was no run.
+
+mod cli;
+#[allow(dead_code)] // until `run` lands
+mod figures;
+mod floor;
+mod process;
+mod report;
+mod require;
+mod stop;
+mod swarm;
+mod ws;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::Cli::parse().execute()
+}

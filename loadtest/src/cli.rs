@@ -1,0 +1,224 @@
+//! The command line.
+
+mod url;
+
+pub use url::Url;
+
+use crate::{
+    floor::{self, FloorSpec, server::FloorServerArgs},
+    process::raise_open_files,
+    report,
+    require::Requirement,
+    stop::Stop,
+};
+use clap::{Args, Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+/// Plays on a Driftless server with many bots, and measures.
+#[derive(Debug, Parser)]
+#[command(name = "loadtest", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plays in many rooms at once; checks and measures everything.
+    Run(RunArgs),
+    /// Measures what the kernel alone charges for the same traffic: a bare epoll server without any game.
+    Floor(FloorArgs),
+    /// One client stops reading for a while: what it gets then, and what the others notice.
+    Slow(SlowArgs),
+    #[command(hide = true)]
+    FloorServer(FloorServerArgs),
+}
+
+/// `loadtest run`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The server.
+    #[arg(long, default_value = "ws://127.0.0.1:7777")]
+    pub url: Url,
+    /// Bots.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub clients: u32,
+    /// Bots in a room.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub room_size: u32,
+    /// Ticks a second of the rooms, and inputs a second of each bot.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
+    pub tick_rate: u32,
+    /// Kind of game.
+    #[arg(long, default_value = "arena")]
+    pub kind: String,
+    /// How long to measure: 30s, 500ms, 2m.
+    #[arg(long, default_value = "30s", value_parser = parse_duration)]
+    pub duration: Duration,
+    /// Time over which the bots connect, before the measuring.
+    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    pub ramp: Duration,
+    /// Time that all play before the measuring.
+    #[arg(long, default_value = "2s", value_parser = parse_duration)]
+    pub warm_up: Duration,
+    /// Process of the server, to measure its CPU time and memory. Start the server afresh: its memory before the
+    /// first bot is what each bot's share is counted from.
+    #[arg(long)]
+    pub server_pid: Option<u32>,
+    /// Recorded movement that the bots follow instead of wandering: CSV with tick, id, x, y first; may be gzipped.
+    #[arg(long)]
+    pub trace: Option<PathBuf>,
+    /// Writes the figures as one JSON object to this file; - is standard output.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+    /// Writes report.html into this folder.
+    #[arg(long)]
+    pub report: Option<PathBuf>,
+    /// What must hold at the end, over the keys of the JSON: 'delivered_ratio>=0.995 && errors==0'. May be repeated.
+    #[arg(long)]
+    pub require: Vec<Requirement>,
+    /// Measures the floor right after, with the traffic that was seen, and the ratio to it.
+    #[arg(long)]
+    pub floor: bool,
+    /// Threads of the swarm.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+}
+
+/// `loadtest floor`.
+#[derive(Debug, Clone, Args)]
+pub struct FloorArgs {
+    /// Clients.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    clients: u32,
+    /// Ticks a second.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    tick_rate: u32,
+    /// Bytes of a message from the server.
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    frame_bytes: u32,
+    /// Bytes of a message from a client.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=3000))]
+    input_bytes: u32,
+    /// How long to measure.
+    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    duration: Duration,
+    /// Rooms, their phases spread over the tick. Default: one for 50 clients.
+    #[arg(long)]
+    rooms: Option<u32>,
+    /// Writes the figures as one JSON object to this file; - is standard output.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// `loadtest slow`.
+#[derive(Debug, Clone, Args)]
+pub struct SlowArgs {
+    /// The server.
+    #[arg(long, default_value = "ws://127.0.0.1:7777")]
+    pub url: Url,
+    /// Players in the room, the slow one included.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub room_size: u32,
+    /// Ticks a second of the room.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
+    pub tick_rate: u32,
+    /// Kind of game.
+    #[arg(long, default_value = "arena")]
+    pub kind: String,
+    /// How long the slow client does not read.
+    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    pub stall: Duration,
+    /// Bytes of the slow client's receive buffer (SO_RCVBUF; the kernel doubles it and has a least value of about
+    /// 2 KiB). Small, so that what the server keeps back shows, and not what the client's own kernel keeps.
+    #[arg(long, default_value_t = 4096)]
+    pub receive_buffer: usize,
+    /// How long to play before the stall and after it.
+    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    pub around: Duration,
+    /// Process of the server, to measure its memory.
+    #[arg(long)]
+    pub server_pid: Option<u32>,
+    /// Writes the figures as one JSON object to this file; - is standard output.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+    /// What must hold at the end, over the keys of the JSON.
+    #[arg(long)]
+    pub require: Vec<Requirement>,
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub fn execute(self) -> ExitCode {
+        let done = match self.command {
+            Command::Run(_) => Err("not yet".into()),
+            Command::Floor(args) => args.execute(),
+            Command::Slow(_) => Err("not yet".into()),
+            Command::FloorServer(args) => {
+                floor::server::serve(&args).map(|()| ExitCode::SUCCESS).map_err(Into::into)
+            }
+        };
+        done.unwrap_or_else(|error: Box<dyn std::error::Error>| {
+            eprintln!("loadtest: {error}");
+            ExitCode::from(2)
+        })
+    }
+}
+
+impl FloorArgs {
+    fn execute(self) -> Result<ExitCode, Box<dyn std::error::Error>> {
+        let stop = Stop::on_signals()?;
+        raise_open_files(self.clients as usize)?;
+        let spec = FloorSpec {
+            clients: self.clients as usize,
+            tick_rate: self.tick_rate,
+            frame_bytes: self.frame_bytes as usize,
+            input_bytes: self.input_bytes as usize,
+            rooms: self.rooms.unwrap_or(self.clients.div_ceil(50)).max(1) as usize,
+            duration: self.duration,
+        };
+        let figures = floor::measure(&spec, &stop)?;
+        report::print_table(&report::table::floor(&figures), self.json.as_deref());
+        if let Some(path) = &self.json {
+            report::write_json(path, &figures)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Reads "30s", "500ms", "2m", "1.5s"; a bare number is seconds.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "" | "s" => 1.0,
+        "ms" => 1e-3,
+        "m" => 60.0,
+        "h" => 3600.0,
+        other => return Err(format!("{other:?} is no unit of time: ms, s, m or h")),
+    };
+    let number: f64 = number.trim().parse().map_err(|_| format!("{number:?} is no number"))?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("20ms"), Ok(Duration::from_millis(20)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        for bad in ["", "s", "-1s", "3 weeks", "1e30s"] {
+            assert!(parse_duration(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The server's address as a user writes it.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, ToSocketAddrs},
+    str::FromStr,
+};
+
+/// `ws://HOST[:PORT][/PATH]`. Without a port 7777, without a path `/v1/connect`: the server's defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    host: String,
+    port: u16,
+    path: String,
+}
+
+/// What is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// Not `ws://`.
+    #[error("{0:?} does not start with ws:// (this swarm speaks no TLS)")]
+    Scheme(String),
+    /// Nothing after `ws://`.
+    #[error("{0:?} names no host")]
+    Host(String),
+    /// The port is no number from 1 to 65535.
+    #[error("{0:?} is no port")]
+    Port(String),
+}
+
+impl Url {
+    /// Host and port, as in a `Host:` header.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+    /// The path that is asked for.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+    /// Where to connect: the first IPv4 address, or the first of any kind.
+    pub fn resolve(&self) -> io::Result<SocketAddr> {
+        let found: Vec<_> = self.authority().to_socket_addrs()?.collect();
+        found
+            .iter()
+            .find(|address| address.is_ipv4())
+            .or(found.first())
+            .copied()
+            .ok_or_else(|| io::Error::other(format!("{} has no address", self.host)))
+    }
+}
+
+impl FromStr for Url {
+    type Err = UrlError;
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let rest = text.strip_prefix("ws://").ok_or_else(|| UrlError::Scheme(text.to_owned()))?;
+        let (authority, path) = match rest.split_once('/') {
+            Some((authority, path)) if !path.is_empty() => (authority, format!("/{path}")),
+            Some((authority, _)) => (authority, "/v1/connect".to_owned()),
+            None => (rest, "/v1/connect".to_owned()),
+        };
+        let (host, port) = match authority.rsplit_once(':') {
+            // The colons of an address in brackets are not the port's.
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (authority, None),
+        };
+        if host.is_empty() {
+            return Err(UrlError::Host(text.to_owned()));
+        }
+        let port = match port {
+            None => 7777,
+            Some(port) => {
+                port.parse().ok().filter(|&p| p > 0).ok_or_else(|| UrlError::Port(port.to_owned()))?
+            }
+        };
+        Ok(Self { host: host.to_owned(), port, path })
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ws://{}{}", self.authority(), self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_the_servers_default() {
+        let show = |text: &str| text.parse::<Url>().map(|url| url.to_string());
+        assert_eq!(show("ws://127.0.0.1:9000"), Ok("ws://127.0.0.1:9000/v1/connect".into()));
+        assert_eq!(show("ws://localhost/"), Ok("ws://localhost:7777/v1/connect".into()));
+        assert_eq!(show("ws://[::1]:80/x?y"), Ok("ws://[::1]:80/x?y".into()));
+        assert_eq!(show("ws://[::1]"), Ok("ws://[::1]:7777/v1/connect".into()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        assert_eq!("http://x".parse::<Url>(), Err(UrlError::Scheme("http://x".into())));
+        assert_eq!("ws://:80".parse::<Url>(), Err(UrlError::Host("ws://:80".into())));
+        assert_eq!("ws://x:0".parse::<Url>(), Err(UrlError::Port("0".into())));
+    }
+}

@@ -1,0 +1,97 @@
+//! What a run measured: the JSON object that scripts rely on. Keys are added, never renamed.
+
+use crate::floor::FloorFigures;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The figures of a run. `None` (null): could not be measured.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Figures {
+    /// Bots asked for.
+    pub clients: u64,
+    /// Bots that were in their room when the measuring began.
+    pub connected: u64,
+    /// Everything that went wrong, in the whole run: see `errors_by_kind`.
+    pub errors: u64,
+    /// How long was measured, seconds.
+    pub seconds: f64,
+    /// States applied over the ticks that were due while the bots were connected, without those that the server says it skipped.
+    pub delivered_ratio: Option<f64>,
+    /// Arrival of a state less the time its tick was due on the server's clock, milliseconds.
+    pub state_age_ms: Option<Quantiles>,
+    /// From the time an input was meant to be sent to the first state that contains it, milliseconds.
+    pub input_to_state_ms: Option<Quantiles>,
+    /// Time between two states applied, and from the last one to the end, milliseconds.
+    pub gap_ms: Option<Quantiles>,
+    /// WebSocket frames from the server, headers included, bytes a second a bot.
+    pub bytes_down_per_client_s: Option<f64>,
+    /// WebSocket frames to the server, bytes a second a bot.
+    pub bytes_up_per_client_s: Option<f64>,
+    /// Bytes of all state messages over the entities that moved in them.
+    pub bytes_per_entity_tick: Option<f64>,
+    /// States that the server replaced by newer ones before they were sent.
+    pub stale_dropped: Option<u64>,
+    /// Ticks that the server skipped in the rooms of this run.
+    pub ticks_skipped: Option<u64>,
+    /// How late ticks began, microseconds, from the server's histogram: interpolated within its buckets; `max` is
+    /// the upper edge of the last bucket that is not empty.
+    pub tick_lateness_us: Option<Quantiles>,
+    /// The server's process.
+    pub server: ServerFigures,
+    /// Connections that ended before the run did, by close code.
+    pub disconnects: BTreeMap<u16, u64>,
+
+    /// Rooms.
+    pub rooms: u64,
+    /// Ticks a second.
+    pub tick_rate: u32,
+    /// States applied in the measured time: the client-ticks of the two CPU figures.
+    pub states_applied: u64,
+    /// Messages from the server, a second a bot.
+    pub messages_down_per_client_s: Option<f64>,
+    /// Messages to the server, a second a bot.
+    pub messages_up_per_client_s: Option<f64>,
+    /// Mean bytes of a state message.
+    pub state_bytes: Option<f64>,
+    /// Mean bytes of a message to the server.
+    pub input_bytes: Option<f64>,
+    /// `errors`, by what went wrong.
+    pub errors_by_kind: BTreeMap<String, u64>,
+    /// This swarm's own cost.
+    pub swarm: SwarmFigures,
+    /// The floor of the same traffic, with `--floor`.
+    pub floor: Option<FloorFigures>,
+    /// The server's CPU time a client-tick over the floor's.
+    pub server_over_floor: Option<f64>,
+}
+
+/// Quantiles of a measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Quantiles {
+    /// Half are at most this.
+    pub p50: f64,
+    /// 99 of 100.
+    pub p99: f64,
+    /// 999 of 1000.
+    pub p999: f64,
+    /// All.
+    pub max: f64,
+}
+
+/// What the server's process took.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct ServerFigures {
+    /// CPU time over states applied by clients, microseconds.
+    pub cpu_us_per_client_tick: Option<f64>,
+    /// Resident memory at the end over that before the first client, bytes a client.
+    pub rss_bytes_per_client: Option<f64>,
+}
+
+/// What the swarm took.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct SwarmFigures {
+    /// As of the server.
+    pub cpu_us_per_client_tick: Option<f64>,
+    /// As of the server.
+    pub rss_bytes_per_client: Option<f64>,
+}

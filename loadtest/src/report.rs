@@ -1,0 +1,27 @@
+//! What the user gets to see of the figures.
+
+pub mod table;
+
+use serde::Serialize;
+use std::{fs::File, io::Write, path::Path};
+
+/// Shows a table: on standard output, or on standard error when that is where the JSON goes.
+pub fn print_table(table: &str, json: Option<&Path>) {
+    if json == Some(Path::new("-")) {
+        eprint!("{table}");
+    } else {
+        print!("{table}");
+    }
+}
+
+/// Writes one JSON object to a file; `-` is standard output.
+pub fn write_json(path: &Path, figures: &impl Serialize) -> std::io::Result<()> {
+    let mut text = serde_json::to_string_pretty(figures)?;
+    text.push('\n');
+    if path == Path::new("-") {
+        return std::io::stdout().write_all(text.as_bytes());
+    }
+    File::create(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| std::io::Error::other(format!("{}: {error}", path.display())))
+}

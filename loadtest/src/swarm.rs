@@ -1,0 +1,339 @@
+//! Thousands of WebSocket clients on one thread: one epoll, one read buffer, one write buffer, one wheel.
+//!
+//! A swarm must cost less than the server it measures, so it does about what the kernel makes it do: one read and one
+//! write a client a tick, no task, no timer and no allocation for a message. What a client *is* comes from a `Peer`:
+//! the bots of `loadtest run` and the mute clients of `loadtest floor` go through the same code.
+//!
+//! Times given to a peer are those at which the swarm woke up: what is ready then has arrived by then, and the time a
+//! bot waits for the bots before it in the same wake-up is the swarm's own, not the server's.
+
+mod conn;
+mod wheel;
+
+use conn::Incoming;
+pub use conn::{Conn, End, State, Target};
+pub use wheel::Wheel;
+
+use crate::ws::{self, Opcode};
+use bytes::{Bytes, BytesMut};
+use rustix::{
+    event::{Timespec, epoll},
+    fd::OwnedFd,
+};
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+/// What a client does. `Shared` is what all clients of one thread have together (settings, histograms).
+pub trait Peer {
+    /// See the trait.
+    type Shared;
+    /// The WebSocket is open.
+    fn opened(&mut self, shared: &mut Self::Shared, now: Instant, out: &mut Frames);
+    /// A message arrived, in a frame of `frame` bytes. Break hangs up.
+    fn message(
+        &mut self,
+        shared: &mut Self::Shared,
+        now: Instant,
+        message: Bytes,
+        frame: usize,
+        out: &mut Frames,
+    ) -> ControlFlow<()>;
+    /// The tick's time to act has come: `due` is when it should have been. Break hangs up.
+    fn due(
+        &mut self,
+        shared: &mut Self::Shared,
+        due: Instant,
+        now: Instant,
+        out: &mut Frames,
+    ) -> ControlFlow<()>;
+    /// The connection is gone. Not called after a Break.
+    fn ended(&mut self, shared: &mut Self::Shared, now: Instant, end: &End);
+}
+
+/// The clients of one thread.
+pub struct Swarm<P: Peer> {
+    /// What the peers have together.
+    pub shared: P::Shared,
+    clients: Vec<Client<P>>,
+    target: Target,
+    /// Index of the first client in the whole of all threads' swarms.
+    first: usize,
+    started: usize,
+    open: usize,
+    start: Instant,
+    ramp: Duration,
+    wheel: Wheel,
+    epoll: OwnedFd,
+    events: Vec<epoll::Event>,
+    buffer: Box<[u8]>,
+    arena: BytesMut,
+    frames: Frames,
+}
+
+/// When and where a swarm connects.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where to.
+    pub target: Target,
+    /// Index of the first client in the whole of all threads' swarms.
+    pub first: usize,
+    /// When the first client connects.
+    pub start: Instant,
+    /// Time over which the clients connect, evenly.
+    pub ramp: Duration,
+    /// Time between two actions of a client.
+    pub tick: Duration,
+}
+
+/// Messages on their way to one connection.
+#[derive(Debug)]
+pub struct Frames {
+    body: BytesMut,
+    wire: BytesMut,
+    masks: fastrand::Rng,
+    messages: u64,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct Client<P> {
+    peer: P,
+    conn: Option<Conn>,
+    /// What epoll was told to wait for.
+    armed: epoll::EventFlags,
+    reading: bool,
+}
+
+impl<P: Peer> Swarm<P> {
+    /// A swarm of these peers; none is connected yet.
+    pub fn new(plan: Plan, shared: P::Shared, peers: Vec<P>) -> std::io::Result<Self> {
+        let mut random = fastrand::Rng::new();
+        let mut wheel = Wheel::new(plan.start, plan.tick);
+        (0..peers.len() as u32).for_each(|client| wheel.add(client, &mut random));
+        Ok(Self {
+            shared,
+            clients: peers
+                .into_iter()
+                .map(|peer| Client { peer, conn: None, armed: epoll::EventFlags::empty(), reading: true })
+                .collect(),
+            target: plan.target,
+            first: plan.first,
+            started: 0,
+            open: 0,
+            start: plan.start,
+            ramp: plan.ramp,
+            wheel,
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            events: Vec::with_capacity(1024),
+            buffer: vec![0; 64 * 1024].into(),
+            arena: BytesMut::with_capacity(256 * 1024),
+            frames: Frames {
+                body: BytesMut::with_capacity(4096),
+                wire: BytesMut::with_capacity(4096),
+                masks: fastrand::Rng::new(),
+                messages: 0,
+                bytes: 0,
+            },
+        })
+    }
+    /// Clients whose connection is open.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+    /// Clients that have begun to connect.
+    pub fn started(&self) -> usize {
+        self.started
+    }
+    /// Messages and bytes of frames sent so far.
+    pub fn sent(&self) -> (u64, u64) {
+        (self.frames.messages, self.frames.bytes)
+    }
+    /// The peers, in order.
+    pub fn peers(&self) -> impl Iterator<Item = &P> {
+        self.clients.iter().map(|client| &client.peer)
+    }
+    /// The connection of a client.
+    pub fn conn(&self, client: usize) -> Option<&Conn> {
+        self.clients[client].conn.as_ref()
+    }
+    /// Lets every peer with an open connection say something.
+    pub fn each(&mut self, now: Instant, mut say: impl FnMut(&mut P, &mut P::Shared, &mut Frames)) {
+        for index in 0..self.clients.len() {
+            let client = &mut self.clients[index];
+            if client.conn.as_ref().is_some_and(|conn| conn.state() == State::Open) {
+                say(&mut client.peer, &mut self.shared, &mut self.frames);
+                let sent = self.flush(index);
+                self.settle(index, now, sent);
+            }
+        }
+    }
+    /// Stops to read a client's socket, or goes on.
+    pub fn set_reading(&mut self, client: usize, reading: bool) {
+        self.clients[client].reading = reading;
+        self.settle(client, Instant::now(), Ok(()));
+    }
+    /// Works until `until`.
+    pub fn run_until(&mut self, until: Instant) -> std::io::Result<()> {
+        while Instant::now() < until {
+            self.turn(until)?;
+        }
+        Ok(())
+    }
+    /// Connects who is due, acts for who is due, then waits for the network (at most until `until`) and takes what came.
+    pub fn turn(&mut self, until: Instant) -> std::io::Result<()> {
+        let now = Instant::now();
+        self.connect_due(now);
+        self.act_due(now);
+        let wake = self.next_connect().into_iter().fold(self.wheel.next().min(until), Instant::min);
+        let wait = wake.saturating_duration_since(Instant::now());
+        let timeout = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };
+        let mut events = std::mem::take(&mut self.events);
+        events.clear();
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let now = Instant::now();
+        for event in &events {
+            self.ready(event.data.u64() as usize, event.flags, now);
+        }
+        self.events = events;
+        Ok(())
+    }
+
+    fn next_connect(&self) -> Option<Instant> {
+        let count = self.clients.len();
+        (self.started < count).then(|| self.start + self.ramp.mul_f64(self.started as f64 / count as f64))
+    }
+    fn connect_due(&mut self, now: Instant) {
+        // A few at a time, so that a short ramp does not hold up those who play already.
+        for _ in 0..16 {
+            if self.next_connect().is_none_or(|due| due > now) {
+                return;
+            }
+            let index = self.started;
+            self.started += 1;
+            let client = &mut self.clients[index];
+            let started = Conn::start(&self.target, self.first + index).and_then(|conn| {
+                client.armed = conn.interest(true);
+                epoll::add(&self.epoll, &conn, epoll::EventData::new_u64(index as u64), client.armed)?;
+                Ok(conn)
+            });
+            match started {
+                Ok(conn) => client.conn = Some(conn),
+                Err(error) => client.peer.ended(&mut self.shared, now, &End::Refused(error.to_string())),
+            }
+        }
+    }
+    fn act_due(&mut self, now: Instant) {
+        while let Some((due, slot)) = self.wheel.turn(now) {
+            for place in 0..self.wheel.slot(slot).len() {
+                self.act(self.wheel.slot(slot)[place] as usize, due, now);
+            }
+        }
+    }
+    fn act(&mut self, index: usize, due: Instant, now: Instant) {
+        let client = &mut self.clients[index];
+        if client.conn.as_ref().is_none_or(|conn| conn.state() != State::Open) {
+            return;
+        }
+        let verdict = client.peer.due(&mut self.shared, due, now, &mut self.frames);
+        let sent = self.flush(index).and(hang_up(verdict));
+        self.settle(index, now, sent);
+    }
+    fn ready(&mut self, index: usize, flags: epoll::EventFlags, now: Instant) {
+        let client = &mut self.clients[index];
+        let Some(conn) = &mut client.conn else { return };
+        let mut result = Ok(());
+        if flags.contains(epoll::EventFlags::OUT) {
+            result = conn.writable(&self.target);
+        }
+        let hung = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
+        if result.is_ok() && (hung || flags.contains(epoll::EventFlags::IN)) {
+            let (peer, shared, frames, open) =
+                (&mut client.peer, &mut self.shared, &mut self.frames, &mut self.open);
+            result = conn.readable(&mut self.buffer, &mut self.arena, &mut |incoming| {
+                match incoming {
+                    Incoming::Opened => {
+                        *open += 1;
+                        peer.opened(shared, now, frames);
+                    }
+                    Incoming::Message(message, frame) => {
+                        return hang_up(peer.message(shared, now, message, frame, frames));
+                    }
+                    Incoming::Ping(payload) => frames.push_frame(Opcode::Pong, &payload),
+                }
+                Ok(())
+            });
+            result = result.and(self.flush(index));
+        }
+        self.settle(index, now, result);
+    }
+    /// Gives the kernel what was said for this client.
+    fn flush(&mut self, index: usize) -> Result<(), End> {
+        if self.frames.wire.is_empty() {
+            return Ok(());
+        }
+        let sent = match &mut self.clients[index].conn {
+            Some(conn) => conn.send(&self.frames.wire),
+            None => Ok(()),
+        };
+        self.frames.wire.clear();
+        sent
+    }
+    /// Waits for what the connection needs now, or ends it.
+    fn settle(&mut self, index: usize, now: Instant, result: Result<(), End>) {
+        let client = &mut self.clients[index];
+        let Some(conn) = &client.conn else { return };
+        match result {
+            Ok(()) => {
+                let interest = conn.interest(client.reading);
+                if interest != client.armed {
+                    client.armed = interest;
+                    let data = epoll::EventData::new_u64(index as u64);
+                    // Fails only for a descriptor that is not in the set: this one is, from its start to its drop.
+                    let _ = epoll::modify(&self.epoll, conn, data, interest);
+                }
+            }
+            Err(end) => {
+                self.open -= usize::from(conn.state() == State::Open);
+                client.conn = None;
+                if end != End::HungUp {
+                    client.peer.ended(&mut self.shared, now, &end);
+                }
+            }
+        }
+    }
+}
+
+impl Frames {
+    /// Adds a message.
+    pub fn push(&mut self, message: &[u8]) {
+        self.push_frame(Opcode::Binary, message);
+    }
+    /// Adds every message that `next` writes, until it returns false.
+    pub fn push_all(&mut self, mut next: impl FnMut(&mut BytesMut) -> bool) {
+        let mut body = std::mem::take(&mut self.body);
+        body.clear();
+        while next(&mut body) {
+            self.push(&body);
+            body.clear();
+        }
+        self.body = body;
+    }
+    fn push_frame(&mut self, opcode: Opcode, payload: &[u8]) {
+        let before = self.wire.len();
+        ws::write_client_frame(opcode, payload, self.masks.u32(..).to_ne_bytes(), &mut self.wire);
+        self.messages += 1;
+        self.bytes += (self.wire.len() - before) as u64;
+    }
+}
+
+fn hang_up(verdict: ControlFlow<()>) -> Result<(), End> {
+    match verdict {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(End::HungUp),
+    }
+}
