@@ -5,9 +5,11 @@
 //! input). K is at most [`MAX_IN_FLIGHT`]; before the first measurement it is 2.
 //!
 //! A slow link would defeat a plain windowed minimum: K states fill its queue, all samples then contain
-//! the queue, the low sample leaves the window, K grows, and the queue with it. So when K is about to grow
-//! because a low sample left the window, the gate first lets the link run empty and measures one state alone. The
-//! same thought as ProbeRTT in BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", 2016).
+//! the queue, the low sample leaves the window, K grows, and the queue with it. So when K is about to grow by
+//! two or more because a low sample left the window, the gate first lets the link run empty and measures one state alone.
+//! The same thought as ProbeRTT in BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", 2016).
+//! (A link that needs s > 1 ticks a state shows a round trip of s·K ticks when K are queued, so K would become
+//! ceil(s·K) + 1 ≥ K + 2. A growth by one is the phase between states and inputs, and is believed.)
 //!
 //! Nothing here allocates. Ticks only grow; tick 0 cannot be acknowledged by name (0 means "none" on the
 //! wire), only by an acknowledgement of a later tick.
@@ -28,8 +30,12 @@ const MIN_LOSS_DELAY: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone)]
 pub struct Gate {
     tick: Duration,
+    /// States sent and not acknowledged.
     flight: Flight,
-    /// Newest tick that is acknowledged or taken for lost.
+    /// So many of them, the oldest, are taken for lost: they count no more, but a late acknowledgement of one
+    /// still measures the round trip.
+    lost: usize,
+    /// Newest tick that is acknowledged or forgotten.
     settled: Option<u32>,
     minimum: WindowedMin,
     probe: Probe,
@@ -52,6 +58,7 @@ impl Gate {
         Self {
             tick: tick.max(Duration::from_nanos(1)),
             flight: Flight::default(),
+            lost: 0,
             settled: None,
             minimum: WindowedMin::default(),
             probe: Probe::Off,
@@ -61,16 +68,16 @@ impl Gate {
     /// Whether a state may be sent now.
     pub fn is_open(&self) -> bool {
         let limit = if self.probe == Probe::Off { self.limit() } else { 1 };
-        self.flight.len < limit
+        self.in_flight() < limit
     }
 
     /// A state was sent. Ticks must grow.
     pub fn sent(&mut self, now: Instant, tick: u32) {
         if self.flight.len == MAX_IN_FLIGHT {
-            // The caller did not ask `is_open`. Memory stays bounded.
+            // All is lost, or the caller did not ask `is_open`. Memory stays bounded.
             self.settle_first(1);
         }
-        if self.probe == Probe::Draining && self.flight.len == 0 {
+        if self.probe == Probe::Draining && self.in_flight() == 0 {
             self.probe = Probe::Measuring(tick);
         }
         self.flight.push(Sent { tick, at: now });
@@ -94,7 +101,7 @@ impl Gate {
             Probe::Off => {
                 let mut minimum = self.minimum;
                 minimum.record(now, sample);
-                if self.minimum.get().is_some() && self.limit_for(minimum.get()) > self.limit() {
+                if self.minimum.get().is_some() && self.limit_for(minimum.get()) > self.limit() + 1 {
                     self.probe = Probe::Draining;
                 } else {
                     self.minimum = minimum;
@@ -108,20 +115,12 @@ impl Gate {
     /// On transports that lose: takes states for lost that should have been acknowledged long ago (three round
     /// trips, at least 250 ms), so that losing all that is in flight does not close the gate for ever.
     pub fn expire(&mut self, now: Instant) {
-        let delay = self.minimum.get().map_or(MIN_LOSS_DELAY, |rtt| (rtt * 3).max(MIN_LOSS_DELAY));
+        let delay = self.loss_delay();
         let late = self.flight.iter().take_while(|s| now.saturating_duration_since(s.at) > delay).count();
-        self.settle_first(late);
-        if let Probe::Measuring(tick) = self.probe
-            && self.flight.find(tick).is_none()
-        {
+        self.lost = self.lost.max(late);
+        if matches!(self.probe, Probe::Measuring(_)) && self.in_flight() == 0 {
             self.probe = Probe::Draining;
         }
-    }
-
-    /// When `expire` has something to do, if nothing is acknowledged until then.
-    pub fn expires_at(&self) -> Option<Instant> {
-        let delay = self.minimum.get().map_or(MIN_LOSS_DELAY, |rtt| (rtt * 3).max(MIN_LOSS_DELAY));
-        self.flight.iter().next().map(|s| s.at + delay)
     }
 
     /// K, as it is now.
@@ -131,7 +130,7 @@ impl Gate {
 
     /// States sent and neither acknowledged nor taken for lost.
     pub fn in_flight(&self) -> usize {
-        self.flight.len
+        self.flight.len - self.lost
     }
 
     /// Least time from a state to its acknowledgement in the window. None: none yet.
@@ -145,10 +144,15 @@ impl Gate {
         usize::try_from(ticks).unwrap_or(MAX_IN_FLIGHT).saturating_add(1).min(MAX_IN_FLIGHT)
     }
 
+    fn loss_delay(&self) -> Duration {
+        self.minimum.get().map_or(MIN_LOSS_DELAY, |rtt| (rtt * 3).max(MIN_LOSS_DELAY))
+    }
+
     fn settle_first(&mut self, count: usize) {
         for _ in 0..count {
             if let Some(sent) = self.flight.pop() {
                 self.settled = Some(sent.tick);
+                self.lost = self.lost.saturating_sub(1);
             }
         }
     }
@@ -325,11 +329,14 @@ mod tests {
         let mut gate = Gate::new(TICK);
         gate.sent(now, 1);
         gate.sent(now, 2);
-        assert_eq!(gate.expires_at(), Some(now + ms(250)));
         gate.expire(now + ms(250));
         assert!(!gate.is_open());
         gate.expire(now + ms(251));
         assert!(gate.is_open());
+        gate.sent(now + ms(260), 3);
         assert!(gate.acked(now + ms(300), 2), "it was only late");
+        assert_eq!(gate.min_rtt(), Some(ms(300)), "and measures");
+        assert_eq!(gate.in_flight(), 1);
+        assert!(gate.acked(now + ms(560), 3));
     }
 }

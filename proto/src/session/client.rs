@@ -525,7 +525,11 @@ impl ClientSession {
         bytes: usize,
     ) -> Result<(), ServerError> {
         let (Phase::Active, Some(seat)) = (self.phase, &mut self.seat) else {
-            return Err(ServerError::Unexpected("state before the welcome"));
+            return match self.config.delivery {
+                Delivery::Ordered => Err(ServerError::Unexpected("state before the welcome")),
+                // It overtook the welcome, which comes on a stream.
+                Delivery::Datagram => Ok(()),
+            };
         };
         let applied = self.history.current().map(Snapshot::tick);
         // A resume begins with the room's newest state, which may be the one applied before the connection was lost.

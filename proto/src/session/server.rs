@@ -511,7 +511,8 @@ impl<S: Clone + StateTick> ServerSession<S> {
             return Err(PeerError::new(CloseCode::RateLimited, "too many inputs a second"));
         }
         active.input_received = input.sequence;
-        let previous = (first..).zip(input.previous).filter(|(sequence, _)| *sequence > received);
+        let previous =
+            (first..input.sequence).zip(input.previous).filter(|(sequence, _)| *sequence > received);
         self.requests.extend(
             previous.map(|(sequence, payload)| Request::Input(PlayerInput { sequence, tick: 0, payload })),
         );

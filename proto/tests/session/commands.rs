@@ -1,0 +1,88 @@
+//! Commands: each once, in order, over resumes.
+
+use crate::util::{Conditions, Pair, client, ms};
+use bytes::Bytes;
+use driftless_proto::{
+    code::CloseCode,
+    limits::MAX_COMMAND,
+    session::{Delivery, client::SendError},
+    wire::{Command, client_message::Body},
+};
+
+fn command(sequence: u64) -> Bytes {
+    client(Body::Command(Command { sequence, payload: Bytes::from_static(b"say") }))
+}
+
+#[test]
+fn commands_arrive_once_in_order_across_resumes() {
+    for seed in 0..10 {
+        let link = Conditions { delay: ms(20), jitter: ms(20), loss: 3, ..Conditions::default() };
+        let mut pair = Pair::new(Delivery::Ordered, link, seed);
+        pair.run(ms(500));
+        let mut sent: Vec<Bytes> = Vec::new();
+        for n in 0..400u32 {
+            let payload = Bytes::from(n.to_le_bytes().to_vec());
+            if let Ok(sequence) = pair.client.send_command(payload.clone()) {
+                sent.push(payload);
+                assert_eq!(sequence, sent.len() as u64);
+            }
+            pair.run(ms(10));
+            if pair.dice.percent(3) {
+                pair.reconnect(false);
+            }
+        }
+        pair.run(ms(3_000));
+        pair.assert_healthy();
+        assert!(sent.len() > 100);
+        assert_eq!(pair.served.as_ref().unwrap().commands, sent, "seed {seed}");
+    }
+}
+
+#[test]
+fn repeated_command_is_ignored() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    for sequence in [1, 1, 2, 1, 2, 3] {
+        pair.deliver_to_server(command(sequence));
+    }
+    pair.assert_healthy();
+    assert_eq!(pair.served.as_ref().unwrap().commands.len(), 3);
+}
+
+#[test]
+fn skipped_command_is_unexpected() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    pair.deliver_to_server(command(1));
+    pair.deliver_to_server(command(3));
+    assert_eq!(pair.server.closing(), Some(CloseCode::Unexpected));
+}
+
+#[test]
+fn command_longer_than_allowed_is_refused() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    let long = Bytes::from(vec![0; MAX_COMMAND + 1]);
+    assert_eq!(pair.client.send_command(long.clone()), Err(SendError::TooLarge(MAX_COMMAND + 1)));
+    pair.deliver_to_server(client(Body::Command(Command { sequence: 1, payload: long })));
+    assert_eq!(pair.server.closing(), Some(CloseCode::TooLarge));
+}
+
+#[test]
+fn waiting_commands_are_bounded() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    for n in 1..=64 {
+        assert_eq!(pair.client.send_command(Bytes::new()), Ok(n));
+    }
+    assert_eq!(pair.client.send_command(Bytes::new()), Err(SendError::TooManyCommands(64)));
+    pair.run(ms(100));
+    assert_eq!(pair.client.send_command(Bytes::new()), Ok(65), "a crowded queue asks what has arrived");
+}
+
+#[test]
+fn nothing_is_queued_outside_the_room() {
+    let mut pair = Pair::new(Delivery::Ordered, Conditions::default(), 1);
+    assert_eq!(pair.client.send_command(Bytes::new()), Err(SendError::NotActive));
+    assert_eq!(pair.client.send_input(Bytes::new()), Err(SendError::NotActive));
+    pair.run(ms(100));
+    pair.client.leave();
+    assert_eq!(pair.client.send_command(Bytes::new()), Err(SendError::NotActive));
+    assert_eq!(pair.client.send_input(Bytes::new()), Err(SendError::NotActive));
+}

@@ -1,0 +1,15 @@
+//! Sessions of both ends, over a virtual network.
+//!
+//! `util::Pair` is a server's shell, a client's shell and the links between them, in memory and in virtual time.
+//! Each other file is one behaviour.
+
+mod codes;
+mod commands;
+mod handshake;
+mod hostile;
+mod inputs;
+mod reliable;
+mod schedules;
+mod states;
+mod timeouts;
+mod util;

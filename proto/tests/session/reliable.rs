@@ -1,0 +1,136 @@
+//! Reliable messages.
+//!
+//! Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+
+use crate::util::{Conditions, Pair, event, ms, server};
+use driftless_proto::{
+    code::CloseCode,
+    limits::Limits,
+    session::{Delivery, client::ClientEvent, client::ServerError},
+    wire::{self, server_message::Body},
+};
+
+fn reliable(sequence: u64) -> bytes::Bytes {
+    let body = Some(wire::reliable::Body::Event(event(sequence as u32)));
+    server(Body::Reliable(wire::Reliable { sequence, body }))
+}
+
+// Promise 3
+#[test]
+fn events_arrive_once_in_order_across_resumes() {
+    for delivery in [Delivery::Ordered, Delivery::Datagram] {
+        for seed in 0..10 {
+            let link = Conditions { delay: ms(20), jitter: ms(20), loss: 3, ..Conditions::default() };
+            let mut pair = Pair::new(delivery, link, seed);
+            pair.run(ms(500));
+            let mut pushed = 0;
+            for _ in 0..60 {
+                for _ in 0..3 {
+                    pushed += 1;
+                    assert!(pair.push_event(pushed));
+                }
+                pair.run(ms(40));
+                if pair.dice.percent(20) {
+                    pair.reconnect(false);
+                }
+            }
+            pair.run(ms(1_500));
+            pair.assert_healthy();
+            let expected: Vec<u32> = (1..=pushed).collect();
+            assert_eq!(pair.event_numbers(), expected, "{delivery:?}, seed {seed}");
+            assert!(pair.served.as_ref().unwrap().queue.is_empty(), "all acknowledged");
+        }
+    }
+}
+
+// Promise 3
+#[test]
+fn events_that_came_while_away_arrive_after_the_resume() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    pair.push_event(1);
+    pair.run(ms(100));
+    pair.lose();
+    pair.push_event(2);
+    pair.push_event(3);
+    pair.run(ms(1_000));
+    assert_eq!(pair.event_numbers(), [1]);
+    pair.reconnect(false);
+    pair.run(ms(200));
+    pair.assert_healthy();
+    assert_eq!(pair.event_numbers(), [1, 2, 3]);
+}
+
+#[test]
+fn acks_go_alone_when_there_is_no_input() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    pair.input_every = None;
+    pair.push_event(1);
+    pair.run(ms(100));
+    assert!(pair.served.as_ref().unwrap().queue.is_empty());
+    let sent = pair.states_sent.len();
+    pair.run(ms(1_000));
+    assert!(pair.states_sent.len() >= sent + 19, "states flow to a player who does nothing");
+}
+
+// Promise 4: "One client, however slow or hostile, MUST NOT … grow memory without bound."
+#[test]
+fn slow_consumer_is_closed_with_bounded_memory() {
+    let limits = Limits { reliable_messages: 64, reliable_bytes: 4096, ..Limits::default() };
+    let mut pair = Pair::with_limits(Delivery::Ordered, Conditions::default(), 1, limits);
+    pair.run(ms(200));
+    pair.down.stalled = true;
+    let refused = (0..10_000u32).find(|&n| !pair.push_event(n)).expect("the queue is bounded");
+    assert_eq!(refused, 64);
+    assert_eq!(pair.most_reliable, 64);
+    pair.run(ms(10));
+    assert_eq!(pair.server.closing(), Some(CloseCode::SlowConsumer));
+    pair.down.stalled = false;
+    pair.run(ms(10));
+    assert_eq!(pair.client.closed(), Some(CloseCode::SlowConsumer));
+    pair.reconnect(false);
+    pair.run(ms(50));
+    assert_eq!(pair.client.closed(), Some(CloseCode::UnknownSession), "no resume without a gap");
+}
+
+#[test]
+fn repeated_reliable_message_is_ignored() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    for sequence in [1, 2, 1, 2, 2, 3] {
+        pair.deliver_to_client(reliable(sequence));
+    }
+    assert_eq!(pair.client_error, None);
+    assert_eq!(pair.event_numbers(), [1, 2, 3]);
+}
+
+#[test]
+fn skipped_reliable_message_is_the_servers_fault() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    pair.deliver_to_client(reliable(1));
+    pair.deliver_to_client(reliable(3));
+    assert_eq!(pair.client_error, Some(ServerError::Gap { got: 3, last: 1 }));
+    assert_eq!(pair.event_numbers(), [1]);
+}
+
+#[test]
+fn reliable_message_of_an_unknown_kind_keeps_its_number() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    let unknown = wire::Reliable { sequence: 1, body: None };
+    pair.deliver_to_client(server(Body::Reliable(unknown)));
+    pair.deliver_to_client(reliable(2));
+    assert_eq!(pair.client_error, None);
+    assert_eq!(pair.event_numbers(), [2]);
+}
+
+#[test]
+fn presence_and_refusals_are_events() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    let bodies = [
+        wire::reliable::Body::Presence(wire::Presence { full: true, members: Vec::new() }),
+        wire::reliable::Body::CommandRefused(wire::CommandRefused { command: 4, reason: "no".into() }),
+    ];
+    for (sequence, body) in (1..).zip(bodies) {
+        pair.deliver_to_client(server(Body::Reliable(wire::Reliable { sequence, body: Some(body) })));
+    }
+    let last = &pair.events[pair.events.len() - 2..];
+    assert!(matches!(last, [ClientEvent::Presence(_), ClientEvent::CommandRefused(_)]), "{last:?}");
+}

@@ -1,0 +1,346 @@
+//! Both ends with their shells, driven in steps of a millisecond.
+
+use super::{Conditions, Dice, Link, Published, Room, event, join, ms, world};
+use bytes::{Bytes, BytesMut};
+use driftless_proto::{
+    code::CloseCode,
+    limits::Limits,
+    reliable::{ReliableQueue, encode_body},
+    session::{
+        Delivery,
+        client::{ClientConfig, ClientEvent, ClientSession, ServerError},
+        server::{PeerError, Request, Seat, ServerSession},
+    },
+    wire,
+};
+use std::time::{Duration, Instant};
+
+/// Bytes that the kernels and the link take from a writer whose reader does not read.
+const PIPE: usize = 8 * 1024;
+
+pub struct Pair {
+    pub start: Instant,
+    pub now: Instant,
+    pub dice: Dice,
+    pub limits: Limits,
+    pub delivery: Delivery,
+    pub room: Room,
+    pub tick: Duration,
+    pub server: ServerSession<Published>,
+    pub served: Option<Served>,
+    pub client: ClientSession,
+    /// Ordered lanes, and on datagrams those for states, inputs and acknowledgements.
+    pub up: Link,
+    pub down: Link,
+    pub up_datagrams: Link,
+    pub down_datagrams: Link,
+    /// Time between inputs. None: the player does nothing.
+    pub input_every: Option<Duration>,
+    /// What the client was told, in order.
+    pub events: Vec<ClientEvent>,
+    pub server_error: Option<PeerError>,
+    pub client_error: Option<ServerError>,
+    /// Ticks of the states sent.
+    pub states_sent: Vec<u32>,
+    /// Most that waited in the reliable queue.
+    pub most_reliable: usize,
+    next_tick: Instant,
+    next_input: Instant,
+}
+
+/// The seat: what outlives a connection.
+pub struct Served {
+    pub queue: ReliableQueue,
+    pub inputs: Vec<u32>,
+    pub commands: Vec<Bytes>,
+    pub command_received: u64,
+    pub left: bool,
+}
+
+impl Pair {
+    pub fn new(delivery: Delivery, conditions: Conditions, seed: u64) -> Self {
+        Self::with_limits(delivery, conditions, seed, Limits::default())
+    }
+
+    pub fn with_limits(delivery: Delivery, conditions: Conditions, seed: u64, limits: Limits) -> Self {
+        let now = Instant::now();
+        let config = ClientConfig { delivery, ..ClientConfig::default() };
+        Self {
+            start: now,
+            now,
+            dice: Dice(seed),
+            server: ServerSession::new(now, limits.clone(), delivery),
+            limits,
+            delivery,
+            room: Room::new(),
+            tick: ms(50),
+            served: None,
+            client: ClientSession::join(now, config, join()),
+            up: Link::new(Delivery::Ordered, conditions),
+            down: Link::new(Delivery::Ordered, conditions),
+            up_datagrams: Link::new(Delivery::Datagram, conditions),
+            down_datagrams: Link::new(Delivery::Datagram, conditions),
+            input_every: Some(ms(50)),
+            events: Vec::new(),
+            server_error: None,
+            client_error: None,
+            states_sent: Vec::new(),
+            most_reliable: 0,
+            next_tick: now,
+            next_input: now + ms(17),
+        }
+    }
+
+    /// A pair over a good link that is in the room.
+    pub fn joined(delivery: Delivery) -> Self {
+        let mut pair = Self::new(delivery, Conditions { delay: ms(5), ..Conditions::default() }, 1);
+        pair.run(ms(200));
+        assert!(pair.client.is_active());
+        pair
+    }
+
+    pub fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += ms(1);
+            self.play();
+            self.transfer();
+            self.time_out();
+            self.write_server();
+            self.write_client();
+        }
+    }
+
+    /// Runs until `done`, at most for `limit`.
+    pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&Pair) -> bool) {
+        let end = self.now + limit;
+        while !done(self) {
+            assert!(self.now < end, "not within {limit:?}");
+            self.run(ms(1));
+        }
+    }
+
+    /// The connection is lost at both ends, and a new one is made.
+    pub fn reconnect(&mut self, rejoin: bool) {
+        self.lose();
+        self.server = ServerSession::new(self.now, self.limits.clone(), self.delivery);
+        self.client.reconnected(self.now, rejoin);
+    }
+
+    pub fn lose(&mut self) {
+        self.client.disconnected();
+        for link in [&mut self.up, &mut self.down, &mut self.up_datagrams, &mut self.down_datagrams] {
+            link.cut();
+        }
+    }
+
+    /// Queues an event for the player. False: the queue is full.
+    pub fn push_event(&mut self, n: u32) -> bool {
+        let queue = &mut self.served.as_mut().expect("joined").queue;
+        let pushed = queue.push(encode_body(&wire::reliable::Body::Event(event(n)))).is_ok();
+        self.most_reliable = self.most_reliable.max(queue.len());
+        pushed
+    }
+
+    /// Ticks of the states that the client was told of.
+    pub fn ticks(&self) -> Vec<u32> {
+        let tick = |event: &ClientEvent| match event {
+            ClientEvent::State { tick, .. } => Some(*tick),
+            _ => None,
+        };
+        self.events.iter().filter_map(tick).collect()
+    }
+
+    /// Numbers of the events that the client was told of.
+    pub fn event_numbers(&self) -> Vec<u32> {
+        let number = |event: &ClientEvent| match event {
+            ClientEvent::Event(event) => Some(event.tick),
+            _ => None,
+        };
+        self.events.iter().filter_map(number).collect()
+    }
+
+    /// Nobody has found fault with the other.
+    pub fn assert_healthy(&self) {
+        assert_eq!(self.server_error, None);
+        assert_eq!(self.client_error, None);
+        assert_eq!(self.server.closing(), None);
+    }
+
+    fn play(&mut self) {
+        if self.now >= self.next_tick {
+            self.next_tick += self.tick;
+            let state = self.room.step();
+            self.server.offer_state(state);
+        }
+        if let Some(every) = self.input_every
+            && self.now >= self.next_input
+        {
+            self.next_input += every;
+            let _ = self.client.send_input(Bytes::from_static(b"go"));
+        }
+    }
+
+    fn transfer(&mut self) {
+        for up in [true, false] {
+            while let Some(message) = if up { &mut self.up } else { &mut self.up_datagrams }.receive(self.now)
+            {
+                self.deliver_to_server(message);
+            }
+        }
+        for down in [true, false] {
+            while let Some(message) =
+                if down { &mut self.down } else { &mut self.down_datagrams }.receive(self.now)
+            {
+                self.deliver_to_client(message);
+            }
+        }
+    }
+
+    /// A message reaches the server's shell.
+    pub fn deliver_to_server(&mut self, message: Bytes) {
+        let queue = self.served.as_mut().map(|served| &mut served.queue);
+        if let Err(error) = self.server.handle_message(self.now, message, queue) {
+            assert_eq!(self.server.closing(), Some(error.code));
+            self.server_error = Some(error);
+        }
+        while let Some(request) = self.server.poll_request() {
+            self.answer(request);
+        }
+    }
+
+    /// A message reaches the client's shell.
+    pub fn deliver_to_client(&mut self, message: Bytes) {
+        if let Err(error) = self.client.handle_message(self.now, message) {
+            self.client_error = Some(error);
+        }
+        while let Some(event) = self.client.poll_event() {
+            if let ClientEvent::State { tick, .. } = event {
+                let newest = self.ticks().last().copied().unwrap_or(0);
+                // Promise 2: "A client MUST never apply a state older than one it has applied."
+                assert!(tick > newest, "state {tick} after {newest}");
+                assert_eq!(self.client.snapshot(), Some(&world(&self.room.schema, tick)));
+            }
+            self.events.push(event);
+        }
+    }
+
+    fn answer(&mut self, request: Request) {
+        match request {
+            Request::Join(_) => {
+                let queue = ReliableQueue::new(self.limits.reliable_messages, self.limits.reliable_bytes);
+                let served = Served {
+                    queue,
+                    inputs: Vec::new(),
+                    commands: Vec::new(),
+                    command_received: 0,
+                    left: false,
+                };
+                self.served = Some(served);
+                self.welcome(false);
+            }
+            Request::Resume(resume) => {
+                let seat = self.served.as_mut().filter(|_| resume.token == token());
+                if seat.is_some_and(|seat| seat.queue.resume(resume.reliable_received)) {
+                    self.welcome(true);
+                } else {
+                    self.server.close(CloseCode::UnknownSession, "no such seat", Duration::ZERO);
+                }
+            }
+            Request::Input(input) => self.served.as_mut().expect("seated").inputs.push(input.sequence),
+            Request::Command(command) => {
+                let served = self.served.as_mut().expect("seated");
+                served.commands.push(command.payload);
+                served.command_received = command.sequence;
+            }
+            Request::Leave => {
+                if let Some(served) = &mut self.served {
+                    served.left = true;
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, resumed: bool) {
+        let served = self.served.as_ref().expect("seated");
+        let seat = Seat {
+            tick_rate: 20,
+            input_received: served.inputs.last().copied().unwrap_or(0),
+            command_received: served.command_received,
+        };
+        let welcome = wire::Welcome {
+            player: 1,
+            resume_token: token(),
+            schema: Some(self.room.schema.to_wire()),
+            room: "lobby".into(),
+            resumed,
+            ..wire::Welcome::default()
+        };
+        self.server.welcome(self.now, &seat, welcome);
+        // As a room does: who comes gets what there is.
+        if self.room.tick > 0 {
+            let current = world(&self.room.schema, self.room.tick);
+            self.server.offer_state(Published(current.into()));
+        }
+    }
+
+    fn time_out(&mut self) {
+        if self.server.poll_timeout().is_some_and(|at| self.now >= at) {
+            self.server.handle_timeout(self.now, self.clock_us());
+        }
+        if self.client.poll_timeout().is_some_and(|at| self.now >= at)
+            && let Err(error) = self.client.handle_timeout(self.now)
+        {
+            self.client_error = Some(error);
+        }
+    }
+
+    fn write_server(&mut self) {
+        let mut out = BytesMut::new();
+        let clock = self.clock_us();
+        while self.down.bytes() < PIPE {
+            let written = self.server.poll_control(clock, &mut out)
+                || self.served.as_mut().is_some_and(|s| self.server.poll_reliable(&mut s.queue, &mut out));
+            if !written {
+                break;
+            }
+            self.down.send(self.now, &mut self.dice, out.split().freeze());
+        }
+        // An overflow found just now gives a goodbye.
+        if self.down.bytes() < PIPE && self.server.poll_control(clock, &mut out) {
+            self.down.send(self.now, &mut self.dice, out.split().freeze());
+        }
+        if self.down.bytes() >= PIPE {
+            return;
+        }
+        if let Some(send) = self.server.poll_state(self.now) {
+            let input = self.served.as_ref().and_then(|s| s.inputs.last().copied()).unwrap_or(0);
+            self.states_sent.push(send.current.0.tick());
+            self.room.encode(&send, input, self.server.coding(), &mut out);
+            let lane = match self.delivery {
+                Delivery::Ordered => &mut self.down,
+                Delivery::Datagram => &mut self.down_datagrams,
+            };
+            lane.send(self.now, &mut self.dice, out.split().freeze());
+        }
+    }
+
+    fn write_client(&mut self) {
+        let mut out = BytesMut::new();
+        while self.client.poll_transmit(self.now, &mut out) {
+            let message = out.split().freeze();
+            // Fields 1 and 2 of `ClientMessage`: input and ack.
+            let lossy = self.delivery == Delivery::Datagram && matches!(message[0] >> 3, 1 | 2);
+            let lane = if lossy { &mut self.up_datagrams } else { &mut self.up };
+            lane.send(self.now, &mut self.dice, message);
+        }
+    }
+
+    fn clock_us(&self) -> u64 {
+        u64::try_from((self.now - self.start).as_micros()).unwrap()
+    }
+}
+
+fn token() -> Bytes {
+    Bytes::from_static(b"0123456789abcdef")
+}
