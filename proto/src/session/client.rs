@@ -20,8 +20,12 @@
 
 mod acks;
 mod commands;
+mod config;
+mod error;
+mod event;
 mod history;
 mod inputs;
+mod link;
 
 use super::Delivery;
 use crate::{
@@ -36,8 +40,12 @@ use crate::{
 use acks::Acks;
 use bytes::{Bytes, BytesMut};
 use commands::Commands;
+pub use config::ClientConfig;
+pub use error::{SendError, ServerError};
+pub use event::ClientEvent;
 use history::History;
 use inputs::Inputs;
+use link::{Link, Seat};
 use prost::Message as _;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -66,159 +74,6 @@ enum Phase {
     Active,
     Closed(CloseCode),
     Disconnected,
-}
-
-/// What ends with the connection.
-#[derive(Debug)]
-struct Link {
-    heard_at: Instant,
-    next_ping: Instant,
-    /// Time in the ping that was not answered yet.
-    pinged: Option<u64>,
-    /// The server's ping, to be answered. A newer one replaces it.
-    pong: Option<u64>,
-    acks: Acks,
-    /// Whether a state arrived on this connection.
-    has_state: bool,
-    leave_sent: bool,
-}
-
-/// What a welcome gives, kept for a resume.
-#[derive(Debug)]
-struct Seat {
-    welcome: wire::Welcome,
-    schema: Schema,
-    tick: Duration,
-    inputs: Inputs,
-    reliable_received: u64,
-}
-
-/// How a client session behaves.
-#[derive(Debug, Clone)]
-pub struct ClientConfig {
-    /// What the transport gives.
-    pub delivery: Delivery,
-    /// Time between pings that measure the server's clock.
-    pub ping_interval: Duration,
-    /// How long the server may be silent before the connection counts as lost. (The server's word in the welcome wins if longer.)
-    pub timeout: Duration,
-    /// Column codings to offer besides PACKED.
-    pub codings: Vec<wire::ColumnCoding>,
-    /// Commands that may wait for the server's acknowledgement.
-    pub max_commands: usize,
-}
-
-impl Default for ClientConfig {
-    fn default() -> Self {
-        Self {
-            delivery: Delivery::Ordered,
-            ping_interval: Duration::from_secs(2),
-            timeout: Duration::from_secs(10),
-            codings: vec![wire::ColumnCoding::Rice],
-            max_commands: 64,
-        }
-    }
-}
-
-/// What the server said.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ClientEvent {
-    /// The player is in the room (again).
-    Welcome(Box<wire::Welcome>),
-    /// A newer state was applied: see `snapshot`.
-    State {
-        /// Its tick.
-        tick: u32,
-        /// The last of the player's inputs that it contains.
-        input: u32,
-        /// Whether it came without a baseline.
-        full: bool,
-        /// Bytes of the message.
-        bytes: usize,
-    },
-    /// Something happened in the game. Each once, in order.
-    Event(wire::Event),
-    /// Who is in the room changed. Each once, in order.
-    Presence(wire::Presence),
-    /// A command was refused. Each once, in order.
-    CommandRefused(wire::CommandRefused),
-    /// The clock was measured.
-    Pong {
-        /// Round-trip time.
-        rtt: Duration,
-        /// Server's clock at the middle of the round trip, microseconds.
-        server_time_us: u64,
-        /// When the pong arrived.
-        at: Instant,
-    },
-    /// The server ends the connection.
-    Goodbye(wire::Goodbye),
-}
-
-/// What the server did wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServerError {
-    /// A message is not what the schema says.
-    #[error("malformed message: {0}")]
-    Malformed(String),
-    /// A state is older than one applied. (On datagrams such a state is dropped without error.)
-    #[error("state of tick {got} after {applied}")]
-    Stale {
-        /// Tick that arrived.
-        got: u32,
-        /// Tick that is applied.
-        applied: u32,
-    },
-    /// A delta does not fit the states that this end has.
-    #[error("delta: {0}")]
-    Delta(#[from] crate::delta::DeltaError),
-    /// A reliable message was skipped.
-    #[error("reliable message {got} after {last}")]
-    Gap {
-        /// Sequence that arrived.
-        got: u64,
-        /// Last that was received.
-        last: u64,
-    },
-    /// A message that is not allowed now.
-    #[error("unexpected {0}")]
-    Unexpected(&'static str),
-    /// A delta against a state that this end does not have.
-    #[error("state of tick {tick} against tick {reference}, which this end does not have")]
-    UnknownBaseline {
-        /// Tick that arrived.
-        tick: u32,
-        /// Tick of the baseline or prior.
-        reference: u32,
-    },
-    /// The schema in the welcome is bad.
-    #[error("schema: {0}")]
-    Schema(#[from] crate::schema::SchemaError),
-    /// The server speaks another version of the protocol.
-    #[error("protocol {0}")]
-    UnsupportedVersion(u32),
-    /// The server was silent for the timeout.
-    #[error("silent for {0:?}")]
-    TimedOut(Duration),
-}
-
-/// Why something was not sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// Not in the room yet (or no more).
-    #[error("not in the room")]
-    NotActive,
-    /// The payload is longer than the protocol allows.
-    #[error("payload of {0} bytes")]
-    TooLarge(usize),
-    /// The numbers of this seat's inputs are used up (after a year and more): join anew.
-    #[error("no input number left")]
-    Exhausted,
-    /// Too many commands wait for the server.
-    #[error("{0} commands wait for the server")]
-    TooManyCommands(usize),
 }
 
 impl ClientSession {
@@ -591,32 +446,6 @@ impl ClientSession {
         let unknown = if code::is_reconnect(number) { CloseCode::Internal } else { CloseCode::Kicked };
         self.phase = Phase::Closed(CloseCode::from_number(number).unwrap_or(unknown));
         self.events.push_back(ClientEvent::Goodbye(goodbye));
-    }
-}
-
-impl Link {
-    fn new(now: Instant, delivery: Delivery) -> Self {
-        Self {
-            heard_at: now,
-            next_ping: now,
-            pinged: None,
-            pong: None,
-            acks: Acks::new(delivery),
-            has_state: false,
-            leave_sent: false,
-        }
-    }
-}
-
-impl Seat {
-    fn resume(&self, join: &wire::Join) -> wire::Resume {
-        wire::Resume {
-            protocol: limits::PROTOCOL,
-            room: self.welcome.room.clone(),
-            token: self.welcome.resume_token.clone(),
-            reliable_received: self.reliable_received,
-            codings: join.codings.clone(),
-        }
     }
 }
 

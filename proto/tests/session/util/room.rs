@@ -73,7 +73,7 @@ pub fn world(schema: &Schema, tick: u32) -> Snapshot {
     state.clear(tick);
     let t = i32::try_from(tick).unwrap();
     for id in 1..=12u32 {
-        if (tick / 7 + id) % 3 != 0 {
+        if !(tick / 7 + id).is_multiple_of(3) {
             let n = i32::try_from(id).unwrap();
             state.table_mut(0).push(id, &[n * 1000 + t * n, -3 * t + (t / 5) * n, 100 - t / 10 % 7]);
         }

@@ -1,0 +1,70 @@
+//! What goes wrong, by who is at fault.
+
+use crate::{delta::DeltaError, schema::SchemaError};
+use std::time::Duration;
+
+/// What the server did wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// A message is not what the schema says.
+    #[error("malformed message: {0}")]
+    Malformed(String),
+    /// A state is older than one applied. (On datagrams such a state is dropped without error.)
+    #[error("state of tick {got} after {applied}")]
+    Stale {
+        /// Tick that arrived.
+        got: u32,
+        /// Tick that is applied.
+        applied: u32,
+    },
+    /// A delta does not fit the states that this end has.
+    #[error("delta: {0}")]
+    Delta(#[from] DeltaError),
+    /// A reliable message was skipped.
+    #[error("reliable message {got} after {last}")]
+    Gap {
+        /// Sequence that arrived.
+        got: u64,
+        /// Last that was received.
+        last: u64,
+    },
+    /// A message that is not allowed now.
+    #[error("unexpected {0}")]
+    Unexpected(&'static str),
+    /// A delta against a state that this end does not have.
+    #[error("state of tick {tick} against tick {reference}, which this end does not have")]
+    UnknownBaseline {
+        /// Tick that arrived.
+        tick: u32,
+        /// Tick of the baseline or prior.
+        reference: u32,
+    },
+    /// The schema in the welcome is bad.
+    #[error("schema: {0}")]
+    Schema(#[from] SchemaError),
+    /// The server speaks another version of the protocol.
+    #[error("protocol {0}")]
+    UnsupportedVersion(u32),
+    /// The server was silent for the timeout.
+    #[error("silent for {0:?}")]
+    TimedOut(Duration),
+}
+
+/// Why something was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Not in the room yet (or no more).
+    #[error("not in the room")]
+    NotActive,
+    /// The payload is longer than the protocol allows.
+    #[error("payload of {0} bytes")]
+    TooLarge(usize),
+    /// The numbers of this seat's inputs are used up (after a year and more): join anew.
+    #[error("no input number left")]
+    Exhausted,
+    /// Too many commands wait for the server.
+    #[error("{0} commands wait for the server")]
+    TooManyCommands(usize),
+}

@@ -1,0 +1,56 @@
+//! What ends with a connection, and what outlives it.
+
+use super::{Acks, Inputs};
+use crate::{limits, schema::Schema, session::Delivery, wire};
+use std::time::{Duration, Instant};
+
+/// What ends with the connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) heard_at: Instant,
+    pub(super) next_ping: Instant,
+    /// Time in the ping that was not answered yet.
+    pub(super) pinged: Option<u64>,
+    /// The server's ping, to be answered. A newer one replaces it.
+    pub(super) pong: Option<u64>,
+    pub(super) acks: Acks,
+    /// Whether a state arrived on this connection.
+    pub(super) has_state: bool,
+    pub(super) leave_sent: bool,
+}
+
+/// What a welcome gives, kept for a resume.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) welcome: wire::Welcome,
+    pub(super) schema: Schema,
+    pub(super) tick: Duration,
+    pub(super) inputs: Inputs,
+    pub(super) reliable_received: u64,
+}
+
+impl Link {
+    pub(super) fn new(now: Instant, delivery: Delivery) -> Self {
+        Self {
+            heard_at: now,
+            next_ping: now,
+            pinged: None,
+            pong: None,
+            acks: Acks::new(delivery),
+            has_state: false,
+            leave_sent: false,
+        }
+    }
+}
+
+impl Seat {
+    pub(super) fn resume(&self, join: &wire::Join) -> wire::Resume {
+        wire::Resume {
+            protocol: limits::PROTOCOL,
+            room: self.welcome.room.clone(),
+            token: self.welcome.resume_token.clone(),
+            reliable_received: self.reliable_received,
+            codings: join.codings.clone(),
+        }
+    }
+}

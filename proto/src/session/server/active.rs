@@ -1,0 +1,199 @@
+//! A connection whose peer has a seat.
+
+use super::{Baselines, Delivery, PeerError, PlayerInput, Request, TokenBucket};
+use crate::{code::CloseCode, gate::Gate, limits, reliable::ReliableQueue, wire};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// What only a connection with a seat has.
+#[derive(Debug)]
+pub(super) struct Active<S> {
+    gate: Gate,
+    slot: Option<S>,
+    baselines: Baselines<S>,
+    delivery: Delivery,
+    /// Newest tick sent. A state at or below it is never sent.
+    newest_sent: Option<u32>,
+    input_received: u32,
+    command_received: u64,
+    pub(super) next_ping: Instant,
+    /// The last ping: the time in it, and when it was made.
+    pinged: Option<(u64, Instant)>,
+}
+
+/// A state to send now: encode `current` against the others, with the player's input in the head.
+#[derive(Debug, Clone)]
+pub struct StateSend<S> {
+    /// The state.
+    pub current: S,
+    /// What the peer has. None: send everything. At most `delta::MAX_AGE` ticks before `current`.
+    pub baseline: Option<S>,
+    /// What the peer had before the baseline. At most `delta::MAX_AGE` ticks before `current`.
+    pub prior: Option<S>,
+}
+
+/// What `welcome` needs to know of the seat.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// Ticks a second.
+    pub tick_rate: u32,
+    /// Last input taken from this player (0 for a new one).
+    pub input_received: u32,
+    /// Last command taken from this player (0 for a new one).
+    pub command_received: u64,
+}
+
+/// A handle on a state that knows its tick.
+pub trait StateTick {
+    /// The tick.
+    fn tick(&self) -> u32;
+}
+
+impl<S: Clone + StateTick> Active<S> {
+    pub(super) fn new(now: Instant, seat: &Seat, delivery: Delivery) -> Self {
+        Self {
+            gate: Gate::new(Duration::from_secs(1) / seat.tick_rate.max(1)),
+            slot: None,
+            baselines: Baselines::new(delivery),
+            delivery,
+            newest_sent: None,
+            input_received: seat.input_received,
+            command_received: seat.command_received,
+            next_ping: now,
+            pinged: None,
+        }
+    }
+
+    pub(super) fn input_received(&self) -> u32 {
+        self.input_received
+    }
+
+    pub(super) fn command_received(&self) -> u64 {
+        self.command_received
+    }
+
+    /// States that may be in flight now.
+    pub(super) fn in_flight_limit(&self) -> usize {
+        self.gate.limit()
+    }
+
+    /// Puts a newer state in the slot. True: it replaced an unsent one.
+    pub(super) fn offer(&mut self, state: S) -> bool {
+        let newest = self.slot.as_ref().map(S::tick).or(self.newest_sent);
+        newest.is_none_or(|newest| state.tick() > newest) && self.slot.replace(state).is_some()
+    }
+
+    /// Takes the state in the slot, if the gate lets it pass.
+    pub(super) fn next_state(&mut self, now: Instant) -> Option<StateSend<S>> {
+        self.slot.as_ref()?;
+        if self.delivery == Delivery::Datagram {
+            self.gate.expire(now);
+        }
+        if !self.gate.is_open() {
+            return None;
+        }
+        let current = self.slot.take()?;
+        let tick = current.tick();
+        let (baseline, prior) = self.baselines.references(tick);
+        self.baselines.sent(current.clone());
+        self.gate.sent(now, tick);
+        self.newest_sent = Some(tick);
+        Some(StateSend { current, baseline, prior })
+    }
+
+    pub(super) fn forget_baseline(&mut self) {
+        self.baselines = Baselines::new(self.delivery);
+    }
+
+    /// An input, with those before it that the peer repeats. Those that are new go to `requests`.
+    pub(super) fn take_input(
+        &mut self,
+        now: Instant,
+        input: wire::Input,
+        rate: &mut TokenBucket,
+        requests: &mut VecDeque<Request>,
+    ) -> Result<(), PeerError> {
+        let repeated = input.previous.len();
+        if repeated > limits::MAX_PREVIOUS_INPUTS || input.sequence as usize <= repeated {
+            let reason = format!("input {} with {repeated} before it", input.sequence);
+            return Err(PeerError::new(CloseCode::Malformed, reason));
+        }
+        if input.previous.iter().chain([&input.payload]).any(|payload| payload.len() > limits::MAX_INPUT) {
+            let reason = format!("input of more than {} bytes", limits::MAX_INPUT);
+            return Err(PeerError::new(CloseCode::TooLarge, reason));
+        }
+        let received = self.input_received;
+        if input.sequence <= received {
+            return Ok(());
+        }
+        // At most 8, by the check above.
+        let first = input.sequence - repeated as u32;
+        let news = input.sequence - received.max(first - 1);
+        if !rate.take(now, news) {
+            return Err(PeerError::new(CloseCode::RateLimited, "too many inputs a second"));
+        }
+        self.input_received = input.sequence;
+        let previous = (first..input.sequence).zip(input.previous).map(|(n, payload)| (n, 0, payload));
+        let inputs = previous.chain([(input.sequence, input.tick, input.payload)]);
+        let new = inputs.filter(|(sequence, ..)| *sequence > received);
+        requests.extend(
+            new.map(|(sequence, tick, payload)| Request::Input(PlayerInput { sequence, tick, payload })),
+        );
+        Ok(())
+    }
+
+    /// Acknowledgements, 0 for none.
+    pub(super) fn take_acks(
+        &mut self,
+        now: Instant,
+        state: u32,
+        reliable: u64,
+        queue: Option<&mut ReliableQueue>,
+    ) -> Result<(), PeerError> {
+        if state != 0 {
+            if !self.gate.acked(now, state) {
+                let reason = format!("acknowledgement of state {state}, which was not sent");
+                return Err(PeerError::new(CloseCode::Unexpected, reason));
+            }
+            self.baselines.acked(state);
+        }
+        if reliable != 0
+            && let Some(queue) = queue
+            && !queue.acked(reliable)
+        {
+            let reason = format!("acknowledgement of reliable message {reliable}, which was not sent");
+            return Err(PeerError::new(CloseCode::Unexpected, reason));
+        }
+        Ok(())
+    }
+
+    /// A command. The request, if it is new.
+    pub(super) fn take_command(&mut self, command: wire::Command) -> Result<Option<Request>, PeerError> {
+        if command.payload.len() > limits::MAX_COMMAND {
+            let reason =
+                format!("command of {} bytes, at most {}", command.payload.len(), limits::MAX_COMMAND);
+            return Err(PeerError::new(CloseCode::TooLarge, reason));
+        }
+        if command.sequence <= self.command_received {
+            return Ok(None);
+        }
+        if command.sequence - self.command_received > 1 {
+            let reason = format!("command {} after {}", command.sequence, self.command_received);
+            return Err(PeerError::new(CloseCode::Unexpected, reason));
+        }
+        self.command_received = command.sequence;
+        Ok(Some(Request::Command(command)))
+    }
+
+    /// A ping is made that says `time_us`.
+    pub(super) fn ping(&mut self, now: Instant, time_us: u64, heartbeat: Duration) {
+        self.next_ping = now + heartbeat;
+        self.pinged = Some((time_us, now));
+    }
+
+    /// The round trip, if this answers the last ping. Any other pong is late or made up, and says nothing.
+    pub(super) fn take_pong(&mut self, now: Instant, pong: &wire::Pong) -> Option<Duration> {
+        let (_, at) = self.pinged.take_if(|(time_us, _)| *time_us == pong.time_us)?;
+        Some(now.saturating_duration_since(at))
+    }
+}
