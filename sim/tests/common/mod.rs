@@ -71,11 +71,11 @@ impl Script {
     }
 
     fn input(&mut self) -> Bytes {
-        let goto = self.one_in(6);
+        let (goto, rest) = (self.one_in(6), self.one_in(4));
         let mut stick = |most: i32| self.rng.range(-most..most + 1);
         let input = ArenaInput {
-            move_x: stick(200),
-            move_y: stick(200),
+            move_x: if rest { 0 } else { stick(200) },
+            move_y: if rest { 0 } else { stick(200) },
             aim_x: stick(100),
             aim_y: stick(100),
             buttons: stick(1).unsigned_abs(),
