@@ -2,6 +2,18 @@
 //!
 //! Keep a [`Chat`] in the simulation's state, tell it who joins and leaves, call [`Chat::step`] once a tick, and send
 //! what it accepts as events of the game's own type. Time is counted in ticks, so that it is part of the replay.
+//!
+//! ```
+//! use driftless_sim::chat::{Chat, ChatError};
+//!
+//! let mut chat = Chat::new(20);
+//! chat.join(1);
+//! assert!(chat.typing(1, true));
+//! let said = chat.say(1, "  hello  ")?;
+//! assert_eq!((said.text.as_str(), said.ended_typing), ("hello", true));
+//! assert_eq!(chat.say(1, "two\nlines"), Err(ChatError::ControlCharacter));
+//! # Ok::<_, ChatError>(())
+//! ```
 
 use crate::PlayerId;
 use serde::{Deserialize, Serialize};

@@ -11,6 +11,8 @@ pub type PlayerId = u32;
 /// The whole state is what `Serialize` writes: a room is checkpointed, restored and checksummed by it. So keep
 /// everything the rules depend on in it, use ordered maps (`BTreeMap`, not `HashMap`), integers or fixed point rather
 /// than floats, and the `Rng` of this crate, kept in the state.
+///
+/// Numbers in inputs and commands come from clients: clamp them, never trust them. A panic ends the room.
 pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     /// Name of this kind of game, as clients ask for it.
     const KIND: &'static str;
@@ -23,7 +25,7 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
 
     /// Shape of the snapshots. The same for every room of this kind.
     fn schema() -> Schema;
-    /// A new room.
+    /// A new room, at `tick_rate` ticks a second (1 to 128).
     fn new(seed: u64, tick_rate: u32) -> Self;
     /// A player takes a seat. Ids ascend over a room's life.
     fn join(&mut self, player: PlayerId, name: &str, step: &mut Step<'_, Self::Event>);
@@ -38,7 +40,8 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     ) -> Result<(), String> {
         Err("this game takes no commands".into())
     }
-    /// One tick: applies `inputs` (in order of player, then of sequence; a player may have none or several) and moves on.
+    /// One tick, `1/tick_rate` seconds: applies `inputs` (in order of player, then of sequence; a player may have
+    /// none or several) and moves on.
     fn step(&mut self, inputs: &[(PlayerId, Self::Input)], step: &mut Step<'_, Self::Event>);
     /// Writes what players see into an empty snapshot.
     fn snapshot(&self, out: &mut Snapshot);
@@ -65,7 +68,8 @@ impl<'a, E> Step<'a, E> {
     pub fn new(tick: u32, events: &'a mut Vec<(Recipient, E)>) -> Self {
         Self { tick, events }
     }
-    /// The tick that is being computed.
+    /// The tick that is being computed. Ascends; the numbers of ticks that the room had to skip are left out, and
+    /// each step is one tick's time nevertheless.
     pub fn tick(&self) -> u32 {
         self.tick
     }

@@ -9,6 +9,7 @@ use driftless_sim::{
     GameKind, games,
     replay::{MAX_RECORD, Recorder, Recording, RecordingHeader, ReplayError, TickRecord, Verdict, replay},
 };
+use proptest::prelude::*;
 
 const TICKS: u32 = 200;
 
@@ -197,4 +198,22 @@ fn inputs_that_the_game_cannot_read_are_refused_by_name() {
 fn the_kind_is_found_among_others() {
     let kinds = [GameKind::of::<games::cursors::Cursors>(), GameKind::of::<games::arena::Arena>()];
     assert!(matches!(replay(&recorded()[..], &kinds), Ok((_, Verdict::Same { .. }))));
+}
+
+proptest! {
+    /// A file is no more trusted than a peer.
+    #[test]
+    fn any_bytes_in_a_whole_record_are_refused_or_replayed(
+        bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..4),
+        rest in prop::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let mut file = Recorder::new(Vec::new(), &header_of("arena", 20)).unwrap().into_inner();
+        for body in bodies {
+            file.extend((body.len() as u32).to_le_bytes());
+            file.extend(crc32c::crc32c(&body).to_le_bytes());
+            file.extend(body);
+        }
+        file.extend(rest);
+        let _ = verdict(&file);
+    }
 }

@@ -52,6 +52,19 @@ const ELBOW_ROOM: i32 = 300;
 ///
 /// `map` is [`Map::from_snapshot`] of any state; `body` is where the player is and how fast, which the client keeps
 /// itself (a snapshot has only the place). `tick_rate` is the room's, 1 to 128.
+///
+/// Exact as long as every tick of the server takes one input of this player. Shots, hits and the next life are not
+/// predicted: a player that is dead, or whose `spawns` changed, is where the snapshot says.
+///
+/// ```
+/// use driftless_sim::games::arena::{ArenaInput, Body, Map, predict};
+///
+/// let right = ArenaInput { move_x: 127, ..Default::default() };
+/// let body = Body::at(5_000, 5_000);
+/// let body = (0..20).fold(body, |body, _| predict(&Map::default(), body, &right, 20));
+/// // A second at 7 m/s, less the start.
+/// assert_eq!(body.place(), (5_637, 5_000));
+/// ```
 pub fn predict(map: &Map, mut body: Body, input: &ArenaInput, tick_rate: u32) -> Body {
     body.advance(map, Drive::of(input), tick_rate.clamp(1, 128));
     body
