@@ -1,6 +1,110 @@
-//! Wire format of Driftless: messages, quantised snapshots, deltas, and the session both ends run.
+//! Wire format of Driftless: messages, quantised snapshots, deltas, and the session that both ends run.
 //!
-//! Sans-IO: nothing here knows a socket, a clock or a runtime. Time is an argument.
+//! Sans-IO: nothing here knows a socket, a clock or a runtime. Bytes come in and go out, and time is an argument, so both ends can
+//! be tested and fuzzed in memory, and a transport is a thin shell. What a game's fields mean, how a room ticks and who may
+//! play is not here either.
+//!
+//! # The way of the data
+//!
+//! ```text
+//! server                                                                              client
+//! Snapshot ─► delta::Encoder ─► shared bytes ─┐                ┌─► state::StateHead::split ─► delta::Decoder ─► Snapshot
+//!  (a room's,     (one for each baseline,     ├─ one message ──┤
+//!   each tick)     shared by many clients)    │                └─► session::client::ClientSession
+//! session::server::ServerSession ─► head ─────┘                      │
+//!        ▲  which baseline, and when                                 │
+//!        └──────────── inputs, with acknowledgements ────────────────┘
+//! ```
+//!
+//! - [`schema`]: a game's kinds of entity, groups of fields and how they are predicted. Travels in the welcome.
+//! - [`snapshot`]: a room's state at one tick, as integer columns.
+//! - [`delta`]: what changed against states that the receiver has, column by column.
+//! - [`state`]: the few fields of a state that differ between clients, before the bytes that do not.
+//! - [`session`]: joining, resuming, inputs, commands, acknowledgements, heartbeats and timeouts, for either end.
+//! - [`gate`]: how many states may be under way. [`reliable`]: what must arrive, once and in order.
+//! - [`limits`] and [`code`]: what a peer may do, and what it is told when it did more.
+//! - [`wire`]: the messages, generated from `schema/driftless/v1/*.proto`. Any protobuf library can read them.
+//!
+//! # What the sessions promise
+//!
+//! - A client never applies a state older than one it has applied. There is one state to be sent at a time: the newest.
+//! - At most K = ceil(min_rtt / tick) + 1 states are under way, whatever the buffers between would take.
+//! - Reliable messages and commands arrive once and in order, over a resume too.
+//! - What waits to be sent to a peer is bounded, and so is what a peer's message can make this end allocate.
+//! - Bad input is an error that names it, and on the server's side a [`code::CloseCode`]. Nothing panics.
+//!
+//! # Two ends in memory
+//!
+//! What a shell does, without the sockets: it hands messages over, answers the join, and encodes the state that the session
+//! chose against the baseline that the session knows.
+//!
+//! ```
+//! use bytes::{BufMut, Bytes, BytesMut};
+//! use driftless_proto::delta::{Encoder, References};
+//! use driftless_proto::session::client::{ClientConfig, ClientSession};
+//! use driftless_proto::session::server::{Request, Seat, ServerSession, StateTick};
+//! use driftless_proto::session::Delivery;
+//! use driftless_proto::{limits::Limits, schema::Schema, snapshot::Snapshot, state::StateHead, wire};
+//! use std::sync::Arc;
+//! use std::time::Instant;
+//!
+//! #[derive(Clone)]
+//! struct Published(Arc<Snapshot>);
+//!
+//! impl StateTick for Published {
+//!     fn tick(&self) -> u32 {
+//!         self.0.tick()
+//!     }
+//! }
+//!
+//! let now = Instant::now();
+//! let schema = Schema::new().kind("player", |kind| kind.linear("position", &["x", "y"], 100));
+//! let mut server = ServerSession::<Published>::new(now, Limits::default(), Delivery::Ordered);
+//! let join = wire::Join { room: "lobby".into(), ..wire::Join::default() };
+//! let mut client = ClientSession::join(now, ClientConfig::default(), join);
+//! let mut out = BytesMut::new();
+//!
+//! // The client asks for a seat, and gets one.
+//! assert!(client.poll_transmit(now, &mut out));
+//! server.handle_message(now, out.split().freeze(), None)?;
+//! assert!(matches!(server.poll_request(), Some(Request::Join(_))));
+//! let seat = Seat { tick_rate: 20, input_received: 0, command_received: 0 };
+//! let welcome = wire::Welcome { player: 1, schema: Some(schema.to_wire()), ..wire::Welcome::default() };
+//! server.welcome(now, &seat, welcome);
+//! assert!(server.poll_control(0, &mut out));
+//! client.handle_message(now, out.split().freeze())?;
+//!
+//! // The room ticks. The session says against what the state is to be written.
+//! let mut world = Snapshot::new(&schema);
+//! world.clear(1);
+//! world.table_mut(0).push(1, &[250, -75]);
+//! server.offer_state(Published(Arc::new(world)));
+//! let send = server.poll_state(now).expect("nothing is under way yet");
+//! let references = References {
+//!     baseline: send.baseline.as_ref().map(|state| &*state.0),
+//!     prior: send.prior.as_ref().map(|state| &*state.0),
+//! };
+//! let mut shared = BytesMut::new();
+//! Encoder::default().encode(&schema, references, &send.current.0, server.coding(), None, &mut shared);
+//! let head = StateHead {
+//!     tick: send.current.tick(),
+//!     baseline: send.baseline.as_ref().map(Published::tick),
+//!     prior: send.prior.as_ref().map(Published::tick),
+//!     input: 0,
+//! };
+//! head.write(shared.len(), &mut out);
+//! out.put(shared);
+//! client.handle_message(now, out.split().freeze())?;
+//! assert_eq!(client.snapshot(), Some(&*send.current.0));
+//!
+//! // The player acts; the acknowledgement rides on the input.
+//! client.send_input(Bytes::from_static(b"jump"))?;
+//! while client.poll_transmit(now, &mut out) {
+//!     server.handle_message(now, out.split().freeze(), None)?;
+//! }
+//! assert!(matches!(server.poll_request(), Some(Request::Input(input)) if &input.payload[..] == b"jump"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod code;
 pub mod delta;
