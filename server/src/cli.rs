@@ -1,5 +1,9 @@
 //! The command line.
 
+mod replay;
+
+pub use replay::{Replayed, replay};
+
 use crate::config::{ConfigError, Layers, Options, Resolved, resolve};
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::{ffi::OsString, path::PathBuf};
@@ -81,5 +85,7 @@ pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(args: I) -> R
 
 fn load(args: ServeArgs, matches: &ArgMatches) -> Result<Box<Resolved>, ConfigError> {
     let layers = Layers::new(&args.options, Some(matches), args.config)?;
-    resolve(layers).map(Box::new)
+    let kinds = driftless_sim::games::kinds();
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    resolve(layers, &kinds).map(Box::new)
 }

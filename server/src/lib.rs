@@ -6,5 +6,6 @@ pub mod config;
 pub mod directory;
 pub mod http;
 pub mod metrics;
+pub mod open_files;
 pub mod presence;
 pub mod telemetry;

@@ -2,6 +2,8 @@
 //!
 //! Promise 5: "A player MUST be reported joined once, left once, with the true reason; no ghosts after the timeout."
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+
 use driftless_proto::{
     code::CloseCode,
     wire::{self, member::Change},

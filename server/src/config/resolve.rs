@@ -40,8 +40,8 @@ impl fmt::Display for Resolved {
     }
 }
 
-/// Checks every value, and what they mean together.
-pub fn resolve(layers: Layers) -> Result<Resolved, ConfigError> {
+/// Checks every value, and what they mean together. `kinds` are the kinds of game that there are.
+pub fn resolve(layers: Layers, kinds: &[&str]) -> Result<Resolved, ConfigError> {
     let d = Config::default();
     let mut r = Resolver { layers, settings: Vec::new() };
     let config = Config {
@@ -49,7 +49,7 @@ pub fn resolve(layers: Layers) -> Result<Resolved, ConfigError> {
         insecure: r.flag("insecure", d.insecure)?,
         workers: r.number("workers", d.workers, 1..=1024)?,
         room_threads: r.number("room_threads", d.room_threads, 1..=1024)?,
-        default_kind: r.text("default_kind", d.default_kind, "the name of a kind of game")?,
+        default_kind: r.one_of("default_kind", d.default_kind, kinds)?,
         tick_rate: r.number("tick_rate", d.tick_rate, 1..=128)?,
         max_players: r.number("max_players", d.max_players, 1..=10_000)?,
         max_rooms: r.number("max_rooms", d.max_rooms, 1..=1_000_000)?,
@@ -126,6 +126,14 @@ impl Resolver {
     ) -> Result<T, ConfigError> {
         let value = self.parse(key, default, allowed, |text| text.parse().ok())?;
         self.note(key, toml::Value::String(value.to_string()));
+        Ok(value)
+    }
+
+    fn one_of(&mut self, key: &'static str, default: String, words: &[&str]) -> Result<String, ConfigError> {
+        let allowed = format!("one of {}", words.join(", "));
+        let value =
+            self.parse(key, default, &allowed, |text| words.contains(&text).then(|| text.to_owned()))?;
+        self.note(key, toml::Value::String(value.clone()));
         Ok(value)
     }
 

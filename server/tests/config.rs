@@ -1,0 +1,204 @@
+//! Settings: which source wins, what is refused, and what the operator is told.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+
+use clap::Parser;
+use driftless_server::{
+    cli::{self, Cli, Task},
+    config::{Config, ConfigError, Layers, LogFormat, Options, Origin, Resolved, Text, resolve},
+};
+use proptest::prelude::*;
+use std::{io::Write, path::PathBuf, time::Duration};
+
+fn serve(args: &[&str]) -> Result<Resolved, ConfigError> {
+    match cli::parse([&["driftless"], args].concat()) {
+        Ok(Task::Serve(resolved)) => resolved.map(|resolved| *resolved),
+        other => panic!("not to be served: {other:?}"),
+    }
+}
+
+fn refused(args: &[&str]) -> String {
+    serve(args).expect_err("must be refused").to_string()
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn origin(resolved: &Resolved, key: &str) -> Origin {
+    resolved.settings.iter().find(|s| s.source.key == key).unwrap().source.origin.clone()
+}
+
+#[test]
+fn nothing_given_is_the_default() {
+    assert_eq!(serve(&[]).unwrap().config, Config::default());
+    assert_eq!(serve(&["serve"]).unwrap().config, Config::default());
+}
+
+/// Each option of the command line is a setting, and the other way round: none is forgotten.
+#[test]
+fn every_option_is_resolved() {
+    let resolved = serve(&[]).unwrap();
+    let mut settings: Vec<&str> = resolved.settings.iter().map(|s| s.source.key).collect();
+    let command = <Options as clap::Args>::augment_args(clap::Command::new("x"));
+    let mut options: Vec<&str> = command.get_arguments().map(|arg| arg.get_id().as_str()).collect();
+    settings.sort_unstable();
+    options.sort_unstable();
+    assert_eq!(settings, options);
+    for argument in command.get_arguments() {
+        let key = argument.get_id().as_str();
+        let variable = argument.get_env().and_then(|name| name.to_str());
+        assert_eq!(variable, Some(&*format!("DRIFTLESS_{}", key.to_uppercase())));
+        let help = argument.get_help().unwrap().to_string();
+        assert!(help.contains("[default: "), "{key} does not tell its default: {help}");
+    }
+}
+
+/// The defaults that the help tells are the ones there are.
+#[test]
+fn the_help_tells_the_true_defaults() {
+    let resolved = serve(&[]).unwrap();
+    let command = <Options as clap::Args>::augment_args(clap::Command::new("x"));
+    for setting in &resolved.settings {
+        let key = setting.source.key;
+        if ["workers", "room_threads", "record"].contains(&key) {
+            continue;
+        }
+        let help = command.get_arguments().find(|arg| arg.get_id() == key).unwrap().get_help().unwrap();
+        let value = setting.value.as_ref().unwrap();
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        assert!(help.to_string().contains(&format!("[default: {value}]")), "{key} is {value}: {help}");
+    }
+}
+
+#[test]
+fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+    let file = file("tick_rate = 30\nmax_players = 8\nlinger = '1m 30s'\nlog_format = 'json'\n");
+    let path = file.path().to_str().unwrap();
+    let resolved = serve(&["serve", "--config", path, "--tick-rate", "60"]).unwrap();
+    let config = &resolved.config;
+    assert_eq!((config.tick_rate, config.max_players, config.max_rooms), (60, 8, 10_000));
+    assert_eq!((config.linger, config.log_format), (Duration::from_secs(90), LogFormat::Json));
+    assert_eq!(origin(&resolved, "tick_rate"), Origin::Flag);
+    assert_eq!(origin(&resolved, "max_players"), Origin::File(PathBuf::from(path)));
+    assert_eq!(origin(&resolved, "max_rooms"), Origin::Default);
+}
+
+#[test]
+fn a_bad_value_names_the_key_the_value_its_source_and_what_is_allowed() {
+    assert_eq!(
+        refused(&["--tick-rate", "0"]),
+        "tick_rate is \"0\" (from flag --tick-rate), but must be a whole number from 1 to 128"
+    );
+    let file = file("message_bytes = '1GiB'\n");
+    let path = file.path().to_str().unwrap();
+    assert_eq!(
+        refused(&["--config", path]),
+        format!(
+            "message_bytes is \"1GiB\" (from file {path}), but must be a size from 256B to 16MiB, as 4096 or 16KiB"
+        )
+    );
+    assert_eq!(
+        refused(&["--default-kind", "chess"]),
+        "default_kind is \"chess\" (from flag --default-kind), but must be one of arena, cursors"
+    );
+}
+
+#[test]
+fn bad_values_are_refused() {
+    for (flag, value) in [
+        ("--listen", "localhost"),
+        ("--listen", "127.0.0.1:70000"),
+        ("--tick-rate", "129"),
+        ("--tick-rate", "20.5"),
+        ("--tick-rate", ""),
+        ("--workers", "0"),
+        ("--linger", "30"),
+        ("--linger", "25h"),
+        ("--timeout", "1ms"),
+        ("--log", "a=b=c"),
+        ("--log-format", "xml"),
+        ("--insecure=maybe", "--insecure=maybe"),
+        ("--record", "/dev/null"),
+    ] {
+        let args = if flag == value { vec![flag] } else { vec![flag, value] };
+        let error = refused(&args);
+        let key = flag.trim_start_matches('-').split('=').next().unwrap().replace('-', "_");
+        assert!(error.starts_with(&format!("{key} is ")), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn a_heartbeat_must_be_shorter_than_the_timeout() {
+    let error = refused(&["--timeout", "3s"]);
+    assert_eq!(error, "heartbeat is \"4s\" (from default), but must be less than the timeout, which is 3s");
+    serve(&["--timeout", "3s", "--heartbeat", "1s"]).unwrap();
+}
+
+#[test]
+fn an_address_that_others_reach_needs_insecure() {
+    for listen in ["0.0.0.0:7777", "[::]:7777", "192.0.2.1:80"] {
+        let error = refused(&["--listen", listen]);
+        assert!(error.contains(listen) && error.contains("--insecure"), "{error}");
+        assert!(serve(&["--insecure", "--listen", listen]).unwrap().config.insecure);
+    }
+    for listen in ["127.0.0.1:0", "[::1]:7777", "127.9.9.9:1"] {
+        serve(&["--listen", listen]).unwrap();
+    }
+}
+
+#[test]
+fn a_file_with_an_unknown_key_is_refused_with_its_name() {
+    let file = file("tick_rate = 20\ntickrate = 30\n");
+    let error = refused(&["--config", file.path().to_str().unwrap()]);
+    assert!(error.contains("unknown field `tickrate`") && error.contains("line 2"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = refused(&["--config", "/nowhere/driftless.toml"]);
+    assert!(error.starts_with("/nowhere/driftless.toml: "), "{error}");
+}
+
+/// What `check-config` prints is a file that gives the same configuration.
+#[test]
+fn a_printed_configuration_can_be_read() {
+    let first = serve(&["--tick-rate", "33", "--record", "/tmp", "--reliable-bytes", "5000"]).unwrap();
+    let printed = file(&first.to_string());
+    let second = serve(&["--config", printed.path().to_str().unwrap()]).unwrap();
+    assert_eq!(first.config, second.config);
+    assert!(first.to_string().contains("# flag --tick-rate"), "{first}");
+}
+
+#[test]
+fn unknown_arguments_are_refused() {
+    for args in [&["driftless", "--tickrate", "20"][..], &["driftless", "fly"], &["driftless", "replay"]] {
+        assert!(Cli::try_parse_from(args).is_err(), "{args:?}");
+    }
+}
+
+proptest! {
+    /// Any text for any option is read or refused; nothing panics.
+    #[test]
+    fn any_text_is_read_or_refused(tick_rate in ".{0,20}", linger in ".{0,20}", size in ".{0,20}", log in ".{0,30}") {
+        let text = |text: &str| Some(Text(text.to_owned()));
+        let options = Options {
+            tick_rate: text(&tick_rate),
+            linger: text(&linger),
+            message_bytes: text(&size),
+            log: text(&log),
+            ..Options::default()
+        };
+        let layers = Layers::new(&options, None, None).unwrap();
+        let _ = resolve(layers, &["arena"]);
+    }
+
+    /// Any file is read or refused.
+    #[test]
+    fn any_file_is_read_or_refused(text in "(tick_rate|linger|log)? ?=? ?[-0-9a-z'\"\\[\\].\n]{0,30}") {
+        let file = file(&text);
+        let _ = Layers::new(&Options::default(), None, Some(file.path().to_owned()));
+    }
+}
