@@ -9,6 +9,8 @@ use serde::Serialize;
 
 /// Bytes gathered before each update: long enough for the hardware's fast path.
 const PIECE: usize = 1024;
+/// Longest integer of up to 64 bits as postcard writes it, bytes.
+const MAX_VARINT: usize = 10;
 
 /// CRC-32C of `state` as postcard writes it.
 ///
@@ -37,6 +39,7 @@ impl Crc {
 impl Flavor for Crc {
     type Output = u32;
 
+    #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
         if self.used == PIECE {
             self.update();
@@ -47,15 +50,12 @@ impl Flavor for Crc {
     }
 
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        if bytes.len() > PIECE - self.used {
-            self.update();
+        if bytes.len() <= MAX_VARINT {
+            // Nearly every call: a loop is quicker than a call of memcpy for a few bytes.
+            return bytes.iter().try_for_each(|&byte| self.try_push(byte));
         }
-        if bytes.len() > PIECE {
-            self.crc = crc32c::crc32c_append(self.crc, bytes);
-        } else {
-            self.piece[self.used..self.used + bytes.len()].copy_from_slice(bytes);
-            self.used += bytes.len();
-        }
+        self.update();
+        self.crc = crc32c::crc32c_append(self.crc, bytes);
         Ok(())
     }
 
