@@ -10,7 +10,7 @@
 //! `handle_*` takes something in, `poll_*` gives something out, and time is an argument: the same code runs under a
 //! socket, under the load test's swarm and under tests in virtual time.
 
-use crate::{Backoff, Clock, Disconnect, Error, Event, Options, Stats};
+use crate::{Backoff, Clock, Disconnect, Error, Event, Options, Stats, clock::LONGEST_US};
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
@@ -220,7 +220,10 @@ impl ClientCore {
 
     /// When `tick` is due, microseconds of the server's clock. None before the welcome.
     pub fn tick_due_us(&self, tick: u32) -> Option<i64> {
-        self.welcome().map(|w| w.epoch_us + i64::from(tick) * 1_000_000 / i64::from(w.tick_rate.max(1)))
+        self.welcome().map(|w| {
+            w.epoch_us.clamp(-LONGEST_US, LONGEST_US)
+                + i64::from(tick) * 1_000_000 / i64::from(w.tick_rate.max(1))
+        })
     }
 
     /// How long ago `tick` was due, microseconds (negative: not yet, or the clock errs). None before the welcome.

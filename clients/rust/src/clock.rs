@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const WINDOW: usize = 8;
 /// How fast two clocks may drift apart, parts of a million (RFC 5905: PHI).
 const DRIFT_PPM: u64 = 15;
+/// Times of a server are cut to this (285 years), so that no arithmetic with them can overflow.
+pub(crate) const LONGEST_US: i64 = 1 << 53;
 /// A welcome that says the server's clock is off the estimate by more than this comes from another server.
 const OTHER_CLOCK: Duration = Duration::from_secs(2);
 
@@ -42,7 +44,7 @@ impl Clock {
     /// A welcome arrived: the server's clock showed `server_time_us` when it was written. Until the first pong the
     /// estimate is late by the way from there to here. Forgets all samples if they are of another clock.
     pub fn handle_welcome(&mut self, now: Instant, server_time_us: u64) {
-        let offset_us = server_time_us as i64 - self.local_us(now);
+        let offset_us = bounded(server_time_us) - self.local_us(now);
         let same = self.known
             && offset_us.abs_diff(self.offset_us)
                 <= u64::try_from(OTHER_CLOCK.as_micros()).unwrap_or(u64::MAX);
@@ -56,7 +58,7 @@ impl Clock {
     /// A pong arrived at `at` after `rtt`; `server_time_us` is the server's clock in the middle.
     pub fn handle_pong(&mut self, at: Instant, rtt: Duration, server_time_us: u64) {
         let middle = self.local_us(at) - (rtt.as_micros() / 2) as i64;
-        self.samples[self.next] = Some(Sample { at, rtt, offset_us: server_time_us as i64 - middle });
+        self.samples[self.next] = Some(Sample { at, rtt, offset_us: bounded(server_time_us) - middle });
         self.next = (self.next + 1) % WINDOW;
         if let Some(best) = self.samples.iter().flatten().min_by_key(|s| s.error_at(at)) {
             self.offset_us = best.offset_us;
@@ -75,7 +77,7 @@ impl Clock {
         if !self.known {
             return None;
         }
-        let since_origin = server_time_us as i64 - self.offset_us;
+        let since_origin = bounded(server_time_us) - self.offset_us;
         let distance = Duration::from_micros(since_origin.unsigned_abs());
         if since_origin >= 0 { self.origin.checked_add(distance) } else { self.origin.checked_sub(distance) }
     }
@@ -98,4 +100,8 @@ impl Sample {
         let age = now.saturating_duration_since(self.at);
         self.rtt / 2 + Duration::from_micros(age.as_secs() * DRIFT_PPM)
     }
+}
+
+pub(crate) fn bounded(server_time_us: u64) -> i64 {
+    i64::try_from(server_time_us).unwrap_or(LONGEST_US).min(LONGEST_US)
 }

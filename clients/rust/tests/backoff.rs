@@ -1,0 +1,67 @@
+//! Waits between attempts to connect.
+
+use driftless_client::{Backoff, backoff::MAX_SERVER_DELAY};
+use std::time::Duration;
+
+#[test]
+fn ceiling_doubles_from_1_s_to_30_s() {
+    let mut backoff = Backoff::default();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut ceilings = Vec::new();
+    for _ in 0..8 {
+        ceilings.push(backoff.ceiling().as_secs());
+        backoff.next(&mut rng, None);
+    }
+    assert_eq!(ceilings, [1, 2, 4, 8, 16, 30, 30, 30]);
+}
+
+#[test]
+fn wait_is_anywhere_below_the_ceiling() {
+    let mut rng = fastrand::Rng::with_seed(2);
+    let (mut low, mut high) = (false, false);
+    for _ in 0..200 {
+        let mut backoff = Backoff::default();
+        for _ in 0..10 {
+            let ceiling = backoff.ceiling();
+            let wait = backoff.next(&mut rng, None);
+            assert!(wait <= ceiling);
+            low |= wait < ceiling / 4;
+            high |= wait > ceiling * 3 / 4;
+        }
+    }
+    assert!(low && high);
+}
+
+#[test]
+fn same_seed_gives_the_same_waits() {
+    let waits = |seed| {
+        let (mut backoff, mut rng) = (Backoff::default(), fastrand::Rng::with_seed(seed));
+        (0..10).map(|_| backoff.next(&mut rng, None)).collect::<Vec<_>>()
+    };
+    assert_eq!(waits(3), waits(3));
+    assert_ne!(waits(3), waits(4));
+}
+
+#[test]
+fn servers_wait_is_a_lower_bound() {
+    let (mut backoff, mut rng) = (Backoff::default(), fastrand::Rng::with_seed(5));
+    let asked = Duration::from_secs(7);
+    assert_eq!(backoff.next(&mut rng, Some(asked)), asked);
+}
+
+#[test]
+fn absurd_wait_of_a_server_is_cut() {
+    let (mut backoff, mut rng) = (Backoff::default(), fastrand::Rng::with_seed(5));
+    assert_eq!(backoff.next(&mut rng, Some(Duration::from_secs(1 << 40))), MAX_SERVER_DELAY);
+}
+
+#[test]
+fn success_starts_over_and_failures_never_overflow() {
+    let (mut backoff, mut rng) = (Backoff::default(), fastrand::Rng::with_seed(6));
+    for _ in 0..100 {
+        backoff.next(&mut rng, None);
+    }
+    assert_eq!(backoff.ceiling(), Duration::from_secs(30));
+    backoff.reset();
+    assert_eq!(backoff.ceiling(), Duration::from_secs(1));
+}
