@@ -1,0 +1,180 @@
+//! Everybody else's entities, shown a little in the past, where there is a state on both sides.
+//!
+//! States arrive at their own pace; the screen wants one now. So they are kept, each at the moment its tick was due,
+//! and what is shown is the world as it was a *render delay* ago: between two states, numbers of linear groups are
+//! interpolated and those of hold groups stay as in the earlier one. The delay follows the link (see
+//! [`RenderDelay`]): just long enough that the later state is there in time. When it is not, entities go on as they
+//! went for a short time ([`InterpolationConfig::extrapolation`]), then stand.
+//!
+//! - The moment shown never goes backwards.
+//! - An entity is shown from the first state it is in, and no more from the first state it is not in.
+//!
+//! (Yahn Bernier, "Source Multiplayer Networking", Valve: entity interpolation; Glenn Fiedler, "Snapshot Interpolation", 2014.)
+
+mod delay;
+mod view;
+
+pub use delay::RenderDelay;
+pub use view::{Entity, View};
+
+use crate::clock::{LONGEST_US, bounded};
+use driftless_proto::{
+    schema::{Predictor, Schema},
+    snapshot::Snapshot,
+    wire,
+};
+use std::{collections::VecDeque, time::Duration};
+
+/// Most states kept.
+const MAX_FRAMES: usize = 64;
+
+/// How entities are interpolated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InterpolationConfig {
+    /// How long entities go on as they went when no state comes. Default: 100 ms.
+    pub extrapolation: Duration,
+    /// The render delay is never shorter. Default: 0.
+    pub min_delay: Duration,
+    /// The render delay is never longer. Default: 1 s.
+    pub max_delay: Duration,
+    /// A number that changes by more than this between two states has jumped (a respawn): it is not interpolated.
+    /// In quanta. Default: none, everything is.
+    pub jump: Option<u32>,
+}
+
+impl Default for InterpolationConfig {
+    fn default() -> Self {
+        Self {
+            extrapolation: Duration::from_millis(100),
+            min_delay: Duration::ZERO,
+            max_delay: Duration::from_secs(1),
+            jump: None,
+        }
+    }
+}
+
+/// The states of a room, by the server's clock.
+#[derive(Debug)]
+pub struct Interpolation {
+    config: InterpolationConfig,
+    columns: Vec<Vec<Column>>,
+    epoch_us: i64,
+    tick_rate: i64,
+    /// Ascending by tick.
+    frames: VecDeque<Frame>,
+    /// Snapshots to use again.
+    spare: Vec<Snapshot>,
+    delay: RenderDelay,
+    shown_us: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    due_us: i64,
+    snapshot: Snapshot,
+}
+
+/// What is known of a column.
+#[derive(Debug, Clone, Copy)]
+struct Column {
+    linear: bool,
+    quanta_per_unit: u32,
+}
+
+impl Interpolation {
+    /// For the room of this welcome, whose states have this schema.
+    pub fn new(schema: &Schema, welcome: &wire::Welcome, config: InterpolationConfig) -> Self {
+        let columns =
+            schema.kinds().iter().map(|kind| kind.groups().iter().flat_map(columns).collect()).collect();
+        let delay = RenderDelay::new(config.min_delay, config.max_delay);
+        Self {
+            config,
+            columns,
+            epoch_us: welcome.epoch_us.clamp(-LONGEST_US, LONGEST_US),
+            tick_rate: i64::from(welcome.tick_rate.max(1)),
+            frames: VecDeque::new(),
+            spare: Vec::new(),
+            delay,
+            shown_us: None,
+        }
+    }
+
+    /// A state was applied when the server's clock showed `arrived_us` ([`Clock::server_time_us`](crate::Clock)).
+    /// False: it is not newer than the last one and is ignored.
+    pub fn push(&mut self, arrived_us: u64, snapshot: &Snapshot) -> bool {
+        let arrived_us = bounded(arrived_us);
+        let due_us = self.due_us(snapshot.tick());
+        let gap_us = match self.frames.back() {
+            Some(last) if last.snapshot.tick() >= snapshot.tick() => return false,
+            Some(last) => due_us - last.due_us,
+            None => 1_000_000 / self.tick_rate,
+        };
+        self.delay.state(arrived_us - due_us, gap_us);
+        if self.frames.len() == MAX_FRAMES {
+            self.drop_first();
+        }
+        let mut kept = self.spare.pop().unwrap_or_default();
+        kept.copy_from(snapshot);
+        self.frames.push_back(Frame { due_us, snapshot: kept });
+        true
+    }
+
+    /// Moves on to `now_us` of the server's clock and gives what to show. None before the first state.
+    pub fn advance(&mut self, now_us: u64) -> Option<View<'_>> {
+        let shown_us = self.delay.advance(bounded(now_us))?;
+        self.shown_us = Some(shown_us);
+        // Keep one state that is not after the moment shown, and always two to extrapolate from.
+        while self.frames.len() > 2 && self.frames[1].due_us <= shown_us {
+            self.drop_first();
+        }
+        self.view(shown_us)
+    }
+
+    /// The moment shown, microseconds of the server's clock.
+    pub fn shown_us(&self) -> Option<i64> {
+        self.shown_us
+    }
+
+    /// How far in the past the moment shown is meant to be.
+    pub fn delay(&self) -> Duration {
+        self.delay.target()
+    }
+
+    fn view(&self, shown_us: i64) -> Option<View<'_>> {
+        let after = self.frames.partition_point(|f| f.due_us <= shown_us);
+        let base = &self.frames.get(after.saturating_sub(1))?;
+        let (other, offset_us) = if after == 0 {
+            (None, 0) // before the first state: as in it
+        } else if let Some(next) = self.frames.get(after) {
+            (Some(next), shown_us - base.due_us)
+        } else {
+            let previous = after.checked_sub(2).and_then(|i| self.frames.get(i));
+            let cap = i64::try_from(self.config.extrapolation.as_micros()).unwrap_or(i64::MAX);
+            (previous, (shown_us - base.due_us).min(cap))
+        };
+        Some(View {
+            columns: &self.columns,
+            base: &base.snapshot,
+            other: other.map(|o| &o.snapshot),
+            // From base to other is `span`; negative where other is the earlier one, to go on away from it.
+            offset_us,
+            span_us: other.map_or(1, |o| o.due_us - base.due_us),
+            jump: self.config.jump,
+        })
+    }
+
+    fn due_us(&self, tick: u32) -> i64 {
+        self.epoch_us + i64::from(tick) * 1_000_000 / self.tick_rate
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(frame) = self.frames.pop_front() {
+            self.spare.push(frame.snapshot);
+        }
+    }
+}
+
+fn columns(group: &driftless_proto::schema::Group) -> impl Iterator<Item = Column> {
+    let linear = group.predictor() == Predictor::Linear;
+    group.fields().iter().map(move |f| Column { linear, quanta_per_unit: f.quanta_per_unit().max(1) })
+}

@@ -1,0 +1,87 @@
+//! How far in the past to show the world.
+
+use std::time::Duration;
+
+/// Play faster or slower by this part of the time that passes, to reach the target unseen.
+const GENTLE: i64 = 10;
+/// The same, when far from the target.
+const FIRM: i64 = 2;
+/// Further than this from the target: play firmly.
+const FAR_US: i64 = 100_000;
+/// Further behind than this: jump forward. Further ahead: stand still.
+const LOST_US: i64 = 500_000;
+
+/// The render delay of a link: its states' mean age on arrival, four times the mean deviation from it (as the
+/// retransmission timer of TCP has it, RFC 6298), and the time between two states, because the later one must be
+/// there when the earlier one is left.
+///
+/// The moment shown is drawn towards `now - target` by playing up to a tenth faster or slower.
+#[derive(Debug, Clone)]
+pub struct RenderDelay {
+    min_us: i64,
+    max_us: i64,
+    age: Option<Age>,
+    gap_us: i64,
+    now_us: i64,
+    shown_us: Option<i64>,
+}
+
+/// Age of states on arrival, microseconds.
+#[derive(Debug, Clone, Copy)]
+struct Age {
+    mean: i64,
+    deviation: i64,
+}
+
+impl RenderDelay {
+    /// A delay within these bounds.
+    pub fn new(min: Duration, max: Duration) -> Self {
+        let us = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX / 4);
+        let (min_us, max_us) = (us(min), us(max).max(us(min)));
+        Self { min_us, max_us, age: None, gap_us: 0, now_us: 0, shown_us: None }
+    }
+
+    /// A state arrived `age_us` after it was due, `gap_us` of ticks after the one before.
+    pub fn state(&mut self, age_us: i64, gap_us: i64) {
+        self.age = Some(match self.age {
+            None => Age { mean: age_us, deviation: gap_us / 8 },
+            Some(Age { mean, deviation }) => Age {
+                deviation: deviation + ((mean - age_us).abs() - deviation) / 4,
+                mean: mean + (age_us - mean) / 8,
+            },
+        });
+        // Follow a longer gap at once, a shorter one slowly.
+        self.gap_us = gap_us.max(self.gap_us - (self.gap_us - gap_us) / 8);
+    }
+
+    /// Time has passed: the moment to show, never before the last one. Microseconds of the server's clock. None before the first state.
+    pub fn advance(&mut self, now_us: i64) -> Option<i64> {
+        let goal = now_us - self.target_us()?;
+        let shown = match self.shown_us {
+            None => goal,
+            Some(shown) => {
+                // A clock that was corrected backwards stands for a while.
+                let passed = (now_us - self.now_us).max(0);
+                let error = goal - (shown + passed);
+                let slew = match error.abs() {
+                    e if e > LOST_US => error,
+                    e if e > FAR_US => error.clamp(-passed / FIRM, passed / FIRM),
+                    _ => error.clamp(-passed / GENTLE, passed / GENTLE),
+                };
+                (shown + passed + slew).max(shown)
+            }
+        };
+        self.now_us = self.now_us.max(now_us);
+        self.shown_us = Some(shown);
+        Some(shown)
+    }
+
+    /// The delay to have.
+    pub fn target(&self) -> Duration {
+        Duration::from_micros(self.target_us().unwrap_or(0).max(0) as u64)
+    }
+
+    fn target_us(&self) -> Option<i64> {
+        self.age.map(|a| (a.mean + 4 * a.deviation + self.gap_us).clamp(self.min_us, self.max_us))
+    }
+}

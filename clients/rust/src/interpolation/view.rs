@@ -1,0 +1,104 @@
+//! What to show at one moment.
+
+use super::Column;
+use driftless_proto::snapshot::{Snapshot, Table};
+
+/// The world at one moment, between two states or a little past the last.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    pub(super) columns: &'a [Vec<Column>],
+    pub(super) base: &'a Snapshot,
+    pub(super) other: Option<&'a Snapshot>,
+    pub(super) offset_us: i64,
+    pub(super) span_us: i64,
+    pub(super) jump: Option<u32>,
+}
+
+impl<'a> View<'a> {
+    /// The entities of a kind (its index in the schema), by ascending id.
+    pub fn entities(&self, kind: usize) -> impl Iterator<Item = Entity<'a>> + use<'a> {
+        let view = *self;
+        let base = view.base.tables().get(kind);
+        let other = view.other.and_then(|o| o.tables().get(kind));
+        let columns = view.columns.get(kind).map_or(&[][..], Vec::as_slice);
+        let mut near = 0; // both tables are sorted: walk them together
+        base.into_iter().flat_map(move |table| {
+            (0..table.len()).map(move |row| {
+                let id = table.ids()[row];
+                let there = other.and_then(|other| {
+                    near += other.ids().get(near..)?.partition_point(|&o| o < id);
+                    (other.ids().get(near) == Some(&id)).then_some((other, near))
+                });
+                Entity { view, columns, id, base: (table, row), other: there }
+            })
+        })
+    }
+
+    /// One entity.
+    pub fn entity(&self, kind: usize, id: u32) -> Option<Entity<'a>> {
+        let find = |s: &'a Snapshot| {
+            let table = s.tables().get(kind)?;
+            Some((table, table.row(id)?))
+        };
+        let columns = self.columns.get(kind)?;
+        Some(Entity { view: *self, columns, id, base: find(self.base)?, other: self.other.and_then(find) })
+    }
+
+    /// Tick of the state that says which entities there are.
+    pub fn tick(&self) -> u32 {
+        self.base.tick()
+    }
+}
+
+/// One entity of a [`View`].
+#[derive(Debug, Clone, Copy)]
+pub struct Entity<'a> {
+    view: View<'a>,
+    columns: &'a [Column],
+    id: u32,
+    base: (&'a Table, usize),
+    other: Option<(&'a Table, usize)>,
+}
+
+impl Entity<'_> {
+    /// The entity's id.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// A column's value, in quanta, rounded towards the state it is counted from.
+    ///
+    /// # Panics
+    /// If the kind has no such column, as for a slice.
+    pub fn quanta(&self, column: usize) -> i32 {
+        let (base, change) = self.parts(column);
+        // 33 bits times a time of a few seconds in microseconds: far from 64 bits.
+        let value = i64::from(base) + change.saturating_mul(self.view.offset_us) / self.view.span_us;
+        value.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+    }
+
+    /// A column's value in units of the game's measure.
+    ///
+    /// # Panics
+    /// As [`quanta`](Self::quanta).
+    pub fn units(&self, column: usize) -> f32 {
+        let (base, change) = self.parts(column);
+        let part = self.view.offset_us as f64 / self.view.span_us as f64;
+        let quanta = f64::from(base) + change as f64 * part;
+        (quanta / f64::from(self.columns[column].quanta_per_unit)) as f32
+    }
+
+    /// The value in the state counted from, and the change to the other one (0 where it is not interpolated).
+    fn parts(&self, column: usize) -> (i32, i64) {
+        let (table, row) = self.base;
+        let base = table.column(column)[row];
+        let change = match self.other {
+            Some((other, there)) if self.columns[column].linear => {
+                i64::from(other.column(column)[there]) - i64::from(base)
+            }
+            _ => 0,
+        };
+        let jumped = self.view.jump.is_some_and(|jump| change.unsigned_abs() > u64::from(jump));
+        (base, if jumped { 0 } else { change })
+    }
+}

@@ -1,0 +1,162 @@
+//! What is shown between states, in virtual time.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use driftless_client::{Interpolation, InterpolationConfig, proto::wire};
+use proptest::prelude::*;
+use std::time::Duration;
+use support::room::{TICK_RATE, schema, snapshot};
+
+const TICK_US: u64 = 50_000;
+const EPOCH_US: u64 = 1_000_000;
+
+fn interpolation(config: InterpolationConfig) -> Interpolation {
+    let welcome = wire::Welcome { tick_rate: TICK_RATE, epoch_us: EPOCH_US as i64, ..Default::default() };
+    Interpolation::new(&schema(), &welcome, config)
+}
+
+/// Shows exactly `delay` in the past.
+fn fixed(delay: Duration) -> InterpolationConfig {
+    InterpolationConfig { min_delay: delay, max_delay: delay, ..Default::default() }
+}
+
+fn due(tick: u32) -> u64 {
+    EPOCH_US + u64::from(tick) * TICK_US
+}
+
+#[test]
+fn nothing_is_shown_before_the_first_state() {
+    assert!(interpolation(InterpolationConfig::default()).advance(due(3)).is_none());
+}
+
+#[test]
+fn linear_fields_are_interpolated_and_held_ones_are_not() {
+    let mut buffer = interpolation(fixed(Duration::from_millis(100)));
+    buffer.push(due(1), &snapshot(1, &[(7, [100, -100, 9])]));
+    buffer.push(due(2), &snapshot(2, &[(7, [200, -300, 5])]));
+    let view = buffer.advance(due(1) + 12_500 + 100_000).unwrap();
+    let entity = view.entity(0, 7).unwrap();
+    assert_eq!([0, 1, 2].map(|c| entity.quanta(c)), [125, -150, 9]);
+    assert_eq!([0, 1, 2].map(|c| entity.units(c)), [1.25, -1.5, 9.0]);
+}
+
+#[test]
+fn entity_is_shown_from_its_spawn_to_its_despawn() {
+    let mut buffer = interpolation(fixed(Duration::from_millis(150)));
+    buffer.push(due(1), &snapshot(1, &[(1, [0, 0, 0])]));
+    buffer.push(due(2), &snapshot(2, &[(1, [0, 0, 0]), (2, [0, 0, 0])]));
+    buffer.push(due(3), &snapshot(3, &[(2, [0, 0, 0])]));
+    let mut ids = |shown_us: u64| {
+        let view = buffer.advance(shown_us + 150_000).unwrap();
+        view.entities(0).map(|e| e.id()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(due(1)), [1]);
+    assert_eq!(ids(due(2) - 1), [1]);
+    assert_eq!(ids(due(2)), [1, 2]);
+    assert_eq!(ids(due(3) - 1), [1, 2]);
+    assert_eq!(ids(due(3)), [2]);
+}
+
+#[test]
+fn without_a_newer_state_entities_go_on_for_the_cap_then_stand() {
+    let config = InterpolationConfig { extrapolation: Duration::from_millis(25), ..fixed(Duration::ZERO) };
+    let mut buffer = interpolation(config);
+    buffer.push(due(1), &snapshot(1, &[(1, [0, 0, 3])]));
+    buffer.push(due(2), &snapshot(2, &[(1, [100, 0, 4])]));
+    let mut x = |now: u64| {
+        let entity = buffer.advance(now).unwrap().entity(0, 1).unwrap();
+        (entity.quanta(0), entity.quanta(2))
+    };
+    assert_eq!(x(due(2)), (100, 4));
+    assert_eq!(x(due(2) + 12_500), (125, 4));
+    assert_eq!(x(due(2) + 25_000), (150, 4));
+    assert_eq!(x(due(2) + 400_000), (150, 4));
+}
+
+#[test]
+fn jump_is_not_interpolated() {
+    let config = InterpolationConfig { jump: Some(50), ..fixed(Duration::from_millis(50)) };
+    let mut buffer = interpolation(config);
+    buffer.push(due(1), &snapshot(1, &[(1, [0, 0, 0])]));
+    buffer.push(due(2), &snapshot(2, &[(1, [1000, 50, 0])]));
+    let entity = buffer.advance(due(1) + 25_000 + 50_000).unwrap().entity(0, 1).unwrap();
+    assert_eq!((entity.quanta(0), entity.quanta(1)), (0, 25));
+}
+
+#[test]
+fn state_that_is_not_newer_is_ignored() {
+    let mut buffer = interpolation(fixed(Duration::ZERO));
+    assert!(buffer.push(due(2), &snapshot(2, &[(1, [5, 0, 0])])));
+    assert!(!buffer.push(due(2), &snapshot(1, &[(1, [9, 0, 0])])));
+    assert!(!buffer.push(due(2), &snapshot(2, &[(1, [9, 0, 0])])));
+    assert_eq!(buffer.advance(due(2)).unwrap().entity(0, 1).unwrap().quanta(0), 5);
+}
+
+#[test]
+fn delay_covers_the_jitter_and_shrinks_again() {
+    let mut buffer = interpolation(InterpolationConfig::default());
+    let mut rng = fastrand::Rng::with_seed(11);
+    for tick in 1..200 {
+        buffer.push(due(tick) + 20_000 + rng.u64(0..60_000), &snapshot(tick, &[]));
+    }
+    let jittery = buffer.delay();
+    assert!(jittery >= Duration::from_millis(50 + 80), "{jittery:?}"); // a gap and the latest state
+    for tick in 200..400 {
+        buffer.push(due(tick) + 20_000, &snapshot(tick, &[]));
+    }
+    let calm = buffer.delay();
+    assert!(calm < Duration::from_millis(80) && calm >= Duration::from_millis(70), "{calm:?}");
+}
+
+#[test]
+fn extreme_values_and_times_do_not_overflow() {
+    for epoch_us in [i64::MIN, 0, i64::MAX] {
+        let welcome = wire::Welcome { tick_rate: 0, epoch_us, ..Default::default() };
+        let mut buffer = Interpolation::new(&schema(), &welcome, InterpolationConfig::default());
+        buffer.push(u64::MAX, &snapshot(1, &[(1, [i32::MIN, i32::MAX, 0])]));
+        buffer.push(0, &snapshot(u32::MAX, &[(1, [i32::MAX, i32::MIN, 0])]));
+        for now in [0, 1, u64::MAX, 5] {
+            let entity = buffer.advance(now).unwrap().entity(0, 1).unwrap();
+            let _ = (entity.quanta(0), entity.units(1));
+        }
+    }
+}
+
+proptest! {
+    // A thing moves steadily and dies at some tick; states come late, some not at all; the clock that drives the
+    // screen jitters. What is shown never goes backwards, and the thing is not there at its despawn or after.
+    #[test]
+    fn shown_time_never_goes_back_and_no_entity_outlives_its_despawn(
+        frames in prop::collection::vec((0u64..120_000, prop::bool::weighted(0.2), -30_000i64..30_000), 20..100),
+        dies in 5u32..60,
+    ) {
+        let config = InterpolationConfig { extrapolation: Duration::ZERO, ..Default::default() };
+        let mut buffer = interpolation(config);
+        let (mut shown, mut x, mut gone_known) = (i64::MIN, i32::MIN, None);
+        for (i, (late, lost, clock)) in frames.iter().enumerate() {
+            let tick = i as u32 + 1;
+            let now = due(tick) + late;
+            if !lost {
+                let alive = [(1, [tick as i32 * 10, 0, 0])];
+                buffer.push(now, &snapshot(tick, if tick < dies { &alive } else { &[] }));
+                if tick >= dies {
+                    gone_known.get_or_insert(due(tick) as i64);
+                }
+            }
+            for step in 0..4 {
+                let screen = (now + step * 12_000).saturating_add_signed(*clock);
+                let Some(view) = buffer.advance(screen) else { continue };
+                let entity = view.entity(0, 1).map(|e| e.quanta(0));
+                let now_shown = buffer.shown_us().unwrap();
+                prop_assert!(now_shown >= shown);
+                shown = now_shown;
+                if let Some(now_x) = entity {
+                    prop_assert!(now_x >= x);
+                    x = now_x;
+                    prop_assert!(gone_known.is_none_or(|gone| now_shown < gone));
+                }
+            }
+        }
+    }
+}
