@@ -115,14 +115,7 @@ impl Client {
     /// connection: the seat is kept for the resume window.
     pub async fn leave(mut self) -> Result<(), Error> {
         self.connection.core_mut().leave();
-        let gone = async {
-            loop {
-                match self.connection.next(None).await {
-                    Step::Event(_) | Step::Woken => {}
-                    Step::Closed => break,
-                }
-            }
-        };
+        let gone = async { while self.connection.next(None).await != Step::Closed {} };
         let in_time = tokio::time::timeout(LEAVE_TIMEOUT, gone).await.is_ok();
         if !in_time {
             self.connection.abort();

@@ -20,13 +20,56 @@
 //! # }
 //! ```
 //!
-//! # Two layers
+//! # Three layers
 //! - [`ClientCore`] is everything but the socket: the session of `driftless-proto`, the server's [`Clock`], the
 //!   [`Stats`], when to reconnect. `handle_*` takes something in, `poll_*` gives something out, time is an argument.
 //! - [`Connection`] puts it on a tokio WebSocket, driven by the one task that owns it. Bots are built on this.
 //! - [`Client`] adds the reconnecting.
 //!
-//! Nothing here starts a task or a thread, and nothing happens while nobody waits in `next`.
+//! Nothing here starts a task or a thread, and nothing happens while nobody waits in `next`. A connection has one
+//! timer, a read buffer of 2 KiB and no lock; it needs no `Send`, but is.
+//!
+//! # The way of the data
+//! ```text
+//! socket ─► transport::websocket ─► ClientCore ─► Event::State ─► snapshot() ─┬─► Interpolation ─► the others
+//!                                      ▲   └─► Clock, Stats                   └─► Prediction ───► the player
+//! socket ◄── transport::websocket ◄────┴── send_input(), command()
+//! ```
+//!
+//! # What is shown
+//! A state is already old when it arrives, and the next one is a tick away. [`Interpolation`] shows the others a little
+//! in the past, between two states; [`Prediction`] shows the player itself in the present, by applying at once what
+//! the server will apply later, and corrects it by every state. Both are separate from the client: a bot, or a game
+//! that draws the newest state, needs neither.
+//!
+//! ```
+//! use driftless_client::{Interpolation, InterpolationConfig, proto::{schema::Schema, snapshot::Snapshot, wire}};
+//!
+//! let schema = Schema::new().kind("cart", |k| k.linear("position", &["x"], 100));
+//! let welcome = wire::Welcome { tick_rate: 20, ..Default::default() };
+//! let config = InterpolationConfig { max_delay: std::time::Duration::ZERO, ..Default::default() };
+//! let mut others = Interpolation::new(&schema, &welcome, config);
+//! for tick in 0..2 {
+//!     let mut state = Snapshot::new(&schema);
+//!     state.clear(tick);
+//!     state.table_mut(0).push(7, &[tick as i32 * 100]);
+//!     others.push(0, &state);
+//! }
+//! // Tick 0 is at 0 µs, tick 1 at 50,000; between them the cart is half a unit on its way.
+//! let view = others.advance(25_000).ok_or("no state yet")?;
+//! let cart = view.entity(0, 7).ok_or("no cart")?;
+//! assert_eq!((cart.quanta(0), cart.units(0)), (50, 0.5));
+//! # Ok::<_, &str>(())
+//! ```
+//!
+//! # When the connection is lost
+//! [`Disconnect`] says why, and whether trying again can help. If it can, the client waits (exponentially longer, with
+//! jitter, and at least as long as the server asked for: see [`backoff`]) and resumes its seat: reliable events go on
+//! where they stopped, each once; commands that the server had not taken are sent again; the state is sent whole. If the
+//! seat is gone it joins as a new player, which the welcome shows. Otherwise [`Error`] ends the client.
+//!
+//! # What it does not do
+//! TLS (end it in a proxy), the datagram transports, and drawing.
 
 pub mod backoff;
 pub mod client;

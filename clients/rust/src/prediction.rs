@@ -33,56 +33,73 @@ pub const MAX_PENDING: usize = 256;
 /// A predicted state of type `S`, moved on by inputs of type `I` with the function `F`.
 #[derive(Debug, Clone)]
 pub struct Prediction<S, I, F> {
-    state: S,
     apply: F,
-    pending: VecDeque<(u32, I)>,
-    confirmed: u32,
+    /// The state with the confirmed inputs.
+    confirmed: S,
+    /// Number of the last confirmed input.
+    sequence: u32,
+    /// The inputs after it, each with the state that was predicted after it.
+    pending: VecDeque<(u32, I, S)>,
 }
 
-impl<S, I, F: FnMut(&mut S, &I)> Prediction<S, I, F> {
+impl<S: Clone, I, F: FnMut(&mut S, &I)> Prediction<S, I, F> {
     /// Starts from a state of the server. `apply` is one step of the game's rules with one input: the same as the
     /// server's, without what only the server knows.
     pub fn new(state: S, apply: F) -> Self {
-        Self { state, apply, pending: VecDeque::new(), confirmed: 0 }
+        Self { apply, confirmed: state, sequence: 0, pending: VecDeque::new() }
     }
 
     /// Applies the input that was sent with this number.
     pub fn push(&mut self, sequence: u32, input: I) -> &S {
-        (self.apply)(&mut self.state, &input);
-        if self.pending.len() == MAX_PENDING {
-            self.pending.pop_front();
+        let mut state = self.state().clone();
+        (self.apply)(&mut state, &input);
+        if self.pending.len() == MAX_PENDING
+            && let Some((forgotten, _, state)) = self.pending.pop_front()
+        {
+            (self.sequence, self.confirmed) = (forgotten, state);
         }
-        self.pending.push_back((sequence, input));
-        &self.state
+        self.pending.push_back((sequence, input, state));
+        self.state()
     }
 
     /// The server's state, which contains the inputs up to `input` and none after. Returns what was predicted until
     /// now, to smooth the difference; None: this is older than what the server has confirmed, and nothing changes.
     pub fn reconcile(&mut self, input: u32, state: S) -> Option<S> {
-        if input < self.confirmed {
+        self.reconcile_with(input, |_| state)
+    }
+
+    /// As [`reconcile`](Self::reconcile), for states that do not tell everything: `correct` gets what was predicted for this very
+    /// input and returns what it should have been. (A snapshot with places but no speeds: where the place is as predicted,
+    /// so was the speed.)
+    pub fn reconcile_with(&mut self, input: u32, correct: impl FnOnce(&S) -> S) -> Option<S> {
+        if input < self.sequence {
             return None;
         }
-        self.confirmed = input;
-        while self.pending.front().is_some_and(|(sequence, _)| *sequence <= input) {
-            self.pending.pop_front();
+        let shown = self.state().clone();
+        self.sequence = input;
+        while self.pending.front().is_some_and(|(sequence, ..)| *sequence <= input) {
+            if let Some((_, _, state)) = self.pending.pop_front() {
+                self.confirmed = state;
+            }
         }
-        let shown = std::mem::replace(&mut self.state, state);
-        for (_, input) in &self.pending {
-            (self.apply)(&mut self.state, input);
+        self.confirmed = correct(&self.confirmed);
+        let mut state = self.confirmed.clone();
+        for (_, input, predicted) in &mut self.pending {
+            (self.apply)(&mut state, input);
+            predicted.clone_from(&state);
         }
         Some(shown)
     }
 
     /// Starts anew, for a new seat: numbers count from 1 again.
     pub fn reset(&mut self, state: S) {
-        self.state = state;
         self.pending.clear();
-        self.confirmed = 0;
+        (self.sequence, self.confirmed) = (0, state);
     }
 
     /// The state with all inputs sent so far.
     pub fn state(&self) -> &S {
-        &self.state
+        self.pending.back().map_or(&self.confirmed, |(_, _, state)| state)
     }
 
     /// Inputs that no state has confirmed.

@@ -148,3 +148,52 @@ fn far_correction_is_not_hidden() {
     smoothing.correct(now, [f32::NAN], [0.0]);
     assert_eq!(smoothing.offset(now), [0.0]);
 }
+
+// The arena's snapshots have places but no speeds: as long as every tick takes one input, the prediction is the
+// server's own result, to the unit.
+#[test]
+fn arena_player_is_predicted_exactly_from_places_alone() {
+    use driftless_sim::{
+        Simulation, Snapshot, Step,
+        games::arena::{Arena, ArenaInput, Body, Map, PLAYERS, predict},
+    };
+    const LAG: usize = 6;
+    let mut rng = fastrand::Rng::with_seed(9);
+    let mut events = Vec::new();
+    let mut arena = Arena::new(5, 20);
+    arena.join(1, "one", &mut Step::new(0, &mut events));
+    let mut snapshot = Snapshot::new(&Arena::schema());
+    arena.snapshot(&mut snapshot);
+    let place = |s: &Snapshot| {
+        let value = |column| s.tables()[PLAYERS].value(1, column).unwrap();
+        (value(0), value(1))
+    };
+    let (map, (x, y)) = (Map::from_snapshot(&snapshot), place(&snapshot));
+    // A player enters in the middle of a unit; the first state that it stands still in says where.
+    let step = |body: &mut Body, input: &ArenaInput| *body = predict(&map, *body, input, 20);
+    let mut predicted = Prediction::new(Body::at(x, y), step);
+    let (mut states, mut corrections) = (VecDeque::new(), 0);
+    let mut input = ArenaInput::default();
+    for tick in 1..400u32 {
+        if tick % 15 == 0 {
+            (input.move_x, input.move_y) = (rng.i32(-127..=127), rng.i32(-127..=127));
+        }
+        predicted.push(tick, input);
+        arena.step(&[(1, input)], &mut Step::new(tick, &mut events));
+        snapshot.clear(tick);
+        arena.snapshot(&mut snapshot);
+        states.push_back((tick, place(&snapshot)));
+        if states.len() > LAG {
+            let (input, (x, y)) = states.pop_front().unwrap();
+            predicted.reconcile_with(input, |then| {
+                if then.place() == (x, y) {
+                    return *then;
+                }
+                corrections += 1;
+                Body::at(x, y)
+            });
+        }
+        assert_eq!(predicted.state().place(), place(&snapshot), "tick {tick}");
+    }
+    assert_eq!(corrections, 0);
+}

@@ -1,11 +1,12 @@
 //! A WebSocket server for tests that writes frames by hand, so that it can also break the rules.
 #![allow(dead_code, clippy::unwrap_used)] // each test file uses a part
 
+pub mod pair;
 pub mod room;
 
 use std::net::SocketAddr;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
@@ -79,20 +80,46 @@ impl Peer {
 
     /// Reads one frame, unmasked; None where the client has gone.
     pub async fn read(&mut self) -> Option<(u8, Vec<u8>)> {
-        let head = self.tcp.read_u8().await.ok()?;
-        let len = self.tcp.read_u8().await.ok()?;
+        Frames::new(&mut self.tcp).next().await
+    }
+}
+
+/// Reads a client's frames. Cancel-safe.
+pub struct Frames<R> {
+    read: R,
+    buffer: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Frames<R> {
+    pub fn new(read: R) -> Self {
+        Self { read, buffer: Vec::new() }
+    }
+
+    /// The next frame, unmasked; None where the client has gone.
+    pub async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
+        let len = usize::from(self.fill(2).await?[1]);
         assert!(len & 0x80 != 0, "a client must mask (RFC 6455 section 5.3)");
-        let len = match len & 0x7f {
-            126 => usize::from(self.tcp.read_u16().await.ok()?),
-            127 => usize::try_from(self.tcp.read_u64().await.ok()?).unwrap(),
-            n => usize::from(n),
+        let (head, len) = match len & 0x7f {
+            126 => (4, usize::from(u16::from_be_bytes(self.fill(4).await?[2..4].try_into().unwrap()))),
+            127 => (10, u64::from_be_bytes(self.fill(10).await?[2..10].try_into().unwrap()) as usize),
+            n => (2, n),
         };
-        let mut mask = [0; 4];
-        self.tcp.read_exact(&mut mask).await.ok()?;
-        let mut payload = vec![0; len];
-        self.tcp.read_exact(&mut payload).await.ok()?;
-        payload.iter_mut().zip(mask.iter().cycle()).for_each(|(b, m)| *b ^= m);
-        Some((head & 0x0f, payload))
+        let bytes = self.fill(head + 4 + len).await?;
+        let (opcode, mask) = (bytes[0] & 0x0f, bytes[head..head + 4].to_vec());
+        let payload =
+            bytes[head + 4..head + 4 + len].iter().zip(mask.iter().cycle()).map(|(b, m)| b ^ m).collect();
+        self.buffer.drain(..head + 4 + len);
+        Some((opcode, payload))
+    }
+
+    async fn fill(&mut self, len: usize) -> Option<&[u8]> {
+        while self.buffer.len() < len {
+            // Never more than this frame needs: what follows may be read by somebody else.
+            let mut part = vec![0; len - self.buffer.len()];
+            let n = self.read.read(&mut part).await.ok().filter(|n| *n > 0)?;
+            self.buffer.extend_from_slice(&part[..n]);
+        }
+        Some(&self.buffer)
     }
 }
 

@@ -115,6 +115,10 @@ impl Room {
         self.session.as_ref()?.closing()
     }
 
+    pub fn is_active(&self) -> bool {
+        self.session.as_ref().is_some_and(|s| s.in_flight_limit() > 0)
+    }
+
     pub fn receive(&mut self, now: Instant, message: Bytes) {
         let Some(session) = &mut self.session else { return };
         session.handle_message(now, message, Some(&mut self.queue)).unwrap();

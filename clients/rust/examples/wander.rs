@@ -1,0 +1,44 @@
+//! Joins the arena, walks in circles, and prints where everybody is.
+//!
+//! `cargo run -p driftless-client --example wander -- [ws://127.0.0.1:7777] [room]`, with a server running.
+
+use driftless_client::{Client, Event, Options};
+use driftless_sim::games::arena::{ArenaInput, PLAYERS};
+use std::{error::Error, time::Duration};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let url = std::env::args().nth(1).unwrap_or("ws://127.0.0.1:7777".into());
+    let room = std::env::args().nth(2).unwrap_or("lobby".into());
+    let mut client = Client::connect(Options::new(url, room).kind("arena").user("", "wanderer")).await?;
+
+    let interval = client.core().tick_interval().unwrap_or(Duration::from_millis(50));
+    let mut ticks = tokio::time::interval(interval);
+    let mut angle = 0.0_f32;
+    loop {
+        tokio::select! {
+            event = client.next() => match event? {
+                Event::Welcome(welcome) => println!("player {} in {}", welcome.player, welcome.room),
+                Event::State { tick, .. } if tick % 20 == 0 => print(tick, &client),
+                Event::Disconnected { cause, .. } => println!("{cause}; coming back"),
+                _ => {}
+            },
+            _ = ticks.tick() => {
+                angle += 0.05;
+                let (y, x) = (angle.sin() * 127.0, angle.cos() * 127.0);
+                let input = ArenaInput { move_x: x as i32, move_y: y as i32, ..Default::default() };
+                let _ = client.send_input(&input); // refused while away
+            }
+            _ = tokio::signal::ctrl_c() => return Ok(client.leave().await?),
+        }
+    }
+}
+
+fn print(tick: u32, client: &Client) {
+    let Some(players) = client.snapshot().and_then(|s| s.tables().get(PLAYERS)) else { return };
+    let rows = players.ids().iter().zip(players.column(0)).zip(players.column(1));
+    let places: Vec<_> = rows
+        .map(|((id, x), y)| format!("{id} at ({:.2}, {:.2})", *x as f32 / 100.0, *y as f32 / 100.0))
+        .collect();
+    println!("tick {tick}, {:?} old: {}", client.stats().age.unwrap_or_default(), places.join(", "));
+}

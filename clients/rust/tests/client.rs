@@ -1,0 +1,222 @@
+//! The client over loopback: a real socket, a real server session, forced disconnects.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use bytes::Bytes;
+use driftless_client::{
+    Backoff, Client, Connection, Disconnect, Error, Event, Options, Step,
+    proto::{code::CloseCode, wire},
+    transport::Closed,
+};
+use std::time::{Duration, Instant};
+use support::{
+    BINARY, Peer, frame, listen,
+    room::{Room, snapshot},
+};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpListener,
+    task::{JoinHandle, LocalSet, spawn_local},
+};
+
+/// What the server does with a connection.
+enum Script {
+    /// Drops it, without a word, after so many ticks.
+    Drop(u32),
+    /// Says goodbye after so many ticks, and closes.
+    Goodbye(u32, CloseCode),
+    /// Serves it until the client leaves.
+    Stay,
+}
+
+fn options(url: &str) -> Options {
+    Options {
+        backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(5)),
+        ..Options::new(url, "test").kind("test")
+    }
+}
+
+/// Serves one connection after the other, as the scripts say, with a tick every millisecond and an event in each.
+fn serve(listener: TcpListener, scripts: Vec<Script>) -> JoinHandle<Room> {
+    spawn_local(async move {
+        let mut room = Room::new(Instant::now());
+        let mut tick = 0;
+        for script in scripts {
+            let peer = Peer::accept(&listener).await;
+            room.connect(Instant::now());
+            serve_one(peer, &mut room, &mut tick, script).await;
+            room.disconnect();
+        }
+        room
+    })
+}
+
+async fn serve_one(mut peer: Peer, room: &mut Room, tick: &mut u32, script: Script) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    let mut served = 0;
+    let (read, mut write) = peer.tcp.split();
+    let mut frames = support::Frames::new(read);
+    loop {
+        tokio::select! {
+            received = frames.next() => match received {
+                Some((BINARY, payload)) => room.receive(Instant::now(), Bytes::from(payload)),
+                Some(_) => {}
+                None => return,
+            },
+            _ = ticks.tick() => {
+                *tick += 1;
+                room.handle_timeout(Instant::now());
+                if room.is_active() {
+                    served += 1;
+                    room.event(*tick);
+                    room.publish(&snapshot(*tick, &[(1, [*tick as i32, 0, 1])]));
+                }
+            }
+        }
+        match script {
+            Script::Drop(after) if served >= after => return,
+            Script::Goodbye(after, code) if served >= after => room.close(code, Duration::ZERO),
+            _ => {}
+        }
+        let mut out = Vec::new();
+        while let Some(message) = room.poll(Instant::now()) {
+            out.extend_from_slice(&frame(true, BINARY, &message));
+        }
+        if let Some(code) = room.closing() {
+            let close = [&code.number().to_be_bytes()[..], b"bye"].concat();
+            out.extend_from_slice(&frame(true, support::CLOSE, &close));
+        }
+        if write.write_all(&out).await.is_err() || room.closing().is_some() {
+            return;
+        }
+    }
+}
+
+// Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+// Promise 2: "A client MUST never apply a state older than one it has applied."
+#[tokio::test]
+async fn client_resumes_by_itself_and_gets_every_event_once() {
+    LocalSet::new()
+        .run_until(async {
+            let (listener, url) = listen().await;
+            let scripts = [Script::Drop(3), Script::Drop(20), Script::Goodbye(9, CloseCode::Draining)];
+            let server = serve(listener, scripts.into_iter().chain([Script::Stay]).collect());
+            let mut client = Client::connect(options(&url)).await.unwrap();
+            let (mut events, mut ticks, mut welcomes, mut lost) = (Vec::new(), Vec::new(), 0, 0);
+            while welcomes < 4 || events.len() < 60 {
+                match client.next().await.unwrap() {
+                    Event::Welcome(welcome) => {
+                        assert_eq!((welcome.resumed, welcome.player), (welcomes > 0, 1));
+                        welcomes += 1;
+                    }
+                    Event::Game(e) => events.push(u64::from_be_bytes(e.payload[..].try_into().unwrap())),
+                    Event::State { tick, .. } => {
+                        ticks.push(tick);
+                        assert_eq!(client.snapshot().unwrap().tables()[0].value(1, 0), Some(tick as i32));
+                        let _ = client.send_input(&wire::Leave {});
+                    }
+                    Event::Disconnected { .. } => lost += 1,
+                    Event::Presence(_) | Event::CommandRefused(_) => {}
+                }
+            }
+            assert_eq!(events, (1..=events.len() as u64).collect::<Vec<_>>());
+            assert!(ticks.windows(2).all(|w| w[0] < w[1]), "{ticks:?}");
+            assert_eq!((lost, client.stats().resumes), (3, 3));
+            client.leave().await.unwrap();
+            let room = server.await.unwrap();
+            assert_eq!((room.joins, room.resumes), (1, 3));
+            assert!(room.inputs.windows(2).all(|w| w[0].sequence < w[1].sequence));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn next_that_is_dropped_again_and_again_loses_nothing() {
+    LocalSet::new()
+        .run_until(async {
+            let (listener, url) = listen().await;
+            let server = serve(listener, vec![Script::Drop(10), Script::Drop(10), Script::Stay]);
+            let mut client = Client::connect(options(&url)).await.unwrap();
+            let mut events = Vec::new();
+            while events.len() < 50 {
+                tokio::select! {
+                    biased;
+                    event = client.next() => if let Event::Game(e) = event.unwrap() {
+                        events.push(u64::from_be_bytes(e.payload[..].try_into().unwrap()));
+                    },
+                    () = tokio::task::yield_now() => tokio::task::yield_now().await,
+                }
+            }
+            assert_eq!(events, (1..=events.len() as u64).collect::<Vec<_>>());
+            client.leave().await.unwrap();
+            assert_eq!(server.await.unwrap().resumes, 2);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn code_that_forbids_it_ends_the_client_for_good() {
+    LocalSet::new()
+        .run_until(async {
+            let (listener, url) = listen().await;
+            let server = serve(listener, vec![Script::Goodbye(2, CloseCode::Kicked)]);
+            let mut client = Client::connect(options(&url)).await.unwrap();
+            let error = loop {
+                if let Err(error) = client.next().await {
+                    break error;
+                }
+            };
+            let Error::Ended(cause @ Disconnect::Goodbye { .. }) = &error else { panic!("{error:?}") };
+            assert_eq!(cause.close_code(), Some(CloseCode::Kicked));
+            assert!(error.to_string().contains("4510 (kicked)"), "{error}");
+            assert_eq!(client.next().await, Err(error));
+            server.await.unwrap();
+        })
+        .await;
+}
+
+#[test]
+fn client_can_move_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Client>();
+    is_send::<Connection>();
+}
+
+#[tokio::test]
+async fn connect_fails_where_nobody_listens() {
+    let (listener, url) = listen().await;
+    drop(listener);
+    assert!(matches!(Client::connect(options(&url)).await, Err(Error::Ended(Disconnect::Dial(_)))));
+}
+
+#[tokio::test]
+async fn bots_connection_wakes_when_asked_and_ends_without_reconnecting() {
+    LocalSet::new()
+        .run_until(async {
+            let (listener, url) = listen().await;
+            let server = serve(listener, vec![Script::Drop(20)]);
+            let mut bot = Connection::open(&options(&url)).await.unwrap();
+            let (mut woken, mut states) = (0, 0);
+            let mut wake = Instant::now();
+            loop {
+                match bot.next(Some(wake)).await {
+                    Step::Woken => {
+                        assert!(Instant::now() >= wake);
+                        woken += 1;
+                        wake = Instant::now() + Duration::from_millis(2);
+                    }
+                    Step::Event(Event::State { .. }) => states += 1,
+                    Step::Event(Event::Disconnected { cause, .. }) => {
+                        assert!(matches!(cause, Disconnect::Transport(Closed::Lost(_))), "{cause:?}");
+                    }
+                    Step::Event(_) => {}
+                    Step::Closed => break,
+                }
+            }
+            assert!(woken > 0 && states > 0);
+            assert_eq!(bot.next(None).await, Step::Closed);
+            server.await.unwrap();
+        })
+        .await;
+}

@@ -1,0 +1,169 @@
+//! Whether and when a client comes back, in virtual time.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use bytes::Bytes;
+use driftless_client::{
+    Disconnect, Error, Event, Options, Phase, ServerError,
+    proto::code::CloseCode,
+    transport::{Closed, DialError},
+};
+use std::time::Duration;
+use support::pair::{Pair, options};
+
+fn lost() -> Disconnect {
+    Closed::Lost("test".into()).into()
+}
+
+#[test]
+fn every_code_is_obeyed() {
+    for &code in CloseCode::ALL {
+        let mut pair = Pair::joined();
+        pair.room.close(code, Duration::ZERO);
+        pair.run(Duration::from_millis(100));
+        match pair.core.phase() {
+            Phase::Ended(Error::Ended(cause)) => {
+                assert!(!code.may_reconnect(), "{code:?} ended it");
+                assert_eq!(cause.close_code(), Some(code));
+            }
+            phase => assert!(code.may_reconnect(), "{code:?} left it {phase:?}"),
+        }
+    }
+}
+
+#[test]
+fn wait_asked_for_by_the_goodbye_is_kept() {
+    let mut pair = Pair::joined();
+    pair.room.close(CloseCode::Draining, Duration::from_secs(9));
+    pair.run(Duration::from_secs(5));
+    let Some(Event::Disconnected { cause, retry_at }) = pair.events.last() else {
+        panic!("{:?}", pair.events)
+    };
+    assert!(
+        matches!(cause, Disconnect::Goodbye { code: 4000, reconnect_after, .. } if reconnect_after.as_secs() == 9)
+    );
+    assert!(matches!(pair.core.phase(), Phase::Waiting { until } if until == retry_at));
+    pair.run(Duration::from_secs(5));
+    assert_eq!(pair.room.resumes, 1);
+}
+
+#[test]
+fn ended_room_is_joined_anew() {
+    for code in [CloseCode::RoomClosed, CloseCode::RoomFailed] {
+        let mut pair = Pair::joined();
+        pair.room.close(code, Duration::ZERO);
+        pair.run(Duration::from_millis(100));
+        pair.settle();
+        assert_eq!((pair.room.joins, pair.room.resumes), (2, 0));
+    }
+}
+
+#[test]
+fn waits_grow_up_to_30_s_and_start_over_after_success() {
+    let mut pair = Pair::joined();
+    let mut longest = Duration::ZERO;
+    for round in 0..40u32 {
+        pair.core.handle_disconnected(pair.now, lost());
+        let Phase::Waiting { until } = *pair.core.phase() else { panic!("{:?}", pair.core.phase()) };
+        let wait = until - pair.now;
+        assert!(
+            wait <= Duration::from_secs(1 << round.min(5)).min(Duration::from_secs(30)),
+            "{round}: {wait:?}"
+        );
+        longest = longest.max(wait);
+    }
+    assert!(longest > Duration::from_secs(15));
+    pair.room.disconnect();
+    pair.settle();
+    pair.cut(&mut fastrand::Rng::with_seed(1));
+    let Phase::Waiting { until } = *pair.core.phase() else { panic!("{:?}", pair.core.phase()) };
+    assert!(until - pair.now <= Duration::from_secs(1));
+}
+
+#[test]
+fn attempts_run_out() {
+    let mut pair = Pair::new(Options { max_attempts: Some(3), ..options() });
+    pair.run(Duration::from_millis(500));
+    for _ in 0..3 {
+        pair.core.handle_disconnected(pair.now, lost());
+        assert!(matches!(pair.core.phase(), Phase::Waiting { .. }));
+    }
+    pair.core.handle_disconnected(pair.now, lost());
+    assert_eq!(*pair.core.phase(), Phase::Ended(Error::GaveUp { attempts: 3, last: lost() }));
+}
+
+#[test]
+fn first_connection_that_fails_ends_it() {
+    let mut pair = Pair::new(options());
+    pair.room.refuse = Some((CloseCode::RoomFull, Duration::ZERO));
+    pair.run(Duration::from_millis(200));
+    let Phase::Ended(Error::Ended(cause)) = pair.core.phase() else { panic!("{:?}", pair.core.phase()) };
+    assert_eq!(cause.close_code(), Some(CloseCode::RoomFull));
+}
+
+#[test]
+fn silent_server_is_left_and_found_again() {
+    let mut pair = Pair::joined();
+    pair.frozen = true;
+    pair.run(Duration::from_secs(11));
+    let timed_out = |e: &Event| {
+        matches!(e, Event::Disconnected { cause: Disconnect::Server(ServerError::TimedOut(_)), .. })
+    };
+    assert!(pair.events.iter().any(timed_out));
+    pair.frozen = false;
+    pair.settle();
+    assert_eq!(pair.room.resumes, 1);
+}
+
+#[test]
+fn nonsense_from_the_server_ends_it_with_the_reason() {
+    let mut pair = Pair::joined();
+    let error = pair.core.handle_message(pair.now, Bytes::from_static(b"\xff\xff\xff\xff")).unwrap_err();
+    pair.core.handle_disconnected(pair.now, error.clone().into());
+    assert_eq!(*pair.core.phase(), Phase::Ended(Error::Ended(Disconnect::Server(error))));
+}
+
+#[test]
+fn dial_errors_are_retried_only_where_that_can_help() {
+    let refused = |status| DialError::Refused { address: "a:1".into(), status, body: String::new() };
+    for (error, retried) in [(refused(503), true), (refused(429), true), (refused(404), false)] {
+        let mut pair = Pair::joined();
+        pair.core.handle_disconnected(pair.now, lost());
+        pair.core.handle_disconnected(pair.now, error.into());
+        assert_eq!(matches!(pair.core.phase(), Phase::Waiting { .. }), retried);
+    }
+}
+
+#[test]
+fn leave_is_answered_and_ends_it() {
+    let mut pair = Pair::joined();
+    pair.core.leave();
+    pair.run(Duration::from_millis(200));
+    assert_eq!(*pair.core.phase(), Phase::Ended(Error::Ended(Disconnect::Left)));
+    assert_eq!(pair.room.resumes, 0);
+}
+
+#[test]
+fn leave_while_away_ends_it_at_once() {
+    let mut pair = Pair::joined();
+    pair.cut(&mut fastrand::Rng::with_seed(1));
+    pair.core.leave();
+    assert_eq!(*pair.core.phase(), Phase::Ended(Error::Ended(Disconnect::Left)));
+    assert_eq!(pair.core.poll_timeout(), None);
+}
+
+#[test]
+fn clock_and_statistics_are_measured() {
+    let mut pair = Pair::joined();
+    pair.run(Duration::from_secs(5));
+    let stats = pair.core.stats();
+    assert_eq!(stats.rtt, Some(Duration::from_millis(40)));
+    assert_eq!(stats.age, Some(Duration::from_millis(20))); // one way: the room's tick 0 is at its time 0
+    assert_eq!((stats.stale, stats.ticks_missed, stats.reconnects), (0, 0, 0));
+    assert_eq!(stats.full_states, 1);
+    assert_eq!(stats.states, pair.state_ticks().len() as u64);
+    assert!(stats.bytes_down > 0 && stats.bytes_up > 0 && stats.jitter < Duration::from_millis(1));
+    let server_us = pair.core.clock().server_time_us(pair.now).unwrap();
+    assert!(server_us.abs_diff(pair.room.time_us(pair.now)) <= 1);
+}
