@@ -3,7 +3,9 @@
 //! [`GameKind::of`] turns a [`Simulation`] type into a value that a server can list and start. A [`Game`] is one
 //! running room of it: inputs and commands come as the bytes of the game's own messages, events leave as such.
 //!
-//! A call's `tick` is that of the next step: `join`, `leave` and `command` take effect before it.
+//! The `tick` of `command` is that of the step that follows. `join` and `leave` come between steps, when it is not known
+//! yet whether the room will skip ticks: theirs is the last step's tick plus 1 (before the first step, 1). A replay
+//! counts in the same way.
 
 use crate::{PlayerId, Recipient, Schema, Simulation, Snapshot, Step, checksum::checksum};
 use bytes::{Bytes, BytesMut};

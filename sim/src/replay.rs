@@ -225,9 +225,10 @@ pub fn replay(recording: impl Read, kinds: &[GameKind]) -> Result<(RecordingHead
     let kind = kind.ok_or_else(|| ReplayError::UnknownKind(header.kind.clone()))?;
     let mut game = kind.start(header.seed, header.tick_rate);
     let mut events = Vec::new();
-    let mut ticks = 0;
+    let (mut ticks, mut last) = (0, 0);
     while let Some(record) = recording.next_tick()? {
-        let replayed = redo(&mut *game, &record)?;
+        let replayed = redo(&mut *game, last, &record)?;
+        last = record.tick;
         // Nobody reads them, but they must not pile up.
         game.take_events(&mut events);
         events.clear();
@@ -241,13 +242,14 @@ pub fn replay(recording: impl Read, kinds: &[GameKind]) -> Result<(RecordingHead
     Ok((header, verdict))
 }
 
-/// Does one tick again. Its checksum.
-fn redo(game: &mut dyn Game, record: &TickRecord) -> Result<u32, ReplayError> {
-    let tick = record.tick;
+/// Does one tick again. Its checksum. Joins and leaves happened right after the `last` tick, before it was known
+/// whether the room would skip some.
+fn redo(game: &mut dyn Game, last: u32, record: &TickRecord) -> Result<u32, ReplayError> {
+    let (between, tick) = (last.saturating_add(1), record.tick);
     for action in &record.actions {
         match action {
-            Action::Join { player, name } => game.join(tick, *player, name),
-            Action::Leave { player } => game.leave(tick, *player),
+            Action::Join { player, name } => game.join(between, *player, name),
+            Action::Leave { player } => game.leave(between, *player),
             Action::Command { player, payload } => match game.command(tick, *player, payload) {
                 Ok(()) | Err(CommandError::Refused(_)) => {}
                 Err(CommandError::Malformed(reason)) => {

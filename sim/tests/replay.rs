@@ -6,10 +6,13 @@ mod common;
 
 use common::{Script, record};
 use driftless_sim::{
-    GameKind, games,
-    replay::{MAX_RECORD, Recorder, Recording, RecordingHeader, ReplayError, TickRecord, Verdict, replay},
+    GameKind, PlayerId, Schema, Simulation, Snapshot, Step, games,
+    replay::{
+        Action, MAX_RECORD, Recorder, Recording, RecordingHeader, ReplayError, TickRecord, Verdict, replay,
+    },
 };
 use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
 
 const TICKS: u32 = 200;
 
@@ -47,6 +50,51 @@ fn a_replay_gives_the_same_checksums() {
 fn skipped_ticks_have_no_record() {
     let file = record("cursors", &mut Script::new(3).skipping(), 60, TICKS);
     assert!(matches!(verdict(&file), Ok(Verdict::Same { ticks }) if ticks < TICKS.into()));
+}
+
+/// A game that remembers at which tick who joined.
+#[derive(Default, Serialize, Deserialize)]
+struct Stamps(Vec<(PlayerId, u32)>);
+
+impl Simulation for Stamps {
+    const KIND: &'static str = "stamps";
+    type Input = ();
+    type Command = ();
+    type Event = ();
+
+    fn schema() -> Schema {
+        Schema::new().kind("stamp", |kind| kind.hold("tick", &["tick"], 1))
+    }
+    fn new(_seed: u64, _tick_rate: u32) -> Self {
+        Self::default()
+    }
+    fn join(&mut self, player: PlayerId, _name: &str, step: &mut Step<'_, ()>) {
+        self.0.push((player, step.tick()));
+    }
+    fn leave(&mut self, player: PlayerId, step: &mut Step<'_, ()>) {
+        self.0.push((player, step.tick()));
+    }
+    fn step(&mut self, _inputs: &[(PlayerId, ())], _step: &mut Step<'_, ()>) {}
+    fn snapshot(&self, _out: &mut Snapshot) {}
+}
+
+#[test]
+fn joins_and_leaves_before_skipped_ticks_get_the_tick_they_had() {
+    let kind = GameKind::of::<Stamps>();
+    let header = header_of("stamps", 20);
+    let mut recorder = Recorder::new(Vec::new(), &header).unwrap();
+    let mut room = kind.start(header.seed, header.tick_rate);
+    let mut last = 0;
+    for (player, tick) in [(1, 3), (2, 4), (3, 9)] {
+        room.join(last + 1, player, "");
+        room.leave(last + 1, player);
+        room.step(tick);
+        let actions = vec![Action::Join { player, name: "".into() }, Action::Leave { player }];
+        recorder.record(&TickRecord { tick, actions, inputs: vec![], checksum: room.checksum() }).unwrap();
+        last = tick;
+    }
+    let (_, verdict) = replay(&recorder.into_inner()[..], &[kind]).unwrap();
+    assert_eq!(verdict, Verdict::Same { ticks: 3 });
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Script {
     }
 }
 
-/// Does to a game what a record says. Its checksum after the step.
+/// Does to a game what a record says, as a room that skipped no tick. Its checksum after the step.
 pub fn play(game: &mut dyn Game, record: &TickRecord) -> u32 {
     for action in &record.actions {
         match action {
