@@ -72,7 +72,7 @@ pub enum Task {
 /// # Errors
 /// What clap has to say, which may also be the help that was asked for.
 pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(args: I) -> Result<Task, clap::Error> {
-    let matches = Cli::command().try_get_matches_from(args)?;
+    let matches = command().try_get_matches_from(args)?;
     let cli = Cli::from_arg_matches(&matches)?;
     let within = matches.subcommand().map_or(&matches, |(_, within)| within);
     Ok(match cli.command {
@@ -81,6 +81,12 @@ pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(args: I) -> R
         Some(Command::CheckConfig(args)) => Task::CheckConfig(load(args, within)),
         Some(Command::Replay { file }) => Task::Replay(file),
     })
+}
+
+/// The command line. The help names the variables of the environment but not their values, which are nobody's business.
+fn command() -> clap::Command {
+    let plain = |command: clap::Command| command.mut_args(|argument| argument.hide_env_values(true));
+    plain(Cli::command()).mut_subcommands(plain)
 }
 
 fn load(args: ServeArgs, matches: &ArgMatches) -> Result<Box<Resolved>, ConfigError> {

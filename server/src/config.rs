@@ -125,7 +125,8 @@ impl Default for Config {
             linger: Duration::from_secs(30),
             resume_window: Duration::from_secs(15),
             limits: Limits::default(),
-            log: "info".to_owned(),
+            // actix tells of every worker that starts and stops.
+            log: "info,actix_server=warn".to_owned(),
             log_format: LogFormat::Human,
             record: None,
             drain_spread: Duration::from_secs(5),

@@ -267,7 +267,7 @@ impl Metrics {
         let mut registry = std::mem::take(&mut self.registry);
         let r = registry.sub_registry_with_prefix("driftless");
         let build = [("version", env!("CARGO_PKG_VERSION"))];
-        r.register("build", "What is running.", Info::new(build.to_vec()));
+        r.register("build", "What is running", Info::new(build.to_vec()));
 
         put(r, "disconnects", "Sessions that ended, by close code or lost.", &self.disconnects.family);
         put(r, "refused", "Connections refused before there was a session.", &self.refused.family);

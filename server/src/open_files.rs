@@ -24,13 +24,14 @@ pub fn raise_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
-/// Raises the limit and warns where it is below what the configuration allows.
+/// Raises the limit, and tells where it is below what the configuration allows. No warning: it is so with the defaults
+/// on most systems, and only those who expect that many clients need to act.
 pub fn prepare_for(max_connections: usize) {
     match raise_limit() {
-        Ok(limit) if limit < max_connections as u64 + OTHERS => tracing::warn!(
+        Ok(limit) if limit < max_connections as u64 + OTHERS => tracing::info!(
             open_files = limit,
             max_connections,
-            "the system lets this process open fewer files than max_connections: raise `ulimit -Hn`"
+            "connections are limited by open files before max_connections: to have more, raise `ulimit -Hn`"
         ),
         Ok(limit) => tracing::debug!(open_files = limit, "limit of open files"),
         Err(error) => tracing::warn!(%error, "the limit of open files is unknown"),

@@ -10,7 +10,7 @@ use std::{convert::Infallible, fmt, str::FromStr};
 /// defaults. Durations are written `250ms`, `10s`, `5m`, `1h`; sizes `4096`, `16KiB`, `1MiB`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-#[command(next_help_heading = "Options")]
+#[command(next_help_heading = "Settings")]
 pub struct Options {
     /// Address and port for HTTP and WebSocket [default: 127.0.0.1:7777]. Port 0 takes any free one.
     #[arg(long, env = "DRIFTLESS_LISTEN", value_name = "ADDR:PORT")]
@@ -81,7 +81,8 @@ pub struct Options {
     /// Time over which clients are told to reconnect when the server goes down, up to 1h [default: 5s].
     #[arg(long, env = "DRIFTLESS_DRAIN_SPREAD", value_name = "TIME")]
     pub drain_spread: Option<Text>,
-    /// Log lines to write, as `tracing` directives: `warn`, `info,driftless_server=debug` [default: info].
+    /// Log lines to write, as `tracing` directives: `warn`, `info,driftless_server=debug`
+    /// [default: info,actix_server=warn].
     #[arg(long, env = "DRIFTLESS_LOG", value_name = "FILTER")]
     pub log: Option<Text>,
     /// How log lines are written to standard error: human or json [default: human].
