@@ -29,7 +29,10 @@ const MIN_LOSS_DELAY: Duration = Duration::from_millis(250);
 /// The in-flight gate of one connection.
 #[derive(Debug, Clone)]
 pub struct Gate {
-    tick: Duration,
+    /// Time between states, nanoseconds.
+    tick: u64,
+    /// K by `minimum`.
+    limit: usize,
     /// States sent and not acknowledged.
     flight: Flight,
     /// So many of them, the oldest, are taken for lost: they count no more, but a late acknowledgement of one
@@ -56,7 +59,8 @@ impl Gate {
     /// A gate for states that are `tick` apart.
     pub fn new(tick: Duration) -> Self {
         Self {
-            tick: tick.max(Duration::from_nanos(1)),
+            tick: nanos(tick).max(1),
+            limit: INITIAL,
             flight: Flight::default(),
             lost: 0,
             settled: None,
@@ -91,21 +95,20 @@ impl Gate {
         }
         let Some((index, sent)) = self.flight.find(tick) else { return false };
         let sample = now.saturating_duration_since(sent.at);
+        let mut minimum = self.minimum;
         match self.probe {
-            Probe::Measuring(alone) if alone == tick => {
-                self.minimum.restart(now, sample);
-                self.probe = Probe::Off;
-            }
+            Probe::Measuring(alone) if alone == tick => minimum.restart(now, sample),
             // Samples from a full queue say nothing new: the minimum stays until the link has run empty.
             Probe::Draining | Probe::Measuring(_) => {}
-            Probe::Off => {
-                let mut minimum = self.minimum;
-                minimum.record(now, sample);
-                if self.minimum.get().is_some() && self.limit_for(minimum.get()) > self.limit() + 1 {
-                    self.probe = Probe::Draining;
-                } else {
-                    self.minimum = minimum;
-                }
+            Probe::Off => minimum.record(now, sample),
+        }
+        let limit = minimum.get().map_or(INITIAL, |rtt| self.limit_for(rtt));
+        if self.probe == Probe::Off && self.minimum.get().is_some() && limit > self.limit + 1 {
+            self.probe = Probe::Draining;
+        } else {
+            (self.minimum, self.limit) = (minimum, limit);
+            if self.probe == Probe::Measuring(tick) {
+                self.probe = Probe::Off;
             }
         }
         self.settle_first(index + 1);
@@ -125,7 +128,7 @@ impl Gate {
 
     /// K, as it is now.
     pub fn limit(&self) -> usize {
-        self.limit_for(self.minimum.get())
+        self.limit
     }
 
     /// States sent and neither acknowledged nor taken for lost.
@@ -138,10 +141,9 @@ impl Gate {
         self.minimum.get()
     }
 
-    fn limit_for(&self, rtt: Option<Duration>) -> usize {
-        let Some(rtt) = rtt else { return INITIAL };
-        let ticks = rtt.as_nanos().div_ceil(self.tick.as_nanos());
-        usize::try_from(ticks).unwrap_or(MAX_IN_FLIGHT).saturating_add(1).min(MAX_IN_FLIGHT)
+    fn limit_for(&self, rtt: Duration) -> usize {
+        let ticks = nanos(rtt).div_ceil(self.tick);
+        usize::try_from(ticks).map_or(MAX_IN_FLIGHT, |ticks| ticks.saturating_add(1).min(MAX_IN_FLIGHT))
     }
 
     fn loss_delay(&self) -> Duration {
@@ -156,6 +158,10 @@ impl Gate {
             }
         }
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// States in flight, oldest first: a ring.
