@@ -6,10 +6,11 @@
 //!
 //! A slow link would defeat a plain windowed minimum: K states fill its queue, all samples then contain
 //! the queue, the low sample leaves the window, K grows, and the queue with it. So when K is about to grow by
-//! two or more because a low sample left the window, the gate first lets the link run empty and measures one state alone.
-//! The same thought as ProbeRTT in BBR (Cardwell et al., "BBR: Congestion-Based Congestion Control", 2016).
-//! (A link that needs s > 1 ticks a state shows a round trip of s·K ticks when K are queued, so K would become
-//! ceil(s·K) + 1 ≥ K + 2. A growth by one is the phase between states and inputs, and is believed.)
+//! two or more because a low sample left the window, the gate first lets the link run empty and measures one
+//! state alone. The same thought as ProbeRTT in BBR (Cardwell et al., "BBR: Congestion-Based Congestion
+//! Control", 2016). (A link that needs s > 1 ticks a state shows a round trip of s·K ticks when K are queued,
+//! so K would become ceil(s·K) + 1 ≥ K + 2. A growth by one is the phase between states and inputs, and is
+//! believed.)
 //!
 //! Nothing here allocates. Ticks only grow; tick 0 cannot be acknowledged by name (0 means "none" on the
 //! wire), only by an acknowledgement of a later tick.
@@ -23,7 +24,8 @@ pub const MAX_IN_FLIGHT: usize = 16;
 const INITIAL: usize = 2;
 /// Half of the window of the minimum.
 const HALF_WINDOW: Duration = Duration::from_secs(5);
-/// On transports that lose: a state not acknowledged for this long, or for three round trips, is taken for lost.
+/// On transports that lose: a state not acknowledged for this long, or for three round trips, is taken for
+/// lost.
 const MIN_LOSS_DELAY: Duration = Duration::from_millis(250);
 
 /// The in-flight gate of one connection.

@@ -1,8 +1,8 @@
 //! Wire format of Driftless: messages, quantised snapshots, deltas, and the session that both ends run.
 //!
-//! Sans-IO: nothing here knows a socket, a clock or a runtime. Bytes come in and go out, and time is an argument, so both ends can
-//! be tested and fuzzed in memory, and a transport is a thin shell. What a game's fields mean, how a room ticks and who may
-//! play is not here either.
+//! Sans-IO: nothing here knows a socket, a clock or a runtime. Bytes come in and go out, and time is an
+//! argument, so both ends can be tested and fuzzed in memory, and a transport is a thin shell. What a game's
+//! fields mean, how a room ticks and who may play is not here either.
 //!
 //! # The way of the data
 //!
@@ -20,14 +20,16 @@
 //! - [`snapshot`]: a room's state at one tick, as integer columns.
 //! - [`delta`]: what changed against states that the receiver has, column by column.
 //! - [`state`]: the few fields of a state that differ between clients, before the bytes that do not.
-//! - [`session`]: joining, resuming, inputs, commands, acknowledgements, heartbeats and timeouts, for either end.
+//! - [`session`]: joining, resuming, inputs, commands, acknowledgements, heartbeats and timeouts, for either
+//!   end.
 //! - [`gate`]: how many states may be under way. [`reliable`]: what must arrive, once and in order.
 //! - [`limits`] and [`code`]: what a peer may do, and what it is told when it did more.
 //! - [`wire`]: the messages, generated from `schema/driftless/v1/*.proto`. Any protobuf library can read them.
 //!
 //! # What the sessions promise
 //!
-//! - A client never applies a state older than one it has applied. There is one state to be sent at a time: the newest.
+//! - A client never applies a state older than one it has applied. There is one state to be sent at a time: the
+//!   newest.
 //! - At most K = ceil(min_rtt / tick) + 1 states are under way, whatever the buffers between would take.
 //! - Reliable messages and commands arrive once and in order, over a resume too.
 //! - What waits to be sent to a peer is bounded, and so is what a peer's message can make this end allocate.
@@ -35,8 +37,8 @@
 //!
 //! # Two ends in memory
 //!
-//! What a shell does, without the sockets: it hands messages over, answers the join, and encodes the state that the session
-//! chose against the baseline that the session knows.
+//! What a shell does, without the sockets: it hands messages over, answers the join, and encodes the state that
+//! the session chose against the baseline that the session knows.
 //!
 //! ```
 //! use bytes::{BufMut, Bytes, BytesMut};

@@ -14,7 +14,8 @@ pub const MAX_USER: usize = 64;
 pub const MAX_NAME: usize = 32;
 /// Longest payload of a command, bytes.
 pub const MAX_COMMAND: usize = 4096;
-/// Longest payload of an input, bytes. (With the repeated ones a message stays below [`Limits::message_bytes`]'s default.)
+/// Longest payload of an input, bytes. (With the repeated ones a message stays below
+/// [`Limits::message_bytes`]'s default.)
 pub const MAX_INPUT: usize = 1024;
 /// Most repeated inputs in one message.
 pub const MAX_PREVIOUS_INPUTS: usize = 8;

@@ -50,8 +50,8 @@ impl ReliableQueue {
     }
 
     /// Queues a message: `body` are the encoded fields of `Reliable` but the sequence, so that the same bytes
-    /// can be queued for many. Once full, the queue stays full: the connection is to be closed as a slow consumer, and
-    /// the seat cannot be resumed without a gap.
+    /// can be queued for many. Once full, the queue stays full: the connection is to be closed as a slow
+    /// consumer, and the seat cannot be resumed without a gap.
     pub fn push(&mut self, body: Bytes) -> Result<u64, QueueFull> {
         let full = self.kept.len() >= self.max_messages
             || self.kept_bytes.saturating_add(body.len()) > self.max_bytes;
@@ -138,7 +138,8 @@ pub fn encode_body(body: &wire::reliable::Body) -> Bytes {
 const RELIABLE: u32 = 2;
 const SEQUENCE: u32 = 1;
 
-/// Writes a `ServerMessage` with a reliable message: sequence and body are joined, the body is not encoded again.
+/// Writes a `ServerMessage` with a reliable message: sequence and body are joined, the body is not encoded
+/// again.
 pub fn write_message(sequence: u64, body: &[u8], out: &mut impl BufMut) {
     let len = key_len(SEQUENCE) + encoded_len_varint(sequence) + body.len();
     encode_key(RELIABLE, WireType::LengthDelimited, out);

@@ -5,8 +5,8 @@
 //! queue](crate::reliable), last input and command) belongs to the caller. One [`client::ClientSession`] is one
 //! player, over as many connections as it takes.
 //!
-//! Numbers never wrap. A tick, an input's sequence: 32 bits, a year at 128 a second; a room or a seat ends before. A command's
-//! or reliable message's sequence: 64 bits.
+//! Numbers never wrap. A tick, an input's sequence: 32 bits, a year at 128 a second; a room or a seat ends
+//! before. A command's or reliable message's sequence: 64 bits.
 
 pub mod client;
 pub mod server;
@@ -17,6 +17,7 @@ pub enum Delivery {
     /// A stream (WebSocket): the baseline is the last state sent, the prior the one sent before it.
     Ordered,
     /// States and inputs may be lost, repeated and reordered (datagrams): the baseline is the last state
-    /// acknowledged, the prior the one acknowledged before it. Everything else still comes in order, on a stream.
+    /// acknowledged, the prior the one acknowledged before it. Everything else still comes in order, on a
+    /// stream.
     Datagram,
 }

@@ -10,13 +10,14 @@
 //!
 //! - **Hello**: a join, or a resume if there is a token, goes out; then nothing until the welcome.
 //! - **Active**: inputs, commands, acknowledgements and pings go out; states and reliable messages are taken.
-//! - **Closed**: the server said goodbye; what arrives is ignored. [`crate::code::is_reconnect`] says whether to try again.
-//! - **Disconnected**: nothing goes out. The snapshot, the token, the last reliable message received and the unconfirmed commands are kept
-//!   for the next connection.
+//! - **Closed**: the server said goodbye; what arrives is ignored. [`crate::code::is_reconnect`] says whether
+//!   to try again.
+//! - **Disconnected**: nothing goes out. The snapshot, the token, the last reliable message received and the
+//!   unconfirmed commands are kept for the next connection.
 //!
 //! A wrong or expired token: the server says goodbye with `UnknownSession`; the caller then calls
-//! [`ClientSession::reconnected`] with `rejoin`. That is a new player, so the numbers of inputs, commands and reliable
-//! messages start again at 1, and commands that the old player had queued are dropped.
+//! [`ClientSession::reconnected`] with `rejoin`. That is a new player, so the numbers of inputs, commands and
+//! reliable messages start again at 1, and commands that the old player had queued are dropped.
 
 mod acks;
 mod commands;
@@ -50,7 +51,8 @@ use prost::Message as _;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// One player's session as the client sees it. Lives over several connections: `disconnected` then `reconnected`.
+/// One player's session as the client sees it. Lives over several connections: `disconnected` then
+/// `reconnected`.
 #[derive(Debug)]
 pub struct ClientSession {
     config: ClientConfig,
@@ -99,12 +101,12 @@ impl ClientSession {
         }
     }
 
-    /// A message arrived. On error the server is at fault and the session is disconnected: drop the connection, and perhaps call
-    /// `reconnected`. What arrives while closed or disconnected is ignored.
+    /// A message arrived. On error the server is at fault and the session is disconnected: drop the connection,
+    /// and perhaps call `reconnected`. What arrives while closed or disconnected is ignored.
     ///
     /// # Errors
-    /// As [`ServerError`] says. A reliable message that came before is ignored, and so is a message of a kind that this
-    /// version does not know, and on datagrams a state older than the one applied.
+    /// As [`ServerError`] says. A reliable message that came before is ignored, and so is a message of a kind
+    /// that this version does not know, and on datagrams a state older than the one applied.
     pub fn handle_message(&mut self, now: Instant, message: Bytes) -> Result<(), ServerError> {
         if matches!(self.phase, Phase::Closed(_) | Phase::Disconnected) {
             return Ok(());
@@ -118,8 +120,8 @@ impl ClientSession {
         self.events.pop_front()
     }
 
-    /// Writes the next message to send, if any: appends one message to `out`. A state's acknowledgement rides on
-    /// the next input; if none is sent within a tick (and a quarter, for jitter), an Ack message goes.
+    /// Writes the next message to send, if any: appends one message to `out`. A state's acknowledgement rides
+    /// on the next input; if none is sent within a tick (and a quarter, for jitter), an Ack message goes.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> bool {
         let Some(body) = self.next_body(now) else { return false };
         wire::ClientMessage { body: Some(body) }.encode(out).is_ok()
@@ -164,7 +166,8 @@ impl ClientSession {
         seat.ok_or(SendError::NotActive)?.inputs.push(tick, payload).ok_or(SendError::Exhausted)
     }
 
-    /// Queues a command and returns its number. It is kept, and sent again after a resume, until the server has it.
+    /// Queues a command and returns its number. It is kept, and sent again after a resume, until the server has
+    /// it.
     ///
     /// # Errors
     /// `NotActive`, `TooLarge` (more than [`limits::MAX_COMMAND`] bytes), `TooManyCommands`.
@@ -178,7 +181,8 @@ impl ClientSession {
         self.commands.push(payload).ok_or(SendError::TooManyCommands(self.commands.len()))
     }
 
-    /// Gives up the seat: after what is queued, a leave goes out. Without a connection it goes out after the next one's hello.
+    /// Gives up the seat: after what is queued, a leave goes out. Without a connection it goes out after the
+    /// next one's hello.
     pub fn leave(&mut self) {
         self.leaving = true;
     }
@@ -387,7 +391,8 @@ impl ClientSession {
             };
         };
         let applied = self.history.current().map(Snapshot::tick);
-        // A resume begins with the room's newest state, which may be the one applied before the connection was lost.
+        // A resume begins with the room's newest state, which may be the one applied before the connection was
+        // lost.
         let again = !self.link.has_state && head.baseline.is_none() && applied == Some(head.tick);
         if let Some(applied) = applied
             && head.tick <= applied

@@ -12,8 +12,8 @@
 //!
 //! Every state can go straight to Closing. There is no way back.
 //!
-//! What waits to be sent is bounded whatever the peer does: one welcome, one ping, one pong (a newer ping replaces an unanswered one), one
-//! goodbye, one state; reliable messages are bounded by their queue.
+//! What waits to be sent is bounded whatever the peer does: one welcome, one ping, one pong (a newer ping
+//! replaces an unanswered one), one goodbye, one state; reliable messages are bounded by their queue.
 
 mod active;
 mod baselines;
@@ -63,7 +63,15 @@ enum State<S> {
     Handshake { deadline: Instant },
     Pending,
     Active(Box<Active<S>>),
-    Closing(CloseCode),
+    Closing(Closing),
+}
+
+/// How a connection ended, and what it had taken until then.
+#[derive(Debug, Clone, Copy)]
+struct Closing {
+    code: CloseCode,
+    input_received: u32,
+    command_received: u64,
 }
 
 /// What a session counted, for metrics.
@@ -93,13 +101,15 @@ impl<S: Clone + StateTick> ServerSession<S> {
         }
     }
 
-    /// A message arrived. On error the session is closing: send what `poll_control` still gives, then close with the error's code.
-    /// Acknowledgements of reliable messages are applied to `reliable` (the seat's queue; None before the welcome).
+    /// A message arrived. On error the session is closing: send what `poll_control` still gives, then close
+    /// with the error's code. Acknowledgements of reliable messages are applied to `reliable` (the seat's
+    /// queue; None before the welcome).
     ///
     /// # Errors
     /// `TooLarge`, `RateLimited`, `Malformed`, `UnsupportedVersion`, `BadName`, `UnknownKind` and
-    /// `Unexpected`, as [`CloseCode`] says. A repeated or late input, command or acknowledgement is no error: it is ignored. So is
-    /// a message of a kind that this version does not know, and whatever arrives while closing.
+    /// `Unexpected`, as [`CloseCode`] says. A repeated or late input, command or acknowledgement is no error:
+    /// it is ignored. So is a message of a kind that this version does not know, and whatever arrives while
+    /// closing.
     pub fn handle_message(
         &mut self,
         now: Instant,
@@ -119,8 +129,9 @@ impl<S: Clone + StateTick> ServerSession<S> {
         self.requests.pop_front()
     }
 
-    /// The peer has a seat: sends `welcome` and becomes active. Fills in the protocol, the server's time, tick rate, timeout, and
-    /// the last input and command received; the rest is the caller's. Ignored unless pending.
+    /// The peer has a seat: sends `welcome` and becomes active. Fills in the protocol, the server's time, tick
+    /// rate, timeout, and the last input and command received; the rest is the caller's. Ignored unless
+    /// pending.
     pub fn welcome(&mut self, now: Instant, seat: &Seat, mut welcome: wire::Welcome) {
         if !matches!(self.state, State::Pending) {
             return;
@@ -140,7 +151,8 @@ impl<S: Clone + StateTick> ServerSession<S> {
         if matches!(self.state, State::Closing(_)) {
             return;
         }
-        self.state = State::Closing(code);
+        let (input_received, command_received) = (self.input_received(), self.command_received());
+        self.state = State::Closing(Closing { code, input_received, command_received });
         let goodbye = wire::Goodbye {
             code: u32::from(code.number()),
             reason: reason.to_owned(),
@@ -152,12 +164,13 @@ impl<S: Clone + StateTick> ServerSession<S> {
     /// The code the session is closing with.
     pub fn closing(&self) -> Option<CloseCode> {
         match self.state {
-            State::Closing(code) => Some(code),
+            State::Closing(closing) => Some(closing.code),
             _ => None,
         }
     }
 
-    /// When `handle_timeout` wants to be called. May move with every message: a caller may also sleep to the last answer and ask again then.
+    /// When `handle_timeout` wants to be called. May move with every message: a caller may also sleep to the
+    /// last answer and ask again then.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let silent = self.last_seen + self.limits.timeout;
         match &self.state {
@@ -195,8 +208,8 @@ impl<S: Clone + StateTick> ServerSession<S> {
     }
 
     /// Writes the next reliable message of the seat's queue, if any and if the session is active: appends one
-    /// message to `out`. A queue that has overflowed closes the session as a slow consumer. (A peer that does not read is not
-    /// polled: whoever pushes to the queue should `close` when the push fails.)
+    /// message to `out`. A queue that has overflowed closes the session as a slow consumer. (A peer that does
+    /// not read is not polled: whoever pushes to the queue should `close` when the push fails.)
     pub fn poll_reliable(&mut self, queue: &mut ReliableQueue, out: &mut BytesMut) -> bool {
         if !matches!(self.state, State::Active(_)) {
             return false;
@@ -220,7 +233,8 @@ impl<S: Clone + StateTick> ServerSession<S> {
         }
     }
 
-    /// Takes the state in the slot if the gate lets it pass, and notes it as sent (and, on ordered transports, as the baseline).
+    /// Takes the state in the slot if the gate lets it pass, and notes it as sent (and, on ordered transports,
+    /// as the baseline).
     pub fn poll_state(&mut self, now: Instant) -> Option<StateSend<S>> {
         let State::Active(active) = &mut self.state else { return None };
         let send = active.next_state(now)?;
@@ -258,19 +272,21 @@ impl<S: Clone + StateTick> ServerSession<S> {
         }
     }
 
-    /// Last input taken from this player, for the seat. 0 unless active.
+    /// Last input taken from this player, for the seat (also while closing). 0 before the welcome.
     pub fn input_received(&self) -> u32 {
         match &self.state {
             State::Active(active) => active.input_received(),
-            _ => 0,
+            State::Closing(closing) => closing.input_received,
+            State::Handshake { .. } | State::Pending => 0,
         }
     }
 
-    /// Last command taken from this player, for the seat. 0 unless active.
+    /// Last command taken from this player, for the seat (also while closing). 0 before the welcome.
     pub fn command_received(&self) -> u64 {
         match &self.state {
             State::Active(active) => active.command_received(),
-            _ => 0,
+            State::Closing(closing) => closing.command_received,
+            State::Handshake { .. } | State::Pending => 0,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a peer may not do, and the code that answers it.
 //!
-//! Promise 6: "Nothing a peer sends may panic the server. Bad input gets a named error and a documented close code."
+//! Promise 6: "Nothing a peer sends may panic the server. Bad input gets a named error and a documented close
+//! code."
 
 use crate::util::{Pair, client, ms};
 use bytes::{Bytes, BytesMut};

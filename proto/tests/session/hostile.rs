@@ -1,6 +1,7 @@
 //! Arbitrary bytes, and messages that were changed on the way.
 //!
-//! Promise 6: "Nothing a peer sends may panic the server. Bad input gets a named error and a documented close code."
+//! Promise 6: "Nothing a peer sends may panic the server. Bad input gets a named error and a documented close
+//! code."
 
 use crate::util::{Conditions, Pair, client, join, ms};
 use bytes::Bytes;

@@ -1,7 +1,8 @@
 //! States: newest only, against what the peer has, gated by acknowledgements.
 //!
-//! Promise 2: "A client MUST never apply a state older than one it has applied. State it misses MUST be superseded,
-//! never replayed late." `Pair` checks the first sentence, and each state's content, at every state.
+//! Promise 2: "A client MUST never apply a state older than one it has applied. State it misses MUST be
+//! superseded, never replayed late." `Pair` checks the first sentence, and each state's content, at every
+//! state.
 
 use crate::util::{Conditions, Pair, Published, ms, world};
 use bytes::BytesMut;

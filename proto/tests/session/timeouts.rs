@@ -1,6 +1,7 @@
 //! Deadlines and heartbeats.
 //!
-//! Promise 5: "A player MUST be reported joined once, left once, with the true reason; no ghosts after the timeout."
+//! Promise 5: "A player MUST be reported joined once, left once, with the true reason; no ghosts after the
+//! timeout."
 
 use crate::util::{Conditions, Pair, Published, ms};
 use driftless_proto::{

@@ -48,7 +48,8 @@ impl Acks {
     }
 
     fn wait(&mut self, now: Instant, tick: Duration) {
-        // A player that sends an input a tick should not need a lone acknowledgement because one input came late.
+        // A player that sends an input a tick should not need a lone acknowledgement because one input came
+        // late.
         self.due_at.get_or_insert(now + tick + tick / 4);
     }
 }

@@ -10,7 +10,8 @@ pub struct ClientConfig {
     pub delivery: Delivery,
     /// Time between pings that measure the server's clock.
     pub ping_interval: Duration,
-    /// How long the server may be silent before the connection counts as lost. (The server's word in the welcome wins if longer.)
+    /// How long the server may be silent before the connection counts as lost. (The server's word in the
+    /// welcome wins if longer.)
     pub timeout: Duration,
     /// Column codings to offer besides PACKED.
     pub codings: Vec<wire::ColumnCoding>,

@@ -10,7 +10,8 @@ const REPEATED_BYTES: usize = 1000;
 /// Inputs of one seat, numbered from 1.
 #[derive(Debug)]
 pub(super) struct Inputs {
-    /// Those that the next message carries: unsent ones, on datagrams also those not confirmed. Oldest first, at most 9; the newest has the number `last`.
+    /// Those that the next message carries: unsent ones, on datagrams also those not confirmed. Oldest first,
+    /// at most 9; the newest has the number `last`.
     kept: VecDeque<Bytes>,
     last: u32,
     /// Tick of the state that the player saw at the newest.

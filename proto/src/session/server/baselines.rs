@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 pub(super) struct Baselines<S> {
     /// Newest first.
     had: [Option<S>; 2],
-    /// What is needed to learn of them on a transport that loses: sent and not acknowledged, oldest first. None on one that
-    /// does not, where sent is had.
+    /// What is needed to learn of them on a transport that loses: sent and not acknowledged, oldest first. None
+    /// on one that does not, where sent is had.
     unacked: Option<VecDeque<S>>,
 }
 
@@ -23,7 +23,8 @@ impl<S: Clone + StateTick> Baselines<S> {
         Self { had: [None, None], unacked }
     }
 
-    /// Baseline and prior for a delta to `tick`. None if they are too old for the wire, or for what the peer keeps.
+    /// Baseline and prior for a delta to `tick`. None if they are too old for the wire, or for what the peer
+    /// keeps.
     pub(super) fn references(&self, tick: u32) -> (Option<S>, Option<S>) {
         let near = |state: &Option<S>| state.clone().filter(|s| tick.saturating_sub(s.tick()) <= MAX_AGE);
         let [baseline, prior] = &self.had;

@@ -8,7 +8,9 @@ use bytes::Bytes;
 pub enum Request {
     /// Wants a seat. Answer with `welcome` or `close`. Protocol version and names are checked.
     Join(wire::Join),
-    /// Wants its seat back. Answer with `welcome` or `close`. Protocol version and room name are checked.
+    /// Wants its seat back. Protocol version and room name are checked; the token is not. Tell the seat's
+    /// `ReliableQueue::resume` what was received, then answer with `welcome`; or with `close`, as
+    /// `UnknownSession` if the token names no seat or the queue refuses.
     Resume(wire::Resume),
     /// One input, each given once, in order. Numbers may be skipped: those inputs were lost.
     Input(PlayerInput),

@@ -1,4 +1,5 @@
-//! A room whose state is a function of its tick, so that what a client applied can be checked without a history.
+//! A room whose state is a function of its tick, so that what a client applied can be checked without a
+//! history.
 
 use bytes::{BufMut as _, BytesMut};
 use driftless_proto::{
