@@ -242,6 +242,15 @@ impl<S: Clone + StateTick> ServerSession<S> {
         Some(send)
     }
 
+    /// Whether there is a control message to send, or a state that the gate would let pass. (What is in the seat's
+    /// reliable queue, the session does not know.)
+    pub fn wants_transmit(&self) -> bool {
+        match &self.state {
+            State::Active(active) if active.wants_transmit() => true,
+            _ => !self.control.is_empty(),
+        }
+    }
+
     /// Forgets what the peer has: the next state is full.
     pub fn forget_baseline(&mut self) {
         if let State::Active(active) = &mut self.state {

@@ -21,7 +21,8 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    /// An error with this status. `code` is for programs, `message` for people.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), allow: None }
     }
 
@@ -66,6 +67,7 @@ impl From<DirectoryError> for ApiError {
             DirectoryError::OutOfRange { .. } => (StatusCode::BAD_REQUEST, "out_of_range"),
             DirectoryError::TooManyRooms(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_rooms"),
             DirectoryError::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+            DirectoryError::NoThread => (StatusCode::INTERNAL_SERVER_ERROR, "no_thread"),
         };
         Self::new(status, code, error.to_string())
     }

@@ -49,6 +49,12 @@ pub trait StateTick {
     fn tick(&self) -> u32;
 }
 
+impl<T: StateTick> StateTick for std::sync::Arc<T> {
+    fn tick(&self) -> u32 {
+        T::tick(self)
+    }
+}
+
 impl<S: Clone + StateTick> Active<S> {
     pub(super) fn new(now: Instant, seat: &Seat, delivery: Delivery) -> Self {
         Self {
@@ -81,6 +87,11 @@ impl<S: Clone + StateTick> Active<S> {
     pub(super) fn offer(&mut self, state: S) -> bool {
         let newest = self.slot.as_ref().map(S::tick).or(self.newest_sent);
         newest.is_none_or(|newest| state.tick() > newest) && self.slot.replace(state).is_some()
+    }
+
+    /// Whether there is a state in the slot that the gate would let pass.
+    pub(super) fn wants_transmit(&self) -> bool {
+        self.slot.is_some() && self.gate.is_open()
     }
 
     /// Takes the state in the slot, if the gate lets it pass.

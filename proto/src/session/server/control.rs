@@ -19,6 +19,11 @@ pub(super) struct Control {
 }
 
 impl Control {
+    /// Whether there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.welcome.is_none() && self.pong.is_none() && self.ping.is_none() && self.goodbye.is_none()
+    }
+
     /// Writes the next, if any.
     pub(super) fn poll(&mut self, server_time_us: u64, command_received: u64, out: &mut BytesMut) -> bool {
         let body = if let Some(mut welcome) = self.welcome.take() {

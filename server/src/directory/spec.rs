@@ -1,0 +1,93 @@
+//! What is asked of a room and what is told of it.
+
+use driftless_proto::limits::MAX_ROOM_NAME;
+use serde::{Deserialize, Serialize};
+
+/// What a creator wants of a room. What is absent is the configuration's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoomSpec {
+    /// Kind of game.
+    pub kind: Option<String>,
+    /// Name: 1 to 64 characters of `[A-Za-z0-9._-]`. Absent: one is made up.
+    pub name: Option<String>,
+    /// Ticks a second, 1 to 128.
+    pub tick_rate: Option<u32>,
+    /// Most players.
+    pub max_players: Option<u32>,
+    /// Seed of the simulation. Absent: random.
+    pub seed: Option<u64>,
+}
+
+/// A room as `GET /v1/rooms` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoomSummary {
+    /// Name.
+    pub name: String,
+    /// Kind of game.
+    pub kind: String,
+    /// Ticks a second.
+    pub tick_rate: u32,
+    /// Newest tick.
+    pub tick: u32,
+    /// Seats taken.
+    pub players: u32,
+    /// Seats with a connection.
+    pub connected: u32,
+    /// Most players.
+    pub max_players: u32,
+    /// Ticks skipped because the room was late.
+    pub ticks_skipped: u64,
+}
+
+/// Why there is no room.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DirectoryError {
+    /// No game of this kind is offered.
+    #[error("unknown kind of game {0:?}")]
+    UnknownKind(String),
+    /// The room exists and is of another kind.
+    #[error("room {room:?} is of kind {is:?}, not {asked:?}")]
+    OtherKind {
+        /// The room.
+        room: String,
+        /// Its kind.
+        is: String,
+        /// The kind asked for.
+        asked: String,
+    },
+    /// A room of this name exists (asked to create it).
+    #[error("room {0:?} exists")]
+    Exists(String),
+    /// The name is not 1 to 64 characters of `[A-Za-z0-9._-]`.
+    #[error("bad room name {0:?}: 1 to 64 characters of A-Z a-z 0-9 . _ -")]
+    BadName(String),
+    /// A number is out of range.
+    #[error("{key} is {value}, outside {min}..={max}")]
+    OutOfRange {
+        /// Which.
+        key: &'static str,
+        /// Its value.
+        value: u64,
+        /// Least.
+        min: u64,
+        /// Most.
+        max: u64,
+    },
+    /// There are as many rooms as allowed.
+    #[error("all {0} rooms are in use")]
+    TooManyRooms(usize),
+    /// The server is going down.
+    #[error("the server is draining")]
+    Draining,
+    /// No thread for rooms is alive.
+    #[error("no thread for rooms is alive")]
+    NoThread,
+}
+
+/// Whether a room may have this name: 1 to 64 characters of `[A-Za-z0-9._-]`.
+pub(super) fn is_room_name(name: &str) -> bool {
+    (1..=MAX_ROOM_NAME).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}

@@ -1,0 +1,17 @@
+//! Rooms: one actor each, on a thread of the rooms' own.
+//!
+//! The logic is in [`core`], which knows no actor and no clock. The actor here decodes messages, keeps a panic of the game
+//! inside the room, and hands what comes out to connections, presence and recorder.
+
+pub mod core;
+pub mod published;
+pub mod record;
+pub mod schedule;
+pub mod seat;
+pub mod seats;
+pub mod shared;
+
+mod actor;
+mod fanouts;
+
+pub use actor::{CloseRoom, Join, Leave, Lost, Resume, Room, RoomSettings, Tick, spread_schedule};

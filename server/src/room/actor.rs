@@ -1,0 +1,398 @@
+//! The actor of a room.
+
+use super::{
+    core::{Effect, JoinError, ResumeError, RoomCore},
+    fanouts::Fanouts,
+    record::RecordLink,
+    schedule::Schedule,
+    seat::{ResumeToken, Seat},
+    shared::RoomShared,
+};
+use crate::{
+    clock::Clock,
+    connection::{Close, ConnectionId, WorkerLink},
+    directory::{Directory, Seated},
+    metrics::Metrics,
+    presence::{self, LeaveReason, LostReason, Presence, Report, ToRoom},
+};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, Recipient};
+use driftless_proto::{code::CloseCode, limits, wire};
+use driftless_sim::PlayerId;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Weak, atomic::Ordering},
+    time::{Duration, Instant},
+};
+use tracing::{Span, error, info, warn};
+
+/// Control messages that may wait for a room: joins and leaves of as many connections come and go in a tick at most.
+const MAILBOX: usize = 4096;
+
+/// A room. Ends itself when it has been empty for the linger time, or when its game panics.
+pub struct Room {
+    core: RoomCore,
+    fanouts: Fanouts,
+    settings: RoomSettings,
+    empty_since: Option<Instant>,
+    record: Option<RecordLink>,
+    span: Span,
+}
+
+/// What a room has of the server.
+#[derive(Clone)]
+pub struct RoomSettings {
+    /// The server's clock.
+    pub clock: Clock,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Whom to tell of joins and leaves.
+    pub presence: Addr<Presence>,
+    /// Where the room's name and seats are listed. Weak: the directory owns the rooms.
+    pub directory: Weak<Directory>,
+    /// How long the room lives on when empty.
+    pub linger: Duration,
+    /// How long a seat is kept without a connection.
+    pub resume_window: Duration,
+    /// How long a client may be silent.
+    pub timeout: Duration,
+}
+
+impl Room {
+    /// A room that has not started. Its seed and schedule are in `core`.
+    pub fn new(core: RoomCore, settings: RoomSettings, record: Option<RecordLink>) -> Self {
+        let span = tracing::info_span!("room", room = %core.shared().name);
+        Self { core, fanouts: Fanouts::default(), settings, empty_since: Some(Instant::now()), record, span }
+    }
+
+    fn shared(&self) -> &Arc<RoomShared> {
+        self.core.shared()
+    }
+
+    /// Calls the game. If it panics, the room ends, and only the room.
+    fn guarded<R>(&mut self, ctx: &mut Context<Self>, call: impl FnOnce(&mut RoomCore) -> R) -> Option<R> {
+        let core = &mut self.core;
+        let result = catch_unwind(AssertUnwindSafe(|| call(core)));
+        match result {
+            Ok(result) => Some(result),
+            Err(panic) => {
+                let message = panic_message(&*panic);
+                self.span.in_scope(|| error!(panic = message, tick = self.core.tick_number(), "the room's game panicked"));
+                self.end(ctx, CloseCode::RoomFailed, "the room failed: a fault in its game", "failed");
+                None
+            }
+        }
+    }
+
+    fn run_due_tick(&mut self, ctx: &mut Context<Self>) {
+        self.shared().tick_pending.store(false, Ordering::Release);
+        let start = Instant::now();
+        let Some(due) = self.core.schedule().due(start, self.core.tick_number()) else { return };
+        let Some(ticked) = self.guarded(ctx, |core| core.tick(due)) else { return };
+        let behind = self.fanouts.publish(self.shared().id, &ticked.published);
+        let metrics = &self.settings.metrics;
+        metrics.ticks.inc();
+        metrics.ticks_skipped.inc_by(due.skipped.into());
+        metrics.room_tick_lateness.observe(due.late);
+        metrics.room_tick_duration.observe(start.elapsed());
+        if ticked.commands + ticked.events > 0 {
+            metrics.commands.inc_by(ticked.commands);
+            metrics.events.inc_by(ticked.events);
+        }
+        if due.skipped > 0 || behind > 0 {
+            let skipped = due.skipped;
+            self.span.in_scope(|| warn!(tick = due.tick, skipped, threads_behind = behind, "the room is late"));
+        }
+        self.apply_effects();
+        self.record_tick();
+        self.end_if_lingered(start, ctx);
+    }
+
+    fn apply_effects(&mut self) {
+        for effect in self.core.take_effects() {
+            match effect {
+                Effect::Close { connection, code, reason } => {
+                    self.fanouts.close(connection, Close { code, reason });
+                }
+            }
+        }
+    }
+
+    fn record_tick(&mut self) {
+        if let Some(link) = &self.record
+            && let Some(tick) = self.core.take_record()
+            && !link.tick(tick)
+        {
+            self.span.in_scope(|| error!("the recorder is behind: this recording ends here"));
+            self.record = None;
+        }
+    }
+
+    fn end_if_lingered(&mut self, now: Instant, ctx: &mut Context<Self>) {
+        match self.empty_since {
+            _ if !self.core.seats().is_empty() => self.empty_since = None,
+            None => self.empty_since = Some(now),
+            Some(since) if now.saturating_duration_since(since) >= self.settings.linger => {
+                self.span.in_scope(|| info!("empty for long enough: the room ends"));
+                self.end(ctx, CloseCode::RoomClosed, "the room was empty", "empty");
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn end(&mut self, ctx: &mut Context<Self>, code: CloseCode, reason: &str, metric: &'static str) {
+        self.fanouts.close_all(&Close { code, reason: reason.to_owned() });
+        if let Some(directory) = self.settings.directory.upgrade() {
+            for taken in self.core.seats().iter() {
+                directory.forget_seat(&taken.seat.token);
+            }
+            // Presence first: from the moment the directory forgets it, the name may be another room's.
+            self.report(Report::RoomEnded { room: self.shared().name.clone() });
+            directory.forget_room(self.core.shared(), metric);
+        }
+        ctx.stop();
+    }
+
+    fn report(&self, report: Report) {
+        // Presence is one actor for all: its mailbox must not make a room wait, and no report may be lost. Reports come
+        // at the rate of joins and leaves, which is limited where connections are accepted.
+        self.settings.presence.do_send(report);
+    }
+
+    fn seated(&self, seat: Arc<Seat>, ctx: &Context<Self>) -> Seated {
+        let core = &self.core;
+        let clock = self.settings.clock;
+        let welcome = wire::Welcome {
+            protocol: limits::PROTOCOL,
+            player: seat.player,
+            resume_token: seat.token.to_wire(),
+            resume_window_ms: millis(self.settings.resume_window),
+            tick_rate: self.shared().tick_rate,
+            server_time_us: 0, // set when it is written
+            epoch_us: i64::try_from(clock.micros(core.schedule().epoch())).unwrap_or(i64::MAX),
+            schema: Some(core.schema().to_wire()),
+            room: self.shared().name.to_string(),
+            kind: self.shared().kind.to_owned(),
+            user: seat.user.to_string(),
+            input_received: seat.input_received.load(Ordering::Relaxed),
+            command_received: seat.command_received.load(Ordering::Relaxed),
+            resumed: false, // set by the connection, which knows what was asked
+            timeout_ms: millis(self.settings.timeout),
+        };
+        Seated { room: ctx.address(), seat, welcome }
+    }
+
+    fn seat_ended(&mut self, seat: &Seat, why: LeaveReason) {
+        if let Some(directory) = self.settings.directory.upgrade() {
+            directory.forget_seat(&seat.token);
+        }
+        self.report(Report::Left {
+            room: self.shared().name.clone(),
+            player: seat.player,
+            why,
+            at: self.settings.clock.micros(Instant::now()),
+        });
+    }
+}
+
+impl Actor for Room {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+/// A tick is due. Sent by the metronome; which tick it is, the room's schedule says.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Tick;
+
+impl Handler<Tick> for Room {
+    type Result = ();
+
+    fn handle(&mut self, _: Tick, ctx: &mut Self::Context) {
+        self.run_due_tick(ctx);
+    }
+}
+
+/// A new player wants a seat.
+#[derive(Message)]
+#[rtype(result = "Result<Seated, JoinError>")]
+pub struct Join {
+    /// The player's connection.
+    pub connection: ConnectionId,
+    /// The thread it is on.
+    pub link: WorkerLink,
+    /// How to close it.
+    pub control: Recipient<Close>,
+    /// Who it is.
+    pub user: Arc<str>,
+    /// Name to show.
+    pub name: Arc<str>,
+}
+
+impl Handler<Join> for Room {
+    type Result = Result<Seated, JoinError>;
+
+    fn handle(&mut self, join: Join, ctx: &mut Self::Context) -> Self::Result {
+        let failed = JoinError::Failed(self.shared().name.to_string());
+        let seat = self
+            .guarded(ctx, |core| core.join(join.connection, join.user, join.name))
+            .unwrap_or(Err(failed))?;
+        self.fanouts.add(join.connection, join.link, join.control);
+        if let Some(directory) = self.settings.directory.upgrade() {
+            directory.remember_seat(&seat, ctx.address());
+        }
+        self.report(Report::Joined {
+            room: self.shared().name.clone(),
+            to_room: ctx.address().recipient(),
+            player: seat.player,
+            user: seat.user.clone(),
+            name: seat.name.clone(),
+            vitals: seat.vitals.clone(),
+            at: self.settings.clock.micros(Instant::now()),
+        });
+        Ok(self.seated(seat, ctx))
+    }
+}
+
+/// A player wants the seat back.
+#[derive(Message)]
+#[rtype(result = "Result<Seated, ResumeError>")]
+pub struct Resume {
+    /// The player's new connection.
+    pub connection: ConnectionId,
+    /// The thread it is on.
+    pub link: WorkerLink,
+    /// How to close it.
+    pub control: Recipient<Close>,
+    /// The player that the token names.
+    pub player: PlayerId,
+    /// The token.
+    pub token: ResumeToken,
+    /// Sequence of the last reliable message the player has.
+    pub received: u64,
+}
+
+impl Handler<Resume> for Room {
+    type Result = Result<Seated, ResumeError>;
+
+    fn handle(&mut self, resume: Resume, ctx: &mut Self::Context) -> Self::Result {
+        let had = self.core.seats().get(resume.player).and_then(|taken| taken.connection);
+        let seat = self.core.resume(resume.connection, resume.player, resume.token, resume.received)?;
+        self.apply_effects();
+        if let Some(old) = had {
+            self.fanouts.remove(old);
+        }
+        self.fanouts.add(resume.connection, resume.link, resume.control);
+        if had.is_none() {
+            self.report(Report::Back {
+                room: self.shared().name.clone(),
+                player: seat.player,
+                vitals: seat.vitals.clone(),
+                at: self.settings.clock.micros(Instant::now()),
+            });
+        }
+        Ok(self.seated(seat, ctx))
+    }
+}
+
+/// A connection is gone; its player may come back.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Lost {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// How it went.
+    pub why: LostReason,
+}
+
+impl Handler<Lost> for Room {
+    type Result = ();
+
+    fn handle(&mut self, lost: Lost, _: &mut Self::Context) {
+        self.fanouts.remove(lost.connection);
+        if let Some(seat) = self.core.lost(lost.connection) {
+            self.report(Report::Lost {
+                room: self.shared().name.clone(),
+                player: seat.player,
+                why: lost.why,
+                at: self.settings.clock.micros(Instant::now()),
+            });
+        }
+    }
+}
+
+/// A connection's player does not come back.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Leave {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The code with which the server removed the player. None: the player left.
+    pub removed: Option<CloseCode>,
+}
+
+impl Handler<Leave> for Room {
+    type Result = ();
+
+    fn handle(&mut self, leave: Leave, ctx: &mut Self::Context) {
+        self.fanouts.remove(leave.connection);
+        if let Some(Some(seat)) = self.guarded(ctx, |core| core.leave(leave.connection)) {
+            let why = if leave.removed.is_some() { LeaveReason::Removed } else { LeaveReason::Left };
+            self.seat_ended(&seat, why);
+        }
+    }
+}
+
+impl Handler<ToRoom> for Room {
+    type Result = ();
+
+    fn handle(&mut self, message: ToRoom, ctx: &mut Self::Context) {
+        match message {
+            ToRoom::Announce(presence::Announce { to, except, presence }) => {
+                self.core.announce(to, except, presence);
+                self.apply_effects();
+            }
+            ToRoom::SeatExpired { player, why } => {
+                if let Some(Some(seat)) = self.guarded(ctx, |core| core.expire(player)) {
+                    self.seat_ended(&seat, why);
+                }
+            }
+        }
+    }
+}
+
+/// An operator ends the room.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CloseRoom;
+
+impl Handler<CloseRoom> for Room {
+    type Result = ();
+
+    fn handle(&mut self, _: CloseRoom, ctx: &mut Self::Context) {
+        self.end(ctx, CloseCode::RoomClosed, "the room was closed", "closed");
+    }
+}
+
+/// A schedule whose ticks are spread over the interval, so that many rooms do not tick in the same moment: each room's
+/// phase is a step of the golden ratio further (an additive recurrence, evenly spread however many there are).
+pub fn spread_schedule(now: Instant, tick_rate: u32, room: u64) -> Schedule {
+    const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
+    let plain = Schedule::new(now, tick_rate);
+    let phase = room.wrapping_mul(GOLDEN_RATIO) as f64 / u64::MAX as f64;
+    Schedule::new(now + plain.interval().mul_f64(phase), tick_rate)
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

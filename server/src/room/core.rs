@@ -1,0 +1,373 @@
+//! A room's logic: seats, ticks, events. No actor, no clock, no socket: time is an argument, and what others have to do
+//! comes out as effects.
+
+use super::{
+    published::Published,
+    schedule::{Due, Schedule},
+    seat::{ResumeToken, Seat},
+    seats::{Seats, Taken},
+    shared::{Drained, RoomShared},
+};
+use crate::connection::ConnectionId;
+use bytes::Bytes;
+use driftless_proto::{
+    code::CloseCode,
+    limits::Limits,
+    reliable::encode_body,
+    schema::Schema,
+    wire::{self, reliable::Body},
+};
+use driftless_sim::{
+    PlayerId,
+    game::{CommandError, Game},
+    replay::{Action, TickRecord},
+    simulation::Recipient,
+};
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{Arc, atomic::Ordering},
+};
+
+/// Published states that the room keeps in order to use their memory again: what a connection that keeps up may hold
+/// (slot, baseline, prior) and one more.
+const RECYCLED: usize = 4;
+
+/// A room: a game, its players' seats, and what happens at a tick.
+pub struct RoomCore {
+    shared: Arc<RoomShared>,
+    game: Box<dyn Game>,
+    schema: Arc<Schema>,
+    schedule: Schedule,
+    limits: Limits,
+    seats: Seats,
+    tick: u32,
+    drained: Drained,
+    events: Vec<(Recipient, Bytes)>,
+    recent: VecDeque<Arc<Published>>,
+    effects: Vec<Effect>,
+    record: Option<TickRecord>,
+}
+
+/// What others have to do after a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// A connection is to be closed.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// With what code.
+        code: CloseCode,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a player got no seat.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// All seats are taken.
+    #[error("room {room:?} is full: all {max_players} seats are taken")]
+    Full {
+        /// The room.
+        room: String,
+        /// Its seats.
+        max_players: u32,
+    },
+    /// The system gave no random bytes for the token.
+    #[error("no random bytes: {0}")]
+    Random(String),
+    /// The game panicked: the room has ended.
+    #[error("room {0:?} failed: a fault in its game")]
+    Failed(String),
+}
+
+/// Why a player did not get the old seat back. Nothing has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResumeError {
+    /// No seat has this token (any more).
+    #[error("no seat has this token: it has ended, or never was")]
+    UnknownToken,
+    /// The peer says it has received what was never sent, or misses what is no longer kept.
+    #[error("reliable messages after {0} cannot be sent again")]
+    Unreachable(u64),
+}
+
+/// What a tick did.
+#[derive(Debug)]
+pub struct Ticked {
+    /// The state to publish.
+    pub published: Arc<Published>,
+    /// Inputs the game took.
+    pub inputs: u64,
+    /// Commands the game took or refused.
+    pub commands: u64,
+    /// Events queued, once for each recipient.
+    pub events: u64,
+}
+
+impl RoomCore {
+    /// A room with nobody in it. `recorded`: ticks are to be kept for `take_record`.
+    pub fn new(
+        shared: Arc<RoomShared>,
+        game: Box<dyn Game>,
+        schema: Schema,
+        schedule: Schedule,
+        limits: Limits,
+        recorded: bool,
+    ) -> Self {
+        Self {
+            shared,
+            game,
+            schema: Arc::new(schema),
+            schedule,
+            limits,
+            seats: Seats::default(),
+            tick: 0,
+            drained: Drained::default(),
+            events: Vec::new(),
+            recent: VecDeque::with_capacity(RECYCLED),
+            effects: Vec::new(),
+            record: recorded.then(TickRecord::default),
+        }
+    }
+
+    /// The side that others see.
+    pub fn shared(&self) -> &Arc<RoomShared> {
+        &self.shared
+    }
+    /// When ticks are due.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+    /// Who sits here.
+    pub fn seats(&self) -> &Seats {
+        &self.seats
+    }
+    /// The newest tick.
+    pub fn tick_number(&self) -> u32 {
+        self.tick
+    }
+    /// Shape of the snapshots.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+    /// What others have to do since the last call.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        mem::take(&mut self.effects)
+    }
+    /// The record of the last tick, if this room is recorded.
+    pub fn take_record(&mut self) -> Option<TickRecord> {
+        self.record.as_mut().map(mem::take)
+    }
+
+    /// Gives a new player a seat and an entity.
+    pub fn join(
+        &mut self,
+        connection: ConnectionId,
+        user: Arc<str>,
+        name: Arc<str>,
+    ) -> Result<Arc<Seat>, JoinError> {
+        if self.seats.len() >= self.shared.max_players as usize {
+            let max_players = self.shared.max_players;
+            return Err(JoinError::Full { room: self.shared.name.to_string(), max_players });
+        }
+        let token = ResumeToken::random().map_err(|e| JoinError::Random(e.to_string()))?;
+        let (shared, limits) = (self.shared.clone(), &self.limits);
+        let shown = name.clone();
+        let seat = self.seats.take(connection, |player, index| {
+            Seat::new(shared, player, index, user, name, token, limits)
+        });
+        seat.outbox.lock().attach(connection, 0);
+        self.note(Action::Join { player: seat.player, name: shown.to_string() });
+        self.game.join(self.tick + 1, seat.player, &shown);
+        self.count();
+        Ok(seat)
+    }
+
+    /// Gives a player the seat back. The connection that still has it is closed as replaced.
+    pub fn resume(
+        &mut self,
+        connection: ConnectionId,
+        player: PlayerId,
+        token: ResumeToken,
+        received: u64,
+    ) -> Result<Arc<Seat>, ResumeError> {
+        let seat = self.seats.with_token(player, token).ok_or(ResumeError::UnknownToken)?.seat.clone();
+        if !seat.outbox.lock().attach(connection, received) {
+            return Err(ResumeError::Unreachable(received));
+        }
+        if let Some(old) = self.seats.attach(player, connection) {
+            self.close(old, CloseCode::Replaced, "the seat has a newer connection");
+        }
+        self.count();
+        Ok(seat)
+    }
+
+    /// A connection is gone; its seat is kept. None: it has no seat (any more).
+    pub fn lost(&mut self, connection: ConnectionId) -> Option<Arc<Seat>> {
+        let seat = self.seats.detach(connection);
+        self.count();
+        seat
+    }
+
+    /// Ends the seat of a connection. None: it has no seat (any more).
+    pub fn leave(&mut self, connection: ConnectionId) -> Option<Arc<Seat>> {
+        self.end_seat(self.seats.player_of(connection)?)
+    }
+
+    /// Ends the seat of a player who is away. None: there is no such seat, or the player is back.
+    pub fn expire(&mut self, player: PlayerId) -> Option<Arc<Seat>> {
+        self.seats.get(player).filter(|taken| taken.connection.is_none())?;
+        self.end_seat(player)
+    }
+
+    /// Queues a presence message.
+    pub fn announce(&mut self, to: Recipient, except: Option<PlayerId>, presence: wire::Presence) {
+        self.deliver(to, except, &encode_body(&Body::Presence(presence)));
+    }
+
+    /// Runs the tick that is due: commands, inputs in order of player, the step; then publishes the state.
+    /// Whatever of the game panics here leaves the seats as they are.
+    pub fn tick(&mut self, due: Due) -> Ticked {
+        self.tick = due.tick;
+        let mut drained = mem::take(&mut self.drained);
+        drained.clear();
+        self.shared.inbox.lock().take(&mut drained);
+        drained.sort();
+        let commands = drained.commands.len() as u64;
+        for (player, sequence, payload) in drained.commands.drain(..) {
+            self.command(player, sequence, payload);
+        }
+        let inputs = drained.inputs.len() as u64;
+        for (player, input) in drained.inputs.drain(..) {
+            self.input(player, input.sequence, input.payload);
+        }
+        self.drained = drained;
+        self.game.step(self.tick);
+        if let Some(record) = &mut self.record {
+            record.tick = self.tick;
+            record.checksum = self.game.checksum();
+        }
+        let events = self.deliver_events();
+        let published = self.publish();
+        self.shared.tick.store(self.tick, Ordering::Relaxed);
+        self.shared.ticks_skipped.fetch_add(due.skipped.into(), Ordering::Relaxed);
+        Ticked { published, inputs, commands, events }
+    }
+
+    fn command(&mut self, player: PlayerId, sequence: u64, payload: Bytes) {
+        if self.seats.get(player).is_none() {
+            return; // left since
+        }
+        match self.game.command(self.tick, player, &payload) {
+            Ok(()) => self.note(Action::Command { player, payload }),
+            Err(CommandError::Refused(reason)) => {
+                let refused = wire::CommandRefused { command: sequence, reason };
+                self.deliver(Recipient::Player(player), None, &encode_body(&Body::CommandRefused(refused)));
+            }
+            Err(e @ CommandError::Malformed(_)) => self.close_player(player, CloseCode::BadInput, &e.to_string()),
+        }
+    }
+
+    fn input(&mut self, player: PlayerId, sequence: u32, payload: Bytes) {
+        let Some(taken) = self.seats.get_mut(player) else {
+            return; // left since
+        };
+        taken.applied = taken.applied.max(sequence);
+        match self.game.input(player, &payload) {
+            Ok(()) => {
+                if let Some(record) = &mut self.record {
+                    record.inputs.push((player, payload));
+                }
+            }
+            Err(e) => self.close_player(player, CloseCode::BadInput, &e.to_string()),
+        }
+    }
+
+    fn deliver_events(&mut self) -> u64 {
+        let mut events = mem::take(&mut self.events);
+        self.game.take_events(&mut events);
+        let mut delivered = 0;
+        for (to, payload) in events.drain(..) {
+            let event = wire::Event { tick: self.tick, payload };
+            delivered += self.deliver(to, None, &encode_body(&Body::Event(event)));
+        }
+        self.events = events;
+        delivered
+    }
+
+    /// Queues a reliable message for each recipient. One whose queue is full is closed as a slow consumer.
+    fn deliver(&mut self, to: Recipient, except: Option<PlayerId>, body: &Bytes) -> u64 {
+        let Self { seats, effects, .. } = self;
+        let mut push = |taken: &Taken| {
+            let pushed = taken.seat.outbox.lock().queue().push(body.clone());
+            if let (Err(full), Some(connection)) = (pushed, taken.connection) {
+                let reason = full.to_string();
+                effects.push(Effect::Close { connection, code: CloseCode::SlowConsumer, reason });
+            }
+            u64::from(pushed.is_ok())
+        };
+        match to {
+            Recipient::All => seats.iter().filter(|t| Some(t.seat.player) != except).map(push).sum(),
+            Recipient::Player(player) => seats.get(player).map_or(0, &mut push),
+        }
+    }
+
+    fn publish(&mut self) -> Arc<Published> {
+        if let Some(newest) = self.recent.back() {
+            newest.retire();
+        }
+        let mut published = self.recycle();
+        if let Some(fresh) = Arc::get_mut(&mut published) {
+            let Self { game, seats, tick, shared, .. } = self;
+            // Once a second, clients check that they have what the room has.
+            let with_checksum = tick.is_multiple_of(shared.tick_rate);
+            let inputs = seats.places().map(|p| p.map_or((0, 0), |t| (t.seat.player, t.applied)));
+            fresh.fill(inputs, with_checksum, |snapshot| game.snapshot(*tick, snapshot));
+        }
+        self.recent.push_back(published.clone());
+        published
+    }
+
+    /// A published state that nobody holds any more, or a new one.
+    fn recycle(&mut self) -> Arc<Published> {
+        let fresh = || Arc::new(Published::new(self.schema.clone()));
+        if self.recent.len() < RECYCLED {
+            return fresh();
+        }
+        let oldest = self.recent.pop_front();
+        oldest.filter(|old| Arc::strong_count(old) == 1).unwrap_or_else(fresh)
+    }
+
+    fn end_seat(&mut self, player: PlayerId) -> Option<Arc<Seat>> {
+        let taken = self.seats.free(player)?;
+        self.note(Action::Leave { player });
+        self.game.leave(self.tick + 1, player);
+        self.count();
+        Some(taken.seat)
+    }
+
+    fn close_player(&mut self, player: PlayerId, code: CloseCode, reason: &str) {
+        if let Some(connection) = self.seats.get(player).and_then(|taken| taken.connection) {
+            self.close(connection, code, reason);
+        }
+    }
+
+    fn close(&mut self, connection: ConnectionId, code: CloseCode, reason: &str) {
+        self.effects.push(Effect::Close { connection, code, reason: reason.to_owned() });
+    }
+
+    fn note(&mut self, action: Action) {
+        if let Some(record) = &mut self.record {
+            record.actions.push(action);
+        }
+    }
+
+    fn count(&self) {
+        self.shared.players.store(self.seats.len() as u32, Ordering::Relaxed);
+        self.shared.connected.store(self.seats.connected() as u32, Ordering::Relaxed);
+    }
+}

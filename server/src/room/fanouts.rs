@@ -1,0 +1,70 @@
+//! Which threads have connections of a room.
+
+use crate::connection::{Close, ConnectionId, Publish, WorkerLink};
+use actix::{Addr, Recipient};
+use crate::connection::Fanout;
+use std::{collections::HashMap, sync::Arc};
+
+/// The connections of a room: how to close each, and which threads to publish to.
+#[derive(Default)]
+pub struct Fanouts {
+    connections: HashMap<ConnectionId, Member>,
+    threads: Vec<Thread>,
+}
+
+struct Member {
+    thread: usize,
+    control: Recipient<Close>,
+}
+
+struct Thread {
+    index: usize,
+    fanout: Addr<Fanout>,
+    members: usize,
+}
+
+impl Fanouts {
+    /// A connection has a seat.
+    pub fn add(&mut self, connection: ConnectionId, link: WorkerLink, control: Recipient<Close>) {
+        let thread = link.index;
+        match self.threads.iter_mut().find(|t| t.index == thread) {
+            Some(thread) => thread.members += 1,
+            None => self.threads.push(Thread { index: thread, fanout: link.fanout, members: 1 }),
+        }
+        self.connections.insert(connection, Member { thread, control });
+    }
+
+    /// A connection is gone.
+    pub fn remove(&mut self, connection: ConnectionId) {
+        if let Some(member) = self.connections.remove(&connection)
+            && let Some(at) = self.threads.iter().position(|t| t.index == member.thread)
+        {
+            self.threads[at].members -= 1;
+            if self.threads[at].members == 0 {
+                self.threads.swap_remove(at);
+            }
+        }
+    }
+
+    /// Closes a connection.
+    pub fn close(&self, connection: ConnectionId, close: Close) {
+        if let Some(member) = self.connections.get(&connection) {
+            // At most a few a connection's life; it is stopping after the first.
+            member.control.do_send(close);
+        }
+    }
+
+    /// Closes all connections.
+    pub fn close_all(&self, close: &Close) {
+        for member in self.connections.values() {
+            member.control.do_send(close.clone());
+        }
+    }
+
+    /// Publishes a state: one message a thread. Returns to how many threads it could not be handed: they are so far
+    /// behind that a newer state will do.
+    pub fn publish(&self, room: u64, state: &Arc<crate::room::published::Published>) -> usize {
+        let send = |thread: &&Thread| thread.fanout.try_send(Publish { room, state: state.clone() }).is_err();
+        self.threads.iter().filter(send).count()
+    }
+}

@@ -1,0 +1,121 @@
+//! Recordings of rooms, written on a thread of their own: no room waits for a disk.
+
+use driftless_sim::replay::{Recorder, RecordingHeader, TickRecord};
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    thread,
+    time::{Duration, Instant},
+};
+use tracing::{error, info};
+
+/// Ticks of all rooms that may wait for the disk. A room that finds no place stops recording.
+const WAITING: usize = 65_536;
+/// Longest time a written tick stays in memory.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// The thread that writes recordings.
+#[derive(Debug, Clone)]
+pub struct RecordThread {
+    send: SyncSender<Job>,
+    folder: PathBuf,
+}
+
+/// One room's way to the recording thread. The recording is closed when it is dropped.
+#[derive(Debug)]
+pub struct RecordLink {
+    send: SyncSender<Job>,
+    room: u64,
+}
+
+#[derive(Debug)]
+enum Job {
+    Open { room: u64, path: PathBuf, header: RecordingHeader },
+    Tick { room: u64, tick: TickRecord },
+    Close { room: u64 },
+}
+
+impl RecordThread {
+    /// Starts the thread. The folder is made if it is not there.
+    pub fn start(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let (send, receive) = sync_channel(WAITING);
+        thread::Builder::new().name("recorder".into()).spawn(move || write_all(&receive))?;
+        Ok(Self { send, folder: folder.to_owned() })
+    }
+
+    /// Begins the recording of a room, in the file `ROOM-NUMBER.driftless`. None: the thread is behind or gone.
+    pub fn open(&self, room: u64, header: RecordingHeader) -> Option<RecordLink> {
+        let path = self.folder.join(format!("{}-{room}.driftless", header.room));
+        self.send.try_send(Job::Open { room, path, header }).ok()?;
+        Some(RecordLink { send: self.send.clone(), room })
+    }
+}
+
+impl RecordLink {
+    /// Hands over a tick. False: the thread is behind, and the recording would have a hole.
+    pub fn tick(&self, tick: TickRecord) -> bool {
+        self.send.try_send(Job::Tick { room: self.room, tick }).is_ok()
+    }
+}
+
+impl Drop for RecordLink {
+    fn drop(&mut self) {
+        // If there is no place, the file stays open until the server ends; what is in it is flushed all the same.
+        let _ = self.send.try_send(Job::Close { room: self.room });
+    }
+}
+
+fn write_all(jobs: &Receiver<Job>) {
+    let mut open: HashMap<u64, Recorder<BufWriter<File>>> = HashMap::new();
+    let mut flushed = Instant::now();
+    loop {
+        let result = match jobs.recv_timeout(FLUSH) {
+            Ok(job) => write(job, &mut open),
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        if let Err((room, e)) = result {
+            error!(room, error = %e, "a recording cannot be written and ends here");
+            open.remove(&room);
+        }
+        if flushed.elapsed() >= FLUSH {
+            flushed = Instant::now();
+            open.retain(|room, recorder| match recorder.flush() {
+                Ok(()) => true,
+                Err(e) => {
+                    error!(room, error = %e, "a recording cannot be written and ends here");
+                    false
+                }
+            });
+        }
+    }
+    for recorder in open.values_mut() {
+        let _ = recorder.flush();
+    }
+}
+
+fn write(job: Job, open: &mut HashMap<u64, Recorder<BufWriter<File>>>) -> Result<(), (u64, io::Error)> {
+    match job {
+        Job::Open { room, path, header } => {
+            let file = File::create(&path).map_err(|e| (room, e))?;
+            let recorder = Recorder::new(BufWriter::new(file), &header).map_err(|e| (room, e))?;
+            info!(file = %path.display(), "recording");
+            open.insert(room, recorder);
+        }
+        Job::Tick { room, tick } => {
+            if let Some(recorder) = open.get_mut(&room) {
+                recorder.record(&tick).map_err(|e| (room, e))?;
+            }
+        }
+        Job::Close { room } => {
+            if let Some(mut recorder) = open.remove(&room) {
+                recorder.flush().map_err(|e| (room, e))?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! A player's place in a room. Outlives its connections, for the resume window.
+
+use super::shared::RoomShared;
+use crate::{connection::ConnectionId, presence::Vitals};
+use driftless_proto::{limits::Limits, reliable::ReliableQueue};
+use driftless_sim::PlayerId;
+use parking_lot::Mutex;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64},
+    },
+};
+
+/// A player's place in a room: what the room and the player's connection share.
+#[derive(Debug)]
+pub struct Seat {
+    /// The room.
+    pub room: Arc<RoomShared>,
+    /// The player.
+    pub player: PlayerId,
+    /// Place in the lists that are in order of seats. Used again when the seat has ended.
+    pub index: usize,
+    /// Who it is, to presence.
+    pub user: Arc<str>,
+    /// Name to show.
+    pub name: Arc<str>,
+    /// Names the seat in a resume.
+    pub token: ResumeToken,
+    /// What must reach the player once and in order.
+    pub outbox: Mutex<SeatOutbox>,
+    /// When the player was last heard of, and how far away.
+    pub vitals: Arc<Vitals>,
+    /// Sequence of the last input that a connection of this seat handed to the room.
+    pub input_received: AtomicU32,
+    /// Sequence of the last command that a connection of this seat handed to the room.
+    pub command_received: AtomicU64,
+}
+
+impl Seat {
+    /// A new seat. `token` comes from `ResumeToken::random`.
+    pub fn new(
+        room: Arc<RoomShared>,
+        player: PlayerId,
+        index: usize,
+        user: Arc<str>,
+        name: Arc<str>,
+        token: ResumeToken,
+        limits: &Limits,
+    ) -> Self {
+        Self {
+            room,
+            player,
+            index,
+            user,
+            name,
+            token,
+            outbox: Mutex::new(SeatOutbox {
+                connection: None,
+                queue: ReliableQueue::new(limits.reliable_messages, limits.reliable_bytes),
+            }),
+            vitals: Arc::default(),
+            input_received: AtomicU32::new(0),
+            command_received: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The reliable messages of a seat, and which connection may take them.
+#[derive(Debug)]
+pub struct SeatOutbox {
+    connection: Option<ConnectionId>,
+    queue: ReliableQueue,
+}
+
+impl SeatOutbox {
+    /// The queue, for the connection that owns the seat. A connection that was replaced gets nothing: what it took would
+    /// be lost to the new one.
+    pub fn of(&mut self, connection: ConnectionId) -> Option<&mut ReliableQueue> {
+        (self.connection == Some(connection)).then_some(&mut self.queue)
+    }
+    /// The queue, for the room.
+    pub fn queue(&mut self) -> &mut ReliableQueue {
+        &mut self.queue
+    }
+    /// Gives the seat to a connection whose peer has all messages up to `received`. False: that cannot be (nothing changes).
+    pub fn attach(&mut self, connection: ConnectionId, received: u64) -> bool {
+        let possible = !self.queue.is_overflowed() && self.queue.resume(received);
+        if possible {
+            self.connection = Some(connection);
+        }
+        possible
+    }
+    /// The connection is gone.
+    pub fn detach(&mut self, connection: ConnectionId) {
+        if self.connection == Some(connection) {
+            self.connection = None;
+        }
+    }
+}
+
+/// The secret that names a seat: 16 bytes from the system's random source.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ResumeToken([u8; 16]);
+
+impl ResumeToken {
+    /// A new token.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(bytes))
+    }
+    /// A token as it came from a peer. None: it is not 16 bytes.
+    pub fn from_wire(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+    /// As it travels in the welcome.
+    pub fn to_wire(self) -> bytes::Bytes {
+        bytes::Bytes::copy_from_slice(&self.0)
+    }
+}
+
+/// A secret is never shown.
+impl fmt::Debug for ResumeToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResumeToken(..)")
+    }
+}

@@ -1,0 +1,106 @@
+//! Who sits in a room.
+
+use super::seat::{ResumeToken, Seat};
+use crate::connection::ConnectionId;
+use driftless_sim::PlayerId;
+use std::{collections::HashMap, sync::Arc};
+
+/// The seats of a room, by index, by player and by connection.
+#[derive(Debug, Default)]
+pub struct Seats {
+    by_index: Vec<Option<Taken>>,
+    index_of: HashMap<PlayerId, usize>,
+    player_of: HashMap<ConnectionId, PlayerId>,
+    last_player: PlayerId,
+}
+
+/// A seat that is taken.
+#[derive(Debug)]
+pub struct Taken {
+    /// What the connection shares.
+    pub seat: Arc<Seat>,
+    /// The connection. None: the player is away, within the resume window.
+    pub connection: Option<ConnectionId>,
+    /// Sequence of the last input that the game has had.
+    pub applied: u32,
+}
+
+impl Seats {
+    /// Number of seats taken.
+    pub fn len(&self) -> usize {
+        self.index_of.len()
+    }
+    /// Whether nobody sits here.
+    pub fn is_empty(&self) -> bool {
+        self.index_of.is_empty()
+    }
+    /// Number of seats that have a connection.
+    pub fn connected(&self) -> usize {
+        self.player_of.len()
+    }
+    /// Takes a free seat for a new player; `seat` makes it from the player's number and the seat's index.
+    pub fn take(&mut self, connection: ConnectionId, seat: impl FnOnce(PlayerId, usize) -> Seat) -> Arc<Seat> {
+        self.last_player += 1;
+        let player = self.last_player;
+        let index = self.by_index.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.by_index.push(None);
+            self.by_index.len() - 1
+        });
+        let seat = Arc::new(seat(player, index));
+        self.by_index[index] = Some(Taken { seat: seat.clone(), connection: Some(connection), applied: 0 });
+        self.index_of.insert(player, index);
+        self.player_of.insert(connection, player);
+        seat
+    }
+    /// Ends a seat.
+    pub fn free(&mut self, player: PlayerId) -> Option<Taken> {
+        let index = self.index_of.remove(&player)?;
+        let taken = self.by_index.get_mut(index)?.take()?;
+        if let Some(connection) = taken.connection {
+            self.player_of.remove(&connection);
+        }
+        Some(taken)
+    }
+    /// Gives a seat to another connection. Returns the one that had it.
+    pub fn attach(&mut self, player: PlayerId, connection: ConnectionId) -> Option<ConnectionId> {
+        let taken = self.get_mut(player)?;
+        let old = taken.connection.replace(connection);
+        if let Some(old) = old {
+            self.player_of.remove(&old);
+        }
+        self.player_of.insert(connection, player);
+        old
+    }
+    /// Notes that a connection is gone. None: it has no seat (any more).
+    pub fn detach(&mut self, connection: ConnectionId) -> Option<Arc<Seat>> {
+        let player = self.player_of.remove(&connection)?;
+        let taken = self.get_mut(player)?;
+        taken.connection = None;
+        taken.seat.outbox.lock().detach(connection);
+        Some(taken.seat.clone())
+    }
+    /// The seat of a player.
+    pub fn get(&self, player: PlayerId) -> Option<&Taken> {
+        self.by_index.get(*self.index_of.get(&player)?)?.as_ref()
+    }
+    /// The seat of a player, to change.
+    pub fn get_mut(&mut self, player: PlayerId) -> Option<&mut Taken> {
+        self.by_index.get_mut(*self.index_of.get(&player)?)?.as_mut()
+    }
+    /// The seat of a player, if the token is its.
+    pub fn with_token(&self, player: PlayerId, token: ResumeToken) -> Option<&Taken> {
+        self.get(player).filter(|taken| taken.seat.token == token)
+    }
+    /// All places in order of index, free ones too.
+    pub fn places(&self) -> impl Iterator<Item = Option<&Taken>> {
+        self.by_index.iter().map(Option::as_ref)
+    }
+    /// All seats that are taken.
+    pub fn iter(&self) -> impl Iterator<Item = &Taken> {
+        self.by_index.iter().flatten()
+    }
+    /// The player that a connection plays.
+    pub fn player_of(&self, connection: ConnectionId) -> Option<PlayerId> {
+        self.player_of.get(&connection).copied()
+    }
+}

@@ -1,0 +1,209 @@
+//! Puts the server together and runs it.
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    connection::{Drain, Worker, WorkerLink},
+    directory::{Directory, Services},
+    http::{self, HttpState},
+    limits::ConnectionLimits,
+    metrics::Metrics,
+    metronome::Metronome,
+    presence::Presence,
+    room::record::RecordThread,
+    shutdown,
+    transport,
+};
+use actix::Actor;
+use actix_rt::{Arbiter, net::TcpStream};
+use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use driftless_sim::{game::GameKind, games};
+use parking_lot::Mutex;
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tracing::{info, warn};
+
+/// Longest time from the signal to the exit.
+const DRAIN_LIMIT: Duration = Duration::from_secs(8);
+/// Time between two looks at whether all connections are gone.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4096;
+
+/// A server that is being put together: which games it offers, and its configuration.
+pub struct Server {
+    config: Config,
+    kinds: Vec<GameKind>,
+}
+
+/// A server that accepts connections. Stops when asked to, not when dropped.
+#[derive(Clone)]
+pub struct Running {
+    address: SocketAddr,
+    http: ServerHandle,
+    directory: Arc<Directory>,
+    limits: Arc<ConnectionLimits>,
+    workers: Arc<Mutex<Vec<WorkerLink>>>,
+    metrics: Arc<Metrics>,
+    drain_spread: Duration,
+}
+
+impl Server {
+    /// A server that offers the games that come with Driftless.
+    pub fn new(config: Config) -> Self {
+        Self { config, kinds: vec![GameKind::of::<games::arena::Arena>(), GameKind::of::<games::cursors::Cursors>()] }
+    }
+
+    /// Offers one more kind of game.
+    #[must_use]
+    pub fn game(mut self, kind: GameKind) -> Self {
+        self.kinds.retain(|k| k.name() != kind.name());
+        self.kinds.push(kind);
+        self
+    }
+
+    /// Starts everything, within an actix system. The future ends when the server has stopped.
+    ///
+    /// # Errors
+    /// If the address cannot be listened at, a thread cannot be started, or the recording folder cannot be made.
+    pub fn start(self) -> io::Result<(Running, impl Future<Output = io::Result<()>>)> {
+        let config = Arc::new(self.config);
+        let clock = Clock::start();
+        let metrics = Arc::new(Metrics::new());
+        let presence = Presence::new(clock, config.resume_window).start();
+        let recorder = config.record.as_deref().map(RecordThread::start).transpose()?;
+        let services = Services {
+            clock,
+            metrics: metrics.clone(),
+            presence: presence.clone(),
+            metronome: Metronome::start()?,
+            threads: room_threads(config.room_threads)?,
+            recorder,
+        };
+        let directory = Directory::new(config.clone(), services, &self.kinds);
+        let limits = ConnectionLimits::new(
+            config.max_connections,
+            config.max_connections_per_address,
+            metrics.clone(),
+        );
+        let state = web::Data::new(HttpState {
+            directory: directory.clone(),
+            presence,
+            metrics: metrics.clone(),
+        });
+        let listener = listen(config.listen)?;
+        let address = listener.local_addr()?;
+        let workers = Arc::<Mutex<Vec<WorkerLink>>>::default();
+        let running_workers = workers.clone();
+        let app = {
+            let (config, directory, limits, metrics) =
+                (config.clone(), directory.clone(), limits.clone(), metrics.clone());
+            move || {
+                let worker = Worker::start(clock, metrics.clone());
+                workers.lock().push(worker.link());
+                App::new()
+                    .app_data(worker)
+                    .app_data(directory.clone())
+                    .app_data(limits.clone())
+                    .app_data(config.clone())
+                    .app_data(state.clone())
+                    .route("/v1/connect", web::get().to(transport::websocket::connect))
+                    .configure(http::routes)
+            }
+        };
+        let user_timeout = config.limits.timeout;
+        let server = HttpServer::new(app)
+            .workers(config.workers)
+            .worker_max_blocking_threads(1)
+            .max_connections(config.max_connections)
+            .backlog(BACKLOG)
+            // One body chunk at a time: what is sent next is chosen when the socket has room for it.
+            .h1_write_buffer_size(1)
+            .on_connect(move |io, _| {
+                if let Some(stream) = io.downcast_ref::<TcpStream>()
+                    && let Err(e) = transport::tune(stream, user_timeout)
+                {
+                    warn!(error = %e, "the options of a socket could not be set");
+                }
+            })
+            .disable_signals()
+            .shutdown_timeout(1)
+            .listen(listener)?
+            .run();
+        let running = Running {
+            address,
+            http: server.handle(),
+            directory,
+            limits,
+            workers: running_workers,
+            metrics,
+            drain_spread: config.drain_spread,
+        };
+        Ok((running, server))
+    }
+}
+
+impl Running {
+    /// Where the server listens: with the port that the kernel chose, if it was to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+    /// The rooms.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+    /// The figures.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+    /// Refuses what is new, says goodbye to all with reconnect times spread out, waits until they are gone (8 s at most), and
+    /// stops.
+    pub async fn drain(&self) {
+        let start = Instant::now();
+        let open = self.limits.open();
+        info!(connections = open, "draining");
+        self.directory.drain();
+        for worker in self.workers.lock().iter() {
+            // One message a thread in its life.
+            worker.fanout.do_send(Drain { spread: self.drain_spread });
+        }
+        while self.limits.open() > 0 && start.elapsed() < DRAIN_LIMIT {
+            actix_rt::time::sleep(DRAIN_POLL).await;
+        }
+        let left = self.limits.open();
+        info!(left, took_ms = start.elapsed().as_millis() as u64, "stopping");
+        self.http.stop(false).await;
+    }
+}
+
+fn room_threads(count: usize) -> io::Result<Vec<actix::ArbiterHandle>> {
+    (0..count.max(1)).map(|_| Arbiter::try_new().map(|arbiter| arbiter.handle())).collect()
+}
+
+/// A listening socket whose port is known before the first worker starts.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG as i32)?;
+    Ok(socket.into())
+}
+
+/// Runs a server until SIGTERM or SIGINT has drained it. Prints one line with its URL on standard output when it listens.
+///
+/// # Errors
+/// As `Server::start`, and if the server fails while it runs.
+pub fn run(server: Server) -> io::Result<()> {
+    actix_rt::System::new().block_on(async {
+        let (running, serving) = server.start()?;
+        println!("driftless listens on http://{}", running.address());
+        actix_rt::spawn(shutdown::drain_on_signal(running));
+        serving.await
+    })
+}

@@ -1,0 +1,87 @@
+//! The upgrade of an HTTP request to a WebSocket.
+
+use super::{Body, Frames, Link};
+use crate::{
+    config::Config,
+    connection::{Connection, ConnectionId, Peer, Worker},
+    directory::Directory,
+    http::ApiError,
+    limits::{ConnectionLimits, ConnectionRefused},
+    metrics::TransportKind,
+};
+use actix_web::{HttpRequest, HttpResponse, http::{StatusCode, header}, web};
+use actix_web_actors::ws;
+use driftless_proto::{
+    limits::SUBPROTOCOL,
+    session::{Delivery, server::ServerSession},
+};
+use std::{
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+/// `GET /v1/connect`: upgrades to the subprotocol `driftless.v1`, or says by name why not.
+pub async fn connect(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, ApiError> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let worker = part::<Rc<Worker>>(&request)?;
+    let directory = part::<Arc<Directory>>(&request)?;
+    let limits = part::<Arc<ConnectionLimits>>(&request)?;
+    let config = part::<Arc<Config>>(&request)?;
+    let refused = |reason: &'static str| worker.metrics().refused.inc(reason);
+
+    if directory.is_draining() {
+        refused("draining");
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is going down"));
+    }
+    check_subprotocol(&request).inspect_err(|_| refused("subprotocol"))?;
+    let mut response = ws::handshake_with_protocols(&request, &[SUBPROTOCOL]).map_err(|e| {
+        refused("handshake");
+        ApiError::new(StatusCode::BAD_REQUEST, "bad_handshake", e.to_string())
+    })?;
+    let address = request
+        .peer_addr()
+        .ok_or_else(|| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "no_address", "the connection has no address"))?
+        .ip();
+    let permit = limits.admit(address, TransportKind::WebSocket).map_err(|e| match e {
+        ConnectionRefused::ServerFull(_) => {
+            refused("server_full");
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "server_full", e.to_string())
+        }
+        ConnectionRefused::AddressFull { .. } => {
+            refused("address_full");
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "address_full", e.to_string())
+        }
+    })?;
+
+    let session = ServerSession::new(Instant::now(), config.limits.clone(), Delivery::Ordered);
+    let peer = Peer::new(ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed)), session, permit);
+    let link = Rc::new(Link::default());
+    let frames = Frames::new(payload, config.limits.message_bytes, link.clone(), peer.clone());
+    Connection::start(peer.clone(), frames, worker.clone(), directory.clone());
+    Ok(response.streaming(Body::new(peer, worker.clone(), link)))
+}
+
+/// A client that offers subprotocols must offer ours; one that offers none would not know what it speaks.
+fn check_subprotocol(request: &HttpRequest) -> Result<(), ApiError> {
+    let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
+    let mut names = Vec::new();
+    for value in offered {
+        names.extend(value.to_str().unwrap_or("?").split(',').map(str::trim));
+    }
+    if names.contains(&SUBPROTOCOL) {
+        return Ok(());
+    }
+    let message = match names.is_empty() {
+        true => format!("offer the WebSocket subprotocol {SUBPROTOCOL:?} (Sec-WebSocket-Protocol)"),
+        false => format!("none of the subprotocols {names:?} is spoken here: offer {SUBPROTOCOL:?}"),
+    };
+    Err(ApiError::new(StatusCode::BAD_REQUEST, "unknown_subprotocol", message))
+}
+
+fn part<T: 'static>(request: &HttpRequest) -> Result<&T, ApiError> {
+    request.app_data::<T>().ok_or_else(|| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "misconfigured", "the route is not set up"))
+}
