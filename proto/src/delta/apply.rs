@@ -26,6 +26,8 @@ pub struct Decoder {
     changed_rows: Rows,
     group_rows: Vec<u32>,
     spawned_ids: Vec<u32>,
+    /// Scratch of the RICE coding.
+    seen: Vec<u32>,
     predicted: Vec<i32>,
 }
 
@@ -222,7 +224,8 @@ impl Decoder {
                 return Err(DeltaError::SpawnedGroups);
             }
             let (group_columns, rest) = columns.split_at_mut(group.fields().len());
-            add(values.values, self.spawned_rows.len(), |n| self.spawned_rows[n] as usize, group_columns)?;
+            let rows = &self.spawned_rows;
+            add(values.values, rows.len(), |n| rows[n] as usize, group_columns, &mut self.seen)?;
             columns = rest;
         }
         Ok(())
@@ -235,28 +238,24 @@ impl Decoder {
         columns: &mut [Vec<i32>],
     ) -> Result<(), DeltaError> {
         let survivors = self.survivors.len();
-        let (gaps, bits) = (delta.changed_gaps, delta.changed_bits);
-        if (!gaps.is_empty() && !bits.is_empty())
-            || (delta.groups().is_empty() && !(gaps.is_empty() && bits.is_empty()))
-        {
+        let (gaps, bits, rice) = (delta.changed_gaps, delta.changed_bits, delta.changed_rice);
+        let sets = [gaps, bits, rice].into_iter().filter(|set| !set.is_empty()).count();
+        if sets > usize::from(!delta.groups().is_empty()) {
             return Err(DeltaError::ChangedRows);
         }
-        if delta.groups().is_empty() {
-            return Ok(());
-        }
-        let Self { survivor_rows, changed_rows, group_rows, .. } = self;
-        if !gaps.is_empty() {
-            changed_rows.begin();
-            row_set::take_gaps(gaps, survivors, "changed_gaps", |n| {
-                changed_rows.push(survivor_rows.get(n as usize) as u32);
-            })?;
-        } else if !bits.is_empty() {
-            changed_rows.begin();
-            row_set::take_bits(bits, survivors, "changed_bits", |n| {
-                changed_rows.push(survivor_rows.get(n as usize) as u32);
-            })?;
-        } else {
+        let Self { survivor_rows, changed_rows, group_rows, seen, .. } = self;
+        if sets == 0 {
             std::mem::swap(survivor_rows, changed_rows);
+        } else {
+            changed_rows.begin();
+            let changed = |n| changed_rows.push(survivor_rows.get(n as usize) as u32);
+            if !gaps.is_empty() {
+                row_set::take_gaps(gaps, survivors, "changed_gaps", changed)?;
+            } else if !bits.is_empty() {
+                row_set::take_bits(bits, survivors, "changed_bits", changed)?;
+            } else {
+                row_set::take_rice(rice, survivors, "changed_rice", seen, changed)?;
+            }
         }
         let mut before = None;
         let mut group_start = 0;
@@ -274,17 +273,17 @@ impl Decoder {
             let columns = &mut columns[first_column..][..group.fields().len()];
             if values.rows.is_empty() {
                 if changed_rows.is_straight() {
-                    add(values.values, changed_rows.len(), |n| n, columns)?;
+                    add(values.values, changed_rows.len(), |n| n, columns, seen)?;
                 } else {
                     let rows = changed_rows.list();
-                    add(values.values, rows.len(), |n| rows[n] as usize, columns)?;
+                    add(values.values, rows.len(), |n| rows[n] as usize, columns, seen)?;
                 }
             } else {
                 group_rows.clear();
                 row_set::take_bits(values.rows, changed_rows.len(), "rows", |n| {
                     group_rows.push(changed_rows.get(n as usize) as u32);
                 })?;
-                add(values.values, group_rows.len(), |n| group_rows[n] as usize, columns)?;
+                add(values.values, group_rows.len(), |n| group_rows[n] as usize, columns, seen)?;
             }
         }
         Ok(())
@@ -297,6 +296,7 @@ fn add(
     count: usize,
     row: impl Fn(usize) -> usize,
     columns: &mut [Vec<i32>],
+    seen: &mut Vec<u32>,
 ) -> Result<(), DeltaError> {
     let fields = columns.len();
     let add = |n: usize, field: usize, residual: u32| {
@@ -305,6 +305,6 @@ fn add(
     };
     match values {
         Values::Packed { values, interleave } => packed::take(values, count, fields, interleave, add),
-        Values::Rice(values) => rice::take(values, count, fields, add),
+        Values::Rice(values) => rice::take(values, count, fields, seen, add),
     }
 }

@@ -5,9 +5,7 @@ use super::{
     columns::{Residuals, zigzag},
     packed, predict,
     predict::Horizon,
-    protobuf::{
-        bytes_field_len, number_field_len, put_bytes, put_bytes_head, put_number, put_varint, varint_len,
-    },
+    protobuf::{bytes_field_len, number_field_len, put_bytes, put_bytes_head, put_number, put_varint},
     rice, row_set,
     survivors::Survivors,
 };
@@ -23,7 +21,8 @@ use bytes::BufMut;
 pub struct Encoder {
     rows: RowMatch,
     changes: Changes,
-    groups: GroupWriter,
+    scratch: Scratch,
+    coder: Coder,
     /// The `TableDelta` being written.
     table: Vec<u8>,
 }
@@ -64,10 +63,10 @@ impl Encoder {
                 continue;
             }
             let body = number_field_len(index as u64) + self.table.len();
-            self.groups.head.clear();
-            put_bytes_head(&mut self.groups.head, 9, body);
-            put_number(&mut self.groups.head, 1, index as u64);
-            out.put_slice(&self.groups.head);
+            self.scratch.head.clear();
+            put_bytes_head(&mut self.scratch.head, 9, body);
+            put_number(&mut self.scratch.head, 1, index as u64);
+            out.put_slice(&self.scratch.head);
             out.put_slice(&self.table);
         }
     }
@@ -101,7 +100,7 @@ impl Encoder {
     fn write_spawned(&mut self, kind: &Kind, current: &Table, coding: ColumnCoding) {
         let rows = &self.rows.spawned;
         // Each id less the one before, less 1: as the gaps of a row set.
-        let ids = &mut self.groups.head;
+        let ids = &mut self.scratch.head;
         ids.clear();
         let mut next = 0;
         for &row in rows {
@@ -112,14 +111,13 @@ impl Encoder {
         put_bytes(&mut self.table, 3, ids);
         let mut columns = 0..;
         for (index, group) in kind.groups().iter().enumerate() {
-            self.groups.residuals.clear();
+            self.scratch.residuals.clear();
             for column in columns.by_ref().take(group.fields().len()) {
                 let values = current.column(column);
-                self.groups.residuals.extend(rows.iter().map(|&row| zigzag(values[row as usize])));
+                self.scratch.residuals.extend(rows.iter().map(|&row| zigzag(values[row as usize])));
             }
-            self.groups.rows.clear();
-            let residuals = Residuals::new(&self.groups.residuals, rows.len(), group.fields().len());
-            write_group(&mut self.table, &mut self.groups.values, 4, index, &[], &residuals, coding);
+            let residuals = Residuals::new(&self.scratch.residuals, rows.len(), group.fields().len());
+            self.coder.write_group(&mut self.table, coding, 4, index, &[], &residuals);
         }
     }
 
@@ -130,8 +128,15 @@ impl Encoder {
             return;
         }
         if changed.len() < survivors {
+            let Coder { values, seen } = &mut self.coder;
             let (gaps, bits) = (row_set::gaps_len(changed), row_set::bits_len(changed));
-            if gaps < bits {
+            values.clear();
+            if coding == ColumnCoding::Rice {
+                row_set::put_rice(values, changed, &mut self.scratch.residuals, seen);
+            }
+            if !values.is_empty() && values.len() < gaps.min(bits) {
+                put_bytes(&mut self.table, 8, values);
+            } else if gaps < bits {
                 put_bytes_head(&mut self.table, 5, gaps);
                 row_set::put_gaps(&mut self.table, changed);
             } else {
@@ -144,7 +149,7 @@ impl Encoder {
             let fields = group.fields().len();
             let columns = &residuals[first * survivors..(first + fields) * survivors];
             first += fields;
-            let GroupWriter { rows, bits, residuals, values, .. } = &mut self.groups;
+            let Scratch { rows, bits, residuals, .. } = &mut self.scratch;
             // Rows of this group: their places among the changed rows.
             rows.clear();
             let has = |&(_, &row): &(u32, &u32)| flags[row as usize] >> index & 1 != 0;
@@ -166,60 +171,68 @@ impl Encoder {
                 residuals
             };
             let chosen = Residuals::new(chosen, rows.len(), fields);
-            write_group(&mut self.table, values, 7, index, bits, &chosen, coding);
+            self.coder.write_group(&mut self.table, coding, 7, index, bits, &chosen);
         }
     }
 }
 
-/// Writes a `GroupDelta` as field `field` of the table.
-fn write_group(
-    table: &mut Vec<u8>,
-    values: &mut Vec<u8>,
-    field: u32,
-    index: usize,
-    row_bits: &[u8],
-    residuals: &Residuals<'_>,
-    coding: ColumnCoding,
-) {
-    let index = index as u64;
-    let rows_len = if row_bits.is_empty() { 0 } else { bytes_field_len(row_bits.len()) };
-    let head_len = number_field_len(index) + rows_len;
-    match coding {
-        ColumnCoding::Packed => {
-            let (interleave, len) = packed::cheapest(residuals);
-            let interleave_field = interleave.to_wire();
-            let group_len = head_len + number_field_len(interleave_field) + bytes_field_len(len);
-            table.reserve(1 + varint_len(group_len as u64) + group_len);
-            put_bytes_head(table, field, group_len);
-            put_number(table, 1, index);
-            put_bytes(table, 2, row_bits);
-            put_number(table, 3, interleave_field);
-            put_bytes_head(table, 4, len);
-            packed::put(table, residuals, interleave);
-        }
-        ColumnCoding::Rice => {
-            values.clear();
-            rice::put(values, residuals);
-            put_bytes_head(table, field, head_len + bytes_field_len(values.len()));
-            put_number(table, 1, index);
-            put_bytes(table, 2, row_bits);
-            put_bytes(table, 5, values);
-        }
-    }
-}
-
-/// Scratch of a group that is being written.
+/// Writes the residuals of groups.
 #[derive(Debug, Default)]
-struct GroupWriter {
+struct Coder {
+    /// What is written behind its length.
+    values: Vec<u8>,
+    /// Scratch of the RICE coding.
+    seen: Vec<u32>,
+}
+
+impl Coder {
+    /// Writes a `GroupDelta` as field `field` of the table.
+    fn write_group(
+        &mut self,
+        table: &mut Vec<u8>,
+        coding: ColumnCoding,
+        field: u32,
+        index: usize,
+        row_bits: &[u8],
+        residuals: &Residuals<'_>,
+    ) {
+        let index = index as u64;
+        let rows_len = if row_bits.is_empty() { 0 } else { bytes_field_len(row_bits.len()) };
+        let head_len = number_field_len(index) + rows_len;
+        match coding {
+            ColumnCoding::Packed => {
+                let (interleave, len) = packed::cheapest(residuals);
+                let interleave_field = interleave.to_wire();
+                let group_len = head_len + number_field_len(interleave_field) + bytes_field_len(len);
+                put_bytes_head(table, field, group_len);
+                put_number(table, 1, index);
+                put_bytes(table, 2, row_bits);
+                put_number(table, 3, interleave_field);
+                put_bytes_head(table, 4, len);
+                packed::put(table, residuals, interleave);
+            }
+            ColumnCoding::Rice => {
+                self.values.clear();
+                rice::put(&mut self.values, residuals, &mut self.seen);
+                put_bytes_head(table, field, head_len + bytes_field_len(self.values.len()));
+                put_number(table, 1, index);
+                put_bytes(table, 2, row_bits);
+                put_bytes(table, 5, &self.values);
+            }
+        }
+    }
+}
+
+/// Scratch of what is being written.
+#[derive(Debug, Default)]
+struct Scratch {
     /// Numbers in front of something whose length must be known first.
     head: Vec<u8>,
-    /// The rows that have it, among the changed rows, and the same as bits.
+    /// The rows that have a group, among the changed rows, and the same as bits.
     rows: Vec<u32>,
     bits: Vec<u8>,
     /// Their residuals, field after field.
     residuals: Vec<u32>,
-    /// The same, coded.
-    values: Vec<u8>,
 }
 
 /// Which rows of the baseline and of the current table belong together.

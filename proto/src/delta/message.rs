@@ -54,6 +54,7 @@ pub(super) struct TableDelta<'a> {
     pub(super) spawned: &'a [u8],
     pub(super) changed_gaps: &'a [u8],
     pub(super) changed_bits: &'a [u8],
+    pub(super) changed_rice: &'a [u8],
     spawned_groups: GroupList<'a>,
     groups: GroupList<'a>,
 }
@@ -67,13 +68,15 @@ impl<'a> TableDelta<'a> {
             spawned: &[],
             changed_gaps: &[],
             changed_bits: &[],
+            changed_rice: &[],
             spawned_groups: GroupList::default(),
             groups: GroupList::default(),
         }
     }
 
     fn read(bytes: &'a [u8], kinds: &[Kind]) -> Result<Self, DeltaError> {
-        let (mut kind, mut despawned, mut spawned, mut gaps, mut bits) = (None, None, None, None, None);
+        let (mut kind, mut despawned, mut spawned) = (None, None, None);
+        let (mut gaps, mut bits, mut rice) = (None, None, None);
         let mut delta = Self::unchanged(0);
         let mut fields = Fields::new("TableDelta", bytes);
         while let Some(field) = fields.next()? {
@@ -88,6 +91,7 @@ impl<'a> TableDelta<'a> {
                     let too_many = DeltaError::UnknownGroup(MAX_GROUPS as u32);
                     delta.groups.push(field.bytes()?).ok_or(too_many)?;
                 }
+                8 => once(&mut rice, "changed_rice", field.bytes()?)?,
                 _ => {}
             }
         }
@@ -100,6 +104,7 @@ impl<'a> TableDelta<'a> {
         delta.spawned = spawned.unwrap_or_default();
         delta.changed_gaps = gaps.unwrap_or_default();
         delta.changed_bits = bits.unwrap_or_default();
+        delta.changed_rice = rice.unwrap_or_default();
         Ok(delta)
     }
 

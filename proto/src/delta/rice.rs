@@ -1,148 +1,133 @@
-//! The RICE coding: residuals as Rice codes in a bit string. The format is on the page of [`delta`](super).
+//! The RICE coding: residuals in a bit string. The format is on the page of [`delta`](super).
+//!
+//! How large one field's residual is says how large the next one's will be: a body that moves fast along x is
+//! probably not at rest along y. So a field's rows fall in classes by what is known of them, and each class has a
+//! parameter of its own. On moving bodies that saves a tenth against one parameter a field.
 
-use super::{DeltaError, columns::Residuals};
+use super::{
+    DeltaError,
+    bits::{BitReader, BitWriter},
+    columns::Residuals,
+};
 
-/// Bits of the parameter before each field's codes.
-const PARAMETER_BITS: u32 = 5;
-/// So many ones in front: the whole residual follows.
-const ESCAPE: u32 = 24;
-/// Bits of an escaped residual.
-const WHOLE_BITS: u32 = u32::BITS;
+/// Bits of a parameter.
+const PARAMETER_BITS: u32 = 4;
+/// Classes of rows, from the second field on.
+const CLASSES: usize = 3;
 
-/// Writes all fields.
-pub(super) fn put(out: &mut Vec<u8>, residuals: &Residuals<'_>) {
-    let mut bits = BitWriter { out, pending: 0, count: 0 };
+/// The class of a row whose fields so far have these bits in any of them.
+#[inline]
+fn class(seen: u32) -> usize {
+    match seen {
+        0..4 => 0,
+        4..32 => 1,
+        _ => 2,
+    }
+}
+
+/// Writes all fields. `seen` is scratch.
+pub(super) fn put(out: &mut Vec<u8>, residuals: &Residuals<'_>, seen: &mut Vec<u32>) {
+    seen.clear();
+    seen.resize(residuals.rows(), 0);
+    let mut bits = BitWriter::new(out);
     for field in 0..residuals.fields() {
         let column = residuals.column(field);
-        let k = parameter(column);
-        bits.put(k.into(), PARAMETER_BITS);
-        for &z in column {
-            let q = z >> k;
-            if q < ESCAPE {
-                let low = u64::from(z & ((1 << k) - 1));
-                bits.put(ones(q) | low << (q + 1), q + 1 + k);
-            } else {
-                bits.put(ones(ESCAPE) | u64::from(z) << ESCAPE, ESCAPE + WHOLE_BITS);
+        let mut lengths = [[0; 33]; CLASSES];
+        for (&z, &seen) in column.iter().zip(&*seen) {
+            lengths[class(seen)][(u32::BITS - z.leading_zeros()) as usize] += 1;
+        }
+        let mut parameters = [0; CLASSES];
+        for (parameter, lengths) in parameters.iter_mut().zip(&lengths) {
+            if lengths.iter().any(|&count| count != 0) {
+                *parameter = best_parameter(lengths);
+                bits.put((*parameter).into(), PARAMETER_BITS);
             }
+        }
+        for (&z, seen) in column.iter().zip(&mut *seen) {
+            put_code(&mut bits, z, parameters[class(*seen)]);
+            *seen |= z;
         }
     }
     bits.finish();
 }
 
-/// Reads `rows` codes for each of `fields` off all of `values`, calling `residual(row, field, zigzag)` for each.
+/// Reads `rows` codes for each of `fields` off all of `values`, calling `residual(row, field, zigzag)` for each. `seen`
+/// is scratch.
 pub(super) fn take(
     values: &[u8],
     rows: usize,
     fields: usize,
+    seen: &mut Vec<u32>,
     mut residual: impl FnMut(usize, usize, u32),
 ) -> Result<(), DeltaError> {
-    // A code has at least a bit: checked before anything is read.
-    if values.len() < (fields * (PARAMETER_BITS as usize + rows)).div_ceil(8) {
+    // A code has at least a bit: checked before memory is reserved.
+    if values.len() < (fields * rows).div_ceil(8) {
         return Err(DeltaError::ValueCount);
     }
-    let mut bits = BitReader { bytes: values, at: 0 };
+    seen.clear();
+    seen.resize(rows, 0);
+    let mut bits = BitReader::new(values);
     for field in 0..fields {
-        let k = bits.peek() as u32 & 31;
-        bits.at += PARAMETER_BITS as usize;
-        for row in 0..rows {
-            let code = bits.peek();
-            let q = code.trailing_ones().min(ESCAPE);
-            let (z, len) = if q == ESCAPE {
-                ((code >> ESCAPE) as u32, ESCAPE + WHOLE_BITS)
-            } else {
-                let low = (code >> (q + 1)) & ((1 << k) - 1);
-                let z = u64::from(q) << k | low;
-                (u32::try_from(z).map_err(|_| DeltaError::Residual)?, q + 1 + k)
-            };
-            bits.at += len as usize;
+        let mut used = [false; CLASSES];
+        seen.iter().for_each(|&seen| used[class(seen)] = true);
+        let mut parameters = [0; CLASSES];
+        for (parameter, _) in parameters.iter_mut().zip(used).filter(|(_, used)| *used) {
+            *parameter = bits.take(PARAMETER_BITS) as u32;
+        }
+        for (row, seen) in seen.iter_mut().enumerate() {
+            let z = take_code(&mut bits, parameters[class(*seen)])?;
+            *seen |= z;
             residual(row, field, z);
         }
     }
-    bits.finish()
+    if bits.is_used_up() { Ok(()) } else { Err(DeltaError::ValueCount) }
 }
 
-/// The parameter that takes the fewest bits: from a guess by the mean, downhill.
-fn parameter(column: &[u32]) -> u32 {
-    let sum: u64 = column.iter().map(|&z| u64::from(z)).sum();
-    let mean = sum / column.len().max(1) as u64;
-    let mut k = (u64::BITS - mean.leading_zeros()).saturating_sub(1).min(31);
-    let mut best = cost(column, k);
-    while k > 0 && cost(column, k - 1) < best {
-        k -= 1;
-        best = cost(column, k);
-    }
-    while k < 31 && cost(column, k + 1) < best {
-        k += 1;
-        best = cost(column, k);
-    }
-    k
-}
-
-/// Bits of a column's codes.
-fn cost(column: &[u32], k: u32) -> u64 {
-    let code = |&z: &u32| if z >> k < ESCAPE { (z >> k) + 1 + k } else { ESCAPE + WHOLE_BITS };
-    column.iter().map(|z| u64::from(code(z))).sum()
-}
-
-/// `count` ones; at most 63.
-fn ones(count: u32) -> u64 {
-    (1 << count) - 1
-}
-
-struct BitWriter<'a> {
-    out: &'a mut Vec<u8>,
-    pending: u64,
-    /// Bits pending, at most 7 between codes.
-    count: u32,
-}
-
-impl BitWriter<'_> {
-    /// At most 56 bits.
-    #[inline]
-    fn put(&mut self, bits: u64, len: u32) {
-        self.pending |= bits << self.count;
-        self.count += len;
-        let whole = self.count / 8;
-        self.out.extend_from_slice(&self.pending.to_le_bytes()[..whole as usize]);
-        // Two steps: all 64 bits may go, and a shift by 64 is none.
-        self.pending = self.pending >> (4 * whole) >> (4 * whole);
-        self.count %= 8;
-    }
-
-    fn finish(self) {
-        if self.count > 0 {
-            self.out.push(self.pending as u8);
-        }
+/// With w = z + 2^k and m = its bits less 1: m - k ones, a zero, the m low bits of w.
+#[inline]
+fn put_code(bits: &mut BitWriter<'_>, z: u32, k: u32) {
+    let w = u64::from(z) + (1 << k);
+    let m = w.ilog2();
+    let ones = m - k;
+    let low = w ^ 1 << m;
+    if ones + 1 + m <= BitWriter::MOST {
+        bits.put(((1 << ones) - 1) | low << (ones + 1), ones + 1 + m);
+    } else {
+        bits.put((1 << ones) - 1, ones + 1);
+        bits.put(low, m);
     }
 }
 
-struct BitReader<'a> {
-    bytes: &'a [u8],
-    /// Bit to read next. May run past the end, where zeros are read: `finish` looks once.
-    at: usize,
+#[inline]
+fn take_code(bits: &mut BitReader<'_>, k: u32) -> Result<u32, DeltaError> {
+    let code = bits.peek();
+    let ones = code.trailing_ones();
+    let m = ones + k;
+    if m > u32::BITS {
+        return Err(DeltaError::Residual);
+    }
+    let low = if ones + 1 + m <= BitReader::LEAST {
+        bits.skip(ones + 1 + m);
+        code >> (ones + 1) & ((1 << m) - 1)
+    } else {
+        bits.skip(ones + 1);
+        bits.take(m)
+    };
+    u32::try_from((low | 1 << m) - (1 << k)).map_err(|_| DeltaError::Residual)
 }
 
-impl BitReader<'_> {
-    /// At least the next 57 bits, lowest first.
-    #[inline]
-    fn peek(&self) -> u64 {
-        let start = self.at / 8;
-        let word = match self.bytes.get(start..).and_then(|b| b.first_chunk()) {
-            Some(bytes) => u64::from_le_bytes(*bytes),
-            None => {
-                let tail = self.bytes.get(start..).unwrap_or_default();
-                tail.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
-            }
-        };
-        word >> (self.at % 8)
-    }
-
-    /// All bytes are used, and the last one's free bits are 0.
-    fn finish(self) -> Result<(), DeltaError> {
-        let used = self.at.div_ceil(8);
-        let exact = used == self.bytes.len() && (self.at % 8 == 0 || self.peek() == 0);
-        if exact { Ok(()) } else { Err(DeltaError::ValueCount) }
-    }
+/// The parameter that takes the fewest bits for residuals of so many bits each, taking those of one length as spread
+/// evenly.
+fn best_parameter(lengths: &[u32; 33]) -> u32 {
+    // In 2^-16 bits. Adding 2^k carries into the next length for 2^k of the 2^(length - 1) residuals of a length.
+    let code = |length: u32, k: u32| match length.checked_sub(k + 1) {
+        None => u64::from(k + 1) << 16,
+        Some(above) => (u64::from(2 * length - 1 - k) << 16) + ((2 << 16) >> above),
+    };
+    let cost = |k: &u32| -> u64 {
+        (0..).zip(lengths).map(|(length, &count)| u64::from(count) * code(length, *k)).sum()
+    };
+    (0..1 << PARAMETER_BITS).min_by_key(cost).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -158,15 +143,27 @@ mod tests {
             let values: Vec<u32> = seed[..rows * fields].iter().enumerate().map(small).collect();
             let residuals = Residuals::new(&values, rows, fields);
             let mut out = Vec::new();
-            put(&mut out, &residuals);
+            put(&mut out, &residuals, &mut Vec::new());
             let mut back = vec![0; rows * fields];
-            take(&out, rows, fields, |row, field, v| back[field * rows + row] = v).unwrap();
+            let seen = &mut Vec::new();
+            take(&out, rows, fields, seen, |row, field, v| back[field * rows + row] = v).unwrap();
             prop_assert_eq!(&back, &values);
             for len in 0..out.len() {
-                prop_assert!(take(&out[..len], rows, fields, |_, _, _| ()).is_err());
+                prop_assert!(take(&out[..len], rows, fields, seen, |_, _, _| ()).is_err());
             }
             out.push(0);
-            prop_assert!(take(&out, rows, fields, |_, _, _| ()).is_err());
+            prop_assert!(take(&out, rows, fields, seen, |_, _, _| ()).is_err());
+        }
+    }
+
+    #[test]
+    fn the_largest_residual_fits_every_parameter() {
+        for k in 0..16 {
+            let mut out = Vec::new();
+            let mut bits = BitWriter::new(&mut out);
+            put_code(&mut bits, u32::MAX, k);
+            bits.finish();
+            assert_eq!(take_code(&mut BitReader::new(&out), k), Ok(u32::MAX));
         }
     }
 }

@@ -1,8 +1,10 @@
-//! Sets of rows: as gaps (varints) or as bits.
+//! Sets of rows: as gaps (varints or Rice codes) or as bits.
 
 use super::{
     DeltaError,
+    columns::Residuals,
     protobuf::{put_varint, take_varint, varint_len},
+    rice,
 };
 
 /// Bytes that `put_gaps` writes for ascending `rows`.
@@ -33,6 +35,41 @@ pub(super) fn put_bits(out: &mut Vec<u8>, rows: &[u32]) {
     for &row in rows {
         bits[row as usize / 8] |= 1 << (row % 8);
     }
+}
+
+/// Writes the count of ascending `rows` and their gaps, Rice-coded. `gaps` and `seen` are scratch.
+pub(super) fn put_rice(out: &mut Vec<u8>, rows: &[u32], gaps: &mut Vec<u32>, seen: &mut Vec<u32>) {
+    let mut next = 0;
+    gaps.clear();
+    gaps.extend(rows.iter().map(|&row| row - std::mem::replace(&mut next, row + 1)));
+    put_varint(out, rows.len() as u64);
+    rice::put(out, &Residuals::new(gaps, rows.len(), 1), seen);
+}
+
+/// Reads what `put_rice` wrote, calling `row` for each row in ascending order. All are below `rows`. `seen` is scratch.
+pub(super) fn take_rice(
+    mut coded: &[u8],
+    rows: usize,
+    field: &'static str,
+    seen: &mut Vec<u32>,
+    mut row: impl FnMut(u32),
+) -> Result<(), DeltaError> {
+    let past_end = DeltaError::Row { field, rows };
+    let count = take_varint(&mut coded)?;
+    if count > rows as u64 {
+        return Err(past_end);
+    }
+    let mut next = 0;
+    let mut fits = true;
+    rice::take(coded, count as usize, 1, seen, |_, _, gap| {
+        let at = next + u64::from(gap);
+        fits &= at < rows as u64;
+        if fits {
+            row(at as u32);
+            next = at + 1;
+        }
+    })?;
+    if fits { Ok(()) } else { Err(past_end) }
 }
 
 /// Reads gaps, calling `row` for each row in ascending order. All are below `rows`.
