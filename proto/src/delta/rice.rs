@@ -124,10 +124,15 @@ fn best_parameter(lengths: &[u32; 33]) -> u32 {
         None => u64::from(k + 1) << 16,
         Some(above) => (u64::from(2 * length - 1 - k) << 16) + ((2 << 16) >> above),
     };
+    let shortest = lengths.iter().position(|&count| count != 0).unwrap_or(0) as u32;
+    let longest = lengths.iter().rposition(|&count| count != 0).unwrap_or(0) as u32;
+    let used = &lengths[shortest as usize..=longest as usize];
     let cost = |k: &u32| -> u64 {
-        (0..).zip(lengths).map(|(length, &count)| u64::from(count) * code(length, *k)).sum()
+        (shortest..).zip(used).map(|(length, &count)| u64::from(count) * code(length, *k)).sum()
     };
-    (0..1 << PARAMETER_BITS).min_by_key(cost).unwrap_or(0)
+    // A parameter below the shortest or above the longest is never better than those.
+    let most = (1 << PARAMETER_BITS) - 1;
+    (shortest.saturating_sub(1).min(most)..=longest.min(most)).min_by_key(cost).unwrap_or(0)
 }
 
 #[cfg(test)]

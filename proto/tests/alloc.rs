@@ -1,0 +1,132 @@
+//! The codec allocates nothing in steady state.
+
+use bytes::Bytes;
+use driftless_proto::{
+    delta::{Decoder, Encoder, References},
+    schema::Schema,
+    snapshot::Snapshot,
+    state::StateHead,
+    wire::ColumnCoding,
+};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+/// Counts the allocations of each thread.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: passes every call on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        BYTES.set(BYTES.get() + layout.size());
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn schema() -> Schema {
+    Schema::new()
+        .kind("player", |k| k.linear("position", &["x", "y"], 100).hold("health", &["health"], 1))
+        .kind("bullet", |k| k.linear("position", &["x", "y", "z"], 100))
+}
+
+/// 200 players of which some come and go, and 50 bullets with ever new ids.
+fn fill(snapshot: &mut Snapshot, tick: u32) {
+    snapshot.clear(tick);
+    for id in 0..200 {
+        if (id + tick) % 17 != 0 {
+            let wave = (id * tick * 31 % 97) as i32;
+            snapshot.table_mut(0).push(id, &[wave, -wave * 300, (tick / 9 + id) as i32 % 5]);
+        }
+    }
+    for id in 0..50 {
+        snapshot.table_mut(1).push(tick * 3 + id, &[id as i32, (id * tick) as i32, 4]);
+    }
+}
+
+#[test]
+fn a_steady_state_allocates_nothing() {
+    let schema = schema();
+    let (mut encoder, mut decoder) = (Encoder::default(), Decoder::default());
+    let mut frames = [(); 4].map(|()| Snapshot::new(&schema));
+    let mut decoded = Snapshot::default();
+    let mut body = Vec::new();
+    let mut round = |from: u32| {
+        for tick in from..from + 300 {
+            let [prior, baseline, current, kept] = &mut frames;
+            fill(prior, tick);
+            fill(baseline, tick + 1 + tick % 7);
+            fill(current, tick + 9);
+            for (coding, has_prior) in
+                [(ColumnCoding::Packed, true), (ColumnCoding::Rice, true), (ColumnCoding::Packed, false)]
+            {
+                let references = References { baseline: Some(baseline), prior: has_prior.then_some(prior) };
+                body.clear();
+                let checksum = Some(current.checksum());
+                encoder.encode(&schema, references, current, coding, checksum, &mut body);
+                decoder.apply(&schema, references, current.tick(), &body, &mut decoded).unwrap();
+                kept.copy_from(&decoded);
+            }
+        }
+    };
+    round(0);
+    let before = ALLOCATIONS.get();
+    round(0);
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
+
+#[test]
+fn splitting_a_message_allocates_nothing() {
+    let head = StateHead { tick: 900, baseline: Some(890), prior: None, input: 77 };
+    let mut message = Vec::new();
+    head.write(3, &mut message);
+    message.extend([0x7a, 1, 0]);
+    let message = Bytes::from(message);
+    // The first slice makes the bytes shared.
+    let _ = StateHead::split(&message);
+    let before = ALLOCATIONS.get();
+    assert!(StateHead::split(&message).unwrap().is_some());
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+}
+
+// Promise 4: "One client, however slow or hostile, MUST NOT … grow memory without bound."
+// So with a server that is hostile to a client.
+#[test]
+fn a_short_message_makes_no_large_allocation() {
+    let schema = schema();
+    let counts = |count: u8| vec![0xff, 0xff, 0xff, count];
+    let mut messages = Vec::new();
+    for count in [0x07, 0x7f] {
+        // Kind 0: a Rice row set of millions of rows; a group of Rice values; a spawned id with large gaps.
+        let rice = [&[0x42, 4][..], &counts(count), &[0x3a, 2, 0x2a, 0]].concat();
+        let spawned = [&[0x1a, 4][..], &counts(count), &[0x22, 2, 0x2a, 0, 0x22, 4, 8, 1, 0x2a, 0]].concat();
+        messages.extend([rice, spawned]);
+    }
+    let mut baseline = Snapshot::new(&schema);
+    fill(&mut baseline, 1);
+    for table in messages {
+        let body = [&[0x4a, table.len() as u8][..], &table].concat();
+        let references = References { baseline: Some(&baseline), prior: None };
+        let mut decoder = Decoder::default();
+        let mut out = Snapshot::new(&schema);
+        let before = BYTES.get();
+        assert!(decoder.apply(&schema, references, 2, &body, &mut out).is_err(), "{body:x?}");
+        let allocated = BYTES.get() - before;
+        // The copy of the baseline's 250 rows, with their row numbers, and nothing besides.
+        assert!(allocated < 64 * 1024, "{allocated} bytes");
+    }
+}
