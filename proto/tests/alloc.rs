@@ -48,7 +48,7 @@ fn schema() -> Schema {
 fn fill(snapshot: &mut Snapshot, tick: u32) {
     snapshot.clear(tick);
     for id in 0..200 {
-        if (id + tick) % 17 != 0 {
+        if !(id + tick).is_multiple_of(17) {
             let wave = (id * tick * 31 % 97) as i32;
             snapshot.table_mut(0).push(id, &[wave, -wave * 300, (tick / 9 + id) as i32 % 5]);
         }

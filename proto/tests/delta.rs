@@ -1,4 +1,5 @@
 //! A delta turns the states that the receiver has into the state that the sender has.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // in helpers of tests
 
 mod worlds;
 

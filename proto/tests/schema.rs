@@ -1,4 +1,5 @@
 //! A schema is checked when it is built and when it is read.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // in helpers of tests
 
 use driftless_proto::{
     schema::{MAX_FIELDS, MAX_GROUPS, MAX_KINDS, Schema, SchemaError},

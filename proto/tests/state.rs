@@ -1,4 +1,5 @@
 //! A state message is a head for each client and bytes that clients share.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // in helpers of tests
 
 mod worlds;
 

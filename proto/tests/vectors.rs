@@ -1,4 +1,5 @@
 //! The wire is what the golden vectors say: see `proto/vectors/README.md`.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // in helpers of tests
 
 use bytes::Bytes;
 use driftless_proto::{

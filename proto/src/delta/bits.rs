@@ -78,6 +78,6 @@ impl<'a> BitReader<'a> {
 
     /// Whether all bytes are read, none was missing, and the last one's free bits are 0.
     pub(super) fn is_used_up(&self) -> bool {
-        self.at.div_ceil(8) == self.bytes.len() && (self.at % 8 == 0 || self.peek() == 0)
+        self.at.div_ceil(8) == self.bytes.len() && (self.at.is_multiple_of(8) || self.peek() == 0)
     }
 }

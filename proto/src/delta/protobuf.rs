@@ -16,8 +16,8 @@ pub(crate) const fn varint_len(value: u64) -> usize {
 
 /// How many bytes a varint of a number of this many bits has.
 pub(crate) const fn varint_len_of_bits(bits: u32) -> usize {
-    // One byte for 0 bits too. A compare and a multiplication: this runs for each number of each entity.
-    ((if bits == 0 { 1 } else { bits } + 6) / 7) as usize
+    // One byte for 0 bits too.
+    (if bits == 0 { 1 } else { bits }).div_ceil(7) as usize
 }
 
 /// How many bytes a field of bytes has, with tag (of a number below 16) and length.
