@@ -151,7 +151,7 @@ impl Cli {
     /// Does what was asked.
     pub fn execute(self) -> ExitCode {
         let done = match self.command {
-            Command::Run(_) => Err("not yet".into()),
+            Command::Run(args) => crate::run::run(&args),
             Command::Floor(args) => args.execute(),
             Command::Slow(_) => Err("not yet".into()),
             Command::FloorServer(args) => {

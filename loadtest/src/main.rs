@@ -12,15 +12,21 @@
 //!
 //! Exit codes: 0, all is well; 1, an error was seen by the swarm or a requirement does not hold; 2, there was no run.
 
+mod behaviour;
+mod bot;
+mod check;
 mod cli;
-#[allow(dead_code)] // until `run` lands
 mod figures;
 mod floor;
+mod measure;
 mod process;
 mod report;
 mod require;
+mod run;
+mod server;
 mod stop;
 mod swarm;
+mod trace;
 mod ws;
 
 use clap::Parser;

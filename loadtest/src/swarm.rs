@@ -154,6 +154,12 @@ impl<P: Peer> Swarm<P> {
     pub fn peers(&self) -> impl Iterator<Item = &P> {
         self.clients.iter().map(|client| &client.peer)
     }
+    /// Does something with every peer, connected or not.
+    pub fn each_peer(&mut self, mut what: impl FnMut(&mut P, &mut P::Shared)) {
+        for client in &mut self.clients {
+            what(&mut client.peer, &mut self.shared);
+        }
+    }
     /// The connection of a client.
     pub fn conn(&self, client: usize) -> Option<&Conn> {
         self.clients[client].conn.as_ref()

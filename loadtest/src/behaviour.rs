@@ -1,0 +1,137 @@
+//! What bots do in their game.
+
+use crate::trace::Trace;
+use bytes::{Bytes, BytesMut};
+use driftless_sim::games::arena::{ArenaInput, rules};
+use prost::Message;
+use std::sync::Arc;
+
+/// How one bot plays.
+#[derive(Debug, Clone)]
+pub enum Behaviour {
+    /// Runs about in the arena, and shoots now and then.
+    Wander(Wander),
+    /// Follows a recording in the arena.
+    Follow(Follow),
+    /// Sends empty inputs: for games that this program does not know.
+    Idle,
+}
+
+/// Runs straight for a while, then another way; shoots in one of eight stretches.
+#[derive(Debug, Clone)]
+pub struct Wander {
+    random: fastrand::Rng,
+    input: ArenaInput,
+    /// Inputs until the next change.
+    left: u32,
+    tick_rate: u32,
+}
+
+/// Goes where the recording says.
+#[derive(Debug, Clone)]
+pub struct Follow {
+    trace: Arc<Trace>,
+    path: usize,
+    tick: usize,
+}
+
+/// Several bots on one path follow each other at this distance, ticks.
+const FOLLOW_TICKS: usize = 37;
+
+impl Behaviour {
+    /// How bot number `index` plays a game of this kind.
+    pub fn new(kind: &str, index: usize, tick_rate: u32, trace: Option<&Arc<Trace>>) -> Self {
+        match (kind, trace) {
+            ("arena", Some(trace)) => {
+                let (path, behind) = (index % trace.paths(), index / trace.paths());
+                Self::Follow(Follow { trace: trace.clone(), path, tick: behind * FOLLOW_TICKS })
+            }
+            ("arena", None) => Self::Wander(Wander {
+                random: fastrand::Rng::with_seed(index as u64),
+                input: ArenaInput::default(),
+                left: 0,
+                tick_rate,
+            }),
+            _ => Self::Idle,
+        }
+    }
+    /// What it does now, encoded. `arena` lends the memory.
+    pub fn act(&mut self, arena: &mut BytesMut) -> Bytes {
+        let input = match self {
+            Self::Wander(wander) => wander.act(),
+            Self::Follow(follow) => follow.act(),
+            Self::Idle => return Bytes::new(),
+        };
+        arena.reserve(input.encoded_len());
+        // There is room for it: the only thing that can fail.
+        let _ = input.encode(arena);
+        arena.split().freeze()
+    }
+}
+
+impl Wander {
+    fn act(&mut self) -> ArenaInput {
+        if self.left == 0 {
+            self.left = self.random.u32(self.tick_rate / 2..=self.tick_rate * 2);
+            let mut direction = |length: f64| {
+                let (sin, cos) = (self.random.f64() * std::f64::consts::TAU).sin_cos();
+                ((cos * length).round() as i32, (sin * length).round() as i32)
+            };
+            let (move_x, move_y) = direction(f64::from(rules::FULL_STICK));
+            let (aim_x, aim_y) = direction(100.0);
+            let buttons = if self.random.u8(..8) == 0 { rules::BUTTON_FIRE } else { 0 };
+            self.input = ArenaInput { move_x, move_y, aim_x, aim_y, buttons, goto_x: None, goto_y: None };
+        }
+        self.left = self.left.saturating_sub(1);
+        self.input
+    }
+}
+
+impl Follow {
+    fn act(&mut self) -> ArenaInput {
+        let (x, y) = self.trace.place(self.path, self.tick);
+        self.tick += 1;
+        ArenaInput { goto_x: Some(x), goto_y: Some(y), ..ArenaInput::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wanderer_keeps_its_way_for_a_while_and_then_takes_another() {
+        let mut bot = Behaviour::new("arena", 3, 20, None);
+        let mut arena = BytesMut::new();
+        let ways: Vec<_> = (0..400)
+            .map(|_| ArenaInput::decode(bot.act(&mut arena)).unwrap())
+            .map(|input| (input.move_x, input.move_y))
+            .collect();
+        let turns = ways.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        assert!((9..=40).contains(&turns), "{turns} turns");
+        assert!(ways.iter().all(|(x, y)| (x * x + y * y - 127 * 127).abs() < 400));
+    }
+
+    #[test]
+    fn followers_of_one_path_are_behind_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("t.csv");
+        let lines: String = (0..100).map(|tick| format!("{tick},1,{tick},0\n{tick},2,0,{tick}\n")).collect();
+        std::fs::write(&file, lines).unwrap();
+        let trace = Arc::new(Trace::read(&file).unwrap());
+        let mut first = |index| {
+            let bytes = Behaviour::new("arena", index, 20, Some(&trace)).act(&mut BytesMut::new());
+            let input = ArenaInput::decode(bytes).unwrap();
+            (input.goto_x.unwrap(), input.goto_y.unwrap())
+        };
+        assert_eq!(first(0), trace.place(0, 0));
+        assert_eq!(first(1), trace.place(1, 0));
+        assert_eq!(first(2), trace.place(0, FOLLOW_TICKS));
+        assert_ne!(first(0), first(2));
+    }
+
+    #[test]
+    fn a_game_that_is_not_known_gets_empty_inputs() {
+        assert!(Behaviour::new("chess", 0, 20, None).act(&mut BytesMut::new()).is_empty());
+    }
+}

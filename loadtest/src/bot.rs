@@ -1,0 +1,298 @@
+//! One bot: a real client that decodes every state, checks it, measures it, and plays.
+//!
+//! ```text
+//!   Outside ──open──► Joining ──welcome──► Playing ──leave──► Leaving ──► Gone
+//!                        └────────── closed, refused, at fault ──────────► Gone
+//! ```
+//!
+//! The client library's `ClientCore` does the protocol; the swarm gives it bytes and time. What happens
+//! in the measured time counts by *tick* where it is about states, so that a state of the last tick that arrives a moment after
+//! the end is not lost, and by *time* where it is about bytes.
+
+mod crowd;
+
+pub use crowd::Crowd;
+
+use crate::{
+    behaviour::Behaviour,
+    check::{MotionRules, Order, Violation},
+    swarm::{End, Frames, Peer},
+};
+use bytes::Bytes;
+use driftless_client::{ClientCore, Event};
+use std::{collections::VecDeque, ops::ControlFlow, time::Instant};
+
+/// One bot.
+#[derive(Debug)]
+pub struct Bot {
+    room: usize,
+    life: Life,
+    /// From the opening of the connection on.
+    core: Option<Box<ClientCore>>,
+    behaviour: Behaviour,
+    order: Order,
+    /// Inputs that no state has contained yet: number, and when each was meant to be sent.
+    pending: VecDeque<(u32, Instant)>,
+    applied_at: Option<Instant>,
+    /// Ticks that count: above the first, up to the last.
+    first_tick: Option<u32>,
+    last_tick: Option<u32>,
+    states: u64,
+}
+
+/// Where a bot is in its life: see the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// Not connected yet.
+    Outside,
+    /// Wants a seat.
+    Joining,
+    /// Has one.
+    Playing,
+    /// Has given it up.
+    Leaving,
+    /// The connection is gone.
+    Gone,
+}
+
+/// Inputs that may wait for a state: a minute at 20 Hz. Of more, the oldest counts as never answered.
+const MAX_PENDING: usize = 1200;
+
+impl Bot {
+    /// A bot that will play in a room.
+    pub fn new(room: usize, behaviour: Behaviour) -> Self {
+        Self {
+            room,
+            life: Life::Outside,
+            core: None,
+            behaviour,
+            order: Order::default(),
+            pending: VecDeque::new(),
+            applied_at: None,
+            first_tick: None,
+            last_tick: None,
+            states: 0,
+        }
+    }
+    /// Where it is in its life.
+    pub fn life(&self) -> Life {
+        self.life
+    }
+    /// Its client.
+    pub fn core(&self) -> Option<&ClientCore> {
+        self.core.as_deref()
+    }
+    /// States it has applied.
+    pub fn states(&self) -> u64 {
+        self.states
+    }
+    /// The newest tick that is due in its room.
+    pub fn due_tick(&self, now: Instant) -> Option<u32> {
+        let core = self.core.as_ref()?;
+        let welcome = core.welcome()?;
+        let since = core.clock().server_time_us(now)? as i64 - welcome.epoch_us;
+        let tick = i128::from(since) * i128::from(welcome.tick_rate) / 1_000_000;
+        Some(tick.clamp(0, i128::from(u32::MAX)) as u32)
+    }
+    /// The measured time begins.
+    pub fn begin(&mut self, now: Instant) {
+        if self.life == Life::Playing {
+            self.first_tick = self.due_tick(now);
+        }
+    }
+    /// The measured time ends.
+    pub fn finish(&mut self, crowd: &mut Crowd, now: Instant) {
+        if self.life == Life::Playing {
+            self.close_books(crowd, now);
+        }
+    }
+    /// The last states of the measured time have had their chance to arrive: inputs that none of them contained have waited in vain so far.
+    pub fn give_up(&mut self, crowd: &mut Crowd, now: Instant) {
+        while let Some((_, due)) = self.pending.pop_front() {
+            if crowd.counts(due) {
+                crowd.measure.input.record(now.saturating_duration_since(due));
+            }
+        }
+    }
+    /// Gives up the seat.
+    pub fn leave(&mut self, crowd: &mut Crowd, now: Instant, out: &mut Frames) {
+        let Some(core) = &mut self.core else { return };
+        core.leave();
+        out.push_all(|body| core.poll_transmit(now, body));
+        self.enter(Life::Leaving, crowd);
+    }
+
+    /// Counts the ticks that were due for this bot, and the gap that is open.
+    fn close_books(&mut self, crowd: &mut Crowd, now: Instant) {
+        if let (Some(first), None) = (self.first_tick, self.last_tick) {
+            let last = self.due_tick(now).unwrap_or(first).max(first);
+            self.last_tick = Some(last);
+            crowd.measure.counts.due += u64::from(last - first);
+            crowd.due_by_room[self.room] += u64::from(last - first);
+            if let Some(applied_at) = self.applied_at {
+                crowd.measure.gap.record(now.saturating_duration_since(applied_at));
+            }
+        }
+    }
+    fn enter(&mut self, life: Life, crowd: &mut Crowd) {
+        crowd.playing -= u64::from(self.life == Life::Playing);
+        crowd.playing += u64::from(life == Life::Playing);
+        crowd.gone += u64::from(life == Life::Gone && self.life != Life::Gone);
+        self.life = life;
+    }
+    /// Something went wrong: the bot hangs up.
+    fn fail(&mut self, crowd: &mut Crowd, now: Instant, violation: &Violation) -> ControlFlow<()> {
+        crowd.violations.add(violation);
+        self.close_books(crowd, now);
+        self.enter(Life::Gone, crowd);
+        ControlFlow::Break(())
+    }
+    fn handle_event(&mut self, crowd: &mut Crowd, now: Instant, event: &Event) -> Result<(), Violation> {
+        match *event {
+            Event::Welcome(_) => {
+                self.enter(Life::Playing, crowd);
+                let schema = self.core.as_ref().and_then(|core| core.schema());
+                if let (None, Some(schema)) = (&crowd.motion, schema) {
+                    crowd.motion = Some(MotionRules::new(&crowd.kind, schema));
+                }
+            }
+            Event::State { tick, input, full, bytes } => {
+                self.order.state(tick)?;
+                self.measure_state(crowd, now, tick, input);
+                self.compare(crowd, full, bytes)?;
+            }
+            Event::Game(_) | Event::Presence(_) | Event::CommandRefused(_) | Event::Disconnected { .. } => {}
+        }
+        Ok(())
+    }
+    fn measure_state(&mut self, crowd: &mut Crowd, now: Instant, tick: u32, input: u32) {
+        self.states += 1;
+        crowd.states += 1;
+        while let Some(&(_, due)) = self.pending.front().filter(|(number, _)| *number <= input) {
+            self.pending.pop_front();
+            if crowd.counts(due) {
+                crowd.measure.input.record(now.saturating_duration_since(due));
+            }
+        }
+        let last = self.applied_at.replace(now);
+        if crowd.is_measuring() && self.first_tick.is_some() {
+            let gap = last.map(|last| now.saturating_duration_since(last));
+            gap.inspect(|&gap| crowd.measure.gap.record(gap));
+            if let Some(interval) = crowd.measure.timeline.at(now) {
+                interval.states += 1;
+                gap.inspect(|&gap| interval.gap.record(gap));
+            }
+        }
+        if self.is_counted(tick) {
+            crowd.measure.counts.states += 1;
+            let age = self.core.as_ref().and_then(|core| core.age_us(now, tick));
+            if let Some(age) = age {
+                crowd.measure.age.record_us(age);
+                if let Some(interval) = crowd.measure.timeline.at(now) {
+                    interval.age.record_us(age);
+                }
+            }
+        }
+    }
+    /// Looks at what moved, and counts the bytes it took.
+    fn compare(&mut self, crowd: &mut Crowd, full: bool, bytes: usize) -> Result<(), Violation> {
+        let measuring = crowd.is_measuring();
+        if measuring {
+            crowd.measure.counts.state_messages += 1;
+            crowd.measure.counts.state_bytes += bytes as u64;
+        }
+        let Some(session) = self.core.as_ref().map(|core| core.session()) else { return Ok(()) };
+        let (Some(rules), Some(before), Some(after)) =
+            (&crowd.motion, session.previous_snapshot(), session.snapshot())
+        else {
+            return Ok(());
+        };
+        let motion = rules.compare(before, after, crowd.tick_rate);
+        if measuring && !full {
+            crowd.measure.counts.delta_bytes += bytes as u64;
+            crowd.measure.counts.moved += motion.moved;
+        }
+        motion.jump.map_or(Ok(()), Err)
+    }
+    fn is_counted(&self, tick: u32) -> bool {
+        self.first_tick.is_some_and(|first| tick > first) && self.last_tick.is_none_or(|last| tick <= last)
+    }
+}
+
+impl Peer for Bot {
+    type Shared = Crowd;
+
+    fn opened(&mut self, crowd: &mut Crowd, now: Instant, out: &mut Frames) {
+        self.enter(Life::Joining, crowd);
+        let core = self.core.insert(Box::new(ClientCore::new(now, &crowd.rooms[self.room])));
+        out.push_all(|body| core.poll_transmit(now, body));
+    }
+    fn message(
+        &mut self,
+        crowd: &mut Crowd,
+        now: Instant,
+        message: Bytes,
+        frame: usize,
+        out: &mut Frames,
+    ) -> ControlFlow<()> {
+        let Some(core) = &mut self.core else { return ControlFlow::Continue(()) };
+        if crowd.is_measuring() {
+            crowd.measure.counts.messages_down += 1;
+            crowd.measure.counts.bytes_down += frame as u64;
+        }
+        let taken = self.order.message(&message).and_then(|()| Ok(core.handle_message(now, message)?));
+        while let Some(event) = self.core.as_mut().and_then(|core| core.poll_event()) {
+            if let Err(violation) = self.handle_event(crowd, now, &event) {
+                return self.fail(crowd, now, &violation);
+            }
+        }
+        if let Err(violation) = taken {
+            return self.fail(crowd, now, &violation);
+        }
+        if let Some(core) = &mut self.core {
+            out.push_all(|body| core.poll_transmit(now, body));
+        }
+        ControlFlow::Continue(())
+    }
+    fn due(&mut self, crowd: &mut Crowd, due: Instant, now: Instant, out: &mut Frames) -> ControlFlow<()> {
+        let Some(core) = &mut self.core else { return ControlFlow::Continue(()) };
+        if core.poll_timeout().is_some_and(|at| at <= now)
+            && let Err(silence) = core.handle_timeout(now)
+        {
+            return self.fail(crowd, now, &silence.into());
+        }
+        if self.life == Life::Playing {
+            let payload = self.behaviour.act(&mut crowd.arena);
+            if let Ok(number) = core.send_input(payload) {
+                if self.pending.len() == MAX_PENDING
+                    && let Some((_, oldest)) = self.pending.pop_front()
+                    && crowd.counts(oldest)
+                {
+                    crowd.measure.input.record(now.saturating_duration_since(oldest));
+                }
+                self.pending.push_back((number, due));
+            }
+        }
+        out.push_all(|body| core.poll_transmit(now, body));
+        ControlFlow::Continue(())
+    }
+    fn ended(&mut self, crowd: &mut Crowd, now: Instant, end: &End) {
+        // The goodbye says more than the close that follows it.
+        let goodbye = self.core.as_ref().and_then(|core| core.session().closed()).map(|code| code.number());
+        let expected = matches!(self.life, Life::Leaving | Life::Gone);
+        let violation = match end {
+            End::Refused(why) => Violation::Refused(why.clone()),
+            End::Closed(code) => Violation::Disconnected(goodbye.unwrap_or(*code)),
+            End::Broken(error) => Violation::Protocol(error.to_string()),
+            End::HungUp => return,
+        };
+        if !expected {
+            if let Violation::Disconnected(code) = violation {
+                *crowd.disconnects.entry(code).or_default() += 1;
+            }
+            // The connection is gone already: there is nothing to hang up.
+            let _ = self.fail(crowd, now, &violation);
+        }
+        self.enter(Life::Gone, crowd);
+    }
+}

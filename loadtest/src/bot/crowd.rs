@@ -1,0 +1,94 @@
+//! What all bots of one thread have together, and when their measuring begins and ends.
+
+use crate::{
+    check::{MotionRules, Violations},
+    measure::Measure,
+};
+use bytes::BytesMut;
+use driftless_client::Options;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+/// What all bots of one thread have together.
+#[derive(Debug)]
+pub struct Crowd {
+    /// How to join each room.
+    pub rooms: Vec<Options>,
+    /// Kind of game.
+    pub kind: String,
+    /// Ticks a second.
+    pub tick_rate: u32,
+    /// What is measured.
+    pub measure: Measure,
+    /// What went wrong.
+    pub violations: Violations,
+    /// Connections that ended before their bot left, by close code.
+    pub disconnects: BTreeMap<u16, u64>,
+    /// Bots that play now.
+    pub playing: u64,
+    /// Bots whose connection has ended.
+    pub gone: u64,
+    /// States applied since the start.
+    pub states: u64,
+    /// Ticks due while measuring, by room.
+    pub due_by_room: Vec<u64>,
+    /// Where positions are in the snapshots; known with the first welcome.
+    pub motion: Option<MotionRules>,
+    /// Memory for inputs.
+    pub arena: BytesMut,
+    stage: Stage,
+}
+
+/// What is being measured now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Before,
+    Measuring { since: Instant },
+    After { since: Instant, until: Instant },
+}
+
+impl Crowd {
+    /// For bots in these rooms.
+    pub fn new(rooms: Vec<Options>, kind: &str, tick_rate: u32, duration: Duration) -> Self {
+        Self {
+            due_by_room: vec![0; rooms.len()],
+            rooms,
+            kind: kind.to_owned(),
+            tick_rate,
+            measure: Measure::new(duration),
+            violations: Violations::default(),
+            disconnects: BTreeMap::new(),
+            playing: 0,
+            gone: 0,
+            states: 0,
+            stage: Stage::Before,
+            motion: None,
+            arena: BytesMut::with_capacity(64 * 1024),
+        }
+    }
+    /// The measured time begins. Each bot needs its `begin`, too.
+    pub fn begin(&mut self, now: Instant) {
+        self.stage = Stage::Measuring { since: now };
+        self.measure.timeline.begin(now);
+    }
+    /// It ends. Each bot needs its `finish`, too. States of ticks that were due are waited for.
+    pub fn finish(&mut self, now: Instant) {
+        if let Stage::Measuring { since } = self.stage {
+            self.stage = Stage::After { since, until: now };
+        }
+    }
+    /// Whether it is the measured time now.
+    pub fn is_measuring(&self) -> bool {
+        matches!(self.stage, Stage::Measuring { .. })
+    }
+    /// Whether what was to happen at this time counts.
+    pub fn counts(&self, at: Instant) -> bool {
+        match self.stage {
+            Stage::Before => false,
+            Stage::Measuring { since } => at >= since,
+            Stage::After { since, until } => at >= since && at < until,
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! What is measured on every state and input, and how it is put together.
+//!
+//! Histograms are HDR: three digits of value, microseconds, 1 µs to 10 minutes. Each thread has its own; they are added up at the end.
+//!
+//! No coordinated omission: bots act on a schedule, whatever the server does. An input's latency counts from when it
+//! was meant to be sent, and one that was never answered counts with the time it had waited at the end. The gap
+//! between states counts the time since the last one, too, when the measuring ends.
+
+use crate::figures::Quantiles;
+use hdrhistogram::Histogram;
+use std::time::{Duration, Instant};
+
+/// Longest time that is told apart.
+const MAX_US: u64 = 600_000_000;
+/// Most intervals of the timeline.
+const MAX_INTERVALS: usize = 120;
+
+/// Everything that one thread's bots measure.
+#[derive(Debug, Clone)]
+pub struct Measure {
+    /// State's age on arrival.
+    pub age: Micros,
+    /// Input to the state that contains it.
+    pub input: Micros,
+    /// Between states applied.
+    pub gap: Micros,
+    /// The run, cut in intervals.
+    pub timeline: Timeline,
+    /// What is simply counted.
+    pub counts: Counts,
+}
+
+/// What is counted while measuring.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// States applied whose tick was due in the measured time.
+    pub states: u64,
+    /// Ticks that were due.
+    pub due: u64,
+    /// Bytes of deltas (states with a baseline), without framing.
+    pub delta_bytes: u64,
+    /// Entities that moved in them.
+    pub moved: u64,
+    /// State messages.
+    pub state_messages: u64,
+    /// Bytes of all states, without framing.
+    pub state_bytes: u64,
+    /// Messages received.
+    pub messages_down: u64,
+    /// Bytes of frames received.
+    pub bytes_down: u64,
+    /// Messages sent.
+    pub messages_up: u64,
+    /// Bytes of frames sent.
+    pub bytes_up: u64,
+}
+
+/// A histogram of times.
+#[derive(Debug, Clone)]
+pub struct Micros(Histogram<u64>);
+
+/// State's age and gaps for each stretch of the measured time.
+#[derive(Debug, Clone)]
+pub struct Timeline {
+    start: Option<Instant>,
+    /// How long one interval is.
+    pub step: Duration,
+    /// In order of time.
+    pub intervals: Vec<Interval>,
+}
+
+/// A stretch of the measured time.
+#[derive(Debug, Clone)]
+pub struct Interval {
+    /// State's age on arrival.
+    pub age: Micros,
+    /// Between states applied.
+    pub gap: Micros,
+    /// States that arrived.
+    pub states: u64,
+}
+
+impl Measure {
+    /// For a run of this length. All memory is taken here.
+    pub fn new(duration: Duration) -> Self {
+        Self {
+            age: Micros::fine(),
+            input: Micros::fine(),
+            gap: Micros::fine(),
+            timeline: Timeline::new(duration),
+            counts: Counts::default(),
+        }
+    }
+    /// Adds what another thread measured.
+    pub fn add(&mut self, other: &Measure) {
+        self.age.add(&other.age);
+        self.input.add(&other.input);
+        self.gap.add(&other.gap);
+        self.timeline.add(&other.timeline);
+        self.counts.add(&other.counts);
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: &Counts) {
+        self.states += other.states;
+        self.due += other.due;
+        self.delta_bytes += other.delta_bytes;
+        self.moved += other.moved;
+        self.state_messages += other.state_messages;
+        self.state_bytes += other.state_bytes;
+        self.messages_down += other.messages_down;
+        self.bytes_down += other.bytes_down;
+        self.messages_up += other.messages_up;
+        self.bytes_up += other.bytes_up;
+    }
+}
+
+impl Micros {
+    fn fine() -> Self {
+        Self::with_digits(3)
+    }
+    /// For the timeline: less memory.
+    fn coarse() -> Self {
+        Self::with_digits(2)
+    }
+    fn with_digits(digits: u8) -> Self {
+        #[allow(clippy::expect_used)] // constants that the library documents as valid
+        Self(Histogram::new_with_bounds(1, MAX_US, digits).expect("bounds 1..10 min, 2 or 3 digits"))
+    }
+    /// Takes a time. Above 10 minutes it counts as 10 minutes.
+    pub fn record(&mut self, time: Duration) {
+        self.0.saturating_record((time.as_micros() as u64).min(MAX_US));
+    }
+    /// Takes a time in microseconds that may be negative by the error of the clock: then it counts as 0.
+    pub fn record_us(&mut self, us: i64) {
+        self.0.saturating_record(us.clamp(0, MAX_US as i64) as u64);
+    }
+    fn add(&mut self, other: &Micros) {
+        // Both have the same bounds.
+        let _ = self.0.add(&other.0);
+    }
+    /// Milliseconds at which this share of all values lies. None: there is no value.
+    pub fn at_ms(&self, share: f64) -> Option<f64> {
+        (!self.0.is_empty()).then(|| self.0.value_at_quantile(share) as f64 / 1000.0)
+    }
+    /// Milliseconds. None: there is no value.
+    pub fn quantiles_ms(&self) -> Option<Quantiles> {
+        Some(Quantiles {
+            p50: self.at_ms(0.5)?,
+            p99: self.at_ms(0.99)?,
+            p999: self.at_ms(0.999)?,
+            max: self.0.max() as f64 / 1000.0,
+        })
+    }
+}
+
+impl Timeline {
+    fn new(duration: Duration) -> Self {
+        let step = Duration::from_secs(1).max(duration / MAX_INTERVALS as u32);
+        let count = duration.as_nanos().div_ceil(step.as_nanos()).max(1) as usize;
+        let empty = Interval { age: Micros::coarse(), gap: Micros::coarse(), states: 0 };
+        Self { start: None, step, intervals: vec![empty; count] }
+    }
+    /// The measured time begins.
+    pub fn begin(&mut self, now: Instant) {
+        self.start = Some(now);
+    }
+    /// The interval that a time is in.
+    pub fn at(&mut self, now: Instant) -> Option<&mut Interval> {
+        let since = now.checked_duration_since(self.start?)?;
+        self.intervals.get_mut((since.as_nanos() / self.step.as_nanos()) as usize)
+    }
+    fn add(&mut self, other: &Timeline) {
+        for (mine, theirs) in self.intervals.iter_mut().zip(&other.intervals) {
+            mine.age.add(&theirs.age);
+            mine.gap.add(&theirs.gap);
+            mine.states += theirs.states;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_in_milliseconds_and_absent_without_values() {
+        let mut micros = Micros::fine();
+        assert_eq!(micros.quantiles_ms(), None);
+        (1..=1000).for_each(|ms| micros.record(Duration::from_millis(ms)));
+        let q = micros.quantiles_ms().unwrap();
+        let near = |is: f64, want: f64| (is - want).abs() / want < 2e-3;
+        assert!(
+            near(q.p50, 500.0) && near(q.p99, 990.0) && near(q.p999, 999.0) && near(q.max, 1000.0),
+            "{q:?}"
+        );
+    }
+
+    #[test]
+    fn a_negative_age_counts_as_none_and_a_giant_as_the_most() {
+        let mut micros = Micros::fine();
+        micros.record_us(-5);
+        micros.record(Duration::from_secs(86_400));
+        let q = micros.quantiles_ms().unwrap();
+        assert_eq!(q.p50, 0.0);
+        assert!((q.max - 600_000.0).abs() < 700.0, "{q:?}");
+    }
+
+    #[test]
+    fn the_timeline_covers_the_run_and_nothing_else() {
+        let mut timeline = Timeline::new(Duration::from_millis(2500));
+        let start = Instant::now();
+        assert!(timeline.at(start).is_none());
+        timeline.begin(start);
+        assert_eq!(timeline.intervals.len(), 3);
+        timeline.at(start + Duration::from_millis(2400)).unwrap().states = 7;
+        assert_eq!(timeline.intervals[2].states, 7);
+        assert!(timeline.at(start + Duration::from_secs(3)).is_none());
+        assert_eq!(Timeline::new(Duration::from_secs(7200)).intervals.len(), MAX_INTERVALS);
+    }
+}

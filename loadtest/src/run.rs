@@ -1,0 +1,199 @@
+//! `loadtest run`: leads the bots through ramp, warm-up, measured time and end, and asks the server for its side.
+
+mod control;
+mod progress;
+mod tally;
+mod team;
+
+use crate::{
+    cli::RunArgs,
+    floor::{self, FloorFigures, FloorSpec},
+    process::{Process, raise_open_files},
+    report,
+    server::{Api, Scrape},
+    stop::Stop,
+    swarm::Target,
+    trace::Trace,
+    ws,
+};
+use control::{Control, Step};
+use driftless_client::Options;
+use progress::Progress;
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tally::{Edge, Tally};
+use team::{Team, TeamPlan};
+
+/// How long bots that have not been welcomed are waited for after the ramp.
+const JOIN_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the last states of the measured time may take to arrive.
+const LAST_STATES: Duration = Duration::from_millis(500);
+/// How long the server may take to let all bots go.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Plays, and tells how it went. The exit code is 1 if anything was wrong.
+pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    let stop = Stop::on_signals()?;
+    let tally = play(args, &stop)?;
+    let mut figures = tally.figures();
+    if args.floor && !stop.is_set() {
+        eprintln!("measuring the floor of the same traffic");
+        let floor = measure_floor(args, &tally, &stop)?;
+        figures.server_over_floor =
+            figures.server.cpu_us_per_client_tick.map(|server| server / floor.cpu_us_per_client_tick);
+        figures.floor = Some(floor);
+    }
+    report::print_table(&report::table::run(&figures), args.json.as_deref());
+    for example in tally.violations() {
+        eprintln!("error: {example}");
+    }
+    if let Some(path) = &args.json {
+        report::write_json(path, &figures)?;
+    }
+    if let Some(folder) = &args.report {
+        let page = report::html::page(&figures, &tally.measure, &command_line());
+        eprintln!("report: {}", report::write_page(folder, &page)?.display());
+    }
+    let value = serde_json::to_value(&figures)?;
+    let failures: Vec<_> = args.require.iter().flat_map(|requirement| requirement.failures(&value)).collect();
+    for failure in &failures {
+        eprintln!("required: {failure}");
+    }
+    Ok(if figures.errors == 0 && failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn play(args: &RunArgs, stop: &Stop) -> Result<Tally, Failure> {
+    let clients = args.clients as usize;
+    raise_open_files(clients)?;
+    let trace = args.trace.as_deref().map(Trace::read).transpose()?.map(Arc::new);
+    let process = args.server_pid.map(Process::find).transpose()?;
+    let own = Process::own()?;
+    let address = args.url.resolve()?;
+    let empty = Edge::memory(process, own)?;
+
+    let api = Api::new(&args.url);
+    let rooms = make_rooms(args, &api)?;
+    let names: Vec<String> = rooms.iter().map(|room| room.room.clone()).collect();
+
+    let control = Arc::new(Control::default());
+    let target = Target {
+        address,
+        request: ws::request(&args.url.authority(), args.url.path(), driftless_proto::limits::SUBPROTOCOL),
+        receive_buffer: None,
+    };
+    let plan = TeamPlan { target, rooms, room_size: args.room_size as usize, trace, args: args.clone() };
+    let teams = Team::start_all(&plan, &control)?;
+    let progress = Progress::new(&control, clients);
+    let wait = |what: &str, most: Duration, done: &dyn Fn() -> bool| {
+        let until = Instant::now() + most;
+        while Instant::now() < until && !done() {
+            progress.show(what);
+            std::thread::sleep(
+                Duration::from_millis(20).min(until.saturating_duration_since(Instant::now())),
+            );
+        }
+    };
+
+    let all_in = || stop.is_set() || control.failed() || control.playing() + control.gone() >= clients as u64;
+    wait("joining", args.ramp + JOIN_PATIENCE, &all_in);
+    wait("warming up", args.warm_up, &|| stop.is_set() || control.failed());
+
+    let before = Edge::before(&api, process, own)?;
+    let connected = control.playing();
+    control.set(Step::Measure);
+    let skipped_before = skipped(&api, &names);
+    let started = Instant::now();
+    wait("measuring", args.duration, &|| stop.is_set() || control.failed());
+    control.set(Step::Finish);
+    let seconds = started.elapsed().as_secs_f64();
+    let after = Edge::after(&api, process, own)?;
+    let skipped_after = skipped(&api, &names);
+    wait("waiting for the last states", LAST_STATES, &|| false);
+    control.set(if stop.is_set() { Step::Stopped } else { Step::Leave });
+    wait("leaving", LEAVE_PATIENCE, &|| control.playing() == 0 && control.gone() >= clients as u64);
+    control.set(Step::End);
+    progress.end();
+
+    let outcomes = teams.into_iter().map(Team::join).collect::<Result<Vec<_>, _>>()?;
+    let skipped = match (skipped_before, skipped_after) {
+        (Some(before), Some(after)) => {
+            Some(names.iter().map(|name| difference(&before, &after, name)).collect())
+        }
+        _ => None,
+    };
+    Ok(Tally::new(args, connected, seconds, empty, before, after, skipped, outcomes))
+}
+
+/// One room for each `room_size` bots, with names that no earlier run has used.
+fn make_rooms(args: &RunArgs, api: &Api) -> Result<Vec<Options>, Failure> {
+    let run = fastrand::u32(..);
+    (0..args.clients.div_ceil(args.room_size))
+        .map(|room| {
+            let name = format!("load-{run:08x}-{room}");
+            api.create_room(&name, &args.kind, args.tick_rate, args.room_size)?;
+            Ok(Options::new(args.url.to_string(), name).kind(args.kind.clone()))
+        })
+        .collect()
+}
+
+/// A server without this part of the API is measured all the same.
+fn skipped(api: &Api, names: &[String]) -> Option<BTreeMap<String, u64>> {
+    let all =
+        api.ticks_skipped().inspect_err(|error| eprintln!("no count of skipped ticks: {error}")).ok()?;
+    Some(all.into_iter().filter(|(name, _)| names.contains(name)).collect())
+}
+
+fn difference(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, name: &str) -> u64 {
+    let at = |counts: &BTreeMap<String, u64>| counts.get(name).copied().unwrap_or(0);
+    at(after).saturating_sub(at(before))
+}
+
+/// The same number of clients, rooms, ticks and bytes, without a game. The bots have left the server by now.
+fn measure_floor(args: &RunArgs, tally: &Tally, stop: &Stop) -> Result<FloorFigures, Failure> {
+    let spec = FloorSpec {
+        clients: args.clients as usize,
+        tick_rate: args.tick_rate,
+        frame_bytes: tally.down_bytes_per_state().unwrap_or(120.0).round().max(1.0) as usize,
+        input_bytes: tally.up_bytes_per_message().unwrap_or(24.0).round().max(1.0) as usize,
+        rooms: args.clients.div_ceil(args.room_size) as usize,
+        duration: args.duration.min(Duration::from_secs(15)),
+    };
+    Ok(floor::measure(&spec, stop)?)
+}
+
+fn command_line() -> String {
+    std::env::args().skip(1).fold("loadtest".to_owned(), |line, arg| line + " " + &arg)
+}
+
+impl Edge {
+    /// Memory only: before there is anything to play with.
+    fn memory(process: Option<Process>, own: Process) -> Result<Self, Failure> {
+        let server_rss = process.map(|process| process.rss()).transpose()?;
+        Ok(Self { server_rss, swarm_rss: own.rss()?, ..Self::default() })
+    }
+    /// Asks for the metrics first, so that the asking does not count.
+    fn before(api: &Api, process: Option<Process>, own: Process) -> Result<Self, Failure> {
+        let scrape = scrape(api);
+        Ok(Self { scrape, ..Self::kernel(process, own)? })
+    }
+    /// Asks for the metrics last.
+    fn after(api: &Api, process: Option<Process>, own: Process) -> Result<Self, Failure> {
+        let kernel = Self::kernel(process, own)?;
+        Ok(Self { scrape: scrape(api), ..kernel })
+    }
+    fn kernel(process: Option<Process>, own: Process) -> Result<Self, Failure> {
+        let server_cpu = process.map(|process| process.cpu()).transpose()?;
+        let swarm_cpu = own.cpu()?;
+        Ok(Self { server_cpu, swarm_cpu, ..Self::memory(process, own)? })
+    }
+}
+
+fn scrape(api: &Api) -> Scrape {
+    api.scrape().inspect_err(|error| eprintln!("no metrics: {error}")).unwrap_or_default()
+}

@@ -1,0 +1,172 @@
+//! Puts together what the teams, the server and the kernel say.
+
+use super::team::Outcome;
+use crate::{
+    check::Violations,
+    cli::RunArgs,
+    figures::{Figures, ServerFigures, SwarmFigures},
+    measure::Measure,
+    server::Scrape,
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Everything that a run found out.
+#[derive(Debug)]
+pub struct Tally {
+    /// What the bots measured.
+    pub measure: Measure,
+    clients: u64,
+    rooms: u64,
+    tick_rate: u32,
+    connected: u64,
+    seconds: f64,
+    empty: Edge,
+    before: Edge,
+    after: Edge,
+    /// By room.
+    skipped: Option<Vec<u64>>,
+    due_by_room: Vec<u64>,
+    violations: Violations,
+    disconnects: BTreeMap<u16, u64>,
+}
+
+/// What the outside of the bots looked like at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Edge {
+    /// The server's metrics.
+    pub scrape: Scrape,
+    /// The server's CPU time.
+    pub server_cpu: Option<Duration>,
+    /// The server's memory, bytes.
+    pub server_rss: Option<u64>,
+    /// This program's CPU time.
+    pub swarm_cpu: Duration,
+    /// This program's memory, bytes.
+    pub swarm_rss: u64,
+}
+
+impl Tally {
+    /// Adds up the teams.
+    #[allow(clippy::too_many_arguments)] // each is one thing that a run finds out, and they meet only here
+    pub fn new(
+        args: &RunArgs,
+        connected: u64,
+        seconds: f64,
+        empty: Edge,
+        before: Edge,
+        after: Edge,
+        skipped: Option<Vec<u64>>,
+        outcomes: Vec<Outcome>,
+    ) -> Self {
+        let rooms = args.clients.div_ceil(args.room_size);
+        let mut tally = Self {
+            measure: Measure::new(args.duration),
+            clients: args.clients.into(),
+            rooms: rooms.into(),
+            tick_rate: args.tick_rate,
+            connected,
+            seconds,
+            empty,
+            before,
+            after,
+            skipped,
+            due_by_room: vec![0; rooms as usize],
+            violations: Violations::default(),
+            disconnects: BTreeMap::new(),
+        };
+        for outcome in outcomes {
+            tally.measure.add(&outcome.measure);
+            tally.violations.merge(outcome.violations);
+            for (code, count) in outcome.disconnects {
+                *tally.disconnects.entry(code).or_default() += count;
+            }
+            for (sum, due) in tally.due_by_room.iter_mut().zip(outcome.due_by_room) {
+                *sum += due;
+            }
+        }
+        tally
+    }
+    /// What went wrong, a line each.
+    pub fn violations(&self) -> impl Iterator<Item = String> {
+        self.violations.examples()
+    }
+    /// Bytes from the server for each state, all messages and no framing.
+    pub fn down_bytes_per_state(&self) -> Option<f64> {
+        let counts = &self.measure.counts;
+        let header = 4.0_f64.min(if counts.bytes_down > counts.messages_down * 128 { 4.0 } else { 2.0 });
+        ratio(counts.bytes_down as f64 - header * counts.messages_down as f64, counts.states as f64)
+    }
+    /// Bytes of a message to the server, without framing (two bytes and a mask of four).
+    pub fn up_bytes_per_message(&self) -> Option<f64> {
+        let counts = &self.measure.counts;
+        ratio(counts.bytes_up as f64, counts.messages_up as f64).map(|bytes| bytes - 6.0)
+    }
+    /// The figures.
+    pub fn figures(&self) -> Figures {
+        let counts = &self.measure.counts;
+        let states = counts.states as f64;
+        let client_seconds = self.connected as f64 * self.seconds;
+        let cpu = |after: Duration, before: Duration| {
+            ratio((after.saturating_sub(before)).as_secs_f64() * 1e6, states)
+        };
+        let rss = |after: u64, empty: u64| ratio(after.saturating_sub(empty) as f64, self.connected as f64);
+        Figures {
+            clients: self.clients,
+            connected: self.connected,
+            errors: self.violations.total(),
+            seconds: self.seconds,
+            delivered_ratio: ratio(states, counts.due.saturating_sub(self.due_but_skipped()) as f64),
+            state_age_ms: self.measure.age.quantiles_ms(),
+            input_to_state_ms: self.measure.input.quantiles_ms(),
+            gap_ms: self.measure.gap.quantiles_ms(),
+            bytes_down_per_client_s: ratio(counts.bytes_down as f64, client_seconds),
+            bytes_up_per_client_s: ratio(counts.bytes_up as f64, client_seconds),
+            bytes_per_entity_tick: ratio(counts.delta_bytes as f64, counts.moved as f64),
+            stale_dropped: Option::zip(self.after.scrape.stale_dropped, self.before.scrape.stale_dropped)
+                .map(|(after, before)| after.saturating_sub(before)),
+            ticks_skipped: self.skipped.as_ref().map(|rooms| rooms.iter().sum()),
+            tick_lateness_us: Option::zip(
+                self.after.scrape.lateness.as_ref(),
+                self.before.scrape.lateness.as_ref(),
+            )
+            .and_then(|(after, before)| after.since(before).quantiles(1e6)),
+            server: ServerFigures {
+                cpu_us_per_client_tick: Option::zip(self.after.server_cpu, self.before.server_cpu)
+                    .and_then(|(after, before)| cpu(after, before)),
+                rss_bytes_per_client: Option::zip(self.after.server_rss, self.empty.server_rss)
+                    .and_then(|(after, empty)| rss(after, empty)),
+            },
+            disconnects: self.disconnects.clone(),
+            rooms: self.rooms,
+            tick_rate: self.tick_rate,
+            states_applied: counts.states,
+            messages_down_per_client_s: ratio(counts.messages_down as f64, client_seconds),
+            messages_up_per_client_s: ratio(counts.messages_up as f64, client_seconds),
+            state_bytes: ratio(counts.state_bytes as f64, counts.state_messages as f64),
+            input_bytes: self.up_bytes_per_message(),
+            errors_by_kind: self.violations.counts(),
+            swarm: SwarmFigures {
+                cpu_us_per_client_tick: cpu(self.after.swarm_cpu, self.before.swarm_cpu),
+                rss_bytes_per_client: rss(self.after.swarm_rss, self.empty.swarm_rss),
+            },
+            floor: None,
+            server_over_floor: None,
+        }
+    }
+
+    /// Client-ticks that were due in rooms that skipped them: a tick that a room skips, all its bots miss.
+    fn due_but_skipped(&self) -> u64 {
+        let Some(skipped) = &self.skipped else { return 0 };
+        let ticks = self.seconds * f64::from(self.tick_rate);
+        let missed = |(&skipped, &due): (&u64, &u64)| {
+            let bots = due as f64 / ticks.max(1.0);
+            (skipped as f64 * bots).round() as u64
+        };
+        skipped.iter().zip(&self.due_by_room).map(missed).sum()
+    }
+}
+
+/// None where there is nothing to divide by.
+fn ratio(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
+}

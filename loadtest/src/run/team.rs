@@ -1,0 +1,178 @@
+//! One thread of a run: a swarm of bots that follows the leader's steps.
+
+use super::{
+    Failure,
+    control::{Control, Count, Step},
+};
+use crate::check::Violations;
+use crate::{
+    behaviour::Behaviour,
+    bot::{Bot, Crowd, Life},
+    check::Violation,
+    cli::RunArgs,
+    measure::Measure,
+    swarm::{Plan, Swarm, Target},
+    trace::Trace,
+};
+use driftless_client::Options;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// A thread with its bots.
+#[derive(Debug)]
+pub struct Team {
+    thread: JoinHandle<std::io::Result<Outcome>>,
+}
+
+/// What every team has to know.
+#[derive(Debug)]
+pub struct TeamPlan {
+    /// Where to connect.
+    pub target: Target,
+    /// The rooms.
+    pub rooms: Vec<Options>,
+    /// Bots in a room.
+    pub room_size: usize,
+    /// What the bots follow.
+    pub trace: Option<Arc<Trace>>,
+    /// The rest.
+    pub args: RunArgs,
+}
+
+/// What a team brings home.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What was measured.
+    pub measure: Measure,
+    /// What went wrong.
+    pub violations: Violations,
+    /// Connections lost, by close code.
+    pub disconnects: BTreeMap<u16, u64>,
+    /// Ticks due, by room.
+    pub due_by_room: Vec<u64>,
+}
+
+impl Team {
+    /// Starts all threads.
+    pub fn start_all(plan: &TeamPlan, control: &Arc<Control>) -> Result<Vec<Self>, Failure> {
+        let (clients, threads) = (plan.args.clients as usize, usize::from(plan.args.threads));
+        let start = Instant::now();
+        (0..threads)
+            .map(|thread| (thread * clients / threads, (thread + 1) * clients / threads))
+            .filter(|(first, last)| first < last)
+            .map(|(first, last)| Self::start(plan, control, start, first, last))
+            .collect()
+    }
+    /// Waits for the thread.
+    pub fn join(self) -> Result<Outcome, Failure> {
+        match self.thread.join() {
+            Ok(outcome) => Ok(outcome?),
+            Err(_) => Err("a thread of the swarm panicked: a fault in loadtest".into()),
+        }
+    }
+
+    fn start(
+        plan: &TeamPlan,
+        control: &Arc<Control>,
+        start: Instant,
+        first: usize,
+        last: usize,
+    ) -> Result<Self, Failure> {
+        let args = &plan.args;
+        let bot = |index: usize| {
+            let behaviour = Behaviour::new(&args.kind, index, args.tick_rate, plan.trace.as_ref());
+            Bot::new(index / plan.room_size, behaviour)
+        };
+        let swarm_plan = Plan {
+            target: plan.target.clone(),
+            first,
+            start,
+            ramp: args.ramp,
+            tick: Duration::from_secs(1) / args.tick_rate,
+        };
+        let crowd = Crowd::new(plan.rooms.clone(), &args.kind, args.tick_rate, args.duration);
+        let bots = (first..last).map(bot).collect();
+        let control = control.clone();
+        let thread = std::thread::Builder::new().name(format!("bots {first}..{last}"));
+        let thread = thread.spawn(move || {
+            let done = Swarm::new(swarm_plan, crowd, bots).and_then(|swarm| play(swarm, &control));
+            done.inspect_err(|_| control.fail())
+        })?;
+        Ok(Self { thread })
+    }
+}
+
+fn play(mut swarm: Swarm<Bot>, control: &Control) -> std::io::Result<Outcome> {
+    follow(&mut swarm, control)?;
+    let crowd = swarm.shared;
+    Ok(Outcome {
+        measure: crowd.measure,
+        violations: crowd.violations,
+        disconnects: crowd.disconnects,
+        due_by_room: crowd.due_by_room,
+    })
+}
+
+/// Turns the swarm, and takes the leader's steps as they come.
+fn follow(swarm: &mut Swarm<Bot>, control: &Control) -> std::io::Result<()> {
+    let mut step = Step::Play;
+    let mut told = Count::default();
+    let mut next_count = Instant::now();
+    let mut sent_before = (0, 0);
+    loop {
+        let now = Instant::now();
+        let wanted = control.step();
+        if wanted != step {
+            step = wanted;
+            match step {
+                Step::Play => {}
+                Step::Measure => {
+                    swarm.shared.begin(now);
+                    swarm.each_peer(|bot, _| bot.begin(now));
+                    sent_before = swarm.sent();
+                }
+                Step::Finish => {
+                    swarm.each_peer(|bot, crowd| bot.finish(crowd, now));
+                    swarm.shared.finish(now);
+                    let (messages, bytes) = swarm.sent();
+                    let counts = &mut swarm.shared.measure.counts;
+                    (counts.messages_up, counts.bytes_up) = (messages - sent_before.0, bytes - sent_before.1);
+                }
+                Step::Leave | Step::Stopped => leave(swarm, now, step == Step::Leave),
+                Step::End => return Ok(()),
+            }
+        }
+        if now >= next_count {
+            next_count = now + Duration::from_millis(20);
+            let count = count(swarm);
+            control.count(count, told);
+            told = count;
+        }
+        swarm.turn(now + Duration::from_millis(10))?;
+    }
+}
+
+fn leave(swarm: &mut Swarm<Bot>, now: Instant, all_must_play: bool) {
+    swarm.each_peer(|bot, crowd| {
+        bot.give_up(crowd, now);
+        if all_must_play && matches!(bot.life(), Life::Outside | Life::Joining) {
+            let what = if bot.life() == Life::Outside { "no connection" } else { "no welcome" };
+            crowd.violations.add(&Violation::Refused(format!("{what} until the end")));
+        }
+    });
+    swarm.each(now, |bot, crowd, frames| bot.leave(crowd, now, frames));
+}
+
+fn count(swarm: &Swarm<Bot>) -> Count {
+    let crowd = &swarm.shared;
+    Count {
+        playing: crowd.playing,
+        gone: crowd.gone,
+        states: crowd.states,
+        violations: crowd.violations.total(),
+    }
+}

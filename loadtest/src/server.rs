@@ -1,0 +1,124 @@
+//! The server's side of a run: its rooms and metrics over HTTP, its process from the kernel.
+
+mod exposition;
+
+pub use exposition::{Buckets, Exposition};
+
+use crate::cli::Url;
+use serde::Deserialize;
+use std::{collections::BTreeMap, time::Duration};
+
+/// The HTTP API of the server under test.
+#[derive(Debug)]
+pub struct Api {
+    agent: ureq::Agent,
+    base: String,
+}
+
+/// The server did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No answer.
+    #[error("{url}: {error}")]
+    Http {
+        /// What was asked.
+        url: String,
+        /// Why there is none. Boxed: it is large.
+        error: Box<ureq::Error>,
+    },
+    /// An answer that says no.
+    #[error("{url} answers {status}: {body}")]
+    Status {
+        /// What was asked.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// What it says.
+        body: String,
+    },
+    /// An answer that is not what the API says.
+    #[error("{url} answers what is no list of rooms: {error}")]
+    Shape {
+        /// What was asked.
+        url: String,
+        /// What is wrong with it.
+        error: serde_json::Error,
+    },
+}
+
+#[derive(Deserialize)]
+struct RoomList {
+    rooms: Vec<Room>,
+}
+
+#[derive(Deserialize)]
+struct Room {
+    name: String,
+    ticks_skipped: u64,
+}
+
+/// What the metrics say at one moment. What they do not have is None.
+#[derive(Debug, Clone, Default)]
+pub struct Scrape {
+    /// States that a newer one replaced.
+    pub stale_dropped: Option<u64>,
+    /// How late ticks began, seconds.
+    pub lateness: Option<Buckets>,
+}
+
+impl Api {
+    /// The API at a server's address.
+    pub fn new(url: &Url) -> Self {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(10)))
+            .http_status_as_error(false)
+            .build();
+        Self { agent: config.into(), base: format!("http://{}", url.authority()) }
+    }
+    /// Makes a room.
+    pub fn create_room(
+        &self,
+        name: &str,
+        kind: &str,
+        tick_rate: u32,
+        max_players: u32,
+    ) -> Result<(), ApiError> {
+        let url = format!("{}/v1/rooms", self.base);
+        let spec = serde_json::json!({
+            "name": name, "kind": kind, "tick_rate": tick_rate, "max_players": max_players,
+        });
+        let sent = self.agent.post(&url).header("content-type", "application/json").send(spec.to_string());
+        read(&url, sent).map(drop)
+    }
+    /// Ticks skipped so far, by room.
+    pub fn ticks_skipped(&self) -> Result<BTreeMap<String, u64>, ApiError> {
+        let url = format!("{}/v1/rooms", self.base);
+        let body = read(&url, self.agent.get(&url).call())?;
+        let list: RoomList = serde_json::from_str(&body).map_err(|error| ApiError::Shape { url, error })?;
+        Ok(list.rooms.into_iter().map(|room| (room.name, room.ticks_skipped)).collect())
+    }
+    /// The metrics now.
+    pub fn scrape(&self) -> Result<Scrape, ApiError> {
+        let url = format!("{}/metrics", self.base);
+        let exposition = Exposition::parse(&read(&url, self.agent.get(&url).call())?);
+        Ok(Scrape {
+            stale_dropped: exposition.sum("driftless_stale_states_dropped_total").map(|sum| sum as u64),
+            lateness: exposition.buckets("driftless_room_tick_lateness_seconds"),
+        })
+    }
+}
+
+fn read(
+    url: &str,
+    answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Result<String, ApiError> {
+    let failed = |error| ApiError::Http { url: url.to_owned(), error: Box::new(error) };
+    let mut answer = answer.map_err(failed)?;
+    let body = answer.body_mut().read_to_string().map_err(failed)?;
+    let status = answer.status();
+    if status.is_success() {
+        Ok(body)
+    } else {
+        Err(ApiError::Status { url: url.to_owned(), status: status.as_u16(), body: body.trim().to_owned() })
+    }
+}
