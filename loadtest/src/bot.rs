@@ -37,7 +37,29 @@ pub struct Bot {
     /// Ticks that count: above the first, up to the last.
     first_tick: Option<u32>,
     last_tick: Option<u32>,
-    states: u64,
+    watch: Option<Watch>,
+}
+
+/// The states that one bot got since it was watched.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    /// In order.
+    pub arrivals: Vec<Arrival>,
+    /// Bytes of frames received.
+    received: u64,
+}
+
+/// A state that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// When.
+    pub at: Instant,
+    /// Of which tick.
+    pub tick: u32,
+    /// How old it was, microseconds; negative by the error of the clock.
+    pub age_us: i64,
+    /// Bytes received since the watch began, this one's included.
+    pub end: u64,
 }
 
 /// Where a bot is in its life: see the module.
@@ -71,7 +93,7 @@ impl Bot {
             applied_at: None,
             first_tick: None,
             last_tick: None,
-            states: 0,
+            watch: None,
         }
     }
     /// Where it is in its life.
@@ -82,9 +104,13 @@ impl Bot {
     pub fn core(&self) -> Option<&ClientCore> {
         self.core.as_deref()
     }
-    /// States it has applied.
-    pub fn states(&self) -> u64 {
-        self.states
+    /// Notes every state from now on. What was noted before is forgotten.
+    pub fn watch(&mut self) {
+        self.watch = Some(Watch::default());
+    }
+    /// What was noted.
+    pub fn watched(&self) -> Option<&Watch> {
+        self.watch.as_ref()
     }
     /// The newest tick that is due in its room.
     pub fn due_tick(&self, now: Instant) -> Option<u32> {
@@ -166,8 +192,11 @@ impl Bot {
         Ok(())
     }
     fn measure_state(&mut self, crowd: &mut Crowd, now: Instant, tick: u32, input: u32) {
-        self.states += 1;
         crowd.states += 1;
+        let age = self.core.as_ref().and_then(|core| core.age_us(now, tick));
+        if let Some(watch) = &mut self.watch {
+            watch.arrivals.push(Arrival { at: now, tick, age_us: age.unwrap_or(0), end: watch.received });
+        }
         while let Some(&(_, due)) = self.pending.front().filter(|(number, _)| *number <= input) {
             self.pending.pop_front();
             if crowd.counts(due) {
@@ -185,7 +214,6 @@ impl Bot {
         }
         if self.is_counted(tick) {
             crowd.measure.counts.states += 1;
-            let age = self.core.as_ref().and_then(|core| core.age_us(now, tick));
             if let Some(age) = age {
                 crowd.measure.age.record_us(age);
                 if let Some(interval) = crowd.measure.timeline.at(now) {
@@ -236,6 +264,9 @@ impl Peer for Bot {
         out: &mut Frames,
     ) -> ControlFlow<()> {
         let Some(core) = &mut self.core else { return ControlFlow::Continue(()) };
+        if let Some(watch) = &mut self.watch {
+            watch.received += frame as u64;
+        }
         if crowd.is_measuring() {
             crowd.measure.counts.messages_down += 1;
             crowd.measure.counts.bytes_down += frame as u64;

@@ -153,7 +153,7 @@ impl Cli {
         let done = match self.command {
             Command::Run(args) => crate::run::run(&args),
             Command::Floor(args) => args.execute(),
-            Command::Slow(_) => Err("not yet".into()),
+            Command::Slow(args) => crate::slow::run(&args),
             Command::FloorServer(args) => {
                 floor::server::serve(&args).map(|()| ExitCode::SUCCESS).map_err(Into::into)
             }

@@ -24,6 +24,7 @@ mod report;
 mod require;
 mod run;
 mod server;
+mod slow;
 mod stop;
 mod swarm;
 mod trace;

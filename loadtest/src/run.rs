@@ -10,6 +10,7 @@ use crate::{
     floor::{self, FloorFigures, FloorSpec},
     process::{Process, raise_open_files},
     report,
+    require::Requirement,
     server::{Api, Scrape},
     stop::Stop,
     swarm::Target,
@@ -19,6 +20,7 @@ use crate::{
 use control::{Control, Step};
 use driftless_client::Options;
 use progress::Progress;
+use serde::Serialize;
 use std::{
     collections::BTreeMap,
     process::ExitCode,
@@ -60,12 +62,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         let page = report::html::page(&figures, &tally.measure, &command_line());
         eprintln!("report: {}", report::write_page(folder, &page)?.display());
     }
-    let value = serde_json::to_value(&figures)?;
-    let failures: Vec<_> = args.require.iter().flat_map(|requirement| requirement.failures(&value)).collect();
-    for failure in &failures {
-        eprintln!("required: {failure}");
-    }
-    Ok(if figures.errors == 0 && failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    let well = all_hold(&args.require, &figures)? && figures.errors == 0;
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn play(args: &RunArgs, stop: &Stop) -> Result<Tally, Failure> {
@@ -128,6 +126,16 @@ fn play(args: &RunArgs, stop: &Stop) -> Result<Tally, Failure> {
         _ => None,
     };
     Ok(Tally::new(args, connected, seconds, empty, before, after, skipped, outcomes))
+}
+
+/// Says which requirements do not hold. True: all do.
+pub fn all_hold(requirements: &[Requirement], figures: &impl Serialize) -> Result<bool, Failure> {
+    let value = serde_json::to_value(figures)?;
+    let failures: Vec<_> = requirements.iter().flat_map(|requirement| requirement.failures(&value)).collect();
+    for failure in &failures {
+        eprintln!("required: {failure}");
+    }
+    Ok(failures.is_empty())
 }
 
 /// One room for each `room_size` bots, with names that no earlier run has used.

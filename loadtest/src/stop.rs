@@ -26,8 +26,4 @@ impl Stop {
     pub fn is_set(&self) -> bool {
         self.flag.load(Ordering::Relaxed)
     }
-    /// Asks for it.
-    pub fn set(&self) {
-        self.flag.store(true, Ordering::Relaxed);
-    }
 }

@@ -142,17 +142,17 @@ impl<P: Peer> Swarm<P> {
     pub fn open(&self) -> usize {
         self.open
     }
-    /// Clients that have begun to connect.
-    pub fn started(&self) -> usize {
-        self.started
-    }
     /// Messages and bytes of frames sent so far.
     pub fn sent(&self) -> (u64, u64) {
         (self.frames.messages, self.frames.bytes)
     }
-    /// The peers, in order.
-    pub fn peers(&self) -> impl Iterator<Item = &P> {
-        self.clients.iter().map(|client| &client.peer)
+    /// One of the peers.
+    pub fn peer(&self, client: usize) -> &P {
+        &self.clients[client].peer
+    }
+    /// One of the peers.
+    pub fn peer_mut(&mut self, client: usize) -> &mut P {
+        &mut self.clients[client].peer
     }
     /// Does something with every peer, connected or not.
     pub fn each_peer(&mut self, mut what: impl FnMut(&mut P, &mut P::Shared)) {

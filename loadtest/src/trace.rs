@@ -95,7 +95,7 @@ impl Trace {
             return Err(TraceError::Empty(name.to_owned()));
         }
         let ((left, right), (bottom, top)) = (bounds(|p| p.0), bounds(|p| p.1));
-        let extent = (right - left).max(top - bottom).max(f64::MIN_POSITIVE);
+        let extent = (right - left).max(top - bottom).max(1e-6);
         let scale = (f64::from(WORLD_SIZE) - 2.0 * MARGIN) / extent;
         let place = |(x, y): (f64, f64)| {
             ((MARGIN + (x - left) * scale) as i32, (MARGIN + (y - bottom) * scale) as i32)

@@ -73,6 +73,12 @@ impl Crowd {
         self.stage = Stage::Measuring { since: now };
         self.measure.timeline.begin(now);
     }
+    /// What was measured so far; what comes is measured anew.
+    pub fn cut(&mut self, now: Instant, duration: Duration) -> Measure {
+        let mut next = Measure::new(duration);
+        next.timeline.begin(now);
+        std::mem::replace(&mut self.measure, next)
+    }
     /// It ends. Each bot needs its `finish`, too. States of ticks that were due are waited for.
     pub fn finish(&mut self, now: Instant) {
         if let Stage::Measuring { since } = self.stage {

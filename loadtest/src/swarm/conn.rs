@@ -62,8 +62,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// The whole opening request.
     pub request: String,
-    /// Bytes of the socket's receive buffer. None: the kernel's default.
-    pub receive_buffer: Option<usize>,
+    /// A receive buffer other than the kernel's for one client: which, and how many bytes (SO_RCVBUF).
+    pub receive_buffer: Option<(usize, usize)>,
 }
 
 /// Connections from one loopback source address before the next is used: Linux has 28,232 ephemeral ports by default.
@@ -77,7 +77,8 @@ impl Conn {
             Type::STREAM.nonblocking(),
             Some(Protocol::TCP),
         )?;
-        if let Some(bytes) = target.receive_buffer {
+        // Before the connection: the window that it opens with depends on it.
+        if let Some((_, bytes)) = target.receive_buffer.filter(|(client, _)| *client == index) {
             socket.set_recv_buffer_size(bytes)?;
         }
         socket.set_tcp_nodelay(true)?;
