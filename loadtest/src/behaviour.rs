@@ -119,7 +119,7 @@ mod tests {
         let lines: String = (0..100).map(|tick| format!("{tick},1,{tick},0\n{tick},2,0,{tick}\n")).collect();
         std::fs::write(&file, lines).unwrap();
         let trace = Arc::new(Trace::read(&file).unwrap());
-        let mut first = |index| {
+        let first = |index| {
             let bytes = Behaviour::new("arena", index, 20, Some(&trace)).act(&mut BytesMut::new());
             let input = ArenaInput::decode(bytes).unwrap();
             (input.goto_x.unwrap(), input.goto_y.unwrap())

@@ -10,6 +10,8 @@
 //! the end is not lost, and by *time* where it is about bytes.
 
 mod crowd;
+#[cfg(test)]
+mod tests;
 
 pub use crowd::Crowd;
 

@@ -129,13 +129,7 @@ impl<P: Peer> Swarm<P> {
             events: Vec::with_capacity(1024),
             buffer: vec![0; 64 * 1024].into(),
             arena: BytesMut::with_capacity(256 * 1024),
-            frames: Frames {
-                body: BytesMut::with_capacity(4096),
-                wire: BytesMut::with_capacity(4096),
-                masks: fastrand::Rng::new(),
-                messages: 0,
-                bytes: 0,
-            },
+            frames: Frames::new(),
         })
     }
     /// Clients whose connection is open.
@@ -315,6 +309,15 @@ impl<P: Peer> Swarm<P> {
 }
 
 impl Frames {
+    fn new() -> Self {
+        Self {
+            body: BytesMut::with_capacity(4096),
+            wire: BytesMut::with_capacity(4096),
+            masks: fastrand::Rng::new(),
+            messages: 0,
+            bytes: 0,
+        }
+    }
     /// Adds a message.
     pub fn push(&mut self, message: &[u8]) {
         self.push_frame(Opcode::Binary, message);
@@ -341,5 +344,38 @@ fn hang_up(verdict: ControlFlow<()>) -> Result<(), End> {
     match verdict {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(End::HungUp),
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    impl Frames {
+        /// For tests of a peer without sockets.
+        pub fn for_test() -> Self {
+            Self::new()
+        }
+        /// The messages that were pushed, unmasked.
+        pub fn take_messages(&mut self) -> Vec<Vec<u8>> {
+            let mut messages = Vec::new();
+            while let Some(header) = ws::Header::read(&self.wire).unwrap() {
+                let frame = self.wire.split_to(header.len + header.payload);
+                let mask = header.mask.unwrap();
+                let payload = frame[header.len..].iter().zip(mask.iter().cycle());
+                messages.push(payload.map(|(byte, key)| byte ^ key).collect());
+            }
+            messages
+        }
+    }
+
+    #[test]
+    fn several_messages_are_framed_one_after_the_other() {
+        let mut frames = Frames::for_test();
+        let mut left = vec![vec![3; 300], vec![2], vec![]];
+        frames.push(&[9]);
+        frames.push_all(|body| left.pop().map(|message| body.extend_from_slice(&message)).is_some());
+        assert_eq!(frames.take_messages(), [vec![9], vec![], vec![2], vec![3; 300]]);
+        assert_eq!((frames.messages, frames.bytes), (4, 7 + 6 + 7 + 308));
     }
 }

@@ -1,0 +1,264 @@
+//! A bot against a hand-written server, in virtual time.
+
+use super::*;
+use crate::figures::Quantiles;
+use bytes::BytesMut;
+use driftless_client::Options;
+use driftless_proto::{
+    code::CloseCode,
+    delta::{Encoder, References},
+    snapshot::Snapshot,
+    state::StateHead,
+    wire::{self, client_message, server_message},
+};
+use driftless_sim::{Simulation, games::arena::Arena};
+use prost::Message;
+use std::time::Duration;
+
+const TICK: Duration = Duration::from_millis(50);
+
+/// One bot and its server. Both clocks begin at `start`, and tick 0 is due then.
+struct Game {
+    start: Instant,
+    bot: Bot,
+    crowd: Crowd,
+    out: Frames,
+    /// The newest two states that the bot has.
+    sent: Vec<Snapshot>,
+    /// The newest input that the server has.
+    input: u32,
+}
+
+impl Game {
+    /// A bot that has been welcomed.
+    fn join() -> Self {
+        let start = Instant::now();
+        let crowd = Crowd::new(vec![Options::new("ws://test", "room")], "arena", 20, Duration::from_secs(3));
+        let bot = Bot::new(0, Behaviour::new("arena", 0, 20, None));
+        let mut game = Self { start, bot, crowd, out: Frames::for_test(), sent: Vec::new(), input: 0 };
+        game.bot.opened(&mut game.crowd, start, &mut game.out);
+        assert_eq!(game.out.take_messages().len(), 1, "the join");
+        let welcome = wire::Welcome {
+            protocol: 1,
+            player: 1,
+            resume_token: vec![1; 16].into(),
+            tick_rate: 20,
+            schema: Some(Arena::schema().to_wire()),
+            timeout_ms: 10_000,
+            ..wire::Welcome::default()
+        };
+        assert!(game.message(start, server_message::Body::Welcome(welcome)).is_continue());
+        assert_eq!((game.bot.life(), game.crowd.playing), (Life::Playing, 1));
+        game
+    }
+    fn message(&mut self, at: Instant, body: server_message::Body) -> ControlFlow<()> {
+        let bytes: Bytes = wire::ServerMessage { body: Some(body) }.encode_to_vec().into();
+        self.bytes(at, bytes)
+    }
+    fn bytes(&mut self, at: Instant, bytes: Bytes) -> ControlFlow<()> {
+        let frame = bytes.len() + 2;
+        self.bot.message(&mut self.crowd, at, bytes, frame, &mut self.out)
+    }
+    /// The state of a tick with one player at `x`, arriving so long after the tick was due.
+    fn state(&mut self, tick: u32, x: i32, late: Duration) -> ControlFlow<()> {
+        let bytes = self.encode(tick, x, None);
+        self.bytes(self.start + TICK * tick + late, bytes)
+    }
+    fn encode(&mut self, tick: u32, x: i32, wrong_checksum: Option<u32>) -> Bytes {
+        let schema = Arena::schema();
+        let mut current = Snapshot::new(&schema);
+        current.clear(tick);
+        current.table_mut(0).push(1, &[x, 0, 0, 100, 0, 1]);
+        let [prior, baseline] = match self.sent.as_slice() {
+            [] => [None, None],
+            [one] => [None, Some(one)],
+            [.., prior, baseline] => [Some(prior), Some(baseline)],
+        };
+        let mut shared = BytesMut::new();
+        let checksum = Some(wrong_checksum.unwrap_or_else(|| current.checksum()));
+        let references = References { baseline, prior };
+        Encoder::default().encode(
+            &schema,
+            references,
+            &current,
+            wire::ColumnCoding::Packed,
+            checksum,
+            &mut shared,
+        );
+        let head = StateHead {
+            tick,
+            baseline: baseline.map(Snapshot::tick),
+            prior: prior.map(Snapshot::tick),
+            input: self.input,
+        };
+        let mut message = BytesMut::new();
+        head.write(shared.len(), &mut message);
+        message.extend_from_slice(&shared);
+        self.sent.push(current);
+        message.freeze()
+    }
+    /// The bot acts, and the server takes its input.
+    fn act(&mut self, due: Instant) {
+        assert!(self.bot.due(&mut self.crowd, due, due, &mut self.out).is_continue());
+        for message in self.out.take_messages() {
+            let message = wire::ClientMessage::decode(message.as_slice()).unwrap();
+            if let Some(client_message::Body::Input(input)) = message.body {
+                self.input = input.sequence;
+            }
+        }
+    }
+    fn begin(&mut self, at: Instant) {
+        self.crowd.begin(at);
+        self.bot.begin(at);
+    }
+    fn finish(&mut self, at: Instant) {
+        self.bot.finish(&mut self.crowd, at);
+        self.crowd.finish(at);
+    }
+    fn errors(&self) -> Vec<String> {
+        self.crowd.violations.counts().into_keys().collect()
+    }
+}
+
+fn near(quantiles: Option<Quantiles>, want: [f64; 2]) {
+    let q = quantiles.unwrap();
+    // The histogram keeps three digits.
+    let near = |is: f64, want: f64| (is - want).abs() <= 0.1 + want / 1000.0;
+    assert!(near(q.p50, want[0]) && near(q.max, want[1]), "{q:?} instead of {want:?}");
+}
+
+#[test]
+fn what_was_due_and_what_came_are_counted_by_tick() {
+    let mut game = Game::join();
+    let ms = Duration::from_millis;
+    for tick in 1..=64 {
+        if tick == 21 {
+            game.begin(game.start + ms(1020)); // tick 20 was due: 21 is the first that counts
+        }
+        if tick % 10 != 5 {
+            assert!(game.state(tick, tick as i32 * 10, ms(3)).is_continue());
+        }
+        if tick == 60 {
+            game.finish(game.start + TICK * 60 + ms(5));
+        }
+        game.act(game.start + TICK * tick + ms(10));
+    }
+    game.bot.give_up(&mut game.crowd, game.start + ms(3500));
+    let measure = &game.crowd.measure;
+    // 21..=60 without 25, 35, 45 and 55; those after 60 do not count.
+    assert_eq!((measure.counts.due, measure.counts.states), (40, 36));
+    near(measure.age.quantiles_ms(), [3.0, 3.0]);
+    near(measure.gap.quantiles_ms(), [50.0, 100.0]);
+    // Sent 10 ms after a tick, in the state of the next: 43 ms; 93 where that one is missing.
+    near(measure.input.quantiles_ms(), [43.0, 93.0]);
+    // Every state that came moved the one player.
+    assert_eq!(measure.counts.moved, 36);
+    assert_eq!(game.errors(), [""; 0]);
+}
+
+#[test]
+fn the_last_state_may_arrive_after_the_end() {
+    let mut game = Game::join();
+    assert!(game.state(1, 10, Duration::ZERO).is_continue());
+    game.begin(game.start + TICK);
+    game.finish(game.start + TICK * 2);
+    assert!(game.state(2, 20, Duration::from_millis(30)).is_continue());
+    assert_eq!((game.crowd.measure.counts.due, game.crowd.measure.counts.states), (1, 1));
+}
+
+// No coordinated omission: silence is not a missing value but a long one.
+#[test]
+fn silence_counts_as_a_gap_and_as_latency() {
+    let mut game = Game::join();
+    assert!(game.state(1, 10, Duration::ZERO).is_continue());
+    game.begin(game.start + TICK);
+    game.act(game.start + TICK * 2);
+    let end = game.start + Duration::from_secs(2);
+    game.finish(end);
+    game.bot.give_up(&mut game.crowd, end);
+    near(game.crowd.measure.gap.quantiles_ms(), [1950.0, 1950.0]);
+    near(game.crowd.measure.input.quantiles_ms(), [1900.0, 1900.0]);
+    assert_eq!((game.crowd.measure.counts.due, game.crowd.measure.counts.states), (39, 0));
+}
+
+// Promise 2: "A client MUST never apply a state older than one it has applied."
+#[test]
+fn a_stale_state_fails_the_bot() {
+    let mut game = Game::join();
+    assert!(game.state(7, 10, Duration::ZERO).is_continue());
+    game.sent.clear(); // a full state, so that there is no baseline to stumble over
+    assert!(game.state(6, 10, Duration::from_millis(60)).is_break());
+    assert_eq!((game.errors(), game.bot.life(), game.crowd.playing), (vec!["stale".into()], Life::Gone, 0));
+}
+
+#[test]
+fn a_jump_fails_the_bot() {
+    let mut game = Game::join();
+    assert!(game.state(1, 0, Duration::ZERO).is_continue());
+    assert!(game.state(2, 53, Duration::ZERO).is_continue());
+    assert!(game.state(3, 53 + 54, Duration::ZERO).is_break());
+    assert_eq!(game.errors(), ["jump"]);
+}
+
+#[test]
+fn a_wrong_checksum_fails_the_bot() {
+    let mut game = Game::join();
+    let bytes = game.encode(1, 5, Some(12));
+    assert!(game.bytes(game.start + TICK, bytes).is_break());
+    assert_eq!(game.errors(), ["checksum"]);
+}
+
+// Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+#[test]
+fn a_gap_in_the_reliable_messages_fails_the_bot() {
+    let mut game = Game::join();
+    let reliable = |sequence| {
+        let event = wire::Event { tick: 1, payload: Bytes::new() };
+        let body = Some(wire::reliable::Body::Event(event));
+        server_message::Body::Reliable(wire::Reliable { sequence, body })
+    };
+    assert!(game.message(game.start, reliable(1)).is_continue());
+    assert!(game.message(game.start, reliable(3)).is_break());
+    assert_eq!(game.errors(), ["gap"]);
+}
+
+#[test]
+fn a_silent_server_fails_the_bot() {
+    let mut game = Game::join();
+    let later = game.start + Duration::from_secs(11);
+    assert!(game.bot.due(&mut game.crowd, later, later, &mut game.out).is_break());
+    assert_eq!(game.errors(), ["silent"]);
+}
+
+#[test]
+fn a_goodbye_is_counted_by_its_code() {
+    let mut game = Game::join();
+    let goodbye = wire::Goodbye { code: CloseCode::SlowConsumer.number().into(), ..wire::Goodbye::default() };
+    let _ = game.message(game.start, server_message::Body::Goodbye(goodbye));
+    game.bot.ended(&mut game.crowd, game.start, &End::Closed(1006));
+    assert_eq!(game.crowd.disconnects, [(4002, 1)].into());
+    assert_eq!((game.errors(), game.crowd.gone), (vec!["disconnected".into()], 1));
+}
+
+#[test]
+fn who_leaves_is_not_missed() {
+    let mut game = Game::join();
+    game.bot.leave(&mut game.crowd, game.start, &mut game.out);
+    let last = game.out.take_messages().pop().unwrap();
+    let last = wire::ClientMessage::decode(last.as_slice()).unwrap();
+    assert!(matches!(last.body, Some(client_message::Body::Leave(_))));
+    game.bot.ended(&mut game.crowd, game.start, &End::Closed(4500));
+    assert_eq!((game.errors(), game.crowd.disconnects.len(), game.crowd.gone), (vec![], 0, 1));
+}
+
+#[test]
+fn the_watched_states_are_noted_with_their_place_in_the_stream() {
+    let mut game = Game::join();
+    assert!(game.state(1, 0, Duration::ZERO).is_continue());
+    game.bot.watch();
+    assert!(game.state(2, 1, Duration::from_millis(7)).is_continue());
+    assert!(game.state(3, 2, Duration::from_millis(9)).is_continue());
+    let arrivals = &game.bot.watched().unwrap().arrivals;
+    assert_eq!(arrivals.iter().map(|a| (a.tick, a.age_us)).collect::<Vec<_>>(), [(2, 7000), (3, 9000)]);
+    assert!(arrivals[0].end > 2 && arrivals[1].end > arrivals[0].end);
+}

@@ -1,0 +1,58 @@
+//! The program from outside: what it prints and how it ends.
+
+#![allow(clippy::unwrap_used)]
+
+use std::process::{Command, Output};
+
+fn loadtest(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(args).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_floor_is_one_json_object_on_standard_output() {
+    let output =
+        loadtest(&["floor", "--clients", "40", "--rooms", "3", "--duration", "500ms", "--json", "-"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(figures["clients"], 40);
+    assert!(figures["cpu_us_per_client_tick"].as_f64().unwrap() > 0.0);
+    assert!(stderr(&output).contains("CPU µs a client-tick"), "the table goes to standard error then");
+}
+
+#[test]
+fn too_few_open_files_is_said_before_anything_starts() {
+    let output = loadtest(&["floor", "--clients", "1000000"]);
+    // Where the hard limit is that high, there are not that many ports.
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(text.contains("1000064 open files") && text.contains("ulimit -Hn"), "{text}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    // Port 9 of loopback is discard: nobody listens on it here.
+    let output = loadtest(&["run", "--url", "ws://127.0.0.1:9", "--clients", "1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("http://127.0.0.1:9/v1/rooms"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_bad_trace_is_named_by_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.csv");
+    std::fs::write(&file, "tick,id,x,y\n0,1,0,0\n1,1,here,0\n").unwrap();
+    let output = loadtest(&["run", "--clients", "1", "--trace", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("bad.csv, line 3: x \"here\" is no number"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_bad_requirement_is_refused_before_anything_starts() {
+    let output = loadtest(&["run", "--require", "errors=0"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("has none of >= <= == != > <"), "{}", stderr(&output));
+}
