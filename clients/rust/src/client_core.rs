@@ -24,6 +24,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long the server may take to close the transport after its goodbye.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// One player's client, without a socket.
 #[derive(Debug)]
 pub struct ClientCore {
@@ -32,7 +35,8 @@ pub struct ClientCore {
     stats: Stats,
     phase: Phase,
     events: VecDeque<Event>,
-    goodbye: Option<wire::Goodbye>,
+    /// The server's last word, and when it came.
+    goodbye: Option<(wire::Goodbye, Instant)>,
     welcomed: bool,
     left: bool,
     /// The seat is gone: the next connection joins anew.
@@ -107,18 +111,24 @@ impl ClientCore {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; while waiting: when to dial.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Online => self.session.poll_timeout(),
+            Phase::Online => match &self.goodbye {
+                Some((_, at)) => Some(*at + CLOSE_TIMEOUT),
+                None => self.session.poll_timeout(),
+            },
             Phase::Waiting { until } => Some(*until),
             Phase::Ended(_) => None,
         }
     }
 
-    /// Time has passed. On error (the server fell silent), as for [`handle_message`](Self::handle_message).
+    /// Time has passed. On error (the server fell silent, or did not close after its goodbye), as for [`handle_message`](Self::handle_message).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ServerError> {
         if self.phase != Phase::Online {
             return Ok(());
         }
-        let result = self.session.handle_timeout(now);
+        let result = match &self.goodbye {
+            Some((_, at)) if now >= *at + CLOSE_TIMEOUT => Err(ServerError::TimedOut(CLOSE_TIMEOUT)),
+            _ => self.session.handle_timeout(now),
+        };
         self.take_session_events(now);
         result
     }
@@ -134,7 +144,7 @@ impl ClientCore {
             self.session.disconnected();
         }
         let cause = match self.goodbye.take() {
-            Some(goodbye) => Disconnect::from(goodbye),
+            Some((goodbye, _)) => Disconnect::from(goodbye),
             None => cause,
         };
         if self.left || cause.close_code() == Some(CloseCode::Left) {
@@ -144,15 +154,15 @@ impl ClientCore {
         } else if self.max_attempts.is_some_and(|max| self.backoff.failures() >= max) {
             self.end(Error::GaveUp { attempts: self.backoff.failures(), last: cause });
         } else {
-            let mut asked = None;
-            if let Disconnect::Goodbye { code, reconnect_after, .. } = &cause {
-                asked = Some(*reconnect_after);
-                // In both cases there is no seat to resume.
-                self.rejoin |= matches!(
-                    CloseCode::from_number(*code),
-                    Some(CloseCode::UnknownSession | CloseCode::RoomClosed | CloseCode::RoomFailed)
-                );
-            }
+            let asked = match &cause {
+                Disconnect::Goodbye { reconnect_after, .. } => Some(*reconnect_after),
+                _ => None,
+            };
+            // In these cases there is no seat to resume.
+            self.rejoin |= matches!(
+                cause.close_code(),
+                Some(CloseCode::UnknownSession | CloseCode::RoomClosed | CloseCode::RoomFailed)
+            );
             let until = now + self.backoff.next(&mut self.rng, asked);
             self.phase = Phase::Waiting { until };
             self.events.push_back(Event::Disconnected { cause, retry_at: until });
@@ -265,7 +275,7 @@ impl ClientCore {
                     self.clock.handle_pong(at, rtt, server_time_us);
                     self.stats.pong(rtt);
                 }
-                ClientEvent::Goodbye(goodbye) => self.goodbye = Some(goodbye),
+                ClientEvent::Goodbye(goodbye) => self.goodbye = Some((goodbye, now)),
             }
         }
     }

@@ -2,6 +2,29 @@
 //!
 //! This is what bots are built on. It starts no task and no thread, has one timer, needs no `Send`, and does not
 //! reconnect by itself: [`Client`](crate::Client) does.
+//!
+//! ```no_run
+//! use driftless_client::{Connection, Event, Options, Payloads, Step, transport::DialError};
+//! use std::time::{Duration, Instant};
+//!
+//! /// Sends an input every 50 ms until the connection ends; returns how many states came.
+//! async fn bot(options: Options, input: impl prost::Message) -> Result<u64, DialError> {
+//!     let mut connection = Connection::open(&options).await?;
+//!     let (mut payloads, mut due, mut states) = (Payloads::default(), Instant::now(), 0);
+//!     loop {
+//!         match connection.next(Some(due)).await {
+//!             Step::Woken => {
+//!                 due += Duration::from_millis(50);
+//!                 let payload = payloads.encode(&input);
+//!                 let _ = connection.core_mut().send_input(payload); // refused before the welcome
+//!             }
+//!             Step::Event(Event::State { .. }) => states += 1,
+//!             Step::Event(_) => {}
+//!             Step::Closed => return Ok(states),
+//!         }
+//!     }
+//! }
+//! ```
 
 use crate::{
     ClientCore, Disconnect, Event, Options, Phase,

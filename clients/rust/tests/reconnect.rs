@@ -49,6 +49,31 @@ fn wait_asked_for_by_the_goodbye_is_kept() {
 }
 
 #[test]
+fn server_that_does_not_close_after_its_goodbye_is_left() {
+    let mut pair = Pair::joined();
+    pair.room.close(CloseCode::Draining, Duration::ZERO);
+    let goodbye = std::iter::from_fn(|| pair.room.poll(pair.now)).last().unwrap();
+    pair.core.handle_message(pair.now, goodbye).unwrap();
+    let due = pair.core.poll_timeout().unwrap();
+    assert_eq!(due, pair.now + Duration::from_secs(1));
+    let error = pair.core.handle_timeout(due).unwrap_err();
+    pair.core.handle_disconnected(due, error.into());
+    let event = std::iter::from_fn(|| pair.core.poll_event()).last();
+    assert!(matches!(event, Some(Event::Disconnected { cause: Disconnect::Goodbye { code: 4000, .. }, .. })));
+}
+
+#[test]
+fn close_code_counts_where_the_goodbye_was_lost() {
+    let mut pair = Pair::joined();
+    let code = CloseCode::UnknownSession.number();
+    pair.end(Closed::ByPeer { code, reason: String::new() }.into());
+    pair.settle();
+    assert_eq!((pair.room.joins, pair.room.resumes), (2, 0));
+    pair.end(Closed::ByPeer { code: CloseCode::Replaced.number(), reason: String::new() }.into());
+    assert!(matches!(pair.core.phase(), Phase::Ended(_)));
+}
+
+#[test]
 fn ended_room_is_joined_anew() {
     for code in [CloseCode::RoomClosed, CloseCode::RoomFailed] {
         let mut pair = Pair::joined();
