@@ -160,3 +160,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_entity_is_interpolated_with_itself() {
+    let mut buffer = interpolation(fixed(Duration::from_millis(50)));
+    let at = |x| [x, 0, 0];
+    buffer.push(due(1), &snapshot(1, &[(1, at(10)), (5, at(50)), (6, at(60)), (9, at(90))]));
+    buffer.push(due(2), &snapshot(2, &[(5, at(150)), (7, at(700)), (9, at(190)), (10, at(0))]));
+    let view = buffer.advance(due(1) + 25_000 + 50_000).unwrap();
+    let places: Vec<_> = view.entities(0).map(|e| (e.id(), e.quanta(0))).collect();
+    assert_eq!(places, [(1, 10), (5, 100), (6, 60), (9, 140)]);
+    assert!(view.entities(0).all(|e| view.entity(0, e.id()).unwrap().quanta(0) == e.quanta(0)));
+}
+
+#[test]
+fn clock_that_is_set_far_back_stops_the_picture_and_far_forward_moves_it_at_once() {
+    let mut buffer = interpolation(fixed(Duration::ZERO));
+    buffer.push(due(100), &snapshot(100, &[]));
+    let mut shown = |now: u64| {
+        buffer.advance(now).unwrap();
+        buffer.shown_us().unwrap() as u64
+    };
+    assert_eq!(shown(due(100)), due(100));
+    assert_eq!(shown(due(60)), due(100));
+    assert_eq!(shown(due(60) + 10_000), due(100));
+    assert_eq!(shown(due(200)), due(200));
+}
