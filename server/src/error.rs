@@ -30,7 +30,9 @@ impl From<DirectoryError> for Refusal {
             DirectoryError::TooManyRooms(_) => CloseCode::ServerFull,
             DirectoryError::Draining => CloseCode::Draining,
             // These come from creating a room by name and numbers, which a join does not do.
-            DirectoryError::Exists(_) | DirectoryError::OutOfRange { .. } | DirectoryError::NoThread => CloseCode::Internal,
+            DirectoryError::Exists(_) | DirectoryError::OutOfRange { .. } | DirectoryError::NoThread => {
+                CloseCode::Internal
+            }
         };
         Self::new(code, &e)
     }

@@ -47,7 +47,13 @@ pub struct ConnectionPermit {
 impl ConnectionLimits {
     /// At most `max` connections, and `max_per_address` from one address that is not loopback.
     pub fn new(max: usize, max_per_address: usize, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { max, max_per_address, open: AtomicUsize::new(0), by_address: DashMap::new(), metrics })
+        Arc::new(Self {
+            max,
+            max_per_address,
+            open: AtomicUsize::new(0),
+            by_address: DashMap::new(),
+            metrics,
+        })
     }
 
     /// Connections that are open.

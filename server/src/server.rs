@@ -11,8 +11,7 @@ use crate::{
     metronome::Metronome,
     presence::Presence,
     room::record::RecordThread,
-    shutdown,
-    transport,
+    shutdown, transport,
 };
 use actix::Actor;
 use actix_rt::{Arbiter, net::TcpStream};
@@ -55,7 +54,10 @@ pub struct Running {
 impl Server {
     /// A server that offers the games that come with Driftless.
     pub fn new(config: Config) -> Self {
-        Self { config, kinds: vec![GameKind::of::<games::arena::Arena>(), GameKind::of::<games::cursors::Cursors>()] }
+        Self {
+            config,
+            kinds: vec![GameKind::of::<games::arena::Arena>(), GameKind::of::<games::cursors::Cursors>()],
+        }
     }
 
     /// Offers one more kind of game.
@@ -90,11 +92,8 @@ impl Server {
             config.max_connections_per_address,
             metrics.clone(),
         );
-        let state = web::Data::new(HttpState {
-            directory: directory.clone(),
-            presence,
-            metrics: metrics.clone(),
-        });
+        let state =
+            web::Data::new(HttpState { directory: directory.clone(), presence, metrics: metrics.clone() });
         let listener = listen(config.listen)?;
         let address = listener.local_addr()?;
         let workers = Arc::<Mutex<Vec<WorkerLink>>>::default();
@@ -176,6 +175,7 @@ impl Running {
         }
         let left = self.limits.open();
         info!(left, took_ms = start.elapsed().as_millis() as u64, "stopping");
+        self.directory.finish_recordings();
         self.http.stop(false).await;
     }
 }

@@ -13,7 +13,8 @@ const EXIT_FORCED: i32 = 128 + 15;
 /// # Errors
 /// If the signals cannot be watched.
 pub async fn drain_on_signal(running: Running) -> io::Result<()> {
-    let mut signals = Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+    let mut signals =
+        Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
     signals.next().await;
     actix_rt::spawn(async move {
         signals.next().await;

@@ -8,8 +8,8 @@ use crate::{
     room::{Leave, Lost, Room, seat::Seat},
 };
 use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, ContextFutureSpawner, Handler, Message, StreamHandler,
-    WrapFuture,
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, ContextFutureSpawner, Handler, Message,
+    StreamHandler, WrapFuture,
 };
 use bytes::Bytes;
 use driftless_proto::{
@@ -111,7 +111,8 @@ impl Connection {
             }
         }
         if let Err(e) = handled {
-            self.span.in_scope(|| info!(code = e.code.name(), reason = %e.reason, "the peer broke the protocol"));
+            self.span
+                .in_scope(|| info!(code = e.code.name(), reason = %e.reason, "the peer broke the protocol"));
             self.finish(ctx);
         } else {
             let peer = self.peer.borrow();
@@ -145,7 +146,8 @@ impl Connection {
                 }
             }
             Request::Join(join) => {
-                let (directory, id, link) = (self.directory.clone(), self.peer.borrow().id, self.worker.link());
+                let (directory, id, link) =
+                    (self.directory.clone(), self.peer.borrow().id, self.worker.link());
                 let control = ctx.address().recipient();
                 async move { directory.join(join, id, link, control).await }
                     .into_actor(self)
@@ -153,7 +155,8 @@ impl Connection {
                     .wait(ctx);
             }
             Request::Resume(resume) => {
-                let (directory, id, link) = (self.directory.clone(), self.peer.borrow().id, self.worker.link());
+                let (directory, id, link) =
+                    (self.directory.clone(), self.peer.borrow().id, self.worker.link());
                 let control = ctx.address().recipient();
                 async move { directory.resume(resume, id, link, control).await }
                     .into_actor(self)
@@ -218,7 +221,9 @@ impl Connection {
             // One message a connection, so the mailbox limit that do_send passes over is kept by the connections' own.
             match code {
                 Some(CloseCode::Left) => room.do_send(Leave { connection: id, removed: None }),
-                Some(code) if !code.may_reconnect() => room.do_send(Leave { connection: id, removed: Some(code) }),
+                Some(code) if !code.may_reconnect() => {
+                    room.do_send(Leave { connection: id, removed: Some(code) })
+                }
                 Some(CloseCode::TimedOut) => room.do_send(Lost { connection: id, why: LostReason::TimedOut }),
                 Some(code @ CloseCode::SlowConsumer) => {
                     room.do_send(Lost { connection: id, why: LostReason::Removed(code) });
@@ -241,6 +246,7 @@ impl Actor for Connection {
     fn stopped(&mut self, _: &mut Self::Context) {
         let code = self.peer.borrow().session.closing();
         self.end(code);
+        self.peer.borrow_mut().abandon();
     }
 }
 
@@ -253,7 +259,8 @@ impl StreamHandler<Result<Inbound, TransportError>> for Connection {
                 ctx.stop();
             }
             Err(TransportError::Violation { code, reason, .. }) => {
-                self.span.in_scope(|| info!(code = code.name(), %reason, "the peer broke the transport's rules"));
+                self.span
+                    .in_scope(|| info!(code = code.name(), %reason, "the peer broke the transport's rules"));
                 self.end(Some(code));
                 ctx.stop();
             }

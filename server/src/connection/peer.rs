@@ -7,8 +7,8 @@ use crate::{
 };
 use actix::Recipient;
 use bytes::BytesMut;
-use driftless_proto::{code::CloseCode, session::server::ServerSession, state::StateHead};
 use driftless_proto::session::server::StateTick;
+use driftless_proto::{code::CloseCode, session::server::ServerSession, state::StateHead};
 use std::{
     cell::RefCell,
     rc::Rc,
@@ -31,6 +31,8 @@ pub struct Peer {
     /// Told once when the session is closing.
     actor: Option<Recipient<Finish>>,
     waker: Option<Waker>,
+    /// The actor has ended without a goodbye: the peer is gone.
+    gone: bool,
     stale_counted: u64,
     _permit: ConnectionPermit,
 }
@@ -44,17 +46,24 @@ pub enum Outbound {
     Idle,
     /// All is sent; close the transport with this code.
     Close(CloseCode),
+    /// The peer is gone or has said that it goes: end the transport.
+    Gone,
 }
 
 impl Peer {
     /// A connection that has just been accepted.
-    pub fn new(id: ConnectionId, session: ServerSession<Arc<Published>>, permit: ConnectionPermit) -> PeerRef {
+    pub fn new(
+        id: ConnectionId,
+        session: ServerSession<Arc<Published>>,
+        permit: ConnectionPermit,
+    ) -> PeerRef {
         Rc::new(RefCell::new(Self {
             id,
             session,
             seat: None,
             actor: None,
             waker: None,
+            gone: false,
             stale_counted: 0,
             _permit: permit,
         }))
@@ -68,7 +77,9 @@ impl Peer {
     /// Writes the next message to `out`: control first, then the reliable queue, then the newest state.
     pub fn next_message(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> Outbound {
         let time = worker.clock().micros(now);
-        let wrote = self.session.poll_control(time, out) || self.write_reliable(out) || self.write_state(worker, now, out);
+        let wrote = self.session.poll_control(time, out)
+            || self.write_reliable(out)
+            || self.write_state(worker, now, out);
         if self.session.closing().is_some() {
             self.tell_actor();
         }
@@ -77,6 +88,7 @@ impl Peer {
             // A queue that overflowed is found while looking for a reliable message: the goodbye is still to be sent.
             Some(_) if self.session.poll_control(time, out) => Outbound::Message,
             Some(code) => Outbound::Close(code),
+            None if self.gone => Outbound::Gone,
             None => Outbound::Idle,
         }
     }
@@ -99,6 +111,12 @@ impl Peer {
     /// Puts a newer state in the slot and calls the transport.
     pub fn offer(&mut self, state: Arc<Published>) {
         self.session.offer_state(state);
+        self.wake();
+    }
+
+    /// The peer is gone: the transport ends even if its socket would still take bytes (a peer may close one half only).
+    pub fn abandon(&mut self) {
+        self.gone = true;
         self.wake();
     }
 

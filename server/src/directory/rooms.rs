@@ -148,6 +148,13 @@ impl Directory {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Writes what is recorded to disk. Rooms record no more after this.
+    pub fn finish_recordings(&self) {
+        if let Some(recorder) = &self.services.recorder {
+            recorder.finish();
+        }
+    }
+
     /// Finds or makes the room and takes a seat in it.
     pub async fn join(
         &self,

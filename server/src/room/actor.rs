@@ -76,7 +76,9 @@ impl Room {
             Ok(result) => Some(result),
             Err(panic) => {
                 let message = panic_message(&*panic);
-                self.span.in_scope(|| error!(panic = message, tick = self.core.tick_number(), "the room's game panicked"));
+                self.span.in_scope(|| {
+                    error!(panic = message, tick = self.core.tick_number(), "the room's game panicked")
+                });
                 self.end(ctx, CloseCode::RoomFailed, "the room failed: a fault in its game", "failed");
                 None
             }
@@ -100,7 +102,8 @@ impl Room {
         }
         if due.skipped > 0 || behind > 0 {
             let skipped = due.skipped;
-            self.span.in_scope(|| warn!(tick = due.tick, skipped, threads_behind = behind, "the room is late"));
+            self.span
+                .in_scope(|| warn!(tick = due.tick, skipped, threads_behind = behind, "the room is late"));
         }
         self.apply_effects();
         self.record_tick();

@@ -177,9 +177,9 @@ impl RoomCore {
         let token = ResumeToken::random().map_err(|e| JoinError::Random(e.to_string()))?;
         let (shared, limits) = (self.shared.clone(), &self.limits);
         let shown = name.clone();
-        let seat = self.seats.take(connection, |player, index| {
-            Seat::new(shared, player, index, user, name, token, limits)
-        });
+        let seat = self
+            .seats
+            .take(connection, |player, index| Seat::new(shared, player, index, user, name, token, limits));
         seat.outbox.lock().attach(connection, 0);
         self.note(Action::Join { player: seat.player, name: shown.to_string() });
         self.game.join(self.tick + 1, seat.player, &shown);
@@ -268,7 +268,9 @@ impl RoomCore {
                 let refused = wire::CommandRefused { command: sequence, reason };
                 self.deliver(Recipient::Player(player), None, &encode_body(&Body::CommandRefused(refused)));
             }
-            Err(e @ CommandError::Malformed(_)) => self.close_player(player, CloseCode::BadInput, &e.to_string()),
+            Err(e @ CommandError::Malformed(_)) => {
+                self.close_player(player, CloseCode::BadInput, &e.to_string())
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! Which threads have connections of a room.
 
+use crate::connection::Fanout;
 use crate::connection::{Close, ConnectionId, Publish, WorkerLink};
 use actix::{Addr, Recipient};
-use crate::connection::Fanout;
 use std::{collections::HashMap, sync::Arc};
 
 /// The connections of a room: how to close each, and which threads to publish to.

@@ -106,7 +106,8 @@ impl Published {
         prior: Option<&Published>,
         coding: ColumnCoding,
     ) -> SharedDelta {
-        let key = DeltaKey { baseline: baseline.map(StateTick::tick), prior: prior.map(StateTick::tick), coding };
+        let key =
+            DeltaKey { baseline: baseline.map(StateTick::tick), prior: prior.map(StateTick::tick), coding };
         if let Some(bytes) = self.encoded(key) {
             return SharedDelta { bytes, encoded_now: false };
         }

@@ -1,13 +1,14 @@
 //! Recordings of rooms, written on a thread of their own: no room waits for a disk.
 
 use driftless_sim::replay::{Recorder, RecordingHeader, TickRecord};
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     fs::{self, File},
     io::{self, BufWriter},
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 use tracing::{error, info};
@@ -18,10 +19,11 @@ const WAITING: usize = 65_536;
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// The thread that writes recordings.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct RecordThread {
     send: SyncSender<Job>,
     folder: PathBuf,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// One room's way to the recording thread. The recording is closed when it is dropped.
@@ -36,6 +38,7 @@ enum Job {
     Open { room: u64, path: PathBuf, header: RecordingHeader },
     Tick { room: u64, tick: TickRecord },
     Close { room: u64 },
+    End,
 }
 
 impl RecordThread {
@@ -43,8 +46,17 @@ impl RecordThread {
     pub fn start(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let (send, receive) = sync_channel(WAITING);
-        thread::Builder::new().name("recorder".into()).spawn(move || write_all(&receive))?;
-        Ok(Self { send, folder: folder.to_owned() })
+        let thread = thread::Builder::new().name("recorder".into()).spawn(move || write_all(&receive))?;
+        Ok(Self { send, folder: folder.to_owned(), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Writes all that is waiting and ends the thread. What rooms record after this is lost.
+    pub fn finish(&self) {
+        if let Some(thread) = self.thread.lock().take() {
+            // Fails only if the thread is gone, and then there is nothing to wait for.
+            let _ = self.send.send(Job::End);
+            let _ = thread.join();
+        }
     }
 
     /// Begins the recording of a room, in the file `ROOM-NUMBER.driftless`. None: the thread is behind or gone.
@@ -74,9 +86,9 @@ fn write_all(jobs: &Receiver<Job>) {
     let mut flushed = Instant::now();
     loop {
         let result = match jobs.recv_timeout(FLUSH) {
+            Ok(Job::End) | Err(RecvTimeoutError::Disconnected) => break,
             Ok(job) => write(job, &mut open),
             Err(RecvTimeoutError::Timeout) => Ok(()),
-            Err(RecvTimeoutError::Disconnected) => break,
         };
         if let Err((room, e)) = result {
             error!(room, error = %e, "a recording cannot be written and ends here");
@@ -116,6 +128,7 @@ fn write(job: Job, open: &mut HashMap<u64, Recorder<BufWriter<File>>>) -> Result
                 recorder.flush().map_err(|e| (room, e))?;
             }
         }
+        Job::End => {}
     }
     Ok(())
 }

@@ -39,7 +39,11 @@ impl Seats {
         self.player_of.len()
     }
     /// Takes a free seat for a new player; `seat` makes it from the player's number and the seat's index.
-    pub fn take(&mut self, connection: ConnectionId, seat: impl FnOnce(PlayerId, usize) -> Seat) -> Arc<Seat> {
+    pub fn take(
+        &mut self,
+        connection: ConnectionId,
+        seat: impl FnOnce(PlayerId, usize) -> Seat,
+    ) -> Arc<Seat> {
         self.last_player += 1;
         let player = self.last_player;
         let index = self.by_index.iter().position(Option::is_none).unwrap_or_else(|| {

@@ -1,8 +1,8 @@
 //! What a room shares with connections and with the directory: its inbox and its figures.
 
+use bytes::Bytes;
 use driftless_proto::session::server::PlayerInput;
 use driftless_sim::PlayerId;
-use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::{
     Arc,

@@ -11,9 +11,9 @@ pub use body::Body;
 pub use frames::Frames;
 pub use handshake::connect;
 
-use std::cell::{Cell, RefCell};
 use actix_http::ws::CloseReason;
 use bytes::Bytes;
+use std::cell::{Cell, RefCell};
 
 /// What the two halves of a WebSocket tell each other.
 #[derive(Debug, Default)]

@@ -42,7 +42,7 @@ impl Body {
         }
         let now = Instant::now();
         let mut peer = self.peer.borrow_mut();
-        let close = loop {
+        let outcome = loop {
             let mut message = self.worker.scratch();
             match peer.next_message(&self.worker, now, &mut message) {
                 Outbound::Message => {
@@ -52,18 +52,21 @@ impl Body {
                     counters.bytes_out += message.len() as u64;
                     self.codec.encode(Message::Binary(message), &mut self.out)?;
                 }
-                Outbound::Idle => break None,
-                Outbound::Close(code) => break Some(code),
+                outcome => break outcome,
             }
             if self.out.len() >= BATCH {
-                break None;
+                break Outbound::Message;
             }
         };
         drop(peer);
-        match close {
-            Some(code) => self.end(Some(close_frame(code))),
-            None if self.link.closed.get() => self.end(None),
-            None => Ok(()),
+        match outcome {
+            Outbound::Close(code) => self.end(Some(close_frame(code))),
+            Outbound::Gone if self.link.closed.get() => self.end(None),
+            Outbound::Gone => {
+                self.ended = true;
+                Ok(())
+            }
+            Outbound::Message | Outbound::Idle => Ok(()),
         }
     }
 
@@ -83,7 +86,7 @@ impl Stream for Body {
         self.peer.borrow_mut().register(cx);
         self.fill()?;
         if self.out.is_empty() {
-            return Poll::Pending;
+            return if self.ended { Poll::Ready(None) } else { Poll::Pending };
         }
         Poll::Ready(Some(Ok(self.out.split().freeze())))
     }

@@ -33,12 +33,7 @@ pub struct Frames {
 }
 
 impl Frames {
-    pub(super) fn new(
-        payload: Payload,
-        max_message: usize,
-        link: Rc<Link>,
-        peer: PeerRef,
-    ) -> Self {
+    pub(super) fn new(payload: Payload, max_message: usize, link: Rc<Link>, peer: PeerRef) -> Self {
         Self {
             payload,
             buffer: BytesMut::new(),
@@ -56,7 +51,9 @@ impl Frames {
     fn next_message(&mut self) -> Result<Option<Inbound>, Violation> {
         loop {
             self.check_length()?;
-            let Some(frame) = self.codec.decode(&mut self.buffer).map_err(Violation::of)? else { return Ok(None) };
+            let Some(frame) = self.codec.decode(&mut self.buffer).map_err(Violation::of)? else {
+                return Ok(None);
+            };
             match frame {
                 Frame::Binary(message) => {
                     self.pings = 0;
@@ -180,14 +177,24 @@ impl Violation {
         Self { reason: CloseReason { code: transport, description: Some(reason.to_owned()) }, code }
     }
     fn text() -> Self {
-        Self::new(WsCode::Unsupported, CloseCode::NotBinary, "text frames are not supported: send binary frames")
+        Self::new(
+            WsCode::Unsupported,
+            CloseCode::NotBinary,
+            "text frames are not supported: send binary frames",
+        )
     }
     fn too_large(length: u64, max: usize) -> Self {
-        Self::new(WsCode::Size, CloseCode::TooLarge, &format!("a message of {length} bytes: at most {max} are allowed"))
+        Self::new(
+            WsCode::Size,
+            CloseCode::TooLarge,
+            &format!("a message of {length} bytes: at most {max} are allowed"),
+        )
     }
     fn of(e: ProtocolError) -> Self {
         match e {
-            ProtocolError::Overflow => Self::new(WsCode::Size, CloseCode::TooLarge, "a frame that is too large"),
+            ProtocolError::Overflow => {
+                Self::new(WsCode::Size, CloseCode::TooLarge, "a frame that is too large")
+            }
             e => Self::new(WsCode::Protocol, CloseCode::Malformed, &e.to_string()),
         }
     }

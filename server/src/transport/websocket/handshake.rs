@@ -9,7 +9,11 @@ use crate::{
     limits::{ConnectionLimits, ConnectionRefused},
     metrics::TransportKind,
 };
-use actix_web::{HttpRequest, HttpResponse, http::{StatusCode, header}, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
 use actix_web_actors::ws;
 use driftless_proto::{
     limits::SUBPROTOCOL,
@@ -44,7 +48,9 @@ pub async fn connect(request: HttpRequest, payload: web::Payload) -> Result<Http
     })?;
     let address = request
         .peer_addr()
-        .ok_or_else(|| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "no_address", "the connection has no address"))?
+        .ok_or_else(|| {
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "no_address", "the connection has no address")
+        })?
         .ip();
     let permit = limits.admit(address, TransportKind::WebSocket).map_err(|e| match e {
         ConnectionRefused::ServerFull(_) => {
@@ -83,5 +89,7 @@ fn check_subprotocol(request: &HttpRequest) -> Result<(), ApiError> {
 }
 
 fn part<T: 'static>(request: &HttpRequest) -> Result<&T, ApiError> {
-    request.app_data::<T>().ok_or_else(|| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "misconfigured", "the route is not set up"))
+    request.app_data::<T>().ok_or_else(|| {
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "misconfigured", "the route is not set up")
+    })
 }
