@@ -22,6 +22,9 @@ fn main() -> ExitCode {
         Ok(Task::Serve(Err(e)) | Task::CheckConfig(Err(e))) => fail(EXIT_USAGE, &e),
         Ok(Task::Replay(file)) => {
             let replayed = cli::replay(&file);
+            if replayed.exit_code == EXIT_USAGE {
+                return fail(EXIT_USAGE, &replayed.line);
+            }
             println!("{}", replayed.line);
             ExitCode::from(replayed.exit_code)
         }

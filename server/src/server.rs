@@ -19,7 +19,7 @@ use actix_web::{App, HttpServer, dev::ServerHandle, web};
 use driftless_sim::{game::GameKind, games};
 use parking_lot::Mutex;
 use std::{
-    io,
+    io::{self, Write},
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::{Duration, Instant},
@@ -202,8 +202,10 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub fn run(server: Server) -> io::Result<()> {
     actix_rt::System::new().block_on(async {
         let (running, serving) = server.start()?;
-        println!("driftless listens on http://{}", running.address());
-        actix_rt::spawn(shutdown::drain_on_signal(running));
+        let signals = shutdown::Signals::watch()?;
+        // Whoever started it may have closed the output by now, which is no reason not to serve.
+        let _ = writeln!(io::stdout(), "driftless listens on http://{}", running.address());
+        actix_rt::spawn(shutdown::drain_on_signal(running, signals));
         serving.await
     })
 }

@@ -9,12 +9,7 @@ use tracing::warn;
 const EXIT_FORCED: i32 = 128 + 15;
 
 /// Waits for SIGTERM or SIGINT, then drains the server. A second signal ends the process at once.
-///
-/// # Errors
-/// If the signals cannot be watched.
-pub async fn drain_on_signal(running: Running) -> io::Result<()> {
-    let mut signals =
-        Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+pub async fn drain_on_signal(running: Running, mut signals: Signals) {
     signals.next().await;
     actix_rt::spawn(async move {
         signals.next().await;
@@ -22,15 +17,24 @@ pub async fn drain_on_signal(running: Running) -> io::Result<()> {
         std::process::exit(EXIT_FORCED);
     });
     running.drain().await;
-    Ok(())
 }
 
-struct Signals {
+/// SIGTERM and SIGINT, which no longer end the process by themselves.
+#[derive(Debug)]
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
+    /// Takes the signals over. Before anybody is told that the server is up: a signal until then ends the process.
+    ///
+    /// # Errors
+    /// If the system does not let the signals be watched.
+    pub fn watch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
     async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
