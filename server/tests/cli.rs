@@ -1,0 +1,79 @@
+//! The `driftless` program as an operator meets it: output, exit codes, environment.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Output, Stdio},
+};
+
+fn driftless(args: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DRIFTLESS_")) {
+        command.env_remove(name);
+    }
+    command.args(args).envs(environment.iter().copied());
+    command
+}
+
+fn run(args: &[&str], environment: &[(&str, &str)]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = driftless(args, environment).output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn check_config_prints_values_and_where_they_came_from() {
+    let environment = [("DRIFTLESS_TICK_RATE", "30"), ("DRIFTLESS_MAX_ROOMS", "7")];
+    let (code, out, err) = run(&["check-config", "--max-rooms", "8"], &environment);
+    assert_eq!((code, &*err), (0, ""));
+    let source = |key: &str| {
+        let line = out.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(source("tick_rate"), "tick_rate = 30 # environment DRIFTLESS_TICK_RATE");
+    assert_eq!(source("max_rooms"), "max_rooms = 8 # flag --max-rooms");
+    assert_eq!(source("linger"), "linger = \"30s\" # default");
+}
+
+#[test]
+fn a_bad_configuration_is_told_and_exits_with_2() {
+    for command in ["check-config", "serve"] {
+        let (code, out, err) = run(&[command], &[("DRIFTLESS_TIMEOUT", "soon")]);
+        assert_eq!((code, &*out), (2, ""), "{command}");
+        assert!(err.contains("timeout is \"soon\" (from environment DRIFTLESS_TIMEOUT)"), "{err}");
+    }
+    let (code, _, err) = run(&["--listen", "0.0.0.0:7777"], &[]);
+    assert!(code == 2 && err.contains("--insecure"), "{err}");
+    let (code, _, err) = run(&["--tickrate", "3"], &[]);
+    assert!(code == 2 && err.contains("--tickrate"), "{err}");
+}
+
+#[test]
+fn help_tells_options_environment_and_exit_codes() {
+    let (code, out, _) = run(&["--help"], &[]);
+    assert_eq!(code, 0);
+    for word in ["check-config", "replay", "--listen", "DRIFTLESS_LISTEN", "127.0.0.1:7777", "Exit codes"] {
+        assert!(out.contains(word), "{word} is not in\n{out}");
+    }
+}
+
+#[test]
+fn a_recording_that_cannot_be_read_exits_with_2() {
+    let (code, _, err) = run(&["replay", "/nowhere.rec"], &[]);
+    assert!(code == 2 && err.contains("/nowhere.rec"), "{err}");
+    let (code, _, err) = run(&["replay", env!("CARGO_MANIFEST_PATH")], &[]);
+    assert!(code == 2 && err.contains("no recording"), "{err}");
+}
+
+#[test]
+fn the_address_is_printed_and_sigterm_ends_with_0() {
+    let mut command = driftless(&["--listen", "127.0.0.1:0", "--workers", "1"], &[]);
+    let mut server = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("http://127.0.0.1:"), "{line:?}");
+    // SAFETY: kill takes two numbers; the process is a child that has not been waited for.
+    let killed = unsafe { libc::kill(server.id() as i32, libc::SIGTERM) };
+    assert_eq!(killed, 0);
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,59 @@
+//! Peers that go without a word, over a real socket.
+//!
+//! Promise 4: "One client, however slow or hostile, MUST NOT [...] grow memory without bound."
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+
+use driftless_server::{
+    config::Config,
+    metrics::TransportKind,
+    server::{Running, Server},
+};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const UPGRADE: &[u8] =
+    b"GET /v1/connect HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+    sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    sec-websocket-protocol: driftless.v1\r\n\r\n";
+
+async fn upgraded(server: &Running) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(UPGRADE).await.unwrap();
+    // All of the answer: what is left unread would turn the end of the connection into a reset.
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"));
+    stream
+}
+
+async fn connections_become(server: &Running, wanted: i64) {
+    let connections = &server.metrics().transport(TransportKind::WebSocket).connections;
+    let reached = async {
+        while connections.get() != wanted {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // The bound only makes a leak a failure instead of a hang. It is below the silence after which any peer is cut off.
+    let in_time = tokio::time::timeout(Duration::from_secs(20), reached).await;
+    assert!(in_time.is_ok(), "{} connections are held, not {wanted}", connections.get());
+}
+
+#[actix_web::test]
+async fn a_peer_that_goes_without_a_close_frame_gives_its_place_back() {
+    let mut config =
+        Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, ..Config::default() };
+    config.limits.handshake = Duration::from_secs(300);
+    config.limits.timeout = Duration::from_secs(300);
+    let (server, serving) = Server::new(config).start().unwrap();
+    actix_rt::spawn(serving);
+    let peers = [upgraded(&server).await, upgraded(&server).await, upgraded(&server).await];
+    connections_become(&server, 3).await;
+    drop(peers);
+    connections_become(&server, 0).await;
+}

@@ -1,0 +1,231 @@
+//! The HTTP API over a real socket: what it answers, and how it refuses.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+
+use driftless_server::{
+    config::Config,
+    server::{Running, Server},
+};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// A server on a port of the kernel's choice.
+fn start() -> Running {
+    start_with(Config::default())
+}
+
+fn start_with(config: Config) -> Running {
+    let config =
+        Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, room_threads: 1, ..config };
+    let (running, serving) = Server::new(config).start().unwrap();
+    actix_rt::spawn(serving);
+    running
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Asserts that this is an error of the API's shape.
+    fn assert_error(&self, status: u16, code: &str) {
+        assert_eq!((self.status, &self.json()["error"]["code"]), (status, &json!(code)), "{self:?}");
+        assert!(
+            self.json()["error"]["message"].as_str().is_some_and(|message| !message.is_empty()),
+            "{self:?}"
+        );
+        assert!(self.head.contains("content-type: application/json"), "{self:?}");
+    }
+}
+
+/// Sends a request as it is and reads until the server closes.
+async fn raw(server: &Running, request: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    // A reset after a refused body is no failure of the answer before it.
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}
+
+async fn get(server: &Running, path: &str) -> Answer {
+    raw(server, format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await
+}
+
+async fn post(server: &Running, path: &str, body: &str) -> Answer {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}"
+    );
+    raw(server, format!("{head}\r\n\r\n{body}").as_bytes()).await
+}
+
+#[actix_web::test]
+async fn health_is_told() {
+    let server = start();
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(get(&server, path).await.status, 200, "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn a_draining_server_is_alive_but_not_ready() {
+    let server = start();
+    server.directory().drain();
+    assert_eq!(get(&server, "/healthz").await.status, 200);
+    let ready = get(&server, "/readyz").await;
+    assert_eq!((ready.status, ready.json()), (503, json!({ "status": "draining" })));
+    post(&server, "/v1/rooms", "{}").await.assert_error(503, "draining");
+}
+
+#[actix_web::test]
+async fn a_room_is_made_listed_and_shown() {
+    let server = start();
+    assert_eq!(get(&server, "/v1/rooms").await.json(), json!({ "rooms": [] }));
+    let spec = r#"{"name":"lobby","kind":"cursors","tick_rate":10,"max_players":4,"seed":7}"#;
+    let made = post(&server, "/v1/rooms", spec).await;
+    assert_eq!(made.status, 201);
+    assert!(made.head.contains("location: /v1/rooms/lobby"), "{made:?}");
+    let list = get(&server, "/v1/rooms").await.json();
+    let shown = get(&server, "/v1/rooms/lobby").await.json();
+    for room in [&made.json(), &list["rooms"][0], &shown] {
+        let told = ["name", "kind", "tick_rate", "max_players", "players"].map(|key| room[key].clone());
+        assert_eq!(told, [json!("lobby"), json!("cursors"), json!(10), json!(4), json!(0)]);
+    }
+}
+
+#[actix_web::test]
+async fn a_room_without_wishes_has_the_defaults() {
+    let server = start_with(Config { tick_rate: 33, max_players: 9, ..Config::default() });
+    let made = post(&server, "/v1/rooms", "{}").await.json();
+    assert_eq!(
+        (&made["kind"], &made["tick_rate"], &made["max_players"]),
+        (&json!("arena"), &json!(33), &json!(9))
+    );
+    assert!(!made["name"].as_str().unwrap().is_empty());
+}
+
+#[actix_web::test]
+async fn a_room_that_cannot_be_is_refused_by_name() {
+    let server = start_with(Config { max_rooms: 2, ..Config::default() });
+    assert_eq!(post(&server, "/v1/rooms", r#"{"name":"a"}"#).await.status, 201);
+    let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(65));
+    for (spec, status, code) in [
+        (r#"{"name":"a"}"#, 409, "room_exists"),
+        (r#"{"kind":"chess"}"#, 400, "unknown_kind"),
+        (r#"{"name":"a b"}"#, 400, "bad_name"),
+        (r#"{"name":""}"#, 400, "bad_name"),
+        (r#"{"name":"../../etc"}"#, 400, "bad_name"),
+        (&long, 400, "bad_name"),
+        (r#"{"tick_rate":0}"#, 400, "out_of_range"),
+        (r#"{"tick_rate":129}"#, 400, "out_of_range"),
+        (r#"{"max_players":0}"#, 400, "out_of_range"),
+    ] {
+        post(&server, "/v1/rooms", spec).await.assert_error(status, code);
+    }
+    assert_eq!(post(&server, "/v1/rooms", r#"{"name":"b"}"#).await.status, 201);
+    post(&server, "/v1/rooms", r#"{"name":"c"}"#).await.assert_error(503, "too_many_rooms");
+}
+
+/// Promise 6: "Nothing a peer sends may panic the server. Bad input gets a named error [...]"
+#[actix_web::test]
+async fn a_malformed_body_is_refused() {
+    let server = start();
+    let deep = "[".repeat(10_000);
+    for body in [
+        "",
+        "{",
+        "null",
+        "[]",
+        "\"x\"",
+        "{\"tick_rate\":\"20\"}",
+        "{\"tick_rate\":-1}",
+        "{\"colour\":1}",
+        "\u{0}",
+        &deep,
+    ] {
+        post(&server, "/v1/rooms", body).await.assert_error(400, "malformed_json");
+    }
+    let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(20_000));
+    post(&server, "/v1/rooms", &large).await.assert_error(413, "body_too_large");
+    let plain = b"POST /v1/rooms HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{}";
+    raw(&server, plain).await.assert_error(415, "not_json");
+    assert_eq!(get(&server, "/v1/rooms").await.json(), json!({ "rooms": [] }));
+}
+
+#[actix_web::test]
+async fn unknown_paths_methods_and_queries_are_refused() {
+    let server = start();
+    for path in ["/nowhere", "/v1", "/v1/rooms/", "/v1/rooms/a/b", "/%2e%2e/", "/v1/room"] {
+        get(&server, path).await.assert_error(404, "no_such_path");
+    }
+    get(&server, "/v1/rooms/nowhere").await.assert_error(404, "no_such_room");
+    for (method, path, allow) in [
+        ("DELETE", "/v1/rooms", "GET, HEAD, POST"),
+        ("PUT", "/v1/rooms", "GET, HEAD, POST"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("POST", "/metrics", "GET, HEAD"),
+        ("PATCH", "/v1/presence", "GET, HEAD"),
+        ("BREW", "/", "GET, HEAD"),
+    ] {
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let answer = raw(&server, request.as_bytes()).await;
+        answer.assert_error(405, "method_not_allowed");
+        assert!(answer.head.contains(&format!("allow: {}", allow.to_ascii_lowercase())), "{answer:?}");
+    }
+    for query in ["limit=many", "limit=-1", "colour=red", "room=a&room=b"] {
+        get(&server, &format!("/v1/presence?{query}")).await.assert_error(400, "bad_query");
+    }
+}
+
+#[actix_web::test]
+async fn an_empty_server_has_nobody_present() {
+    let server = start();
+    for path in ["/v1/presence", "/v1/presence?room=lobby&limit=5"] {
+        let view = get(&server, path).await.json();
+        assert_eq!((&view["players"], &view["members"]), (&json!(0), &json!([])));
+        assert_eq!(view["totals"]["joined"], json!(0));
+    }
+}
+
+#[actix_web::test]
+async fn metrics_speak_the_format_that_is_asked_for() {
+    let server = start();
+    post(&server, "/v1/rooms", "{}").await;
+    let plain = get(&server, "/metrics").await;
+    assert!(plain.head.contains("content-type: text/plain; version=0.0.4"), "{plain:?}");
+    assert!(
+        plain
+            .body
+            .contains("# TYPE driftless_rooms_created_total counter\ndriftless_rooms_created_total 1\n")
+    );
+    assert!(plain.body.contains("\ndriftless_rooms 1\n"));
+    let request = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\naccept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n\r\n";
+    let open = raw(&server, request).await;
+    assert!(open.head.contains("content-type: application/openmetrics-text; version=1.0.0"), "{open:?}");
+    assert!(open.body.contains("# TYPE driftless_rooms_created counter\n") && open.body.ends_with("# EOF\n"));
+}
+
+#[actix_web::test]
+async fn the_page_lists_what_there_is() {
+    let server = start();
+    let page = get(&server, "/").await;
+    assert_eq!(page.status, 200);
+    for path in ["/v1/rooms", "/v1/presence", "/v1/connect", "/metrics", "/healthz", "/readyz"] {
+        assert!(page.body.contains(path), "{path}");
+    }
+}
