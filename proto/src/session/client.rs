@@ -131,6 +131,8 @@ impl ClientSession {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Hello { .. } => Some(self.silent_at()),
+            // Nothing goes out after the leave; the goodbye is awaited.
+            Phase::Active if self.link.leave_sent => Some(self.silent_at()),
             Phase::Active => {
                 let timer = self.silent_at().min(self.link.next_ping);
                 Some(self.link.acks.due_at().map_or(timer, |due| due.min(timer)))

@@ -195,6 +195,18 @@ fn leave_is_answered_with_a_goodbye() {
 }
 
 #[test]
+fn client_that_left_waits_for_the_goodbye_alone() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    pair.down.conditions.delay = ms(3_000);
+    pair.client.leave();
+    pair.run(ms(2_900));
+    assert_eq!(pair.client.closed(), None);
+    assert_eq!(pair.client.poll_timeout().map(|at| at > pair.now), Some(true));
+    pair.run(ms(200));
+    assert_eq!(pair.client.closed(), Some(CloseCode::Left));
+}
+
+#[test]
 fn resume_returns_to_the_seat_with_a_full_state() {
     let mut pair = Pair::joined(Delivery::Ordered);
     pair.run(ms(500));

@@ -108,6 +108,9 @@ impl Pair {
             self.time_out();
             self.write_server();
             self.write_client();
+            // Else a shell that sleeps until the timer would spin.
+            assert!(self.server.poll_timeout().is_none_or(|at| at > self.now), "the server's timer stays due");
+            assert!(self.client.poll_timeout().is_none_or(|at| at > self.now), "the client's timer stays due");
         }
     }
 
