@@ -4,17 +4,30 @@
 //! acknowledgement over a window of 5 to 10 s (so it contains the acknowledgement's wait for the next
 //! input). K is at most [`MAX_IN_FLIGHT`]; before the first measurement it is 2.
 //!
-//! A slow link would defeat a plain windowed minimum: K states fill its queue, all samples then contain
-//! the queue, the low sample leaves the window, K grows, and the queue with it. So when K is about to grow by
-//! two or more because a low sample left the window, the gate first lets the link run empty and measures one
-//! state alone. The same thought as ProbeRTT in BBR (Cardwell et al., "BBR: Congestion-Based Congestion
-//! Control", 2016). (A link that needs s > 1 ticks a state shows a round trip of s·K ticks when K are queued,
-//! so K would become ceil(s·K) + 1 ≥ K + 2. A growth by one is the phase between states and inputs, and is
-//! believed.)
+//! A slow link would defeat a plain windowed minimum: K states fill its queue, all samples then contain the
+//! queue, the low sample leaves the window, K grows, and the queue with it. Two things prevent that:
+//!
+//! - Before K grows because a low sample left the window, the gate lets the link run empty and measures one
+//!   state alone: the same thought as ProbeRTT in BBR (Cardwell et al., "BBR: Congestion-Based Congestion
+//!   Control", 2016). A link that needs s > 1 ticks a state shows a round trip of s·K ticks when K are queued,
+//!   so K would become ceil(s·K) + 1 ≥ K + 2; a growth by one is the phase between states and inputs, and is
+//!   believed.
+//! - On a link that is clearly slower than the ticks (1.5 times), K is counted in the time between the states
+//!   that do arrive: what is in flight then is what is on the way, not what queues. Then any growth is probed.
+//!
+//! Measured on the virtual network of the tests, a link that carries every fourth state: the median age of the
+//! newest state is 73 ticks with the plain minimum, 31 with the probe, 16 with both.
 //!
 //! Nothing here allocates. Ticks only grow; tick 0 cannot be acknowledged by name (0 means "none" on the
 //! wire), only by an acknowledgement of a later tick.
 
+mod flight;
+mod minimum;
+mod spacing;
+
+use flight::{Flight, Sent};
+use minimum::WindowedMin;
+use spacing::Spacing;
 use std::time::{Duration, Instant};
 
 /// Most states in flight, whatever the round-trip time says (a peer chooses when it acknowledges).
@@ -22,8 +35,6 @@ pub const MAX_IN_FLIGHT: usize = 16;
 
 /// States in flight before the first acknowledgement.
 const INITIAL: usize = 2;
-/// Half of the window of the minimum.
-const HALF_WINDOW: Duration = Duration::from_secs(5);
 /// On transports that lose: a state not acknowledged for this long, or for three round trips, is taken for
 /// lost.
 const MIN_LOSS_DELAY: Duration = Duration::from_millis(250);
@@ -33,8 +44,9 @@ const MIN_LOSS_DELAY: Duration = Duration::from_millis(250);
 pub struct Gate {
     /// Time between states, nanoseconds.
     tick: u64,
-    /// K by `minimum`.
+    /// K by `minimum` and `spacing`.
     limit: usize,
+    spacing: Spacing,
     /// States sent and not acknowledged.
     flight: Flight,
     /// So many of them, the oldest, are taken for lost: they count no more, but a late acknowledgement of one
@@ -63,6 +75,7 @@ impl Gate {
         Self {
             tick: nanos(tick).max(1),
             limit: INITIAL,
+            spacing: Spacing::default(),
             flight: Flight::default(),
             lost: 0,
             settled: None,
@@ -97,6 +110,7 @@ impl Gate {
         }
         let Some((index, sent)) = self.flight.find(tick) else { return false };
         let sample = now.saturating_duration_since(sent.at);
+        self.spacing.record(now, index + 1, self.tick);
         let mut minimum = self.minimum;
         match self.probe {
             Probe::Measuring(alone) if alone == tick => minimum.restart(now, sample),
@@ -104,11 +118,15 @@ impl Gate {
             Probe::Draining | Probe::Measuring(_) => {}
             Probe::Off => minimum.record(now, sample),
         }
-        let limit = minimum.get().map_or(INITIAL, |rtt| self.limit_for(rtt));
-        if self.probe == Probe::Off && self.minimum.get().is_some() && limit > self.limit + 1 {
+        let before = self.limit_for(self.minimum);
+        let after = self.limit_for(minimum);
+        // In ticks, one more may be the phase; in a slow link's spacing, it is already the queue.
+        let tolerated = usize::from(!self.spacing.is_slow(self.tick));
+        if self.probe == Probe::Off && self.minimum.get().is_some() && after > before + tolerated {
             self.probe = Probe::Draining;
+            self.limit = before;
         } else {
-            (self.minimum, self.limit) = (minimum, limit);
+            (self.minimum, self.limit) = (minimum, after);
             if self.probe == Probe::Measuring(tick) {
                 self.probe = Probe::Off;
             }
@@ -143,9 +161,10 @@ impl Gate {
         self.minimum.get()
     }
 
-    fn limit_for(&self, rtt: Duration) -> usize {
-        let ticks = nanos(rtt).div_ceil(self.tick);
-        usize::try_from(ticks).map_or(MAX_IN_FLIGHT, |ticks| ticks.saturating_add(1).min(MAX_IN_FLIGHT))
+    fn limit_for(&self, minimum: WindowedMin) -> usize {
+        let Some(rtt) = minimum.get() else { return INITIAL };
+        let states = nanos(rtt).div_ceil(self.spacing.get(self.tick));
+        usize::try_from(states).map_or(MAX_IN_FLIGHT, |states| states.saturating_add(1).min(MAX_IN_FLIGHT))
     }
 
     fn loss_delay(&self) -> Duration {
@@ -164,72 +183,6 @@ impl Gate {
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// States in flight, oldest first: a ring.
-#[derive(Debug, Clone, Default)]
-struct Flight {
-    ring: [Option<Sent>; MAX_IN_FLIGHT],
-    first: usize,
-    len: usize,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Sent {
-    tick: u32,
-    at: Instant,
-}
-
-impl Flight {
-    fn push(&mut self, sent: Sent) {
-        self.ring[(self.first + self.len) % MAX_IN_FLIGHT] = Some(sent);
-        self.len += 1;
-    }
-
-    fn pop(&mut self) -> Option<Sent> {
-        let sent = self.ring[self.first].take()?;
-        self.first = (self.first + 1) % MAX_IN_FLIGHT;
-        self.len -= 1;
-        Some(sent)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = Sent> + '_ {
-        (0..self.len).filter_map(|n| self.ring[(self.first + n) % MAX_IN_FLIGHT])
-    }
-
-    fn find(&self, tick: u32) -> Option<(usize, Sent)> {
-        self.iter().enumerate().find(|(_, sent)| sent.tick == tick)
-    }
-}
-
-/// Least sample of the current and the last half window.
-#[derive(Debug, Clone, Copy, Default)]
-struct WindowedMin {
-    began: Option<Instant>,
-    current: Option<Duration>,
-    last: Option<Duration>,
-}
-
-impl WindowedMin {
-    fn record(&mut self, now: Instant, sample: Duration) {
-        let began = *self.began.get_or_insert(now);
-        if now.saturating_duration_since(began) >= HALF_WINDOW {
-            self.last = self.current.take();
-            self.began = Some(now);
-        }
-        self.current = Some(self.current.map_or(sample, |least| least.min(sample)));
-    }
-
-    fn restart(&mut self, now: Instant, sample: Duration) {
-        *self = Self { began: Some(now), current: Some(sample), last: None };
-    }
-
-    fn get(&self) -> Option<Duration> {
-        match (self.current, self.last) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -308,7 +261,7 @@ mod tests {
                 free_at = free_at.max(now) + service;
                 arriving.push_back((free_at + ms(20), tick));
             }
-            assert!(gate.limit() <= 5, "tick {tick}: limit {}", gate.limit());
+            assert!(gate.limit() <= 4, "tick {tick}: limit {}", gate.limit());
         }
     }
 

@@ -109,8 +109,14 @@ impl Pair {
             self.write_server();
             self.write_client();
             // Else a shell that sleeps until the timer would spin.
-            assert!(self.server.poll_timeout().is_none_or(|at| at > self.now), "the server's timer stays due");
-            assert!(self.client.poll_timeout().is_none_or(|at| at > self.now), "the client's timer stays due");
+            assert!(
+                self.server.poll_timeout().is_none_or(|at| at > self.now),
+                "the server's timer stays due"
+            );
+            assert!(
+                self.client.poll_timeout().is_none_or(|at| at > self.now),
+                "the client's timer stays due"
+            );
         }
     }
 
