@@ -187,6 +187,6 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Vec<u8> {
-    assert!(text.len() % 2 == 0 && text.is_ascii(), "not hexadecimal");
+    assert!(text.len().is_multiple_of(2) && text.is_ascii(), "not hexadecimal");
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }

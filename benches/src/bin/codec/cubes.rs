@@ -31,7 +31,7 @@ fn schema() -> Schema {
 
 fn read(bytes: &[u8]) -> Result<Recording, Box<dyn Error>> {
     const FRAME: usize = CUBES * FIELDS * 4;
-    if bytes.is_empty() || bytes.len() % FRAME != 0 {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(FRAME) {
         return Err(format!("{} bytes are no frames of {FRAME} bytes", bytes.len()).into());
     }
     let schema = schema();

@@ -63,17 +63,17 @@ fn run_coding(recording: &Recording, age: usize, coding: ColumnCoding) -> Result
     let mut bodies = Vec::with_capacity(packets);
     let (mut bytes, mut column_bytes, mut entities) = (0, 0, 0);
     let mut decoded = Snapshot::new(schema);
-    for t in age..frames.len() {
+    for (t, frame) in frames.iter().enumerate().skip(age) {
         let mut body = Vec::new();
         encode(t, &mut body);
-        decoder.apply(schema, references(t), frames[t].tick(), &body, &mut decoded)?;
-        if decoded != frames[t] {
+        decoder.apply(schema, references(t), frame.tick(), &body, &mut decoded)?;
+        if &decoded != frame {
             return Err(format!("packet of tick {t} decodes to another state").into());
         }
-        let message = message(&frames[t], references(t), &body);
+        let message = message(frame, references(t), &body);
         bytes += message.len();
         column_bytes += columns_len(&message)?;
-        entities += frames[t].tables().iter().map(|t| t.len()).sum::<usize>();
+        entities += frame.tables().iter().map(|t| t.len()).sum::<usize>();
         bodies.push(body);
     }
 
