@@ -209,7 +209,7 @@ impl Coder {
                 put_bytes(table, 2, row_bits);
                 put_number(table, 3, interleave_field);
                 put_bytes_head(table, 4, len);
-                packed::put(table, residuals, interleave);
+                packed::put(table, residuals, interleave, len);
             }
             ColumnCoding::Rice => {
                 self.values.clear();

@@ -11,13 +11,8 @@ const MAX_VARINT: usize = 10;
 
 /// How many bytes a varint has.
 pub(crate) const fn varint_len(value: u64) -> usize {
-    varint_len_of_bits(u64::BITS - value.leading_zeros())
-}
-
-/// How many bytes a varint of a number of this many bits has.
-pub(crate) const fn varint_len_of_bits(bits: u32) -> usize {
-    // One byte for 0 bits too.
-    (if bits == 0 { 1 } else { bits }).div_ceil(7) as usize
+    // One byte for 0 too.
+    (u64::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
 }
 
 /// How many bytes a field of bytes has, with tag (of a number below 16) and length.
