@@ -163,6 +163,9 @@ impl ClientCore {
                 cause.close_code(),
                 Some(CloseCode::UnknownSession | CloseCode::RoomClosed | CloseCode::RoomFailed)
             );
+            if cause.close_code() == Some(CloseCode::UnknownSession) {
+                self.backoff.reset(); // the server is there and has answered: no need to wait longer for it
+            }
             let until = now + self.backoff.next(&mut self.rng, asked);
             self.phase = Phase::Waiting { until };
             self.events.push_back(Event::Disconnected { cause, retry_at: until });

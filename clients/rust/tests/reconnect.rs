@@ -74,6 +74,19 @@ fn close_code_counts_where_the_goodbye_was_lost() {
 }
 
 #[test]
+fn lost_seat_is_told_by_a_server_that_is_there_so_the_wait_is_short() {
+    let mut pair = Pair::joined();
+    for _ in 0..6 {
+        pair.core.handle_disconnected(pair.now, lost());
+    }
+    let code = CloseCode::UnknownSession.number();
+    pair.core.handle_disconnected(pair.now, Closed::ByPeer { code, reason: String::new() }.into());
+    assert!(
+        matches!(pair.core.phase(), Phase::Waiting { until } if *until - pair.now <= Duration::from_secs(1))
+    );
+}
+
+#[test]
 fn ended_room_is_joined_anew() {
     for code in [CloseCode::RoomClosed, CloseCode::RoomFailed] {
         let mut pair = Pair::joined();
