@@ -1,6 +1,6 @@
 //! The figures as one page without anything around it: styles and plots are inside, it is light or dark as the reader's system is.
 
-use super::plot::{Line, Plot, escape};
+use super::plot::{Line, Plot, escape, number};
 use crate::{
     figures::{Figures, Quantiles},
     measure::{Measure, Micros, Timeline},
@@ -165,7 +165,9 @@ fn points(timeline: &Timeline, value: &dyn Fn(usize) -> Option<f64>) -> Vec<(f64
 
 fn seconds(timeline: &Timeline) -> Vec<(f64, String)> {
     let all = timeline.step.as_secs_f64() * timeline.intervals.len() as f64;
-    (0..=5).map(|fifth| (f64::from(fifth) / 5.0, format!("{:.0}", all * f64::from(fifth) / 5.0))).collect()
+    (0..=5)
+        .map(|fifth| (f64::from(fifth) / 5.0, number((all * f64::from(fifth) * 2.0).round() / 10.0)))
+        .collect()
 }
 
 /// CPU time of server, floor and swarm as bars.

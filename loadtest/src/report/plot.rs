@@ -29,7 +29,7 @@ pub struct Line {
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 280.0;
 const LEFT: f64 = 56.0;
-const RIGHT: f64 = 16.0;
+const RIGHT: f64 = 28.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 44.0;
 
@@ -122,7 +122,8 @@ fn marks(highest: f64) -> Vec<f64> {
     (0..=(highest / step).ceil() as u32).map(|index| f64::from(index) * step).collect()
 }
 
-fn number(value: f64) -> String {
+/// At most three digits after the point.
+pub fn number(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -36,7 +36,7 @@ pub fn run(figures: &Figures) -> String {
     table.row("bytes a moving entity a tick", optional(figures.bytes_per_entity_tick, |b| format!("{b:.2}")));
     table.row("stale states dropped", optional(figures.stale_dropped, |n| n.to_string()));
     table.row("ticks skipped", optional(figures.ticks_skipped, |n| n.to_string()));
-    table.heading("", &["CPU µs a client-tick", "KiB RSS a client"]);
+    table.heading("a client-tick, a client", &["CPU µs", "RSS KiB"]);
     let kib = |bytes: Option<f64>| optional(bytes, |b| format!("{:.1}", b / 1024.0));
     let cpu = |us: Option<f64>| optional(us, |us| format!("{us:.2}"));
     table.cells(
