@@ -295,6 +295,9 @@ impl Peer for Bot {
             return self.fail(crowd, now, &silence.into());
         }
         if self.life == Life::Playing {
+            if crowd.counts(due) {
+                crowd.measure.late.record(now.saturating_duration_since(due));
+            }
             let payload = self.behaviour.act(&mut crowd.arena);
             if let Ok(number) = core.send_input(payload) {
                 if self.pending.len() == MAX_PENDING

@@ -94,4 +94,8 @@ pub struct SwarmFigures {
     pub cpu_us_per_client_tick: Option<f64>,
     /// As of the server.
     pub rss_bytes_per_client: Option<f64>,
+    /// CPU time over the measured time and the swarm's threads: near 1, the swarm is what is measured.
+    pub busy_ratio: f64,
+    /// How late the swarm sent inputs, milliseconds: its own part of `input_to_state_ms`.
+    pub send_lateness_ms: Option<Quantiles>,
 }

@@ -24,6 +24,8 @@ pub struct Measure {
     pub input: Micros,
     /// Between states applied.
     pub gap: Micros,
+    /// How late the swarm itself sent inputs.
+    pub late: Micros,
     /// The run, cut in intervals.
     pub timeline: Timeline,
     /// What is simply counted.
@@ -87,6 +89,7 @@ impl Measure {
             age: Micros::fine(),
             input: Micros::fine(),
             gap: Micros::fine(),
+            late: Micros::fine(),
             timeline: Timeline::new(duration),
             counts: Counts::default(),
         }
@@ -96,6 +99,7 @@ impl Measure {
         self.age.add(&other.age);
         self.input.add(&other.input);
         self.gap.add(&other.gap);
+        self.late.add(&other.late);
         self.timeline.add(&other.timeline);
         self.counts.add(&other.counts);
     }

@@ -52,6 +52,9 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         figures.floor = Some(floor);
     }
     report::print_table(&report::table::run(&figures), args.json.as_deref());
+    if let Some(doubt) = tally.doubt() {
+        eprintln!("warning: {doubt}");
+    }
     for example in tally.violations() {
         eprintln!("error: {example}");
     }

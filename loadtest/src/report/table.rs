@@ -29,6 +29,7 @@ pub fn run(figures: &Figures) -> String {
     table.quantiles("input to state, ms", figures.input_to_state_ms, 2);
     table.quantiles("gap between states, ms", figures.gap_ms, 2);
     table.quantiles("tick lateness, µs", figures.tick_lateness_us, 0);
+    table.quantiles("swarm's own lateness, ms", figures.swarm.send_lateness_ms, 2);
     table.heading("a client", &["bytes/s", "messages/s"]);
     let pair = |a: Option<f64>, b: Option<f64>| [optional(a, one), optional(b, one)];
     table.cells("down", &pair(figures.bytes_down_per_client_s, figures.messages_down_per_client_s));

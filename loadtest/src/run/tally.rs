@@ -18,6 +18,7 @@ pub struct Tally {
     clients: u64,
     rooms: u64,
     tick_rate: u32,
+    threads: u16,
     connected: u64,
     seconds: f64,
     empty: Edge,
@@ -64,6 +65,7 @@ impl Tally {
             clients: args.clients.into(),
             rooms: rooms.into(),
             tick_rate: args.tick_rate,
+            threads: args.threads,
             connected,
             seconds,
             empty,
@@ -89,6 +91,22 @@ impl Tally {
     /// What went wrong, a line each.
     pub fn violations(&self) -> impl Iterator<Item = String> {
         self.violations.examples()
+    }
+    /// A warning where the swarm was short of CPU time, so that the figures are its own as much as the server's.
+    pub fn doubt(&self) -> Option<String> {
+        let late = self.measure.late.at_ms(0.99).unwrap_or(0.0);
+        (self.busy() > 0.9 || late > 5.0).then(|| {
+            format!(
+                "the swarm itself was short of CPU time (busy {:.0} %, 1 of 100 inputs sent {late:.1} ms late or more): take fewer \
+                 clients, more --threads, or a quieter machine",
+                self.busy() * 100.0
+            )
+        })
+    }
+    /// Share of the time of its threads that the swarm worked.
+    fn busy(&self) -> f64 {
+        let worked = self.after.swarm_cpu.saturating_sub(self.before.swarm_cpu).as_secs_f64();
+        ratio(worked, self.seconds * f64::from(self.threads)).unwrap_or(0.0)
     }
     /// Bytes from the server for each state, all messages and no framing.
     pub fn down_bytes_per_state(&self) -> Option<f64> {
@@ -148,6 +166,8 @@ impl Tally {
             swarm: SwarmFigures {
                 cpu_us_per_client_tick: cpu(self.after.swarm_cpu, self.before.swarm_cpu),
                 rss_bytes_per_client: rss(self.after.swarm_rss, self.empty.swarm_rss),
+                busy_ratio: self.busy(),
+                send_lateness_ms: self.measure.late.quantiles_ms(),
             },
             floor: None,
             server_over_floor: None,
