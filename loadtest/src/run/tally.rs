@@ -190,3 +190,92 @@ impl Tally {
 fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RunArgs,
+    }
+
+    fn tally(skipped: Option<Vec<u64>>, cpu: Option<(u64, u64)>) -> Figures {
+        let args =
+            Line::parse_from(["loadtest", "--clients", "100", "--room-size", "50", "--duration", "10s"]).args;
+        let mut measure = Measure::new(args.duration);
+        (measure.counts.due, measure.counts.states) = (20_000, 19_000);
+        (measure.counts.messages_down, measure.counts.bytes_down) = (20_000, 2_000_000);
+        (measure.counts.delta_bytes, measure.counts.moved) = (1_900_000, 950_000);
+        let outcome = Outcome {
+            measure,
+            violations: Violations::default(),
+            disconnects: [(4002, 1)].into(),
+            due_by_room: vec![10_000, 10_000],
+        };
+        let edge = |cpu: Option<u64>, rss| Edge {
+            server_cpu: cpu.map(Duration::from_millis),
+            server_rss: cpu.map(|_| rss),
+            ..Edge::default()
+        };
+        let (before, after) = (edge(cpu.map(|c| c.0), 0), edge(cpu.map(|c| c.1), 3_000_000));
+        let empty = edge(cpu.map(|_| 0), 1_000_000);
+        Tally::new(&args, 100, 10.0, empty, before, after, skipped, vec![outcome]).figures()
+    }
+
+    #[test]
+    fn ticks_that_the_server_says_it_skipped_are_not_missed() {
+        assert_eq!(tally(None, None).delivered_ratio, Some(0.95));
+        // 20 ticks of one room: each of its 50 bots misses them, which are the 1,000 that did not come.
+        let figures = tally(Some(vec![20, 0]), None);
+        assert_eq!((figures.delivered_ratio, figures.ticks_skipped), (Some(1.0), Some(20)));
+    }
+
+    #[test]
+    fn the_servers_cost_is_over_states_that_arrived() {
+        let figures = tally(None, Some((1_000, 1_380)));
+        assert_eq!(figures.server.cpu_us_per_client_tick, Some(20.0));
+        assert_eq!(figures.server.rss_bytes_per_client, Some(20_000.0));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_null_and_what_was_is_over_clients_and_time() {
+        let figures = tally(None, None);
+        assert_eq!(figures.server, ServerFigures::default());
+        assert_eq!((figures.stale_dropped, figures.tick_lateness_us, figures.gap_ms), (None, None, None));
+        assert_eq!(figures.bytes_down_per_client_s, Some(2_000.0));
+        assert_eq!(figures.bytes_per_entity_tick, Some(2.0));
+        let json = serde_json::to_value(&figures).unwrap();
+        assert_eq!(json["server"]["cpu_us_per_client_tick"], serde_json::Value::Null);
+        assert_eq!(json["disconnects"]["4002"], 1);
+    }
+
+    // Scripts rely on these names.
+    #[test]
+    fn the_keys_of_the_json_are_there() {
+        let json = serde_json::to_value(tally(None, None)).unwrap();
+        for key in [
+            "clients",
+            "connected",
+            "errors",
+            "seconds",
+            "delivered_ratio",
+            "state_age_ms",
+            "input_to_state_ms",
+            "gap_ms",
+            "bytes_down_per_client_s",
+            "bytes_up_per_client_s",
+            "bytes_per_entity_tick",
+            "stale_dropped",
+            "ticks_skipped",
+            "tick_lateness_us",
+            "server",
+            "disconnects",
+        ] {
+            assert!(json.get(key).is_some(), "{key}");
+        }
+        assert!(json["server"].get("rss_bytes_per_client").is_some());
+    }
+}
