@@ -52,7 +52,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         figures.floor = Some(floor);
     }
     report::print_table(&report::table::run(&figures), args.json.as_deref());
-    if let Some(doubt) = tally.doubt() {
+    let doubt = tally.doubt();
+    if let Some(doubt) = &doubt {
         eprintln!("warning: {doubt}");
     }
     for example in tally.violations() {
@@ -62,7 +63,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         report::write_json(path, &figures)?;
     }
     if let Some(folder) = &args.report {
-        let page = report::html::page(&figures, &tally.measure, &command_line());
+        let page = report::html::page(&figures, &tally.measure, &command_line(), doubt.as_deref());
         eprintln!("report: {}", report::write_page(folder, &page)?.display());
     }
     let well = all_hold(&args.require, &figures)? && figures.errors == 0;

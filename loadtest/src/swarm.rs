@@ -126,7 +126,8 @@ impl<P: Peer> Swarm<P> {
             ramp: plan.ramp,
             wheel,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            events: Vec::with_capacity(1024),
+            // As many as can be ready at once in a large swarm: one that is late must not read less than it sends.
+            events: Vec::with_capacity(4096),
             buffer: vec![0; 64 * 1024].into(),
             arena: BytesMut::with_capacity(256 * 1024),
             frames: Frames::new(),

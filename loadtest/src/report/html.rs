@@ -7,8 +7,8 @@ use crate::{
 };
 use std::fmt::Write;
 
-/// The whole page. `command` is what was asked for.
-pub fn page(figures: &Figures, measure: &Measure, command: &str) -> String {
+/// The whole page. `command` is what was asked for; `doubt`, why the figures may not be the server's.
+pub fn page(figures: &Figures, measure: &Measure, command: &str, doubt: Option<&str>) -> String {
     let mut body = format!(
         "<h1>Driftless load test</h1>\n<p><code>{}</code></p>\n<p>{} of {} bots in {} rooms at {} Hz, measured for {:.1} s.</p>\n",
         escape(command),
@@ -18,6 +18,10 @@ pub fn page(figures: &Figures, measure: &Measure, command: &str) -> String {
         figures.tick_rate,
         figures.seconds
     );
+    if let Some(doubt) = doubt {
+        // Writing to a string does not fail.
+        let _ = writeln!(body, "<p class=\"bad\">Warning: {}.</p>", escape(doubt));
+    }
     body += &tiles(figures);
     body += &quantile_table(figures);
     body += &section(
@@ -235,8 +239,12 @@ mod tests {
 
     #[test]
     fn a_run_without_any_figure_still_makes_a_page() {
-        let page =
-            page(&Figures::default(), &Measure::new(Duration::from_secs(3)), "loadtest run --trace '<x>'");
+        let page = page(
+            &Figures::default(),
+            &Measure::new(Duration::from_secs(3)),
+            "loadtest run --trace '<x>'",
+            None,
+        );
         assert!(page.contains("--trace '&lt;x&gt;'") && page.contains("not measured"));
         assert!(!page.contains("NaN") && !page.contains("inf"));
     }
@@ -244,8 +252,8 @@ mod tests {
     #[test]
     fn nothing_is_loaded_from_elsewhere() {
         let figures = Figures { errors_by_kind: [("gap".to_owned(), 2)].into(), ..Figures::default() };
-        let page = page(&figures, &Measure::new(Duration::from_secs(3)), "loadtest run");
+        let page = page(&figures, &Measure::new(Duration::from_secs(3)), "loadtest run", Some("it was late"));
         assert!(!page.contains("src=") && !page.contains("href=") && !page.contains("http"));
-        assert!(page.contains("What went wrong"));
+        assert!(page.contains("What went wrong") && page.contains("Warning: it was late."));
     }
 }
