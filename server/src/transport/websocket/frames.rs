@@ -14,9 +14,9 @@ use std::{
     task::{Context, Poll},
 };
 
-/// Pings that are answered by the transport and count as nothing else: more than this many without a message between them are
+/// Pings, pongs and fragments count against no limit of the session: more than this many without a message between them are
 /// taken for a flood.
-const PINGS_BETWEEN_MESSAGES: u32 = 64;
+const FRAMES_BETWEEN_MESSAGES: u32 = 64;
 
 /// The stream of messages of one WebSocket.
 pub struct Frames {
@@ -26,7 +26,8 @@ pub struct Frames {
     /// A message that comes in fragments.
     fragments: Option<BytesMut>,
     max_message: usize,
-    pings: u32,
+    /// Frames since the last message.
+    frames: u32,
     link: Rc<Link>,
     peer: PeerRef,
     done: bool,
@@ -40,7 +41,7 @@ impl Frames {
             codec: Codec::new().max_size(max_message),
             fragments: None,
             max_message,
-            pings: 0,
+            frames: 0,
             link,
             peer,
             done: false,
@@ -54,22 +55,19 @@ impl Frames {
             let Some(frame) = self.codec.decode(&mut self.buffer).map_err(Violation::of)? else {
                 return Ok(None);
             };
+            self.frames += 1;
             match frame {
                 Frame::Binary(message) => {
-                    self.pings = 0;
+                    self.frames = 0;
                     return Ok(Some(Inbound::Message(message)));
                 }
                 Frame::Continuation(item) => {
                     if let Some(message) = self.fragment(item)? {
-                        self.pings = 0;
+                        self.frames = 0;
                         return Ok(Some(Inbound::Message(message)));
                     }
                 }
                 Frame::Ping(payload) => {
-                    self.pings += 1;
-                    if self.pings > PINGS_BETWEEN_MESSAGES {
-                        return Err(Violation::new(WsCode::Policy, CloseCode::RateLimited, "too many pings"));
-                    }
                     *self.link.ping.borrow_mut() = Some(payload);
                     self.peer.borrow().wake();
                 }
@@ -80,6 +78,10 @@ impl Frames {
                     self.peer.borrow().wake();
                     return Ok(Some(Inbound::Closed(reason.map(|r| r.code.into()))));
                 }
+            }
+            if self.frames > FRAMES_BETWEEN_MESSAGES {
+                let reason = "too many frames without a message";
+                return Err(Violation::new(WsCode::Policy, CloseCode::RateLimited, reason));
             }
         }
     }
