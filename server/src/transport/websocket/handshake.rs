@@ -46,6 +46,8 @@ pub async fn connect(request: HttpRequest, payload: web::Payload) -> Result<Http
         refused("handshake");
         ApiError::new(StatusCode::BAD_REQUEST, "bad_handshake", e.to_string())
     })?;
+    // The library looks at the first header of that name alone; RFC 6455, section 11.3.4, allows several.
+    response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL));
     let address = request
         .peer_addr()
         .ok_or_else(|| {
