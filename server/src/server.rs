@@ -30,6 +30,8 @@ use tracing::{info, warn};
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 /// Time between two looks at whether all connections are gone.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
+/// Connections of a thread that are no players': requests of operators, and upgrades that are refused.
+const HTTP_CONNECTIONS: usize = 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
 
@@ -118,7 +120,8 @@ impl Server {
         let server = HttpServer::new(app)
             .workers(config.workers)
             .worker_max_blocking_threads(1)
-            .max_connections(config.max_connections)
+            // Beyond the players', so that a full server can still say that it is, and how it fares.
+            .max_connections(config.max_connections.saturating_add(HTTP_CONNECTIONS))
             .backlog(BACKLOG)
             // One body chunk at a time: what is sent next is chosen when the socket has room for it.
             .h1_write_buffer_size(1)
