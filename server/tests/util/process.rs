@@ -1,0 +1,86 @@
+//! The real binary as a child, for what is about a whole process: memory, signals, exit codes.
+
+use super::{PATIENCE, until};
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A running `driftless serve` on a free port. Killed when dropped.
+pub struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+/// The binary with these arguments, free of the environment's settings.
+pub fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
+    for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("DRIFTLESS_")) {
+        command.env_remove(key);
+    }
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary to its end.
+pub fn run(args: &[&str]) -> Output {
+    command(args).output().expect("the binary runs")
+}
+
+impl Process {
+    /// Starts it and waits until it listens.
+    pub fn start(args: &[&str]) -> Self {
+        let mut child = command(&["--listen", "127.0.0.1:0", "--log", "error"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+        out.read_line(&mut line).expect("a line that says where it listens");
+        // Read on, so that nothing it says could ever make it wait.
+        thread::spawn(move || out.read_to_end(&mut Vec::new()));
+        let address = line.trim().rsplit("http://").next().and_then(|a| a.parse().ok());
+        Self { child, address: address.unwrap_or_else(|| panic!("no address in {line:?}")) }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Resident memory, bytes.
+    pub fn rss(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line of VmRSS");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    pub fn signal(&self, signal: i32) {
+        let pid = i32::try_from(self.child.id()).expect("a process id");
+        // SAFETY: kill has no preconditions; the child is not reaped yet, so the id is its own.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "the process is there");
+    }
+
+    /// How it ended, and how long that took from now.
+    #[track_caller]
+    pub fn wait(&mut self) -> (ExitStatus, Duration) {
+        let start = Instant::now();
+        let mut status = None;
+        until("the process ends", || {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        });
+        assert!(start.elapsed() < PATIENCE);
+        (status.expect("it has ended"), start.elapsed())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,96 @@
+//! A server in this process, on a thread with an actix system of its own.
+
+use super::http::{self, Response};
+use actix_rt::System;
+use driftless_server::{
+    config::Config,
+    metrics::TransportKind,
+    server::{Running, Server},
+};
+use std::{net::SocketAddr, sync::mpsc, thread, time::Duration};
+use tokio::sync::oneshot;
+
+/// Ends when dropped: says goodbye to all, then stops.
+pub struct TestServer {
+    running: Running,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// Defaults, on a free port of loopback, and goodbyes that ask for no wait.
+pub fn config() -> Config {
+    Config {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        workers: 2,
+        room_threads: 1,
+        drain_spread: Duration::ZERO,
+        ..Config::default()
+    }
+}
+
+impl TestServer {
+    /// A server with this configuration.
+    pub fn start(config: Config) -> Self {
+        Self::of(Server::new(config))
+    }
+
+    /// A server that was put together by the test.
+    pub fn of(server: Server) -> Self {
+        let (started, wait_started) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            System::new().block_on(async {
+                let (running, serving) = server.start().expect("a server that starts");
+                let serving = actix_rt::spawn(serving);
+                started.send(running.clone()).expect("the test waits for its server");
+                let _ = stopped.await;
+                running.drain().await;
+                serving.await.expect("the server does not panic").expect("the server stops well");
+                System::current().stop();
+            });
+        });
+        let running = wait_started.recv().expect("a server that starts");
+        Self { running, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.running.address()
+    }
+
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> i64 {
+        self.running.metrics().transport(TransportKind::WebSocket).connections.get()
+    }
+
+    /// Seats that are taken.
+    pub fn players(&self) -> i64 {
+        self.running.metrics().players.get()
+    }
+
+    /// Sessions that ended with this code.
+    pub fn disconnects(&self, reason: &'static str) -> u64 {
+        self.running.metrics().disconnects.get(reason)
+    }
+
+    pub fn get(&self, path: &str) -> Response {
+        http::get(self.address(), path)
+    }
+
+    pub fn post(&self, path: &str, body: &str) -> Response {
+        http::post(self.address(), path, body)
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        let _ = self.stop.take().map(|stop| stop.send(()));
+        let ended = self.thread.take().map(thread::JoinHandle::join);
+        if !thread::panicking() {
+            ended.expect("once").expect("the server's thread does not panic");
+        }
+    }
+}
