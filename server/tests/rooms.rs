@@ -1,0 +1,184 @@
+//! The life of rooms: they end when empty, fail alone, skip what they cannot keep up with, and belong to their server.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+
+mod util;
+
+use driftless_proto::{code::CloseCode, session::client::ClientEvent, wire};
+use driftless_server::{config::Config, server::Server};
+use driftless_sim::GameKind;
+use std::time::Duration;
+use util::{
+    Player, TestServer, config,
+    games::{Ask, Obedient},
+    join, until,
+};
+
+fn with_obedient(config: Config) -> TestServer {
+    TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()))
+}
+
+fn obedient(server: &TestServer, room: &str) -> Player {
+    Player::join_as(server.address(), wire::Join { kind: "obedient".into(), ..join(room) })
+}
+
+#[test]
+fn an_empty_room_lingers_then_ends() {
+    let server = TestServer::start(Config { linger: Duration::from_millis(200), ..config() });
+    let metrics = server.running().metrics();
+    let mut ann = Player::join(server.address(), "lobby");
+    ann.leave();
+    until("the seat is free", || server.players() == 0);
+    // It lingers: who comes back in time finds the same room, where no number is used again.
+    let mut ann = Player::join(server.address(), "lobby");
+    assert_eq!((ann.number(), metrics.rooms_created.get()), (2, 1));
+    ann.leave();
+    until("the room has ended", || metrics.rooms_ended.get("empty") == 1);
+    assert_eq!((metrics.rooms.get(), server.get("/v1/rooms/lobby").status), (0, 404));
+
+    // A name is free again.
+    assert_eq!(Player::join(server.address(), "lobby").number(), 1);
+}
+
+#[test]
+fn a_room_that_nobody_ever_joined_ends_too() {
+    let server = TestServer::start(Config { linger: Duration::from_millis(100), ..config() });
+    assert_eq!(server.post("/v1/rooms", r#"{"name":"hall"}"#).status, 201);
+    until("the room has ended", || server.running().metrics().rooms_ended.get("empty") == 1);
+}
+
+#[test]
+fn a_room_with_a_player_away_does_not_end() {
+    let config = Config { linger: Duration::ZERO, resume_window: Duration::from_millis(300), ..config() };
+    let server = TestServer::start(config);
+    let metrics = server.running().metrics();
+    let mut ann = Player::join(server.address(), "lobby");
+    ann.lose_connection();
+    until("she is away", || server.connections() == 0);
+    let ticks = metrics.ticks.get();
+    until("the room goes on", || metrics.ticks.get() > ticks + 1);
+    until("the room ends with the seat", || metrics.rooms_ended.get("empty") == 1);
+    assert_eq!(server.players(), 0);
+}
+
+// Promise 6, of the game's author instead of a peer; the issue: "A panic inside one room's `step` ends that room alone,
+// with a goodbye to its players and an error in the log."
+#[test]
+fn a_panic_in_a_step_ends_its_room_alone() {
+    let server = with_obedient(config());
+    let metrics = server.running().metrics();
+    let mut ann = obedient(&server, "doomed");
+    let mut bob = obedient(&server, "doomed");
+    let other = obedient(&server, "other").in_background();
+    ann.command(&Ask { panic: true, ..Ask::default() });
+    assert_eq!((ann.ended(), bob.ended()), (CloseCode::RoomFailed, CloseCode::RoomFailed));
+    until("the room is counted as failed", || metrics.rooms_ended.get("failed") == 1);
+    other.wait_ticks(5);
+    until("only the other room's seat is left", || server.players() == 1);
+    assert_eq!(metrics.rooms.get(), 1);
+    let presence = server.get("/v1/presence").json();
+    assert_eq!(presence["players"], 1, "no ghosts of the failed room: {presence}");
+    assert_eq!(presence["totals"]["removed"], 2);
+
+    // The tokens of the dead room are worth nothing; its name can be used again.
+    ann.reconnect();
+    assert_eq!(ann.ended(), CloseCode::UnknownSession);
+    assert_eq!(obedient(&server, "doomed").number(), 1);
+    other.stop();
+}
+
+// Promise 7: "unless the machine is saturated; then it is skipped and counted, never queued."
+#[test]
+fn ticks_of_an_overloaded_room_are_skipped_and_counted() {
+    let server = with_obedient(Config { tick_rate: 50, ..config() });
+    let metrics = server.running().metrics();
+    let mut ann = obedient(&server, "slow");
+    ann.next_tick();
+    // Every step takes five ticks' time.
+    ann.command(&Ask { block_ms: 100, ..Ask::default() });
+    let mut ticks = Vec::new();
+    let mut steps = Vec::new();
+    while ticks.len() < 12 {
+        ticks.push(ann.next_tick());
+        steps.push(ann.session.snapshot().unwrap().tables()[0].value(1, 0).unwrap());
+    }
+    // From the first blocked step on, each tick that is run is at least five after the one before: none is made up for.
+    let gaps: Vec<_> = ticks.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let first = gaps.iter().position(|gap| *gap >= 5).expect("steps that block");
+    assert!(first <= 4 && gaps[first..].iter().all(|gap| *gap >= 5), "{ticks:?}");
+    assert!(steps.windows(2).all(|pair| pair[1] > pair[0]), "{steps:?}");
+    // All ticks are either run or counted as skipped.
+    ann.leave();
+    let room = server.get("/v1/rooms/slow").json();
+    assert!(room["ticks_skipped"].as_u64().unwrap() >= 40, "{room}");
+    assert!(metrics.ticks_skipped.get() >= 40);
+}
+
+// Promise 4: "One client […] MUST NOT delay another's tick": nor does one game another's, on another thread.
+#[test]
+fn an_overloaded_room_does_not_stop_rooms_of_other_threads() {
+    let server = with_obedient(Config { tick_rate: 50, room_threads: 2, ..config() });
+    let mut slow = obedient(&server, "slow");
+    let other = obedient(&server, "other").in_background();
+    slow.command(&Ask { block_ms: 1_000, ..Ask::default() });
+    other.wait_ticks(10);
+    let before = slow.next_tick();
+    other.wait_ticks(30);
+    drop(other.stop());
+    let after = slow.next_tick();
+    assert!(after > before);
+}
+
+#[test]
+fn two_servers_in_one_process_share_nothing() {
+    let (one, two) = (TestServer::start(config()), TestServer::start(config()));
+    let mut ann = Player::named(one.address(), "lobby", "ann");
+    let mut bob = Player::named(two.address(), "lobby", "bob");
+    assert_eq!((ann.number(), bob.number()), (1, 1), "two rooms of one name");
+    assert_eq!((one.players(), two.players()), (1, 1));
+    ann.chat("hello?");
+    assert_eq!(ann.next_chat().1, "hello?");
+    bob.chat("nobody here");
+    assert_eq!(bob.next_chat(), (1, "nobody here".to_owned()));
+    for (server, user) in [(&one, "ann"), (&two, "bob")] {
+        let members = server.get("/v1/presence").json()["members"].clone();
+        assert_eq!((members.as_array().unwrap().len(), &members[0]["user"]), (1, &user.into()));
+    }
+    // Nor tokens.
+    let token = ann.token();
+    ann.lose_connection();
+    let mut thief = Player::on(util::Socket::connect(two.address()), two.address(), join("lobby"));
+    thief.send(wire::client_message::Body::Resume(wire::Resume {
+        protocol: 1,
+        room: "lobby".into(),
+        token,
+        ..wire::Resume::default()
+    }));
+    thief.session.disconnected();
+    assert_eq!(thief.socket.close_code(), Some(CloseCode::UnknownSession.number()));
+    drop(one);
+    assert!(bob.next_tick() > 0, "the other server goes on");
+}
+
+#[test]
+fn a_room_closed_by_its_operator_says_so() {
+    let server = TestServer::start(config());
+    let mut ann = Player::join(server.address(), "lobby");
+    assert!(server.running().directory().close("lobby"));
+    assert_eq!(ann.ended(), CloseCode::RoomClosed);
+    until("the room is gone", || server.running().metrics().rooms.get() == 0);
+    assert_eq!(server.players(), 0);
+    assert!(!server.running().directory().close("lobby"));
+}
+
+#[test]
+fn states_carry_checksums_that_hold() {
+    // The session checks them; here it is only made sure that there are some.
+    let server = TestServer::start(Config { tick_rate: 20, ..config() });
+    let mut ann = Player::join(server.address(), "lobby");
+    let first = ann.next_tick();
+    ann.wait("a state after a second", |event| match event {
+        ClientEvent::State { tick, .. } => (*tick >= first + 21).then_some(()),
+        _ => None,
+    });
+}
