@@ -22,7 +22,11 @@ use crate::{
 };
 use bytes::Bytes;
 use driftless_client::{ClientCore, Event};
-use std::{collections::VecDeque, ops::ControlFlow, time::Instant};
+use std::{
+    collections::VecDeque,
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 /// One bot.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub struct Bot {
     order: Order,
     /// Inputs that no state has contained yet: number, and when each was meant to be sent.
     pending: VecDeque<(u32, Instant)>,
+    /// Number of the last input sent.
+    last_input: u32,
     applied_at: Option<Instant>,
     /// Ticks that count: above the first, up to the last.
     first_tick: Option<u32>,
@@ -92,6 +98,7 @@ impl Bot {
             behaviour,
             order: Order::default(),
             pending: VecDeque::new(),
+            last_input: 0,
             applied_at: None,
             first_tick: None,
             last_tick: None,
@@ -161,6 +168,16 @@ impl Bot {
                 crowd.measure.gap.record(now.saturating_duration_since(applied_at));
             }
         }
+    }
+    /// An input that was to be sent at `due` is answered by the first state that contains number `number`.
+    fn wait_for(&mut self, crowd: &mut Crowd, number: u32, due: Instant, now: Instant) {
+        if self.pending.len() == MAX_PENDING
+            && let Some((_, oldest)) = self.pending.pop_front()
+            && crowd.counts(oldest)
+        {
+            crowd.measure.input.record(now.saturating_duration_since(oldest));
+        }
+        self.pending.push_back((number, due));
     }
     fn enter(&mut self, life: Life, crowd: &mut Crowd) {
         crowd.playing -= u64::from(self.life == Life::Playing);
@@ -298,17 +315,20 @@ impl Peer for Bot {
             if crowd.counts(due) {
                 crowd.measure.late.record(now.saturating_duration_since(due));
             }
+            // A swarm that is short of CPU time must not stop reading for its inputs: one that is a tick late is left out,
+            // and its latency counts up to the state that contains the next.
+            if now.saturating_duration_since(due) * crowd.tick_rate > Duration::from_secs(1) {
+                crowd.measure.counts.inputs_left_out += u64::from(crowd.counts(due));
+                self.wait_for(crowd, self.last_input + 1, due, now);
+                return ControlFlow::Continue(());
+            }
             let payload = self.behaviour.act(&mut crowd.arena);
             if let Ok(number) = core.send_input(payload) {
-                if self.pending.len() == MAX_PENDING
-                    && let Some((_, oldest)) = self.pending.pop_front()
-                    && crowd.counts(oldest)
-                {
-                    crowd.measure.input.record(now.saturating_duration_since(oldest));
-                }
-                self.pending.push_back((number, due));
+                self.last_input = number;
+                self.wait_for(crowd, number, due, now);
             }
         }
+        let Some(core) = &mut self.core else { return ControlFlow::Continue(()) };
         out.push_all(|body| core.poll_transmit(now, body));
         ControlFlow::Continue(())
     }

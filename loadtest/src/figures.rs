@@ -96,6 +96,8 @@ pub struct SwarmFigures {
     pub rss_bytes_per_client: Option<f64>,
     /// CPU time over the measured time and the swarm's threads: near 1, the swarm is what is measured.
     pub busy_ratio: f64,
+    /// Inputs that it did not send because it was a tick late.
+    pub inputs_left_out: u64,
     /// How late the swarm sent inputs, milliseconds: its own part of `input_to_state_ms`.
     pub send_lateness_ms: Option<Quantiles>,
 }

@@ -55,6 +55,8 @@ pub struct Counts {
     pub messages_up: u64,
     /// Bytes of frames sent.
     pub bytes_up: u64,
+    /// Inputs that the swarm did not send because it was a tick late.
+    pub inputs_left_out: u64,
 }
 
 /// A histogram of times.
@@ -117,6 +119,7 @@ impl Counts {
         self.bytes_down += other.bytes_down;
         self.messages_up += other.messages_up;
         self.bytes_up += other.bytes_up;
+        self.inputs_left_out += other.inputs_left_out;
     }
 }
 

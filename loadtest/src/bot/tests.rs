@@ -181,6 +181,23 @@ fn silence_counts_as_a_gap_and_as_latency() {
     assert_eq!((game.crowd.measure.counts.due, game.crowd.measure.counts.states), (39, 0));
 }
 
+// No coordinated omission, either, where the swarm itself is late.
+#[test]
+fn an_input_that_is_a_tick_late_is_left_out_and_counts_up_to_the_next() {
+    let mut game = Game::join();
+    let at = |ms| game.start + Duration::from_millis(ms);
+    let (due, late, next, began) = (at(110), at(170), at(175), at(60));
+    assert!(game.state(1, 10, Duration::ZERO).is_continue());
+    game.begin(began);
+    game.out.take_messages();
+    assert!(game.bot.due(&mut game.crowd, due, late, &mut game.out).is_continue());
+    assert_eq!(game.out.take_messages().len(), 0);
+    game.act(next);
+    assert_eq!((game.input, game.crowd.measure.counts.inputs_left_out), (1, 1));
+    assert!(game.state(4, 20, Duration::ZERO).is_continue());
+    near(game.crowd.measure.input.quantiles_ms(), [25.0, 90.0]);
+}
+
 // Promise 2: "A client MUST never apply a state older than one it has applied."
 #[test]
 fn a_stale_state_fails_the_bot() {

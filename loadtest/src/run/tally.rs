@@ -97,9 +97,10 @@ impl Tally {
         let late = self.measure.late.at_ms(0.99).unwrap_or(0.0);
         (self.busy() > 0.9 || late > 5.0).then(|| {
             format!(
-                "the swarm itself was short of CPU time (busy {:.0} %, 1 of 100 inputs sent {late:.1} ms late or more): take fewer \
+                "the swarm itself was short of CPU time (busy {:.0} %, 1 of 100 inputs {late:.1} ms late or more, {} left out): take fewer \
                  clients, more --threads, or a quieter machine",
-                self.busy() * 100.0
+                self.busy() * 100.0,
+                self.measure.counts.inputs_left_out
             )
         })
     }
@@ -167,6 +168,7 @@ impl Tally {
                 cpu_us_per_client_tick: cpu(self.after.swarm_cpu, self.before.swarm_cpu),
                 rss_bytes_per_client: rss(self.after.swarm_rss, self.empty.swarm_rss),
                 busy_ratio: self.busy(),
+                inputs_left_out: counts.inputs_left_out,
                 send_lateness_ms: self.measure.late.quantiles_ms(),
             },
             floor: None,
