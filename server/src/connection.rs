@@ -1,20 +1,23 @@
 //! Connections: one actor each, around the session of `driftless-proto`.
 //!
-//! A transport is only a way in and out of bytes. It gives the actor a stream of [`Inbound`] messages, and pulls what is
-//! to be sent out of the connection's [`Peer`] when its socket has room. Nothing is ever pushed into a transport, so
-//! a peer that does not read costs one state and a bounded queue.
+//! A transport is a task that owns a socket and nothing else. It puts what arrives into the connection's [`Peer`] and pulls what is to be
+//! sent out of it when the socket has room. Nothing is ever pushed into a transport, so a peer that does not read costs one state and
+//! a bounded queue. The [`Connection`] actor handles what is rare: joins, resumes, closes, the end.
 //!
 //! ```text
-//!  transport ── Inbound ──► Connection (actor) ──► Session ──► inbox of the room
-//!  transport ◄── pulls ──── Peer ◄── newest state ── Fanout (actor, one a thread) ◄── room
+//!  transport ── receive ──► Peer: Session ──► inbox of the room (no message, no wake-up)
+//!      │                      │  └─ join, resume, leave ──► Connection (actor) ──► Directory, Room
+//!      └── pulls ◄────────────┘
+//!                             ▲ newest state
+//!                          Fanout (actor, one a thread) ◄── Room
 //! ```
 
 mod actor;
 mod peer;
 mod worker;
 
-pub use actor::{Close, Connection, Inbound, TransportError};
-pub use peer::{Outbound, Peer, PeerRef};
+pub use actor::{Close, Connection};
+pub use peer::{End, Outbound, Peer, PeerRef};
 pub use worker::{Drain, Fanout, Publish, Worker, WorkerLink};
 
 use std::fmt;

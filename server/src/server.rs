@@ -14,8 +14,11 @@ use crate::{
     shutdown, transport,
 };
 use actix::Actor;
+use actix_http::HttpService;
 use actix_rt::{Arbiter, net::TcpStream};
-use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use actix_server::ServerHandle;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
+use actix_web::{App, dev::AppConfig, web};
 use driftless_sim::{game::GameKind, games};
 use parking_lot::Mutex;
 use std::{
@@ -100,41 +103,48 @@ impl Server {
         let address = listener.local_addr()?;
         let workers = Arc::<Mutex<Vec<WorkerLink>>>::default();
         let running_workers = workers.clone();
-        let app = {
+        let services = {
             let (config, directory, limits, metrics) =
                 (config.clone(), directory.clone(), limits.clone(), metrics.clone());
+            // Called once on each thread that serves connections.
             move || {
                 let worker = Worker::start(clock, metrics.clone());
                 workers.lock().push(worker.link());
-                App::new()
-                    .app_data(worker)
-                    .app_data(directory.clone())
-                    .app_data(limits.clone())
-                    .app_data(config.clone())
-                    .app_data(state.clone())
-                    .route("/v1/connect", web::get().to(transport::websocket::connect))
-                    .configure(http::routes)
+                let app = || {
+                    let app = App::new()
+                        .app_data(worker.clone())
+                        .app_data(directory.clone())
+                        .app_data(limits.clone())
+                        .app_data(config.clone())
+                        .app_data(state.clone())
+                        .route("/v1/connect", web::get().to(transport::websocket::connect))
+                        .configure(http::routes)
+                        .into_factory()
+                        .map_err(|e: actix_web::Error| e.error_response());
+                    map_config(app, |()| AppConfig::default())
+                };
+                let user_timeout = config.limits.timeout;
+                HttpService::build()
+                    .local_addr(address)
+                    .on_connect_ext(move |stream: &TcpStream, _| {
+                        if let Err(e) = transport::tune(stream, user_timeout) {
+                            warn!(error = %e, "the options of a socket could not be set");
+                        }
+                    })
+                    .upgrade(transport::websocket::Upgrade::new(app()))
+                    .finish(app())
+                    .tcp()
             }
         };
-        let user_timeout = config.limits.timeout;
-        let server = HttpServer::new(app)
+        let server = actix_server::Server::build()
             .workers(config.workers)
             .worker_max_blocking_threads(1)
             // Beyond the players', so that a full server can still say that it is, and how it fares.
-            .max_connections(config.max_connections.saturating_add(HTTP_CONNECTIONS))
+            .max_concurrent_connections(config.max_connections.saturating_add(HTTP_CONNECTIONS))
             .backlog(BACKLOG)
-            // One body chunk at a time: what is sent next is chosen when the socket has room for it.
-            .h1_write_buffer_size(1)
-            .on_connect(move |io, _| {
-                if let Some(stream) = io.downcast_ref::<TcpStream>()
-                    && let Err(e) = transport::tune(stream, user_timeout)
-                {
-                    warn!(error = %e, "the options of a socket could not be set");
-                }
-            })
             .disable_signals()
             .shutdown_timeout(1)
-            .listen(listener)?
+            .listen("http", listener, services)?
             .run();
         let running = Running {
             address,

@@ -1,18 +1,26 @@
 //! What a connection's actor, its thread's fan-out and its transport share.
 
-use super::{ConnectionId, actor::Finish, worker::Worker};
+use super::{
+    ConnectionId,
+    actor::{Ask, Connection, Ended, Finish},
+    worker::Worker,
+};
 use crate::{
     limits::ConnectionPermit,
     room::{published::Published, seat::Seat},
 };
-use actix::Recipient;
-use bytes::BytesMut;
-use driftless_proto::session::server::StateTick;
-use driftless_proto::{code::CloseCode, session::server::ServerSession, state::StateHead};
+use actix::Addr;
+use bytes::{Bytes, BytesMut};
+use driftless_proto::{
+    code::CloseCode,
+    session::server::{Request, ServerSession, StateTick},
+    state::StateHead,
+};
 use std::{
     cell::RefCell,
+    mem,
     rc::Rc,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Waker},
     time::{Duration, Instant},
 };
@@ -20,19 +28,22 @@ use std::{
 /// A peer is used on its thread only.
 pub type PeerRef = Rc<RefCell<Peer>>;
 
-/// One connection's session and seat, from which the transport pulls.
+/// One connection's session and seat: what a transport puts messages into, and pulls messages from.
 pub struct Peer {
     /// Number of the connection.
     pub id: ConnectionId,
     /// The protocol's state machine.
     pub session: ServerSession<Arc<Published>>,
-    /// The seat, from the welcome on.
-    pub seat: Option<Arc<Seat>>,
-    /// Told once when the session is closing.
-    actor: Option<Recipient<Finish>>,
+    seat: Option<Arc<Seat>>,
+    /// Who handles what is rare: joins, leaves, the end.
+    actor: Option<Addr<Connection>>,
+    /// The actor knows that the session is closing.
+    finishing: bool,
+    /// The actor knows that the transport has ended.
+    ended: bool,
+    /// There may be something in the seat's reliable queue. (The room fills it at its ticks, and a tick brings a state.)
+    look_for_reliable: bool,
     waker: Option<Waker>,
-    /// The actor has ended without a goodbye: the peer is gone.
-    gone: bool,
     stale_counted: u64,
     _permit: ConnectionPermit,
 }
@@ -46,8 +57,22 @@ pub enum Outbound {
     Idle,
     /// All is sent; close the transport with this code.
     Close(CloseCode),
-    /// The peer is gone or has said that it goes: end the transport.
-    Gone,
+}
+
+/// How a transport ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// By a close of the peer, or after one of ours.
+    Closed,
+    /// Without a close.
+    Lost(String),
+    /// The peer broke the rules of the transport, which answers it with a code of its own.
+    Violation {
+        /// What it is to the room and the metrics.
+        code: CloseCode,
+        /// What the peer did.
+        reason: String,
+    },
 }
 
 impl Peer {
@@ -62,35 +87,25 @@ impl Peer {
             session,
             seat: None,
             actor: None,
+            finishing: false,
+            ended: false,
+            look_for_reliable: false,
             waker: None,
-            gone: false,
             stale_counted: 0,
             _permit: permit,
         }))
     }
 
-    /// Whom to tell when the session is closing.
-    pub fn set_actor(&mut self, actor: Recipient<Finish>) {
+    /// Names the actor.
+    pub fn set_actor(&mut self, actor: Addr<Connection>) {
         self.actor = Some(actor);
     }
 
-    /// Writes the next message to `out`: control first, then the reliable queue, then the newest state.
-    pub fn next_message(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> Outbound {
-        let time = worker.clock().micros(now);
-        let wrote = self.session.poll_control(time, out)
-            || self.write_reliable(out)
-            || self.write_state(worker, now, out);
-        if self.session.closing().is_some() {
-            self.tell_actor();
-        }
-        match self.session.closing() {
-            _ if wrote => Outbound::Message,
-            // A queue that overflowed is found while looking for a reliable message: the goodbye is still to be sent.
-            Some(_) if self.session.poll_control(time, out) => Outbound::Message,
-            Some(code) => Outbound::Close(code),
-            None if self.gone => Outbound::Gone,
-            None => Outbound::Idle,
-        }
+    /// Gives the peer its seat.
+    pub fn set_seat(&mut self, seat: Arc<Seat>) {
+        self.seat = Some(seat);
+        self.look_for_reliable = true;
+        self.wake();
     }
 
     /// Has the transport called again when there is something to send.
@@ -108,23 +123,68 @@ impl Peer {
         }
     }
 
+    /// A message arrived. Inputs and commands go straight to the room's inbox; what is rare goes to the actor.
+    pub fn receive(&mut self, worker: &Worker, now: Instant, message: Bytes) {
+        {
+            let mut counters = worker.counters();
+            counters.messages_in += 1;
+            counters.bytes_in += message.len() as u64;
+        }
+        let handled = match &self.seat {
+            Some(seat) => {
+                let mut outbox = seat.outbox.lock();
+                self.session.handle_message(now, message, outbox.of(self.id))
+            }
+            None => self.session.handle_message(now, message, None),
+        };
+        while let Some(request) = self.session.poll_request() {
+            self.request(worker, request);
+        }
+        if let Err(e) = handled {
+            self.finish(e.reason);
+        }
+    }
+
+    /// The transport has ended. Only the first word counts.
+    pub fn end(&mut self, end: End) {
+        if let Some(actor) = &self.actor
+            && !mem::replace(&mut self.ended, true)
+        {
+            actor.do_send(Ended(end)); // one a connection
+        }
+    }
+
+    /// Whether `next_message` may have something to give.
+    pub fn wants_transmit(&self) -> bool {
+        self.look_for_reliable || self.session.wants_transmit() || self.session.closing().is_some()
+    }
+
+    /// Writes the next message to `out`: control first, then the reliable queue, then the newest state.
+    pub fn next_message(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> Outbound {
+        let time = worker.clock().micros(now);
+        let wrote = self.session.poll_control(time, out)
+            || self.write_reliable(out)
+            || self.write_state(worker, now, out);
+        match self.session.closing() {
+            _ if wrote => Outbound::Message,
+            // A queue that overflowed is found while looking for a reliable message: the goodbye is still to be sent.
+            Some(_) if self.session.poll_control(time, out) => Outbound::Message,
+            Some(code) => Outbound::Close(code),
+            None => Outbound::Idle,
+        }
+    }
+
     /// Puts a newer state in the slot and calls the transport.
     pub fn offer(&mut self, state: Arc<Published>) {
         self.session.offer_state(state);
-        self.wake();
-    }
-
-    /// The peer is gone: the transport ends even if its socket would still take bytes (a peer may close one half only).
-    pub fn abandon(&mut self) {
-        self.gone = true;
+        self.look_for_reliable = true;
         self.wake();
     }
 
     /// Ends the session with a goodbye, and tells the actor.
     pub fn close(&mut self, code: CloseCode, reason: &str, reconnect_after: Duration) {
         self.session.close(code, reason, reconnect_after);
-        self.tell_actor();
-        self.wake();
+        self.finish(reason.to_owned());
     }
 
     /// Lets time pass: pings, deadlines; and notes when the peer was last heard of.
@@ -132,16 +192,14 @@ impl Peer {
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle_timeout(now, worker.clock().micros(now));
             if self.session.closing().is_some() {
-                self.tell_actor();
+                self.finish("the time is up".to_owned());
             }
             self.wake();
         }
         if let Some(seat) = &self.seat {
-            let seen = worker.clock().micros(self.session.last_seen());
-            seat.vitals.last_seen_us.store(seen, Ordering::Relaxed);
+            seat.vitals.set_last_seen(worker.clock().micros(self.session.last_seen()));
             if let Some(rtt) = self.session.rtt() {
-                let rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX);
-                seat.vitals.rtt_us.store(rtt, Ordering::Relaxed);
+                seat.vitals.set_rtt(u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX));
             }
         }
         let stale = self.session.stats().stale_dropped;
@@ -149,10 +207,38 @@ impl Peer {
         self.stale_counted = stale;
     }
 
+    fn request(&mut self, worker: &Worker, request: Request) {
+        match (request, &self.seat) {
+            (Request::Input(input), Some(seat)) => {
+                if seat.take_input(input) {
+                    worker.counters().inputs += 1;
+                }
+            }
+            (Request::Command(command), Some(seat)) => {
+                if !seat.take_command(command.sequence, command.payload) {
+                    self.close(CloseCode::SlowConsumer, "the room takes no more commands", Duration::ZERO);
+                }
+            }
+            (Request::Input(_) | Request::Command(_), None) => {} // the session lets none pass before the welcome
+            (request @ (Request::Join(_) | Request::Resume(_) | Request::Leave), _) => {
+                if let Some(actor) = &self.actor {
+                    actor.do_send(Ask(request)); // the session lets one join or resume pass, and one leave
+                }
+            }
+        }
+    }
+
     fn write_reliable(&mut self, out: &mut BytesMut) -> bool {
-        let Some(seat) = &self.seat else { return false };
-        let mut outbox = seat.outbox.lock();
-        outbox.of(self.id).is_some_and(|queue| self.session.poll_reliable(queue, out))
+        let Some(seat) = self.seat.as_ref().filter(|_| self.look_for_reliable) else { return false };
+        let wrote = {
+            let mut outbox = seat.outbox.lock();
+            outbox.of(self.id).is_some_and(|queue| self.session.poll_reliable(queue, out))
+        };
+        self.look_for_reliable = wrote;
+        if self.session.closing().is_some() {
+            self.finish("too many reliable messages unacknowledged".to_owned());
+        }
+        wrote
     }
 
     fn write_state(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> bool {
@@ -172,10 +258,13 @@ impl Peer {
         true
     }
 
-    fn tell_actor(&mut self) {
-        if let Some(actor) = self.actor.take() {
-            // One message a connection: its mailbox cannot be filled by it.
-            actor.do_send(Finish);
+    /// The session is closing: the actor is told, once, and the transport sends the goodbye.
+    fn finish(&mut self, reason: String) {
+        if let Some(actor) = &self.actor
+            && !mem::replace(&mut self.finishing, true)
+        {
+            actor.do_send(Finish { reason });
         }
+        self.wake();
     }
 }

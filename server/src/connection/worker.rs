@@ -27,6 +27,8 @@ const SWEEP: Duration = Duration::from_millis(100);
 const MAILBOX: usize = 4096;
 /// Room for the deltas of a few ticks before the memory is used again.
 const DELTA_BUFFER: usize = 64 * 1024;
+/// Most bytes of one read.
+const READ_BUFFER: usize = 16 * 1024;
 
 /// What the connections of one thread share. Never leaves its thread.
 pub struct Worker {
@@ -36,8 +38,12 @@ pub struct Worker {
     peers: RefCell<Peers>,
     deltas: RefCell<Deltas>,
     counters: RefCell<LocalCounters>,
-    /// For transports to put messages together.
+    /// For transports to put one message together.
     scratch: RefCell<BytesMut>,
+    /// For transports to put together what one write sends.
+    write_buffer: RefCell<BytesMut>,
+    /// For transports to read into.
+    read_buffer: RefCell<Box<[u8]>>,
 }
 
 #[derive(Default)]
@@ -79,6 +85,8 @@ impl Worker {
                 }),
                 counters: RefCell::default(),
                 scratch: RefCell::default(),
+                write_buffer: RefCell::default(),
+                read_buffer: RefCell::new(vec![0; READ_BUFFER].into()),
             });
             worker = Some(made.clone());
             Fanout { worker: made }
@@ -104,6 +112,14 @@ impl Worker {
     /// A buffer to put messages together in.
     pub fn scratch(&self) -> RefMut<'_, BytesMut> {
         self.scratch.borrow_mut()
+    }
+    /// A buffer to put together what one write sends.
+    pub fn write_buffer(&self) -> RefMut<'_, BytesMut> {
+        self.write_buffer.borrow_mut()
+    }
+    /// A buffer to read into.
+    pub fn read_buffer(&self) -> RefMut<'_, Box<[u8]>> {
+        self.read_buffer.borrow_mut()
     }
     /// The metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {

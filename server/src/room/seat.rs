@@ -2,14 +2,15 @@
 
 use super::shared::RoomShared;
 use crate::{connection::ConnectionId, presence::Vitals};
-use driftless_proto::{limits::Limits, reliable::ReliableQueue};
+use bytes::Bytes;
+use driftless_proto::{limits::Limits, reliable::ReliableQueue, session::server::PlayerInput};
 use driftless_sim::PlayerId;
 use parking_lot::Mutex;
 use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -64,6 +65,32 @@ impl Seat {
             input_received: AtomicU32::new(0),
             command_received: AtomicU64::new(0),
         }
+    }
+}
+
+impl Seat {
+    /// Hands an input to the room. False: the inbox is full and the input is lost.
+    pub fn take_input(&self, input: PlayerInput) -> bool {
+        let sequence = input.sequence;
+        let taken = self.room.inbox.lock().input(self.player, input);
+        if taken {
+            self.input_received.fetch_max(sequence, Ordering::Relaxed);
+        }
+        taken
+    }
+
+    /// Hands a command to the room, once. False: the inbox is full and the command is not taken.
+    pub fn take_command(&self, sequence: u64, payload: Bytes) -> bool {
+        let mut inbox = self.room.inbox.lock();
+        // Under the inbox's lock, so that a connection that was replaced cannot repeat what its successor has sent.
+        if sequence <= self.command_received.load(Ordering::Relaxed) {
+            return true;
+        }
+        let taken = inbox.command(self.player, sequence, payload);
+        if taken {
+            self.command_received.store(sequence, Ordering::Relaxed);
+        }
+        taken
     }
 }
 

@@ -1,27 +1,18 @@
 //! WebSocket: binary frames, one protocol message each, at `/v1/connect`.
 //!
-//! actix-web-actors does the handshake. Its context is not used: an actor polled as a response body stops when its peer stops
-//! reading, and its queue has no bound. Instead the response body pulls what is to be sent, and a plain actor gets what arrives.
+//! An upgrade goes through the same actix-web routes as any request; actix-web-actors does its handshake. Then the connection leaves
+//! HTTP: one task owns the socket, reads into a buffer that the thread shares, hands messages to the connection's
+//! [`Peer`](crate::connection::Peer), and pulls what is to be sent when the socket has room.
+//!
+//! actix-web-actors' own context is not used: an actor polled as a response body stops when its peer stops reading, and its queue
+//! has no bound. Nor is a response body: each connection would keep 16 KiB of HTTP buffers for its life, and every message would
+//! pass through two tasks.
 
-mod body;
-mod frames;
+mod frame;
 mod handshake;
+mod messages;
+mod socket;
+mod upgrade;
 
-pub use body::Body;
-pub use frames::Frames;
 pub use handshake::connect;
-
-use actix_http::ws::CloseReason;
-use bytes::Bytes;
-use std::cell::{Cell, RefCell};
-
-/// What the two halves of a WebSocket tell each other.
-#[derive(Debug, Default)]
-struct Link {
-    /// The newest ping that is not answered. (RFC 6455, section 5.5.3: older ones need no answer.)
-    ping: RefCell<Option<Bytes>>,
-    /// Close with this, at once.
-    close: RefCell<Option<CloseReason>>,
-    /// The peer has sent its close frame.
-    closed: Cell<bool>,
-}
+pub use upgrade::Upgrade;

@@ -1,6 +1,6 @@
 //! The upgrade of an HTTP request to a WebSocket.
 
-use super::{Body, Frames, Link};
+use super::upgrade::Accepted;
 use crate::{
     config::Config,
     connection::{Connection, ConnectionId, Peer, Worker},
@@ -12,7 +12,6 @@ use crate::{
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{StatusCode, header},
-    web,
 };
 use actix_web_actors::ws;
 use driftless_proto::{
@@ -29,7 +28,7 @@ use std::{
 };
 
 /// `GET /v1/connect`: upgrades to the subprotocol `driftless.v1`, or says by name why not.
-pub async fn connect(request: HttpRequest, payload: web::Payload) -> Result<HttpResponse, ApiError> {
+pub async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let worker = part::<Rc<Worker>>(&request)?;
     let directory = part::<Arc<Directory>>(&request)?;
@@ -67,10 +66,11 @@ pub async fn connect(request: HttpRequest, payload: web::Payload) -> Result<Http
 
     let session = ServerSession::new(Instant::now(), config.limits.clone(), Delivery::Ordered);
     let peer = Peer::new(ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed)), session, permit);
-    let link = Rc::new(Link::default());
-    let frames = Frames::new(payload, config.limits.message_bytes, link.clone(), peer.clone());
-    Connection::start(peer.clone(), frames, worker.clone(), directory.clone());
-    Ok(response.streaming(Body::new(peer, worker.clone(), link)))
+    Connection::start(peer.clone(), worker.clone(), directory.clone());
+    let mut response = response.finish();
+    let max_message = config.limits.message_bytes;
+    response.extensions_mut().insert(Accepted { peer, worker: worker.clone(), max_message });
+    Ok(response)
 }
 
 /// A client that offers subprotocols must offer ours; one that offers none would not know what it speaks.

@@ -1,0 +1,106 @@
+//! What happens to a request that asks for an upgrade: the routes answer it as any other; if a handler has accepted it, the
+//! connection leaves HTTP.
+
+use super::socket::Socket;
+use crate::connection::{PeerRef, Worker};
+use actix_codec::{Encoder, Framed};
+use actix_http::{
+    Request, Response,
+    body::{BodySize, BoxBody, MessageBody, to_bytes},
+    h1::{Codec, Message},
+};
+use actix_rt::net::TcpStream;
+use actix_service::{Service, ServiceFactory};
+use bytes::BytesMut;
+use futures_util::future::LocalBoxFuture;
+use std::{io, marker::PhantomData, rc::Rc};
+use tokio::io::AsyncWriteExt;
+
+/// Left in the response by a handler that has accepted an upgrade. The connection's task takes it from there.
+pub(super) struct Accepted {
+    pub(super) peer: PeerRef,
+    pub(super) worker: Rc<Worker>,
+    pub(super) max_message: usize,
+}
+
+/// The actix-http upgrade service around the routes of an application. Also its own factory.
+pub struct Upgrade<A, B> {
+    app: Rc<A>,
+    body: PhantomData<B>,
+}
+
+impl<A, B> Upgrade<A, B> {
+    /// Sends upgrades through `app`.
+    pub fn new(app: A) -> Self {
+        Self { app: Rc::new(app), body: PhantomData }
+    }
+}
+
+impl<A, B> ServiceFactory<(Request, Framed<TcpStream, Codec>)> for Upgrade<A, B>
+where
+    A: ServiceFactory<Request, Config = ()> + 'static,
+    A::Service: 'static,
+    A::Response: Into<Response<B>>,
+    A::Error: Into<Response<BoxBody>>,
+    B: MessageBody + 'static,
+{
+    type Response = ();
+    type Error = actix_web::Error;
+    type Config = ();
+    type Service = Upgrade<A::Service, B>;
+    type InitError = A::InitError;
+    type Future = LocalBoxFuture<'static, Result<Self::Service, A::InitError>>;
+
+    fn new_service(&self, (): ()) -> Self::Future {
+        let app = self.app.new_service(());
+        Box::pin(async move { Ok(Upgrade::new(app.await?)) })
+    }
+}
+
+impl<A, B> Service<(Request, Framed<TcpStream, Codec>)> for Upgrade<A, B>
+where
+    A: Service<Request> + 'static,
+    A::Response: Into<Response<B>>,
+    A::Error: Into<Response<BoxBody>>,
+    B: MessageBody + 'static,
+{
+    type Response = ();
+    type Error = actix_web::Error;
+    type Future = LocalBoxFuture<'static, Result<(), actix_web::Error>>;
+
+    actix_service::always_ready!();
+
+    fn call(&self, (request, framed): (Request, Framed<TcpStream, Codec>)) -> Self::Future {
+        let app = self.app.clone();
+        Box::pin(async move {
+            let response = match app.call(request).await {
+                Ok(response) => response.into().map_into_boxed_body(),
+                Err(e) => e.into(),
+            };
+            let parts = framed.into_parts();
+            Ok(answer(response, parts.io, parts.codec, parts.read_buf).await?)
+        })
+    }
+}
+
+async fn answer(
+    mut response: Response<BoxBody>,
+    mut io: TcpStream,
+    mut codec: Codec,
+    read: BytesMut,
+) -> io::Result<()> {
+    let accepted = response.extensions_mut().remove::<Accepted>();
+    let (head, body) = response.into_parts();
+    let mut out = BytesMut::new();
+    if let Some(Accepted { peer, worker, max_message }) = accepted {
+        codec.encode(Message::Item((head, BodySize::None)), &mut out)?;
+        // Boxed in a task of its own: the future of the HTTP connection around this one is much larger.
+        actix_rt::spawn(Socket::new(io, read, out, max_message, peer, worker));
+        return Ok(());
+    }
+    let body = to_bytes(body).await.map_err(|e| io::Error::other(e.to_string()))?;
+    codec.encode(Message::Item((head, BodySize::Sized(body.len() as u64))), &mut out)?;
+    codec.encode(Message::Chunk(Some(body)), &mut out)?;
+    io.write_all(&out).await?;
+    io.shutdown().await
+}
