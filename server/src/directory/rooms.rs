@@ -195,6 +195,19 @@ impl Directory {
         link: WorkerLink,
         control: Recipient<Close>,
     ) -> Result<Seated, Refusal> {
+        let result = self.find_and_resume(resume, connection, link, control).await;
+        let metric = if result.is_ok() { "resumed" } else { "unknown" };
+        self.services.metrics.resumes.inc(metric);
+        result
+    }
+
+    async fn find_and_resume(
+        &self,
+        resume: wire::Resume,
+        connection: ConnectionId,
+        link: WorkerLink,
+        control: Recipient<Close>,
+    ) -> Result<Seated, Refusal> {
         let token = ResumeToken::from_wire(&resume.token).ok_or(ResumeError::UnknownToken)?;
         let (room, player) = self
             .sessions
@@ -203,14 +216,11 @@ impl Directory {
             .map(|session| (session.room.clone(), session.player))
             .ok_or(ResumeError::UnknownToken)?;
         let received = resume.reliable_received;
-        let result = match room.send(Resume { connection, link, control, player, token, received }).await {
+        match room.send(Resume { connection, link, control, player, token, received }).await {
             Ok(seated) => seated.map_err(Refusal::from),
             Err(MailboxError::Closed) => Err(ResumeError::UnknownToken.into()),
             Err(e) => Err(e.into()),
-        };
-        let metric = if result.is_ok() { "resumed" } else { "unknown" };
-        self.services.metrics.resumes.inc(metric);
-        result
+        }
     }
 
     /// A seat was taken: its token is good from now on.
