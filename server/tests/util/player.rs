@@ -59,7 +59,7 @@ impl Player {
         Self { address, socket, session, events: VecDeque::new(), closed: None }
     }
 
-    /// Waits for a welcome. Events before it are kept.
+    /// Waits for a welcome.
     #[track_caller]
     pub fn welcomed(&mut self) -> wire::Welcome {
         self.wait("a welcome", |event| match event {
@@ -158,7 +158,9 @@ impl Player {
 
     #[track_caller]
     pub fn input(&mut self, input: &impl Message) -> u32 {
-        let number = self.session.send_input(input.encode_to_vec().into()).expect("an input is taken");
+        let number = self.session.send_input(input.encode_to_vec().into());
+        let number =
+            number.unwrap_or_else(|e| panic!("{e}; the session is closed: {:?}", self.session.closed()));
         self.transmit();
         number
     }
