@@ -1,0 +1,207 @@
+//! Clients that do not read, or do not acknowledge: what they get in the end, and that nobody else notices.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+
+mod util;
+
+use driftless_proto::{
+    code::CloseCode,
+    session::client::ClientEvent,
+    wire::{self, client_message::Body, server_message},
+};
+use driftless_server::{config::Config, server::Server};
+use driftless_sim::GameKind;
+use prost::Message;
+use std::time::{Duration, Instant};
+use util::{
+    Frame, Player, Socket, TestServer, client, config,
+    games::{Ask, Obedient, Told},
+    join, until,
+};
+
+/// Bytes that the kernel of a slow client takes (the least that it may be set to).
+const NARROW: usize = 2048;
+/// K = ceil(min_rtt / tick) + 1 of a client on this machine that acknowledges at once: the round trip is below a tick.
+const K: usize = 2;
+
+fn room_tick(server: &TestServer, room: &str) -> u32 {
+    server.running().directory().get(room).expect("the room is there").tick
+}
+
+fn obedient(server: &TestServer, socket: Socket) -> Player {
+    let join = wire::Join { kind: "obedient".into(), ..join("lobby") };
+    let mut player = Player::on(socket, server.address(), join);
+    player.welcomed();
+    player
+}
+
+/// A player whose round trip the server has measured and who then reads nothing.
+fn measured(server: &TestServer, socket: Socket) -> Player {
+    let mut player = Player::on(socket, server.address(), join("lobby"));
+    player.welcomed();
+    for n in 0..30 {
+        player.next_tick();
+        player.run(n, 0); // the acknowledgement rides on it
+    }
+    player
+}
+
+/// Reads on after a pause: the states that come, up to the first that is as new as the room was then. Acknowledges each.
+fn catch_up(player: &mut Player, newest: u32) -> Vec<u32> {
+    let mut ticks = Vec::new();
+    while ticks.last().is_none_or(|tick| *tick < newest) {
+        ticks.push(player.next_tick());
+        player.run(1, 0);
+    }
+    ticks
+}
+
+// Promise 2: "A client MUST never apply a state older than one it has applied. State it misses MUST be superseded, never
+// replayed late." (The session of every player here fails the test at a state that is not newer.)
+#[test]
+fn a_reader_who_stalls_gets_the_newest_state_next() {
+    let server = TestServer::start(config());
+    let other = Player::named(server.address(), "lobby", "other").in_background();
+    let mut slow = measured(&server, Socket::connect_narrow(server.address(), NARROW));
+    let stalled_at = room_tick(&server, "lobby");
+    other.wait_ticks(40);
+
+    let newest = room_tick(&server, "lobby");
+    assert!(newest >= stalled_at + 20, "the room did not wait: {stalled_at} to {newest}");
+    let ticks = catch_up(&mut slow, newest);
+    assert!(ticks.len() - 1 <= K + 2, "stale states: {ticks:?}, newest was {newest}");
+    until("those it missed are counted", || server.running().metrics().stale_states_dropped.get() >= 20);
+    other.stop();
+}
+
+#[test]
+fn a_reader_who_stalls_but_still_plays_gets_the_newest_state_next() {
+    let server = TestServer::start(config());
+    let other = Player::named(server.address(), "lobby", "other").in_background();
+    let mut slow = measured(&server, Socket::connect_narrow(server.address(), NARROW));
+    let mut last_input = 0;
+    for n in 0..40 {
+        other.wait_ticks(1);
+        last_input = slow.run(n, 1);
+    }
+    let newest = room_tick(&server, "lobby");
+    let ticks = catch_up(&mut slow, newest);
+    assert!(ticks.len() - 1 <= K + 2, "stale states: {ticks:?}, newest was {newest}");
+    slow.wait("a state with the inputs of the pause", |event| match event {
+        ClientEvent::State { input, .. } => (*input >= last_input).then_some(()),
+        _ => None,
+    });
+    other.stop();
+}
+
+#[test]
+fn who_acknowledges_nothing_gets_two_states() {
+    let server = TestServer::start(config());
+    let other = Player::named(server.address(), "lobby", "other").in_background();
+    let mut socket = Socket::connect(server.address());
+    socket.send(&client(Body::Join(join("lobby")))).unwrap();
+    let start = room_tick(&server, "lobby");
+    until("ticks pass", || room_tick(&server, "lobby") > start + 20);
+    let mut states = Vec::new();
+    while let Some(Frame::Binary(message)) = socket.recv_by(Instant::now() + Duration::from_millis(100)) {
+        if let server_message::Body::State(state) = util::server(&message) {
+            states.push(state.tick);
+        }
+    }
+    assert!((1..=2).contains(&states.len()), "{states:?}");
+
+    // The acknowledgement opens the gate for one: the newest.
+    let newest = room_tick(&server, "lobby");
+    let ack = wire::Ack { state_ack: states[0], reliable_ack: 0 };
+    socket.send(&client(Body::Ack(ack))).unwrap();
+    let tick = loop {
+        let Frame::Binary(message) = socket.recv() else { panic!("closed") };
+        if let server_message::Body::State(state) = util::server(&message) {
+            break state.tick;
+        }
+    };
+    assert!(tick >= newest, "{tick} when the room was at {newest}");
+    other.stop();
+}
+
+// Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick".
+#[test]
+fn others_play_on_among_many_who_stall() {
+    let server = TestServer::start(config());
+    let other = Player::named(server.address(), "lobby", "other").in_background();
+    let stalled: Vec<_> = (0..30)
+        .map(|_| {
+            let socket = Socket::connect_narrow(server.address(), NARROW);
+            let mut player = Player::on(socket, server.address(), join("lobby"));
+            player.welcomed();
+            player
+        })
+        .collect();
+    // Each is delivered: neither the room nor the way to this player waits for anybody.
+    let (from, ticks) = (room_tick(&server, "lobby"), other.ticks());
+    other.wait_ticks(40);
+    let (passed, delivered) = (room_tick(&server, "lobby") - from, other.ticks() - ticks);
+    assert!(delivered + 2 >= passed / 2, "{delivered} states in {passed} ticks");
+    assert_eq!(server.players() as usize, stalled.len() + 1);
+    other.stop();
+}
+
+/// Asks for events until the server closes a slow reader; receives all of them.
+fn tell_until_closed(server: &TestServer, teller: &mut Player, tell: u32, bytes: u32) -> u32 {
+    let mut told = 0;
+    while server.disconnects("slow_consumer") == 0 {
+        teller.command(&Ask { tell, bytes, ..Ask::default() });
+        told += tell;
+        assert!(told < 100_000, "nobody was closed");
+        teller.wait("all that was told", |event| match event {
+            ClientEvent::Event(event) => {
+                (Told::decode(&event.payload[..]).unwrap().number == told).then_some(())
+            }
+            _ => None,
+        });
+        // So that the acknowledgement is on its way before more is asked for.
+        teller.next_tick();
+        teller.next_tick();
+    }
+    told
+}
+
+fn obedient_server(messages: usize, bytes: usize) -> TestServer {
+    let mut config = Config { tick_rate: 60, ..config() };
+    config.limits.reliable_messages = messages;
+    config.limits.reliable_bytes = bytes;
+    TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()))
+}
+
+// Promise 4: "[…] or grow memory without bound." DESIGN: "A full reliable queue closes the connection as a slow consumer:
+// nothing is silently lost and memory stays bounded."
+#[test]
+fn who_does_not_read_reliable_events_is_closed_as_slow() {
+    for (messages, bytes, each) in [(64, 1 << 20, 10), (10_000, 64 * 1024, 1_000)] {
+        let server = obedient_server(messages, bytes);
+        let mut teller = obedient(&server, Socket::connect(server.address()));
+        let mut slow = obedient(&server, Socket::connect_narrow(server.address(), NARROW));
+        tell_until_closed(&server, &mut teller, 16, each);
+
+        // What was sent before is there, without a gap (the session looks), then why it ends.
+        assert_eq!(slow.ended(), CloseCode::SlowConsumer);
+        // Something was lost to this seat for good, so it cannot be taken up again.
+        slow.reconnect();
+        assert_eq!(slow.ended(), CloseCode::UnknownSession);
+        assert_eq!(server.disconnects("slow_consumer"), 1, "the teller read all");
+        teller.next_tick();
+    }
+}
+
+// "A stalled reader is not evicted by `close()`: only TCP_USER_TIMEOUT and a bounded send buffer, set on accept, cut it off."
+#[test]
+fn who_never_reads_again_is_cut_off_and_gives_its_place_back() {
+    let server = obedient_server(10_000, 1 << 20);
+    let mut teller = obedient(&server, Socket::connect(server.address()));
+    let _slow = obedient(&server, Socket::connect_narrow(server.address(), NARROW));
+    tell_until_closed(&server, &mut teller, 16, 8_000);
+    let teller = teller.in_background();
+    until("the slow one is cut off", || server.connections() == 1);
+    teller.wait_ticks(5);
+    teller.stop();
+}
