@@ -1,0 +1,129 @@
+//! Going down: the real binary and its signals.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+
+mod util;
+
+use driftless_proto::{
+    code::CloseCode,
+    wire::{self, client_message::Body},
+};
+use std::{
+    collections::BTreeSet,
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+use util::{Player, Socket, http, join, process, process::Process, until};
+
+// The issue: "SIGTERM: refuse new connections, goodbye with a spread-out reconnect delay, close, exit 0 within 10 s".
+#[test]
+fn sigterm_says_goodbye_to_all_and_exits() {
+    const PLAYERS: usize = 20;
+    let mut server = Process::start(&["--drain-spread", "4s", "--workers", "2"]);
+    let mut players: Vec<_> =
+        (0..PLAYERS).map(|n| Player::join(server.address(), &format!("room-{}", n % 3))).collect();
+    server.signal(libc::SIGTERM);
+    let mut waits = BTreeSet::new();
+    for player in &mut players {
+        let goodbye = player.goodbye();
+        assert_eq!(goodbye.code, u32::from(CloseCode::Draining.number()));
+        assert!(goodbye.reconnect_after_ms < 4_000, "{goodbye:?}");
+        waits.insert(goodbye.reconnect_after_ms);
+    }
+    assert!(waits.len() >= PLAYERS / 2, "spread out, not all at once: {waits:?}");
+    assert!(waits.last().unwrap() - waits.first().unwrap() >= 2_000, "over the time given: {waits:?}");
+    let (status, took) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn sigint_does_the_same() {
+    let mut server = Process::start(&[]);
+    let mut player = Player::join(server.address(), "lobby");
+    server.signal(libc::SIGINT);
+    assert_eq!(player.ended(), CloseCode::Draining);
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+/// Room for what `stuck` sends at once.
+const ROOMY: [&str; 8] = [
+    "--messages-per-second=10000",
+    "--max-players=1000",
+    "--reliable-messages=65536",
+    "--reliable-bytes=16MiB",
+    "--workers=2",
+    "--room-threads=1",
+    "--tick-rate=60",
+    "--linger=1s",
+];
+
+/// A player whose connection takes no more bytes, so that a goodbye cannot be told and a drain has to wait: asks very
+/// often for nothing, and does not read why that is refused.
+fn stuck(server: &Process) -> Player {
+    const COMMANDS: u32 = 18_000;
+    let metric = |sample| http::get(server.address(), "/metrics").metric(sample);
+    let mut player =
+        Player::on(Socket::connect_narrow(server.address(), 2048), server.address(), join("lobby"));
+    player.welcomed();
+    for sequence in 1..=COMMANDS {
+        player.send(Body::Command(wire::Command { sequence: sequence.into(), ..wire::Command::default() }));
+    }
+    until("all is refused", || metric("driftless_commands_total") >= f64::from(COMMANDS));
+    // Counts are added several times a second.
+    let mut before = (Instant::now(), -1.0);
+    until("no more can be sent", || {
+        let sent = metric("driftless_sent_messages_total{transport=\"websocket\"}");
+        if sent != before.1 {
+            before = (Instant::now(), sent);
+        }
+        before.0.elapsed() > Duration::from_millis(300)
+    });
+    assert!(before.1 < f64::from(COMMANDS), "the kernel took all of it");
+    player
+}
+
+#[test]
+fn who_comes_while_the_server_goes_down_is_refused() {
+    let mut server = Process::start(&ROOMY);
+    let stuck = stuck(&server);
+    server.signal(libc::SIGTERM);
+    let address = server.address();
+    until("it is not ready", || http::get(address, "/readyz").status == 503);
+    assert_eq!(http::get(address, "/healthz").status, 200, "but alive");
+    let stream = TcpStream::connect(address).unwrap();
+    let Err(refused) = Socket::upgrade(stream, "sec-websocket-protocol: driftless.v1\r\n") else {
+        panic!("let in")
+    };
+    assert_eq!((refused.status, &*refused.error_code()), (503, "draining"));
+    let made = http::post(address, "/v1/rooms", r#"{"name":"late"}"#);
+    assert_eq!((made.status, &*made.error_code()), (503, "draining"));
+
+    // Nobody can make it wait for longer than it said.
+    let (status, took) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    drop(stuck);
+}
+
+#[test]
+fn a_second_signal_exits_at_once() {
+    let mut server = Process::start(&ROOMY);
+    let stuck = stuck(&server);
+    server.signal(libc::SIGTERM);
+    until("the first was taken", || http::get(server.address(), "/readyz").status == 503);
+    server.signal(libc::SIGTERM);
+    let (status, _) = server.wait();
+    assert_eq!(status.code(), Some(128 + libc::SIGTERM));
+    drop(stuck);
+}
+
+// The issue: "the default listen address is loopback, and listening elsewhere without `--insecure` is refused with a clear
+// message."
+#[test]
+fn listening_where_others_can_reach_it_is_refused() {
+    let told = process::run(&["--listen", "0.0.0.0:0"]);
+    assert_eq!(told.status.code(), Some(2), "{told:?}");
+    let line = String::from_utf8(told.stderr).unwrap();
+    assert!(line.contains("0.0.0.0:0") && line.contains("--insecure"), "{line}");
+}
