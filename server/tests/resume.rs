@@ -251,9 +251,9 @@ fn who_comes_back_in_time_again_and_again_keeps_the_seat() {
 fn who_left_cannot_come_back() {
     let server = TestServer::start(config());
     let mut ann = Player::named(server.address(), "lobby", "ann");
+    let token = ann.token();
     ann.leave();
     until("the seat is free", || server.players() == 0);
-    ann.reconnect();
-    assert_eq!(ann.ended(), CloseCode::UnknownSession);
+    assert_eq!(try_resume(&server, "lobby", &token, 0).err(), Some(CloseCode::UnknownSession));
     assert_eq!(server.running().metrics().resumes.get("unknown"), 1);
 }

@@ -3,7 +3,7 @@
 //! Everything blocks, so that a test reads from top to bottom. Nothing sleeps for luck: whatever takes time is waited for
 //! with [`eventually`] or with a read, and [`PATIENCE`] only ends a test that would fail anyway.
 
-#![allow(dead_code)] // each test file uses a part of it
+#![allow(dead_code, unused_imports)] // each test file uses a part of it
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
 
 pub mod games;
