@@ -162,7 +162,7 @@ fn an_announced_2_gib_message_is_cut_off_and_costs_no_memory() {
     let mut socket = Player::join(server.address(), "lobby").socket;
     socket.send_raw(&socket::header(FIN | BINARY, 1 << 31)).unwrap();
     let chunk = vec![0; 1 << 20];
-    // The server reads on for a second without keeping anything, so that the close frame is not lost; then it cuts off.
+    // The server reads on for a while without keeping anything, so that the close frame is not lost; then it cuts off.
     let mut highest = 0;
     until("cut off", || {
         highest = highest.max(server.rss());

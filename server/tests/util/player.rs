@@ -1,6 +1,9 @@
 //! A player: the session of `driftless-proto` on a raw WebSocket, driven by whoever waits for something.
 
-use super::{Frame, PATIENCE, Socket, join};
+use super::{
+    Frame, PATIENCE, Socket, join,
+    socket::{CLOSE, FIN},
+};
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
@@ -211,6 +214,7 @@ impl Player {
             self.pump(deadline);
         }
         assert_eq!(self.closed.map(u32::from), Some(goodbye.code), "goodbye and close frame have one code");
+        self.socket.wait_end();
         goodbye
     }
 
@@ -255,7 +259,10 @@ impl Player {
                 let handled = self.session.handle_message(Instant::now(), message.into());
                 handled.unwrap_or_else(|fault| panic!("the server is at fault: {fault}"));
             }
-            Some(Frame::Close { code, .. }) => self.closed = Some(code),
+            Some(Frame::Close { code, .. }) => {
+                self.closed = Some(code);
+                let _ = self.socket.send_frame(FIN | CLOSE, &code.to_be_bytes());
+            }
             Some(Frame::End) => panic!("the connection ended without a close frame"),
             Some(Frame::Pong(_)) | None => {}
         }
