@@ -28,6 +28,8 @@ pub struct Config {
     pub workers: usize,
     /// Threads that run rooms.
     pub room_threads: usize,
+    /// How long a busy thread that serves connections pauses between two rounds, to serve many with one wake-up. Zero: never.
+    pub coalesce: Duration,
     /// Kind of game of a room whose creator names none.
     pub default_kind: String,
     /// Ticks a second of a room whose creator names none, 1 to 128.
@@ -111,11 +113,14 @@ pub enum LogFormat {
 impl Default for Config {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        // A tick costs little beside its delivery.
+        let room_threads = (cores / 4).max(1);
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7777)),
             insecure: false,
-            workers: cores,
-            room_threads: (cores / 2).max(1),
+            workers: cores.saturating_sub(room_threads).max(1),
+            room_threads,
+            coalesce: Duration::from_micros(500),
             default_kind: "arena".to_owned(),
             tick_rate: 20,
             max_players: 100,

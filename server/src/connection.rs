@@ -13,6 +13,7 @@
 //! ```
 
 mod actor;
+mod coalesce;
 mod peer;
 mod worker;
 

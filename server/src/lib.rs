@@ -16,4 +16,5 @@ pub mod room;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
+pub mod thread;
 pub mod transport;

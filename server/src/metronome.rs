@@ -3,7 +3,10 @@
 //! tokio's timers round to a millisecond, and an actor's `run_interval` fires every missed tick back to back after a stall.
 //! Neither drives a room.
 
-use crate::room::{Room, Tick, schedule::Schedule, shared::RoomShared};
+use crate::{
+    room::{Room, Tick, schedule::Schedule, shared::RoomShared},
+    thread::prefer_latency,
+};
 use actix::Addr;
 use parking_lot::{Condvar, Mutex};
 use std::{
@@ -69,6 +72,7 @@ impl Drop for Metronome {
 
 impl Inner {
     fn run(&self) {
+        prefer_latency();
         let mut beats: BinaryHeap<Reverse<Beat>> = BinaryHeap::new();
         loop {
             {

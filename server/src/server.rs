@@ -11,7 +11,9 @@ use crate::{
     metronome::Metronome,
     presence::Presence,
     room::record::RecordThread,
-    shutdown, transport,
+    shutdown,
+    thread::prefer_latency,
+    transport,
 };
 use actix::Actor;
 use actix_http::HttpService;
@@ -108,7 +110,7 @@ impl Server {
                 (config.clone(), directory.clone(), limits.clone(), metrics.clone());
             // Called once on each thread that serves connections.
             move || {
-                let worker = Worker::start(clock, metrics.clone());
+                let worker = Worker::start(clock, metrics.clone(), config.coalesce);
                 workers.lock().push(worker.link());
                 let app = || {
                     let app = App::new()
@@ -194,7 +196,12 @@ impl Running {
 }
 
 fn room_threads(count: usize) -> io::Result<Vec<actix::ArbiterHandle>> {
-    (0..count.max(1)).map(|_| Arbiter::try_new().map(|arbiter| arbiter.handle())).collect()
+    let start = |_| {
+        let arbiter = Arbiter::try_new()?;
+        arbiter.spawn_fn(prefer_latency);
+        Ok(arbiter.handle())
+    };
+    (0..count.max(1)).map(start).collect()
 }
 
 /// A listening socket whose port is known before the first worker starts.

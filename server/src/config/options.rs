@@ -19,12 +19,16 @@ pub struct Options {
     #[arg(long, env = "DRIFTLESS_INSECURE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(require_equals = true)]
     pub insecure: Option<Text>,
-    /// Threads that serve connections, 1 to 1024 [default: one a core]. More than cores costs context switches.
+    /// Threads that serve connections, 1 to 1024 [default: the cores that rooms leave]. More than cores costs context switches.
     #[arg(long, env = "DRIFTLESS_WORKERS", value_name = "N")]
     pub workers: Option<Text>,
-    /// Threads that run rooms, 1 to 1024 [default: half the cores]. They compete with the workers for cores.
+    /// Threads that run rooms, 1 to 1024 [default: a quarter of the cores]. They compete with the workers for cores.
     #[arg(long, env = "DRIFTLESS_ROOM_THREADS", value_name = "N")]
     pub room_threads: Option<Text>,
+    /// How long a thread with more than 4,000 messages a second pauses between two rounds, 0 to 10ms [default: 500us]: up to so much
+    /// more latency, for fewer wake-ups. 0s: never.
+    #[arg(long, env = "DRIFTLESS_COALESCE", value_name = "TIME")]
+    pub coalesce: Option<Text>,
     /// Kind of game of a room whose creator names none [default: arena].
     #[arg(long, env = "DRIFTLESS_DEFAULT_KIND", value_name = "KIND")]
     pub default_kind: Option<Text>,

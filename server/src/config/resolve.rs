@@ -49,6 +49,7 @@ pub fn resolve(layers: Layers, kinds: &[&str]) -> Result<Resolved, ConfigError> 
         insecure: r.flag("insecure", d.insecure)?,
         workers: r.number("workers", d.workers, 1..=1024)?,
         room_threads: r.number("room_threads", d.room_threads, 1..=1024)?,
+        coalesce: r.span("coalesce", d.coalesce, ZERO..=10 * MILLISECOND)?,
         default_kind: r.one_of("default_kind", d.default_kind, kinds)?,
         tick_rate: r.number("tick_rate", d.tick_rate, 1..=128)?,
         max_players: r.number("max_players", d.max_players, 1..=10_000)?,

@@ -125,11 +125,7 @@ impl Peer {
 
     /// A message arrived. Inputs and commands go straight to the room's inbox; what is rare goes to the actor.
     pub fn receive(&mut self, worker: &Worker, now: Instant, message: Bytes) {
-        {
-            let mut counters = worker.counters();
-            counters.messages_in += 1;
-            counters.bytes_in += message.len() as u64;
-        }
+        worker.arrived(message.len());
         let handled = match &self.seat {
             Some(seat) => {
                 let mut outbox = seat.outbox.lock();

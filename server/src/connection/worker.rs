@@ -1,6 +1,6 @@
 //! A thread that serves connections: its fan-out actor and what its connections share.
 
-use super::{ConnectionId, peer::PeerRef};
+use super::{ConnectionId, coalesce::Coalesce, peer::PeerRef};
 use crate::{
     clock::Clock,
     metrics::{LocalCounters, Metrics, TransportKind},
@@ -35,6 +35,7 @@ pub struct Worker {
     clock: Clock,
     metrics: Arc<Metrics>,
     link: WorkerLink,
+    coalesce: Rc<Coalesce>,
     peers: RefCell<Peers>,
     deltas: RefCell<Deltas>,
     counters: RefCell<LocalCounters>,
@@ -67,8 +68,8 @@ pub struct WorkerLink {
 }
 
 impl Worker {
-    /// Starts the fan-out of the calling thread.
-    pub fn start(clock: Clock, metrics: Arc<Metrics>) -> Rc<Self> {
+    /// Starts the fan-out of the calling thread. `pause`: see `Config::coalesce`.
+    pub fn start(clock: Clock, metrics: Arc<Metrics>, pause: Duration) -> Rc<Self> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let mut worker = None;
         Fanout::create(|ctx| {
@@ -78,6 +79,7 @@ impl Worker {
                 clock,
                 metrics,
                 link,
+                coalesce: Coalesce::start(pause),
                 peers: RefCell::default(),
                 deltas: RefCell::new(Deltas {
                     encoder: Encoder::default(),
@@ -108,6 +110,13 @@ impl Worker {
     /// Counts of this thread, added to the metrics a few times a second.
     pub fn counters(&self) -> RefMut<'_, LocalCounters> {
         self.counters.borrow_mut()
+    }
+    /// A message has arrived.
+    pub fn arrived(&self, bytes: usize) {
+        let mut counters = self.counters();
+        counters.messages_in += 1;
+        counters.bytes_in += bytes as u64;
+        self.coalesce.arrived();
     }
     /// A buffer to put messages together in.
     pub fn scratch(&self) -> RefMut<'_, BytesMut> {
@@ -239,6 +248,7 @@ impl Fanout {
         for peer in self.worker.peers.borrow().all.values() {
             peer.borrow_mut().sweep(&self.worker, now);
         }
+        self.worker.coalesce.measure(SWEEP);
         let counted = self.worker.counters().take();
         self.worker.metrics.add(TransportKind::WebSocket, &counted);
     }
