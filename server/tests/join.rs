@@ -178,6 +178,7 @@ fn who_says_nothing_is_turned_away_after_the_deadline() {
     let mut silent = Player::on(Socket::connect(server.address()), server.address(), join("lobby"));
     silent.session.disconnected(); // so that it says nothing
     assert_eq!(silent.socket.close_code(), Some(CloseCode::HandshakeTimeout.number()));
+    drop(silent);
     util::until("the connection is gone", || server.connections() == 0);
     assert_eq!(server.disconnects("handshake_timeout"), 1);
 }

@@ -220,6 +220,7 @@ fn a_close_frame_is_answered_and_the_seat_is_kept() {
     socket.send_frame(FIN | CLOSE, &1000u16.to_be_bytes()).unwrap();
     assert!(socket.close_code().is_some(), "answered");
     socket.wait_end();
+    drop(socket);
     until("the connection is gone", || server.connections() == 0);
     assert_eq!(server.players(), 1, "a close is no leave: the player may come back");
     assert_eq!(server.disconnects("lost"), 1);

@@ -215,6 +215,7 @@ impl Player {
         }
         assert_eq!(self.closed.map(u32::from), Some(goodbye.code), "goodbye and close frame have one code");
         self.socket.wait_end();
+        let _ = self.socket.stream().shutdown(std::net::Shutdown::Both);
         goodbye
     }
 
