@@ -345,9 +345,11 @@ impl RoomCore {
     }
 
     fn end_seat(&mut self, player: PlayerId) -> Option<Arc<Seat>> {
-        let taken = self.seats.free(player)?;
+        self.seats.get(player)?;
         self.note(Action::Leave { player });
+        // While the seat is still there: if the game panics, the room ends with all its seats.
         self.game.leave(self.tick + 1, player);
+        let taken = self.seats.free(player)?;
         self.count();
         Some(taken.seat)
     }
