@@ -10,6 +10,7 @@ pub mod schedule;
 pub mod seat;
 pub mod seats;
 pub mod shared;
+pub mod start;
 
 mod actor;
 mod fanouts;

@@ -15,7 +15,7 @@ use crate::{
         record::RecordThread,
         seat::{ResumeToken, Seat},
         shared::RoomShared,
-        spread_schedule,
+        spread_schedule, start,
     },
 };
 use actix::{Actor, Addr, ArbiterHandle, MailboxError, Recipient};
@@ -314,8 +314,8 @@ impl Directory {
         let thread = services.threads.get((shared.id % count) as usize).ok_or(DirectoryError::NoThread)?;
         // The game starts on the room's thread, so that a slow start keeps nobody else waiting.
         let room = Room::start_in_arbiter(thread, move |_| {
-            let game = kind.start(seed, of_room.tick_rate);
-            let core = RoomCore::new(of_room, game, kind.schema(), schedule, limits, record.is_some());
+            let (game, schema) = start::start(&kind, seed, of_room.tick_rate);
+            let core = RoomCore::new(of_room, game, schema, schedule, limits, record.is_some());
             Room::new(core, settings, record)
         });
         services.metronome.add(schedule, shared.clone(), room.clone());
