@@ -15,7 +15,12 @@ use driftless_proto::{
 };
 use driftless_server::config::Config;
 use std::time::Duration;
-use util::{Player, TestServer, config, join, process::Process, until};
+use util::{
+    Player, Socket, TestServer, client, config, join,
+    process::Process,
+    socket::{CLOSE, FIN},
+    until,
+};
 
 /// The next presence message.
 fn next_presence(player: &mut Player) -> wire::Presence {
@@ -168,6 +173,30 @@ fn the_round_trip_is_told_to_players() {
     let mut bob = Player::named(server.address(), "lobby", "bob");
     let list = next_presence(&mut bob);
     assert!(list.members[0].rtt_us > 0, "{list:?}");
+}
+
+// Promise 5: "no ghosts after the timeout."
+#[test]
+fn who_goes_before_the_welcome_leaves_no_ghost() {
+    let server = TestServer::start(Config {
+        resume_window: Duration::from_millis(100),
+        linger: Duration::from_millis(100),
+        ..config()
+    });
+    for n in 0..200 {
+        let mut socket = Socket::connect(server.address());
+        socket.send(&client(Body::Join(join(&format!("room-{}", n % 3))))).unwrap();
+        match n % 4 {
+            0 => socket.send(&client(Body::Leave(wire::Leave {}))).unwrap(),
+            1 => socket.send(&[0xFF]).unwrap(),
+            2 => socket.send_frame(FIN | CLOSE, &1001u16.to_be_bytes()).unwrap(),
+            _ => {}
+        }
+    }
+    until("nobody is left", || server.connections() == 0 && server.players() == 0);
+    until("no room is left", || server.running().metrics().rooms.get() == 0);
+    let seen = presence(&server);
+    assert_eq!((&seen["players"], &seen["member_count"]), (&0.into(), &0.into()), "{seen}");
 }
 
 // The issue: "1,000 joins and leaves leave no ghost and no leak". Some leave, some drop out, some are thrown out.

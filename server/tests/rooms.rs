@@ -10,7 +10,7 @@ use driftless_sim::GameKind;
 use std::time::Duration;
 use util::{
     Player, TestServer, config,
-    games::{Ask, Obedient},
+    games::{Ask, Obedient, Stillborn},
     join, until,
 };
 
@@ -84,6 +84,53 @@ fn a_panic_in_a_step_ends_its_room_alone() {
     ann.reconnect();
     assert_eq!(ann.ended(), CloseCode::UnknownSession);
     assert_eq!(obedient(&server, "doomed").number(), 1);
+    other.stop();
+}
+
+#[test]
+fn a_panic_in_a_join_or_a_leave_ends_its_room_alone() {
+    let server = with_obedient(Config { resume_window: Duration::from_millis(100), ..config() });
+    let metrics = server.running().metrics();
+    let other = obedient(&server, "other").in_background();
+
+    let mut ann = obedient(&server, "join");
+    let asked = wire::Join { kind: "obedient".into(), name: "panic".into(), ..join("join") };
+    let mut bad = Player::on(util::Socket::connect(server.address()), server.address(), asked);
+    assert_eq!((bad.ended(), ann.ended()), (CloseCode::RoomFailed, CloseCode::RoomFailed));
+    until("the room has failed", || metrics.rooms_ended.get("failed") == 1);
+
+    // When a player leaves, and when a seat ends with its window.
+    for (n, lost) in [(2, false), (3, true)] {
+        let mut ann = obedient(&server, "leave");
+        let mut bob = obedient(&server, "leave");
+        ann.command(&Ask { panic_at_leave: true, ..Ask::default() });
+        ann.next_tick();
+        ann.next_tick();
+        if lost {
+            bob.lose_connection()
+        } else {
+            bob.leave()
+        }
+        assert_eq!(ann.ended(), CloseCode::RoomFailed);
+        until("the room has failed", || metrics.rooms_ended.get("failed") == n);
+    }
+    other.wait_ticks(5);
+    until("only the other room's seat is left", || server.players() == 1);
+    assert_eq!(server.get("/v1/presence").json()["players"], 1);
+    other.stop();
+}
+
+#[test]
+fn a_room_whose_game_cannot_start_fails_alone() {
+    let server = TestServer::of(Server::new(config()).game(GameKind::of::<Stillborn>()));
+    let metrics = server.running().metrics();
+    let other = Player::join(server.address(), "other").in_background();
+    let asked = wire::Join { kind: "stillborn".into(), ..join("doomed") };
+    let mut ann = Player::on(util::Socket::connect(server.address()), server.address(), asked);
+    assert_eq!(ann.ended(), CloseCode::RoomFailed);
+    until("the room is forgotten", || metrics.rooms.get() == 1);
+    assert_eq!(metrics.rooms_ended.get("failed"), 1);
+    other.wait_ticks(5);
     other.stop();
 }
 

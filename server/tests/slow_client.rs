@@ -146,6 +146,36 @@ fn others_play_on_among_many_who_stall() {
     other.stop();
 }
 
+// Promise 4: "One client, however slow or hostile, MUST NOT […] grow memory without bound."
+#[test]
+fn stalled_readers_take_no_more_memory_the_longer_they_stall() {
+    let server = util::process::Process::start(&["--tick-rate", "60", "--timeout", "60s"]);
+    let other = Player::named(server.address(), "lobby", "other").in_background();
+    let mut stalled: Vec<_> = (0..40)
+        .map(|_| {
+            let socket = Socket::connect_narrow(server.address(), NARROW);
+            let mut player = Player::on(socket, server.address(), join("lobby"));
+            player.welcomed();
+            player
+        })
+        .collect();
+    let mut play = |ticks: i32| {
+        for n in 0..ticks {
+            other.wait_ticks(1);
+            for player in &mut stalled {
+                player.run(n % 100, 50);
+            }
+        }
+        server.rss()
+    };
+    play(60);
+    let before = play(1);
+    let after = play(180);
+    // A state kept for each of them at each tick would be 40 x 180 x 300 B.
+    assert!(after < before + (1 << 20), "grew by {} bytes", after - before);
+    other.stop();
+}
+
 /// Asks for events until the server closes a slow reader; receives all of them.
 fn tell_until_closed(server: &TestServer, teller: &mut Player, tell: u32, bytes: u32) -> u32 {
     let mut told = 0;

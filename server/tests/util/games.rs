@@ -19,6 +19,9 @@ pub struct Ask {
     /// ...so many bytes.
     #[prost(uint32, tag = "4")]
     pub bytes: u32,
+    /// Panic when a player leaves.
+    #[prost(bool, tag = "5")]
+    pub panic_at_leave: bool,
 }
 
 /// Told to everybody.
@@ -37,6 +40,7 @@ pub struct Obedient {
     steps: u32,
     told: u32,
     panic: bool,
+    panic_at_leave: bool,
     block_ms: u32,
 }
 
@@ -52,10 +56,15 @@ impl Simulation for Obedient {
     fn new(_seed: u64, _tick_rate: u32) -> Self {
         Self::default()
     }
-    fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, Told>) {}
-    fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, Told>) {}
+    fn join(&mut self, _player: PlayerId, name: &str, _step: &mut Step<'_, Told>) {
+        assert_ne!(name, "panic", "a fault in the game, as asked");
+    }
+    fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, Told>) {
+        assert!(!self.panic_at_leave, "a fault in the game, as asked");
+    }
     fn command(&mut self, _player: PlayerId, ask: Ask, step: &mut Step<'_, Told>) -> Result<(), String> {
         self.panic |= ask.panic;
+        self.panic_at_leave |= ask.panic_at_leave;
         self.block_ms = self.block_ms.max(ask.block_ms);
         for _ in 0..ask.tell {
             self.told += 1;
@@ -71,4 +80,26 @@ impl Simulation for Obedient {
     fn snapshot(&self, out: &mut Snapshot) {
         out.table_mut(0).push(1, &[self.steps as i32]);
     }
+}
+
+/// A game that cannot even start.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Stillborn;
+
+impl Simulation for Stillborn {
+    const KIND: &'static str = "stillborn";
+    type Input = ();
+    type Command = ();
+    type Event = ();
+
+    fn schema() -> Schema {
+        Obedient::schema()
+    }
+    fn new(_seed: u64, _tick_rate: u32) -> Self {
+        panic!("a fault in the game, as asked")
+    }
+    fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
+    fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {}
+    fn step(&mut self, _inputs: &[(PlayerId, ())], _step: &mut Step<'_, ()>) {}
+    fn snapshot(&self, _out: &mut Snapshot) {}
 }
