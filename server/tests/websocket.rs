@@ -204,6 +204,14 @@ fn a_frame_that_comes_byte_by_byte_is_one_frame() {
 }
 
 #[test]
+fn what_comes_with_the_handshake_is_not_lost() {
+    let server = TestServer::start(config());
+    let join = socket::frame(FIN | BINARY, &client(Body::Join(join("lobby"))));
+    let mut socket = Socket::connect_saying(server.address(), &join);
+    assert!(matches!(socket.recv(), Frame::Binary(_)));
+}
+
+#[test]
 fn the_newest_ping_is_answered() {
     let server = TestServer::start(config());
     let mut socket = Socket::connect(server.address());

@@ -12,6 +12,7 @@ use std::{
 /// A running `driftless serve` on a free port. Killed when dropped.
 pub struct Process {
     child: Child,
+    errors: Option<thread::JoinHandle<String>>,
     address: SocketAddr,
 }
 
@@ -36,6 +37,7 @@ impl Process {
         let mut child = command(&["--listen", "127.0.0.1:0", "--log", "error"])
             .args(args)
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the binary runs");
         let mut line = String::new();
@@ -43,8 +45,16 @@ impl Process {
         out.read_line(&mut line).expect("a line that says where it listens");
         // Read on, so that nothing it says could ever make it wait.
         thread::spawn(move || out.read_to_end(&mut Vec::new()));
+        let mut errors = child.stderr.take().expect("a pipe");
+        let errors = thread::spawn(move || {
+            let mut said = String::new();
+            let _ = errors.read_to_string(&mut said);
+            eprint!("{said}");
+            said
+        });
         let address = line.trim().rsplit("http://").next().and_then(|a| a.parse().ok());
-        Self { child, address: address.unwrap_or_else(|| panic!("no address in {line:?}")) }
+        let errors = Some(errors);
+        Self { child, errors, address: address.unwrap_or_else(|| panic!("no address in {line:?}")) }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -82,5 +92,10 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let said = self.errors.take().map(thread::JoinHandle::join);
+        if !thread::panicking() {
+            let said = said.expect("once").expect("it only reads");
+            assert!(!said.contains("panicked at"), "{said}");
+        }
     }
 }

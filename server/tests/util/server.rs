@@ -7,7 +7,14 @@ use driftless_server::{
     metrics::TransportKind,
     server::{Running, Server},
 };
-use std::{net::SocketAddr, sync::mpsc, thread, time::Duration};
+use parking_lot::Mutex;
+use std::{
+    net::SocketAddr,
+    panic,
+    sync::{Once, mpsc},
+    thread,
+    time::Duration,
+};
 use tokio::sync::oneshot;
 
 /// Ends when dropped: says goodbye to all, then stops.
@@ -38,7 +45,9 @@ impl TestServer {
     pub fn of(server: Server) -> Self {
         let (started, wait_started) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
-        let thread = thread::spawn(move || {
+        watch_panics();
+        let thread = thread::Builder::new().name("actix of a test".to_owned());
+        let thread = thread.spawn(move || {
             System::new().block_on(async {
                 let (running, serving) = server.start().expect("a server that starts");
                 let serving = actix_rt::spawn(serving);
@@ -49,6 +58,7 @@ impl TestServer {
                 System::current().stop();
             });
         });
+        let thread = thread.expect("a thread");
         let running = wait_started.recv().expect("a server that starts");
         Self { running, stop: Some(stop), thread: Some(thread) }
     }
@@ -91,6 +101,30 @@ impl Drop for TestServer {
         let ended = self.thread.take().map(thread::JoinHandle::join);
         if !thread::panicking() {
             ended.expect("once").expect("the server's thread does not panic");
+            let panics = PANICS.lock();
+            assert!(panics.is_empty(), "the server panicked, in a task where nobody saw it: {panics:?}");
         }
     }
+}
+
+/// What threads of servers panicked with. A task that panics ends without a word to anybody, so it would not fail a test.
+static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Notes panics of servers' threads, but those that a game was asked for.
+fn watch_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let thread = thread::current();
+            let of_server = thread
+                .name()
+                .is_some_and(|n| n.starts_with("actix") || ["metronome", "recorder"].contains(&n));
+            let said = info.to_string();
+            if of_server && !said.contains("as asked") {
+                PANICS.lock().push(said);
+            }
+            others(info);
+        }));
+    });
 }

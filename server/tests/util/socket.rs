@@ -55,15 +55,26 @@ impl Socket {
         Self::upgrade(socket.into(), OURS).unwrap_or_else(|refused| panic!("refused: {refused:?}"))
     }
 
+    /// An upgraded connection that said this before it was upgraded.
+    #[track_caller]
+    pub fn connect_saying(address: SocketAddr, bytes: &[u8]) -> Self {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        Self::upgrade_saying(stream, OURS, bytes).unwrap_or_else(|refused| panic!("refused: {refused:?}"))
+    }
+
     /// Asks for an upgrade with these further headers (each with its line end).
     pub fn upgrade(stream: TcpStream, headers: &str) -> Result<Self, http::Response> {
+        Self::upgrade_saying(stream, headers, &[])
+    }
+
+    fn upgrade_saying(stream: TcpStream, headers: &str, more: &[u8]) -> Result<Self, http::Response> {
         stream.set_nodelay(true).unwrap();
         let request = format!(
             "GET /v1/connect HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
         let mut socket = Self { stream, buffer: Vec::new() };
-        socket.stream.write_all(request.as_bytes()).unwrap();
+        socket.stream.write_all(&[request.as_bytes(), more].concat()).unwrap();
         let deadline = Instant::now() + PATIENCE;
         let end = loop {
             if let Some(end) = socket.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
