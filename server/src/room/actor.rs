@@ -246,6 +246,8 @@ impl Handler<Join> for Room {
         if let Some(directory) = self.settings.directory.upgrade() {
             directory.remember_seat(&seat, ctx.address());
         }
+        let at = self.settings.clock.micros(Instant::now());
+        seat.vitals.set_last_seen(at);
         self.report(Report::Joined {
             room: self.shared().name.clone(),
             to_room: ctx.address().recipient(),
@@ -253,7 +255,7 @@ impl Handler<Join> for Room {
             user: seat.user.clone(),
             name: seat.name.clone(),
             vitals: seat.vitals.clone(),
-            at: self.settings.clock.micros(Instant::now()),
+            at,
         });
         Ok(self.seated(seat, ctx))
     }
