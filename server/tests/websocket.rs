@@ -243,3 +243,14 @@ fn who_does_not_answer_the_close_is_left_all_the_same() {
     until("the connection is gone", || server.connections() == 0);
     socket.wait_end();
 }
+
+// Promise 6: "Bad input gets a named error and a documented close code." So does a leave, whatever the peer does with its half.
+#[test]
+fn who_leaves_and_ends_its_half_is_told_goodbye() {
+    let server = TestServer::start(config());
+    let mut socket = joined(&server);
+    socket.send(&client(Body::Leave(Default::default()))).unwrap();
+    socket.stream().shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(socket.close_code(), Some(driftless_proto::code::CloseCode::Left.number()));
+    until("no connection is left", || server.connections() == 0);
+}

@@ -27,7 +27,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const BATCH: usize = 16 * 1024;
 /// Reads in a row before other connections of the thread get their turn.
 const READS: usize = 4;
-/// How long a close may take: the goodbye written, the peer's close or end of stream read. Then the socket is dropped.
+/// How long a close may take, from the moment the session closes: the goodbye written, the peer's close or end of stream read. Then
+/// the socket is dropped.
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 
 /// One WebSocket, from the handshake to the end of its socket.
@@ -39,6 +40,8 @@ pub(super) struct Socket {
     /// The newest ping that is not answered. (RFC 6455, section 5.5.3: older ones need no answer.)
     ping: Option<Bytes>,
     state: State,
+    /// When a close that does not come to its end is cut short. Boxed: most sockets have none for most of their life.
+    limit: Option<Pin<Box<Sleep>>>,
     peer: PeerRef,
     worker: Rc<Worker>,
 }
@@ -46,8 +49,8 @@ pub(super) struct Socket {
 enum State {
     /// Messages go both ways.
     Open,
-    /// The close frame is in `unsent`, or sent; the rest is a formality with a time limit.
-    Closing { limit: Pin<Box<Sleep>>, shut: bool },
+    /// The close frame is in `unsent`, or sent; the rest is a formality.
+    Closing { shut: bool },
 }
 
 impl Socket {
@@ -61,13 +64,23 @@ impl Socket {
         worker: Rc<Worker>,
     ) -> Self {
         let messages = Messages::new(read, max_message);
-        Self { io, messages, unsent: head, ping: None, state: State::Open, peer, worker }
+        Self { io, messages, unsent: head, ping: None, state: State::Open, limit: None, peer, worker }
     }
 
     fn poll_io(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if matches!(self.state, State::Open) {
-            self.read(cx)?;
+            let ended = self.read(cx)?;
             self.write(cx)?;
+            // A peer that has left may end its half before it has read the goodbye.
+            if ended && matches!(self.state, State::Open) && !self.is_ending() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+        if self.is_ending() {
+            let limit = self.limit.get_or_insert_with(|| Box::pin(sleep(CLOSE_LIMIT)));
+            if limit.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
         }
         match self.state {
             State::Open => Poll::Pending,
@@ -75,8 +88,12 @@ impl Socket {
         }
     }
 
-    /// Reads what there is, into a buffer that all sockets of the thread share.
-    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    fn is_ending(&self) -> bool {
+        matches!(self.state, State::Closing { .. }) || self.peer.borrow().session.closing().is_some()
+    }
+
+    /// Reads what there is, into a buffer that all sockets of the thread share. True: the peer has ended its half.
+    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         // What came with the handshake.
         self.receive()?;
         for _ in 0..READS {
@@ -84,20 +101,18 @@ impl Socket {
                 let mut buffer = self.worker.read_buffer();
                 let mut buffer = ReadBuf::new(&mut buffer[..]);
                 match Pin::new(&mut self.io).poll_read(cx, &mut buffer)? {
-                    Poll::Pending => return Ok(()),
-                    Poll::Ready(()) if buffer.filled().is_empty() => {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
+                    Poll::Pending => return Ok(false),
+                    Poll::Ready(()) if buffer.filled().is_empty() => return Ok(true),
                     Poll::Ready(()) => self.messages.extend(buffer.filled()),
                 }
             }
             self.receive()?;
             if !matches!(self.state, State::Open) {
-                return Ok(());
+                return Ok(false);
             }
         }
         cx.waker().wake_by_ref();
-        Ok(())
+        Ok(false)
     }
 
     fn receive(&mut self) -> io::Result<()> {
@@ -189,7 +204,7 @@ impl Socket {
 
     fn close(&mut self, reason: Option<CloseReason>) -> io::Result<()> {
         Codec::new().encode(Message::Close(reason), &mut self.unsent).map_err(io::Error::other)?;
-        self.state = State::Closing { limit: Box::pin(sleep(CLOSE_LIMIT)), shut: false };
+        self.state = State::Closing { shut: false };
         Ok(())
     }
 
@@ -197,10 +212,7 @@ impl Socket {
     /// and the peer might not see the close frame.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.poll_flush(cx)?.is_ready();
-        let State::Closing { limit, shut } = &mut self.state else { return Poll::Ready(Ok(())) };
-        if limit.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Ok(()));
-        }
+        let State::Closing { shut } = &mut self.state else { return Poll::Ready(Ok(())) };
         if flushed && !*shut {
             ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
             *shut = true;
