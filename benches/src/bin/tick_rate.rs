@@ -1,0 +1,221 @@
+//! The highest tick rate that a room sustains, against players.
+//!
+//! ```text
+//! cargo run --release -p driftless-benches --bin tick_rate -- --players 1,10,50,100 --kind arena
+//! ```
+//!
+//! For each number of players, a room's ticks run one after the other, for a second: decode an input of each player, step,
+//! snapshot, and encode one delta, which all clients would share. What is per client (receiving the inputs, sending the
+//! states) is not in it: the `fanout` benchmark and `loadtest` measure that.
+//!
+//! A rate is sustained if 99 of 100 ticks fit the interval. The server takes rates of 1 to 128 Hz whatever comes out here.
+
+use bytes::BytesMut;
+use clap::Parser;
+use driftless_benches::{BusyRoom, write_json};
+use driftless_proto::{delta::Encoder, wire::ColumnCoding};
+use driftless_server::{connection::ConnectionId, room::published::Published};
+use serde::Serialize;
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The server's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The server's highest tick rate.
+const MAX_TICK_RATE: f64 = 128.0;
+/// Rates for which the table says how many rooms fit a core.
+const RATES: [u32; 3] = [20, 60, 128];
+
+/// Finds the highest tick rate that a room sustains.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Numbers of players to try.
+    #[arg(long, value_delimiter = ',', default_value = "1,10,50,100", value_parser = clap::value_parser!(u32).range(1..))]
+    players: Vec<u32>,
+    /// Kind of game: `arena` or `cursors`.
+    #[arg(long, default_value = "arena")]
+    kind: String,
+    /// Ticks a second that the game is made for: the shorter a tick, the less happens in it.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=128))]
+    tick_rate: u32,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Writes the figures as JSON to a file, or to standard output (`-`) in place of the table.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// What came out for one number of players.
+#[derive(Debug, Serialize)]
+struct Figures {
+    kind: String,
+    players: u32,
+    /// Ticks a second that the game was made for.
+    made_for_hz: u32,
+    ticks: usize,
+    /// In the last state: players and what they shot.
+    entities: usize,
+    /// Of the shared part of a state, mean.
+    delta_bytes: f64,
+    /// Duration of a tick.
+    tick_us: Percentiles,
+    /// Ticks a second of one core that does nothing else, by the median: the mean would count what other programs take.
+    ticks_per_second: f64,
+    /// Highest rate whose interval holds 99 of 100 ticks.
+    highest_hz: f64,
+    /// The same, within what the server takes.
+    sustained_hz: f64,
+    rooms_per_core: Vec<Rooms>,
+}
+
+/// Rooms of this size whose ticks fill one core, by the median.
+#[derive(Debug, Serialize)]
+struct Rooms {
+    hz: u32,
+    rooms: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Percentiles {
+    mean: f64,
+    p50: f64,
+    p99: f64,
+    max: f64,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args = Args::parse();
+    let seconds = Duration::try_from_secs_f64(args.seconds)?;
+    let mut figures = Vec::new();
+    for &players in &args.players {
+        figures.push(measure(&args.kind, players, args.tick_rate, seconds)?);
+    }
+    if args.json.as_deref() != Some(Path::new("-")) {
+        print_table(&figures);
+    }
+    args.json.map_or(Ok(()), |path| write_json(&path, &figures))
+}
+
+fn measure(kind: &str, players: u32, tick_rate: u32, seconds: Duration) -> Result<Figures, Box<dyn Error>> {
+    let mut room = BusyRoom::new(1, kind, tick_rate, players)?;
+    for id in 0..players {
+        room.join(ConnectionId(id.into()))?;
+    }
+    room.play(5 * tick_rate);
+    let mut encode = SharedDelta::default();
+    let (mut durations, mut bytes) = (Vec::new(), 0);
+    let end = Instant::now() + seconds;
+    while durations.len() < 2 || Instant::now() < end {
+        room.send_inputs();
+        let start = Instant::now();
+        let state = room.tick();
+        bytes += encode.to(state);
+        durations.push(start.elapsed());
+        room.acknowledge();
+    }
+    let closed = room.closed();
+    if closed > 0 {
+        return Err(format!("the room closed {closed} connections").into());
+    }
+    let ticks = durations.len();
+    let tick_us = Percentiles::of(durations);
+    let highest_hz = 1e6 / tick_us.p99;
+    Ok(Figures {
+        kind: kind.to_owned(),
+        players,
+        made_for_hz: tick_rate,
+        ticks,
+        entities: encode.entities(),
+        delta_bytes: bytes as f64 / ticks as f64,
+        ticks_per_second: 1e6 / tick_us.p50,
+        highest_hz,
+        sustained_hz: highest_hz.min(MAX_TICK_RATE).floor(),
+        rooms_per_core: RATES
+            .map(|hz| Rooms { hz, rooms: (1e6 / tick_us.p50 / f64::from(hz)) as u64 })
+            .into_iter()
+            .collect(),
+        tick_us,
+    })
+}
+
+/// Encodes each state against the last two, as for clients that keep up.
+#[derive(Default)]
+struct SharedDelta {
+    encoder: Encoder,
+    buffer: BytesMut,
+    baseline: Option<Arc<Published>>,
+    prior: Option<Arc<Published>>,
+}
+
+impl SharedDelta {
+    /// Bytes of the delta to `state`.
+    fn to(&mut self, state: Arc<Published>) -> usize {
+        let Self { encoder, buffer, baseline, prior } = self;
+        let delta = state.delta(encoder, buffer, baseline.as_deref(), prior.as_deref(), ColumnCoding::Rice);
+        *prior = baseline.replace(state);
+        delta.bytes.len()
+    }
+
+    /// Entities in the newest state.
+    fn entities(&self) -> usize {
+        self.baseline.as_ref().map_or(0, |s| s.snapshot().tables().iter().map(|table| table.len()).sum())
+    }
+}
+
+impl Percentiles {
+    /// Of at least one duration, in microseconds.
+    fn of(mut durations: Vec<Duration>) -> Self {
+        durations.sort_unstable();
+        let us = |duration: Duration| duration.as_secs_f64() * 1e6;
+        let last = durations.len() - 1;
+        Self {
+            mean: us(durations.iter().sum()) / durations.len() as f64,
+            p50: us(durations[last / 2]),
+            p99: us(durations[(last * 99).div_ceil(100)]),
+            max: us(durations[last]),
+        }
+    }
+}
+
+fn print_table(figures: &[Figures]) {
+    println!(
+        "{:>8} {:>7} {:>8} {:>8} {:>9} {:>9} {:>9} {:>10} {:>10} {:>9}  {:>22}",
+        "game",
+        "players",
+        "entities",
+        "B/delta",
+        "p50 µs",
+        "p99 µs",
+        "max µs",
+        "ticks/s",
+        "highest Hz",
+        "sustained",
+        format!("rooms/core at {} Hz", RATES.map(|hz| hz.to_string()).join("/")),
+    );
+    for f in figures {
+        println!(
+            "{:>8} {:>7} {:>8} {:>8.0} {:>9.1} {:>9.1} {:>9.1} {:>10.0} {:>10.0} {:>9}  {:>22}",
+            f.kind,
+            f.players,
+            f.entities,
+            f.delta_bytes,
+            f.tick_us.p50,
+            f.tick_us.p99,
+            f.tick_us.max,
+            f.ticks_per_second,
+            f.highest_hz,
+            if f.highest_hz > MAX_TICK_RATE { "128 (max)".to_owned() } else { f.sustained_hz.to_string() },
+            f.rooms_per_core.iter().map(|r| r.rooms.to_string()).collect::<Vec<_>>().join("/"),
+        );
+    }
+    println!(
+        "\nhighest Hz: its interval holds 99 of 100 ticks. The server takes at most {MAX_TICK_RATE} Hz."
+    );
+}

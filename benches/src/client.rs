@@ -1,0 +1,185 @@
+//! Connections without sockets.
+
+use crate::BusyRoom;
+use bytes::{Bytes, BytesMut};
+use driftless_proto::{
+    limits::{Limits, PROTOCOL},
+    session::{
+        Delivery,
+        server::{Seat as SessionSeat, ServerSession},
+    },
+    state::StateHead,
+    wire::{self, client_message, server_message},
+};
+use driftless_server::{
+    clock::Clock,
+    connection::{ConnectionId, Outbound, Peer, PeerRef, Worker},
+    limits::{ConnectionLimits, ConnectionRefused},
+    metrics::{Metrics, TransportKind},
+    room::{published::Published, seat::Seat},
+};
+use prost::Message;
+use std::{
+    error::Error,
+    mem::ManuallyDrop,
+    net::Ipv4Addr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A thread that serves connections, with its buffers, counters and lists, but whose event loop does not run.
+pub struct Thread {
+    worker: Rc<Worker>,
+    limits: Arc<ConnectionLimits>,
+    join: Bytes,
+    /// Where the fan-out actor lives. Never dropped: an actor's timers can only be dropped while its event loop runs.
+    _system: ManuallyDrop<actix::SystemRunner>,
+}
+
+/// A client that is connected to a [`Thread`], and keeps up: it acknowledges what it has with its next input.
+pub struct Client {
+    id: ConnectionId,
+    peer: PeerRef,
+    inputs: u32,
+    state: u32,
+    reliable: u64,
+}
+
+impl Thread {
+    /// A thread without connections.
+    pub fn start() -> Self {
+        let system = actix::System::new();
+        let metrics = Arc::new(Metrics::new());
+        let worker =
+            system.block_on(async { Worker::start(Clock::start(), metrics.clone(), Duration::ZERO) });
+        let join = wire::Join {
+            protocol: PROTOCOL,
+            room: "bench".to_owned(),
+            codings: vec![wire::ColumnCoding::Rice.into()],
+            ..Default::default()
+        };
+        Self {
+            worker,
+            limits: ConnectionLimits::new(usize::MAX, usize::MAX, metrics),
+            join: encoded(client_message::Body::Join(join)),
+            _system: ManuallyDrop::new(system),
+        }
+    }
+
+    /// What connections share.
+    pub fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+}
+
+impl Client {
+    /// A connection that has asked to join.
+    ///
+    /// # Errors
+    /// The limit of connections is reached, which no benchmark does.
+    pub fn connect(thread: &Thread, id: ConnectionId, now: Instant) -> Result<Self, ConnectionRefused> {
+        let permit = thread.limits.admit(Ipv4Addr::LOCALHOST.into(), TransportKind::WebSocket)?;
+        let session = ServerSession::new(now, Limits::default(), Delivery::Ordered);
+        let peer = Peer::new(id, session, permit);
+        thread.worker.add(peer.clone());
+        peer.borrow_mut().receive(&thread.worker, now, thread.join.clone());
+        Ok(Self { id, peer, inputs: 0, state: 0, reliable: 0 })
+    }
+
+    /// The connection's number.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Welcomes the connection to a seat that is its. What the connection's actor does.
+    pub fn seat(&self, thread: &Thread, room: &BusyRoom, seat: Arc<Seat>, now: Instant) {
+        let session_seat =
+            SessionSeat { tick_rate: seat.room.tick_rate, input_received: 0, command_received: 0 };
+        let welcome = wire::Welcome {
+            player: seat.player,
+            resume_token: seat.token.to_wire(),
+            schema: Some(room.schema().to_wire()),
+            room: seat.room.name.to_string(),
+            kind: seat.room.kind.to_owned(),
+            user: seat.user.to_string(),
+            ..Default::default()
+        };
+        let room = seat.room.id;
+        {
+            let mut peer = self.peer.borrow_mut();
+            peer.session.welcome(now, &session_seat, welcome);
+            peer.set_seat(seat);
+        }
+        thread.worker.subscribe(room, self.peer.clone());
+    }
+
+    /// Takes the connection off its thread.
+    pub fn disconnect(self, thread: &Thread, room: u64) {
+        thread.worker.remove(self.id, Some(room));
+    }
+
+    /// The client's next input, encoded, with what it acknowledges. To be given to `receive`.
+    pub fn input(&mut self, payload: Bytes) -> Bytes {
+        self.inputs += 1;
+        encoded(client_message::Body::Input(wire::Input {
+            sequence: self.inputs,
+            tick: self.state,
+            payload,
+            state_ack: self.state,
+            reliable_ack: self.reliable,
+            ..Default::default()
+        }))
+    }
+
+    /// A message of the client arrives at the server.
+    pub fn receive(&self, thread: &Thread, now: Instant, message: Bytes) {
+        self.peer.borrow_mut().receive(&thread.worker, now, message);
+    }
+
+    /// Puts a state into the connection's slot. What the fan-out does.
+    pub fn offer(&self, state: &Arc<Published>) {
+        self.peer.borrow_mut().offer(state.clone());
+    }
+
+    /// Writes the next message to the client into `out`. False: there is none.
+    pub fn next_message(&self, thread: &Thread, now: Instant, out: &mut BytesMut) -> bool {
+        self.peer.borrow_mut().next_message(&thread.worker, now, out) == Outbound::Message
+    }
+
+    /// A message of the server arrives at the client, which will acknowledge it.
+    ///
+    /// # Errors
+    /// The message is not one of the protocol, or says that the server closes the connection.
+    pub fn took(&mut self, message: Bytes) -> Result<(), Box<dyn Error>> {
+        if let Some((head, _)) = StateHead::split(&message)? {
+            self.state = head.tick;
+            return Ok(());
+        }
+        match wire::ServerMessage::decode(message)?.body {
+            Some(server_message::Body::Reliable(message)) => self.reliable = message.sequence,
+            Some(server_message::Body::Goodbye(goodbye)) => return Err(goodbye.reason.into()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Sends all there is to the client, which takes it.
+    ///
+    /// # Errors
+    /// As `took`.
+    pub fn drain(&mut self, thread: &Thread, now: Instant, out: &mut BytesMut) -> Result<(), Box<dyn Error>> {
+        out.clear();
+        while self.next_message(thread, now, out) {
+            self.took(Bytes::copy_from_slice(out))?;
+            out.clear();
+        }
+        Ok(())
+    }
+}
+
+/// A part of a buffer, as a transport gives it: to share a piece of it takes no memory.
+fn encoded(body: client_message::Body) -> Bytes {
+    let message = wire::ClientMessage { body: Some(body) }.encode_to_vec();
+    BytesMut::from(&message[..]).split().freeze()
+}

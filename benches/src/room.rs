@@ -1,0 +1,156 @@
+//! A room whose players never stand still.
+
+use bytes::Bytes;
+use driftless_proto::{limits::Limits, schema::Schema, session::server::PlayerInput};
+use driftless_server::{
+    connection::ConnectionId,
+    room::{
+        core::{JoinError, RoomCore},
+        published::Published,
+        schedule::{Due, Schedule},
+        seat::Seat,
+        shared::RoomShared,
+    },
+};
+use driftless_sim::games::{self, arena::ArenaInput, cursors::Pointer};
+use prost::Message;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Sets of inputs; each is in use for a second, then the next.
+const SETS: u32 = 16;
+
+/// A room without its actor, in which everybody moves all the time and, in the arena, shoots.
+pub struct BusyRoom {
+    core: RoomCore,
+    seats: Vec<Arc<Seat>>,
+    /// For each set, each seat's input, encoded.
+    inputs: Vec<Vec<Bytes>>,
+}
+
+/// There is no such kind of game, or no inputs are known for it.
+#[derive(Debug, thiserror::Error)]
+#[error("no inputs are known for a game of kind `{0}`; known are `arena` and `cursors`")]
+pub struct UnknownGame(pub String);
+
+impl BusyRoom {
+    /// A room with nobody in it.
+    ///
+    /// # Errors
+    /// The kind is not one of those that [`input`] knows.
+    pub fn new(id: u64, kind: &str, tick_rate: u32, max_players: u32) -> Result<Self, UnknownGame> {
+        let unknown = || UnknownGame(kind.to_owned());
+        let game = games::kinds().into_iter().find(|k| k.name() == kind).ok_or_else(unknown)?;
+        let of_set = |set| (1..=max_players).map(|player| input(kind, set, player)).collect();
+        let inputs = (0..SETS).map(of_set).collect::<Option<_>>().ok_or_else(unknown)?;
+        let name = format!("room-{id}").into();
+        let shared = Arc::new(RoomShared::new(id, name, game.name(), tick_rate, max_players));
+        let schedule = Schedule::new(Instant::now(), tick_rate);
+        let core = RoomCore::new(
+            shared,
+            game.start(id, tick_rate),
+            game.schema(),
+            schedule,
+            Limits::default(),
+            false, // recorded
+        );
+        Ok(Self { core, seats: Vec::new(), inputs })
+    }
+
+    /// Gives a connection a seat.
+    ///
+    /// # Errors
+    /// As [`RoomCore::join`].
+    pub fn join(&mut self, connection: ConnectionId) -> Result<Arc<Seat>, JoinError> {
+        let seat = self.core.join(connection, format!("user-{connection}").into(), "".into())?;
+        self.seats.push(seat.clone());
+        Ok(seat)
+    }
+
+    /// The seats, in order of joining.
+    pub fn seats(&self) -> &[Arc<Seat>] {
+        &self.seats
+    }
+
+    /// Shape of the states.
+    pub fn schema(&self) -> &Schema {
+        self.core.schema()
+    }
+
+    /// The room's time at its newest tick.
+    pub fn now(&self) -> Instant {
+        self.core.schedule().deadline(self.core.tick_number())
+    }
+
+    /// Time between two ticks.
+    pub fn interval(&self) -> Duration {
+        self.core.schedule().interval()
+    }
+
+    /// What the player in seat `index` does at the next tick, encoded.
+    pub fn input_of(&self, index: usize) -> Bytes {
+        let second = self.core.tick_number() / self.core.shared().tick_rate;
+        self.inputs[(second % SETS) as usize][index].clone()
+    }
+
+    /// Puts one input of each player into the room's inbox, as connections do.
+    pub fn send_inputs(&self) {
+        let tick = self.core.tick_number();
+        for (index, seat) in self.seats.iter().enumerate() {
+            let input = PlayerInput { sequence: tick + 1, tick, payload: self.input_of(index) };
+            seat.take_input(input);
+        }
+    }
+
+    /// Takes all reliable messages off their queues, as clients that keep up do.
+    pub fn acknowledge(&self) {
+        for seat in &self.seats {
+            let mut outbox = seat.outbox.lock();
+            let queue = outbox.queue();
+            while let Some((sequence, _)) = queue.pop_unsent() {
+                queue.acked(sequence);
+            }
+        }
+    }
+
+    /// Runs the next tick.
+    pub fn tick(&mut self) -> Arc<Published> {
+        let due = Due { tick: self.core.tick_number() + 1, late: Duration::ZERO, skipped: 0 };
+        self.core.tick(due).published
+    }
+
+    /// Runs that many ticks with inputs, for clients that are not there.
+    pub fn play(&mut self, ticks: u32) {
+        for _ in 0..ticks {
+            self.send_inputs();
+            self.tick();
+            self.acknowledge();
+        }
+    }
+
+    /// Connections that the room wants closed since the last call: in a benchmark there should be none.
+    pub fn closed(&mut self) -> usize {
+        self.core.take_effects().len()
+    }
+}
+
+/// What a player does in set `set`: a direction of their own, full of shots in the arena. None: the kind is not known.
+pub fn input(kind: &str, set: u32, player: u32) -> Option<Bytes> {
+    let turn = |by: u32| ((set * 31 + player * by) * 97 % 255) as i32 - 127;
+    let encoded = match kind {
+        "arena" => ArenaInput {
+            move_x: turn(3),
+            move_y: turn(5),
+            aim_x: turn(7),
+            aim_y: turn(11),
+            buttons: 1,
+            ..Default::default()
+        }
+        .encode_to_vec(),
+        "cursors" => Pointer { x: turn(3), y: turn(5) }.encode_to_vec(),
+        _ => return None,
+    };
+    Some(encoded.into())
+}
