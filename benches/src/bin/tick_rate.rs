@@ -60,7 +60,7 @@ struct Figures {
     /// Ticks a second that the game was made for.
     made_for_hz: u32,
     ticks: usize,
-    /// In the last state: players and what they shot.
+    /// In the last state, of all kinds.
     entities: usize,
     /// Of the shared part of a state, mean.
     delta_bytes: f64,
