@@ -23,6 +23,7 @@
 //! - [`session`]: joining, resuming, inputs, commands, acknowledgements, heartbeats and timeouts, for either
 //!   end.
 //! - [`gate`]: how many states may be under way. [`reliable`]: what must arrive, once and in order.
+//! - [`lane`] and [`framing`]: on QUIC and WebTransport, which way a message takes, and where it ends in a stream.
 //! - [`limits`] and [`code`]: what a peer may do, and what it is told when it did more.
 //! - [`wire`]: the messages, generated from `schema/driftless/v1/*.proto`. Any protobuf library can read them.
 //!
@@ -110,7 +111,9 @@
 
 pub mod code;
 pub mod delta;
+pub mod framing;
 pub mod gate;
+pub mod lane;
 pub mod limits;
 pub mod reliable;
 pub mod schema;

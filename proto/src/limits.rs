@@ -4,8 +4,10 @@ use std::time::Duration;
 
 /// Version of the protocol, the WebSocket subprotocol that names it, and the ALPN of native QUIC.
 pub const PROTOCOL: u32 = 1;
-/// The WebSocket subprotocol.
+/// The subprotocol of WebSocket and WebTransport.
 pub const SUBPROTOCOL: &str = "driftless.v1";
+/// The ALPN of native QUIC.
+pub const ALPN: &str = "driftless/1";
 /// Longest room name, characters of `[A-Za-z0-9._-]`.
 pub const MAX_ROOM_NAME: usize = 64;
 /// Longest user id, bytes.

@@ -25,6 +25,7 @@ mod request;
 use super::Delivery;
 use crate::{
     code::CloseCode,
+    lane::Lane,
     limits::{self, Limits},
     reliable::{self, ReliableQueue},
     wire::{self, client_message::Body},
@@ -67,9 +68,10 @@ enum State<S> {
 }
 
 /// How a connection ended, and what it had taken until then.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Closing {
     code: CloseCode,
+    reason: Box<str>,
     input_received: u32,
     command_received: u64,
 }
@@ -152,7 +154,8 @@ impl<S: Clone + StateTick> ServerSession<S> {
             return;
         }
         let (input_received, command_received) = (self.input_received(), self.command_received());
-        self.state = State::Closing(Closing { code, input_received, command_received });
+        let closing = Closing { code, reason: reason.into(), input_received, command_received };
+        self.state = State::Closing(closing);
         let goodbye = wire::Goodbye {
             code: u32::from(code.number()),
             reason: reason.to_owned(),
@@ -163,8 +166,16 @@ impl<S: Clone + StateTick> ServerSession<S> {
 
     /// The code the session is closing with.
     pub fn closing(&self) -> Option<CloseCode> {
-        match self.state {
+        match &self.state {
             State::Closing(closing) => Some(closing.code),
+            _ => None,
+        }
+    }
+
+    /// Why the session is closing, as the goodbye says.
+    pub fn closing_reason(&self) -> Option<&str> {
+        match &self.state {
+            State::Closing(closing) => Some(&closing.reason),
             _ => None,
         }
     }
@@ -201,10 +212,17 @@ impl<S: Clone + StateTick> ServerSession<S> {
         }
     }
 
-    /// Writes the next control message (welcome, pong, ping, goodbye), if any: appends one message to `out`.
+    /// Writes the next control message (welcome, goodbye, pong, ping), if any: appends one message to `out`.
     /// To be asked before reliable and state.
     pub fn poll_control(&mut self, server_time_us: u64, out: &mut BytesMut) -> bool {
-        self.control.poll(server_time_us, self.command_received(), out)
+        self.poll_control_of(Lane::Reliable, server_time_us, out)
+            || self.poll_control_of(Lane::Unreliable, server_time_us, out)
+    }
+
+    /// As `poll_control`, but only those that take this lane: welcome and goodbye, or pong and ping. For transports that
+    /// have two.
+    pub fn poll_control_of(&mut self, lane: Lane, server_time_us: u64, out: &mut BytesMut) -> bool {
+        self.control.poll(lane, server_time_us, self.command_received(), out)
     }
 
     /// Writes the next reliable message of the seat's queue, if any and if the session is active: appends one
