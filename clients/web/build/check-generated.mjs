@@ -1,0 +1,36 @@
+// Fails where the generated code is not what buf makes of the schemas now.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const fresh = mkdtempSync(join(tmpdir(), "driftless-generated-"));
+try {
+  const buf = join(root, "node_modules/.bin/buf");
+  for (const template of ["buf.gen.yaml", "buf.gen.arena.yaml"]) {
+    execFileSync(buf, ["generate", "--template", template, "-o", fresh], { cwd: root, stdio: "inherit" });
+  }
+  const stale = ["src/gen", "pages/arena/gen"].flatMap((folder) => {
+    const files = (base) =>
+      readdirSync(join(base, folder), { recursive: true }).filter((f) => f.endsWith(".ts"));
+    const names = new Set([...files(root), ...files(fresh)]);
+    const text = (base, name) => {
+      try {
+        return readFileSync(join(base, folder, name), "utf8");
+      } catch {
+        return undefined;
+      }
+    };
+    return [...names]
+      .filter((name) => text(root, name) !== text(fresh, name))
+      .map((name) => join(folder, name));
+  });
+  if (stale.length > 0) {
+    console.error(`not what the schemas make: ${stale.join(", ")}; run \`npm run generate\` and commit it`);
+    process.exitCode = 1;
+  }
+} finally {
+  rmSync(fresh, { recursive: true, force: true });
+}
