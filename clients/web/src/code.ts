@@ -1,0 +1,91 @@
+/**
+ * Why a connection ended, as the server's goodbye and the transport's close say it. 4000 to 4499: the client may
+ * reconnect, and does so by itself; 4500 to 4999: it should not.
+ */
+export enum CloseCode {
+  /** The server is going down; reconnect after the time in the goodbye. */
+  Draining = 4000,
+  /** The client was silent for the timeout. */
+  TimedOut = 4001,
+  /** The client did not read or acknowledge what must not be dropped. */
+  SlowConsumer = 4002,
+  /** No join or resume within the handshake deadline. */
+  HandshakeTimeout = 4003,
+  /** The room has ended (closed by an operator, or empty for too long). */
+  RoomClosed = 4004,
+  /** The room failed: a fault in its game, not in the client. */
+  RoomFailed = 4005,
+  /** Something in the server failed. */
+  Internal = 4006,
+  /** The room has no free place. */
+  RoomFull = 4007,
+  /** The server has no free place for a room or a connection. */
+  ServerFull = 4008,
+  /** The token names no seat (any more): join anew. */
+  UnknownSession = 4009,
+  /** The player left, as asked. Do not reconnect. */
+  Left = 4500,
+  /** A message is not what the schema says. */
+  Malformed = 4501,
+  /** A message that is not allowed now (a join after the join, an acknowledgement of what was not sent). */
+  Unexpected = 4502,
+  /** A message is longer than allowed. */
+  TooLarge = 4503,
+  /** Too many inputs or messages a second. */
+  RateLimited = 4504,
+  /** The protocol version is none that the server speaks. */
+  UnsupportedVersion = 4505,
+  /** The server has no game of this kind, or the room is of another kind. */
+  UnknownKind = 4506,
+  /** A name (room, user, display name) is empty, too long, or has characters that are not allowed. */
+  BadName = 4507,
+  /** The game could not read an input. */
+  BadInput = 4508,
+  /** The seat has a newer connection. */
+  Replaced = 4509,
+  /** An operator or the game removed the player. */
+  Kicked = 4510,
+  /** A frame that is not binary. */
+  NotBinary = 4511,
+}
+
+/**
+ * Whether to try again after a close with this number: 4000 to 4499 of ours, and what a transport says when nobody
+ * meant it (1001 going away, 1005 no code, 1006 lost, 1011 to 1014 server trouble).
+ */
+export function mayReconnect(code: number): boolean {
+  if (code >= 4000) return code < 4500;
+  return [1001, 1005, 1006, 1011, 1012, 1013, 1014].includes(code);
+}
+
+/** What a developer or a player can do about a close with this number. */
+export function advice(code: number): string {
+  return ADVICE[code] ?? (mayReconnect(code) ? "Wait; the SDK reconnects by itself." : "See CloseCode.");
+}
+
+const ADVICE: Record<number, string> = {
+  [CloseCode.Draining]: "Wait; the SDK reconnects when the server asks it to.",
+  [CloseCode.TimedOut]:
+    "Wait; the SDK reconnects. If it repeats, the network drops packets or the page was frozen.",
+  [CloseCode.SlowConsumer]: "The page or the network is too slow for this room's events; send or show fewer.",
+  [CloseCode.HandshakeTimeout]: "The network is very slow, or something between holds messages back.",
+  [CloseCode.RoomClosed]: "The room is gone; the SDK joins it anew.",
+  [CloseCode.RoomFailed]: "The room's game failed; tell the server's operator. The SDK joins anew.",
+  [CloseCode.Internal]: "The server failed; tell its operator.",
+  [CloseCode.RoomFull]: "Join another room, or wait for a free place.",
+  [CloseCode.ServerFull]: "Wait, or connect to another server.",
+  [CloseCode.UnknownSession]: "The seat was given away after the resume window; the SDK joins anew.",
+  [CloseCode.Left]: "Nothing: this is the answer to leave().",
+  [CloseCode.Malformed]: "Use the SDK that belongs to this server's version.",
+  [CloseCode.Unexpected]: "Use the SDK that belongs to this server's version.",
+  [CloseCode.TooLarge]: "Send smaller inputs (1 KiB at most) and commands (4 KiB at most).",
+  [CloseCode.RateLimited]: "Send at most one input a tick, and fewer commands.",
+  [CloseCode.UnsupportedVersion]: "Use the SDK that belongs to this server's version; reload the page.",
+  [CloseCode.UnknownKind]: "Ask for a kind of game that this server has, and that this room is of.",
+  [CloseCode.BadName]:
+    "Rooms are 1 to 64 of A-Z a-z 0-9 . _ -, users at most 64 bytes, names at most 32 characters.",
+  [CloseCode.BadInput]: "Encode inputs with the messages of this very game and version.",
+  [CloseCode.Replaced]: "The seat was taken over by a newer connection, perhaps in another tab.",
+  [CloseCode.Kicked]: "An operator or the game removed this player; do not come back by yourself.",
+  [CloseCode.NotBinary]: "Use the SDK's own transports.",
+};

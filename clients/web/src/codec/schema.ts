@@ -1,0 +1,96 @@
+import type { Schema as WireSchema } from "../gen/driftless/v1/schema_pb.js";
+
+/** How a value goes on from the states that both ends have. */
+export type Predictor = "hold" | "linear";
+
+/** One column of signed 32-bit integers. */
+export interface Field {
+  readonly name: string;
+  /** Quanta in one unit of the game's measure, at least 1. */
+  readonly quantaPerUnit: number;
+}
+
+/** Fields that usually change together. */
+export interface Group {
+  readonly name: string;
+  readonly fields: readonly Field[];
+  readonly predictor: Predictor;
+}
+
+/** One column of a kind's table, with what its group says of it. */
+export interface Column extends Field {
+  readonly predictor: Predictor;
+}
+
+/** One kind of entity: one table. */
+export interface Kind {
+  readonly name: string;
+  readonly groups: readonly Group[];
+  /** The groups' fields, one after the other. */
+  readonly columns: readonly Column[];
+}
+
+/** A schema that breaks the rules of the protocol. */
+export class SchemaError extends Error {
+  override readonly name = "SchemaError";
+}
+
+const MAX_KINDS = 32;
+const MAX_GROUPS = 16;
+const MAX_FIELDS = 8;
+const MAX_NAME_BYTES = 64;
+
+/** The shape of a game's snapshots: its kinds of entity, in the order that a delta counts them. */
+export class Schema {
+  constructor(readonly kinds: readonly Kind[]) {}
+
+  /** Index of the kind of this name, -1 if there is none. */
+  find(kind: string): number {
+    return this.kinds.findIndex((k) => k.name === kind);
+  }
+
+  /** Whether both have the same kinds, groups and fields. */
+  equals(other: Schema): boolean {
+    return JSON.stringify(this.kinds) === JSON.stringify(other.kinds);
+  }
+
+  /** From a welcome, checked. Throws a SchemaError that names the first fault. */
+  static fromWire(wire: WireSchema | undefined): Schema {
+    const kinds = (wire?.kinds ?? []).map((kind): Kind => {
+      checkCount(`groups of ${kind.name}`, kind.groups.length, 1, MAX_GROUPS);
+      const groups = kind.groups.map((group): Group => {
+        checkCount(`fields of ${kind.name}.${group.name}`, group.fields.length, 1, MAX_FIELDS);
+        return {
+          name: group.name,
+          fields: group.fields.map((f) => ({ name: f.name, quantaPerUnit: f.quantaPerUnit || 1 })),
+          predictor: predictor(group.predictor),
+        };
+      });
+      const columns = groups.flatMap((g) => g.fields.map((f) => ({ ...f, predictor: g.predictor })));
+      checkNames(groups.map((g) => g.name));
+      checkNames(columns.map((c) => c.name));
+      return { name: kind.name, groups, columns };
+    });
+    checkCount("kinds", kinds.length, 0, MAX_KINDS);
+    checkNames(kinds.map((k) => k.name));
+    return new Schema(kinds);
+  }
+}
+
+function predictor(wire: number): Predictor {
+  if (wire === 0) return "hold";
+  if (wire === 1) return "linear";
+  throw new SchemaError(`unknown predictor ${wire}`);
+}
+
+function checkCount(what: string, count: number, min: number, max: number): void {
+  if (count < min || count > max) throw new SchemaError(`${what}: ${count} is outside ${min}..=${max}`);
+}
+
+function checkNames(names: string[]): void {
+  const utf8 = new TextEncoder();
+  names.forEach((name, n) => {
+    const bad = name === "" || utf8.encode(name).length > MAX_NAME_BYTES || names.indexOf(name) !== n;
+    if (bad) throw new SchemaError(`bad or repeated name ${JSON.stringify(name.slice(0, 64))}`);
+  });
+}

@@ -1,0 +1,90 @@
+import { crc32c } from "./crc32c.js";
+import type { Schema } from "./schema.js";
+
+/** A room's state at one tick: a table for each kind of its schema. Made to be filled again and again. */
+export class Snapshot {
+  tick = 0;
+  readonly tables: readonly Table[];
+
+  constructor(readonly schema: Schema) {
+    this.tables = schema.kinds.map((kind) => new Table(kind.columns.length));
+  }
+
+  /** The table of a kind, by its name. */
+  table(kind: string): Table | undefined {
+    return this.tables[this.schema.find(kind)];
+  }
+
+  /** Empties all tables and sets the tick. */
+  clear(tick: number): void {
+    this.tick = tick;
+    for (const table of this.tables) table.length = 0;
+  }
+
+  /** Makes this a copy of a snapshot of the same schema. */
+  copyFrom(other: Snapshot): void {
+    this.tick = other.tick;
+    this.tables.forEach((table, n) => table.copyFrom(other.tables[n]!));
+  }
+
+  /**
+   * CRC-32C over the canonical bytes: numbers of 32 bits, little-endian: the tick; then for each table the count of
+   * entities, the ids in ascending order, and each column's values in the order of the ids.
+   */
+  checksum(): number {
+    let crc = crc32c(0, [this.tick], 1);
+    for (const table of this.tables) {
+      crc = crc32c(crc, [table.length], 1);
+      crc = crc32c(crc, table.ids, table.length);
+      for (const column of table.columns) crc = crc32c(crc, column, table.length);
+    }
+    return crc;
+  }
+}
+
+/**
+ * The entities of one kind: ids in ascending order, and one column of integers for each field. Only the first `length`
+ * numbers of each array count.
+ */
+export class Table {
+  length = 0;
+  ids = new Uint32Array(0);
+  readonly columns: Int32Array[];
+
+  constructor(width: number) {
+    this.columns = Array.from({ length: width }, () => new Int32Array(0));
+  }
+
+  /** The row of an id, -1 if it is not there. */
+  row(id: number): number {
+    let low = 0;
+    let high = this.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.ids[middle]! < id) low = middle + 1;
+      else high = middle;
+    }
+    return low < this.length && this.ids[low] === id ? low : -1;
+  }
+
+  /** An entity's value in a column. */
+  value(id: number, column: number): number | undefined {
+    const row = this.row(id);
+    return row < 0 ? undefined : this.columns[column]?.[row];
+  }
+
+  /** Sets the length, with room for it. What is in the rows then is unspecified. */
+  resize(length: number): void {
+    this.length = length;
+    if (this.ids.length >= length) return;
+    const room = Math.max(16, length + (length >> 1));
+    this.ids = new Uint32Array(room);
+    for (let n = 0; n < this.columns.length; n++) this.columns[n] = new Int32Array(room);
+  }
+
+  copyFrom(other: Table): void {
+    this.resize(other.length);
+    this.ids.set(other.ids.subarray(0, other.length));
+    this.columns.forEach((column, n) => column.set(other.columns[n]!.subarray(0, other.length)));
+  }
+}

@@ -1,0 +1,53 @@
+import { DeltaError } from "./error.js";
+import { once, Reader } from "./reader.js";
+
+/** How far back a baseline may lie from a state, or a prior from its baseline, ticks. */
+export const MAX_AGE = 64;
+
+/** The fields of a state that are written for each client, and where the bytes begin that many clients share. */
+export interface StateHead {
+  readonly tick: number;
+  /** Tick of the baseline. Undefined: everything is sent. */
+  readonly baseline: number | undefined;
+  /** Tick of the prior. Undefined: everything is predicted to stay. */
+  readonly prior: number | undefined;
+  /** The player's last input that the state contains. 0: none. */
+  readonly input: number;
+  /** The shared fields, for `Decoder.apply`. */
+  readonly shared: Uint8Array;
+}
+
+/** Tag of `ServerMessage.state`. */
+const STATE_TAG = (1 << 3) | 2;
+const NAMES = ["tick", "full", "baseline_lag", "no_prior", "prior_lag", "input"];
+
+/** Splits a `ServerMessage` that is a state into head and shared part. Undefined: it is no state. */
+export function splitState(message: Uint8Array): StateHead | undefined {
+  if (message[0] !== STATE_TAG) return undefined;
+  const reader = new Reader(message, "State", 1);
+  const length = reader.number();
+  const rest = message.length - reader.at;
+  if (length < rest) throw new DeltaError("trailing");
+  if (length > rest) throw new DeltaError("truncated");
+  const values: (number | undefined)[] = [];
+  let shared = reader.at;
+  while (reader.next()) {
+    const n = reader.field - 1;
+    if (n >= 6) break;
+    const value = reader.number32(NAMES[n]!);
+    once(values[n] !== undefined, NAMES[n]!);
+    values[n] = value;
+    shared = reader.at;
+  }
+  const [tick = 0, full = 0, baselineLag = 0, noPrior = 0, priorLag = 0, input = 0] = values;
+  const baseline = full === 0 ? before(tick, baselineLag, "baseline_lag") : undefined;
+  const prior = baseline !== undefined && noPrior === 0 ? before(baseline, priorLag, "prior_lag") : undefined;
+  return { tick, baseline, prior, input, shared: message.subarray(shared) };
+}
+
+/** The tick `lag` + 1 before `tick`. */
+function before(tick: number, lag: number, field: string): number {
+  if (lag >= MAX_AGE) throw new DeltaError("too large", field);
+  if (tick < lag + 1) throw new DeltaError("before start");
+  return tick - lag - 1;
+}

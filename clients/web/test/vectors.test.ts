@@ -1,0 +1,139 @@
+// The wire is what the golden vectors say: see proto/vectors/README.md.
+import { fromBinary, toBinary, create } from "@bufbuild/protobuf";
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { Decoder } from "../src/codec/delta.js";
+import { Schema } from "../src/codec/schema.js";
+import { Snapshot } from "../src/codec/snapshot.js";
+import { splitState } from "../src/codec/state.js";
+import { Predictor, SchemaSchema } from "../src/gen/driftless/v1/schema_pb.js";
+
+interface VectorState {
+  tick: number;
+  tables: { ids: number[]; columns: number[][] }[];
+}
+
+interface Vector {
+  schema: {
+    kinds: {
+      name: string;
+      groups: { name: string; fields: string[]; predictor: "hold" | "linear"; quanta_per_unit: number }[];
+    }[];
+  };
+  schema_message: string;
+  prior: VectorState | null;
+  baseline: VectorState | null;
+  current: VectorState;
+  input: number;
+  checked: boolean;
+  checksum: number;
+  message: string;
+}
+
+const folder = new URL("../../../proto/vectors/", import.meta.url);
+const names = readdirSync(folder).filter((name) => name.endsWith(".json"));
+const vectors = names.map(
+  (name) => [name, JSON.parse(readFileSync(new URL(name, folder), "utf8")) as Vector] as const,
+);
+
+describe("golden vectors", () => {
+  it("are there", () => expect(names.length).toBeGreaterThan(15));
+
+  it.each(vectors)("%s: the schema's bytes", (_, vector) => {
+    const kinds = vector.schema.kinds.map((kind) => ({
+      name: kind.name,
+      groups: kind.groups.map((group) => ({
+        name: group.name,
+        // 1 is what an absent field means.
+        fields: group.fields.map((name) => ({
+          name,
+          quantaPerUnit: group.quanta_per_unit === 1 ? 0 : group.quanta_per_unit,
+        })),
+        predictor: group.predictor === "hold" ? Predictor.HOLD : Predictor.LINEAR,
+      })),
+    }));
+    expect(hex(toBinary(SchemaSchema, create(SchemaSchema, { kinds })))).toBe(vector.schema_message);
+  });
+
+  it.each(vectors)("%s: the state", (_, vector) => {
+    const read = decode(vector, unhex(vector.message));
+    expect(read.input).toBe(vector.input);
+    expect(read.state).toEqual(vector.current);
+    expect(read.snapshot.checksum()).toBe(vector.checksum);
+    expect(read.carried).toBe(vector.checked ? vector.checksum : undefined);
+  });
+
+  it.each(vectors)(
+    "%s: every truncation is refused or is another state, and nothing else happens",
+    (_, vector) => {
+      const message = unhex(vector.message);
+      for (let length = 1; length < message.length; length++) {
+        expect(() => decode(vector, message.subarray(0, length))).toThrow();
+      }
+    },
+  );
+
+  it.each(vectors)("%s: every flipped bit is an error of ours or another state", (_, vector) => {
+    const message = unhex(vector.message);
+    const bits = Math.min(message.length * 8, 4000);
+    for (let bit = 0; bit < bits; bit++) {
+      const damaged = message.slice();
+      damaged[bit >> 3]! ^= 1 << (bit & 7);
+      try {
+        decode(vector, damaged);
+      } catch (error) {
+        expect((error as Error).name).toMatch(/^(DeltaError|NoReference)$/);
+      }
+    }
+  });
+});
+
+class NoReference extends Error {
+  override readonly name = "NoReference";
+}
+
+function decode(vector: Vector, message: Uint8Array) {
+  const schema = Schema.fromWire(fromBinary(SchemaSchema, unhex(vector.schema_message)));
+  const head = splitState(message);
+  if (!head) throw new NoReference();
+  const find = (tick: number | undefined, state: VectorState | null) => {
+    if (tick === undefined) return undefined;
+    if (state?.tick !== tick) throw new NoReference();
+    return fill(schema, state);
+  };
+  const references = {
+    baseline: find(head.baseline, vector.baseline),
+    prior: find(head.prior, vector.prior),
+  };
+  const snapshot = new Snapshot(schema);
+  const carried = new Decoder().apply(references, head.tick, head.shared, snapshot);
+  return { input: head.input, carried, snapshot, state: plain(snapshot) };
+}
+
+function fill(schema: Schema, state: VectorState): Snapshot {
+  const snapshot = new Snapshot(schema);
+  snapshot.clear(state.tick);
+  state.tables.forEach((from, kind) => {
+    const table = snapshot.tables[kind]!;
+    table.resize(from.ids.length);
+    table.ids.set(from.ids);
+    from.columns.forEach((column, n) => table.columns[n]!.set(column));
+  });
+  return snapshot;
+}
+
+function plain(snapshot: Snapshot): VectorState {
+  const tables = snapshot.tables.map((table) => ({
+    ids: [...table.ids.subarray(0, table.length)],
+    columns: table.columns.map((column) => [...column.subarray(0, table.length)]),
+  }));
+  return { tick: snapshot.tick, tables };
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}
+
+function unhex(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(text, "hex"));
+}
