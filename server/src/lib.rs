@@ -54,4 +54,5 @@ pub mod server;
 pub mod shutdown;
 pub mod telemetry;
 pub mod thread;
+pub mod tls;
 pub mod transport;

@@ -1,0 +1,297 @@
+//! The server's certificate: one for QUIC, WebTransport, HTTPS and secure WebSockets.
+//!
+//! | | development | production |
+//! | --- | --- | --- |
+//! | where from | made by the server when it starts | PEM files: `--tls-certificate`, `--tls-key` |
+//! | what it is | self-signed, ECDSA P-256, valid for 13 days | whatever an authority has signed |
+//! | why a client trusts it | by its SHA-256, from `GET /v1/certificate` | as any certificate of the web |
+//! | renewed | by the server, 3 days before it ends | by whoever writes the files, which are read every few seconds |
+//!
+//! 13 days, because browsers take a certificate by its hash (`serverCertificateHashes`) only if it is ECDSA P-256 and valid for at
+//! most 14 days (W3C WebTransport, section 6.9; Chromium asks the same).
+//!
+//! TLS asks for the certificate at each handshake ([`Certificates::resolver`]) and gets the newest. So a new one needs no restart, and
+//! connections that are open keep the keys that they have agreed on. Files that are broken, half written or do not belong together
+//! are logged once, and the certificate that works stays.
+//!
+//! All checks take the time as an argument. Only the thread of [`Certificates::start`] looks at the clock.
+
+mod files;
+mod self_signed;
+
+pub use files::PemFiles;
+
+use files::Files;
+use parking_lot::{Mutex, RwLock};
+use rustls::{
+    ServerConfig,
+    crypto::{CryptoProvider, ring},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use self_signed::SelfSigned;
+use std::{
+    convert::Infallible,
+    fmt, io,
+    net::IpAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, SystemTime},
+};
+use tracing::{info, warn};
+
+/// Time between two looks at the files, and at whether a self-signed certificate is to be renewed.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Where the certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsConfig {
+    /// Made here, for `localhost`, 127.0.0.1, ::1 and these addresses (of which one that is unspecified, as 0.0.0.0, says nothing).
+    SelfSigned {
+        /// Addresses under which clients reach the server.
+        addresses: Vec<IpAddr>,
+    },
+    /// Written by somebody else.
+    Files(PemFiles),
+}
+
+/// The certificate that is served now, and those that may still be trusted.
+pub struct Certificates {
+    current: RwLock<Current>,
+    source: Mutex<Source>,
+    self_signed: bool,
+    /// The thread ends when this is dropped.
+    _thread: mpsc::Sender<Infallible>,
+}
+
+/// What identifies a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// SHA-256 of the certificate in DER.
+    pub sha256: [u8; 32],
+    /// The end of its validity.
+    pub valid_until: SystemTime,
+}
+
+/// Why there is no certificate, or no newer one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("{}: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// A file is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The key belongs to another certificate.
+    #[error("{} is not the key of the certificate in {}", key.display(), certificate.display())]
+    Mismatch {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+    },
+    /// The certificate's time is over, or has not come.
+    #[error("{}: the certificate is valid from {from} to {until}, and it is {now}", path.display())]
+    NotValidNow {
+        /// The file.
+        path: PathBuf,
+        /// Begin of its validity (RFC 3339).
+        from: String,
+        /// End of its validity.
+        until: String,
+        /// The time of the check.
+        now: String,
+    },
+    /// None could be made. The fault is the server's.
+    #[error("no self-signed certificate could be made: {0}")]
+    Generate(String),
+    /// The TLS library refuses its own defaults. The fault is the server's.
+    #[error("TLS could not be set up: {0}")]
+    Setup(String),
+    /// The system gives no thread.
+    #[error("the thread that looks after the certificate cannot be started: {0}")]
+    NoThread(String),
+}
+
+/// What is served, and what is listed.
+struct Current {
+    key: Arc<CertifiedKey>,
+    /// The certificate served is the last one.
+    listed: Vec<Fingerprint>,
+}
+
+/// Where newer certificates come from.
+enum Source {
+    SelfSigned(SelfSigned),
+    Files(Files),
+}
+
+impl Certificates {
+    /// Reads or makes the certificate, and starts a thread that keeps it fresh for as long as this lives.
+    ///
+    /// # Errors
+    /// If there is none, or the thread cannot be started.
+    pub fn start(config: &TlsConfig) -> Result<Arc<Self>, TlsError> {
+        let (certificates, stopped) = Self::build(config, SystemTime::now())?;
+        let watched = Arc::downgrade(&certificates);
+        let run = move || {
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK) {
+                let Some(certificates) = watched.upgrade() else { return };
+                certificates.refresh(SystemTime::now());
+            }
+        };
+        let thread = thread::Builder::new().name("certificates".to_owned()).spawn(run);
+        thread.map_err(|e| TlsError::NoThread(e.to_string()))?;
+        Ok(certificates)
+    }
+
+    /// As `start`, at a given time and without the thread: call `refresh`.
+    ///
+    /// # Errors
+    /// If there is no certificate.
+    pub fn new(config: &TlsConfig, now: SystemTime) -> Result<Arc<Self>, TlsError> {
+        Ok(Self::build(config, now)?.0)
+    }
+
+    /// Renews the certificate, or reads its files again, if it is time. What is wrong with them is logged.
+    pub fn refresh(&self, now: SystemTime) {
+        let newer = match &mut *self.source.lock() {
+            Source::SelfSigned(source) => source.refresh(now),
+            Source::Files(source) => source.refresh(now),
+        };
+        match newer {
+            Ok(None) => {}
+            Ok(Some(current)) => {
+                if let Some(newest) = current.listed.last() {
+                    let until = humantime::format_rfc3339_seconds(newest.valid_until);
+                    info!(sha256 = %newest.hex(), %until, "a newer certificate is served");
+                }
+                *self.current.write() = current;
+            }
+            Err(error) => warn!(%error, "no newer certificate: the old one stays"),
+        }
+        self.current.write().forget_ended(now);
+    }
+
+    /// Gives TLS the newest certificate at each handshake.
+    pub fn resolver(self: &Arc<Self>) -> Arc<dyn ResolvesServerCert> {
+        self.clone()
+    }
+
+    /// TLS 1.2 and 1.3 with ring, without client certificates, and for these protocols (ALPN), the best first.
+    ///
+    /// # Errors
+    /// If the TLS library refuses its own defaults.
+    pub fn server_config(self: &Arc<Self>, protocols: &[&[u8]]) -> Result<ServerConfig, TlsError> {
+        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let builder = builder.map_err(|e| TlsError::Setup(e.to_string()))?;
+        let mut config = builder.with_no_client_auth().with_cert_resolver(self.resolver());
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        Ok(config)
+    }
+
+    /// SHA-256 of the certificates (in DER) to be trusted now, the one that is served last.
+    pub fn hashes(&self) -> Vec<[u8; 32]> {
+        self.current.read().listed.iter().map(|listed| listed.sha256).collect()
+    }
+
+    /// As `hashes`, with the ends of their validity.
+    pub fn fingerprints(&self) -> Vec<Fingerprint> {
+        self.current.read().listed.clone()
+    }
+
+    /// The certificate that is served, DER.
+    pub fn certificate(&self) -> Vec<u8> {
+        self.current.read().key.end_entity_cert().map_or_else(|_| Vec::new(), |der| der.to_vec())
+    }
+
+    /// Whether clients trust the certificate only by its hash.
+    pub fn is_self_signed(&self) -> bool {
+        self.self_signed
+    }
+
+    fn build(
+        config: &TlsConfig,
+        now: SystemTime,
+    ) -> Result<(Arc<Self>, mpsc::Receiver<Infallible>), TlsError> {
+        let (source, current) = match config {
+            TlsConfig::SelfSigned { addresses } => {
+                let (source, current) = SelfSigned::new(addresses, now)?;
+                (Source::SelfSigned(source), current)
+            }
+            TlsConfig::Files(paths) => {
+                let (source, current) = Files::new(paths, now)?;
+                (Source::Files(source), current)
+            }
+        };
+        let (sender, receiver) = mpsc::channel();
+        let certificates = Self {
+            current: RwLock::new(current),
+            self_signed: matches!(source, Source::SelfSigned(_)),
+            source: Mutex::new(source),
+            _thread: sender,
+        };
+        Ok((Arc::new(certificates), receiver))
+    }
+}
+
+impl Current {
+    /// Lists no more those whose time is over. The one that is served stays: there is no other.
+    fn forget_ended(&mut self, now: SystemTime) {
+        if let Some(served) = self.listed.pop() {
+            self.listed.retain(|old| old.valid_until > now);
+            self.listed.push(served);
+        }
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.read().key.clone())
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates").field("listed", &self.fingerprints()).finish_non_exhaustive()
+    }
+}
+
+impl Fingerprint {
+    fn of(der: &[u8], valid_until: SystemTime) -> Self {
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(::ring::digest::digest(&::ring::digest::SHA256, der).as_ref());
+        Self { sha256, valid_until }
+    }
+
+    /// The hash in hexadecimal.
+    pub fn hex(&self) -> String {
+        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl From<TlsError> for io::Error {
+    fn from(error: TlsError) -> Self {
+        io::Error::other(error)
+    }
+}
+
+/// Cryptography by ring alone, whatever else is linked.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}

@@ -1,0 +1,164 @@
+//! Certificates in PEM files, which somebody else writes and replaces.
+
+use super::{Current, Fingerprint, TlsError, provider};
+use rustls::{
+    Error as RustlsError, InconsistentKeys,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{Error as PemError, PemObject},
+    },
+    sign::CertifiedKey,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+use x509_cert::{certificate::Rfc5280, der::Decode};
+
+/// Longest file that is read, bytes. A chain of certificates takes a few thousand.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The files of one certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PemFiles {
+    /// The certificate, then those between it and an authority that clients know.
+    pub certificate: PathBuf,
+    /// Its private key: PKCS #8, PKCS #1 or SEC 1, not encrypted.
+    pub key: PathBuf,
+}
+
+impl PemFiles {
+    /// Checks that there is a certificate that could be served at this time.
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub fn check(&self, now: SystemTime) -> Result<(), TlsError> {
+        Files::new(self, now).map(drop)
+    }
+}
+
+/// Reads the files, and reads them again.
+///
+/// By content, not by the time of their last change: they are small, and a file that is replaced within one tick of the file
+/// system's clock, or by a link to another folder (as Kubernetes does), is noticed too.
+pub(super) struct Files {
+    paths: PemFiles,
+    /// What is served.
+    served: Content,
+    /// What was wrong when it was last looked at. Said once.
+    trouble: Option<TlsError>,
+}
+
+#[derive(PartialEq, Eq)]
+struct Content {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Files {
+    pub(super) fn new(paths: &PemFiles, now: SystemTime) -> Result<(Self, Current), TlsError> {
+        let served = Content::read(paths)?;
+        let current = served.load(paths, now)?;
+        Ok((Self { paths: paths.clone(), served, trouble: None }, current))
+    }
+
+    /// The certificate in the files, if it is another one. An error is given once, until it is another one or is mended.
+    pub(super) fn refresh(&mut self, now: SystemTime) -> Result<Option<Current>, TlsError> {
+        match self.look(now) {
+            Ok(found) => {
+                self.trouble = None;
+                Ok(found)
+            }
+            Err(error) if self.trouble.as_ref().is_some_and(|told| told.same_as(&error)) => Ok(None),
+            Err(error) => {
+                self.trouble = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    fn look(&mut self, now: SystemTime) -> Result<Option<Current>, TlsError> {
+        let content = Content::read(&self.paths)?;
+        if content == self.served {
+            return Ok(None);
+        }
+        let current = content.load(&self.paths, now)?;
+        self.served = content;
+        Ok(Some(current))
+    }
+}
+
+impl Content {
+    fn read(paths: &PemFiles) -> Result<Self, TlsError> {
+        Ok(Self { certificate: read(&paths.certificate)?, key: read(&paths.key)? })
+    }
+
+    fn load(&self, paths: &PemFiles, now: SystemTime) -> Result<Current, TlsError> {
+        let bad_certificate = |reason: String| bad(&paths.certificate, reason);
+        let bad_key = |reason: String| bad(&paths.key, reason);
+
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.certificate)
+            .collect::<Result<_, _>>()
+            .map_err(|e| bad_certificate(said(&e)))?;
+        let first =
+            chain.first().ok_or_else(|| bad_certificate("there is no certificate in it (PEM)".to_owned()))?;
+        let parsed = x509_cert::certificate::CertificateInner::<Rfc5280>::from_der(first)
+            .map_err(|e| bad_certificate(format!("the certificate is malformed: {e}")))?;
+        let validity = parsed.tbs_certificate().validity();
+        let (from, until) = (validity.not_before.to_system_time(), validity.not_after.to_system_time());
+
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|e| match e {
+            PemError::NoItemsFound => {
+                bad_key("there is no private key in it (PEM, not encrypted)".to_owned())
+            }
+            e => bad_key(said(&e)),
+        })?;
+        let key = CertifiedKey::from_der(chain.clone(), key, &provider()).map_err(|e| match e {
+            RustlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                TlsError::Mismatch { certificate: paths.certificate.clone(), key: paths.key.clone() }
+            }
+            e => bad_key(format!("the key cannot be used: {e}")),
+        })?;
+        if !(from..until).contains(&now) {
+            let time = |at| humantime::format_rfc3339_seconds(at).to_string();
+            let path = paths.certificate.clone();
+            return Err(TlsError::NotValidNow { path, from: time(from), until: time(until), now: time(now) });
+        }
+        Ok(Current { key: Arc::new(key), listed: vec![Fingerprint::of(first, until)] })
+    }
+}
+
+impl TlsError {
+    /// Whether it says the same, but for the time.
+    fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::NotValidNow { from, until, .. }, Self::NotValidNow { from: f, until: u, .. }) => {
+                (from, until) == (f, u)
+            }
+            _ => self == other,
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let unreadable = |reason: String| TlsError::Unreadable { path: path.to_owned(), reason };
+    let meta = fs::metadata(path).map_err(|e| unreadable(e.to_string()))?;
+    // A pipe or a device would keep the reader waiting.
+    if !meta.is_file() {
+        return Err(unreadable("it is not a file".to_owned()));
+    }
+    if meta.len() > MAX_FILE {
+        return Err(bad(path, format!("it has {} bytes: at most {MAX_FILE} are read", meta.len())));
+    }
+    fs::read(path).map_err(|e| unreadable(e.to_string()))
+}
+
+fn bad(path: &Path, reason: String) -> TlsError {
+    TlsError::BadFile { path: path.to_owned(), reason }
+}
+
+fn said(error: &PemError) -> String {
+    format!("it is no PEM file: {error}")
+}
