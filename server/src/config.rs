@@ -120,7 +120,7 @@ impl Default for Config {
             insecure: false,
             workers: cores.saturating_sub(room_threads).max(1),
             room_threads,
-            coalesce: Duration::from_micros(500),
+            coalesce: Duration::from_millis(1),
             default_kind: "arena".to_owned(),
             tick_rate: 20,
             max_players: 100,

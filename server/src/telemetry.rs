@@ -4,7 +4,6 @@
 
 use crate::config::LogFormat;
 use std::io::IsTerminal;
-use tracing::Span;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 /// Starts to write log lines. Call once.
@@ -25,14 +24,4 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
         }
     };
     started.map_err(|error| error.to_string())
-}
-
-/// The span of a connection. `id` is unique in the process.
-pub fn connection_span(id: u64, peer: &dyn std::fmt::Display) -> Span {
-    tracing::info_span!("connection", id, %peer, room = tracing::field::Empty, player = tracing::field::Empty)
-}
-
-/// The span of a room.
-pub fn room_span(name: &str, kind: &str) -> Span {
-    tracing::info_span!("room", name, kind)
 }

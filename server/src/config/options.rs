@@ -25,7 +25,7 @@ pub struct Options {
     /// Threads that run rooms, 1 to 1024 [default: a quarter of the cores]. They compete with the workers for cores.
     #[arg(long, env = "DRIFTLESS_ROOM_THREADS", value_name = "N")]
     pub room_threads: Option<Text>,
-    /// How long a thread with more than 4,000 messages a second pauses between two rounds, 0 to 10ms [default: 500us]: up to so much
+    /// How long a thread with more than 4,000 messages a second pauses between two rounds, 0 to 10ms [default: 1ms]: up to so much
     /// more latency, for fewer wake-ups. 0s: never.
     #[arg(long, env = "DRIFTLESS_COALESCE", value_name = "TIME")]
     pub coalesce: Option<Text>,
