@@ -228,7 +228,7 @@ fn client(mut script: &[u8], delivery: Delivery, joined: bool) {
                 command_received: b.into(),
             }))),
             5 => {
-                session.reconnected(now, a & 1 == 1);
+                session.reconnected(now, a & 1 == 1, if b & 1 == 1 { Delivery::Datagram } else { Delivery::Ordered });
                 None
             }
             6 => {

@@ -26,6 +26,7 @@ mod error;
 mod event;
 mod history;
 mod inputs;
+mod lane;
 mod link;
 
 use super::Delivery;
@@ -46,6 +47,7 @@ pub use error::{SendError, ServerError};
 pub use event::ClientEvent;
 use history::History;
 use inputs::Inputs;
+pub use lane::Lane;
 use link::{Link, Seat};
 use prost::Message as _;
 use std::collections::VecDeque;
@@ -122,9 +124,29 @@ impl ClientSession {
 
     /// Writes the next message to send, if any: appends one message to `out`. A state's acknowledgement rides
     /// on the next input; if none is sent within a tick (and a quarter, for jitter), an Ack message goes.
+    ///
+    /// For transports with one lane. Where there are two, see [`poll_transmit_lane`](Self::poll_transmit_lane).
     pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> bool {
-        let Some(body) = self.next_body(now) else { return false };
-        wire::ClientMessage { body: Some(body) }.encode(out).is_ok()
+        self.poll_transmit_lane(now, out, || usize::MAX).is_some()
+    }
+
+    /// [`poll_transmit`](Self::poll_transmit), and which lane the message takes. `max_datagram` is asked for
+    /// each message that may go as a datagram: the longest one that the transport takes now, bytes. An input
+    /// that is too long with the earlier ones that it repeats goes without the oldest of them; what is too long
+    /// all the same takes the reliable lane.
+    pub fn poll_transmit_lane(
+        &mut self,
+        now: Instant,
+        out: &mut BytesMut,
+        max_datagram: impl FnOnce() -> usize,
+    ) -> Option<Lane> {
+        let mut message = wire::ClientMessage { body: Some(self.next_body(now)?) };
+        let lane = match self.config.delivery {
+            Delivery::Ordered => Lane::Reliable,
+            Delivery::Datagram => lane::fit(&mut message, max_datagram),
+        };
+        // Fails only for want of room, and the buffer grows.
+        message.encode(out).ok().map(|()| lane)
     }
 
     /// When `handle_timeout` wants to be called, or `poll_transmit` to send a lone acknowledgement.
@@ -196,13 +218,16 @@ impl ClientSession {
         }
     }
 
-    /// A new connection: will resume the seat if there is one and `rejoin` is false, else join anew.
-    pub fn reconnected(&mut self, now: Instant, rejoin: bool) {
+    /// A new connection: will resume the seat if there is one and `rejoin` is false, else join anew. Its
+    /// transport may be another one than before: `delivery` is what this one gives.
+    pub fn reconnected(&mut self, now: Instant, rejoin: bool, delivery: Delivery) {
+        self.config.delivery = delivery;
         self.phase = Phase::Hello { resume: self.seat.is_some() && !rejoin, sent: false };
-        self.link = Link::new(now, self.config.delivery);
+        self.link = Link::new(now, delivery);
+        self.history.set_delivery(delivery);
         self.commands.disconnected();
         if let Some(seat) = &mut self.seat {
-            seat.inputs.disconnected();
+            seat.inputs.reconnected(delivery);
         }
     }
 

@@ -7,7 +7,10 @@ use super::{
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
-    session::client::{ClientConfig, ClientEvent, ClientSession},
+    session::{
+        Delivery,
+        client::{ClientConfig, ClientEvent, ClientSession},
+    },
     snapshot::Snapshot,
     wire,
 };
@@ -228,7 +231,7 @@ impl Player {
 
     /// Comes back on a new connection and asks for the seat.
     pub fn reconnect(&mut self) {
-        self.session.reconnected(Instant::now(), false);
+        self.session.reconnected(Instant::now(), false, Delivery::Ordered);
         self.socket = Socket::connect(self.address);
         self.closed = None;
     }

@@ -20,13 +20,12 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn new(delivery: Delivery) -> Self {
-        let keep = match delivery {
-            // Baseline and prior.
-            Delivery::Ordered => 2,
-            // Any that the server may think is had.
-            Delivery::Datagram => MAX_AGE as usize + 1,
-        };
-        Self { states: VecDeque::new(), spare: Vec::new(), keep }
+        Self { states: VecDeque::new(), spare: Vec::new(), keep: keep(delivery) }
+    }
+
+    /// The next states come over another transport. What is kept beyond its needs goes with the next one.
+    pub(super) fn set_delivery(&mut self, delivery: Delivery) {
+        self.keep = keep(delivery);
     }
 
     pub(super) fn current(&self) -> Option<&Snapshot> {
@@ -88,5 +87,15 @@ impl History {
         let references = References { baseline: find(head.baseline)?, prior: find(head.prior)? };
         decoder.apply(schema, references, head.tick, shared, state)?;
         Ok(())
+    }
+}
+
+/// States that the next delta may be against.
+fn keep(delivery: Delivery) -> usize {
+    match delivery {
+        // Baseline and prior.
+        Delivery::Ordered => 2,
+        // Any that the server may think is had.
+        Delivery::Datagram => MAX_AGE as usize + 1,
     }
 }

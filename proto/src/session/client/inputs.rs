@@ -74,9 +74,10 @@ impl Inputs {
         self.last = self.last.max(sequence);
     }
 
-    /// The connection was lost: what was queued for it is past.
-    pub(super) fn disconnected(&mut self) {
+    /// A new connection: what was queued for the one before is past.
+    pub(super) fn reconnected(&mut self, delivery: Delivery) {
         self.kept.clear();
         self.unsent = false;
+        self.repeats = delivery == Delivery::Datagram;
     }
 }

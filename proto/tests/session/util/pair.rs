@@ -8,7 +8,7 @@ use driftless_proto::{
     reliable::{ReliableQueue, encode_body},
     session::{
         Delivery,
-        client::{ClientConfig, ClientEvent, ClientSession, ServerError},
+        client::{ClientConfig, ClientEvent, ClientSession, Lane, ServerError},
         server::{PeerError, Request, Seat, ServerSession},
     },
     wire,
@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes that the kernels and the link take from a writer whose reader does not read.
 const PIPE: usize = 8 * 1024;
+/// Bytes of a datagram: the least that QUIC gives.
+const MAX_DATAGRAM: usize = 1162;
 
 pub struct Pair {
     pub start: Instant,
@@ -133,7 +135,13 @@ impl Pair {
     pub fn reconnect(&mut self, rejoin: bool) {
         self.lose();
         self.server = ServerSession::new(self.now, self.limits.clone(), self.delivery);
-        self.client.reconnected(self.now, rejoin);
+        self.client.reconnected(self.now, rejoin, self.delivery);
+    }
+
+    /// As `reconnect`, over another kind of transport.
+    pub fn reconnect_over(&mut self, delivery: Delivery) {
+        self.delivery = delivery;
+        self.reconnect(false);
     }
 
     pub fn lose(&mut self) {
@@ -336,12 +344,12 @@ impl Pair {
 
     fn write_client(&mut self) {
         let mut out = BytesMut::new();
-        while self.client.poll_transmit(self.now, &mut out) {
-            let message = out.split().freeze();
-            // Fields 1 and 2 of `ClientMessage`: input and ack.
-            let lossy = self.delivery == Delivery::Datagram && matches!(message[0] >> 3, 1 | 2);
-            let lane = if lossy { &mut self.up_datagrams } else { &mut self.up };
-            lane.send(self.now, &mut self.dice, message);
+        while let Some(lane) = self.client.poll_transmit_lane(self.now, &mut out, || MAX_DATAGRAM) {
+            let link = match lane {
+                Lane::Datagram => &mut self.up_datagrams,
+                Lane::Reliable => &mut self.up,
+            };
+            link.send(self.now, &mut self.dice, out.split().freeze());
         }
     }
 
