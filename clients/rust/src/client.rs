@@ -3,7 +3,7 @@
 use crate::{
     ClientCore, Connection, Disconnect, Error, Event, Options, Payloads, Phase, Stats, Step,
     connection::now,
-    transport::{DialError, websocket::WebSocket},
+    transport::{DialError, Transport, TransportKind},
 };
 use driftless_proto::{schema::Schema, session::client::SendError, snapshot::Snapshot, wire};
 use prost::Message;
@@ -31,7 +31,7 @@ pub struct Client {
 }
 
 /// An attempt to reconnect. Kept in the client, so that a dropped `next` does not lose it.
-type Dialing = Pin<Box<dyn Future<Output = Result<WebSocket, DialError>> + Send>>;
+type Dialing = Pin<Box<dyn Future<Output = Result<Transport, DialError>> + Send>>;
 
 impl Client {
     /// Connects and enters the room. Fails on the first attempt that does: waiting for a server that is not up is
@@ -60,7 +60,7 @@ impl Client {
                 let dialed = ready!(dialing.as_mut().poll(cx));
                 self.dialing = None;
                 match dialed {
-                    Ok(socket) => self.connection.attach(socket),
+                    Ok(transport) => self.connection.attach(transport),
                     Err(error) => self.connection.core_mut().handle_disconnected(now(), error.into()),
                 }
             }
@@ -106,6 +106,14 @@ impl Client {
     pub fn stats(&self) -> &Stats {
         self.core().stats()
     }
+    /// What carries the connection now, or carried it last. It may change with every reconnect.
+    pub fn transport(&self) -> TransportKind {
+        self.connection.transport()
+    }
+    /// The connection, to look at.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
     /// The client under the socket: clock, phase, session.
     pub fn core(&self) -> &ClientCore {
         self.connection.core()
@@ -128,10 +136,10 @@ impl Client {
 
     fn redial(&mut self) {
         let at = self.connection.waiting_until().unwrap_or_else(now);
-        let options = self.options.clone();
+        let (options, dialer) = (self.options.clone(), self.connection.dialer().clone());
         self.dialing = Some(Box::pin(async move {
             tokio::time::sleep_until(at.into()).await;
-            Connection::dial(&options).await
+            dialer.dial(&options).await
         }));
     }
 }

@@ -15,7 +15,10 @@ use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
     schema::Schema,
-    session::client::{ClientEvent, ClientSession, SendError, ServerError},
+    session::{
+        Delivery,
+        client::{ClientConfig, ClientEvent, ClientSession, Lane, SendError, ServerError},
+    },
     snapshot::Snapshot,
     wire,
 };
@@ -61,10 +64,17 @@ pub enum Phase {
 }
 
 impl ClientCore {
-    /// A client whose first connection was opened at `now`: it will join.
+    /// A client whose first connection was opened at `now`, over a transport that gives what `options.session.delivery`
+    /// says: it will join.
     pub fn new(now: Instant, options: &Options) -> Self {
+        Self::over(now, options, options.session.delivery)
+    }
+
+    /// A client whose first connection was opened at `now`, over a transport that gives `delivery`: it will join.
+    pub fn over(now: Instant, options: &Options, delivery: Delivery) -> Self {
+        let config = ClientConfig { delivery, ..options.session.clone() };
         Self {
-            session: ClientSession::join(now, options.session.clone(), options.join()),
+            session: ClientSession::join(now, config, options.join()),
             clock: Clock::new(now),
             stats: Stats::default(),
             phase: Phase::Online,
@@ -97,15 +107,27 @@ impl ClientCore {
         self.events.pop_front()
     }
 
-    /// Appends the next message to send to `out`, if there is one.
+    /// Appends the next message to send to `out`, if there is one. For transports with one lane.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> bool {
-        let before = out.len();
-        let some = self.phase == Phase::Online && self.session.poll_transmit(now, out);
-        if some {
-            self.stats.messages_up += 1;
-            self.stats.bytes_up += out.len().saturating_sub(before) as u64;
+        self.poll_transmit_lane(now, out, || usize::MAX).is_some()
+    }
+
+    /// As [`poll_transmit`](Self::poll_transmit), and which lane the message takes: see
+    /// [`ClientSession::poll_transmit_lane`].
+    pub fn poll_transmit_lane(
+        &mut self,
+        now: Instant,
+        out: &mut BytesMut,
+        max_datagram: impl FnOnce() -> usize,
+    ) -> Option<Lane> {
+        if self.phase != Phase::Online {
+            return None;
         }
-        some
+        let before = out.len();
+        let lane = self.session.poll_transmit_lane(now, out, max_datagram)?;
+        self.stats.messages_up += 1;
+        self.stats.bytes_up += out.len().saturating_sub(before) as u64;
+        Some(lane)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; while waiting: when to dial.
@@ -172,9 +194,10 @@ impl ClientCore {
         }
     }
 
-    /// A new connection was opened after [`Phase::Waiting`]: resumes the seat, or joins anew where it is gone.
-    pub fn handle_connected(&mut self, now: Instant) {
-        self.session.reconnected(now, std::mem::take(&mut self.rejoin));
+    /// A new connection was opened after [`Phase::Waiting`]: resumes the seat, or joins anew where it is gone. Its
+    /// transport may be another one than before.
+    pub fn handle_connected(&mut self, now: Instant, delivery: Delivery) {
+        self.session.reconnected(now, std::mem::take(&mut self.rejoin), delivery);
         self.phase = Phase::Online;
     }
 

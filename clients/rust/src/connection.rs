@@ -1,7 +1,7 @@
-//! One connection driven by the task that owns it: [`ClientCore`] on a [`WebSocket`].
+//! One connection driven by the task that owns it: [`ClientCore`] on a [`Transport`].
 //!
-//! This is what bots are built on. It starts no task and no thread, has one timer, needs no `Send`, and does not
-//! reconnect by itself: [`Client`](crate::Client) does.
+//! This is what bots are built on. It starts no task and no thread of its own, has one timer, needs no `Send`, and does
+//! not reconnect by itself: [`Client`](crate::Client) does.
 //!
 //! ```no_run
 //! use driftless_client::{Connection, Event, Options, Payloads, Step, transport::DialError};
@@ -28,7 +28,7 @@
 
 use crate::{
     ClientCore, Disconnect, Event, Options, Phase,
-    transport::{Closed, DialError, websocket::WebSocket},
+    transport::{Closed, DialError, Dialer, Endpoint, Transport, TransportKind, WebSocket},
 };
 use bytes::BytesMut;
 use driftless_proto::session::client::ServerError;
@@ -43,11 +43,14 @@ use tokio::time::Sleep;
 /// While something is due that cannot be sent: time between two looks at the clock.
 const STUCK_RETRY: Duration = Duration::from_millis(100);
 
-/// A client core with its socket and timer.
+/// A client core with its transport and timer.
 #[derive(Debug)]
 pub struct Connection {
     core: ClientCore,
-    socket: Option<WebSocket>,
+    transport: Option<Transport>,
+    /// Of the transport, or the last one.
+    kind: TransportKind,
+    dialer: Dialer,
     out: BytesMut,
     timer: Pin<Box<Sleep>>,
     /// When the timer fires, if it is set.
@@ -68,15 +71,19 @@ pub enum Step {
 impl Connection {
     /// Opens a connection. The join is the first message that [`next`](Self::next) sends.
     pub async fn open(options: &Options) -> Result<Self, DialError> {
-        let socket = Self::dial(options).await?;
-        Ok(Self::on(socket, options))
+        let dialer = Dialer::default();
+        let transport = dialer.dial(options).await?;
+        Ok(Self { dialer, ..Self::on(transport, options) })
     }
 
     /// A client on a connection that is already open.
-    pub fn on(socket: WebSocket, options: &Options) -> Self {
+    pub fn on(transport: impl Into<Transport>, options: &Options) -> Self {
+        let transport = transport.into();
         Self {
-            core: ClientCore::new(now(), options),
-            socket: Some(socket),
+            core: ClientCore::over(now(), options, transport.delivery()),
+            kind: transport.kind(),
+            transport: Some(transport),
+            dialer: Dialer::default(),
             out: BytesMut::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
@@ -101,8 +108,8 @@ impl Connection {
                 self.disconnect(cause);
                 continue;
             }
-            let Some(socket) = &mut self.socket else { return Poll::Ready(Step::Closed) };
-            match socket.poll_recv(cx) {
+            let Some(transport) = &mut self.transport else { return Poll::Ready(Step::Closed) };
+            match transport.poll_recv(cx) {
                 Poll::Ready(Ok(message)) => {
                     if let Err(error) = self.core.handle_message(now(), message) {
                         self.disconnect(error.into());
@@ -127,8 +134,8 @@ impl Connection {
     /// is told to the core, whose phase then says when to try again. Not cancel-safe: an attempt that is dropped
     /// is lost (nothing else is).
     pub async fn redial(&mut self, options: &Options) {
-        match Self::dial(options).await {
-            Ok(socket) => self.attach(socket),
+        match self.dialer.dial(options).await {
+            Ok(transport) => self.attach(transport),
             Err(error) => self.core.handle_disconnected(now(), error.into()),
         }
     }
@@ -144,46 +151,66 @@ impl Connection {
         &mut self.core
     }
 
-    /// The socket, if there is one: to set options on, or to stop reading for a while.
-    pub fn socket(&self) -> Option<&WebSocket> {
-        self.socket.as_ref()
+    /// What carries the connection now, or carried it last.
+    pub fn transport(&self) -> TransportKind {
+        self.kind
     }
 
-    /// Drops the socket as a lost network does, without a word to the server.
+    /// What carries the connection, to look at or to set options on. None: there is no connection.
+    pub fn carrier(&self) -> Option<&Transport> {
+        self.transport.as_ref()
+    }
+
+    /// The WebSocket, if it is one: to set options on, or to stop reading for a while.
+    pub fn socket(&self) -> Option<&WebSocket> {
+        match &self.transport {
+            Some(Transport::WebSocket(socket)) => Some(socket),
+            _ => None,
+        }
+    }
+
+    /// The UDP socket that QUIC and WebTransport use, or used last.
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        self.dialer.endpoint()
+    }
+
+    /// Drops the transport. On a WebSocket as a lost network does, without a word to the server; QUIC and WebTransport
+    /// close with code 0. The seat is kept either way.
     pub fn abort(&mut self) {
-        if self.socket.is_some() {
+        if self.transport.is_some() {
             self.disconnect(Closed::Lost("aborted".into()).into());
         }
     }
 
-    pub(crate) fn attach(&mut self, socket: WebSocket) {
-        self.socket = Some(socket);
-        self.core.handle_connected(now());
+    pub(crate) fn attach(&mut self, transport: Transport) {
+        let delivery = transport.delivery();
+        self.kind = transport.kind();
+        self.transport = Some(transport);
+        self.core.handle_connected(now(), delivery);
     }
 
-    pub(crate) async fn dial(options: &Options) -> Result<WebSocket, DialError> {
-        WebSocket::dial(&options.url, options.max_message_bytes, options.connect_timeout).await
+    pub(crate) fn dialer(&self) -> &Dialer {
+        &self.dialer
     }
 
     /// Sends what is due, as far as the network takes it.
     fn transmit(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
-        let Some(socket) = &mut self.socket else { return Ok(()) };
-        while socket.poll_flush(cx)?.is_ready() {
-            if !self.core.poll_transmit(now(), &mut self.out) {
-                break;
-            }
-            socket.send(self.out.split().freeze())?;
+        let Some(transport) = &mut self.transport else { return Ok(()) };
+        while transport.poll_flush(cx)?.is_ready() {
+            let max_datagram = || transport.max_datagram();
+            let Some(lane) = self.core.poll_transmit_lane(now(), &mut self.out, max_datagram) else { break };
+            transport.send(self.out.split().freeze(), lane)?;
         }
         Ok(())
     }
 
     fn disconnect(&mut self, cause: Disconnect) {
-        if let Some(mut socket) = self.socket.take() {
+        if let Some(mut transport) = self.transport.take() {
             match &cause {
-                Disconnect::Server(ServerError::TimedOut(_)) => socket.close(1001, "timed out"),
-                Disconnect::Server(error) => socket.close(1002, &short(&error.to_string())),
-                Disconnect::Transport(Closed::TooLarge { .. }) => socket.close(1009, "message too large"),
-                Disconnect::Transport(Closed::Violation(_)) => socket.close(1002, "protocol error"),
+                Disconnect::Server(ServerError::TimedOut(_)) => transport.close(1001, "timed out"),
+                Disconnect::Server(error) => transport.close(1002, &short(&error.to_string())),
+                Disconnect::Transport(Closed::TooLarge { .. }) => transport.close(1009, "message too large"),
+                Disconnect::Transport(Closed::Violation(_)) => transport.close(1002, "protocol error"),
                 _ => {}
             }
         }

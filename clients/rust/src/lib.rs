@@ -23,17 +23,17 @@
 //! # Three layers
 //! - [`ClientCore`] is everything but the socket: the session of `driftless-proto`, the server's [`Clock`], the
 //!   [`Stats`], when to reconnect. `handle_*` takes something in, `poll_*` gives something out, time is an argument.
-//! - [`Connection`] puts it on a tokio WebSocket, driven by the one task that owns it. Bots are built on this.
+//! - [`Connection`] puts it on a [`Transport`] (WebSocket, QUIC, WebTransport), driven by the one task that owns it. Bots are built on this.
 //! - [`Client`] adds the reconnecting.
 //!
-//! Nothing here starts a task or a thread, and nothing happens while nobody waits in `next`. A connection has one
-//! timer, a read buffer of 2 KiB and no lock; it needs no `Send`, but is.
+//! Nothing here starts a thread, and nothing happens while nobody waits in `next` (but that quinn, under QUIC and
+//! WebTransport, has a task a connection and one a socket). A connection has one timer; it needs no `Send`, but is.
 //!
 //! # The way of the data
 //! ```text
-//! socket ─► transport::websocket ─► ClientCore ─► Event::State ─► snapshot() ─┬─► Interpolation ─► the others
+//! socket ─────► transport ───────► ClientCore ─► Event::State ─► snapshot() ─┬─► Interpolation ─► the others
 //!                                      ▲   └─► Clock, Stats                   └─► Prediction ───► the player
-//! socket ◄── transport::websocket ◄────┴── send_input(), command()
+//! socket ◄───── transport ◄────────┴── send_input(), command()
 //! ```
 //!
 //! # What is shown
@@ -69,7 +69,7 @@
 //! seat is gone it joins as a new player, which the welcome shows. Otherwise [`Error`] ends the client.
 //!
 //! # What it does not do
-//! TLS (end it in a proxy), the datagram transports, and drawing.
+//! TLS on WebSockets (end it in a proxy; QUIC and WebTransport always have it), and drawing.
 
 pub mod backoff;
 pub mod client;
@@ -96,6 +96,7 @@ pub use interpolation::{Interpolation, InterpolationConfig};
 pub use options::Options;
 pub use prediction::{Prediction, Smoothing};
 pub use stats::Stats;
+pub use transport::{Endpoint, Transport, TransportKind, Trust};
 pub use typed::{Messages, Payloads, decode_event};
 
 pub use driftless_proto as proto;

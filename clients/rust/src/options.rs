@@ -1,13 +1,17 @@
 //! What a player wants to connect to, and as whom.
 
-use crate::Backoff;
+use crate::{
+    Backoff,
+    transport::{Endpoint, TransportKind, Trust},
+};
 use driftless_proto::{limits::PROTOCOL, session::client::ClientConfig, wire};
 use std::time::Duration;
 
 /// Where to connect, as whom, and how. Made with [`Options::new`], then changed field by field.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `ws://host:port`, with the path if it is not `/v1/connect`.
+    /// `ws://host:port`, with the path if it is not `/v1/connect`. For all transports: QUIC and WebTransport use the
+    /// same number as UDP port.
     pub url: String,
     /// Room to enter, 1 to 64 characters of `[A-Za-z0-9._-]`. Created if it is not there.
     pub room: String,
@@ -17,7 +21,18 @@ pub struct Options {
     pub user: String,
     /// Name to show, at most 32 characters. Default: empty, the user's id.
     pub name: String,
-    /// Longest to wait for TCP and WebSocket handshake together. Default: 10 s.
+    /// Transports to try, the best first. Default: QUIC, then WebSocket.
+    pub transports: Vec<TransportKind>,
+    /// How long a transport is tried before the next one is tried beside it. Default: 250 ms, as RFC 8305 recommends
+    /// for addresses. Shorter: a player behind a firewall that drops UDP is in sooner, and one whose way to the server
+    /// is long gets QUIC less often (its handshake takes one round trip, with `Trust::Fetch` three).
+    pub head_start: Duration,
+    /// Whom to take for the server over QUIC and WebTransport. Default: [`Trust::Fetch`], for development.
+    pub trust: Trust,
+    /// A UDP socket for QUIC and WebTransport, to share one between many clients. Default: none, each client makes
+    /// its own when it first needs one.
+    pub endpoint: Option<Endpoint>,
+    /// Longest to wait for each transport's handshakes. Default: 10 s.
     pub connect_timeout: Duration,
     /// Longest message to take from the server, bytes. A full state of a large room must fit. Default: 1 MiB.
     pub max_message_bytes: usize,
@@ -40,6 +55,10 @@ impl Options {
             kind: String::new(),
             user: String::new(),
             name: String::new(),
+            transports: vec![TransportKind::Quic, TransportKind::WebSocket],
+            head_start: Duration::from_millis(250),
+            trust: Trust::Fetch,
+            endpoint: None,
             connect_timeout: Duration::from_secs(10),
             max_message_bytes: 1024 * 1024,
             backoff: Backoff::default(),
@@ -59,6 +78,12 @@ impl Options {
     pub fn user(mut self, user: impl Into<String>, name: impl Into<String>) -> Self {
         self.user = user.into();
         self.name = name.into();
+        self
+    }
+
+    /// Sets the transports to try.
+    pub fn transports(mut self, transports: impl Into<Vec<TransportKind>>) -> Self {
+        self.transports = transports.into();
         self
     }
 

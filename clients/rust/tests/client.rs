@@ -5,7 +5,7 @@ mod support;
 
 use bytes::Bytes;
 use driftless_client::{
-    Backoff, Client, Connection, Disconnect, Error, Event, Options, Step,
+    Backoff, Client, Connection, Disconnect, Error, Event, Options, Step, TransportKind,
     proto::{code::CloseCode, wire},
     transport::Closed,
 };
@@ -33,7 +33,7 @@ enum Script {
 fn options(url: &str) -> Options {
     Options {
         backoff: Backoff::new(Duration::from_millis(1), Duration::from_millis(5)),
-        ..Options::new(url, "test").kind("test")
+        ..Options::new(url, "test").kind("test").transports([TransportKind::WebSocket])
     }
 }
 

@@ -19,7 +19,7 @@
 //!
 //! The subprotocol `driftless.v1` is offered and required; TCP_NODELAY is on; pings are answered by the library.
 
-use super::{Closed, DialError};
+use super::{Closed, DialError, target::Target};
 use bytes::Bytes;
 use driftless_proto::limits::SUBPROTOCOL;
 use std::{
@@ -60,15 +60,18 @@ impl WebSocket {
     /// handshake. Messages longer than `max_message` bytes will be refused.
     pub async fn dial(url: &str, max_message: usize, timeout: Duration) -> Result<Self, DialError> {
         let target = Target::parse(url)?;
-        let address = target.address.clone();
-        match tokio::time::timeout(timeout, Self::open(target, max_message)).await {
+        match tokio::time::timeout(timeout, Self::open(&target, max_message)).await {
             Ok(result) => result,
-            Err(_) => Err(DialError::TimedOut { address, after: timeout }),
+            Err(_) => Err(DialError::TimedOut { address: target.address(), after: timeout }),
         }
     }
 
-    async fn open(target: Target, max_message: usize) -> Result<Self, DialError> {
-        let Target { uri, address } = target;
+    pub(super) async fn open(target: &Target, max_message: usize) -> Result<Self, DialError> {
+        let (url, address) = (target.url("ws"), target.address());
+        if target.is_secure() {
+            return Err(target.bad("wss:// is not built in: end TLS in a proxy and use ws:// to it"));
+        }
+        let uri: Uri = url.parse().map_err(|e| target.bad(format!("{e}")))?;
         let unreachable =
             |e: io::Error| DialError::Unreachable { address: address.clone(), reason: e.to_string() };
         let tcp = TcpStream::connect(&address).await.map_err(unreachable)?;
@@ -227,35 +230,6 @@ impl Write for Io {
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(()) // TCP_NODELAY: written is sent
-    }
-}
-
-/// Where to dial.
-struct Target {
-    uri: Uri,
-    address: String,
-}
-
-impl Target {
-    fn parse(url: &str) -> Result<Self, DialError> {
-        let bad = |reason: &str| DialError::Url { url: url.to_owned(), reason: reason.to_owned() };
-        let uri: Uri = url.parse().map_err(|e| bad(&format!("{e}")))?;
-        match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => return Err(bad("wss:// is not built in: end TLS in a proxy and use ws:// to it")),
-            _ => return Err(bad("it must start with ws://")),
-        }
-        let host = uri.host().filter(|h| !h.is_empty()).ok_or_else(|| bad("it names no host"))?;
-        let address = format!("{host}:{}", uri.port_u16().unwrap_or(80));
-        let uri = match uri.path_and_query().map(|p| p.as_str()) {
-            Some("") | Some("/") | None => {
-                let mut parts = uri.into_parts();
-                parts.path_and_query = Some(tungstenite::http::uri::PathAndQuery::from_static("/v1/connect"));
-                Uri::from_parts(parts).map_err(|e| bad(&e.to_string()))?
-            }
-            Some(_) => uri,
-        };
-        Ok(Self { uri, address })
     }
 }
 

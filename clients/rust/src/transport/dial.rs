@@ -1,0 +1,186 @@
+//! Opens connections: which transports, in which order, and over which socket.
+
+use super::{
+    DialError, Endpoint, Transport, TransportKind, Trust, fetch, preference::Preference, quic::Quic,
+    race::race, target::Target, trust, websocket::WebSocket,
+};
+use crate::Options;
+use driftless_proto::limits::{ALPN, SUBPROTOCOL};
+use quinn::{ConnectionError, crypto::rustls::QuicClientConfig};
+use std::{
+    borrow::Cow,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use web_transport_quinn::{ClientError, ConnectError, Session, proto::ConnectRequest};
+
+/// Time between the attempts of one transport at the addresses of one name (RFC 8305 section 5).
+const ADDRESS_HEAD_START: Duration = Duration::from_millis(250);
+
+/// What a client keeps from one dial to the next. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Dialer {
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    endpoint: Option<Endpoint>,
+    preference: Preference,
+}
+
+impl Dialer {
+    /// Opens a connection over the first transport that works.
+    pub(crate) async fn dial(&self, options: &Options) -> Result<Transport, DialError> {
+        let target = Target::parse(&options.url)?;
+        let order = self.with(|kept| kept.preference.order(now(), &options.transports));
+        if order.is_empty() {
+            return Err(target.bad("there is no transport to try: Options::transports is empty"));
+        }
+        let attempts = order.iter().map(|&kind| self.attempt(kind, &target, options));
+        match race(attempts, options.head_start).await {
+            Ok((index, transport)) => {
+                self.with(|kept| kept.preference.worked(now(), order[index]));
+                Ok(transport)
+            }
+            Err(errors) => Err(DialError::all(errors)),
+        }
+    }
+
+    /// The socket of the connections that are or were QUIC or WebTransport.
+    pub(crate) fn endpoint(&self) -> Option<Endpoint> {
+        self.with(|kept| kept.endpoint.clone())
+    }
+
+    async fn attempt(
+        &self,
+        kind: TransportKind,
+        target: &Target,
+        options: &Options,
+    ) -> Result<Transport, (TransportKind, DialError)> {
+        let open = async {
+            match kind {
+                TransportKind::WebSocket => {
+                    let socket = WebSocket::open(target, options.max_message_bytes).await?;
+                    Ok(Transport::WebSocket(Box::new(socket)))
+                }
+                TransportKind::Quic | TransportKind::WebTransport => {
+                    let endpoint = self.use_endpoint(options).map_err(|e| unreachable(target, e))?;
+                    Ok(Transport::Quic(Box::new(open(kind, &endpoint, target, options).await?)))
+                }
+            }
+        };
+        let after = options.connect_timeout;
+        let timed_out = || DialError::TimedOut { address: target.address(), after };
+        let opened = tokio::time::timeout(after, open).await;
+        opened.unwrap_or_else(|_| Err(timed_out())).map_err(|error| (kind, error))
+    }
+
+    /// The socket that the options name, or this client's own.
+    fn use_endpoint(&self, options: &Options) -> io::Result<Endpoint> {
+        self.with(|kept| {
+            let endpoint = match (&options.endpoint, &kept.endpoint) {
+                (Some(shared), _) => shared.clone(),
+                (None, Some(own)) => own.clone(),
+                (None, None) => Endpoint::new()?,
+            };
+            kept.endpoint = Some(endpoint.clone());
+            Ok(endpoint)
+        })
+    }
+
+    fn with<T>(&self, what: impl FnOnce(&mut Kept) -> T) -> T {
+        what(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A QUIC or WebTransport connection with its reliable stream.
+async fn open(
+    kind: TransportKind,
+    endpoint: &Endpoint,
+    target: &Target,
+    options: &Options,
+) -> Result<Quic, DialError> {
+    let (trust, port) = match &options.trust {
+        Trust::Fetch => {
+            let (hashes, port) = fetch::listed(target).await?;
+            (Cow::Owned(Trust::Sha256(hashes)), port)
+        }
+        trust => (Cow::Borrowed(trust), target.port()),
+    };
+    let alpn = if kind == TransportKind::Quic { ALPN } else { web_transport_quinn::ALPN };
+    let tls = trust::client_config(&trust, alpn.as_bytes())
+        .and_then(|config| QuicClientConfig::try_from(config).map(Arc::new).map_err(|e| e.to_string()));
+    let tls = tls.map_err(|reason| DialError::Untrusted { address: target.address(), reason })?;
+
+    let found = tokio::net::lookup_host((target.name(), port)).await.map_err(|e| unreachable(target, e))?;
+    let attempts = found.map(|address| shake_hands(endpoint, tls.clone(), address, target));
+    let (_, connection) = race(attempts, ADDRESS_HEAD_START).await.map_err(|mut errors| {
+        errors.pop().unwrap_or_else(|| unreachable(target, "the name has no address"))
+    })?;
+
+    let session = match kind {
+        TransportKind::WebTransport => connect_session(connection, target).await?,
+        _ => Session::raw(connection),
+    };
+    Quic::open(session, kind, options.max_message_bytes).await.map_err(|e| unreachable(target, e))
+}
+
+async fn shake_hands(
+    endpoint: &Endpoint,
+    tls: Arc<QuicClientConfig>,
+    address: SocketAddr,
+    target: &Target,
+) -> Result<quinn::Connection, DialError> {
+    let connecting = endpoint.connect(tls, address, target.name()).map_err(|e| unreachable(target, e))?;
+    connecting.await.map_err(|error| handshake_error(target, &error))
+}
+
+/// The WebTransport session on a new HTTP/3 connection.
+async fn connect_session(connection: quinn::Connection, target: &Target) -> Result<Session, DialError> {
+    let address = target.address();
+    let url = target.url("https").parse::<url::Url>().map_err(|e| target.bad(e.to_string()))?;
+    let request = ConnectRequest::new(url).with_protocol(SUBPROTOCOL);
+    let session = Session::connect(connection, request).await.map_err(|error| match error {
+        ClientError::HttpError(ConnectError::ErrorStatus(status)) => {
+            DialError::Refused { address: address.clone(), status: status.as_u16(), body: String::new() }
+        }
+        ClientError::Connection(error) => handshake_error(target, &error),
+        error => DialError::NotDriftless { address: address.clone(), reason: error.to_string() },
+    })?;
+    match session.protocol() {
+        Some(SUBPROTOCOL) => Ok(session),
+        other => {
+            Err(DialError::NotDriftless { address, reason: format!("it chose the subprotocol {other:?}") })
+        }
+    }
+}
+
+fn handshake_error(target: &Target, error: &ConnectionError) -> DialError {
+    /// TLS alerts (RFC 8446 section 6) as QUIC's error codes (RFC 9001 section 4.8).
+    const BAD_CERTIFICATE: u64 = 0x100 + 42;
+    const UNKNOWN_CA: u64 = 0x100 + 48;
+    const ACCESS_DENIED: u64 = 0x100 + 49;
+    const NO_APPLICATION_PROTOCOL: u64 = 0x100 + 120;
+    let (address, reason) = (target.address(), error.to_string());
+    let code = match error {
+        ConnectionError::TransportError(error) => u64::from(error.code),
+        ConnectionError::ConnectionClosed(close) => u64::from(close.error_code),
+        _ => 0,
+    };
+    match code {
+        BAD_CERTIFICATE..=UNKNOWN_CA | ACCESS_DENIED => DialError::Untrusted { address, reason },
+        NO_APPLICATION_PROTOCOL => DialError::NotDriftless { address, reason },
+        _ => DialError::Unreachable { address, reason },
+    }
+}
+
+fn unreachable(target: &Target, error: impl ToString) -> DialError {
+    DialError::Unreachable { address: target.address(), reason: error.to_string() }
+}
+
+fn now() -> std::time::Instant {
+    crate::connection::now()
+}

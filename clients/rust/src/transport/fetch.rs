@@ -1,0 +1,92 @@
+//! Asks the server which certificates are its own: `GET /v1/certificate`, for development.
+
+use super::{DialError, target::Target};
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// Most bytes of the answer.
+const MAX_ANSWER: u64 = 16 * 1024;
+
+/// What the server says about itself. It says more; this is what a client needs.
+#[derive(Debug, Deserialize)]
+struct Listed {
+    certificates: Vec<Certificate>,
+    quic: Option<Quic>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Certificate {
+    sha256_hex: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Quic {
+    port: u16,
+}
+
+/// The hashes to trust, and the UDP port.
+pub(super) async fn listed(target: &Target) -> Result<(Vec<[u8; 32]>, u16), DialError> {
+    let address = target.address();
+    if target.is_secure() {
+        let reason = "Trust::Fetch asks over plain HTTP, which says nothing about a wss:// server";
+        return Err(target.bad(reason));
+    }
+    let answer = get(&address).await;
+    let answer =
+        answer.map_err(|e| DialError::Unreachable { address: address.clone(), reason: e.to_string() })?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    if status != 200 {
+        return Err(DialError::Refused { address, status, body: body.chars().take(200).collect() });
+    }
+    read(body).map_err(|reason| DialError::NotDriftless { address, reason })
+}
+
+async fn get(address: &str) -> std::io::Result<String> {
+    let mut tcp = TcpStream::connect(address).await?;
+    // Version 1.0: the body comes in one piece and ends with the connection.
+    let request = format!("GET /v1/certificate HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    tcp.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    tcp.take(MAX_ANSWER).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn read(json: &str) -> Result<(Vec<[u8; 32]>, u16), String> {
+    let listed: Listed = serde_json::from_str(json).map_err(|e| format!("its /v1/certificate: {e}"))?;
+    let quic = listed.quic.ok_or("it serves no QUIC")?;
+    let hashes = listed.certificates.iter().map(|certificate| hash(&certificate.sha256_hex));
+    let hashes: Option<Vec<_>> = hashes.collect();
+    Ok((hashes.ok_or("its /v1/certificate lists what is no SHA-256")?, quic.port))
+}
+
+fn hash(hex: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = hex.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    bytes.try_into().ok().filter(|_| digits.len() == 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_and_port_are_read_and_what_else_there_is_does_not_matter() {
+        let json = |hash: &str, quic: &str| {
+            format!(
+                r#"{{"hashes_needed":true,"certificates":[{{"sha256":"","sha256_hex":"{hash}"}}],"quic":{quic}}}"#
+            )
+        };
+        let quic = r#"{"port":7777,"alpn":"driftless/1"}"#;
+        assert_eq!(read(&json(&"0aFF".repeat(16), quic)).unwrap().1, 7777);
+        assert_eq!(read(&json(&"0a".repeat(32), quic)).unwrap().0, [[0x0a; 32]]);
+        assert_eq!(read(&json(&"0a".repeat(32), "null")).unwrap_err(), "it serves no QUIC");
+        for bad in ["0a".repeat(31), "0g".repeat(32), "0a".repeat(33), "é".repeat(64)] {
+            assert!(read(&json(&bad, quic)).is_err(), "{bad}");
+        }
+        assert!(read("").is_err() && read("{}").is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! Where to dial, from the address that a user writes.
+
+use super::DialError;
+use tungstenite::http::Uri;
+
+/// The path where servers take connections.
+const CONNECT_PATH: &str = "/v1/connect";
+
+/// `ws://host[:port][/path]`: one address for all transports, which have the port's number in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    /// As the user wrote it.
+    given: String,
+    secure: bool,
+    host: String,
+    port: u16,
+    path: String,
+}
+
+impl Target {
+    pub fn parse(url: &str) -> Result<Self, DialError> {
+        let bad = |reason: &str| DialError::Url { url: url.to_owned(), reason: reason.to_owned() };
+        let uri: Uri = url.parse().map_err(|e| bad(&format!("{e}")))?;
+        let secure = match uri.scheme_str() {
+            Some("ws") => false,
+            Some("wss") => true,
+            _ => return Err(bad("it must start with ws://")),
+        };
+        let host = uri.host().filter(|h| !h.is_empty()).ok_or_else(|| bad("it names no host"))?;
+        let path = match uri.path_and_query().map(|p| p.as_str()) {
+            Some("") | Some("/") | None => CONNECT_PATH,
+            Some(path) => path,
+        };
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        Ok(Self { given: url.to_owned(), secure, host: host.to_owned(), port, path: path.to_owned() })
+    }
+
+    /// The address is at fault.
+    pub fn bad(&self, reason: impl Into<String>) -> DialError {
+        DialError::Url { url: self.given.clone(), reason: reason.into() }
+    }
+
+    /// Whether it says `wss://`.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// `host:port`; an IPv6 address has its brackets.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// The port of HTTP, and unless the server says otherwise, of QUIC.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The host without brackets: what a certificate is for.
+    pub fn name(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The same place under another scheme.
+    pub fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://{}{}", self.address(), self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_the_default() {
+        let target = |url: &str| Target::parse(url).unwrap();
+        assert_eq!(target("ws://example.org").url("ws"), "ws://example.org:80/v1/connect");
+        assert_eq!(target("wss://example.org/").url("https"), "https://example.org:443/v1/connect");
+        assert_eq!(target("ws://[::1]:7777/x?y=z").url("ws"), "ws://[::1]:7777/x?y=z");
+        assert_eq!(target("ws://[::1]:7777").name(), "::1");
+        assert_eq!(target("ws://[::1]:7777").address(), "[::1]:7777");
+    }
+
+    #[test]
+    fn what_cannot_be_dialled_is_the_callers_fault() {
+        for url in ["http://x", "example.org:7777", "ws://", "ws://:7777", "ws://x y"] {
+            assert!(matches!(Target::parse(url), Err(DialError::Url { .. })), "{url}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Whom a client takes for the server: certificates of QUIC and WebTransport.
+
+use ring::digest::{SHA256, digest};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        Resumption,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_cert_signed_by_trust_anchor,
+    },
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    server::ParsedCertificate,
+};
+use std::sync::{Arc, OnceLock};
+
+/// Which certificates are the server's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trust {
+    /// Those whose hashes the server itself lists at `GET /v1/certificate`, asked for over plain HTTP before each
+    /// dial (the answer also says the UDP port). As safe as `ws://` to the same address, and no safer: for development, and for servers on the same machine.
+    Fetch,
+    /// Those with one of these SHA-256 hashes (of the whole certificate, DER), while they are valid. The name in it
+    /// does not matter: it is the browsers' `serverCertificateHashes`.
+    Sha256(Vec<[u8; 32]>),
+    /// Those that the operating system trusts for the server's name.
+    System,
+    /// Those that these authorities have signed for the server's name: certificates in PEM.
+    Authorities(Vec<u8>),
+}
+
+/// TLS 1.3 with ring, for one ALPN protocol. Without session tickets: 0-RTT is not used, and a store of tickets
+/// for each of a thousand bots is not worth its memory.
+pub(super) fn client_config(trust: &Trust, alpn: &[u8]) -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone());
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).map_err(|e| e.to_string())?;
+    let builder = match trust {
+        Trust::Fetch => return Err("the hashes were not fetched".to_owned()),
+        Trust::Sha256(hashes) => {
+            let pinned = Arc::new(Pinned::new(hashes.clone(), &provider));
+            builder.dangerous().with_custom_certificate_verifier(pinned)
+        }
+        Trust::System => builder.with_root_certificates(system_roots()),
+        Trust::Authorities(pem) => builder.with_root_certificates(authorities(pem)?),
+    };
+    let mut config = builder.with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    Ok(config)
+}
+
+/// Read once a process: it is a file of a few hundred certificates.
+fn system_roots() -> Arc<RootCertStore> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    let load = || {
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "a certificate of the system cannot be read");
+        }
+        let mut roots = RootCertStore::empty();
+        let (_, ignored) = roots.add_parsable_certificates(found.certs);
+        if ignored > 0 {
+            tracing::debug!(ignored, "certificates of the system that TLS cannot use");
+        }
+        Arc::new(roots)
+    };
+    ROOTS.get_or_init(load).clone()
+}
+
+fn authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|e| format!("the authorities' PEM: {e}"))?;
+        roots.add(certificate).map_err(|e| format!("an authority: {e}"))?;
+    }
+    if roots.is_empty() {
+        return Err("the authorities' PEM has no certificate".to_owned());
+    }
+    Ok(Arc::new(roots))
+}
+
+/// Trusts certificates by their hash.
+#[derive(Debug)]
+struct Pinned {
+    hashes: Vec<[u8; 32]>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Pinned {
+    fn new(hashes: Vec<[u8; 32]>, provider: &CryptoProvider) -> Self {
+        Self { hashes, algorithms: provider.signature_verification_algorithms }
+    }
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let hash = digest(&SHA256, certificate);
+        if !self.hashes.iter().any(|pinned| pinned == hash.as_ref()) {
+            return Err(CertificateError::ApplicationVerificationFailure.into());
+        }
+        // Looks at the time and the usages first, and then for an authority, of which there is none.
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        let none = RootCertStore::empty();
+        match verify_server_cert_signed_by_trust_anchor(&parsed, &none, &[], now, self.algorithms.all) {
+            Ok(()) | Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                Ok(ServerCertVerified::assertion())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
