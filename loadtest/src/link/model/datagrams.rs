@@ -1,0 +1,87 @@
+//! What becomes of datagrams.
+
+use super::{Bottleneck, LossState, Path};
+use fastrand::Rng;
+use std::time::Duration;
+
+/// Bytes of IPv4 and UDP headers, which take their share of a rate.
+const HEADERS: usize = 20 + 8;
+
+/// One way of one link, for datagrams.
+///
+/// Every datagram takes the same count of numbers from the dice: the n-th datagram of a way meets the same fate on
+/// the wire whenever it comes. (Whether it finds room in the queue does depend on when it comes.)
+#[derive(Debug, Clone)]
+pub struct Datagrams {
+    path: Path,
+    dice: Rng,
+    loss: LossState,
+    bottleneck: Bottleneck,
+    /// When the last one arrives that was not held back.
+    last: Duration,
+}
+
+/// What becomes of one datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It does not arrive.
+    Dropped(Dropped),
+    /// It arrives.
+    Arrives {
+        /// When.
+        at: Duration,
+        /// When it arrives once more, if it does.
+        again: Option<Duration>,
+    },
+}
+
+/// Why a datagram does not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropped {
+    /// The queue was full.
+    Queue,
+    /// Nothing passes.
+    BlackOut,
+    /// The dice.
+    Loss,
+}
+
+impl Datagrams {
+    /// A way whose fate is that of the seed.
+    pub fn new(path: Path, seed: u64) -> Self {
+        Self {
+            path,
+            dice: Rng::with_seed(seed),
+            loss: LossState::default(),
+            bottleneck: Bottleneck::default(),
+            last: Duration::ZERO,
+        }
+    }
+
+    /// A datagram with so many bytes of payload is sent now. Times must not go back.
+    pub fn offer(&mut self, now: Duration, payload: usize) -> Fate {
+        let here = self.path.at(now);
+        let lost = self.loss.draw(&here.loss, &mut self.dice);
+        let [jitter, reorder, duplicate] = std::array::from_fn(|_| self.dice.f64());
+        let Some(departure) = self.bottleneck.admit(now, here.rate, here.queue, payload + HEADERS) else {
+            return Fate::Dropped(Dropped::Queue);
+        };
+        if here.black_out || self.path.at(departure).black_out {
+            return Fate::Dropped(Dropped::BlackOut);
+        }
+        if lost {
+            return Fate::Dropped(Dropped::Loss);
+        }
+        let mut at = (departure + jittered(here.latency, here.jitter, jitter)).max(self.last);
+        self.last = at;
+        if reorder < here.reorder {
+            at += here.reorder_by;
+        }
+        Fate::Arrives { at, again: (duplicate < here.duplicate).then_some(at) }
+    }
+}
+
+/// The latency with its jitter: `dice` from 0 to 1 is least to most.
+pub(super) fn jittered(latency: Duration, jitter: Duration, dice: f64) -> Duration {
+    (latency + jitter.mul_f64(2.0 * dice)).saturating_sub(jitter)
+}
