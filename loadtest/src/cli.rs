@@ -6,13 +6,14 @@ pub use url::Url;
 
 use crate::{
     floor::{self, FloorSpec, server::FloorServerArgs},
+    link::scenario::Scenario,
     process::raise_open_files,
     report,
     require::Requirement,
     stop::Stop,
 };
 use clap::{Args, Parser, Subcommand};
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 /// Plays on a Driftless server with many bots, and measures.
 #[derive(Debug, Parser)]
@@ -30,6 +31,8 @@ enum Command {
     Floor(FloorArgs),
     /// One client stops reading for a while: what it gets then, and what the others notice.
     Slow(SlowArgs),
+    /// A bad link before a server, UDP and TCP: latency, loss, a narrow place, black-outs, as a scenario says.
+    Link(LinkArgs),
     #[command(hide = true)]
     FloorServer(FloorServerArgs),
 }
@@ -147,6 +150,20 @@ pub struct SlowArgs {
     pub require: Vec<Requirement>,
 }
 
+/// `loadtest link`.
+#[derive(Debug, Clone, Args)]
+pub struct LinkArgs {
+    /// Where clients connect, UDP and TCP. Port 0: any free one, which is printed.
+    #[arg(long, default_value = "127.0.0.1:7700")]
+    pub listen: SocketAddr,
+    /// The server.
+    #[arg(long, default_value = "127.0.0.1:7777")]
+    pub to: SocketAddr,
+    /// What the link is like: a TOML file, or one of clean, rtt60-loss5, narrow-12kB, blackout-5s, wifi-bursts.
+    #[arg(long)]
+    pub scenario: Scenario,
+}
+
 impl Cli {
     /// Does what was asked.
     pub fn execute(self) -> ExitCode {
@@ -154,6 +171,7 @@ impl Cli {
             Command::Run(args) => crate::run::run(&args),
             Command::Floor(args) => args.execute(),
             Command::Slow(args) => crate::slow::run(&args),
+            Command::Link(args) => crate::link::run(&args),
             Command::FloorServer(args) => {
                 floor::server::serve(&args).map(|()| ExitCode::SUCCESS).map_err(Into::into)
             }

@@ -56,3 +56,14 @@ fn a_bad_requirement_is_refused_before_anything_starts() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("has none of >= <= == != > <"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_bad_scenario_is_named_by_file_key_and_what_is_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.toml");
+    std::fs::write(&file, "[[phase]]\nboth = { loss_percent = 500 }\n").unwrap();
+    let output = loadtest(&["link", "--scenario", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(text.contains("bad.toml: phase 1: both.loss_percent is 500, but must be 0 to 100"), "{text}");
+}
