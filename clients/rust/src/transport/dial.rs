@@ -163,6 +163,7 @@ fn handshake_error(target: &Target, error: &ConnectionError) -> DialError {
     const BAD_CERTIFICATE: u64 = 0x100 + 42;
     const UNKNOWN_CA: u64 = 0x100 + 48;
     const ACCESS_DENIED: u64 = 0x100 + 49;
+    const DECRYPT_ERROR: u64 = 0x100 + 51;
     const NO_APPLICATION_PROTOCOL: u64 = 0x100 + 120;
     let (address, reason) = (target.address(), error.to_string());
     let code = match error {
@@ -171,7 +172,9 @@ fn handshake_error(target: &Target, error: &ConnectionError) -> DialError {
         _ => 0,
     };
     match code {
-        BAD_CERTIFICATE..=UNKNOWN_CA | ACCESS_DENIED => DialError::Untrusted { address, reason },
+        BAD_CERTIFICATE..=UNKNOWN_CA | ACCESS_DENIED | DECRYPT_ERROR => {
+            DialError::Untrusted { address, reason }
+        }
         NO_APPLICATION_PROTOCOL => DialError::NotDriftless { address, reason },
         _ => DialError::Unreachable { address, reason },
     }

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used)] // each test file uses a part
 
 pub mod pair;
+pub mod quic;
 pub mod room;
 
 use std::net::SocketAddr;

@@ -51,6 +51,7 @@ impl StateTick for Published {
 /// A room with one player.
 pub struct Room {
     origin: Instant,
+    pub delivery: Delivery,
     session: Option<ServerSession<Published>>,
     pub queue: ReliableQueue,
     encoder: Encoder,
@@ -71,6 +72,7 @@ impl Room {
     pub fn new(now: Instant) -> Self {
         Self {
             origin: now,
+            delivery: Delivery::Ordered,
             session: None,
             queue: ReliableQueue::new(1000, 1 << 20),
             encoder: Encoder::default(),
@@ -93,7 +95,7 @@ impl Room {
 
     /// A connection was accepted; the one before is gone.
     pub fn connect(&mut self, now: Instant) {
-        self.session = Some(ServerSession::new(now, Limits::default(), Delivery::Ordered));
+        self.session = Some(ServerSession::new(now, Limits::default(), self.delivery));
     }
 
     pub fn disconnect(&mut self) {

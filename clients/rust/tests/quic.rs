@@ -1,0 +1,260 @@
+//! The client over QUIC and WebTransport on loopback, against a server with a real server session.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use driftless_client::{
+    Client, Connection, Disconnect, Error, Event, Options, Step, TransportKind, Trust,
+    proto::{code::CloseCode, wire},
+    transport::DialError,
+};
+use std::time::{Duration, Instant};
+use support::{
+    Peer, listen,
+    quic::{QuicServer, Served},
+    room::{Room, snapshot},
+};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+
+const BOTH: [TransportKind; 2] = [TransportKind::Quic, TransportKind::WebTransport];
+
+/// A state of this many things, and an event.
+fn play(things: u32) -> impl FnMut(u32, &mut Room) {
+    move |tick, room| {
+        room.event(tick);
+        let state: Vec<_> = (1..=things).map(|id| (id, [place(tick, id), -(tick as i32), 1])).collect();
+        room.publish(&snapshot(tick, &state));
+    }
+}
+
+/// Somewhere that no predictor expects.
+fn place(tick: u32, id: u32) -> i32 {
+    tick.wrapping_mul(tick).wrapping_mul(id).wrapping_mul(2_654_435_761) as i32
+}
+
+/// Serves one client until it is gone.
+fn serve(server: QuicServer, things: u32) -> JoinHandle<Served> {
+    spawn_local(async move {
+        let mut served = Served::new(server.accept().await, Room::new(Instant::now()), 0).await;
+        served.serve(u32::MAX, play(things)).await;
+        served
+    })
+}
+
+/// Takes so many states, sends an input after each. Ticks of the states, numbers of the events.
+async fn take_states(client: &mut Client, states: usize) -> (Vec<u32>, Vec<u64>) {
+    let (mut ticks, mut events) = (Vec::new(), Vec::new());
+    while ticks.len() < states {
+        match client.next().await.unwrap() {
+            Event::State { tick, .. } => {
+                ticks.push(tick);
+                client.send_input(&wire::Leave {}).unwrap();
+            }
+            Event::Game(event) => events.push(u64::from_be_bytes(event.payload[..].try_into().unwrap())),
+            Event::Disconnected { cause, .. } => panic!("{cause}"),
+            _ => {}
+        }
+    }
+    (ticks, events)
+}
+
+// Promise 2: "A client MUST never apply a state older than one it has applied."
+// Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+#[tokio::test]
+async fn player_joins_plays_and_leaves() {
+    for kind in BOTH {
+        LocalSet::new()
+            .run_until(async {
+                let server = QuicServer::start();
+                let options = server.options(kind);
+                let serving = serve(server, 3);
+                let mut client = Client::connect(options).await.unwrap();
+                assert_eq!(client.transport(), kind);
+                let (ticks, events) = take_states(&mut client, 50).await;
+                assert!(ticks.is_sorted_by(|a, b| a < b), "{ticks:?}");
+                assert_eq!(events, (1..=events.len() as u64).collect::<Vec<_>>());
+                client.leave().await.unwrap();
+                let served = serving.await.unwrap();
+                assert!(served.datagrams > 0 && served.streams == 0, "states are datagrams");
+                let inputs: Vec<_> = served.room.inputs.iter().map(|input| input.sequence).collect();
+                assert!(inputs.len() > 40 && inputs.is_sorted_by(|a, b| a < b), "{inputs:?}");
+                assert_eq!(served.room.closing(), Some(CloseCode::Left));
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn states_that_fit_no_datagram_come_on_streams() {
+    for kind in BOTH {
+        LocalSet::new()
+            .run_until(async {
+                let server = QuicServer::start();
+                let options = server.options(kind);
+                let serving = serve(server, 2000);
+                let mut client = Client::connect(options).await.unwrap();
+                let (ticks, _) = take_states(&mut client, 20).await;
+                assert!(ticks.is_sorted_by(|a, b| a < b), "{ticks:?}");
+                assert_eq!(client.snapshot().unwrap().tables()[0].len(), 2000);
+                drop(client);
+                assert!(serving.await.unwrap().streams >= 20);
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn connection_goes_on_from_another_port() {
+    for kind in BOTH {
+        LocalSet::new()
+            .run_until(async {
+                let server = QuicServer::start();
+                let options = server.options(kind);
+                let serving = serve(server, 3);
+                let mut client = Client::connect(options).await.unwrap();
+                take_states(&mut client, 10).await;
+                let endpoint = client.connection().endpoint().unwrap();
+                let before = endpoint.local_addr().unwrap();
+                endpoint.rebind().unwrap();
+                assert_ne!(endpoint.local_addr().unwrap().port(), before.port());
+                take_states(&mut client, 50).await;
+                assert_eq!((client.stats().reconnects, client.transport()), (0, kind));
+                client.leave().await.unwrap();
+                let served = serving.await.unwrap();
+                assert_eq!((served.room.joins, served.room.resumes), (1, 0), "nobody joined again");
+                assert_ne!(
+                    served.session.remote_address().port(),
+                    before.port(),
+                    "the server has seen it move"
+                );
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn goodbye_and_close_have_one_code() {
+    for kind in BOTH {
+        LocalSet::new()
+            .run_until(async {
+                let server = QuicServer::start();
+                let options = server.options(kind);
+                let serving = spawn_local(async move {
+                    let mut served = Served::new(server.accept().await, Room::new(Instant::now()), 0).await;
+                    served.serve(5, play(1)).await;
+                    served.room.close(CloseCode::Kicked, Duration::ZERO);
+                    served.serve(5, play(1)).await;
+                });
+                let mut client = Client::connect(options).await.unwrap();
+                let ended = loop {
+                    if let Err(error) = client.next().await {
+                        break error;
+                    }
+                };
+                let Error::Ended(Disconnect::Goodbye { code, reason, .. }) = ended else {
+                    panic!("{ended:?}")
+                };
+                assert_eq!((code, reason.as_str()), (CloseCode::Kicked.number(), "as the test wants"));
+                serving.await.unwrap();
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn close_without_a_goodbye_is_told_with_its_code() {
+    for kind in BOTH {
+        LocalSet::new()
+            .run_until(async {
+                let server = QuicServer::start();
+                let options = server.options(kind);
+                let serving = spawn_local(async move {
+                    let served = Served::new(server.accept().await, Room::new(Instant::now()), 0).await;
+                    served.session.close(CloseCode::TooLarge.number().into(), b"too large");
+                    served.session.closed().await;
+                });
+                let ended = Client::connect(options).await.unwrap_err();
+                let Error::Ended(cause) = ended else { panic!("{ended:?}") };
+                assert_eq!(cause.close_code(), Some(CloseCode::TooLarge), "{cause}");
+                serving.await.unwrap();
+            })
+            .await;
+    }
+}
+
+/// What a dial of this server ends with.
+async fn dial(server: &QuicServer, options: &Options) -> Result<(), DialError> {
+    tokio::select! {
+        opened = Connection::open(options) => opened.map(drop),
+        () = async { loop { server.ignore().await } } => unreachable!(),
+    }
+}
+
+#[tokio::test]
+async fn certificates_that_are_not_trusted_are_refused() {
+    // Valid now; over since yesterday; from tomorrow on.
+    for (from_days, valid_now) in [(1, true), (14, false), (-1, false)] {
+        let server = QuicServer::with_validity(from_days, 13);
+        let pinned = server.options(TransportKind::Quic);
+        let wrong = Options { trust: Trust::Sha256(vec![[1; 32]]), ..pinned.clone() };
+        let refused = dial(&server, &wrong).await.unwrap_err();
+        assert!(matches!(refused, DialError::Untrusted { .. }), "{refused:?}");
+        match dial(&server, &pinned).await {
+            Ok(()) => assert!(valid_now),
+            Err(error) => assert!(!valid_now && matches!(error, DialError::Untrusted { .. }), "{error:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn authorities_sign_for_a_name() {
+    let server = QuicServer::start();
+    let by = |pem: String| Options {
+        trust: Trust::Authorities(pem.into_bytes()),
+        ..server.options(TransportKind::Quic)
+    };
+    dial(&server, &by(server.pem())).await.unwrap();
+    let other = QuicServer::start().pem();
+    for pem in [other, String::new(), "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n".into()] {
+        let refused = dial(&server, &by(pem)).await.unwrap_err();
+        assert!(matches!(refused, DialError::Untrusted { .. }), "{refused:?}");
+    }
+    let system = Options { trust: Trust::System, ..server.options(TransportKind::Quic) };
+    let refused = dial(&server, &system).await.unwrap_err();
+    assert!(matches!(refused, DialError::Untrusted { .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn silent_udp_port_leads_to_a_websocket() {
+    let (listener, url) = listen().await;
+    // Whatever comes there is read by nobody, as behind a firewall that drops UDP.
+    let _silent = std::net::UdpSocket::bind(listener.local_addr().unwrap()).unwrap();
+    let options = Options {
+        trust: Trust::Sha256(vec![[0; 32]]),
+        head_start: Duration::from_millis(20),
+        ..Options::new(url, "test").transports([TransportKind::Quic, TransportKind::WebSocket])
+    };
+    let (connection, _peer) = tokio::join!(Connection::open(&options), Peer::accept(&listener));
+    let mut connection = connection.unwrap();
+    assert_eq!(connection.transport(), TransportKind::WebSocket);
+    // What worked goes first the next time: it would not be there within the minute otherwise.
+    connection.abort();
+    assert!(matches!(connection.next(None).await, Step::Closed));
+    let patient = Options { head_start: Duration::from_secs(60), ..options };
+    let redial = tokio::time::timeout(Duration::from_secs(30), connection.redial(&patient));
+    let (redialled, _peer) = tokio::join!(redial, Peer::accept(&listener));
+    redialled.unwrap();
+    assert_eq!(connection.transport(), TransportKind::WebSocket);
+}
+
+#[tokio::test]
+async fn all_transports_that_fail_are_named() {
+    let (listener, url) = listen().await;
+    drop(listener);
+    let options = Options { connect_timeout: Duration::from_millis(300), ..Options::new(url, "test") };
+    let error = Connection::open(&options).await.unwrap_err();
+    let DialError::All(errors) = &error else { panic!("{error:?}") };
+    let kinds: Vec<_> = errors.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [TransportKind::Quic, TransportKind::WebSocket], "{error}");
+    assert!(error.may_retry());
+}

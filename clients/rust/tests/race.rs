@@ -1,0 +1,59 @@
+//! Several ways at once, the best one first. In virtual time.
+#![allow(clippy::unwrap_used)]
+
+use driftless_client::transport::race;
+use std::{cell::RefCell, time::Duration};
+use tokio::time::{Instant, sleep};
+
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// An attempt: how long it takes, and whether it works.
+type Attempt = (u64, bool);
+
+/// Races these. The winner (or all errors), after how many milliseconds, and when each began.
+async fn run(attempts: &[Attempt]) -> (Result<usize, Vec<usize>>, u128, Vec<u128>) {
+    let start = Instant::now();
+    let begun = RefCell::new(Vec::new());
+    let futures = attempts.iter().enumerate().map(|(index, &(ms, works))| {
+        let begun = &begun;
+        async move {
+            begun.borrow_mut().push(start.elapsed().as_millis());
+            sleep(Duration::from_millis(ms)).await;
+            if works { Ok(index) } else { Err(index) }
+        }
+    });
+    let won = race(futures, HEAD_START).await.map(|(index, won)| {
+        assert_eq!(index, won);
+        won
+    });
+    (won, start.elapsed().as_millis(), begun.into_inner())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_wins_alone_within_its_head_start() {
+    assert_eq!(run(&[(249, true), (1, true)]).await, (Ok(0), 249, vec![0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_is_overtaken_after_its_head_start() {
+    assert_eq!(run(&[(10_000, true), (40, true)]).await, (Ok(1), 290, vec![0, 250]));
+    assert_eq!(run(&[(10_000, true), (10_000, true), (40, true)]).await, (Ok(2), 540, vec![0, 250, 500]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_only_slow_may_still_win() {
+    assert_eq!(run(&[(300, true), (60, true)]).await, (Ok(0), 300, vec![0, 250]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_makes_room_at_once() {
+    assert_eq!(run(&[(5, false), (10, false), (20, true)]).await, (Ok(2), 35, vec![0, 5, 15]));
+    // Late, with another on its way.
+    assert_eq!(run(&[(260, false), (1000, true), (5, true)]).await, (Ok(2), 265, vec![0, 250, 260]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_fail_are_told() {
+    assert_eq!(run(&[(300, false), (20, false)]).await, (Err(vec![1, 0]), 300, vec![0, 250]));
+    assert_eq!(run(&[]).await, (Err(vec![]), 0, vec![]));
+}
