@@ -14,6 +14,7 @@ pub use options::{Options, Text};
 pub use resolve::{Resolved, Setting, resolve};
 pub use units::{Size, Span};
 
+use crate::tls::{PemFiles, TlsError};
 use driftless_proto::limits::Limits;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Allows `listen` to be other than loopback while there is no authentication.
     pub insecure: bool,
+    /// Certificate of QUIC, HTTPS and secure WebSockets. None: HTTP as it is, and QUIC with a self-signed certificate.
+    pub tls: Option<PemFiles>,
     /// Threads that serve connections.
     pub workers: usize,
     /// Threads that run rooms.
@@ -88,6 +91,17 @@ pub enum ConfigError {
         /// What it may be.
         allowed: String,
     },
+    /// One of two options that belong together is missing.
+    #[error("{} is set (from {given}), but {missing} is not: set both or none", given.key)]
+    Half {
+        /// The one that is set.
+        given: Source,
+        /// The one that is not.
+        missing: &'static str,
+    },
+    /// The certificate cannot be served.
+    #[error("tls_certificate and tls_key: {0}")]
+    Tls(Box<TlsError>),
     /// Others could connect, and there is no authentication.
     #[error(
         "listen is {listen} (from {from}), which others can reach, and there is no authentication yet: anyone could play. \
@@ -118,6 +132,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7777)),
             insecure: false,
+            tls: None,
             workers: cores.saturating_sub(room_threads).max(1),
             room_threads,
             coalesce: Duration::from_millis(1),

@@ -9,11 +9,13 @@
 //! | `/v1/rooms` | GET | all rooms |
 //! | `/v1/rooms` | POST | makes a room from a `RoomSpec`: 201 and its summary |
 //! | `/v1/rooms/{name}` | GET | one room |
+//! | `/v1/certificate` | GET | where QUIC and WebTransport are, and the hashes of certificates to trust |
 //! | `/v1/presence` | GET | who is here; `?room=NAME`, `?limit=N` |
 //!
 //! Whatever goes wrong is answered as `{"error":{"code":"room_exists","message":"…"}}` with a fitting status. The
 //! WebSocket endpoint `/v1/connect` belongs to the transport.
 
+mod certificate;
 mod error;
 mod health;
 mod index;
@@ -23,10 +25,10 @@ mod rooms;
 
 pub use error::ApiError;
 
-use crate::{directory::Directory, metrics::Metrics, presence::Presence};
+use crate::{directory::Directory, metrics::Metrics, presence::Presence, tls::Certificates};
 use actix::Addr;
 use actix_web::{HttpRequest, Resource, guard, web};
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 /// What the handlers need. Register as `web::Data<HttpState>`.
 #[derive(Clone)]
@@ -37,6 +39,10 @@ pub struct HttpState {
     pub presence: Addr<Presence>,
     /// The figures.
     pub metrics: Arc<Metrics>,
+    /// The certificate of QUIC, and of HTTP if that is within TLS.
+    pub certificates: Arc<Certificates>,
+    /// Where QUIC and WebTransport are served, if they are.
+    pub quic: Option<SocketAddr>,
 }
 
 /// Longest body of a request, bytes.
@@ -58,6 +64,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(rooms::create)),
         )
         .service(resource("/v1/rooms/{name}", "GET, HEAD").route(get().to(rooms::show)))
+        .service(resource("/v1/certificate", "GET, HEAD").route(get().to(certificate::certificate)))
         .service(resource("/v1/presence", "GET, HEAD").route(get().to(presence::presence)))
         .default_service(web::to(
             |request: HttpRequest| async move { ApiError::no_such_path(request.path()) },

@@ -13,11 +13,12 @@ use crate::{
     room::record::RecordThread,
     shutdown,
     thread::prefer_latency,
+    tls::{Certificates, TlsConfig},
     transport,
 };
 use actix::Actor;
 use actix_http::HttpService;
-use actix_rt::{Arbiter, net::TcpStream};
+use actix_rt::Arbiter;
 use actix_server::ServerHandle;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::{App, dev::AppConfig, web};
@@ -29,7 +30,8 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tracing::{info, warn};
+use tokio_rustls::TlsAcceptor;
+use tracing::info;
 
 /// Longest time from the signal to the exit.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
@@ -55,6 +57,7 @@ pub struct Running {
     limits: Arc<ConnectionLimits>,
     workers: Arc<Mutex<Vec<WorkerLink>>>,
     metrics: Arc<Metrics>,
+    certificates: Arc<Certificates>,
     drain_spread: Duration,
 }
 
@@ -78,7 +81,7 @@ impl Server {
     /// Starts everything, within an actix system. The future ends when the server has stopped.
     ///
     /// # Errors
-    /// If the address cannot be listened at, a thread cannot be started, or the recording folder cannot be made.
+    /// If the address cannot be listened at, there is no certificate, a thread cannot be started, or the recording folder cannot be made.
     pub fn start(self) -> io::Result<(Running, impl Future<Output = io::Result<()>>)> {
         let config = Arc::new(self.config);
         let clock = Clock::start();
@@ -99,10 +102,29 @@ impl Server {
             config.max_connections_per_address,
             metrics.clone(),
         );
-        let state =
-            web::Data::new(HttpState { directory: directory.clone(), presence, metrics: metrics.clone() });
         let listener = listen(config.listen)?;
         let address = listener.local_addr()?;
+        let certificates = Certificates::start(&match &config.tls {
+            Some(files) => TlsConfig::Files(files.clone()),
+            None => TlsConfig::SelfSigned { addresses: vec![address.ip()] },
+        })?;
+        let accept = transport::Accept {
+            user_timeout: config.limits.timeout,
+            handshake: config.limits.handshake,
+            // A browser that warns of a self-signed certificate is no help in development: then HTTP stays as it is.
+            tls: match config.tls {
+                Some(_) => Some(TlsAcceptor::from(Arc::new(certificates.server_config(&[b"http/1.1"])?))),
+                None => None,
+            },
+            metrics: metrics.clone(),
+        };
+        let state = web::Data::new(HttpState {
+            directory: directory.clone(),
+            presence,
+            metrics: metrics.clone(),
+            certificates: certificates.clone(),
+            quic: None,
+        });
         let workers = Arc::<Mutex<Vec<WorkerLink>>>::default();
         let running_workers = workers.clone();
         let services = {
@@ -125,17 +147,12 @@ impl Server {
                         .map_err(|e: actix_web::Error| e.error_response());
                     map_config(app, |()| AppConfig::default())
                 };
-                let user_timeout = config.limits.timeout;
-                HttpService::build()
-                    .local_addr(address)
-                    .on_connect_ext(move |stream: &TcpStream, _| {
-                        if let Err(e) = transport::tune(stream, user_timeout) {
-                            warn!(error = %e, "the options of a socket could not be set");
-                        }
-                    })
-                    .upgrade(transport::websocket::Upgrade::new(app()))
-                    .finish(app())
-                    .tcp()
+                accept.clone().then(
+                    HttpService::build()
+                        .local_addr(address)
+                        .upgrade(transport::websocket::Upgrade::new(app()))
+                        .finish(app()),
+                )
             }
         };
         let server = actix_server::Server::build()
@@ -155,6 +172,7 @@ impl Server {
             limits,
             workers: running_workers,
             metrics,
+            certificates,
             drain_spread: config.drain_spread,
         };
         Ok((running, server))
@@ -173,6 +191,14 @@ impl Running {
     /// The figures.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+    /// The certificate, and those before it that are still valid.
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.certificates
+    }
+    /// Whether HTTP and WebSocket are within TLS: `https`, `wss`.
+    pub fn is_secure(&self) -> bool {
+        !self.certificates.is_self_signed()
     }
     /// Refuses what is new, says goodbye to all with reconnect times spread out, waits until they are gone (8 s at most), and
     /// stops.
@@ -224,7 +250,8 @@ pub fn run(server: Server) -> io::Result<()> {
         let (running, serving) = server.start()?;
         let signals = shutdown::Signals::watch()?;
         // Whoever started it may have closed the output by now, which is no reason not to serve.
-        let _ = writeln!(io::stdout(), "driftless listens on http://{}", running.address());
+        let scheme = if running.is_secure() { "https" } else { "http" };
+        let _ = writeln!(io::stdout(), "driftless listens on {scheme}://{}", running.address());
         actix_rt::spawn(shutdown::drain_on_signal(running, signals));
         serving.await
     })

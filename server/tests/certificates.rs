@@ -2,18 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
 
-use driftless_server::tls::{Certificates, PemFiles, TlsConfig, TlsError};
-use rcgen::{CertificateParams, KeyPair};
+mod util;
+
+use driftless_server::tls::{Certificates, TlsConfig, TlsError};
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
+    path::Path,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tempfile::TempDir;
+use util::tls::{DAY, Files, Issued, pem};
 use x509_cert::der::Decode;
-
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn start_of_time() -> SystemTime {
     UNIX_EPOCH + 20_000 * DAY + Duration::from_millis(123)
@@ -98,56 +98,24 @@ fn a_clock_that_is_set_back_gets_a_certificate_that_is_valid() {
     assert_ne!(served(&certificates), first);
 }
 
-/// Files of a certificate, as an operator has them.
-struct Files {
-    _folder: TempDir,
-    paths: PemFiles,
-}
-
-impl Files {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let paths =
-            PemFiles { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
-        let files = Self { _folder: folder, paths };
-        let (certificate, key) = made();
-        files.write(&certificate, &key);
-        files
-    }
-    fn write(&self, certificate: &str, key: &str) {
-        fs::write(&self.paths.certificate, certificate).unwrap();
-        fs::write(&self.paths.key, key).unwrap();
-    }
-    fn load(&self, now: SystemTime) -> Result<std::sync::Arc<Certificates>, TlsError> {
-        Certificates::new(&TlsConfig::Files(self.paths.clone()), now)
-    }
-    fn names(&self) -> (String, String) {
-        let name = |path: &PathBuf| path.display().to_string();
-        (name(&self.paths.certificate), name(&self.paths.key))
-    }
-}
-
-/// A certificate and its key, PEM; valid for 90 days from a day before the start of time.
+/// A certificate and its key; valid for 90 days from a day before the start of time.
 fn made() -> (String, String) {
-    let mut params = CertificateParams::new(["game.example".to_owned()]).unwrap();
-    params.not_before = (start_of_time() - DAY).into();
-    params.not_after = (start_of_time() + 89 * DAY).into();
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    (pem("CERTIFICATE", certificate.der()), pem("PRIVATE KEY", &key.serialize_der()))
+    let Issued { certificate, key, .. } = Issued::at(start_of_time());
+    (certificate, key)
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    let text = STANDARD.encode(der);
-    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|l| std::str::from_utf8(l).unwrap()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+fn files() -> Files {
+    Files::of(&Issued::at(start_of_time()))
+}
+
+fn load(files: &Files, now: SystemTime) -> Result<Arc<Certificates>, TlsError> {
+    Certificates::new(&TlsConfig::Files(files.paths.clone()), now)
 }
 
 #[test]
 fn files_are_read_again_when_they_change() {
-    let files = Files::new();
-    let certificates = files.load(start_of_time()).unwrap();
+    let files = files();
+    let certificates = load(&files, start_of_time()).unwrap();
     let first = served(&certificates);
     certificates.refresh(start_of_time());
     assert_eq!(served(&certificates), first);
@@ -162,8 +130,8 @@ fn files_are_read_again_when_they_change() {
 
 #[test]
 fn broken_files_leave_the_old_certificate() {
-    let files = Files::new();
-    let certificates = files.load(start_of_time()).unwrap();
+    let files = files();
+    let certificates = load(&files, start_of_time()).unwrap();
     let first = served(&certificates);
     let (certificate, key) = made();
     let half = &certificate[..certificate.len() / 2];
@@ -183,10 +151,11 @@ fn broken_files_leave_the_old_certificate() {
 
 #[test]
 fn what_is_wrong_with_which_file_is_said() {
-    let files = Files::new();
-    let (certificate, key) = files.names();
+    let files = files();
+    let name = |path: &Path| path.display().to_string();
+    let (certificate, key) = (name(&files.paths.certificate), name(&files.paths.key));
     let (good, good_key) = made();
-    let error = || files.load(start_of_time()).unwrap_err().to_string();
+    let error = || load(&files, start_of_time()).unwrap_err().to_string();
 
     files.write("", &good_key);
     assert_eq!(error(), format!("{certificate}: there is no certificate in it (PEM)"));
@@ -202,9 +171,9 @@ fn what_is_wrong_with_which_file_is_said() {
     assert_eq!(error(), format!("{key} is not the key of the certificate in {certificate}"));
 
     files.write(&good, &good_key);
-    let late = files.load(start_of_time() + 89 * DAY).unwrap_err().to_string();
+    let late = load(&files, start_of_time() + 89 * DAY).unwrap_err().to_string();
     assert!(late.starts_with(&format!("{certificate}: the certificate is valid from 2024-")), "{late}");
-    assert!(files.load(start_of_time() - 2 * DAY).is_err());
+    assert!(load(&files, start_of_time() - 2 * DAY).is_err());
     fs::remove_file(&files.paths.certificate).unwrap();
     assert!(error().starts_with(&format!("{certificate}: No such file")), "{}", error());
     fs::create_dir(&files.paths.certificate).unwrap();

@@ -63,7 +63,7 @@ fn the_help_tells_the_true_defaults() {
     let command = <Options as clap::Args>::augment_args(clap::Command::new("x"));
     for setting in &resolved.settings {
         let key = setting.source.key;
-        if ["workers", "room_threads", "record"].contains(&key) {
+        if ["workers", "room_threads", "record", "tls_certificate", "tls_key"].contains(&key) {
             continue;
         }
         let help = command.get_arguments().find(|arg| arg.get_id() == key).unwrap().get_help().unwrap();
@@ -160,6 +160,23 @@ fn a_file_with_an_unknown_key_is_refused_with_its_name() {
 fn a_file_that_is_not_there_is_named() {
     let error = refused(&["--config", "/nowhere/driftless.toml"]);
     assert!(error.starts_with("/nowhere/driftless.toml: "), "{error}");
+}
+
+#[test]
+fn a_certificate_needs_its_key_and_both_must_be_usable() {
+    assert_eq!(
+        refused(&["--tls-certificate", "cert.pem"]),
+        "tls_certificate is set (from flag --tls-certificate), but tls_key is not: set both or none"
+    );
+    assert_eq!(
+        refused(&["--tls-key", "key.pem"]),
+        "tls_key is set (from flag --tls-key), but tls_certificate is not: set both or none"
+    );
+    let error = refused(&["--tls-certificate", "/nowhere/cert.pem", "--tls-key", "/nowhere/key.pem"]);
+    assert!(error.starts_with("tls_certificate and tls_key: /nowhere/cert.pem: No such file"), "{error}");
+    // It does not make up for authentication.
+    let error = refused(&["--listen", "0.0.0.0:1", "--tls-certificate", "cert.pem", "--tls-key", "key.pem"]);
+    assert!(error.contains("--insecure"), "{error}");
 }
 
 /// What `check-config` prints is a file that gives the same configuration.

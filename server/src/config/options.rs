@@ -19,6 +19,13 @@ pub struct Options {
     #[arg(long, env = "DRIFTLESS_INSECURE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(require_equals = true)]
     pub insecure: Option<Text>,
+    /// PEM file with the certificate for HTTPS, secure WebSockets and QUIC, and its chain [default: none, HTTP without TLS and QUIC with
+    /// a self-signed certificate]. Read again when it changes.
+    #[arg(long, env = "DRIFTLESS_TLS_CERTIFICATE", value_name = "FILE")]
+    pub tls_certificate: Option<Text>,
+    /// PEM file with the certificate's private key, not encrypted [default: none]. Read again when it changes.
+    #[arg(long, env = "DRIFTLESS_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<Text>,
     /// Threads that serve connections, 1 to 1024 [default: the cores that rooms leave]. More than cores costs context switches.
     #[arg(long, env = "DRIFTLESS_WORKERS", value_name = "N")]
     pub workers: Option<Text>,

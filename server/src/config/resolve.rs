@@ -5,8 +5,15 @@ use super::{
     layers::{Layers, Origin, Source},
     units::{Size, Span},
 };
+use crate::tls::PemFiles;
 use driftless_proto::limits::Limits;
-use std::{fmt, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    ops::RangeInclusive,
+    path::PathBuf,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
 /// A configuration, and where each of its values came from.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +54,7 @@ pub fn resolve(layers: Layers, kinds: &[&str]) -> Result<Resolved, ConfigError> 
     let config = Config {
         listen: r.text("listen", d.listen, "an address and a port, as 127.0.0.1:7777")?,
         insecure: r.flag("insecure", d.insecure)?,
+        tls: r.tls_files()?,
         workers: r.number("workers", d.workers, 1..=1024)?,
         room_threads: r.number("room_threads", d.room_threads, 1..=1024)?,
         coalesce: r.span("coalesce", d.coalesce, ZERO..=10 * MILLISECOND)?,
@@ -81,6 +89,7 @@ pub fn resolve(layers: Layers, kinds: &[&str]) -> Result<Resolved, ConfigError> 
     debug_assert_eq!(r.layers.rest().next(), None);
     let resolved = Resolved { config, settings: r.settings };
     resolved.check_together()?;
+    resolved.check_files()?;
     Ok(resolved)
 }
 
@@ -103,6 +112,12 @@ impl Resolved {
             });
         }
         Ok(())
+    }
+
+    /// Whether the certificate could be served now.
+    fn check_files(&self) -> Result<(), ConfigError> {
+        let Some(files) = &self.config.tls else { return Ok(()) };
+        files.check(SystemTime::now()).map_err(|e| ConfigError::Tls(Box::new(e)))
     }
 
     fn source(&self, key: &'static str) -> Source {
@@ -197,6 +212,25 @@ impl Resolver {
             self.note(key, toml::Value::String(path.display().to_string()));
         }
         Ok(value)
+    }
+
+    fn tls_files(&mut self) -> Result<Option<PemFiles>, ConfigError> {
+        let certificate = self.file("tls_certificate")?;
+        let key = self.file("tls_key")?;
+        match (certificate, key) {
+            (None, None) => Ok(None),
+            (Some((certificate, _)), Some((key, _))) => Ok(Some(PemFiles { certificate, key })),
+            (Some((_, given)), None) => Err(ConfigError::Half { given, missing: "tls_key" }),
+            (None, Some((_, given))) => Err(ConfigError::Half { given, missing: "tls_certificate" }),
+        }
+    }
+
+    fn file(&mut self, key: &'static str) -> Result<Option<(PathBuf, Source)>, ConfigError> {
+        let read = |text: &str| Some(PathBuf::from(text)).filter(|_| !text.is_empty()).map(Some);
+        let Some(path) = self.parse(key, None, "the name of a file", read)? else { return Ok(None) };
+        self.note(key, toml::Value::String(path.display().to_string()));
+        let source = self.settings.last().map_or(Origin::Default, |setting| setting.source.origin.clone());
+        Ok(Some((path, Source { key, origin: source })))
     }
 
     fn log_filter(&mut self, key: &'static str, default: String) -> Result<String, ConfigError> {

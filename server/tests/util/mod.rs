@@ -12,6 +12,7 @@ pub mod player;
 pub mod process;
 pub mod server;
 pub mod socket;
+pub mod tls;
 
 pub use player::Player;
 pub use server::{TestServer, config};

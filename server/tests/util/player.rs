@@ -231,8 +231,13 @@ impl Player {
 
     /// Comes back on a new connection and asks for the seat.
     pub fn reconnect(&mut self) {
+        self.reconnect_on(Socket::connect(self.address));
+    }
+
+    /// Comes back on this connection and asks for the seat.
+    pub fn reconnect_on(&mut self, socket: Socket) {
         self.session.reconnected(Instant::now(), false, Delivery::Ordered);
-        self.socket = Socket::connect(self.address);
+        self.socket = socket;
         self.closed = None;
     }
 

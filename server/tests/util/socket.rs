@@ -20,9 +20,16 @@ const OURS: &str = "sec-websocket-protocol: driftless.v1\r\n";
 
 /// An upgraded connection, or what is left of it.
 pub struct Socket {
-    stream: TcpStream,
+    /// For its options, and to cut it off.
+    tcp: TcpStream,
+    /// What is read and written: the same, or TLS within it.
+    io: Box<dyn Io>,
     buffer: Vec<u8>,
 }
+
+/// Bytes in and out.
+pub trait Io: Read + Write + Send {}
+impl<T: Read + Write + Send> Io for T {}
 
 /// What came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,32 +56,41 @@ impl Socket {
     /// An upgraded connection whose kernel takes few bytes before the test reads them.
     #[track_caller]
     pub fn connect_narrow(address: SocketAddr, receive_buffer: usize) -> Self {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.set_recv_buffer_size(receive_buffer).unwrap(); // before connecting: it bounds the window
-        socket.connect(&address.into()).expect("the server listens");
-        Self::upgrade(socket.into(), OURS).unwrap_or_else(|refused| panic!("refused: {refused:?}"))
+        Self::upgrade(narrow(address, receive_buffer), OURS)
+            .unwrap_or_else(|refused| panic!("refused: {refused:?}"))
     }
 
     /// An upgraded connection that said this before it was upgraded.
     #[track_caller]
     pub fn connect_saying(address: SocketAddr, bytes: &[u8]) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
-        Self::upgrade_saying(stream, OURS, bytes).unwrap_or_else(|refused| panic!("refused: {refused:?}"))
+        Self::upgrade_saying(plain(&stream), stream, OURS, bytes)
+            .unwrap_or_else(|refused| panic!("refused: {refused:?}"))
     }
 
     /// Asks for an upgrade with these further headers (each with its line end).
     pub fn upgrade(stream: TcpStream, headers: &str) -> Result<Self, http::Response> {
-        Self::upgrade_saying(stream, headers, &[])
+        Self::upgrade_saying(plain(&stream), stream, headers, &[])
     }
 
-    fn upgrade_saying(stream: TcpStream, headers: &str, more: &[u8]) -> Result<Self, http::Response> {
-        stream.set_nodelay(true).unwrap();
+    /// Asks for an upgrade within something else.
+    pub fn upgrade_over(tcp: TcpStream, io: Box<dyn Io>) -> Result<Self, http::Response> {
+        Self::upgrade_saying(io, tcp, OURS, &[])
+    }
+
+    fn upgrade_saying(
+        io: Box<dyn Io>,
+        tcp: TcpStream,
+        headers: &str,
+        more: &[u8],
+    ) -> Result<Self, http::Response> {
+        tcp.set_nodelay(true).unwrap();
         let request = format!(
             "GET /v1/connect HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
-        let mut socket = Self { stream, buffer: Vec::new() };
-        socket.stream.write_all(&[request.as_bytes(), more].concat()).unwrap();
+        let mut socket = Self { tcp, io, buffer: Vec::new() };
+        socket.io.write_all(&[request.as_bytes(), more].concat()).unwrap();
         let deadline = Instant::now() + PATIENCE;
         let end = loop {
             if let Some(end) = socket.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -111,7 +127,8 @@ impl Socket {
 
     /// Sends bytes as they are.
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        self.io.write_all(bytes)?;
+        self.io.flush()
     }
 
     /// The next frame.
@@ -157,17 +174,29 @@ impl Socket {
     }
 
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        &self.tcp
     }
 
     fn fill(&mut self, deadline: Instant) -> io::Result<usize> {
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_micros(1));
-        self.stream.set_read_timeout(Some(left))?;
+        self.tcp.set_read_timeout(Some(left))?;
         let mut chunk = [0; 16 * 1024];
-        let read = self.stream.read(&mut chunk)?;
+        let read = self.io.read(&mut chunk)?;
         self.buffer.extend_from_slice(&chunk[..read]);
         Ok(read)
     }
+}
+
+fn plain(stream: &TcpStream) -> Box<dyn Io> {
+    Box::new(stream.try_clone().expect("a second handle"))
+}
+
+/// A connection whose kernel takes few bytes before the test reads them.
+pub fn narrow(address: SocketAddr, receive_buffer: usize) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(receive_buffer).unwrap(); // before connecting: it bounds the window
+    socket.connect(&address.into()).expect("the server listens");
+    socket.into()
 }
 
 /// A masked frame (RFC 6455, section 5.2).

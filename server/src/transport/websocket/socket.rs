@@ -4,13 +4,13 @@ use super::{
     frame::put_binary,
     messages::{Arrived, Messages, Violation},
 };
-use crate::connection::{End, Outbound, PeerRef, Worker};
+use crate::{
+    connection::{End, Outbound, PeerRef, Worker},
+    transport::Stream,
+};
 use actix_codec::Encoder;
 use actix_http::ws::{CloseCode as WsCode, CloseReason, Codec, Message};
-use actix_rt::{
-    net::TcpStream,
-    time::{Sleep, sleep},
-};
+use actix_rt::time::{Sleep, sleep};
 use bytes::{Buf, Bytes, BytesMut};
 use driftless_proto::code::CloseCode;
 use std::{
@@ -33,7 +33,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 
 /// One WebSocket, from the handshake to the end of its socket.
 pub(super) struct Socket {
-    io: TcpStream,
+    io: Stream,
     messages: Messages,
     /// What the socket had no room for. While there is some, nothing new is put together.
     unsent: BytesMut,
@@ -56,7 +56,7 @@ enum State {
 impl Socket {
     /// `read`: what came with the handshake. `head`: the handshake's answer, to be sent first.
     pub(super) fn new(
-        io: TcpStream,
+        io: Stream,
         read: BytesMut,
         head: BytesMut,
         max_message: usize,
@@ -199,7 +199,8 @@ impl Socket {
         if self.unsent.capacity() > 0 {
             self.unsent = BytesMut::new(); // a peer that keeps up needs no memory here
         }
-        Poll::Ready(Ok(()))
+        // TLS may hold bytes of its own that the socket had no room for: until they are gone, nothing new is put together.
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn close(&mut self, reason: Option<CloseReason>) -> io::Result<()> {

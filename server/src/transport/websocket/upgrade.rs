@@ -2,14 +2,16 @@
 //! connection leaves HTTP.
 
 use super::socket::Socket;
-use crate::connection::{PeerRef, Worker};
+use crate::{
+    connection::{PeerRef, Worker},
+    transport::Stream,
+};
 use actix_codec::{Encoder, Framed};
 use actix_http::{
     Request, Response,
     body::{BodySize, BoxBody, MessageBody, to_bytes},
     h1::{Codec, Message},
 };
-use actix_rt::net::TcpStream;
 use actix_service::{Service, ServiceFactory};
 use bytes::BytesMut;
 use futures_util::future::LocalBoxFuture;
@@ -36,7 +38,7 @@ impl<A, B> Upgrade<A, B> {
     }
 }
 
-impl<A, B> ServiceFactory<(Request, Framed<TcpStream, Codec>)> for Upgrade<A, B>
+impl<A, B> ServiceFactory<(Request, Framed<Stream, Codec>)> for Upgrade<A, B>
 where
     A: ServiceFactory<Request, Config = ()> + 'static,
     A::Service: 'static,
@@ -57,7 +59,7 @@ where
     }
 }
 
-impl<A, B> Service<(Request, Framed<TcpStream, Codec>)> for Upgrade<A, B>
+impl<A, B> Service<(Request, Framed<Stream, Codec>)> for Upgrade<A, B>
 where
     A: Service<Request> + 'static,
     A::Response: Into<Response<B>>,
@@ -70,7 +72,7 @@ where
 
     actix_service::always_ready!();
 
-    fn call(&self, (request, framed): (Request, Framed<TcpStream, Codec>)) -> Self::Future {
+    fn call(&self, (request, framed): (Request, Framed<Stream, Codec>)) -> Self::Future {
         let app = self.app.clone();
         Box::pin(async move {
             let response = match app.call(request).await {
@@ -85,7 +87,7 @@ where
 
 async fn answer(
     mut response: Response<BoxBody>,
-    mut io: TcpStream,
+    mut io: Stream,
     mut codec: Codec,
     read: BytesMut,
 ) -> io::Result<()> {
