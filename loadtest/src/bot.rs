@@ -109,6 +109,10 @@ impl Bot {
     pub fn life(&self) -> Life {
         self.life
     }
+    /// Index of the room that it plays in.
+    pub fn room(&self) -> usize {
+        self.room
+    }
     /// Its client.
     pub fn core(&self) -> Option<&ClientCore> {
         self.core.as_deref()
@@ -153,7 +157,7 @@ impl Bot {
     pub fn leave(&mut self, crowd: &mut Crowd, now: Instant, out: &mut Frames) {
         let Some(core) = &mut self.core else { return };
         core.leave();
-        out.push_all(|body| core.poll_transmit(now, body));
+        out.push_all(|body, longest| core.poll_transmit_lane(now, body, || longest));
         self.enter(Life::Leaving, crowd);
     }
 
@@ -271,8 +275,8 @@ impl Peer for Bot {
 
     fn opened(&mut self, crowd: &mut Crowd, now: Instant, out: &mut Frames) {
         self.enter(Life::Joining, crowd);
-        let core = self.core.insert(Box::new(ClientCore::new(now, &crowd.rooms[self.room])));
-        out.push_all(|body| core.poll_transmit(now, body));
+        let core = self.core.insert(Box::new(ClientCore::over(now, &crowd.rooms[self.room], out.delivery())));
+        out.push_all(|body, longest| core.poll_transmit_lane(now, body, || longest));
     }
     fn message(
         &mut self,
@@ -300,7 +304,7 @@ impl Peer for Bot {
             return self.fail(crowd, now, &violation);
         }
         if let Some(core) = &mut self.core {
-            out.push_all(|body| core.poll_transmit(now, body));
+            out.push_all(|body, longest| core.poll_transmit_lane(now, body, || longest));
         }
         ControlFlow::Continue(())
     }
@@ -329,7 +333,7 @@ impl Peer for Bot {
             }
         }
         let Some(core) = &mut self.core else { return ControlFlow::Continue(()) };
-        out.push_all(|body| core.poll_transmit(now, body));
+        out.push_all(|body, longest| core.poll_transmit_lane(now, body, || longest));
         ControlFlow::Continue(())
     }
     fn ended(&mut self, crowd: &mut Crowd, now: Instant, end: &End) {
@@ -340,6 +344,7 @@ impl Peer for Bot {
             End::Refused(why) => Violation::Refused(why.clone()),
             End::Closed(code) => Violation::Disconnected(goodbye.unwrap_or(*code)),
             End::Broken(error) => Violation::Protocol(error.to_string()),
+            End::Violation(what) => Violation::Protocol(what.clone()),
             End::HungUp => return,
         };
         if !expected {

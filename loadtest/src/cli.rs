@@ -13,6 +13,7 @@ use crate::{
     stop::Stop,
 };
 use clap::{Args, Parser, Subcommand};
+use driftless_client::TransportKind;
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 /// Plays on a Driftless server with many bots, and measures.
@@ -83,9 +84,48 @@ pub struct RunArgs {
     /// Measures the floor right after, with the traffic that was seen, and the ratio to it.
     #[arg(long)]
     pub floor: bool,
+    /// What the bots connect over. With mix, one after the other of the three, in the same rooms.
+    #[arg(long, value_enum, default_value_t = TransportChoice::Websocket)]
+    pub transport: TransportChoice,
     /// Threads of the swarm.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
+}
+
+/// What bots connect over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TransportChoice {
+    /// WebSocket.
+    Websocket,
+    /// Native QUIC.
+    Quic,
+    /// WebTransport.
+    Webtransport,
+    /// A third of the bots each.
+    Mix,
+}
+
+impl TransportChoice {
+    /// What this bot connects over.
+    pub fn of(self, bot: usize) -> TransportKind {
+        const ALL: [TransportKind; 3] =
+            [TransportKind::WebSocket, TransportKind::Quic, TransportKind::WebTransport];
+        match self {
+            Self::Websocket => TransportKind::WebSocket,
+            Self::Quic => TransportKind::Quic,
+            Self::Webtransport => TransportKind::WebTransport,
+            Self::Mix => ALL[bot % ALL.len()],
+        }
+    }
+    /// Its name in the figures.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Websocket => "websocket",
+            Self::Quic => "quic",
+            Self::Webtransport => "webtransport",
+            Self::Mix => "mix",
+        }
+    }
 }
 
 /// `loadtest floor`.

@@ -23,9 +23,10 @@ pub struct Figures {
     pub input_to_state_ms: Option<Quantiles>,
     /// Time between two states applied, and from the last one to the end, milliseconds.
     pub gap_ms: Option<Quantiles>,
-    /// WebSocket frames from the server, headers included, bytes a second a bot.
+    /// From the server, bytes a second a bot: WebSocket frames, or UDP payloads, in both cases with all that is in
+    /// them beside the messages.
     pub bytes_down_per_client_s: Option<f64>,
-    /// WebSocket frames to the server, bytes a second a bot.
+    /// To the server, bytes a second a bot.
     pub bytes_up_per_client_s: Option<f64>,
     /// Bytes of all state messages over the entities that moved in them.
     pub bytes_per_entity_tick: Option<f64>,
@@ -41,6 +42,8 @@ pub struct Figures {
     /// Connections that ended before the run did, by close code.
     pub disconnects: BTreeMap<u16, u64>,
 
+    /// What the bots connected over: websocket, quic, webtransport or mix.
+    pub transport: &'static str,
     /// Rooms.
     pub rooms: u64,
     /// Ticks a second.

@@ -11,7 +11,7 @@ pub mod server;
 use crate::{
     process::{Process, ProcessError},
     stop::Stop,
-    swarm::{End, Frames, Peer, Plan, Swarm, Target},
+    swarm::{Drive, End, Frames, Peer, Plan, Swarm, Target},
     ws,
 };
 use bytes::Bytes;

@@ -1,4 +1,5 @@
-//! `loadtest`: a swarm of bots that plays on a Driftless server over real WebSockets, checks what it is told, and measures.
+//! `loadtest`: a swarm of bots that plays on a Driftless server over real WebSockets, QUIC and WebTransport, checks what it is told,
+//! and measures.
 //!
 //! - `loadtest run` plays in many rooms and reports how fresh, how regular and how dear the state is.
 //! - `loadtest floor` measures what the kernel alone charges for the same traffic.

@@ -18,7 +18,7 @@ use crate::{
     report, run,
     server::Api,
     stop::Stop,
-    swarm::{Plan, Swarm, Target},
+    swarm::{Drive, Plan, Swarm, Target},
     ws,
 };
 use driftless_client::Options;
@@ -184,7 +184,7 @@ impl<'a> Room<'a> {
     }
     fn leave(&mut self) -> Result<(), Failure> {
         let now = Instant::now();
-        self.swarm.each(now, |bot, crowd, frames| bot.leave(crowd, now, frames));
+        self.swarm.each(now, &mut |bot, crowd, frames| bot.leave(crowd, now, frames));
         let until = now + Duration::from_secs(2);
         while self.swarm.open() > 0 && Instant::now() < until {
             self.swarm.turn(until.min(Instant::now() + Duration::from_millis(20)))?;

@@ -1,4 +1,5 @@
-//! Thousands of WebSocket clients on one thread: one epoll, one read buffer, one write buffer, one wheel.
+//! Thousands of clients on one thread: here those with WebSockets on one epoll, one read buffer, one write buffer, one wheel;
+//! in [`tasks`] those with datagrams.
 //!
 //! A swarm must cost less than the server it measures, so it does about what the kernel makes it do: one read and one
 //! write a client a tick, no task, no timer and no allocation for a message. What a client *is* comes from a `Peer`:
@@ -8,13 +9,17 @@
 //! bot waits for the bots before it in the same wake-up is the swarm's own, not the server's.
 
 mod conn;
+mod frames;
+mod tasks;
 mod wheel;
 
 use conn::Incoming;
 pub use conn::{Conn, End, State, Target};
+pub use frames::Frames;
+pub use tasks::{Carrier, TaskSwarm};
 pub use wheel::Wheel;
 
-use crate::ws::{self, Opcode};
+use crate::ws::Opcode;
 use bytes::{Bytes, BytesMut};
 use rustix::{
     event::{Timespec, epoll},
@@ -52,6 +57,31 @@ pub trait Peer {
     fn ended(&mut self, shared: &mut Self::Shared, now: Instant, end: &End);
 }
 
+/// A swarm, of whatever kind, as its leader sees it.
+pub trait Drive<P: Peer> {
+    /// Does something with what the peers have together.
+    fn with(&mut self, what: &mut dyn FnMut(&mut P::Shared));
+    /// What went over the network so far.
+    fn traffic(&mut self) -> Traffic;
+    /// Does something with every peer, connected or not.
+    fn each_peer(&mut self, what: &mut dyn FnMut(&mut P, &mut P::Shared));
+    /// Lets every peer with an open connection say something.
+    fn each(&mut self, now: Instant, say: &mut dyn FnMut(&mut P, &mut P::Shared, &mut Frames));
+    /// Connects who is due, acts for who is due, then waits for the network (at most until `until`) and takes what came.
+    fn turn(&mut self, until: Instant) -> std::io::Result<()>;
+}
+
+/// What went over the network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Messages sent.
+    pub messages_up: u64,
+    /// Bytes that carried them: of WebSocket frames, or of UDP payloads.
+    pub bytes_up: u64,
+    /// Bytes received, where the peers are not told of them with each message.
+    pub bytes_down: Option<u64>,
+}
+
 /// The clients of one thread.
 pub struct Swarm<P: Peer> {
     /// What the peers have together.
@@ -87,16 +117,6 @@ pub struct Plan {
     pub tick: Duration,
 }
 
-/// Messages on their way to one connection.
-#[derive(Debug)]
-pub struct Frames {
-    body: BytesMut,
-    wire: BytesMut,
-    masks: fastrand::Rng,
-    messages: u64,
-    bytes: u64,
-}
-
 #[derive(Debug)]
 struct Client<P> {
     peer: P,
@@ -130,16 +150,12 @@ impl<P: Peer> Swarm<P> {
             events: Vec::with_capacity(4096),
             buffer: vec![0; 64 * 1024].into(),
             arena: BytesMut::with_capacity(256 * 1024),
-            frames: Frames::new(),
+            frames: Frames::framed(),
         })
     }
     /// Clients whose connection is open.
     pub fn open(&self) -> usize {
         self.open
-    }
-    /// Messages and bytes of frames sent so far.
-    pub fn sent(&self) -> (u64, u64) {
-        (self.frames.messages, self.frames.bytes)
     }
     /// One of the peers.
     pub fn peer(&self, client: usize) -> &P {
@@ -149,26 +165,9 @@ impl<P: Peer> Swarm<P> {
     pub fn peer_mut(&mut self, client: usize) -> &mut P {
         &mut self.clients[client].peer
     }
-    /// Does something with every peer, connected or not.
-    pub fn each_peer(&mut self, mut what: impl FnMut(&mut P, &mut P::Shared)) {
-        for client in &mut self.clients {
-            what(&mut client.peer, &mut self.shared);
-        }
-    }
     /// The connection of a client.
     pub fn conn(&self, client: usize) -> Option<&Conn> {
         self.clients[client].conn.as_ref()
-    }
-    /// Lets every peer with an open connection say something.
-    pub fn each(&mut self, now: Instant, mut say: impl FnMut(&mut P, &mut P::Shared, &mut Frames)) {
-        for index in 0..self.clients.len() {
-            let client = &mut self.clients[index];
-            if client.conn.as_ref().is_some_and(|conn| conn.state() == State::Open) {
-                say(&mut client.peer, &mut self.shared, &mut self.frames);
-                let sent = self.flush(index);
-                self.settle(index, now, sent);
-            }
-        }
     }
     /// Stops to read a client's socket, or goes on.
     pub fn set_reading(&mut self, client: usize, reading: bool) {
@@ -182,28 +181,6 @@ impl<P: Peer> Swarm<P> {
         }
         Ok(())
     }
-    /// Connects who is due, acts for who is due, then waits for the network (at most until `until`) and takes what came.
-    pub fn turn(&mut self, until: Instant) -> std::io::Result<()> {
-        let now = Instant::now();
-        self.connect_due(now);
-        self.act_due(now);
-        let wake = self.next_connect().into_iter().fold(self.wheel.next().min(until), Instant::min);
-        let wait = wake.saturating_duration_since(Instant::now());
-        let timeout = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };
-        let mut events = std::mem::take(&mut self.events);
-        events.clear();
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let now = Instant::now();
-        for event in &events {
-            self.ready(event.data.u64() as usize, event.flags, now);
-        }
-        self.events = events;
-        Ok(())
-    }
-
     fn next_connect(&self) -> Option<Instant> {
         let count = self.clients.len();
         (self.started < count).then(|| self.start + self.ramp.mul_f64(self.started as f64 / count as f64))
@@ -274,14 +251,14 @@ impl<P: Peer> Swarm<P> {
     }
     /// Gives the kernel what was said for this client.
     fn flush(&mut self, index: usize) -> Result<(), End> {
-        if self.frames.wire.is_empty() {
+        if self.frames.wire().is_empty() {
             return Ok(());
         }
         let sent = match &mut self.clients[index].conn {
-            Some(conn) => conn.send(&self.frames.wire),
+            Some(conn) => conn.send(self.frames.wire()),
             None => Ok(()),
         };
-        self.frames.wire.clear();
+        self.frames.clear();
         sent
     }
     /// Waits for what the connection needs now, or ends it.
@@ -309,35 +286,48 @@ impl<P: Peer> Swarm<P> {
     }
 }
 
-impl Frames {
-    fn new() -> Self {
-        Self {
-            body: BytesMut::with_capacity(4096),
-            wire: BytesMut::with_capacity(4096),
-            masks: fastrand::Rng::new(),
-            messages: 0,
-            bytes: 0,
+impl<P: Peer> Drive<P> for Swarm<P> {
+    fn with(&mut self, what: &mut dyn FnMut(&mut P::Shared)) {
+        what(&mut self.shared);
+    }
+    fn traffic(&mut self) -> Traffic {
+        let (messages_up, bytes_up) = self.frames.sent();
+        Traffic { messages_up, bytes_up, bytes_down: None }
+    }
+    fn each_peer(&mut self, what: &mut dyn FnMut(&mut P, &mut P::Shared)) {
+        for client in &mut self.clients {
+            what(&mut client.peer, &mut self.shared);
         }
     }
-    /// Adds a message.
-    pub fn push(&mut self, message: &[u8]) {
-        self.push_frame(Opcode::Binary, message);
-    }
-    /// Adds every message that `next` writes, until it returns false.
-    pub fn push_all(&mut self, mut next: impl FnMut(&mut BytesMut) -> bool) {
-        let mut body = std::mem::take(&mut self.body);
-        body.clear();
-        while next(&mut body) {
-            self.push(&body);
-            body.clear();
+    fn each(&mut self, now: Instant, say: &mut dyn FnMut(&mut P, &mut P::Shared, &mut Frames)) {
+        for index in 0..self.clients.len() {
+            let client = &mut self.clients[index];
+            if client.conn.as_ref().is_some_and(|conn| conn.state() == State::Open) {
+                say(&mut client.peer, &mut self.shared, &mut self.frames);
+                let sent = self.flush(index);
+                self.settle(index, now, sent);
+            }
         }
-        self.body = body;
     }
-    fn push_frame(&mut self, opcode: Opcode, payload: &[u8]) {
-        let before = self.wire.len();
-        ws::write_client_frame(opcode, payload, self.masks.u32(..).to_ne_bytes(), &mut self.wire);
-        self.messages += 1;
-        self.bytes += (self.wire.len() - before) as u64;
+    fn turn(&mut self, until: Instant) -> std::io::Result<()> {
+        let now = Instant::now();
+        self.connect_due(now);
+        self.act_due(now);
+        let wake = self.next_connect().into_iter().fold(self.wheel.next().min(until), Instant::min);
+        let wait = wake.saturating_duration_since(Instant::now());
+        let timeout = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };
+        let mut events = std::mem::take(&mut self.events);
+        events.clear();
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let now = Instant::now();
+        for event in &events {
+            self.ready(event.data.u64() as usize, event.flags, now);
+        }
+        self.events = events;
+        Ok(())
     }
 }
 
@@ -345,38 +335,5 @@ fn hang_up(verdict: ControlFlow<()>) -> Result<(), End> {
     match verdict {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(End::HungUp),
-    }
-}
-
-#[cfg(test)]
-pub mod tests {
-    use super::*;
-
-    impl Frames {
-        /// For tests of a peer without sockets.
-        pub fn for_test() -> Self {
-            Self::new()
-        }
-        /// The messages that were pushed, unmasked.
-        pub fn take_messages(&mut self) -> Vec<Vec<u8>> {
-            let mut messages = Vec::new();
-            while let Some(header) = ws::Header::read(&self.wire).unwrap() {
-                let frame = self.wire.split_to(header.len + header.payload);
-                let mask = header.mask.unwrap();
-                let payload = frame[header.len..].iter().zip(mask.iter().cycle());
-                messages.push(payload.map(|(byte, key)| byte ^ key).collect());
-            }
-            messages
-        }
-    }
-
-    #[test]
-    fn several_messages_are_framed_one_after_the_other() {
-        let mut frames = Frames::for_test();
-        let mut left = vec![vec![3; 300], vec![2], vec![]];
-        frames.push(&[9]);
-        frames.push_all(|body| left.pop().map(|message| body.extend_from_slice(&message)).is_some());
-        assert_eq!(frames.take_messages(), [vec![9], vec![], vec![2], vec![3; 300]]);
-        assert_eq!((frames.messages, frames.bytes), (4, 7 + 6 + 7 + 308));
     }
 }

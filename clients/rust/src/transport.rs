@@ -32,6 +32,7 @@ pub use race::race;
 pub use trust::Trust;
 pub use websocket::WebSocket;
 
+use crate::Options;
 use bytes::Bytes;
 use driftless_proto::session::{Delivery, client::Lane};
 use std::{
@@ -61,6 +62,15 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Opens a connection over the first of the options' transports that works, for those who drive it themselves
+    /// ([`Connection::open`](crate::Connection::open) does more).
+    ///
+    /// # Errors
+    /// None works.
+    pub async fn dial(options: &Options) -> Result<Self, DialError> {
+        Dialer::default().dial(options).await
+    }
+
     /// What it is.
     pub fn kind(&self) -> TransportKind {
         match self {

@@ -35,7 +35,7 @@ impl Game {
         let start = Instant::now();
         let crowd = Crowd::new(vec![Options::new("ws://test", "room")], "arena", 20, Duration::from_secs(3));
         let bot = Bot::new(0, Behaviour::new("arena", 0, 20, None));
-        let mut game = Self { start, bot, crowd, out: Frames::for_test(), sent: Vec::new(), input: 0 };
+        let mut game = Self { start, bot, crowd, out: Frames::framed(), sent: Vec::new(), input: 0 };
         game.bot.opened(&mut game.crowd, start, &mut game.out);
         assert_eq!(game.out.take_messages().len(), 1, "the join");
         let welcome = wire::Welcome {

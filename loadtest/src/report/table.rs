@@ -12,7 +12,10 @@ pub fn run(figures: &Figures) -> String {
     let mut table = Table::default();
     table.row(
         "clients connected",
-        format!("{} of {} in {} rooms", figures.connected, figures.clients, figures.rooms),
+        format!(
+            "{} of {} in {} rooms over {}",
+            figures.connected, figures.clients, figures.rooms, figures.transport
+        ),
     );
     table.row("measured", format!("{:.1} s at {} Hz", figures.seconds, figures.tick_rate));
     table.row("errors", figures.errors.to_string());

@@ -3,7 +3,7 @@
 use super::team::Outcome;
 use crate::{
     check::Violations,
-    cli::RunArgs,
+    cli::{RunArgs, TransportChoice},
     figures::{Figures, ServerFigures, SwarmFigures},
     measure::Measure,
     server::Scrape,
@@ -16,6 +16,7 @@ pub struct Tally {
     /// What the bots measured.
     pub measure: Measure,
     clients: u64,
+    transport: TransportChoice,
     rooms: u64,
     tick_rate: u32,
     threads: u16,
@@ -63,6 +64,7 @@ impl Tally {
         let mut tally = Self {
             measure: Measure::new(args.duration),
             clients: args.clients.into(),
+            transport: args.transport,
             rooms: rooms.into(),
             tick_rate: args.tick_rate,
             threads: args.threads,
@@ -156,6 +158,7 @@ impl Tally {
                     .and_then(|(after, empty)| rss(after, empty)),
             },
             disconnects: self.disconnects.clone(),
+            transport: self.transport.name(),
             rooms: self.rooms,
             tick_rate: self.tick_rate,
             states_applied: counts.states,

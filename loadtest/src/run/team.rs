@@ -9,9 +9,9 @@ use crate::{
     behaviour::Behaviour,
     bot::{Bot, Crowd, Life},
     check::Violation,
-    cli::RunArgs,
+    cli::{RunArgs, TransportChoice},
     measure::Measure,
-    swarm::{Plan, Swarm, Target},
+    swarm::{Carrier, Drive, Plan, Swarm, Target, TaskSwarm, Traffic},
     trace::Trace,
 };
 use driftless_client::Options;
@@ -87,58 +87,83 @@ impl Team {
             let behaviour = Behaviour::new(&args.kind, index, args.tick_rate, plan.trace.as_ref());
             Bot::new(index / plan.room_size, behaviour)
         };
-        let swarm_plan = Plan {
-            target: plan.target.clone(),
-            first,
-            start,
-            ramp: args.ramp,
-            tick: Duration::from_secs(1) / args.tick_rate,
-        };
+        let tick = Duration::from_secs(1) / args.tick_rate;
+        let (ramp, transport) = (args.ramp, args.transport);
         let crowd = Crowd::new(plan.rooms.clone(), &args.kind, args.tick_rate, args.duration);
-        let bots = (first..last).map(bot).collect();
+        let bots: Vec<_> = (first..last).map(bot).collect();
         let control = control.clone();
         let thread = std::thread::Builder::new().name(format!("bots {first}..{last}"));
-        let thread = thread.spawn(move || {
-            let done = Swarm::new(swarm_plan, crowd, bots).and_then(|swarm| play(swarm, &control));
-            done.inspect_err(|_| control.fail())
-        })?;
+        let thread = if transport == TransportChoice::Websocket {
+            let swarm_plan = Plan { target: plan.target.clone(), first, start, ramp, tick };
+            thread.spawn(move || {
+                play_websockets(swarm_plan, crowd, bots, &control).inspect_err(|_| control.fail())
+            })?
+        } else {
+            let carrier = |(index, bot): (usize, Bot)| {
+                let options = crowd.rooms[bot.room()].clone();
+                (bot, Carrier { options, kind: transport.of(index) })
+            };
+            let peers = (first..last).zip(bots).map(carrier).collect();
+            thread.spawn(move || {
+                let done = TaskSwarm::new(start, ramp, tick, crowd, peers);
+                done.and_then(|swarm| play_tasks(swarm, &control)).inspect_err(|_| control.fail())
+            })?
+        };
         Ok(Self { thread })
     }
 }
 
-fn play(mut swarm: Swarm<Bot>, control: &Control) -> std::io::Result<Outcome> {
+fn play_websockets(plan: Plan, crowd: Crowd, bots: Vec<Bot>, control: &Control) -> std::io::Result<Outcome> {
+    let mut swarm = Swarm::new(plan, crowd, bots)?;
     follow(&mut swarm, control)?;
-    let crowd = swarm.shared;
-    Ok(Outcome {
-        measure: crowd.measure,
-        violations: crowd.violations,
-        disconnects: crowd.disconnects,
-        due_by_room: crowd.due_by_room,
-    })
+    Ok(swarm.shared.into())
+}
+
+fn play_tasks(mut swarm: TaskSwarm<Bot>, control: &Control) -> std::io::Result<Outcome> {
+    follow(&mut swarm, control)?;
+    let crowd = swarm.into_shared().ok_or_else(|| std::io::Error::other("a task of the swarm lives on"))?;
+    Ok(crowd.into())
+}
+
+impl From<Crowd> for Outcome {
+    fn from(crowd: Crowd) -> Self {
+        Self {
+            measure: crowd.measure,
+            violations: crowd.violations,
+            disconnects: crowd.disconnects,
+            due_by_room: crowd.due_by_room,
+        }
+    }
 }
 
 /// Turns the swarm, and takes the leader's steps as they come.
-fn follow(swarm: &mut Swarm<Bot>, control: &Control) -> std::io::Result<()> {
+fn follow(swarm: &mut dyn Drive<Bot>, control: &Control) -> std::io::Result<()> {
     let mut step = Step::Play;
     let mut told = Count::default();
     let mut next_count = Instant::now();
-    let mut sent_before = (0, 0);
+    let mut before = Traffic::default();
     loop {
         let now = Instant::now();
         let wanted = control.step();
         // A turn of a swarm that is short of CPU time may outlast a step of the leader: none is left out.
         let comes_to = |to: Step| step < to && wanted >= to;
         if comes_to(Step::Measure) {
-            swarm.shared.begin(now);
-            swarm.each_peer(|bot, _| bot.begin(now));
-            sent_before = swarm.sent();
+            swarm.with(&mut |crowd| crowd.begin(now));
+            swarm.each_peer(&mut |bot, _| bot.begin(now));
+            before = swarm.traffic();
         }
         if comes_to(Step::Finish) {
-            swarm.each_peer(|bot, crowd| bot.finish(crowd, now));
-            swarm.shared.finish(now);
-            let (messages, bytes) = swarm.sent();
-            let counts = &mut swarm.shared.measure.counts;
-            (counts.messages_up, counts.bytes_up) = (messages - sent_before.0, bytes - sent_before.1);
+            swarm.each_peer(&mut |bot, crowd| bot.finish(crowd, now));
+            let after = swarm.traffic();
+            swarm.with(&mut |crowd| {
+                crowd.finish(now);
+                let counts = &mut crowd.measure.counts;
+                counts.messages_up = after.messages_up - before.messages_up;
+                counts.bytes_up = after.bytes_up - before.bytes_up;
+                if let (Some(after), Some(before)) = (after.bytes_down, before.bytes_down) {
+                    counts.bytes_down = after - before;
+                }
+            });
         }
         if comes_to(Step::Leave) {
             leave(swarm, now, wanted == Step::Leave);
@@ -157,23 +182,26 @@ fn follow(swarm: &mut Swarm<Bot>, control: &Control) -> std::io::Result<()> {
     }
 }
 
-fn leave(swarm: &mut Swarm<Bot>, now: Instant, all_must_play: bool) {
-    swarm.each_peer(|bot, crowd| {
+fn leave(swarm: &mut dyn Drive<Bot>, now: Instant, all_must_play: bool) {
+    swarm.each_peer(&mut |bot, crowd| {
         bot.give_up(crowd, now);
         if all_must_play && matches!(bot.life(), Life::Outside | Life::Joining) {
             let what = if bot.life() == Life::Outside { "no connection" } else { "no welcome" };
             crowd.violations.add(&Violation::Refused(format!("{what} until the end")));
         }
     });
-    swarm.each(now, |bot, crowd, frames| bot.leave(crowd, now, frames));
+    swarm.each(now, &mut |bot, crowd, frames| bot.leave(crowd, now, frames));
 }
 
-fn count(swarm: &Swarm<Bot>) -> Count {
-    let crowd = &swarm.shared;
-    Count {
-        playing: crowd.playing,
-        gone: crowd.gone,
-        states: crowd.states,
-        violations: crowd.violations.total(),
-    }
+fn count(swarm: &mut dyn Drive<Bot>) -> Count {
+    let mut count = Count::default();
+    swarm.with(&mut |crowd| {
+        count = Count {
+            playing: crowd.playing,
+            gone: crowd.gone,
+            states: crowd.states,
+            violations: crowd.violations.total(),
+        };
+    });
+    count
 }

@@ -40,6 +40,8 @@ pub enum End {
     Closed(u16),
     /// The server's frames make no sense.
     Broken(FrameError),
+    /// The server broke another rule of the transport.
+    Violation(String),
     /// The bot hung up.
     HungUp,
 }

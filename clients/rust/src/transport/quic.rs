@@ -134,6 +134,12 @@ impl Quic {
         &self.session
     }
 
+    /// Bytes of UDP payload received and sent so far, all of QUIC included.
+    pub fn udp_bytes(&self) -> (u64, u64) {
+        let stats = quinn::Connection::stats(&self.session);
+        (stats.udp_rx.bytes, stats.udp_tx.bytes)
+    }
+
     fn poll_reliable(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Closed>> {
         let Down { stream, framing, chunk, ended } = &mut self.down;
         loop {
