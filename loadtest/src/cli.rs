@@ -34,6 +34,8 @@ enum Command {
     Slow(SlowArgs),
     /// A bad link before a server, UDP and TCP: latency, loss, a narrow place, black-outs, as a scenario says.
     Link(LinkArgs),
+    /// The same game over each transport, side by side on links that are equally bad.
+    Compare(CompareArgs),
     #[command(hide = true)]
     FloorServer(FloorServerArgs),
 }
@@ -204,6 +206,48 @@ pub struct LinkArgs {
     pub scenario: Scenario,
 }
 
+/// `loadtest compare`.
+#[derive(Debug, Clone, Args)]
+pub struct CompareArgs {
+    /// The server.
+    #[arg(long, default_value = "ws://127.0.0.1:7777")]
+    pub url: Url,
+    /// What the links are like: a TOML file, or one of clean, rtt60-loss5, narrow-12kB, blackout-5s, wifi-bursts.
+    #[arg(long, required_unless_present = "direct")]
+    pub scenario: Option<Scenario>,
+    /// No relays: the way to the server is what it is. What the client shows is then compared to nothing.
+    #[arg(long, conflicts_with = "scenario")]
+    pub direct: bool,
+    /// Transports to compare.
+    #[arg(long, value_delimiter = ',', default_value = "websocket,quic,webtransport")]
+    pub transports: Vec<TransportKind>,
+    /// Players on each transport, all in one room.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=2_000))]
+    pub clients: u32,
+    /// Ticks a second of the rooms, and inputs a second of each player.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
+    pub tick_rate: u32,
+    /// Kind of game.
+    #[arg(long, default_value = "arena")]
+    pub kind: String,
+    /// How long to measure. Default: the scenario's phases and 10 s more; 20 s for one without an end.
+    #[arg(long, value_parser = parse_duration)]
+    pub duration: Option<Duration>,
+    /// Time over which the players connect, before the measuring.
+    #[arg(long, default_value = "2s", value_parser = parse_duration)]
+    pub ramp: Duration,
+    /// Time that all play on the scenario's first phase before the measuring, and before its time begins.
+    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    pub warm_up: Duration,
+    /// Writes the figures as one JSON object to this file; - is standard output.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+    /// What must hold at the end, over the keys of the JSON: 'quic.age_ms.p99<=120 && quic_age_p99_over_websocket<=0.5'. May
+    /// be repeated.
+    #[arg(long)]
+    pub require: Vec<Requirement>,
+}
+
 impl Cli {
     /// Does what was asked.
     pub fn execute(self) -> ExitCode {
@@ -212,6 +256,7 @@ impl Cli {
             Command::Floor(args) => args.execute(),
             Command::Slow(args) => crate::slow::run(&args),
             Command::Link(args) => crate::link::run(&args),
+            Command::Compare(args) => crate::compare::run(&args),
             Command::FloorServer(args) => {
                 floor::server::serve(&args).map(|()| ExitCode::SUCCESS).map_err(Into::into)
             }

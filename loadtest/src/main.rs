@@ -4,6 +4,7 @@
 //! - `loadtest run` plays in many rooms and reports how fresh, how regular and how dear the state is.
 //! - `loadtest floor` measures what the kernel alone charges for the same traffic.
 //! - `loadtest link` is a bad link that anyone can repeat, between any client and a server.
+//! - `loadtest compare` plays the same game over each transport on equally bad links, side by side.
 //! - `loadtest slow` lets one client stop reading and looks at what it and the others get.
 //!
 //! The way of the data: [`swarm`] moves bytes for thousands of connections on one thread and knows nothing of games;
@@ -18,6 +19,7 @@ mod behaviour;
 mod bot;
 mod check;
 mod cli;
+mod compare;
 mod figures;
 mod floor;
 mod link;

@@ -123,6 +123,12 @@ impl Counts {
     }
 }
 
+impl Default for Micros {
+    fn default() -> Self {
+        Self::fine()
+    }
+}
+
 impl Micros {
     fn fine() -> Self {
         Self::with_digits(3)
@@ -143,7 +149,8 @@ impl Micros {
     pub fn record_us(&mut self, us: i64) {
         self.0.saturating_record(us.clamp(0, MAX_US as i64) as u64);
     }
-    fn add(&mut self, other: &Micros) {
+    /// Adds another's values.
+    pub fn add(&mut self, other: &Micros) {
         // Both have the same bounds.
         let _ = self.0.add(&other.0);
     }

@@ -37,7 +37,7 @@ pub enum ApiError {
         body: String,
     },
     /// An answer that is not what the API says.
-    #[error("{url} answers what is no list of rooms: {error}")]
+    #[error("{url} answers what it should not: {error}")]
     Shape {
         /// What was asked.
         url: String,
@@ -55,6 +55,25 @@ struct RoomList {
 struct Room {
     name: String,
     ticks_skipped: u64,
+}
+
+/// The certificates that the server has for QUIC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Certificates {
+    /// It has none: it serves no QUIC.
+    None,
+    /// Their SHA-256 hashes.
+    Listed(Vec<[u8; 32]>),
+}
+
+#[derive(Deserialize)]
+struct CertificateList {
+    certificates: Vec<Certificate>,
+}
+
+#[derive(Deserialize)]
+struct Certificate {
+    sha256_hex: String,
 }
 
 /// What the metrics say at one moment. What they do not have is None.
@@ -97,6 +116,18 @@ impl Api {
         let list: RoomList = serde_json::from_str(&body).map_err(|error| ApiError::Shape { url, error })?;
         Ok(list.rooms.into_iter().map(|room| (room.name, room.ticks_skipped)).collect())
     }
+    /// The certificates of its QUIC.
+    pub fn certificates(&self) -> Result<Certificates, ApiError> {
+        let url = format!("{}/v1/certificate", self.base);
+        let body = match read(&url, self.agent.get(&url).call()) {
+            Err(ApiError::Status { status: 404, .. }) => return Ok(Certificates::None),
+            body => body?,
+        };
+        let list: CertificateList =
+            serde_json::from_str(&body).map_err(|error| ApiError::Shape { url, error })?;
+        let hashes = list.certificates.iter().filter_map(|certificate| hash(&certificate.sha256_hex));
+        Ok(Certificates::Listed(hashes.collect()))
+    }
     /// The metrics now.
     pub fn scrape(&self) -> Result<Scrape, ApiError> {
         let url = format!("{}/metrics", self.base);
@@ -106,6 +137,14 @@ impl Api {
             lateness: exposition.buckets("driftless_room_tick_lateness_seconds"),
         })
     }
+}
+
+/// Reads a SHA-256 in hexadecimal digits.
+fn hash(hex: &str) -> Option<[u8; 32]> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let bytes: Option<Vec<u8>> =
+        hex.as_bytes().chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect();
+    bytes?.try_into().ok()
 }
 
 fn read(

@@ -19,10 +19,10 @@ mod segments;
 
 pub use bottleneck::Bottleneck;
 pub use conditions::Conditions;
-pub use datagrams::{Datagrams, Dropped, Fate};
+pub use datagrams::{Datagrams, Dropped, Fate, UDP_HEADERS};
 pub use loss::{Loss, LossState};
 pub use path::{Path, Phase, Timeline, Way};
-pub use segments::{MAX_SEGMENT, Segments};
+pub use segments::{MAX_SEGMENT, SEGMENT_HEADERS, Segments};
 
 #[cfg(test)]
 mod tests;

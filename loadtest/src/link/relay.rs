@@ -7,6 +7,7 @@ mod counts;
 mod tcp;
 mod udp;
 
+pub use super::model::{SEGMENT_HEADERS, UDP_HEADERS};
 pub use counts::Counts;
 
 use super::{
@@ -115,6 +116,10 @@ impl Relay {
     /// What passed so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+    /// The same, for another thread.
+    pub fn shared_counts(&self) -> Arc<Counts> {
+        self.counts.clone()
     }
 }
 

@@ -5,7 +5,7 @@ use fastrand::Rng;
 use std::time::Duration;
 
 /// Bytes of IPv4 and UDP headers, which take their share of a rate.
-const HEADERS: usize = 20 + 8;
+pub const UDP_HEADERS: usize = 20 + 8;
 
 /// One way of one link, for datagrams.
 ///
@@ -63,7 +63,7 @@ impl Datagrams {
         let here = self.path.at(now);
         let lost = self.loss.draw(&here.loss, &mut self.dice);
         let [jitter, reorder, duplicate] = std::array::from_fn(|_| self.dice.f64());
-        let Some(departure) = self.bottleneck.admit(now, here.rate, here.queue, payload + HEADERS) else {
+        let Some(departure) = self.bottleneck.admit(now, here.rate, here.queue, payload + UDP_HEADERS) else {
             return Fate::Dropped(Dropped::Queue);
         };
         if here.black_out || self.path.at(departure).black_out {

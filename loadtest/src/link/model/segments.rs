@@ -30,7 +30,7 @@ use std::{collections::VecDeque, time::Duration};
 /// Most bytes of a segment: Ethernet's 1,500 less headers with timestamps.
 pub const MAX_SEGMENT: usize = 1448;
 /// Bytes of IPv4 and TCP headers with timestamps.
-pub(super) const SEGMENT_HEADERS: usize = 20 + 32;
+pub const SEGMENT_HEADERS: usize = 20 + 32;
 /// Most bytes under way: the receive window of a stack that does not scale it (RFC 9293, section 3.1).
 pub const WINDOW: usize = 65_535;
 /// Least of the second part of the retransmission timeout (Linux: TCP_RTO_MIN).

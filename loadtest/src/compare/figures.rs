@@ -1,0 +1,224 @@
+//! What a comparison found: the JSON object that scripts rely on. Keys are added, never renamed.
+
+use super::{links::Traffic, measured::Measured};
+use crate::{cli::CompareArgs, figures::Quantiles};
+use driftless_client::transport::TransportKind;
+use serde::Serialize;
+use std::time::Duration;
+
+/// The figures of a comparison. `None` (null): could not be measured.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct CompareFigures {
+    /// The scenario's name. None: `--direct`.
+    pub scenario: Option<String>,
+    /// Where its dice began.
+    pub seed: Option<u64>,
+    /// Players on each transport.
+    pub players: u64,
+    /// Players in their room when the measuring began, of all transports.
+    pub connected: u64,
+    /// Ticks a second.
+    pub tick_rate: u32,
+    /// How long was measured, seconds.
+    pub seconds: f64,
+    /// Players that could not connect, or were disconnected.
+    pub errors: u64,
+    /// States that the server replaced by newer ones before they were sent: the gate at work. Of all transports.
+    pub stale_dropped: Option<u64>,
+    /// p99 of the state's age over QUIC over that over WebSocket.
+    pub quic_age_p99_over_websocket: Option<f64>,
+    /// The same for WebTransport.
+    pub webtransport_age_p99_over_websocket: Option<f64>,
+    /// Each transport's.
+    pub websocket: Option<TransportFigures>,
+    /// See above.
+    pub quic: Option<TransportFigures>,
+    /// See above.
+    pub webtransport: Option<TransportFigures>,
+}
+
+/// One transport's.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct TransportFigures {
+    /// Players that stayed to the end.
+    pub stayed: u64,
+    /// Players that could not connect, or were disconnected.
+    pub errors: u64,
+    /// A few of them.
+    #[serde(skip)]
+    pub examples: Vec<String>,
+    /// Arrival of a state less the time its tick was due on the server's clock.
+    pub age_ms: Option<Quantiles>,
+    /// Age of the moment shown, sixty times a second: with what interpolation holds back, and while the picture stands still.
+    pub shown_age_ms: Option<Quantiles>,
+    /// From the time an input was meant to be sent to the first state that contains it.
+    pub input_to_state_ms: Option<Quantiles>,
+    /// How far everybody was shown from where they really were at that time, units of the game (arena: metres).
+    pub error_now: Option<Quantiles>,
+    /// How far from where they were at the moment shown: what interpolation and extrapolation got wrong.
+    pub error_shown: Option<Quantiles>,
+    /// Longest time between two states of a player.
+    pub longest_gap_ms: f64,
+    /// The same in ticks, less the one that is between any two: how long a picture could freeze.
+    pub longest_freeze_ticks: u64,
+    /// Longest time that a picture did stand still, having gone on for 100 ms without a state.
+    pub longest_standstill_ms: f64,
+    /// States applied over ticks due.
+    pub delivered_ratio: Option<f64>,
+    /// Ticks that no state was applied for: replaced by newer ones before they were sent, or lost.
+    pub ticks_missed: u64,
+    /// States that arrived after a newer one and were dropped.
+    pub late_dropped: u64,
+    /// Bytes on the link from the server, headers of IP, UDP and TCP included, a second a player.
+    pub bytes_down_per_client_s: Option<f64>,
+    /// Bytes to the server.
+    pub bytes_up_per_client_s: Option<f64>,
+    /// Packets on the link, both ways, a second a player.
+    pub packets_per_client_s: Option<f64>,
+    /// Packets lost on the wire over all packets, both ways. For TCP: segments sent again.
+    pub lost_ratio: Option<f64>,
+    /// Packets that found a full queue, both ways.
+    pub overflowed: Option<u64>,
+    /// After a black-out, the worst of all players.
+    pub after_black_out: Option<AfterBlackOutFigures>,
+}
+
+/// After a black-out, the worst of all players.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct AfterBlackOutFigures {
+    /// Players that got a state after it.
+    pub players: u64,
+    /// Age of the first state applied.
+    pub first_age_ms: f64,
+    /// States applied that are of ticks before its end.
+    pub stale: u64,
+    /// States that the server's gate lets be in flight (K), as far as a client can tell.
+    pub gate: Option<u64>,
+    /// `stale` less `gate`: 0 or less is as it should be.
+    pub stale_over_gate: Option<i64>,
+    /// From its end to the first state of a later tick.
+    pub fresh_after_ms: f64,
+}
+
+impl CompareFigures {
+    /// Without any transport's yet.
+    pub fn new(args: &CompareArgs, connected: u64, seconds: f64) -> Self {
+        let scenario = args.scenario.as_ref().filter(|_| !args.direct);
+        Self {
+            scenario: scenario.map(|scenario| scenario.name.clone()),
+            seed: scenario.map(|scenario| scenario.seed),
+            players: args.clients.into(),
+            connected,
+            tick_rate: args.tick_rate,
+            seconds,
+            ..Self::default()
+        }
+    }
+    /// Puts a transport's in its place.
+    pub fn add(&mut self, kind: TransportKind, figures: TransportFigures) {
+        self.errors += figures.errors;
+        let place = match kind {
+            TransportKind::WebSocket => &mut self.websocket,
+            TransportKind::Quic => &mut self.quic,
+            TransportKind::WebTransport => &mut self.webtransport,
+        };
+        *place = Some(figures);
+        let p99 = |figures: &Option<TransportFigures>| Some(figures.as_ref()?.age_ms?.p99);
+        let over = |figures| Some(p99(figures)? / p99(&self.websocket)?);
+        self.quic_age_p99_over_websocket = over(&self.quic);
+        self.webtransport_age_p99_over_websocket = over(&self.webtransport);
+    }
+    /// Those there are, with their names.
+    pub fn transports(&self) -> impl Iterator<Item = (&'static str, &TransportFigures)> {
+        let all =
+            [("websocket", &self.websocket), ("quic", &self.quic), ("webtransport", &self.webtransport)];
+        all.into_iter().filter_map(|(name, figures)| Some((name, figures.as_ref()?)))
+    }
+    /// What went wrong, a few of each transport.
+    pub fn examples(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.transports().flat_map(|(name, figures)| figures.examples.iter().map(move |e| (name, e.as_str())))
+    }
+}
+
+impl TransportFigures {
+    /// Of what its players measured and what passed its relay. `has_truth`: whether errors are to be believed.
+    pub fn new(
+        sum: Measured,
+        traffic: Option<Traffic>,
+        players: u32,
+        seconds: f64,
+        tick: Duration,
+        has_truth: bool,
+    ) -> Self {
+        let player_seconds = f64::from(players) * seconds;
+        let rate = |count: fn(&Traffic) -> u64| {
+            traffic.filter(|_| player_seconds > 0.0).map(|traffic| count(&traffic) as f64 / player_seconds)
+        };
+        let packets = |traffic: &Traffic| traffic.packets_down + traffic.packets_up;
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        let after_black_out = sum.after_black_out.map(|after| AfterBlackOutFigures {
+            players: after.players,
+            first_age_ms: after.first_age_us as f64 / 1000.0,
+            stale: after.stale,
+            gate: sum.gate,
+            stale_over_gate: sum.gate.map(|gate| after.stale as i64 - gate as i64),
+            fresh_after_ms: ms(after.fresh_after),
+        });
+        Self {
+            stayed: sum.stayed,
+            errors: sum.errors.len() as u64,
+            examples: sum.errors.into_iter().take(3).collect(),
+            age_ms: sum.age.quantiles_ms(),
+            shown_age_ms: sum.shown_age.quantiles_ms(),
+            input_to_state_ms: sum.input.quantiles_ms(),
+            error_now: sum.error_now.quantiles().filter(|_| has_truth),
+            error_shown: sum.error_shown.quantiles().filter(|_| has_truth),
+            longest_gap_ms: ms(sum.longest_gap),
+            longest_freeze_ticks: freeze_ticks(sum.longest_gap, tick),
+            longest_standstill_ms: ms(sum.longest_standstill),
+            delivered_ratio: (sum.due > 0).then(|| sum.states as f64 / sum.due as f64),
+            ticks_missed: sum.due.saturating_sub(sum.states),
+            late_dropped: sum.late,
+            bytes_down_per_client_s: rate(|traffic| traffic.bytes_down),
+            bytes_up_per_client_s: rate(|traffic| traffic.bytes_up),
+            packets_per_client_s: rate(|traffic| traffic.packets_down + traffic.packets_up),
+            lost_ratio: traffic
+                .filter(|traffic| packets(traffic) > 0)
+                .map(|traffic| traffic.lost as f64 / packets(&traffic) as f64),
+            overflowed: traffic.map(|traffic| traffic.overflowed),
+            after_black_out,
+        }
+    }
+}
+
+/// A gap in whole ticks, rounded, less the one that is always there.
+fn freeze_ticks(gap: Duration, tick: Duration) -> u64 {
+    let ticks = (gap.as_secs_f64() / tick.as_secs_f64()).round() as u64;
+    ticks.saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_freeze_is_a_gap_less_the_tick_that_is_always_between_two_states() {
+        let tick = Duration::from_millis(50);
+        let freeze = |ms| freeze_ticks(Duration::from_millis(ms), tick);
+        assert_eq!([0, 50, 70, 80, 200, 224, 226].map(freeze), [0, 0, 0, 1, 3, 3, 4]);
+    }
+
+    #[test]
+    fn the_ratio_is_there_once_both_are() {
+        let with = |p99: f64| TransportFigures {
+            age_ms: Some(Quantiles { p50: 1.0, p99, p999: p99, max: p99 }),
+            ..TransportFigures::default()
+        };
+        let mut figures = CompareFigures::default();
+        figures.add(TransportKind::Quic, with(40.0));
+        assert_eq!(figures.quic_age_p99_over_websocket, None);
+        figures.add(TransportKind::WebSocket, with(160.0));
+        assert_eq!(figures.quic_age_p99_over_websocket, Some(0.25));
+        assert_eq!(figures.webtransport_age_p99_over_websocket, None);
+    }
+}

@@ -1,0 +1,315 @@
+//! One player: acts, shows, and measures what it gets.
+//!
+//! It acts on a schedule, whatever comes back: an input's latency counts from when it was meant to be sent, and one that no state has
+//! contained at the end counts with the time it waited.
+
+use super::{
+    measured::Measured,
+    truth::{JUMP, Layout, Place, Truth},
+    window::Window,
+};
+use crate::behaviour::Behaviour;
+use bytes::BytesMut;
+use driftless_client::{Connection, Event, Interpolation, InterpolationConfig, Options, Phase, Step};
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+/// Between two pictures.
+const FRAME: Duration = Duration::from_nanos(16_666_667);
+/// Every so many pictures, all that is shown is held against the truth.
+const COMPARE_EVERY: u32 = 3;
+/// Inputs that may wait for a state.
+const MAX_PENDING: usize = 1200;
+/// Pictures that may wait for their truth, which is a tick behind.
+const MAX_PICTURES: usize = 64;
+/// How long leaving may take.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// A player that is yet to connect.
+pub struct Player {
+    /// Where to.
+    pub options: Options,
+    /// What it does.
+    pub behaviour: Behaviour,
+    /// Time between two inputs.
+    pub tick: Duration,
+    /// Of its room.
+    pub truth: Rc<RefCell<Truth>>,
+    /// When to measure.
+    pub window: Rc<Window>,
+}
+
+impl Player {
+    /// Connects then, and plays until the window is closed.
+    pub async fn play(self, start: tokio::time::Instant) -> Measured {
+        tokio::time::sleep_until(start).await;
+        let window = self.window.clone();
+        let measured = match Connection::open(&self.options).await {
+            Ok(connection) => Play::new(self, connection).run().await,
+            Err(error) => Measured { errors: vec![error.to_string()], ..Measured::default() },
+        };
+        window.gone.set(window.gone.get() + 1);
+        measured
+    }
+}
+
+/// A player at play.
+struct Play {
+    connection: Connection,
+    behaviour: Behaviour,
+    tick: Duration,
+    truth: Rc<RefCell<Truth>>,
+    window: Rc<Window>,
+    arena: BytesMut,
+    shown: Option<Interpolation>,
+    extrapolation_us: i64,
+    frames: u32,
+    /// Inputs that no state has contained: number, and when each was meant to be sent.
+    pending: VecDeque<(u32, Instant)>,
+    applied_at: Option<Instant>,
+    /// When the newest state that is there was due, microseconds of the server's clock.
+    newest_us: i64,
+    /// Since when the picture has stood still.
+    still_since: Option<Instant>,
+    /// The black-out that `measured.after_black_out` is of, and whether its end has been seen.
+    black_out: Option<(Instant, bool)>,
+    pictures: VecDeque<Picture>,
+    measured: Measured,
+}
+
+/// What was shown at one time.
+struct Picture {
+    /// When, and of when, microseconds of the server's clock.
+    now_us: i64,
+    shown_us: i64,
+    places: Vec<(u32, Place)>,
+}
+
+impl Play {
+    fn new(player: Player, connection: Connection) -> Self {
+        Self {
+            connection,
+            behaviour: player.behaviour,
+            tick: player.tick,
+            truth: player.truth,
+            window: player.window,
+            arena: BytesMut::new(),
+            shown: None,
+            extrapolation_us: 0,
+            frames: 0,
+            pending: VecDeque::new(),
+            applied_at: None,
+            newest_us: i64::MIN,
+            still_since: None,
+            black_out: None,
+            pictures: VecDeque::new(),
+            measured: Measured::default(),
+        }
+    }
+
+    async fn run(mut self) -> Measured {
+        // Players do not act all at once.
+        let phase = self.tick.mul_f64(fastrand::f64());
+        let mut next_input = Instant::now() + phase;
+        let mut next_frame = next_input;
+        while !self.window.is_closed() {
+            let step = self.connection.next(Some(next_input.min(next_frame))).await;
+            let now = Instant::now();
+            match step {
+                Step::Woken => {
+                    while next_input <= now {
+                        let late = now - next_input > self.tick;
+                        self.act(next_input, late);
+                        next_input += self.tick;
+                    }
+                    if next_frame <= now {
+                        self.show(now);
+                        // A picture that is late is left out, as on a screen.
+                        while next_frame <= now {
+                            next_frame += FRAME;
+                        }
+                    }
+                }
+                Step::Event(event) => self.handle_event(now, &event),
+                Step::Closed => {
+                    let why = match self.connection.core().phase() {
+                        Phase::Ended(error) => error.to_string(),
+                        _ => "the connection was lost".to_owned(),
+                    };
+                    self.measured.errors.push(why);
+                    return self.finish(now, false);
+                }
+            }
+        }
+        let measured = self.finish(Instant::now(), true);
+        self.connection.core_mut().leave();
+        let gone = async { while self.connection.next(None).await != Step::Closed {} };
+        let _ = tokio::time::timeout(LEAVE, gone).await;
+        measured
+    }
+
+    fn handle_event(&mut self, now: Instant, event: &Event) {
+        match event {
+            Event::Welcome(welcome) => {
+                if let Some(schema) = self.connection.core().schema() {
+                    let config = InterpolationConfig { jump: Some(JUMP), ..InterpolationConfig::default() };
+                    self.extrapolation_us = config.extrapolation.as_micros() as i64;
+                    self.shown = Some(Interpolation::new(schema, welcome, config));
+                }
+                self.window.playing.set(self.window.playing.get() + 1);
+            }
+            Event::State { tick, input, .. } => self.apply(now, *tick, *input),
+            _ => {}
+        }
+    }
+
+    fn act(&mut self, due: Instant, is_late: bool) {
+        if is_late || self.connection.core().welcome().is_none() {
+            return;
+        }
+        let payload = self.behaviour.act(&mut self.arena);
+        if let Ok(number) = self.connection.core_mut().send_input(payload) {
+            if self.pending.len() == MAX_PENDING {
+                self.pending.pop_front();
+            }
+            self.pending.push_back((number, due));
+        }
+    }
+
+    fn apply(&mut self, now: Instant, tick: u32, input: u32) {
+        let counts = self.window.contains(now);
+        while let Some(&(_, due)) = self.pending.front().filter(|(number, _)| *number <= input) {
+            self.pending.pop_front();
+            if self.window.contains(due) {
+                self.measured.input.record(now.saturating_duration_since(due));
+            }
+        }
+        let before = self.applied_at.replace(now);
+        let truth = self.truth.clone();
+        let truth = truth.borrow();
+        self.newest_us = truth.due_us(tick);
+        if let (true, Some(before)) = (counts, before) {
+            let gap = now.saturating_duration_since(before);
+            self.measured.longest_gap = self.measured.longest_gap.max(gap);
+            self.measured.states += 1;
+        }
+        let age_us = truth.now_us(now).map(|now_us| now_us - truth.due_us(tick));
+        if let (true, Some(age_us)) = (counts, age_us) {
+            self.measured.age.record_us(age_us);
+            if let Some(end) = self.window.last_black_out(now) {
+                let due_at_end = now.checked_duration_since(end).map_or(0, |since| since.as_micros() as i64);
+                let end_tick = truth.now_us(now).map_or(0, |now_us| truth.due_tick(now_us - due_at_end));
+                self.after_black_out(now, end, age_us, tick < end_tick);
+            }
+        }
+        drop(truth);
+        let core = self.connection.core();
+        if let (Some(shown), Some(arrived), Some(state)) =
+            (&mut self.shown, core.clock().server_time_us(now), core.snapshot())
+        {
+            shown.push(arrived, state);
+        }
+    }
+
+    /// A state was applied after a black-out that ended at `end`.
+    fn after_black_out(&mut self, now: Instant, end: Instant, age_us: i64, is_stale: bool) {
+        let is_first = self.black_out.is_none_or(|(of, _)| of != end);
+        let after = self.measured.after_black_out.get_or_insert_default();
+        if is_first {
+            self.black_out = Some((end, false));
+            after.players = 1;
+            after.first_age_us = after.first_age_us.max(age_us);
+        }
+        let Some((_, seen)) = self.black_out.as_mut().filter(|(_, seen)| !seen) else { return };
+        if is_stale {
+            after.stale += 1;
+        } else {
+            *seen = true;
+            after.fresh_after = after.fresh_after.max(now - end);
+        }
+    }
+
+    fn show(&mut self, now: Instant) {
+        let counts = self.window.contains(now);
+        let core = self.connection.core();
+        let (Some(shown), Some(server_us)) = (&mut self.shown, core.clock().server_time_us(now)) else {
+            return;
+        };
+        let truth = self.truth.borrow();
+        let (Some(layout), Some(now_us)) = (truth.layout(), truth.now_us(now)) else { return };
+        let Some(view) = shown.advance(server_us) else { return };
+        self.frames += 1;
+        let places = (counts && self.frames.is_multiple_of(COMPARE_EVERY)).then(|| places(&view, layout));
+        let meant_us = shown.shown_us().unwrap_or(now_us);
+        // Past this the picture stands still, whatever moment is meant to be shown.
+        let last_us = self.newest_us.saturating_add(self.extrapolation_us);
+        if meant_us > last_us {
+            let since = *self.still_since.get_or_insert(now);
+            // Counted from the window's begin, if that is later.
+            let since = self.window.began().map_or(now, |began| began.max(since));
+            if counts {
+                self.measured.longest_standstill =
+                    self.measured.longest_standstill.max(now.saturating_duration_since(since));
+            }
+        } else {
+            self.still_since = None;
+        }
+        let shown_us = meant_us.min(last_us);
+        if counts {
+            self.measured.shown_age.record_us(now_us - shown_us);
+        }
+        if let Some(places) = places {
+            if self.pictures.len() == MAX_PICTURES {
+                self.pictures.pop_front();
+            }
+            self.pictures.push_back(Picture { now_us, shown_us, places });
+        }
+        while let Some(picture) = self.pictures.pop_front_if(|picture| truth.covers(picture.now_us)) {
+            compare(&picture, &truth, layout, &mut self.measured);
+        }
+    }
+
+    fn finish(&mut self, now: Instant, stayed: bool) -> Measured {
+        let end = self.window.ended().unwrap_or(now);
+        for (_, due) in self.pending.drain(..).filter(|&(_, due)| self.window.contains(due)) {
+            self.measured.input.record(now.saturating_duration_since(due));
+        }
+        let truth = self.truth.borrow();
+        let tick_at = |at: Instant| truth.now_us(at).map(|us| truth.due_tick(us));
+        if let Some((first, last)) = self.window.began().and_then(tick_at).zip(tick_at(end)) {
+            self.measured.due = u64::from(last.saturating_sub(first));
+        }
+        if let Some(applied_at) = self.applied_at {
+            let open = end.saturating_duration_since(applied_at);
+            self.measured.longest_gap = self.measured.longest_gap.max(open);
+        }
+        let stats = self.connection.core().stats();
+        self.measured.late = stats.stale;
+        // As the server's gate: ceil(min_rtt / tick) + 1, where its round trip may contain a tick's wait for the next input.
+        self.measured.gate = stats
+            .min_rtt
+            .map(|rtt| (rtt + self.tick).as_nanos().div_ceil(self.tick.as_nanos().max(1)) as u64 + 1);
+        self.measured.stayed = u64::from(stayed);
+        std::mem::take(&mut self.measured)
+    }
+}
+
+fn places(view: &driftless_client::interpolation::View<'_>, layout: Layout) -> Vec<(u32, Place)> {
+    let place = |entity: driftless_client::interpolation::Entity<'_>| {
+        (entity.id(), layout.columns.map(|column| entity.quanta(column)))
+    };
+    view.entities(layout.kind).map(place).collect()
+}
+
+fn compare(picture: &Picture, truth: &Truth, layout: Layout, measured: &mut Measured) {
+    let moments = [(picture.now_us, &mut measured.error_now), (picture.shown_us, &mut measured.error_shown)];
+    for (at_us, errors) in moments {
+        let Some(moment) = truth.at(at_us) else { continue };
+        let distances = picture.places.iter().filter_map(|&(id, place)| moment.distance(id, place));
+        distances.for_each(|quanta| errors.record(quanta / f64::from(layout.per_unit)));
+    }
+}
