@@ -14,6 +14,7 @@ pub use options::{Options, Text};
 pub use resolve::{Resolved, Setting, resolve};
 pub use units::{Size, Span};
 
+use crate::http::AdminToken;
 use crate::tls::{PemFiles, TlsError};
 use driftless_proto::limits::Limits;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -27,6 +28,8 @@ pub struct Config {
     pub insecure: bool,
     /// Certificate of QUIC, HTTPS and secure WebSockets. None: HTTP as it is, and QUIC with a self-signed certificate.
     pub tls: Option<PemFiles>,
+    /// What operators have to send who drain, close, remove and watch. None: only those on this machine may.
+    pub admin_token: Option<AdminToken>,
     /// Threads that serve connections.
     pub workers: usize,
     /// Threads that run rooms.
@@ -133,6 +136,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7777)),
             insecure: false,
             tls: None,
+            admin_token: None,
             workers: cores.saturating_sub(room_threads).max(1),
             room_threads,
             coalesce: Duration::from_millis(1),

@@ -9,26 +9,39 @@
 //! | `/v1/rooms` | GET | all rooms |
 //! | `/v1/rooms` | POST | makes a room from a `RoomSpec`: 201 and its summary |
 //! | `/v1/rooms/{name}` | GET | one room |
+//! | `/v1/rooms/{name}` | DELETE | operators: closes the room; its players get close code 4004 |
+//! | `/v1/rooms/{name}/state` | GET | operators: schema, seats and entities |
+//! | `/v1/rooms/{name}/players/{player}` | DELETE | operators: removes a player, with close code 4510 |
+//! | `/v1/stream` | GET | operators: what happens, as Server-Sent Events (see [`feed`](crate::feed)) |
+//! | `/v1/drain` | POST | operators: as SIGTERM; players get close code 4000 |
 //! | `/v1/certificate` | GET | where QUIC and WebTransport are, and the hashes of certificates to trust |
 //! | `/v1/presence` | GET | who is here; `?room=NAME`, `?limit=N` |
+//!
+//! Who counts as an operator: see [`Access`].
 //!
 //! Whatever goes wrong is answered as `{"error":{"code":"room_exists","message":"…"}}` with a fitting status. The
 //! WebSocket endpoint `/v1/connect` belongs to the transport.
 
+mod access;
+mod admin;
 mod certificate;
 mod error;
 mod health;
 mod index;
+mod inspect;
 mod metrics;
 mod presence;
 mod rooms;
+mod stream;
 
+pub use access::{Access, AdminToken, MIN_ADMIN_TOKEN};
 pub use error::ApiError;
 
-use crate::{directory::Directory, metrics::Metrics, presence::Presence, tls::Certificates};
+use crate::{directory::Directory, feed::Feed, metrics::Metrics, presence::Presence, tls::Certificates};
 use actix::Addr;
 use actix_web::{HttpRequest, Resource, guard, web};
 use std::{net::SocketAddr, sync::Arc};
+use tokio::sync::Notify;
 
 /// What the handlers need. Register as `web::Data<HttpState>`.
 #[derive(Clone)]
@@ -39,6 +52,12 @@ pub struct HttpState {
     pub presence: Addr<Presence>,
     /// The figures.
     pub metrics: Arc<Metrics>,
+    /// What happens, for those who watch.
+    pub feed: Arc<Feed>,
+    /// Who may do what only operators may.
+    pub access: Access,
+    /// Asks the server to drain.
+    pub drain: Arc<Notify>,
     /// The certificate of QUIC, and of HTTP if that is within TLS.
     pub certificates: Arc<Certificates>,
     /// Where QUIC and WebTransport are served, if they are.
@@ -63,7 +82,15 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route(get().to(rooms::list))
                 .route(web::post().to(rooms::create)),
         )
-        .service(resource("/v1/rooms/{name}", "GET, HEAD").route(get().to(rooms::show)))
+        .service(
+            resource("/v1/rooms/{name}", "GET, HEAD, DELETE")
+                .route(get().to(rooms::show))
+                .route(web::delete().to(admin::close_room)),
+        )
+        .service(resource("/v1/rooms/{name}/state", "GET, HEAD").route(get().to(inspect::state)))
+        .service(resource("/v1/rooms/{name}/players/{player}", "DELETE").route(web::delete().to(admin::kick)))
+        .service(resource("/v1/drain", "POST").route(web::post().to(admin::drain)))
+        .service(resource("/v1/stream", "GET").route(web::get().to(stream::stream)))
         .service(resource("/v1/certificate", "GET, HEAD").route(get().to(certificate::certificate)))
         .service(resource("/v1/presence", "GET, HEAD").route(get().to(presence::presence)))
         .default_service(web::to(

@@ -43,6 +43,7 @@ pub mod config;
 pub mod connection;
 pub mod directory;
 pub mod error;
+pub mod feed;
 pub mod http;
 pub mod limits;
 pub mod metrics;

@@ -4,6 +4,8 @@
 //! inside the room, and hands what comes out to connections, presence and recorder.
 
 pub mod core;
+pub mod figures;
+pub mod inspect;
 pub mod published;
 pub mod record;
 pub mod schedule;
@@ -15,4 +17,4 @@ pub mod start;
 mod actor;
 mod fanouts;
 
-pub use actor::{CloseRoom, Join, Leave, Lost, Resume, Room, RoomSettings, Tick, spread_schedule};
+pub use actor::{CloseRoom, Join, Kick, Leave, Lost, Resume, Room, RoomSettings, Tick, spread_schedule};

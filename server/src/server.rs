@@ -5,7 +5,8 @@ use crate::{
     config::Config,
     connection::{Drain, Worker, WorkerLink},
     directory::{Directory, Services},
-    http::{self, HttpState},
+    feed::{Feed, Watched, produce},
+    http::{self, Access, HttpState},
     limits::ConnectionLimits,
     metrics::Metrics,
     metronome::Metronome,
@@ -30,11 +31,14 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tracing::info;
 
 /// Longest time from the signal to the exit.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
+/// Time for the answer to whoever asked for the drain: with no players, the server is gone right after.
+const DRAIN_ANSWER: Duration = Duration::from_millis(100);
 /// Time between two looks at whether all connections are gone.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// Connections of a thread that are no players': requests of operators, and upgrades that are refused.
@@ -58,6 +62,7 @@ pub struct Running {
     workers: Arc<Mutex<Vec<WorkerLink>>>,
     metrics: Arc<Metrics>,
     certificates: Arc<Certificates>,
+    feed: Arc<Feed>,
     drain_spread: Duration,
 }
 
@@ -86,7 +91,8 @@ impl Server {
         let config = Arc::new(self.config);
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
-        let presence = Presence::new(clock, config.resume_window).start();
+        let feed = Feed::new(getrandom::u64().unwrap_or_else(|_| clock.unix_ms(0)));
+        let presence = Presence::new(clock, config.resume_window).with_feed(feed.clone()).start();
         let recorder = config.record.as_deref().map(RecordThread::start).transpose()?;
         let services = Services {
             clock,
@@ -118,10 +124,14 @@ impl Server {
             },
             metrics: metrics.clone(),
         };
+        let drain_asked = Arc::new(Notify::new());
         let state = web::Data::new(HttpState {
             directory: directory.clone(),
             presence,
             metrics: metrics.clone(),
+            feed: feed.clone(),
+            access: Access::new(config.admin_token.clone()),
+            drain: drain_asked.clone(),
             certificates: certificates.clone(),
             quic: None,
         });
@@ -173,8 +183,20 @@ impl Server {
             workers: running_workers,
             metrics,
             certificates,
+            feed: feed.clone(),
             drain_spread: config.drain_spread,
         };
+        let watched =
+            Watched { clock, metrics: running.metrics.clone(), directory: running.directory.clone() };
+        actix_rt::spawn(produce(Arc::downgrade(&feed), watched));
+        actix_rt::spawn({
+            let running = running.clone();
+            async move {
+                drain_asked.notified().await;
+                actix_rt::time::sleep(DRAIN_ANSWER).await;
+                running.drain().await;
+            }
+        });
         Ok((running, server))
     }
 }
@@ -195,6 +217,10 @@ impl Running {
     /// The certificate, and those before it that are still valid.
     pub fn certificates(&self) -> &Arc<Certificates> {
         &self.certificates
+    }
+    /// What happens, for those who watch.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
     /// Whether HTTP and WebSocket are within TLS: `https`, `wss`.
     pub fn is_secure(&self) -> bool {

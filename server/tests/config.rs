@@ -63,7 +63,7 @@ fn the_help_tells_the_true_defaults() {
     let command = <Options as clap::Args>::augment_args(clap::Command::new("x"));
     for setting in &resolved.settings {
         let key = setting.source.key;
-        if ["workers", "room_threads", "record", "tls_certificate", "tls_key"].contains(&key) {
+        if ["workers", "room_threads", "record", "tls_certificate", "tls_key", "admin_token"].contains(&key) {
             continue;
         }
         let help = command.get_arguments().find(|arg| arg.get_id() == key).unwrap().get_help().unwrap();
@@ -177,6 +177,16 @@ fn a_certificate_needs_its_key_and_both_must_be_usable() {
     // It does not make up for authentication.
     let error = refused(&["--listen", "0.0.0.0:1", "--tls-certificate", "cert.pem", "--tls-key", "key.pem"]);
     assert!(error.contains("--insecure"), "{error}");
+}
+
+#[test]
+fn the_admin_token_is_a_secret() {
+    let resolved = serve(&["--admin-token", "correct-horse-battery"]).unwrap();
+    assert!(resolved.config.admin_token.is_some());
+    assert!(!resolved.to_string().contains("horse") && !format!("{resolved:?}").contains("horse"));
+    assert!(resolved.to_string().contains("# admin_token is set, and not shown"), "{resolved}");
+    let error = refused(&["--admin-token", "short-horse"]);
+    assert!(error.contains("at least 16") && !error.contains("horse"), "{error}");
 }
 
 /// What `check-config` prints is a file that gives the same configuration.

@@ -26,6 +26,10 @@ pub struct Options {
     /// PEM file with the certificate's private key, not encrypted [default: none]. Read again when it changes.
     #[arg(long, env = "DRIFTLESS_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<Text>,
+    /// Secret that operators send (Authorization: Bearer) to the dashboard and what belongs to it, at least 16 characters
+    /// [default: none, only those on this machine are let in]. Better in the environment or the file: others see flags.
+    #[arg(long, env = "DRIFTLESS_ADMIN_TOKEN", value_name = "SECRET")]
+    pub admin_token: Option<Text>,
     /// Threads that serve connections, 1 to 1024 [default: the cores that rooms leave]. More than cores costs context switches.
     #[arg(long, env = "DRIFTLESS_WORKERS", value_name = "N")]
     pub workers: Option<Text>,

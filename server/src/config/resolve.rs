@@ -5,7 +5,10 @@ use super::{
     layers::{Layers, Origin, Source},
     units::{Size, Span},
 };
-use crate::tls::PemFiles;
+use crate::{
+    http::{AdminToken, MIN_ADMIN_TOKEN},
+    tls::PemFiles,
+};
 use driftless_proto::limits::Limits;
 use std::{
     fmt,
@@ -29,6 +32,8 @@ pub struct Resolved {
 pub struct Setting {
     /// The value, as in a file. None: not set, and nothing by default.
     pub value: Option<toml::Value>,
+    /// It is set, but a secret: `value` is None.
+    pub hidden: bool,
     /// The key, and where the value came from.
     pub source: Source,
 }
@@ -36,9 +41,10 @@ pub struct Setting {
 impl fmt::Display for Resolved {
     /// As a configuration file, with the source of each value as a comment.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Setting { value, source } in &self.settings {
+        for Setting { value, hidden, source } in &self.settings {
             let line = match value {
                 Some(value) => format!("{} = {value}", source.key),
+                None if *hidden => format!("# {} is {HIDDEN}", source.key),
                 None => format!("# {} is not set", source.key),
             };
             writeln!(f, "{line:<48} # {source}")?;
@@ -55,6 +61,7 @@ pub fn resolve(layers: Layers, kinds: &[&str]) -> Result<Resolved, ConfigError> 
         listen: r.text("listen", d.listen, "an address and a port, as 127.0.0.1:7777")?,
         insecure: r.flag("insecure", d.insecure)?,
         tls: r.tls_files()?,
+        admin_token: r.admin_token()?,
         workers: r.number("workers", d.workers, 1..=1024)?,
         room_threads: r.number("room_threads", d.room_threads, 1..=1024)?,
         coalesce: r.span("coalesce", d.coalesce, ZERO..=10 * MILLISECOND)?,
@@ -93,6 +100,8 @@ pub fn resolve(layers: Layers, kinds: &[&str]) -> Result<Resolved, ConfigError> 
     Ok(resolved)
 }
 
+/// What is shown instead of a secret.
+const HIDDEN: &str = "set, and not shown";
 const ZERO: Duration = Duration::ZERO;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -233,6 +242,23 @@ impl Resolver {
         Ok(Some((path, Source { key, origin: source })))
     }
 
+    fn admin_token(&mut self) -> Result<Option<AdminToken>, ConfigError> {
+        const KEY: &str = "admin_token";
+        let allowed = format!("at least {MIN_ADMIN_TOKEN} letters, digits and signs, without spaces");
+        let hidden = |error| match error {
+            ConfigError::Bad { from, allowed, .. } => {
+                ConfigError::Bad { from, value: HIDDEN.to_owned(), allowed }
+            }
+            other => other,
+        };
+        let token =
+            self.parse(KEY, None, &allowed, |text| AdminToken::new(text).map(Some)).map_err(hidden)?;
+        if let Some(setting) = self.settings.last_mut().filter(|_| token.is_some()) {
+            setting.hidden = true;
+        }
+        Ok(token)
+    }
+
     fn log_filter(&mut self, key: &'static str, default: String) -> Result<String, ConfigError> {
         let allowed = "tracing directives, as info,driftless_server=debug";
         let value = self.parse(key, default, allowed, |text| {
@@ -260,7 +286,7 @@ impl Resolver {
                 }
             },
         };
-        self.settings.push(Setting { value: None, source: Source { key, origin } });
+        self.settings.push(Setting { value: None, hidden: false, source: Source { key, origin } });
         Ok(value)
     }
 

@@ -45,6 +45,8 @@ pub struct Peer {
     look_for_reliable: bool,
     waker: Option<Waker>,
     stale_counted: u64,
+    /// Bytes sent that the room's figures do not have yet.
+    sent_uncounted: u64,
     _permit: ConnectionPermit,
 }
 
@@ -92,6 +94,7 @@ impl Peer {
             look_for_reliable: false,
             waker: None,
             stale_counted: 0,
+            sent_uncounted: 0,
             _permit: permit,
         }))
     }
@@ -158,6 +161,13 @@ impl Peer {
     /// Writes the next message to `out`: control first, then the reliable queue, then the newest state.
     pub fn next_message(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> Outbound {
         let time = worker.clock().micros(now);
+        let before = out.len();
+        let outbound = self.write_message(worker, now, time, out);
+        self.sent_uncounted += (out.len() - before) as u64;
+        outbound
+    }
+
+    fn write_message(&mut self, worker: &Worker, now: Instant, time: u64, out: &mut BytesMut) -> Outbound {
         let wrote = self.session.poll_control(time, out)
             || self.write_reliable(out)
             || self.write_state(worker, now, out);
@@ -199,8 +209,12 @@ impl Peer {
             }
         }
         let stale = self.session.stats().stale_dropped;
-        worker.counters().stale_states_dropped += stale - self.stale_counted;
-        self.stale_counted = stale;
+        let newly_stale = stale - mem::replace(&mut self.stale_counted, stale);
+        worker.counters().stale_states_dropped += newly_stale;
+        let sent = mem::take(&mut self.sent_uncounted);
+        if let Some(seat) = &self.seat {
+            seat.room.figures.sent(sent, newly_stale);
+        }
     }
 
     fn request(&mut self, worker: &Worker, request: Request) {

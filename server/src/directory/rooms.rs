@@ -107,6 +107,23 @@ impl Directory {
         rooms
     }
 
+    /// How many rooms there are, and those with the most players.
+    pub fn busiest(&self, most: usize) -> (usize, Vec<Arc<RoomShared>>) {
+        let mut rooms: Vec<_> = self.rooms.iter().map(|listed| listed.shared.clone()).collect();
+        let total = rooms.len();
+        // Each once: the numbers change while they are compared.
+        rooms.sort_by_cached_key(|room| {
+            (std::cmp::Reverse(room.players.load(Ordering::Relaxed)), room.name.clone())
+        });
+        rooms.truncate(most);
+        (total, rooms)
+    }
+
+    /// The actor of a room.
+    pub fn room(&self, name: &str) -> Option<Addr<Room>> {
+        self.rooms.get(name).map(|listed| listed.room.clone())
+    }
+
     /// The room of this name.
     pub fn get(&self, name: &str) -> Option<RoomSummary> {
         self.rooms.get(name).map(|listed| summary(&listed.shared))

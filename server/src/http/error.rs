@@ -18,12 +18,14 @@ pub struct ApiError {
     message: String,
     /// Methods that the path has, for 405.
     allow: Option<&'static str>,
+    /// How to authenticate, for 401.
+    challenge: Option<&'static str>,
 }
 
 impl ApiError {
     /// An error with this status. `code` is for programs, `message` for people.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), allow: None }
+        Self { status, code, message: message.into(), allow: None, challenge: None }
     }
 
     /// There is nothing at this path.
@@ -34,6 +36,23 @@ impl ApiError {
     /// There is no room of this name.
     pub fn no_such_room(name: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "no_such_room", format!("there is no room {name:?}"))
+    }
+
+    /// The operator's token is missing or wrong.
+    pub fn unauthorized(message: &str) -> Self {
+        let challenge = Some("Bearer realm=\"driftless admin\"");
+        Self { challenge, ..Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message) }
+    }
+
+    /// This is for operators, and whoever asks can be none.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// There is no such seat in the room.
+    pub fn no_such_player(room: &str, player: &str) -> Self {
+        let message = format!("there is no player {player:?} in room {room:?}");
+        Self::new(StatusCode::NOT_FOUND, "no_such_player", message)
     }
 
     /// The path is there, but not for this method.
@@ -102,6 +121,9 @@ impl ResponseError for ApiError {
         let mut response = HttpResponse::build(self.status);
         if let Some(allow) = self.allow {
             response.insert_header((header::ALLOW, allow));
+        }
+        if let Some(challenge) = self.challenge {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         response.json(json!({ "error": { "code": self.code, "message": self.message } }))
     }

@@ -51,10 +51,19 @@ impl DurationHistogram {
     /// Upper bound of the bucket in which the quantile `q` (0 to 1) lies. None: nothing was counted, or it lies above
     /// the last bound.
     pub fn quantile_bound(&self, q: f64) -> Option<Duration> {
-        let counts: Vec<u64> = self.0.counts.iter().map(|c| c.load(Relaxed)).collect();
+        self.bound_of(&self.counts(), q)
+    }
+
+    /// How many were counted, by bucket; the last one is above all bounds.
+    pub fn counts(&self) -> Vec<u64> {
+        self.0.counts.iter().map(|c| c.load(Relaxed)).collect()
+    }
+
+    /// As `quantile_bound`, of other counts by the same buckets: what was counted between two looks.
+    pub fn bound_of(&self, counts: &[u64], q: f64) -> Option<Duration> {
         let rank = (counts.iter().sum::<u64>() as f64 * q).ceil().max(1.0) as u64;
         let mut below = 0;
-        for (bound, count) in self.0.bounds.iter().zip(&counts) {
+        for (bound, count) in self.0.bounds.iter().zip(counts) {
             below += count;
             if below >= rank {
                 return Some(Duration::from_nanos(*bound));

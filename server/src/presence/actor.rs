@@ -1,10 +1,13 @@
 //! The presence actor: moves reports into the roster, time into it, and what comes out to the rooms.
 
 use super::{
-    Query, Report, ToRoom,
+    LeaveReason, Query, Report, ToRoom,
     roster::{Ignored, Roster, RosterConfig, SeatEvent},
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    feed::{Change, Feed, PresenceChange},
+};
 use actix::{
     Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient as Address, dev::SendError,
 };
@@ -21,6 +24,8 @@ pub struct Presence {
     clock: Clock,
     roster: Roster,
     rooms: HashMap<Arc<str>, RoomLink>,
+    /// Who watches, besides the rooms.
+    feed: Option<Arc<Feed>>,
 }
 
 #[derive(Debug)]
@@ -35,7 +40,14 @@ impl Presence {
     pub fn new(clock: Clock, resume_window: Duration) -> Self {
         let resume_window_us = resume_window.as_micros() as u64;
         let config = RosterConfig { resume_window_us, origin_unix_ms: clock.unix_ms(0) };
-        Self { clock, roster: Roster::new(config), rooms: HashMap::new() }
+        Self { clock, roster: Roster::new(config), rooms: HashMap::new(), feed: None }
+    }
+
+    /// Tells a feed of what happens, too.
+    #[must_use]
+    pub fn with_feed(mut self, feed: Arc<Feed>) -> Self {
+        self.feed = Some(feed);
+        self
     }
 
     /// Starts it in the arbiter of the calling thread.
@@ -92,6 +104,44 @@ impl Presence {
         }
     }
 
+    fn watch(&self, changes: Vec<PresenceChange>) {
+        if let Some(feed) = &self.feed {
+            changes.into_iter().for_each(|change| feed.note(change));
+        }
+    }
+
+    /// What a report says to those who watch. To be asked before it is handled: after it, a seat may be gone.
+    fn changes(&self, report: &Report) -> Vec<PresenceChange> {
+        if self.feed.is_none() {
+            return Vec::new();
+        }
+        let (change, why, at) = match report {
+            Report::Joined { room, player, user, name, at, .. } => {
+                let (room, user, name) = (room.clone(), user.clone(), name.clone());
+                let at_unix_ms = self.clock.unix_ms(*at);
+                let (player, change) = (*player, Change::Joined);
+                return vec![PresenceChange { at_unix_ms, room, player, user, name, change, why: None }];
+            }
+            Report::Lost { why, at, .. } => (Change::Lost, Some(why.leave_reason()), *at),
+            Report::Back { at, .. } => (Change::Back, None, *at),
+            Report::Left { why, at, .. } => (Change::Left, Some(*why), *at),
+            Report::RoomEnded { .. } => (Change::Left, Some(LeaveReason::Removed), self.clock.now()),
+        };
+        let (room, player) = report.subject();
+        let at_unix_ms = self.clock.unix_ms(at);
+        let seats = self.roster.seats(&room, player);
+        let change = |(player, user, name): (u32, Arc<str>, Arc<str>)| PresenceChange {
+            at_unix_ms,
+            room: room.clone(),
+            player,
+            user,
+            name,
+            change,
+            why,
+        };
+        seats.map(change).collect()
+    }
+
     fn beat(&mut self) {
         self.catch_up();
         self.roster.handle_timeout(self.clock.now());
@@ -136,8 +186,10 @@ impl Handler<Report> for Presence {
 
     fn handle(&mut self, report: Report, _: &mut Self::Context) {
         let (room, player) = report.subject();
-        if let Err(ignored) = self.handle_report(report) {
-            tracing::warn!(%room, ?player, %ignored, "report changes nothing");
+        let changes = self.changes(&report);
+        match self.handle_report(report) {
+            Ok(()) => self.watch(changes),
+            Err(ignored) => tracing::warn!(%room, ?player, %ignored, "report changes nothing"),
         }
         self.tell();
     }

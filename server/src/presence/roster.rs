@@ -200,6 +200,22 @@ impl Roster {
         Some(ToRoom::Announce(Announce { to: Recipient::All, except: None, presence }))
     }
 
+    /// Seats of a room: of one player, or all. Number, user and name to show.
+    pub fn seats(
+        &self,
+        room: &str,
+        player: Option<PlayerId>,
+    ) -> impl Iterator<Item = (PlayerId, Arc<str>, Arc<str>)> {
+        let (first, last) = player.map_or((0, PlayerId::MAX), |player| (player, player));
+        self.rooms.get(room).into_iter().flat_map(move |room| {
+            room.seats.range(first..=last).map(|(player, seat)| {
+                let member = room.members.get(&seat.user);
+                let name = member.map_or_else(|| seat.user.clone(), |member| member.name.clone());
+                (*player, seat.user.clone(), name)
+            })
+        })
+    }
+
     /// Whether nothing is known of any room.
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty() && self.deadlines.is_empty() && self.outbox.is_empty()

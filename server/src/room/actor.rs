@@ -1,8 +1,9 @@
 //! The actor of a room.
 
 use super::{
-    core::{Effect, JoinError, ResumeError, RoomCore},
+    core::{Effect, JoinError, Kicked, ResumeError, RoomCore},
     fanouts::Fanouts,
+    inspect::{Inspect, Inspected, SeatView},
     record::RecordLink,
     schedule::Schedule,
     seat::{ResumeToken, Seat},
@@ -15,7 +16,7 @@ use crate::{
     metrics::Metrics,
     presence::{self, LeaveReason, LostReason, Presence, Report, ToRoom},
 };
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, Recipient};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult, Recipient};
 use driftless_proto::{code::CloseCode, limits, wire};
 use driftless_sim::PlayerId;
 use std::{
@@ -95,7 +96,9 @@ impl Room {
         metrics.ticks.inc();
         metrics.ticks_skipped.inc_by(due.skipped.into());
         metrics.room_tick_lateness.observe(due.late);
-        metrics.room_tick_duration.observe(start.elapsed());
+        let busy = start.elapsed();
+        metrics.room_tick_duration.observe(busy);
+        self.shared().figures.ticked(due.late, busy);
         if ticked.commands + ticked.events > 0 {
             metrics.commands.inc_by(ticked.commands);
             metrics.events.inc_by(ticked.events);
@@ -365,6 +368,43 @@ impl Handler<ToRoom> for Room {
                 }
             }
         }
+    }
+}
+
+/// An operator removes a player. False: there is no such seat.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Kick {
+    /// Who.
+    pub player: PlayerId,
+    /// Why: what the player is told.
+    pub reason: String,
+}
+
+impl Handler<Kick> for Room {
+    type Result = bool;
+
+    fn handle(&mut self, kick: Kick, ctx: &mut Self::Context) -> bool {
+        let kicked = self.guarded(ctx, |core| core.kick(kick.player, &kick.reason)).flatten();
+        if let Some(Kicked::Ended(seat)) = &kicked {
+            self.seat_ended(seat, LeaveReason::Removed);
+        }
+        self.apply_effects();
+        kicked.is_some()
+    }
+}
+
+impl Handler<Inspect> for Room {
+    type Result = MessageResult<Inspect>;
+
+    fn handle(&mut self, _: Inspect, _: &mut Self::Context) -> Self::Result {
+        let seats = self.core.seats().iter();
+        MessageResult(Inspected {
+            room: self.shared().clone(),
+            schema: self.core.schema().clone(),
+            state: self.core.newest().cloned(),
+            seats: seats.map(SeatView::of).collect(),
+        })
     }
 }
 

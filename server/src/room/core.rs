@@ -63,6 +63,15 @@ pub enum Effect {
     },
 }
 
+/// What the removal of a player did.
+#[derive(Debug)]
+pub enum Kicked {
+    /// The connection is to be closed; its end ends the seat.
+    Closing,
+    /// The seat has ended.
+    Ended(Arc<Seat>),
+}
+
 /// Why a player got no seat.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -151,7 +160,7 @@ impl RoomCore {
         self.tick
     }
     /// Shape of the snapshots.
-    pub fn schema(&self) -> &Schema {
+    pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
     }
     /// What others have to do since the last call.
@@ -222,6 +231,22 @@ impl RoomCore {
     pub fn expire(&mut self, player: PlayerId) -> Option<Arc<Seat>> {
         self.seats.get(player).filter(|taken| taken.connection.is_none())?;
         self.end_seat(player)
+    }
+
+    /// Removes a player. The connection is closed, and then ends the seat; without one the seat ends now. None: there is no such seat.
+    pub fn kick(&mut self, player: PlayerId, reason: &str) -> Option<Kicked> {
+        match self.seats.get(player)?.connection {
+            Some(connection) => {
+                self.close(connection, CloseCode::Kicked, reason);
+                Some(Kicked::Closing)
+            }
+            None => self.end_seat(player).map(Kicked::Ended),
+        }
+    }
+
+    /// The newest state, if there was a tick.
+    pub fn newest(&self) -> Option<&Arc<Published>> {
+        self.recent.back()
     }
 
     /// Queues a presence message.

@@ -1,5 +1,6 @@
 //! What a room shares with connections and with the directory: its inbox and its figures.
 
+use super::figures::RoomFigures;
 use bytes::Bytes;
 use driftless_proto::session::server::PlayerInput;
 use driftless_sim::PlayerId;
@@ -36,6 +37,8 @@ pub struct RoomShared {
     pub connected: AtomicU32,
     /// Ticks skipped.
     pub ticks_skipped: AtomicU64,
+    /// What it costs.
+    pub figures: RoomFigures,
     /// A `Tick` message is on its way: the metronome sends no second one.
     pub tick_pending: AtomicBool,
 }
@@ -54,6 +57,7 @@ impl RoomShared {
             players: AtomicU32::new(0),
             connected: AtomicU32::new(0),
             ticks_skipped: AtomicU64::new(0),
+            figures: RoomFigures::default(),
             tick_pending: AtomicBool::new(false),
         }
     }

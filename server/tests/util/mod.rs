@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports)] // each test file uses a part of it
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
 
+pub mod events;
 pub mod games;
 pub mod http;
 pub mod player;

@@ -1,0 +1,178 @@
+//! What happens on the server, for those who watch: the events of `GET /v1/stream`.
+//!
+//! One producer ([`produce`]) puts an event together and encodes it once, in the format of Server-Sent Events. Readers pull: each
+//! keeps the number of the event it had last ([`Reader`]), not a queue. So one that reads slowly, or not at all, costs a number.
+//!
+//! | event | when | what a reader gets that was away, or is slow |
+//! | --- | --- | --- |
+//! | `server` | every second | away: the last five minutes; slow: the newest |
+//! | `rooms` | every second, while somebody watches | the newest |
+//! | `presence` | as it happens, those of a tenth of a second together | all that are kept; if there were more, an event `missed` first |
+//!
+//! Events are numbered in one row. Their ids name the process, too: an id of a process before this one is of no use, and the reader
+//! gets what a new one gets.
+
+mod presence;
+mod produce;
+mod ring;
+mod sample;
+
+pub use presence::{Change, PresenceChange};
+pub use produce::{Watched, produce};
+pub use ring::Topic;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use presence::Pending;
+use ring::Ring;
+use serde::Serialize;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+use tokio::sync::watch;
+
+/// Most readers at a time.
+pub const MAX_READERS: usize = 64;
+
+/// The events, and who reads them.
+#[derive(Debug)]
+pub struct Feed {
+    /// Names the process in the ids of events.
+    process: u64,
+    ring: Mutex<Ring>,
+    pending: Mutex<Pending>,
+    newest: watch::Sender<u64>,
+    readers: AtomicUsize,
+}
+
+/// Somebody who reads the events. A place among the readers is given back when it is dropped.
+#[derive(Debug)]
+pub struct Reader {
+    feed: Arc<Feed>,
+    /// The newest event, as it changes.
+    newest: watch::Receiver<u64>,
+    /// The last event that this reader had, or that was superseded.
+    at: u64,
+    /// What came before the reader: even figures that are not the newest are of interest.
+    history_to: u64,
+    /// Lost changes of presence up to this one are known to the reader, or do not concern it.
+    lost_to: u64,
+    greeted: bool,
+}
+
+/// There are as many readers as there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("all {MAX_READERS} places for readers of the stream are taken")]
+pub struct TooManyReaders;
+
+#[derive(Serialize)]
+struct Hello {
+    version: &'static str,
+    process: String,
+}
+
+impl Feed {
+    /// Without events. `process` should be another number in each process.
+    pub fn new(process: u64) -> Arc<Self> {
+        Arc::new(Self {
+            process,
+            ring: Mutex::default(),
+            pending: Mutex::default(),
+            newest: watch::Sender::new(0),
+            readers: AtomicUsize::new(0),
+        })
+    }
+
+    /// Adds an event and calls the readers.
+    pub fn push(&self, topic: Topic, data: &impl Serialize) {
+        // The data are ours: they have no maps with other keys than text, which is all that could fail.
+        let Ok(data) = serde_json::to_string(data) else { return };
+        let id = self.ring.lock().push(topic, |id| {
+            format!("id: {:x}-{id}\nevent: {}\ndata: {data}\n\n", self.process, topic.name()).into()
+        });
+        self.newest.send_replace(id);
+    }
+
+    /// Notes a change of presence, to be told with others.
+    pub fn note(&self, change: PresenceChange) {
+        self.pending.lock().add(change);
+    }
+
+    /// Tells the changes that were noted.
+    pub fn flush(&self) {
+        let pending = self.pending.lock().take();
+        if let Some(pending) = pending {
+            self.push(Topic::Presence, &pending);
+        }
+    }
+
+    /// How many read.
+    pub fn readers(&self) -> usize {
+        self.readers.load(Relaxed)
+    }
+
+    /// A new reader. `last`: the id of the event that it had last (`Last-Event-ID`).
+    ///
+    /// # Errors
+    /// If there are too many.
+    pub fn reader(self: &Arc<Self>, last: Option<&str>) -> Result<Reader, TooManyReaders> {
+        if self.readers.fetch_add(1, Relaxed) >= MAX_READERS {
+            self.readers.fetch_sub(1, Relaxed);
+            return Err(TooManyReaders);
+        }
+        let ring = self.ring.lock();
+        let known = last.and_then(|id| self.number(id)).filter(|id| *id <= ring.newest());
+        Ok(Reader {
+            newest: self.newest.subscribe(),
+            at: known.unwrap_or(0),
+            history_to: ring.newest(),
+            lost_to: known.unwrap_or_else(|| ring.lost_to()),
+            greeted: false,
+            feed: self.clone(),
+        })
+    }
+
+    /// The number of an event of this process.
+    fn number(&self, id: &str) -> Option<u64> {
+        let (process, number) = id.split_once('-')?;
+        let process = u64::from_str_radix(process, 16).ok()?;
+        (process == self.process).then(|| number.parse().ok()).flatten()
+    }
+}
+
+impl Reader {
+    /// What to send next. None: nothing for now (see `changed`).
+    pub fn take(&mut self) -> Option<Bytes> {
+        if !self.greeted {
+            self.greeted = true;
+            let hello =
+                Hello { version: env!("CARGO_PKG_VERSION"), process: format!("{:x}", self.feed.process) };
+            let data = serde_json::to_string(&hello).unwrap_or_default();
+            // How long to wait before coming back after a broken connection, milliseconds.
+            return Some(format!("retry: 2000\nevent: hello\ndata: {data}\n\n").into());
+        }
+        // Before the look at the events: one that is added after it wakes the reader.
+        self.newest.mark_unchanged();
+        let ring = self.feed.ring.lock();
+        if ring.lost_to() > self.lost_to.max(self.at) {
+            self.lost_to = ring.lost_to();
+            return Some(Bytes::from_static(b"event: missed\ndata: {\"topic\":\"presence\"}\n\n"));
+        }
+        let (id, text) = ring.after(self.at, self.history_to)?;
+        self.at = id;
+        Some(text)
+    }
+
+    /// Waits until there may be something to send. Never ends if the feed is gone.
+    pub async fn changed(&mut self) {
+        // The feed is held by this reader, so its sender lives.
+        let _ = self.newest.changed().await;
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.feed.readers.fetch_sub(1, Relaxed);
+    }
+}

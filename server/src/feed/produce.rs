@@ -1,0 +1,48 @@
+//! The one who puts events together.
+
+use super::{Feed, Topic, sample::Sampler};
+use crate::{clock::Clock, directory::Directory, metrics::Metrics};
+use actix_rt::time::interval;
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::time::MissedTickBehavior;
+
+/// How long a change of presence may wait for others.
+const FLUSH: Duration = Duration::from_millis(100);
+/// Flushes from one sample of the figures to the next: one a second.
+const FLUSHES_A_SAMPLE: u32 = 10;
+
+/// What there is to tell of.
+pub struct Watched {
+    /// The server's clock.
+    pub clock: Clock,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+    /// The rooms.
+    pub directory: Arc<Directory>,
+}
+
+/// Puts events together for as long as somebody holds the feed.
+pub async fn produce(feed: Weak<Feed>, watched: Watched) {
+    let Watched { clock, metrics, directory } = watched;
+    let mut sampler = Sampler::new();
+    let mut flushes = interval(FLUSH);
+    // After a pause of the process, one event is as good as many.
+    flushes.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    for n in 0u32.. {
+        flushes.tick().await;
+        let Some(feed) = feed.upgrade() else { return };
+        feed.flush();
+        if n.is_multiple_of(FLUSHES_A_SAMPLE) {
+            let now = clock.now();
+            let uptime = Duration::from_micros(now);
+            let draining = directory.is_draining();
+            feed.push(Topic::Server, &sampler.server(clock.unix_ms(now), uptime, &metrics, draining));
+            if feed.readers() > 0 {
+                feed.push(Topic::Rooms, &sampler.rooms(&directory));
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The figures of one second.
+
+use crate::{
+    directory::Directory,
+    metrics::{DurationHistogram, Metrics, ProcessCollector, TransportKind},
+    room::shared::RoomShared,
+};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+/// Most rooms in one event: those with the most players.
+const ROOMS: usize = 100;
+
+/// Figures of the whole server. What grows is told as it stands, as in `/metrics`: a reader that missed some still gets rates right.
+#[derive(Debug, Serialize)]
+pub(super) struct ServerSample {
+    at_unix_ms: u64,
+    uptime_ms: u64,
+    draining: bool,
+    rooms: i64,
+    players: i64,
+    connections: BTreeMap<&'static str, i64>,
+    received_bytes: u64,
+    sent_bytes: u64,
+    received_messages: u64,
+    sent_messages: u64,
+    inputs: u64,
+    commands: u64,
+    events: u64,
+    states_sent: u64,
+    stale_states_dropped: u64,
+    deltas_encoded: u64,
+    deltas_shared: u64,
+    ticks: u64,
+    ticks_skipped: u64,
+    /// Since the sample before.
+    tick_duration: Quantiles,
+    /// Since the sample before.
+    tick_lateness: Quantiles,
+    cpu_seconds: Option<f64>,
+    resident_bytes: Option<u64>,
+}
+
+/// Upper bounds of the histogram's buckets in which they lie, microseconds. None: nothing was measured, or it is above all bounds.
+#[derive(Debug, Serialize)]
+struct Quantiles {
+    p50_us: Option<f64>,
+    p99_us: Option<f64>,
+}
+
+/// Figures of the rooms.
+#[derive(Debug, Serialize)]
+pub(super) struct RoomsSample {
+    /// How many there are; `rooms` has at most a hundred.
+    total: usize,
+    rooms: Vec<RoomSample>,
+}
+
+#[derive(Debug, Serialize)]
+struct RoomSample {
+    name: Arc<str>,
+    kind: &'static str,
+    tick_rate: u32,
+    tick: u32,
+    players: u32,
+    connected: u32,
+    max_players: u32,
+    ticks_skipped: u64,
+    sent_bytes: u64,
+    stale_states_dropped: u64,
+    /// Since the sample before: from the start of a tick to the end of its publishing.
+    tick_duration: MeanAndMax,
+    /// Since the sample before: from the deadline of a tick to its start.
+    tick_lateness: MeanAndMax,
+}
+
+#[derive(Debug, Serialize)]
+struct MeanAndMax {
+    mean_us: f64,
+    max_us: f64,
+}
+
+/// Takes samples, and remembers what the ones before said.
+pub(super) struct Sampler {
+    process: ProcessCollector,
+    durations: Vec<u64>,
+    lateness: Vec<u64>,
+    rooms: HashMap<u64, Before>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Before {
+    ticks: u64,
+    busy_ns: u64,
+    late_ns: u64,
+}
+
+impl Sampler {
+    pub(super) fn new() -> Self {
+        Self {
+            process: ProcessCollector::new(),
+            durations: Vec::new(),
+            lateness: Vec::new(),
+            rooms: HashMap::new(),
+        }
+    }
+
+    pub(super) fn server(
+        &mut self,
+        at_unix_ms: u64,
+        uptime: Duration,
+        metrics: &Metrics,
+        draining: bool,
+    ) -> ServerSample {
+        let transports = TransportKind::ALL.map(|kind| (kind, metrics.transport(kind)));
+        let sum = |count: fn(&crate::metrics::TransportMetrics) -> u64| {
+            transports.iter().map(|(_, transport)| count(transport)).sum()
+        };
+        let (resident_bytes, cpu_seconds) = self.process.memory_and_cpu();
+        ServerSample {
+            at_unix_ms,
+            uptime_ms: uptime.as_millis() as u64,
+            draining,
+            rooms: metrics.rooms.get(),
+            players: metrics.players.get(),
+            connections: transports.iter().map(|(kind, t)| (kind.name(), t.connections.get())).collect(),
+            received_bytes: sum(|t| t.received_bytes.get()),
+            sent_bytes: sum(|t| t.sent_bytes.get()),
+            received_messages: sum(|t| t.received_messages.get()),
+            sent_messages: sum(|t| t.sent_messages.get()),
+            inputs: metrics.inputs.get(),
+            commands: metrics.commands.get(),
+            events: metrics.events.get(),
+            states_sent: metrics.states_sent.get(),
+            stale_states_dropped: metrics.stale_states_dropped.get(),
+            deltas_encoded: metrics.deltas_encoded.get(),
+            deltas_shared: metrics.deltas_shared.get(),
+            ticks: metrics.ticks.get(),
+            ticks_skipped: metrics.ticks_skipped.get(),
+            tick_duration: Quantiles::since(&metrics.room_tick_duration, &mut self.durations),
+            tick_lateness: Quantiles::since(&metrics.room_tick_lateness, &mut self.lateness),
+            cpu_seconds,
+            resident_bytes,
+        }
+    }
+
+    pub(super) fn rooms(&mut self, directory: &Directory) -> RoomsSample {
+        let (total, listed) = directory.busiest(ROOMS);
+        let mut before = std::mem::take(&mut self.rooms);
+        let rooms = listed.iter().map(|room| self.room(room, before.remove(&room.id))).collect();
+        RoomsSample { total, rooms }
+    }
+
+    fn room(&mut self, room: &RoomShared, before: Option<Before>) -> RoomSample {
+        let figures = &room.figures;
+        let now = Before {
+            ticks: figures.ticks.load(Relaxed),
+            busy_ns: figures.busy_ns.load(Relaxed),
+            late_ns: figures.late_ns.load(Relaxed),
+        };
+        self.rooms.insert(room.id, now);
+        let before = before.unwrap_or_default();
+        let ticks = now.ticks.saturating_sub(before.ticks).max(1) as f64;
+        let mean_us = |now: u64, before: u64| now.saturating_sub(before) as f64 / ticks / 1_000.0;
+        let max_us = |max: &std::sync::atomic::AtomicU64| max.swap(0, Relaxed) as f64 / 1_000.0;
+        RoomSample {
+            name: room.name.clone(),
+            kind: room.kind,
+            tick_rate: room.tick_rate,
+            tick: room.tick.load(Relaxed),
+            players: room.players.load(Relaxed),
+            connected: room.connected.load(Relaxed),
+            max_players: room.max_players,
+            ticks_skipped: room.ticks_skipped.load(Relaxed),
+            sent_bytes: figures.sent_bytes.load(Relaxed),
+            stale_states_dropped: figures.stale_states_dropped.load(Relaxed),
+            tick_duration: MeanAndMax {
+                mean_us: mean_us(now.busy_ns, before.busy_ns),
+                max_us: max_us(&figures.longest_busy_ns),
+            },
+            tick_lateness: MeanAndMax {
+                mean_us: mean_us(now.late_ns, before.late_ns),
+                max_us: max_us(&figures.longest_late_ns),
+            },
+        }
+    }
+}
+
+impl Quantiles {
+    /// Of what was observed since `before`, which becomes what there is now.
+    fn since(histogram: &DurationHistogram, before: &mut Vec<u64>) -> Self {
+        let now = histogram.counts();
+        let since: Vec<u64> =
+            now.iter().enumerate().map(|(n, count)| count - before.get(n).copied().unwrap_or(0)).collect();
+        *before = now;
+        let quantile = |q| histogram.bound_of(&since, q).map(|bound| bound.as_nanos() as f64 / 1_000.0);
+        Self { p50_us: quantile(0.5), p99_us: quantile(0.99) }
+    }
+}

@@ -1,0 +1,46 @@
+//! What operators do: drain the server, close a room, remove a player.
+
+use super::{ApiError, HttpState, access::Operator};
+use crate::room::{CloseRoom, Kick};
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+use tracing::info;
+
+/// The reason that a removed player is told.
+const KICKED: &str = "an operator removed the player";
+
+/// As SIGTERM: refuses what is new, says goodbye to all (close code 4000), and ends the process when they are gone.
+pub(super) async fn drain(_: Operator, state: web::Data<HttpState>) -> HttpResponse {
+    info!("an operator drains the server");
+    state.drain.notify_one();
+    HttpResponse::Accepted().json(json!({ "status": "draining" }))
+}
+
+/// Ends a room; its players get close code 4004.
+pub(super) async fn close_room(
+    _: Operator,
+    name: web::Path<String>,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    let room = state.directory.room(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
+    info!(room = %name, "an operator closes the room");
+    room.send(CloseRoom).await.map_err(|_| ApiError::no_such_room(&name))?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Removes a player, with close code 4510. The seat is not kept.
+pub(super) async fn kick(
+    _: Operator,
+    path: web::Path<(String, String)>,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    let (name, player) = path.into_inner();
+    let room = state.directory.room(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
+    let number = player.parse().map_err(|_| ApiError::no_such_player(&name, &player))?;
+    let kick = Kick { player: number, reason: KICKED.to_owned() };
+    if !room.send(kick).await.map_err(|_| ApiError::no_such_room(&name))? {
+        return Err(ApiError::no_such_player(&name, &player));
+    }
+    info!(room = %name, player, "an operator removed a player");
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,52 @@
+//! What happens, as Server-Sent Events (WHATWG HTML, section 9.2).
+
+use super::{ApiError, HttpState, access::Operator};
+use crate::feed::Reader;
+use actix_rt::time::timeout;
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
+use bytes::Bytes;
+use futures_util::stream::unfold;
+use std::{convert::Infallible, time::Duration};
+
+/// A comment is sent when nothing else was for so long, so that proxies keep the connection and the ends see that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Begins with what the reader has missed (`Last-Event-ID`), or for a new one with
+/// what is kept.
+pub(super) async fn stream(
+    _: Operator,
+    request: HttpRequest,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
+    let reader = state
+        .feed
+        .reader(last)
+        .map_err(|e| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", e.to_string()))?;
+    let events = unfold(reader, |mut reader| async move {
+        let text = next(&mut reader).await;
+        Some((Ok::<_, Infallible>(text), reader))
+    });
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        // For nginx, which would collect the events until there are 4 KiB of them.
+        .insert_header(("x-accel-buffering", "no"));
+    Ok(response.streaming(Box::pin(events)))
+}
+
+async fn next(reader: &mut Reader) -> Bytes {
+    loop {
+        if let Some(text) = reader.take() {
+            return text;
+        }
+        if timeout(HEARTBEAT, reader.changed()).await.is_err() {
+            return Bytes::from_static(b": still here\n\n");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! A look into a room, for operators. The room hands out what it shares anyway; whoever asked makes text of it.
+
+use super::{published::Published, seats::Taken, shared::RoomShared};
+use actix::Message;
+use driftless_proto::schema::Schema;
+use driftless_sim::PlayerId;
+use std::sync::Arc;
+
+/// Asks a room what is in it.
+#[derive(Debug, Message)]
+#[rtype(result = "Inspected")]
+pub struct Inspect;
+
+/// What is in a room.
+#[derive(Debug, Clone)]
+pub struct Inspected {
+    /// The room.
+    pub room: Arc<RoomShared>,
+    /// Shape of its state.
+    pub schema: Arc<Schema>,
+    /// Its newest state. None: it has not ticked yet.
+    pub state: Option<Arc<Published>>,
+    /// Who sits there.
+    pub seats: Vec<SeatView>,
+}
+
+/// A seat.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SeatView {
+    /// The player's number.
+    pub player: PlayerId,
+    /// Who it is.
+    pub user: Arc<str>,
+    /// Name to show.
+    pub name: Arc<str>,
+    /// Whether there is a connection.
+    pub connected: bool,
+    /// Round-trip time, microseconds. None: not measured yet.
+    pub rtt_us: Option<u32>,
+    /// Sequence of the last input that the game has had.
+    pub input: u32,
+}
+
+impl SeatView {
+    pub(super) fn of(taken: &Taken) -> Self {
+        let seat = &taken.seat;
+        Self {
+            player: seat.player,
+            user: seat.user.clone(),
+            name: seat.name.clone(),
+            connected: taken.connection.is_some(),
+            rtt_us: seat.vitals.rtt(),
+            input: taken.applied,
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! What operators see and do: the stream of events, a look into a room, closing, removing, draining; and who is no operator.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+
+mod util;
+
+use driftless_proto::{code::CloseCode, wire};
+use driftless_server::{config::Config, http::AdminToken};
+use serde_json::{Value, json};
+use util::{Player, TestServer, config, events::Events, http, join, socket::narrow, until};
+
+fn delete(server: &TestServer, path: &str) -> http::Response {
+    send(server, "DELETE", path, "")
+}
+
+fn send(server: &TestServer, method: &str, path: &str, headers: &str) -> http::Response {
+    let address = server.address();
+    let text = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\r\n");
+    http::request(address, &text)
+}
+
+fn metric(server: &TestServer, sample: &str) -> f64 {
+    server.get("/metrics").metric(sample)
+}
+
+// Promise 5: "A player MUST be reported joined once, left once, with the true reason".
+#[test]
+fn players_are_seen_to_come_and_go() {
+    let server = TestServer::start(config());
+    let mut events = Events::open(server.address(), "").unwrap();
+    assert!(events.head.contains("content-type: text/event-stream"), "{}", events.head);
+    assert_eq!(events.next().name, "hello");
+    let mut changes = Vec::new();
+    let mut next = |events: &mut Events| -> Value {
+        if changes.is_empty() {
+            changes = events.wait("presence").data["changes"].as_array().unwrap().clone();
+        }
+        changes.remove(0)
+    };
+    let mut player = Player::named(server.address(), "lobby", "ann");
+    let joined = next(&mut events);
+    let told = |change: &Value, key: &str| change[key].clone();
+    assert_eq!((told(&joined, "change"), told(&joined, "user")), (json!("joined"), json!("ann")));
+    assert_eq!((told(&joined, "room"), told(&joined, "player")), (json!("lobby"), json!(player.number())));
+    player.lose_connection();
+    let lost = next(&mut events);
+    assert_eq!((told(&lost, "change"), told(&lost, "why")), (json!("lost"), json!("disconnected")));
+    player.reconnect();
+    player.welcomed();
+    assert_eq!(next(&mut events)["change"], "back");
+    player.leave();
+    let left = next(&mut events);
+    assert_eq!((told(&left, "change"), told(&left, "why")), (json!("left"), json!("left")));
+    assert_eq!(left["name"], "ann");
+}
+
+#[test]
+fn the_figures_are_those_of_the_metrics() {
+    let server = TestServer::start(config());
+    let mut player = Player::named(server.address(), "lobby", "ann");
+    let mut events = Events::open(server.address(), "").unwrap();
+    (0..30).for_each(|n| {
+        player.next_tick();
+        player.run(n, 0);
+    });
+    player.leave();
+    // Nothing moves any more but ticks.
+    let figures = events.find("server", |data| data["players"] == 0 && data["sent_bytes"].as_u64() > Some(0));
+    let mut last = figures.data;
+    until("the figures stand still", || {
+        let next = events.wait("server").data;
+        let still = next["sent_bytes"] == last["sent_bytes"];
+        last = next;
+        still
+    });
+    let sent = "driftless_sent_bytes_total{transport=\"websocket\"}";
+    assert_eq!(last["sent_bytes"].as_f64().unwrap(), metric(&server, sent));
+    assert_eq!(last["states_sent"].as_f64().unwrap(), metric(&server, "driftless_states_sent_total"));
+    assert_eq!(last["inputs"].as_f64().unwrap(), metric(&server, "driftless_inputs_total"));
+    assert_eq!(last["connections"]["websocket"], 0);
+    assert_eq!(last["rooms"], 1);
+    assert!(last["tick_duration"]["p99_us"].as_f64() > Some(0.0), "{last}");
+}
+
+#[test]
+fn a_room_is_seen_with_what_it_costs() {
+    let server = TestServer::start(config());
+    let player = Player::named(server.address(), "lobby", "ann").in_background();
+    let mut events = Events::open(server.address(), "").unwrap();
+    let seen = |data: &Value| {
+        let room = &data["rooms"][0];
+        room["sent_bytes"].as_u64() > Some(1_000) && room["tick_duration"]["mean_us"].as_f64() > Some(0.0)
+    };
+    let rooms = events.find("rooms", seen).data;
+    assert_eq!(rooms["total"], 1);
+    let room = &rooms["rooms"][0];
+    assert_eq!((&room["name"], &room["kind"]), (&json!("lobby"), &json!("arena")));
+    assert_eq!(
+        (&room["players"], &room["connected"], &room["tick_rate"]),
+        (&json!(1), &json!(1), &json!(20))
+    );
+    let (mean, max) = (&room["tick_duration"]["mean_us"], &room["tick_duration"]["max_us"]);
+    assert!(max.as_f64() >= mean.as_f64(), "{room}");
+    player.stop();
+}
+
+#[test]
+fn a_reader_that_comes_back_gets_what_it_missed() {
+    let server = TestServer::start(config());
+    let mut events = Events::open(server.address(), "").unwrap();
+    let _ann = Player::named(server.address(), "lobby", "ann");
+    let last = events.wait("presence").id;
+    drop(events);
+    let _bob = Player::named(server.address(), "lobby", "bob");
+    let mut back = Events::open(server.address(), &format!("last-event-id: {last}\r\n")).unwrap();
+    let missed = back.wait("presence").data;
+    assert_eq!(missed["changes"][0]["user"], "bob", "{missed}");
+}
+
+// Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick or grow memory without bound."
+#[test]
+fn a_reader_that_stalls_gets_the_newest_figures_next() {
+    let server = TestServer::start(config());
+    let mut prompt = Events::open(server.address(), "").unwrap();
+    let mut slow = Events::on(narrow(server.address(), 2048), "").unwrap();
+    slow.wait("server");
+    // Far more than the sockets between take: most are superseded while the slow one reads nothing.
+    let feed = server.running().feed().clone();
+    let filler = "x".repeat(10_000);
+    for n in 0..400 {
+        feed.push(driftless_server::feed::Topic::Rooms, &json!({ "n": n, "filler": filler }));
+        prompt.find("rooms", |data| data["n"] == n);
+    }
+    let mut seen = 0;
+    slow.find("rooms", |data| {
+        seen += 1;
+        data["n"] == 399
+    });
+    assert!(seen < 300, "{seen} of 400 events of 10 kB were kept for a reader that did not read");
+}
+
+#[test]
+fn places_of_readers_that_are_gone_are_given_back() {
+    let server = TestServer::start(config());
+    let readers: Vec<_> = (0..64).map(|_| Events::open(server.address(), "").unwrap()).collect();
+    let refused = Events::open(server.address(), "").err().expect("there is no place");
+    assert_eq!((refused.status, refused.error_code().as_str()), (503, "too_many_readers"));
+    drop(readers);
+    until("the places are free", || server.running().feed().readers() == 0);
+    Events::open(server.address(), "").unwrap();
+}
+
+#[test]
+fn a_look_into_a_room_shows_schema_seats_and_entities() {
+    let server = TestServer::start(config());
+    let mut player = Player::named(server.address(), "lobby", "ann");
+    player.next_tick();
+    let number = player.number();
+    let seen = server.get("/v1/rooms/lobby/state");
+    assert_eq!(seen.status, 200);
+    let seen = seen.json();
+    assert_eq!(
+        (&seen["room"], &seen["kind"], &seen["truncated"]),
+        (&json!("lobby"), &json!("arena"), &json!(false))
+    );
+    assert_eq!((&seen["seats"][0]["user"], &seen["seats"][0]["connected"]), (&json!("ann"), &json!(true)));
+    let table = &seen["tables"].as_array().unwrap().iter().find(|t| t["kind"] == "player").unwrap();
+    assert_eq!((&table["count"], &table["ids"][0]), (&json!(1), &json!(number)));
+    let fields = table["fields"].as_array().unwrap();
+    assert_eq!(fields.len(), table["columns"].as_array().unwrap().len());
+    assert!(fields[0]["quanta_per_unit"].as_u64() > Some(0) && fields[0]["predictor"].is_string(), "{table}");
+    assert_eq!(server.get("/v1/rooms/nowhere/state").error_code(), "no_such_room");
+}
+
+#[test]
+fn a_room_that_is_closed_says_goodbye_with_its_code() {
+    let server = TestServer::start(config());
+    let mut player = Player::join(server.address(), "lobby");
+    let mut elsewhere = Player::join(server.address(), "other");
+    assert_eq!(delete(&server, "/v1/rooms/lobby").status, 204);
+    assert_eq!(player.ended(), CloseCode::RoomClosed);
+    assert_eq!(delete(&server, "/v1/rooms/lobby").error_code(), "no_such_room");
+    elsewhere.next_tick();
+    assert_eq!(metric(&server, "driftless_rooms_ended_total{reason=\"closed\"}"), 1.0);
+}
+
+// Promise 5: "left once, with the true reason".
+#[test]
+fn a_player_who_is_removed_is_told_and_loses_the_seat() {
+    let server = TestServer::start(config());
+    let mut bad = Player::named(server.address(), "lobby", "bad");
+    let mut good = Player::named(server.address(), "lobby", "good");
+    let path = format!("/v1/rooms/lobby/players/{}", bad.number());
+    assert_eq!(delete(&server, &path).status, 204);
+    let goodbye = bad.goodbye();
+    assert_eq!(goodbye.code as u16, CloseCode::Kicked.number());
+    assert_eq!(goodbye.reason, "an operator removed the player");
+    good.wait_presence("bad", wire::member::Change::Removed);
+    assert_eq!(delete(&server, &path).error_code(), "no_such_player");
+    for path in ["/v1/rooms/lobby/players/99", "/v1/rooms/lobby/players/x", "/v1/rooms/lobby/players/-1"] {
+        assert_eq!(delete(&server, path).error_code(), "no_such_player", "{path}");
+    }
+    assert_eq!(delete(&server, "/v1/rooms/nowhere/players/1").error_code(), "no_such_room");
+    good.next_tick();
+}
+
+#[test]
+fn a_player_who_is_away_can_be_removed() {
+    let server = TestServer::start(config());
+    let mut away = Player::named(server.address(), "lobby", "away");
+    let mut here = Player::named(server.address(), "lobby", "here");
+    away.lose_connection();
+    here.wait_presence("away", wire::member::Change::Away);
+    assert_eq!(delete(&server, &format!("/v1/rooms/lobby/players/{}", away.number())).status, 204);
+    here.wait_presence("away", wire::member::Change::Removed);
+    away.reconnect();
+    assert_eq!(away.ended(), CloseCode::UnknownSession);
+}
+
+#[test]
+fn a_drain_that_an_operator_asks_for_is_one() {
+    let server = TestServer::start(config());
+    let mut player = Player::join(server.address(), "lobby");
+    let answer = send(&server, "POST", "/v1/drain", "content-length: 0\r\n");
+    assert_eq!((answer.status, answer.json()), (202, json!({ "status": "draining" })));
+    assert_eq!(player.ended(), CloseCode::Draining);
+}
+
+#[test]
+fn a_drain_ends_the_process() {
+    let mut process = util::process::Process::start(&[]);
+    let text = format!("POST /v1/drain HTTP/1.1\r\nhost: {}\r\ncontent-length: 0\r\n\r\n", process.address());
+    assert_eq!(http::request(process.address(), &text).status, 202);
+    assert!(process.wait().0.success());
+}
+
+const OPERATORS_ONLY: [(&str, &str); 5] = [
+    ("GET", "/v1/stream"),
+    ("GET", "/v1/rooms/lobby/state"),
+    ("DELETE", "/v1/rooms/lobby"),
+    ("DELETE", "/v1/rooms/lobby/players/1"),
+    ("POST", "/v1/drain"),
+];
+
+#[test]
+fn pages_of_others_are_refused() {
+    let server = TestServer::start(config());
+    let mut player = Player::join(server.address(), "lobby");
+    for (method, path) in OPERATORS_ONLY {
+        let csrf = send(&server, method, path, "origin: https://evil.example\r\n");
+        assert_eq!((csrf.status, csrf.error_code().as_str()), (403, "forbidden"), "{path}");
+        assert!(!csrf.head.contains("access-control-allow-origin"), "{csrf:?}");
+        let text =
+            format!("{method} {path} HTTP/1.1\r\nhost: evil.example:7777\r\nconnection: close\r\n\r\n");
+        let rebound = http::request(server.address(), &text);
+        assert_eq!(rebound.status, 403, "{path}");
+        assert!(rebound.body.contains("Host") && rebound.body.contains("--admin-token"), "{rebound:?}");
+    }
+    player.next_tick();
+}
+
+#[test]
+fn with_an_admin_token_it_must_be_sent() {
+    const SECRET: &str = "correct horse battery staple";
+    let token = SECRET.replace(' ', "-");
+    let server = TestServer::start(Config { admin_token: AdminToken::new(&token), ..config() });
+    let mut player = Player::join(server.address(), "lobby");
+    for (method, path) in OPERATORS_ONLY {
+        let without = send(&server, method, path, "");
+        assert_eq!((without.status, without.error_code().as_str()), (401, "unauthorized"), "{path}");
+        assert!(without.head.contains("www-authenticate: bearer"), "{without:?}");
+        assert_eq!(send(&server, method, path, "authorization: Bearer wrong-wrong-wrong\r\n").status, 401);
+    }
+    player.next_tick();
+    let authorization = format!("authorization: Bearer {token}\r\n");
+    assert_eq!(send(&server, "GET", "/v1/rooms/lobby/state", &authorization).status, 200);
+    Events::open(server.address(), &authorization).unwrap().wait("server");
+    // What is for everybody stays so.
+    assert_eq!(server.get("/v1/rooms").status, 200);
+}
+
+#[test]
+fn a_join_after_a_closed_room_finds_a_new_one() {
+    let server = TestServer::start(config());
+    let mut player = Player::join(server.address(), "lobby");
+    delete(&server, "/v1/rooms/lobby");
+    player.ended();
+    let mut again = Player::on(util::Socket::connect(server.address()), server.address(), join("lobby"));
+    again.welcomed();
+    assert_eq!(again.number(), 1);
+}
