@@ -1,0 +1,363 @@
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import { decodeClientMessage } from "../../src/gen/driftless/v1/client_codec.js";
+import type { ClientMessage } from "../../src/gen/driftless/v1/client_pb.js";
+import { encodeSchema } from "../../src/gen/driftless/v1/schema_codec.js";
+import { encodeServerMessage } from "../../src/gen/driftless/v1/server_codec.js";
+import type { Delivery, Outgoing } from "../../src/session/session.js";
+import { DialError, type Dialer, type Handlers, type Transport } from "../../src/transport/transport.js";
+import type { VirtualTimers } from "./virtual_timers.js";
+
+type ServerBody = Parameters<typeof encodeServerMessage>[0]["body"];
+type ReliableBody =
+  { case: "event"; value: { tick: number; payload: Uint8Array } } | PresenceBody | RefusedBody;
+type PresenceBody = {
+  case: "presence";
+  value: {
+    full: boolean;
+    members: { user: string; name: string; players: number[]; connections: number; change: number }[];
+  };
+};
+type RefusedBody = { case: "commandRefused"; value: { command: bigint; reason: string } };
+
+/** A player's place. Its x is the sum of its inputs, each a signed byte. */
+interface Seat {
+  readonly player: number;
+  readonly token: Uint8Array;
+  x: number;
+  inputReceived: number;
+  pendingInputs: number[];
+  /** Inputs taken in each tick. */
+  inputsByTick: number[];
+  commandReceived: number;
+  commands: string[];
+  reliable: { sequence: bigint; body: ReliableBody }[];
+  nextReliable: bigint;
+  link: Link | undefined;
+}
+
+interface State {
+  tick: number;
+  xs: Map<number, number>;
+}
+
+/** The server's half of the protocol, as much of it as tests of a client need, in virtual time. */
+export class FakeServer {
+  down = false;
+  /** Dials that are never answered. */
+  hanging = false;
+  tick = 0;
+  readonly seats: Seat[] = [];
+  readonly links: Link[] = [];
+  readonly messages: ClientMessage["body"][] = [];
+  /** States are not sent while this is set. */
+  silent = false;
+  private readonly history: State[] = [];
+
+  constructor(
+    readonly timers: VirtualTimers,
+    readonly tickRate = 20,
+  ) {
+    const tick = (): void => {
+      this.timers.set(tick, 1000 / this.tickRate);
+      this.step();
+    };
+    this.timers.set(tick, 1000 / this.tickRate);
+  }
+
+  dialer(name: string, delivery: Delivery): Dialer {
+    return {
+      name,
+      dial: (_, signal) =>
+        new Promise((resolve, reject) => {
+          signal.addEventListener("abort", () => reject(new DialError("aborted")));
+          if (this.hanging) return;
+          if (this.down) return reject(new DialError("connection refused"));
+          const link = new Link(this, name, delivery);
+          this.links.push(link);
+          resolve(link);
+        }),
+    };
+  }
+
+  /** All connections break. */
+  cut(): void {
+    for (const link of this.links.filter((l) => l.open)) link.drop({ code: 1006, reason: "" });
+  }
+
+  /** All is forgotten. */
+  restart(): void {
+    this.cut();
+    this.seats.length = 0;
+  }
+
+  /** An event for all players. */
+  event(text: string): void {
+    const payload = new TextEncoder().encode(text);
+    for (const seat of this.seats)
+      this.reliable(seat, { case: "event", value: { tick: this.tick, payload } });
+  }
+
+  reliable(seat: Seat, body: ReliableBody): void {
+    const item = { sequence: seat.nextReliable++, body };
+    seat.reliable.push(item);
+    seat.link?.tell({ case: "reliable", value: item });
+  }
+
+  goodbye(code: number, reason: string, reconnectAfterMs = 0): void {
+    for (const link of this.links.filter((l) => l.open)) {
+      link.tell({ case: "goodbye", value: { code, reason, reconnectAfterMs } });
+      link.drop({ code, reason });
+    }
+  }
+
+  /** @internal */
+  take(link: Link, bytes: Uint8Array): void {
+    const { body } = decodeClientMessage(bytes);
+    this.messages.push(body);
+    switch (body.case) {
+      case "join": {
+        const player = this.seats.length + 1;
+        const token = Uint8Array.from({ length: 16 }, () => player);
+        const seat: Seat = {
+          player,
+          token,
+          x: 0,
+          inputReceived: 0,
+          pendingInputs: [],
+          inputsByTick: [],
+          commandReceived: 0,
+          commands: [],
+          reliable: [],
+          nextReliable: 1n,
+          link: undefined,
+        };
+        this.seats.push(seat);
+        return this.welcome(link, seat, false);
+      }
+      case "resume": {
+        const { token, reliableReceived } = body.value;
+        const seat = this.seats.find((s) => s.token.every((byte, n) => byte === token[n]));
+        if (!seat) {
+          link.tell({ case: "goodbye", value: { code: 4009, reason: "no such seat", reconnectAfterMs: 0 } });
+          return link.drop({ code: 4009, reason: "no such seat" });
+        }
+        seat.reliable = seat.reliable.filter((item) => item.sequence > reliableReceived);
+        return this.welcome(link, seat, true);
+      }
+      case "ping": {
+        const commandReceived = BigInt(link.seat?.commandReceived ?? 0);
+        const serverTimeUs = BigInt(Math.round(this.timers.now() * 1000));
+        return link.tell({
+          case: "pong",
+          value: { timeUs: body.value.timeUs, serverTimeUs, commandReceived },
+        });
+      }
+      case "command": {
+        const seat = link.seat!;
+        const sequence = Number(body.value.sequence);
+        if (sequence !== seat.commandReceived + 1) return;
+        seat.commandReceived = sequence;
+        seat.commands.push(new TextDecoder().decode(body.value.payload));
+        return;
+      }
+      case "input": {
+        const seat = link.seat!;
+        const { sequence, payload, previous, stateAck, reliableAck } = body.value;
+        [...previous, payload].forEach((input, n, all) => {
+          const number = sequence - (all.length - 1 - n);
+          if (number <= seat.inputReceived) return;
+          seat.inputReceived = number;
+          seat.pendingInputs.push((input[0]! << 24) >> 24);
+        });
+        return this.acked(link, stateAck, reliableAck);
+      }
+      case "ack":
+        return this.acked(link, body.value.stateAck, body.value.reliableAck);
+      case "leave":
+        link.tell({ case: "goodbye", value: { code: 4500, reason: "left", reconnectAfterMs: 0 } });
+        return link.drop({ code: 4500, reason: "left" });
+      default:
+        return;
+    }
+  }
+
+  private acked(link: Link, state: number, reliable: bigint): void {
+    if (state > link.ackedTick) link.ackedTick = state;
+    const seat = link.seat!;
+    seat.reliable = seat.reliable.filter((item) => item.sequence > reliable);
+  }
+
+  private welcome(link: Link, seat: Seat, resumed: boolean): void {
+    seat.link?.drop({ code: 4509, reason: "replaced" });
+    seat.link = link;
+    link.seat = seat;
+    link.tell({
+      case: "welcome",
+      value: {
+        protocol: 1,
+        player: seat.player,
+        resumeToken: seat.token,
+        resumeWindowMs: 15_000,
+        tickRate: this.tickRate,
+        serverTimeUs: BigInt(Math.round(this.timers.now() * 1000)),
+        epochUs: BigInt(Math.round((this.timers.now() - (this.tick * 1000) / this.tickRate) * 1000)),
+        schema: SCHEMA,
+        room: "lobby",
+        kind: "fake",
+        user: `guest-${seat.player}`,
+        inputReceived: seat.inputReceived,
+        commandReceived: BigInt(seat.commandReceived),
+        resumed,
+        timeoutMs: 10_000,
+      },
+    });
+    for (const item of seat.reliable) link.tell({ case: "reliable", value: item });
+  }
+
+  private step(): void {
+    this.tick++;
+    for (const seat of this.seats) {
+      seat.inputsByTick.push(seat.pendingInputs.length);
+      for (const input of seat.pendingInputs) seat.x += input;
+      seat.pendingInputs = [];
+    }
+    this.history.push({ tick: this.tick, xs: new Map(this.seats.map((s) => [s.player, s.x])) });
+    if (this.history.length > 65) this.history.shift();
+    if (this.silent) return;
+    for (const link of this.links) if (link.open && link.seat) this.sendState(link);
+  }
+
+  private sendState(link: Link): void {
+    // At most three states under way.
+    if (link.delivery === "ordered" && link.sentTicks.filter((t) => t > link.ackedTick).length >= 3) return;
+    const current = this.history[this.history.length - 1]!;
+    const from = link.delivery === "ordered" ? link.sentTicks.at(-1) : link.ackedTick;
+    const baseline = this.history.find((s) => s.tick === from);
+    link.sentTicks.push(current.tick);
+    link.sendRaw(encodeState(current, baseline, link.seat!.inputReceived), true);
+  }
+}
+
+/** One connection, as the client's transport. */
+export class Link implements Transport {
+  readonly maxDatagram: number;
+  buffered = 0;
+  open = true;
+  seat: Seat | undefined;
+  ackedTick = 0;
+  sentTicks: number[] = [];
+  closedWith: { code: number; reason: string } | undefined;
+  private handlers: Handlers | undefined;
+
+  constructor(
+    private readonly server: FakeServer,
+    readonly name: string,
+    readonly delivery: Delivery,
+  ) {
+    this.maxDatagram = delivery === "datagram" ? 1200 : Infinity;
+  }
+
+  start(handlers: Handlers): void {
+    this.handlers = handlers;
+  }
+
+  send({ bytes }: Outgoing): void {
+    if (this.open) this.server.take(this, bytes);
+  }
+
+  close(code: number, reason: string): void {
+    this.closedWith = { code, reason };
+    this.end();
+  }
+
+  /** From the server, in the next turn. */
+  tell(body: NonNullable<ServerBody>): void {
+    this.sendRaw(encodeServerMessage({ body }).finish(), body.case === "pong");
+  }
+
+  sendRaw(bytes: Uint8Array, lossy: boolean): void {
+    if (!this.open) return;
+    this.server.timers.set(() => this.handlers?.message(bytes, lossy && this.delivery === "datagram"), 0);
+  }
+
+  /** The server, or the network, ends it: after what was sent. */
+  drop(closed: { code: number; reason: string }): void {
+    if (!this.open) return;
+    this.end();
+    const { handlers } = this;
+    this.server.timers.set(() => {
+      this.handlers = undefined;
+      handlers?.closed(closed);
+    }, 0);
+  }
+
+  private end(): void {
+    this.open = false;
+    if (this.seat?.link === this) this.seat.link = undefined;
+  }
+}
+
+const SCHEMA = {
+  kinds: [
+    {
+      name: "player",
+      groups: [{ name: "position", fields: [{ name: "x", quantaPerUnit: 10 }], predictor: 1 }],
+    },
+  ],
+};
+
+/** The schema's bytes, for tests of the codec. */
+export const schemaBytes = encodeSchema(SCHEMA).finish();
+
+/** A state of one column, PACKED, without a prior. */
+export function encodeState(current: State, baseline: State | undefined, input: number): Uint8Array {
+  const writer = new BinaryWriter().tag(1, 2).fork();
+  writer.tag(1, 0).uint32(current.tick);
+  if (!baseline) writer.tag(2, 0).bool(true);
+  else {
+    if (current.tick - baseline.tick > 1) writer.tag(3, 0).uint32(current.tick - baseline.tick - 1);
+    writer.tag(4, 0).bool(true);
+  }
+  if (input > 0) writer.tag(6, 0).uint32(input);
+  const old = [...(baseline?.xs ?? [])].sort(([a], [b]) => a - b);
+  const gone = old.flatMap(([id], row) => (current.xs.has(id) ? [] : [row]));
+  const kept = old.filter(([id]) => current.xs.has(id));
+  const born = [...current.xs].filter(([id]) => !baseline?.xs.has(id)).sort(([a], [b]) => a - b);
+  writer.tag(9, 2).fork();
+  packedField(
+    writer,
+    2,
+    gone.map((row, n) => row - (n === 0 ? 0 : gone[n - 1]! + 1)),
+  );
+  packedField(
+    writer,
+    3,
+    born.map(([id], n) => id - (n === 0 ? 0 : born[n - 1]![0] + 1)),
+  );
+  if (born.length > 0)
+    group(
+      writer,
+      4,
+      born.map(([, x]) => x),
+    );
+  const moved = kept.map(([id, x]) => current.xs.get(id)! - x);
+  if (moved.some((x) => x !== 0)) group(writer, 7, moved);
+  return writer.join().join().finish();
+}
+
+function packedField(writer: BinaryWriter, field: number, numbers: number[]): void {
+  if (numbers.length === 0) return;
+  writer.tag(field, 2).fork();
+  for (const number of numbers) writer.uint32(number);
+  writer.join();
+}
+
+function group(writer: BinaryWriter, field: number, residuals: number[]): void {
+  writer.tag(field, 2).fork();
+  packedField(
+    writer,
+    4,
+    residuals.map((r) => ((r << 1) ^ (r >> 31)) >>> 0),
+  );
+  writer.join();
+}
