@@ -1,0 +1,28 @@
+/** What the server did wrong. */
+export type Fault =
+  | "malformed"
+  | "stale"
+  | "delta"
+  | "gap"
+  | "unexpected"
+  | "unknown baseline"
+  | "schema"
+  | "version"
+  | "silent";
+
+/** The server's fault: the connection is of no more use. */
+export class ServerFault extends Error {
+  override readonly name = "ServerFault";
+
+  constructor(
+    readonly fault: Fault,
+    detail: string,
+  ) {
+    super(`${fault}: ${detail}`);
+  }
+
+  /** Whether another connection may do better. A server that breaks the protocol will do it again. */
+  get mayRetry(): boolean {
+    return this.fault === "silent";
+  }
+}

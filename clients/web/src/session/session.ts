@@ -1,0 +1,433 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { DeltaError } from "../codec/error.js";
+import { Schema, SchemaError } from "../codec/schema.js";
+import type { Snapshot } from "../codec/snapshot.js";
+import { MAX_AGE, splitState, type StateHead } from "../codec/state.js";
+import { encodeClientMessage } from "../gen/driftless/v1/client_codec.js";
+import type { ClientMessageSchema, ColumnCoding } from "../gen/driftless/v1/client_pb.js";
+import { decodeServerMessage } from "../gen/driftless/v1/server_codec.js";
+import type {
+  CommandRefused,
+  Event,
+  Goodbye,
+  Presence,
+  Reliable,
+  ServerPong,
+  Welcome,
+} from "../gen/driftless/v1/server_pb.js";
+import { Acks } from "./acks.js";
+import { Commands } from "./commands.js";
+import { ServerFault } from "./fault.js";
+import { History } from "./history.js";
+import { Inputs } from "./inputs.js";
+
+/** Version of the protocol. */
+export const PROTOCOL = 1;
+/** `ColumnCoding.RICE`, as a number: the generated types are only looked at, which keeps their descriptors out of a bundle. */
+const RICE: ColumnCoding.RICE = 1;
+/** Longest payloads, bytes. */
+export const MAX_INPUT = 1024;
+export const MAX_COMMAND = 4096;
+/** Commands that may wait for the server's acknowledgement. */
+const MAX_COMMANDS = 64;
+/** Time between pings that measure the server's clock, ms: sooner until the clock filter has its samples. */
+const PING_INTERVAL = 2000;
+const FIRST_PINGS = 4;
+const FIRST_PING_INTERVAL = 250;
+/** How long the server may be silent, ms. (Its word in the welcome wins if longer.) */
+const TIMEOUT = 10_000;
+
+/** Whether the transport delivers in order or loses and reorders. */
+export type Delivery = "ordered" | "datagram";
+
+/** Who wants to join what. */
+export interface Join {
+  readonly room: string;
+  readonly kind: string;
+  readonly user: string;
+  readonly name: string;
+}
+
+/** What the server said. */
+export type SessionEvent =
+  | { type: "welcome"; welcome: Welcome }
+  | { type: "state"; tick: number; input: number; full: boolean; bytes: number }
+  | { type: "event"; event: Event }
+  | { type: "presence"; presence: Presence }
+  | { type: "refused"; refused: CommandRefused }
+  | { type: "pong"; rtt: number; serverTimeUs: number; at: number }
+  | { type: "stale"; tick: number }
+  | { type: "goodbye"; goodbye: Goodbye };
+
+/** A message to send. `lossy`: it may go as a datagram. */
+export interface Outgoing {
+  readonly bytes: Uint8Array;
+  readonly lossy: boolean;
+}
+
+/** Hello: the join or resume goes out, then nothing until the welcome. Closed: the server said goodbye. */
+type Phase = "hello" | "active" | "closed" | "disconnected";
+
+/** What a welcome gives, kept for a resume. */
+interface Seat {
+  token: Uint8Array;
+  room: string;
+  reliableReceived: bigint;
+  /** Undefined: a token from an earlier page, not resumed yet. */
+  welcome: Welcome | undefined;
+  schema: Schema | undefined;
+  inputs: Inputs;
+}
+
+/** What ends with the connection. */
+interface Link {
+  heardAt: number;
+  nextPing: number;
+  pings: number;
+  /** Time in the ping that was not answered yet. */
+  pinged: bigint | undefined;
+  /** The server's ping, to be answered. A newer one replaces it. */
+  pong: bigint | undefined;
+  acks: Acks;
+  hasState: boolean;
+  helloSent: boolean;
+  resume: boolean;
+  leaveSent: boolean;
+}
+
+type Body = NonNullable<MessageInitShape<typeof ClientMessageSchema>["body"]>;
+
+/**
+ * One player's session, over as many connections as it takes: the client's half of driftless-proto's `session`. Knows no
+ * socket and no clock: `handle*` takes something in, `poll*` gives something out, and times are milliseconds of any
+ * clock that the caller keeps to.
+ */
+export class Session {
+  private phase: Phase = "hello";
+  private link: Link;
+  private seat: Seat | undefined;
+  private commands = new Commands(MAX_COMMANDS);
+  private readonly history = new History();
+  private readonly events: SessionEvent[] = [];
+  private leaving = false;
+  /** Acknowledge at once: the page is hidden, where timers sleep and no inputs are sent. */
+  ackAtOnce = false;
+
+  constructor(
+    now: number,
+    private readonly join: Join,
+    private delivery: Delivery,
+    earlier?: { token: Uint8Array; reliableReceived: bigint },
+  ) {
+    if (earlier) {
+      const inputs = new Inputs(delivery === "datagram");
+      this.seat = { ...earlier, room: join.room, welcome: undefined, schema: undefined, inputs };
+    }
+    this.link = newLink(now, delivery, earlier !== undefined);
+  }
+
+  get snapshot(): Snapshot | undefined {
+    return this.history.current;
+  }
+
+  get welcome(): Welcome | undefined {
+    return this.seat?.welcome;
+  }
+
+  get schema(): Schema | undefined {
+    return this.seat?.schema;
+  }
+
+  get isActive(): boolean {
+    return this.phase === "active";
+  }
+
+  /** What names the seat, for a resume from another page. */
+  get resumption(): { token: Uint8Array; reliableReceived: bigint } | undefined {
+    return this.seat && { token: this.seat.token, reliableReceived: this.seat.reliableReceived };
+  }
+
+  /** A message arrived. Throws a ServerFault, and is disconnected then. What arrives while closed is ignored. */
+  handleMessage(now: number, message: Uint8Array): void {
+    if (this.phase === "closed" || this.phase === "disconnected") return;
+    this.link.heardAt = now;
+    try {
+      this.take(now, message);
+    } catch (error) {
+      this.phase = "disconnected";
+      throw asFault(error);
+    }
+  }
+
+  pollEvent(): SessionEvent | undefined {
+    return this.events.shift();
+  }
+
+  /** The next message to send. An acknowledgement rides on the next input; if none comes, it goes alone. */
+  pollTransmit(now: number, maxDatagram = Infinity): Outgoing | undefined {
+    const body = this.nextBody(now);
+    if (!body) return undefined;
+    let bytes = encodeClientMessage({ body }).finish();
+    if (body.case === "input") {
+      // Repeats that do not fit the datagram stay behind, the oldest first.
+      let previous = body.value.previous ?? [];
+      while (bytes.length > maxDatagram && previous.length > 0) {
+        previous = previous.slice(1);
+        const shorter: Body = { case: "input", value: { ...body.value, previous } as typeof body.value };
+        bytes = encodeClientMessage({ body: shorter }).finish();
+      }
+    }
+    const lossy =
+      body.case === "input" || body.case === "ack" || body.case === "ping" || body.case === "pong";
+    return { bytes, lossy: lossy && bytes.length <= maxDatagram };
+  }
+
+  /** When `handleTimeout` wants to be called, or `pollTransmit` has something to send by itself. */
+  pollTimeout(): number | undefined {
+    switch (this.phase) {
+      case "hello":
+        return this.silentAt();
+      case "active": {
+        if (this.link.leaveSent) return this.silentAt();
+        const timer = Math.min(this.silentAt(), this.link.nextPing);
+        return Math.min(timer, this.link.acks.dueAt ?? timer);
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  /** Time has passed. Throws a ServerFault once the server was silent for too long. */
+  handleTimeout(now: number): void {
+    if ((this.phase === "hello" || this.phase === "active") && now >= this.silentAt()) {
+      this.phase = "disconnected";
+      throw new ServerFault("silent", `nothing for ${Math.round(now - this.link.heardAt)} ms`);
+    }
+  }
+
+  /**
+   * The page slept (a frozen tab, a closed lid): that nothing was heard meanwhile says nothing. The server has `grace`
+   * ms from now, and is pinged.
+   */
+  handleWake(now: number, grace: number): void {
+    const silence = this.silentAt() - this.link.heardAt;
+    this.link.heardAt = Math.max(this.link.heardAt, now - silence + grace);
+    this.link.nextPing = now;
+  }
+
+  /** Queues an input and returns its number; undefined when not in the room. */
+  sendInput(payload: Uint8Array): number | undefined {
+    if (this.phase !== "active" || this.leaving || !this.seat) return undefined;
+    return this.seat.inputs.push(this.snapshot?.tick ?? 0, payload);
+  }
+
+  /** Queues a command; it is kept, and sent again after a resume, until the server has it. Undefined: too many wait. */
+  sendCommand(payload: Uint8Array): number | undefined {
+    return this.commands.push(payload);
+  }
+
+  /** Commands that the server has not confirmed. */
+  get commandsWaiting(): number {
+    return this.commands.length;
+  }
+
+  /** Gives up the seat: after what is queued, a leave goes out. */
+  leave(): void {
+    this.leaving = true;
+  }
+
+  /** The connection was lost. What was queued for it is dropped, commands are kept. */
+  disconnected(): void {
+    if (this.phase !== "closed") this.phase = "disconnected";
+  }
+
+  /** A new connection: will resume the seat if there is one and `rejoin` is false, else join anew. */
+  reconnected(now: number, rejoin: boolean, delivery: Delivery): void {
+    this.phase = "hello";
+    this.delivery = delivery;
+    this.link = newLink(now, delivery, this.seat !== undefined && !rejoin);
+    this.commands.disconnected();
+    this.seat?.inputs.disconnected(delivery === "datagram");
+  }
+
+  private nextBody(now: number): Body | undefined {
+    const { link, seat } = this;
+    if (this.phase === "hello") {
+      if (link.helloSent) return this.nextLeave();
+      link.helloSent = true;
+      const codings = [RICE];
+      if (seat && link.resume) {
+        const { token, room, reliableReceived } = seat;
+        return { case: "resume", value: { protocol: PROTOCOL, room, token, reliableReceived, codings } };
+      }
+      return { case: "join", value: { protocol: PROTOCOL, ...this.join, codings } };
+    }
+    if (this.phase !== "active" || !seat || link.leaveSent) return undefined;
+    if (link.pong !== undefined) {
+      const timeUs = link.pong;
+      link.pong = undefined;
+      return { case: "pong", value: { timeUs } };
+    }
+    // Half of the commands waiting: ask sooner what the server has.
+    const crowded = link.pinged === undefined && this.commands.length * 2 > this.commands.most;
+    if (now >= link.nextPing || crowded) {
+      link.pinged = BigInt(Math.round(now * 1000));
+      link.nextPing = now + (++link.pings <= FIRST_PINGS ? FIRST_PING_INTERVAL : PING_INTERVAL);
+      return { case: "ping", value: { timeUs: link.pinged } };
+    }
+    const command = this.commands.next();
+    if (command) return { case: "command", value: command };
+    const input = seat.inputs.next();
+    if (input) return { case: "input", value: { ...input, ...link.acks.take() } };
+    if (link.acks.dueAt !== undefined && now >= link.acks.dueAt)
+      return { case: "ack", value: link.acks.take() };
+    return this.nextLeave();
+  }
+
+  private nextLeave(): Body | undefined {
+    if (!this.leaving || this.link.leaveSent) return undefined;
+    this.link.leaveSent = true;
+    return { case: "leave", value: {} };
+  }
+
+  private silentAt(): number {
+    return this.link.heardAt + Math.max(TIMEOUT, this.seat?.welcome?.timeoutMs ?? 0);
+  }
+
+  /**
+   * How long an acknowledgement waits for an input to ride on: a tick and a quarter, because a player that sends an
+   * input a tick should not need a lone one because one input came late.
+   */
+  private ackWait(): number {
+    return this.ackAtOnce ? 0 : 1250 / (this.seat?.welcome?.tickRate || 1);
+  }
+
+  private take(now: number, bytes: Uint8Array): void {
+    const head = splitState(bytes);
+    if (head) return this.takeState(now, head, bytes.length);
+    const { body } = decodeServerMessage(bytes);
+    switch (body.case) {
+      case undefined:
+        return; // a kind of message that this version does not know
+      case "welcome":
+        if (this.phase === "hello" && this.link.helloSent) return this.takeWelcome(now, body.value);
+        throw new ServerFault("unexpected", "welcome");
+      case "goodbye":
+        this.phase = "closed";
+        this.events.push({ type: "goodbye", goodbye: body.value });
+        return;
+      case "serverPing":
+        this.link.pong = body.value.timeUs;
+        return;
+      case "reliable":
+        if (this.phase === "active") return this.takeReliable(now, body.value);
+        throw new ServerFault("unexpected", "reliable message before the welcome");
+      case "pong":
+        if (this.phase === "active") return this.takePong(now, body.value);
+        throw new ServerFault("unexpected", "pong before the welcome");
+      case "state":
+        throw new ServerFault("unexpected", "state");
+    }
+  }
+
+  private takeWelcome(now: number, welcome: Welcome): void {
+    if (welcome.protocol !== PROTOCOL) {
+      throw new ServerFault(
+        "version",
+        `the server speaks protocol ${welcome.protocol}, this SDK ${PROTOCOL}`,
+      );
+    }
+    if (welcome.resumed && !this.link.resume) throw new ServerFault("unexpected", "welcome back to a join");
+    const schema = Schema.fromWire(welcome.schema);
+    const old = welcome.resumed ? this.seat : undefined;
+    const same = old?.schema?.equals(schema) === true;
+    if (!same) this.history.clear();
+    if (!welcome.resumed) this.commands = new Commands(MAX_COMMANDS);
+    this.commands.confirm(Number(welcome.commandReceived));
+    const inputs = old?.inputs ?? new Inputs(this.delivery === "datagram");
+    inputs.received(welcome.inputReceived);
+    this.seat = {
+      token: welcome.resumeToken,
+      room: welcome.room,
+      reliableReceived: old?.reliableReceived ?? 0n,
+      welcome,
+      // The snapshots kept are of the old object.
+      schema: same ? old.schema : schema,
+      inputs,
+    };
+    this.phase = "active";
+    this.link.nextPing = now;
+    this.events.push({ type: "welcome", welcome });
+  }
+
+  private takeState(now: number, head: StateHead, bytes: number): void {
+    const { seat, link } = this;
+    const ordered = this.delivery === "ordered";
+    if (this.phase !== "active" || !seat?.schema) {
+      if (ordered) throw new ServerFault("unexpected", "state before the welcome");
+      return; // it overtook the welcome, which comes on a stream
+    }
+    const applied = this.history.current?.tick;
+    // A resume begins with the room's newest state, which may be the one applied before the connection was lost.
+    const again = !link.hasState && head.baseline === undefined && applied === head.tick;
+    if (applied !== undefined && head.tick <= applied && !again) {
+      this.events.push({ type: "stale", tick: head.tick });
+      if (ordered) throw new ServerFault("stale", `state of tick ${head.tick} after ${applied}`);
+      return;
+    }
+    this.history.apply(seat.schema, head, ordered ? 2 : MAX_AGE + 1);
+    link.hasState = true;
+    link.acks.takeState(now, head.tick, this.ackWait());
+    seat.inputs.confirm(head.input);
+    if (again) return;
+    const { tick, input, baseline } = head;
+    this.events.push({ type: "state", tick, input, full: baseline === undefined, bytes });
+  }
+
+  private takeReliable(now: number, reliable: Reliable): void {
+    const seat = this.seat!;
+    const last = seat.reliableReceived;
+    const { sequence, body } = reliable;
+    // A repeat is acknowledged again: the acknowledgement may be what was lost.
+    this.link.acks.takeReliable(now, sequence > last ? sequence : last, this.ackWait());
+    if (sequence <= last) return;
+    if (sequence - last > 1n) throw new ServerFault("gap", `reliable message ${sequence} after ${last}`);
+    seat.reliableReceived = sequence;
+    // A kind that this version does not know still has its number.
+    if (body.case === "event") this.events.push({ type: "event", event: body.value });
+    else if (body.case === "presence") this.events.push({ type: "presence", presence: body.value });
+    else if (body.case === "commandRefused") this.events.push({ type: "refused", refused: body.value });
+  }
+
+  private takePong(now: number, pong: ServerPong): void {
+    this.commands.confirm(Number(pong.commandReceived));
+    if (this.link.pinged !== pong.timeUs) return;
+    this.link.pinged = undefined;
+    const rtt = Math.max(0, now - Number(pong.timeUs) / 1000);
+    this.events.push({ type: "pong", rtt, serverTimeUs: Number(pong.serverTimeUs), at: now });
+  }
+}
+
+function newLink(now: number, delivery: Delivery, resume: boolean): Link {
+  return {
+    heardAt: now,
+    nextPing: now,
+    pings: 0,
+    pinged: undefined,
+    pong: undefined,
+    acks: new Acks(delivery === "datagram"),
+    hasState: false,
+    helloSent: false,
+    resume,
+    leaveSent: false,
+  };
+}
+
+/** Whatever reading threw, by whose fault it is. */
+function asFault(error: unknown): ServerFault {
+  if (error instanceof ServerFault) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof DeltaError) return new ServerFault("delta", message);
+  if (error instanceof SchemaError) return new ServerFault("schema", message);
+  return new ServerFault("malformed", message);
+}
