@@ -1,0 +1,37 @@
+/** What a room needs of the world: the time, timers, frames, and whether anybody looks. Replaced in tests. */
+export interface Timers {
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+  /** Calls back after `delay` ms. */
+  set(callback: () => void, delay: number): number;
+  clear(timer: number | undefined): void;
+  /** Calls back before the next picture is drawn; soon, if none is drawn. */
+  frame(callback: () => void): void;
+  /** Whether the page is hidden. */
+  hidden(): boolean;
+  /** Tells when the page is shown or hidden, and when the network is back. Returns how to end that. */
+  watch(changed: () => void): () => void;
+}
+
+/** A browser's, or Node's. */
+export const systemTimers: Timers = {
+  now: () => performance.now(),
+  set: (callback, delay) => setTimeout(callback, delay) as unknown as number,
+  clear: (timer) => clearTimeout(timer),
+  frame(callback) {
+    if (typeof requestAnimationFrame === "undefined" || this.hidden()) setTimeout(callback, 0);
+    else requestAnimationFrame(callback);
+  },
+  hidden: () => typeof document !== "undefined" && document.visibilityState === "hidden",
+  watch(changed) {
+    if (typeof document === "undefined") return () => {};
+    document.addEventListener("visibilitychange", changed);
+    addEventListener("online", changed);
+    addEventListener("pageshow", changed);
+    return () => {
+      document.removeEventListener("visibilitychange", changed);
+      removeEventListener("online", changed);
+      removeEventListener("pageshow", changed);
+    };
+  },
+};

@@ -1,0 +1,65 @@
+import { type Closed, DialError, type Dialer, type Handlers, type Transport } from "./transport.js";
+import type { Outgoing } from "../session/session.js";
+
+/** The WebSocket subprotocol. */
+const SUBPROTOCOL = "driftless.v1";
+
+/** WebSocket: works everywhere, delivers in order. */
+export const webSocket: Dialer = {
+  name: "websocket",
+
+  available: () => typeof WebSocket !== "undefined",
+
+  dial(target, signal) {
+    const url = new URL("v1/connect", target.base);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    return new Promise((resolve, reject) => {
+      const socket = new WebSocket(url, SUBPROTOCOL);
+      socket.binaryType = "arraybuffer";
+      const fail = (error: Error): void => {
+        socket.onopen = socket.onclose = null;
+        socket.close();
+        reject(error);
+      };
+      // Browsers do not tell why: whether nobody is there, or the server refused.
+      socket.onclose = () => fail(new DialError(`cannot open a WebSocket to ${url.host}`));
+      socket.onopen = () => {
+        if (socket.protocol === SUBPROTOCOL) resolve(new WebSocketTransport(socket));
+        else fail(new DialError(`${url.host} does not speak ${SUBPROTOCOL}`, false));
+      };
+      signal.addEventListener("abort", () => {
+        if (socket.readyState === WebSocket.CONNECTING) fail(new DialError("aborted"));
+      });
+    });
+  },
+};
+
+class WebSocketTransport implements Transport {
+  readonly name = "websocket";
+  readonly delivery = "ordered";
+  readonly maxDatagram = Infinity;
+
+  constructor(private readonly socket: WebSocket) {}
+
+  get buffered(): number {
+    return this.socket.bufferedAmount;
+  }
+
+  start(handlers: Handlers): void {
+    const { socket } = this;
+    socket.onmessage = ({ data }) => {
+      if (data instanceof ArrayBuffer) handlers.message(new Uint8Array(data));
+    };
+    socket.onclose = ({ code, reason }) => handlers.closed({ code, reason } satisfies Closed);
+    if (socket.readyState > WebSocket.OPEN) handlers.closed({ code: 1006, reason: "" });
+  }
+
+  send({ bytes }: Outgoing): void {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(bytes as Uint8Array<ArrayBuffer>);
+  }
+
+  close(code: number, reason: string): void {
+    this.socket.onmessage = this.socket.onclose = null;
+    this.socket.close(code, reason.slice(0, 100));
+  }
+}
