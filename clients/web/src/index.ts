@@ -1,6 +1,29 @@
+/**
+ * Browser client of Driftless. `connect` enters a room; the room tells what happens and sends what the player does.
+ * See README.md.
+ */
 export { advice, CloseCode, mayReconnect } from "./code.js";
-export { Decoder, type References } from "./codec/delta.js";
-export { DeltaError, type DeltaFault } from "./codec/error.js";
-export { type Column, type Field, type Group, type Kind, Schema, SchemaError } from "./codec/schema.js";
+export { connect } from "./connect.js";
+export { type Column, type Field, type Group, type Kind, Schema } from "./codec/schema.js";
 export { Snapshot, Table } from "./codec/snapshot.js";
-export { splitState, type StateHead } from "./codec/state.js";
+export { RoomError, SendError } from "./errors.js";
+export { type Game, rawGame } from "./game.js";
+export { Interpolation, type InterpolationOptions } from "./interpolation.js";
+export type { Change, Member } from "./members.js";
+export type { ConnectOptions, TransportName } from "./options.js";
+export { Prediction, Smoothing } from "./prediction.js";
+export { type Entities, Room, type RoomEvents, type StateUpdate, type Status } from "./room.js";
+export type { Stats } from "./stats.js";
+export { type Timers } from "./timers.js";
+export {
+  type Closed,
+  DialError,
+  type Dialer,
+  type Handlers,
+  type Target,
+  type Transport,
+} from "./transport/transport.js";
+export { type Conditions, impaired } from "./transport/impaired.js";
+export { webSocket } from "./transport/websocket.js";
+export { webTransport } from "./transport/webtransport.js";
+export { type Entity, View } from "./view.js";

@@ -1,0 +1,72 @@
+import { Backoff } from "./backoff.js";
+import { Core } from "./core.js";
+import { RoomError } from "./errors.js";
+import { type Game, rawGame } from "./game.js";
+import type { ConnectOptions, TransportName } from "./options.js";
+import { Room } from "./room.js";
+import { systemTimers } from "./timers.js";
+import { race } from "./transport/race.js";
+import { type Dialer, DialError, type Transport } from "./transport/transport.js";
+import { webSocket } from "./transport/websocket.js";
+import { webTransport } from "./transport/webtransport.js";
+
+const TRANSPORTS: Record<TransportName, Dialer> = { webtransport: webTransport, websocket: webSocket };
+
+/**
+ * Connects and enters a room. Rejects with a RoomError if the first attempt fails; after it has succeeded once, the
+ * room reconnects by itself wherever the close code allows it.
+ */
+export async function connect<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array>(
+  options: ConnectOptions<Input, Command, Event>,
+): Promise<Room<Input, Command, Event>> {
+  const timers = options.timers ?? systemTimers;
+  const base = baseOf(options.url);
+  const names: readonly (TransportName | Dialer)[] = options.transports ?? ["webtransport", "websocket"];
+  let dialers = names.map((name) => (typeof name === "string" ? TRANSPORTS[name] : name));
+  const aborted = new AbortController();
+  const dial = async (): Promise<Transport> => {
+    const transport = await race(dialers, { base }, timers, aborted.signal);
+    // What worked goes first the next time.
+    dialers = [...dialers].sort((a, b) => +(b.name === transport.name) - +(a.name === transport.name));
+    return transport;
+  };
+  const earlier = options.token ? parseToken(options.token) : undefined;
+  const transport = await dial().catch((error: unknown) => {
+    throw RoomError.dial(error);
+  });
+  const { room: name, kind = "", user = "", name: shown = "" } = options;
+  const core = new Core(
+    timers.now(),
+    { room: name, kind, user, name: shown },
+    transport.delivery,
+    earlier,
+    new Backoff(1000, 30_000, options.random),
+    options.maxAttempts,
+  );
+  const game = options.game ?? (rawGame as unknown as Game<Input, Command, Event>);
+  const room = new Room(core, timers, game, options.interpolation ?? {}, dial);
+  await room.open(transport);
+  return room;
+}
+
+function baseOf(url: string | URL | undefined): URL {
+  try {
+    const base = new URL("/", url ?? location.href);
+    base.protocol = base.protocol.replace("ws", "http");
+    if (base.protocol === "http:" || base.protocol === "https:") return base;
+    throw new DialError(`the protocol is ${base.protocol}`);
+  } catch (error) {
+    const said = error instanceof Error ? error.message : String(error);
+    throw new RoomError("options", `bad url ${String(url)}: ${said}`, {
+      advice: "Give the server's address, as in https://host or ws://host:port.",
+      mayReconnect: false,
+    });
+  }
+}
+
+function parseToken(token: string): { token: Uint8Array; reliableReceived: bigint } | undefined {
+  const match = /^((?:[0-9a-f]{2})+)\.(\d+)$/.exec(token);
+  if (!match) return undefined;
+  const bytes = match[1]!.match(/../g)!.map((byte) => parseInt(byte, 16));
+  return { token: Uint8Array.from(bytes), reliableReceived: BigInt(match[2]!) };
+}

@@ -1,0 +1,198 @@
+import { Backoff } from "./backoff.js";
+import { Clock } from "./clock.js";
+import { CloseCode } from "./code.js";
+import { RoomError } from "./errors.js";
+import type { Goodbye } from "./gen/driftless/v1/server_pb.js";
+import { ServerFault } from "./session/fault.js";
+import { type Delivery, type Join, type Outgoing, Session, type SessionEvent } from "./session/session.js";
+import { Meter } from "./stats.js";
+
+/** How long the server may take to close the transport after its goodbye, ms. */
+const CLOSE_TIMEOUT = 1000;
+/** A timer this much late, ms, means that the page slept. */
+const SLEPT = 2000;
+/** How long the server then has to show that it is still there, ms. */
+const GRACE = 3000;
+
+/** Where a client is between its first connection and its end. */
+export type CorePhase =
+  | { name: "online" }
+  /** There is no connection; the next attempt is due then. */
+  | { name: "waiting"; until: number; cause: RoomError }
+  | { name: "ended"; cause: RoomError };
+
+/**
+ * The whole client without its socket: session, clock, statistics and the policy of reconnecting. The same as
+ * driftless-client's `ClientCore`. Times are milliseconds.
+ */
+export class Core {
+  readonly clock = new Clock();
+  readonly meter = new Meter();
+  readonly session: Session;
+  phase: CorePhase = { name: "online" };
+  private readonly events: SessionEvent[] = [];
+  private goodbye: { goodbye: Goodbye; at: number } | undefined;
+  private welcomed = false;
+  private left = false;
+  /** The seat is gone: the next connection joins anew. */
+  private rejoin = false;
+
+  constructor(
+    now: number,
+    join: Join,
+    delivery: Delivery,
+    earlier?: { token: Uint8Array; reliableReceived: bigint },
+    private readonly backoff = new Backoff(),
+    private readonly maxAttempts = Infinity,
+  ) {
+    this.session = new Session(now, join, delivery, earlier);
+    // A seat from an earlier page may be gone; that is no reason to fail.
+    this.welcomed = earlier !== undefined;
+  }
+
+  /** A message arrived. Throws a ServerFault: close the transport, and call `handleDisconnected` with it. */
+  handleMessage(now: number, message: Uint8Array): void {
+    this.meter.stats.messagesDown++;
+    this.meter.stats.bytesDown += message.length;
+    try {
+      this.session.handleMessage(now, message);
+    } finally {
+      this.takeEvents(now);
+    }
+  }
+
+  pollEvent(): SessionEvent | undefined {
+    return this.events.shift();
+  }
+
+  pollTransmit(now: number, maxDatagram: number): Outgoing | undefined {
+    const out = this.phase.name === "online" ? this.session.pollTransmit(now, maxDatagram) : undefined;
+    if (out) {
+      this.meter.stats.messagesUp++;
+      this.meter.stats.bytesUp += out.bytes.length;
+    }
+    return out;
+  }
+
+  /** When `handleTimeout` wants to be called; while waiting: when to dial. */
+  pollTimeout(): number | undefined {
+    switch (this.phase.name) {
+      case "online":
+        return this.goodbye ? this.goodbye.at + CLOSE_TIMEOUT : this.session.pollTimeout();
+      case "waiting":
+        return this.phase.until;
+      case "ended":
+        return undefined;
+    }
+  }
+
+  /** The timer for `due` has fired. Throws as `handleMessage` (the server fell silent, or did not close). */
+  handleTimeout(now: number, due = now): void {
+    if (this.phase.name !== "online") return;
+    if (this.goodbye && now >= this.goodbye.at + CLOSE_TIMEOUT) {
+      throw new ServerFault("silent", "no close after the goodbye");
+    }
+    if (now - due > SLEPT) this.session.handleWake(now, GRACE);
+    this.session.handleTimeout(now);
+  }
+
+  /** The page is shown again, or the network is back: whatever waited, try at once. */
+  handleWake(now: number): void {
+    if (this.phase.name === "waiting") this.phase = { ...this.phase, until: now };
+    else if (this.phase.name === "online") this.session.handleWake(now, GRACE);
+  }
+
+  /** The connection ended, or an attempt to make one failed. A goodbye before it is the cause, whatever `cause` is. */
+  handleDisconnected(now: number, cause: RoomError): void {
+    if (this.phase.name === "ended") return;
+    if (this.phase.name === "online") this.session.disconnected();
+    if (this.goodbye) {
+      const { code, reason, reconnectAfterMs } = this.goodbye.goodbye;
+      cause = RoomError.goodbye(code, reason, reconnectAfterMs);
+      this.goodbye = undefined;
+    }
+    const code = cause.code as CloseCode;
+    if (this.left || code === CloseCode.Left) return this.end(RoomError.left());
+    if (!this.welcomed || !cause.mayReconnect) return this.end(cause);
+    if (this.backoff.failures >= this.maxAttempts) {
+      const message = `gave up after ${this.backoff.failures} attempts, the last one: ${cause.message}`;
+      return this.end(new RoomError("gave up", message, { code, mayReconnect: false, cause }));
+    }
+    // In these cases there is no seat to resume.
+    const gone = [CloseCode.UnknownSession, CloseCode.RoomClosed, CloseCode.RoomFailed];
+    if (gone.includes(code)) this.rejoin = true;
+    // The server is there and has answered: no need to wait longer for it.
+    if (code === CloseCode.UnknownSession) this.backoff.reset();
+    this.phase = { name: "waiting", until: now + this.backoff.next(cause.reconnectAfter), cause };
+  }
+
+  /** A new connection was opened after waiting: resumes the seat, or joins anew where it is gone. */
+  handleConnected(now: number, delivery: Delivery): void {
+    this.session.reconnected(now, this.rejoin, delivery);
+    this.rejoin = false;
+    this.phase = { name: "online" };
+  }
+
+  /** Gives up the seat. Whatever ends the connection after this, ends the client. */
+  leave(): void {
+    this.left = true;
+    if (this.phase.name === "online") this.session.leave();
+    else this.end(RoomError.left());
+  }
+
+  /** The server said goodbye, and the transport's close follows. */
+  get isClosing(): boolean {
+    return this.goodbye !== undefined;
+  }
+
+  /** Time between two ticks of the room, ms. Undefined before the welcome. */
+  get tickInterval(): number | undefined {
+    const rate = this.session.welcome?.tickRate;
+    return rate === undefined ? undefined : 1000 / Math.max(rate, 1);
+  }
+
+  /** When `tick` is due, ms of the server's clock. */
+  tickDue(tick: number): number | undefined {
+    const welcome = this.session.welcome;
+    return welcome && Number(welcome.epochUs) / 1000 + (tick * 1000) / Math.max(welcome.tickRate, 1);
+  }
+
+  private end(cause: RoomError): void {
+    this.phase = { name: "ended", cause };
+  }
+
+  private takeEvents(now: number): void {
+    for (let event = this.session.pollEvent(); event; event = this.session.pollEvent()) {
+      switch (event.type) {
+        case "welcome":
+          this.clock.handleWelcome(now, Number(event.welcome.serverTimeUs) / 1000);
+          this.meter.welcome(event.welcome.resumed, !this.welcomed);
+          this.welcomed = true;
+          break;
+        case "state": {
+          this.backoff.reset();
+          const [serverTime, due] = [this.clock.serverTime(now), this.tickDue(event.tick)];
+          const age = serverTime === undefined || due === undefined ? undefined : serverTime - due;
+          this.meter.state(event.tick, event.full, age);
+          break;
+        }
+        case "event":
+        case "presence":
+        case "refused":
+          this.meter.stats.reliable++;
+          break;
+        case "stale":
+          this.meter.stats.stale++;
+          continue;
+        case "pong":
+          this.clock.handlePong(event.at, event.rtt, event.serverTimeUs / 1000);
+          this.meter.pong(event.rtt);
+          continue;
+        case "goodbye":
+          this.goodbye = { goodbye: event.goodbye, at: now };
+          continue;
+      }
+      this.events.push(event);
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/** Play faster or slower by this part of the time that passes, to reach the target unseen; and when far from it. */
+const GENTLE = 0.1;
+const FIRM = 0.5;
+/** Further than this from the target, ms: play firmly. */
+const FAR = 100;
+/** Further behind than this: jump forward. Further ahead: stand still. */
+const LOST = 500;
+
+/**
+ * How far in the past to show the world, ms: the states' mean age on arrival, four times the mean deviation from it (as
+ * TCP's retransmission timer has it, RFC 6298), and the time between two states, because the later one must be there
+ * when the earlier one is left. The moment shown is drawn towards that by playing up to a tenth faster or slower.
+ */
+export class RenderDelay {
+  private mean: number | undefined;
+  private deviation = 0;
+  private gap = 0;
+  private now = -Infinity;
+  private shown: number | undefined;
+
+  constructor(
+    private readonly min: number,
+    private readonly max: number,
+  ) {}
+
+  /** A state arrived `age` after it was due, `gap` of ticks after the one before. */
+  state(age: number, gap: number): void {
+    if (this.mean === undefined) {
+      this.mean = age;
+      this.deviation = gap / 8;
+    } else {
+      this.deviation += (Math.abs(this.mean - age) - this.deviation) / 4;
+      this.mean += (age - this.mean) / 8;
+    }
+    // Follow a longer gap at once, a shorter one slowly.
+    this.gap = Math.max(gap, this.gap - (this.gap - gap) / 8);
+  }
+
+  /** Time has passed: the moment to show, never before the last one. Undefined before the first state. */
+  advance(now: number): number | undefined {
+    if (this.mean === undefined) return undefined;
+    const goal = now - this.target;
+    if (this.shown === undefined) {
+      this.shown = goal;
+    } else {
+      // A clock that was corrected backwards stands for a while.
+      const passed = Math.max(0, now - this.now);
+      const error = goal - (this.shown + passed);
+      const most = passed * (Math.abs(error) > FAR ? FIRM : GENTLE);
+      const slew = Math.abs(error) > LOST ? error : Math.min(most, Math.max(-most, error));
+      this.shown = Math.max(this.shown, this.shown + passed + slew);
+    }
+    this.now = Math.max(this.now, now);
+    return this.shown;
+  }
+
+  /** The delay to have, ms. */
+  get target(): number {
+    const delay = (this.mean ?? 0) + 4 * this.deviation + this.gap;
+    return Math.min(this.max, Math.max(this.min, delay));
+  }
+}

@@ -1,0 +1,48 @@
+/** Most events that wait for their first listener. */
+const MOST_KEPT = 256;
+
+/** Calls listeners. One that throws does not keep the others from being called: its error is reported by itself. */
+export class Emitter<Events> {
+  /** Events that nobody has listened to yet. */
+  private readonly kept = new Map<keyof Events, Events[keyof Events][]>();
+  private readonly listeners = new Map<keyof Events, Set<(event: never) => void>>();
+
+  /** `keep`: types whose events wait for the first listener. */
+  constructor(...keep: (keyof Events)[]) {
+    for (const type of keep) this.kept.set(type, []);
+  }
+
+  /** Returns how to stop listening. */
+  on<K extends keyof Events>(type: K, listener: (event: Events[K]) => void): () => void {
+    let set = this.listeners.get(type);
+    if (!set) this.listeners.set(type, (set = new Set()));
+    const own = set;
+    own.add(listener);
+    const kept = this.kept.get(type);
+    this.kept.delete(type);
+    if (kept) queueMicrotask(() => kept.forEach((event) => this.emit(type, event as Events[K])));
+    return () => own.delete(listener);
+  }
+
+  has(type: keyof Events): boolean {
+    return (this.listeners.get(type)?.size ?? 0) > 0;
+  }
+
+  emit<K extends keyof Events>(type: K, event: Events[K]): void {
+    const kept = this.kept.get(type);
+    if (kept) {
+      kept.push(event);
+      if (kept.length > MOST_KEPT) kept.shift();
+      return;
+    }
+    for (const listener of [...(this.listeners.get(type) ?? [])]) {
+      try {
+        listener(event as never);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}

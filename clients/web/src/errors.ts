@@ -1,0 +1,85 @@
+import { advice, CloseCode, mayReconnect } from "./code.js";
+import { ServerFault } from "./session/fault.js";
+import { type Closed, DialError } from "./transport/transport.js";
+
+/** Why a connection, or the room, ended. */
+export type Cause = "goodbye" | "transport" | "server" | "dial" | "left" | "options" | "gave up";
+
+/** Why a connection or the room ended, and what to do about it. The message is for developers. */
+export class RoomError extends Error {
+  override readonly name = "RoomError";
+  /** The close code: one of ours (see CloseCode) or the WebSocket's; 1006 where there was none. */
+  readonly code: number;
+  /** What can be done. */
+  readonly advice: string;
+  /** Whether the SDK tries again by itself. */
+  readonly mayReconnect: boolean;
+  /** How long the server asks to wait before that, ms. */
+  readonly reconnectAfter: number;
+
+  constructor(
+    readonly origin: Cause,
+    message: string,
+    details: {
+      code?: number;
+      advice?: string;
+      mayReconnect?: boolean;
+      reconnectAfter?: number;
+      cause?: unknown;
+    } = {},
+  ) {
+    const code = details.code ?? 1006;
+    const hint = details.advice ?? advice(code);
+    super(`${message}. ${hint}`, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.advice = hint;
+    this.mayReconnect = details.mayReconnect ?? mayReconnect(code);
+    this.reconnectAfter = details.reconnectAfter ?? 0;
+  }
+
+  /** The close code's name ("RoomFull"), if it is one of ours. */
+  get codeName(): string | undefined {
+    return CloseCode[this.code];
+  }
+
+  static goodbye(code: number, reason: string, reconnectAfter: number): RoomError {
+    const name = CloseCode[code] ?? "unknown";
+    return new RoomError("goodbye", `the server ended the connection with ${code} (${name}): ${reason}`, {
+      code,
+      reconnectAfter,
+    });
+  }
+
+  static closed({ code, reason }: Closed): RoomError {
+    const said = reason === "" ? "" : `: ${reason}`;
+    return new RoomError("transport", `the connection was closed with ${code}${said}`, { code });
+  }
+
+  static dial(error: unknown): RoomError {
+    const mayReconnect = error instanceof DialError ? error.mayRetry : true;
+    const message = error instanceof Error ? error.message : String(error);
+    return new RoomError("dial", message, {
+      mayReconnect,
+      advice: mayReconnect ? "Is the server up? The SDK tries again." : "Check url and server.",
+      cause: error,
+    });
+  }
+
+  static fault(fault: ServerFault): RoomError {
+    const code = fault.fault === "silent" ? CloseCode.TimedOut : CloseCode.Malformed;
+    return new RoomError("server", `server error: ${fault.message}`, {
+      code,
+      mayReconnect: fault.mayRetry,
+      cause: fault,
+    });
+  }
+
+  static left(): RoomError {
+    return new RoomError("left", "the room was left", { code: CloseCode.Left });
+  }
+}
+
+/** An input or a command that cannot be sent. */
+export class SendError extends Error {
+  override readonly name = "SendError";
+}

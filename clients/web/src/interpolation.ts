@@ -1,0 +1,95 @@
+import type { Schema } from "./codec/schema.js";
+import { Snapshot } from "./codec/snapshot.js";
+import { RenderDelay } from "./delay.js";
+import { View } from "./view.js";
+
+/** Most states kept. */
+const MAX_FRAMES = 64;
+
+/** How entities are interpolated. Times are milliseconds. */
+export interface InterpolationOptions {
+  /** How long entities go on as they went when no state comes. Default: 100. */
+  readonly extrapolation?: number;
+  /** The render delay is never shorter. Default: 0. */
+  readonly minDelay?: number;
+  /** The render delay is never longer. Default: 1000. */
+  readonly maxDelay?: number;
+  /** A number that changes by more than this many quanta between two states has jumped: it is not interpolated. Default: none. */
+  readonly jump?: number;
+}
+
+interface Frame {
+  due: number;
+  snapshot: Snapshot;
+}
+
+/**
+ * Everybody else's entities, shown a little in the past, where there is a state on both sides: numbers of linear groups
+ * are interpolated, those of hold groups stay as in the earlier state. When the later one is not there in time, entities
+ * go on as they went for a short time, then stand. The moment shown never goes backwards.
+ * (Yahn Bernier, "Source Multiplayer Networking", Valve; Glenn Fiedler, "Snapshot Interpolation", 2014.)
+ */
+export class Interpolation {
+  private readonly delay: RenderDelay;
+  private frames: Frame[] = [];
+  private readonly spare: Snapshot[] = [];
+
+  /** `epoch`: when tick 0 was due, ms of the server's clock. */
+  constructor(
+    private readonly schema: Schema,
+    private readonly tickRate: number,
+    private readonly epoch: number,
+    private readonly options: InterpolationOptions = {},
+  ) {
+    this.delay = new RenderDelay(options.minDelay ?? 0, options.maxDelay ?? 1000);
+  }
+
+  /** A state was applied when the server's clock showed `arrived`. False: it is not newer than the last, and is ignored. */
+  push(arrived: number, snapshot: Snapshot): boolean {
+    const due = this.epoch + (snapshot.tick * 1000) / this.tickRate;
+    const last = this.frames[this.frames.length - 1];
+    if (last && last.snapshot.tick >= snapshot.tick) return false;
+    this.delay.state(arrived - due, last ? due - last.due : 1000 / this.tickRate);
+    if (this.frames.length === MAX_FRAMES) this.dropFirst();
+    const kept = this.spare.pop() ?? new Snapshot(this.schema);
+    kept.copyFrom(snapshot);
+    this.frames.push({ due, snapshot: kept });
+    return true;
+  }
+
+  /** Moves on to `now` of the server's clock and gives what to show. Undefined before the first state. */
+  advance(now: number): View | undefined {
+    const shown = this.delay.advance(now);
+    if (shown === undefined) return undefined;
+    // Keep one state that is not after the moment shown, and always two to extrapolate from.
+    while (this.frames.length > 2 && this.frames[1]!.due <= shown) this.dropFirst();
+    return this.view(shown);
+  }
+
+  /** How far in the past the moment shown is meant to be, ms. */
+  get renderDelay(): number {
+    return this.delay.target;
+  }
+
+  private view(shown: number): View | undefined {
+    let after = this.frames.findIndex((frame) => frame.due > shown);
+    if (after < 0) after = this.frames.length;
+    const base = this.frames[Math.max(after - 1, 0)];
+    if (!base) return undefined;
+    const next = this.frames[after];
+    const jump = this.options.jump ?? Infinity;
+    // Before the first state: as in it.
+    if (after === 0) return new View(base.snapshot, undefined, 0, jump);
+    if (next) return new View(base.snapshot, next.snapshot, (shown - base.due) / (next.due - base.due), jump);
+    const previous = this.frames[after - 2];
+    if (!previous) return new View(base.snapshot, undefined, 0, jump);
+    // On from the last as it came there: away from the one before.
+    const past = Math.min(shown - base.due, this.options.extrapolation ?? 100);
+    return new View(base.snapshot, previous.snapshot, past / (previous.due - base.due), jump);
+  }
+
+  private dropFirst(): void {
+    const first = this.frames.shift();
+    if (first) this.spare.push(first.snapshot);
+  }
+}

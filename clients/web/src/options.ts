@@ -1,0 +1,34 @@
+import type { Game } from "./game.js";
+import type { InterpolationOptions } from "./interpolation.js";
+import type { Timers } from "./timers.js";
+import type { Dialer } from "./transport/transport.js";
+
+/** The transports of the SDK, by name. */
+export type TransportName = "webtransport" | "websocket";
+
+/** Where to connect, as whom, and how. */
+export interface ConnectOptions<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> {
+  /** The server: `https://host`, `http://host:port`, or the same with wss and ws. Default: where the page came from. */
+  readonly url?: string | URL;
+  /** Room to enter, 1 to 64 characters of [A-Za-z0-9._-]. Made if it is not there. */
+  readonly room: string;
+  /** Kind of game that the room must be. Default: the server's default kind. */
+  readonly kind?: string;
+  /** Who this is: connections with the same user are one member. Default: a guest, whose id the server makes up. */
+  readonly user?: string;
+  /** Name to show, at most 32 characters. Default: the user's id. */
+  readonly name?: string;
+  /** The `token` of a room of an earlier page: takes that seat again, if it is still kept; else joins. */
+  readonly token?: string | undefined;
+  /** Transports to try, the best first. Default: WebTransport, then WebSocket. */
+  readonly transports?: readonly (TransportName | Dialer)[];
+  /** The game's messages. Default: bytes. */
+  readonly game?: Game<Input, Command, Event>;
+  /** How entities are shown between states; false: as in the newest state. */
+  readonly interpolation?: InterpolationOptions | false;
+  /** Failed attempts to reconnect in a row before giving up. Default: never. */
+  readonly maxAttempts?: number;
+  /** The world's time and timers, and random numbers from 0 to 1. For tests. */
+  readonly timers?: Timers;
+  readonly random?: () => number;
+}

@@ -1,0 +1,455 @@
+import type { Snapshot } from "./codec/snapshot.js";
+import type { Core } from "./core.js";
+import { Emitter } from "./emitter.js";
+import { RoomError, SendError } from "./errors.js";
+import type { Game } from "./game.js";
+import { InputClock } from "./input_clock.js";
+import { Interpolation, type InterpolationOptions } from "./interpolation.js";
+import { type Member, takePresence } from "./members.js";
+import { ServerFault } from "./session/fault.js";
+import { MAX_COMMAND, MAX_INPUT, type SessionEvent } from "./session/session.js";
+import type { Stats } from "./stats.js";
+import type { Timers } from "./timers.js";
+import type { Transport } from "./transport/transport.js";
+import { type Entity, View } from "./view.js";
+
+/** Where a room's connection is. */
+export type Status =
+  /** In the room. `resumed`: the seat was kept; else this is a new player. */
+  | { readonly phase: "joined"; readonly transport: string; readonly resumed: boolean }
+  /** The connection was lost; the next attempt is made in `retryIn` ms. */
+  | { readonly phase: "reconnecting"; readonly cause: RoomError; readonly retryIn: number }
+  /** It has ended, and does not come back by itself. */
+  | { readonly phase: "closed"; readonly cause: RoomError };
+
+/** A newer state. At most one a picture: those in between are superseded. */
+export interface StateUpdate {
+  readonly tick: number;
+  /** Number of the player's last input that it contains. */
+  readonly input: number;
+  readonly snapshot: Snapshot;
+}
+
+/** What a room tells. */
+export interface RoomEvents<Input, Event> {
+  state: StateUpdate;
+  /** Something happened in the game: each once, in order, over reconnects too. */
+  event: { readonly tick: number; readonly event: Event };
+  /** Who is here: `changed` is everybody (`full`, after joining), then only who changed. */
+  presence: {
+    readonly members: ReadonlyMap<string, Member>;
+    readonly changed: readonly Member[];
+    readonly full: boolean;
+  };
+  status: Status;
+  /** The next tick wants an input: call `send` in this very listener. At tick rate, whatever the events' rate. */
+  tick: { readonly tick: number };
+  /** An input was sent, with this number: for prediction. */
+  input: { readonly sequence: number; readonly input: Input };
+  /** The server did not do what a command asked. */
+  refused: { readonly command: number; readonly reason: string };
+}
+
+/** The room's entities as they are to be shown now. */
+export interface Entities {
+  /** The entities of a kind, by ascending id; their fields are in units of the game's measure. */
+  all(kind: string): Entity[];
+  get(kind: string, id: number): Entity | undefined;
+}
+
+/** More bytes than this waiting in the transport: inputs and acknowledgements wait, and only the newest go then. */
+const MAX_BUFFERED = 16 * 1024;
+/** How soon to look again, ms. */
+const BUFFER_POLL = 30;
+/** How long `leave` waits for the server's goodbye, ms. */
+const LEAVE_TIMEOUT = 5000;
+
+/** A player in a room. Made by `connect`. */
+export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> {
+  private readonly emitter = new Emitter<RoomEvents<Input, Event>>("event", "refused");
+  private readonly memberMap = new Map<string, Member>();
+  private readonly inputClock = new InputClock();
+  private transport: Transport | undefined;
+  private timer: number | undefined;
+  private inputTimer: number | undefined;
+  private interpolator: Interpolation | undefined;
+  private pendingInput: { input: Input } | undefined;
+  private pendingState: { tick: number; input: number } | undefined;
+  private readonly unwatch: () => void;
+  private current: Status | undefined;
+  private readonly ended: Promise<void>;
+  private end: () => void = () => {};
+  private firstWelcome: { resolve: () => void; reject: (error: RoomError) => void } | undefined;
+
+  /** @internal */
+  constructor(
+    private readonly core: Core,
+    private readonly timers: Timers,
+    private readonly game: Game<Input, Command, Event>,
+    private readonly interpolation: InterpolationOptions | false,
+    private readonly dial: () => Promise<Transport>,
+  ) {
+    this.ended = new Promise((resolve) => (this.end = resolve));
+    this.core.session.ackAtOnce = timers.hidden();
+    this.unwatch = timers.watch(() => this.woken());
+  }
+
+  /** Listens; returns how to stop. What `event` and `refused` have to tell waits for the first listener. */
+  on<K extends keyof RoomEvents<Input, Event>>(
+    type: K,
+    listener: (event: RoomEvents<Input, Event>[K]) => void,
+  ): () => void {
+    const off = this.emitter.on(type, listener);
+    if (type === "tick") this.scheduleInput();
+    return off;
+  }
+
+  /**
+   * Sends an input with the next tick. The newest counts: one that is set again before its tick replaces the one before.
+   * Ignored while not connected (the moment it was meant for is past by then).
+   */
+  send(input: Input): void {
+    this.pendingInput = { input };
+    this.scheduleInput();
+  }
+
+  /**
+   * Sends a command: once and in order, kept over reconnects until the server has it. Returns its number, which a
+   * `refused` event names. Throws a SendError.
+   */
+  command(command: Command): number {
+    if (this.core.phase.name === "ended") throw new SendError("the room has ended: connect again");
+    const payload = this.game.encodeCommand(command);
+    if (payload.length > MAX_COMMAND) {
+      throw new SendError(`a command of ${payload.length} bytes, where ${MAX_COMMAND} are allowed: split it`);
+    }
+    const sequence = this.core.session.sendCommand(payload);
+    if (sequence === undefined) throw new SendError("too many commands wait for the server: send fewer");
+    this.pump();
+    return sequence;
+  }
+
+  /** The entities as they are to be shown now: interpolated, unless that is switched off. */
+  get entities(): Entities {
+    return this.view ?? NOTHING;
+  }
+
+  /** What is shown now. Undefined before the first state. */
+  get view(): View | undefined {
+    const now = this.serverTime;
+    const shown = now === undefined ? undefined : this.interpolator?.advance(now);
+    if (shown && this.interpolate) return shown;
+    return this.state && new View(this.state, undefined, 0, 0);
+  }
+
+  /** Whether `entities` interpolates. Can be switched at any time. */
+  interpolate = true;
+
+  /** The newest state as it came. */
+  get state(): Snapshot | undefined {
+    return this.core.session.snapshot;
+  }
+
+  /** Who is here, by user. */
+  get members(): ReadonlyMap<string, Member> {
+    return this.memberMap;
+  }
+
+  /** What is counted and measured; a live object. */
+  get stats(): Readonly<Stats> {
+    return this.core.meter.stats;
+  }
+
+  get status(): Status {
+    return this.current!;
+  }
+
+  /** The player's number in this room. */
+  get player(): number {
+    return this.core.session.welcome?.player ?? 0;
+  }
+
+  /** The user that presence knows this player as. */
+  get user(): string {
+    return this.core.session.welcome?.user ?? "";
+  }
+
+  get name(): string {
+    return this.core.session.welcome?.room ?? "";
+  }
+
+  get kind(): string {
+    return this.core.session.welcome?.kind ?? "";
+  }
+
+  /** Ticks a second. */
+  get tickRate(): number {
+    return this.core.session.welcome?.tickRate ?? 0;
+  }
+
+  /** What the server's clock shows now, ms since it started. */
+  get serverTime(): number | undefined {
+    return this.core.clock.serverTime(this.timers.now());
+  }
+
+  /** How old the newest state is, ms: since its tick was due. */
+  get stateAge(): number | undefined {
+    const due = this.state && this.core.tickDue(this.state.tick);
+    return due === undefined || this.serverTime === undefined ? undefined : this.serverTime - due;
+  }
+
+  /** How far in the past entities are shown, ms. */
+  get renderDelay(): number {
+    return this.interpolate ? (this.interpolator?.renderDelay ?? 0) : 0;
+  }
+
+  /** Names the seat: given to `connect` by the next page within the resume window, it goes on where this one stopped. A secret. */
+  get token(): string {
+    const seat = this.core.session.resumption;
+    if (!seat) return "";
+    return `${[...seat.token].map((byte) => byte.toString(16).padStart(2, "0")).join("")}.${seat.reliableReceived}`;
+  }
+
+  /** Gives up the seat and waits for the server's goodbye (5 s at most). */
+  async leave(): Promise<void> {
+    if (this.core.phase.name === "ended") return;
+    this.core.leave();
+    const timer = this.timers.set(() => this.disconnected(RoomError.left()), LEAVE_TIMEOUT);
+    this.pump();
+    this.settle();
+    await this.ended;
+    this.timers.clear(timer);
+  }
+
+  /** Drops the connection as a broken network does, to see what happens: the room reconnects. */
+  disconnect(): void {
+    if (this.core.phase.name !== "online") return;
+    this.disconnected(RoomError.closed({ code: 1006, reason: "disconnect() was called" }));
+  }
+
+  /** @internal Takes the first transport, and waits for the welcome. */
+  async open(transport: Transport): Promise<void> {
+    const welcomed = new Promise<void>((resolve, reject) => (this.firstWelcome = { resolve, reject }));
+    this.attach(transport);
+    await welcomed;
+  }
+
+  private attach(transport: Transport): void {
+    this.transport = transport;
+    this.core.meter.stats.transport = transport.name;
+    transport.start({
+      message: (bytes) => {
+        if (this.transport !== transport) return;
+        try {
+          this.core.handleMessage(this.timers.now(), bytes);
+        } catch (error) {
+          return this.fault(error);
+        } finally {
+          this.takeEvents();
+        }
+        this.pump();
+      },
+      closed: (closed) => {
+        if (this.transport !== transport) return;
+        this.transport = undefined;
+        this.disconnected(RoomError.closed(closed));
+      },
+    });
+    this.pump();
+  }
+
+  /** Sends what there is to send, and sets the timer for what comes by itself. */
+  private pump(): void {
+    const { transport, core } = this;
+    const now = this.timers.now();
+    let next = core.pollTimeout();
+    if (transport && core.phase.name === "online") {
+      while (transport.buffered <= MAX_BUFFERED) {
+        const out = core.pollTransmit(now, transport.maxDatagram);
+        if (!out) break;
+        transport.send(out);
+      }
+      next = core.pollTimeout();
+      if (transport.buffered > MAX_BUFFERED) next = now + BUFFER_POLL;
+    }
+    this.timers.clear(this.timer);
+    this.timer = undefined;
+    if (next === undefined) return;
+    const due = next;
+    this.timer = this.timers.set(() => this.timeout(due), Math.max(0, due - now));
+  }
+
+  private timeout(due: number): void {
+    this.timer = undefined;
+    if (this.core.phase.name === "waiting") return this.redial();
+    try {
+      this.core.handleTimeout(this.timers.now(), due);
+    } catch (error) {
+      return this.fault(error);
+    }
+    this.pump();
+  }
+
+  private redial(): void {
+    this.dial().then(
+      (transport) => {
+        if (this.core.phase.name !== "waiting") return transport.close(1000, "left");
+        this.core.handleConnected(this.timers.now(), transport.delivery);
+        this.attach(transport);
+      },
+      (error: unknown) => this.disconnected(RoomError.dial(error)),
+    );
+  }
+
+  private fault(error: unknown): void {
+    if (!(error instanceof ServerFault)) throw error;
+    this.disconnected(RoomError.fault(error));
+  }
+
+  private disconnected(cause: RoomError): void {
+    this.transport?.close(
+      this.core.isClosing || cause.origin === "left" ? 1000 : cause.code >= 4000 ? cause.code : 3000,
+      "",
+    );
+    this.transport = undefined;
+    this.core.handleDisconnected(this.timers.now(), cause);
+    this.settle();
+    this.pump();
+  }
+
+  /** Tells what became of the room when its connection was lost. */
+  private settle(): void {
+    const { phase } = this.core;
+    if (phase.name === "waiting") {
+      this.setStatus({
+        phase: "reconnecting",
+        cause: phase.cause,
+        retryIn: Math.max(0, phase.until - this.timers.now()),
+      });
+    } else if (phase.name === "ended" && this.current?.phase !== "closed") {
+      this.unwatch();
+      this.timers.clear(this.timer);
+      this.timers.clear(this.inputTimer);
+      this.transport?.close(1000, "");
+      this.transport = undefined;
+      this.firstWelcome?.reject(phase.cause);
+      this.firstWelcome = undefined;
+      this.setStatus({ phase: "closed", cause: phase.cause });
+      this.end();
+    }
+  }
+
+  private setStatus(status: Status): void {
+    this.current = status;
+    this.emitter.emit("status", status);
+  }
+
+  private takeEvents(): void {
+    for (let event = this.core.pollEvent(); event; event = this.core.pollEvent()) this.takeEvent(event);
+  }
+
+  private takeEvent(event: SessionEvent): void {
+    switch (event.type) {
+      case "welcome":
+        return this.takeWelcome(event.welcome.resumed);
+      case "state": {
+        const state = this.state;
+        if (state) this.interpolator?.push(this.serverTime ?? 0, state);
+        if (this.pendingState) this.core.meter.stats.superseded++;
+        else this.timers.frame(() => this.tellState());
+        this.pendingState = event;
+        return;
+      }
+      case "event":
+        return this.emitter.emit("event", {
+          tick: event.event.tick,
+          event: this.game.decodeEvent(event.event.payload),
+        });
+      case "presence": {
+        const changed = takePresence(this.memberMap, event.presence);
+        return this.emitter.emit("presence", {
+          members: this.memberMap,
+          changed,
+          full: event.presence.full,
+        });
+      }
+      case "refused":
+        return this.emitter.emit("refused", {
+          command: Number(event.refused.command),
+          reason: event.refused.reason,
+        });
+    }
+  }
+
+  private takeWelcome(resumed: boolean): void {
+    const { schema, welcome } = this.core.session;
+    if (!resumed) {
+      this.memberMap.clear();
+      this.interpolator = undefined;
+    }
+    if (this.interpolation !== false && schema && welcome) {
+      const epoch = Number(welcome.epochUs) / 1000;
+      this.interpolator ??= new Interpolation(
+        schema,
+        Math.max(welcome.tickRate, 1),
+        epoch,
+        this.interpolation,
+      );
+    }
+    this.setStatus({ phase: "joined", transport: this.transport?.name ?? "", resumed });
+    this.firstWelcome?.resolve();
+    this.firstWelcome = undefined;
+    this.scheduleInput();
+  }
+
+  private tellState(): void {
+    const pending = this.pendingState;
+    this.pendingState = undefined;
+    if (pending && this.state) {
+      this.emitter.emit("state", { tick: pending.tick, input: pending.input, snapshot: this.state });
+    }
+  }
+
+  private scheduleInput(): void {
+    const { core } = this;
+    const interval = core.tickInterval;
+    const due = core.tickDue(0);
+    const serverTime = this.serverTime;
+    const wanted = this.pendingInput !== undefined || this.emitter.has("tick");
+    if (this.inputTimer !== undefined || !wanted || !core.session.isActive) return;
+    if (interval === undefined || due === undefined || serverTime === undefined) return;
+    const { tick, wait } = this.inputClock.next(serverTime, interval, due, core.clock.way, this.stats.jitter);
+    this.inputTimer = this.timers.set(() => this.sendInput(tick), wait);
+  }
+
+  private sendInput(tick: number): void {
+    this.inputTimer = undefined;
+    this.inputClock.sent(tick);
+    // Listeners call `send`, which must not set a timer for what goes out right here.
+    this.inputTimer = -1;
+    this.emitter.emit("tick", { tick });
+    this.inputTimer = undefined;
+    const pending = this.pendingInput;
+    this.pendingInput = undefined;
+    if (pending) {
+      const payload = this.game.encodeInput(pending.input);
+      if (payload.length > MAX_INPUT) {
+        throw new SendError(`an input of ${payload.length} bytes, where ${MAX_INPUT} are allowed`);
+      }
+      const sequence = this.core.session.sendInput(payload);
+      if (sequence !== undefined) this.emitter.emit("input", { sequence, input: pending.input });
+      this.pump();
+    }
+    this.scheduleInput();
+  }
+
+  /** The page was shown or hidden, or the network is back. */
+  private woken(): void {
+    const hidden = this.timers.hidden();
+    this.core.session.ackAtOnce = hidden;
+    if (!hidden) this.core.handleWake(this.timers.now());
+    this.pump();
+  }
+}
+
+const NOTHING: Entities = { all: () => [], get: () => undefined };

@@ -1,0 +1,93 @@
+/** What a room's connection does. Times are milliseconds; undefined until measured. */
+export interface Stats {
+  /** The transport in use ("webtransport", "websocket"). */
+  transport: string | undefined;
+  /** Round-trip time: of the last ping, smoothed by 1/8 (RFC 6298), and the shortest so far. */
+  rtt: number | undefined;
+  smoothedRtt: number | undefined;
+  minRtt: number | undefined;
+  /** Jitter of the states' arrival, smoothed by 1/16 (RFC 3550 section 6.4.1). */
+  jitter: number;
+  /** How old the last state was when it arrived: since its tick was due. */
+  age: number | undefined;
+  /** Share of ticks without a state, 0 to 1, over about the last 64: what was lost, or superseded before it was sent. */
+  loss: number;
+  /** States applied, and of these sent whole. */
+  states: number;
+  fullStates: number;
+  /** Ticks between states applied that no state came for. */
+  ticksMissed: number;
+  /** States that came after a newer one, and were dropped; and states that were superseded before the page could show them. */
+  stale: number;
+  superseded: number;
+  /** Events, presence changes and refusals received. */
+  reliable: number;
+  /** Messages and their bytes, without the transport's framing. */
+  messagesDown: number;
+  messagesUp: number;
+  bytesDown: number;
+  bytesUp: number;
+  /** Connections made after the first, and of these those that got the seat back. */
+  reconnects: number;
+  resumes: number;
+}
+
+/** Counts and measures. */
+export class Meter {
+  readonly stats: Stats = {
+    transport: undefined,
+    rtt: undefined,
+    smoothedRtt: undefined,
+    minRtt: undefined,
+    jitter: 0,
+    age: undefined,
+    loss: 0,
+    states: 0,
+    fullStates: 0,
+    ticksMissed: 0,
+    stale: 0,
+    superseded: 0,
+    reliable: 0,
+    messagesDown: 0,
+    messagesUp: 0,
+    bytesDown: 0,
+    bytesUp: 0,
+    reconnects: 0,
+    resumes: 0,
+  };
+  private lastTick: number | undefined;
+  private lastAge: number | undefined;
+
+  pong(rtt: number): void {
+    const { stats } = this;
+    stats.rtt = rtt;
+    stats.minRtt = Math.min(stats.minRtt ?? rtt, rtt);
+    stats.smoothedRtt =
+      stats.smoothedRtt === undefined ? rtt : stats.smoothedRtt + (rtt - stats.smoothedRtt) / 8;
+  }
+
+  welcome(resumed: boolean, first: boolean): void {
+    if (!first) this.stats.reconnects++;
+    if (resumed) this.stats.resumes++;
+    this.lastAge = undefined;
+    // After a break what is missing was not lost on the way; and a new seat may be in a room with its own ticks.
+    this.lastTick = undefined;
+  }
+
+  /** A state of `tick` was applied, `age` after its tick was due (negative where the clock errs). */
+  state(tick: number, full: boolean, age: number | undefined): void {
+    const { stats } = this;
+    stats.states++;
+    if (full) stats.fullStates++;
+    if (this.lastTick !== undefined) {
+      const passed = tick - this.lastTick;
+      stats.ticksMissed += passed - 1;
+      stats.loss += ((passed - 1) / passed - stats.loss) * Math.min(1, passed / 64);
+    }
+    this.lastTick = tick;
+    if (age === undefined) return;
+    if (this.lastAge !== undefined) stats.jitter += (Math.abs(age - this.lastAge) - stats.jitter) / 16;
+    this.lastAge = age;
+    stats.age = Math.max(0, age);
+  }
+}

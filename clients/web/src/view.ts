@@ -1,0 +1,65 @@
+import type { Kind } from "./codec/schema.js";
+import type { Snapshot, Table } from "./codec/snapshot.js";
+
+/** An entity: its id, and its fields by their names, in units of the game's measure. */
+export type Entity = { readonly id: number } & Readonly<Record<string, number>>;
+
+/** The world at one moment: between two states, a little past the last, or as in one. */
+export class View {
+  /**
+   * `part` of the way from `base` to `other`; negative where `other` is the earlier one, to go on away from it. A number
+   * that changes by more than `jump` quanta stays as in `base`.
+   */
+  constructor(
+    private readonly base: Snapshot,
+    private readonly other: Snapshot | undefined,
+    private readonly part: number,
+    private readonly jump: number,
+  ) {}
+
+  /** Tick of the state that says which entities there are. */
+  get tick(): number {
+    return this.base.tick;
+  }
+
+  /** The entities of a kind, by ascending id. None if the game has no such kind. */
+  all(kind: string): Entity[] {
+    const index = this.base.schema.find(kind);
+    const table = this.base.tables[index];
+    if (!table) return [];
+    const other = this.other?.tables[index];
+    const entities: Entity[] = [];
+    let near = 0; // both tables are sorted: walk them together
+    for (let row = 0; row < table.length; row++) {
+      const id = table.ids[row]!;
+      while (other && near < other.length && other.ids[near]! < id) near++;
+      const there = other && near < other.length && other.ids[near] === id ? near : -1;
+      entities.push(this.entity(this.base.schema.kinds[index]!, table, row, other, there));
+    }
+    return entities;
+  }
+
+  /** One entity. */
+  get(kind: string, id: number): Entity | undefined {
+    const index = this.base.schema.find(kind);
+    const table = this.base.tables[index];
+    const row = table?.row(id) ?? -1;
+    if (!table || row < 0) return undefined;
+    const other = this.other?.tables[index];
+    return this.entity(this.base.schema.kinds[index]!, table, row, other, other?.row(id) ?? -1);
+  }
+
+  private entity(kind: Kind, table: Table, row: number, other: Table | undefined, there: number): Entity {
+    const entity: { id: number } & Record<string, number> = { id: table.ids[row]! };
+    kind.columns.forEach(({ name, quantaPerUnit, predictor }, n) => {
+      const value = table.columns[n]![row]!;
+      let change = 0;
+      if (predictor === "linear" && other && there >= 0) {
+        change = other.columns[n]![there]! - value;
+        if (Math.abs(change) > this.jump) change = 0;
+      }
+      entity[name] = (value + change * this.part) / quantaPerUnit;
+    });
+    return entity;
+  }
+}
