@@ -1,0 +1,490 @@
+// A room over a fake network, in virtual time.
+import { afterEach, describe, expect, it, vi } from "vitest";
+import {
+  CloseCode,
+  connect,
+  type ConnectOptions,
+  impaired,
+  Room,
+  RoomError,
+  type Status,
+} from "../src/index.js";
+import type { Delivery } from "../src/session/session.js";
+import { FakeServer } from "./util/fake_server.js";
+import { random } from "./util/random.js";
+import { VirtualTimers } from "./util/virtual_timers.js";
+
+const text = new TextDecoder();
+
+function world(delivery: Delivery = "ordered", conditions = { latency: 20, jitter: 0, loss: 0 }, seed = 1) {
+  const timers = new VirtualTimers();
+  const server = new FakeServer(timers);
+  const rng = random(seed);
+  const dialer = impaired(server.dialer("fake", delivery), conditions, timers, rng);
+  const options: ConnectOptions = {
+    url: "http://localhost:7777",
+    room: "lobby",
+    transports: [dialer],
+    timers,
+    random: rng,
+  };
+  const join = (more: Partial<ConnectOptions> = {}): Promise<Room> =>
+    timers.until(connect({ ...options, ...more }));
+  return { timers, server, conditions, join, options };
+}
+
+function record(room: Room) {
+  const events: string[] = [];
+  const ticks: number[] = [];
+  const statuses: Status[] = [];
+  room.on("event", ({ event }) => events.push(text.decode(event)));
+  room.on("state", ({ tick }) => ticks.push(tick));
+  room.on("status", (status) => statuses.push(status));
+  return { events, ticks, statuses };
+}
+
+const numbers = (from: number, to: number): string[] =>
+  Array.from({ length: to - from + 1 }, (_, n) => `${from + n}`);
+afterEach(() => vi.restoreAllMocks());
+
+describe.each(["ordered", "datagram"] as const)("over %s delivery", (delivery) => {
+  it("a player joins and sees the room", async () => {
+    const { timers, server, join } = world(delivery);
+    const room = await join();
+    const { ticks } = record(room);
+    await timers.advance(1000);
+    expect(room.status).toMatchObject({ phase: "joined", resumed: false });
+    expect([room.player, room.tickRate, room.kind, room.user]).toEqual([1, 20, "fake", "guest-1"]);
+    expect(ticks.length).toBeGreaterThan(15);
+    expect(server.seats[0]!.x).toBe(0);
+    expect(room.entities.all("player")).toEqual([{ id: 1, x: 0 }]);
+  });
+
+  // Promise 2: "A client MUST never apply a state older than one it has applied."
+  it("states only ever go forward, whatever the link does", async () => {
+    const { timers, join } = world(delivery, { latency: 10, jitter: 180, loss: 0.15 }, 7);
+    const room = await join();
+    const { ticks, statuses } = record(room);
+    await timers.advance(20_000);
+    expect(ticks.length).toBeGreaterThan(50);
+    for (let n = 1; n < ticks.length; n++) expect(ticks[n]).toBeGreaterThan(ticks[n - 1]!);
+    if (delivery === "datagram") expect(room.stats.stale).toBeGreaterThan(0);
+    expect(statuses).toEqual([]);
+  });
+
+  // Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+  it.each([1, 2, 3, 4, 5])(
+    "events and commands arrive once and in order over broken connections (seed %i)",
+    async (seed) => {
+      const { timers, server, join } = world(delivery, { latency: 30, jitter: 40, loss: 0.1 }, seed);
+      const rng = random(100 + seed);
+      const room = await join();
+      const { events } = record(room);
+      for (let n = 1; n <= 60; n++) {
+        server.event(`${n}`);
+        room.command(new TextEncoder().encode(`${n}`));
+        await timers.advance(rng() * 300);
+        if (rng() < 0.15) server.cut();
+        if (rng() < 0.1) room.disconnect();
+      }
+      await timers.advance(60_000);
+      expect(events).toEqual(numbers(1, 60));
+      expect(server.seats).toHaveLength(1);
+      expect(server.seats[0]!.commands).toEqual(numbers(1, 60));
+      expect(room.stats.resumes).toBeGreaterThan(3);
+    },
+  );
+
+  it("inputs are each taken once, and the state says which", async () => {
+    const { timers, server, join } = world(delivery, { latency: 30, jitter: 60, loss: 0.2 }, 3);
+    const room = await join();
+    let sent = 0;
+    room.on("tick", () => room.send(Uint8Array.of(1)));
+    room.on("input", ({ sequence }) => (sent = sequence));
+    await timers.advance(10_000);
+    expect(sent).toBeGreaterThan(150);
+    const { x, inputReceived, pendingInputs } = server.seats[0]!;
+    expect(x + pendingInputs.length).toBe(inputReceived);
+    expect(sent - inputReceived).toBeLessThan(20);
+  });
+
+  it("a seat that is gone is taken anew", async () => {
+    const { timers, server, join } = world(delivery);
+    const room = await join();
+    const { statuses, ticks } = record(room);
+    server.restart();
+    await timers.advance(10_000);
+    expect(statuses.map((s) => s.phase)).toEqual(["reconnecting", "reconnecting", "joined"]);
+    expect(statuses.at(-1)).toMatchObject({ resumed: false });
+    expect(ticks.at(-1)).toBeGreaterThan(server.tick - 4);
+  });
+});
+
+describe("inputs", () => {
+  it("come one for each tick of the room, whatever the page's events do", async () => {
+    const { timers, server, join } = world("ordered", { latency: 35, jitter: 4, loss: 0 });
+    const room = await join();
+    // The mouse moves every 4 ms.
+    const move = (): void => {
+      room.send(Uint8Array.of(1));
+      timers.set(move, 4);
+    };
+    move();
+    await timers.advance(3000);
+    server.seats[0]!.inputsByTick.length = 0;
+    await timers.advance(5000);
+    const counts = server.seats[0]!.inputsByTick;
+    expect(counts.length).toBeGreaterThan(95);
+    expect(counts.filter((count) => count !== 1)).toEqual([]);
+  });
+
+  it("that were replaced before their tick are not sent", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    await timers.advance(100);
+    room.send(Uint8Array.of(100));
+    room.send(Uint8Array.of(7));
+    await timers.advance(500);
+    expect([server.seats[0]!.x, server.seats[0]!.inputReceived]).toEqual([7, 1]);
+  });
+
+  it("carry the acknowledgements, and without inputs those go alone", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    await timers.advance(1000);
+    const kinds = (): string[] => server.messages.splice(0).map((body) => body.case!);
+    kinds();
+    await timers.advance(2000);
+    expect(kinds().filter((kind) => kind === "ack").length).toBeGreaterThan(15);
+    room.on("tick", () => room.send(Uint8Array.of(0)));
+    await timers.advance(300);
+    kinds();
+    await timers.advance(2000);
+    expect(kinds().filter((kind) => kind === "ack").length).toBeLessThan(3);
+  });
+
+  it("wait while the transport's buffer is full, and then the newest go", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    await timers.advance(500);
+    const link = server.links[0]!;
+    link.buffered = 100_000;
+    await timers.advance(100); // what is on its way arrives
+    server.messages.length = 0;
+    room.on("tick", () => room.send(Uint8Array.of(1)));
+    await timers.advance(2000);
+    expect(server.messages).toEqual([]);
+    link.buffered = 0;
+    await timers.advance(200);
+    const inputs = server.messages.filter((body) => body.case === "input");
+    expect(inputs.length).toBeGreaterThan(0);
+    expect(inputs.length).toBeLessThan(6);
+    expect(inputs[0]!.value).toMatchObject({
+      previous: expect.arrayContaining([Uint8Array.of(1)]) as unknown,
+    });
+  });
+});
+
+describe("a page", () => {
+  it("that is slow gets the newest state, not a backlog", async () => {
+    const { timers, join } = world();
+    const room = await join();
+    timers.frameInterval = 400;
+    await timers.advance(400);
+    const { ticks } = record(room);
+    await timers.advance(4000);
+    expect(ticks.length).toBeLessThanOrEqual(10);
+    for (let n = 1; n < ticks.length; n++) expect(ticks[n]! - ticks[n - 1]!).toBeGreaterThan(4);
+    expect(room.stats.superseded).toBeGreaterThan(50);
+  });
+
+  it("that is hidden acknowledges at once, so that states keep coming without timers", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    await timers.advance(500);
+    timers.setHidden(true);
+    server.messages.length = 0;
+    const before = room.stats.states;
+    await timers.advance(1000);
+    expect(room.stats.states - before).toBeGreaterThanOrEqual(18);
+    expect(server.messages.filter((body) => body.case === "ack").length).toBeGreaterThanOrEqual(18);
+  });
+
+  it("that slept does not take the server for dead", async () => {
+    const { timers, join } = world();
+    const room = await join();
+    const { statuses } = record(room);
+    await timers.advance(500);
+    timers.sleep(60_000);
+    await timers.advance(5000);
+    expect(statuses).toEqual([]);
+  });
+
+  it("that is shown again tries at once", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    server.down = true;
+    server.cut();
+    await timers.advance(100_000);
+    expect(room.status.phase).toBe("reconnecting");
+    server.down = false;
+    timers.setHidden(true);
+    timers.setHidden(false);
+    await timers.advance(300);
+    expect(room.status.phase).toBe("joined");
+  });
+});
+
+describe("when the connection ends", () => {
+  it("silence is noticed, and the seat resumed", async () => {
+    const { timers, server, join, conditions } = world();
+    const room = await join();
+    const { statuses } = record(room);
+    conditions.latency = 1e9;
+    await timers.advance(10_500);
+    expect(statuses[0]).toMatchObject({ phase: "reconnecting", cause: { code: CloseCode.TimedOut } });
+    conditions.latency = 20;
+    await timers.advance(20_000);
+    expect(room.status).toMatchObject({ phase: "joined", resumed: true });
+    expect(server.seats).toHaveLength(1);
+  });
+
+  it("waits grow from at most 1 s to at most 30 s", async () => {
+    const { timers, server, join } = world();
+    const room = await join({ random: () => 0.999 });
+    const { statuses } = record(room);
+    server.down = true;
+    server.cut();
+    await timers.advance(200_000);
+    const waits = statuses.map((s) => (s.phase === "reconnecting" ? Math.round(s.retryIn / 1000) : -1));
+    expect(waits.slice(0, 8)).toEqual([1, 2, 4, 8, 16, 30, 30, 30]);
+    expect(room.status.phase).toBe("reconnecting");
+  });
+
+  it("the server's wish to wait is granted", async () => {
+    const { timers, server, join } = world();
+    const { statuses } = record(await join());
+    server.goodbye(CloseCode.Draining, "going down", 7000);
+    await timers.advance(1000);
+    expect(statuses[0]).toMatchObject({ phase: "reconnecting", cause: { origin: "goodbye", code: 4000 } });
+    expect((statuses[0] as { retryIn: number }).retryIn).toBeGreaterThanOrEqual(7000);
+    await timers.advance(7000);
+    expect(statuses.at(-1)!.phase).toBe("joined");
+  });
+
+  const codes = Object.values(CloseCode).filter((code): code is CloseCode => typeof code === "number");
+  it.each(codes)("with %i, it is tried again only where the code allows that", async (code) => {
+    const { timers, server, join } = world();
+    const room = await join();
+    server.goodbye(code, "because");
+    await timers.advance(30_000);
+    expect(room.status.phase).toBe(code < 4500 ? "joined" : "closed");
+    if (code >= 4500) {
+      const { cause } = room.status as { cause: RoomError };
+      expect(cause.code).toBe(code);
+      expect(cause.advice).not.toBe("");
+      expect(() => room.command(Uint8Array.of(1))).toThrow("the room has ended");
+    }
+    const anew = [CloseCode.RoomClosed, CloseCode.RoomFailed, CloseCode.UnknownSession];
+    if (code < 4500) expect(server.seats).toHaveLength(anew.includes(code) ? 2 : 1);
+  });
+
+  it("a server that breaks the protocol is not tried again", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    await timers.advance(300);
+    server.links[0]!.sendRaw(Uint8Array.of(10, 3, 8, 1, 16), true);
+    await timers.advance(300);
+    expect(room.status).toMatchObject({ phase: "closed", cause: { origin: "server", mayReconnect: false } });
+    expect(server.links[0]!.closedWith?.code).toBe(CloseCode.Malformed);
+  });
+
+  it("it gives up after as many attempts as were asked for", async () => {
+    const { timers, server, join } = world();
+    const room = await join({ maxAttempts: 3 });
+    server.down = true;
+    server.cut();
+    await timers.advance(100_000);
+    expect(room.status).toMatchObject({ phase: "closed", cause: { origin: "gave up" } });
+  });
+
+  it("the first attempt fails with what happened", async () => {
+    const { timers, server, options } = world();
+    server.down = true;
+    await expect(timers.until(connect(options))).rejects.toMatchObject({ name: "RoomError", origin: "dial" });
+    await expect(connect({ ...options, url: "ftp://x" })).rejects.toMatchObject({ origin: "options" });
+  });
+});
+
+describe("leaving", () => {
+  it("gives up the seat and ends the room", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    await timers.until(room.leave());
+    expect(room.status).toMatchObject({ phase: "closed", cause: { origin: "left" } });
+    expect(server.messages.at(-1)!.case).toBe("leave");
+    await timers.advance(10_000);
+    expect(server.links.filter((link) => link.open)).toEqual([]);
+  });
+
+  it("does not wait for a server that does not answer", async () => {
+    const { timers, join, conditions } = world();
+    const room = await join();
+    conditions.latency = 1e9;
+    await timers.until(room.leave(), 6000);
+    expect(room.status.phase).toBe("closed");
+  });
+
+  it("with the token of an earlier page, the next one has the same seat", async () => {
+    const { timers, server, join } = world();
+    const first = await join();
+    const before = record(first);
+    server.event("1");
+    await timers.advance(500);
+    const { token } = first;
+    server.cut();
+    server.event("2");
+    const second = await join({ token });
+    const after = record(second);
+    await timers.advance(500);
+    expect([before.events, after.events]).toEqual([["1"], ["2"]]);
+    expect(second.player).toBe(1);
+    expect(server.seats).toHaveLength(1);
+  });
+
+  it("with a token that is too old, the next one joins anew", async () => {
+    const { timers, server, join } = world();
+    const { token } = await join();
+    server.restart();
+    const room = await timers.until(join({ token }));
+    expect(room.status).toMatchObject({ phase: "joined", resumed: false });
+  });
+});
+
+describe("transports", () => {
+  it("that fail give way at once, and the one that works goes first the next time", async () => {
+    const { timers, server, options } = world();
+    const dialled: string[] = [];
+    const broken = {
+      name: "broken",
+      dial: () => (dialled.push("broken"), Promise.reject(new Error("blocked"))),
+    };
+    const works = server.dialer("works", "ordered");
+    const spied = {
+      ...works,
+      dial: ((...args) => (dialled.push("works"), works.dial(...args))) as typeof works.dial,
+    };
+    const start = timers.now();
+    const room = await timers.until(connect({ ...options, transports: [broken, spied] }));
+    expect(timers.now() - start).toBeLessThan(50);
+    server.cut();
+    await timers.advance(3000);
+    expect(room.status).toMatchObject({ phase: "joined", transport: "works", resumed: true });
+    expect(dialled).toEqual(["broken", "works", "works"]);
+  });
+
+  it("that hang are overtaken after their head start, and closed if they come late", async () => {
+    const { timers, server, options } = world();
+    const slow = server.dialer("slow", "datagram");
+    const late = {
+      name: "slow",
+      dial: (...args: Parameters<typeof slow.dial>) =>
+        new Promise<Awaited<ReturnType<typeof slow.dial>>>((resolve, reject) =>
+          timers.set(() => void slow.dial(...args).then(resolve, reject), 5000),
+        ),
+    };
+    const start = timers.now();
+    const room = await timers.until(
+      connect({ ...options, transports: [late, server.dialer("fast", "ordered")] }),
+    );
+    expect(room.stats.transport).toBe("fast");
+    expect(timers.now() - start).toBeGreaterThanOrEqual(400);
+    expect(timers.now() - start).toBeLessThan(500);
+    await timers.advance(10_000);
+    const other = server.links.find((link) => link.name === "slow");
+    expect(other?.open ?? false).toBe(false);
+    expect(server.seats).toHaveLength(1);
+  });
+
+  it("of which none answers are given up after 10 s", async () => {
+    const { timers, server, options } = world();
+    server.hanging = true;
+    await expect(timers.until(connect(options))).rejects.toMatchObject({ origin: "dial" });
+  });
+
+  it("can change on the way: the seat moves from datagrams to a stream", async () => {
+    const { timers, server, options } = world();
+    const [datagrams, stream] = [server.dialer("datagrams", "datagram"), server.dialer("stream", "ordered")];
+    let blocked = false;
+    const first = {
+      ...datagrams,
+      dial: ((...args) =>
+        blocked
+          ? Promise.reject(new Error("udp is blocked"))
+          : datagrams.dial(...args)) as typeof datagrams.dial,
+    };
+    const room = await timers.until(connect({ ...options, transports: [first, stream] }));
+    const { events, ticks } = record(room);
+    room.on("tick", () => room.send(Uint8Array.of(1)));
+    await timers.advance(1000);
+    blocked = true;
+    server.cut();
+    server.event("while away");
+    await timers.advance(3000);
+    expect(room.status).toMatchObject({ phase: "joined", transport: "stream", resumed: true });
+    expect(events).toEqual(["while away"]);
+    expect(ticks.at(-1)).toBeGreaterThan(server.tick - 4);
+    expect(server.seats[0]!.x + server.seats[0]!.pendingInputs.length).toBe(server.seats[0]!.inputReceived);
+  });
+});
+
+describe("presence", () => {
+  it("is who is here, by user", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    const seen: [string[], string[], boolean][] = [];
+    room.on("presence", ({ members, changed, full }) =>
+      seen.push([[...members.keys()], changed.map((m) => m.change), full]),
+    );
+    const member = (user: string, players: number[], connections: number, change: number) => ({
+      user,
+      name: user,
+      players,
+      connections,
+      change,
+    });
+    const seat = server.seats[0]!;
+    server.reliable(seat, {
+      case: "presence",
+      value: { full: true, members: [member("a", [1], 1, 1), member("b", [2], 0, 3)] },
+    });
+    server.reliable(seat, { case: "presence", value: { full: false, members: [member("b", [], 0, 5)] } });
+    await timers.advance(500);
+    expect(seen).toEqual([
+      [["a", "b"], ["joined", "away"], true],
+      [["a"], ["timed_out"], false],
+    ]);
+    expect(room.members.get("a")).toMatchObject({ online: true, players: [1], rtt: undefined });
+  });
+
+  it("refused commands are told by their number", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    const refused = vi.fn();
+    room.on("refused", refused);
+    const command = room.command(Uint8Array.of(1));
+    server.reliable(server.seats[0]!, {
+      case: "commandRefused",
+      value: { command: BigInt(command), reason: "no" },
+    });
+    await timers.advance(500);
+    expect(refused).toHaveBeenCalledExactlyOnceWith({ command, reason: "no" });
+  });
+
+  it("payloads that are too long are refused here", async () => {
+    const { join } = world();
+    const room = await join();
+    expect(() => room.command(new Uint8Array(5000))).toThrow("4096 are allowed");
+    expect(() => numbers(1, 65).forEach(() => room.command(Uint8Array.of(1)))).toThrow("too many commands");
+  });
+});
