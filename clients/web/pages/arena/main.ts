@@ -1,0 +1,92 @@
+// The demo: wires the SDK to the parts of the page.
+import { connect, type Room, RoomError, type Status } from "../../src/index.js";
+import { Chat } from "./chat.js";
+import { Controls } from "./controls.js";
+import { element } from "./dom.js";
+import { ArenaGame } from "./game.js";
+import { LocalPlayer } from "./local_player.js";
+import { Network } from "./network.js";
+import { Renderer } from "./renderer.js";
+import { Scores } from "./scores.js";
+import { chosenName, rememberName, takeSeat, keepSeat } from "./settings.js";
+
+const query = new URLSearchParams(location.search);
+const network = new Network();
+const controls = new Controls(element("world", HTMLCanvasElement));
+let current: Room<never, never, never> | undefined;
+
+async function play(name: string, token?: string): Promise<void> {
+  element("rename").textContent = name;
+  const room = await connect({
+    room: query.get("room") ?? "lobby",
+    kind: "arena",
+    name,
+    token,
+    game: ArenaGame,
+    transports: network.transports(query.get("transport")),
+    // A respawn is a jump; nobody runs this far within two states.
+    interpolation: { jump: 500 },
+  });
+  current = room as unknown as typeof current;
+  const player = new LocalPlayer(room, controls);
+  const renderer = new Renderer(element("world", HTMLCanvasElement), room, player, controls);
+  const scores = new Scores(room);
+  const chat = new Chat(room, scores);
+  network.watch(room, player);
+  showStatus(room.status);
+  room.on("status", showStatus);
+  room.on("event", ({ event }) => {
+    if (event.body.case === "kill")
+      chat.note(`${scores.nameOf(event.body.value.killer)} hit ${scores.nameOf(event.body.value.victim)}`);
+  });
+  addEventListener("pagehide", () => keepSeat(room.token));
+  const stop = room.on("status", ({ phase }) => {
+    if (phase === "closed") {
+      renderer.stop();
+      chat.stop();
+      stop();
+    }
+  });
+  // For the end-to-end tests, and for the curious.
+  Object.assign(globalThis, { driftless: { room, player, network } });
+}
+
+function showStatus(status: Status): void {
+  const [chip, banner] = [element("status"), element("banner")];
+  chip.classList.toggle("lost", status.phase !== "joined");
+  banner.hidden = status.phase === "joined";
+  if (status.phase === "joined") {
+    chip.textContent = status.transport;
+  } else if (status.phase === "reconnecting") {
+    chip.textContent = "reconnecting…";
+    banner.textContent = `Connection lost; back in ${Math.ceil(status.retryIn / 1000)} s. ${status.cause.advice}`;
+  } else {
+    chip.textContent = "closed";
+    banner.textContent = status.cause.message;
+    banner.hidden = status.cause.origin === "left";
+  }
+}
+
+function start(name: string, token?: string): void {
+  play(name, token).catch((error: unknown) => {
+    if (!(error instanceof RoomError)) throw error;
+    element("status").textContent = "not connected";
+    element("banner").hidden = false;
+    element("banner").textContent = error.message;
+    // The server may come up: try again by itself, where that can help.
+    if (error.mayReconnect) setTimeout(() => start(name), 3000);
+  });
+}
+
+element("rename").addEventListener("click", () => {
+  element("name", HTMLInputElement).value = element("rename").textContent;
+  element("name-dialog", HTMLDialogElement).showModal();
+});
+element("name-dialog").addEventListener("close", () => {
+  const name = element("name", HTMLInputElement).value.trim().slice(0, 32);
+  if (name === "" || name === element("rename").textContent) return;
+  rememberName(name);
+  void (current?.leave() ?? Promise.resolve()).then(() => start(name));
+});
+
+start(query.get("name") ?? chosenName(), takeSeat());
