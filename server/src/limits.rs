@@ -36,6 +36,16 @@ pub enum ConnectionRefused {
     },
 }
 
+impl ConnectionRefused {
+    /// Name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            ConnectionRefused::ServerFull(_) => "server_full",
+            ConnectionRefused::AddressFull { .. } => "address_full",
+        }
+    }
+}
+
 /// A place among the connections.
 #[derive(Debug)]
 pub struct ConnectionPermit {
@@ -85,6 +95,13 @@ impl ConnectionLimits {
         metrics.connections.inc();
         metrics.connections_total.inc();
         Ok(ConnectionPermit { limits: self.clone(), address, transport })
+    }
+}
+
+impl ConnectionPermit {
+    /// How the client is connected.
+    pub fn transport(&self) -> TransportKind {
+        self.transport
     }
 }
 

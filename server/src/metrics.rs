@@ -87,16 +87,23 @@ pub struct TransportMetrics {
 pub enum TransportKind {
     /// WebSocket over TCP.
     WebSocket,
+    /// QUIC itself.
+    Quic,
+    /// WebTransport, which is HTTP/3 over QUIC.
+    WebTransport,
 }
 
 impl TransportKind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [TransportKind; 1] = [TransportKind::WebSocket];
+    pub const ALL: [TransportKind; 3] =
+        [TransportKind::WebSocket, TransportKind::Quic, TransportKind::WebTransport];
 
     /// Name in metrics, logs and JSON.
     pub fn name(self) -> &'static str {
         match self {
             TransportKind::WebSocket => "websocket",
+            TransportKind::Quic => "quic",
+            TransportKind::WebTransport => "webtransport",
         }
     }
 }
@@ -196,7 +203,7 @@ impl Metrics {
             registry: Registry::default(),
             by_transport: Default::default(),
             disconnects: ByReason::new("reason", closes.chain([LOST])),
-            refused: ByReason::new("reason", ["draining", "server_full", "address_full"]),
+            refused: ByReason::new("reason", ["draining", "server_full", "address_full", "handshakes"]),
             rooms: Gauge::default(),
             players: Gauge::default(),
             rooms_created: Counter::default(),

@@ -1,10 +1,11 @@
 //! The actor of a connection: what is rare in its life. Joins and resumes, which wait for a room; closes asked for by others; the end,
 //! of which the room must hear. (Inputs and states do not pass here: see [`Peer`](super::Peer).)
 
-use super::{End, PeerRef, Worker};
+use super::{ConnectionId, End, Peer, PeerRef, Worker};
 use crate::{
     directory::{Directory, Seated},
     error::Refusal,
+    limits::ConnectionPermit,
     presence::LostReason,
     room::{Leave, Lost, Room, seat::Seat},
 };
@@ -14,12 +15,19 @@ use actix::{
 };
 use driftless_proto::{
     code::CloseCode,
-    session::server::{Request, Seat as SessionSeat},
+    limits::Limits,
+    session::{
+        Delivery,
+        server::{Request, Seat as SessionSeat, ServerSession},
+    },
 };
 use std::{
     mem,
     rc::Rc,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tracing::{Span, debug, info};
@@ -44,8 +52,22 @@ enum Place {
 }
 
 impl Connection {
-    /// Starts the actor of an accepted connection.
-    pub fn start(peer: PeerRef, worker: Rc<Worker>, directory: Arc<Directory>) -> Addr<Self> {
+    /// A connection that has been let in, on the thread that serves it: what its transport needs.
+    pub fn open(
+        permit: ConnectionPermit,
+        delivery: Delivery,
+        limits: Limits,
+        worker: Rc<Worker>,
+        directory: Arc<Directory>,
+    ) -> PeerRef {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed));
+        let peer = Peer::new(id, ServerSession::new(Instant::now(), limits, delivery), permit);
+        Self::start(peer.clone(), worker, directory);
+        peer
+    }
+
+    fn start(peer: PeerRef, worker: Rc<Worker>, directory: Arc<Directory>) -> Addr<Self> {
         let span = tracing::info_span!("connection", id = %peer.borrow().id, room = tracing::field::Empty);
         Self::create(|ctx| {
             peer.borrow_mut().set_actor(ctx.address());

@@ -7,12 +7,14 @@ use super::{
 };
 use crate::{
     limits::ConnectionPermit,
+    metrics::TransportKind,
     room::{published::Published, seat::Seat},
 };
 use actix::Addr;
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
+    lane::Lane,
     session::server::{Request, ServerSession, StateTick},
     state::StateHead,
 };
@@ -47,7 +49,7 @@ pub struct Peer {
     stale_counted: u64,
     /// Bytes sent that the room's figures do not have yet.
     sent_uncounted: u64,
-    _permit: ConnectionPermit,
+    permit: ConnectionPermit,
 }
 
 /// What `Peer::next_message` gave.
@@ -95,7 +97,7 @@ impl Peer {
             waker: None,
             stale_counted: 0,
             sent_uncounted: 0,
-            _permit: permit,
+            permit,
         }))
     }
 
@@ -128,7 +130,7 @@ impl Peer {
 
     /// A message arrived. Inputs and commands go straight to the room's inbox; what is rare goes to the actor.
     pub fn receive(&mut self, worker: &Worker, now: Instant, message: Bytes) {
-        worker.arrived(message.len());
+        worker.arrived(self.transport(), message.len());
         let handled = match &self.seat {
             Some(seat) => {
                 let mut outbox = seat.outbox.lock();
@@ -158,26 +160,40 @@ impl Peer {
         self.look_for_reliable || self.session.wants_transmit() || self.session.closing().is_some()
     }
 
-    /// Writes the next message to `out`: control first, then the reliable queue, then the newest state.
+    /// Appends the next message to `out`, for a transport with one lane: reliable ones first, then the newest state.
     pub fn next_message(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> Outbound {
-        let time = worker.clock().micros(now);
-        let before = out.len();
-        let outbound = self.write_message(worker, now, time, out);
-        self.sent_uncounted += (out.len() - before) as u64;
-        outbound
+        match self.next_reliable(worker, now, out) {
+            Outbound::Idle if self.next_unreliable(worker, now, out) => Outbound::Message,
+            outbound => outbound,
+        }
     }
 
-    fn write_message(&mut self, worker: &Worker, now: Instant, time: u64, out: &mut BytesMut) -> Outbound {
-        let wrote = self.session.poll_control(time, out)
+    /// Appends the next message of the [reliable lane](Lane::Reliable) to `out`: welcome, the seat's queue, goodbye.
+    pub fn next_reliable(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> Outbound {
+        let (time, before) = (worker.clock().micros(now), out.len());
+        let wrote = self.session.poll_control_of(Lane::Reliable, time, out)
             || self.write_reliable(out)
-            || self.write_state(worker, now, out);
+            // A queue that overflowed is found while looking for a message: the goodbye is still to be sent.
+            || self.session.poll_control_of(Lane::Reliable, time, out);
         match self.session.closing() {
-            _ if wrote => Outbound::Message,
-            // A queue that overflowed is found while looking for a reliable message: the goodbye is still to be sent.
-            Some(_) if self.session.poll_control(time, out) => Outbound::Message,
+            _ if wrote => {
+                self.sent(worker, out.len() - before);
+                Outbound::Message
+            }
             Some(code) => Outbound::Close(code),
             None => Outbound::Idle,
         }
+    }
+
+    /// Appends the next message of the [unreliable lane](Lane::Unreliable) to `out`, if any: pong, ping, the newest state.
+    pub fn next_unreliable(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> bool {
+        let before = out.len();
+        let wrote = self.session.poll_control_of(Lane::Unreliable, worker.clock().micros(now), out)
+            || self.write_state(worker, now, out);
+        if wrote {
+            self.sent(worker, out.len() - before);
+        }
+        wrote
     }
 
     /// Puts a newer state in the slot and calls the transport.
@@ -210,7 +226,7 @@ impl Peer {
         }
         let stale = self.session.stats().stale_dropped;
         let newly_stale = stale - mem::replace(&mut self.stale_counted, stale);
-        worker.counters().stale_states_dropped += newly_stale;
+        worker.counters(self.transport()).stale_states_dropped += newly_stale;
         let sent = mem::take(&mut self.sent_uncounted);
         if let Some(seat) = &self.seat {
             seat.room.figures.sent(sent, newly_stale);
@@ -221,7 +237,7 @@ impl Peer {
         match (request, &self.seat) {
             (Request::Input(input), Some(seat)) => {
                 if seat.take_input(input) {
-                    worker.counters().inputs += 1;
+                    worker.counters(self.transport()).inputs += 1;
                 }
             }
             (Request::Command(command), Some(seat)) => {
@@ -255,7 +271,8 @@ impl Peer {
         let Some(seat) = &self.seat else { return false };
         let Some(send) = self.session.poll_state(now) else { return false };
         let (baseline, prior) = (send.baseline.as_deref(), send.prior.as_deref());
-        let shared = worker.delta(&send.current, baseline, prior, self.session.coding());
+        let transport = self.transport();
+        let shared = worker.delta(transport, &send.current, baseline, prior, self.session.coding());
         let head = StateHead {
             tick: send.current.tick(),
             baseline: baseline.map(StateTick::tick),
@@ -264,8 +281,19 @@ impl Peer {
         };
         head.write(shared.len(), out);
         out.extend_from_slice(&shared);
-        worker.counters().states_sent += 1;
+        worker.counters(transport).states_sent += 1;
         true
+    }
+
+    fn transport(&self) -> TransportKind {
+        self.permit.transport()
+    }
+
+    fn sent(&mut self, worker: &Worker, bytes: usize) {
+        self.sent_uncounted += bytes as u64;
+        let mut counters = worker.counters(self.transport());
+        counters.messages_out += 1;
+        counters.bytes_out += bytes as u64;
     }
 
     /// The session is closing: the actor is told, once, and the transport sends the goodbye.

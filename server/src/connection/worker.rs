@@ -38,7 +38,8 @@ pub struct Worker {
     coalesce: Rc<Coalesce>,
     peers: RefCell<Peers>,
     deltas: RefCell<Deltas>,
-    counters: RefCell<LocalCounters>,
+    /// By the number of the transport.
+    counters: RefCell<[LocalCounters; TransportKind::ALL.len()]>,
     /// For transports to put one message together.
     scratch: RefCell<BytesMut>,
     /// For transports to put together what one write sends.
@@ -107,13 +108,13 @@ impl Worker {
     pub fn link(&self) -> WorkerLink {
         self.link.clone()
     }
-    /// Counts of this thread, added to the metrics a few times a second.
-    pub fn counters(&self) -> RefMut<'_, LocalCounters> {
-        self.counters.borrow_mut()
+    /// Counts of this thread for one transport, added to the metrics a few times a second.
+    pub fn counters(&self, transport: TransportKind) -> RefMut<'_, LocalCounters> {
+        RefMut::map(self.counters.borrow_mut(), |all| &mut all[transport as usize])
     }
     /// A message has arrived.
-    pub fn arrived(&self, bytes: usize) {
-        let mut counters = self.counters();
+    pub fn arrived(&self, transport: TransportKind, bytes: usize) {
+        let mut counters = self.counters(transport);
         counters.messages_in += 1;
         counters.bytes_in += bytes as u64;
         self.coalesce.arrived();
@@ -161,9 +162,10 @@ impl Worker {
         }
     }
 
-    /// The shared part of a state message.
+    /// The shared part of a state message, for a connection of this transport.
     pub fn delta(
         &self,
+        transport: TransportKind,
         current: &Published,
         baseline: Option<&Published>,
         prior: Option<&Published>,
@@ -172,7 +174,7 @@ impl Worker {
         let deltas = &mut *self.deltas.borrow_mut();
         let start = Instant::now();
         let delta = current.delta(&mut deltas.encoder, &mut deltas.buffer, baseline, prior, coding);
-        let mut counters = self.counters();
+        let mut counters = self.counters(transport);
         if delta.encoded_now {
             counters.deltas_encoded += 1;
             self.metrics.encode.observe(start.elapsed());
@@ -249,7 +251,9 @@ impl Fanout {
             peer.borrow_mut().sweep(&self.worker, now);
         }
         self.worker.coalesce.measure(SWEEP);
-        let counted = self.worker.counters().take();
-        self.worker.metrics.add(TransportKind::WebSocket, &counted);
+        for transport in TransportKind::ALL {
+            let counted = self.worker.counters(transport).take();
+            self.worker.metrics.add(transport, &counted);
+        }
     }
 }

@@ -89,9 +89,10 @@ impl<S: Clone + StateTick> Active<S> {
         newest.is_none_or(|newest| state.tick() > newest) && self.slot.replace(state).is_some()
     }
 
-    /// Whether there is a state in the slot that the gate would let pass.
+    /// Whether there is a state in the slot that the gate would let pass. (Where states are lost, the gate may open when it is
+    /// tried, as time has passed.)
     pub(super) fn wants_transmit(&self) -> bool {
-        self.slot.is_some() && self.gate.is_open()
+        self.slot.is_some() && (self.delivery == Delivery::Datagram || self.gate.is_open())
     }
 
     /// Takes the state in the slot, if the gate lets it pass.

@@ -3,7 +3,7 @@
 use super::upgrade::Accepted;
 use crate::{
     config::Config,
-    connection::{Connection, ConnectionId, Peer, Worker},
+    connection::{Connection, Worker},
     directory::Directory,
     http::ApiError,
     limits::{ConnectionLimits, ConnectionRefused},
@@ -14,22 +14,11 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use actix_web_actors::ws;
-use driftless_proto::{
-    limits::SUBPROTOCOL,
-    session::{Delivery, server::ServerSession},
-};
-use std::{
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use driftless_proto::{limits::SUBPROTOCOL, session::Delivery};
+use std::{rc::Rc, sync::Arc};
 
 /// `GET /v1/connect`: upgrades to the subprotocol `driftless.v1`, or says by name why not.
 pub async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
     let worker = part::<Rc<Worker>>(&request)?;
     let directory = part::<Arc<Directory>>(&request)?;
     let limits = part::<Arc<ConnectionLimits>>(&request)?;
@@ -53,20 +42,17 @@ pub async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
             ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "no_address", "the connection has no address")
         })?
         .ip();
-    let permit = limits.admit(address, TransportKind::WebSocket).map_err(|e| match e {
-        ConnectionRefused::ServerFull(_) => {
-            refused("server_full");
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "server_full", e.to_string())
-        }
-        ConnectionRefused::AddressFull { .. } => {
-            refused("address_full");
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "address_full", e.to_string())
-        }
+    let permit = limits.admit(address, TransportKind::WebSocket).map_err(|e| {
+        refused(e.name());
+        let status = match e {
+            ConnectionRefused::ServerFull(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ConnectionRefused::AddressFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+        };
+        ApiError::new(status, e.name(), e.to_string())
     })?;
 
-    let session = ServerSession::new(Instant::now(), config.limits.clone(), Delivery::Ordered);
-    let peer = Peer::new(ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed)), session, permit);
-    Connection::start(peer.clone(), worker.clone(), directory.clone());
+    let (limits, delivery) = (config.limits.clone(), Delivery::Ordered);
+    let peer = Connection::open(permit, delivery, limits, worker.clone(), directory.clone());
     let mut response = response.finish();
     let max_message = config.limits.message_bytes;
     response.extensions_mut().insert(Accepted { peer, worker: worker.clone(), max_message });

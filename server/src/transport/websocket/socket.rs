@@ -175,12 +175,7 @@ impl Socket {
         while out.len() < BATCH {
             message.clear();
             match peer.next_message(&self.worker, now, &mut message) {
-                Outbound::Message => {
-                    let mut counters = self.worker.counters();
-                    counters.messages_out += 1;
-                    counters.bytes_out += message.len() as u64;
-                    put_binary(&message, out);
-                }
+                Outbound::Message => put_binary(&message, out),
                 Outbound::Idle => return Ok(None),
                 Outbound::Close(code) => return Ok(Some(code)),
             }
