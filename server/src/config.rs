@@ -24,6 +24,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 pub struct Config {
     /// Where HTTP and WebSocket listen.
     pub listen: SocketAddr,
+    /// QUIC and WebTransport.
+    pub quic: QuicConfig,
     /// Allows `listen` to be other than loopback while there is no authentication.
     pub insecure: bool,
     /// Certificate of QUIC, HTTPS and secure WebSockets. None: HTTP as it is, and QUIC with a self-signed certificate.
@@ -62,6 +64,28 @@ pub struct Config {
     pub record: Option<PathBuf>,
     /// How a drain spreads the clients' reconnects.
     pub drain_spread: Duration,
+}
+
+/// Settings of QUIC and WebTransport.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuicConfig {
+    /// Where they listen.
+    pub listen: QuicListen,
+    /// Most handshakes in progress: more connections are refused.
+    pub handshakes: usize,
+    /// Handshakes in progress from which on a new client must first show that it receives what is sent to its address.
+    pub retry_above: usize,
+}
+
+/// Where QUIC and WebTransport listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuicListen {
+    /// Nowhere.
+    Off,
+    /// At the address and port number of HTTP. (Where that is 127.0.0.1, also at ::1, which browsers may take for `localhost`.)
+    AsHttp,
+    /// At this address and port.
+    At(SocketAddr),
 }
 
 /// Why there is no configuration: the operator's fault.
@@ -107,8 +131,9 @@ pub enum ConfigError {
     Tls(Box<TlsError>),
     /// Others could connect, and there is no authentication.
     #[error(
-        "listen is {listen} (from {from}), which others can reach, and there is no authentication yet: anyone could play. \
-         Listen on 127.0.0.1 behind a proxy of your own, or allow it with --insecure"
+        "{} is {listen} (from {from}), which others can reach, and there is no authentication yet: anyone could play. \
+         Listen on 127.0.0.1 behind a proxy of your own, or allow it with --insecure",
+        from.key
     )]
     Insecure {
         /// The address.
@@ -127,6 +152,12 @@ pub enum LogFormat {
     Json,
 }
 
+impl Default for QuicConfig {
+    fn default() -> Self {
+        Self { listen: QuicListen::AsHttp, handshakes: 1024, retry_above: 64 }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -134,6 +165,7 @@ impl Default for Config {
         let room_threads = (cores / 4).max(1);
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7777)),
+            quic: QuicConfig::default(),
             insecure: false,
             tls: None,
             admin_token: None,

@@ -15,7 +15,10 @@ use crate::{
     shutdown,
     thread::prefer_latency,
     tls::{Certificates, TlsConfig},
-    transport,
+    transport::{
+        self,
+        quic::{Quic, Services as QuicServices},
+    },
 };
 use actix::Actor;
 use actix_http::HttpService;
@@ -33,7 +36,7 @@ use std::{
 };
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
-use tracing::info;
+use tracing::{error, info};
 
 /// Longest time from the signal to the exit.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
@@ -45,6 +48,8 @@ const DRAIN_POLL: Duration = Duration::from_millis(20);
 const HTTP_CONNECTIONS: usize = 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
+/// Ports that are tried where any will do.
+const FREE_PORT_TRIES: u32 = 16;
 
 /// A server that is being put together: which games it offers, and its configuration.
 pub struct Server {
@@ -56,6 +61,7 @@ pub struct Server {
 #[derive(Clone)]
 pub struct Running {
     address: SocketAddr,
+    quic_address: Option<SocketAddr>,
     http: ServerHandle,
     directory: Arc<Directory>,
     limits: Arc<ConnectionLimits>,
@@ -108,12 +114,13 @@ impl Server {
             config.max_connections_per_address,
             metrics.clone(),
         );
-        let listener = listen(config.listen)?;
-        let address = listener.local_addr()?;
         let certificates = Certificates::start(&match &config.tls {
             Some(files) => TlsConfig::Files(files.clone()),
-            None => TlsConfig::SelfSigned { addresses: vec![address.ip()] },
+            None => TlsConfig::SelfSigned { addresses: vec![config.listen.ip()] },
         })?;
+        let (listener, quic) = listen(&config, &certificates)?;
+        let address = listener.local_addr()?;
+        let quic_address = quic.as_ref().map(|quic| quic.address());
         let accept = transport::Accept {
             user_timeout: config.limits.timeout,
             handshake: config.limits.handshake,
@@ -133,7 +140,7 @@ impl Server {
             access: Access::new(config.admin_token.clone()),
             drain: drain_asked.clone(),
             certificates: certificates.clone(),
-            quic: None,
+            quic: quic_address,
         });
         let workers = Arc::<Mutex<Vec<WorkerLink>>>::default();
         let running_workers = workers.clone();
@@ -144,6 +151,13 @@ impl Server {
             move || {
                 let worker = Worker::start(clock, metrics.clone(), config.coalesce);
                 workers.lock().push(worker.link());
+                if let Some(quic) = &quic {
+                    let (directory, limits, config) = (directory.clone(), limits.clone(), config.clone());
+                    let services = QuicServices { worker: worker.clone(), directory, limits, config };
+                    if let Err(error) = quic.serve(&services) {
+                        error!(%error, "a thread cannot serve QUIC");
+                    }
+                }
                 let app = || {
                     let app = App::new()
                         .app_data(worker.clone())
@@ -177,6 +191,7 @@ impl Server {
             .run();
         let running = Running {
             address,
+            quic_address,
             http: server.handle(),
             directory,
             limits,
@@ -205,6 +220,10 @@ impl Running {
     /// Where the server listens: with the port that the kernel chose, if it was to.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+    /// Where QUIC and WebTransport listen, if they do.
+    pub fn quic_address(&self) -> Option<SocketAddr> {
+        self.quic_address
     }
     /// The rooms.
     pub fn directory(&self) -> &Arc<Directory> {
@@ -256,8 +275,21 @@ fn room_threads(count: usize) -> io::Result<Vec<actix::ArbiterHandle>> {
     (0..count.max(1)).map(start).collect()
 }
 
-/// A listening socket whose port is known before the first worker starts.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// The listening sockets of HTTP and QUIC, whose ports are known before the first worker starts.
+fn listen(config: &Config, certificates: &Arc<Certificates>) -> io::Result<(TcpListener, Option<Arc<Quic>>)> {
+    let mut tries = if config.listen.port() == 0 { FREE_PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let listener = listen_tcp(config.listen)?;
+        match Quic::bind(config, listener.local_addr()?, certificates.resolver()) {
+            // A port that is free for TCP may be in use for UDP.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+            quic => return Ok((listener, quic?)),
+        }
+    }
+}
+
+fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
@@ -277,7 +309,8 @@ pub fn run(server: Server) -> io::Result<()> {
         let signals = shutdown::Signals::watch()?;
         // Whoever started it may have closed the output by now, which is no reason not to serve.
         let scheme = if running.is_secure() { "https" } else { "http" };
-        let _ = writeln!(io::stdout(), "driftless listens on {scheme}://{}", running.address());
+        let quic = running.quic_address().map_or_else(String::new, |quic| format!("quic://{quic} and "));
+        let _ = writeln!(io::stdout(), "driftless listens on {quic}{scheme}://{}", running.address());
         actix_rt::spawn(shutdown::drain_on_signal(running, signals));
         serving.await
     })

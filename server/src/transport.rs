@@ -1,9 +1,22 @@
-//! Ways in and out of bytes. One file or folder a transport; everything above the bytes is the same code.
+//! What carries messages: a way in and out of bytes, and nothing else.
+//!
+//! | | [`websocket`] | [`quic`] | [`webtransport`] |
+//! | --- | --- | --- | --- |
+//! | below | TCP | UDP, encrypted | UDP, encrypted, with HTTP/3 |
+//! | reliable messages | binary frames | one stream, each after its length | as QUIC |
+//! | states, inputs | in the same frames | datagrams; a large state has a stream of its own | as QUIC |
+//! | close | code and reason of the WebSocket | application's code and reason of the connection | code and reason of the session |
+//!
+//! Each is a task that puts what arrives into the connection's [`Peer`](crate::connection::Peer) and pulls out of it what the network has
+//! room for. QUIC and WebTransport differ only in how a connection begins; the task is the same, in `session`.
 
 mod accept;
+pub mod quic;
+mod session;
 mod socket;
 mod stream;
 pub mod websocket;
+mod webtransport;
 
 pub use accept::Accept;
 pub use stream::Stream;

@@ -15,6 +15,16 @@ pub struct Options {
     /// Address and port for HTTP and WebSocket [default: 127.0.0.1:7777]. Port 0 takes any free one.
     #[arg(long, env = "DRIFTLESS_LISTEN", value_name = "ADDR:PORT")]
     pub listen: Option<Text>,
+    /// Address and port for QUIC and WebTransport, `same` (as HTTP and WebSocket) or `off` [default: same].
+    #[arg(long, env = "DRIFTLESS_QUIC", value_name = "ADDR:PORT")]
+    pub quic: Option<Text>,
+    /// Most QUIC handshakes in progress, 1 to 1000000 [default: 1024]. More are refused. Each costs about 0.5 ms of CPU.
+    #[arg(long, env = "DRIFTLESS_QUIC_HANDSHAKES", value_name = "N")]
+    pub quic_handshakes: Option<Text>,
+    /// QUIC handshakes in progress from which on a new client must first prove its address, 0 to 1000000 [default: 64]. That
+    /// costs it a round trip. 0: always.
+    #[arg(long, env = "DRIFTLESS_QUIC_RETRY_ABOVE", value_name = "N")]
+    pub quic_retry_above: Option<Text>,
     /// Listen on an address that others can reach, though there is no authentication [default: false].
     #[arg(long, env = "DRIFTLESS_INSECURE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     #[arg(require_equals = true)]

@@ -1,7 +1,7 @@
 //! Text turned into checked values.
 
 use super::{
-    Config, ConfigError, LogFormat,
+    Config, ConfigError, LogFormat, QuicConfig, QuicListen,
     layers::{Layers, Origin, Source},
     units::{Size, Span},
 };
@@ -59,6 +59,15 @@ pub fn resolve(layers: Layers, kinds: &[&str]) -> Result<Resolved, ConfigError> 
     let mut r = Resolver { layers, settings: Vec::new() };
     let config = Config {
         listen: r.text("listen", d.listen, "an address and a port, as 127.0.0.1:7777")?,
+        quic: QuicConfig {
+            listen: r.text(
+                "quic",
+                d.quic.listen,
+                "an address and a port, as 127.0.0.1:7777, or same or off",
+            )?,
+            handshakes: r.number("quic_handshakes", d.quic.handshakes, 1..=1_000_000)?,
+            retry_above: r.number("quic_retry_above", d.quic.retry_above, 0..=1_000_000)?,
+        },
         insecure: r.flag("insecure", d.insecure)?,
         tls: r.tls_files()?,
         admin_token: r.admin_token()?,
@@ -109,9 +118,15 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 impl Resolved {
     fn check_together(&self) -> Result<(), ConfigError> {
-        let Config { listen, insecure, limits, .. } = &self.config;
+        let Config { listen, quic, insecure, limits, .. } = &self.config;
         if !listen.ip().is_loopback() && !insecure {
             return Err(ConfigError::Insecure { listen: *listen, from: self.source("listen") });
+        }
+        if let QuicListen::At(listen) = quic.listen
+            && !listen.ip().is_loopback()
+            && !insecure
+        {
+            return Err(ConfigError::Insecure { listen, from: self.source("quic") });
         }
         if limits.heartbeat >= limits.timeout {
             return Err(ConfigError::Bad {
@@ -293,6 +308,28 @@ impl Resolver {
     fn note(&mut self, key: &'static str, value: toml::Value) {
         if let Some(setting) = self.settings.last_mut().filter(|setting| setting.source.key == key) {
             setting.value = Some(value);
+        }
+    }
+}
+
+impl FromStr for QuicListen {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(QuicListen::Off),
+            "same" => Ok(QuicListen::AsHttp),
+            address => address.parse().map(QuicListen::At),
+        }
+    }
+}
+
+impl fmt::Display for QuicListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QuicListen::Off => f.write_str("off"),
+            QuicListen::AsHttp => f.write_str("same"),
+            QuicListen::At(address) => address.fmt(f),
         }
     }
 }

@@ -11,11 +11,12 @@ pub mod games;
 pub mod http;
 pub mod player;
 pub mod process;
+pub mod quic;
 pub mod server;
 pub mod socket;
 pub mod tls;
 
-pub use player::Player;
+pub use player::{Arrived, Player, Wire};
 pub use server::{TestServer, config};
 pub use socket::{Frame, Socket};
 

@@ -20,6 +20,7 @@ use driftless_sim::games::arena::{
 use prost::Message;
 use std::{
     collections::VecDeque,
+    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -30,13 +31,72 @@ use std::{
 };
 
 /// A player whose messages are checked as a real client checks them: a stale state, a gap, a bad delta fails the test.
-pub struct Player {
+pub struct Player<W = Socket> {
     address: SocketAddr,
-    pub socket: Socket,
+    pub socket: W,
     pub session: ClientSession,
     events: VecDeque<ClientEvent>,
     /// The close frame's code.
     closed: Option<u16>,
+}
+
+/// What carries a player's messages.
+pub trait Wire: Send + 'static {
+    const DELIVERY: Delivery;
+    /// A new connection to the same server.
+    fn again(&self, address: SocketAddr) -> Self;
+    /// Sends a message. An error: the connection takes no more.
+    fn send_message(&mut self, message: &[u8]) -> io::Result<()>;
+    /// What comes next, if it comes in time.
+    fn next_by(&mut self, deadline: Instant) -> Option<Arrived>;
+    /// Reads on until the server has closed the connection, and lets go.
+    fn finish(&mut self);
+    /// Is lost without a word.
+    fn lose(&mut self);
+}
+
+/// What came on a wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrived {
+    Message(Vec<u8>),
+    /// The close, with its code. (The player answers it.)
+    Closed {
+        code: u16,
+        reason: String,
+    },
+    /// The end without a close.
+    Ended(String),
+    /// Something else.
+    Other,
+}
+
+impl Wire for Socket {
+    const DELIVERY: Delivery = Delivery::Ordered;
+
+    fn again(&self, address: SocketAddr) -> Self {
+        Self::connect(address)
+    }
+    fn send_message(&mut self, message: &[u8]) -> io::Result<()> {
+        self.send(message)
+    }
+    fn next_by(&mut self, deadline: Instant) -> Option<Arrived> {
+        Some(match self.recv_by(deadline)? {
+            Frame::Binary(message) => Arrived::Message(message),
+            Frame::Close { code, reason } => {
+                let _ = self.send_frame(FIN | CLOSE, &code.to_be_bytes());
+                Arrived::Closed { code, reason }
+            }
+            Frame::End => Arrived::Ended("no close frame".to_owned()),
+            Frame::Pong(_) => Arrived::Other,
+        })
+    }
+    fn finish(&mut self) {
+        self.wait_end();
+        let _ = self.stream().shutdown(std::net::Shutdown::Both);
+    }
+    fn lose(&mut self) {
+        let _ = self.stream().shutdown(std::net::Shutdown::Both);
+    }
 }
 
 impl Player {
@@ -58,10 +118,13 @@ impl Player {
         player.welcomed();
         player
     }
+}
 
+impl<W: Wire> Player<W> {
     /// A player who will join on this connection.
-    pub fn on(socket: Socket, address: SocketAddr, join: wire::Join) -> Self {
-        let session = ClientSession::join(Instant::now(), ClientConfig::default(), join);
+    pub fn on(socket: W, address: SocketAddr, join: wire::Join) -> Self {
+        let config = ClientConfig { delivery: W::DELIVERY, ..ClientConfig::default() };
+        let session = ClientSession::join(Instant::now(), config, join);
         Self { address, socket, session, events: VecDeque::new(), closed: None }
     }
 
@@ -173,7 +236,7 @@ impl Player {
 
     /// Sends a message that the session would not.
     pub fn send(&mut self, body: wire::client_message::Body) {
-        self.socket.send(&super::client(body)).expect("the connection is open");
+        self.socket.send_message(&super::client(body)).expect("the connection is open");
     }
 
     /// Number of the player in the room.
@@ -217,32 +280,31 @@ impl Player {
             self.pump(deadline);
         }
         assert_eq!(self.closed.map(u32::from), Some(goodbye.code), "goodbye and close frame have one code");
-        self.socket.wait_end();
-        let _ = self.socket.stream().shutdown(std::net::Shutdown::Both);
+        self.socket.finish();
         goodbye
     }
 
     /// The network is gone: nobody says a word.
     pub fn lose_connection(&mut self) {
-        let _ = self.socket.stream().shutdown(std::net::Shutdown::Both);
+        self.socket.lose();
         self.session.disconnected();
         self.events.clear();
     }
 
     /// Comes back on a new connection and asks for the seat.
     pub fn reconnect(&mut self) {
-        self.reconnect_on(Socket::connect(self.address));
+        self.reconnect_on(self.socket.again(self.address));
     }
 
     /// Comes back on this connection and asks for the seat.
-    pub fn reconnect_on(&mut self, socket: Socket) {
-        self.session.reconnected(Instant::now(), false, Delivery::Ordered);
+    pub fn reconnect_on(&mut self, socket: W) {
+        self.session.reconnected(Instant::now(), false, W::DELIVERY);
         self.socket = socket;
         self.closed = None;
     }
 
     /// Plays on a thread of its own until told to stop, and says how many ticks were delivered.
-    pub fn in_background(mut self) -> Background {
+    pub fn in_background(mut self) -> Background<W> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let ticks = Arc::new(std::sync::atomic::AtomicU32::new(0));
@@ -263,17 +325,14 @@ impl Player {
     pub fn pump(&mut self, deadline: Instant) {
         self.transmit();
         let due = self.session.poll_timeout().map_or(deadline, |due| due.min(deadline));
-        match self.socket.recv_by(due) {
-            Some(Frame::Binary(message)) => {
+        match self.socket.next_by(due) {
+            Some(Arrived::Message(message)) => {
                 let handled = self.session.handle_message(Instant::now(), message.into());
                 handled.unwrap_or_else(|fault| panic!("the server is at fault: {fault}"));
             }
-            Some(Frame::Close { code, .. }) => {
-                self.closed = Some(code);
-                let _ = self.socket.send_frame(FIN | CLOSE, &code.to_be_bytes());
-            }
-            Some(Frame::End) => panic!("the connection ended without a close frame"),
-            Some(Frame::Pong(_)) | None => {}
+            Some(Arrived::Closed { code, .. }) => self.closed = Some(code),
+            Some(Arrived::Ended(why)) => panic!("the connection ended without a close: {why}"),
+            Some(Arrived::Other) | None => {}
         }
         self.session.handle_timeout(Instant::now()).expect("the server is not silent");
         self.transmit();
@@ -286,7 +345,7 @@ impl Player {
         let mut out = BytesMut::new();
         while self.session.poll_transmit(Instant::now(), &mut out) {
             // A connection that the server has just closed: what it said is still to be read.
-            let _ = self.socket.send(&out.split());
+            let _ = self.socket.send_message(&out.split());
         }
     }
 }
@@ -298,13 +357,13 @@ pub fn place(snapshot: &Snapshot, player: u32) -> Option<(i32, i32)> {
 }
 
 /// A player who plays on a thread of its own.
-pub struct Background {
+pub struct Background<W = Socket> {
     stop: Arc<AtomicBool>,
     ticks: Arc<std::sync::atomic::AtomicU32>,
-    thread: Option<thread::JoinHandle<Player>>,
+    thread: Option<thread::JoinHandle<Player<W>>>,
 }
 
-impl Background {
+impl<W> Background<W> {
     /// States delivered so far.
     pub fn ticks(&self) -> u32 {
         self.ticks.load(Ordering::Relaxed)
@@ -325,13 +384,13 @@ impl Background {
 
     /// Gives the player back.
     #[track_caller]
-    pub fn stop(mut self) -> Player {
+    pub fn stop(mut self) -> Player<W> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().expect("once").join().expect("the other player does not fail")
     }
 }
 
-impl Drop for Background {
+impl<W> Drop for Background<W> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }

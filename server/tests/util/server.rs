@@ -67,6 +67,16 @@ impl TestServer {
         self.running.address()
     }
 
+    /// Where QUIC listens.
+    pub fn quic(&self) -> SocketAddr {
+        self.running.quic_address().expect("QUIC is on")
+    }
+
+    /// Connections that are open on one transport.
+    pub fn connections_of(&self, transport: TransportKind) -> i64 {
+        self.running.metrics().transport(transport).connections.get()
+    }
+
     pub fn running(&self) -> &Running {
         &self.running
     }

@@ -1,0 +1,136 @@
+//! One connection over datagrams and streams: what QUIC and WebTransport have in common, which is all but their beginning.
+//!
+//! | what | way | if it cannot go now |
+//! | --- | --- | --- |
+//! | welcome, reliable messages, goodbye | the reliable stream, which the client opens: each after its length | waits, in the seat's bounded queue |
+//! | ping, pong, a state that fits | a datagram each | an older one that waits is dropped |
+//! | a state that fits no datagram | a stream of its own, newer ones first | a newer one takes its place, see [`large`] |
+//!
+//! One task reads datagrams, reads the stream and writes, in this order, so that what an input makes due is sent in the same turn.
+//! Streams that a client opens beyond the first are not read; the transport's windows bound what they can hold.
+//!
+//! **The end.** Ours: the goodbye, then the end of the stream, then 3 s at most for the peer to have both, then the close of the session
+//! with the same code and reason. The peer's: its close, the end of its half of the stream, or the silence timeout. A peer that breaks
+//! the rules of the transport gets the close alone.
+
+mod inbound;
+mod large;
+mod outbound;
+
+use crate::connection::{End, PeerRef, Worker};
+use driftless_proto::code::CloseCode;
+use inbound::Violation;
+use outbound::Outgoing;
+use std::{cell::RefCell, future::poll_fn, rc::Rc, time::Duration};
+use tokio::{select, time::timeout};
+use web_transport_quinn::{SendStream, Session, SessionError, WebTransportError, quinn::ConnectionError};
+
+/// How long a close may take, from the moment the session closes.
+pub(super) const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+/// Longest reason of a close, bytes (draft-ietf-webtrans-http3, section 5).
+const MAX_REASON: usize = 1024;
+
+/// With what a session is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ending {
+    /// The code.
+    pub(super) code: CloseCode,
+    /// Why, for a developer to read.
+    pub(super) reason: String,
+}
+
+/// How a part of the task ended.
+enum Outcome {
+    /// The session has ended: its goodbye is in the buffer of the stream, if there is a stream.
+    Closing,
+    /// The connection is gone.
+    Lost(SessionError),
+    /// The peer broke a rule.
+    Violation(Violation),
+    /// The peer ended the reliable stream, as one that goes without a leave does, and may come back: a lost connection to the room.
+    StreamEnded(Violation),
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(session: Session, peer: PeerRef, worker: Rc<Worker>, max_message: usize) {
+    let _end = EndOnDrop(peer.clone());
+    // Where the reader leaves our half of the reliable stream for the writer.
+    let stream = RefCell::new(None);
+    let mut outgoing = Outgoing::new(&session, &peer, &worker, &stream);
+    let outcome = select! {
+        biased;
+        outcome = inbound::datagrams(&session, &peer, &worker) => outcome,
+        outcome = inbound::stream(&session, &peer, &worker, &stream, max_message) => outcome,
+        outcome = poll_fn(|cx| outgoing.poll(cx)) => outcome,
+    };
+    let end = match outcome {
+        Outcome::Closing => {
+            let unsent = outgoing.into_unsent();
+            let _ = timeout(CLOSE_LIMIT, say_goodbye(stream.take(), &unsent)).await;
+            close(&session, &ending_of(&peer)).await;
+            End::Closed
+        }
+        Outcome::Lost(error) => end_of(&error),
+        Outcome::Violation(Violation { code, reason }) => {
+            // The room hears it before the peer has had time to.
+            peer.borrow_mut().end(End::Violation { code, reason: reason.clone() });
+            close(&session, &Ending { code, reason }).await;
+            End::Closed
+        }
+        Outcome::StreamEnded(Violation { code, reason }) => {
+            peer.borrow_mut().end(End::Lost(reason.clone()));
+            close(&session, &Ending { code, reason }).await;
+            End::Closed
+        }
+    };
+    peer.borrow_mut().end(end);
+}
+
+/// Closes a session, and waits until the peer knows (3 s at most).
+pub(super) async fn close(session: &Session, ending: &Ending) {
+    let mut reason = ending.reason.as_str();
+    while reason.len() > MAX_REASON {
+        let end = (0..=MAX_REASON).rev().find(|end| reason.is_char_boundary(*end));
+        reason = &reason[..end.unwrap_or(0)];
+    }
+    session.close(ending.code.number().into(), reason.as_bytes());
+    let _ = timeout(CLOSE_LIMIT, session.closed()).await;
+}
+
+/// Writes what is left, the goodbye last, and waits until the peer has it.
+async fn say_goodbye(stream: Option<SendStream>, unsent: &[u8]) {
+    let Some(mut stream) = stream else { return };
+    if stream.write_all(unsent).await.is_ok() && stream.finish().is_ok() {
+        let _ = stream.stopped().await;
+    }
+}
+
+fn ending_of(peer: &PeerRef) -> Ending {
+    let peer = peer.borrow();
+    Ending {
+        code: peer.session.closing().unwrap_or(CloseCode::Internal),
+        reason: peer.session.closing_reason().unwrap_or_default().to_owned(),
+    }
+}
+
+/// What the loss of the connection means: whether the peer said that it goes.
+fn end_of(error: &SessionError) -> End {
+    match error {
+        SessionError::WebTransportError(WebTransportError::Closed(..))
+        | SessionError::ConnectionError(
+            ConnectionError::ApplicationClosed(_)
+            | ConnectionError::ConnectionClosed(_)
+            | ConnectionError::LocallyClosed,
+        ) => End::Closed,
+        error => End::Lost(error.to_string()),
+    }
+}
+
+/// A server that stops drops its tasks: the actor must hear of it all the same.
+struct EndOnDrop(PeerRef);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.borrow_mut().end(End::Lost("the server stopped".to_owned()));
+    }
+}

@@ -1,0 +1,76 @@
+//! WebTransport over HTTP/3 (draft-ietf-webtrans-http3): from a QUIC connection with ALPN `h3` to a session at `/v1/connect` that speaks
+//! the subprotocol `driftless.v1`. One session a connection. Everything after that is as with [`quic`](super::quic).
+
+use super::session::{CLOSE_LIMIT, Ending};
+use driftless_proto::{code::CloseCode, limits::SUBPROTOCOL};
+use quinn::{Connection, VarInt};
+use std::time::Duration;
+use tokio::time::timeout;
+use tracing::debug;
+use web_transport_quinn::{Request, ServerError, Session, http::StatusCode, proto::ConnectResponse};
+
+/// Where sessions are.
+const PATH: &str = "/v1/connect";
+/// H3_GENERAL_PROTOCOL_ERROR (RFC 9114, section 8.1).
+const H3_GENERAL_PROTOCOL_ERROR: u32 = 0x101;
+
+/// Why there is no session.
+pub(super) enum Refused {
+    /// It is no WebTransport request, or ended too soon.
+    Handshake(ServerError),
+    /// It is for something else.
+    NotFound(Request),
+    /// It does not offer our subprotocol.
+    Subprotocol(Request),
+}
+
+/// Takes the settings and the request, and answers it if it is a good one.
+pub(super) async fn accept(connection: Connection) -> Result<Session, Refused> {
+    let request = Request::accept(connection).await.map_err(Refused::Handshake)?;
+    if request.url.path() != PATH {
+        return Err(Refused::NotFound(request));
+    }
+    if !request.protocols.iter().any(|protocol| protocol == SUBPROTOCOL) {
+        return Err(Refused::Subprotocol(request));
+    }
+    request.respond(ConnectResponse::OK.with_protocol(SUBPROTOCOL)).await.map_err(Refused::Handshake)
+}
+
+/// Says no, as HTTP does, and waits a moment for the peer to hear it.
+pub(super) async fn refuse(connection: Connection, refused: Refused) {
+    let (request, status) = match refused {
+        Refused::Handshake(error) => {
+            debug!(%error, "no WebTransport request");
+            let code = VarInt::from_u32(H3_GENERAL_PROTOCOL_ERROR);
+            return connection.close(code, b"not a WebTransport request");
+        }
+        Refused::NotFound(request) => (request, StatusCode::NOT_FOUND),
+        Refused::Subprotocol(request) => (request, StatusCode::BAD_REQUEST),
+    };
+    debug!(url = %request.url, %status, "refused");
+    let heard = async {
+        if request.reject(status).await.is_ok() {
+            connection.closed().await;
+        }
+    };
+    let _ = timeout(CLOSE_LIMIT, heard).await;
+}
+
+/// Closes a connection whose request did not come: with our code as WebTransport writes it where there is no session.
+pub(super) fn close_late(connection: &Connection, within: Duration) {
+    let ending =
+        Ending { code: CloseCode::HandshakeTimeout, reason: format!("no request within {within:?}") };
+    let code = web_transport_quinn::proto::error_to_http3(ending.code.number().into());
+    connection.close(VarInt::from_u64(code).unwrap_or_default(), ending.reason.as_bytes());
+}
+
+impl Refused {
+    /// Name in metrics.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Refused::Handshake(_) => "handshake",
+            Refused::NotFound(_) => "not_found",
+            Refused::Subprotocol(_) => "subprotocol",
+        }
+    }
+}
