@@ -1,17 +1,167 @@
-// For now: the rooms there are.
+// The dashboard: what the server does, as it does it, and what an operator can do about it.
+
 import { element } from "../arena/dom.js";
+import { Activity } from "./activity.js";
+import { type Refused, request, roomPath, setToken } from "./api.js";
+import { Chart } from "./charts.js";
+import { type PresenceFigures, rates, type RoomsFigures, type ServerFigures } from "./figures.js";
+import { bytes, count, micros, span } from "./format.js";
+import { Inspector } from "./inspector.js";
+import { Rooms } from "./rooms.js";
+import { readStream } from "./stream.js";
+import { sum, Tiles } from "./tiles.js";
 
-interface Room {
-  readonly name: string;
-  readonly kind: string;
-  readonly players: number;
+const tiles = new Tiles(element("tiles"));
+const activity = new Activity();
+const charts = element("charts");
+const people = new Chart(charts, "Players", [
+  { label: "players", colour: "--first", show: count },
+  { label: "connections", colour: "--second", show: count },
+]);
+const ticks = new Chart(charts, "Ticks, p99", [
+  { label: "duration", colour: "--first", show: micros },
+  { label: "late", colour: "--second", show: micros },
+]);
+const traffic = new Chart(charts, "Traffic", [
+  { label: "sent", colour: "--first", show: (n) => `${bytes(n)}/s` },
+  { label: "received", colour: "--second", show: (n) => `${bytes(n)}/s` },
+]);
+const drops = new Chart(charts, "Stale and skipped", [
+  { label: "stale states", colour: "--first", show: (n) => `${count(n)}/s` },
+  { label: "ticks skipped", colour: "--second", show: (n) => `${count(n)}/s` },
+]);
+
+const inspector = new Inspector(
+  (room, player, name) =>
+    void confirm(
+      `Remove ${name}?`,
+      `${name} is sent away from ${room} with close code 4510.`,
+      "Remove",
+      async () => {
+        await request(`${roomPath(room)}/players/${player}`, { method: "DELETE" });
+        return `${name} was removed.`;
+      },
+    ),
+  (room) => rooms.choose(room),
+);
+const rooms = new Rooms({
+  inspect: (room) => inspector.open(room),
+  close: (room) =>
+    void confirm(`Close ${room}?`, "All its players get close code 4004.", "Close the room", async () => {
+      await request(roomPath(room), { method: "DELETE" });
+      return `${room} was closed.`;
+    }),
+});
+
+element("drain").addEventListener(
+  "click",
+  () =>
+    void confirm(
+      "Drain the server?",
+      "It takes no new players, says goodbye to all with close code 4000, and ends.",
+      "Drain",
+      async () => {
+        await request("/v1/drain", { method: "POST" });
+        return "The server drains.";
+      },
+    ),
+);
+
+let process = "";
+let version = "";
+let last: ServerFigures | undefined;
+let lastRooms = 0;
+
+function start(): void {
+  void readStream({
+    event(name, data) {
+      if (name === "hello") hello(data as { version: string; process: string });
+      else if (name === "server") server(data as ServerFigures);
+      else if (name === "rooms") {
+        const now = performance.now();
+        rooms.show(data as RoomsFigures, lastRooms ? (now - lastRooms) / 1000 : 0);
+        lastRooms = now;
+      } else if (name === "presence") activity.add(data as PresenceFigures);
+      else if (name === "missed") activity.note("some joins and leaves were missed here");
+    },
+    status(state, reason, refused) {
+      if (state === "waiting") lastRooms = 0;
+      status(
+        state === "live" ? "live" : state === "waiting" ? "waiting" : "bad",
+        state === "refused" ? "no access" : reason,
+      );
+      element("drain", HTMLButtonElement).disabled = state !== "live";
+      if (refused) enter(refused);
+    },
+  });
 }
 
-async function show(): Promise<void> {
-  const answer = (await (await fetch("/v1/rooms")).json()) as { rooms: Room[] };
-  const lines = answer.rooms.map(({ name, kind, players }) => `${name} (${kind}): ${players} players`);
-  element("rooms").textContent = lines.length === 0 ? "no rooms" : lines.join(", ");
+function hello(said: { version: string; process: string }): void {
+  if (process && process !== said.process) {
+    for (const chart of [people, ticks, traffic, drops]) chart.clear();
+    activity.note("the server was started again");
+    last = undefined;
+  }
+  ({ process, version } = said);
 }
 
-void show();
-setInterval(() => void show(), 2000);
+function server(now: ServerFigures): void {
+  const change = rates(last, now);
+  last = now;
+  tiles.show(now, change);
+  const time = Math.round(now.at_unix_ms / 1000);
+  people.add(time, [now.players, sum(now.connections)]);
+  ticks.add(time, [now.tick_duration.p99_us, now.tick_lateness.p99_us]);
+  traffic.add(time, [change?.sentBytes ?? null, change?.receivedBytes ?? null]);
+  drops.add(time, [change?.stale ?? null, change?.skipped ?? null]);
+  element("about").textContent = `${version}, up ${span(now.uptime_ms)}`;
+  if (now.draining) status("waiting", "draining");
+}
+
+function status(state: "live" | "waiting" | "bad", text: string): void {
+  const shown = element("status");
+  shown.dataset.state = state;
+  if (shown.textContent !== text) shown.textContent = text;
+}
+
+/** Asks for the token, if that helps. */
+function enter(refused: Refused): void {
+  element("entry").hidden = false;
+  element("entry-reason").textContent = refused.message;
+  element("entry-form").hidden = !refused.needsToken;
+  if (refused.needsToken) element("token").focus();
+}
+
+element("entry-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  setToken(element("token", HTMLInputElement).value.trim());
+  element("entry").hidden = true;
+  start();
+});
+
+/** Asks, does, and says what came of it. */
+async function confirm(title: string, text: string, yes: string, act: () => Promise<string>): Promise<void> {
+  const dialog = element("confirm", HTMLDialogElement);
+  element("confirm-title").textContent = title;
+  element("confirm-text").textContent = text;
+  element("confirm-yes").textContent = yes;
+  dialog.returnValue = "";
+  dialog.showModal();
+  await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
+  if (dialog.returnValue !== "yes") return;
+  try {
+    toast(await act());
+  } catch (error) {
+    toast(error instanceof Error ? error.message : String(error));
+  }
+}
+
+let toastTimer: ReturnType<typeof setTimeout> | undefined;
+
+function toast(text: string): void {
+  element("toast").textContent = text;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => (element("toast").textContent = ""), 5000);
+}
+
+start();

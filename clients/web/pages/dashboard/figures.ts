@@ -1,0 +1,149 @@
+// What the server tells in /v1/stream and /v1/rooms/{name}/state, and what follows from it.
+
+export interface Quantiles {
+  readonly p50_us: number | null;
+  readonly p99_us: number | null;
+}
+
+/** The event `server`. What grows is told as it stands, as in /metrics. */
+export interface ServerFigures {
+  readonly at_unix_ms: number;
+  readonly uptime_ms: number;
+  readonly draining: boolean;
+  readonly rooms: number;
+  readonly players: number;
+  readonly connections: Readonly<Record<string, number>>;
+  readonly received_bytes: number;
+  readonly sent_bytes: number;
+  readonly states_sent: number;
+  readonly stale_states_dropped: number;
+  readonly ticks: number;
+  readonly ticks_skipped: number;
+  readonly tick_duration: Quantiles;
+  readonly tick_lateness: Quantiles;
+  readonly cpu_seconds: number | null;
+  readonly resident_bytes: number | null;
+}
+
+export interface RoomFigures {
+  readonly name: string;
+  readonly kind: string;
+  readonly tick_rate: number;
+  readonly tick: number;
+  readonly players: number;
+  readonly connected: number;
+  readonly max_players: number;
+  readonly ticks_skipped: number;
+  readonly sent_bytes: number;
+  readonly stale_states_dropped: number;
+  readonly tick_duration: { readonly mean_us: number; readonly max_us: number };
+  readonly tick_lateness: { readonly mean_us: number; readonly max_us: number };
+}
+
+/** The event `rooms`. */
+export interface RoomsFigures {
+  readonly total: number;
+  readonly rooms: readonly RoomFigures[];
+}
+
+export type Why = "left" | "timed_out" | "disconnected" | "removed";
+
+export interface PresenceChange {
+  readonly at_unix_ms: number;
+  readonly room: string;
+  readonly player: number;
+  readonly user: string;
+  readonly name: string;
+  readonly change: "joined" | "lost" | "back" | "left";
+  readonly why?: Why;
+}
+
+/** The event `presence`. */
+export interface PresenceFigures {
+  readonly changes: readonly PresenceChange[];
+  readonly more: number;
+}
+
+export interface Table {
+  readonly kind: string;
+  readonly fields: readonly {
+    readonly name: string;
+    readonly group: string;
+    readonly quanta_per_unit: number;
+    readonly predictor: "hold" | "linear";
+  }[];
+  readonly count: number;
+  readonly ids: readonly number[];
+  readonly columns: readonly (readonly number[])[];
+}
+
+export interface RoomState {
+  readonly room: string;
+  readonly kind: string;
+  readonly tick_rate: number;
+  readonly tick: number;
+  readonly truncated: boolean;
+  readonly seats: readonly {
+    readonly player: number;
+    readonly user: string;
+    readonly name: string;
+    readonly connected: boolean;
+    readonly rtt_us: number | null;
+    readonly input: number;
+  }[];
+  readonly tables: readonly Table[];
+}
+
+/** What the server does a second, between two looks. */
+export interface Rates {
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  readonly stale: number;
+  readonly skipped: number;
+  readonly ticks: number;
+  /** Share of one core, 0.5 is half. Null where the system does not tell. */
+  readonly cpu: number | null;
+}
+
+/** Null: there is no time between them, or they are of two processes. */
+export function rates(before: ServerFigures | undefined, now: ServerFigures): Rates | null {
+  if (!before || now.uptime_ms <= before.uptime_ms) return null;
+  const seconds = (now.uptime_ms - before.uptime_ms) / 1000;
+  const rate = (key: "sent_bytes" | "received_bytes" | "stale_states_dropped" | "ticks_skipped" | "ticks") =>
+    Math.max(0, now[key] - before[key]) / seconds;
+  const cpu = now.cpu_seconds !== null && before.cpu_seconds !== null;
+  return {
+    sentBytes: rate("sent_bytes"),
+    receivedBytes: rate("received_bytes"),
+    stale: rate("stale_states_dropped"),
+    skipped: rate("ticks_skipped"),
+    ticks: rate("ticks"),
+    cpu: cpu ? (now.cpu_seconds - before.cpu_seconds) / seconds : null,
+  };
+}
+
+/** The columns that say where an entity is. */
+export interface Place {
+  readonly x: number;
+  readonly y: number;
+}
+
+/**
+ * Finds them in any game's schema: fields named x and y (or x and z, as in 3D where y is up), else the first two of a group that moves,
+ * else none.
+ */
+export function placeOf(table: Table): Place | null {
+  const at = (name: string) => table.fields.findIndex((field) => field.name.toLowerCase() === name);
+  for (const [x, y] of [
+    ["x", "y"],
+    ["x", "z"],
+    ["pos_x", "pos_y"],
+    ["position_x", "position_y"],
+  ] as const) {
+    if (at(x) >= 0 && at(y) >= 0) return { x: at(x), y: at(y) };
+  }
+  const moving = table.fields.findIndex(
+    (field, n) => field.predictor === "linear" && table.fields[n + 1]?.group === field.group,
+  );
+  return moving < 0 ? null : { x: moving, y: moving + 1 };
+}

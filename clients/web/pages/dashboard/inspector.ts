@@ -1,0 +1,168 @@
+// A look into a room: its entities, whatever its game is, and who plays.
+
+import { element, make } from "../arena/dom.js";
+import { Refused, request, roomPath } from "./api.js";
+import type { RoomState, Table } from "./figures.js";
+import { count, digits, micros } from "./format.js";
+import { Plan } from "./plan.js";
+import { button } from "./rooms.js";
+
+/** Time between two looks. */
+const LOOK = 200;
+/** Rows of a table. The plan shows all. */
+const ROWS = 100;
+/** Hues of the kinds of entity, far apart. */
+const HUES = [215, 25, 140, 320, 50, 180, 270, 0];
+
+export class Inspector {
+  readonly #plan = new Plan(element("plan", HTMLCanvasElement));
+  #room: string | null = null;
+  /** What the lists show: they are only made anew when it is something else. */
+  #shape = "";
+  #seats = "";
+
+  constructor(
+    readonly kick: (room: string, player: number, name: string) => void,
+    readonly chosen: (room: string | null) => void,
+  ) {
+    element("inspector-close").addEventListener("click", () => this.stop("Choose “Inspect” at a room."));
+  }
+
+  open(room: string): void {
+    this.#plan.clear();
+    this.#shape = this.#seats = "";
+    const running = this.#room !== null;
+    this.#room = room;
+    this.#reveal(true);
+    this.chosen(room);
+    if (!running) void this.#run();
+    element("inspector").scrollIntoView({ block: "nearest" });
+    element("inspector-close").focus({ preventScroll: true });
+  }
+
+  stop(why: string): void {
+    this.#room = null;
+    this.#reveal(false);
+    element("inspector-about").textContent = why;
+    this.chosen(null);
+  }
+
+  #reveal(open: boolean): void {
+    element("inspector-body").hidden = !open;
+    element("inspector-close").hidden = !open;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#room !== null) {
+      const room = this.#room;
+      try {
+        if (!document.hidden) {
+          const state = (await (await request(`${roomPath(room)}/state`)).json()) as RoomState;
+          if (this.#room === room) this.#show(state);
+        }
+      } catch (error) {
+        if (error instanceof Refused && this.#room === room) this.stop(error.message);
+      }
+      await new Promise((resolve) => setTimeout(resolve, LOOK));
+    }
+  }
+
+  #show(state: RoomState): void {
+    element("inspector-about").textContent =
+      `${state.room}, ${state.kind} at ${state.tick_rate} Hz, tick ${count(state.tick)}` +
+      (state.truncated ? " (not all entities are shown)" : "");
+    this.#plan.draw(state, colourOf);
+    const shape = JSON.stringify(state.tables.map(({ kind, fields }) => [kind, fields]));
+    if (shape !== this.#shape) {
+      this.#shape = shape;
+      element("legend").replaceChildren(...state.tables.map(legend));
+      element("tables").replaceChildren(...state.tables.map(emptyTable));
+    }
+    state.tables.forEach((table, kind) => {
+      element("legend").children[kind]!.textContent = `${table.kind} ${count(table.count)}`;
+      fill(element("tables").children[kind]!, table);
+    });
+    this.#showSeats(state);
+  }
+
+  #showSeats(state: RoomState): void {
+    const list = element("seats");
+    const seats = JSON.stringify(state.seats.map(({ player, name, user }) => [player, name, user]));
+    if (seats !== this.#seats) {
+      this.#seats = seats;
+      list.replaceChildren(
+        ...state.seats.map(({ player, name, user }) => {
+          const item = make("li");
+          const who = make("span", `${name} `);
+          who.title = user;
+          who.append(make("span", `#${player}`, "quiet"));
+          const kick = button("Remove…", `Remove ${name}`, "small danger", () =>
+            this.kick(state.room, player, name),
+          );
+          item.append(who, make("span", "", "quiet"), kick);
+          return item;
+        }),
+      );
+    }
+    state.seats.forEach((seat, n) => {
+      list.children[n]!.children[1]!.textContent = seat.connected ? micros(seat.rtt_us) : "away";
+    });
+  }
+}
+
+function colourOf(kind: number): string {
+  return `hsl(${HUES[kind % HUES.length]} 75% 52%)`;
+}
+
+function legend(_: Table, kind: number): HTMLElement {
+  const item = make("li");
+  item.style.setProperty("--mark", colourOf(kind));
+  return item;
+}
+
+function emptyTable({ kind, fields }: Table): HTMLElement {
+  const box = make("div", "", "scroll");
+  box.tabIndex = 0;
+  box.setAttribute("role", "region");
+  box.setAttribute("aria-label", `Entities of kind ${kind}`);
+  const table = make("table");
+  const head = make("tr");
+  for (const name of ["id", ...fields.map((field) => field.name)]) {
+    const cell = make("th", name, "number");
+    cell.scope = "col";
+    head.append(cell);
+  }
+  const top = make("thead");
+  top.append(head);
+  table.append(make("caption"), top, make("tbody"));
+  box.append(table);
+  return box;
+}
+
+function fill(box: Element, { kind, fields, ids, columns, count: all }: Table): void {
+  const [table] = box.getElementsByTagName("table");
+  const shown = Math.min(ids.length, ROWS);
+  table!.caption!.textContent = shown < all ? `${kind}: ${shown} of ${count(all)}` : `${kind}: ${count(all)}`;
+  const body = table!.tBodies[0]!;
+  while (body.rows.length > shown) body.deleteRow(-1);
+  while (body.rows.length < shown) {
+    const row = body.insertRow();
+    for (let n = 0; n <= fields.length; n++) row.insertCell().className = "number";
+  }
+  for (let n = 0; n < shown; n++) {
+    const cells = body.rows[n]!.cells;
+    put(cells[0]!, String(ids[n]));
+    fields.forEach(({ quanta_per_unit: quanta }, field) => {
+      const value = columns[field]![n]!;
+      put(cells[field + 1]!, quanta === 1 ? String(value) : signed(value / quanta));
+    });
+  }
+}
+
+function signed(value: number): string {
+  return value < 0 ? `−${digits(-value)}` : digits(value);
+}
+
+function put(cell: HTMLElement, text: string): void {
+  if (cell.textContent !== text) cell.textContent = text;
+}

@@ -1,0 +1,51 @@
+// Server-Sent Events with a token: EventSource can send no headers.
+
+import { createParser } from "eventsource-parser";
+import { Refused, request } from "./api.js";
+
+export interface StreamEvents {
+  /** An event of the server. `data` is its JSON. */
+  event(name: string, data: unknown): void;
+  /** "live": events come. Otherwise why not; it tries again, unless the server refused. */
+  status(state: "live" | "waiting" | "refused", reason: string, refused?: Refused): void;
+}
+
+/** Silence that means a dead connection: the server says something at least every ten seconds. */
+const SILENCE = 15_000;
+const LONGEST_PAUSE = 10_000;
+
+/** Reads /v1/stream until it is refused, and comes back where it left off (Last-Event-ID). */
+export async function readStream(events: StreamEvents): Promise<void> {
+  let last = "";
+  let pause = 1000;
+  for (;;) {
+    const abort = new AbortController();
+    let watchdog = setTimeout(() => abort.abort(), SILENCE);
+    try {
+      const headers: Record<string, string> = last ? { "last-event-id": last } : {};
+      const response = await request("/v1/stream", { headers, signal: abort.signal });
+      events.status("live", "live");
+      pause = 1000;
+      const parser = createParser({
+        onEvent: (event) => {
+          if (event.id) last = event.id;
+          if (event.event) events.event(event.event, JSON.parse(event.data));
+        },
+      });
+      const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+      for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+        clearTimeout(watchdog);
+        watchdog = setTimeout(() => abort.abort(), SILENCE);
+        parser.feed(chunk.value);
+      }
+    } catch (error) {
+      if (error instanceof Refused && (error.status === 401 || error.status === 403))
+        return events.status("refused", error.message, error);
+    } finally {
+      clearTimeout(watchdog);
+    }
+    events.status("waiting", "connection lost, trying again…");
+    await new Promise((resolve) => setTimeout(resolve, pause * (0.75 + Math.random() / 2)));
+    pause = Math.min(2 * pause, LONGEST_PAUSE);
+  }
+}
