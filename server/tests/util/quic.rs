@@ -27,9 +27,12 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     sync::{Arc, LazyLock, mpsc},
-    time::Instant,
+    time::{Duration, Instant},
 };
-use tokio::{runtime::Runtime, time::timeout};
+use tokio::{
+    runtime::Runtime,
+    time::{error::Elapsed, timeout},
+};
 use web_transport_quinn::{SendStream, Session, SessionError, WebTransportError, proto::ConnectRequest};
 
 /// Where the clients' connections are driven.
@@ -41,6 +44,11 @@ pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 #[track_caller]
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.block_on(async { timeout(PATIENCE, future).await }).expect("in time")
+}
+
+/// What comes of it within so many milliseconds: for what is expected not to end.
+pub fn within<T>(milliseconds: u64, future: impl Future<Output = T>) -> Result<T, Elapsed> {
+    RUNTIME.block_on(async { timeout(Duration::from_millis(milliseconds), future).await })
 }
 
 /// Which of the two.
@@ -182,7 +190,8 @@ pub fn refused(kind: Kind, address: SocketAddr) -> (u32, String) {
     }
 }
 
-fn closed(error: SessionError) -> Came {
+/// What the end of a session says.
+pub fn closed(error: SessionError) -> Came {
     match error {
         SessionError::WebTransportError(WebTransportError::Closed(code, reason)) => {
             Came::Closed { code, reason }
@@ -193,15 +202,19 @@ fn closed(error: SessionError) -> Came {
 
 /// A client that takes any certificate.
 pub fn config(kind: Kind) -> ClientConfig {
-    let verifier = Arc::new(AnyCertificate);
-    let mut tls = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut tls = any_certificate();
+    tls.alpn_protocols = vec![alpn(kind).as_bytes().to_vec()];
+    with_tls(tls)
+}
+
+/// TLS that takes any certificate.
+pub fn any_certificate() -> rustls::ClientConfig {
+    rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("ring has TLS 1.3")
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![alpn(kind).as_bytes().to_vec()];
-    with_tls(tls)
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth()
 }
 
 pub fn with_tls(tls: rustls::ClientConfig) -> ClientConfig {

@@ -66,16 +66,19 @@ impl<'a> Outgoing<'a> {
             };
         };
         loop {
-            if let Some(outcome) = ready!(poll_flush(stream, &mut self.unsent, cx)) {
-                return Poll::Ready(outcome);
-            }
+            let full = match poll_flush(stream, &mut self.unsent, cx) {
+                Poll::Ready(Some(outcome)) => return Poll::Ready(outcome),
+                Poll::Ready(None) => false,
+                Poll::Pending => true,
+            };
             let mut peer = self.peer.borrow_mut();
-            if !peer.wants_transmit() {
+            // An end is not held up by a stream that is full: the goodbye has so long to get through, and no longer.
+            if !peer.wants_transmit() || (full && peer.session.closing().is_none()) {
                 return Poll::Pending;
             }
             let now = Instant::now();
             let mut message = self.worker.scratch();
-            while self.unsent.len() < BATCH {
+            while full || self.unsent.len() < BATCH {
                 message.clear();
                 match peer.next_reliable(self.worker, now, &mut message) {
                     Outbound::Message => put_message(&message, &mut self.unsent),
