@@ -62,6 +62,13 @@
 //! # Ok::<_, &str>(())
 //! ```
 //!
+//! # Over what
+//! QUIC where UDP gets through, else WebSocket: see [`transport`]. A change of network does not end a QUIC connection; if the new
+//! network lets no UDP through, the next connection is a WebSocket, and the seat is the same one.
+//!
+//! QUIC and WebTransport always have TLS, so [`Options::trust`] must say whom to take for the server. The default asks the
+//! server itself, which is for development: a game that ships sets [`Trust::System`], or the hash of a certificate.
+//!
 //! # When the connection is lost
 //! [`Disconnect`] says why, and whether trying again can help. If it can, the client waits (exponentially longer, with
 //! jitter, and at least as long as the server asked for: see [`backoff`]) and resumes its seat: reliable events go on

@@ -1,0 +1,147 @@
+//! The native client on a real server: QUIC, WebTransport, and moving between transports.
+
+#![allow(clippy::unwrap_used)]
+
+mod util;
+
+use driftless_client::{Connection, Event, Options, Phase, Step, TransportKind};
+use driftless_proto::wire;
+use driftless_server::config::{Config, QuicListen};
+use driftless_sim::games::arena::{ArenaCommand, ArenaEvent, ArenaInput, arena_command, arena_event};
+use prost::Message;
+use std::{future::Future, time::Duration};
+use util::{PATIENCE, TestServer, config};
+
+const ALL: [TransportKind; 3] = [TransportKind::Quic, TransportKind::WebTransport, TransportKind::WebSocket];
+
+/// Runs a client beside the server, which has threads of its own.
+fn run<T>(client: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, client).await.expect("in time") })
+}
+
+fn options(server: &TestServer, kinds: &[TransportKind]) -> Options {
+    Options::new(format!("ws://{}", server.address()), "lobby").kind("arena").transports(kinds)
+}
+
+/// What a player has seen.
+#[derive(Debug, Default)]
+struct Seen {
+    ticks: Vec<u32>,
+    chat: Vec<String>,
+    welcomes: Vec<wire::Welcome>,
+    /// Highest of the player's inputs that a state contained.
+    input: u32,
+}
+
+/// Plays until it is so: an input after each state.
+async fn play(connection: &mut Connection, seen: &mut Seen, until: impl Fn(&Seen) -> bool) {
+    while !until(seen) {
+        match connection.next(None).await {
+            Step::Event(Event::State { tick, input, .. }) => {
+                seen.ticks.push(tick);
+                seen.input = seen.input.max(input);
+                let run = ArenaInput { move_x: 100, ..ArenaInput::default() };
+                let _ = connection.core_mut().send_input(run.encode_to_vec().into());
+            }
+            Step::Event(Event::Welcome(welcome)) => seen.welcomes.push(*welcome),
+            Step::Event(Event::Game(event)) => {
+                if let Some(arena_event::Body::Chat(chat)) = ArenaEvent::decode(event.payload).unwrap().body {
+                    seen.chat.push(chat.text);
+                }
+            }
+            Step::Closed => panic!("lost: {:?}", connection.core().phase()),
+            _ => {}
+        }
+    }
+}
+
+fn say(connection: &mut Connection, text: String) {
+    let command = ArenaCommand { body: Some(arena_command::Body::Chat(text)) };
+    connection.core_mut().send_command(command.encode_to_vec().into()).unwrap();
+}
+
+// Promise 2: "A client MUST never apply a state older than one it has applied."
+// Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+// Promise 5: "A player MUST be reported joined once, left once, with the true reason."
+#[test]
+fn player_keeps_the_seat_from_one_transport_to_another() {
+    let server = TestServer::start(config());
+    run(async {
+        let mut connection = Connection::open(&options(&server, &[TransportKind::Quic])).await.unwrap();
+        let mut seen = Seen::default();
+        let mut said = Vec::new();
+        for round in 0..2 {
+            for kind in ALL {
+                let (states, input) = (seen.ticks.len(), seen.input);
+                play(&mut connection, &mut seen, |seen| {
+                    seen.ticks.len() > states + 5 && seen.input > input + 3
+                })
+                .await;
+                for n in 0..3 {
+                    said.push(format!("{round} {kind} {n}"));
+                    say(&mut connection, said[said.len() - 1].clone());
+                }
+                connection.abort(); // some of it is on its way
+                while connection.next(None).await != Step::Closed {}
+                assert!(matches!(connection.core().phase(), Phase::Waiting { .. }));
+                connection.redial(&options(&server, &[kind])).await;
+                assert_eq!(connection.transport(), kind);
+            }
+        }
+        let all = said.len();
+        play(&mut connection, &mut seen, |seen| seen.chat.len() >= all).await;
+        assert_eq!(seen.chat, said, "each once, in order");
+        assert!(seen.ticks.is_sorted_by(|a, b| a < b), "{:?}", seen.ticks);
+        let resumed: Vec<_> = seen.welcomes.iter().map(|w| (w.resumed, w.player)).collect();
+        assert_eq!(resumed[1..], vec![(true, seen.welcomes[0].player); 6]);
+        assert_eq!(server.players(), 1);
+        connection.core_mut().leave();
+        while connection.next(None).await != Step::Closed {}
+    });
+    util::until("the seat is free", || server.players() == 0);
+}
+
+#[test]
+fn connection_goes_on_from_another_port() {
+    let server = TestServer::start(config());
+    for kind in [TransportKind::Quic, TransportKind::WebTransport] {
+        run(async {
+            let mut connection = Connection::open(&options(&server, &[kind])).await.unwrap();
+            let mut seen = Seen::default();
+            play(&mut connection, &mut seen, |seen| seen.ticks.len() > 3).await;
+            for _ in 0..3 {
+                connection.endpoint().unwrap().rebind().unwrap();
+                let (ticks, input) = (seen.ticks.len(), seen.input);
+                play(&mut connection, &mut seen, |seen| {
+                    seen.ticks.len() > ticks + 10 && seen.input > input + 5
+                })
+                .await;
+            }
+            assert_eq!(seen.welcomes.len(), 1, "nobody joined or resumed");
+            connection.core_mut().leave();
+            while connection.next(None).await != Step::Closed {}
+        });
+    }
+}
+
+#[test]
+fn default_is_quic_and_a_server_without_it_gets_a_websocket() {
+    let both = Options::new("", "").transports;
+    let server = TestServer::start(config());
+    run(async {
+        let patient = Options { head_start: Duration::from_secs(20), ..options(&server, &both) };
+        let connection = Connection::open(&patient).await.unwrap();
+        assert_eq!(connection.transport(), TransportKind::Quic);
+    });
+    let mut without = config();
+    without.quic.listen = QuicListen::Off;
+    let server = TestServer::start(Config { ..without });
+    run(async {
+        // The server says that it has none: nobody waits for the head start.
+        let patient = Options { head_start: Duration::from_secs(3600), ..options(&server, &both) };
+        let mut connection = Connection::open(&patient).await.unwrap();
+        assert_eq!(connection.transport(), TransportKind::WebSocket);
+        play(&mut connection, &mut Seen::default(), |seen| seen.ticks.len() > 3).await;
+    });
+}
