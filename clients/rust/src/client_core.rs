@@ -14,10 +14,11 @@ use crate::{Backoff, Clock, Disconnect, Error, Event, Options, Stats, clock::LON
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
+    lane::Lane,
     schema::Schema,
     session::{
         Delivery,
-        client::{ClientConfig, ClientEvent, ClientSession, Lane, SendError, ServerError},
+        client::{ClientConfig, ClientEvent, ClientSession, SendError, ServerError},
     },
     snapshot::Snapshot,
     wire,

@@ -34,7 +34,7 @@ pub use websocket::WebSocket;
 
 use crate::Options;
 use bytes::Bytes;
-use driftless_proto::session::{Delivery, client::Lane};
+use driftless_proto::{lane::Lane, session::Delivery};
 use std::{
     fmt,
     str::FromStr,

@@ -2,7 +2,7 @@
 
 use crate::ws::{self, Opcode};
 use bytes::{Bytes, BytesMut};
-use driftless_proto::session::{Delivery, client::Lane};
+use driftless_proto::{lane::Lane, session::Delivery};
 
 /// Messages on their way to one connection: as WebSocket frames, one after the other, or each with its lane.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ pub mod tests {
         let mut left = vec![vec![3; 300], vec![2], vec![]];
         frames.push(&[9]);
         frames.push_all(|body, _| {
-            left.pop().map(|message| body.extend_from_slice(&message)).map(|()| Lane::Datagram)
+            left.pop().map(|message| body.extend_from_slice(&message)).map(|()| Lane::Unreliable)
         });
     }
 
@@ -152,8 +152,8 @@ pub mod tests {
         let mut frames = Frames::lanes();
         several(&mut frames);
         let taken: Vec<_> = frames.take().map(|(lane, message)| (lane, message.len())).collect();
-        use Lane::{Datagram, Reliable};
-        assert_eq!(taken, [(Reliable, 1), (Datagram, 0), (Datagram, 1), (Datagram, 300)]);
+        use Lane::{Reliable, Unreliable};
+        assert_eq!(taken, [(Reliable, 1), (Unreliable, 0), (Unreliable, 1), (Unreliable, 300)]);
         assert_eq!((frames.take().count(), frames.sent()), (0, (4, 302)));
     }
 }

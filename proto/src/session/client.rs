@@ -24,15 +24,16 @@ mod commands;
 mod config;
 mod error;
 mod event;
+mod fit;
 mod history;
 mod inputs;
-mod lane;
 mod link;
 
 use super::Delivery;
 use crate::{
     code::{self, CloseCode},
     delta::Decoder,
+    lane::Lane,
     limits,
     schema::Schema,
     snapshot::Snapshot,
@@ -47,7 +48,6 @@ pub use error::{SendError, ServerError};
 pub use event::ClientEvent;
 use history::History;
 use inputs::Inputs;
-pub use lane::Lane;
 use link::{Link, Seat};
 use prost::Message as _;
 use std::collections::VecDeque;
@@ -143,7 +143,7 @@ impl ClientSession {
         let mut message = wire::ClientMessage { body: Some(self.next_body(now)?) };
         let lane = match self.config.delivery {
             Delivery::Ordered => Lane::Reliable,
-            Delivery::Datagram => lane::fit(&mut message, max_datagram),
+            Delivery::Datagram => fit::lane_of(&mut message, max_datagram),
         };
         // Fails only for want of room, and the buffer grows.
         message.encode(out).ok().map(|()| lane)

@@ -3,7 +3,8 @@
 use crate::util::{Conditions, Pair, ms};
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
-    session::{Delivery, client::Lane},
+    lane::Lane,
+    session::Delivery,
     wire::{ClientMessage, client_message::Body},
 };
 use prost::Message;
@@ -43,7 +44,7 @@ fn inputs_and_acknowledgements_are_datagrams_and_the_rest_is_reliable() {
     pair.now += ms(10_000);
     while let Some((lane, _, body)) = next(&mut pair, 1162) {
         let lossy = matches!(body, Body::Input(_) | Body::Ack(_) | Body::Ping(_) | Body::Pong(_));
-        assert_eq!(lane, if lossy { Lane::Datagram } else { Lane::Reliable }, "{body:?}");
+        assert_eq!(lane, if lossy { Lane::Unreliable } else { Lane::Reliable }, "{body:?}");
     }
 }
 
@@ -58,7 +59,7 @@ fn an_input_that_does_not_fit_goes_without_the_oldest_it_repeats() {
     let mut pair = cut_off(Delivery::Datagram);
     for sent in 0..20 {
         let (lane, bytes, repeats) = next_input(&mut pair, 100, 450);
-        assert!(lane == Lane::Datagram && bytes <= 450, "{bytes} bytes");
+        assert!(lane == Lane::Unreliable && bytes <= 450, "{bytes} bytes");
         assert_eq!(repeats, 3.min(sent), "as many as fit");
     }
     // A path that takes more: more of those that are not confirmed.

@@ -13,7 +13,7 @@ use super::{Closed, TransportKind};
 use bytes::{Buf, Bytes, BytesMut};
 use driftless_proto::{
     framing::{Framing, FramingError, put_message},
-    session::client::Lane,
+    lane::Lane,
 };
 use std::task::{Context, Poll, ready};
 use web_transport_quinn::{
@@ -88,7 +88,7 @@ impl Quic {
     /// Queues a message. A datagram leaves as soon as the network takes it, and pushes out an older one that waits;
     /// a reliable one leaves with the next `poll_flush`.
     pub fn send(&mut self, message: Bytes, lane: Lane) -> Result<(), Closed> {
-        if lane == Lane::Datagram {
+        if lane == Lane::Unreliable {
             match self.session.send_datagram(message.clone()) {
                 Ok(()) => return Ok(()),
                 // The path has just become narrower, or the server takes none.

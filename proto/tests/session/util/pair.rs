@@ -4,11 +4,12 @@ use super::{Conditions, Dice, Link, Published, Room, event, join, ms, world};
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
+    lane::Lane,
     limits::Limits,
     reliable::{ReliableQueue, encode_body},
     session::{
         Delivery,
-        client::{ClientConfig, ClientEvent, ClientSession, Lane, ServerError},
+        client::{ClientConfig, ClientEvent, ClientSession, ServerError},
         server::{PeerError, Request, Seat, ServerSession},
     },
     wire,
@@ -346,7 +347,7 @@ impl Pair {
         let mut out = BytesMut::new();
         while let Some(lane) = self.client.poll_transmit_lane(self.now, &mut out, || MAX_DATAGRAM) {
             let link = match lane {
-                Lane::Datagram => &mut self.up_datagrams,
+                Lane::Unreliable => &mut self.up_datagrams,
                 Lane::Reliable => &mut self.up,
             };
             link.send(self.now, &mut self.dice, out.split().freeze());
