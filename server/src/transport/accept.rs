@@ -21,7 +21,7 @@ const USE_HTTPS: &str = concat!(
 /// How connections are taken in.
 #[derive(Clone)]
 pub struct Accept {
-    /// See [`tune`].
+    /// How long sent bytes may stay unacknowledged before the kernel ends the connection.
     pub user_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake: Duration,
