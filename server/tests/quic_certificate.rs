@@ -1,0 +1,72 @@
+//! The certificate that QUIC shows: the one that `/v1/certificate` tells of, and the newest, without dropping who is connected.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+
+mod util;
+
+use driftless_server::config::Config;
+use rustls::pki_types::CertificateDer;
+use std::time::SystemTime;
+use util::{
+    Player, TestServer, config,
+    quic::{BOTH, Kind, dial, endpoint, wait},
+    tls::{DAY, Files, Issued},
+};
+
+/// SHA-256 of the certificate that a handshake shows now, hexadecimal.
+fn shown(server: &TestServer, kind: Kind) -> String {
+    let endpoint = endpoint();
+    let connection = wait(dial(&endpoint, server.quic(), util::quic::config(kind))).expect("a connection");
+    let identity = connection.peer_identity().expect("a server shows one");
+    let chain = identity.downcast::<Vec<CertificateDer<'static>>>().expect("of rustls");
+    let hash = ring::digest::digest(&ring::digest::SHA256, &chain[0]);
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn told(server: &TestServer) -> Vec<String> {
+    let told = server.get("/v1/certificate").json();
+    assert_eq!(told["quic"]["port"], server.quic().port());
+    let url = told["quic"]["webtransport"]["url"].as_str().unwrap();
+    assert_eq!(url, format!("https://127.0.0.1:{}/v1/connect", server.quic().port()));
+    let hash = |certificate: &serde_json::Value| certificate["sha256_hex"].as_str().unwrap().to_owned();
+    told["certificates"].as_array().unwrap().iter().map(hash).collect()
+}
+
+#[test]
+fn a_renewed_certificate_is_shown_without_dropping_a_connection() {
+    let server = TestServer::start(config());
+    let mut players = BOTH.map(|kind| Player::join_over(kind, server.quic(), "lobby"));
+    let first = told(&server);
+    assert_eq!(first.len(), 1);
+    for kind in BOTH {
+        assert_eq!(shown(&server, kind), first[0], "{kind:?}");
+    }
+
+    server.running().certificates().refresh(SystemTime::now() + 11 * DAY);
+    let both = told(&server);
+    assert_eq!((both.len(), &both[0]), (2, &first[0]), "the old one is trusted until it ends");
+    for kind in BOTH {
+        assert_eq!(shown(&server, kind), both[1], "{kind:?}");
+    }
+    for player in &mut players {
+        player.next_tick();
+        player.run(1, 0);
+        player.chat("still here");
+        assert_eq!(player.next_chat().1, "still here");
+    }
+}
+
+#[test]
+fn a_certificate_from_files_is_shown_over_quic_too() {
+    let issued = Issued::at(SystemTime::now());
+    let files = Files::of(&issued);
+    let server = TestServer::start(Config { tls: Some(files.paths.clone()), ..config() });
+    let served = server.running().certificates().fingerprints()[0];
+    for kind in BOTH {
+        assert_eq!(shown(&server, kind), served.hex(), "{kind:?}");
+    }
+    let newer = Issued::at(SystemTime::now());
+    files.write(&newer.certificate, &newer.key);
+    server.running().certificates().refresh(SystemTime::now());
+    assert_ne!(shown(&server, Kind::Quic), served.hex());
+}
