@@ -238,8 +238,9 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
     this.transport = transport;
     this.core.meter.stats.transport = transport.name;
     transport.start({
-      message: (bytes) => {
+      message: (bytes, lossy = false) => {
         if (this.transport !== transport) return;
+        if (lossy) this.core.meter.stats.unorderedDown++;
         try {
           this.core.handleMessage(this.timers.now(), bytes);
         } catch (error) {

@@ -23,8 +23,10 @@ export interface Stats {
   /** Events, presence changes and refusals received. */
   reliable: number;
   /** Messages and their bytes, without the transport's framing. */
-  messagesDown: number;
   messagesUp: number;
+  messagesDown: number;
+  /** Of these, messages that came as datagrams, or on streams of their own: nothing waits for them. */
+  unorderedDown: number;
   bytesDown: number;
   bytesUp: number;
   /** Connections made after the first, and of these those that got the seat back. */
@@ -49,6 +51,7 @@ export class Meter {
     superseded: 0,
     reliable: 0,
     messagesDown: 0,
+    unorderedDown: 0,
     messagesUp: 0,
     bytesDown: 0,
     bytesUp: 0,

@@ -17,8 +17,10 @@ export const webSocket: Dialer = {
       const socket = new WebSocket(url, SUBPROTOCOL);
       socket.binaryType = "arraybuffer";
       const fail = (error: Error): void => {
-        socket.onopen = socket.onclose = null;
-        socket.close();
+        socket.onclose = null;
+        // Closed once it is open: a browser complains aloud about one that is closed before.
+        socket.onopen = () => socket.close();
+        if (socket.readyState === WebSocket.OPEN) socket.close();
         reject(error);
       };
       // Browsers do not tell why: whether nobody is there, or the server refused.
