@@ -1,0 +1,72 @@
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import type { ArenaRoom } from "../../pages/arena/game.js";
+import type { LocalPlayer } from "../../pages/arena/local_player.js";
+
+declare global {
+  /** What the arena's page leaves for tests. */
+  var driftless: { room: ArenaRoom; player: LocalPlayer };
+}
+
+/** A headless Chromium that keeps what its pages complain about. */
+export class Chromium {
+  readonly complaints: string[] = [];
+
+  private constructor(private readonly browser: Browser) {}
+
+  static async start(): Promise<Chromium> {
+    const browser = await chromium.launch({
+      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+      args: [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        // Several pages are looked at, one at a time.
+        "--disable-backgrounding-occluded-windows",
+        "--disable-renderer-backgrounding",
+      ],
+    });
+    return new Chromium(browser);
+  }
+
+  /** A page of a new profile. */
+  async open(
+    url: string,
+    options: BrowserContextOptions = {},
+    before?: (page: Page) => Promise<unknown>,
+  ): Promise<Page> {
+    const context = await this.browser.newContext({ viewport: { width: 900, height: 600 }, ...options });
+    const page = await context.newPage();
+    page.on("console", (message) => {
+      if (["error", "warning"].includes(message.type()))
+        this.complaints.push(`${message.type()}: ${message.text()}`);
+    });
+    page.on("pageerror", (error) => this.complaints.push(String(error.stack)));
+    await before?.(page);
+    await page.goto(url);
+    return page;
+  }
+
+  /** A page in the arena, joined. */
+  async play(
+    url: string,
+    name: string,
+    options: BrowserContextOptions = {},
+    before?: (page: Page) => Promise<unknown>,
+  ): Promise<Page> {
+    const to = new URL(url);
+    to.searchParams.set("name", name);
+    const page = await this.open(to.href, options, before);
+    await page.waitForFunction(
+      () => globalThis.driftless?.room.status.phase === "joined" && globalThis.driftless.room.state,
+    );
+    return page;
+  }
+
+  async close(): Promise<void> {
+    await this.browser.close();
+  }
+}

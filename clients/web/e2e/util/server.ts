@@ -1,0 +1,44 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+
+/** A server under test: the real binary. */
+export class Server {
+  private constructor(
+    private readonly process: ChildProcess,
+    readonly url: string,
+  ) {}
+
+  /** Starts the binary that DRIFTLESS_BIN names. `port` 0: one that is free. */
+  static async start(port = 0, ...options: string[]): Promise<Server> {
+    const binary = process.env.DRIFTLESS_BIN;
+    if (!binary) throw new Error("set DRIFTLESS_BIN to the server's binary");
+    const child = spawn(binary, ["serve", "--listen", `127.0.0.1:${port}`, "--log", "warn", ...options], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let said = "";
+    for await (const chunk of child.stdout!) {
+      said += String(chunk);
+      const url = /https?:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0];
+      if (url) return new Server(child, url);
+    }
+    throw new Error(`the server ended: ${said}`);
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  /** Whether it serves WebTransport. */
+  async hasWebTransport(): Promise<boolean> {
+    const answer = await fetch(`${this.url}/v1/certificate`);
+    return answer.ok && ((await answer.json()) as { quic: unknown }).quic !== null;
+  }
+
+  /** As a crash: no goodbye. */
+  async kill(): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const gone = once(this.process, "exit");
+    this.process.kill("SIGKILL");
+    await gone;
+  }
+}
