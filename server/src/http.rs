@@ -2,7 +2,9 @@
 //!
 //! | path | method | answer |
 //! | --- | --- | --- |
-//! | `/` | GET | a page that lists these |
+//! | `/`, `/cursors`, `/dashboard` | GET | the demo, the smallest example, the dashboard: pages for a browser |
+//! | `/assets/*` | GET | what the pages load |
+//! | `/about` | GET | a page that lists these |
 //! | `/healthz` | GET | 200 while the process serves |
 //! | `/readyz` | GET | 200, or 503 while the server drains |
 //! | `/metrics` | GET | OpenMetrics, or the older Prometheus text to those who do not ask for it |
@@ -22,14 +24,15 @@
 //! Whatever goes wrong is answered as `{"error":{"code":"room_exists","message":"…"}}` with a fitting status. The
 //! WebSocket endpoint `/v1/connect` belongs to the transport.
 
+mod about;
 mod access;
 mod admin;
 mod certificate;
 mod error;
 mod health;
-mod index;
 mod inspect;
 mod metrics;
+mod pages;
 mod presence;
 mod rooms;
 mod stream;
@@ -70,10 +73,13 @@ pub const MAX_BODY: usize = 16 * 1024;
 /// Adds all routes but `/v1/connect`, the answers to bad input, and the answer to unknown paths. Register more specific
 /// routes before this.
 pub fn routes(config: &mut web::ServiceConfig) {
+    for path in pages::paths() {
+        config.service(resource(path, "GET, HEAD").route(get().to(pages::page)));
+    }
     config
         .app_data(web::JsonConfig::default().limit(MAX_BODY).error_handler(|e, _| ApiError::from(e).into()))
         .app_data(web::QueryConfig::default().error_handler(|e, _| ApiError::bad_query(&e).into()))
-        .service(resource("/", "GET, HEAD").route(get().to(index::index)))
+        .service(resource("/about", "GET, HEAD").route(get().to(about::about)))
         .service(resource("/healthz", "GET, HEAD").route(get().to(health::healthz)))
         .service(resource("/readyz", "GET, HEAD").route(get().to(health::readyz)))
         .service(resource("/metrics", "GET, HEAD").route(get().to(metrics::metrics)))

@@ -223,9 +223,45 @@ async fn metrics_speak_the_format_that_is_asked_for() {
 #[actix_web::test]
 async fn the_page_lists_what_there_is() {
     let server = start();
-    let page = get(&server, "/").await;
+    let page = get(&server, "/about").await;
     assert_eq!(page.status, 200);
     for path in ["/v1/rooms", "/v1/presence", "/v1/connect", "/metrics", "/healthz", "/readyz"] {
         assert!(page.body.contains(path), "{path}");
     }
+}
+
+#[actix_web::test]
+async fn pages_load_what_they_name_and_nothing_foreign() {
+    let server = start();
+    for path in ["/", "/cursors", "/dashboard"] {
+        let page = get(&server, path).await;
+        assert_eq!(page.status, 200, "{path}");
+        assert!(page.head.contains("content-type: text/html"), "{page:?}");
+        assert!(
+            page.head.contains("content-security-policy: default-src 'none'; script-src 'self'"),
+            "{page:?}"
+        );
+        let assets: Vec<_> = page.body.split('"').filter(|text| text.starts_with("/assets/")).collect();
+        assert_eq!(assets.len(), 2, "a style and a script: {assets:?}");
+        for asset in assets {
+            let loaded = get(&server, asset).await;
+            assert_eq!(loaded.status, 200, "{asset}");
+            assert!(loaded.head.contains("cache-control: public, max-age=31536000, immutable"), "{asset}");
+            assert!(!loaded.body.is_empty());
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_page_that_is_known_is_not_sent_again() {
+    let server = start();
+    let page = get(&server, "/").await;
+    assert!(page.head.contains("cache-control: no-cache"), "{page:?}");
+    let tag = page.head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
+    let request = |tag: &str| {
+        format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nif-none-match: \"other\", {tag}\r\n\r\n")
+    };
+    let again = raw(&server, request(tag).as_bytes()).await;
+    assert_eq!((again.status, again.body.as_str()), (304, ""), "{again:?}");
+    assert_eq!(raw(&server, request("\"old\"").as_bytes()).await.status, 200);
 }

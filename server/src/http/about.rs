@@ -1,9 +1,9 @@
-//! A page for people who open the address in a browser.
+//! A page for people who want to know what the server offers.
 
 use actix_web::HttpResponse;
 
 /// Lists what there is.
-pub(super) async fn index() -> HttpResponse {
+pub(super) async fn about() -> HttpResponse {
     HttpResponse::Ok().content_type("text/html; charset=utf-8").body(PAGE)
 }
 
@@ -19,6 +19,7 @@ const PAGE: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     r#"</h1>
 <p>An authoritative multiplayer game-state server. Games connect by WebSocket at <code>/v1/connect</code>, subprotocol <code>driftless.v1</code>.
+<p>Play: <a href="/">arena</a>, <a href="/cursors">cursors</a>. Watch: <a href="/dashboard">dashboard</a>.
 <table>
 <tr><td><a href="/v1/rooms">/v1/rooms</a><td>the rooms; POST a JSON object to make one
 <tr><td><a href="/v1/presence">/v1/presence</a><td>who is here

@@ -1,0 +1,1 @@
+function o(t,e=HTMLElement){let n=document.getElementById(t);if(!(n instanceof e))throw new Error(`the page has no #${t}`);return n}async function a(){let e=(await(await fetch("/v1/rooms")).json()).rooms.map(({name:n,kind:r,players:s})=>`${n} (${r}): ${s} players`);o("rooms").textContent=e.length===0?"no rooms":e.join(", ")}a();setInterval(()=>{a()},2e3);
