@@ -123,6 +123,7 @@ impl<P: Peer> Drive<P> for TaskSwarm<P> {
         clients.iter_mut().for_each(|client| what(&mut client.peer, shared));
     }
     fn each(&mut self, now: Instant, say: &mut dyn FnMut(&mut P, &mut P::Shared, &mut Frames)) {
+        let _inside = self.runtime.enter(); // a connection that ends may need it
         let mut state = self.state.borrow_mut();
         for index in 0..state.clients.len() {
             state.with_open(index, now, |peer, shared, frames| {
@@ -133,6 +134,7 @@ impl<P: Peer> Drive<P> for TaskSwarm<P> {
     }
     fn turn(&mut self, until: Instant) -> std::io::Result<()> {
         let now = Instant::now();
+        let inside = self.runtime.enter();
         while let Some((due, slot)) = self.wheel.turn(now) {
             let mut state = self.state.borrow_mut();
             for &client in self.wheel.slot(slot) {
@@ -141,8 +143,9 @@ impl<P: Peer> Drive<P> for TaskSwarm<P> {
                 });
             }
         }
+        drop(inside);
         let wake = self.wheel.next().min(until).min(now + self.tick);
-        self.runtime.block_on(self.tasks.run_until(sleep_until(wake.into())));
+        self.runtime.block_on(self.tasks.run_until(async { sleep_until(wake.into()).await }));
         Ok(())
     }
 }
@@ -266,5 +269,56 @@ impl From<Closed> for End {
             Closed::Lost(_) => End::Closed(1006),
             closed => End::Violation(closed.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    /// Counts how its connection went.
+    struct Counter;
+
+    impl Peer for Counter {
+        type Shared = Vec<End>;
+        fn opened(&mut self, _: &mut Vec<End>, _: Instant, _: &mut Frames) {}
+        fn message(
+            &mut self,
+            _: &mut Vec<End>,
+            _: Instant,
+            _: Bytes,
+            _: usize,
+            _: &mut Frames,
+        ) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+        fn due(&mut self, _: &mut Vec<End>, _: Instant, _: Instant, _: &mut Frames) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+        fn ended(&mut self, ends: &mut Vec<End>, _: Instant, end: &End) {
+            ends.push(end.clone());
+        }
+    }
+
+    #[test]
+    fn who_gets_no_connection_is_told_so() {
+        // Nobody listens there any more.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let options = Options::new(format!("ws://127.0.0.1:{port}"), "room");
+        let kinds = [TransportKind::WebSocket, TransportKind::Quic, TransportKind::WebTransport];
+        let peers = kinds.map(|kind| (Counter, Carrier { options: options.clone(), kind }));
+        let (start, ramp, tick) = (Instant::now(), Duration::from_millis(3), Duration::from_millis(2));
+        let mut swarm = TaskSwarm::new(start, ramp, tick, Vec::new(), peers.into()).unwrap();
+        let mut ended = 0;
+        while ended < kinds.len() {
+            assert!(start.elapsed() < Duration::from_secs(30), "{ended} of {} have ended", kinds.len());
+            swarm.turn(Instant::now() + tick).unwrap();
+            swarm.with(&mut |ends| ended = ends.len());
+        }
+        swarm.each(Instant::now(), &mut |_, _, _| panic!("nobody is connected"));
+        assert_eq!(swarm.traffic(), Traffic { bytes_down: Some(0), ..Traffic::default() });
+        let ends = swarm.into_shared().unwrap();
+        assert!(ends.iter().all(|end| matches!(end, End::Refused(_))), "{ends:?}");
     }
 }
