@@ -12,7 +12,7 @@ export class Server {
   static async start(port = 0, ...options: string[]): Promise<Server> {
     const binary = process.env.DRIFTLESS_BIN;
     if (!binary) throw new Error("set DRIFTLESS_BIN to the server's binary");
-    const child = spawn(binary, ["serve", "--listen", `127.0.0.1:${port}`, "--log", "warn", ...options], {
+    const child = spawn(binary, ["serve", "--listen", `127.0.0.1:${port}`, "--log", "error", ...options], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     let said = "";
