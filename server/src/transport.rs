@@ -1,6 +1,6 @@
 //! What carries messages: a way in and out of bytes, and nothing else.
 //!
-//! | | [`websocket`] | [`quic`] | [`webtransport`] |
+//! | | [`websocket`] | [`quic`] | `webtransport` |
 //! | --- | --- | --- | --- |
 //! | below | TCP | UDP, encrypted | UDP, encrypted, with HTTP/3 |
 //! | reliable messages | binary frames | one stream, each after its length | as QUIC |

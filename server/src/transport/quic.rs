@@ -1,4 +1,4 @@
-//! QUIC: one UDP port for native clients (ALPN `driftless/1`) and browsers (ALPN `h3`, see [`webtransport`](super::webtransport)).
+//! QUIC: one UDP port for native clients (ALPN `driftless/1`) and browsers (ALPN `h3`, see `webtransport`).
 //!
 //! ```text
 //!  UDP port ─► one socket a thread, chosen by connection ID ─► quinn's endpoint ─► admission ─► handshake ─► session
