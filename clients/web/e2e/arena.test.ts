@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Page } from "playwright-core";
 import { Chromium } from "./util/browser.js";
+import { delayOf } from "./util/photon.js";
 import { Server } from "./util/server.js";
 
 let server: Server;
@@ -43,42 +44,12 @@ describe("two pages", () => {
     await both(a, b);
     const id = await a.evaluate(() => globalThis.driftless.room.player);
     const delays: number[] = [];
-    for (const key of ["d", "a", "w", "s", "d", "a", "w", "s"]) {
-      // On the same machine both pages' clocks are one.
-      const seen = b.evaluate(
-        (id) =>
-          new Promise<number>((resolve) => {
-            const at = (): { x: number; y: number } =>
-              globalThis.driftless.room.entities.get("player", id) as never as { x: number; y: number };
-            const from = { ...at() };
-            const look = (): void => {
-              const to = at();
-              if (Math.hypot(to.x - from.x, to.y - from.y) > 0.02)
-                resolve(performance.timeOrigin + performance.now());
-              else requestAnimationFrame(look);
-            };
-            look();
-            setTimeout(() => resolve(Infinity), 5000);
-          }),
-        id,
-      );
-      const pressed = a.evaluate(
-        () =>
-          new Promise<number>((resolve) =>
-            addEventListener("keydown", () => resolve(performance.timeOrigin + performance.now()), {
-              once: true,
-              capture: true,
-            }),
-          ),
-      );
-      await a.waitForTimeout(300);
-      await a.keyboard.down(key);
-      delays.push((await seen) - (await pressed));
-      await a.keyboard.up(key);
-      await a.waitForTimeout(400);
+    // Until one is fast enough: a busy machine delays some, but none by nature.
+    for (const key of "dawsdawsdawsdaws") {
+      delays.push(await delayOf(a, key, b, { own: false, player: id }));
+      if (delays.length >= 4 && Math.min(...delays) < 200) break;
     }
     console.log(`key to the other page, ms: ${delays.map((delay) => delay.toFixed(0)).join(" ")}`);
-    // The best of several: a busy machine delays some, but none by nature.
     expect(Math.min(...delays)).toBeLessThan(200);
   });
 

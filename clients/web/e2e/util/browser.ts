@@ -1,10 +1,11 @@
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import type { ArenaRoom } from "../../pages/arena/game.js";
 import type { LocalPlayer } from "../../pages/arena/local_player.js";
+import type { Network } from "../../pages/arena/network.js";
 
 declare global {
   /** What the arena's page leaves for tests. */
-  var driftless: { room: ArenaRoom; player: LocalPlayer };
+  var driftless: { room: ArenaRoom; player: LocalPlayer; network: Network };
 }
 
 /** A headless Chromium that keeps what its pages complain about. */
