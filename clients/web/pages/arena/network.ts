@@ -59,9 +59,9 @@ export class Network {
     const seconds = (now - this.last.at) / 1000;
     const rate = (bytes: number): string => `${(bytes / seconds / 1000).toFixed(1)} kB/s`;
     this.set("Transport", stats.transport ?? "–");
-    this.set("Round trip", ms(stats.smoothedRtt));
+    this.set("Round trip", ms(stats.rtt));
     this.set("Jitter", ms(stats.jitter));
-    this.set("Age of state on arrival", ms(stats.age));
+    this.set("States arrive aged", ms(stats.age));
     this.set("Others are shown", `${ms(room.renderDelay)} ago`);
     this.set("Ticks without a state", `${(stats.loss * 100).toFixed(0)} %`);
     this.set("Down", rate(stats.bytesDown - this.last.down));

@@ -134,7 +134,7 @@ export class Renderer {
     c.strokeStyle = palette.ink;
     c.beginPath();
     c.moveTo(x, y);
-    c.lineTo(x + Math.cos(aim) * 0.85, y + Math.sin(aim) * 0.85);
+    if (health > 0) c.lineTo(x + Math.cos(aim) * 0.85, y + Math.sin(aim) * 0.85);
     c.stroke();
     disc(c, x, y, RADIUS, colour);
     if (own) {

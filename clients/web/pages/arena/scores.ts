@@ -28,12 +28,11 @@ export class Scores {
 
   private update(): void {
     const scores = new Map(this.room.state && columns(this.room));
-    const rows = [...this.room.members.values()].flatMap(({ name, players, online, rtt }) =>
+    const rows = [...this.room.members.values()].flatMap(({ name, players, online }) =>
       players.map((player) => ({
         player,
         name,
         online,
-        rtt: rtt === undefined ? "–" : `${Math.round(rtt)} ms`,
         score: scores.get(player) ?? 0,
       })),
     );
@@ -55,7 +54,7 @@ export class Scores {
         const dot = make("span", "", "dot");
         dot.style.background = colourOf(row.player);
         name.append(dot, row.online ? row.name : `${row.name} (away)`);
-        line.append(name, make("td", String(row.score)), make("td", row.rtt));
+        line.append(name, make("td", String(row.score)));
         return line;
       }),
     );
