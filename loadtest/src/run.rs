@@ -6,19 +6,19 @@ mod tally;
 mod team;
 
 use crate::{
-    cli::RunArgs,
+    cli::{RunArgs, TransportChoice},
     floor::{self, FloorFigures, FloorSpec},
     process::{Process, raise_open_files},
     report,
     require::Requirement,
-    server::{Api, Scrape},
+    server::{Api, Certificates, Scrape},
     stop::Stop,
     swarm::Target,
     trace::Trace,
     ws,
 };
 use control::{Control, Step};
-use driftless_client::Options;
+use driftless_client::{Options, Trust};
 use progress::Progress;
 use serde::Serialize;
 use std::{
@@ -145,11 +145,20 @@ pub fn all_hold(requirements: &[Requirement], figures: &impl Serialize) -> Resul
 /// One room for each `room_size` bots, with names that no earlier run has used.
 fn make_rooms(args: &RunArgs, api: &Api) -> Result<Vec<Options>, Failure> {
     let run = fastrand::u32(..);
+    // Asked for once, and not by each bot. The port is the address's, so that a relay between is not left out.
+    let trust = match args.transport {
+        TransportChoice::Websocket => Trust::Fetch,
+        _ => match api.certificates()? {
+            Certificates::Listed(hashes) => Trust::Sha256(hashes),
+            Certificates::None => return Err("the server lists no certificate: it has no QUIC".into()),
+        },
+    };
     (0..args.clients.div_ceil(args.room_size))
         .map(|room| {
             let name = format!("load-{run:08x}-{room}");
             api.create_room(&name, &args.kind, args.tick_rate, args.room_size)?;
-            Ok(Options::new(args.url.to_string(), name).kind(args.kind.clone()))
+            let trust = trust.clone();
+            Ok(Options { trust, ..Options::new(args.url.to_string(), name).kind(args.kind.clone()) })
         })
         .collect()
 }
