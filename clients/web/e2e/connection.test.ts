@@ -57,7 +57,6 @@ describe("transports", () => {
   it.each(["webtransport", "websocket"])(
     "%s: joins, moves, shows the server's close code and reason",
     async (transport) => {
-      if (transport === "webtransport" && !(await server.hasWebTransport())) return;
       const page = await play("Ada", `room=kick-${transport}&transport=${transport}`);
       expect(await statusOf(page)).toMatchObject({ phase: "joined", transport });
       const before = await page.evaluate(() => {

@@ -95,6 +95,35 @@ describe.each(["ordered", "datagram"] as const)("over %s delivery", (delivery) =
     },
   );
 
+  it("an event that comes again is told once, and acknowledged again", async () => {
+    const { timers, server, join } = world(delivery);
+    const { events } = record(await join());
+    server.event("1");
+    const [seat] = server.seats;
+    const [item] = seat!.reliable;
+    await timers.advance(500);
+    server.messages.length = 0;
+    seat!.link!.tell({ case: "reliable", value: item! });
+    await timers.advance(500);
+    expect(events).toEqual(["1"]);
+    const acks = server.messages.map((body) => (body.case === "ack" ? body.value.reliableAck : 0n));
+    expect(acks).toContain(1n);
+  });
+
+  it("an event that was skipped is the server's fault", async () => {
+    const { timers, server, join } = world(delivery);
+    const room = await join();
+    const { events } = record(room);
+    const value = {
+      sequence: 2n,
+      body: { case: "event" as const, value: { tick: 1, payload: new Uint8Array(1) } },
+    };
+    server.seats[0]!.link!.tell({ case: "reliable", value });
+    await timers.advance(500);
+    expect(events).toEqual([]);
+    expect(room.status).toMatchObject({ phase: "closed", cause: { origin: "server" } });
+  });
+
   it("inputs are each taken once, and the state says which", async () => {
     const { timers, server, join } = world(delivery, { latency: 30, jitter: 60, loss: 0.2 }, 3);
     const room = await join();

@@ -28,12 +28,6 @@ export class Server {
     return Number(new URL(this.url).port);
   }
 
-  /** Whether it serves WebTransport. */
-  async hasWebTransport(): Promise<boolean> {
-    const answer = await fetch(`${this.url}/v1/certificate`);
-    return answer.ok && ((await answer.json()) as { quic: unknown }).quic !== null;
-  }
-
   /** As a crash: no goodbye. */
   async kill(): Promise<void> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
