@@ -13,6 +13,9 @@ const room = await connect({
     encodeInput: ({ x, y }: { x: number; y: number }) =>
       new BinaryWriter().tag(1, 0).sint32(x).tag(2, 0).sint32(y).finish(),
   },
+}).catch((error: Error) => {
+  element("status").textContent = error.message;
+  throw error;
 });
 
 let mine = { x: 300, y: 300 };
