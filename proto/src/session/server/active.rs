@@ -55,10 +55,17 @@ impl<T: StateTick> StateTick for std::sync::Arc<T> {
     }
 }
 
+fn gate(tick: Duration, delivery: Delivery) -> Gate {
+    match delivery {
+        Delivery::Ordered => Gate::new(tick),
+        Delivery::Datagram => Gate::lossy(tick),
+    }
+}
+
 impl<S: Clone + StateTick> Active<S> {
     pub(super) fn new(now: Instant, seat: &Seat, delivery: Delivery) -> Self {
         Self {
-            gate: Gate::new(Duration::from_secs(1) / seat.tick_rate.max(1)),
+            gate: gate(Duration::from_secs(1) / seat.tick_rate.max(1), delivery),
             slot: None,
             baselines: Baselines::new(delivery),
             delivery,
