@@ -23,6 +23,7 @@
 //! the address that it was opened from.
 
 mod admission;
+mod congestion;
 mod endpoint;
 mod route;
 mod settings;

@@ -1,5 +1,6 @@
 //! A UDP socket for QUIC, shared by as many connections as one likes.
 
+use super::congestion::WithFloor;
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
@@ -74,6 +75,7 @@ fn transport() -> quinn::TransportConfig {
     config.max_concurrent_uni_streams(32u32.into());
     // An input that waits is out of date soon: the next one repeats it.
     config.datagram_send_buffer_size(4 * 1024);
+    config.congestion_controller_factory(Arc::new(WithFloor::default()));
     config
 }
 

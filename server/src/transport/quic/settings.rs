@@ -1,5 +1,6 @@
 //! What quinn is told.
 
+use super::congestion::WithFloor;
 use crate::{config::Config, transport::session::CLOSE_LIMIT};
 use driftless_proto::limits::ALPN;
 use quinn::{IdleTimeout, TransportConfig, VarInt, crypto::rustls::QuicServerConfig};
@@ -63,6 +64,7 @@ fn transport_config(config: &Config) -> io::Result<TransportConfig> {
         .receive_window(window(stream + WINDOW_SLACK)?)
         .send_window(SEND_WINDOW)
         .datagram_send_buffer_size(DATAGRAMS_OUT)
+        .congestion_controller_factory(Arc::new(WithFloor::default()))
         .datagram_receive_buffer_size(Some(DATAGRAMS_IN))
         .max_idle_timeout(Some(IdleTimeout::try_from(idle).map_err(io::Error::other)?));
     Ok(transport)

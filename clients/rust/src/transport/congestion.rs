@@ -1,0 +1,77 @@
+//! Congestion control: quinn's own, with a window that is never smaller than what a player sends into a black-out.
+//!
+//! A client sends a few kB a second: inputs and acknowledgements. While nothing passes nothing is acknowledged, and what
+//! was sent counts as in flight until the window is full; from then on only probes are sent, each after twice the time of
+//! the one before (RFC 9002, section 6.2.1). After 5 s without a network the player would be cut off for up to 4 s more, and
+//! the server would give it up. So the window has a floor: what inputs need in the time after which a silent player is given up.
+
+use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
+use quinn_proto::RttEstimator;
+use std::{any::Any, sync::Arc, time::Instant};
+
+/// Least bytes that may be in flight.
+const FLOOR: u64 = 32 * 1024;
+
+/// Makes the controllers.
+#[derive(Debug, Default)]
+pub(super) struct WithFloor(Arc<CubicConfig>);
+
+impl ControllerFactory for WithFloor {
+    fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
+        Box::new(Floored(self.0.clone().build(now, current_mtu)))
+    }
+}
+
+/// A controller whose window is never below the floor.
+struct Floored(Box<dyn Controller>);
+
+impl Controller for Floored {
+    fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
+        self.0.on_sent(now, bytes, last_packet_number);
+    }
+    fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
+        self.0.on_ack(now, sent, bytes, app_limited, rtt);
+    }
+    fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, largest_acked: Option<u64>) {
+        self.0.on_end_acks(now, in_flight, app_limited, largest_acked);
+    }
+    fn on_congestion_event(&mut self, now: Instant, sent: Instant, is_persistent: bool, lost_bytes: u64) {
+        self.0.on_congestion_event(now, sent, is_persistent, lost_bytes);
+    }
+    fn on_mtu_update(&mut self, new_mtu: u16) {
+        self.0.on_mtu_update(new_mtu);
+    }
+    fn window(&self) -> u64 {
+        self.0.window().max(FLOOR)
+    }
+    fn metrics(&self) -> ControllerMetrics {
+        let mut metrics = self.0.metrics();
+        metrics.congestion_window = self.window();
+        metrics
+    }
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(Self(self.0.clone_box()))
+    }
+    fn initial_window(&self) -> u64 {
+        self.0.initial_window()
+    }
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_window_stays_above_the_floor_through_persistent_congestion() {
+        let now = Instant::now();
+        let mut controller = Arc::new(WithFloor::default()).build(now, 1200);
+        controller.on_congestion_event(now + Duration::from_secs(5), now, true, 100_000);
+        assert_eq!(controller.window(), FLOOR);
+        assert_eq!(controller.clone_box().window(), FLOOR);
+        assert_eq!(controller.metrics().congestion_window, FLOOR);
+    }
+}
