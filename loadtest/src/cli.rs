@@ -36,6 +36,8 @@ enum Command {
     Link(LinkArgs),
     /// The same game over each transport, side by side on links that are equally bad.
     Compare(CompareArgs),
+    /// A bad link between two network namespaces, with the kernel's own TCP and UDP on both sides. Needs root.
+    Netns(NetnsArgs),
     #[command(hide = true)]
     FloorServer(FloorServerArgs),
 }
@@ -201,7 +203,7 @@ pub struct LinkArgs {
     /// The server.
     #[arg(long, default_value = "127.0.0.1:7777")]
     pub to: SocketAddr,
-    /// What the link is like: a TOML file, or one of clean, rtt60-loss5, narrow-12kB, blackout-5s, wifi-bursts.
+    /// What the link is like: a TOML file, or one of clean, rtt60-loss5, narrow-12kB, narrow-2kB, blackout-5s, wifi-bursts.
     #[arg(long)]
     pub scenario: Scenario,
 }
@@ -212,7 +214,7 @@ pub struct CompareArgs {
     /// The server.
     #[arg(long, default_value = "ws://127.0.0.1:7777")]
     pub url: Url,
-    /// What the links are like: a TOML file, or one of clean, rtt60-loss5, narrow-12kB, blackout-5s, wifi-bursts.
+    /// What the links are like: a TOML file, or one of clean, rtt60-loss5, narrow-12kB, narrow-2kB, blackout-5s, wifi-bursts.
     #[arg(long, required_unless_present = "direct")]
     pub scenario: Option<Scenario>,
     /// No relays: the way to the server is what it is. What the client shows is then compared to nothing.
@@ -248,6 +250,26 @@ pub struct CompareArgs {
     pub require: Vec<Requirement>,
 }
 
+/// `loadtest netns`.
+#[derive(Debug, Clone, Args)]
+pub struct NetnsArgs {
+    /// What the link is like: a TOML file, or one of clean, rtt60-loss5, narrow-12kB, narrow-2kB, blackout-5s, wifi-bursts.
+    #[arg(long)]
+    pub scenario: Scenario,
+    /// The server's command, for the shell. It runs where the address is 198.18.0.2.
+    #[arg(long, default_value = "driftless serve --listen 198.18.0.2:7777 --insecure")]
+    pub server: String,
+    /// The TCP port that the server takes connections on when it is ready.
+    #[arg(long, default_value_t = 7777)]
+    pub ready: u16,
+    /// Only sees whether this machine can do it, and starts nothing.
+    #[arg(long)]
+    pub check: bool,
+    /// The client's command. It runs where the address is 198.18.0.1.
+    #[arg(last = true, required_unless_present = "check")]
+    pub command: Vec<String>,
+}
+
 impl Cli {
     /// Does what was asked.
     pub fn execute(self) -> ExitCode {
@@ -257,6 +279,7 @@ impl Cli {
             Command::Slow(args) => crate::slow::run(&args),
             Command::Link(args) => crate::link::run(&args),
             Command::Compare(args) => crate::compare::run(&args),
+            Command::Netns(args) => crate::netns::run(&args),
             Command::FloorServer(args) => {
                 floor::server::serve(&args).map(|()| ExitCode::SUCCESS).map_err(Into::into)
             }

@@ -5,6 +5,7 @@
 //! - `loadtest floor` measures what the kernel alone charges for the same traffic.
 //! - `loadtest link` is a bad link that anyone can repeat, between any client and a server.
 //! - `loadtest compare` plays the same game over each transport on equally bad links, side by side.
+//! - `loadtest netns` puts the kernel's own TCP and UDP on both sides of such a link (root).
 //! - `loadtest slow` lets one client stop reading and looks at what it and the others get.
 //!
 //! The way of the data: [`swarm`] moves bytes for thousands of connections on one thread and knows nothing of games;
@@ -24,6 +25,7 @@ mod figures;
 mod floor;
 mod link;
 mod measure;
+mod netns;
 mod process;
 mod report;
 mod require;

@@ -71,21 +71,23 @@ impl Link {
     pub fn begin(&self) {
         self.timeline.begin(self.now());
     }
-    fn now(&self) -> Duration {
+    /// Time since the link was made.
+    pub fn now(&self) -> Duration {
         self.origin.elapsed()
     }
     fn instant(&self, at: Duration) -> tokio::time::Instant {
         (self.origin + at).into()
     }
     /// A new client's seed. The n-th client of a run has always the same.
-    fn client_seed(&self) -> u64 {
+    pub fn client_seed(&self) -> u64 {
         let client = self.clients.fetch_add(1, Ordering::Relaxed);
         self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(client << 1)
     }
     fn path(&self, way: Way) -> Path {
         Path::new(self.timeline.clone(), way)
     }
-    fn datagrams(&self, way: Way, seed: u64) -> Datagrams {
+    /// One way of a client's link, for datagrams.
+    pub fn datagrams(&self, way: Way, seed: u64) -> Datagrams {
         Datagrams::new(self.path(way), seed ^ way as u64)
     }
     fn segments(&self, way: Way, seed: u64) -> Segments {

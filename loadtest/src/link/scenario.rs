@@ -38,10 +38,11 @@ pub struct Scenario {
 }
 
 /// Scenarios that come with the program, by name.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("clean", include_str!("../../scenarios/clean.toml")),
     ("rtt60-loss5", include_str!("../../scenarios/rtt60-loss5.toml")),
     ("narrow-12kB", include_str!("../../scenarios/narrow-12kB.toml")),
+    ("narrow-2kB", include_str!("../../scenarios/narrow-2kB.toml")),
     ("blackout-5s", include_str!("../../scenarios/blackout-5s.toml")),
     ("wifi-bursts", include_str!("../../scenarios/wifi-bursts.toml")),
 ];

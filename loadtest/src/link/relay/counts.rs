@@ -43,7 +43,8 @@ impl Counts {
 }
 
 impl WayCounts {
-    pub(super) fn dropped(&self, why: Dropped) {
+    /// A datagram was dropped.
+    pub fn dropped(&self, why: Dropped) {
         let counter = match why {
             Dropped::Loss => &self.lost,
             Dropped::Queue => &self.overflowed,

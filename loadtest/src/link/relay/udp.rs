@@ -1,11 +1,13 @@
 //! Datagrams: one socket towards the clients; for each client a task with a socket towards the server.
 
 use super::{Counts, IDLE, Link, MAX_CLIENTS, MAX_WAITING};
-use crate::link::model::{Datagrams, Fate, Way};
+use crate::link::{
+    model::{Datagrams, Fate, Way},
+    schedule::Schedule,
+};
 use bytes::Bytes;
 use std::{
-    cmp::Ordering,
-    collections::{BinaryHeap, HashMap},
+    collections::HashMap,
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -77,19 +79,10 @@ struct Client {
     towards_server: UdpSocket,
     up: Datagrams,
     down: Datagrams,
-    waiting: BinaryHeap<Waiting>,
-    /// Datagrams so far, so that those due at the same time keep their order.
-    count: u64,
+    /// What is under way.
+    waiting: Schedule<(Way, Bytes)>,
     link: Arc<Link>,
     counts: Arc<Counts>,
-}
-
-/// A datagram that is under way.
-struct Waiting {
-    at: Duration,
-    number: u64,
-    way: Way,
-    payload: Bytes,
 }
 
 impl Client {
@@ -113,8 +106,7 @@ impl Client {
             towards_server,
             up: link.datagrams(Way::Up, seed),
             down: link.datagrams(Way::Down, seed),
-            waiting: BinaryHeap::new(),
-            count: 0,
+            waiting: Schedule::default(),
             link: link.clone(),
             counts: counts.clone(),
         })
@@ -125,7 +117,7 @@ impl Client {
         let mut heard = self.link.now();
         loop {
             self.deliver().await;
-            let wake = self.waiting.peek().map_or(heard + IDLE, |first| first.at);
+            let wake = self.waiting.next().unwrap_or(heard + IDLE);
             tokio::select! {
                 sent = inbox.recv() => {
                     let Some(payload) = sent else { return };
@@ -138,7 +130,7 @@ impl Client {
                     Err(_) => tokio::time::sleep(ERROR_PAUSE).await,
                 },
                 () = sleep_until(self.link.instant(wake)) => {
-                    if self.waiting.is_empty() && self.link.now() >= heard + IDLE {
+                    if self.waiting.len() == 0 && self.link.now() >= heard + IDLE {
                         return;
                     }
                 }
@@ -164,8 +156,7 @@ impl Client {
                         counts.overflowed.fetch_add(1, Relaxed);
                         continue;
                     }
-                    self.count += 1;
-                    self.waiting.push(Waiting { at, number: self.count, way, payload: payload.clone() });
+                    self.waiting.push(at, (way, payload.clone()));
                 }
             }
         }
@@ -173,8 +164,7 @@ impl Client {
 
     async fn deliver(&mut self) {
         let now = self.link.now();
-        while self.waiting.peek().is_some_and(|first| first.at <= now) {
-            let Some(Waiting { way, payload, .. }) = self.waiting.pop() else { return };
+        while let Some((way, payload)) = self.waiting.pop(now) {
             let sent = match way {
                 Way::Up => self.towards_server.send(&payload).await,
                 Way::Down => self.towards_client.send_to(&payload, self.address).await,
@@ -185,27 +175,6 @@ impl Client {
         }
     }
 }
-
-/// The heap gives the earliest first.
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.number).cmp(&(self.at, self.number))
-    }
-}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Waiting {}
 
 /// As far as the system allows: what the sockets lose is counted, or seen as loss.
 fn enlarge(socket: &UdpSocket) {

@@ -1,0 +1,158 @@
+//! The wire between two TUN devices.
+
+use crate::link::{
+    model::{Datagrams, Dropped, Fate, UDP_HEADERS, Way},
+    relay::{Counts, Link},
+    schedule::Schedule,
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+use std::{
+    io,
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+/// Longest packet that a device gives.
+const MAX_PACKET: usize = 65_535;
+/// Packets read from a device before the other one gets its turn.
+const READS: usize = 64;
+/// Packets under way at most, both ways together.
+const MAX_WAITING: usize = 65_536;
+/// Longest wait between two looks at whether to end.
+const IDLE: Duration = Duration::from_millis(50);
+
+/// The thread that carries packets. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Wire {
+    counts: Arc<Counts>,
+    ended: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Wire {
+    /// Joins two devices.
+    pub fn start(link: &Arc<Link>, client: OwnedFd, server: OwnedFd) -> io::Result<Self> {
+        let (counts, ended) = (Arc::new(Counts::default()), Arc::new(AtomicBool::new(false)));
+        let seed = link.client_seed();
+        let mut carrier = Carrier {
+            up: link.datagrams(Way::Up, seed),
+            down: link.datagrams(Way::Down, seed),
+            waiting: Schedule::default(),
+            link: link.clone(),
+            client,
+            server,
+            counts: counts.clone(),
+        };
+        let end = ended.clone();
+        let run = move || {
+            while !end.load(Relaxed) {
+                if let Err(error) = carrier.turn() {
+                    eprintln!("the wire broke: {error}");
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("wire".to_owned()).spawn(run)?;
+        Ok(Self { counts, ended, thread: Some(thread) })
+    }
+    /// What it carried. Bytes are those of IP packets.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.ended.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Carrier {
+    up: Datagrams,
+    down: Datagrams,
+    waiting: Schedule<(Way, Vec<u8>)>,
+    link: Arc<Link>,
+    client: OwnedFd,
+    server: OwnedFd,
+    counts: Arc<Counts>,
+}
+
+impl Carrier {
+    fn turn(&mut self) -> io::Result<()> {
+        self.deliver();
+        let now = self.link.now();
+        let wait = self.waiting.next().map_or(IDLE, |at| at.saturating_sub(now)).min(IDLE);
+        let wait = Timespec { tv_sec: 0, tv_nsec: wait.as_nanos() as _ };
+        let mut ready = [PollFd::new(&self.client, PollFlags::IN), PollFd::new(&self.server, PollFlags::IN)];
+        match poll(&mut ready, Some(&wait)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.read(Way::Up)?;
+        self.read(Way::Down)
+    }
+
+    fn read(&mut self, way: Way) -> io::Result<()> {
+        let mut buffer = [0; MAX_PACKET];
+        for _ in 0..READS {
+            let from = match way {
+                Way::Up => &self.client,
+                Way::Down => &self.server,
+            };
+            match rustix::io::read(from, &mut buffer) {
+                Ok(length) => self.take(way, &buffer[..length]),
+                Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, way: Way, packet: &[u8]) {
+        // The devices also speak IPv6 among themselves: nobody listens, and it would take numbers from the dice.
+        if packet.first().is_none_or(|first| first >> 4 != 4) {
+            return;
+        }
+        let now = self.link.now();
+        let model = match way {
+            Way::Up => &mut self.up,
+            Way::Down => &mut self.down,
+        };
+        let counts = self.counts.way(way);
+        counts.packets.fetch_add(1, Relaxed);
+        counts.bytes.fetch_add(packet.len() as u64, Relaxed);
+        // The model adds the headers that a datagram has; here they are part of the packet.
+        match model.offer(now, packet.len().saturating_sub(UDP_HEADERS)) {
+            Fate::Dropped(why) => counts.dropped(why),
+            Fate::Arrives { .. } if self.waiting.len() >= MAX_WAITING => counts.dropped(Dropped::Queue),
+            Fate::Arrives { at, again } => {
+                for at in [Some(at), again].into_iter().flatten() {
+                    self.waiting.push(at, (way, packet.to_vec()));
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        while let Some((way, packet)) = self.waiting.pop(self.link.now()) {
+            let to = match way {
+                Way::Up => &self.server,
+                Way::Down => &self.client,
+            };
+            if rustix::io::write(to, &packet).is_err() {
+                self.counts.way(way).unsent.fetch_add(1, Relaxed);
+            }
+        }
+    }
+}
