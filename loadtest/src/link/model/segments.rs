@@ -147,7 +147,13 @@ impl Segments {
         {
             bytes += first.bytes;
             self.flight.pop_front();
-            self.progress = self.acknowledged(arrived).unwrap_or_default().max(self.progress);
+            let acknowledged = self.acknowledged(arrived);
+            self.progress = acknowledged.unwrap_or_default().max(self.progress);
+            // Something new has arrived, however it was repaired: that ends the waiting, at the latest with the next timer.
+            if let Timeouts::Waiting { count } = self.timeouts {
+                let timer = (self.round_trip(arrived) + MIN_VARIATION) * (1 << count.min(8));
+                self.timeouts = Timeouts::EndAt(acknowledged.unwrap_or(arrived + timer));
+            }
         }
         self.in_flight -= bytes;
         bytes
