@@ -14,7 +14,7 @@
 //! ```
 //!
 //! A way that a phase does not name is as in the phase before (in the first: a perfect wire).
-//! The keys of a way, each optional, are those of [`Table`].
+//! The keys of a way, each optional, are the fields of `Table` in `scenario/table.rs`.
 
 mod error;
 mod table;
