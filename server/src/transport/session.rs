@@ -16,19 +16,27 @@
 mod inbound;
 mod large;
 mod outbound;
+mod part;
 
 use crate::connection::{End, PeerRef, Worker};
 use driftless_proto::code::CloseCode;
 use inbound::Violation;
 use outbound::Outgoing;
-use std::{cell::RefCell, future::poll_fn, rc::Rc, time::Duration};
-use tokio::{select, time::timeout};
+use part::Part;
+use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Duration};
+use tokio::time::timeout;
 use web_transport_quinn::{SendStream, Session, SessionError, WebTransportError, quinn::ConnectionError};
 
 /// How long a close may take, from the moment the session closes.
 pub(super) const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 /// Longest reason of a close, bytes (draft-ietf-webtrans-http3, section 5).
 const MAX_REASON: usize = 1024;
+
+/// What is before each datagram of a session: on WebTransport the session's number (as a variable-length integer), which is that of
+/// its request's stream. That is the connection's first, whose number is 0.
+fn datagram_header(session: &Session) -> &'static [u8] {
+    if session.request().is_some() { &[0] } else { &[] }
+}
 
 /// With what a session is closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,12 +65,19 @@ pub(super) async fn serve(session: Session, peer: PeerRef, worker: Rc<Worker>, m
     // Where the reader leaves our half of the reliable stream for the writer.
     let stream = RefCell::new(None);
     let mut outgoing = Outgoing::new(&session, &peer, &worker, &stream);
-    let outcome = select! {
-        biased;
-        outcome = inbound::datagrams(&session, &peer, &worker) => outcome,
-        outcome = inbound::stream(&session, &peer, &worker, &stream, max_message) => outcome,
-        outcome = poll_fn(|cx| outgoing.poll(cx)) => outcome,
-    };
+    let datagrams = pin!(inbound::datagrams(&session, &peer, &worker));
+    let messages = pin!(inbound::stream(&session, &peer, &worker, &stream, max_message));
+    let task = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+    let (mut datagrams, mut messages) = (Part::new(datagrams, &task), Part::new(messages, &task));
+    let outcome = poll_fn(|cx| {
+        for reader in [datagrams.poll(), messages.poll()] {
+            if reader.is_ready() {
+                return reader;
+            }
+        }
+        outgoing.poll(cx)
+    })
+    .await;
     let end = match outcome {
         Outcome::Closing => {
             let unsent = outgoing.into_unsent();

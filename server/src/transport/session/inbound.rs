@@ -1,14 +1,14 @@
 //! What arrives: datagrams, and messages on the reliable stream.
 
-use super::Outcome;
+use super::{Outcome, datagram_header};
 use crate::connection::{PeerRef, Worker};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use driftless_proto::{
     code::CloseCode,
     framing::{Framing, FramingError},
 };
 use std::{cell::RefCell, future::pending, time::Instant};
-use web_transport_quinn::{ReadError, SendStream, Session, SessionError, WebTransportError};
+use web_transport_quinn::{ReadError, SendStream, Session, quinn::Connection};
 
 /// What the peer did.
 pub(super) struct Violation {
@@ -20,13 +20,17 @@ pub(super) struct Violation {
 
 /// Takes datagrams in until the connection ends.
 pub(super) async fn datagrams(session: &Session, peer: &PeerRef, worker: &Worker) -> Outcome {
+    let header = datagram_header(session);
+    // Quinn's own: the session's takes the connection's lock twice more for each.
+    let connection: &Connection = session;
     loop {
-        match session.read_datagram().await {
-            Ok(message) => peer.borrow_mut().receive(worker, Instant::now(), message),
-            Err(SessionError::WebTransportError(WebTransportError::UnknownSession)) => {
-                return Violation::outcome(CloseCode::Malformed, "a datagram of no session");
+        match connection.read_datagram().await {
+            Ok(mut message) if message.starts_with(header) => {
+                message.advance(header.len());
+                peer.borrow_mut().receive(worker, Instant::now(), message);
             }
-            Err(error) => return Outcome::Lost(error),
+            Ok(_) => return Violation::outcome(CloseCode::Malformed, "a datagram of no session"),
+            Err(error) => return Outcome::Lost(error.into()),
         }
     }
 }

@@ -1,15 +1,19 @@
 //! What is sent: pulled out of the peer when the network has room.
 
-use super::{Outcome, Violation, large::LargeStates};
+use super::{Outcome, Violation, datagram_header, large::LargeStates};
 use crate::connection::{Outbound, PeerRef, Worker};
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use driftless_proto::{code::CloseCode, framing::put_message};
 use std::{
     cell::RefCell,
     task::{Context, Poll, ready},
     time::Instant,
 };
-use web_transport_quinn::{SendStream, Session, SessionError, generic::poll::SendStream as _};
+use web_transport_quinn::{
+    SendStream, Session, SessionError,
+    generic::poll::SendStream as _,
+    quinn::{Connection, SendDatagramError},
+};
 
 /// Bytes of reliable messages that are put together before the stream is asked again.
 const BATCH: usize = 16 * 1024;
@@ -98,16 +102,26 @@ impl<'a> Outgoing<'a> {
         if !peer.session.wants_transmit() {
             return Ok(());
         }
-        let now = Instant::now();
-        while peer.next_unreliable(self.worker, now, &mut self.datagrams) {
-            let message = self.datagrams.split().freeze();
-            if message.len() <= self.session.max_datagram_size() {
-                self.session.send_datagram(message)?;
-            } else {
-                self.large.send(self.session, message, cx)?;
+        let (now, header) = (Instant::now(), datagram_header(self.session));
+        // Quinn's own: the session's would copy the message to put the header before it.
+        let connection: &Connection = self.session;
+        loop {
+            self.datagrams.put_slice(header);
+            if !peer.next_unreliable(self.worker, now, &mut self.datagrams) {
+                self.datagrams.clear();
+                return Ok(());
+            }
+            let mut message = self.datagrams.split().freeze();
+            match connection.send_datagram(message.clone()) {
+                Ok(()) => {}
+                Err(SendDatagramError::ConnectionLost(error)) => return Err(error.into()),
+                // Too large for what the path takes now, or the peer takes none at all.
+                Err(_) => {
+                    message.advance(header.len());
+                    self.large.send(self.session, message, cx)?;
+                }
             }
         }
-        Ok(())
     }
 }
 
