@@ -4,13 +4,19 @@
 
 mod util;
 
-use driftless_client::{Connection, Event, Options, Phase, Step, TransportKind};
+use driftless_client::{Connection, Event, Options, Phase, Step, TransportKind, Trust, transport::DialError};
 use driftless_proto::wire;
 use driftless_server::config::{Config, QuicListen};
 use driftless_sim::games::arena::{ArenaCommand, ArenaEvent, ArenaInput, arena_command, arena_event};
 use prost::Message;
-use std::{future::Future, time::Duration};
-use util::{PATIENCE, TestServer, config};
+use std::{
+    future::Future,
+    time::{Duration, SystemTime},
+};
+use util::{
+    PATIENCE, TestServer, config,
+    tls::{Files, Issued},
+};
 
 const ALL: [TransportKind; 3] = [TransportKind::Quic, TransportKind::WebTransport, TransportKind::WebSocket];
 
@@ -172,4 +178,52 @@ fn default_is_quic_and_a_server_without_it_gets_a_websocket() {
         assert_eq!(connection.transport(), TransportKind::WebSocket);
         play(&mut connection, &mut Seen::default(), |seen| seen.ticks.len() > 3).await;
     });
+}
+
+/// A server with TLS, and who trusts its certificate.
+fn within_tls(quic: QuicListen) -> (TestServer, Options, Files) {
+    let issued = Issued::at(SystemTime::now());
+    let files = Files::of(&issued);
+    let mut config = Config { tls: Some(files.paths.clone()), ..config() };
+    config.quic.listen = quic;
+    let server = TestServer::start(config);
+    let mut options = options(&server, &[TransportKind::Quic, TransportKind::WebSocket]);
+    options.url = format!("wss://{}", server.address());
+    options.trust = Trust::Authorities(issued.certificate.into());
+    (server, options, files)
+}
+
+#[test]
+fn secure_address_is_played_over_quic_and_without_udp_over_websocket() {
+    for (quic, kind) in
+        [(QuicListen::AsHttp, TransportKind::Quic), (QuicListen::Off, TransportKind::WebSocket)]
+    {
+        let (_server, options, _files) = within_tls(quic);
+        run(async {
+            let mut connection = Connection::open(&options).await.unwrap();
+            assert_eq!(connection.transport(), kind);
+            let mut seen = Seen::default();
+            let (_, text) = {
+                play(&mut connection, &mut seen, |seen| seen.input > 3).await;
+                say(&mut connection, "hello".to_owned())
+            };
+            play(&mut connection, &mut seen, |seen| seen.answers() > 0).await;
+            assert_eq!(seen.chat, [text]);
+        });
+    }
+}
+
+#[test]
+fn secure_websocket_with_a_certificate_of_strangers_is_not_trusted() {
+    let (_server, mut options, _files) = within_tls(QuicListen::Off);
+    options = options.transports([TransportKind::WebSocket]);
+    for trust in [
+        Trust::Authorities(Issued::at(SystemTime::now()).certificate.into()),
+        Trust::Sha256(vec![[7; 32]]),
+        Trust::Fetch, // to an address that asks for TLS: the authorities of the system
+    ] {
+        options.trust = trust.clone();
+        let error = run(Connection::open(&options)).err().unwrap();
+        assert!(matches!(error, DialError::Untrusted { .. }), "{trust:?}: {error:?}");
+    }
 }

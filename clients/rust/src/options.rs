@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Where to connect, as whom, and how. Made with [`Options::new`], then changed field by field.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `ws://host:port`, with the path if it is not `/v1/connect`. For all transports: QUIC and WebTransport use the
+    /// `ws://host:port`, or `wss://` to a server with TLS; with the path if it is not `/v1/connect`. For all transports: QUIC and WebTransport use the
     /// same number as UDP port.
     pub url: String,
     /// Room to enter, 1 to 64 characters of `[A-Za-z0-9._-]`. Created if it is not there.

@@ -22,6 +22,7 @@ mod fetch;
 mod preference;
 pub mod quic;
 mod race;
+mod stream;
 mod target;
 mod trust;
 pub mod websocket;

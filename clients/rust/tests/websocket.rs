@@ -89,7 +89,7 @@ async fn silent_server_times_out() {
 
 #[tokio::test]
 async fn bad_urls_are_named() {
-    for url in ["", "http://a", "wss://a", "ws://", "a b", "127.0.0.1:7777"] {
+    for url in ["", "http://a", "ws://", "wss://", "a b", "127.0.0.1:7777"] {
         let error = dial(url).await.unwrap_err();
         assert!(matches!(&error, DialError::Url { url: u, .. } if u == url), "{url:?}: {error:?}");
     }

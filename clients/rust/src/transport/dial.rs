@@ -63,7 +63,8 @@ impl Dialer {
         let open = async {
             match kind {
                 TransportKind::WebSocket => {
-                    let socket = WebSocket::open(target, options.max_message_bytes).await?;
+                    let socket =
+                        WebSocket::open(target, options.trust.at(target), options.max_message_bytes).await?;
                     Ok(Transport::WebSocket(Box::new(socket)))
                 }
                 TransportKind::Quic | TransportKind::WebTransport => {
@@ -103,7 +104,7 @@ async fn open(
     target: &Target,
     options: &Options,
 ) -> Result<Quic, DialError> {
-    let (trust, port) = match &options.trust {
+    let (trust, port) = match options.trust.at(target) {
         Trust::Fetch => {
             let (hashes, port) = fetch::listed(target).await?;
             (Cow::Owned(Trust::Sha256(hashes)), port)

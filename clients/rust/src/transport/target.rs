@@ -6,7 +6,7 @@ use tungstenite::http::Uri;
 /// The path where servers take connections.
 const CONNECT_PATH: &str = "/v1/connect";
 
-/// `ws://host[:port][/path]`: one address for all transports, which have the port's number in common.
+/// `ws://host[:port][/path]` or `wss://…`: one address for all transports, which have the port's number in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     /// As the user wrote it.
@@ -24,7 +24,7 @@ impl Target {
         let secure = match uri.scheme_str() {
             Some("ws") => false,
             Some("wss") => true,
-            _ => return Err(bad("it must start with ws://")),
+            _ => return Err(bad("it must start with ws:// or wss://")),
         };
         let host = uri.host().filter(|h| !h.is_empty()).ok_or_else(|| bad("it names no host"))?;
         let path = match uri.path_and_query().map(|p| p.as_str()) {

@@ -1,5 +1,6 @@
-//! Whom a client takes for the server: certificates of QUIC and WebTransport.
+//! Whom a client takes for the server: certificates of QUIC, WebTransport and `wss://`.
 
+use super::target::Target;
 use ring::digest::{SHA256, digest};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -19,7 +20,8 @@ use std::sync::{Arc, OnceLock};
 #[non_exhaustive]
 pub enum Trust {
     /// Those whose hashes the server itself lists at `GET /v1/certificate`, asked for over plain HTTP before each
-    /// dial (the answer also says the UDP port). As safe as `ws://` to the same address, and no safer: for development, and for servers on the same machine.
+    /// dial (the answer also says the UDP port). As safe as `ws://` to the same address, and no safer: for
+    /// development, and for servers on the same machine. To a `wss://` address it means `System`.
     Fetch,
     /// Those with one of these SHA-256 hashes (of the whole certificate, DER), while they are valid. The name in it
     /// does not matter: it is the browsers' `serverCertificateHashes`.
@@ -28,6 +30,13 @@ pub enum Trust {
     System,
     /// Those that these authorities have signed for the server's name: certificates in PEM.
     Authorities(Vec<u8>),
+}
+
+impl Trust {
+    /// What is trusted at this address: plain HTTP says nothing about one that asks for TLS.
+    pub(super) fn at(&self, target: &Target) -> &Self {
+        if target.is_secure() && *self == Self::Fetch { &Self::System } else { self }
+    }
 }
 
 /// TLS 1.3 with ring, for one ALPN protocol. Without session tickets: 0-RTT is not used, and a store of tickets

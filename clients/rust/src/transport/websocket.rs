@@ -19,20 +19,16 @@
 //!
 //! The subprotocol `driftless.v1` is offered and required; TCP_NODELAY is on; pings are answered by the library.
 
-use super::{Closed, DialError, target::Target};
+use super::{Closed, DialError, Trust, stream::Stream, target::Target};
 use bytes::Bytes;
 use driftless_proto::limits::SUBPROTOCOL;
 use std::{
     future::poll_fn,
     io::{self, Read, Write},
-    pin::Pin,
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::{io::ReadBuf, net::TcpStream};
 use tungstenite::{
     Error, Message,
     client::ClientRequestBuilder,
@@ -56,30 +52,24 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
-    /// Opens a connection to `url` (`ws://host[:port]/path`; without a path, `/v1/connect`) and does the
-    /// handshake. Messages longer than `max_message` bytes will be refused.
+    /// Opens a connection to `url` (`ws://host[:port]/path`, or `wss://` to a certificate that the system trusts; without
+    /// a path, `/v1/connect`) and does the handshake. Messages longer than `max_message` bytes will be refused.
     pub async fn dial(url: &str, max_message: usize, timeout: Duration) -> Result<Self, DialError> {
         let target = Target::parse(url)?;
-        match tokio::time::timeout(timeout, Self::open(&target, max_message)).await {
+        match tokio::time::timeout(timeout, Self::open(&target, &Trust::System, max_message)).await {
             Ok(result) => result,
             Err(_) => Err(DialError::TimedOut { address: target.address(), after: timeout }),
         }
     }
 
-    pub(super) async fn open(target: &Target, max_message: usize) -> Result<Self, DialError> {
-        let (url, address) = (target.url("ws"), target.address());
-        if target.is_secure() {
-            return Err(target.bad("wss:// is not built in: end TLS in a proxy and use ws:// to it"));
-        }
+    pub(super) async fn open(target: &Target, trust: &Trust, max_message: usize) -> Result<Self, DialError> {
+        let url = target.url(if target.is_secure() { "wss" } else { "ws" });
         let uri: Uri = url.parse().map_err(|e| target.bad(format!("{e}")))?;
-        let unreachable =
-            |e: io::Error| DialError::Unreachable { address: address.clone(), reason: e.to_string() };
-        let tcp = TcpStream::connect(&address).await.map_err(unreachable)?;
-        tcp.set_nodelay(true).map_err(unreachable)?;
-        Self::handshake(tcp, uri, max_message).await.map_err(|e| dial_error(address, e))
+        let stream = Stream::connect(target, trust).await?;
+        Self::handshake(stream, uri, max_message).await.map_err(|e| dial_error(target.address(), e))
     }
 
-    async fn handshake(tcp: TcpStream, uri: Uri, max_message: usize) -> Result<Self, Error> {
+    async fn handshake(stream: Stream, uri: Uri, max_message: usize) -> Result<Self, Error> {
         let request = tungstenite::client::IntoClientRequest::into_client_request(
             ClientRequestBuilder::new(uri).with_sub_protocol(SUBPROTOCOL),
         )?;
@@ -88,7 +78,7 @@ impl WebSocket {
             .write_buffer_size(WRITE_BUFFER)
             .max_message_size(Some(max_message))
             .max_frame_size(Some(max_message));
-        let io = Io { tcp, waker: Waker::noop().clone() };
+        let io = Io { stream, waker: Waker::noop().clone() };
         let mut stage = Some(ClientHandshake::start(io, request, Some(config))?);
         let (inner, _response) = poll_fn(|cx| {
             let Some(mut mid) = stage.take() else { return Poll::Pending };
@@ -169,7 +159,7 @@ impl WebSocket {
 
     /// The TCP stream, to set options on it or to look at its address.
     pub fn tcp(&self) -> &TcpStream {
-        &self.inner.get_ref().tcp
+        self.inner.get_ref().stream.tcp()
     }
 
     fn closed(&self) -> Closed {
@@ -200,7 +190,7 @@ impl WebSocket {
 /// would say so.)
 #[derive(Debug)]
 struct Io {
-    tcp: TcpStream,
+    stream: Stream,
     waker: Waker,
 }
 
@@ -213,7 +203,7 @@ impl Io {
 impl Read for Io {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut buf = ReadBuf::new(buf);
-        match Pin::new(&mut self.tcp).poll_read(&mut Context::from_waker(&self.waker), &mut buf) {
+        match self.stream.poll_read(&mut Context::from_waker(&self.waker), &mut buf) {
             Poll::Ready(Ok(())) => Ok(buf.filled().len()),
             Poll::Ready(Err(e)) => Err(e),
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
@@ -223,13 +213,16 @@ impl Read for Io {
 
 impl Write for Io {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        match Pin::new(&mut self.tcp).poll_write(&mut Context::from_waker(&self.waker), buf) {
+        match self.stream.poll_write(&mut Context::from_waker(&self.waker), buf) {
             Poll::Ready(written) => written,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
     fn flush(&mut self) -> io::Result<()> {
-        Ok(()) // TCP_NODELAY: written is sent
+        match self.stream.poll_flush(&mut Context::from_waker(&self.waker)) {
+            Poll::Ready(flushed) => flushed,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 }
 
