@@ -115,6 +115,31 @@ describe("a tab", () => {
     expect(await page.evaluate(() => globalThis.driftless.room.stats.reconnects)).toBe(0);
   });
 
+  // Promise 5: "A player MUST be reported joined once, left once, with the true reason".
+  it.each(["webtransport", "websocket"])("that is closed is away at once (%s)", async (transport) => {
+    const stays = await play("Ada", `room=closed-${transport}`);
+    const goes = await play("Grace", `room=closed-${transport}&transport=${transport}`);
+    await stays.evaluate(() => {
+      const seen: string[] = [];
+      globalThis.driftless.room.on("presence", ({ changed }) => {
+        for (const { name, change } of changed) seen.push(`${name} ${change}`);
+      });
+      Object.assign(globalThis, { seen });
+    });
+    await goes.close();
+    // Of silence the server takes notice after 3 s.
+    await stays.waitForFunction(
+      () => (globalThis as unknown as { seen: string[] }).seen.length > 0,
+      undefined,
+      {
+        timeout: 2000,
+      },
+    );
+    expect(await stays.evaluate(() => (globalThis as unknown as { seen: string[] }).seen)).toEqual([
+      "Grace away",
+    ]);
+  });
+
   it("that was frozen for longer than the server waits has its seat again", async () => {
     const page = await play("Ada", "room=frozen&transport=websocket");
     const player = await page.evaluate(() => globalThis.driftless.room.player);
