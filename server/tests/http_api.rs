@@ -6,8 +6,9 @@ use driftless_server::{
     config::Config,
     server::{Running, Server},
 };
+use flate2::read::GzDecoder;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
+use std::{io::Read as _, net::SocketAddr};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -34,6 +35,11 @@ struct Answer {
 }
 
 impl Answer {
+    fn header(&self, name: &str) -> &str {
+        let prefix = format!("{name}: ");
+        let found = self.head.lines().find_map(|line| line.strip_prefix(&prefix));
+        found.unwrap_or_else(|| panic!("no {name}: {}", self.head))
+    }
     fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -49,17 +55,25 @@ impl Answer {
     }
 }
 
-/// Sends a request as it is and reads until the server closes.
+/// Sends a request as it is and reads until the server closes. Unpacks what is packed.
 async fn raw(server: &Running, request: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
     // A reset after a refused body is no failure of the answer before it.
     let _ = stream.read_to_end(&mut answer).await;
-    let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+    let (head, rest) = answer.split_at(end.unwrap_or_else(|| panic!("no answer: {answer:?}")));
+    let head = std::str::from_utf8(head).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    let head = head.to_ascii_lowercase();
+    let mut body = String::new();
+    if head.contains("content-encoding: gzip") {
+        GzDecoder::new(&rest[4..]).read_to_string(&mut body).unwrap();
+    } else {
+        body.push_str(std::str::from_utf8(&rest[4..]).unwrap());
+    }
+    Answer { status, head, body }
 }
 
 async fn get(server: &Running, path: &str) -> Answer {
@@ -253,11 +267,28 @@ async fn pages_load_what_they_name_and_nothing_foreign() {
 }
 
 #[actix_web::test]
+async fn a_page_is_packed_for_those_who_take_it_so() {
+    let server = start();
+    let request = |accepted: &str| {
+        format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\naccept-encoding: {accepted}\r\n\r\n")
+    };
+    let plain = raw(&server, request("identity").as_bytes()).await;
+    for (accepted, packed) in [("gzip, br", true), ("identity", false), ("gzip;q=0", false), ("br", false)] {
+        let page = raw(&server, request(accepted).as_bytes()).await;
+        assert_eq!(page.status, 200, "{accepted}");
+        assert_eq!(page.head.contains("content-encoding: gzip"), packed, "{accepted}: {}", page.head);
+        assert!(page.head.contains("vary: accept-encoding"), "{}", page.head);
+        assert_eq!(page.body, plain.body, "{accepted}");
+        assert_eq!(page.header("etag") != plain.header("etag"), packed, "a tag names one sequence of bytes");
+    }
+}
+
+#[actix_web::test]
 async fn a_page_that_is_known_is_not_sent_again() {
     let server = start();
     let page = get(&server, "/").await;
     assert!(page.head.contains("cache-control: no-cache"), "{page:?}");
-    let tag = page.head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
+    let tag = page.header("etag");
     let request = |tag: &str| {
         format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nif-none-match: \"other\", {tag}\r\n\r\n")
     };

@@ -4,11 +4,14 @@
 use super::ApiError;
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, HeaderValue},
+    http::header::{self, AcceptEncoding, Encoding, Header, HeaderValue},
     web,
 };
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
+    io::Write,
     sync::LazyLock,
 };
 
@@ -49,8 +52,30 @@ macro_rules! page {
 static FILES: [[File; 3]; 3] =
     [page!("/", "arena"), page!("/cursors", "cursors"), page!("/dashboard", "dashboard")];
 
-static TAGS: LazyLock<Vec<(&str, String)>> =
-    LazyLock::new(|| files().map(|file| (file.path, format!("\"{:016x}\"", hash(file.body)))).collect());
+/// What is sent for each file: itself, and packed to a third. Packed once, when the first file is asked for.
+static PACKED: LazyLock<Vec<[Representation; 2]>> = LazyLock::new(|| files().map(representations).collect());
+
+/// One way to send a file.
+struct Representation {
+    tag: String,
+    encoding: Option<&'static str>,
+    body: Bytes,
+}
+
+fn representations(file: &File) -> [Representation; 2] {
+    let hash = hash(file.body);
+    let plain = Representation {
+        tag: format!("\"{hash:016x}\""),
+        encoding: None,
+        body: Bytes::from_static(file.body),
+    };
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    // Neither can fail: it writes to memory.
+    let gzipped = encoder.write_all(file.body).and_then(|()| encoder.finish()).unwrap_or_default();
+    let gzip =
+        Representation { tag: format!("\"{hash:016x}-gzip\""), encoding: Some("gzip"), body: gzipped.into() };
+    [plain, gzip]
+}
 
 fn files() -> impl Iterator<Item = &'static File> {
     FILES.iter().flatten()
@@ -63,16 +88,21 @@ pub(super) fn paths() -> impl Iterator<Item = &'static str> {
 
 /// The file at the request's path.
 pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let found = files().zip(TAGS.iter()).find(|(file, _)| file.path == request.path());
-    let (file, (_, tag)) = found.ok_or_else(|| ApiError::no_such_path(request.path()))?;
+    let found = files().zip(PACKED.iter()).find(|(file, _)| file.path == request.path());
+    let (file, [plain, gzip]) = found.ok_or_else(|| ApiError::no_such_path(request.path()))?;
+    let codings = [Encoding::identity(), Encoding::gzip()];
+    let gzip_wanted = AcceptEncoding::parse(&request)
+        .is_ok_and(|accepted| accepted.negotiate(codings.iter()) == Some(Encoding::gzip()));
+    let Representation { tag, encoding, body } = if gzip_wanted { gzip } else { plain };
     let has_it = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|tags| tags.split(',').any(|t| t.trim().trim_start_matches("W/") == tag))
+        value.to_str().is_ok_and(|tags| tags.split(',').any(|t| t.trim().trim_start_matches("W/") == *tag))
     };
     let unchanged = request.headers().get_all(header::IF_NONE_MATCH).any(has_it);
     let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     let versioned = web::Query::<Version>::from_query(request.query_string()).is_ok_and(|q| !q.v.is_empty());
     response
         .insert_header((header::ETAG, tag.as_str()))
+        .insert_header((header::VARY, "accept-encoding"))
         .insert_header((header::CACHE_CONTROL, if versioned { FOREVER } else { REVALIDATE }))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
@@ -80,7 +110,10 @@ pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, ApiError>
     if unchanged {
         return Ok(response.finish());
     }
-    Ok(response.content_type(file.content_type).body(file.body))
+    if let Some(encoding) = *encoding {
+        response.insert_header((header::CONTENT_ENCODING, encoding));
+    }
+    Ok(response.content_type(file.content_type).body(body.clone()))
 }
 
 #[derive(serde::Deserialize)]
