@@ -15,7 +15,6 @@
 //! gets a head start before the next begins, and the first that is open wins. So where UDP is blocked, or the server has no
 //! QUIC, a player is on a WebSocket a moment later; and the way that worked is tried first for the next ten minutes.
 
-mod congestion;
 mod dial;
 mod endpoint;
 mod fetch;

@@ -23,7 +23,6 @@
 //! the address that it was opened from.
 
 mod admission;
-mod congestion;
 mod endpoint;
 mod route;
 mod settings;

@@ -1,6 +1,5 @@
 //! A UDP socket for QUIC, shared by as many connections as one likes.
 
-use super::congestion::WithFloor;
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
@@ -69,13 +68,10 @@ impl Endpoint {
 
 /// How QUIC behaves at this end.
 fn transport() -> quinn::TransportConfig {
-    let mut config = quinn::TransportConfig::default();
+    let mut config = driftless_quic::transport_config();
     // The server opens streams of one direction only: HTTP/3's own three, and one a state that fits no datagram.
     config.max_concurrent_bidi_streams(0u32.into());
     config.max_concurrent_uni_streams(32u32.into());
-    // An input that waits is out of date soon: the next one repeats it.
-    config.datagram_send_buffer_size(4 * 1024);
-    config.congestion_controller_factory(Arc::new(WithFloor::default()));
     config
 }
 

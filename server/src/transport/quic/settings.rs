@@ -1,6 +1,5 @@
 //! What quinn is told.
 
-use super::congestion::WithFloor;
 use crate::{config::Config, transport::session::CLOSE_LIMIT};
 use driftless_proto::limits::ALPN;
 use quinn::{IdleTimeout, TransportConfig, VarInt, crypto::rustls::QuicServerConfig};
@@ -16,8 +15,6 @@ const CONTROL_STREAMS: u32 = 4;
 const WINDOW_SLACK: usize = 16 * 1024;
 /// Bytes of reliable messages and large states that a client has not acknowledged. What a client that stops can hold.
 const SEND_WINDOW: u64 = 256 * 1024;
-/// Bytes of datagrams that wait for the congestion window. Small: older ones are dropped for newer ones only when it is full.
-const DATAGRAMS_OUT: usize = 4 * 1024;
 /// Bytes of datagrams that wait to be read.
 const DATAGRAMS_IN: usize = 64 * 1024;
 /// Connection attempts that wait for the thread to look at them, and bytes of each and of all.
@@ -56,15 +53,13 @@ fn transport_config(config: &Config) -> io::Result<TransportConfig> {
     let window = |bytes: usize| VarInt::try_from(bytes as u64).map_err(io::Error::other);
     // The session's timeout speaks first, with a goodbye.
     let idle = config.limits.timeout + CLOSE_LIMIT + Duration::from_secs(1);
-    let mut transport = TransportConfig::default();
+    let mut transport = driftless_quic::transport_config();
     transport
         .max_concurrent_bidi_streams(STREAMS.into())
         .max_concurrent_uni_streams(CONTROL_STREAMS.into())
         .stream_receive_window(window(stream)?)
         .receive_window(window(stream + WINDOW_SLACK)?)
         .send_window(SEND_WINDOW)
-        .datagram_send_buffer_size(DATAGRAMS_OUT)
-        .congestion_controller_factory(Arc::new(WithFloor::default()))
         .datagram_receive_buffer_size(Some(DATAGRAMS_IN))
         .max_idle_timeout(Some(IdleTimeout::try_from(idle).map_err(io::Error::other)?));
     Ok(transport)

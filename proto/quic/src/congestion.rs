@@ -1,12 +1,19 @@
-//! Congestion control: quinn's own, with a window that is never smaller than what a player sends into a black-out.
+//! Congestion control: quinn's own, with a window that is never smaller than what a session sends into a black-out.
 //!
-//! A client sends a few kB a second: inputs and acknowledgements. While nothing passes nothing is acknowledged, and what
-//! was sent counts as in flight until the window is full; from then on only probes are sent, each after twice the time of
-//! the one before (RFC 9002, section 6.2.1). After 5 s without a network the player would be cut off for up to 4 s more, and
-//! the server would give it up. So the window has a floor: what inputs need in the time after which a silent player is given up.
+//! A session's traffic is thin, and held back by its own gate: K states unacknowledged, and one in a quarter of a second when none
+//! comes back. A congestion window on top of that protects nobody, but it does harm. While nothing passes, nothing
+//! is acknowledged, and what was sent counts as in flight until the window is full. From then on only probes are sent,
+//! each after twice the time of the one before (RFC 9002, section 6.2.1): after 5 s without a network, 4 s more. Measured: after a
+//! black-out of 5 s, 34 of 50 players had timed out before the next probe, and the states in the send buffer were old.
+//!
+//! So the window has a floor: what a session sends in the time after which it is given up for silent. Reliable messages and large
+//! states can use it, too; it is twice what RFC 6928 lets any connection begin with. (RFC 8085, section 3.1.3: an application
+//! whose data is thin may limit itself.)
 
-use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
-use quinn_proto::RttEstimator;
+use quinn_proto::{
+    RttEstimator,
+    congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig},
+};
 use std::{any::Any, sync::Arc, time::Instant};
 
 /// Least bytes that may be in flight.
