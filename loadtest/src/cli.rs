@@ -1,31 +1,26 @@
-//! The command line.
+//! The command line. What is done with it is [`command`](crate::command)'s.
 
 mod url;
 
 pub use url::Url;
 
-use crate::{
-    floor::{self, FloorSpec, server::FloorServerArgs},
-    link::scenario::Scenario,
-    process::raise_open_files,
-    report,
-    require::Requirement,
-    stop::Stop,
-};
+use crate::{floor::server::FloorServerArgs, link::scenario::Scenario, require::Requirement};
 use clap::{Args, Parser, Subcommand};
 use driftless_client::TransportKind;
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Plays on a Driftless server with many bots, and measures.
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", version)]
 pub struct Cli {
+    /// What to do.
     #[command(subcommand)]
-    command: Command,
+    pub command: Command,
 }
 
+/// What to do.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub enum Command {
     /// Plays in many rooms at once; checks and measures everything.
     Run(RunArgs),
     /// Measures what the kernel alone charges for the same traffic: a bare epoll server without any game.
@@ -38,6 +33,7 @@ enum Command {
     Compare(CompareArgs),
     /// A bad link between two network namespaces, with the kernel's own TCP and UDP on both sides. Needs root.
     Netns(NetnsArgs),
+    /// The server's side of `floor`, which starts it.
     #[command(hide = true)]
     FloorServer(FloorServerArgs),
 }
@@ -137,25 +133,25 @@ impl TransportChoice {
 pub struct FloorArgs {
     /// Clients.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    clients: u32,
+    pub clients: u32,
     /// Ticks a second.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    tick_rate: u32,
+    pub tick_rate: u32,
     /// Bytes of a message from the server.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    frame_bytes: u32,
+    pub frame_bytes: u32,
     /// Bytes of a message from a client.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=3000))]
-    input_bytes: u32,
+    pub input_bytes: u32,
     /// How long to measure.
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
-    duration: Duration,
+    pub duration: Duration,
     /// Rooms, their phases spread over the tick. Default: one for 50 clients.
     #[arg(long)]
-    rooms: Option<u32>,
+    pub rooms: Option<u32>,
     /// Writes the figures as one JSON object to this file; - is standard output.
     #[arg(long)]
-    json: Option<PathBuf>,
+    pub json: Option<PathBuf>,
 }
 
 /// `loadtest slow`.
@@ -268,48 +264,6 @@ pub struct NetnsArgs {
     /// The client's command. It runs where the address is 198.18.0.1.
     #[arg(last = true, required_unless_present = "check")]
     pub command: Vec<String>,
-}
-
-impl Cli {
-    /// Does what was asked.
-    pub fn execute(self) -> ExitCode {
-        let done = match self.command {
-            Command::Run(args) => crate::run::run(&args),
-            Command::Floor(args) => args.execute(),
-            Command::Slow(args) => crate::slow::run(&args),
-            Command::Link(args) => crate::link::run(&args),
-            Command::Compare(args) => crate::compare::run(&args),
-            Command::Netns(args) => crate::netns::run(&args),
-            Command::FloorServer(args) => {
-                floor::server::serve(&args).map(|()| ExitCode::SUCCESS).map_err(Into::into)
-            }
-        };
-        done.unwrap_or_else(|error: Box<dyn std::error::Error>| {
-            eprintln!("loadtest: {error}");
-            ExitCode::from(2)
-        })
-    }
-}
-
-impl FloorArgs {
-    fn execute(self) -> Result<ExitCode, Box<dyn std::error::Error>> {
-        let stop = Stop::on_signals()?;
-        raise_open_files(self.clients as usize)?;
-        let spec = FloorSpec {
-            clients: self.clients as usize,
-            tick_rate: self.tick_rate,
-            frame_bytes: self.frame_bytes as usize,
-            input_bytes: self.input_bytes as usize,
-            rooms: self.rooms.unwrap_or(self.clients.div_ceil(50)).max(1) as usize,
-            duration: self.duration,
-        };
-        let figures = floor::measure(&spec, &stop)?;
-        report::print_table(&report::table::floor(&figures), self.json.as_deref());
-        if let Some(path) = &self.json {
-            report::write_json(path, &figures)?;
-        }
-        Ok(ExitCode::SUCCESS)
-    }
 }
 
 /// Reads "30s", "500ms", "2m", "1.5s"; a bare number is seconds.

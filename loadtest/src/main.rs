@@ -20,6 +20,7 @@ mod behaviour;
 mod bot;
 mod check;
 mod cli;
+mod command;
 mod compare;
 mod figures;
 mod floor;
@@ -44,5 +45,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::Cli::parse().execute()
+    command::execute(cli::Cli::parse().command)
 }

@@ -5,9 +5,7 @@
 //! nobody read: no server can take that back (its receive buffer is made small for that reason). The rest was sent,
 //! or waited in the server's kernel or in the server itself.
 
-mod figures;
-
-pub use figures::SlowFigures;
+pub mod figures;
 
 use crate::{
     behaviour::Behaviour,
@@ -22,6 +20,7 @@ use crate::{
     ws,
 };
 use driftless_client::Options;
+use figures::SlowFigures;
 use std::{
     process::ExitCode,
     time::{Duration, Instant},

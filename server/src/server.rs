@@ -311,7 +311,7 @@ pub fn run(server: Server) -> io::Result<()> {
         let scheme = if running.is_secure() { "https" } else { "http" };
         let quic = running.quic_address().map_or_else(String::new, |quic| format!("quic://{quic} and "));
         let _ = writeln!(io::stdout(), "driftless listens on {quic}{scheme}://{}", running.address());
-        actix_rt::spawn(shutdown::drain_on_signal(running, signals));
+        actix_rt::spawn(shutdown::drain_on_signal(signals, async move { running.drain().await }));
         serving.await
     })
 }

@@ -1,22 +1,21 @@
 //! From a signal to the exit.
 
-use crate::server::Running;
-use std::io;
+use std::{future::Future, io};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::warn;
 
 /// Exit code after a second signal: 128 + SIGTERM, as a shell would report it.
 const EXIT_FORCED: i32 = 128 + 15;
 
-/// Waits for SIGTERM or SIGINT, then drains the server. A second signal ends the process at once.
-pub async fn drain_on_signal(running: Running, mut signals: Signals) {
+/// Waits for SIGTERM or SIGINT, then does `drain`. A second signal ends the process at once.
+pub async fn drain_on_signal(mut signals: Signals, drain: impl Future<Output = ()>) {
     signals.next().await;
     actix_rt::spawn(async move {
         signals.next().await;
         warn!("second signal: exiting at once");
         std::process::exit(EXIT_FORCED);
     });
-    running.drain().await;
+    drain.await;
 }
 
 /// SIGTERM and SIGINT, which no longer end the process by themselves.

@@ -2,7 +2,7 @@
 
 use crate::{
     ClientCore, Connection, Disconnect, Error, Event, Options, Payloads, Phase, Stats, Step,
-    connection::now,
+    runtime::now,
     transport::{DialError, Transport, TransportKind},
 };
 use driftless_proto::{schema::Schema, session::client::SendError, snapshot::Snapshot, wire};

@@ -28,6 +28,7 @@
 
 use crate::{
     ClientCore, Disconnect, Event, Options, Phase,
+    runtime::now,
     transport::{Closed, DialError, Dialer, Endpoint, Transport, TransportKind, WebSocket},
 };
 use bytes::BytesMut;
@@ -268,11 +269,6 @@ impl Connection {
             _ => None,
         }
     }
-}
-
-/// The runtime's clock (virtual where a test has paused it).
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 /// Close reasons have at most 123 bytes (RFC 6455 section 5.5.1).

@@ -88,6 +88,7 @@ pub mod event;
 pub mod interpolation;
 pub mod options;
 pub mod prediction;
+mod runtime;
 pub mod stats;
 pub mod transport;
 pub mod typed;

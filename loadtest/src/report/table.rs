@@ -3,7 +3,7 @@
 use crate::{
     figures::{Figures, Quantiles},
     floor::FloorFigures,
-    slow::SlowFigures,
+    slow::figures::SlowFigures,
 };
 use std::fmt::Write;
 

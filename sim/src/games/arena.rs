@@ -23,7 +23,7 @@ mod wire {
     include!(concat!(env!("OUT_DIR"), "/driftless.arena.v1.rs"));
 }
 
-pub use body::{Body, Drive, UNITS};
+pub use body::{Body, Drive};
 pub use map::{Map, Obstacle};
 pub use player::sector;
 pub use wire::{ArenaCommand, ArenaEvent, ArenaInput, arena_command, arena_event};
@@ -255,7 +255,7 @@ impl Arena {
                 self.rng.range(radius..rules::WORLD_SIZE - radius),
             );
             let body = Body::at(x, y);
-            if !self.map.is_free((body.x, body.y), radius * UNITS) {
+            if !self.map.is_free((body.x, body.y), radius * rules::UNITS) {
                 continue;
             }
             place = body;

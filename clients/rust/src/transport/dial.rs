@@ -4,7 +4,7 @@ use super::{
     DialError, Endpoint, Transport, TransportKind, Trust, fetch, preference::Preference, quic::Quic,
     race::race, target::Target, trust, websocket::WebSocket,
 };
-use crate::Options;
+use crate::{Options, runtime::now};
 use driftless_proto::limits::{ALPN, SUBPROTOCOL};
 use quinn::{ConnectionError, crypto::rustls::QuicClientConfig};
 use std::{
@@ -183,8 +183,4 @@ fn handshake_error(target: &Target, error: &ConnectionError) -> DialError {
 
 fn unreachable(target: &Target, error: impl ToString) -> DialError {
     DialError::Unreachable { address: target.address(), reason: error.to_string() }
-}
-
-fn now() -> std::time::Instant {
-    crate::connection::now()
 }

@@ -3,11 +3,12 @@
 //! Places are fixed point, 1/1024 cm; speeds are 1/1024 cm a second, so that they mean the same at any tick rate. A
 //! speed that does not change moves a body by the same amount each tick, which is what the delta codec predicts.
 
-use super::{ArenaInput, map::Map, rules};
+use super::{
+    ArenaInput,
+    map::Map,
+    rules::{self, UNITS},
+};
 use serde::{Deserialize, Serialize};
-
-/// Parts of a centimetre that are told apart.
-pub const UNITS: i32 = 1_024;
 
 /// A moving player: place and speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 //! Boxes are axis-aligned and movement is checked one axis after the other over the whole way, so nothing tunnels, a
 //! body slides along what it hits, and it is never pushed farther than it wanted to go.
 
-use super::{body::UNITS, rules::WORLD_SIZE};
+use super::rules::{UNITS, WORLD_SIZE};
 use crate::{Rng, Snapshot};
 use serde::{Deserialize, Serialize};
 

@@ -1,10 +1,10 @@
 //! What players shoot: a point that flies straight until it meets a box, a wall, a player, or its end.
 
 use super::{
-    body::{UNITS, length},
+    body::length,
     map::Map,
     player::Player,
-    rules,
+    rules::{self, UNITS},
 };
 use crate::PlayerId;
 use serde::{Deserialize, Serialize};

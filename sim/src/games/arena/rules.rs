@@ -1,5 +1,7 @@
 //! The numbers of the arena. Lengths are centimetres, which are the quanta of its snapshots.
 
+/// Parts of a centimetre that movement tells apart.
+pub const UNITS: i32 = 1_024;
 /// Side of the square world, cm. Coordinates go from 0 to this.
 pub const WORLD_SIZE: i32 = 10_000;
 /// Nobody ever moves faster, cm a second (a player that is sent to a place does so at this speed).
