@@ -3,7 +3,7 @@
 //! | what | quinn's default | here | why |
 //! | --- | --- | --- | --- |
 //! | congestion window | may shrink to two packets | never below 32 KiB | black-outs: see `congestion.rs` |
-//! | acknowledgements asked of the peer | every other packet, 25 ms late at most | every 10th, a round trip late at most (25 ms at least, 100 ms at most) | most ride on inputs and states then: see `acknowledgements.rs` |
+//! | acknowledgements asked of the peer | every other packet, 25 ms late at most | every 20th, a round trip late at most (25 ms at least, 400 ms at most) | most ride on inputs and states then: see `acknowledgements.rs` |
 //! | datagrams that wait for the window | 1 MiB | 4 KiB | an input or a state that waits is out of date soon: the next one is better |
 
 mod acknowledgements;

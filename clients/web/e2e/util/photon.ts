@@ -66,6 +66,8 @@ export function keyDown(page: Page): Promise<number> {
 export async function delayOf(page: Page, key: string, seenBy: Page, watched: Watched): Promise<number> {
   const id = watched.own ? await page.evaluate(() => globalThis.driftless.room.player) : watched.player;
   await still(seenBy, id);
+  // It stands since some tick, and this must not decide how far into a tick the key goes down.
+  await page.waitForTimeout(Math.random() * 100);
   const seen = moved(seenBy, watched);
   const pressed = keyDown(page);
   // Both are listening by now: evaluations of a page are run in order.
