@@ -13,7 +13,7 @@ use driftless_proto::{
 };
 use driftless_server::{
     clock::Clock,
-    connection::{ConnectionId, Outbound, Peer, PeerRef, Worker},
+    connection::{ConnectionId, LocalConnections, Outbound, Peer, PeerRef, Worker},
     limits::{ConnectionLimits, ConnectionRefused},
     metrics::{Metrics, TransportKind},
     room::{published::Published, seat::Seat},
@@ -30,7 +30,7 @@ use std::{
 
 /// A thread that serves connections, with its buffers, counters and lists, but whose event loop does not run.
 pub struct Thread {
-    worker: Rc<Worker>,
+    connections: Rc<LocalConnections>,
     limits: Arc<ConnectionLimits>,
     join: Bytes,
     /// Where the fan-out actor lives. Never dropped: an actor's timers can only be dropped while its event loop runs.
@@ -51,8 +51,9 @@ impl Thread {
     pub fn start() -> Self {
         let system = actix::System::new();
         let metrics = Arc::new(Metrics::new());
-        let worker =
-            system.block_on(async { Worker::start(Clock::start(), metrics.clone(), Duration::ZERO) });
+        let connections = system.block_on(async {
+            LocalConnections::start(Worker::start(Clock::start(), metrics.clone(), Duration::ZERO))
+        });
         let join = wire::Join {
             protocol: PROTOCOL,
             room: "bench".to_owned(),
@@ -60,7 +61,7 @@ impl Thread {
             ..Default::default()
         };
         Self {
-            worker,
+            connections,
             limits: ConnectionLimits::new(usize::MAX, usize::MAX, metrics),
             join: encoded(client_message::Body::Join(join)),
             _system: ManuallyDrop::new(system),
@@ -69,7 +70,7 @@ impl Thread {
 
     /// What connections share.
     pub fn worker(&self) -> &Rc<Worker> {
-        &self.worker
+        self.connections.worker()
     }
 }
 
@@ -82,8 +83,8 @@ impl Client {
         let permit = thread.limits.admit(Ipv4Addr::LOCALHOST.into(), TransportKind::WebSocket)?;
         let session = ServerSession::new(now, Limits::default(), Delivery::Ordered);
         let peer = Peer::new(id, session, permit);
-        thread.worker.add(peer.clone());
-        peer.borrow_mut().receive(&thread.worker, now, thread.join.clone());
+        thread.connections.add(peer.clone());
+        peer.borrow_mut().receive(thread.worker(), now, thread.join.clone());
         Ok(Self { id, peer, inputs: 0, state: 0, reliable: 0 })
     }
 
@@ -111,12 +112,12 @@ impl Client {
             peer.session.welcome(now, &session_seat, welcome);
             peer.set_seat(seat);
         }
-        thread.worker.subscribe(room, self.peer.clone());
+        thread.connections.subscribe(room, self.peer.clone());
     }
 
     /// Takes the connection off its thread.
     pub fn disconnect(self, thread: &Thread, room: u64) {
-        thread.worker.remove(self.id, Some(room));
+        thread.connections.remove(self.id, Some(room));
     }
 
     /// The client's next input, encoded, with what it acknowledges. To be given to `receive`.
@@ -134,7 +135,7 @@ impl Client {
 
     /// A message of the client arrives at the server.
     pub fn receive(&self, thread: &Thread, now: Instant, message: Bytes) {
-        self.peer.borrow_mut().receive(&thread.worker, now, message);
+        self.peer.borrow_mut().receive(thread.worker(), now, message);
     }
 
     /// Puts a state into the connection's slot. What the fan-out does.
@@ -144,7 +145,7 @@ impl Client {
 
     /// Writes the next message to the client into `out`. False: there is none.
     pub fn next_message(&self, thread: &Thread, now: Instant, out: &mut BytesMut) -> bool {
-        self.peer.borrow_mut().next_message(&thread.worker, now, out) == Outbound::Message
+        self.peer.borrow_mut().next_message(thread.worker(), now, out) == Outbound::Message
     }
 
     /// A message of the server arrives at the client, which will acknowledge it.

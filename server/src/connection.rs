@@ -14,12 +14,14 @@
 
 mod actor;
 mod coalesce;
+mod fanout;
 mod peer;
 mod worker;
 
 pub use actor::{Close, Connection};
+pub use fanout::{Drain, Fanout, FanoutLink, LocalConnections, Publish};
 pub use peer::{End, Outbound, Peer, PeerRef};
-pub use worker::{Drain, Fanout, Publish, Worker, WorkerLink};
+pub use worker::Worker;
 
 use std::fmt;
 

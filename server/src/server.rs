@@ -3,7 +3,7 @@
 use crate::{
     clock::Clock,
     config::Config,
-    connection::{Drain, Worker, WorkerLink},
+    connection::{Drain, FanoutLink, LocalConnections, Worker},
     directory::{Directory, Services},
     feed::{Feed, Watched, produce},
     http::{self, Access, HttpState},
@@ -65,7 +65,7 @@ pub struct Running {
     http: ServerHandle,
     directory: Arc<Directory>,
     limits: Arc<ConnectionLimits>,
-    workers: Arc<Mutex<Vec<WorkerLink>>>,
+    fanouts: Arc<Mutex<Vec<FanoutLink>>>,
     metrics: Arc<Metrics>,
     certificates: Arc<Certificates>,
     feed: Arc<Feed>,
@@ -142,25 +142,27 @@ impl Server {
             certificates: certificates.clone(),
             quic: quic_address,
         });
-        let workers = Arc::<Mutex<Vec<WorkerLink>>>::default();
-        let running_workers = workers.clone();
+        let fanouts = Arc::<Mutex<Vec<FanoutLink>>>::default();
+        let running_fanouts = fanouts.clone();
         let services = {
             let (config, directory, limits, metrics) =
                 (config.clone(), directory.clone(), limits.clone(), metrics.clone());
             // Called once on each thread that serves connections.
             move || {
                 let worker = Worker::start(clock, metrics.clone(), config.coalesce);
-                workers.lock().push(worker.link());
+                let connections = LocalConnections::start(worker);
+                fanouts.lock().push(connections.link());
                 if let Some(quic) = &quic {
                     let (directory, limits, config) = (directory.clone(), limits.clone(), config.clone());
-                    let services = QuicServices { worker: worker.clone(), directory, limits, config };
+                    let services =
+                        QuicServices { connections: connections.clone(), directory, limits, config };
                     if let Err(error) = quic.serve(&services) {
                         error!(%error, "a thread cannot serve QUIC");
                     }
                 }
                 let app = || {
                     let app = App::new()
-                        .app_data(worker.clone())
+                        .app_data(connections.clone())
                         .app_data(directory.clone())
                         .app_data(limits.clone())
                         .app_data(config.clone())
@@ -195,7 +197,7 @@ impl Server {
             http: server.handle(),
             directory,
             limits,
-            workers: running_workers,
+            fanouts: running_fanouts,
             metrics,
             certificates,
             feed: feed.clone(),
@@ -252,9 +254,9 @@ impl Running {
         let open = self.limits.open();
         info!(connections = open, "draining");
         self.directory.drain();
-        for worker in self.workers.lock().iter() {
+        for link in self.fanouts.lock().iter() {
             // One message a thread in its life.
-            worker.fanout.do_send(Drain { spread: self.drain_spread });
+            link.fanout.do_send(Drain { spread: self.drain_spread });
         }
         while self.limits.open() > 0 && start.elapsed() < DRAIN_LIMIT {
             actix_rt::time::sleep(DRAIN_POLL).await;

@@ -1,7 +1,7 @@
 //! The actor of a connection: what is rare in its life. Joins and resumes, which wait for a room; closes asked for by others; the end,
 //! of which the room must hear. (Inputs and states do not pass here: see [`Peer`](super::Peer).)
 
-use super::{ConnectionId, End, Peer, PeerRef, Worker};
+use super::{ConnectionId, End, LocalConnections, Peer, PeerRef};
 use crate::{
     directory::{Directory, Seated},
     error::Refusal,
@@ -35,7 +35,7 @@ use tracing::{Span, debug, info};
 /// One connection. Lives on the thread that accepted it.
 pub struct Connection {
     peer: PeerRef,
-    worker: Rc<Worker>,
+    connections: Rc<LocalConnections>,
     directory: Arc<Directory>,
     place: Place,
     span: Span,
@@ -57,22 +57,22 @@ impl Connection {
         permit: ConnectionPermit,
         delivery: Delivery,
         limits: Limits,
-        worker: Rc<Worker>,
+        connections: Rc<LocalConnections>,
         directory: Arc<Directory>,
     ) -> PeerRef {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed));
         let peer = Peer::new(id, ServerSession::new(Instant::now(), limits, delivery), permit);
-        Self::start(peer.clone(), worker, directory);
+        Self::start(peer.clone(), connections, directory);
         peer
     }
 
-    fn start(peer: PeerRef, worker: Rc<Worker>, directory: Arc<Directory>) -> Addr<Self> {
+    fn start(peer: PeerRef, connections: Rc<LocalConnections>, directory: Arc<Directory>) -> Addr<Self> {
         let span = tracing::info_span!("connection", id = %peer.borrow().id, room = tracing::field::Empty);
         Self::create(|ctx| {
             peer.borrow_mut().set_actor(ctx.address());
-            worker.add(peer.clone());
-            Self { peer, worker, directory, place: Place::Outside, span }
+            connections.add(peer.clone());
+            Self { peer, connections, directory, place: Place::Outside, span }
         })
     }
 
@@ -99,7 +99,7 @@ impl Connection {
         if closing {
             self.finish(ctx); // it was closed while the room was asked
         } else {
-            self.worker.subscribe(seat.room.id, self.peer.clone());
+            self.connections.subscribe(seat.room.id, self.peer.clone());
         }
     }
 
@@ -124,8 +124,8 @@ impl Connection {
             Place::Room { room, seat } => (Some(room), Some(seat)),
         };
         let connection = self.peer.borrow().id;
-        self.worker.remove(connection, seat.map(|seat| seat.room.id));
-        self.worker.metrics().disconnected(code);
+        self.connections.remove(connection, seat.map(|seat| seat.room.id));
+        self.connections.worker().metrics().disconnected(code);
         self.span.in_scope(|| debug!(reason = code.map_or("lost", CloseCode::name), "connection ended"));
         let Some(room) = room else { return };
         // One message a connection, whose number is limited: no mailbox is flooded, and none of them may be lost.
@@ -159,7 +159,7 @@ impl Handler<Ask> for Connection {
 
     fn handle(&mut self, Ask(request): Ask, ctx: &mut Self::Context) {
         let directory = self.directory.clone();
-        let (id, link, control) = (self.peer.borrow().id, self.worker.link(), ctx.address().recipient());
+        let (id, link, control) = (self.peer.borrow().id, self.connections.link(), ctx.address().recipient());
         match request {
             Request::Join(join) => async move { directory.join(join, id, link, control).await }
                 .into_actor(self)

@@ -4,7 +4,7 @@ use super::spec::{DirectoryError, RoomSpec, RoomSummary, is_room_name};
 use crate::{
     clock::Clock,
     config::Config,
-    connection::{Close, ConnectionId, WorkerLink},
+    connection::{Close, ConnectionId, FanoutLink},
     error::Refusal,
     metrics::Metrics,
     metronome::Metronome,
@@ -177,7 +177,7 @@ impl Directory {
         &self,
         join: wire::Join,
         connection: ConnectionId,
-        link: WorkerLink,
+        link: FanoutLink,
         control: Recipient<Close>,
     ) -> Result<Seated, Refusal> {
         let user: Arc<str> = match join.user {
@@ -209,7 +209,7 @@ impl Directory {
         &self,
         resume: wire::Resume,
         connection: ConnectionId,
-        link: WorkerLink,
+        link: FanoutLink,
         control: Recipient<Close>,
     ) -> Result<Seated, Refusal> {
         let result = self.find_and_resume(resume, connection, link, control).await;
@@ -222,7 +222,7 @@ impl Directory {
         &self,
         resume: wire::Resume,
         connection: ConnectionId,
-        link: WorkerLink,
+        link: FanoutLink,
         control: Recipient<Close>,
     ) -> Result<Seated, Refusal> {
         let token = ResumeToken::from_wire(&resume.token).ok_or(ResumeError::UnknownToken)?;

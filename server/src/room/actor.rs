@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    connection::{Close, ConnectionId, WorkerLink},
+    connection::{Close, ConnectionId, FanoutLink},
     directory::{Directory, Seated},
     metrics::Metrics,
     presence::{self, LeaveReason, LostReason, Presence, Report, ToRoom},
@@ -228,7 +228,7 @@ pub struct Join {
     /// The player's connection.
     pub connection: ConnectionId,
     /// The thread it is on.
-    pub link: WorkerLink,
+    pub link: FanoutLink,
     /// How to close it.
     pub control: Recipient<Close>,
     /// Who it is.
@@ -271,7 +271,7 @@ pub struct Resume {
     /// The player's new connection.
     pub connection: ConnectionId,
     /// The thread it is on.
-    pub link: WorkerLink,
+    pub link: FanoutLink,
     /// How to close it.
     pub control: Recipient<Close>,
     /// The player that the token names.

@@ -1,7 +1,6 @@
 //! Which threads have connections of a room.
 
-use crate::connection::Fanout;
-use crate::connection::{Close, ConnectionId, Publish, WorkerLink};
+use crate::connection::{Close, ConnectionId, Fanout, FanoutLink, Publish};
 use actix::{Addr, Recipient};
 use std::{collections::HashMap, sync::Arc};
 
@@ -25,7 +24,7 @@ struct Thread {
 
 impl Fanouts {
     /// A connection has a seat.
-    pub fn add(&mut self, connection: ConnectionId, link: WorkerLink, control: Recipient<Close>) {
+    pub fn add(&mut self, connection: ConnectionId, link: FanoutLink, control: Recipient<Close>) {
         let thread = link.index;
         match self.threads.iter_mut().find(|t| t.index == thread) {
             Some(thread) => thread.members += 1,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     config::{Config, QuicListen},
-    connection::{Connection, Worker},
+    connection::{Connection, LocalConnections},
     directory::Directory,
     limits::{ConnectionLimits, ConnectionPermit},
     metrics::TransportKind,
@@ -57,8 +57,8 @@ struct Share {
 /// What a thread's connections need.
 #[derive(Clone)]
 pub struct Services {
-    /// The thread.
-    pub worker: Rc<Worker>,
+    /// Those of the thread.
+    pub connections: Rc<LocalConnections>,
     /// The rooms.
     pub directory: Arc<Directory>,
     /// The places.
@@ -133,7 +133,7 @@ async fn accept(endpoint: Endpoint, admission: Arc<Admission>, services: Service
     while let Some(incoming) = endpoint.accept().await {
         match admission.decide(incoming.may_retry()) {
             Decision::Refuse => {
-                services.worker.metrics().refused.inc("handshakes");
+                services.connections.worker().metrics().refused.inc("handshakes");
                 incoming.refuse();
             }
             Decision::Retry => {
@@ -158,7 +158,7 @@ fn begin(incoming: Incoming, handshake: Handshake, services: &Services) {
 
 /// From a handshake to a session that is served in a task of its own. A peer that does neither finish nor fail is dropped.
 async fn establish(connecting: Connecting, handshake: Handshake, services: Services) {
-    let (worker, within) = (services.worker.clone(), services.config.limits.handshake);
+    let (worker, within) = (services.connections.worker().clone(), services.config.limits.handshake);
     let connection = match timeout(within, connecting).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return debug!(%error, "a handshake failed"),
@@ -188,9 +188,10 @@ async fn establish(connecting: Connecting, handshake: Handshake, services: Servi
     drop(handshake);
     match admitted {
         Ok(permit) => {
-            let (limits, directory) = (services.config.limits.clone(), services.directory.clone());
-            let max_message = limits.message_bytes;
-            let peer = Connection::open(permit, Delivery::Datagram, limits, worker.clone(), directory);
+            let Services { connections, directory, config, .. } = services;
+            let max_message = config.limits.message_bytes;
+            let limits = config.limits.clone();
+            let peer = Connection::open(permit, Delivery::Datagram, limits, connections, directory);
             session::serve(session, peer, worker, max_message).await;
         }
         Err(ending) => session::close(&session, &ending).await,
@@ -198,7 +199,7 @@ async fn establish(connecting: Connecting, handshake: Handshake, services: Servi
 }
 
 fn admit(services: &Services, address: IpAddr, transport: TransportKind) -> Result<ConnectionPermit, Ending> {
-    let refused = |reason| services.worker.metrics().refused.inc(reason);
+    let refused = |reason| services.connections.worker().metrics().refused.inc(reason);
     if services.directory.is_draining() {
         refused("draining");
         return Err(Ending { code: CloseCode::Draining, reason: "the server is going down".to_owned() });

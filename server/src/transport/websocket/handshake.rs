@@ -3,7 +3,7 @@
 use super::upgrade::Accepted;
 use crate::{
     config::Config,
-    connection::{Connection, Worker},
+    connection::{Connection, LocalConnections},
     directory::Directory,
     http::ApiError,
     limits::{ConnectionLimits, ConnectionRefused},
@@ -19,7 +19,8 @@ use std::{rc::Rc, sync::Arc};
 
 /// `GET /v1/connect`: upgrades to the subprotocol `driftless.v1`, or says by name why not.
 pub async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let worker = part::<Rc<Worker>>(&request)?;
+    let connections = part::<Rc<LocalConnections>>(&request)?;
+    let worker = connections.worker();
     let directory = part::<Arc<Directory>>(&request)?;
     let limits = part::<Arc<ConnectionLimits>>(&request)?;
     let config = part::<Arc<Config>>(&request)?;
@@ -52,7 +53,7 @@ pub async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     })?;
 
     let (limits, delivery) = (config.limits.clone(), Delivery::Ordered);
-    let peer = Connection::open(permit, delivery, limits, worker.clone(), directory.clone());
+    let peer = Connection::open(permit, delivery, limits, connections.clone(), directory.clone());
     let mut response = response.finish();
     let max_message = config.limits.message_bytes;
     response.extensions_mut().insert(Accepted { peer, worker: worker.clone(), max_message });

@@ -1,0 +1,169 @@
+//! The actor that hands a published tick to the connections of its thread, and looks after their timeouts.
+
+use super::{ConnectionId, peer::PeerRef, worker::Worker};
+use crate::room::published::Published;
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use driftless_proto::code::CloseCode;
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Time between two looks at all connections of a thread: how late a timeout may be noticed.
+const SWEEP: Duration = Duration::from_millis(100);
+/// Published ticks that may wait for a thread. More than the rooms of a busy thread publish while it handles one batch;
+/// a tick that finds no place is dropped, as a newer one follows.
+const MAILBOX: usize = 4096;
+
+/// The actor, one a thread.
+pub struct Fanout {
+    connections: Rc<LocalConnections>,
+}
+
+/// How rooms reach a thread's connections.
+#[derive(Clone)]
+pub struct FanoutLink {
+    /// Number of the thread.
+    pub index: usize,
+    /// Its fan-out.
+    pub fanout: Addr<Fanout>,
+}
+
+/// The connections of one thread. Never leaves it.
+pub struct LocalConnections {
+    worker: Rc<Worker>,
+    link: FanoutLink,
+    peers: RefCell<Peers>,
+}
+
+#[derive(Default)]
+struct Peers {
+    all: HashMap<ConnectionId, PeerRef>,
+    by_room: HashMap<u64, Vec<(ConnectionId, PeerRef)>>,
+}
+
+impl LocalConnections {
+    /// Starts the fan-out of the calling thread, which has no connections yet.
+    pub fn start(worker: Rc<Worker>) -> Rc<Self> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let mut started = None;
+        Fanout::create(|ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            let link = FanoutLink { index: NEXT.fetch_add(1, Ordering::Relaxed), fanout: ctx.address() };
+            let connections = Rc::new(Self { worker, link, peers: RefCell::default() });
+            started = Some(connections.clone());
+            Fanout { connections }
+        });
+        match started {
+            Some(connections) => connections,
+            None => unreachable!("an actor's factory runs before create returns"),
+        }
+    }
+
+    /// What they share.
+    pub fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+
+    /// How rooms reach them.
+    pub fn link(&self) -> FanoutLink {
+        self.link.clone()
+    }
+
+    /// Adds a connection that has no seat yet.
+    pub fn add(&self, peer: PeerRef) {
+        let id = peer.borrow().id;
+        self.peers.borrow_mut().all.insert(id, peer);
+    }
+
+    /// Gives a connection the states of a room from now on.
+    pub fn subscribe(&self, room: u64, peer: PeerRef) {
+        let id = peer.borrow().id;
+        self.peers.borrow_mut().by_room.entry(room).or_default().push((id, peer));
+    }
+
+    /// Forgets a connection.
+    pub fn remove(&self, id: ConnectionId, room: Option<u64>) {
+        let mut peers = self.peers.borrow_mut();
+        peers.all.remove(&id);
+        if let Some(room) = room
+            && let Some(members) = peers.by_room.get_mut(&room)
+        {
+            members.retain(|(member, _)| *member != id);
+            if members.is_empty() {
+                peers.by_room.remove(&room);
+            }
+        }
+    }
+}
+
+impl Actor for Fanout {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(SWEEP, |fanout, _| fanout.sweep());
+    }
+}
+
+impl Fanout {
+    fn sweep(&mut self) {
+        let LocalConnections { worker, peers, .. } = &*self.connections;
+        let now = Instant::now();
+        for peer in peers.borrow().all.values() {
+            peer.borrow_mut().sweep(worker, now);
+        }
+        worker.sweep(SWEEP);
+    }
+}
+
+/// A room's newest state, once for each thread.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Publish {
+    /// The room.
+    pub room: u64,
+    /// The state.
+    pub state: Arc<Published>,
+}
+
+impl Handler<Publish> for Fanout {
+    type Result = ();
+
+    fn handle(&mut self, publish: Publish, _: &mut Self::Context) {
+        if let Some(members) = self.connections.peers.borrow().by_room.get(&publish.room) {
+            for (_, peer) in members {
+                peer.borrow_mut().offer(publish.state.clone());
+            }
+        }
+    }
+}
+
+/// The server is going down: say goodbye to all.
+#[derive(Message, Clone)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// Clients are told to reconnect after up to this long, evenly spread.
+    pub spread: Duration,
+}
+
+impl Handler<Drain> for Fanout {
+    type Result = ();
+
+    fn handle(&mut self, drain: Drain, _: &mut Self::Context) {
+        let peers = self.connections.peers.borrow();
+        for (n, peer) in peers.all.values().enumerate() {
+            let share = n as f64 / peers.all.len() as f64;
+            peer.borrow_mut().close(
+                CloseCode::Draining,
+                "the server is going down",
+                drain.spread.mul_f64(share),
+            );
+        }
+    }
+}
