@@ -68,7 +68,7 @@ impl Dialer {
                     Ok(Transport::WebSocket(Box::new(socket)))
                 }
                 TransportKind::Quic | TransportKind::WebTransport => {
-                    let endpoint = self.use_endpoint(options).map_err(|e| unreachable(target, e))?;
+                    let endpoint = self.use_endpoint(options).map_err(|e| target.unreachable(e))?;
                     Ok(Transport::Quic(Box::new(open(kind, &endpoint, target, options).await?)))
                 }
             }
@@ -116,17 +116,17 @@ async fn open(
         .and_then(|config| QuicClientConfig::try_from(config).map(Arc::new).map_err(|e| e.to_string()));
     let tls = tls.map_err(|reason| DialError::Untrusted { address: target.address(), reason })?;
 
-    let found = tokio::net::lookup_host((target.name(), port)).await.map_err(|e| unreachable(target, e))?;
+    let found = tokio::net::lookup_host((target.name(), port)).await.map_err(|e| target.unreachable(e))?;
     let attempts = found.map(|address| shake_hands(endpoint, tls.clone(), address, target));
     let (_, connection) = race(attempts, ADDRESS_HEAD_START).await.map_err(|mut errors| {
-        errors.pop().unwrap_or_else(|| unreachable(target, "the name has no address"))
+        errors.pop().unwrap_or_else(|| target.unreachable("the name has no address"))
     })?;
 
     let session = match kind {
         TransportKind::WebTransport => connect_session(connection, target).await?,
         _ => Session::raw(connection),
     };
-    Quic::open(session, kind, options.max_message_bytes).await.map_err(|e| unreachable(target, e))
+    Quic::open(session, kind, options.max_message_bytes).await.map_err(|e| target.unreachable(e))
 }
 
 async fn shake_hands(
@@ -135,7 +135,7 @@ async fn shake_hands(
     address: SocketAddr,
     target: &Target,
 ) -> Result<quinn::Connection, DialError> {
-    let connecting = endpoint.connect(tls, address, target.name()).map_err(|e| unreachable(target, e))?;
+    let connecting = endpoint.connect(tls, address, target.name()).map_err(|e| target.unreachable(e))?;
     connecting.await.map_err(|error| handshake_error(target, &error))
 }
 
@@ -179,8 +179,4 @@ fn handshake_error(target: &Target, error: &ConnectionError) -> DialError {
         NO_APPLICATION_PROTOCOL => DialError::NotDriftless { address, reason },
         _ => DialError::Unreachable { address, reason },
     }
-}
-
-fn unreachable(target: &Target, error: impl ToString) -> DialError {
-    DialError::Unreachable { address: target.address(), reason: error.to_string() }
 }

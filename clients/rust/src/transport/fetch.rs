@@ -30,9 +30,7 @@ struct Quic {
 /// The hashes to trust, and the UDP port.
 pub(super) async fn listed(target: &Target) -> Result<(Vec<[u8; 32]>, u16), DialError> {
     let address = target.address();
-    let answer = get(&address).await;
-    let answer =
-        answer.map_err(|e| DialError::Unreachable { address: address.clone(), reason: e.to_string() })?;
+    let answer = get(&address).await.map_err(|e| target.unreachable(e))?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
     if status != 200 {

@@ -29,10 +29,8 @@ impl Stream {
     /// Connects; for `wss://` with a TLS handshake.
     pub async fn connect(target: &Target, trust: &Trust) -> Result<Self, DialError> {
         let address = target.address();
-        let unreachable =
-            |e: io::Error| DialError::Unreachable { address: address.clone(), reason: e.to_string() };
-        let tcp = TcpStream::connect(&address).await.map_err(unreachable)?;
-        tcp.set_nodelay(true).map_err(unreachable)?;
+        let tcp = TcpStream::connect(&address).await.map_err(|e| target.unreachable(e))?;
+        tcp.set_nodelay(true).map_err(|e| target.unreachable(e))?;
         if !target.is_secure() {
             return Ok(Self::Plain(tcp));
         }
@@ -44,7 +42,7 @@ impl Stream {
             Err(e) => Err(match e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
                 Some(rustls::Error::InvalidCertificate(_)) => untrusted(e.to_string()),
                 Some(_) => DialError::NotDriftless { address: address.clone(), reason: e.to_string() },
-                None => unreachable(e),
+                None => target.unreachable(e),
             }),
         }
     }

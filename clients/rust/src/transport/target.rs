@@ -40,6 +40,11 @@ impl Target {
         DialError::Url { url: self.given.clone(), reason: reason.into() }
     }
 
+    /// Nobody answers there.
+    pub fn unreachable(&self, reason: impl ToString) -> DialError {
+        DialError::Unreachable { address: self.address(), reason: reason.to_string() }
+    }
+
     /// Whether it says `wss://`.
     pub fn is_secure(&self) -> bool {
         self.secure
