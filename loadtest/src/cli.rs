@@ -199,8 +199,8 @@ pub struct LinkArgs {
     /// The server.
     #[arg(long, default_value = "127.0.0.1:7777")]
     pub to: SocketAddr,
-    /// What the link is like: a TOML file, or one of clean, rtt60-loss5, narrow-12kB, narrow-2kB, blackout-5s, wifi-bursts.
-    #[arg(long)]
+    /// What the link is like.
+    #[arg(long, help = scenario_help())]
     pub scenario: Scenario,
 }
 
@@ -210,8 +210,8 @@ pub struct CompareArgs {
     /// The server.
     #[arg(long, default_value = "ws://127.0.0.1:7777")]
     pub url: Url,
-    /// What the links are like: a TOML file, or one of clean, rtt60-loss5, narrow-12kB, narrow-2kB, blackout-5s, wifi-bursts.
-    #[arg(long, required_unless_present = "direct")]
+    /// What the links are like.
+    #[arg(long, help = scenario_help(), required_unless_present = "direct")]
     pub scenario: Option<Scenario>,
     /// No relays: the way to the server is what it is. What the client shows is then compared to nothing.
     #[arg(long, conflicts_with = "scenario")]
@@ -249,8 +249,8 @@ pub struct CompareArgs {
 /// `loadtest netns`.
 #[derive(Debug, Clone, Args)]
 pub struct NetnsArgs {
-    /// What the link is like: a TOML file, or one of clean, rtt60-loss5, narrow-12kB, narrow-2kB, blackout-5s, wifi-bursts.
-    #[arg(long)]
+    /// What the link is like.
+    #[arg(long, help = scenario_help())]
     pub scenario: Scenario,
     /// The server's command, for the shell. It runs where the address is 198.18.0.2.
     #[arg(long, default_value = "driftless serve --listen 198.18.0.2:7777 --insecure")]
@@ -264,6 +264,11 @@ pub struct NetnsArgs {
     /// The client's command. It runs where the address is 198.18.0.1.
     #[arg(last = true, required_unless_present = "check")]
     pub command: Vec<String>,
+}
+
+fn scenario_help() -> String {
+    let built_in: Vec<_> = Scenario::built_in().collect();
+    format!("What the link is like: a TOML file, or one of {}", built_in.join(", "))
 }
 
 /// Reads "30s", "500ms", "2m", "1.5s"; a bare number is seconds.

@@ -16,7 +16,7 @@
 pub mod model;
 pub mod relay;
 pub mod scenario;
-pub mod schedule;
+mod schedule;
 
 use crate::{cli::LinkArgs, stop::Stop};
 use relay::{Link, Relay, Transport};

@@ -4,11 +4,13 @@
 //! of bytes under way. A UDP client that is silent for [`IDLE`] is forgotten.
 
 mod counts;
+mod flight;
 mod tcp;
 mod udp;
 
 pub use super::model::{SEGMENT_HEADERS, UDP_HEADERS};
 pub use counts::Counts;
+pub use flight::Flight;
 
 use super::{
     model::{Datagrams, Path, Segments, Timeline, Way},
@@ -79,15 +81,14 @@ impl Link {
         (self.origin + at).into()
     }
     /// A new client's seed. The n-th client of a run has always the same.
-    pub fn client_seed(&self) -> u64 {
+    fn client_seed(&self) -> u64 {
         let client = self.clients.fetch_add(1, Ordering::Relaxed);
         self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(client << 1)
     }
     fn path(&self, way: Way) -> Path {
         Path::new(self.timeline.clone(), way)
     }
-    /// One way of a client's link, for datagrams.
-    pub fn datagrams(&self, way: Way, seed: u64) -> Datagrams {
+    fn datagrams(&self, way: Way, seed: u64) -> Datagrams {
         Datagrams::new(self.path(way), seed ^ way as u64)
     }
     fn segments(&self, way: Way, seed: u64) -> Segments {

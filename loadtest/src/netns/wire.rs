@@ -1,9 +1,8 @@
 //! The wire between two TUN devices.
 
 use crate::link::{
-    model::{Datagrams, Dropped, Fate, UDP_HEADERS, Way},
-    relay::{Counts, Link},
-    schedule::Schedule,
+    model::{UDP_HEADERS, Way},
+    relay::{Counts, Flight, Link},
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -41,11 +40,8 @@ impl Wire {
     /// Joins two devices.
     pub fn start(link: &Arc<Link>, client: OwnedFd, server: OwnedFd) -> io::Result<Self> {
         let (counts, ended) = (Arc::new(Counts::default()), Arc::new(AtomicBool::new(false)));
-        let seed = link.client_seed();
         let mut carrier = Carrier {
-            up: link.datagrams(Way::Up, seed),
-            down: link.datagrams(Way::Down, seed),
-            waiting: Schedule::default(),
+            flight: Flight::new(link, MAX_WAITING, counts.clone()),
             link: link.clone(),
             client,
             server,
@@ -53,8 +49,9 @@ impl Wire {
         };
         let end = ended.clone();
         let run = move || {
+            let mut buffer = vec![0; MAX_PACKET];
             while !end.load(Relaxed) {
-                if let Err(error) = carrier.turn() {
+                if let Err(error) = carrier.turn(&mut buffer) {
                     eprintln!("the wire broke: {error}");
                     return;
                 }
@@ -79,9 +76,7 @@ impl Drop for Wire {
 }
 
 struct Carrier {
-    up: Datagrams,
-    down: Datagrams,
-    waiting: Schedule<(Way, Vec<u8>)>,
+    flight: Flight<Vec<u8>>,
     link: Arc<Link>,
     client: OwnedFd,
     server: OwnedFd,
@@ -89,28 +84,27 @@ struct Carrier {
 }
 
 impl Carrier {
-    fn turn(&mut self) -> io::Result<()> {
+    fn turn(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         self.deliver();
         let now = self.link.now();
-        let wait = self.waiting.next().map_or(IDLE, |at| at.saturating_sub(now)).min(IDLE);
+        let wait = self.flight.next().map_or(IDLE, |at| at.saturating_sub(now)).min(IDLE);
         let wait = Timespec { tv_sec: 0, tv_nsec: wait.as_nanos() as _ };
         let mut ready = [PollFd::new(&self.client, PollFlags::IN), PollFd::new(&self.server, PollFlags::IN)];
         match poll(&mut ready, Some(&wait)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        self.read(Way::Up)?;
-        self.read(Way::Down)
+        self.read(Way::Up, buffer)?;
+        self.read(Way::Down, buffer)
     }
 
-    fn read(&mut self, way: Way) -> io::Result<()> {
-        let mut buffer = [0; MAX_PACKET];
+    fn read(&mut self, way: Way, buffer: &mut [u8]) -> io::Result<()> {
         for _ in 0..READS {
             let from = match way {
                 Way::Up => &self.client,
                 Way::Down => &self.server,
             };
-            match rustix::io::read(from, &mut buffer) {
+            match rustix::io::read(from, &mut *buffer) {
                 Ok(length) => self.take(way, &buffer[..length]),
                 Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
                 Err(error) => return Err(error.into()),
@@ -124,28 +118,14 @@ impl Carrier {
         if packet.first().is_none_or(|first| first >> 4 != 4) {
             return;
         }
-        let now = self.link.now();
-        let model = match way {
-            Way::Up => &mut self.up,
-            Way::Down => &mut self.down,
-        };
-        let counts = self.counts.way(way);
-        counts.packets.fetch_add(1, Relaxed);
-        counts.bytes.fetch_add(packet.len() as u64, Relaxed);
+        self.counts.way(way).sent(packet.len());
         // The model adds the headers that a datagram has; here they are part of the packet.
-        match model.offer(now, packet.len().saturating_sub(UDP_HEADERS)) {
-            Fate::Dropped(why) => counts.dropped(why),
-            Fate::Arrives { .. } if self.waiting.len() >= MAX_WAITING => counts.dropped(Dropped::Queue),
-            Fate::Arrives { at, again } => {
-                for at in [Some(at), again].into_iter().flatten() {
-                    self.waiting.push(at, (way, packet.to_vec()));
-                }
-            }
-        }
+        let payload = packet.len().saturating_sub(UDP_HEADERS);
+        self.flight.send(self.link.now(), way, payload, packet.to_vec());
     }
 
     fn deliver(&mut self) {
-        while let Some((way, packet)) = self.waiting.pop(self.link.now()) {
+        while let Some((way, packet)) = self.flight.pop(self.link.now()) {
             let to = match way {
                 Way::Up => &self.server,
                 Way::Down => &self.client,

@@ -43,8 +43,12 @@ impl Counts {
 }
 
 impl WayCounts {
-    /// A datagram was dropped.
-    pub fn dropped(&self, why: Dropped) {
+    /// A packet of so many bytes was sent into the link.
+    pub fn sent(&self, bytes: usize) {
+        self.packets.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(bytes as u64, Relaxed);
+    }
+    pub(super) fn dropped(&self, why: Dropped) {
         let counter = match why {
             Dropped::Loss => &self.lost,
             Dropped::Queue => &self.overflowed,

@@ -1,10 +1,7 @@
 //! Datagrams: one socket towards the clients; for each client a task with a socket towards the server.
 
-use super::{Counts, IDLE, Link, MAX_CLIENTS, MAX_WAITING};
-use crate::link::{
-    model::{Datagrams, Fate, Way},
-    schedule::Schedule,
-};
+use super::{Counts, Flight, IDLE, Link, MAX_CLIENTS, MAX_WAITING};
+use crate::link::model::Way;
 use bytes::Bytes;
 use std::{
     collections::HashMap,
@@ -77,10 +74,7 @@ struct Client {
     address: SocketAddr,
     towards_client: Arc<UdpSocket>,
     towards_server: UdpSocket,
-    up: Datagrams,
-    down: Datagrams,
-    /// What is under way.
-    waiting: Schedule<(Way, Bytes)>,
+    flight: Flight<Bytes>,
     link: Arc<Link>,
     counts: Arc<Counts>,
 }
@@ -99,14 +93,11 @@ impl Client {
         };
         let towards_server = UdpSocket::bind(any).await?;
         towards_server.connect(to).await?;
-        let seed = link.client_seed();
         Ok(Self {
             address,
             towards_client: towards_client.clone(),
             towards_server,
-            up: link.datagrams(Way::Up, seed),
-            down: link.datagrams(Way::Down, seed),
-            waiting: Schedule::default(),
+            flight: Flight::new(link, MAX_WAITING, counts.clone()),
             link: link.clone(),
             counts: counts.clone(),
         })
@@ -117,7 +108,7 @@ impl Client {
         let mut heard = self.link.now();
         loop {
             self.deliver().await;
-            let wake = self.waiting.next().unwrap_or(heard + IDLE);
+            let wake = self.flight.next().unwrap_or(heard + IDLE);
             tokio::select! {
                 sent = inbox.recv() => {
                     let Some(payload) = sent else { return };
@@ -130,7 +121,7 @@ impl Client {
                     Err(_) => tokio::time::sleep(ERROR_PAUSE).await,
                 },
                 () = sleep_until(self.link.instant(wake)) => {
-                    if self.waiting.len() == 0 && self.link.now() >= heard + IDLE {
+                    if self.flight.next().is_none() && self.link.now() >= heard + IDLE {
                         return;
                     }
                 }
@@ -139,32 +130,13 @@ impl Client {
     }
 
     fn take(&mut self, way: Way, payload: Bytes) {
-        let now = self.link.now();
-        let model = match way {
-            Way::Up => &mut self.up,
-            Way::Down => &mut self.down,
-        };
-        let fate = model.offer(now, payload.len());
-        let counts = self.counts.way(way);
-        counts.packets.fetch_add(1, Relaxed);
-        counts.bytes.fetch_add(payload.len() as u64, Relaxed);
-        match fate {
-            Fate::Dropped(why) => counts.dropped(why),
-            Fate::Arrives { at, again } => {
-                for at in [Some(at), again].into_iter().flatten() {
-                    if self.waiting.len() >= MAX_WAITING {
-                        counts.overflowed.fetch_add(1, Relaxed);
-                        continue;
-                    }
-                    self.waiting.push(at, (way, payload.clone()));
-                }
-            }
-        }
+        self.counts.way(way).sent(payload.len());
+        self.flight.send(self.link.now(), way, payload.len(), payload);
     }
 
     async fn deliver(&mut self) {
         let now = self.link.now();
-        while let Some((way, payload)) = self.waiting.pop(now) {
+        while let Some((way, payload)) = self.flight.pop(now) {
             let sent = match way {
                 Way::Up => self.towards_server.send(&payload).await,
                 Way::Down => self.towards_client.send_to(&payload, self.address).await,
