@@ -16,7 +16,7 @@ use bytes::BytesMut;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use driftless_benches::{BusyRoom, Client, Thread};
 use driftless_proto::delta::MAX_AGE;
-use driftless_server::{connection::ConnectionId, room::published::Published};
+use driftless_server::ground::{id::ConnectionId, published::Published};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -78,7 +78,7 @@ impl Audience {
     fn client(&mut self, index: usize, (baseline, prior): Ages) -> Client {
         let Self { thread, room, states, now, out } = self;
         let seat = room.seats()[index].clone();
-        let mut client = Client::connect(thread, ConnectionId(index as u64 + 1), *now).unwrap();
+        let mut client = Client::connect(thread, ConnectionId(index as u64 + 1), *now);
         client.seat(thread, room, seat, *now);
         for age in [prior, baseline] {
             client.offer(&states[states.len() - 1 - age]);

@@ -13,16 +13,20 @@ use driftless_proto::{
 };
 use driftless_server::{
     clock::Clock,
-    connection::{ConnectionId, LocalConnections, Outbound, Peer, PeerRef, Worker},
-    limits::{ConnectionLimits, ConnectionRefused},
-    metrics::{Metrics, TransportKind},
-    room::{published::Published, seat::Seat},
+    connection::{LocalConnections, Outbound, Peer, PeerRef, Worker},
+    ground::{
+        admission::Admission,
+        id::{ConnectionId, RoomId},
+        published::Published,
+        seat::Seat,
+        transport_kind::TransportKind,
+    },
+    metrics::Metrics,
 };
 use prost::Message;
 use std::{
     error::Error,
     mem::ManuallyDrop,
-    net::Ipv4Addr,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -31,7 +35,6 @@ use std::{
 /// A thread that serves connections, with its buffers, counters and lists, but whose event loop does not run.
 pub struct Thread {
     connections: Rc<LocalConnections>,
-    limits: Arc<ConnectionLimits>,
     join: Bytes,
     /// Where the fan-out actor lives. Never dropped: an actor's timers can only be dropped while its event loop runs.
     _system: ManuallyDrop<actix::SystemRunner>,
@@ -52,7 +55,7 @@ impl Thread {
         let system = actix::System::new();
         let metrics = Arc::new(Metrics::new());
         let connections = system.block_on(async {
-            LocalConnections::start(Worker::start(Clock::start(), metrics.clone(), Duration::ZERO))
+            LocalConnections::start(Worker::start(Clock::start(), metrics, Duration::ZERO))
         });
         let join = wire::Join {
             protocol: PROTOCOL,
@@ -62,7 +65,6 @@ impl Thread {
         };
         Self {
             connections,
-            limits: ConnectionLimits::new(usize::MAX, usize::MAX, metrics),
             join: encoded(client_message::Body::Join(join)),
             _system: ManuallyDrop::new(system),
         }
@@ -76,16 +78,13 @@ impl Thread {
 
 impl Client {
     /// A connection that has asked to join.
-    ///
-    /// # Errors
-    /// The limit of connections is reached, which no benchmark does.
-    pub fn connect(thread: &Thread, id: ConnectionId, now: Instant) -> Result<Self, ConnectionRefused> {
-        let permit = thread.limits.admit(Ipv4Addr::LOCALHOST.into(), TransportKind::WebSocket)?;
+    pub fn connect(thread: &Thread, id: ConnectionId, now: Instant) -> Self {
+        let admission = Admission::new(TransportKind::WebSocket, ());
         let session = ServerSession::new(now, Limits::default(), Delivery::Ordered);
-        let peer = Peer::new(id, session, permit);
+        let peer = Peer::new(id, session, admission);
         thread.connections.add(peer.clone());
         peer.borrow_mut().receive(thread.worker(), now, thread.join.clone());
-        Ok(Self { id, peer, inputs: 0, state: 0, reliable: 0 })
+        Self { id, peer, inputs: 0, state: 0, reliable: 0 }
     }
 
     /// The connection's number.
@@ -116,7 +115,7 @@ impl Client {
     }
 
     /// Takes the connection off its thread.
-    pub fn disconnect(self, thread: &Thread, room: u64) {
+    pub fn disconnect(self, thread: &Thread, room: RoomId) {
         thread.connections.remove(self.id, Some(room));
     }
 

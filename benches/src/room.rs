@@ -3,13 +3,15 @@
 use bytes::Bytes;
 use driftless_proto::{limits::Limits, schema::Schema, session::server::PlayerInput};
 use driftless_server::{
-    connection::ConnectionId,
-    room::{
-        core::{JoinError, RoomCore},
+    ground::{
+        id::{ConnectionId, RoomId},
         published::Published,
-        schedule::{Due, Schedule},
         seat::Seat,
         shared::RoomShared,
+    },
+    room::{
+        core::{JoinError, RoomCore},
+        schedule::{Due, Schedule},
     },
 };
 use driftless_sim::games::{self, arena::ArenaInput, cursors::Pointer};
@@ -46,7 +48,7 @@ impl BusyRoom {
         let of_set = |set| (1..=max_players).map(|player| input(kind, set, player)).collect();
         let inputs = (0..SETS).map(of_set).collect::<Option<_>>().ok_or_else(unknown)?;
         let name = format!("room-{id}").into();
-        let shared = Arc::new(RoomShared::new(id, name, game.name(), tick_rate, max_players));
+        let shared = Arc::new(RoomShared::new(RoomId(id), name, game.name(), tick_rate, max_players));
         let schedule = Schedule::new(Instant::now(), tick_rate);
         let core = RoomCore::new(
             shared,

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!  transport ── receive ──► Peer: Session ──► inbox of the room (no message, no wake-up)
-//!      │                      │  └─ join, resume, leave ──► Connection (actor) ──► Directory, Room
+//!      │                      │  └─ join, resume, leave ──► Connection (actor) ──► Rooms, Room
 //!      └── pulls ◄────────────┘
 //!                             ▲ newest state
 //!                          Fanout (actor, one a thread) ◄── Room
@@ -18,19 +18,7 @@ mod fanout;
 mod peer;
 mod worker;
 
-pub use actor::{Close, Connection};
-pub use fanout::{Drain, Fanout, FanoutLink, LocalConnections, Publish};
+pub use actor::{Connection, Rooms};
+pub use fanout::{Drain, Fanout, LocalConnections};
 pub use peer::{End, Outbound, Peer, PeerRef};
 pub use worker::Worker;
-
-use std::fmt;
-
-/// Number of a connection in this process, never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId(pub u64);
-
-impl fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}

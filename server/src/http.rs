@@ -40,7 +40,9 @@ mod stream;
 pub use access::{Access, AdminToken, MIN_ADMIN_TOKEN};
 pub use error::ApiError;
 
-use crate::{directory::Directory, feed::Feed, metrics::Metrics, presence::Presence, tls::Certificates};
+use crate::{
+    factory::Factory, feed::Feed, metrics::Metrics, presence::Presence, registry::Registry, tls::Certificates,
+};
 use actix::Addr;
 use actix_web::{HttpRequest, Resource, guard, web};
 use std::{net::SocketAddr, sync::Arc};
@@ -50,7 +52,9 @@ use tokio::sync::Notify;
 #[derive(Clone)]
 pub struct HttpState {
     /// The rooms.
-    pub directory: Arc<Directory>,
+    pub registry: Arc<Registry>,
+    /// Makes more of them.
+    pub factory: Arc<Factory>,
     /// The members.
     pub presence: Addr<Presence>,
     /// The figures.

@@ -16,16 +16,16 @@
 //! # The way of the data
 //!
 //! **Input.** [`transport::websocket`] reads a message and gives it to the connection's [`connection::Peer`], whose session checks it and
-//! puts the input into the room's [inbox](room::shared::Inbox). No message, no wake-up: an input is only read at the next tick.
+//! puts the input into the room's [inbox](ground::shared::Inbox). No message, no wake-up: an input is only read at the next tick.
 //!
 //! **Tick.** The [`metronome`] tells the room. [`room::core::RoomCore`] drains the inbox in order of player, steps the game, takes one
-//! snapshot and publishes one [`room::published::Published`]: once to each thread's `Fanout`, which overwrites the state slot of the room's
+//! snapshot and publishes one [`ground::published::Published`]: once to each thread's `Fanout`, which overwrites the state slot of the room's
 //! connections there and calls their transports.
 //!
 //! **State.** A transport whose socket has room pulls: control messages, then the seat's reliable queue, then the newest state, if
 //! not too many are unacknowledged. The first to ask for a delta against some baseline encodes it; the others share the bytes.
 //!
-//! **Seats** ([`room::seat::Seat`]) outlive connections for the resume window. The room owns them; [`presence`] tells when one expires.
+//! **Seats** ([`ground::seat::Seat`]) outlive connections for the resume window. The room owns them; [`presence`] tells when one expires.
 //!
 //! # A server of your own
 //!
@@ -41,15 +41,16 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connection;
-pub mod directory;
-pub mod error;
+pub mod door;
+pub mod factory;
 pub mod feed;
+pub mod ground;
 pub mod http;
-pub mod limits;
 pub mod metrics;
 pub mod metronome;
 pub mod open_files;
 pub mod presence;
+pub mod registry;
 pub mod room;
 pub mod server;
 pub mod shutdown;

@@ -13,6 +13,7 @@ pub use histogram::DurationHistogram;
 pub use local::LocalCounters;
 pub use process::{ProcessCollector, ProcessStats};
 
+use crate::ground::transport_kind::TransportKind;
 use driftless_proto::code::CloseCode;
 use prometheus_client::{
     encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder},
@@ -80,32 +81,6 @@ pub struct TransportMetrics {
     pub received_messages: Counter,
     /// Messages to clients. Filled by `Metrics::add`.
     pub sent_messages: Counter,
-}
-
-/// How a client is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TransportKind {
-    /// WebSocket over TCP.
-    WebSocket,
-    /// QUIC itself.
-    Quic,
-    /// WebTransport, which is HTTP/3 over QUIC.
-    WebTransport,
-}
-
-impl TransportKind {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [TransportKind; 3] =
-        [TransportKind::WebSocket, TransportKind::Quic, TransportKind::WebTransport];
-
-    /// Name in metrics, logs and JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            TransportKind::WebSocket => "websocket",
-            TransportKind::Quic => "quic",
-            TransportKind::WebTransport => "webtransport",
-        }
-    }
 }
 
 /// A counter for each reason. Not for the hot path: `inc` looks the reason up.

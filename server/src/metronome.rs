@@ -4,10 +4,11 @@
 //! Neither drives a room.
 
 use crate::{
-    room::{Room, Tick, schedule::Schedule, shared::RoomShared},
+    ground::shared::RoomShared,
+    room::{Tick, schedule::Schedule},
     thread::prefer_latency,
 };
-use actix::Addr;
+use actix::Recipient;
 use parking_lot::{Condvar, Mutex};
 use std::{
     cmp::Reverse,
@@ -19,31 +20,29 @@ use std::{
 };
 
 /// The clock thread. Stops when the last handle is dropped.
-#[derive(Debug)]
 pub struct Metronome {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inner {
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Waiting {
     new: Vec<Beat>,
     stopped: bool,
 }
 
 /// A room on the clock.
-#[derive(Debug)]
 struct Beat {
     at: Instant,
     tick: u32,
     schedule: Schedule,
     shared: Arc<RoomShared>,
-    room: Addr<Room>,
+    room: Recipient<Tick>,
 }
 
 impl Metronome {
@@ -56,7 +55,7 @@ impl Metronome {
     }
 
     /// Puts a room on the clock, until it ends.
-    pub fn add(&self, schedule: Schedule, shared: Arc<RoomShared>, room: Addr<Room>) {
+    pub fn add(&self, schedule: Schedule, shared: Arc<RoomShared>, room: Recipient<Tick>) {
         let beat = Beat { at: schedule.deadline(1), tick: 1, schedule, shared, room };
         self.inner.waiting.lock().new.push(beat);
         self.inner.changed.notify_one();

@@ -4,17 +4,15 @@
 //! inside the room, and hands what comes out to connections, presence and recorder.
 
 pub mod core;
-pub mod figures;
 pub mod inspect;
-pub mod published;
 pub mod record;
 pub mod schedule;
-pub mod seat;
 pub mod seats;
-pub mod shared;
 pub mod start;
 
 mod actor;
 mod fanouts;
 
-pub use actor::{CloseRoom, Join, Kick, Leave, Lost, Resume, Room, RoomSettings, Tick, spread_schedule};
+pub use actor::{
+    CloseRoom, Join, Kick, Leave, Listing, Lost, Resume, Room, RoomSettings, Seated, Tick, spread_schedule,
+};

@@ -3,24 +3,22 @@
 use crate::{
     clock::Clock,
     config::Config,
-    connection::{Drain, FanoutLink, LocalConnections, Worker},
-    directory::{Directory, Services},
+    connection::{Drain, Fanout, LocalConnections, Worker},
+    door::{ConnectionLimits, Door},
+    factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
     http::{self, Access, HttpState},
-    limits::ConnectionLimits,
     metrics::Metrics,
     metronome::Metronome,
     presence::Presence,
+    registry::Registry,
     room::record::RecordThread,
     shutdown,
     thread::prefer_latency,
     tls::{Certificates, TlsConfig},
-    transport::{
-        self,
-        quic::{Quic, Services as QuicServices},
-    },
+    transport::{self, quic::Quic},
 };
-use actix::Actor;
+use actix::{Actor, Addr};
 use actix_http::HttpService;
 use actix_rt::Arbiter;
 use actix_server::ServerHandle;
@@ -51,6 +49,9 @@ const BACKLOG: u32 = 4096;
 /// Ports that are tried where any will do.
 const FREE_PORT_TRIES: u32 = 16;
 
+/// Those of all threads that serve connections.
+type Fanouts = Arc<Mutex<Vec<Addr<Fanout>>>>;
+
 /// A server that is being put together: which games it offers, and its configuration.
 pub struct Server {
     config: Config,
@@ -60,16 +61,25 @@ pub struct Server {
 /// A server that accepts connections. Stops when asked to, not when dropped.
 #[derive(Clone)]
 pub struct Running {
-    address: SocketAddr,
-    quic_address: Option<SocketAddr>,
+    parts: Arc<Parts>,
     http: ServerHandle,
-    directory: Arc<Directory>,
-    limits: Arc<ConnectionLimits>,
-    fanouts: Arc<Mutex<Vec<FanoutLink>>>,
+}
+
+/// What is there before the first connection is.
+struct Parts {
+    clock: Clock,
+    config: Config,
+    address: SocketAddr,
+    quic: Option<Arc<Quic>>,
+    registry: Arc<Registry>,
+    factory: Arc<Factory>,
+    presence: Addr<Presence>,
+    places: Arc<ConnectionLimits>,
+    fanouts: Fanouts,
     metrics: Arc<Metrics>,
     certificates: Arc<Certificates>,
     feed: Arc<Feed>,
-    drain_spread: Duration,
+    drain_asked: Arc<Notify>,
 }
 
 impl Server {
@@ -94,93 +104,138 @@ impl Server {
     /// # Errors
     /// If the address cannot be listened at, there is no certificate, a thread cannot be started, or the recording folder cannot be made.
     pub fn start(self) -> io::Result<(Running, impl Future<Output = io::Result<()>>)> {
-        let config = Arc::new(self.config);
+        let (parts, listener) = self.parts()?;
+        let serving = parts.serve(listener)?;
+        let running = Running { parts: parts.clone(), http: serving.handle() };
+        let watched =
+            Watched { clock: parts.clock, metrics: parts.metrics.clone(), registry: parts.registry.clone() };
+        actix_rt::spawn(produce(Arc::downgrade(&parts.feed), watched));
+        actix_rt::spawn({
+            let running = running.clone();
+            async move {
+                parts.drain_asked.notified().await;
+                actix_rt::time::sleep(DRAIN_ANSWER).await;
+                running.drain().await;
+            }
+        });
+        Ok((running, serving))
+    }
+
+    fn parts(self) -> io::Result<(Arc<Parts>, TcpListener)> {
+        let config = self.config;
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
-        let feed = Feed::new(getrandom::u64().unwrap_or_else(|_| clock.unix_ms(0)));
-        let presence = Presence::new(clock, config.resume_window).with_feed(feed.clone()).start();
-        let recorder = config.record.as_deref().map(RecordThread::start).transpose()?;
-        let services = Services {
-            clock,
-            metrics: metrics.clone(),
-            presence: presence.clone(),
-            metronome: Metronome::start()?,
-            threads: room_threads(config.room_threads)?,
-            recorder,
-        };
-        let directory = Directory::new(config.clone(), services, &self.kinds);
-        let limits = ConnectionLimits::new(
-            config.max_connections,
-            config.max_connections_per_address,
-            metrics.clone(),
-        );
         let certificates = Certificates::start(&match &config.tls {
             Some(files) => TlsConfig::Files(files.clone()),
             None => TlsConfig::SelfSigned { addresses: vec![config.listen.ip()] },
         })?;
         let (listener, quic) = listen(&config, &certificates)?;
-        let address = listener.local_addr()?;
-        let quic_address = quic.as_ref().map(|quic| quic.address());
-        let accept = transport::Accept {
-            user_timeout: config.limits.timeout,
-            handshake: config.limits.handshake,
-            // A browser that warns of a self-signed certificate is no help in development: then HTTP stays as it is.
-            tls: match config.tls {
-                Some(_) => Some(TlsAcceptor::from(Arc::new(certificates.server_config(&[b"http/1.1"])?))),
-                None => None,
-            },
+        let feed = Feed::new(getrandom::u64().unwrap_or_else(|_| clock.unix_ms(0)));
+        let presence = Presence::new(clock, config.resume_window).with_feed(feed.clone()).start();
+        let registry = Registry::new(metrics.clone());
+        let services = RoomServices {
+            clock,
             metrics: metrics.clone(),
+            presence: presence.clone().recipient(),
+            metronome: Metronome::start()?,
+            threads: room_threads(config.room_threads)?,
+            recorder: config.record.as_deref().map(RecordThread::start).transpose()?,
         };
-        let drain_asked = Arc::new(Notify::new());
-        let state = web::Data::new(HttpState {
-            directory: directory.clone(),
+        let parts = Parts {
+            clock,
+            address: listener.local_addr()?,
+            quic,
+            factory: Factory::new(config.clone(), registry.clone(), services, &self.kinds),
+            registry,
             presence,
-            metrics: metrics.clone(),
-            feed: feed.clone(),
-            access: Access::new(config.admin_token.clone()),
-            drain: drain_asked.clone(),
-            certificates: certificates.clone(),
-            quic: quic_address,
-        });
-        let fanouts = Arc::<Mutex<Vec<FanoutLink>>>::default();
-        let running_fanouts = fanouts.clone();
-        let services = {
-            let (config, directory, limits, metrics) =
-                (config.clone(), directory.clone(), limits.clone(), metrics.clone());
-            // Called once on each thread that serves connections.
-            move || {
-                let worker = Worker::start(clock, metrics.clone(), config.coalesce);
-                let connections = LocalConnections::start(worker);
-                fanouts.lock().push(connections.link());
-                if let Some(quic) = &quic {
-                    let (directory, limits, config) = (directory.clone(), limits.clone(), config.clone());
-                    let services =
-                        QuicServices { connections: connections.clone(), directory, limits, config };
-                    if let Err(error) = quic.serve(&services) {
-                        error!(%error, "a thread cannot serve QUIC");
-                    }
-                }
-                let app = || {
-                    let app = App::new()
-                        .app_data(connections.clone())
-                        .app_data(directory.clone())
-                        .app_data(limits.clone())
-                        .app_data(config.clone())
-                        .app_data(state.clone())
-                        .route("/v1/connect", web::get().to(transport::websocket::connect))
-                        .configure(http::routes)
-                        .into_factory()
-                        .map_err(|e: actix_web::Error| e.error_response());
-                    map_config(app, |()| AppConfig::default())
-                };
-                accept.clone().then(
-                    HttpService::build()
-                        .local_addr(address)
-                        .upgrade(transport::websocket::Upgrade::new(app()))
-                        .finish(app()),
-                )
-            }
+            places: ConnectionLimits::new(
+                config.max_connections,
+                config.max_connections_per_address,
+                metrics.clone(),
+            ),
+            fanouts: Fanouts::default(),
+            metrics,
+            certificates,
+            feed,
+            drain_asked: Arc::default(),
+            config,
         };
+        Ok((Arc::new(parts), listener))
+    }
+}
+
+impl Parts {
+    fn door(&self) -> Arc<Door> {
+        Door::new(
+            self.registry.clone(),
+            self.factory.clone(),
+            self.places.clone(),
+            self.config.limits.clone(),
+            self.metrics.clone(),
+        )
+    }
+
+    fn http_state(&self) -> HttpState {
+        HttpState {
+            registry: self.registry.clone(),
+            factory: self.factory.clone(),
+            presence: self.presence.clone(),
+            metrics: self.metrics.clone(),
+            feed: self.feed.clone(),
+            access: Access::new(self.config.admin_token.clone()),
+            drain: self.drain_asked.clone(),
+            certificates: self.certificates.clone(),
+            quic: self.quic.as_ref().map(|quic| quic.address()),
+        }
+    }
+
+    fn accept(&self) -> io::Result<transport::Accept> {
+        // A browser that warns of a self-signed certificate is no help in development: then HTTP stays as it is.
+        let tls = match self.config.tls {
+            Some(_) => Some(Arc::new(self.certificates.server_config(&[b"http/1.1"])?)),
+            None => None,
+        };
+        Ok(transport::Accept {
+            user_timeout: self.config.limits.timeout,
+            handshake: self.config.limits.handshake,
+            tls: tls.map(TlsAcceptor::from),
+            metrics: self.metrics.clone(),
+        })
+    }
+
+    /// Starts the threads that serve connections.
+    fn serve(self: &Arc<Self>, listener: TcpListener) -> io::Result<actix_server::Server> {
+        let (parts, door, accept) = (self.clone(), self.door(), self.accept()?);
+        let state = web::Data::new(self.http_state());
+        // Called once on each thread.
+        let thread = move || {
+            let worker = Worker::start(parts.clock, parts.metrics.clone(), parts.config.coalesce);
+            let connections = LocalConnections::start(worker);
+            parts.fanouts.lock().push(connections.fanout().clone());
+            if let Some(quic) = &parts.quic
+                && let Err(error) = quic.serve(connections.clone(), door.clone())
+            {
+                error!(%error, "a thread cannot serve QUIC");
+            }
+            let app = || {
+                let app = App::new()
+                    .app_data(connections.clone())
+                    .app_data(door.clone())
+                    .app_data(state.clone())
+                    .route("/v1/connect", web::get().to(transport::websocket::connect))
+                    .configure(http::routes)
+                    .into_factory()
+                    .map_err(|e: actix_web::Error| e.error_response());
+                map_config(app, |()| AppConfig::default())
+            };
+            accept.clone().then(
+                HttpService::build()
+                    .local_addr(parts.address)
+                    .upgrade(transport::websocket::Upgrade::new(app()))
+                    .finish(app()),
+            )
+        };
+        let config = &self.config;
         let server = actix_server::Server::build()
             .workers(config.workers)
             .worker_max_blocking_threads(1)
@@ -189,81 +244,61 @@ impl Server {
             .backlog(BACKLOG)
             .disable_signals()
             .shutdown_timeout(1)
-            .listen("http", listener, services)?
-            .run();
-        let running = Running {
-            address,
-            quic_address,
-            http: server.handle(),
-            directory,
-            limits,
-            fanouts: running_fanouts,
-            metrics,
-            certificates,
-            feed: feed.clone(),
-            drain_spread: config.drain_spread,
-        };
-        let watched =
-            Watched { clock, metrics: running.metrics.clone(), directory: running.directory.clone() };
-        actix_rt::spawn(produce(Arc::downgrade(&feed), watched));
-        actix_rt::spawn({
-            let running = running.clone();
-            async move {
-                drain_asked.notified().await;
-                actix_rt::time::sleep(DRAIN_ANSWER).await;
-                running.drain().await;
-            }
-        });
-        Ok((running, server))
+            .listen("http", listener, thread)?;
+        Ok(server.run())
     }
 }
 
 impl Running {
     /// Where the server listens: with the port that the kernel chose, if it was to.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.parts.address
     }
     /// Where QUIC and WebTransport listen, if they do.
     pub fn quic_address(&self) -> Option<SocketAddr> {
-        self.quic_address
+        self.parts.quic.as_ref().map(|quic| quic.address())
     }
     /// The rooms.
-    pub fn directory(&self) -> &Arc<Directory> {
-        &self.directory
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.parts.registry
+    }
+    /// Makes rooms.
+    pub fn factory(&self) -> &Arc<Factory> {
+        &self.parts.factory
     }
     /// The figures.
     pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
+        &self.parts.metrics
     }
     /// The certificate, and those before it that are still valid.
     pub fn certificates(&self) -> &Arc<Certificates> {
-        &self.certificates
+        &self.parts.certificates
     }
     /// What happens, for those who watch.
     pub fn feed(&self) -> &Arc<Feed> {
-        &self.feed
+        &self.parts.feed
     }
     /// Whether HTTP and WebSocket are within TLS: `https`, `wss`.
     pub fn is_secure(&self) -> bool {
-        !self.certificates.is_self_signed()
+        !self.parts.certificates.is_self_signed()
     }
     /// Refuses what is new, says goodbye to all with reconnect times spread out, waits until they are gone (8 s at most), and
     /// stops.
     pub async fn drain(&self) {
         let start = Instant::now();
-        let open = self.limits.open();
+        let open = self.parts.places.open();
         info!(connections = open, "draining");
-        self.directory.drain();
-        for link in self.fanouts.lock().iter() {
+        self.parts.registry.drain();
+        for fanout in self.parts.fanouts.lock().iter() {
             // One message a thread in its life.
-            link.fanout.do_send(Drain { spread: self.drain_spread });
+            fanout.do_send(Drain { spread: self.parts.config.drain_spread });
         }
-        while self.limits.open() > 0 && start.elapsed() < DRAIN_LIMIT {
+        while self.parts.places.open() > 0 && start.elapsed() < DRAIN_LIMIT {
             actix_rt::time::sleep(DRAIN_POLL).await;
         }
-        let left = self.limits.open();
+        let left = self.parts.places.open();
         info!(left, took_ms = start.elapsed().as_millis() as u64, "stopping");
-        self.directory.finish_recordings();
+        self.parts.factory.finish_recordings();
         self.http.stop(false).await;
     }
 }

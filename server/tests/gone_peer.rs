@@ -6,7 +6,7 @@
 
 use driftless_server::{
     config::Config,
-    metrics::TransportKind,
+    ground::transport_kind::TransportKind,
     server::{Running, Server},
 };
 use std::{net::SocketAddr, time::Duration};

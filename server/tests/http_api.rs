@@ -99,7 +99,7 @@ async fn health_is_told() {
 #[actix_web::test]
 async fn a_draining_server_is_alive_but_not_ready() {
     let server = start();
-    server.directory().drain();
+    server.registry().drain();
     assert_eq!(get(&server, "/healthz").await.status, 200);
     let ready = get(&server, "/readyz").await;
     assert_eq!((ready.status, ready.json()), (503, json!({ "status": "draining" })));

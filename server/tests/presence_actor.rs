@@ -5,7 +5,11 @@
 use actix::prelude::*;
 use driftless_server::{
     clock::Clock,
-    presence::{Announce, LeaveReason, LostReason, Presence, PresenceView, Query, Report, ToRoom, Vitals},
+    ground::{
+        report::{Announce, LeaveReason, LostReason, Report, ToRoom},
+        vitals::Vitals,
+    },
+    presence::{Presence, PresenceView, Query},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;

@@ -8,10 +8,16 @@ use driftless_proto::{
     code::CloseCode,
     wire::{self, member::Change},
 };
-use driftless_server::presence::{
-    Announce, LeaveReason, LostReason, Roster, RosterConfig, ToRoom, Vitals,
-    roster::{Ignored, SeatEvent},
-    view::MemberState,
+use driftless_server::{
+    ground::{
+        report::{Announce, LeaveReason, LostReason, ToRoom},
+        vitals::Vitals,
+    },
+    presence::{
+        Roster, RosterConfig,
+        roster::{Ignored, SeatEvent},
+        view::MemberState,
+    },
 };
 use driftless_sim::simulation::Recipient;
 use proptest::prelude::*;

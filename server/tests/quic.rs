@@ -13,7 +13,7 @@ use driftless_proto::{
 };
 use driftless_server::{
     config::{Config, QuicConfig, QuicListen},
-    metrics::TransportKind,
+    ground::transport_kind::TransportKind,
     server::Server,
 };
 use driftless_sim::GameKind;
@@ -286,7 +286,7 @@ fn a_drain_says_goodbye_on_all_transports() {
     let server = TestServer::start(config());
     let mut players: Vec<_> = BOTH.map(|kind| Player::join_over(kind, server.quic(), "lobby")).into();
     let running = server.running().clone();
-    let drain = std::thread::spawn(move || util::quic::wait(async move { running.directory().drain() }));
+    let drain = std::thread::spawn(move || util::quic::wait(async move { running.registry().drain() }));
     drain.join().unwrap();
     // New ones are told, those who are there stay until the server says goodbye.
     for kind in BOTH {

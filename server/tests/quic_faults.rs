@@ -41,7 +41,7 @@ fn beside_a_player(config: Config, fault: impl Fn(Kind, &TestServer)) {
 }
 
 fn open(server: &TestServer) -> i64 {
-    use driftless_server::metrics::TransportKind;
+    use driftless_server::ground::transport_kind::TransportKind;
     TransportKind::ALL.iter().map(|transport| server.connections_of(*transport)).sum()
 }
 

@@ -7,7 +7,7 @@ mod util;
 use driftless_proto::wire::client_message::Body;
 use driftless_server::{
     config::{Config, QuicConfig},
-    metrics::TransportKind,
+    ground::transport_kind::TransportKind,
 };
 use quinn::{
     Endpoint,

@@ -211,11 +211,11 @@ fn two_servers_in_one_process_share_nothing() {
 fn a_room_closed_by_its_operator_says_so() {
     let server = TestServer::start(config());
     let mut ann = Player::join(server.address(), "lobby");
-    assert!(server.running().directory().close("lobby"));
+    assert!(server.running().registry().close("lobby"));
     assert_eq!(ann.ended(), CloseCode::RoomClosed);
     until("the room is gone", || server.running().metrics().rooms.get() == 0);
     assert_eq!(server.players(), 0);
-    assert!(!server.running().directory().close("lobby"));
+    assert!(!server.running().registry().close("lobby"));
 }
 
 #[test]

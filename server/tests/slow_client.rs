@@ -12,6 +12,7 @@ use driftless_proto::{
 use driftless_server::{config::Config, server::Server};
 use driftless_sim::GameKind;
 use prost::Message;
+use std::sync::atomic::Ordering::Relaxed;
 use util::{
     Frame, Player, Socket, TestServer, client, config,
     games::{Ask, Obedient, Told},
@@ -24,7 +25,7 @@ const NARROW: usize = 2048;
 const K: usize = 2;
 
 fn room_tick(server: &TestServer, room: &str) -> u32 {
-    server.running().directory().get(room).expect("the room is there").tick
+    server.running().registry().get(room).expect("the room is there").shared.tick.load(Relaxed)
 }
 
 fn obedient(server: &TestServer, socket: Socket) -> Player {

@@ -10,6 +10,7 @@ use rustls::pki_types::CertificateDer;
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    sync::atomic::Ordering::Relaxed,
     time::{Duration, SystemTime},
 };
 use util::{
@@ -173,7 +174,7 @@ fn a_reader_who_stalls_within_tls_gets_the_newest_state_next() {
         slow.run(n, 0);
     }
     other.wait_ticks(40);
-    let newest = secure.server.running().directory().get("lobby").unwrap().tick;
+    let newest = secure.server.running().registry().get("lobby").unwrap().shared.tick.load(Relaxed);
     let mut ticks = Vec::new();
     while ticks.last().is_none_or(|tick| *tick < newest) {
         ticks.push(slow.next_tick());

@@ -14,7 +14,7 @@ use bytes::BytesMut;
 use clap::Parser;
 use driftless_benches::{BusyRoom, write_json};
 use driftless_proto::{delta::Encoder, wire::ColumnCoding};
-use driftless_server::{connection::ConnectionId, room::published::Published};
+use driftless_server::ground::{id::ConnectionId, published::Published};
 use serde::Serialize;
 use std::{
     error::Error,

@@ -1,13 +1,13 @@
 //! The actor of a connection: what is rare in its life. Joins and resumes, which wait for a room; closes asked for by others; the end,
 //! of which the room must hear. (Inputs and states do not pass here: see [`Peer`](super::Peer).)
 
-use super::{ConnectionId, End, LocalConnections, Peer, PeerRef};
+use super::{End, LocalConnections, Peer, PeerRef};
 use crate::{
-    directory::{Directory, Seated},
-    error::Refusal,
-    limits::ConnectionPermit,
-    presence::LostReason,
-    room::{Leave, Lost, Room, seat::Seat},
+    ground::{
+        admission::Admission, close::Close, entrant::Entrant, id::ConnectionId, refusal::Refusal,
+        report::LostReason, seat::Seat,
+    },
+    room::{Leave, Lost, Room, Seated},
 };
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, ContextFutureSpawner, Handler, Message,
@@ -20,7 +20,9 @@ use driftless_proto::{
         Delivery,
         server::{Request, Seat as SessionSeat, ServerSession},
     },
+    wire,
 };
+use futures_util::future::LocalBoxFuture;
 use std::{
     mem,
     rc::Rc,
@@ -36,9 +38,25 @@ use tracing::{Span, debug, info};
 pub struct Connection {
     peer: PeerRef,
     connections: Rc<LocalConnections>,
-    directory: Arc<Directory>,
+    rooms: Arc<dyn Rooms>,
     place: Place,
     span: Span,
+}
+
+/// Who gives connections their seats.
+pub trait Rooms: Send + Sync {
+    /// A seat for a new player, in a room that is found or made.
+    fn join(
+        self: Arc<Self>,
+        join: wire::Join,
+        entrant: Entrant,
+    ) -> LocalBoxFuture<'static, Result<Seated, Refusal>>;
+    /// The seat that a token names.
+    fn resume(
+        self: Arc<Self>,
+        resume: wire::Resume,
+        entrant: Entrant,
+    ) -> LocalBoxFuture<'static, Result<Seated, Refusal>>;
 }
 
 /// Where the connection's player is.
@@ -54,25 +72,25 @@ enum Place {
 impl Connection {
     /// A connection that has been let in, on the thread that serves it: what its transport needs.
     pub fn open(
-        permit: ConnectionPermit,
+        admission: Admission,
         delivery: Delivery,
         limits: Limits,
         connections: Rc<LocalConnections>,
-        directory: Arc<Directory>,
+        rooms: Arc<dyn Rooms>,
     ) -> PeerRef {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed));
-        let peer = Peer::new(id, ServerSession::new(Instant::now(), limits, delivery), permit);
-        Self::start(peer.clone(), connections, directory);
+        let peer = Peer::new(id, ServerSession::new(Instant::now(), limits, delivery), admission);
+        Self::start(peer.clone(), connections, rooms);
         peer
     }
 
-    fn start(peer: PeerRef, connections: Rc<LocalConnections>, directory: Arc<Directory>) -> Addr<Self> {
+    fn start(peer: PeerRef, connections: Rc<LocalConnections>, rooms: Arc<dyn Rooms>) -> Addr<Self> {
         let span = tracing::info_span!("connection", id = %peer.borrow().id, room = tracing::field::Empty);
         Self::create(|ctx| {
             peer.borrow_mut().set_actor(ctx.address());
             connections.add(peer.clone());
-            Self { peer, connections, directory, place: Place::Outside, span }
+            Self { peer, connections, rooms, place: Place::Outside, span }
         })
     }
 
@@ -158,14 +176,20 @@ impl Handler<Ask> for Connection {
     type Result = ();
 
     fn handle(&mut self, Ask(request): Ask, ctx: &mut Self::Context) {
-        let directory = self.directory.clone();
-        let (id, link, control) = (self.peer.borrow().id, self.connections.link(), ctx.address().recipient());
+        let rooms = self.rooms.clone();
+        let entrant = Entrant {
+            connection: self.peer.borrow().id,
+            link: self.connections.link(),
+            control: ctx.address().recipient(),
+        };
         match request {
-            Request::Join(join) => async move { directory.join(join, id, link, control).await }
+            Request::Join(join) => rooms
+                .join(join, entrant)
                 .into_actor(self)
                 .map(|seated, connection, ctx| connection.seated(seated, false, ctx))
                 .wait(ctx),
-            Request::Resume(resume) => async move { directory.resume(resume, id, link, control).await }
+            Request::Resume(resume) => rooms
+                .resume(resume, entrant)
                 .into_actor(self)
                 .map(|seated, connection, ctx| connection.seated(seated, true, ctx))
                 .wait(ctx),
@@ -217,16 +241,6 @@ impl Handler<Ended> for Connection {
         self.gone(code);
         ctx.stop();
     }
-}
-
-/// A room or an operator ends the connection.
-#[derive(Message, Debug, Clone)]
-#[rtype(result = "()")]
-pub struct Close {
-    /// With what code.
-    pub code: CloseCode,
-    /// Why.
-    pub reason: String,
 }
 
 impl Handler<Close> for Connection {

@@ -1,17 +1,17 @@
 //! The actor that hands a published tick to the connections of its thread, and looks after their timeouts.
 
-use super::{ConnectionId, peer::PeerRef, worker::Worker};
-use crate::room::published::Published;
+use super::{peer::PeerRef, worker::Worker};
+use crate::ground::{
+    fanout::{FanoutLink, Publish},
+    id::{ConnectionId, RoomId},
+};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use driftless_proto::code::CloseCode;
 use std::{
     cell::RefCell,
     collections::HashMap,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -26,26 +26,18 @@ pub struct Fanout {
     connections: Rc<LocalConnections>,
 }
 
-/// How rooms reach a thread's connections.
-#[derive(Clone)]
-pub struct FanoutLink {
-    /// Number of the thread.
-    pub index: usize,
-    /// Its fan-out.
-    pub fanout: Addr<Fanout>,
-}
-
 /// The connections of one thread. Never leaves it.
 pub struct LocalConnections {
     worker: Rc<Worker>,
     link: FanoutLink,
+    fanout: Addr<Fanout>,
     peers: RefCell<Peers>,
 }
 
 #[derive(Default)]
 struct Peers {
     all: HashMap<ConnectionId, PeerRef>,
-    by_room: HashMap<u64, Vec<(ConnectionId, PeerRef)>>,
+    by_room: HashMap<RoomId, Vec<(ConnectionId, PeerRef)>>,
 }
 
 impl LocalConnections {
@@ -55,8 +47,10 @@ impl LocalConnections {
         let mut started = None;
         Fanout::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
-            let link = FanoutLink { index: NEXT.fetch_add(1, Ordering::Relaxed), fanout: ctx.address() };
-            let connections = Rc::new(Self { worker, link, peers: RefCell::default() });
+            let fanout = ctx.address();
+            let index = NEXT.fetch_add(1, Ordering::Relaxed);
+            let link = FanoutLink { index, fanout: fanout.clone().recipient() };
+            let connections = Rc::new(Self { worker, link, fanout, peers: RefCell::default() });
             started = Some(connections.clone());
             Fanout { connections }
         });
@@ -76,6 +70,11 @@ impl LocalConnections {
         self.link.clone()
     }
 
+    /// The actor that serves them.
+    pub fn fanout(&self) -> &Addr<Fanout> {
+        &self.fanout
+    }
+
     /// Adds a connection that has no seat yet.
     pub fn add(&self, peer: PeerRef) {
         let id = peer.borrow().id;
@@ -83,13 +82,13 @@ impl LocalConnections {
     }
 
     /// Gives a connection the states of a room from now on.
-    pub fn subscribe(&self, room: u64, peer: PeerRef) {
+    pub fn subscribe(&self, room: RoomId, peer: PeerRef) {
         let id = peer.borrow().id;
         self.peers.borrow_mut().by_room.entry(room).or_default().push((id, peer));
     }
 
     /// Forgets a connection.
-    pub fn remove(&self, id: ConnectionId, room: Option<u64>) {
+    pub fn remove(&self, id: ConnectionId, room: Option<RoomId>) {
         let mut peers = self.peers.borrow_mut();
         peers.all.remove(&id);
         if let Some(room) = room
@@ -120,16 +119,6 @@ impl Fanout {
         }
         worker.sweep(SWEEP);
     }
-}
-
-/// A room's newest state, once for each thread.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Publish {
-    /// The room.
-    pub room: u64,
-    /// The state.
-    pub state: Arc<Published>,
 }
 
 impl Handler<Publish> for Fanout {

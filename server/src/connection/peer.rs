@@ -1,14 +1,11 @@
 //! What a connection's actor, its thread's fan-out and its transport share.
 
 use super::{
-    ConnectionId,
     actor::{Ask, Connection, Ended, Finish},
     worker::Worker,
 };
-use crate::{
-    limits::ConnectionPermit,
-    metrics::TransportKind,
-    room::{published::Published, seat::Seat},
+use crate::ground::{
+    admission::Admission, id::ConnectionId, published::Published, seat::Seat, transport_kind::TransportKind,
 };
 use actix::Addr;
 use bytes::{Bytes, BytesMut};
@@ -49,7 +46,7 @@ pub struct Peer {
     stale_counted: u64,
     /// Bytes sent that the room's figures do not have yet.
     sent_uncounted: u64,
-    permit: ConnectionPermit,
+    admission: Admission,
 }
 
 /// What `Peer::next_message` gave.
@@ -81,11 +78,7 @@ pub enum End {
 
 impl Peer {
     /// A connection that has just been accepted.
-    pub fn new(
-        id: ConnectionId,
-        session: ServerSession<Arc<Published>>,
-        permit: ConnectionPermit,
-    ) -> PeerRef {
+    pub fn new(id: ConnectionId, session: ServerSession<Arc<Published>>, admission: Admission) -> PeerRef {
         Rc::new(RefCell::new(Self {
             id,
             session,
@@ -97,7 +90,7 @@ impl Peer {
             waker: None,
             stale_counted: 0,
             sent_uncounted: 0,
-            permit,
+            admission,
         }))
     }
 
@@ -286,7 +279,7 @@ impl Peer {
     }
 
     fn transport(&self) -> TransportKind {
-        self.permit.transport()
+        self.admission.transport
     }
 
     fn sent(&mut self, worker: &Worker, bytes: usize) {

@@ -3,8 +3,8 @@
 use super::coalesce::Coalesce;
 use crate::{
     clock::Clock,
-    metrics::{LocalCounters, Metrics, TransportKind},
-    room::published::Published,
+    ground::{published::Published, transport_kind::TransportKind},
+    metrics::{LocalCounters, Metrics},
 };
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{delta::Encoder, wire::ColumnCoding};

@@ -1,6 +1,6 @@
 //! Changes of presence on their way to those who watch.
 
-use crate::presence::LeaveReason;
+use crate::ground::report::LeaveReason;
 use serde::Serialize;
 use std::{mem, sync::Arc};
 

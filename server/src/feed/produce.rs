@@ -1,7 +1,7 @@
 //! The one who puts events together.
 
 use super::{Feed, Topic, sample::Sampler};
-use crate::{clock::Clock, directory::Directory, metrics::Metrics};
+use crate::{clock::Clock, metrics::Metrics, registry::Registry};
 use actix_rt::time::interval;
 use std::{
     sync::{Arc, Weak},
@@ -21,12 +21,12 @@ pub struct Watched {
     /// The figures.
     pub metrics: Arc<Metrics>,
     /// The rooms.
-    pub directory: Arc<Directory>,
+    pub registry: Arc<Registry>,
 }
 
 /// Puts events together for as long as somebody holds the feed.
 pub async fn produce(feed: Weak<Feed>, watched: Watched) {
-    let Watched { clock, metrics, directory } = watched;
+    let Watched { clock, metrics, registry } = watched;
     let mut sampler = Sampler::new();
     let mut flushes = interval(FLUSH);
     // After a pause of the process, one event is as good as many.
@@ -38,10 +38,10 @@ pub async fn produce(feed: Weak<Feed>, watched: Watched) {
         if n.is_multiple_of(FLUSHES_A_SAMPLE) {
             let now = clock.now();
             let uptime = Duration::from_micros(now);
-            let draining = directory.is_draining();
+            let draining = registry.is_draining();
             feed.push(Topic::Server, &sampler.server(clock.unix_ms(now), uptime, &metrics, draining));
             if feed.readers() > 0 {
-                feed.push(Topic::Rooms, &sampler.rooms(&directory));
+                feed.push(Topic::Rooms, &sampler.rooms(&registry));
             }
         }
     }

@@ -1,9 +1,9 @@
 //! The figures of one second.
 
 use crate::{
-    directory::Directory,
-    metrics::{DurationHistogram, Metrics, ProcessCollector, TransportKind},
-    room::shared::RoomShared,
+    ground::{id::RoomId, shared::RoomShared, transport_kind::TransportKind},
+    metrics::{DurationHistogram, Metrics, ProcessCollector, TransportMetrics},
+    registry::Registry,
 };
 use serde::Serialize;
 use std::{
@@ -89,7 +89,7 @@ pub(super) struct Sampler {
     process: ProcessCollector,
     durations: Vec<u64>,
     lateness: Vec<u64>,
-    rooms: HashMap<u64, Before>,
+    rooms: HashMap<RoomId, Before>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -117,7 +117,7 @@ impl Sampler {
         draining: bool,
     ) -> ServerSample {
         let transports = TransportKind::ALL.map(|kind| (kind, metrics.transport(kind)));
-        let sum = |count: fn(&crate::metrics::TransportMetrics) -> u64| {
+        let sum = |count: fn(&TransportMetrics) -> u64| {
             transports.iter().map(|(_, transport)| count(transport)).sum()
         };
         let (resident_bytes, cpu_seconds) = self.process.memory_and_cpu();
@@ -148,8 +148,8 @@ impl Sampler {
         }
     }
 
-    pub(super) fn rooms(&mut self, directory: &Directory) -> RoomsSample {
-        let (total, listed) = directory.busiest(ROOMS);
+    pub(super) fn rooms(&mut self, registry: &Registry) -> RoomsSample {
+        let (total, listed) = registry.busiest(ROOMS);
         let mut before = std::mem::take(&mut self.rooms);
         let rooms = listed.iter().map(|room| self.room(room, before.remove(&room.id))).collect();
         RoomsSample { total, rooms }

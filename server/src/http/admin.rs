@@ -22,9 +22,9 @@ pub(super) async fn close_room(
     name: web::Path<String>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
-    let room = state.directory.room(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
+    let listed = state.registry.get(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
     info!(room = %name, "an operator closes the room");
-    room.send(CloseRoom).await.map_err(|_| ApiError::no_such_room(&name))?;
+    listed.room.send(CloseRoom).await.map_err(|_| ApiError::no_such_room(&name))?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -35,10 +35,10 @@ pub(super) async fn kick(
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let (name, player) = path.into_inner();
-    let room = state.directory.room(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
+    let listed = state.registry.get(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
     let number = player.parse().map_err(|_| ApiError::no_such_player(&name, &player))?;
     let kick = Kick { player: number, reason: KICKED.to_owned() };
-    if !room.send(kick).await.map_err(|_| ApiError::no_such_room(&name))? {
+    if !listed.room.send(kick).await.map_err(|_| ApiError::no_such_room(&name))? {
         return Err(ApiError::no_such_player(&name, &player));
     }
     info!(room = %name, player, "an operator removed a player");

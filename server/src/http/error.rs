@@ -1,6 +1,6 @@
 //! Errors of the HTTP API: one shape, a code for programs, a message for people.
 
-use crate::directory::DirectoryError;
+use crate::factory::FactoryError;
 use actix_web::{
     HttpRequest, HttpResponse, Responder, ResponseError,
     body::BoxBody,
@@ -76,19 +76,17 @@ impl ApiError {
     }
 }
 
-impl From<DirectoryError> for ApiError {
-    fn from(error: DirectoryError) -> Self {
-        let (status, code) = match error {
-            DirectoryError::UnknownKind(_) => (StatusCode::BAD_REQUEST, "unknown_kind"),
-            DirectoryError::OtherKind { .. } => (StatusCode::CONFLICT, "other_kind"),
-            DirectoryError::Exists(_) => (StatusCode::CONFLICT, "room_exists"),
-            DirectoryError::BadName(_) => (StatusCode::BAD_REQUEST, "bad_name"),
-            DirectoryError::OutOfRange { .. } => (StatusCode::BAD_REQUEST, "out_of_range"),
-            DirectoryError::TooManyRooms(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_rooms"),
-            DirectoryError::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
-            DirectoryError::NoThread => (StatusCode::INTERNAL_SERVER_ERROR, "no_thread"),
+impl From<FactoryError> for ApiError {
+    fn from(error: FactoryError) -> Self {
+        let status = match error {
+            FactoryError::UnknownKind(_) | FactoryError::BadName(_) | FactoryError::OutOfRange { .. } => {
+                StatusCode::BAD_REQUEST
+            }
+            FactoryError::OtherKind { .. } | FactoryError::Exists(_) => StatusCode::CONFLICT,
+            FactoryError::TooManyRooms(_) | FactoryError::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            FactoryError::NoThread => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self::new(status, code, error.to_string())
+        Self::new(status, error.name(), error.to_string())
     }
 }
 

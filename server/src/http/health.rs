@@ -11,7 +11,7 @@ pub(super) async fn healthz() -> HttpResponse {
 
 /// 200: send clients here. 503: the server is going down.
 pub(super) async fn readyz(state: web::Data<HttpState>) -> HttpResponse {
-    if state.directory.is_draining() {
+    if state.registry.is_draining() {
         HttpResponse::ServiceUnavailable().json(json!({ "status": "draining" }))
     } else {
         HttpResponse::Ok().json(json!({ "status": "ready" }))

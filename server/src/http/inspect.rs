@@ -50,8 +50,8 @@ pub(super) async fn state(
     name: web::Path<String>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
-    let room = state.directory.room(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
-    let inspected = room.send(Inspect).await.map_err(|_| ApiError::no_such_room(&name))?;
+    let room = state.registry.get(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
+    let inspected = room.room.send(Inspect).await.map_err(|_| ApiError::no_such_room(&name))?;
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     Ok(response.json(view(&inspected)))

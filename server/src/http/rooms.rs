@@ -1,7 +1,7 @@
 //! Rooms: list, show, make.
 
 use super::{ApiError, HttpState};
-use crate::directory::{RoomSpec, RoomSummary};
+use crate::{factory::RoomSpec, registry::RoomSummary};
 use actix_web::{HttpResponse, http::header, web};
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ struct RoomList {
 
 /// All rooms, by name.
 pub(super) async fn list(state: web::Data<HttpState>) -> HttpResponse {
-    HttpResponse::Ok().json(RoomList { rooms: state.directory.list() })
+    HttpResponse::Ok().json(RoomList { rooms: state.registry.list() })
 }
 
 /// One room.
@@ -20,7 +20,7 @@ pub(super) async fn show(
     name: web::Path<String>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
-    let room = state.directory.list().into_iter().find(|room| room.name == *name);
+    let room = state.registry.list().into_iter().find(|room| room.name == *name);
     room.map(|room| HttpResponse::Ok().json(room)).ok_or_else(|| ApiError::no_such_room(&name))
 }
 
@@ -29,7 +29,7 @@ pub(super) async fn create(
     spec: web::Json<RoomSpec>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
-    let room = state.directory.create(spec.into_inner())?;
+    let room = state.factory.create(spec.into_inner())?;
     let location = format!("/v1/rooms/{}", room.name);
     Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).json(room))
 }

@@ -1,12 +1,13 @@
 //! The presence actor: moves reports into the roster, time into it, and what comes out to the rooms.
 
 use super::{
-    LeaveReason, Query, Report, ToRoom,
+    Query,
     roster::{Ignored, Roster, RosterConfig, SeatEvent},
 };
 use crate::{
     clock::Clock,
     feed::{Change, Feed, PresenceChange},
+    ground::report::{LeaveReason, Report, ToRoom},
 };
 use actix::{
     Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient as Address, dev::SendError,

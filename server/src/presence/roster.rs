@@ -4,9 +4,10 @@
 //! does not fit what is known changes nothing and is returned as an error, so a seat is reported joined once and left
 //! once, whatever arrives (Promise 5). Memory is bounded by the seats and rooms that there are.
 
-use super::{
-    Announce, LeaveReason, LostReason, ToRoom, Vitals,
-    view::{Departure, MemberState, MemberView, PresenceView, Totals},
+use super::view::{Departure, MemberState, MemberView, PresenceView, Totals};
+use crate::ground::{
+    report::{Announce, LeaveReason, LostReason, ToRoom},
+    vitals::Vitals,
 };
 use driftless_proto::wire::{self, member::Change};
 use driftless_sim::{PlayerId, simulation::Recipient};

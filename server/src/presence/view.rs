@@ -1,6 +1,6 @@
 //! Presence as JSON shows it.
 
-use super::LeaveReason;
+use crate::ground::report::LeaveReason;
 use serde::Serialize;
 use std::sync::Arc;
 

@@ -6,15 +6,18 @@ use super::{
     inspect::{Inspect, Inspected, SeatView},
     record::RecordLink,
     schedule::Schedule,
-    seat::{ResumeToken, Seat},
-    shared::RoomShared,
 };
 use crate::{
     clock::Clock,
-    connection::{Close, ConnectionId, FanoutLink},
-    directory::{Directory, Seated},
+    ground::{
+        close::Close,
+        entrant::Entrant,
+        id::{ConnectionId, RoomId},
+        report::{Announce, LeaveReason, LostReason, Report, ToRoom},
+        seat::{ResumeToken, Seat},
+        shared::RoomShared,
+    },
     metrics::Metrics,
-    presence::{self, LeaveReason, LostReason, Presence, Report, ToRoom},
 };
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult, Recipient};
 use driftless_proto::{code::CloseCode, limits, wire};
@@ -47,15 +50,35 @@ pub struct RoomSettings {
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Whom to tell of joins and leaves.
-    pub presence: Addr<Presence>,
-    /// Where the room's name and seats are listed. Weak: the directory owns the rooms.
-    pub directory: Weak<Directory>,
+    pub presence: Recipient<Report>,
+    /// Where the room's name and seats are listed. Weak: it holds the rooms.
+    pub listing: Weak<dyn Listing>,
     /// How long the room lives on when empty.
     pub linger: Duration,
     /// How long a seat is kept without a connection.
     pub resume_window: Duration,
     /// How long a client may be silent.
     pub timeout: Duration,
+}
+
+/// Where rooms are found by name, and seats by token.
+pub trait Listing: Send + Sync {
+    /// A seat was taken: its token is good from now on.
+    fn seat_taken(&self, seat: &Seat, room: Addr<Room>);
+    /// A seat has ended: its token is worth nothing.
+    fn seat_ended(&self, token: &ResumeToken);
+    /// A room has ended. `reason`: for the metrics.
+    fn room_ended(&self, room: &RoomShared, reason: &'static str);
+}
+
+/// A player has a seat: what the connection needs of it.
+pub struct Seated {
+    /// The room.
+    pub room: Addr<Room>,
+    /// The seat.
+    pub seat: Arc<Seat>,
+    /// What to tell the peer.
+    pub welcome: wire::Welcome,
 }
 
 impl Room {
@@ -147,13 +170,13 @@ impl Room {
 
     fn end(&mut self, ctx: &mut Context<Self>, code: CloseCode, reason: &str, metric: &'static str) {
         self.fanouts.close_all(&Close { code, reason: reason.to_owned() });
-        if let Some(directory) = self.settings.directory.upgrade() {
+        if let Some(listing) = self.settings.listing.upgrade() {
             for taken in self.core.seats().iter() {
-                directory.forget_seat(&taken.seat.token);
+                listing.seat_ended(&taken.seat.token);
             }
-            // Presence first: from the moment the directory forgets it, the name may be another room's.
+            // Presence first: from the moment it is no longer listed, the name may be another room's.
             self.report(Report::RoomEnded { room: self.shared().name.clone() });
-            directory.forget_room(self.core.shared(), metric);
+            listing.room_ended(self.core.shared(), metric);
         }
         ctx.stop();
     }
@@ -188,8 +211,8 @@ impl Room {
     }
 
     fn seat_ended(&mut self, seat: &Seat, why: LeaveReason) {
-        if let Some(directory) = self.settings.directory.upgrade() {
-            directory.forget_seat(&seat.token);
+        if let Some(listing) = self.settings.listing.upgrade() {
+            listing.seat_ended(&seat.token);
         }
         self.report(Report::Left {
             room: self.shared().name.clone(),
@@ -226,11 +249,7 @@ impl Handler<Tick> for Room {
 #[rtype(result = "Result<Seated, JoinError>")]
 pub struct Join {
     /// The player's connection.
-    pub connection: ConnectionId,
-    /// The thread it is on.
-    pub link: FanoutLink,
-    /// How to close it.
-    pub control: Recipient<Close>,
+    pub entrant: Entrant,
     /// Who it is.
     pub user: Arc<str>,
     /// Name to show.
@@ -243,11 +262,11 @@ impl Handler<Join> for Room {
     fn handle(&mut self, join: Join, ctx: &mut Self::Context) -> Self::Result {
         let failed = JoinError::Failed(self.shared().name.to_string());
         let seat = self
-            .guarded(ctx, |core| core.join(join.connection, join.user, join.name))
+            .guarded(ctx, |core| core.join(join.entrant.connection, join.user, join.name))
             .unwrap_or(Err(failed))?;
-        self.fanouts.add(join.connection, join.link, join.control);
-        if let Some(directory) = self.settings.directory.upgrade() {
-            directory.remember_seat(&seat, ctx.address());
+        self.fanouts.add(join.entrant);
+        if let Some(listing) = self.settings.listing.upgrade() {
+            listing.seat_taken(&seat, ctx.address());
         }
         let at = self.settings.clock.micros(Instant::now());
         seat.vitals.set_last_seen(at);
@@ -269,11 +288,7 @@ impl Handler<Join> for Room {
 #[rtype(result = "Result<Seated, ResumeError>")]
 pub struct Resume {
     /// The player's new connection.
-    pub connection: ConnectionId,
-    /// The thread it is on.
-    pub link: FanoutLink,
-    /// How to close it.
-    pub control: Recipient<Close>,
+    pub entrant: Entrant,
     /// The player that the token names.
     pub player: PlayerId,
     /// The token.
@@ -287,12 +302,13 @@ impl Handler<Resume> for Room {
 
     fn handle(&mut self, resume: Resume, ctx: &mut Self::Context) -> Self::Result {
         let had = self.core.seats().get(resume.player).and_then(|taken| taken.connection);
-        let seat = self.core.resume(resume.connection, resume.player, resume.token, resume.received)?;
+        let seat =
+            self.core.resume(resume.entrant.connection, resume.player, resume.token, resume.received)?;
         self.apply_effects();
         if let Some(old) = had {
             self.fanouts.remove(old);
         }
-        self.fanouts.add(resume.connection, resume.link, resume.control);
+        self.fanouts.add(resume.entrant);
         if had.is_none() {
             self.report(Report::Back {
                 room: self.shared().name.clone(),
@@ -358,7 +374,7 @@ impl Handler<ToRoom> for Room {
 
     fn handle(&mut self, message: ToRoom, ctx: &mut Self::Context) {
         match message {
-            ToRoom::Announce(presence::Announce { to, except, presence }) => {
+            ToRoom::Announce(Announce { to, except, presence }) => {
                 self.core.announce(to, except, presence);
                 self.apply_effects();
             }
@@ -423,10 +439,10 @@ impl Handler<CloseRoom> for Room {
 
 /// A schedule whose ticks are spread over the interval, so that many rooms do not tick in the same moment: each room's
 /// phase is a step of the golden ratio further (an additive recurrence, evenly spread however many there are).
-pub fn spread_schedule(now: Instant, tick_rate: u32, room: u64) -> Schedule {
+pub fn spread_schedule(now: Instant, tick_rate: u32, room: RoomId) -> Schedule {
     const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
     let plain = Schedule::new(now, tick_rate);
-    let phase = room.wrapping_mul(GOLDEN_RATIO) as f64 / u64::MAX as f64;
+    let phase = room.0.wrapping_mul(GOLDEN_RATIO) as f64 / u64::MAX as f64;
     Schedule::new(now + plain.interval().mul_f64(phase), tick_rate)
 }
 

@@ -2,13 +2,16 @@
 //! comes out as effects.
 
 use super::{
-    published::Published,
     schedule::{Due, Schedule},
-    seat::{ResumeToken, Seat},
     seats::{Seats, Taken},
+};
+use crate::ground::{
+    id::ConnectionId,
+    published::Published,
+    refusal::Refusal,
+    seat::{ResumeToken, Seat},
     shared::{Drained, RoomShared},
 };
-use crate::connection::ConnectionId;
 use bytes::Bytes;
 use driftless_proto::{
     code::CloseCode,
@@ -102,6 +105,23 @@ pub enum ResumeError {
     /// The peer says it has received what was never sent, or misses what is no longer kept.
     #[error("reliable messages after {0} cannot be sent again")]
     Unreachable(u64),
+}
+
+impl From<JoinError> for Refusal {
+    fn from(e: JoinError) -> Self {
+        let code = match &e {
+            JoinError::Full { .. } => CloseCode::RoomFull,
+            JoinError::Failed(_) => CloseCode::RoomFailed,
+            JoinError::Random(_) => CloseCode::Internal,
+        };
+        Self::new(code, &e)
+    }
+}
+
+impl From<ResumeError> for Refusal {
+    fn from(e: ResumeError) -> Self {
+        Self::new(CloseCode::UnknownSession, &e)
+    }
 }
 
 /// What a tick did.

@@ -1,7 +1,13 @@
 //! Which threads have connections of a room.
 
-use crate::connection::{Close, ConnectionId, Fanout, FanoutLink, Publish};
-use actix::{Addr, Recipient};
+use crate::ground::{
+    close::Close,
+    entrant::Entrant,
+    fanout::Publish,
+    id::{ConnectionId, RoomId},
+    published::Published,
+};
+use actix::Recipient;
 use std::{collections::HashMap, sync::Arc};
 
 /// The connections of a room: how to close each, and which threads to publish to.
@@ -18,13 +24,14 @@ struct Member {
 
 struct Thread {
     index: usize,
-    fanout: Addr<Fanout>,
+    fanout: Recipient<Publish>,
     members: usize,
 }
 
 impl Fanouts {
     /// A connection has a seat.
-    pub fn add(&mut self, connection: ConnectionId, link: FanoutLink, control: Recipient<Close>) {
+    pub fn add(&mut self, entrant: Entrant) {
+        let Entrant { connection, link, control } = entrant;
         let thread = link.index;
         match self.threads.iter_mut().find(|t| t.index == thread) {
             Some(thread) => thread.members += 1,
@@ -62,7 +69,7 @@ impl Fanouts {
 
     /// Publishes a state: one message a thread. Returns to how many threads it could not be handed: they are so far
     /// behind that a newer state will do.
-    pub fn publish(&self, room: u64, state: &Arc<crate::room::published::Published>) -> usize {
+    pub fn publish(&self, room: RoomId, state: &Arc<Published>) -> usize {
         let send = |thread: &&Thread| thread.fanout.try_send(Publish { room, state: state.clone() }).is_err();
         self.threads.iter().filter(send).count()
     }

@@ -1,6 +1,7 @@
 //! A look into a room, for operators. The room hands out what it shares anyway; whoever asked makes text of it.
 
-use super::{published::Published, seats::Taken, shared::RoomShared};
+use super::seats::Taken;
+use crate::ground::{published::Published, shared::RoomShared};
 use actix::Message;
 use driftless_proto::schema::Schema;
 use driftless_sim::PlayerId;

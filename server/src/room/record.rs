@@ -1,5 +1,6 @@
 //! Recordings of rooms, written on a thread of their own: no room waits for a disk.
 
+use crate::ground::id::RoomId;
 use driftless_sim::replay::{Recorder, RecordingHeader, TickRecord};
 use parking_lot::Mutex;
 use std::{
@@ -30,14 +31,14 @@ pub struct RecordThread {
 #[derive(Debug)]
 pub struct RecordLink {
     send: SyncSender<Job>,
-    room: u64,
+    room: RoomId,
 }
 
 #[derive(Debug)]
 enum Job {
-    Open { room: u64, path: PathBuf, header: RecordingHeader },
-    Tick { room: u64, tick: TickRecord },
-    Close { room: u64 },
+    Open { room: RoomId, path: PathBuf, header: RecordingHeader },
+    Tick { room: RoomId, tick: TickRecord },
+    Close { room: RoomId },
     End,
 }
 
@@ -60,7 +61,7 @@ impl RecordThread {
     }
 
     /// Begins the recording of a room, in the file `ROOM-NUMBER.driftless`. None: the thread is behind or gone.
-    pub fn open(&self, room: u64, header: RecordingHeader) -> Option<RecordLink> {
+    pub fn open(&self, room: RoomId, header: RecordingHeader) -> Option<RecordLink> {
         let path = self.folder.join(format!("{}-{room}.driftless", header.room));
         self.send.try_send(Job::Open { room, path, header }).ok()?;
         Some(RecordLink { send: self.send.clone(), room })
@@ -82,7 +83,7 @@ impl Drop for RecordLink {
 }
 
 fn write_all(jobs: &Receiver<Job>) {
-    let mut open: HashMap<u64, Recorder<BufWriter<File>>> = HashMap::new();
+    let mut open: HashMap<RoomId, Recorder<BufWriter<File>>> = HashMap::new();
     let mut flushed = Instant::now();
     loop {
         let result = match jobs.recv_timeout(FLUSH) {
@@ -91,7 +92,7 @@ fn write_all(jobs: &Receiver<Job>) {
             Err(RecvTimeoutError::Timeout) => Ok(()),
         };
         if let Err((room, e)) = result {
-            error!(room, error = %e, "a recording cannot be written and ends here");
+            error!(%room, error = %e, "a recording cannot be written and ends here");
             open.remove(&room);
         }
         if flushed.elapsed() >= FLUSH {
@@ -99,7 +100,7 @@ fn write_all(jobs: &Receiver<Job>) {
             open.retain(|room, recorder| match recorder.flush() {
                 Ok(()) => true,
                 Err(e) => {
-                    error!(room, error = %e, "a recording cannot be written and ends here");
+                    error!(%room, error = %e, "a recording cannot be written and ends here");
                     false
                 }
             });
@@ -110,7 +111,7 @@ fn write_all(jobs: &Receiver<Job>) {
     }
 }
 
-fn write(job: Job, open: &mut HashMap<u64, Recorder<BufWriter<File>>>) -> Result<(), (u64, io::Error)> {
+fn write(job: Job, open: &mut HashMap<RoomId, Recorder<BufWriter<File>>>) -> Result<(), (RoomId, io::Error)> {
     match job {
         Job::Open { room, path, header } => {
             let file = File::create(&path).map_err(|e| (room, e))?;

@@ -1,7 +1,9 @@
 //! Who sits in a room.
 
-use super::seat::{ResumeToken, Seat};
-use crate::connection::ConnectionId;
+use crate::ground::{
+    id::ConnectionId,
+    seat::{ResumeToken, Seat},
+};
 use driftless_sim::PlayerId;
 use std::{collections::HashMap, sync::Arc};
 

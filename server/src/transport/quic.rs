@@ -13,7 +13,7 @@
 //! **Strangers.** Before an address is validated, quinn sends three times what it received (RFC 9000, section 8.1), and the rest of the
 //! datagram that crosses that limit. With [`QuicConfig::retry_above`](crate::config::QuicConfig) handshakes in progress, a new one
 //! must first bring back a token that was sent to its address (Retry, a tenth of what it answers); with `handshakes` in progress it is refused (`CONNECTION_REFUSED`). A handshake, with the request of
-//! WebTransport, must end within `limits.handshake`. Places of [`ConnectionLimits`](crate::limits::ConnectionLimits) are taken after it; who
+//! WebTransport, must end within `limits.handshake`. Places of [`ConnectionLimits`](crate::door::ConnectionLimits) are taken after it; who
 //! finds none is closed with `ServerFull`, or with `Draining`.
 //!
 //! **0-RTT** is not accepted: early data can be replayed by anybody who saw it, and a join is not harmless when repeated.
@@ -22,10 +22,10 @@
 //! **Migration** works: the connection goes on from the client's new address, once quinn has validated it. Its place is counted for
 //! the address that it was opened from.
 
-mod admission;
 mod endpoint;
+mod handshakes;
 mod route;
 mod settings;
 mod sockets;
 
-pub use endpoint::{Quic, Services};
+pub use endpoint::Quic;

@@ -18,7 +18,10 @@ mod large;
 mod outbound;
 mod part;
 
-use crate::connection::{End, PeerRef, Worker};
+use crate::{
+    connection::{End, PeerRef, Worker},
+    ground::refusal::Refusal,
+};
 use driftless_proto::code::CloseCode;
 use inbound::Violation;
 use outbound::Outgoing;
@@ -36,15 +39,6 @@ const MAX_REASON: usize = 1024;
 /// its request's stream. That is the connection's first, whose number is 0.
 fn datagram_header(session: &Session) -> &'static [u8] {
     if session.request().is_some() { &[0] } else { &[] }
-}
-
-/// With what a session is closed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ending {
-    /// The code.
-    pub(super) code: CloseCode,
-    /// Why, for a developer to read.
-    pub(super) reason: String,
 }
 
 /// How a part of the task ended.
@@ -89,12 +83,12 @@ pub(super) async fn serve(session: Session, peer: PeerRef, worker: Rc<Worker>, m
         Outcome::Violation(Violation { code, reason }) => {
             // The room hears it before the peer has had time to.
             peer.borrow_mut().end(End::Violation { code, reason: reason.clone() });
-            close(&session, &Ending { code, reason }).await;
+            close(&session, &Refusal { code, reason }).await;
             End::Closed
         }
         Outcome::StreamEnded(Violation { code, reason }) => {
             peer.borrow_mut().end(End::Lost(reason.clone()));
-            close(&session, &Ending { code, reason }).await;
+            close(&session, &Refusal { code, reason }).await;
             End::Closed
         }
     };
@@ -102,7 +96,7 @@ pub(super) async fn serve(session: Session, peer: PeerRef, worker: Rc<Worker>, m
 }
 
 /// Closes a session, and waits until the peer knows (3 s at most).
-pub(super) async fn close(session: &Session, ending: &Ending) {
+pub(super) async fn close(session: &Session, ending: &Refusal) {
     let mut reason = ending.reason.as_str();
     while reason.len() > MAX_REASON {
         let end = (0..=MAX_REASON).rev().find(|end| reason.is_char_boundary(*end));
@@ -120,9 +114,9 @@ async fn say_goodbye(stream: Option<SendStream>, unsent: &[u8]) {
     }
 }
 
-fn ending_of(peer: &PeerRef) -> Ending {
+fn ending_of(peer: &PeerRef) -> Refusal {
     let peer = peer.borrow();
-    Ending {
+    Refusal {
         code: peer.session.closing().unwrap_or(CloseCode::Internal),
         reason: peer.session.closing_reason().unwrap_or_default().to_owned(),
     }

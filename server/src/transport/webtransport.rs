@@ -1,7 +1,8 @@
 //! WebTransport over HTTP/3 (draft-ietf-webtrans-http3): from a QUIC connection with ALPN `h3` to a session at `/v1/connect` that speaks
 //! the subprotocol `driftless.v1`. One session a connection. Everything after that is as with [`quic`](super::quic).
 
-use super::session::{CLOSE_LIMIT, Ending};
+use super::session::CLOSE_LIMIT;
+use crate::ground::refusal::Refusal;
 use driftless_proto::{code::CloseCode, limits::SUBPROTOCOL};
 use quinn::{Connection, VarInt};
 use std::time::Duration;
@@ -59,7 +60,7 @@ pub(super) async fn refuse(connection: Connection, refused: Refused) {
 /// Closes a connection whose request did not come: with our code as WebTransport writes it where there is no session.
 pub(super) fn close_late(connection: &Connection, within: Duration) {
     let ending =
-        Ending { code: CloseCode::HandshakeTimeout, reason: format!("no request within {within:?}") };
+        Refusal { code: CloseCode::HandshakeTimeout, reason: format!("no request within {within:?}") };
     let code = web_transport_quinn::proto::error_to_http3(ending.code.number().into());
     connection.close(VarInt::from_u64(code).unwrap_or_default(), ending.reason.as_bytes());
 }

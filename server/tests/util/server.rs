@@ -4,7 +4,7 @@ use super::http::{self, Response};
 use actix_rt::System;
 use driftless_server::{
     config::Config,
-    metrics::TransportKind,
+    ground::transport_kind::TransportKind,
     server::{Running, Server},
 };
 use parking_lot::Mutex;

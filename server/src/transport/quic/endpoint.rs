@@ -1,22 +1,18 @@
 //! The endpoint of each thread: from a connection attempt to a session.
 
 use super::{
-    admission::{Admission, Decision, Handshake},
+    handshakes::{Decision, Handshake, Handshakes},
     route::RoutedIds,
     settings, sockets,
 };
 use crate::{
     config::{Config, QuicListen},
-    connection::{Connection, LocalConnections},
-    directory::Directory,
-    limits::{ConnectionLimits, ConnectionPermit},
-    metrics::TransportKind,
-    transport::{
-        session::{self, Ending},
-        webtransport,
-    },
+    connection::LocalConnections,
+    door::Door,
+    ground::{refusal::Refusal, transport_kind::TransportKind},
+    transport::{session, webtransport},
 };
-use driftless_proto::{code::CloseCode, limits::ALPN, session::Delivery};
+use driftless_proto::{limits::ALPN, session::Delivery};
 use parking_lot::Mutex;
 use quinn::{
     AsyncTimer, AsyncUdpSocket, Connecting, Endpoint, EndpointConfig, Incoming, Runtime, TokioRuntime,
@@ -42,7 +38,7 @@ pub struct Quic {
     address: SocketAddr,
     server: quinn::ServerConfig,
     endpoint: EndpointConfig,
-    admission: Arc<Admission>,
+    handshakes: Arc<Handshakes>,
     shares: Mutex<VecDeque<Share>>,
 }
 
@@ -56,15 +52,9 @@ struct Share {
 
 /// What a thread's connections need.
 #[derive(Clone)]
-pub struct Services {
-    /// Those of the thread.
-    pub connections: Rc<LocalConnections>,
-    /// The rooms.
-    pub directory: Arc<Directory>,
-    /// The places.
-    pub limits: Arc<ConnectionLimits>,
-    /// The settings.
-    pub config: Arc<Config>,
+struct Thread {
+    connections: Rc<LocalConnections>,
+    door: Arc<Door>,
 }
 
 impl Quic {
@@ -103,7 +93,7 @@ impl Quic {
             address,
             server: settings::server_config(config, certificates)?,
             endpoint: EndpointConfig::default(),
-            admission: Admission::new(config.quic.handshakes, config.quic.retry_above),
+            handshakes: Handshakes::new(config.quic.handshakes, config.quic.retry_above),
             shares: Mutex::new(shares),
         })))
     }
@@ -117,23 +107,24 @@ impl Quic {
     ///
     /// # Errors
     /// If a socket cannot be used.
-    pub fn serve(&self, services: &Services) -> io::Result<()> {
+    pub fn serve(&self, connections: Rc<LocalConnections>, door: Arc<Door>) -> io::Result<()> {
         let Some(Share { index, count, sockets }) = self.shares.lock().pop_front() else { return Ok(()) };
+        let thread = Thread { connections, door };
         for socket in sockets {
             let mut config = self.endpoint.clone();
             config.cid_generator(move || Box::new(RoutedIds::new(index, count)));
             let endpoint = Endpoint::new(config, Some(self.server.clone()), socket, Arc::new(LocalRuntime))?;
-            actix_rt::spawn(accept(endpoint, self.admission.clone(), services.clone()));
+            actix_rt::spawn(accept(endpoint, self.handshakes.clone(), thread.clone()));
         }
         Ok(())
     }
 }
 
-async fn accept(endpoint: Endpoint, admission: Arc<Admission>, services: Services) {
+async fn accept(endpoint: Endpoint, handshakes: Arc<Handshakes>, thread: Thread) {
     while let Some(incoming) = endpoint.accept().await {
-        match admission.decide(incoming.may_retry()) {
+        match handshakes.decide(incoming.may_retry()) {
             Decision::Refuse => {
-                services.connections.worker().metrics().refused.inc("handshakes");
+                thread.connections.worker().metrics().refused.inc("handshakes");
                 incoming.refuse();
             }
             Decision::Retry => {
@@ -141,24 +132,24 @@ async fn accept(endpoint: Endpoint, admission: Arc<Admission>, services: Service
                     debug!("an address that is validated was to be validated again");
                 }
             }
-            Decision::Accept(handshake) => begin(incoming, handshake, &services),
+            Decision::Accept(handshake) => begin(incoming, handshake, &thread),
         }
     }
 }
 
-fn begin(incoming: Incoming, handshake: Handshake, services: &Services) {
+fn begin(incoming: Incoming, handshake: Handshake, thread: &Thread) {
     match incoming.accept() {
         Ok(connecting) => {
-            let services = services.clone();
-            actix_rt::spawn(async move { establish(connecting, handshake, services).await });
+            actix_rt::spawn(establish(connecting, handshake, thread.clone()));
         }
         Err(error) => debug!(%error, "a first packet that begins no connection"),
     }
 }
 
 /// From a handshake to a session that is served in a task of its own. A peer that does neither finish nor fail is dropped.
-async fn establish(connecting: Connecting, handshake: Handshake, services: Services) {
-    let (worker, within) = (services.connections.worker().clone(), services.config.limits.handshake);
+async fn establish(connecting: Connecting, handshake: Handshake, thread: Thread) {
+    let Thread { connections, door } = thread;
+    let (worker, within) = (connections.worker().clone(), door.limits().handshake);
     let connection = match timeout(within, connecting).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return debug!(%error, "a handshake failed"),
@@ -170,7 +161,7 @@ async fn establish(connecting: Connecting, handshake: Handshake, services: Servi
         _ => TransportKind::WebTransport,
     };
     // A place is taken before the peer is waited for, so that those without one cannot hold any.
-    let admitted = admit(&services, address, transport);
+    let admitted = door.admit(address, transport);
     let session = match transport {
         TransportKind::Quic => Session::raw(connection),
         _ => match timeout(within, webtransport::accept(connection.clone())).await {
@@ -187,27 +178,13 @@ async fn establish(connecting: Connecting, handshake: Handshake, services: Servi
     };
     drop(handshake);
     match admitted {
-        Ok(permit) => {
-            let Services { connections, directory, config, .. } = services;
-            let max_message = config.limits.message_bytes;
-            let limits = config.limits.clone();
-            let peer = Connection::open(permit, Delivery::Datagram, limits, connections, directory);
+        Ok(admission) => {
+            let max_message = door.limits().message_bytes;
+            let peer = door.open(admission, Delivery::Datagram, connections);
             session::serve(session, peer, worker, max_message).await;
         }
-        Err(ending) => session::close(&session, &ending).await,
+        Err(refused) => session::close(&session, &Refusal::from(refused)).await,
     }
-}
-
-fn admit(services: &Services, address: IpAddr, transport: TransportKind) -> Result<ConnectionPermit, Ending> {
-    let refused = |reason| services.connections.worker().metrics().refused.inc(reason);
-    if services.directory.is_draining() {
-        refused("draining");
-        return Err(Ending { code: CloseCode::Draining, reason: "the server is going down".to_owned() });
-    }
-    services.limits.admit(address, transport).map_err(|error| {
-        refused(error.name());
-        Ending { code: CloseCode::ServerFull, reason: error.to_string() }
-    })
 }
 
 fn protocol(connection: &quinn::Connection) -> Option<Vec<u8>> {

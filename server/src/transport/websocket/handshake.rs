@@ -2,12 +2,10 @@
 
 use super::upgrade::Accepted;
 use crate::{
-    config::Config,
-    connection::{Connection, LocalConnections},
-    directory::Directory,
+    connection::LocalConnections,
+    door::{Door, Refused},
+    ground::transport_kind::TransportKind,
     http::ApiError,
-    limits::{ConnectionLimits, ConnectionRefused},
-    metrics::TransportKind,
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -21,15 +19,9 @@ use std::{rc::Rc, sync::Arc};
 pub async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let connections = part::<Rc<LocalConnections>>(&request)?;
     let worker = connections.worker();
-    let directory = part::<Arc<Directory>>(&request)?;
-    let limits = part::<Arc<ConnectionLimits>>(&request)?;
-    let config = part::<Arc<Config>>(&request)?;
+    let door = part::<Arc<Door>>(&request)?;
     let refused = |reason: &'static str| worker.metrics().refused.inc(reason);
 
-    if directory.is_draining() {
-        refused("draining");
-        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is going down"));
-    }
     check_subprotocol(&request).inspect_err(|_| refused("subprotocol"))?;
     let mut response = ws::handshake_with_protocols(&request, &[SUBPROTOCOL]).map_err(|e| {
         refused("handshake");
@@ -43,19 +35,17 @@ pub async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
             ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "no_address", "the connection has no address")
         })?
         .ip();
-    let permit = limits.admit(address, TransportKind::WebSocket).map_err(|e| {
-        refused(e.name());
+    let admission = door.admit(address, TransportKind::WebSocket).map_err(|e| {
         let status = match e {
-            ConnectionRefused::ServerFull(_) => StatusCode::SERVICE_UNAVAILABLE,
-            ConnectionRefused::AddressFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Refused::Draining | Refused::ServerFull(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Refused::AddressFull { .. } => StatusCode::TOO_MANY_REQUESTS,
         };
         ApiError::new(status, e.name(), e.to_string())
     })?;
 
-    let (limits, delivery) = (config.limits.clone(), Delivery::Ordered);
-    let peer = Connection::open(permit, delivery, limits, connections.clone(), directory.clone());
+    let peer = door.open(admission, Delivery::Ordered, connections.clone());
     let mut response = response.finish();
-    let max_message = config.limits.message_bytes;
+    let max_message = door.limits().message_bytes;
     response.extensions_mut().insert(Accepted { peer, worker: worker.clone(), max_message });
     Ok(response)
 }

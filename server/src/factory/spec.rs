@@ -1,7 +1,8 @@
-//! What is asked of a room and what is told of it.
+//! What is asked of a room, and why there is none.
 
-use driftless_proto::limits::MAX_ROOM_NAME;
-use serde::{Deserialize, Serialize};
+use crate::ground::refusal::Refusal;
+use driftless_proto::{code::CloseCode, limits::MAX_ROOM_NAME};
+use serde::Deserialize;
 
 /// What a creator wants of a room. What is absent is the configuration's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -19,31 +20,10 @@ pub struct RoomSpec {
     pub seed: Option<u64>,
 }
 
-/// A room as `GET /v1/rooms` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RoomSummary {
-    /// Name.
-    pub name: String,
-    /// Kind of game.
-    pub kind: String,
-    /// Ticks a second.
-    pub tick_rate: u32,
-    /// Newest tick.
-    pub tick: u32,
-    /// Seats taken.
-    pub players: u32,
-    /// Seats with a connection.
-    pub connected: u32,
-    /// Most players.
-    pub max_players: u32,
-    /// Ticks skipped because the room was late.
-    pub ticks_skipped: u64,
-}
-
 /// Why there is no room.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum DirectoryError {
+pub enum FactoryError {
     /// No game of this kind is offered.
     #[error("unknown kind of game {0:?}")]
     UnknownKind(String),
@@ -84,6 +64,42 @@ pub enum DirectoryError {
     /// No thread for rooms is alive.
     #[error("no thread for rooms is alive")]
     NoThread,
+}
+
+impl FactoryError {
+    /// The name in answers of the HTTP API.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FactoryError::UnknownKind(_) => "unknown_kind",
+            FactoryError::OtherKind { .. } => "other_kind",
+            FactoryError::Exists(_) => "room_exists",
+            FactoryError::BadName(_) => "bad_name",
+            FactoryError::OutOfRange { .. } => "out_of_range",
+            FactoryError::TooManyRooms(_) => "too_many_rooms",
+            FactoryError::Draining => "draining",
+            FactoryError::NoThread => "no_thread",
+        }
+    }
+
+    /// The code with which a join is refused.
+    pub fn code(&self) -> CloseCode {
+        match self {
+            FactoryError::UnknownKind(_) | FactoryError::OtherKind { .. } => CloseCode::UnknownKind,
+            FactoryError::BadName(_) => CloseCode::BadName,
+            FactoryError::TooManyRooms(_) => CloseCode::ServerFull,
+            FactoryError::Draining => CloseCode::Draining,
+            // These come from creating a room by name and numbers, which a join does not do.
+            FactoryError::Exists(_) | FactoryError::OutOfRange { .. } | FactoryError::NoThread => {
+                CloseCode::Internal
+            }
+        }
+    }
+}
+
+impl From<FactoryError> for Refusal {
+    fn from(e: FactoryError) -> Self {
+        Self::new(e.code(), &e)
+    }
 }
 
 /// Whether a room may have this name: 1 to 64 characters of `[A-Za-z0-9._-]`.

@@ -1,7 +1,6 @@
 //! A player's place in a room. Outlives its connections, for the resume window.
 
-use super::shared::RoomShared;
-use crate::{connection::ConnectionId, presence::Vitals};
+use super::{id::ConnectionId, shared::RoomShared, vitals::Vitals};
 use bytes::Bytes;
 use driftless_proto::{limits::Limits, reliable::ReliableQueue, session::server::PlayerInput};
 use driftless_sim::PlayerId;

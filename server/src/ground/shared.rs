@@ -1,6 +1,6 @@
-//! What a room shares with connections and with the directory: its inbox and its figures.
+//! What a room shares with connections and with the registry: its inbox and its figures.
 
-use super::figures::RoomFigures;
+use super::{figures::RoomFigures, id::RoomId};
 use bytes::Bytes;
 use driftless_proto::session::server::PlayerInput;
 use driftless_sim::PlayerId;
@@ -18,7 +18,7 @@ const INBOX_PER_SEAT: usize = 32;
 #[derive(Debug)]
 pub struct RoomShared {
     /// Number of the room in this process, never used again.
-    pub id: u64,
+    pub id: RoomId,
     /// Name, unique among the rooms that are there.
     pub name: Arc<str>,
     /// Kind of game.
@@ -45,7 +45,7 @@ pub struct RoomShared {
 
 impl RoomShared {
     /// The shared side of a room that has not ticked yet.
-    pub fn new(id: u64, name: Arc<str>, kind: &'static str, tick_rate: u32, max_players: u32) -> Self {
+    pub fn new(id: RoomId, name: Arc<str>, kind: &'static str, tick_rate: u32, max_players: u32) -> Self {
         Self {
             id,
             name,

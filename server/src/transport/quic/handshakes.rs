@@ -7,7 +7,7 @@ use std::sync::{
 
 /// Counts the handshakes in progress on all threads.
 #[derive(Debug)]
-pub(super) struct Admission {
+pub(super) struct Handshakes {
     in_progress: AtomicUsize,
     max: usize,
     retry_above: usize,
@@ -26,9 +26,9 @@ pub(super) enum Decision {
 
 /// A handshake in progress. Ends when dropped.
 #[derive(Debug)]
-pub(super) struct Handshake(Arc<Admission>);
+pub(super) struct Handshake(Arc<Handshakes>);
 
-impl Admission {
+impl Handshakes {
     /// At most `max` at once; from `retry_above` on only those whose address is validated.
     pub(super) fn new(max: usize, retry_above: usize) -> Arc<Self> {
         Arc::new(Self { in_progress: AtomicUsize::new(0), max, retry_above })
@@ -65,24 +65,24 @@ mod tests {
 
     #[test]
     fn many_handshakes_ask_for_validation_and_more_are_refused() {
-        let admission = Admission::new(3, 2);
-        let first = accept(admission.decide(true));
-        let _second = accept(admission.decide(true));
-        assert!(matches!(admission.decide(true), Decision::Retry));
-        let _third = accept(admission.decide(false));
-        assert!(matches!(admission.decide(false), Decision::Refuse), "validated or not");
-        assert!(matches!(admission.decide(true), Decision::Refuse));
+        let handshakes = Handshakes::new(3, 2);
+        let first = accept(handshakes.decide(true));
+        let _second = accept(handshakes.decide(true));
+        assert!(matches!(handshakes.decide(true), Decision::Retry));
+        let _third = accept(handshakes.decide(false));
+        assert!(matches!(handshakes.decide(false), Decision::Refuse), "validated or not");
+        assert!(matches!(handshakes.decide(true), Decision::Refuse));
         drop(first);
-        assert!(matches!(admission.decide(true), Decision::Retry));
-        let _fourth = accept(admission.decide(false));
+        assert!(matches!(handshakes.decide(true), Decision::Retry));
+        let _fourth = accept(handshakes.decide(false));
     }
 
     #[test]
     fn who_is_turned_away_takes_no_place() {
-        let admission = Admission::new(1, 0);
+        let handshakes = Handshakes::new(1, 0);
         for _ in 0..10 {
-            assert!(matches!(admission.decide(true), Decision::Retry));
+            assert!(matches!(handshakes.decide(true), Decision::Retry));
         }
-        let _only = accept(admission.decide(false));
+        let _only = accept(handshakes.decide(false));
     }
 }

@@ -1,0 +1,264 @@
+//! Makes rooms, and finds or makes the one that a player wants.
+
+mod spec;
+
+pub use spec::{FactoryError, RoomSpec};
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    connection::Rooms,
+    ground::{
+        entrant::Entrant, id::RoomId, refusal::Refusal, report::Report, seat::ResumeToken, shared::RoomShared,
+    },
+    metrics::Metrics,
+    metronome::Metronome,
+    registry::{Found, Listed, Registry, RoomSummary},
+    room::{
+        Join, Listing, Resume, Room, RoomSettings, Seated,
+        core::{ResumeError, RoomCore},
+        record::RecordThread,
+        spread_schedule, start,
+    },
+};
+use actix::{Actor, Addr, ArbiterHandle, MailboxError, Recipient};
+use driftless_proto::wire;
+use driftless_sim::{game::GameKind, replay::RecordingHeader};
+use futures_util::future::LocalBoxFuture;
+use spec::is_room_name;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+use tracing::info;
+
+/// A join meets a room that ends in the same moment at most this often before it is refused.
+const JOIN_ATTEMPTS: usize = 3;
+/// Most seats a room may have.
+const MAX_PLAYERS: u32 = 10_000;
+
+/// Makes rooms of the kinds of game that the server offers.
+pub struct Factory {
+    config: Config,
+    registry: Arc<Registry>,
+    services: RoomServices,
+    kinds: HashMap<&'static str, GameKind>,
+    next_room: AtomicU64,
+}
+
+/// What rooms are given of the server.
+pub struct RoomServices {
+    /// The server's clock.
+    pub clock: Clock,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Whom rooms tell of joins and leaves.
+    pub presence: Recipient<Report>,
+    /// The clock thread.
+    pub metronome: Metronome,
+    /// Threads that rooms run on, at least one.
+    pub threads: Vec<ArbiterHandle>,
+    /// The recording thread, if rooms are recorded.
+    pub recorder: Option<RecordThread>,
+}
+
+/// A room that has not started.
+struct Made {
+    shared: Arc<RoomShared>,
+    kind: GameKind,
+    seed: u64,
+}
+
+impl Factory {
+    /// Lists what it makes in `registry`.
+    pub fn new(
+        config: Config,
+        registry: Arc<Registry>,
+        services: RoomServices,
+        kinds: &[GameKind],
+    ) -> Arc<Self> {
+        let kinds = kinds.iter().map(|kind| (kind.name(), kind.clone())).collect();
+        Arc::new(Self { config, registry, services, kinds, next_room: AtomicU64::new(1) })
+    }
+
+    /// Makes a room.
+    pub fn create(&self, spec: RoomSpec) -> Result<RoomSummary, FactoryError> {
+        let id = self.next_id();
+        let name: Arc<str> = match &spec.name {
+            Some(name) if is_room_name(name) => name.as_str().into(),
+            Some(name) => return Err(FactoryError::BadName(name.clone())),
+            None => format!("room-{id}").into(),
+        };
+        let made = self.make(id, name.clone(), &spec)?;
+        match self.registry.get_or_start(&name, || self.start(made))? {
+            (listed, Found::Started) => Ok(RoomSummary::of(&listed.shared)),
+            (_, Found::There) => Err(FactoryError::Exists(name.to_string())),
+        }
+    }
+
+    /// Writes what is recorded to disk. Rooms record no more after this.
+    pub fn finish_recordings(&self) {
+        if let Some(recorder) = &self.services.recorder {
+            recorder.finish();
+        }
+    }
+
+    async fn find_or_create_and_join(&self, join: wire::Join, entrant: Entrant) -> Result<Seated, Refusal> {
+        let user: Arc<str> = match join.user {
+            user if user.is_empty() => format!("guest-{}", entrant.connection).into(),
+            user => user.into(),
+        };
+        let name = if join.name.is_empty() { user.clone() } else { join.name.into() };
+        let kind = (!join.kind.is_empty()).then_some(join.kind);
+        for _ in 0..JOIN_ATTEMPTS {
+            let room = self.find_or_create(&join.room, kind.as_deref())?;
+            let join = Join { entrant: entrant.clone(), user: user.clone(), name: name.clone() };
+            match room.send(join).await {
+                Ok(seated) => return seated.map_err(Refusal::from),
+                Err(MailboxError::Closed) => {} // it has just ended: the next look makes a new one
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Err(MailboxError::Closed.into())
+    }
+
+    async fn find_and_resume(&self, resume: wire::Resume, entrant: Entrant) -> Result<Seated, Refusal> {
+        let token = ResumeToken::from_wire(&resume.token).ok_or(ResumeError::UnknownToken)?;
+        let place = self.registry.seat(&token).filter(|place| *place.name == *resume.room);
+        let place = place.ok_or(ResumeError::UnknownToken)?;
+        let (player, received) = (place.player, resume.reliable_received);
+        match place.room.send(Resume { entrant, player, token, received }).await {
+            Ok(seated) => seated.map_err(Refusal::from),
+            Err(MailboxError::Closed) => Err(ResumeError::UnknownToken.into()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn find_or_create(&self, name: &str, kind: Option<&str>) -> Result<Addr<Room>, FactoryError> {
+        if let Some(listed) = self.registry.get(name)
+            && listed.room.connected()
+        {
+            return of_kind(listed, kind);
+        }
+        if !is_room_name(name) {
+            return Err(FactoryError::BadName(name.to_owned()));
+        }
+        let spec = RoomSpec { kind: kind.map(str::to_owned), ..RoomSpec::default() };
+        let name: Arc<str> = name.into();
+        let made = self.make(self.next_id(), name.clone(), &spec)?;
+        // Somebody may be faster: then it is that one's room.
+        let (listed, _) = self.registry.get_or_start(&name, || self.start(made))?;
+        of_kind(listed, kind)
+    }
+
+    fn next_id(&self) -> RoomId {
+        RoomId(self.next_room.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A room that has not started, checked against kinds and limits.
+    fn make(&self, id: RoomId, name: Arc<str>, spec: &RoomSpec) -> Result<Made, FactoryError> {
+        if self.registry.is_draining() {
+            return Err(FactoryError::Draining);
+        }
+        if self.registry.len() >= self.config.max_rooms {
+            return Err(FactoryError::TooManyRooms(self.config.max_rooms));
+        }
+        let kind = spec.kind.as_deref().unwrap_or(&self.config.default_kind);
+        let kind = self.kinds.get(kind).ok_or_else(|| FactoryError::UnknownKind(kind.to_owned()))?.clone();
+        let tick_rate = in_range("tick_rate", spec.tick_rate.unwrap_or(self.config.tick_rate), 1, 128)?;
+        let max_players =
+            in_range("max_players", spec.max_players.unwrap_or(self.config.max_players), 1, MAX_PLAYERS)?;
+        let seed = spec.seed.unwrap_or_else(|| random_seed(id));
+        let shared = Arc::new(RoomShared::new(id, name, kind.name(), tick_rate, max_players));
+        Ok(Made { shared, kind, seed })
+    }
+
+    fn start(&self, made: Made) -> Result<Listed, FactoryError> {
+        let Made { shared, kind, seed } = made;
+        let services = &self.services;
+        let header = RecordingHeader {
+            kind: kind.name().to_owned(),
+            seed,
+            tick_rate: shared.tick_rate,
+            room: shared.name.to_string(),
+        };
+        let record = services.recorder.as_ref().and_then(|recorder| recorder.open(shared.id, header));
+        let schedule = spread_schedule(Instant::now(), shared.tick_rate, shared.id);
+        let listing: Weak<Registry> = Arc::downgrade(&self.registry);
+        let settings = RoomSettings {
+            clock: services.clock,
+            metrics: services.metrics.clone(),
+            presence: services.presence.clone(),
+            listing: listing as Weak<dyn Listing>,
+            linger: self.config.linger,
+            resume_window: self.config.resume_window,
+            timeout: self.config.limits.timeout,
+        };
+        let limits = self.config.limits.clone();
+        let of_room = shared.clone();
+        let count = services.threads.len().max(1) as u64;
+        let thread = services.threads.get((shared.id.0 % count) as usize).ok_or(FactoryError::NoThread)?;
+        // The game starts on the room's thread, so that a slow start keeps nobody else waiting.
+        let room = Room::start_in_arbiter(thread, move |_| {
+            let (game, schema) = start::start(&kind, seed, of_room.tick_rate);
+            let core = RoomCore::new(of_room, game, schema, schedule, limits, record.is_some());
+            Room::new(core, settings, record)
+        });
+        services.metronome.add(schedule, shared.clone(), room.clone().recipient());
+        services.metrics.rooms.inc();
+        services.metrics.rooms_created.inc();
+        info!(room = %shared.name, kind = shared.kind, tick_rate = shared.tick_rate, seed, "room created");
+        Ok(Listed { shared, room })
+    }
+}
+
+impl Rooms for Factory {
+    fn join(
+        self: Arc<Self>,
+        join: wire::Join,
+        entrant: Entrant,
+    ) -> LocalBoxFuture<'static, Result<Seated, Refusal>> {
+        Box::pin(async move { self.find_or_create_and_join(join, entrant).await })
+    }
+
+    fn resume(
+        self: Arc<Self>,
+        resume: wire::Resume,
+        entrant: Entrant,
+    ) -> LocalBoxFuture<'static, Result<Seated, Refusal>> {
+        Box::pin(async move {
+            let result = self.find_and_resume(resume, entrant).await;
+            let metric = if result.is_ok() { "resumed" } else { "unknown" };
+            self.services.metrics.resumes.inc(metric);
+            result
+        })
+    }
+}
+
+fn of_kind(listed: Listed, asked: Option<&str>) -> Result<Addr<Room>, FactoryError> {
+    match asked {
+        Some(asked) if asked != listed.shared.kind => Err(FactoryError::OtherKind {
+            room: listed.shared.name.to_string(),
+            is: listed.shared.kind.to_owned(),
+            asked: asked.to_owned(),
+        }),
+        _ => Ok(listed.room),
+    }
+}
+
+fn in_range(key: &'static str, value: u32, min: u32, max: u32) -> Result<u32, FactoryError> {
+    if (min..=max).contains(&value) {
+        Ok(value)
+    } else {
+        Err(FactoryError::OutOfRange { key, value: value.into(), min: min.into(), max: max.into() })
+    }
+}
+
+/// A seed nobody can guess; if the system has no random bytes, one that is at least of its own.
+fn random_seed(id: RoomId) -> u64 {
+    getrandom::u64().unwrap_or(id.0)
+}

@@ -1,0 +1,16 @@
+//! What every other part of the server stands on: identifiers, seats, what a room shares with its connections, what parts tell each
+//! other. Plain data and messages: nothing here is an actor, a socket or a clock, and nothing here knows who uses it.
+
+pub mod admission;
+pub mod close;
+pub mod entrant;
+pub mod fanout;
+pub mod figures;
+pub mod id;
+pub mod published;
+pub mod refusal;
+pub mod report;
+pub mod seat;
+pub mod shared;
+pub mod transport_kind;
+pub mod vitals;

@@ -1,0 +1,143 @@
+//! What rooms and presence tell each other.
+
+use super::vitals::Vitals;
+use actix::{Message, Recipient as Address};
+use driftless_proto::{code::CloseCode, wire};
+use driftless_sim::{PlayerId, simulation::Recipient};
+use std::sync::Arc;
+
+/// A room tells presence. Times are microseconds of the server clock.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub enum Report {
+    /// A seat was taken.
+    Joined {
+        /// In this room.
+        room: Arc<str>,
+        /// Where the room takes announcements.
+        to_room: Address<ToRoom>,
+        /// By this player.
+        player: PlayerId,
+        /// Who that is. Seats of one user are one member.
+        user: Arc<str>,
+        /// Name to show.
+        name: Arc<str>,
+        /// What the seat's connection measures.
+        vitals: Arc<Vitals>,
+        /// When.
+        at: u64,
+    },
+    /// A connection is gone; the seat is kept for the resume window.
+    Lost {
+        /// In this room.
+        room: Arc<str>,
+        /// Whose.
+        player: PlayerId,
+        /// How it was lost.
+        why: LostReason,
+        /// When.
+        at: u64,
+    },
+    /// A seat has a connection again, or another one.
+    Back {
+        /// In this room.
+        room: Arc<str>,
+        /// Whose.
+        player: PlayerId,
+        /// What the new connection measures.
+        vitals: Arc<Vitals>,
+        /// When.
+        at: u64,
+    },
+    /// The seat has ended.
+    Left {
+        /// In this room.
+        room: Arc<str>,
+        /// Whose.
+        player: PlayerId,
+        /// Why.
+        why: LeaveReason,
+        /// When.
+        at: u64,
+    },
+    /// The room is no more, nor what is left of its seats.
+    RoomEnded {
+        /// Its name.
+        room: Arc<str>,
+    },
+}
+
+/// Presence tells a room.
+#[derive(Debug, Clone, PartialEq, Message)]
+#[rtype(result = "()")]
+pub enum ToRoom {
+    /// To be delivered to members, reliably.
+    Announce(Announce),
+    /// A seat's resume window is over. If it still has no connection: end it and report `Left` with this reason.
+    /// Asked again every second until the room does.
+    SeatExpired {
+        /// Whose.
+        player: PlayerId,
+        /// The reason to report: how the connection was lost.
+        why: LeaveReason,
+    },
+}
+
+/// A presence message and whom it is for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announce {
+    /// For all seats of the room, or one.
+    pub to: Recipient,
+    /// But not this one (it has just got the full list).
+    pub except: Option<PlayerId>,
+    /// The message.
+    pub presence: wire::Presence,
+}
+
+/// How a connection was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LostReason {
+    /// It fell silent.
+    TimedOut,
+    /// It was closed without a leave.
+    Disconnected,
+    /// The server closed it.
+    Removed(CloseCode),
+}
+
+impl LostReason {
+    /// Why the seat has ended if nobody comes back to it.
+    pub fn leave_reason(self) -> LeaveReason {
+        match self {
+            LostReason::TimedOut => LeaveReason::TimedOut,
+            LostReason::Disconnected => LeaveReason::Disconnected,
+            LostReason::Removed(_) => LeaveReason::Removed,
+        }
+    }
+}
+
+/// Why a seat has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaveReason {
+    /// The player gave it up.
+    Left,
+    /// The connection fell silent and nobody came back.
+    TimedOut,
+    /// The connection was closed without a leave and nobody came back.
+    Disconnected,
+    /// The server removed the player, or the room ended.
+    Removed,
+}
+
+impl LeaveReason {
+    /// As it travels.
+    pub fn change(self) -> wire::member::Change {
+        match self {
+            LeaveReason::Left => wire::member::Change::Left,
+            LeaveReason::TimedOut => wire::member::Change::TimedOut,
+            LeaveReason::Disconnected => wire::member::Change::Disconnected,
+            LeaveReason::Removed => wire::member::Change::Removed,
+        }
+    }
+}

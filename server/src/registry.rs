@@ -1,0 +1,208 @@
+//! Where rooms and seats are: rooms by name, seats by resume token.
+//!
+//! Rooms are made by the [`factory`](crate::factory), and say themselves (by [`Listing`]) which seats were taken and that they have ended.
+
+use crate::{
+    ground::{
+        seat::{ResumeToken, Seat},
+        shared::RoomShared,
+    },
+    metrics::Metrics,
+    room::{CloseRoom, Listing, Room},
+};
+use actix::Addr;
+use dashmap::{DashMap, Entry};
+use driftless_sim::PlayerId;
+use serde::Serialize;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// All rooms and all seats of this process.
+pub struct Registry {
+    rooms: DashMap<Arc<str>, Listed>,
+    seats: DashMap<ResumeToken, SeatPlace>,
+    draining: AtomicBool,
+    metrics: Arc<Metrics>,
+}
+
+/// A room that is listed.
+#[derive(Clone)]
+pub struct Listed {
+    /// The side of it that others see.
+    pub shared: Arc<RoomShared>,
+    /// Its actor.
+    pub room: Addr<Room>,
+}
+
+/// Where a seat is.
+#[derive(Clone)]
+pub struct SeatPlace {
+    /// The room.
+    pub room: Addr<Room>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whose seat.
+    pub player: PlayerId,
+}
+
+/// A room as `GET /v1/rooms` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoomSummary {
+    /// Name.
+    pub name: String,
+    /// Kind of game.
+    pub kind: String,
+    /// Ticks a second.
+    pub tick_rate: u32,
+    /// Newest tick.
+    pub tick: u32,
+    /// Seats taken.
+    pub players: u32,
+    /// Seats with a connection.
+    pub connected: u32,
+    /// Most players.
+    pub max_players: u32,
+    /// Ticks skipped because the room was late.
+    pub ticks_skipped: u64,
+}
+
+impl Registry {
+    /// Without rooms.
+    pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            rooms: DashMap::new(),
+            seats: DashMap::new(),
+            draining: AtomicBool::new(false),
+            metrics,
+        })
+    }
+
+    /// How many rooms there are.
+    pub fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+
+    /// All rooms, by name.
+    pub fn list(&self) -> Vec<RoomSummary> {
+        let mut rooms: Vec<_> = self.rooms.iter().map(|listed| RoomSummary::of(&listed.shared)).collect();
+        rooms.sort_by(|a, b| a.name.cmp(&b.name));
+        rooms
+    }
+
+    /// How many rooms there are, and those with the most players.
+    pub fn busiest(&self, most: usize) -> (usize, Vec<Arc<RoomShared>>) {
+        let mut rooms: Vec<_> = self.rooms.iter().map(|listed| listed.shared.clone()).collect();
+        let total = rooms.len();
+        // Each once: the numbers change while they are compared.
+        rooms.sort_by_cached_key(|room| {
+            (std::cmp::Reverse(room.players.load(Ordering::Relaxed)), room.name.clone())
+        });
+        rooms.truncate(most);
+        (total, rooms)
+    }
+
+    /// The room of this name.
+    pub fn get(&self, name: &str) -> Option<Listed> {
+        self.rooms.get(name).map(|listed| listed.clone())
+    }
+
+    /// The seat that a token names.
+    pub fn seat(&self, token: &ResumeToken) -> Option<SeatPlace> {
+        self.seats.get(token).map(|seat| seat.clone())
+    }
+
+    /// The room that lives under this name; if there is none, the one that `start` makes. Nobody else makes one meanwhile.
+    ///
+    /// # Errors
+    /// That of `start`.
+    pub fn get_or_start<E>(
+        &self,
+        name: &Arc<str>,
+        start: impl FnOnce() -> Result<Listed, E>,
+    ) -> Result<(Listed, Found), E> {
+        match self.rooms.entry(name.clone()) {
+            Entry::Occupied(there) if there.get().room.connected() => Ok((there.get().clone(), Found::There)),
+            Entry::Occupied(mut ended) => {
+                let listed = start()?;
+                ended.insert(listed.clone());
+                Ok((listed, Found::Started))
+            }
+            Entry::Vacant(free) => Ok((free.insert(start()?).clone(), Found::Started)),
+        }
+    }
+
+    /// Ends a room. False: there is none of this name.
+    pub fn close(&self, name: &str) -> bool {
+        match self.rooms.get(name) {
+            Some(listed) => {
+                listed.room.do_send(CloseRoom);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether new connections and rooms are refused.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Refuses new connections and rooms from now on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether a room was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// It was.
+    There,
+    /// It was started by this call.
+    Started,
+}
+
+impl Listing for Registry {
+    fn seat_taken(&self, seat: &Seat, room: Addr<Room>) {
+        let place = SeatPlace { player: seat.player, name: seat.room.name.clone(), room };
+        self.seats.insert(seat.token, place);
+        self.metrics.players.inc();
+    }
+
+    fn seat_ended(&self, token: &ResumeToken) {
+        if self.seats.remove(token).is_some() {
+            self.metrics.players.dec();
+        }
+    }
+
+    fn room_ended(&self, room: &RoomShared, reason: &'static str) {
+        // The name may be another room's by now.
+        if self.rooms.remove_if(&room.name, |_, listed| listed.shared.id == room.id).is_some() {
+            self.metrics.rooms.dec();
+            self.metrics.rooms_ended.inc(reason);
+        }
+    }
+}
+
+impl RoomSummary {
+    /// Of a room.
+    pub fn of(shared: &RoomShared) -> Self {
+        Self {
+            name: shared.name.to_string(),
+            kind: shared.kind.to_owned(),
+            tick_rate: shared.tick_rate,
+            tick: shared.tick.load(Ordering::Relaxed),
+            players: shared.players.load(Ordering::Relaxed),
+            connected: shared.connected.load(Ordering::Relaxed),
+            max_players: shared.max_players,
+            ticks_skipped: shared.ticks_skipped.load(Ordering::Relaxed),
+        }
+    }
+}
