@@ -3,8 +3,8 @@
 //! [`GameKind::of`] turns a [`Simulation`] type into a value that a server can list and start. A [`Game`] is one
 //! running room of it: inputs and commands come as the bytes of the game's own messages, events leave as such.
 //!
-//! The `tick` of `command` is that of the step that follows. `join` and `leave` come between steps, when it is not known
-//! yet whether the room will skip ticks: theirs is the last step's tick plus 1 (before the first step, 1). A replay
+//! The `tick` of `command` is that of the step that follows. `join`, `leave`, `away` and `back` come between steps, when it
+//! is not known yet whether the room will skip ticks: theirs is the last step's tick plus 1 (before the first step, 1). A replay
 //! counts in the same way.
 
 use crate::{PlayerId, Recipient, Schema, Simulation, Snapshot, Step, checksum::checksum};
@@ -26,6 +26,7 @@ use prost::Message;
 #[derive(Debug, Clone)]
 pub struct GameKind {
     name: &'static str,
+    resume_window_ms: Option<u32>,
     schema: fn() -> Schema,
     start: fn(u64, u32) -> Box<dyn Game>,
     restore: Restore,
@@ -38,6 +39,7 @@ impl GameKind {
     pub fn of<S: Simulation>() -> Self {
         Self {
             name: S::KIND,
+            resume_window_ms: S::RESUME_WINDOW_MS,
             schema: S::schema,
             start: |seed, tick_rate| Box::new(Running::new(S::new(seed, tick_rate))),
             restore: restore::<S>,
@@ -47,6 +49,11 @@ impl GameKind {
     /// Its name.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// How long it wants seats kept for players who lost their connection, milliseconds. None: as the server does.
+    pub fn resume_window_ms(&self) -> Option<u32> {
+        self.resume_window_ms
     }
 
     /// Shape of its snapshots.
@@ -65,13 +72,17 @@ impl GameKind {
     }
 }
 
-/// A running simulation of any kind. Order within a tick: `join`/`leave`/`command`/`input` in the order they are to
-/// take effect, then `step`, then `snapshot`.
+/// A running simulation of any kind. Order within a tick: `join`, `leave`, `away`, `back`, `command` and `input` in the order
+/// they are to take effect, then `step`, then `snapshot`.
 pub trait Game: Send {
     /// A player takes a seat.
     fn join(&mut self, tick: u32, player: PlayerId, name: &str);
     /// A player's seat ends. Inputs that it has queued are dropped.
     fn leave(&mut self, tick: u32, player: PlayerId);
+    /// A player lost its connection and keeps its seat.
+    fn away(&mut self, tick: u32, player: PlayerId);
+    /// A player who was away has a connection again.
+    fn back(&mut self, tick: u32, player: PlayerId);
     /// Queues an input for the next step. Inputs must come in order of player, then of sequence.
     fn input(&mut self, player: PlayerId, payload: &[u8]) -> Result<(), BadInput>;
     /// A player asks for something.
@@ -142,6 +153,14 @@ impl<S: Simulation> Game for Running<S> {
     fn leave(&mut self, tick: u32, player: PlayerId) {
         self.inputs.retain(|&(of, _)| of != player);
         self.simulation.leave(player, &mut Step::new(tick, &mut self.events));
+    }
+
+    fn away(&mut self, tick: u32, player: PlayerId) {
+        self.simulation.away(player, &mut Step::new(tick, &mut self.events));
+    }
+
+    fn back(&mut self, tick: u32, player: PlayerId) {
+        self.simulation.back(player, &mut Step::new(tick, &mut self.events));
     }
 
     fn input(&mut self, player: PlayerId, payload: &[u8]) -> Result<(), BadInput> {

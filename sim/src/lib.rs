@@ -7,13 +7,13 @@
 //! # The way of the data
 //!
 //! ```text
-//! join, leave, command ──┐
+//! join, away, command… ──┐
 //! inputs (bytes) ────────┼──► Game ──► Simulation::step ──► Snapshot   (integers, to the delta codec)
 //! tick ──────────────────┘                             ├──► events     (bytes, reliable)
 //!                                                      └──► checksum   (CRC-32C of the whole state)
 //! ```
 //!
-//! Within a tick: joins, leaves and commands in the order they are to take effect, the inputs in order of player and
+//! Within a tick: joins, leaves, losses and returns of connections, and commands in the order they are to take effect, the inputs in order of player and
 //! then of sequence, `step`, `snapshot`. What of it happened before which step is all that a [`replay`] needs.
 //!
 //! # A whole game

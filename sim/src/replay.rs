@@ -1,7 +1,7 @@
 //! Recordings of a room and their replay with checksum verification (Promise 1).
 //!
 //! A recording holds everything a room's state is a function of: kind, seed, tick rate, and for each step the joins,
-//! leaves, commands and inputs before it, with the checksum after it. [`replay`] does the same again and compares.
+//! leaves, losses and returns of connections, commands and inputs before it, with the checksum after it. [`replay`] does the same again and compares.
 //! The writer is plain `std::io::Write`: the caller decides where and on which thread. Readers and writers should be
 //! buffered.
 //!
@@ -80,7 +80,7 @@ pub struct RecordingHeader {
 pub struct TickRecord {
     /// The tick (skipped ticks have no record).
     pub tick: u32,
-    /// Joins, leaves and commands in the order they took effect. Commands that the game refused may be left out.
+    /// Comings, goings and commands in the order they took effect. Commands that the game refused may be left out.
     pub actions: Vec<Action>,
     /// Inputs in the order of the step: of player, then of sequence. Only those that the game could read.
     pub inputs: Vec<(PlayerId, Bytes)>,
@@ -101,6 +101,16 @@ pub enum Action {
     /// A seat ended.
     Leave {
         /// Whose.
+        player: PlayerId,
+    },
+    /// A player lost its connection and keeps its seat.
+    Away {
+        /// Who.
+        player: PlayerId,
+    },
+    /// A player who was away has a connection again.
+    Back {
+        /// Who.
         player: PlayerId,
     },
     /// A command was taken.
@@ -242,7 +252,7 @@ pub fn replay(recording: impl Read, kinds: &[GameKind]) -> Result<(RecordingHead
     Ok((header, verdict))
 }
 
-/// Does one tick again. Its checksum. Joins and leaves happened right after the `last` tick, before it was known
+/// Does one tick again. Its checksum. Comings and goings happened right after the `last` tick, before it was known
 /// whether the room would skip some.
 fn redo(game: &mut dyn Game, last: u32, record: &TickRecord) -> Result<u32, ReplayError> {
     let (between, tick) = (last.saturating_add(1), record.tick);
@@ -250,6 +260,8 @@ fn redo(game: &mut dyn Game, last: u32, record: &TickRecord) -> Result<u32, Repl
         match action {
             Action::Join { player, name } => game.join(between, *player, name),
             Action::Leave { player } => game.leave(between, *player),
+            Action::Away { player } => game.away(between, *player),
+            Action::Back { player } => game.back(between, *player),
             Action::Command { player, payload } => match game.command(tick, *player, payload) {
                 Ok(()) | Err(CommandError::Refused(_)) => {}
                 Err(CommandError::Malformed(reason)) => {

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// Number of a player in a room, never used again in it.
 pub type PlayerId = u32;
 
-/// A game: its state is a function of its seed, its joins and leaves, its inputs and its commands (Promise 1).
+/// A game: its state is a function of its seed, its players' comings and goings, its inputs and its commands (Promise 1).
 ///
 /// The whole state is what `Serialize` writes: a room is checkpointed, restored and checksummed by it. So keep
 /// everything the rules depend on in it, use ordered maps (`BTreeMap`, not `HashMap`), integers or fixed point rather
@@ -22,6 +22,9 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     type Command: prost::Message + Default;
     /// What the game tells reliably. `()` where there is nothing.
     type Event: prost::Message;
+    /// How long a seat is kept for a player who lost its connection, milliseconds. None: as long as the server keeps
+    /// seats. Short where a seat that nobody plays hurts the others, long where a game waits for its players.
+    const RESUME_WINDOW_MS: Option<u32> = None;
 
     /// Shape of the snapshots. The same for every room of this kind.
     fn schema() -> Schema;
@@ -31,6 +34,11 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     fn join(&mut self, player: PlayerId, name: &str, step: &mut Step<'_, Self::Event>);
     /// A player's seat ends.
     fn leave(&mut self, player: PlayerId, step: &mut Step<'_, Self::Event>);
+    /// A player lost its connection. Its seat is kept for the resume window, and nothing comes from it meanwhile: a game
+    /// may pause, or let a bot play. Then follows `back` or `leave`; a `leave` may also come without `away` before it.
+    fn away(&mut self, _player: PlayerId, _step: &mut Step<'_, Self::Event>) {}
+    /// A player who was away has a connection again.
+    fn back(&mut self, _player: PlayerId, _step: &mut Step<'_, Self::Event>) {}
     /// A player asks for something. An error's text is sent to that player; the state must not have changed.
     fn command(
         &mut self,

@@ -52,7 +52,7 @@ fn skipped_ticks_have_no_record() {
     assert!(matches!(verdict(&file), Ok(Verdict::Same { ticks }) if ticks < TICKS.into()));
 }
 
-/// A game that remembers at which tick who joined.
+/// A game that remembers at which tick who came and went.
 #[derive(Default, Serialize, Deserialize)]
 struct Stamps(Vec<(PlayerId, u32)>);
 
@@ -61,6 +61,7 @@ impl Simulation for Stamps {
     type Input = ();
     type Command = ();
     type Event = ();
+    const RESUME_WINDOW_MS: Option<u32> = Some(90_000);
 
     fn schema() -> Schema {
         Schema::new().kind("stamp", |kind| kind.hold("tick", &["tick"], 1))
@@ -74,12 +75,18 @@ impl Simulation for Stamps {
     fn leave(&mut self, player: PlayerId, step: &mut Step<'_, ()>) {
         self.0.push((player, step.tick()));
     }
+    fn away(&mut self, player: PlayerId, step: &mut Step<'_, ()>) {
+        self.0.push((1_000 + player, step.tick()));
+    }
+    fn back(&mut self, player: PlayerId, step: &mut Step<'_, ()>) {
+        self.0.push((2_000 + player, step.tick()));
+    }
     fn step(&mut self, _inputs: &[(PlayerId, ())], _step: &mut Step<'_, ()>) {}
     fn snapshot(&self, _out: &mut Snapshot) {}
 }
 
 #[test]
-fn joins_and_leaves_before_skipped_ticks_get_the_tick_they_had() {
+fn comings_and_goings_before_skipped_ticks_get_the_tick_they_had() {
     let kind = GameKind::of::<Stamps>();
     let header = header_of("stamps", 20);
     let mut recorder = Recorder::new(Vec::new(), &header).unwrap();
@@ -87,14 +94,48 @@ fn joins_and_leaves_before_skipped_ticks_get_the_tick_they_had() {
     let mut last = 0;
     for (player, tick) in [(1, 3), (2, 4), (3, 9)] {
         room.join(last + 1, player, "");
+        room.away(last + 1, player);
+        room.back(last + 1, player);
         room.leave(last + 1, player);
         room.step(tick);
-        let actions = vec![Action::Join { player, name: "".into() }, Action::Leave { player }];
+        let actions = vec![
+            Action::Join { player, name: "".into() },
+            Action::Away { player },
+            Action::Back { player },
+            Action::Leave { player },
+        ];
         recorder.record(&TickRecord { tick, actions, inputs: vec![], checksum: room.checksum() }).unwrap();
         last = tick;
     }
     let (_, verdict) = replay(&recorder.into_inner()[..], &[kind]).unwrap();
     assert_eq!(verdict, Verdict::Same { ticks: 3 });
+}
+
+#[test]
+fn a_loss_or_return_of_a_connection_that_is_missing_diverges() {
+    let kind = GameKind::of::<Stamps>();
+    let header = header_of("stamps", 20);
+    let mut room = kind.start(header.seed, header.tick_rate);
+    room.join(1, 1, "");
+    room.away(1, 1);
+    room.back(1, 1);
+    room.step(1);
+    let all =
+        [Action::Join { player: 1, name: "".into() }, Action::Away { player: 1 }, Action::Back { player: 1 }];
+    for missing in [None, Some(1), Some(2)] {
+        let actions = all.iter().enumerate().filter(|&(n, _)| Some(n) != missing);
+        let actions = actions.map(|(_, action)| action.clone()).collect();
+        let mut recorder = Recorder::new(Vec::new(), &header).unwrap();
+        recorder.record(&TickRecord { tick: 1, actions, inputs: vec![], checksum: room.checksum() }).unwrap();
+        let (_, verdict) = replay(&recorder.into_inner()[..], std::slice::from_ref(&kind)).unwrap();
+        assert_eq!(matches!(verdict, Verdict::Same { .. }), missing.is_none(), "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_kind_says_how_long_it_wants_seats_kept() {
+    assert_eq!(GameKind::of::<Stamps>().resume_window_ms(), Some(90_000));
+    assert_eq!(GameKind::of::<games::arena::Arena>().resume_window_ms(), None);
 }
 
 #[test]

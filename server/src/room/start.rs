@@ -37,6 +37,12 @@ impl Game for NotStarted {
     fn leave(&mut self, _: u32, _: PlayerId) {
         self.go_on()
     }
+    fn away(&mut self, _: u32, _: PlayerId) {
+        self.go_on()
+    }
+    fn back(&mut self, _: u32, _: PlayerId) {
+        self.go_on()
+    }
     fn input(&mut self, _: PlayerId, _: &[u8]) -> Result<(), BadInput> {
         self.go_on()
     }

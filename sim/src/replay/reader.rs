@@ -139,6 +139,8 @@ fn from_wire(action: wire::Action) -> Option<Action> {
     Some(match action.body? {
         Body::Join(wire::Join { player, name }) => Action::Join { player, name },
         Body::Leave(player) => Action::Leave { player },
+        Body::Away(player) => Action::Away { player },
+        Body::Back(player) => Action::Back { player },
         Body::Command(wire::Command { player, payload }) => Action::Command { player, payload },
     })
 }

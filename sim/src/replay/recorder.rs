@@ -76,6 +76,8 @@ fn to_wire(action: &Action) -> wire::Action {
     let body = match action {
         Action::Join { player, name } => Body::Join(wire::Join { player: *player, name: name.clone() }),
         Action::Leave { player } => Body::Leave(*player),
+        Action::Away { player } => Body::Away(*player),
+        Action::Back { player } => Body::Back(*player),
         Action::Command { player, payload } => {
             Body::Command(wire::Command { player: *player, payload: payload.clone() })
         }
