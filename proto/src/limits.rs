@@ -10,6 +10,8 @@ pub const SUBPROTOCOL: &str = "driftless.v1";
 pub const ALPN: &str = "driftless/1";
 /// Longest room name, characters of `[A-Za-z0-9._-]`.
 pub const MAX_ROOM_NAME: usize = 64;
+/// Most players of a room.
+pub const MAX_PLAYERS: u32 = 10_000;
 /// Longest user id, bytes.
 pub const MAX_USER: usize = 64;
 /// Longest name to show, characters.

@@ -4,8 +4,8 @@ mod replay;
 
 pub use replay::{Replayed, replay};
 
-use crate::config::{ConfigError, Layers, Options, Resolved, resolve};
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use crate::config::{ConfigError, Options, Resolved, check_environment, resolve};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::{ffi::OsString, path::PathBuf};
 
 /// Exit code: what was asked for failed (the server could not go on, a replay diverged).
@@ -74,11 +74,10 @@ pub enum Task {
 pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(args: I) -> Result<Task, clap::Error> {
     let matches = command().try_get_matches_from(args)?;
     let cli = Cli::from_arg_matches(&matches)?;
-    let within = matches.subcommand().map_or(&matches, |(_, within)| within);
     Ok(match cli.command {
-        None => Task::Serve(load(cli.serve, within)),
-        Some(Command::Serve(args)) => Task::Serve(load(args, within)),
-        Some(Command::CheckConfig(args)) => Task::CheckConfig(load(args, within)),
+        None => Task::Serve(load(cli.serve)),
+        Some(Command::Serve(args)) => Task::Serve(load(args)),
+        Some(Command::CheckConfig(args)) => Task::CheckConfig(load(args)),
         Some(Command::Replay { file }) => Task::Replay(file),
     })
 }
@@ -89,9 +88,12 @@ fn command() -> clap::Command {
     plain(Cli::command()).mut_subcommands(plain)
 }
 
-fn load(args: ServeArgs, matches: &ArgMatches) -> Result<Box<Resolved>, ConfigError> {
-    let layers = Layers::new(&args.options, Some(matches), args.config)?;
+fn load(ServeArgs { config, mut options }: ServeArgs) -> Result<Box<Resolved>, ConfigError> {
+    check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
+    if let Some(file) = config {
+        options.read_file(&file)?;
+    }
     let kinds = driftless_sim::games::kinds();
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-    resolve(layers, &kinds).map(Box::new)
+    resolve(options, &kinds).map(Box::new)
 }

@@ -1,80 +1,128 @@
-//! Settings: flags over the environment over a file over defaults, each option in one place (`Options`).
+//! Settings: flags over the environment over a file over defaults, each in one row of one table.
 //!
-//! Three steps: `Layers` finds the strongest text given for each key and remembers where it was, `resolve` reads and
-//! checks it, and `Config` is what the server runs with. A bad value fails here, with the key, the value, where it
-//! came from and what is allowed.
+//! A row says meaning and cost (the help, and the field's documentation), key, type, default, and what a value may be. From it follow the
+//! field of [`Config`], the flag `--max-rooms`, the variable `DRIFTLESS_MAX_ROOMS`, the file's key `max_rooms`, the lines of `--help` and
+//! `check-config`, and the error for a bad value. To add a setting, add a row; what a value may be is a `Kind`.
+//!
+//! The way of a value: [`Options`] holds the strongest text that was given for each key and where it was, [`resolve`] reads each into its
+//! field and checks what they mean together, and [`Config`] is what the server runs with.
+//!
+//! (Why not a crate: the errors of serde, on which `figment` and `config` build, know a type but no range, and derived `clap` arguments know
+//! no file. What is left to write beside either is longer than the macro of the table.)
 
-mod layers;
+mod admin_token;
+mod kind;
 mod options;
 mod resolve;
-mod units;
+#[macro_use]
+mod table;
 
-pub use layers::{Layers, Origin, Source};
-pub use options::{Options, Text};
-pub use resolve::{Resolved, Setting, resolve};
-pub use units::{Size, Span};
+pub use admin_token::AdminToken;
+pub use options::{Options, Origin, Source, check_environment};
+pub use resolve::{ConfigError, Resolved, Setting, resolve};
 
-use crate::http::AdminToken;
-use crate::tls::{PemFiles, TlsError};
-use driftless_proto::limits::Limits;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use crate::tls::PemFiles;
+use driftless_proto::limits::{Limits, MAX_PLAYERS};
+use driftless_sim::TICK_RATES;
+use kind::{address, admin_token, file, flag, folder, log_filter, number, size, span, text, word};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
 
-/// What a server runs with, after flags, environment, file and defaults are put together and checked.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Config {
-    /// Where HTTP and WebSocket listen.
-    pub listen: SocketAddr,
-    /// QUIC and WebTransport.
-    pub quic: QuicConfig,
-    /// Allows `listen` to be other than loopback while there is no authentication.
-    pub insecure: bool,
-    /// Certificate of QUIC, HTTPS and secure WebSockets. None: HTTP as it is, and QUIC with a self-signed certificate.
-    pub tls: Option<PemFiles>,
-    /// What operators have to send who drain, close, remove and watch. None: only those on this machine may.
-    pub admin_token: Option<AdminToken>,
-    /// Threads that serve connections.
-    pub workers: usize,
-    /// Threads that run rooms.
-    pub room_threads: usize,
-    /// How long a busy thread that serves connections pauses between two rounds, to serve many with one wake-up. Zero: never.
-    pub coalesce: Duration,
-    /// Kind of game of a room whose creator names none.
-    pub default_kind: String,
-    /// Ticks a second of a room whose creator names none, 1 to 128.
-    pub tick_rate: u32,
-    /// Most players of a room whose creator names none.
-    pub max_players: u32,
-    /// Most rooms.
-    pub max_rooms: usize,
-    /// Most connections.
-    pub max_connections: usize,
-    /// Most connections from one address (loopback addresses are not limited: a proxy on this host has one).
-    pub max_connections_per_address: usize,
-    /// How long an empty room lives on.
-    pub linger: Duration,
-    /// How long a seat is kept without a connection.
-    pub resume_window: Duration,
-    /// Limits of each connection.
-    pub limits: Limits,
-    /// Which log lines are written: `tracing` directives ("info,driftless_server=debug").
-    pub log: String,
-    /// How they are written.
-    pub log_format: LogFormat,
-    /// Folder for recordings of all rooms. None: nothing is recorded.
-    pub record: Option<PathBuf>,
-    /// How a drain spreads the clients' reconnects.
-    pub drain_spread: Duration,
+const ZERO: Duration = Duration::ZERO;
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+settings! {
+    /// What a server runs with, after flags, environment, file and defaults are put together and checked.
+    Config {
+        /// Address and port for HTTP and WebSocket. Port 0 takes any free one.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7777)), address();
+        /// Where QUIC and WebTransport listen: an address and port of their own, `same` (as HTTP and WebSocket) or `off`.
+        quic: QuicListen = QuicListen::AsHttp,
+            text("ADDR:PORT", "an address and a port, as 127.0.0.1:7777, or same or off");
+        /// Most QUIC handshakes in progress: more are refused. Each costs about 0.5 ms of CPU.
+        quic_handshakes: usize = 1024, number(1..=1_000_000);
+        /// QUIC handshakes in progress from which on a new client must first prove that it receives what is sent to its address, which
+        /// costs it a round trip. 0: always.
+        quic_retry_above: usize = 64, number(0..=1_000_000);
+        /// Listen on an address that others can reach, though there is no authentication.
+        insecure: bool = false, flag();
+        /// PEM file with the certificate for HTTPS, secure WebSockets and QUIC, and its chain. Read again when it changes. None: HTTP
+        /// without TLS, and QUIC with a self-signed certificate.
+        tls_certificate: Option<PathBuf> = None, file();
+        /// PEM file with the certificate's private key, not encrypted. Read again when it changes.
+        tls_key: Option<PathBuf> = None, file();
+        /// Secret that operators send (Authorization: Bearer) to the dashboard and what belongs to it. None: only those on this machine are
+        /// let in. Better in the environment or the file: others see flags.
+        admin_token: Option<AdminToken> = None, admin_token();
+        /// Threads that serve connections. Default: the cores that rooms leave. More than cores costs context switches.
+        workers: usize = cores().saturating_sub(room_threads()).max(1), number(1..=1024);
+        /// Threads that run rooms. Default: a quarter of the cores. They compete with the workers for cores.
+        room_threads: usize = room_threads(), number(1..=1024);
+        /// How long a thread with more than 4,000 messages a second pauses between two rounds: up to so much more latency, for fewer
+        /// wake-ups. 0s: never.
+        coalesce: Duration = Duration::from_millis(1), span(ZERO..=SECOND / 100);
+        /// Kind of game of a room whose creator names none.
+        default_kind: String = "arena".to_owned(), text("KIND", "a kind of game");
+        /// Ticks a second of a room whose creator names none. CPU and traffic grow in proportion.
+        tick_rate: u32 = 20, number(TICK_RATES);
+        /// Most players of a room whose creator names none. Traffic of a room grows with the square of its players.
+        max_players: u32 = 100, number(1..=MAX_PLAYERS);
+        /// Most rooms.
+        max_rooms: usize = 10_000, number(1..=1_000_000);
+        /// Most connections. Each takes a file descriptor and up to 32 KiB.
+        max_connections: usize = 100_000, number(1..=10_000_000);
+        /// Most connections from one address. Loopback is not limited: a proxy on this host has one address for all.
+        max_connections_per_address: usize = 256, number(1..=10_000_000);
+        /// How long an empty room lives on. It ticks and keeps its memory.
+        linger: Duration = 30 * SECOND, span(ZERO..=24 * HOUR);
+        /// How long a seat is kept without a connection. A kept seat counts as a player.
+        resume_window: Duration = 15 * SECOND, span(ZERO..=HOUR);
+        /// Folder for recordings of all rooms. None: nothing is recorded. Every input is written to disk.
+        record: Option<PathBuf> = None, folder();
+        /// Time over which clients are told to reconnect when the server goes down.
+        drain_spread: Duration = 5 * SECOND, span(ZERO..=HOUR);
+        /// Log lines to write, as `tracing` directives: `warn`, `info,driftless_server=debug`.
+        // actix tells of every worker that starts and stops.
+        log: String = "info,actix_server=warn".to_owned(), log_filter();
+        /// How log lines are written to standard error.
+        log_format: LogFormat = LogFormat::Human, word(&[("human", LogFormat::Human), ("json", LogFormat::Json)]);
+    }
+    /// Limits of each connection. Their defaults are those of [`Limits`].
+    limits: Limits {
+        /// Longest message from a client.
+        message_bytes: size(256..=16 << 20);
+        /// Inputs a second from one client, twice as many at once.
+        inputs_per_second: number(1..=10_000);
+        /// Messages a second from one client, twice as many at once.
+        messages_per_second: number(1..=10_000);
+        /// Time from the connection to the join or resume.
+        handshake: span(SECOND / 10..=HOUR / 12);
+        /// How long a client may be silent. Shorter finds lost players sooner, and drops those whose network pauses.
+        timeout: span(SECOND..=HOUR);
+        /// Time between the server's pings, less than the timeout.
+        heartbeat: span(SECOND / 10..=HOUR);
+        /// Reliable messages that may wait for one client. One more closes the connection.
+        reliable_messages: number(16..=65_536);
+        /// Bytes of them. The most memory that a slow client can hold.
+        reliable_bytes: size(4 << 10..=64 << 20);
+    }
 }
 
-/// Settings of QUIC and WebTransport.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QuicConfig {
-    /// Where they listen.
-    pub listen: QuicListen,
-    /// Most handshakes in progress: more connections are refused.
-    pub handshakes: usize,
-    /// Handshakes in progress from which on a new client must first show that it receives what is sent to its address.
-    pub retry_above: usize,
+impl Config {
+    /// Certificate of QUIC, HTTPS and secure WebSockets. None (without one or both files): HTTP as it is, and QUIC with a self-signed certificate.
+    pub fn tls(&self) -> Option<PemFiles> {
+        let (certificate, key) = self.tls_certificate.clone().zip(self.tls_key.clone())?;
+        Some(PemFiles { certificate, key })
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+/// A tick costs little beside its delivery.
+fn room_threads() -> usize {
+    (cores() / 4).max(1)
 }
 
 /// Where QUIC and WebTransport listen.
@@ -88,59 +136,26 @@ pub enum QuicListen {
     At(SocketAddr),
 }
 
-/// Why there is no configuration: the operator's fault.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{}: {reason}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-    /// The file is no TOML, or has keys that are no options.
-    #[error("{}: {reason}", path.display())]
-    BadFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and where.
-        reason: String,
-    },
-    /// A value is not what the option takes.
-    #[error("{} is {value:?} (from {from}), but must be {allowed}", from.key)]
-    Bad {
-        /// The option, and where the value came from.
-        from: Source,
-        /// The value.
-        value: String,
-        /// What it may be.
-        allowed: String,
-    },
-    /// One of two options that belong together is missing.
-    #[error("{} is set (from {given}), but {missing} is not: set both or none", given.key)]
-    Half {
-        /// The one that is set.
-        given: Source,
-        /// The one that is not.
-        missing: &'static str,
-    },
-    /// The certificate cannot be served.
-    #[error("tls_certificate and tls_key: {0}")]
-    Tls(Box<TlsError>),
-    /// Others could connect, and there is no authentication.
-    #[error(
-        "{} is {listen} (from {from}), which others can reach, and there is no authentication yet: anyone could play. \
-         Listen on 127.0.0.1 behind a proxy of your own, or allow it with --insecure",
-        from.key
-    )]
-    Insecure {
-        /// The address.
-        listen: SocketAddr,
-        /// Where it came from.
-        from: Source,
-    },
+impl FromStr for QuicListen {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(QuicListen::Off),
+            "same" => Ok(QuicListen::AsHttp),
+            address => address.parse().map(QuicListen::At),
+        }
+    }
+}
+
+impl fmt::Display for QuicListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QuicListen::Off => f.write_str("off"),
+            QuicListen::AsHttp => f.write_str("same"),
+            QuicListen::At(address) => address.fmt(f),
+        }
+    }
 }
 
 /// How log lines are written.
@@ -150,42 +165,4 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
-}
-
-impl Default for QuicConfig {
-    fn default() -> Self {
-        Self { listen: QuicListen::AsHttp, handshakes: 1024, retry_above: 64 }
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        // A tick costs little beside its delivery.
-        let room_threads = (cores / 4).max(1);
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 7777)),
-            quic: QuicConfig::default(),
-            insecure: false,
-            tls: None,
-            admin_token: None,
-            workers: cores.saturating_sub(room_threads).max(1),
-            room_threads,
-            coalesce: Duration::from_millis(1),
-            default_kind: "arena".to_owned(),
-            tick_rate: 20,
-            max_players: 100,
-            max_rooms: 10_000,
-            max_connections: 100_000,
-            max_connections_per_address: 256,
-            linger: Duration::from_secs(30),
-            resume_window: Duration::from_secs(15),
-            limits: Limits::default(),
-            // actix tells of every worker that starts and stops.
-            log: "info,actix_server=warn".to_owned(),
-            log_format: LogFormat::Human,
-            record: None,
-            drain_spread: Duration::from_secs(5),
-        }
-    }
 }

@@ -22,12 +22,13 @@ use crate::{
     },
 };
 use actix::{Actor, Addr, ArbiterHandle, MailboxError, Recipient};
-use driftless_proto::wire;
-use driftless_sim::{game::GameKind, replay::RecordingHeader};
+use driftless_proto::{limits::MAX_PLAYERS, wire};
+use driftless_sim::{TICK_RATES, game::GameKind, replay::RecordingHeader};
 use futures_util::future::LocalBoxFuture;
 use spec::is_room_name;
 use std::{
     collections::HashMap,
+    ops::RangeInclusive,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -38,8 +39,6 @@ use tracing::info;
 
 /// A join meets a room that ends in the same moment at most this often before it is refused.
 const JOIN_ATTEMPTS: usize = 3;
-/// Most seats a room may have.
-const MAX_PLAYERS: u32 = 10_000;
 
 /// Makes rooms of the kinds of game that the server offers.
 pub struct Factory {
@@ -169,9 +168,9 @@ impl Factory {
         }
         let kind = spec.kind.as_deref().unwrap_or(&self.config.default_kind);
         let kind = self.kinds.get(kind).ok_or_else(|| FactoryError::UnknownKind(kind.to_owned()))?.clone();
-        let tick_rate = in_range("tick_rate", spec.tick_rate.unwrap_or(self.config.tick_rate), 1, 128)?;
-        let max_players =
-            in_range("max_players", spec.max_players.unwrap_or(self.config.max_players), 1, MAX_PLAYERS)?;
+        let tick_rate = in_range("tick_rate", spec.tick_rate.unwrap_or(self.config.tick_rate), TICK_RATES)?;
+        let max_players = spec.max_players.unwrap_or(self.config.max_players);
+        let max_players = in_range("max_players", max_players, 1..=MAX_PLAYERS)?;
         let seed = spec.seed.unwrap_or_else(|| random_seed(id));
         let shared = Arc::new(RoomShared::new(id, name, kind.name(), tick_rate, max_players));
         Ok(Made { shared, kind, seed })
@@ -250,10 +249,11 @@ fn of_kind(listed: Listed, asked: Option<&str>) -> Result<Addr<Room>, FactoryErr
     }
 }
 
-fn in_range(key: &'static str, value: u32, min: u32, max: u32) -> Result<u32, FactoryError> {
-    if (min..=max).contains(&value) {
+fn in_range(key: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<u32, FactoryError> {
+    if range.contains(&value) {
         Ok(value)
     } else {
+        let (min, max) = range.into_inner();
         Err(FactoryError::OutOfRange { key, value: value.into(), min: min.into(), max: max.into() })
     }
 }

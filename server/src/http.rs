@@ -37,7 +37,7 @@ mod presence;
 mod rooms;
 mod stream;
 
-pub use access::{Access, AdminToken, MIN_ADMIN_TOKEN};
+pub use access::Access;
 pub use error::ApiError;
 
 use crate::{

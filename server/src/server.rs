@@ -125,8 +125,8 @@ impl Server {
         let config = self.config;
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
-        let certificates = Certificates::start(&match &config.tls {
-            Some(files) => TlsConfig::Files(files.clone()),
+        let certificates = Certificates::start(&match config.tls() {
+            Some(files) => TlsConfig::Files(files),
             None => TlsConfig::SelfSigned { addresses: vec![config.listen.ip()] },
         })?;
         let (listener, quic) = listen(&config, &certificates)?;
@@ -191,9 +191,9 @@ impl Parts {
 
     fn accept(&self) -> io::Result<transport::Accept> {
         // A browser that warns of a self-signed certificate is no help in development: then HTTP stays as it is.
-        let tls = match self.config.tls {
-            Some(_) => Some(Arc::new(self.certificates.server_config(&[b"http/1.1"])?)),
-            None => None,
+        let tls = match self.certificates.is_self_signed() {
+            false => Some(Arc::new(self.certificates.server_config(&[b"http/1.1"])?)),
+            true => None,
         };
         Ok(transport::Accept {
             user_timeout: self.config.limits.timeout,

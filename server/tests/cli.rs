@@ -45,7 +45,9 @@ fn a_bad_configuration_is_told_and_exits_with_2() {
     let (code, _, err) = run(&["--listen", "0.0.0.0:7777"], &[]);
     assert!(code == 2 && err.contains("--insecure"), "{err}");
     let (code, _, err) = run(&["--tickrate", "3"], &[]);
-    assert!(code == 2 && err.contains("--tickrate"), "{err}");
+    assert!(code == 2 && err.contains("--tickrate") && err.contains("--tick-rate"), "{err}");
+    let (code, _, err) = run(&[], &[("DRIFTLESS_TICKRATE", "3")]);
+    assert!(code == 2 && err.contains("did you mean DRIFTLESS_TICK_RATE?"), "{err}");
 }
 
 #[test]

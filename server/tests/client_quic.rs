@@ -169,7 +169,7 @@ fn default_is_quic_and_a_server_without_it_gets_a_websocket() {
         assert_eq!(connection.transport(), TransportKind::Quic);
     });
     let mut without = config();
-    without.quic.listen = QuicListen::Off;
+    without.quic = QuicListen::Off;
     let server = TestServer::start(Config { ..without });
     run(async {
         // The server says that it has none: nobody waits for the head start.
@@ -184,9 +184,7 @@ fn default_is_quic_and_a_server_without_it_gets_a_websocket() {
 fn within_tls(quic: QuicListen) -> (TestServer, Options, Files) {
     let issued = Issued::at(SystemTime::now());
     let files = Files::of(&issued);
-    let mut config = Config { tls: Some(files.paths.clone()), ..config() };
-    config.quic.listen = quic;
-    let server = TestServer::start(config);
+    let server = TestServer::start(Config { quic, ..files.served_by(config()) });
     let mut options = options(&server, &[TransportKind::Quic, TransportKind::WebSocket]);
     options.url = format!("wss://{}", server.address());
     options.trust = Trust::Authorities(issued.certificate.into());

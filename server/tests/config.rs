@@ -5,7 +5,7 @@
 use clap::Parser;
 use driftless_server::{
     cli::{self, Cli, Task},
-    config::{Config, ConfigError, Layers, LogFormat, Options, Origin, Resolved, Text, resolve},
+    config::{Config, ConfigError, LogFormat, Options, Origin, Resolved, check_environment},
 };
 use proptest::prelude::*;
 use std::{io::Write, path::PathBuf, time::Duration};
@@ -63,12 +63,8 @@ fn the_help_tells_the_true_defaults() {
     let command = <Options as clap::Args>::augment_args(clap::Command::new("x"));
     for setting in &resolved.settings {
         let key = setting.source.key;
-        if ["workers", "room_threads", "record", "tls_certificate", "tls_key", "admin_token"].contains(&key) {
-            continue;
-        }
         let help = command.get_arguments().find(|arg| arg.get_id() == key).unwrap().get_help().unwrap();
-        let value = setting.value.as_ref().unwrap();
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let value = setting.value.as_deref().unwrap_or("none");
         assert!(help.to_string().contains(&format!("[default: {value}]")), "{key} is {value}: {help}");
     }
 }
@@ -153,7 +149,43 @@ fn an_address_that_others_reach_needs_insecure() {
 fn a_file_with_an_unknown_key_is_refused_with_its_name() {
     let file = file("tick_rate = 20\ntickrate = 30\n");
     let error = refused(&["--config", file.path().to_str().unwrap()]);
-    assert!(error.contains("unknown field `tickrate`") && error.contains("line 2"), "{error}");
+    assert!(error.ends_with(": line 2: tickrate is no setting: did you mean tick_rate?"), "{error}");
+    let file = self::file("[rooms]\nlinger = '1s'\n");
+    let error = refused(&["--config", file.path().to_str().unwrap()]);
+    assert!(error.ends_with(": line 1: rooms is no setting: see driftless --help"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_refused_without_its_secrets() {
+    let file = file("tick_rate = 20\nadmin_token = correct-horse-battery\n");
+    let error = refused(&["--config", file.path().to_str().unwrap()]);
+    assert!(error.contains(": line 2: ") && !error.contains("horse"), "{error}");
+}
+
+#[test]
+fn a_variable_with_a_letter_wrong_is_refused_and_those_of_others_are_not() {
+    let check = |name: &str| check_environment([name.to_owned()]).map_err(|error| error.to_string());
+    for (name, meant) in [
+        ("DRIFTLESS_TICKRATE", "DRIFTLESS_TICK_RATE"),
+        ("DRIFTLESS_TIMOUT", "DRIFTLESS_TIMEOUT"),
+        ("DRIFTLESS_tick_rate", "DRIFTLESS_TICK_RATE"),
+    ] {
+        let error = format!("environment: {name} is no setting: did you mean {meant}?");
+        assert_eq!(check(name), Err(error));
+    }
+    for name in [
+        "PATH",
+        "DRIFTLESS_",
+        "DRIFTLESS_CONFIG",
+        "DRIFTLESS_TICK_RATE",
+        // What Kubernetes tells of a service with our name.
+        "DRIFTLESS_PORT",
+        "DRIFTLESS_PORT_7777_TCP_ADDR",
+        "DRIFTLESS_SERVICE_HOST",
+        "DRIFTLESS_SERVICE_PORT_HTTP",
+    ] {
+        assert_eq!(check(name), Ok(()));
+    }
 }
 
 #[test]
@@ -166,11 +198,11 @@ fn a_file_that_is_not_there_is_named() {
 fn a_certificate_needs_its_key_and_both_must_be_usable() {
     assert_eq!(
         refused(&["--tls-certificate", "cert.pem"]),
-        "tls_certificate is set (from flag --tls-certificate), but tls_key is not: set both or none"
+        "tls_certificate is \"cert.pem\" (from flag --tls-certificate), but must be set together with tls_key, which is not"
     );
     assert_eq!(
         refused(&["--tls-key", "key.pem"]),
-        "tls_key is set (from flag --tls-key), but tls_certificate is not: set both or none"
+        "tls_key is \"key.pem\" (from flag --tls-key), but must be set together with tls_certificate, which is not"
     );
     let error = refused(&["--tls-certificate", "/nowhere/cert.pem", "--tls-key", "/nowhere/key.pem"]);
     assert!(error.starts_with("tls_certificate and tls_key: /nowhere/cert.pem: No such file"), "{error}");
@@ -209,23 +241,17 @@ fn unknown_arguments_are_refused() {
 proptest! {
     /// Any text for any option is read or refused; nothing panics.
     #[test]
-    fn any_text_is_read_or_refused(tick_rate in ".{0,20}", linger in ".{0,20}", size in ".{0,20}", log in ".{0,30}") {
-        let text = |text: &str| Some(Text(text.to_owned()));
-        let options = Options {
-            tick_rate: text(&tick_rate),
-            linger: text(&linger),
-            message_bytes: text(&size),
-            log: text(&log),
-            ..Options::default()
-        };
-        let layers = Layers::new(&options, None, None).unwrap();
-        let _ = resolve(layers, &["arena"]);
+    fn any_text_is_read_or_refused(
+        flag in prop::sample::select(vec!["tick-rate", "linger", "message-bytes", "log", "quic", "log-format"]),
+        text in ".{0,30}",
+    ) {
+        let _ = serve(&[&format!("--{flag}={text}")]);
     }
 
     /// Any file is read or refused.
     #[test]
     fn any_file_is_read_or_refused(text in "(tick_rate|linger|log)? ?=? ?[-0-9a-z'\"\\[\\].\n]{0,30}") {
         let file = file(&text);
-        let _ = Layers::new(&Options::default(), None, Some(file.path().to_owned()));
+        let _ = Options::default().read_file(file.path());
     }
 }

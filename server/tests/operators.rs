@@ -5,7 +5,7 @@
 mod util;
 
 use driftless_proto::{code::CloseCode, wire};
-use driftless_server::{config::Config, http::AdminToken};
+use driftless_server::config::{AdminToken, Config};
 use serde_json::{Value, json};
 use util::{Player, TestServer, config, events::Events, http, join, socket::narrow, until};
 

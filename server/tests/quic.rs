@@ -12,7 +12,7 @@ use driftless_proto::{
     wire::{self, client_message::Body, member::Change, server_message},
 };
 use driftless_server::{
-    config::{Config, QuicConfig, QuicListen},
+    config::{Config, QuicListen},
     ground::transport_kind::TransportKind,
     server::Server,
 };
@@ -311,8 +311,7 @@ fn a_full_server_says_so() {
 
 #[test]
 fn quic_can_be_off() {
-    let quic = QuicConfig { listen: QuicListen::Off, ..QuicConfig::default() };
-    let server = TestServer::start(Config { quic, ..config() });
+    let server = TestServer::start(Config { quic: QuicListen::Off, ..config() });
     assert_eq!(server.running().quic_address(), None);
     Player::join(server.address(), "lobby").leave();
 }
@@ -321,9 +320,8 @@ fn quic_can_be_off() {
 fn quic_has_the_port_of_http_or_its_own() {
     let server = TestServer::start(config());
     assert_eq!(server.quic(), server.address());
-    let listen = QuicListen::At("127.0.0.1:0".parse().unwrap());
-    let other =
-        TestServer::start(Config { quic: QuicConfig { listen, ..QuicConfig::default() }, ..config() });
+    let quic = QuicListen::At("127.0.0.1:0".parse().unwrap());
+    let other = TestServer::start(Config { quic, ..config() });
     assert_ne!(other.quic().port(), 0);
     Player::join_over(Kind::Quic, other.quic(), "lobby").leave();
 }

@@ -4,7 +4,6 @@
 
 mod util;
 
-use driftless_server::config::Config;
 use rustls::pki_types::CertificateDer;
 use std::time::SystemTime;
 use util::{
@@ -60,7 +59,7 @@ fn a_renewed_certificate_is_shown_without_dropping_a_connection() {
 fn a_certificate_from_files_is_shown_over_quic_too() {
     let issued = Issued::at(SystemTime::now());
     let files = Files::of(&issued);
-    let server = TestServer::start(Config { tls: Some(files.paths.clone()), ..config() });
+    let server = TestServer::start(files.served_by(config()));
     let served = server.running().certificates().fingerprints()[0];
     for kind in BOTH {
         assert_eq!(shown(&server, kind), served.hex(), "{kind:?}");

@@ -5,10 +5,7 @@
 mod util;
 
 use driftless_proto::wire::client_message::Body;
-use driftless_server::{
-    config::{Config, QuicConfig},
-    ground::transport_kind::TransportKind,
-};
+use driftless_server::{config::Config, ground::transport_kind::TransportKind};
 use quinn::{
     Endpoint,
     rustls::{
@@ -77,8 +74,7 @@ fn initial() -> Vec<u8> {
 }
 
 fn quic_config(handshakes: usize, retry_above: usize) -> Config {
-    let mut config =
-        Config { quic: QuicConfig { handshakes, retry_above, ..QuicConfig::default() }, ..config() };
+    let mut config = Config { quic_handshakes: handshakes, quic_retry_above: retry_above, ..config() };
     config.limits.handshake = Duration::from_secs(1);
     config
 }

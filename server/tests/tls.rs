@@ -34,7 +34,7 @@ impl Secure {
     fn with(config: Config) -> Self {
         let issued = Issued::at(SystemTime::now());
         let files = Files::of(&issued);
-        let server = TestServer::start(Config { tls: Some(files.paths.clone()), ..config });
+        let server = TestServer::start(files.served_by(config));
         Self { server, files, trusting: Trusting::of(&issued.der) }
     }
     fn player(&self, user: &str) -> Player {
@@ -152,7 +152,7 @@ fn a_new_certificate_is_shown_without_dropping_a_connection() {
 fn a_client_refuses_who_it_does_not_trust_and_what_has_expired() {
     let issued = Issued::at(SystemTime::now());
     let files = Files::of(&issued);
-    let server = TestServer::start(Config { tls: Some(files.paths.clone()), ..config() });
+    let server = TestServer::start(files.served_by(config()));
     let said = |trusting: Trusting| trusting.shown(server.address()).unwrap_err().to_string();
     let unknown = said(Trusting::nobody());
     assert!(unknown.contains("invalid peer certificate"), "{unknown}");

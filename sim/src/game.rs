@@ -61,7 +61,7 @@ impl GameKind {
         (self.schema)()
     }
 
-    /// A new room of it, at `tick_rate` ticks a second (1 to 128).
+    /// A new room of it, at `tick_rate` ticks a second (of [`TICK_RATES`](crate::TICK_RATES)).
     pub fn start(&self, seed: u64, tick_rate: u32) -> Box<dyn Game> {
         (self.start)(seed, tick_rate)
     }

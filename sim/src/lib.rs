@@ -96,4 +96,4 @@ pub mod simulation;
 pub use driftless_proto::{schema::Schema, snapshot::Snapshot};
 pub use game::{Game, GameKind};
 pub use rng::Rng;
-pub use simulation::{PlayerId, Recipient, Simulation, Step};
+pub use simulation::{PlayerId, Recipient, Simulation, Step, TICK_RATES};

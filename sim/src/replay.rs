@@ -49,7 +49,7 @@ pub use reader::Recording;
 pub use recorder::Recorder;
 
 use crate::{
-    PlayerId,
+    PlayerId, TICK_RATES,
     game::{BadInput, CommandError, Game, GameKind},
 };
 use bytes::Bytes;
@@ -168,8 +168,8 @@ pub enum ReplayError {
     /// The recorded game is none that this program has.
     #[error("the recording is of the game {0:?}, which this program does not have")]
     UnknownKind(String),
-    /// The header's tick rate is not 1 to 128.
-    #[error("the recording has a tick rate of {0}, outside 1..=128")]
+    /// The header's tick rate is none of [`TICK_RATES`].
+    #[error("the recording has a tick rate of {0}, outside {TICK_RATES:?}")]
     TickRate(u32),
     /// A record announces a length that no recorder writes.
     #[error("record {record} announces {bytes} bytes, outside 1..={MAX_RECORD}")]

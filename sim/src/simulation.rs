@@ -2,9 +2,13 @@
 
 use crate::{Schema, Snapshot};
 use serde::{Serialize, de::DeserializeOwned};
+use std::ops::RangeInclusive;
 
 /// Number of a player in a room, never used again in it.
 pub type PlayerId = u32;
+
+/// Ticks a second that a room may have.
+pub const TICK_RATES: RangeInclusive<u32> = 1..=128;
 
 /// A game: its state is a function of its seed, its players' comings and goings, its inputs and its commands (Promise 1).
 ///
@@ -28,7 +32,7 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
 
     /// Shape of the snapshots. The same for every room of this kind.
     fn schema() -> Schema;
-    /// A new room, at `tick_rate` ticks a second (1 to 128).
+    /// A new room, at `tick_rate` ticks a second (of [`TICK_RATES`]).
     fn new(seed: u64, tick_rate: u32) -> Self;
     /// A player takes a seat. Ids ascend over a room's life.
     fn join(&mut self, player: PlayerId, name: &str, step: &mut Step<'_, Self::Event>);

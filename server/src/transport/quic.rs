@@ -11,7 +11,7 @@
 //! first thread serves all.
 //!
 //! **Strangers.** Before an address is validated, quinn sends three times what it received (RFC 9000, section 8.1), and the rest of the
-//! datagram that crosses that limit. With [`QuicConfig::retry_above`](crate::config::QuicConfig) handshakes in progress, a new one
+//! datagram that crosses that limit. With [`quic_retry_above`](crate::config::Config::quic_retry_above) handshakes in progress, a new one
 //! must first bring back a token that was sent to its address (Retry, a tenth of what it answers); with `handshakes` in progress it is refused (`CONNECTION_REFUSED`). A handshake, with the request of
 //! WebTransport, must end within `limits.handshake`. Places of [`ConnectionLimits`](crate::door::ConnectionLimits) are taken after it; who
 //! finds none is closed with `ServerFull`, or with `Draining`.

@@ -2,7 +2,7 @@
 
 use super::Socket;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use driftless_server::tls::PemFiles;
+use driftless_server::{config::Config, tls::PemFiles};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
@@ -59,6 +59,12 @@ impl Files {
         let files = Self { paths, _folder: folder };
         files.write(&issued.certificate, &issued.key);
         files
+    }
+
+    /// The configuration of a server with this certificate.
+    pub fn served_by(&self, config: Config) -> Config {
+        let PemFiles { certificate, key } = self.paths.clone();
+        Config { tls_certificate: Some(certificate), tls_key: Some(key), ..config }
     }
 
     pub fn write(&self, certificate: &str, key: &str) {

@@ -1,6 +1,7 @@
 //! The reader of recordings: checks everything that the format promises, in the memory of one record.
 
 use super::{Action, MAGIC, MAX_RECORD, RecordingHeader, ReplayError, TickRecord, VERSION, wire};
+use crate::TICK_RATES;
 use bytes::Bytes;
 use prost::Message;
 use std::io::{ErrorKind, Read};
@@ -37,7 +38,7 @@ impl<R: Read> Recording<R> {
             Next::End | Next::Cut => return Err(ReplayError::HeaderCut),
         };
         let wire::Header { kind, seed, tick_rate, room } = decode(body, 0)?;
-        if !(1..=128).contains(&tick_rate) {
+        if !TICK_RATES.contains(&tick_rate) {
             return Err(ReplayError::TickRate(tick_rate));
         }
         let header = RecordingHeader { kind, seed, tick_rate, room };

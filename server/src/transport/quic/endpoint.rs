@@ -67,7 +67,7 @@ impl Quic {
         http: SocketAddr,
         certificates: Arc<dyn ResolvesServerCert>,
     ) -> io::Result<Option<Arc<Self>>> {
-        let address = match config.quic.listen {
+        let address = match config.quic {
             QuicListen::Off => return Ok(None),
             QuicListen::AsHttp => http,
             QuicListen::At(address) => address,
@@ -80,7 +80,7 @@ impl Quic {
             .zip(sockets)
             .map(|(index, socket)| Share { index, count, sockets: vec![socket] })
             .collect();
-        if config.quic.listen == QuicListen::AsHttp && address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
+        if config.quic == QuicListen::AsHttp && address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
             let other = SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()));
             match sockets::bind(other, count) {
                 Ok(sockets) => {
@@ -93,7 +93,7 @@ impl Quic {
             address,
             server: settings::server_config(config, certificates)?,
             endpoint: EndpointConfig::default(),
-            handshakes: Handshakes::new(config.quic.handshakes, config.quic.retry_above),
+            handshakes: Handshakes::new(config.quic_handshakes, config.quic_retry_above),
             shares: Mutex::new(shares),
         })))
     }

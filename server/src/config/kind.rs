@@ -1,0 +1,186 @@
+//! What a value may be: how it is read, shown, and called when it is refused.
+
+use super::AdminToken;
+use std::{
+    fmt::Display,
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+use tracing_subscriber::EnvFilter;
+
+/// How values of one type are read and shown.
+pub(super) struct Kind<T> {
+    /// What they look like.
+    pub form: Form,
+    /// Reads a text without spaces around it. None: it is not allowed.
+    pub read: Box<Read<T>>,
+    /// A text that is read as the same value. None: there is none.
+    pub show: Box<Show<T>>,
+}
+
+type Read<T> = dyn Fn(&str) -> Option<T>;
+type Show<T> = dyn Fn(&T) -> Option<String>;
+
+/// What values look like.
+pub(super) struct Form {
+    /// What stands for a value in the help.
+    pub value_name: &'static str,
+    /// What a value may be, for people.
+    pub allowed: String,
+    /// What a flag without a value means, if it may be without.
+    pub bare: Option<&'static str>,
+    /// Whether values are not to be shown.
+    pub secret: bool,
+}
+
+impl<T> Kind<T> {
+    fn new(
+        value_name: &'static str,
+        allowed: impl Into<String>,
+        read: impl Fn(&str) -> Option<T> + 'static,
+        show: impl Fn(&T) -> Option<String> + 'static,
+    ) -> Self {
+        let form = Form { value_name, allowed: allowed.into(), bare: None, secret: false };
+        Self { form, read: Box::new(read), show: Box::new(show) }
+    }
+}
+
+/// Whatever its type reads from text.
+pub(super) fn text<T: FromStr + Display>(value_name: &'static str, allowed: &str) -> Kind<T> {
+    Kind::new(value_name, allowed, |text| text.parse().ok(), |value: &T| Some(value.to_string()))
+}
+
+pub(super) fn address() -> Kind<SocketAddr> {
+    text("ADDR:PORT", "an address and a port, as 127.0.0.1:7777")
+}
+
+/// One of these words.
+pub(super) fn word<T: Copy + PartialEq>(words: &'static [(&str, T)]) -> Kind<T> {
+    let allowed = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
+    let read = |text: &str| words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    let show = |value: &T| words.iter().find(|(_, of)| of == value).map(|(word, _)| (*word).to_owned());
+    Kind::new("WORD", allowed, read, show)
+}
+
+/// `--key` alone means true.
+pub(super) fn flag() -> Kind<bool> {
+    let mut kind = text("BOOL", "true or false");
+    kind.form.bare = Some("true");
+    kind
+}
+
+pub(super) fn number<T: FromStr + Display + PartialOrd + 'static>(range: RangeInclusive<T>) -> Kind<T> {
+    within("N", "a whole number", "", range, |text| text.parse().ok(), T::to_string)
+}
+
+/// A duration: `250ms`, `10s`, `1m 30s`.
+pub(super) fn span(range: RangeInclusive<Duration>) -> Kind<Duration> {
+    let read = |text: &str| humantime::parse_duration(text).ok();
+    let show = |span: &Duration| humantime::format_duration(*span).to_string();
+    within("TIME", "a duration", ", as 250ms, 10s or 5m", range, read, show)
+}
+
+/// A number of bytes: `4096`, `512B`, `16KiB`, `1MiB`, `1GiB`.
+pub(super) fn size(range: RangeInclusive<usize>) -> Kind<usize> {
+    within("SIZE", "a size", ", as 4096 or 16KiB", range, read_size, show_size)
+}
+
+pub(super) fn file() -> Kind<Option<PathBuf>> {
+    path("FILE", "the name of a file", |_| true)
+}
+
+pub(super) fn folder() -> Kind<Option<PathBuf>> {
+    path("FOLDER", "a folder, made if it is not there", |path| path.is_dir() || !path.exists())
+}
+
+pub(super) fn log_filter() -> Kind<String> {
+    let read = |text: &str| EnvFilter::try_new(text).ok().map(|_| text.to_owned());
+    let allowed = "tracing directives, as info,driftless_server=debug";
+    Kind::new("FILTER", allowed, read, |text: &String| Some(text.clone()))
+}
+
+pub(super) fn admin_token() -> Kind<Option<AdminToken>> {
+    let allowed = format!("at least {} letters, digits and signs, without spaces", AdminToken::MIN_BYTES);
+    let read = |text: &str| AdminToken::new(text).map(Some);
+    let mut kind = Kind::new("SECRET", allowed, read, |_| None);
+    kind.form.secret = true;
+    kind
+}
+
+fn path(value_name: &'static str, allowed: &str, fits: fn(&Path) -> bool) -> Kind<Option<PathBuf>> {
+    let read =
+        move |text: &str| Some(PathBuf::from(text)).filter(|path| !text.is_empty() && fits(path)).map(Some);
+    Kind::new(value_name, allowed, read, |path: &Option<PathBuf>| Some(path.as_ref()?.display().to_string()))
+}
+
+fn within<T: PartialOrd + 'static>(
+    value_name: &'static str,
+    what: &str,
+    example: &str,
+    range: RangeInclusive<T>,
+    read: fn(&str) -> Option<T>,
+    show: fn(&T) -> String,
+) -> Kind<T> {
+    let allowed = format!("{what} from {} to {}{example}", show(range.start()), show(range.end()));
+    let read = move |text: &str| read(text).filter(|value| range.contains(value));
+    Kind::new(value_name, allowed, read, move |value| Some(show(value)))
+}
+
+const UNITS: [(&str, usize); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+fn read_size(text: &str) -> Option<usize> {
+    let unit = UNITS.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)));
+    let (number, unit) = unit.unwrap_or((text, 1));
+    number.trim_end().parse::<usize>().ok()?.checked_mul(unit)
+}
+
+fn show_size(bytes: &usize) -> String {
+    let fits = |unit: usize| *bytes >= unit && bytes.is_multiple_of(unit);
+    let (name, unit) = UNITS.into_iter().find(|(_, unit)| fits(*unit)).unwrap_or(("B", 1));
+    format!("{}{name}", bytes / unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, bytes) in [("0", 0), ("4096", 4096), ("12 B", 12), ("16KiB", 16384), ("1 MiB", 1 << 20)] {
+            assert_eq!(read_size(text), Some(bytes), "{text}");
+        }
+        for text in ["", "KiB", "-1", "1.5KiB", "16kb", "99999999999999GiB", "1 2"] {
+            assert_eq!(read_size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read() {
+        let span = span(Duration::ZERO..=Duration::MAX);
+        assert_eq!((span.read)("250ms"), Some(Duration::from_millis(250)));
+        assert_eq!((span.read)("1m 30s"), Some(Duration::from_secs(90)));
+        for text in ["", "10", "ten seconds", "-1s"] {
+            assert_eq!((span.read)(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_can_be_read(bytes in 0usize.., millis in 0u64..1 << 40) {
+            let (size, span) = (size(0..=usize::MAX), span(Duration::ZERO..=Duration::MAX));
+            let duration = Duration::from_millis(millis);
+            prop_assert_eq!((size.read)(&(size.show)(&bytes).unwrap()), Some(bytes));
+            prop_assert_eq!((span.read)(&(span.show)(&duration).unwrap()), Some(duration));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,40}") {
+            let (size, span) = (size(0..=usize::MAX), span(Duration::ZERO..=Duration::MAX));
+            let _ = ((size.read)(&text), (span.read)(&text));
+        }
+    }
+}
