@@ -21,7 +21,7 @@ pub use admin_token::AdminToken;
 pub use options::{Options, Origin, Source, check_environment};
 pub use resolve::{ConfigError, Resolved, Setting, resolve};
 
-use crate::tls::PemFiles;
+use crate::{telemetry::LogFormat, tls::PemFiles};
 use driftless_proto::limits::{Limits, MAX_PLAYERS};
 use driftless_sim::TICK_RATES;
 use kind::{address, admin_token, file, flag, folder, log_filter, number, size, span, text, word};
@@ -156,13 +156,4 @@ impl fmt::Display for QuicListen {
             QuicListen::At(address) => address.fmt(f),
         }
     }
-}
-
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Human,
-    /// One JSON object a line.
-    Json,
 }

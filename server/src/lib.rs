@@ -12,6 +12,7 @@
 //! | for connections, `workers` | [`connection::Fanout`], one a thread; [`connection::Connection`], one a connection | sockets, a published tick |
 //! | main | [`presence::Presence`], one | joins and leaves; every 250 ms |
 //! | recorder, one, with `--record` | none | ticks to write |
+//! | log, one | none | log lines to write |
 //!
 //! # The way of the data
 //!

@@ -7,7 +7,11 @@ use driftless_server::{
     server::{self, Server},
     telemetry,
 };
-use std::{fmt::Display, process::ExitCode};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -16,7 +20,8 @@ fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(Task::Serve(Ok(resolved))) => serve(resolved.config),
         Ok(Task::CheckConfig(Ok(resolved))) => {
-            print!("{resolved}");
+            // Whoever reads it may have seen enough.
+            let _ = write!(io::stdout(), "{resolved}");
             ExitCode::SUCCESS
         }
         Ok(Task::Serve(Err(e)) | Task::CheckConfig(Err(e))) => fail(EXIT_USAGE, &e),
@@ -36,13 +41,17 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config) -> ExitCode {
-    if let Err(e) = telemetry::init(&config.log, config.log_format) {
-        return fail(EXIT_USAGE, &e);
-    }
+    let telemetry = match telemetry::init(&config.log, config.log_format) {
+        Ok(telemetry) => telemetry,
+        Err(e) => return fail(EXIT_USAGE, &e),
+    };
     open_files::prepare_for(config.max_connections);
     match server::run(Server::new(config)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => fail(EXIT_FAILED, &e),
+        Err(e) => {
+            telemetry.say(format_args!("driftless: {e}"));
+            ExitCode::from(EXIT_FAILED)
+        }
     }
 }
 

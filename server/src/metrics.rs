@@ -13,7 +13,7 @@ pub use histogram::DurationHistogram;
 pub use local::LocalCounters;
 pub use process::{ProcessCollector, ProcessStats};
 
-use crate::ground::transport_kind::TransportKind;
+use crate::{ground::transport_kind::TransportKind, telemetry};
 use driftless_proto::code::CloseCode;
 use prometheus_client::{
     encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder},
@@ -273,6 +273,8 @@ impl Metrics {
         put(r, "inputs", "Inputs taken from players.", &self.inputs);
         put(r, "commands", "Commands taken from players.", &self.commands);
         put(r, "events", "Events told by games, one a recipient.", &self.events);
+        let help = "Log lines that were not written because nobody read those before, or that could not be.";
+        put(r, "log_lines_dropped", help, telemetry::lines_dropped());
         put(r, "resumes", "Resumes asked for, by result.", &self.resumes.family);
         registry.register_collector(Box::new(ProcessCollector::new()));
         self.registry = registry;

@@ -13,7 +13,7 @@ use crate::{
     presence::Presence,
     registry::Registry,
     room::record::RecordThread,
-    shutdown,
+    shutdown, telemetry,
     thread::prefer_latency,
     tls::{Certificates, TlsConfig},
     transport::{self, quic::Quic},
@@ -27,7 +27,7 @@ use actix_web::{App, dev::AppConfig, web};
 use driftless_sim::{game::GameKind, games};
 use parking_lot::Mutex;
 use std::{
-    io::{self, Write},
+    io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::{Duration, Instant},
@@ -344,10 +344,11 @@ pub fn run(server: Server) -> io::Result<()> {
     actix_rt::System::new().block_on(async {
         let (running, serving) = server.start()?;
         let signals = shutdown::Signals::watch()?;
-        // Whoever started it may have closed the output by now, which is no reason not to serve.
         let scheme = if running.is_secure() { "https" } else { "http" };
         let quic = running.quic_address().map_or_else(String::new, |quic| format!("quic://{quic} and "));
-        let _ = writeln!(io::stdout(), "driftless listens on {quic}{scheme}://{}", running.address());
+        let line = format!("driftless listens on {quic}{scheme}://{}", running.address());
+        info!("{line}");
+        telemetry::print_line(line);
         actix_rt::spawn(shutdown::drain_on_signal(signals, async move { running.drain().await }));
         serving.await
     })

@@ -1,5 +1,6 @@
 //! From a signal to the exit.
 
+use crate::telemetry;
 use std::{future::Future, io};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::warn;
@@ -13,6 +14,7 @@ pub async fn drain_on_signal(mut signals: Signals, drain: impl Future<Output = (
     actix_rt::spawn(async move {
         signals.next().await;
         warn!("second signal: exiting at once");
+        telemetry::flush();
         std::process::exit(EXIT_FORCED);
     });
     drain.await;

@@ -1,27 +1,147 @@
 //! Log lines: `tracing` to standard error, for people or as JSON.
 //!
 //! Every line within a connection or a room carries its span: `connection{id=7}`, `room{name="lobby"}`.
+//!
+//! Lines never hold anybody up. Whoever logs puts the line into `Lines`, and one thread writes them: when
+//! nobody reads standard error, that thread waits, and what no longer fits is dropped and counted. Nothing
+//! else may write to standard error while the server runs, not even the report of a panic. And a place in the
+//! code writes ten lines a second at most (`Sampler`), for most of them can be caused by strangers, as
+//! often as they like; lines of `debug` and `trace` are for those who look for something, and are all
+//! written.
 
-use crate::config::LogFormat;
-use std::io::IsTerminal;
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+mod lines;
+mod sampler;
+
+use lines::Lines;
+use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
+use sampler::{Place, Sampler};
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    fmt,
+    io::{self, IsTerminal, Write},
+    panic,
+    sync::LazyLock,
+    thread,
+    time::{Duration, Instant},
+};
+use tracing::{Event, Level, Subscriber, error, info, warn};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    layer::{Context, SubscriberExt},
+    util::SubscriberInitExt,
+};
+
+// A process has one standard error, and `tracing` one subscriber.
+static LINES: LazyLock<Lines> = LazyLock::new(Lines::default);
+static SAMPLER: LazyLock<Mutex<Sampler>> = LazyLock::new(Mutex::default);
+
+/// Longest time that an exit waits for lines to be written.
+const FLUSH: Duration = Duration::from_millis(500);
+/// Most time between two looks at what was not written.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Log lines are written while this lives. When it is dropped, those that wait get a last chance.
+#[derive(Debug)]
+pub struct Telemetry(());
 
 /// Starts to write log lines. Call once.
 ///
 /// # Errors
-/// If `filter` is not made of `tracing` directives, or lines are written already.
-pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
+/// If `filter` is not made of `tracing` directives, lines are written already, or there is no thread for it.
+pub fn init(filter: &str, format: LogFormat) -> Result<Telemetry, String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(Sampled);
+    let layer = tracing_subscriber::fmt::layer().with_writer(|| &*LINES);
     let started = match format {
-        LogFormat::Human => {
-            let ansi = std::io::stderr().is_terminal();
-            registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(ansi)).try_init()
-        }
+        LogFormat::Human => registry.with(layer.with_ansi(io::stderr().is_terminal())).try_init(),
         LogFormat::Json => {
-            let layer = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(true);
-            registry.with(layer.with_writer(std::io::stderr)).try_init()
+            let layer = layer.json().flatten_event(true).with_current_span(false).with_span_list(true);
+            registry.with(layer).try_init()
         }
     };
-    started.map_err(|error| error.to_string())
+    started.map_err(|error| error.to_string())?;
+    thread::Builder::new().name("log".to_owned()).spawn(write_lines).map_err(|error| error.to_string())?;
+    panic::set_hook(Box::new(|panic| {
+        let trace = Backtrace::capture();
+        match trace.status() {
+            BacktraceStatus::Captured => error!("{panic}\n{trace}"),
+            _ => error!("{panic}"),
+        }
+    }));
+    Ok(Telemetry(()))
+}
+
+impl Telemetry {
+    /// Puts a line among the others as it is.
+    pub fn say(&self, line: fmt::Arguments<'_>) {
+        LINES.put(format!("{line}\n").as_bytes());
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        flush();
+    }
+}
+
+/// Waits until all lines are written, but not for long.
+pub fn flush() {
+    tell_what_was_left_out(Instant::now() + PAUSE);
+    LINES.flush(FLUSH);
+}
+
+/// Lines that were not written because nobody read those before, or that could not be.
+pub fn lines_dropped() -> &'static Counter {
+    LINES.dropped()
+}
+
+/// Prints a line on standard output, without waiting for a reader.
+pub fn print_line(line: String) {
+    // Whoever started it may have closed the output by now, which is no reason not to serve.
+    let _ = thread::Builder::new().name("print".to_owned()).spawn(move || writeln!(io::stdout(), "{line}"));
+}
+
+fn write_lines() {
+    let mut stderr = io::stderr();
+    loop {
+        let dropped = LINES.pass_on(&mut stderr, PAUSE);
+        if dropped > 0 {
+            warn!(lines = dropped, "log lines were dropped: nobody read standard error");
+        }
+        tell_what_was_left_out(Instant::now());
+    }
+}
+
+fn tell_what_was_left_out(now: Instant) {
+    let left_out = SAMPLER.lock().left_out(now);
+    for (Place { target, line, level }, more) in left_out {
+        // As loud as they are, so that whoever sees them hears of it.
+        match level {
+            Level::INFO => info!(more, "lines like those of {target}:{line} were left out"),
+            _ => warn!(more, "lines like those of {target}:{line} were left out"),
+        }
+    }
+}
+
+/// Leaves out what the sampler does not let through.
+struct Sampled;
+
+impl<S: Subscriber> Layer<S> for Sampled {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let from = event.metadata();
+        let place = Place { target: from.target(), line: from.line().unwrap_or(0), level: *from.level() };
+        place.level > Level::INFO
+            || place.target == module_path!()
+            || SAMPLER.lock().admit(place, Instant::now())
+    }
 }

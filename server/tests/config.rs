@@ -5,7 +5,8 @@
 use clap::Parser;
 use driftless_server::{
     cli::{self, Cli, Task},
-    config::{Config, ConfigError, LogFormat, Options, Origin, Resolved, check_environment},
+    config::{Config, ConfigError, Options, Origin, Resolved, check_environment},
+    telemetry::LogFormat,
 };
 use proptest::prelude::*;
 use std::{io::Write, path::PathBuf, time::Duration};
