@@ -4,7 +4,7 @@
 //! field of [`Config`], the flag `--max-rooms`, the variable `DRIFTLESS_MAX_ROOMS`, the file's key `max_rooms`, the lines of `--help` and
 //! `check-config`, and the error for a bad value. To add a setting, add a row; what a value may be is a `Kind`.
 //!
-//! The way of a value: [`Options`] holds the strongest text that was given for each key and where it was, [`resolve`] reads each into its
+//! The way of a value: [`Options`] holds the strongest text that was given for each key and where it was, [`resolve()`] reads each into its
 //! field and checks what they mean together, and [`Config`] is what the server runs with.
 //!
 //! (Why not a crate: the errors of serde, on which `figment` and `config` build, know a type but no range, and derived `clap` arguments know
