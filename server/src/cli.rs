@@ -10,6 +10,8 @@ use std::{ffi::OsString, path::PathBuf};
 
 /// Exit code: what was asked for failed (the server could not go on, a replay diverged).
 pub const EXIT_FAILED: u8 = 1;
+/// Exit code: a replay is the same as far as it goes, but the recording is not complete.
+pub const EXIT_CUT: u8 = 3;
 /// Exit code: what was asked for makes no sense (arguments, configuration, a file that cannot be read).
 pub const EXIT_USAGE: u8 = 2;
 
@@ -54,7 +56,8 @@ pub struct ServeArgs {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done (also after SIGTERM); 1 it failed, or a replay diverged; \
-                          2 bad arguments, configuration or file.";
+                          2 bad arguments, configuration or file; 3 a recording that is not complete is the same as \
+                          far as it goes.";
 
 /// A command line, read.
 #[derive(Debug)]

@@ -185,7 +185,8 @@ impl Factory {
             tick_rate: shared.tick_rate,
             room: shared.name.to_string(),
         };
-        let record = services.recorder.as_ref().and_then(|recorder| recorder.open(shared.id, header));
+        let recorder = services.recorder.as_ref();
+        let record = recorder.map(|recorder| recorder.open(shared.id, header, kind.clone()));
         let schedule = spread_schedule(Instant::now(), shared.tick_rate, shared.id);
         let listing: Weak<Registry> = Arc::downgrade(&self.registry);
         let settings = RoomSettings {

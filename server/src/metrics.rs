@@ -15,6 +15,7 @@ pub use process::{ProcessCollector, ProcessStats};
 
 use crate::{ground::transport_kind::TransportKind, telemetry};
 use driftless_proto::code::CloseCode;
+use driftless_sim::replay::EndReason;
 use prometheus_client::{
     encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
@@ -64,6 +65,12 @@ pub struct Metrics {
     pub events: Counter,
     /// Resumes asked for, by result.
     pub resumes: ByReason,
+    /// Rooms that are being recorded.
+    pub recordings: Gauge,
+    /// Recordings that ended, those that could not begin too, by the reason in their end marker.
+    pub recordings_ended: ByReason,
+    /// Bytes of recordings written.
+    pub recorded: Counter,
 }
 
 /// Figures of one transport.
@@ -196,6 +203,9 @@ impl Metrics {
             commands: Counter::default(),
             events: Counter::default(),
             resumes: ByReason::new("result", ["resumed", "unknown"]),
+            recordings: Gauge::default(),
+            recordings_ended: ByReason::new("reason", EndReason::ALL.map(EndReason::name)),
+            recorded: Counter::default(),
         };
         metrics.register();
         metrics
@@ -276,6 +286,10 @@ impl Metrics {
         let help = "Log lines that were not written because nobody read those before, or that could not be.";
         put(r, "log_lines_dropped", help, telemetry::lines_dropped());
         put(r, "resumes", "Resumes asked for, by result.", &self.resumes.family);
+        put(r, "recordings", "Rooms that are being recorded.", &self.recordings);
+        let help = "Recordings that ended or could not begin, by reason.";
+        put(r, "recordings_ended", help, &self.recordings_ended.family);
+        put_unit(r, "recorded", "Recordings written.", Unit::Bytes, &self.recorded);
         registry.register_collector(Box::new(ProcessCollector::new()));
         self.registry = registry;
     }

@@ -102,7 +102,7 @@ impl Server {
     /// Starts everything, within an actix system. The future ends when the server has stopped.
     ///
     /// # Errors
-    /// If the address cannot be listened at, there is no certificate, a thread cannot be started, or the recording folder cannot be made.
+    /// If the address cannot be listened at, there is no certificate, a thread cannot be started, or the recording folder cannot be written.
     pub fn start(self) -> io::Result<(Running, impl Future<Output = io::Result<()>>)> {
         let (parts, listener) = self.parts()?;
         let serving = parts.serve(listener)?;
@@ -125,6 +125,9 @@ impl Server {
         let config = self.config;
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
+        // First: what cannot be recorded is not to be played.
+        let record = |folder| RecordThread::start(folder, config.record_quota as u64, metrics.clone());
+        let recorder = config.record.as_deref().map(record).transpose()?;
         let certificates = Certificates::start(&match config.tls() {
             Some(files) => TlsConfig::Files(files),
             None => TlsConfig::SelfSigned { addresses: vec![config.listen.ip()] },
@@ -139,7 +142,7 @@ impl Server {
             presence: presence.clone().recipient(),
             metronome: Metronome::start()?,
             threads: room_threads(config.room_threads)?,
-            recorder: config.record.as_deref().map(RecordThread::start).transpose()?,
+            recorder,
         };
         let parts = Parts {
             clock,

@@ -30,8 +30,11 @@ pub struct GameKind {
     schema: fn() -> Schema,
     start: fn(u64, u32) -> Box<dyn Game>,
     restore: Restore,
+    reencode_input: Reencode,
+    reencode_command: Reencode,
 }
 
+type Reencode = fn(&[u8]) -> Option<Vec<u8>>;
 type Restore = fn(&[u8]) -> Result<Box<dyn Game>, RestoreError>;
 
 impl GameKind {
@@ -43,6 +46,8 @@ impl GameKind {
             schema: S::schema,
             start: |seed, tick_rate| Box::new(Running::new(S::new(seed, tick_rate))),
             restore: restore::<S>,
+            reencode_input: reencode::<S::Input>,
+            reencode_command: reencode::<S::Command>,
         }
     }
 
@@ -69,6 +74,16 @@ impl GameKind {
     /// A room of it as `Game::save` wrote it.
     pub fn restore(&self, saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
         (self.restore)(saved)
+    }
+
+    /// An input as the kind's own type writes it. None: it is no input of this kind.
+    pub fn reencode_input(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        (self.reencode_input)(payload)
+    }
+
+    /// A command as the kind's own type writes it. None: it is no command of this kind.
+    pub fn reencode_command(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        (self.reencode_command)(payload)
     }
 }
 
@@ -216,6 +231,10 @@ impl<S: Simulation> Game for Running<S> {
     fn checksum(&self) -> u32 {
         checksum(&self.simulation)
     }
+}
+
+fn reencode<M: Message + Default>(payload: &[u8]) -> Option<Vec<u8>> {
+    M::decode(payload).ok().map(|message| message.encode_to_vec())
 }
 
 fn restore<S: Simulation>(saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {

@@ -5,21 +5,22 @@
 //! The writer is plain `std::io::Write`: the caller decides where and on which thread. Readers and writers should be
 //! buffered.
 //!
-//! # File format, version 1
+//! # File format, version 2
 //!
 //! All numbers are little-endian. A file begins with 12 bytes: the magic `DRIFTREC` and the version as a `u32`. Then
 //! come records until the file ends:
 //!
 //! | bytes | what |
 //! | --- | --- |
-//! | 4 | length of the body, 1 to 8 MiB |
+//! | 4 | length of the body, 1 byte to 17 MiB |
 //! | 4 | CRC-32C of the body |
-//! | length | body: a protobuf message of `schema/driftless/recording/v1/recording.proto` |
+//! | length | body: a `Record` of `schema/driftless/recording/v1/recording.proto`, in protobuf |
 //!
-//! The first record is a `Header`, each other one a `Tick`. Ticks ascend; a tick that the room skipped has no record.
-//! A file that ends within a record was cut by a crash (so was one that goes on with zeros, which some file systems
-//! leave): it is replayed up to its last whole record, with [`Verdict::Cut`]. A new field in a message keeps the
-//! version; anything that an old reader would get wrong raises it.
+//! The first is a header, the last an end marker, those between are ticks. Ticks ascend; a tick that the room skipped
+//! has no record, and one of more than a mebibyte has several. The end marker says why the recording ends and, if it is
+//! complete, how many ticks it has. A file without one was cut, within a record or after it (or goes on with zeros, which some file
+//! systems leave after a crash): it is replayed as far as it goes, with [`Verdict::Cut`]. A new field in a message
+//! keeps the version; anything that an old reader would get wrong raises it.
 //!
 //! ```
 //! use driftless_sim::{GameKind, games::cursors::Cursors, replay::*};
@@ -31,7 +32,9 @@
 //! room.join(1, 1, "Ada");
 //! room.step(1);
 //! let actions = vec![Action::Join { player: 1, name: "Ada".into() }];
-//! recorder.record(&TickRecord { tick: 1, actions, inputs: vec![], checksum: room.checksum() })?;
+//! let checksum = Some(room.checksum());
+//! recorder.record(&TickRecord { tick: 1, actions, inputs: vec![], checksum })?;
+//! recorder.end(EndReason::RoomEnded)?;
 //!
 //! let (of, verdict) = replay(&recorder.into_inner()[..], &[kind])?;
 //! assert_eq!((of, verdict), (header, Verdict::Same { ticks: 1 }));
@@ -49,18 +52,22 @@ pub use reader::Recording;
 pub use recorder::Recorder;
 
 use crate::{
-    PlayerId, TICK_RATES,
+    PlayerId, Snapshot, TICK_RATES,
     game::{BadInput, CommandError, Game, GameKind},
 };
 use bytes::Bytes;
-use std::io::Read;
+use std::{
+    io::Read,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 /// What a file begins with.
 pub const MAGIC: &[u8; 8] = b"DRIFTREC";
-/// The version of the format that is written, and the newest that is read.
-pub const VERSION: u32 = 1;
-/// Longest body of a record, bytes. Longer ones are neither written nor read.
-pub const MAX_RECORD: usize = 8 << 20;
+/// The version of the format that is written, and the only one that is read.
+pub const VERSION: u32 = 2;
+/// Longest body of a record, bytes: one message of 16 MiB, the longest that a server can be set to take, and what is
+/// around it. Longer ones are neither written nor read.
+pub const MAX_RECORD: usize = 17 << 20;
 
 /// What a recording is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +82,7 @@ pub struct RecordingHeader {
     pub room: String,
 }
 
-/// What happened before one step, in this order, and the checksum after it.
+/// What happened before one step, in this order, and the checksum after it; or a part of that.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TickRecord {
     /// The tick (skipped ticks have no record).
@@ -84,8 +91,35 @@ pub struct TickRecord {
     pub actions: Vec<Action>,
     /// Inputs in the order of the step: of player, then of sequence. Only those that the game could read.
     pub inputs: Vec<(PlayerId, Bytes)>,
-    /// `Game::checksum` after the step.
-    pub checksum: u32,
+    /// `Game::checksum` after the step. None: more of this tick follows, or its step was never run to its end.
+    pub checksum: Option<u32>,
+}
+
+impl TickRecord {
+    /// Whether nothing happened.
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty() && self.inputs.is_empty()
+    }
+
+    /// Writes each message anew as the types of `kind` do, where that is shorter: what the game does not read, fields
+    /// that it does not know above all, takes no room in a recording.
+    pub fn shorten(&mut self, kind: &GameKind) {
+        let shorter = |payload: &mut Bytes, anew: Option<Vec<u8>>| {
+            if let Some(anew) = anew.filter(|anew| anew.len() < payload.len()) {
+                *payload = anew.into();
+            }
+        };
+        for action in &mut self.actions {
+            if let Action::Command { payload, .. } = action {
+                let anew = kind.reencode_command(payload);
+                shorter(payload, anew);
+            }
+        }
+        for (_, payload) in &mut self.inputs {
+            let anew = kind.reencode_input(payload);
+            shorter(payload, anew);
+        }
+    }
 }
 
 /// What changes a room besides inputs.
@@ -122,18 +156,72 @@ pub enum Action {
     },
 }
 
+/// Why a recording ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// The room ended: the recording is complete.
+    RoomEnded,
+    /// The room's game panicked: the recording is complete, and what led to the panic is its last, unfinished tick.
+    RoomFailed,
+    /// The server stopped while the room was there: the recording is complete.
+    ServerStopped,
+    /// The disk was too slow: the recording was given up.
+    Behind,
+    /// The quota for recordings was used up: the recording was given up.
+    Quota,
+    /// The disk refused to be written: the recording was given up.
+    Unwritable,
+    /// A message was longer than [`MAX_RECORD`]: the recording was given up.
+    TooLong,
+}
+
+impl EndReason {
+    /// All of them.
+    pub const ALL: [EndReason; 7] = [
+        EndReason::RoomEnded,
+        EndReason::RoomFailed,
+        EndReason::ServerStopped,
+        EndReason::Behind,
+        EndReason::Quota,
+        EndReason::Unwritable,
+        EndReason::TooLong,
+    ];
+
+    /// Whether all that happened in the room, or until the server stopped, is in the recording.
+    pub fn is_complete(self) -> bool {
+        matches!(self, EndReason::RoomEnded | EndReason::RoomFailed | EndReason::ServerStopped)
+    }
+
+    /// Name in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            EndReason::RoomEnded => "room_ended",
+            EndReason::RoomFailed => "room_failed",
+            EndReason::ServerStopped => "server_stopped",
+            EndReason::Behind => "behind",
+            EndReason::Quota => "quota",
+            EndReason::Unwritable => "unwritable",
+            EndReason::TooLong => "too_long",
+        }
+    }
+}
+
 /// How a replay ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every checksum is as recorded.
+    /// The recording is complete, and every checksum is as recorded.
     Same {
         /// Ticks replayed.
         ticks: u64,
     },
-    /// Every checksum is as recorded, but the recording ends within a record: its writer did not end well.
+    /// Every checksum is as recorded, but the room went on after the recording.
     Cut {
         /// Ticks replayed.
         ticks: u64,
+        /// The last of them, 0 if there is none.
+        tick: u32,
+        /// Why the recording was given up. None: there is no end marker, its writer was killed.
+        why: Option<EndReason>,
     },
     /// The first tick whose checksum differs.
     Diverged {
@@ -143,6 +231,15 @@ pub enum Verdict {
         recorded: u32,
         /// As replayed.
         replayed: u32,
+    },
+    /// Every checksum is as recorded until the game panicked: in the room, in the replay, or in both, as it should.
+    Panicked {
+        /// The tick.
+        tick: u32,
+        /// Whether it did so in the room.
+        recorded: bool,
+        /// What it said in the replay. None: it did not panic there.
+        replayed: Option<String>,
     },
 }
 
@@ -157,7 +254,7 @@ pub enum ReplayError {
     #[error("this is no recording: it does not begin with DRIFTREC")]
     NotARecording,
     /// The file is of a version that this program does not know.
-    #[error("the recording has format version {found}; this program reads up to {VERSION}: use a newer one")]
+    #[error("the recording has format version {found}; this program reads version {VERSION} only")]
     UnknownVersion {
         /// Its version.
         found: u32,
@@ -201,8 +298,30 @@ pub enum ReplayError {
         /// The one before.
         after: u32,
     },
-    /// Inputs of a tick are not in the order of their players.
-    #[error("the inputs of tick {tick} are not in the order of their players")]
+    /// A tick follows one that was never finished.
+    #[error("tick {tick} follows the unfinished tick {after}")]
+    Unfinished {
+        /// The tick.
+        tick: u32,
+        /// The one before.
+        after: u32,
+    },
+    /// Something follows the end marker.
+    #[error("record {record} follows the end marker")]
+    AfterEnd {
+        /// Which.
+        record: u64,
+    },
+    /// The end marker counts other ticks than there are: some are missing.
+    #[error("the end marker counts {counted} ticks, but there are {found}")]
+    TicksMissing {
+        /// As the end marker says.
+        counted: u64,
+        /// As found.
+        found: u64,
+    },
+    /// Inputs of a tick are not in the order of their players, or come before its commands.
+    #[error("the inputs of tick {tick} are not in the order of their players after all commands")]
     InputOrder {
         /// The tick.
         tick: u32,
@@ -227,35 +346,114 @@ pub enum ReplayError {
     },
 }
 
-/// Replays a recording with the game of its kind among `kinds`. Takes the memory of one record and one room.
+/// Replays a recording with the game of its kind among `kinds`. Takes the memory of one tick and one room.
 pub fn replay(recording: impl Read, kinds: &[GameKind]) -> Result<(RecordingHeader, Verdict), ReplayError> {
     let mut recording = Recording::open(recording)?;
     let header = recording.header().clone();
     let kind = kinds.iter().find(|kind| kind.name() == header.kind);
     let kind = kind.ok_or_else(|| ReplayError::UnknownKind(header.kind.clone()))?;
-    let mut game = kind.start(header.seed, header.tick_rate);
-    let mut events = Vec::new();
-    let (mut ticks, mut last) = (0, 0);
-    while let Some(record) = recording.next_tick()? {
-        let replayed = redo(&mut *game, last, &record)?;
-        last = record.tick;
-        // Nobody reads them, but they must not pile up.
-        game.take_events(&mut events);
-        events.clear();
-        if replayed != record.checksum {
-            let verdict = Verdict::Diverged { tick: record.tick, recorded: record.checksum, replayed };
-            return Ok((header, verdict));
-        }
-        ticks += 1;
-    }
-    let verdict = if recording.is_cut() { Verdict::Cut { ticks } } else { Verdict::Same { ticks } };
+    let verdict = Replay::new(kind, &header).run(&mut recording)?;
     Ok((header, verdict))
 }
 
-/// Does one tick again. Its checksum. Comings and goings happened right after the `last` tick, before it was known
-/// whether the room would skip some.
-fn redo(game: &mut dyn Game, last: u32, record: &TickRecord) -> Result<u32, ReplayError> {
-    let (between, tick) = (last.saturating_add(1), record.tick);
+struct Replay<'a> {
+    kind: &'a GameKind,
+    /// Err: its start panicked.
+    game: Result<Box<dyn Game>, String>,
+    ticks: u64,
+    /// The last tick that was stepped.
+    last: u32,
+    /// The tick that is not finished.
+    open: Option<u32>,
+}
+
+/// How one record went.
+enum Redone {
+    /// The checksum, if the tick was stepped.
+    Checksum(Option<u32>),
+    Panicked(String),
+}
+
+impl<'a> Replay<'a> {
+    fn new(kind: &'a GameKind, header: &RecordingHeader) -> Self {
+        let game = catch_unwind(|| kind.start(header.seed, header.tick_rate));
+        Self { kind, game: game.map_err(|panic| said(&*panic)), ticks: 0, last: 0, open: None }
+    }
+
+    fn run(mut self, recording: &mut Recording<impl Read>) -> Result<Verdict, ReplayError> {
+        while let Some(record) = recording.next_record()? {
+            let tick = record.tick;
+            let replayed = match self.redo(&record)? {
+                Redone::Checksum(replayed) => replayed,
+                Redone::Panicked(panic) => {
+                    // In the room, nothing came after it.
+                    let recorded = recording.next_record()?.is_none()
+                        && recording.end() == Some(EndReason::RoomFailed)
+                        && record.checksum.is_none();
+                    return Ok(Verdict::Panicked { tick, recorded, replayed: Some(panic) });
+                }
+            };
+            match (record.checksum, replayed) {
+                (Some(recorded), Some(replayed)) if recorded != replayed => {
+                    return Ok(Verdict::Diverged { tick, recorded, replayed });
+                }
+                (Some(_), _) => (self.ticks, self.last, self.open) = (self.ticks + 1, tick, None),
+                (None, _) => self.open = Some(tick),
+            }
+        }
+        let Self { ticks, last, open, .. } = self;
+        Ok(match (recording.end(), open) {
+            (Some(EndReason::RoomFailed), open) => {
+                let tick = open.unwrap_or(last.saturating_add(1));
+                let replayed = self.step(tick).and_then(|_| self.look(tick)).err();
+                Verdict::Panicked { tick, recorded: true, replayed }
+            }
+            (Some(end), _) if end.is_complete() => Verdict::Same { ticks },
+            (why, _) => Verdict::Cut { ticks, tick: last, why },
+        })
+    }
+
+    /// Does again what a record says. Comings and goings happened right after the last tick, before it was known
+    /// whether the room would skip some.
+    fn redo(&mut self, record: &TickRecord) -> Result<Redone, ReplayError> {
+        let (between, tick) = (self.last.saturating_add(1), record.tick);
+        let game = match &mut self.game {
+            Ok(game) => game,
+            Err(panic) => return Ok(Redone::Panicked(panic.clone())),
+        };
+        let done = catch_unwind(AssertUnwindSafe(|| prepare(&mut **game, between, record)));
+        match done {
+            Ok(done) => done?,
+            Err(panic) => return Ok(Redone::Panicked(said(&*panic))),
+        }
+        if record.checksum.is_none() {
+            return Ok(Redone::Checksum(None));
+        }
+        Ok(self.step(tick).map_or_else(Redone::Panicked, |checksum| Redone::Checksum(Some(checksum))))
+    }
+
+    fn step(&mut self, tick: u32) -> Result<u32, String> {
+        let game = self.game.as_mut().map_err(|panic| panic.clone())?;
+        let stepped = catch_unwind(AssertUnwindSafe(|| {
+            game.step(tick);
+            // Nobody reads them, but they must not pile up.
+            game.take_events(&mut Vec::new());
+            game.checksum()
+        }));
+        stepped.map_err(|panic| said(&*panic))
+    }
+
+    /// What a room does after a step.
+    fn look(&mut self, tick: u32) -> Result<(), String> {
+        let game = self.game.as_ref().map_err(|panic| panic.clone())?;
+        let look = || game.snapshot(tick, &mut Snapshot::new(&self.kind.schema()));
+        catch_unwind(AssertUnwindSafe(look)).map_err(|panic| said(&*panic))
+    }
+}
+
+/// All of a record that comes before the step.
+fn prepare(game: &mut dyn Game, between: u32, record: &TickRecord) -> Result<(), ReplayError> {
+    let tick = record.tick;
     for action in &record.actions {
         match action {
             Action::Join { player, name } => game.join(between, *player, name),
@@ -273,6 +471,11 @@ fn redo(game: &mut dyn Game, last: u32, record: &TickRecord) -> Result<u32, Repl
     for (player, payload) in &record.inputs {
         game.input(*player, payload).map_err(|error| ReplayError::Input { tick, error })?;
     }
-    game.step(tick);
-    Ok(game.checksum())
+    Ok(())
+}
+
+/// What a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
 }

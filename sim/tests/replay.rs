@@ -8,7 +8,8 @@ use common::{Script, record};
 use driftless_sim::{
     GameKind, PlayerId, Schema, Simulation, Snapshot, Step, games,
     replay::{
-        Action, MAX_RECORD, Recorder, Recording, RecordingHeader, ReplayError, TickRecord, Verdict, replay,
+        Action, EndReason, MAX_RECORD, Recorder, Recording, RecordingHeader, ReplayError, TickRecord,
+        Verdict, replay,
     },
 };
 use proptest::prelude::*;
@@ -28,10 +29,19 @@ fn verdict(file: &[u8]) -> Result<Verdict, ReplayError> {
 fn rewritten(file: &[u8], mut change: impl FnMut(&mut TickRecord)) -> Vec<u8> {
     let mut recording = Recording::open(file).unwrap();
     let mut recorder = Recorder::new(Vec::new(), recording.header()).unwrap();
-    while let Some(mut tick) = recording.next_tick().unwrap() {
+    while let Some(mut tick) = recording.next_record().unwrap() {
         change(&mut tick);
         recorder.record(&tick).unwrap();
     }
+    recorder.end(recording.end().unwrap()).unwrap();
+    recorder.into_inner()
+}
+
+/// A recording of these ticks, with an end marker if there is a reason.
+fn of(header: &RecordingHeader, ticks: &[TickRecord], end: Option<EndReason>) -> Vec<u8> {
+    let mut recorder = Recorder::new(Vec::new(), header).unwrap();
+    ticks.iter().for_each(|tick| recorder.record(tick).unwrap());
+    end.into_iter().for_each(|reason| recorder.end(reason).unwrap());
     recorder.into_inner()
 }
 
@@ -104,9 +114,12 @@ fn comings_and_goings_before_skipped_ticks_get_the_tick_they_had() {
             Action::Back { player },
             Action::Leave { player },
         ];
-        recorder.record(&TickRecord { tick, actions, inputs: vec![], checksum: room.checksum() }).unwrap();
+        recorder
+            .record(&TickRecord { tick, actions, inputs: vec![], checksum: Some(room.checksum()) })
+            .unwrap();
         last = tick;
     }
+    recorder.end(EndReason::RoomEnded).unwrap();
     let (_, verdict) = replay(&recorder.into_inner()[..], &[kind]).unwrap();
     assert_eq!(verdict, Verdict::Same { ticks: 3 });
 }
@@ -125,9 +138,9 @@ fn a_loss_or_return_of_a_connection_that_is_missing_diverges() {
     for missing in [None, Some(1), Some(2)] {
         let actions = all.iter().enumerate().filter(|&(n, _)| Some(n) != missing);
         let actions = actions.map(|(_, action)| action.clone()).collect();
-        let mut recorder = Recorder::new(Vec::new(), &header).unwrap();
-        recorder.record(&TickRecord { tick: 1, actions, inputs: vec![], checksum: room.checksum() }).unwrap();
-        let (_, verdict) = replay(&recorder.into_inner()[..], std::slice::from_ref(&kind)).unwrap();
+        let tick = TickRecord { tick: 1, actions, inputs: vec![], checksum: Some(room.checksum()) };
+        let file = of(&header, &[tick], Some(EndReason::RoomEnded));
+        let (_, verdict) = replay(&file[..], std::slice::from_ref(&kind)).unwrap();
         assert_eq!(matches!(verdict, Verdict::Same { .. }), missing.is_none(), "{verdict:?}");
     }
 }
@@ -175,8 +188,8 @@ fn a_recording_cut_anywhere_replays_to_its_last_whole_record() {
     let mut last = 0;
     for end in (0..file.len()).step_by(file.len() / 50) {
         match verdict(&file[..end]) {
-            Ok(Verdict::Cut { ticks } | Verdict::Same { ticks }) => {
-                assert!(ticks >= last);
+            Ok(Verdict::Cut { ticks, tick, why: None }) => {
+                assert!(ticks >= last && u64::from(tick) == ticks);
                 last = ticks;
             }
             Err(ReplayError::NotARecording) => assert_eq!(end, 0),
@@ -186,15 +199,15 @@ fn a_recording_cut_anywhere_replays_to_its_last_whole_record() {
     }
     assert!(last > u64::from(TICKS) * 9 / 10);
     assert!(
-        matches!(verdict(&file[..file.len() - 1]), Ok(Verdict::Cut { ticks }) if ticks + 1 == TICKS.into())
+        matches!(verdict(&file[..file.len() - 1]), Ok(Verdict::Cut { ticks, why: None, .. }) if ticks == TICKS.into())
     );
 }
 
 #[test]
 fn zeros_at_the_end_are_a_cut() {
-    let mut file = recorded();
+    let mut file = of(&header_of("arena", 20), &[], None);
     file.extend([0; 4096]);
-    assert_eq!(verdict(&file).unwrap(), Verdict::Cut { ticks: TICKS.into() });
+    assert_eq!(verdict(&file).unwrap(), Verdict::Cut { ticks: 0, tick: 0, why: None });
 }
 
 #[test]
@@ -205,7 +218,7 @@ fn any_damaged_byte_is_refused_or_seen() {
         file[at] ^= 0x40;
         match verdict(&file) {
             Ok(Verdict::Same { .. }) => panic!("the damage at {at} was not seen"),
-            Ok(Verdict::Cut { .. } | Verdict::Diverged { .. }) | Err(_) => {}
+            Ok(_) | Err(_) => {}
         }
     }
 }
@@ -220,8 +233,8 @@ fn what_is_no_recording_is_refused_by_name() {
 #[test]
 fn a_newer_version_is_refused_by_name() {
     let mut file = recorded();
-    file[8] = 2;
-    assert!(matches!(verdict(&file), Err(ReplayError::UnknownVersion { found: 2 })));
+    file[8] = 3;
+    assert!(matches!(verdict(&file), Err(ReplayError::UnknownVersion { found: 3 })));
 }
 
 #[test]
@@ -252,7 +265,9 @@ fn a_record_that_is_too_long_is_not_written() {
     let inputs = vec![(1, vec![0; MAX_RECORD].into())];
     let error = recorder.record(&TickRecord { tick: 1, inputs, ..Default::default() }).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
-    assert_eq!(verdict(&recorder.into_inner()).unwrap(), Verdict::Same { ticks: 0 });
+    recorder.end(EndReason::TooLong).unwrap();
+    let cut = Verdict::Cut { ticks: 0, tick: 0, why: Some(EndReason::TooLong) };
+    assert_eq!(verdict(&recorder.into_inner()).unwrap(), cut);
 }
 
 #[test]
@@ -289,6 +304,202 @@ fn the_kind_is_found_among_others() {
     assert!(matches!(replay(&recorded()[..], &kinds), Ok((_, Verdict::Same { .. }))));
 }
 
+/// Wants to see every byte that a player says.
+#[derive(Default, Serialize, Deserialize)]
+struct Listener(Vec<(PlayerId, u64, u32)>);
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Said {
+    #[prost(bytes = "bytes", tag = "1")]
+    text: bytes::Bytes,
+}
+
+impl Listener {
+    fn hear(&mut self, player: PlayerId, said: &Said) {
+        assert_ne!(&*said.text, b"panic", "a fault in the game, as asked");
+        self.0.push((player, said.text.len() as u64, crc32c::crc32c(&said.text)));
+    }
+}
+
+impl Simulation for Listener {
+    const KIND: &'static str = "listener";
+    type Input = Said;
+    type Command = Said;
+    type Event = ();
+
+    fn schema() -> Schema {
+        Stamps::schema()
+    }
+    fn new(_seed: u64, _tick_rate: u32) -> Self {
+        Self::default()
+    }
+    fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
+    fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {}
+    fn command(&mut self, player: PlayerId, said: Said, _step: &mut Step<'_, ()>) -> Result<(), String> {
+        self.hear(player, &said);
+        Ok(())
+    }
+    fn step(&mut self, inputs: &[(PlayerId, Said)], _step: &mut Step<'_, ()>) {
+        inputs.iter().for_each(|(player, said)| self.hear(*player, said));
+    }
+    fn snapshot(&self, _out: &mut Snapshot) {}
+}
+
+fn listener() -> [GameKind; 1] {
+    [GameKind::of::<Listener>()]
+}
+
+fn says(text: &[u8]) -> bytes::Bytes {
+    prost::Message::encode_to_vec(&Said { text: text.to_vec().into() }).into()
+}
+
+/// The tick with the checksum that a room has after it.
+fn stepped(mut tick: TickRecord) -> TickRecord {
+    let mut room = listener()[0].start(1, 20);
+    tick.checksum = Some(common::play(&mut *room, &tick));
+    tick
+}
+
+#[test]
+fn a_tick_of_many_mebibytes_is_split_and_replays() {
+    let text = vec![7; 60_000];
+    let actions = (0..500).map(|n| Action::Command { player: n % 6, payload: says(&text) }).collect();
+    let inputs = (0..500).map(|n| (n / 100, says(&text[n as usize..]))).collect();
+    let tick = stepped(TickRecord { tick: 1, actions, inputs, checksum: None });
+    let next = TickRecord { tick: 2, ..TickRecord::default() };
+    let mut room = listener()[0].start(1, 20);
+    common::play(&mut *room, &tick);
+    let next = TickRecord { checksum: Some(common::play(&mut *room, &next)), ..next };
+
+    let file = of(&header_of("listener", 20), &[tick, next], Some(EndReason::RoomEnded));
+    assert!(file.len() > MAX_RECORD, "{}", file.len());
+    assert_eq!(replay(&file[..], &listener()).unwrap().1, Verdict::Same { ticks: 2 });
+    let mut recording = Recording::open(&file[..]).unwrap();
+    let mut parts = 0;
+    while let Some(part) = recording.next_record().unwrap() {
+        let bytes: usize = part.inputs.iter().map(|(_, payload)| payload.len()).sum();
+        assert!(bytes <= 1 << 20, "{bytes}");
+        parts += 1;
+    }
+    assert!(parts > 50, "{parts}");
+}
+
+#[test]
+fn one_message_of_16_mib_is_recorded() {
+    let inputs = vec![(1, says(&vec![7; 16 << 20]))];
+    let tick = stepped(TickRecord { tick: 1, inputs, ..TickRecord::default() });
+    let file = of(&header_of("listener", 20), &[tick], Some(EndReason::RoomEnded));
+    assert_eq!(replay(&file[..], &listener()).unwrap().1, Verdict::Same { ticks: 1 });
+}
+
+#[test]
+fn how_a_recording_ends_is_told() {
+    let tick = stepped(TickRecord { tick: 7, ..TickRecord::default() });
+    for end in EndReason::ALL.into_iter().map(Some).chain([None]) {
+        let file = of(&header_of("listener", 20), std::slice::from_ref(&tick), end);
+        let verdict = replay(&file[..], &listener()).unwrap().1;
+        let expected = match end {
+            Some(EndReason::RoomEnded | EndReason::ServerStopped) => Verdict::Same { ticks: 1 },
+            // The step that is said to have failed goes well.
+            Some(EndReason::RoomFailed) => Verdict::Panicked { tick: 8, recorded: true, replayed: None },
+            why => Verdict::Cut { ticks: 1, tick: 7, why },
+        };
+        assert_eq!(verdict, expected);
+    }
+}
+
+#[test]
+fn what_happened_after_the_last_tick_is_kept() {
+    let join = Action::Join { player: 1, name: "ann".into() };
+    let unfinished = TickRecord { tick: 1, actions: vec![join], ..TickRecord::default() };
+    let file = of(&header_of("listener", 20), std::slice::from_ref(&unfinished), Some(EndReason::RoomEnded));
+    let mut recording = Recording::open(&file[..]).unwrap();
+    assert_eq!(recording.next_record().unwrap(), Some(unfinished));
+    assert_eq!(replay(&file[..], &listener()).unwrap().1, Verdict::Same { ticks: 0 });
+}
+
+#[test]
+fn a_panic_of_the_game_is_replayed() {
+    let first = stepped(TickRecord { tick: 1, ..TickRecord::default() });
+    let actions = vec![Action::Command { player: 1, payload: says(b"panic") }];
+    let by_command = TickRecord { tick: 2, actions, ..TickRecord::default() };
+    let by_step = TickRecord { tick: 2, inputs: vec![(1, says(b"panic"))], ..TickRecord::default() };
+    for fatal in [by_command, by_step] {
+        let file =
+            of(&header_of("listener", 20), &[first.clone(), fatal.clone()], Some(EndReason::RoomFailed));
+        let verdict = replay(&file[..], &listener()).unwrap().1;
+        let Verdict::Panicked { tick: 2, recorded: true, replayed: Some(said) } = verdict else {
+            panic!("{verdict:?}")
+        };
+        assert!(said.contains("as asked"), "{said}");
+        // Where the room went on, it is a difference.
+        let fatal = TickRecord { checksum: Some(1), ..fatal };
+        let file = of(&header_of("listener", 20), &[first.clone(), fatal], Some(EndReason::RoomEnded));
+        let verdict = replay(&file[..], &listener()).unwrap().1;
+        assert!(matches!(verdict, Verdict::Panicked { tick: 2, recorded: false, .. }), "{verdict:?}");
+    }
+}
+
+#[test]
+fn unknown_fields_are_not_recorded() {
+    let mut long = says(b"hi").to_vec();
+    // Field 9, 4,000 bytes.
+    long.extend([0x4a, 0xa0, 0x1f]);
+    long.extend([1; 4_000]);
+    let long = bytes::Bytes::from(long);
+    let actions = vec![Action::Command { player: 1, payload: long.clone() }];
+    let mut tick = stepped(TickRecord { tick: 1, actions, inputs: vec![(1, long)], checksum: None });
+    tick.shorten(&listener()[0]);
+    assert_eq!(tick.inputs, [(1, says(b"hi"))]);
+    assert_eq!(tick.actions, [Action::Command { player: 1, payload: says(b"hi") }]);
+    let file = of(&header_of("listener", 20), &[tick], Some(EndReason::RoomEnded));
+    assert!(file.len() < 200, "{}", file.len());
+    assert_eq!(replay(&file[..], &listener()).unwrap().1, Verdict::Same { ticks: 1 });
+}
+
+#[test]
+fn ticks_that_are_missing_are_seen_by_the_end_marker() {
+    let header = header_of("listener", 20);
+    let [one, two] = [1, 2].map(|tick| stepped(TickRecord { tick, ..TickRecord::default() }));
+    let whole = of(&header, &[one.clone(), two.clone()], Some(EndReason::RoomEnded));
+    let (start, first, both) = (
+        of(&header, &[], None).len(),
+        of(&header, &[one.clone()], None).len(),
+        of(&header, &[one, two], None).len(),
+    );
+    let without_the_second = [&whole[..first], &whole[both..]].concat();
+    let without_the_first = [&whole[..start], &whole[first..]].concat();
+    for file in [without_the_first, without_the_second] {
+        let refused = replay(&file[..], &listener());
+        assert!(matches!(refused, Err(ReplayError::TicksMissing { counted: 2, found: 1 })), "{refused:?}");
+    }
+}
+
+#[test]
+fn what_follows_the_end_marker_is_refused_by_name() {
+    let mut file = recorded();
+    file.push(0);
+    assert!(matches!(verdict(&file), Err(ReplayError::AfterEnd { .. })));
+}
+
+#[test]
+fn a_tick_after_an_unfinished_one_is_refused_by_name() {
+    let [one, two] = [1, 2].map(|tick| TickRecord { tick, ..TickRecord::default() });
+    let file = of(&header_of("arena", 20), &[one, two], None);
+    assert!(matches!(verdict(&file), Err(ReplayError::Unfinished { tick: 2, after: 1 })));
+}
+
+#[test]
+fn parts_of_a_tick_in_the_wrong_order_are_refused_by_name() {
+    let part = |actions, inputs| TickRecord { tick: 1, actions, inputs, checksum: None };
+    let leave = part(vec![Action::Leave { player: 1 }], vec![]);
+    let [one, two] = [1, 2].map(|player| part(vec![], vec![(player, bytes::Bytes::new())]));
+    for parts in [[two.clone(), one], [two, leave]] {
+        let file = of(&header_of("arena", 20), &parts, None);
+        assert!(matches!(verdict(&file), Err(ReplayError::InputOrder { tick: 1 })));
+    }
+}
+
 proptest! {
     /// A file is no more trusted than a peer.
     #[test]
@@ -305,4 +516,36 @@ proptest! {
         file.extend(rest);
         let _ = verdict(&file);
     }
+
+    /// Whatever is cut off, changed, left out or put in: it is refused by name, or replayed as far as it is whole. It is
+    /// never taken for the whole recording.
+    #[test]
+    fn a_recording_that_was_changed_anywhere_is_not_taken_for_whole(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..4, 0usize..300, any::<u8>()), 1..4),
+    ) {
+        let whole = of_a_few_ticks();
+        let mut file = whole.clone();
+        for (at, what, length, byte) in edits {
+            if file.is_empty() {
+                break;
+            }
+            let at = at.index(file.len());
+            let end = (at + length).min(file.len());
+            match what {
+                0 => file.truncate(at),
+                1 => file[at] ^= byte,
+                2 => drop(file.drain(at..end)),
+                _ => drop(file.splice(at..at, vec![byte; length])),
+            }
+        }
+        match verdict(&file) {
+            Ok(Verdict::Same { .. }) => prop_assert!(file == whole),
+            Ok(_) => {}
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
+fn of_a_few_ticks() -> Vec<u8> {
+    record("arena", &mut Script::new(11), 20, 20)
 }

@@ -1,9 +1,9 @@
 //! `driftless replay FILE`: simulates a recorded room again and tells whether it went the same way.
 
-use super::{EXIT_FAILED, EXIT_USAGE};
+use super::{EXIT_CUT, EXIT_FAILED, EXIT_USAGE};
 use driftless_sim::{
     games,
-    replay::{RecordingHeader, Verdict},
+    replay::{EndReason, RecordingHeader, Verdict},
 };
 use std::{fs::File, io::BufReader, path::Path};
 
@@ -12,7 +12,7 @@ use std::{fs::File, io::BufReader, path::Path};
 pub struct Replayed {
     /// One line for people.
     pub line: String,
-    /// The exit code of the process: 0 the same, 1 diverged, 2 unreadable.
+    /// The exit code of the process: 0 the same to its end, 1 diverged, 2 unreadable, 3 the same as far as it goes.
     pub exit_code: u8,
 }
 
@@ -31,23 +31,47 @@ pub fn replay(file: &Path) -> Replayed {
 fn told(name: &str, header: &RecordingHeader, verdict: &Verdict) -> Replayed {
     let RecordingHeader { kind, seed, tick_rate, room } = header;
     let of = format!("{name}: room {room:?}, {kind}, {tick_rate} Hz, seed {seed}");
-    match verdict {
-        Verdict::Same { ticks } => Replayed {
-            line: format!("{of}: the same; all {ticks} ticks have the recorded checksums"),
-            exit_code: 0,
-        },
-        Verdict::Cut { ticks } => Replayed {
-            line: format!(
-                "{of}: the same; {ticks} ticks have the recorded checksums, then the recording breaks off"
+    let (exit_code, what) = match verdict {
+        Verdict::Same { ticks } => (0, format!("the same; all {ticks} ticks have the recorded checksums")),
+        Verdict::Cut { ticks, tick, why } => {
+            let ends = ending(*why);
+            (
+                EXIT_CUT,
+                format!("the same as far as it goes ({ticks} ticks), but it ends {ends} at tick {tick}"),
+            )
+        }
+        Verdict::Diverged { tick, recorded, replayed } => (
+            EXIT_FAILED,
+            format!(
+                "diverged at tick {tick}: checksum {replayed:08x} instead of the recorded {recorded:08x}"
             ),
-            exit_code: 0,
-        },
-        Verdict::Diverged { tick, recorded, replayed } => Replayed {
-            line: format!(
-                "{of}: diverged at tick {tick}: checksum {replayed:08x} instead of the recorded {recorded:08x}"
-            ),
-            exit_code: EXIT_FAILED,
-        },
+        ),
+        Verdict::Panicked { tick, recorded: true, replayed: Some(panic) } => {
+            (0, format!("the same; the game panics in tick {tick}, as it did in the room: {panic}"))
+        }
+        Verdict::Panicked { tick, replayed: Some(panic), .. } => (
+            EXIT_FAILED,
+            format!("diverged at tick {tick}: the game panics, which it did not in the room: {panic}"),
+        ),
+        Verdict::Panicked { tick, replayed: None, .. } => (
+            EXIT_FAILED,
+            format!("diverged at tick {tick}: the game panicked in the room, but does not here"),
+        ),
+    };
+    Replayed { line: format!("{of}: {what}"), exit_code }
+}
+
+/// How a recording that is not complete ends.
+fn ending(why: Option<EndReason>) -> &'static str {
+    match why {
+        None => "without its end marker (its server was killed, or stopped while the disk was full)",
+        Some(EndReason::Behind) => "because the disk was too slow",
+        Some(EndReason::Quota) => "because record_quota was used up",
+        Some(EndReason::Unwritable) => "because the disk could not be written",
+        Some(EndReason::TooLong) => "because a message was longer than a record may be",
+        Some(EndReason::RoomEnded | EndReason::RoomFailed | EndReason::ServerStopped) => {
+            "with its room or server"
+        }
     }
 }
 
@@ -72,8 +96,29 @@ mod tests {
     }
 
     #[test]
-    fn the_same_is_a_success() {
+    fn the_same_is_a_success_only_if_it_is_complete() {
         assert_eq!(told("x", &header(), &Verdict::Same { ticks: 3 }).exit_code, 0);
-        assert_eq!(told("x", &header(), &Verdict::Cut { ticks: 3 }).exit_code, 0);
+        let cut = told("x", &header(), &Verdict::Cut { ticks: 3, tick: 7, why: None });
+        assert_eq!(cut.exit_code, EXIT_CUT);
+        assert!(
+            cut.line.contains("ends without its end marker") && cut.line.ends_with("at tick 7"),
+            "{}",
+            cut.line
+        );
+        for why in EndReason::ALL.into_iter().filter(|why| !why.is_complete()) {
+            let cut = told("x", &header(), &Verdict::Cut { ticks: 3, tick: 7, why: Some(why) });
+            assert!(cut.exit_code == EXIT_CUT && cut.line.contains(" because "), "{}", cut.line);
+        }
+    }
+
+    #[test]
+    fn a_panic_is_a_success_only_if_it_is_as_recorded() {
+        for (recorded, replayed, code) in
+            [(true, true, 0), (true, false, EXIT_FAILED), (false, true, EXIT_FAILED)]
+        {
+            let replayed = replayed.then(|| "oh".to_owned());
+            let told = told("x", &header(), &Verdict::Panicked { tick: 9, recorded, replayed });
+            assert_eq!(told.exit_code, code, "{}", told.line);
+        }
     }
 }

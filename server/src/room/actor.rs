@@ -21,7 +21,7 @@ use crate::{
 };
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult, Recipient};
 use driftless_proto::{code::CloseCode, limits, wire};
-use driftless_sim::PlayerId;
+use driftless_sim::{PlayerId, replay::EndReason};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak, atomic::Ordering},
@@ -151,8 +151,8 @@ impl Room {
             && let Some(tick) = self.core.take_record()
             && !link.tick(tick)
         {
-            self.span.in_scope(|| error!("the recorder is behind: this recording ends here"));
             self.record = None;
+            self.core.end_record();
         }
     }
 
@@ -169,6 +169,12 @@ impl Room {
     }
 
     fn end(&mut self, ctx: &mut Context<Self>, code: CloseCode, reason: &str, metric: &'static str) {
+        // First: who sees the end may stop the server, and the recording would not tell.
+        if let Some(link) = self.record.take() {
+            let failed = code == CloseCode::RoomFailed;
+            let reason = if failed { EndReason::RoomFailed } else { EndReason::RoomEnded };
+            link.end(reason, self.core.end_record());
+        }
         self.fanouts.close_all(&Close { code, reason: reason.to_owned() });
         if let Some(listing) = self.settings.listing.upgrade() {
             for taken in self.core.seats().iter() {

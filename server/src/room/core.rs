@@ -191,6 +191,13 @@ impl RoomCore {
     pub fn take_record(&mut self) -> Option<TickRecord> {
         self.record.as_mut().map(mem::take)
     }
+    /// Stops recording. What happened since the last tick that was finished, if anything did.
+    pub fn end_record(&mut self) -> Option<TickRecord> {
+        let mut record = self.record.take()?;
+        let is_begun = record.tick != 0;
+        record.tick = record.tick.max(self.tick.saturating_add(u32::from(!is_begun)));
+        (is_begun || !record.is_empty()).then_some(record)
+    }
 
     /// Gives a new player a seat and an entity.
     pub fn join(
@@ -278,6 +285,9 @@ impl RoomCore {
     /// Whatever of the game panics here leaves the seats as they are.
     pub fn tick(&mut self, due: Due) -> Ticked {
         self.tick = due.tick;
+        if let Some(record) = &mut self.record {
+            record.tick = due.tick;
+        }
         let mut drained = mem::take(&mut self.drained);
         drained.clear();
         self.shared.inbox.lock().take(&mut drained);
@@ -292,12 +302,12 @@ impl RoomCore {
         }
         self.drained = drained;
         self.game.step(self.tick);
-        if let Some(record) = &mut self.record {
-            record.tick = self.tick;
-            record.checksum = self.game.checksum();
-        }
+        let checksum = self.record.is_some().then(|| self.game.checksum());
         let events = self.deliver_events();
         let published = self.publish();
+        if let Some(record) = &mut self.record {
+            record.checksum = checksum; // from here on, the game has not panicked in this tick
+        }
         self.shared.tick.store(self.tick, Ordering::Relaxed);
         self.shared.ticks_skipped.fetch_add(due.skipped.into(), Ordering::Relaxed);
         Ticked { published, inputs, commands, events }
@@ -307,8 +317,16 @@ impl RoomCore {
         if self.seats.get(player).is_none() {
             return; // left since
         }
-        match self.game.command(self.tick, player, &payload) {
-            Ok(()) => self.note(Action::Command { player, payload }),
+        // Before the call: if the game panics, it shows why. A copy, so that what waits for the disk holds no more than it is.
+        if let Some(record) = &mut self.record {
+            record.actions.push(Action::Command { player, payload: Bytes::copy_from_slice(&payload) });
+        }
+        let taken = self.game.command(self.tick, player, &payload);
+        if let (Some(record), Err(_)) = (&mut self.record, &taken) {
+            record.actions.pop();
+        }
+        match taken {
+            Ok(()) => {}
             Err(CommandError::Refused(reason)) => {
                 let refused = wire::CommandRefused { command: sequence, reason };
                 self.deliver(Recipient::Player(player), None, &encode_body(&Body::CommandRefused(refused)));
@@ -327,7 +345,7 @@ impl RoomCore {
         match self.game.input(player, &payload) {
             Ok(()) => {
                 if let Some(record) = &mut self.record {
-                    record.inputs.push((player, payload));
+                    record.inputs.push((player, Bytes::copy_from_slice(&payload)));
                 }
             }
             Err(e) => self.close_player(player, CloseCode::BadInput, &e.to_string()),

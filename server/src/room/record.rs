@@ -1,135 +1,236 @@
-//! Recordings of rooms, written on a thread of their own: no room waits for a disk.
+//! Recordings of rooms, written on a thread of their own: no room waits for a disk, and no room's game suffers when its
+//! recording has to be given up. Whatever a recording ends for is said in its file, in the log and in the metrics.
+//!
+//! A room hands a tick over under a lock that is held to append to a list. Ten times a second (and before much waits)
+//! the thread takes all that waits, and once a second, or when there is much of it, writes it: what a killed process
+//! loses. Nothing asks the kernel to write at once; what it had not written when the machine stops is lost, too. Both
+//! show in the file, which has no end marker then.
 
-use crate::ground::id::RoomId;
-use driftless_sim::replay::{Recorder, RecordingHeader, TickRecord};
+mod folder;
+mod queue;
+mod writer;
+
+use crate::{ground::id::RoomId, metrics::Metrics};
+use driftless_sim::{
+    game::GameKind,
+    replay::{EndReason, RecordingHeader, TickRecord},
+};
+use folder::Folder;
 use parking_lot::Mutex;
+use queue::{Job, Queue, Refused};
 use std::{
-    collections::HashMap,
-    fs::{self, File},
-    io::{self, BufWriter},
-    path::{Path, PathBuf},
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
-    thread::{self, JoinHandle},
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, sync_channel},
+    },
+    thread,
     time::{Duration, Instant},
 };
-use tracing::{error, info};
+use tracing::error;
+use writer::Writer;
 
-/// Ticks of all rooms that may wait for the disk. A room that finds no place stops recording.
-const WAITING: usize = 65_536;
-/// Longest time a written tick stays in memory.
-const FLUSH: Duration = Duration::from_secs(1);
+/// Longest time between a tick and the thread's look at it.
+const POLL: Duration = Duration::from_millis(100);
+/// Longest time that the end of the server waits for the disk.
+const FINISH: Duration = Duration::from_secs(2);
 
-/// The thread that writes recordings.
+/// The thread that writes recordings. Finishes them when it is dropped.
 #[derive(Debug)]
 pub struct RecordThread {
-    send: SyncSender<Job>,
-    folder: PathBuf,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    queue: Arc<Queue>,
+    finished: Mutex<Option<Receiver<()>>>,
 }
 
-/// One room's way to the recording thread. The recording is closed when it is dropped.
+/// One room's way to the recording thread.
 #[derive(Debug)]
 pub struct RecordLink {
-    send: SyncSender<Job>,
+    queue: Arc<Queue>,
     room: RoomId,
-}
-
-#[derive(Debug)]
-enum Job {
-    Open { room: RoomId, path: PathBuf, header: RecordingHeader },
-    Tick { room: RoomId, tick: TickRecord },
-    Close { room: RoomId },
-    End,
+    name: String,
+    /// The recording has ended: nothing more is taken.
+    ended: Arc<AtomicBool>,
 }
 
 impl RecordThread {
     /// Starts the thread. The folder is made if it is not there.
-    pub fn start(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
-        let (send, receive) = sync_channel(WAITING);
-        let thread = thread::Builder::new().name("recorder".into()).spawn(move || write_all(&receive))?;
-        Ok(Self { send, folder: folder.to_owned(), thread: Mutex::new(Some(thread)) })
+    ///
+    /// # Errors
+    /// Which name the folder: it cannot be made, read or written.
+    pub fn start(folder: &Path, quota: u64, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let folder = Folder::prepare(folder)?;
+        let used = folder.used()?;
+        let queue = Arc::new(Queue::default());
+        let (done, finished) = sync_channel(1);
+        let writer = Writer::new(folder, quota, used, metrics);
+        let of_thread = queue.clone();
+        thread::Builder::new().name("recorder".into()).spawn(move || {
+            let guard = CloseQueue(&of_thread);
+            write_all(&of_thread, writer);
+            drop(guard);
+            let _ = done.send(());
+        })?;
+        Ok(Self { queue, finished: Mutex::new(Some(finished)) })
     }
 
-    /// Writes all that is waiting and ends the thread. What rooms record after this is lost.
+    /// Ends all recordings and then the thread; waits for the disk, but not for long. Rooms record no more after this.
     pub fn finish(&self) {
-        if let Some(thread) = self.thread.lock().take() {
-            // Fails only if the thread is gone, and then there is nothing to wait for.
-            let _ = self.send.send(Job::End);
-            let _ = thread.join();
+        self.queue.close();
+        if let Some(finished) = self.finished.lock().take()
+            && finished.recv_timeout(FINISH).is_err()
+        {
+            error!("the disk is too slow: recordings end without their last ticks and without end markers");
         }
     }
 
-    /// Begins the recording of a room, in the file `ROOM-NUMBER.driftless`. None: the thread is behind or gone.
-    pub fn open(&self, room: RoomId, header: RecordingHeader) -> Option<RecordLink> {
-        let path = self.folder.join(format!("{}-{room}.driftless", header.room));
-        self.send.try_send(Job::Open { room, path, header }).ok()?;
-        Some(RecordLink { send: self.send.clone(), room })
+    /// Begins the recording of a room.
+    pub fn open(&self, room: RoomId, header: RecordingHeader, kind: GameKind) -> RecordLink {
+        let ended = Arc::<AtomicBool>::default();
+        let (queue, name) = (self.queue.clone(), header.room.clone());
+        if !queue.push(Job::Open { room, header, kind, ended: ended.clone() }) {
+            ended.store(true, Ordering::Relaxed);
+        }
+        RecordLink { queue, room, name, ended }
+    }
+}
+
+impl Drop for RecordThread {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 
 impl RecordLink {
-    /// Hands over a tick. False: the thread is behind, and the recording would have a hole.
+    /// Hands over a tick. False: the recording has ended.
     pub fn tick(&self, tick: TickRecord) -> bool {
-        self.send.try_send(Job::Tick { room: self.room, tick }).is_ok()
+        if self.ended.load(Ordering::Relaxed) {
+            return false;
+        }
+        match self.queue.push_tick(self.room, tick) {
+            Ok(()) => true,
+            Err(Refused::Closed) => {
+                self.ended.store(true, Ordering::Relaxed);
+                false
+            }
+            Err(Refused::Behind) => {
+                error!(
+                    room = self.name,
+                    "the disk is too slow: this recording is given up, the room goes on"
+                );
+                self.end_for(EndReason::Behind, None);
+                false
+            }
+        }
+    }
+
+    /// The room ends. `unfinished` is what happened since its last tick.
+    pub fn end(self, reason: EndReason, unfinished: Option<TickRecord>) {
+        self.end_for(reason, unfinished);
+    }
+
+    fn end_for(&self, reason: EndReason, unfinished: Option<TickRecord>) {
+        if !self.ended.swap(true, Ordering::Relaxed) {
+            self.queue.push(Job::End { room: self.room, reason, unfinished });
+        }
     }
 }
 
 impl Drop for RecordLink {
+    /// A room that does not say how it ends has failed.
     fn drop(&mut self) {
-        // If there is no place, the file stays open until the server ends; what is in it is flushed all the same.
-        let _ = self.send.try_send(Job::Close { room: self.room });
+        self.end_for(EndReason::RoomFailed, None);
     }
 }
 
-fn write_all(jobs: &Receiver<Job>) {
-    let mut open: HashMap<RoomId, Recorder<BufWriter<File>>> = HashMap::new();
-    let mut flushed = Instant::now();
+/// Rooms must not go on to fill a queue that nobody empties.
+struct CloseQueue<'a>(&'a Queue);
+
+impl Drop for CloseQueue<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+        if thread::panicking() {
+            error!("the recording thread failed: all recordings end without end markers");
+        }
+    }
+}
+
+fn write_all(queue: &Queue, mut writer: Writer) {
+    let mut jobs = Vec::new();
     loop {
-        let result = match jobs.recv_timeout(FLUSH) {
-            Ok(Job::End) | Err(RecvTimeoutError::Disconnected) => break,
-            Ok(job) => write(job, &mut open),
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-        };
-        if let Err((room, e)) = result {
-            error!(%room, error = %e, "a recording cannot be written and ends here");
-            open.remove(&room);
+        let more = queue.take(&mut jobs, POLL);
+        for job in jobs.drain(..) {
+            writer.handle(job, Instant::now());
         }
-        if flushed.elapsed() >= FLUSH {
-            flushed = Instant::now();
-            open.retain(|room, recorder| match recorder.flush() {
-                Ok(()) => true,
-                Err(e) => {
-                    error!(%room, error = %e, "a recording cannot be written and ends here");
-                    false
-                }
-            });
+        if !more {
+            return writer.finish();
         }
-    }
-    for recorder in open.values_mut() {
-        let _ = recorder.flush();
+        writer.flush_if_due(Instant::now());
     }
 }
 
-fn write(job: Job, open: &mut HashMap<RoomId, Recorder<BufWriter<File>>>) -> Result<(), (RoomId, io::Error)> {
-    match job {
-        Job::Open { room, path, header } => {
-            let file = File::create(&path).map_err(|e| (room, e))?;
-            let recorder = Recorder::new(BufWriter::new(file), &header).map_err(|e| (room, e))?;
-            info!(file = %path.display(), "recording");
-            open.insert(room, recorder);
-        }
-        Job::Tick { room, tick } => {
-            if let Some(recorder) = open.get_mut(&room) {
-                recorder.record(&tick).map_err(|e| (room, e))?;
-            }
-        }
-        Job::Close { room } => {
-            if let Some(mut recorder) = open.remove(&room) {
-                recorder.flush().map_err(|e| (room, e))?;
-            }
-        }
-        Job::End => {}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use driftless_sim::{
+        games::{self, cursors::Cursors},
+        replay::{Verdict, replay},
+    };
+    use std::fs;
+
+    fn header() -> RecordingHeader {
+        RecordingHeader { kind: "cursors".into(), seed: 1, tick_rate: 20, room: "lobby".into() }
     }
-    Ok(())
+
+    /// A tick of a mebibyte, none of which the game takes.
+    fn large(tick: u32) -> TickRecord {
+        TickRecord { tick, inputs: vec![(1, vec![0xff; 1 << 20].into())], ..TickRecord::default() }
+    }
+
+    #[test]
+    fn a_disk_that_is_too_slow_ends_the_recording_by_name_and_the_room_never_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        // Nobody empties the queue yet.
+        let queue = Arc::<Queue>::default();
+        let threads = RecordThread { queue: queue.clone(), finished: Mutex::new(None) };
+        let link = threads.open(RoomId(1), header(), GameKind::of::<Cursors>());
+        let mut game = GameKind::of::<Cursors>().start(1, 20);
+        game.step(1);
+        let checksum = Some(game.checksum());
+        assert!(link.tick(TickRecord { tick: 1, checksum, ..TickRecord::default() }));
+        let mut tick = 2;
+        while link.tick(large(tick)) {
+            tick += 1;
+            assert!(tick < 100, "what waits is bounded");
+        }
+        assert!(!link.tick(TickRecord::default()), "it has no hole");
+        drop(link);
+
+        let metrics = Arc::new(Metrics::new());
+        let mut writer = Writer::new(Folder::prepare(folder.path()).unwrap(), 1 << 30, 0, metrics.clone());
+        let mut jobs = Vec::new();
+        queue.take(&mut jobs, Duration::ZERO);
+        // The game would not read the large ones.
+        jobs.retain(|job| !matches!(job, Job::Tick { tick, .. } if tick.tick > 1));
+        jobs.into_iter().for_each(|job| writer.handle(job, Instant::now()));
+        assert_eq!(metrics.recordings_ended.get("behind"), 1);
+        let file = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        let cut = Verdict::Cut { ticks: 1, tick: 1, why: Some(EndReason::Behind) };
+        assert_eq!(replay(&fs::read(file).unwrap()[..], &games::kinds()).unwrap(), (header(), cut));
+    }
+
+    #[test]
+    fn what_rooms_record_after_the_end_is_refused_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::new());
+        let thread = RecordThread::start(folder.path(), 1 << 30, metrics.clone()).unwrap();
+        let link = thread.open(RoomId(1), header(), GameKind::of::<Cursors>());
+        thread.finish();
+        assert!(!link.tick(TickRecord::default()));
+        assert!(!thread.open(RoomId(2), header(), GameKind::of::<Cursors>()).tick(TickRecord::default()));
+        drop(link);
+        assert_eq!(metrics.recordings_ended.get("server_stopped"), 1);
+        assert_eq!(metrics.recordings_ended.get("behind") + metrics.recordings_ended.get("room_failed"), 0);
+    }
 }

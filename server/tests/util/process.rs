@@ -34,12 +34,15 @@ pub fn run(args: &[&str]) -> Output {
 impl Process {
     /// Starts it and waits until it listens.
     pub fn start(args: &[&str]) -> Self {
-        let mut child = command(&["--listen", "127.0.0.1:0", "--log", "error"])
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
+        let mut command = command(&["--listen", "127.0.0.1:0", "--log", "error"]);
+        command.args(args);
+        Self::of(command)
+    }
+
+    /// Runs a command that becomes such a server, and waits until it listens.
+    pub fn of(mut command: Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
         out.read_line(&mut line).expect("a line that says where it listens");
@@ -74,6 +77,13 @@ impl Process {
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "the process is there");
     }
 
+    /// Kills it at once. What it had said on standard error.
+    pub fn kill(mut self) -> String {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.errors.take().expect("once").join().expect("it only reads")
+    }
+
     /// How it ended, and how long that took from now.
     #[track_caller]
     pub fn wait(&mut self) -> (ExitStatus, Duration) {
@@ -94,7 +104,7 @@ impl Drop for Process {
         let _ = self.child.wait();
         let said = self.errors.take().map(thread::JoinHandle::join);
         if !thread::panicking() {
-            let said = said.expect("once").expect("it only reads");
+            let said = said.map_or_else(String::new, |said| said.expect("it only reads"));
             assert!(!said.contains("panicked at"), "{said}");
         }
     }

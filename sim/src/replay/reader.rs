@@ -1,6 +1,6 @@
 //! The reader of recordings: checks everything that the format promises, in the memory of one record.
 
-use super::{Action, MAGIC, MAX_RECORD, RecordingHeader, ReplayError, TickRecord, VERSION, wire};
+use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, ReplayError, TickRecord, VERSION, wire};
 use crate::TICK_RATES;
 use bytes::Bytes;
 use prost::Message;
@@ -13,8 +13,22 @@ pub struct Recording<R> {
     header: RecordingHeader,
     /// Number of the next record.
     record: u64,
-    last_tick: Option<u32>,
-    cut: bool,
+    /// Ticks with a checksum so far.
+    ticks: u64,
+    /// The newest tick.
+    newest: Option<Newest>,
+    /// There is no more.
+    over: bool,
+    end: Option<EndReason>,
+}
+
+/// The newest tick that was read.
+#[derive(Debug)]
+struct Newest {
+    tick: u32,
+    finished: bool,
+    /// Player of its last input.
+    input_of: Option<u32>,
 }
 
 impl<R: Read> Recording<R> {
@@ -33,16 +47,16 @@ impl<R: Read> Recording<R> {
         if found != VERSION {
             return Err(ReplayError::UnknownVersion { found });
         }
-        let body = match read_record(&mut input, 0)? {
-            Next::Body(body) => body,
+        let wire::Header { kind, seed, tick_rate, room } = match read_record(&mut input, 0)? {
+            Next::Record(wire::record::Body::Header(header)) => header,
+            Next::Record(_) => return Err(malformed(0, "not the header")),
             Next::End | Next::Cut => return Err(ReplayError::HeaderCut),
         };
-        let wire::Header { kind, seed, tick_rate, room } = decode(body, 0)?;
         if !TICK_RATES.contains(&tick_rate) {
             return Err(ReplayError::TickRate(tick_rate));
         }
         let header = RecordingHeader { kind, seed, tick_rate, room };
-        Ok(Self { input, header, record: 1, last_tick: None, cut: false })
+        Ok(Self { input, header, record: 1, ticks: 0, newest: None, over: false, end: None })
     }
 
     /// What it is of.
@@ -50,45 +64,84 @@ impl<R: Read> Recording<R> {
         &self.header
     }
 
-    /// The next tick. None at the end: see `is_cut`.
-    pub fn next_tick(&mut self) -> Result<Option<TickRecord>, ReplayError> {
-        if self.cut {
+    /// The next tick, or the next part of one. None at the end: see `end`.
+    pub fn next_record(&mut self) -> Result<Option<TickRecord>, ReplayError> {
+        if self.over {
             return Ok(None);
         }
-        let body = match read_record(&mut self.input, self.record)? {
-            Next::Body(body) => body,
-            Next::End => return Ok(None),
-            Next::Cut => {
-                self.cut = true;
-                return Ok(None);
+        match read_record(&mut self.input, self.record)? {
+            Next::Record(wire::record::Body::Tick(tick)) => self.tick(tick).map(Some),
+            Next::Record(wire::record::Body::End(end)) => self.ended(&end).map(|()| None),
+            Next::Record(wire::record::Body::Header(_)) => Err(malformed(self.record, "a second header")),
+            Next::End | Next::Cut => {
+                self.over = true;
+                Ok(None)
             }
-        };
-        let tick: wire::Tick = decode(body, self.record)?;
-        if let Some(after) = self.last_tick.filter(|&last| tick.tick <= last) {
-            return Err(ReplayError::TickBackwards { tick: tick.tick, after });
         }
-        if !tick.inputs.is_sorted_by_key(|input| input.player) {
-            return Err(ReplayError::InputOrder { tick: tick.tick });
-        }
-        let actions: Option<_> = tick.actions.into_iter().map(from_wire).collect();
-        let actions = actions.ok_or_else(|| ReplayError::Malformed {
-            record: self.record,
-            reason: "an action that this program does not know".into(),
-        })?;
-        self.last_tick = Some(tick.tick);
-        self.record += 1;
-        let inputs = tick.inputs.into_iter().map(|input| (input.player, input.payload)).collect();
-        Ok(Some(TickRecord { tick: tick.tick, actions, inputs, checksum: tick.checksum }))
     }
 
-    /// Whether the file ended within a record.
-    pub fn is_cut(&self) -> bool {
-        self.cut
+    /// Why the recording ends, once all ticks are read. None: it was cut, there is no end marker.
+    pub fn end(&self) -> Option<EndReason> {
+        self.end
+    }
+
+    fn tick(&mut self, read: wire::Tick) -> Result<TickRecord, ReplayError> {
+        let tick = read.tick;
+        let input_of = match &self.newest {
+            Some(newest) if newest.finished && tick <= newest.tick => {
+                return Err(ReplayError::TickBackwards { tick, after: newest.tick });
+            }
+            Some(newest) if !newest.finished && tick != newest.tick => {
+                return Err(ReplayError::Unfinished { tick, after: newest.tick });
+            }
+            Some(newest) if !newest.finished => newest.input_of,
+            _ => None,
+        };
+        let in_order = read.inputs.is_sorted_by_key(|input| input.player)
+            && read.inputs.first().is_none_or(|first| input_of.is_none_or(|last| last <= first.player))
+            && (read.actions.is_empty() || input_of.is_none());
+        if !in_order {
+            return Err(ReplayError::InputOrder { tick });
+        }
+        let actions: Option<_> = read.actions.into_iter().map(from_wire).collect();
+        let actions =
+            actions.ok_or_else(|| malformed(self.record, "an action that this program does not know"))?;
+        let finished = read.checksum.is_some();
+        let input_of = read.inputs.last().map(|input| input.player).or(input_of);
+        self.newest = Some(Newest { tick, finished, input_of });
+        self.ticks += u64::from(finished);
+        self.record += 1;
+        let inputs = read.inputs.into_iter().map(|input| (input.player, input.payload)).collect();
+        Ok(TickRecord { tick, actions, inputs, checksum: read.checksum })
+    }
+
+    fn ended(&mut self, end: &wire::End) -> Result<(), ReplayError> {
+        use wire::end::Reason;
+        let reason = match end.reason() {
+            Reason::Unknown => {
+                return Err(malformed(self.record, "an end for a reason that this program does not know"));
+            }
+            Reason::RoomEnded => EndReason::RoomEnded,
+            Reason::RoomFailed => EndReason::RoomFailed,
+            Reason::ServerStopped => EndReason::ServerStopped,
+            Reason::Behind => EndReason::Behind,
+            Reason::Quota => EndReason::Quota,
+            Reason::Unwritable => EndReason::Unwritable,
+            Reason::TooLong => EndReason::TooLong,
+        };
+        if reason.is_complete() && end.ticks != self.ticks {
+            return Err(ReplayError::TicksMissing { counted: end.ticks, found: self.ticks });
+        }
+        if read_up_to(&mut self.input, &mut [0])? > 0 {
+            return Err(ReplayError::AfterEnd { record: self.record + 1 });
+        }
+        (self.over, self.end) = (true, Some(reason));
+        Ok(())
     }
 }
 
 enum Next {
-    Body(Bytes),
+    Record(wire::record::Body),
     End,
     Cut,
 }
@@ -114,7 +167,9 @@ fn read_record(input: &mut impl Read, record: u64) -> Result<Next, ReplayError> 
     if crc32c::crc32c(&body) != crc {
         return Err(ReplayError::Damaged { record });
     }
-    Ok(Next::Body(body.into()))
+    let decoded = wire::Record::decode(Bytes::from(body)).map_err(|e| malformed(record, &e.to_string()))?;
+    let body = decoded.body.ok_or_else(|| malformed(record, "a record that this program does not know"))?;
+    Ok(Next::Record(body))
 }
 
 /// Reads until `buffer` is full or the input ends. How much was read.
@@ -131,8 +186,8 @@ fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize
     Ok(read)
 }
 
-fn decode<M: Message + Default>(body: Bytes, record: u64) -> Result<M, ReplayError> {
-    M::decode(body).map_err(|error| ReplayError::Malformed { record, reason: error.to_string() })
+fn malformed(record: u64, reason: &str) -> ReplayError {
+    ReplayError::Malformed { record, reason: reason.to_owned() }
 }
 
 fn from_wire(action: wire::Action) -> Option<Action> {

@@ -1,52 +1,78 @@
 //! The writer of recordings.
 
-use super::{Action, MAGIC, MAX_RECORD, RecordingHeader, TickRecord, VERSION, wire};
-use prost::Message;
+use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, TickRecord, VERSION, wire};
+use prost::{Message, encoding};
 use std::io::{Error, ErrorKind, Write};
+
+/// A tick's record is split where it would be longer, bytes: what a reader needs to hold, unless one message is longer.
+const PART: usize = 1 << 20;
+/// What a record has around each action and input, bytes at most.
+const AROUND: usize = 16;
 
 /// Writes a recording. Keeps its scratch memory.
 #[derive(Debug)]
 pub struct Recorder<W> {
     out: W,
-    tick: wire::Tick,
+    part: wire::Tick,
+    /// Bytes of `part` when it is encoded, at most.
+    size: usize,
     body: Vec<u8>,
+    ticks: u64,
 }
 
 impl<W: Write> Recorder<W> {
+    /// Bytes that an end marker takes at most.
+    pub const END_BYTES: usize = 32;
+
     /// Writes the header.
     pub fn new(mut out: W, header: &RecordingHeader) -> std::io::Result<Self> {
         out.write_all(MAGIC)?;
         out.write_all(&VERSION.to_le_bytes())?;
-        let mut recorder = Self { out, tick: wire::Tick::default(), body: Vec::new() };
+        let mut recorder = Self { out, part: wire::Tick::default(), size: 0, body: Vec::new(), ticks: 0 };
         let header = wire::Header {
             kind: header.kind.clone(),
             seed: header.seed,
             tick_rate: header.tick_rate,
             room: header.room.clone(),
         };
-        header.encode_raw(&mut recorder.body);
-        recorder.write_body()?;
+        recorder.write(1, &header)?;
         Ok(recorder)
     }
 
-    /// Writes one tick.
+    /// Writes one tick, in as many records as it needs.
     ///
     /// # Errors
-    /// Those of the writer, after which the recording is cut; and `InvalidInput`, with nothing written, if the record
-    /// is longer than [`MAX_RECORD`].
+    /// Those of the writer, after which the recording is cut; and `InvalidInput` if one message is longer than
+    /// [`MAX_RECORD`], after which only `end` may follow.
     pub fn record(&mut self, tick: &TickRecord) -> std::io::Result<()> {
-        self.tick.tick = tick.tick;
-        self.tick.checksum = tick.checksum;
-        self.tick.actions.clear();
-        self.tick.actions.extend(tick.actions.iter().map(to_wire));
-        self.tick.inputs.clear();
-        let inputs = tick.inputs.iter();
-        self.tick
-            .inputs
-            .extend(inputs.map(|(player, p)| wire::Input { player: *player, payload: p.clone() }));
-        self.body.clear();
-        self.tick.encode_raw(&mut self.body);
-        self.write_body()
+        self.part.tick = tick.tick;
+        self.begin_part();
+        for action in &tick.actions {
+            let action = to_wire(action);
+            self.make_room(action.encoded_len())?;
+            self.part.actions.push(action);
+        }
+        for (player, payload) in &tick.inputs {
+            self.make_room(payload.len())?;
+            self.part.inputs.push(wire::Input { player: *player, payload: payload.clone() });
+        }
+        self.ticks += u64::from(tick.checksum.is_some());
+        self.write_part(tick.checksum)
+    }
+
+    /// Writes the end marker. Nothing may follow it.
+    pub fn end(&mut self, reason: EndReason) -> std::io::Result<()> {
+        use wire::end::Reason;
+        let reason = match reason {
+            EndReason::RoomEnded => Reason::RoomEnded,
+            EndReason::RoomFailed => Reason::RoomFailed,
+            EndReason::ServerStopped => Reason::ServerStopped,
+            EndReason::Behind => Reason::Behind,
+            EndReason::Quota => Reason::Quota,
+            EndReason::Unwritable => Reason::Unwritable,
+            EndReason::TooLong => Reason::TooLong,
+        };
+        self.write(3, &wire::End { reason: reason.into(), ticks: self.ticks })
     }
 
     /// Writes what is buffered.
@@ -54,12 +80,49 @@ impl<W: Write> Recorder<W> {
         self.out.flush()
     }
 
+    /// The writer, to look at.
+    pub fn get_ref(&self) -> &W {
+        &self.out
+    }
+
+    /// The writer, to take out what is written.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// The writer. Does not flush it.
     pub fn into_inner(self) -> W {
         self.out
     }
 
-    fn write_body(&mut self) -> std::io::Result<()> {
+    /// Writes what there is of the tick if `more` bytes would make its record too long.
+    fn make_room(&mut self, more: usize) -> std::io::Result<()> {
+        if !(self.part.actions.is_empty() && self.part.inputs.is_empty()) && self.size + more > PART {
+            self.write_part(None)?;
+            self.begin_part();
+        }
+        self.size += more + AROUND;
+        Ok(())
+    }
+
+    fn begin_part(&mut self) {
+        self.part.actions.clear();
+        self.part.inputs.clear();
+        self.size = 0;
+    }
+
+    fn write_part(&mut self, checksum: Option<u32>) -> std::io::Result<()> {
+        let mut part = std::mem::take(&mut self.part);
+        part.checksum = checksum;
+        let result = self.write(2, &part);
+        self.part = part;
+        result
+    }
+
+    /// Writes a record: `tag` is that of the message in `wire::Record`.
+    fn write(&mut self, tag: u32, message: &impl Message) -> std::io::Result<()> {
+        self.body.clear();
+        encoding::message::encode(tag, message, &mut self.body);
         let length = self.body.len();
         if length > MAX_RECORD {
             let reason = format!("a record of {length} bytes is longer than {MAX_RECORD}");

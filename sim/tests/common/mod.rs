@@ -11,7 +11,7 @@ use driftless_sim::{
         self,
         arena::{ArenaCommand, ArenaInput, arena_command::Body},
     },
-    replay::{Action, Recorder, RecordingHeader, TickRecord},
+    replay::{Action, EndReason, Recorder, RecordingHeader, TickRecord},
 };
 use prost::Message;
 
@@ -67,7 +67,7 @@ impl Script {
                 inputs.push((self.seated[at], self.input()));
             }
         }
-        Some(TickRecord { tick, actions, inputs, checksum: 0 })
+        Some(TickRecord { tick, actions, inputs, checksum: None })
     }
 
     fn input(&mut self) -> Bytes {
@@ -117,9 +117,10 @@ pub fn record(kind: &str, script: &mut Script, tick_rate: u32, ticks: u32) -> Ve
     let mut game = start(kind, header.seed, tick_rate);
     for tick in 1..=ticks {
         if let Some(mut record) = script.tick(tick) {
-            record.checksum = play(&mut *game, &record);
+            record.checksum = Some(play(&mut *game, &record));
             recorder.record(&record).unwrap();
         }
     }
+    recorder.end(EndReason::RoomEnded).unwrap();
     recorder.into_inner()
 }

@@ -1,0 +1,109 @@
+//! The folder of recordings: that it can be used, what is in it, and names that are nobody else's.
+
+use crate::ground::id::RoomId;
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    process,
+    time::SystemTime,
+};
+
+/// How recordings' names end.
+const EXTENSION: &str = "driftless";
+/// Files of the same room, second, process and number that are stepped around: of containers, each of which has its own
+/// process 1, and of servers in one process.
+const NAMES: u32 = 1_000;
+
+/// A folder that could be written when the server started.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes the folder if it is not there, and tries to write in it.
+    pub fn prepare(path: &Path) -> io::Result<Self> {
+        let folder = Self(path.to_owned());
+        folder.try_out().map_err(|error| folder.unusable(&error))?;
+        Ok(folder)
+    }
+
+    /// Bytes of all recordings in it.
+    pub fn used(&self) -> io::Result<u64> {
+        let sum = || {
+            let mut bytes = 0;
+            for entry in fs::read_dir(&self.0)? {
+                let entry = entry?;
+                if Path::new(&entry.file_name()).extension().is_some_and(|extension| extension == EXTENSION) {
+                    // One that was removed in this moment takes no room.
+                    bytes += entry.metadata().map_or(0, |metadata| metadata.len());
+                }
+            }
+            Ok(bytes)
+        };
+        sum().map_err(|error| self.unusable(&error))
+    }
+
+    /// A new file for the recording of a room: `ROOM-TIME-PROCESS-NUMBER.driftless`. No file that is there is touched.
+    pub fn create(&self, room: &str, number: RoomId, now: SystemTime) -> io::Result<(PathBuf, File)> {
+        let time = humantime::format_rfc3339_seconds(now).to_string().replace(['-', ':'], "");
+        let name = format!("{room}-{time}-{}-{number}", process::id());
+        let mut last = None;
+        for n in 1..=NAMES {
+            let again = if n == 1 { String::new() } else { format!("-{n}") };
+            let path = self.0.join(format!("{name}{again}.{EXTENSION}"));
+            match OpenOptions::new().append(true).create_new(true).open(&path) {
+                Ok(file) => return Ok((path, file)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => last = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| ErrorKind::AlreadyExists.into()))
+    }
+
+    fn try_out(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.0)?;
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let probe = self.0.join(format!(".probe-{}-{}", process::id(), since.as_nanos()));
+        let written = OpenOptions::new().write(true).create_new(true).open(&probe);
+        let written = written.and_then(|mut file| io::Write::write_all(&mut file, b"probe"));
+        let removed = fs::remove_file(&probe);
+        written.and(removed)
+    }
+
+    fn unusable(&self, error: &io::Error) -> io::Error {
+        let folder = self.0.display();
+        io::Error::new(error.kind(), format!("record: recordings cannot be written to {folder}: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_file_is_opened_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Folder::prepare(folder.path()).unwrap();
+        let now = SystemTime::UNIX_EPOCH;
+        let paths = [1, 1, 1, 2].map(|number| folder.create("lobby", RoomId(number), now).unwrap().0);
+        for (n, path) in paths.iter().enumerate() {
+            assert!(!paths[..n].contains(path), "{paths:?}");
+        }
+        let name = paths[0].file_name().unwrap().to_str().unwrap();
+        assert_eq!(name, format!("lobby-19700101T000000Z-{}-1.driftless", process::id()));
+        assert_eq!(folder.used().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        // The last cannot be written, not even by root.
+        for path in [file.join("below"), file, "/proc/self".into()] {
+            let error = Folder::prepare(&path).unwrap_err().to_string();
+            assert!(error.contains(path.to_str().unwrap()), "{error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+}
