@@ -10,7 +10,7 @@ mod folder;
 mod queue;
 mod writer;
 
-use crate::{ground::id::RoomId, metrics::Metrics};
+use crate::{ground::id::RoomId, metrics::Metrics, open_files};
 use driftless_sim::{
     game::GameKind,
     replay::{EndReason, RecordingHeader, TickRecord},
@@ -34,6 +34,8 @@ use writer::Writer;
 
 /// Longest time between a tick and the thread's look at it.
 const POLL: Duration = Duration::from_millis(100);
+/// Part of the files that this process may open that are recordings at most: a fourth. The others are players'.
+const SHARE: u64 = 4;
 /// Longest time that the end of the server waits for the disk.
 const FINISH: Duration = Duration::from_secs(2);
 
@@ -64,7 +66,8 @@ impl RecordThread {
         let used = folder.used()?;
         let queue = Arc::new(Queue::default());
         let (done, finished) = sync_channel(1);
-        let writer = Writer::new(folder, quota, used, metrics);
+        let most = usize::try_from(open_files::raise_limit()? / SHARE).unwrap_or(usize::MAX);
+        let writer = Writer::new(folder, quota, used, most, metrics);
         let of_thread = queue.clone();
         thread::Builder::new().name("recorder".into()).spawn(move || {
             let guard = CloseQueue(&of_thread);
@@ -208,7 +211,7 @@ mod tests {
         drop(link);
 
         let metrics = Arc::new(Metrics::new());
-        let mut writer = Writer::new(Folder::prepare(folder.path()).unwrap(), 1 << 30, 0, metrics.clone());
+        let mut writer = Writer::new(Folder::prepare(folder.path()).unwrap(), 1 << 30, 0, 1, metrics.clone());
         let mut jobs = Vec::new();
         queue.take(&mut jobs, Duration::ZERO);
         // The game would not read the large ones.

@@ -37,6 +37,8 @@ pub struct Writer {
     folder: Folder,
     metrics: Arc<Metrics>,
     open: HashMap<RoomId, Open>,
+    /// Most open recordings.
+    most: usize,
     quota: u64,
     /// Bytes of recordings in the folder, those in buffers too.
     used: u64,
@@ -59,9 +61,9 @@ struct Open {
 }
 
 impl Writer {
-    /// For a folder whose recordings have `used` bytes.
-    pub fn new(folder: Folder, quota: u64, used: u64, metrics: Arc<Metrics>) -> Self {
-        Self { folder, metrics, open: HashMap::new(), quota, used, exhausted: None, flushed: None }
+    /// For a folder whose recordings have `used` bytes of `quota`, and at most so many open recordings.
+    pub fn new(folder: Folder, quota: u64, used: u64, most: usize, metrics: Arc<Metrics>) -> Self {
+        Self { folder, metrics, open: HashMap::new(), most, quota, used, exhausted: None, flushed: None }
     }
 
     /// Does what a room asked for.
@@ -128,6 +130,10 @@ impl Writer {
         kind: GameKind,
         ended: Arc<AtomicBool>,
     ) -> io::Result<Open> {
+        if self.open.len() >= self.most {
+            let reason = format!("{} are open, which is as many as there may be (`ulimit -Hn`)", self.most);
+            return Err(io::Error::other(reason));
+        }
         let (path, file) = self.folder.create(&header.room, room, SystemTime::now())?;
         let recorder = Recorder::new(Vec::new(), header)?;
         self.used += recorder.get_ref().len() as u64;
@@ -272,7 +278,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         let folder = Folder::prepare(folder).unwrap();
         let used = folder.used().unwrap();
-        (Writer::new(folder, quota, used, metrics.clone()), metrics)
+        (Writer::new(folder, quota, used, 3, metrics.clone()), metrics)
     }
 
     fn begin(writer: &mut Writer, room: u64, now: Instant) -> Arc<AtomicBool> {
@@ -331,6 +337,18 @@ mod tests {
         now += LOOK;
         assert!(!begin(&mut writer, 6, now).load(Ordering::Relaxed));
         assert_eq!(metrics.recordings.get(), 1);
+    }
+
+    #[test]
+    fn recordings_leave_descriptors_to_players() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut writer, metrics) = writer(folder.path(), 1 << 20);
+        let now = Instant::now();
+        let ended = [1, 2, 3, 4].map(|room| begin(&mut writer, room, now).load(Ordering::Relaxed));
+        assert_eq!(ended, [false, false, false, true]);
+        assert_eq!(metrics.recordings_ended.get("unwritable"), 1);
+        writer.handle(Job::End { room: RoomId(2), reason: EndReason::RoomEnded, unfinished: None }, now);
+        assert!(!begin(&mut writer, 5, now).load(Ordering::Relaxed));
     }
 
     #[test]
