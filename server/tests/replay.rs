@@ -207,8 +207,8 @@ fn a_folder_that_cannot_be_written_is_refused_before_anything_is_started() {
 fn a_disk_that_takes_no_more_ends_the_recording_by_name_and_the_game_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let server = process::command(&[]);
-    let mut limited = std::process::Command::new("bash");
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\""]).arg(server.get_program()); // 4 KiB a file
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]).arg(server.get_program()); // 4 KiB a file
     limited
         .args(["--listen", "127.0.0.1:0", "--log", "error", "--tick-rate", "60", "--record"])
         .arg(folder.path());

@@ -176,9 +176,14 @@ fn write_all(queue: &Queue, mut writer: Writer) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use driftless_sim::{
-        games::{self, cursors::Cursors},
-        replay::{Verdict, replay},
+        games::{
+            self,
+            arena::{Arena, ArenaCommand, arena_command},
+            cursors::Cursors,
+        },
+        replay::{Action, Verdict, replay},
     };
     use std::fs;
 
@@ -221,6 +226,28 @@ mod tests {
         let file = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
         let cut = Verdict::Cut { ticks: 1, tick: 1, why: Some(EndReason::Behind) };
         assert_eq!(replay(&fs::read(file).unwrap()[..], &games::kinds()).unwrap(), (header(), cut));
+    }
+
+    #[test]
+    fn a_tick_with_3120_commands_of_4_kib_is_recorded_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let thread = RecordThread::start(folder.path(), 1 << 30, Arc::default()).unwrap();
+        let kind = GameKind::of::<Arena>();
+        let link = thread.open(RoomId(1), RecordingHeader { kind: "arena".into(), ..header() }, kind.clone());
+        let mut game = kind.start(1, 20);
+        game.step(1);
+        // Of players who have no seat: the game refuses them, and its state stays as it is.
+        let chat = ArenaCommand { body: Some(arena_command::Body::Chat("x".repeat(4 << 10))) };
+        let payload = Bytes::from(prost::Message::encode_to_vec(&chat));
+        let command = |n: u32| Action::Command { player: n % 6, payload: payload.clone() };
+        let actions = (0..6 * 520u32).map(command).collect();
+        assert!(link.tick(TickRecord { tick: 1, actions, inputs: vec![], checksum: Some(game.checksum()) }));
+        link.end(EndReason::RoomEnded, None);
+        thread.finish();
+        let file = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        assert!(file.metadata().unwrap().len() > 12 << 20);
+        let (_, verdict) = replay(&fs::read(file).unwrap()[..], &games::kinds()).unwrap();
+        assert_eq!(verdict, Verdict::Same { ticks: 1 });
     }
 
     #[test]
