@@ -1,6 +1,7 @@
 //! The door: the one place where a connection of any transport is let in or refused.
 
 mod limits;
+pub mod origin;
 
 pub use limits::ConnectionLimits;
 

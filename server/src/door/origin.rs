@@ -1,0 +1,407 @@
+//! Which web pages may talk to the server. A browser says with each request that crosses origins, and with each WebSocket and
+//! WebTransport session, where the page came from (RFC 6454, section 7; Fetch, section 3.2).
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+/// The rule. Who is no browser sends no origin and is let in: this protects players' browsers from other people's pages, not the
+/// server from programs.
+///
+/// - The server's own pages are let in, and those that a pattern names.
+/// - While the server listens on loopback, so are pages from loopback, at any port: those of a development server.
+/// - While the server listens on loopback without TLS, the name that it was asked by must be one of loopback, or of a pattern. For a
+///   page whose own name was made to resolve to 127.0.0.1 (DNS rebinding) would be of the same origin otherwise. Addresses and names
+///   without a dot cannot be made to, and no certificate here is good for such a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origins {
+    allowed: Vec<OriginPattern>,
+    on_loopback: bool,
+    tls: bool,
+}
+
+/// Origins to let in: `https://example.com`, `https://*.example.com:8443` (names below it, not itself), or `*` (all).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginPattern(Kind);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Any,
+    Of { scheme: Scheme, host: String, below: bool, port: u16 },
+}
+
+/// Where a request that may go on came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// No page, or one that needs no permission to read the answer: it is the server's own.
+    Own,
+    /// A page from elsewhere that is let in, and is to be told so (CORS).
+    Guest,
+}
+
+/// Why a request may not go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Foreign {
+    /// The page is from elsewhere.
+    #[error(
+        "pages from {origin} may not use this server, which was asked as {host}: start it with --allow-origin {origin}"
+    )]
+    Origin {
+        /// Where from.
+        origin: String,
+        /// The name by which the server was asked.
+        host: String,
+    },
+    /// The server was asked by a name that may be anybody's.
+    #[error(
+        "this server listens on loopback and does not know that it is called {0}: start it with --allow-origin https://{0}, or have \
+         the proxy ask for localhost"
+    )]
+    Host(String),
+}
+
+impl Foreign {
+    /// Name in metrics and errors.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Foreign::Origin { .. } => "foreign_origin",
+            Foreign::Host(_) => "foreign_host",
+        }
+    }
+}
+
+/// The text is no pattern of origins.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no origin: write https://example.com, https://*.example.com or *")]
+pub struct BadOrigin(String);
+
+impl Origins {
+    /// Lets in what these patterns name. `on_loopback`: the server listens on an address of loopback; `tls`: with a certificate.
+    pub fn new(allowed: Vec<OriginPattern>, on_loopback: bool, tls: bool) -> Self {
+        Self { allowed, on_loopback, tls }
+    }
+
+    /// Whether a request may go on. `host`: by which name, and port if it was told, the server was asked; `origin`: where the page came
+    /// from, if there is one.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn check(&self, host: &str, origin: Option<&str>) -> Result<Page, Foreign> {
+        self.decide(host, origin, |page, asked| {
+            asked.port.unwrap_or(page.scheme.default_port()) == page.port()
+        })
+    }
+
+    /// The same, where the server may have been asked at another port than its pages come from: QUIC has a port of its own.
+    ///
+    /// # Errors
+    /// If the request may not go on.
+    pub fn check_any_port(&self, host: &str, origin: Option<&str>) -> Result<Page, Foreign> {
+        self.decide(host, origin, |_, _| true)
+    }
+
+    fn decide(
+        &self,
+        host: &str,
+        origin: Option<&str>,
+        same_port: impl Fn(&Origin<'_>, &Authority<'_>) -> bool,
+    ) -> Result<Page, Foreign> {
+        let asked = Authority::parse(host).unwrap_or_default();
+        if self.on_loopback
+            && !self.tls
+            && may_be_anybodys(asked.host)
+            && !self.allowed.iter().any(|p| p.names(asked.host))
+        {
+            return Err(Foreign::Host(asked.host.to_owned()));
+        }
+        let Some(text) = origin else { return Ok(Page::Own) };
+        let foreign = || Foreign::Origin { origin: text.to_owned(), host: host.to_owned() };
+        let Some(origin) = Origin::parse(text) else {
+            // `null`: a page without an origin, such as a file.
+            return if self.allowed.iter().any(|p| p.0 == Kind::Any) {
+                Ok(Page::Guest)
+            } else {
+                Err(foreign())
+            };
+        };
+        if origin.authority.host.eq_ignore_ascii_case(asked.host) && same_port(&origin, &asked) {
+            return Ok(Page::Own);
+        }
+        let from_here = self.on_loopback && is_loopback(origin.authority.host);
+        if from_here || self.allowed.iter().any(|pattern| pattern.matches(&origin)) {
+            return Ok(Page::Guest);
+        }
+        Err(foreign())
+    }
+}
+
+impl OriginPattern {
+    fn matches(&self, origin: &Origin<'_>) -> bool {
+        match &self.0 {
+            Kind::Any => true,
+            Kind::Of { scheme, port, .. } => {
+                *scheme == origin.scheme && *port == origin.port() && self.names(origin.authority.host)
+            }
+        }
+    }
+
+    fn names(&self, name: &str) -> bool {
+        match &self.0 {
+            Kind::Any => true,
+            Kind::Of { host, below: false, .. } => host.eq_ignore_ascii_case(name),
+            Kind::Of { host, below: true, .. } => {
+                let name = name.to_ascii_lowercase();
+                name.strip_suffix(host.as_str()).is_some_and(|below| below.len() > 1 && below.ends_with('.'))
+            }
+        }
+    }
+}
+
+impl FromStr for OriginPattern {
+    type Err = BadOrigin;
+
+    fn from_str(text: &str) -> Result<Self, BadOrigin> {
+        if text == "*" {
+            return Ok(Self(Kind::Any));
+        }
+        let origin = Origin::parse(text).ok_or_else(|| BadOrigin(text.to_owned()))?;
+        let (below, host) = match origin.authority.host.strip_prefix("*.") {
+            Some(host) => (true, host),
+            None => (false, origin.authority.host),
+        };
+        if host.is_empty() || host.contains('*') {
+            return Err(BadOrigin(text.to_owned()));
+        }
+        let (scheme, port) = (origin.scheme, origin.port());
+        Ok(Self(Kind::Of { scheme, host: host.to_ascii_lowercase(), below, port }))
+    }
+}
+
+impl fmt::Display for OriginPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Kind::Of { scheme, host, below, port } = &self.0 else { return f.write_str("*") };
+        write!(f, "{}://{}{host}", scheme.name(), if *below { "*." } else { "" })?;
+        if *port == scheme.default_port() { Ok(()) } else { write!(f, ":{port}") }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+    fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+}
+
+/// Scheme, host and port: what a browser means by an origin.
+struct Origin<'a> {
+    scheme: Scheme,
+    authority: Authority<'a>,
+}
+
+impl<'a> Origin<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let scheme =
+            [Scheme::Http, Scheme::Https].into_iter().find(|s| s.name().eq_ignore_ascii_case(scheme))?;
+        Some(Self { scheme, authority: Authority::parse(rest)? })
+    }
+
+    fn port(&self) -> u16 {
+        self.authority.port.unwrap_or(self.scheme.default_port())
+    }
+}
+
+/// A host, and a port if it is told.
+#[derive(Default)]
+struct Authority<'a> {
+    /// An IPv6 address is in brackets.
+    host: &'a str,
+    port: Option<u16>,
+}
+
+impl<'a> Authority<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let end =
+            if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
+        let (host, port) = text.split_at(end);
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._*[:]".contains(&byte) || !byte.is_ascii();
+        if host.is_empty() || !host.bytes().all(fits) {
+            return None;
+        }
+        match port.strip_prefix(':') {
+            None if port.is_empty() => Some(Self { host, port: None }),
+            Some(port) => Some(Self { host, port: Some(port.parse().ok()?) }),
+            None => None,
+        }
+    }
+}
+
+fn address(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// `localhost`, a name below it (RFC 6761, section 6.3), or an address of loopback.
+fn is_loopback(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || address(&host).is_some_and(|address| address.to_canonical().is_loopback())
+}
+
+/// Whether somebody else may have made this name resolve to this machine.
+fn may_be_anybodys(host: &str) -> bool {
+    host.contains('.') && address(host).is_none() && !is_loopback(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origins(allowed: &[&str], on_loopback: bool) -> Origins {
+        Origins::new(allowed.iter().map(|text| text.parse().unwrap()).collect(), on_loopback, false)
+    }
+
+    #[test]
+    fn who_sends_no_origin_is_let_in() {
+        for on_loopback in [true, false] {
+            for host in ["localhost:7777", "127.0.0.1:7777", "[::1]:7777", "192.0.2.1", "gateway", ""] {
+                assert_eq!(origins(&[], on_loopback).check(host, None), Ok(Page::Own), "{host}");
+            }
+        }
+        assert_eq!(origins(&[], false).check("game.example", None), Ok(Page::Own));
+    }
+
+    #[test]
+    fn pages_of_the_server_are_its_own() {
+        let ours = origins(&[], false);
+        for (host, origin) in [
+            ("game.example", "https://game.example"),
+            ("game.example", "http://game.example"),
+            ("game.example:443", "https://game.example"),
+            ("GAME.example:8443", "https://game.EXAMPLE:8443"),
+            ("[2001:db8::1]:7777", "http://[2001:db8::1]:7777"),
+        ] {
+            assert_eq!(ours.check(host, Some(origin)), Ok(Page::Own), "{host} {origin}");
+        }
+        assert_eq!(origins(&[], true).check("localhost:7777", Some("http://localhost:7777")), Ok(Page::Own));
+    }
+
+    #[test]
+    fn pages_from_elsewhere_are_not() {
+        for on_loopback in [true, false] {
+            for origin in [
+                "https://evil.example",
+                "http://localhost.evil.example:7777",
+                "http://127.0.0.1.evil.example",
+                "http://evil.example:7777",
+                "null",
+                "",
+                "localhost:7777",
+                "file://localhost",
+                "http://localhost:7777, http://evil.example",
+                "http://user@localhost:7777",
+                "http://localhost:7777/",
+                "http://:7777",
+            ] {
+                let checked =
+                    origins(&["https://game.example"], on_loopback).check("localhost:7777", Some(origin));
+                assert!(matches!(checked, Err(Foreign::Origin { .. })), "{origin:?}: {checked:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_development_server_is_a_guest_only_of_a_server_on_loopback() {
+        for origin in
+            ["http://localhost:5173", "http://127.0.0.1:3000", "https://[::1]:1", "http://a.localhost"]
+        {
+            assert_eq!(origins(&[], true).check("localhost:7777", Some(origin)), Ok(Page::Guest), "{origin}");
+            assert!(origins(&[], false).check("192.0.2.1:7777", Some(origin)).is_err(), "{origin}");
+        }
+    }
+
+    #[test]
+    fn patterns_name_who_is_a_guest() {
+        let open =
+            origins(&["https://game.example", "https://*.games.example", "http://10.0.0.1:8080"], false);
+        for (origin, guest) in [
+            ("https://game.example", true),
+            ("https://GAME.example:443", true),
+            ("http://game.example", false),
+            ("https://game.example:8443", false),
+            ("https://www.game.example", false),
+            ("https://a.games.example", true),
+            ("https://a.b.games.example", true),
+            ("https://games.example", false),
+            ("https://.games.example", false),
+            ("https://evilgames.example", false),
+            ("http://10.0.0.1:8080", true),
+            ("null", false),
+        ] {
+            assert_eq!(open.check("api.example", Some(origin)).is_ok(), guest, "{origin}");
+        }
+        for origin in ["https://evil.example", "null"] {
+            assert_eq!(origins(&["*"], false).check("api.example", Some(origin)), Ok(Page::Guest));
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_made_to_mean_this_machine_is_refused() {
+        for host in ["evil.example:7777", "localhost.evil.example", "127.0.0.1.evil.example", "a.b"] {
+            let checked = origins(&[], true).check(host, None);
+            assert!(matches!(checked, Err(Foreign::Host(_))), "{host}: {checked:?}");
+            // The rebound page is of the same origin as what it asks.
+            assert!(origins(&[], true).check(host, Some(&format!("http://{host}"))).is_err(), "{host}");
+            // What everybody can reach has nothing to hide behind a name.
+            assert_eq!(origins(&[], false).check(host, None), Ok(Page::Own));
+        }
+        let tls = Origins::new(Vec::new(), true, true);
+        assert_eq!(tls.check("evil.example", None), Ok(Page::Own), "no browser takes the certificate for it");
+        let behind_a_proxy = origins(&["https://game.example"], true);
+        assert_eq!(behind_a_proxy.check("game.example", Some("https://game.example")), Ok(Page::Own));
+        assert_eq!(origins(&["*"], true).check("game.example", None), Ok(Page::Own));
+    }
+
+    #[test]
+    fn another_port_of_the_same_host_is_its_own_where_ports_differ() {
+        let ours = origins(&[], false);
+        assert!(ours.check("game.example:4433", Some("https://game.example")).is_err());
+        assert_eq!(ours.check_any_port("game.example:4433", Some("https://game.example")), Ok(Page::Own));
+        assert!(ours.check_any_port("game.example:4433", Some("https://evil.example")).is_err());
+    }
+
+    #[test]
+    fn a_pattern_reads_as_it_is_written() {
+        for text in ["*", "https://example.com", "https://*.example.com:8443", "http://[::1]:5173"] {
+            assert_eq!(text.parse::<OriginPattern>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            "HTTPS://Example.com:443".parse::<OriginPattern>().unwrap().to_string(),
+            "https://example.com"
+        );
+        for text in [
+            "",
+            "example.com",
+            "https://",
+            "https://*",
+            "https://*.",
+            "https://a.*.b",
+            "ftp://a",
+            "https://a/b",
+        ] {
+            assert!(text.parse::<OriginPattern>().is_err(), "{text:?}");
+        }
+    }
+}
