@@ -30,6 +30,9 @@ const READS: usize = 4;
 /// How long a close may take, from the moment the session closes: the goodbye written, the peer's close or end of stream read. Then
 /// the socket is dropped.
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+/// Bytes that are read and thrown away meanwhile: what an honest peer may have under way when it hears of the close. After them, too,
+/// the socket is dropped.
+const CLOSE_BYTES: usize = 1 << 20;
 
 /// One WebSocket, from the handshake to the end of its socket.
 pub(super) struct Socket {
@@ -40,6 +43,8 @@ pub(super) struct Socket {
     /// The newest ping that is not answered. (RFC 6455, section 5.5.3: older ones need no answer.)
     ping: Option<Bytes>,
     state: State,
+    /// Bytes read since the end was decided.
+    unheard: usize,
     /// When a close that does not come to its end is cut short. Boxed: most sockets have none for most of their life.
     limit: Option<Pin<Box<Sleep>>>,
     peer: PeerRef,
@@ -64,7 +69,8 @@ impl Socket {
         worker: Rc<Worker>,
     ) -> Self {
         let messages = Messages::new(read, max_message);
-        Self { io, messages, unsent: head, ping: None, state: State::Open, limit: None, peer, worker }
+        let state = State::Open;
+        Self { io, messages, unsent: head, ping: None, state, unheard: 0, limit: None, peer, worker }
     }
 
     fn poll_io(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -97,6 +103,7 @@ impl Socket {
         // What came with the handshake.
         self.receive()?;
         for _ in 0..READS {
+            let ending = self.is_ending();
             {
                 let mut buffer = self.worker.read_buffer();
                 let mut buffer = ReadBuf::new(&mut buffer[..]);
@@ -105,6 +112,11 @@ impl Socket {
                     Poll::Ready(()) if buffer.filled().is_empty() => return Ok(true),
                     Poll::Ready(()) => self.messages.extend(buffer.filled()),
                 }
+                self.unheard += if ending { buffer.filled().len() } else { 0 };
+            }
+            if self.unheard > CLOSE_BYTES {
+                // It takes neither the goodbye nor a hint.
+                return Err(io::ErrorKind::ConnectionAborted.into());
             }
             self.receive()?;
             if !matches!(self.state, State::Open) {
@@ -220,6 +232,10 @@ impl Socket {
             if buffer.filled().is_empty() {
                 // The peer has ended its half. Ours may still have a goodbye to send to one that closed only that.
                 return if flushed { Poll::Ready(Ok(())) } else { Poll::Pending };
+            }
+            self.unheard += buffer.filled().len();
+            if self.unheard > CLOSE_BYTES {
+                return Poll::Ready(Ok(()));
             }
         }
     }
