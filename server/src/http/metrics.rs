@@ -1,22 +1,24 @@
 //! The figures, for scrapers.
 
-use super::HttpState;
+use super::{ApiError, HttpState};
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// OpenMetrics to those who accept it by name, as Prometheus does. The older format to all others, as the official
-/// client libraries do: `promtool check metrics` reads nothing else.
-pub(super) async fn metrics(request: HttpRequest, state: web::Data<HttpState>) -> HttpResponse {
+/// client libraries do: `promtool check metrics` reads nothing else. Written on a thread that serves no players.
+pub(super) async fn metrics(
+    request: HttpRequest,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
     let accepts = |value: &header::HeaderValue| {
         value.to_str().is_ok_and(|accept| accept.contains("application/openmetrics-text"))
     };
-    let mut response = HttpResponse::Ok();
-    response.insert_header((header::VARY, "accept"));
-    if request.headers().get_all(header::ACCEPT).any(accepts) {
-        response.content_type(OPENMETRICS).body(state.metrics.encode())
-    } else {
-        response.content_type(PROMETHEUS).body(state.metrics.encode_prometheus())
-    }
+    let open = request.headers().get_all(header::ACCEPT).any(accepts);
+    let metrics = state.metrics.clone();
+    let text = web::block(move || if open { metrics.encode() } else { metrics.encode_prometheus() });
+    let text = text.await.map_err(|_| ApiError::unavailable("the thread that writes the metrics"))?;
+    let content_type = if open { OPENMETRICS } else { PROMETHEUS };
+    Ok(HttpResponse::Ok().insert_header((header::VARY, "accept")).content_type(content_type).body(text))
 }

@@ -53,8 +53,7 @@ impl ProcessCollector {
         ProcessStats {
             resident_bytes,
             cpu_seconds,
-            // The listing itself holds one open.
-            open_fds: fs::read_dir("/proc/self/fd").ok().map(|dir| (dir.count() as u64).saturating_sub(1)),
+            open_fds: open_files(),
             max_fds: line_number(&limits, "Max open files"),
         }
     }
@@ -88,6 +87,16 @@ impl Collector for ProcessCollector {
             metric.encode(encoder.encode_descriptor("process_cpu", help, unit, metric.metric_type())?)?;
         }
         Ok(())
+    }
+}
+
+/// How many files are open. Linux tells since 6.2; before, each had to be looked at: 8 ms for 10,000.
+fn open_files() -> Option<u64> {
+    const FOLDER: &str = "/proc/self/fd";
+    match fs::metadata(FOLDER).ok()?.len() {
+        // The listing itself holds one open.
+        0 => fs::read_dir(FOLDER).ok().map(|folder| (folder.count() as u64).saturating_sub(1)),
+        told => Some(told),
     }
 }
 
@@ -148,6 +157,9 @@ mod tests {
             stats.cpu_seconds.is_some() && stats.open_fds > Some(2) && stats.max_fds > Some(2),
             "{stats:?}"
         );
+        // What is told is what a look at each would find, give or take those of other tests' threads.
+        let listed = fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+        assert!(stats.open_fds.unwrap().abs_diff(listed) < 64, "{stats:?}, {listed} listed");
         assert!(ProcessCollector::new().start_time > Some(1_000_000_000.0));
     }
 }
