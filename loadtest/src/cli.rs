@@ -7,7 +7,7 @@ pub use url::Url;
 use crate::{floor::server::FloorServerArgs, link::scenario::Scenario, require::Requirement};
 use clap::{Args, Parser, Subcommand};
 use driftless_client::TransportKind;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Plays on a Driftless server with many bots, and measures.
 #[derive(Debug, Parser)]
@@ -44,6 +44,8 @@ pub struct RunArgs {
     /// The server.
     #[arg(long, default_value = "ws://127.0.0.1:7777")]
     pub url: Url,
+    #[command(flatten)]
+    pub operator: OperatorArgs,
     /// Bots.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub clients: u32,
@@ -90,6 +92,20 @@ pub struct RunArgs {
     /// Threads of the swarm.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
+}
+
+/// What makes rooms on the server.
+#[derive(Clone, Args)]
+pub struct OperatorArgs {
+    /// The server's admin token, to make rooms with. Better in the environment: others see flags.
+    #[arg(long, env = "DRIFTLESS_ADMIN_TOKEN", hide_env_values = true, value_name = "SECRET")]
+    pub admin_token: Option<String>,
+}
+
+impl fmt::Debug for OperatorArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OperatorArgs(…)")
+    }
 }
 
 /// What bots connect over.
@@ -160,6 +176,8 @@ pub struct SlowArgs {
     /// The server.
     #[arg(long, default_value = "ws://127.0.0.1:7777")]
     pub url: Url,
+    #[command(flatten)]
+    pub operator: OperatorArgs,
     /// Players in the room, the slow one included.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub room_size: u32,
@@ -210,6 +228,8 @@ pub struct CompareArgs {
     /// The server.
     #[arg(long, default_value = "ws://127.0.0.1:7777")]
     pub url: Url,
+    #[command(flatten)]
+    pub operator: OperatorArgs,
     /// What the links are like.
     #[arg(long, help = scenario_help(), required_unless_present = "direct")]
     pub scenario: Option<Scenario>,

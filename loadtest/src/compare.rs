@@ -86,7 +86,7 @@ struct Room {
 impl<'a> Comparison<'a> {
     fn prepare(args: &'a CompareArgs) -> Result<Self, Failure> {
         let server = args.url.resolve()?;
-        let api = Api::new(&args.url);
+        let api = Api::new(&args.url, &args.operator);
         let trust = match api.certificates()? {
             Certificates::Listed(hashes) => Trust::Sha256(hashes),
             Certificates::None => Trust::Sha256(Vec::new()),

@@ -79,7 +79,7 @@ fn play(args: &RunArgs, stop: &Stop) -> Result<Tally, Failure> {
     let address = args.url.resolve()?;
     let empty = Edge::memory(process, own)?;
 
-    let api = Api::new(&args.url);
+    let api = Api::new(&args.url, &args.operator);
     let rooms = make_rooms(args, &api)?;
     let names: Vec<String> = rooms.iter().map(|room| room.room.clone()).collect();
 
@@ -189,7 +189,16 @@ fn measure_floor(args: &RunArgs, tally: &Tally, stop: &Stop) -> Result<FloorFigu
 }
 
 fn command_line() -> String {
-    std::env::args().skip(1).fold("loadtest".to_owned(), |line, arg| line + " " + &arg)
+    let mut secret = false;
+    std::env::args().skip(1).fold("loadtest".to_owned(), |line, arg| {
+        let shown = match arg.split_once('=') {
+            _ if secret => "…",
+            Some(("--admin-token", _)) => "--admin-token=…",
+            _ => arg.as_str(),
+        };
+        secret = arg == "--admin-token";
+        line + " " + shown
+    })
 }
 
 impl Edge {

@@ -4,15 +4,20 @@ mod exposition;
 
 pub use exposition::{Buckets, Exposition};
 
-use crate::cli::Url;
+use crate::cli::{OperatorArgs, Url};
 use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
+
+/// Rooms asked for at once: the most that a server lists.
+const PAGE: usize = 1_000;
 
 /// The HTTP API of the server under test.
 #[derive(Debug)]
 pub struct Api {
     agent: ureq::Agent,
     base: String,
+    /// As operators send it.
+    authorization: Option<String>,
 }
 
 /// The server did not do what it was asked.
@@ -25,6 +30,16 @@ pub enum ApiError {
         url: String,
         /// Why there is none. Boxed: it is large.
         error: Box<ureq::Error>,
+    },
+    /// It makes rooms for operators only.
+    #[error(
+        "{url}: {body} (--admin-token or DRIFTLESS_ADMIN_TOKEN; the server prints the one it made, or runs with --open-rooms)"
+    )]
+    Token {
+        /// What was asked.
+        url: String,
+        /// What it says.
+        body: String,
     },
     /// An answer that says no.
     #[error("{url} answers {status}: {body}")]
@@ -49,6 +64,7 @@ pub enum ApiError {
 #[derive(Deserialize)]
 struct RoomList {
     rooms: Vec<Room>,
+    next: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -87,12 +103,13 @@ pub struct Scrape {
 
 impl Api {
     /// The API at a server's address.
-    pub fn new(url: &Url) -> Self {
+    pub fn new(url: &Url, operator: &OperatorArgs) -> Self {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(10)))
             .http_status_as_error(false)
             .build();
-        Self { agent: config.into(), base: format!("http://{}", url.authority()) }
+        let authorization = operator.admin_token.as_ref().map(|token| format!("Bearer {token}"));
+        Self { agent: config.into(), base: format!("http://{}", url.authority()), authorization }
     }
     /// Makes a room.
     pub fn create_room(
@@ -106,15 +123,31 @@ impl Api {
         let spec = serde_json::json!({
             "name": name, "kind": kind, "tick_rate": tick_rate, "max_players": max_players,
         });
-        let sent = self.agent.post(&url).header("content-type", "application/json").send(spec.to_string());
-        read(&url, sent).map(drop)
+        let mut request = self.agent.post(&url).header("content-type", "application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        match read(&url, request.send(spec.to_string())) {
+            Err(ApiError::Status { url, status: 401, body }) => Err(ApiError::Token { url, body }),
+            made => made.map(drop),
+        }
     }
     /// Ticks skipped so far, by room.
     pub fn ticks_skipped(&self) -> Result<BTreeMap<String, u64>, ApiError> {
-        let url = format!("{}/v1/rooms", self.base);
-        let body = read(&url, self.agent.get(&url).call())?;
-        let list: RoomList = serde_json::from_str(&body).map_err(|error| ApiError::Shape { url, error })?;
-        Ok(list.rooms.into_iter().map(|room| (room.name, room.ticks_skipped)).collect())
+        let mut skipped = BTreeMap::new();
+        let mut after = String::new();
+        loop {
+            let url = format!("{}/v1/rooms?limit={PAGE}{after}", self.base);
+            let body = read(&url, self.agent.get(&url).call())?;
+            let list: RoomList =
+                serde_json::from_str(&body).map_err(|error| ApiError::Shape { url, error })?;
+            skipped.extend(list.rooms.into_iter().map(|room| (room.name, room.ticks_skipped)));
+            match list.next {
+                // A room's name needs no escaping.
+                Some(next) => after = format!("&after={next}"),
+                None => return Ok(skipped),
+            }
+        }
     }
     /// The certificates of its QUIC.
     pub fn certificates(&self) -> Result<Certificates, ApiError> {

@@ -68,7 +68,7 @@ impl<'a> Room<'a> {
         raise_open_files(args.room_size as usize)?;
         let process = args.server_pid.map(Process::find).transpose()?;
         let name = format!("slow-{:08x}", fastrand::u32(..));
-        Api::new(&args.url).create_room(&name, &args.kind, args.tick_rate, args.room_size)?;
+        Api::new(&args.url, &args.operator).create_room(&name, &args.kind, args.tick_rate, args.room_size)?;
         let options = Options::new(args.url.to_string(), name).kind(args.kind.clone());
         let target = Target {
             address: args.url.resolve()?,

@@ -18,6 +18,14 @@ export class Refused extends Error {
 
 const KEY = "driftless-admin-token";
 
+/** Takes the token over that the address ends with (`#token=…`), as the server prints it: it does not stay to be seen and copied. */
+export function takeToken(): void {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!token) return;
+  setToken(token);
+  history.replaceState(null, "", location.pathname + location.search);
+}
+
 /** For this tab only, and forgotten with it. */
 export function setToken(token: string): void {
   sessionStorage.setItem(KEY, token);

@@ -2,7 +2,7 @@
 
 import { element } from "../arena/dom.js";
 import { Activity } from "./activity.js";
-import { type Refused, request, roomPath, setToken } from "./api.js";
+import { type Refused, request, roomPath, setToken, takeToken } from "./api.js";
 import { Chart } from "./charts.js";
 import { type PresenceFigures, rates, type RoomsFigures, type ServerFigures } from "./figures.js";
 import { bytes, count, micros, span } from "./format.js";
@@ -164,4 +164,5 @@ function toast(text: string): void {
   toastTimer = setTimeout(() => (element("toast").textContent = ""), 5000);
 }
 
+takeToken();
 start();
