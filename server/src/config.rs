@@ -21,10 +21,10 @@ pub use admin_token::AdminToken;
 pub use options::{Options, Origin, Source, check_environment};
 pub use resolve::{ConfigError, Resolved, Setting, resolve};
 
-use crate::{telemetry::LogFormat, tls::PemFiles};
+use crate::{door::origin::OriginPattern, telemetry::LogFormat, tls::PemFiles};
 use driftless_proto::limits::{Limits, MAX_PLAYERS};
 use driftless_sim::TICK_RATES;
-use kind::{address, admin_token, file, flag, folder, log_filter, number, size, span, text, word};
+use kind::{address, admin_token, file, flag, folder, log_filter, number, origins, size, span, text, word};
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
 
 const ZERO: Duration = Duration::ZERO;
@@ -51,9 +51,18 @@ settings! {
         tls_certificate: Option<PathBuf> = None, file();
         /// PEM file with the certificate's private key, not encrypted. Read again when it changes.
         tls_key: Option<PathBuf> = None, file();
-        /// Secret that operators send (Authorization: Bearer) to the dashboard and what belongs to it. None: only those on this machine are
-        /// let in. Better in the environment or the file: others see flags.
+        /// Secret that operators send (Authorization: Bearer) to the dashboard and what belongs to it. None: the server makes one when it
+        /// starts, and prints it. Better in the environment or the file: others see flags.
         admin_token: Option<AdminToken> = None, admin_token();
+        /// Let everybody make rooms by POST /v1/rooms, not only operators.
+        open_rooms: bool = false, flag();
+        /// Pages from elsewhere that may use the server, by their origins with commas between them. Always may its own pages, and while it
+        /// listens on loopback those of loopback. Behind a proxy that passes the host on, while it listens on loopback: the proxy's own.
+        allow_origin: Vec<OriginPattern> = Vec::new(), origins();
+        /// How long a request over HTTP may take, its body included.
+        request_timeout: Duration = 10 * SECOND, span(SECOND..=HOUR);
+        /// How long the answer over HTTP may take, and the next request on its connection. Slow links need it for the pages: 40 kB.
+        answer_timeout: Duration = 30 * SECOND, span(SECOND..=HOUR);
         /// Threads that serve connections. Default: the cores that rooms leave. More than cores costs context switches.
         workers: usize = cores().saturating_sub(room_threads()).max(1), number(1..=1024);
         /// Threads that run rooms. Default: a quarter of the cores. They compete with the workers for cores.

@@ -12,6 +12,7 @@ use crate::{
     registry::Registry,
 };
 use driftless_proto::{code::CloseCode, limits::Limits, session::Delivery};
+use origin::Origins;
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
 /// Who may come in, and what those who may are given.
@@ -19,6 +20,7 @@ pub struct Door {
     registry: Arc<Registry>,
     rooms: Arc<dyn Rooms>,
     places: Arc<ConnectionLimits>,
+    origins: Arc<Origins>,
     limits: Limits,
     metrics: Arc<Metrics>,
 }
@@ -73,15 +75,21 @@ impl Door {
         registry: Arc<Registry>,
         rooms: Arc<dyn Rooms>,
         places: Arc<ConnectionLimits>,
+        origins: Arc<Origins>,
         limits: Limits,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
-        Arc::new(Self { registry, rooms, places, limits, metrics })
+        Arc::new(Self { registry, rooms, places, origins, limits, metrics })
     }
 
     /// What a connection is allowed.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Which pages may come in.
+    pub fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// Lets a connection in, or counts the refusal.

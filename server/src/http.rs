@@ -8,8 +8,8 @@
 //! | `/healthz` | GET | 200 while the process serves |
 //! | `/readyz` | GET | 200, or 503 while the server drains |
 //! | `/metrics` | GET | OpenMetrics, or the older Prometheus text to those who do not ask for it |
-//! | `/v1/rooms` | GET | all rooms |
-//! | `/v1/rooms` | POST | makes a room from a `RoomSpec`: 201 and its summary |
+//! | `/v1/rooms` | GET | rooms, by name: `?after=NAME`, `?limit=N`, and `next` to go on after |
+//! | `/v1/rooms` | POST | operators, or all (`open_rooms`): makes a room from a `RoomSpec`: 201 and its summary |
 //! | `/v1/rooms/{name}` | GET | one room |
 //! | `/v1/rooms/{name}` | DELETE | operators: closes the room; its players get close code 4004 |
 //! | `/v1/rooms/{name}/state` | GET | operators: schema, seats and entities |
@@ -29,9 +29,11 @@ mod access;
 mod admin;
 mod certificate;
 mod error;
+mod front;
 mod health;
 mod inspect;
 mod metrics;
+mod pace;
 mod pages;
 mod presence;
 mod rooms;
@@ -39,17 +41,20 @@ mod stream;
 
 pub use access::Access;
 pub use error::ApiError;
+pub use front::front;
 
 use crate::{
-    factory::Factory, feed::Feed, metrics::Metrics, presence::Presence, registry::Registry, tls::Certificates,
+    door::origin::Origins, factory::Factory, feed::Feed, metrics::Metrics, presence::Presence,
+    registry::Registry, tls::Certificates, transport,
 };
 use actix::Addr;
 use actix_web::{HttpRequest, Resource, guard, web};
-use std::{net::SocketAddr, sync::Arc};
+use pace::Pace;
+use parking_lot::Mutex;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 /// What the handlers need. Register as `web::Data<HttpState>`.
-#[derive(Clone)]
 pub struct HttpState {
     /// The rooms.
     pub registry: Arc<Registry>,
@@ -63,6 +68,16 @@ pub struct HttpState {
     pub feed: Arc<Feed>,
     /// Who may do what only operators may.
     pub access: Access,
+    /// Which pages may read.
+    pub origins: Arc<Origins>,
+    /// How often an address may ask for what is costly.
+    pub costly: Costly,
+    /// Whether everybody may make rooms.
+    pub open_rooms: bool,
+    /// For a request, its body included.
+    pub request_timeout: Duration,
+    /// For taking an answer.
+    pub answer_timeout: Duration,
     /// Asks the server to drain.
     pub drain: Arc<Notify>,
     /// The certificate of QUIC, and of HTTP if that is within TLS.
@@ -71,11 +86,21 @@ pub struct HttpState {
     pub quic: Option<SocketAddr>,
 }
 
+/// How often each address has asked for what is costly.
+#[derive(Debug)]
+pub struct Costly(Mutex<Pace>);
+
+impl Default for Costly {
+    fn default() -> Self {
+        Self(Mutex::new(Pace::new(front::COSTLY_INTERVAL, front::COSTLY_AT_ONCE)))
+    }
+}
+
 /// Longest body of a request, bytes.
 pub const MAX_BODY: usize = 16 * 1024;
 
-/// Adds all routes but `/v1/connect`, the answers to bad input, and the answer to unknown paths. Register more specific
-/// routes before this.
+/// Adds all routes, the answers to bad input, and the answer to unknown paths. Requests
+/// come to them by [`front`].
 pub fn routes(config: &mut web::ServiceConfig) {
     for path in pages::paths() {
         config.service(resource(path, "GET, HEAD").route(get().to(pages::page)));
@@ -83,6 +108,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
     config
         .app_data(web::JsonConfig::default().limit(MAX_BODY).error_handler(|e, _| ApiError::from(e).into()))
         .app_data(web::QueryConfig::default().error_handler(|e, _| ApiError::bad_query(&e).into()))
+        .service(resource(transport::PATH, "GET").route(web::get().to(transport::websocket::connect)))
         .service(resource("/about", "GET, HEAD").route(get().to(about::about)))
         .service(resource("/healthz", "GET, HEAD").route(get().to(health::healthz)))
         .service(resource("/readyz", "GET, HEAD").route(get().to(health::readyz)))

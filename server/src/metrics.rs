@@ -31,6 +31,8 @@ pub struct Metrics {
     pub disconnects: ByReason,
     /// Upgrades and connections refused before there was a session.
     pub refused: ByReason,
+    /// Requests over HTTP refused before they came to a route, and tokens of operators that were wrong.
+    pub requests_refused: ByReason,
     /// Rooms now.
     pub rooms: Gauge,
     /// Seats taken now.
@@ -186,6 +188,17 @@ impl Metrics {
             by_transport: Default::default(),
             disconnects: ByReason::new("reason", closes.chain([LOST])),
             refused: ByReason::new("reason", ["draining", "server_full", "address_full", "handshakes"]),
+            requests_refused: ByReason::new(
+                "reason",
+                [
+                    "wrong_token",
+                    "foreign_origin",
+                    "foreign_host",
+                    "too_often",
+                    "no_upgrade",
+                    "head_too_large",
+                ],
+            ),
             rooms: Gauge::default(),
             players: Gauge::default(),
             rooms_created: Counter::default(),
@@ -263,6 +276,8 @@ impl Metrics {
 
         put(r, "disconnects", "Sessions that ended, by close code or lost.", &self.disconnects.family);
         put(r, "refused", "Connections refused before there was a session.", &self.refused.family);
+        let help = "Requests over HTTP refused before they came to a route, and wrong tokens of operators.";
+        put(r, "requests_refused", help, &self.requests_refused.family);
         put(r, "rooms", "Rooms now.", &self.rooms);
         put(r, "players", "Seats taken now.", &self.players);
         put(r, "rooms_created", "Rooms made.", &self.rooms_created);

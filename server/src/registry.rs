@@ -13,15 +13,22 @@ use crate::{
 use actix::Addr;
 use dashmap::{DashMap, Entry};
 use driftless_sim::PlayerId;
+use parking_lot::RwLock;
 use serde::Serialize;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// All rooms and all seats of this process.
 pub struct Registry {
     rooms: DashMap<Arc<str>, Listed>,
+    /// Their names in order. Changed only while the room's entry in `rooms` is locked.
+    names: RwLock<BTreeSet<Arc<str>>>,
     seats: DashMap<ResumeToken, SeatPlace>,
     draining: AtomicBool,
     metrics: Arc<Metrics>,
@@ -73,6 +80,7 @@ impl Registry {
     pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             rooms: DashMap::new(),
+            names: RwLock::default(),
             seats: DashMap::new(),
             draining: AtomicBool::new(false),
             metrics,
@@ -89,11 +97,16 @@ impl Registry {
         self.rooms.is_empty()
     }
 
-    /// All rooms, by name.
-    pub fn list(&self) -> Vec<RoomSummary> {
-        let mut rooms: Vec<_> = self.rooms.iter().map(|listed| RoomSummary::of(&listed.shared)).collect();
-        rooms.sort_by(|a, b| a.name.cmp(&b.name));
-        rooms
+    /// The first rooms by name, at most `limit`: those after this name, if there is one. And whether there are more.
+    pub fn page(&self, after: Option<&str>, limit: usize) -> (Vec<RoomSummary>, bool) {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut names: Vec<_> =
+            self.names.read().range::<str, _>((from, Bound::Unbounded)).take(limit + 1).cloned().collect();
+        let more = names.len() > limit;
+        names.truncate(limit);
+        // One that has ended in between is left out.
+        let rooms = names.iter().filter_map(|name| Some(RoomSummary::of(&self.rooms.get(name)?.shared)));
+        (rooms.collect(), more)
     }
 
     /// How many rooms there are, and those with the most players.
@@ -134,7 +147,11 @@ impl Registry {
                 ended.insert(listed.clone());
                 Ok((listed, Found::Started))
             }
-            Entry::Vacant(free) => Ok((free.insert(start()?).clone(), Found::Started)),
+            Entry::Vacant(free) => {
+                let listed = free.insert(start()?);
+                self.names.write().insert(name.clone());
+                Ok((listed.clone(), Found::Started))
+            }
         }
     }
 
@@ -183,8 +200,15 @@ impl Listing for Registry {
     }
 
     fn room_ended(&self, room: &RoomShared, reason: &'static str) {
-        // The name may be another room's by now.
-        if self.rooms.remove_if(&room.name, |_, listed| listed.shared.id == room.id).is_some() {
+        let ends = |name: &Arc<str>, listed: &Listed| {
+            // The name may be another room's by now.
+            let ends = listed.shared.id == room.id;
+            if ends {
+                self.names.write().remove(name);
+            }
+            ends
+        };
+        if self.rooms.remove_if(&room.name, ends).is_some() {
             self.metrics.rooms.dec();
             self.metrics.rooms_ended.inc(reason);
         }

@@ -2,12 +2,12 @@
 
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{AdminToken, Config},
     connection::{Drain, Fanout, LocalConnections, Worker},
-    door::{ConnectionLimits, Door},
+    door::{ConnectionLimits, Door, origin::Origins},
     factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
-    http::{self, Access, HttpState},
+    http::{self, Access, Costly, HttpState},
     metrics::Metrics,
     metronome::Metronome,
     presence::Presence,
@@ -23,12 +23,12 @@ use actix_http::HttpService;
 use actix_rt::Arbiter;
 use actix_server::ServerHandle;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
-use actix_web::{App, dev::AppConfig, web};
+use actix_web::{App, dev::AppConfig, middleware::from_fn, web};
 use driftless_sim::{game::GameKind, games};
 use parking_lot::Mutex;
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -44,6 +44,10 @@ const DRAIN_ANSWER: Duration = Duration::from_millis(100);
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// Connections of a thread that are no players': requests of operators, and upgrades that are refused.
 const HTTP_CONNECTIONS: usize = 1024;
+/// For the head of a connection's first request. (For all of it, and all later ones: see [`lease`](transport::lease).)
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may be idle between two requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4096;
 /// Ports that are tried where any will do.
@@ -80,6 +84,10 @@ struct Parts {
     certificates: Arc<Certificates>,
     feed: Arc<Feed>,
     drain_asked: Arc<Notify>,
+    token: AdminToken,
+    /// The text of the token, if the server made it itself.
+    made_token: Option<String>,
+    origins: Arc<Origins>,
 }
 
 impl Server {
@@ -144,9 +152,21 @@ impl Server {
             threads: room_threads(config.room_threads)?,
             recorder,
         };
+        let (token, made_token) = match config.admin_token.clone() {
+            Some(token) => (token, None),
+            None => AdminToken::random().map(|(token, text)| (token, Some(text)))?,
+        };
+        let address = listener.local_addr()?;
         let parts = Parts {
             clock,
-            address: listener.local_addr()?,
+            address,
+            token,
+            made_token,
+            origins: Arc::new(Origins::new(
+                config.allow_origin.clone(),
+                address.ip().is_loopback(),
+                config.tls().is_some(),
+            )),
             quic,
             factory: Factory::new(config.clone(), registry.clone(), services, &self.kinds),
             registry,
@@ -173,6 +193,7 @@ impl Parts {
             self.registry.clone(),
             self.factory.clone(),
             self.places.clone(),
+            self.origins.clone(),
             self.config.limits.clone(),
             self.metrics.clone(),
         )
@@ -185,7 +206,12 @@ impl Parts {
             presence: self.presence.clone(),
             metrics: self.metrics.clone(),
             feed: self.feed.clone(),
-            access: Access::new(self.config.admin_token.clone()),
+            access: Access::new(self.token.clone(), self.metrics.requests_refused.clone()),
+            origins: self.origins.clone(),
+            costly: Costly::default(),
+            open_rooms: self.config.open_rooms,
+            request_timeout: self.config.request_timeout,
+            answer_timeout: self.config.answer_timeout,
             drain: self.drain_asked.clone(),
             certificates: self.certificates.clone(),
             quic: self.quic.as_ref().map(|quic| quic.address()),
@@ -201,6 +227,7 @@ impl Parts {
         Ok(transport::Accept {
             user_timeout: self.config.limits.timeout,
             handshake: self.config.limits.handshake,
+            request: self.config.request_timeout,
             tls: tls.map(TlsAcceptor::from),
             metrics: self.metrics.clone(),
         })
@@ -225,8 +252,8 @@ impl Parts {
                     .app_data(connections.clone())
                     .app_data(door.clone())
                     .app_data(state.clone())
-                    .route("/v1/connect", web::get().to(transport::websocket::connect))
                     .configure(http::routes)
+                    .wrap(from_fn(http::front))
                     .into_factory()
                     .map_err(|e: actix_web::Error| e.error_response());
                 map_config(app, |()| AppConfig::default())
@@ -234,6 +261,8 @@ impl Parts {
             accept.clone().then(
                 HttpService::build()
                     .local_addr(parts.address)
+                    .client_request_timeout(HEAD_TIMEOUT)
+                    .keep_alive(KEEP_ALIVE)
                     .upgrade(transport::websocket::Upgrade::new(app()))
                     .finish(app()),
             )
@@ -277,6 +306,10 @@ impl Running {
     pub fn certificates(&self) -> &Arc<Certificates> {
         &self.parts.certificates
     }
+    /// The admin token, if the server made it because none was configured.
+    pub fn made_token(&self) -> Option<&str> {
+        self.parts.made_token.as_deref()
+    }
     /// What happens, for those who watch.
     pub fn feed(&self) -> &Arc<Feed> {
         &self.parts.feed
@@ -304,6 +337,16 @@ impl Running {
         self.parts.factory.finish_recordings();
         self.http.stop(false).await;
     }
+}
+
+/// Where a browser on this machine finds a server that listens at this address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let loopback = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(loopback, address.port())
 }
 
 fn room_threads(count: usize) -> io::Result<Vec<actix::ArbiterHandle>> {
@@ -339,7 +382,8 @@ fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Runs a server until SIGTERM or SIGINT has drained it. Prints one line with its URL on standard output when it listens.
+/// Runs a server until SIGTERM or SIGINT has drained it. Prints its URL on standard output when it listens, and in a second line the
+/// dashboard's, with the admin token if that is of the server's making.
 ///
 /// # Errors
 /// As `Server::start`, and if the server fails while it runs.
@@ -351,7 +395,10 @@ pub fn run(server: Server) -> io::Result<()> {
         let quic = running.quic_address().map_or_else(String::new, |quic| format!("quic://{quic} and "));
         let line = format!("driftless listens on {quic}{scheme}://{}", running.address());
         info!("{line}");
-        telemetry::print_line(line);
+        // The token is not for the log, which others may read.
+        let dashboard = reachable(running.address());
+        let token = running.made_token().map_or_else(String::new, |token| format!("#token={token}"));
+        telemetry::print_line(format!("{line}\ndashboard: {scheme}://{dashboard}/dashboard{token}"));
         actix_rt::spawn(shutdown::drain_on_signal(signals, async move { running.drain().await }));
         serving.await
     })

@@ -11,12 +11,16 @@
 //! room for. QUIC and WebTransport differ only in how a connection begins; the task is the same, in `session`.
 
 mod accept;
+pub mod lease;
 pub mod quic;
 mod session;
 mod socket;
 mod stream;
 pub mod websocket;
 mod webtransport;
+
+/// Where WebSocket and WebTransport are.
+pub const PATH: &str = "/v1/connect";
 
 pub use accept::Accept;
 pub use stream::Stream;

@@ -96,7 +96,7 @@ fn who_comes_while_the_server_goes_down_is_refused() {
         panic!("let in")
     };
     assert_eq!((refused.status, &*refused.error_code()), (503, "draining"));
-    let made = http::post(address, "/v1/rooms", r#"{"name":"late"}"#);
+    let made = http::send(address, "POST", "/v1/rooms", &server.authorization(), r#"{"name":"late"}"#);
     assert_eq!((made.status, &*made.error_code()), (503, "draining"));
 
     // Nobody can make it wait for longer than it said.

@@ -85,7 +85,8 @@ async fn post(server: &Running, path: &str, body: &str) -> Answer {
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}"
     );
-    raw(server, format!("{head}\r\n\r\n{body}").as_bytes()).await
+    let token = server.made_token().unwrap();
+    raw(server, format!("{head}\r\nauthorization: Bearer {token}\r\n\r\n{body}").as_bytes()).await
 }
 
 #[actix_web::test]
@@ -109,7 +110,7 @@ async fn a_draining_server_is_alive_but_not_ready() {
 #[actix_web::test]
 async fn a_room_is_made_listed_and_shown() {
     let server = start();
-    assert_eq!(get(&server, "/v1/rooms").await.json(), json!({ "rooms": [] }));
+    assert_eq!(get(&server, "/v1/rooms").await.json(), json!({ "rooms": [], "next": null }));
     let spec = r#"{"name":"lobby","kind":"cursors","tick_rate":10,"max_players":4,"seed":7}"#;
     let made = post(&server, "/v1/rooms", spec).await;
     assert_eq!(made.status, 201);
@@ -176,9 +177,13 @@ async fn a_malformed_body_is_refused() {
     }
     let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(20_000));
     post(&server, "/v1/rooms", &large).await.assert_error(413, "body_too_large");
-    let plain = b"POST /v1/rooms HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{}";
-    raw(&server, plain).await.assert_error(415, "not_json");
-    assert_eq!(get(&server, "/v1/rooms").await.json(), json!({ "rooms": [] }));
+    let token = server.made_token().unwrap();
+    let plain = format!(
+        "POST /v1/rooms HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\
+         authorization: Bearer {token}\r\n\r\n{{}}"
+    );
+    raw(&server, plain.as_bytes()).await.assert_error(415, "not_json");
+    assert_eq!(get(&server, "/v1/rooms").await.json(), json!({ "rooms": [], "next": null }));
 }
 
 #[actix_web::test]

@@ -7,16 +7,15 @@ mod util;
 use driftless_proto::{code::CloseCode, wire};
 use driftless_server::config::{AdminToken, Config};
 use serde_json::{Value, json};
+use std::{
+    net::{Shutdown, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
 use util::{Player, TestServer, config, events::Events, http, join, socket::narrow, until};
 
 fn delete(server: &TestServer, path: &str) -> http::Response {
-    send(server, "DELETE", path, "")
-}
-
-fn send(server: &TestServer, method: &str, path: &str, headers: &str) -> http::Response {
-    let address = server.address();
-    let text = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\r\n");
-    http::request(address, &text)
+    server.operate("DELETE", path, "")
 }
 
 fn metric(server: &TestServer, sample: &str) -> f64 {
@@ -27,7 +26,7 @@ fn metric(server: &TestServer, sample: &str) -> f64 {
 #[test]
 fn players_are_seen_to_come_and_go() {
     let server = TestServer::start(config());
-    let mut events = Events::open(server.address(), "").unwrap();
+    let mut events = Events::open(&server, "").unwrap();
     assert!(events.head.contains("content-type: text/event-stream"), "{}", events.head);
     assert_eq!(events.next().name, "hello");
     let mut changes = Vec::new();
@@ -58,7 +57,7 @@ fn players_are_seen_to_come_and_go() {
 fn the_figures_are_those_of_the_metrics() {
     let server = TestServer::start(config());
     let mut player = Player::named(server.address(), "lobby", "ann");
-    let mut events = Events::open(server.address(), "").unwrap();
+    let mut events = Events::open(&server, "").unwrap();
     (0..30).for_each(|n| {
         player.next_tick();
         player.run(n, 0);
@@ -86,7 +85,7 @@ fn the_figures_are_those_of_the_metrics() {
 fn a_room_is_seen_with_what_it_costs() {
     let server = TestServer::start(config());
     let player = Player::named(server.address(), "lobby", "ann").in_background();
-    let mut events = Events::open(server.address(), "").unwrap();
+    let mut events = Events::open(&server, "").unwrap();
     let seen = |data: &Value| {
         let room = &data["rooms"][0];
         room["sent_bytes"].as_u64() > Some(1_000) && room["tick_duration"]["mean_us"].as_f64() > Some(0.0)
@@ -107,12 +106,12 @@ fn a_room_is_seen_with_what_it_costs() {
 #[test]
 fn a_reader_that_comes_back_gets_what_it_missed() {
     let server = TestServer::start(config());
-    let mut events = Events::open(server.address(), "").unwrap();
+    let mut events = Events::open(&server, "").unwrap();
     let _ann = Player::named(server.address(), "lobby", "ann");
     let last = events.wait("presence").id;
     drop(events);
     let _bob = Player::named(server.address(), "lobby", "bob");
-    let mut back = Events::open(server.address(), &format!("last-event-id: {last}\r\n")).unwrap();
+    let mut back = Events::open(&server, &format!("last-event-id: {last}\r\n")).unwrap();
     let missed = back.wait("presence").data;
     assert_eq!(missed["changes"][0]["user"], "bob", "{missed}");
 }
@@ -121,8 +120,8 @@ fn a_reader_that_comes_back_gets_what_it_missed() {
 #[test]
 fn a_reader_that_stalls_gets_the_newest_figures_next() {
     let server = TestServer::start(config());
-    let mut prompt = Events::open(server.address(), "").unwrap();
-    let mut slow = Events::on(narrow(server.address(), 2048), "").unwrap();
+    let mut prompt = Events::open(&server, "").unwrap();
+    let mut slow = Events::on(narrow(server.address(), 2048), &server.authorization()).unwrap();
     slow.wait("server");
     // Far more than the sockets between take: most are superseded while the slow one reads nothing.
     let feed = server.running().feed().clone();
@@ -142,12 +141,12 @@ fn a_reader_that_stalls_gets_the_newest_figures_next() {
 #[test]
 fn places_of_readers_that_are_gone_are_given_back() {
     let server = TestServer::start(config());
-    let readers: Vec<_> = (0..64).map(|_| Events::open(server.address(), "").unwrap()).collect();
-    let refused = Events::open(server.address(), "").err().expect("there is no place");
+    let readers: Vec<_> = (0..64).map(|_| Events::open(&server, "").unwrap()).collect();
+    let refused = Events::open(&server, "").err().expect("there is no place");
     assert_eq!((refused.status, refused.error_code().as_str()), (503, "too_many_readers"));
     drop(readers);
     until("the places are free", || server.running().feed().readers() == 0);
-    Events::open(server.address(), "").unwrap();
+    Events::open(&server, "").unwrap();
 }
 
 #[test]
@@ -156,7 +155,7 @@ fn a_look_into_a_room_shows_schema_seats_and_entities() {
     let mut player = Player::named(server.address(), "lobby", "ann");
     player.next_tick();
     let number = player.number();
-    let seen = server.get("/v1/rooms/lobby/state");
+    let seen = server.get_as_operator("/v1/rooms/lobby/state");
     assert_eq!(seen.status, 200);
     let seen = seen.json();
     assert_eq!(
@@ -169,7 +168,7 @@ fn a_look_into_a_room_shows_schema_seats_and_entities() {
     let fields = table["fields"].as_array().unwrap();
     assert_eq!(fields.len(), table["columns"].as_array().unwrap().len());
     assert!(fields[0]["quanta_per_unit"].as_u64() > Some(0) && fields[0]["predictor"].is_string(), "{table}");
-    assert_eq!(server.get("/v1/rooms/nowhere/state").error_code(), "no_such_room");
+    assert_eq!(server.get_as_operator("/v1/rooms/nowhere/state").error_code(), "no_such_room");
 }
 
 #[test]
@@ -221,7 +220,7 @@ fn a_player_who_is_away_can_be_removed() {
 fn a_drain_that_an_operator_asks_for_is_one() {
     let server = TestServer::start(config());
     let mut player = Player::join(server.address(), "lobby");
-    let answer = send(&server, "POST", "/v1/drain", "content-length: 0\r\n");
+    let answer = server.post("/v1/drain", "");
     assert_eq!((answer.status, answer.json()), (202, json!({ "status": "draining" })));
     assert_eq!(player.ended(), CloseCode::Draining);
 }
@@ -229,54 +228,136 @@ fn a_drain_that_an_operator_asks_for_is_one() {
 #[test]
 fn a_drain_ends_the_process() {
     let mut process = util::process::Process::start(&[]);
-    let text = format!("POST /v1/drain HTTP/1.1\r\nhost: {}\r\ncontent-length: 0\r\n\r\n", process.address());
-    assert_eq!(http::request(process.address(), &text).status, 202);
+    let drained = http::send(process.address(), "POST", "/v1/drain", &process.authorization(), "");
+    assert_eq!(drained.status, 202);
     assert!(process.wait().0.success());
 }
 
-const OPERATORS_ONLY: [(&str, &str); 5] = [
+const OPERATORS_ONLY: [(&str, &str); 6] = [
     ("GET", "/v1/stream"),
     ("GET", "/v1/rooms/lobby/state"),
+    ("POST", "/v1/rooms"),
     ("DELETE", "/v1/rooms/lobby"),
     ("DELETE", "/v1/rooms/lobby/players/1"),
     ("POST", "/v1/drain"),
 ];
 
+/// What a proxy on the same machine makes of the request of somebody from anywhere: nginx's own recipe for WebSocket names itself as the
+/// host and adds nothing; others add what they like.
+const THROUGH_A_PROXY: [&str; 5] = [
+    "",
+    "host: localhost:7777\r\n",
+    "host: backend\r\nx-real-ip: 127.0.0.1\r\nx-forwarded-for: 127.0.0.1\r\nx-forwarded-host: localhost\r\n",
+    "host: 127.0.0.1\r\nforwarded: for=127.0.0.1;host=localhost\r\nvia: 1.1 proxy\r\n",
+    "host: localhost\r\norigin: http://localhost:7777\r\nsec-fetch-site: same-origin\r\n",
+];
+
 #[test]
-fn pages_of_others_are_refused() {
+fn nobody_is_an_operator_without_the_token_wherever_from() {
     let server = TestServer::start(config());
     let mut player = Player::join(server.address(), "lobby");
     for (method, path) in OPERATORS_ONLY {
-        let csrf = send(&server, method, path, "origin: https://evil.example\r\n");
-        assert_eq!((csrf.status, csrf.error_code().as_str()), (403, "forbidden"), "{path}");
-        assert!(!csrf.head.contains("access-control-allow-origin"), "{csrf:?}");
-        let text =
-            format!("{method} {path} HTTP/1.1\r\nhost: evil.example:7777\r\nconnection: close\r\n\r\n");
-        let rebound = http::request(server.address(), &text);
-        assert_eq!(rebound.status, 403, "{path}");
-        assert!(rebound.body.contains("Host") && rebound.body.contains("--admin-token"), "{rebound:?}");
+        for headers in THROUGH_A_PROXY {
+            let host = if headers.contains("host: ") { "" } else { "host: 127.0.0.1:7777\r\n" };
+            let text = format!("{method} {path} HTTP/1.1\r\n{host}{headers}connection: close\r\n\r\n");
+            let refused = http::request(server.address(), &text);
+            assert_eq!((refused.status, &*refused.error_code()), (401, "unauthorized"), "{text}");
+            assert!(refused.head.contains("www-authenticate: bearer"), "{refused:?}");
+        }
     }
     player.next_tick();
+    assert_eq!(server.get("/v1/rooms").status, 200, "what is for everybody stays so");
 }
 
 #[test]
-fn with_an_admin_token_it_must_be_sent() {
-    const SECRET: &str = "correct horse battery staple";
-    let token = SECRET.replace(' ', "-");
-    let server = TestServer::start(Config { admin_token: AdminToken::new(&token), ..config() });
-    let mut player = Player::join(server.address(), "lobby");
-    for (method, path) in OPERATORS_ONLY {
-        let without = send(&server, method, path, "");
-        assert_eq!((without.status, without.error_code().as_str()), (401, "unauthorized"), "{path}");
-        assert!(without.head.contains("www-authenticate: bearer"), "{without:?}");
-        assert_eq!(send(&server, method, path, "authorization: Bearer wrong-wrong-wrong\r\n").status, 401);
+fn the_token_that_the_server_makes_is_printed_with_the_dashboard() {
+    let process = util::process::Process::start(&[]);
+    let (url, token) = process.dashboard().split_once("#token=").expect("a token");
+    assert_eq!(url, format!("http://{}/dashboard", process.address()));
+    assert!(token.len() >= 32, "{token}");
+    assert_eq!(http::get(process.address(), "/dashboard").status, 200);
+    let state = http::send(process.address(), "GET", "/v1/rooms/lobby/state", &process.authorization(), "");
+    assert_eq!((state.status, &*state.error_code()), (404, "no_such_room"));
+
+    let own = util::process::Process::start(&["--admin-token", "correct-horse-battery-staple"]);
+    assert_eq!(own.dashboard(), format!("http://{}/dashboard", own.address()), "who set the token knows it");
+}
+
+#[test]
+fn a_token_that_was_set_is_the_only_one() {
+    const TOKEN: &str = "correct-horse-battery-staple";
+    let server = TestServer::start(Config { admin_token: AdminToken::new(TOKEN), ..config() });
+    assert_eq!(server.running().made_token(), None);
+    let _player = Player::join(server.address(), "lobby");
+    let look = |token: &str| {
+        let headers = format!("authorization: Bearer {token}\r\n");
+        http::send(server.address(), "GET", "/v1/rooms/lobby/state", &headers, "").status
+    };
+    assert_eq!(look("wrong-wrong-wrong"), 401);
+    assert_eq!(look(TOKEN), 200);
+}
+
+/// An attacker behind the same proxy has the operator's address: he is slowed down, she is not.
+#[test]
+fn wrong_tokens_are_counted_and_slowed_down_and_the_right_one_is_let_in_at_once() {
+    let server = TestServer::start(Config { workers: 1, ..config() });
+    let _player = Player::join(server.address(), "lobby");
+    let path = "/v1/rooms/lobby/state";
+    let guess = |n: u32| {
+        let headers = format!("authorization: Bearer wrong-wrong-wrong-{n}\r\n");
+        http::send(server.address(), "GET", path, &headers, "").status
+    };
+    (0..5).for_each(|n| assert_eq!(guess(n), 401));
+    // Those are answered at once; each of these waits a second longer than the one before. All at a time, on one thread.
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let guesses: Vec<_> = (0..3).map(|n| scope.spawn(move || (guess(n), start.elapsed()))).collect();
+        until("they are held back", || metric(&server, WRONG_TOKENS) == 8.0);
+        assert_eq!(server.get_as_operator(path).status, 200);
+        assert!(guesses.iter().all(|guess| !guess.is_finished()), "the operator did not wait for them");
+        let longest = guesses.into_iter().map(|guess| guess.join().unwrap());
+        let longest = longest.inspect(|(status, _)| assert_eq!(*status, 401)).map(|(_, took)| took).max();
+        assert!(longest >= Some(Duration::from_secs(2)), "{longest:?}");
+    });
+}
+
+const WRONG_TOKENS: &str = "driftless_requests_refused_total{reason=\"wrong_token\"}";
+
+#[test]
+fn rooms_are_made_by_operators_unless_all_may() {
+    let post =
+        |server: &TestServer| http::send(server.address(), "POST", "/v1/rooms", "", r#"{"name":"hall"}"#);
+    let server = TestServer::start(config());
+    assert_eq!(post(&server).error_code(), "unauthorized");
+    assert_eq!(server.get("/v1/rooms").json()["rooms"], json!([]));
+    let open = TestServer::start(Config { open_rooms: true, ..config() });
+    assert_eq!(post(&open).status, 201);
+}
+
+#[test]
+fn a_reader_of_the_stream_that_asks_for_an_upgrade_takes_no_place() {
+    let server = TestServer::start(config());
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                   sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for _ in 0..70 {
+        let refused = Events::open(&server, upgrade).err().expect("there is no WebSocket");
+        assert_eq!((refused.status, &*refused.error_code()), (400, "no_upgrade"));
     }
-    player.next_tick();
-    let authorization = format!("authorization: Bearer {token}\r\n");
-    assert_eq!(send(&server, "GET", "/v1/rooms/lobby/state", &authorization).status, 200);
-    Events::open(server.address(), &authorization).unwrap().wait("server");
-    // What is for everybody stays so.
-    assert_eq!(server.get("/v1/rooms").status, 200);
+    assert_eq!(server.running().feed().readers(), 0);
+    Events::open(&server, "").unwrap().wait("server");
+}
+
+#[test]
+fn a_reader_that_ends_its_half_and_goes_gives_its_place_back() {
+    let server = TestServer::start(config());
+    let stream = TcpStream::connect(server.address()).unwrap();
+    let mut reader = Events::on(stream.try_clone().unwrap(), &server.authorization()).unwrap();
+    reader.wait("server");
+    assert_eq!(server.running().feed().readers(), 1);
+    stream.shutdown(Shutdown::Write).unwrap();
+    reader.wait("server");
+    drop((reader, stream));
+    until("the place is free", || server.running().feed().readers() == 0);
 }
 
 #[test]

@@ -294,6 +294,26 @@ fn a_request_for_something_else_is_refused() {
 }
 
 #[test]
+fn a_foreign_page_gets_no_session() {
+    let server = TestServer::start(config());
+    let endpoint = quic::endpoint();
+    let ask = |origin: &str| {
+        wait(async {
+            let connection = quic::dial(&endpoint, server.quic(), quic::config(Kind::WebTransport)).await?;
+            quic::request_from(connection, origin).await.map(drop)
+        })
+    };
+    for origin in ["http://localhost:5173", "http://localhost:7777", "https://localhost"] {
+        assert_eq!(ask(origin), Ok(()), "{origin}");
+    }
+    for origin in ["https://evil.example", "null"] {
+        let refused = ask(origin).unwrap_err();
+        assert!(refused.contains("403"), "{origin}: {refused}");
+    }
+    assert_eq!(server.running().metrics().refused.get("foreign_origin"), 2);
+}
+
+#[test]
 fn a_connection_that_asks_for_no_session_is_closed() {
     let mut config = config();
     config.limits.handshake = Duration::from_millis(300);

@@ -53,6 +53,7 @@ fn a_request_within_tls_is_answered() {
     assert_eq!(answer.status, 200);
     let error = secure.trusting.get(secure.server.address(), "/nowhere").unwrap();
     assert_eq!((error.status, error.error_code().as_str()), (404, "no_such_path"));
+    assert_eq!(error.header("strict-transport-security"), Some("max-age=15768000"), "not without TLS again");
 }
 
 #[test]

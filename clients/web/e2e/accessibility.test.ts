@@ -24,7 +24,10 @@ const screens = [
 describe.each(screens)("on a %s", (_, options) => {
   it.each(["/?room=axe&name=Ada", "/cursors", "/dashboard"])("%s has no serious problem", async (path) => {
     // A script that a policy keeps out is put in by the browser itself.
-    const page = await chromium.open(server.url + path, { ...options, bypassCSP: true });
+    const page = await chromium.open(path === "/dashboard" ? server.dashboard : server.url + path, {
+      ...options,
+      bypassCSP: true,
+    });
     await page.waitForTimeout(1200);
     if (path.startsWith("/?")) {
       await page.locator("#network summary").click();

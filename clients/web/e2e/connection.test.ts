@@ -85,6 +85,7 @@ describe("transports", () => {
       const player = await page.evaluate(() => globalThis.driftless.room.player);
       const answer = await fetch(`${server.url}/v1/rooms/kick-${transport}/players/${player}`, {
         method: "DELETE",
+        headers: server.authorization,
       });
       expect(answer.status).toBeLessThan(300);
       await page.locator("#banner", { hasText: "4510 (Kicked)" }).waitFor();

@@ -28,7 +28,7 @@ const tile = (page: Page, name: string) =>
     .first();
 
 async function dashboard(): Promise<Page> {
-  const page = await chromium.open(`${server.url}/dashboard`);
+  const page = await chromium.open(server.dashboard);
   await live(page);
   return page;
 }
@@ -104,7 +104,7 @@ describe("the dashboard", () => {
     const page = await dashboard();
     const response = await fetch(`${server.url}/v1/rooms`, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", ...server.authorization },
       body: JSON.stringify({ name: "to-close" }),
     });
     expect(response.status).toBe(201);
@@ -121,10 +121,10 @@ describe("the dashboard", () => {
 
   it("comes back by itself when the server does", async () => {
     const page = await dashboard();
-    const { port } = server;
+    const { port, token } = server;
     await server.kill();
     await page.waitForSelector('#status[data-state="waiting"]');
-    server = await Server.start(port);
+    server = await Server.start(port, "--admin-token", token);
     await live(page);
     await page.locator("#activity li", { hasText: "started again" }).waitFor();
     await page.context().close();
@@ -155,8 +155,19 @@ describe("the dashboard", () => {
   });
 });
 
-describe("with an admin token", () => {
-  it("lets in who has it", async () => {
+describe("the admin token", () => {
+  it("is taken from the address, kept for the tab, and needed", async () => {
+    const page = await dashboard();
+    expect(page.url()).toBe(`${server.url}/dashboard`);
+    await page.reload();
+    await live(page);
+    const other = await chromium.open(`${server.url}/dashboard`);
+    await other.locator("#entry-reason", { hasText: "send the admin token" }).waitFor();
+    expect(chromium.complaints.splice(0).filter((text) => !text.includes("401"))).toEqual([]);
+    for (const open of [page, other]) await open.context().close();
+  });
+
+  it("lets in who types it", async () => {
     const guarded = await Server.start(0, "--admin-token", "correct-horse-battery-staple");
     const page = await chromium.open(`${guarded.url}/dashboard`);
     const enter = async (token: string) => {

@@ -77,7 +77,7 @@ it.runIf(process.env.SCREENSHOTS)(
     await desktop.screenshot({ path: to("arena-desktop") });
     await phone.evaluate(() => (globalThis as never as { rest: () => void }).rest());
     await phone.screenshot({ path: to("arena-phone") });
-    const dashboard = await chromium.open(`${server.url}/dashboard`, {
+    const dashboard = await chromium.open(server.dashboard, {
       viewport: { width: 1280, height: 900 },
       colorScheme: "light",
     });

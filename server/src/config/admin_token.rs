@@ -1,12 +1,16 @@
 //! The secret of operators.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest::{SHA256, digest};
-use std::fmt;
+use std::{fmt, io};
 use subtle::ConstantTimeEq;
 
 /// The secret that operators send. Kept as its SHA-256: what is compared says nothing of its length, nor does a debug print of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AdminToken([u8; 32]);
+
+/// Of a token that the server makes.
+const RANDOM_BYTES: usize = 24;
 
 impl AdminToken {
     /// Shortest admin token, bytes.
@@ -16,6 +20,17 @@ impl AdminToken {
     pub fn new(text: &str) -> Option<Self> {
         let fits = text.len() >= Self::MIN_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then(|| Self(sha256(text.as_bytes())))
+    }
+
+    /// One that nobody can guess, and its text.
+    ///
+    /// # Errors
+    /// If the system has no random bytes.
+    pub fn random() -> io::Result<(Self, String)> {
+        let mut bytes = [0; RANDOM_BYTES];
+        getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+        let text = URL_SAFE_NO_PAD.encode(bytes);
+        Ok((Self(sha256(text.as_bytes())), text))
     }
 
     /// Whether this is what somebody sent. Takes as long, whatever it is.
@@ -45,5 +60,13 @@ mod tests {
         assert_eq!(AdminToken::new("0123456789abcde"), None);
         assert_eq!(AdminToken::new("0123456789abcde f"), None);
         assert_eq!(format!("{:?}", AdminToken::new("0123456789abcdef")), "Some(AdminToken(…))");
+    }
+
+    #[test]
+    fn a_random_token_is_its_text_and_another_each_time() {
+        let (token, text) = AdminToken::random().unwrap();
+        assert_eq!(AdminToken::new(&text), Some(token));
+        assert_ne!(text, AdminToken::random().unwrap().1);
+        assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "fits a URL");
     }
 }

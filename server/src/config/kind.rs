@@ -1,6 +1,7 @@
 //! What a value may be: how it is read, shown, and called when it is refused.
 
 use super::AdminToken;
+use crate::door::origin::OriginPattern;
 use std::{
     fmt::Display,
     net::SocketAddr,
@@ -110,6 +111,17 @@ pub(super) fn admin_token() -> Kind<Option<AdminToken>> {
     kind
 }
 
+/// Patterns of origins with commas between them.
+pub(super) fn origins() -> Kind<Vec<OriginPattern>> {
+    let allowed = "https://example.com, https://*.example.com or *, or several with commas between them";
+    let read = |text: &str| text.split(',').map(|text| text.trim().parse().ok()).collect();
+    let show = |patterns: &Vec<OriginPattern>| {
+        let texts: Vec<_> = patterns.iter().map(OriginPattern::to_string).collect();
+        (!texts.is_empty()).then(|| texts.join(", "))
+    };
+    Kind::new("ORIGINS", allowed, read, show)
+}
+
 fn path(value_name: &'static str, allowed: &str, fits: fn(&Path) -> bool) -> Kind<Option<PathBuf>> {
     let read =
         move |text: &str| Some(PathBuf::from(text)).filter(|path| !text.is_empty() && fits(path)).map(Some);
@@ -165,6 +177,16 @@ mod tests {
         assert_eq!((span.read)("1m 30s"), Some(Duration::from_secs(90)));
         for text in ["", "10", "ten seconds", "-1s"] {
             assert_eq!((span.read)(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn origins_are_read() {
+        let origins = origins();
+        let patterns = (origins.read)("https://a.example,  http://*.b.example:8080").unwrap();
+        assert_eq!((origins.show)(&patterns).as_deref(), Some("https://a.example, http://*.b.example:8080"));
+        for text in ["", "a.example", "https://a.example,"] {
+            assert_eq!((origins.read)(text), None, "{text:?}");
         }
     }
 

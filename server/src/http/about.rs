@@ -1,11 +1,17 @@
 //! A page for people who want to know what the server offers.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, http::header};
 
 /// Lists what there is.
 pub(super) async fn about() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(PAGE)
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .body(PAGE)
 }
+
+/// Nothing but its own style.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const PAGE: &str = concat!(
     r#"<!doctype html>
@@ -21,7 +27,7 @@ const PAGE: &str = concat!(
 <p>An authoritative multiplayer game-state server. Games connect by WebSocket at <code>/v1/connect</code>, subprotocol <code>driftless.v1</code>.
 <p>Play: <a href="/">arena</a>, <a href="/cursors">cursors</a>. Watch: <a href="/dashboard">dashboard</a>.
 <table>
-<tr><td><a href="/v1/rooms">/v1/rooms</a><td>the rooms; POST a JSON object to make one
+<tr><td><a href="/v1/rooms">/v1/rooms</a><td>the rooms; operators POST a JSON object to make one
 <tr><td><a href="/v1/presence">/v1/presence</a><td>who is here
 <tr><td><a href="/metrics">/metrics</a><td>figures for Prometheus
 <tr><td><a href="/healthz">/healthz</a><td>whether the process works

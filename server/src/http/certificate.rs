@@ -64,10 +64,7 @@ pub(super) async fn certificate(request: HttpRequest, state: web::Data<HttpState
         certificates: certificates.collect(),
         quic,
     };
-    HttpResponse::Ok()
-        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(answer)
+    HttpResponse::Ok().insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")).json(answer)
 }
 
 /// The host that the client used, without its port.

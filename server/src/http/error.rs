@@ -4,10 +4,14 @@ use crate::factory::FactoryError;
 use actix_web::{
     HttpRequest, HttpResponse, Responder, ResponseError,
     body::BoxBody,
-    error::{JsonPayloadError, QueryPayloadError},
-    http::{Method, StatusCode, header},
+    error::{JsonPayloadError, PayloadError, QueryPayloadError},
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
 };
 use serde_json::json;
+use std::{io, time::Duration};
 
 /// An answer that is not what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,16 +20,26 @@ pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    /// Methods that the path has, for 405.
-    allow: Option<&'static str>,
-    /// How to authenticate, for 401.
-    challenge: Option<&'static str>,
+    /// What the status needs besides: how to authenticate, what is allowed.
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
     /// An error with this status. `code` is for programs, `message` for people.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), allow: None, challenge: None }
+        Self { status, code, message: message.into(), headers: Vec::new() }
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Name for programs.
+    pub fn code(&self) -> &'static str {
+        self.code
     }
 
     /// There is nothing at this path.
@@ -40,13 +54,22 @@ impl ApiError {
 
     /// The operator's token is missing or wrong.
     pub fn unauthorized(message: &str) -> Self {
-        let challenge = Some("Bearer realm=\"driftless admin\"");
-        Self { challenge, ..Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message) }
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+            .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"driftless admin\""))
     }
 
-    /// This is for operators, and whoever asks can be none.
-    pub fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    /// Too much is asked for. Come back after so long.
+    pub fn too_often(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let message = format!("too many requests from this address: try again in {seconds} s");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_often", message)
+            .with(header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// The request did not come to its end in time.
+    pub fn timeout() -> Self {
+        let message = "the request was not complete in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
     }
 
     /// There is no such seat in the room.
@@ -58,10 +81,8 @@ impl ApiError {
     /// The path is there, but not for this method.
     pub fn method_not_allowed(method: &Method, allow: &'static str) -> Self {
         let message = format!("{method} is not allowed here, only {allow}");
-        Self {
-            allow: Some(allow),
-            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
-        }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+            .with(header::ALLOW, HeaderValue::from_static(allow))
     }
 
     /// The query string is not what the path takes.
@@ -92,6 +113,11 @@ impl From<FactoryError> for ApiError {
 
 impl From<JsonPayloadError> for ApiError {
     fn from(error: JsonPayloadError) -> Self {
+        if let JsonPayloadError::Payload(PayloadError::Io(cause)) = &error
+            && cause.kind() == io::ErrorKind::TimedOut
+        {
+            return Self::timeout();
+        }
         let (status, code) = match error {
             JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
@@ -117,11 +143,8 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
-        if let Some(allow) = self.allow {
-            response.insert_header((header::ALLOW, allow));
-        }
-        if let Some(challenge) = self.challenge {
-            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        for header in &self.headers {
+            response.insert_header(header.clone());
         }
         response.json(json!({ "error": { "code": self.code, "message": self.message } }))
     }

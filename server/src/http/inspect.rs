@@ -2,7 +2,7 @@
 
 use super::{ApiError, HttpState, access::Operator};
 use crate::room::inspect::{Inspect, Inspected, SeatView};
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{HttpResponse, web};
 use driftless_proto::{
     schema::{Kind, Predictor, Schema},
     snapshot::{Snapshot, Table},
@@ -52,9 +52,7 @@ pub(super) async fn state(
 ) -> Result<HttpResponse, ApiError> {
     let room = state.registry.get(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
     let inspected = room.room.send(Inspect).await.map_err(|_| ApiError::no_such_room(&name))?;
-    let mut response = HttpResponse::Ok();
-    response.insert_header((header::CACHE_CONTROL, "no-store"));
-    Ok(response.json(view(&inspected)))
+    Ok(HttpResponse::Ok().json(view(&inspected)))
 }
 
 fn view(inspected: &Inspected) -> State<'_> {

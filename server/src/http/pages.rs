@@ -104,8 +104,6 @@ pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, ApiError>
         .insert_header((header::ETAG, tag.as_str()))
         .insert_header((header::VARY, "accept-encoding"))
         .insert_header((header::CACHE_CONTROL, if versioned { FOREVER } else { REVALIDATE }))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY));
     if unchanged {
         return Ok(response.finish());

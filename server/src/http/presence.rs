@@ -5,10 +5,9 @@ use crate::presence::Query;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
-/// Members listed when the request does not say.
-const DEFAULT_LIMIT: usize = 1_000;
-/// Most members listed. The presence actor makes the list, and does nothing else meanwhile.
-const MAX_LIMIT: usize = 10_000;
+/// Most members listed, and those listed when the request does not say. The presence actor makes the list, and does nothing else
+/// meanwhile.
+const MAX_LIMIT: usize = 1_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,7 +22,7 @@ pub(super) async fn presence(
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let Asked { room, limit } = asked.into_inner();
-    let limit = limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
+    let limit = limit.unwrap_or(MAX_LIMIT).min(MAX_LIMIT);
     let query = Query { room: room.map(Into::into), limit };
     let view = state.presence.send(query).await.map_err(|_| ApiError::unavailable("presence"))?;
     Ok(HttpResponse::Ok().json(view))

@@ -1,18 +1,35 @@
 //! Rooms: list, show, make.
 
-use super::{ApiError, HttpState};
+use super::{ApiError, HttpState, access::Operator};
 use crate::{factory::RoomSpec, registry::RoomSummary};
-use actix_web::{HttpResponse, http::header, web};
-use serde::Serialize;
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, http::header, web};
+use serde::{Deserialize, Serialize};
+
+/// Rooms listed when the request does not say.
+const DEFAULT_LIMIT: usize = 100;
+/// Most rooms listed at once.
+const MAX_LIMIT: usize = 1_000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    after: Option<String>,
+    limit: Option<usize>,
+}
 
 #[derive(Serialize)]
 struct RoomList {
     rooms: Vec<RoomSummary>,
+    /// To ask for the rooms after these (`?after=`). None: there are no more.
+    next: Option<String>,
 }
 
-/// All rooms, by name.
-pub(super) async fn list(state: web::Data<HttpState>) -> HttpResponse {
-    HttpResponse::Ok().json(RoomList { rooms: state.registry.list() })
+/// The rooms by name, a page of them.
+pub(super) async fn list(asked: web::Query<Asked>, state: web::Data<HttpState>) -> HttpResponse {
+    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let (rooms, more) = state.registry.page(asked.after.as_deref(), limit);
+    let next = rooms.last().filter(|_| more).map(|room| room.name.clone());
+    HttpResponse::Ok().json(RoomList { rooms, next })
 }
 
 /// One room.
@@ -20,16 +37,24 @@ pub(super) async fn show(
     name: web::Path<String>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
-    let room = state.registry.list().into_iter().find(|room| room.name == *name);
-    room.map(|room| HttpResponse::Ok().json(room)).ok_or_else(|| ApiError::no_such_room(&name))
+    let room = state.registry.get(&name);
+    room.map(|room| HttpResponse::Ok().json(RoomSummary::of(&room.shared)))
+        .ok_or_else(|| ApiError::no_such_room(&name))
 }
 
-/// Makes a room. The body must be declared as JSON, which a foreign web page cannot do without asking first (CORS).
+/// Makes a room, for operators or for all. The body must be declared as JSON, which a foreign web page cannot do without asking first
+/// (CORS).
 pub(super) async fn create(
-    spec: web::Json<RoomSpec>,
+    request: HttpRequest,
+    body: web::Payload,
     state: web::Data<HttpState>,
-) -> Result<HttpResponse, ApiError> {
-    let room = state.factory.create(spec.into_inner())?;
+) -> Result<HttpResponse, actix_web::Error> {
+    let mut body = body.into_inner();
+    if !state.open_rooms {
+        Operator::from_request(&request, &mut body).await?;
+    }
+    let spec = web::Json::<RoomSpec>::from_request(&request, &mut body).await?;
+    let room = state.factory.create(spec.into_inner()).map_err(ApiError::from)?;
     let location = format!("/v1/rooms/{}", room.name);
     Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).json(room))
 }

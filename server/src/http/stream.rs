@@ -1,13 +1,9 @@
 //! What happens, as Server-Sent Events (WHATWG HTML, section 9.2).
 
 use super::{ApiError, HttpState, access::Operator};
-use crate::feed::Reader;
+use crate::{feed::Reader, transport::lease};
 use actix_rt::time::timeout;
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::{StatusCode, header},
-    web,
-};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use bytes::Bytes;
 use futures_util::stream::unfold;
 use std::{convert::Infallible, time::Duration};
@@ -31,10 +27,10 @@ pub(super) async fn stream(
         let text = next(&mut reader).await;
         Some((Ok::<_, Infallible>(text), reader))
     });
+    lease::make_endless();
     let mut response = HttpResponse::Ok();
     response
         .content_type("text/event-stream")
-        .insert_header((header::CACHE_CONTROL, "no-store"))
         // For nginx, which would collect the events until there are 4 KiB of them.
         .insert_header(("x-accel-buffering", "no"));
     Ok(response.streaming(Box::pin(events)))

@@ -1,10 +1,10 @@
 //! From an accepted TCP connection to HTTP: socket options, and TLS if there is a certificate for it.
 
-use super::{Stream, socket::tune};
+use super::{Stream, lease, socket::tune};
 use crate::metrics::Metrics;
 use actix_http::{Protocol, error::DispatchError};
 use actix_rt::{net::TcpStream, time::timeout};
-use actix_service::{ServiceFactory, ServiceFactoryExt, fn_service};
+use actix_service::{Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
@@ -25,6 +25,8 @@ pub struct Accept {
     pub user_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake: Duration,
+    /// How long the first request may take.
+    pub request: Duration,
     /// TLS, if that is what is spoken here.
     pub tls: Option<TlsAcceptor>,
     /// Where refusals are counted.
@@ -46,6 +48,7 @@ impl Accept {
                 InitError = (),
             > + 'static,
     {
+        let request = self.request;
         let accept = fn_service(move |stream: TcpStream| {
             let accept = self.clone();
             async move {
@@ -53,7 +56,9 @@ impl Accept {
                 Ok((accept.accept(stream, peer).await?, Protocol::Http1, peer))
             }
         });
-        accept.and_then(http)
+        accept.and_then(apply_fn_factory(http, move |connection, http: &S::Service| {
+            lease::hold(request, http.call(connection))
+        }))
     }
 
     async fn accept(&self, stream: TcpStream, peer: Option<SocketAddr>) -> io::Result<Stream> {

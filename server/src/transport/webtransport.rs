@@ -1,17 +1,22 @@
 //! WebTransport over HTTP/3 (draft-ietf-webtrans-http3): from a QUIC connection with ALPN `h3` to a session at `/v1/connect` that speaks
 //! the subprotocol `driftless.v1`. One session a connection. Everything after that is as with [`quic`](super::quic).
 
-use super::session::CLOSE_LIMIT;
-use crate::ground::refusal::Refusal;
+use super::{PATH, session::CLOSE_LIMIT};
+use crate::{
+    door::origin::{Foreign, Origins},
+    ground::refusal::Refusal,
+};
 use driftless_proto::{code::CloseCode, limits::SUBPROTOCOL};
 use quinn::{Connection, VarInt};
 use std::time::Duration;
 use tokio::time::timeout;
-use tracing::debug;
-use web_transport_quinn::{Request, ServerError, Session, http::StatusCode, proto::ConnectResponse};
+use tracing::{debug, info};
+use web_transport_quinn::{
+    Request, ServerError, Session,
+    http::{StatusCode, header::ORIGIN},
+    proto::ConnectResponse,
+};
 
-/// Where sessions are.
-const PATH: &str = "/v1/connect";
 /// H3_GENERAL_PROTOCOL_ERROR (RFC 9114, section 8.1).
 const H3_GENERAL_PROTOCOL_ERROR: u32 = 0x101;
 
@@ -21,20 +26,33 @@ pub(super) enum Refused {
     Handshake(ServerError),
     /// It is for something else.
     NotFound(Request),
+    /// It is from a page that may not.
+    Foreign(Request, Foreign),
     /// It does not offer our subprotocol.
     Subprotocol(Request),
 }
 
 /// Takes the settings and the request, and answers it if it is a good one.
-pub(super) async fn accept(connection: Connection) -> Result<Session, Refused> {
+pub(super) async fn accept(connection: Connection, origins: &Origins) -> Result<Session, Refused> {
     let request = Request::accept(connection).await.map_err(Refused::Handshake)?;
     if request.url.path() != PATH {
         return Err(Refused::NotFound(request));
+    }
+    if let Err(foreign) = origins.check_any_port(request.url.authority(), origin(&request).as_deref()) {
+        return Err(Refused::Foreign(request, foreign));
     }
     if !request.protocols.iter().any(|protocol| protocol == SUBPROTOCOL) {
         return Err(Refused::Subprotocol(request));
     }
     request.respond(ConnectResponse::OK.with_protocol(SUBPROTOCOL)).await.map_err(Refused::Handshake)
+}
+
+/// Where the page came from. (Of two origins nobody knows which is true, so they are none that anybody knows.)
+fn origin(request: &Request) -> Option<String> {
+    let mut all =
+        request.headers.get_all(ORIGIN).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let first = all.next()?.into_owned();
+    Some(all.fold(first, |text, next| text + ", " + &next))
 }
 
 /// Says no, as HTTP does, and waits a moment for the peer to hear it.
@@ -44,6 +62,10 @@ pub(super) async fn refuse(connection: Connection, refused: Refused) {
             debug!(%error, "no WebTransport request");
             let code = VarInt::from_u32(H3_GENERAL_PROTOCOL_ERROR);
             return connection.close(code, b"not a WebTransport request");
+        }
+        Refused::Foreign(request, foreign) => {
+            info!(from = %connection.remote_address(), reason = %foreign, "refused a page");
+            (request, StatusCode::FORBIDDEN)
         }
         Refused::NotFound(request) => (request, StatusCode::NOT_FOUND),
         Refused::Subprotocol(request) => (request, StatusCode::BAD_REQUEST),
@@ -70,6 +92,7 @@ impl Refused {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Refused::Handshake(_) => "handshake",
+            Refused::Foreign(_, foreign) => foreign.name(),
             Refused::NotFound(_) => "not_found",
             Refused::Subprotocol(_) => "subprotocol",
         }

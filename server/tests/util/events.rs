@@ -1,10 +1,10 @@
 //! A reader of Server-Sent Events.
 
-use super::{PATIENCE, http};
+use super::{PATIENCE, TestServer, http};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::TcpStream,
     time::Instant,
 };
 
@@ -24,10 +24,11 @@ pub struct Event {
 }
 
 impl Events {
-    /// Reads `/v1/stream`, with these further headers (each with its line end).
+    /// Reads `/v1/stream` as an operator, with these further headers (each with its line end).
     #[track_caller]
-    pub fn open(address: SocketAddr, headers: &str) -> Result<Self, http::Response> {
-        Self::on(TcpStream::connect(address).expect("the server listens"), headers)
+    pub fn open(server: &TestServer, headers: &str) -> Result<Self, http::Response> {
+        let stream = TcpStream::connect(server.address()).expect("the server listens");
+        Self::on(stream, &(server.authorization() + headers))
     }
 
     #[track_caller]

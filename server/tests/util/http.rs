@@ -15,6 +15,11 @@ pub struct Response {
 }
 
 impl Response {
+    /// A header's value, in small letters.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
     /// The body as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
@@ -39,13 +44,16 @@ pub fn get(address: SocketAddr, path: &str) -> Response {
     request(address, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"))
 }
 
-pub fn post(address: SocketAddr, path: &str, body: &str) -> Response {
+/// With these further headers (each with its line end), and a body if there is one.
+pub fn send(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Response {
     let length = body.len();
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\n\r\n"
-    );
-    request(address, &(head + body))
+    request(
+        address,
+        &format!(
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n{headers}\r\n{body}"
+        ),
+    )
 }
 
 /// Sends text as it is and reads until the server closes.

@@ -14,6 +14,8 @@ pub struct Process {
     child: Child,
     errors: Option<thread::JoinHandle<String>>,
     address: SocketAddr,
+    /// The last line, which has the dashboard's URL.
+    dashboard: String,
 }
 
 /// The binary with these arguments, free of the environment's settings.
@@ -46,6 +48,8 @@ impl Process {
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
         out.read_line(&mut line).expect("a line that says where it listens");
+        let mut dashboard = String::new();
+        out.read_line(&mut dashboard).expect("a line that says where the dashboard is");
         // Read on, so that nothing it says could ever make it wait.
         thread::spawn(move || out.read_to_end(&mut Vec::new()));
         let mut errors = child.stderr.take().expect("a pipe");
@@ -57,11 +61,23 @@ impl Process {
         });
         let address = line.trim().rsplit("http://").next().and_then(|a| a.parse().ok());
         let errors = Some(errors);
-        Self { child, errors, address: address.unwrap_or_else(|| panic!("no address in {line:?}")) }
+        let address = address.unwrap_or_else(|| panic!("no address in {line:?}"));
+        Self { child, errors, address, dashboard: dashboard.trim().to_owned() }
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The dashboard's URL as it was printed.
+    pub fn dashboard(&self) -> &str {
+        self.dashboard.strip_prefix("dashboard: ").expect("it says what it is")
+    }
+
+    /// The header with which operators ask, with its line end.
+    pub fn authorization(&self) -> String {
+        let token = self.dashboard.split_once("#token=").expect("a token of the server's making").1;
+        format!("authorization: Bearer {token}\r\n")
     }
 
     /// Resident memory, bytes.

@@ -273,6 +273,15 @@ pub async fn request(connection: Connection, path: &str, protocols: &[&str]) -> 
     Session::connect(connection, request).await.map_err(|e| e.to_string())
 }
 
+/// Asks for a WebTransport session as a page would.
+pub async fn request_from(connection: Connection, origin: &str) -> Result<Session, String> {
+    let url = "https://localhost/v1/connect".parse::<url::Url>().expect("a URL");
+    let origin = origin.parse().expect("a header");
+    let request = ConnectRequest::new(url).with_protocol(SUBPROTOCOL);
+    let request = request.with_header(web_transport_quinn::http::header::ORIGIN, origin);
+    Session::connect(connection, request).await.map_err(|e| e.to_string())
+}
+
 impl Wire for Link {
     const DELIVERY: Delivery = Delivery::Datagram;
 

@@ -100,8 +100,25 @@ impl TestServer {
         http::get(self.address(), path)
     }
 
+    /// The header with which operators ask, with its line end.
+    pub fn authorization(&self) -> String {
+        let token = self.running.made_token().expect("no token was configured");
+        format!("authorization: Bearer {token}\r\n")
+    }
+
+    /// As an operator.
+    pub fn get_as_operator(&self, path: &str) -> Response {
+        self.operate("GET", path, "")
+    }
+
+    /// As an operator.
     pub fn post(&self, path: &str, body: &str) -> Response {
-        http::post(self.address(), path, body)
+        self.operate("POST", path, body)
+    }
+
+    /// As an operator.
+    pub fn operate(&self, method: &str, path: &str, body: &str) -> Response {
+        http::send(self.address(), method, path, &self.authorization(), body)
     }
 }
 

@@ -6,6 +6,8 @@ export class Server {
   private constructor(
     private readonly process: ChildProcess,
     readonly url: string,
+    /** What operators send. */
+    readonly token: string,
   ) {}
 
   /** Starts the binary that DRIFTLESS_BIN names. `port` 0: one that is free. */
@@ -19,9 +21,22 @@ export class Server {
     for await (const chunk of child.stdout!) {
       said += String(chunk);
       const url = /https?:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0];
-      if (url) return new Server(child, url);
+      const dashboard = /^dashboard: (\S+)\n/m.exec(said)?.[1];
+      if (!url || !dashboard) continue;
+      // The one that it was given, or that it has made.
+      const given = options.indexOf("--admin-token");
+      const token = given < 0 ? dashboard.split("#token=")[1]! : options[given + 1]!;
+      return new Server(child, url, token);
     }
     throw new Error(`the server ended: ${said}`);
+  }
+
+  get dashboard(): string {
+    return `${this.url}/dashboard#token=${this.token}`;
+  }
+
+  get authorization(): { authorization: string } {
+    return { authorization: `Bearer ${this.token}` };
   }
 
   get port(): number {

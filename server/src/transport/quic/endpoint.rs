@@ -164,7 +164,7 @@ async fn establish(connecting: Connecting, handshake: Handshake, thread: Thread)
     let admitted = door.admit(address, transport);
     let session = match transport {
         TransportKind::Quic => Session::raw(connection),
-        _ => match timeout(within, webtransport::accept(connection.clone())).await {
+        _ => match timeout(within, webtransport::accept(connection.clone(), door.origins())).await {
             Ok(Ok(session)) => session,
             Ok(Err(refused)) => {
                 worker.metrics().refused.inc(refused.name());

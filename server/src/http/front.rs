@@ -1,0 +1,203 @@
+//! What every request passes on its way in, and every answer gets on its way out. Nothing else sets these headers.
+//!
+//! In: a head that is too large (431), another name than ours (421) and another's page (403, see [`Origins`]), an upgrade where there is
+//! none, and too much from one address (429). A page from elsewhere that is let in may read (CORS), not write. A body has a deadline.
+//!
+//! What is no HTTP never comes here: actix-http answers it with 400, 408 or 431 without a body, and closes.
+
+use super::{
+    ApiError, HttpState,
+    access::{Operator, source},
+};
+use crate::{
+    door::origin::{Foreign, Page},
+    transport::{self, lease},
+};
+use actix_http::Payload;
+use actix_web::{
+    Error, FromRequest as _, HttpMessage as _, HttpRequest, HttpResponse,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    error::PayloadError,
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web,
+};
+use futures_util::{StreamExt as _, stream::unfold};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+use tokio::time::timeout_at;
+use tracing::info;
+
+/// Longest head of a request, bytes: request line and headers, with what separates them.
+const MAX_HEAD: usize = 16 * 1024;
+/// From one costly request of an address to the next, in the long run. (Loopback is not limited: a proxy there has one address for all.)
+pub(super) const COSTLY_INTERVAL: Duration = Duration::from_millis(100);
+/// Costly requests of an address at once.
+pub(super) const COSTLY_AT_ONCE: u32 = 30;
+/// For taking an answer to a request whose body nobody has read to its end.
+const UNREAD: Duration = Duration::from_secs(1);
+/// What a page from elsewhere may say beyond what all may.
+const MAY_SEND: &str = "authorization, cache-control, last-event-id";
+/// How long it may remember that, seconds.
+const MAY_REMEMBER: &str = "600";
+/// What an answer may do in a browser that takes it for a page, unless it is one.
+const NO_PAGE: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Half a year.
+const TLS_ONLY: &str = "max-age=15768000";
+
+/// Lets a request in, and adds to its answer what all answers have.
+pub async fn front(
+    state: web::Data<HttpState>,
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let unread = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let mut guest = None;
+    let mut response = match admit(&state, request.request()).await {
+        Err(refused) => {
+            state.metrics.requests_refused.inc(refused.code());
+            request.into_response(HttpResponse::from_error(refused))
+        }
+        Ok(Page::Guest) if is_preflight(request.request()) => {
+            guest = origin;
+            request.into_response(preflight())
+        }
+        Ok(page) => {
+            guest = origin.filter(|_| page == Page::Guest);
+            limit_body(&mut request, Instant::now() + state.request_timeout);
+            next.call(request).await?.map_into_boxed_body()
+        }
+    };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(response);
+    }
+    dress(response.headers_mut(), guest, state.certificates.is_self_signed());
+    if unread {
+        // actix-http would read the rest of a chunked body for as long as it comes.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    lease::prolong(if unread { UNREAD } else { state.answer_timeout });
+    Ok(response)
+}
+
+async fn admit(state: &HttpState, request: &HttpRequest) -> Result<Page, ApiError> {
+    let head: usize =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if head + request.uri().path().len() + request.query_string().len() > MAX_HEAD {
+        let message = format!("the head of a request may have {MAX_HEAD} bytes");
+        return Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", message));
+    }
+    let page = match request.path() {
+        // Whoever asks whether the server lives may call it anything. What the certificate tells, anybody who connects is told.
+        "/healthz" | "/readyz" | "/v1/certificate" => Page::Own,
+        _ => state.origins.check(&host(request), origin(request).as_deref()).map_err(|foreign| {
+            info!(from = %source(request), reason = %foreign, "refused a page");
+            let status = match foreign {
+                Foreign::Origin { .. } => StatusCode::FORBIDDEN,
+                Foreign::Host(_) => StatusCode::MISDIRECTED_REQUEST,
+            };
+            ApiError::new(status, foreign.name(), foreign.to_string())
+        })?,
+    };
+    if request.path() != transport::PATH && asks_for_websocket(request.headers()) {
+        let message =
+            format!("there is no WebSocket at {}: only {} upgrades", request.path(), transport::PATH);
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "no_upgrade", message));
+    }
+    let from = source(request);
+    if is_costly(request.path()) && !from.is_loopback() {
+        let taken = state.costly.0.lock().take(Instant::now(), from);
+        if let Err(wait) = taken {
+            // Others may have the operator's address. Whether a token is right, one learns here no faster than elsewhere.
+            let token = request.headers().contains_key(header::AUTHORIZATION);
+            let operator =
+                if token { Operator::extract(request).await } else { Err(ApiError::too_often(wait)) };
+            operator?;
+        }
+    }
+    Ok(page)
+}
+
+/// What takes more than a look, for others than operators.
+fn is_costly(path: &str) -> bool {
+    path == "/metrics" || (path.starts_with("/v1/") && path != transport::PATH)
+}
+
+fn asks_for_websocket(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::UPGRADE);
+    values.any(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// The name by which the server was asked, with a port if it was told.
+fn host(request: &HttpRequest) -> String {
+    // Of both, what the request line says counts (RFC 9112, section 3.2.2).
+    if let Some(authority) = request.uri().authority() {
+        return authority.to_string();
+    }
+    let host = request.headers().get(header::HOST).map(HeaderValue::as_bytes);
+    String::from_utf8_lossy(host.unwrap_or_default()).into_owned()
+}
+
+/// Where the page came from. Of two origins nobody knows which is true, so they are none that anybody knows.
+fn origin(request: &HttpRequest) -> Option<String> {
+    let mut all =
+        request.headers().get_all(header::ORIGIN).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
+    let first = all.next()?;
+    Some(all.fold(first, |text, next| text + ", " + &next))
+}
+
+fn is_preflight(request: &HttpRequest) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn preflight() -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, MAY_SEND))
+        .insert_header((header::ACCESS_CONTROL_MAX_AGE, MAY_REMEMBER))
+        .finish()
+}
+
+/// A body that is not complete by then ends with an error.
+fn limit_body(request: &mut ServiceRequest, until: Instant) {
+    let body = request.take_payload();
+    if matches!(body, Payload::None) {
+        return;
+    }
+    let limited = unfold(body, move |mut body| async move {
+        let next = timeout_at(until.into(), body.next()).await;
+        let next = next.unwrap_or_else(|_| Some(Err(PayloadError::Io(io::ErrorKind::TimedOut.into()))));
+        Some((next?, body))
+    });
+    request.set_payload(Payload::Stream { payload: Box::pin(limited) });
+}
+
+/// What all answers have, where they do not say otherwise themselves.
+fn dress(headers: &mut HeaderMap, guest: Option<HeaderValue>, plain: bool) {
+    let mut always = |name: HeaderName, value: &'static str| {
+        headers.insert(name, HeaderValue::from_static(value));
+    };
+    always(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    always(header::REFERRER_POLICY, "no-referrer");
+    always(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    if !plain {
+        always(header::STRICT_TRANSPORT_SECURITY, TLS_ONLY);
+    }
+    for (name, value) in [(header::CONTENT_SECURITY_POLICY, NO_PAGE), (header::CACHE_CONTROL, "no-store")] {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    if let Some(origin) = guest {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+    }
+}
