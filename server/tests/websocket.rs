@@ -78,7 +78,7 @@ fn what_is_no_upgrade_is_refused() {
         server.address(),
         "GET /v1/connect HTTP/1.1\r\nhost: x\r\nsec-websocket-protocol: driftless.v1\r\nconnection: close\r\n\r\n",
     );
-    assert_eq!((plain.status, &*plain.error_code()), (400, "bad_handshake"));
+    assert_eq!((plain.status, &*plain.error_code()), (426, "upgrade_required"));
 }
 
 #[test]

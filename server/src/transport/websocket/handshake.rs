@@ -1,6 +1,6 @@
 //! The upgrade of an HTTP request to a WebSocket.
 
-use super::upgrade::Accepted;
+use super::upgrade::{Accepted, Upgradable};
 use crate::{
     connection::LocalConnections,
     door::{Door, Refused},
@@ -8,12 +8,21 @@ use crate::{
     http::ApiError,
 };
 use actix_web::{
-    HttpRequest, HttpResponse,
-    http::{StatusCode, header},
+    HttpMessage as _, HttpRequest, HttpResponse,
+    http::{
+        StatusCode, Version,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
 };
 use actix_web_actors::ws;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use driftless_proto::{limits::SUBPROTOCOL, session::Delivery};
 use std::{rc::Rc, sync::Arc};
+
+/// The version of RFC 6455.
+const VERSION: &str = "13";
+/// Bytes of a key.
+const KEY: usize = 16;
 
 /// `GET /v1/connect`: upgrades to the subprotocol `driftless.v1`, or says by name why not.
 pub async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
@@ -22,10 +31,11 @@ pub async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let door = part::<Arc<Door>>(&request)?;
     let refused = |reason: &'static str| worker.metrics().refused.inc(reason);
 
+    check_upgrade(&request).inspect_err(|_| refused("handshake"))?;
     check_subprotocol(&request).inspect_err(|_| refused("subprotocol"))?;
     let mut response = ws::handshake_with_protocols(&request, &[SUBPROTOCOL]).map_err(|e| {
         refused("handshake");
-        ApiError::new(StatusCode::BAD_REQUEST, "bad_handshake", e.to_string())
+        bad_handshake(&e.to_string())
     })?;
     // The library looks at the first header of that name alone; RFC 6455, section 11.3.4, allows several.
     response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL));
@@ -50,13 +60,61 @@ pub async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     Ok(response)
 }
 
+/// What a request must be to become a WebSocket (RFC 6455, section 4.2.1).
+fn check_upgrade(request: &HttpRequest) -> Result<(), ApiError> {
+    let headers = request.headers();
+    let has_body =
+        headers.get_all(header::CONTENT_LENGTH).any(|length| length.as_bytes().trim_ascii() != b"0");
+    if has_body || headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(bad_handshake("a request for an upgrade has no body"));
+    }
+    // An older request cannot ask for an upgrade (RFC 9110, section 7.8).
+    let asks = request.version() >= Version::HTTP_11
+        && names(headers, &header::CONNECTION).any(|name| name.eq_ignore_ascii_case("upgrade"))
+        && names(headers, &header::UPGRADE).any(|name| name.eq_ignore_ascii_case("websocket"));
+    if !asks {
+        let message = "this is a WebSocket: ask for an upgrade by GET, with HTTP/1.1, Connection: Upgrade and Upgrade: websocket";
+        return Err(upgrade_required("upgrade_required", message));
+    }
+    if request.extensions().get::<Upgradable>().is_none() {
+        return Err(bad_handshake("ask for websocket alone: Upgrade: websocket"));
+    }
+    if only(headers, &header::SEC_WEBSOCKET_VERSION) != Some(VERSION.as_bytes()) {
+        let message = "this server speaks version 13 of WebSocket alone (Sec-WebSocket-Version)";
+        return Err(upgrade_required("unknown_version", message)
+            .with(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION)));
+    }
+    let key = only(headers, &header::SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key).ok());
+    match key {
+        Some(key) if key.len() == KEY => Ok(()),
+        _ => Err(bad_handshake("Sec-WebSocket-Key must be there once, with 16 bytes in base64")),
+    }
+}
+
+fn bad_handshake(message: &str) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "bad_handshake", message)
+}
+
+fn upgrade_required(code: &'static str, message: &str) -> ApiError {
+    ApiError::new(StatusCode::UPGRADE_REQUIRED, code, message)
+        .with(header::UPGRADE, HeaderValue::from_static("websocket"))
+}
+
+/// The value of a header that must be there once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let mut values = headers.get_all(name);
+    let value = values.next()?;
+    values.next().is_none().then(|| value.as_bytes().trim_ascii())
+}
+
+/// The names in all headers that are lists of names.
+fn names<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).flat_map(|value| value.to_str().unwrap_or("?").split(',').map(str::trim))
+}
+
 /// A client that offers subprotocols must offer ours; one that offers none would not know what it speaks.
 fn check_subprotocol(request: &HttpRequest) -> Result<(), ApiError> {
-    let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
-    let mut names = Vec::new();
-    for value in offered {
-        names.extend(value.to_str().unwrap_or("?").split(',').map(str::trim));
-    }
+    let names: Vec<_> = names(request.headers(), &header::SEC_WEBSOCKET_PROTOCOL).collect();
     if names.contains(&SUBPROTOCOL) {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use crate::{
 };
 use actix_codec::{Encoder, Framed};
 use actix_http::{
-    Request, Response,
+    HttpMessage as _, Request, Response,
     body::{BodySize, BoxBody, MessageBody, to_bytes},
     h1::{Codec, Message},
 };
@@ -17,6 +17,9 @@ use bytes::BytesMut;
 use futures_util::future::LocalBoxFuture;
 use std::{io, marker::PhantomData, rc::Rc};
 use tokio::io::AsyncWriteExt;
+
+/// With a request whose connection can leave HTTP.
+pub(super) struct Upgradable;
 
 /// Left in the response by a handler that has accepted an upgrade. The connection's task takes it from there.
 pub(super) struct Accepted {
@@ -75,6 +78,7 @@ where
     fn call(&self, (request, framed): (Request, Framed<Stream, Codec>)) -> Self::Future {
         let app = self.app.clone();
         Box::pin(async move {
+            request.extensions_mut().insert(Upgradable);
             let response = match app.call(request).await {
                 Ok(response) => response.into().map_into_boxed_body(),
                 Err(e) => e.into(),
@@ -100,6 +104,8 @@ async fn answer(
         actix_rt::spawn(Socket::new(io, read, out, max_message, peer, worker));
         return Ok(());
     }
+    // An answer without an end is for those who stay with HTTP: here nobody would see that its reader is gone.
+    let body = if body.size() == BodySize::Stream { BoxBody::new(()) } else { body };
     let body = to_bytes(body).await.map_err(|e| io::Error::other(e.to_string()))?;
     codec.encode(Message::Item((head, BodySize::Sized(body.len() as u64))), &mut out)?;
     codec.encode(Message::Chunk(Some(body)), &mut out)?;
