@@ -4,10 +4,7 @@ use crate::BusyRoom;
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     limits::{Limits, PROTOCOL},
-    session::{
-        Delivery,
-        server::{Seat as SessionSeat, ServerSession},
-    },
+    session::{Delivery, server::ServerSession},
     state::StateHead,
     wire::{self, client_message, server_message},
 };
@@ -94,10 +91,9 @@ impl Client {
 
     /// Welcomes the connection to a seat that is its. What the connection's actor does.
     pub fn seat(&self, thread: &Thread, room: &BusyRoom, seat: Arc<Seat>, now: Instant) {
-        let session_seat =
-            SessionSeat { tick_rate: seat.room.tick_rate, input_received: 0, command_received: 0 };
         let welcome = wire::Welcome {
             player: seat.player,
+            tick_rate: seat.room.tick_rate,
             resume_token: seat.token.to_wire(),
             schema: Some(room.schema().to_wire()),
             room: seat.room.name.to_string(),
@@ -108,7 +104,7 @@ impl Client {
         let room = seat.room.id;
         {
             let mut peer = self.peer.borrow_mut();
-            peer.session.welcome(now, &session_seat, welcome);
+            peer.session.welcome(now, welcome);
             peer.set_seat(seat);
         }
         thread.connections.subscribe(room, self.peer.clone());

@@ -9,7 +9,7 @@ pub enum CloseCode {
     Draining = 4000,
     /// The client was silent for the timeout.
     TimedOut = 4001,
-    /// The client did not read or acknowledge what must not be dropped.
+    /// The client acknowledged nothing of what must not be dropped for a timeout, or fell behind by far too much.
     SlowConsumer = 4002,
     /// No join or resume within the handshake deadline.
     HandshakeTimeout = 4003,
@@ -33,7 +33,7 @@ pub enum CloseCode {
     Unexpected = 4502,
     /// A message is longer than allowed.
     TooLarge = 4503,
-    /// Too many inputs or messages a second.
+    /// Far too many inputs or messages for too long: a flood. (What is only too much is dropped.)
     RateLimited = 4504,
     /// The protocol version is none that the server speaks.
     UnsupportedVersion = 4505,

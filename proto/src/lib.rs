@@ -45,9 +45,9 @@
 //! use bytes::{BufMut, Bytes, BytesMut};
 //! use driftless_proto::delta::{Encoder, References};
 //! use driftless_proto::session::client::{ClientConfig, ClientSession};
-//! use driftless_proto::session::server::{Request, Seat, ServerSession, StateTick};
+//! use driftless_proto::session::server::{Request, ServerSession, StateTick};
 //! use driftless_proto::session::Delivery;
-//! use driftless_proto::{limits::Limits, schema::Schema, snapshot::Snapshot, state::StateHead, wire};
+//! use driftless_proto::{limits::Limits, schema::Schema, snapshot::Snapshot, wire};
 //! use std::sync::Arc;
 //! use std::time::Instant;
 //!
@@ -69,11 +69,12 @@
 //!
 //! // The client asks for a seat, and gets one.
 //! assert!(client.poll_transmit(now, &mut out));
-//! server.handle_message(now, out.split().freeze(), None)?;
+//! server.handle_message(now, out.split().freeze())?;
 //! assert!(matches!(server.poll_request(), Some(Request::Join(_))));
-//! let seat = Seat { tick_rate: 20, input_received: 0, command_received: 0 };
-//! let welcome = wire::Welcome { player: 1, schema: Some(schema.to_wire()), ..wire::Welcome::default() };
-//! server.welcome(now, &seat, welcome);
+//! let schema_on_the_wire = Some(schema.to_wire());
+//! let welcome =
+//!     wire::Welcome { player: 1, tick_rate: 20, schema: schema_on_the_wire, ..wire::Welcome::default() };
+//! server.welcome(now, welcome);
 //! assert!(server.poll_control(0, &mut out));
 //! client.handle_message(now, out.split().freeze())?;
 //!
@@ -89,13 +90,7 @@
 //! };
 //! let mut shared = BytesMut::new();
 //! Encoder::default().encode(&schema, references, &send.current.0, server.coding(), None, &mut shared);
-//! let head = StateHead {
-//!     tick: send.current.tick(),
-//!     baseline: send.baseline.as_ref().map(Published::tick),
-//!     prior: send.prior.as_ref().map(Published::tick),
-//!     input: 0,
-//! };
-//! head.write(shared.len(), &mut out);
+//! send.head(0).write(shared.len(), &mut out);
 //! out.put(shared);
 //! client.handle_message(now, out.split().freeze())?;
 //! assert_eq!(client.snapshot(), Some(&*send.current.0));
@@ -103,7 +98,7 @@
 //! // The player acts; the acknowledgement rides on the input.
 //! client.send_input(Bytes::from_static(b"jump"))?;
 //! while client.poll_transmit(now, &mut out) {
-//!     server.handle_message(now, out.split().freeze(), None)?;
+//!     server.handle_message(now, out.split().freeze())?;
 //! }
 //! assert!(matches!(server.poll_request(), Some(Request::Input(input)) if &input.payload[..] == b"jump"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -23,15 +23,22 @@ pub const MAX_COMMAND: usize = 4096;
 pub const MAX_INPUT: usize = 1024;
 /// Most repeated inputs in one message.
 pub const MAX_PREVIOUS_INPUTS: usize = 8;
+/// A message counts once against [`Limits::messages_per_second`], and once more for each of these.
+pub const BYTES_A_MESSAGE: usize = 4096;
+/// After a stall of the server, so long is read before anybody is taken for silent.
+pub const READ_FIRST: Duration = Duration::from_secs(1);
 
 /// What a server allows a connection.
+///
+/// Rates are credits that grow with time, with room for all that comes in a timeout: after a black-out it comes at once.
+/// What is beyond is dropped; only who sends more than four times as much for longer than a timeout is cut off.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Longest message from a client, bytes.
     pub message_bytes: usize,
-    /// Inputs a second, over time; twice as many at once.
+    /// Inputs a second, over time.
     pub inputs_per_second: u32,
-    /// Messages a second of any kind, over time; twice as many at once.
+    /// Messages a second of any kind, over time. One counts once more for each 4 KiB.
     pub messages_per_second: u32,
     /// Time from the connection to the join or resume.
     pub handshake: Duration,
@@ -39,9 +46,11 @@ pub struct Limits {
     pub timeout: Duration,
     /// Time between the server's pings.
     pub heartbeat: Duration,
-    /// Reliable messages that may wait for a client's acknowledgement.
+    /// Reliable messages that may wait for a client's acknowledgement. Above it, or above `reliable_bytes`, the client has to
+    /// acknowledge some within a timeout.
     pub reliable_messages: usize,
-    /// Bytes of them.
+    /// Bytes of them, each counted with [`MESSAGE_OVERHEAD`](crate::reliable::MESSAGE_OVERHEAD) more. No more than
+    /// [`HARD_BOUND`](crate::reliable::HARD_BOUND) times as many are ever kept.
     pub reliable_bytes: usize,
 }
 

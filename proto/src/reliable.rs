@@ -6,13 +6,28 @@
 use crate::wire;
 use bytes::{BufMut, Bytes};
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem, time::Duration};
+
+/// What a message costs in a queue beyond its bytes: a handle, and its share of an allocation.
+pub const MESSAGE_OVERHEAD: usize = 64;
+/// A queue never keeps more than so many times its bytes.
+pub const HARD_BOUND: usize = 4;
+
+/// What a message costs in a queue, bytes.
+pub fn cost(body: &[u8]) -> usize {
+    body.len() + MESSAGE_OVERHEAD
+}
 
 /// Reliable messages of one seat: numbered from 1, kept until acknowledged, bounded.
+///
+/// There are two bounds. Who has more than `max_messages` or `max_bytes` waiting is not slow yet: much may come at once. He is
+/// once he has acknowledged nothing for some time ([`look`](Self::look)). What is kept never exceeds [`HARD_BOUND`] times
+/// `max_bytes`: then the queue has overflowed.
 #[derive(Debug)]
 pub struct ReliableQueue {
     /// Not acknowledged, oldest first. The first has the sequence `acked + 1`.
     kept: VecDeque<Bytes>,
+    /// What they cost.
     kept_bytes: usize,
     acked: u64,
     /// Last sequence that this connection was given.
@@ -22,6 +37,9 @@ pub struct ReliableQueue {
     overflowed: bool,
     max_messages: usize,
     max_bytes: usize,
+    /// How long the queue has been over its bound without progress, and what was acknowledged at the last look.
+    stuck: Duration,
+    looked_at: u64,
 }
 
 /// Why a message was not queued.
@@ -30,12 +48,12 @@ pub struct ReliableQueue {
 pub struct QueueFull {
     /// Messages kept.
     pub messages: usize,
-    /// Bytes kept.
+    /// Bytes that they cost.
     pub bytes: usize,
 }
 
 impl ReliableQueue {
-    /// An empty queue that keeps at most so many messages and bytes.
+    /// An empty queue. With more than so many messages or bytes waiting, the peer has to make progress.
     pub fn new(max_messages: usize, max_bytes: usize) -> Self {
         Self {
             kept: VecDeque::new(),
@@ -46,22 +64,32 @@ impl ReliableQueue {
             overflowed: false,
             max_messages,
             max_bytes,
+            stuck: Duration::ZERO,
+            looked_at: 0,
         }
     }
 
     /// Queues a message: `body` are the encoded fields of `Reliable` but the sequence, so that the same bytes
-    /// can be queued for many. Once full, the queue stays full: the connection is to be closed as a slow
+    /// can be queued for many. Once overflowed, the queue stays so: the connection is to be closed as a slow
     /// consumer, and the seat cannot be resumed without a gap.
     pub fn push(&mut self, body: Bytes) -> Result<u64, QueueFull> {
-        let full = self.kept.len() >= self.max_messages
-            || self.kept_bytes.saturating_add(body.len()) > self.max_bytes;
-        if self.overflowed || full {
+        let bytes = self.kept_bytes.saturating_add(cost(&body));
+        if self.overflowed || bytes > self.max_bytes.saturating_mul(HARD_BOUND) {
             self.overflowed = true;
             return Err(QueueFull { messages: self.kept.len(), bytes: self.kept_bytes });
         }
-        self.kept_bytes += body.len();
+        self.kept_bytes = bytes;
         self.kept.push_back(body);
         Ok(self.last())
+    }
+
+    /// `passed` has gone by since the last look. Says for how long the queue has been over its bound while nothing was
+    /// acknowledged.
+    pub fn look(&mut self, passed: Duration) -> Duration {
+        let over = self.kept.len() > self.max_messages || self.kept_bytes > self.max_bytes;
+        let progress = mem::replace(&mut self.looked_at, self.acked) != self.acked;
+        self.stuck = if over && !progress { self.stuck + passed } else { Duration::ZERO };
+        self.stuck
     }
 
     /// The next message to send on this connection, if any, with its sequence.
@@ -111,6 +139,7 @@ impl ReliableQueue {
         }
         self.release(received);
         self.sent = received;
+        self.stuck = Duration::ZERO;
         true
     }
 
@@ -121,7 +150,7 @@ impl ReliableQueue {
     fn release(&mut self, sequence: u64) {
         while self.acked < sequence {
             let Some(body) = self.kept.pop_front() else { return };
-            self.kept_bytes -= body.len();
+            self.kept_bytes -= cost(&body);
             self.acked += 1;
         }
     }
@@ -210,16 +239,39 @@ mod tests {
 
     // Promise 4: "One client, however slow or hostile, MUST NOT … grow memory without bound."
     #[test]
-    fn full_queue_stays_full() {
-        let mut queue = queue();
-        queue.push(Bytes::from_static(b"d")).unwrap();
-        assert_eq!(queue.push(Bytes::from_static(b"e")), Err(QueueFull { messages: 4, bytes: 4 }));
+    fn queue_that_has_overflowed_stays_so() {
+        let mut queue = ReliableQueue::new(1, 100);
+        let body = Bytes::from_static(&[7; 36]);
+        for sequence in 1..=4 {
+            assert_eq!(queue.push(body.clone()), Ok(sequence));
+        }
+        assert_eq!(queue.push(Bytes::new()), Err(QueueFull { messages: 4, bytes: 400 }));
         drain(&mut queue);
         assert!(queue.acked(4));
         assert!(queue.is_overflowed());
-        assert!(queue.push(Bytes::from_static(b"e")).is_err());
-        let mut queue = ReliableQueue::new(4, 3);
-        assert!(queue.push(Bytes::from_static(b"long")).is_err());
+        assert!(queue.push(body).is_err());
+    }
+
+    // Promise 9: "Honest clients MUST NOT be punished for what the server, a proxy or the network did".
+    #[test]
+    fn only_who_acknowledges_nothing_while_much_waits_is_stuck() {
+        let second = Duration::from_secs(1);
+        let mut queue = ReliableQueue::new(2, 1000);
+        for _ in 0..8 {
+            queue.push(Bytes::new()).unwrap();
+        }
+        drain(&mut queue);
+        assert_eq!(queue.look(second), second);
+        assert_eq!(queue.look(second), second * 2);
+        assert!(queue.acked(1));
+        assert_eq!(queue.look(second), Duration::ZERO, "it goes on");
+        assert_eq!(queue.look(second), second);
+        assert!(queue.resume(1));
+        assert_eq!(queue.look(second), second, "a new connection begins anew");
+        drain(&mut queue);
+        assert!(queue.acked(6));
+        assert_eq!(queue.look(second), Duration::ZERO);
+        assert_eq!(queue.look(second), Duration::ZERO, "what is within the bound may wait");
     }
 
     #[test]

@@ -9,15 +9,13 @@ use bytes::{BufMut, Bytes, BytesMut};
 use driftless_proto::{
     delta::{Encoder, References},
     limits::Limits,
-    reliable::ReliableQueue,
     schema::Schema,
     session::{
         Delivery,
         client::{ClientConfig, ClientSession},
-        server::{Request, Seat, ServerSession, StateTick},
+        server::{Request, ServerSession, StateTick},
     },
     snapshot::Snapshot,
-    state::StateHead,
     wire,
 };
 use std::{
@@ -81,7 +79,6 @@ fn allocations(delivery: Delivery) -> (u64, u64) {
     let mut now = Instant::now();
     let schema = Schema::new().kind("boat", |kind| kind.linear("position", &["x", "y"], 100));
     let mut server = ServerSession::<Published>::new(now, Limits::default(), delivery);
-    let mut queue = ReliableQueue::new(8, 1024);
     let join = wire::Join { room: "lobby".into(), ..wire::Join::default() };
     let config =
         ClientConfig { delivery, ping_interval: Duration::from_secs(3600), ..ClientConfig::default() };
@@ -90,10 +87,10 @@ fn allocations(delivery: Delivery) -> (u64, u64) {
     let mut out = BytesMut::with_capacity(64 * 1024);
     let mut shared = BytesMut::with_capacity(64 * 1024);
     client.poll_transmit(now, &mut out);
-    server.handle_message(now, received(&out), None).unwrap();
+    server.handle_message(now, received(&out)).unwrap();
     assert!(matches!(server.poll_request(), Some(Request::Join(_))));
-    let seat = Seat { tick_rate: 20, input_received: 0, command_received: 0 };
-    server.welcome(now, &seat, wire::Welcome { schema: Some(schema.to_wire()), ..wire::Welcome::default() });
+    let welcome = wire::Welcome { schema: Some(schema.to_wire()), tick_rate: 20, ..wire::Welcome::default() };
+    server.welcome(now, welcome);
     out.clear();
     server.poll_control(0, &mut out);
     client.handle_message(now, received(&out)).unwrap();
@@ -120,13 +117,7 @@ fn allocations(delivery: Delivery) -> (u64, u64) {
                 prior: send.prior.as_ref().map(|state| &*state.0),
             };
             encoder.encode(&schema, references, &send.current.0, server.coding(), None, &mut shared);
-            let head = StateHead {
-                tick,
-                baseline: references.baseline.map(Snapshot::tick),
-                prior: references.prior.map(Snapshot::tick),
-                input: server.input_received(),
-            };
-            head.write(shared.len(), &mut out);
+            send.head(server.input_received()).write(shared.len(), &mut out);
             out.put_slice(&shared);
         });
         let message = received(&out);
@@ -144,7 +135,7 @@ fn allocations(delivery: Delivery) -> (u64, u64) {
             }
             let message = received(&out);
             counted(&mut server_count, || {
-                server.handle_message(now, message, Some(&mut queue)).unwrap();
+                server.handle_message(now, message).unwrap();
                 while server.poll_request().is_some() {}
             });
         }

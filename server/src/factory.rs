@@ -196,7 +196,6 @@ impl Factory {
             listing: listing as Weak<dyn Listing>,
             linger: self.config.linger,
             resume_window: self.config.resume_window,
-            timeout: self.config.limits.timeout,
         };
         let limits = self.config.limits.clone();
         let of_room = shared.clone();

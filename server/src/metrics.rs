@@ -61,6 +61,8 @@ pub struct Metrics {
     pub encode: DurationHistogram,
     /// Inputs taken from players. Filled by `add`.
     pub inputs: Counter,
+    /// Inputs, commands and pings beyond what a player may send: dropped, or refused. Filled by `add`, and by rooms.
+    pub excess_dropped: Counter,
     /// Commands taken from players.
     pub commands: Counter,
     /// Events told by games, one a recipient.
@@ -213,6 +215,7 @@ impl Metrics {
             deltas_shared: Counter::default(),
             encode: DurationHistogram::new(ENCODE),
             inputs: Counter::default(),
+            excess_dropped: Counter::default(),
             commands: Counter::default(),
             events: Counter::default(),
             resumes: ByReason::new("result", ["resumed", "unknown"]),
@@ -247,6 +250,7 @@ impl Metrics {
             (&self.deltas_encoded, local.deltas_encoded),
             (&self.deltas_shared, local.deltas_shared),
             (&self.inputs, local.inputs),
+            (&self.excess_dropped, local.excess_dropped),
         ] {
             if n > 0 {
                 counter.inc_by(n);
@@ -296,6 +300,8 @@ impl Metrics {
         put(r, "deltas_shared", help, &self.deltas_shared);
         put_unit(r, "encode", "Time to encode one delta.", Unit::Seconds, &self.encode);
         put(r, "inputs", "Inputs taken from players.", &self.inputs);
+        let help = "Inputs, commands and pings beyond what a player may send: dropped, or refused.";
+        put(r, "excess_dropped", help, &self.excess_dropped);
         put(r, "commands", "Commands taken from players.", &self.commands);
         put(r, "events", "Events told by games, one a recipient.", &self.events);
         let help = "Log lines that were not written because nobody read those before, or that could not be.";

@@ -11,6 +11,7 @@ pub mod seats;
 pub mod start;
 
 mod actor;
+mod budget;
 mod fanouts;
 
 pub use actor::{

@@ -225,7 +225,7 @@ impl Parts {
             true => None,
         };
         Ok(transport::Accept {
-            user_timeout: self.config.limits.timeout,
+            user_timeout: self.config.limits.timeout + transport::LAST_WORD,
             handshake: self.config.limits.handshake,
             request: self.config.request_timeout,
             tls: tls.map(TlsAcceptor::from),

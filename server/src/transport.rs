@@ -19,8 +19,15 @@ mod stream;
 pub mod websocket;
 mod webtransport;
 
-/// Where WebSocket and WebTransport are.
-pub const PATH: &str = "/v1/connect";
-
 pub use accept::Accept;
 pub use stream::Stream;
+
+use std::time::Duration;
+
+/// Where WebSocket and WebTransport are.
+pub const PATH: &str = "/v1/connect";
+/// How long a close may take, from the moment the session closes: the goodbye sent, the peer's close or end of stream read. Then
+/// the connection is dropped.
+const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+/// By so much a transport's own patience exceeds the session's, which speaks first, with a goodbye.
+pub const LAST_WORD: Duration = CLOSE_LIMIT.saturating_add(Duration::from_secs(1));

@@ -185,13 +185,14 @@ fn duplicate_and_late_messages_change_nothing() {
 }
 
 #[test]
-fn too_many_inputs_a_second_are_refused() {
+fn a_flood_of_inputs_is_cut_off() {
     let mut config = config();
     config.limits.inputs_per_second = 10;
     let server = TestServer::start(config);
     let witness = Witness::join(&server);
     let mut player = Player::join(server.address(), "lobby");
-    for sequence in 1..=200 {
+    // At once: what 10 a second allow in 12 s, and the flood of 30 a second for 10 s.
+    for sequence in 1..=500 {
         let _ = player.socket.send(&client(Body::Input(input(sequence))));
     }
     assert_eq!(player.ended(), CloseCode::RateLimited);
@@ -199,11 +200,11 @@ fn too_many_inputs_a_second_are_refused() {
 }
 
 #[test]
-fn too_many_messages_a_second_are_refused() {
+fn a_flood_of_messages_is_cut_off() {
     let server = TestServer::start(config());
     let witness = Witness::join(&server);
     let mut player = Player::join(server.address(), "lobby");
-    let pings = socket::frame(FIN | BINARY, &client(Body::Ping(wire::Ping { time_us: 1 }))).repeat(5_000);
+    let pings = socket::frame(FIN | BINARY, &client(Body::Ping(wire::Ping { time_us: 1 }))).repeat(15_000);
     let _ = player.socket.send_raw(&pings);
     assert_eq!(player.ended(), CloseCode::RateLimited);
     witness.plays_on();

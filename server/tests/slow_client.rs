@@ -13,6 +13,7 @@ use driftless_server::{config::Config, server::Server};
 use driftless_sim::GameKind;
 use prost::Message;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 use util::{
     Frame, Player, Socket, TestServer, client, config,
     games::{Ask, Obedient, Told},
@@ -182,24 +183,17 @@ fn stalled_readers_take_no_more_memory_the_longer_they_stall() {
     other.stop();
 }
 
-/// Asks for events until the server closes a slow reader; receives all of them.
-fn tell_until_closed(server: &TestServer, teller: &mut Player, tell: u32, bytes: u32) -> u32 {
-    let mut told = 0;
+/// Has the room tell everybody something in every step, until it closes a slow reader. The teller receives all of it.
+fn tell_until_closed(server: &TestServer, teller: &mut Player, tell: u32, bytes: u32) {
+    teller.command(&Ask { tell, bytes, every_step: true, ..Ask::default() });
     while server.disconnects("slow_consumer") == 0 {
-        teller.command(&Ask { tell, bytes, ..Ask::default() });
-        told += tell;
-        assert!(told < 100_000, "nobody was closed");
-        teller.wait("all that was told", |event| match event {
-            ClientEvent::Event(event) => {
-                (Told::decode(&event.payload[..]).unwrap().number == told).then_some(())
-            }
+        let last = teller.wait("what is told", |event| match event {
+            ClientEvent::Event(event) => Some(Told::decode(&event.payload[..]).unwrap().number),
             _ => None,
         });
-        // So that the acknowledgement is on its way before more is asked for.
-        teller.next_tick();
-        teller.next_tick();
+        assert!(last < 100_000, "nobody was closed");
     }
-    told
+    teller.command(&Ask::default());
 }
 
 fn obedient_server(messages: usize, bytes: usize) -> TestServer {
@@ -209,11 +203,10 @@ fn obedient_server(messages: usize, bytes: usize) -> TestServer {
     TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()))
 }
 
-// Promise 4: "[…] or grow memory without bound." DESIGN: "A full reliable queue closes the connection as a slow consumer:
-// nothing is silently lost and memory stays bounded."
+// Promise 4: "[…] or grow memory without bound." A queue that holds four times what may wait has overflowed.
 #[test]
 fn who_does_not_read_reliable_events_is_closed_as_slow() {
-    for (messages, bytes, each) in [(64, 1 << 20, 10), (10_000, 64 * 1024, 1_000)] {
+    for (messages, bytes, each) in [(64, 16 * 1024, 10), (10_000, 64 * 1024, 1_000)] {
         let server = obedient_server(messages, bytes);
         let mut teller = obedient(&server, Socket::connect(server.address()));
         let mut slow = obedient(&server, Socket::connect_narrow(server.address(), NARROW));
@@ -227,6 +220,34 @@ fn who_does_not_read_reliable_events_is_closed_as_slow() {
         assert_eq!(server.disconnects("slow_consumer"), 1, "the teller read all");
         teller.next_tick();
     }
+}
+
+// Nothing is lost to who is closed for making no progress: the seat can be taken up again.
+#[test]
+fn who_acknowledges_no_event_for_a_timeout_is_closed_as_slow_and_may_come_back() {
+    let mut config = Config { tick_rate: 60, ..config() };
+    config.limits.reliable_messages = 16;
+    config.limits.timeout = Duration::from_secs(1);
+    config.limits.heartbeat = Duration::from_millis(500);
+    let server = TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()));
+    let teller = obedient(&server, Socket::connect(server.address()));
+    let mut slow = obedient(&server, Socket::connect(server.address()));
+    let mut teller = teller.in_background().stop();
+    teller.command(&Ask { tell: 40, bytes: 10, ..Ask::default() });
+    let teller = teller.in_background();
+    // It is not silent: it says something at every tick of the other, only no acknowledgement.
+    while server.disconnects("slow_consumer") == 0 {
+        teller.wait_ticks(1);
+        if server.disconnects("slow_consumer") == 0 {
+            let _ = slow.socket.send(&client(Body::Ping(wire::Ping { time_us: 1 }))); // it may be closed now
+        }
+    }
+    assert_eq!(slow.ended(), CloseCode::SlowConsumer);
+    slow.reconnect();
+    assert!(slow.welcomed().resumed);
+    slow.next_tick();
+    assert_eq!(server.disconnects("slow_consumer"), 1, "the teller acknowledged all");
+    teller.stop();
 }
 
 // "A stalled reader is not evicted by `close()`: only TCP_USER_TIMEOUT and a bounded send buffer, set on accept, cut it off."

@@ -10,7 +10,7 @@ use driftless_proto::{
     session::{
         Delivery,
         client::{ClientConfig, ClientEvent, ClientSession},
-        server::{Request, Seat, ServerSession, StateTick},
+        server::{Request, ServerSession, StateTick},
     },
     snapshot::Snapshot,
     state::StateHead,
@@ -66,7 +66,7 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool) {
     if joined {
         let join = wire::Join { protocol: 1, room: "room".into(), ..wire::Join::default() };
         let join = wire::ClientMessage { body: Some(Body::Join(join)) };
-        session.handle_message(now, join.encode_to_vec().into(), None).expect("a good join");
+        session.handle_message(now, join.encode_to_vec().into()).expect("a good join");
     }
     while !script.is_empty() {
         now += Duration::from_millis(u64::from(byte(&mut script)).pow(2));
@@ -103,22 +103,21 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool) {
             _ => {
                 let message = Bytes::copy_from_slice(take(&mut script, a as usize));
                 let was = session.closing();
-                let result = session.handle_message(now, message, Some(&mut queue));
+                let result = session.handle_message(now, message);
                 assert!(was.is_none() || (result.is_ok() && session.closing() == was));
                 None
             }
         };
         if let Some(body) = body {
             let message = wire::ClientMessage { body: Some(body) }.encode_to_vec().into();
-            if let Err(error) = session.handle_message(now, message, Some(&mut queue)) {
+            if let Err(error) = session.handle_message(now, message) {
                 assert_eq!(session.closing(), Some(error.code));
             }
         }
         while let Some(request) = session.poll_request() {
             match request {
                 Request::Join(_) | Request::Resume(_) => {
-                    let seat = Seat { tick_rate: 20, input_received: 0, command_received: 0 };
-                    session.welcome(now, &seat, wire::Welcome::default());
+                    session.welcome(now, wire::Welcome::default());
                 }
                 Request::Input(new) => {
                     assert!(new.sequence > input, "an input is given once, in order");
@@ -128,6 +127,11 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool) {
                     assert_eq!(new.sequence, command + 1, "a command is given once, in order");
                     command = new.sequence;
                 }
+                Request::RefuseCommand(sequence) => {
+                    assert_eq!(sequence, command + 1, "a command is refused once, in order");
+                    command = sequence;
+                }
+                Request::ReliableAck(sequence) => assert!(queue.acked(sequence), "it was sent"),
                 Request::Leave => assert!(session.closing().is_some()),
             }
         }

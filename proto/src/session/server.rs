@@ -17,9 +17,9 @@
 
 mod active;
 mod baselines;
-mod bucket;
 mod control;
 mod hello;
+mod rate;
 mod request;
 
 use super::Delivery;
@@ -31,16 +31,19 @@ use crate::{
     wire::{self, client_message::Body},
 };
 use active::Active;
-pub use active::{Seat, StateSend, StateTick};
+pub use active::{StateSend, StateTick};
 use baselines::Baselines;
-use bucket::TokenBucket;
 use bytes::{Bytes, BytesMut};
 use control::Control;
 pub use hello::is_room_name;
 use prost::Message as _;
+use rate::{Rate, Verdict};
 pub use request::{PeerError, PlayerInput, Request};
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    mem,
+    time::{Duration, Instant},
+};
 
 /// One connection as the server sees it. `S` is a handle on a published state, cheap to clone (an `Arc`).
 #[derive(Debug)]
@@ -51,9 +54,13 @@ pub struct ServerSession<S> {
     requests: VecDeque<Request>,
     control: Control,
     coding: wire::ColumnCoding,
-    messages: TokenBucket,
-    inputs: TokenBucket,
+    messages: Rate,
+    inputs: Rate,
     last_seen: Instant,
+    /// When the peer has been silent for too long.
+    silent_at: Instant,
+    /// A stall has given it time in which it has said nothing yet.
+    excused: bool,
     rtt: Option<Duration>,
     stats: SessionStats,
 }
@@ -61,8 +68,13 @@ pub struct ServerSession<S> {
 /// Where a connection is in its life. The transitions are in this module's documentation.
 #[derive(Debug)]
 enum State<S> {
-    Handshake { deadline: Instant },
-    Pending,
+    Handshake {
+        deadline: Instant,
+    },
+    /// `resumes`: the last reliable message that a peer that was here before has.
+    Pending {
+        resumes: Option<u64>,
+    },
     Active(Box<Active<S>>),
     Closing(Closing),
 }
@@ -83,15 +95,19 @@ pub struct SessionStats {
     pub stale_dropped: u64,
     /// States sent.
     pub states_sent: u64,
+    /// Inputs, commands and pings that came too fast: dropped, or refused.
+    pub excess_dropped: u64,
 }
 
 impl<S: Clone + StateTick> ServerSession<S> {
     /// A connection accepted at `now`.
     pub fn new(now: Instant, limits: Limits, delivery: Delivery) -> Self {
         Self {
-            messages: TokenBucket::new(now, limits.messages_per_second),
-            inputs: TokenBucket::new(now, limits.inputs_per_second),
+            messages: Rate::new(now, limits.messages_per_second, limits.timeout),
+            inputs: Rate::new(now, limits.inputs_per_second, limits.timeout),
             state: State::Handshake { deadline: now + limits.handshake },
+            silent_at: now + limits.timeout,
+            excused: false,
             limits,
             delivery,
             requests: VecDeque::new(),
@@ -104,26 +120,24 @@ impl<S: Clone + StateTick> ServerSession<S> {
     }
 
     /// A message arrived. On error the session is closing: send what `poll_control` still gives, then close
-    /// with the error's code. Acknowledgements of reliable messages are applied to `reliable` (the seat's
-    /// queue; None before the welcome).
+    /// with the error's code.
+    ///
+    /// What comes faster than the limits allow is dropped and counted, and only a flood that goes on is an error. The
+    /// acknowledgements of an input that is dropped are taken, as is a leave.
     ///
     /// # Errors
     /// `TooLarge`, `RateLimited`, `Malformed`, `UnsupportedVersion`, `BadName`, `UnknownKind` and
     /// `Unexpected`, as [`CloseCode`] says. A repeated or late input, command or acknowledgement is no error:
     /// it is ignored. So is a message of a kind that this version does not know, and whatever arrives while
     /// closing.
-    pub fn handle_message(
-        &mut self,
-        now: Instant,
-        message: Bytes,
-        reliable: Option<&mut ReliableQueue>,
-    ) -> Result<(), PeerError> {
+    pub fn handle_message(&mut self, now: Instant, message: Bytes) -> Result<(), PeerError> {
         if matches!(self.state, State::Closing(_)) {
             return Ok(());
         }
         self.last_seen = now;
-        self.take(now, message, reliable)
-            .inspect_err(|error| self.close(error.code, &error.reason, Duration::ZERO))
+        self.silent_at = now + self.limits.timeout;
+        self.excused = false;
+        self.take(now, message).inspect_err(|error| self.close(error.code, &error.reason, Duration::ZERO))
     }
 
     /// What the peer asks, oldest first.
@@ -131,21 +145,18 @@ impl<S: Clone + StateTick> ServerSession<S> {
         self.requests.pop_front()
     }
 
-    /// The peer has a seat: sends `welcome` and becomes active. Fills in the protocol, the server's time, tick
-    /// rate, timeout, and the last input and command received; the rest is the caller's. Ignored unless
-    /// pending.
-    pub fn welcome(&mut self, now: Instant, seat: &Seat, mut welcome: wire::Welcome) {
-        if !matches!(self.state, State::Pending) {
-            return;
-        }
-        let tick_rate = seat.tick_rate.max(1);
+    /// The peer has a seat: sends `welcome` and becomes active. Fills in the protocol, the server's time, the timeout, and
+    /// whether the peer resumes; the rest is the caller's, with the tick rate and the last input and command received,
+    /// which the session goes on from. Ignored unless pending.
+    pub fn welcome(&mut self, now: Instant, mut welcome: wire::Welcome) {
+        let State::Pending { resumes } = self.state else { return };
         welcome.protocol = limits::PROTOCOL;
-        welcome.tick_rate = tick_rate;
-        welcome.input_received = seat.input_received;
-        welcome.command_received = seat.command_received;
+        welcome.tick_rate = welcome.tick_rate.max(1);
         welcome.timeout_ms = u32::try_from(self.limits.timeout.as_millis()).unwrap_or(u32::MAX);
+        welcome.resumed = resumes.is_some();
+        let active = Active::new(now, &welcome, resumes.unwrap_or(0), self.delivery);
         self.control.welcome = Some(Box::new(welcome));
-        self.state = State::Active(Box::new(Active::new(now, seat, self.delivery)));
+        self.state = State::Active(Box::new(active));
     }
 
     /// Ends the session: queues a goodbye; nothing else will be sent. The first code given stays.
@@ -183,24 +194,22 @@ impl<S: Clone + StateTick> ServerSession<S> {
     /// When `handle_timeout` wants to be called. May move with every message: a caller may also sleep to the
     /// last answer and ask again then.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let silent = self.last_seen + self.limits.timeout;
         match &self.state {
             State::Handshake { deadline } => Some(*deadline),
-            State::Pending => Some(silent),
-            State::Active(active) => Some(silent.min(active.next_ping)),
+            State::Pending { .. } => Some(self.silent_at),
+            State::Active(active) => Some(self.silent_at.min(active.next_ping)),
             State::Closing(_) => None,
         }
     }
 
     /// Time has passed: pings, the handshake deadline, the silence timeout (then the session is closing).
     pub fn handle_timeout(&mut self, now: Instant, server_time_us: u64) {
-        let silence = now.saturating_duration_since(self.last_seen);
         match &mut self.state {
             State::Handshake { deadline } if now >= *deadline => {
                 let reason = format!("no join or resume within {:?}", self.limits.handshake);
                 self.close(CloseCode::HandshakeTimeout, &reason, Duration::ZERO);
             }
-            State::Pending | State::Active(_) if silence >= self.limits.timeout => {
+            State::Pending { .. } | State::Active(_) if now >= self.silent_at => {
                 let reason = format!("silent for {:?}", self.limits.timeout);
                 self.close(CloseCode::TimedOut, &reason, Duration::ZERO);
             }
@@ -209,6 +218,21 @@ impl<S: Clone + StateTick> ServerSession<S> {
                 self.control.ping = Some(server_time_us);
             }
             _ => {}
+        }
+    }
+
+    /// The caller could not read for `stall`, up to `now`: what the peer sent meanwhile still waits, and its silence is not the
+    /// peer's. Deadlines move by as much, and are at least [`limits::READ_FIRST`] away: once, so that a caller who is always
+    /// late does not keep the dead for ever. To be called before `handle_timeout`.
+    pub fn handle_stall(&mut self, now: Instant, stall: Duration) {
+        let deadline = match &mut self.state {
+            State::Handshake { deadline } => deadline,
+            _ => &mut self.silent_at,
+        };
+        *deadline += stall;
+        let readable = now + limits::READ_FIRST;
+        if *deadline < readable && !mem::replace(&mut self.excused, true) {
+            *deadline = readable;
         }
     }
 
@@ -229,14 +253,13 @@ impl<S: Clone + StateTick> ServerSession<S> {
     /// message to `out`. A queue that has overflowed closes the session as a slow consumer. (A peer that does
     /// not read is not polled: whoever pushes to the queue should `close` when the push fails.)
     pub fn poll_reliable(&mut self, queue: &mut ReliableQueue, out: &mut BytesMut) -> bool {
-        if !matches!(self.state, State::Active(_)) {
-            return false;
-        }
+        let State::Active(active) = &mut self.state else { return false };
         if queue.is_overflowed() {
             self.close(CloseCode::SlowConsumer, "too many reliable messages unacknowledged", Duration::ZERO);
             return false;
         }
         let Some((sequence, body)) = queue.pop_unsent() else { return false };
+        active.sent_reliable(sequence);
         reliable::write_message(sequence, &body, out);
         true
     }
@@ -269,6 +292,11 @@ impl<S: Clone + StateTick> ServerSession<S> {
         }
     }
 
+    /// Whether the peer has not acknowledged all the reliable messages that were sent to it.
+    pub fn awaits_reliable_ack(&self) -> bool {
+        matches!(&self.state, State::Active(active) if active.awaits_reliable_ack())
+    }
+
     /// Forgets what the peer has: the next state is full.
     pub fn forget_baseline(&mut self) {
         if let State::Active(active) = &mut self.state {
@@ -279,6 +307,11 @@ impl<S: Clone + StateTick> ServerSession<S> {
     /// The coding both ends speak that is densest.
     pub fn coding(&self) -> wire::ColumnCoding {
         self.coding
+    }
+
+    /// How long the peer may be silent.
+    pub fn timeout(&self) -> Duration {
+        self.limits.timeout
     }
 
     /// Round-trip time by the last ping.
@@ -304,7 +337,7 @@ impl<S: Clone + StateTick> ServerSession<S> {
         match &self.state {
             State::Active(active) => active.input_received(),
             State::Closing(closing) => closing.input_received,
-            State::Handshake { .. } | State::Pending => 0,
+            State::Handshake { .. } | State::Pending { .. } => 0,
         }
     }
 
@@ -313,7 +346,7 @@ impl<S: Clone + StateTick> ServerSession<S> {
         match &self.state {
             State::Active(active) => active.command_received(),
             State::Closing(closing) => closing.command_received,
-            State::Handshake { .. } | State::Pending => 0,
+            State::Handshake { .. } | State::Pending { .. } => 0,
         }
     }
 
@@ -325,55 +358,63 @@ impl<S: Clone + StateTick> ServerSession<S> {
 
 /// What arrives.
 impl<S: Clone + StateTick> ServerSession<S> {
-    fn take(
-        &mut self,
-        now: Instant,
-        message: Bytes,
-        reliable: Option<&mut ReliableQueue>,
-    ) -> Result<(), PeerError> {
+    fn take(&mut self, now: Instant, message: Bytes) -> Result<(), PeerError> {
         if message.len() > self.limits.message_bytes {
             let reason = format!("message of {} bytes, at most {}", message.len(), self.limits.message_bytes);
             return Err(PeerError::new(CloseCode::TooLarge, reason));
         }
-        if !self.messages.take(now, 1) {
-            return Err(PeerError::new(CloseCode::RateLimited, "too many messages a second"));
+        let weight = 1 + message.len() / limits::BYTES_A_MESSAGE;
+        let verdict = self.messages.take(now, u32::try_from(weight).unwrap_or(u32::MAX));
+        if verdict == Verdict::Flood {
+            return Err(PeerError::flood("messages"));
         }
         let message = wire::ClientMessage::decode(message)
             .map_err(|error| PeerError::new(CloseCode::Malformed, error.to_string()))?;
         // A kind of message that this version does not know decodes to none.
         let Some(body) = message.body else { return self.take_unknown() };
-        match (&mut self.state, body) {
+        let taken = match (&mut self.state, body) {
             (State::Active(active), Body::Input(input)) => {
-                active.take_acks(now, input.state_ack, input.reliable_ack, reliable)?;
-                active.take_input(now, input, &mut self.inputs, &mut self.requests)
+                active.take_acks(now, input.state_ack, input.reliable_ack, &mut self.requests)?;
+                active.take_input(now, input, verdict, &mut self.inputs, &mut self.requests)?
             }
             (State::Active(active), Body::Ack(ack)) => {
-                active.take_acks(now, ack.state_ack, ack.reliable_ack, reliable)
+                active.take_acks(now, ack.state_ack, ack.reliable_ack, &mut self.requests)?;
+                true
             }
             (State::Active(active), Body::Command(command)) => {
-                self.requests.extend(active.take_command(command)?);
-                Ok(())
+                self.requests.extend(active.take_command(command, verdict)?);
+                verdict == Verdict::Within
             }
             (State::Active(active), Body::Pong(pong)) => {
                 self.rtt = active.take_pong(now, &pong).or(self.rtt);
-                Ok(())
+                true
             }
-            (State::Pending | State::Active(_), Body::Ping(ping)) => {
-                self.control.pong = Some(ping.time_us);
-                Ok(())
+            (State::Pending { .. } | State::Active(_), Body::Ping(ping)) => {
+                if verdict == Verdict::Within {
+                    self.control.pong = Some(ping.time_us);
+                }
+                verdict == Verdict::Within
             }
-            (State::Pending | State::Active(_), Body::Leave(_)) => {
+            (State::Pending { .. } | State::Active(_), Body::Leave(_)) => {
                 self.requests.push_back(Request::Leave);
                 self.close(CloseCode::Left, "left", Duration::ZERO);
-                Ok(())
+                true
             }
-            (State::Handshake { .. }, Body::Join(join)) => self.take_join(join),
-            (State::Handshake { .. }, Body::Resume(resume)) => self.take_resume(resume),
+            (State::Handshake { .. }, Body::Join(join)) => {
+                self.take_join(join)?;
+                true
+            }
+            (State::Handshake { .. }, Body::Resume(resume)) => {
+                self.take_resume(resume)?;
+                true
+            }
             (state, body) => {
                 let reason = format!("unexpected {} while {}", name_of(&body), state.name());
-                Err(PeerError::new(CloseCode::Unexpected, reason))
+                return Err(PeerError::new(CloseCode::Unexpected, reason));
             }
-        }
+        };
+        self.stats.excess_dropped += u64::from(!taken);
+        Ok(())
     }
 
     fn take_unknown(&mut self) -> Result<(), PeerError> {
@@ -389,15 +430,15 @@ impl<S: Clone + StateTick> ServerSession<S> {
         hello::check_join(&join)?;
         self.coding = hello::densest(&join.codings);
         self.requests.push_back(Request::Join(join));
-        self.state = State::Pending;
+        self.state = State::Pending { resumes: None };
         Ok(())
     }
 
     fn take_resume(&mut self, resume: wire::Resume) -> Result<(), PeerError> {
         hello::check_resume(&resume)?;
         self.coding = hello::densest(&resume.codings);
+        self.state = State::Pending { resumes: Some(resume.reliable_received) };
         self.requests.push_back(Request::Resume(resume));
-        self.state = State::Pending;
         Ok(())
     }
 }
@@ -406,7 +447,7 @@ impl<S> State<S> {
     fn name(&self) -> &'static str {
         match self {
             State::Handshake { .. } => "waiting for the join",
-            State::Pending => "waiting for the seat",
+            State::Pending { .. } => "waiting for the seat",
             State::Active(_) => "in the room",
             State::Closing(_) => "closing",
         }

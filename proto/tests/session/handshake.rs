@@ -8,7 +8,7 @@ use driftless_proto::{
     session::{
         Delivery,
         client::ClientEvent,
-        server::{Request, Seat, ServerSession},
+        server::{Request, ServerSession},
     },
     wire::{self, ColumnCoding, client_message::Body},
 };
@@ -23,7 +23,7 @@ fn session() -> (ServerSession<Published>, Instant) {
 /// The code that a first message is answered with.
 fn answer(body: Body) -> Option<CloseCode> {
     let (mut session, now) = session();
-    let result = session.handle_message(now, client(body), None);
+    let result = session.handle_message(now, client(body));
     assert_eq!(result.as_ref().err().map(|error| error.code), session.closing());
     if session.closing().is_some() {
         assert_eq!(goodbye(&mut session), session.closing());
@@ -118,7 +118,7 @@ fn first_message_that_is_no_join_or_resume_is_refused() {
         assert_eq!(answer(body), Some(CloseCode::Unexpected));
     }
     let (mut session, now) = session();
-    assert!(session.handle_message(now, Bytes::new(), None).is_err());
+    assert!(session.handle_message(now, Bytes::new()).is_err());
     assert_eq!(session.closing(), Some(CloseCode::Unexpected));
 }
 
@@ -126,8 +126,8 @@ fn first_message_that_is_no_join_or_resume_is_refused() {
 fn second_join_is_refused() {
     for second in [Body::Join(join()), Body::Resume(wire::Resume::default())] {
         let (mut session, now) = session();
-        session.handle_message(now, client(Body::Join(join())), None).unwrap();
-        let error = session.handle_message(now, client(second.clone()), None).unwrap_err();
+        session.handle_message(now, client(Body::Join(join()))).unwrap();
+        let error = session.handle_message(now, client(second.clone())).unwrap_err();
         assert_eq!(error.code, CloseCode::Unexpected);
 
         let mut pair = Pair::joined(Delivery::Ordered);
@@ -139,31 +139,30 @@ fn second_join_is_refused() {
 #[test]
 fn nothing_but_pings_and_leaves_is_taken_before_the_seat() {
     let (mut session, now) = session();
-    session.handle_message(now, client(Body::Join(join())), None).unwrap();
+    session.handle_message(now, client(Body::Join(join()))).unwrap();
     assert!(matches!(session.poll_request(), Some(Request::Join(_))));
-    session.handle_message(now, client(Body::Ping(wire::Ping { time_us: 7 })), None).unwrap();
+    session.handle_message(now, client(Body::Ping(wire::Ping { time_us: 7 }))).unwrap();
     let mut out = BytesMut::new();
     assert!(session.poll_control(0, &mut out), "the pong");
-    session.handle_message(now, client(Body::Leave(wire::Leave {})), None).unwrap();
+    session.handle_message(now, client(Body::Leave(wire::Leave {}))).unwrap();
     assert_eq!(session.poll_request(), Some(Request::Leave));
     assert_eq!(session.closing(), Some(CloseCode::Left));
 
     let (mut session, now) = self::session();
-    session.handle_message(now, client(Body::Join(join())), None).unwrap();
+    session.handle_message(now, client(Body::Join(join()))).unwrap();
     let input = Body::Input(wire::Input { sequence: 1, ..wire::Input::default() });
-    assert_eq!(session.handle_message(now, client(input), None).unwrap_err().code, CloseCode::Unexpected);
+    assert_eq!(session.handle_message(now, client(input)).unwrap_err().code, CloseCode::Unexpected);
 }
 
 #[test]
 fn welcome_after_the_end_is_ignored() {
     let (mut session, now) = session();
-    session.handle_message(now, client(Body::Join(join())), None).unwrap();
+    session.handle_message(now, client(Body::Join(join()))).unwrap();
     session.close(CloseCode::RoomFull, "full", Duration::from_secs(3));
     session.close(CloseCode::Internal, "the first code stays", Duration::ZERO);
-    let seat = Seat { tick_rate: 20, input_received: 0, command_received: 0 };
-    session.welcome(now, &seat, wire::Welcome::default());
+    session.welcome(now, wire::Welcome::default());
     assert_eq!(goodbye(&mut session), Some(CloseCode::RoomFull));
-    session.handle_message(now, client(Body::Join(join())), None).expect("ignored while closing");
+    session.handle_message(now, client(Body::Join(join()))).expect("ignored while closing");
     assert_eq!(session.closing(), Some(CloseCode::RoomFull));
 }
 
@@ -176,7 +175,7 @@ fn codings_offered_decide_the_coding() {
     ] {
         let (mut session, now) = session();
         let hello = wire::Join { codings: offered, ..join() };
-        session.handle_message(now, client(Body::Join(hello)), None).unwrap();
+        session.handle_message(now, client(Body::Join(hello))).unwrap();
         assert_eq!(session.coding(), chosen);
     }
 }

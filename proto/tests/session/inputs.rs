@@ -16,8 +16,7 @@ fn input(sequence: u32, previous: usize) -> Bytes {
 }
 
 fn taken(pair: &mut Pair, message: Bytes) -> Vec<u32> {
-    let queue = &mut pair.served.as_mut().unwrap().queue;
-    pair.server.handle_message(pair.now, message, Some(queue)).unwrap();
+    pair.server.handle_message(pair.now, message).unwrap();
     std::iter::from_fn(|| pair.server.poll_request())
         .map(|request| match request {
             Request::Input(input) => {

@@ -18,7 +18,7 @@ use driftless_proto::{
     limits::Limits,
     session::{
         Delivery,
-        server::{Request, Seat as SessionSeat, ServerSession},
+        server::{Request, ServerSession},
     },
     wire,
 };
@@ -95,22 +95,16 @@ impl Connection {
     }
 
     fn seated(&mut self, seated: Result<Seated, Refusal>, resumed: bool, ctx: &mut Context<Self>) {
-        let Seated { room, seat, mut welcome } = match seated {
+        let Seated { room, seat, welcome } = match seated {
             Ok(seated) => seated,
             Err(refusal) => return self.close(refusal.code, &refusal.reason, ctx),
         };
         self.span.record("room", &*seat.room.name);
         self.span.in_scope(|| debug!(player = seat.player, user = %seat.user, resumed, "seated"));
-        welcome.resumed = resumed;
         self.place = Place::Room { room, seat: seat.clone() };
         let closing = {
             let mut peer = self.peer.borrow_mut();
-            let session_seat = SessionSeat {
-                tick_rate: seat.room.tick_rate,
-                input_received: seat.input_received.load(Ordering::Relaxed),
-                command_received: seat.command_received.load(Ordering::Relaxed),
-            };
-            peer.session.welcome(Instant::now(), &session_seat, welcome);
+            peer.session.welcome(Instant::now(), welcome);
             peer.set_seat(seat.clone());
             peer.session.closing().is_some()
         };
@@ -194,7 +188,9 @@ impl Handler<Ask> for Connection {
                 .map(|seated, connection, ctx| connection.seated(seated, true, ctx))
                 .wait(ctx),
             Request::Leave => self.finish(ctx),
-            Request::Input(_) | Request::Command(_) => {} // the peer handles them
+            // The peer handles them.
+            Request::Input(_) | Request::Command(_) | Request::RefuseCommand(_) | Request::ReliableAck(_) => {
+            }
         }
     }
 }

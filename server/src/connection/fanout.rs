@@ -10,6 +10,7 @@ use driftless_proto::code::CloseCode;
 use std::{
     cell::RefCell,
     collections::HashMap,
+    mem,
     rc::Rc,
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
@@ -17,6 +18,8 @@ use std::{
 
 /// Time between two looks at all connections of a thread: how late a timeout may be noticed.
 const SWEEP: Duration = Duration::from_millis(100);
+/// A look that is later than this comes after a stall: of the thread, the process, or the machine.
+const LATE: Duration = Duration::from_millis(100);
 /// Published ticks that may wait for a thread. More than the rooms of a busy thread publish while it handles one batch;
 /// a tick that finds no place is dropped, as a newer one follows.
 const MAILBOX: usize = 4096;
@@ -24,6 +27,7 @@ const MAILBOX: usize = 4096;
 /// The actor, one a thread.
 pub struct Fanout {
     connections: Rc<LocalConnections>,
+    swept: Instant,
 }
 
 /// The connections of one thread. Never leaves it.
@@ -52,7 +56,7 @@ impl LocalConnections {
             let link = FanoutLink { index, fanout: fanout.clone().recipient() };
             let connections = Rc::new(Self { worker, link, fanout, peers: RefCell::default() });
             started = Some(connections.clone());
-            Fanout { connections }
+            Fanout { connections, swept: Instant::now() }
         });
         match started {
             Some(connections) => connections,
@@ -106,18 +110,28 @@ impl Actor for Fanout {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(SWEEP, |fanout, _| fanout.sweep());
+        Self::sweep_later(ctx);
     }
 }
 
 impl Fanout {
-    fn sweep(&mut self) {
+    /// Once, not at an interval: that would make up for all the sweeps that a stall has cost.
+    fn sweep_later(ctx: &mut Context<Self>) {
+        ctx.run_later(SWEEP, |fanout, ctx| {
+            fanout.sweep(Instant::now());
+            Self::sweep_later(ctx);
+        });
+    }
+
+    fn sweep(&mut self, now: Instant) {
         let LocalConnections { worker, peers, .. } = &*self.connections;
-        let now = Instant::now();
+        let passed = now.saturating_duration_since(mem::replace(&mut self.swept, now));
+        // What came meanwhile still waits in the sockets.
+        let stall = passed.checked_sub(SWEEP).filter(|late| *late > LATE).unwrap_or_default();
         for peer in peers.borrow().all.values() {
-            peer.borrow_mut().sweep(worker, now);
+            peer.borrow_mut().sweep(worker, now, passed, stall);
         }
-        worker.sweep(SWEEP);
+        worker.sweep(passed);
     }
 }
 

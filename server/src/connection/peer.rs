@@ -12,8 +12,9 @@ use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
     lane::Lane,
-    session::server::{Request, ServerSession, StateTick},
-    state::StateHead,
+    reliable::encode_body,
+    session::server::{Request, ServerSession, SessionStats},
+    wire::{CommandRefused, reliable::Body},
 };
 use std::{
     cell::RefCell,
@@ -43,7 +44,8 @@ pub struct Peer {
     /// There may be something in the seat's reliable queue. (The room fills it at its ticks, and a tick brings a state.)
     look_for_reliable: bool,
     waker: Option<Waker>,
-    stale_counted: u64,
+    /// What the metrics have of the session's figures.
+    counted: SessionStats,
     /// Bytes sent that the room's figures do not have yet.
     sent_uncounted: u64,
     admission: Admission,
@@ -88,7 +90,7 @@ impl Peer {
             ended: false,
             look_for_reliable: false,
             waker: None,
-            stale_counted: 0,
+            counted: SessionStats::default(),
             sent_uncounted: 0,
             admission,
         }))
@@ -124,13 +126,7 @@ impl Peer {
     /// A message arrived. Inputs and commands go straight to the room's inbox; what is rare goes to the actor.
     pub fn receive(&mut self, worker: &Worker, now: Instant, message: Bytes) {
         worker.arrived(self.transport(), message.len());
-        let handled = match &self.seat {
-            Some(seat) => {
-                let mut outbox = seat.outbox.lock();
-                self.session.handle_message(now, message, outbox.of(self.id))
-            }
-            None => self.session.handle_message(now, message, None),
-        };
+        let handled = self.session.handle_message(now, message);
         while let Some(request) = self.session.poll_request() {
             self.request(worker, request);
         }
@@ -202,8 +198,13 @@ impl Peer {
         self.finish(reason.to_owned());
     }
 
-    /// Lets time pass: pings, deadlines; and notes when the peer was last heard of.
-    pub fn sweep(&mut self, worker: &Worker, now: Instant) {
+    /// Lets time pass: pings, deadlines; and notes when the peer was last heard of. `passed`: what the last sweep was ago;
+    /// `stall`: for how long of it the thread did nothing, and read nothing.
+    pub fn sweep(&mut self, worker: &Worker, now: Instant, passed: Duration, stall: Duration) {
+        if !stall.is_zero() {
+            self.session.handle_stall(now, stall);
+        }
+        self.check_progress(passed - stall);
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle_timeout(now, worker.clock().micros(now));
             if self.session.closing().is_some() {
@@ -217,9 +218,14 @@ impl Peer {
                 seat.vitals.set_rtt(u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX));
             }
         }
-        let stale = self.session.stats().stale_dropped;
-        let newly_stale = stale - mem::replace(&mut self.stale_counted, stale);
-        worker.counters(self.transport()).stale_states_dropped += newly_stale;
+        let stats = self.session.stats();
+        let counted = mem::replace(&mut self.counted, stats);
+        let newly_stale = stats.stale_dropped - counted.stale_dropped;
+        {
+            let mut counters = worker.counters(self.transport());
+            counters.stale_states_dropped += newly_stale;
+            counters.excess_dropped += stats.excess_dropped - counted.excess_dropped;
+        }
         let sent = mem::take(&mut self.sent_uncounted);
         if let Some(seat) = &self.seat {
             seat.room.figures.sent(sent, newly_stale);
@@ -229,21 +235,63 @@ impl Peer {
     fn request(&mut self, worker: &Worker, request: Request) {
         match (request, &self.seat) {
             (Request::Input(input), Some(seat)) => {
-                if seat.take_input(input) {
-                    worker.counters(self.transport()).inputs += 1;
-                }
+                let all_kept = seat.take_input(input);
+                let mut counters = worker.counters(self.transport());
+                counters.inputs += 1;
+                counters.excess_dropped += u64::from(!all_kept);
             }
             (Request::Command(command), Some(seat)) => {
                 if !seat.take_command(command.sequence, command.payload) {
-                    self.close(CloseCode::SlowConsumer, "the room takes no more commands", Duration::ZERO);
+                    worker.counters(self.transport()).excess_dropped += 1;
+                    self.refuse(command.sequence);
                 }
             }
-            (Request::Input(_) | Request::Command(_), None) => {} // the session lets none pass before the welcome
+            (Request::RefuseCommand(sequence), Some(seat)) => {
+                if seat.skip_command(sequence) {
+                    self.refuse(sequence);
+                }
+            }
+            (Request::ReliableAck(sequence), Some(seat)) => {
+                if let Some(queue) = seat.outbox.lock().of(self.id) {
+                    queue.acked(sequence);
+                }
+            }
+            // The session lets none pass before the welcome.
+            (
+                Request::Input(_) | Request::Command(_) | Request::RefuseCommand(_) | Request::ReliableAck(_),
+                None,
+            ) => {}
             (request @ (Request::Join(_) | Request::Resume(_) | Request::Leave), _) => {
                 if let Some(actor) = &self.actor {
                     actor.do_send(Ask(request)); // the session lets one join or resume pass, and one leave
                 }
             }
+        }
+    }
+
+    /// Tells the peer that a command came too fast.
+    fn refuse(&mut self, command: u64) {
+        let Some(seat) = &self.seat else { return };
+        let refused = CommandRefused { command, reason: "too many commands: wait a moment".to_owned() };
+        let body = encode_body(&Body::CommandRefused(refused));
+        let pushed = seat.outbox.lock().queue().push(body);
+        self.look_for_reliable = true;
+        if let Err(full) = pushed {
+            self.close(CloseCode::SlowConsumer, &full.to_string(), Duration::ZERO);
+        }
+    }
+
+    /// Looks whether the peer acknowledges what waits for it. `passed`: what the last look was ago.
+    fn check_progress(&mut self, passed: Duration) {
+        if !self.look_for_reliable && !self.session.awaits_reliable_ack() {
+            return;
+        }
+        let Some(seat) = &self.seat else { return };
+        let stuck = seat.outbox.lock().of(self.id).map_or(Duration::ZERO, |queue| queue.look(passed));
+        let patience = self.session.timeout();
+        if stuck >= patience {
+            let reason = format!("too many reliable messages, and none acknowledged for {patience:?}");
+            self.close(CloseCode::SlowConsumer, &reason, Duration::ZERO);
         }
     }
 
@@ -266,13 +314,7 @@ impl Peer {
         let (baseline, prior) = (send.baseline.as_deref(), send.prior.as_deref());
         let transport = self.transport();
         let shared = worker.delta(transport, &send.current, baseline, prior, self.session.coding());
-        let head = StateHead {
-            tick: send.current.tick(),
-            baseline: baseline.map(StateTick::tick),
-            prior: prior.map(StateTick::tick),
-            input: send.current.input_of(seat.index, seat.player),
-        };
-        head.write(shared.len(), out);
+        send.head(send.current.input_of(seat.index, seat.player)).write(shared.len(), out);
         out.extend_from_slice(&shared);
         worker.counters(transport).states_sent += 1;
         true

@@ -68,28 +68,30 @@ impl Seat {
 }
 
 impl Seat {
-    /// Hands an input to the room. False: the inbox is full and the input is lost.
+    /// Hands an input to the room. False: too many wait for the next tick, and the player's oldest is lost.
     pub fn take_input(&self, input: PlayerInput) -> bool {
         let sequence = input.sequence;
-        let taken = self.room.inbox.lock().input(self.player, input);
-        if taken {
-            self.input_received.fetch_max(sequence, Ordering::Relaxed);
-        }
-        taken
+        let all_kept = self.room.inbox.lock().input(self.index, self.player, input);
+        self.input_received.fetch_max(sequence, Ordering::Relaxed);
+        all_kept
     }
 
-    /// Hands a command to the room, once. False: the inbox is full and the command is not taken.
+    /// Hands a command to the room, once. False: too many of the player wait for the next tick, and this one is to be refused.
     pub fn take_command(&self, sequence: u64, payload: Bytes) -> bool {
         let mut inbox = self.room.inbox.lock();
         // Under the inbox's lock, so that a connection that was replaced cannot repeat what its successor has sent.
         if sequence <= self.command_received.load(Ordering::Relaxed) {
             return true;
         }
-        let taken = inbox.command(self.player, sequence, payload);
-        if taken {
-            self.command_received.store(sequence, Ordering::Relaxed);
-        }
-        taken
+        // One that is refused, too, must not come again.
+        self.command_received.store(sequence, Ordering::Relaxed);
+        inbox.command(self.index, self.player, sequence, payload)
+    }
+
+    /// A command is refused before the room has it. False: it was received before.
+    pub fn skip_command(&self, sequence: u64) -> bool {
+        let _inbox = self.room.inbox.lock();
+        self.command_received.fetch_max(sequence, Ordering::Relaxed) < sequence
     }
 }
 

@@ -10,9 +10,10 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64},
 };
 
-/// Inputs and commands that may wait for a tick, for each seat a room may have. A connection that sends faster has met
-/// its rate limit long before; a room that stands still drops what comes on top.
-const INBOX_PER_SEAT: usize = 32;
+/// Inputs of one seat that may wait for a tick. Of more, the newest are kept: what the older ones meant is past.
+const INPUTS_PER_SEAT: u32 = 64;
+/// Commands of one seat that may wait for a tick: as many as a client sends before it waits for an answer.
+const COMMANDS_PER_SEAT: u32 = 64;
 
 /// The side of a room that is not on its thread.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl RoomShared {
             kind,
             tick_rate,
             max_players,
-            inbox: Mutex::new(Inbox::with_bound(max_players as usize * INBOX_PER_SEAT)),
+            inbox: Mutex::default(),
             tick: AtomicU32::new(0),
             players: AtomicU32::new(0),
             connected: AtomicU32::new(0),
@@ -64,38 +65,83 @@ impl RoomShared {
 }
 
 /// What players sent since the last tick. An input is only ever read at the next tick, so it is put here without a
-/// message and without waking anybody.
+/// message and without waking anybody. What one seat may have here is bounded, so that who sends too much loses his own.
 #[derive(Debug, Default)]
 pub struct Inbox {
     inputs: Vec<(PlayerId, PlayerInput)>,
+    /// For each input, the place of the next one of the same seat.
+    next: Vec<u32>,
     commands: Vec<(PlayerId, u64, Bytes)>,
-    bound: usize,
+    /// By the seats' index.
+    seats: Vec<Share>,
+    /// Counts the ticks, so that a seat's share need not be cleared at each.
+    turn: u32,
+}
+
+/// What one seat has in the inbox.
+#[derive(Debug, Clone, Copy, Default)]
+struct Share {
+    turn: u32,
+    inputs: u32,
+    commands: u32,
+    /// Places of its oldest and of its newest input.
+    oldest: u32,
+    newest: u32,
 }
 
 impl Inbox {
-    fn with_bound(bound: usize) -> Self {
-        Self { bound, ..Self::default() }
-    }
-    /// Adds an input. False: the inbox is full and the input is lost.
-    pub fn input(&mut self, player: PlayerId, input: PlayerInput) -> bool {
-        let fits = self.inputs.len() < self.bound;
-        if fits {
+    /// Adds an input. False: the seat's oldest one had to make room.
+    pub fn input(&mut self, index: usize, player: PlayerId, input: PlayerInput) -> bool {
+        let mut share = self.share(index);
+        let fits = share.inputs < INPUTS_PER_SEAT;
+        let place = if fits {
+            let place = self.inputs.len() as u32; // at most INPUTS_PER_SEAT a seat
             self.inputs.push((player, input));
+            self.next.push(place);
+            share.inputs += 1;
+            if share.inputs == 1 {
+                share.oldest = place;
+            }
+            place
+        } else {
+            let place = share.oldest;
+            share.oldest = self.next[place as usize];
+            self.inputs[place as usize] = (player, input);
+            place
+        };
+        if share.inputs > 1 {
+            self.next[share.newest as usize] = place;
         }
+        share.newest = place;
+        self.seats[index] = share;
         fits
     }
-    /// Adds a command. False: the inbox is full and the command is not taken.
-    pub fn command(&mut self, player: PlayerId, sequence: u64, payload: Bytes) -> bool {
-        let fits = self.commands.len() < self.bound;
+    /// Adds a command. False: the seat has as many as it may, and the command is not taken.
+    pub fn command(&mut self, index: usize, player: PlayerId, sequence: u64, payload: Bytes) -> bool {
+        let mut share = self.share(index);
+        let fits = share.commands < COMMANDS_PER_SEAT;
         if fits {
             self.commands.push((player, sequence, payload));
+            share.commands += 1;
         }
+        self.seats[index] = share;
         fits
     }
     /// Exchanges the contents for `empty`, whose memory is used for the next tick.
     pub fn take(&mut self, empty: &mut Drained) {
         std::mem::swap(&mut self.inputs, &mut empty.inputs);
         std::mem::swap(&mut self.commands, &mut empty.commands);
+        self.next.clear();
+        self.turn = self.turn.wrapping_add(1);
+    }
+
+    /// What a seat has here since the last tick.
+    fn share(&mut self, index: usize) -> Share {
+        if index >= self.seats.len() {
+            self.seats.resize(index + 1, Share::default());
+        }
+        let share = self.seats[index];
+        if share.turn == self.turn { share } else { Share { turn: self.turn, ..Share::default() } }
     }
 }
 
@@ -117,5 +163,53 @@ impl Drained {
     pub fn clear(&mut self) {
         self.inputs.clear();
         self.commands.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(sequence: u32) -> PlayerInput {
+        PlayerInput { sequence, tick: 0, payload: Bytes::new() }
+    }
+
+    fn drained(inbox: &mut Inbox) -> Drained {
+        let mut drained = Drained::default();
+        inbox.take(&mut drained);
+        drained.sort();
+        drained
+    }
+
+    fn sequences(drained: &Drained, player: PlayerId) -> Vec<u32> {
+        drained.inputs.iter().filter(|(of, _)| *of == player).map(|(_, input)| input.sequence).collect()
+    }
+
+    #[test]
+    fn a_seat_that_sends_too_much_loses_its_own_oldest_inputs() {
+        let mut inbox = Inbox::default();
+        for sequence in 1..=1000 {
+            assert_eq!(inbox.input(0, 7, input(sequence)), sequence <= INPUTS_PER_SEAT);
+            if sequence.is_multiple_of(100) {
+                assert!(inbox.input(1, 8, input(sequence)));
+            }
+        }
+        let taken = drained(&mut inbox);
+        assert_eq!(sequences(&taken, 7), (1000 - INPUTS_PER_SEAT + 1..=1000).collect::<Vec<_>>());
+        assert_eq!(sequences(&taken, 8), (1..=10).map(|n| n * 100).collect::<Vec<_>>());
+        assert_eq!(taken.inputs.len() as u32, INPUTS_PER_SEAT + 10);
+
+        assert!(inbox.input(0, 7, input(1001)), "each tick begins anew");
+        assert_eq!(sequences(&drained(&mut inbox), 7), [1001]);
+    }
+
+    #[test]
+    fn a_seat_that_asks_too_much_keeps_nobody_from_asking() {
+        let mut inbox = Inbox::default();
+        let taken = (1..=200).filter(|n| inbox.command(1, 7, *n, Bytes::new())).count();
+        assert_eq!(taken as u32, COMMANDS_PER_SEAT);
+        assert!(inbox.command(0, 8, 1, Bytes::new()));
+        assert_eq!(drained(&mut inbox).commands.len() as u32, COMMANDS_PER_SEAT + 1);
+        assert!(inbox.command(1, 7, 201, Bytes::new()));
     }
 }

@@ -22,6 +22,8 @@ pub struct LocalCounters {
     pub deltas_shared: u64,
     /// Inputs taken from players.
     pub inputs: u64,
+    /// Inputs, commands and pings beyond what a player may send: dropped, or refused.
+    pub excess_dropped: u64,
 }
 
 impl LocalCounters {

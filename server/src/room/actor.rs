@@ -20,7 +20,7 @@ use crate::{
     metrics::Metrics,
 };
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult, Recipient};
-use driftless_proto::{code::CloseCode, limits, wire};
+use driftless_proto::{code::CloseCode, wire};
 use driftless_sim::{PlayerId, replay::EndReason};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -57,8 +57,6 @@ pub struct RoomSettings {
     pub linger: Duration,
     /// How long a seat is kept without a connection.
     pub resume_window: Duration,
-    /// How long a client may be silent.
-    pub timeout: Duration,
 }
 
 /// Where rooms are found by name, and seats by token.
@@ -124,6 +122,7 @@ impl Room {
         self.shared().figures.ticked(due.late, busy);
         if ticked.commands + ticked.events > 0 {
             metrics.commands.inc_by(ticked.commands);
+            metrics.excess_dropped.inc_by(ticked.excess);
             metrics.events.inc_by(ticked.events);
         }
         if due.skipped > 0 || behind > 0 {
@@ -197,12 +196,10 @@ impl Room {
         let core = &self.core;
         let clock = self.settings.clock;
         let welcome = wire::Welcome {
-            protocol: limits::PROTOCOL,
             player: seat.player,
             resume_token: seat.token.to_wire(),
             resume_window_ms: millis(self.settings.resume_window),
             tick_rate: self.shared().tick_rate,
-            server_time_us: 0, // set when it is written
             epoch_us: i64::try_from(clock.micros(core.schedule().epoch())).unwrap_or(i64::MAX),
             schema: Some(core.schema().to_wire()),
             room: self.shared().name.to_string(),
@@ -210,8 +207,7 @@ impl Room {
             user: seat.user.to_string(),
             input_received: seat.input_received.load(Ordering::Relaxed),
             command_received: seat.command_received.load(Ordering::Relaxed),
-            resumed: false, // set by the connection, which knows what was asked
-            timeout_ms: millis(self.settings.timeout),
+            ..wire::Welcome::default() // the rest is the session's
         };
         Seated { room: ctx.address(), seat, welcome }
     }

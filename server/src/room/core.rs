@@ -2,6 +2,7 @@
 //! comes out as effects.
 
 use super::{
+    budget::EventBudget,
     schedule::{Due, Schedule},
     seats::{Seats, Taken},
 };
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use driftless_proto::{
     code::CloseCode,
     limits::Limits,
-    reliable::encode_body,
+    reliable::{cost, encode_body},
     schema::Schema,
     wire::{self, reliable::Body},
 };
@@ -47,6 +48,7 @@ pub struct RoomCore {
     tick: u32,
     drained: Drained,
     events: Vec<(Recipient, Bytes)>,
+    budget: EventBudget,
     recent: VecDeque<Arc<Published>>,
     effects: Vec<Effect>,
     record: Option<TickRecord>,
@@ -133,6 +135,8 @@ pub struct Ticked {
     pub inputs: u64,
     /// Commands the game took or refused.
     pub commands: u64,
+    /// Commands of them that were refused because of what the room had to tell already.
+    pub excess: u64,
     /// Events queued, once for each recipient.
     pub events: u64,
 }
@@ -148,6 +152,7 @@ impl RoomCore {
         recorded: bool,
     ) -> Self {
         Self {
+            budget: EventBudget::new(&limits, shared.tick_rate),
             shared,
             game,
             schema: Arc::new(schema),
@@ -293,8 +298,13 @@ impl RoomCore {
         self.shared.inbox.lock().take(&mut drained);
         drained.sort();
         let commands = drained.commands.len() as u64;
+        if commands > 0 {
+            // What players who came or left since the last tick made it tell is nobody's command.
+            self.game.take_events(&mut self.events);
+        }
+        let mut excess = 0;
         for (player, sequence, payload) in drained.commands.drain(..) {
-            self.command(player, sequence, payload);
+            excess += u64::from(!self.command(player, sequence, payload));
         }
         let inputs = drained.inputs.len() as u64;
         for (player, input) in drained.inputs.drain(..) {
@@ -310,12 +320,17 @@ impl RoomCore {
         }
         self.shared.tick.store(self.tick, Ordering::Relaxed);
         self.shared.ticks_skipped.fetch_add(due.skipped.into(), Ordering::Relaxed);
-        Ticked { published, inputs, commands, events }
+        Ticked { published, inputs, commands, excess, events }
     }
 
-    fn command(&mut self, player: PlayerId, sequence: u64, payload: Bytes) {
-        if self.seats.get(player).is_none() {
-            return; // left since
+    /// False: the player has made the room tell too much already.
+    fn command(&mut self, player: PlayerId, sequence: u64, payload: Bytes) -> bool {
+        let Some(taken) = self.seats.get(player) else {
+            return true; // left since
+        };
+        if !self.budget.admits(self.tick, self.seats.len(), taken.told) {
+            self.refuse(player, sequence, "the room has too much to tell: wait a moment".to_owned());
+            return false;
         }
         // Before the call: if the game panics, it shows why. A copy, so that what waits for the disk holds no more than it is.
         if let Some(record) = &mut self.record {
@@ -327,14 +342,29 @@ impl RoomCore {
         }
         match taken {
             Ok(()) => {}
-            Err(CommandError::Refused(reason)) => {
-                let refused = wire::CommandRefused { command: sequence, reason };
-                self.deliver(Recipient::Player(player), None, &encode_body(&Body::CommandRefused(refused)));
-            }
+            Err(CommandError::Refused(reason)) => self.refuse(player, sequence, reason),
             Err(e @ CommandError::Malformed(_)) => {
                 self.close_player(player, CloseCode::BadInput, &e.to_string())
             }
         }
+        self.charge(player);
+        true
+    }
+
+    /// Charges a player for what its command made the game tell.
+    fn charge(&mut self, player: PlayerId) {
+        let before = self.events.len();
+        self.game.take_events(&mut self.events);
+        let told: usize = self.events[before..].iter().map(|(_, payload)| cost(payload)).sum();
+        let seats = self.seats.len();
+        if let Some(taken) = self.seats.get_mut(player).filter(|_| told > 0) {
+            self.budget.charge(self.tick, seats, &mut taken.told, told);
+        }
+    }
+
+    fn refuse(&mut self, player: PlayerId, command: u64, reason: String) {
+        let refused = wire::CommandRefused { command, reason };
+        self.deliver(Recipient::Player(player), None, &encode_body(&Body::CommandRefused(refused)));
     }
 
     fn input(&mut self, player: PlayerId, sequence: u32, payload: Bytes) {

@@ -1,5 +1,6 @@
 //! Who sits in a room.
 
+use super::budget::Told;
 use crate::ground::{
     id::ConnectionId,
     seat::{ResumeToken, Seat},
@@ -25,6 +26,8 @@ pub struct Taken {
     pub connection: Option<ConnectionId>,
     /// Sequence of the last input that the game has had.
     pub applied: u32,
+    /// What its commands made the room tell.
+    pub told: Told,
 }
 
 impl Seats {
@@ -53,7 +56,8 @@ impl Seats {
             self.by_index.len() - 1
         });
         let seat = Arc::new(seat(player, index));
-        self.by_index[index] = Some(Taken { seat: seat.clone(), connection: Some(connection), applied: 0 });
+        let (connected, told) = (Some(connection), Told::default());
+        self.by_index[index] = Some(Taken { seat: seat.clone(), connection: connected, applied: 0, told });
         self.index_of.insert(player, index);
         self.player_of.insert(connection, player);
         seat

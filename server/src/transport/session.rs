@@ -18,6 +18,7 @@ mod large;
 mod outbound;
 mod part;
 
+use super::CLOSE_LIMIT;
 use crate::{
     connection::{End, PeerRef, Worker},
     ground::refusal::Refusal,
@@ -26,12 +27,10 @@ use driftless_proto::code::CloseCode;
 use inbound::Violation;
 use outbound::Outgoing;
 use part::Part;
-use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Duration};
+use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 use tokio::time::timeout;
 use web_transport_quinn::{SendStream, Session, SessionError, WebTransportError, quinn::ConnectionError};
 
-/// How long a close may take, from the moment the session closes.
-pub(super) const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 /// Longest reason of a close, bytes (draft-ietf-webtrans-http3, section 5).
 const MAX_REASON: usize = 1024;
 

@@ -1,7 +1,7 @@
 //! WebTransport over HTTP/3 (draft-ietf-webtrans-http3): from a QUIC connection with ALPN `h3` to a session at `/v1/connect` that speaks
 //! the subprotocol `driftless.v1`. One session a connection. Everything after that is as with [`quic`](super::quic).
 
-use super::{PATH, session::CLOSE_LIMIT};
+use super::{CLOSE_LIMIT, PATH};
 use crate::{
     door::origin::{Foreign, Origins},
     ground::refusal::Refusal,

@@ -19,6 +19,9 @@ pub struct Ask {
     /// ...so many bytes.
     #[prost(uint32, tag = "4")]
     pub bytes: u32,
+    /// ...and that in every step from now on: as many times, and as many bytes.
+    #[prost(bool, tag = "6")]
+    pub every_step: bool,
     /// Panic when a player leaves.
     #[prost(bool, tag = "5")]
     pub panic_at_leave: bool,
@@ -39,6 +42,8 @@ pub struct Told {
 pub struct Obedient {
     steps: u32,
     told: u32,
+    /// How often and how much to tell in every step.
+    tell: (u32, u32),
     panic: bool,
     panic_at_leave: bool,
     block_ms: u32,
@@ -66,19 +71,29 @@ impl Simulation for Obedient {
         self.panic |= ask.panic;
         self.panic_at_leave |= ask.panic_at_leave;
         self.block_ms = self.block_ms.max(ask.block_ms);
-        for _ in 0..ask.tell {
-            self.told += 1;
-            step.broadcast(Told { number: self.told, filler: vec![7; ask.bytes as usize] });
+        self.tell = if ask.every_step { (ask.tell, ask.bytes) } else { (0, 0) };
+        if !ask.every_step {
+            self.tell(ask.tell, ask.bytes, step);
         }
         Ok(())
     }
-    fn step(&mut self, _inputs: &[(PlayerId, ())], _step: &mut Step<'_, Told>) {
+    fn step(&mut self, _inputs: &[(PlayerId, ())], step: &mut Step<'_, Told>) {
+        self.tell(self.tell.0, self.tell.1, step);
         assert!(!self.panic, "a fault in the game, as asked");
         self.steps += 1;
         thread::sleep(Duration::from_millis(self.block_ms.into()));
     }
     fn snapshot(&self, out: &mut Snapshot) {
         out.table_mut(0).push(1, &[self.steps as i32]);
+    }
+}
+
+impl Obedient {
+    fn tell(&mut self, times: u32, bytes: u32, step: &mut Step<'_, Told>) {
+        for _ in 0..times {
+            self.told += 1;
+            step.broadcast(Told { number: self.told, filler: vec![7; bytes as usize] });
+        }
     }
 }
 

@@ -10,10 +10,9 @@ use driftless_client::proto::{
     schema::Schema,
     session::{
         Delivery,
-        server::{PlayerInput, Request, Seat, ServerSession, StateTick},
+        server::{PlayerInput, Request, ServerSession, StateTick},
     },
     snapshot::Snapshot,
-    state::StateHead,
     wire,
 };
 use std::{
@@ -123,7 +122,7 @@ impl Room {
 
     pub fn receive(&mut self, now: Instant, message: Bytes) {
         let Some(session) = &mut self.session else { return };
-        session.handle_message(now, message, Some(&mut self.queue)).unwrap();
+        session.handle_message(now, message).unwrap();
         while let Some(request) = self.session.as_mut().and_then(|s| s.poll_request()) {
             self.answer(now, request);
         }
@@ -140,12 +139,12 @@ impl Room {
                 self.token = Bytes::from(vec![self.player as u8; 16]);
                 self.queue = ReliableQueue::new(1000, 1 << 20);
                 (self.input_received, self.command_received) = (0, 0);
-                self.welcome(now, false);
+                self.welcome(now);
             }
             Request::Resume(resume) if resume.token == self.token && !self.token.is_empty() => {
                 assert!(self.queue.resume(resume.reliable_received));
                 self.resumes += 1;
-                self.welcome(now, true);
+                self.welcome(now);
             }
             Request::Resume(_) => self.close(CloseCode::UnknownSession, Duration::ZERO),
             Request::Input(input) => {
@@ -156,28 +155,27 @@ impl Room {
                 self.command_received = command.sequence;
                 self.commands.push(command.payload);
             }
+            Request::RefuseCommand(sequence) => self.command_received = sequence,
+            Request::ReliableAck(sequence) => assert!(self.queue.acked(sequence)),
             Request::Leave => {}
         }
     }
 
-    fn welcome(&mut self, now: Instant, resumed: bool) {
-        let seat = Seat {
+    fn welcome(&mut self, now: Instant) {
+        let welcome = wire::Welcome {
             tick_rate: TICK_RATE,
             input_received: self.input_received,
             command_received: self.command_received,
-        };
-        let welcome = wire::Welcome {
             player: self.player,
             resume_token: self.token.clone(),
             resume_window_ms: 15_000,
             schema: Some(schema().to_wire()),
             room: "test".into(),
             kind: "test".into(),
-            resumed,
             ..Default::default()
         };
         if let Some(session) = &mut self.session {
-            session.welcome(now, &seat, welcome);
+            session.welcome(now, welcome);
         }
     }
 
@@ -219,13 +217,7 @@ impl Room {
         let current = &send.current.0;
         let checksum = Some(current.checksum());
         self.encoder.encode(&schema(), references, current, session.coding(), checksum, &mut shared);
-        let head = StateHead {
-            tick: current.tick(),
-            baseline: references.baseline.map(Snapshot::tick),
-            prior: references.prior.map(Snapshot::tick),
-            input: self.input_received,
-        };
-        head.write(shared.len(), &mut out);
+        send.head(self.input_received).write(shared.len(), &mut out);
         out.put_slice(&shared);
         Some(out.freeze())
     }

@@ -1,7 +1,10 @@
 //! A connection whose peer has a seat.
 
-use super::{Baselines, Delivery, PeerError, PlayerInput, Request, TokenBucket};
-use crate::{code::CloseCode, gate::Gate, limits, reliable::ReliableQueue, wire};
+use super::{
+    Baselines, Delivery, PeerError, PlayerInput, Request,
+    rate::{Rate, Verdict},
+};
+use crate::{code::CloseCode, gate::Gate, limits, state::StateHead, wire};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -16,6 +19,9 @@ pub(super) struct Active<S> {
     newest_sent: Option<u32>,
     input_received: u32,
     command_received: u64,
+    /// Last reliable message sent on this connection, and the last acknowledged.
+    reliable_sent: u64,
+    reliable_acked: u64,
     pub(super) next_ping: Instant,
     /// The last ping: the time in it, and when it was made.
     pinged: Option<(u64, Instant)>,
@@ -32,15 +38,16 @@ pub struct StateSend<S> {
     pub prior: Option<S>,
 }
 
-/// What `welcome` needs to know of the seat.
-#[derive(Debug, Clone)]
-pub struct Seat {
-    /// Ticks a second.
-    pub tick_rate: u32,
-    /// Last input taken from this player (0 for a new one).
-    pub input_received: u32,
-    /// Last command taken from this player (0 for a new one).
-    pub command_received: u64,
+impl<S: StateTick> StateSend<S> {
+    /// The head of the message. `input`: the player's last input that the state contains.
+    pub fn head(&self, input: u32) -> StateHead {
+        StateHead {
+            tick: self.current.tick(),
+            baseline: self.baseline.as_ref().map(S::tick),
+            prior: self.prior.as_ref().map(S::tick),
+            input,
+        }
+    }
 }
 
 /// A handle on a state that knows its tick.
@@ -63,15 +70,23 @@ fn gate(tick: Duration, delivery: Delivery) -> Gate {
 }
 
 impl<S: Clone + StateTick> Active<S> {
-    pub(super) fn new(now: Instant, seat: &Seat, delivery: Delivery) -> Self {
+    /// `reliable_received`: the last reliable message that the peer had before.
+    pub(super) fn new(
+        now: Instant,
+        welcome: &wire::Welcome,
+        reliable_received: u64,
+        delivery: Delivery,
+    ) -> Self {
         Self {
-            gate: gate(Duration::from_secs(1) / seat.tick_rate.max(1), delivery),
+            gate: gate(Duration::from_secs(1) / welcome.tick_rate.max(1), delivery),
             slot: None,
             baselines: Baselines::new(delivery),
             delivery,
             newest_sent: None,
-            input_received: seat.input_received,
-            command_received: seat.command_received,
+            input_received: welcome.input_received,
+            command_received: welcome.command_received,
+            reliable_sent: reliable_received,
+            reliable_acked: reliable_received,
             next_ping: now,
             pinged: None,
         }
@@ -124,14 +139,26 @@ impl<S: Clone + StateTick> Active<S> {
         self.baselines = Baselines::new(self.delivery);
     }
 
-    /// An input, with those before it that the peer repeats. Those that are new go to `requests`.
+    /// A reliable message was sent.
+    pub(super) fn sent_reliable(&mut self, sequence: u64) {
+        self.reliable_sent = sequence;
+    }
+
+    /// Whether reliable messages of this connection are not acknowledged.
+    pub(super) fn awaits_reliable_ack(&self) -> bool {
+        self.reliable_acked < self.reliable_sent
+    }
+
+    /// An input, with those before it that the peer repeats. Those that are new go to `requests`. False: they came too
+    /// fast, and are as if they had been lost.
     pub(super) fn take_input(
         &mut self,
         now: Instant,
         input: wire::Input,
-        rate: &mut TokenBucket,
+        verdict: Verdict,
+        rate: &mut Rate,
         requests: &mut VecDeque<Request>,
-    ) -> Result<(), PeerError> {
+    ) -> Result<bool, PeerError> {
         let repeated = input.previous.len();
         if repeated > limits::MAX_PREVIOUS_INPUTS || input.sequence as usize <= repeated {
             let reason = format!("input {} with {repeated} before it", input.sequence);
@@ -143,13 +170,18 @@ impl<S: Clone + StateTick> Active<S> {
         }
         let received = self.input_received;
         if input.sequence <= received {
-            return Ok(());
+            return Ok(true);
+        }
+        if verdict != Verdict::Within {
+            return Ok(false);
         }
         // At most 8, by the check above.
         let first = input.sequence - repeated as u32;
         let news = input.sequence - received.max(first - 1);
-        if !rate.take(now, news) {
-            return Err(PeerError::new(CloseCode::RateLimited, "too many inputs a second"));
+        match rate.take(now, news) {
+            Verdict::Within => {}
+            Verdict::Excess => return Ok(false),
+            Verdict::Flood => return Err(PeerError::flood("inputs")),
         }
         self.input_received = input.sequence;
         let previous = (first..input.sequence).zip(input.previous).map(|(n, payload)| (n, 0, payload));
@@ -158,7 +190,7 @@ impl<S: Clone + StateTick> Active<S> {
         requests.extend(
             new.map(|(sequence, tick, payload)| Request::Input(PlayerInput { sequence, tick, payload })),
         );
-        Ok(())
+        Ok(true)
     }
 
     /// Acknowledgements, 0 for none.
@@ -167,7 +199,7 @@ impl<S: Clone + StateTick> Active<S> {
         now: Instant,
         state: u32,
         reliable: u64,
-        queue: Option<&mut ReliableQueue>,
+        requests: &mut VecDeque<Request>,
     ) -> Result<(), PeerError> {
         if state != 0 {
             if !self.gate.acked(now, state) {
@@ -176,18 +208,23 @@ impl<S: Clone + StateTick> Active<S> {
             }
             self.baselines.acked(state);
         }
-        if reliable != 0
-            && let Some(queue) = queue
-            && !queue.acked(reliable)
-        {
+        if reliable > self.reliable_sent {
             let reason = format!("acknowledgement of reliable message {reliable}, which was not sent");
             return Err(PeerError::new(CloseCode::Unexpected, reason));
+        }
+        if reliable > self.reliable_acked {
+            self.reliable_acked = reliable;
+            requests.push_back(Request::ReliableAck(reliable));
         }
         Ok(())
     }
 
-    /// A command. The request, if it is new.
-    pub(super) fn take_command(&mut self, command: wire::Command) -> Result<Option<Request>, PeerError> {
+    /// A command. The request, if it is new: to be refused where it came too fast.
+    pub(super) fn take_command(
+        &mut self,
+        command: wire::Command,
+        verdict: Verdict,
+    ) -> Result<Option<Request>, PeerError> {
         if command.payload.len() > limits::MAX_COMMAND {
             let reason =
                 format!("command of {} bytes, at most {}", command.payload.len(), limits::MAX_COMMAND);
@@ -201,7 +238,10 @@ impl<S: Clone + StateTick> Active<S> {
             return Err(PeerError::new(CloseCode::Unexpected, reason));
         }
         self.command_received = command.sequence;
-        Ok(Some(Request::Command(command)))
+        Ok(Some(match verdict {
+            Verdict::Within => Request::Command(command),
+            Verdict::Excess | Verdict::Flood => Request::RefuseCommand(command.sequence),
+        }))
     }
 
     /// A ping is made that says `time_us`.

@@ -16,6 +16,12 @@ pub enum Request {
     Input(PlayerInput),
     /// One command, each given once, in order.
     Command(wire::Command),
+    /// A command that came too fast, by its number: it is not to be done, counts as received, and its sender is to be told
+    /// (with a `CommandRefused`). Given in order with the others.
+    RefuseCommand(u64),
+    /// The peer has all reliable messages up to this one. Each is above the last, and was sent on this connection or
+    /// is what the resume said: for the seat's `ReliableQueue::acked`.
+    ReliableAck(u64),
     /// Gives up the seat. The session is closing with `Left`.
     Leave,
 }
@@ -44,5 +50,10 @@ pub struct PeerError {
 impl PeerError {
     pub(super) fn new(code: CloseCode, reason: impl Into<String>) -> Self {
         Self { code, reason: reason.into() }
+    }
+
+    /// Far too much for too long.
+    pub(super) fn flood(of: &str) -> Self {
+        Self::new(CloseCode::RateLimited, format!("far too many {of} for too long"))
     }
 }

@@ -10,7 +10,7 @@ use driftless_proto::{
     session::{
         Delivery,
         client::{ClientConfig, ClientEvent, ClientSession, ServerError},
-        server::{PeerError, Request, Seat, ServerSession},
+        server::{PeerError, Request, ServerSession},
     },
     wire,
 };
@@ -56,6 +56,8 @@ pub struct Served {
     pub queue: ReliableQueue,
     pub inputs: Vec<u32>,
     pub commands: Vec<Bytes>,
+    /// Numbers of the commands that came too fast.
+    pub refused: Vec<u64>,
     pub command_received: u64,
     pub left: bool,
 }
@@ -217,8 +219,7 @@ impl Pair {
 
     /// A message reaches the server's shell.
     pub fn deliver_to_server(&mut self, message: Bytes) {
-        let queue = self.served.as_mut().map(|served| &mut served.queue);
-        if let Err(error) = self.server.handle_message(self.now, message, queue) {
+        if let Err(error) = self.server.handle_message(self.now, message) {
             assert_eq!(self.server.closing(), Some(error.code));
             self.server_error = Some(error);
         }
@@ -251,16 +252,17 @@ impl Pair {
                     queue,
                     inputs: Vec::new(),
                     commands: Vec::new(),
+                    refused: Vec::new(),
                     command_received: 0,
                     left: false,
                 };
                 self.served = Some(served);
-                self.welcome(false);
+                self.welcome();
             }
             Request::Resume(resume) => {
                 let seat = self.served.as_mut().filter(|_| resume.token == token());
                 if seat.is_some_and(|seat| seat.queue.resume(resume.reliable_received)) {
-                    self.welcome(true);
+                    self.welcome();
                 } else {
                     self.server.close(CloseCode::UnknownSession, "no such seat", Duration::ZERO);
                 }
@@ -271,6 +273,15 @@ impl Pair {
                 served.commands.push(command.payload);
                 served.command_received = command.sequence;
             }
+            Request::RefuseCommand(sequence) => {
+                let served = self.served.as_mut().expect("seated");
+                served.refused.push(sequence);
+                served.command_received = sequence;
+            }
+            Request::ReliableAck(sequence) => {
+                let served = self.served.as_mut().expect("seated");
+                assert!(served.queue.acked(sequence), "the session lets none pass that was not sent");
+            }
             Request::Leave => {
                 if let Some(served) = &mut self.served {
                     served.left = true;
@@ -279,22 +290,19 @@ impl Pair {
         }
     }
 
-    fn welcome(&mut self, resumed: bool) {
+    fn welcome(&mut self) {
         let served = self.served.as_ref().expect("seated");
-        let seat = Seat {
+        let welcome = wire::Welcome {
+            player: 1,
             tick_rate: 20,
             input_received: served.inputs.last().copied().unwrap_or(0),
             command_received: served.command_received,
-        };
-        let welcome = wire::Welcome {
-            player: 1,
             resume_token: token(),
             schema: Some(self.room.schema.to_wire()),
             room: "lobby".into(),
-            resumed,
             ..wire::Welcome::default()
         };
-        self.server.welcome(self.now, &seat, welcome);
+        self.server.welcome(self.now, welcome);
         // As a room does: who comes gets what there is.
         if self.room.tick > 0 {
             let current = world(&self.room.schema, self.room.tick);

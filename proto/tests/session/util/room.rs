@@ -7,7 +7,6 @@ use driftless_proto::{
     schema::Schema,
     session::server::{StateSend, StateTick},
     snapshot::Snapshot,
-    state::StateHead,
     wire::ColumnCoding,
 };
 use std::sync::Arc;
@@ -57,13 +56,7 @@ impl Room {
         let current = &*send.current.0;
         let mut shared = BytesMut::new();
         self.encoder.encode(&self.schema, references, current, coding, Some(current.checksum()), &mut shared);
-        let head = StateHead {
-            tick: current.tick(),
-            baseline: references.baseline.map(Snapshot::tick),
-            prior: references.prior.map(Snapshot::tick),
-            input,
-        };
-        head.write(shared.len(), out);
+        send.head(input).write(shared.len(), out);
         out.put(shared);
     }
 }

@@ -1,10 +1,10 @@
 //! What quinn is told.
 
-use crate::{config::Config, transport::session::CLOSE_LIMIT};
+use crate::{config::Config, transport::LAST_WORD};
 use driftless_proto::limits::ALPN;
 use quinn::{IdleTimeout, TransportConfig, VarInt, crypto::rustls::QuicServerConfig};
 use rustls::server::ResolvesServerCert;
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 /// Streams that a client may have open: the reliable one, and WebTransport's request.
 const STREAMS: u32 = 2;
@@ -51,8 +51,8 @@ pub(super) fn server_config(
 fn transport_config(config: &Config) -> io::Result<TransportConfig> {
     let stream = config.limits.message_bytes + WINDOW_SLACK;
     let window = |bytes: usize| VarInt::try_from(bytes as u64).map_err(io::Error::other);
-    // The session's timeout speaks first, with a goodbye.
-    let idle = config.limits.timeout + CLOSE_LIMIT + Duration::from_secs(1);
+    // Twice, as a server that stood still for a timeout has yet to read what came meanwhile.
+    let idle = 2 * config.limits.timeout + LAST_WORD;
     let mut transport = driftless_quic::transport_config();
     transport
         .max_concurrent_bidi_streams(STREAMS.into())

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     connection::{End, Outbound, PeerRef, Worker},
-    transport::Stream,
+    transport::{CLOSE_LIMIT, Stream},
 };
 use actix_codec::Encoder;
 use actix_http::ws::{CloseCode as WsCode, CloseReason, Codec, Message};
@@ -19,7 +19,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -27,9 +27,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const BATCH: usize = 16 * 1024;
 /// Reads in a row before other connections of the thread get their turn.
 const READS: usize = 4;
-/// How long a close may take, from the moment the session closes: the goodbye written, the peer's close or end of stream read. Then
-/// the socket is dropped.
-const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 /// Bytes that are read and thrown away meanwhile: what an honest peer may have under way when it hears of the close. After them, too,
 /// the socket is dropped.
 const CLOSE_BYTES: usize = 1 << 20;
