@@ -104,9 +104,10 @@ settings! {
     limits: Limits {
         /// Longest message from a client.
         message_bytes: size(256..=16 << 20);
-        /// Inputs a second from one client, twice as many at once.
+        /// Inputs a second from one client, over time; all of a timeout's at once, after its network paused. More are dropped.
         inputs_per_second: number(1..=10_000);
-        /// Messages a second from one client, twice as many at once.
+        /// Messages a second from one client, in the same way; one counts once more for each 4 KiB. Who sends more than four times as
+        /// many for longer than a timeout is cut off.
         messages_per_second: number(1..=10_000);
         /// Time from the connection to the join or resume.
         handshake: span(SECOND / 10..=HOUR / 12);
@@ -114,9 +115,10 @@ settings! {
         timeout: span(SECOND..=HOUR);
         /// Time between the server's pings, less than the timeout.
         heartbeat: span(SECOND / 10..=HOUR);
-        /// Reliable messages that may wait for one client. One more closes the connection.
+        /// Reliable messages that may wait for one client. With more waiting, it has to acknowledge some within the timeout.
         reliable_messages: number(16..=65_536);
-        /// Bytes of them. The most memory that a slow client can hold.
+        /// Bytes of them. Four times as many are the most that a slow client can hold; a quarter a second, what players can make a
+        /// room tell.
         reliable_bytes: size(4 << 10..=64 << 20);
     }
 }
