@@ -16,6 +16,7 @@ use driftless_server::{
         id::{ConnectionId, RoomId},
         published::Published,
         seat::Seat,
+        source::Source,
         transport_kind::TransportKind,
     },
     metrics::Metrics,
@@ -76,7 +77,7 @@ impl Thread {
 impl Client {
     /// A connection that has asked to join.
     pub fn connect(thread: &Thread, id: ConnectionId, now: Instant) -> Self {
-        let admission = Admission::new(TransportKind::WebSocket, ());
+        let admission = Admission::new(TransportKind::WebSocket, Source::UNKNOWN, ());
         let session = ServerSession::new(now, Limits::default(), Delivery::Ordered);
         let peer = Peer::new(id, session, admission);
         thread.connections.add(peer.clone());

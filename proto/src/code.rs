@@ -25,6 +25,8 @@ pub enum CloseCode {
     ServerFull = 4008,
     /// The token names no seat (any more): join anew.
     UnknownSession = 4009,
+    /// The client's address has as many connections or rooms as one may have, or asks for them too fast.
+    AddressLimit = 4010,
     /// The player left, as asked. Do not reconnect.
     Left = 4500,
     /// A message is not what the schema says.
@@ -64,6 +66,7 @@ impl CloseCode {
         CloseCode::RoomFull,
         CloseCode::ServerFull,
         CloseCode::UnknownSession,
+        CloseCode::AddressLimit,
         CloseCode::Left,
         CloseCode::Malformed,
         CloseCode::Unexpected,
@@ -98,6 +101,7 @@ impl CloseCode {
             CloseCode::RoomFull => "room_full",
             CloseCode::ServerFull => "server_full",
             CloseCode::UnknownSession => "unknown_session",
+            CloseCode::AddressLimit => "address_limit",
             CloseCode::Left => "left",
             CloseCode::Malformed => "malformed",
             CloseCode::Unexpected => "unexpected",

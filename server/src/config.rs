@@ -12,12 +12,14 @@
 
 mod admin_token;
 mod kind;
+mod networks;
 mod options;
 mod resolve;
 #[macro_use]
 mod table;
 
 pub use admin_token::AdminToken;
+pub use networks::Networks;
 pub use options::{Options, Origin, Source, check_environment};
 pub use resolve::{ConfigError, Resolved, Setting, resolve};
 
@@ -80,8 +82,20 @@ settings! {
         max_rooms: usize = 10_000, number(1..=1_000_000);
         /// Most connections. Each takes a file descriptor and up to 32 KiB.
         max_connections: usize = 100_000, number(1..=10_000_000);
-        /// Most connections from one address. Loopback is not limited: a proxy on this host has one address for all.
+        /// Most connections from one address (an IPv4 address or an IPv6 /64). Loopback is not limited: a load test has one address for all.
         max_connections_per_address: usize = 256, number(1..=10_000_000);
+        /// New connections a second from one address (an IPv4 address or an IPv6 /64), over time; those of five seconds at once. Who comes
+        /// faster is told when to come again. Loopback is not limited.
+        joins_per_second_per_address: u32 = 20, number(1..=1_000_000);
+        /// Proxies whose `X-Forwarded-For` or `Forwarded` says who their clients are, and whose PROXY protocol is read: networks, as
+        /// `10.0.0.0/8, 2001:db8::/32`. Name them: for others, a proxy's clients are one address.
+        trusted_proxies: Networks = Networks::default(), text("NETWORKS", "networks, as 10.0.0.0/8, 2001:db8::/32");
+        /// Trusted proxies begin each TCP connection with the PROXY protocol, version 2, which says who the client is.
+        proxy_protocol: bool = false, flag();
+        /// Most rooms that the joins of one address may have made at a time. Loopback is not limited.
+        max_rooms_per_address: usize = 20, number(1..=1_000_000);
+        /// Most ticks a second that all rooms may ask for together. Default: 25,000 a core. A tick of an empty room costs about 15 µs.
+        max_ticks_per_second: u32 = u32::try_from(cores()).unwrap_or(1).saturating_mul(25_000), number(1..=100_000_000);
         /// How long an empty room lives on. It ticks and keeps its memory.
         linger: Duration = 30 * SECOND, span(ZERO..=24 * HOUR);
         /// How long a seat is kept without a connection. A kept seat counts as a player.

@@ -1,6 +1,7 @@
 //! Makes rooms, and finds or makes the one that a player wants.
 
 mod spec;
+mod ticks;
 
 pub use spec::{FactoryError, RoomSpec};
 
@@ -9,7 +10,14 @@ use crate::{
     config::Config,
     connection::Rooms,
     ground::{
-        entrant::Entrant, id::RoomId, refusal::Refusal, report::Report, seat::ResumeToken, shared::RoomShared,
+        entrant::Entrant,
+        id::RoomId,
+        refusal::Refusal,
+        report::Report,
+        seat::ResumeToken,
+        shared::RoomShared,
+        shares::{Share, Shares},
+        source::Source,
     },
     metrics::Metrics,
     metronome::Metronome,
@@ -35,6 +43,7 @@ use std::{
     },
     time::Instant,
 };
+use ticks::{TickBudget, Ticks};
 use tracing::info;
 
 /// A join meets a room that ends in the same moment at most this often before it is refused.
@@ -47,6 +56,8 @@ pub struct Factory {
     services: RoomServices,
     kinds: HashMap<&'static str, GameKind>,
     next_room: AtomicU64,
+    by_source: Arc<Shares>,
+    ticks: Arc<TickBudget>,
 }
 
 /// What rooms are given of the server.
@@ -65,11 +76,28 @@ pub struct RoomServices {
     pub recorder: Option<RecordThread>,
 }
 
+/// What a room takes of what there is for all. Given back when it is dropped.
+struct Budget {
+    _ticks: Ticks,
+    /// Of whoever made it by a join.
+    _share: Option<Share>,
+}
+
+/// Who wants a room.
+enum Maker {
+    /// An operator. The room waits for players.
+    Operator,
+    /// Somebody who joins it.
+    Joiner(Source),
+}
+
 /// A room that has not started.
 struct Made {
     shared: Arc<RoomShared>,
     kind: GameKind,
     seed: u64,
+    budget: Budget,
+    wait_for_players: bool,
 }
 
 impl Factory {
@@ -81,7 +109,9 @@ impl Factory {
         kinds: &[GameKind],
     ) -> Arc<Self> {
         let kinds = kinds.iter().map(|kind| (kind.name(), kind.clone())).collect();
-        Arc::new(Self { config, registry, services, kinds, next_room: AtomicU64::new(1) })
+        let by_source = Shares::new(config.max_rooms_per_address);
+        let ticks = TickBudget::new(config.max_ticks_per_second);
+        Arc::new(Self { config, registry, services, kinds, next_room: AtomicU64::new(1), by_source, ticks })
     }
 
     /// Makes a room.
@@ -92,7 +122,7 @@ impl Factory {
             Some(name) => return Err(FactoryError::BadName(name.clone())),
             None => format!("room-{id}").into(),
         };
-        let made = self.make(id, name.clone(), &spec)?;
+        let made = self.make(id, name.clone(), &spec, Maker::Operator)?;
         match self.registry.get_or_start(&name, || self.start(made))? {
             (listed, Found::Started) => Ok(RoomSummary::of(&listed.shared)),
             (_, Found::There) => Err(FactoryError::Exists(name.to_string())),
@@ -114,7 +144,7 @@ impl Factory {
         let name = if join.name.is_empty() { user.clone() } else { join.name.into() };
         let kind = (!join.kind.is_empty()).then_some(join.kind);
         for _ in 0..JOIN_ATTEMPTS {
-            let room = self.find_or_create(&join.room, kind.as_deref())?;
+            let room = self.find_or_create(&join.room, kind.as_deref(), entrant.source)?;
             let join = Join { entrant: entrant.clone(), user: user.clone(), name: name.clone() };
             match room.send(join).await {
                 Ok(seated) => return seated.map_err(Refusal::from),
@@ -137,7 +167,12 @@ impl Factory {
         }
     }
 
-    fn find_or_create(&self, name: &str, kind: Option<&str>) -> Result<Addr<Room>, FactoryError> {
+    fn find_or_create(
+        &self,
+        name: &str,
+        kind: Option<&str>,
+        source: Source,
+    ) -> Result<Addr<Room>, FactoryError> {
         if let Some(listed) = self.registry.get(name)
             && listed.room.connected()
         {
@@ -148,7 +183,7 @@ impl Factory {
         }
         let spec = RoomSpec { kind: kind.map(str::to_owned), ..RoomSpec::default() };
         let name: Arc<str> = name.into();
-        let made = self.make(self.next_id(), name.clone(), &spec)?;
+        let made = self.make(self.next_id(), name.clone(), &spec, Maker::Joiner(source))?;
         // Somebody may be faster: then it is that one's room.
         let (listed, _) = self.registry.get_or_start(&name, || self.start(made))?;
         of_kind(listed, kind)
@@ -159,7 +194,7 @@ impl Factory {
     }
 
     /// A room that has not started, checked against kinds and limits.
-    fn make(&self, id: RoomId, name: Arc<str>, spec: &RoomSpec) -> Result<Made, FactoryError> {
+    fn make(&self, id: RoomId, name: Arc<str>, spec: &RoomSpec, maker: Maker) -> Result<Made, FactoryError> {
         if self.registry.is_draining() {
             return Err(FactoryError::Draining);
         }
@@ -173,11 +208,19 @@ impl Factory {
         let max_players = in_range("max_players", max_players, 1..=MAX_PLAYERS)?;
         let seed = spec.seed.unwrap_or_else(|| random_seed(id));
         let shared = Arc::new(RoomShared::new(id, name, kind.name(), tick_rate, max_players));
-        Ok(Made { shared, kind, seed })
+        let share = match maker {
+            Maker::Operator => None,
+            Maker::Joiner(source) => Some(self.by_source.take(source).ok_or_else(|| {
+                FactoryError::TooManyRoomsOfAddress { of: source, max: self.by_source.max() }
+            })?),
+        };
+        let ticks = self.ticks.take(tick_rate).ok_or(FactoryError::TooManyTicks(self.ticks.max()))?;
+        let wait_for_players = matches!(maker, Maker::Operator);
+        Ok(Made { shared, kind, seed, budget: Budget { _ticks: ticks, _share: share }, wait_for_players })
     }
 
     fn start(&self, made: Made) -> Result<Listed, FactoryError> {
-        let Made { shared, kind, seed } = made;
+        let Made { shared, kind, seed, budget, wait_for_players } = made;
         let services = &self.services;
         let header = RecordingHeader {
             kind: kind.name().to_owned(),
@@ -195,6 +238,7 @@ impl Factory {
             presence: services.presence.clone(),
             listing: listing as Weak<dyn Listing>,
             linger: self.config.linger,
+            wait_for_players,
             resume_window: self.config.resume_window,
         };
         let limits = self.config.limits.clone();
@@ -211,7 +255,7 @@ impl Factory {
         services.metrics.rooms.inc();
         services.metrics.rooms_created.inc();
         info!(room = %shared.name, kind = shared.kind, tick_rate = shared.tick_rate, seed, "room created");
-        Ok(Listed { shared, room })
+        Ok(Listed { shared, room, budget: Arc::new(budget) })
     }
 }
 

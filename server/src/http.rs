@@ -33,7 +33,6 @@ mod front;
 mod health;
 mod inspect;
 mod metrics;
-mod pace;
 mod pages;
 mod presence;
 mod rooms;
@@ -44,12 +43,11 @@ pub use error::ApiError;
 pub use front::front;
 
 use crate::{
-    door::origin::Origins, factory::Factory, feed::Feed, metrics::Metrics, presence::Presence,
+    door::Door, factory::Factory, feed::Feed, ground::rate::Rate, metrics::Metrics, presence::Presence,
     registry::Registry, tls::Certificates, transport,
 };
 use actix::Addr;
 use actix_web::{HttpRequest, Resource, guard, web};
-use pace::Pace;
 use parking_lot::Mutex;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::Notify;
@@ -68,8 +66,8 @@ pub struct HttpState {
     pub feed: Arc<Feed>,
     /// Who may do what only operators may.
     pub access: Access,
-    /// Which pages may read.
-    pub origins: Arc<Origins>,
+    /// Whose request it is, and which pages may read.
+    pub door: Arc<Door>,
     /// How often an address may ask for what is costly.
     pub costly: Costly,
     /// Whether everybody may make rooms.
@@ -88,11 +86,11 @@ pub struct HttpState {
 
 /// How often each address has asked for what is costly.
 #[derive(Debug)]
-pub struct Costly(Mutex<Pace>);
+pub struct Costly(Mutex<Rate>);
 
 impl Default for Costly {
     fn default() -> Self {
-        Self(Mutex::new(Pace::new(front::COSTLY_INTERVAL, front::COSTLY_AT_ONCE)))
+        Self(Mutex::new(Rate::new(front::COSTLY_INTERVAL, front::COSTLY_AT_ONCE)))
     }
 }
 

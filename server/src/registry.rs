@@ -16,6 +16,7 @@ use driftless_sim::PlayerId;
 use parking_lot::RwLock;
 use serde::Serialize;
 use std::{
+    any::Any,
     collections::BTreeSet,
     ops::Bound,
     sync::{
@@ -41,6 +42,8 @@ pub struct Listed {
     pub shared: Arc<RoomShared>,
     /// Its actor.
     pub room: Addr<Room>,
+    /// What it takes of what there is for all: given back when the room is listed no more.
+    pub budget: Arc<dyn Any + Send + Sync>,
 }
 
 /// Where a seat is.

@@ -4,7 +4,7 @@ use crate::{
     clock::Clock,
     config::{AdminToken, Config},
     connection::{Drain, Fanout, LocalConnections, Worker},
-    door::{ConnectionLimits, Door, origin::Origins},
+    door::Door,
     factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
     http::{self, Access, Costly, HttpState},
@@ -78,7 +78,7 @@ struct Parts {
     registry: Arc<Registry>,
     factory: Arc<Factory>,
     presence: Addr<Presence>,
-    places: Arc<ConnectionLimits>,
+    door: Arc<Door>,
     fanouts: Fanouts,
     metrics: Arc<Metrics>,
     certificates: Arc<Certificates>,
@@ -87,7 +87,6 @@ struct Parts {
     token: AdminToken,
     /// The text of the token, if the server made it itself.
     made_token: Option<String>,
-    origins: Arc<Origins>,
 }
 
 impl Server {
@@ -157,25 +156,17 @@ impl Server {
             None => AdminToken::random().map(|(token, text)| (token, Some(text)))?,
         };
         let address = listener.local_addr()?;
+        let factory = Factory::new(config.clone(), registry.clone(), services, &self.kinds);
         let parts = Parts {
             clock,
             address,
             token,
             made_token,
-            origins: Arc::new(Origins::new(
-                config.allow_origin.clone(),
-                address.ip().is_loopback(),
-                config.tls().is_some(),
-            )),
+            door: Door::new(&config, address, registry.clone(), factory.clone(), metrics.clone()),
             quic,
-            factory: Factory::new(config.clone(), registry.clone(), services, &self.kinds),
+            factory,
             registry,
             presence,
-            places: ConnectionLimits::new(
-                config.max_connections,
-                config.max_connections_per_address,
-                metrics.clone(),
-            ),
             fanouts: Fanouts::default(),
             metrics,
             certificates,
@@ -188,17 +179,6 @@ impl Server {
 }
 
 impl Parts {
-    fn door(&self) -> Arc<Door> {
-        Door::new(
-            self.registry.clone(),
-            self.factory.clone(),
-            self.places.clone(),
-            self.origins.clone(),
-            self.config.limits.clone(),
-            self.metrics.clone(),
-        )
-    }
-
     fn http_state(&self) -> HttpState {
         HttpState {
             registry: self.registry.clone(),
@@ -207,7 +187,7 @@ impl Parts {
             metrics: self.metrics.clone(),
             feed: self.feed.clone(),
             access: Access::new(self.token.clone(), self.metrics.requests_refused.clone()),
-            origins: self.origins.clone(),
+            door: self.door.clone(),
             costly: Costly::default(),
             open_rooms: self.config.open_rooms,
             request_timeout: self.config.request_timeout,
@@ -229,13 +209,15 @@ impl Parts {
             handshake: self.config.limits.handshake,
             request: self.config.request_timeout,
             tls: tls.map(TlsAcceptor::from),
+            proxy_protocol: self.config.proxy_protocol,
+            door: self.door.clone(),
             metrics: self.metrics.clone(),
         })
     }
 
     /// Starts the threads that serve connections.
     fn serve(self: &Arc<Self>, listener: TcpListener) -> io::Result<actix_server::Server> {
-        let (parts, door, accept) = (self.clone(), self.door(), self.accept()?);
+        let (parts, accept) = (self.clone(), self.accept()?);
         let state = web::Data::new(self.http_state());
         // Called once on each thread.
         let thread = move || {
@@ -243,14 +225,14 @@ impl Parts {
             let connections = LocalConnections::start(worker);
             parts.fanouts.lock().push(connections.fanout().clone());
             if let Some(quic) = &parts.quic
-                && let Err(error) = quic.serve(connections.clone(), door.clone())
+                && let Err(error) = quic.serve(connections.clone(), parts.door.clone())
             {
                 error!(%error, "a thread cannot serve QUIC");
             }
             let app = || {
                 let app = App::new()
                     .app_data(connections.clone())
-                    .app_data(door.clone())
+                    .app_data(parts.door.clone())
                     .app_data(state.clone())
                     .configure(http::routes)
                     .wrap(from_fn(http::front))
@@ -322,17 +304,17 @@ impl Running {
     /// stops.
     pub async fn drain(&self) {
         let start = Instant::now();
-        let open = self.parts.places.open();
+        let open = self.parts.door.connections();
         info!(connections = open, "draining");
         self.parts.registry.drain();
         for fanout in self.parts.fanouts.lock().iter() {
             // One message a thread in its life.
             fanout.do_send(Drain { spread: self.parts.config.drain_spread });
         }
-        while self.parts.places.open() > 0 && start.elapsed() < DRAIN_LIMIT {
+        while self.parts.door.connections() > 0 && start.elapsed() < DRAIN_LIMIT {
             actix_rt::time::sleep(DRAIN_POLL).await;
         }
-        let left = self.parts.places.open();
+        let left = self.parts.door.connections();
         info!(left, took_ms = start.elapsed().as_millis() as u64, "stopping");
         self.parts.factory.finish_recordings();
         self.http.stop(false).await;

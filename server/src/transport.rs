@@ -12,6 +12,8 @@
 
 mod accept;
 pub mod lease;
+mod pace;
+mod proxy_protocol;
 pub mod quic;
 mod session;
 mod socket;

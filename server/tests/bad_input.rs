@@ -216,19 +216,16 @@ fn a_full_server_says_so() {
     let server = TestServer::start(Config { max_connections: 2, workers: 1, ..config() });
     let first = Player::join(server.address(), "lobby");
     let _second = Socket::connect(server.address());
-    let stream = TcpStream::connect(server.address()).unwrap();
-    let Err(refused) = Socket::upgrade(stream, "sec-websocket-protocol: driftless.v1\r\n") else {
-        panic!("let in")
-    };
-    assert_eq!((refused.status, &*refused.error_code()), (503, "server_full"));
+    let mut refused = Player::on(Socket::connect(server.address()), server.address(), join("lobby"));
+    let goodbye = refused.goodbye();
+    assert_eq!(goodbye.code, u32::from(CloseCode::ServerFull.number()));
+    assert_eq!(goodbye.reason, "all 2 connections are in use");
     assert_eq!(server.get("/healthz").status, 200);
     assert_eq!(server.running().metrics().refused.get("server_full"), 1);
 
     drop(first);
-    util::eventually("a place is free again", || {
-        let stream = TcpStream::connect(server.address()).unwrap();
-        Socket::upgrade(stream, "sec-websocket-protocol: driftless.v1\r\n").ok()
-    });
+    util::until("a place is free again", || server.connections() == 1);
+    Player::join(server.address(), "lobby");
 }
 
 #[test]

@@ -10,7 +10,6 @@ use driftless_proto::{
 };
 use std::{
     collections::BTreeSet,
-    net::TcpStream,
     time::{Duration, Instant},
 };
 use util::{Player, Socket, http, join, process, process::Process, until};
@@ -93,11 +92,8 @@ fn who_comes_while_the_server_goes_down_is_refused() {
     let address = server.address();
     until("it is not ready", || http::get(address, "/readyz").status == 503);
     assert_eq!(http::get(address, "/healthz").status, 200, "but alive");
-    let stream = TcpStream::connect(address).unwrap();
-    let Err(refused) = Socket::upgrade(stream, "sec-websocket-protocol: driftless.v1\r\n") else {
-        panic!("let in")
-    };
-    assert_eq!((refused.status, &*refused.error_code()), (503, "draining"));
+    let mut refused = Player::on(Socket::connect(address), address, join("lobby"));
+    assert_eq!(refused.ended(), CloseCode::Draining, "a page can read it");
     let made = http::send(address, "POST", "/v1/rooms", &server.authorization(), r#"{"name":"late"}"#);
     assert_eq!((made.status, &*made.error_code()), (503, "draining"));
 

@@ -23,6 +23,8 @@ export enum CloseCode {
   ServerFull = 4008,
   /** The token names no seat (any more): join anew. */
   UnknownSession = 4009,
+  /** The client's address has as many connections or rooms as one may have, or asks for them too fast. */
+  AddressLimit = 4010,
   /** The player left, as asked. Do not reconnect. */
   Left = 4500,
   /** A message is not what the schema says. */

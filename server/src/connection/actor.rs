@@ -78,11 +78,16 @@ impl Connection {
         connections: Rc<LocalConnections>,
         rooms: Arc<dyn Rooms>,
     ) -> PeerRef {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed));
-        let peer = Peer::new(id, ServerSession::new(Instant::now(), limits, delivery), admission);
+        let peer = Self::unlisted(admission, delivery, limits);
         Self::start(peer.clone(), connections, rooms);
         peer
+    }
+
+    /// A connection that is not let in: one without an actor, that nobody knows but its transport.
+    pub fn unlisted(admission: Admission, delivery: Delivery, limits: Limits) -> PeerRef {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed));
+        Peer::new(id, ServerSession::new(Instant::now(), limits, delivery), admission)
     }
 
     fn start(peer: PeerRef, connections: Rc<LocalConnections>, rooms: Arc<dyn Rooms>) -> Addr<Self> {
@@ -173,6 +178,7 @@ impl Handler<Ask> for Connection {
         let rooms = self.rooms.clone();
         let entrant = Entrant {
             connection: self.peer.borrow().id,
+            source: self.peer.borrow().source(),
             link: self.connections.link(),
             control: ctx.address().recipient(),
         };

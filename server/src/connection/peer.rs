@@ -5,7 +5,8 @@ use super::{
     worker::Worker,
 };
 use crate::ground::{
-    admission::Admission, id::ConnectionId, published::Published, seat::Seat, transport_kind::TransportKind,
+    admission::Admission, id::ConnectionId, published::Published, seat::Seat, source::Source,
+    transport_kind::TransportKind,
 };
 use actix::Addr;
 use bytes::{Bytes, BytesMut};
@@ -318,6 +319,11 @@ impl Peer {
         out.extend_from_slice(&shared);
         worker.counters(transport).states_sent += 1;
         true
+    }
+
+    /// Where it comes from.
+    pub(super) fn source(&self) -> Source {
+        self.admission.source
     }
 
     fn transport(&self) -> TransportKind {

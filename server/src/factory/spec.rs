@@ -1,6 +1,6 @@
 //! What is asked of a room, and why there is none.
 
-use crate::ground::refusal::Refusal;
+use crate::ground::{refusal::Refusal, source::Source};
 use driftless_proto::{code::CloseCode, limits::MAX_ROOM_NAME};
 use serde::Deserialize;
 
@@ -58,6 +58,17 @@ pub enum FactoryError {
     /// There are as many rooms as allowed.
     #[error("all {0} rooms are in use")]
     TooManyRooms(usize),
+    /// The joins of one address have made as many rooms as they may.
+    #[error("{of} has made {max} rooms that still live, as many as one address may")]
+    TooManyRoomsOfAddress {
+        /// Who.
+        of: Source,
+        /// As many as it may.
+        max: usize,
+    },
+    /// The rooms there are take all ticks that the server gives.
+    #[error("all {0} ticks a second are in use by other rooms")]
+    TooManyTicks(u32),
     /// The server is going down.
     #[error("the server is draining")]
     Draining,
@@ -76,6 +87,8 @@ impl FactoryError {
             FactoryError::BadName(_) => "bad_name",
             FactoryError::OutOfRange { .. } => "out_of_range",
             FactoryError::TooManyRooms(_) => "too_many_rooms",
+            FactoryError::TooManyRoomsOfAddress { .. } => "too_many_rooms_of_address",
+            FactoryError::TooManyTicks(_) => "too_many_ticks",
             FactoryError::Draining => "draining",
             FactoryError::NoThread => "no_thread",
         }
@@ -86,7 +99,8 @@ impl FactoryError {
         match self {
             FactoryError::UnknownKind(_) | FactoryError::OtherKind { .. } => CloseCode::UnknownKind,
             FactoryError::BadName(_) => CloseCode::BadName,
-            FactoryError::TooManyRooms(_) => CloseCode::ServerFull,
+            FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) => CloseCode::ServerFull,
+            FactoryError::TooManyRoomsOfAddress { .. } => CloseCode::AddressLimit,
             FactoryError::Draining => CloseCode::Draining,
             // These come from creating a room by name and numbers, which a join does not do.
             FactoryError::Exists(_) | FactoryError::OutOfRange { .. } | FactoryError::NoThread => {

@@ -1,12 +1,16 @@
 //! Who may do what only operators may: watch, look into rooms, make, close, remove, drain.
 
-use super::{ApiError, HttpState, pace::Pace};
-use crate::{config::AdminToken, metrics::ByReason};
+use super::{ApiError, HttpState};
+use crate::{
+    config::AdminToken,
+    ground::{rate::Rate, source::Source},
+    metrics::ByReason,
+};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
 use futures_util::future::LocalBoxFuture;
 use parking_lot::Mutex;
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,7 +24,7 @@ use tracing::warn;
 #[derive(Debug, Clone)]
 pub struct Access {
     token: AdminToken,
-    wrong: Arc<Mutex<Pace>>,
+    wrong: Arc<Mutex<Rate>>,
     refused: ByReason,
 }
 
@@ -46,7 +50,7 @@ enum Said {
 impl Access {
     /// With this token. `refused`: where wrong ones are counted.
     pub fn new(token: AdminToken, refused: ByReason) -> Self {
-        let wrong = Pace::new(WRONG_INTERVAL, WRONG_AT_ONCE);
+        let wrong = Rate::new(WRONG_INTERVAL, WRONG_AT_ONCE);
         Self { token, wrong: Arc::new(Mutex::new(wrong)), refused }
     }
 
@@ -59,7 +63,7 @@ impl Access {
     }
 
     /// Notes a wrong token. How long to hold the answer back.
-    fn wrong(&self, from: IpAddr) -> Duration {
+    fn wrong(&self, from: Source) -> Duration {
         self.refused.inc(WRONG_TOKEN);
         warn!(%from, "a wrong admin token");
         self.wrong.lock().hold(Instant::now(), from, WRONG_LONGEST)
@@ -78,7 +82,7 @@ impl FromRequest for Operator {
         let held = match state.access.said(request) {
             Said::Right => return Box::pin(async { Ok(Operator) }),
             Said::Nothing => None,
-            Said::Wrong => Some(state.access.wrong(source(request))),
+            Said::Wrong => Some(state.access.wrong(source(state, request))),
         };
         Box::pin(async move {
             let Some(held) = held else {
@@ -91,8 +95,9 @@ impl FromRequest for Operator {
 }
 
 /// Where a request came from.
-pub(super) fn source(request: &HttpRequest) -> IpAddr {
-    request.peer_addr().map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.ip().to_canonical())
+pub(super) fn source(state: &HttpState, request: &HttpRequest) -> Source {
+    let client = |peer: SocketAddr| state.door.proxies().client_of_request(peer.ip(), request.headers());
+    request.peer_addr().map_or(Source::UNKNOWN, |peer| Source::of(client(peer)))
 }
 
 fn bearer(request: &HttpRequest) -> Option<&[u8]> {

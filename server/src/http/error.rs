@@ -104,7 +104,10 @@ impl From<FactoryError> for ApiError {
                 StatusCode::BAD_REQUEST
             }
             FactoryError::OtherKind { .. } | FactoryError::Exists(_) => StatusCode::CONFLICT,
-            FactoryError::TooManyRooms(_) | FactoryError::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) | FactoryError::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            FactoryError::TooManyRoomsOfAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
             FactoryError::NoThread => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.name(), error.to_string())

@@ -97,8 +97,8 @@ async fn admit(state: &HttpState, request: &HttpRequest) -> Result<Page, ApiErro
     let page = match request.path() {
         // Whoever asks whether the server lives may call it anything. What the certificate tells, anybody who connects is told.
         "/healthz" | "/readyz" | "/v1/certificate" => Page::Own,
-        _ => state.origins.check(&host(request), origin(request).as_deref()).map_err(|foreign| {
-            info!(from = %source(request), reason = %foreign, "refused a page");
+        _ => state.door.origins().check(&host(request), origin(request).as_deref()).map_err(|foreign| {
+            info!(from = %source(state, request), reason = %foreign, "refused a page");
             let status = match foreign {
                 Foreign::Origin { .. } => StatusCode::FORBIDDEN,
                 Foreign::Host(_) => StatusCode::MISDIRECTED_REQUEST,
@@ -111,7 +111,7 @@ async fn admit(state: &HttpState, request: &HttpRequest) -> Result<Page, ApiErro
             format!("there is no WebSocket at {}: only {} upgrades", request.path(), transport::PATH);
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "no_upgrade", message));
     }
-    let from = source(request);
+    let from = source(state, request);
     if is_costly(request.path()) && !from.is_loopback() {
         let taken = state.costly.0.lock().take(Instant::now(), from);
         if let Err(wait) = taken {

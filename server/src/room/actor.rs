@@ -32,12 +32,17 @@ use tracing::{Span, error, info, warn};
 /// Control messages that may wait for a room: joins and leaves of as many connections come and go in a tick at most.
 const MAILBOX: usize = 4096;
 
+/// How long a room waits for its first player, if a join has made it.
+const UNPLAYED_LINGER: Duration = Duration::from_secs(1);
+
 /// A room. Ends itself when it has been empty for the linger time, or when its game panics.
 pub struct Room {
     core: RoomCore,
     fanouts: Fanouts,
     settings: RoomSettings,
     empty_since: Option<Instant>,
+    /// Ticks with a player who is connected, until there were enough of them for a room that is worth keeping.
+    played: u32,
     record: Option<RecordLink>,
     span: Span,
 }
@@ -55,6 +60,8 @@ pub struct RoomSettings {
     pub listing: Weak<dyn Listing>,
     /// How long the room lives on when empty.
     pub linger: Duration,
+    /// Whether it lingers before anybody has played in it.
+    pub wait_for_players: bool,
     /// How long a seat is kept without a connection.
     pub resume_window: Duration,
 }
@@ -83,7 +90,15 @@ impl Room {
     /// A room that has not started. Its seed and schedule are in `core`.
     pub fn new(core: RoomCore, settings: RoomSettings, record: Option<RecordLink>) -> Self {
         let span = tracing::info_span!("room", room = %core.shared().name);
-        Self { core, fanouts: Fanouts::default(), settings, empty_since: Some(Instant::now()), record, span }
+        Self {
+            core,
+            fanouts: Fanouts::default(),
+            settings,
+            empty_since: Some(Instant::now()),
+            played: 0,
+            record,
+            span,
+        }
     }
 
     fn shared(&self) -> &Arc<RoomShared> {
@@ -156,15 +171,26 @@ impl Room {
     }
 
     fn end_if_lingered(&mut self, now: Instant, ctx: &mut Context<Self>) {
+        let seats = self.core.seats();
+        if self.played < self.shared().tick_rate && seats.connected() > 0 {
+            self.played += 1;
+        }
         match self.empty_since {
             _ if !self.core.seats().is_empty() => self.empty_since = None,
             None => self.empty_since = Some(now),
-            Some(since) if now.saturating_duration_since(since) >= self.settings.linger => {
+            Some(since) if now.saturating_duration_since(since) >= self.linger() => {
                 self.span.in_scope(|| info!("empty for long enough: the room ends"));
                 self.end(ctx, CloseCode::RoomClosed, "the room was empty", "empty");
             }
             Some(_) => {}
         }
+    }
+
+    /// How long the room may be empty. One that a join has made, and in which nobody has stayed for a second, is not worth waiting for: it
+    /// goes as soon as a join that is on its way would have come.
+    fn linger(&self) -> Duration {
+        let kept = self.settings.wait_for_players || self.played >= self.shared().tick_rate;
+        if kept { self.settings.linger } else { self.settings.linger.min(UNPLAYED_LINGER) }
     }
 
     fn end(&mut self, ctx: &mut Context<Self>, code: CloseCode, reason: &str, metric: &'static str) {

@@ -31,7 +31,7 @@ struct Thread {
 impl Fanouts {
     /// A connection has a seat.
     pub fn add(&mut self, entrant: Entrant) {
-        let Entrant { connection, link, control } = entrant;
+        let Entrant { connection, link, control, .. } = entrant;
         let thread = link.index;
         match self.threads.iter_mut().find(|t| t.index == thread) {
             Some(thread) => thread.members += 1,

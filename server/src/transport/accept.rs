@@ -1,13 +1,13 @@
-//! From an accepted TCP connection to HTTP: socket options, and TLS if there is a certificate for it.
+//! From an accepted TCP connection to HTTP: socket options, who the client is, a place for it, and TLS if there is a certificate for it.
 
-use super::{Stream, lease, socket::tune};
-use crate::metrics::Metrics;
+use super::{Stream, lease, pace::Pace, proxy_protocol, socket::tune};
+use crate::{door::Door, metrics::Metrics};
 use actix_http::{Protocol, error::DispatchError};
 use actix_rt::{net::TcpStream, time::timeout};
 use actix_service::{Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service};
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::io::AsyncWriteExt;
-use tokio_rustls::TlsAcceptor;
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use tokio::{io::AsyncWriteExt, sync::Semaphore};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::{debug, info, warn};
 
 /// First byte of a TLS handshake (RFC 8446, section 5.1: the content type of a record).
@@ -18,19 +18,32 @@ const USE_HTTPS: &str = concat!(
     r#"{"error":{"code":"https_only","message":"this port speaks TLS: begin the URL with https:// or wss://"}}"#
 );
 
+/// TLS handshakes that a thread may have in progress. Each holds some 40 KiB.
+const TLS_HANDSHAKES: usize = 512;
+
 /// How connections are taken in.
 #[derive(Clone)]
 pub struct Accept {
     /// How long sent bytes may stay unacknowledged before the kernel ends the connection.
     pub user_timeout: Duration,
-    /// How long a TLS handshake may take.
+    /// How long a TLS handshake may take, and what comes before it.
     pub handshake: Duration,
     /// How long the first request may take.
     pub request: Duration,
     /// TLS, if that is what is spoken here.
     pub tls: Option<TlsAcceptor>,
+    /// Whether trusted proxies say who the client is before anything else.
+    pub proxy_protocol: bool,
+    /// Who may come in.
+    pub door: Arc<Door>,
     /// Where refusals are counted.
     pub metrics: Arc<Metrics>,
+}
+
+/// What the handshakes of a thread share.
+struct Handshakes {
+    pace: Pace,
+    places: Arc<Semaphore>,
 }
 
 impl Accept {
@@ -49,11 +62,25 @@ impl Accept {
             > + 'static,
     {
         let request = self.request;
+        let handshakes =
+            Rc::new(Handshakes { pace: Pace::new(), places: Arc::new(Semaphore::new(TLS_HANDSHAKES)) });
         let accept = fn_service(move |stream: TcpStream| {
-            let accept = self.clone();
+            let (accept, handshakes) = (self.clone(), handshakes.clone());
             async move {
-                let peer = stream.peer_addr().ok();
-                Ok((accept.accept(stream, peer).await?, Protocol::Http1, peer))
+                let within = timeout(accept.handshake, accept.accept(stream, &handshakes)).await;
+                let accepted = within.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+                let (stream, peer) = accepted.inspect_err(|error| {
+                    // Whom the door refused it has counted.
+                    if error.kind() != io::ErrorKind::ConnectionRefused {
+                        accept.metrics.refused.inc(if accept.tls.is_some() {
+                            "tls"
+                        } else {
+                            "proxy_protocol"
+                        });
+                    }
+                    debug!(%error, "not taken in");
+                })?;
+                Ok((stream, Protocol::Http1, Some(peer)))
             }
         });
         accept.and_then(apply_fn_factory(http, move |connection, http: &S::Service| {
@@ -61,34 +88,45 @@ impl Accept {
         }))
     }
 
-    async fn accept(&self, stream: TcpStream, peer: Option<SocketAddr>) -> io::Result<Stream> {
+    async fn accept(
+        &self,
+        mut stream: TcpStream,
+        handshakes: &Handshakes,
+    ) -> io::Result<(Stream, SocketAddr)> {
+        let mut peer = stream.peer_addr()?;
         if let Err(e) = tune(&stream, self.user_timeout) {
             warn!(error = %e, "the options of a socket could not be set");
         }
-        let Some(tls) = &self.tls else { return Ok(Stream::Plain(stream)) };
-        let done = timeout(self.handshake, self.shake_hands(tls, stream, peer)).await;
-        done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).inspect_err(|e| {
-            self.metrics.refused.inc("tls");
-            debug!(?peer, error = %e, "no TLS handshake");
-        })
+        if self.proxy_protocol && self.door.proxies().trust(peer.ip()) {
+            peer = proxy_protocol::client(&mut stream).await?.unwrap_or(peer);
+        }
+        let refused = |what| io::Error::new(io::ErrorKind::ConnectionRefused, what);
+        let place = self.door.socket(peer.ip()).ok_or_else(|| refused("the address has too many sockets"))?;
+        let Some(tls) = &self.tls else { return Ok((Stream::plain(stream, place), peer)) };
+        let of_source = self.door.tls_handshake(peer.ip());
+        let _of_source = of_source.ok_or_else(|| refused("the address has too many TLS handshakes"))?;
+        let of_thread = handshakes.places.clone().try_acquire_owned();
+        let _of_thread = of_thread.map_err(|_| refused("the thread has too many TLS handshakes"))?;
+        let stream = handshakes.pace.run(self.shake_hands(tls, stream, peer)).await?;
+        Ok((Stream::tls(stream, place), peer))
     }
 
     async fn shake_hands(
         &self,
         tls: &TlsAcceptor,
         mut stream: TcpStream,
-        peer: Option<SocketAddr>,
-    ) -> io::Result<Stream> {
+        peer: SocketAddr,
+    ) -> io::Result<TlsStream<TcpStream>> {
         let mut first = [0];
         if stream.peek(&mut first).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if first == [HANDSHAKE] {
-            return Ok(Stream::Tls(Box::new(tls.accept(stream).await?)));
+            return tls.accept(stream).await;
         }
         if first[0].is_ascii_uppercase() {
             info!(
-                ?peer,
+                %peer,
                 "plain HTTP on the port for TLS: answered with 400; clients must use https:// or wss://"
             );
             // What is left unread would reset the connection, and the answer with it.

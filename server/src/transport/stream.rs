@@ -1,5 +1,6 @@
 //! A TCP connection as HTTP and WebSocket see it: as it is, or within TLS.
 
+use crate::ground::shares::Share;
 use actix_rt::net::TcpStream;
 use std::{
     io,
@@ -9,15 +10,32 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
-/// An accepted connection.
+/// An accepted connection, and its place among those of its source.
 ///
 /// `poll_write` of TLS may take bytes that the socket has no room for; `poll_flush` tells when they are gone. What is as it is never has
 /// such bytes.
-pub enum Stream {
+pub struct Stream {
+    io: Io,
+    _place: Share,
+}
+
+enum Io {
     /// As it is.
     Plain(TcpStream),
     /// Within TLS, after the handshake. Boxed: it takes a kilobyte, which those without TLS should not pay.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// As it is.
+    pub(super) fn plain(stream: TcpStream, place: Share) -> Self {
+        Self { io: Io::Plain(stream), _place: place }
+    }
+
+    /// Within TLS, after the handshake.
+    pub(super) fn tls(stream: TlsStream<TcpStream>, place: Share) -> Self {
+        Self { io: Io::Tls(Box::new(stream)), _place: place }
+    }
 }
 
 impl AsyncRead for Stream {
@@ -26,30 +44,30 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        match &mut self.get_mut().io {
+            Io::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Io::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match &mut self.get_mut().io {
+            Io::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Io::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().io {
+            Io::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Io::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().io {
+            Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Io::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     config::{Config, QuicListen},
     connection::LocalConnections,
     door::Door,
-    ground::{refusal::Refusal, transport_kind::TransportKind},
+    ground::{refusal::Refusal, source::Source, transport_kind::TransportKind},
     transport::{session, webtransport},
 };
 use driftless_proto::{limits::ALPN, session::Delivery};
@@ -122,7 +122,7 @@ impl Quic {
 
 async fn accept(endpoint: Endpoint, handshakes: Arc<Handshakes>, thread: Thread) {
     while let Some(incoming) = endpoint.accept().await {
-        match handshakes.decide(incoming.may_retry()) {
+        match handshakes.decide(Source::of(incoming.remote_address().ip()), incoming.may_retry()) {
             Decision::Refuse => {
                 thread.connections.worker().metrics().refused.inc("handshakes");
                 incoming.refuse();

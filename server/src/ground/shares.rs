@@ -1,0 +1,90 @@
+//! So many of something for each source, and no more.
+
+use super::source::Source;
+use dashmap::DashMap;
+use std::sync::Arc;
+
+/// Counts what each source has: connections, handshakes, rooms. Loopback has no limit (see [`Source::is_loopback`]).
+#[derive(Debug)]
+pub struct Shares {
+    max: usize,
+    taken: DashMap<Source, usize>,
+}
+
+/// One of a source's. Given back when it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    /// None: it is not counted.
+    of: Option<(Arc<Shares>, Source)>,
+}
+
+impl Shares {
+    /// At most `max` for each.
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { max, taken: DashMap::new() })
+    }
+
+    /// As many as a source may have.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Takes one more. None: the source has as many as it may.
+    pub fn take(self: &Arc<Self>, source: Source) -> Option<Share> {
+        if source.is_loopback() {
+            return Some(Share::uncounted());
+        }
+        if self.max == 0 {
+            return None;
+        }
+        let mut taken = self.taken.entry(source).or_insert(0);
+        if *taken >= self.max {
+            return None;
+        }
+        *taken += 1;
+        Some(Share { of: Some((self.clone(), source)) })
+    }
+}
+
+impl Share {
+    /// One that nobody counts.
+    pub fn uncounted() -> Self {
+        Self { of: None }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some((shares, source)) = &self.of {
+            shares.taken.remove_if_mut(source, |_, taken| {
+                *taken -= 1;
+                *taken == 0
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_nothing_is_left_behind() {
+        let (shares, source) = (Shares::new(2), Source::of("192.0.2.1".parse().unwrap()));
+        let first = shares.take(source).unwrap();
+        let _second = shares.take(source).unwrap();
+        assert!(shares.take(source).is_none());
+        assert!(shares.take(Source::of("192.0.2.2".parse().unwrap())).is_some());
+        drop(first);
+        drop(shares.take(source).unwrap());
+        drop(_second);
+        assert!(shares.taken.is_empty());
+    }
+
+    #[test]
+    fn who_has_none_to_give_leaves_nothing_behind() {
+        let shares = Shares::new(0);
+        assert!(shares.take(Source::of("192.0.2.1".parse().unwrap())).is_none());
+        assert!(shares.taken.is_empty());
+    }
+}

@@ -1,0 +1,70 @@
+//! Whom the server takes for one, as far as an address can tell.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+/// Where connections come from that count as one stranger's: an IPv4 address, or an IPv6 /64, which is the least that a network gives to
+/// one site (RFC 6177), so that whoever has one has 2⁶⁴ addresses. IPv4-mapped addresses (RFC 4291, section 2.5.5.2) are IPv4.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Source(IpAddr);
+
+impl Source {
+    /// All of whom nothing better is known.
+    pub const UNKNOWN: Self = Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+
+    /// The source of an address.
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(address) if !address.is_loopback() => {
+                let network = u128::from(address) & !u128::from(u64::MAX);
+                Self(Ipv6Addr::from(network).into())
+            }
+            address => Self(address),
+        }
+    }
+
+    /// Whether it is this machine: a load test, or a proxy that was not named as one and has one address for all its clients.
+    pub fn is_loopback(self) -> bool {
+        self.0.is_loopback()
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V6(network) if !network.is_loopback() => write!(f, "{network}/64"),
+            address => address.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(address: &str) -> Source {
+        Source::of(address.parse().unwrap())
+    }
+
+    #[test]
+    fn all_addresses_of_a_site_are_one_source() {
+        assert_eq!(source("2001:db8:0:1::1"), source("2001:db8:0:1:ffff:ffff:ffff:ffff"));
+        assert_ne!(source("2001:db8:0:1::1"), source("2001:db8:0:2::1"));
+        assert_eq!(source("2001:db8:0:1::1").to_string(), "2001:db8:0:1::/64");
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_one_that_is_mapped() {
+        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+        assert!(source("::ffff:127.0.0.1").is_loopback() && source("::1").is_loopback());
+        assert!(!source("::2").is_loopback());
+    }
+}

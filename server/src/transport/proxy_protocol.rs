@@ -1,0 +1,67 @@
+//! The PROXY protocol, version 2 (HAProxy's specification, section 2.2): who the client is, before the first byte of the connection itself.
+
+use actix_rt::net::TcpStream;
+use ppp::v2::{Addresses, Command, Header};
+use std::{io, net::SocketAddr};
+use tokio::io::AsyncReadExt;
+
+/// Bytes of a header before its addresses.
+const FIXED: usize = 16;
+/// Most bytes of addresses and what else a proxy may say.
+const MAX_REST: usize = 1024;
+
+/// Reads the header. None: the proxy connects for itself (to see whether the server lives), or not over IP.
+pub(super) async fn client(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
+    let mut header = vec![0; FIXED];
+    stream.read_exact(&mut header).await?;
+    let rest = usize::from(u16::from_be_bytes([header[14], header[15]]));
+    if rest > MAX_REST {
+        return Err(bad("longer than any"));
+    }
+    header.resize(FIXED + rest, 0);
+    stream.read_exact(&mut header[FIXED..]).await?;
+    parse(&header)
+}
+
+fn parse(header: &[u8]) -> io::Result<Option<SocketAddr>> {
+    let header = Header::try_from(header).map_err(|error| bad(&error.to_string()))?;
+    Ok(match (header.command, header.addresses) {
+        (Command::Local, _) => None,
+        (_, Addresses::IPv4(of)) => Some((of.source_address, of.source_port).into()),
+        (_, Addresses::IPv6(of)) => Some((of.source_address, of.source_port).into()),
+        (_, Addresses::Unspecified | Addresses::Unix(_)) => None,
+    })
+}
+
+fn bad(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("no header of the PROXY protocol, version 2: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
+
+    fn header(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
+        let length = (rest.len() as u16).to_be_bytes();
+        [&SIGNATURE[..], &[command, family], &length, rest].concat()
+    }
+
+    #[test]
+    fn the_client_is_who_the_header_says() {
+        let v4 = header(0x21, 0x11, &[192, 0, 2, 9, 10, 0, 0, 1, 0x12, 0x34, 0, 80]);
+        assert_eq!(parse(&v4).unwrap(), Some("192.0.2.9:4660".parse().unwrap()));
+        let local = header(0x20, 0x00, &[]);
+        assert_eq!(parse(&local).unwrap(), None);
+        assert!(parse(b"GET / HTTP/1.1\r\n").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(command: u8, family: u8, rest in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse(&header(command, family, &rest));
+        }
+    }
+}
