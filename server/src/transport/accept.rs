@@ -61,7 +61,8 @@ impl Accept {
                 InitError = (),
             > + 'static,
     {
-        let request = self.request;
+        // A moment more than a request has: whoever is late is to be told so.
+        let request = self.request + Duration::from_secs(1);
         let handshakes =
             Rc::new(Handshakes { pace: Pace::new(), places: Arc::new(Semaphore::new(TLS_HANDSHAKES)) });
         let accept = fn_service(move |stream: TcpStream| {
