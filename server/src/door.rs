@@ -213,7 +213,13 @@ impl Door {
         delivery: Delivery,
         connections: Rc<LocalConnections>,
     ) -> PeerRef {
-        Connection::open(admission, delivery, self.limits.clone(), connections, self.rooms.clone())
+        let mut limits = self.limits.clone();
+        if delivery == Delivery::Datagram {
+            // Its address is validated and its place is counted: what waits for it now is cheap. A join that is lost is
+            // sent again after a time that the losses before it have made long (see `driftless_quic`).
+            limits.handshake *= 2;
+        }
+        Connection::open(admission, delivery, limits, connections, self.rooms.clone())
     }
 
     /// What the transport of a refused peer needs to say goodbye to it.
