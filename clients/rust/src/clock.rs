@@ -5,6 +5,10 @@
 //! most half the round-trip time: so of the last eight samples the one with the shortest round trip is believed.
 //! This is the clock filter of NTP (RFC 5905 section 10), with its allowance for clocks that drift apart: a
 //! sample grows worse by 15 µs with every second of its age.
+//!
+//! A sample and the estimate each lie within their error bound of the truth, so they cannot lie further apart than
+//! both bounds together. If they do, a clock was moved: this machine slept, or the server's did. Then all that is
+//! older is of no use, however short its round trips were.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +16,8 @@ use std::time::{Duration, Instant};
 const WINDOW: usize = 8;
 /// How fast two clocks may drift apart, parts of a million (RFC 5905: PHI).
 const DRIFT_PPM: u64 = 15;
+/// By how much whole microseconds can put two samples apart.
+const ROUNDING: Duration = Duration::from_micros(4);
 /// Times of a server are cut to this (285 years), so that no arithmetic with them can overflow.
 pub(crate) const LONGEST_US: i64 = 1 << 53;
 /// A welcome that says the server's clock is off the estimate by more than this comes from another server.
@@ -58,7 +64,11 @@ impl Clock {
     /// A pong arrived at `at` after `rtt`; `server_time_us` is the server's clock in the middle.
     pub fn handle_pong(&mut self, at: Instant, rtt: Duration, server_time_us: u64) {
         let middle = self.local_us(at) - (rtt.as_micros() / 2) as i64;
-        self.samples[self.next] = Some(Sample { at, rtt, offset_us: bounded(server_time_us) - middle });
+        let sample = Sample { at, rtt, offset_us: bounded(server_time_us) - middle };
+        if self.samples.iter().flatten().any(|older| !older.agrees_with(&sample)) {
+            self.samples = [None; WINDOW];
+        }
+        self.samples[self.next] = Some(sample);
         self.next = (self.next + 1) % WINDOW;
         if let Some(best) = self.samples.iter().flatten().min_by_key(|s| s.error_at(at)) {
             self.offset_us = best.offset_us;
@@ -99,6 +109,12 @@ impl Sample {
     fn error_at(&self, now: Instant) -> Duration {
         let age = now.saturating_duration_since(self.at);
         self.rtt / 2 + Duration::from_micros(age.as_secs() * DRIFT_PPM)
+    }
+
+    /// Whether a newer sample can be of the same two clocks.
+    fn agrees_with(&self, newer: &Self) -> bool {
+        let apart = Duration::from_micros(self.offset_us.abs_diff(newer.offset_us));
+        apart <= self.error_at(newer.at) + newer.error_at(newer.at) + ROUNDING
     }
 }
 

@@ -83,6 +83,31 @@ fn old_sample_gives_way_when_the_path_changed() {
 }
 
 #[test]
+fn samples_after_a_clock_moved_are_believed_though_older_ones_were_better() {
+    // A lid that was closed stops this clock for 5 s, or 400 ms; a server's machine that slept stops the other.
+    for moved_us in [5_000_000, 400_000, -5_000_000i64, -400_000] {
+        let mut world = World::new();
+        for _ in 0..8 {
+            world.ping(10 * MS, 10 * MS);
+            world.now += Duration::from_secs(2);
+        }
+        world.ahead_us = world.ahead_us.strict_add_signed(moved_us);
+        world.ping(10 * MS, 11 * MS);
+        assert!(world.error() <= MS, "moved by {moved_us} µs: {:?}", world.error());
+        assert!(world.clock.error_bound(world.now).unwrap() >= 10 * MS);
+    }
+}
+
+#[test]
+fn a_bad_sample_that_may_be_true_drops_no_good_one() {
+    let mut world = World::new();
+    world.ping(MS, MS);
+    world.now += Duration::from_secs(2);
+    world.ping(MS, 800 * MS); // the way back was jammed: off by 400 ms, which is within its bound
+    assert!(world.error() <= MS, "{:?}", world.error());
+}
+
+#[test]
 fn welcome_is_believed_until_the_first_pong() {
     let mut world = World::new();
     let written = world.server_us(world.now);
