@@ -25,7 +25,8 @@ pub enum Event {
     Game(wire::Event),
     /// Who is in the room: everybody after a welcome, then changes.
     Presence(wire::Presence),
-    /// A command was refused; the connection goes on.
+    /// A command was refused, by the server or because its seat was lost while it was under way (which is told right
+    /// after the new seat's welcome); the connection goes on. `command` is the number that sending it gave.
     CommandRefused(wire::CommandRefused),
     /// The connection was lost. The client will try to come back.
     Disconnected {

@@ -4,7 +4,7 @@
 mod support;
 
 use bytes::Bytes;
-use driftless_client::Event;
+use driftless_client::{Event, proto::code::CloseCode, transport::Closed};
 use std::time::Duration;
 use support::pair::Pair;
 
@@ -55,6 +55,40 @@ fn commands_arrive_once_in_order_across_forced_disconnects() {
         }
         pair.run(Duration::from_secs(1));
         assert_eq!(pair.room.commands, sent, "seed {seed}");
+    }
+}
+
+/// The numbers of commands that the client was told are refused.
+fn refused(pair: &Pair) -> Vec<u64> {
+    let number = |event: &Event| match event {
+        Event::CommandRefused(refused) => Some(refused.command),
+        _ => None,
+    };
+    pair.events.iter().filter_map(number).collect()
+}
+
+#[test]
+fn commands_over_a_lost_seat_are_sent_or_refused_and_their_numbers_go_on() {
+    for code in [CloseCode::UnknownSession, CloseCode::RoomClosed, CloseCode::RoomFailed] {
+        let mut pair = Pair::joined();
+        let send =
+            |pair: &mut Pair, n: u8| assert_eq!(pair.core.send_command(Bytes::from(vec![n])), Ok(n.into()));
+        [1, 2].into_iter().for_each(|n| send(&mut pair, n));
+        pair.run(Duration::from_secs(5)); // a pong confirms them
+        [3, 4].into_iter().for_each(|n| send(&mut pair, n));
+        pair.step();
+        send(&mut pair, 5); // never gets to the wire
+        pair.room.forget_seat();
+        pair.end(Closed::ByPeer { code: code.number(), reason: String::new() }.into());
+        pair.settle();
+        pair.run(Duration::from_secs(1));
+        assert_eq!(refused(&pair), [3, 4], "{code:?}");
+        assert_eq!(pair.room.commands, [vec![1], vec![2], vec![5]], "{code:?}");
+        send(&mut pair, 6);
+        pair.room.refuse_command(2); // the new seat's second
+        pair.run(Duration::from_secs(1));
+        assert_eq!(refused(&pair), [3, 4, 6], "{code:?}");
+        assert_eq!((pair.room.joins, pair.room.commands.len()), (2, 4));
     }
 }
 

@@ -16,8 +16,9 @@
 //!   unconfirmed commands are kept for the next connection.
 //!
 //! A wrong or expired token: the server says goodbye with `UnknownSession`; the caller then calls
-//! [`ClientSession::reconnected`] with `rejoin`. That is a new player, so the numbers of inputs, commands and
-//! reliable messages start again at 1, and commands that the old player had queued are dropped.
+//! [`ClientSession::reconnected`] with `rejoin`. That is a new player, so the numbers of inputs and reliable
+//! messages start again at 1. Those of commands go on: what was queued and never sent goes to the new seat, and
+//! what was sent, but is not known to have arrived, is refused ([`ClientEvent::CommandRefused`], after the welcome).
 
 mod acks;
 mod commands;
@@ -52,6 +53,9 @@ use link::{Link, Seat};
 use prost::Message as _;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+/// Why a command is refused that was under way when its seat was lost.
+const SEAT_LOST: &str = "the seat was lost before the server confirmed it: it may have been carried out";
 
 /// One player's session as the client sees it. Lives over several connections: `disconnected` then
 /// `reconnected`.
@@ -191,7 +195,7 @@ impl ClientSession {
     }
 
     /// Queues a command and returns its number. It is kept, and sent again after a resume, until the server has
-    /// it.
+    /// it. Numbers count from 1 and go on over seats.
     ///
     /// # Errors
     /// `NotActive`, `TooLarge` (more than [`limits::MAX_COMMAND`] bytes), `TooManyCommands`.
@@ -387,9 +391,7 @@ impl ClientSession {
         if kept.is_none() {
             self.history.clear();
         }
-        if !welcome.resumed {
-            self.commands.clear();
-        }
+        let dropped = if welcome.resumed { None } else { Some(self.commands.new_seat()) };
         self.commands.confirmed(welcome.command_received);
         let (mut inputs, reliable_received) = match kept {
             Some(seat) => (seat.inputs, seat.reliable_received),
@@ -397,6 +399,10 @@ impl ClientSession {
         };
         inputs.received(welcome.input_received);
         self.events.push_back(ClientEvent::Welcome(Box::new(welcome.clone())));
+        for command in dropped.into_iter().flatten() {
+            let reason = SEAT_LOST.to_owned();
+            self.events.push_back(ClientEvent::CommandRefused(wire::CommandRefused { command, reason }));
+        }
         self.seat = Some(Seat { welcome, schema, tick, inputs, reliable_received });
         self.phase = Phase::Active;
         self.link.next_ping = now;
@@ -456,7 +462,10 @@ impl ClientSession {
         let event = match reliable.body {
             Some(reliable::Body::Event(event)) => ClientEvent::Event(event),
             Some(reliable::Body::Presence(presence)) => ClientEvent::Presence(presence),
-            Some(reliable::Body::CommandRefused(refused)) => ClientEvent::CommandRefused(refused),
+            Some(reliable::Body::CommandRefused(mut refused)) => {
+                refused.command = self.commands.callers(refused.command);
+                ClientEvent::CommandRefused(refused)
+            }
             // A kind that this version does not know still has its number.
             None => return Ok(()),
         };

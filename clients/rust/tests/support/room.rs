@@ -187,6 +187,12 @@ impl Room {
         self.queue.push(body).unwrap();
     }
 
+    /// Refuses the seat's command of this number.
+    pub fn refuse_command(&mut self, command: u64) {
+        let refused = wire::CommandRefused { command, reason: "as the test wants".into() };
+        self.queue.push(encode_body(&wire::reliable::Body::CommandRefused(refused))).unwrap();
+    }
+
     pub fn publish(&mut self, snapshot: &Snapshot) {
         if let Some(session) = &mut self.session {
             session.offer_state(Published(Arc::new(snapshot.clone())));

@@ -23,7 +23,8 @@ pub enum ClientEvent {
     Event(wire::Event),
     /// Who is in the room changed. Each once, in order.
     Presence(wire::Presence),
-    /// A command was refused. Each once, in order.
+    /// A command was refused, by the server or because its seat was lost while it was under way. Each once, in
+    /// order. `command` is the number that [`send_command`](super::ClientSession::send_command) gave.
     CommandRefused(wire::CommandRefused),
     /// The clock was measured.
     Pong {
