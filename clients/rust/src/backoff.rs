@@ -39,6 +39,11 @@ impl Backoff {
         jittered.max(server.unwrap_or_default().min(MAX_SERVER_DELAY))
     }
 
+    /// A wait that is no failure's: as the first one is, and not counted.
+    pub fn uncounted(&self, rng: &mut fastrand::Rng, server: Option<Duration>) -> Duration {
+        Self::new(self.base, self.cap).next(rng, server)
+    }
+
     /// The longest that the next wait can be, if the server asks for nothing.
     pub fn ceiling(&self) -> Duration {
         let doubled = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
@@ -50,7 +55,7 @@ impl Backoff {
         self.failures
     }
 
-    /// The connection works: the next wait is a first one again.
+    /// A connection has worked: the next wait is a first one again.
     pub fn reset(&mut self) {
         self.failures = 0;
     }

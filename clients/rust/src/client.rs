@@ -61,7 +61,7 @@ impl Client {
                 self.dialing = None;
                 match dialed {
                     Ok(transport) => self.connection.attach(transport),
-                    Err(error) => self.connection.core_mut().handle_disconnected(now(), error.into()),
+                    Err(error) => self.connection.core_mut().handle_dial_failed(now(), error),
                 }
             }
             match ready!(self.connection.poll_next(cx, None)) {

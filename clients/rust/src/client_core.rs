@@ -3,14 +3,23 @@
 //! ```text
 //!              disconnected, may retry               handle_connected
 //!   Online ─────────────────────────────► Waiting ─────────────────────► Online
-//!      │                                     │ dial failed: Waiting again, longer
+//!      │                                     │ handle_dial_failed: Waiting again, longer
 //!      └── disconnected, may not retry ──────┴──────────► Ended
 //! ```
+//!
+//! What comes in another phase than this shows is out of date, and is ignored: the result of a dial that nobody waits for
+//! any more ends no live connection, and a connection ends once, however often it is told.
+//!
+//! **Waits.** Each failure makes the next wait longer: a dial that failed, and a connection that ended. Only one that has
+//! brought states for as long as that wait could be starts over. So a room that fails right after each join, or a server that
+//! is restarted again and again, is not joined in a tight loop.
 //!
 //! `handle_*` takes something in, `poll_*` gives something out, and time is an argument: the same code runs under a
 //! socket, under the load test's swarm and under tests in virtual time.
 
-use crate::{Backoff, Clock, Disconnect, Error, Event, Options, Stats, clock::LONGEST_US};
+use crate::{
+    Backoff, Clock, Disconnect, Error, Event, Options, Stats, clock::LONGEST_US, transport::DialError,
+};
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
@@ -45,6 +54,10 @@ pub struct ClientCore {
     left: bool,
     /// The seat is gone: the next connection joins anew.
     rejoin: bool,
+    /// The connection asked for the old seat and has no answer yet.
+    resuming: bool,
+    /// Since when the connection has brought states.
+    works_since: Option<Instant>,
     backoff: Backoff,
     max_attempts: Option<u32>,
     rng: fastrand::Rng,
@@ -84,6 +97,8 @@ impl ClientCore {
             welcomed: false,
             left: false,
             rejoin: false,
+            resuming: false,
+            works_since: None,
             backoff: options.backoff.clone(),
             max_attempts: options.max_attempts,
             rng: options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
@@ -156,50 +171,71 @@ impl ClientCore {
         result
     }
 
-    /// The connection ended, or an attempt to make one failed. Decides what comes next: see [`phase`](Self::phase).
-    /// Where the server had said goodbye before, that is the cause, whatever `cause` is.
+    /// The connection ended. Decides what comes next: see [`phase`](Self::phase). Where the server had said goodbye before,
+    /// that is the cause, whatever `cause` is.
     pub fn handle_disconnected(&mut self, now: Instant, cause: Disconnect) {
-        if let Phase::Ended(_) = self.phase {
+        if self.phase != Phase::Online {
             return;
         }
-        let was_online = self.phase == Phase::Online;
-        if was_online {
-            self.session.disconnected();
-        }
+        self.session.disconnected();
         let cause = match self.goodbye.take() {
             Some((goodbye, _)) => Disconnect::from(goodbye),
             None => cause,
         };
-        if self.left || cause.close_code() == Some(CloseCode::Left) {
-            self.end(Disconnect::Left.into());
-        } else if !self.welcomed || !cause.may_reconnect() {
-            self.end(cause.into());
-        } else if self.max_attempts.is_some_and(|max| self.backoff.failures() >= max) {
-            self.end(Error::GaveUp { attempts: self.backoff.failures(), last: cause });
-        } else {
-            let asked = match &cause {
-                Disconnect::Goodbye { reconnect_after, .. } => Some(*reconnect_after),
-                _ => None,
-            };
-            // In these cases there is no seat to resume.
-            self.rejoin |= matches!(
-                cause.close_code(),
-                Some(CloseCode::UnknownSession | CloseCode::RoomClosed | CloseCode::RoomFailed)
-            );
-            if cause.close_code() == Some(CloseCode::UnknownSession) {
-                self.backoff.reset(); // the server is there and has answered: no need to wait longer for it
-            }
-            let until = now + self.backoff.next(&mut self.rng, asked);
-            self.phase = Phase::Waiting { until };
-            self.events.push_back(Event::Disconnected { cause, retry_at: until });
+        let works_since = self.works_since.take();
+        if works_since.is_some_and(|since| now.saturating_duration_since(since) >= self.backoff.ceiling()) {
+            self.backoff.reset();
+        }
+        let code = cause.close_code();
+        // In these cases there is no seat to resume.
+        self.rejoin |=
+            matches!(code, Some(CloseCode::UnknownSession | CloseCode::RoomClosed | CloseCode::RoomFailed));
+        // The server is there and has answered, and what it was asked is not asked again.
+        let answered = std::mem::take(&mut self.resuming) && code == Some(CloseCode::UnknownSession);
+        self.retry(now, cause, answered);
+    }
+
+    /// The attempt to connect that was due in [`Phase::Waiting`] failed. In another phase nothing waits for it.
+    pub fn handle_dial_failed(&mut self, now: Instant, error: DialError) {
+        if let Phase::Waiting { .. } = self.phase {
+            self.retry(now, error.into(), false);
         }
     }
 
     /// A new connection was opened after [`Phase::Waiting`]: resumes the seat, or joins anew where it is gone. Its
-    /// transport may be another one than before.
-    pub fn handle_connected(&mut self, now: Instant, delivery: Delivery) {
-        self.session.reconnected(now, std::mem::take(&mut self.rejoin), delivery);
+    /// transport may be another one than before. False: in another phase nothing waits for it; close it.
+    pub fn handle_connected(&mut self, now: Instant, delivery: Delivery) -> bool {
+        let Phase::Waiting { .. } = self.phase else { return false };
+        let rejoin = std::mem::take(&mut self.rejoin);
+        self.resuming = !rejoin;
+        self.session.reconnected(now, rejoin, delivery);
         self.phase = Phase::Online;
+        true
+    }
+
+    /// Waits for the next attempt, or ends. `answered`: nothing has failed.
+    fn retry(&mut self, now: Instant, cause: Disconnect, answered: bool) {
+        if self.left || cause.close_code() == Some(CloseCode::Left) {
+            return self.end(Disconnect::Left.into());
+        }
+        if !self.welcomed || !cause.may_reconnect() {
+            return self.end(cause.into());
+        }
+        if !answered && self.max_attempts.is_some_and(|max| self.backoff.failures() >= max) {
+            return self.end(Error::GaveUp { attempts: self.backoff.failures(), last: cause });
+        }
+        let asked = match &cause {
+            Disconnect::Goodbye { reconnect_after, .. } => Some(*reconnect_after),
+            _ => None,
+        };
+        let wait = if answered {
+            self.backoff.uncounted(&mut self.rng, asked)
+        } else {
+            self.backoff.next(&mut self.rng, asked)
+        };
+        let until = now + wait;
+        self.phase = Phase::Waiting { until };
+        self.events.push_back(Event::Disconnected { cause, retry_at: until });
     }
 
     /// Queues an input, encoded, for the next transmit. Returns its number.
@@ -278,11 +314,12 @@ impl ClientCore {
                 ClientEvent::Welcome(welcome) => {
                     self.clock.handle_welcome(now, welcome.server_time_us);
                     self.stats.welcome(welcome.resumed, !self.welcomed);
+                    self.resuming = false;
                     self.welcomed = true;
                     self.events.push_back(Event::Welcome(welcome));
                 }
                 ClientEvent::State { tick, input, full, bytes } => {
-                    self.backoff.reset();
+                    self.works_since.get_or_insert(now);
                     self.stats.state(tick, full, self.age_us(now, tick));
                     self.events.push_back(Event::State { tick, input, full, bytes });
                 }

@@ -132,12 +132,15 @@ impl Connection {
     }
 
     /// Opens a new connection at once, for the same player: it will resume the seat where there is one. A failure
-    /// is told to the core, whose phase then says when to try again. Not cancel-safe: an attempt that is dropped
-    /// is lost (nothing else is).
+    /// is told to the core, whose phase then says when to try again. Does nothing while there is a connection, and
+    /// after the end. Not cancel-safe: an attempt that is dropped is lost (nothing else is).
     pub async fn redial(&mut self, options: &Options) {
+        if self.waiting_until().is_none() {
+            return;
+        }
         match self.dialer.dial(options).await {
             Ok(transport) => self.attach(transport),
-            Err(error) => self.core.handle_disconnected(now(), error.into()),
+            Err(error) => self.core.handle_dial_failed(now(), error),
         }
     }
 
@@ -184,10 +187,10 @@ impl Connection {
     }
 
     pub(crate) fn attach(&mut self, transport: Transport) {
-        let delivery = transport.delivery();
-        self.kind = transport.kind();
-        self.transport = Some(transport);
-        self.core.handle_connected(now(), delivery);
+        if self.core.handle_connected(now(), transport.delivery()) {
+            self.kind = transport.kind();
+            self.transport = Some(transport);
+        }
     }
 
     pub(crate) fn dialer(&self) -> &Dialer {

@@ -6,11 +6,21 @@ mod support;
 use bytes::Bytes;
 use driftless_client::{
     Disconnect, Error, Event, Options, Phase, ServerError,
-    proto::code::CloseCode,
+    proto::{code::CloseCode, session::Delivery},
     transport::{Closed, DialError},
 };
 use std::time::Duration;
 use support::pair::{Pair, options};
+
+fn unreachable() -> DialError {
+    DialError::Unreachable { address: "a:1".into(), reason: "test".into() }
+}
+
+/// How long the client is to wait now.
+fn wait(pair: &Pair) -> Duration {
+    let Phase::Waiting { until } = *pair.core.phase() else { panic!("{:?}", pair.core.phase()) };
+    until - pair.now
+}
 
 fn lost() -> Disconnect {
     Closed::Lost("test".into()).into()
@@ -76,9 +86,11 @@ fn close_code_counts_where_the_goodbye_was_lost() {
 #[test]
 fn lost_seat_is_told_by_a_server_that_is_there_so_the_wait_is_short() {
     let mut pair = Pair::joined();
+    pair.core.handle_disconnected(pair.now, lost());
     for _ in 0..6 {
-        pair.core.handle_disconnected(pair.now, lost());
+        pair.core.handle_dial_failed(pair.now, unreachable());
     }
+    assert!(pair.core.handle_connected(pair.now, Delivery::Ordered));
     let code = CloseCode::UnknownSession.number();
     pair.core.handle_disconnected(pair.now, Closed::ByPeer { code, reason: String::new() }.into());
     assert!(
@@ -101,34 +113,87 @@ fn ended_room_is_joined_anew() {
 fn waits_grow_up_to_30_s_and_start_over_after_success() {
     let mut pair = Pair::joined();
     let mut longest = Duration::ZERO;
+    pair.core.handle_disconnected(pair.now, lost());
     for round in 0..40u32 {
-        pair.core.handle_disconnected(pair.now, lost());
-        let Phase::Waiting { until } = *pair.core.phase() else { panic!("{:?}", pair.core.phase()) };
-        let wait = until - pair.now;
-        assert!(
-            wait <= Duration::from_secs(1 << round.min(5)).min(Duration::from_secs(30)),
-            "{round}: {wait:?}"
-        );
-        longest = longest.max(wait);
+        let ceiling = Duration::from_secs(1 << round.min(5)).min(Duration::from_secs(30));
+        assert!(wait(&pair) <= ceiling, "{round}: {:?}", wait(&pair));
+        longest = longest.max(wait(&pair));
+        pair.core.handle_dial_failed(pair.now, unreachable());
     }
     assert!(longest > Duration::from_secs(15));
     pair.room.disconnect();
     pair.settle();
+    pair.run(Duration::from_secs(31));
     pair.cut(&mut fastrand::Rng::with_seed(1));
-    let Phase::Waiting { until } = *pair.core.phase() else { panic!("{:?}", pair.core.phase()) };
-    assert!(until - pair.now <= Duration::from_secs(1));
+    assert!(wait(&pair) <= Duration::from_secs(1));
+}
+
+#[test]
+fn rooms_that_fail_right_after_each_join_are_joined_ever_more_slowly() {
+    let mut pair = Pair::joined();
+    let mut longest = Duration::ZERO;
+    for joins in 1..12 {
+        pair.run(Duration::from_millis(500)); // states come
+        assert_eq!(pair.room.joins, joins);
+        pair.end(Closed::ByPeer { code: CloseCode::RoomFailed.number(), reason: String::new() }.into());
+        longest = longest.max(wait(&pair));
+        pair.settle();
+    }
+    assert!(longest > Duration::from_secs(8), "{longest:?}");
+}
+
+#[test]
+fn seats_that_are_lost_again_and_again_are_asked_for_ever_more_slowly() {
+    let mut pair = Pair::joined();
+    let mut longest = Duration::ZERO;
+    for _ in 0..12 {
+        pair.run(Duration::from_millis(500));
+        pair.room.forget_seat(); // a server that is started anew
+        pair.cut(&mut fastrand::Rng::with_seed(1));
+        longest = longest.max(wait(&pair));
+        pair.settle();
+    }
+    assert_eq!((pair.room.joins, pair.room.resumes), (13, 0));
+    assert!(longest > Duration::from_secs(8), "{longest:?}");
+}
+
+#[test]
+fn result_of_a_dial_that_nobody_waits_for_is_ignored() {
+    let mut pair = Pair::joined();
+    let fatal = DialError::NotDriftless { address: "a:1".into(), reason: "test".into() };
+    pair.core.handle_dial_failed(pair.now, fatal.clone());
+    assert!(!pair.core.handle_connected(pair.now, Delivery::Ordered));
+    pair.run(Duration::from_secs(1));
+    assert_eq!((pair.room.joins, pair.room.resumes, pair.core.phase()), (1, 0, &Phase::Online));
+    assert!(pair.core.send_command(Bytes::new()).is_ok());
+    pair.cut(&mut fastrand::Rng::with_seed(1));
+    pair.core.leave();
+    pair.core.handle_dial_failed(pair.now, fatal);
+    assert!(!pair.core.handle_connected(pair.now, Delivery::Ordered));
+    assert_eq!(*pair.core.phase(), Phase::Ended(Error::Ended(Disconnect::Left)));
+}
+
+#[test]
+fn connection_that_is_told_lost_twice_counts_once() {
+    let mut pair = Pair::joined();
+    pair.core.handle_disconnected(pair.now, lost());
+    let first = wait(&pair);
+    pair.core.handle_disconnected(pair.now, lost());
+    assert_eq!(wait(&pair), first);
+    let told = std::iter::from_fn(|| pair.core.poll_event());
+    assert_eq!(told.filter(|event| matches!(event, Event::Disconnected { .. })).count(), 1);
 }
 
 #[test]
 fn attempts_run_out() {
     let mut pair = Pair::new(Options { max_attempts: Some(3), ..options() });
     pair.run(Duration::from_millis(500));
-    for _ in 0..3 {
-        pair.core.handle_disconnected(pair.now, lost());
-        assert!(matches!(pair.core.phase(), Phase::Waiting { .. }));
-    }
     pair.core.handle_disconnected(pair.now, lost());
-    assert_eq!(*pair.core.phase(), Phase::Ended(Error::GaveUp { attempts: 3, last: lost() }));
+    for _ in 0..3 {
+        assert!(matches!(pair.core.phase(), Phase::Waiting { .. }));
+        pair.core.handle_dial_failed(pair.now, unreachable());
+    }
+    assert_eq!(*pair.core.phase(), Phase::Ended(Error::GaveUp { attempts: 3, last: unreachable().into() }));
 }
 
 #[test]
@@ -168,7 +233,7 @@ fn dial_errors_are_retried_only_where_that_can_help() {
     for (error, retried) in [(refused(503), true), (refused(429), true), (refused(404), false)] {
         let mut pair = Pair::joined();
         pair.core.handle_disconnected(pair.now, lost());
-        pair.core.handle_disconnected(pair.now, error.into());
+        pair.core.handle_dial_failed(pair.now, error);
         assert_eq!(matches!(pair.core.phase(), Phase::Waiting { .. }), retried);
     }
 }

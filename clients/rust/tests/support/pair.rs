@@ -82,7 +82,7 @@ impl Pair {
             self.room.publish(&snapshot(self.tick, &[(1, [self.tick as i32 * 3, 0, 1])]));
         }
         if matches!(self.core.phase(), Phase::Waiting { until } if *until <= now) {
-            self.core.handle_connected(now, Delivery::Ordered);
+            assert!(self.core.handle_connected(now, Delivery::Ordered));
             self.room.connect(now);
         }
         while let Some(message) = pop(&mut self.up, now) {
