@@ -209,6 +209,9 @@ impl Connection {
     }
 
     fn disconnect(&mut self, cause: Disconnect) {
+        if let Some(round_trip) = self.core.stats().smoothed_rtt {
+            self.dialer.saw_round_trip(round_trip);
+        }
         if let Some(mut transport) = self.transport.take() {
             match &cause {
                 Disconnect::Server(ServerError::TimedOut(_)) => transport.close(1001, "timed out"),

@@ -23,9 +23,10 @@ pub struct Options {
     pub name: String,
     /// Transports to try, the best first. Default: QUIC, then WebSocket.
     pub transports: Vec<TransportKind>,
-    /// How long a transport is tried before the next one is tried beside it. Default: 250 ms, as RFC 8305 recommends
-    /// for addresses. Shorter: a player behind a firewall that drops UDP is in sooner, and one whose way to the server
-    /// is long gets QUIC less often (its handshake takes one round trip, with `Trust::Fetch` three).
+    /// How long a transport is tried, at least, before the next one is tried beside it. Default: 250 ms, as RFC 8305
+    /// recommends for addresses. Where a round trip has been seen that makes a transport's handshakes longer than this, it
+    /// gets as much time as they take and half as much again, up to 2 s. Longer: a player behind a firewall that drops
+    /// UDP is in later.
     pub head_start: Duration,
     /// Whom to take for the server over QUIC and WebTransport. Default: [`Trust::Fetch`], for development.
     pub trust: Trust,

@@ -12,12 +12,14 @@
 //!
 //! # Which one
 //! [`Options::transports`](crate::Options::transports) in their order, raced as addresses are by Happy Eyeballs (RFC 8305): each
-//! gets a head start before the next begins, and the first that is open wins. So where UDP is blocked, or the server has no
-//! QUIC, a player is on a WebSocket a moment later; and the way that worked is tried first for the next ten minutes.
+//! gets a head start before the next begins, longer where the way to the server is, and the first that is open wins. So where UDP
+//! is blocked, or the server has no QUIC, a player is on a WebSocket a moment later; and the way that worked is tried first for
+//! the next ten minutes. That it is not the first of them is logged once, as a warning, with the reason.
 
 mod dial;
 mod endpoint;
 mod fetch;
+mod head_start;
 mod preference;
 pub mod quic;
 mod race;
@@ -29,7 +31,7 @@ pub mod websocket;
 pub(crate) use dial::Dialer;
 pub use endpoint::Endpoint;
 pub use quic::Quic;
-pub use race::race;
+pub use race::{Won, race};
 pub use trust::Trust;
 pub use websocket::WebSocket;
 

@@ -4,13 +4,15 @@
 mod support;
 
 use driftless_client::{
-    Client, Connection, Disconnect, Error, Event, Options, Step, TransportKind, Trust,
-    proto::{code::CloseCode, wire},
+    Client, Connection, Disconnect, Error, Event, Options, Phase, Step, TransportKind, Trust,
+    proto::{code::CloseCode, limits::PROTOCOL, wire},
     transport::DialError,
 };
+use prost::Message;
 use std::time::{Duration, Instant};
 use support::{
-    Peer, listen,
+    BINARY, Peer, listen,
+    log::Log,
     quic::{QuicServer, Served},
     room::{Room, snapshot},
 };
@@ -224,8 +226,18 @@ async fn authorities_sign_for_a_name() {
     assert!(matches!(refused, DialError::Untrusted { .. }), "{refused:?}");
 }
 
+/// Lets a player in, and nothing more.
+async fn welcome(peer: &mut Peer, connection: &mut Connection) {
+    let welcome = wire::Welcome { protocol: PROTOCOL, tick_rate: 20, ..wire::Welcome::default() };
+    let message = wire::ServerMessage { body: Some(wire::server_message::Body::Welcome(welcome)) };
+    peer.frame(true, BINARY, &message.encode_to_vec()).await;
+    assert!(matches!(connection.next(None).await, Step::Event(Event::Welcome(_))));
+}
+
 #[tokio::test]
-async fn silent_udp_port_leads_to_a_websocket() {
+async fn silent_udp_port_leads_to_a_websocket_which_is_told_once() {
+    let log = Log::default();
+    let _log = log.start();
     let (listener, url) = listen().await;
     // Whatever comes there is read by nobody, as behind a firewall that drops UDP.
     let _silent = std::net::UdpSocket::bind(listener.local_addr().unwrap()).unwrap();
@@ -234,17 +246,54 @@ async fn silent_udp_port_leads_to_a_websocket() {
         head_start: Duration::from_millis(20),
         ..Options::new(url, "test").transports([TransportKind::Quic, TransportKind::WebSocket])
     };
-    let (connection, _peer) = tokio::join!(Connection::open(&options), Peer::accept(&listener));
+    let (connection, mut peer) = tokio::join!(Connection::open(&options), Peer::accept(&listener));
     let mut connection = connection.unwrap();
     assert_eq!(connection.transport(), TransportKind::WebSocket);
+    let told = log.text();
+    assert!(told.contains("fell back to another transport wanted=quic got=websocket"), "{told}");
+    assert!(told.contains("no connection within"), "{told}");
     // What worked goes first the next time: it would not be there within the minute otherwise.
+    welcome(&mut peer, &mut connection).await;
     connection.abort();
-    assert!(matches!(connection.next(None).await, Step::Closed));
+    while connection.next(None).await != Step::Closed {}
     let patient = Options { head_start: Duration::from_secs(60), ..options };
     let redial = tokio::time::timeout(Duration::from_secs(30), connection.redial(&patient));
     let (redialled, _peer) = tokio::join!(redial, Peer::accept(&listener));
     redialled.unwrap();
     assert_eq!(connection.transport(), TransportKind::WebSocket);
+    assert_eq!(log.text(), told);
+}
+
+#[tokio::test]
+async fn redial_leaves_a_live_connection_alone() {
+    let (listener, url) = listen().await;
+    let options = Options::new(url, "test").transports([TransportKind::WebSocket]);
+    let (connection, mut peer) = tokio::join!(Connection::open(&options), Peer::accept(&listener));
+    let mut connection = connection.unwrap();
+    welcome(&mut peer, &mut connection).await;
+    // This would end it for good.
+    connection.redial(&Options::new("nowhere", "test")).await;
+    assert_eq!(*connection.core().phase(), Phase::Online);
+    assert!(connection.carrier().is_some());
+}
+
+#[tokio::test]
+async fn dial_that_is_given_up_leaves_no_connection_behind() {
+    for kind in BOTH {
+        // It opens no stream for the client, which waits for one when it is dropped.
+        let server = QuicServer::start();
+        server.allow_streams(if kind == TransportKind::Quic { 0 } else { 1 });
+        let options = server.options(kind);
+        let mut dialing = Box::pin(Connection::open(&options));
+        let session = tokio::select! {
+            session = server.accept() => session,
+            _ = &mut dialing => unreachable!("there is no stream"),
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(100), &mut dialing).await.unwrap_err();
+        drop(dialing);
+        let closed = tokio::time::timeout(Duration::from_secs(5), session.closed()).await;
+        closed.expect("the server is told");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use driftless_client::transport::race;
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
 use tokio::time::{Instant, sleep};
 
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -22,9 +25,9 @@ async fn run(attempts: &[Attempt]) -> (Result<usize, Vec<usize>>, u128, Vec<u128
             if works { Ok(index) } else { Err(index) }
         }
     });
-    let won = race(futures, HEAD_START).await.map(|(index, won)| {
-        assert_eq!(index, won);
-        won
+    let won = race(futures, |_| HEAD_START).await.map(|won| {
+        assert_eq!(won.index, won.with);
+        won.index
     });
     (won, start.elapsed().as_millis(), begun.into_inner())
 }
@@ -56,4 +59,29 @@ async fn one_that_fails_makes_room_at_once() {
 async fn all_that_fail_are_told() {
     assert_eq!(run(&[(300, false), (20, false)]).await, (Err(vec![1, 0]), 300, vec![0, 250]));
     assert_eq!(run(&[]).await, (Err(vec![]), 0, vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_start_grows_with_what_the_first_learns_on_its_way() {
+    let (start, learned) = (Instant::now(), Cell::new(HEAD_START));
+    let attempt = |first: bool| {
+        let learned = &learned;
+        async move {
+            sleep(Duration::from_millis(200)).await; // both could be there after 600 ms
+            if first {
+                learned.set(Duration::from_millis(700));
+            }
+            sleep(Duration::from_millis(400)).await;
+            Ok::<_, ()>(start.elapsed().as_millis())
+        }
+    };
+    let won = race([attempt(true), attempt(false)], |_| learned.get()).await.unwrap();
+    assert_eq!((won.index, won.with), (0, 600));
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_of_those_before_the_winner_are_told() {
+    let attempt = |error: bool| async move { if error { Err("no") } else { Ok(()) } };
+    let won = race([attempt(true), attempt(false)], |_| HEAD_START).await.unwrap();
+    assert_eq!((won.index, won.errors), (1, vec!["no"]));
 }

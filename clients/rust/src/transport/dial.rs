@@ -1,8 +1,14 @@
 //! Opens connections: which transports, in which order, and over which socket.
 
 use super::{
-    DialError, Endpoint, Transport, TransportKind, Trust, fetch, preference::Preference, quic::Quic,
-    race::race, target::Target, trust, websocket::WebSocket,
+    DialError, Endpoint, Transport, TransportKind, Trust, fetch,
+    head_start::head_start,
+    preference::Preference,
+    quic::Quic,
+    race::{Won, race},
+    target::Target,
+    trust,
+    websocket::WebSocket,
 };
 use crate::{Options, runtime::now};
 use driftless_proto::limits::{ALPN, SUBPROTOCOL};
@@ -29,6 +35,10 @@ pub(crate) struct Dialer {
 struct Kept {
     endpoint: Option<Endpoint>,
     preference: Preference,
+    /// The last that was seen of the way to the server.
+    round_trip: Option<Duration>,
+    /// The transport that was fallen back to when that was last told.
+    told: Option<TransportKind>,
 }
 
 impl Dialer {
@@ -40,12 +50,39 @@ impl Dialer {
             return Err(target.bad("there is no transport to try: Options::transports is empty"));
         }
         let attempts = order.iter().map(|&kind| self.attempt(kind, &target, options));
-        match race(attempts, options.head_start).await {
-            Ok((index, transport)) => {
-                self.with(|kept| kept.preference.worked(now(), order[index]));
-                Ok(transport)
+        let fetches = *options.trust.at(&target) == Trust::Fetch;
+        let head_start = |index: usize| {
+            self.with(|kept| head_start(order[index], fetches, kept.round_trip, options.head_start))
+        };
+        let began = now();
+        match race(attempts, head_start).await {
+            Ok(Won { index, with, errors }) => {
+                let kind = order[index];
+                self.with(|kept| kept.preference.worked(now(), kind));
+                if let Some(&wanted) = options.transports.first() {
+                    let error = errors.iter().find(|(kind, _)| *kind == wanted).map(|(_, error)| error);
+                    let reason = match error {
+                        Some(error) => error.to_string(),
+                        None => format!("no connection within {:?}", now() - began),
+                    };
+                    self.tell(wanted, kind, order[0] == wanted, &reason);
+                }
+                Ok(with)
             }
             Err(errors) => Err(DialError::all(errors)),
+        }
+    }
+
+    /// The way to the server took so long, there and back.
+    pub(crate) fn saw_round_trip(&self, round_trip: Duration) {
+        self.with(|kept| kept.round_trip = Some(round_trip));
+    }
+
+    /// Says once what a player is on instead of what was wanted, and why: nothing else shows it.
+    fn tell(&self, wanted: TransportKind, got: TransportKind, was_tried: bool, reason: &str) {
+        let told = self.with(|kept| std::mem::replace(&mut kept.told, Some(got).filter(|_| got != wanted)));
+        if got != wanted && was_tried && told != Some(got) {
+            tracing::warn!(%wanted, %got, reason, "fell back to another transport");
         }
     }
 
@@ -69,7 +106,7 @@ impl Dialer {
                 }
                 TransportKind::Quic | TransportKind::WebTransport => {
                     let endpoint = self.use_endpoint(options).map_err(|e| target.unreachable(e))?;
-                    Ok(Transport::Quic(Box::new(open(kind, &endpoint, target, options).await?)))
+                    Ok(Transport::Quic(Box::new(self.open(kind, &endpoint, target, options).await?)))
                 }
             }
         };
@@ -92,41 +129,43 @@ impl Dialer {
         })
     }
 
+    /// A QUIC or WebTransport connection with its reliable stream.
+    async fn open(
+        &self,
+        kind: TransportKind,
+        endpoint: &Endpoint,
+        target: &Target,
+        options: &Options,
+    ) -> Result<Quic, DialError> {
+        let fetched;
+        let (trust, host, port) = match options.trust.at(target) {
+            Trust::Fetch => {
+                fetched = fetch::listed(target, |round_trip| self.saw_round_trip(round_trip)).await?;
+                let host = fetched.host.as_deref().unwrap_or(target.name());
+                (Cow::Owned(Trust::Sha256(fetched.hashes)), host, fetched.port)
+            }
+            trust => (Cow::Borrowed(trust), target.name(), target.port()),
+        };
+        let alpn = if kind == TransportKind::Quic { ALPN } else { web_transport_quinn::ALPN };
+        let tls = trust::client_config(&trust, alpn.as_bytes())
+            .and_then(|config| QuicClientConfig::try_from(config).map(Arc::new).map_err(|e| e.to_string()));
+        let tls = tls.map_err(|reason| DialError::Untrusted { address: target.address(), reason })?;
+
+        let found = tokio::net::lookup_host((host, port)).await.map_err(|e| target.unreachable(e))?;
+        let attempts = found.map(|address| shake_hands(endpoint, tls.clone(), address, target));
+        let won = race(attempts, |_| ADDRESS_HEAD_START).await.map_err(|mut errors| {
+            errors.pop().unwrap_or_else(|| target.unreachable("the name has no address"))
+        })?;
+        let session = match kind {
+            TransportKind::WebTransport => connect_session(won.with, target).await?,
+            _ => Session::raw(won.with),
+        };
+        Quic::open(session, kind, options.max_message_bytes).await.map_err(|e| target.unreachable(e))
+    }
+
     fn with<T>(&self, what: impl FnOnce(&mut Kept) -> T) -> T {
         what(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// A QUIC or WebTransport connection with its reliable stream.
-async fn open(
-    kind: TransportKind,
-    endpoint: &Endpoint,
-    target: &Target,
-    options: &Options,
-) -> Result<Quic, DialError> {
-    let (trust, port) = match options.trust.at(target) {
-        Trust::Fetch => {
-            let (hashes, port) = fetch::listed(target).await?;
-            (Cow::Owned(Trust::Sha256(hashes)), port)
-        }
-        trust => (Cow::Borrowed(trust), target.port()),
-    };
-    let alpn = if kind == TransportKind::Quic { ALPN } else { web_transport_quinn::ALPN };
-    let tls = trust::client_config(&trust, alpn.as_bytes())
-        .and_then(|config| QuicClientConfig::try_from(config).map(Arc::new).map_err(|e| e.to_string()));
-    let tls = tls.map_err(|reason| DialError::Untrusted { address: target.address(), reason })?;
-
-    let found = tokio::net::lookup_host((target.name(), port)).await.map_err(|e| target.unreachable(e))?;
-    let attempts = found.map(|address| shake_hands(endpoint, tls.clone(), address, target));
-    let (_, connection) = race(attempts, ADDRESS_HEAD_START).await.map_err(|mut errors| {
-        errors.pop().unwrap_or_else(|| target.unreachable("the name has no address"))
-    })?;
-
-    let session = match kind {
-        TransportKind::WebTransport => connect_session(connection, target).await?,
-        _ => Session::raw(connection),
-    };
-    Quic::open(session, kind, options.max_message_bytes).await.map_err(|e| target.unreachable(e))
 }
 
 async fn shake_hands(

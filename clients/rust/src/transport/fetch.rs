@@ -1,7 +1,9 @@
 //! Asks the server which certificates are its own: `GET /v1/certificate`, for development.
 
 use super::{DialError, target::Target};
+use crate::runtime::now;
 use serde::Deserialize;
+use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -24,13 +26,24 @@ struct Certificate {
 
 #[derive(Debug, Deserialize)]
 struct Quic {
+    /// Absent: that of the request.
+    host: Option<String>,
     port: u16,
 }
 
-/// The hashes to trust, and the UDP port.
-pub(super) async fn listed(target: &Target) -> Result<(Vec<[u8; 32]>, u16), DialError> {
+/// Where QUIC is, and whom to trust there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fetched {
+    pub hashes: Vec<[u8; 32]>,
+    /// None: the host that was asked.
+    pub host: Option<String>,
+    pub port: u16,
+}
+
+/// Asks. `round_trip` is told how long the way to the server is, as soon as that is known.
+pub(super) async fn listed(target: &Target, round_trip: impl Fn(Duration)) -> Result<Fetched, DialError> {
     let address = target.address();
-    let answer = get(&address).await.map_err(|e| target.unreachable(e))?;
+    let answer = get(&address, round_trip).await.map_err(|e| target.unreachable(e))?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
     if status != 200 {
@@ -39,8 +52,11 @@ pub(super) async fn listed(target: &Target) -> Result<(Vec<[u8; 32]>, u16), Dial
     read(body).map_err(|reason| DialError::NotDriftless { address, reason })
 }
 
-async fn get(address: &str) -> std::io::Result<String> {
-    let mut tcp = TcpStream::connect(address).await?;
+async fn get(address: &str, round_trip: impl Fn(Duration)) -> std::io::Result<String> {
+    let found: Vec<_> = tokio::net::lookup_host(address).await?.collect();
+    let began = now();
+    let mut tcp = TcpStream::connect(&found[..]).await?;
+    round_trip(now() - began);
     // Version 1.0: the body comes in one piece and ends with the connection.
     let request = format!("GET /v1/certificate HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     tcp.write_all(request.as_bytes()).await?;
@@ -49,12 +65,13 @@ async fn get(address: &str) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn read(json: &str) -> Result<(Vec<[u8; 32]>, u16), String> {
+fn read(json: &str) -> Result<Fetched, String> {
     let listed: Listed = serde_json::from_str(json).map_err(|e| format!("its /v1/certificate: {e}"))?;
     let quic = listed.quic.ok_or("it serves no QUIC")?;
     let hashes = listed.certificates.iter().map(|certificate| hash(&certificate.sha256_hex));
     let hashes: Option<Vec<_>> = hashes.collect();
-    Ok((hashes.ok_or("its /v1/certificate lists what is no SHA-256")?, quic.port))
+    let hashes = hashes.ok_or("its /v1/certificate lists what is no SHA-256")?;
+    Ok(Fetched { hashes, host: quic.host, port: quic.port })
 }
 
 fn hash(hex: &str) -> Option<[u8; 32]> {
@@ -75,8 +92,10 @@ mod tests {
             )
         };
         let quic = r#"{"port":7777,"alpn":"driftless/1"}"#;
-        assert_eq!(read(&json(&"0aFF".repeat(16), quic)).unwrap().1, 7777);
-        assert_eq!(read(&json(&"0a".repeat(32), quic)).unwrap().0, [[0x0a; 32]]);
+        assert_eq!(read(&json(&"0aFF".repeat(16), quic)).unwrap().port, 7777);
+        assert_eq!(read(&json(&"0a".repeat(32), quic)).unwrap().hashes, [[0x0a; 32]]);
+        let elsewhere = r#"{"host":"play.example","port":7778}"#;
+        assert_eq!(read(&json(&"0a".repeat(32), elsewhere)).unwrap().host.as_deref(), Some("play.example"));
         assert_eq!(read(&json(&"0a".repeat(32), "null")).unwrap_err(), "it serves no QUIC");
         for bad in ["0a".repeat(31), "0g".repeat(32), "0a".repeat(33), "é".repeat(64)] {
             assert!(read(&json(&bad, quic)).is_err(), "{bad}");

@@ -1,6 +1,7 @@
 //! A WebSocket server for tests that writes frames by hand, so that it can also break the rules.
 #![allow(dead_code, clippy::unwrap_used)] // each test file uses a part
 
+pub mod log;
 pub mod pair;
 pub mod quic;
 pub mod room;

@@ -27,6 +27,7 @@ const STATE: u8 = 0x0a;
 
 pub struct QuicServer {
     endpoint: quinn::Endpoint,
+    config: quinn::ServerConfig,
     pub certificate: rcgen::Certificate,
 }
 
@@ -50,8 +51,17 @@ impl QuicServer {
         tls.alpn_protocols = vec![ALPN.into(), web_transport_quinn::ALPN.into()];
         let tls = QuicServerConfig::try_from(tls).unwrap();
         let config = quinn::ServerConfig::with_crypto(Arc::new(tls));
-        let endpoint = quinn::Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-        Self { endpoint, certificate }
+        let endpoint = quinn::Endpoint::server(config.clone(), (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        Self { endpoint, config, certificate }
+    }
+
+    /// From now on a client may have so many streams both ways open.
+    pub fn allow_streams(&self, streams: u32) {
+        let mut transport = quinn::TransportConfig::default();
+        transport.max_concurrent_bidi_streams(streams.into());
+        let mut config = self.config.clone();
+        config.transport_config(Arc::new(transport));
+        self.endpoint.set_server_config(Some(config));
     }
 
     pub fn start() -> Self {
