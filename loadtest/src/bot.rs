@@ -189,9 +189,11 @@ impl Bot {
         crowd.gone += u64::from(life == Life::Gone && self.life != Life::Gone);
         self.life = life;
     }
-    /// Something went wrong: the bot hangs up.
+    /// Something went wrong: the bot hangs up. (One that leaves and is not told the end of it, on a bad link, has lost nothing.)
     fn fail(&mut self, crowd: &mut Crowd, now: Instant, violation: &Violation) -> ControlFlow<()> {
-        crowd.violations.add(violation);
+        if self.life != Life::Leaving || !matches!(violation, Violation::Silent(_)) {
+            crowd.violations.add(violation);
+        }
         self.close_books(crowd, now);
         self.enter(Life::Gone, crowd);
         ControlFlow::Break(())

@@ -94,11 +94,14 @@ pub struct RunArgs {
     pub threads: u16,
 }
 
+/// Variable of the environment with the admin token, of this program and of the server.
+pub const ADMIN_TOKEN: &str = "DRIFTLESS_ADMIN_TOKEN";
+
 /// What makes rooms on the server.
 #[derive(Clone, Args)]
 pub struct OperatorArgs {
     /// The server's admin token, to make rooms with. Better in the environment: others see flags.
-    #[arg(long, env = "DRIFTLESS_ADMIN_TOKEN", hide_env_values = true, value_name = "SECRET")]
+    #[arg(long, env = ADMIN_TOKEN, hide_env_values = true, value_name = "SECRET")]
     pub admin_token: Option<String>,
 }
 
@@ -217,6 +220,9 @@ pub struct LinkArgs {
     /// The server.
     #[arg(long, default_value = "127.0.0.1:7777")]
     pub to: SocketAddr,
+    /// Where the server takes QUIC, if that is another port.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub quic_to: Option<SocketAddr>,
     /// What the link is like.
     #[arg(long, help = scenario_help())]
     pub scenario: Scenario,

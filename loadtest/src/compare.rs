@@ -23,7 +23,7 @@ use crate::{
     behaviour::Behaviour,
     cli::CompareArgs,
     report, run,
-    server::{Api, Certificates},
+    server::Api,
     stop::Stop,
 };
 use driftless_client::{
@@ -87,12 +87,12 @@ impl<'a> Comparison<'a> {
     fn prepare(args: &'a CompareArgs) -> Result<Self, Failure> {
         let server = args.url.resolve()?;
         let api = Api::new(&args.url, &args.operator);
-        let trust = match api.certificates()? {
-            Certificates::Listed(hashes) => Trust::Sha256(hashes),
-            Certificates::None => Trust::Sha256(Vec::new()),
-        };
+        let quic = api.quic()?;
+        // With the hashes at hand no player asks for the port, and none goes around its relay.
+        let quic_port = quic.as_ref().map_or(server.port(), |quic| quic.port);
+        let trust = Trust::Sha256(quic.map(|quic| quic.hashes).unwrap_or_default());
         let scenario = if args.direct { None } else { args.scenario.as_ref() };
-        let links = Links::start(scenario, &args.transports, server)?;
+        let links = Links::start(scenario, &args.transports, server, quic_port)?;
         Ok(Self { args, api, server, trust, links })
     }
 

@@ -8,13 +8,19 @@
 //! loadtest netns --scenario rtt60-loss5 --ready 7777 --server 'driftless serve --listen 198.18.0.2:7777 --insecure' -- loadtest compare --direct --url ws://198.18.0.2:7777
 //! ```
 //!
+//! Both get an admin token by the environment, a random one if there is none: without it the server makes no rooms.
+//!
 //! It needs to be root (or to have CAP_SYS_ADMIN and CAP_NET_ADMIN) on Linux with /dev/net/tun. The namespaces have no
 //! name and go with the processes in them, however those end. (It stands where `tc netem` would, which not every kernel has.)
 
 mod namespace;
 mod wire;
 
-use crate::{cli::NetnsArgs, link::relay::Link, stop::Stop};
+use crate::{
+    cli::{ADMIN_TOKEN, NetnsArgs},
+    link::relay::Link,
+    stop::Stop,
+};
 use namespace::Namespace;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -45,12 +51,14 @@ pub fn run(args: &NetnsArgs) -> Result<ExitCode, Failure> {
     }
     let link = Link::new(&args.scenario);
     let wire = wire::Wire::start(&link, client.tun()?, server.tun()?)?;
-    let mut running =
-        Running(server.spawn(Command::new("/bin/sh").arg("-c").arg(format!("exec {}", args.server)))?);
+    let token = admin_token();
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(format!("exec {}", args.server)).env(ADMIN_TOKEN, &token);
+    let mut running = Running(server.spawn(&mut command)?);
     wait_until_ready(&client, args.ready, &mut running.0, &stop)?;
     link.begin();
     let (program, rest) = args.command.split_first().ok_or("no command for the client")?;
-    let mut playing = Running(client.spawn(Command::new(program).args(rest))?);
+    let mut playing = Running(client.spawn(Command::new(program).args(rest).env(ADMIN_TOKEN, &token))?);
     let status = loop {
         if let Some(status) = playing.0.try_wait()? {
             break status;
@@ -65,6 +73,12 @@ pub fn run(args: &NetnsArgs) -> Result<ExitCode, Failure> {
     };
     eprintln!("link: {}", wire.counts());
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// The environment's, or one that only this run knows. It guards a server that nobody else can reach.
+fn admin_token() -> String {
+    let given = std::env::var(ADMIN_TOKEN).ok();
+    given.unwrap_or_else(|| format!("{:032x}", fastrand::u128(..)))
 }
 
 /// A process that ends when this is dropped: by SIGTERM, and if that does not help, by SIGKILL.

@@ -11,7 +11,7 @@ use crate::{
     process::{Process, raise_open_files},
     report,
     require::Requirement,
-    server::{Api, Certificates, Scrape},
+    server::{Api, Scrape},
     stop::Stop,
     swarm::Target,
     trace::Trace,
@@ -148,9 +148,9 @@ fn make_rooms(args: &RunArgs, api: &Api) -> Result<Vec<Options>, Failure> {
     // Asked for once, and not by each bot. The port is the address's, so that a relay between is not left out.
     let trust = match args.transport {
         TransportChoice::Websocket => Trust::Fetch,
-        _ => match api.certificates()? {
-            Certificates::Listed(hashes) => Trust::Sha256(hashes),
-            Certificates::None => return Err("the server lists no certificate: it has no QUIC".into()),
+        _ => match api.quic()? {
+            Some(quic) => Trust::Sha256(quic.hashes),
+            None => return Err("the server lists no certificate: it has no QUIC".into()),
         },
     };
     (0..args.clients.div_ceil(args.room_size))

@@ -73,23 +73,29 @@ struct Room {
     ticks_skipped: u64,
 }
 
-/// The certificates that the server has for QUIC.
+/// What the server says of its QUIC.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Certificates {
-    /// It has none: it serves no QUIC.
-    None,
-    /// Their SHA-256 hashes.
-    Listed(Vec<[u8; 32]>),
+pub struct QuicPort {
+    /// SHA-256 hashes of its certificates.
+    pub hashes: Vec<[u8; 32]>,
+    /// Where clients are told to come.
+    pub port: u16,
 }
 
 #[derive(Deserialize)]
 struct CertificateList {
     certificates: Vec<Certificate>,
+    quic: Option<Advertised>,
 }
 
 #[derive(Deserialize)]
 struct Certificate {
     sha256_hex: String,
+}
+
+#[derive(Deserialize)]
+struct Advertised {
+    port: u16,
 }
 
 /// What the metrics say at one moment. What they do not have is None.
@@ -102,14 +108,18 @@ pub struct Scrape {
 }
 
 impl Api {
-    /// The API at a server's address.
+    /// The API of a server, for its operator.
     pub fn new(url: &Url, operator: &OperatorArgs) -> Self {
+        let authorization = operator.admin_token.as_ref().map(|token| format!("Bearer {token}"));
+        Self { authorization, ..Self::at(&url.authority()) }
+    }
+    /// The API at an address, for what anybody may ask.
+    pub fn at(authority: &str) -> Self {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(10)))
             .http_status_as_error(false)
             .build();
-        let authorization = operator.admin_token.as_ref().map(|token| format!("Bearer {token}"));
-        Self { agent: config.into(), base: format!("http://{}", url.authority()), authorization }
+        Self { agent: config.into(), base: format!("http://{authority}"), authorization: None }
     }
     /// Makes a room.
     pub fn create_room(
@@ -149,17 +159,26 @@ impl Api {
             }
         }
     }
-    /// The certificates of its QUIC.
-    pub fn certificates(&self) -> Result<Certificates, ApiError> {
+    /// Its QUIC. None: it has none.
+    pub fn quic(&self) -> Result<Option<QuicPort>, ApiError> {
+        self.quic_as(None)
+    }
+    /// The same, as it is told to whoever names the server by `host` (`HOST:PORT`).
+    pub fn quic_as(&self, host: Option<&str>) -> Result<Option<QuicPort>, ApiError> {
         let url = format!("{}/v1/certificate", self.base);
-        let body = match read(&url, self.agent.get(&url).call()) {
-            Err(ApiError::Status { status: 404, .. }) => return Ok(Certificates::None),
+        let request = self.agent.get(&url);
+        let request = match host {
+            Some(host) => request.header("host", host),
+            None => request,
+        };
+        let body = match read(&url, request.call()) {
+            Err(ApiError::Status { status: 404, .. }) => return Ok(None),
             body => body?,
         };
         let list: CertificateList =
             serde_json::from_str(&body).map_err(|error| ApiError::Shape { url, error })?;
         let hashes = list.certificates.iter().filter_map(|certificate| hash(&certificate.sha256_hex));
-        Ok(Certificates::Listed(hashes.collect()))
+        Ok(list.quic.map(|quic| QuicPort { hashes: hashes.collect(), port: quic.port }))
     }
     /// The metrics now.
     pub fn scrape(&self) -> Result<Scrape, ApiError> {

@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::process::{Command, Output};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener},
+    process::{Command, Output},
+    thread::JoinHandle,
+};
 
 fn loadtest(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_loadtest")).args(args).output().unwrap()
@@ -66,4 +71,59 @@ fn a_bad_scenario_is_named_by_file_key_and_what_is_allowed() {
     assert_eq!(output.status.code(), Some(2));
     let text = stderr(&output);
     assert!(text.contains("bad.toml: phase 1: both.loss_percent is 500, but must be 0 to 100"), "{text}");
+}
+
+/// Answers one request with this, and gives the request.
+fn answer_once(status: &str, body: &str) -> (SocketAddr, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let length = body.len();
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    let serving = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        let mut part = [0; 1024];
+        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+            let read = stream.read(&mut part).unwrap();
+            request.extend_from_slice(&part[..read]);
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(request).unwrap().to_lowercase()
+    });
+    (address, serving)
+}
+
+#[test]
+fn rooms_are_made_with_the_admin_token_of_the_flag_or_the_environment() {
+    const TOKEN: &str = "0123456789abcdef";
+    for by_flag in [true, false] {
+        let (address, request) = answer_once("401 Unauthorized", "no");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+        command.args(["run", "--clients", "1", "--url", &format!("ws://{address}")]);
+        command.env_remove("DRIFTLESS_ADMIN_TOKEN");
+        let output = match by_flag {
+            true => command.args(["--admin-token", TOKEN]),
+            false => command.env("DRIFTLESS_ADMIN_TOKEN", TOKEN),
+        };
+        let output = output.output().unwrap();
+        let request = request.join().unwrap();
+        assert!(request.starts_with("post /v1/rooms"), "{request}");
+        assert!(request.contains(&format!("authorization: bearer {TOKEN}\r\n")), "{request}");
+        let text = stderr(&output);
+        assert!(text.contains("--admin-token"), "{text}");
+        assert!(!text.contains(TOKEN), "a secret is not shown: {text}");
+    }
+}
+
+#[test]
+fn a_link_that_quic_would_go_around_is_refused() {
+    let (server, request) = answer_once("200 OK", r#"{"certificates":[],"quic":{"port":7}}"#);
+    let output =
+        loadtest(&["link", "--scenario", "clean", "--listen", "127.0.0.1:0", "--to", &server.to_string()]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(text.contains("port 7, around this link") && text.contains("--public-quic"), "{text}");
+    let request = request.join().unwrap();
+    assert!(request.contains("host: 127.0.0.1:"), "{request}");
+    assert!(!request.contains(&format!("host: {server}")), "asked as its clients ask: {request}");
 }

@@ -95,6 +95,15 @@ mod tests {
         assert_eq!(show("ws://[::1]"), Ok("ws://[::1]:7777/v1/connect".into()));
     }
 
+    /// Servers limit connections by address, but those of loopback not.
+    #[test]
+    fn this_machine_is_its_loopback_address() {
+        for url in ["ws://localhost:9000", "ws://127.0.0.1:9000"] {
+            let resolved = url.parse::<Url>().unwrap().resolve().unwrap();
+            assert_eq!(resolved, SocketAddr::from(([127, 0, 0, 1], 9000)), "{url}");
+        }
+    }
+
     #[test]
     fn what_is_wrong_is_named() {
         assert_eq!("http://x".parse::<Url>(), Err(UrlError::Scheme("http://x".into())));

@@ -51,11 +51,12 @@ pub struct Traffic {
 }
 
 impl Links {
-    /// Starts a relay for each transport. Without a scenario, none.
+    /// Starts a relay for each transport. Without a scenario, none. `server` is where TCP goes; UDP, to that port.
     pub fn start(
         scenario: Option<&Scenario>,
         transports: &[TransportKind],
         server: SocketAddr,
+        quic_port: u16,
     ) -> io::Result<Self> {
         let Some(scenario) = scenario.cloned() else { return Ok(Self::default()) };
         let transports = transports.to_vec();
@@ -67,7 +68,7 @@ impl Links {
                 Err(error) => return drop(ready.send(Err(error))),
             };
             runtime.block_on(async {
-                let relays = bind(&scenario, &transports, server).await;
+                let relays = bind(&scenario, &transports, server, quic_port).await;
                 let (relays, running) = match relays {
                     Ok(relays) => relays.into_iter().unzip::<_, _, Vec<_>, Vec<_>>(),
                     Err(error) => return drop(ready.send(Err(error))),
@@ -109,16 +110,17 @@ async fn bind(
     scenario: &Scenario,
     transports: &[TransportKind],
     server: SocketAddr,
+    quic_port: u16,
 ) -> io::Result<Vec<(Relay, Running)>> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut relays = Vec::new();
     for transport in transports {
-        let (transport, headers) = match transport {
-            TransportKind::WebSocket => (Transport::Tcp, SEGMENT_HEADERS),
-            TransportKind::Quic | TransportKind::WebTransport => (Transport::Udp, UDP_HEADERS),
+        let (transport, headers, port) = match transport {
+            TransportKind::WebSocket => (Transport::Tcp, SEGMENT_HEADERS, server.port()),
+            TransportKind::Quic | TransportKind::WebTransport => (Transport::Udp, UDP_HEADERS, quic_port),
         };
         let link = Link::new(scenario);
-        let relay = Relay::bind(transport, any, server, &link).await?;
+        let relay = Relay::bind(transport, any, SocketAddr::new(server.ip(), port), &link).await?;
         let counts = relay.shared_counts();
         let running = Running { address: relay.address(), counts, link, headers: headers as u64 };
         relays.push((relay, running));
