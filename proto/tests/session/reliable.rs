@@ -43,6 +43,27 @@ fn events_arrive_once_in_order_across_resumes() {
     }
 }
 
+#[test]
+fn acknowledgements_go_at_tick_rate_however_much_comes() {
+    for delivery in [Delivery::Ordered, Delivery::Datagram] {
+        for every in [None, Some(ms(50))] {
+            let mut pair = Pair::joined(delivery);
+            pair.input_every = every;
+            let before = pair.messages_up;
+            for n in 0..1_250 {
+                assert!(pair.push_event(n)); // 250 a second
+                pair.run(ms(4));
+            }
+            // An input or an acknowledgement a tick; a ping in two seconds, and answers to the server's.
+            let sent = pair.messages_up - before;
+            pair.run(ms(100));
+            pair.assert_healthy();
+            assert_eq!(pair.event_numbers().len(), 1_250);
+            assert!((80..=105).contains(&sent), "{delivery:?}, inputs every {every:?}: {sent} in 100 ticks");
+        }
+    }
+}
+
 // Promise 3
 #[test]
 fn events_that_came_while_away_arrive_after_the_resume() {

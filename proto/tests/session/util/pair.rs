@@ -47,6 +47,8 @@ pub struct Pair {
     pub states_sent: Vec<u32>,
     /// Most that waited in the reliable queue.
     pub most_reliable: usize,
+    /// Messages that the client has sent.
+    pub messages_up: u32,
     next_tick: Instant,
     next_input: Instant,
 }
@@ -91,6 +93,7 @@ impl Pair {
             client_error: None,
             states_sent: Vec::new(),
             most_reliable: 0,
+            messages_up: 0,
             next_tick: now,
             next_input: now + ms(17),
         }
@@ -358,6 +361,7 @@ impl Pair {
                 Lane::Unreliable => &mut self.up_datagrams,
                 Lane::Reliable => &mut self.up,
             };
+            self.messages_up += 1;
             link.send(self.now, &mut self.dice, out.split().freeze());
         }
     }
