@@ -19,13 +19,7 @@ mod table;
 mod truth;
 mod window;
 
-use crate::{
-    behaviour::Behaviour,
-    cli::CompareArgs,
-    report, run,
-    server::Api,
-    stop::Stop,
-};
+use crate::{behaviour::Behaviour, cli::CompareArgs, report, run, server::Api, stop::Stop};
 use driftless_client::{
     Connection, Options,
     transport::{TransportKind, Trust},

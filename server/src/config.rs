@@ -14,6 +14,7 @@ mod admin_token;
 mod kind;
 mod networks;
 mod options;
+mod public;
 mod resolve;
 #[macro_use]
 mod table;
@@ -21,12 +22,15 @@ mod table;
 pub use admin_token::AdminToken;
 pub use networks::Networks;
 pub use options::{Options, Origin, Source, check_environment};
+pub use public::{PublicQuic, PublicUrl, Reached};
 pub use resolve::{ConfigError, Resolved, Setting, resolve};
 
 use crate::{door::origin::OriginPattern, telemetry::LogFormat, tls::PemFiles};
 use driftless_proto::limits::{Limits, MAX_PLAYERS};
 use driftless_sim::TICK_RATES;
-use kind::{address, admin_token, file, flag, folder, log_filter, number, origins, size, span, text, word};
+use kind::{
+    address, admin_token, file, flag, folder, log_filter, number, optional, origins, size, span, text, word,
+};
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
 
 const ZERO: Duration = Duration::ZERO;
@@ -41,6 +45,12 @@ settings! {
         /// Where QUIC and WebTransport listen: an address and port of their own, `same` (as HTTP and WebSocket) or `off`.
         quic: QuicListen = QuicListen::AsHttp,
             text("ADDR:PORT", "an address and a port, as 127.0.0.1:7777, or same or off");
+        /// What clients of HTTP and WebSocket use, where that is not the address listened at: behind a proxy, or a port that is mapped. None:
+        /// what they name in their requests.
+        public_url: Option<PublicUrl> = None, optional("URL", "https://HOST[:PORT] or http://HOST[:PORT]");
+        /// What clients of QUIC and WebTransport use: a port, or a host and a port. None: with `quic` as `same`, the port that the client
+        /// had to name to reach HTTP, or that of `public_url`; else, and behind a proxy on 80 or 443, the port listened at.
+        public_quic: Option<PublicQuic> = None, optional("HOST:PORT", "a port, or a host and a port, as play.example.org:7777");
         /// Most QUIC handshakes in progress: more are refused. Each costs about 0.5 ms of CPU.
         quic_handshakes: usize = 1024, number(1..=1_000_000);
         /// QUIC handshakes in progress from which on a new client must first prove that it receives what is sent to its address, which

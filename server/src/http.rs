@@ -43,8 +43,8 @@ pub use error::ApiError;
 pub use front::front;
 
 use crate::{
-    door::Door, factory::Factory, feed::Feed, ground::rate::Rate, metrics::Metrics, presence::Presence,
-    registry::Registry, tls::Certificates, transport,
+    config::Config, door::Door, factory::Factory, feed::Feed, ground::rate::Rate, metrics::Metrics,
+    presence::Presence, registry::Registry, tls::Certificates, transport,
 };
 use actix::Addr;
 use actix_web::{HttpRequest, Resource, guard, web};
@@ -82,6 +82,8 @@ pub struct HttpState {
     pub certificates: Arc<Certificates>,
     /// Where QUIC and WebTransport are served, if they are.
     pub quic: Option<SocketAddr>,
+    /// The settings.
+    pub config: Config,
 }
 
 /// How often each address has asked for what is costly.

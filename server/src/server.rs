@@ -195,6 +195,7 @@ impl Parts {
             drain: self.drain_asked.clone(),
             certificates: self.certificates.clone(),
             quic: self.quic.as_ref().map(|quic| quic.address()),
+            config: self.config.clone(),
         }
     }
 
@@ -375,7 +376,9 @@ pub fn run(server: Server) -> io::Result<()> {
         let signals = shutdown::Signals::watch()?;
         let scheme = if running.is_secure() { "https" } else { "http" };
         let quic = running.quic_address().map_or_else(String::new, |quic| format!("quic://{quic} and "));
-        let line = format!("driftless listens on {quic}{scheme}://{}", running.address());
+        let public = &running.parts.config.public_url;
+        let public = public.as_ref().map_or_else(String::new, |url| format!(", for clients at {url}"));
+        let line = format!("driftless listens on {quic}{scheme}://{}{public}", running.address());
         info!("{line}");
         // The token is not for the log, which others may read.
         let dashboard = reachable(running.address());

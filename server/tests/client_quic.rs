@@ -11,8 +11,10 @@ use driftless_sim::games::arena::{ArenaCommand, ArenaEvent, ArenaInput, arena_co
 use prost::Message;
 use std::{
     future::Future,
+    net::SocketAddr,
     time::{Duration, SystemTime},
 };
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use util::{
     PATIENCE, TestServer, config,
     tls::{Files, Issued},
@@ -224,4 +226,37 @@ fn secure_websocket_with_a_certificate_of_strangers_is_not_trusted() {
         let error = run(Connection::open(&options)).err().unwrap();
         assert!(matches!(error, DialError::Untrusted { .. }), "{trust:?}: {error:?}");
     }
+}
+
+/// Passes connections on to a server, and reads what comes by UDP itself.
+async fn mapped_port(server: SocketAddr) -> (SocketAddr, UdpSocket) {
+    let (tcp, udp) = loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // A port that is free for TCP may be in use for UDP.
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
+            break (tcp, udp);
+        }
+    };
+    let address = tcp.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = tcp.accept().await {
+            let mut to = TcpStream::connect(server).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut from, &mut to).await });
+        }
+    });
+    (address, udp)
+}
+
+#[test]
+fn client_of_a_mapped_port_dials_quic_there_and_not_around_it() {
+    let server = TestServer::start(config());
+    run(async {
+        let (address, udp) = mapped_port(server.address()).await;
+        let options = Options::new(format!("ws://{address}"), "lobby").transports([TransportKind::Quic]);
+        let mut datagram = [0; 2048];
+        tokio::select! {
+            received = udp.recv(&mut datagram) => assert!(received.unwrap() >= 1200, "a first packet"),
+            opened = Connection::open(&options) => panic!("it went around: {opened:?}"),
+        }
+    });
 }

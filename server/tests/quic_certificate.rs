@@ -4,8 +4,9 @@
 
 mod util;
 
+use driftless_server::config::{Config, QuicListen};
 use rustls::pki_types::CertificateDer;
-use std::time::SystemTime;
+use std::{net::SocketAddr, time::SystemTime};
 use util::{
     Player, TestServer, config,
     quic::{BOTH, Kind, dial, endpoint, wait},
@@ -68,4 +69,35 @@ fn a_certificate_from_files_is_shown_over_quic_too() {
     files.write(&newer.certificate, &newer.key);
     server.running().certificates().refresh(SystemTime::now());
     assert_ne!(shown(&server, Kind::Quic), served.hex());
+}
+
+/// Where QUIC is, for who names the server so: the port, and WebTransport's address.
+fn quic_for(server: &TestServer, host: &str) -> (u64, String) {
+    let request = format!("GET /v1/certificate HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    let quic = util::http::request(server.address(), &request).json()["quic"].clone();
+    (quic["port"].as_u64().unwrap(), quic["webtransport"]["url"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn quic_behind_a_mapped_port_is_told_where_the_client_found_http() {
+    let server = TestServer::start(config());
+    assert_eq!(quic_for(&server, "10.1.2.3:8080"), (8080, "https://10.1.2.3:8080/v1/connect".to_owned()));
+    let port = server.quic().port();
+    assert_eq!(
+        quic_for(&server, "play.example"),
+        (port.into(), format!("https://play.example:{port}/v1/connect"))
+    );
+    let own_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = TestServer::start(Config { quic: QuicListen::At(own_port), ..config() });
+    assert_eq!(quic_for(&server, "10.1.2.3:8080").0, u64::from(server.quic().port()));
+}
+
+#[test]
+fn quic_is_told_where_the_operator_says_that_it_is() {
+    let public = Config { public_quic: "q.example:9000".parse().ok(), ..config() };
+    let server = TestServer::start(public);
+    assert_eq!(quic_for(&server, "10.1.2.3:8080"), (9000, "https://q.example:9000/v1/connect".to_owned()));
+    let public = Config { public_url: "http://p.example:8080".parse().ok(), ..config() };
+    let server = TestServer::start(public);
+    assert_eq!(quic_for(&server, "10.1.2.3"), (8080, "https://p.example:8080/v1/connect".to_owned()));
 }

@@ -54,6 +54,16 @@ pub(super) fn text<T: FromStr + Display>(value_name: &'static str, allowed: &str
     Kind::new(value_name, allowed, |text| text.parse().ok(), |value: &T| Some(value.to_string()))
 }
 
+/// The same; nothing by default.
+pub(super) fn optional<T: FromStr + Display>(value_name: &'static str, allowed: &str) -> Kind<Option<T>> {
+    Kind::new(
+        value_name,
+        allowed,
+        |text| text.parse().ok().map(Some),
+        |value: &Option<T>| Some(value.as_ref()?.to_string()),
+    )
+}
+
 pub(super) fn address() -> Kind<SocketAddr> {
     text("ADDR:PORT", "an address and a port, as 127.0.0.1:7777")
 }

@@ -1,6 +1,7 @@
 //! Where QUIC and WebTransport are served, and which certificate to trust there.
 
 use super::HttpState;
+use crate::config::{QuicListen, Reached};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{header, uri::Authority},
@@ -31,6 +32,9 @@ struct Trusted {
 
 #[derive(Serialize)]
 struct Quic {
+    /// Absent: the host that the request named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
     port: u16,
     /// Of native QUIC.
     alpn: &'static str,
@@ -39,7 +43,6 @@ struct Quic {
 
 #[derive(Serialize)]
 struct WebTransport {
-    /// On the host that the request named.
     url: String,
     subprotocol: &'static str,
 }
@@ -51,13 +54,14 @@ pub(super) async fn certificate(request: HttpRequest, state: web::Data<HttpState
         sha256_hex: fingerprint.hex(),
         valid_until: humantime::format_rfc3339_seconds(fingerprint.valid_until).to_string(),
     });
-    let quic = state.quic.map(|address| Quic {
-        port: address.port(),
-        alpn: ALPN,
-        webtransport: WebTransport {
-            url: format!("https://{}:{}/v1/connect", host(&request), address.port()),
-            subprotocol: SUBPROTOCOL,
-        },
+    let quic = state.quic.map(|address| {
+        let (asked, config) = (asked(&request), &state.config);
+        let (url, quic) = (config.public_url.as_ref(), config.public_quic.as_ref());
+        let shares_port = config.quic == QuicListen::AsHttp;
+        let Reached { host, port } = Reached::new(url, quic, address.port(), shares_port, asked.as_ref());
+        let named = asked.as_ref().map_or("localhost", |authority| authority.host());
+        let url = format!("https://{}:{port}/v1/connect", host.as_deref().unwrap_or(named));
+        Quic { host, port, alpn: ALPN, webtransport: WebTransport { url, subprotocol: SUBPROTOCOL } }
     });
     let answer = Answer {
         hashes_needed: state.certificates.is_self_signed(),
@@ -67,9 +71,7 @@ pub(super) async fn certificate(request: HttpRequest, state: web::Data<HttpState
     HttpResponse::Ok().insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")).json(answer)
 }
 
-/// The host that the client used, without its port.
-fn host(request: &HttpRequest) -> String {
-    let named = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let authority = named.and_then(|host| host.parse::<Authority>().ok());
-    authority.map_or_else(|| "localhost".to_owned(), |authority| authority.host().to_owned())
+/// What the client calls this server.
+fn asked(request: &HttpRequest) -> Option<Authority> {
+    request.headers().get(header::HOST)?.to_str().ok()?.parse().ok()
 }

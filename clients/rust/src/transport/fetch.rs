@@ -71,7 +71,9 @@ fn read(json: &str) -> Result<Fetched, String> {
     let hashes = listed.certificates.iter().map(|certificate| hash(&certificate.sha256_hex));
     let hashes: Option<Vec<_>> = hashes.collect();
     let hashes = hashes.ok_or("its /v1/certificate lists what is no SHA-256")?;
-    Ok(Fetched { hashes, host: quic.host, port: quic.port })
+    // Brackets are for addresses with a port; here it stands alone.
+    let host = quic.host.map(|host| host.trim_matches(['[', ']']).to_owned());
+    Ok(Fetched { hashes, host, port: quic.port })
 }
 
 fn hash(hex: &str) -> Option<[u8; 32]> {
