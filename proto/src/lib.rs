@@ -25,6 +25,7 @@
 //! - [`gate`]: how many states may be under way. [`reliable`]: what must arrive, once and in order.
 //! - [`lane`] and [`framing`]: on QUIC and WebTransport, which way a message takes, and where it ends in a stream.
 //! - [`limits`] and [`code`]: what a peer may do, and what it is told when it did more.
+//! - [`names`]: what rooms and players may be called, and what players may say.
 //! - [`wire`]: the messages, generated from `schema/driftless/v1/*.proto`. Any protobuf library can read them.
 //!
 //! # What the sessions promise
@@ -110,6 +111,7 @@ pub mod framing;
 pub mod gate;
 pub mod lane;
 pub mod limits;
+pub mod names;
 pub mod reliable;
 pub mod schema;
 pub mod session;

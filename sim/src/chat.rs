@@ -4,18 +4,20 @@
 //! what it accepts as events of the game's own type. Time is counted in ticks, so that it is part of the replay.
 //!
 //! ```
-//! use driftless_sim::chat::{Chat, ChatError};
+//! use driftless_sim::chat::{Chat, ChatError, TextError};
 //!
 //! let mut chat = Chat::new(20);
 //! chat.join(1);
 //! assert!(chat.typing(1, true));
 //! let said = chat.say(1, "  hello  ")?;
 //! assert_eq!((said.text.as_str(), said.ended_typing), ("hello", true));
-//! assert_eq!(chat.say(1, "two\nlines"), Err(ChatError::ControlCharacter));
+//! assert_eq!(chat.say(1, "two\nlines"), Err(ChatError::Text(TextError::Character('\n'))));
 //! # Ok::<_, ChatError>(())
 //! ```
 
 use crate::PlayerId;
+pub use driftless_proto::names::TextError;
+use driftless_proto::names::check_text;
 use serde::{Deserialize, Serialize};
 
 /// Longest message, characters (Unicode scalar values) after trimming.
@@ -52,9 +54,9 @@ pub enum ChatError {
     /// More than [`MAX_CHARACTERS`].
     #[error("the message has {0} characters, more than {MAX_CHARACTERS}")]
     TooLong(usize),
-    /// A line break, another control character, or one that turns the direction of the text around.
-    #[error("the message has a control character")]
-    ControlCharacter,
+    /// It has a character that others are not to be shown: see [`driftless_proto::names`].
+    #[error("the message cannot be shown: {0}")]
+    Text(#[from] TextError),
     /// More than [`BURST`] at once, or more than one a second for long.
     #[error("too many messages; wait a second")]
     TooFast,
@@ -96,11 +98,11 @@ impl Chat {
     /// A player says something.
     pub fn say(&mut self, player: PlayerId, text: &str) -> Result<Said, ChatError> {
         let at = self.find(player).map_err(|_| ChatError::NotHere)?;
-        let text = clean(text)?;
         let heat = self.talkers[at].heat.saturating_add(self.tick_rate);
         if heat > BURST.saturating_mul(self.tick_rate) {
             return Err(ChatError::TooFast);
         }
+        let text = clean(text)?;
         let talker = &mut self.talkers[at];
         talker.heat = heat;
         let ended_typing = std::mem::take(&mut talker.typing) > 0;
@@ -151,17 +153,10 @@ fn clean(text: &str) -> Result<&str, ChatError> {
         Err(ChatError::Empty)
     } else if characters > MAX_CHARACTERS {
         Err(ChatError::TooLong(characters))
-    } else if text.chars().any(|c| c.is_control() || turns_direction(c)) {
-        Err(ChatError::ControlCharacter)
     } else {
+        check_text(text)?;
         Ok(text)
     }
-}
-
-/// The explicit embeddings, overrides and isolates of the Unicode bidirectional algorithm (UAX #9): with them a
-/// message can rearrange the text around it.
-fn turns_direction(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -190,8 +185,10 @@ mod tests {
     #[test]
     fn empty_long_and_control_messages_are_refused_by_name() {
         assert_eq!(chat().say(1, " \t "), Err(ChatError::Empty));
-        assert_eq!(chat().say(1, "a\nb"), Err(ChatError::ControlCharacter));
-        assert_eq!(chat().say(1, "a\u{202e}b"), Err(ChatError::ControlCharacter));
+        for c in ['\n', '\u{202e}', '\u{200b}', '\u{2800}', '\u{2028}', '\u{3164}', '\u{e0041}'] {
+            let refused = Err(ChatError::Text(TextError::Character(c)));
+            assert_eq!(chat().say(1, &format!("a{c}b")), refused, "{c:?}");
+        }
         assert_eq!(chat().say(1, &"é".repeat(MAX_CHARACTERS)).unwrap().text.chars().count(), MAX_CHARACTERS);
         assert_eq!(
             chat().say(1, &"é".repeat(MAX_CHARACTERS + 1)),
