@@ -1,7 +1,8 @@
 //! The server clock: microseconds since the server started.
 //!
 //! It is what travels on the wire (`Welcome.server_time_us`, `Pong`, `Member.at_us`) and what the pure parts take as
-//! `now_us`. It never goes back, and says nothing about the time of day except through `system_time`.
+//! `now_us`. It never goes back, and knows no time of day: that is read from the system when it is shown, as it may be set
+//! while the server runs.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -9,13 +10,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     origin: Instant,
-    wall: SystemTime,
 }
 
 impl Clock {
     /// A clock that is zero now.
     pub fn start() -> Self {
-        Self { origin: Instant::now(), wall: SystemTime::now() }
+        Self { origin: Instant::now() }
     }
 
     /// Microseconds since the start.
@@ -33,15 +33,17 @@ impl Clock {
         self.origin + Duration::from_micros(us)
     }
 
-    /// The time of day of a server time, as the system's clock was when the server started.
-    pub fn system_time(&self, us: u64) -> SystemTime {
-        self.wall + Duration::from_micros(us)
-    }
-
-    /// As `system_time`, in milliseconds since 1970.
+    /// The time of day of a server time, by what the system's clock shows now: milliseconds since 1970.
     pub fn unix_ms(&self, us: u64) -> u64 {
-        self.system_time(us).duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+        unix_ms(us, self.now(), SystemTime::now())
     }
+}
+
+/// The time of day of server time `us`, milliseconds since 1970, when it is `now_us` and the system's clock shows `wall`.
+pub fn unix_ms(us: u64, now_us: u64, wall: SystemTime) -> u64 {
+    let wall_us = wall.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    let shown_us = (wall_us + u128::from(us)).saturating_sub(now_us.into());
+    u64::try_from(shown_us / 1_000).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -53,7 +55,32 @@ mod tests {
         let clock = Clock::start();
         assert_eq!(clock.micros(clock.instant(1_500_000)), 1_500_000);
         assert_eq!(clock.micros(clock.origin), 0);
-        assert_eq!(clock.unix_ms(2_000_000) - clock.unix_ms(0), 2_000);
+    }
+
+    #[test]
+    fn a_server_that_ran_for_years_counts_every_microsecond() {
+        let clock = Clock::start();
+        for days in [30, 380, 36_500] {
+            let us = days * 24 * 60 * 60 * 1_000_000 + 1;
+            assert_eq!(clock.micros(clock.instant(us)), us);
+        }
+    }
+
+    #[test]
+    fn a_time_of_day_follows_the_system_clock_when_that_is_set() {
+        const HOUR: u64 = 60 * 60;
+        let (started, up) = (UNIX_EPOCH + Duration::from_secs(500 * HOUR), Duration::from_secs(3 * HOUR));
+        let now_us = up.as_micros() as u64;
+        assert_eq!(unix_ms(0, now_us, started + up), 500 * HOUR * 1_000);
+        assert_eq!(unix_ms(now_us, now_us, started + up), 503 * HOUR * 1_000);
+        // An hour forward: what was three hours ago still was, by the clock that now hangs on the wall.
+        let set = started + up + Duration::from_secs(HOUR);
+        assert_eq!(unix_ms(0, now_us, set), 501 * HOUR * 1_000);
+        assert_eq!(unix_ms(now_us, now_us, set), 504 * HOUR * 1_000);
+        // And back; at worst to before 1970.
+        assert_eq!(unix_ms(now_us, now_us, started), 500 * HOUR * 1_000);
+        assert_eq!(unix_ms(now_us, now_us, UNIX_EPOCH - Duration::from_secs(1)), 0);
+        assert_eq!(unix_ms(u64::MAX, 0, started) / 1_000, u64::MAX / 1_000_000 + 500 * HOUR);
     }
 
     #[test]

@@ -21,13 +21,17 @@ use driftless_server::{
 };
 use driftless_sim::simulation::Recipient;
 use proptest::prelude::*;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 const WINDOW: u64 = 15_000_000;
 const SECOND: u64 = 1_000_000;
 
 fn roster() -> Roster {
-    Roster::new(RosterConfig { resume_window_us: WINDOW, origin_unix_ms: 1_000_000 })
+    Roster::new(RosterConfig { resume_window_us: WINDOW })
 }
 
 fn lobby() -> Arc<str> {
@@ -106,7 +110,7 @@ fn several_seats_of_a_user_are_one_member() {
         ann(Change::Disconnected, vec![2], 1),
     ];
     assert_eq!(changes(&mut r), expected);
-    let view = r.view(None, 10, 3);
+    let view = r.view(None, 10, 3, UNIX_EPOCH);
     assert_eq!((view.member_count, view.players, view.connections), (1, 1, 1));
 }
 
@@ -151,7 +155,7 @@ fn a_replaced_connection_is_told_to_nobody() {
     vitals.set_rtt(12_500);
     r.handle(&lobby(), 1, SeatEvent::Back(vitals), 20).unwrap();
     assert_eq!(told(&mut r), []);
-    let view = r.view(Some("lobby"), 10, 100_000);
+    let view = r.view(Some("lobby"), 10, 100_000, UNIX_EPOCH);
     assert_eq!((view.members[0].rtt_ms, view.members[0].last_seen_ms_ago), (Some(12.5), 30));
 }
 
@@ -166,7 +170,7 @@ fn what_is_unknown_or_told_before_changes_nothing() {
     r.handle(&lobby(), 1, left.clone(), 1).unwrap();
     r.handle(&lobby(), 2, lost.clone(), 1).unwrap();
     told(&mut r);
-    let before = r.view(None, 10, 5);
+    let before = r.view(None, 10, 5, UNIX_EPOCH);
     let wrong = [
         (1, left, Ignored::UnknownPlayer),
         (1, join("ann"), Ignored::JoinedBefore),
@@ -178,7 +182,7 @@ fn what_is_unknown_or_told_before_changes_nothing() {
         assert_eq!(r.handle(&lobby(), player, event, 4), Err(ignored));
     }
     assert_eq!(told(&mut r), []);
-    assert_eq!(r.view(None, 10, 5), before);
+    assert_eq!(r.view(None, 10, 5, UNIX_EPOCH), before);
 }
 
 #[test]
@@ -189,7 +193,7 @@ fn a_room_that_ends_leaves_nothing_behind() {
     r.handle(&lobby(), 2, SeatEvent::Lost(LostReason::Removed(CloseCode::SlowConsumer)), 0).unwrap();
     r.room_ended(&lobby(), 9).unwrap();
     assert!(r.is_empty());
-    let view = r.view(None, 10, 10);
+    let view = r.view(None, 10, 10, UNIX_EPOCH);
     assert_eq!((view.totals.joined, view.totals.removed, view.players), (2, 2, 0));
     assert_eq!(view.departures.iter().map(|d| d.why).collect::<Vec<_>>(), [LeaveReason::Removed; 2]);
     // The name is free: a new room counts its players from the start.
@@ -204,11 +208,45 @@ fn a_picture_is_of_one_room_and_limited() {
     }
     r.handle(&"other".into(), 1, join("u1"), 0).unwrap();
     r.handle(&"other".into(), 1, SeatEvent::Lost(LostReason::Disconnected), 0).unwrap();
-    let all = r.view(None, 3, 0);
+    let all = r.view(None, 3, 0, UNIX_EPOCH);
     assert_eq!((all.member_count, all.members.len(), all.players, all.connections), (6, 3, 6, 5));
-    let other = r.view(Some("other"), 3, 0);
+    let other = r.view(Some("other"), 3, 0, UNIX_EPOCH);
     assert_eq!((other.members.len(), other.members[0].state), (1, MemberState::Away));
-    assert_eq!(r.view(Some("nowhere"), 3, 0), Default::default());
+    assert_eq!(r.view(Some("nowhere"), 3, 0, UNIX_EPOCH), Default::default());
+}
+
+#[test]
+fn a_server_that_ran_for_years_asks_for_seats_in_time() {
+    for days in [30, 380, 36_500] {
+        let now = days * 24 * 60 * 60 * SECOND;
+        let mut r = roster();
+        r.handle(&lobby(), 1, join("ann"), now).unwrap();
+        r.handle(&lobby(), 1, SeatEvent::Lost(LostReason::TimedOut), now + 1).unwrap();
+        assert_eq!(r.poll_timeout(), Some(now + 1 + WINDOW));
+        r.handle_timeout(now + WINDOW);
+        assert_eq!(expired(&mut r), []);
+        r.handle_timeout(now + 1 + WINDOW);
+        assert_eq!(expired(&mut r), [(1, LeaveReason::TimedOut)]);
+        // The vitals are of its first moment: nobody is heard of for longer than that.
+        let view = r.view(None, 10, now, UNIX_EPOCH);
+        assert_eq!(view.members[0].last_seen_ms_ago, days * 24 * 60 * 60 * 1_000);
+    }
+}
+
+#[test]
+fn times_of_day_are_by_the_clock_that_hangs_there_when_they_are_shown() {
+    const HOUR_MS: u64 = 60 * 60 * 1_000;
+    let mut r = roster();
+    r.handle(&lobby(), 1, join("ann"), 0).unwrap();
+    r.handle(&lobby(), 2, join("bob"), 0).unwrap();
+    r.handle(&lobby(), 2, SeatEvent::Left(LeaveReason::Left), SECOND).unwrap();
+    // Three hours after the start; then the system's clock is set an hour forward.
+    let now = 3 * HOUR_MS * 1_000;
+    for (wall_ms, started_ms) in [(10 * HOUR_MS, 7 * HOUR_MS), (11 * HOUR_MS, 8 * HOUR_MS)] {
+        let view = r.view(Some("lobby"), 10, now, UNIX_EPOCH + Duration::from_millis(wall_ms));
+        assert_eq!(view.members[0].since_unix_ms, started_ms);
+        assert_eq!(view.departures[0].at_unix_ms, started_ms + 1_000);
+    }
 }
 
 /// A thousand joins and leaves: what is kept does not grow.
@@ -220,7 +258,7 @@ fn departures_are_bounded() {
         r.handle(&lobby(), player, SeatEvent::Left(LeaveReason::Left), 0).unwrap();
         told(&mut r);
     }
-    let view = r.view(None, 10, 0);
+    let view = r.view(None, 10, 0, UNIX_EPOCH);
     assert_eq!((view.departures.len(), view.players, view.totals.left), (64, 0, 1_000));
     assert_eq!(view.departures[0].player, 1_000, "newest first");
 }
@@ -327,7 +365,7 @@ proptest! {
                     }
                 }
             }
-            let view = r.view(None, usize::MAX, now);
+            let view = r.view(None, usize::MAX, now, UNIX_EPOCH);
             prop_assert_eq!(view.players, seats.len());
             prop_assert_eq!(view.connections, seats.values().filter(|away| !**away).count());
             prop_assert_eq!(view.totals.joined, joins);

@@ -12,7 +12,11 @@ use crate::{
 use actix::{
     Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient as Address, dev::SendError,
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// How often windows are looked at: a seat may be kept that much longer than its window.
 const BEAT: Duration = Duration::from_millis(250);
@@ -39,8 +43,8 @@ struct RoomLink {
 impl Presence {
     /// Of a server with this clock, whose seats are kept for `resume_window` without a connection.
     pub fn new(clock: Clock, resume_window: Duration) -> Self {
-        let resume_window_us = resume_window.as_micros() as u64;
-        let config = RosterConfig { resume_window_us, origin_unix_ms: clock.unix_ms(0) };
+        let resume_window_us = u64::try_from(resume_window.as_micros()).unwrap_or(u64::MAX);
+        let config = RosterConfig { resume_window_us };
         Self { clock, roster: Roster::new(config), rooms: HashMap::new(), feed: None }
     }
 
@@ -200,7 +204,8 @@ impl Handler<Query> for Presence {
     type Result = MessageResult<Query>;
 
     fn handle(&mut self, query: Query, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.roster.view(query.room.as_deref(), query.limit, self.clock.now()))
+        let (now, wall) = (self.clock.now(), SystemTime::now());
+        MessageResult(self.roster.view(query.room.as_deref(), query.limit, now, wall))
     }
 }
 

@@ -9,11 +9,13 @@ use crate::ground::{
     report::{Announce, LeaveReason, LostReason, ToRoom},
     vitals::Vitals,
 };
+use crate::clock::unix_ms;
 use driftless_proto::wire::{self, member::Change};
 use driftless_sim::{PlayerId, simulation::Recipient};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
+    time::SystemTime,
 };
 
 /// How often a room is asked again to end a seat, microseconds.
@@ -31,7 +33,7 @@ pub struct Roster {
     /// When to ask a room to end a seat, microseconds.
     deadlines: BTreeSet<(u64, Arc<str>, PlayerId)>,
     outbox: VecDeque<(Arc<str>, ToRoom)>,
-    departures: VecDeque<Departure>,
+    departures: VecDeque<Ended>,
     totals: Totals,
 }
 
@@ -40,8 +42,6 @@ pub struct Roster {
 pub struct RosterConfig {
     /// How long a seat is kept without a connection, microseconds.
     pub resume_window_us: u64,
-    /// Time of day at server time 0, milliseconds since 1970.
-    pub origin_unix_ms: u64,
 }
 
 /// What happened to a seat. As `Report`, without addresses.
@@ -86,8 +86,19 @@ struct Room {
     last_joined: Option<PlayerId>,
     seats: BTreeMap<PlayerId, Seat>,
     members: BTreeMap<Arc<str>, Member>,
-    departures: VecDeque<Departure>,
+    departures: VecDeque<Ended>,
     totals: Totals,
+}
+
+/// A seat that ended, and when.
+#[derive(Debug, Clone)]
+struct Ended {
+    room: Arc<str>,
+    player: PlayerId,
+    user: Arc<str>,
+    name: Arc<str>,
+    why: LeaveReason,
+    at: u64,
 }
 
 #[derive(Debug)]
@@ -153,15 +164,9 @@ impl Roster {
                 self.deadlines.remove(&(ask_at, room.clone(), *player));
             }
             let name = ended.members.get(&seat.user).map_or_else(|| seat.user.clone(), |m| m.name.clone());
-            let departure = Departure {
-                room: room.clone(),
-                player: *player,
-                user: seat.user.clone(),
-                name,
-                why: LeaveReason::Removed,
-                at_unix_ms: self.config.unix_ms(at),
-            };
-            remember(&mut self.departures, departure, DEPARTURES);
+            let (user, why) = (seat.user.clone(), LeaveReason::Removed);
+            let seat = Ended { room: room.clone(), player: *player, user, name, why, at };
+            remember(&mut self.departures, seat, DEPARTURES);
             self.totals.count(LeaveReason::Removed);
         }
         self.outbox.retain(|(to, _)| to != room);
@@ -222,8 +227,9 @@ impl Roster {
         self.rooms.is_empty() && self.deadlines.is_empty() && self.outbox.is_empty()
     }
 
-    /// A picture at `now` of one room or of all, with at most `limit` members.
-    pub fn view(&self, room: Option<&str>, limit: usize, now: u64) -> PresenceView {
+    /// A picture at `now` of one room or of all, with at most `limit` members. `wall` is what the system's clock shows.
+    pub fn view(&self, room: Option<&str>, limit: usize, now: u64, wall: SystemTime) -> PresenceView {
+        let time_of_day = |at| unix_ms(at, now, wall);
         let mut rooms: Vec<_> =
             self.rooms.iter().filter(|(name, _)| room.is_none_or(|asked| asked == &***name)).collect();
         rooms.sort_unstable_by_key(|(name, _)| *name);
@@ -236,12 +242,12 @@ impl Roster {
             players: rooms.iter().map(|(_, r)| r.seats.len()).sum(),
             connections: rooms.iter().map(|(_, r)| r.seats.values().filter(|s| s.is_here()).count()).sum(),
             member_count: rooms.iter().map(|(_, r)| r.members.len()).sum(),
-            departures: departures.rev().cloned().collect(),
+            departures: departures.rev().map(|seat| seat.view(time_of_day(seat.at))).collect(),
             totals,
             members: rooms
                 .iter()
                 .flat_map(|(name, r)| {
-                    r.members.iter().map(|(user, m)| r.view(name, user, m, &self.config, now))
+                    r.members.iter().map(|(user, m)| r.view(name, user, m, time_of_day(m.since), now))
                 })
                 .take(limit)
                 .collect(),
@@ -333,16 +339,9 @@ impl Roster {
         if room.members.get(&seat.user).is_some_and(|member| member.players.is_empty()) {
             room.members.remove(&seat.user);
         }
-        let departure = Departure {
-            room: name.clone(),
-            player,
-            user: seat.user,
-            name: shown,
-            why,
-            at_unix_ms: self.config.unix_ms(at),
-        };
-        remember(&mut room.departures, departure.clone(), ROOM_DEPARTURES);
-        remember(&mut self.departures, departure, DEPARTURES);
+        let ended = Ended { room: name.clone(), player, user: seat.user, name: shown, why, at };
+        remember(&mut room.departures, ended.clone(), ROOM_DEPARTURES);
+        remember(&mut self.departures, ended, DEPARTURES);
         room.totals.count(why);
         self.totals.count(why);
         if !room.seats.is_empty() {
@@ -362,9 +361,10 @@ impl Roster {
     }
 }
 
-impl RosterConfig {
-    fn unix_ms(&self, us: u64) -> u64 {
-        self.origin_unix_ms + us / 1_000
+impl Ended {
+    fn view(&self, at_unix_ms: u64) -> Departure {
+        let Self { room, player, user, name, why, .. } = self.clone();
+        Departure { room, player, user, name, why, at_unix_ms }
     }
 }
 
@@ -401,7 +401,7 @@ impl Room {
         name: &Arc<str>,
         user: &Arc<str>,
         member: &Member,
-        config: &RosterConfig,
+        since_unix_ms: u64,
         now: u64,
     ) -> MemberView {
         let connections = self.here(member).count() as u32;
@@ -414,7 +414,7 @@ impl Room {
             state: if connections > 0 { MemberState::Online } else { MemberState::Away },
             players: member.players.iter().copied().collect(),
             connections,
-            since_unix_ms: config.unix_ms(member.since),
+            since_unix_ms,
             last_seen_ms_ago: now.saturating_sub(last_seen) / 1_000,
             rtt_ms: rtt.map(|us| f64::from(us) / 1_000.0),
         }
@@ -435,9 +435,9 @@ impl Seat {
     }
 }
 
-fn remember(departures: &mut VecDeque<Departure>, departure: Departure, most: usize) {
+fn remember(departures: &mut VecDeque<Ended>, ended: Ended, most: usize) {
     if departures.len() == most {
         departures.pop_front();
     }
-    departures.push_back(departure);
+    departures.push_back(ended);
 }
