@@ -204,7 +204,7 @@ impl Metrics {
             rooms: Gauge::default(),
             players: Gauge::default(),
             rooms_created: Counter::default(),
-            rooms_ended: ByReason::new("reason", ["empty", "failed", "drained", "closed"]),
+            rooms_ended: ByReason::new("reason", ["empty", "failed", "drained", "closed", "out_of_ticks"]),
             room_tick_duration: DurationHistogram::new(TICK_DURATION),
             room_tick_lateness: DurationHistogram::new(TICK_LATENESS),
             ticks: Counter::default(),

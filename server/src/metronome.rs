@@ -39,7 +39,7 @@ struct Waiting {
 /// A room on the clock.
 struct Beat {
     at: Instant,
-    tick: u32,
+    tick: u64,
     schedule: Schedule,
     shared: Arc<RoomShared>,
     room: Recipient<Tick>,

@@ -31,11 +31,11 @@ pub async fn produce(feed: Weak<Feed>, watched: Watched) {
     let mut flushes = interval(FLUSH);
     // After a pause of the process, one event is as good as many.
     flushes.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    for n in 0u32.. {
+    for n in (0..FLUSHES_A_SAMPLE).cycle() {
         flushes.tick().await;
         let Some(feed) = feed.upgrade() else { return };
         feed.flush();
-        if n.is_multiple_of(FLUSHES_A_SAMPLE) {
+        if n == 0 {
             let now = clock.now();
             let uptime = Duration::from_micros(now);
             let draining = registry.is_draining();

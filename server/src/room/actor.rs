@@ -34,6 +34,8 @@ const MAILBOX: usize = 4096;
 
 /// How long a room waits for its first player, if a join has made it.
 const UNPLAYED_LINGER: Duration = Duration::from_secs(1);
+/// What players are told when the ticks of a room are used up, after 388 days at 128 Hz.
+const OUT_OF_TICKS: &str = "the room is at the last tick there is a number for: join again, for a new one";
 
 /// A room. Ends itself when it has been empty for the linger time, or when its game panics.
 pub struct Room {
@@ -125,12 +127,16 @@ impl Room {
     fn run_due_tick(&mut self, ctx: &mut Context<Self>) {
         self.shared().tick_pending.store(false, Ordering::Release);
         let start = Instant::now();
-        let Some(due) = self.core.schedule().due(start, self.core.tick_number()) else { return };
+        let Some(due) = self.core.schedule().due(start, self.core.tick_number().into()) else { return };
         let Some(ticked) = self.guarded(ctx, |core| core.tick(due)) else { return };
+        let Some(ticked) = ticked else {
+            self.span.in_scope(|| warn!("the room has run all ticks that can be numbered: it ends"));
+            return self.end(ctx, CloseCode::RoomClosed, OUT_OF_TICKS, "out_of_ticks");
+        };
         let behind = self.fanouts.publish(self.shared().id, &ticked.published);
         let metrics = &self.settings.metrics;
         metrics.ticks.inc();
-        metrics.ticks_skipped.inc_by(due.skipped.into());
+        metrics.ticks_skipped.inc_by(due.skipped);
         metrics.room_tick_lateness.observe(due.late);
         let busy = start.elapsed();
         metrics.room_tick_duration.observe(busy);

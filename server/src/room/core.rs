@@ -37,6 +37,9 @@ use std::{
 /// (slot, baseline, prior) and one more.
 const RECYCLED: usize = 4;
 
+/// The last tick that a room can run: the wire has 32 bits for its number, and joins and leaves after it are of the next.
+pub const LAST_TICK: u32 = u32::MAX - 1;
+
 /// A room: a game, its players' seats, and what happens at a tick.
 pub struct RoomCore {
     shared: Arc<RoomShared>,
@@ -287,11 +290,12 @@ impl RoomCore {
     }
 
     /// Runs the tick that is due: commands, inputs in order of player, the step; then publishes the state.
-    /// Whatever of the game panics here leaves the seats as they are.
-    pub fn tick(&mut self, due: Due) -> Ticked {
-        self.tick = due.tick;
+    /// Whatever of the game panics here leaves the seats as they are. None, and nothing has changed: the tick is past
+    /// [`LAST_TICK`], and the room has to end.
+    pub fn tick(&mut self, due: Due) -> Option<Ticked> {
+        self.tick = u32::try_from(due.tick).ok().filter(|tick| *tick <= LAST_TICK)?;
         if let Some(record) = &mut self.record {
-            record.tick = due.tick;
+            record.tick = self.tick;
         }
         let mut drained = mem::take(&mut self.drained);
         drained.clear();
@@ -319,8 +323,8 @@ impl RoomCore {
             record.checksum = checksum; // from here on, the game has not panicked in this tick
         }
         self.shared.tick.store(self.tick, Ordering::Relaxed);
-        self.shared.ticks_skipped.fetch_add(due.skipped.into(), Ordering::Relaxed);
-        Ticked { published, inputs, commands, excess, events }
+        self.shared.ticks_skipped.fetch_add(due.skipped, Ordering::Relaxed);
+        Some(Ticked { published, inputs, commands, excess, events })
     }
 
     /// False: the player has made the room tell too much already.
