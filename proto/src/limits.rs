@@ -8,12 +8,10 @@ pub const PROTOCOL: u32 = 1;
 pub const SUBPROTOCOL: &str = "driftless.v1";
 /// The ALPN of native QUIC.
 pub const ALPN: &str = "driftless/1";
-/// Longest room name, characters of `[A-Za-z0-9._-]`.
+/// Longest room name, characters. (Which ones: [`names::is_room_name`](crate::names::is_room_name).)
 pub const MAX_ROOM_NAME: usize = 64;
 /// Most players of a room.
 pub const MAX_PLAYERS: u32 = 10_000;
-/// Longest user id, bytes.
-pub const MAX_USER: usize = 64;
 /// Longest name to show, characters.
 pub const MAX_NAME: usize = 32;
 /// Longest payload of a command, bytes.

@@ -11,6 +11,7 @@ use crate::{
     connection::Rooms,
     ground::{
         entrant::Entrant,
+        guest::guest_id,
         id::RoomId,
         refusal::Refusal,
         report::Report,
@@ -24,16 +25,15 @@ use crate::{
     registry::{Found, Listed, Registry, RoomSummary},
     room::{
         Join, Listing, Resume, Room, RoomSettings, Seated,
-        core::{ResumeError, RoomCore},
+        core::{JoinError, ResumeError, RoomCore},
         record::RecordThread,
         spread_schedule, start,
     },
 };
 use actix::{Actor, Addr, ArbiterHandle, MailboxError, Recipient};
-use driftless_proto::{limits::MAX_PLAYERS, wire};
+use driftless_proto::{limits::MAX_PLAYERS, names::is_room_name, wire};
 use driftless_sim::{TICK_RATES, game::GameKind, replay::RecordingHeader};
 use futures_util::future::LocalBoxFuture;
-use spec::is_room_name;
 use std::{
     collections::HashMap,
     ops::RangeInclusive,
@@ -116,16 +116,19 @@ impl Factory {
 
     /// Makes a room.
     pub fn create(&self, spec: RoomSpec) -> Result<RoomSummary, FactoryError> {
-        let id = self.next_id();
-        let name: Arc<str> = match &spec.name {
-            Some(name) if is_room_name(name) => name.as_str().into(),
-            Some(name) => return Err(FactoryError::BadName(name.clone())),
-            None => format!("room-{id}").into(),
-        };
-        let made = self.make(id, name.clone(), &spec, Maker::Operator)?;
-        match self.registry.get_or_start(&name, || self.start(made))? {
-            (listed, Found::Started) => Ok(RoomSummary::of(&listed.shared)),
-            (_, Found::There) => Err(FactoryError::Exists(name.to_string())),
+        loop {
+            let id = self.next_id();
+            let name: Arc<str> = match &spec.name {
+                Some(name) if is_room_name(name) => name.as_str().into(),
+                Some(name) => return Err(FactoryError::BadName(name.clone())),
+                None => format!("room-{id}").into(),
+            };
+            let made = self.make(id, name.clone(), &spec, Maker::Operator)?;
+            match self.registry.get_or_start(&name, || self.start(made))? {
+                (listed, Found::Started) => return Ok(RoomSummary::of(&listed.shared)),
+                (_, Found::There) if spec.name.is_none() => {} // a player called a room so: the next number
+                (_, Found::There) => return Err(FactoryError::Exists(name.to_string())),
+            }
         }
     }
 
@@ -137,10 +140,7 @@ impl Factory {
     }
 
     async fn find_or_create_and_join(&self, join: wire::Join, entrant: Entrant) -> Result<Seated, Refusal> {
-        let user: Arc<str> = match join.user {
-            user if user.is_empty() => format!("guest-{}", entrant.connection).into(),
-            user => user.into(),
-        };
+        let user: Arc<str> = guest_id().map_err(|e| JoinError::Random(e.to_string()))?.into();
         let name = if join.name.is_empty() { user.clone() } else { join.name.into() };
         let kind = (!join.kind.is_empty()).then_some(join.kind);
         for _ in 0..JOIN_ATTEMPTS {

@@ -6,6 +6,7 @@ pub mod close;
 pub mod entrant;
 pub mod fanout;
 pub mod figures;
+pub mod guest;
 pub mod id;
 pub mod published;
 pub mod rate;

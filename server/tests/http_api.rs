@@ -135,6 +135,19 @@ async fn a_room_without_wishes_has_the_defaults() {
 }
 
 #[actix_web::test]
+async fn a_room_without_a_name_gets_one_that_is_free() {
+    let server = start();
+    for taken in ["room-2", "room-3"] {
+        let spec = json!({ "name": taken }).to_string();
+        assert_eq!(post(&server, "/v1/rooms", &spec).await.status, 201);
+    }
+    for free in ["room-4", "room-5"] {
+        let made = post(&server, "/v1/rooms", "{}").await;
+        assert_eq!((made.status, &made.json()["name"]), (201, &json!(free)));
+    }
+}
+
+#[actix_web::test]
 async fn a_room_that_cannot_be_is_refused_by_name() {
     let server = start_with(Config { max_rooms: 2, ..Config::default() });
     assert_eq!(post(&server, "/v1/rooms", r#"{"name":"a"}"#).await.status, 201);
@@ -145,6 +158,8 @@ async fn a_room_that_cannot_be_is_refused_by_name() {
         (r#"{"name":"a b"}"#, 400, "bad_name"),
         (r#"{"name":""}"#, 400, "bad_name"),
         (r#"{"name":"../../etc"}"#, 400, "bad_name"),
+        (r#"{"name":".."}"#, 400, "bad_name"),
+        (r#"{"name":"-a"}"#, 400, "bad_name"),
         (&long, 400, "bad_name"),
         (r#"{"tick_rate":0}"#, 400, "out_of_range"),
         (r#"{"tick_rate":129}"#, 400, "out_of_range"),

@@ -39,7 +39,7 @@ fn players_are_seen_to_come_and_go() {
     let mut player = Player::named(server.address(), "lobby", "ann");
     let joined = next(&mut events);
     let told = |change: &Value, key: &str| change[key].clone();
-    assert_eq!((told(&joined, "change"), told(&joined, "user")), (json!("joined"), json!("ann")));
+    assert_eq!((told(&joined, "change"), told(&joined, "name")), (json!("joined"), json!("ann")));
     assert_eq!((told(&joined, "room"), told(&joined, "player")), (json!("lobby"), json!(player.number())));
     player.lose_connection();
     let lost = next(&mut events);
@@ -113,7 +113,7 @@ fn a_reader_that_comes_back_gets_what_it_missed() {
     let _bob = Player::named(server.address(), "lobby", "bob");
     let mut back = Events::open(&server, &format!("last-event-id: {last}\r\n")).unwrap();
     let missed = back.wait("presence").data;
-    assert_eq!(missed["changes"][0]["user"], "bob", "{missed}");
+    assert_eq!(missed["changes"][0]["name"], "bob", "{missed}");
 }
 
 // Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick or grow memory without bound."
@@ -162,7 +162,7 @@ fn a_look_into_a_room_shows_schema_seats_and_entities() {
         (&seen["room"], &seen["kind"], &seen["truncated"]),
         (&json!("lobby"), &json!("arena"), &json!(false))
     );
-    assert_eq!((&seen["seats"][0]["user"], &seen["seats"][0]["connected"]), (&json!("ann"), &json!(true)));
+    assert_eq!((&seen["seats"][0]["name"], &seen["seats"][0]["connected"]), (&json!("ann"), &json!(true)));
     let table = &seen["tables"].as_array().unwrap().iter().find(|t| t["kind"] == "player").unwrap();
     assert_eq!((&table["count"], &table["ids"][0]), (&json!(1), &json!(number)));
     let fields = table["fields"].as_array().unwrap();

@@ -110,7 +110,7 @@ fn events_come_once_over_many_lost_connections() {
     const ROUNDS: u32 = 25;
     let server =
         TestServer::of(Server::new(Config { tick_rate: 100, ..config() }).game(GameKind::of::<Obedient>()));
-    let asked = |user: &str| wire::Join { kind: "obedient".into(), user: user.into(), ..join("lobby") };
+    let asked = |name: &str| wire::Join { kind: "obedient".into(), name: name.into(), ..join("lobby") };
     let mut ann = Player::join_as(server.address(), asked("ann"));
     let mut bob = Player::join_as(server.address(), asked("bob"));
     let (mut by_ann, mut by_bob) = (Vec::new(), Vec::new());

@@ -187,9 +187,9 @@ fn two_servers_in_one_process_share_nothing() {
     assert_eq!(ann.next_chat().1, "hello?");
     bob.chat("nobody here");
     assert_eq!(bob.next_chat(), (1, "nobody here".to_owned()));
-    for (server, user) in [(&one, "ann"), (&two, "bob")] {
+    for (server, name) in [(&one, "ann"), (&two, "bob")] {
         let members = server.get("/v1/presence").json()["members"].clone();
-        assert_eq!((members.as_array().unwrap().len(), &members[0]["user"]), (1, &user.into()));
+        assert_eq!((members.as_array().unwrap().len(), &members[0]["name"]), (1, &name.into()));
     }
     // Nor tokens.
     let token = ann.token();

@@ -37,8 +37,8 @@ impl Secure {
         let server = TestServer::start(files.served_by(config));
         Self { server, files, trusting: Trusting::of(&issued.der) }
     }
-    fn player(&self, user: &str) -> Player {
-        let join = driftless_proto::wire::Join { user: user.to_owned(), ..join("lobby") };
+    fn player(&self, name: &str) -> Player {
+        let join = driftless_proto::wire::Join { name: name.to_owned(), ..join("lobby") };
         let address = self.server.address();
         let mut player = Player::on(self.trusting.socket(address), address, join);
         player.welcomed();

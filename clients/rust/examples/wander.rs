@@ -10,7 +10,7 @@ use std::{error::Error, time::Duration};
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).unwrap_or("ws://127.0.0.1:7777".into());
     let room = std::env::args().nth(2).unwrap_or("lobby".into());
-    let mut client = Client::connect(Options::new(url, room).kind("arena").user("", "wanderer")).await?;
+    let mut client = Client::connect(Options::new(url, room).kind("arena").name("wanderer")).await?;
 
     let interval = client.core().tick_interval().unwrap_or(Duration::from_millis(50));
     let mut ticks = tokio::time::interval(interval);

@@ -13,13 +13,12 @@ pub struct Options {
     /// `ws://host:port`, or `wss://` to a server with TLS; with the path if it is not `/v1/connect`. For all transports: QUIC and WebTransport use the
     /// same number as UDP port.
     pub url: String,
-    /// Room to enter, 1 to 64 characters of `[A-Za-z0-9._-]`. Created if it is not there.
+    /// Room to enter, 1 to 64 characters of `[A-Za-z0-9._-]`, the first no `.` or `-`. Created if it is not there.
     pub room: String,
     /// Kind of game the room must be. Default: empty, the server's default kind.
     pub kind: String,
-    /// Who this is to presence, at most 64 bytes. Default: empty, a guest whose id the server makes up.
-    pub user: String,
-    /// Name to show, at most 32 characters. Default: empty, the user's id.
+    /// Name to show, at most 32 characters: see [`driftless_proto::names::display_name`]. Default: empty, the user's id,
+    /// which the server makes up.
     pub name: String,
     /// Transports to try, the best first. Default: QUIC, then WebSocket.
     pub transports: Vec<TransportKind>,
@@ -55,7 +54,6 @@ impl Options {
             url: url.into(),
             room: room.into(),
             kind: String::new(),
-            user: String::new(),
             name: String::new(),
             transports: vec![TransportKind::Quic, TransportKind::WebSocket],
             head_start: Duration::from_millis(250),
@@ -76,9 +74,8 @@ impl Options {
         self
     }
 
-    /// Sets the user and the name to show.
-    pub fn user(mut self, user: impl Into<String>, name: impl Into<String>) -> Self {
-        self.user = user.into();
+    /// Sets the name to show.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
@@ -95,7 +92,6 @@ impl Options {
             protocol: PROTOCOL,
             room: self.room.clone(),
             kind: self.kind.clone(),
-            user: self.user.clone(),
             name: self.name.clone(),
             codings: self.session.codings.iter().map(|c| *c as i32).collect(),
         }

@@ -35,7 +35,6 @@ pub use active::{StateSend, StateTick};
 use baselines::Baselines;
 use bytes::{Bytes, BytesMut};
 use control::Control;
-pub use hello::is_room_name;
 use prost::Message as _;
 use rate::{Rate, Verdict};
 pub use request::{PeerError, PlayerInput, Request};
@@ -426,8 +425,8 @@ impl<S: Clone + StateTick> ServerSession<S> {
         }
     }
 
-    fn take_join(&mut self, join: wire::Join) -> Result<(), PeerError> {
-        hello::check_join(&join)?;
+    fn take_join(&mut self, mut join: wire::Join) -> Result<(), PeerError> {
+        join.name = hello::check_join(&join)?;
         self.coding = hello::densest(&join.codings);
         self.requests.push_back(Request::Join(join));
         self.state = State::Pending { resumes: None };

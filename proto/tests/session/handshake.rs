@@ -75,15 +75,12 @@ fn unknown_protocol_is_refused() {
 #[test]
 fn bad_names_are_refused() {
     let bad = Some(CloseCode::BadName);
-    for room in ["", "a b", "ä", "../x", "a\n", &"r".repeat(65)] {
+    for room in ["", ".", "-x", "a b", "ä", "../x", "a\n", &"r".repeat(65)] {
         assert_eq!(answer(Body::Join(wire::Join { room: room.into(), ..join() })), bad, "room {room:?}");
         let resume = wire::Resume { protocol: 1, room: room.into(), ..wire::Resume::default() };
         assert_eq!(answer(Body::Resume(resume)), bad, "room {room:?}");
     }
-    for user in ["\u{0}", "a\nb", &"u".repeat(65), &"ü".repeat(33)] {
-        assert_eq!(answer(Body::Join(wire::Join { user: user.into(), ..join() })), bad, "user {user:?}");
-    }
-    for name in ["\u{7}", &"n".repeat(33)] {
+    for name in ["\u{7}", " ", "\u{202e}nimda", "guest-1", &"n".repeat(33)] {
         assert_eq!(answer(Body::Join(wire::Join { name: name.into(), ..join() })), bad, "name {name:?}");
     }
     for kind in [" ", "a/b", &"k".repeat(65)] {
@@ -94,14 +91,30 @@ fn bad_names_are_refused() {
 
 #[test]
 fn longest_names_are_taken() {
-    let longest = wire::Join {
-        room: "r".repeat(64),
-        kind: "Arena_2.x-y".into(),
-        user: "ü".repeat(32),
-        name: "ü".repeat(32),
-        ..join()
-    };
+    let longest =
+        wire::Join { room: "r".repeat(64), kind: "Arena_2.x-y".into(), name: "ü".repeat(32), ..join() };
     assert_eq!(answer(Body::Join(longest)), None);
+}
+
+#[test]
+fn name_goes_on_as_it_is_to_be_shown() {
+    for (name, shown) in [("", ""), ("  Ａｌｉｃｅ ", "Alice"), ("Zoe\u{308}", "Zoë")] {
+        let (mut session, now) = session();
+        let asked = wire::Join { name: name.into(), ..join() };
+        session.handle_message(now, client(Body::Join(asked)), None).unwrap();
+        let Some(Request::Join(taken)) = session.poll_request() else { panic!("no join") };
+        assert_eq!(taken.name, shown);
+    }
+}
+
+#[test]
+fn refusal_of_a_name_says_which_character_and_what_to_do() {
+    let (mut session, now) = session();
+    let asked = wire::Join { name: "\u{202e}nimda".into(), ..join() };
+    let error = session.handle_message(now, client(Body::Join(asked)), None).unwrap_err();
+    assert_eq!(error.code, CloseCode::BadName);
+    let reason = "bad name to show: U+202E is invisible, a control or unassigned: leave it out";
+    assert_eq!(error.reason, reason);
 }
 
 #[test]

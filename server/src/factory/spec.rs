@@ -1,7 +1,7 @@
 //! What is asked of a room, and why there is none.
 
 use crate::ground::{refusal::Refusal, source::Source};
-use driftless_proto::{code::CloseCode, limits::MAX_ROOM_NAME};
+use driftless_proto::{code::CloseCode, names::ROOM_NAME};
 use serde::Deserialize;
 
 /// What a creator wants of a room. What is absent is the configuration's default.
@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub struct RoomSpec {
     /// Kind of game.
     pub kind: Option<String>,
-    /// Name: 1 to 64 characters of `[A-Za-z0-9._-]`. Absent: one is made up.
+    /// Name, as [`is_room_name`](driftless_proto::names::is_room_name) takes it. Absent: one is made up.
     pub name: Option<String>,
     /// Ticks a second, 1 to 128.
     pub tick_rate: Option<u32>,
@@ -40,8 +40,8 @@ pub enum FactoryError {
     /// A room of this name exists (asked to create it).
     #[error("room {0:?} exists")]
     Exists(String),
-    /// The name is not 1 to 64 characters of `[A-Za-z0-9._-]`.
-    #[error("bad room name {0:?}: 1 to 64 characters of A-Z a-z 0-9 . _ -")]
+    /// No room may have this name.
+    #[error("bad room name {0:?}: it is not {ROOM_NAME}")]
     BadName(String),
     /// A number is out of range.
     #[error("{key} is {value}, outside {min}..={max}")]
@@ -114,10 +114,4 @@ impl From<FactoryError> for Refusal {
     fn from(e: FactoryError) -> Self {
         Self::new(e.code(), &e)
     }
-}
-
-/// Whether a room may have this name: 1 to 64 characters of `[A-Za-z0-9._-]`.
-pub(super) fn is_room_name(name: &str) -> bool {
-    (1..=MAX_ROOM_NAME).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }

@@ -5,11 +5,11 @@
 //! once, whatever arrives (Promise 5). Memory is bounded by the seats and rooms that there are.
 
 use super::view::{Departure, MemberState, MemberView, PresenceView, Totals};
+use crate::clock::unix_ms;
 use crate::ground::{
     report::{Announce, LeaveReason, LostReason, ToRoom},
     vitals::Vitals,
 };
-use crate::clock::unix_ms;
 use driftless_proto::wire::{self, member::Change};
 use driftless_sim::{PlayerId, simulation::Recipient};
 use std::{

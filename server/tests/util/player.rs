@@ -108,8 +108,8 @@ impl Player {
 
     /// Joins under a name and waits for the welcome.
     #[track_caller]
-    pub fn named(address: SocketAddr, room: &str, user: &str) -> Self {
-        Self::join_as(address, wire::Join { user: user.to_owned(), ..join(room) })
+    pub fn named(address: SocketAddr, room: &str, name: &str) -> Self {
+        Self::join_as(address, wire::Join { name: name.to_owned(), ..join(room) })
     }
 
     #[track_caller]
@@ -186,12 +186,12 @@ impl<W: Wire> Player<W> {
         }
     }
 
-    /// Waits for a change of presence: of this user, of this kind.
+    /// Waits for a change of presence: of who is called so, of this kind.
     #[track_caller]
-    pub fn wait_presence(&mut self, user: &str, change: wire::member::Change) -> wire::Member {
-        self.wait(&format!("{user} {change:?}"), |event| {
+    pub fn wait_presence(&mut self, name: &str, change: wire::member::Change) -> wire::Member {
+        self.wait(&format!("{name} {change:?}"), |event| {
             let ClientEvent::Presence(presence) = event else { return None };
-            presence.members.iter().find(|m| m.user == user && m.change() == change).cloned()
+            presence.members.iter().find(|m| m.name == name && m.change() == change).cloned()
         })
     }
 

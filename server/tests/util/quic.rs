@@ -321,8 +321,8 @@ impl Player<Link> {
 
     /// Joins under a name and waits for the welcome.
     #[track_caller]
-    pub fn named_over(kind: Kind, address: SocketAddr, room: &str, user: &str) -> Self {
-        Self::join_over_as(kind, address, wire::Join { user: user.to_owned(), ..super::join(room) })
+    pub fn named_over(kind: Kind, address: SocketAddr, room: &str, name: &str) -> Self {
+        Self::join_over_as(kind, address, wire::Join { name: name.to_owned(), ..super::join(room) })
     }
 
     #[track_caller]
