@@ -287,6 +287,21 @@ mod tests {
     }
 
     #[test]
+    fn a_gate_that_is_a_year_old_measures_as_a_new_one() {
+        let start = Instant::now();
+        let mut gate = Gate::new(TICK);
+        for (days, tick) in [(0, 1), (30, 50_000_000), (380, u32::MAX - 10)] {
+            let now = start + Duration::from_secs(days * 24 * 60 * 60);
+            for n in 0..8 {
+                let now = now + TICK * n;
+                gate.sent(now, tick + n);
+                assert!(gate.acked(now + ms(40), tick + n));
+            }
+            assert_eq!((gate.min_rtt(), gate.limit()), (Some(ms(40)), 2), "{days} days");
+        }
+    }
+
+    #[test]
     fn ack_covers_all_before_it() {
         let now = Instant::now();
         let mut gate = Gate::new(TICK);

@@ -154,3 +154,25 @@ fn absurd_times_do_not_overflow() {
         world.clock.local_time(u64::MAX);
     }
 }
+
+// Days that the server had run, and days that the client has.
+#[test]
+fn a_clock_is_exact_however_long_both_have_run() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    for (server, client) in [(0, 30), (30, 50), (380, 380), (36_500, 36_500)] {
+        let mut world = World::new();
+        world.ahead_us = (DAY * server).as_micros() as u64;
+        world.ping(20 * MS, 20 * MS);
+        world.now += DAY * client;
+        // A welcome of the same server says the same time: nothing is forgotten. What was measured drifts by 15 µs a second.
+        world.clock.handle_welcome(world.now, world.server_us(world.now));
+        assert_eq!(world.error(), Duration::ZERO, "{server} and {client} days");
+        let drifted = Duration::from_micros(u64::from(client) * 24 * 60 * 60 * 15);
+        assert_eq!(world.clock.error_bound(world.now), Some(20 * MS + drifted));
+        world.ping(5 * MS, 5 * MS);
+        assert_eq!(world.error(), Duration::ZERO, "{server} and {client} days");
+        assert_eq!(world.clock.error_bound(world.now), Some(5 * MS));
+        let at = world.clock.local_time(world.server_us(world.now)).unwrap();
+        assert_eq!(at, world.now, "{server} and {client} days");
+    }
+}

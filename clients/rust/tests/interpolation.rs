@@ -42,6 +42,39 @@ fn linear_fields_are_interpolated_and_held_ones_are_not() {
 }
 
 #[test]
+fn an_old_room_is_shown_as_smoothly_as_a_young_one() {
+    const DAY_US: u64 = 24 * 60 * 60 * 1_000_000;
+    // A server up for so long, in which the room began then, at this tick rate; and the tick.
+    for (epoch_us, tick_rate, tick) in
+        [(0, 128, u32::MAX - 3), (30 * DAY_US, 20, 30 * 86_400 * 20), (36_500 * DAY_US, 128, u32::MAX - 3)]
+    {
+        let welcome = wire::Welcome { tick_rate, epoch_us: epoch_us as i64, ..Default::default() };
+        let mut buffer = Interpolation::new(&schema(), &welcome, fixed(Duration::ZERO));
+        let due = |tick: u32| epoch_us + u64::from(tick) * 1_000_000 / u64::from(tick_rate);
+        let step = 1_000_000 / u64::from(tick_rate);
+        buffer.push(due(tick), &snapshot(tick, &[(7, [0, 0, 0])]));
+        buffer.push(due(tick + 1), &snapshot(tick + 1, &[(7, [1_000, 0, 0])]));
+        let mut shown = 0;
+        for tenth in 1..10 {
+            let entity = buffer.advance(due(tick) + step * tenth / 10).unwrap().entity(0, 7).unwrap();
+            let expected = 100 * i32::try_from(tenth).unwrap();
+            assert!(
+                entity.quanta(0).abs_diff(expected) <= 1,
+                "tick {tick}: {} of {expected}",
+                entity.quanta(0)
+            );
+            assert!(
+                (entity.units(0) - expected as f32 / 100.0).abs() < 0.02,
+                "tick {tick}: {}",
+                entity.units(0)
+            );
+            assert!(entity.quanta(0) > shown);
+            shown = entity.quanta(0);
+        }
+    }
+}
+
+#[test]
 fn entity_is_shown_from_its_spawn_to_its_despawn() {
     let mut buffer = interpolation(fixed(Duration::from_millis(150)));
     buffer.push(due(1), &snapshot(1, &[(1, [0, 0, 0])]));

@@ -6,6 +6,7 @@
 // The network's helpers are tests too, though no `#[test]` functions.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod ages;
 mod backlog;
 mod codes;
 mod commands;

@@ -92,6 +92,9 @@ pub enum JoinError {
         /// Its seats.
         max_players: u32,
     },
+    /// Every player number has been given, each once.
+    #[error("room {0:?} has no player numbers left: join another room")]
+    UsedUp(String),
     /// The system gave no random bytes for the token.
     #[error("no random bytes: {0}")]
     Random(String),
@@ -115,7 +118,7 @@ pub enum ResumeError {
 impl From<JoinError> for Refusal {
     fn from(e: JoinError) -> Self {
         let code = match &e {
-            JoinError::Full { .. } => CloseCode::RoomFull,
+            JoinError::Full { .. } | JoinError::UsedUp(_) => CloseCode::RoomFull,
             JoinError::Failed(_) => CloseCode::RoomFailed,
             JoinError::Random(_) => CloseCode::Internal,
         };
@@ -223,7 +226,8 @@ impl RoomCore {
         let shown = name.clone();
         let seat = self
             .seats
-            .take(connection, |player, index| Seat::new(shared, player, index, user, name, token, limits));
+            .take(connection, |player, index| Seat::new(shared, player, index, user, name, token, limits))
+            .ok_or_else(|| JoinError::UsedUp(self.shared.name.to_string()))?;
         seat.outbox.lock().attach(connection, 0);
         self.note(Action::Join { player: seat.player, name: shown.to_string() });
         self.game.join(self.tick + 1, seat.player, &shown);

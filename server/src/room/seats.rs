@@ -43,14 +43,15 @@ impl Seats {
     pub fn connected(&self) -> usize {
         self.player_of.len()
     }
-    /// Takes a free seat for a new player; `seat` makes it from the player's number and the seat's index.
+    /// Takes a free seat for a new player; `seat` makes it from the player's number and the seat's index. None: there is
+    /// no number left, as each is given once.
     pub fn take(
         &mut self,
         connection: ConnectionId,
         seat: impl FnOnce(PlayerId, usize) -> Seat,
-    ) -> Arc<Seat> {
-        self.last_player += 1;
-        let player = self.last_player;
+    ) -> Option<Arc<Seat>> {
+        let player = self.last_player.checked_add(1)?;
+        self.last_player = player;
         let index = self.by_index.iter().position(Option::is_none).unwrap_or_else(|| {
             self.by_index.push(None);
             self.by_index.len() - 1
@@ -60,7 +61,7 @@ impl Seats {
         self.by_index[index] = Some(Taken { seat: seat.clone(), connection: connected, applied: 0, told });
         self.index_of.insert(player, index);
         self.player_of.insert(connection, player);
-        seat
+        Some(seat)
     }
     /// Ends a seat.
     pub fn free(&mut self, player: PlayerId) -> Option<Taken> {
@@ -112,5 +113,27 @@ impl Seats {
     /// The player that a connection plays.
     pub fn player_of(&self, connection: ConnectionId) -> Option<PlayerId> {
         self.player_of.get(&connection).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::{id::RoomId, shared::RoomShared};
+    use driftless_proto::limits::Limits;
+
+    #[test]
+    fn each_number_is_given_once_and_then_none() {
+        let shared = Arc::new(RoomShared::new(RoomId(1), "old".into(), "arena", 20, 2));
+        let mut seats = Seats { last_player: PlayerId::MAX - 1, ..Seats::default() };
+        let mut take = |connection| {
+            let token = ResumeToken::random().unwrap();
+            seats.take(ConnectionId(connection), |player, index| {
+                Seat::new(shared.clone(), player, index, "u".into(), "n".into(), token, &Limits::default())
+            })
+        };
+        assert_eq!(take(1).map(|seat| seat.player), Some(PlayerId::MAX));
+        assert!(take(2).is_none());
+        assert_eq!((seats.len(), seats.connected()), (1, 1));
     }
 }

@@ -137,6 +137,14 @@ impl Pair {
         }
     }
 
+    /// So much time passes without a word, and the room is at `tick`.
+    pub fn age(&mut self, time: Duration, tick: u32) {
+        self.now += time;
+        self.room.tick = tick;
+        self.next_tick = self.now;
+        self.next_input = self.now + ms(17);
+    }
+
     /// The connection is lost at both ends, and a new one is made.
     pub fn reconnect(&mut self, rejoin: bool) {
         self.lose();

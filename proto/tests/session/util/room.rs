@@ -65,7 +65,7 @@ impl Room {
 pub fn world(schema: &Schema, tick: u32) -> Snapshot {
     let mut state = Snapshot::new(schema);
     state.clear(tick);
-    let t = i32::try_from(tick).unwrap();
+    let t = (tick % 1_000_000) as i32;
     for id in 1..=12u32 {
         if !(tick / 7 + id).is_multiple_of(3) {
             let n = i32::try_from(id).unwrap();
