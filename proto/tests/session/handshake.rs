@@ -101,7 +101,7 @@ fn name_goes_on_as_it_is_to_be_shown() {
     for (name, shown) in [("", ""), ("  Ａｌｉｃｅ ", "Alice"), ("Zoe\u{308}", "Zoë")] {
         let (mut session, now) = session();
         let asked = wire::Join { name: name.into(), ..join() };
-        session.handle_message(now, client(Body::Join(asked)), None).unwrap();
+        session.handle_message(now, client(Body::Join(asked))).unwrap();
         let Some(Request::Join(taken)) = session.poll_request() else { panic!("no join") };
         assert_eq!(taken.name, shown);
     }
@@ -111,7 +111,7 @@ fn name_goes_on_as_it_is_to_be_shown() {
 fn refusal_of_a_name_says_which_character_and_what_to_do() {
     let (mut session, now) = session();
     let asked = wire::Join { name: "\u{202e}nimda".into(), ..join() };
-    let error = session.handle_message(now, client(Body::Join(asked)), None).unwrap_err();
+    let error = session.handle_message(now, client(Body::Join(asked))).unwrap_err();
     assert_eq!(error.code, CloseCode::BadName);
     let reason = "bad name to show: U+202E is invisible, a control or unassigned: leave it out";
     assert_eq!(error.reason, reason);
