@@ -105,6 +105,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![warn(missing_docs)] // read by users
+
 pub mod code;
 pub mod delta;
 pub mod framing;

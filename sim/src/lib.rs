@@ -85,6 +85,8 @@
 //!
 //! [`games::arena`] is a game of some size built so, [`games::cursors`] a small one.
 
+#![warn(missing_docs)] // read by users
+
 pub mod chat;
 pub mod checksum;
 pub mod game;

@@ -78,6 +78,8 @@
 //! # What it does not do
 //! TLS on WebSockets (end it in a proxy; QUIC and WebTransport always have it), and drawing.
 
+#![warn(missing_docs)] // read by users
+
 pub mod backoff;
 pub mod client;
 pub mod client_core;

@@ -7,6 +7,8 @@
 //! | round trip taken for granted before one is measured | 333 ms | 200 ms | a lost first packet costs a whole handshake: see `INITIAL_RTT` |
 //! | datagrams that wait for the window | 1 MiB | 4 KiB | an input or a state that waits is out of date soon: the next one is better |
 
+#![warn(missing_docs)] // read by users
+
 mod acknowledgements;
 mod congestion;
 
