@@ -99,7 +99,7 @@ settings! {
         joins_per_second_per_address: u32 = 20, number(1..=1_000_000);
         /// Proxies whose `X-Forwarded-For` or `Forwarded` says who their clients are, and whose PROXY protocol is read: networks, as
         /// `10.0.0.0/8, 2001:db8::/32`. Name them: for others, a proxy's clients are one address.
-        trusted_proxies: Networks = Networks::default(), text("NETWORKS", "networks, as 10.0.0.0/8, 2001:db8::/32");
+        trusted_proxy: Networks = Networks::default(), text("NETWORKS", "networks, as 10.0.0.0/8, 2001:db8::/32");
         /// Trusted proxies begin each TCP connection with the PROXY protocol, version 2, which says who the client is.
         proxy_protocol: bool = false, flag();
         /// Most rooms that the joins of one address may have made at a time. Loopback is not limited.

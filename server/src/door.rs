@@ -151,7 +151,7 @@ impl Door {
                 config.tls().is_some(),
             ),
             joins: Mutex::new(Rate::new(SECOND / joins, joins.saturating_mul(BURST_SECONDS))),
-            proxies: Proxies::new(config.trusted_proxies.clone()),
+            proxies: Proxies::new(config.trusted_proxy.clone()),
             limits: config.limits.clone(),
             metrics,
         })

@@ -18,7 +18,7 @@ const BOB: &str = "198.51.100.7";
 
 /// A server behind a proxy on this machine.
 fn behind_proxy(config: Config) -> TestServer {
-    TestServer::start(Config { trusted_proxies: "127.0.0.0/8".parse().unwrap(), ..config })
+    TestServer::start(Config { trusted_proxy: "127.0.0.0/8".parse().unwrap(), ..config })
 }
 
 /// A player whom the proxy says to be at this address.
