@@ -6,12 +6,18 @@ use crate::ground::{
     seat::{ResumeToken, Seat},
 };
 use driftless_sim::PlayerId;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+    sync::Arc,
+};
 
 /// The seats of a room, by index, by player and by connection.
 #[derive(Debug, Default)]
 pub struct Seats {
     by_index: Vec<Option<Taken>>,
+    /// Indexes of `by_index` that are free.
+    free: BinaryHeap<Reverse<usize>>,
     index_of: HashMap<PlayerId, usize>,
     player_of: HashMap<ConnectionId, PlayerId>,
     last_player: PlayerId,
@@ -52,10 +58,13 @@ impl Seats {
     ) -> Option<Arc<Seat>> {
         let player = self.last_player.checked_add(1)?;
         self.last_player = player;
-        let index = self.by_index.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.by_index.push(None);
-            self.by_index.len() - 1
-        });
+        let index = self.free.pop().map_or_else(
+            || {
+                self.by_index.push(None);
+                self.by_index.len() - 1
+            },
+            |Reverse(lowest)| lowest,
+        );
         let seat = Arc::new(seat(player, index));
         let (connected, told) = (Some(connection), Told::default());
         self.by_index[index] = Some(Taken { seat: seat.clone(), connection: connected, applied: 0, told });
@@ -67,6 +76,7 @@ impl Seats {
     pub fn free(&mut self, player: PlayerId) -> Option<Taken> {
         let index = self.index_of.remove(&player)?;
         let taken = self.by_index.get_mut(index)?.take()?;
+        self.free.push(Reverse(index));
         if let Some(connection) = taken.connection {
             self.player_of.remove(&connection);
         }
