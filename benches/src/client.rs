@@ -106,7 +106,7 @@ impl Client {
         {
             let mut peer = self.peer.borrow_mut();
             peer.session.welcome(now, welcome);
-            peer.set_seat(seat);
+            peer.set_seat(seat, None);
         }
         thread.connections.subscribe(room, self.peer.clone());
     }

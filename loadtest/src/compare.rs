@@ -154,6 +154,7 @@ impl<'a> Comparison<'a> {
             trust: self.trust.clone(),
             kind: args.kind.clone(),
             connect_timeout: JOIN_PATIENCE,
+            keep_members: false,
             ..Options::new(format!("ws://{address}{}", args.url.path()), name.clone())
         };
         let truth = Rc::new(RefCell::new(Truth::default()));

@@ -157,8 +157,8 @@ fn make_rooms(args: &RunArgs, api: &Api) -> Result<Vec<Options>, Failure> {
         .map(|room| {
             let name = format!("load-{run:08x}-{room}");
             api.create_room(&name, &args.kind, args.tick_rate, args.room_size)?;
-            let trust = trust.clone();
-            Ok(Options { trust, ..Options::new(args.url.to_string(), name).kind(args.kind.clone()) })
+            let options = Options::new(args.url.to_string(), name).kind(args.kind.clone());
+            Ok(Options { trust: trust.clone(), keep_members: false, ..options })
         })
         .collect()
 }

@@ -70,6 +70,7 @@ impl<'a> Room<'a> {
         let name = format!("slow-{:08x}", fastrand::u32(..));
         Api::new(&args.url, &args.operator).create_room(&name, &args.kind, args.tick_rate, args.room_size)?;
         let options = Options::new(args.url.to_string(), name).kind(args.kind.clone());
+        let options = Options { keep_members: false, ..options };
         let target = Target {
             address: args.url.resolve()?,
             request: ws::request(

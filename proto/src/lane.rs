@@ -2,7 +2,7 @@
 //!
 //! | lane | on the wire | from the client | from the server |
 //! | --- | --- | --- | --- |
-//! | reliable | the reliable stream, see [`framing`](crate::framing) | Join, Resume, Command, Leave | Welcome, Reliable, Goodbye |
+//! | reliable | the reliable stream, see [`framing`](crate::framing) | Join, Resume, Command, Leave | Welcome, Reliable, Presence, Goodbye |
 //! | unreliable | a datagram each; a state that fits none has a stream of its own | Input, Ack, Ping, Pong | State, Ping, Pong |
 //!
 //! A receiver takes any message from either.

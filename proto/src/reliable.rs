@@ -156,7 +156,7 @@ impl ReliableQueue {
     }
 }
 
-/// Encodes what `push` takes: the body of an event, presence change, or refusal, without the sequence.
+/// Encodes what `push` takes: the body of an event or refusal, without the sequence.
 pub fn encode_body(body: &wire::reliable::Body) -> Bytes {
     let mut out = bytes::BytesMut::with_capacity(body.encoded_len());
     body.encode(&mut out);

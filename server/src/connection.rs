@@ -15,6 +15,7 @@
 mod actor;
 mod coalesce;
 mod fanout;
+pub mod members;
 mod peer;
 mod worker;
 

@@ -41,7 +41,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 use ticks::{TickBudget, Ticks};
 use tracing::info;
@@ -239,7 +239,9 @@ impl Factory {
             listing: listing as Weak<dyn Listing>,
             linger: self.config.linger,
             wait_for_players,
-            resume_window: self.config.resume_window,
+            resume_window: kind
+                .resume_window_ms()
+                .map_or(self.config.resume_window, |ms| Duration::from_millis(ms.into())),
         };
         let limits = self.config.limits.clone();
         let of_room = shared.clone();

@@ -17,10 +17,10 @@ mod produce;
 mod ring;
 mod sample;
 
-pub use presence::{Change, PresenceChange};
 pub use produce::{Watched, produce};
 pub use ring::Topic;
 
+use crate::presence::PresenceChange;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use presence::Pending;

@@ -8,6 +8,7 @@ pub mod fanout;
 pub mod figures;
 pub mod guest;
 pub mod id;
+pub mod members;
 pub mod published;
 pub mod rate;
 pub mod refusal;

@@ -1,8 +1,9 @@
 //! Who is here: one actor for all rooms, so that a user's seats in many places are one picture.
 //!
-//! Rooms report ([`Report`](crate::ground::report::Report)) what happens to their seats, presence answers ([`ToRoom`](crate::ground::report::ToRoom)) with what to tell the members
-//! and with the seats whose resume window has ended. The rules are in [`roster::Roster`], which knows no actor and no
-//! clock; [`actor::Presence`] moves messages and time.
+//! Rooms report ([`Report`](crate::ground::report::Report)) what happens to their seats. Presence writes the room's list of
+//! [members](crate::ground::members), from which connections read what their players lack, and asks the room to end the seats
+//! whose resume window is over ([`SeatExpired`](crate::ground::report::SeatExpired)). The rules are in [`roster::Roster`], which
+//! knows no actor and no clock; [`actor::Presence`] moves messages and time.
 //!
 //! ```text
 //!            Joined                  Lost                    SeatExpired ─► Left
@@ -21,11 +22,13 @@
 //! - Player numbers ascend over a room's life and are never used again in it.
 
 pub mod actor;
+pub mod change;
 pub mod roster;
 pub mod view;
 
 pub use actor::Presence;
-pub use roster::{Roster, RosterConfig};
+pub use change::{Change, PresenceChange};
+pub use roster::Roster;
 pub use view::PresenceView;
 
 use actix::Message;

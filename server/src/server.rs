@@ -141,7 +141,8 @@ impl Server {
         })?;
         let (listener, quic) = listen(&config, &certificates)?;
         let feed = Feed::new(getrandom::u64().unwrap_or_else(|_| clock.unix_ms(0)));
-        let presence = Presence::new(clock, config.resume_window).with_feed(feed.clone()).start();
+        let watcher = feed.clone();
+        let presence = Presence::new(clock).watched_by(move |change| watcher.note(change)).start();
         let registry = Registry::new(metrics.clone());
         let services = RoomServices {
             clock,

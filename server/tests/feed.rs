@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
 
-use driftless_server::feed::{Change, Feed, MAX_READERS, PresenceChange, Reader, Topic};
+use driftless_server::{
+    feed::{Feed, MAX_READERS, Reader, Topic},
+    presence::{Change, PresenceChange},
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

@@ -189,6 +189,7 @@ fn a_player_who_is_removed_is_told_and_loses_the_seat() {
     let server = TestServer::start(config());
     let mut bad = Player::named(server.address(), "lobby", "bad");
     let mut good = Player::named(server.address(), "lobby", "good");
+    good.wait_presence("bad", wire::member::Change::Joined);
     let path = format!("/v1/rooms/lobby/players/{}", bad.number());
     assert_eq!(delete(&server, &path).status, 204);
     let goodbye = bad.goodbye();

@@ -10,7 +10,7 @@ use driftless_proto::{
     wire::{self, client_message::Body, member::Change},
 };
 use driftless_server::config::Config;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use util::{
     Player, Socket, TestServer, client, config, join,
     process::Process,
@@ -26,6 +26,25 @@ fn next_presence(player: &mut Player) -> wire::Presence {
     })
 }
 
+/// The members, once there are so many: in order of name.
+fn members(player: &mut Player, count: usize) -> Vec<wire::Member> {
+    let mut members = BTreeMap::new();
+    while members.len() != count {
+        let presence = next_presence(player);
+        if presence.since == 0 {
+            members.clear();
+        }
+        for member in presence.members {
+            if member.players.is_empty() {
+                members.remove(&member.name);
+            } else {
+                members.insert(member.name.clone(), member);
+            }
+        }
+    }
+    members.into_values().collect()
+}
+
 /// The next changes of who is called so, in order, up to the one given.
 fn changes(player: &mut Player, name: &str, last: Change) -> Vec<Change> {
     let mut seen = Vec::new();
@@ -34,13 +53,6 @@ fn changes(player: &mut Player, name: &str, last: Change) -> Vec<Change> {
         seen.extend(presence.members.iter().filter(|m| m.name == name).map(wire::Member::change));
     }
     seen
-}
-
-/// The names of a list, which is in the order of users.
-fn names(presence: &wire::Presence) -> Vec<&str> {
-    let mut names: Vec<_> = presence.members.iter().map(|member| &*member.name).collect();
-    names.sort_unstable();
-    names
 }
 
 /// What the operator sees.
@@ -52,21 +64,42 @@ fn presence(server: &TestServer) -> serde_json::Value {
 fn a_new_player_gets_the_list_and_the_others_the_change() {
     let server = TestServer::start(config());
     let mut ann = Player::named(server.address(), "lobby", "ann");
-    let first = next_presence(&mut ann);
-    assert!(first.full);
-    assert_eq!(names(&first), ["ann"]);
+    assert_eq!(members(&mut ann, 1)[0].name, "ann");
 
     let mut bob = Player::named(server.address(), "lobby", "bob");
-    let list = next_presence(&mut bob);
-    assert!(list.full);
-    assert_eq!(names(&list), ["ann", "bob"]);
+    let list = members(&mut bob, 2);
+    assert_eq!(list.iter().map(|m| &*m.name).collect::<Vec<_>>(), ["ann", "bob"]);
 
     let change = next_presence(&mut ann);
-    assert!(!change.full);
+    assert_eq!((change.since, change.version, change.more), (1, 2, false));
     let [member] = &change.members[..] else { panic!("{change:?}") };
     assert_eq!((&*member.name, member.change()), ("bob", Change::Joined));
     assert_eq!((&member.players[..], member.connections), (&[2][..], 1));
     assert!(member.at_us > 0);
+}
+
+#[test]
+fn who_comes_back_gets_what_changed_since() {
+    let server = TestServer::start(config());
+    let mut ann = Player::named(server.address(), "lobby", "ann");
+    let mut bob = Player::named(server.address(), "lobby", "bob");
+    members(&mut ann, 2);
+    ann.lose_connection();
+    bob.wait_presence("ann", Change::Away);
+    let mut eve = Player::named(server.address(), "lobby", "eve");
+    bob.wait_presence("eve", Change::Joined);
+    ann.reconnect();
+    assert!(ann.welcomed().resumed);
+    // Herself, who was away or is back already, and who came. Not bob, whom she knows.
+    let mut changed = std::collections::BTreeSet::new();
+    while !changed.contains("eve") {
+        let presence = next_presence(&mut ann);
+        assert!(presence.since >= 2, "{presence:?}");
+        changed.extend(presence.members.into_iter().map(|m| m.name));
+    }
+    assert_eq!(changed.into_iter().collect::<Vec<_>>(), ["ann", "eve"]);
+    eve.leave();
+    ann.wait_presence("eve", Change::Left);
 }
 
 // Promise 5: "A player MUST be reported joined once, left once, with the true reason; no ghosts after the timeout."
@@ -79,21 +112,27 @@ fn each_way_to_go_is_told_once_with_its_reason() {
     let address = server.address();
     let mut witness = Player::named(address, "lobby", "witness");
 
-    Player::named(address, "lobby", "leaver").leave();
-    assert_eq!(changes(&mut witness, "leaver", Change::Left), [Change::Joined, Change::Left]);
+    // What happens within a tick is told as one: so each is awaited.
+    let join = |witness: &mut Player, user: &str| {
+        let player = Player::named(address, "lobby", user);
+        assert_eq!(changes(witness, user, Change::Joined), [Change::Joined]);
+        player
+    };
+    join(&mut witness, "leaver").leave();
+    assert_eq!(changes(&mut witness, "leaver", Change::Left), [Change::Left]);
 
-    Player::named(address, "lobby", "loser").lose_connection();
+    join(&mut witness, "loser").lose_connection();
     let lost = changes(&mut witness, "loser", Change::Disconnected);
-    assert_eq!(lost, [Change::Joined, Change::Away, Change::Disconnected]);
+    assert_eq!(lost, [Change::Away, Change::Disconnected]);
 
-    let mut cheat = Player::named(address, "lobby", "cheat");
+    let mut cheat = join(&mut witness, "cheat");
     cheat.socket.send(&[0xFF]).unwrap();
     assert_eq!(cheat.ended(), CloseCode::Malformed);
-    assert_eq!(changes(&mut witness, "cheat", Change::Removed), [Change::Joined, Change::Removed]);
+    assert_eq!(changes(&mut witness, "cheat", Change::Removed), [Change::Removed]);
 
-    let mut mute = Player::named(address, "lobby", "mute");
+    let mut mute = join(&mut witness, "mute");
     let silent = changes(&mut witness, "mute", Change::TimedOut);
-    assert_eq!(silent, [Change::Joined, Change::Away, Change::TimedOut]);
+    assert_eq!(silent, [Change::Away, Change::TimedOut]);
     assert_eq!(mute.ended(), CloseCode::TimedOut);
 
     let seen = presence(&server);
@@ -153,8 +192,8 @@ fn the_round_trip_is_told_to_players() {
         presence(&server)["members"][0]["rtt_ms"].is_f64()
     });
     let mut bob = Player::named(server.address(), "lobby", "bob");
-    let list = next_presence(&mut bob);
-    assert!(list.members.iter().any(|member| member.rtt_us > 0), "{list:?}");
+    let list = members(&mut bob, 2);
+    assert!(list[0].rtt_us > 0, "{list:?}");
 }
 
 // Promise 5: "no ghosts after the timeout."

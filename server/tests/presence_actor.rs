@@ -6,17 +6,17 @@ use actix::prelude::*;
 use driftless_server::{
     clock::Clock,
     ground::{
-        report::{Announce, LeaveReason, LostReason, Report, ToRoom},
+        report::{LeaveReason, LostReason, Report, SeatExpired},
         vitals::Vitals,
     },
-    presence::{Presence, PresenceView, Query},
+    presence::{Change, Presence, PresenceView, Query},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
-/// A room that passes on what it is told, and ends seats when asked.
+/// A room that passes on what it is asked, and does it.
 struct TestRoom {
-    told: mpsc::UnboundedSender<ToRoom>,
+    asked: mpsc::UnboundedSender<SeatExpired>,
     presence: Addr<Presence>,
 }
 
@@ -24,14 +24,13 @@ impl Actor for TestRoom {
     type Context = Context<Self>;
 }
 
-impl Handler<ToRoom> for TestRoom {
+impl Handler<SeatExpired> for TestRoom {
     type Result = ();
 
-    fn handle(&mut self, message: ToRoom, _: &mut Self::Context) {
-        if let ToRoom::SeatExpired { player, why } = message {
-            self.presence.do_send(Report::Left { room: room(), player, why, at: 2 });
-        }
-        let _ = self.told.send(message);
+    fn handle(&mut self, expired: SeatExpired, _: &mut Self::Context) {
+        let SeatExpired { player, why } = expired;
+        self.presence.do_send(Report::Left { room: room(), player, why, at: 2 });
+        let _ = self.asked.send(expired);
     }
 }
 
@@ -39,69 +38,96 @@ fn room() -> Arc<str> {
     "lobby".into()
 }
 
-fn joined(to_room: Recipient<ToRoom>, player: u32, user: &str) -> Report {
-    let vitals = Arc::new(Vitals::seen(0));
-    Report::Joined { room: room(), to_room, player, user: user.into(), name: user.into(), vitals, at: 1 }
+/// A join to a room that keeps seats for `resume_window`.
+fn joined(to_room: Recipient<SeatExpired>, resume_window: Duration, player: u32, user: &str) -> Report {
+    Report::Joined {
+        room: room(),
+        to_room,
+        members: Arc::default(),
+        resume_window,
+        player,
+        user: user.into(),
+        name: user.into(),
+        vitals: Arc::new(Vitals::seen(0)),
+        at: 1,
+    }
+}
+
+fn lost(player: u32, why: LostReason) -> Report {
+    Report::Lost { room: room(), player, why, at: 1 }
 }
 
 async fn view(presence: &Addr<Presence>) -> PresenceView {
     presence.send(Query { room: None, limit: 100 }).await.unwrap()
 }
 
-fn full(message: Option<ToRoom>) -> bool {
-    matches!(message, Some(ToRoom::Announce(Announce { presence, .. })) if presence.full)
-}
-
 /// Promise 5: "[...] with the true reason; no ghosts after the timeout."
 #[actix::test]
 async fn a_lost_seat_is_ended_by_its_room_when_the_window_is_over() {
-    let presence = Presence::start(Clock::start(), Duration::ZERO);
-    let (told, mut inbox) = mpsc::unbounded_channel();
-    let address = TestRoom { told, presence: presence.clone() }.start();
-    presence.do_send(joined(address.recipient(), 1, "ann"));
-    presence.do_send(Report::Lost { room: room(), player: 1, why: LostReason::TimedOut, at: 1 });
-    assert!(full(inbox.recv().await));
-    loop {
-        match inbox.recv().await.unwrap() {
-            ToRoom::SeatExpired { player, why } => {
-                assert_eq!((player, why), (1, LeaveReason::TimedOut));
-                break;
-            }
-            ToRoom::Announce(_) => {}
-        }
-    }
+    let presence = Presence::start(Clock::start());
+    let (asked, mut inbox) = mpsc::unbounded_channel();
+    let address = TestRoom { asked, presence: presence.clone() }.start();
+    presence.do_send(joined(address.recipient(), Duration::ZERO, 1, "ann"));
+    presence.do_send(lost(1, LostReason::TimedOut));
+    assert_eq!(inbox.recv().await, Some(SeatExpired { player: 1, why: LeaveReason::TimedOut }));
     let view = view(&presence).await;
     assert_eq!((view.players, view.totals.timed_out), (0, 1));
 }
 
 #[actix::test]
 async fn a_room_that_died_without_a_word_leaves_no_ghost() {
-    let presence = Presence::start(Clock::start(), Duration::from_secs(15));
-    let (told, mut inbox) = mpsc::unbounded_channel();
-    let address = TestRoom { told, presence: presence.clone() }.start();
-    let to_room = address.clone().recipient();
-    presence.do_send(joined(to_room.clone(), 1, "ann"));
-    assert!(full(inbox.recv().await));
+    let presence = Presence::start(Clock::start());
+    let (asked, _inbox) = mpsc::unbounded_channel();
+    let address = TestRoom { asked, presence: presence.clone() }.start();
+    presence.do_send(joined(address.clone().recipient(), Duration::ZERO, 1, "ann"));
     assert_eq!(view(&presence).await.players, 1);
     let dead = Dead::stop(address).await;
     assert!(!dead.connected());
-    // The next thing there is to tell finds nobody.
-    presence.do_send(Report::Lost { room: room(), player: 1, why: LostReason::Disconnected, at: 2 });
-    let view = view(&presence).await;
-    assert_eq!((view.players, view.totals.removed), (0, 1));
+    // The next thing there is to ask finds nobody.
+    presence.do_send(lost(1, LostReason::Disconnected));
+    while view(&presence).await.players > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(view(&presence).await.totals.removed, 1);
 }
 
 #[actix::test]
 async fn a_new_room_of_the_same_name_ends_the_seats_of_the_old() {
-    let presence = Presence::start(Clock::start(), Duration::from_secs(15));
-    let (told, mut inbox) = mpsc::unbounded_channel();
-    let start = || TestRoom { told: told.clone(), presence: presence.clone() }.start().recipient();
-    presence.do_send(joined(start(), 7, "ann"));
-    presence.do_send(joined(start(), 1, "bob"));
-    assert!(full(inbox.recv().await));
+    let presence = Presence::start(Clock::start());
+    let (asked, _inbox) = mpsc::unbounded_channel();
+    let start = || TestRoom { asked: asked.clone(), presence: presence.clone() }.start().recipient();
+    presence.do_send(joined(start(), Duration::MAX, 7, "ann"));
+    presence.do_send(joined(start(), Duration::MAX, 1, "bob"));
     let view = view(&presence).await;
     assert_eq!((view.players, view.totals.removed, view.totals.joined), (1, 1, 2));
     assert_eq!(&*view.members[0].user, "bob");
+}
+
+#[actix::test]
+async fn who_watches_hears_what_happens_in_any_room() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let watcher = move |change| tell.send(change).unwrap();
+    let presence = Presence::new(Clock::start()).watched_by(watcher).start();
+    let (asked, _inbox) = mpsc::unbounded_channel();
+    let address = TestRoom { asked, presence: presence.clone() }.start();
+    presence.do_send(joined(address.recipient(), Duration::MAX, 1, "ann"));
+    presence.do_send(lost(1, LostReason::TimedOut));
+    presence.do_send(Report::Back { room: room(), player: 1, vitals: Arc::default(), at: 1 });
+    presence.do_send(lost(2, LostReason::TimedOut)); // there is none
+    presence.do_send(Report::RoomEnded { room: room() });
+    let mut heard = Vec::new();
+    for _ in 0..4 {
+        let change = told.recv().await.unwrap();
+        assert_eq!((&*change.room, change.player, &*change.user), ("lobby", 1, "ann"));
+        heard.push((change.change, change.why));
+    }
+    let expected = [
+        (Change::Joined, None),
+        (Change::Lost, Some(LeaveReason::TimedOut)),
+        (Change::Back, None),
+        (Change::Left, Some(LeaveReason::Removed)),
+    ];
+    assert_eq!(heard, expected);
 }
 
 /// Stops a room and waits until it is gone.
@@ -131,7 +157,8 @@ impl Dead {
 
 /// A room that never gets to its mailbox until it is let.
 struct BusyRoom {
-    told: mpsc::UnboundedSender<ToRoom>,
+    asked: mpsc::UnboundedSender<SeatExpired>,
+    presence: Addr<Presence>,
     wake: Option<tokio::sync::oneshot::Receiver<()>>,
 }
 
@@ -146,34 +173,32 @@ impl Actor for BusyRoom {
     }
 }
 
-impl Handler<ToRoom> for BusyRoom {
+impl Handler<SeatExpired> for BusyRoom {
     type Result = ();
 
-    fn handle(&mut self, message: ToRoom, _: &mut Self::Context) {
-        let _ = self.told.send(message);
+    fn handle(&mut self, expired: SeatExpired, _: &mut Self::Context) {
+        let SeatExpired { player, why } = expired;
+        self.presence.do_send(Report::Left { room: room(), player, why, at: 2 });
+        let _ = self.asked.send(expired);
     }
 }
 
-/// What did not fit into the room's mailbox is made up for by one full list: memory stays bounded, nobody is missed.
+/// What did not fit into the room's mailbox is asked again: memory stays bounded, no seat is forgotten.
 #[actix::test]
-async fn a_room_that_was_busy_gets_a_full_list_afterwards() {
-    let presence = Presence::start(Clock::start(), Duration::from_secs(15));
-    let (told, mut inbox) = mpsc::unbounded_channel();
+async fn a_room_that_was_busy_is_asked_again() {
+    let presence = Presence::start(Clock::start());
+    let (asked, mut inbox) = mpsc::unbounded_channel();
     let (wake, sleep) = tokio::sync::oneshot::channel();
-    let address = BusyRoom { told, wake: Some(sleep) }.start();
+    let address = BusyRoom { asked, presence: presence.clone(), wake: Some(sleep) }.start();
     tokio::task::yield_now().await;
-    for player in 1..=20 {
-        presence.do_send(joined(address.clone().recipient(), player, &format!("u{player}")));
+    let mut missing: BTreeSet<u32> = (1..=3).collect();
+    for player in &missing {
+        presence.do_send(joined(address.clone().recipient(), Duration::ZERO, *player, &format!("u{player}")));
+        presence.do_send(lost(*player, LostReason::Disconnected));
     }
-    assert_eq!(view(&presence).await.players, 20);
+    assert_eq!(view(&presence).await.connections, 0);
     wake.send(()).unwrap();
-    loop {
-        if let Some(ToRoom::Announce(announce)) = inbox.recv().await
-            && announce.presence.full
-            && announce.presence.members.len() == 20
-        {
-            assert_eq!(announce.to, driftless_sim::simulation::Recipient::All);
-            break;
-        }
+    while !missing.is_empty() {
+        missing.remove(&inbox.recv().await.unwrap().player);
     }
 }

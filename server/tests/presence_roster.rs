@@ -6,21 +6,22 @@
 
 use driftless_proto::{
     code::CloseCode,
-    wire::{self, member::Change},
+    wire::{self, member::Change, server_message::Body},
 };
 use driftless_server::{
     ground::{
-        report::{Announce, LeaveReason, LostReason, ToRoom},
+        members::{Members, Position},
+        report::{LeaveReason, LostReason, SeatExpired},
         vitals::Vitals,
     },
     presence::{
-        Roster, RosterConfig,
+        Roster,
         roster::{Ignored, SeatEvent},
         view::MemberState,
     },
 };
-use driftless_sim::simulation::Recipient;
 use proptest::prelude::*;
+use prost::Message;
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -31,7 +32,7 @@ const WINDOW: u64 = 15_000_000;
 const SECOND: u64 = 1_000_000;
 
 fn roster() -> Roster {
-    Roster::new(RosterConfig { resume_window_us: WINDOW })
+    Roster::default()
 }
 
 fn lobby() -> Arc<str> {
@@ -39,50 +40,59 @@ fn lobby() -> Arc<str> {
 }
 
 fn join(user: &str) -> SeatEvent {
+    join_to(&Arc::default(), user)
+}
+
+/// A join to a room with this list. (That of its first join counts.)
+fn join_to(members: &Arc<Members>, user: &str) -> SeatEvent {
     SeatEvent::Joined {
+        members: members.clone(),
+        resume_window_us: WINDOW,
         user: user.into(),
         name: user.to_uppercase().into(),
         vitals: Arc::new(Vitals::seen(0)),
     }
 }
 
-fn told(roster: &mut Roster) -> Vec<(Arc<str>, ToRoom)> {
-    std::iter::from_fn(|| roster.poll()).collect()
+/// A player of a room who reads after each change.
+#[derive(Default)]
+struct Reader {
+    members: Arc<Members>,
+    position: Position,
 }
 
-/// The changes announced to all, as (user, change, players, connections).
-fn changes(roster: &mut Roster) -> Vec<(String, Change, Vec<u32>, u32)> {
-    let announced = told(roster).into_iter().filter_map(|(_, message)| match message {
-        ToRoom::Announce(Announce { to: Recipient::All, presence, .. }) if !presence.full => Some(presence),
-        _ => None,
-    });
-    announced
-        .flat_map(|p| p.members)
-        .map(|m| (m.user.clone(), m.change(), m.players, m.connections))
-        .collect()
+impl Reader {
+    fn next(&mut self) -> Option<wire::Presence> {
+        let message = self.members.read(&mut self.position)?;
+        match wire::ServerMessage::decode(message).unwrap().body {
+            Some(Body::Presence(presence)) => Some(presence),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What changed, as (user, change, players, connections).
+    fn changes(&mut self) -> Vec<(String, Change, Vec<u32>, u32)> {
+        let members = std::iter::from_fn(|| self.next()).flat_map(|presence| presence.members);
+        members.map(|m| (m.user.clone(), m.change(), m.players, m.connections)).collect()
+    }
 }
 
 fn expired(roster: &mut Roster) -> Vec<(u32, LeaveReason)> {
-    let asked = told(roster).into_iter().filter_map(|(_, message)| match message {
-        ToRoom::SeatExpired { player, why } => Some((player, why)),
-        ToRoom::Announce(_) => None,
-    });
-    asked.collect()
+    std::iter::from_fn(|| roster.poll()).map(|(_, SeatExpired { player, why })| (player, why)).collect()
 }
 
 #[test]
-fn who_joins_gets_the_full_list_and_others_the_change() {
-    let mut r = roster();
-    r.handle(&lobby(), 1, join("ann"), 5).unwrap();
-    told(&mut r);
-    r.handle(&lobby(), 2, join("bob"), 7).unwrap();
-    let [(_, ToRoom::Announce(full)), (_, ToRoom::Announce(change))] = &told(&mut r)[..] else {
-        panic!("not two announcements")
-    };
-    assert_eq!((full.to, full.presence.full), (Recipient::Player(2), true));
-    let users: Vec<&str> = full.presence.members.iter().map(|m| &*m.user).collect();
-    assert_eq!(users, ["ann", "bob"]);
-    assert_eq!((change.to, change.except, change.presence.full), (Recipient::All, Some(2), false));
+fn who_joins_gets_everybody_and_others_the_change() {
+    let (mut r, mut ann) = (roster(), Reader::default());
+    r.handle(&lobby(), 1, join_to(&ann.members, "ann"), 5).unwrap();
+    assert_eq!(ann.next().unwrap().since, 0);
+    r.handle(&lobby(), 2, join_to(&ann.members, "bob"), 7).unwrap();
+    let mut bob = Reader { members: ann.members.clone(), ..Reader::default() };
+    let all = bob.next().unwrap();
+    assert_eq!((all.since, all.more), (0, false));
+    assert_eq!(all.members.iter().map(|m| &*m.user).collect::<Vec<_>>(), ["ann", "bob"]);
+    let change = ann.next().unwrap();
+    assert_eq!((change.since, change.version), (1, 2));
     let expected = wire::Member {
         user: "bob".into(),
         name: "BOB".into(),
@@ -92,34 +102,34 @@ fn who_joins_gets_the_full_list_and_others_the_change() {
         at_us: 7,
         rtt_us: 0,
     };
-    assert_eq!(change.presence.members, [expected]);
+    assert_eq!(change.members, [expected]);
 }
 
 #[test]
 fn several_seats_of_a_user_are_one_member() {
-    let mut r = roster();
-    r.handle(&lobby(), 1, join("ann"), 0).unwrap();
-    r.handle(&lobby(), 2, join("ann"), 0).unwrap();
-    r.handle(&lobby(), 1, SeatEvent::Lost(LostReason::Disconnected), 1).unwrap();
-    r.handle(&lobby(), 1, SeatEvent::Left(LeaveReason::Disconnected), 2).unwrap();
+    let (mut r, mut reader) = (roster(), Reader::default());
     let ann = |change, players, connections| ("ann".to_owned(), change, players, connections);
-    let expected = [
-        ann(Change::Joined, vec![1], 1),
-        ann(Change::Joined, vec![1, 2], 2),
-        ann(Change::Away, vec![1, 2], 1),
-        ann(Change::Disconnected, vec![2], 1),
+    let steps = [
+        (1, join_to(&reader.members, "ann"), ann(Change::Joined, vec![1], 1)),
+        (2, join_to(&reader.members, "ann"), ann(Change::Joined, vec![1, 2], 2)),
+        (1, SeatEvent::Lost(LostReason::Disconnected), ann(Change::Away, vec![1, 2], 1)),
+        (1, SeatEvent::Left(LeaveReason::Disconnected), ann(Change::Disconnected, vec![2], 1)),
     ];
-    assert_eq!(changes(&mut r), expected);
+    for (player, event, told) in steps {
+        r.handle(&lobby(), player, event, 0).unwrap();
+        assert_eq!(reader.changes(), [told]);
+    }
     let view = r.view(None, 10, 3, UNIX_EPOCH);
     assert_eq!((view.member_count, view.players, view.connections), (1, 1, 1));
 }
 
 #[test]
 fn a_seat_is_asked_for_when_its_window_ends_and_again_until_it_is_ended() {
-    let mut r = roster();
-    r.handle(&lobby(), 1, join("ann"), 0).unwrap();
+    let (mut r, mut reader) = (roster(), Reader::default());
+    r.handle(&lobby(), 1, join_to(&reader.members, "ann"), 0).unwrap();
     r.handle(&lobby(), 2, join("bob"), 0).unwrap();
     r.handle(&lobby(), 2, SeatEvent::Lost(LostReason::TimedOut), SECOND).unwrap();
+    reader.changes();
     assert_eq!(r.poll_timeout(), Some(SECOND + WINDOW));
     r.handle_timeout(SECOND + WINDOW - 1);
     assert_eq!(expired(&mut r), []);
@@ -130,46 +140,65 @@ fn a_seat_is_asked_for_when_its_window_ends_and_again_until_it_is_ended() {
     r.handle_timeout(3 * SECOND + WINDOW);
     assert_eq!(expired(&mut r), [(2, LeaveReason::TimedOut)]);
     r.handle(&lobby(), 2, SeatEvent::Left(LeaveReason::TimedOut), 3 * SECOND + WINDOW).unwrap();
-    assert_eq!(changes(&mut r), [("bob".to_owned(), Change::TimedOut, vec![], 0)]);
+    assert_eq!(reader.changes(), [("bob".to_owned(), Change::TimedOut, vec![], 0)]);
     assert_eq!(r.poll_timeout(), None);
 }
 
 #[test]
 fn a_seat_that_came_back_is_not_asked_for() {
+    let (mut r, mut reader) = (roster(), Reader::default());
+    let steps = [
+        (join_to(&reader.members, "ann"), Change::Joined),
+        (SeatEvent::Lost(LostReason::Disconnected), Change::Away),
+        (SeatEvent::Back(Arc::default()), Change::Back),
+    ];
+    for (event, told) in steps {
+        r.handle(&lobby(), 1, event, 10).unwrap();
+        assert_eq!(reader.changes().into_iter().map(|(_, change, ..)| change).collect::<Vec<_>>(), [told]);
+    }
+    r.handle_timeout(u64::MAX);
+    assert_eq!((expired(&mut r), r.poll_timeout()), (vec![], None));
+}
+
+#[test]
+fn a_room_keeps_seats_as_long_as_it_says() {
     let mut r = roster();
     r.handle(&lobby(), 1, join("ann"), 0).unwrap();
-    r.handle(&lobby(), 1, SeatEvent::Lost(LostReason::Disconnected), 10).unwrap();
-    r.handle(&lobby(), 1, SeatEvent::Back(Arc::default()), 20).unwrap();
-    r.handle_timeout(u64::MAX);
-    let changes: Vec<Change> = changes(&mut r).into_iter().map(|(_, change, ..)| change).collect();
-    assert_eq!(changes, [Change::Joined, Change::Away, Change::Back]);
-    assert_eq!(r.poll_timeout(), None);
+    let SeatEvent::Joined { members, user, name, vitals, .. } = join("ann") else { panic!("a join") };
+    let short = SeatEvent::Joined { members, resume_window_us: SECOND, user, name, vitals };
+    r.handle(&"short".into(), 1, short, 0).unwrap();
+    for room in [lobby(), "short".into()] {
+        r.handle(&room, 1, SeatEvent::Lost(LostReason::Disconnected), 0).unwrap();
+    }
+    r.handle_timeout(SECOND);
+    assert_eq!(r.poll().map(|(room, _)| room), Some("short".into()));
+    assert_eq!(r.poll(), None);
 }
 
 #[test]
 fn a_replaced_connection_is_told_to_nobody() {
-    let mut r = roster();
-    r.handle(&lobby(), 1, join("ann"), 0).unwrap();
-    told(&mut r);
+    let (mut r, mut reader) = (roster(), Reader::default());
+    r.handle(&lobby(), 1, join_to(&reader.members, "ann"), 0).unwrap();
+    reader.changes();
     let vitals = Arc::new(Vitals::seen(70_000));
     vitals.set_rtt(12_500);
     r.handle(&lobby(), 1, SeatEvent::Back(vitals), 20).unwrap();
-    assert_eq!(told(&mut r), []);
+    assert_eq!(reader.next(), None);
     let view = r.view(Some("lobby"), 10, 100_000, UNIX_EPOCH);
     assert_eq!((view.members[0].rtt_ms, view.members[0].last_seen_ms_ago), (Some(12.5), 30));
 }
 
 #[test]
 fn what_is_unknown_or_told_before_changes_nothing() {
-    let mut r = roster();
+    let (mut r, mut reader) = (roster(), Reader::default());
     let lost = SeatEvent::Lost(LostReason::TimedOut);
     let left = SeatEvent::Left(LeaveReason::Left);
     assert_eq!(r.handle(&lobby(), 1, left.clone(), 0), Err(Ignored::UnknownRoom));
-    r.handle(&lobby(), 1, join("ann"), 0).unwrap();
+    r.handle(&lobby(), 1, join_to(&reader.members, "ann"), 0).unwrap();
     r.handle(&lobby(), 2, join("bob"), 0).unwrap();
     r.handle(&lobby(), 1, left.clone(), 1).unwrap();
     r.handle(&lobby(), 2, lost.clone(), 1).unwrap();
-    told(&mut r);
+    reader.changes();
     let before = r.view(None, 10, 5, UNIX_EPOCH);
     let wrong = [
         (1, left, Ignored::UnknownPlayer),
@@ -181,7 +210,7 @@ fn what_is_unknown_or_told_before_changes_nothing() {
     for (player, event, ignored) in wrong {
         assert_eq!(r.handle(&lobby(), player, event, 4), Err(ignored));
     }
-    assert_eq!(told(&mut r), []);
+    assert_eq!((reader.next(), r.poll()), (None, None));
     assert_eq!(r.view(None, 10, 5, UNIX_EPOCH), before);
 }
 
@@ -256,7 +285,6 @@ fn departures_are_bounded() {
     for player in 1..=1_000 {
         r.handle(&lobby(), player, join("ann"), 0).unwrap();
         r.handle(&lobby(), player, SeatEvent::Left(LeaveReason::Left), 0).unwrap();
-        told(&mut r);
     }
     let view = r.view(None, 10, 0, UNIX_EPOCH);
     assert_eq!((view.departures.len(), view.players, view.totals.left), (64, 0, 1_000));
@@ -296,6 +324,7 @@ proptest! {
     fn joined_once_left_once_no_ghosts(ops in proptest::collection::vec(op(), 1..200)) {
         let rooms: [Arc<str>; 3] = ["a".into(), "b".into(), "c".into()];
         let mut r = roster();
+        let mut readers: [Reader; 3] = Default::default();
         let mut now = 0;
         // The model: seats by room, with whether they are away; and the highest player of each room.
         let mut seats: BTreeMap<(u8, u32), bool> = BTreeMap::new();
@@ -307,7 +336,7 @@ proptest! {
                     let key = (room, player);
                     let why = REASONS[reason as usize];
                     let (event, valid) = match event {
-                        0 => (join(&format!("user{}", player % 3)), last.get(&room).is_none_or(|l| player > *l)),
+                        0 => (join_to(&readers[room as usize].members, &format!("user{}", player % 3)), last.get(&room).is_none_or(|l| player > *l)),
                         1 => (SeatEvent::Lost(LostReason::TimedOut), seats.get(&key) == Some(&false)),
                         2 => (SeatEvent::Back(Arc::default()), seats.contains_key(&key)),
                         _ => (SeatEvent::Left(why), seats.contains_key(&key)),
@@ -315,14 +344,11 @@ proptest! {
                     let result = r.handle(&rooms[room as usize], player, event.clone(), now);
                     prop_assert_eq!(result.is_ok(), valid, "{:?} {:?}", &event, result);
                     let mut here = Told::default();
-                    for (_, message) in told(&mut r) {
-                        let ToRoom::Announce(Announce { to: Recipient::All, presence, .. }) = message else { continue };
-                        for member in presence.members {
-                            match member.change() {
-                                Change::Joined => here.joined += 1,
-                                Change::Away | Change::Back => {}
-                                change => here.ended.extend(REASONS.iter().filter(|r| r.change() == change)),
-                            }
+                    for (_, change, ..) in readers[room as usize].changes() {
+                        match change {
+                            Change::Joined => here.joined += 1,
+                            Change::Away | Change::Back => {}
+                            change => here.ended.extend(REASONS.iter().filter(|r| r.change() == change)),
                         }
                     }
                     let mut expected = Told::default();
@@ -338,10 +364,7 @@ proptest! {
                             SeatEvent::Back(_) => { seats.insert(key, false); }
                             SeatEvent::Left(why) => {
                                 seats.remove(&key);
-                                // The last one out has nobody to tell.
-                                if seats.keys().any(|(other, _)| *other == room) {
-                                    expected.ended.push(why);
-                                }
+                                expected.ended.push(why);
                             }
                         }
                     }
@@ -351,14 +374,14 @@ proptest! {
                     let known = last.remove(&room).is_some();
                     prop_assert_eq!(r.room_ended(&rooms[room as usize], now).is_ok(), known);
                     seats.retain(|(other, _), _| *other != room);
+                    // A new room of the same name has a list of its own.
+                    readers[room as usize] = Reader::default();
                 }
                 Op::Pass(us) => {
                     now += us;
                     r.handle_timeout(now);
-                    for (room, message) in told(&mut r) {
-                        let ToRoom::SeatExpired { player, why } = message else {
-                            return Err(TestCaseError::fail("time alone tells members nothing"));
-                        };
+                    prop_assert!(readers.iter_mut().all(|reader| reader.next().is_none()), "time alone tells nothing");
+                    while let Some((room, SeatExpired { player, why })) = r.poll() {
                         let room = rooms.iter().position(|name| *name == room).unwrap() as u8;
                         prop_assert_eq!(seats.get(&(room, player)), Some(&true));
                         prop_assert_eq!(why, LeaveReason::TimedOut);

@@ -105,7 +105,7 @@ fn messages_take_their_lanes() {
                     link.send_datagram(&client(Body::Ping(wire::Ping { time_us: 5 }))).unwrap();
                     seen.insert("welcome")
                 }
-                (Lane::Reliable, server_message::Body::Reliable(_)) => seen.insert("reliable"),
+                (Lane::Reliable, server_message::Body::Presence(_)) => seen.insert("presence"),
                 (Lane::Unreliable, server_message::Body::State(_)) => seen.insert("state"),
                 (Lane::Unreliable, server_message::Body::ServerPing(_)) => seen.insert("ping"),
                 (Lane::Unreliable, server_message::Body::Pong(_)) => seen.insert("pong"),
@@ -234,8 +234,7 @@ fn a_seat_moves_from_one_transport_to_another() {
             protocol: 1,
             room: "lobby".to_owned(),
             token: token.clone(),
-            reliable_received: 0,
-            codings: vec![],
+            ..wire::Resume::default()
         };
         let mut link = Link::connect(kind, server.quic());
         link.send_reliable(&client(Body::Resume(resume))).unwrap();

@@ -1,7 +1,7 @@
 //! The client for games: connects, and comes back by itself when the connection is lost.
 
 use crate::{
-    ClientCore, Connection, Disconnect, Error, Event, Options, Payloads, Phase, Stats, Step,
+    ClientCore, Connection, Disconnect, Error, Event, Members, Options, Payloads, Phase, Stats, Step,
     runtime::now,
     transport::{DialError, Transport, TransportKind},
 };
@@ -101,6 +101,10 @@ impl Client {
     /// The last welcome: the player's number, the tick rate, the room.
     pub fn welcome(&self) -> Option<&wire::Welcome> {
         self.core().welcome()
+    }
+    /// Who is in the room, as far as was told. None if [`Options::keep_members`] is false.
+    pub fn members(&self) -> Option<&Members> {
+        self.core().members()
     }
     /// What was counted and measured.
     pub fn stats(&self) -> &Stats {

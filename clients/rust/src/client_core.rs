@@ -18,7 +18,8 @@
 //! socket, under the load test's swarm and under tests in virtual time.
 
 use crate::{
-    Backoff, Clock, Disconnect, Error, Event, Options, Stats, clock::LONGEST_US, transport::DialError,
+    Backoff, Clock, Disconnect, Error, Event, Members, Options, Stats, clock::LONGEST_US,
+    transport::DialError,
 };
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
@@ -32,6 +33,7 @@ use driftless_proto::{
     snapshot::Snapshot,
     wire,
 };
+use prost::Message as _;
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
@@ -46,6 +48,8 @@ pub struct ClientCore {
     session: ClientSession,
     clock: Clock,
     stats: Stats,
+    /// None: the application does not want them kept.
+    members: Option<Members>,
     phase: Phase,
     events: VecDeque<Event>,
     /// The server's last word, and when it came.
@@ -91,6 +95,7 @@ impl ClientCore {
             session: ClientSession::join(now, config, options.join()),
             clock: Clock::new(now),
             stats: Stats::default(),
+            members: options.keep_members.then(Members::default),
             phase: Phase::Online,
             events: VecDeque::new(),
             goodbye: None,
@@ -282,6 +287,10 @@ impl ClientCore {
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
+    /// Who is in the room, as far as was told. None if the options say that they are not kept.
+    pub fn members(&self) -> Option<&Members> {
+        self.members.as_ref()
+    }
     /// The session, to look at.
     pub fn session(&self) -> &ClientSession {
         &self.session
@@ -315,6 +324,9 @@ impl ClientCore {
                     self.clock.handle_welcome(now, welcome.server_time_us);
                     self.stats.welcome(welcome.resumed, !self.welcomed);
                     self.resuming = false;
+                    if let Some(members) = self.members.as_mut().filter(|_| !welcome.resumed) {
+                        *members = Members::default();
+                    }
                     self.welcomed = true;
                     self.events.push_back(Event::Welcome(welcome));
                 }
@@ -327,8 +339,12 @@ impl ClientCore {
                     self.stats.reliable += 1;
                     self.events.push_back(Event::Game(event));
                 }
-                ClientEvent::Presence(presence) => {
-                    self.stats.reliable += 1;
+                ClientEvent::Presence(mut presence) => {
+                    self.stats.presence += 1;
+                    self.stats.presence_bytes += presence.encoded_len() as u64;
+                    if let Some(members) = &mut self.members {
+                        members.apply(&mut presence);
+                    }
                     self.events.push_back(Event::Presence(presence));
                 }
                 ClientEvent::CommandRefused(refused) => {

@@ -23,7 +23,9 @@ pub enum Event {
     },
     /// Something happened in the game. Each once, in order, over reconnects that resume.
     Game(wire::Event),
-    /// Who is in the room: everybody after a welcome, then changes.
+    /// Who is in the room changed: `members` are those who came, changed, or left (these have no `players`), and
+    /// [`Client::members`](crate::Client::members) has them already. With `since` 0 the list begins anew: what was told
+    /// before is void.
     Presence(wire::Presence),
     /// A command was refused, by the server or because its seat was lost while it was under way (which is told right
     /// after the new seat's welcome); the connection goes on. `command` is the number that sending it gave.

@@ -72,8 +72,8 @@
 //! # When the connection is lost
 //! [`Disconnect`] says why, and whether trying again can help. If it can, the client waits (exponentially longer, with
 //! jitter, and at least as long as the server asked for: see [`backoff`]) and resumes its seat: reliable events go on
-//! where they stopped, each once; commands that the server had not taken are sent again; the state is sent whole. If the
-//! seat is gone it joins as a new player, which the welcome shows. Otherwise [`Error`] ends the client.
+//! where they stopped, each once; commands that the server had not taken are sent again; the state is sent whole; of the
+//! [`Members`] comes what changed. If the seat is gone it joins as a new player, which the welcome shows. Otherwise [`Error`] ends the client.
 //!
 //! # What it does not do
 //! TLS on WebSockets (end it in a proxy; QUIC and WebTransport always have it), and drawing.
@@ -88,6 +88,7 @@ pub mod connection;
 pub mod error;
 pub mod event;
 pub mod interpolation;
+pub mod members;
 pub mod options;
 pub mod prediction;
 mod runtime;
@@ -103,6 +104,7 @@ pub use connection::{Connection, Step};
 pub use error::{Disconnect, Error};
 pub use event::Event;
 pub use interpolation::{Interpolation, InterpolationConfig};
+pub use members::Members;
 pub use options::Options;
 pub use prediction::{Prediction, Smoothing};
 pub use stats::Stats;

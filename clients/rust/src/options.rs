@@ -43,6 +43,9 @@ pub struct Options {
     pub max_attempts: Option<u32>,
     /// Seed of the jitter of the waits. Default: none, a different one each time.
     pub seed: Option<u64>,
+    /// Whether to keep who is in the room: [`Client::members`](crate::Client::members). Default: true. It costs memory
+    /// for each member, which many bots in large rooms may not have to spare.
+    pub keep_members: bool,
     /// Session: ping interval, silence timeout, column codings, commands kept.
     pub session: ClientConfig,
 }
@@ -64,6 +67,7 @@ impl Options {
             backoff: Backoff::default(),
             max_attempts: None,
             seed: None,
+            keep_members: true,
             session: ClientConfig::default(),
         }
     }

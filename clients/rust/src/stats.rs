@@ -21,8 +21,12 @@ pub struct Stats {
     pub ticks_missed: u64,
     /// States that arrived after a newer one had been applied.
     pub stale: u64,
-    /// Events, presence changes and refusals received.
+    /// Events and refusals received.
     pub reliable: u64,
+    /// Messages of presence received.
+    pub presence: u64,
+    /// Bytes of them.
+    pub presence_bytes: u64,
     /// Connections that were made after the first one.
     pub reconnects: u64,
     /// Of these, those that got the seat back.

@@ -12,8 +12,8 @@
 //! - **Active**: inputs, commands, acknowledgements and pings go out; states and reliable messages are taken.
 //! - **Closed**: the server said goodbye; what arrives is ignored. [`crate::code::is_reconnect`] says whether
 //!   to try again.
-//! - **Disconnected**: nothing goes out. The snapshot, the token, the last reliable message received and the
-//!   unconfirmed commands are kept for the next connection.
+//! - **Disconnected**: nothing goes out. The snapshot, the token, the last reliable message received, the version of the
+//!   presence and the unconfirmed commands are kept for the next connection.
 //!
 //! A wrong or expired token: the server says goodbye with `UnknownSession`; the caller then calls
 //! [`ClientSession::reconnected`] with `rejoin`. That is a new player, so the numbers of inputs and reliable
@@ -364,10 +364,12 @@ impl ClientSession {
                 self.take_pong(now, &pong);
                 Ok(())
             }
+            (Phase::Active, Some(Body::Presence(presence))) => self.take_presence(presence),
             (_, Some(Body::Welcome(_))) => Err(ServerError::Unexpected("welcome")),
             (_, Some(Body::Reliable(_))) => {
                 Err(ServerError::Unexpected("reliable message before the welcome"))
             }
+            (_, Some(Body::Presence(_))) => Err(ServerError::Unexpected("presence before the welcome")),
             (_, Some(Body::Pong(_))) => Err(ServerError::Unexpected("pong before the welcome")),
             (_, Some(Body::State(_))) => Err(ServerError::Unexpected("state")),
         }
@@ -393,9 +395,9 @@ impl ClientSession {
         }
         let dropped = if welcome.resumed { None } else { Some(self.commands.new_seat()) };
         self.commands.confirmed(welcome.command_received);
-        let (mut inputs, reliable_received) = match kept {
-            Some(seat) => (seat.inputs, seat.reliable_received),
-            None => (Inputs::new(self.config.delivery), 0),
+        let (mut inputs, reliable_received, presence_version) = match kept {
+            Some(seat) => (seat.inputs, seat.reliable_received, seat.presence_version),
+            None => (Inputs::new(self.config.delivery), 0, 0),
         };
         inputs.received(welcome.input_received);
         self.events.push_back(ClientEvent::Welcome(Box::new(welcome.clone())));
@@ -403,7 +405,7 @@ impl ClientSession {
             let reason = SEAT_LOST.to_owned();
             self.events.push_back(ClientEvent::CommandRefused(wire::CommandRefused { command, reason }));
         }
-        self.seat = Some(Seat { welcome, schema, tick, inputs, reliable_received });
+        self.seat = Some(Seat { welcome, schema, tick, inputs, reliable_received, presence_version });
         self.phase = Phase::Active;
         self.link.next_ping = now;
         Ok(())
@@ -461,7 +463,6 @@ impl ClientSession {
         seat.reliable_received = reliable.sequence;
         let event = match reliable.body {
             Some(reliable::Body::Event(event)) => ClientEvent::Event(event),
-            Some(reliable::Body::Presence(presence)) => ClientEvent::Presence(presence),
             Some(reliable::Body::CommandRefused(mut refused)) => {
                 refused.command = self.commands.callers(refused.command);
                 ClientEvent::CommandRefused(refused)
@@ -470,6 +471,16 @@ impl ClientSession {
             None => return Ok(()),
         };
         self.events.push_back(event);
+        Ok(())
+    }
+
+    fn take_presence(&mut self, presence: wire::Presence) -> Result<(), ServerError> {
+        let Some(seat) = &mut self.seat else { return Ok(()) };
+        if presence.since != 0 && presence.since != seat.presence_version {
+            return Err(ServerError::Unexpected("presence since another version"));
+        }
+        seat.presence_version = presence.version;
+        self.events.push_back(ClientEvent::Presence(presence));
         Ok(())
     }
 

@@ -14,6 +14,7 @@ mod handshake;
 mod hostile;
 mod inputs;
 mod lanes;
+mod presence;
 mod reliable;
 mod schedules;
 mod states;

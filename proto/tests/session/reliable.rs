@@ -144,15 +144,10 @@ fn reliable_message_of_an_unknown_kind_keeps_its_number() {
 }
 
 #[test]
-fn presence_and_refusals_are_events() {
+fn refusals_are_events() {
     let mut pair = Pair::joined(Delivery::Ordered);
-    let bodies = [
-        wire::reliable::Body::Presence(wire::Presence { full: true, members: Vec::new() }),
-        wire::reliable::Body::CommandRefused(wire::CommandRefused { command: 4, reason: "no".into() }),
-    ];
-    for (sequence, body) in (1..).zip(bodies) {
-        pair.deliver_to_client(server(Body::Reliable(wire::Reliable { sequence, body: Some(body) })));
-    }
-    let last = &pair.events[pair.events.len() - 2..];
-    assert!(matches!(last, [ClientEvent::Presence(_), ClientEvent::CommandRefused(_)]), "{last:?}");
+    let refused = wire::CommandRefused { command: 4, reason: "no".into() };
+    let body = Some(wire::reliable::Body::CommandRefused(refused));
+    pair.deliver_to_client(server(Body::Reliable(wire::Reliable { sequence: 1, body })));
+    assert!(matches!(pair.events.last(), Some(ClientEvent::CommandRefused(_))), "{:?}", pair.events.last());
 }

@@ -99,18 +99,19 @@ impl Connection {
         })
     }
 
-    fn seated(&mut self, seated: Result<Seated, Refusal>, resumed: bool, ctx: &mut Context<Self>) {
+    /// `resumed`: the version of the list of members that the player has, if this answers a resume.
+    fn seated(&mut self, seated: Result<Seated, Refusal>, resumed: Option<u64>, ctx: &mut Context<Self>) {
         let Seated { room, seat, welcome } = match seated {
             Ok(seated) => seated,
             Err(refusal) => return self.close(refusal.code, &refusal.reason, ctx),
         };
         self.span.record("room", &*seat.room.name);
-        self.span.in_scope(|| debug!(player = seat.player, user = %seat.user, resumed, "seated"));
+        self.span.in_scope(|| debug!(player = seat.player, user = %seat.user, ?resumed, "seated"));
         self.place = Place::Room { room, seat: seat.clone() };
         let closing = {
             let mut peer = self.peer.borrow_mut();
             peer.session.welcome(Instant::now(), welcome);
-            peer.set_seat(seat.clone());
+            peer.set_seat(seat.clone(), resumed);
             peer.session.closing().is_some()
         };
         if closing {
@@ -140,7 +141,10 @@ impl Connection {
             Place::Outside => (None, None),
             Place::Room { room, seat } => (Some(room), Some(seat)),
         };
-        let connection = self.peer.borrow().id;
+        let (connection, welcomed) = {
+            let peer = self.peer.borrow();
+            (peer.id, peer.is_welcomed())
+        };
         self.connections.remove(connection, seat.map(|seat| seat.room.id));
         self.connections.worker().metrics().disconnected(code);
         self.span.in_scope(|| debug!(reason = code.map_or("lost", CloseCode::name), "connection ended"));
@@ -149,11 +153,14 @@ impl Connection {
         match code {
             Some(CloseCode::Left) => room.do_send(Leave { connection, removed: None }),
             Some(code) if !code.may_reconnect() => room.do_send(Leave { connection, removed: Some(code) }),
-            Some(CloseCode::TimedOut) => room.do_send(Lost { connection, why: LostReason::TimedOut }),
-            Some(code @ CloseCode::SlowConsumer) => {
-                room.do_send(Lost { connection, why: LostReason::Removed(code) });
+            code => {
+                let why = match code {
+                    Some(CloseCode::TimedOut) => LostReason::TimedOut,
+                    Some(code @ CloseCode::SlowConsumer) => LostReason::Removed(code),
+                    _ => LostReason::Disconnected,
+                };
+                room.do_send(Lost { connection, why, welcomed });
             }
-            _ => room.do_send(Lost { connection, why: LostReason::Disconnected }),
         }
     }
 }
@@ -186,13 +193,16 @@ impl Handler<Ask> for Connection {
             Request::Join(join) => rooms
                 .join(join, entrant)
                 .into_actor(self)
-                .map(|seated, connection, ctx| connection.seated(seated, false, ctx))
+                .map(|seated, connection, ctx| connection.seated(seated, None, ctx))
                 .wait(ctx),
-            Request::Resume(resume) => rooms
-                .resume(resume, entrant)
-                .into_actor(self)
-                .map(|seated, connection, ctx| connection.seated(seated, true, ctx))
-                .wait(ctx),
+            Request::Resume(resume) => {
+                let has = Some(resume.presence_version);
+                rooms
+                    .resume(resume, entrant)
+                    .into_actor(self)
+                    .map(move |seated, connection, ctx| connection.seated(seated, has, ctx))
+                    .wait(ctx);
+            }
             Request::Leave => self.finish(ctx),
             // The peer handles them.
             Request::Input(_) | Request::Command(_) | Request::RefuseCommand(_) | Request::ReliableAck(_) => {

@@ -2,6 +2,7 @@
 
 use super::{
     actor::{Ask, Connection, Ended, Finish},
+    members::MemberReader,
     worker::Worker,
 };
 use crate::ground::{
@@ -36,6 +37,10 @@ pub struct Peer {
     /// The protocol's state machine.
     pub session: ServerSession<Arc<Published>>,
     seat: Option<Arc<Seat>>,
+    /// What the player has of who is in the room.
+    members: MemberReader,
+    /// The seat's token has been handed to the transport, now or to a connection before.
+    welcomed: bool,
     /// Who handles what is rare: joins, leaves, the end.
     actor: Option<Addr<Connection>>,
     /// The actor knows that the session is closing.
@@ -86,6 +91,8 @@ impl Peer {
             id,
             session,
             seat: None,
+            members: MemberReader::new(0, Instant::now()),
+            welcomed: false,
             actor: None,
             finishing: false,
             ended: false,
@@ -102,11 +109,18 @@ impl Peer {
         self.actor = Some(actor);
     }
 
-    /// Gives the peer its seat.
-    pub fn set_seat(&mut self, seat: Arc<Seat>) {
+    /// Gives the peer its seat. `resumed`: the version of the list of members that the player has, if the seat was its own before.
+    pub fn set_seat(&mut self, seat: Arc<Seat>, resumed: Option<u64>) {
         self.seat = Some(seat);
+        self.welcomed = resumed.is_some();
+        self.members = MemberReader::new(resumed.unwrap_or(0), Instant::now());
         self.look_for_reliable = true;
         self.wake();
+    }
+
+    /// Whether a welcome may have arrived. If not, nobody has the seat's token.
+    pub fn is_welcomed(&self) -> bool {
+        self.welcomed
     }
 
     /// Has the transport called again when there is something to send.
@@ -147,7 +161,10 @@ impl Peer {
 
     /// Whether `next_message` may have something to give.
     pub fn wants_transmit(&self) -> bool {
-        self.look_for_reliable || self.session.wants_transmit() || self.session.closing().is_some()
+        self.look_for_reliable
+            || self.members.is_due()
+            || self.session.wants_transmit()
+            || self.session.closing().is_some()
     }
 
     /// Appends the next message to `out`, for a transport with one lane: reliable ones first, then the newest state.
@@ -158,11 +175,16 @@ impl Peer {
         }
     }
 
-    /// Appends the next message of the [reliable lane](Lane::Reliable) to `out`: welcome, the seat's queue, goodbye.
+    /// Appends the next message of the [reliable lane](Lane::Reliable) to `out`: welcome, the seat's queue, presence,
+    /// goodbye.
     pub fn next_reliable(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> Outbound {
         let (time, before) = (worker.clock().micros(now), out.len());
-        let wrote = self.session.poll_control_of(Lane::Reliable, time, out)
+        let control = self.session.poll_control_of(Lane::Reliable, time, out);
+        // With a seat and no end, that was the welcome.
+        self.welcomed |= control && self.seat.is_some() && self.session.closing().is_none();
+        let wrote = control
             || self.write_reliable(out)
+            || self.write_presence(now, out)
             // A queue that overflowed is found while looking for a message: the goodbye is still to be sent.
             || self.session.poll_control_of(Lane::Reliable, time, out);
         match self.session.closing() {
@@ -190,6 +212,7 @@ impl Peer {
     pub fn offer(&mut self, state: Arc<Published>) {
         self.session.offer_state(state);
         self.look_for_reliable = true;
+        self.members.tick();
         self.wake();
     }
 
@@ -307,6 +330,14 @@ impl Peer {
             self.finish("too many reliable messages unacknowledged".to_owned());
         }
         wrote
+    }
+
+    fn write_presence(&mut self, now: Instant, out: &mut BytesMut) -> bool {
+        let Some(seat) = self.seat.as_ref().filter(|_| self.session.closing().is_none()) else {
+            return false;
+        };
+        let message = self.members.next(&seat.room.members, now);
+        message.inspect(|message| out.extend_from_slice(message)).is_some()
     }
 
     fn write_state(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> bool {

@@ -1,10 +1,10 @@
 //! What rooms and presence tell each other.
 
-use super::vitals::Vitals;
+use super::{members::Members, vitals::Vitals};
 use actix::{Message, Recipient as Address};
 use driftless_proto::{code::CloseCode, wire};
-use driftless_sim::{PlayerId, simulation::Recipient};
-use std::sync::Arc;
+use driftless_sim::PlayerId;
+use std::{sync::Arc, time::Duration};
 
 /// A room tells presence. Times are microseconds of the server clock.
 #[derive(Debug, Clone, Message)]
@@ -14,8 +14,12 @@ pub enum Report {
     Joined {
         /// In this room.
         room: Arc<str>,
-        /// Where the room takes announcements.
-        to_room: Address<ToRoom>,
+        /// Where the room takes what is asked of it.
+        to_room: Address<SeatExpired>,
+        /// Its list.
+        members: Arc<Members>,
+        /// How long it keeps a seat without a connection.
+        resume_window: Duration,
         /// By this player.
         player: PlayerId,
         /// Who that is. Seats of one user are one member.
@@ -67,31 +71,15 @@ pub enum Report {
     },
 }
 
-/// Presence tells a room.
-#[derive(Debug, Clone, PartialEq, Message)]
+/// Presence asks a room to end a seat: its resume window is over. If it still has no connection, the room ends it and reports
+/// `Left` with this reason. Asked again every second until the room does.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub enum ToRoom {
-    /// To be delivered to members, reliably.
-    Announce(Announce),
-    /// A seat's resume window is over. If it still has no connection: end it and report `Left` with this reason.
-    /// Asked again every second until the room does.
-    SeatExpired {
-        /// Whose.
-        player: PlayerId,
-        /// The reason to report: how the connection was lost.
-        why: LeaveReason,
-    },
-}
-
-/// A presence message and whom it is for.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Announce {
-    /// For all seats of the room, or one.
-    pub to: Recipient,
-    /// But not this one (it has just got the full list).
-    pub except: Option<PlayerId>,
-    /// The message.
-    pub presence: wire::Presence,
+pub struct SeatExpired {
+    /// Whose.
+    pub player: PlayerId,
+    /// The reason to report: how the connection was lost.
+    pub why: LeaveReason,
 }
 
 /// How a connection was lost.

@@ -1,6 +1,6 @@
 //! What a room shares with connections and with the registry: its inbox and its figures.
 
-use super::{figures::RoomFigures, id::RoomId};
+use super::{figures::RoomFigures, id::RoomId, members::Members};
 use bytes::Bytes;
 use driftless_proto::session::server::PlayerInput;
 use driftless_sim::PlayerId;
@@ -38,6 +38,8 @@ pub struct RoomShared {
     pub connected: AtomicU32,
     /// Ticks skipped.
     pub ticks_skipped: AtomicU64,
+    /// Who is here, as players are told.
+    pub members: Arc<Members>,
     /// What it costs.
     pub figures: RoomFigures,
     /// A `Tick` message is on its way: the metronome sends no second one.
@@ -58,6 +60,7 @@ impl RoomShared {
             players: AtomicU32::new(0),
             connected: AtomicU32::new(0),
             ticks_skipped: AtomicU64::new(0),
+            members: Arc::default(),
             figures: RoomFigures::default(),
             tick_pending: AtomicBool::new(false),
         }

@@ -1,19 +1,19 @@
 //! The presence actor: moves reports into the roster, time into it, and what comes out to the rooms.
 
 use super::{
-    Query,
-    roster::{Ignored, Roster, RosterConfig, SeatEvent},
+    Change, PresenceChange, Query,
+    roster::{Ignored, Roster, SeatEvent},
 };
 use crate::{
     clock::Clock,
-    feed::{Change, Feed, PresenceChange},
-    ground::report::{LeaveReason, Report, ToRoom},
+    ground::report::{LeaveReason, Report, SeatExpired},
 };
 use actix::{
     Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient as Address, dev::SendError,
 };
 use std::{
     collections::HashMap,
+    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -24,47 +24,41 @@ const BEAT: Duration = Duration::from_millis(250);
 const MAILBOX: usize = 4_096;
 
 /// The one actor that knows who is where.
-#[derive(Debug)]
 pub struct Presence {
     clock: Clock,
     roster: Roster,
-    rooms: HashMap<Arc<str>, RoomLink>,
-    /// Who watches, besides the rooms.
-    feed: Option<Arc<Feed>>,
+    rooms: HashMap<Arc<str>, Address<SeatExpired>>,
+    watcher: Option<Watcher>,
 }
 
-#[derive(Debug)]
-struct RoomLink {
-    address: Address<ToRoom>,
-    /// Its mailbox was full when there was something to tell. The next beat tells it everything.
-    behind: bool,
-}
+/// Takes what happens. Called on presence's thread: it must not wait.
+type Watcher = Box<dyn Fn(PresenceChange)>;
 
 impl Presence {
-    /// Of a server with this clock, whose seats are kept for `resume_window` without a connection.
-    pub fn new(clock: Clock, resume_window: Duration) -> Self {
-        let resume_window_us = u64::try_from(resume_window.as_micros()).unwrap_or(u64::MAX);
-        let config = RosterConfig { resume_window_us };
-        Self { clock, roster: Roster::new(config), rooms: HashMap::new(), feed: None }
+    /// Of a server with this clock.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, roster: Roster::default(), rooms: HashMap::new(), watcher: None }
     }
 
-    /// Tells a feed of what happens, too.
+    /// Tells `watcher` of what happens in any room. It must not wait.
     #[must_use]
-    pub fn with_feed(mut self, feed: Arc<Feed>) -> Self {
-        self.feed = Some(feed);
+    pub fn watched_by(mut self, watcher: impl Fn(PresenceChange) + 'static) -> Self {
+        self.watcher = Some(Box::new(watcher));
         self
     }
 
     /// Starts it in the arbiter of the calling thread.
-    pub fn start(clock: Clock, resume_window: Duration) -> Addr<Self> {
-        Actor::start(Self::new(clock, resume_window))
+    pub fn start(clock: Clock) -> Addr<Self> {
+        Actor::start(Self::new(clock))
     }
 
     fn handle_report(&mut self, report: Report) -> Result<(), Ignored> {
         match report {
-            Report::Joined { room, to_room, player, user, name, vitals, at } => {
+            Report::Joined { room, to_room, members, resume_window, player, user, name, vitals, at } => {
                 self.link(&room, to_room);
-                self.roster.handle(&room, player, SeatEvent::Joined { user, name, vitals }, at)
+                let resume_window_us = resume_window.as_micros() as u64;
+                let joined = SeatEvent::Joined { members, resume_window_us, user, name, vitals };
+                self.roster.handle(&room, player, joined, at)
             }
             Report::Lost { room, player, why, at } => {
                 self.roster.handle(&room, player, SeatEvent::Lost(why), at)
@@ -84,40 +78,38 @@ impl Presence {
 
     /// Notes where a room is. Another address under the same name is another room: the one before it died without a
     /// word, and its seats with it.
-    fn link(&mut self, room: &Arc<str>, address: Address<ToRoom>) {
-        if self.rooms.get(room).is_some_and(|link| link.address == address) {
+    fn link(&mut self, room: &Arc<str>, address: Address<SeatExpired>) {
+        if self.rooms.get(room).is_some_and(|known| *known == address) {
             return;
         }
         if self.roster.room_ended(room, self.clock.now()).is_ok() {
             tracing::warn!(%room, "a room of the same name took the place of one that had not ended");
         }
-        self.rooms.insert(room.clone(), RoomLink { address, behind: false });
+        self.rooms.insert(room.clone(), address);
     }
 
-    /// Tells the rooms what there is to tell.
-    fn tell(&mut self) {
-        while let Some((room, message)) = self.roster.poll() {
-            let Some(link) = self.rooms.get_mut(&room).filter(|link| !link.behind) else { continue };
-            match link.address.try_send(message) {
-                Ok(()) => {}
-                Err(SendError::Full(_)) => {
-                    tracing::warn!(%room, "mailbox of the room is full: its members get a full list later");
-                    link.behind = true;
-                }
-                Err(SendError::Closed(_)) => self.gone(&room),
+    /// Asks the rooms to end seats.
+    fn ask(&mut self) {
+        while let Some((room, expired)) = self.roster.poll() {
+            let sent = self.rooms.get(&room).map(|address| address.try_send(expired));
+            match sent {
+                Some(Ok(())) | None => {}
+                // It will be asked again.
+                Some(Err(SendError::Full(_))) => tracing::warn!(%room, "mailbox of the room is full"),
+                Some(Err(SendError::Closed(_))) => self.gone(&room),
             }
         }
     }
 
     fn watch(&self, changes: Vec<PresenceChange>) {
-        if let Some(feed) = &self.feed {
-            changes.into_iter().for_each(|change| feed.note(change));
+        if let Some(watcher) = &self.watcher {
+            changes.into_iter().for_each(watcher);
         }
     }
 
     /// What a report says to those who watch. To be asked before it is handled: after it, a seat may be gone.
     fn changes(&self, report: &Report) -> Vec<PresenceChange> {
-        if self.feed.is_none() {
+        if self.watcher.is_none() {
             return Vec::new();
         }
         let (change, why, at) = match report {
@@ -148,24 +140,8 @@ impl Presence {
     }
 
     fn beat(&mut self) {
-        self.catch_up();
         self.roster.handle_timeout(self.clock.now());
-        self.tell();
-    }
-
-    /// A full list makes up for all changes that were not told. Seats that expired are asked for again anyway.
-    fn catch_up(&mut self) {
-        let behind: Vec<Arc<str>> =
-            self.rooms.iter().filter(|(_, link)| link.behind).map(|(room, _)| room.clone()).collect();
-        for room in behind {
-            let Some(list) = self.roster.full_list(&room) else { continue };
-            let Some(link) = self.rooms.get_mut(&room) else { continue };
-            match link.address.try_send(list) {
-                Ok(()) => link.behind = false,
-                Err(SendError::Full(_)) => {}
-                Err(SendError::Closed(_)) => self.gone(&room),
-            }
-        }
+        self.ask();
     }
 
     /// The room's actor is dead: it will not report its end.
@@ -174,6 +150,12 @@ impl Presence {
         self.rooms.remove(room);
         // An error would say that it is unknown: then there is nothing to end.
         let _ = self.roster.room_ended(room, self.clock.now());
+    }
+}
+
+impl fmt::Debug for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Presence").field("rooms", &self.rooms.len()).finish_non_exhaustive()
     }
 }
 
@@ -196,7 +178,6 @@ impl Handler<Report> for Presence {
             Ok(()) => self.watch(changes),
             Err(ignored) => tracing::warn!(%room, ?player, %ignored, "report changes nothing"),
         }
-        self.tell();
     }
 }
 

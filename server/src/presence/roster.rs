@@ -1,17 +1,19 @@
 //! The rules of presence, without an actor and without a clock.
 //!
-//! `handle` takes a report in, `handle_timeout` the time, `poll` gives out what rooms have to be told. A report that
-//! does not fit what is known changes nothing and is returned as an error, so a seat is reported joined once and left
-//! once, whatever arrives (Promise 5). Memory is bounded by the seats and rooms that there are.
+//! `handle` takes a report in, `handle_timeout` the time, `poll` gives out the seats that rooms have to end. What changes is
+//! written to the room's list of members. A report that does not fit what is known changes nothing and is returned as an
+//! error, so a seat is reported joined once and left once, whatever arrives (Promise 5). Memory is bounded by the seats and
+//! rooms that there are, and no report costs more in a large room than in a small one.
 
 use super::view::{Departure, MemberState, MemberView, PresenceView, Totals};
 use crate::clock::unix_ms;
 use crate::ground::{
-    report::{Announce, LeaveReason, LostReason, ToRoom},
+    members::{self, Members},
+    report::{LeaveReason, LostReason, SeatExpired},
     vitals::Vitals,
 };
-use driftless_proto::wire::{self, member::Change};
-use driftless_sim::{PlayerId, simulation::Recipient};
+use driftless_proto::wire::member::Change;
+use driftless_sim::PlayerId;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
@@ -26,29 +28,26 @@ const DEPARTURES: usize = 64;
 const ROOM_DEPARTURES: usize = 16;
 
 /// Who is in which room.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Roster {
-    config: RosterConfig,
     rooms: HashMap<Arc<str>, Room>,
     /// When to ask a room to end a seat, microseconds.
     deadlines: BTreeSet<(u64, Arc<str>, PlayerId)>,
-    outbox: VecDeque<(Arc<str>, ToRoom)>,
+    outbox: VecDeque<(Arc<str>, SeatExpired)>,
     departures: VecDeque<Ended>,
     totals: Totals,
 }
 
-/// What a roster is set to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RosterConfig {
-    /// How long a seat is kept without a connection, microseconds.
-    pub resume_window_us: u64,
-}
 
 /// What happened to a seat. As `Report`, without addresses.
 #[derive(Debug, Clone)]
 pub enum SeatEvent {
     /// Taken.
     Joined {
+        /// The room's list.
+        members: Arc<Members>,
+        /// How long the room keeps a seat without a connection, microseconds.
+        resume_window_us: u64,
         /// By whom.
         user: Arc<str>,
         /// Name to show.
@@ -81,8 +80,10 @@ pub enum Ignored {
     LostBefore,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Room {
+    list: Arc<Members>,
+    resume_window_us: u64,
     last_joined: Option<PlayerId>,
     seats: BTreeMap<PlayerId, Seat>,
     members: BTreeMap<Arc<str>, Member>,
@@ -123,23 +124,9 @@ struct Member {
     name: Arc<str>,
     players: BTreeSet<PlayerId>,
     since: u64,
-    change: Change,
-    at: u64,
 }
 
 impl Roster {
-    /// An empty one.
-    pub fn new(config: RosterConfig) -> Self {
-        Self {
-            config,
-            rooms: HashMap::new(),
-            deadlines: BTreeSet::new(),
-            outbox: VecDeque::new(),
-            departures: VecDeque::new(),
-            totals: Totals::default(),
-        }
-    }
-
     /// Something happened to a seat at `at` (microseconds of the server clock).
     pub fn handle(
         &mut self,
@@ -149,7 +136,13 @@ impl Roster {
         at: u64,
     ) -> Result<(), Ignored> {
         match event {
-            SeatEvent::Joined { user, name, vitals } => self.joined(room, player, user, name, vitals, at),
+            SeatEvent::Joined { members, resume_window_us, user, name, vitals } => {
+                let new = || Room::new(members, resume_window_us);
+                let room = self.rooms.entry(room.clone()).or_insert_with(new);
+                room.joined(player, user, name, vitals, at)?;
+                self.totals.joined += 1;
+                Ok(())
+            }
             SeatEvent::Lost(why) => self.lost(room, player, why, at),
             SeatEvent::Back(vitals) => self.back(room, player, vitals, at),
             SeatEvent::Left(why) => self.left(room, player, why, at),
@@ -183,7 +176,7 @@ impl Roster {
             let seat = self.rooms.get_mut(&room).and_then(|r| r.seats.get_mut(&player));
             if let Some(Seat { state: SeatState::Away { why, ask_at }, .. }) = seat {
                 *ask_at = now + ASK_AGAIN_US;
-                let ask = ToRoom::SeatExpired { player, why: why.leave_reason() };
+                let ask = SeatExpired { player, why: why.leave_reason() };
                 self.deadlines.insert((*ask_at, room.clone(), player));
                 self.outbox.push_back((room, ask));
             }
@@ -195,15 +188,9 @@ impl Roster {
         self.deadlines.first().map(|(due, ..)| *due)
     }
 
-    /// The next thing to tell a room.
-    pub fn poll(&mut self) -> Option<(Arc<str>, ToRoom)> {
+    /// The next seat that a room has to end.
+    pub fn poll(&mut self) -> Option<(Arc<str>, SeatExpired)> {
         self.outbox.pop_front()
-    }
-
-    /// The full list for all members of a room: what to say after something could not be said. None: unknown room.
-    pub fn full_list(&self, room: &str) -> Option<ToRoom> {
-        let presence = self.rooms.get(room)?.full_list();
-        Some(ToRoom::Announce(Announce { to: Recipient::All, except: None, presence }))
     }
 
     /// Seats of a room: of one player, or all. Number, user and name to show.
@@ -254,51 +241,17 @@ impl Roster {
         }
     }
 
-    fn joined(
-        &mut self,
-        name_of_room: &Arc<str>,
-        player: PlayerId,
-        user: Arc<str>,
-        name: Arc<str>,
-        vitals: Arc<Vitals>,
-        at: u64,
-    ) -> Result<(), Ignored> {
-        let room = self.rooms.entry(name_of_room.clone()).or_default();
-        if room.last_joined.is_some_and(|last| player <= last) {
-            return Err(Ignored::JoinedBefore);
-        }
-        room.last_joined = Some(player);
-        room.seats.insert(player, Seat { user: user.clone(), vitals, state: SeatState::Here });
-        let member = room.members.entry(user.clone()).or_insert_with(|| Member {
-            name: name.clone(),
-            players: BTreeSet::new(),
-            since: at,
-            change: Change::Joined,
-            at,
-        });
-        member.players.insert(player);
-        member.name = name;
-        room.totals.joined += 1;
-        self.totals.joined += 1;
-        let change = room.changed(&user, Change::Joined, at);
-        let full = room.full_list();
-        self.announce(name_of_room, Recipient::Player(player), None, full);
-        self.announce(name_of_room, Recipient::All, Some(player), change);
-        Ok(())
-    }
-
     fn lost(&mut self, name: &Arc<str>, player: PlayerId, why: LostReason, at: u64) -> Result<(), Ignored> {
         let room = self.rooms.get_mut(name).ok_or(Ignored::UnknownRoom)?;
         let seat = room.seats.get_mut(&player).ok_or(Ignored::UnknownPlayer)?;
         if !seat.is_here() {
             return Err(Ignored::LostBefore);
         }
-        let ask_at = at.saturating_add(self.config.resume_window_us);
+        let ask_at = at.saturating_add(room.resume_window_us);
         seat.state = SeatState::Away { why, ask_at };
         let user = seat.user.clone();
-        let change = room.changed(&user, Change::Away, at);
+        room.tell(&user, Change::Away, at);
         self.deadlines.insert((ask_at, name.clone(), player));
-        self.announce(name, Recipient::All, None, change);
         Ok(())
     }
 
@@ -318,9 +271,8 @@ impl Roster {
         };
         seat.state = SeatState::Here;
         let user = seat.user.clone();
-        let change = room.changed(&user, Change::Back, at);
+        room.tell(&user, Change::Back, at);
         self.deadlines.remove(&(ask_at, name.clone(), player));
-        self.announce(name, Recipient::All, None, change);
         Ok(())
     }
 
@@ -335,7 +287,7 @@ impl Roster {
             member.players.remove(&player);
             shown = member.name.clone();
         }
-        let change = room.changed(&seat.user, why.change(), at);
+        room.tell(&seat.user, why.change(), at);
         if room.members.get(&seat.user).is_some_and(|member| member.players.is_empty()) {
             room.members.remove(&seat.user);
         }
@@ -344,20 +296,7 @@ impl Roster {
         remember(&mut self.departures, ended, DEPARTURES);
         room.totals.count(why);
         self.totals.count(why);
-        if !room.seats.is_empty() {
-            self.announce(name, Recipient::All, None, change);
-        }
         Ok(())
-    }
-
-    fn announce(
-        &mut self,
-        room: &Arc<str>,
-        to: Recipient,
-        except: Option<PlayerId>,
-        presence: wire::Presence,
-    ) {
-        self.outbox.push_back((room.clone(), ToRoom::Announce(Announce { to, except, presence })));
     }
 }
 
@@ -369,31 +308,54 @@ impl Ended {
 }
 
 impl Room {
-    fn full_list(&self) -> wire::Presence {
-        let members = self.members.iter().map(|(user, member)| self.wire_member(user, member)).collect();
-        wire::Presence { full: true, members }
-    }
-
-    /// Notes what happened last to a member, and tells it.
-    fn changed(&mut self, user: &Arc<str>, change: Change, at: u64) -> wire::Presence {
-        if let Some(member) = self.members.get_mut(user) {
-            member.change = change;
-            member.at = at;
+    fn new(list: Arc<Members>, resume_window_us: u64) -> Self {
+        Self {
+            list,
+            resume_window_us,
+            last_joined: None,
+            seats: BTreeMap::new(),
+            members: BTreeMap::new(),
+            departures: VecDeque::new(),
+            totals: Totals::default(),
         }
-        let members = self.members.get(user).map(|m| self.wire_member(user, m)).into_iter().collect();
-        wire::Presence { full: false, members }
     }
 
-    fn wire_member(&self, user: &Arc<str>, member: &Member) -> wire::Member {
-        wire::Member {
-            user: user.to_string(),
-            name: member.name.to_string(),
+    fn joined(
+        &mut self,
+        player: PlayerId,
+        user: Arc<str>,
+        name: Arc<str>,
+        vitals: Arc<Vitals>,
+        at: u64,
+    ) -> Result<(), Ignored> {
+        if self.last_joined.is_some_and(|last| player <= last) {
+            return Err(Ignored::JoinedBefore);
+        }
+        self.last_joined = Some(player);
+        self.seats.insert(player, Seat { user: user.clone(), vitals, state: SeatState::Here });
+        let member = self.members.entry(user.clone()).or_insert_with(|| Member {
+            name: name.clone(),
+            players: BTreeSet::new(),
+            since: at,
+        });
+        member.players.insert(player);
+        member.name = name;
+        self.totals.joined += 1;
+        self.tell(&user, Change::Joined, at);
+        Ok(())
+    }
+
+    /// Writes to the list what happened to a member.
+    fn tell(&self, user: &Arc<str>, change: Change, at: u64) {
+        let Some(member) = self.members.get(user) else { return };
+        self.list.set(members::Member {
+            user: user.clone(),
+            name: member.name.clone(),
             players: member.players.iter().copied().collect(),
-            connections: self.here(member).count() as u32,
-            change: member.change.into(),
-            at_us: member.at,
-            rtt_us: self.here(member).filter_map(|seat| seat.vitals.rtt()).min().unwrap_or(0),
-        }
+            here: self.here(member).map(|seat| seat.vitals.clone()).collect(),
+            change,
+            at_us: at,
+        });
     }
 
     fn view(

@@ -1,7 +1,7 @@
 //! The actor of a room.
 
 use super::{
-    core::{Effect, JoinError, Kicked, ResumeError, RoomCore},
+    core::{Detached, Effect, JoinError, Kicked, ResumeError, RoomCore},
     fanouts::Fanouts,
     inspect::{Inspect, Inspected, SeatView},
     record::RecordLink,
@@ -13,7 +13,7 @@ use crate::{
         close::Close,
         entrant::Entrant,
         id::{ConnectionId, RoomId},
-        report::{Announce, LeaveReason, LostReason, Report, ToRoom},
+        report::{LeaveReason, LostReason, Report, SeatExpired},
         seat::{ResumeToken, Seat},
         shared::RoomShared,
     },
@@ -151,19 +151,34 @@ impl Room {
             self.span
                 .in_scope(|| warn!(tick = due.tick, skipped, threads_behind = behind, "the room is late"));
         }
-        self.apply_effects();
         self.record_tick();
+        // After the record of the tick: a seat that ends now does so before the next one.
+        self.apply_effects(ctx);
         self.end_if_lingered(start, ctx);
     }
 
-    fn apply_effects(&mut self) {
+    fn apply_effects(&mut self, ctx: &mut Context<Self>) {
         for effect in self.core.take_effects() {
             match effect {
                 Effect::Close { connection, code, reason } => {
                     self.fanouts.close(connection, Close { code, reason });
                 }
+                Effect::Unresumable(player) => {
+                    if self.expire(player, LeaveReason::Removed, ctx) {
+                        self.span.in_scope(|| info!(player, "too much happened while away: the seat ends"));
+                    }
+                }
             }
         }
+    }
+
+    /// Ends the seat of a player who is away. False: there is none, or the player is back.
+    fn expire(&mut self, player: PlayerId, why: LeaveReason, ctx: &mut Context<Self>) -> bool {
+        let ended = self.guarded(ctx, |core| core.expire(player)).flatten();
+        if let Some(seat) = &ended {
+            self.seat_ended(seat, why);
+        }
+        ended.is_some()
     }
 
     fn record_tick(&mut self) {
@@ -307,6 +322,8 @@ impl Handler<Join> for Room {
         self.report(Report::Joined {
             room: self.shared().name.clone(),
             to_room: ctx.address().recipient(),
+            members: self.shared().members.clone(),
+            resume_window: self.settings.resume_window,
             player: seat.player,
             user: seat.user.clone(),
             name: seat.name.clone(),
@@ -336,13 +353,15 @@ impl Handler<Resume> for Room {
 
     fn handle(&mut self, resume: Resume, ctx: &mut Self::Context) -> Self::Result {
         let had = self.core.seats().get(resume.player).and_then(|taken| taken.connection);
-        let seat =
-            self.core.resume(resume.entrant.connection, resume.player, resume.token, resume.received)?;
-        self.apply_effects();
+        let Resume { entrant, player, token, received } = resume;
+        let connection = entrant.connection;
+        let resumed = self.guarded(ctx, |core| core.resume(connection, player, token, received));
+        let seat = resumed.unwrap_or(Err(ResumeError::UnknownToken))?;
+        self.apply_effects(ctx);
         if let Some(old) = had {
             self.fanouts.remove(old);
         }
-        self.fanouts.add(resume.entrant);
+        self.fanouts.add(entrant);
         if had.is_none() {
             self.report(Report::Back {
                 room: self.shared().name.clone(),
@@ -363,20 +382,24 @@ pub struct Lost {
     pub connection: ConnectionId,
     /// How it went.
     pub why: LostReason,
+    /// Whether the welcome may have arrived. If not, nobody has the token, and nobody can come back.
+    pub welcomed: bool,
 }
 
 impl Handler<Lost> for Room {
     type Result = ();
 
-    fn handle(&mut self, lost: Lost, _: &mut Self::Context) {
+    fn handle(&mut self, lost: Lost, ctx: &mut Self::Context) {
         self.fanouts.remove(lost.connection);
-        if let Some(seat) = self.core.lost(lost.connection) {
-            self.report(Report::Lost {
+        match self.guarded(ctx, |core| core.lost(lost.connection, lost.welcomed)).flatten() {
+            Some(Detached::Kept(seat)) => self.report(Report::Lost {
                 room: self.shared().name.clone(),
                 player: seat.player,
                 why: lost.why,
                 at: self.settings.clock.micros(Instant::now()),
-            });
+            }),
+            Some(Detached::Ended(seat)) => self.seat_ended(&seat, lost.why.leave_reason()),
+            None => {}
         }
     }
 }
@@ -403,21 +426,11 @@ impl Handler<Leave> for Room {
     }
 }
 
-impl Handler<ToRoom> for Room {
+impl Handler<SeatExpired> for Room {
     type Result = ();
 
-    fn handle(&mut self, message: ToRoom, ctx: &mut Self::Context) {
-        match message {
-            ToRoom::Announce(Announce { to, except, presence }) => {
-                self.core.announce(to, except, presence);
-                self.apply_effects();
-            }
-            ToRoom::SeatExpired { player, why } => {
-                if let Some(Some(seat)) = self.guarded(ctx, |core| core.expire(player)) {
-                    self.seat_ended(&seat, why);
-                }
-            }
-        }
+    fn handle(&mut self, expired: SeatExpired, ctx: &mut Self::Context) {
+        self.expire(expired.player, expired.why, ctx);
     }
 }
 
@@ -439,7 +452,7 @@ impl Handler<Kick> for Room {
         if let Some(Kicked::Ended(seat)) = &kicked {
             self.seat_ended(seat, LeaveReason::Removed);
         }
-        self.apply_effects();
+        self.apply_effects(ctx);
         kicked.is_some()
     }
 }

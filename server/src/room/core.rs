@@ -69,6 +69,18 @@ pub enum Effect {
         /// Why.
         reason: String,
     },
+    /// The seat of a player who is away is to end: more was queued for it than is kept, so it cannot be resumed. (Not at once: a
+    /// seat ends between ticks.)
+    Unresumable(PlayerId),
+}
+
+/// What the loss of a connection did.
+#[derive(Debug)]
+pub enum Detached {
+    /// The seat is kept.
+    Kept(Arc<Seat>),
+    /// Nobody could have resumed the seat: it has ended.
+    Ended(Arc<Seat>),
 }
 
 /// What the removal of a player did.
@@ -247,18 +259,28 @@ impl RoomCore {
         if !seat.outbox.lock().attach(connection, received) {
             return Err(ResumeError::Unreachable(received));
         }
-        if let Some(old) = self.seats.attach(player, connection) {
-            self.close(old, CloseCode::Replaced, "the seat has a newer connection");
+        match self.seats.attach(player, connection) {
+            Some(old) => self.close(old, CloseCode::Replaced, "the seat has a newer connection"),
+            None => {
+                self.note(Action::Back { player });
+                self.game.back(self.tick + 1, player);
+            }
         }
         self.count();
         Ok(seat)
     }
 
-    /// A connection is gone; its seat is kept. None: it has no seat (any more).
-    pub fn lost(&mut self, connection: ConnectionId) -> Option<Arc<Seat>> {
-        let seat = self.seats.detach(connection);
+    /// A connection is gone; its seat is kept, if somebody can come back to it. None: it has no seat (any more).
+    /// `welcomed`: the welcome may have arrived, so there may be somebody who has the token.
+    pub fn lost(&mut self, connection: ConnectionId, welcomed: bool) -> Option<Detached> {
+        let seat = self.seats.detach(connection)?;
         self.count();
-        seat
+        if welcomed && !seat.outbox.lock().queue().is_overflowed() {
+            self.note(Action::Away { player: seat.player });
+            self.game.away(self.tick + 1, seat.player);
+            return Some(Detached::Kept(seat));
+        }
+        self.end_seat(seat.player).map(Detached::Ended)
     }
 
     /// Ends the seat of a connection. None: it has no seat (any more).
@@ -286,11 +308,6 @@ impl RoomCore {
     /// The newest state, if there was a tick.
     pub fn newest(&self) -> Option<&Arc<Published>> {
         self.recent.back()
-    }
-
-    /// Queues a presence message.
-    pub fn announce(&mut self, to: Recipient, except: Option<PlayerId>, presence: wire::Presence) {
-        self.deliver(to, except, &encode_body(&Body::Presence(presence)));
     }
 
     /// Runs the tick that is due: commands, inputs in order of player, the step; then publishes the state.
@@ -372,7 +389,7 @@ impl RoomCore {
 
     fn refuse(&mut self, player: PlayerId, command: u64, reason: String) {
         let refused = wire::CommandRefused { command, reason };
-        self.deliver(Recipient::Player(player), None, &encode_body(&Body::CommandRefused(refused)));
+        self.deliver(Recipient::Player(player), &encode_body(&Body::CommandRefused(refused)));
     }
 
     fn input(&mut self, player: PlayerId, sequence: u32, payload: Bytes) {
@@ -396,25 +413,30 @@ impl RoomCore {
         let mut delivered = 0;
         for (to, payload) in events.drain(..) {
             let event = wire::Event { tick: self.tick, payload };
-            delivered += self.deliver(to, None, &encode_body(&Body::Event(event)));
+            delivered += self.deliver(to, &encode_body(&Body::Event(event)));
         }
         self.events = events;
         delivered
     }
 
-    /// Queues a reliable message for each recipient. One whose queue is full is closed as a slow consumer.
-    fn deliver(&mut self, to: Recipient, except: Option<PlayerId>, body: &Bytes) -> u64 {
+    /// Queues a reliable message for each recipient. One whose queue is full is closed as a slow consumer; if it is away, its
+    /// seat is to end, as it cannot be resumed without a gap.
+    fn deliver(&mut self, to: Recipient, body: &Bytes) -> u64 {
         let Self { seats, effects, .. } = self;
         let mut push = |taken: &Taken| {
             let pushed = taken.seat.outbox.lock().queue().push(body.clone());
-            if let (Err(full), Some(connection)) = (pushed, taken.connection) {
-                let reason = full.to_string();
-                effects.push(Effect::Close { connection, code: CloseCode::SlowConsumer, reason });
+            match (pushed, taken.connection) {
+                (Err(full), Some(connection)) => {
+                    let reason = full.to_string();
+                    effects.push(Effect::Close { connection, code: CloseCode::SlowConsumer, reason });
+                }
+                (Err(_), None) => effects.push(Effect::Unresumable(taken.seat.player)),
+                (Ok(_), _) => {}
             }
             u64::from(pushed.is_ok())
         };
         match to {
-            Recipient::All => seats.iter().filter(|t| Some(t.seat.player) != except).map(push).sum(),
+            Recipient::All => seats.iter().map(push).sum(),
             Recipient::Player(player) => seats.get(player).map_or(0, &mut push),
         }
     }

@@ -118,3 +118,36 @@ impl Simulation for Stillborn {
     fn step(&mut self, _inputs: &[(PlayerId, ())], _step: &mut Step<'_, ()>) {}
     fn snapshot(&self, _out: &mut Snapshot) {}
 }
+
+/// A game that shows one number: how many players are away. It keeps their seats for 300 ms.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Patient {
+    away: i32,
+}
+
+impl Simulation for Patient {
+    const KIND: &'static str = "patient";
+    const RESUME_WINDOW_MS: Option<u32> = Some(300);
+    type Input = ();
+    type Command = ();
+    type Event = ();
+
+    fn schema() -> Schema {
+        Schema::new().kind("room", |kind| kind.hold("away", &["away"], 1))
+    }
+    fn new(_seed: u64, _tick_rate: u32) -> Self {
+        Self::default()
+    }
+    fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
+    fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {}
+    fn away(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {
+        self.away += 1;
+    }
+    fn back(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {
+        self.away -= 1;
+    }
+    fn step(&mut self, _inputs: &[(PlayerId, ())], _step: &mut Step<'_, ()>) {}
+    fn snapshot(&self, out: &mut Snapshot) {
+        out.table_mut(0).push(1, &[self.away]);
+    }
+}

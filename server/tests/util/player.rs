@@ -35,6 +35,8 @@ pub struct Player<W = Socket> {
     address: SocketAddr,
     pub socket: W,
     pub session: ClientSession,
+    /// Bytes of presence that came.
+    pub presence_bytes: usize,
     events: VecDeque<ClientEvent>,
     /// The close frame's code.
     closed: Option<u16>,
@@ -125,7 +127,7 @@ impl<W: Wire> Player<W> {
     pub fn on(socket: W, address: SocketAddr, join: wire::Join) -> Self {
         let config = ClientConfig { delivery: W::DELIVERY, ..ClientConfig::default() };
         let session = ClientSession::join(Instant::now(), config, join);
-        Self { address, socket, session, events: VecDeque::new(), closed: None }
+        Self { address, socket, session, presence_bytes: 0, events: VecDeque::new(), closed: None }
     }
 
     /// Waits for a welcome.
@@ -337,6 +339,9 @@ impl<W: Wire> Player<W> {
         self.session.handle_timeout(Instant::now()).expect("the server is not silent");
         self.transmit();
         while let Some(event) = self.session.poll_event() {
+            if let ClientEvent::Presence(presence) = &event {
+                self.presence_bytes += presence.encoded_len();
+            }
             self.events.push_back(event);
         }
     }

@@ -63,6 +63,8 @@ pub struct Room {
     pub events: u64,
     pub joins: u32,
     pub resumes: u32,
+    /// What the last resume said that the client has of who is in the room.
+    pub presence_version: u64,
     /// Refuse whoever comes with this.
     pub refuse: Option<(CloseCode, Duration)>,
 }
@@ -84,6 +86,7 @@ impl Room {
             events: 0,
             joins: 0,
             resumes: 0,
+            presence_version: 0,
             refuse: None,
         }
     }
@@ -144,6 +147,7 @@ impl Room {
             Request::Resume(resume) if resume.token == self.token && !self.token.is_empty() => {
                 assert!(self.queue.resume(resume.reliable_received));
                 self.resumes += 1;
+                self.presence_version = resume.presence_version;
                 self.welcome(now);
             }
             Request::Resume(_) => self.close(CloseCode::UnknownSession, Duration::ZERO),

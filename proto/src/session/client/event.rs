@@ -21,7 +21,8 @@ pub enum ClientEvent {
     },
     /// Something happened in the game. Each once, in order.
     Event(wire::Event),
-    /// Who is in the room changed. Each once, in order.
+    /// Who is in the room changed: to be applied to what was told before, or if `since` is 0 to an empty list. In
+    /// order, and over a resume from where it stopped.
     Presence(wire::Presence),
     /// A command was refused, by the server or because its seat was lost while it was under way. Each once, in
     /// order. `command` is the number that [`send_command`](super::ClientSession::send_command) gave.

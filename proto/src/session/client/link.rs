@@ -27,6 +27,8 @@ pub(super) struct Seat {
     pub(super) tick: Duration,
     pub(super) inputs: Inputs,
     pub(super) reliable_received: u64,
+    /// What was told of who is in the room. 0: nothing.
+    pub(super) presence_version: u64,
 }
 
 impl Link {
@@ -51,6 +53,7 @@ impl Seat {
             token: self.welcome.resume_token.clone(),
             reliable_received: self.reliable_received,
             codings: join.codings.clone(),
+            presence_version: self.presence_version,
         }
     }
 }

@@ -1,0 +1,71 @@
+//! What a connection tells its player of who is in the room, and how fast.
+//!
+//! Bounded whatever others do: at most a page a tick, [`BURST`] bytes at once and [`RATE`] a second. What does not fit waits where it
+//! is, in the room's list, and what is newer by then takes its place.
+
+use crate::ground::members::{Members, PAGE_BYTES, Position};
+use bytes::Bytes;
+use std::time::Instant;
+
+/// Bytes of presence that a connection gets at once.
+pub const BURST: u32 = 64 * 1024;
+/// Bytes of presence a second that a connection gets over time.
+pub const RATE: u32 = 16 * 1024;
+
+/// What a connection's player has of the list of members.
+#[derive(Debug)]
+pub struct MemberReader {
+    position: Position,
+    /// A tick has passed since the last look.
+    due: bool,
+    budget: Budget,
+}
+
+impl MemberReader {
+    /// Of a player who has this version already. 0: nothing.
+    pub fn new(has: u64, now: Instant) -> Self {
+        Self { position: Position::at(has), due: false, budget: Budget { bytes: f64::from(BURST), at: now } }
+    }
+
+    /// There was a tick.
+    pub fn tick(&mut self) {
+        self.due = true;
+    }
+
+    /// Whether `next` may have something.
+    pub fn is_due(&self) -> bool {
+        self.due
+    }
+
+    /// The next message, once a tick.
+    pub fn next(&mut self, members: &Members, now: Instant) -> Option<Bytes> {
+        let due = std::mem::take(&mut self.due) && members.version() != self.position.version();
+        if !due || !self.budget.has_page(now) {
+            return None;
+        }
+        let message = members.read(&mut self.position)?;
+        self.budget.take(message.len());
+        Some(message)
+    }
+}
+
+/// A token bucket of bytes.
+#[derive(Debug)]
+struct Budget {
+    /// Below zero after a page that was larger than a page should be.
+    bytes: f64,
+    at: Instant,
+}
+
+impl Budget {
+    fn has_page(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.bytes = (self.bytes + passed * f64::from(RATE)).min(f64::from(BURST));
+        self.at = now;
+        self.bytes >= PAGE_BYTES as f64
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.bytes -= bytes as f64;
+    }
+}
