@@ -38,7 +38,6 @@ pub struct Roster {
     totals: Totals,
 }
 
-
 /// What happened to a seat. As `Report`, without addresses.
 #[derive(Debug, Clone)]
 pub enum SeatEvent {
