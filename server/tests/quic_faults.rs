@@ -280,8 +280,7 @@ fn a_request_for_something_else_is_refused() {
     };
     assert_eq!(ask("/v1/connect", &["other", "driftless.v1"]), Ok(()));
     for (path, protocols, status) in [
-        ("/v1/connect", &[][..], "400"),
-        ("/v1/connect", &["driftless.v2"], "400"),
+        ("/v1/connect", &["driftless.v2"][..], "400"),
         ("/", &["driftless.v1"], "404"),
         ("/v1/connect/more", &["driftless.v1"], "404"),
     ] {
@@ -289,7 +288,24 @@ fn a_request_for_something_else_is_refused() {
         assert!(refused.contains(status), "{path} {protocols:?}: {refused}");
     }
     let refused = &server.running().metrics().refused;
-    assert_eq!((refused.get("subprotocol"), refused.get("not_found")), (2, 2));
+    assert_eq!((refused.get("subprotocol"), refused.get("not_found")), (1, 2));
+}
+
+/// As Firefox does, and Chromium before it had subprotocols.
+#[test]
+fn a_webtransport_client_that_offers_no_subprotocol_is_taken() {
+    let server = TestServer::start(config());
+    let endpoint = quic::endpoint();
+    let session = wait(async {
+        let connection = quic::dial(&endpoint, server.quic(), quic::config(Kind::WebTransport)).await?;
+        quic::request(connection, "/v1/connect", &[]).await
+    })
+    .expect("a session");
+    let (mut stream, _receive) = wait(session.open_bi()).expect("a stream");
+    let mut hello = BytesMut::new();
+    put_message(&client(Body::Join(join("lobby"))), &mut hello);
+    wait(stream.write_all(&hello)).expect("the join is sent");
+    until("it has joined", || server.players() == 1);
 }
 
 #[test]

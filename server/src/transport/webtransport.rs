@@ -1,5 +1,6 @@
 //! WebTransport over HTTP/3 (draft-ietf-webtrans-http3): from a QUIC connection with ALPN `h3` to a session at `/v1/connect` that speaks
-//! the subprotocol `driftless.v1`. One session a connection. Everything after that is as with [`quic`](super::quic).
+//! the subprotocol `driftless.v1`. Clients older than subprotocols (Firefox, 140 at the least) offer none: they are taken to mean it, and
+//! their `Join` says the version. One session a connection. Everything after that is as with [`quic`](super::quic).
 
 use super::{CLOSE_LIMIT, PATH};
 use crate::{
@@ -28,7 +29,7 @@ pub(super) enum Refused {
     NotFound(Request),
     /// It is from a page that may not.
     Foreign(Request, Foreign),
-    /// It does not offer our subprotocol.
+    /// It offers subprotocols, and not ours.
     Subprotocol(Request),
 }
 
@@ -41,10 +42,14 @@ pub(super) async fn accept(connection: Connection, origins: &Origins) -> Result<
     if let Err(foreign) = origins.check_any_port(request.url.authority(), origin(&request).as_deref()) {
         return Err(Refused::Foreign(request, foreign));
     }
-    if !request.protocols.iter().any(|protocol| protocol == SUBPROTOCOL) {
+    let answer = if request.protocols.is_empty() {
+        ConnectResponse::OK
+    } else if request.protocols.iter().any(|protocol| protocol == SUBPROTOCOL) {
+        ConnectResponse::OK.with_protocol(SUBPROTOCOL)
+    } else {
         return Err(Refused::Subprotocol(request));
-    }
-    request.respond(ConnectResponse::OK.with_protocol(SUBPROTOCOL)).await.map_err(Refused::Handshake)
+    };
+    request.respond(answer).await.map_err(Refused::Handshake)
 }
 
 /// Where the page came from. (Of two origins nobody knows which is true, so they are none that anybody knows.)
