@@ -2,7 +2,9 @@
 const WINDOW = 8;
 /** How fast two clocks may drift apart (RFC 5905: PHI). */
 const DRIFT = 15e-6;
-/** A welcome that says the server's clock is off the estimate by more than this, ms, comes from another server. */
+/** What a browser may be off by when it says the time, ms. */
+const GRAIN = 2;
+/** A welcome that says the server's clock is this far behind the estimate, ms, comes from another server. */
 const OTHER_CLOCK = 2000;
 
 interface Sample {
@@ -14,34 +16,62 @@ interface Sample {
 /**
  * The server's clock, as seen from here, milliseconds. If the way there and the way back differ, an estimate is wrong by
  * half the difference, at most half the round trip: so of the last eight samples the one with the shortest round trip is
- * believed. This is NTP's clock filter (RFC 5905 section 10), with its allowance for clocks that drift apart.
+ * believed. This is NTP's clock filter (RFC 5905 section 10), with its allowance for clocks that drift apart. Two samples
+ * that are further apart than both may be wrong cannot be of the same clocks: one of them was set, or stood still while
+ * the machine slept, and what was measured before that is forgotten.
  */
 export class Clock {
   private samples: Sample[] = [];
+  private best: Sample | undefined;
   private offset: number | undefined;
+  /** How often the clock was found to be another one. */
+  moves = 0;
+
   /** How long a message takes one way, as far as the best sample can tell. */
-  way = 0;
+  get way(): number {
+    return (this.best?.rtt ?? 0) / 2;
+  }
 
   /** A welcome arrived: the server's clock showed `serverTime` when it was written. */
   handleWelcome(now: number, serverTime: number): void {
     const offset = serverTime - now;
-    if (this.offset !== undefined && Math.abs(offset - this.offset) <= OTHER_CLOCK) return;
-    this.samples = [];
+    if (this.offset !== undefined) {
+      // It took its time to come, nobody knows how long; but it cannot have come before it was written.
+      const ahead = offset - this.offset;
+      if (ahead <= this.error(now) && ahead >= -OTHER_CLOCK) return;
+      this.forget();
+    }
     this.offset = offset;
   }
 
   /** A pong arrived at `at` after `rtt`; `serverTime` is the server's clock in the middle. */
   handlePong(at: number, rtt: number, serverTime: number): void {
-    this.samples.push({ at, rtt, offset: serverTime - (at - rtt / 2) });
+    const sample = { at, rtt, offset: serverTime - (at - rtt / 2) };
+    const { best } = this;
+    if (best && Math.abs(sample.offset - best.offset) > error(sample, at) + error(best, at)) this.forget();
+    this.samples.push(sample);
     if (this.samples.length > WINDOW) this.samples.shift();
-    const error = (s: Sample): number => s.rtt / 2 + (at - s.at) * DRIFT;
-    const best = this.samples.reduce((best, s) => (error(s) < error(best) ? s : best));
-    this.offset = best.offset;
-    this.way = best.rtt / 2;
+    this.best = this.samples.reduce((best, s) => (error(s, at) < error(best, at) ? s : best));
+    this.offset = this.best.offset;
   }
 
   /** What the server's clock shows now. Undefined before the first welcome. */
   serverTime(now: number): number | undefined {
     return this.offset === undefined ? undefined : now + this.offset;
   }
+
+  /** How far `serverTime` may be off, ms. Infinity before the first pong: the welcome's way is not known. */
+  error(now: number): number {
+    return this.best ? error(this.best, now) : Infinity;
+  }
+
+  private forget(): void {
+    this.samples = [];
+    this.best = undefined;
+    this.moves++;
+  }
+}
+
+function error(sample: Sample, now: number): number {
+  return sample.rtt / 2 + (now - sample.at) * DRIFT + GRAIN;
 }

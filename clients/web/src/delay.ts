@@ -13,6 +13,7 @@ const LOST = 500;
  */
 export class RenderDelay {
   private mean: number | undefined;
+  private begun = false;
   private deviation = 0;
   private gap = 0;
   private now = -Infinity;
@@ -23,9 +24,18 @@ export class RenderDelay {
     private readonly max: number,
   ) {}
 
+  /** The clock is another one: what was measured by it is void, and the moment shown is chosen anew. */
+  restart(): void {
+    this.begun = false;
+    this.gap = 0;
+    this.now = -Infinity;
+    this.shown = undefined;
+  }
+
   /** A state arrived `age` after it was due, `gap` of ticks after the one before. */
   state(age: number, gap: number): void {
-    if (this.mean === undefined) {
+    if (!this.begun || this.mean === undefined) {
+      this.begun = true;
       this.mean = age;
       this.deviation = gap / 8;
     } else {

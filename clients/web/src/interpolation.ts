@@ -66,6 +66,11 @@ export class Interpolation {
     return this.view(shown);
   }
 
+  /** The server's clock turned out to be another one: what is shown begins anew by it. */
+  restart(): void {
+    this.delay.restart();
+  }
+
   /** How far in the past the moment shown is meant to be, ms. */
   get renderDelay(): number {
     return this.delay.target;

@@ -24,10 +24,39 @@ describe("the clock", () => {
     const clock = new Clock();
     clock.handleWelcome(0, 1000);
     clock.handlePong(100, 20, 1090);
-    clock.handleWelcome(200, 1500);
+    clock.handleWelcome(200, 1150); // it was on its way for 50 ms
     expect(clock.serverTime(200)).toBe(1200);
     clock.handleWelcome(300, 9_000_000);
     expect(clock.serverTime(300)).toBe(9_000_000);
+  });
+
+  // A page that slept: its own clock stood meanwhile, or the server's did.
+  it.each([5000, 400, -5000])("that moved by %i ms is believed at once", (moved) => {
+    const clock = new Clock();
+    clock.handleWelcome(0, 0);
+    for (let n = 1; n <= 8; n++) clock.handlePong(n * 2000, 20, n * 2000 - 10);
+    clock.handlePong(18_000, 21, 18_000 - 10.5 + moved);
+    expect(clock.serverTime(18_000)).toBeCloseTo(18_000 + moved);
+    expect(clock.moves).toBe(1);
+    clock.handlePong(20_000, 80, 20_000 - 40 + moved);
+    expect(clock.serverTime(20_000)).toBeCloseTo(20_000 + moved);
+  });
+
+  it("that a slow pong tells of is not taken for another one", () => {
+    const clock = new Clock();
+    clock.handleWelcome(0, 0);
+    for (let n = 1; n <= 4; n++) clock.handlePong(n * 2000, 20, n * 2000 - 10);
+    // All of the 400 ms was on the way back.
+    clock.handlePong(10_000, 400, 10_000 - 395);
+    expect([clock.moves, clock.serverTime(10_000)]).toEqual([0, 10_000]);
+  });
+
+  it("cannot be behind what a welcome says", () => {
+    const clock = new Clock();
+    clock.handleWelcome(0, 0);
+    clock.handlePong(100, 20, 90);
+    clock.handleWelcome(1000, 1400);
+    expect([clock.moves, clock.serverTime(1000)]).toEqual([1, 1400]);
   });
 
   it("is unknown before the first welcome", () => expect(new Clock().serverTime(5)).toBeUndefined());
