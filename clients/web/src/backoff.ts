@@ -28,6 +28,11 @@ export class Backoff {
     return Math.max(jittered, Math.min(asked, MAX_SERVER_DELAY));
   }
 
+  /** A wait as after a first failure, and not counted as one, ms. */
+  first(): number {
+    return Math.min(this.base, this.cap) * this.random();
+  }
+
   /** The connection works: the next wait is a first one again. */
   reset(): void {
     this.failures = 0;

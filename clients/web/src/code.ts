@@ -84,8 +84,7 @@ const ADVICE: Record<number, string> = {
   [CloseCode.RateLimited]: "Send at most one input a tick, and fewer commands.",
   [CloseCode.UnsupportedVersion]: "Use the SDK that belongs to this server's version; reload the page.",
   [CloseCode.UnknownKind]: "Ask for a kind of game that this server has, and that this room is of.",
-  [CloseCode.BadName]:
-    "Rooms are 1 to 64 of A-Z a-z 0-9 . _ -, users at most 64 bytes, names at most 32 characters.",
+  [CloseCode.BadName]: "Rooms are 1 to 64 of A-Z a-z 0-9 . _ -, names at most 32 characters.",
   [CloseCode.BadInput]: "Encode inputs with the messages of this very game and version.",
   [CloseCode.Replaced]: "The seat was taken over by a newer connection, perhaps in another tab.",
   [CloseCode.Kicked]: "An operator or the game removed this player; do not come back by yourself.",

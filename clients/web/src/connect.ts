@@ -5,8 +5,8 @@ import { type Game, rawGame } from "./game.js";
 import type { ConnectOptions, TransportName } from "./options.js";
 import { Room } from "./room.js";
 import { systemTimers } from "./timers.js";
-import { race } from "./transport/race.js";
-import { type Dialer, DialError, type Transport } from "./transport/transport.js";
+import { Paths } from "./transport/paths.js";
+import { type Dialer, DialError } from "./transport/transport.js";
 import { webSocket } from "./transport/websocket.js";
 import { webTransport } from "./transport/webtransport.js";
 
@@ -20,31 +20,24 @@ export async function connect<Input = Uint8Array, Command = Uint8Array, Event = 
   options: ConnectOptions<Input, Command, Event>,
 ): Promise<Room<Input, Command, Event>> {
   const timers = options.timers ?? systemTimers;
-  const base = baseOf(options.url);
   const names: readonly (TransportName | Dialer)[] = options.transports ?? ["webtransport", "websocket"];
-  let dialers = names.map((name) => (typeof name === "string" ? TRANSPORTS[name] : name));
-  const aborted = new AbortController();
-  const dial = async (): Promise<Transport> => {
-    const transport = await race(dialers, { base }, timers, aborted.signal);
-    // What worked goes first the next time.
-    dialers = [...dialers].sort((a, b) => +(b.name === transport.name) - +(a.name === transport.name));
-    return transport;
-  };
+  const dialers = names.map((name) => (typeof name === "string" ? TRANSPORTS[name] : name));
+  const paths = new Paths(dialers, baseOf(options.url), timers);
   const earlier = options.token ? parseToken(options.token) : undefined;
-  const transport = await dial().catch((error: unknown) => {
+  const transport = await paths.dial(new AbortController().signal).catch((error: unknown) => {
     throw RoomError.dial(error);
   });
-  const { room: name, kind = "", user = "", name: shown = "" } = options;
+  const { room: name, kind = "", name: shown = "" } = options;
   const core = new Core(
     timers.now(),
-    { room: name, kind, user, name: shown },
+    { room: name, kind, name: shown },
     transport.delivery,
     earlier,
     new Backoff(1000, 30_000, options.random),
     options.maxAttempts,
   );
   const game = options.game ?? (rawGame as unknown as Game<Input, Command, Event>);
-  const room = new Room(core, timers, game, options.interpolation ?? {}, dial);
+  const room = new Room(core, timers, game, options.interpolation ?? {}, paths);
   await room.open(transport);
   return room;
 }

@@ -14,12 +14,19 @@ const SLEPT = 2000;
 /** How long the server then has to show that it is still there, ms. */
 const GRACE = 3000;
 
-/** Where a client is between its first connection and its end. */
+/** Where a client is between its first connection and its end: online → (waiting → dialing → online)* → ended. */
 export type CorePhase =
   | { name: "online" }
   /** There is no connection; the next attempt is due then. */
   | { name: "waiting"; until: number; cause: RoomError }
+  /** An attempt is under way: the only one. `woken`: should it fail, the next follows at once. */
+  | { name: "dialing"; woken: boolean }
   | { name: "ended"; cause: RoomError };
+
+export type CoreEvent =
+  | SessionEvent
+  /** The server's clock is not what it was taken for: times from before mean nothing now. */
+  | { type: "clock" };
 
 /**
  * The whole client without its socket: session, clock, statistics and the policy of reconnecting. The same as
@@ -30,12 +37,19 @@ export class Core {
   readonly meter = new Meter();
   readonly session: Session;
   phase: CorePhase = { name: "online" };
-  private readonly events: SessionEvent[] = [];
+  private readonly events: CoreEvent[] = [];
   private goodbye: { goodbye: Goodbye; at: number } | undefined;
   private welcomed = false;
   private left = false;
-  /** The seat is gone: the next connection joins anew. */
+  /** The seat is gone: connections join anew until there is another. */
   private rejoin = false;
+  /** When this connection was welcomed; and whether a state has come over it. */
+  private welcomedAt = 0;
+  private works = false;
+  /** Attempts in a row that came to nothing. */
+  private failed = 0;
+  /** This connection was made while another was there. */
+  private moved = false;
 
   constructor(
     now: number,
@@ -61,7 +75,7 @@ export class Core {
     }
   }
 
-  pollEvent(): SessionEvent | undefined {
+  pollEvent(): CoreEvent | undefined {
     return this.events.shift();
   }
 
@@ -81,6 +95,7 @@ export class Core {
         return this.goodbye ? this.goodbye.at + CLOSE_TIMEOUT : this.session.pollTimeout();
       case "waiting":
         return this.phase.until;
+      case "dialing":
       case "ended":
         return undefined;
     }
@@ -99,13 +114,20 @@ export class Core {
   /** The page is shown again, or the network is back: whatever waited, try at once. */
   handleWake(now: number): void {
     if (this.phase.name === "waiting") this.phase = { ...this.phase, until: now };
+    else if (this.phase.name === "dialing") this.phase = { ...this.phase, woken: true };
     else if (this.phase.name === "online") this.session.handleWake(now, GRACE);
+  }
+
+  /** The wait is over, and the next attempt begins: it ends with `handleConnected` or `handleDisconnected`. */
+  handleDialing(): void {
+    if (this.phase.name === "waiting") this.phase = { name: "dialing", woken: false };
   }
 
   /** The connection ended, or an attempt to make one failed. A goodbye before it is the cause, whatever `cause` is. */
   handleDisconnected(now: number, cause: RoomError): void {
-    if (this.phase.name === "ended") return;
-    if (this.phase.name === "online") this.session.disconnected();
+    const { phase } = this;
+    if (phase.name === "ended") return;
+    if (phase.name === "online") this.session.disconnected();
     if (this.goodbye) {
       const { code, reason, reconnectAfterMs } = this.goodbye.goodbye;
       cause = RoomError.goodbye(code, reason, reconnectAfterMs);
@@ -113,31 +135,57 @@ export class Core {
     }
     const code = cause.code as CloseCode;
     if (this.left || code === CloseCode.Left) return this.end(RoomError.left());
+    // Only what was lost can be waited for twice: nothing was.
+    if (phase.name === "waiting") return;
     if (!this.welcomed || !cause.mayReconnect) return this.end(cause);
-    if (this.backoff.failures >= this.maxAttempts) {
-      const message = `gave up after ${this.backoff.failures} attempts, the last one: ${cause.message}`;
-      return this.end(new RoomError("gave up", message, { code, mayReconnect: false, cause }));
-    }
     // In these cases there is no seat to resume.
     const gone = [CloseCode.UnknownSession, CloseCode.RoomClosed, CloseCode.RoomFailed];
     if (gone.includes(code)) this.rejoin = true;
-    // The server is there and has answered: no need to wait longer for it.
-    if (code === CloseCode.UnknownSession) this.backoff.reset();
-    this.phase = { name: "waiting", until: now + this.backoff.next(cause.reconnectAfter), cause };
+    const unknown = code === CloseCode.UnknownSession;
+    if (!this.works && !unknown) this.failed++;
+    this.works = this.moved = false;
+    if (this.failed >= this.maxAttempts) {
+      const message = `gave up after ${this.failed} attempts, the last one: ${cause.message}`;
+      return this.end(new RoomError("gave up", message, { code, mayReconnect: false, cause }));
+    }
+    // A server that does not know the seat is there and has answered: no need to wait longer for it.
+    let wait = unknown ? this.backoff.first() : this.backoff.next(cause.reconnectAfter);
+    if (phase.name === "dialing" && phase.woken) wait = 0;
+    this.phase = { name: "waiting", until: now + wait, cause };
   }
 
-  /** A new connection was opened after waiting: resumes the seat, or joins anew where it is gone. */
+  /** A new connection was opened: resumes the seat, or joins anew where it is gone. */
   handleConnected(now: number, delivery: Delivery): void {
+    if (this.phase.name !== "dialing") return;
     this.session.reconnected(now, this.rejoin, delivery);
-    this.rejoin = false;
     this.phase = { name: "online" };
   }
 
-  /** Gives up the seat. Whatever ends the connection after this, ends the client. */
-  leave(): void {
+  /** A better connection was opened beside the one there is: the seat moves over to it. */
+  handleMoved(now: number, delivery: Delivery): void {
+    this.session.reconnected(now, false, delivery);
+    this.moved = true;
+  }
+
+  /** Whether the seat can move to another connection now. */
+  get mayMove(): boolean {
+    return this.phase.name === "online" && this.session.isActive && !this.left;
+  }
+
+  /**
+   * Gives up the seat. Whatever ends the connection after this, ends the client; where there is none, one more is made to
+   * say it, for nobody else can give up the seat before its time.
+   */
+  leave(now: number): void {
     this.left = true;
-    if (this.phase.name === "online") this.session.leave();
-    else this.end(RoomError.left());
+    this.session.leave();
+    if (this.phase.name !== "waiting") return;
+    if (this.rejoin) this.end(RoomError.left());
+    else this.phase = { ...this.phase, until: now };
+  }
+
+  get hasEnded(): boolean {
+    return this.phase.name === "ended";
   }
 
   /** The server said goodbye, and the transport's close follows. */
@@ -161,19 +209,34 @@ export class Core {
     this.phase = { name: "ended", cause };
   }
 
+  private measured(take: () => void): void {
+    const { moves } = this.clock;
+    take();
+    if (this.clock.moves !== moves) this.events.push({ type: "clock" });
+  }
+
   private takeEvents(now: number): void {
     for (let event = this.session.pollEvent(); event; event = this.session.pollEvent()) {
       switch (event.type) {
         case "welcome":
-          this.clock.handleWelcome(now, Number(event.welcome.serverTimeUs) / 1000);
-          this.meter.welcome(event.welcome.resumed, !this.welcomed);
+          this.measured(() => this.clock.handleWelcome(now, Number(event.welcome.serverTimeUs) / 1000));
+          if (!this.moved) this.meter.welcome(event.welcome.resumed, !this.welcomed);
           this.welcomed = true;
+          this.welcomedAt = now;
+          this.rejoin = false;
           break;
         case "state": {
-          this.backoff.reset();
+          this.works = true;
+          this.failed = 0;
+          // A seat that was kept shows that only the network had failed. A new one must last, else a room that fails
+          // whenever it is joined is joined again and again.
+          if (this.session.welcome?.resumed || now - this.welcomedAt >= this.backoff.ceiling)
+            this.backoff.reset();
           const [serverTime, due] = [this.clock.serverTime(now), this.tickDue(event.tick)];
           const age = serverTime === undefined || due === undefined ? undefined : serverTime - due;
           this.meter.state(event.tick, event.full, age);
+          // No state comes before it is due.
+          if (age !== undefined && age < -this.clock.error(now)) this.session.measure(now);
           break;
         }
         case "event":
@@ -185,7 +248,7 @@ export class Core {
           this.meter.stats.stale++;
           continue;
         case "pong":
-          this.clock.handlePong(event.at, event.rtt, event.serverTimeUs / 1000);
+          this.measured(() => this.clock.handlePong(event.at, event.rtt, event.serverTimeUs / 1000));
           this.meter.pong(event.rtt);
           continue;
         case "goodbye":

@@ -34,7 +34,7 @@ export interface Member {
 
 /** Takes a presence message into the members, and returns those it is about. */
 export function takePresence(members: Map<string, Member>, presence: Presence): Member[] {
-  if (presence.full) members.clear();
+  if (presence.since === 0n) members.clear();
   return presence.members.map((wire) => {
     const member: Member = {
       user: wire.user,

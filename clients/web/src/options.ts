@@ -14,9 +14,7 @@ export interface ConnectOptions<Input = Uint8Array, Command = Uint8Array, Event 
   readonly room: string;
   /** Kind of game that the room must be. Default: the server's default kind. */
   readonly kind?: string;
-  /** Who this is: connections with the same user are one member. Default: a guest, whose id the server makes up. */
-  readonly user?: string;
-  /** Name to show, at most 32 characters. Default: the user's id. */
+  /** Name to show, at most 32 characters. Default: the user's id, which the server makes up. */
   readonly name?: string;
   /** The `token` of a room of an earlier page: takes that seat again, if it is still kept; else joins. */
   readonly token?: string | undefined;

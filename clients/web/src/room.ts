@@ -1,5 +1,5 @@
 import type { Snapshot } from "./codec/snapshot.js";
-import type { Core } from "./core.js";
+import type { Core, CoreEvent } from "./core.js";
 import { Emitter } from "./emitter.js";
 import { RoomError, SendError } from "./errors.js";
 import type { Game } from "./game.js";
@@ -7,22 +7,23 @@ import { InputClock } from "./input_clock.js";
 import { Interpolation, type InterpolationOptions } from "./interpolation.js";
 import { type Member, takePresence } from "./members.js";
 import { ServerFault } from "./session/fault.js";
-import { MAX_COMMAND, MAX_INPUT, type SessionEvent } from "./session/session.js";
+import { MAX_COMMAND, MAX_INPUT } from "./session/session.js";
 import type { Stats } from "./stats.js";
 import type { Timers } from "./timers.js";
+import type { Paths } from "./transport/paths.js";
 import type { Transport } from "./transport/transport.js";
 import { type Entity, View } from "./view.js";
 
 /** Where a room's connection is. */
 export type Status =
-  /** In the room. `resumed`: the seat was kept; else this is a new player. */
+  /** In the room. `resumed`: the seat was kept; else this is a new player. Told again when the transport changes. */
   | { readonly phase: "joined"; readonly transport: string; readonly resumed: boolean }
   /** The connection was lost; the next attempt is made in `retryIn` ms. */
   | { readonly phase: "reconnecting"; readonly cause: RoomError; readonly retryIn: number }
   /** It has ended, and does not come back by itself. */
   | { readonly phase: "closed"; readonly cause: RoomError };
 
-/** A newer state. At most one a picture: those in between are superseded. */
+/** A newer state. At most one a picture, where pictures are drawn: those in between are superseded. */
 export interface StateUpdate {
   readonly tick: number;
   /** Number of the player's last input that it contains. */
@@ -35,7 +36,10 @@ export interface RoomEvents<Input, Event> {
   state: StateUpdate;
   /** Something happened in the game: each once, in order, over reconnects too. */
   event: { readonly tick: number; readonly event: Event };
-  /** Who is here: `changed` is everybody (`full`, after joining), then only who changed. */
+  /**
+   * Who is here: `changed` is everybody (`full`: after joining, one event for each page of a long list), then only who
+   * changed.
+   */
   presence: {
     readonly members: ReadonlyMap<string, Member>;
     readonly changed: readonly Member[];
@@ -46,7 +50,7 @@ export interface RoomEvents<Input, Event> {
   tick: { readonly tick: number };
   /** An input was sent, with this number: for prediction. */
   input: { readonly sequence: number; readonly input: Input };
-  /** The server did not do what a command asked. */
+  /** The server did not do what a command asked; or nobody can say, because the seat was lost before it had confirmed it. */
   refused: { readonly command: number; readonly reason: string };
 }
 
@@ -63,6 +67,10 @@ const MAX_BUFFERED = 16 * 1024;
 const BUFFER_POLL = 30;
 /** How long `leave` waits for the server's goodbye, ms. */
 const LEAVE_TIMEOUT = 5000;
+/** A picture that is drawn this late, ms, may never be: the page is shown nowhere, though it is not hidden. */
+const NO_PICTURE = 1000;
+/** How long the seat may take to move to another transport, ms. */
+const MOVE_TIMEOUT = 3000;
 
 /** A player in a room. Made by `connect`. */
 export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> {
@@ -70,11 +78,16 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
   private readonly memberMap = new Map<string, Member>();
   private readonly inputClock = new InputClock();
   private transport: Transport | undefined;
+  /** While the seat moves: the transport that it comes from, until the server has welcomed it on the other. */
+  private retiring: Transport | undefined;
+  /** The attempt under way, to reconnect or to move: never more than one. Its result counts only while it is this one. */
+  private dialing: AbortController | undefined;
+  private moveTimer: number | undefined;
   private timer: number | undefined;
   private inputTimer: number | undefined;
   private interpolator: Interpolation | undefined;
   private pendingInput: { input: Input } | undefined;
-  private pendingState: { tick: number; input: number } | undefined;
+  private pendingState: { tick: number; input: number; since: number } | undefined;
   private readonly unwatch: () => void;
   private current: Status | undefined;
   private readonly ended: Promise<void>;
@@ -87,10 +100,10 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
     private readonly timers: Timers,
     private readonly game: Game<Input, Command, Event>,
     private readonly interpolation: InterpolationOptions | false,
-    private readonly dial: () => Promise<Transport>,
+    private readonly paths: Paths,
   ) {
     this.ended = new Promise((resolve) => (this.end = resolve));
-    this.core.session.ackAtOnce = timers.hidden();
+    this.core.session.ackAlone = timers.hidden();
     this.unwatch = timers.watch(() => this.woken());
   }
 
@@ -115,10 +128,10 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
 
   /**
    * Sends a command: once and in order, kept over reconnects until the server has it. Returns its number, which a
-   * `refused` event names. Throws a SendError.
+   * `refused` event names; no two commands of a room have the same. Throws a SendError.
    */
   command(command: Command): number {
-    if (this.core.phase.name === "ended") throw new SendError("the room has ended: connect again");
+    if (this.core.hasEnded) throw new SendError("the room has ended: connect again");
     const payload = this.game.encodeCommand(command);
     if (payload.length > MAX_COMMAND) {
       throw new SendError(`a command of ${payload.length} bytes, where ${MAX_COMMAND} are allowed: split it`);
@@ -212,11 +225,11 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
 
   /** Gives up the seat and waits for the server's goodbye (5 s at most). */
   async leave(): Promise<void> {
-    if (this.core.phase.name === "ended") return;
-    this.core.leave();
+    if (this.core.hasEnded) return;
+    this.core.leave(this.timers.now());
     const timer = this.timers.set(() => this.disconnected(RoomError.left()), LEAVE_TIMEOUT);
     this.pump();
-    this.settle();
+    if (this.core.hasEnded) this.settle();
     await this.ended;
     this.timers.clear(timer);
   }
@@ -292,14 +305,62 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
   }
 
   private redial(): void {
-    this.dial().then(
+    this.core.handleDialing();
+    this.dial(
+      (signal) => this.paths.dial(signal),
       (transport) => {
-        if (this.core.phase.name !== "waiting") return transport.close(1000, "left");
         this.core.handleConnected(this.timers.now(), transport.delivery);
         this.attach(transport);
       },
-      (error: unknown) => this.disconnected(RoomError.dial(error)),
+      (error) => this.disconnected(RoomError.dial(error)),
     );
+  }
+
+  /** Makes the one attempt that there is. One that was given up ends in nothing. */
+  private dial(
+    start: (signal: AbortSignal) => Promise<Transport>,
+    opened: (transport: Transport) => void,
+    failed: (error: unknown) => void,
+  ): void {
+    this.dialing?.abort();
+    const dialing = (this.dialing = new AbortController());
+    this.paths.rtt = this.stats.smoothedRtt;
+    const isCurrent = (): boolean => {
+      if (this.dialing !== dialing) return false;
+      this.dialing = undefined;
+      return true;
+    };
+    start(dialing.signal).then(
+      (transport) => (isCurrent() ? opened(transport) : transport.close(1000, "not needed any more")),
+      (error: unknown) => void (isCurrent() && failed(error)),
+    );
+  }
+
+  /** On a lesser transport: tries for a better one when it is time, unseen, and moves over with the seat. */
+  private scheduleMove(): void {
+    this.timers.clear(this.moveTimer);
+    const at = this.paths.retryAt;
+    if (at === undefined) return;
+    this.moveTimer = this.timers.set(
+      () => {
+        if (!this.core.mayMove || this.dialing) return; // the next welcome comes here again
+        this.dial(
+          (signal) => this.paths.dialBetter(signal),
+          (transport) =>
+            this.core.mayMove ? this.move(transport) : transport.close(1000, "not needed any more"),
+          () => this.scheduleMove(),
+        );
+      },
+      Math.max(0, at - this.timers.now()),
+    );
+  }
+
+  private move(transport: Transport): void {
+    this.retiring = this.transport;
+    this.core.handleMoved(this.timers.now(), transport.delivery);
+    const cause = RoomError.closed({ code: 1006, reason: `no welcome over ${transport.name}` });
+    this.moveTimer = this.timers.set(() => this.disconnected(cause), MOVE_TIMEOUT);
+    this.attach(transport);
   }
 
   private fault(error: unknown): void {
@@ -308,11 +369,17 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
   }
 
   private disconnected(cause: RoomError): void {
+    this.dialing?.abort();
+    this.dialing = undefined;
     this.transport?.close(
       this.core.isClosing || cause.origin === "left" ? 1000 : cause.code >= 4000 ? cause.code : 3000,
       "",
     );
     this.transport = undefined;
+    if (this.retiring) this.paths.failed(this.retiring.name);
+    this.retiring?.close(1000, "");
+    this.retiring = undefined;
+    this.timers.clear(this.moveTimer);
     this.core.handleDisconnected(this.timers.now(), cause);
     this.settle();
     this.pump();
@@ -331,6 +398,8 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
       this.unwatch();
       this.timers.clear(this.timer);
       this.timers.clear(this.inputTimer);
+      this.dialing?.abort();
+      this.dialing = undefined;
       this.transport?.close(1000, "");
       this.transport = undefined;
       this.firstWelcome?.reject(phase.cause);
@@ -349,16 +418,18 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
     for (let event = this.core.pollEvent(); event; event = this.core.pollEvent()) this.takeEvent(event);
   }
 
-  private takeEvent(event: SessionEvent): void {
+  private takeEvent(event: CoreEvent): void {
     switch (event.type) {
       case "welcome":
         return this.takeWelcome(event.welcome.resumed);
       case "state": {
         const state = this.state;
         if (state) this.interpolator?.push(this.serverTime ?? 0, state);
+        const now = this.timers.now();
         if (this.pendingState) this.core.meter.stats.superseded++;
-        else this.timers.frame(() => this.tellState());
-        this.pendingState = event;
+        else if (!this.timers.hidden()) this.timers.frame(() => this.tellState());
+        this.pendingState = { tick: event.tick, input: event.input, since: this.pendingState?.since ?? now };
+        if (this.timers.hidden() || now - this.pendingState.since > NO_PICTURE) this.tellState();
         return;
       }
       case "event":
@@ -371,14 +442,13 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
         return this.emitter.emit("presence", {
           members: this.memberMap,
           changed,
-          full: event.presence.full,
+          full: event.full,
         });
       }
       case "refused":
-        return this.emitter.emit("refused", {
-          command: Number(event.refused.command),
-          reason: event.refused.reason,
-        });
+        return this.emitter.emit("refused", { command: event.command, reason: event.reason });
+      case "clock":
+        return this.interpolator?.restart();
     }
   }
 
@@ -397,6 +467,10 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
         this.interpolation,
       );
     }
+    this.retiring?.close(1000, "");
+    this.retiring = undefined;
+    if (this.transport) this.paths.works(this.transport.name);
+    this.scheduleMove();
     this.setStatus({ phase: "joined", transport: this.transport?.name ?? "", resumed });
     this.firstWelcome?.resolve();
     this.firstWelcome = undefined;
@@ -447,8 +521,10 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
   /** The page was shown or hidden, or the network is back. */
   private woken(): void {
     const hidden = this.timers.hidden();
-    this.core.session.ackAtOnce = hidden;
-    if (!hidden) this.core.handleWake(this.timers.now());
+    this.core.session.ackAlone = hidden;
+    // The picture that a state waits for is not drawn now.
+    if (hidden) this.tellState();
+    else this.core.handleWake(this.timers.now());
     this.pump();
   }
 }

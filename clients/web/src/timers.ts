@@ -5,7 +5,7 @@ export interface Timers {
   /** Calls back after `delay` ms. */
   set(callback: () => void, delay: number): number;
   clear(timer: number | undefined): void;
-  /** Calls back before the next picture is drawn; soon, if none is drawn. */
+  /** Calls back before the next picture is drawn, which may be never; at once where there are no pictures at all. */
   frame(callback: () => void): void;
   /** Whether the page is hidden. */
   hidden(): boolean;
@@ -19,7 +19,7 @@ export const systemTimers: Timers = {
   set: (callback, delay) => setTimeout(callback, delay) as unknown as number,
   clear: (timer) => clearTimeout(timer),
   frame(callback) {
-    if (typeof requestAnimationFrame === "undefined" || this.hidden()) setTimeout(callback, 0);
+    if (typeof requestAnimationFrame === "undefined") setTimeout(callback, 0);
     else requestAnimationFrame(callback);
   },
   hidden: () => typeof document !== "undefined" && document.visibilityState === "hidden",

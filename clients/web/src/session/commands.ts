@@ -1,10 +1,16 @@
-/** Commands of one seat: numbered from 1, kept until the server says that it has them, bounded. */
+/**
+ * Commands: kept until the server says that it has them, bounded. The application's numbers go on for as long as there is
+ * a session; those on the wire begin with 1 on each seat.
+ */
 export class Commands {
-  /** Not confirmed, oldest first. The first has the number `confirmed + 1`. */
+  /** Not confirmed, oldest first. The first has the number `confirmed + 1` on the wire. */
   private kept: Uint8Array[] = [];
   private confirmed = 0;
-  /** How many of `kept` were sent on this connection. */
+  /** How far the application's numbers are above the wire's. */
+  private shift = 0;
+  /** How many of `kept` were sent: on this connection, and on any connection of this seat. */
   private sent = 0;
+  private everSent = 0;
 
   constructor(readonly most: number) {}
 
@@ -15,14 +21,14 @@ export class Commands {
   /** The new command's number. Undefined: too many wait. */
   push(payload: Uint8Array): number | undefined {
     if (this.kept.length >= this.most) return undefined;
-    return this.confirmed + this.kept.push(payload);
+    return this.numberOf(this.confirmed + this.kept.push(payload));
   }
 
   /** The next to send on this connection. */
   next(): { sequence: bigint; payload: Uint8Array } | undefined {
     const payload = this.kept[this.sent];
     if (!payload) return undefined;
-    this.sent++;
+    this.everSent = Math.max(this.everSent, ++this.sent);
     return { sequence: BigInt(this.confirmed + this.sent), payload };
   }
 
@@ -32,12 +38,29 @@ export class Commands {
     this.kept.splice(0, count);
     this.confirmed += count;
     this.sent = Math.max(0, this.sent - count);
+    this.everSent = Math.max(0, this.everSent - count);
     // A seat whose commands another page sent: go on from there.
     if (this.kept.length === 0) this.confirmed = Math.max(this.confirmed, sequence);
+  }
+
+  /** The application's number of the command that has this one on the wire. */
+  numberOf(sequence: number): number {
+    return sequence + this.shift;
   }
 
   /** The connection was lost: all go again. */
   disconnected(): void {
     this.sent = 0;
+  }
+
+  /**
+   * The seat is another one: what was never sent goes to it. What was sent to the old one may have been done there, and
+   * must not be done twice: it is given up. Returns its numbers.
+   */
+  newSeat(): number[] {
+    const lost = this.kept.splice(0, this.everSent).map((_, n) => this.numberOf(this.confirmed + 1 + n));
+    this.shift += this.confirmed + lost.length;
+    this.confirmed = this.sent = this.everSent = 0;
+    return lost;
   }
 }

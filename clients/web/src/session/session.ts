@@ -7,7 +7,6 @@ import { encodeClientMessage } from "../gen/driftless/v1/client_codec.js";
 import type { ClientMessageSchema, ColumnCoding } from "../gen/driftless/v1/client_pb.js";
 import { decodeServerMessage } from "../gen/driftless/v1/server_codec.js";
 import type {
-  CommandRefused,
   Event,
   Goodbye,
   Presence,
@@ -44,7 +43,6 @@ export type Delivery = "ordered" | "datagram";
 export interface Join {
   readonly room: string;
   readonly kind: string;
-  readonly user: string;
   readonly name: string;
 }
 
@@ -53,8 +51,9 @@ export type SessionEvent =
   | { type: "welcome"; welcome: Welcome }
   | { type: "state"; tick: number; input: number; full: boolean; bytes: number }
   | { type: "event"; event: Event }
-  | { type: "presence"; presence: Presence }
-  | { type: "refused"; refused: CommandRefused }
+  /** `full`: it is about who is here already, and no news. */
+  | { type: "presence"; presence: Presence; full: boolean }
+  | { type: "refused"; command: number; reason: string }
   | { type: "pong"; rtt: number; serverTimeUs: number; at: number }
   | { type: "stale"; tick: number }
   | { type: "goodbye"; goodbye: Goodbye };
@@ -77,6 +76,9 @@ interface Seat {
   welcome: Welcome | undefined;
   schema: Schema | undefined;
   inputs: Inputs;
+  /** Version of the member list; and whether more of a list that began anew is to come. */
+  presenceVersion: bigint;
+  listing: boolean;
 }
 
 /** What ends with the connection. */
@@ -106,12 +108,12 @@ export class Session {
   private phase: Phase = "hello";
   private link: Link;
   private seat: Seat | undefined;
-  private commands = new Commands(MAX_COMMANDS);
+  private readonly commands = new Commands(MAX_COMMANDS);
   private readonly history = new History();
   private readonly events: SessionEvent[] = [];
   private leaving = false;
-  /** Acknowledge at once: the page is hidden, where timers sleep and no inputs are sent. */
-  ackAtOnce = false;
+  /** Acknowledge without waiting for an input: the page is hidden, where timers sleep and no inputs are sent. */
+  ackAlone = false;
 
   constructor(
     now: number,
@@ -121,7 +123,8 @@ export class Session {
   ) {
     if (earlier) {
       const inputs = new Inputs(delivery === "datagram");
-      this.seat = { ...earlier, room: join.room, welcome: undefined, schema: undefined, inputs };
+      const nothing = { welcome: undefined, schema: undefined, presenceVersion: 0n, listing: false };
+      this.seat = { ...earlier, room: join.room, inputs, ...nothing };
     }
     this.link = newLink(now, delivery, earlier !== undefined);
   }
@@ -215,6 +218,13 @@ export class Session {
     this.link.nextPing = now;
   }
 
+  /** The clock is in doubt: it is measured anew, by a few pings that come soon. */
+  measure(now: number): void {
+    if (this.link.pings <= FIRST_PINGS) return;
+    this.link.pings = 0;
+    this.link.nextPing = now;
+  }
+
   /** Queues an input and returns its number; undefined when not in the room. */
   sendInput(payload: Uint8Array): number | undefined {
     if (this.phase !== "active" || this.leaving || !this.seat) return undefined;
@@ -257,8 +267,9 @@ export class Session {
       link.helloSent = true;
       const codings = [RICE];
       if (seat && link.resume) {
-        const { token, room, reliableReceived } = seat;
-        return { case: "resume", value: { protocol: PROTOCOL, room, token, reliableReceived, codings } };
+        const { token, room, reliableReceived, presenceVersion } = seat;
+        const value = { protocol: PROTOCOL, room, token, reliableReceived, codings, presenceVersion };
+        return { case: "resume", value };
       }
       return { case: "join", value: { protocol: PROTOCOL, ...this.join, codings } };
     }
@@ -278,9 +289,10 @@ export class Session {
     const command = this.commands.next();
     if (command) return { case: "command", value: command };
     const input = seat.inputs.next();
-    if (input) return { case: "input", value: { ...input, ...link.acks.take() } };
+    const tick = this.tickInterval;
+    if (input) return { case: "input", value: { ...input, ...link.acks.take(now, tick) } };
     if (link.acks.dueAt !== undefined && now >= link.acks.dueAt)
-      return { case: "ack", value: link.acks.take() };
+      return { case: "ack", value: link.acks.take(now, tick) };
     return this.nextLeave();
   }
 
@@ -294,12 +306,8 @@ export class Session {
     return this.link.heardAt + Math.max(TIMEOUT, this.seat?.welcome?.timeoutMs ?? 0);
   }
 
-  /**
-   * How long an acknowledgement waits for an input to ride on: a tick and a quarter, because a player that sends an
-   * input a tick should not need a lone one because one input came late.
-   */
-  private ackWait(): number {
-    return this.ackAtOnce ? 0 : 1250 / (this.seat?.welcome?.tickRate || 1);
+  private get tickInterval(): number {
+    return 1000 / (this.seat?.welcome?.tickRate || 1);
   }
 
   private take(now: number, bytes: Uint8Array): void {
@@ -322,6 +330,9 @@ export class Session {
       case "reliable":
         if (this.phase === "active") return this.takeReliable(now, body.value);
         throw new ServerFault("unexpected", "reliable message before the welcome");
+      case "presence":
+        if (this.phase === "active") return this.takePresence(body.value);
+        throw new ServerFault("unexpected", "presence before the welcome");
       case "pong":
         if (this.phase === "active") return this.takePong(now, body.value);
         throw new ServerFault("unexpected", "pong before the welcome");
@@ -342,7 +353,7 @@ export class Session {
     const old = welcome.resumed ? this.seat : undefined;
     const same = old?.schema?.equals(schema) === true;
     if (!same) this.history.clear();
-    if (!welcome.resumed) this.commands = new Commands(MAX_COMMANDS);
+    const lost = welcome.resumed ? [] : this.commands.newSeat();
     this.commands.confirm(Number(welcome.commandReceived));
     const inputs = old?.inputs ?? new Inputs(this.delivery === "datagram");
     inputs.received(welcome.inputReceived);
@@ -354,10 +365,14 @@ export class Session {
       // The snapshots kept are of the old object.
       schema: same ? old.schema : schema,
       inputs,
+      presenceVersion: old?.presenceVersion ?? 0n,
+      listing: old?.listing ?? false,
     };
     this.phase = "active";
     this.link.nextPing = now;
     this.events.push({ type: "welcome", welcome });
+    const reason = "the seat was lost before the server had confirmed it: it may have been done or not";
+    for (const command of lost) this.events.push({ type: "refused", command, reason });
   }
 
   private takeState(now: number, head: StateHead, bytes: number): void {
@@ -377,7 +392,8 @@ export class Session {
     }
     this.history.apply(seat.schema, head, ordered ? 2 : MAX_AGE + 1);
     link.hasState = true;
-    link.acks.takeState(now, head.tick, this.ackWait());
+    link.acks.takeState(head.tick);
+    link.acks.want(now, this.tickInterval, this.ackAlone);
     seat.inputs.confirm(head.input);
     if (again) return;
     const { tick, input, baseline } = head;
@@ -389,14 +405,29 @@ export class Session {
     const last = seat.reliableReceived;
     const { sequence, body } = reliable;
     // A repeat is acknowledged again: the acknowledgement may be what was lost.
-    this.link.acks.takeReliable(now, sequence > last ? sequence : last, this.ackWait());
+    this.link.acks.takeReliable(sequence > last ? sequence : last);
+    this.link.acks.want(now, this.tickInterval, this.ackAlone);
     if (sequence <= last) return;
     if (sequence - last > 1n) throw new ServerFault("gap", `reliable message ${sequence} after ${last}`);
     seat.reliableReceived = sequence;
     // A kind that this version does not know still has its number.
     if (body.case === "event") this.events.push({ type: "event", event: body.value });
-    else if (body.case === "presence") this.events.push({ type: "presence", presence: body.value });
-    else if (body.case === "commandRefused") this.events.push({ type: "refused", refused: body.value });
+    else if (body.case === "commandRefused") {
+      const command = this.commands.numberOf(Number(body.value.command));
+      this.events.push({ type: "refused", command, reason: body.value.reason });
+    }
+  }
+
+  private takePresence(presence: Presence): void {
+    const seat = this.seat!;
+    const { since, version, more } = presence;
+    if (since > seat.presenceVersion) {
+      throw new ServerFault("gap", `members since version ${since} after ${seat.presenceVersion}`);
+    }
+    if (since === 0n) seat.listing = true;
+    this.events.push({ type: "presence", presence, full: seat.listing });
+    seat.presenceVersion = version;
+    if (!more) seat.listing = false;
   }
 
   private takePong(now: number, pong: ServerPong): void {

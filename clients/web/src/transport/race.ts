@@ -1,35 +1,52 @@
 import type { Timers } from "../timers.js";
 import { DialError, type Dialer, type Target, type Transport } from "./transport.js";
 
-/** How long a better transport may take before the next one is tried beside it, ms. */
-export const HEAD_START = 400;
+/** A better transport's head start: this many round trips (WebTransport needs three after its certificate is known) ... */
+const ROUND_TRIPS = 4;
+/** ... within these bounds, ms (RFC 8305, section 8, has 2 s as the most) ... */
+const LEAST = 400;
+const MOST = 2000;
+/** ... and this, ms, while nothing has come from the server yet. */
+const UNKNOWN = 1000;
 /** Longest for all attempts together, ms. */
 const DIAL_TIMEOUT = 10_000;
 
+/** How long a better transport may take before the next one is tried beside it, ms. */
+export function headStart(rtt: number | undefined): number {
+  return rtt === undefined ? UNKNOWN : Math.min(MOST, Math.max(LEAST, ROUND_TRIPS * rtt));
+}
+
+/** Who won, and why those that were tried before it had failed by then. */
+export interface Result {
+  readonly transport: Transport;
+  readonly errors: ReadonlyMap<string, Error>;
+}
+
 /**
  * Opens the first transport that works, as Happy Eyeballs (RFC 8305) does for addresses: each gets a head start, and its
- * failure starts the next at once. The first to open wins; the others are given up.
+ * failure starts the next at once. The first to open wins; the others are given up. A dialer that hears from the server
+ * on its way says how far that is (`Target.heard`), and has its head start from there.
  */
 export function race(
   dialers: readonly Dialer[],
   target: Target,
+  wait: number,
   timers: Timers,
   signal: AbortSignal,
-): Promise<Transport> {
-  const able = dialers.filter((dialer) => dialer.available?.() ?? true);
-  if (able.length === 0)
+): Promise<Result> {
+  if (dialers.length === 0)
     return Promise.reject(new DialError("this browser has none of the transports", false));
   return new Promise((resolve, reject) => {
     const stop = new AbortController();
-    const errors: DialError[] = [];
+    const errors = new Map<string, DialError>();
     let next = 0;
-    let headStart: number | undefined;
+    let timer: number | undefined;
     let settled = false;
 
     const settle = (): void => {
       settled = true;
       stop.abort();
-      timers.clear(headStart);
+      timers.clear(timer);
       timers.clear(deadline);
     };
     const fail = (error: DialError): void => {
@@ -37,25 +54,33 @@ export function race(
       settle();
       reject(error);
     };
+    const startIn = (ms: number): void => {
+      timers.clear(timer);
+      if (next < dialers.length) timer = timers.set(start, ms);
+    };
     const start = (): void => {
-      timers.clear(headStart);
-      const dialer = able[next++];
-      if (!dialer || settled) return;
-      if (next < able.length) headStart = timers.set(start, HEAD_START);
-      dialer.dial(target, stop.signal).then(
+      const dialer = dialers[next++];
+      if (!dialer || settled) return timers.clear(timer);
+      startIn(wait);
+      const mine = next;
+      const heard = (rtt: number): void => {
+        if (!settled && next === mine) startIn(headStart(rtt));
+      };
+      dialer.dial({ ...target, heard }, stop.signal).then(
         (transport) => {
           if (settled) return transport.close(1000, "another transport was faster");
           settle();
-          resolve(transport);
+          resolve({ transport, errors });
         },
         (error: unknown) => {
-          errors.push(error instanceof DialError ? error : new DialError(String(error)));
-          if (errors.length < able.length) return start();
+          errors.set(dialer.name, error instanceof DialError ? error : new DialError(String(error)));
+          if (errors.size < dialers.length) return start();
           // All attempts tell the same story, each in its words; what may help is tried again.
+          const all = [...errors.values()];
           fail(
             new DialError(
-              errors.map((e) => e.message).join("; "),
-              errors.some((e) => e.mayRetry),
+              all.map((e) => e.message).join("; "),
+              all.some((e) => e.mayRetry),
             ),
           );
         },

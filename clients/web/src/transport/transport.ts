@@ -31,6 +31,8 @@ export interface Transport {
 /** Where to connect: the server's base address, http or https. */
 export interface Target {
   readonly base: URL;
+  /** For a dialer to call when the server has answered something, with the round trip that took, ms. */
+  heard?(rtt: number): void;
 }
 
 /** A way to open a transport. */

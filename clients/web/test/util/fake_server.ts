@@ -9,15 +9,14 @@ import type { VirtualTimers } from "./virtual_timers.js";
 
 type ServerBody = Parameters<typeof encodeServerMessage>[0]["body"];
 type ReliableBody =
-  { case: "event"; value: { tick: number; payload: Uint8Array } } | PresenceBody | RefusedBody;
-type PresenceBody = {
-  case: "presence";
-  value: {
-    full: boolean;
-    members: { user: string; name: string; players: number[]; connections: number; change: number }[];
-  };
-};
-type RefusedBody = { case: "commandRefused"; value: { command: bigint; reason: string } };
+  | { case: "event"; value: { tick: number; payload: Uint8Array } }
+  | { case: "commandRefused"; value: { command: bigint; reason: string } };
+interface Presence {
+  since: bigint;
+  version: bigint;
+  more?: boolean;
+  members: { user: string; name: string; players: number[]; connections: number; change: number }[];
+}
 
 /** A player's place. Its x is the sum of its inputs, each a signed byte. */
 interface Seat {
@@ -51,7 +50,12 @@ export class FakeServer {
   readonly messages: ClientMessage["body"][] = [];
   /** States are not sent while this is set. */
   silent = false;
+  /** Who comes is told this, and no more. */
+  refusal: { code: number; reason: string } | undefined;
+  /** Connections whose join or resume is not answered. */
+  mute: (link: Link) => boolean = () => false;
   private readonly history: State[] = [];
+  private ahead = 0;
 
   constructor(
     readonly timers: VirtualTimers,
@@ -62,6 +66,17 @@ export class FakeServer {
       this.step();
     };
     this.timers.set(tick, 1000 / this.tickRate);
+  }
+
+  /** The server's clock, ms. */
+  get now(): number {
+    return this.timers.now() + this.ahead;
+  }
+
+  /** Time passes that the page's clock does not count, because its machine sleeps. */
+  passUnseen(ms: number): void {
+    this.ahead += ms;
+    this.tick += (ms * this.tickRate) / 1000;
   }
 
   dialer(name: string, delivery: Delivery): Dialer {
@@ -103,6 +118,12 @@ export class FakeServer {
     seat.link?.tell({ case: "reliable", value: item });
   }
 
+  /** To everybody. */
+  presence(value: Presence): void {
+    for (const link of this.links)
+      if (link.open && link.seat) link.tell({ case: "presence", value } as never);
+  }
+
   goodbye(code: number, reason: string, reconnectAfterMs = 0): void {
     for (const link of this.links.filter((l) => l.open)) {
       link.tell({ case: "goodbye", value: { code, reason, reconnectAfterMs } });
@@ -114,6 +135,7 @@ export class FakeServer {
   take(link: Link, bytes: Uint8Array): void {
     const { body } = decodeClientMessage(bytes);
     this.messages.push(body);
+    if (!link.seat && this.mute(link)) return;
     switch (body.case) {
       case "join": {
         const player = this.seats.length + 1;
@@ -146,7 +168,7 @@ export class FakeServer {
       }
       case "ping": {
         const commandReceived = BigInt(link.seat?.commandReceived ?? 0);
-        const serverTimeUs = BigInt(Math.round(this.timers.now() * 1000));
+        const serverTimeUs = BigInt(Math.round(this.now * 1000));
         return link.tell({
           case: "pong",
           value: { timeUs: body.value.timeUs, serverTimeUs, commandReceived },
@@ -199,8 +221,8 @@ export class FakeServer {
         resumeToken: seat.token,
         resumeWindowMs: 15_000,
         tickRate: this.tickRate,
-        serverTimeUs: BigInt(Math.round(this.timers.now() * 1000)),
-        epochUs: BigInt(Math.round((this.timers.now() - (this.tick * 1000) / this.tickRate) * 1000)),
+        serverTimeUs: BigInt(Math.round(this.now * 1000)),
+        epochUs: BigInt(Math.round((this.now - (this.tick * 1000) / this.tickRate) * 1000)),
         schema: SCHEMA,
         room: "lobby",
         kind: "fake",
@@ -232,7 +254,7 @@ export class FakeServer {
     if (link.delivery === "ordered" && link.sentTicks.filter((t) => t > link.ackedTick).length >= 3) return;
     const current = this.history[this.history.length - 1]!;
     const from = link.delivery === "ordered" ? link.sentTicks.at(-1) : link.ackedTick;
-    const baseline = this.history.find((s) => s.tick === from);
+    const baseline = this.history.find((s) => s.tick === from && current.tick - s.tick <= 64);
     link.sentTicks.push(current.tick);
     link.sendRaw(encodeState(current, baseline, link.seat!.inputReceived), true);
   }
@@ -259,6 +281,10 @@ export class Link implements Transport {
 
   start(handlers: Handlers): void {
     this.handlers = handlers;
+    const { refusal } = this.server;
+    if (!refusal) return;
+    this.tell({ case: "goodbye", value: { ...refusal, reconnectAfterMs: 0 } });
+    this.drop(refusal);
   }
 
   send({ bytes }: Outgoing): void {

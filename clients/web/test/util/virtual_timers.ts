@@ -1,11 +1,12 @@
 import type { Timers } from "../../src/timers.js";
 
-/** Time that passes only when a test says so. Frames come every 16 ms, unless the page is hidden. */
+/** Time that passes only when a test says so. Frames come every 16 ms, and while the page is hidden not at all. */
 export class VirtualTimers implements Timers {
   private time = 1000;
   private nextId = 1;
   private readonly timers = new Map<number, { at: number; callback: () => void }>();
   private readonly watchers = new Set<() => void>();
+  private frames: (() => void)[] = [];
   private isHidden = false;
   /** A page that is slow draws a picture only so often, ms. */
   frameInterval = 16;
@@ -25,8 +26,31 @@ export class VirtualTimers implements Timers {
   }
 
   frame(callback: () => void): void {
-    const interval = this.isHidden ? 0 : this.frameInterval;
-    this.set(callback, interval === 0 ? 0 : interval - (this.time % interval));
+    if (this.frames.push(callback) === 1) this.draw();
+  }
+
+  private draw(): void {
+    this.set(
+      () => {
+        if (this.isHidden) return;
+        for (const callback of this.frames.splice(0)) callback();
+      },
+      this.frameInterval - (this.time % this.frameInterval),
+    );
+  }
+
+  /** As a page has them, where the server and the network have the others: while it is hidden, timers fire at full seconds. */
+  get page(): Timers {
+    const late = (delay: number): number =>
+      this.isHidden ? Math.ceil((this.time + delay) / 1000) * 1000 - this.time : delay;
+    return {
+      now: () => this.now(),
+      set: (callback, delay) => this.set(callback, late(delay)),
+      clear: (timer) => this.clear(timer),
+      frame: (callback) => this.frame(callback),
+      hidden: () => this.hidden(),
+      watch: (changed) => this.watch(changed),
+    };
   }
 
   hidden(): boolean {
@@ -41,6 +65,7 @@ export class VirtualTimers implements Timers {
   /** Shows or hides the page. */
   setHidden(hidden: boolean): void {
     this.isHidden = hidden;
+    if (!hidden && this.frames.length > 0) this.draw();
     this.watchers.forEach((changed) => changed());
   }
 

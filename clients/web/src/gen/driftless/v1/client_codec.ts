@@ -89,7 +89,6 @@ export function encodeJoin(message: MessageInitShape<typeof JoinSchema>, writer 
   if (message.protocol) writer.tag(1, 0).uint32(message.protocol);
   if (message.room) writer.tag(2, 2).string(message.room);
   if (message.kind) writer.tag(3, 2).string(message.kind);
-  if (message.user) writer.tag(4, 2).string(message.user);
   if (message.name) writer.tag(5, 2).string(message.name);
   if (message.codings?.length) {
     writer.tag(6, 2).fork();
@@ -109,7 +108,6 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
     protocol: 0,
     room: "",
     kind: "",
-    user: "",
     name: "",
     codings: [],
   };
@@ -124,9 +122,6 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
         break;
       case 26:
         message.kind = reader.string();
-        break;
-      case 34:
-        message.user = reader.string();
         break;
       case 42:
         message.name = reader.string();
@@ -156,6 +151,7 @@ export function encodeResume(message: MessageInitShape<typeof ResumeSchema>, wri
     for (const value of message.codings) writer.int32(value);
     writer.join();
   }
+  if (message.presenceVersion) writer.tag(6, 0).uint64(message.presenceVersion);
   return writer;
 }
 
@@ -171,6 +167,7 @@ export function decodeResume(bytes: Uint8Array | BinaryReader, length = (bytes a
     token: new Uint8Array(0),
     reliableReceived: 0n,
     codings: [],
+    presenceVersion: 0n,
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -192,6 +189,9 @@ export function decodeResume(bytes: Uint8Array | BinaryReader, length = (bytes a
         break;
       case 40:
         message.codings.push(reader.int32());
+        break;
+      case 48:
+        message.presenceVersion = reader.uint64() as bigint;
         break;
       default:
         reader.skip(type, field);

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/client.proto.
  */
 export const file_driftless_v1_client: GenFile = /*@__PURE__*/
-  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEiwwIKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSABCBgoEYm9keSJ9CgRKb2luEhAKCHByb3RvY29sGAEgASgNEgwKBHJvb20YAiABKAkSDAoEa2luZBgDIAEoCRIMCgR1c2VyGAQgASgJEgwKBG5hbWUYBSABKAkSKwoHY29kaW5ncxgGIAMoDjIaLmRyaWZ0bGVzcy52MS5Db2x1bW5Db2RpbmcifwoGUmVzdW1lEhAKCHByb3RvY29sGAEgASgNEgwKBHJvb20YAiABKAkSDQoFdG9rZW4YAyABKAwSGQoRcmVsaWFibGVfcmVjZWl2ZWQYBCABKAQSKwoHY29kaW5ncxgFIAMoDjIaLmRyaWZ0bGVzcy52MS5Db2x1bW5Db2RpbmcicwoFSW5wdXQSEAoIc2VxdWVuY2UYASABKA0SDAoEdGljaxgCIAEoDRIPCgdwYXlsb2FkGAMgASgMEhEKCXN0YXRlX2FjaxgEIAEoDRIUCgxyZWxpYWJsZV9hY2sYBSABKAQSEAoIcHJldmlvdXMYBiADKAwiLgoDQWNrEhEKCXN0YXRlX2FjaxgBIAEoDRIUCgxyZWxpYWJsZV9hY2sYAiABKAQiLAoHQ29tbWFuZBIQCghzZXF1ZW5jZRgBIAEoBBIPCgdwYXlsb2FkGAIgASgMIhcKBFBpbmcSDwoHdGltZV91cxgBIAEoBCIXCgRQb25nEg8KB3RpbWVfdXMYASABKAQiBwoFTGVhdmUqQAoMQ29sdW1uQ29kaW5nEhgKFENPTFVNTl9DT0RJTkdfUEFDS0VEEAASFgoSQ09MVU1OX0NPRElOR19SSUNFEAFiBnByb3RvMw");
+  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEiwwIKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSABCBgoEYm9keSJ7CgRKb2luEhAKCHByb3RvY29sGAEgASgNEgwKBHJvb20YAiABKAkSDAoEa2luZBgDIAEoCRIMCgRuYW1lGAUgASgJEisKB2NvZGluZ3MYBiADKA4yGi5kcmlmdGxlc3MudjEuQ29sdW1uQ29kaW5nSgQIBBAFUgR1c2VyIpkBCgZSZXN1bWUSEAoIcHJvdG9jb2wYASABKA0SDAoEcm9vbRgCIAEoCRINCgV0b2tlbhgDIAEoDBIZChFyZWxpYWJsZV9yZWNlaXZlZBgEIAEoBBIrCgdjb2RpbmdzGAUgAygOMhouZHJpZnRsZXNzLnYxLkNvbHVtbkNvZGluZxIYChBwcmVzZW5jZV92ZXJzaW9uGAYgASgEInMKBUlucHV0EhAKCHNlcXVlbmNlGAEgASgNEgwKBHRpY2sYAiABKA0SDwoHcGF5bG9hZBgDIAEoDBIRCglzdGF0ZV9hY2sYBCABKA0SFAoMcmVsaWFibGVfYWNrGAUgASgEEhAKCHByZXZpb3VzGAYgAygMIi4KA0FjaxIRCglzdGF0ZV9hY2sYASABKA0SFAoMcmVsaWFibGVfYWNrGAIgASgEIiwKB0NvbW1hbmQSEAoIc2VxdWVuY2UYASABKAQSDwoHcGF5bG9hZBgCIAEoDCIXCgRQaW5nEg8KB3RpbWVfdXMYASABKAQiFwoEUG9uZxIPCgd0aW1lX3VzGAEgASgEIgcKBUxlYXZlKkAKDENvbHVtbkNvZGluZxIYChRDT0xVTU5fQ09ESU5HX1BBQ0tFRBAAEhYKEkNPTFVNTl9DT0RJTkdfUklDRRABYgZwcm90bzM");
 
 /**
  * @generated from message driftless.v1.ClientMessage
@@ -94,7 +94,7 @@ export type Join = Message<"driftless.v1.Join"> & {
   protocol: number;
 
   /**
-   * Room to enter, 1 to 64 characters of [A-Za-z0-9._-]. Created if it is not there.
+   * Room to enter, 1 to 64 characters of [A-Za-z0-9._-], of which the first is no "." or "-". Created if it is not there.
    *
    * @generated from field: string room = 2;
    */
@@ -108,15 +108,8 @@ export type Join = Message<"driftless.v1.Join"> & {
   kind: string;
 
   /**
-   * Who this is: connections with the same user are one member of the room's presence.
-   * Empty: a guest, whose id the server makes up. At most 64 bytes.
-   *
-   * @generated from field: string user = 4;
-   */
-  user: string;
-
-  /**
-   * Name to show to others, at most 32 characters. Empty: the user's id.
+   * Name to show to others, at most 32 characters, by the Nickname profile of PRECIS (RFC 8266). It may not begin with
+   * "guest-". Empty: the user's id.
    *
    * @generated from field: string name = 5;
    */
@@ -177,6 +170,13 @@ export type Resume = Message<"driftless.v1.Resume"> & {
    * @generated from field: repeated driftless.v1.ColumnCoding codings = 5;
    */
   codings: ColumnCoding[];
+
+  /**
+   * `version` of the last Presence received: what changed since then follows. 0: none, the list begins anew.
+   *
+   * @generated from field: uint64 presence_version = 6;
+   */
+  presenceVersion: bigint;
 };
 
 /**

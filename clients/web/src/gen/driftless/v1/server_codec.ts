@@ -32,6 +32,9 @@ export function encodeServerMessage(message: MessageInitShape<typeof ServerMessa
     case "goodbye":
       encodeGoodbye(message.body.value, writer.tag(6, 2).fork()).join();
       break;
+    case "presence":
+      encodePresence(message.body.value, writer.tag(7, 2).fork()).join();
+      break;
   }
   return writer;
 }
@@ -65,6 +68,9 @@ export function decodeServerMessage(bytes: Uint8Array | BinaryReader, length = (
         break;
       case 50:
         message.body = { case: "goodbye", value: decodeGoodbye(reader, reader.uint32()) };
+        break;
+      case 58:
+        message.body = { case: "presence", value: decodePresence(reader, reader.uint32()) };
         break;
       default:
         reader.skip(type, field);
@@ -208,9 +214,6 @@ export function encodeReliable(message: MessageInitShape<typeof ReliableSchema>,
     case "event":
       encodeEvent(message.body.value, writer.tag(2, 2).fork()).join();
       break;
-    case "presence":
-      encodePresence(message.body.value, writer.tag(3, 2).fork()).join();
-      break;
     case "commandRefused":
       encodeCommandRefused(message.body.value, writer.tag(4, 2).fork()).join();
       break;
@@ -236,9 +239,6 @@ export function decodeReliable(bytes: Uint8Array | BinaryReader, length = (bytes
         break;
       case 18:
         message.body = { case: "event", value: decodeEvent(reader, reader.uint32()) };
-        break;
-      case 26:
-        message.body = { case: "presence", value: decodePresence(reader, reader.uint32()) };
         break;
       case 34:
         message.body = { case: "commandRefused", value: decodeCommandRefused(reader, reader.uint32()) };
@@ -321,8 +321,10 @@ export function decodeCommandRefused(bytes: Uint8Array | BinaryReader, length = 
 
 /** Writes a `driftless.v1.Presence`. */
 export function encodePresence(message: MessageInitShape<typeof PresenceSchema>, writer = new BinaryWriter()): BinaryWriter {
-  if (message.full) writer.tag(1, 0).bool(message.full);
   for (const value of message.members ?? []) encodeMember(value, writer.tag(2, 2).fork()).join();
+  if (message.version) writer.tag(3, 0).uint64(message.version);
+  if (message.since) writer.tag(4, 0).uint64(message.since);
+  if (message.more) writer.tag(5, 0).bool(message.more);
   return writer;
 }
 
@@ -333,17 +335,25 @@ export function decodePresence(bytes: Uint8Array | BinaryReader, length = (bytes
   if (end > reader.len) throw new RangeError("truncated");
   const message: Presence = {
     $typeName: "driftless.v1.Presence",
-    full: false,
     members: [],
+    version: 0n,
+    since: 0n,
+    more: false,
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
     switch (field * 8 + type) {
-      case 8:
-        message.full = reader.bool();
-        break;
       case 18:
         message.members.push(decodeMember(reader, reader.uint32()));
+        break;
+      case 24:
+        message.version = reader.uint64() as bigint;
+        break;
+      case 32:
+        message.since = reader.uint64() as bigint;
+        break;
+      case 40:
+        message.more = reader.bool();
         break;
       default:
         reader.skip(type, field);

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/server.proto.
  */
 export const file_driftless_v1_server: GenFile = /*@__PURE__*/
-  fileDesc("ChlkcmlmdGxlc3MvdjEvc2VydmVyLnByb3RvEgxkcmlmdGxlc3MudjEiuQIKDVNlcnZlck1lc3NhZ2USJAoFc3RhdGUYASABKAsyEy5kcmlmdGxlc3MudjEuU3RhdGVIABIqCghyZWxpYWJsZRgCIAEoCzIWLmRyaWZ0bGVzcy52MS5SZWxpYWJsZUgAEigKB3dlbGNvbWUYAyABKAsyFS5kcmlmdGxlc3MudjEuV2VsY29tZUgAEjcKC3NlcnZlcl9waW5nGAQgASgLMiAuZHJpZnRsZXNzLnYxLlNlcnZlck1lc3NhZ2UuUGluZ0gAEigKBHBvbmcYBSABKAsyGC5kcmlmdGxlc3MudjEuU2VydmVyUG9uZ0gAEigKB2dvb2RieWUYBiABKAsyFS5kcmlmdGxlc3MudjEuR29vZGJ5ZUgAGhcKBFBpbmcSDwoHdGltZV91cxgBIAEoBEIGCgRib2R5Ir8CCgdXZWxjb21lEhAKCHByb3RvY29sGAEgASgNEg4KBnBsYXllchgCIAEoDRIUCgxyZXN1bWVfdG9rZW4YAyABKAwSGAoQcmVzdW1lX3dpbmRvd19tcxgEIAEoDRIRCgl0aWNrX3JhdGUYBSABKA0SFgoOc2VydmVyX3RpbWVfdXMYBiABKAQSEAoIZXBvY2hfdXMYByABKBISJAoGc2NoZW1hGAggASgLMhQuZHJpZnRsZXNzLnYxLlNjaGVtYRIMCgRyb29tGAkgASgJEgwKBGtpbmQYCiABKAkSDAoEdXNlchgLIAEoCRIWCg5pbnB1dF9yZWNlaXZlZBgMIAEoDRIYChBjb21tYW5kX3JlY2VpdmVkGA0gASgEEg8KB3Jlc3VtZWQYDiABKAgSEgoKdGltZW91dF9tcxgPIAEoDSKvAQoIUmVsaWFibGUSEAoIc2VxdWVuY2UYASABKAQSJAoFZXZlbnQYAiABKAsyEy5kcmlmdGxlc3MudjEuRXZlbnRIABIqCghwcmVzZW5jZRgDIAEoCzIWLmRyaWZ0bGVzcy52MS5QcmVzZW5jZUgAEjcKD2NvbW1hbmRfcmVmdXNlZBgEIAEoCzIcLmRyaWZ0bGVzcy52MS5Db21tYW5kUmVmdXNlZEgAQgYKBGJvZHkiJgoFRXZlbnQSDAoEdGljaxgBIAEoDRIPCgdwYXlsb2FkGAIgASgMIjEKDkNvbW1hbmRSZWZ1c2VkEg8KB2NvbW1hbmQYASABKAQSDgoGcmVhc29uGAIgASgJIj8KCFByZXNlbmNlEgwKBGZ1bGwYASABKAgSJQoHbWVtYmVycxgCIAMoCzIULmRyaWZ0bGVzcy52MS5NZW1iZXIiwgIKBk1lbWJlchIMCgR1c2VyGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHcGxheWVycxgDIAMoDRITCgtjb25uZWN0aW9ucxgEIAEoDRIrCgZjaGFuZ2UYBSABKA4yGy5kcmlmdGxlc3MudjEuTWVtYmVyLkNoYW5nZRINCgVhdF91cxgGIAEoBBIOCgZydHRfdXMYByABKA0iqQEKBkNoYW5nZRIWChJDSEFOR0VfVU5TUEVDSUZJRUQQABIRCg1DSEFOR0VfSk9JTkVEEAESDwoLQ0hBTkdFX0xFRlQQAhIPCgtDSEFOR0VfQVdBWRADEg8KC0NIQU5HRV9CQUNLEAQSFAoQQ0hBTkdFX1RJTUVEX09VVBAFEhcKE0NIQU5HRV9ESVNDT05ORUNURUQQBhISCg5DSEFOR0VfUkVNT1ZFRBAHIk8KClNlcnZlclBvbmcSDwoHdGltZV91cxgBIAEoBBIWCg5zZXJ2ZXJfdGltZV91cxgCIAEoBBIYChBjb21tYW5kX3JlY2VpdmVkGAMgASgEIkMKB0dvb2RieWUSDAoEY29kZRgBIAEoDRIOCgZyZWFzb24YAiABKAkSGgoScmVjb25uZWN0X2FmdGVyX21zGAMgASgNYgZwcm90bzM", [file_driftless_v1_schema, file_driftless_v1_state]);
+  fileDesc("ChlkcmlmdGxlc3MvdjEvc2VydmVyLnByb3RvEgxkcmlmdGxlc3MudjEi5QIKDVNlcnZlck1lc3NhZ2USJAoFc3RhdGUYASABKAsyEy5kcmlmdGxlc3MudjEuU3RhdGVIABIqCghyZWxpYWJsZRgCIAEoCzIWLmRyaWZ0bGVzcy52MS5SZWxpYWJsZUgAEigKB3dlbGNvbWUYAyABKAsyFS5kcmlmdGxlc3MudjEuV2VsY29tZUgAEjcKC3NlcnZlcl9waW5nGAQgASgLMiAuZHJpZnRsZXNzLnYxLlNlcnZlck1lc3NhZ2UuUGluZ0gAEigKBHBvbmcYBSABKAsyGC5kcmlmdGxlc3MudjEuU2VydmVyUG9uZ0gAEigKB2dvb2RieWUYBiABKAsyFS5kcmlmdGxlc3MudjEuR29vZGJ5ZUgAEioKCHByZXNlbmNlGAcgASgLMhYuZHJpZnRsZXNzLnYxLlByZXNlbmNlSAAaFwoEUGluZxIPCgd0aW1lX3VzGAEgASgEQgYKBGJvZHkivwIKB1dlbGNvbWUSEAoIcHJvdG9jb2wYASABKA0SDgoGcGxheWVyGAIgASgNEhQKDHJlc3VtZV90b2tlbhgDIAEoDBIYChByZXN1bWVfd2luZG93X21zGAQgASgNEhEKCXRpY2tfcmF0ZRgFIAEoDRIWCg5zZXJ2ZXJfdGltZV91cxgGIAEoBBIQCghlcG9jaF91cxgHIAEoEhIkCgZzY2hlbWEYCCABKAsyFC5kcmlmdGxlc3MudjEuU2NoZW1hEgwKBHJvb20YCSABKAkSDAoEa2luZBgKIAEoCRIMCgR1c2VyGAsgASgJEhYKDmlucHV0X3JlY2VpdmVkGAwgASgNEhgKEGNvbW1hbmRfcmVjZWl2ZWQYDSABKAQSDwoHcmVzdW1lZBgOIAEoCBISCgp0aW1lb3V0X21zGA8gASgNIoMBCghSZWxpYWJsZRIQCghzZXF1ZW5jZRgBIAEoBBIkCgVldmVudBgCIAEoCzITLmRyaWZ0bGVzcy52MS5FdmVudEgAEjcKD2NvbW1hbmRfcmVmdXNlZBgEIAEoCzIcLmRyaWZ0bGVzcy52MS5Db21tYW5kUmVmdXNlZEgAQgYKBGJvZHkiJgoFRXZlbnQSDAoEdGljaxgBIAEoDRIPCgdwYXlsb2FkGAIgASgMIjEKDkNvbW1hbmRSZWZ1c2VkEg8KB2NvbW1hbmQYASABKAQSDgoGcmVhc29uGAIgASgJIl8KCFByZXNlbmNlEiUKB21lbWJlcnMYAiADKAsyFC5kcmlmdGxlc3MudjEuTWVtYmVyEg8KB3ZlcnNpb24YAyABKAQSDQoFc2luY2UYBCABKAQSDAoEbW9yZRgFIAEoCCLCAgoGTWVtYmVyEgwKBHVzZXIYASABKAkSDAoEbmFtZRgCIAEoCRIPCgdwbGF5ZXJzGAMgAygNEhMKC2Nvbm5lY3Rpb25zGAQgASgNEisKBmNoYW5nZRgFIAEoDjIbLmRyaWZ0bGVzcy52MS5NZW1iZXIuQ2hhbmdlEg0KBWF0X3VzGAYgASgEEg4KBnJ0dF91cxgHIAEoDSKpAQoGQ2hhbmdlEhYKEkNIQU5HRV9VTlNQRUNJRklFRBAAEhEKDUNIQU5HRV9KT0lORUQQARIPCgtDSEFOR0VfTEVGVBACEg8KC0NIQU5HRV9BV0FZEAMSDwoLQ0hBTkdFX0JBQ0sQBBIUChBDSEFOR0VfVElNRURfT1VUEAUSFwoTQ0hBTkdFX0RJU0NPTk5FQ1RFRBAGEhIKDkNIQU5HRV9SRU1PVkVEEAciTwoKU2VydmVyUG9uZxIPCgd0aW1lX3VzGAEgASgEEhYKDnNlcnZlcl90aW1lX3VzGAIgASgEEhgKEGNvbW1hbmRfcmVjZWl2ZWQYAyABKAQiQwoHR29vZGJ5ZRIMCgRjb2RlGAEgASgNEg4KBnJlYXNvbhgCIAEoCRIaChJyZWNvbm5lY3RfYWZ0ZXJfbXMYAyABKA1iBnByb3RvMw", [file_driftless_v1_schema, file_driftless_v1_state]);
 
 /**
  * @generated from message driftless.v1.ServerMessage
@@ -62,6 +62,12 @@ export type ServerMessage = Message<"driftless.v1.ServerMessage"> & {
      */
     value: Goodbye;
     case: "goodbye";
+  } | {
+    /**
+     * @generated from field: driftless.v1.Presence presence = 7;
+     */
+    value: Presence;
+    case: "presence";
   } | { case: undefined; value?: undefined };
 };
 
@@ -237,12 +243,6 @@ export type Reliable = Message<"driftless.v1.Reliable"> & {
     case: "event";
   } | {
     /**
-     * @generated from field: driftless.v1.Presence presence = 3;
-     */
-    value: Presence;
-    case: "presence";
-  } | {
-    /**
      * @generated from field: driftless.v1.CommandRefused command_refused = 4;
      */
     value: CommandRefused;
@@ -314,22 +314,42 @@ export const CommandRefusedSchema: GenMessage<CommandRefused> = /*@__PURE__*/
   messageDesc(file_driftless_v1_server, 4);
 
 /**
- * Who is in the room: all members right after the welcome, then changes.
+ * Who is in the room: a list with a version, which rises by one with each change. Each member has the version of its
+ * last change. Sent in order, at most once a tick, and held back while much changes: what comes then is the newest.
  *
  * @generated from message driftless.v1.Presence
  */
 export type Presence = Message<"driftless.v1.Presence"> & {
   /**
-   * True: `members` is everybody who is here. False: only who changed.
+   * Members whose version is above `since` and not above `version`, in order of version. One without `players` has
+   * left. Who came after `since` and is gone again is not mentioned.
    *
-   * @generated from field: bool full = 1;
-   */
-  full: boolean;
-
-  /**
    * @generated from field: repeated driftless.v1.Member members = 2;
    */
   members: Member[];
+
+  /**
+   * What the client has with this.
+   *
+   * @generated from field: uint64 version = 3;
+   */
+  version: bigint;
+
+  /**
+   * What the client has without it: the `version` of the Presence before. 0: the list begins anew, and all that the
+   * client has of it is void.
+   *
+   * @generated from field: uint64 since = 4;
+   */
+  since: bigint;
+
+  /**
+   * The list goes on in the next message: those of `members` that were left out for their size have a version above
+   * `version`.
+   *
+   * @generated from field: bool more = 5;
+   */
+  more: boolean;
 };
 
 /**

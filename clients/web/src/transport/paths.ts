@@ -1,0 +1,95 @@
+import type { Timers } from "../timers.js";
+import { headStart, race } from "./race.js";
+import type { Dialer, Target, Transport } from "./transport.js";
+
+/** How long a transport that is not the best is preferred because it worked, ms: at first, and at most. */
+const FIRST_PATIENCE = 30_000;
+const MOST_PATIENCE = 600_000;
+
+/** The ways to a server, the best first, and what is known of them: which of them work here, and how far it is. */
+export class Paths {
+  /** Round-trip time as it was seen last, ms. */
+  rtt: number | undefined;
+  /** What works although something better was tried, and until when that is taken for settled. Undefined: the best works. */
+  private lesser: { readonly name: string; readonly until: number } | undefined;
+  private patience = FIRST_PATIENCE;
+  private told = false;
+
+  constructor(
+    private readonly dialers: readonly Dialer[],
+    private readonly base: URL,
+    private readonly timers: Timers,
+  ) {}
+
+  /** Opens the best that works. What worked although something better did not goes first, for a while. */
+  async dial(signal: AbortSignal): Promise<Transport> {
+    const { lesser } = this;
+    const first = lesser && this.timers.now() < lesser.until ? lesser.name : undefined;
+    const order = [...this.able].sort((a, b) => +(b.name === first) - +(a.name === first));
+    const start = this.timers.now();
+    const { transport, errors } = await race(order, this.target, headStart(this.rtt), this.timers, signal);
+    if (!first) this.tell(transport.name, errors, this.timers.now() - start);
+    if (transport.name !== first && transport.name !== this.able[0]?.name) this.failed(transport.name);
+    return transport;
+  }
+
+  /** When to try for a better transport than the one in use. Undefined: there is none. */
+  get retryAt(): number | undefined {
+    return this.lesser?.until;
+  }
+
+  /** Opens something better than what is in use. */
+  async dialBetter(signal: AbortSignal): Promise<Transport> {
+    const name = this.lesser?.name ?? "";
+    const better = this.able.slice(
+      0,
+      Math.max(
+        0,
+        this.able.findIndex((dialer) => dialer.name === name),
+      ),
+    );
+    try {
+      return (await race(better, this.target, headStart(this.rtt), this.timers, signal)).transport;
+    } catch (error) {
+      if (!signal.aborted) this.failed(name);
+      throw error;
+    }
+  }
+
+  /** The server welcomed us over this one. */
+  works(name: string): void {
+    if (name !== this.able[0]?.name) return;
+    this.lesser = undefined;
+    this.patience = FIRST_PATIENCE;
+  }
+
+  /** What is better than this one does not work now. */
+  failed(name: string): void {
+    this.lesser = { name, until: this.timers.now() + this.patience };
+    this.patience = Math.min(2 * this.patience, MOST_PATIENCE);
+  }
+
+  private get able(): readonly Dialer[] {
+    return this.dialers.filter((dialer) => dialer.available?.() ?? true);
+  }
+
+  private get target(): Target {
+    return { base: this.base };
+  }
+
+  /** Says once, for developers, what was better and why it is not in use. */
+  private tell(name: string, errors: ReadonlyMap<string, Error>, passed: number): void {
+    const better = this.dialers.slice(
+      0,
+      this.dialers.findIndex((dialer) => dialer.name === name),
+    );
+    if (this.told || better.length === 0) return;
+    this.told = true;
+    const why = better.map((dialer) => {
+      if (dialer.available?.() === false)
+        return `${dialer.name}: not in this browser, or not for this page: is it https, or on localhost?`;
+      return `${dialer.name}: ${errors.get(dialer.name)?.message ?? `no answer after ${Math.round(passed)} ms`}`;
+    });
+    console.info(`driftless: connected by ${name}. ${why.join("; ")}`);
+  }
+}
