@@ -14,20 +14,24 @@ const query = new URLSearchParams(location.search);
 const network = new Network();
 const controls = new Controls(element("world", HTMLCanvasElement));
 let current: Room<never, never, never> | undefined;
+/** The seat to take again, until there is a room. */
+let seat = takeSeat();
+let retry: ReturnType<typeof setTimeout> | undefined;
 
-async function play(name: string, token?: string): Promise<void> {
+async function play(name: string): Promise<void> {
   element("rename").textContent = name;
   const room = await connect({
     room: query.get("room") ?? "lobby",
     kind: "arena",
     name,
-    token,
+    token: seat,
     game: ArenaGame,
     transports: network.transports(query.get("transport")),
     // A respawn is a jump; nobody runs this far within two states.
     interpolation: { jump: 500 },
   });
   current = room as unknown as typeof current;
+  seat = undefined;
   const player = new LocalPlayer(room, controls);
   const renderer = new Renderer(element("world", HTMLCanvasElement), room, player, controls);
   const scores = new Scores(room);
@@ -39,7 +43,6 @@ async function play(name: string, token?: string): Promise<void> {
     if (event.body.case === "kill")
       chat.note(`${scores.nameOf(event.body.value.killer)} hit ${scores.nameOf(event.body.value.victim)}`);
   });
-  addEventListener("pagehide", () => keepSeat(room.token));
   const stop = room.on("status", ({ phase }) => {
     if (phase === "closed") {
       renderer.stop();
@@ -67,14 +70,15 @@ function showStatus(status: Status): void {
   }
 }
 
-function start(name: string, token?: string): void {
-  play(name, token).catch((error: unknown) => {
+function start(name: string): void {
+  clearTimeout(retry);
+  play(name).catch((error: unknown) => {
     if (!(error instanceof RoomError)) throw error;
     element("status").textContent = "not connected";
     element("banner").hidden = false;
     element("banner").textContent = error.message;
-    // The server may come up: try again by itself, where that can help.
-    if (error.mayReconnect) setTimeout(() => start(name), 3000);
+    // The server may come up, or the network: try again by itself, where that can help.
+    if (error.mayReconnect) retry = setTimeout(() => start(name), Math.max(3000, error.reconnectAfter));
   });
 }
 
@@ -89,4 +93,5 @@ element("name-dialog").addEventListener("close", () => {
   void (current?.leave() ?? Promise.resolve()).then(() => start(name));
 });
 
-start(query.get("name") ?? chosenName(), takeSeat());
+addEventListener("pagehide", () => keepSeat(current?.token ?? seat));
+start(query.get("name") ?? chosenName());

@@ -23,8 +23,8 @@ export function takeSeat(): string | undefined {
   });
 }
 
-export function keepSeat(token: string): void {
-  store(() => sessionStorage.setItem("driftless-seat", token));
+export function keepSeat(token: string | undefined): void {
+  if (token) store(() => sessionStorage.setItem("driftless-seat", token));
 }
 
 /** Storage can be forbidden. */

@@ -14,21 +14,33 @@ export class Refused extends Error {
   get needsToken(): boolean {
     return this.status === 401;
   }
+
+  /** What an operator can do about it. */
+  get advice(): string {
+    if (!this.needsToken) return this.message;
+    return sessionStorage.getItem(KEY)
+      ? "This is not the server's admin token. One that nobody gave it, it makes anew at each start, and prints it."
+      : "Enter the server's admin token, or open the address with #token= that it printed when it started.";
+  }
 }
 
 const KEY = "driftless-admin-token";
 
-/** Takes the token over that the address ends with (`#token=…`), as the server prints it: it does not stay to be seen and copied. */
-export function takeToken(): void {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (!token) return;
-  setToken(token);
-  history.replaceState(null, "", location.pathname + location.search);
-}
-
 /** For this tab only, and forgotten with it. */
 export function setToken(token: string): void {
   sessionStorage.setItem(KEY, token);
+}
+
+/**
+ * Takes the token from `#token=` of the address that the server printed, and out of the address bar, so that it is in no
+ * bookmark and no picture of the screen. (What is behind # is not sent to any server.) Returns whether there was one.
+ */
+export function takeToken(): boolean {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token === null) return false;
+  setToken(token);
+  history.replaceState(history.state, "", location.pathname + location.search);
+  return true;
 }
 
 export async function request(path: string, init: RequestInit = {}): Promise<Response> {

@@ -72,8 +72,13 @@ let version = "";
 let last: ServerFigures | undefined;
 let lastRooms = 0;
 
+let reading: AbortController | undefined;
+
 function start(): void {
-  void readStream({
+  reading?.abort();
+  reading = new AbortController();
+  element("entry").hidden = true;
+  void readStream(reading.signal, {
     event(name, data) {
       if (name === "hello") hello(data as { version: string; process: string });
       else if (name === "server") server(data as ServerFigures);
@@ -127,7 +132,7 @@ function status(state: "live" | "waiting" | "bad", text: string): void {
 /** Asks for the token, if that helps. */
 function enter(refused: Refused): void {
   element("entry").hidden = false;
-  element("entry-reason").textContent = refused.message;
+  element("entry-reason").textContent = refused.advice;
   element("entry-form").hidden = !refused.needsToken;
   if (refused.needsToken) element("token").focus();
 }
@@ -135,9 +140,11 @@ function enter(refused: Refused): void {
 element("entry-form").addEventListener("submit", (event) => {
   event.preventDefault();
   setToken(element("token", HTMLInputElement).value.trim());
-  element("entry").hidden = true;
   start();
 });
+
+// The address with a token, opened in a tab that has the page already.
+addEventListener("hashchange", () => takeToken() && start());
 
 /** Asks, does, and says what came of it. */
 async function confirm(title: string, text: string, yes: string, act: () => Promise<string>): Promise<void> {

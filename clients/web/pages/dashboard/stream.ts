@@ -14,12 +14,13 @@ export interface StreamEvents {
 const SILENCE = 15_000;
 const LONGEST_PAUSE = 10_000;
 
-/** Reads /v1/stream until it is refused, and comes back where it left off (Last-Event-ID). */
-export async function readStream(events: StreamEvents): Promise<void> {
+/** Reads /v1/stream until it is refused or stopped, and comes back where it left off (Last-Event-ID). */
+export async function readStream(stop: AbortSignal, events: StreamEvents): Promise<void> {
   let last = "";
   let pause = 1000;
-  for (;;) {
+  while (!stop.aborted) {
     const abort = new AbortController();
+    stop.addEventListener("abort", () => abort.abort(), { signal: abort.signal });
     let watchdog = setTimeout(() => abort.abort(), SILENCE);
     try {
       const headers: Record<string, string> = last ? { "last-event-id": last } : {};
@@ -39,10 +40,12 @@ export async function readStream(events: StreamEvents): Promise<void> {
         parser.feed(chunk.value);
       }
     } catch (error) {
-      if (error instanceof Refused && (error.status === 401 || error.status === 403))
+      if (stop.aborted) return;
+      if (error instanceof Refused && (error.needsToken || error.status === 403))
         return events.status("refused", error.message, error);
     } finally {
       clearTimeout(watchdog);
+      abort.abort();
     }
     events.status("waiting", "connection lost, trying again…");
     await new Promise((resolve) => setTimeout(resolve, pause * (0.75 + Math.random() / 2)));
