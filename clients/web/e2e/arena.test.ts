@@ -126,6 +126,30 @@ describe("the player", () => {
     expect(await a.evaluate(() => globalThis.driftless.room.player)).toBe(before);
   });
 
+  it("keeps the seat over a reload whose first attempts do not get through", async () => {
+    const a = await play("Ada", "flaky");
+    const before = await a.evaluate(() => globalThis.driftless.room.player);
+    // The network fails twice: the certificate cannot be asked for, and no WebSocket opens.
+    await a.addInitScript(() => {
+      const native = { fetch: globalThis.fetch, WebSocket: globalThis.WebSocket };
+      let left = 2;
+      globalThis.fetch = (...args) =>
+        left > 0 ? Promise.reject(new TypeError("network")) : native.fetch(...args);
+      globalThis.WebSocket = class extends native.WebSocket {
+        constructor(url: string | URL, protocols?: string | string[]) {
+          super(url, protocols);
+          if (left-- > 0) queueMicrotask(() => this.onclose?.(new CloseEvent("close", { code: 1006 })));
+        }
+      };
+    });
+    await a.reload();
+    await a.locator("#banner", { hasText: "cannot open a WebSocket" }).waitFor();
+    await a.reload(); // before it got through: the seat must not be forgotten
+    await a.waitForFunction(() => globalThis.driftless?.room.status.phase === "joined");
+    expect(await a.evaluate(() => globalThis.driftless.room.player)).toBe(before);
+    expect(await a.evaluate(() => globalThis.driftless.room.status)).toMatchObject({ resumed: true });
+  });
+
   it("can change the name", async () => {
     const [a, b] = [await play("Ada", "rename"), await play("Grace", "rename")];
     await both(a, b);

@@ -167,6 +167,18 @@ describe("the admin token", () => {
     for (const open of [page, other]) await open.context().close();
   });
 
+  it("is taken from an address that is only followed, too", async () => {
+    const page = await dashboard();
+    await page.goto(`${server.url}/dashboard#token=not-the-right-one-at-all`);
+    await page.locator("#entry-reason", { hasText: "not the admin token of this server" }).waitFor();
+    await page.goto(server.dashboard);
+    await live(page);
+    expect(page.url()).toBe(`${server.url}/dashboard`);
+    expect(await page.locator("#entry").isVisible()).toBe(false);
+    expect(chromium.complaints.splice(0).filter((text) => !text.includes("401"))).toEqual([]);
+    await page.context().close();
+  });
+
   it("lets in who types it", async () => {
     const guarded = await Server.start(0, "--admin-token", "correct-horse-battery-staple");
     const page = await chromium.open(`${guarded.url}/dashboard`);

@@ -19,8 +19,8 @@ export class Refused extends Error {
   get advice(): string {
     if (!this.needsToken) return this.message;
     return sessionStorage.getItem(KEY)
-      ? "This is not the server's admin token. One that nobody gave it, it makes anew at each start, and prints it."
-      : "Enter the server's admin token, or open the address with #token= that it printed when it started.";
+      ? "This is not the admin token of this server. One that nobody gave it, it makes anew at each start, and prints it."
+      : "The server shows itself to those who send the admin token: enter it, or open the address with #token= that the server printed.";
   }
 }
 
