@@ -54,6 +54,43 @@ describe("transports", () => {
     expect(await statusOf(page)).toMatchObject({ phase: "joined", transport: "websocket" });
   });
 
+  it("the seat moves over to WebTransport once that works, and nobody notices", async () => {
+    const stays = await play("Grace", "room=moves-over");
+    const page = await play("Ada", "room=moves-over", (page) =>
+      page.addInitScript(() => {
+        const native = globalThis.WebTransport;
+        globalThis.WebTransport = function (url: string, options: WebTransportOptions) {
+          if (!("udp" in globalThis)) throw new Error("udp is blocked");
+          return new native(url, options);
+        } as never;
+      }),
+    );
+    expect(await statusOf(page)).toMatchObject({ transport: "websocket" });
+    for (const each of [stays, page]) {
+      await each.evaluate(() => {
+        const seen: string[] = [];
+        globalThis.driftless.room.on("presence", ({ changed }) => seen.push(...changed.map((m) => m.change)));
+        globalThis.driftless.room.on("status", ({ phase }) => seen.push(phase));
+        Object.assign(globalThis, { seen, udp: "open" });
+      });
+    }
+    await page.waitForFunction(
+      () => globalThis.driftless.room.stats.transport === "webtransport",
+      undefined,
+      {
+        timeout: 45_000, // it is tried again after 30 s
+      },
+    );
+    await page.waitForTimeout(2000);
+    expect(await statusOf(page)).toEqual({ phase: "joined", transport: "webtransport", resumed: true });
+    const { reconnects, unorderedDown } = await page.evaluate(() => globalThis.driftless.room.stats);
+    expect(reconnects).toBe(0);
+    expect(unorderedDown).toBeGreaterThan(10);
+    const seen = (from: Page) => from.evaluate(() => (globalThis as unknown as { seen: string[] }).seen);
+    expect(await seen(page)).toEqual(["joined"]);
+    expect(await seen(stays)).toEqual([]);
+  });
+
   it.each(["webtransport", "websocket"])(
     "%s: joins, moves, shows the server's close code and reason",
     async (transport) => {
