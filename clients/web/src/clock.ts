@@ -2,8 +2,8 @@
 const WINDOW = 8;
 /** How fast two clocks may drift apart (RFC 5905: PHI). */
 const DRIFT = 15e-6;
-/** What a browser may be off by when it says the time, ms. */
-const GRAIN = 2;
+/** What a browser may be off by when it says the time, ms: one that will not be recognized by it, a sixtieth of a second. */
+const GRAIN = 17;
 /** A welcome that says the server's clock is this far behind the estimate, ms, comes from another server. */
 const OTHER_CLOCK = 2000;
 

@@ -14,6 +14,9 @@ const SLEPT = 2000;
 /** How long the server then has to show that it is still there, ms. */
 const GRACE = 3000;
 
+/** A new seat that lasts for this long, ms, or for as long as the next wait, shows that the server works. */
+const LASTS = 5000;
+
 /** Where a client is between its first connection and its end: online → (waiting → dialing → online)* → ended. */
 export type CorePhase =
   | { name: "online" }
@@ -230,8 +233,8 @@ export class Core {
           this.failed = 0;
           // A seat that was kept shows that only the network had failed. A new one must last, else a room that fails
           // whenever it is joined is joined again and again.
-          if (this.session.welcome?.resumed || now - this.welcomedAt >= this.backoff.ceiling)
-            this.backoff.reset();
+          const lasted = now - this.welcomedAt >= Math.min(LASTS, this.backoff.ceiling);
+          if (lasted || this.session.welcome?.resumed) this.backoff.reset();
           const [serverTime, due] = [this.clock.serverTime(now), this.tickDue(event.tick)];
           const age = serverTime === undefined || due === undefined ? undefined : serverTime - due;
           this.meter.state(event.tick, event.full, age);

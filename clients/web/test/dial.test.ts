@@ -151,7 +151,24 @@ describe("attempts", () => {
     expect(waits.slice(0, 5)).toEqual([1, 2, 4, 8, 16]);
   });
 
-  it("begin with short waits again after a connection that lasted", async () => {
+  it("begin with short waits again after a new seat that lasted, though the wait before was long", async () => {
+    const { timers, server, join } = world();
+    const room = await join({ random: () => 0.999 });
+    const { statuses } = record(room);
+    server.restart();
+    server.down = true;
+    await timers.advance(120_000);
+    server.down = false;
+    while (room.status.phase !== "joined") await timers.advance(100);
+    expect(room.status).toMatchObject({ resumed: false });
+    await timers.advance(5100);
+    statuses.length = 0;
+    server.cut();
+    await timers.advance(50);
+    expect((statuses[0] as { retryIn: number }).retryIn).toBeLessThan(1001);
+  });
+
+  it("begin with short waits again after connections that lasted", async () => {
     const { timers, server, join } = world();
     const room = await join({ random: () => 0.999 });
     for (let n = 0; n < 4; n++) {

@@ -41,6 +41,7 @@ export const webTransport: Dialer = {
       return new WebTransportTransport(session, stream);
     } catch (error) {
       session.closed.catch(() => {});
+      known = undefined; // a server that was started again has another certificate
       if (error instanceof DialError) throw error;
       throw new DialError(`cannot open WebTransport to ${url} (is its UDP port open?): ${text(error)}`);
     } finally {
