@@ -7,7 +7,7 @@ export enum CloseCode {
   Draining = 4000,
   /** The client was silent for the timeout. */
   TimedOut = 4001,
-  /** The client did not read or acknowledge what must not be dropped. */
+  /** The client acknowledged nothing of what must not be dropped for a timeout, or fell behind by far too much. */
   SlowConsumer = 4002,
   /** No join or resume within the handshake deadline. */
   HandshakeTimeout = 4003,
@@ -33,7 +33,7 @@ export enum CloseCode {
   Unexpected = 4502,
   /** A message is longer than allowed. */
   TooLarge = 4503,
-  /** Too many inputs or messages a second. */
+  /** Far too many inputs or messages for too long: a flood. (What is only too much is dropped.) */
   RateLimited = 4504,
   /** The protocol version is none that the server speaks. */
   UnsupportedVersion = 4505,
@@ -77,6 +77,8 @@ const ADVICE: Record<number, string> = {
   [CloseCode.RoomFull]: "Join another room, or wait for a free place.",
   [CloseCode.ServerFull]: "Wait, or connect to another server.",
   [CloseCode.UnknownSession]: "The seat was given away after the resume window; the SDK joins anew.",
+  [CloseCode.AddressLimit]:
+    "Many play or come from this network; wait, or ask the server's operator for more.",
   [CloseCode.Left]: "Nothing: this is the answer to leave().",
   [CloseCode.Malformed]: "Use the SDK that belongs to this server's version.",
   [CloseCode.Unexpected]: "Use the SDK that belongs to this server's version.",
@@ -84,7 +86,8 @@ const ADVICE: Record<number, string> = {
   [CloseCode.RateLimited]: "Send at most one input a tick, and fewer commands.",
   [CloseCode.UnsupportedVersion]: "Use the SDK that belongs to this server's version; reload the page.",
   [CloseCode.UnknownKind]: "Ask for a kind of game that this server has, and that this room is of.",
-  [CloseCode.BadName]: "Rooms are 1 to 64 of A-Z a-z 0-9 . _ -, names at most 32 characters.",
+  [CloseCode.BadName]:
+    "The reason says what is wrong: rooms are 1 to 64 of A-Z a-z 0-9 . _ -, names at most 32 characters that can be seen.",
   [CloseCode.BadInput]: "Encode inputs with the messages of this very game and version.",
   [CloseCode.Replaced]: "The seat was taken over by a newer connection, perhaps in another tab.",
   [CloseCode.Kicked]: "An operator or the game removed this player; do not come back by yourself.",
