@@ -25,7 +25,7 @@ pub use options::{Options, Origin, Source, check_environment};
 pub use public::{PublicQuic, PublicUrl, Reached};
 pub use resolve::{ConfigError, Resolved, Setting, resolve};
 
-use crate::{door::origin::OriginPattern, telemetry::LogFormat, tls::PemFiles};
+use crate::{ground::origin::OriginPattern, telemetry::LogFormat, tls::PemFiles};
 use driftless_proto::limits::{Limits, MAX_PLAYERS};
 use driftless_sim::TICK_RATES;
 use kind::{

@@ -14,12 +14,14 @@
 
 mod actor;
 mod coalesce;
+mod end;
 mod fanout;
 pub mod members;
 mod peer;
 mod worker;
 
 pub use actor::{Connection, Rooms};
+pub use end::End;
 pub use fanout::{Drain, Fanout, LocalConnections};
-pub use peer::{End, Outbound, Peer, PeerRef};
+pub use peer::{Outbound, Peer, PeerRef};
 pub use worker::Worker;

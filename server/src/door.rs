@@ -9,7 +9,6 @@
 //! [turned away](Door::turn_away): a goodbye with the reason, then the close.
 
 mod limits;
-pub mod origin;
 mod proxies;
 
 pub use limits::ConnectionLimits;
@@ -20,6 +19,7 @@ use crate::{
     connection::{Connection, LocalConnections, PeerRef, Rooms},
     ground::{
         admission::Admission,
+        origin::Origins,
         rate::Rate,
         refusal::Refusal,
         shares::{Share, Shares},
@@ -30,7 +30,6 @@ use crate::{
     registry::Registry,
 };
 use driftless_proto::{code::CloseCode, limits::Limits, session::Delivery};
-use origin::Origins;
 use parking_lot::Mutex;
 use std::{
     net::{IpAddr, SocketAddr},

@@ -2,6 +2,7 @@
 //! other. Plain data and messages: nothing here is an actor, a socket or a clock, and nothing here knows who uses it.
 
 pub mod admission;
+pub mod api_error;
 pub mod close;
 pub mod entrant;
 pub mod fanout;
@@ -9,6 +10,7 @@ pub mod figures;
 pub mod guest;
 pub mod id;
 pub mod members;
+pub mod origin;
 pub mod published;
 pub mod rate;
 pub mod refusal;

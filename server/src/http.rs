@@ -28,7 +28,6 @@ mod about;
 mod access;
 mod admin;
 mod certificate;
-mod error;
 mod front;
 mod health;
 mod inspect;
@@ -38,8 +37,8 @@ mod presence;
 mod rooms;
 mod stream;
 
+use crate::ground::api_error::ApiError;
 pub use access::Access;
-pub use error::ApiError;
 pub use front::front;
 
 use crate::{

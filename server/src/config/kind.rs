@@ -1,7 +1,7 @@
 //! What a value may be: how it is read, shown, and called when it is refused.
 
 use super::AdminToken;
-use crate::door::origin::OriginPattern;
+use crate::ground::origin::OriginPattern;
 use std::{
     fmt::Display,
     net::SocketAddr,

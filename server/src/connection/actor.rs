@@ -4,17 +4,15 @@
 use super::{End, LocalConnections, Peer, PeerRef};
 use crate::{
     ground::{
-        admission::Admission, close::Close, entrant::Entrant, id::ConnectionId, refusal::Refusal,
-        report::LostReason, seat::Seat,
+        admission::Admission, close::Close, entrant::Entrant, id::ConnectionId, refusal::Refusal, seat::Seat,
     },
-    room::{Leave, Lost, Room, Seated},
+    room::{Room, Seated},
 };
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, ContextFutureSpawner, Handler, Message,
     WrapFuture,
 };
 use driftless_proto::{
-    code::CloseCode,
     limits::Limits,
     session::{
         Delivery,
@@ -24,7 +22,6 @@ use driftless_proto::{
 };
 use futures_util::future::LocalBoxFuture;
 use std::{
-    mem,
     rc::Rc,
     sync::{
         Arc,
@@ -39,7 +36,8 @@ pub struct Connection {
     peer: PeerRef,
     connections: Rc<LocalConnections>,
     rooms: Arc<dyn Rooms>,
-    place: Place,
+    /// Where the player is, once there is a seat.
+    place: Option<Place>,
     span: Span,
 }
 
@@ -59,14 +57,9 @@ pub trait Rooms: Send + Sync {
     ) -> LocalBoxFuture<'static, Result<Seated, Refusal>>;
 }
 
-/// Where the connection's player is.
-enum Place {
-    /// Not in a room yet.
-    Outside,
-    /// In a room.
-    Room { room: Addr<Room>, seat: Arc<Seat> },
-    /// The connection has ended; its room, if it had one, knows.
-    Gone,
+struct Place {
+    room: Addr<Room>,
+    seat: Arc<Seat>,
 }
 
 impl Connection {
@@ -95,72 +88,45 @@ impl Connection {
         Self::create(|ctx| {
             peer.borrow_mut().set_actor(ctx.address());
             connections.add(peer.clone());
-            Self { peer, connections, rooms, place: Place::Outside, span }
+            Self { peer, connections, rooms, place: None, span }
         })
     }
 
     /// `resumed`: the version of the list of members that the player has, if this answers a resume.
-    fn seated(&mut self, seated: Result<Seated, Refusal>, resumed: Option<u64>, ctx: &mut Context<Self>) {
+    fn seated(&mut self, seated: Result<Seated, Refusal>, resumed: Option<u64>) {
         let Seated { room, seat, welcome } = match seated {
             Ok(seated) => seated,
-            Err(refusal) => return self.close(refusal.code, &refusal.reason, ctx),
+            Err(refusal) => {
+                return self.peer.borrow_mut().close(refusal.code, &refusal.reason, Duration::ZERO);
+            }
         };
         self.span.record("room", &*seat.room.name);
         self.span.in_scope(|| debug!(player = seat.player, user = %seat.user, ?resumed, "seated"));
-        self.place = Place::Room { room, seat: seat.clone() };
-        let closing = {
-            let mut peer = self.peer.borrow_mut();
+        self.place = Some(Place { room, seat: seat.clone() });
+        let mut peer = self.peer.borrow_mut();
+        // It may have ended while the room was asked: then the room hears that next.
+        if peer.ended().is_none() {
             peer.session.welcome(Instant::now(), welcome);
             peer.set_seat(seat.clone(), resumed);
-            peer.session.closing().is_some()
-        };
-        if closing {
-            self.finish(ctx); // it was closed while the room was asked
-        } else {
+            drop(peer);
             self.connections.subscribe(seat.room.id, self.peer.clone());
         }
     }
 
-    fn close(&mut self, code: CloseCode, reason: &str, ctx: &mut Context<Self>) {
-        self.peer.borrow_mut().close(code, reason, Duration::ZERO);
-        self.span.in_scope(|| info!(code = code.name(), reason, "closing"));
-        self.finish(ctx);
-    }
-
-    /// The session is closing: the room hears it at once, whatever the socket does. The transport still sends the goodbye.
-    fn finish(&mut self, ctx: &mut Context<Self>) {
-        let code = self.peer.borrow().session.closing();
-        self.gone(code);
-        ctx.stop();
-    }
-
-    /// Tells the room that this connection is gone. `code`: with what it was closed; None: the transport went.
-    fn gone(&mut self, code: Option<CloseCode>) {
-        let (room, seat) = match mem::replace(&mut self.place, Place::Gone) {
-            Place::Gone => return,
-            Place::Outside => (None, None),
-            Place::Room { room, seat } => (Some(room), Some(seat)),
-        };
-        let (connection, welcomed) = {
-            let peer = self.peer.borrow();
-            (peer.id, peer.is_welcomed())
-        };
-        self.connections.remove(connection, seat.map(|seat| seat.room.id));
-        self.connections.worker().metrics().disconnected(code);
-        self.span.in_scope(|| debug!(reason = code.map_or("lost", CloseCode::name), "connection ended"));
-        let Some(room) = room else { return };
-        // One message a connection, whose number is limited: no mailbox is flooded, and none of them may be lost.
-        match code {
-            Some(CloseCode::Left) => room.do_send(Leave { connection, removed: None }),
-            Some(code) if !code.may_reconnect() => room.do_send(Leave { connection, removed: Some(code) }),
-            code => {
-                let why = match code {
-                    Some(CloseCode::TimedOut) => LostReason::TimedOut,
-                    Some(code @ CloseCode::SlowConsumer) => LostReason::Removed(code),
-                    _ => LostReason::Disconnected,
-                };
-                room.do_send(Lost { connection, why, welcomed });
-            }
+    /// The connection has ended: its thread forgets it, and its room hears why.
+    fn gone(&mut self) {
+        let peer = self.peer.borrow();
+        let server_stopped = End::Lost("the server stopped".to_owned());
+        let (end, connection) = (peer.ended().unwrap_or(&server_stopped), peer.id);
+        let place = self.place.take();
+        self.connections.remove(connection, place.as_ref().map(|place| place.seat.room.id));
+        self.connections.worker().metrics().disconnected(end.code());
+        self.span.in_scope(|| match end {
+            End::Closed { code, reason } => info!(code = code.name(), %reason, "closed"),
+            End::Lost(reason) => debug!(%reason, "lost"),
+        });
+        if let Some(Place { room, .. }) = place {
+            end.tell(&room, connection, peer.is_welcomed());
         }
     }
 }
@@ -169,7 +135,7 @@ impl Actor for Connection {
     type Context = Context<Self>;
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        self.gone(None);
+        self.gone();
     }
 }
 
@@ -193,64 +159,35 @@ impl Handler<Ask> for Connection {
             Request::Join(join) => rooms
                 .join(join, entrant)
                 .into_actor(self)
-                .map(|seated, connection, ctx| connection.seated(seated, None, ctx))
+                .map(|seated, connection, _| connection.seated(seated, None))
                 .wait(ctx),
             Request::Resume(resume) => {
                 let has = Some(resume.presence_version);
                 rooms
                     .resume(resume, entrant)
                     .into_actor(self)
-                    .map(move |seated, connection, ctx| connection.seated(seated, has, ctx))
+                    .map(move |seated, connection, _| connection.seated(seated, has))
                     .wait(ctx);
             }
-            Request::Leave => self.finish(ctx),
             // The peer handles them.
-            Request::Input(_) | Request::Command(_) | Request::RefuseCommand(_) | Request::ReliableAck(_) => {
-            }
+            Request::Input(_)
+            | Request::Command(_)
+            | Request::RefuseCommand(_)
+            | Request::ReliableAck(_)
+            | Request::Leave => {}
         }
     }
 }
 
-/// The session is closing.
+/// The connection has ended, as its peer says.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Finish {
-    /// Why.
-    pub reason: String,
-}
-
-impl Handler<Finish> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, finish: Finish, ctx: &mut Self::Context) {
-        let code = self.peer.borrow().session.closing().map_or("?", CloseCode::name);
-        self.span.in_scope(|| info!(code, reason = %finish.reason, "closing"));
-        self.finish(ctx);
-    }
-}
-
-/// The transport has ended.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Ended(pub End);
+pub struct Ended;
 
 impl Handler<Ended> for Connection {
     type Result = ();
 
-    fn handle(&mut self, Ended(end): Ended, ctx: &mut Self::Context) {
-        let code = match end {
-            End::Closed => self.peer.borrow().session.closing(),
-            End::Lost(reason) => {
-                self.span.in_scope(|| debug!(%reason, "lost"));
-                self.peer.borrow().session.closing()
-            }
-            End::Violation { code, reason } => {
-                let name = code.name();
-                self.span.in_scope(|| info!(code = name, %reason, "the peer broke the transport's rules"));
-                Some(code)
-            }
-        };
-        self.gone(code);
+    fn handle(&mut self, _: Ended, ctx: &mut Self::Context) {
         ctx.stop();
     }
 }
@@ -258,7 +195,7 @@ impl Handler<Ended> for Connection {
 impl Handler<Close> for Connection {
     type Result = ();
 
-    fn handle(&mut self, close: Close, ctx: &mut Self::Context) {
-        self.close(close.code, &close.reason, ctx);
+    fn handle(&mut self, close: Close, _: &mut Self::Context) {
+        self.peer.borrow_mut().close(close.code, &close.reason, Duration::ZERO);
     }
 }

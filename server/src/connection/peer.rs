@@ -1,7 +1,8 @@
 //! What a connection's actor, its thread's fan-out and its transport share.
 
 use super::{
-    actor::{Ask, Connection, Ended, Finish},
+    End,
+    actor::{Ask, Connection, Ended},
     members::MemberReader,
     worker::Worker,
 };
@@ -43,10 +44,8 @@ pub struct Peer {
     welcomed: bool,
     /// Who handles what is rare: joins, leaves, the end.
     actor: Option<Addr<Connection>>,
-    /// The actor knows that the session is closing.
-    finishing: bool,
-    /// The actor knows that the transport has ended.
-    ended: bool,
+    /// Why the connection ends, once that is decided.
+    end: Option<End>,
     /// There may be something in the seat's reliable queue. (The room fills it at its ticks, and a tick brings a state.)
     look_for_reliable: bool,
     waker: Option<Waker>,
@@ -68,22 +67,6 @@ pub enum Outbound {
     Close(CloseCode),
 }
 
-/// How a transport ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// By a close of the peer, or after one of ours.
-    Closed,
-    /// Without a close.
-    Lost(String),
-    /// The peer broke the rules of the transport, which answers it with a code of its own.
-    Violation {
-        /// What it is to the room and the metrics.
-        code: CloseCode,
-        /// What the peer did.
-        reason: String,
-    },
-}
-
 impl Peer {
     /// A connection that has just been accepted.
     pub fn new(id: ConnectionId, session: ServerSession<Arc<Published>>, admission: Admission) -> PeerRef {
@@ -94,8 +77,7 @@ impl Peer {
             members: MemberReader::new(0, Instant::now()),
             welcomed: false,
             actor: None,
-            finishing: false,
-            ended: false,
+            end: None,
             look_for_reliable: false,
             waker: None,
             counted: SessionStats::default(),
@@ -141,21 +123,38 @@ impl Peer {
     /// A message arrived. Inputs and commands go straight to the room's inbox; what is rare goes to the actor.
     pub fn receive(&mut self, worker: &Worker, now: Instant, message: Bytes) {
         worker.arrived(self.transport(), message.len());
-        let handled = self.session.handle_message(now, message);
+        // What is wrong with it closes the session, which says so.
+        let _ = self.session.handle_message(now, message);
         while let Some(request) = self.session.poll_request() {
             self.request(worker, request);
         }
-        if let Err(e) = handled {
-            self.finish(e.reason);
-        }
+        self.settle();
     }
 
-    /// The transport has ended. Only the first word counts.
+    /// The connection ends. Only the first word counts: the actor is told, once, and the transport is called.
     pub fn end(&mut self, end: End) {
-        if let Some(actor) = &self.actor
-            && !mem::replace(&mut self.ended, true)
+        if self.end.is_some() {
+            return;
+        }
+        self.end = Some(end);
+        if let Some(actor) = &self.actor {
+            actor.do_send(Ended);
+        }
+        self.wake();
+    }
+
+    /// Why the connection ends, once that is decided.
+    pub(super) fn ended(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// If the session is closing, that is the connection's end. The transport still sends the goodbye.
+    fn settle(&mut self) {
+        if self.end.is_none()
+            && let Some(code) = self.session.closing()
         {
-            actor.do_send(Ended(end)); // one a connection
+            let reason = self.session.closing_reason().unwrap_or_default().to_owned();
+            self.end(End::Closed { code, reason });
         }
     }
 
@@ -219,7 +218,7 @@ impl Peer {
     /// Ends the session with a goodbye, and tells the actor.
     pub fn close(&mut self, code: CloseCode, reason: &str, reconnect_after: Duration) {
         self.session.close(code, reason, reconnect_after);
-        self.finish(reason.to_owned());
+        self.settle();
     }
 
     /// Lets time pass: pings, deadlines; and notes when the peer was last heard of. `passed`: what the last sweep was ago;
@@ -231,9 +230,7 @@ impl Peer {
         self.check_progress(passed - stall);
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle_timeout(now, worker.clock().micros(now));
-            if self.session.closing().is_some() {
-                self.finish("the time is up".to_owned());
-            }
+            self.settle();
             self.wake();
         }
         if let Some(seat) = &self.seat {
@@ -285,11 +282,12 @@ impl Peer {
                 Request::Input(_) | Request::Command(_) | Request::RefuseCommand(_) | Request::ReliableAck(_),
                 None,
             ) => {}
-            (request @ (Request::Join(_) | Request::Resume(_) | Request::Leave), _) => {
+            (request @ (Request::Join(_) | Request::Resume(_)), _) => {
                 if let Some(actor) = &self.actor {
-                    actor.do_send(Ask(request)); // the session lets one join or resume pass, and one leave
+                    actor.do_send(Ask(request)); // the session lets one pass
                 }
             }
+            (Request::Leave, _) => {} // the session is closing
         }
     }
 
@@ -326,9 +324,7 @@ impl Peer {
             outbox.of(self.id).is_some_and(|queue| self.session.poll_reliable(queue, out))
         };
         self.look_for_reliable = wrote;
-        if self.session.closing().is_some() {
-            self.finish("too many reliable messages unacknowledged".to_owned());
-        }
+        self.settle();
         wrote
     }
 
@@ -366,15 +362,5 @@ impl Peer {
         let mut counters = worker.counters(self.transport());
         counters.messages_out += 1;
         counters.bytes_out += bytes as u64;
-    }
-
-    /// The session is closing: the actor is told, once, and the transport sends the goodbye.
-    fn finish(&mut self, reason: String) {
-        if let Some(actor) = &self.actor
-            && !mem::replace(&mut self.finishing, true)
-        {
-            actor.do_send(Finish { reason });
-        }
-        self.wake();
     }
 }

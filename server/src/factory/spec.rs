@@ -1,6 +1,7 @@
 //! What is asked of a room, and why there is none.
 
-use crate::ground::{refusal::Refusal, source::Source};
+use crate::ground::{api_error::ApiError, refusal::Refusal, source::Source};
+use actix_web::http::StatusCode;
 use driftless_proto::{code::CloseCode, names::ROOM_NAME};
 use serde::Deserialize;
 
@@ -107,6 +108,23 @@ impl FactoryError {
                 CloseCode::Internal
             }
         }
+    }
+}
+
+impl From<FactoryError> for ApiError {
+    fn from(error: FactoryError) -> Self {
+        let status = match error {
+            FactoryError::UnknownKind(_) | FactoryError::BadName(_) | FactoryError::OutOfRange { .. } => {
+                StatusCode::BAD_REQUEST
+            }
+            FactoryError::OtherKind { .. } | FactoryError::Exists(_) => StatusCode::CONFLICT,
+            FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) | FactoryError::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            FactoryError::TooManyRoomsOfAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
+            FactoryError::NoThread => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.name(), error.to_string())
     }
 }
 

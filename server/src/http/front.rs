@@ -10,7 +10,7 @@ use super::{
     access::{Operator, source},
 };
 use crate::{
-    door::origin::{Foreign, Page},
+    ground::origin::{Foreign, Page},
     transport::{self, lease},
 };
 use actix_http::Payload;

@@ -29,7 +29,7 @@ use outbound::Outgoing;
 use part::Part;
 use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 use tokio::time::timeout;
-use web_transport_quinn::{SendStream, Session, SessionError, WebTransportError, quinn::ConnectionError};
+use web_transport_quinn::{SendStream, Session, SessionError};
 
 /// Longest reason of a close, bytes (draft-ietf-webtrans-http3, section 5).
 const MAX_REASON: usize = 1024;
@@ -71,27 +71,23 @@ pub(super) async fn serve(session: Session, peer: PeerRef, worker: Rc<Worker>, m
         outgoing.poll(cx)
     })
     .await;
-    let end = match outcome {
+    match outcome {
         Outcome::Closing => {
             let unsent = outgoing.into_unsent();
             let _ = timeout(CLOSE_LIMIT, say_goodbye(stream.take(), &unsent)).await;
             close(&session, &ending_of(&peer)).await;
-            End::Closed
         }
-        Outcome::Lost(error) => end_of(&error),
+        Outcome::Lost(error) => peer.borrow_mut().end(End::Lost(error.to_string())),
         Outcome::Violation(Violation { code, reason }) => {
             // The room hears it before the peer has had time to.
-            peer.borrow_mut().end(End::Violation { code, reason: reason.clone() });
+            peer.borrow_mut().end(End::Closed { code, reason: reason.clone() });
             close(&session, &Refusal { code, reason }).await;
-            End::Closed
         }
         Outcome::StreamEnded(Violation { code, reason }) => {
             peer.borrow_mut().end(End::Lost(reason.clone()));
             close(&session, &Refusal { code, reason }).await;
-            End::Closed
         }
-    };
-    peer.borrow_mut().end(end);
+    }
 }
 
 /// Closes a session, and waits until the peer knows (3 s at most).
@@ -118,19 +114,6 @@ fn ending_of(peer: &PeerRef) -> Refusal {
     Refusal {
         code: peer.session.closing().unwrap_or(CloseCode::Internal),
         reason: peer.session.closing_reason().unwrap_or_default().to_owned(),
-    }
-}
-
-/// What the loss of the connection means: whether the peer said that it goes.
-fn end_of(error: &SessionError) -> End {
-    match error {
-        SessionError::WebTransportError(WebTransportError::Closed(..))
-        | SessionError::ConnectionError(
-            ConnectionError::ApplicationClosed(_)
-            | ConnectionError::ConnectionClosed(_)
-            | ConnectionError::LocallyClosed,
-        ) => End::Closed,
-        error => End::Lost(error.to_string()),
     }
 }
 

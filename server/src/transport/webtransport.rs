@@ -4,7 +4,7 @@
 
 use super::{CLOSE_LIMIT, PATH};
 use crate::{
-    door::origin::{Foreign, Origins},
+    ground::origin::{Foreign, Origins},
     ground::refusal::Refusal,
 };
 use driftless_proto::{code::CloseCode, limits::SUBPROTOCOL};

@@ -2,7 +2,9 @@
 
 use super::upgrade::{Accepted, Upgradable};
 use crate::{
-    connection::LocalConnections, door::Door, ground::transport_kind::TransportKind, http::ApiError,
+    connection::LocalConnections,
+    door::Door,
+    ground::{api_error::ApiError, transport_kind::TransportKind},
 };
 use actix_web::{
     HttpMessage as _, HttpRequest, HttpResponse,

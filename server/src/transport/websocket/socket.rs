@@ -48,6 +48,9 @@ pub(super) struct Socket {
     worker: Rc<Worker>,
 }
 
+/// How a connection ended that its peer has closed.
+const CLOSED: &str = "closed by the peer";
+
 enum State {
     /// Messages go both ways.
     Open,
@@ -133,12 +136,12 @@ impl Socket {
                 }
                 Ok(Some(Arrived::Ping(payload))) => self.ping = Some(payload),
                 Ok(Some(Arrived::Close)) => {
-                    self.peer.borrow_mut().end(End::Closed);
+                    self.peer.borrow_mut().end(End::Lost(CLOSED.to_owned()));
                     return self.close(None);
                 }
                 Err(Violation { reason, code }) => {
                     let why = reason.description.clone().unwrap_or_default();
-                    self.peer.borrow_mut().end(End::Violation { code, reason: why });
+                    self.peer.borrow_mut().end(End::Closed { code, reason: why });
                     return self.close(Some(reason));
                 }
             }
@@ -247,7 +250,7 @@ impl Future for Socket {
         let end = match result {
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => End::Lost("no close frame".to_owned()),
             Err(e) => End::Lost(e.to_string()),
-            Ok(()) => End::Closed,
+            Ok(()) => End::Lost(CLOSED.to_owned()),
         };
         self.peer.borrow_mut().end(end);
         Poll::Ready(())

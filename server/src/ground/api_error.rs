@@ -1,6 +1,5 @@
 //! Errors of the HTTP API: one shape, a code for programs, a message for people.
 
-use crate::factory::FactoryError;
 use actix_web::{
     HttpRequest, HttpResponse, Responder, ResponseError,
     body::BoxBody,
@@ -94,23 +93,6 @@ impl ApiError {
     pub fn unavailable(what: &str) -> Self {
         let message = format!("{what} does not answer; try again");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
-    }
-}
-
-impl From<FactoryError> for ApiError {
-    fn from(error: FactoryError) -> Self {
-        let status = match error {
-            FactoryError::UnknownKind(_) | FactoryError::BadName(_) | FactoryError::OutOfRange { .. } => {
-                StatusCode::BAD_REQUEST
-            }
-            FactoryError::OtherKind { .. } | FactoryError::Exists(_) => StatusCode::CONFLICT,
-            FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) | FactoryError::Draining => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            FactoryError::TooManyRoomsOfAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
-            FactoryError::NoThread => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        Self::new(status, error.name(), error.to_string())
     }
 }
 
