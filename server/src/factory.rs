@@ -3,7 +3,7 @@
 mod spec;
 mod ticks;
 
-pub use spec::{FactoryError, RoomSpec};
+pub(crate) use spec::{FactoryError, RoomSpec};
 
 use crate::{
     clock::Clock,

@@ -38,8 +38,8 @@ mod rooms;
 mod stream;
 
 use crate::ground::api_error::ApiError;
-pub use access::Access;
-pub use front::front;
+pub(crate) use access::Access;
+pub(crate) use front::front;
 
 use crate::{
     config::Config, door::Door, factory::Factory, feed::Feed, ground::rate::Rate, metrics::Metrics,
@@ -52,7 +52,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 /// What the handlers need. Register as `web::Data<HttpState>`.
-pub struct HttpState {
+pub(crate) struct HttpState {
     /// The rooms.
     pub registry: Arc<Registry>,
     /// Makes more of them.
@@ -87,7 +87,7 @@ pub struct HttpState {
 
 /// How often each address has asked for what is costly.
 #[derive(Debug)]
-pub struct Costly(Mutex<Rate>);
+pub(crate) struct Costly(Mutex<Rate>);
 
 impl Default for Costly {
     fn default() -> Self {
@@ -96,11 +96,11 @@ impl Default for Costly {
 }
 
 /// Longest body of a request, bytes.
-pub const MAX_BODY: usize = 16 * 1024;
+pub(crate) const MAX_BODY: usize = 16 * 1024;
 
 /// Adds all routes, the answers to bad input, and the answer to unknown paths. Requests
 /// come to them by [`front`].
-pub fn routes(config: &mut web::ServiceConfig) {
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
     for path in pages::paths() {
         config.service(resource(path, "GET, HEAD").route(get().to(pages::page)));
     }

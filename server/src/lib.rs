@@ -14,9 +14,25 @@
 //! | recorder, one, with `--record` | none | ticks to write |
 //! | log, one | none | log lines to write |
 //!
+//! # Layers
+//!
+//! Each uses those above it only; what it needs of those below it is handed to it as a recipient or a trait object.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`ground`] | ids, seats, what rooms and connections share, reasons, messages: no actor, no I/O |
+//! | [`room`] | [`room::core::RoomCore`] (pure) and its actor |
+//! | [`presence`] | who is in which room: a pure roster and its actor |
+//! | [`connection`] | one client: its session, its seat, its [end](connection::End) |
+//! | `registry`, `factory` | rooms by name and seats by token; what makes rooms |
+//! | [`door`] | who is let in, by whatever transport |
+//! | `transport` | WebSocket, QUIC, WebTransport: bytes in, bytes out |
+//! | `http`, [`feed`], [`config`], [`metrics`] | for operators |
+//! | [`server`] | puts them together |
+//!
 //! # The way of the data
 //!
-//! **Input.** [`transport::websocket`] reads a message and gives it to the connection's [`connection::Peer`], whose session checks it and
+//! **Input.** `transport::websocket` reads a message and gives it to the connection's [`connection::Peer`], whose session checks it and
 //! puts the input into the room's [inbox](ground::shared::Inbox). No message, no wake-up: an input is only read at the next tick.
 //!
 //! **Tick.** The [`metronome`] tells the room. [`room::core::RoomCore`] drains the inbox in order of player, steps the game, takes one
@@ -38,24 +54,26 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+#![warn(unreachable_pub)]
+
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod door;
-pub mod factory;
+mod factory;
 pub mod feed;
 pub mod ground;
-pub mod http;
+mod http;
 pub mod metrics;
 pub mod metronome;
 pub mod open_files;
 pub mod presence;
-pub mod registry;
+mod registry;
 pub mod room;
 pub mod server;
-pub mod shutdown;
+mod shutdown;
 pub mod telemetry;
-pub mod thread;
+mod thread;
 pub mod tls;
-pub mod transport;
+mod transport;

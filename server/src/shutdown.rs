@@ -9,7 +9,7 @@ use tracing::warn;
 const EXIT_FORCED: i32 = 128 + 15;
 
 /// Waits for SIGTERM or SIGINT, then does `drain`. A second signal ends the process at once.
-pub async fn drain_on_signal(mut signals: Signals, drain: impl Future<Output = ()>) {
+pub(crate) async fn drain_on_signal(mut signals: Signals, drain: impl Future<Output = ()>) {
     signals.next().await;
     actix_rt::spawn(async move {
         signals.next().await;
@@ -22,7 +22,7 @@ pub async fn drain_on_signal(mut signals: Signals, drain: impl Future<Output = (
 
 /// SIGTERM and SIGINT, which no longer end the process by themselves.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
@@ -32,7 +32,7 @@ impl Signals {
     ///
     /// # Errors
     /// If the system does not let the signals be watched.
-    pub fn watch() -> io::Result<Self> {
+    pub(crate) fn watch() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 

@@ -7,7 +7,7 @@ const SHORT_SLICE: u64 = 100_000;
 /// Asks the scheduler to run the calling thread soon after it wakes, for short turns: for threads that keep time. Needs no privilege:
 /// Linux's EEVDF scheduler gives a task with a shorter slice an earlier deadline (from 6.12; older kernels and other systems ignore it).
 /// Best effort: where it cannot be had, ticks start a little later on a busy machine.
-pub fn prefer_latency() {
+pub(crate) fn prefer_latency() {
     #[cfg(target_os = "linux")]
     // SAFETY: sched_setattr reads the struct it is given, of the size that is in it; prctl takes integers.
     unsafe {

@@ -11,25 +11,25 @@
 //! room for. QUIC and WebTransport differ only in how a connection begins; the task is the same, in `session`.
 
 mod accept;
-pub mod lease;
+pub(crate) mod lease;
 mod pace;
 mod proxy_protocol;
-pub mod quic;
+pub(crate) mod quic;
 mod session;
 mod socket;
 mod stream;
-pub mod websocket;
+pub(crate) mod websocket;
 mod webtransport;
 
-pub use accept::Accept;
-pub use stream::Stream;
+pub(crate) use accept::Accept;
+pub(crate) use stream::Stream;
 
 use std::time::Duration;
 
 /// Where WebSocket and WebTransport are.
-pub const PATH: &str = "/v1/connect";
+pub(crate) const PATH: &str = "/v1/connect";
 /// How long a close may take, from the moment the session closes: the goodbye sent, the peer's close or end of stream read. Then
 /// the connection is dropped.
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 /// By so much a transport's own patience exceeds the session's, which speaks first, with a goodbye.
-pub const LAST_WORD: Duration = CLOSE_LIMIT.saturating_add(Duration::from_secs(1));
+pub(crate) const LAST_WORD: Duration = CLOSE_LIMIT.saturating_add(Duration::from_secs(1));

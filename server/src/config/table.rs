@@ -71,7 +71,7 @@ type Apply = Box<dyn Fn(&mut Config, Option<&str>) -> Result<Option<String>, Not
 pub(super) struct NotAllowed;
 
 impl Entry {
-    pub fn new<T: 'static>(
+    pub(super) fn new<T: 'static>(
         key: &'static str,
         help: &'static str,
         kind: Kind<T>,

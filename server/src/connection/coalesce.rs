@@ -19,7 +19,7 @@ const FROM_RATE: f64 = 4_000.0;
 
 /// Pauses one thread after each round of work, while messages come fast.
 #[derive(Debug, Default)]
-pub struct Coalesce {
+pub(super) struct Coalesce {
     pause: Duration,
     busy: Cell<bool>,
     /// A message has arrived since the last pause.
@@ -30,7 +30,7 @@ pub struct Coalesce {
 
 impl Coalesce {
     /// For the calling thread. `pause` zero: never pauses.
-    pub fn start(pause: Duration) -> Rc<Self> {
+    pub(super) fn start(pause: Duration) -> Rc<Self> {
         let coalesce = Rc::new(Self { pause, ..Self::default() });
         if !pause.is_zero() {
             actix_rt::spawn(coalesce.clone().run());
@@ -39,7 +39,7 @@ impl Coalesce {
     }
 
     /// A message has arrived.
-    pub fn arrived(&self) {
+    pub(super) fn arrived(&self) {
         self.arrived.set(self.arrived.get() + 1);
         if self.busy.get()
             && !self.armed.replace(true)
@@ -50,7 +50,7 @@ impl Coalesce {
     }
 
     /// To be called every `interval`: decides whether messages come fast.
-    pub fn measure(&self, interval: Duration) {
+    pub(super) fn measure(&self, interval: Duration) {
         let rate = f64::from(self.arrived.replace(0)) / interval.as_secs_f64();
         // Once busy, it takes clearly less to be idle again.
         let from = if self.busy.get() { FROM_RATE / 2.0 } else { FROM_RATE };

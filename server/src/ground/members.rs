@@ -5,7 +5,7 @@
 //! has, however long it was away, and what happened in between twice is told once. One for whom the list goes on in further pages
 //! is no special case: it has version `v`, too.
 //!
-//! Who has left is remembered for those who know him: by the last [`TOMBSTONES`] departures. A reader that missed more begins
+//! Who has left is remembered for those who know him: by the last `TOMBSTONES` departures. A reader that missed more begins
 //! anew, from version 0.
 
 use super::vitals::Vitals;

@@ -22,7 +22,7 @@ use tracing::warn;
 /// A wrong token is counted, told in the log, and answered late, the later the more of them come from an address. The right one is let
 /// in at once whatever others of its address do, who may be behind the same proxy.
 #[derive(Debug, Clone)]
-pub struct Access {
+pub(crate) struct Access {
     token: AdminToken,
     wrong: Arc<Mutex<Rate>>,
     refused: ByReason,
@@ -49,7 +49,7 @@ enum Said {
 
 impl Access {
     /// With this token. `refused`: where wrong ones are counted.
-    pub fn new(token: AdminToken, refused: ByReason) -> Self {
+    pub(crate) fn new(token: AdminToken, refused: ByReason) -> Self {
         let wrong = Rate::new(WRONG_INTERVAL, WRONG_AT_ONCE);
         Self { token, wrong: Arc::new(Mutex::new(wrong)), refused }
     }

@@ -52,7 +52,7 @@ const NO_PAGE: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; 
 const TLS_ONLY: &str = "max-age=15768000";
 
 /// Lets a request in, and adds to its answer what all answers have.
-pub async fn front(
+pub(crate) async fn front(
     state: web::Data<HttpState>,
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

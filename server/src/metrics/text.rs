@@ -5,7 +5,7 @@
 //! suffix of its samples, there is no `info`, no `UNIT`, and no `EOF`.
 
 /// Turns OpenMetrics text, as `prometheus_client` writes it, into the Prometheus text format.
-pub fn from_openmetrics(openmetrics: &str) -> String {
+pub(super) fn from_openmetrics(openmetrics: &str) -> String {
     let mut out = String::with_capacity(openmetrics.len());
     // HELP comes before TYPE, and its name depends on the type.
     let mut help: Option<(&str, &str)> = None;

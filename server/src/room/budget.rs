@@ -14,7 +14,7 @@ use driftless_proto::limits::Limits;
 
 /// What a room has been made to tell.
 #[derive(Debug)]
-pub struct EventBudget {
+pub(super) struct EventBudget {
     /// As in the module's documentation: `B`.
     bytes: u64,
     tick_rate: u64,
@@ -31,7 +31,7 @@ pub struct Told {
 
 impl EventBudget {
     /// The budget of a room that has told nothing.
-    pub fn new(limits: &Limits, tick_rate: u32) -> Self {
+    pub(super) fn new(limits: &Limits, tick_rate: u32) -> Self {
         Self {
             bytes: limits.reliable_bytes as u64,
             tick_rate: tick_rate.max(1).into(),
@@ -40,7 +40,7 @@ impl EventBudget {
     }
 
     /// Whether a command of a player who has `told` so much is to be done. `seats`: how many share the rate.
-    pub fn admits(&self, tick: u32, seats: usize, told: Told) -> bool {
+    pub(super) fn admits(&self, tick: u32, seats: usize, told: Told) -> bool {
         let all = self.told.at(tick, self.each_tick(1));
         let own = told.at(tick, self.each_tick(seats));
         let burst = self.bytes / 4;
@@ -48,7 +48,7 @@ impl EventBudget {
     }
 
     /// A command of this player made the game tell so much.
-    pub fn charge(&mut self, tick: u32, seats: usize, told: &mut Told, cost: usize) {
+    pub(super) fn charge(&mut self, tick: u32, seats: usize, told: &mut Told, cost: usize) {
         let (all, own) = (self.each_tick(1), self.each_tick(seats));
         self.told.add(tick, all, cost);
         told.add(tick, own, cost);

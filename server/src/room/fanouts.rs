@@ -12,7 +12,7 @@ use std::{collections::HashMap, sync::Arc};
 
 /// The connections of a room: how to close each, and which threads to publish to.
 #[derive(Default)]
-pub struct Fanouts {
+pub(super) struct Fanouts {
     connections: HashMap<ConnectionId, Member>,
     threads: Vec<Thread>,
 }
@@ -30,7 +30,7 @@ struct Thread {
 
 impl Fanouts {
     /// A connection has a seat.
-    pub fn add(&mut self, entrant: Entrant) {
+    pub(super) fn add(&mut self, entrant: Entrant) {
         let Entrant { connection, link, control, .. } = entrant;
         let thread = link.index;
         match self.threads.iter_mut().find(|t| t.index == thread) {
@@ -41,7 +41,7 @@ impl Fanouts {
     }
 
     /// A connection is gone.
-    pub fn remove(&mut self, connection: ConnectionId) {
+    pub(super) fn remove(&mut self, connection: ConnectionId) {
         if let Some(member) = self.connections.remove(&connection)
             && let Some(at) = self.threads.iter().position(|t| t.index == member.thread)
         {
@@ -53,7 +53,7 @@ impl Fanouts {
     }
 
     /// Closes a connection.
-    pub fn close(&self, connection: ConnectionId, close: Close) {
+    pub(super) fn close(&self, connection: ConnectionId, close: Close) {
         if let Some(member) = self.connections.get(&connection) {
             // At most a few a connection's life; it is stopping after the first.
             member.control.do_send(close);
@@ -61,7 +61,7 @@ impl Fanouts {
     }
 
     /// Closes all connections.
-    pub fn close_all(&self, close: &Close) {
+    pub(super) fn close_all(&self, close: &Close) {
         for member in self.connections.values() {
             member.control.do_send(close.clone());
         }
@@ -69,7 +69,7 @@ impl Fanouts {
 
     /// Publishes a state: one message a thread. Returns to how many threads it could not be handed: they are so far
     /// behind that a newer state will do.
-    pub fn publish(&self, room: RoomId, state: &Arc<Published>) -> usize {
+    pub(super) fn publish(&self, room: RoomId, state: &Arc<Published>) -> usize {
         let send = |thread: &&Thread| thread.fanout.try_send(Publish { room, state: state.clone() }).is_err();
         self.threads.iter().filter(send).count()
     }

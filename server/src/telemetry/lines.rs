@@ -34,7 +34,7 @@ struct State {
 
 impl Lines {
     /// Adds a line, or drops it if there is no place left.
-    pub fn put(&self, line: &[u8]) {
+    pub(super) fn put(&self, line: &[u8]) {
         let mut state = self.state.lock();
         if state.waiting.len() + line.len() > MAX_WAITING {
             state.dropped += 1;
@@ -48,13 +48,13 @@ impl Lines {
     }
 
     /// Lines that were dropped, from the start.
-    pub fn dropped(&self) -> &Counter {
+    pub(super) fn dropped(&self) -> &Counter {
         &self.dropped
     }
 
     /// Waits for lines, so long at most, and writes them; for the one thread that does so. Gives how many
     /// were dropped since that was last told, once lines can be written again.
-    pub fn pass_on(&self, sink: &mut impl Write, pause: Duration) -> u64 {
+    pub(super) fn pass_on(&self, sink: &mut impl Write, pause: Duration) -> u64 {
         let mut state = self.state.lock();
         if state.waiting.is_empty() {
             self.changed.wait_for(&mut state, pause);
@@ -82,7 +82,7 @@ impl Lines {
     }
 
     /// Waits until all lines are written, so long at most. Tells whether they are.
-    pub fn flush(&self, limit: Duration) -> bool {
+    pub(super) fn flush(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let mut state = self.state.lock();
         while state.writing || !state.waiting.is_empty() {

@@ -40,7 +40,7 @@ struct Second {
 
 impl Sampler {
     /// Whether a line may be written.
-    pub fn admit(&mut self, place: Place, now: Instant) -> bool {
+    pub(super) fn admit(&mut self, place: Place, now: Instant) -> bool {
         let second = self.places.entry(place).or_insert(Second { start: now, lines: 0, more: 0, due: 0 });
         if second.is_over(now) {
             *second = Second { start: now, lines: 0, more: 0, due: second.due + second.more };
@@ -54,7 +54,7 @@ impl Sampler {
     }
 
     /// How many lines of which places were left out in seconds that are over. Each is told once.
-    pub fn left_out(&mut self, now: Instant) -> Vec<(Place, u64)> {
+    pub(super) fn left_out(&mut self, now: Instant) -> Vec<(Place, u64)> {
         let mut left_out = Vec::new();
         for (place, second) in &mut self.places {
             if second.is_over(now) {

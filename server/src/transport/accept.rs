@@ -23,7 +23,7 @@ const TLS_HANDSHAKES: usize = 512;
 
 /// How connections are taken in.
 #[derive(Clone)]
-pub struct Accept {
+pub(crate) struct Accept {
     /// How long sent bytes may stay unacknowledged before the kernel ends the connection.
     pub user_timeout: Duration,
     /// How long a TLS handshake may take, and what comes before it.
@@ -48,7 +48,7 @@ struct Handshakes {
 
 impl Accept {
     /// A service that takes connections in and hands them to `http`.
-    pub fn then<S>(
+    pub(crate) fn then<S>(
         self,
         http: S,
     ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>

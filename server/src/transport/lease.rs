@@ -47,11 +47,11 @@ pub(super) async fn hold<T>(
 }
 
 /// The connection that is being served has so long from now, unless its answer has no end.
-pub fn prolong(by: Duration) {
+pub(crate) fn prolong(by: Duration) {
     let _ = UNTIL.try_with(|until| until.set(until.get().map(|_| Instant::now() + by)));
 }
 
 /// The answer that is being made has no end. (One that its peer does not take ends by the socket's own timeout.)
-pub fn make_endless() {
+pub(crate) fn make_endless() {
     let _ = UNTIL.try_with(|until| until.set(None));
 }

@@ -28,4 +28,4 @@ mod route;
 mod settings;
 mod sockets;
 
-pub use endpoint::Quic;
+pub(crate) use endpoint::Quic;

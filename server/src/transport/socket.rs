@@ -12,7 +12,7 @@ const SEND_BUFFER: usize = 64 * 1024;
 
 /// Sets the options. `user_timeout`: how long sent bytes may stay unacknowledged before the kernel ends the connection; a
 /// stalled reader is cut off by nothing else. At least 10 s.
-pub fn tune(stream: &TcpStream, user_timeout: Duration) -> io::Result<()> {
+pub(super) fn tune(stream: &TcpStream, user_timeout: Duration) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;

@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 ///
 /// `poll_write` of TLS may take bytes that the socket has no room for; `poll_flush` tells when they are gone. What is as it is never has
 /// such bytes.
-pub struct Stream {
+pub(crate) struct Stream {
     io: Io,
     _place: Share,
 }

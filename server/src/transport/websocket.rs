@@ -14,5 +14,5 @@ mod messages;
 mod socket;
 mod upgrade;
 
-pub use handshake::connect;
-pub use upgrade::Upgrade;
+pub(crate) use handshake::connect;
+pub(crate) use upgrade::Upgrade;

@@ -17,18 +17,18 @@ const NAMES: u32 = 1_000;
 
 /// A folder that could be written when the server started.
 #[derive(Debug)]
-pub struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
     /// Makes the folder if it is not there, and tries to write in it.
-    pub fn prepare(path: &Path) -> io::Result<Self> {
+    pub(super) fn prepare(path: &Path) -> io::Result<Self> {
         let folder = Self(path.to_owned());
         folder.try_out().map_err(|error| folder.unusable(&error))?;
         Ok(folder)
     }
 
     /// Bytes of all recordings in it.
-    pub fn used(&self) -> io::Result<u64> {
+    pub(super) fn used(&self) -> io::Result<u64> {
         let sum = || {
             let mut bytes = 0;
             for entry in fs::read_dir(&self.0)? {
@@ -44,7 +44,7 @@ impl Folder {
     }
 
     /// A new file for the recording of a room: `ROOM-TIME-PROCESS-NUMBER.driftless`. No file that is there is touched.
-    pub fn create(&self, room: &str, number: RoomId, now: SystemTime) -> io::Result<(PathBuf, File)> {
+    pub(super) fn create(&self, room: &str, number: RoomId, now: SystemTime) -> io::Result<(PathBuf, File)> {
         let time = humantime::format_rfc3339_seconds(now).to_string().replace(['-', ':'], "");
         let name = format!("{room}-{time}-{}-{number}", process::id());
         let mut last = None;

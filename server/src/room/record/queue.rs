@@ -19,7 +19,7 @@ const MANY: usize = MOST / 8;
 
 /// Jobs in the order in which rooms gave them.
 #[derive(Debug, Default)]
-pub struct Queue {
+pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     wake: Condvar,
 }
@@ -33,7 +33,7 @@ struct Waiting {
 
 /// What the thread has to do for a room.
 #[derive(Debug)]
-pub enum Job {
+pub(super) enum Job {
     /// Begin its recording. `ended` is to be set if it ends before the room does.
     Open { room: RoomId, header: RecordingHeader, kind: GameKind, ended: Arc<AtomicBool> },
     /// Record a tick.
@@ -44,7 +44,7 @@ pub enum Job {
 
 /// Why a tick was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub(super) enum Refused {
     /// Too much waits.
     Behind,
     /// Nobody writes any more.
@@ -53,7 +53,7 @@ pub enum Refused {
 
 impl Queue {
     /// Adds a job that is no tick: there are two of them in a room's life. False: nobody writes any more.
-    pub fn push(&self, job: Job) -> bool {
+    pub(super) fn push(&self, job: Job) -> bool {
         let mut waiting = self.waiting.lock();
         if !waiting.closed {
             waiting.jobs.push(job);
@@ -62,7 +62,7 @@ impl Queue {
     }
 
     /// Adds a tick.
-    pub fn push_tick(&self, room: RoomId, tick: TickRecord) -> Result<(), Refused> {
+    pub(super) fn push_tick(&self, room: RoomId, tick: TickRecord) -> Result<(), Refused> {
         let weight = weight(&tick);
         let mut waiting = self.waiting.lock();
         if waiting.closed {
@@ -82,7 +82,7 @@ impl Queue {
     }
 
     /// Takes all jobs into `jobs`, which is empty, once much waits or `patience` is over. False: no more will come.
-    pub fn take(&self, jobs: &mut Vec<Job>, patience: Duration) -> bool {
+    pub(super) fn take(&self, jobs: &mut Vec<Job>, patience: Duration) -> bool {
         let mut waiting = self.waiting.lock();
         if !waiting.closed && waiting.bytes < MANY {
             self.wake.wait_for(&mut waiting, patience);
@@ -93,14 +93,14 @@ impl Queue {
     }
 
     /// Takes no more jobs.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.waiting.lock().closed = true;
         self.wake.notify_one();
     }
 }
 
 /// Bytes of memory that a tick takes; it never takes more in a file.
-pub fn weight(tick: &TickRecord) -> usize {
+pub(super) fn weight(tick: &TickRecord) -> usize {
     const EACH: usize = 64;
     let actions = tick.actions.iter().map(|action| match action {
         Action::Command { payload, .. } => payload.len(),

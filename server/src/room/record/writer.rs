@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_secs(10);
 const END_BYTES: u64 = Recorder::<Vec<u8>>::END_BYTES as u64;
 
 /// All open recordings.
-pub struct Writer {
+pub(super) struct Writer {
     folder: Folder,
     metrics: Arc<Metrics>,
     open: HashMap<RoomId, Open>,
@@ -62,12 +62,12 @@ struct Open {
 
 impl Writer {
     /// For a folder whose recordings have `used` bytes of `quota`, and at most so many open recordings.
-    pub fn new(folder: Folder, quota: u64, used: u64, most: usize, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(folder: Folder, quota: u64, used: u64, most: usize, metrics: Arc<Metrics>) -> Self {
         Self { folder, metrics, open: HashMap::new(), most, quota, used, exhausted: None, flushed: None }
     }
 
     /// Does what a room asked for.
-    pub fn handle(&mut self, job: Job, now: Instant) {
+    pub(super) fn handle(&mut self, job: Job, now: Instant) {
         match job {
             Job::Open { room, header, kind, ended } => self.begin(room, header, kind, ended, now),
             Job::Tick { room, tick } => self.record(room, tick, now),
@@ -81,7 +81,7 @@ impl Writer {
     }
 
     /// Once a second, writes what is in the buffers.
-    pub fn flush_if_due(&mut self, now: Instant) {
+    pub(super) fn flush_if_due(&mut self, now: Instant) {
         let due = self.flushed.is_none_or(|flushed| now.saturating_duration_since(flushed) >= FLUSH);
         if due {
             self.flushed = Some(now);
@@ -91,7 +91,7 @@ impl Writer {
     }
 
     /// The server stops.
-    pub fn finish(mut self) {
+    pub(super) fn finish(mut self) {
         self.end_all(EndReason::ServerStopped);
     }
 

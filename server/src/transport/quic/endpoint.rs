@@ -34,7 +34,7 @@ use tracing::debug;
 use web_transport_quinn::Session;
 
 /// The UDP port of a server: its sockets, until the threads take them, and what their endpoints have in common.
-pub struct Quic {
+pub(crate) struct Quic {
     address: SocketAddr,
     server: quinn::ServerConfig,
     endpoint: EndpointConfig,
@@ -62,7 +62,7 @@ impl Quic {
     ///
     /// # Errors
     /// If the address cannot be bound, or TLS cannot be set up.
-    pub fn bind(
+    pub(crate) fn bind(
         config: &Config,
         http: SocketAddr,
         certificates: Arc<dyn ResolvesServerCert>,
@@ -99,7 +99,7 @@ impl Quic {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
@@ -107,7 +107,7 @@ impl Quic {
     ///
     /// # Errors
     /// If a socket cannot be used.
-    pub fn serve(&self, connections: Rc<LocalConnections>, door: Arc<Door>) -> io::Result<()> {
+    pub(crate) fn serve(&self, connections: Rc<LocalConnections>, door: Arc<Door>) -> io::Result<()> {
         let Some(Share { index, count, sockets }) = self.shares.lock().pop_front() else { return Ok(()) };
         let thread = Thread { connections, door };
         for socket in sockets {

@@ -24,7 +24,7 @@ const VERSION: &str = "13";
 const KEY: usize = 16;
 
 /// `GET /v1/connect`: upgrades to the subprotocol `driftless.v1`, or says by name why not.
-pub async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let connections = part::<Rc<LocalConnections>>(&request)?;
     let worker = connections.worker();
     let door = part::<Arc<Door>>(&request)?;

@@ -29,14 +29,14 @@ pub(super) struct Accepted {
 }
 
 /// The actix-http upgrade service around the routes of an application. Also its own factory.
-pub struct Upgrade<A, B> {
+pub(crate) struct Upgrade<A, B> {
     app: Rc<A>,
     body: PhantomData<B>,
 }
 
 impl<A, B> Upgrade<A, B> {
     /// Sends upgrades through `app`.
-    pub fn new(app: A) -> Self {
+    pub(crate) fn new(app: A) -> Self {
         Self { app: Rc::new(app), body: PhantomData }
     }
 }
