@@ -37,7 +37,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tracing::debug;
+use tracing::info;
 
 /// Sockets that a source may have beyond those of players: what a browser opens for a page, and upgrades that are turned away by name.
 const MORE_SOCKETS: usize = 32;
@@ -201,7 +201,7 @@ impl Door {
         let source = Source::of(address);
         self.place(source, transport).inspect_err(|refused| {
             self.metrics.refused.inc(refused.name());
-            debug!(%source, transport = transport.name(), reason = refused.name(), "refused");
+            info!(%source, transport = transport.name(), reason = refused.name(), "refused");
         })
     }
 
