@@ -1,6 +1,6 @@
 //! The door: the one place where a connection of any transport is let in or refused.
 //!
-//! Whoever comes is known by a [`Source`]: the address, or the IPv6 /64, of whoever connects or of whom a [trusted proxy](Proxies) asks for.
+//! Whoever comes is known by a [`Source`]: the address, or the IPv6 /64, of whoever connects, or on whose behalf a [trusted proxy](Proxies) does.
 //! A source may have so many sockets, so many TLS handshakes in progress, so many connections of players, and so many new ones a second.
 //! Loopback may have as many as the server: it is a load test, or a proxy that nobody has named.
 //!
@@ -29,6 +29,7 @@ use crate::{
     metrics::Metrics,
     registry::Registry,
 };
+use actix_web::http::header::HeaderMap;
 use driftless_proto::{code::CloseCode, limits::Limits, session::Delivery};
 use parking_lot::Mutex;
 use std::{
@@ -171,6 +172,11 @@ impl Door {
         &self.origins
     }
 
+    /// Whose request it is that came from `peer` with these headers: that of whoever connects, or on whose behalf a trusted proxy does.
+    pub(crate) fn source(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Source {
+        peer.map_or(Source::UNKNOWN, |peer| self.proxies.source(peer.ip(), headers))
+    }
+
     /// The proxies that are trusted.
     pub fn proxies(&self) -> &Proxies {
         &self.proxies
@@ -197,8 +203,7 @@ impl Door {
     ///
     /// # Errors
     /// Why not.
-    pub fn admit(&self, address: IpAddr, transport: TransportKind) -> Result<Admission, Refused> {
-        let source = Source::of(address);
+    pub fn admit(&self, source: Source, transport: TransportKind) -> Result<Admission, Refused> {
         self.place(source, transport).inspect_err(|refused| {
             self.metrics.refused.inc(refused.name());
             info!(%source, transport = transport.name(), reason = refused.name(), "refused");
@@ -225,11 +230,11 @@ impl Door {
     pub fn turn_away(
         &self,
         refused: Refused,
-        address: IpAddr,
+        source: Source,
         transport: TransportKind,
         delivery: Delivery,
     ) -> PeerRef {
-        let admission = Admission::new(transport, Source::of(address), ());
+        let admission = Admission::new(transport, source, ());
         let peer = Connection::unlisted(admission, delivery, self.limits.clone());
         peer.borrow_mut().close(refused.code(), &refused.to_string(), refused.wait());
         peer
@@ -239,11 +244,10 @@ impl Door {
         if self.registry.is_draining() {
             return Err(Refused::Draining);
         }
-        let permit = self.places.take(source, transport)?;
         let joined =
             if source.is_loopback() { Ok(()) } else { self.joins.lock().take(Instant::now(), source) };
         joined.map_err(|wait| Refused::TooFast { of: source, wait })?;
-        Ok(Admission::new(transport, source, permit))
+        Ok(Admission::new(transport, source, self.places.take(source, transport)?))
     }
 
     fn dropped(&self, reason: &'static str) -> Option<Share> {

@@ -147,6 +147,9 @@ impl Registry {
             Entry::Occupied(there) if there.get().room.connected() => Ok((there.get().clone(), Found::There)),
             Entry::Occupied(mut ended) => {
                 let listed = start()?;
+                // It died without a word: what `room_ended` would have done.
+                self.seats.retain(|_, seat| seat.room != ended.get().room);
+                self.metrics.rooms.dec();
                 ended.insert(listed.clone());
                 Ok((listed, Found::Started))
             }

@@ -77,6 +77,21 @@ fn who_comes_too_fast_is_told_when_to_come_again() {
     from(&server, BOB, "lobby").welcomed();
 }
 
+/// A proxy passes on the header that it does not write itself. If its own address counted then, which is this machine's, one header
+/// would be enough to have no limits.
+#[test]
+fn who_contradicts_the_proxy_is_limited_as_unknown() {
+    let server = behind_proxy(Config { max_connections_per_address: 1, ..config() });
+    let contradicting = |address: &str| {
+        let stream = TcpStream::connect(server.address()).unwrap();
+        let headers = format!("x-forwarded-for: {address}\r\nforwarded: for=203.0.113.6\r\n");
+        over(stream, server.address(), &headers, "lobby")
+    };
+    let mut first = contradicting(ANN);
+    first.welcomed();
+    assert_eq!(contradicting(BOB).ended(), CloseCode::AddressLimit);
+}
+
 #[test]
 fn what_a_stranger_says_of_his_address_counts_for_nothing() {
     let server = TestServer::start(Config { max_connections_per_address: 1, ..config() });

@@ -1,6 +1,6 @@
 //! Whose address counts when a proxy stands between: what proxies that are trusted say.
 
-use crate::config::Networks;
+use crate::{config::Networks, ground::source::Source};
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use std::net::{IpAddr, SocketAddr};
 
@@ -19,53 +19,52 @@ impl Proxies {
         self.0.contain(address)
     }
 
-    /// The client of a request that came from `peer` with these header lines: `Forwarded` (RFC 7239) and `X-Forwarded-For`, each line as it
-    /// stands, in order.
+    /// Whose request it is that came from `peer` with these headers.
     ///
-    /// Every proxy adds its peer at the end, so the lists are read from there, as far as they name proxies that are trusted; what is before
-    /// that may be anybody's invention. Where both headers are there and disagree, the proxy knows only one of them and the client has
-    /// sent the other: neither is believed, and the proxy's own address counts.
-    fn client<'a>(
-        &self,
-        peer: IpAddr,
-        forwarded: impl DoubleEndedIterator<Item = &'a str>,
-        x_forwarded_for: impl DoubleEndedIterator<Item = &'a str>,
-    ) -> IpAddr {
+    /// Every proxy adds its peer at the end of `Forwarded` (RFC 7239) or `X-Forwarded-For`, so the lists are read from there, as far as they
+    /// name proxies that are trusted; what is before that may be anybody's invention. Where both headers are there and disagree, the proxy
+    /// knows only one of them and the client has sent the other: neither is believed. A client that cannot be told is
+    /// [unknown](Source::UNKNOWN), never the proxy itself, which may have no limits.
+    pub fn source(&self, peer: IpAddr, headers: &HeaderMap) -> Source {
         if !self.trust(peer) {
-            return peer;
-        }
-        let forwarded = self.furthest(forwarded.rev().flat_map(|line| line.rsplit(',').map(forwarded_for)));
-        let x_forwarded_for =
-            self.furthest(x_forwarded_for.rev().flat_map(|line| line.rsplit(',').map(node)));
-        match (forwarded, x_forwarded_for) {
-            (Some(one), Some(other)) if one != other => peer,
-            (one, other) => one.or(other).unwrap_or(peer),
-        }
-    }
-
-    /// The client of an HTTP request from `peer`.
-    pub fn client_of_request(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        if !self.trust(peer) {
-            return peer;
+            return Source::of(peer);
         }
         let lines = |name: HeaderName| {
-            let lines = headers.get_all(name).map(|line| line.to_str().unwrap_or_default());
-            lines.collect::<Vec<_>>().into_iter()
+            let lines = headers.get_all(name).map(|line| line.to_str().unwrap_or("?"));
+            lines.collect::<Vec<_>>().into_iter().rev()
         };
-        self.client(peer, lines(header::FORWARDED), lines(header::X_FORWARDED_FOR))
+        let forwarded = lines(header::FORWARDED).flat_map(|line| line.rsplit(',').map(forwarded_for));
+        let x_forwarded_for = lines(header::X_FORWARDED_FOR).flat_map(|line| line.rsplit(',').map(node));
+        match (self.furthest(forwarded), self.furthest(x_forwarded_for)) {
+            (Client::Nobody, Client::Nobody) => Source::of(peer),
+            (Client::At(client), Client::Nobody) | (Client::Nobody, Client::At(client)) => Source::of(client),
+            (Client::At(one), Client::At(other)) if one == other => Source::of(one),
+            _ => Source::UNKNOWN,
+        }
     }
 
-    /// The first that is no trusted proxy, from the nearest on. None: there is none, or it is not said by its address.
-    fn furthest(&self, nearest_first: impl Iterator<Item = Option<IpAddr>>) -> Option<IpAddr> {
-        let mut last = None;
+    /// The first that is no trusted proxy, from the nearest on.
+    fn furthest(&self, nearest_first: impl Iterator<Item = Option<IpAddr>>) -> Client {
+        let mut client = Client::Nobody;
         for hop in nearest_first {
-            last = Some(hop?);
-            if !self.trust(hop?) {
+            let Some(hop) = hop else { return Client::Unreadable };
+            client = Client::At(hop);
+            if !self.trust(hop) {
                 break;
             }
         }
-        last
+        client
     }
+}
+
+/// What a header says of the client.
+enum Client {
+    /// Nothing.
+    Nobody,
+    /// Its address.
+    At(IpAddr),
+    /// Something else.
+    Unreadable,
 }
 
 /// The `for` of one element of `Forwarded`.
@@ -87,29 +86,37 @@ fn node(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::http::header::HeaderValue;
 
     const PROXY: &str = "10.0.0.1";
 
-    fn client(peer: &str, forwarded: &[&str], x_forwarded_for: &[&str]) -> String {
+    fn client(peer: &str, forwarded: &[&str], x_forwarded_for: &[&str]) -> Source {
         let proxies = Proxies::new("10.0.0.0/8, 127.0.0.1, 2001:db8:1::/48".parse().unwrap());
-        let (forwarded, other) = (forwarded.iter().copied(), x_forwarded_for.iter().copied());
-        proxies.client(peer.parse().unwrap(), forwarded, other).to_string()
+        let mut headers = HeaderMap::new();
+        for (name, lines) in [(header::FORWARDED, forwarded), (header::X_FORWARDED_FOR, x_forwarded_for)] {
+            lines.iter().for_each(|line| headers.append(name.clone(), HeaderValue::from_str(line).unwrap()));
+        }
+        proxies.source(peer.parse().unwrap(), &headers)
+    }
+
+    fn of(address: &str) -> Source {
+        Source::of(address.parse().unwrap())
     }
 
     #[test]
     fn what_a_stranger_says_of_himself_counts_for_nothing() {
-        assert_eq!(client("192.0.2.9", &["for=192.0.2.1"], &["192.0.2.1"]), "192.0.2.9");
+        assert_eq!(client("192.0.2.9", &["for=192.0.2.1"], &["192.0.2.1"]), of("192.0.2.9"));
         // A stranger's invention comes before what the proxy adds.
-        assert_eq!(client(PROXY, &[], &["1.1.1.1, 192.0.2.9"]), "192.0.2.9");
-        assert_eq!(client(PROXY, &[], &["1.1.1.1", "192.0.2.9"]), "192.0.2.9");
-        assert_eq!(client(PROXY, &["for=1.1.1.1", "for=192.0.2.9"], &[]), "192.0.2.9");
+        assert_eq!(client(PROXY, &[], &["1.1.1.1, 192.0.2.9"]), of("192.0.2.9"));
+        assert_eq!(client(PROXY, &[], &["1.1.1.1", "192.0.2.9"]), of("192.0.2.9"));
+        assert_eq!(client(PROXY, &["for=1.1.1.1", "for=192.0.2.9"], &[]), of("192.0.2.9"));
     }
 
     #[test]
     fn a_chain_of_trusted_proxies_is_followed_to_its_end() {
-        assert_eq!(client(PROXY, &[], &["1.1.1.1, 192.0.2.9, 10.0.0.3, 10.0.0.2"]), "192.0.2.9");
-        assert_eq!(client("::ffff:10.0.0.1", &[], &["192.0.2.9, 2001:db8:1::5"]), "192.0.2.9");
-        assert_eq!(client(PROXY, &[], &["10.0.0.3"]), "10.0.0.3", "nobody but proxies");
+        assert_eq!(client(PROXY, &[], &["1.1.1.1, 192.0.2.9, 10.0.0.3, 10.0.0.2"]), of("192.0.2.9"));
+        assert_eq!(client("::ffff:10.0.0.1", &[], &["192.0.2.9, 2001:db8:1::5"]), of("192.0.2.9"));
+        assert_eq!(client(PROXY, &[], &["10.0.0.3"]), of("10.0.0.3"), "nobody but proxies");
     }
 
     #[test]
@@ -120,28 +127,33 @@ mod tests {
             ("proto=http; for=\"[2001:db8:2::17]:4711\"", "2001:db8:2::17"),
             ("for=\"[2001:db8:2::17]\"", "2001:db8:2::17"),
         ] {
-            assert_eq!(client(PROXY, &[header], &[]), address, "{header}");
+            assert_eq!(client(PROXY, &[header], &[]), of(address), "{header}");
         }
         for (header, address) in [
             ("192.0.2.9:80", "192.0.2.9"),
             ("[2001:db8:2::1]:80", "2001:db8:2::1"),
             ("::ffff:192.0.2.9", "192.0.2.9"),
         ] {
-            assert_eq!(client(PROXY, &[], &[header]), address, "{header}");
+            assert_eq!(client(PROXY, &[], &[header]), of(address), "{header}");
         }
     }
 
     #[test]
-    fn what_cannot_be_read_is_the_proxy_s() {
-        for header in ["for=unknown", "for=_hidden", "for=", "by=1.2.3.4", "", "for=1.2.3", "\u{fffd}"] {
-            assert_eq!(client(PROXY, &[header], &[]), PROXY, "{header}");
+    fn a_client_that_cannot_be_told_is_unknown_and_never_the_proxy() {
+        for header in ["for=unknown", "for=_hidden", "for=", "by=1.2.3.4", "", "for=1.2.3"] {
+            assert_eq!(client(PROXY, &[header], &[]), Source::UNKNOWN, "{header}");
         }
-        assert_eq!(client(PROXY, &[], &["192.0.2.9, nonsense"]), PROXY);
+        assert_eq!(client(PROXY, &[], &["192.0.2.9, nonsense"]), Source::UNKNOWN);
+    }
+
+    #[test]
+    fn a_proxy_that_says_nothing_asks_for_itself() {
+        assert_eq!(client(PROXY, &[], &[]), of(PROXY));
     }
 
     #[test]
     fn two_headers_that_disagree_are_not_believed() {
-        assert_eq!(client(PROXY, &["for=1.1.1.1"], &["192.0.2.9"]), PROXY);
-        assert_eq!(client(PROXY, &["for=192.0.2.9"], &["192.0.2.9"]), "192.0.2.9");
+        assert_eq!(client(PROXY, &["for=1.1.1.1"], &["192.0.2.9"]), Source::UNKNOWN);
+        assert_eq!(client(PROXY, &["for=192.0.2.9"], &["192.0.2.9"]), of("192.0.2.9"));
     }
 }

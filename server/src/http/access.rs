@@ -10,7 +10,6 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
 use futures_util::future::LocalBoxFuture;
 use parking_lot::Mutex;
 use std::{
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -96,8 +95,7 @@ impl FromRequest for Operator {
 
 /// Where a request came from.
 pub(super) fn source(state: &HttpState, request: &HttpRequest) -> Source {
-    let client = |peer: SocketAddr| state.door.proxies().client_of_request(peer.ip(), request.headers());
-    request.peer_addr().map_or(Source::UNKNOWN, |peer| Source::of(client(peer)))
+    state.door.source(request.peer_addr(), request.headers())
 }
 
 fn bearer(request: &HttpRequest) -> Option<&[u8]> {

@@ -59,10 +59,12 @@ pub(crate) async fn front(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let unread = request.headers().contains_key(header::TRANSFER_ENCODING);
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut guest = None;
+    let guest;
     let mut response = match admit(&state, request.request()).await {
         Err(refused) => {
             state.metrics.requests_refused.inc(refused.code());
+            // A page that may read is to be able to read why it got nothing.
+            guest = origin.filter(|_| page_of(&state, request.request()) == Ok(Page::Guest));
             request.into_response(HttpResponse::from_error(refused))
         }
         Ok(Page::Guest) if is_preflight(request.request()) => {
@@ -97,7 +99,7 @@ async fn admit(state: &HttpState, request: &HttpRequest) -> Result<Page, ApiErro
     let page = match request.path() {
         // Whoever asks whether the server lives may call it anything. What the certificate tells, anybody who connects is told.
         "/healthz" | "/readyz" | "/v1/certificate" => Page::Own,
-        _ => state.door.origins().check(&host(request), origin(request).as_deref()).map_err(|foreign| {
+        _ => page_of(state, request).map_err(|foreign| {
             info!(from = %source(state, request), reason = %foreign, "refused a page");
             let status = match foreign {
                 Foreign::Origin { .. } => StatusCode::FORBIDDEN,
@@ -125,9 +127,15 @@ async fn admit(state: &HttpState, request: &HttpRequest) -> Result<Page, ApiErro
     Ok(page)
 }
 
+fn page_of(state: &HttpState, request: &HttpRequest) -> Result<Page, Foreign> {
+    state.door.origins().check(&host(request), origin(request).as_deref())
+}
+
 /// What takes more than a look, for others than operators.
 fn is_costly(path: &str) -> bool {
-    path == "/metrics" || (path.starts_with("/v1/") && path != transport::PATH)
+    // Who comes by WebTransport asks for the certificate first.
+    let cheap = [transport::PATH, "/v1/certificate"];
+    path == "/metrics" || (path.starts_with("/v1/") && !cheap.contains(&path))
 }
 
 fn asks_for_websocket(headers: &HeaderMap) -> bool {

@@ -40,6 +40,35 @@ pub(crate) struct Accept {
     pub metrics: Arc<Metrics>,
 }
 
+/// Why a connection was not taken in.
+#[derive(Debug, thiserror::Error)]
+enum NotTaken {
+    #[error("its source has as many as it may")]
+    Refused,
+    #[error("it said nothing in time")]
+    TooLate,
+    #[error("it is gone: {0}")]
+    Gone(io::Error),
+    #[error(transparent)]
+    ProxyProtocol(io::Error),
+    #[error("no TLS handshake: {0}")]
+    Tls(io::Error),
+    #[error("the thread has as many TLS handshakes in progress as it may")]
+    TooManyHandshakes,
+}
+
+impl NotTaken {
+    /// In `refused`. None: the door has counted it, or it is nobody's refusal.
+    fn reason(&self) -> Option<&'static str> {
+        match self {
+            NotTaken::Refused | NotTaken::Gone(_) => None,
+            NotTaken::ProxyProtocol(_) => Some("proxy_protocol"),
+            NotTaken::TooLate | NotTaken::Tls(_) => Some("tls"),
+            NotTaken::TooManyHandshakes => Some("tls_handshakes"),
+        }
+    }
+}
+
 /// What the handshakes of a thread share.
 struct Handshakes {
     pace: Pace,
@@ -69,17 +98,12 @@ impl Accept {
             let (accept, handshakes) = (self.clone(), handshakes.clone());
             async move {
                 let within = timeout(accept.handshake, accept.accept(stream, &handshakes)).await;
-                let accepted = within.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-                let (stream, peer) = accepted.inspect_err(|error| {
-                    // Whom the door refused it has counted.
-                    if error.kind() != io::ErrorKind::ConnectionRefused {
-                        accept.metrics.refused.inc(if accept.tls.is_some() {
-                            "tls"
-                        } else {
-                            "proxy_protocol"
-                        });
+                let (stream, peer) = within.unwrap_or(Err(NotTaken::TooLate)).map_err(|not_taken| {
+                    if let Some(reason) = not_taken.reason() {
+                        accept.metrics.refused.inc(reason);
                     }
-                    debug!(%error, "not taken in");
+                    debug!(%not_taken, "not taken in");
+                    io::Error::other(not_taken)
                 })?;
                 Ok((stream, Protocol::Http1, Some(peer)))
             }
@@ -93,23 +117,23 @@ impl Accept {
         &self,
         mut stream: TcpStream,
         handshakes: &Handshakes,
-    ) -> io::Result<(Stream, SocketAddr)> {
-        let mut peer = stream.peer_addr()?;
+    ) -> Result<(Stream, SocketAddr), NotTaken> {
+        let mut peer = stream.peer_addr().map_err(NotTaken::Gone)?;
         if let Err(e) = tune(&stream, self.user_timeout) {
             warn!(error = %e, "the options of a socket could not be set");
         }
         if self.proxy_protocol && self.door.proxies().trust(peer.ip()) {
-            peer = proxy_protocol::client(&mut stream).await?.unwrap_or(peer);
+            peer =
+                proxy_protocol::client(&mut stream).await.map_err(NotTaken::ProxyProtocol)?.unwrap_or(peer);
         }
-        let refused = |what| io::Error::new(io::ErrorKind::ConnectionRefused, what);
-        let place = self.door.socket(peer.ip()).ok_or_else(|| refused("the address has too many sockets"))?;
+        let place = self.door.socket(peer.ip()).ok_or(NotTaken::Refused)?;
         let Some(tls) = &self.tls else { return Ok((Stream::plain(stream, place), peer)) };
-        let of_source = self.door.tls_handshake(peer.ip());
-        let _of_source = of_source.ok_or_else(|| refused("the address has too many TLS handshakes"))?;
+        let _of_source = self.door.tls_handshake(peer.ip()).ok_or(NotTaken::Refused)?;
         let of_thread = handshakes.places.clone().try_acquire_owned();
-        let _of_thread = of_thread.map_err(|_| refused("the thread has too many TLS handshakes"))?;
-        let stream = handshakes.pace.run(self.shake_hands(tls, stream, peer)).await?;
-        Ok((Stream::tls(stream, place), peer))
+        let _of_thread = of_thread.map_err(|_| NotTaken::TooManyHandshakes)?;
+        let has_players = || self.door.connections() > 0;
+        let stream = handshakes.pace.run(has_players, self.shake_hands(tls, stream, peer)).await;
+        Ok((Stream::tls(stream.map_err(NotTaken::Tls)?, place), peer))
     }
 
     async fn shake_hands(

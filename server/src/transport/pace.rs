@@ -1,4 +1,4 @@
-//! Costly work in small pieces, so that it takes a thread no more than a part of its time.
+//! Costly work in small pieces, so that it takes a thread no more than half of its time.
 
 use std::{
     future::{Future, poll_fn},
@@ -11,10 +11,8 @@ use tokio::sync::Semaphore;
 
 /// Work that is below this costs no pause.
 const FREE: Duration = Duration::from_micros(100);
-/// How much longer than a piece of work the pause after it is: the thread has at least three quarters of its time for others.
-const PAUSE: u32 = 3;
 
-/// Lets one future of a thread work at a time, first come, first served, and pauses after each piece of its work.
+/// Lets one future of a thread work at a time, first come, first served, and pauses for as long after each piece of its work.
 ///
 /// For TLS handshakes: a signature takes a millisecond or less, but a stranger can ask for thousands at once, and players' states would
 /// wait for all of them.
@@ -29,8 +27,8 @@ impl Pace {
         Self { turn: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Runs a future: each time that it is polled it waits for its turn.
-    pub(super) async fn run<F: Future>(&self, future: F) -> F::Output {
+    /// Runs a future: each time that it is polled it waits for its turn. `pauses`: whether the thread has others who need it as much.
+    pub(super) async fn run<F: Future>(&self, pauses: impl Fn() -> bool, future: F) -> F::Output {
         let mut future = pin!(future);
         loop {
             // Fails only if the semaphore is closed, which it never is.
@@ -38,9 +36,9 @@ impl Pace {
             let start = Instant::now();
             let polled = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
             let worked = start.elapsed();
-            if worked > FREE {
+            if worked > FREE && pauses() {
                 actix_rt::spawn(async move {
-                    actix_rt::time::sleep(worked * PAUSE).await;
+                    actix_rt::time::sleep(worked).await;
                     drop(turn);
                 });
             } else {
@@ -80,7 +78,7 @@ mod tests {
         let workers: Vec<_> = (0..10)
             .map(|_| {
                 let (pace, done) = (pace.clone(), done.clone());
-                actix_rt::spawn(async move { pace.run(work(done)).await })
+                actix_rt::spawn(async move { pace.run(|| true, work(done)).await })
             })
             .collect();
         let mut seen = Vec::new();

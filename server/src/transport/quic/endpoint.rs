@@ -161,7 +161,7 @@ async fn establish(connecting: Connecting, handshake: Handshake, thread: Thread)
         _ => TransportKind::WebTransport,
     };
     // A place is taken before the peer is waited for, so that those without one cannot hold any.
-    let admitted = door.admit(address, transport);
+    let admitted = door.admit(Source::of(address), transport);
     let session = match transport {
         TransportKind::Quic => Session::raw(connection),
         _ => match timeout(within, webtransport::accept(connection.clone(), door.origins())).await {

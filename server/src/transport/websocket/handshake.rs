@@ -16,7 +16,7 @@ use actix_web::{
 use actix_web_actors::ws;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use driftless_proto::{limits::SUBPROTOCOL, session::Delivery};
-use std::{net::IpAddr, rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc};
 
 /// The version of RFC 6455.
 const VERSION: &str = "13";
@@ -38,11 +38,11 @@ pub(crate) async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiErr
     })?;
     // The library looks at the first header of that name alone; RFC 6455, section 11.3.4, allows several.
     response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL));
-    let address = client_address(&request, door)?;
-    let peer = match door.admit(address, TransportKind::WebSocket) {
+    let source = door.source(request.peer_addr(), request.headers());
+    let peer = match door.admit(source, TransportKind::WebSocket) {
         Ok(admission) => door.open(admission, Delivery::Ordered, connections.clone()),
         // A page is not told why an upgrade failed: it is let in to hear it.
-        Err(refused) => door.turn_away(refused, address, TransportKind::WebSocket, Delivery::Ordered),
+        Err(refused) => door.turn_away(refused, source, TransportKind::WebSocket, Delivery::Ordered),
     };
     let mut response = response.finish();
     let max_message = door.limits().message_bytes;
@@ -100,14 +100,6 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
 /// The names in all headers that are lists of names.
 fn names<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers.get_all(name).flat_map(|value| value.to_str().unwrap_or("?").split(',').map(str::trim))
-}
-
-/// Whose request it is: a proxy that is trusted says it.
-fn client_address(request: &HttpRequest, door: &Door) -> Result<IpAddr, ApiError> {
-    let peer = request.peer_addr().ok_or_else(|| {
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "no_address", "the connection has no address")
-    })?;
-    Ok(door.proxies().client_of_request(peer.ip(), request.headers()))
 }
 
 /// A client that offers subprotocols must offer ours; one that offers none would not know what it speaks.
