@@ -177,7 +177,7 @@ export type Welcome = Message<"driftless.v1.Welcome"> & {
   kind: string;
 
   /**
-   * The user that presence knows this player as.
+   * The user that presence knows this player as: "guest-" and 16 random characters.
    *
    * @generated from field: string user = 11;
    */
