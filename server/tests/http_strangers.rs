@@ -245,3 +245,37 @@ fn after_a_frame_that_is_too_large_a_bounded_number_of_bytes_is_read() {
     assert!(sent < 16 << 20, "{sent} bytes were taken");
     until("the connection is gone", || server.connections() == 0);
 }
+
+/// Thousands of requests in one buffer would be as many in memory, megabytes for each socket.
+#[test]
+fn who_sends_more_than_one_request_at_a_time_is_answered_what_came_and_closed() {
+    let server = TestServer::start(config());
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let _ = stream.write_all(request.repeat(3000).as_bytes());
+    let mut answers = Vec::new();
+    let _ = stream.read_to_end(&mut answers);
+    let answered = String::from_utf8_lossy(&answers).matches("HTTP/1.1 200").count();
+    assert!((1..100).contains(&answered), "{answered} of 3000");
+}
+
+#[test]
+fn one_connection_serves_one_request_after_another() {
+    let server = TestServer::start(config());
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    for n in 0..20 {
+        // In two pieces, so that a head does not come with one read.
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: loc").unwrap();
+        stream.write_all(b"alhost\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            let mut byte = [0];
+            assert_eq!(stream.read(&mut byte).unwrap(), 1, "closed after {n} answers: {answer:?}");
+            answer.push(byte[0]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    }
+}

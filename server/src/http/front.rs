@@ -13,7 +13,7 @@ use crate::{
     ground::origin::{Foreign, Page},
     transport::{self, lease},
 };
-use actix_http::Payload;
+use actix_http::{ConnectionType, Payload};
 use actix_web::{
     Error, FromRequest as _, HttpMessage as _, HttpRequest, HttpResponse,
     body::{BoxBody, MessageBody},
@@ -58,6 +58,7 @@ pub(crate) async fn front(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let unread = request.headers().contains_key(header::TRANSFER_ENCODING);
+    lease::begin(unread || request.headers().get(header::CONTENT_LENGTH).is_some_and(|length| length != "0"));
     let origin = request.headers().get(header::ORIGIN).cloned();
     let guest;
     let mut response = match admit(&state, request.request()).await {
@@ -77,13 +78,14 @@ pub(crate) async fn front(
             next.call(request).await?.map_into_boxed_body()
         }
     };
+    let last = lease::answered();
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(response);
     }
     dress(response.headers_mut(), guest, state.certificates.is_self_signed());
-    if unread {
+    if unread || last {
         // actix-http would read the rest of a chunked body for as long as it comes.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     lease::prolong(if unread { UNREAD } else { state.answer_timeout });
     Ok(response)

@@ -3,7 +3,10 @@
 use super::{Stream, lease, pace::Pace, proxy_protocol, socket::tune};
 use crate::{door::Door, metrics::Metrics};
 use actix_http::{Protocol, error::DispatchError};
-use actix_rt::{net::TcpStream, time::timeout};
+use actix_rt::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 use actix_service::{Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service};
 use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::{io::AsyncWriteExt, sync::Semaphore};
@@ -18,6 +21,10 @@ const USE_HTTPS: &str = concat!(
     r#"{"error":{"code":"https_only","message":"this port speaks TLS: begin the URL with https:// or wss://"}}"#
 );
 
+/// Bytes of a first record that are waited for: a ClientHello is shorter, with post-quantum keys, too.
+const FIRST_RECORD: usize = 4096;
+/// Time from one look at an incomplete record to the next.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// TLS handshakes that a thread may have in progress. Each holds some 40 KiB.
 const TLS_HANDSHAKES: usize = 512;
 
@@ -129,6 +136,8 @@ impl Accept {
         let place = self.door.socket(peer.ip()).ok_or(NotTaken::Refused)?;
         let Some(tls) = &self.tls else { return Ok((Stream::plain(stream, place), peer)) };
         let _of_source = self.door.tls_handshake(peer.ip()).ok_or(NotTaken::Refused)?;
+        // Until there is something to do, a handshake takes nothing that others may need.
+        first_record(&stream).await.map_err(NotTaken::Tls)?;
         let of_thread = handshakes.places.clone().try_acquire_owned();
         let _of_thread = of_thread.map_err(|_| NotTaken::TooManyHandshakes)?;
         let has_players = || self.door.connections() > 0;
@@ -160,6 +169,27 @@ impl Accept {
             stream.shutdown().await?;
         }
         Err(io::Error::new(io::ErrorKind::InvalidData, "the first byte is not that of a TLS handshake"))
+    }
+}
+
+/// Waits for the whole first record (RFC 8446, section 5.1), or for what is none.
+async fn first_record(stream: &TcpStream) -> io::Result<()> {
+    let mut record = [0; FIRST_RECORD];
+    loop {
+        let read = stream.peek(&mut record).await?;
+        match record[..read] {
+            [] => return Err(io::ErrorKind::UnexpectedEof.into()),
+            [HANDSHAKE] | [HANDSHAKE, _] | [HANDSHAKE, _, _] | [HANDSHAKE, _, _, _] => {}
+            [HANDSHAKE, _, _, high, low, ref rest @ ..] => {
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                if rest.len() >= length.min(FIRST_RECORD - 5) {
+                    return Ok(());
+                }
+            }
+            _ => return Ok(()),
+        }
+        // The socket says only that there is something to read, not that there is more.
+        sleep(LOOK_AGAIN).await;
     }
 }
 

@@ -81,11 +81,11 @@ pub(super) async fn serve(session: Session, peer: PeerRef, worker: Rc<Worker>, m
         Outcome::Violation(Violation { code, reason }) => {
             // The room hears it before the peer has had time to.
             peer.borrow_mut().end(End::Closed { code, reason: reason.clone() });
-            close(&session, &Refusal { code, reason }).await;
+            close(&session, &Refusal::new(code, &reason)).await;
         }
         Outcome::StreamEnded(Violation { code, reason }) => {
             peer.borrow_mut().end(End::Lost(reason.clone()));
-            close(&session, &Refusal { code, reason }).await;
+            close(&session, &Refusal::new(code, &reason)).await;
         }
     }
 }
@@ -111,10 +111,8 @@ async fn say_goodbye(stream: Option<SendStream>, unsent: &[u8]) {
 
 fn ending_of(peer: &PeerRef) -> Refusal {
     let peer = peer.borrow();
-    Refusal {
-        code: peer.session.closing().unwrap_or(CloseCode::Internal),
-        reason: peer.session.closing_reason().unwrap_or_default().to_owned(),
-    }
+    let code = peer.session.closing().unwrap_or(CloseCode::Internal);
+    Refusal::new(code, &peer.session.closing_reason().unwrap_or_default())
 }
 
 /// A server that stops drops its tasks: the actor must hear of it all the same.

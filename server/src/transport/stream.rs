@@ -1,11 +1,12 @@
 //! A TCP connection as HTTP and WebSocket see it: as it is, or within TLS.
 
+use super::lease;
 use crate::ground::shares::Share;
 use actix_rt::net::TcpStream;
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
@@ -38,16 +39,35 @@ impl Stream {
     }
 }
 
+impl Io {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Io::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Io::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().io {
-            Io::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Io::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        let io = &mut self.get_mut().io;
+        if !lease::is_held() {
+            return io.poll_read(cx, buffer);
         }
+        if !lease::may_read(cx) {
+            return Poll::Pending;
+        }
+        let mut chunk = [0; lease::CHUNK];
+        let most = chunk.len().min(buffer.remaining());
+        let mut chunk = ReadBuf::new(&mut chunk[..most]);
+        ready!(io.poll_read(cx, &mut chunk))?;
+        lease::gave(chunk.filled());
+        buffer.put_slice(chunk.filled());
+        Poll::Ready(Ok(()))
     }
 }
 

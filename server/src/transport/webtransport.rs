@@ -86,8 +86,7 @@ pub(super) async fn refuse(connection: Connection, refused: Refused) {
 
 /// Closes a connection whose request did not come: with our code as WebTransport writes it where there is no session.
 pub(super) fn close_late(connection: &Connection, within: Duration) {
-    let ending =
-        Refusal { code: CloseCode::HandshakeTimeout, reason: format!("no request within {within:?}") };
+    let ending = Refusal::new(CloseCode::HandshakeTimeout, &format!("no request within {within:?}"));
     let code = web_transport_quinn::proto::error_to_http3(ending.code.number().into());
     connection.close(VarInt::from_u64(code).unwrap_or_default(), ending.reason.as_bytes());
 }
