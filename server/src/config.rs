@@ -90,21 +90,25 @@ settings! {
         max_players: u32 = 100, number(1..=MAX_PLAYERS);
         /// Most rooms.
         max_rooms: usize = 10_000, number(1..=1_000_000);
-        /// Most connections. Each takes a file descriptor and up to 32 KiB.
+        /// Most players, those who are away included. Each takes a file descriptor and up to 32 KiB. (As many connections again may be open:
+        /// those with which players come back before the ones that they lost have ended.)
         max_connections: usize = 100_000, number(1..=10_000_000);
-        /// Most connections from one address (an IPv4 address or an IPv6 /64). Loopback is not limited: a load test has one address for all.
+        /// Most players from one address (an IPv4 address or an IPv6 /64), those who are away included. Loopback is not limited: a load test has one address for all.
         max_connections_per_address: usize = 256, number(1..=10_000_000);
         /// New connections a second from one address (an IPv4 address or an IPv6 /64), over time; those of five seconds at once. Who comes
         /// faster is told when to come again. Loopback is not limited.
         joins_per_second_per_address: u32 = 20, number(1..=1_000_000);
-        /// Proxies whose `X-Forwarded-For` or `Forwarded` says who their clients are, and whose PROXY protocol is read: networks, as
+        /// Proxies whose `X-Forwarded-For` (or what `proxy_header` names) says who their clients are, and whose PROXY protocol is read: networks, as
         /// `10.0.0.0/8, 2001:db8::/32`. Name them: for others, a proxy's clients are one address.
         trusted_proxy: Networks = Networks::default(), text("NETWORKS", "networks, as 10.0.0.0/8, 2001:db8::/32");
+        /// Which header trusted proxies write. The other is ignored: a proxy passes it on as a client has sent it.
+        proxy_header: ProxyHeader = ProxyHeader::XForwardedFor,
+            word(&[("x-forwarded-for", ProxyHeader::XForwardedFor), ("forwarded", ProxyHeader::Forwarded)]);
         /// Trusted proxies begin each TCP connection with the PROXY protocol, version 2, which says who the client is.
         proxy_protocol: bool = false, flag();
         /// Most rooms that the joins of one address may have made at a time. Loopback is not limited.
         max_rooms_per_address: usize = 20, number(1..=1_000_000);
-        /// Most ticks a second that all rooms may ask for together. Default: 25,000 a core. A tick of an empty room costs about 15 µs.
+        /// Most ticks a second that all rooms may ask for together, three quarters of them for rooms that joins have made. Default: 25,000 a core. A tick of an empty room costs about 15 µs.
         max_ticks_per_second: u32 = u32::try_from(cores()).unwrap_or(1).saturating_mul(25_000), number(1..=100_000_000);
         /// How long an empty room lives on. It ticks and keeps its memory.
         linger: Duration = 30 * SECOND, span(ZERO..=24 * HOUR);
@@ -162,6 +166,15 @@ fn cores() -> usize {
 /// A tick costs little beside its delivery.
 fn room_threads() -> usize {
     (cores() / 4).max(1)
+}
+
+/// The header by which a proxy says whose request it passes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// The customary one.
+    XForwardedFor,
+    /// That of RFC 7239.
+    Forwarded,
 }
 
 /// Where QUIC and WebTransport listen.

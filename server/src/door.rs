@@ -1,17 +1,21 @@
 //! The door: the one place where a connection of any transport is let in or refused.
 //!
 //! Whoever comes is known by a [`Source`]: the address, or the IPv6 /64, of whoever connects, or on whose behalf a [trusted proxy](Proxies) does.
-//! A source may have so many sockets, so many TLS handshakes in progress, so many connections of players, and so many new ones a second.
-//! Loopback may have as many as the server: it is a load test, or a proxy that nobody has named.
+//! A source may have so many sockets, TLS handshakes in progress, open connections, players, and new players a second. Loopback may have as
+//! many as the server: it is a load test, or a proxy that nobody has named.
 //!
-//! A transport asks [`Door::admit`]; with the [`Admission`] it [opens](Door::open) the connection. Where a refusal could not be read
-//! otherwise (a page is not told why an upgrade failed), the transport lets the peer in all the same, to be
-//! [turned away](Door::turn_away): a goodbye with the reason, then the close.
+//! A transport asks [`Door::admit`] before it knows whether somebody joins or comes back, and with the [`Admission`] it
+//! [opens](Door::open) the connection. Only a join takes a [place](Places) and counts as new: who lost the connection has a place, with the
+//! seat, however full the server is and however many come back at once.
+//!
+//! Where a refusal could not be read otherwise (a page is not told why an upgrade failed), the transport lets the peer in all the same, to
+//! be [turned away](Door::turn_away): a goodbye with the reason, then the close.
 
-mod limits;
+mod open;
+mod places;
 mod proxies;
 
-pub use limits::ConnectionLimits;
+pub use places::Places;
 pub use proxies::Proxies;
 
 use crate::{
@@ -19,7 +23,8 @@ use crate::{
     connection::{Connection, LocalConnections, PeerRef, Rooms},
     ground::{
         admission::Admission,
-        origin::Origins,
+        entrant::Entrant,
+        origin::{OriginPattern, Origins},
         rate::Rate,
         refusal::Refusal,
         shares::{Share, Shares},
@@ -28,36 +33,56 @@ use crate::{
     },
     metrics::Metrics,
     registry::Registry,
+    room::Seated,
 };
 use actix_web::http::header::HeaderMap;
-use driftless_proto::{code::CloseCode, limits::Limits, session::Delivery};
+use driftless_proto::{code::CloseCode, limits::Limits, session::Delivery, wire};
+use futures_util::future::LocalBoxFuture;
+use open::OpenConnections;
 use parking_lot::Mutex;
+use places::Place;
 use std::{
+    future::ready,
     net::{IpAddr, SocketAddr},
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tracing::info;
 
+/// Connections and sockets that there may be for each player: the one that the network has lost, and the one with which he comes back.
+const FOR_EACH_PLAYER: usize = 2;
 /// Sockets that a source may have beyond those of players: what a browser opens for a page, and upgrades that are turned away by name.
 const MORE_SOCKETS: usize = 32;
+/// Connections that may be open beyond those of players.
+const MORE_CONNECTIONS: usize = 1024;
 /// TLS handshakes over TCP that a source may have in progress.
 const TLS_HANDSHAKES: usize = 16;
 /// Seconds of new connections that a source may have at once: a school behind one address begins its lesson.
 const BURST_SECONDS: u32 = 5;
 
+/// Turns that those who came too fast are told to take.
+const TURNS: u32 = 100;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Who may come in, and what those who may are given.
 pub struct Door {
     registry: Arc<Registry>,
     rooms: Arc<dyn Rooms>,
-    places: Arc<ConnectionLimits>,
+    open: Arc<OpenConnections>,
+    max_open: usize,
+    connections: Arc<Shares>,
+    places: Arc<Places>,
     origins: Origins,
     sockets: Arc<Shares>,
     tls_handshakes: Arc<Shares>,
     joins: Mutex<Rate>,
+    join_interval: Duration,
+    /// How many came too fast.
+    refused: AtomicU32,
     proxies: Proxies,
     limits: Limits,
     metrics: Arc<Metrics>,
@@ -69,11 +94,11 @@ pub enum Refused {
     /// The server is going down.
     #[error("the server is going down")]
     Draining,
-    /// There are as many connections as the server takes.
-    #[error("all {0} connections are in use")]
+    /// There are as many players as the server takes.
+    #[error("all {0} places for players are taken")]
     ServerFull(usize),
     /// There are as many as one source may have.
-    #[error("{of} has {max} connections, as many as one address may have")]
+    #[error("{of} has {max} players, as many as one address may have")]
     AddressFull {
         /// Where they come from.
         of: Source,
@@ -121,7 +146,7 @@ impl Refused {
 
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
-        Self::new(refused.code(), &refused)
+        Self { wait: refused.wait(), ..Self::new(refused.code(), &refused) }
     }
 }
 
@@ -135,31 +160,33 @@ impl Door {
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let joins = config.joins_per_second_per_address;
+        let of_source = config.max_connections_per_address.saturating_mul(FOR_EACH_PLAYER);
         Arc::new(Self {
             registry,
             rooms,
-            places: ConnectionLimits::new(
-                config.max_connections,
-                config.max_connections_per_address,
-                metrics.clone(),
-            ),
-            sockets: Shares::new(config.max_connections_per_address.saturating_add(MORE_SOCKETS)),
+            open: OpenConnections::new(metrics.clone()),
+            max_open: max_open(config),
+            connections: Shares::new(of_source),
+            places: Places::new(config.max_connections, config.max_connections_per_address),
+            sockets: Shares::new(of_source.saturating_add(MORE_SOCKETS)),
             tls_handshakes: Shares::new(TLS_HANDSHAKES),
             origins: Origins::new(
-                config.allow_origin.clone(),
+                allowed_origins(config),
                 address.ip().is_loopback(),
                 config.tls().is_some(),
             ),
             joins: Mutex::new(Rate::new(SECOND / joins, joins.saturating_mul(BURST_SECONDS))),
-            proxies: Proxies::new(config.trusted_proxy.clone()),
+            join_interval: SECOND / joins,
+            refused: AtomicU32::new(0),
+            proxies: Proxies::new(config.trusted_proxy.clone(), config.proxy_header),
             limits: config.limits.clone(),
             metrics,
         })
     }
 
-    /// Connections of players that are open.
+    /// Connections that are open.
     pub fn connections(&self) -> usize {
-        self.places.open()
+        self.open.count()
     }
 
     /// What a connection is allowed.
@@ -204,15 +231,21 @@ impl Door {
     /// # Errors
     /// Why not.
     pub fn admit(&self, source: Source, transport: TransportKind) -> Result<Admission, Refused> {
-        self.place(source, transport).inspect_err(|refused| {
-            self.metrics.refused.inc(refused.name());
-            info!(%source, transport = transport.name(), reason = refused.name(), "refused");
-        })
+        let share = if self.registry.is_draining() {
+            Err(Refused::Draining)
+        } else if self.open.count() >= self.max_open {
+            Err(Refused::ServerFull(self.max_open))
+        } else {
+            let max = self.connections.max();
+            self.connections.take(source).ok_or(Refused::AddressFull { of: source, max })
+        };
+        let share = share.inspect_err(|refused| self.count(*refused, source))?;
+        Ok(Admission::new(transport, source, self.open.open(transport, share)))
     }
 
     /// Opens a connection that was let in, on the thread that serves it: what its transport needs.
     pub fn open(
-        &self,
+        self: &Arc<Self>,
         admission: Admission,
         delivery: Delivery,
         connections: Rc<LocalConnections>,
@@ -223,7 +256,7 @@ impl Door {
             // sent again after a time that the losses before it have made long (see `driftless_quic`).
             limits.handshake *= 2;
         }
-        Connection::open(admission, delivery, limits, connections, self.rooms.clone())
+        Connection::open(admission, delivery, limits, connections, self.clone())
     }
 
     /// What the transport of a refused peer needs to say goodbye to it.
@@ -240,18 +273,71 @@ impl Door {
         peer
     }
 
-    fn place(&self, source: Source, transport: TransportKind) -> Result<Admission, Refused> {
-        if self.registry.is_draining() {
-            return Err(Refused::Draining);
+    /// A place for a new player.
+    fn place(&self, source: Source) -> Result<Place, Refused> {
+        self.new_player(source)
+            .and_then(|()| self.places.take(source))
+            .inspect_err(|refused| self.count(*refused, source))
+    }
+
+    /// Notes that somebody asks for a seat that he has not had.
+    fn new_player(&self, source: Source) -> Result<(), Refused> {
+        if source.is_loopback() {
+            return Ok(());
         }
-        let joined =
-            if source.is_loopback() { Ok(()) } else { self.joins.lock().take(Instant::now(), source) };
-        joined.map_err(|wait| Refused::TooFast { of: source, wait })?;
-        Ok(Admission::new(transport, source, self.places.take(source, transport)?))
+        let wait = self.joins.lock().take(Instant::now(), source);
+        // Those who are refused together are told to come again one after another.
+        let turn = self.refused.fetch_add(u32::from(wait.is_err()), Ordering::Relaxed) % TURNS;
+        wait.map_err(|wait| Refused::TooFast { of: source, wait: wait + self.join_interval * turn })
+    }
+
+    fn count(&self, refused: Refused, source: Source) {
+        self.metrics.refused.inc(refused.name());
+        info!(%source, reason = refused.name(), "refused");
     }
 
     fn dropped(&self, reason: &'static str) -> Option<Share> {
         self.metrics.refused.inc(reason);
         None
     }
+}
+
+impl Rooms for Door {
+    fn join(
+        self: Arc<Self>,
+        join: wire::Join,
+        entrant: Entrant,
+    ) -> LocalBoxFuture<'static, Result<Seated, Refusal>> {
+        match self.place(entrant.source) {
+            Ok(place) => self.rooms.clone().join(join, Entrant { place: Some(Arc::new(place)), ..entrant }),
+            Err(refused) => Box::pin(ready(Err(refused.into()))),
+        }
+    }
+
+    fn resume(
+        self: Arc<Self>,
+        resume: wire::Resume,
+        entrant: Entrant,
+    ) -> LocalBoxFuture<'static, Result<Seated, Refusal>> {
+        let source = entrant.source;
+        Box::pin(async move {
+            let resumed = self.rooms.clone().resume(resume, entrant).await;
+            if resumed.is_err() {
+                // Whoever guesses at tokens comes no faster than whoever joins.
+                self.new_player(source).inspect_err(|refused| self.count(*refused, source))?;
+            }
+            resumed
+        })
+    }
+}
+
+/// The pages that operators let in, and those of the server's own public address.
+fn allowed_origins(config: &Config) -> Vec<OriginPattern> {
+    let own = config.public_url.as_ref().and_then(|url| url.to_string().parse().ok());
+    config.allow_origin.iter().cloned().chain(own).collect()
+}
+
+/// Connections that may be open.
+pub(crate) fn max_open(config: &Config) -> usize {
+    config.max_connections.saturating_mul(FOR_EACH_PLAYER).saturating_add(MORE_CONNECTIONS)
 }

@@ -214,7 +214,11 @@ impl Factory {
                 FactoryError::TooManyRoomsOfAddress { of: source, max: self.by_source.max() }
             })?),
         };
-        let ticks = self.ticks.take(tick_rate).ok_or(FactoryError::TooManyTicks(self.ticks.max()))?;
+        let max = match &share {
+            None => self.ticks.max(),
+            Some(_) => self.ticks.max_of_joins(),
+        };
+        let ticks = self.ticks.take(tick_rate, max).ok_or(FactoryError::TooManyTicks(max))?;
         let wait_for_players = matches!(maker, Maker::Operator);
         Ok(Made { shared, kind, seed, budget: Budget { _ticks: ticks, _share: share }, wait_for_players })
     }

@@ -4,7 +4,7 @@ use crate::{
     clock::Clock,
     config::{AdminToken, Config},
     connection::{Drain, Fanout, LocalConnections, Worker},
-    door::Door,
+    door::{self, Door},
     factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
     http::{self, Access, Costly, HttpState},
@@ -256,7 +256,7 @@ impl Parts {
             .workers(config.workers)
             .worker_max_blocking_threads(1)
             // Beyond the players', so that a full server can still say that it is, and how it fares.
-            .max_concurrent_connections(config.max_connections.saturating_add(HTTP_CONNECTIONS))
+            .max_concurrent_connections(door::max_open(config).saturating_add(HTTP_CONNECTIONS))
             .backlog(BACKLOG)
             .disable_signals()
             .shutdown_timeout(1)

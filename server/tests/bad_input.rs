@@ -214,16 +214,16 @@ fn a_flood_of_messages_is_cut_off() {
 #[test]
 fn a_full_server_says_so() {
     let server = TestServer::start(Config { max_connections: 2, workers: 1, ..config() });
-    let first = Player::join(server.address(), "lobby");
-    let _second = Socket::connect(server.address());
+    let mut first = Player::join(server.address(), "lobby");
+    let _second = Player::join(server.address(), "lobby");
     let mut refused = Player::on(Socket::connect(server.address()), server.address(), join("lobby"));
     let goodbye = refused.goodbye();
     assert_eq!(goodbye.code, u32::from(CloseCode::ServerFull.number()));
-    assert_eq!(goodbye.reason, "all 2 connections are in use");
+    assert_eq!(goodbye.reason, "all 2 places for players are taken");
     assert_eq!(server.get("/healthz").status, 200);
     assert_eq!(server.running().metrics().refused.get("server_full"), 1);
 
-    drop(first);
+    first.leave();
     util::until("a place is free again", || server.connections() == 1);
     Player::join(server.address(), "lobby");
 }

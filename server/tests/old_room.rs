@@ -115,8 +115,13 @@ async fn start(schedule: Schedule, around: &Around) -> (Arc<RoomShared>, Addr<Ro
     let core = core(schedule);
     let (shared, room) = (core.shared().clone(), Room::new(core, settings, None).start());
     let link = FanoutLink { index: 0, fanout: address.clone().recipient() };
-    let entrant =
-        Entrant { connection: ConnectionId(1), source: Source::UNKNOWN, link, control: address.recipient() };
+    let entrant = Entrant {
+        connection: ConnectionId(1),
+        source: Source::UNKNOWN,
+        place: None,
+        link,
+        control: address.recipient(),
+    };
     let seated = room.send(Join { entrant, user: "guest".into(), name: "Ann".into() }).await.unwrap();
     assert_eq!(seated.map(|seated| seated.seat.player).ok(), Some(1));
     (shared, room)

@@ -301,9 +301,9 @@ fn a_full_server_says_so() {
     let server = TestServer::start(Config { max_connections: 1, ..config() });
     let _only = Player::join(server.address(), "lobby");
     for kind in BOTH {
-        let (code, reason) = quic::refused(kind, server.quic());
-        assert_eq!(code, u32::from(CloseCode::ServerFull.number()));
-        assert_eq!(reason, "all 1 connections are in use");
+        let goodbye = Player::on(Link::connect(kind, server.quic()), server.quic(), join("lobby")).goodbye();
+        assert_eq!(goodbye.code, u32::from(CloseCode::ServerFull.number()));
+        assert_eq!(goodbye.reason, "all 1 places for players are taken");
     }
     assert_eq!(server.running().metrics().refused.get("server_full"), 2);
 }

@@ -97,7 +97,7 @@ impl Connection {
         let Seated { room, seat, welcome } = match seated {
             Ok(seated) => seated,
             Err(refusal) => {
-                return self.peer.borrow_mut().close(refusal.code, &refusal.reason, Duration::ZERO);
+                return self.peer.borrow_mut().close(refusal.code, &refusal.reason, refusal.wait);
             }
         };
         self.span.record("room", &*seat.room.name);
@@ -152,6 +152,7 @@ impl Handler<Ask> for Connection {
         let entrant = Entrant {
             connection: self.peer.borrow().id,
             source: self.peer.borrow().source(),
+            place: None,
             link: self.connections.link(),
             control: ctx.address().recipient(),
         };

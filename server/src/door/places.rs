@@ -1,65 +1,59 @@
-//! Places for connections: so many in all, so many of one source.
+//! Places for players: so many in all, so many of one source. A place belongs to a seat, not to a connection: who comes back to a seat needs
+//! none, and who is away keeps his.
 
 use super::Refused;
-use crate::{
-    ground::{
-        shares::{Share, Shares},
-        source::Source,
-        transport_kind::TransportKind,
-    },
-    metrics::Metrics,
+use crate::ground::{
+    shares::{Share, Shares},
+    source::Source,
 };
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Counts connections.
+/// Counts them.
 #[derive(Debug)]
-pub struct ConnectionLimits {
+pub struct Places {
     max: usize,
-    open: AtomicUsize,
+    taken: AtomicUsize,
     shares: Arc<Shares>,
-    metrics: Arc<Metrics>,
 }
 
-/// A place among the connections.
+/// A place. Given back when it is dropped.
 #[derive(Debug)]
-pub struct Permit {
-    limits: Arc<ConnectionLimits>,
-    transport: TransportKind,
+pub struct Place {
+    places: Arc<Places>,
     _share: Share,
 }
 
-impl ConnectionLimits {
-    /// At most `max` connections, and `max_per_source` of one source that is not loopback.
-    pub fn new(max: usize, max_per_source: usize, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { max, open: AtomicUsize::new(0), shares: Shares::new(max_per_source), metrics })
+impl Places {
+    /// At most `max`, and `max_per_source` of one source that is not loopback.
+    pub fn new(max: usize, max_per_source: usize) -> Arc<Self> {
+        Arc::new(Self { max, taken: AtomicUsize::new(0), shares: Shares::new(max_per_source) })
     }
 
-    /// Connections that are open.
-    pub fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+    /// As many as are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
     }
 
-    /// Takes a place.
-    pub fn take(self: &Arc<Self>, source: Source, transport: TransportKind) -> Result<Permit, Refused> {
+    /// Takes one.
+    ///
+    /// # Errors
+    /// There is none left, of all or for this source.
+    pub fn take(self: &Arc<Self>, source: Source) -> Result<Place, Refused> {
         let max = self.shares.max();
         let share = self.shares.take(source).ok_or(Refused::AddressFull { of: source, max })?;
-        if self.open.fetch_add(1, Ordering::Relaxed) >= self.max {
-            self.open.fetch_sub(1, Ordering::Relaxed);
+        if self.taken.fetch_add(1, Ordering::Relaxed) >= self.max {
+            self.taken.fetch_sub(1, Ordering::Relaxed);
             return Err(Refused::ServerFull(self.max));
         }
-        let metrics = self.metrics.transport(transport);
-        metrics.connections.inc();
-        metrics.connections_total.inc();
-        Ok(Permit { limits: self.clone(), transport, _share: share })
+        Ok(Place { places: self.clone(), _share: share })
     }
 }
 
-impl Drop for Permit {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.limits.open.fetch_sub(1, Ordering::Relaxed);
-        self.limits.metrics.transport(self.transport).connections.dec();
+        self.places.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -28,9 +28,14 @@ impl TickBudget {
         self.max
     }
 
-    /// The ticks of one more room. None: there are not so many left.
-    pub(super) fn take(self: &Arc<Self>, tick_rate: u32) -> Option<Ticks> {
-        let more = |taken: u32| taken.checked_add(tick_rate).filter(|taken| *taken <= self.max);
+    /// What rooms may take that joins have made: the rest is left to operators.
+    pub(super) fn max_of_joins(&self) -> u32 {
+        self.max - self.max / 4
+    }
+
+    /// The ticks of one more room. None: all rooms together would have more than `max`.
+    pub(super) fn take(self: &Arc<Self>, tick_rate: u32, max: u32) -> Option<Ticks> {
+        let more = |taken: u32| taken.checked_add(tick_rate).filter(|taken| *taken <= max);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(Ticks { budget: self.clone(), taken: tick_rate })
     }
@@ -49,11 +54,12 @@ mod tests {
     #[test]
     fn rooms_take_what_is_left_and_give_it_back() {
         let budget = TickBudget::new(100);
-        let first = budget.take(60).unwrap();
-        assert!(budget.take(60).is_none());
-        let _second = budget.take(40).unwrap();
-        assert!(budget.take(1).is_none());
+        let first = budget.take(60, 100).unwrap();
+        assert!(budget.take(60, 100).is_none());
+        assert!(budget.take(20, budget.max_of_joins()).is_none());
+        let _second = budget.take(40, 100).unwrap();
+        assert!(budget.take(1, 100).is_none());
         drop(first);
-        assert!(budget.take(60).is_some());
+        assert!(budget.take(60, 100).is_some());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{close::Close, fanout::FanoutLink, id::ConnectionId, source::Source};
 use actix::Recipient;
+use std::{any::Any, sync::Arc};
 
 /// What a room needs of a connection that asks for a seat.
 #[derive(Clone)]
@@ -10,6 +11,8 @@ pub struct Entrant {
     pub connection: ConnectionId,
     /// Where it comes from.
     pub source: Source,
+    /// Its place among the players, for the seat to keep. None: it comes back to a seat.
+    pub place: Option<Arc<dyn Any + Send + Sync>>,
     /// The thread it is on.
     pub link: FanoutLink,
     /// How to close it.

@@ -2,6 +2,7 @@
 
 use actix::MailboxError;
 use driftless_proto::code::CloseCode;
+use std::time::Duration;
 
 /// What the goodbye says. Errors that refuse somebody become one: the code stands with the error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,12 +11,14 @@ pub struct Refusal {
     pub code: CloseCode,
     /// Why, for a developer to read.
     pub reason: String,
+    /// How long to wait before the next try.
+    pub wait: Duration,
 }
 
 impl Refusal {
     /// With the text of an error.
     pub fn new(code: CloseCode, error: &impl ToString) -> Self {
-        Self { code, reason: error.to_string() }
+        Self { code, reason: error.to_string(), wait: Duration::ZERO }
     }
 }
 
@@ -25,6 +28,6 @@ impl From<MailboxError> for Refusal {
             MailboxError::Closed => "the room ended at this moment",
             MailboxError::Timeout => "the room did not answer",
         };
-        Self { code: CloseCode::RoomClosed, reason: reason.to_owned() }
+        Self::new(CloseCode::RoomClosed, &reason)
     }
 }

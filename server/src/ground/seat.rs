@@ -6,6 +6,7 @@ use driftless_proto::{limits::Limits, reliable::ReliableQueue, session::server::
 use driftless_sim::PlayerId;
 use parking_lot::Mutex;
 use std::{
+    any::Any,
     fmt,
     sync::{
         Arc,
@@ -32,6 +33,8 @@ pub struct Seat {
     pub outbox: Mutex<SeatOutbox>,
     /// When the player was last heard of, and how far away.
     pub vitals: Arc<Vitals>,
+    /// The player's place in the server. Given back when the seat is dropped.
+    pub place: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
     /// Sequence of the last input that a connection of this seat handed to the room.
     pub input_received: AtomicU32,
     /// Sequence of the last command that a connection of this seat handed to the room.
@@ -61,6 +64,7 @@ impl Seat {
                 queue: ReliableQueue::new(limits.reliable_messages, limits.reliable_bytes),
             }),
             vitals: Arc::default(),
+            place: Mutex::default(),
             input_received: AtomicU32::new(0),
             command_received: AtomicU64::new(0),
         }

@@ -16,7 +16,7 @@ impl Source {
 
     /// The source of an address.
     pub fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
+        match translated(address.to_canonical()) {
             IpAddr::V6(address) if !address.is_loopback() => {
                 let network = u128::from(address) & !u128::from(u64::MAX);
                 Self(Ipv6Addr::from(network).into())
@@ -28,6 +28,17 @@ impl Source {
     /// Whether it is this machine: a load test, or a proxy that was not named as one and has one address for all its clients.
     pub fn is_loopback(self) -> bool {
         self.0.is_loopback()
+    }
+}
+
+/// The IPv4 address of a client whose network translates it (RFC 6052, section 2.1: 64:ff9b::/96). Many such are no one site.
+fn translated(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) if v6.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] => {
+            let v4 = Ipv4Addr::from_bits(v6.to_bits() as u32);
+            if v4.is_loopback() { address } else { v4.into() }
+        }
+        _ => address,
     }
 }
 
@@ -64,6 +75,8 @@ mod tests {
     #[test]
     fn a_mapped_address_is_the_one_that_is_mapped() {
         assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+        assert_eq!(source("64:ff9b::192.0.2.1"), source("192.0.2.1"));
+        assert!(!source("64:ff9b::127.0.0.1").is_loopback());
         assert!(source("::ffff:127.0.0.1").is_loopback() && source("::1").is_loopback());
         assert!(!source("::2").is_loopback());
     }

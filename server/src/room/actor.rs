@@ -313,6 +313,7 @@ impl Handler<Join> for Room {
         let seat = self
             .guarded(ctx, |core| core.join(join.entrant.connection, join.user, join.name))
             .unwrap_or(Err(failed))?;
+        *seat.place.lock() = join.entrant.place.clone();
         self.fanouts.add(join.entrant);
         if let Some(listing) = self.settings.listing.upgrade() {
             listing.seat_taken(&seat, ctx.address());

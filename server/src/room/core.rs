@@ -122,6 +122,9 @@ pub enum ResumeError {
     /// No seat has this token (any more).
     #[error("no seat has this token: it has ended, or never was")]
     UnknownToken,
+    /// The player was removed: the seat ends with its connection.
+    #[error("the player was removed")]
+    Removed,
     /// The peer says it has received what was never sent, or misses what is no longer kept.
     #[error("reliable messages after {0} cannot be sent again")]
     Unreachable(u64),
@@ -140,7 +143,11 @@ impl From<JoinError> for Refusal {
 
 impl From<ResumeError> for Refusal {
     fn from(e: ResumeError) -> Self {
-        Self::new(CloseCode::UnknownSession, &e)
+        let code = match e {
+            ResumeError::Removed => CloseCode::Kicked,
+            ResumeError::UnknownToken | ResumeError::Unreachable(_) => CloseCode::UnknownSession,
+        };
+        Self::new(code, &e)
     }
 }
 
@@ -255,7 +262,11 @@ impl RoomCore {
         token: ResumeToken,
         received: u64,
     ) -> Result<Arc<Seat>, ResumeError> {
-        let seat = self.seats.with_token(player, token).ok_or(ResumeError::UnknownToken)?.seat.clone();
+        let taken = self.seats.with_token(player, token).ok_or(ResumeError::UnknownToken)?;
+        if taken.removed {
+            return Err(ResumeError::Removed);
+        }
+        let seat = taken.seat.clone();
         if !seat.outbox.lock().attach(connection, received) {
             return Err(ResumeError::Unreachable(received));
         }
@@ -298,6 +309,8 @@ impl RoomCore {
     pub fn kick(&mut self, player: PlayerId, reason: &str) -> Option<Kicked> {
         match self.seats.get(player)?.connection {
             Some(connection) => {
+                // Another connection may ask for the seat before this one has ended.
+                self.seats.get_mut(player)?.removed = true;
                 self.close(connection, CloseCode::Kicked, reason);
                 Some(Kicked::Closing)
             }
@@ -478,7 +491,9 @@ impl RoomCore {
     }
 
     fn close_player(&mut self, player: PlayerId, code: CloseCode, reason: &str) {
-        if let Some(connection) = self.seats.get(player).and_then(|taken| taken.connection) {
+        let Some(taken) = self.seats.get_mut(player) else { return };
+        taken.removed |= !code.may_reconnect();
+        if let Some(connection) = taken.connection {
             self.close(connection, code, reason);
         }
     }

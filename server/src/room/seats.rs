@@ -32,6 +32,8 @@ pub struct Taken {
     pub connection: Option<ConnectionId>,
     /// Sequence of the last input that the game has had.
     pub applied: u32,
+    /// The player is removed: nobody comes back to this seat, which ends with its connection.
+    pub removed: bool,
     /// What its commands made the room tell.
     pub told: Told,
 }
@@ -67,7 +69,8 @@ impl Seats {
         );
         let seat = Arc::new(seat(player, index));
         let (connected, told) = (Some(connection), Told::default());
-        self.by_index[index] = Some(Taken { seat: seat.clone(), connection: connected, applied: 0, told });
+        self.by_index[index] =
+            Some(Taken { seat: seat.clone(), connection: connected, applied: 0, removed: false, told });
         self.index_of.insert(player, index);
         self.player_of.insert(connection, player);
         Some(seat)
