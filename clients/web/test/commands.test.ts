@@ -55,6 +55,32 @@ describe("commands", () => {
     expect(refused).toEqual([4]);
   });
 
+  it.each([2n, 2n ** 64n - 1n])(
+    "confirmed but never sent are the server's fault (%s)",
+    async (commandReceived) => {
+      const { timers, server, join } = world();
+      const room = await join();
+      room.command(bytes("a"));
+      await timers.advance(100);
+      const value = { timeUs: 0n, serverTimeUs: 0n, commandReceived };
+      server.seats[0]!.link!.tell({ case: "pong", value });
+      await timers.advance(100);
+      expect(room.status).toMatchObject({ phase: "closed", cause: { origin: "server" } });
+    },
+  );
+
+  it("of an earlier page count on, and the next follows them", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    room.command(bytes("a"));
+    await timers.advance(3000);
+    const next = await join({ token: room.token });
+    expect(next.command(bytes("b"))).toBe(2);
+    await timers.advance(3000);
+    expect(server.seats[0]!.commands).toEqual(["a", "b"]);
+    expect(next.status).toMatchObject({ phase: "joined", resumed: true });
+  });
+
   it.each([4004, 4005, 4009, undefined])(
     "sent and not confirmed when the seat was lost are refused, none is done twice (%s)",
     async (code) => {

@@ -360,10 +360,7 @@ impl ClientSession {
                 Ok(())
             }
             (Phase::Active, Some(Body::Reliable(reliable))) => self.take_reliable(now, reliable),
-            (Phase::Active, Some(Body::Pong(pong))) => {
-                self.take_pong(now, &pong);
-                Ok(())
-            }
+            (Phase::Active, Some(Body::Pong(pong))) => self.take_pong(now, &pong),
             (Phase::Active, Some(Body::Presence(presence))) => self.take_presence(presence),
             (_, Some(Body::Welcome(_))) => Err(ServerError::Unexpected("welcome")),
             (_, Some(Body::Reliable(_))) => {
@@ -389,12 +386,12 @@ impl ClientSession {
         }
         let schema = Schema::from_wire(&welcome.schema.clone().unwrap_or_default())?;
         let tick = Duration::from_secs(1) / welcome.tick_rate.max(1);
+        let dropped = if welcome.resumed { None } else { Some(self.commands.new_seat()) };
+        self.commands.confirmed(welcome.command_received)?;
         let kept = self.seat.take().filter(|seat| welcome.resumed && seat.schema == schema);
         if kept.is_none() {
             self.history.clear();
         }
-        let dropped = if welcome.resumed { None } else { Some(self.commands.new_seat()) };
-        self.commands.confirmed(welcome.command_received);
         let (mut inputs, reliable_received, presence_version) = match kept {
             Some(seat) => (seat.inputs, seat.reliable_received, seat.presence_version),
             None => (Inputs::new(self.config.delivery), 0, 0),
@@ -484,13 +481,14 @@ impl ClientSession {
         Ok(())
     }
 
-    fn take_pong(&mut self, now: Instant, pong: &wire::ServerPong) {
-        self.commands.confirmed(pong.command_received);
+    fn take_pong(&mut self, now: Instant, pong: &wire::ServerPong) -> Result<(), ServerError> {
+        self.commands.confirmed(pong.command_received)?;
         if self.link.pinged.take_if(|time_us| *time_us == pong.time_us).is_none() {
-            return;
+            return Ok(());
         }
         let rtt = Duration::from_micros(self.clock_us(now).saturating_sub(pong.time_us));
         self.events.push_back(ClientEvent::Pong { rtt, server_time_us: pong.server_time_us, at: now });
+        Ok(())
     }
 
     fn take_goodbye(&mut self, goodbye: wire::Goodbye) {

@@ -1,12 +1,15 @@
 //! Commands: each once, in order, over resumes.
 
-use crate::util::{Conditions, Pair, client, ms};
-use bytes::Bytes;
+use crate::util::{Conditions, Pair, client, ms, server};
+use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
-    limits::MAX_COMMAND,
-    session::{Delivery, client::SendError},
-    wire::{Command, client_message::Body},
+    limits::{MAX_COMMAND, PROTOCOL},
+    session::{
+        Delivery,
+        client::{SendError, ServerError},
+    },
+    wire::{Command, ServerPong, Welcome, client_message::Body, server_message},
 };
 
 fn command(sequence: u64) -> Bytes {
@@ -85,4 +88,28 @@ fn nothing_is_queued_outside_the_room() {
     pair.client.leave();
     assert_eq!(pair.client.send_command(Bytes::new()), Err(SendError::NotActive));
     assert_eq!(pair.client.send_input(Bytes::new()), Err(SendError::NotActive));
+}
+
+#[test]
+fn confirmation_of_a_command_that_was_never_sent_is_the_servers_fault() {
+    for command_received in [2, u64::MAX] {
+        let mut pair = Pair::joined(Delivery::Ordered);
+        assert_eq!(pair.client.send_command(Bytes::new()), Ok(1));
+        pair.run(ms(100));
+        let pong = ServerPong { command_received, ..ServerPong::default() };
+        pair.deliver_to_client(server(server_message::Body::Pong(pong)));
+        assert!(matches!(pair.client_error, Some(ServerError::Unexpected(_))), "{:?}", pair.client_error);
+        assert_eq!(pair.client.send_command(Bytes::new()), Err(SendError::NotActive));
+    }
+}
+
+#[test]
+fn welcome_to_a_new_seat_that_confirms_a_command_is_the_servers_fault() {
+    let mut pair = Pair::new(Delivery::Ordered, Conditions::default(), 1);
+    assert!(pair.client.poll_transmit(pair.now, &mut BytesMut::new()));
+    let schema = Some(pair.room.schema.to_wire());
+    let welcome = Welcome { protocol: PROTOCOL, schema, command_received: 1, ..Welcome::default() };
+    pair.deliver_to_client(server(server_message::Body::Welcome(welcome)));
+    assert!(matches!(pair.client_error, Some(ServerError::Unexpected(_))), "{:?}", pair.client_error);
+    assert!(!pair.client.is_active() && pair.events.is_empty());
 }

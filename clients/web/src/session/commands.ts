@@ -1,3 +1,5 @@
+import { ServerFault } from "./fault.js";
+
 /**
  * Commands: kept until the server says that it has them, bounded. The application's numbers go on for as long as there is
  * a session; those on the wire begin with 1 on each seat.
@@ -32,15 +34,21 @@ export class Commands {
     return { sequence: BigInt(this.confirmed + this.sent), payload };
   }
 
-  /** The server has all up to `sequence`. */
+  /** The seat is one that an earlier page had, which sent so many: go on from there. */
+  adopt(sequence: number): void {
+    if (!Number.isSafeInteger(sequence)) throw new ServerFault("malformed", `command ${sequence} received`);
+    this.confirmed = sequence;
+  }
+
+  /** The server says that it has all up to `sequence`. */
   confirm(sequence: number): void {
-    const count = Math.min(Math.max(sequence - this.confirmed, 0), this.kept.length);
+    const last = this.confirmed + this.everSent;
+    if (sequence > last) throw new ServerFault("unexpected", `command ${sequence} received, ${last} sent`);
+    const count = Math.max(sequence - this.confirmed, 0);
     this.kept.splice(0, count);
     this.confirmed += count;
     this.sent = Math.max(0, this.sent - count);
     this.everSent = Math.max(0, this.everSent - count);
-    // A seat whose commands another page sent: go on from there.
-    if (this.kept.length === 0) this.confirmed = Math.max(this.confirmed, sequence);
   }
 
   /** The application's number of the command that has this one on the wire. */

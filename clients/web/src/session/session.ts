@@ -354,7 +354,9 @@ export class Session {
     const same = old?.schema?.equals(schema) === true;
     if (!same) this.history.clear();
     const lost = welcome.resumed ? [] : this.commands.newSeat();
-    this.commands.confirm(Number(welcome.commandReceived));
+    const received = Number(welcome.commandReceived);
+    if (old && !old.welcome) this.commands.adopt(received);
+    else this.commands.confirm(received);
     const inputs = old?.inputs ?? new Inputs(this.delivery === "datagram");
     inputs.received(welcome.inputReceived);
     this.seat = {

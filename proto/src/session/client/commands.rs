@@ -3,6 +3,7 @@
 //! A command has two numbers. The caller's counts from 1 for as long as the session lives; the wire's counts from 1 for
 //! each seat. They differ by what earlier seats were sent.
 
+use super::ServerError;
 use crate::wire::Command;
 use bytes::Bytes;
 use std::{collections::VecDeque, ops::RangeInclusive};
@@ -45,17 +46,17 @@ impl Commands {
         Some(Command { sequence: self.confirmed + self.sent as u64, payload })
     }
 
-    /// The server has all up to `sequence`. (More than were sent: a server's lie, which harms nobody.)
-    pub(super) fn confirmed(&mut self, sequence: u64) {
+    /// The server says that it has all up to `sequence`.
+    pub(super) fn confirmed(&mut self, sequence: u64) -> Result<(), ServerError> {
+        if sequence > self.confirmed + self.tried as u64 {
+            return Err(ServerError::Unexpected("confirmation of a command that was never sent"));
+        }
         while self.confirmed < sequence && self.kept.pop_front().is_some() {
             self.confirmed += 1;
             self.sent = self.sent.saturating_sub(1);
             self.tried = self.tried.saturating_sub(1);
         }
-        // A seat whose commands another process sent: go on from there.
-        if self.kept.is_empty() {
-            self.confirmed = self.confirmed.max(sequence);
-        }
+        Ok(())
     }
 
     /// The connection was lost: all go again.
