@@ -242,8 +242,11 @@ export class Core {
           if (age !== undefined && age < -this.clock.error(now)) this.session.measure(now);
           break;
         }
-        case "event":
         case "presence":
+          this.meter.stats.presence++;
+          this.meter.stats.presenceBytes += event.bytes;
+          break;
+        case "event":
         case "refused":
           this.meter.stats.reliable++;
           break;

@@ -32,10 +32,14 @@ export interface Member {
   readonly rtt: number | undefined;
 }
 
-/** Takes a presence message into the members, and returns those it is about. */
+/**
+ * Takes a presence message into the members, and returns those it is about. Not who is said to have left and was never
+ * told of: of each member, an application hears that it is there before it hears that it is gone.
+ */
 export function takePresence(members: Map<string, Member>, presence: Presence): Member[] {
   if (presence.since === 0n) members.clear();
-  return presence.members.map((wire) => {
+  const changed: Member[] = [];
+  for (const wire of presence.members) {
     const member: Member = {
       user: wire.user,
       name: wire.name,
@@ -46,7 +50,8 @@ export function takePresence(members: Map<string, Member>, presence: Presence): 
       rtt: wire.rttUs === 0 ? undefined : wire.rttUs / 1000,
     };
     if (member.players.length > 0) members.set(member.user, member);
-    else members.delete(member.user);
-    return member;
-  });
+    else if (!members.delete(member.user)) continue;
+    changed.push(member);
+  }
+  return changed;
 }

@@ -20,8 +20,11 @@ export interface Stats {
   /** States that came after a newer one, and were dropped; and states that were superseded before the page could show them. */
   stale: number;
   superseded: number;
-  /** Events, presence changes and refusals received. */
+  /** Events and refusals received. */
   reliable: number;
+  /** Messages of presence received, and their bytes. */
+  presence: number;
+  presenceBytes: number;
   /** Messages and their bytes, without the transport's framing. */
   messagesUp: number;
   messagesDown: number;
@@ -50,6 +53,8 @@ export class Meter {
     stale: 0,
     superseded: 0,
     reliable: 0,
+    presence: 0,
+    presenceBytes: 0,
     messagesDown: 0,
     unorderedDown: 0,
     messagesUp: 0,

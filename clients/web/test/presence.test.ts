@@ -90,6 +90,24 @@ describe("presence", () => {
     expect([...room.members.keys()]).toEqual(["c"]);
   });
 
+  // Promise 5: "A player MUST be reported joined once, left once, with the true reason"
+  it("tells of nobody's leaving who was never told to have come", async () => {
+    const { timers, server, seen } = await present();
+    server.presence({ since: 0n, version: 1n, members: [member("a", [1], 1, 1)] });
+    server.presence({ since: 1n, version: 3n, members: [member("eve", [], 0, 2), member("a", [], 0, 5)] });
+    await timers.advance(100);
+    expect(seen.at(-1)).toEqual([[], ["timed_out"], false]);
+  });
+
+  it("is counted by itself", async () => {
+    const { timers, server, room } = await present();
+    server.presence({ since: 0n, version: 1n, members: [member("a", [1], 1, 1)] });
+    server.event("1");
+    await timers.advance(100);
+    expect(room.stats).toMatchObject({ reliable: 1, presence: 1 });
+    expect(room.stats.presenceBytes).toBeGreaterThan(0);
+  });
+
   it("asked for by another page begins anew", async () => {
     const { timers, server, room, join, resume } = await present();
     server.presence({ since: 0n, version: 7n, members: [member("a", [1], 1, 1)] });

@@ -52,7 +52,7 @@ export type SessionEvent =
   | { type: "state"; tick: number; input: number; full: boolean; bytes: number }
   | { type: "event"; event: Event }
   /** `full`: it is about who is here already, and no news. */
-  | { type: "presence"; presence: Presence; full: boolean }
+  | { type: "presence"; presence: Presence; full: boolean; bytes: number }
   | { type: "refused"; command: number; reason: string }
   | { type: "pong"; rtt: number; serverTimeUs: number; at: number }
   | { type: "stale"; tick: number }
@@ -331,7 +331,7 @@ export class Session {
         if (this.phase === "active") return this.takeReliable(now, body.value);
         throw new ServerFault("unexpected", "reliable message before the welcome");
       case "presence":
-        if (this.phase === "active") return this.takePresence(body.value);
+        if (this.phase === "active") return this.takePresence(body.value, bytes.length);
         throw new ServerFault("unexpected", "presence before the welcome");
       case "pong":
         if (this.phase === "active") return this.takePong(now, body.value);
@@ -420,14 +420,14 @@ export class Session {
     }
   }
 
-  private takePresence(presence: Presence): void {
+  private takePresence(presence: Presence, bytes: number): void {
     const seat = this.seat!;
     const { since, version, more } = presence;
     if (since > seat.presenceVersion) {
       throw new ServerFault("gap", `members since version ${since} after ${seat.presenceVersion}`);
     }
     if (since === 0n) seat.listing = true;
-    this.events.push({ type: "presence", presence, full: seat.listing });
+    this.events.push({ type: "presence", presence, full: seat.listing, bytes });
     seat.presenceVersion = version;
     if (!more) seat.listing = false;
   }
