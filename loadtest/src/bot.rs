@@ -156,7 +156,7 @@ impl Bot {
     /// Gives up the seat.
     pub fn leave(&mut self, crowd: &mut Crowd, now: Instant, out: &mut Frames) {
         let Some(core) = &mut self.core else { return };
-        core.leave();
+        core.leave(now);
         out.push_all(|body, longest| core.poll_transmit_lane(now, body, || longest));
         self.enter(Life::Leaving, crowd);
     }

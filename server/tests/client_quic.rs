@@ -12,6 +12,7 @@ use prost::Message;
 use std::{
     future::Future,
     net::SocketAddr,
+    time::Instant,
     time::{Duration, SystemTime},
 };
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -132,7 +133,7 @@ fn player_keeps_the_seat_from_one_transport_to_another() {
         let resumed: Vec<_> = seen.welcomes.iter().map(|w| (w.resumed, w.player)).collect();
         assert_eq!(resumed[1..], vec![(true, seen.welcomes[0].player); 6]);
         assert_eq!(server.players(), 1);
-        connection.core_mut().leave();
+        connection.core_mut().leave(Instant::now());
         ended(&mut connection, &mut seen).await;
     });
     util::until("the seat is free", || server.players() == 0);
@@ -155,7 +156,7 @@ fn connection_goes_on_from_another_port() {
                 .await;
             }
             assert_eq!(seen.welcomes.len(), 1, "nobody joined or resumed");
-            connection.core_mut().leave();
+            connection.core_mut().leave(Instant::now());
             ended(&mut connection, &mut seen).await;
         });
     }

@@ -123,11 +123,14 @@ impl Client {
         self.connection.core()
     }
 
-    /// Gives up the seat and waits for the server's goodbye (5 s at most). Without it, a dropped client is a lost
-    /// connection: the seat is kept for the resume window.
+    /// Gives up the seat and waits for the server's goodbye (5 s at most); where there is no connection, over one more.
+    /// Without it, a dropped client is a lost connection: the seat is kept for the resume window.
     pub async fn leave(mut self) -> Result<(), Error> {
-        self.connection.core_mut().leave();
-        let gone = async { while self.connection.next(None).await != Step::Closed {} };
+        self.connection.core_mut().leave(now());
+        if self.connection.waiting_until().is_some() {
+            self.dialing = None; // it waits for its time
+        }
+        let gone = async { while self.next().await.is_ok() {} };
         let in_time = tokio::time::timeout(LEAVE_TIMEOUT, gone).await.is_ok();
         if !in_time {
             self.connection.abort();

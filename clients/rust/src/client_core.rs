@@ -10,9 +10,10 @@
 //! What comes in another phase than this shows is out of date, and is ignored: the result of a dial that nobody waits for
 //! any more ends no live connection, and a connection ends once, however often it is told.
 //!
-//! **Waits.** Each failure makes the next wait longer: a dial that failed, and a connection that ended. Only one that has
-//! brought states for as long as that wait could be starts over. So a room that fails right after each join, or a server that
-//! is restarted again and again, is not joined in a tight loop.
+//! **Waits.** Each failure makes the next wait longer: a dial that failed, and a connection that ended. They start over with
+//! the first state of a seat that was kept, for only the network had failed. A new seat must last for 5 s, or for as long as
+//! the next wait can be if that is less: so a room that fails right after each join, or a server that is restarted again and
+//! again, is not joined in a tight loop.
 //!
 //! `handle_*` takes something in, `poll_*` gives something out, and time is an argument: the same code runs under a
 //! socket, under the load test's swarm and under tests in virtual time.
@@ -42,6 +43,9 @@ use std::{
 /// How long the server may take to close the transport after its goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// A new seat that lasts for this long, or for as long as the next wait, shows that the server works.
+const LASTS: Duration = Duration::from_secs(5);
+
 /// One player's client, without a socket.
 #[derive(Debug)]
 pub struct ClientCore {
@@ -56,12 +60,15 @@ pub struct ClientCore {
     goodbye: Option<(wire::Goodbye, Instant)>,
     welcomed: bool,
     left: bool,
-    /// The seat is gone: the next connection joins anew.
+    /// The seat is gone: connections join anew until there is another.
     rejoin: bool,
     /// The connection asked for the old seat and has no answer yet.
     resuming: bool,
-    /// Since when the connection has brought states.
-    works_since: Option<Instant>,
+    /// When this connection was welcomed; and whether a state has come over it.
+    welcomed_at: Instant,
+    works: bool,
+    /// Attempts in a row that came to nothing.
+    failed: u32,
     backoff: Backoff,
     max_attempts: Option<u32>,
     rng: fastrand::Rng,
@@ -103,7 +110,9 @@ impl ClientCore {
             left: false,
             rejoin: false,
             resuming: false,
-            works_since: None,
+            welcomed_at: now,
+            works: false,
+            failed: 0,
             backoff: options.backoff.clone(),
             max_attempts: options.max_attempts,
             rng: options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
@@ -187,10 +196,6 @@ impl ClientCore {
             Some((goodbye, _)) => Disconnect::from(goodbye),
             None => cause,
         };
-        let works_since = self.works_since.take();
-        if works_since.is_some_and(|since| now.saturating_duration_since(since) >= self.backoff.ceiling()) {
-            self.backoff.reset();
-        }
         let code = cause.close_code();
         // In these cases there is no seat to resume.
         self.rejoin |=
@@ -211,9 +216,8 @@ impl ClientCore {
     /// transport may be another one than before. False: in another phase nothing waits for it; close it.
     pub fn handle_connected(&mut self, now: Instant, delivery: Delivery) -> bool {
         let Phase::Waiting { .. } = self.phase else { return false };
-        let rejoin = std::mem::take(&mut self.rejoin);
-        self.resuming = !rejoin;
-        self.session.reconnected(now, rejoin, delivery);
+        self.resuming = !self.rejoin;
+        self.session.reconnected(now, self.rejoin, delivery);
         self.phase = Phase::Online;
         true
     }
@@ -226,8 +230,11 @@ impl ClientCore {
         if !self.welcomed || !cause.may_reconnect() {
             return self.end(cause.into());
         }
-        if !answered && self.max_attempts.is_some_and(|max| self.backoff.failures() >= max) {
-            return self.end(Error::GaveUp { attempts: self.backoff.failures(), last: cause });
+        if !std::mem::take(&mut self.works) && !answered {
+            self.failed = self.failed.saturating_add(1);
+        }
+        if self.max_attempts.is_some_and(|max| self.failed >= max) {
+            return self.end(Error::GaveUp { attempts: self.failed, last: cause });
         }
         let asked = match &cause {
             Disconnect::Goodbye { reconnect_after, .. } => Some(*reconnect_after),
@@ -254,12 +261,15 @@ impl ClientCore {
     }
 
     /// Gives up the seat. The server answers with a goodbye; whatever ends the connection after this, ends the client.
-    pub fn leave(&mut self) {
+    /// Where there is no connection, one more is due at once to say it, for nobody else can give up the seat before its time.
+    pub fn leave(&mut self, now: Instant) {
         self.left = true;
-        match self.phase {
-            Phase::Online => self.session.leave(),
-            Phase::Waiting { .. } => self.end(Disconnect::Left.into()),
-            Phase::Ended(_) => {}
+        self.session.leave();
+        if let Phase::Waiting { until } = &mut self.phase {
+            *until = now;
+            if self.rejoin {
+                self.end(Disconnect::Left.into());
+            }
         }
     }
 
@@ -317,13 +327,23 @@ impl ClientCore {
         self.phase = Phase::Ended(error);
     }
 
+    /// A state came.
+    fn count_as_working(&mut self, now: Instant) {
+        (self.works, self.failed) = (true, 0);
+        let lasted = now.saturating_duration_since(self.welcomed_at) >= LASTS.min(self.backoff.ceiling());
+        if lasted || self.welcome().is_some_and(|welcome| welcome.resumed) {
+            self.backoff.reset();
+        }
+    }
+
     fn take_session_events(&mut self, now: Instant) {
         while let Some(event) = self.session.poll_event() {
             match event {
                 ClientEvent::Welcome(welcome) => {
                     self.clock.handle_welcome(now, welcome.server_time_us);
                     self.stats.welcome(welcome.resumed, !self.welcomed);
-                    self.resuming = false;
+                    (self.rejoin, self.resuming) = (false, false);
+                    self.welcomed_at = now;
                     if let Some(members) = self.members.as_mut().filter(|_| !welcome.resumed) {
                         *members = Members::default();
                     }
@@ -331,7 +351,7 @@ impl ClientCore {
                     self.events.push_back(Event::Welcome(welcome));
                 }
                 ClientEvent::State { tick, input, full, bytes } => {
-                    self.works_since.get_or_insert(now);
+                    self.count_as_working(now);
                     self.stats.state(tick, full, self.age_us(now, tick));
                     self.events.push_back(Event::State { tick, input, full, bytes });
                 }

@@ -38,8 +38,7 @@ pub struct Options {
     pub max_message_bytes: usize,
     /// Waits between attempts to reconnect. Default: up to 1 s, doubling up to 30 s.
     pub backoff: Backoff,
-    /// Failed attempts in a row before giving up; one whose connection did not last as long as the wait before the next
-    /// could be counts, too. Default: none, try for ever.
+    /// Failed attempts in a row before giving up: those that brought no state. Default: none, try for ever.
     pub max_attempts: Option<u32>,
     /// Seed of the jitter of the waits. Default: none, a different one each time.
     pub seed: Option<u64>,

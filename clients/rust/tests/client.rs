@@ -156,6 +156,29 @@ async fn next_that_is_dropped_again_and_again_loses_nothing() {
 }
 
 #[tokio::test]
+async fn leave_after_the_connection_was_lost_gives_up_the_seat_over_another() {
+    LocalSet::new()
+        .run_until(async {
+            let (listener, url) = listen().await;
+            let server = serve(listener, vec![Script::Drop(10), Script::Stay]);
+            // The next attempt is an hour away.
+            let backoff = Backoff::new(Duration::from_secs(7200), Duration::from_secs(7200));
+            let mut client =
+                Client::connect(Options { backoff, seed: Some(1), ..options(&url) }).await.unwrap();
+            while !matches!(client.next().await.unwrap(), Event::Disconnected { .. }) {}
+            tokio::select! {
+                biased;
+                event = client.next() => panic!("{event:?}"),
+                () = tokio::task::yield_now() => {} // it waits
+            }
+            client.leave().await.unwrap();
+            let room = server.await.unwrap();
+            assert_eq!((room.resumes, room.left), (1, true));
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn code_that_forbids_it_ends_the_client_for_good() {
     LocalSet::new()
         .run_until(async {

@@ -158,6 +158,66 @@ fn seats_that_are_lost_again_and_again_are_asked_for_ever_more_slowly() {
 }
 
 #[test]
+fn join_that_is_lost_before_its_welcome_is_a_join_again() {
+    let mut pair = Pair::joined();
+    pair.room.forget_seat();
+    pair.cut(&mut fastrand::Rng::with_seed(1));
+    while pair.room.joins < 2 {
+        pair.step();
+    }
+    pair.end(lost());
+    pair.settle();
+    let unknown = |event: &&Event| matches!(event, Event::Disconnected { cause, .. } if cause.close_code() == Some(CloseCode::UnknownSession));
+    assert_eq!(pair.events.iter().filter(unknown).count(), 1, "the dead seat is asked for once");
+    assert_eq!((pair.room.joins, pair.room.resumes), (3, 0));
+}
+
+#[test]
+fn seat_that_was_kept_starts_the_waits_over_with_its_first_state() {
+    let mut pair = Pair::joined();
+    for round in 1..=10 {
+        pair.core.handle_disconnected(pair.now, lost());
+        assert!(wait(&pair) <= Duration::from_secs(1), "{round}: {:?}", wait(&pair));
+        for _ in 0..6 {
+            pair.core.handle_dial_failed(pair.now, unreachable());
+        }
+        pair.room.disconnect();
+        pair.settle();
+        assert_eq!((pair.room.joins, pair.room.resumes), (1, round));
+    }
+}
+
+#[test]
+fn new_seat_that_lasts_for_5_s_starts_the_waits_over() {
+    let mut pair = Pair::joined();
+    for round in 1..=10 {
+        pair.run(Duration::from_secs(6));
+        pair.core.handle_disconnected(pair.now, lost());
+        assert!(wait(&pair) <= Duration::from_secs(1), "{round}: {:?}", wait(&pair));
+        for _ in 0..6 {
+            pair.core.handle_dial_failed(pair.now, unreachable());
+        }
+        pair.room.disconnect();
+        pair.room.forget_seat();
+        pair.settle();
+        assert_eq!((pair.room.joins, pair.room.resumes), (round + 1, 0));
+    }
+}
+
+#[test]
+fn attempts_that_fail_are_counted_from_the_last_state() {
+    let mut pair = Pair::new(Options { max_attempts: Some(3), ..options() });
+    pair.run(Duration::from_millis(500));
+    for _ in 0..5 {
+        pair.room.forget_seat(); // a server that is started anew, and is there each time
+        pair.end(lost());
+        pair.settle();
+        pair.run(Duration::from_millis(200));
+    }
+    assert_eq!(pair.room.joins, 6);
+}
+
+#[test]
 fn result_of_a_dial_that_nobody_waits_for_is_ignored() {
     let mut pair = Pair::joined();
     let fatal = DialError::NotDriftless { address: "a:1".into(), reason: "test".into() };
@@ -167,7 +227,7 @@ fn result_of_a_dial_that_nobody_waits_for_is_ignored() {
     assert_eq!((pair.room.joins, pair.room.resumes, pair.core.phase()), (1, 0, &Phase::Online));
     assert!(pair.core.send_command(Bytes::new()).is_ok());
     pair.cut(&mut fastrand::Rng::with_seed(1));
-    pair.core.leave();
+    pair.core.leave(pair.now);
     pair.core.handle_dial_failed(pair.now, fatal);
     assert!(!pair.core.handle_connected(pair.now, Delivery::Ordered));
     assert_eq!(*pair.core.phase(), Phase::Ended(Error::Ended(Disconnect::Left)));
@@ -241,17 +301,38 @@ fn dial_errors_are_retried_only_where_that_can_help() {
 #[test]
 fn leave_is_answered_and_ends_it() {
     let mut pair = Pair::joined();
-    pair.core.leave();
+    pair.core.leave(pair.now);
     pair.run(Duration::from_millis(200));
     assert_eq!(*pair.core.phase(), Phase::Ended(Error::Ended(Disconnect::Left)));
     assert_eq!(pair.room.resumes, 0);
 }
 
 #[test]
-fn leave_while_away_ends_it_at_once() {
+fn leave_while_away_is_said_over_one_more_connection_at_once() {
     let mut pair = Pair::joined();
-    pair.cut(&mut fastrand::Rng::with_seed(1));
-    pair.core.leave();
+    pair.end(lost());
+    for _ in 0..6 {
+        pair.core.handle_dial_failed(pair.now, unreachable());
+    }
+    pair.core.leave(pair.now);
+    assert_eq!(pair.core.poll_timeout(), Some(pair.now));
+    pair.run(Duration::from_millis(200));
+    assert_eq!((pair.room.joins, pair.room.resumes, pair.room.left), (1, 1, true));
+    assert_eq!(*pair.core.phase(), Phase::Ended(Error::Ended(Disconnect::Left)));
+}
+
+#[test]
+fn leave_while_away_ends_it_where_nobody_can_be_told() {
+    let mut pair = Pair::joined();
+    pair.core.handle_disconnected(pair.now, lost());
+    pair.core.leave(pair.now);
+    pair.core.handle_dial_failed(pair.now, unreachable());
+    assert_eq!(*pair.core.phase(), Phase::Ended(Error::Ended(Disconnect::Left)));
+    // The seat is gone already.
+    let mut pair = Pair::joined();
+    let code = CloseCode::RoomClosed.number();
+    pair.core.handle_disconnected(pair.now, Closed::ByPeer { code, reason: String::new() }.into());
+    pair.core.leave(pair.now);
     assert_eq!(*pair.core.phase(), Phase::Ended(Error::Ended(Disconnect::Left)));
     assert_eq!(pair.core.poll_timeout(), None);
 }

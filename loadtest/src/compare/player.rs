@@ -145,8 +145,9 @@ impl Play {
                 }
             }
         }
-        let measured = self.finish(Instant::now(), true);
-        self.connection.core_mut().leave();
+        let now = Instant::now();
+        let measured = self.finish(now, true);
+        self.connection.core_mut().leave(now);
         let gone = async { while self.connection.next(None).await != Step::Closed {} };
         let _ = tokio::time::timeout(LEAVE, gone).await;
         measured

@@ -63,6 +63,7 @@ pub struct Room {
     pub events: u64,
     pub joins: u32,
     pub resumes: u32,
+    pub left: bool,
     /// What the last resume said that the client has of who is in the room.
     pub presence_version: u64,
     /// Refuse whoever comes with this.
@@ -86,6 +87,7 @@ impl Room {
             events: 0,
             joins: 0,
             resumes: 0,
+            left: false,
             presence_version: 0,
             refuse: None,
         }
@@ -161,7 +163,7 @@ impl Room {
             }
             Request::RefuseCommand(sequence) => self.command_received = sequence,
             Request::ReliableAck(sequence) => assert!(self.queue.acked(sequence)),
-            Request::Leave => {}
+            Request::Leave => self.left = true,
         }
     }
 
