@@ -212,7 +212,11 @@ impl Bot {
                 self.measure_state(crowd, now, tick, input);
                 self.compare(crowd, full, bytes)?;
             }
-            Event::Game(_) | Event::Presence(_) | Event::CommandRefused(_) | Event::Disconnected { .. } => {}
+            Event::Game(_)
+            | Event::Presence(_)
+            | Event::CommandRefused(_)
+            | Event::ClockMoved
+            | Event::Disconnected { .. } => {}
         }
         Ok(())
     }

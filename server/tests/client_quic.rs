@@ -59,7 +59,7 @@ impl Seen {
                 }
             }
             Event::CommandRefused(refused) => self.refused.push(refused.command),
-            Event::Presence(_) | Event::Disconnected { .. } => {}
+            Event::Presence(_) | Event::ClockMoved | Event::Disconnected { .. } => {}
         }
     }
 

@@ -327,6 +327,14 @@ impl ClientCore {
         self.phase = Phase::Ended(error);
     }
 
+    fn measure(&mut self, take: impl FnOnce(&mut Clock)) {
+        let moves = self.clock.moves();
+        take(&mut self.clock);
+        if self.clock.moves() != moves {
+            self.events.push_back(Event::ClockMoved);
+        }
+    }
+
     /// A state came.
     fn count_as_working(&mut self, now: Instant) {
         (self.works, self.failed) = (true, 0);
@@ -340,7 +348,7 @@ impl ClientCore {
         while let Some(event) = self.session.poll_event() {
             match event {
                 ClientEvent::Welcome(welcome) => {
-                    self.clock.handle_welcome(now, welcome.server_time_us);
+                    self.measure(|clock| clock.handle_welcome(now, welcome.server_time_us));
                     self.stats.welcome(welcome.resumed, !self.welcomed);
                     (self.rejoin, self.resuming) = (false, false);
                     self.welcomed_at = now;
@@ -372,7 +380,7 @@ impl ClientCore {
                     self.events.push_back(Event::CommandRefused(refused));
                 }
                 ClientEvent::Pong { rtt, server_time_us, at } => {
-                    self.clock.handle_pong(at, rtt, server_time_us);
+                    self.measure(|clock| clock.handle_pong(at, rtt, server_time_us));
                     self.stats.pong(rtt);
                 }
                 ClientEvent::Goodbye(goodbye) => self.goodbye = Some((goodbye, now)),

@@ -8,20 +8,21 @@
 //!
 //! A sample and the estimate each lie within their error bound of the truth, so they cannot lie further apart than
 //! both bounds together. If they do, a clock was moved: this machine slept, or the server's did. Then all that is
-//! older is of no use, however short its round trips were.
+//! older is of no use, however short its round trips were. A welcome is a sample whose round trip nobody knows; but
+//! it cannot have come before it was written, so the server's clock is not behind what it says.
 
 use std::time::{Duration, Instant};
 
 /// Samples that are looked at.
 const WINDOW: usize = 8;
 /// How fast two clocks may drift apart, parts of a million (RFC 5905: PHI).
-const DRIFT_PPM: u64 = 15;
+const DRIFT_PPM: u32 = 15;
 /// By how much whole microseconds can put two samples apart.
 const ROUNDING: Duration = Duration::from_micros(4);
 /// Times of a server are cut to this (285 years), so that no arithmetic with them can overflow.
 pub(crate) const LONGEST_US: i64 = 1 << 53;
-/// A welcome that says the server's clock is off the estimate by more than this comes from another server.
-const OTHER_CLOCK: Duration = Duration::from_secs(2);
+/// A welcome that says the server's clock is this far behind the estimate comes from another server.
+const OTHER_CLOCK_US: i64 = 2_000_000;
 
 /// The server's clock, as seen from here. All times of the server are microseconds since it started.
 #[derive(Debug, Clone)]
@@ -32,6 +33,7 @@ pub struct Clock {
     /// Microseconds to add to the time since `origin`. From the welcome until there is a sample.
     offset_us: i64,
     known: bool,
+    moves: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,21 +46,23 @@ struct Sample {
 impl Clock {
     /// A clock that knows nothing yet. `now` is any moment not after the first sample.
     pub fn new(now: Instant) -> Self {
-        Self { origin: now, samples: [None; WINDOW], next: 0, offset_us: 0, known: false }
+        Self { origin: now, samples: [None; WINDOW], next: 0, offset_us: 0, known: false, moves: 0 }
     }
 
     /// A welcome arrived: the server's clock showed `server_time_us` when it was written. Until the first pong the
     /// estimate is late by the way from there to here. Forgets all samples if they are of another clock.
     pub fn handle_welcome(&mut self, now: Instant, server_time_us: u64) {
         let offset_us = bounded(server_time_us) - self.local_us(now);
-        let same = self.known
-            && offset_us.abs_diff(self.offset_us)
-                <= u64::try_from(OTHER_CLOCK.as_micros()).unwrap_or(u64::MAX);
-        if !same {
-            self.samples = [None; WINDOW];
-            self.offset_us = offset_us;
-            self.known = true;
+        if self.known {
+            let bound =
+                self.error_bound(now).map_or(OTHER_CLOCK_US, |bound| (bound + ROUNDING).as_micros() as i64);
+            if (-OTHER_CLOCK_US..=bound).contains(&(offset_us - self.offset_us)) {
+                return;
+            }
+            self.forget();
         }
+        self.offset_us = offset_us;
+        self.known = true;
     }
 
     /// A pong arrived at `at` after `rtt`; `server_time_us` is the server's clock in the middle.
@@ -66,7 +70,7 @@ impl Clock {
         let middle = self.local_us(at) - (rtt.as_micros() / 2) as i64;
         let sample = Sample { at, rtt, offset_us: bounded(server_time_us) - middle };
         if self.samples.iter().flatten().any(|older| !older.agrees_with(&sample)) {
-            self.samples = [None; WINDOW];
+            self.forget();
         }
         self.samples[self.next] = Some(sample);
         self.next = (self.next + 1) % WINDOW;
@@ -97,6 +101,16 @@ impl Clock {
         self.samples.iter().flatten().map(|s| s.error_at(now)).min()
     }
 
+    /// How often the clock was found to be another one than it was taken for.
+    pub fn moves(&self) -> u32 {
+        self.moves
+    }
+
+    fn forget(&mut self) {
+        self.samples = [None; WINDOW];
+        self.moves = self.moves.wrapping_add(1);
+    }
+
     fn local_us(&self, now: Instant) -> i64 {
         match now.checked_duration_since(self.origin) {
             Some(after) => after.as_micros() as i64,
@@ -108,7 +122,7 @@ impl Clock {
 impl Sample {
     fn error_at(&self, now: Instant) -> Duration {
         let age = now.saturating_duration_since(self.at);
-        self.rtt / 2 + Duration::from_micros(age.as_secs() * DRIFT_PPM)
+        self.rtt / 2 + age / 1_000_000 * DRIFT_PPM
     }
 
     /// Whether a newer sample can be of the same two clocks.

@@ -30,6 +30,9 @@ pub enum Event {
     /// A command was refused, by the server or because its seat was lost while it was under way (which is told right
     /// after the new seat's welcome); the connection goes on. `command` is the number that sending it gave.
     CommandRefused(wire::CommandRefused),
+    /// The server's clock is not what it was taken for (this machine slept, or it is another server): times from before mean
+    /// nothing now. Where states are interpolated, [`Interpolation::restart`](crate::Interpolation::restart).
+    ClockMoved,
     /// The connection was lost. The client will try to come back.
     Disconnected {
         /// Why.

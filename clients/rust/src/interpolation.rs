@@ -6,7 +6,7 @@
 //! [`RenderDelay`]): just long enough that the later state is there in time. When it is not, entities go on as they
 //! went for a short time ([`InterpolationConfig::extrapolation`]), then stand.
 //!
-//! - The moment shown never goes backwards.
+//! - The moment shown never goes backwards, but where the clock turns out to be another one.
 //! - An entity is shown from the first state it is in, and no more from the first state it is not in.
 //!
 //! (Yahn Bernier, "Source Multiplayer Networking", Valve: entity interpolation; Glenn Fiedler, "Snapshot Interpolation", 2014.)
@@ -128,6 +128,12 @@ impl Interpolation {
             self.drop_first();
         }
         self.view(shown_us)
+    }
+
+    /// The server's clock turned out to be another one ([`Event::ClockMoved`](crate::Event::ClockMoved)): what is shown
+    /// begins anew by it.
+    pub fn restart(&mut self) {
+        self.delay.restart();
     }
 
     /// The moment shown, microseconds of the server's clock.

@@ -40,7 +40,8 @@
 //! A state is already old when it arrives, and the next one is a tick away. [`Interpolation`] shows the others a little
 //! in the past, between two states; [`Prediction`] shows the player itself in the present, by applying at once what
 //! the server will apply later, and corrects it by every state. Both are separate from the client: a bot, or a game
-//! that draws the newest state, needs neither.
+//! that draws the newest state, needs neither. A machine that slept has another clock than it took the server's for:
+//! at [`Event::ClockMoved`], [`Interpolation::restart`].
 //!
 //! ```
 //! use driftless_client::{Interpolation, InterpolationConfig, proto::{schema::Schema, snapshot::Snapshot, wire}};

@@ -117,7 +117,7 @@ async fn client_resumes_by_itself_and_gets_every_event_once() {
                         let _ = client.send_input(&wire::Leave {});
                     }
                     Event::Disconnected { .. } => lost += 1,
-                    Event::Presence(_) | Event::CommandRefused(_) => {}
+                    Event::Presence(_) | Event::CommandRefused(_) | Event::ClockMoved => {}
                 }
             }
             assert_eq!(events, (1..=events.len() as u64).collect::<Vec<_>>());

@@ -99,6 +99,26 @@ fn samples_after_a_clock_moved_are_believed_though_older_ones_were_better() {
 }
 
 #[test]
+fn a_sample_that_contradicts_any_older_one_tells_of_a_move() {
+    let mut world = World::new();
+    world.ping(10 * MS, 10 * MS);
+    world.ahead_us += 35_000;
+    world.ping(30 * MS, 30 * MS); // it may just be of the same clock
+    world.ahead_us -= 50_000;
+    world.ping(9 * MS, 9 * MS); // so may this be by the first, which is the best, but not by the second
+    assert_eq!((world.clock.moves(), world.error()), (1, Duration::ZERO));
+}
+
+#[test]
+fn server_clock_is_not_behind_what_a_welcome_says() {
+    let mut world = World::new();
+    world.ping(10 * MS, 10 * MS);
+    world.ahead_us += 400_000;
+    world.clock.handle_welcome(world.now, world.server_us(world.now));
+    assert_eq!((world.clock.moves(), world.error()), (1, Duration::ZERO));
+}
+
+#[test]
 fn a_bad_sample_that_may_be_true_drops_no_good_one() {
     let mut world = World::new();
     world.ping(MS, MS);

@@ -75,6 +75,26 @@ fn an_old_room_is_shown_as_smoothly_as_a_young_one() {
 }
 
 #[test]
+fn a_clock_that_moved_begins_the_moment_shown_anew() {
+    let states = |buffer: &mut Interpolation, ticks: std::ops::Range<u32>, ahead: u64| {
+        for tick in ticks {
+            buffer.push(due(tick) + ahead, &snapshot(tick, &[(7, [0, 0, 0])]));
+            buffer.advance(due(tick) + ahead);
+        }
+    };
+    const MOVED: u64 = 5_000_000;
+    // The clock was taken to be 5 s ahead, and is not: what was shown last is in the future now.
+    let mut buffer = interpolation(InterpolationConfig::default());
+    states(&mut buffer, 100..140, MOVED);
+    buffer.restart();
+    states(&mut buffer, 140..160, 0);
+    let behind = due(159) as i64 - buffer.shown_us().unwrap();
+    assert!((0..=100_000).contains(&behind), "{behind}");
+    // And no delay is left of states that seemed to be 5 s old.
+    assert!(buffer.delay() <= Duration::from_millis(100), "{:?}", buffer.delay());
+}
+
+#[test]
 fn entity_is_shown_from_its_spawn_to_its_despawn() {
     let mut buffer = interpolation(fixed(Duration::from_millis(150)));
     buffer.push(due(1), &snapshot(1, &[(1, [0, 0, 0])]));

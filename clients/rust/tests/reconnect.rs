@@ -338,6 +338,15 @@ fn leave_while_away_ends_it_where_nobody_can_be_told() {
 }
 
 #[test]
+fn clock_that_moved_is_told_once() {
+    let mut pair = Pair::joined();
+    pair.run(Duration::from_secs(10));
+    pair.room.pass_unseen(Duration::from_millis(400));
+    pair.run(Duration::from_secs(10));
+    assert_eq!(pair.events.iter().filter(|event| **event == Event::ClockMoved).count(), 1);
+}
+
+#[test]
 fn clock_and_statistics_are_measured() {
     let mut pair = Pair::joined();
     pair.run(Duration::from_secs(5));

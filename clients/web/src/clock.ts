@@ -18,7 +18,8 @@ interface Sample {
  * half the difference, at most half the round trip: so of the last eight samples the one with the shortest round trip is
  * believed. This is NTP's clock filter (RFC 5905 section 10), with its allowance for clocks that drift apart. Two samples
  * that are further apart than both may be wrong cannot be of the same clocks: one of them was set, or stood still while
- * the machine slept, and what was measured before that is forgotten.
+ * the machine slept, and what was measured before that is forgotten. The same rules as driftless-client's `Clock`, whose
+ * own clock is finer than a browser's.
  */
 export class Clock {
   private samples: Sample[] = [];
@@ -38,7 +39,7 @@ export class Clock {
     if (this.offset !== undefined) {
       // It took its time to come, nobody knows how long; but it cannot have come before it was written.
       const ahead = offset - this.offset;
-      if (ahead <= this.error(now) && ahead >= -OTHER_CLOCK) return;
+      if (ahead <= (this.best ? this.error(now) : OTHER_CLOCK) && ahead >= -OTHER_CLOCK) return;
       this.forget();
     }
     this.offset = offset;
@@ -47,8 +48,7 @@ export class Clock {
   /** A pong arrived at `at` after `rtt`; `serverTime` is the server's clock in the middle. */
   handlePong(at: number, rtt: number, serverTime: number): void {
     const sample = { at, rtt, offset: serverTime - (at - rtt / 2) };
-    const { best } = this;
-    if (best && Math.abs(sample.offset - best.offset) > error(sample, at) + error(best, at)) this.forget();
+    if (this.samples.some((older) => !agree(older, sample))) this.forget();
     this.samples.push(sample);
     if (this.samples.length > WINDOW) this.samples.shift();
     this.best = this.samples.reduce((best, s) => (error(s, at) < error(best, at) ? s : best));
@@ -70,6 +70,11 @@ export class Clock {
     this.best = undefined;
     this.moves++;
   }
+}
+
+/** Whether both can be of the same two clocks. */
+function agree(older: Sample, newer: Sample): boolean {
+  return Math.abs(newer.offset - older.offset) <= error(older, newer.at) + error(newer, newer.at);
 }
 
 function error(sample: Sample, now: number): number {

@@ -59,6 +59,21 @@ describe("the clock", () => {
     expect([clock.moves, clock.serverTime(1000)]).toEqual([1, 1400]);
   });
 
+  it("is another one where a sample contradicts any older one", () => {
+    const clock = new Clock();
+    clock.handlePong(1000, 20, 990);
+    clock.handlePong(2000, 60, 2000 - 30 + 60); // it may just be of the same clock: off by 30 and the grains
+    clock.handlePong(3000, 18, 3000 - 9 - 50);
+    expect([clock.moves, clock.serverTime(3000)]).toEqual([1, 2950]);
+  });
+
+  it("of a welcome is replaced by another server's before there is a pong", () => {
+    const clock = new Clock();
+    clock.handleWelcome(0, 1000);
+    clock.handleWelcome(100, 9_000_000);
+    expect([clock.moves, clock.serverTime(100)]).toEqual([1, 9_000_000]);
+  });
+
   it("is unknown before the first welcome", () => expect(new Clock().serverTime(5)).toBeUndefined());
 });
 

@@ -164,6 +164,11 @@ impl Play {
                 self.window.playing.set(self.window.playing.get() + 1);
             }
             Event::State { tick, input, .. } => self.apply(now, *tick, *input),
+            Event::ClockMoved => {
+                if let Some(shown) = &mut self.shown {
+                    shown.restart();
+                }
+            }
             _ => {}
         }
     }

@@ -21,6 +21,8 @@ pub struct RenderDelay {
     min_us: i64,
     max_us: i64,
     age: Option<Age>,
+    /// Whether `age` is by the clock there was before: the next state begins it anew.
+    outdated: bool,
     gap_us: i64,
     now_us: i64,
     shown_us: Option<i64>,
@@ -38,12 +40,18 @@ impl RenderDelay {
     pub fn new(min: Duration, max: Duration) -> Self {
         let us = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX / 4);
         let (min_us, max_us) = (us(min), us(max).max(us(min)));
-        Self { min_us, max_us, age: None, gap_us: 0, now_us: 0, shown_us: None }
+        Self { min_us, max_us, age: None, outdated: false, gap_us: 0, now_us: 0, shown_us: None }
+    }
+
+    /// The clock is another one: what was measured by it is void, and the moment shown is chosen anew.
+    pub fn restart(&mut self) {
+        (self.outdated, self.gap_us, self.now_us, self.shown_us) = (true, 0, 0, None);
     }
 
     /// A state arrived `age_us` after it was due, `gap_us` of ticks after the one before.
     pub fn state(&mut self, age_us: i64, gap_us: i64) {
-        self.age = Some(match self.age {
+        let age = self.age.filter(|_| !std::mem::take(&mut self.outdated));
+        self.age = Some(match age {
             None => Age { mean: age_us, deviation: gap_us / 8 },
             Some(Age { mean, deviation }) => Age {
                 deviation: deviation + ((mean - age_us).abs() - deviation) / 4,

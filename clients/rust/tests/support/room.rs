@@ -50,6 +50,7 @@ impl StateTick for Published {
 /// A room with one player.
 pub struct Room {
     origin: Instant,
+    ahead: Duration,
     pub delivery: Delivery,
     session: Option<ServerSession<Published>>,
     pub queue: ReliableQueue,
@@ -74,6 +75,7 @@ impl Room {
     pub fn new(now: Instant) -> Self {
         Self {
             origin: now,
+            ahead: Duration::ZERO,
             delivery: Delivery::Ordered,
             session: None,
             queue: ReliableQueue::new(1000, 1 << 20),
@@ -94,7 +96,12 @@ impl Room {
     }
 
     pub fn time_us(&self, now: Instant) -> u64 {
-        now.duration_since(self.origin).as_micros() as u64
+        (now.duration_since(self.origin) + self.ahead).as_micros() as u64
+    }
+
+    /// Time passes that the client's clock does not count, because its machine sleeps.
+    pub fn pass_unseen(&mut self, time: Duration) {
+        self.ahead += time;
     }
 
     /// A connection was accepted; the one before is gone.
