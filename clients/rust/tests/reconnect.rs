@@ -257,6 +257,20 @@ fn attempts_run_out() {
 }
 
 #[test]
+fn server_that_knows_no_seat_not_even_for_a_join_is_given_up_as_well() {
+    let mut pair = Pair::new(Options { max_attempts: Some(3), ..options() });
+    pair.run(Duration::from_millis(500));
+    pair.room.refuse = Some((CloseCode::UnknownSession, Duration::ZERO));
+    pair.end(lost());
+    pair.run(Duration::from_secs(60));
+    assert!(
+        matches!(pair.core.phase(), Phase::Ended(Error::GaveUp { attempts: 3, .. })),
+        "{:?}",
+        pair.core.phase()
+    );
+}
+
+#[test]
 fn first_connection_that_fails_ends_it() {
     let mut pair = Pair::new(options());
     pair.room.refuse = Some((CloseCode::RoomFull, Duration::ZERO));

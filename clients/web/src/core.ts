@@ -46,6 +46,8 @@ export class Core {
   private left = false;
   /** The seat is gone: connections join anew until there is another. */
   private rejoin = false;
+  /** The connection asked for the old seat and has no answer yet. */
+  private resuming: boolean;
   /** When this connection was welcomed; and whether a state has come over it. */
   private welcomedAt = 0;
   private works = false;
@@ -64,7 +66,7 @@ export class Core {
   ) {
     this.session = new Session(now, join, delivery, earlier);
     // A seat from an earlier page may be gone; that is no reason to fail.
-    this.welcomed = earlier !== undefined;
+    this.welcomed = this.resuming = earlier !== undefined;
   }
 
   /** A message arrived. Throws a ServerFault: close the transport, and call `handleDisconnected` with it. */
@@ -144,15 +146,15 @@ export class Core {
     // In these cases there is no seat to resume.
     const gone = [CloseCode.UnknownSession, CloseCode.RoomClosed, CloseCode.RoomFailed];
     if (gone.includes(code)) this.rejoin = true;
-    const unknown = code === CloseCode.UnknownSession;
-    if (!this.works && !unknown) this.failed++;
-    this.works = this.moved = false;
+    // The server is there and has answered, and what it was asked is not asked again: nothing has failed.
+    const answered = this.resuming && code === CloseCode.UnknownSession;
+    if (!this.works && !answered) this.failed++;
+    this.works = this.moved = this.resuming = false;
     if (this.failed >= this.maxAttempts) {
       const message = `gave up after ${this.failed} attempts, the last one: ${cause.message}`;
       return this.end(new RoomError("gave up", message, { code, mayReconnect: false, cause }));
     }
-    // A server that does not know the seat is there and has answered: no need to wait longer for it.
-    let wait = unknown ? this.backoff.first() : this.backoff.next(cause.reconnectAfter);
+    let wait = answered ? this.backoff.first() : this.backoff.next(cause.reconnectAfter);
     if (phase.name === "dialing" && phase.woken) wait = 0;
     this.phase = { name: "waiting", until: now + wait, cause };
   }
@@ -160,6 +162,7 @@ export class Core {
   /** A new connection was opened: resumes the seat, or joins anew where it is gone. */
   handleConnected(now: number, delivery: Delivery): void {
     if (this.phase.name !== "dialing") return;
+    this.resuming = !this.rejoin;
     this.session.reconnected(now, this.rejoin, delivery);
     this.phase = { name: "online" };
   }
@@ -167,7 +170,7 @@ export class Core {
   /** A better connection was opened beside the one there is: the seat moves over to it. */
   handleMoved(now: number, delivery: Delivery): void {
     this.session.reconnected(now, false, delivery);
-    this.moved = true;
+    this.moved = this.resuming = true;
   }
 
   /** Whether the seat can move to another connection now. */
@@ -226,7 +229,7 @@ export class Core {
           if (!this.moved) this.meter.welcome(event.welcome.resumed, !this.welcomed);
           this.welcomed = true;
           this.welcomedAt = now;
-          this.rejoin = false;
+          this.rejoin = this.resuming = false;
           break;
         case "state": {
           this.works = true;

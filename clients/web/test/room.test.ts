@@ -349,6 +349,15 @@ describe("when the connection ends", () => {
     expect(room.status).toMatchObject({ phase: "closed", cause: { origin: "gave up" } });
   });
 
+  it("a server that knows no seat, not even for a join, is given up as well", async () => {
+    const { timers, server, join } = world();
+    const room = await join({ maxAttempts: 3 });
+    server.refusal = { code: CloseCode.UnknownSession, reason: "no such seat" };
+    server.cut();
+    await timers.advance(100_000);
+    expect(room.status).toMatchObject({ phase: "closed", cause: { origin: "gave up" } });
+  });
+
   it("the first attempt fails with what happened", async () => {
     const { timers, server, options } = world();
     server.down = true;
