@@ -68,8 +68,8 @@ settings! {
         admin_token: Option<AdminToken> = None, admin_token();
         /// Let everybody make rooms by POST /v1/rooms, not only operators.
         open_rooms: bool = false, flag();
-        /// Pages from elsewhere that may use the server, by their origins with commas between them. Always may its own pages, and while it
-        /// listens on loopback those of loopback. Behind a proxy that passes the host on, while it listens on loopback: the proxy's own.
+        /// Pages from elsewhere that may use the server, by their origins with commas between them. Its own pages always may; while it
+        /// listens on loopback, so may those of loopback. Behind a proxy that passes the host on, while it listens on loopback: the proxy's own.
         allow_origin: Vec<OriginPattern> = Vec::new(), origins();
         /// How long a request over HTTP may take, its body included.
         request_timeout: Duration = 10 * SECOND, span(SECOND..=HOUR);

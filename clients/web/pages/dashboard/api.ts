@@ -19,7 +19,7 @@ export class Refused extends Error {
   get advice(): string {
     if (!this.needsToken) return this.message;
     return sessionStorage.getItem(KEY)
-      ? "This is not the admin token of this server. One that nobody gave it, it makes anew at each start, and prints it."
+      ? "This is not the admin token of this server. If none is configured, the server makes a new one at each start and prints it."
       : "The server shows itself to those who send the admin token: enter it, or open the address with #token= that the server printed.";
   }
 }
