@@ -23,6 +23,7 @@ use crate::{
     connection::{Connection, LocalConnections, PeerRef, Rooms},
     ground::{
         admission::Admission,
+        close::GOING_DOWN,
         entrant::Entrant,
         origin::{OriginPattern, Origins},
         rate::Rate,
@@ -92,7 +93,7 @@ pub struct Door {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The server is going down.
-    #[error("the server is going down")]
+    #[error("{GOING_DOWN}")]
     Draining,
     /// There are as many players as the server takes.
     #[error("all {0} places for players are taken")]

@@ -93,9 +93,11 @@ fn who_comes_while_the_server_goes_down_is_refused() {
     until("it is not ready", || http::get(address, "/readyz").status == 503);
     assert_eq!(http::get(address, "/healthz").status, 200, "but alive");
     let mut refused = Player::on(Socket::connect(address), address, join("lobby"));
-    assert_eq!(refused.ended(), CloseCode::Draining, "a page can read it");
+    let goodbye = refused.goodbye();
+    assert_eq!(goodbye.code, u32::from(CloseCode::Draining.number()), "a page can read it");
     let made = http::send(address, "POST", "/v1/rooms", &server.authorization(), r#"{"name":"late"}"#);
     assert_eq!((made.status, &*made.error_code()), (503, "draining"));
+    assert_eq!(made.json()["error"]["message"], *goodbye.reason, "in the same words");
 
     // Nobody can make it wait for longer than it said.
     let (status, took) = server.wait();

@@ -1,4 +1,5 @@
 // Commands arrive once, or are told by their number.
+import { readFileSync } from "node:fs";
 import { describe, expect, it, vi } from "vitest";
 import type { Room } from "../src/index.js";
 import { numbers, world } from "./util/world.js";
@@ -79,6 +80,20 @@ describe("commands", () => {
     await timers.advance(3000);
     expect(server.seats[0]!.commands).toEqual(["a", "b"]);
     expect(next.status).toMatchObject({ phase: "joined", resumed: true });
+  });
+
+  it("lost with their seat are refused in the words of the other clients", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    const reasons: string[] = [];
+    room.on("refused", ({ reason }) => reasons.push(reason));
+    await timers.advance(3000);
+    room.command(bytes("a"));
+    await timers.advance(100);
+    server.restart();
+    await timers.advance(10_000);
+    const session = new URL("../../../proto/src/session/client.rs", import.meta.url);
+    expect(reasons).toEqual([/^const SEAT_LOST: &str = "(.+)";$/m.exec(readFileSync(session, "utf8"))![1]]);
   });
 
   it.each([4004, 4005, 4009, undefined])(

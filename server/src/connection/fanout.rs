@@ -2,6 +2,7 @@
 
 use super::{peer::PeerRef, worker::Worker};
 use crate::ground::{
+    close::GOING_DOWN,
     fanout::{FanoutLink, Publish},
     id::{ConnectionId, RoomId},
 };
@@ -162,11 +163,7 @@ impl Handler<Drain> for Fanout {
         let peers = self.connections.peers.borrow();
         for (n, peer) in peers.all.values().enumerate() {
             let share = n as f64 / peers.all.len() as f64;
-            peer.borrow_mut().close(
-                CloseCode::Draining,
-                "the server is going down",
-                drain.spread.mul_f64(share),
-            );
+            peer.borrow_mut().close(CloseCode::Draining, GOING_DOWN, drain.spread.mul_f64(share));
         }
     }
 }

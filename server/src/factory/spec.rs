@@ -1,6 +1,6 @@
 //! What is asked of a room, and why there is none.
 
-use crate::ground::{api_error::ApiError, refusal::Refusal, source::Source};
+use crate::ground::{api_error::ApiError, close::GOING_DOWN, refusal::Refusal, source::Source};
 use actix_web::http::StatusCode;
 use driftless_proto::{code::CloseCode, names::ROOM_NAME};
 use serde::Deserialize;
@@ -71,7 +71,7 @@ pub enum FactoryError {
     #[error("all {0} ticks a second are in use by other rooms")]
     TooManyTicks(u32),
     /// The server is going down.
-    #[error("the server is draining")]
+    #[error("{GOING_DOWN}")]
     Draining,
     /// No thread for rooms is alive.
     #[error("no thread for rooms is alive")]
@@ -103,7 +103,7 @@ impl FactoryError {
             FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) => CloseCode::ServerFull,
             FactoryError::TooManyRoomsOfAddress { .. } => CloseCode::AddressLimit,
             FactoryError::Draining => CloseCode::Draining,
-            // These come from creating a room by name and numbers, which a join does not do.
+            // The server's own fault; the others come from creating a room by name and numbers, which a join does not do.
             FactoryError::Exists(_) | FactoryError::OutOfRange { .. } | FactoryError::NoThread => {
                 CloseCode::Internal
             }

@@ -3,6 +3,9 @@
 use actix::Message;
 use driftless_proto::code::CloseCode;
 
+/// What everybody is told when the server stops, whether he is inside or comes.
+pub const GOING_DOWN: &str = "the server is going down";
+
 /// A room or an operator ends the connection.
 #[derive(Message, Debug, Clone)]
 #[rtype(result = "()")]

@@ -97,6 +97,9 @@ interface Link {
   leaveSent: boolean;
 }
 
+/** Why a command is refused that was under way when its seat was lost. In the words of driftless-proto. */
+const SEAT_LOST = "the seat was lost before the server confirmed it: it may have been carried out";
+
 type Body = NonNullable<MessageInitShape<typeof ClientMessageSchema>["body"]>;
 
 /**
@@ -373,8 +376,7 @@ export class Session {
     this.phase = "active";
     this.link.nextPing = now;
     this.events.push({ type: "welcome", welcome });
-    const reason = "the seat was lost before the server had confirmed it: it may have been done or not";
-    for (const command of lost) this.events.push({ type: "refused", command, reason });
+    for (const command of lost) this.events.push({ type: "refused", command, reason: SEAT_LOST });
   }
 
   private takeState(now: number, head: StateHead, bytes: number): void {
