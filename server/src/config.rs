@@ -21,7 +21,7 @@ mod table;
 
 pub use admin_token::AdminToken;
 pub use networks::Networks;
-pub use options::{Options, Origin, Source, check_environment};
+pub use options::{Options, Origin, Provenance, check_environment};
 pub use public::{PublicQuic, PublicUrl, Reached};
 pub use resolve::{ConfigError, Resolved, Setting, resolve};
 

@@ -29,7 +29,7 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 }
 
 fn origin(resolved: &Resolved, key: &str) -> Origin {
-    resolved.settings.iter().find(|s| s.source.key == key).unwrap().source.origin.clone()
+    resolved.settings.iter().find(|s| s.provenance.key == key).unwrap().provenance.origin.clone()
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn nothing_given_is_the_default() {
 #[test]
 fn every_option_is_resolved() {
     let resolved = serve(&[]).unwrap();
-    let mut settings: Vec<&str> = resolved.settings.iter().map(|s| s.source.key).collect();
+    let mut settings: Vec<&str> = resolved.settings.iter().map(|s| s.provenance.key).collect();
     let command = <Options as clap::Args>::augment_args(clap::Command::new("x"));
     let mut options: Vec<&str> = command.get_arguments().map(|arg| arg.get_id().as_str()).collect();
     settings.sort_unstable();
@@ -63,7 +63,7 @@ fn the_help_tells_the_true_defaults() {
     let resolved = serve(&[]).unwrap();
     let command = <Options as clap::Args>::augment_args(clap::Command::new("x"));
     for setting in &resolved.settings {
-        let key = setting.source.key;
+        let key = setting.provenance.key;
         let help = command.get_arguments().find(|arg| arg.get_id() == key).unwrap().get_help().unwrap();
         let value = setting.value.as_deref().unwrap_or("none");
         assert!(help.to_string().contains(&format!("[default: {value}]")), "{key} is {value}: {help}");

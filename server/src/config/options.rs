@@ -31,14 +31,14 @@ pub enum Origin {
 
 /// Where the value of `key` came from, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct Provenance {
     /// The setting.
     pub key: &'static str,
     /// Where its value was found.
     pub origin: Origin,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for Provenance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
             Origin::Default => f.write_str("default"),

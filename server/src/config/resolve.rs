@@ -2,7 +2,7 @@
 
 use super::{
     Config, QuicListen,
-    options::{Options, Origin, Source},
+    options::{Options, Origin, Provenance},
     table::NotAllowed,
 };
 use crate::tls::TlsError;
@@ -13,7 +13,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::SystemTime};
 pub struct Resolved {
     /// The configuration.
     pub config: Config,
-    /// Every setting: its value as a text, and its source.
+    /// Every setting: its value as a text, and where it came from.
     pub settings: Vec<Setting>,
 }
 
@@ -25,7 +25,7 @@ pub struct Setting {
     /// It is set, but a secret.
     pub hidden: bool,
     /// The key, and where the value came from.
-    pub source: Source,
+    pub provenance: Provenance,
 }
 
 /// Why there is no configuration: the operator's fault.
@@ -54,7 +54,7 @@ pub enum ConfigError {
     #[error("{} is {value:?} (from {from}), but must be {allowed}", from.key)]
     Bad {
         /// The setting, and where the value came from.
-        from: Source,
+        from: Provenance,
         /// The value.
         value: String,
         /// What it may be.
@@ -73,15 +73,15 @@ pub fn resolve(mut options: Options, kinds: &[&str]) -> Result<Resolved, ConfigE
     let mut resolved = Resolved { config: Config::default(), settings: Vec::new() };
     for entry in Config::entries() {
         let (text, origin) = options.take(entry.key).unzip();
-        let source = Source { key: entry.key, origin: origin.unwrap_or(Origin::Default) };
+        let provenance = Provenance { key: entry.key, origin: origin.unwrap_or(Origin::Default) };
         let value = match (entry.apply)(&mut resolved.config, text.as_deref()) {
             Ok(value) => value,
             Err(NotAllowed) => {
                 let value = text.filter(|_| !entry.form.secret).unwrap_or_else(|| HIDDEN.to_owned());
-                return Err(ConfigError::Bad { from: source, value, allowed: entry.form.allowed });
+                return Err(ConfigError::Bad { from: provenance, value, allowed: entry.form.allowed });
             }
         };
-        resolved.settings.push(Setting { value, hidden: entry.form.secret && text.is_some(), source });
+        resolved.settings.push(Setting { value, hidden: entry.form.secret && text.is_some(), provenance });
     }
     resolved.check(kinds)?;
     Ok(resolved)
@@ -121,23 +121,24 @@ impl Resolved {
     }
 
     fn bad(&self, key: &'static str, allowed: impl Into<String>) -> ConfigError {
-        let found = self.settings.iter().find(|setting| setting.source.key == key);
-        let from = found.map_or(Source { key, origin: Origin::Default }, |setting| setting.source.clone());
+        let found = self.settings.iter().find(|setting| setting.provenance.key == key);
+        let from =
+            found.map_or(Provenance { key, origin: Origin::Default }, |setting| setting.provenance.clone());
         let value = found.and_then(|setting| setting.value.clone()).unwrap_or_default();
         ConfigError::Bad { from, value, allowed: allowed.into() }
     }
 }
 
 impl fmt::Display for Resolved {
-    /// As a configuration file, with the source of each value as a comment.
+    /// As a configuration file, with where each value came from as a comment.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Setting { value, hidden, source } in &self.settings {
+        for Setting { value, hidden, provenance } in &self.settings {
             let line = match value {
-                Some(value) => format!("{} = {}", source.key, quoted(value)),
-                None if *hidden => format!("# {} is {HIDDEN}", source.key),
-                None => format!("# {} is not set", source.key),
+                Some(value) => format!("{} = {}", provenance.key, quoted(value)),
+                None if *hidden => format!("# {} is {HIDDEN}", provenance.key),
+                None => format!("# {} is not set", provenance.key),
             };
-            writeln!(f, "{line:<48} # {source}")?;
+            writeln!(f, "{line:<48} # {provenance}")?;
         }
         Ok(())
     }

@@ -76,14 +76,14 @@ pub struct Inbox {
     next: Vec<u32>,
     commands: Vec<(PlayerId, u64, Bytes)>,
     /// By the seats' index.
-    seats: Vec<Share>,
-    /// Counts the ticks, so that a seat's share need not be cleared at each.
+    seats: Vec<Waiting>,
+    /// Counts the ticks, so that what a seat has need not be cleared at each.
     turn: u32,
 }
 
 /// What one seat has in the inbox.
 #[derive(Debug, Clone, Copy, Default)]
-struct Share {
+struct Waiting {
     turn: u32,
     inputs: u32,
     commands: u32,
@@ -95,39 +95,39 @@ struct Share {
 impl Inbox {
     /// Adds an input. False: the seat's oldest one had to make room.
     pub fn input(&mut self, index: usize, player: PlayerId, input: PlayerInput) -> bool {
-        let mut share = self.share(index);
-        let fits = share.inputs < INPUTS_PER_SEAT;
+        let mut waiting = self.waiting(index);
+        let fits = waiting.inputs < INPUTS_PER_SEAT;
         let place = if fits {
             let place = self.inputs.len() as u32; // at most INPUTS_PER_SEAT a seat
             self.inputs.push((player, input));
             self.next.push(place);
-            share.inputs += 1;
-            if share.inputs == 1 {
-                share.oldest = place;
+            waiting.inputs += 1;
+            if waiting.inputs == 1 {
+                waiting.oldest = place;
             }
             place
         } else {
-            let place = share.oldest;
-            share.oldest = self.next[place as usize];
+            let place = waiting.oldest;
+            waiting.oldest = self.next[place as usize];
             self.inputs[place as usize] = (player, input);
             place
         };
-        if share.inputs > 1 {
-            self.next[share.newest as usize] = place;
+        if waiting.inputs > 1 {
+            self.next[waiting.newest as usize] = place;
         }
-        share.newest = place;
-        self.seats[index] = share;
+        waiting.newest = place;
+        self.seats[index] = waiting;
         fits
     }
     /// Adds a command. False: the seat has as many as it may, and the command is not taken.
     pub fn command(&mut self, index: usize, player: PlayerId, sequence: u64, payload: Bytes) -> bool {
-        let mut share = self.share(index);
-        let fits = share.commands < COMMANDS_PER_SEAT;
+        let mut waiting = self.waiting(index);
+        let fits = waiting.commands < COMMANDS_PER_SEAT;
         if fits {
             self.commands.push((player, sequence, payload));
-            share.commands += 1;
+            waiting.commands += 1;
         }
-        self.seats[index] = share;
+        self.seats[index] = waiting;
         fits
     }
     /// Exchanges the contents for `empty`, whose memory is used for the next tick.
@@ -139,12 +139,12 @@ impl Inbox {
     }
 
     /// What a seat has here since the last tick.
-    fn share(&mut self, index: usize) -> Share {
+    fn waiting(&mut self, index: usize) -> Waiting {
         if index >= self.seats.len() {
-            self.seats.resize(index + 1, Share::default());
+            self.seats.resize(index + 1, Waiting::default());
         }
-        let share = self.seats[index];
-        if share.turn == self.turn { share } else { Share { turn: self.turn, ..Share::default() } }
+        let waiting = self.seats[index];
+        if waiting.turn == self.turn { waiting } else { Waiting { turn: self.turn, ..Waiting::default() } }
     }
 }
 

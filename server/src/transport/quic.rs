@@ -12,9 +12,12 @@
 //!
 //! **Strangers.** Before an address is validated, quinn sends three times what it received (RFC 9000, section 8.1), and the rest of the
 //! datagram that crosses that limit. With [`quic_retry_above`](crate::config::Config::quic_retry_above) handshakes in progress, a new one
-//! must first bring back a token that was sent to its address (Retry, a tenth of what it answers); with `handshakes` in progress it is refused (`CONNECTION_REFUSED`). A handshake, with the request of
-//! WebTransport, must end within `limits.handshake`, and the join come within twice that. Places of [`ConnectionLimits`](crate::door::ConnectionLimits) are taken after it; who
-//! finds none is closed with `ServerFull`, or with `Draining`.
+//! must first bring back a token that was sent to its address (Retry, a tenth of what it answers); with
+//! [`quic_handshakes`](crate::config::Config::quic_handshakes) in progress it is refused (`CONNECTION_REFUSED`). A
+//! handshake must end within `limits.handshake`, so must the request of WebTransport after it, and the
+//! join come within twice that. Places of [`ConnectionLimits`](crate::door::ConnectionLimits) are taken
+//! after the handshake; who finds none is closed with `ServerFull` or `AddressLimit`, and everybody with
+//! `Draining` while the server goes down.
 //!
 //! **0-RTT** is not accepted: early data can be replayed by anybody who saw it, and a join is not harmless when repeated.
 //! A handshake is one round trip, as a resume of TLS would be with it.

@@ -39,11 +39,11 @@ pub(crate) struct Quic {
     server: quinn::ServerConfig,
     endpoint: EndpointConfig,
     handshakes: Arc<Handshakes>,
-    shares: Mutex<VecDeque<Share>>,
+    unclaimed: Mutex<VecDeque<ThreadSockets>>,
 }
 
-/// What one thread takes.
-struct Share {
+/// The sockets that one thread takes.
+struct ThreadSockets {
     index: u16,
     count: u16,
     /// One a local address.
@@ -76,15 +76,18 @@ impl Quic {
         let sockets = sockets::bind(address, threads)?;
         let address = sockets.first().map_or(Ok(address), UdpSocket::local_addr)?;
         let count = sockets.len() as u16; // at most `threads`
-        let mut shares: VecDeque<_> = (0..count)
+        let mut unclaimed: VecDeque<_> = (0..count)
             .zip(sockets)
-            .map(|(index, socket)| Share { index, count, sockets: vec![socket] })
+            .map(|(index, socket)| ThreadSockets { index, count, sockets: vec![socket] })
             .collect();
         if config.quic == QuicListen::AsHttp && address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
             let other = SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()));
             match sockets::bind(other, count) {
                 Ok(sockets) => {
-                    shares.iter_mut().zip(sockets).for_each(|(share, socket)| share.sockets.push(socket));
+                    unclaimed
+                        .iter_mut()
+                        .zip(sockets)
+                        .for_each(|(thread, socket)| thread.sockets.push(socket));
                 }
                 Err(error) => debug!(%error, "QUIC does not listen on {other}"),
             }
@@ -94,7 +97,7 @@ impl Quic {
             server: settings::server_config(config, certificates)?,
             endpoint: EndpointConfig::default(),
             handshakes: Handshakes::new(config.quic_handshakes, config.quic_retry_above),
-            shares: Mutex::new(shares),
+            unclaimed: Mutex::new(unclaimed),
         })))
     }
 
@@ -103,12 +106,14 @@ impl Quic {
         self.address
     }
 
-    /// Serves the calling thread's share of the connections, if there is one left, for as long as the thread runs.
+    /// Serves the connections of the sockets that the calling thread takes, if there are any left, for as long as the thread runs.
     ///
     /// # Errors
     /// If a socket cannot be used.
     pub(crate) fn serve(&self, connections: Rc<LocalConnections>, door: Arc<Door>) -> io::Result<()> {
-        let Some(Share { index, count, sockets }) = self.shares.lock().pop_front() else { return Ok(()) };
+        let Some(ThreadSockets { index, count, sockets }) = self.unclaimed.lock().pop_front() else {
+            return Ok(());
+        };
         let thread = Thread { connections, door };
         for socket in sockets {
             let mut config = self.endpoint.clone();
