@@ -4,6 +4,7 @@
 pub mod admission;
 pub mod api_error;
 pub mod close;
+mod departed;
 pub mod entrant;
 pub mod fanout;
 pub mod figures;

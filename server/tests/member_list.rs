@@ -172,6 +172,80 @@ fn a_large_list_comes_in_pages_that_readers_share() {
     assert_eq!(one.members, other.members);
 }
 
+/// Readers who come one after the other, each with the whole list to read: no page is made again, though there are more than 200.
+#[test]
+fn the_pages_of_the_largest_list_are_kept_for_the_next_reader() {
+    let mut list = MemberList::default();
+    for n in 0..5_000 {
+        list.set(member(&format!("{n:064}"), &[n + 1], Change::Joined));
+    }
+    let mut read = || {
+        let mut position = Position::default();
+        std::iter::from_fn(|| list.read(&mut position)).collect::<Vec<_>>()
+    };
+    let (one, other) = (read(), read());
+    assert!(one.len() > 200, "{} pages", one.len());
+    assert!(one.iter().zip(&other).all(|(one, other)| one.as_ptr() == other.as_ptr()), "encoded once");
+}
+
+/// A list of 5,000 in which 1,400 a second come and stay for a tenth of a second, before the reader begins, too, so that
+/// residents are in between; and residents change and go meanwhile.
+#[test]
+fn a_reader_with_the_budget_of_a_connection_finishes_while_visitors_come_and_go() {
+    const TICK: Duration = Duration::from_millis(50);
+    const VISITS: u32 = 70;
+    const RESIDENTS: u32 = 5_000;
+    let members = Members::default();
+    let resident =
+        |n: u32, players: &[u32], change| members.set(member(&format!("{n:064}"), players, change));
+    let visit = |tick: u32| {
+        for n in 0..VISITS {
+            members.set(member(&format!("visitor{}", tick * VISITS + n), &[9], Change::Joined));
+            if let Some(before) = tick.checked_sub(2) {
+                members.set(member(&format!("visitor{}", before * VISITS + n), &[], Change::Left));
+            }
+        }
+    };
+    for tick in 0..100 {
+        visit(tick);
+        (0..50).for_each(|n| resident(tick * 50 + n, &[n + 1], Change::Joined));
+    }
+    let mut now = Instant::now();
+    let mut reader = MemberReader::new(0, now);
+    let mut client = Client::default();
+    let (mut begun, mut finished, mut gone) = (0, None, 0);
+    for tick in 100..100 + 20 * 90 {
+        visit(tick);
+        resident(2_500 + tick, &[1], Change::Back);
+        if tick % 20 == 0 {
+            resident(gone, &[], Change::Left);
+            gone += 1;
+        }
+        reader.tick();
+        if let Some(message) = reader.next(&members, now) {
+            let presence = decode(&message);
+            begun += u32::from(presence.since == 0);
+            client.apply(&presence);
+            // There are always visitors whom it has not heard of yet: it has all but the last second.
+            if members.version() - client.version < u64::from(20 * 2 * VISITS) {
+                finished.get_or_insert(tick);
+            }
+        }
+        now += TICK;
+    }
+    assert_eq!(begun, 1, "the reader began anew");
+    assert!(finished.is_some(), "the reader has read up to now within 90 s");
+    while client.version != members.version() {
+        reader.tick();
+        if let Some(message) = reader.next(&members, now) {
+            client.apply(&decode(&message));
+        }
+        now += TICK;
+    }
+    let here = client.members.keys().filter(|user| !user.starts_with("visitor")).count();
+    assert_eq!((here as u32, client.members.len() - here), (RESIDENTS - gone, 2 * VISITS as usize));
+}
+
 /// Many have gone before a reader begins, and some go while it reads: it need not know those whom it never knew.
 #[test]
 fn a_reader_of_a_large_list_is_not_sent_back_by_departures_before_it_began() {

@@ -5,10 +5,15 @@
 //! has, however long it was away, and what happened in between twice is told once. One for whom the list goes on in further pages
 //! is no special case: it has version `v`, too.
 //!
-//! Who has left is remembered for those who know him: by the last `TOMBSTONES` departures. A reader that missed more begins
-//! anew, from version 0.
+//! Who has left is remembered for those who know him: by the last [departures](super::departed), of visitors and of residents. A reader
+//! that lacks one that is not remembered begins anew, from version 0.
+//!
+//! A page is put together from a copy of what it tells, so that no reader keeps the list locked while it encodes.
 
-use super::vitals::Vitals;
+use super::{
+    departed::{Departed, Tombstone},
+    vitals::Vitals,
+};
 use bytes::Bytes;
 use driftless_proto::wire::{self, member::Change, server_message::Body};
 use driftless_sim::PlayerId;
@@ -25,11 +30,13 @@ use std::{
 
 /// Most bytes of a page, unless one member alone has more (a user with hundreds of seats).
 pub const PAGE_BYTES: usize = 4 * 1024;
-/// Departures that are remembered, at some 200 bytes each. A list of 5,000 members takes more than a minute to read at the rate
-/// of a connection; as many may go meanwhile, and more, before the reader has to begin anew.
+/// Departures that are remembered of those who stayed for long, and of those who did not; at some 200 bytes each. A list of 5,000
+/// members takes more than a minute to read at the rate of a connection; as many may go meanwhile before the reader has to begin anew.
 const TOMBSTONES: usize = 8_192;
-/// Pages kept for the next reader who asks for the same.
-const CACHED: usize = 32;
+/// Bytes of pages kept for the next reader who asks for the same: more than a list of 5,000 members with long names has.
+const CACHED_BYTES: usize = 2 * 1024 * 1024;
+/// Places that a reader remembers to have been at.
+const MARKS: usize = 4;
 /// Most bytes of a message besides its members: three keys with the two versions and `more`, and the key and length of all.
 const HEAD_BYTES: usize = 32;
 
@@ -51,9 +58,10 @@ impl Members {
         list.set(member);
         self.version.store(list.version(), Ordering::Release);
     }
-    /// See [`MemberList::read`].
+    /// See [`MemberList::read`]. The list is not locked while a page is encoded.
     pub fn read(&self, position: &mut Position) -> Option<Bytes> {
-        self.list.lock().read(position)
+        let next = self.list.lock().next(position)?;
+        Some(position.take(next, |page, of| self.list.lock().keep(page, of)))
     }
 }
 
@@ -62,17 +70,54 @@ impl Members {
 pub struct Position {
     version: u64,
     /// Version of the list when the reader began with it: it never knew who had left by then.
-    began: u64,
+    pub(super) began: u64,
+    /// Where it was later, newest first.
+    pub(super) marks: [Mark; MARKS],
+}
+
+/// Where a reader was once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// What it had.
+    pub version: u64,
+    /// Version of the list then: what it has read since contains nobody who had left by then.
+    pub list: u64,
 }
 
 impl Position {
     /// Of a reader that has this version. 0: nothing.
     pub fn at(version: u64) -> Self {
-        Self { version, began: version }
+        Self::began(version, version)
+    }
+    /// Of a reader that begins with this version, when the list has that one.
+    fn began(version: u64, list: u64) -> Self {
+        Self { version, began: list, marks: [Mark { version, list }; MARKS] }
     }
     /// What the reader has.
     pub fn version(&self) -> u64 {
         self.version
+    }
+    /// Whether the reader may know this one, who was there with its version. (Not: one who had left when the reader began, or when
+    /// it came to where it would have read of him.)
+    fn may_know(&self, gone: &Tombstone) -> bool {
+        let passed = |mark: &Mark| mark.version < gone.joined && gone.left <= mark.list;
+        self.began < gone.left && !self.marks.iter().any(passed)
+    }
+    /// The reader has this page from now on. `keep` takes one that had to be made.
+    fn take(&mut self, next: Next, keep: impl FnOnce(&Page, u64)) -> Bytes {
+        let page = match next {
+            Next::Page(page) => page,
+            Next::Draft(draft) => {
+                let (of, for_all) = (draft.of, draft.for_all);
+                let page = draft.encode();
+                if for_all {
+                    keep(&page, of);
+                }
+                page
+            }
+        };
+        self.version = page.version;
+        page.message
     }
 }
 
@@ -106,6 +151,37 @@ struct Page {
     message: Bytes,
 }
 
+/// What is to be read next.
+enum Next {
+    /// It was made before.
+    Page(Page),
+    /// It is to be made.
+    Draft(Draft),
+}
+
+/// What a page may tell: enough to fill it.
+struct Draft {
+    since: u64,
+    /// Version of the list.
+    of: u64,
+    changes: Vec<(u64, Told)>,
+    /// Whether there is more than this.
+    more: bool,
+    /// Whether it tells all that anybody with this version has to know.
+    for_all: bool,
+}
+
+enum Told {
+    Here(Member),
+    Gone(Tombstone),
+}
+
+/// The same, where it is listed.
+enum Entry<'a> {
+    Here(&'a Member),
+    Gone(&'a Tombstone),
+}
+
 /// The list itself.
 #[derive(Debug)]
 pub struct MemberList {
@@ -113,13 +189,11 @@ pub struct MemberList {
     /// By the version of their last change.
     members: BTreeMap<u64, Listed>,
     version_of: HashMap<Arc<str>, u64>,
-    /// In order of `left`.
-    departed: VecDeque<Tombstone>,
-    tombstones: usize,
-    /// The newest departure that is not remembered.
-    forgotten: u64,
+    departed: Departed,
     /// Oldest first.
     pages: VecDeque<Page>,
+    /// How long their messages are.
+    page_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -129,16 +203,6 @@ struct Listed {
     member: Member,
 }
 
-#[derive(Debug)]
-struct Tombstone {
-    joined: u64,
-    left: u64,
-    user: Arc<str>,
-    name: Arc<str>,
-    change: Change,
-    at_us: u64,
-}
-
 impl Default for MemberList {
     fn default() -> Self {
         Self::remembering(TOMBSTONES)
@@ -146,16 +210,15 @@ impl Default for MemberList {
 }
 
 impl MemberList {
-    /// An empty one that remembers so many departures.
+    /// An empty one that remembers so many departures, of visitors and of residents.
     pub fn remembering(tombstones: usize) -> Self {
         Self {
             version: 0,
             members: BTreeMap::new(),
             version_of: HashMap::new(),
-            departed: VecDeque::new(),
-            tombstones,
-            forgotten: 0,
+            departed: Departed::remembering(tombstones),
             pages: VecDeque::new(),
+            page_bytes: 0,
         }
     }
 
@@ -175,9 +238,17 @@ impl MemberList {
         self.version += 1;
         // Of the pages kept those are right that went on after themselves, and did not contain this member.
         let contains = |page: &Page, version| page.since < version && version <= page.version;
-        self.pages.retain(|page| page.more && !before.is_some_and(|before| contains(page, before)));
+        let Self { pages, page_bytes, .. } = self;
+        pages.retain(|page| {
+            let keep = page.more && !before.is_some_and(|before| contains(page, before));
+            *page_bytes -= if keep { 0 } else { page.message.len() };
+            keep
+        });
         match joined {
-            Some(joined) if member.players.is_empty() => self.bury(joined, member),
+            Some(joined) if member.players.is_empty() => {
+                let Member { user, name, change, at_us, .. } = member;
+                self.departed.bury(Tombstone { joined, left: self.version, user, name, change, at_us });
+            }
             joined => {
                 self.version_of.insert(member.user.clone(), self.version);
                 self.members.insert(self.version, Listed { joined: joined.unwrap_or(self.version), member });
@@ -188,74 +259,118 @@ impl MemberList {
     /// The next message for a reader, who has what is in it from now on. None: it lacks nothing. One that missed what is not
     /// remembered begins anew.
     pub fn read(&mut self, position: &mut Position) -> Option<Bytes> {
-        let Position { version, began } = *position;
-        let known = version <= self.version && self.forgotten <= version.max(began);
-        let since = if known { version } else { 0 };
+        let next = self.next(position)?;
+        Some(position.take(next, |page, of| self.keep(page, of)))
+    }
+
+    fn next(&self, position: &mut Position) -> Option<Next> {
+        let known = position.version <= self.version && self.departed.covers(position);
+        let since = if known { position.version } else { 0 };
         if since == self.version {
             return None;
         }
         if since == 0 {
-            position.began = self.version;
+            *position = Position::began(0, self.version);
+        } else if self.version >= position.marks[0].list.saturating_add(self.departed.mark_distance()) {
+            position.marks.rotate_right(1);
+            position.marks[0] = Mark { version: since, list: self.version };
         }
-        let page = match self.pages.iter().find(|page| page.since == since) {
-            Some(page) => page.clone(),
-            None => {
-                let page = self.page(since);
-                if self.pages.len() == CACHED {
-                    self.pages.pop_front();
-                }
-                self.pages.push_back(page.clone());
-                page
-            }
-        };
-        position.version = page.version;
-        Some(page.message)
+        let made = self.pages.iter().find(|page| page.since == since);
+        Some(made.map_or_else(|| Next::Draft(self.draft(position)), |page| Next::Page(page.clone())))
     }
 
-    fn bury(&mut self, joined: u64, member: Member) {
-        if self.departed.len() == self.tombstones
-            && let Some(oldest) = self.departed.pop_front()
+    /// Keeps a page for the next reader, unless the list has changed since it had version `of`.
+    fn keep(&mut self, page: &Page, of: u64) {
+        if of != self.version || self.pages.iter().any(|kept| kept.since == page.since) {
+            return;
+        }
+        self.page_bytes += page.message.len();
+        self.pages.push_back(page.clone());
+        while self.page_bytes > CACHED_BYTES
+            && let Some(oldest) = self.pages.pop_front()
         {
-            self.forgotten = oldest.left;
+            self.page_bytes -= oldest.message.len();
         }
-        let Member { user, name, change, at_us, .. } = member;
-        self.departed.push_back(Tombstone { joined, left: self.version, user, name, change, at_us });
     }
 
-    fn page(&self, since: u64) -> Page {
-        let mut presence = wire::Presence { since, version: self.version, ..wire::Presence::default() };
+    fn draft(&self, reader: &Position) -> Draft {
+        let (since, of) = (reader.version, self.version);
+        let mut draft = Draft { since, of, changes: Vec::new(), more: false, for_all: true };
+        let mut bytes = 0;
+        for (version, told) in self.above(since) {
+            if bytes > PAGE_BYTES {
+                draft.more = true;
+                break;
+            }
+            let told = match told {
+                Entry::Here(member) => Told::Here(member.clone()),
+                Entry::Gone(tombstone) if reader.may_know(tombstone) => Told::Gone(tombstone.clone()),
+                Entry::Gone(_) => {
+                    draft.for_all = false;
+                    continue;
+                }
+            };
+            bytes += told.least_len();
+            draft.changes.push((version, told));
+        }
+        draft
+    }
+
+    /// The changes above a version that a reader who has it has to know, in order.
+    fn above(&self, since: u64) -> impl Iterator<Item = (u64, Entry<'_>)> {
+        let mut here = self.members.range(since + 1..).peekable();
+        let mut gone = self.departed.above(since).peekable();
+        std::iter::from_fn(move || {
+            let next_here = here.peek().map_or(u64::MAX, |(version, _)| **version);
+            match gone.next_if(|tombstone| tombstone.left < next_here) {
+                Some(tombstone) => Some((tombstone.left, Entry::Gone(tombstone))),
+                None => here.next().map(|(version, listed)| (*version, Entry::Here(&listed.member))),
+            }
+        })
+    }
+}
+
+impl Draft {
+    fn encode(self) -> Page {
+        let Self { since, of, changes, more, .. } = self;
+        let mut presence = wire::Presence { since, version: of, ..wire::Presence::default() };
         let mut bytes = HEAD_BYTES;
         let mut last = since;
-        for (version, member) in self.above(since) {
+        presence.more = more;
+        for (version, told) in changes {
+            let member = told.to_wire();
             let length = member.encoded_len();
             bytes += 1 + length_delimiter_len(length) + length;
             if bytes > PAGE_BYTES && !presence.members.is_empty() {
-                (presence.version, presence.more) = (last, true);
+                presence.more = true;
                 break;
             }
             presence.members.push(member);
             last = version;
         }
+        if presence.more {
+            presence.version = last;
+        }
         let (version, more) = (presence.version, presence.more);
         let message = wire::ServerMessage { body: Some(Body::Presence(presence)) }.encode_to_vec().into();
         Page { since, version, more, message }
     }
+}
 
-    /// The changes above a version that a reader who has it has to know, in order.
-    fn above(&self, since: u64) -> impl Iterator<Item = (u64, wire::Member)> {
-        let mut here = self.members.range(since + 1..).peekable();
-        let first = self.departed.partition_point(|tombstone| tombstone.left <= since);
-        // Nobody who has nothing knows anybody.
-        let first = if since == 0 { self.departed.len() } else { first };
-        let mut gone =
-            self.departed.range(first..).filter(move |tombstone| tombstone.joined <= since).peekable();
-        std::iter::from_fn(move || {
-            let next_here = here.peek().map_or(u64::MAX, |(version, _)| **version);
-            match gone.next_if(|tombstone| tombstone.left < next_here) {
-                Some(tombstone) => Some((tombstone.left, tombstone.to_wire())),
-                None => here.next().map(|(version, listed)| (*version, listed.member.to_wire())),
-            }
-        })
+impl Told {
+    /// Bytes that it has at least, encoded.
+    fn least_len(&self) -> usize {
+        match self {
+            Told::Here(member) => member.user.len() + member.name.len() + member.players.len(),
+            Told::Gone(tombstone) => tombstone.user.len() + tombstone.name.len(),
+        }
+    }
+
+    fn to_wire(&self) -> wire::Member {
+        match self {
+            Told::Here(member) => member.to_wire(),
+            Told::Gone(tombstone) => tombstone.to_wire(),
+        }
     }
 }
 
@@ -273,14 +388,30 @@ impl Member {
     }
 }
 
-impl Tombstone {
-    fn to_wire(&self) -> wire::Member {
-        wire::Member {
-            user: self.user.to_string(),
-            name: self.name.to_string(),
-            change: self.change.into(),
-            at_us: self.at_us,
-            ..wire::Member::default()
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_changed_while_it_was_encoded_is_not_kept() {
+        let mut list = MemberList::default();
+        let member = |user: &str| Member {
+            user: user.into(),
+            name: user.into(),
+            players: [1].into_iter().collect(),
+            here: SmallVec::new(),
+            change: Change::Joined,
+            at_us: 1,
+        };
+        list.set(member("ann"));
+        let mut reader = Position::default();
+        let next = list.next(&mut reader).unwrap();
+        let message = reader.take(next, |page, of| {
+            list.set(member("bob"));
+            list.keep(page, of);
+        });
+        assert_eq!((list.pages.len(), reader.version(), message.len() < 64), (0, 1, true));
+        assert!(list.read(&mut Position::default()).is_some_and(|both| both.len() > message.len()));
+        assert_eq!(list.page_bytes, list.pages.iter().map(|page| page.message.len()).sum::<usize>());
     }
 }
