@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | `server` | every second | away: the last five minutes; slow: the newest |
 //! | `rooms` | every second, while somebody watches | the newest |
-//! | `presence` | as it happens, those of a tenth of a second together | all that are kept; if there were more, an event `missed` first |
+//! | `presence` | as it happens, those of a tenth of a second together, once somebody has watched | all that are kept; if there were more, an event `missed` first |
 //!
 //! Events are numbered in one row. Their ids name the process, too: an id of a process before this one is of no use, and the reader
 //! gets what a new one gets.
@@ -20,7 +20,7 @@ mod sample;
 pub use produce::{Watched, produce};
 pub use ring::Topic;
 
-use crate::presence::PresenceChange;
+use crate::presence::{PresenceChange, Watcher};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use presence::Pending;
@@ -28,7 +28,7 @@ use ring::Ring;
 use serde::Serialize;
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 use tokio::sync::watch;
 
@@ -44,6 +44,8 @@ pub struct Feed {
     pending: Mutex<Pending>,
     newest: watch::Sender<u64>,
     readers: AtomicUsize,
+    /// Whether there ever was a reader. One that is away for a moment gets what it missed, so this stays.
+    watched: AtomicBool,
 }
 
 /// Somebody who reads the events. A place among the readers is given back when it is dropped.
@@ -81,6 +83,7 @@ impl Feed {
             pending: Mutex::default(),
             newest: watch::Sender::new(0),
             readers: AtomicUsize::new(0),
+            watched: AtomicBool::new(false),
         })
     }
 
@@ -92,11 +95,6 @@ impl Feed {
             format!("id: {:x}-{id}\nevent: {}\ndata: {data}\n\n", self.process, topic.name()).into()
         });
         self.newest.send_replace(id);
-    }
-
-    /// Notes a change of presence, to be told with others.
-    pub fn note(&self, change: PresenceChange) {
-        self.pending.lock().add(change);
     }
 
     /// Tells the changes that were noted.
@@ -121,6 +119,7 @@ impl Feed {
             self.readers.fetch_sub(1, Relaxed);
             return Err(TooManyReaders);
         }
+        self.watched.store(true, Relaxed);
         let ring = self.ring.lock();
         let known = last.and_then(|id| self.number(id)).filter(|id| *id <= ring.newest());
         Ok(Reader {
@@ -138,6 +137,17 @@ impl Feed {
         let (process, number) = id.split_once('-')?;
         let process = u64::from_str_radix(process, 16).ok()?;
         (process == self.process).then(|| number.parse().ok()).flatten()
+    }
+}
+
+impl Watcher for Arc<Feed> {
+    fn is_watching(&self) -> bool {
+        self.watched.load(Relaxed)
+    }
+
+    /// Notes a change of presence, to be told with others.
+    fn note(&self, change: PresenceChange) {
+        self.pending.lock().add(change);
     }
 }
 

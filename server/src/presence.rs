@@ -8,10 +8,12 @@
 //! ```text
 //!            Joined                  Lost                    SeatExpired ─► Left
 //!   (none) ─────────► Here ─────────────────────► Away ──────────────────────────► (none)
-//!                      ▲ │◄─────────────────────── │
-//!                      │ │          Back           │ Left (given up, removed)
-//!                 Back ╰─╯ (connection replaced)   ▼
+//!                        │◄─────────────────────── │
+//!                        │          Back           │
+//!                        ╰── Left (given up, removed) ─► (none)
 //! ```
+//!
+//! A connection that is replaced by another is no change: the seat has one all the time.
 //!
 //! Only the room ends a seat: presence asks (`SeatExpired`), because a player may have come back in that moment.
 //!
@@ -26,7 +28,7 @@ pub mod change;
 pub mod roster;
 pub mod view;
 
-pub use actor::Presence;
+pub use actor::{Presence, Watcher};
 pub use change::{Change, PresenceChange};
 pub use roster::Roster;
 pub use view::PresenceView;

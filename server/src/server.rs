@@ -141,8 +141,7 @@ impl Server {
         })?;
         let (listener, quic) = listen(&config, &certificates)?;
         let feed = Feed::new(getrandom::u64().unwrap_or_else(|_| clock.unix_ms(0)));
-        let watcher = feed.clone();
-        let presence = Presence::new(clock).watched_by(move |change| watcher.note(change)).start();
+        let presence = Presence::new(clock).watched_by(feed.clone()).start();
         let registry = Registry::new(metrics.clone());
         let services = RoomServices {
             clock,

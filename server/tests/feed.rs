@@ -4,7 +4,7 @@
 
 use driftless_server::{
     feed::{Feed, MAX_READERS, Reader, Topic},
-    presence::{Change, PresenceChange},
+    presence::{Change, PresenceChange, Watcher},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -153,6 +153,14 @@ fn changes_of_presence_are_told_together_and_a_flood_is_counted() {
     assert_eq!(data["more"], 36);
     let first = json!({ "at_unix_ms": 5, "room": "lobby", "player": 1, "user": "ann", "name": "Ann", "change": "joined" });
     assert_eq!(data["changes"][0], first);
+}
+
+#[test]
+fn changes_are_of_no_interest_until_somebody_reads_and_then_also_while_he_is_away() {
+    let feed = Feed::new(1);
+    assert!(!feed.is_watching());
+    drop(feed.reader(None).unwrap());
+    assert_eq!((feed.readers(), feed.is_watching()), (0, true));
 }
 
 #[actix_web::test]

@@ -9,9 +9,16 @@ use driftless_server::{
         report::{LeaveReason, LostReason, Report, SeatExpired},
         vitals::Vitals,
     },
-    presence::{Change, Presence, PresenceView, Query},
+    presence::{Change, Presence, PresenceChange, PresenceView, Query, Watcher},
 };
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::sync::mpsc;
 
 /// A room that passes on what it is asked, and does it.
@@ -103,26 +110,45 @@ async fn a_new_room_of_the_same_name_ends_the_seats_of_the_old() {
     assert_eq!(&*view.members[0].user, "bob");
 }
 
+/// Passes on what it is told.
+struct Told {
+    tell: mpsc::UnboundedSender<PresenceChange>,
+    watching: Arc<AtomicBool>,
+}
+
+impl Watcher for Told {
+    fn is_watching(&self) -> bool {
+        self.watching.load(Relaxed)
+    }
+
+    fn note(&self, change: PresenceChange) {
+        self.tell.send(change).unwrap();
+    }
+}
+
 #[actix::test]
 async fn who_watches_hears_what_happens_in_any_room() {
     let (tell, mut told) = mpsc::unbounded_channel();
-    let watcher = move |change| tell.send(change).unwrap();
-    let presence = Presence::new(Clock::start()).watched_by(watcher).start();
+    let watching = Arc::new(AtomicBool::new(false));
+    let presence =
+        Presence::new(Clock::start()).watched_by(Told { tell, watching: watching.clone() }).start();
     let (asked, _inbox) = mpsc::unbounded_channel();
     let address = TestRoom { asked, presence: presence.clone() }.start();
     presence.do_send(joined(address.recipient(), Duration::MAX, 1, "ann"));
+    assert_eq!(view(&presence).await.players, 1);
+    assert!(told.try_recv().is_err(), "nobody watches yet");
+    watching.store(true, Relaxed);
     presence.do_send(lost(1, LostReason::TimedOut));
-    presence.do_send(Report::Back { room: room(), player: 1, vitals: Arc::default(), at: 1 });
+    presence.do_send(Report::Back { room: room(), player: 1, at: 1 });
     presence.do_send(lost(2, LostReason::TimedOut)); // there is none
     presence.do_send(Report::RoomEnded { room: room() });
     let mut heard = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..3 {
         let change = told.recv().await.unwrap();
         assert_eq!((&*change.room, change.player, &*change.user), ("lobby", 1, "ann"));
         heard.push((change.change, change.why));
     }
     let expected = [
-        (Change::Joined, None),
         (Change::Lost, Some(LeaveReason::TimedOut)),
         (Change::Back, None),
         (Change::Left, Some(LeaveReason::Removed)),

@@ -150,7 +150,7 @@ fn a_seat_that_came_back_is_not_asked_for() {
     let steps = [
         (join_to(&reader.members, "ann"), Change::Joined),
         (SeatEvent::Lost(LostReason::Disconnected), Change::Away),
-        (SeatEvent::Back(Arc::default()), Change::Back),
+        (SeatEvent::Back, Change::Back),
     ];
     for (event, told) in steps {
         r.handle(&lobby(), 1, event, 10).unwrap();
@@ -176,19 +176,6 @@ fn a_room_keeps_seats_as_long_as_it_says() {
 }
 
 #[test]
-fn a_replaced_connection_is_told_to_nobody() {
-    let (mut r, mut reader) = (roster(), Reader::default());
-    r.handle(&lobby(), 1, join_to(&reader.members, "ann"), 0).unwrap();
-    reader.changes();
-    let vitals = Arc::new(Vitals::seen(70_000));
-    vitals.set_rtt(12_500);
-    r.handle(&lobby(), 1, SeatEvent::Back(vitals), 20).unwrap();
-    assert_eq!(reader.next(), None);
-    let view = r.view(Some("lobby"), 10, 100_000, UNIX_EPOCH);
-    assert_eq!((view.members[0].rtt_ms, view.members[0].last_seen_ms_ago), (Some(12.5), 30));
-}
-
-#[test]
 fn what_is_unknown_or_told_before_changes_nothing() {
     let (mut r, mut reader) = (roster(), Reader::default());
     let lost = SeatEvent::Lost(LostReason::TimedOut);
@@ -196,6 +183,7 @@ fn what_is_unknown_or_told_before_changes_nothing() {
     assert_eq!(r.handle(&lobby(), 1, left.clone(), 0), Err(Ignored::UnknownRoom));
     r.handle(&lobby(), 1, join_to(&reader.members, "ann"), 0).unwrap();
     r.handle(&lobby(), 2, join("bob"), 0).unwrap();
+    r.handle(&lobby(), 3, join("cat"), 0).unwrap();
     r.handle(&lobby(), 1, left.clone(), 1).unwrap();
     r.handle(&lobby(), 2, lost.clone(), 1).unwrap();
     reader.changes();
@@ -205,7 +193,8 @@ fn what_is_unknown_or_told_before_changes_nothing() {
         (1, join("ann"), Ignored::JoinedBefore),
         (2, join("eve"), Ignored::JoinedBefore),
         (2, lost, Ignored::LostBefore),
-        (9, SeatEvent::Back(Arc::default()), Ignored::UnknownPlayer),
+        (9, SeatEvent::Back, Ignored::UnknownPlayer),
+        (3, SeatEvent::Back, Ignored::BackBefore),
     ];
     for (player, event, ignored) in wrong {
         assert_eq!(r.handle(&lobby(), player, event, 4), Err(ignored));
@@ -338,7 +327,7 @@ proptest! {
                     let (event, valid) = match event {
                         0 => (join_to(&readers[room as usize].members, &format!("user{}", player % 3)), last.get(&room).is_none_or(|l| player > *l)),
                         1 => (SeatEvent::Lost(LostReason::TimedOut), seats.get(&key) == Some(&false)),
-                        2 => (SeatEvent::Back(Arc::default()), seats.contains_key(&key)),
+                        2 => (SeatEvent::Back, seats.get(&key) == Some(&true)),
                         _ => (SeatEvent::Left(why), seats.contains_key(&key)),
                     };
                     let result = r.handle(&rooms[room as usize], player, event.clone(), now);
@@ -361,7 +350,7 @@ proptest! {
                                 last.insert(room, player);
                             }
                             SeatEvent::Lost(_) => { seats.insert(key, true); }
-                            SeatEvent::Back(_) => { seats.insert(key, false); }
+                            SeatEvent::Back => { seats.insert(key, false); }
                             SeatEvent::Left(why) => {
                                 seats.remove(&key);
                                 expected.ended.push(why);

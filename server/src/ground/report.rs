@@ -26,7 +26,7 @@ pub enum Report {
         user: Arc<str>,
         /// Name to show.
         name: Arc<str>,
-        /// What the seat's connection measures.
+        /// What the seat's connections measure, one after the other.
         vitals: Arc<Vitals>,
         /// When.
         at: u64,
@@ -42,14 +42,12 @@ pub enum Report {
         /// When.
         at: u64,
     },
-    /// A seat has a connection again, or another one.
+    /// A seat that had no connection has one again.
     Back {
         /// In this room.
         room: Arc<str>,
         /// Whose.
         player: PlayerId,
-        /// What the new connection measures.
-        vitals: Arc<Vitals>,
         /// When.
         at: u64,
     },

@@ -28,11 +28,16 @@ pub struct Presence {
     clock: Clock,
     roster: Roster,
     rooms: HashMap<Arc<str>, Address<SeatExpired>>,
-    watcher: Option<Watcher>,
+    watcher: Option<Box<dyn Watcher>>,
 }
 
-/// Takes what happens. Called on presence's thread: it must not wait.
-type Watcher = Box<dyn Fn(PresenceChange)>;
+/// Somebody who wants to know what happens in any room. Called on presence's thread: it must not wait.
+pub trait Watcher {
+    /// Whether to tell it.
+    fn is_watching(&self) -> bool;
+    /// Something happened.
+    fn note(&self, change: PresenceChange);
+}
 
 impl Presence {
     /// Of a server with this clock.
@@ -40,9 +45,9 @@ impl Presence {
         Self { clock, roster: Roster::default(), rooms: HashMap::new(), watcher: None }
     }
 
-    /// Tells `watcher` of what happens in any room. It must not wait.
+    /// Tells `watcher` of what happens in any room.
     #[must_use]
-    pub fn watched_by(mut self, watcher: impl Fn(PresenceChange) + 'static) -> Self {
+    pub fn watched_by(mut self, watcher: impl Watcher + 'static) -> Self {
         self.watcher = Some(Box::new(watcher));
         self
     }
@@ -63,9 +68,7 @@ impl Presence {
             Report::Lost { room, player, why, at } => {
                 self.roster.handle(&room, player, SeatEvent::Lost(why), at)
             }
-            Report::Back { room, player, vitals, at } => {
-                self.roster.handle(&room, player, SeatEvent::Back(vitals), at)
-            }
+            Report::Back { room, player, at } => self.roster.handle(&room, player, SeatEvent::Back, at),
             Report::Left { room, player, why, at } => {
                 self.roster.handle(&room, player, SeatEvent::Left(why), at)
             }
@@ -103,13 +106,13 @@ impl Presence {
 
     fn watch(&self, changes: Vec<PresenceChange>) {
         if let Some(watcher) = &self.watcher {
-            changes.into_iter().for_each(watcher);
+            changes.into_iter().for_each(|change| watcher.note(change));
         }
     }
 
     /// What a report says to those who watch. To be asked before it is handled: after it, a seat may be gone.
     fn changes(&self, report: &Report) -> Vec<PresenceChange> {
-        if self.watcher.is_none() {
+        if !self.watcher.as_ref().is_some_and(|watcher| watcher.is_watching()) {
             return Vec::new();
         }
         let (change, why, at) = match report {

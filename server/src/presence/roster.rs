@@ -51,13 +51,13 @@ pub enum SeatEvent {
         user: Arc<str>,
         /// Name to show.
         name: Arc<str>,
-        /// Of its connection.
+        /// Of its connections.
         vitals: Arc<Vitals>,
     },
     /// Its connection is gone.
     Lost(LostReason),
-    /// It has a connection (again).
-    Back(Arc<Vitals>),
+    /// It has a connection again.
+    Back,
     /// It has ended.
     Left(LeaveReason),
 }
@@ -77,6 +77,9 @@ pub enum Ignored {
     /// The seat has no connection already.
     #[error("lost before")]
     LostBefore,
+    /// The seat has a connection already.
+    #[error("back before")]
+    BackBefore,
 }
 
 #[derive(Debug)]
@@ -143,7 +146,7 @@ impl Roster {
                 Ok(())
             }
             SeatEvent::Lost(why) => self.lost(room, player, why, at),
-            SeatEvent::Back(vitals) => self.back(room, player, vitals, at),
+            SeatEvent::Back => self.back(room, player, at),
             SeatEvent::Left(why) => self.left(room, player, why, at),
         }
     }
@@ -254,20 +257,10 @@ impl Roster {
         Ok(())
     }
 
-    fn back(
-        &mut self,
-        name: &Arc<str>,
-        player: PlayerId,
-        vitals: Arc<Vitals>,
-        at: u64,
-    ) -> Result<(), Ignored> {
+    fn back(&mut self, name: &Arc<str>, player: PlayerId, at: u64) -> Result<(), Ignored> {
         let room = self.rooms.get_mut(name).ok_or(Ignored::UnknownRoom)?;
         let seat = room.seats.get_mut(&player).ok_or(Ignored::UnknownPlayer)?;
-        seat.vitals = vitals;
-        let SeatState::Away { ask_at, .. } = seat.state else {
-            // The connection was replaced by another: nothing that others see.
-            return Ok(());
-        };
+        let SeatState::Away { ask_at, .. } = seat.state else { return Err(Ignored::BackBefore) };
         seat.state = SeatState::Here;
         let user = seat.user.clone();
         room.tell(&user, Change::Back, at);

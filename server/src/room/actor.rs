@@ -367,7 +367,6 @@ impl Handler<Resume> for Room {
             self.report(Report::Back {
                 room: self.shared().name.clone(),
                 player: seat.player,
-                vitals: seat.vitals.clone(),
                 at: self.settings.clock.micros(Instant::now()),
             });
         }
