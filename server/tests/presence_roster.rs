@@ -160,6 +160,25 @@ fn a_seat_that_came_back_is_not_asked_for() {
     assert_eq!((expired(&mut r), r.poll_timeout()), (vec![], None));
 }
 
+/// The process was stopped for longer than the window: whoever wants to come back could not.
+#[test]
+fn a_seat_is_kept_for_as_much_longer_as_the_server_stood_still() {
+    let mut r = roster();
+    r.handle(&lobby(), 1, join("ann"), 0).unwrap();
+    r.handle(&lobby(), 2, join("bob"), 0).unwrap();
+    r.handle(&lobby(), 1, SeatEvent::Lost(LostReason::Disconnected), SECOND).unwrap();
+    let woken = 3 * SECOND + 2 * WINDOW;
+    r.handle_stall(2 * WINDOW);
+    r.handle_timeout(woken);
+    assert_eq!((expired(&mut r), r.poll_timeout()), (vec![], Some(SECOND + 3 * WINDOW)));
+    // Who is lost from now on has the window, no more.
+    r.handle(&lobby(), 2, SeatEvent::Lost(LostReason::TimedOut), woken).unwrap();
+    r.handle_timeout(SECOND + 3 * WINDOW);
+    assert_eq!(expired(&mut r), [(1, LeaveReason::Disconnected)]);
+    r.handle(&lobby(), 1, SeatEvent::Left(LeaveReason::Disconnected), woken).unwrap();
+    assert_eq!(r.poll_timeout(), Some(woken + WINDOW));
+}
+
 #[test]
 fn a_room_keeps_seats_as_long_as_it_says() {
     let mut r = roster();

@@ -20,6 +20,8 @@ use std::{
 
 /// How often windows are looked at: a seat may be kept that much longer than its window.
 const BEAT: Duration = Duration::from_millis(250);
+/// A beat that is later than this comes after a stall: of the thread, the process, or the machine.
+const LATE: Duration = Duration::from_millis(250);
 /// Reports that may wait. Rooms use `do_send`, which does not look at it; it is for those who ask.
 const MAILBOX: usize = 4_096;
 
@@ -142,8 +144,23 @@ impl Presence {
         seats.map(change).collect()
     }
 
-    fn beat(&mut self) {
-        self.roster.handle_timeout(self.clock.now());
+    /// Once, not at an interval: that would make up for all the beats that a stall has cost.
+    fn beat_later(&mut self, ctx: &mut Context<Self>) {
+        let due = self.clock.now() + BEAT.as_micros() as u64;
+        ctx.run_later(BEAT, move |presence, ctx| {
+            presence.beat(due);
+            presence.beat_later(ctx);
+        });
+    }
+
+    fn beat(&mut self, due: u64) {
+        let now = self.clock.now();
+        let late = now.saturating_sub(due);
+        if late > LATE.as_micros() as u64 {
+            // Those who come back now wait in the sockets.
+            self.roster.handle_stall(late);
+        }
+        self.roster.handle_timeout(now);
         self.ask();
     }
 
@@ -167,7 +184,7 @@ impl Actor for Presence {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        ctx.run_interval(BEAT, |presence, _| presence.beat());
+        self.beat_later(ctx);
     }
 }
 

@@ -31,8 +31,10 @@ const ROOM_DEPARTURES: usize = 16;
 #[derive(Debug, Default)]
 pub struct Roster {
     rooms: HashMap<Arc<str>, Room>,
-    /// When to ask a room to end a seat, microseconds.
+    /// When to ask a room to end a seat, microseconds of the time that the server was awake.
     deadlines: BTreeSet<(u64, Arc<str>, PlayerId)>,
+    /// How long it was not, microseconds.
+    stalled: u64,
     outbox: VecDeque<(Arc<str>, SeatExpired)>,
     departures: VecDeque<Ended>,
     totals: Totals,
@@ -168,8 +170,14 @@ impl Roster {
         Ok(())
     }
 
+    /// The server stood still for so long, microseconds: nobody could come back meanwhile, so seats are kept for as much longer.
+    pub fn handle_stall(&mut self, late: u64) {
+        self.stalled = self.stalled.saturating_add(late);
+    }
+
     /// Asks rooms to end the seats whose window is over at `now`.
     pub fn handle_timeout(&mut self, now: u64) {
+        let now = now.saturating_sub(self.stalled);
         while let Some((due, room, player)) = self.deadlines.pop_first() {
             if due > now {
                 self.deadlines.insert((due, room, player));
@@ -187,7 +195,7 @@ impl Roster {
 
     /// When `handle_timeout` has something to do, microseconds. None: never, as it stands.
     pub fn poll_timeout(&self) -> Option<u64> {
-        self.deadlines.first().map(|(due, ..)| *due)
+        self.deadlines.first().map(|(due, ..)| due.saturating_add(self.stalled))
     }
 
     /// The next seat that a room has to end.
@@ -249,7 +257,7 @@ impl Roster {
         if !seat.is_here() {
             return Err(Ignored::LostBefore);
         }
-        let ask_at = at.saturating_add(room.resume_window_us);
+        let ask_at = at.saturating_sub(self.stalled).saturating_add(room.resume_window_us);
         seat.state = SeatState::Away { why, ask_at };
         let user = seat.user.clone();
         room.tell(&user, Change::Away, at);
