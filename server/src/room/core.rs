@@ -433,11 +433,17 @@ impl RoomCore {
     }
 
     /// Queues a reliable message for each recipient. One whose queue is full is closed as a slow consumer; if it is away, its
-    /// seat is to end, as it cannot be resumed without a gap.
+    /// seat is to end, as it cannot be resumed without a gap. Then there is nothing more to tell it.
     fn deliver(&mut self, to: Recipient, body: &Bytes) -> u64 {
         let Self { seats, effects, .. } = self;
         let mut push = |taken: &Taken| {
-            let pushed = taken.seat.outbox.lock().queue().push(body.clone());
+            let pushed = {
+                let mut outbox = taken.seat.outbox.lock();
+                if outbox.queue().is_overflowed() {
+                    return 0;
+                }
+                outbox.queue().push(body.clone())
+            };
             match (pushed, taken.connection) {
                 (Err(full), Some(connection)) => {
                     let reason = full.to_string();
