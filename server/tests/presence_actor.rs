@@ -6,6 +6,7 @@ use actix::prelude::*;
 use driftless_server::{
     clock::Clock,
     ground::{
+        id::RoomId,
         report::{LeaveReason, LostReason, Report, SeatExpired},
         vitals::Vitals,
     },
@@ -49,6 +50,7 @@ fn room() -> Arc<str> {
 fn joined(to_room: Recipient<SeatExpired>, resume_window: Duration, player: u32, user: &str) -> Report {
     Report::Joined {
         room: room(),
+        id: RoomId(1),
         to_room,
         members: Arc::default(),
         resume_window,
@@ -104,7 +106,13 @@ async fn a_new_room_of_the_same_name_ends_the_seats_of_the_old() {
     let (asked, _inbox) = mpsc::unbounded_channel();
     let start = || TestRoom { asked: asked.clone(), presence: presence.clone() }.start().recipient();
     presence.do_send(joined(start(), Duration::MAX, 7, "ann"));
-    presence.do_send(joined(start(), Duration::MAX, 1, "bob"));
+    let mut other = joined(start(), Duration::MAX, 1, "bob");
+    if let Report::Joined { id, .. } = &mut other {
+        *id = RoomId(2);
+    }
+    presence.do_send(other);
+    // The old one says so when the name is the other's already.
+    presence.do_send(Report::RoomEnded { room: room(), id: RoomId(1) });
     let view = view(&presence).await;
     assert_eq!((view.players, view.totals.removed, view.totals.joined), (1, 1, 2));
     assert_eq!(&*view.members[0].user, "bob");
@@ -141,7 +149,7 @@ async fn who_watches_hears_what_happens_in_any_room() {
     presence.do_send(lost(1, LostReason::TimedOut));
     presence.do_send(Report::Back { room: room(), player: 1, at: 1 });
     presence.do_send(lost(2, LostReason::TimedOut)); // there is none
-    presence.do_send(Report::RoomEnded { room: room() });
+    presence.do_send(Report::RoomEnded { room: room(), id: RoomId(1) });
     let mut heard = Vec::new();
     for _ in 0..3 {
         let change = told.recv().await.unwrap();

@@ -1,8 +1,11 @@
-//! Rooms that have lived for long, up to the last tick that has a number on the wire.
+//! How rooms end: at the last tick that has a number on the wire, or by a fault of their game; and that each does so once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
 
+mod util;
+
 use actix::prelude::*;
+use bytes::Bytes;
 use driftless_proto::{code::CloseCode, limits::Limits};
 use driftless_server::{
     clock::Clock,
@@ -11,7 +14,7 @@ use driftless_server::{
         entrant::Entrant,
         fanout::{FanoutLink, Publish},
         id::{ConnectionId, RoomId},
-        report::Report,
+        report::{LostReason, Report},
         seat::{ResumeToken, Seat},
         shared::RoomShared,
         source::Source,
@@ -19,16 +22,21 @@ use driftless_server::{
     metrics::Metrics,
     metronome::Metronome,
     room::{
-        Join, Listing, Room, RoomSettings, Tick,
-        core::{LAST_TICK, RoomCore},
+        Join, Listing, Lost, Room, RoomSettings, Seated, Tick,
+        core::{Effect, LAST_TICK, RoomCore},
         schedule::{Due, Schedule},
     },
 };
-use driftless_sim::games;
+use driftless_sim::{GameKind, games};
+use prost::Message as _;
 use std::{
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
+use util::games::{Ask, Obedient};
 
 fn core(schedule: Schedule) -> RoomCore {
     let arena = games::kinds().into_iter().find(|kind| kind.name() == "arena").unwrap();
@@ -68,6 +76,8 @@ struct Around(Arc<Ends>);
 struct Ends {
     closed: Mutex<Vec<Close>>,
     ended: Mutex<Vec<&'static str>>,
+    /// How often presence was told so.
+    reported: AtomicU32,
 }
 
 impl Actor for Around {
@@ -88,7 +98,10 @@ impl Handler<Publish> for Around {
 
 impl Handler<Report> for Around {
     type Result = ();
-    fn handle(&mut self, _: Report, _: &mut Self::Context) {}
+    fn handle(&mut self, report: Report, _: &mut Self::Context) {
+        let ended = matches!(report, Report::RoomEnded { .. });
+        self.0.reported.fetch_add(ended.into(), Ordering::Relaxed);
+    }
 }
 
 impl Listing for Ends {
@@ -99,31 +112,35 @@ impl Listing for Ends {
     }
 }
 
-/// Starts a room, with a player in it.
-async fn start(schedule: Schedule, around: &Around) -> (Arc<RoomShared>, Addr<Room>) {
-    let address = around.clone().start();
+/// Starts a room.
+fn start_room(core: RoomCore, around: &Around) -> Addr<Room> {
     let listing: Arc<dyn Listing> = around.0.clone();
     let settings = RoomSettings {
         clock: Clock::start(),
         metrics: Arc::new(Metrics::new()),
-        presence: address.clone().recipient(),
+        presence: around.clone().start().recipient(),
         listing: Arc::downgrade(&listing),
         linger: Duration::from_secs(60),
         resume_window: Duration::ZERO,
         wait_for_players: true,
     };
-    let core = core(schedule);
-    let (shared, room) = (core.shared().clone(), Room::new(core, settings, None).start());
+    Room::new(core, settings, None).start()
+}
+
+async fn join(room: &Addr<Room>, around: &Around, connection: u64) -> Seated {
+    let address = around.clone().start();
     let link = FanoutLink { index: 0, fanout: address.clone().recipient() };
-    let entrant = Entrant {
-        connection: ConnectionId(1),
-        source: Source::UNKNOWN,
-        place: None,
-        link,
-        control: address.recipient(),
-    };
+    let (connection, control) = (ConnectionId(connection), address.recipient());
+    let entrant = Entrant { connection, source: Source::UNKNOWN, place: None, link, control };
     let seated = room.send(Join { entrant, user: "guest".into(), name: "Ann".into() }).await.unwrap();
-    assert_eq!(seated.map(|seated| seated.seat.player).ok(), Some(1));
+    seated.unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Starts a room of the arena, with a player in it.
+async fn start(schedule: Schedule, around: &Around) -> (Arc<RoomShared>, Addr<Room>) {
+    let core = core(schedule);
+    let (shared, room) = (core.shared().clone(), start_room(core, around));
+    assert_eq!(join(&room, around, 1).await.seat.player, 1);
     (shared, room)
 }
 
@@ -166,4 +183,56 @@ async fn an_old_room_does_not_stop_the_clock_of_the_others() {
     metronome.add(schedule, young.clone(), room.recipient());
     until("the young room plays", || young.tick.load(Ordering::Relaxed) >= 20).await;
     assert!(!old.connected());
+}
+
+/// A room whose players' queues hold little, and whose game does what it is asked.
+fn obedient() -> RoomCore {
+    let kind = GameKind::of::<Obedient>();
+    let shared = Arc::new(RoomShared::new(RoomId(1), "lobby".into(), kind.name(), 20, 10));
+    let limits = Limits { reliable_messages: 4, reliable_bytes: 100, ..Limits::default() };
+    let schedule = Schedule::new(Instant::now().checked_sub(Duration::from_secs(1)).unwrap(), 20);
+    RoomCore::new(shared, kind.start(7, 20), kind.schema(), schedule, limits, false)
+}
+
+fn too_much(panic_at_leave: bool) -> Bytes {
+    Ask { tell: 100, bytes: 1_000, panic_at_leave, ..Ask::default() }.encode_to_vec().into()
+}
+
+/// Two who are away cannot be resumed after the same tick, and the game panics at the end of either.
+#[actix::test]
+async fn a_room_whose_game_panics_again_and_again_ends_once() {
+    let around = Around::default();
+    let room = start_room(obedient(), &around);
+    let player = join(&room, &around, 1).await;
+    for connection in 2..=3 {
+        join(&room, &around, connection).await;
+        let connection = ConnectionId(connection);
+        room.send(Lost { connection, why: LostReason::Disconnected, welcomed: true }).await.unwrap();
+    }
+    assert!(player.seat.take_command(1, too_much(true)));
+    room.do_send(Tick);
+    until("the room ends", || !room.connected()).await;
+    until("presence hears of it", || around.0.reported.load(Ordering::Relaxed) > 0).await;
+    assert_eq!(*around.0.ended.lock().unwrap(), ["failed"]);
+    assert_eq!(around.0.reported.load(Ordering::Relaxed), 1);
+}
+
+// Promise 4: "One client, however slow or hostile, MUST NOT [...]": what comes after the overflow costs nothing.
+#[test]
+fn whose_queue_overflows_is_closed_once_whatever_the_game_goes_on_to_tell() {
+    let mut room = obedient();
+    let (slow, away) = (ConnectionId(1), ConnectionId(2));
+    let seat = room.join(slow, "guest".into(), "Ann".into()).unwrap();
+    room.join(away, "guest".into(), "Bob".into()).unwrap();
+    room.lost(away, true).unwrap();
+    assert!(seat.take_command(1, too_much(false)));
+    let told = room.tick(due(1)).unwrap().events;
+    assert!(told < 2 * 100, "most of it did not fit: {told}");
+    let effects = room.take_effects();
+    assert_eq!(effects.len(), 2, "{effects:?}");
+    assert!(effects.iter().any(|e| matches!(e, Effect::Close { code: CloseCode::SlowConsumer, .. })));
+    assert!(effects.contains(&Effect::Unresumable(2)));
+    assert!(seat.take_command(2, too_much(false)));
+    assert_eq!(room.tick(due(2)).unwrap().events, 0);
+    assert_eq!(room.take_effects(), []);
 }

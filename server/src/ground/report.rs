@@ -1,6 +1,6 @@
 //! What rooms and presence tell each other.
 
-use super::{members::Members, vitals::Vitals};
+use super::{id::RoomId, members::Members, vitals::Vitals};
 use actix::{Message, Recipient as Address};
 use driftless_proto::{code::CloseCode, wire};
 use driftless_sim::PlayerId;
@@ -14,6 +14,8 @@ pub enum Report {
     Joined {
         /// In this room.
         room: Arc<str>,
+        /// Which of those of this name, one after the other.
+        id: RoomId,
         /// Where the room takes what is asked of it.
         to_room: Address<SeatExpired>,
         /// Its list.
@@ -66,6 +68,8 @@ pub enum Report {
     RoomEnded {
         /// Its name.
         room: Arc<str>,
+        /// Which of those of this name: another may have it by now.
+        id: RoomId,
     },
 }
 

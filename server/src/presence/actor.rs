@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    ground::report::{LeaveReason, Report, SeatExpired},
+    ground::{
+        id::RoomId,
+        report::{LeaveReason, Report, SeatExpired},
+    },
 };
 use actix::{
     Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient as Address, dev::SendError,
@@ -29,8 +32,14 @@ const MAILBOX: usize = 4_096;
 pub struct Presence {
     clock: Clock,
     roster: Roster,
-    rooms: HashMap<Arc<str>, Address<SeatExpired>>,
+    rooms: HashMap<Arc<str>, Known>,
     watcher: Option<Box<dyn Watcher>>,
+}
+
+/// Where a room is.
+struct Known {
+    id: RoomId,
+    address: Address<SeatExpired>,
 }
 
 /// Somebody who wants to know what happens in any room. Called on presence's thread: it must not wait.
@@ -61,8 +70,8 @@ impl Presence {
 
     fn handle_report(&mut self, report: Report) -> Result<(), Ignored> {
         match report {
-            Report::Joined { room, to_room, members, resume_window, player, user, name, vitals, at } => {
-                self.link(&room, to_room);
+            Report::Joined { room, id, to_room, members, resume_window, player, user, name, vitals, at } => {
+                self.link(&room, Known { id, address: to_room });
                 let resume_window_us = resume_window.as_micros() as u64;
                 let joined = SeatEvent::Joined { members, resume_window_us, user, name, vitals };
                 self.roster.handle(&room, player, joined, at)
@@ -74,29 +83,35 @@ impl Presence {
             Report::Left { room, player, why, at } => {
                 self.roster.handle(&room, player, SeatEvent::Left(why), at)
             }
-            Report::RoomEnded { room } => {
+            Report::RoomEnded { room, id } => {
+                if !self.is_known(&room, id) {
+                    return Err(Ignored::UnknownRoom);
+                }
                 self.rooms.remove(&room);
                 self.roster.room_ended(&room, self.clock.now())
             }
         }
     }
 
-    /// Notes where a room is. Another address under the same name is another room: the one before it died without a
-    /// word, and its seats with it.
-    fn link(&mut self, room: &Arc<str>, address: Address<SeatExpired>) {
-        if self.rooms.get(room).is_some_and(|known| *known == address) {
+    /// Notes where a room is. If another is known by the name, that one died without a word, and its seats with it.
+    fn link(&mut self, room: &Arc<str>, new: Known) {
+        if self.is_known(room, new.id) {
             return;
         }
         if self.roster.room_ended(room, self.clock.now()).is_ok() {
             tracing::warn!(%room, "a room of the same name took the place of one that had not ended");
         }
-        self.rooms.insert(room.clone(), address);
+        self.rooms.insert(room.clone(), new);
+    }
+
+    fn is_known(&self, room: &str, id: RoomId) -> bool {
+        self.rooms.get(room).is_some_and(|known| known.id == id)
     }
 
     /// Asks the rooms to end seats.
     fn ask(&mut self) {
         while let Some((room, expired)) = self.roster.poll() {
-            let sent = self.rooms.get(&room).map(|address| address.try_send(expired));
+            let sent = self.rooms.get(&room).map(|known| known.address.try_send(expired));
             match sent {
                 Some(Ok(())) | None => {}
                 // It will be asked again.
@@ -218,7 +233,7 @@ impl Report {
             | Report::Lost { room, player, .. }
             | Report::Back { room, player, .. }
             | Report::Left { room, player, .. } => (room.clone(), Some(*player)),
-            Report::RoomEnded { room } => (room.clone(), None),
+            Report::RoomEnded { room, .. } => (room.clone(), None),
         }
     }
 }

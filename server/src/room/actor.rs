@@ -23,6 +23,7 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, 
 use driftless_proto::{code::CloseCode, wire};
 use driftless_sim::{PlayerId, replay::EndReason};
 use std::{
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
@@ -46,6 +47,8 @@ pub struct Room {
     /// Ticks with a player who is connected, until there were enough of them for a room that is worth keeping.
     played: u32,
     record: Option<RecordLink>,
+    /// The last thing that happens to a room: nothing calls its game any more, and its name may be another's.
+    ended: bool,
     span: Span,
 }
 
@@ -99,6 +102,7 @@ impl Room {
             empty_since: Some(Instant::now()),
             played: 0,
             record,
+            ended: false,
             span,
         }
     }
@@ -107,8 +111,11 @@ impl Room {
         self.core.shared()
     }
 
-    /// Calls the game. If it panics, the room ends, and only the room.
+    /// Calls the game. If it panics, the room ends, and only the room. None: it has ended.
     fn guarded<R>(&mut self, ctx: &mut Context<Self>, call: impl FnOnce(&mut RoomCore) -> R) -> Option<R> {
+        if self.ended {
+            return None;
+        }
         let core = &mut self.core;
         let result = catch_unwind(AssertUnwindSafe(|| call(core)));
         match result {
@@ -215,6 +222,9 @@ impl Room {
     }
 
     fn end(&mut self, ctx: &mut Context<Self>, code: CloseCode, reason: &str, metric: &'static str) {
+        if mem::replace(&mut self.ended, true) {
+            return;
+        }
         // First: who sees the end may stop the server, and the recording would not tell.
         if let Some(link) = self.record.take() {
             let failed = code == CloseCode::RoomFailed;
@@ -227,7 +237,7 @@ impl Room {
                 listing.seat_ended(&taken.seat.token);
             }
             // Presence first: from the moment it is no longer listed, the name may be another room's.
-            self.report(Report::RoomEnded { room: self.shared().name.clone() });
+            self.report(Report::RoomEnded { room: self.shared().name.clone(), id: self.shared().id });
             listing.room_ended(self.core.shared(), metric);
         }
         ctx.stop();
@@ -322,6 +332,7 @@ impl Handler<Join> for Room {
         seat.vitals.set_last_seen(at);
         self.report(Report::Joined {
             room: self.shared().name.clone(),
+            id: self.shared().id,
             to_room: ctx.address().recipient(),
             members: self.shared().members.clone(),
             resume_window: self.settings.resume_window,
