@@ -17,7 +17,7 @@
 //! | `/v1/stream` | GET | operators: what happens, as Server-Sent Events (see [`feed`](crate::feed)) |
 //! | `/v1/drain` | POST | operators: as SIGTERM; players get close code 4000 |
 //! | `/v1/certificate` | GET | where QUIC and WebTransport are, and the hashes of certificates to trust |
-//! | `/v1/presence` | GET | who is here; `?room=NAME`, `?limit=N` |
+//! | `/v1/presence` | GET | who is here; `?room=NAME`, `?limit=N`, `?after=ROOM/USER` |
 //!
 //! Who counts as an operator: see [`Access`].
 //!

@@ -31,10 +31,10 @@ pub mod view;
 pub use actor::{Presence, Watcher};
 pub use change::{Change, PresenceChange};
 pub use roster::Roster;
-pub use view::PresenceView;
+pub use view::{MemberView, PresenceView};
 
 use actix::Message;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// Asks presence for a picture.
 #[derive(Debug, Clone, Message)]
@@ -42,6 +42,37 @@ use std::sync::Arc;
 pub struct Query {
     /// Of this room only. A room that presence does not know is an empty picture.
     pub room: Option<Arc<str>>,
+    /// Of the members after this one.
+    pub after: Option<Place>,
     /// Most members to list.
     pub limit: usize,
+}
+
+/// A member's place in the list of all: as text `ROOM/USER`. (A room's name has no slash.)
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The room.
+    pub room: Arc<str>,
+    /// Who.
+    pub user: Arc<str>,
+}
+
+impl Place {
+    fn of(member: &MemberView) -> Self {
+        Self { room: member.room.clone(), user: member.user.clone() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.room, self.user)
+    }
+}
+
+impl From<&str> for Place {
+    /// Without a user: before all of the room.
+    fn from(text: &str) -> Self {
+        let (room, user) = text.split_once('/').unwrap_or((text, ""));
+        Self { room: room.into(), user: user.into() }
+    }
 }

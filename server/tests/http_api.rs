@@ -229,10 +229,11 @@ async fn unknown_paths_methods_and_queries_are_refused() {
 #[actix_web::test]
 async fn an_empty_server_has_nobody_present() {
     let server = start();
-    for path in ["/v1/presence", "/v1/presence?room=lobby&limit=5"] {
+    for path in ["/v1/presence", "/v1/presence?room=lobby&limit=5", "/v1/presence?after=lobby/ann"] {
         let view = get(&server, path).await.json();
         assert_eq!((&view["players"], &view["members"]), (&json!(0), &json!([])));
         assert_eq!(view["totals"]["joined"], json!(0));
+        assert_eq!(view["next"], json!(null));
     }
 }
 

@@ -177,6 +177,10 @@ fn the_operator_sees_rooms_apart_and_together() {
     let north = ask("/v1/presence?room=north");
     assert_eq!((&north["member_count"], &north["members"][0]["name"]), (&1.into(), &"ann".into()));
     assert_eq!(ask("/v1/presence?room=nowhere")["member_count"], 0);
+    let page = ask("/v1/presence?limit=1");
+    assert_eq!((&page["member_count"], &page["members"][0]["name"]), (&2.into(), &"ann".into()));
+    let page = ask(&format!("/v1/presence?after={}", page["next"].as_str().unwrap()));
+    assert_eq!((&page["members"][0]["name"], &page["next"]), (&"bob".into(), &serde_json::Value::Null));
     until("the round trip is shown", || ask("/v1/presence?room=north")["members"][0]["rtt_ms"].is_f64());
     // Never more than since the server started, nor is nobody there for decades.
     let seen = ask("/v1/presence?room=north")["members"][0]["last_seen_ms_ago"].as_u64().unwrap();

@@ -67,7 +67,7 @@ fn lost(player: u32, why: LostReason) -> Report {
 }
 
 async fn view(presence: &Addr<Presence>) -> PresenceView {
-    presence.send(Query { room: None, limit: 100 }).await.unwrap()
+    presence.send(Query { room: None, after: None, limit: 100 }).await.unwrap()
 }
 
 /// Promise 5: "[...] with the true reason; no ghosts after the timeout."

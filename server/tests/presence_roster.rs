@@ -15,7 +15,7 @@ use driftless_server::{
         vitals::Vitals,
     },
     presence::{
-        Roster,
+        Query, Roster,
         roster::{Ignored, SeatEvent},
         view::MemberState,
     },
@@ -23,7 +23,7 @@ use driftless_server::{
 use proptest::prelude::*;
 use prost::Message;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
@@ -33,6 +33,14 @@ const SECOND: u64 = 1_000_000;
 
 fn roster() -> Roster {
     Roster::default()
+}
+
+fn all(limit: usize) -> Query {
+    Query { room: None, after: None, limit }
+}
+
+fn of(room: &str, limit: usize) -> Query {
+    Query { room: Some(room.into()), ..all(limit) }
 }
 
 fn lobby() -> Arc<str> {
@@ -119,7 +127,7 @@ fn several_seats_of_a_user_are_one_member() {
         r.handle(&lobby(), player, event, 0).unwrap();
         assert_eq!(reader.changes(), [told]);
     }
-    let view = r.view(None, 10, 3, UNIX_EPOCH);
+    let view = r.view(&all(10), 3, UNIX_EPOCH);
     assert_eq!((view.member_count, view.players, view.connections), (1, 1, 1));
 }
 
@@ -206,7 +214,7 @@ fn what_is_unknown_or_told_before_changes_nothing() {
     r.handle(&lobby(), 1, left.clone(), 1).unwrap();
     r.handle(&lobby(), 2, lost.clone(), 1).unwrap();
     reader.changes();
-    let before = r.view(None, 10, 5, UNIX_EPOCH);
+    let before = r.view(&all(10), 5, UNIX_EPOCH);
     let wrong = [
         (1, left, Ignored::UnknownPlayer),
         (1, join("ann"), Ignored::JoinedBefore),
@@ -219,7 +227,7 @@ fn what_is_unknown_or_told_before_changes_nothing() {
         assert_eq!(r.handle(&lobby(), player, event, 4), Err(ignored));
     }
     assert_eq!((reader.next(), r.poll()), (None, None));
-    assert_eq!(r.view(None, 10, 5, UNIX_EPOCH), before);
+    assert_eq!(r.view(&all(10), 5, UNIX_EPOCH), before);
 }
 
 #[test]
@@ -230,7 +238,7 @@ fn a_room_that_ends_leaves_nothing_behind() {
     r.handle(&lobby(), 2, SeatEvent::Lost(LostReason::Removed(CloseCode::SlowConsumer)), 0).unwrap();
     r.room_ended(&lobby(), 9).unwrap();
     assert!(r.is_empty());
-    let view = r.view(None, 10, 10, UNIX_EPOCH);
+    let view = r.view(&all(10), 10, UNIX_EPOCH);
     assert_eq!((view.totals.joined, view.totals.removed, view.players), (2, 2, 0));
     assert_eq!(view.departures.iter().map(|d| d.why).collect::<Vec<_>>(), [LeaveReason::Removed; 2]);
     // The name is free: a new room counts its players from the start.
@@ -245,11 +253,50 @@ fn a_picture_is_of_one_room_and_limited() {
     }
     r.handle(&"other".into(), 1, join("u1"), 0).unwrap();
     r.handle(&"other".into(), 1, SeatEvent::Lost(LostReason::Disconnected), 0).unwrap();
-    let all = r.view(None, 3, 0, UNIX_EPOCH);
-    assert_eq!((all.member_count, all.members.len(), all.players, all.connections), (6, 3, 6, 5));
-    let other = r.view(Some("other"), 3, 0, UNIX_EPOCH);
+    let some = r.view(&all(3), 0, UNIX_EPOCH);
+    assert_eq!((some.member_count, some.members.len(), some.players, some.connections), (6, 3, 6, 5));
+    let other = r.view(&of("other", 3), 0, UNIX_EPOCH);
     assert_eq!((other.members.len(), other.members[0].state), (1, MemberState::Away));
-    assert_eq!(r.view(Some("nowhere"), 3, 0, UNIX_EPOCH), Default::default());
+    assert_eq!((other.member_count, other.players, other.connections), (1, 1, 0));
+    assert_eq!(r.view(&of("nowhere", 3), 0, UNIX_EPOCH), Default::default());
+}
+
+#[test]
+fn members_come_in_pages_by_room_and_user() {
+    let mut r = roster();
+    let mut names = Vec::new();
+    for room in ["north", "east", "south"] {
+        for player in 1..=5 {
+            r.handle(&room.into(), player, join(&format!("u{player}")), 0).unwrap();
+            names.push(format!("{room}/u{player}"));
+        }
+    }
+    for player in 1..=5 {
+        r.handle(&"empty".into(), player, join("ann"), 0).unwrap();
+        r.handle(&"empty".into(), player, SeatEvent::Left(LeaveReason::Left), 0).unwrap();
+    }
+    names.sort_unstable();
+    let read = |mut query: Query| {
+        let mut seen = Vec::new();
+        loop {
+            let view = r.view(&query, 0, UNIX_EPOCH);
+            assert!(view.members.len() <= query.limit);
+            seen.extend(view.members.iter().map(|m| format!("{}/{}", m.room, m.user)));
+            let Some(next) = view.next else { return seen };
+            query.after = Some((&*next).into());
+        }
+    };
+    for limit in [1, 2, 5, 14, 15, 16] {
+        assert_eq!(read(all(limit)), names, "{limit} at a time");
+        assert_eq!(read(of("north", limit)), names[5..10], "{limit} at a time");
+    }
+    // From where nobody is (any more), and of a room that comes before or after that.
+    let after = |place: &str, query| Query { after: Some(place.into()), ..query };
+    assert_eq!(read(after("north/u3a", all(9))), names[8..]);
+    assert_eq!(read(after("nowhere/u1", all(9))), names[10..]);
+    assert_eq!(read(after("north", all(9))), names[5..]);
+    assert_eq!(read(after("east/u1", of("north", 9))), names[5..10]);
+    assert_eq!(read(after("south/u1", of("north", 9))).len(), 0);
 }
 
 #[test]
@@ -265,7 +312,7 @@ fn a_server_that_ran_for_years_asks_for_seats_in_time() {
         r.handle_timeout(now + 1 + WINDOW);
         assert_eq!(expired(&mut r), [(1, LeaveReason::TimedOut)]);
         // The vitals are of its first moment: nobody is heard of for longer than that.
-        let view = r.view(None, 10, now, UNIX_EPOCH);
+        let view = r.view(&all(10), now, UNIX_EPOCH);
         assert_eq!(view.members[0].last_seen_ms_ago, days * 24 * 60 * 60 * 1_000);
     }
 }
@@ -280,7 +327,7 @@ fn times_of_day_are_by_the_clock_that_hangs_there_when_they_are_shown() {
     // Three hours after the start; then the system's clock is set an hour forward.
     let now = 3 * HOUR_MS * 1_000;
     for (wall_ms, started_ms) in [(10 * HOUR_MS, 7 * HOUR_MS), (11 * HOUR_MS, 8 * HOUR_MS)] {
-        let view = r.view(Some("lobby"), 10, now, UNIX_EPOCH + Duration::from_millis(wall_ms));
+        let view = r.view(&of("lobby", 10), now, UNIX_EPOCH + Duration::from_millis(wall_ms));
         assert_eq!(view.members[0].since_unix_ms, started_ms);
         assert_eq!(view.departures[0].at_unix_ms, started_ms + 1_000);
     }
@@ -294,7 +341,7 @@ fn departures_are_bounded() {
         r.handle(&lobby(), player, join("ann"), 0).unwrap();
         r.handle(&lobby(), player, SeatEvent::Left(LeaveReason::Left), 0).unwrap();
     }
-    let view = r.view(None, 10, 0, UNIX_EPOCH);
+    let view = r.view(&all(10), 0, UNIX_EPOCH);
     assert_eq!((view.departures.len(), view.players, view.totals.left), (64, 0, 1_000));
     assert_eq!(view.departures[0].player, 1_000, "newest first");
 }
@@ -396,7 +443,9 @@ proptest! {
                     }
                 }
             }
-            let view = r.view(None, usize::MAX, now, UNIX_EPOCH);
+            let view = r.view(&all(1_000), now, UNIX_EPOCH);
+            let members: BTreeSet<_> = seats.keys().map(|(room, player)| (room, player % 3)).collect();
+            prop_assert_eq!((view.member_count, view.members.len()), (members.len(), members.len()));
             prop_assert_eq!(view.players, seats.len());
             prop_assert_eq!(view.connections, seats.values().filter(|away| !**away).count());
             prop_assert_eq!(view.totals.joined, joins);

@@ -221,7 +221,7 @@ impl Handler<Query> for Presence {
 
     fn handle(&mut self, query: Query, _: &mut Self::Context) -> Self::Result {
         let (now, wall) = (self.clock.now(), SystemTime::now());
-        MessageResult(self.roster.view(query.room.as_deref(), query.limit, now, wall))
+        MessageResult(self.roster.view(&query, now, wall))
     }
 }
 

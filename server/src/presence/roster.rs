@@ -5,7 +5,10 @@
 //! error, so a seat is reported joined once and left once, whatever arrives (Promise 5). Memory is bounded by the seats and
 //! rooms that there are, and no report costs more in a large room than in a small one.
 
-use super::view::{Departure, MemberState, MemberView, PresenceView, Totals};
+use super::{
+    Place, Query,
+    view::{Departure, MemberState, MemberView, PresenceView, Totals},
+};
 use crate::clock::unix_ms;
 use crate::ground::{
     members::{self, Members},
@@ -16,6 +19,7 @@ use driftless_proto::wire::member::Change;
 use driftless_sim::PlayerId;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    ops::Bound,
     sync::Arc,
     time::SystemTime,
 };
@@ -31,13 +35,25 @@ const ROOM_DEPARTURES: usize = 16;
 #[derive(Debug, Default)]
 pub struct Roster {
     rooms: HashMap<Arc<str>, Room>,
+    /// Rooms with members, in order.
+    occupied: BTreeSet<Arc<str>>,
     /// When to ask a room to end a seat, microseconds of the time that the server was awake.
     deadlines: BTreeSet<(u64, Arc<str>, PlayerId)>,
     /// How long it was not, microseconds.
     stalled: u64,
     outbox: VecDeque<(Arc<str>, SeatExpired)>,
     departures: VecDeque<Ended>,
+    counts: Counts,
     totals: Totals,
+}
+
+/// How many there are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    seats: usize,
+    /// Seats with a connection.
+    here: usize,
+    members: usize,
 }
 
 /// What happened to a seat. As `Report`, without addresses.
@@ -92,6 +108,8 @@ struct Room {
     seats: BTreeMap<PlayerId, Seat>,
     members: BTreeMap<Arc<str>, Member>,
     departures: VecDeque<Ended>,
+    /// Seats with a connection.
+    here: usize,
     totals: Totals,
 }
 
@@ -139,6 +157,33 @@ impl Roster {
         event: SeatEvent,
         at: u64,
     ) -> Result<(), Ignored> {
+        let before = self.rooms.get(room).map(Room::counts).unwrap_or_default();
+        self.change(room, player, event, at)?;
+        let after = self.rooms.get(room).map(Room::counts).unwrap_or_default();
+        self.count(room, before, after);
+        Ok(())
+    }
+
+    /// The counts of a room have changed.
+    fn count(&mut self, room: &Arc<str>, before: Counts, after: Counts) {
+        let all = &mut self.counts;
+        all.seats = all.seats + after.seats - before.seats;
+        all.here = all.here + after.here - before.here;
+        all.members = all.members + after.members - before.members;
+        if after.members == 0 {
+            self.occupied.remove(room);
+        } else if before.members == 0 {
+            self.occupied.insert(room.clone());
+        }
+    }
+
+    fn change(
+        &mut self,
+        room: &Arc<str>,
+        player: PlayerId,
+        event: SeatEvent,
+        at: u64,
+    ) -> Result<(), Ignored> {
         match event {
             SeatEvent::Joined { members, resume_window_us, user, name, vitals } => {
                 let new = || Room::new(members, resume_window_us);
@@ -156,6 +201,7 @@ impl Roster {
     /// A room has ended at `at`: what is left of its seats has ended with it, and nobody is told.
     pub fn room_ended(&mut self, room: &Arc<str>, at: u64) -> Result<(), Ignored> {
         let ended = self.rooms.remove(room).ok_or(Ignored::UnknownRoom)?;
+        self.count(room, ended.counts(), Counts::default());
         for (player, seat) in &ended.seats {
             if let SeatState::Away { ask_at, .. } = seat.state {
                 self.deadlines.remove(&(ask_at, room.clone(), *player));
@@ -224,31 +270,45 @@ impl Roster {
         self.rooms.is_empty() && self.deadlines.is_empty() && self.outbox.is_empty()
     }
 
-    /// A picture at `now` of one room or of all, with at most `limit` members. `wall` is what the system's clock shows.
-    pub fn view(&self, room: Option<&str>, limit: usize, now: u64, wall: SystemTime) -> PresenceView {
+    /// A picture at `now` of one room or of all. `wall` is what the system's clock shows. Costs what it shows, however many there are.
+    pub fn view(&self, query: &Query, now: u64, wall: SystemTime) -> PresenceView {
         let time_of_day = |at| unix_ms(at, now, wall);
-        let mut rooms: Vec<_> =
-            self.rooms.iter().filter(|(name, _)| room.is_none_or(|asked| asked == &***name)).collect();
-        rooms.sort_unstable_by_key(|(name, _)| *name);
-        let (departures, totals) = match (room, rooms.first()) {
-            (None, _) => (self.departures.iter(), self.totals),
-            (Some(_), Some((_, one))) => (one.departures.iter(), one.totals),
-            (Some(_), None) => return PresenceView::default(),
+        let (counts, totals, departures) = match &query.room {
+            None => (self.counts, self.totals, &self.departures),
+            Some(room) => match self.rooms.get(room) {
+                Some(room) => (room.counts(), room.totals, &room.departures),
+                None => return PresenceView::default(),
+            },
         };
+        let view = |(name, room, user, member): (&Arc<str>, &Room, _, &Member)| {
+            room.view(name, user, member, time_of_day(member.since), now)
+        };
+        let mut members: Vec<_> = self.members_after(query).take(query.limit + 1).map(view).collect();
+        let more = members.len() > query.limit;
+        members.truncate(query.limit);
         PresenceView {
-            players: rooms.iter().map(|(_, r)| r.seats.len()).sum(),
-            connections: rooms.iter().map(|(_, r)| r.seats.values().filter(|s| s.is_here()).count()).sum(),
-            member_count: rooms.iter().map(|(_, r)| r.members.len()).sum(),
-            departures: departures.rev().map(|seat| seat.view(time_of_day(seat.at))).collect(),
+            players: counts.seats,
+            connections: counts.here,
+            member_count: counts.members,
+            departures: departures.iter().rev().map(|seat| seat.view(time_of_day(seat.at))).collect(),
             totals,
-            members: rooms
-                .iter()
-                .flat_map(|(name, r)| {
-                    r.members.iter().map(|(user, m)| r.view(name, user, m, time_of_day(m.since), now))
-                })
-                .take(limit)
-                .collect(),
+            next: members.last().filter(|_| more).map(|last| Place::of(last).to_string()),
+            members,
         }
+    }
+
+    /// The members that a query is about, by room and user.
+    fn members_after(&self, query: &Query) -> impl Iterator<Item = (&Arc<str>, &Room, &Arc<str>, &Member)> {
+        let Query { room: asked, after, .. } = query;
+        let first = asked.as_deref().max(after.as_ref().map(|after| &*after.room)).unwrap_or_default();
+        let rooms = self.occupied.range::<str, _>((Bound::Included(first), Bound::Unbounded));
+        let rooms = rooms.take_while(move |name| asked.as_ref().is_none_or(|asked| asked == *name));
+        rooms.filter_map(|name| Some((name, self.rooms.get(name)?))).flat_map(move |(name, room)| {
+            let after = after.as_ref().filter(|after| *after.room == **name);
+            let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(&*after.user));
+            let members = room.members.range::<str, _>((from, Bound::Unbounded));
+            members.map(move |(user, member)| (name, room, user, member))
+        })
     }
 
     fn lost(&mut self, name: &Arc<str>, player: PlayerId, why: LostReason, at: u64) -> Result<(), Ignored> {
@@ -259,6 +319,7 @@ impl Roster {
         }
         let ask_at = at.saturating_sub(self.stalled).saturating_add(room.resume_window_us);
         seat.state = SeatState::Away { why, ask_at };
+        room.here -= 1;
         let user = seat.user.clone();
         room.tell(&user, Change::Away, at);
         self.deadlines.insert((ask_at, name.clone(), player));
@@ -270,6 +331,7 @@ impl Roster {
         let seat = room.seats.get_mut(&player).ok_or(Ignored::UnknownPlayer)?;
         let SeatState::Away { ask_at, .. } = seat.state else { return Err(Ignored::BackBefore) };
         seat.state = SeatState::Here;
+        room.here += 1;
         let user = seat.user.clone();
         room.tell(&user, Change::Back, at);
         self.deadlines.remove(&(ask_at, name.clone(), player));
@@ -279,8 +341,11 @@ impl Roster {
     fn left(&mut self, name: &Arc<str>, player: PlayerId, why: LeaveReason, at: u64) -> Result<(), Ignored> {
         let room = self.rooms.get_mut(name).ok_or(Ignored::UnknownRoom)?;
         let seat = room.seats.remove(&player).ok_or(Ignored::UnknownPlayer)?;
-        if let SeatState::Away { ask_at, .. } = seat.state {
-            self.deadlines.remove(&(ask_at, name.clone(), player));
+        match seat.state {
+            SeatState::Here => room.here -= 1,
+            SeatState::Away { ask_at, .. } => {
+                self.deadlines.remove(&(ask_at, name.clone(), player));
+            }
         }
         let mut shown = seat.user.clone();
         if let Some(member) = room.members.get_mut(&seat.user) {
@@ -316,8 +381,13 @@ impl Room {
             seats: BTreeMap::new(),
             members: BTreeMap::new(),
             departures: VecDeque::new(),
+            here: 0,
             totals: Totals::default(),
         }
+    }
+
+    fn counts(&self) -> Counts {
+        Counts { seats: self.seats.len(), here: self.here, members: self.members.len() }
     }
 
     fn joined(
@@ -332,6 +402,7 @@ impl Room {
             return Err(Ignored::JoinedBefore);
         }
         self.last_joined = Some(player);
+        self.here += 1;
         self.seats.insert(player, Seat { user: user.clone(), vitals, state: SeatState::Here });
         let member = self.members.entry(user.clone()).or_insert_with(|| Member {
             name: name.clone(),

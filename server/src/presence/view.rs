@@ -15,6 +15,8 @@ pub struct PresenceView {
     pub member_count: usize,
     /// The members, by room and user, up to the limit asked for.
     pub members: Vec<MemberView>,
+    /// To ask for the members after these (`?after=`). None: there are no more.
+    pub next: Option<String>,
     /// The latest seats that ended, newest first.
     pub departures: Vec<Departure>,
     /// Seats since the server (or the room) started.
