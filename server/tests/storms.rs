@@ -1,5 +1,8 @@
 //! Many who come, go and come back at once: nobody else is the worse for it, and none of them is lost.
 //!
+//! (How a list of 5,000 is read, and at what rate, is in `member_list`, in virtual time. How late ticks are is not for a debug build to
+//! say: ask a release build's `/metrics` for `driftless_room_tick_lateness_seconds`.)
+//!
 //! DESIGN's "Presence is state": "a storm of reconnects, a busy room or a list of 5,000 members cannot overflow it".
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
@@ -63,114 +66,36 @@ fn all_here(player: &mut Player, count: usize) -> usize {
     }
 }
 
-/// So many players join a room, are cut at once, and come back within `spread`. Bytes of presence that the first, one in the middle
-/// and the last got in all.
-fn cut_and_return(count: usize, spread: Duration) -> [usize; 3] {
-    let server = TestServer::start(storm_config(count));
-    let mut players: Vec<_> = (0..count).map(|_| Player::join_as(server.address(), longest())).collect();
+/// More than the list of a page, or the queue of a player, can tell of.
+#[test]
+fn all_players_of_a_room_cut_at_once_come_back() {
+    const PLAYERS: usize = 1_000;
+    let server = TestServer::start(storm_config(PLAYERS));
+    let mut players: Vec<_> = (0..PLAYERS).map(|_| Player::join_as(server.address(), longest())).collect();
     for player in &mut players {
         player.lose_connection();
     }
     until("all are away", || server.get("/v1/rooms/lobby").json()["connected"] == 0);
     let start = Instant::now();
-    for (n, player) in (0..).zip(&mut players) {
-        thread::sleep((start + spread * n / count as u32).saturating_duration_since(Instant::now()));
+    for player in &mut players {
         player.reconnect();
         assert!(player.welcomed().resumed);
     }
-    assert_eq!(server.running().metrics().resumes.get("resumed"), count as u64);
-    // (They read for the first time: the whole list waits.)
-    [0, count / 2, count - 1].map(|n| all_here(&mut players[n], count))
-}
-
-#[test]
-fn all_players_of_a_room_cut_at_once_come_back() {
-    let bytes = cut_and_return(300, Duration::ZERO);
-    println!("bytes of presence: {bytes:?}");
-}
-
-#[test]
-#[ignore = "large: run alone, on a release build"]
-fn a_thousand_players_cut_at_once_come_back_within_six_seconds() {
-    let bytes = cut_and_return(1_000, Duration::from_secs(6));
-    println!("bytes of presence: {bytes:?}");
-}
-
-/// As many as fit into a room with a margin, each with the longest name: all get in, and who has read all knows all.
-#[test]
-#[ignore = "large: run alone, on a release build"]
-fn five_thousand_members_with_long_names_join() {
-    const MEMBERS: usize = 5_000;
-    let server = TestServer::start(storm_config(MEMBERS));
-    let start = Instant::now();
-    let mut players: Vec<_> = (0..MEMBERS).map(|_| Player::join_as(server.address(), longest())).collect();
-    println!("{MEMBERS} joined within {:?}", start.elapsed());
-    let mut last = players.pop().unwrap();
-    let start = Instant::now();
-    let bytes = all_here(&mut last, MEMBERS);
-    let took = start.elapsed();
-    let rate = bytes as f64 / took.as_secs_f64() / 1024.0;
-    println!("the last to join knew all after {took:?}: {bytes} bytes of presence, {rate:.1} KiB/s");
-    assert_eq!(server.players(), MEMBERS as i64);
-}
-
-/// As fast as they can, several strangers come and go. Nobody who plays is closed, and the rooms keep their ticks.
-#[test]
-#[ignore = "large: run alone, on a release build"]
-fn joins_and_leaves_as_fast_as_can_be_hurt_nobody() {
-    const TIME: Duration = Duration::from_secs(10);
-    let server = TestServer::start(storm_config(100));
-    let address = server.address();
-    let here = Player::named(address, "lobby", "here").in_background();
-    let mut away = Player::named(address, "lobby", "away");
-    away.next_tick();
-    away.lose_connection();
-    let other = Player::named(address, "other", "other").in_background();
-    let shared = server.running().registry().get("other").unwrap().shared;
-    let start = Instant::now();
-    let strangers = (0..3).map(|_| {
-        thread::spawn(move || {
-            let mut count = 0;
-            while start.elapsed() < TIME {
-                Player::join(address, "lobby").leave();
-                count += 1;
-            }
-            count
-        })
-    });
-    let strangers: Vec<_> = strangers.collect();
-    let mut latenesses = Vec::new();
-    let mut ticks = shared.figures.ticks.load(Relaxed);
-    shared.figures.longest_late_ns.store(0, Relaxed);
-    while start.elapsed() < TIME {
-        thread::sleep(Duration::from_millis(5));
-        let now = shared.figures.ticks.load(Relaxed);
-        if now != ticks {
-            ticks = now;
-            latenesses.push(shared.figures.longest_late_ns.swap(0, Relaxed) / 1_000);
-        }
+    assert_eq!(server.running().metrics().resumes.get("resumed"), PLAYERS as u64);
+    // They read for the first time: the whole list waits.
+    for n in [0, PLAYERS / 2, PLAYERS - 1] {
+        let bytes = all_here(&mut players[n], PLAYERS) as u32;
+        let seconds = start.elapsed().as_secs() as u32 + 1;
+        assert!(bytes <= BURST + RATE * seconds, "player {n}: {bytes} bytes in {seconds} s");
     }
-    let count: u32 = strangers.into_iter().map(|thread| thread.join().unwrap()).sum();
-    latenesses.sort_unstable();
-    let at = |share: f64| latenesses[((latenesses.len() - 1) as f64 * share) as usize];
-    println!(
-        "{} joins and leaves a second; ticks of the other room late by {} µs (p50), {} µs (p99), {} µs (most)",
-        count / TIME.as_secs() as u32,
-        at(0.5),
-        at(0.99),
-        at(1.0)
-    );
-    let bytes = here.stop().presence_bytes;
-    println!("{} bytes of presence a second to who was there", bytes / TIME.as_secs() as usize);
-    other.stop();
-    away.reconnect();
-    assert!(away.welcomed().resumed);
 }
 
-/// One after the other comes and goes. Of it notice: one who is away, one who does not acknowledge, and one who plays.
+/// Strangers come and go as fast as they can. Of it notice: one who is away, one who does not acknowledge, one who plays, and one in
+/// another room.
 #[test]
 fn a_flood_of_joins_and_leaves_hurts_nobody() {
-    const COMERS: usize = 400;
+    const STRANGERS: usize = 3;
+    const VISITS: usize = 200;
     let server = TestServer::start(storm_config(10));
     let mut away = Player::named(server.address(), "lobby", "away");
     let mut deaf = Socket::connect(server.address());
@@ -179,20 +104,24 @@ fn a_flood_of_joins_and_leaves_hurts_nobody() {
     away.next_tick();
     away.lose_connection();
     until("she is away", || server.get("/v1/rooms/lobby").json()["connected"] == 2);
-
     let start = Instant::now();
-    let playing = Player::named(server.address(), "lobby", "playing").in_background();
-    for _ in 0..COMERS {
-        let mut comer = Player::join(server.address(), "lobby");
-        comer.leave();
-    }
+    let address = server.address();
+    let playing = Player::named(address, "lobby", "playing").in_background();
+    let other = Player::named(address, "other", "other").in_background();
+    let stranger = || (0..VISITS).for_each(|_| Player::join(address, "lobby").leave());
+    thread::scope(|scope| (0..STRANGERS).for_each(|_| drop(scope.spawn(stranger))));
     let seconds = start.elapsed().as_secs() as u32 + 1;
+    let bound = BURST + RATE * seconds;
+    let skipped = server.running().registry().get("other").unwrap().shared.ticks_skipped.load(Relaxed);
+    assert!(skipped < u64::from(seconds), "the other room skipped {skipped} ticks in {seconds} s");
+    other.stop().next_tick();
     let mut playing = playing.stop();
+    assert!(playing.presence_bytes as u32 <= bound, "{} bytes in {seconds} s", playing.presence_bytes);
     playing.next_tick();
     away.reconnect();
     assert!(away.welcomed().resumed);
     player.next_tick();
-    until("they are gone", || server.players() == 4);
+    until("they are gone", || server.players() == 5);
     // The deaf one is still in the room: what was sent comes before the answer to this, and is bounded.
     deaf.send(&client(Body::Ping(wire::Ping { time_us: 1 }))).unwrap();
     let mut bytes = 0;
@@ -205,6 +134,5 @@ fn a_flood_of_joins_and_leaves_hurts_nobody() {
             _ => {}
         }
     }
-    println!("{bytes} bytes of presence in {seconds} s, with {COMERS} who came and went");
-    assert!(bytes <= BURST + RATE * seconds, "{bytes} bytes in {seconds} s");
+    assert!(bytes <= bound, "{bytes} bytes in {seconds} s");
 }
