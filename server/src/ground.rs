@@ -19,6 +19,7 @@ pub mod report;
 pub mod seat;
 pub mod shared;
 pub mod shares;
+pub mod shrink;
 pub mod source;
 pub mod transport_kind;
 pub mod vitals;

@@ -6,6 +6,7 @@ use crate::{
     ground::{
         seat::{ResumeToken, Seat},
         shared::RoomShared,
+        shrink::is_nearly_empty,
     },
     metrics::Metrics,
     room::{CloseRoom, Listing, Room},
@@ -217,6 +218,12 @@ impl Listing for Registry {
         if self.rooms.remove_if(&room.name, ends).is_some() {
             self.metrics.rooms.dec();
             self.metrics.rooms_ended.inc(reason);
+            if is_nearly_empty(self.rooms.len(), self.rooms.capacity()) {
+                self.rooms.shrink_to_fit();
+            }
+            if is_nearly_empty(self.seats.len(), self.seats.capacity()) {
+                self.seats.shrink_to_fit();
+            }
         }
     }
 }

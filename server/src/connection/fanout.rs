@@ -5,6 +5,7 @@ use crate::ground::{
     close::GOING_DOWN,
     fanout::{FanoutLink, Publish},
     id::{ConnectionId, RoomId},
+    shrink::give_back,
 };
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use driftless_proto::code::CloseCode;
@@ -96,12 +97,14 @@ impl LocalConnections {
     pub fn remove(&self, id: ConnectionId, room: Option<RoomId>) {
         let mut peers = self.peers.borrow_mut();
         peers.all.remove(&id);
+        give_back(&mut peers.all);
         if let Some(room) = room
             && let Some(members) = peers.by_room.get_mut(&room)
         {
             members.retain(|(member, _)| *member != id);
             if members.is_empty() {
                 peers.by_room.remove(&room);
+                give_back(&mut peers.by_room);
             }
         }
     }

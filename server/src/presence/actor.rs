@@ -9,6 +9,7 @@ use crate::{
     ground::{
         id::RoomId,
         report::{LeaveReason, Report, SeatExpired},
+        shrink::give_back,
     },
 };
 use actix::{
@@ -88,6 +89,7 @@ impl Presence {
                     return Err(Ignored::UnknownRoom);
                 }
                 self.rooms.remove(&room);
+                give_back(&mut self.rooms);
                 self.roster.room_ended(&room, self.clock.now())
             }
         }

@@ -13,6 +13,7 @@ use crate::clock::unix_ms;
 use crate::ground::{
     members::{self, Members},
     report::{LeaveReason, LostReason, SeatExpired},
+    shrink::give_back,
     vitals::Vitals,
 };
 use driftless_proto::wire::member::Change;
@@ -201,6 +202,7 @@ impl Roster {
     /// A room has ended at `at`: what is left of its seats has ended with it, and nobody is told.
     pub fn room_ended(&mut self, room: &Arc<str>, at: u64) -> Result<(), Ignored> {
         let ended = self.rooms.remove(room).ok_or(Ignored::UnknownRoom)?;
+        give_back(&mut self.rooms);
         self.count(room, ended.counts(), Counts::default());
         for (player, seat) in &ended.seats {
             if let SeatState::Away { ask_at, .. } = seat.state {
