@@ -90,8 +90,14 @@ fn an_input_that_the_game_cannot_read_is_refused() {
 
 #[test]
 fn a_command_that_the_game_cannot_read_is_refused() {
-    let command = wire::Command { sequence: 1, payload: garbage() };
-    refused(&[Body::Command(command)], CloseCode::BadInput);
+    let server = TestServer::start(config());
+    let witness = Witness::join(&server);
+    let mut player = Player::join(server.address(), "lobby");
+    player.session.send_command(garbage()).expect("a command is taken");
+    player.transmit();
+    assert_eq!(player.ended(), CloseCode::BadInput);
+    until("the seat is gone", || server.players() == 1);
+    witness.plays_on();
 }
 
 #[test]

@@ -36,13 +36,18 @@ export class Emitter<Events> {
       return;
     }
     for (const listener of [...(this.listeners.get(type) ?? [])]) {
-      try {
-        listener(event as never);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
+      reported(() => listener(event as never));
     }
+  }
+}
+
+/** Calls what belongs to the application. An error is reported by itself, and the caller goes on. */
+export function reported(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }

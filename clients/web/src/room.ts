@@ -1,6 +1,6 @@
 import type { Snapshot } from "./codec/snapshot.js";
 import type { Core, CoreEvent } from "./core.js";
-import { Emitter } from "./emitter.js";
+import { Emitter, reported } from "./emitter.js";
 import { RoomError, SendError } from "./errors.js";
 import type { Game } from "./game.js";
 import { InputClock } from "./input_clock.js";
@@ -86,7 +86,7 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
   private timer: number | undefined;
   private inputTimer: number | undefined;
   private interpolator: Interpolation | undefined;
-  private pendingInput: { input: Input } | undefined;
+  private pendingInput: { input: Input; payload: Uint8Array } | undefined;
   private pendingState: { tick: number; input: number; since: number } | undefined;
   private readonly unwatch: () => void;
   private current: Status | undefined;
@@ -119,10 +119,15 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
 
   /**
    * Sends an input with the next tick. The newest counts: one that is set again before its tick replaces the one before.
-   * Ignored while not connected (the moment it was meant for is past by then).
+   * Ignored while not connected (the moment it was meant for is past by then). Throws what encoding it throws, and a
+   * SendError if it is too long.
    */
   send(input: Input): void {
-    this.pendingInput = { input };
+    const payload = this.game.encodeInput(input);
+    if (payload.length > MAX_INPUT) {
+      throw new SendError(`an input of ${payload.length} bytes, where ${MAX_INPUT} are allowed`);
+    }
+    this.pendingInput = { input, payload };
     this.scheduleInput();
   }
 
@@ -432,11 +437,11 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
         if (this.timers.hidden() || now - this.pendingState.since > NO_PICTURE) this.tellState();
         return;
       }
-      case "event":
-        return this.emitter.emit("event", {
-          tick: event.event.tick,
-          event: this.game.decodeEvent(event.event.payload),
-        });
+      case "event": {
+        const { tick, payload } = event.event;
+        // What the game cannot read is its own fault, and no reason to stop.
+        return reported(() => this.emitter.emit("event", { tick, event: this.game.decodeEvent(payload) }));
+      }
       case "presence": {
         const changed = takePresence(this.memberMap, event.presence);
         return this.emitter.emit("presence", {
@@ -507,11 +512,7 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
     const pending = this.pendingInput;
     this.pendingInput = undefined;
     if (pending) {
-      const payload = this.game.encodeInput(pending.input);
-      if (payload.length > MAX_INPUT) {
-        throw new SendError(`an input of ${payload.length} bytes, where ${MAX_INPUT} are allowed`);
-      }
-      const sequence = this.core.session.sendInput(payload);
+      const sequence = this.core.session.sendInput(pending.payload);
       if (sequence !== undefined) this.emitter.emit("input", { sequence, input: pending.input });
       this.pump();
     }

@@ -109,6 +109,25 @@ describe.each(["ordered", "datagram"] as const)("over %s delivery", (delivery) =
 });
 
 describe("inputs", () => {
+  it("go on after one that is too long, which the caller is told", async () => {
+    const { timers, join } = world("ordered");
+    const room = await join();
+    const sequences: number[] = [];
+    const refused: unknown[] = [];
+    room.on("input", ({ sequence }) => sequences.push(sequence));
+    let n = 0;
+    room.on("tick", () => {
+      try {
+        room.send(new Uint8Array(++n === 5 ? 5000 : 1));
+      } catch (error) {
+        refused.push(error);
+      }
+    });
+    await timers.advance(1000);
+    expect(refused).toEqual([expect.objectContaining({ name: "SendError" })]);
+    expect(sequences.length).toBeGreaterThan(12);
+  });
+
   it("come one for each tick of the room, whatever the page's events do", async () => {
     const { timers, server, join } = world("ordered", { latency: 35, jitter: 4, loss: 0 });
     const room = await join();

@@ -346,7 +346,7 @@ impl<W: Wire> Player<W> {
         }
     }
 
-    fn transmit(&mut self) {
+    pub fn transmit(&mut self) {
         let mut out = BytesMut::new();
         while self.session.poll_transmit(Instant::now(), &mut out) {
             // A connection that the server has just closed: what it said is still to be read.
