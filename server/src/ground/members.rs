@@ -5,7 +5,7 @@
 //! has, however long it was away, and what happened in between twice is told once. One for whom the list goes on in further pages
 //! is no special case: it has version `v`, too.
 //!
-//! Who has left is remembered for those who know him: by the last [departures](super::departed), of visitors and of residents. A reader
+//! Who has left is remembered for those who know him: by the last departures, of visitors and of residents. A reader
 //! that lacks one that is not remembered begins anew, from version 0.
 //!
 //! A page is put together from a copy of what it tells, so that no reader keeps the list locked while it encodes.
