@@ -253,7 +253,7 @@ impl Door {
     ) -> PeerRef {
         let mut limits = self.limits.clone();
         if delivery == Delivery::Datagram {
-            // Its address is validated and its place is counted: what waits for it now is cheap. A join that is lost is
+            // Its address is validated and the connection is counted: what waits for it now is cheap. A join that is lost is
             // sent again after a time that the losses before it have made long (see `driftless_quic`).
             limits.handshake *= 2;
         }
