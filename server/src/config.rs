@@ -75,10 +75,12 @@ settings! {
         request_timeout: Duration = 10 * SECOND, span(SECOND..=HOUR);
         /// How long the answer over HTTP may take, and the next request on its connection. Slow links need it for the pages: 40 kB.
         answer_timeout: Duration = 30 * SECOND, span(SECOND..=HOUR);
-        /// Threads that serve connections. Default: the cores that rooms leave. More than cores costs context switches.
-        workers: usize = cores().saturating_sub(room_threads()).max(1), number(1..=1024);
-        /// Threads that run rooms. Default: a quarter of the cores. They compete with the workers for cores.
-        room_threads: usize = room_threads(), number(1..=1024);
+        /// Threads that rooms and their players live on. Default: the cores. More than cores costs context switches.
+        threads: usize = cores(), number(1..=1024);
+        /// Keep each of these threads on a core of its own, of those that the process may use.
+        pin_threads: bool = false, flag();
+        /// Threads that take connections in: HTTP, TLS handshakes, upgrades. Default: a quarter of the cores.
+        workers: usize = (cores() / 4).max(1), number(1..=1024);
         /// How long a thread with more than 4,000 messages a second pauses between two rounds: up to so much more latency, for fewer
         /// wake-ups. 0s: never.
         coalesce: Duration = Duration::from_millis(1), span(ZERO..=SECOND / 100);
@@ -161,11 +163,6 @@ impl Config {
 
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, |n| n.get())
-}
-
-/// A tick costs little beside its delivery.
-fn room_threads() -> usize {
-    (cores() / 4).max(1)
 }
 
 /// The header by which a proxy says whose request it passes on.

@@ -20,7 +20,7 @@ pub mod members;
 mod peer;
 mod worker;
 
-pub use actor::{Connection, Rooms};
+pub use actor::{Connection, Rooms, Ticket, Wanted};
 pub use end::End;
 pub use fanout::{Drain, Fanout, LocalConnections};
 pub use peer::{Outbound, Peer, PeerRef};

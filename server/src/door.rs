@@ -20,7 +20,7 @@ pub use proxies::Proxies;
 
 use crate::{
     config::Config,
-    connection::{Connection, LocalConnections, PeerRef, Rooms},
+    connection::{Connection, LocalConnections, PeerRef, Rooms, Ticket, Wanted},
     ground::{
         admission::Admission,
         close::GOING_DOWN,
@@ -37,13 +37,12 @@ use crate::{
     room::Seated,
 };
 use actix_web::http::header::HeaderMap;
-use driftless_proto::{code::CloseCode, limits::Limits, session::Delivery, wire};
+use driftless_proto::{code::CloseCode, limits::Limits, session::Delivery};
 use futures_util::future::LocalBoxFuture;
 use open::OpenConnections;
 use parking_lot::Mutex;
 use places::Place;
 use std::{
-    future::ready,
     net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::{
@@ -292,6 +291,12 @@ impl Door {
         wait.map_err(|wait| Refused::TooFast { of: source, wait: wait + self.join_interval * turn })
     }
 
+    /// Somebody has asked for a seat that he cannot have. Whoever guesses at tokens comes no faster than whoever joins.
+    fn guessed<T>(&self, e: Refusal, source: Source) -> Result<T, Refusal> {
+        self.new_player(source).inspect_err(|refused| self.count(*refused, source))?;
+        Err(e)
+    }
+
     fn count(&self, refused: Refused, source: Source) {
         self.metrics.refused.inc(refused.name());
         info!(%source, reason = refused.name(), "refused");
@@ -304,30 +309,29 @@ impl Door {
 }
 
 impl Rooms for Door {
-    fn join(
-        self: Arc<Self>,
-        join: wire::Join,
-        entrant: Entrant,
-    ) -> LocalBoxFuture<'static, Result<Seated, Refusal>> {
-        match self.place(entrant.source) {
-            Ok(place) => self.rooms.clone().join(join, Entrant { place: Some(Arc::new(place)), ..entrant }),
-            Err(refused) => Box::pin(ready(Err(refused.into()))),
+    fn find(&self, wanted: Wanted, source: Source) -> Result<Ticket, Refusal> {
+        match wanted {
+            Wanted::Join(_) => {
+                let place = self.place(source)?;
+                let ticket = self.rooms.find(wanted, source)?;
+                Ok(Ticket { place: Some(Arc::new(place)), ..ticket })
+            }
+            Wanted::Resume(_) => self.rooms.find(wanted, source).or_else(|e| self.guessed(e, source)),
         }
     }
 
-    fn resume(
+    fn enter(
         self: Arc<Self>,
-        resume: wire::Resume,
+        ticket: Ticket,
         entrant: Entrant,
     ) -> LocalBoxFuture<'static, Result<Seated, Refusal>> {
-        let source = entrant.source;
+        let (source, resumes) = (entrant.source, matches!(ticket.wanted, Wanted::Resume(_)));
+        let entered = self.rooms.clone().enter(ticket, entrant);
         Box::pin(async move {
-            let resumed = self.rooms.clone().resume(resume, entrant).await;
-            if resumed.is_err() {
-                // Whoever guesses at tokens comes no faster than whoever joins.
-                self.new_player(source).inspect_err(|refused| self.count(*refused, source))?;
+            match entered.await {
+                Err(e) if resumes => self.guessed(e, source),
+                entered => entered,
             }
-            resumed
         })
     }
 }

@@ -8,7 +8,7 @@ pub(crate) use spec::{FactoryError, RoomSpec};
 use crate::{
     clock::Clock,
     config::Config,
-    connection::Rooms,
+    connection::{Rooms, Ticket, Wanted},
     ground::{
         entrant::Entrant,
         guest::guest_id,
@@ -20,17 +20,18 @@ use crate::{
         shares::{Share, Shares},
         source::Source,
     },
+    homes::Homes,
     metrics::Metrics,
-    metronome::Metronome,
-    registry::{Found, Listed, Registry, RoomSummary},
+    registry::{Found, Listed, Registry, RoomSummary, SeatPlace},
     room::{
-        Join, Listing, Resume, Room, RoomSettings, Seated,
+        Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated, Shell,
         core::{JoinError, ResumeError, RoomCore},
         record::RecordThread,
-        spread_schedule, start,
+        start,
+        timetable::Timetable,
     },
 };
-use actix::{Actor, Addr, ArbiterHandle, MailboxError, Recipient};
+use actix::{MailboxError, Recipient};
 use driftless_proto::{limits::MAX_PLAYERS, names::is_room_name, wire};
 use driftless_sim::{TICK_RATES, game::GameKind, replay::RecordingHeader};
 use futures_util::future::LocalBoxFuture;
@@ -68,10 +69,8 @@ pub struct RoomServices {
     pub metrics: Arc<Metrics>,
     /// Whom rooms tell of joins and leaves.
     pub presence: Recipient<Report>,
-    /// The clock thread.
-    pub metronome: Metronome,
-    /// Threads that rooms run on, at least one.
-    pub threads: Vec<ArbiterHandle>,
+    /// The threads that rooms live on.
+    pub(crate) homes: Arc<Homes>,
     /// The recording thread, if rooms are recorded.
     pub recorder: Option<RecordThread>,
 }
@@ -139,40 +138,45 @@ impl Factory {
         }
     }
 
-    async fn find_or_create_and_join(&self, join: wire::Join, entrant: Entrant) -> Result<Seated, Refusal> {
+    async fn join(&self, mut room: RoomAddr, join: wire::Join, entrant: Entrant) -> Result<Seated, Refusal> {
         let user: Arc<str> = guest_id().map_err(|e| JoinError::Random(e.to_string()))?.into();
-        let name = if join.name.is_empty() { user.clone() } else { join.name.into() };
-        let kind = (!join.kind.is_empty()).then_some(join.kind);
+        let name: Arc<str> = if join.name.is_empty() { user.clone() } else { join.name.as_str().into() };
         for _ in 0..JOIN_ATTEMPTS {
-            let room = self.find_or_create(&join.room, kind.as_deref(), entrant.source)?;
-            let join = Join { entrant: entrant.clone(), user: user.clone(), name: name.clone() };
-            match room.send(join).await {
+            let asked = Join { entrant: entrant.clone(), user: user.clone(), name: name.clone() };
+            match room.send(asked).await {
+                // It has just ended: the next look makes a new one.
+                Ok(Err(JoinError::Ended(_))) | Err(MailboxError::Closed) => {
+                    room = self.find_or_create(&join.room, kind_of(&join), entrant.source)?.room;
+                }
                 Ok(seated) => return seated.map_err(Refusal::from),
-                Err(MailboxError::Closed) => {} // it has just ended: the next look makes a new one
                 Err(e) => return Err(e.into()),
             }
         }
         Err(MailboxError::Closed.into())
     }
 
-    async fn find_and_resume(&self, resume: wire::Resume, entrant: Entrant) -> Result<Seated, Refusal> {
-        let token = ResumeToken::from_wire(&resume.token).ok_or(ResumeError::UnknownToken)?;
-        let place = self.registry.seat(&token).filter(|place| *place.name == *resume.room);
-        let place = place.ok_or(ResumeError::UnknownToken)?;
+    async fn resume(
+        &self,
+        room: RoomAddr,
+        resume: wire::Resume,
+        entrant: Entrant,
+    ) -> Result<Seated, Refusal> {
+        let (token, place) = self.seat(&resume)?;
         let (player, received) = (place.player, resume.reliable_received);
-        match place.room.send(Resume { entrant, player, token, received }).await {
+        match room.send(Resume { entrant, player, token, received }).await {
             Ok(seated) => seated.map_err(Refusal::from),
             Err(MailboxError::Closed) => Err(ResumeError::UnknownToken.into()),
             Err(e) => Err(e.into()),
         }
     }
 
-    fn find_or_create(
-        &self,
-        name: &str,
-        kind: Option<&str>,
-        source: Source,
-    ) -> Result<Addr<Room>, FactoryError> {
+    fn seat(&self, resume: &wire::Resume) -> Result<(ResumeToken, SeatPlace), ResumeError> {
+        let token = ResumeToken::from_wire(&resume.token).ok_or(ResumeError::UnknownToken)?;
+        let place = self.registry.seat(&token).filter(|place| *place.name == *resume.room);
+        Ok((token, place.ok_or(ResumeError::UnknownToken)?))
+    }
+
+    fn find_or_create(&self, name: &str, kind: Option<&str>, source: Source) -> Result<Listed, FactoryError> {
         if let Some(listed) = self.registry.get(name)
             && listed.room.connected()
         {
@@ -234,7 +238,6 @@ impl Factory {
         };
         let recorder = services.recorder.as_ref();
         let record = recorder.map(|recorder| recorder.open(shared.id, header, kind.clone()));
-        let schedule = spread_schedule(Instant::now(), shared.tick_rate, shared.id);
         let listing: Weak<Registry> = Arc::downgrade(&self.registry);
         let settings = RoomSettings {
             clock: services.clock,
@@ -246,18 +249,18 @@ impl Factory {
             resume_window: kind
                 .resume_window_ms()
                 .map_or(self.config.resume_window, |ms| Duration::from_millis(ms.into())),
+            housing: services.homes.clone(),
         };
         let limits = self.config.limits.clone();
         let of_room = shared.clone();
-        let count = services.threads.len().max(1) as u64;
-        let thread = services.threads.get((shared.id.0 % count) as usize).ok_or(FactoryError::NoThread)?;
         // The game starts on the room's thread, so that a slow start keeps nobody else waiting.
-        let room = Room::start_in_arbiter(thread, move |_| {
+        let room = Room::start_at(&services.homes.common(), move |home, address| {
+            let schedule =
+                Timetable::here().schedule(settings.clock.instant(0), Instant::now(), of_room.tick_rate);
             let (game, schema) = start::start(&kind, seed, of_room.tick_rate);
             let core = RoomCore::new(of_room, game, schema, schedule, limits, record.is_some());
-            Room::new(core, settings, record)
+            Shell::new(core, settings, record, home, address)
         });
-        services.metronome.add(schedule, shared.clone(), room.clone().recipient());
         services.metrics.rooms.inc();
         services.metrics.rooms_created.inc();
         info!(room = %shared.name, kind = shared.kind, tick_rate = shared.tick_rate, seed, "room created");
@@ -266,36 +269,57 @@ impl Factory {
 }
 
 impl Rooms for Factory {
-    fn join(
-        self: Arc<Self>,
-        join: wire::Join,
-        entrant: Entrant,
-    ) -> LocalBoxFuture<'static, Result<Seated, Refusal>> {
-        Box::pin(async move { self.find_or_create_and_join(join, entrant).await })
+    fn find(&self, wanted: Wanted, source: Source) -> Result<Ticket, Refusal> {
+        let (room, players) = match &wanted {
+            Wanted::Join(join) => {
+                let Listed { room, shared, .. } = self.find_or_create(&join.room, kind_of(join), source)?;
+                (room, shared.connected.load(Ordering::Relaxed))
+            }
+            Wanted::Resume(resume) => {
+                let (_, SeatPlace { room, .. }) =
+                    self.seat(resume).inspect_err(|_| self.services.metrics.resumes.inc("unknown"))?;
+                let listed = self.registry.get(&resume.room);
+                (room, listed.map_or(0, |listed| listed.shared.connected.load(Ordering::Relaxed)))
+            }
+        };
+        let home = self.services.homes.for_player(&room, players);
+        Ok(Ticket { wanted, room, home, place: None })
     }
 
-    fn resume(
+    fn enter(
         self: Arc<Self>,
-        resume: wire::Resume,
+        ticket: Ticket,
         entrant: Entrant,
     ) -> LocalBoxFuture<'static, Result<Seated, Refusal>> {
+        let Ticket { wanted, room, place, .. } = ticket;
+        let entrant = Entrant { place, ..entrant };
         Box::pin(async move {
-            let result = self.find_and_resume(resume, entrant).await;
-            let metric = if result.is_ok() { "resumed" } else { "unknown" };
-            self.services.metrics.resumes.inc(metric);
-            result
+            match wanted {
+                Wanted::Join(join) => self.join(room, join, entrant).await,
+                Wanted::Resume(resume) => {
+                    let resumed = self.resume(room, resume, entrant).await;
+                    let metric = if resumed.is_ok() { "resumed" } else { "unknown" };
+                    self.services.metrics.resumes.inc(metric);
+                    resumed
+                }
+            }
         })
     }
 }
 
-fn of_kind(listed: Listed, asked: Option<&str>) -> Result<Addr<Room>, FactoryError> {
+/// The kind of game that is asked for.
+fn kind_of(join: &wire::Join) -> Option<&str> {
+    (!join.kind.is_empty()).then_some(&*join.kind)
+}
+
+fn of_kind(listed: Listed, asked: Option<&str>) -> Result<Listed, FactoryError> {
     match asked {
         Some(asked) if asked != listed.shared.kind => Err(FactoryError::OtherKind {
             room: listed.shared.name.to_string(),
             is: listed.shared.kind.to_owned(),
             asked: asked.to_owned(),
         }),
-        _ => Ok(listed.room),
+        _ => Ok(listed),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod entrant;
 pub mod fanout;
 pub mod figures;
 pub mod guest;
+pub mod home;
 pub mod id;
 pub mod members;
 pub mod origin;

@@ -56,6 +56,7 @@
 
 #![warn(unreachable_pub)]
 
+mod alarm;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -64,9 +65,9 @@ pub mod door;
 mod factory;
 pub mod feed;
 pub mod ground;
+mod homes;
 mod http;
 pub mod metrics;
-pub mod metronome;
 pub mod open_files;
 pub mod presence;
 mod registry;

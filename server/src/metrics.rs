@@ -41,6 +41,8 @@ pub struct Metrics {
     pub rooms_created: Counter,
     /// Rooms that ended.
     pub rooms_ended: ByReason,
+    /// Rooms that moved to another thread.
+    pub rooms_moved: Counter,
     /// From the start of a room's tick to the end of its publishing.
     pub room_tick_duration: DurationHistogram,
     /// From the deadline of a tick to its start.
@@ -204,6 +206,7 @@ impl Metrics {
             rooms: Gauge::default(),
             players: Gauge::default(),
             rooms_created: Counter::default(),
+            rooms_moved: Counter::default(),
             rooms_ended: ByReason::new("reason", ["empty", "failed", "drained", "closed", "out_of_ticks"]),
             room_tick_duration: DurationHistogram::new(TICK_DURATION),
             room_tick_lateness: DurationHistogram::new(TICK_LATENESS),
@@ -285,6 +288,7 @@ impl Metrics {
         put(r, "rooms", "Rooms now.", &self.rooms);
         put(r, "players", "Seats taken now.", &self.players);
         put(r, "rooms_created", "Rooms made.", &self.rooms_created);
+        put(r, "rooms_moved", "Rooms that moved to another thread.", &self.rooms_moved);
         put(r, "rooms_ended", "Rooms that ended, by reason.", &self.rooms_ended.family);
         let help = "From the start of a tick of a room to the end of its publishing.";
         put_unit(r, "room_tick_duration", help, Unit::Seconds, &self.room_tick_duration);

@@ -9,9 +9,8 @@ use crate::{
         shrink::is_nearly_empty,
     },
     metrics::Metrics,
-    room::{CloseRoom, Listing, Room},
+    room::{CloseRoom, Listing, RoomAddr},
 };
-use actix::Addr;
 use dashmap::{DashMap, Entry};
 use driftless_sim::PlayerId;
 use parking_lot::RwLock;
@@ -42,7 +41,7 @@ pub struct Listed {
     /// The side of it that others see.
     pub shared: Arc<RoomShared>,
     /// Its actor.
-    pub room: Addr<Room>,
+    pub room: RoomAddr,
     /// What it takes of what there is for all: given back when the room is listed no more.
     pub budget: Arc<dyn Any + Send + Sync>,
 }
@@ -51,7 +50,7 @@ pub struct Listed {
 #[derive(Clone)]
 pub struct SeatPlace {
     /// The room.
-    pub room: Addr<Room>,
+    pub room: RoomAddr,
     /// Its name.
     pub name: Arc<str>,
     /// Whose seat.
@@ -149,7 +148,7 @@ impl Registry {
             Entry::Occupied(mut ended) => {
                 let listed = start()?;
                 // It died without a word: what `room_ended` would have done.
-                self.seats.retain(|_, seat| seat.room != ended.get().room);
+                self.seats.retain(|_, seat| !seat.room.is(&ended.get().room));
                 self.metrics.rooms.dec();
                 ended.insert(listed.clone());
                 Ok((listed, Found::Started))
@@ -194,7 +193,7 @@ pub enum Found {
 }
 
 impl Listing for Registry {
-    fn seat_taken(&self, seat: &Seat, room: Addr<Room>) {
+    fn seat_taken(&self, seat: &Seat, room: RoomAddr) {
         let place = SeatPlace { player: seat.player, name: seat.room.name.clone(), room };
         self.seats.insert(seat.token, place);
         self.metrics.players.inc();

@@ -7,20 +7,18 @@ use crate::{
     door::{self, Door},
     factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
+    homes::Homes,
     http::{self, Access, Costly, HttpState},
     metrics::Metrics,
-    metronome::Metronome,
     presence::Presence,
     registry::Registry,
     room::record::RecordThread,
     shutdown, telemetry,
-    thread::prefer_latency,
     tls::{Certificates, TlsConfig},
     transport::{self, quic::Quic},
 };
 use actix::{Actor, Addr};
 use actix_http::HttpService;
-use actix_rt::Arbiter;
 use actix_server::ServerHandle;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::{App, dev::AppConfig, middleware::from_fn, web};
@@ -29,6 +27,7 @@ use parking_lot::Mutex;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -80,6 +79,7 @@ struct Parts {
     presence: Addr<Presence>,
     door: Arc<Door>,
     fanouts: Fanouts,
+    homes: Arc<Homes>,
     metrics: Arc<Metrics>,
     certificates: Arc<Certificates>,
     feed: Arc<Feed>,
@@ -143,19 +143,24 @@ impl Server {
         let feed = Feed::new(getrandom::u64().unwrap_or_else(|_| clock.unix_ms(0)));
         let presence = Presence::new(clock).watched_by(feed.clone()).start();
         let registry = Registry::new(metrics.clone());
+        let address = listener.local_addr()?;
+        let fanouts = Fanouts::default();
+        let connections = {
+            let (fanouts, metrics, coalesce) = (fanouts.clone(), metrics.clone(), config.coalesce);
+            move || local_connections(&fanouts, clock, &metrics, coalesce)
+        };
+        let homes = Homes::start(config.threads, config.pin_threads, connections)?;
         let services = RoomServices {
             clock,
             metrics: metrics.clone(),
             presence: presence.clone().recipient(),
-            metronome: Metronome::start()?,
-            threads: room_threads(config.room_threads)?,
+            homes: homes.clone(),
             recorder,
         };
         let (token, made_token) = match config.admin_token.clone() {
             Some(token) => (token, None),
             None => AdminToken::random().map(|(token, text)| (token, Some(text)))?,
         };
-        let address = listener.local_addr()?;
         let factory = Factory::new(config.clone(), registry.clone(), services, &self.kinds);
         let parts = Parts {
             clock,
@@ -167,7 +172,8 @@ impl Server {
             factory,
             registry,
             presence,
-            fanouts: Fanouts::default(),
+            fanouts,
+            homes,
             metrics,
             certificates,
             feed,
@@ -216,20 +222,32 @@ impl Parts {
         })
     }
 
-    /// Starts the threads that serve connections.
+    fn connections(&self) -> Rc<LocalConnections> {
+        local_connections(&self.fanouts, self.clock, &self.metrics, self.config.coalesce)
+    }
+
+    /// Has the threads of rooms and players serve QUIC, if it is listened to.
+    fn serve_quic(self: &Arc<Self>) {
+        let Some(quic) = &self.quic else { return };
+        for home in self.homes.all_common() {
+            let (quic, door) = (quic.clone(), self.door.clone());
+            home.arbiter().spawn_fn(move || {
+                let Some(connections) = LocalConnections::here() else { return };
+                if let Err(error) = quic.serve(connections, door) {
+                    error!(%error, "a thread cannot serve QUIC");
+                }
+            });
+        }
+    }
+
+    /// Starts the threads that take connections in.
     fn serve(self: &Arc<Self>, listener: TcpListener) -> io::Result<actix_server::Server> {
+        self.serve_quic();
         let (parts, accept) = (self.clone(), self.accept()?);
         let state = web::Data::new(self.http_state());
         // Called once on each thread.
         let thread = move || {
-            let worker = Worker::start(parts.clock, parts.metrics.clone(), parts.config.coalesce);
-            let connections = LocalConnections::start(worker);
-            parts.fanouts.lock().push(connections.fanout().clone());
-            if let Some(quic) = &parts.quic
-                && let Err(error) = quic.serve(connections.clone(), parts.door.clone())
-            {
-                error!(%error, "a thread cannot serve QUIC");
-            }
+            let connections = parts.connections();
             let app = || {
                 let app = App::new()
                     .app_data(connections.clone())
@@ -332,13 +350,16 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(loopback, address.port())
 }
 
-fn room_threads(count: usize) -> io::Result<Vec<actix::ArbiterHandle>> {
-    let start = |_| {
-        let arbiter = Arbiter::try_new()?;
-        arbiter.spawn_fn(prefer_latency);
-        Ok(arbiter.handle())
-    };
-    (0..count.max(1)).map(start).collect()
+/// The connections of the calling thread.
+fn local_connections(
+    fanouts: &Fanouts,
+    clock: Clock,
+    metrics: &Arc<Metrics>,
+    coalesce: Duration,
+) -> Rc<LocalConnections> {
+    let connections = LocalConnections::start(Worker::start(clock, metrics.clone(), coalesce));
+    fanouts.lock().push(connections.fanout().clone());
+    connections
 }
 
 /// The listening sockets of HTTP and QUIC, whose ports are known before the first worker starts.

@@ -52,7 +52,7 @@ const ROOMY: [&str; 8] = [
     "--reliable-messages=65536",
     "--reliable-bytes=16MiB",
     "--workers=2",
-    "--room-threads=1",
+    "--threads=2",
     "--tick-rate=60",
     "--linger=1s",
 ];

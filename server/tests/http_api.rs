@@ -20,8 +20,7 @@ fn start() -> Running {
 }
 
 fn start_with(config: Config) -> Running {
-    let config =
-        Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, room_threads: 1, ..config };
+    let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, threads: 1, ..config };
     let (running, serving) = Server::new(config).start().unwrap();
     actix_rt::spawn(serving);
     running

@@ -301,7 +301,7 @@ fn a_token_that_was_set_is_the_only_one() {
 /// An attacker behind the same proxy has the operator's address: he is slowed down, she is not.
 #[test]
 fn wrong_tokens_are_counted_and_slowed_down_and_the_right_one_is_let_in_at_once() {
-    let server = TestServer::start(Config { workers: 1, ..config() });
+    let server = TestServer::start(Config { threads: 1, ..config() });
     let _player = Player::join(server.address(), "lobby");
     let path = "/v1/rooms/lobby/state";
     let guess = |n: u32| {

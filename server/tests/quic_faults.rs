@@ -349,7 +349,7 @@ fn hostile_connections_hold_little_memory() {
     const CONNECTIONS: usize = 40;
     /// With the connection's own keys, buffers and timers.
     const EACH: u64 = 256 * 1024;
-    let server = Process::start(&["--workers=1", "--room-threads=1"]);
+    let server = Process::start(&["--workers=1", "--threads=1"]);
     Player::join_over(Kind::Quic, server.address(), "lobby").leave();
     let before = server.rss();
     let mut held = Vec::new();

@@ -329,7 +329,7 @@ fn an_expired_certificate_is_refused_by_the_client_and_hurts_nobody() {
 // The client's address changes under way, as when a phone goes from one network to another.
 #[test]
 fn a_connection_goes_on_from_another_port() {
-    let server = TestServer::start(Config { workers: 3, ..config() });
+    let server = TestServer::start(Config { threads: 3, ..config() });
     for kind in BOTH {
         let mut player = Player::named_over(kind, server.quic(), "lobby", "ann");
         for n in 0..4 {

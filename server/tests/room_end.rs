@@ -11,8 +11,9 @@ use driftless_server::{
     clock::Clock,
     ground::{
         close::Close,
-        entrant::Entrant,
+        entrant::{Entrant, Reach},
         fanout::{FanoutLink, Publish},
+        home::Home,
         id::{ConnectionId, RoomId},
         report::{LostReason, Report},
         seat::{ResumeToken, Seat},
@@ -20,11 +21,11 @@ use driftless_server::{
         source::Source,
     },
     metrics::Metrics,
-    metronome::Metronome,
     room::{
-        Join, Listing, Lost, Room, RoomSettings, Seated, Tick,
+        Housing, Join, Listing, Lost, Room, RoomAddr, RoomSettings, Seated, Shell,
         core::{Effect, LAST_TICK, RoomCore},
         schedule::{Due, Schedule},
+        timetable::Timetable,
     },
 };
 use driftless_sim::{GameKind, games};
@@ -105,15 +106,27 @@ impl Handler<Report> for Around {
 }
 
 impl Listing for Ends {
-    fn seat_taken(&self, _: &Seat, _: Addr<Room>) {}
+    fn seat_taken(&self, _: &Seat, _: RoomAddr) {}
     fn seat_ended(&self, _: &ResumeToken) {}
     fn room_ended(&self, _: &RoomShared, reason: &'static str) {
         self.ended.lock().unwrap().push(reason);
     }
 }
 
-/// Starts a room.
-fn start_room(core: RoomCore, around: &Around) -> Addr<Room> {
+/// The only thread there is.
+struct Here;
+
+impl Housing for Here {
+    fn apart(&self) -> Option<Home> {
+        None
+    }
+    fn common(&self) -> Home {
+        Home::new(Arbiter::current(), None)
+    }
+}
+
+/// Starts a room on this thread.
+fn start_room(core: RoomCore, around: &Around) -> RoomAddr {
     let listing: Arc<dyn Listing> = around.0.clone();
     let settings = RoomSettings {
         clock: Clock::start(),
@@ -123,21 +136,23 @@ fn start_room(core: RoomCore, around: &Around) -> Addr<Room> {
         linger: Duration::from_secs(60),
         resume_window: Duration::ZERO,
         wait_for_players: true,
+        housing: Arc::new(Here),
     };
-    Room::new(core, settings, None).start()
+    Room::start_at(&Here.common(), move |home, address| Shell::new(core, settings, None, home, address))
 }
 
-async fn join(room: &Addr<Room>, around: &Around, connection: u64) -> Seated {
+async fn join(room: &RoomAddr, around: &Around, connection: u64) -> Seated {
     let address = around.clone().start();
     let link = FanoutLink { index: 0, fanout: address.clone().recipient() };
-    let (connection, control) = (ConnectionId(connection), address.recipient());
-    let entrant = Entrant { connection, source: Source::UNKNOWN, place: None, link, control };
+    let reach = Reach { link, control: address.recipient(), moves: None };
+    let entrant =
+        Entrant { connection: ConnectionId(connection), source: Source::UNKNOWN, place: None, reach };
     let seated = room.send(Join { entrant, user: "guest".into(), name: "Ann".into() }).await.unwrap();
     seated.unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// Starts a room of the arena, with a player in it.
-async fn start(schedule: Schedule, around: &Around) -> (Arc<RoomShared>, Addr<Room>) {
+async fn start(schedule: Schedule, around: &Around) -> (Arc<RoomShared>, RoomAddr) {
     let core = core(schedule);
     let (shared, room) = (core.shared().clone(), start_room(core, around));
     assert_eq!(join(&room, around, 1).await.seat.player, 1);
@@ -147,6 +162,11 @@ async fn start(schedule: Schedule, around: &Around) -> (Arc<RoomShared>, Addr<Ro
 /// Began two seconds ago, at 2^32 - 1 ticks a second: as old as a room of 128 Hz is after two years.
 fn two_years_old() -> Schedule {
     Schedule::new(Instant::now().checked_sub(Duration::from_secs(2)).unwrap(), u32::MAX)
+}
+
+/// Runs what is due on this thread.
+fn tick() {
+    Timetable::here().run(Instant::now());
 }
 
 /// Waits for what the actors of this thread do.
@@ -162,7 +182,7 @@ async fn until(what: &str, so: impl Fn() -> bool) {
 async fn a_room_past_its_last_tick_ends_by_name() {
     let around = Around::default();
     let (_, room) = start(two_years_old(), &around).await;
-    room.do_send(Tick);
+    tick();
     until("the room ends", || !room.connected()).await;
     until("its player hears of it", || !around.0.closed.lock().unwrap().is_empty()).await;
     let closed = around.0.closed.lock().unwrap();
@@ -174,14 +194,14 @@ async fn a_room_past_its_last_tick_ends_by_name() {
 // Promise 7: "Room tick `n` MUST start within 1 ms of its deadline unless the machine is saturated".
 #[actix::test]
 async fn an_old_room_does_not_stop_the_clock_of_the_others() {
-    let metronome = Metronome::start().unwrap();
     let around = Around::default();
-    let (shared, old) = start(two_years_old(), &around).await;
-    metronome.add(two_years_old(), shared, old.clone().recipient());
-    let schedule = Schedule::new(Instant::now(), 100);
-    let (young, room) = start(schedule, &around).await;
-    metronome.add(schedule, young.clone(), room.recipient());
-    until("the young room plays", || young.tick.load(Ordering::Relaxed) >= 20).await;
+    let (_, old) = start(two_years_old(), &around).await;
+    let (young, _) = start(Schedule::new(Instant::now(), 100), &around).await;
+    until("the young room plays", || {
+        tick();
+        young.tick.load(Ordering::Relaxed) >= 20
+    })
+    .await;
     assert!(!old.connected());
 }
 
@@ -210,8 +230,11 @@ async fn a_room_whose_game_panics_again_and_again_ends_once() {
         room.send(Lost { connection, why: LostReason::Disconnected, welcomed: true }).await.unwrap();
     }
     assert!(player.seat.take_command(1, too_much(true)));
-    room.do_send(Tick);
-    until("the room ends", || !room.connected()).await;
+    until("the room ends", || {
+        tick();
+        !room.connected()
+    })
+    .await;
     until("presence hears of it", || around.0.reported.load(Ordering::Relaxed) > 0).await;
     assert_eq!(*around.0.ended.lock().unwrap(), ["failed"]);
     assert_eq!(around.0.reported.load(Ordering::Relaxed), 1);

@@ -164,7 +164,7 @@ fn ticks_of_an_overloaded_room_are_skipped_and_counted() {
 // Promise 4: "One client […] MUST NOT delay another's tick": nor does one game another's, on another thread.
 #[test]
 fn an_overloaded_room_does_not_stop_rooms_of_other_threads() {
-    let server = with_obedient(Config { tick_rate: 50, room_threads: 2, ..config() });
+    let server = with_obedient(Config { tick_rate: 50, threads: 2, ..config() });
     let mut slow = obedient(&server, "slow");
     let other = obedient(&server, "other").in_background();
     slow.command(&Ask { block_ms: 1_000, ..Ask::default() });
@@ -174,6 +174,37 @@ fn an_overloaded_room_does_not_stop_rooms_of_other_threads() {
     drop(other.stop());
     let after = slow.next_tick();
     assert!(after > before);
+}
+
+// Promise 4, of a game instead of a client: one that blocks makes the rooms beside it late once, and then lives apart.
+#[test]
+fn a_room_that_blocks_makes_others_late_once() {
+    let server = with_obedient(Config { tick_rate: 50, threads: 1, ..config() });
+    let metrics = server.running().metrics();
+    let mut slow = obedient(&server, "slow");
+    let other = obedient(&server, "other").in_background();
+    // Ten ticks each time.
+    slow.command(&Ask { block_ms: 200, ..Ask::default() });
+    until("it has moved", || metrics.rooms_moved.get() == 1);
+    other.wait_ticks(50);
+    let before = slow.next_tick();
+    other.wait_ticks(50);
+    assert!(slow.next_tick() > before, "it goes on where it is");
+    let skipped =
+        |room: &str| server.get(&format!("/v1/rooms/{room}")).json()["ticks_skipped"].as_u64().unwrap();
+    assert!(skipped("slow") > 50, "{}", skipped("slow"));
+    assert!(skipped("other") <= 12, "{}", skipped("other"));
+    // Whatever is asked of it finds it.
+    slow.reconnect();
+    let before = slow.next_tick();
+    assert!(slow.next_tick() > before);
+    let mut bob = obedient(&server, "slow");
+    bob.next_tick();
+    bob.leave();
+    slow.leave();
+    until("both seats are free", || server.players() == 1);
+    drop(other.stop());
+    assert_eq!(metrics.rooms_moved.get(), 1);
 }
 
 #[test]

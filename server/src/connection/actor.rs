@@ -4,9 +4,16 @@
 use super::{End, LocalConnections, Peer, PeerRef};
 use crate::{
     ground::{
-        admission::Admission, close::Close, entrant::Entrant, id::ConnectionId, refusal::Refusal, seat::Seat,
+        admission::Admission,
+        close::Close,
+        entrant::{Entrant, Reach},
+        home::Home,
+        id::ConnectionId,
+        refusal::Refusal,
+        seat::Seat,
+        source::Source,
     },
-    room::{Room, Seated},
+    room::{RoomAddr, Seated},
 };
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, ContextFutureSpawner, Handler, Message,
@@ -22,6 +29,7 @@ use driftless_proto::{
 };
 use futures_util::future::LocalBoxFuture;
 use std::{
+    any::Any,
     rc::Rc,
     sync::{
         Arc,
@@ -43,22 +51,41 @@ pub struct Connection {
 
 /// Who gives connections their seats.
 pub trait Rooms: Send + Sync {
-    /// A seat for a new player, in a room that is found or made.
-    fn join(
+    /// Finds or makes the room in which somebody wants a seat.
+    ///
+    /// # Errors
+    /// Why not.
+    fn find(&self, wanted: Wanted, source: Source) -> Result<Ticket, Refusal>;
+    /// The seat in the room that was found.
+    fn enter(
         self: Arc<Self>,
-        join: wire::Join,
-        entrant: Entrant,
-    ) -> LocalBoxFuture<'static, Result<Seated, Refusal>>;
-    /// The seat that a token names.
-    fn resume(
-        self: Arc<Self>,
-        resume: wire::Resume,
+        ticket: Ticket,
         entrant: Entrant,
     ) -> LocalBoxFuture<'static, Result<Seated, Refusal>>;
 }
 
+/// What a player asks for.
+pub enum Wanted {
+    /// A new seat.
+    Join(wire::Join),
+    /// The seat that a token names.
+    Resume(wire::Resume),
+}
+
+/// A room is found for somebody.
+pub struct Ticket {
+    /// What was asked for.
+    pub wanted: Wanted,
+    /// The room.
+    pub room: RoomAddr,
+    /// The thread where the connection is to live, if it can move. None: any.
+    pub home: Option<Home>,
+    /// The place among the players, for the seat to keep. None: there is a seat already.
+    pub place: Option<Arc<dyn Any + Send + Sync>>,
+}
+
 struct Place {
-    room: Addr<Room>,
+    room: RoomAddr,
     seat: Arc<Seat>,
 }
 
@@ -92,13 +119,37 @@ impl Connection {
         })
     }
 
+    /// Takes the seat in the room that was found.
+    fn enter(&mut self, ticket: Ticket, ctx: &mut Context<Self>) {
+        let resumed = match &ticket.wanted {
+            Wanted::Join(_) => None,
+            Wanted::Resume(resume) => Some(resume.presence_version),
+        };
+        let entrant = {
+            let peer = self.peer.borrow();
+            Entrant { connection: peer.id, source: peer.source(), place: None, reach: self.reach(ctx) }
+        };
+        let seated = self.rooms.clone().enter(ticket, entrant);
+        seated
+            .into_actor(self)
+            .map(move |seated, connection, _| connection.seated(seated, resumed))
+            .wait(ctx);
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        self.peer.borrow_mut().close(refusal.code, &refusal.reason, refusal.wait);
+    }
+
+    /// How a room reaches it.
+    fn reach(&self, ctx: &Context<Self>) -> Reach {
+        Reach { link: self.connections.link(), control: ctx.address().recipient(), moves: None }
+    }
+
     /// `resumed`: the version of the list of members that the player has, if this answers a resume.
     fn seated(&mut self, seated: Result<Seated, Refusal>, resumed: Option<u64>) {
         let Seated { room, seat, welcome } = match seated {
             Ok(seated) => seated,
-            Err(refusal) => {
-                return self.peer.borrow_mut().close(refusal.code, &refusal.reason, refusal.wait);
-            }
+            Err(refusal) => return self.refuse(refusal),
         };
         self.span.record("room", &*seat.room.name);
         self.span.in_scope(|| debug!(player = seat.player, user = %seat.user, ?resumed, "seated"));
@@ -148,34 +199,20 @@ impl Handler<Ask> for Connection {
     type Result = ();
 
     fn handle(&mut self, Ask(request): Ask, ctx: &mut Self::Context) {
-        let rooms = self.rooms.clone();
-        let entrant = Entrant {
-            connection: self.peer.borrow().id,
-            source: self.peer.borrow().source(),
-            place: None,
-            link: self.connections.link(),
-            control: ctx.address().recipient(),
-        };
-        match request {
-            Request::Join(join) => rooms
-                .join(join, entrant)
-                .into_actor(self)
-                .map(|seated, connection, _| connection.seated(seated, None))
-                .wait(ctx),
-            Request::Resume(resume) => {
-                let has = Some(resume.presence_version);
-                rooms
-                    .resume(resume, entrant)
-                    .into_actor(self)
-                    .map(move |seated, connection, _| connection.seated(seated, has))
-                    .wait(ctx);
-            }
+        let wanted = match request {
+            Request::Join(join) => Wanted::Join(join),
+            Request::Resume(resume) => Wanted::Resume(resume),
             // The peer handles them.
             Request::Input(_)
             | Request::Command(_)
             | Request::RefuseCommand(_)
             | Request::ReliableAck(_)
-            | Request::Leave => {}
+            | Request::Leave => return,
+        };
+        let source = self.peer.borrow().source();
+        match self.rooms.find(wanted, source) {
+            Ok(ticket) => self.enter(ticket, ctx),
+            Err(refusal) => self.refuse(refusal),
         }
     }
 }

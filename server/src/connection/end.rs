@@ -2,9 +2,8 @@
 
 use crate::{
     ground::{id::ConnectionId, report::LostReason},
-    room::{Leave, Lost, Room},
+    room::{Leave, Lost, RoomAddr},
 };
-use actix::Addr;
 use driftless_proto::code::CloseCode;
 
 /// Why a connection ends. Decided once, by whoever is first to say so (the session, its room, an operator, the transport); the goodbye and
@@ -32,7 +31,7 @@ impl End {
     }
 
     /// Tells the room. `welcomed`: the peer may have its token.
-    pub(super) fn tell(&self, room: &Addr<Room>, connection: ConnectionId, welcomed: bool) {
+    pub(super) fn tell(&self, room: &RoomAddr, connection: ConnectionId, welcomed: bool) {
         let lost = |why| Lost { connection, why, welcomed };
         // One message a connection, whose number is limited: no mailbox is flooded, and none of them may be lost.
         match self.code() {

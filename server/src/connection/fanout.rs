@@ -3,18 +3,23 @@
 use super::{peer::PeerRef, worker::Worker};
 use crate::ground::{
     close::GOING_DOWN,
-    fanout::{FanoutLink, Publish},
+    fanout::{Audience, FanoutLink, Publish},
+    home::Home,
     id::{ConnectionId, RoomId},
+    published::Published,
     shrink::give_back,
 };
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use driftless_proto::code::CloseCode;
 use std::{
-    cell::RefCell,
+    cell::{OnceCell, RefCell},
     collections::HashMap,
     mem,
     rc::Rc,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -36,6 +41,8 @@ pub struct Fanout {
 pub struct LocalConnections {
     worker: Rc<Worker>,
     link: FanoutLink,
+    /// None: players stay here only until they have a room.
+    home: OnceCell<Home>,
     fanout: Addr<Fanout>,
     peers: RefCell<Peers>,
 }
@@ -46,7 +53,16 @@ struct Peers {
     by_room: HashMap<RoomId, Vec<(ConnectionId, PeerRef)>>,
 }
 
+thread_local! {
+    static HERE: RefCell<Option<Rc<LocalConnections>>> = const { RefCell::new(None) };
+}
+
 impl LocalConnections {
+    /// Those of the calling thread, if it has any.
+    pub fn here() -> Option<Rc<Self>> {
+        HERE.with_borrow(Clone::clone)
+    }
+
     /// Starts the fan-out of the calling thread, which has no connections yet.
     pub fn start(worker: Rc<Worker>) -> Rc<Self> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -56,7 +72,10 @@ impl LocalConnections {
             let fanout = ctx.address();
             let index = NEXT.fetch_add(1, Ordering::Relaxed);
             let link = FanoutLink { index, fanout: fanout.clone().recipient() };
-            let connections = Rc::new(Self { worker, link, fanout, peers: RefCell::default() });
+            let connections =
+                Rc::new(Self { worker, link, home: OnceCell::new(), fanout, peers: RefCell::default() });
+            connections.link.lead_to(connections.clone());
+            HERE.set(Some(connections.clone()));
             started = Some(connections.clone());
             Fanout { connections, swept: Instant::now() }
         });
@@ -74,6 +93,16 @@ impl LocalConnections {
     /// How rooms reach them.
     pub fn link(&self) -> FanoutLink {
         self.link.clone()
+    }
+
+    /// Rooms and players live here.
+    pub fn live_at(&self, home: Home) {
+        drop(self.home.set(home));
+    }
+
+    /// The thread, if rooms and players live here.
+    pub fn home(&self) -> Option<&Home> {
+        self.home.get()
     }
 
     /// The actor that serves them.
@@ -139,15 +168,21 @@ impl Fanout {
     }
 }
 
+impl Audience for LocalConnections {
+    fn publish(&self, room: RoomId, state: &Arc<Published>) {
+        if let Some(members) = self.peers.borrow().by_room.get(&room) {
+            for (_, peer) in members {
+                peer.borrow_mut().offer(state.clone());
+            }
+        }
+    }
+}
+
 impl Handler<Publish> for Fanout {
     type Result = ();
 
     fn handle(&mut self, publish: Publish, _: &mut Self::Context) {
-        if let Some(members) = self.connections.peers.borrow().by_room.get(&publish.room) {
-            for (_, peer) in members {
-                peer.borrow_mut().offer(publish.state.clone());
-            }
-        }
+        self.connections.publish(publish.room, &publish.state);
     }
 }
 

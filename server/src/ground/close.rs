@@ -15,3 +15,10 @@ pub struct Close {
     /// Why.
     pub reason: String,
 }
+
+impl Close {
+    /// Of a connection whose player has come back with another.
+    pub fn replaced() -> Self {
+        Self { code: CloseCode::Replaced, reason: "the seat has a newer connection".to_owned() }
+    }
+}

@@ -1,6 +1,6 @@
 //! A connection that asks for a seat.
 
-use super::{close::Close, fanout::FanoutLink, id::ConnectionId, source::Source};
+use super::{close::Close, fanout::FanoutLink, home::MoveTo, id::ConnectionId, source::Source};
 use actix::Recipient;
 use std::{any::Any, sync::Arc};
 
@@ -13,8 +13,17 @@ pub struct Entrant {
     pub source: Source,
     /// Its place among the players, for the seat to keep. None: it comes back to a seat.
     pub place: Option<Arc<dyn Any + Send + Sync>>,
+    /// How it is reached.
+    pub reach: Reach,
+}
+
+/// How a room reaches a connection.
+#[derive(Clone)]
+pub struct Reach {
     /// The thread it is on.
     pub link: FanoutLink,
     /// How to close it.
     pub control: Recipient<Close>,
+    /// How to have it move to another thread. None: it cannot.
+    pub moves: Option<Recipient<MoveTo>>,
 }

@@ -2,9 +2,9 @@
 
 use super::{id::RoomId, published::Published};
 use actix::{Message, Recipient};
-use std::sync::Arc;
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-/// A room's newest state, once for each thread.
+/// A room's newest state, once for each thread that is not the room's own.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Publish {
@@ -21,4 +21,37 @@ pub struct FanoutLink {
     pub index: usize,
     /// Its fan-out.
     pub fanout: Recipient<Publish>,
+}
+
+/// The connections of a thread, for the rooms that live on it.
+pub trait Audience {
+    /// A room's newest state.
+    fn publish(&self, room: RoomId, state: &Arc<Published>);
+}
+
+thread_local! {
+    static HERE: RefCell<Option<(usize, Rc<dyn Audience>)>> = const { RefCell::new(None) };
+}
+
+impl FanoutLink {
+    /// The calling thread has these connections, and this link is theirs.
+    pub fn lead_to(&self, audience: Rc<dyn Audience>) {
+        HERE.with(|here| *here.borrow_mut() = Some((self.index, audience)));
+    }
+
+    /// Whether it leads to the calling thread.
+    pub fn is_here(&self) -> bool {
+        HERE.with(|here| here.borrow().as_ref().is_some_and(|(index, _)| *index == self.index))
+    }
+
+    /// Hands a state over: on its own thread at once, else by a message. False: the thread is so far behind that a newer state will do.
+    pub fn publish(&self, room: RoomId, state: &Arc<Published>) -> bool {
+        HERE.with(|here| match &*here.borrow() {
+            Some((index, audience)) if *index == self.index => {
+                audience.publish(room, state);
+                true
+            }
+            _ => self.fanout.try_send(Publish { room, state: state.clone() }).is_ok(),
+        })
+    }
 }

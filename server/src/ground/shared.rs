@@ -7,7 +7,7 @@ use driftless_sim::PlayerId;
 use parking_lot::Mutex;
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU32, AtomicU64},
+    atomic::{AtomicU32, AtomicU64},
 };
 
 /// Inputs of one seat that may wait for a tick. Of more, the newest are kept: what the older ones meant is past.
@@ -42,8 +42,6 @@ pub struct RoomShared {
     pub members: Arc<Members>,
     /// What it costs.
     pub figures: RoomFigures,
-    /// A `Tick` message is on its way: the metronome sends no second one.
-    pub tick_pending: AtomicBool,
 }
 
 impl RoomShared {
@@ -62,7 +60,6 @@ impl RoomShared {
             ticks_skipped: AtomicU64::new(0),
             members: Arc::default(),
             figures: RoomFigures::default(),
-            tick_pending: AtomicBool::new(false),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{
     seats::{Seats, Taken},
 };
 use crate::ground::{
+    close::Close,
     id::ConnectionId,
     published::Published,
     refusal::Refusal,
@@ -113,6 +114,9 @@ pub enum JoinError {
     /// The game panicked: the room has ended.
     #[error("room {0:?} failed: a fault in its game")]
     Failed(String),
+    /// The room has just ended.
+    #[error("room {0:?} has ended: join again, for a new one")]
+    Ended(String),
 }
 
 /// Why a player did not get the old seat back. Nothing has changed.
@@ -135,6 +139,7 @@ impl From<JoinError> for Refusal {
         let code = match &e {
             JoinError::Full { .. } | JoinError::UsedUp(_) => CloseCode::RoomFull,
             JoinError::Failed(_) => CloseCode::RoomFailed,
+            JoinError::Ended(_) => CloseCode::RoomClosed,
             JoinError::Random(_) => CloseCode::Internal,
         };
         Self::new(code, &e)
@@ -271,7 +276,7 @@ impl RoomCore {
             return Err(ResumeError::Unreachable(received));
         }
         match self.seats.attach(player, connection) {
-            Some(old) => self.close(old, CloseCode::Replaced, "the seat has a newer connection"),
+            Some(old) => self.close(old, CloseCode::Replaced, &Close::replaced().reason),
             None => {
                 self.note(Action::Back { player });
                 self.game.back(self.tick + 1, player);

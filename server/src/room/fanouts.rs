@@ -2,75 +2,132 @@
 
 use crate::ground::{
     close::Close,
-    entrant::Entrant,
-    fanout::Publish,
+    entrant::Reach,
+    fanout::FanoutLink,
+    home::{Home, MoveTo},
     id::{ConnectionId, RoomId},
     published::Published,
 };
-use actix::Recipient;
-use std::{collections::HashMap, sync::Arc};
+use smallvec::SmallVec;
+use std::{mem, sync::Arc};
 
-/// The connections of a room: how to close each, and which threads to publish to.
+/// The connections of a room: how to reach each, and which threads to publish to.
 #[derive(Default)]
 pub(super) struct Fanouts {
-    connections: HashMap<ConnectionId, Member>,
-    threads: Vec<Thread>,
+    /// In order of their numbers.
+    connections: Vec<(ConnectionId, Member)>,
+    threads: SmallVec<[Thread; 1]>,
 }
 
 struct Member {
-    thread: usize,
-    control: Recipient<Close>,
+    reach: Reach,
+    moving: Moving,
+}
+
+/// Whether a connection is between two threads, where nothing reaches it.
+enum Moving {
+    No,
+    /// It was told to, and has not said yet that it has arrived.
+    Told,
+    /// It is to be closed when it has.
+    Closing(Close),
 }
 
 struct Thread {
-    index: usize,
-    fanout: Recipient<Publish>,
+    link: FanoutLink,
     members: usize,
 }
 
 impl Fanouts {
     /// A connection has a seat.
-    pub(super) fn add(&mut self, entrant: Entrant) {
-        let Entrant { connection, link, control, .. } = entrant;
-        let thread = link.index;
-        match self.threads.iter_mut().find(|t| t.index == thread) {
-            Some(thread) => thread.members += 1,
-            None => self.threads.push(Thread { index: thread, fanout: link.fanout, members: 1 }),
-        }
-        self.connections.insert(connection, Member { thread, control });
+    pub(super) fn add(&mut self, connection: ConnectionId, reach: Reach) {
+        self.remove(connection);
+        self.count(&reach.link);
+        let at = self.connections.partition_point(|(id, _)| *id < connection);
+        self.connections.insert(at, (connection, Member { reach, moving: Moving::No }));
     }
 
     /// A connection is gone.
     pub(super) fn remove(&mut self, connection: ConnectionId) {
-        if let Some(member) = self.connections.remove(&connection)
-            && let Some(at) = self.threads.iter().position(|t| t.index == member.thread)
-        {
+        if let Ok(at) = self.connections.binary_search_by_key(&connection, |(id, _)| *id) {
+            let (_, member) = self.connections.remove(at);
+            self.discount(&member.reach.link);
+        }
+    }
+
+    /// A connection has moved. Some: it was closed on its way.
+    pub(super) fn moved(&mut self, connection: ConnectionId, reach: Reach) -> Option<Close> {
+        let Some(member) = self.member(connection) else { return Some(Close::replaced()) };
+        let link = reach.link.clone();
+        let old = mem::replace(member, Member { reach, moving: Moving::No });
+        self.discount(&old.reach.link);
+        self.count(&link);
+        match old.moving {
+            Moving::Closing(close) => Some(close),
+            Moving::No | Moving::Told => None,
+        }
+    }
+
+    /// Has those that are on this thread, and can, move to another.
+    pub(super) fn move_to(&mut self, from: &FanoutLink, to: &Home) {
+        for (_, member) in &mut self.connections {
+            if let Some(moves) = &member.reach.moves
+                && member.reach.link.index == from.index
+                && matches!(member.moving, Moving::No)
+            {
+                moves.do_send(MoveTo(to.clone()));
+                member.moving = Moving::Told;
+            }
+        }
+    }
+
+    /// Closes a connection.
+    pub(super) fn close(&mut self, connection: ConnectionId, close: Close) {
+        if let Some(member) = self.member(connection) {
+            member.close(close);
+        }
+    }
+
+    /// Closes all connections.
+    pub(super) fn close_all(&mut self, close: &Close) {
+        self.connections.iter_mut().for_each(|(_, member)| member.close(close.clone()));
+    }
+
+    /// Publishes a state, once to each thread. Returns to how many threads it could not be handed: they are so far
+    /// behind that a newer state will do.
+    pub(super) fn publish(&self, room: RoomId, state: &Arc<Published>) -> usize {
+        self.threads.iter().filter(|thread| !thread.link.publish(room, state)).count()
+    }
+
+    fn member(&mut self, connection: ConnectionId) -> Option<&mut Member> {
+        let at = self.connections.binary_search_by_key(&connection, |(id, _)| *id).ok()?;
+        Some(&mut self.connections[at].1)
+    }
+
+    fn count(&mut self, link: &FanoutLink) {
+        match self.threads.iter_mut().find(|t| t.link.index == link.index) {
+            Some(thread) => thread.members += 1,
+            None => self.threads.push(Thread { link: link.clone(), members: 1 }),
+        }
+    }
+
+    fn discount(&mut self, link: &FanoutLink) {
+        if let Some(at) = self.threads.iter().position(|t| t.link.index == link.index) {
             self.threads[at].members -= 1;
             if self.threads[at].members == 0 {
                 self.threads.swap_remove(at);
             }
         }
     }
+}
 
-    /// Closes a connection.
-    pub(super) fn close(&self, connection: ConnectionId, close: Close) {
-        if let Some(member) = self.connections.get(&connection) {
+impl Member {
+    fn close(&mut self, close: Close) {
+        match self.moving {
             // At most a few a connection's life; it is stopping after the first.
-            member.control.do_send(close);
+            Moving::No => self.reach.control.do_send(close),
+            Moving::Told => self.moving = Moving::Closing(close),
+            Moving::Closing(_) => {}
         }
-    }
-
-    /// Closes all connections.
-    pub(super) fn close_all(&self, close: &Close) {
-        for member in self.connections.values() {
-            member.control.do_send(close.clone());
-        }
-    }
-
-    /// Publishes a state: one message a thread. Returns to how many threads it could not be handed: they are so far
-    /// behind that a newer state will do.
-    pub(super) fn publish(&self, room: RoomId, state: &Arc<Published>) -> usize {
-        let send = |thread: &&Thread| thread.fanout.try_send(Publish { room, state: state.clone() }).is_err();
-        self.threads.iter().filter(send).count()
     }
 }

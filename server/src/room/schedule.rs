@@ -12,8 +12,11 @@ const NANOS: u64 = 1_000_000_000;
 /// [`RoomCore::tick`](super::core::RoomCore::tick).
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
+    /// When the slot of the room begins first.
     epoch: Instant,
     tick_rate: u32,
+    /// Which of its beginnings is tick 0.
+    first: u64,
 }
 
 /// A tick that is due.
@@ -30,15 +33,27 @@ pub struct Due {
 impl Schedule {
     /// A schedule whose tick 0 is at `epoch`. `tick_rate` is at least 1.
     pub fn new(epoch: Instant, tick_rate: u32) -> Self {
-        Self { epoch, tick_rate: tick_rate.max(1) }
+        Self { epoch, tick_rate: tick_rate.max(1), first: 0 }
+    }
+    /// The same deadlines, of which the last one before `now` is tick 0.
+    pub(super) fn from(self, now: Instant) -> Self {
+        Self { first: self.first + self.due(now, 0).map_or(0, |due| due.tick), ..self }
     }
     /// When tick 0 is.
     pub fn epoch(&self) -> Instant {
-        self.epoch
+        self.deadline(0)
+    }
+    /// Ticks a second.
+    pub fn tick_rate(&self) -> u32 {
+        self.tick_rate
+    }
+    /// What all schedules have in common whose ticks are due in the same moments.
+    pub(super) fn phase(&self) -> (Instant, u32) {
+        (self.epoch, self.tick_rate)
     }
     /// When a tick is due.
     pub fn deadline(&self, tick: u64) -> Instant {
-        let rate = u64::from(self.tick_rate);
+        let (rate, tick) = (u64::from(self.tick_rate), self.first + tick);
         let nanos = tick % rate * NANOS / rate; // of a second, so they fit
         self.epoch + Duration::new(tick / rate, nanos as u32)
     }
@@ -51,8 +66,9 @@ impl Schedule {
     pub fn due(&self, now: Instant, last: u64) -> Option<Due> {
         let since = now.checked_duration_since(self.epoch)?;
         let rate = u64::from(self.tick_rate);
-        let mut tick = since.as_secs() * rate + u64::from(since.subsec_nanos()) * rate / NANOS;
+        let tick = since.as_secs() * rate + u64::from(since.subsec_nanos()) * rate / NANOS;
         // The division above may round a deadline that has passed by less than a nanosecond down to the tick before.
+        let mut tick = tick.checked_sub(self.first)?;
         if self.deadline(tick + 1) <= now {
             tick += 1;
         }

@@ -1,6 +1,6 @@
 //! Starting a game: a fault in that, too, stays within its room.
 
-use super::actor::panic_message;
+use super::shell::panic_message;
 use bytes::Bytes;
 use driftless_proto::{schema::Schema, snapshot::Snapshot};
 use driftless_sim::{

@@ -28,8 +28,8 @@ pub struct TestServer {
 pub fn config() -> Config {
     Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        workers: 2,
-        room_threads: 1,
+        threads: 2,
+        workers: 1,
         drain_spread: Duration::ZERO,
         ..Config::default()
     }
@@ -144,9 +144,7 @@ fn watch_panics() {
         let others = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             let thread = thread::current();
-            let of_server = thread
-                .name()
-                .is_some_and(|n| n.starts_with("actix") || ["metronome", "recorder"].contains(&n));
+            let of_server = thread.name().is_some_and(|n| n.starts_with("actix") || n == "recorder");
             let said = info.to_string();
             if of_server && !said.contains("as asked") {
                 PANICS.lock().push(said);

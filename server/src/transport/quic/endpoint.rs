@@ -72,7 +72,7 @@ impl Quic {
             QuicListen::AsHttp => http,
             QuicListen::At(address) => address,
         };
-        let threads = u16::try_from(config.workers.max(1)).unwrap_or(u16::MAX);
+        let threads = u16::try_from(config.threads.max(1)).unwrap_or(u16::MAX);
         let sockets = sockets::bind(address, threads)?;
         let address = sockets.first().map_or(Ok(address), UdpSocket::local_addr)?;
         let count = sockets.len() as u16; // at most `threads`

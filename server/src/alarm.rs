@@ -1,0 +1,156 @@
+//! One precise timer for a thread's future. (tokio's own round to a millisecond.)
+
+use std::{
+    io,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+/// A timer that is set again and again.
+pub(crate) struct Alarm {
+    at: Option<Instant>,
+    timer: Timer,
+}
+
+impl Alarm {
+    /// One that is not set. To be called within a runtime.
+    ///
+    /// # Errors
+    /// If there is no descriptor left for it.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { at: None, timer: Timer::new()? })
+    }
+
+    /// Sets it to this moment; None: to none. Costs a system call if that is another than before.
+    pub(crate) fn set(&mut self, at: Option<Instant>) {
+        if self.at != at {
+            self.at = at;
+            self.timer.set(at.map(|at| at.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    /// Ready when the moment has come: then it is not set any more. (Now and then it is ready for one that it was set to before.)
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let rung = self.timer.poll(cx);
+        if rung.is_ready() {
+            self.at = None;
+        }
+        rung
+    }
+}
+
+#[cfg(target_os = "linux")]
+use linux::Timer;
+#[cfg(not(target_os = "linux"))]
+use other::Timer;
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::*;
+    use std::{
+        os::fd::{AsRawFd, FromRawFd, OwnedFd},
+        ptr,
+    };
+    use tokio::io::{Interest, unix::AsyncFd};
+
+    /// A `timerfd`. It is never read: what the runtime is told of is the moment when it expires.
+    pub(super) struct Timer(AsyncFd<OwnedFd>);
+
+    impl Timer {
+        pub(super) fn new() -> io::Result<Self> {
+            // SAFETY: takes two integers, gives a descriptor or -1.
+            let fd = unsafe {
+                libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC)
+            };
+            if fd < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // SAFETY: it was just opened, and nobody else has it.
+            let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+            // SAFETY: an `OwnedFd` is open until it is dropped, and always the same descriptor.
+            let registered = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+            Ok(Self(registered?))
+        }
+
+        pub(super) fn set(&mut self, within: Option<Duration>) {
+            // Zero would switch it off.
+            let within = within.map_or(Duration::ZERO, |within| within.max(Duration::from_nanos(1)));
+            // SAFETY: all zeroes are a value of this struct.
+            let mut setting: libc::itimerspec = unsafe { std::mem::zeroed() };
+            setting.it_value.tv_sec = libc::time_t::try_from(within.as_secs()).unwrap_or(libc::time_t::MAX);
+            setting.it_value.tv_nsec = within.subsec_nanos().into();
+            // SAFETY: the descriptor is ours and open, and the struct is read before this returns.
+            let result = unsafe {
+                libc::timerfd_settime(self.0.get_ref().as_raw_fd(), 0, &raw const setting, ptr::null_mut())
+            };
+            debug_assert_eq!(result, 0, "{}", io::Error::last_os_error());
+        }
+
+        pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+            match self.0.poll_read_ready(cx) {
+                Poll::Ready(Ok(mut ready)) => {
+                    ready.clear_ready();
+                    Poll::Ready(())
+                }
+                // The runtime is shutting down.
+                Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+            }
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod other {
+    use super::*;
+    use actix_rt::time::{Sleep, sleep};
+    use std::{future::Future, pin::Pin};
+
+    /// The runtime's timer, which rounds to a millisecond.
+    pub(super) struct Timer(Option<Pin<Box<Sleep>>>);
+
+    impl Timer {
+        pub(super) fn new() -> io::Result<Self> {
+            Ok(Self(None))
+        }
+
+        pub(super) fn set(&mut self, within: Option<Duration>) {
+            self.0 = within.map(|within| Box::pin(sleep(within)));
+        }
+
+        pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+            let Some(sleep) = &mut self.0 else { return Poll::Pending };
+            let rung = sleep.as_mut().poll(cx);
+            if rung.is_ready() {
+                self.0 = None;
+            }
+            rung
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    #[actix::test]
+    async fn it_rings_for_each_moment_once_and_never_early() {
+        let mut alarm = Alarm::new().unwrap();
+        for n in 1..=20 {
+            let at = Instant::now() + Duration::from_micros(n * 200);
+            alarm.set(Some(at));
+            poll_fn(|cx| alarm.poll(cx)).await;
+            assert!(Instant::now() >= at);
+            assert!(poll_fn(|cx| Poll::Ready(alarm.poll(cx).is_pending())).await);
+        }
+    }
+
+    #[actix::test]
+    async fn it_can_be_set_to_an_earlier_moment_and_to_one_that_is_past() {
+        let mut alarm = Alarm::new().unwrap();
+        alarm.set(Some(Instant::now() + Duration::from_secs(3600)));
+        assert!(poll_fn(|cx| Poll::Ready(alarm.poll(cx).is_pending())).await);
+        alarm.set(Some(Instant::now()));
+        poll_fn(|cx| alarm.poll(cx)).await;
+    }
+}

@@ -1,0 +1,181 @@
+//! The threads that rooms and their players live on, and which of them is for whom.
+//!
+//! Common threads, `Config::threads`, are all alike: each has rooms, the connections of their players, and a
+//! [timetable](crate::room::timetable). Rooms whose ticks would make others late live apart, each on a thread of its own as long as
+//! there are some, and reach their players over the common threads.
+
+use crate::{
+    alarm::Alarm,
+    connection::LocalConnections,
+    ground::home::Home,
+    room::{Housing, RoomAddr, timetable::Timetable},
+    thread::{self, prefer_latency},
+};
+use actix_rt::Arbiter;
+use parking_lot::Mutex;
+use std::{
+    future::poll_fn,
+    io,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        mpsc::sync_channel,
+    },
+    task::Poll,
+    time::{Duration, Instant},
+};
+use tracing::error;
+
+/// From so many players on, those who come are spread over all threads: what they cost is more than one should carry.
+const SPREAD_FROM: u32 = 250;
+/// Difference in load below which two threads are equally good, thousandths.
+const ALIKE: u32 = 100;
+/// How often a thread sees how busy it is.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// All of them.
+pub(crate) struct Homes {
+    common: Vec<Home>,
+    apart: Mutex<Vec<Home>>,
+    /// Most of them.
+    max_apart: usize,
+    next: AtomicUsize,
+}
+
+impl Homes {
+    /// Starts the common threads. `connections` is called once on each. `pin`: each stays on a core of its own.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub(crate) fn start(
+        count: usize,
+        pin: bool,
+        connections: impl Fn() -> Rc<LocalConnections> + Clone + Send + 'static,
+    ) -> io::Result<Arc<Self>> {
+        let common = (0..count.max(1)).map(|n| {
+            let connections = connections.clone();
+            start(format!("home-{n}"), pin.then_some(n), move |arbiter| {
+                let connections = connections();
+                let home = Home::new(arbiter, Some(connections.link()));
+                connections.live_at(home.clone());
+                home
+            })
+        });
+        let common = common.collect::<io::Result<_>>()?;
+        Ok(Arc::new(Self {
+            common,
+            apart: Mutex::default(),
+            max_apart: count.max(2),
+            next: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Those of the common threads.
+    pub(crate) fn all_common(&self) -> &[Home] {
+        &self.common
+    }
+
+    /// Where a room's next connection is to live. None: where it is.
+    pub(crate) fn for_player(&self, room: &RoomAddr, players: u32) -> Option<Home> {
+        let home = room.home().filter(|home| home.link().is_some());
+        match home {
+            Some(home) if players < SPREAD_FROM => Some(home),
+            Some(_) | None => self.common.iter().min_by_key(|home| home.players()).cloned(),
+        }
+    }
+
+    /// Where a new room is to live: on a thread with little to do, and of those on the one with the fewest rooms.
+    fn for_room(&self) -> Option<&Home> {
+        let least = self.common.iter().map(Home::load).min()?;
+        let from = self.next.fetch_add(1, Relaxed) % self.common.len();
+        let (before, after) = self.common.split_at(from);
+        let good = after.iter().chain(before).filter(|home| home.load() <= least + ALIKE);
+        good.min_by_key(|home| home.rooms())
+    }
+}
+
+impl Housing for Homes {
+    fn apart(&self) -> Option<Home> {
+        let mut apart = self.apart.lock();
+        let least = apart.iter().min_by_key(|home| home.rooms());
+        if let Some(home) = least
+            && (home.rooms() == 0 || apart.len() >= self.max_apart)
+        {
+            return Some(home.clone());
+        }
+        let started = start(format!("apart-{}", apart.len()), None, |arbiter| Home::new(arbiter, None));
+        match started {
+            Ok(home) => {
+                apart.push(home.clone());
+                Some(home)
+            }
+            Err(error) => {
+                error!(%error, "no thread can be started for a heavy room: it stays with the others");
+                None
+            }
+        }
+    }
+
+    fn common(&self) -> Home {
+        self.for_room().unwrap_or(&self.common[0]).clone()
+    }
+}
+
+/// Starts a thread, on which `make` is called.
+fn start(
+    name: String,
+    core: Option<usize>,
+    make: impl FnOnce(actix::ArbiterHandle) -> Home + Send + 'static,
+) -> io::Result<Home> {
+    let arbiter = Arbiter::try_new()?;
+    let (send, made) = sync_channel(1);
+    arbiter.spawn_fn(move || {
+        thread::set_name(&name);
+        prefer_latency();
+        if let Some(core) = core
+            && let Err(error) = thread::pin(core)
+        {
+            error!(%error, thread = name, "cannot be pinned to a core");
+        }
+        let alarm = Alarm::new();
+        let home = alarm.map(|alarm| {
+            let home = make(Arbiter::current());
+            actix_rt::spawn(keep_time(alarm));
+            actix_rt::spawn(watch_load(home.clone()));
+            home
+        });
+        drop(send.send(home));
+    });
+    made.recv().map_err(|_| io::Error::other("a thread has ended before it began"))?
+}
+
+/// Runs the rooms of the calling thread when they are due.
+async fn keep_time(mut alarm: Alarm) {
+    let timetable = Timetable::here();
+    poll_fn(|cx| {
+        timetable.register(cx.waker());
+        let _rung = alarm.poll(cx);
+        timetable.run(Instant::now());
+        alarm.set(timetable.next());
+        // Whatever is due by now waits for its turn: others may have to move a room away first.
+        if alarm.poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+/// Says how busy the calling thread is.
+async fn watch_load(home: Home) {
+    let (mut at, mut worked) = (Instant::now(), thread::cpu_time());
+    loop {
+        actix_rt::time::sleep(LOOK).await;
+        let (now, work) = (Instant::now(), thread::cpu_time());
+        let share = (work - worked).as_secs_f64() / (now - at).as_secs_f64();
+        // Half of it is the past.
+        home.set_load((home.load() + (share * 1000.0) as u32) / 2);
+        (at, worked) = (now, work);
+    }
+}

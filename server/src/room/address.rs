@@ -1,0 +1,117 @@
+//! Where a room is: the same to all who know it, also when it has moved to another thread.
+
+use super::actor::Room;
+use crate::ground::home::Home;
+use actix::{
+    Actor, Addr, Handler, MailboxError, Message,
+    dev::{MessageResponse, OneshotSender, ToEnvelope},
+};
+use parking_lot::RwLock;
+use std::sync::Arc;
+
+/// A room's address. What was sent to where the room was before is sent on.
+#[derive(Clone, Default)]
+pub struct RoomAddr(Arc<RwLock<Option<Whereabouts>>>);
+
+/// Where a room is now.
+struct Whereabouts {
+    actor: Addr<Room>,
+    home: Home,
+}
+
+impl RoomAddr {
+    /// Sends a message, and waits for the answer.
+    ///
+    /// # Errors
+    /// If the room has ended, or has too much to do.
+    pub async fn send<M>(&self, message: M) -> Result<M::Result, MailboxError>
+    where
+        Room: Handler<M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+        <Room as Actor>::Context: ToEnvelope<Room, M>,
+    {
+        self.actor().ok_or(MailboxError::Closed)?.send(message).await
+    }
+
+    /// Sends a message, whatever the room has to do. To one that has ended, nothing is sent.
+    pub fn do_send<M>(&self, message: M)
+    where
+        Room: Handler<M>,
+        M: Message + Send + 'static,
+        M::Result: Send,
+        <Room as Actor>::Context: ToEnvelope<Room, M>,
+    {
+        if let Some(room) = &*self.0.read() {
+            room.actor.do_send(message);
+        }
+    }
+
+    /// The thread it lives on.
+    pub fn home(&self) -> Option<Home> {
+        self.0.read().as_ref().map(|room| room.home.clone())
+    }
+
+    /// Whether the room is there.
+    pub fn connected(&self) -> bool {
+        self.0.read().as_ref().is_some_and(|room| room.actor.connected())
+    }
+
+    /// Whether it is that room's.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The room was started there. (It may have gone on since.)
+    pub(super) fn begin(&self, actor: Addr<Room>, home: Home) {
+        self.0.write().get_or_insert(Whereabouts { actor, home });
+    }
+
+    /// The room has moved there.
+    pub(super) fn moved(&self, actor: Addr<Room>, home: Home) {
+        *self.0.write() = Some(Whereabouts { actor, home });
+    }
+
+    /// The room has ended.
+    pub(super) fn end(&self) {
+        *self.0.write() = None;
+    }
+
+    fn actor(&self) -> Option<Addr<Room>> {
+        self.0.read().as_ref().map(|room| room.actor.clone())
+    }
+}
+
+/// What an actor that once was a room's makes of a message, or that of the room itself.
+pub enum Handled<M: Message> {
+    /// It was handled.
+    Here(M::Result),
+    /// The room has moved.
+    SendOn(M, RoomAddr),
+}
+
+impl<M> MessageResponse<Room, M> for Handled<M>
+where
+    Room: Handler<M>,
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    fn handle(self, _: &mut <Room as Actor>::Context, answer: Option<OneshotSender<M::Result>>) {
+        match (self, answer) {
+            (Handled::Here(result), Some(answer)) => drop(answer.send(result)),
+            (Handled::Here(_), None) => {}
+            (Handled::SendOn(message, room), None) => room.do_send(message),
+            (Handled::SendOn(message, room), Some(answer)) => {
+                let Some(actor) = room.actor() else { return };
+                // Sent now, in order; only the answer is waited for.
+                let sent = actor.send(message);
+                actix_rt::spawn(async move {
+                    // Without an answer, whoever asked hears that the room has ended.
+                    if let Ok(result) = sent.await {
+                        drop(answer.send(result));
+                    }
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! What is around a room's core on the thread where it lives: fan-out, presence, listing, recording. The thread's
+//! [timetable](super::timetable) has it tick; whatever else happens to it comes through the room's [actor](super::Room).
+
+use super::{
+    RoomAddr,
+    actor::{Ended, Join, Kick, Leave, Lost, Resume},
+    core::{Detached, Effect, JoinError, Kicked, ResumeError, RoomCore},
+    fanouts::Fanouts,
+    inspect::{Inspected, SeatView},
+    record::RecordLink,
+    schedule::Schedule,
+    timetable::Due,
+    weight::{Weighed, Weight},
+};
+use crate::{
+    clock::Clock,
+    ground::{
+        close::Close,
+        entrant::Reach,
+        home::{Home, MoveTo, Resident},
+        id::{ConnectionId, RoomId},
+        report::{LeaveReason, Report, SeatExpired},
+        seat::{ResumeToken, Seat},
+        shared::RoomShared,
+    },
+    metrics::Metrics,
+};
+use actix::Recipient;
+use driftless_proto::{code::CloseCode, wire};
+use driftless_sim::{PlayerId, replay::EndReason};
+use std::{
+    cell::RefCell,
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Weak, atomic::Ordering},
+    time::{Duration, Instant},
+};
+use tracing::{Span, error, info, warn};
+
+/// How long a room waits for its first player, if a join has made it.
+const UNPLAYED_LINGER: Duration = Duration::from_secs(1);
+/// What players are told when the ticks of a room are used up, after 388 days at 128 Hz.
+const OUT_OF_TICKS: &str = "the room is at the last tick there is a number for: join again, for a new one";
+
+/// A room where it lives. Ends when it has been empty for the linger time, or when its game panics.
+pub struct Shell {
+    core: RoomCore,
+    fanouts: Fanouts,
+    settings: RoomSettings,
+    address: RoomAddr,
+    home: Resident,
+    weight: Weight,
+    empty_since: Option<Instant>,
+    /// Ticks with a player who is connected, until there were enough of them for a room that is worth keeping.
+    played: u32,
+    record: Option<RecordLink>,
+    /// The last thing that happens to a room: nothing calls its game any more, and its name may be another's.
+    ended: bool,
+    span: Span,
+}
+
+/// What a room has of the server.
+#[derive(Clone)]
+pub struct RoomSettings {
+    /// The server's clock.
+    pub clock: Clock,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Whom to tell of joins and leaves.
+    pub presence: Recipient<Report>,
+    /// Where the room's name and seats are listed. Weak: it holds the rooms.
+    pub listing: Weak<dyn Listing>,
+    /// How long the room lives on when empty.
+    pub linger: Duration,
+    /// Whether it lingers before anybody has played in it.
+    pub wait_for_players: bool,
+    /// How long a seat is kept without a connection.
+    pub resume_window: Duration,
+    /// Which thread is for which room.
+    pub housing: Arc<dyn Housing>,
+}
+
+/// Which thread a room is to live on.
+pub trait Housing: Send + Sync {
+    /// That of a room which lets no others live beside it. None: there is none to be had.
+    fn apart(&self) -> Option<Home>;
+    /// That of any other.
+    fn common(&self) -> Home;
+}
+
+/// Where rooms are found by name, and seats by token.
+pub trait Listing: Send + Sync {
+    /// A seat was taken: its token is good from now on.
+    fn seat_taken(&self, seat: &Seat, room: RoomAddr);
+    /// A seat has ended: its token is worth nothing.
+    fn seat_ended(&self, token: &ResumeToken);
+    /// A room has ended. `reason`: for the metrics.
+    fn room_ended(&self, room: &RoomShared, reason: &'static str);
+}
+
+/// A player has a seat: what the connection needs of it.
+pub struct Seated {
+    /// The room.
+    pub room: RoomAddr,
+    /// The seat.
+    pub seat: Arc<Seat>,
+    /// What to tell the peer.
+    pub welcome: wire::Welcome,
+}
+
+impl Shell {
+    /// A room that has not started, on its first thread. Its seed and schedule are in `core`.
+    pub fn new(
+        core: RoomCore,
+        settings: RoomSettings,
+        record: Option<RecordLink>,
+        home: &Home,
+        address: RoomAddr,
+    ) -> Self {
+        let span = tracing::info_span!("room", room = %core.shared().name);
+        Self {
+            core,
+            fanouts: Fanouts::default(),
+            settings,
+            address,
+            home: home.house_room(),
+            weight: Weight::new(),
+            empty_since: Some(Instant::now()),
+            played: 0,
+            record,
+            ended: false,
+            span,
+        }
+    }
+
+    /// When it ticks.
+    pub(super) fn schedule(&self) -> &Schedule {
+        self.core.schedule()
+    }
+
+    /// Its number.
+    pub(super) fn id(&self) -> RoomId {
+        self.shared().id
+    }
+
+    /// Whether this was the end of it.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// It leaves its thread for another, and takes with it those of its connections that can come.
+    pub(super) fn leave_for(&mut self, home: &Home) {
+        let left = mem::replace(&mut self.home, home.house_room());
+        if let (Some(from), Some(_)) = (left.home().link(), home.link()) {
+            self.fanouts.move_to(from, home);
+        }
+        self.settings.metrics.rooms_moved.inc();
+        self.span.in_scope(|| info!(apart = home.link().is_none(), "moved to another thread"));
+    }
+
+    fn shared(&self) -> &Arc<RoomShared> {
+        self.core.shared()
+    }
+
+    /// Calls the game. If it panics, the room ends, and only the room. None: it has ended.
+    fn guarded<R>(&mut self, call: impl FnOnce(&mut RoomCore) -> R) -> Option<R> {
+        if self.ended {
+            return None;
+        }
+        let (core, start) = (&mut self.core, Instant::now());
+        let result = catch_unwind(AssertUnwindSafe(|| call(core)));
+        self.weigh(start);
+        match result {
+            Ok(result) => Some(result),
+            Err(panic) => {
+                let message = panic_message(&*panic);
+                self.span.in_scope(|| {
+                    error!(panic = message, tick = self.core.tick_number(), "the room's game panicked")
+                });
+                self.end(CloseCode::RoomFailed, "the room failed: a fault in its game", "failed");
+                None
+            }
+        }
+    }
+
+    /// Sees how long the game has kept the thread. A room that keeps it from others moves.
+    fn weigh(&mut self, start: Instant) {
+        let now = Instant::now();
+        let Some(weighed) = self.weight.weigh(now, now - start) else { return };
+        let home = match weighed {
+            Weighed::Heavy => self.settings.housing.apart(),
+            Weighed::Light => Some(self.settings.housing.common()),
+        };
+        if let Some(home) = home {
+            self.span.in_scope(|| {
+                info!(?weighed, took_us = (now - start).as_micros() as u64, "the room is to move")
+            });
+            self.address.do_send(MoveTo(home));
+        }
+    }
+
+    fn tick(&mut self) {
+        let start = Instant::now();
+        let Some(due) = self.core.schedule().due(start, self.core.tick_number().into()) else { return };
+        let Some(ticked) = self.guarded(|core| core.tick(due)) else { return };
+        let Some(ticked) = ticked else {
+            self.span.in_scope(|| warn!("the room has run all ticks that can be numbered: it ends"));
+            return self.end(CloseCode::RoomClosed, OUT_OF_TICKS, "out_of_ticks");
+        };
+        let behind = self.fanouts.publish(self.shared().id, &ticked.published);
+        let metrics = &self.settings.metrics;
+        metrics.ticks.inc();
+        metrics.ticks_skipped.inc_by(due.skipped);
+        metrics.room_tick_lateness.observe(due.late);
+        let busy = start.elapsed();
+        metrics.room_tick_duration.observe(busy);
+        self.shared().figures.ticked(due.late, busy);
+        if ticked.commands + ticked.events > 0 {
+            metrics.commands.inc_by(ticked.commands);
+            metrics.excess_dropped.inc_by(ticked.excess);
+            metrics.events.inc_by(ticked.events);
+        }
+        if due.skipped > 0 || behind > 0 {
+            let skipped = due.skipped;
+            self.span
+                .in_scope(|| warn!(tick = due.tick, skipped, threads_behind = behind, "the room is late"));
+        }
+        self.record_tick();
+        // After the record of the tick: a seat that ends now does so before the next one.
+        self.apply_effects();
+        self.end_if_lingered(start);
+    }
+
+    fn apply_effects(&mut self) {
+        for effect in self.core.take_effects() {
+            match effect {
+                Effect::Close { connection, code, reason } => {
+                    self.fanouts.close(connection, Close { code, reason });
+                }
+                Effect::Unresumable(player) => {
+                    if self.expire(player, LeaveReason::Removed) {
+                        self.span.in_scope(|| info!(player, "too much happened while away: the seat ends"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the seat of a player who is away. False: there is none, or the player is back.
+    fn expire(&mut self, player: PlayerId, why: LeaveReason) -> bool {
+        let ended = self.guarded(|core| core.expire(player)).flatten();
+        if let Some(seat) = &ended {
+            self.seat_ended(seat, why);
+        }
+        ended.is_some()
+    }
+
+    fn record_tick(&mut self) {
+        if let Some(link) = &self.record
+            && let Some(tick) = self.core.take_record()
+            && !link.tick(tick)
+        {
+            self.record = None;
+            self.core.end_record();
+        }
+    }
+
+    fn end_if_lingered(&mut self, now: Instant) {
+        let seats = self.core.seats();
+        if self.played < self.shared().tick_rate && seats.connected() > 0 {
+            self.played += 1;
+        }
+        match self.empty_since {
+            _ if !self.core.seats().is_empty() => self.empty_since = None,
+            None => self.empty_since = Some(now),
+            Some(since) if now.saturating_duration_since(since) >= self.linger() => {
+                self.span.in_scope(|| info!("empty for long enough: the room ends"));
+                self.end(CloseCode::RoomClosed, "the room was empty", "empty");
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// How long the room may be empty. One that a join has made, and in which nobody has stayed for a second, is not worth waiting for: it
+    /// goes as soon as a join that is on its way would have come.
+    fn linger(&self) -> Duration {
+        let kept = self.settings.wait_for_players || self.played >= self.shared().tick_rate;
+        if kept { self.settings.linger } else { self.settings.linger.min(UNPLAYED_LINGER) }
+    }
+
+    fn end(&mut self, code: CloseCode, reason: &str, metric: &'static str) {
+        if mem::replace(&mut self.ended, true) {
+            return;
+        }
+        // First: who sees the end may stop the server, and the recording would not tell.
+        if let Some(link) = self.record.take() {
+            let failed = code == CloseCode::RoomFailed;
+            let reason = if failed { EndReason::RoomFailed } else { EndReason::RoomEnded };
+            link.end(reason, self.core.end_record());
+        }
+        self.fanouts.close_all(&Close { code, reason: reason.to_owned() });
+        if let Some(listing) = self.settings.listing.upgrade() {
+            for taken in self.core.seats().iter() {
+                listing.seat_ended(&taken.seat.token);
+            }
+            // Presence first: from the moment it is no longer listed, the name may be another room's.
+            self.report(Report::RoomEnded { room: self.shared().name.clone(), id: self.shared().id });
+            listing.room_ended(self.core.shared(), metric);
+        }
+        self.address.do_send(Ended);
+        self.address.end();
+    }
+
+    fn report(&self, report: Report) {
+        // Presence is one actor for all: its mailbox must not make a room wait, and no report may be lost. Reports come
+        // at the rate of joins and leaves, which is limited where connections are accepted.
+        self.settings.presence.do_send(report);
+    }
+
+    fn seated(&self, seat: Arc<Seat>) -> Seated {
+        let core = &self.core;
+        let clock = self.settings.clock;
+        let welcome = wire::Welcome {
+            player: seat.player,
+            resume_token: seat.token.to_wire(),
+            resume_window_ms: millis(self.settings.resume_window),
+            tick_rate: self.shared().tick_rate,
+            epoch_us: i64::try_from(clock.micros(core.schedule().epoch())).unwrap_or(i64::MAX),
+            schema: Some(core.schema().to_wire()),
+            room: self.shared().name.to_string(),
+            kind: self.shared().kind.to_owned(),
+            user: seat.user.to_string(),
+            input_received: seat.input_received.load(Ordering::Relaxed),
+            command_received: seat.command_received.load(Ordering::Relaxed),
+            ..wire::Welcome::default() // the rest is the session's
+        };
+        Seated { room: self.address.clone(), seat, welcome }
+    }
+
+    fn seat_ended(&mut self, seat: &Seat, why: LeaveReason) {
+        if let Some(listing) = self.settings.listing.upgrade() {
+            listing.seat_ended(&seat.token);
+        }
+        self.report(Report::Left {
+            room: self.shared().name.clone(),
+            player: seat.player,
+            why,
+            at: self.settings.clock.micros(Instant::now()),
+        });
+    }
+
+    /// A new player takes a seat. `to_room`: where the room hears that the time of one is over.
+    pub(super) fn join(&mut self, join: Join, to_room: Recipient<SeatExpired>) -> Result<Seated, JoinError> {
+        if self.ended {
+            return Err(JoinError::Ended(self.shared().name.to_string()));
+        }
+        let failed = JoinError::Failed(self.shared().name.to_string());
+        let seat = self
+            .guarded(|core| core.join(join.entrant.connection, join.user, join.name))
+            .unwrap_or(Err(failed))?;
+        *seat.place.lock() = join.entrant.place.clone();
+        self.fanouts.add(join.entrant.connection, join.entrant.reach);
+        if let Some(listing) = self.settings.listing.upgrade() {
+            listing.seat_taken(&seat, self.address.clone());
+        }
+        let at = self.settings.clock.micros(Instant::now());
+        seat.vitals.set_last_seen(at);
+        self.report(Report::Joined {
+            room: self.shared().name.clone(),
+            id: self.shared().id,
+            to_room,
+            members: self.shared().members.clone(),
+            resume_window: self.settings.resume_window,
+            player: seat.player,
+            user: seat.user.clone(),
+            name: seat.name.clone(),
+            vitals: seat.vitals.clone(),
+            at,
+        });
+        Ok(self.seated(seat))
+    }
+
+    /// A player takes its seat again.
+    pub(super) fn resume(&mut self, resume: Resume) -> Result<Seated, ResumeError> {
+        let had = self.core.seats().get(resume.player).and_then(|taken| taken.connection);
+        let Resume { entrant, player, token, received } = resume;
+        let connection = entrant.connection;
+        let resumed = self.guarded(|core| core.resume(connection, player, token, received));
+        let seat = resumed.unwrap_or(Err(ResumeError::UnknownToken))?;
+        self.apply_effects();
+        if let Some(old) = had {
+            self.fanouts.remove(old);
+        }
+        self.fanouts.add(connection, entrant.reach);
+        if had.is_none() {
+            self.report(Report::Back {
+                room: self.shared().name.clone(),
+                player: seat.player,
+                at: self.settings.clock.micros(Instant::now()),
+            });
+        }
+        Ok(self.seated(seat))
+    }
+
+    /// A connection is gone.
+    pub(super) fn lost(&mut self, lost: Lost) {
+        self.fanouts.remove(lost.connection);
+        match self.guarded(|core| core.lost(lost.connection, lost.welcomed)).flatten() {
+            Some(Detached::Kept(seat)) => self.report(Report::Lost {
+                room: self.shared().name.clone(),
+                player: seat.player,
+                why: lost.why,
+                at: self.settings.clock.micros(Instant::now()),
+            }),
+            Some(Detached::Ended(seat)) => self.seat_ended(&seat, lost.why.leave_reason()),
+            None => {}
+        }
+    }
+
+    /// A player leaves, or was removed.
+    pub(super) fn leave(&mut self, leave: Leave) {
+        self.fanouts.remove(leave.connection);
+        if let Some(Some(seat)) = self.guarded(|core| core.leave(leave.connection)) {
+            let why = if leave.removed.is_some() { LeaveReason::Removed } else { LeaveReason::Left };
+            self.seat_ended(&seat, why);
+        }
+    }
+
+    /// A connection has moved to another thread. Some: it was closed on its way.
+    pub(super) fn moved(&mut self, connection: ConnectionId, reach: Reach) -> Option<Close> {
+        self.fanouts.moved(connection, reach)
+    }
+
+    /// The time of a player who is away is over.
+    pub(super) fn seat_expired(&mut self, expired: SeatExpired) {
+        self.expire(expired.player, expired.why);
+    }
+
+    /// An operator removes a player.
+    pub(super) fn kick(&mut self, kick: Kick) -> bool {
+        let kicked = self.guarded(|core| core.kick(kick.player, &kick.reason)).flatten();
+        if let Some(Kicked::Ended(seat)) = &kicked {
+            self.seat_ended(seat, LeaveReason::Removed);
+        }
+        self.apply_effects();
+        kicked.is_some()
+    }
+
+    /// What is in it.
+    pub(super) fn inspect(&self) -> Inspected {
+        let seats = self.core.seats().iter();
+        Inspected {
+            room: self.shared().clone(),
+            schema: self.core.schema().clone(),
+            state: self.core.newest().cloned(),
+            seats: seats.map(SeatView::of).collect(),
+        }
+    }
+
+    /// An operator ends it.
+    pub(super) fn close(&mut self) {
+        self.end(CloseCode::RoomClosed, "the room was closed", "closed");
+    }
+}
+
+/// By the thread's timetable.
+impl Due for RefCell<Shell> {
+    fn run(&self) -> bool {
+        let mut room = self.borrow_mut();
+        room.tick();
+        !room.ended
+    }
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// What a panic said.
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
