@@ -4,14 +4,17 @@
 //! [timetable](crate::room::timetable). Rooms whose ticks would make others late live apart, each on a thread of its own as long as
 //! there are some, and reach their players over the common threads.
 
+mod balance;
+
 use crate::{
     alarm::Alarm,
     connection::LocalConnections,
-    ground::home::Home,
+    ground::home::{Home, MoveTo},
     room::{Housing, RoomAddr, timetable::Timetable},
     thread::{self, prefer_latency},
 };
 use actix_rt::Arbiter;
+use balance::Balance;
 use parking_lot::Mutex;
 use std::{
     future::poll_fn,
@@ -25,7 +28,7 @@ use std::{
     task::Poll,
     time::{Duration, Instant},
 };
-use tracing::error;
+use tracing::{error, info};
 
 /// From so many players on, those who come are spread over all threads: what they cost is more than one should carry.
 const SPREAD_FROM: u32 = 250;
@@ -33,6 +36,8 @@ const SPREAD_FROM: u32 = 250;
 const ALIKE: u32 = 100;
 /// How often a thread sees how busy it is.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often the loads of all are compared.
+const COMPARE: Duration = Duration::from_secs(5);
 
 /// All of them.
 pub(crate) struct Homes {
@@ -92,6 +97,22 @@ impl Homes {
         let (before, after) = self.common.split_at(from);
         let good = after.iter().chain(before).filter(|home| home.load() <= least + ALIKE);
         good.min_by_key(|home| home.rooms())
+    }
+}
+
+/// Has rooms move from a thread that has been much busier than another for long. `rooms`: those that live on a thread, with what each
+/// weighs.
+pub(crate) async fn keep_balance(homes: Arc<Homes>, rooms: impl Fn(&Home) -> Vec<(u32, RoomAddr)>) {
+    let mut balance = Balance::default();
+    loop {
+        actix_rt::time::sleep(COMPARE).await;
+        let loads: Vec<_> = homes.common.iter().map(Home::load).collect();
+        let Some(shift) = balance.look(&loads) else { continue };
+        let chosen = shift.choose(rooms(&homes.common[shift.from]));
+        info!(?loads, from = shift.from, to = shift.to, rooms = chosen.len(), "threads differ in load");
+        for room in chosen {
+            room.do_send(MoveTo(homes.common[shift.to].clone()));
+        }
     }
 }
 

@@ -5,14 +5,21 @@
 //!
 //! # Threads and actors
 //!
-//! | thread | actors on it | what wakes it |
+//! | thread | what is on it | what wakes it |
 //! | --- | --- | --- |
-//! | metronome, one | none | the next deadline of any room |
-//! | for rooms, `room_threads` | [`room::Room`], one a room | a tick, a join, a leave |
-//! | for connections, `workers` | [`connection::Fanout`], one a thread; [`connection::Connection`], one a connection | sockets, a published tick |
+//! | home, `threads` of them | [`room::Room`], one a room; the connections of their players: [`connection::Connection`], one each, [`connection::Fanout`], one a thread; the WebSockets' hub; QUIC's endpoint | the beginning of a slot of its rooms; packets |
+//! | apart, as many at most | rooms whose ticks would make others late | the same |
+//! | for those who come, `workers` | accept, TLS, HTTP, connections until they have a room | sockets |
 //! | main | [`presence::Presence`], one | joins and leaves; every 250 ms |
 //! | recorder, one, with `--record` | none | ticks to write |
 //! | log, one | none | log lines to write |
+//!
+//! **Home.** A room and the connections of its players live on one thread, where a tick is a call, and nothing is locked, woken or
+//! sent. A WebSocket comes from the thread that took it in when it joins or resumes: the socket leaves one thread's hub for the other's
+//! with all that it has read and not sent. QUIC connections stay where the kernel's filter puts their packets; those, the players of a
+//! room too large for a thread, and those of a room that lives apart get its states by one message a thread.
+//! `homes` says which thread is for whom: new rooms go to one with little to do, heavy rooms apart, and when threads differ in load for
+//! long, rooms move with their connections.
 //!
 //! # Layers
 //!
@@ -24,7 +31,7 @@
 //! | [`room`] | [`room::core::RoomCore`] (pure) and its actor |
 //! | [`presence`] | who is in which room: a pure roster and its actor |
 //! | [`connection`] | one client: its session, its seat, its [end](connection::End) |
-//! | `registry`, `factory` | rooms by name and seats by token; what makes rooms |
+//! | `registry`, `homes`, `factory` | rooms by name and seats by token; their threads; what makes them |
 //! | [`door`] | who is let in, by whatever transport |
 //! | `transport` | WebSocket, QUIC, WebTransport: bytes in, bytes out |
 //! | `http`, [`feed`], [`config`], [`metrics`] | for operators |
@@ -35,9 +42,9 @@
 //! **Input.** `transport::websocket` reads a message and gives it to the connection's [`connection::Peer`], whose session checks it and
 //! puts the input into the room's [inbox](ground::shared::Inbox). No message, no wake-up: an input is only read at the next tick.
 //!
-//! **Tick.** The [`metronome`] tells the room. [`room::core::RoomCore`] drains the inbox in order of player, steps the game, takes one
-//! snapshot and publishes one [`ground::published::Published`]: once to each thread's `Fanout`, which overwrites the state slot of the room's
-//! connections there and calls their transports.
+//! **Tick.** The thread's [timetable](room::timetable) calls the room. [`room::core::RoomCore`] drains the inbox in order of player,
+//! steps the game, takes one snapshot and publishes one [`ground::published::Published`], once to each thread with connections of the room:
+//! it overwrites their state slots and calls their transports. Reading and writing stop for whatever room is due.
 //!
 //! **State.** A transport whose socket has room pulls: control messages, then the seat's reliable queue, then the newest state, if
 //! not too many are unacknowledged. The first to ask for a delta against some baseline encodes it; the others share the bytes.

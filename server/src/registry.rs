@@ -4,6 +4,7 @@
 
 use crate::{
     ground::{
+        home::Home,
         seat::{ResumeToken, Seat},
         shared::RoomShared,
         shrink::is_nearly_empty,
@@ -122,6 +123,15 @@ impl Registry {
         });
         rooms.truncate(most);
         (total, rooms)
+    }
+
+    /// The rooms that live on a thread, with what each weighs: its players, and itself.
+    pub(crate) fn at(&self, home: &Home) -> Vec<(u32, RoomAddr)> {
+        let lives_there = |room: &RoomAddr| room.home().is_some_and(|at| at.is(home));
+        let rooms = self.rooms.iter().filter(|listed| lives_there(&listed.room));
+        rooms
+            .map(|listed| (listed.shared.connected.load(Ordering::Relaxed) + 1, listed.room.clone()))
+            .collect()
     }
 
     /// The room of this name.

@@ -7,7 +7,7 @@ use crate::{
     door::{self, Door},
     factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
-    homes::Homes,
+    homes::{Homes, keep_balance},
     http::{self, Access, Costly, HttpState},
     metrics::Metrics,
     presence::Presence,
@@ -116,6 +116,8 @@ impl Server {
         let running = Running { parts: parts.clone(), http: serving.handle() };
         let watched =
             Watched { clock: parts.clock, metrics: parts.metrics.clone(), registry: parts.registry.clone() };
+        let registry = parts.registry.clone();
+        actix_rt::spawn(keep_balance(parts.homes.clone(), move |home| registry.at(home)));
         actix_rt::spawn(produce(Arc::downgrade(&parts.feed), watched));
         actix_rt::spawn({
             let running = running.clone();

@@ -48,10 +48,13 @@ struct Slots {
 /// What a slot is known by: its first beginning, and how often a second it begins.
 type Phase = (Instant, u32);
 
+/// Those of a slot.
+type Rooms = Vec<(RoomId, Rc<dyn Due>)>;
+
 struct Slot {
     /// The number of its next beginning.
     tick: u64,
-    rooms: Vec<(RoomId, Rc<dyn Due>)>,
+    rooms: Rooms,
 }
 
 thread_local! {
@@ -134,7 +137,7 @@ impl Slots {
     }
 
     /// Takes out the rooms of a slot that has begun.
-    fn begin(&mut self, now: Instant) -> Option<(Phase, Vec<(RoomId, Rc<dyn Due>)>)> {
+    fn begin(&mut self, now: Instant) -> Option<(Phase, Rooms)> {
         let Reverse((_, phase)) = self.begin.pop()?;
         let slot = self.all.get_mut(&phase)?;
         // One that is late begins once.
@@ -143,7 +146,7 @@ impl Slots {
     }
 
     /// Puts those back that go on.
-    fn end(&mut self, phase: Phase, mut rooms: Vec<(RoomId, Rc<dyn Due>)>) {
+    fn end(&mut self, phase: Phase, mut rooms: Rooms) {
         let Some(slot) = self.all.get_mut(&phase) else { return };
         rooms.append(&mut slot.rooms); // that came meanwhile
         if rooms.is_empty() {
