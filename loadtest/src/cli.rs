@@ -1,13 +1,18 @@
 //! The command line. What is done with it is [`command`](crate::command)'s.
 
-mod url;
-
-pub use url::Url;
-
-use crate::{floor::server::FloorServerArgs, link::scenario::Scenario, require::Requirement};
+use crate::{
+    floor::server::FloorServerArgs,
+    link::{
+        LinkArgs,
+        scenario::{self, Scenario},
+    },
+    require::Requirement,
+    server::OperatorArgs,
+    url::Url,
+};
 use clap::{Args, Parser, Subcommand};
 use driftless_client::TransportKind;
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 /// Plays on a Driftless server with many bots, and measures.
 #[derive(Debug, Parser)]
@@ -92,23 +97,6 @@ pub struct RunArgs {
     /// Threads of the swarm.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
-}
-
-/// Variable of the environment with the admin token, of this program and of the server.
-pub const ADMIN_TOKEN: &str = "DRIFTLESS_ADMIN_TOKEN";
-
-/// What makes rooms on the server.
-#[derive(Clone, Args)]
-pub struct OperatorArgs {
-    /// The server's admin token, to make rooms with. Better in the environment: others see flags.
-    #[arg(long, env = ADMIN_TOKEN, hide_env_values = true, value_name = "SECRET")]
-    pub admin_token: Option<String>,
-}
-
-impl fmt::Debug for OperatorArgs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OperatorArgs(…)")
-    }
 }
 
 /// What bots connect over.
@@ -211,23 +199,6 @@ pub struct SlowArgs {
     pub require: Vec<Requirement>,
 }
 
-/// `loadtest link`.
-#[derive(Debug, Clone, Args)]
-pub struct LinkArgs {
-    /// Where clients connect, UDP and TCP. Port 0: any free one, which is printed.
-    #[arg(long, default_value = "127.0.0.1:7700")]
-    pub listen: SocketAddr,
-    /// The server.
-    #[arg(long, default_value = "127.0.0.1:7777")]
-    pub to: SocketAddr,
-    /// Where the server takes QUIC, if that is another port.
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub quic_to: Option<SocketAddr>,
-    /// What the link is like.
-    #[arg(long, help = scenario_help())]
-    pub scenario: Scenario,
-}
-
 /// `loadtest compare`.
 #[derive(Debug, Clone, Args)]
 pub struct CompareArgs {
@@ -237,7 +208,7 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub operator: OperatorArgs,
     /// What the links are like.
-    #[arg(long, help = scenario_help(), required_unless_present = "direct")]
+    #[arg(long, help = scenario::help(), required_unless_present = "direct")]
     pub scenario: Option<Scenario>,
     /// No relays: the way to the server is what it is. What the client shows is then compared to nothing.
     #[arg(long, conflicts_with = "scenario")]
@@ -276,7 +247,7 @@ pub struct CompareArgs {
 #[derive(Debug, Clone, Args)]
 pub struct NetnsArgs {
     /// What the link is like.
-    #[arg(long, help = scenario_help())]
+    #[arg(long, help = scenario::help())]
     pub scenario: Scenario,
     /// The server's command, for the shell. It runs where the address is 198.18.0.2.
     #[arg(long, default_value = "driftless serve --listen 198.18.0.2:7777 --insecure")]
@@ -290,11 +261,6 @@ pub struct NetnsArgs {
     /// The client's command. It runs where the address is 198.18.0.1.
     #[arg(last = true, required_unless_present = "check")]
     pub command: Vec<String>,
-}
-
-fn scenario_help() -> String {
-    let built_in: Vec<_> = Scenario::built_in().collect();
-    format!("What the link is like: a TOML file, or one of {}", built_in.join(", "))
 }
 
 /// Reads "30s", "500ms", "2m", "1.5s"; a bare number is seconds.

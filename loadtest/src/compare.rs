@@ -19,7 +19,7 @@ mod table;
 mod truth;
 mod window;
 
-use crate::{behaviour::Behaviour, cli::CompareArgs, report, run, server::Api, stop::Stop};
+use crate::{behaviour::Behaviour, cli::CompareArgs, report, require::all_hold, server::Api, stop::Stop};
 use driftless_client::{
     Connection, Options,
     transport::{TransportKind, Trust},
@@ -57,7 +57,7 @@ pub fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
     if let Some(path) = &args.json {
         report::write_json(path, &figures)?;
     }
-    let well = run::all_hold(&args.require, &figures)? && figures.errors == 0;
+    let well = all_hold(&args.require, &figures)? && figures.errors == 0;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

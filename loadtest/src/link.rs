@@ -23,14 +23,32 @@ pub mod scenario;
 mod schedule;
 
 use crate::{
-    cli::LinkArgs,
     server::{Api, ApiError, QuicPort},
     stop::Stop,
 };
+use clap::Args;
 use relay::{Link, Relay, Transport};
+use scenario::Scenario;
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 type Failure = Box<dyn std::error::Error>;
+
+/// `loadtest link`.
+#[derive(Debug, Clone, Args)]
+pub struct LinkArgs {
+    /// Where clients connect, UDP and TCP. Port 0: any free one, which is printed.
+    #[arg(long, default_value = "127.0.0.1:7700")]
+    pub listen: SocketAddr,
+    /// The server.
+    #[arg(long, default_value = "127.0.0.1:7777")]
+    pub to: SocketAddr,
+    /// Where the server takes QUIC, if that is another port.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub quic_to: Option<SocketAddr>,
+    /// What the link is like.
+    #[arg(long, help = scenario::help())]
+    pub scenario: Scenario,
+}
 
 /// Relays until Ctrl-C, then says what it did.
 pub fn run(args: &LinkArgs) -> Result<ExitCode, Failure> {

@@ -36,6 +36,7 @@ mod slow;
 mod stop;
 mod swarm;
 mod trace;
+mod url;
 mod ws;
 
 use clap::Parser;

@@ -16,11 +16,7 @@
 mod namespace;
 mod wire;
 
-use crate::{
-    cli::{ADMIN_TOKEN, NetnsArgs},
-    link::relay::Link,
-    stop::Stop,
-};
+use crate::{cli::NetnsArgs, link::relay::Link, server::ADMIN_TOKEN, stop::Stop};
 use namespace::Namespace;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{

@@ -9,6 +9,7 @@
 //!
 //! A figure that was not measured (null) or does not exist holds nothing: it fails, and says which.
 
+use serde::Serialize;
 use serde_json::Value;
 use std::{fmt, str::FromStr};
 
@@ -55,6 +56,16 @@ pub enum RequireError {
     /// The right side is no number.
     #[error("{0:?} is no number")]
     Number(String),
+}
+
+/// Says which requirements do not hold. True: all do.
+pub fn all_hold(requirements: &[Requirement], figures: &impl Serialize) -> serde_json::Result<bool> {
+    let value = serde_json::to_value(figures)?;
+    let failures: Vec<_> = requirements.iter().flat_map(|requirement| requirement.failures(&value)).collect();
+    for failure in &failures {
+        eprintln!("required: {failure}");
+    }
+    Ok(failures.is_empty())
 }
 
 impl Requirement {

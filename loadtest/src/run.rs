@@ -10,7 +10,7 @@ use crate::{
     floor::{self, FloorFigures, FloorSpec},
     process::{Process, raise_open_files},
     report,
-    require::Requirement,
+    require::all_hold,
     server::{Api, Scrape},
     stop::Stop,
     swarm::Target,
@@ -20,7 +20,6 @@ use crate::{
 use control::{Control, Step};
 use driftless_client::{Options, Trust};
 use progress::Progress;
-use serde::Serialize;
 use std::{
     collections::BTreeMap,
     process::ExitCode,
@@ -130,16 +129,6 @@ fn play(args: &RunArgs, stop: &Stop) -> Result<Tally, Failure> {
         _ => None,
     };
     Ok(Tally::new(args, connected, seconds, empty, before, after, skipped, outcomes))
-}
-
-/// Says which requirements do not hold. True: all do.
-pub fn all_hold(requirements: &[Requirement], figures: &impl Serialize) -> Result<bool, Failure> {
-    let value = serde_json::to_value(figures)?;
-    let failures: Vec<_> = requirements.iter().flat_map(|requirement| requirement.failures(&value)).collect();
-    for failure in &failures {
-        eprintln!("required: {failure}");
-    }
-    Ok(failures.is_empty())
 }
 
 /// One room for each `room_size` bots, with names that no earlier run has used.

@@ -4,12 +4,30 @@ mod exposition;
 
 pub use exposition::{Buckets, Exposition};
 
-use crate::cli::{OperatorArgs, Url};
+use crate::url::Url;
+use clap::Args;
 use serde::Deserialize;
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// Rooms asked for at once: the most that a server lists.
 const PAGE: usize = 1_000;
+
+/// Variable of the environment with the admin token, of this program and of the server.
+pub const ADMIN_TOKEN: &str = "DRIFTLESS_ADMIN_TOKEN";
+
+/// What makes rooms on the server.
+#[derive(Clone, Args)]
+pub struct OperatorArgs {
+    /// The server's admin token, to make rooms with. Better in the environment: others see flags.
+    #[arg(long, env = ADMIN_TOKEN, hide_env_values = true, value_name = "SECRET")]
+    pub admin_token: Option<String>,
+}
+
+impl fmt::Debug for OperatorArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OperatorArgs(…)")
+    }
+}
 
 /// The HTTP API of the server under test.
 #[derive(Debug)]

@@ -5,7 +5,8 @@
 //! nobody read: no server can take that back (its receive buffer is made small for that reason). The rest was sent,
 //! or waited in the server's kernel or in the server itself.
 
-pub mod figures;
+mod figures;
+mod table;
 
 use crate::{
     behaviour::Behaviour,
@@ -13,7 +14,8 @@ use crate::{
     cli::SlowArgs,
     measure::Measure,
     process::{Process, raise_open_files},
-    report, run,
+    report,
+    require::all_hold,
     server::Api,
     stop::Stop,
     swarm::{Drive, Plan, Swarm, Target},
@@ -38,11 +40,11 @@ type Failure = Box<dyn std::error::Error>;
 /// Plays, stalls, resumes, and tells what came of it.
 pub fn run(args: &SlowArgs) -> Result<ExitCode, Failure> {
     let figures = Room::open(args)?.play()?;
-    report::print_table(&report::table::slow(&figures), args.json.as_deref());
+    report::print_table(&table::slow(&figures), args.json.as_deref());
     if let Some(path) = &args.json {
         report::write_json(path, &figures)?;
     }
-    let well = run::all_hold(&args.require, &figures)? && figures.errors == 0;
+    let well = all_hold(&args.require, &figures)? && figures.errors == 0;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

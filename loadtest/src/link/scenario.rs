@@ -68,6 +68,12 @@ impl Scenario {
     }
 }
 
+/// The help of an argument that is a scenario.
+pub fn help() -> String {
+    let built_in: Vec<_> = Scenario::built_in().collect();
+    format!("What the link is like: a TOML file, or one of {}", built_in.join(", "))
+}
+
 /// From the command line: the name of one that comes with the program, or a file.
 impl FromStr for Scenario {
     type Err = ScenarioError;

@@ -3,7 +3,6 @@
 use crate::{
     figures::{Figures, Quantiles},
     floor::FloorFigures,
-    slow::figures::SlowFigures,
 };
 use std::fmt::Write;
 
@@ -80,52 +79,28 @@ pub fn floor(figures: &FloorFigures) -> String {
     table.text
 }
 
-/// The table of a stall.
-pub fn slow(figures: &SlowFigures) -> String {
-    let mut table = Table::default();
-    let ms = |value: Option<f64>| optional(value, |ms| format!("{ms:.1} ms"));
-    table.row("players", format!("{} of {} at {} Hz", figures.connected, figures.clients, figures.tick_rate));
-    table.row("one did not read for", format!("{:.2} s", figures.stall_s));
-    table.row("errors", figures.errors.to_string());
-    table.row("stale states after it", figures.stale_after_resume.to_string());
-    table.row(
-        "  in its own kernel's buffer",
-        format!("{} ({} bytes unread)", figures.stale_in_own_buffers, figures.own_buffer_bytes),
-    );
-    let gate = optional(figures.gate, |gate| format!("in flight by the gate: {gate}"));
-    table.row("  beyond it", format!("{} ({gate})", figures.stale_beyond_own_buffers));
-    table.row("age of the first state", ms(figures.first_state_age_ms));
-    table.row("first fresh state after", ms(figures.first_fresh_after_ms));
-    table.row("  and its age", ms(figures.first_fresh_age_ms));
-    table.row(
-        "server's memory grew by",
-        optional(figures.server_rss_growth_bytes, |b| format!("{:.1} KiB", b as f64 / 1024.0)),
-    );
-    table.heading("gap of the others, ms", &["p50", "p99", "p99.9", "max"]);
-    table.quantiles("before", figures.others_gap_before_ms, 2);
-    table.quantiles("during", figures.others_gap_during_ms, 2);
-    table.quantiles("after", figures.others_gap_after_ms, 2);
-    table.text
-}
-
 fn one(value: f64) -> String {
     format!("{value:.1}")
 }
 
-fn optional<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
+/// A value, or that there is none.
+pub fn optional<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
     value.map_or_else(|| "not measured".to_owned(), show)
 }
 
-#[derive(Default)]
-struct Table {
-    text: String,
+/// Labels, and cells beside them.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// The lines so far.
+    pub text: String,
 }
 
 impl Table {
     const LABEL: usize = 30;
     const CELL: usize = 12;
 
-    fn row(&mut self, label: &str, value: String) {
+    /// A label and what stands beside it.
+    pub fn row(&mut self, label: &str, value: String) {
         // Writing to a string does not fail.
         let _ = writeln!(self.text, "{label:<width$}{value}", width = Self::LABEL);
     }
@@ -133,11 +108,13 @@ impl Table {
         let cells: String = cells.iter().map(|cell| format!("{cell:<width$}", width = Self::CELL)).collect();
         self.row(label, cells.trim_end().to_owned());
     }
-    fn heading(&mut self, label: &str, cells: &[&str]) {
+    /// An empty line, and the heads of the cells below.
+    pub fn heading(&mut self, label: &str, cells: &[&str]) {
         self.text.push('\n');
         self.cells(label, &cells.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>());
     }
-    fn quantiles(&mut self, label: &str, quantiles: Option<Quantiles>, digits: usize) {
+    /// Quantiles in four cells.
+    pub fn quantiles(&mut self, label: &str, quantiles: Option<Quantiles>, digits: usize) {
         match quantiles {
             None => self.row(label, "not measured".into()),
             Some(q) => {
