@@ -1,5 +1,9 @@
 //! The command line. What is done with it is [`command`](crate::command)'s.
 
+mod sizes;
+
+pub use sizes::SizesArgs;
+
 use crate::{
     floor::server::FloorServerArgs,
     link::{
@@ -97,6 +101,8 @@ pub struct RunArgs {
     /// Threads of the swarm.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
+    #[command(flatten)]
+    pub sizes: SizesArgs,
 }
 
 /// What bots connect over.

@@ -6,7 +6,7 @@ use crate::{
     floor::{self, FloorSpec},
     link, netns,
     process::raise_open_files,
-    report, run, slow,
+    report, run, sizes, slow,
     stop::Stop,
 };
 use std::process::ExitCode;
@@ -16,7 +16,8 @@ type Failure = Box<dyn std::error::Error>;
 /// Runs a command, and says what went wrong. Exit codes are on the crate's page.
 pub fn execute(command: Command) -> ExitCode {
     let done = match command {
-        Command::Run(args) => run::run(&args),
+        Command::Run(args) if args.sizes.rooms_of.is_empty() => run::run(&args),
+        Command::Run(args) => sizes::run(&args),
         Command::Floor(args) => measure_floor(&args),
         Command::Slow(args) => slow::run(&args),
         Command::Link(args) => link::run(&args),

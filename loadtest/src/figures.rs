@@ -68,6 +68,15 @@ pub struct Figures {
     pub server_over_floor: Option<f64>,
 }
 
+impl Figures {
+    /// Holds them against the floor of their traffic.
+    pub fn set_floor(&mut self, floor: FloorFigures) {
+        self.server_over_floor =
+            self.server.cpu_us_per_client_tick.map(|server| server / floor.cpu_us_per_client_tick);
+        self.floor = Some(floor);
+    }
+}
+
 /// Quantiles of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Quantiles {

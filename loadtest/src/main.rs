@@ -12,7 +12,8 @@
 //! [`bot`] is what each connection is: a session that decodes and applies every state, a player that acts ([`behaviour`]),
 //! checks ([`check`]) and measurements ([`measure`]). [`run`] leads them through ramp, warm-up, window and end, and asks
 //! the server ([`server`]) for its side. What comes out is one [`figures::Figures`], shown as a table,
-//! as JSON and as a page ([`report`]), and held against what was required ([`require`]).
+//! as JSON and as a page ([`report`]), and held against what was required ([`require`]). [`sizes`] makes many such runs, in
+//! rooms of different sizes and by turns on two servers, and one table.
 //!
 //! Exit codes: 0, all is well; 1, an error was seen by the swarm or a requirement does not hold; 2, there was no run.
 
@@ -32,6 +33,7 @@ mod report;
 mod require;
 mod run;
 mod server;
+mod sizes;
 mod slow;
 mod stop;
 mod swarm;

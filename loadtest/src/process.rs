@@ -1,5 +1,9 @@
 //! What the kernel knows of a process: its CPU time and its memory; and how many files this one may open.
 
+mod running;
+
+pub use running::{Running, shell};
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{io, time::Duration};
 

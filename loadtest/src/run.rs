@@ -5,6 +5,8 @@ mod progress;
 mod tally;
 mod team;
 
+pub use tally::Tally;
+
 use crate::{
     cli::{RunArgs, TransportChoice},
     floor::{self, FloorFigures, FloorSpec},
@@ -26,7 +28,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tally::{Edge, Tally};
+use tally::Edge;
 use team::{Team, TeamPlan};
 
 /// How long bots that have not been welcomed are waited for after the ramp.
@@ -45,10 +47,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let mut figures = tally.figures();
     if args.floor && !stop.is_set() {
         eprintln!("measuring the floor of the same traffic");
-        let floor = measure_floor(args, &tally, &stop)?;
-        figures.server_over_floor =
-            figures.server.cpu_us_per_client_tick.map(|server| server / floor.cpu_us_per_client_tick);
-        figures.floor = Some(floor);
+        figures.set_floor(measure_floor(args, &tally, &stop)?);
     }
     report::print_table(&report::table::run(&figures), args.json.as_deref());
     let doubt = tally.doubt();
@@ -69,7 +68,8 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn play(args: &RunArgs, stop: &Stop) -> Result<Tally, Failure> {
+/// Plays in rooms of its own, which it leaves to the server.
+pub fn play(args: &RunArgs, stop: &Stop) -> Result<Tally, Failure> {
     let clients = args.clients as usize;
     raise_open_files(clients)?;
     let trace = args.trace.as_deref().map(Trace::read).transpose()?.map(Arc::new);
@@ -128,7 +128,7 @@ fn play(args: &RunArgs, stop: &Stop) -> Result<Tally, Failure> {
         }
         _ => None,
     };
-    Ok(Tally::new(args, connected, seconds, empty, before, after, skipped, outcomes))
+    Ok(Tally::new(args, names, connected, seconds, empty, before, after, skipped, outcomes))
 }
 
 /// One room for each `room_size` bots, with names that no earlier run has used.
@@ -165,13 +165,13 @@ fn difference(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, nam
 }
 
 /// The same number of clients, rooms, ticks and bytes, without a game. The bots have left the server by now.
-fn measure_floor(args: &RunArgs, tally: &Tally, stop: &Stop) -> Result<FloorFigures, Failure> {
+pub fn measure_floor(args: &RunArgs, tally: &Tally, stop: &Stop) -> Result<FloorFigures, Failure> {
     let spec = FloorSpec {
         clients: args.clients as usize,
         tick_rate: args.tick_rate,
         frame_bytes: tally.down_bytes_per_state().unwrap_or(120.0).round().max(1.0) as usize,
         input_bytes: tally.up_bytes_per_message().unwrap_or(24.0).round().max(1.0) as usize,
-        rooms: args.clients.div_ceil(args.room_size) as usize,
+        rooms: tally.rooms.len(),
         duration: args.duration.min(Duration::from_secs(15)),
     };
     Ok(floor::measure(&spec, stop)?)

@@ -23,6 +23,11 @@ pub struct OperatorArgs {
     pub admin_token: Option<String>,
 }
 
+/// A token for a server that this program starts and that nobody else is to lead.
+pub fn random_token() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
 impl fmt::Debug for OperatorArgs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OperatorArgs(…)")
@@ -119,6 +124,8 @@ struct Advertised {
 /// What the metrics say at one moment. What they do not have is None.
 #[derive(Debug, Clone, Default)]
 pub struct Scrape {
+    /// Connections now.
+    pub connections: Option<u64>,
     /// States that a newer one replaced.
     pub stale_dropped: Option<u64>,
     /// How late ticks began, seconds.
@@ -151,13 +158,21 @@ impl Api {
         let spec = serde_json::json!({
             "name": name, "kind": kind, "tick_rate": tick_rate, "max_players": max_players,
         });
-        let mut request = self.agent.post(&url).header("content-type", "application/json");
-        if let Some(authorization) = &self.authorization {
-            request = request.header("authorization", authorization);
+        let request = self.agent.post(&url).header("content-type", "application/json");
+        read_as_operator(&url, self.authorize(request).send(spec.to_string()))
+    }
+    /// Ends a room. One that is not there has ended.
+    pub fn close_room(&self, name: &str) -> Result<(), ApiError> {
+        let url = format!("{}/v1/rooms/{name}", self.base);
+        match read_as_operator(&url, self.authorize(self.agent.delete(&url)).call()) {
+            Err(ApiError::Status { status: 404, .. }) => Ok(()),
+            closed => closed,
         }
-        match read(&url, request.send(spec.to_string())) {
-            Err(ApiError::Status { url, status: 401, body }) => Err(ApiError::Token { url, body }),
-            made => made.map(drop),
+    }
+    fn authorize<Body>(&self, request: ureq::RequestBuilder<Body>) -> ureq::RequestBuilder<Body> {
+        match &self.authorization {
+            Some(authorization) => request.header("authorization", authorization),
+            None => request,
         }
     }
     /// Ticks skipped so far, by room.
@@ -203,6 +218,7 @@ impl Api {
         let url = format!("{}/metrics", self.base);
         let exposition = Exposition::parse(&read(&url, self.agent.get(&url).call())?);
         Ok(Scrape {
+            connections: exposition.sum("driftless_connections").map(|sum| sum as u64),
             stale_dropped: exposition.sum("driftless_stale_states_dropped_total").map(|sum| sum as u64),
             lateness: exposition.buckets("driftless_room_tick_lateness_seconds"),
         })
@@ -215,6 +231,17 @@ fn hash(hex: &str) -> Option<[u8; 32]> {
     let bytes: Option<Vec<u8>> =
         hex.as_bytes().chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect();
     bytes?.try_into().ok()
+}
+
+/// The answer to what only an operator may ask.
+fn read_as_operator(
+    url: &str,
+    answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> Result<(), ApiError> {
+    match read(url, answer) {
+        Err(ApiError::Status { url, status: 401, body }) => Err(ApiError::Token { url, body }),
+        done => done.map(drop),
+    }
 }
 
 fn read(

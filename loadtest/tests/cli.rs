@@ -73,6 +73,46 @@ fn a_bad_scenario_is_named_by_file_key_and_what_is_allowed() {
     assert!(text.contains("bad.toml: phase 1: both.loss_percent is 500, but must be 0 to 100"), "{text}");
 }
 
+#[test]
+fn many_sizes_of_room_exclude_what_is_for_one() {
+    for (args, named) in [
+        (&["--rooms-of", "1,2", "--room-size", "50"][..], "--room-size"),
+        (&["--rooms-of", "1,2", "--report", "folder"], "--report"),
+        (&["--rooms-of", "1,2", "--server-command", "x", "--server-pid", "1"], "--server-pid"),
+        (&["--rooms-of", "1,2", "--against-pid", "1"], "--against <URL>"),
+        (&["--rooms-of", "0"], "0 is not in 1..=100000"),
+        (&["--passes", "2"], "--rooms-of <SIZES>"),
+        (&["--server-command", "x"], "--rooms-of <SIZES>"),
+    ] {
+        let output = loadtest(&[&["run"], args].concat());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(stderr(&output).contains(named), "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_server_that_ends_at_once_is_named() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("ws://{free}");
+    let output = loadtest(&["run", "--rooms-of", "2", "--url", &url, "--server-command", "sh -c 'exit 3'"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("the server ended at once: exit status: 3"), "{}", stderr(&output));
+}
+
+/// Or the bots would play on the server that is there, and the figures would be called the other's.
+#[test]
+fn no_server_is_started_where_somebody_listens() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", taken.local_addr().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let started = folder.path().join("started");
+    let command = format!("touch {}", started.display());
+    let output = loadtest(&["run", "--rooms-of", "2", "--url", &url, "--server-command", &command]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("somebody listens on 127.0.0.1:"), "{}", stderr(&output));
+    assert!(!started.exists());
+}
+
 /// Answers one request with this, and gives the request.
 fn answer_once(status: &str, body: &str) -> (SocketAddr, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -15,9 +15,10 @@ use std::{collections::BTreeMap, time::Duration};
 pub struct Tally {
     /// What the bots measured.
     pub measure: Measure,
+    /// The rooms, by name.
+    pub rooms: Vec<String>,
     clients: u64,
     transport: TransportChoice,
-    rooms: u64,
     tick_rate: u32,
     threads: u16,
     connected: u64,
@@ -52,6 +53,7 @@ impl Tally {
     #[allow(clippy::too_many_arguments)] // each is one thing that a run finds out, and they meet only here
     pub fn new(
         args: &RunArgs,
+        rooms: Vec<String>,
         connected: u64,
         seconds: f64,
         empty: Edge,
@@ -60,12 +62,10 @@ impl Tally {
         skipped: Option<Vec<u64>>,
         outcomes: Vec<Outcome>,
     ) -> Self {
-        let rooms = args.clients.div_ceil(args.room_size);
         let mut tally = Self {
             measure: Measure::new(args.duration),
             clients: args.clients.into(),
             transport: args.transport,
-            rooms: rooms.into(),
             tick_rate: args.tick_rate,
             threads: args.threads,
             connected,
@@ -74,7 +74,8 @@ impl Tally {
             before,
             after,
             skipped,
-            due_by_room: vec![0; rooms as usize],
+            due_by_room: vec![0; rooms.len()],
+            rooms,
             violations: Violations::default(),
             disconnects: BTreeMap::new(),
         };
@@ -159,7 +160,7 @@ impl Tally {
             },
             disconnects: self.disconnects.clone(),
             transport: self.transport.name(),
-            rooms: self.rooms,
+            rooms: self.rooms.len() as u64,
             tick_rate: self.tick_rate,
             states_applied: counts.states,
             messages_down_per_client_s: ratio(counts.messages_down as f64, client_seconds),
@@ -227,7 +228,8 @@ mod tests {
         };
         let (before, after) = (edge(cpu.map(|c| c.0), 0), edge(cpu.map(|c| c.1), 3_000_000));
         let empty = edge(cpu.map(|_| 0), 1_000_000);
-        Tally::new(&args, 100, 10.0, empty, before, after, skipped, vec![outcome]).figures()
+        let rooms = vec!["a".to_owned(), "b".to_owned()];
+        Tally::new(&args, rooms, 100, 10.0, empty, before, after, skipped, vec![outcome]).figures()
     }
 
     #[test]
