@@ -47,14 +47,14 @@ use other::Timer;
 #[cfg(target_os = "linux")]
 mod linux {
     use super::*;
+    use crate::readable::Readable;
     use std::{
-        os::fd::{AsRawFd, FromRawFd, OwnedFd},
+        os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
         ptr,
     };
-    use tokio::io::{Interest, unix::AsyncFd};
 
     /// A `timerfd`. It is never read: what the runtime is told of is the moment when it expires.
-    pub(super) struct Timer(AsyncFd<OwnedFd>);
+    pub(super) struct Timer(Readable);
 
     impl Timer {
         pub(super) fn new() -> io::Result<Self> {
@@ -67,9 +67,7 @@ mod linux {
             }
             // SAFETY: it was just opened, and nobody else has it.
             let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-            // SAFETY: an `OwnedFd` is open until it is dropped, and always the same descriptor.
-            let registered = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
-            Ok(Self(registered?))
+            Ok(Self(Readable::watch(fd)?))
         }
 
         pub(super) fn set(&mut self, within: Option<Duration>) {
@@ -81,20 +79,13 @@ mod linux {
             setting.it_value.tv_nsec = within.subsec_nanos().into();
             // SAFETY: the descriptor is ours and open, and the struct is read before this returns.
             let result = unsafe {
-                libc::timerfd_settime(self.0.get_ref().as_raw_fd(), 0, &raw const setting, ptr::null_mut())
+                libc::timerfd_settime(self.0.as_fd().as_raw_fd(), 0, &raw const setting, ptr::null_mut())
             };
             debug_assert_eq!(result, 0, "{}", io::Error::last_os_error());
         }
 
         pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-            match self.0.poll_read_ready(cx) {
-                Poll::Ready(Ok(mut ready)) => {
-                    ready.clear_ready();
-                    Poll::Ready(())
-                }
-                // The runtime is shutting down.
-                Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
-            }
+            self.0.poll(cx).map(|mut ready| ready.clear_ready())
         }
     }
 }

@@ -77,6 +77,7 @@ mod http;
 pub mod metrics;
 pub mod open_files;
 pub mod presence;
+mod readable;
 mod registry;
 pub mod room;
 pub mod server;

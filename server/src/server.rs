@@ -15,7 +15,7 @@ use crate::{
     room::record::RecordThread,
     shutdown, telemetry,
     tls::{Certificates, TlsConfig},
-    transport::{self, quic::Quic},
+    transport::{self, quic::Quic, websocket::Hub},
 };
 use actix::{Actor, Addr};
 use actix_http::HttpService;
@@ -250,9 +250,13 @@ impl Parts {
         // Called once on each thread.
         let thread = move || {
             let connections = parts.connections();
+            let hub = Hub::start(connections.worker().clone())
+                .inspect_err(|error| error!(%error, "a thread cannot serve WebSockets"))
+                .ok();
             let app = || {
                 let app = App::new()
                     .app_data(connections.clone())
+                    .app_data(hub.clone())
                     .app_data(parts.door.clone())
                     .app_data(state.clone())
                     .configure(http::routes)

@@ -1,9 +1,13 @@
-//! Fewer wake-ups for a busy thread: as a network card waits a moment before it interrupts, so that one interrupt serves many packets.
+//! Fewer wake-ups for a thread that is busy with QUIC: as a network card waits a moment before it interrupts,
+//! so that one interrupt serves many packets.
 //!
-//! Players send inputs at random moments, and an input is only read at the next tick. A thread that wakes for each pays a context switch
-//! for each: a sixth of its time. So while messages come fast, the thread pauses for a moment after each round, and the next round
-//! finds all that came meanwhile. What it costs: up to the pause in the latency of an input or a state.
+//! Players send inputs at random moments, and an input is only read at the next tick. A thread that wakes for
+//! each pays a context switch for each: a sixth of its time. So while messages come fast, the thread pauses
+//! for a moment after each round, and the next round finds all that came meanwhile. What it costs: up to the
+//! pause in the latency of an input or a state. (Whoever serves WebSockets looks at its sockets that rarely,
+//! and needs no pause of the thread.)
 
+use super::{interlude::Interludes, load::Load};
 use actix_rt::task::yield_now;
 use std::{
     cell::{Cell, RefCell},
@@ -11,27 +15,24 @@ use std::{
     rc::Rc,
     task::{Poll, Waker},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-/// Messages a second of one thread from which on it pauses. Below, a wake-up for each costs less than a fiftieth of a core.
-const FROM_RATE: f64 = 4_000.0;
-
 /// Pauses one thread after each round of work, while messages come fast.
-#[derive(Debug, Default)]
 pub(super) struct Coalesce {
     pause: Duration,
-    busy: Cell<bool>,
+    load: Load,
+    interludes: Rc<Interludes>,
     /// A message has arrived since the last pause.
     armed: Cell<bool>,
-    arrived: Cell<u32>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Coalesce {
     /// For the calling thread. `pause` zero: never pauses.
-    pub(super) fn start(pause: Duration) -> Rc<Self> {
-        let coalesce = Rc::new(Self { pause, ..Self::default() });
+    pub(super) fn start(pause: Duration, interludes: Rc<Interludes>) -> Rc<Self> {
+        let (load, armed, waker) = (Load::default(), Cell::default(), RefCell::default());
+        let coalesce = Rc::new(Self { pause, load, interludes, armed, waker });
         if !pause.is_zero() {
             actix_rt::spawn(coalesce.clone().run());
         }
@@ -40,8 +41,8 @@ impl Coalesce {
 
     /// A message has arrived.
     pub(super) fn arrived(&self) {
-        self.arrived.set(self.arrived.get() + 1);
-        if self.busy.get()
+        self.load.arrived();
+        if self.load.is_busy()
             && !self.armed.replace(true)
             && let Some(waker) = self.waker.borrow().as_ref()
         {
@@ -51,10 +52,7 @@ impl Coalesce {
 
     /// To be called every `interval`: decides whether messages come fast.
     pub(super) fn measure(&self, interval: Duration) {
-        let rate = f64::from(self.arrived.replace(0)) / interval.as_secs_f64();
-        // Once busy, it takes clearly less to be idle again.
-        let from = if self.busy.get() { FROM_RATE / 2.0 } else { FROM_RATE };
-        self.busy.set(rate >= from && !self.pause.is_zero());
+        self.load.measure(interval);
     }
 
     async fn run(self: Rc<Self>) {
@@ -64,11 +62,13 @@ impl Coalesce {
                 if self.armed.get() { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
-            // What is ready now goes first, and what that makes ready: connections that a tick has just called.
+            // What is ready now goes first, and what that makes ready: connections that a tick has just
+            // called.
             yield_now().await;
             yield_now().await;
             self.armed.set(false);
-            thread::sleep(self.pause);
+            let due = self.interludes.due().map(|due| due.saturating_duration_since(Instant::now()));
+            thread::sleep(due.map_or(self.pause, |due| due.min(self.pause)));
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     End,
     actor::{Ask, Connection, Ended},
+    calls::{Caller, Calls},
     members::MemberReader,
     worker::Worker,
 };
@@ -24,7 +25,7 @@ use std::{
     mem,
     rc::Rc,
     sync::Arc,
-    task::{Context, Waker},
+    task::Context,
     time::{Duration, Instant},
 };
 
@@ -48,7 +49,8 @@ pub struct Peer {
     end: Option<End>,
     /// There may be something in the seat's reliable queue. (The room fills it at its ticks, and a tick brings a state.)
     look_for_reliable: bool,
-    waker: Option<Waker>,
+    /// Who sends what there is to send.
+    caller: Caller,
     /// What the metrics have of the session's figures.
     counted: SessionStats,
     /// Bytes sent that the room's figures do not have yet.
@@ -61,7 +63,7 @@ pub struct Peer {
 pub enum Outbound {
     /// One message was written.
     Message,
-    /// Nothing to send now. The waker will be called.
+    /// Nothing to send now. The transport will be called.
     Idle,
     /// All is sent; close the transport with this code.
     Close(CloseCode),
@@ -79,7 +81,7 @@ impl Peer {
             actor: None,
             end: None,
             look_for_reliable: false,
-            waker: None,
+            caller: Caller::Nobody,
             counted: SessionStats::default(),
             sent_uncounted: 0,
             admission,
@@ -97,7 +99,7 @@ impl Peer {
         self.welcomed = resumed.is_some();
         self.members = MemberReader::new(resumed.unwrap_or(0), Instant::now());
         self.look_for_reliable = true;
-        self.wake();
+        self.call();
     }
 
     /// Whether a welcome may have arrived. If not, nobody has the seat's token.
@@ -105,19 +107,30 @@ impl Peer {
         self.welcomed
     }
 
-    /// Has the transport called again when there is something to send.
+    /// Has a task called again when there is something to send.
     pub fn register(&mut self, cx: &Context<'_>) {
-        match &self.waker {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            _ => self.waker = Some(cx.waker().clone()),
-        }
+        self.caller.register(cx);
+    }
+
+    /// Has whoever serves these called, by this key, when there is something to send. Calls at once.
+    pub fn attach(&mut self, calls: Rc<Calls>, key: usize) {
+        self.caller = Caller::Hub { calls, key, called: false };
+        self.call();
+    }
+
+    /// Calls nobody any more.
+    pub fn detach(&mut self) {
+        self.caller = Caller::Nobody;
+    }
+
+    /// A call was heard: the next one is one more.
+    pub fn heard(&mut self) {
+        self.caller.heard();
     }
 
     /// Calls the transport.
-    pub fn wake(&self) {
-        if let Some(waker) = &self.waker {
-            waker.wake_by_ref();
-        }
+    pub fn call(&mut self) {
+        self.caller.call();
     }
 
     /// A message arrived. Inputs and commands go straight to the room's inbox; what is rare goes to the actor.
@@ -140,11 +153,11 @@ impl Peer {
         if let Some(actor) = &self.actor {
             actor.do_send(Ended);
         }
-        self.wake();
+        self.call();
     }
 
     /// Why the connection ends, once that is decided.
-    pub(super) fn ended(&self) -> Option<&End> {
+    pub(crate) fn ended(&self) -> Option<&End> {
         self.end.as_ref()
     }
 
@@ -212,7 +225,7 @@ impl Peer {
         self.session.offer_state(state);
         self.look_for_reliable = true;
         self.members.tick();
-        self.wake();
+        self.call();
     }
 
     /// Ends the session with a goodbye, and tells the actor.
@@ -231,7 +244,7 @@ impl Peer {
         if self.session.poll_timeout().is_some_and(|at| at <= now) {
             self.session.handle_timeout(now, worker.clock().micros(now));
             self.settle();
-            self.wake();
+            self.call();
         }
         if let Some(seat) = &self.seat {
             seat.vitals.set_last_seen(worker.clock().micros(self.session.last_seen()));

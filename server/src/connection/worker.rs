@@ -1,6 +1,11 @@
 //! What the connections of one thread share: clock, counters, buffers, and the deltas that one encodes and all send.
 
-use super::coalesce::Coalesce;
+use super::{
+    calls::Calls,
+    coalesce::Coalesce,
+    interlude::{Interlude, Interludes},
+    load::Load,
+};
 use crate::{
     clock::Clock,
     ground::{published::Published, transport_kind::TransportKind},
@@ -24,7 +29,13 @@ const READ_BUFFER: usize = 16 * 1024;
 pub struct Worker {
     clock: Clock,
     metrics: Arc<Metrics>,
+    pause: Duration,
+    /// Of WebSocket.
+    load: Load,
+    /// Of QUIC.
     coalesce: Rc<Coalesce>,
+    calls: Rc<Calls>,
+    interludes: Rc<Interludes>,
     deltas: RefCell<Deltas>,
     /// By the number of the transport.
     counters: RefCell<[LocalCounters; TransportKind::ALL.len()]>,
@@ -44,10 +55,15 @@ struct Deltas {
 impl Worker {
     /// For the calling thread. `pause`: see `Config::coalesce`.
     pub fn start(clock: Clock, metrics: Arc<Metrics>, pause: Duration) -> Rc<Self> {
+        let interludes = Rc::<Interludes>::default();
         Rc::new(Self {
             clock,
             metrics,
-            coalesce: Coalesce::start(pause),
+            pause,
+            load: Load::default(),
+            coalesce: Coalesce::start(pause, interludes.clone()),
+            calls: Rc::default(),
+            interludes,
             deltas: RefCell::new(Deltas {
                 encoder: Encoder::default(),
                 buffer: BytesMut::with_capacity(DELTA_BUFFER),
@@ -72,7 +88,18 @@ impl Worker {
         let mut counters = self.counters(transport);
         counters.messages_in += 1;
         counters.bytes_in += bytes as u64;
-        self.coalesce.arrived();
+        match transport {
+            TransportKind::WebSocket => self.load.arrived(),
+            TransportKind::Quic | TransportKind::WebTransport => self.coalesce.arrived(),
+        }
+    }
+    /// While messages come fast: how long whoever serves the thread's WebSockets may leave them unread.
+    pub fn pause(&self) -> Option<Duration> {
+        (self.load.is_busy() && !self.pause.is_zero()).then_some(self.pause)
+    }
+    /// The WebSockets that may have something to send.
+    pub fn calls(&self) -> &Rc<Calls> {
+        &self.calls
     }
     /// A buffer to put messages together in.
     pub fn scratch(&self) -> RefMut<'_, BytesMut> {
@@ -113,8 +140,24 @@ impl Worker {
         delta.bytes
     }
 
+    /// Runs this between two pieces of work, when it is due; first at once.
+    pub fn set_interlude(&self, interlude: Rc<dyn Interlude>) {
+        self.interludes.set(interlude);
+        self.calls.wake();
+    }
+    /// Runs the interlude, if it is due. To be called between two pieces of work, when no connection is
+    /// borrowed.
+    pub fn interlude(&self, now: Instant) {
+        self.interludes.run(now);
+    }
+    /// When the interlude is due next. None: not by itself.
+    pub fn next_interlude(&self) -> Option<Instant> {
+        self.interludes.due()
+    }
+
     /// Some time has passed: adds what was counted to the metrics, and sees how busy the thread is.
     pub(super) fn sweep(&self, passed: Duration) {
+        self.load.measure(passed);
         self.coalesce.measure(passed);
         for transport in TransportKind::ALL {
             let counted = self.counters(transport).take();

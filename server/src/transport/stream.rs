@@ -3,8 +3,9 @@
 use super::lease;
 use crate::ground::shares::Share;
 use actix_rt::net::TcpStream;
+use rustls::ServerConnection;
 use std::{
-    io,
+    io, net,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -17,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 /// such bytes.
 pub(crate) struct Stream {
     io: Io,
-    _place: Share,
+    place: Share,
 }
 
 enum Io {
@@ -30,12 +31,25 @@ enum Io {
 impl Stream {
     /// As it is.
     pub(super) fn plain(stream: TcpStream, place: Share) -> Self {
-        Self { io: Io::Plain(stream), _place: place }
+        Self { io: Io::Plain(stream), place }
     }
 
     /// Within TLS, after the handshake.
     pub(super) fn tls(stream: TlsStream<TcpStream>, place: Share) -> Self {
-        Self { io: Io::Tls(Box::new(stream)), _place: place }
+        Self { io: Io::Tls(Box::new(stream)), place }
+    }
+
+    /// The socket, which does not block, what TLS holds of it, and the place: for who goes on without the
+    /// runtime.
+    pub(super) fn into_parts(self) -> io::Result<(net::TcpStream, Option<ServerConnection>, Share)> {
+        let (tcp, tls) = match self.io {
+            Io::Plain(tcp) => (tcp, None),
+            Io::Tls(stream) => {
+                let (tcp, tls) = stream.into_inner();
+                (tcp, Some(tls))
+            }
+        };
+        Ok((tcp.into_std()?, tls, self.place))
     }
 }
 

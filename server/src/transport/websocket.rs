@@ -1,8 +1,8 @@
 //! WebSocket: binary frames, one protocol message each, at `/v1/connect`.
 //!
 //! An upgrade goes through the same actix-web routes as any request; actix-web-actors does its handshake. Then the connection leaves
-//! HTTP: one task owns the socket, reads into a buffer that the thread shares, hands messages to the connection's
-//! [`Peer`](crate::connection::Peer), and pulls what is to be sent when the socket has room.
+//! HTTP, and the runtime's sockets: the thread's [`Hub`] reads it into a buffer that all its connections share, hands messages to the
+//! connection's [`Peer`](crate::connection::Peer), and pulls what is to be sent when the socket has room.
 //!
 //! actix-web-actors' own context is not used: an actor polled as a response body stops when its peer stops reading, and its queue
 //! has no bound. Nor is a response body: each connection would keep 16 KiB of HTTP buffers for its life, and every message would
@@ -10,9 +10,12 @@
 
 mod frame;
 mod handshake;
+mod hub;
+mod io;
 mod messages;
 mod socket;
 mod upgrade;
 
 pub(crate) use handshake::connect;
+pub(crate) use hub::Hub;
 pub(crate) use upgrade::Upgrade;

@@ -1,6 +1,9 @@
 //! The upgrade of an HTTP request to a WebSocket.
 
-use super::upgrade::{Accepted, Upgradable};
+use super::{
+    hub::Hub,
+    upgrade::{Accepted, Upgradable},
+};
 use crate::{
     connection::LocalConnections,
     door::Door,
@@ -27,6 +30,7 @@ const KEY: usize = 16;
 pub(crate) async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let connections = part::<Rc<LocalConnections>>(&request)?;
     let worker = connections.worker();
+    let hub = part::<Option<Rc<Hub>>>(&request)?.clone().ok_or_else(misconfigured)?;
     let door = part::<Arc<Door>>(&request)?;
     let refused = |reason: &'static str| worker.metrics().refused.inc(reason);
 
@@ -46,7 +50,7 @@ pub(crate) async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiErr
     };
     let mut response = response.finish();
     let max_message = door.limits().message_bytes;
-    response.extensions_mut().insert(Accepted { peer, worker: worker.clone(), max_message });
+    response.extensions_mut().insert(Accepted { peer, hub, max_message });
     Ok(response)
 }
 
@@ -116,7 +120,9 @@ fn check_subprotocol(request: &HttpRequest) -> Result<(), ApiError> {
 }
 
 fn part<T: 'static>(request: &HttpRequest) -> Result<&T, ApiError> {
-    request.app_data::<T>().ok_or_else(|| {
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "misconfigured", "the route is not set up")
-    })
+    request.app_data::<T>().ok_or_else(misconfigured)
+}
+
+fn misconfigured() -> ApiError {
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "misconfigured", "the route is not set up")
 }

@@ -48,6 +48,12 @@ impl Messages {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// Bytes of a frame that is not complete.
+    #[cfg(test)]
+    pub(super) fn incomplete(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// What has arrived completely. None: more bytes are needed.
     pub(super) fn next(&mut self) -> Result<Option<Arrived>, Violation> {
         loop {

@@ -1,56 +1,53 @@
-//! The task of one WebSocket: the only place that touches its socket.
+//! One WebSocket: the only place that touches its connection.
 
 use super::{
     frame::put_binary,
+    io::{Got, Io},
     messages::{Arrived, Messages, Violation},
 };
 use crate::{
-    connection::{End, Outbound, PeerRef, Worker},
-    transport::{CLOSE_LIMIT, Stream},
+    connection::{End, Outbound, Peer, Worker},
+    ground::shares::Share,
+    transport::CLOSE_LIMIT,
 };
 use actix_codec::Encoder;
 use actix_http::ws::{CloseCode as WsCode, CloseReason, Codec, Message};
-use actix_rt::time::{Sleep, sleep};
 use bytes::{Buf, Bytes, BytesMut};
 use driftless_proto::code::CloseCode;
-use std::{
-    future::Future,
-    io,
-    pin::Pin,
-    rc::Rc,
-    task::{Context, Poll, ready},
-    time::Instant,
-};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::{io, net::TcpStream, time::Instant};
 
 /// Bytes that one write takes together before it looks at the socket again.
 const BATCH: usize = 16 * 1024;
 /// Reads in a row before other connections of the thread get their turn.
 const READS: usize = 4;
-/// Bytes that are read and thrown away meanwhile: what an honest peer may have under way when it hears of the close. After them, too,
-/// the socket is dropped.
+/// Bytes that are read and thrown away once the end is decided: what an honest peer may have under way when
+/// it hears of the close. After them, too, the socket is dropped.
 const CLOSE_BYTES: usize = 1 << 20;
 
-/// One WebSocket, from the handshake to the end of its socket.
-pub(super) struct Socket {
-    io: Stream,
+/// One WebSocket, from the handshake to the end of its connection. It knows neither thread nor peer, so that
+/// it may go to another.
+pub(crate) struct Socket {
+    io: Io,
     messages: Messages,
     /// What the socket had no room for. While there is some, nothing new is put together.
     unsent: BytesMut,
     /// The newest ping that is not answered. (RFC 6455, section 5.5.3: older ones need no answer.)
     ping: Option<Bytes>,
     state: State,
+    /// The peer has ended its half.
+    ended: bool,
     /// Bytes read since the end was decided.
     unheard: usize,
-    /// When a close that does not come to its end is cut short. Boxed: most sockets have none for most of their life.
-    limit: Option<Pin<Box<Sleep>>>,
-    peer: PeerRef,
-    worker: Rc<Worker>,
+    /// When a close that does not come to its end is cut short.
+    limit: Option<Instant>,
+    /// Among those of its source.
+    _place: Share,
 }
 
 /// How a connection ended that its peer has closed.
 const CLOSED: &str = "closed by the peer";
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Messages go both ways.
     Open,
@@ -58,90 +55,146 @@ enum State {
     Closing { shut: bool },
 }
 
+/// What becomes of a socket that was served.
+pub(super) enum Served {
+    /// It waits: for its peer, for room, or for something to send.
+    Waits,
+    /// There is more to read, once others had their turn.
+    HasMore,
+    /// It is done.
+    Ended(End),
+}
+
+/// Who a socket is served for, when, and with what.
+struct Turn<'a> {
+    peer: &'a mut Peer,
+    worker: &'a Worker,
+    now: Instant,
+}
+
 impl Socket {
     /// `read`: what came with the handshake. `head`: the handshake's answer, to be sent first.
-    pub(super) fn new(
-        io: Stream,
-        read: BytesMut,
-        head: BytesMut,
-        max_message: usize,
-        peer: PeerRef,
-        worker: Rc<Worker>,
-    ) -> Self {
-        let messages = Messages::new(read, max_message);
-        let state = State::Open;
-        Self { io, messages, unsent: head, ping: None, state, unheard: 0, limit: None, peer, worker }
+    pub(super) fn new(io: Io, read: BytesMut, head: BytesMut, max_message: usize, place: Share) -> Self {
+        Self {
+            io,
+            messages: Messages::new(read, max_message),
+            unsent: head,
+            ping: None,
+            state: State::Open,
+            ended: false,
+            unheard: 0,
+            limit: None,
+            _place: place,
+        }
     }
 
-    fn poll_io(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(self.state, State::Open) {
-            let ended = self.read(cx)?;
-            self.write(cx)?;
+    /// What the poll instance watches.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        self.io.tcp()
+    }
+
+    /// The kernel has news, see [`Io::hear`].
+    pub(super) fn hear(&mut self, readable: bool, writable: bool, ends: bool) -> bool {
+        self.io.hear(readable, writable, ends)
+    }
+
+    /// It has a new poll instance.
+    pub(super) fn ask_again(&mut self) {
+        self.io.ask_again();
+    }
+
+    /// When a close that does not come to its end is cut short, once there is one.
+    pub(super) fn limit(&self) -> Option<Instant> {
+        self.limit
+    }
+
+    /// Bytes of a message that is not complete, and bytes that could not be sent.
+    #[cfg(test)]
+    pub(super) fn holds(&self) -> (usize, usize) {
+        (self.messages.incomplete(), self.unsent.len())
+    }
+
+    /// Reads what there is and sends what there is.
+    pub(super) fn serve(&mut self, peer: &mut Peer, worker: &Worker, now: Instant) -> Served {
+        match self.try_serve(&mut Turn { peer, worker, now }) {
+            Ok(false) if !self.ended && self.io.may_read() => Served::HasMore,
+            Ok(false) => Served::Waits,
+            Ok(true) => Served::Ended(End::Lost(CLOSED.to_owned())),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                Served::Ended(End::Lost("no close frame".to_owned()))
+            }
+            Err(e) => Served::Ended(End::Lost(e.to_string())),
+        }
+    }
+
+    /// True: it is done.
+    fn try_serve(&mut self, turn: &mut Turn<'_>) -> io::Result<bool> {
+        if self.state == State::Open {
+            self.read(turn)?;
+            self.write(turn)?;
             // A peer that has left may end its half before it has read the goodbye.
-            if ended && matches!(self.state, State::Open) && !self.is_ending() {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            if self.ended && self.state == State::Open && !self.is_ending(turn) {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        if self.is_ending() {
-            let limit = self.limit.get_or_insert_with(|| Box::pin(sleep(CLOSE_LIMIT)));
-            if limit.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Ok(()));
-            }
+        if self.is_ending(turn) && *self.limit.get_or_insert(turn.now + CLOSE_LIMIT) <= turn.now {
+            return Ok(true);
         }
         match self.state {
-            State::Open => Poll::Pending,
-            State::Closing { .. } => self.poll_close(cx),
+            State::Open => Ok(false),
+            State::Closing { shut } => self.finish(shut, turn.worker),
         }
     }
 
-    fn is_ending(&self) -> bool {
-        matches!(self.state, State::Closing { .. }) || self.peer.borrow().session.closing().is_some()
+    fn is_ending(&self, turn: &Turn<'_>) -> bool {
+        self.state != State::Open || turn.peer.session.closing().is_some()
     }
 
-    /// Reads what there is, into a buffer that all sockets of the thread share. True: the peer has ended its half.
-    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+    /// Reads what there is, into a buffer that all sockets of the thread share.
+    fn read(&mut self, turn: &mut Turn<'_>) -> io::Result<()> {
+        if !self.io.may_read() {
+            return Ok(());
+        }
         // What came with the handshake.
-        self.receive()?;
+        self.receive(turn)?;
         for _ in 0..READS {
-            let ending = self.is_ending();
+            if self.ended || self.state != State::Open || !self.io.may_read() {
+                return Ok(());
+            }
+            let ending = self.is_ending(turn);
             {
-                let mut buffer = self.worker.read_buffer();
-                let mut buffer = ReadBuf::new(&mut buffer[..]);
-                match Pin::new(&mut self.io).poll_read(cx, &mut buffer)? {
-                    Poll::Pending => return Ok(false),
-                    Poll::Ready(()) if buffer.filled().is_empty() => return Ok(true),
-                    Poll::Ready(()) => self.messages.extend(buffer.filled()),
+                let mut buffer = turn.worker.read_buffer();
+                match self.io.read(&mut buffer)? {
+                    Got::Nothing => return Ok(()),
+                    Got::End => self.ended = true,
+                    Got::Bytes(read) => {
+                        self.messages.extend(&buffer[..read]);
+                        self.unheard += if ending { read } else { 0 };
+                    }
                 }
-                self.unheard += if ending { buffer.filled().len() } else { 0 };
             }
             if self.unheard > CLOSE_BYTES {
                 // It takes neither the goodbye nor a hint.
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
-            self.receive()?;
-            if !matches!(self.state, State::Open) {
-                return Ok(false);
-            }
+            self.receive(turn)?;
         }
-        cx.waker().wake_by_ref();
-        Ok(false)
+        Ok(())
     }
 
-    fn receive(&mut self) -> io::Result<()> {
+    fn receive(&mut self, turn: &mut Turn<'_>) -> io::Result<()> {
         loop {
             match self.messages.next() {
                 Ok(None) => return Ok(()),
-                Ok(Some(Arrived::Message(message))) => {
-                    self.peer.borrow_mut().receive(&self.worker, Instant::now(), message);
-                }
+                Ok(Some(Arrived::Message(message))) => turn.peer.receive(turn.worker, turn.now, message),
                 Ok(Some(Arrived::Ping(payload))) => self.ping = Some(payload),
                 Ok(Some(Arrived::Close)) => {
-                    self.peer.borrow_mut().end(End::Lost(CLOSED.to_owned()));
+                    turn.peer.end(End::Lost(CLOSED.to_owned()));
                     return self.close(None);
                 }
                 Err(Violation { reason, code }) => {
                     let why = reason.description.clone().unwrap_or_default();
-                    self.peer.borrow_mut().end(End::Closed { code, reason: why });
+                    turn.peer.end(End::Closed { code, reason: why });
                     return self.close(Some(reason));
                 }
             }
@@ -149,44 +202,36 @@ impl Socket {
     }
 
     /// Sends what is unsent, then pulls and sends until there is nothing more or the socket is full.
-    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        loop {
-            if self.poll_flush(cx)?.is_pending() || !matches!(self.state, State::Open) {
-                return Ok(());
-            }
-            let worker = self.worker.clone();
-            let mut out = worker.write_buffer();
+    fn write(&mut self, turn: &mut Turn<'_>) -> io::Result<()> {
+        while self.state == State::Open && self.flush()? {
+            let mut out = turn.worker.write_buffer();
             out.clear();
-            let closes = self.fill(&mut out)?;
+            let closes = self.fill(turn, &mut out)?;
             if !out.is_empty() {
-                let wrote = match Pin::new(&mut self.io).poll_write(cx, &out)? {
-                    Poll::Ready(wrote) => wrote,
-                    Poll::Pending => 0,
-                };
+                let wrote = self.io.write(&out)?;
                 self.unsent.extend_from_slice(&out[wrote..]);
             }
             match closes {
-                _ if out.len() >= BATCH => {}
-                None => return Ok(()),
                 Some(code) => return self.close(Some(close_reason(code))),
+                None if out.len() < BATCH => return Ok(()),
+                None => {}
             }
         }
+        Ok(())
     }
 
     /// Puts messages together. Some: the session has ended with this code.
-    fn fill(&mut self, out: &mut BytesMut) -> io::Result<Option<CloseCode>> {
+    fn fill(&mut self, turn: &mut Turn<'_>, out: &mut BytesMut) -> io::Result<Option<CloseCode>> {
         if let Some(payload) = self.ping.take() {
             Codec::new().encode(Message::Pong(payload), out).map_err(io::Error::other)?;
         }
-        let mut peer = self.peer.borrow_mut();
-        if !peer.wants_transmit() {
+        if !turn.peer.wants_transmit() {
             return Ok(None);
         }
-        let now = Instant::now();
-        let mut message = self.worker.scratch();
+        let mut message = turn.worker.scratch();
         while out.len() < BATCH {
             message.clear();
-            match peer.next_message(&self.worker, now, &mut message) {
+            match turn.peer.next_message(turn.worker, turn.now, &mut message) {
                 Outbound::Message => put_binary(&message, out),
                 Outbound::Idle => return Ok(None),
                 Outbound::Close(code) => return Ok(Some(code)),
@@ -195,19 +240,23 @@ impl Socket {
         Ok(None)
     }
 
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.unsent.is_empty() {
-            let wrote = ready!(Pin::new(&mut self.io).poll_write(cx, &self.unsent))?;
-            if wrote == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+    /// Sends what is unsent. False: the socket has no room.
+    fn flush(&mut self) -> io::Result<bool> {
+        // TLS may hold bytes of its own that the socket had no room for: until they are gone, nothing new is
+        // put together.
+        while self.io.flush()? {
+            if self.unsent.is_empty() {
+                if self.unsent.capacity() > 0 {
+                    self.unsent = BytesMut::new(); // a peer that keeps up needs no memory here
+                }
+                return Ok(true);
             }
-            self.unsent.advance(wrote);
+            match self.io.write(&self.unsent)? {
+                0 => return Ok(false),
+                wrote => self.unsent.advance(wrote),
+            }
         }
-        if self.unsent.capacity() > 0 {
-            self.unsent = BytesMut::new(); // a peer that keeps up needs no memory here
-        }
-        // TLS may hold bytes of its own that the socket had no room for: until they are gone, nothing new is put together.
-        Pin::new(&mut self.io).poll_flush(cx)
+        Ok(false)
     }
 
     fn close(&mut self, reason: Option<CloseReason>) -> io::Result<()> {
@@ -216,51 +265,29 @@ impl Socket {
         Ok(())
     }
 
-    /// Flushes, ends our half, and reads until the peer ends its own: a socket dropped with unread bytes would reset the connection,
-    /// and the peer might not see the close frame.
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = self.poll_flush(cx)?.is_ready();
-        let State::Closing { shut } = &mut self.state else { return Poll::Ready(Ok(())) };
-        if flushed && !*shut {
-            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-            *shut = true;
+    /// Flushes, ends our half, and reads until the peer ends its own: a socket dropped with unread bytes
+    /// would reset the connection, and the peer might not see the close frame. True: all is done.
+    fn finish(&mut self, mut shut: bool, worker: &Worker) -> io::Result<bool> {
+        let flushed = self.flush()?;
+        if flushed && !shut {
+            shut = self.io.shut()?;
+            self.state = State::Closing { shut };
         }
-        loop {
-            let mut buffer = self.worker.read_buffer();
-            let mut buffer = ReadBuf::new(&mut buffer[..]);
-            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
-            if buffer.filled().is_empty() {
-                // The peer has ended its half. Ours may still have a goodbye to send to one that closed only that.
-                return if flushed { Poll::Ready(Ok(())) } else { Poll::Pending };
+        for _ in 0..READS {
+            if self.ended {
+                // Ours may still have a goodbye to send to one that ended only its half.
+                return Ok(shut);
             }
-            self.unheard += buffer.filled().len();
+            match self.io.read(&mut worker.read_buffer())? {
+                Got::Nothing => return Ok(false),
+                Got::End => self.ended = true,
+                Got::Bytes(read) => self.unheard += read,
+            }
             if self.unheard > CLOSE_BYTES {
-                return Poll::Ready(Ok(()));
+                return Ok(true);
             }
         }
-    }
-}
-
-impl Future for Socket {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.peer.borrow_mut().register(cx);
-        let result = ready!(self.poll_io(cx));
-        let end = match result {
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => End::Lost("no close frame".to_owned()),
-            Err(e) => End::Lost(e.to_string()),
-            Ok(()) => End::Lost(CLOSED.to_owned()),
-        };
-        self.peer.borrow_mut().end(end);
-        Poll::Ready(())
-    }
-}
-
-/// A server that stops drops its tasks: the actor must hear of it all the same.
-impl Drop for Socket {
-    fn drop(&mut self) {
-        self.peer.borrow_mut().end(End::Lost("the server stopped".to_owned()));
+        Ok(self.ended && shut)
     }
 }
 

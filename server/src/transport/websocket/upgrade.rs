@@ -1,9 +1,9 @@
 //! What happens to a request that asks for an upgrade: the routes answer it as any other; if a handler has accepted it, the
 //! connection leaves HTTP.
 
-use super::socket::Socket;
+use super::{hub::Hub, io::Io, socket::Socket};
 use crate::{
-    connection::{PeerRef, Worker},
+    connection::{End, PeerRef},
     transport::Stream,
 };
 use actix_codec::{Encoder, Framed};
@@ -21,10 +21,10 @@ use tokio::io::AsyncWriteExt;
 /// With a request whose connection can leave HTTP.
 pub(super) struct Upgradable;
 
-/// Left in the response by a handler that has accepted an upgrade. The connection's task takes it from there.
+/// Left in the response by a handler that has accepted an upgrade. The hub takes it from there.
 pub(super) struct Accepted {
     pub(super) peer: PeerRef,
-    pub(super) worker: Rc<Worker>,
+    pub(super) hub: Rc<Hub>,
     pub(super) max_message: usize,
 }
 
@@ -98,10 +98,12 @@ async fn answer(
     let accepted = response.extensions_mut().remove::<Accepted>();
     let (head, body) = response.into_parts();
     let mut out = BytesMut::new();
-    if let Some(Accepted { peer, worker, max_message }) = accepted {
+    if let Some(Accepted { peer, hub, max_message }) = accepted {
         codec.encode(Message::Item((head, BodySize::None)), &mut out)?;
-        // Boxed in a task of its own: the future of the HTTP connection around this one is much larger.
-        actix_rt::spawn(Socket::new(io, read, out, max_message, peer, worker));
+        let parts = io.into_parts();
+        let lost = |e: &io::Error| peer.borrow_mut().end(End::Lost(e.to_string()));
+        let (tcp, tls, place) = parts.inspect_err(lost)?;
+        hub.insert(Socket::new(Io::new(tcp, tls), read, out, max_message, place), peer);
         return Ok(());
     }
     // An answer without an end is for those who stay with HTTP: here nobody would see that its reader is gone.

@@ -1,0 +1,42 @@
+//! What a thread does between two pieces of other work, because its time has come.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Instant,
+};
+
+/// What must not wait until a thread has served all of its connections.
+pub trait Interlude {
+    /// Runs what is due. Returns when the next is.
+    fn run(&self, now: Instant) -> Option<Instant>;
+}
+
+/// The interlude of a thread, if it has one, and when it is due.
+#[derive(Default)]
+pub(super) struct Interludes {
+    interlude: RefCell<Option<Rc<dyn Interlude>>>,
+    due: Cell<Option<Instant>>,
+}
+
+impl Interludes {
+    /// Runs this from now on, first at once.
+    pub(super) fn set(&self, interlude: Rc<dyn Interlude>) {
+        *self.interlude.borrow_mut() = Some(interlude);
+        self.due.set(Some(Instant::now()));
+    }
+
+    /// When it is due. None: not by itself.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due.get()
+    }
+
+    /// Runs it, if it is due. No connection may be borrowed.
+    pub(super) fn run(&self, now: Instant) {
+        if self.due.get().is_none_or(|due| due > now) {
+            return;
+        }
+        let interlude = self.interlude.borrow().clone();
+        self.due.set(interlude.and_then(|interlude| interlude.run(now)));
+    }
+}

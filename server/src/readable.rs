@@ -1,0 +1,41 @@
+//! Files that tokio watches for us.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    task::{Context, Poll},
+};
+use tokio::io::{
+    Interest,
+    unix::{AsyncFd, AsyncFdReadyGuard},
+};
+
+/// A file that a task waits for to be readable.
+pub(crate) struct Readable {
+    file: AsyncFd<OwnedFd>,
+}
+
+impl Readable {
+    /// Watches a file, which must not block, until this is dropped.
+    pub(crate) fn watch(file: OwnedFd) -> io::Result<Self> {
+        // SAFETY: the file is owned by what watches it, so that it stays open and the same as long.
+        let file = unsafe { AsyncFd::register_with_interest(file, Interest::READABLE) }?;
+        Ok(Self { file })
+    }
+
+    /// Ready: it has become readable since the guard's last [`clear_ready`](AsyncFdReadyGuard::clear_ready).
+    /// Otherwise the task is woken then.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<AsyncFdReadyGuard<'_, OwnedFd>> {
+        match self.file.poll_read_ready(cx) {
+            Poll::Ready(Ok(guard)) => Poll::Ready(guard),
+            // The runtime is shutting down.
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsFd for Readable {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.get_ref().as_fd()
+    }
+}

@@ -1,0 +1,190 @@
+//! All WebSockets of a thread, served by one task.
+//!
+//! A task for each would cost what there is between a task and its socket: a waker, a place in the runtime's
+//! queue, the runtime's own books of what is readable. Here a socket is a place in a slab: whoever is
+//! [called](crate::connection::Calls) or has news from the kernel is read and written in one go.
+
+mod drive;
+#[cfg(test)]
+mod tests;
+
+use super::socket::{Served, Socket};
+use crate::connection::{End, PeerRef, Worker};
+use driftless_proto::code::CloseCode;
+use mio::{Interest, Registry, Token, event::Event, unix::SourceFd};
+use slab::Slab;
+use std::{
+    cell::RefCell,
+    cmp::Reverse,
+    collections::BinaryHeap,
+    io,
+    os::fd::AsRawFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    time::Instant,
+};
+use tracing::error;
+
+/// The WebSockets of one thread.
+pub(crate) struct Hub {
+    /// Boxed: what was a socket's is given back when it goes.
+    sockets: RefCell<Slab<Box<Entry>>>,
+    /// When closes are cut short that do not come to their end, and of whom. (Who has gone since may be among
+    /// them.)
+    limits: RefCell<BinaryHeap<Reverse<(Instant, usize)>>>,
+    registry: Registry,
+    worker: Rc<Worker>,
+}
+
+struct Entry {
+    socket: Socket,
+    peer: PeerRef,
+}
+
+impl Hub {
+    /// Starts the hub of the calling thread, which has no sockets yet.
+    pub(crate) fn start(worker: Rc<Worker>) -> io::Result<Rc<Self>> {
+        let poll = mio::Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let hub = Rc::new(Self { sockets: RefCell::default(), limits: RefCell::default(), registry, worker });
+        actix_rt::spawn(drive::Drive::new(hub.clone(), poll)?);
+        Ok(hub)
+    }
+
+    /// Serves a socket from now on, and what it holds already, for this peer. Returns its key. None: it
+    /// cannot be watched, and has ended.
+    pub(crate) fn insert(&self, mut socket: Socket, peer: PeerRef) -> Option<usize> {
+        let mut sockets = self.sockets.borrow_mut();
+        let place = sockets.vacant_entry();
+        let key = place.key();
+        let (fd, interest) = (socket.tcp().as_raw_fd(), Interest::READABLE | Interest::WRITABLE);
+        if let Err(e) = self.registry.register(&mut SourceFd(&fd), Token(key), interest) {
+            peer.borrow_mut().end(End::Lost(e.to_string()));
+            return None;
+        }
+        socket.ask_again();
+        if let Some(limit) = socket.limit() {
+            self.limits.borrow_mut().push(Reverse((limit, key)));
+        }
+        place.insert(Box::new(Entry { socket, peer: peer.clone() }));
+        peer.borrow_mut().attach(self.worker.calls().clone(), key);
+        Some(key)
+    }
+
+    /// Takes a socket out, with all that it holds. Its peer is called no more, and has not ended.
+    #[cfg_attr(not(test), expect(dead_code, reason = "sockets do not change their threads yet"))]
+    pub(crate) fn remove(&self, key: usize) -> Option<Socket> {
+        let Entry { socket, peer } = *self.take(key)?;
+        peer.borrow_mut().detach();
+        // It cannot fail: the socket is registered. If it did, some news would be of nobody.
+        let _ = self.registry.deregister(&mut SourceFd(&socket.tcp().as_raw_fd()));
+        Some(socket)
+    }
+
+    fn take(&self, key: usize) -> Option<Box<Entry>> {
+        let mut sockets = self.sockets.borrow_mut();
+        let entry = sockets.try_remove(key);
+        if sockets.is_empty() {
+            sockets.shrink_to_fit();
+        }
+        entry
+    }
+
+    /// Serves a socket. If it has gone: nobody, or who has its key now, who finds nothing to do.
+    fn serve(&self, key: usize, now: Instant) {
+        self.serve_with(key, None, now);
+    }
+
+    /// Serves a socket that has news from the kernel.
+    fn serve_event(&self, event: &Event, now: Instant) {
+        self.serve_with(event.token().0, Some(event), now);
+    }
+
+    fn serve_with(&self, key: usize, event: Option<&Event>, now: Instant) {
+        let end = {
+            let mut sockets = self.sockets.borrow_mut();
+            let Some(entry) = sockets.get_mut(key) else { return };
+            let Entry { socket, peer } = &mut **entry;
+            if event.is_some_and(|event| !hear(socket, event)) {
+                return;
+            }
+            let closing = socket.limit().is_some();
+            let mut peer = peer.borrow_mut();
+            peer.heard();
+            // A panic ends this connection, and no other.
+            let served = catch_unwind(AssertUnwindSafe(|| socket.serve(&mut peer, &self.worker, now)));
+            if !closing && let Some(limit) = socket.limit() {
+                self.limits.borrow_mut().push(Reverse((limit, key)));
+            }
+            match served {
+                Ok(Served::Waits) => return,
+                Ok(Served::HasMore) => return peer.call(),
+                Ok(Served::Ended(end)) => end,
+                Err(_) => {
+                    error!(connection = %peer.id, "serving a connection panicked: it ends");
+                    End::Closed { code: CloseCode::Internal, reason: "the server failed".to_owned() }
+                }
+            }
+        };
+        self.end(key, end);
+    }
+
+    /// Notes news from the kernel, to be looked at later.
+    fn defer_event(&self, event: &Event) {
+        if let Some(entry) = self.sockets.borrow_mut().get_mut(event.token().0)
+            && hear(&mut entry.socket, event)
+        {
+            entry.peer.borrow_mut().call();
+        }
+    }
+
+    fn end(&self, key: usize, end: End) {
+        if let Some(entry) = self.take(key) {
+            let mut peer = entry.peer.borrow_mut();
+            peer.detach();
+            peer.end(end);
+        }
+    }
+
+    /// When the first close is cut short.
+    fn next_limit(&self) -> Option<Instant> {
+        self.limits.borrow().peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Whose close is to be cut short now, unless it has come to its end since.
+    fn poll_limit(&self, now: Instant) -> Option<usize> {
+        let mut limits = self.limits.borrow_mut();
+        let Reverse((at, key)) = *limits.peek()?;
+        if at > now {
+            return None;
+        }
+        limits.pop();
+        if limits.is_empty() {
+            *limits = BinaryHeap::new(); // most of the time there is none
+        }
+        Some(key)
+    }
+
+    /// The server stops: the actors must hear of it all the same.
+    fn stop(&self) {
+        let sockets = std::mem::take(&mut *self.sockets.borrow_mut());
+        for (_, entry) in sockets {
+            let mut peer = entry.peer.borrow_mut();
+            peer.detach();
+            peer.end(End::Lost("the server stopped".to_owned()));
+        }
+    }
+}
+
+/// After the task has stopped, some may still have come.
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Whether it is news to the socket.
+fn hear(socket: &mut Socket, event: &Event) -> bool {
+    let ends = event.is_read_closed() || event.is_error();
+    socket.hear(event.is_readable() || ends, event.is_writable(), ends)
+}
