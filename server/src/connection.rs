@@ -15,6 +15,7 @@
 mod actor;
 mod calls;
 mod coalesce;
+mod departure;
 mod end;
 mod fanout;
 mod interlude;
@@ -25,6 +26,7 @@ mod worker;
 
 pub use actor::{Connection, Rooms, Ticket, Wanted};
 pub use calls::Calls;
+pub use departure::Departure;
 pub use end::End;
 pub use fanout::{Drain, Fanout, LocalConnections};
 pub use interlude::Interlude;

@@ -8,7 +8,7 @@ mod balance;
 
 use crate::{
     alarm::Alarm,
-    connection::LocalConnections,
+    connection::{Interlude, LocalConnections, Worker},
     ground::home::{Home, MoveTo},
     room::{Housing, RoomAddr, timetable::Timetable},
     thread::{self, prefer_latency},
@@ -17,6 +17,7 @@ use actix_rt::Arbiter;
 use balance::Balance;
 use parking_lot::Mutex;
 use std::{
+    cell::RefCell,
     future::poll_fn,
     io,
     rc::Rc,
@@ -25,7 +26,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
         mpsc::sync_channel,
     },
-    task::Poll,
+    task::{Poll, Waker},
     time::{Duration, Instant},
 };
 use tracing::{error, info};
@@ -56,15 +57,16 @@ impl Homes {
     pub(crate) fn start(
         count: usize,
         pin: bool,
-        connections: impl Fn() -> Rc<LocalConnections> + Clone + Send + 'static,
+        connections: impl Fn() -> io::Result<Rc<LocalConnections>> + Clone + Send + 'static,
     ) -> io::Result<Arc<Self>> {
         let common = (0..count.max(1)).map(|n| {
             let connections = connections.clone();
             start(format!("home-{n}"), pin.then_some(n), move |arbiter| {
-                let connections = connections();
+                let connections = connections()?;
                 let home = Home::new(arbiter, Some(connections.link()));
                 connections.live_at(home.clone());
-                home
+                run_between(connections.worker());
+                Ok(home)
             })
         });
         let common = common.collect::<io::Result<_>>()?;
@@ -125,7 +127,11 @@ impl Housing for Homes {
         {
             return Some(home.clone());
         }
-        let started = start(format!("apart-{}", apart.len()), None, |arbiter| Home::new(arbiter, None));
+        let started = start(format!("apart-{}", apart.len()), None, |arbiter| {
+            let alarm = Alarm::new()?;
+            actix_rt::spawn(keep_time(alarm));
+            Ok(Home::new(arbiter, None))
+        });
         match started {
             Ok(home) => {
                 apart.push(home.clone());
@@ -147,7 +153,7 @@ impl Housing for Homes {
 fn start(
     name: String,
     core: Option<usize>,
-    make: impl FnOnce(actix::ArbiterHandle) -> Home + Send + 'static,
+    make: impl FnOnce(actix::ArbiterHandle) -> io::Result<Home> + Send + 'static,
 ) -> io::Result<Home> {
     let arbiter = Arbiter::try_new()?;
     let (send, made) = sync_channel(1);
@@ -159,27 +165,49 @@ fn start(
         {
             error!(%error, thread = name, "cannot be pinned to a core");
         }
-        let alarm = Alarm::new();
-        let home = alarm.map(|alarm| {
-            let home = make(Arbiter::current());
-            actix_rt::spawn(keep_time(alarm));
-            actix_rt::spawn(watch_load(home.clone()));
-            home
-        });
+        let home = make(Arbiter::current()).inspect(|home| drop(actix_rt::spawn(watch_load(home.clone()))));
         drop(send.send(home));
     });
     made.recv().map_err(|_| io::Error::other("a thread has ended before it began"))?
 }
 
-/// Runs the rooms of the calling thread when they are due.
-async fn keep_time(mut alarm: Alarm) {
+/// The rooms of a thread, run between any two pieces of work for its connections.
+struct RoomsFirst(Rc<Timetable>);
+
+impl Interlude for RoomsFirst {
+    fn run(&self, now: Instant) -> Option<Instant> {
+        self.0.run(now);
+        self.0.next()
+    }
+}
+
+/// Has the calling thread, whose connections these are, run its rooms when they are due.
+fn run_between(worker: &Rc<Worker>) {
     let timetable = Timetable::here();
+    worker.set_interlude(Rc::new(RoomsFirst(timetable.clone())));
+    let worker = Rc::downgrade(worker);
+    timetable.when_changed(move || {
+        if let Some(worker) = worker.upgrade() {
+            worker.hasten_interlude();
+        }
+    });
+}
+
+/// Runs the rooms of the calling thread, which has no connections, when they are due.
+async fn keep_time(mut alarm: Alarm) {
+    let (timetable, task) = (Timetable::here(), Rc::new(RefCell::new(None::<Waker>)));
+    let woken = task.clone();
+    timetable.when_changed(move || {
+        if let Some(task) = &*woken.borrow() {
+            task.wake_by_ref();
+        }
+    });
     poll_fn(|cx| {
-        timetable.register(cx.waker());
+        *task.borrow_mut() = Some(cx.waker().clone());
         let _rung = alarm.poll(cx);
         timetable.run(Instant::now());
-        alarm.set(timetable.next());
         // Whatever is due by now waits for its turn: others may have to move a room away first.
+        alarm.set(timetable.next());
         if alarm.poll(cx).is_ready() {
             cx.waker().wake_by_ref();
         }

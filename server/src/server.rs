@@ -224,7 +224,7 @@ impl Parts {
         })
     }
 
-    fn connections(&self) -> Rc<LocalConnections> {
+    fn connections(&self) -> io::Result<Rc<LocalConnections>> {
         local_connections(&self.fanouts, self.clock, &self.metrics, self.config.coalesce)
     }
 
@@ -249,14 +249,13 @@ impl Parts {
         let state = web::Data::new(self.http_state());
         // Called once on each thread.
         let thread = move || {
-            let connections = parts.connections();
-            let hub = Hub::start(connections.worker().clone())
+            let connections = parts
+                .connections()
                 .inspect_err(|error| error!(%error, "a thread cannot serve WebSockets"))
                 .ok();
             let app = || {
                 let app = App::new()
                     .app_data(connections.clone())
-                    .app_data(hub.clone())
                     .app_data(parts.door.clone())
                     .app_data(state.clone())
                     .configure(http::routes)
@@ -362,10 +361,12 @@ fn local_connections(
     clock: Clock,
     metrics: &Arc<Metrics>,
     coalesce: Duration,
-) -> Rc<LocalConnections> {
-    let connections = LocalConnections::start(Worker::start(clock, metrics.clone(), coalesce));
+) -> io::Result<Rc<LocalConnections>> {
+    let worker = Worker::start(clock, metrics.clone(), coalesce);
+    Hub::start(worker.clone())?;
+    let connections = LocalConnections::start(worker);
     fanouts.lock().push(connections.fanout().clone());
-    connections
+    Ok(connections)
 }
 
 /// The listening sockets of HTTP and QUIC, whose ports are known before the first worker starts.

@@ -1,25 +1,29 @@
 //! The actor of a connection: what is rare in its life. Joins and resumes, which wait for a room; closes asked for by others; the end,
 //! of which the room must hear. (Inputs and states do not pass here: see [`Peer`](super::Peer).)
 
-use super::{End, LocalConnections, Peer, PeerRef};
+use super::{
+    End, LocalConnections, Peer, PeerRef,
+    departure::{Departure, Errand},
+};
 use crate::{
     ground::{
         admission::Admission,
         close::Close,
         entrant::{Entrant, Reach},
-        home::Home,
+        home::{Home, MoveTo},
         id::ConnectionId,
         refusal::Refusal,
         seat::Seat,
         source::Source,
     },
-    room::{RoomAddr, Seated},
+    room::{Moved, RoomAddr, Seated},
 };
 use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, ContextFutureSpawner, Handler, Message,
-    WrapFuture,
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, ContextFutureSpawner, Handler,
+    MailboxError, Message, WrapFuture,
 };
 use driftless_proto::{
+    code::CloseCode,
     limits::Limits,
     session::{
         Delivery,
@@ -30,6 +34,7 @@ use driftless_proto::{
 use futures_util::future::LocalBoxFuture;
 use std::{
     any::Any,
+    cell::RefCell,
     rc::Rc,
     sync::{
         Arc,
@@ -39,13 +44,15 @@ use std::{
 };
 use tracing::{Span, debug, info};
 
-/// One connection. Lives on the thread that accepted it.
+/// One connection. Lives on one thread; when the connection moves to another, one takes its place there.
 pub struct Connection {
     peer: PeerRef,
     connections: Rc<LocalConnections>,
     rooms: Arc<dyn Rooms>,
     /// Where the player is, once there is a seat.
     place: Option<Place>,
+    /// It has left this thread.
+    departed: bool,
     span: Span,
 }
 
@@ -84,7 +91,8 @@ pub struct Ticket {
     pub place: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-struct Place {
+/// Where a player is.
+pub(super) struct Place {
     room: RoomAddr,
     seat: Arc<Seat>,
 }
@@ -115,8 +123,41 @@ impl Connection {
         Self::create(|ctx| {
             peer.borrow_mut().set_actor(ctx.address());
             connections.add(peer.clone());
-            Self { peer, connections, rooms, place: None, span }
+            Self { peer, connections, rooms, place: None, departed: false, span }
         })
+    }
+
+    /// A connection that comes from another thread.
+    pub(super) fn arrive(peer: Peer, departure: Departure, connections: Rc<LocalConnections>) -> PeerRef {
+        let Departure { rooms, errand, .. } = departure;
+        let peer = Rc::new(RefCell::new(peer));
+        Self::start(peer.clone(), connections, rooms).do_send(Arrived(errand));
+        peer
+    }
+
+    /// Leaves for another thread. The transport takes it there when it is called.
+    fn depart(&mut self, to: Home, errand: Errand, ctx: &mut Context<Self>) {
+        let room = match &errand {
+            Errand::Enter(_) => None,
+            Errand::Stay(place) => Some(place.seat.room.id),
+        };
+        let mut peer = self.peer.borrow_mut();
+        self.connections.remove(peer.id, room);
+        peer.depart(Departure { to, rooms: self.rooms.clone(), errand });
+        self.departed = true;
+        ctx.stop();
+    }
+
+    /// Goes to the thread that was found for it, or takes the seat from here.
+    fn go(&mut self, ticket: Ticket, ctx: &mut Context<Self>) {
+        match ticket
+            .home
+            .clone()
+            .filter(|home| self.peer.borrow().can_move() && !self.connections.is_at(home))
+        {
+            Some(home) => self.depart(home, Errand::Enter(ticket), ctx),
+            None => self.enter(ticket, ctx),
+        }
     }
 
     /// Takes the seat in the room that was found.
@@ -136,13 +177,22 @@ impl Connection {
             .wait(ctx);
     }
 
+    /// It is here, and its room knows. `closed`: what the room wanted of it meanwhile.
+    fn settled(&self, closed: Result<Option<Close>, MailboxError>) {
+        let ended = || Close { code: CloseCode::RoomClosed, reason: "the room has ended".to_owned() };
+        if let Some(Close { code, reason }) = closed.unwrap_or_else(|_| Some(ended())) {
+            self.peer.borrow_mut().close(code, &reason, Duration::ZERO);
+        }
+    }
+
     fn refuse(&self, refusal: Refusal) {
         self.peer.borrow_mut().close(refusal.code, &refusal.reason, refusal.wait);
     }
 
     /// How a room reaches it.
     fn reach(&self, ctx: &Context<Self>) -> Reach {
-        Reach { link: self.connections.link(), control: ctx.address().recipient(), moves: None }
+        let moves = self.peer.borrow().can_move().then(|| ctx.address().recipient());
+        Reach { link: self.connections.link(), control: ctx.address().recipient(), moves }
     }
 
     /// `resumed`: the version of the list of members that the player has, if this answers a resume.
@@ -168,17 +218,22 @@ impl Connection {
     fn gone(&mut self) {
         let peer = self.peer.borrow();
         let server_stopped = End::Lost("the server stopped".to_owned());
-        let (end, connection) = (peer.ended().unwrap_or(&server_stopped), peer.id);
         let place = self.place.take();
-        self.connections.remove(connection, place.as_ref().map(|place| place.seat.room.id));
-        self.connections.worker().metrics().disconnected(end.code());
-        self.span.in_scope(|| match end {
-            End::Closed { code, reason } => info!(code = code.name(), %reason, "closed"),
-            End::Lost(reason) => debug!(%reason, "lost"),
-        });
-        if let Some(Place { room, .. }) = place {
-            end.tell(&room, connection, peer.is_welcomed());
-        }
+        self.connections.remove(peer.id, place.as_ref().map(|place| place.seat.room.id));
+        self.span
+            .in_scope(|| tell_end(&peer, peer.ended().unwrap_or(&server_stopped), place, &self.connections));
+    }
+}
+
+/// Tells of a connection's end: the log, the metrics, its room.
+pub(super) fn tell_end(peer: &Peer, end: &End, place: Option<Place>, connections: &LocalConnections) {
+    connections.worker().metrics().disconnected(end.code());
+    match end {
+        End::Closed { code, reason } => info!(code = code.name(), %reason, "closed"),
+        End::Lost(reason) => debug!(%reason, "lost"),
+    }
+    if let Some(Place { room, .. }) = place {
+        end.tell(&room, peer.id, peer.is_welcomed());
     }
 }
 
@@ -186,7 +241,44 @@ impl Actor for Connection {
     type Context = Context<Self>;
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        self.gone();
+        if !self.departed {
+            self.gone();
+        }
+    }
+}
+
+/// The connection has come from another thread, for this.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Arrived(Errand);
+
+impl Handler<Arrived> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, Arrived(errand): Arrived, ctx: &mut Self::Context) {
+        match errand {
+            Errand::Enter(ticket) => self.enter(ticket, ctx),
+            Errand::Stay(place) => {
+                let (room, connection) = (place.room.clone(), self.peer.borrow().id);
+                self.span.record("room", &*place.seat.room.name);
+                self.connections.subscribe(place.seat.room.id, self.peer.clone());
+                self.place = Some(place);
+                let moved = Moved { connection, reach: self.reach(ctx) };
+                let sent = async move { room.send(moved).await };
+                sent.into_actor(self).map(|closed, connection, _| connection.settled(closed)).wait(ctx);
+            }
+        }
+    }
+}
+
+impl Handler<MoveTo> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, MoveTo(home): MoveTo, ctx: &mut Self::Context) {
+        let ended = self.peer.borrow().ended().is_some();
+        if let Some(place) = self.place.take_if(|_| !ended && !self.connections.is_at(&home)) {
+            self.depart(home, Errand::Stay(place), ctx);
+        }
     }
 }
 
@@ -209,9 +301,15 @@ impl Handler<Ask> for Connection {
             | Request::ReliableAck(_)
             | Request::Leave => return,
         };
-        let source = self.peer.borrow().source();
+        let source = {
+            let peer = self.peer.borrow();
+            if peer.ended().is_some() {
+                return; // of which the next message tells
+            }
+            peer.source()
+        };
         match self.rooms.find(wanted, source) {
-            Ok(ticket) => self.enter(ticket, ctx),
+            Ok(ticket) => self.go(ticket, ctx),
             Err(refusal) => self.refuse(refusal),
         }
     }

@@ -18,7 +18,7 @@ pub(super) enum Caller {
     Task(Waker),
     /// The one that serves many of the thread: this is the connection's key there. `called`: it is in the
     /// queue already.
-    Hub { calls: Rc<Calls>, key: usize, called: bool },
+    Hub { key: usize, called: bool },
 }
 
 impl Caller {
@@ -27,9 +27,9 @@ impl Caller {
         match self {
             Caller::Nobody => {}
             Caller::Task(waker) => waker.wake_by_ref(),
-            Caller::Hub { calls, key, called } => {
+            Caller::Hub { key, called } => {
                 if !mem::replace(called, true) {
-                    calls.call(*key);
+                    HERE.with(|calls| calls.call(*key));
                 }
             }
         }
@@ -63,7 +63,16 @@ pub struct Calls {
     server: RefCell<Option<Waker>>,
 }
 
+thread_local! {
+    static HERE: Rc<Calls> = Rc::default();
+}
+
 impl Calls {
+    /// Those of the calling thread.
+    pub(super) fn here() -> Rc<Self> {
+        HERE.with(Rc::clone)
+    }
+
     fn call(&self, key: usize) {
         self.keys.borrow_mut().push_back(key);
         self.wake();

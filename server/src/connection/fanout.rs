@@ -12,7 +12,7 @@ use crate::ground::{
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use driftless_proto::code::CloseCode;
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::HashMap,
     mem,
     rc::Rc,
@@ -45,6 +45,8 @@ pub struct LocalConnections {
     home: OnceCell<Home>,
     fanout: Addr<Fanout>,
     peers: RefCell<Peers>,
+    /// The server is going down: time over which those who come are told to come back.
+    draining: Cell<Option<Duration>>,
 }
 
 #[derive(Default)]
@@ -72,8 +74,14 @@ impl LocalConnections {
             let fanout = ctx.address();
             let index = NEXT.fetch_add(1, Ordering::Relaxed);
             let link = FanoutLink { index, fanout: fanout.clone().recipient() };
-            let connections =
-                Rc::new(Self { worker, link, home: OnceCell::new(), fanout, peers: RefCell::default() });
+            let connections = Rc::new(Self {
+                worker,
+                link,
+                home: OnceCell::new(),
+                fanout,
+                peers: RefCell::default(),
+                draining: Cell::new(None),
+            });
             connections.link.lead_to(connections.clone());
             HERE.set(Some(connections.clone()));
             started = Some(connections.clone());
@@ -105,6 +113,11 @@ impl LocalConnections {
         self.home.get()
     }
 
+    /// Whether that is where they live.
+    pub fn is_at(&self, home: &Home) -> bool {
+        home.link().is_some_and(|link| link.index == self.link.index)
+    }
+
     /// The actor that serves them.
     pub fn fanout(&self) -> &Addr<Fanout> {
         &self.fanout
@@ -113,6 +126,10 @@ impl LocalConnections {
     /// Adds a connection that has no seat yet.
     pub fn add(&self, peer: PeerRef) {
         let id = peer.borrow().id;
+        if let Some(spread) = self.draining.get() {
+            // It was between two threads when all were told.
+            peer.borrow_mut().close(CloseCode::Draining, GOING_DOWN, spread);
+        }
         self.peers.borrow_mut().all.insert(id, peer);
     }
 
@@ -198,6 +215,7 @@ impl Handler<Drain> for Fanout {
     type Result = ();
 
     fn handle(&mut self, drain: Drain, _: &mut Self::Context) {
+        self.connections.draining.set(Some(drain.spread));
         let peers = self.connections.peers.borrow();
         for (n, peer) in peers.all.values().enumerate() {
             let share = n as f64 / peers.all.len() as f64;

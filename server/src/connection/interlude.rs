@@ -26,6 +26,11 @@ impl Interludes {
         self.due.set(Some(Instant::now()));
     }
 
+    /// It is due now.
+    pub(super) fn hasten(&self) {
+        self.due.set(Some(Instant::now()));
+    }
+
     /// When it is due. None: not by itself.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due.get()

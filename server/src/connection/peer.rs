@@ -3,7 +3,8 @@
 use super::{
     End,
     actor::{Ask, Connection, Ended},
-    calls::{Caller, Calls},
+    calls::Caller,
+    departure::Departure,
     members::MemberReader,
     worker::Worker,
 };
@@ -47,6 +48,8 @@ pub struct Peer {
     actor: Option<Addr<Connection>>,
     /// Why the connection ends, once that is decided.
     end: Option<End>,
+    /// It is to leave its thread.
+    departure: Option<Box<Departure>>,
     /// There may be something in the seat's reliable queue. (The room fills it at its ticks, and a tick brings a state.)
     look_for_reliable: bool,
     /// Who sends what there is to send.
@@ -80,6 +83,7 @@ impl Peer {
             welcomed: false,
             actor: None,
             end: None,
+            departure: None,
             look_for_reliable: false,
             caller: Caller::Nobody,
             counted: SessionStats::default(),
@@ -112,9 +116,9 @@ impl Peer {
         self.caller.register(cx);
     }
 
-    /// Has whoever serves these called, by this key, when there is something to send. Calls at once.
-    pub fn attach(&mut self, calls: Rc<Calls>, key: usize) {
-        self.caller = Caller::Hub { calls, key, called: false };
+    /// Has whoever serves the sockets of this thread called, by this key, when there is something to send. Calls at once.
+    pub fn attach(&mut self, key: usize) {
+        self.caller = Caller::Hub { key, called: false };
         self.call();
     }
 
@@ -126,6 +130,28 @@ impl Peer {
     /// A call was heard: the next one is one more.
     pub fn heard(&mut self) {
         self.caller.heard();
+    }
+
+    /// Whether it can go to another thread.
+    pub(super) fn can_move(&self) -> bool {
+        self.transport() == TransportKind::WebSocket
+    }
+
+    /// It is to go to another thread; its actor is no more. The transport takes it there.
+    pub(super) fn depart(&mut self, departure: Departure) {
+        self.actor = None;
+        self.departure = Some(Box::new(departure));
+        self.call();
+    }
+
+    /// Whether it is to leave.
+    pub fn is_leaving(&self) -> bool {
+        self.departure.is_some()
+    }
+
+    /// Where to, and what for.
+    pub fn take_departure(&mut self) -> Option<Departure> {
+        self.departure.take().map(|departure| *departure)
     }
 
     /// Calls the transport.

@@ -62,7 +62,7 @@ impl Worker {
             pause,
             load: Load::default(),
             coalesce: Coalesce::start(pause, interludes.clone()),
-            calls: Rc::default(),
+            calls: Calls::here(),
             interludes,
             deltas: RefCell::new(Deltas {
                 encoder: Encoder::default(),
@@ -143,6 +143,11 @@ impl Worker {
     /// Runs this between two pieces of work, when it is due; first at once.
     pub fn set_interlude(&self, interlude: Rc<dyn Interlude>) {
         self.interludes.set(interlude);
+        self.calls.wake();
+    }
+    /// The interlude is due now, whatever it said before.
+    pub fn hasten_interlude(&self) {
+        self.interludes.hasten();
         self.calls.wake();
     }
     /// Runs the interlude, if it is due. To be called between two pieces of work, when no connection is

@@ -9,12 +9,12 @@ pub struct Admission {
     pub transport: TransportKind,
     /// Where it comes from.
     pub source: Source,
-    _place: Box<dyn Any>,
+    _place: Box<dyn Any + Send>,
 }
 
 impl Admission {
     /// `place`: what gives the place back when it is dropped.
-    pub fn new(transport: TransportKind, source: Source, place: impl Any) -> Self {
+    pub fn new(transport: TransportKind, source: Source, place: impl Any + Send) -> Self {
         Self { transport, source, _place: Box::new(place) }
     }
 }

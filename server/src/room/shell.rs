@@ -50,6 +50,8 @@ pub struct Shell {
     address: RoomAddr,
     home: Resident,
     weight: Weight,
+    /// It was told to move: until then it does not tick, so that the others of its thread wait for it no longer.
+    moving: bool,
     empty_since: Option<Instant>,
     /// Ticks with a player who is connected, until there were enough of them for a room that is worth keeping.
     played: u32,
@@ -125,6 +127,7 @@ impl Shell {
             address,
             home: home.house_room(),
             weight: Weight::new(),
+            moving: false,
             empty_since: Some(Instant::now()),
             played: 0,
             record,
@@ -150,6 +153,7 @@ impl Shell {
 
     /// It leaves its thread for another, and takes with it those of its connections that can come.
     pub(super) fn leave_for(&mut self, home: &Home) {
+        self.moving = false;
         let left = mem::replace(&mut self.home, home.house_room());
         if let (Some(from), Some(_)) = (left.home().link(), home.link()) {
             self.fanouts.move_to(from, home);
@@ -195,11 +199,15 @@ impl Shell {
             self.span.in_scope(|| {
                 info!(?weighed, took_us = (now - start).as_micros() as u64, "the room is to move")
             });
+            self.moving = true;
             self.address.do_send(MoveTo(home));
         }
     }
 
     fn tick(&mut self) {
+        if self.moving {
+            return;
+        }
         let start = Instant::now();
         let Some(due) = self.core.schedule().due(start, self.core.tick_number().into()) else { return };
         let Some(ticked) = self.guarded(|core| core.tick(due)) else { return };

@@ -13,7 +13,6 @@ use std::{
     collections::{BinaryHeap, HashMap},
     mem,
     rc::Rc,
-    task::Waker,
     time::{Duration, Instant},
 };
 
@@ -34,8 +33,8 @@ pub struct Timetable {
     slots: RefCell<Slots>,
     /// When the next slot begins.
     next: Cell<Option<Instant>>,
-    /// Of whoever calls `run`.
-    waker: RefCell<Option<Waker>>,
+    /// Tells whoever calls `run` that `next` may be earlier than it was.
+    changed: RefCell<Option<Box<dyn Fn()>>>,
 }
 
 #[derive(Default)]
@@ -92,8 +91,8 @@ impl Timetable {
             .push((id, room));
         self.next.set(slots.next());
         drop(slots);
-        if let Some(waker) = &*self.waker.borrow() {
-            waker.wake_by_ref();
+        if let Some(changed) = &*self.changed.borrow() {
+            changed();
         }
     }
 
@@ -109,13 +108,9 @@ impl Timetable {
         self.next.get()
     }
 
-    /// Has `waker` called when `next` has changed.
-    pub fn register(&self, waker: &Waker) {
-        let mut known = self.waker.borrow_mut();
-        match &*known {
-            Some(known) if known.will_wake(waker) => {}
-            _ => *known = Some(waker.clone()),
-        }
+    /// Has this called when `next` may have become earlier.
+    pub fn when_changed(&self, changed: impl Fn() + 'static) {
+        *self.changed.borrow_mut() = Some(Box::new(changed));
     }
 
     /// Runs the rooms of all slots that have begun.

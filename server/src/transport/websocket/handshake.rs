@@ -28,9 +28,9 @@ const KEY: usize = 16;
 
 /// `GET /v1/connect`: upgrades to the subprotocol `driftless.v1`, or says by name why not.
 pub(crate) async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let connections = part::<Rc<LocalConnections>>(&request)?;
+    let connections = part::<Option<Rc<LocalConnections>>>(&request)?.as_ref().ok_or_else(misconfigured)?;
     let worker = connections.worker();
-    let hub = part::<Option<Rc<Hub>>>(&request)?.clone().ok_or_else(misconfigured)?;
+    let hub = Hub::here().ok_or_else(misconfigured)?;
     let door = part::<Arc<Door>>(&request)?;
     let refused = |reason: &'static str| worker.metrics().refused.inc(reason);
 

@@ -9,7 +9,7 @@ mod drive;
 mod tests;
 
 use super::socket::{Served, Socket};
-use crate::connection::{End, PeerRef, Worker};
+use crate::connection::{End, LocalConnections, PeerRef, Worker};
 use driftless_proto::code::CloseCode;
 use mio::{Interest, Registry, Token, event::Event, unix::SourceFd};
 use slab::Slab;
@@ -41,19 +41,29 @@ struct Entry {
     peer: PeerRef,
 }
 
+thread_local! {
+    static HERE: RefCell<Option<Rc<Hub>>> = const { RefCell::new(None) };
+}
+
 impl Hub {
+    /// That of the calling thread, if it has one.
+    pub(crate) fn here() -> Option<Rc<Self>> {
+        HERE.with_borrow(Clone::clone)
+    }
+
     /// Starts the hub of the calling thread, which has no sockets yet.
     pub(crate) fn start(worker: Rc<Worker>) -> io::Result<Rc<Self>> {
         let poll = mio::Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let hub = Rc::new(Self { sockets: RefCell::default(), limits: RefCell::default(), registry, worker });
         actix_rt::spawn(drive::Drive::new(hub.clone(), poll)?);
+        HERE.set(Some(hub.clone()));
         Ok(hub)
     }
 
     /// Serves a socket from now on, and what it holds already, for this peer. Returns its key. None: it
     /// cannot be watched, and has ended.
-    pub(crate) fn insert(&self, mut socket: Socket, peer: PeerRef) -> Option<usize> {
+    pub(crate) fn insert(&self, socket: Socket, peer: PeerRef) -> Option<usize> {
         let mut sockets = self.sockets.borrow_mut();
         let place = sockets.vacant_entry();
         let key = place.key();
@@ -62,23 +72,36 @@ impl Hub {
             peer.borrow_mut().end(End::Lost(e.to_string()));
             return None;
         }
-        socket.ask_again();
         if let Some(limit) = socket.limit() {
             self.limits.borrow_mut().push(Reverse((limit, key)));
         }
         place.insert(Box::new(Entry { socket, peer: peer.clone() }));
-        peer.borrow_mut().attach(self.worker.calls().clone(), key);
+        peer.borrow_mut().attach(key);
         Some(key)
     }
 
     /// Takes a socket out, with all that it holds. Its peer is called no more, and has not ended.
-    #[cfg_attr(not(test), expect(dead_code, reason = "sockets do not change their threads yet"))]
-    pub(crate) fn remove(&self, key: usize) -> Option<Socket> {
+    fn remove(&self, key: usize) -> Option<(Socket, PeerRef)> {
         let Entry { socket, peer } = *self.take(key)?;
         peer.borrow_mut().detach();
         // It cannot fail: the socket is registered. If it did, some news would be of nobody.
         let _ = self.registry.deregister(&mut SourceFd(&socket.tcp().as_raw_fd()));
-        Some(socket)
+        Some((socket, peer))
+    }
+
+    /// Takes a connection to another thread.
+    fn depart(&self, key: usize) {
+        let Some((socket, peer)) = self.remove(key) else { return };
+        // The actor, who had the only other one, is no more.
+        let Some(mut peer) = Rc::into_inner(peer).map(RefCell::into_inner) else {
+            return error!("a connection that is still in use was to leave its thread");
+        };
+        let Some(departure) = peer.take_departure() else { return };
+        departure.to().arbiter().clone().spawn_fn(move || {
+            let (Some(hub), Some(connections)) = (Self::here(), LocalConnections::here()) else { return };
+            let peer = departure.arrive(peer, connections);
+            hub.insert(socket, peer);
+        });
     }
 
     fn take(&self, key: usize) -> Option<Box<Entry>> {
@@ -111,6 +134,11 @@ impl Hub {
             let closing = socket.limit().is_some();
             let mut peer = peer.borrow_mut();
             peer.heard();
+            if peer.is_leaving() {
+                drop(peer);
+                drop(sockets);
+                return self.depart(key);
+            }
             // A panic ends this connection, and no other.
             let served = catch_unwind(AssertUnwindSafe(|| socket.serve(&mut peer, &self.worker, now)));
             if !closing && let Some(limit) = socket.limit() {
@@ -140,9 +168,7 @@ impl Hub {
 
     fn end(&self, key: usize, end: End) {
         if let Some(entry) = self.take(key) {
-            let mut peer = entry.peer.borrow_mut();
-            peer.detach();
-            peer.end(end);
+            end_of(&entry.peer, end);
         }
     }
 
@@ -169,9 +195,7 @@ impl Hub {
     fn stop(&self) {
         let sockets = std::mem::take(&mut *self.sockets.borrow_mut());
         for (_, entry) in sockets {
-            let mut peer = entry.peer.borrow_mut();
-            peer.detach();
-            peer.end(End::Lost("the server stopped".to_owned()));
+            end_of(&entry.peer, End::Lost("the server stopped".to_owned()));
         }
     }
 }
@@ -180,6 +204,17 @@ impl Hub {
 impl Drop for Hub {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Nobody serves this connection any more.
+fn end_of(peer: &PeerRef, end: End) {
+    let mut peer = peer.borrow_mut();
+    peer.detach();
+    let departure = peer.take_departure();
+    peer.end(end.clone());
+    if let (Some(departure), Some(connections)) = (departure, LocalConnections::here()) {
+        departure.abandon(&peer, peer.ended().unwrap_or(&end), &connections);
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) enum Got {
 impl Io {
     /// A socket that does not block, with what TLS holds of it.
     pub(super) fn new(tcp: TcpStream, tls: Option<ServerConnection>) -> Self {
-        let tls = tls.map(|connection| Box::new(Tls { connection, holds: true, said_last: false }));
+        let tls = tls.map(|connection| Box::new(Tls { connection, holds: false, said_last: false }));
         Self { stream: Stream { tcp, drained: false, full: false, ends: false }, tls }
     }
 
@@ -63,11 +63,6 @@ impl Io {
         self.stream.full &= !writable;
         self.stream.ends |= ends;
         is_new
-    }
-
-    /// Forgets what the kernel has told: another poll instance tells it again.
-    pub(super) fn ask_again(&mut self) {
-        self.hear(true, true, false);
     }
 
     /// Whether there may be something to read.

@@ -98,11 +98,6 @@ impl Socket {
         self.io.hear(readable, writable, ends)
     }
 
-    /// It has a new poll instance.
-    pub(super) fn ask_again(&mut self) {
-        self.io.ask_again();
-    }
-
     /// When a close that does not come to its end is cut short, once there is one.
     pub(super) fn limit(&self) -> Option<Instant> {
         self.limit

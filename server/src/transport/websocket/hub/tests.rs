@@ -116,7 +116,7 @@ async fn goes_to_another_thread(tls: bool) {
     let mut sent = read(&mut client, 100_000).await;
     until(|| hub.sockets.borrow()[key].socket.holds().0 == half.len()).await;
 
-    let socket = hub.remove(key).unwrap();
+    let (socket, _) = hub.remove(key).unwrap();
     let (incomplete, unsent) = socket.holds();
     assert!(incomplete == half.len() && unsent > 0, "holds {incomplete} and {unsent} bytes");
     assert!(hub.remove(key).is_none() && old.borrow().ended().is_none());
