@@ -21,11 +21,7 @@ use std::{
     future::poll_fn,
     io,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-        mpsc::sync_channel,
-    },
+    sync::{Arc, mpsc::sync_channel},
     task::{Poll, Waker},
     time::{Duration, Instant},
 };
@@ -33,8 +29,10 @@ use tracing::{error, info};
 
 /// From so many players on, those who come are spread over all threads: what they cost is more than one should carry.
 const SPREAD_FROM: u32 = 250;
-/// Difference in load below which two threads are equally good, thousandths.
-const ALIKE: u32 = 100;
+/// Load below which a thread has little to do, thousandths.
+const LITTLE: u32 = 300;
+/// What a player, or a room, is expected to add to the load: 10 µs, 20 times a second.
+const EXPECTED: f32 = 0.2;
 /// How often a thread sees how busy it is.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often the loads of all are compared.
@@ -46,7 +44,6 @@ pub(crate) struct Homes {
     apart: Mutex<Vec<Home>>,
     /// Most of them.
     max_apart: usize,
-    next: AtomicUsize,
 }
 
 impl Homes {
@@ -70,12 +67,7 @@ impl Homes {
             })
         });
         let common = common.collect::<io::Result<_>>()?;
-        Ok(Arc::new(Self {
-            common,
-            apart: Mutex::default(),
-            max_apart: count.max(2),
-            next: AtomicUsize::new(0),
-        }))
+        Ok(Arc::new(Self { common, apart: Mutex::default(), max_apart: count.max(2) }))
     }
 
     /// Those of the common threads.
@@ -92,14 +84,25 @@ impl Homes {
         }
     }
 
-    /// Where a new room is to live: on a thread with little to do, and of those on the one with the fewest rooms.
-    fn for_room(&self) -> Option<&Home> {
-        let least = self.common.iter().map(Home::load).min()?;
-        let from = self.next.fetch_add(1, Relaxed) % self.common.len();
-        let (before, after) = self.common.split_at(from);
-        let good = after.iter().chain(before).filter(|home| home.load() <= least + ALIKE);
-        good.min_by_key(|home| home.rooms())
+    /// Where a new room is to live: on the first thread with little to do, since what few threads do together costs less; else on the
+    /// one with the least.
+    fn for_room(&self) -> &Home {
+        let free = self.common.iter().find(|home| expected_load(home) < LITTLE);
+        let least = || self.common.iter().min_by_key(|home| (expected_load(home), home.rooms()));
+        free.or_else(least).unwrap_or(&self.common[0])
     }
+
+    /// The common thread after that one.
+    pub(crate) fn after(&self, home: &Home) -> &Home {
+        let at = self.common.iter().position(|other| other.is(home)).map_or(0, |at| at + 1);
+        &self.common[at % self.common.len()]
+    }
+}
+
+/// How busy a thread is, thousandths, or will soon be with those who have come since it looked.
+fn expected_load(home: &Home) -> u32 {
+    let expected = (home.players() + home.rooms()) as f32 * EXPECTED;
+    home.load().max(expected as u32)
 }
 
 /// Has rooms move from a thread that has been much busier than another for long. `rooms`: those that live on a thread, with what each
@@ -145,7 +148,7 @@ impl Housing for Homes {
     }
 
     fn common(&self) -> Home {
-        self.for_room().unwrap_or(&self.common[0]).clone()
+        self.for_room().clone()
     }
 }
 

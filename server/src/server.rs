@@ -7,12 +7,13 @@ use crate::{
     door::{self, Door},
     factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
+    ground::home::MoveTo,
     homes::{Homes, keep_balance},
     http::{self, Access, Costly, HttpState},
     metrics::Metrics,
     presence::Presence,
     registry::Registry,
-    room::record::RecordThread,
+    room::{RoomAddr, record::RecordThread},
     shutdown, telemetry,
     tls::{Certificates, TlsConfig},
     transport::{self, quic::Quic, websocket::Hub},
@@ -303,6 +304,15 @@ impl Running {
     /// Makes rooms.
     pub fn factory(&self) -> &Arc<Factory> {
         &self.parts.factory
+    }
+    /// Moves a room to the next thread, and with it those of its connections that can move. False: there is none of this name.
+    pub fn move_room(&self, name: &str) -> bool {
+        let room = self.parts.registry.get(name).map(|listed| listed.room);
+        let at = room.as_ref().and_then(RoomAddr::home);
+        if let (Some(room), Some(at)) = (&room, &at) {
+            room.do_send(MoveTo(self.parts.homes.after(at).clone()));
+        }
+        at.is_some()
     }
     /// The figures.
     pub fn metrics(&self) -> &Arc<Metrics> {

@@ -1,0 +1,206 @@
+//! Rooms and connections that move from thread to thread: nothing is lost, nothing comes twice, and whatever happens meanwhile happens.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+
+mod util;
+
+use driftless_proto::{code::CloseCode, session::client::ClientEvent, wire};
+use driftless_server::{config::Config, server::Server};
+use driftless_sim::GameKind;
+use prost::Message as _;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, SystemTime},
+};
+use util::{
+    Player, TestServer, Wire, config,
+    games::{Ask, Obedient, Told},
+    join,
+    quic::Kind,
+    tls::{Files, Issued, Trusting},
+    until,
+};
+
+fn threads(threads: usize) -> Config {
+    Config { threads, tick_rate: 50, ..config() }
+}
+
+/// Moves a room all the time, until dropped.
+struct Restless {
+    stop: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Restless {
+    fn room(server: &TestServer, name: &'static str) -> Self {
+        let (stop, running) = (Arc::new(AtomicBool::new(false)), server.running().clone());
+        let stopped = stop.clone();
+        let thread = thread::spawn(move || {
+            while !stopped.load(Relaxed) {
+                running.move_room(name);
+                thread::sleep(Duration::from_millis(3)); // less than a tick, more than a move
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for Restless {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+fn with_obedient(config: Config) -> TestServer {
+    TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()))
+}
+
+fn join_as(name: &str) -> wire::Join {
+    wire::Join { kind: "obedient".into(), name: name.into(), ..join("lobby") }
+}
+
+/// What the room tells next: its number among all that it has told.
+fn next_told<W: Wire>(player: &mut Player<W>) -> u32 {
+    player.wait("what the room tells", |event| {
+        let ClientEvent::Event(event) = event else { return None };
+        Some(Told::decode(&event.payload[..]).unwrap().number)
+    })
+}
+
+/// Two players make a room tell something again and again, while it moves all the time.
+fn play_while_moving<W: Wire>(server: &TestServer, mut ann: Player<W>, mut bob: Player<W>) {
+    let restless = Restless::room(server, "lobby");
+    let mut last = 0;
+    for n in 1..=150 {
+        ann.command(&Ask { tell: 1, bytes: 100, ..Ask::default() });
+        assert_eq!((next_told(&mut ann), next_told(&mut bob)), (n, n));
+        let tick = bob.next_tick();
+        assert!(tick > last, "{tick} after {last}");
+        last = tick;
+    }
+    drop(restless);
+    assert!(server.running().metrics().rooms_moved.get() > 100);
+    assert_eq!(server.players(), 2);
+    for mut player in [ann, bob] {
+        player.leave();
+    }
+    until("both seats are free", || server.players() == 0);
+}
+
+// Promise 3: "Reliable events MUST arrive exactly once, in order"; Promise 2: "never apply a state older than one it has applied".
+#[test]
+fn players_of_a_room_that_moves_miss_nothing() {
+    let server = with_obedient(threads(3));
+    let [ann, bob] = ["ann", "bob"].map(|name| Player::join_as(server.address(), join_as(name)));
+    play_while_moving(&server, ann, bob);
+}
+
+#[test]
+fn players_within_tls_of_a_room_that_moves_miss_nothing() {
+    let issued = Issued::at(SystemTime::now());
+    let files = Files::of(&issued);
+    let server = with_obedient(files.served_by(threads(3)));
+    let trusting = Trusting::of(&issued.der);
+    let [ann, bob] = ["ann", "bob"].map(|name| {
+        let mut player = Player::on(trusting.socket(server.address()), server.address(), join_as(name));
+        player.welcomed();
+        player
+    });
+    play_while_moving(&server, ann, bob);
+}
+
+#[test]
+fn players_over_quic_of_a_room_that_moves_miss_nothing() {
+    let server = with_obedient(threads(3));
+    let address = server.running().quic_address().unwrap();
+    let [ann, bob] = ["ann", "bob"].map(|name| Player::join_over_as(Kind::Quic, address, join_as(name)));
+    play_while_moving(&server, ann, bob);
+}
+
+// Promise 5: "A player MUST be reported joined once, left once, with the true reason; no ghosts".
+#[test]
+fn who_comes_goes_and_comes_back_while_a_room_moves_is_counted_right() {
+    let server = TestServer::start(Config { resume_window: Duration::from_secs(60), ..threads(3) });
+    let resident = Player::join(server.address(), "lobby").in_background();
+    let restless = Restless::room(&server, "lobby");
+    for n in 0..60 {
+        let mut ann = Player::join(server.address(), "lobby");
+        match n % 4 {
+            0 => ann.leave(),
+            1 => {
+                // In the very moment of the welcome, and back.
+                ann.lose_connection();
+                ann.reconnect();
+                ann.next_tick();
+                ann.leave();
+            }
+            2 => {
+                // While the old connection is still there.
+                ann.reconnect();
+                ann.next_tick();
+                ann.leave();
+            }
+            _ => {
+                let kicked = format!("/v1/rooms/lobby/players/{}", ann.number());
+                assert!(server.operate("DELETE", &kicked, "").status < 300);
+                assert_eq!(ann.ended(), CloseCode::Kicked);
+            }
+        }
+    }
+    drop(restless);
+    until("only the resident is left", || server.players() == 1 && server.connections() == 1);
+    let seen = server.get("/v1/presence").json();
+    assert_eq!(
+        (&seen["totals"]["joined"], &seen["totals"]["left"], &seen["totals"]["removed"]),
+        (&61.into(), &45.into(), &15.into()),
+        "{seen}"
+    );
+    resident.wait_ticks(10);
+    assert!(server.running().metrics().rooms_moved.get() > 100);
+}
+
+#[test]
+fn the_end_of_a_room_and_of_the_server_finds_those_who_are_between_two_threads() {
+    for drain in [false, true] {
+        let server = TestServer::start(Config { drain_spread: Duration::ZERO, ..threads(3) });
+        let mut players: Vec<_> = (0..20).map(|_| Player::join(server.address(), "lobby")).collect();
+        let restless = Restless::room(&server, "lobby");
+        players[0].next_tick();
+        if drain {
+            assert!(server.operate("POST", "/v1/drain", "").status < 300);
+            let codes: Vec<_> = players.iter_mut().map(Player::ended).collect();
+            assert_eq!(codes, [CloseCode::Draining; 20]);
+        } else {
+            assert!(server.operate("DELETE", "/v1/rooms/lobby", "").status < 300);
+            let codes: Vec<_> = players.iter_mut().map(Player::ended).collect();
+            assert_eq!(codes, [CloseCode::RoomClosed; 20]);
+            until("nobody is left", || server.connections() == 0 && server.players() == 0);
+        }
+        drop(restless);
+    }
+}
+
+#[test]
+fn a_room_that_lives_apart_reaches_its_players_and_they_it() {
+    let server = with_obedient(threads(2));
+    let mut ann = Player::join_as(server.address(), join_as("ann"));
+    ann.command(&Ask { block_ms: 25, ..Ask::default() });
+    until("it lives apart", || server.running().metrics().rooms_moved.get() == 1);
+    let mut bob = Player::join_as(server.address(), join_as("bob"));
+    let from = bob.next_tick();
+    ann.command(&Ask { tell: 1, bytes: 10, ..Ask::default() });
+    assert!(bob.next_tick() > from);
+    ann.lose_connection();
+    ann.reconnect();
+    ann.next_tick();
+    server.running().move_room("lobby");
+    bob.next_tick();
+    bob.leave();
+    ann.leave();
+    until("both seats are free", || server.players() == 0);
+}
