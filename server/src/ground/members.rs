@@ -186,8 +186,8 @@ enum Entry<'a> {
 #[derive(Debug)]
 pub struct MemberList {
     version: u64,
-    /// By the version of their last change.
-    members: BTreeMap<u64, Listed>,
+    /// By the version of their last change. Boxed: a node of the tree has room for eleven, and most rooms are small.
+    members: BTreeMap<u64, Box<Listed>>,
     version_of: HashMap<Arc<str>, u64>,
     departed: Departed,
     /// Oldest first.
@@ -251,7 +251,8 @@ impl MemberList {
             }
             joined => {
                 self.version_of.insert(member.user.clone(), self.version);
-                self.members.insert(self.version, Listed { joined: joined.unwrap_or(self.version), member });
+                let joined = joined.unwrap_or(self.version);
+                self.members.insert(self.version, Box::new(Listed { joined, member }));
             }
         }
     }
@@ -279,9 +280,12 @@ impl MemberList {
         Some(made.map_or_else(|| Next::Draft(self.draft(position)), |page| Next::Page(page.clone())))
     }
 
-    /// Keeps a page for the next reader, unless the list has changed since it had version `of`.
+    /// Keeps a page for the next reader, unless there is none or the list has changed since it had version `of`.
     fn keep(&mut self, page: &Page, of: u64) {
-        if of != self.version || self.pages.iter().any(|kept| kept.since == page.since) {
+        if self.members.len() < 2
+            || of != self.version
+            || self.pages.iter().any(|kept| kept.since == page.since)
+        {
             return;
         }
         self.page_bytes += page.message.len();

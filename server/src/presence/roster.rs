@@ -35,7 +35,7 @@ const ROOM_DEPARTURES: usize = 16;
 /// Who is in which room.
 #[derive(Debug, Default)]
 pub struct Roster {
-    rooms: HashMap<Arc<str>, Room>,
+    rooms: HashMap<Arc<str>, Box<Room>>,
     /// Rooms with members, in order.
     occupied: BTreeSet<Arc<str>>,
     /// When to ask a room to end a seat, microseconds of the time that the server was awake.
@@ -106,8 +106,9 @@ struct Room {
     list: Arc<Members>,
     resume_window_us: u64,
     last_joined: Option<PlayerId>,
-    seats: BTreeMap<PlayerId, Seat>,
-    members: BTreeMap<Arc<str>, Member>,
+    // Boxed: a node of the tree has room for eleven, and most rooms are small.
+    seats: BTreeMap<PlayerId, Box<Seat>>,
+    members: BTreeMap<Arc<str>, Box<Member>>,
     departures: VecDeque<Ended>,
     /// Seats with a connection.
     here: usize,
@@ -158,9 +159,9 @@ impl Roster {
         event: SeatEvent,
         at: u64,
     ) -> Result<(), Ignored> {
-        let before = self.rooms.get(room).map(Room::counts).unwrap_or_default();
+        let before = self.rooms.get(room).map(|room| room.counts()).unwrap_or_default();
         self.change(room, player, event, at)?;
-        let after = self.rooms.get(room).map(Room::counts).unwrap_or_default();
+        let after = self.rooms.get(room).map(|room| room.counts()).unwrap_or_default();
         self.count(room, before, after);
         Ok(())
     }
@@ -187,7 +188,7 @@ impl Roster {
     ) -> Result<(), Ignored> {
         match event {
             SeatEvent::Joined { members, resume_window_us, user, name, vitals } => {
-                let new = || Room::new(members, resume_window_us);
+                let new = || Box::new(Room::new(members, resume_window_us));
                 let room = self.rooms.entry(room.clone()).or_insert_with(new);
                 room.joined(player, user, name, vitals, at)?;
                 self.totals.joined += 1;
@@ -232,7 +233,7 @@ impl Roster {
                 return;
             }
             let seat = self.rooms.get_mut(&room).and_then(|r| r.seats.get_mut(&player));
-            if let Some(Seat { state: SeatState::Away { why, ask_at }, .. }) = seat {
+            if let Some(SeatState::Away { why, ask_at }) = seat.map(|seat| &mut seat.state) {
                 *ask_at = now + ASK_AGAIN_US;
                 let ask = SeatExpired { player, why: why.leave_reason() };
                 self.deadlines.insert((*ask_at, room.clone(), player));
@@ -305,11 +306,11 @@ impl Roster {
         let first = asked.as_deref().max(after.as_ref().map(|after| &*after.room)).unwrap_or_default();
         let rooms = self.occupied.range::<str, _>((Bound::Included(first), Bound::Unbounded));
         let rooms = rooms.take_while(move |name| asked.as_ref().is_none_or(|asked| asked == *name));
-        rooms.filter_map(|name| Some((name, self.rooms.get(name)?))).flat_map(move |(name, room)| {
+        rooms.filter_map(|name| Some((name, &**self.rooms.get(name)?))).flat_map(move |(name, room)| {
             let after = after.as_ref().filter(|after| *after.room == **name);
             let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(&*after.user));
             let members = room.members.range::<str, _>((from, Bound::Unbounded));
-            members.map(move |(user, member)| (name, room, user, member))
+            members.map(move |(user, member)| (name, room, user, &**member))
         })
     }
 
@@ -405,12 +406,11 @@ impl Room {
         }
         self.last_joined = Some(player);
         self.here += 1;
-        self.seats.insert(player, Seat { user: user.clone(), vitals, state: SeatState::Here });
-        let member = self.members.entry(user.clone()).or_insert_with(|| Member {
-            name: name.clone(),
-            players: BTreeSet::new(),
-            since: at,
-        });
+        self.seats.insert(player, Box::new(Seat { user: user.clone(), vitals, state: SeatState::Here }));
+        let member = self
+            .members
+            .entry(user.clone())
+            .or_insert_with(|| Box::new(Member { name: name.clone(), players: BTreeSet::new(), since: at }));
         member.players.insert(player);
         member.name = name;
         self.totals.joined += 1;
@@ -456,7 +456,7 @@ impl Room {
     }
 
     fn seats<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = &'a Seat> {
-        member.players.iter().filter_map(|player| self.seats.get(player))
+        member.players.iter().filter_map(|player| self.seats.get(player)).map(Box::as_ref)
     }
 
     fn here<'a>(&'a self, member: &'a Member) -> impl Iterator<Item = &'a Seat> {
