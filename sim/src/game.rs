@@ -10,6 +10,7 @@
 use crate::{PlayerId, Recipient, Schema, Simulation, Snapshot, Step, checksum::checksum};
 use bytes::{Bytes, BytesMut};
 use prost::Message;
+use std::sync::{Arc, OnceLock};
 
 /// A kind of game that a server offers. Cheap to clone.
 ///
@@ -28,6 +29,8 @@ pub struct GameKind {
     name: &'static str,
     resume_window_ms: Option<u32>,
     schema: fn() -> Schema,
+    /// What it gave: one for all rooms.
+    made: Arc<OnceLock<Arc<Schema>>>,
     start: fn(u64, u32) -> Box<dyn Game>,
     restore: Restore,
     reencode_input: Reencode,
@@ -44,6 +47,7 @@ impl GameKind {
             name: S::KIND,
             resume_window_ms: S::RESUME_WINDOW_MS,
             schema: S::schema,
+            made: Arc::default(),
             start: |seed, tick_rate| Box::new(Running::new(S::new(seed, tick_rate))),
             restore: restore::<S>,
             reencode_input: reencode::<S::Input>,
@@ -62,8 +66,8 @@ impl GameKind {
     }
 
     /// Shape of its snapshots.
-    pub fn schema(&self) -> Schema {
-        (self.schema)()
+    pub fn schema(&self) -> Arc<Schema> {
+        self.made.get_or_init(|| Arc::new((self.schema)())).clone()
     }
 
     /// A new room of it, at `tick_rate` ticks a second (of [`TICK_RATES`](crate::TICK_RATES)).

@@ -176,7 +176,7 @@ impl RoomCore {
     pub fn new(
         shared: Arc<RoomShared>,
         game: Box<dyn Game>,
-        schema: Schema,
+        schema: Arc<Schema>,
         schedule: Schedule,
         limits: Limits,
         recorded: bool,
@@ -185,7 +185,7 @@ impl RoomCore {
             budget: EventBudget::new(&limits, shared.tick_rate),
             shared,
             game,
-            schema: Arc::new(schema),
+            schema,
             schedule,
             limits,
             seats: Seats::default(),

@@ -8,14 +8,17 @@ use driftless_sim::{
     game::{BadInput, CommandError, Game, GameKind},
     simulation::Recipient,
 };
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
+};
 
 /// A new game and the shape of its snapshots. If its start panics, the panic goes on in the first call of the room, which
 /// ends the room as any other fault of its game does.
-pub fn start(kind: &GameKind, seed: u64, tick_rate: u32) -> (Box<dyn Game>, Schema) {
+pub fn start(kind: &GameKind, seed: u64, tick_rate: u32) -> (Box<dyn Game>, Arc<Schema>) {
     let started = catch_unwind(AssertUnwindSafe(|| (kind.start(seed, tick_rate), kind.schema())));
     started.unwrap_or_else(|panic| {
-        (Box::new(NotStarted { panic: panic_message(&*panic).to_owned() }), Schema::new())
+        (Box::new(NotStarted { panic: panic_message(&*panic).to_owned() }), Arc::default())
     })
 }
 
