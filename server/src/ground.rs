@@ -22,5 +22,6 @@ pub mod shared;
 pub mod shares;
 pub mod shrink;
 pub mod source;
+pub mod tight;
 pub mod transport_kind;
 pub mod vitals;

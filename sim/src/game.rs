@@ -189,6 +189,9 @@ impl<S: Simulation> Game for Running<S> {
                     self.inputs.last().is_none_or(|&(before, _)| before <= player),
                     "inputs must come in order of player"
                 );
+                if self.inputs.len() == self.inputs.capacity() {
+                    self.inputs.reserve_exact(self.inputs.len() / 2 + 1); // most rooms are small
+                }
                 self.inputs.push((player, input));
                 Ok(())
             }

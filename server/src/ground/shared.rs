@@ -1,6 +1,6 @@
 //! What a room shares with connections and with the registry: its inbox and its figures.
 
-use super::{figures::RoomFigures, id::RoomId, members::Members};
+use super::{figures::RoomFigures, id::RoomId, members::Members, tight};
 use bytes::Bytes;
 use driftless_proto::session::server::PlayerInput;
 use driftless_sim::PlayerId;
@@ -14,6 +14,9 @@ use std::sync::{
 const INPUTS_PER_SEAT: u32 = 64;
 /// Commands of one seat that may wait for a tick: as many as a client sends before it waits for an answer.
 const COMMANDS_PER_SEAT: u32 = 64;
+
+/// So many ticks after a burst of inputs its memory is given back.
+const GIVE_BACK: u32 = 256;
 
 /// The side of a room that is not on its thread.
 #[derive(Debug)]
@@ -76,6 +79,8 @@ pub struct Inbox {
     seats: Vec<Waiting>,
     /// Counts the ticks, so that what a seat has need not be cleared at each.
     turn: u32,
+    /// Most inputs or commands of a tick, of late.
+    most: usize,
 }
 
 /// What one seat has in the inbox.
@@ -96,8 +101,8 @@ impl Inbox {
         let fits = waiting.inputs < INPUTS_PER_SEAT;
         let place = if fits {
             let place = self.inputs.len() as u32; // at most INPUTS_PER_SEAT a seat
-            self.inputs.push((player, input));
-            self.next.push(place);
+            tight::push(&mut self.inputs, (player, input));
+            tight::push(&mut self.next, place);
             waiting.inputs += 1;
             if waiting.inputs == 1 {
                 waiting.oldest = place;
@@ -129,15 +134,28 @@ impl Inbox {
     }
     /// Exchanges the contents for `empty`, whose memory is used for the next tick.
     pub fn take(&mut self, empty: &mut Drained) {
+        self.most = self.most.max(self.inputs.len()).max(self.commands.len());
         std::mem::swap(&mut self.inputs, &mut empty.inputs);
         std::mem::swap(&mut self.commands, &mut empty.commands);
         self.next.clear();
         self.turn = self.turn.wrapping_add(1);
+        // Twice: there are two of each, which take turns.
+        if self.turn % GIVE_BACK < 2 {
+            self.inputs.shrink_to(self.most * 2);
+            self.next.shrink_to(self.most * 2);
+            self.commands.shrink_to(self.most * 2);
+        }
+        if self.turn % GIVE_BACK == 1 {
+            self.most = 0;
+        }
     }
 
     /// What a seat has here since the last tick.
     fn waiting(&mut self, index: usize) -> Waiting {
         if index >= self.seats.len() {
+            if index >= self.seats.capacity() {
+                self.seats.reserve_exact(index + 1 + index / 2 - self.seats.len());
+            }
             self.seats.resize(index + 1, Waiting::default());
         }
         let waiting = self.seats[index];
@@ -211,5 +229,22 @@ mod tests {
         assert!(inbox.command(0, 8, 1, Bytes::new()));
         assert_eq!(drained(&mut inbox).commands.len() as u32, COMMANDS_PER_SEAT + 1);
         assert!(inbox.command(1, 7, 201, Bytes::new()));
+    }
+
+    #[test]
+    fn what_a_burst_of_inputs_took_is_given_back() {
+        let (mut inbox, mut drained) = (Inbox::default(), Drained::default());
+        let mut capacities = Vec::new();
+        for turn in 1..=4 * GIVE_BACK {
+            for sequence in 0..if turn < 4 { 60 } else { 2 } {
+                inbox.input(0, 7, input(sequence));
+            }
+            drained.clear();
+            inbox.take(&mut drained);
+            capacities.push(drained.inputs.capacity());
+        }
+        assert!(
+            capacities[2] >= 60 && capacities[2 * GIVE_BACK as usize + 2..].iter().all(|room| *room <= 4)
+        );
     }
 }

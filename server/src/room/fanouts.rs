@@ -7,6 +7,7 @@ use crate::ground::{
     home::{Home, MoveTo},
     id::{ConnectionId, RoomId},
     published::Published,
+    tight,
 };
 use smallvec::SmallVec;
 use std::{mem, sync::Arc};
@@ -44,7 +45,7 @@ impl Fanouts {
         self.remove(connection);
         self.count(&reach.link);
         let at = self.connections.partition_point(|(id, _)| *id < connection);
-        self.connections.insert(at, (connection, Member { reach, moving: Moving::No }));
+        tight::insert(&mut self.connections, at, (connection, Member { reach, moving: Moving::No }));
     }
 
     /// A connection is gone.

@@ -4,13 +4,10 @@ use super::budget::Told;
 use crate::ground::{
     id::ConnectionId,
     seat::{ResumeToken, Seat},
+    tight::{self, SortedMap},
 };
 use driftless_sim::PlayerId;
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
-    sync::Arc,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
 /// The seats of a room, by index, by player and by connection.
 #[derive(Debug, Default)]
@@ -18,8 +15,8 @@ pub struct Seats {
     by_index: Vec<Option<Taken>>,
     /// Indexes of `by_index` that are free.
     free: BinaryHeap<Reverse<usize>>,
-    index_of: HashMap<PlayerId, usize>,
-    player_of: HashMap<ConnectionId, PlayerId>,
+    index_of: SortedMap<PlayerId, u32>,
+    player_of: SortedMap<ConnectionId, PlayerId>,
     last_player: PlayerId,
 }
 
@@ -62,7 +59,7 @@ impl Seats {
         self.last_player = player;
         let index = self.free.pop().map_or_else(
             || {
-                self.by_index.push(None);
+                tight::push(&mut self.by_index, None);
                 self.by_index.len() - 1
             },
             |Reverse(lowest)| lowest,
@@ -71,17 +68,17 @@ impl Seats {
         let (connected, told) = (Some(connection), Told::default());
         self.by_index[index] =
             Some(Taken { seat: seat.clone(), connection: connected, applied: 0, removed: false, told });
-        self.index_of.insert(player, index);
+        self.index_of.insert(player, index as u32); // at most one a player
         self.player_of.insert(connection, player);
         Some(seat)
     }
     /// Ends a seat.
     pub fn free(&mut self, player: PlayerId) -> Option<Taken> {
-        let index = self.index_of.remove(&player)?;
+        let index = self.index_of.remove(player)? as usize;
         let taken = self.by_index.get_mut(index)?.take()?;
         self.free.push(Reverse(index));
         if let Some(connection) = taken.connection {
-            self.player_of.remove(&connection);
+            self.player_of.remove(connection);
         }
         Some(taken)
     }
@@ -90,14 +87,14 @@ impl Seats {
         let taken = self.get_mut(player)?;
         let old = taken.connection.replace(connection);
         if let Some(old) = old {
-            self.player_of.remove(&old);
+            self.player_of.remove(old);
         }
         self.player_of.insert(connection, player);
         old
     }
     /// Notes that a connection is gone. None: it has no seat (any more).
     pub fn detach(&mut self, connection: ConnectionId) -> Option<Arc<Seat>> {
-        let player = self.player_of.remove(&connection)?;
+        let player = self.player_of.remove(connection)?;
         let taken = self.get_mut(player)?;
         taken.connection = None;
         taken.seat.outbox.lock().detach(connection);
@@ -105,11 +102,11 @@ impl Seats {
     }
     /// The seat of a player.
     pub fn get(&self, player: PlayerId) -> Option<&Taken> {
-        self.by_index.get(*self.index_of.get(&player)?)?.as_ref()
+        self.by_index.get(*self.index_of.get(player)? as usize)?.as_ref()
     }
     /// The seat of a player, to change.
     pub fn get_mut(&mut self, player: PlayerId) -> Option<&mut Taken> {
-        self.by_index.get_mut(*self.index_of.get(&player)?)?.as_mut()
+        self.by_index.get_mut(*self.index_of.get(player)? as usize)?.as_mut()
     }
     /// The seat of a player, if the token is its.
     pub fn with_token(&self, player: PlayerId, token: ResumeToken) -> Option<&Taken> {
@@ -125,7 +122,7 @@ impl Seats {
     }
     /// The player that a connection plays.
     pub fn player_of(&self, connection: ConnectionId) -> Option<PlayerId> {
-        self.player_of.get(&connection).copied()
+        self.player_of.get(connection).copied()
     }
 }
 

@@ -126,6 +126,9 @@ impl Simulation for Arena {
     fn join(&mut self, player: PlayerId, _name: &str, _step: &mut Step<'_, ArenaEvent>) {
         if let Err(at) = self.find(player) {
             let body = self.free_place();
+            if self.players.len() == self.players.capacity() {
+                self.players.reserve_exact(at / 2 + 1); // most rooms are small
+            }
             self.players.insert(at, Player::new(player, body));
             self.chat.join(player);
         }
