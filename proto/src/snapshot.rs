@@ -2,8 +2,12 @@
 //!
 //! A [`Snapshot`] has one [`Table`] for each kind of its schema. A table holds its entities' ids in ascending order and
 //! one column of signed 32-bit integers for each field, so what a delta walks lies side by side in memory.
+//!
+//! A clone shares the memory of its original as long as both say the same, table by table. So what never changes in a room (its map)
+//! is there once, however many of its states are kept, and a delta need not look at it.
 
 use crate::schema::Schema;
+use std::{fmt, sync::Arc};
 
 /// A room's state at one tick: a table for each kind of its schema. Reusable: `clear` keeps the memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,10 +17,28 @@ pub struct Snapshot {
 }
 
 /// The entities of one kind: ids in ascending order, and one column of integers for each field.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, Default)]
 pub struct Table {
-    ids: Vec<u32>,
-    columns: Vec<Vec<i32>>,
+    /// None: it never had an entity.
+    rows: Option<Arc<Rows>>,
+    /// How many of them count.
+    len: usize,
+    width: usize,
+}
+
+/// Memory of a table, with room for as many entities as there are ids.
+#[derive(Clone)]
+struct Rows {
+    ids: Box<[u32]>,
+    /// The columns one after the other.
+    values: Box<[i32]>,
+}
+
+/// The columns of a table, to fill.
+pub(crate) struct Columns<'a> {
+    values: &'a mut [i32],
+    room: usize,
+    len: usize,
 }
 
 impl Snapshot {
@@ -29,10 +51,7 @@ impl Snapshot {
     /// Empties all tables, keeps their memory, and sets the tick.
     pub fn clear(&mut self, tick: u32) {
         self.tick = tick;
-        for table in &mut self.tables {
-            table.ids.clear();
-            table.columns.iter_mut().for_each(Vec::clear);
-        }
+        self.tables.iter_mut().for_each(|table| table.len = 0);
     }
     /// The tick this is the state of.
     pub fn tick(&self) -> u32 {
@@ -57,9 +76,9 @@ impl Snapshot {
         let mut crc = Checksum::default();
         crc.add([self.tick]);
         for table in &self.tables {
-            crc.add([table.ids.len() as u32]);
-            crc.add(table.ids.iter().copied());
-            for column in &table.columns {
+            crc.add([table.len() as u32]);
+            crc.add(table.ids().iter().copied());
+            for column in table.columns() {
                 crc.add(column.iter().map(|&v| v as u32));
             }
         }
@@ -70,21 +89,23 @@ impl Snapshot {
         self.tick = other.tick;
         self.tables.resize_with(other.tables.len(), Table::default);
         for (to, from) in self.tables.iter_mut().zip(&other.tables) {
-            to.ids.clone_from(&from.ids);
-            to.columns.resize_with(from.columns.len(), Vec::new);
-            for (to, from) in to.columns.iter_mut().zip(&from.columns) {
-                to.clone_from(from);
+            to.reset(from.width);
+            let mut columns = to.fill(from.ids());
+            for (index, column) in from.columns().enumerate() {
+                columns.column(index).copy_from_slice(column);
             }
         }
     }
 
     /// Empties this and gives it the tables of `schema`.
     pub(crate) fn reset(&mut self, schema: &Schema, tick: u32) {
-        self.tables.resize_with(schema.kinds().len(), Table::default);
+        let kinds = schema.kinds().len();
+        self.tables.reserve_exact(kinds.saturating_sub(self.tables.len()));
+        self.tables.resize_with(kinds, Table::default);
         for (table, kind) in self.tables.iter_mut().zip(schema.kinds()) {
-            table.columns.resize_with(kind.columns(), Vec::new);
+            table.reset(kind.columns());
         }
-        self.clear(tick);
+        self.tick = tick;
     }
 
     /// Whether this has the tables of `schema`.
@@ -101,63 +122,154 @@ impl Table {
     /// # Panics
     /// If `values` are not as many as the kind has columns.
     pub fn push(&mut self, id: u32, values: &[i32]) {
-        assert_eq!(values.len(), self.columns.len(), "values of entity {id}");
-        if self.ids.last().is_none_or(|&last| last < id) {
-            self.ids.push(id);
-            for (column, &value) in self.columns.iter_mut().zip(values) {
-                column.push(value);
+        assert_eq!(values.len(), self.width, "values of entity {id}");
+        let len = self.len;
+        let (row, is_new) = match self.ids().last() {
+            Some(&last) if last >= id => match self.ids().binary_search(&id) {
+                Ok(row) => (row, false),
+                Err(row) => (row, true),
+            },
+            _ if self.had(len, id, values) => {
+                self.len += 1;
+                return;
             }
-            return;
+            _ => (len, true),
+        };
+        let rows = Rows::own(&mut self.rows, len, self.width, len + usize::from(is_new));
+        if is_new && row < len {
+            rows.ids.copy_within(row..len, row + 1);
+            rows.columns_mut().for_each(|column| column.copy_within(row..len, row + 1));
         }
-        match self.ids.binary_search(&id) {
-            Ok(row) => {
-                for (column, &value) in self.columns.iter_mut().zip(values) {
-                    column[row] = value;
-                }
-            }
-            Err(row) => {
-                self.ids.insert(row, id);
-                for (column, &value) in self.columns.iter_mut().zip(values) {
-                    column.insert(row, value);
-                }
-            }
-        }
+        rows.set(row, id, values);
+        self.len += usize::from(is_new);
     }
     /// The ids, ascending.
     pub fn ids(&self) -> &[u32] {
-        &self.ids
+        self.rows.as_ref().map_or(&[], |rows| &rows.ids[..self.len])
     }
     /// The values of one column, in the order of `ids`.
     ///
     /// # Panics
     /// If the kind has no such column.
     pub fn column(&self, column: usize) -> &[i32] {
-        &self.columns[column]
+        assert!(column < self.width, "column {column} of {}", self.width);
+        self.rows.as_ref().map_or(&[], |rows| &rows.values[column * rows.ids.len()..][..self.len])
     }
     /// How many columns there are.
     pub fn width(&self) -> usize {
-        self.columns.len()
+        self.width
     }
     /// How many entities there are.
     pub fn len(&self) -> usize {
-        self.ids.len()
+        self.len
     }
     /// Whether there is no entity.
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.len == 0
     }
     /// The row of an id.
     pub fn row(&self, id: u32) -> Option<usize> {
-        self.ids.binary_search(&id).ok()
+        self.ids().binary_search(&id).ok()
     }
     /// The value of an entity in a column.
     pub fn value(&self, id: u32, column: usize) -> Option<i32> {
-        self.row(id).map(|r| self.columns[column][r])
+        self.row(id).map(|row| self.column(column)[row])
     }
 
-    /// Ids and columns, to fill by whole columns. Ids must stay ascending and columns as long as the ids.
-    pub(crate) fn parts_mut(&mut self) -> (&mut Vec<u32>, &mut [Vec<i32>]) {
-        (&mut self.ids, &mut self.columns)
+    /// Whether it says the same, if that is seen without looking at what it says.
+    pub(crate) fn is_shared_with(&self, other: &Table) -> bool {
+        match (&self.rows, &other.rows) {
+            (Some(rows), Some(others)) => self.len == other.len && Arc::ptr_eq(rows, others),
+            _ => false,
+        }
+    }
+
+    /// Gives it these ids, which ascend. The values are unspecified.
+    pub(crate) fn fill(&mut self, ids: &[u32]) -> Columns<'_> {
+        self.len = ids.len();
+        let Rows { ids: own, values } = Rows::own(&mut self.rows, 0, self.width, self.len);
+        own[..ids.len()].copy_from_slice(ids);
+        Columns { values, room: own.len(), len: ids.len() }
+    }
+
+    /// All columns, in order.
+    fn columns(&self) -> impl Iterator<Item = &[i32]> {
+        (0..self.width).map(|column| self.column(column))
+    }
+
+    /// Empties it and gives it so many columns.
+    fn reset(&mut self, width: usize) {
+        self.len = 0;
+        if self.width != width {
+            *self = Self { width, ..Self::default() };
+        }
+    }
+
+    /// Whether this entity was in this row before the table was cleared, so that nothing has to be written.
+    fn had(&self, row: usize, id: u32, values: &[i32]) -> bool {
+        let Some(rows) = &self.rows else { return false };
+        let room = rows.ids.len();
+        rows.ids.get(row) == Some(&id)
+            && values.iter().zip(0..).all(|(value, column)| rows.values[column * room + row] == *value)
+    }
+}
+
+impl Rows {
+    /// Those of a table, of which `len` count: from now on shared with no other table, and with room for `needed` entities. Not for
+    /// many more: there are thousands of tables.
+    fn own(rows: &mut Option<Arc<Self>>, len: usize, width: usize, needed: usize) -> &mut Self {
+        let room = rows.as_ref().map_or(0, |rows| rows.ids.len());
+        if needed > room {
+            let mut grown = Self::with_room(needed.max(room + room / 2), width);
+            if let Some(rows) = rows {
+                grown.ids[..len].copy_from_slice(&rows.ids[..len]);
+                for (new, old) in grown.columns_mut().zip(rows.values.chunks_exact(room.max(1))) {
+                    new[..len].copy_from_slice(&old[..len]);
+                }
+            }
+            *rows = Some(Arc::new(grown));
+        }
+        Arc::make_mut(rows.get_or_insert_with(|| Arc::new(Self::with_room(0, width))))
+    }
+
+    fn with_room(room: usize, width: usize) -> Self {
+        Self { ids: vec![0; room].into(), values: vec![0; room * width].into() }
+    }
+
+    fn columns_mut(&mut self) -> impl Iterator<Item = &mut [i32]> {
+        self.values.chunks_exact_mut(self.ids.len().max(1))
+    }
+
+    fn set(&mut self, row: usize, id: u32, values: &[i32]) {
+        self.ids[row] = id;
+        let mut at = row;
+        for &value in values {
+            self.values[at] = value;
+            at += self.ids.len();
+        }
+    }
+}
+
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        self.width == other.width && self.ids() == other.ids() && self.columns().eq(other.columns())
+    }
+}
+
+impl Eq for Table {}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns: Vec<_> = self.columns().collect();
+        f.debug_struct("Table").field("ids", &self.ids()).field("columns", &columns).finish()
+    }
+}
+
+impl Columns<'_> {
+    /// One column.
+    #[inline]
+    pub(crate) fn column(&mut self, index: usize) -> &mut [i32] {
+        &mut self.values[index * self.room..][..self.len]
     }
 }
 

@@ -1,7 +1,12 @@
 //! Tables stay sorted, and a snapshot's checksum is that of its documented bytes.
 
-use driftless_proto::{schema::Schema, snapshot::Snapshot};
-use proptest::prelude::*;
+use driftless_proto::{
+    delta::{Decoder, Encoder, References},
+    schema::Schema,
+    snapshot::Snapshot,
+    wire::ColumnCoding,
+};
+use proptest::{collection::vec, prelude::*};
 
 fn schema() -> Schema {
     Schema::new()
@@ -64,5 +69,48 @@ proptest! {
         let mut copy = Snapshot::default();
         copy.copy_from(&snapshot);
         prop_assert_eq!(copy, snapshot);
+    }
+
+    /// Of each tick: the players' ids and places, and whether the flag has moved.
+    #[test]
+    fn what_clones_share_changes_in_none_of_the_others(
+        ticks in vec((vec((0_u32..6, 0_i32..3), 0..6), any::<bool>()), 1..40),
+    ) {
+        let (mut kept, mut flag) = (Vec::<(Snapshot, Snapshot)>::new(), 0);
+        for ((players, flag_moves), tick) in ticks.into_iter().zip(1..) {
+            // As a room does: there are three, the oldest is used again.
+            let mut snapshot = match kept.len() {
+                0 => Snapshot::new(&schema()),
+                1 | 2 => kept[kept.len() - 1].0.clone(),
+                _ => kept.remove(0).0,
+            };
+            let mut alone = Snapshot::new(&schema());
+            flag += i32::from(flag_moves);
+            for snapshot in [&mut snapshot, &mut alone] {
+                snapshot.clear(tick);
+                players.iter().for_each(|&(id, x)| snapshot.table_mut(0).push(id, &[x, -x]));
+                snapshot.table_mut(1).push(1, &[flag]);
+            }
+            kept.push((snapshot, alone));
+            for (snapshot, alone) in &kept {
+                prop_assert_eq!(snapshot, alone);
+                prop_assert_eq!(snapshot.checksum(), alone.checksum());
+            }
+            let of = |n: usize| kept.len().checked_sub(n).map(|at| &kept[at]);
+            let encode = |current, baseline, prior| {
+                let mut body = Vec::new();
+                let references = References { baseline, prior };
+                let coding = ColumnCoding::Packed;
+                Encoder::default().encode(&schema(), references, current, coding, None, &mut body);
+                body
+            };
+            let (shared, single) = (&kept[kept.len() - 1].0, &kept[kept.len() - 1].1);
+            let body = encode(shared, of(2).map(|s| &s.0), of(3).map(|s| &s.0));
+            prop_assert_eq!(&body, &encode(single, of(2).map(|s| &s.1), of(3).map(|s| &s.1)));
+            let references = References { baseline: of(2).map(|s| &s.0), prior: of(3).map(|s| &s.0) };
+            let mut received = shared.clone();
+            Decoder::default().apply(&schema(), references, tick, &body, &mut received).unwrap();
+            prop_assert_eq!(&received, single);
+        }
     }
 }

@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     schema::{Kind, Schema},
-    snapshot::{Snapshot, Table},
+    snapshot::{Columns, Snapshot, Table},
 };
+use std::ops::Range;
 
 /// Reads deltas. Keeps its scratch memory, so that it allocates nothing in steady state.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Decoder {
     changed_rows: Rows,
     group_rows: Vec<u32>,
     spawned_ids: Vec<u32>,
+    /// All ids of the new table.
+    ids: Vec<u32>,
     /// Scratch of the RICE coding.
     seen: Vec<u32>,
     predicted: Vec<i32>,
@@ -56,7 +59,7 @@ impl Decoder {
         let mut shared = message::Shared::new(body);
         let result = self.apply_tables(schema, references, horizon, &mut shared, out);
         if let Err(error) = result {
-            // Columns may have different lengths now.
+            // Values may be unspecified now.
             out.clear(tick);
             return Err(error);
         }
@@ -104,18 +107,18 @@ impl Decoder {
         delta: &TableDelta<'_>,
         out: &mut Table,
     ) -> Result<(), DeltaError> {
-        let (ids, columns) = out.parts_mut();
         self.find_survivors(baseline.ids(), delta.despawned)?;
         if let Some(prior) = prior {
             self.survivors.match_prior(baseline.ids(), prior.ids());
         }
-        self.merge_ids(baseline.ids(), delta.spawned, ids)?;
+        self.merge_ids(baseline.ids(), delta.spawned)?;
         if delta.spawned_groups().len() != if self.spawned_ids.is_empty() { 0 } else { kind.groups().len() } {
             return Err(DeltaError::SpawnedGroups);
         }
-        self.predict(kind, horizon, baseline, prior, ids.len(), columns);
-        self.read_spawned(kind, delta, columns)?;
-        self.read_changed(kind, delta, columns)
+        let mut columns = out.fill(&self.ids);
+        self.predict(kind, horizon, baseline, prior, &mut columns);
+        self.read_spawned(kind, delta, &mut columns)?;
+        self.read_changed(kind, delta, &mut columns)
     }
 
     fn find_survivors(&mut self, baseline: &[u32], despawned: &[u8]) -> Result<(), DeltaError> {
@@ -134,13 +137,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// Fills `ids` with the survivors' and the spawned ones, and the rows of both in it.
-    fn merge_ids(
-        &mut self,
-        baseline: &[u32],
-        mut spawned: &[u8],
-        ids: &mut Vec<u32>,
-    ) -> Result<(), DeltaError> {
+    /// Finds the ids of the new table, the survivors' and the spawned ones, and the rows of both in it.
+    fn merge_ids(&mut self, baseline: &[u32], mut spawned: &[u8]) -> Result<(), DeltaError> {
         self.spawned_ids.clear();
         let mut next = 0_u64;
         while !spawned.is_empty() {
@@ -149,7 +147,8 @@ impl Decoder {
             self.spawned_ids.push(id);
             next = u64::from(id) + 1;
         }
-        let survivors = self.survivors.baseline();
+        let (ids, survivors) = (&mut self.ids, self.survivors.baseline());
+        ids.clear();
         self.spawned_rows.clear();
         if self.spawned_ids.is_empty() {
             self.survivor_rows.set_straight(survivors.len());
@@ -188,15 +187,16 @@ impl Decoder {
         horizon: Option<Horizon>,
         baseline: &Table,
         prior: Option<&Table>,
-        rows: usize,
-        columns: &mut [Vec<i32>],
+        columns: &mut Columns<'_>,
     ) {
-        if self.survivors.len() == 0 {
-            columns.iter_mut().for_each(|c| c.resize(rows, 0));
-            return;
-        }
         let predictors = kind.groups().iter().flat_map(|g| g.fields().iter().map(|_| g.predictor()));
-        for (index, (column, predictor)) in columns.iter_mut().zip(predictors).enumerate() {
+        self.predicted.resize(self.survivors.len(), 0);
+        for (index, predictor) in predictors.enumerate() {
+            let column = columns.column(index);
+            if self.survivors.len() == 0 {
+                column.fill(0);
+                continue;
+            }
             let before = prior.map(|p| p.column(index));
             let base = baseline.column(index);
             if self.survivor_rows.is_straight() {
@@ -204,7 +204,7 @@ impl Decoder {
                 continue;
             }
             predict::column(predictor, horizon, &self.survivors, base, before, &mut self.predicted);
-            column.resize(rows, 0);
+            column.fill(0);
             for (&row, &value) in self.survivor_rows.list().iter().zip(&self.predicted) {
                 column[row as usize] = value;
             }
@@ -215,18 +215,18 @@ impl Decoder {
         &mut self,
         kind: &Kind,
         delta: &TableDelta<'_>,
-        columns: &mut [Vec<i32>],
+        columns: &mut Columns<'_>,
     ) -> Result<(), DeltaError> {
-        let mut columns = columns;
+        let mut first = 0;
         for (index, (bytes, group)) in delta.spawned_groups().iter().zip(kind.groups()).enumerate() {
             let values = GroupDelta::read(bytes)?;
             if values.group as usize != index || !values.rows.is_empty() {
                 return Err(DeltaError::SpawnedGroups);
             }
-            let (group_columns, rest) = columns.split_at_mut(group.fields().len());
+            let group_columns = first..first + group.fields().len();
+            first = group_columns.end;
             let rows = &self.spawned_rows;
-            add(values.values, rows.len(), |n| rows[n] as usize, group_columns, &mut self.seen)?;
-            columns = rest;
+            add(values.values, rows.len(), |n| rows[n] as usize, columns, group_columns, &mut self.seen)?;
         }
         Ok(())
     }
@@ -235,7 +235,7 @@ impl Decoder {
         &mut self,
         kind: &Kind,
         delta: &TableDelta<'_>,
-        columns: &mut [Vec<i32>],
+        columns: &mut Columns<'_>,
     ) -> Result<(), DeltaError> {
         let survivors = self.survivors.len();
         let (gaps, bits, rice) = (delta.changed_gaps, delta.changed_bits, delta.changed_rice);
@@ -270,37 +270,45 @@ impl Decoder {
             before = Some(index);
             first_column += kind.groups()[group_start..index].iter().map(|g| g.fields().len()).sum::<usize>();
             group_start = index;
-            let columns = &mut columns[first_column..][..group.fields().len()];
+            let group_columns = first_column..first_column + group.fields().len();
             if values.rows.is_empty() {
                 if changed_rows.is_straight() {
-                    add(values.values, changed_rows.len(), |n| n, columns, seen)?;
+                    add(values.values, changed_rows.len(), |n| n, columns, group_columns, seen)?;
                 } else {
                     let rows = changed_rows.list();
-                    add(values.values, rows.len(), |n| rows[n] as usize, columns, seen)?;
+                    add(values.values, rows.len(), |n| rows[n] as usize, columns, group_columns, seen)?;
                 }
             } else {
                 group_rows.clear();
                 row_set::take_bits(values.rows, changed_rows.len(), "rows", |n| {
                     group_rows.push(changed_rows.get(n as usize) as u32);
                 })?;
-                add(values.values, group_rows.len(), |n| group_rows[n] as usize, columns, seen)?;
+                add(
+                    values.values,
+                    group_rows.len(),
+                    |n| group_rows[n] as usize,
+                    columns,
+                    group_columns,
+                    seen,
+                )?;
             }
         }
         Ok(())
     }
 }
 
-/// Adds a group's residuals to its columns, in `count` rows that `row` gives.
+/// Adds a group's residuals to the columns `of_group`, in `count` rows that `row` gives.
 fn add(
     values: Values<'_>,
     count: usize,
     row: impl Fn(usize) -> usize,
-    columns: &mut [Vec<i32>],
+    columns: &mut Columns<'_>,
+    of_group: Range<usize>,
     seen: &mut Vec<u32>,
 ) -> Result<(), DeltaError> {
-    let fields = columns.len();
+    let fields = of_group.len();
     let add = |n: usize, field: usize, residual: u32| {
-        let value = &mut columns[field][row(n)];
+        let value = &mut columns.column(of_group.start + field)[row(n)];
         *value = value.wrapping_add(unzigzag(residual));
     };
     match values {

@@ -57,8 +57,12 @@ impl Encoder {
         for (index, kind) in schema.kinds().iter().enumerate() {
             let baseline = references.baseline.map_or(&empty, |s| &s.tables()[index]);
             let prior = horizon.and(references.prior).map(|s| &s.tables()[index]);
+            let current = &current.tables()[index];
+            if current.is_shared_with(baseline) && prior.is_none_or(|prior| prior.is_shared_with(baseline)) {
+                continue; // it is as predicted
+            }
             self.table.clear();
-            self.write_table(kind, horizon, baseline, prior, &current.tables()[index], coding);
+            self.write_table(kind, horizon, baseline, prior, current, coding);
             if self.table.is_empty() {
                 continue;
             }
@@ -312,6 +316,7 @@ impl Changes {
         residuals.clear();
         flags.clear();
         flags.resize(rows.survivors.len(), 0);
+        predicted.resize(rows.survivors.len(), 0);
         let mut columns = 0..;
         for (index, group) in kind.groups().iter().enumerate() {
             for column in columns.by_ref().take(group.fields().len()) {

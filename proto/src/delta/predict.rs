@@ -37,16 +37,16 @@ impl Horizon {
     }
 }
 
-/// Predicts one column of the survivors, in their order. `prior` is the column of the prior's table, if there is one.
+/// Predicts one column of the survivors, in their order, of whom `out` has one value each. `prior` is the column of the prior's
+/// table, if there is one.
 pub(super) fn column(
     predictor: Predictor,
     horizon: Option<Horizon>,
     survivors: &Survivors,
     baseline: &[i32],
     prior: Option<&[i32]>,
-    out: &mut Vec<i32>,
+    out: &mut [i32],
 ) {
-    out.clear();
     survivors.gather(baseline, out);
     if predictor == Predictor::Hold {
         return;

@@ -50,12 +50,14 @@ impl Survivors {
         }
     }
 
-    /// Appends the survivors' values of a column of the baseline.
-    pub(super) fn gather(&self, column: &[i32], out: &mut Vec<i32>) {
+    /// Copies the survivors' values of a column of the baseline. `out` has one for each.
+    pub(super) fn gather(&self, column: &[i32], out: &mut [i32]) {
         if self.baseline.straight {
-            out.extend_from_slice(&column[..self.baseline.len]);
+            out.copy_from_slice(&column[..self.baseline.len]);
         } else {
-            out.extend(self.baseline.list.iter().map(|&row| column[row as usize]));
+            for (value, &row) in out.iter_mut().zip(&self.baseline.list) {
+                *value = column[row as usize];
+            }
         }
     }
 

@@ -24,7 +24,7 @@ pub struct Published {
     /// For each seat index: who sits there and the last of their inputs that this state contains.
     inputs: Vec<(PlayerId, u32)>,
     checksum: Option<u32>,
-    encoded: Mutex<SmallVec<[Encoded; 2]>>,
+    encoded: Mutex<SmallVec<[Encoded; 1]>>,
 }
 
 #[derive(Debug)]
@@ -51,10 +51,10 @@ pub struct SharedDelta {
 }
 
 impl Published {
-    /// An empty one, for a room to fill with `fill`.
-    pub fn new(schema: Arc<Schema>) -> Self {
+    /// One for a room to fill with `fill`. What then is as in `like`, it shares with that.
+    pub fn new(schema: Arc<Schema>, like: Option<&Published>) -> Self {
         Self {
-            snapshot: Snapshot::new(&schema),
+            snapshot: like.map_or_else(|| Snapshot::new(&schema), |like| like.snapshot.clone()),
             schema,
             inputs: Vec::new(),
             checksum: None,

@@ -13,6 +13,7 @@ use crate::ground::{
     refusal::Refusal,
     seat::{ResumeToken, Seat},
     shared::{Drained, RoomShared},
+    tight,
 };
 use bytes::Bytes;
 use driftless_proto::{
@@ -29,14 +30,13 @@ use driftless_sim::{
     simulation::Recipient,
 };
 use std::{
-    collections::VecDeque,
     mem,
     sync::{Arc, atomic::Ordering},
 };
 
-/// Published states that the room keeps in order to use their memory again: what a connection that keeps up may hold
-/// (slot, baseline, prior) and one more.
-const RECYCLED: usize = 4;
+/// Most published states of which the room keeps track in order to use their memory again: those that a connection on a long way may
+/// hold (under way, baseline, prior). Where everybody keeps up there are three.
+const RECYCLED: usize = 20;
 
 /// The last tick that a room can run: the wire has 32 bits for its number, and joins and leaves after it are of the next.
 pub const LAST_TICK: u32 = u32::MAX - 1;
@@ -53,7 +53,8 @@ pub struct RoomCore {
     drained: Drained,
     events: Vec<(Recipient, Bytes)>,
     budget: EventBudget,
-    recent: VecDeque<Arc<Published>>,
+    /// Published states that others may hold, oldest first.
+    recent: Vec<Arc<Published>>,
     effects: Vec<Effect>,
     record: Option<TickRecord>,
 }
@@ -192,7 +193,7 @@ impl RoomCore {
             tick: 0,
             drained: Drained::default(),
             events: Vec::new(),
-            recent: VecDeque::with_capacity(RECYCLED),
+            recent: Vec::new(),
             effects: Vec::new(),
             record: recorded.then(TickRecord::default),
         }
@@ -325,7 +326,7 @@ impl RoomCore {
 
     /// The newest state, if there was a tick.
     pub fn newest(&self) -> Option<&Arc<Published>> {
-        self.recent.back()
+        self.recent.last()
     }
 
     /// Runs the tick that is due: commands, inputs in order of player, the step; then publishes the state.
@@ -466,7 +467,7 @@ impl RoomCore {
     }
 
     fn publish(&mut self) -> Arc<Published> {
-        if let Some(newest) = self.recent.back() {
+        if let Some(newest) = self.recent.last() {
             newest.retire();
         }
         let mut published = self.recycle();
@@ -477,18 +478,28 @@ impl RoomCore {
             let inputs = seats.places().map(|p| p.map_or((0, 0), |t| (t.seat.player, t.applied)));
             fresh.fill(inputs, with_checksum, |snapshot| game.snapshot(*tick, snapshot));
         }
-        self.recent.push_back(published.clone());
+        tight::push(&mut self.recent, published.clone());
         published
     }
 
     /// A published state that nobody holds any more, or a new one.
     fn recycle(&mut self) -> Arc<Published> {
-        let fresh = || Arc::new(Published::new(self.schema.clone()));
-        if self.recent.len() < RECYCLED {
-            return fresh();
+        let Self { recent, schema, tick, shared, .. } = self;
+        let is_free = |state: &Arc<Published>| Arc::strong_count(state) == 1;
+        if let Some(free) = recent.iter().position(is_free) {
+            let reused = recent.remove(free);
+            // If somebody was slow once there are more than it takes: one less a second.
+            if tick.is_multiple_of(shared.tick_rate)
+                && let Some(spare) = recent.iter().position(is_free)
+            {
+                recent.remove(spare);
+            }
+            return reused;
         }
-        let oldest = self.recent.pop_front();
-        oldest.filter(|old| Arc::strong_count(old) == 1).unwrap_or_else(fresh)
+        if recent.len() >= RECYCLED {
+            recent.remove(0);
+        }
+        Arc::new(Published::new(schema.clone(), recent.last().map(|newest| &**newest)))
     }
 
     fn end_seat(&mut self, player: PlayerId) -> Option<Arc<Seat>> {
