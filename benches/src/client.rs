@@ -30,6 +30,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Time between two looks at a connection.
+const SWEEP: Duration = Duration::from_millis(100);
+
 /// A thread that serves connections, with its buffers, counters and lists, but whose event loop does not run.
 pub struct Thread {
     connections: Rc<LocalConnections>,
@@ -142,6 +145,11 @@ impl Client {
     /// Writes the next message to the client into `out`. False: there is none.
     pub fn next_message(&self, thread: &Thread, now: Instant, out: &mut BytesMut) -> bool {
         self.peer.borrow_mut().next_message(thread.worker(), now, out) == Outbound::Message
+    }
+
+    /// Lets time pass for the connection, `SWEEP` since it did last. What the fan-out does.
+    pub fn sweep(&self, thread: &Thread, now: Instant) {
+        self.peer.borrow_mut().sweep(thread.worker(), now, SWEEP, Duration::ZERO);
     }
 
     /// A message of the server arrives at the client, which will acknowledge it.
