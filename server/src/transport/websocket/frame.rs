@@ -1,10 +1,16 @@
 //! The header of a frame (RFC 6455, section 5.2), as far as it is needed before the codec sees it.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::mem;
 
 /// Longest header of a frame that a server sends.
 const MAX_HEADER: usize = 10;
 const FIN_BINARY: u8 = 0x82;
+const MASKED: u8 = 0x80;
+/// Longest payload whose length is in the second byte.
+const MAX_SHORT: usize = 125;
+/// Two bytes and the mask.
+const SHORT_MASKED_HEADER: usize = 6;
 
 /// The payload length that a header announces. None: the header is not complete yet.
 pub(super) fn announced_length(buffer: &[u8]) -> Option<u64> {
@@ -13,6 +19,24 @@ pub(super) fn announced_length(buffer: &[u8]) -> Option<u64> {
         127 => Some(u64::from_be_bytes(buffer.get(2..10)?.try_into().ok()?)),
         short => Some(short.into()),
     }
+}
+
+/// Takes a whole short binary frame of a client off the buffer, and gives its payload. It is what nearly all frames are; None: it is
+/// anything else, for the codec.
+pub(super) fn take_short_binary(buffer: &mut BytesMut) -> Option<Bytes> {
+    let &[FIN_BINARY, length, a, b, c, d, ..] = &buffer[..] else { return None };
+    let length = usize::from(length ^ MASKED);
+    let end = SHORT_MASKED_HEADER + length;
+    if length > MAX_SHORT || buffer.len() < end {
+        return None;
+    }
+    // The last one takes the buffer with it: a peer of which nothing is incomplete needs none.
+    let mut frame = if buffer.len() == end { mem::take(buffer) } else { buffer.split_to(end) };
+    frame.advance(SHORT_MASKED_HEADER);
+    for four in frame.chunks_mut(4) {
+        four.iter_mut().zip([a, b, c, d]).for_each(|(byte, mask)| *byte ^= mask);
+    }
+    Some(frame.freeze())
 }
 
 /// Appends an unmasked binary frame.
@@ -36,8 +60,8 @@ pub(super) fn put_binary(payload: &[u8], out: &mut BytesMut) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_codec::Decoder;
-    use actix_http::ws::{Codec, Frame};
+    use actix_codec::{Decoder, Encoder};
+    use actix_http::ws::{Codec, Frame, Message};
 
     #[test]
     fn length_is_read_from_the_header_alone() {
@@ -46,6 +70,42 @@ mod tests {
         assert_eq!(announced_length(&[0x82, 0xFE, 1]), None);
         assert_eq!(announced_length(&[0x82, 0xFE, 1, 0]), Some(256));
         assert_eq!(announced_length(&[0x82, 0xFF, 0, 0, 0, 0, 0x80, 0, 0, 0]), Some(1 << 31));
+    }
+
+    #[test]
+    fn a_short_frame_is_what_the_codec_reads() {
+        for length in 0..=130usize {
+            let payload: Vec<u8> = (0..length).map(|n| (n * 7) as u8).collect();
+            let mut frame = BytesMut::new();
+            Codec::new().client_mode().encode(Message::Binary(payload.clone().into()), &mut frame).unwrap();
+            let whole = frame.clone();
+            for more in [&b""[..], b"\x82", b"\x82\x80\0\0\0\0"] {
+                let mut buffer = whole.clone();
+                buffer.extend_from_slice(more);
+                let taken = take_short_binary(&mut buffer);
+                assert_eq!(
+                    taken.as_deref(),
+                    (length <= MAX_SHORT).then_some(&payload[..]),
+                    "length {length}"
+                );
+                assert_eq!(buffer.len(), if taken.is_some() { more.len() } else { whole.len() + more.len() });
+            }
+            let mut incomplete = whole.clone();
+            incomplete.truncate(whole.len() - 1);
+            assert_eq!(take_short_binary(&mut incomplete), None);
+            assert_eq!(incomplete.len(), whole.len() - 1);
+        }
+    }
+
+    #[test]
+    fn what_is_no_short_binary_frame_is_left_to_the_codec() {
+        for first in (0..=255).filter(|first| *first != FIN_BINARY) {
+            let mut buffer = BytesMut::from(&[first, MASKED | 1, 0, 0, 0, 0, 7][..]);
+            assert_eq!(take_short_binary(&mut buffer), None);
+            assert_eq!(buffer.len(), 7);
+        }
+        let mut unmasked = BytesMut::from(&[FIN_BINARY, 5, 1, 2, 3, 4, 5][..]);
+        assert_eq!(take_short_binary(&mut unmasked), None);
     }
 
     #[test]

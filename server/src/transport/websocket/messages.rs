@@ -1,6 +1,6 @@
 //! Messages out of frames out of bytes.
 
-use super::frame::announced_length;
+use super::frame::{announced_length, take_short_binary};
 use actix_codec::Decoder;
 use actix_http::ws::{CloseCode as WsCode, CloseReason, Codec, Frame, Item, ProtocolError};
 use bytes::{Bytes, BytesMut};
@@ -61,6 +61,12 @@ impl Messages {
                 return Ok(None);
             }
             self.check_length()?;
+            if self.fragments.is_none()
+                && let Some(message) = take_short_binary(&mut self.buffer)
+            {
+                self.frames = 0;
+                return Ok(Some(Arrived::Message(message)));
+            }
             let Some(frame) = self.codec.decode(&mut self.buffer).map_err(Violation::of)? else {
                 return Ok(None);
             };
