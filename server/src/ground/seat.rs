@@ -2,7 +2,11 @@
 
 use super::{id::ConnectionId, shared::RoomShared, vitals::Vitals};
 use bytes::Bytes;
-use driftless_proto::{limits::Limits, reliable::ReliableQueue, session::server::PlayerInput};
+use driftless_proto::{
+    limits::Limits,
+    reliable::{QueueFull, ReliableQueue},
+    session::server::PlayerInput,
+};
 use driftless_sim::PlayerId;
 use parking_lot::Mutex;
 use std::{
@@ -14,15 +18,21 @@ use std::{
     },
 };
 
-/// A player's place in a room: what the room and the player's connection share.
+/// A player's place in a room: what the room and the player's connection share. In this order, what every tick needs is in one
+/// cache line.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Seat {
     /// The room.
     pub room: Arc<RoomShared>,
-    /// The player.
-    pub player: PlayerId,
     /// Place in the lists that are in order of seats. Used again when the seat has ended.
     pub index: usize,
+    /// The player.
+    pub player: PlayerId,
+    /// Sequence of the last input that a connection of this seat handed to the room.
+    pub input_received: AtomicU32,
+    /// How many reliable messages the room has queued.
+    told: AtomicU64,
     /// Who it is, to presence.
     pub user: Arc<str>,
     /// Name to show.
@@ -35,8 +45,6 @@ pub struct Seat {
     pub vitals: Arc<Vitals>,
     /// The player's place in the server. Given back when the seat is dropped.
     pub place: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
-    /// Sequence of the last input that a connection of this seat handed to the room.
-    pub input_received: AtomicU32,
     /// Sequence of the last command that a connection of this seat handed to the room.
     pub command_received: AtomicU64,
 }
@@ -54,8 +62,10 @@ impl Seat {
     ) -> Self {
         Self {
             room,
-            player,
             index,
+            player,
+            input_received: AtomicU32::new(0),
+            told: AtomicU64::new(0),
             user,
             name,
             token,
@@ -65,7 +75,6 @@ impl Seat {
             }),
             vitals: Arc::default(),
             place: Mutex::default(),
-            input_received: AtomicU32::new(0),
             command_received: AtomicU64::new(0),
         }
     }
@@ -74,10 +83,31 @@ impl Seat {
 impl Seat {
     /// Hands an input to the room. False: too many wait for the next tick, and the player's oldest is lost.
     pub fn take_input(&self, input: PlayerInput) -> bool {
-        let sequence = input.sequence;
-        let all_kept = self.room.inbox.lock().input(self.index, self.player, input);
-        self.input_received.fetch_max(sequence, Ordering::Relaxed);
-        all_kept
+        let mut inbox = self.room.inbox.lock();
+        // Under the inbox's lock, so that it need not be one operation.
+        if input.sequence > self.input_received.load(Ordering::Relaxed) {
+            self.input_received.store(input.sequence, Ordering::Relaxed);
+        }
+        inbox.input(self.index, self.player, input)
+    }
+
+    /// Queues a reliable message, for the room. None: the queue has overflowed before, and there is nothing more to tell.
+    pub fn tell(&self, body: Bytes) -> Option<Result<u64, QueueFull>> {
+        let pushed = {
+            let mut outbox = self.outbox.lock();
+            if outbox.queue().is_overflowed() {
+                return None;
+            }
+            outbox.queue().push(body)
+        };
+        self.told.fetch_add(1, Ordering::Release);
+        Some(pushed)
+    }
+
+    /// Grows when the room has told the player something: until it does, a connection that has found the queue empty need not look
+    /// again. No lock.
+    pub fn told(&self) -> u64 {
+        self.told.load(Ordering::Acquire)
     }
 
     /// Hands a command to the room, once. False: too many of the player wait for the next tick, and this one is to be refused.

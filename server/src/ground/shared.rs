@@ -17,6 +17,8 @@ const COMMANDS_PER_SEAT: u32 = 64;
 
 /// So many ticks after a burst of inputs its memory is given back.
 const GIVE_BACK: u32 = 256;
+/// Longest payload of an input that is copied: as much as is free where a handle would be.
+const SHORT: usize = 23;
 
 /// The side of a room that is not on its thread.
 #[derive(Debug)]
@@ -71,7 +73,7 @@ impl RoomShared {
 /// message and without waking anybody. What one seat may have here is bounded, so that who sends too much loses his own.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    inputs: Vec<(PlayerId, PlayerInput)>,
+    inputs: Vec<(PlayerId, WaitingInput)>,
     /// For each input, the place of the next one of the same seat.
     next: Vec<u32>,
     commands: Vec<(PlayerId, u64, Bytes)>,
@@ -81,6 +83,45 @@ pub struct Inbox {
     turn: u32,
     /// Most inputs or commands of a tick, of late.
     most: usize,
+}
+
+/// An input that waits for a tick.
+#[derive(Debug)]
+pub struct WaitingInput {
+    /// Number of the input.
+    pub sequence: u32,
+    payload: Payload,
+}
+
+/// A short payload is copied, so that the buffer it came in is given back at once, by the thread that took it.
+#[derive(Debug)]
+enum Payload {
+    Short(u8, [u8; SHORT]),
+    Long(Bytes),
+}
+
+impl WaitingInput {
+    /// The game's input message.
+    pub fn payload(&self) -> &[u8] {
+        match &self.payload {
+            Payload::Short(len, bytes) => &bytes[..usize::from(*len)],
+            Payload::Long(bytes) => bytes,
+        }
+    }
+}
+
+impl From<PlayerInput> for WaitingInput {
+    fn from(PlayerInput { sequence, payload, .. }: PlayerInput) -> Self {
+        let mut short = [0; SHORT];
+        let payload = match short.get_mut(..payload.len()) {
+            Some(bytes) => {
+                bytes.copy_from_slice(&payload);
+                Payload::Short(payload.len() as u8, short)
+            }
+            None => Payload::Long(payload),
+        };
+        Self { sequence, payload }
+    }
 }
 
 /// What one seat has in the inbox.
@@ -101,7 +142,7 @@ impl Inbox {
         let fits = waiting.inputs < INPUTS_PER_SEAT;
         let place = if fits {
             let place = self.inputs.len() as u32; // at most INPUTS_PER_SEAT a seat
-            tight::push(&mut self.inputs, (player, input));
+            tight::push(&mut self.inputs, (player, input.into()));
             tight::push(&mut self.next, place);
             waiting.inputs += 1;
             if waiting.inputs == 1 {
@@ -111,7 +152,7 @@ impl Inbox {
         } else {
             let place = waiting.oldest;
             waiting.oldest = self.next[place as usize];
-            self.inputs[place as usize] = (player, input);
+            self.inputs[place as usize] = (player, input.into());
             place
         };
         if waiting.inputs > 1 {
@@ -167,7 +208,7 @@ impl Inbox {
 #[derive(Debug, Default)]
 pub struct Drained {
     /// Inputs: in order of player and sequence after `sort`.
-    pub inputs: Vec<(PlayerId, PlayerInput)>,
+    pub inputs: Vec<(PlayerId, WaitingInput)>,
     /// Commands in order of arrival.
     pub commands: Vec<(PlayerId, u64, Bytes)>,
 }
@@ -201,6 +242,19 @@ mod tests {
 
     fn sequences(drained: &Drained, player: PlayerId) -> Vec<u32> {
         drained.inputs.iter().filter(|(of, _)| *of == player).map(|(_, input)| input.sequence).collect()
+    }
+
+    #[test]
+    fn a_payload_of_any_length_waits_as_it_came() {
+        assert_eq!(size_of::<Payload>(), size_of::<Bytes>());
+        let mut inbox = Inbox::default();
+        let payload = |length: u32| vec![length as u8; length as usize];
+        for sequence in 0..50 {
+            inbox.input(0, 7, PlayerInput { sequence, tick: 0, payload: payload(sequence).into() });
+        }
+        for (_, input) in drained(&mut inbox).inputs {
+            assert_eq!(input.payload(), payload(input.sequence));
+        }
     }
 
     #[test]

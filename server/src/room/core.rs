@@ -352,7 +352,7 @@ impl RoomCore {
         }
         let inputs = drained.inputs.len() as u64;
         for (player, input) in drained.inputs.drain(..) {
-            self.input(player, input.sequence, input.payload);
+            self.input(player, input.sequence, input.payload());
         }
         self.drained = drained;
         self.game.step(self.tick);
@@ -411,15 +411,15 @@ impl RoomCore {
         self.deliver(Recipient::Player(player), &encode_body(&Body::CommandRefused(refused)));
     }
 
-    fn input(&mut self, player: PlayerId, sequence: u32, payload: Bytes) {
+    fn input(&mut self, player: PlayerId, sequence: u32, payload: &[u8]) {
         let Some(taken) = self.seats.get_mut(player) else {
             return; // left since
         };
         taken.applied = taken.applied.max(sequence);
-        match self.game.input(player, &payload) {
+        match self.game.input(player, payload) {
             Ok(()) => {
                 if let Some(record) = &mut self.record {
-                    record.inputs.push((player, Bytes::copy_from_slice(&payload)));
+                    record.inputs.push((player, Bytes::copy_from_slice(payload)));
                 }
             }
             Err(e) => self.close_player(player, CloseCode::BadInput, &e.to_string()),
@@ -443,13 +443,7 @@ impl RoomCore {
     fn deliver(&mut self, to: Recipient, body: &Bytes) -> u64 {
         let Self { seats, effects, .. } = self;
         let mut push = |taken: &Taken| {
-            let pushed = {
-                let mut outbox = taken.seat.outbox.lock();
-                if outbox.queue().is_overflowed() {
-                    return 0;
-                }
-                outbox.queue().push(body.clone())
-            };
+            let Some(pushed) = taken.seat.tell(body.clone()) else { return 0 };
             match (pushed, taken.connection) {
                 (Err(full), Some(connection)) => {
                     let reason = full.to_string();
