@@ -84,17 +84,19 @@
 //! world.clear(1);
 //! world.table_mut(0).push(1, &[250, -75]);
 //! server.offer_state(Published(Arc::new(world)));
-//! let send = server.poll_state(now).expect("nothing is under way yet");
-//! let references = References {
-//!     baseline: send.baseline.as_ref().map(|state| &*state.0),
-//!     prior: send.prior.as_ref().map(|state| &*state.0),
-//! };
-//! let mut shared = BytesMut::new();
-//! Encoder::default().encode(&schema, references, &send.current.0, server.coding(), None, &mut shared);
-//! send.head(0).write(shared.len(), &mut out);
+//! let (mut shared, coding) = (BytesMut::new(), server.coding());
+//! let sent = server.poll_state(now, |send| {
+//!     let references = References {
+//!         baseline: send.baseline.map(|state| &*state.0),
+//!         prior: send.prior.map(|state| &*state.0),
+//!     };
+//!     Encoder::default().encode(&schema, references, &send.current.0, coding, None, &mut shared);
+//!     send.head(0).write(shared.len(), &mut out);
+//!     send.current.0.clone()
+//! });
 //! out.put(shared);
 //! client.handle_message(now, out.split().freeze())?;
-//! assert_eq!(client.snapshot(), Some(&*send.current.0));
+//! assert_eq!(client.snapshot(), sent.as_deref());
 //!
 //! // The player acts; the acknowledgement rides on the input.
 //! client.send_input(Bytes::from_static(b"jump"))?;
@@ -114,6 +116,7 @@ pub mod gate;
 pub mod lane;
 pub mod limits;
 pub mod names;
+mod nanos;
 pub mod reliable;
 pub mod schema;
 pub mod session;

@@ -104,22 +104,22 @@ fn allocations(delivery: Delivery) -> (u64, u64) {
         let t = tick as i32;
         (0..50).for_each(|id| world.table_mut(0).push(id, &[t * 7 + id as i32 * (t % 5), -t]));
         let state = Published(Arc::new(world));
-        let send = counted(&mut server_count, || {
-            server.offer_state(state.clone());
-            server.poll_state(now)
-        });
-        let send = send.unwrap();
         out.clear();
         shared.clear();
-        counted(&mut server_count, || {
-            let references = References {
-                baseline: send.baseline.as_ref().map(|state| &*state.0),
-                prior: send.prior.as_ref().map(|state| &*state.0),
-            };
-            encoder.encode(&schema, references, &send.current.0, server.coding(), None, &mut shared);
-            send.head(server.input_received()).write(shared.len(), &mut out);
-            out.put_slice(&shared);
+        let sent = counted(&mut server_count, || {
+            server.offer_state(state.clone());
+            let (coding, input) = (server.coding(), server.input_received());
+            server.poll_state(now, |send| {
+                let references = References {
+                    baseline: send.baseline.map(|state| &*state.0),
+                    prior: send.prior.map(|state| &*state.0),
+                };
+                encoder.encode(&schema, references, &send.current.0, coding, None, &mut shared);
+                send.head(input).write(shared.len(), &mut out);
+                out.put_slice(&shared);
+            })
         });
+        sent.unwrap();
         let message = received(&out);
         out.clear();
         counted(&mut client_count, || {

@@ -146,16 +146,16 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool) {
             while session.poll_reliable(&mut queue, &mut out) {
                 assert!(!closing);
             }
-            if let Some(send) = session.poll_state(now) {
+            session.poll_state(now, |send| {
                 let tick = send.current.0;
                 assert!(!closing && Some(tick) > sent, "a state is newer than the last");
                 sent = Some(tick);
                 let near =
-                    |age: std::ops::Range<u32>, state: Option<Tick>| state.is_none_or(|s| age.contains(&s.0));
+                    |age: std::ops::Range<u32>, state: Option<&Tick>| state.is_none_or(|s| age.contains(&s.0));
                 assert!(near(tick.saturating_sub(64)..tick, send.baseline));
                 assert!(near(tick.saturating_sub(64)..send.baseline.map_or(tick, |s| s.0), send.prior));
                 assert!(send.baseline.is_some() || send.prior.is_none());
-            }
+            });
             out.clear();
         }
         let _ = session.poll_timeout();

@@ -1,35 +1,40 @@
 //! The least round trip of a window.
 
-use std::time::{Duration, Instant};
+use super::Nanos;
+use crate::nanos::{MaybeNanos, SECOND};
 
 /// Half of the window of the minimum.
-const HALF_WINDOW: Duration = Duration::from_secs(5);
+const HALF_WINDOW: Nanos = 5 * SECOND;
+
 /// Least sample of the current and the last half window.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WindowedMin {
-    began: Option<Instant>,
-    current: Option<Duration>,
-    last: Option<Duration>,
+    began: Nanos,
+    current: MaybeNanos,
+    last: MaybeNanos,
 }
 
 impl WindowedMin {
-    pub(super) fn record(&mut self, now: Instant, sample: Duration) {
-        let began = *self.began.get_or_insert(now);
-        if now.saturating_duration_since(began) >= HALF_WINDOW {
-            self.last = self.current.take();
-            self.began = Some(now);
-        }
-        self.current = Some(self.current.map_or(sample, |least| least.min(sample)));
+    pub(super) fn new() -> Self {
+        Self { began: 0, current: MaybeNanos::NONE, last: MaybeNanos::NONE }
     }
 
-    pub(super) fn restart(&mut self, now: Instant, sample: Duration) {
-        *self = Self { began: Some(now), current: Some(sample), last: None };
+    pub(super) fn record(&mut self, now: Nanos, sample: Nanos) {
+        if self.get().is_none() {
+            self.began = now;
+        } else if now.saturating_sub(self.began) >= HALF_WINDOW {
+            self.last = self.current;
+            self.current = MaybeNanos::NONE;
+            self.began = now;
+        }
+        self.current = self.current.least(MaybeNanos::some(sample));
     }
 
-    pub(super) fn get(&self) -> Option<Duration> {
-        match (self.current, self.last) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+    pub(super) fn restart(&mut self, now: Nanos, sample: Nanos) {
+        *self = Self { began: now, current: MaybeNanos::some(sample), last: MaybeNanos::NONE };
+    }
+
+    pub(super) fn get(&self) -> Option<Nanos> {
+        self.current.least(self.last).get()
     }
 }

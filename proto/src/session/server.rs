@@ -19,6 +19,7 @@ mod active;
 mod baselines;
 mod control;
 mod hello;
+mod input;
 mod rate;
 mod request;
 
@@ -27,6 +28,7 @@ use crate::{
     code::CloseCode,
     lane::Lane,
     limits::{self, Limits},
+    nanos::{Epoch, MaybeNanos, Nanos, nanos},
     reliable::{self, ReliableQueue},
     wire::{self, client_message::Body},
 };
@@ -44,37 +46,48 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// One connection as the server sees it. `S` is a handle on a published state, cheap to clone (an `Arc`).
+/// One connection as the server sees it. `S` is a handle on a published state (an `Arc`).
+///
+/// In this order, what every tick needs comes first: a server with many clients finds none of it in the cache.
 #[derive(Debug)]
+#[repr(C)]
 pub struct ServerSession<S> {
-    limits: Limits,
-    delivery: Delivery,
-    state: State<S>,
-    requests: VecDeque<Request>,
-    control: Control,
-    coding: wire::ColumnCoding,
+    epoch: Epoch,
+    timeout: Nanos,
+    last_seen: Nanos,
+    /// When the peer has been silent for too long.
+    silent_at: Nanos,
     messages: Rate,
     inputs: Rate,
-    last_seen: Instant,
-    /// When the peer has been silent for too long.
-    silent_at: Instant,
+    message_bytes: u32,
     /// A stall has given it time in which it has said nothing yet.
     excused: bool,
-    rtt: Option<Duration>,
+    delivery: Delivery,
+    coding: wire::ColumnCoding,
+    control: Control,
+    state: State<S>,
     stats: SessionStats,
+    rtt: MaybeNanos,
+    heartbeat: Nanos,
+    handshake: Duration,
+    requests: VecDeque<Request>,
 }
 
 /// Where a connection is in its life. The transitions are in this module's documentation.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all sessions are active, and a pointer would cost each tick"
+)]
 enum State<S> {
     Handshake {
-        deadline: Instant,
+        deadline: Nanos,
     },
     /// `resumes`: the last reliable message that a peer that was here before has.
     Pending {
         resumes: Option<u64>,
     },
-    Active(Box<Active<S>>),
+    Active(Active<S>),
     Closing(Closing),
 }
 
@@ -98,23 +111,28 @@ pub struct SessionStats {
     pub excess_dropped: u64,
 }
 
-impl<S: Clone + StateTick> ServerSession<S> {
+impl<S: StateTick> ServerSession<S> {
     /// A connection accepted at `now`.
     pub fn new(now: Instant, limits: Limits, delivery: Delivery) -> Self {
+        let timeout = nanos(limits.timeout);
         Self {
-            messages: Rate::new(now, limits.messages_per_second, limits.timeout),
-            inputs: Rate::new(now, limits.inputs_per_second, limits.timeout),
-            state: State::Handshake { deadline: now + limits.handshake },
-            silent_at: now + limits.timeout,
+            epoch: Epoch(now),
+            timeout,
+            last_seen: 0,
+            silent_at: timeout,
+            messages: Rate::new(0, limits.messages_per_second),
+            inputs: Rate::new(0, limits.inputs_per_second),
+            message_bytes: u32::try_from(limits.message_bytes).unwrap_or(u32::MAX),
             excused: false,
-            limits,
             delivery,
-            requests: VecDeque::new(),
-            control: Control::default(),
             coding: wire::ColumnCoding::Packed,
-            last_seen: now,
-            rtt: None,
+            control: Control::default(),
+            state: State::Handshake { deadline: nanos(limits.handshake) },
             stats: SessionStats::default(),
+            rtt: MaybeNanos::NONE,
+            heartbeat: nanos(limits.heartbeat),
+            handshake: limits.handshake,
+            requests: VecDeque::new(),
         }
     }
 
@@ -130,13 +148,31 @@ impl<S: Clone + StateTick> ServerSession<S> {
     /// it is ignored. So is a message of a kind that this version does not know, and whatever arrives while
     /// closing.
     pub fn handle_message(&mut self, now: Instant, message: Bytes) -> Result<(), PeerError> {
+        let mut requests = mem::take(&mut self.requests);
+        let result = self.handle_message_with(now, message, |request| requests.push_back(request));
+        self.requests = requests;
+        result
+    }
+
+    /// As `handle_message`, but what the peer asks goes to `taken` at once, and not to `poll_request`.
+    ///
+    /// # Errors
+    /// As `handle_message`.
+    pub fn handle_message_with(
+        &mut self,
+        now: Instant,
+        message: Bytes,
+        mut taken: impl FnMut(Request),
+    ) -> Result<(), PeerError> {
         if matches!(self.state, State::Closing(_)) {
             return Ok(());
         }
+        let now = self.epoch.at(now);
         self.last_seen = now;
-        self.silent_at = now + self.limits.timeout;
+        self.silent_at = now.saturating_add(self.timeout);
         self.excused = false;
-        self.take(now, message).inspect_err(|error| self.close(error.code, &error.reason, Duration::ZERO))
+        let result = self.take(now, message, &mut taken);
+        result.inspect_err(|error| self.close(error.code, &error.reason, Duration::ZERO))
     }
 
     /// What the peer asks, oldest first.
@@ -151,11 +187,12 @@ impl<S: Clone + StateTick> ServerSession<S> {
         let State::Pending { resumes } = self.state else { return };
         welcome.protocol = limits::PROTOCOL;
         welcome.tick_rate = welcome.tick_rate.max(1);
-        welcome.timeout_ms = u32::try_from(self.limits.timeout.as_millis()).unwrap_or(u32::MAX);
+        welcome.timeout_ms = u32::try_from(self.timeout().as_millis()).unwrap_or(u32::MAX);
         welcome.resumed = resumes.is_some();
+        let now = self.epoch.at(now);
         let active = Active::new(now, &welcome, resumes.unwrap_or(0), self.delivery);
-        self.control.welcome = Some(Box::new(welcome));
-        self.state = State::Active(Box::new(active));
+        self.control.welcome(welcome);
+        self.state = State::Active(active);
     }
 
     /// Ends the session: queues a goodbye; nothing else will be sent. The first code given stays.
@@ -171,7 +208,7 @@ impl<S: Clone + StateTick> ServerSession<S> {
             reason: reason.to_owned(),
             reconnect_after_ms: u32::try_from(reconnect_after.as_millis()).unwrap_or(u32::MAX),
         };
-        self.control = Control { goodbye: Some(Box::new(goodbye)), ..Control::default() };
+        self.control = Control::goodbye(goodbye);
     }
 
     /// The code the session is closing with.
@@ -193,28 +230,30 @@ impl<S: Clone + StateTick> ServerSession<S> {
     /// When `handle_timeout` wants to be called. May move with every message: a caller may also sleep to the
     /// last answer and ask again then.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match &self.state {
-            State::Handshake { deadline } => Some(*deadline),
-            State::Pending { .. } => Some(self.silent_at),
-            State::Active(active) => Some(self.silent_at.min(active.next_ping)),
-            State::Closing(_) => None,
-        }
+        let at = match &self.state {
+            State::Handshake { deadline } => *deadline,
+            State::Pending { .. } => self.silent_at,
+            State::Active(active) => self.silent_at.min(active.next_ping),
+            State::Closing(_) => return None,
+        };
+        Some(self.epoch.instant(at))
     }
 
     /// Time has passed: pings, the handshake deadline, the silence timeout (then the session is closing).
     pub fn handle_timeout(&mut self, now: Instant, server_time_us: u64) {
+        let now = self.epoch.at(now);
         match &mut self.state {
             State::Handshake { deadline } if now >= *deadline => {
-                let reason = format!("no join or resume within {:?}", self.limits.handshake);
+                let reason = format!("no join or resume within {:?}", self.handshake);
                 self.close(CloseCode::HandshakeTimeout, &reason, Duration::ZERO);
             }
             State::Pending { .. } | State::Active(_) if now >= self.silent_at => {
-                let reason = format!("silent for {:?}", self.limits.timeout);
+                let reason = format!("silent for {:?}", self.timeout());
                 self.close(CloseCode::TimedOut, &reason, Duration::ZERO);
             }
             State::Active(active) if now >= active.next_ping => {
-                active.ping(now, server_time_us, self.limits.heartbeat);
-                self.control.ping = Some(server_time_us);
+                active.ping(now, server_time_us, self.heartbeat);
+                self.control.ping(server_time_us);
             }
             _ => {}
         }
@@ -224,12 +263,12 @@ impl<S: Clone + StateTick> ServerSession<S> {
     /// peer's. Deadlines move by as much, and are at least [`limits::READ_FIRST`] away: once, so that a caller who is always
     /// late does not keep the dead for ever. To be called before `handle_timeout`.
     pub fn handle_stall(&mut self, now: Instant, stall: Duration) {
+        let readable = self.epoch.at(now).saturating_add(nanos(limits::READ_FIRST));
         let deadline = match &mut self.state {
             State::Handshake { deadline } => deadline,
             _ => &mut self.silent_at,
         };
-        *deadline += stall;
-        let readable = now + limits::READ_FIRST;
+        *deadline = deadline.saturating_add(nanos(stall));
         if *deadline < readable && !mem::replace(&mut self.excused, true) {
             *deadline = readable;
         }
@@ -245,6 +284,9 @@ impl<S: Clone + StateTick> ServerSession<S> {
     /// As `poll_control`, but only those that take this lane: welcome and goodbye, or pong and ping. For transports that
     /// have two.
     pub fn poll_control_of(&mut self, lane: Lane, server_time_us: u64, out: &mut BytesMut) -> bool {
+        if self.control.is_empty() {
+            return false;
+        }
         self.control.poll(lane, server_time_us, self.command_received(), out)
     }
 
@@ -273,13 +315,13 @@ impl<S: Clone + StateTick> ServerSession<S> {
         }
     }
 
-    /// Takes the state in the slot if the gate lets it pass, and notes it as sent (and, on ordered transports,
-    /// as the baseline).
-    pub fn poll_state(&mut self, now: Instant) -> Option<StateSend<S>> {
+    /// Has the state in the slot written, if the gate lets it pass, and notes it as sent (and, on ordered transports,
+    /// as the baseline). What `write` returns.
+    pub fn poll_state<R>(&mut self, now: Instant, write: impl FnOnce(StateSend<'_, S>) -> R) -> Option<R> {
         let State::Active(active) = &mut self.state else { return None };
-        let send = active.next_state(now)?;
+        let written = active.next_state(self.epoch.at(now), write)?;
         self.stats.states_sent += 1;
-        Some(send)
+        Some(written)
     }
 
     /// Whether there is a control message to send, or a state that the gate would let pass. (What is in the seat's
@@ -310,17 +352,17 @@ impl<S: Clone + StateTick> ServerSession<S> {
 
     /// How long the peer may be silent.
     pub fn timeout(&self) -> Duration {
-        self.limits.timeout
+        Duration::from_nanos(self.timeout)
     }
 
     /// Round-trip time by the last ping.
     pub fn rtt(&self) -> Option<Duration> {
-        self.rtt
+        self.rtt.get().map(Duration::from_nanos)
     }
 
     /// When a message last arrived. When the connection was accepted, if none did.
     pub fn last_seen(&self) -> Instant {
-        self.last_seen
+        self.epoch.instant(self.last_seen)
     }
 
     /// States that may be in flight now. 0 unless active.
@@ -356,55 +398,56 @@ impl<S: Clone + StateTick> ServerSession<S> {
 }
 
 /// What arrives.
-impl<S: Clone + StateTick> ServerSession<S> {
-    fn take(&mut self, now: Instant, message: Bytes) -> Result<(), PeerError> {
-        if message.len() > self.limits.message_bytes {
-            let reason = format!("message of {} bytes, at most {}", message.len(), self.limits.message_bytes);
+impl<S: StateTick> ServerSession<S> {
+    fn take(&mut self, now: Nanos, message: Bytes, taken: &mut impl FnMut(Request)) -> Result<(), PeerError> {
+        if message.len() > self.message_bytes as usize {
+            let reason = format!("message of {} bytes, at most {}", message.len(), self.message_bytes);
             return Err(PeerError::new(CloseCode::TooLarge, reason));
         }
         let weight = 1 + message.len() / limits::BYTES_A_MESSAGE;
-        let verdict = self.messages.take(now, u32::try_from(weight).unwrap_or(u32::MAX));
+        let weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        let verdict = self.messages.take(now, weight, self.timeout);
         if verdict == Verdict::Flood {
             return Err(PeerError::flood("messages"));
         }
-        let message = wire::ClientMessage::decode(message)
-            .map_err(|error| PeerError::new(CloseCode::Malformed, error.to_string()))?;
         // A kind of message that this version does not know decodes to none.
-        let Some(body) = message.body else { return self.take_unknown() };
-        let taken = match (&mut self.state, body) {
+        let Some(body) = decode(message)? else { return self.take_unknown() };
+        let counts = match (&mut self.state, body) {
             (State::Active(active), Body::Input(input)) => {
-                active.take_acks(now, input.state_ack, input.reliable_ack, &mut self.requests)?;
-                active.take_input(now, input, verdict, &mut self.inputs, &mut self.requests)?
+                active.take_acks(now, input.state_ack, input.reliable_ack, taken)?;
+                active.take_input(now, input, verdict, &mut self.inputs, self.timeout, taken)?
             }
             (State::Active(active), Body::Ack(ack)) => {
-                active.take_acks(now, ack.state_ack, ack.reliable_ack, &mut self.requests)?;
+                active.take_acks(now, ack.state_ack, ack.reliable_ack, taken)?;
                 true
             }
             (State::Active(active), Body::Command(command)) => {
-                self.requests.extend(active.take_command(command, verdict)?);
+                active.take_command(command, verdict)?.into_iter().for_each(taken);
                 verdict == Verdict::Within
             }
             (State::Active(active), Body::Pong(pong)) => {
-                self.rtt = active.take_pong(now, &pong).or(self.rtt);
+                if let Some(rtt) = active.take_pong(now, &pong) {
+                    self.rtt = MaybeNanos::some(rtt);
+                }
                 true
             }
             (State::Pending { .. } | State::Active(_), Body::Ping(ping)) => {
                 if verdict == Verdict::Within {
-                    self.control.pong = Some(ping.time_us);
+                    self.control.pong(ping.time_us);
                 }
                 verdict == Verdict::Within
             }
             (State::Pending { .. } | State::Active(_), Body::Leave(_)) => {
-                self.requests.push_back(Request::Leave);
+                taken(Request::Leave);
                 self.close(CloseCode::Left, "left", Duration::ZERO);
                 true
             }
             (State::Handshake { .. }, Body::Join(join)) => {
-                self.take_join(join)?;
+                taken(self.take_join(join)?);
                 true
             }
             (State::Handshake { .. }, Body::Resume(resume)) => {
-                self.take_resume(resume)?;
+                taken(self.take_resume(resume)?);
                 true
             }
             (state, body) => {
@@ -412,7 +455,7 @@ impl<S: Clone + StateTick> ServerSession<S> {
                 return Err(PeerError::new(CloseCode::Unexpected, reason));
             }
         };
-        self.stats.excess_dropped += u64::from(!taken);
+        self.stats.excess_dropped += u64::from(!counts);
         Ok(())
     }
 
@@ -425,20 +468,28 @@ impl<S: Clone + StateTick> ServerSession<S> {
         }
     }
 
-    fn take_join(&mut self, mut join: wire::Join) -> Result<(), PeerError> {
+    fn take_join(&mut self, mut join: wire::Join) -> Result<Request, PeerError> {
         join.name = hello::check_join(&join)?;
         self.coding = hello::densest(&join.codings);
-        self.requests.push_back(Request::Join(join));
         self.state = State::Pending { resumes: None };
-        Ok(())
+        Ok(Request::Join(join.into()))
     }
 
-    fn take_resume(&mut self, resume: wire::Resume) -> Result<(), PeerError> {
+    fn take_resume(&mut self, resume: wire::Resume) -> Result<Request, PeerError> {
         hello::check_resume(&resume)?;
         self.coding = hello::densest(&resume.codings);
         self.state = State::Pending { resumes: Some(resume.reliable_received) };
-        self.requests.push_back(Request::Resume(resume));
-        Ok(())
+        Ok(Request::Resume(resume.into()))
+    }
+}
+
+/// What a message says. None: this version does not know it.
+fn decode(message: Bytes) -> Result<Option<Body>, PeerError> {
+    match input::decode(message) {
+        Ok(input) => Ok(Some(input)),
+        Err(message) => wire::ClientMessage::decode(message)
+            .map(|message| message.body)
+            .map_err(|error| PeerError::new(CloseCode::Malformed, error.to_string())),
     }
 }
 

@@ -81,10 +81,10 @@ proptest! {
         for _ in 0..30 {
             pair.dice.0 ^= seed;
             pair.run(ms(20));
-            let send = pair.server.poll_state(pair.now);
-            if let Some(send) = send {
-                let mut out = bytes::BytesMut::new();
-                pair.room.encode(&send, 0, pair.server.coding(), &mut out);
+            let mut out = bytes::BytesMut::new();
+            let coding = pair.server.coding();
+            let sent = pair.server.poll_state(pair.now, |send| pair.room.encode(&send, 0, coding, &mut out));
+            if sent.is_some() {
                 let at = pair.dice.next() as usize % out.len();
                 out[at] ^= 1 << (pair.dice.next() % 8);
                 // Not through `deliver_to_client`: a changed state may still be a state, only not the room's.

@@ -166,7 +166,7 @@ fn older_state_is_never_offered_back() {
     let tick = pair.room.tick;
     for old in [tick, tick - 1] {
         pair.server.offer_state(Published(world(&pair.room.schema, old).into()));
-        assert!(pair.server.poll_state(pair.now).is_none());
+        assert!(pair.server.poll_state(pair.now, |_| ()).is_none());
     }
     assert_eq!(pair.server.stats().stale_dropped, 0, "what is not newer replaces nothing");
 }
@@ -174,7 +174,8 @@ fn older_state_is_never_offered_back() {
 /// A state of `tick` against `baseline` as a server without memory would send it.
 fn forge(pair: &mut Pair, tick: u32, baseline: Option<u32>) -> bytes::Bytes {
     let state = |tick| Published(world(&pair.room.schema, tick).into());
-    let send = StateSend { current: state(tick), baseline: baseline.map(state), prior: None };
+    let (current, baseline) = (state(tick), baseline.map(state));
+    let send = StateSend { current: &current, baseline: baseline.as_ref(), prior: None };
     let mut out = BytesMut::new();
     pair.room.encode(&send, 0, pair.server.coding(), &mut out);
     out.freeze()

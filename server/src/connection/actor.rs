@@ -292,8 +292,8 @@ impl Handler<Ask> for Connection {
 
     fn handle(&mut self, Ask(request): Ask, ctx: &mut Self::Context) {
         let wanted = match request {
-            Request::Join(join) => Wanted::Join(join),
-            Request::Resume(resume) => Wanted::Resume(resume),
+            Request::Join(join) => Wanted::Join(*join),
+            Request::Resume(resume) => Wanted::Resume(*resume),
             // The peer handles them.
             Request::Input(_)
             | Request::Command(_)

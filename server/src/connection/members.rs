@@ -14,17 +14,18 @@ pub const RATE: u32 = 16 * 1024;
 
 /// What a connection's player has of the list of members.
 #[derive(Debug)]
+#[repr(C)] // what every tick needs comes first
 pub struct MemberReader {
-    position: Position,
     /// A tick has passed since the last look.
     due: bool,
+    position: Position,
     budget: Budget,
 }
 
 impl MemberReader {
     /// Of a player who has this version already. 0: nothing.
     pub fn new(has: u64, now: Instant) -> Self {
-        Self { position: Position::at(has), due: false, budget: Budget { bytes: f64::from(BURST), at: now } }
+        Self { due: false, position: Position::at(has), budget: Budget { bytes: f64::from(BURST), at: now } }
     }
 
     /// There was a tick.

@@ -34,30 +34,36 @@ use std::{
 pub type PeerRef = Rc<RefCell<Peer>>;
 
 /// One connection's session and seat: what a transport puts messages into, and pulls messages from.
+///
+/// In this order, what every tick needs comes first: a thread with many connections finds none of it in the cache.
+#[repr(C)]
 pub struct Peer {
-    /// Number of the connection.
-    pub id: ConnectionId,
-    /// The protocol's state machine.
-    pub session: ServerSession<Arc<Published>>,
     seat: Option<Arc<Seat>>,
-    /// What the player has of who is in the room.
-    members: MemberReader,
+    /// What the seat had been told when the peer last looked into its reliable queue.
+    looked_at: u64,
+    /// Who sends what there is to send.
+    caller: Caller,
+    /// Bytes sent that the room's figures do not have yet.
+    sent_uncounted: u64,
+    /// There may be something in the seat's reliable queue, whatever the seat says.
+    look_for_reliable: bool,
     /// The seat's token has been handed to the transport, now or to a connection before.
     welcomed: bool,
+    transport: TransportKind,
+    /// The protocol's state machine.
+    pub session: ServerSession<Arc<Published>>,
+    /// What the player has of who is in the room.
+    members: MemberReader,
+    /// Number of the connection.
+    pub id: ConnectionId,
     /// Who handles what is rare: joins, leaves, the end.
     actor: Option<Addr<Connection>>,
     /// Why the connection ends, once that is decided.
     end: Option<End>,
     /// It is to leave its thread.
     departure: Option<Box<Departure>>,
-    /// There may be something in the seat's reliable queue. (The room fills it at its ticks, and a tick brings a state.)
-    look_for_reliable: bool,
-    /// Who sends what there is to send.
-    caller: Caller,
     /// What the metrics have of the session's figures.
     counted: SessionStats,
-    /// Bytes sent that the room's figures do not have yet.
-    sent_uncounted: u64,
     admission: Admission,
 }
 
@@ -76,18 +82,20 @@ impl Peer {
     /// A connection that has just been accepted.
     pub fn new(id: ConnectionId, session: ServerSession<Arc<Published>>, admission: Admission) -> PeerRef {
         Rc::new(RefCell::new(Self {
-            id,
-            session,
             seat: None,
-            members: MemberReader::new(0, Instant::now()),
+            looked_at: 0,
+            caller: Caller::Nobody,
+            sent_uncounted: 0,
+            look_for_reliable: false,
             welcomed: false,
+            transport: admission.transport,
+            session,
+            members: MemberReader::new(0, Instant::now()),
+            id,
             actor: None,
             end: None,
             departure: None,
-            look_for_reliable: false,
-            caller: Caller::Nobody,
             counted: SessionStats::default(),
-            sent_uncounted: 0,
             admission,
         }))
     }
@@ -134,7 +142,7 @@ impl Peer {
 
     /// Whether it can go to another thread.
     pub(super) fn can_move(&self) -> bool {
-        self.transport() == TransportKind::WebSocket
+        self.transport == TransportKind::WebSocket
     }
 
     /// It is to go to another thread; its actor is no more. The transport takes it there.
@@ -161,10 +169,25 @@ impl Peer {
 
     /// A message arrived. Inputs and commands go straight to the room's inbox; what is rare goes to the actor.
     pub fn receive(&mut self, worker: &Worker, now: Instant, message: Bytes) {
-        worker.arrived(self.transport(), message.len());
+        let Self { session, seat, id, .. } = self;
+        let (bytes, mut inputs, mut excess) = (message.len(), 0, 0);
+        let mut other = None;
         // What is wrong with it closes the session, which says so.
-        let _ = self.session.handle_message(now, message);
-        while let Some(request) = self.session.poll_request() {
+        let _ = session.handle_message_with(now, message, |request| match (request, &*seat) {
+            (Request::Input(input), Some(seat)) => {
+                inputs += 1;
+                excess += u64::from(!seat.take_input(input));
+            }
+            (Request::ReliableAck(sequence), Some(seat)) => {
+                if let Some(queue) = seat.outbox.lock().of(*id) {
+                    queue.acked(sequence);
+                }
+            }
+            // A message asks for no more than one.
+            (request, _) => other = Some(request),
+        });
+        worker.arrived(self.transport, bytes, inputs, excess);
+        if let Some(request) = other {
             self.request(worker, request);
         }
         self.settle();
@@ -189,8 +212,8 @@ impl Peer {
 
     /// If the session is closing, that is the connection's end. The transport still sends the goodbye.
     fn settle(&mut self) {
-        if self.end.is_none()
-            && let Some(code) = self.session.closing()
+        if let Some(code) = self.session.closing()
+            && self.end.is_none()
         {
             let reason = self.session.closing_reason().unwrap_or_default().to_owned();
             self.end(End::Closed { code, reason });
@@ -249,7 +272,6 @@ impl Peer {
     /// Puts a newer state in the slot and calls the transport.
     pub fn offer(&mut self, state: Arc<Published>) {
         self.session.offer_state(state);
-        self.look_for_reliable = true;
         self.members.tick();
         self.call();
     }
@@ -282,7 +304,7 @@ impl Peer {
         let counted = mem::replace(&mut self.counted, stats);
         let newly_stale = stats.stale_dropped - counted.stale_dropped;
         {
-            let mut counters = worker.counters(self.transport());
+            let mut counters = worker.counters(self.transport);
             counters.stale_states_dropped += newly_stale;
             counters.excess_dropped += stats.excess_dropped - counted.excess_dropped;
         }
@@ -294,15 +316,9 @@ impl Peer {
 
     fn request(&mut self, worker: &Worker, request: Request) {
         match (request, &self.seat) {
-            (Request::Input(input), Some(seat)) => {
-                let all_kept = seat.take_input(input);
-                let mut counters = worker.counters(self.transport());
-                counters.inputs += 1;
-                counters.excess_dropped += u64::from(!all_kept);
-            }
             (Request::Command(command), Some(seat)) => {
                 if !seat.take_command(command.sequence, command.payload) {
-                    worker.counters(self.transport()).excess_dropped += 1;
+                    worker.counters(self.transport).excess_dropped += 1;
                     self.refuse(command.sequence);
                 }
             }
@@ -311,16 +327,9 @@ impl Peer {
                     self.refuse(sequence);
                 }
             }
-            (Request::ReliableAck(sequence), Some(seat)) => {
-                if let Some(queue) = seat.outbox.lock().of(self.id) {
-                    queue.acked(sequence);
-                }
-            }
             // The session lets none pass before the welcome.
-            (
-                Request::Input(_) | Request::Command(_) | Request::RefuseCommand(_) | Request::ReliableAck(_),
-                None,
-            ) => {}
+            (Request::Command(_) | Request::RefuseCommand(_), None) => {}
+            (Request::Input(_) | Request::ReliableAck(_), _) => {}
             (request @ (Request::Join(_) | Request::Resume(_)), _) => {
                 if let Some(actor) = &self.actor {
                     actor.do_send(Ask(request)); // the session lets one pass
@@ -344,10 +353,11 @@ impl Peer {
 
     /// Looks whether the peer acknowledges what waits for it. `passed`: what the last look was ago.
     fn check_progress(&mut self, passed: Duration) {
-        if !self.look_for_reliable && !self.session.awaits_reliable_ack() {
+        let Some(seat) = &self.seat else { return };
+        let may_wait = self.look_for_reliable || self.looked_at != seat.told();
+        if !may_wait && !self.session.awaits_reliable_ack() {
             return;
         }
-        let Some(seat) = &self.seat else { return };
         let stuck = seat.outbox.lock().of(self.id).map_or(Duration::ZERO, |queue| queue.look(passed));
         let patience = self.session.timeout();
         if stuck >= patience {
@@ -357,7 +367,12 @@ impl Peer {
     }
 
     fn write_reliable(&mut self, out: &mut BytesMut) -> bool {
-        let Some(seat) = self.seat.as_ref().filter(|_| self.look_for_reliable) else { return false };
+        let Some(seat) = &self.seat else { return false };
+        let told = seat.told();
+        if !self.look_for_reliable && self.looked_at == told {
+            return false;
+        }
+        self.looked_at = told; // before the look, so that what comes meanwhile is looked for again
         let wrote = {
             let mut outbox = seat.outbox.lock();
             outbox.of(self.id).is_some_and(|queue| self.session.poll_reliable(queue, out))
@@ -377,14 +392,17 @@ impl Peer {
 
     fn write_state(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> bool {
         let Some(seat) = &self.seat else { return false };
-        let Some(send) = self.session.poll_state(now) else { return false };
-        let (baseline, prior) = (send.baseline.as_deref(), send.prior.as_deref());
-        let transport = self.transport();
-        let shared = worker.delta(transport, &send.current, baseline, prior, self.session.coding());
-        send.head(send.current.input_of(seat.index, seat.player)).write(shared.len(), out);
-        out.extend_from_slice(&shared);
-        worker.counters(transport).states_sent += 1;
-        true
+        let (transport, coding) = (self.transport, self.session.coding());
+        let sent = self.session.poll_state(now, |send| {
+            let (current, baseline, prior) =
+                (send.current, send.baseline.map(|state| &**state), send.prior.map(|state| &**state));
+            let head = send.head(current.input_of(seat.index, seat.player));
+            worker.delta(transport, current, baseline, prior, coding, |shared| {
+                head.write(shared.len(), out);
+                out.extend_from_slice(shared);
+            });
+        });
+        sent.is_some()
     }
 
     /// Where it comes from.
@@ -392,13 +410,9 @@ impl Peer {
         self.admission.source
     }
 
-    fn transport(&self) -> TransportKind {
-        self.admission.transport
-    }
-
     fn sent(&mut self, worker: &Worker, bytes: usize) {
         self.sent_uncounted += bytes as u64;
-        let mut counters = worker.counters(self.transport());
+        let mut counters = worker.counters(self.transport);
         counters.messages_out += 1;
         counters.bytes_out += bytes as u64;
     }

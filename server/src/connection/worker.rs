@@ -12,7 +12,7 @@ use crate::{
     metrics::{LocalCounters, Metrics},
 };
 use bytes::{Bytes, BytesMut};
-use driftless_proto::{delta::Encoder, wire::ColumnCoding};
+use driftless_proto::{delta::Encoder, session::server::StateTick, wire::ColumnCoding};
 use std::{
     cell::{RefCell, RefMut},
     rc::Rc,
@@ -50,6 +50,17 @@ pub struct Worker {
 struct Deltas {
     encoder: Encoder,
     buffer: BytesMut,
+    /// The last that was sent: mostly the next connection of the room needs the same.
+    last: Option<(DeltaKey, Bytes)>,
+}
+
+/// What makes two deltas the same bytes: the state's serial, and ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct DeltaKey {
+    current: u64,
+    baseline: Option<u32>,
+    prior: Option<u32>,
+    coding: ColumnCoding,
 }
 
 impl Worker {
@@ -67,6 +78,7 @@ impl Worker {
             deltas: RefCell::new(Deltas {
                 encoder: Encoder::default(),
                 buffer: BytesMut::with_capacity(DELTA_BUFFER),
+                last: None,
             }),
             counters: RefCell::default(),
             scratch: RefCell::default(),
@@ -83,11 +95,13 @@ impl Worker {
     pub fn counters(&self, transport: TransportKind) -> RefMut<'_, LocalCounters> {
         RefMut::map(self.counters.borrow_mut(), |all| &mut all[transport as usize])
     }
-    /// A message has arrived.
-    pub fn arrived(&self, transport: TransportKind, bytes: usize) {
+    /// A message has arrived, with so many inputs. `excess`: those that were lost.
+    pub fn arrived(&self, transport: TransportKind, bytes: usize, inputs: u64, excess: u64) {
         let mut counters = self.counters(transport);
         counters.messages_in += 1;
         counters.bytes_in += bytes as u64;
+        counters.inputs += inputs;
+        counters.excess_dropped += excess;
         match transport {
             TransportKind::WebSocket => self.load.arrived(),
             TransportKind::Quic | TransportKind::WebTransport => self.coalesce.arrived(),
@@ -118,7 +132,7 @@ impl Worker {
         &self.metrics
     }
 
-    /// The shared part of a state message, for a connection of this transport.
+    /// Has the shared part of a state message written, for a connection of this transport.
     pub fn delta(
         &self,
         transport: TransportKind,
@@ -126,18 +140,39 @@ impl Worker {
         baseline: Option<&Published>,
         prior: Option<&Published>,
         coding: ColumnCoding,
-    ) -> Bytes {
-        let deltas = &mut *self.deltas.borrow_mut();
-        let start = Instant::now();
-        let delta = current.delta(&mut deltas.encoder, &mut deltas.buffer, baseline, prior, coding);
-        let mut counters = self.counters(transport);
-        if delta.encoded_now {
-            counters.deltas_encoded += 1;
-            self.metrics.encode.observe(start.elapsed());
-        } else {
-            counters.deltas_shared += 1;
+        write: impl FnOnce(&[u8]),
+    ) {
+        let Deltas { encoder, buffer, last } = &mut *self.deltas.borrow_mut();
+        let key = DeltaKey {
+            current: current.serial(),
+            baseline: baseline.map(StateTick::tick),
+            prior: prior.map(StateTick::tick),
+            coding,
+        };
+        let mut encoded_now = false;
+        if last.as_ref().is_none_or(|(of, _)| *of != key) {
+            *last = None; // it may be the only one that keeps the buffer's memory from being used again
+            let start = Instant::now();
+            let delta = current.delta(encoder, buffer, baseline, prior, coding);
+            encoded_now = delta.encoded_now;
+            if encoded_now {
+                self.metrics.encode.observe(start.elapsed());
+            }
+            *last = Some((key, delta.bytes));
         }
-        delta.bytes
+        let mut counters = self.counters(transport);
+        counters.states_sent += 1;
+        counters.deltas_encoded += u64::from(encoded_now);
+        counters.deltas_shared += u64::from(!encoded_now);
+        drop(counters);
+        if let Some((_, bytes)) = last {
+            write(bytes);
+        }
+    }
+
+    /// Forgets the last delta: the next is looked for in its state, and encoded if it is not there.
+    pub fn forget_delta(&self) {
+        self.deltas.borrow_mut().last = None;
     }
 
     /// Runs this between two pieces of work, when it is due; first at once.

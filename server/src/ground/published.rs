@@ -11,7 +11,10 @@ use driftless_proto::{
 use driftless_sim::PlayerId;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// A room's state at one tick, shared by all who send it. Never changes once published.
 ///
@@ -19,6 +22,8 @@ use std::sync::Arc;
 /// the same baseline share those bytes.
 #[derive(Debug)]
 pub struct Published {
+    /// No two ticks of any rooms have the same.
+    serial: u64,
     schema: Arc<Schema>,
     snapshot: Snapshot,
     /// For each seat index: who sits there and the last of their inputs that this state contains.
@@ -54,6 +59,7 @@ impl Published {
     /// One for a room to fill with `fill`. What then is as in `like`, it shares with that.
     pub fn new(schema: Arc<Schema>, like: Option<&Published>) -> Self {
         Self {
+            serial: 0,
             snapshot: like.map_or_else(|| Snapshot::new(&schema), |like| like.snapshot.clone()),
             schema,
             inputs: Vec::new(),
@@ -69,6 +75,8 @@ impl Published {
         with_checksum: bool,
         snapshot: impl FnOnce(&mut Snapshot),
     ) {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        self.serial = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         self.encoded.get_mut().clear();
         self.inputs.clear();
         self.inputs.extend(inputs);
@@ -79,6 +87,11 @@ impl Published {
     /// Drops the encoded deltas: nobody will ask for them once a newer state is out.
     pub fn retire(&self) {
         self.encoded.lock().clear();
+    }
+
+    /// Names this state among all of this process, once it is filled.
+    pub fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// Sequence of the last input of `player`, who sits at `index`, that this state contains.

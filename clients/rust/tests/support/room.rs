@@ -227,17 +227,17 @@ impl Room {
         if session.poll_control(time_us, &mut out) || session.poll_reliable(&mut self.queue, &mut out) {
             return Some(out.freeze());
         }
-        let send = session.poll_state(now)?;
-        let references = References {
-            baseline: send.baseline.as_ref().map(|b| &*b.0),
-            prior: send.prior.as_ref().map(|p| &*p.0),
-        };
-        let mut shared = BytesMut::new();
-        let current = &send.current.0;
-        let checksum = Some(current.checksum());
-        self.encoder.encode(&schema(), references, current, session.coding(), checksum, &mut shared);
-        send.head(self.input_received).write(shared.len(), &mut out);
-        out.put_slice(&shared);
+        let coding = session.coding();
+        session.poll_state(now, |send| {
+            let references =
+                References { baseline: send.baseline.map(|b| &*b.0), prior: send.prior.map(|p| &*p.0) };
+            let mut shared = BytesMut::new();
+            let current = &send.current.0;
+            let checksum = Some(current.checksum());
+            self.encoder.encode(&schema(), references, current, coding, checksum, &mut shared);
+            send.head(self.input_received).write(shared.len(), &mut out);
+            out.put_slice(&shared);
+        })?;
         Some(out.freeze())
     }
 }

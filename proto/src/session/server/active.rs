@@ -4,47 +4,53 @@ use super::{
     Baselines, Delivery, PeerError, PlayerInput, Request,
     rate::{Rate, Verdict},
 };
-use crate::{code::CloseCode, gate::Gate, limits, state::StateHead, wire};
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use crate::{
+    code::CloseCode,
+    gate::Gate,
+    limits,
+    nanos::{Nanos, SECOND},
+    state::StateHead,
+    wire,
+};
 
-/// What only a connection with a seat has.
+/// What only a connection with a seat has. In this order, what every tick needs comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Active<S> {
-    gate: Gate,
     slot: Option<S>,
-    baselines: Baselines<S>,
-    delivery: Delivery,
     /// Newest tick sent. A state at or below it is never sent.
     newest_sent: Option<u32>,
     input_received: u32,
-    command_received: u64,
+    delivery: Delivery,
     /// Last reliable message sent on this connection, and the last acknowledged.
     reliable_sent: u64,
     reliable_acked: u64,
-    pub(super) next_ping: Instant,
+    pub(super) next_ping: Nanos,
+    baselines: Baselines<S>,
+    gate: Gate,
+    command_received: u64,
     /// The last ping: the time in it, and when it was made.
-    pinged: Option<(u64, Instant)>,
+    pinged: Option<(u64, Nanos)>,
 }
 
 /// A state to send now: encode `current` against the others, with the player's input in the head.
-#[derive(Debug, Clone)]
-pub struct StateSend<S> {
+#[derive(Debug)]
+pub struct StateSend<'a, S> {
     /// The state.
-    pub current: S,
+    pub current: &'a S,
     /// What the peer has. None: send everything. At most `delta::MAX_AGE` ticks before `current`.
-    pub baseline: Option<S>,
+    pub baseline: Option<&'a S>,
     /// What the peer had before the baseline. At most `delta::MAX_AGE` ticks before `current`.
-    pub prior: Option<S>,
+    pub prior: Option<&'a S>,
 }
 
-impl<S: StateTick> StateSend<S> {
+impl<S: StateTick> StateSend<'_, S> {
     /// The head of the message. `input`: the player's last input that the state contains.
     pub fn head(&self, input: u32) -> StateHead {
         StateHead {
             tick: self.current.tick(),
-            baseline: self.baseline.as_ref().map(S::tick),
-            prior: self.prior.as_ref().map(S::tick),
+            baseline: self.baseline.map(S::tick),
+            prior: self.prior.map(S::tick),
             input,
         }
     }
@@ -62,32 +68,32 @@ impl<T: StateTick> StateTick for std::sync::Arc<T> {
     }
 }
 
-fn gate(tick: Duration, delivery: Delivery) -> Gate {
+fn gate(tick: Nanos, delivery: Delivery) -> Gate {
     match delivery {
         Delivery::Ordered => Gate::new(tick),
         Delivery::Datagram => Gate::lossy(tick),
     }
 }
 
-impl<S: Clone + StateTick> Active<S> {
+impl<S: StateTick> Active<S> {
     /// `reliable_received`: the last reliable message that the peer had before.
     pub(super) fn new(
-        now: Instant,
+        now: Nanos,
         welcome: &wire::Welcome,
         reliable_received: u64,
         delivery: Delivery,
     ) -> Self {
         Self {
-            gate: gate(Duration::from_secs(1) / welcome.tick_rate.max(1), delivery),
             slot: None,
-            baselines: Baselines::new(delivery),
-            delivery,
             newest_sent: None,
             input_received: welcome.input_received,
-            command_received: welcome.command_received,
+            delivery,
             reliable_sent: reliable_received,
             reliable_acked: reliable_received,
             next_ping: now,
+            baselines: Baselines::new(delivery),
+            gate: gate(SECOND / u64::from(welcome.tick_rate.max(1)), delivery),
+            command_received: welcome.command_received,
             pinged: None,
         }
     }
@@ -117,8 +123,12 @@ impl<S: Clone + StateTick> Active<S> {
         self.slot.is_some() && (self.delivery == Delivery::Datagram || self.gate.is_open())
     }
 
-    /// Takes the state in the slot, if the gate lets it pass.
-    pub(super) fn next_state(&mut self, now: Instant) -> Option<StateSend<S>> {
+    /// Has the state in the slot written, if the gate lets it pass.
+    pub(super) fn next_state<R>(
+        &mut self,
+        now: Nanos,
+        write: impl FnOnce(StateSend<'_, S>) -> R,
+    ) -> Option<R> {
         self.slot.as_ref()?;
         if self.delivery == Delivery::Datagram {
             self.gate.expire(now);
@@ -129,10 +139,11 @@ impl<S: Clone + StateTick> Active<S> {
         let current = self.slot.take()?;
         let tick = current.tick();
         let (baseline, prior) = self.baselines.references(tick);
-        self.baselines.sent(current.clone());
+        let written = write(StateSend { current: &current, baseline, prior });
+        self.baselines.sent(current);
         self.gate.sent(now, tick);
         self.newest_sent = Some(tick);
-        Some(StateSend { current, baseline, prior })
+        Some(written)
     }
 
     pub(super) fn forget_baseline(&mut self) {
@@ -149,15 +160,16 @@ impl<S: Clone + StateTick> Active<S> {
         self.reliable_acked < self.reliable_sent
     }
 
-    /// An input, with those before it that the peer repeats. Those that are new go to `requests`. False: they came too
+    /// An input, with those before it that the peer repeats. Those that are new go to `taken`. False: they came too
     /// fast, and are as if they had been lost.
     pub(super) fn take_input(
         &mut self,
-        now: Instant,
+        now: Nanos,
         input: wire::Input,
         verdict: Verdict,
         rate: &mut Rate,
-        requests: &mut VecDeque<Request>,
+        timeout: Nanos,
+        taken: &mut impl FnMut(Request),
     ) -> Result<bool, PeerError> {
         let repeated = input.previous.len();
         if repeated > limits::MAX_PREVIOUS_INPUTS || input.sequence as usize <= repeated {
@@ -178,28 +190,32 @@ impl<S: Clone + StateTick> Active<S> {
         // At most 8, by the check above.
         let first = input.sequence - repeated as u32;
         let news = input.sequence - received.max(first - 1);
-        match rate.take(now, news) {
+        match rate.take(now, news, timeout) {
             Verdict::Within => {}
             Verdict::Excess => return Ok(false),
             Verdict::Flood => return Err(PeerError::flood("inputs")),
         }
         self.input_received = input.sequence;
-        let previous = (first..input.sequence).zip(input.previous).map(|(n, payload)| (n, 0, payload));
-        let inputs = previous.chain([(input.sequence, input.tick, input.payload)]);
-        let new = inputs.filter(|(sequence, ..)| *sequence > received);
-        requests.extend(
-            new.map(|(sequence, tick, payload)| Request::Input(PlayerInput { sequence, tick, payload })),
-        );
+        for (sequence, payload) in (first..input.sequence).zip(input.previous) {
+            if sequence > received {
+                taken(Request::Input(PlayerInput { sequence, tick: 0, payload }));
+            }
+        }
+        taken(Request::Input(PlayerInput {
+            sequence: input.sequence,
+            tick: input.tick,
+            payload: input.payload,
+        }));
         Ok(true)
     }
 
     /// Acknowledgements, 0 for none.
     pub(super) fn take_acks(
         &mut self,
-        now: Instant,
+        now: Nanos,
         state: u32,
         reliable: u64,
-        requests: &mut VecDeque<Request>,
+        taken: &mut impl FnMut(Request),
     ) -> Result<(), PeerError> {
         if state != 0 {
             if !self.gate.acked(now, state) {
@@ -214,7 +230,7 @@ impl<S: Clone + StateTick> Active<S> {
         }
         if reliable > self.reliable_acked {
             self.reliable_acked = reliable;
-            requests.push_back(Request::ReliableAck(reliable));
+            taken(Request::ReliableAck(reliable));
         }
         Ok(())
     }
@@ -245,14 +261,14 @@ impl<S: Clone + StateTick> Active<S> {
     }
 
     /// A ping is made that says `time_us`.
-    pub(super) fn ping(&mut self, now: Instant, time_us: u64, heartbeat: Duration) {
+    pub(super) fn ping(&mut self, now: Nanos, time_us: u64, heartbeat: Nanos) {
         self.next_ping = now + heartbeat;
         self.pinged = Some((time_us, now));
     }
 
     /// The round trip, if this answers the last ping. Any other pong is late or made up, and says nothing.
-    pub(super) fn take_pong(&mut self, now: Instant, pong: &wire::Pong) -> Option<Duration> {
+    pub(super) fn take_pong(&mut self, now: Nanos, pong: &wire::Pong) -> Option<Nanos> {
         let (_, at) = self.pinged.take_if(|(time_us, _)| *time_us == pong.time_us)?;
-        Some(now.saturating_duration_since(at))
+        Some(now.saturating_sub(at))
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct Baselines<S> {
     unacked: Option<VecDeque<S>>,
 }
 
-impl<S: Clone + StateTick> Baselines<S> {
+impl<S: StateTick> Baselines<S> {
     pub(super) fn new(delivery: Delivery) -> Self {
         let unacked = match delivery {
             Delivery::Ordered => None,
@@ -25,11 +25,11 @@ impl<S: Clone + StateTick> Baselines<S> {
 
     /// Baseline and prior for a delta to `tick`. None if they are too old for the wire, or for what the peer
     /// keeps.
-    pub(super) fn references(&self, tick: u32) -> (Option<S>, Option<S>) {
-        let near = |state: &Option<S>| state.clone().filter(|s| tick.saturating_sub(s.tick()) <= MAX_AGE);
+    pub(super) fn references(&self, tick: u32) -> (Option<&S>, Option<&S>) {
+        let near = |state: &&S| tick.saturating_sub(state.tick()) <= MAX_AGE;
         let [baseline, prior] = &self.had;
-        match near(baseline) {
-            Some(baseline) => (Some(baseline), near(prior)),
+        match baseline.as_ref().filter(near) {
+            Some(baseline) => (Some(baseline), prior.as_ref().filter(near)),
             None => (None, None),
         }
     }
@@ -79,10 +79,10 @@ mod tests {
         let mut baselines = Baselines::new(Delivery::Ordered);
         assert_eq!(baselines.references(1), (None, None));
         baselines.sent(1u32);
-        assert_eq!(baselines.references(2), (Some(1), None));
+        assert_eq!(baselines.references(2), (Some(&1), None));
         baselines.sent(3);
         baselines.acked(1);
-        assert_eq!(baselines.references(4), (Some(3), Some(1)));
+        assert_eq!(baselines.references(4), (Some(&3), Some(&1)));
     }
 
     #[test]
@@ -94,10 +94,10 @@ mod tests {
         assert_eq!(baselines.references(5), (None, None));
         baselines.acked(2);
         baselines.acked(2);
-        assert_eq!(baselines.references(5), (Some(2), None));
+        assert_eq!(baselines.references(5), (Some(&2), None));
         baselines.acked(1);
         baselines.acked(4);
-        assert_eq!(baselines.references(5), (Some(4), Some(2)));
+        assert_eq!(baselines.references(5), (Some(&4), Some(&2)));
     }
 
     #[test]
@@ -105,8 +105,8 @@ mod tests {
         let mut baselines = Baselines::new(Delivery::Ordered);
         baselines.sent(1u32);
         baselines.sent(11);
-        assert_eq!(baselines.references(65), (Some(11), Some(1)));
-        assert_eq!(baselines.references(66), (Some(11), None));
+        assert_eq!(baselines.references(65), (Some(&11), Some(&1)));
+        assert_eq!(baselines.references(66), (Some(&11), None));
         assert_eq!(baselines.references(76), (None, None));
     }
 

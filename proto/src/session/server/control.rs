@@ -13,18 +13,39 @@ use prost::Message as _;
 /// At most one of each, so that a peer who asks and does not read cannot make them pile up.
 #[derive(Debug, Default)]
 pub(super) struct Control {
-    pub(super) welcome: Option<Box<Welcome>>,
+    /// The welcome or, once the session is closing, the goodbye.
+    reliable: Option<Box<Body>>,
+    /// Whether there is a pong, or a ping.
+    has_pong: bool,
+    has_ping: bool,
     /// Time in the client's newest ping.
-    pub(super) pong: Option<u64>,
+    pong: u64,
     /// Time in the server's newest ping.
-    pub(super) ping: Option<u64>,
-    pub(super) goodbye: Option<Box<Goodbye>>,
+    ping: u64,
 }
 
 impl Control {
+    /// Nothing but a goodbye: nothing else will be sent.
+    pub(super) fn goodbye(goodbye: Goodbye) -> Self {
+        Self { reliable: Some(Box::new(Body::Goodbye(goodbye))), ..Self::default() }
+    }
+
+    pub(super) fn welcome(&mut self, welcome: Welcome) {
+        self.reliable = Some(Box::new(Body::Welcome(welcome)));
+    }
+
+    /// Answers the client's newest ping.
+    pub(super) fn pong(&mut self, time_us: u64) {
+        (self.has_pong, self.pong) = (true, time_us);
+    }
+
+    pub(super) fn ping(&mut self, time_us: u64) {
+        (self.has_ping, self.ping) = (true, time_us);
+    }
+
     /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
-        self.welcome.is_none() && self.pong.is_none() && self.ping.is_none() && self.goodbye.is_none()
+        self.reliable.is_none() && !self.has_pong && !self.has_ping
     }
 
     /// Writes the next that takes this lane, if any.
@@ -43,18 +64,18 @@ impl Control {
     }
 
     fn next_reliable(&mut self, server_time_us: u64) -> Option<Body> {
-        let welcome = self.welcome.take().map(|mut welcome| {
+        let mut body = *self.reliable.take()?;
+        if let Body::Welcome(welcome) = &mut body {
             welcome.server_time_us = server_time_us;
-            Body::Welcome(*welcome)
-        });
-        welcome.or_else(|| self.goodbye.take().map(|goodbye| Body::Goodbye(*goodbye)))
+        }
+        Some(body)
     }
 
     fn next_unreliable(&mut self, server_time_us: u64, command_received: u64) -> Option<Body> {
-        let pong = self
-            .pong
-            .take()
-            .map(|time_us| Body::Pong(ServerPong { time_us, server_time_us, command_received }));
-        pong.or_else(|| self.ping.take().map(|time_us| Body::ServerPing(server_message::Ping { time_us })))
+        if std::mem::take(&mut self.has_pong) {
+            return Some(Body::Pong(ServerPong { time_us: self.pong, server_time_us, command_received }));
+        }
+        std::mem::take(&mut self.has_ping)
+            .then(|| Body::ServerPing(server_message::Ping { time_us: self.ping }))
     }
 }

@@ -1,9 +1,9 @@
 //! How fast a peer sends, and what is too fast.
 
-use std::time::{Duration, Instant};
+use crate::nanos::{Nanos, SECOND};
 
 /// What may come at once beyond a timeout's backlog, in the time that it takes at the rate.
-const SLACK: Duration = Duration::from_secs(2);
+const SLACK: Nanos = 2 * SECOND;
 /// A flood is so many times the rate on top of it, for longer than a timeout.
 const FLOOD: u32 = 3;
 
@@ -15,6 +15,8 @@ const FLOOD: u32 = 3;
 pub(super) struct Rate {
     credit: TokenBucket,
     flood: TokenBucket,
+    /// Time from one to the next.
+    interval: u32,
 }
 
 /// What is to be done with what has come.
@@ -29,19 +31,18 @@ pub(super) enum Verdict {
 }
 
 impl Rate {
-    /// For a peer that has sent nothing yet. `timeout`: how long it may be silent.
-    pub(super) fn new(now: Instant, per_second: u32, timeout: Duration) -> Self {
-        Self {
-            credit: TokenBucket::new(now, per_second, timeout + SLACK),
-            flood: TokenBucket::new(now, per_second.saturating_mul(FLOOD), timeout),
-        }
+    /// For a peer that has sent nothing yet. 0 a second counts as 1.
+    pub(super) fn new(now: Nanos, per_second: u32) -> Self {
+        let full = TokenBucket { full_at: now };
+        // Rounded down, so that the rate is never below what was asked.
+        Self { credit: full.clone(), flood: full, interval: SECOND as u32 / per_second.max(1) }
     }
 
-    /// So many have come.
-    pub(super) fn take(&mut self, now: Instant, count: u32) -> Verdict {
-        if self.credit.take(now, count) {
+    /// So many have come. `timeout`: how long the peer may be silent.
+    pub(super) fn take(&mut self, now: Nanos, count: u32, timeout: Nanos) -> Verdict {
+        if self.credit.take(now, count, self.interval, timeout.saturating_add(SLACK)) {
             Verdict::Within
-        } else if self.flood.take(now, count) {
+        } else if self.flood.take(now, count, self.interval / FLOOD, timeout) {
             Verdict::Excess
         } else {
             Verdict::Flood
@@ -55,22 +56,14 @@ impl Rate {
 /// rate algorithm (ITU-T I.371, annex A).
 #[derive(Debug, Clone)]
 struct TokenBucket {
-    full_at: Instant,
-    interval: Duration,
-    depth: Duration,
+    full_at: Nanos,
 }
 
 impl TokenBucket {
-    /// A full bucket. 0 a second counts as 1.
-    fn new(now: Instant, per_second: u32, depth: Duration) -> Self {
-        // Rounded down, so that the rate is never below what was asked.
-        Self { full_at: now, interval: Duration::from_secs(1) / per_second.max(1), depth }
-    }
-
     /// Takes `count` tokens, or none and says false.
-    fn take(&mut self, now: Instant, count: u32) -> bool {
-        let full_at = self.full_at.max(now) + self.interval * count;
-        let allowed = full_at <= now + self.depth;
+    fn take(&mut self, now: Nanos, count: u32, interval: u32, depth: Nanos) -> bool {
+        let full_at = self.full_at.max(now) + u64::from(interval) * u64::from(count);
+        let allowed = full_at <= now.saturating_add(depth);
         if allowed {
             self.full_at = full_at;
         }
@@ -82,18 +75,19 @@ impl TokenBucket {
 mod tests {
     use super::*;
 
-    const SECOND: Duration = Duration::from_secs(1);
+    const START: Nanos = 7 * SECOND;
+    const TIMEOUT: Nanos = 8 * SECOND;
 
-    fn taken(rate: &mut Rate, now: Instant, count: usize) -> [usize; 3] {
-        let verdicts: Vec<_> = (0..count).map(|_| rate.take(now, 1)).collect();
+    fn taken(rate: &mut Rate, now: Nanos, count: usize) -> [usize; 3] {
+        let verdicts: Vec<_> = (0..count).map(|_| rate.take(now, 1, TIMEOUT)).collect();
         [Verdict::Within, Verdict::Excess, Verdict::Flood]
             .map(|kind| verdicts.iter().filter(|verdict| **verdict == kind).count())
     }
 
     #[test]
     fn a_timeouts_backlog_then_the_rate() {
-        let start = Instant::now();
-        let mut rate = Rate::new(start, 10, SECOND * 8);
+        let start = START;
+        let mut rate = Rate::new(start, 10);
         assert_eq!(taken(&mut rate, start, 100), [100, 0, 0]);
         assert_eq!(taken(&mut rate, start + SECOND, 15), [10, 5, 0]);
         assert_eq!(taken(&mut rate, start + SECOND * 100, 101), [100, 1, 0], "credit grows up to its room");
@@ -101,21 +95,21 @@ mod tests {
 
     #[test]
     fn what_is_more_than_four_times_the_rate_for_long_is_a_flood() {
-        let start = Instant::now();
-        let mut rate = Rate::new(start, 10, SECOND * 8);
+        let start = START;
+        let mut rate = Rate::new(start, 10);
         assert_eq!(taken(&mut rate, start, 1000), [100, 240, 660]);
-        let mut rate = Rate::new(start, 10, SECOND * 8);
-        let over = |per_second: u32| (0..1000).map(move |n| start + SECOND * n / per_second);
-        assert!(over(39).all(|now| rate.take(now, 1) != Verdict::Flood), "only beyond its rate");
-        let mut rate = Rate::new(start, 10, SECOND * 8);
-        assert!(over(60).any(|now| rate.take(now, 1) == Verdict::Flood));
+        let mut rate = Rate::new(start, 10);
+        let over = |per_second: u64| (0..1000).map(move |n| start + SECOND * n / per_second);
+        assert!(over(39).all(|now| rate.take(now, 1, TIMEOUT) != Verdict::Flood), "only beyond its rate");
+        let mut rate = Rate::new(start, 10);
+        assert!(over(60).any(|now| rate.take(now, 1, TIMEOUT) == Verdict::Flood));
     }
 
     #[test]
     fn a_refusal_takes_nothing() {
-        let start = Instant::now();
-        let mut bucket = TokenBucket::new(start, 1, SECOND * 2);
-        assert!(!bucket.take(start, 3));
-        assert!(bucket.take(start, 2));
+        let start = START;
+        let mut bucket = TokenBucket { full_at: start };
+        assert!(!bucket.take(start, 3, SECOND as u32, SECOND * 2));
+        assert!(bucket.take(start, 2, SECOND as u32, SECOND * 2));
     }
 }

@@ -7,11 +7,11 @@ use bytes::Bytes;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
     /// Wants a seat. Answer with `welcome` or `close`. Protocol version and names are checked.
-    Join(wire::Join),
+    Join(Box<wire::Join>),
     /// Wants its seat back. Protocol version and room name are checked; the token is not. Tell the seat's
     /// `ReliableQueue::resume` what was received, then answer with `welcome`; or with `close`, as
     /// `UnknownSession` if the token names no seat or the queue refuses.
-    Resume(wire::Resume),
+    Resume(Box<wire::Resume>),
     /// One input, each given once, in order. Numbers may be skipped: those inputs were lost.
     Input(PlayerInput),
     /// One command, each given once, in order.

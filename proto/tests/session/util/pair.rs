@@ -350,10 +350,14 @@ impl Pair {
         if self.down.bytes() >= PIPE {
             return;
         }
-        if let Some(send) = self.server.poll_state(self.now) {
-            let input = self.served.as_ref().and_then(|s| s.inputs.last().copied()).unwrap_or(0);
-            self.states_sent.push(send.current.0.tick());
-            self.room.encode(&send, input, self.server.coding(), &mut out);
+        let input = self.served.as_ref().and_then(|s| s.inputs.last().copied()).unwrap_or(0);
+        let coding = self.server.coding();
+        let sent = self.server.poll_state(self.now, |send| {
+            self.room.encode(&send, input, coding, &mut out);
+            send.current.0.tick()
+        });
+        if let Some(tick) = sent {
+            self.states_sent.push(tick);
             let lane = match self.delivery {
                 Delivery::Ordered => &mut self.down,
                 Delivery::Datagram => &mut self.down_datagrams,

@@ -44,15 +44,13 @@ impl Room {
     /// The whole message of a state.
     pub fn encode(
         &mut self,
-        send: &StateSend<Published>,
+        send: &StateSend<'_, Published>,
         input: u32,
         coding: ColumnCoding,
         out: &mut BytesMut,
     ) {
-        let references = References {
-            baseline: send.baseline.as_ref().map(|s| &*s.0),
-            prior: send.prior.as_ref().map(|s| &*s.0),
-        };
+        let references =
+            References { baseline: send.baseline.map(|s| &*s.0), prior: send.prior.map(|s| &*s.0) };
         let current = &*send.current.0;
         let mut shared = BytesMut::new();
         self.encoder.encode(&self.schema, references, current, coding, Some(current.checksum()), &mut shared);

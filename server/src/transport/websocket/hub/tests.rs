@@ -210,7 +210,7 @@ async fn a_busy_thread_reads_too() {
     for is_busy in [true, false, true] {
         until(|| {
             if is_busy {
-                (0..100).for_each(|_| worker.arrived(TransportKind::WebSocket, 1));
+                (0..100).for_each(|_| worker.arrived(TransportKind::WebSocket, 1, 0, 0));
             }
             worker.pause().is_some() == is_busy
         })

@@ -1,0 +1,134 @@
+//! The message that comes once a client a tick, read without the generated code: nothing but an input, its fields in any order.
+
+use crate::{
+    delta::protobuf::take_varint,
+    wire::{Input, client_message::Body},
+};
+use bytes::{Buf, Bytes};
+
+/// Keys of the fields: number and wire type.
+mod key {
+    pub(super) const BODY: u8 = 1 << 3 | 2;
+    pub(super) const SEQUENCE: u8 = 1 << 3;
+    pub(super) const TICK: u8 = 2 << 3;
+    pub(super) const PAYLOAD: u8 = 3 << 3 | 2;
+    pub(super) const STATE_ACK: u8 = 4 << 3;
+    pub(super) const RELIABLE_ACK: u8 = 5 << 3;
+}
+
+/// The input that a message holds, as the generated code would read it. It is the message that is returned if it holds anything
+/// else: inputs that are repeated, another message, nonsense.
+pub(super) fn decode(mut message: Bytes) -> Result<Body, Bytes> {
+    let Some((mut input, payload_end, payload_len)) = read(&message) else { return Err(message) };
+    if payload_len > 0 {
+        // The payload takes the message's place: nobody else needs to hold the buffer.
+        message.truncate(payload_end);
+        message.advance(payload_end - payload_len);
+        input.payload = message;
+    }
+    Ok(Body::Input(input))
+}
+
+/// An input without its payload; where that ends, and how long it is.
+fn read(message: &[u8]) -> Option<(Input, usize, usize)> {
+    let (&key::BODY, mut rest) = message.split_first()? else { return None };
+    if take_varint(&mut rest).ok()? != rest.len() as u64 {
+        return None;
+    }
+    let mut input = Input::default();
+    let (mut payload_end, mut payload_len) = (0, 0);
+    while let Some((key, after)) = rest.split_first() {
+        rest = after;
+        let value = take_varint(&mut rest).ok()?;
+        match *key {
+            // As in the generated code, of a number that is too large the low bits count.
+            key::SEQUENCE => input.sequence = value as u32,
+            key::TICK => input.tick = value as u32,
+            key::STATE_ACK => input.state_ack = value as u32,
+            key::RELIABLE_ACK => input.reliable_ack = value,
+            key::PAYLOAD => {
+                payload_len = usize::try_from(value).ok()?;
+                rest = rest.get(payload_len..)?;
+                payload_end = message.len() - rest.len();
+            }
+            _ => return None,
+        }
+    }
+    Some((input, payload_end, payload_len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ClientMessage;
+    use proptest::prelude::*;
+    use prost::Message as _;
+
+    fn any_input() -> impl Strategy<Value = Input> {
+        let payload = || proptest::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from);
+        let numbers = (any::<u32>(), 0u32..300, 0u32..300, any::<u64>());
+        (numbers, payload(), proptest::collection::vec(payload(), 0..3)).prop_map(
+            |(numbers, payload, previous)| {
+                let (sequence, tick, state_ack, reliable_ack) = numbers;
+                Input { sequence, tick, payload, state_ack, reliable_ack, previous }
+            },
+        )
+    }
+
+    fn encoded(input: &Input) -> Vec<u8> {
+        ClientMessage { body: Some(Body::Input(input.clone())) }.encode_to_vec()
+    }
+
+    /// What the generated code reads.
+    fn generated(message: &[u8]) -> Option<Body> {
+        ClientMessage::decode(message).ok()?.body
+    }
+
+    proptest! {
+        #[test]
+        fn an_input_is_what_the_generated_code_reads(input in any_input()) {
+            let message = Bytes::from(encoded(&input));
+            let expected = if input.previous.is_empty() { Ok(Body::Input(input)) } else { Err(message.clone()) };
+            prop_assert_eq!(decode(message), expected);
+        }
+
+        #[test]
+        fn a_changed_message_is_what_the_generated_code_reads(
+            input in any_input(),
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            more in proptest::collection::vec(any::<u8>(), 0..12),
+        ) {
+            let mut message = encoded(&Input { previous: Vec::new(), ..input });
+            // At the end of the input, as if it had more fields.
+            if message[1] as usize + 2 == message.len() && message.len() + more.len() < 128 {
+                message[1] += more.len() as u8;
+                message.extend(more);
+            }
+            for (at, byte) in changes {
+                let at = at.index(message.len());
+                message[at] = byte;
+            }
+            if let Ok(body) = decode(message.clone().into()) {
+                prop_assert_eq!(generated(&message), Some(body));
+            }
+        }
+
+        #[test]
+        fn no_bytes_are_read_otherwise(message in proptest::collection::vec(0u8..64, 0..24)) {
+            let message: Vec<u8> = [&[key::BODY, message.len() as u8], &message[..]].concat();
+            if let Ok(body) = decode(message.clone().into()) {
+                prop_assert_eq!(generated(&message), Some(body));
+            }
+        }
+    }
+
+    #[test]
+    fn the_payload_needs_no_handle_of_its_own() {
+        let input =
+            Input { sequence: 7, payload: Bytes::from_static(b"jump"), state_ack: 3, ..Input::default() };
+        let message = Bytes::from(encoded(&input));
+        let Ok(Body::Input(decoded)) = decode(message) else { panic!("an input") };
+        assert!(decoded.payload.is_unique());
+        assert_eq!(decoded, input);
+    }
+}
