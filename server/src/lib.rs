@@ -76,6 +76,7 @@ mod homes;
 mod http;
 pub mod metrics;
 pub mod open_files;
+mod prefetch;
 pub mod presence;
 mod readable;
 mod registry;

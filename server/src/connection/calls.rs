@@ -106,6 +106,11 @@ impl Calls {
         self.keys.borrow_mut().pop_front()
     }
 
+    /// Who is `n` turns after the next.
+    pub fn peek(&self, n: usize) -> Option<usize> {
+        self.keys.borrow().get(n).copied()
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.keys.borrow().len()

@@ -9,6 +9,7 @@ use crate::ground::{
     published::Published,
     shrink::give_back,
 };
+use crate::prefetch::prefetch;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use driftless_proto::code::CloseCode;
 use std::{
@@ -27,6 +28,10 @@ use std::{
 const SWEEP: Duration = Duration::from_millis(100);
 /// A look that is later than this comes after a stall: of the thread, the process, or the machine.
 const LATE: Duration = Duration::from_millis(100);
+/// Connections that are looked at before it is seen whether a room is due.
+const SWEPT_TOGETHER: usize = 64;
+/// How far ahead of an offer its connection is fetched.
+const AHEAD: usize = 2;
 /// Published ticks that may wait for a thread. More than the rooms of a busy thread publish while it handles one batch;
 /// a tick that finds no place is dropped, as a newer one follows.
 const MAILBOX: usize = 4096;
@@ -178,7 +183,10 @@ impl Fanout {
         let passed = now.saturating_duration_since(mem::replace(&mut self.swept, now));
         // What came meanwhile still waits in the sockets.
         let stall = passed.checked_sub(SWEEP).filter(|late| *late > LATE).unwrap_or_default();
-        for peer in peers.borrow().all.values() {
+        for (n, peer) in peers.borrow().all.values().enumerate() {
+            if n % SWEPT_TOGETHER == 0 {
+                worker.interlude(Instant::now());
+            }
             peer.borrow_mut().sweep(worker, now, passed, stall);
         }
         worker.sweep(passed);
@@ -188,7 +196,10 @@ impl Fanout {
 impl Audience for LocalConnections {
     fn publish(&self, room: RoomId, state: &Arc<Published>) {
         if let Some(members) = self.peers.borrow().by_room.get(&room) {
-            for (_, peer) in members {
+            for (n, (_, peer)) in members.iter().enumerate() {
+                if let Some((_, soon)) = members.get(n + AHEAD) {
+                    prefetch(&**soon);
+                }
                 peer.borrow_mut().offer(state.clone());
             }
         }

@@ -10,6 +10,7 @@ mod tests;
 
 use super::socket::{Served, Socket};
 use crate::connection::{End, LocalConnections, PeerRef, Worker};
+use crate::prefetch::prefetch;
 use driftless_proto::code::CloseCode;
 use mio::{Interest, Registry, Token, event::Event, unix::SourceFd};
 use slab::Slab;
@@ -111,6 +112,17 @@ impl Hub {
             sockets.shrink_to_fit();
         }
         entry
+    }
+
+    /// Has what a socket has fetched: its own part, then, a turn later, that of its peer.
+    fn prefetch(&self, next: Option<usize>, after: Option<usize>) {
+        let sockets = self.sockets.borrow();
+        if let Some(entry) = after.and_then(|key| sockets.get(key)) {
+            prefetch(&**entry);
+        }
+        if let Some(entry) = next.and_then(|key| sockets.get(key)) {
+            prefetch(&*entry.peer);
+        }
     }
 
     /// Serves a socket. If it has gone: nobody, or who has its key now, who finds nothing to do.

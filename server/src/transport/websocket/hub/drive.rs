@@ -87,6 +87,7 @@ impl Drive {
                 break;
             }
             if let Some(key) = calls.next() {
+                self.hub.prefetch(calls.peek(0), calls.peek(1));
                 self.hub.worker.interlude(*now);
                 self.hub.serve(key, *now);
                 *now = Instant::now();
@@ -114,8 +115,11 @@ impl Drive {
         }
         let looked = *now;
         let mut events = 0;
+        let mut ahead = self.events.iter().map(|event| event.token().0).skip(1).peekable();
         for event in &self.events {
             events += 1;
+            let next = ahead.next();
+            self.hub.prefetch(next, ahead.peek().copied());
             self.hub.worker.interlude(*now);
             if *now < until {
                 self.hub.serve_event(event, *now);
