@@ -253,11 +253,10 @@ impl Factory {
         };
         let limits = self.config.limits.clone();
         let of_room = shared.clone();
-        // The game starts on the room's thread, so that a slow start keeps nobody else waiting.
-        let room = Room::start_at(&services.homes.common(), move |home, address| {
-            let schedule =
-                Timetable::here().schedule(settings.clock.instant(0), Instant::now(), of_room.tick_rate);
-            let (game, schema) = start::start(&kind, seed, of_room.tick_rate);
+        let tick_rate = shared.tick_rate;
+        let make = move || start::start(&kind, seed, tick_rate);
+        let room = Room::start_at(services.homes.common(), make, move |(game, schema), home, address| {
+            let schedule = Timetable::here().schedule(settings.clock.instant(0), Instant::now(), tick_rate);
             let core = RoomCore::new(of_room, game, schema, schedule, limits, record.is_some());
             Shell::new(core, settings, record, home, address)
         });

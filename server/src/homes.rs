@@ -9,9 +9,9 @@ mod balance;
 use crate::{
     alarm::Alarm,
     connection::{Interlude, LocalConnections, Worker},
-    ground::home::{Home, MoveTo},
-    room::{Housing, RoomAddr, timetable::Timetable},
-    thread::{self, prefer_latency},
+    ground::home::{Home, MoveTo, Resident},
+    room::{Housing, RoomAddr, SPREAD_FROM, timetable::Timetable},
+    thread::{self, Cores, prefer_latency},
 };
 use actix_rt::Arbiter;
 use balance::Balance;
@@ -25,14 +25,15 @@ use std::{
     task::{Poll, Waker},
     time::{Duration, Instant},
 };
+use tokio::runtime::Builder;
 use tracing::{error, info};
 
-/// From so many players on, those who come are spread over all threads: what they cost is more than one should carry.
-const SPREAD_FROM: u32 = 250;
 /// Load below which a thread has little to do, thousandths.
 const LITTLE: u32 = 300;
 /// What a player, or a room, is expected to add to the load: 10 µs, 20 times a second.
 const EXPECTED: f32 = 0.2;
+/// Games that a thread has made at a time, elsewhere: making one may take long.
+const GAMES_MADE: usize = 2;
 /// How often a thread sees how busy it is.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often the loads of all are compared.
@@ -44,6 +45,8 @@ pub(crate) struct Homes {
     apart: Mutex<Vec<Home>>,
     /// Most of them.
     max_apart: usize,
+    /// Those that the process may use, if threads are pinned.
+    cores: Option<Cores>,
 }
 
 impl Homes {
@@ -56,9 +59,10 @@ impl Homes {
         pin: bool,
         connections: impl Fn() -> io::Result<Rc<LocalConnections>> + Clone + Send + 'static,
     ) -> io::Result<Arc<Self>> {
+        let cores = pin.then(Cores::allowed).transpose()?;
         let common = (0..count.max(1)).map(|n| {
             let connections = connections.clone();
-            start(format!("home-{n}"), pin.then_some(n), move |arbiter| {
+            start(format!("home-{n}"), cores.clone(), Some(n), move |arbiter| {
                 let connections = connections()?;
                 let home = Home::new(arbiter, Some(connections.link()));
                 connections.live_at(home.clone());
@@ -67,7 +71,7 @@ impl Homes {
             })
         });
         let common = common.collect::<io::Result<_>>()?;
-        Ok(Arc::new(Self { common, apart: Mutex::default(), max_apart: count.max(2) }))
+        Ok(Arc::new(Self { common, apart: Mutex::default(), max_apart: count.max(2), cores }))
     }
 
     /// Those of the common threads.
@@ -113,32 +117,37 @@ pub(crate) async fn keep_balance(homes: Arc<Homes>, rooms: impl Fn(&Home) -> Vec
         actix_rt::time::sleep(COMPARE).await;
         let loads: Vec<_> = homes.common.iter().map(Home::load).collect();
         let Some(shift) = balance.look(&loads) else { continue };
-        let chosen = shift.choose(rooms(&homes.common[shift.from]));
+        let (from, to) = (&homes.common[shift.from], &homes.common[shift.to]);
+        let chosen = shift.choose(rooms(from));
+        if chosen.is_empty() {
+            continue;
+        }
         info!(?loads, from = shift.from, to = shift.to, rooms = chosen.len(), "threads differ in load");
         for room in chosen {
-            room.do_send(MoveTo(homes.common[shift.to].clone()));
+            room.do_send(MoveTo { home: to.clone(), from: Some(from.clone()) });
         }
     }
 }
 
 impl Housing for Homes {
-    fn apart(&self) -> Option<Home> {
+    fn apart(&self) -> Option<Resident> {
         let mut apart = self.apart.lock();
         let least = apart.iter().min_by_key(|home| home.rooms());
         if let Some(home) = least
             && (home.rooms() == 0 || apart.len() >= self.max_apart)
         {
-            return Some(home.clone());
+            return Some(home.house_room());
         }
-        let started = start(format!("apart-{}", apart.len()), None, |arbiter| {
+        let started = start(format!("apart-{}", apart.len()), self.cores.clone(), None, |arbiter| {
             let alarm = Alarm::new()?;
             actix_rt::spawn(keep_time(alarm));
             Ok(Home::new(arbiter, None))
         });
         match started {
             Ok(home) => {
-                apart.push(home.clone());
-                Some(home)
+                let resident = home.house_room();
+                apart.push(home);
+                Some(resident)
             }
             Err(error) => {
                 error!(%error, "no thread can be started for a heavy room: it stays with the others");
@@ -147,26 +156,28 @@ impl Housing for Homes {
         }
     }
 
-    fn common(&self) -> Home {
-        self.for_room().clone()
+    fn common(&self) -> Resident {
+        self.for_room().house_room()
     }
 }
 
-/// Starts a thread, on which `make` is called.
+/// Starts a thread, on which `make` is called. `cores`: those that the process may use, if threads are pinned; `core`: to which of them.
 fn start(
     name: String,
+    cores: Option<Cores>,
     core: Option<usize>,
     make: impl FnOnce(actix::ArbiterHandle) -> io::Result<Home> + Send + 'static,
 ) -> io::Result<Home> {
-    let arbiter = Arbiter::try_new()?;
+    let arbiter = Arbiter::try_with_tokio_rt(|| {
+        Builder::new_current_thread().enable_all().max_blocking_threads(GAMES_MADE).build()
+    })?;
     let (send, made) = sync_channel(1);
     arbiter.spawn_fn(move || {
         thread::set_name(&name);
         prefer_latency();
-        if let Some(core) = core
-            && let Err(error) = thread::pin(core)
-        {
-            error!(%error, thread = name, "cannot be pinned to a core");
+        // Whoever has started it may be pinned, and it then is as well.
+        if let Some(Err(error)) = cores.map(|cores| cores.run_here(core)) {
+            error!(%error, thread = name, "cannot be kept on its core");
         }
         let home = make(Arbiter::current()).inspect(|home| drop(actix_rt::spawn(watch_load(home.clone()))));
         drop(send.send(home));

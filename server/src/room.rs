@@ -21,4 +21,5 @@ mod weight;
 
 pub use actor::{CloseRoom, Join, Kick, Leave, Lost, Moved, Resume, Room};
 pub use address::{Handled, RoomAddr};
+pub(crate) use shell::SPREAD_FROM;
 pub use shell::{Housing, Listing, RoomSettings, Seated, Shell};

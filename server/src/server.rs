@@ -310,7 +310,7 @@ impl Running {
         let room = self.parts.registry.get(name).map(|listed| listed.room);
         let at = room.as_ref().and_then(RoomAddr::home);
         if let (Some(room), Some(at)) = (&room, &at) {
-            room.do_send(MoveTo(self.parts.homes.after(at).clone()));
+            room.do_send(MoveTo { home: self.parts.homes.after(at).clone(), from: Some(at.clone()) });
         }
         at.is_some()
     }

@@ -44,30 +44,78 @@ pub(crate) fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Has the calling thread run on one core alone: the `n`th of those that the process may use, from the first again after the last.
-///
-/// # Errors
-/// If the kernel does not allow it, or the system has no such thing.
-pub(crate) fn pin(n: usize) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the set is ours, and as large as we say; its macros read and write within it.
-    unsafe {
-        let mut allowed: libc::cpu_set_t = std::mem::zeroed();
-        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut allowed) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let cores = (0..libc::CPU_SETSIZE as usize).filter(|core| libc::CPU_ISSET(*core, &allowed));
-        let cores: Vec<_> = cores.collect();
-        let mut own: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(cores[n % cores.len().max(1)], &mut own);
-        if libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const own) != 0 {
-            return Err(io::Error::last_os_error());
+/// The cores that the process may use.
+#[derive(Clone)]
+pub(crate) struct Cores(#[cfg(target_os = "linux")] Vec<usize>);
+
+#[cfg(target_os = "linux")]
+impl Cores {
+    /// To be called on a thread that is on none in particular.
+    ///
+    /// # Errors
+    /// If the kernel does not tell, or the system has no such thing.
+    pub(crate) fn allowed() -> io::Result<Self> {
+        // SAFETY: all zeroes are a value of this set, which is as large as we say; the macro reads within it.
+        let allowed = unsafe {
+            let mut allowed: libc::cpu_set_t = std::mem::zeroed();
+            if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut allowed) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            (0..libc::CPU_SETSIZE as usize).filter(|core| libc::CPU_ISSET(*core, &allowed)).collect()
+        };
+        Ok(Self(allowed))
+    }
+
+    /// Has the calling thread run on the `n`th of them alone, from the first again after the last; None: on any.
+    ///
+    /// # Errors
+    /// If the kernel does not allow it.
+    pub(crate) fn run_here(&self, n: Option<usize>) -> io::Result<()> {
+        let own = n.map(|n| self.0[n % self.0.len()]);
+        // SAFETY: as above; the macro writes within the set.
+        unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            for core in self.0.iter().filter(|core| own.is_none_or(|own| own == **core)) {
+                libc::CPU_SET(*core, &mut set);
+            }
+            if libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) != 0 {
+                return Err(io::Error::last_os_error());
+            }
         }
         Ok(())
     }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = n;
-        Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Cores {
+    pub(crate) fn allowed() -> io::Result<Self> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "threads cannot be pinned on this system"))
+    }
+    pub(crate) fn run_here(&self, _: Option<usize>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_a_pinned_one_starts_can_be_on_any_core_again() {
+        let all = Cores::allowed().unwrap();
+        for n in 0..all.0.len() + 1 {
+            let all = all.clone();
+            let pinned = std::thread::spawn(move || {
+                all.run_here(Some(n)).unwrap();
+                assert_eq!(Cores::allowed().unwrap().0, [all.0[n % all.0.len()]]);
+                let free = std::thread::spawn(move || {
+                    all.run_here(None).unwrap();
+                    (Cores::allowed().unwrap().0, all.0)
+                });
+                free.join().unwrap()
+            });
+            let (free, all) = pinned.join().unwrap();
+            assert_eq!(free, all);
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 use util::{
     Player, TestServer, Wire, config,
@@ -183,6 +183,70 @@ fn the_end_of_a_room_and_of_the_server_finds_those_who_are_between_two_threads()
         }
         drop(restless);
     }
+}
+
+#[test]
+fn a_room_that_is_to_move_to_where_it_is_can_still_close_its_connections() {
+    let server = TestServer::start(threads(1));
+    let mut ann = Player::join(server.address(), "lobby");
+    for _ in 0..3 {
+        server.running().move_room("lobby");
+    }
+    ann.next_tick();
+    let kicked = format!("/v1/rooms/lobby/players/{}", ann.number());
+    assert!(server.operate("DELETE", &kicked, "").status < 300);
+    assert_eq!(ann.ended(), CloseCode::Kicked);
+    until("the seat is free", || server.players() == 0);
+    assert_eq!(server.running().metrics().rooms_moved.get(), 0);
+}
+
+#[test]
+fn two_moves_at_once_leave_nobody_behind() {
+    let server = TestServer::start(threads(3));
+    let mut players: Vec<_> = (0..10).map(|_| Player::join(server.address(), "lobby")).collect();
+    let first = players[0].next_tick();
+    for _ in 0..5 {
+        server.running().move_room("lobby");
+        server.running().move_room("lobby");
+    }
+    for player in &mut players {
+        while player.next_tick() < first + 20 {}
+    }
+    assert!(server.operate("DELETE", "/v1/rooms/lobby", "").status < 300);
+    assert_eq!(players.iter_mut().map(Player::ended).collect::<Vec<_>>(), [CloseCode::RoomClosed; 10]);
+    until("nobody is left", || server.connections() == 0 && server.players() == 0);
+}
+
+#[test]
+fn two_rooms_that_are_heavy_live_apart_from_one_another() {
+    let server = with_obedient(threads(1));
+    let [mut ann, mut bob] = ["one", "two"].map(|room| {
+        let mut player =
+            Player::join_as(server.address(), wire::Join { room: room.into(), ..join_as("ann") });
+        player.command(&Ask { block_ms: 30, ..Ask::default() });
+        player
+    });
+    until("both have moved", || server.running().metrics().rooms_moved.get() == 2);
+    // In the time that one alone takes.
+    let (before, start) = ([ann.next_tick(), bob.next_tick()], Instant::now());
+    while ann.next_tick() < before[0] + 40 || bob.next_tick() < before[1] + 40 {}
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(server.running().metrics().rooms_moved.get(), 2);
+}
+
+// Promise 4, of a game instead of a client.
+#[test]
+fn a_game_that_takes_long_to_make_keeps_nobody_waiting() {
+    let slow = GameKind::of::<util::games::SlowToMake>();
+    let server = TestServer::of(Server::new(threads(1)).game(slow));
+    let other = Player::join(server.address(), "other").in_background();
+    let mut ann = util::Socket::connect(server.address());
+    let join = wire::Join { kind: "slow_to_make".into(), ..join("slow") };
+    ann.send(&util::client(wire::client_message::Body::Join(join))).unwrap();
+    other.wait_ticks(50);
+    drop(other.stop());
+    let skipped = server.get("/v1/rooms/other").json()["ticks_skipped"].as_u64().unwrap();
+    assert!(skipped < 10, "{skipped}");
 }
 
 #[test]

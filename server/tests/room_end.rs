@@ -13,7 +13,7 @@ use driftless_server::{
         close::Close,
         entrant::{Entrant, Reach},
         fanout::{FanoutLink, Publish},
-        home::Home,
+        home::{Home, Resident},
         id::{ConnectionId, RoomId},
         report::{LostReason, Report},
         seat::{ResumeToken, Seat},
@@ -117,11 +117,11 @@ impl Listing for Ends {
 struct Here;
 
 impl Housing for Here {
-    fn apart(&self) -> Option<Home> {
+    fn apart(&self) -> Option<Resident> {
         None
     }
-    fn common(&self) -> Home {
-        Home::new(Arbiter::current(), None)
+    fn common(&self) -> Resident {
+        Home::new(Arbiter::current(), None).house_room()
     }
 }
 
@@ -138,7 +138,8 @@ fn start_room(core: RoomCore, around: &Around) -> RoomAddr {
         wait_for_players: true,
         housing: Arc::new(Here),
     };
-    Room::start_at(&Here.common(), move |home, address| Shell::new(core, settings, None, home, address))
+    let shell = move |core, home, address| Shell::new(core, settings, None, home, address);
+    Room::start_at(Here.common(), || core, shell)
 }
 
 async fn join(room: &RoomAddr, around: &Around, connection: u64) -> Seated {

@@ -10,7 +10,7 @@ use crate::{
         admission::Admission,
         close::Close,
         entrant::{Entrant, Reach},
-        home::{Home, MoveTo},
+        home::{Home, MoveTo, Resident},
         id::ConnectionId,
         refusal::Refusal,
         seat::Seat,
@@ -51,6 +51,8 @@ pub struct Connection {
     rooms: Arc<dyn Rooms>,
     /// Where the player is, once there is a seat.
     place: Option<Place>,
+    /// What it has come from another thread for.
+    errand: Option<Errand>,
     /// It has left this thread.
     departed: bool,
     span: Span,
@@ -95,6 +97,8 @@ pub struct Ticket {
 pub(super) struct Place {
     room: RoomAddr,
     seat: Arc<Seat>,
+    /// On the thread, among its players.
+    _resident: Option<Resident>,
 }
 
 impl Connection {
@@ -107,7 +111,7 @@ impl Connection {
         rooms: Arc<dyn Rooms>,
     ) -> PeerRef {
         let peer = Self::unlisted(admission, delivery, limits);
-        Self::start(peer.clone(), connections, rooms);
+        Self::start(peer.clone(), connections, rooms, None);
         peer
     }
 
@@ -118,12 +122,17 @@ impl Connection {
         Peer::new(id, ServerSession::new(Instant::now(), limits, delivery), admission)
     }
 
-    fn start(peer: PeerRef, connections: Rc<LocalConnections>, rooms: Arc<dyn Rooms>) -> Addr<Self> {
+    fn start(
+        peer: PeerRef,
+        connections: Rc<LocalConnections>,
+        rooms: Arc<dyn Rooms>,
+        errand: Option<Errand>,
+    ) -> Addr<Self> {
         let span = tracing::info_span!("connection", id = %peer.borrow().id, room = tracing::field::Empty);
         Self::create(|ctx| {
             peer.borrow_mut().set_actor(ctx.address());
             connections.add(peer.clone());
-            Self { peer, connections, rooms, place: None, departed: false, span }
+            Self { peer, connections, rooms, place: None, errand, departed: false, span }
         })
     }
 
@@ -131,7 +140,7 @@ impl Connection {
     pub(super) fn arrive(peer: Peer, departure: Departure, connections: Rc<LocalConnections>) -> PeerRef {
         let Departure { rooms, errand, .. } = departure;
         let peer = Rc::new(RefCell::new(peer));
-        Self::start(peer.clone(), connections, rooms).do_send(Arrived(errand));
+        Self::start(peer.clone(), connections, rooms, Some(errand));
         peer
     }
 
@@ -177,6 +186,20 @@ impl Connection {
             .wait(ctx);
     }
 
+    fn settle_at(&mut self, place: Place) {
+        let _resident = self.connections.home().map(Home::house_player);
+        self.place = Some(Place { _resident, ..place });
+    }
+
+    /// Tells its room that it is here.
+    fn tell_moved(&self, ctx: &mut Context<Self>) {
+        let Some(Place { room, .. }) = &self.place else { return };
+        let (room, moved) =
+            (room.clone(), Moved { connection: self.peer.borrow().id, reach: self.reach(ctx) });
+        let sent = async move { room.send(moved).await };
+        sent.into_actor(self).map(|closed, connection, _| connection.settled(closed)).wait(ctx);
+    }
+
     /// It is here, and its room knows. `closed`: what the room wanted of it meanwhile.
     fn settled(&self, closed: Result<Option<Close>, MailboxError>) {
         let ended = || Close { code: CloseCode::RoomClosed, reason: "the room has ended".to_owned() };
@@ -203,7 +226,7 @@ impl Connection {
         };
         self.span.record("room", &*seat.room.name);
         self.span.in_scope(|| debug!(player = seat.player, user = %seat.user, ?resumed, "seated"));
-        self.place = Some(Place { room, seat: seat.clone() });
+        self.settle_at(Place { room, seat: seat.clone(), _resident: None });
         let mut peer = self.peer.borrow_mut();
         // It may have ended while the room was asked: then the room hears that next.
         if peer.ended().is_none() {
@@ -240,6 +263,20 @@ pub(super) fn tell_end(peer: &Peer, end: &End, place: Option<Place>, connections
 impl Actor for Connection {
     type Context = Context<Self>;
 
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let ended = self.peer.borrow().ended().is_some();
+        match self.errand.take() {
+            Some(Errand::Enter(ticket)) if !ended => self.enter(ticket, ctx),
+            Some(Errand::Stay(place)) => {
+                self.span.record("room", &*place.seat.room.name);
+                self.connections.subscribe(place.seat.room.id, self.peer.clone());
+                self.settle_at(place);
+                self.tell_moved(ctx);
+            }
+            Some(Errand::Enter(_)) | None => {}
+        }
+    }
+
     fn stopped(&mut self, _: &mut Self::Context) {
         if !self.departed {
             self.gone();
@@ -247,36 +284,16 @@ impl Actor for Connection {
     }
 }
 
-/// The connection has come from another thread, for this.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Arrived(Errand);
-
-impl Handler<Arrived> for Connection {
-    type Result = ();
-
-    fn handle(&mut self, Arrived(errand): Arrived, ctx: &mut Self::Context) {
-        match errand {
-            Errand::Enter(ticket) => self.enter(ticket, ctx),
-            Errand::Stay(place) => {
-                let (room, connection) = (place.room.clone(), self.peer.borrow().id);
-                self.span.record("room", &*place.seat.room.name);
-                self.connections.subscribe(place.seat.room.id, self.peer.clone());
-                self.place = Some(place);
-                let moved = Moved { connection, reach: self.reach(ctx) };
-                let sent = async move { room.send(moved).await };
-                sent.into_actor(self).map(|closed, connection, _| connection.settled(closed)).wait(ctx);
-            }
-        }
-    }
-}
-
 impl Handler<MoveTo> for Connection {
     type Result = ();
 
-    fn handle(&mut self, MoveTo(home): MoveTo, ctx: &mut Self::Context) {
-        let ended = self.peer.borrow().ended().is_some();
-        if let Some(place) = self.place.take_if(|_| !ended && !self.connections.is_at(&home)) {
+    fn handle(&mut self, MoveTo { home, .. }: MoveTo, ctx: &mut Self::Context) {
+        if self.peer.borrow().ended().is_some() {
+            return; // of which its room hears
+        }
+        if self.connections.is_at(&home) {
+            self.tell_moved(ctx);
+        } else if let Some(place) = self.place.take() {
             self.depart(home, Errand::Stay(place), ctx);
         }
     }

@@ -36,12 +36,13 @@ impl Interludes {
         self.due.get()
     }
 
-    /// Runs it, if it is due. No connection may be borrowed.
-    pub(super) fn run(&self, now: Instant) {
+    /// Runs it, if it is due. No connection may be borrowed. True: some time has passed.
+    pub(super) fn run(&self, now: Instant) -> bool {
         if self.due.get().is_none_or(|due| due > now) {
-            return;
+            return false;
         }
         let interlude = self.interlude.borrow().clone();
         self.due.set(interlude.and_then(|interlude| interlude.run(now)));
+        true
     }
 }

@@ -187,8 +187,9 @@ impl Worker {
     }
     /// Runs the interlude, if it is due. To be called between two pieces of work, when no connection is
     /// borrowed.
-    pub fn interlude(&self, now: Instant) {
-        self.interludes.run(now);
+    /// Returns the time, which is later if something ran.
+    pub fn interlude(&self, now: Instant) -> Instant {
+        if self.interludes.run(now) { Instant::now() } else { now }
     }
     /// When the interlude is due next. None: not by itself.
     pub fn next_interlude(&self) -> Option<Instant> {

@@ -100,4 +100,9 @@ impl Drop for Resident {
 /// A room, or a connection, is to move to another thread.
 #[derive(Message, Clone)]
 #[rtype(result = "()")]
-pub struct MoveTo(pub Home);
+pub struct MoveTo {
+    /// Which.
+    pub home: Home,
+    /// Only if it lives there still. None: wherever it lives.
+    pub from: Option<Home>,
+}

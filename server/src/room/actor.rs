@@ -11,15 +11,19 @@ use super::{
 use crate::ground::{
     close::Close,
     entrant::{Entrant, Reach},
-    home::{Home, MoveTo},
+    home::{MoveTo, Resident},
     id::ConnectionId,
     report::{LostReason, SeatExpired},
     seat::ResumeToken,
 };
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Message,
+    WrapFuture,
+};
 use driftless_proto::code::CloseCode;
 use driftless_sim::PlayerId;
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
+use tracing::error;
 
 /// Control messages that may wait for a room: joins and leaves of as many connections come and go in a tick at most.
 const MAILBOX: usize = 4096;
@@ -27,22 +31,52 @@ const MAILBOX: usize = 4096;
 /// A room. When it has moved to another thread, what is still sent to this actor is sent on.
 pub struct Room {
     address: RoomAddr,
-    /// None: it has moved.
+    /// None: its game is being made, and nothing is handled yet; or it has moved.
     shell: Option<Rc<RefCell<Shell>>>,
+    /// What has the game made.
+    begin: Option<Begin>,
 }
 
+/// Begins a room: its actor waits for the game.
+type Begin = Box<dyn FnOnce(&mut Room, &mut Context<Room>)>;
+
 impl Room {
-    /// Starts a room on a thread, where `make` is called. Returns before that, with the address that the room is given.
-    pub fn start_at(home: &Home, make: impl FnOnce(&Home, RoomAddr) -> Shell + Send + 'static) -> RoomAddr {
+    /// Starts a room. Its game is made by `make`, where that keeps no other room waiting however long it takes; then the rest by `shell`,
+    /// on the room's thread. Returns before that: what is sent to the room meanwhile waits.
+    pub fn start_at<T: Send + 'static>(
+        home: Resident,
+        make: impl FnOnce() -> T + Send + 'static,
+        shell: impl FnOnce(T, Resident, RoomAddr) -> Shell + Send + 'static,
+    ) -> RoomAddr {
         let address = RoomAddr::default();
-        let (of_room, of_home) = (address.clone(), home.clone());
-        let started = Self::start_in_arbiter(home.arbiter(), move |ctx| {
-            of_room.begin(ctx.address(), of_home.clone());
-            Self { shell: Some(Rc::new(RefCell::new(make(&of_home, of_room.clone())))), address: of_room }
+        let (of_room, at) = (address.clone(), home.home().clone());
+        let started = Self::start_in_arbiter(at.arbiter(), move |ctx| {
+            of_room.begin(ctx.address(), home.home().clone());
+            let begin: Begin = Box::new(move |room, ctx| {
+                let made = actix_rt::task::spawn_blocking(make);
+                made.into_actor(room)
+                    .map(move |made, room, ctx| match made {
+                        Ok(made) => room.begin(shell(made, home, room.address.clone())),
+                        Err(error) => {
+                            error!(%error, "a game could not be made");
+                            room.address.end();
+                            ctx.stop();
+                        }
+                    })
+                    .wait(ctx);
+            });
+            Self { address: of_room, shell: None, begin: Some(begin) }
         });
         // Whoever is told of the room may ask it at once.
-        address.begin(started, home.clone());
+        address.begin(started, at);
         address
+    }
+
+    /// Lives on this thread from now on.
+    fn begin(&mut self, shell: Shell) {
+        let (schedule, id, shell) = (*shell.schedule(), shell.id(), Rc::new(RefCell::new(shell)));
+        Timetable::here().add(&schedule, id, shell.clone(), Instant::now());
+        self.shell = Some(shell);
     }
 
     /// Calls the room if it is here.
@@ -69,8 +103,12 @@ impl Room {
             let shell = shell.borrow();
             Timetable::here().remove(shell.schedule(), shell.id());
         }
-        // The timetable had the only other one.
-        Rc::into_inner(shell).map(RefCell::into_inner)
+        let shell = Rc::into_inner(shell).map(RefCell::into_inner);
+        if shell.is_none() {
+            error!("a room that is still in use was to leave its thread");
+            self.address.end();
+        }
+        shell
     }
 }
 
@@ -79,9 +117,8 @@ impl Actor for Room {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        if let Some(shell) = &self.shell {
-            let (schedule, id) = (*shell.borrow().schedule(), shell.borrow().id());
-            Timetable::here().add(&schedule, id, shell.clone(), Instant::now());
+        if let Some(begin) = self.begin.take() {
+            begin(self, ctx);
         }
     }
 }
@@ -235,17 +272,22 @@ impl Handler<CloseRoom> for Room {
 impl Handler<MoveTo> for Room {
     type Result = ();
 
-    fn handle(&mut self, MoveTo(home): MoveTo, _: &mut Self::Context) {
-        if self.shell.is_none() {
-            self.address.do_send(MoveTo(home));
-        } else if let Some(mut shell) = self.depart() {
-            shell.leave_for(&home);
-            let started = Self::start_in_arbiter(home.arbiter(), {
-                let address = self.address.clone();
-                move |_| Self { address, shell: Some(Rc::new(RefCell::new(shell))) }
-            });
-            self.address.moved(started, home);
+    fn handle(&mut self, message: MoveTo, _: &mut Self::Context) {
+        let Some(shell) = &self.shell else { return self.address.do_send(message) };
+        let MoveTo { home, from } = message;
+        if !shell.borrow_mut().is_to_leave_for(&home, from.as_ref()) {
+            return;
         }
+        let Some(mut shell) = self.depart() else { return };
+        shell.leave_for(&home);
+        let address = self.address.clone();
+        self.address.move_to(home.clone(), || {
+            Self::start_in_arbiter(home.arbiter(), move |_| Self {
+                address,
+                shell: None,
+                begin: Some(Box::new(move |room, _| room.begin(shell))),
+            })
+        });
     }
 }
 

@@ -67,9 +67,10 @@ impl RoomAddr {
         self.0.write().get_or_insert(Whereabouts { actor, home });
     }
 
-    /// The room has moved there.
-    pub(super) fn moved(&self, actor: Addr<Room>, home: Home) {
-        *self.0.write() = Some(Whereabouts { actor, home });
+    /// The room moves there, where `start` starts its actor. Nobody finds it between the two, nor its end before its beginning.
+    pub(super) fn move_to(&self, home: Home, start: impl FnOnce() -> Addr<Room>) {
+        let mut at = self.0.write();
+        *at = Some(Whereabouts { actor: start(), home });
     }
 
     /// The room has ended.

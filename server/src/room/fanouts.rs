@@ -28,7 +28,7 @@ struct Member {
 /// Whether a connection is between two threads, where nothing reaches it.
 enum Moving {
     No,
-    /// It was told to, and has not said yet that it has arrived.
+    /// It was told to move, and has not said yet where it is.
     Told,
     /// It is to be closed when it has.
     Closing(Close),
@@ -69,14 +69,15 @@ impl Fanouts {
         }
     }
 
-    /// Has those that are on this thread, and can, move to another.
-    pub(super) fn move_to(&mut self, from: &FanoutLink, to: &Home) {
+    /// Has those come to this thread that are on others, and can.
+    pub(super) fn gather(&mut self, home: &Home) {
+        let Some(link) = home.link() else { return };
         for (_, member) in &mut self.connections {
             if let Some(moves) = &member.reach.moves
-                && member.reach.link.index == from.index
+                && member.reach.link.index != link.index
                 && matches!(member.moving, Moving::No)
             {
-                moves.do_send(MoveTo(to.clone()));
+                moves.do_send(MoveTo { home: home.clone(), from: None });
                 member.moving = Moving::Told;
             }
         }

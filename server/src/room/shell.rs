@@ -37,6 +37,8 @@ use std::{
 };
 use tracing::{Span, error, info, warn};
 
+/// Players from which on a room is too large for one thread: those who come are spread over all.
+pub(crate) const SPREAD_FROM: u32 = 250;
 /// How long a room waits for its first player, if a join has made it.
 const UNPLAYED_LINGER: Duration = Duration::from_secs(1);
 /// What players are told when the ticks of a room are used up, after 388 days at 128 Hz.
@@ -50,8 +52,8 @@ pub struct Shell {
     address: RoomAddr,
     home: Resident,
     weight: Weight,
-    /// It was told to move: until then it does not tick, so that the others of its thread wait for it no longer.
-    moving: bool,
+    /// Where it is to live because of its weight. Until it does, it does not tick, so that the others of its thread wait for it no longer.
+    moving: Option<Resident>,
     empty_since: Option<Instant>,
     /// Ticks with a player who is connected, until there were enough of them for a room that is worth keeping.
     played: u32,
@@ -85,9 +87,9 @@ pub struct RoomSettings {
 /// Which thread a room is to live on.
 pub trait Housing: Send + Sync {
     /// That of a room which lets no others live beside it. None: there is none to be had.
-    fn apart(&self) -> Option<Home>;
+    fn apart(&self) -> Option<Resident>;
     /// That of any other.
-    fn common(&self) -> Home;
+    fn common(&self) -> Resident;
 }
 
 /// Where rooms are found by name, and seats by token.
@@ -116,7 +118,7 @@ impl Shell {
         core: RoomCore,
         settings: RoomSettings,
         record: Option<RecordLink>,
-        home: &Home,
+        home: Resident,
         address: RoomAddr,
     ) -> Self {
         let span = tracing::info_span!("room", room = %core.shared().name);
@@ -125,9 +127,9 @@ impl Shell {
             fanouts: Fanouts::default(),
             settings,
             address,
-            home: home.house_room(),
+            home,
             weight: Weight::new(),
-            moving: false,
+            moving: None,
             empty_since: Some(Instant::now()),
             played: 0,
             record,
@@ -151,15 +153,31 @@ impl Shell {
         self.ended
     }
 
-    /// It leaves its thread for another, and takes with it those of its connections that can come.
-    pub(super) fn leave_for(&mut self, home: &Home) {
-        self.moving = false;
-        let left = mem::replace(&mut self.home, home.house_room());
-        if let (Some(from), Some(_)) = (left.home().link(), home.link()) {
-            self.fanouts.move_to(from, home);
+    /// Whether it is to leave its thread, as it is told. Not for where it lives, nor if it was to leave another.
+    pub(super) fn is_to_leave_for(&mut self, home: &Home, from: Option<&Home>) -> bool {
+        let at = self.home.home();
+        let leaves = !self.ended && !at.is(home) && from.is_none_or(|from| from.is(at));
+        if !leaves {
+            self.moving.take_if(|moving| moving.home().is(home));
         }
+        leaves
+    }
+
+    /// It leaves its thread for another, and has those of its connections come that can.
+    pub(super) fn leave_for(&mut self, home: &Home) {
+        let chosen = self.moving.take().filter(|chosen| chosen.home().is(home));
+        self.home = chosen.unwrap_or_else(|| home.house_room());
+        self.weight.moved(home.link().is_none(), Instant::now());
+        self.gather();
         self.settings.metrics.rooms_moved.inc();
         self.span.in_scope(|| info!(apart = home.link().is_none(), "moved to another thread"));
+    }
+
+    /// Has those of its connections come that are on other threads and can, unless there are too many for one.
+    fn gather(&mut self) {
+        if self.home.home().link().is_some() && self.core.seats().connected() as u32 <= SPREAD_FROM {
+            self.fanouts.gather(self.home.home());
+        }
     }
 
     fn shared(&self) -> &Arc<RoomShared> {
@@ -195,17 +213,18 @@ impl Shell {
             Weighed::Heavy => self.settings.housing.apart(),
             Weighed::Light => Some(self.settings.housing.common()),
         };
-        if let Some(home) = home {
+        if let Some(chosen) = home {
+            let (home, from) = (chosen.home().clone(), Some(self.home.home().clone()));
             self.span.in_scope(|| {
                 info!(?weighed, took_us = (now - start).as_micros() as u64, "the room is to move")
             });
-            self.moving = true;
-            self.address.do_send(MoveTo(home));
+            self.moving = Some(chosen);
+            self.address.do_send(MoveTo { home, from });
         }
     }
 
     fn tick(&mut self) {
-        if self.moving {
+        if self.moving.is_some() {
             return;
         }
         let start = Instant::now();
@@ -368,6 +387,7 @@ impl Shell {
             .unwrap_or(Err(failed))?;
         *seat.place.lock() = join.entrant.place.clone();
         self.fanouts.add(join.entrant.connection, join.entrant.reach);
+        self.gather();
         if let Some(listing) = self.settings.listing.upgrade() {
             listing.seat_taken(&seat, self.address.clone());
         }
@@ -400,6 +420,7 @@ impl Shell {
             self.fanouts.remove(old);
         }
         self.fanouts.add(connection, entrant.reach);
+        self.gather();
         if had.is_none() {
             self.report(Report::Back {
                 room: self.shared().name.clone(),
@@ -436,7 +457,9 @@ impl Shell {
 
     /// A connection has moved to another thread. Some: it was closed on its way.
     pub(super) fn moved(&mut self, connection: ConnectionId, reach: Reach) -> Option<Close> {
-        self.fanouts.moved(connection, reach)
+        let close = self.fanouts.moved(connection, reach);
+        self.gather();
+        close
     }
 
     /// The time of a player who is away is over.
@@ -474,8 +497,12 @@ impl Shell {
 /// By the thread's timetable.
 impl Due for RefCell<Shell> {
     fn run(&self) -> bool {
+        // A game's panic is caught nearer to it. This one is ours: it ends its room, and no other of the thread.
+        let ticked = catch_unwind(AssertUnwindSafe(|| self.borrow_mut().tick()));
         let mut room = self.borrow_mut();
-        room.tick();
+        if ticked.is_err() {
+            room.end(CloseCode::RoomFailed, "the room failed: a fault of the server", "failed");
+        }
         !room.ended
     }
 }

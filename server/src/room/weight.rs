@@ -47,6 +47,11 @@ impl Weight {
         Self { count: 0, place: Place::Common, stay: STAY }
     }
 
+    /// It has moved: to the others, or apart from them.
+    pub(super) fn moved(&mut self, apart: bool, now: Instant) {
+        self.place = if apart { Place::Apart { light_since: now } } else { Place::Common };
+    }
+
     /// A tick, or another call of the game, took so long. Some: the room is to move.
     pub(super) fn weigh(&mut self, now: Instant, took: Duration) -> Option<Weighed> {
         if took > LONG {
@@ -56,7 +61,7 @@ impl Weight {
         self.count = self.count.saturating_sub(1).min(HEAVY);
         match &mut self.place {
             Place::Common if heavy => {
-                self.place = Place::Apart { light_since: now };
+                self.count = 0;
                 Some(Weighed::Heavy)
             }
             Place::Common => None,
@@ -67,7 +72,8 @@ impl Weight {
                 if now.saturating_duration_since(*light_since) < self.stay {
                     return None;
                 }
-                *self = Self { count: 0, place: Place::Common, stay: (self.stay * 2).min(LONGEST_STAY) };
+                *light_since = now;
+                self.stay = (self.stay * 2).min(LONGEST_STAY);
                 Some(Weighed::Light)
             }
         }
@@ -96,7 +102,9 @@ mod tests {
             (1..=ticks).find_map(|n| {
                 self.now += TICK;
                 let took = if n.is_multiple_of(every) { took } else { SHORT };
-                self.weight.weigh(self.now, took).map(|found| (n, found))
+                let found = self.weight.weigh(self.now, took)?;
+                self.weight.moved(found == Weighed::Heavy, self.now);
+                Some((n, found))
             })
         }
     }

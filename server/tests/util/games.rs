@@ -119,6 +119,29 @@ impl Simulation for Stillborn {
     fn snapshot(&self, _out: &mut Snapshot) {}
 }
 
+/// A game that takes a second to make.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SlowToMake;
+
+impl Simulation for SlowToMake {
+    const KIND: &'static str = "slow_to_make";
+    type Input = ();
+    type Command = ();
+    type Event = ();
+
+    fn schema() -> Schema {
+        Obedient::schema()
+    }
+    fn new(_seed: u64, _tick_rate: u32) -> Self {
+        thread::sleep(Duration::from_secs(1));
+        Self
+    }
+    fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
+    fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {}
+    fn step(&mut self, _inputs: &[(PlayerId, ())], _step: &mut Step<'_, ()>) {}
+    fn snapshot(&self, _out: &mut Snapshot) {}
+}
+
 /// A game that shows one number: how many players are away. It keeps their seats for 300 ms.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Patient {

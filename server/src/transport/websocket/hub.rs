@@ -225,7 +225,10 @@ fn end_of(peer: &PeerRef, end: End) {
     peer.detach();
     let departure = peer.take_departure();
     peer.end(end.clone());
-    if let (Some(departure), Some(connections)) = (departure, LocalConnections::here()) {
+    // Looked for only if needed: when the thread ends, they may be no more.
+    if let Some(departure) = departure
+        && let Some(connections) = LocalConnections::here()
+    {
         departure.abandon(&peer, peer.ended().unwrap_or(&end), &connections);
     }
 }

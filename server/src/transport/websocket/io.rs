@@ -174,8 +174,12 @@ impl Read for Stream {
 }
 
 impl Stream {
-    fn note<T>(&mut self, wrote: io::Result<T>) -> io::Result<T> {
-        self.full = wrote.as_ref().is_err_and(|e| e.kind() == WouldBlock);
+    fn note(&mut self, wrote: io::Result<usize>, of: usize) -> io::Result<usize> {
+        // What takes a part has no room for the rest, and says when it has.
+        self.full = match &wrote {
+            Ok(wrote) => *wrote < of,
+            Err(e) => e.kind() == WouldBlock,
+        };
         wrote
     }
 }
@@ -186,7 +190,7 @@ impl Write for Stream {
             return Err(WouldBlock.into());
         }
         let wrote = self.tcp.write(bytes);
-        self.note(wrote)
+        self.note(wrote, bytes.len())
     }
 
     fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -194,7 +198,7 @@ impl Write for Stream {
             return Err(WouldBlock.into());
         }
         let wrote = self.tcp.write_vectored(bytes);
-        self.note(wrote)
+        self.note(wrote, bytes.iter().map(|part| part.len()).sum())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -57,7 +57,7 @@ impl Drive {
         loop {
             self.serve_called(&mut now, until);
             let looks_again = self.look(cx, &mut now, until)?;
-            self.hub.worker.interlude(now);
+            now = self.hub.worker.interlude(now);
             if self.hub.worker.calls().is_empty() && !looks_again {
                 self.set_alarm();
                 return Ok(false);
@@ -88,7 +88,7 @@ impl Drive {
             }
             if let Some(key) = calls.next() {
                 self.hub.prefetch(calls.peek(0), calls.peek(1));
-                self.hub.worker.interlude(*now);
+                *now = self.hub.worker.interlude(*now);
                 self.hub.serve(key, *now);
                 *now = Instant::now();
             }
@@ -120,7 +120,7 @@ impl Drive {
             events += 1;
             let next = ahead.next();
             self.hub.prefetch(next, ahead.peek().copied());
-            self.hub.worker.interlude(*now);
+            *now = self.hub.worker.interlude(*now);
             if *now < until {
                 self.hub.serve_event(event, *now);
                 *now = Instant::now();
