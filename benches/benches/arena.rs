@@ -7,7 +7,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use driftless_sim::{
-    Game, PlayerId, Snapshot,
+    Game, PlayerId, Setup, Snapshot,
     games::{
         self,
         arena::{ArenaInput, PROJECTILES},
@@ -29,7 +29,7 @@ struct Room {
 impl Room {
     fn new(players: u32) -> Self {
         let kind = &games::kinds()[0];
-        let mut game = kind.start(1, TICK_RATE);
+        let mut game = kind.start(&Setup::new(1, TICK_RATE)).unwrap();
         (1..=players).for_each(|player| game.join(1, player, ""));
         // 16 sets of inputs, each for a second's ticks.
         let inputs = (0..16).map(|set| (1..=players).map(|player| (player, input(set, player))).collect());

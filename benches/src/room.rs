@@ -14,7 +14,10 @@ use driftless_server::{
         schedule::{Due, Schedule},
     },
 };
-use driftless_sim::games::{self, arena::ArenaInput, cursors::Pointer};
+use driftless_sim::{
+    Setup,
+    games::{self, arena::ArenaInput, cursors::Pointer},
+};
 use prost::Message;
 use std::{
     sync::Arc,
@@ -50,9 +53,10 @@ impl BusyRoom {
         let name = format!("room-{id}").into();
         let shared = Arc::new(RoomShared::new(RoomId(id), name, game.name(), tick_rate, max_players));
         let schedule = Schedule::new(Instant::now(), tick_rate);
+        let setup = Setup { max_players, ..Setup::new(id, tick_rate) };
         let core = RoomCore::new(
             shared,
-            game.start(id, tick_rate),
+            game.start(&setup).map_err(|_| unknown())?,
             game.schema(),
             schedule,
             Limits::default(),

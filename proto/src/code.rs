@@ -51,6 +51,8 @@ pub enum CloseCode {
     Kicked = 4510,
     /// A frame that is not binary.
     NotBinary = 4511,
+    /// The room cannot be made with these options, or a join may not bring any.
+    BadOptions = 4512,
 }
 
 impl CloseCode {
@@ -79,6 +81,7 @@ impl CloseCode {
         CloseCode::Replaced,
         CloseCode::Kicked,
         CloseCode::NotBinary,
+        CloseCode::BadOptions,
     ];
     /// The number on the wire.
     pub fn number(self) -> u16 {
@@ -114,6 +117,7 @@ impl CloseCode {
             CloseCode::Replaced => "replaced",
             CloseCode::Kicked => "kicked",
             CloseCode::NotBinary => "not_binary",
+            CloseCode::BadOptions => "bad_options",
         }
     }
     /// Whether a client should try again.

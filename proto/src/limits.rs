@@ -10,6 +10,8 @@ pub const SUBPROTOCOL: &str = "driftless.v1";
 pub const ALPN: &str = "driftless/1";
 /// Longest room name, characters. (Which ones: [`names::is_room_name`](crate::names::is_room_name).)
 pub const MAX_ROOM_NAME: usize = 64;
+/// Longest text of a room's options, bytes.
+pub const MAX_OPTIONS: usize = 1024;
 /// Most players of a room.
 pub const MAX_PLAYERS: u32 = 10_000;
 /// Longest name to show, characters.

@@ -90,6 +90,8 @@ settings! {
         tick_rate: u32 = 20, number(TICK_RATES);
         /// Most players of a room whose creator names none. Traffic of a room grows with the square of its players.
         max_players: u32 = 100, number(1..=MAX_PLAYERS);
+        /// Let joins bring options for the rooms that they make. Without it only those who may POST /v1/rooms choose any.
+        join_options: bool = false, flag();
         /// Most rooms.
         max_rooms: usize = 10_000, number(1..=1_000_000);
         /// Most players, those who are away included. Each takes a file descriptor and up to 32 KiB. (As many connections again may be open:

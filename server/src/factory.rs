@@ -24,16 +24,16 @@ use crate::{
     metrics::Metrics,
     registry::{Found, Listed, Registry, RoomSummary, SeatPlace},
     room::{
-        Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated, Shell,
+        AskStarted, Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated, Shell,
         core::{JoinError, ResumeError, RoomCore},
         record::RecordThread,
-        start,
+        start::{self, Started},
         timetable::Timetable,
     },
 };
 use actix::{MailboxError, Recipient};
 use driftless_proto::{limits::MAX_PLAYERS, names::is_room_name, wire};
-use driftless_sim::{TICK_RATES, game::GameKind, replay::RecordingHeader};
+use driftless_sim::{Setup, TICK_RATES, game::GameKind, replay::RecordingHeader};
 use futures_util::future::LocalBoxFuture;
 use std::{
     collections::HashMap,
@@ -72,7 +72,7 @@ pub struct RoomServices {
     /// The threads that rooms live on.
     pub(crate) homes: Arc<Homes>,
     /// The recording thread, if rooms are recorded.
-    pub recorder: Option<RecordThread>,
+    pub recorder: Option<Arc<RecordThread>>,
 }
 
 /// What a room takes of what there is for all. Given back when it is dropped.
@@ -94,7 +94,7 @@ enum Maker {
 struct Made {
     shared: Arc<RoomShared>,
     kind: GameKind,
-    seed: u64,
+    setup: Setup<String>,
     budget: Budget,
     wait_for_players: bool,
 }
@@ -113,8 +113,18 @@ impl Factory {
         Arc::new(Self { config, registry, services, kinds, next_room: AtomicU64::new(1), by_source, ticks })
     }
 
-    /// Makes a room.
-    pub fn create(&self, spec: RoomSpec) -> Result<RoomSummary, FactoryError> {
+    /// Makes a room, and waits until its game has started.
+    pub async fn create(&self, spec: RoomSpec) -> Result<RoomSummary, FactoryError> {
+        let Listed { shared, room, .. } = self.list(&spec)?;
+        // One that has failed by now was made nevertheless.
+        match room.send(AskStarted).await {
+            Ok(Err(refused)) => Err(FactoryError::BadOptions(refused.reason)),
+            Ok(Ok(())) | Err(_) => Ok(RoomSummary::of(&shared)),
+        }
+    }
+
+    /// Makes a room, whose game is yet to start.
+    fn list(&self, spec: &RoomSpec) -> Result<Listed, FactoryError> {
         loop {
             let id = self.next_id();
             let name: Arc<str> = match &spec.name {
@@ -122,9 +132,9 @@ impl Factory {
                 Some(name) => return Err(FactoryError::BadName(name.clone())),
                 None => format!("room-{id}").into(),
             };
-            let made = self.make(id, name.clone(), &spec, Maker::Operator)?;
+            let made = self.make(id, name.clone(), spec, Maker::Operator)?;
             match self.registry.get_or_start(&name, || self.start(made))? {
-                (listed, Found::Started) => return Ok(RoomSummary::of(&listed.shared)),
+                (listed, Found::Started) => return Ok(listed),
                 (_, Found::There) if spec.name.is_none() => {} // a player called a room so: the next number
                 (_, Found::There) => return Err(FactoryError::Exists(name.to_string())),
             }
@@ -142,11 +152,16 @@ impl Factory {
         let user: Arc<str> = guest_id().map_err(|e| JoinError::Random(e.to_string()))?.into();
         let name: Arc<str> = if join.name.is_empty() { user.clone() } else { join.name.as_str().into() };
         for _ in 0..JOIN_ATTEMPTS {
-            let asked = Join { entrant: entrant.clone(), user: user.clone(), name: name.clone() };
+            let asked = Join {
+                entrant: entrant.clone(),
+                user: user.clone(),
+                name: name.clone(),
+                options: join.options.clone(),
+            };
             match room.send(asked).await {
                 // It has just ended: the next look makes a new one.
                 Ok(Err(JoinError::Ended(_))) | Err(MailboxError::Closed) => {
-                    room = self.find_or_create(&join.room, kind_of(&join), entrant.source)?.room;
+                    room = self.find_or_create(&join, entrant.source)?.room;
                 }
                 Ok(seated) => return seated.map_err(Refusal::from),
                 Err(e) => return Err(e.into()),
@@ -176,7 +191,11 @@ impl Factory {
         Ok((token, place.ok_or(ResumeError::UnknownToken)?))
     }
 
-    fn find_or_create(&self, name: &str, kind: Option<&str>, source: Source) -> Result<Listed, FactoryError> {
+    fn find_or_create(&self, join: &wire::Join, source: Source) -> Result<Listed, FactoryError> {
+        let (name, kind) = (&*join.room, kind_of(join));
+        if !join.options.is_empty() && !self.config.join_options {
+            return Err(FactoryError::NoJoinOptions);
+        }
         if let Some(listed) = self.registry.get(name)
             && listed.room.connected()
         {
@@ -185,7 +204,8 @@ impl Factory {
         if !is_room_name(name) {
             return Err(FactoryError::BadName(name.to_owned()));
         }
-        let spec = RoomSpec { kind: kind.map(str::to_owned), ..RoomSpec::default() };
+        let (kind_asked, options) = (kind.map(str::to_owned), join.options.clone());
+        let spec = RoomSpec { kind: kind_asked, options, ..RoomSpec::default() };
         let name: Arc<str> = name.into();
         let made = self.make(self.next_id(), name.clone(), &spec, Maker::Joiner(source))?;
         // Somebody may be faster: then it is that one's room.
@@ -224,20 +244,20 @@ impl Factory {
         };
         let ticks = self.ticks.take(tick_rate, max).ok_or(FactoryError::TooManyTicks(max))?;
         let wait_for_players = matches!(maker, Maker::Operator);
-        Ok(Made { shared, kind, seed, budget: Budget { _ticks: ticks, _share: share }, wait_for_players })
+        let setup = Setup { seed, tick_rate, max_players, options: spec.options.clone() };
+        Ok(Made { shared, kind, setup, budget: Budget { _ticks: ticks, _share: share }, wait_for_players })
     }
 
     fn start(&self, made: Made) -> Result<Listed, FactoryError> {
-        let Made { shared, kind, seed, budget, wait_for_players } = made;
+        let Made { shared, kind, setup, budget, wait_for_players } = made;
         let services = &self.services;
         let header = RecordingHeader {
             kind: kind.name().to_owned(),
-            seed,
-            tick_rate: shared.tick_rate,
             room: shared.name.to_string(),
+            setup: setup.clone(),
         };
-        let recorder = services.recorder.as_ref();
-        let record = recorder.map(|recorder| recorder.open(shared.id, header, kind.clone()));
+        let seed = setup.seed;
+        let recorder = services.recorder.clone();
         let listing: Weak<Registry> = Arc::downgrade(&self.registry);
         let settings = RoomSettings {
             clock: services.clock,
@@ -254,11 +274,17 @@ impl Factory {
         let limits = self.config.limits.clone();
         let of_room = shared.clone();
         let tick_rate = shared.tick_rate;
-        let make = move || start::start(&kind, seed, tick_rate);
-        let room = Room::start_at(services.homes.common(), make, move |(game, schema), home, address| {
+        let make = {
+            let kind = kind.clone();
+            move || start::start(&kind, setup)
+        };
+        let room = Room::start_at(services.homes.common(), make, move |started, home, address| {
+            let Started { game, schema, refused } = started;
             let schedule = Timetable::here().schedule(settings.clock.instant(0), Instant::now(), tick_rate);
+            let recorder = recorder.filter(|_| refused.is_none());
+            let record = recorder.map(|recorder| recorder.open(of_room.id, header, kind));
             let core = RoomCore::new(of_room, game, schema, schedule, limits, record.is_some());
-            Shell::new(core, settings, record, home, address)
+            Shell::new(core, refused, settings, record, home, address)
         });
         services.metrics.rooms.inc();
         services.metrics.rooms_created.inc();
@@ -271,7 +297,7 @@ impl Rooms for Factory {
     fn find(&self, wanted: Wanted, source: Source) -> Result<Ticket, Refusal> {
         let (room, players) = match &wanted {
             Wanted::Join(join) => {
-                let Listed { room, shared, .. } = self.find_or_create(&join.room, kind_of(join), source)?;
+                let Listed { room, shared, .. } = self.find_or_create(join, source)?;
                 (room, shared.connected.load(Ordering::Relaxed))
             }
             Wanted::Resume(resume) => {

@@ -207,7 +207,10 @@ impl Metrics {
             players: Gauge::default(),
             rooms_created: Counter::default(),
             rooms_moved: Counter::default(),
-            rooms_ended: ByReason::new("reason", ["empty", "failed", "drained", "closed", "out_of_ticks"]),
+            rooms_ended: ByReason::new(
+                "reason",
+                ["empty", "failed", "drained", "closed", "out_of_ticks", "refused"],
+            ),
             room_tick_duration: DurationHistogram::new(TICK_DURATION),
             room_tick_lateness: DurationHistogram::new(TICK_LATENESS),
             ticks: Counter::default(),

@@ -137,7 +137,7 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         // First: what cannot be recorded is not to be played.
         let record = |folder| RecordThread::start(folder, config.record_quota as u64, metrics.clone());
-        let recorder = config.record.as_deref().map(record).transpose()?;
+        let recorder = config.record.as_deref().map(record).transpose()?.map(Arc::new);
         let certificates = Certificates::start(&match config.tls() {
             Some(files) => TlsConfig::Files(files),
             None => TlsConfig::SelfSigned { addresses: vec![config.listen.ip()] },

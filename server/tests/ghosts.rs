@@ -20,7 +20,7 @@ use driftless_server::{
     },
     server::Server,
 };
-use driftless_sim::{GameKind, games::arena::Arena, replay::Action};
+use driftless_sim::{GameKind, Setup, games::arena::Arena, replay::Action};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -136,7 +136,14 @@ fn who_is_away_and_back_is_recorded_before_the_next_tick() {
     let now = Instant::now();
     let shared = Arc::new(RoomShared::new(RoomId(1), "lobby".into(), kind.name(), 20, 10));
     let schedule = Schedule::new(now, 20);
-    let mut room = RoomCore::new(shared, kind.start(7, 20), kind.schema(), schedule, Limits::default(), true);
+    let mut room = RoomCore::new(
+        shared,
+        kind.start(&Setup::new(7, 20)).unwrap(),
+        kind.schema(),
+        schedule,
+        Limits::default(),
+        true,
+    );
     let tick = |room: &mut RoomCore, tick| {
         room.tick(Due { tick, late: Duration::ZERO, skipped: 0 });
         room.take_record().unwrap().actions

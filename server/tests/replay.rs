@@ -90,7 +90,7 @@ fn play_until(folder: &Path, player: &mut Player, bytes: u64) {
 fn verdict(file: &Path) -> Verdict {
     let recording = BufReader::new(File::open(file).unwrap());
     let (header, verdict) = replay(recording, &games::kinds()).expect("a recording");
-    assert_eq!((&*header.kind, &*header.room, header.tick_rate), ("arena", "lobby", 60));
+    assert_eq!((&*header.kind, &*header.room, header.setup.tick_rate), ("arena", "lobby", 60));
     verdict
 }
 

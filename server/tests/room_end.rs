@@ -28,7 +28,7 @@ use driftless_server::{
         timetable::Timetable,
     },
 };
-use driftless_sim::{GameKind, games};
+use driftless_sim::{GameKind, Setup, games};
 use prost::Message as _;
 use std::{
     sync::{
@@ -42,7 +42,14 @@ use util::games::{Ask, Obedient};
 fn core(schedule: Schedule) -> RoomCore {
     let arena = games::kinds().into_iter().find(|kind| kind.name() == "arena").unwrap();
     let shared = Arc::new(RoomShared::new(RoomId(1), "old".into(), arena.name(), 128, 10));
-    RoomCore::new(shared, arena.start(1, 128), arena.schema(), schedule, Limits::default(), true)
+    RoomCore::new(
+        shared,
+        arena.start(&Setup::new(1, 128)).unwrap(),
+        arena.schema(),
+        schedule,
+        Limits::default(),
+        true,
+    )
 }
 
 fn due(tick: u64) -> Due {
@@ -138,7 +145,7 @@ fn start_room(core: RoomCore, around: &Around) -> RoomAddr {
         wait_for_players: true,
         housing: Arc::new(Here),
     };
-    let shell = move |core, home, address| Shell::new(core, settings, None, home, address);
+    let shell = move |core, home, address| Shell::new(core, None, settings, None, home, address);
     Room::start_at(Here.common(), || core, shell)
 }
 
@@ -148,7 +155,10 @@ async fn join(room: &RoomAddr, around: &Around, connection: u64) -> Seated {
     let reach = Reach { link, control: address.recipient(), moves: None };
     let entrant =
         Entrant { connection: ConnectionId(connection), source: Source::UNKNOWN, place: None, reach };
-    let seated = room.send(Join { entrant, user: "guest".into(), name: "Ann".into() }).await.unwrap();
+    let seated = room
+        .send(Join { entrant, user: "guest".into(), name: "Ann".into(), options: String::new() })
+        .await
+        .unwrap();
     seated.unwrap_or_else(|e| panic!("{e}"))
 }
 
@@ -212,7 +222,7 @@ fn obedient() -> RoomCore {
     let shared = Arc::new(RoomShared::new(RoomId(1), "lobby".into(), kind.name(), 20, 10));
     let limits = Limits { reliable_messages: 4, reliable_bytes: 100, ..Limits::default() };
     let schedule = Schedule::new(Instant::now().checked_sub(Duration::from_secs(1)).unwrap(), 20);
-    RoomCore::new(shared, kind.start(7, 20), kind.schema(), schedule, limits, false)
+    RoomCore::new(shared, kind.start(&Setup::new(7, 20)).unwrap(), kind.schema(), schedule, limits, false)
 }
 
 fn too_much(panic_at_leave: bool) -> Bytes {

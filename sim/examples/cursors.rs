@@ -1,14 +1,14 @@
 //! Plays the game `cursors` in memory, as a room does: `cargo run -p driftless-sim --example cursors`.
 
 use driftless_sim::{
-    GameKind, Snapshot,
+    GameKind, Setup, Snapshot,
     games::cursors::{Cursors, Pointer},
 };
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let kind = GameKind::of::<Cursors>();
-    let mut room = kind.start(7, 20);
+    let mut room = kind.start(&Setup::new(7, 20))?;
     let mut seen = Snapshot::new(&kind.schema());
 
     room.join(1, 1, "Ada");

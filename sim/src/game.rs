@@ -7,7 +7,7 @@
 //! is not known yet whether the room will skip ticks: theirs is the last step's tick plus 1 (before the first step, 1). A replay
 //! counts in the same way.
 
-use crate::{PlayerId, Recipient, Schema, Simulation, Snapshot, Step, checksum::checksum};
+use crate::{PlayerId, Recipient, Schema, Setup, Simulation, Snapshot, Step, checksum::checksum};
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use std::sync::{Arc, OnceLock};
@@ -15,14 +15,14 @@ use std::sync::{Arc, OnceLock};
 /// A kind of game that a server offers. Cheap to clone.
 ///
 /// ```
-/// use driftless_sim::{GameKind, games::cursors::Cursors};
+/// use driftless_sim::{GameKind, Setup, games::cursors::Cursors};
 /// let kind = GameKind::of::<Cursors>();
-/// let mut room = kind.start(7, 20);
+/// let mut room = kind.start(&Setup::new(7, 20))?;
 /// room.join(1, 1, "Ada");
 /// room.step(1);
 /// let saved = room.save();
 /// assert_eq!(kind.restore(&saved)?.checksum(), room.checksum());
-/// # Ok::<_, driftless_sim::game::RestoreError>(())
+/// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct GameKind {
@@ -31,13 +31,14 @@ pub struct GameKind {
     schema: fn() -> Schema,
     /// What it gave: one for all rooms.
     made: Arc<OnceLock<Arc<Schema>>>,
-    start: fn(u64, u32) -> Box<dyn Game>,
+    start: Start,
     restore: Restore,
     reencode_input: Reencode,
     reencode_command: Reencode,
 }
 
 type Reencode = fn(&[u8]) -> Option<Vec<u8>>;
+type Start = fn(&Setup<String>) -> Result<Box<dyn Game>, String>;
 type Restore = fn(&[u8]) -> Result<Box<dyn Game>, RestoreError>;
 
 impl GameKind {
@@ -48,7 +49,7 @@ impl GameKind {
             resume_window_ms: S::RESUME_WINDOW_MS,
             schema: S::schema,
             made: Arc::default(),
-            start: |seed, tick_rate| Box::new(Running::new(S::new(seed, tick_rate))),
+            start: start::<S>,
             restore: restore::<S>,
             reencode_input: reencode::<S::Input>,
             reencode_command: reencode::<S::Command>,
@@ -70,9 +71,12 @@ impl GameKind {
         self.made.get_or_init(|| Arc::new((self.schema)())).clone()
     }
 
-    /// A new room of it, at `tick_rate` ticks a second (of [`TICK_RATES`](crate::TICK_RATES)).
-    pub fn start(&self, seed: u64, tick_rate: u32) -> Box<dyn Game> {
-        (self.start)(seed, tick_rate)
+    /// A new room of it.
+    ///
+    /// # Errors
+    /// In the game's words, what is wrong with the options.
+    pub fn start(&self, setup: &Setup<String>) -> Result<Box<dyn Game>, String> {
+        (self.start)(setup)
     }
 
     /// A room of it as `Game::save` wrote it.
@@ -242,6 +246,11 @@ impl<S: Simulation> Game for Running<S> {
 
 fn reencode<M: Message + Default>(payload: &[u8]) -> Option<Vec<u8>> {
     M::decode(payload).ok().map(|message| message.encode_to_vec())
+}
+
+fn start<S: Simulation>(setup: &Setup<String>) -> Result<Box<dyn Game>, String> {
+    let simulation = S::new(&setup.read()?)?;
+    Ok(Box::new(Running::new(simulation)))
 }
 
 fn restore<S: Simulation>(saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {

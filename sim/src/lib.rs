@@ -21,7 +21,7 @@
 //! Everybody has a button, and everybody sees how often each was pressed.
 //!
 //! ```
-//! use driftless_sim::{GameKind, PlayerId, Schema, Simulation, Snapshot, Step};
+//! use driftless_sim::{GameKind, PlayerId, Schema, Setup, Simulation, Snapshot, Step};
 //! use serde::{Deserialize, Serialize};
 //! use std::collections::BTreeMap;
 //!
@@ -39,12 +39,13 @@
 //!     type Input = Press;
 //!     type Command = ();
 //!     type Event = ();
+//!     type Options = ();
 //!
 //!     fn schema() -> Schema {
 //!         Schema::new().kind("button", |kind| kind.hold("count", &["presses"], 1))
 //!     }
-//!     fn new(_seed: u64, _tick_rate: u32) -> Self {
-//!         Self::default()
+//!     fn new(_setup: &Setup) -> Result<Self, String> {
+//!         Ok(Self::default())
 //!     }
 //!     fn join(&mut self, player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {
 //!         self.0.insert(player, 0);
@@ -64,7 +65,7 @@
 //! }
 //!
 //! let kind = GameKind::of::<Buttons>();
-//! let mut room = kind.start(1, 20);
+//! let mut room = kind.start(&Setup::new(1, 20))?;
 //! room.join(1, 7, "Ada");
 //! room.input(7, &prost::Message::encode_to_vec(&Press { times: 1_000 }))?;
 //! room.step(1);
@@ -72,7 +73,7 @@
 //! let mut seen = Snapshot::new(&kind.schema());
 //! room.snapshot(1, &mut seen);
 //! assert_eq!(seen.tables()[0].value(7, 0), Some(1));
-//! # Ok::<_, driftless_sim::game::BadInput>(())
+//! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # What keeps a game deterministic
@@ -93,9 +94,11 @@ pub mod game;
 pub mod games;
 pub mod replay;
 pub mod rng;
+pub mod setup;
 pub mod simulation;
 
 pub use driftless_proto::{schema::Schema, snapshot::Snapshot};
 pub use game::{Game, GameKind};
 pub use rng::Rng;
+pub use setup::Setup;
 pub use simulation::{PlayerId, Recipient, Simulation, Step, TICK_RATES};

@@ -1,11 +1,11 @@
 //! Recordings of a room and their replay with checksum verification (Promise 1).
 //!
-//! A recording holds everything a room's state is a function of: kind, seed, tick rate, and for each step the joins,
+//! A recording holds everything a room's state is a function of: kind, setup, and for each step the joins,
 //! leaves, losses and returns of connections, commands and inputs before it, with the checksum after it. [`replay`] does the same again and compares.
 //! The writer is plain `std::io::Write`: the caller decides where and on which thread. Readers and writers should be
 //! buffered.
 //!
-//! # File format, version 2
+//! # File format, version 3
 //!
 //! All numbers are little-endian. A file begins with 12 bytes: the magic `DRIFTREC` and the version as a `u32`. Then
 //! come records until the file ends:
@@ -23,12 +23,12 @@
 //! keeps the version; anything that an old reader would get wrong raises it.
 //!
 //! ```
-//! use driftless_sim::{GameKind, games::cursors::Cursors, replay::*};
+//! use driftless_sim::{GameKind, Setup, games::cursors::Cursors, replay::*};
 //!
 //! let kind = GameKind::of::<Cursors>();
-//! let header = RecordingHeader { kind: "cursors".into(), seed: 7, tick_rate: 20, room: "lobby".into() };
+//! let header = RecordingHeader { kind: "cursors".into(), room: "lobby".into(), setup: Setup::new(7, 20) };
 //! let mut recorder = Recorder::new(Vec::new(), &header)?;
-//! let mut room = kind.start(header.seed, header.tick_rate);
+//! let mut room = kind.start(&header.setup)?;
 //! room.join(1, 1, "Ada");
 //! room.step(1);
 //! let actions = vec![Action::Join { player: 1, name: "Ada".into() }];
@@ -52,7 +52,7 @@ pub use reader::Recording;
 pub use recorder::Recorder;
 
 use crate::{
-    PlayerId, Snapshot, TICK_RATES,
+    PlayerId, Setup, Snapshot, TICK_RATES,
     game::{BadInput, CommandError, Game, GameKind},
 };
 use bytes::Bytes;
@@ -64,7 +64,7 @@ use std::{
 /// What a file begins with.
 pub const MAGIC: &[u8; 8] = b"DRIFTREC";
 /// The version of the format that is written, and the only one that is read.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Longest body of a record, bytes: one message of 16 MiB, the longest that a server can be set to take, and what is
 /// around it. Longer ones are neither written nor read.
 pub const MAX_RECORD: usize = 17 << 20;
@@ -74,12 +74,10 @@ pub const MAX_RECORD: usize = 17 << 20;
 pub struct RecordingHeader {
     /// Kind of game.
     pub kind: String,
-    /// The room's seed.
-    pub seed: u64,
-    /// Ticks a second, 1 to 128.
-    pub tick_rate: u32,
     /// Name of the room.
     pub room: String,
+    /// What it was made with.
+    pub setup: Setup<String>,
 }
 
 /// What happened before one step, in this order, and the checksum after it; or a part of that.
@@ -268,6 +266,9 @@ pub enum ReplayError {
     /// The header's tick rate is none of [`TICK_RATES`].
     #[error("the recording has a tick rate of {0}, outside {TICK_RATES:?}")]
     TickRate(u32),
+    /// The game refuses the options of the header: the recording is of another version of the game.
+    #[error("the game refuses the recorded options: {0}")]
+    Options(String),
     /// A record announces a length that no recorder writes.
     #[error("record {record} announces {bytes} bytes, outside 1..={MAX_RECORD}")]
     RecordLength {
@@ -352,7 +353,7 @@ pub fn replay(recording: impl Read, kinds: &[GameKind]) -> Result<(RecordingHead
     let header = recording.header().clone();
     let kind = kinds.iter().find(|kind| kind.name() == header.kind);
     let kind = kind.ok_or_else(|| ReplayError::UnknownKind(header.kind.clone()))?;
-    let verdict = Replay::new(kind, &header).run(&mut recording)?;
+    let verdict = Replay::new(kind, &header)?.run(&mut recording)?;
     Ok((header, verdict))
 }
 
@@ -375,9 +376,12 @@ enum Redone {
 }
 
 impl<'a> Replay<'a> {
-    fn new(kind: &'a GameKind, header: &RecordingHeader) -> Self {
-        let game = catch_unwind(|| kind.start(header.seed, header.tick_rate));
-        Self { kind, game: game.map_err(|panic| said(&*panic)), ticks: 0, last: 0, open: None }
+    fn new(kind: &'a GameKind, header: &RecordingHeader) -> Result<Self, ReplayError> {
+        let game = match catch_unwind(|| kind.start(&header.setup)) {
+            Ok(started) => Ok(started.map_err(ReplayError::Options)?),
+            Err(panic) => Err(said(&*panic)),
+        };
+        Ok(Self { kind, game, ticks: 0, last: 0, open: None })
     }
 
     fn run(mut self, recording: &mut Recording<impl Read>) -> Result<Verdict, ReplayError> {

@@ -1,6 +1,6 @@
 //! The trait a game implements.
 
-use crate::{Schema, Snapshot};
+use crate::{Schema, Setup, Snapshot};
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::RangeInclusive;
 
@@ -26,14 +26,17 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     type Command: prost::Message + Default;
     /// What the game tells reliably. `()` where there is nothing.
     type Event: prost::Message;
+    /// What the maker of a room can choose: `()` where there is nothing. Read from JSON, with `#[serde(default)]` for what may be
+    /// left out. What is no field of it is refused by name, and so is the room if [`new`](Self::new) finds a value out of range.
+    type Options: DeserializeOwned + Default;
     /// How long a seat is kept for a player who lost its connection, milliseconds. None: as long as the server keeps
     /// seats. Short where a seat that nobody plays hurts the others, long where a game waits for its players.
     const RESUME_WINDOW_MS: Option<u32> = None;
 
     /// Shape of the snapshots. The same for every room of this kind.
     fn schema() -> Schema;
-    /// A new room, at `tick_rate` ticks a second (of [`TICK_RATES`]).
-    fn new(seed: u64, tick_rate: u32) -> Self;
+    /// A new room. An error refuses it: who asked for it is told the text.
+    fn new(setup: &Setup<Self::Options>) -> Result<Self, String>;
     /// A player takes a seat. Ids ascend over a room's life.
     fn join(&mut self, player: PlayerId, name: &str, step: &mut Step<'_, Self::Event>);
     /// A player's seat ends.

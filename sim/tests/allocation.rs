@@ -44,7 +44,7 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn a_tick_of_the_arena_allocates_nothing_in_steady_state() {
     let kind = &games::kinds()[0];
-    let mut game = kind.start(1, 20);
+    let mut game = kind.start(&driftless_sim::Setup::new(1, 20)).unwrap();
     let mut seen = driftless_sim::Snapshot::new(&kind.schema());
     (1..=50).for_each(|player| game.join(1, player, ""));
     let mut payload = Vec::with_capacity(64);

@@ -210,3 +210,16 @@ fn a_room_of_a_hundred_and_more_plays() {
     let score: i32 = (1..=200).map(|p| room.player(p).score).sum();
     assert!(kills > 0 && score as usize == kills, "{kills} kills, {score} scored");
 }
+
+#[test]
+fn the_makers_options_say_how_long_the_dead_wait() {
+    let mut room = Room::with_options(1, 20, r#"{"respawn_s": 1}"#);
+    room.join(1);
+    room.join(2);
+    room.walk(&[(1, 100, 50), (2, 400, 50)]);
+    kill(&mut room);
+    room.idle(20 - 2);
+    assert_eq!(room.player(2).health, 0);
+    room.idle(1);
+    assert_eq!(room.player(2).health, i32::from(rules::MAX_HEALTH));
+}

@@ -6,7 +6,7 @@ mod common;
 
 use common::{Script, record};
 use driftless_sim::{
-    GameKind, PlayerId, Schema, Simulation, Snapshot, Step, games,
+    GameKind, PlayerId, Schema, Setup, Simulation, Snapshot, Step, games,
     replay::{
         Action, EndReason, MAX_RECORD, Recorder, Recording, RecordingHeader, ReplayError, TickRecord,
         Verdict, replay,
@@ -46,7 +46,7 @@ fn of(header: &RecordingHeader, ticks: &[TickRecord], end: Option<EndReason>) ->
 }
 
 fn header_of(kind: &str, tick_rate: u32) -> RecordingHeader {
-    RecordingHeader { kind: kind.into(), seed: 1, tick_rate, room: "r".into() }
+    RecordingHeader { kind: kind.into(), room: "r".into(), setup: Setup::new(1, tick_rate) }
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_replay_gives_the_same_checksums() {
 #[test]
 fn skipped_ticks_have_no_record() {
     let file = record("cursors", &mut Script::new(3).skipping(), 60, TICKS);
-    assert!(matches!(verdict(&file), Ok(Verdict::Same { ticks }) if ticks < TICKS.into()));
+    assert!(matches!(verdict(&file), Ok(Verdict::Same { ticks }) if ticks < u64::from(TICKS)));
 }
 
 #[test]
@@ -82,13 +82,14 @@ impl Simulation for Stamps {
     type Input = ();
     type Command = ();
     type Event = ();
+    type Options = ();
     const RESUME_WINDOW_MS: Option<u32> = Some(90_000);
 
     fn schema() -> Schema {
         Schema::new().kind("stamp", |kind| kind.hold("tick", &["tick"], 1))
     }
-    fn new(_seed: u64, _tick_rate: u32) -> Self {
-        Self::default()
+    fn new(_setup: &Setup) -> Result<Self, String> {
+        Ok(Self::default())
     }
     fn join(&mut self, player: PlayerId, _name: &str, step: &mut Step<'_, ()>) {
         self.0.push((player, step.tick()));
@@ -111,7 +112,7 @@ fn comings_and_goings_before_skipped_ticks_get_the_tick_they_had() {
     let kind = GameKind::of::<Stamps>();
     let header = header_of("stamps", 20);
     let mut recorder = Recorder::new(Vec::new(), &header).unwrap();
-    let mut room = kind.start(header.seed, header.tick_rate);
+    let mut room = kind.start(&header.setup).unwrap();
     let mut last = 0;
     for (player, tick) in [(1, 3), (2, 4), (3, 9)] {
         room.join(last + 1, player, "");
@@ -139,7 +140,7 @@ fn comings_and_goings_before_skipped_ticks_get_the_tick_they_had() {
 fn a_loss_or_return_of_a_connection_that_is_missing_diverges() {
     let kind = GameKind::of::<Stamps>();
     let header = header_of("stamps", 20);
-    let mut room = kind.start(header.seed, header.tick_rate);
+    let mut room = kind.start(&header.setup).unwrap();
     room.join(1, 1, "");
     room.away(1, 1);
     room.back(1, 1);
@@ -210,7 +211,7 @@ fn a_recording_cut_anywhere_replays_to_its_last_whole_record() {
     }
     assert!(last > u64::from(TICKS) * 9 / 10);
     assert!(
-        matches!(verdict(&file[..file.len() - 1]), Ok(Verdict::Cut { ticks, why: None, .. }) if ticks == TICKS.into())
+        matches!(verdict(&file[..file.len() - 1]), Ok(Verdict::Cut { ticks, why: None, .. }) if ticks == u64::from(TICKS))
     );
 }
 
@@ -242,8 +243,8 @@ fn what_is_no_recording_is_refused_by_name() {
 #[test]
 fn a_newer_version_is_refused_by_name() {
     let mut file = recorded();
-    file[8] = 3;
-    assert!(matches!(verdict(&file), Err(ReplayError::UnknownVersion { found: 3 })));
+    file[8] = 4;
+    assert!(matches!(verdict(&file), Err(ReplayError::UnknownVersion { found: 4 })));
 }
 
 #[test]
@@ -335,12 +336,13 @@ impl Simulation for Listener {
     type Input = Said;
     type Command = Said;
     type Event = ();
+    type Options = ();
 
     fn schema() -> Schema {
         Stamps::schema()
     }
-    fn new(_seed: u64, _tick_rate: u32) -> Self {
-        Self::default()
+    fn new(_setup: &Setup) -> Result<Self, String> {
+        Ok(Self::default())
     }
     fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
     fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {}
@@ -364,7 +366,7 @@ fn says(text: &[u8]) -> bytes::Bytes {
 
 /// The tick with the checksum that a room has after it.
 fn stepped(mut tick: TickRecord) -> TickRecord {
-    let mut room = listener()[0].start(1, 20);
+    let mut room = listener()[0].start(&Setup::new(1, 20)).unwrap();
     tick.checksum = Some(common::play(&mut *room, &tick));
     tick
 }
@@ -376,7 +378,7 @@ fn a_tick_of_many_mebibytes_is_split_and_replays() {
     let inputs = (0..500).map(|n| (n / 100, says(&text[n as usize..]))).collect();
     let tick = stepped(TickRecord { tick: 1, actions, inputs, checksum: None });
     let next = TickRecord { tick: 2, ..TickRecord::default() };
-    let mut room = listener()[0].start(1, 20);
+    let mut room = listener()[0].start(&Setup::new(1, 20)).unwrap();
     common::play(&mut *room, &tick);
     let next = TickRecord { checksum: Some(common::play(&mut *room, &next)), ..next };
 
@@ -561,4 +563,25 @@ proptest! {
 
 fn of_a_few_ticks() -> Vec<u8> {
     record("arena", &mut Script::new(11), 20, 20)
+}
+
+#[test]
+fn a_recording_keeps_the_options_of_its_room() {
+    let of_options = |options: &str| {
+        let setup = Setup { options: options.to_owned(), ..Setup::new(5, 20) };
+        RecordingHeader { setup, ..header_of("arena", 20) }
+    };
+    let slow = of_options(r#"{"respawn_s": 60}"#);
+    let kind = &games::kinds()[0];
+    let mut room = kind.start(&slow.setup).unwrap();
+    room.step(1);
+    let tick = TickRecord { tick: 1, checksum: Some(room.checksum()), ..TickRecord::default() };
+    let end = Some(EndReason::RoomEnded);
+    let file = of(&slow, std::slice::from_ref(&tick), end);
+    assert_eq!(replay(&file[..], &games::kinds()).unwrap(), (slow, Verdict::Same { ticks: 1 }));
+
+    let other = of(&of_options(""), std::slice::from_ref(&tick), end);
+    assert!(matches!(verdict(&other), Ok(Verdict::Diverged { tick: 1, .. })), "{:?}", verdict(&other));
+    let refused = verdict(&of(&of_options(r#"{"respawn_s": 0}"#), &[tick], end)).unwrap_err();
+    assert_eq!(refused.to_string(), "the game refuses the recorded options: respawn_s is 0, outside 1..=60");
 }

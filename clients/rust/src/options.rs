@@ -17,6 +17,9 @@ pub struct Options {
     pub room: String,
     /// Kind of game the room must be. Default: empty, the server's default kind.
     pub kind: String,
+    /// Options for the room if this join makes it, as JSON for its game: `{"respawn_s": 5}`. At most 1 KiB. Default: empty, the game's
+    /// defaults. Servers take none here unless they run with `--join-options`.
+    pub room_options: String,
     /// Name to show, at most 32 characters: see [`driftless_proto::names::display_name`]. Default: empty, the user's id,
     /// which the server makes up.
     pub name: String,
@@ -56,6 +59,7 @@ impl Options {
             url: url.into(),
             room: room.into(),
             kind: String::new(),
+            room_options: String::new(),
             name: String::new(),
             transports: vec![TransportKind::Quic, TransportKind::WebSocket],
             head_start: Duration::from_millis(250),
@@ -74,6 +78,12 @@ impl Options {
     /// Sets the kind of game.
     pub fn kind(mut self, kind: impl Into<String>) -> Self {
         self.kind = kind.into();
+        self
+    }
+
+    /// Sets the options for the room if this join makes it.
+    pub fn room_options(mut self, json: impl Into<String>) -> Self {
+        self.room_options = json.into();
         self
     }
 
@@ -96,6 +106,7 @@ impl Options {
             room: self.room.clone(),
             kind: self.kind.clone(),
             name: self.name.clone(),
+            options: self.room_options.clone(),
             codings: self.session.codings.iter().map(|c| *c as i32).collect(),
         }
     }

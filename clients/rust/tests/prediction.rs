@@ -154,13 +154,13 @@ fn far_correction_is_not_hidden() {
 #[test]
 fn arena_player_is_predicted_exactly_from_places_alone() {
     use driftless_sim::{
-        Simulation, Snapshot, Step,
+        Setup, Simulation, Snapshot, Step,
         games::arena::{Arena, ArenaInput, Body, Map, PLAYERS, predict},
     };
     const LAG: usize = 6;
     let mut rng = fastrand::Rng::with_seed(9);
     let mut events = Vec::new();
-    let mut arena = Arena::new(5, 20);
+    let mut arena = Arena::new(&Setup::new(5, 20)).unwrap();
     arena.join(1, "one", &mut Step::new(0, &mut events));
     let mut snapshot = Snapshot::new(&Arena::schema());
     arena.snapshot(&mut snapshot);

@@ -49,6 +49,8 @@ export enum CloseCode {
   Kicked = 4510,
   /** A frame that is not binary. */
   NotBinary = 4511,
+  /** The room cannot be made with these options, or a join may not bring any. */
+  BadOptions = 4512,
 }
 
 /**
@@ -92,4 +94,6 @@ const ADVICE: Record<number, string> = {
   [CloseCode.Replaced]: "The seat was taken over by a newer connection, perhaps in another tab.",
   [CloseCode.Kicked]: "An operator or the game removed this player; do not come back by yourself.",
   [CloseCode.NotBinary]: "Use the SDK's own transports.",
+  [CloseCode.BadOptions]:
+    "The reason says which option is wrong. A server takes options in joins only with --join-options.",
 };

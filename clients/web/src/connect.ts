@@ -28,9 +28,10 @@ export async function connect<Input = Uint8Array, Command = Uint8Array, Event = 
     throw RoomError.dial(error);
   });
   const { room: name, kind = "", name: shown = "" } = options;
+  const ofRoom = options.options ? JSON.stringify(options.options) : "";
   const core = new Core(
     timers.now(),
-    { room: name, kind, name: shown },
+    { room: name, kind, name: shown, options: ofRoom },
     transport.delivery,
     earlier,
     new Backoff(1000, 30_000, options.random),

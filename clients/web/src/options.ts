@@ -14,6 +14,11 @@ export interface ConnectOptions<Input = Uint8Array, Command = Uint8Array, Event 
   readonly room: string;
   /** Kind of game that the room must be. Default: the server's default kind. */
   readonly kind?: string;
+  /**
+   * Options for the room if this join makes it, for its game to read: `{ respawn_s: 5 }`. At most 1 KiB as JSON. Servers take none
+   * unless they run with `--join-options`.
+   */
+  readonly options?: Readonly<Record<string, unknown>>;
   /** Name to show, at most 32 characters. Default: the user's id, which the server makes up. */
   readonly name?: string;
   /** The `token` of a room of an earlier page: takes that seat again, if it is still kept; else joins. */

@@ -19,6 +19,14 @@ describe.each(["ordered", "datagram"] as const)("over %s delivery", (delivery) =
     expect(room.entities.all("player")).toEqual([{ id: 1, x: 0 }]);
   });
 
+  it("a join brings the options for the room", async () => {
+    const { server, join } = world(delivery);
+    await join();
+    await join({ options: { respawn_s: 5 } });
+    const joins = server.messages.filter((body) => body.case === "join");
+    expect(joins.map(({ value }) => value.options)).toEqual(["", '{"respawn_s":5}']);
+  });
+
   // Promise 2: "A client MUST never apply a state older than one it has applied."
   it("states only ever go forward, whatever the link does", async () => {
     const { timers, join } = world(delivery, { latency: 10, jitter: 180, loss: 0.15 }, 7);

@@ -2,7 +2,7 @@
 
 use super::{EXIT_CUT, EXIT_FAILED, EXIT_USAGE};
 use driftless_sim::{
-    games,
+    Setup, games,
     replay::{EndReason, RecordingHeader, Verdict},
 };
 use std::{fs::File, io::BufReader, path::Path};
@@ -29,8 +29,9 @@ pub fn replay(file: &Path) -> Replayed {
 }
 
 fn told(name: &str, header: &RecordingHeader, verdict: &Verdict) -> Replayed {
-    let RecordingHeader { kind, seed, tick_rate, room } = header;
-    let of = format!("{name}: room {room:?}, {kind}, {tick_rate} Hz, seed {seed}");
+    let RecordingHeader { kind, room, setup: Setup { seed, tick_rate, options, .. } } = header;
+    let options = if options.is_empty() { String::new() } else { format!(", options {options}") };
+    let of = format!("{name}: room {room:?}, {kind}, {tick_rate} Hz, seed {seed}{options}");
     let (exit_code, what) = match verdict {
         Verdict::Same { ticks } => (0, format!("the same; all {ticks} ticks have the recorded checksums")),
         Verdict::Cut { ticks, tick, why } => {
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     fn header() -> RecordingHeader {
-        RecordingHeader { kind: "arena".into(), seed: 7, tick_rate: 20, room: "lobby".into() }
+        RecordingHeader { kind: "arena".into(), room: "lobby".into(), setup: Setup::new(7, 20) }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::ground::{api_error::ApiError, close::GOING_DOWN, refusal::Refusal, source::Source};
 use actix_web::http::StatusCode;
 use driftless_proto::{code::CloseCode, names::ROOM_NAME};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 /// What a creator wants of a room. What is absent is the configuration's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -19,6 +20,13 @@ pub struct RoomSpec {
     pub max_players: Option<u32>,
     /// Seed of the simulation. Absent: random.
     pub seed: Option<u64>,
+    /// Options of its game, as JSON text. Empty: the game's defaults.
+    #[serde(default, deserialize_with = "text_of_object")]
+    pub options: String,
+}
+
+fn text_of_object<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Map::<String, Value>::deserialize(from).map(|object| Value::Object(object).to_string())
 }
 
 /// Why there is no room.
@@ -56,6 +64,12 @@ pub enum FactoryError {
         /// Most.
         max: u64,
     },
+    /// The game does not take these options.
+    #[error("bad options: {0}")]
+    BadOptions(String),
+    /// A join brought options.
+    #[error("this server takes no options in a join: it would have to run with --join-options")]
+    NoJoinOptions,
     /// There are as many rooms as allowed.
     #[error("all {0} rooms are in use")]
     TooManyRooms(usize),
@@ -87,6 +101,7 @@ impl FactoryError {
             FactoryError::Exists(_) => "room_exists",
             FactoryError::BadName(_) => "bad_name",
             FactoryError::OutOfRange { .. } => "out_of_range",
+            FactoryError::BadOptions(_) | FactoryError::NoJoinOptions => "bad_options",
             FactoryError::TooManyRooms(_) => "too_many_rooms",
             FactoryError::TooManyRoomsOfAddress { .. } => "too_many_rooms_of_address",
             FactoryError::TooManyTicks(_) => "too_many_ticks",
@@ -100,6 +115,7 @@ impl FactoryError {
         match self {
             FactoryError::UnknownKind(_) | FactoryError::OtherKind { .. } => CloseCode::UnknownKind,
             FactoryError::BadName(_) => CloseCode::BadName,
+            FactoryError::BadOptions(_) | FactoryError::NoJoinOptions => CloseCode::BadOptions,
             FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) => CloseCode::ServerFull,
             FactoryError::TooManyRoomsOfAddress { .. } => CloseCode::AddressLimit,
             FactoryError::Draining => CloseCode::Draining,
@@ -114,9 +130,11 @@ impl FactoryError {
 impl From<FactoryError> for ApiError {
     fn from(error: FactoryError) -> Self {
         let status = match error {
-            FactoryError::UnknownKind(_) | FactoryError::BadName(_) | FactoryError::OutOfRange { .. } => {
-                StatusCode::BAD_REQUEST
-            }
+            FactoryError::UnknownKind(_)
+            | FactoryError::BadName(_)
+            | FactoryError::OutOfRange { .. }
+            | FactoryError::BadOptions(_)
+            | FactoryError::NoJoinOptions => StatusCode::BAD_REQUEST,
             FactoryError::OtherKind { .. } | FactoryError::Exists(_) => StatusCode::CONFLICT,
             FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) | FactoryError::Draining => {
                 StatusCode::SERVICE_UNAVAILABLE

@@ -54,7 +54,7 @@ pub(super) async fn create(
         Operator::from_request(&request, &mut body).await?;
     }
     let spec = web::Json::<RoomSpec>::from_request(&request, &mut body).await?;
-    let room = state.factory.create(spec.into_inner()).map_err(ApiError::from)?;
+    let room = state.factory.create(spec.into_inner()).await.map_err(ApiError::from)?;
     let location = format!("/v1/rooms/{}", room.name);
     Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).json(room))
 }

@@ -6,6 +6,7 @@ use super::{
     core::{JoinError, ResumeError},
     inspect::Inspect,
     shell::{Seated, Shell},
+    start::Refused,
     timetable::Timetable,
 };
 use crate::ground::{
@@ -123,6 +124,19 @@ impl Actor for Room {
     }
 }
 
+/// Whether the game has started, once it has. A room whose game refused its options ends with the answer.
+#[derive(Message)]
+#[rtype(result = "Result<(), Refused>")]
+pub struct AskStarted;
+
+impl Handler<AskStarted> for Room {
+    type Result = Handled<AskStarted>;
+
+    fn handle(&mut self, message: AskStarted, ctx: &mut Self::Context) -> Self::Result {
+        self.handle(message, ctx, |shell, _| shell.started())
+    }
+}
+
 /// A new player wants a seat.
 #[derive(Message)]
 #[rtype(result = "Result<Seated, JoinError>")]
@@ -133,6 +147,8 @@ pub struct Join {
     pub user: Arc<str>,
     /// Name to show.
     pub name: Arc<str>,
+    /// Options for the room, if it is made for this join.
+    pub options: String,
 }
 
 impl Handler<Join> for Room {

@@ -115,6 +115,9 @@ pub enum JoinError {
     /// The game panicked: the room has ended.
     #[error("room {0:?} failed: a fault in its game")]
     Failed(String),
+    /// The game does not take the options with which the join would have made the room.
+    #[error("bad options: {0}")]
+    BadOptions(String),
     /// The room has just ended.
     #[error("room {0:?} has ended: join again, for a new one")]
     Ended(String),
@@ -140,6 +143,7 @@ impl From<JoinError> for Refusal {
         let code = match &e {
             JoinError::Full { .. } | JoinError::UsedUp(_) => CloseCode::RoomFull,
             JoinError::Failed(_) => CloseCode::RoomFailed,
+            JoinError::BadOptions(_) => CloseCode::BadOptions,
             JoinError::Ended(_) => CloseCode::RoomClosed,
             JoinError::Random(_) => CloseCode::Internal,
         };

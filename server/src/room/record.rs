@@ -178,6 +178,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use driftless_sim::{
+        Setup,
         games::{
             self,
             arena::{Arena, ArenaCommand, arena_command},
@@ -188,7 +189,7 @@ mod tests {
     use std::fs;
 
     fn header() -> RecordingHeader {
-        RecordingHeader { kind: "cursors".into(), seed: 1, tick_rate: 20, room: "lobby".into() }
+        RecordingHeader { kind: "cursors".into(), room: "lobby".into(), setup: Setup::new(1, 20) }
     }
 
     /// A tick of a mebibyte, none of which the game takes.
@@ -203,7 +204,7 @@ mod tests {
         let queue = Arc::<Queue>::default();
         let threads = RecordThread { queue: queue.clone(), finished: Mutex::new(None) };
         let link = threads.open(RoomId(1), header(), GameKind::of::<Cursors>());
-        let mut game = GameKind::of::<Cursors>().start(1, 20);
+        let mut game = GameKind::of::<Cursors>().start(&Setup::new(1, 20)).unwrap();
         game.step(1);
         let checksum = Some(game.checksum());
         assert!(link.tick(TickRecord { tick: 1, checksum, ..TickRecord::default() }));
@@ -234,7 +235,7 @@ mod tests {
         let thread = RecordThread::start(folder.path(), 1 << 30, Arc::default()).unwrap();
         let kind = GameKind::of::<Arena>();
         let link = thread.open(RoomId(1), RecordingHeader { kind: "arena".into(), ..header() }, kind.clone());
-        let mut game = kind.start(1, 20);
+        let mut game = kind.start(&Setup::new(1, 20)).unwrap();
         game.step(1);
         // Of players who have no seat: the game refuses them, and its state stays as it is.
         let chat = ArenaCommand { body: Some(arena_command::Body::Chat("x".repeat(4 << 10))) };

@@ -9,6 +9,7 @@ use super::{
     inspect::{Inspected, SeatView},
     record::RecordLink,
     schedule::Schedule,
+    start::Refused,
     timetable::Due,
     weight::{Weighed, Weight},
 };
@@ -47,6 +48,8 @@ const OUT_OF_TICKS: &str = "the room is at the last tick there is a number for: 
 /// A room where it lives. Ends when it has been empty for the linger time, or when its game panics.
 pub struct Shell {
     core: RoomCore,
+    /// The game has not started: the room ends as soon as its maker has been told.
+    refused: Option<Refused>,
     fanouts: Fanouts,
     settings: RoomSettings,
     address: RoomAddr,
@@ -116,6 +119,7 @@ impl Shell {
     /// A room that has not started, on its first thread. Its seed and schedule are in `core`.
     pub fn new(
         core: RoomCore,
+        refused: Option<Refused>,
         settings: RoomSettings,
         record: Option<RecordLink>,
         home: Resident,
@@ -124,6 +128,7 @@ impl Shell {
         let span = tracing::info_span!("room", room = %core.shared().name);
         Self {
             core,
+            refused,
             fanouts: Fanouts::default(),
             settings,
             address,
@@ -228,6 +233,9 @@ impl Shell {
             return;
         }
         let start = Instant::now();
+        if self.refused.is_some() {
+            return self.end_if_lingered(start);
+        }
         let Some(due) = self.core.schedule().due(start, self.core.tick_number().into()) else { return };
         let Some(ticked) = self.guarded(|core| core.tick(due)) else { return };
         let Some(ticked) = ticked else {
@@ -376,10 +384,22 @@ impl Shell {
         });
     }
 
+    /// Whether its game has started. If not, this is the end of the room.
+    pub(super) fn started(&mut self) -> Result<(), Refused> {
+        let Some(refused) = self.refused.clone() else { return Ok(()) };
+        self.end(CloseCode::BadOptions, &refused.reason, "refused");
+        Err(refused)
+    }
+
     /// A new player takes a seat. `to_room`: where the room hears that the time of one is over.
     pub(super) fn join(&mut self, join: Join, to_room: Recipient<SeatExpired>) -> Result<Seated, JoinError> {
         if self.ended {
             return Err(JoinError::Ended(self.shared().name.to_string()));
+        }
+        if let Err(refused) = self.started() {
+            let is_maker = refused.options == join.options;
+            let ended = JoinError::Ended(self.shared().name.to_string());
+            return Err(if is_maker { JoinError::BadOptions(refused.reason) } else { ended });
         }
         let failed = JoinError::Failed(self.shared().name.to_string());
         let seat = self

@@ -4,7 +4,7 @@ use super::shell::panic_message;
 use bytes::Bytes;
 use driftless_proto::{schema::Schema, snapshot::Snapshot};
 use driftless_sim::{
-    PlayerId,
+    PlayerId, Setup,
     game::{BadInput, CommandError, Game, GameKind},
     simulation::Recipient,
 };
@@ -13,16 +13,43 @@ use std::{
     sync::Arc,
 };
 
-/// A new game and the shape of its snapshots. If its start panics, the panic goes on in the first call of the room, which
-/// ends the room as any other fault of its game does.
-pub fn start(kind: &GameKind, seed: u64, tick_rate: u32) -> (Box<dyn Game>, Arc<Schema>) {
-    let started = catch_unwind(AssertUnwindSafe(|| (kind.start(seed, tick_rate), kind.schema())));
-    started.unwrap_or_else(|panic| {
-        (Box::new(NotStarted { panic: panic_message(&*panic).to_owned() }), Arc::default())
-    })
+/// A game, and the shape of its snapshots.
+pub struct Started {
+    /// The game.
+    pub game: Box<dyn Game>,
+    /// The shape.
+    pub schema: Arc<Schema>,
+    /// The game has not started, and is not to be called.
+    pub refused: Option<Refused>,
 }
 
-/// In place of a game whose start panicked.
+/// A game does not take the options of its room.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// The options.
+    pub options: String,
+    /// In the game's words, what is wrong with them.
+    pub reason: String,
+}
+
+/// A new game. If its start panics, the panic goes on in the first call of the room, which ends the room as any other fault of its
+/// game does.
+pub fn start(kind: &GameKind, setup: Setup<String>) -> Started {
+    match catch_unwind(AssertUnwindSafe(|| (kind.start(&setup), kind.schema()))) {
+        Ok((Ok(game), schema)) => Started { game, schema, refused: None },
+        Ok((Err(reason), _)) => {
+            let refused = Refused { options: setup.options, reason };
+            Started { refused: Some(refused.clone()), ..not_started(refused.reason) }
+        }
+        Err(panic) => not_started(panic_message(&*panic).to_owned()),
+    }
+}
+
+fn not_started(panic: String) -> Started {
+    Started { game: Box::new(NotStarted { panic }), schema: Arc::default(), refused: None }
+}
+
+/// In place of a game that has not started.
 struct NotStarted {
     panic: String,
 }

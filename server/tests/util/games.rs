@@ -1,6 +1,6 @@
 //! Games that misbehave on request.
 
-use driftless_sim::{PlayerId, Schema, Simulation, Snapshot, Step};
+use driftless_sim::{PlayerId, Schema, Setup, Simulation, Snapshot, Step};
 use serde::{Deserialize, Serialize};
 use std::{thread, time::Duration};
 
@@ -54,12 +54,13 @@ impl Simulation for Obedient {
     type Input = ();
     type Command = Ask;
     type Event = Told;
+    type Options = ();
 
     fn schema() -> Schema {
         Schema::new().kind("room", |kind| kind.hold("steps", &["steps"], 1))
     }
-    fn new(_seed: u64, _tick_rate: u32) -> Self {
-        Self::default()
+    fn new(_setup: &Setup) -> Result<Self, String> {
+        Ok(Self::default())
     }
     fn join(&mut self, _player: PlayerId, name: &str, _step: &mut Step<'_, Told>) {
         assert_ne!(name, "panic", "a fault in the game, as asked");
@@ -106,11 +107,12 @@ impl Simulation for Stillborn {
     type Input = ();
     type Command = ();
     type Event = ();
+    type Options = ();
 
     fn schema() -> Schema {
         Obedient::schema()
     }
-    fn new(_seed: u64, _tick_rate: u32) -> Self {
+    fn new(_setup: &Setup) -> Result<Self, String> {
         panic!("a fault in the game, as asked")
     }
     fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
@@ -154,12 +156,13 @@ impl Simulation for Patient {
     type Input = ();
     type Command = ();
     type Event = ();
+    type Options = ();
 
     fn schema() -> Schema {
         Schema::new().kind("room", |kind| kind.hold("away", &["away"], 1))
     }
-    fn new(_seed: u64, _tick_rate: u32) -> Self {
-        Self::default()
+    fn new(_setup: &Setup) -> Result<Self, String> {
+        Ok(Self::default())
     }
     fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
     fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {}

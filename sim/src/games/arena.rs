@@ -14,6 +14,7 @@
 
 mod body;
 mod map;
+mod options;
 mod player;
 mod projectile;
 pub mod rules;
@@ -25,10 +26,11 @@ mod wire {
 
 pub use body::{Body, Drive};
 pub use map::{Map, Obstacle};
+pub use options::ArenaOptions;
 pub use player::sector;
 pub use wire::{ArenaCommand, ArenaEvent, ArenaInput, arena_command, arena_event};
 
-use crate::{PlayerId, Rng, Schema, Simulation, Snapshot, Step, chat::Chat};
+use crate::{PlayerId, Rng, Schema, Setup, Simulation, Snapshot, Step, chat::Chat};
 use arena_command::Body as Command;
 use arena_event::{Body as Event, Kill, Typing};
 use player::Player;
@@ -74,6 +76,7 @@ pub fn predict(map: &Map, mut body: Body, input: &ArenaInput, tick_rate: u32) ->
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Arena {
     tick_rate: u32,
+    options: ArenaOptions,
     rng: Rng,
     map: Map,
     /// By id, ascending.
@@ -91,6 +94,7 @@ impl Simulation for Arena {
     type Input = ArenaInput;
     type Command = ArenaCommand;
     type Event = ArenaEvent;
+    type Options = ArenaOptions;
 
     fn schema() -> Schema {
         Schema::new()
@@ -107,12 +111,14 @@ impl Simulation for Arena {
             .kind("obstacle", |kind| kind.hold("box", &["x", "y", "width", "height"], 100))
     }
 
-    fn new(seed: u64, tick_rate: u32) -> Self {
-        let tick_rate = tick_rate.clamp(1, 128);
-        let mut rng = Rng::new(seed);
+    fn new(setup: &Setup<ArenaOptions>) -> Result<Self, String> {
+        let options = setup.options.clone().checked()?;
+        let tick_rate = setup.tick_rate.clamp(1, 128);
+        let mut rng = Rng::new(setup.seed);
         let map = Map::generate(&mut rng);
-        Self {
+        Ok(Self {
             tick_rate,
+            options,
             rng,
             map,
             players: Vec::new(),
@@ -120,7 +126,7 @@ impl Simulation for Arena {
             next_projectile: 1,
             chat: Chat::new(tick_rate),
             targets: Targets::default(),
-        }
+        })
     }
 
     fn join(&mut self, player: PlayerId, _name: &str, _step: &mut Step<'_, ArenaEvent>) {
@@ -240,7 +246,7 @@ impl Arena {
 
     fn hit(&mut self, victim: usize, owner: PlayerId, step: &mut Step<'_, ArenaEvent>) {
         let victim = &mut self.players[victim];
-        if victim.hit(self.tick_rate) {
+        if victim.hit(self.options.respawn_ms(), self.tick_rate) {
             step.broadcast(event(Event::Kill(Kill { killer: owner, victim: victim.id })));
             if let Ok(at) = self.find(owner) {
                 self.players[at].score = self.players[at].score.saturating_add(1);

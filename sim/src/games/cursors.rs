@@ -1,6 +1,6 @@
 //! Shared cursors: everybody sees where everybody points. The smallest whole game.
 
-use crate::{PlayerId, Schema, Simulation, Snapshot, Step};
+use crate::{PlayerId, Schema, Setup, Simulation, Snapshot, Step};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -24,12 +24,13 @@ impl Simulation for Cursors {
     type Input = Pointer;
     type Command = ();
     type Event = ();
+    type Options = ();
 
     fn schema() -> Schema {
         Schema::new().kind("cursor", |kind| kind.linear("position", &["x", "y"], 1))
     }
-    fn new(_seed: u64, _tick_rate: u32) -> Self {
-        Self::default()
+    fn new(_setup: &Setup) -> Result<Self, String> {
+        Ok(Self::default())
     }
     fn join(&mut self, player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {
         self.0.insert(player, Pointer::default());

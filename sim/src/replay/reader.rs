@@ -1,7 +1,7 @@
 //! The reader of recordings: checks everything that the format promises, in the memory of one record.
 
 use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, ReplayError, TickRecord, VERSION, wire};
-use crate::TICK_RATES;
+use crate::{Setup, TICK_RATES};
 use bytes::Bytes;
 use prost::Message;
 use std::io::{ErrorKind, Read};
@@ -47,15 +47,17 @@ impl<R: Read> Recording<R> {
         if found != VERSION {
             return Err(ReplayError::UnknownVersion { found });
         }
-        let wire::Header { kind, seed, tick_rate, room } = match read_record(&mut input, 0)? {
-            Next::Record(wire::record::Body::Header(header)) => header,
-            Next::Record(_) => return Err(malformed(0, "not the header")),
-            Next::End | Next::Cut => return Err(ReplayError::HeaderCut),
-        };
+        let wire::Header { kind, seed, tick_rate, room, max_players, options } =
+            match read_record(&mut input, 0)? {
+                Next::Record(wire::record::Body::Header(header)) => header,
+                Next::Record(_) => return Err(malformed(0, "not the header")),
+                Next::End | Next::Cut => return Err(ReplayError::HeaderCut),
+            };
         if !TICK_RATES.contains(&tick_rate) {
             return Err(ReplayError::TickRate(tick_rate));
         }
-        let header = RecordingHeader { kind, seed, tick_rate, room };
+        let setup = Setup { seed, tick_rate, max_players, options };
+        let header = RecordingHeader { kind, room, setup };
         Ok(Self { input, header, record: 1, ticks: 0, newest: None, over: false, end: None })
     }
 

@@ -31,9 +31,11 @@ impl<W: Write> Recorder<W> {
         let mut recorder = Self { out, part: wire::Tick::default(), size: 0, body: Vec::new(), ticks: 0 };
         let header = wire::Header {
             kind: header.kind.clone(),
-            seed: header.seed,
-            tick_rate: header.tick_rate,
             room: header.room.clone(),
+            seed: header.setup.seed,
+            tick_rate: header.setup.tick_rate,
+            max_players: header.setup.max_players,
+            options: header.setup.options.clone(),
         };
         recorder.write(1, &header)?;
         Ok(recorder)

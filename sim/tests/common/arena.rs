@@ -1,7 +1,7 @@
 //! A room of the arena, seen as a client sees it: inputs as messages, states as snapshots, events as messages.
 
 use driftless_sim::{
-    Game, PlayerId, Recipient, Snapshot,
+    Game, PlayerId, Recipient, Setup, Snapshot,
     game::CommandError,
     games::arena::{ArenaCommand, ArenaEvent, ArenaInput, PLAYERS, PROJECTILES, arena_command, arena_event},
 };
@@ -27,8 +27,13 @@ pub struct Seen {
 
 impl Room {
     pub fn new(seed: u64, tick_rate: u32) -> Self {
-        let game = super::start("arena", seed, tick_rate);
-        let schema = driftless_sim::games::kinds()[0].schema();
+        Self::with_options(seed, tick_rate, "")
+    }
+
+    pub fn with_options(seed: u64, tick_rate: u32, options: &str) -> Self {
+        let kind = &driftless_sim::games::kinds()[0];
+        let setup = Setup { options: options.into(), ..Setup::new(seed, tick_rate) };
+        let (game, schema) = (kind.start(&setup).unwrap(), kind.schema());
         let mut room = Self { game, tick_rate, tick: 0, seen: Snapshot::new(&schema) };
         room.step(&[]);
         room

@@ -6,7 +6,7 @@ pub mod arena;
 
 use bytes::Bytes;
 use driftless_sim::{
-    Game, PlayerId, Rng,
+    Game, PlayerId, Rng, Setup,
     games::{
         self,
         arena::{ArenaCommand, ArenaInput, arena_command::Body},
@@ -107,14 +107,19 @@ pub fn play(game: &mut dyn Game, record: &TickRecord) -> u32 {
 
 /// A new room of a kind that comes with Driftless.
 pub fn start(kind: &str, seed: u64, tick_rate: u32) -> Box<dyn Game> {
-    games::kinds().into_iter().find(|k| k.name() == kind).unwrap().start(seed, tick_rate)
+    games::kinds()
+        .into_iter()
+        .find(|k| k.name() == kind)
+        .unwrap()
+        .start(&Setup::new(seed, tick_rate))
+        .unwrap()
 }
 
 /// Plays a script and records it.
 pub fn record(kind: &str, script: &mut Script, tick_rate: u32, ticks: u32) -> Vec<u8> {
-    let header = RecordingHeader { kind: kind.into(), seed: 5, tick_rate, room: "test".into() };
+    let header = RecordingHeader { kind: kind.into(), room: "test".into(), setup: Setup::new(5, tick_rate) };
     let mut recorder = Recorder::new(Vec::new(), &header).unwrap();
-    let mut game = start(kind, header.seed, tick_rate);
+    let mut game = start(kind, header.setup.seed, tick_rate);
     for tick in 1..=ticks {
         if let Some(mut record) = script.tick(tick) {
             record.checksum = Some(play(&mut *game, &record));

@@ -44,6 +44,8 @@ export interface Join {
   readonly room: string;
   readonly kind: string;
   readonly name: string;
+  /** JSON, or empty. */
+  readonly options: string;
 }
 
 /** What the server said. */

@@ -3,7 +3,7 @@
 use super::PeerError;
 use crate::{
     code::CloseCode,
-    limits::PROTOCOL,
+    limits::{MAX_OPTIONS, PROTOCOL},
     names::{self, is_room_name},
     wire::{ColumnCoding, Join, Resume},
 };
@@ -14,6 +14,10 @@ pub(super) fn check_join(join: &Join) -> Result<String, PeerError> {
     check_room(&join.room)?;
     if !join.kind.is_empty() && !names::is_plain(&join.kind) {
         return Err(PeerError::new(CloseCode::UnknownKind, "the kind is no name of a game"));
+    }
+    if join.options.len() > MAX_OPTIONS {
+        let reason = format!("options of {} bytes, at most {MAX_OPTIONS}", join.options.len());
+        return Err(PeerError::new(CloseCode::BadOptions, reason));
     }
     if join.name.is_empty() {
         return Ok(String::new());

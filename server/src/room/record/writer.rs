@@ -269,6 +269,7 @@ impl Open {
 mod tests {
     use super::*;
     use driftless_sim::{
+        Setup,
         games::{self, cursors::Cursors},
         replay::{Verdict, replay},
     };
@@ -284,7 +285,7 @@ mod tests {
     fn begin(writer: &mut Writer, room: u64, now: Instant) -> Arc<AtomicBool> {
         let kind = GameKind::of::<Cursors>();
         let header =
-            RecordingHeader { kind: kind.name().into(), seed: 1, tick_rate: 20, room: format!("r{room}") };
+            RecordingHeader { kind: kind.name().into(), room: format!("r{room}"), setup: Setup::new(1, 20) };
         let ended = Arc::<AtomicBool>::default();
         writer.handle(Job::Open { room: RoomId(room), header, kind, ended: ended.clone() }, now);
         ended
@@ -292,7 +293,7 @@ mod tests {
 
     /// A room in which nothing happens.
     fn tick(writer: &mut Writer, room: u64, tick: u32, now: Instant) {
-        let mut game = GameKind::of::<Cursors>().start(1, 20);
+        let mut game = GameKind::of::<Cursors>().start(&Setup::new(1, 20)).unwrap();
         game.step(1);
         let tick = TickRecord { tick, checksum: Some(game.checksum()), ..TickRecord::default() };
         writer.handle(Job::Tick { room: RoomId(room), tick }, now);

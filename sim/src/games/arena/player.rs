@@ -72,14 +72,14 @@ impl Player {
         }
     }
 
-    /// Is hit. Whether that was the end.
-    pub fn hit(&mut self, tick_rate: u32) -> bool {
+    /// Is hit. Whether that was the end, until `respawn_ms` later.
+    pub fn hit(&mut self, respawn_ms: u32, tick_rate: u32) -> bool {
         let health = self.health().saturating_sub(rules::DAMAGE);
         if health > 0 {
             self.state = State::Alive { health };
             return false;
         }
-        self.state = State::Dead { respawn: rules::ticks(rules::RESPAWN_MS, tick_rate) };
+        self.state = State::Dead { respawn: rules::ticks(respawn_ms, tick_rate) };
         self.body = Body { vx: 0, vy: 0, ..self.body };
         true
     }

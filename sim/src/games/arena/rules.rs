@@ -24,7 +24,7 @@ pub const FIRE_INTERVAL_MS: u32 = 250;
 pub const MAX_HEALTH: u8 = 100;
 /// Health that a projectile takes.
 pub const DAMAGE: u8 = 25;
-/// Time from death to the next life, ms.
+/// Time from death to the next life, ms, unless the room's maker chose another.
 pub const RESPAWN_MS: u32 = 3_000;
 /// How long a movement goes on without a newer input, ms.
 pub const HOLD_MS: u32 = 500;

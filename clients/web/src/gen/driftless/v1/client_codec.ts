@@ -95,6 +95,7 @@ export function encodeJoin(message: MessageInitShape<typeof JoinSchema>, writer 
     for (const value of message.codings) writer.int32(value);
     writer.join();
   }
+  if (message.options) writer.tag(7, 2).string(message.options);
   return writer;
 }
 
@@ -110,6 +111,7 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
     kind: "",
     name: "",
     codings: [],
+    options: "",
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -131,6 +133,9 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
         break;
       case 48:
         message.codings.push(reader.int32());
+        break;
+      case 58:
+        message.options = reader.string();
         break;
       default:
         reader.skip(type, field);
