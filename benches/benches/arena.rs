@@ -7,7 +7,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use driftless_sim::{
-    Game, PlayerId, Setup, Snapshot,
+    Game, PlayerId, PlayerInput, Setup, Snapshot,
     games::{
         self,
         arena::{ArenaInput, PROJECTILES},
@@ -43,7 +43,7 @@ impl Room {
     fn tick(&mut self) {
         self.tick += 1;
         for (player, payload) in &self.inputs[(self.tick / TICK_RATE) as usize % 16] {
-            self.game.input(*player, payload).unwrap();
+            self.game.input(PlayerInput::new(*player, &payload[..])).unwrap();
         }
         self.game.step(self.tick);
         self.game.snapshot(self.tick, &mut self.seen);

@@ -63,6 +63,11 @@
 
 #![warn(unreachable_pub)]
 
+/// The code in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 mod alarm;
 pub mod cli;
 pub mod clock;

@@ -65,6 +65,8 @@ pub struct Metrics {
     pub inputs: Counter,
     /// Inputs, commands and pings beyond what a player may send: dropped, or refused. Filled by `add`, and by rooms.
     pub excess_dropped: Counter,
+    /// Inputs that games did not get, as each tick takes one: they came too late, or too many.
+    pub late_inputs_dropped: Counter,
     /// Commands taken from players.
     pub commands: Counter,
     /// Events told by games, one a recipient.
@@ -222,6 +224,7 @@ impl Metrics {
             encode: DurationHistogram::new(ENCODE),
             inputs: Counter::default(),
             excess_dropped: Counter::default(),
+            late_inputs_dropped: Counter::default(),
             commands: Counter::default(),
             events: Counter::default(),
             resumes: ByReason::new("result", ["resumed", "unknown"]),
@@ -309,6 +312,8 @@ impl Metrics {
         put(r, "inputs", "Inputs taken from players.", &self.inputs);
         let help = "Inputs, commands and pings beyond what a player may send: dropped, or refused.";
         put(r, "excess_dropped", help, &self.excess_dropped);
+        let help = "Inputs that games did not get, as each tick takes one: they came too late, or too many.";
+        put(r, "late_inputs_dropped", help, &self.late_inputs_dropped);
         put(r, "commands", "Commands taken from players.", &self.commands);
         put(r, "events", "Events told by games, one a recipient.", &self.events);
         let help = "Log lines that were not written because nobody read those before, or that could not be.";

@@ -16,6 +16,7 @@ mod actor;
 mod address;
 mod budget;
 mod fanouts;
+mod pace;
 mod shell;
 mod weight;
 

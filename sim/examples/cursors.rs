@@ -1,7 +1,7 @@
 //! Plays the game `cursors` in memory, as a room does: `cargo run -p driftless-sim --example cursors`.
 
 use driftless_sim::{
-    GameKind, Setup, Snapshot,
+    GameKind, PlayerInput, Setup, Snapshot,
     games::cursors::{Cursors, Pointer},
 };
 use prost::Message;
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for tick in 1..=5 {
         // What a client sends, as bytes.
         let pointer = Pointer { x: 10 * tick as i32, y: 3 };
-        room.input(1, &pointer.encode_to_vec())?;
+        room.input(PlayerInput::new(1, &pointer.encode_to_vec()[..]))?;
         if tick == 3 {
             room.leave(tick, 2);
         }

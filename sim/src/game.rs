@@ -7,9 +7,11 @@
 //! is not known yet whether the room will skip ticks: theirs is the last step's tick plus 1 (before the first step, 1). A replay
 //! counts in the same way.
 
-use crate::{PlayerId, Recipient, Schema, Setup, Simulation, Snapshot, Step, checksum::checksum};
+use crate::{
+    PlayerId, PlayerInput, Recipient, Schema, Setup, Simulation, Snapshot, Step, checksum::checksum,
+};
 use bytes::{Bytes, BytesMut};
-use prost::Message;
+use prost::{DecodeError, Message};
 use std::sync::{Arc, OnceLock};
 
 /// A kind of game that a server offers. Cheap to clone.
@@ -98,6 +100,8 @@ impl GameKind {
 /// A running simulation of any kind. Order within a tick: `join`, `leave`, `away`, `back`, `command` and `input` in the order
 /// they are to take effect, then `step`, then `snapshot`.
 pub trait Game: Send {
+    /// Most inputs that a step is to get of one player.
+    fn inputs_per_tick(&self) -> u32;
     /// A player takes a seat.
     fn join(&mut self, tick: u32, player: PlayerId, name: &str);
     /// A player's seat ends. Inputs that it has queued are dropped.
@@ -106,8 +110,9 @@ pub trait Game: Send {
     fn away(&mut self, tick: u32, player: PlayerId);
     /// A player who was away has a connection again.
     fn back(&mut self, tick: u32, player: PlayerId);
-    /// Queues an input for the next step. Inputs must come in order of player, then of sequence.
-    fn input(&mut self, player: PlayerId, payload: &[u8]) -> Result<(), BadInput>;
+    /// Queues an input for the next step. Inputs must come in order of player, then of number, and no more of a player than
+    /// `inputs_per_tick`.
+    fn input(&mut self, input: PlayerInput<&[u8]>) -> Result<(), BadInput>;
     /// A player asks for something.
     fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError>;
     /// One tick, with the inputs queued since the last.
@@ -157,7 +162,7 @@ pub struct RestoreError {
 /// A simulation with what waits to go in and out of it. Queues keep their memory.
 struct Running<S: Simulation> {
     simulation: S,
-    inputs: Vec<(PlayerId, S::Input)>,
+    inputs: Vec<PlayerInput<S::Input>>,
     events: Vec<(Recipient, S::Event)>,
     encoded: BytesMut,
 }
@@ -169,12 +174,16 @@ impl<S: Simulation> Running<S> {
 }
 
 impl<S: Simulation> Game for Running<S> {
+    fn inputs_per_tick(&self) -> u32 {
+        S::INPUTS_PER_TICK
+    }
+
     fn join(&mut self, tick: u32, player: PlayerId, name: &str) {
         self.simulation.join(player, name, &mut Step::new(tick, &mut self.events));
     }
 
     fn leave(&mut self, tick: u32, player: PlayerId) {
-        self.inputs.retain(|&(of, _)| of != player);
+        self.inputs.retain(|input| input.player != player);
         self.simulation.leave(player, &mut Step::new(tick, &mut self.events));
     }
 
@@ -186,21 +195,19 @@ impl<S: Simulation> Game for Running<S> {
         self.simulation.back(player, &mut Step::new(tick, &mut self.events));
     }
 
-    fn input(&mut self, player: PlayerId, payload: &[u8]) -> Result<(), BadInput> {
-        match S::Input::decode(payload) {
-            Ok(input) => {
-                debug_assert!(
-                    self.inputs.last().is_none_or(|&(before, _)| before <= player),
-                    "inputs must come in order of player"
-                );
-                if self.inputs.len() == self.inputs.capacity() {
-                    self.inputs.reserve_exact(self.inputs.len() / 2 + 1); // most rooms are small
-                }
-                self.inputs.push((player, input));
-                Ok(())
-            }
-            Err(error) => Err(BadInput { player, reason: error.to_string() }),
+    fn input(&mut self, input: PlayerInput<&[u8]>) -> Result<(), BadInput> {
+        let player = input.player;
+        let bad = |error: DecodeError| BadInput { player, reason: error.to_string() };
+        let decoded = S::Input::decode(input.input).map_err(bad)?;
+        debug_assert!(
+            self.inputs.last().is_none_or(|before| before.player <= player),
+            "inputs must come in order of player"
+        );
+        if self.inputs.len() == self.inputs.capacity() {
+            self.inputs.reserve_exact(self.inputs.len() / 2 + 1); // most rooms are small
         }
+        self.inputs.push(input.with(decoded));
+        Ok(())
     }
 
     fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError> {

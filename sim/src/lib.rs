@@ -21,7 +21,7 @@
 //! Everybody has a button, and everybody sees how often each was pressed.
 //!
 //! ```
-//! use driftless_sim::{GameKind, PlayerId, Schema, Setup, Simulation, Snapshot, Step};
+//! use driftless_sim::{GameKind, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step};
 //! use serde::{Deserialize, Serialize};
 //! use std::collections::BTreeMap;
 //!
@@ -53,10 +53,11 @@
 //!     fn leave(&mut self, player: PlayerId, _step: &mut Step<'_, ()>) {
 //!         self.0.remove(&player);
 //!     }
-//!     fn step(&mut self, inputs: &[(PlayerId, Press)], _step: &mut Step<'_, ()>) {
-//!         for (player, press) in inputs {
+//!     fn step(&mut self, inputs: &[PlayerInput<Press>], _step: &mut Step<'_, ()>) {
+//!         // At most one of a player: see `Simulation::step`.
+//!         for PlayerInput { player, input, .. } in inputs {
 //!             // What a client sends is clamped, never trusted.
-//!             self.0.entry(*player).and_modify(|count| *count += press.times.min(1) as i32);
+//!             self.0.entry(*player).and_modify(|count| *count += input.times.min(1) as i32);
 //!         }
 //!     }
 //!     fn snapshot(&self, out: &mut Snapshot) {
@@ -67,7 +68,8 @@
 //! let kind = GameKind::of::<Buttons>();
 //! let mut room = kind.start(&Setup::new(1, 20))?;
 //! room.join(1, 7, "Ada");
-//! room.input(7, &prost::Message::encode_to_vec(&Press { times: 1_000 }))?;
+//! let press = prost::Message::encode_to_vec(&Press { times: 1_000 });
+//! room.input(PlayerInput::new(7, &press[..]))?;
 //! room.step(1);
 //!
 //! let mut seen = Snapshot::new(&kind.schema());
@@ -88,10 +90,13 @@
 
 #![warn(missing_docs)] // read by users
 
+extern crate self as driftless_sim; // the games here are written as everybody writes his
+
 pub mod chat;
 pub mod checksum;
 pub mod game;
 pub mod games;
+pub mod input;
 pub mod replay;
 pub mod rng;
 pub mod setup;
@@ -99,6 +104,7 @@ pub mod simulation;
 
 pub use driftless_proto::{schema::Schema, snapshot::Snapshot};
 pub use game::{Game, GameKind};
+pub use input::PlayerInput;
 pub use rng::Rng;
 pub use setup::Setup;
 pub use simulation::{PlayerId, Recipient, Simulation, Step, TICK_RATES};

@@ -52,7 +52,7 @@ pub use reader::Recording;
 pub use recorder::Recorder;
 
 use crate::{
-    PlayerId, Setup, Snapshot, TICK_RATES,
+    PlayerId, PlayerInput, Setup, Snapshot, TICK_RATES,
     game::{BadInput, CommandError, Game, GameKind},
 };
 use bytes::Bytes;
@@ -87,8 +87,8 @@ pub struct TickRecord {
     pub tick: u32,
     /// Comings, goings and commands in the order they took effect. Commands that the game refused may be left out.
     pub actions: Vec<Action>,
-    /// Inputs in the order of the step: of player, then of sequence. Only those that the game could read.
-    pub inputs: Vec<(PlayerId, Bytes)>,
+    /// Inputs in the order of the step: of player, then of number. Only those that the game got, and could read.
+    pub inputs: Vec<PlayerInput<Bytes>>,
     /// `Game::checksum` after the step. None: more of this tick follows, or its step was never run to its end.
     pub checksum: Option<u32>,
 }
@@ -113,9 +113,9 @@ impl TickRecord {
                 shorter(payload, anew);
             }
         }
-        for (_, payload) in &mut self.inputs {
-            let anew = kind.reencode_input(payload);
-            shorter(payload, anew);
+        for PlayerInput { input, .. } in &mut self.inputs {
+            let anew = kind.reencode_input(input);
+            shorter(input, anew);
         }
     }
 }
@@ -472,8 +472,8 @@ fn prepare(game: &mut dyn Game, between: u32, record: &TickRecord) -> Result<(),
             },
         }
     }
-    for (player, payload) in &record.inputs {
-        game.input(*player, payload).map_err(|error| ReplayError::Input { tick, error })?;
+    for input in &record.inputs {
+        game.input(input.as_bytes()).map_err(|error| ReplayError::Input { tick, error })?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The trait a game implements.
 
-use crate::{Schema, Setup, Snapshot};
+use crate::{PlayerInput, Schema, Setup, Snapshot};
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::RangeInclusive;
 
@@ -32,6 +32,9 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     /// How long a seat is kept for a player who lost its connection, milliseconds. None: as long as the server keeps
     /// seats. Short where a seat that nobody plays hurts the others, long where a game waits for its players.
     const RESUME_WINDOW_MS: Option<u32> = None;
+    /// Most inputs that a step gets of one player. With more than one, it is the game that has to keep a player who sends many from
+    /// moving faster than others.
+    const INPUTS_PER_TICK: u32 = 1;
 
     /// Shape of the snapshots. The same for every room of this kind.
     fn schema() -> Schema;
@@ -55,9 +58,12 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     ) -> Result<(), String> {
         Err("this game takes no commands".into())
     }
-    /// One tick, `1/tick_rate` seconds: applies `inputs` (in order of player, then of sequence; a player may have
-    /// none or several) and moves on.
-    fn step(&mut self, inputs: &[(PlayerId, Self::Input)], step: &mut Step<'_, Self::Event>);
+    /// One tick, `1/tick_rate` seconds: applies `inputs`, in order of player, and moves on.
+    ///
+    /// A player has at most one (but see [`INPUTS_PER_TICK`](Self::INPUTS_PER_TICK)), however many its client sends; one who has
+    /// none has sent nothing in time. Inputs that come late and together are given one a tick; only a few ticks' may wait, and the
+    /// oldest of more are dropped. So an input is a state of the player's controls: what must not get lost is a command.
+    fn step(&mut self, inputs: &[PlayerInput<Self::Input>], step: &mut Step<'_, Self::Event>);
     /// Writes what players see into an empty snapshot.
     fn snapshot(&self, out: &mut Snapshot);
 }

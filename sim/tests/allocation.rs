@@ -65,7 +65,7 @@ fn a_tick_of_the_arena_allocates_nothing_in_steady_state() {
                 };
                 payload.clear();
                 input.encode(&mut payload).unwrap();
-                game.input(player, &payload).unwrap();
+                game.input(driftless_sim::PlayerInput::new(player, &payload[..])).unwrap();
             }
             game.step(tick);
             game.snapshot(tick, &mut seen);

@@ -5,7 +5,7 @@ mod common;
 
 use common::arena::Room;
 use driftless_sim::{
-    chat,
+    PlayerInput, chat,
     game::CommandError,
     games::arena::{
         arena_command::Body as Command,
@@ -83,5 +83,5 @@ fn bytes_that_are_no_command_are_malformed() {
     game.join(1, 1, "");
     assert!(matches!(game.command(1, 1, &[0xff]), Err(CommandError::Malformed(_))));
     assert!(matches!(game.command(1, 1, &[]), Err(CommandError::Refused(_))));
-    assert!(game.input(1, &[0x08]).is_err());
+    assert!(game.input(PlayerInput::new(1, &[0x08])).is_err());
 }

@@ -6,7 +6,7 @@ mod common;
 
 use common::{Script, record};
 use driftless_sim::{
-    GameKind, PlayerId, Schema, Setup, Simulation, Snapshot, Step, games,
+    GameKind, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step, games,
     replay::{
         Action, EndReason, MAX_RECORD, Recorder, Recording, RecordingHeader, ReplayError, TickRecord,
         Verdict, replay,
@@ -103,7 +103,7 @@ impl Simulation for Stamps {
     fn back(&mut self, player: PlayerId, step: &mut Step<'_, ()>) {
         self.0.push((2_000 + player, step.tick()));
     }
-    fn step(&mut self, _inputs: &[(PlayerId, ())], _step: &mut Step<'_, ()>) {}
+    fn step(&mut self, _inputs: &[PlayerInput<()>], _step: &mut Step<'_, ()>) {}
     fn snapshot(&self, _out: &mut Snapshot) {}
 }
 
@@ -171,7 +171,7 @@ fn a_changed_input_diverges_at_its_tick() {
         let file = rewritten(&file, |tick| {
             if tick.tick >= at && changed.is_none() && !tick.inputs.is_empty() {
                 // Field 3 and 4: aim far to the left.
-                for (_, payload) in &mut tick.inputs {
+                for PlayerInput { input: payload, .. } in &mut tick.inputs {
                     *payload = bytes::Bytes::from_static(&[0x18, 0xff, 0x7f, 0x20, 0x11]);
                 }
                 changed = Some(tick.tick);
@@ -272,7 +272,7 @@ fn an_announced_length_of_2_gib_is_refused() {
 #[test]
 fn a_record_that_is_too_long_is_not_written() {
     let mut recorder = Recorder::new(Vec::new(), &header_of("arena", 20)).unwrap();
-    let inputs = vec![(1, vec![0; MAX_RECORD].into())];
+    let inputs = vec![PlayerInput::new(1, vec![0; MAX_RECORD].into())];
     let error = recorder.record(&TickRecord { tick: 1, inputs, ..Default::default() }).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     recorder.end(EndReason::TooLong).unwrap();
@@ -298,13 +298,15 @@ fn a_tick_that_goes_backwards_is_refused_by_name() {
 
 #[test]
 fn inputs_out_of_order_are_refused_by_name() {
-    let file = rewritten(&recorded(), |tick| tick.inputs = vec![(2, "".into()), (1, "".into())]);
+    let file = rewritten(&recorded(), |tick| {
+        tick.inputs = vec![PlayerInput::new(2, "".into()), PlayerInput::new(1, "".into())]
+    });
     assert!(matches!(verdict(&file), Err(ReplayError::InputOrder { tick: 1 })));
 }
 
 #[test]
 fn inputs_that_the_game_cannot_read_are_refused_by_name() {
-    let file = rewritten(&recorded(), |tick| tick.inputs = vec![(1, "\u{7f}".into())]);
+    let file = rewritten(&recorded(), |tick| tick.inputs = vec![PlayerInput::new(1, "\u{7f}".into())]);
     assert!(matches!(verdict(&file), Err(ReplayError::Input { tick: 1, .. })));
 }
 
@@ -350,8 +352,8 @@ impl Simulation for Listener {
         self.hear(player, &said);
         Ok(())
     }
-    fn step(&mut self, inputs: &[(PlayerId, Said)], _step: &mut Step<'_, ()>) {
-        inputs.iter().for_each(|(player, said)| self.hear(*player, said));
+    fn step(&mut self, inputs: &[PlayerInput<Said>], _step: &mut Step<'_, ()>) {
+        inputs.iter().for_each(|said| self.hear(said.player, &said.input));
     }
     fn snapshot(&self, _out: &mut Snapshot) {}
 }
@@ -375,7 +377,7 @@ fn stepped(mut tick: TickRecord) -> TickRecord {
 fn a_tick_of_many_mebibytes_is_split_and_replays() {
     let text = vec![7; 60_000];
     let actions = (0..500).map(|n| Action::Command { player: n % 6, payload: says(&text) }).collect();
-    let inputs = (0..500).map(|n| (n / 100, says(&text[n as usize..]))).collect();
+    let inputs = (0..500).map(|n| PlayerInput::new(n / 100, says(&text[n as usize..]))).collect();
     let tick = stepped(TickRecord { tick: 1, actions, inputs, checksum: None });
     let next = TickRecord { tick: 2, ..TickRecord::default() };
     let mut room = listener()[0].start(&Setup::new(1, 20)).unwrap();
@@ -388,7 +390,7 @@ fn a_tick_of_many_mebibytes_is_split_and_replays() {
     let mut recording = Recording::open(&file[..]).unwrap();
     let mut parts = 0;
     while let Some(part) = recording.next_record().unwrap() {
-        let bytes: usize = part.inputs.iter().map(|(_, payload)| payload.len()).sum();
+        let bytes: usize = part.inputs.iter().map(|input| input.input.len()).sum();
         assert!(bytes <= 1 << 20, "{bytes}");
         parts += 1;
     }
@@ -397,7 +399,7 @@ fn a_tick_of_many_mebibytes_is_split_and_replays() {
 
 #[test]
 fn one_message_of_16_mib_is_recorded() {
-    let inputs = vec![(1, says(&vec![7; 16 << 20]))];
+    let inputs = vec![PlayerInput::new(1, says(&vec![7; 16 << 20]))];
     let tick = stepped(TickRecord { tick: 1, inputs, ..TickRecord::default() });
     let file = of(&header_of("listener", 20), &[tick], Some(EndReason::RoomEnded));
     assert_eq!(replay(&file[..], &listener()).unwrap().1, Verdict::Same { ticks: 1 });
@@ -434,7 +436,8 @@ fn a_panic_of_the_game_is_replayed() {
     let first = stepped(TickRecord { tick: 1, ..TickRecord::default() });
     let actions = vec![Action::Command { player: 1, payload: says(b"panic") }];
     let by_command = TickRecord { tick: 2, actions, ..TickRecord::default() };
-    let by_step = TickRecord { tick: 2, inputs: vec![(1, says(b"panic"))], ..TickRecord::default() };
+    let by_step =
+        TickRecord { tick: 2, inputs: vec![PlayerInput::new(1, says(b"panic"))], ..TickRecord::default() };
     for fatal in [by_command, by_step] {
         let file =
             of(&header_of("listener", 20), &[first.clone(), fatal.clone()], Some(EndReason::RoomFailed));
@@ -459,9 +462,10 @@ fn unknown_fields_are_not_recorded() {
     long.extend([1; 4_000]);
     let long = bytes::Bytes::from(long);
     let actions = vec![Action::Command { player: 1, payload: long.clone() }];
-    let mut tick = stepped(TickRecord { tick: 1, actions, inputs: vec![(1, long)], checksum: None });
+    let mut tick =
+        stepped(TickRecord { tick: 1, actions, inputs: vec![PlayerInput::new(1, long)], checksum: None });
     tick.shorten(&listener()[0]);
-    assert_eq!(tick.inputs, [(1, says(b"hi"))]);
+    assert_eq!(tick.inputs, [PlayerInput::new(1, says(b"hi"))]);
     assert_eq!(tick.actions, [Action::Command { player: 1, payload: says(b"hi") }]);
     let file = of(&header_of("listener", 20), &[tick], Some(EndReason::RoomEnded));
     assert!(file.len() < 200, "{}", file.len());
@@ -504,7 +508,7 @@ fn a_tick_after_an_unfinished_one_is_refused_by_name() {
 fn parts_of_a_tick_in_the_wrong_order_are_refused_by_name() {
     let part = |actions, inputs| TickRecord { tick: 1, actions, inputs, checksum: None };
     let leave = part(vec![Action::Leave { player: 1 }], vec![]);
-    let [one, two] = [1, 2].map(|player| part(vec![], vec![(player, bytes::Bytes::new())]));
+    let [one, two] = [1, 2].map(|player| part(vec![], vec![PlayerInput::new(player, bytes::Bytes::new())]));
     for parts in [[two.clone(), one], [two, leave]] {
         let file = of(&header_of("arena", 20), &parts, None);
         assert!(matches!(verdict(&file), Err(ReplayError::InputOrder { tick: 1 })));

@@ -154,7 +154,7 @@ fn far_correction_is_not_hidden() {
 #[test]
 fn arena_player_is_predicted_exactly_from_places_alone() {
     use driftless_sim::{
-        Setup, Simulation, Snapshot, Step,
+        PlayerInput, Setup, Simulation, Snapshot, Step,
         games::arena::{Arena, ArenaInput, Body, Map, PLAYERS, predict},
     };
     const LAG: usize = 6;
@@ -179,7 +179,7 @@ fn arena_player_is_predicted_exactly_from_places_alone() {
             (input.move_x, input.move_y) = (rng.i32(-127..=127), rng.i32(-127..=127));
         }
         predicted.push(tick, input);
-        arena.step(&[(1, input)], &mut Step::new(tick, &mut events));
+        arena.step(&[PlayerInput::new(1, input)], &mut Step::new(tick, &mut events));
         snapshot.clear(tick);
         arena.snapshot(&mut snapshot);
         states.push_back((tick, place(&snapshot)));

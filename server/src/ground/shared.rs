@@ -86,15 +86,17 @@ pub struct Inbox {
 }
 
 /// An input that waits for a tick.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct WaitingInput {
     /// Number of the input.
     pub sequence: u32,
+    /// Tick of the state that the player says it saw. 0: unknown.
+    pub tick: u32,
     payload: Payload,
 }
 
 /// A short payload is copied, so that the buffer it came in is given back at once, by the thread that took it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Payload {
     Short(u8, [u8; SHORT]),
     Long(Bytes),
@@ -111,7 +113,7 @@ impl WaitingInput {
 }
 
 impl From<PlayerInput> for WaitingInput {
-    fn from(PlayerInput { sequence, payload, .. }: PlayerInput) -> Self {
+    fn from(PlayerInput { sequence, tick, payload }: PlayerInput) -> Self {
         let mut short = [0; SHORT];
         let payload = match short.get_mut(..payload.len()) {
             Some(bytes) => {
@@ -120,7 +122,7 @@ impl From<PlayerInput> for WaitingInput {
             }
             None => Payload::Long(payload),
         };
-        Self { sequence, payload }
+        Self { sequence, tick, payload }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::{
     budget::EventBudget,
+    pace::Rhythm,
     schedule::{Due, Schedule},
     seats::{Seats, Taken},
 };
@@ -12,7 +13,7 @@ use crate::ground::{
     published::Published,
     refusal::Refusal,
     seat::{ResumeToken, Seat},
-    shared::{Drained, RoomShared},
+    shared::{Drained, RoomShared, WaitingInput},
     tight,
 };
 use bytes::Bytes;
@@ -24,7 +25,7 @@ use driftless_proto::{
     wire::{self, reliable::Body},
 };
 use driftless_sim::{
-    PlayerId,
+    PlayerId, PlayerInput as Input,
     game::{CommandError, Game},
     replay::{Action, TickRecord},
     simulation::Recipient,
@@ -51,6 +52,9 @@ pub struct RoomCore {
     seats: Seats,
     tick: u32,
     drained: Drained,
+    rhythm: Rhythm,
+    /// Inputs for later ticks.
+    waiting: Vec<(PlayerId, WaitingInput)>,
     events: Vec<(Recipient, Bytes)>,
     budget: EventBudget,
     /// Published states that others may hold, oldest first.
@@ -168,6 +172,8 @@ pub struct Ticked {
     pub published: Arc<Published>,
     /// Inputs the game took.
     pub inputs: u64,
+    /// Inputs that it did not get, for they came too late, or too many.
+    pub late: u64,
     /// Commands the game took or refused.
     pub commands: u64,
     /// Commands of them that were refused because of what the room had to tell already.
@@ -188,14 +194,16 @@ impl RoomCore {
     ) -> Self {
         Self {
             budget: EventBudget::new(&limits, shared.tick_rate),
-            shared,
-            game,
             schema,
             schedule,
             limits,
             seats: Seats::default(),
             tick: 0,
             drained: Drained::default(),
+            rhythm: Rhythm::new(game.inputs_per_tick(), shared.tick_rate),
+            waiting: Vec::new(),
+            shared,
+            game,
             events: Vec::new(),
             recent: Vec::new(),
             effects: Vec::new(),
@@ -344,6 +352,7 @@ impl RoomCore {
         let mut drained = mem::take(&mut self.drained);
         drained.clear();
         self.shared.inbox.lock().take(&mut drained);
+        drained.inputs.append(&mut self.waiting);
         drained.sort();
         let commands = drained.commands.len() as u64;
         if commands > 0 {
@@ -354,10 +363,8 @@ impl RoomCore {
         for (player, sequence, payload) in drained.commands.drain(..) {
             excess += u64::from(!self.command(player, sequence, payload));
         }
-        let inputs = drained.inputs.len() as u64;
-        for (player, input) in drained.inputs.drain(..) {
-            self.input(player, input.sequence, input.payload());
-        }
+        let (inputs, late) = self.give_inputs(&drained.inputs);
+        drained.clear(); // gives their buffers back
         self.drained = drained;
         self.game.step(self.tick);
         let checksum = self.record.is_some().then(|| self.game.checksum());
@@ -368,7 +375,7 @@ impl RoomCore {
         }
         self.shared.tick.store(self.tick, Ordering::Relaxed);
         self.shared.ticks_skipped.fetch_add(due.skipped, Ordering::Relaxed);
-        Some(Ticked { published, inputs, commands, excess, events })
+        Some(Ticked { published, inputs, late, commands, excess, events })
     }
 
     /// False: the player has made the room tell too much already.
@@ -415,15 +422,31 @@ impl RoomCore {
         self.deliver(Recipient::Player(player), &encode_body(&Body::CommandRefused(refused)));
     }
 
-    fn input(&mut self, player: PlayerId, sequence: u32, payload: &[u8]) {
-        let Some(taken) = self.seats.get_mut(player) else {
-            return; // left since
-        };
-        taken.applied = taken.applied.max(sequence);
-        match self.game.input(player, payload) {
+    /// Gives the game those that are for this tick, and keeps those for later ones. How many it got, and how many it never will.
+    fn give_inputs(&mut self, inputs: &[(PlayerId, WaitingInput)]) -> (u64, u64) {
+        let (mut given, mut dropped) = (0, 0);
+        for of_player in inputs.chunk_by(|(one, _), (next, _)| one == next) {
+            let Some(taken) = self.seats.get_mut(of_player[0].0) else {
+                continue; // left since
+            };
+            let turn = taken.pace.turn(of_player.len(), &self.rhythm);
+            let (now, later) = of_player[turn.dropped..].split_at(turn.given);
+            taken.applied = now.iter().fold(taken.applied, |applied, (_, input)| applied.max(input.sequence));
+            now.iter().for_each(|(player, input)| self.input(*player, input));
+            self.waiting.extend_from_slice(later);
+            given += turn.given;
+            dropped += turn.dropped;
+        }
+        (given as u64, dropped as u64)
+    }
+
+    fn input(&mut self, player: PlayerId, input: &WaitingInput) {
+        let (number, seen, payload) = (input.sequence, self.tick.min(input.tick), input.payload());
+        match self.game.input(Input { player, number, seen, input: payload }) {
             Ok(()) => {
                 if let Some(record) = &mut self.record {
-                    record.inputs.push((player, Bytes::copy_from_slice(payload)));
+                    let input = Bytes::copy_from_slice(payload);
+                    record.inputs.push(Input { player, number, seen, input });
                 }
             }
             Err(e) => self.close_player(player, CloseCode::BadInput, &e.to_string()),

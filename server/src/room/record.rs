@@ -178,7 +178,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use driftless_sim::{
-        Setup,
+        PlayerInput, Setup,
         games::{
             self,
             arena::{Arena, ArenaCommand, arena_command},
@@ -194,7 +194,11 @@ mod tests {
 
     /// A tick of a mebibyte, none of which the game takes.
     fn large(tick: u32) -> TickRecord {
-        TickRecord { tick, inputs: vec![(1, vec![0xff; 1 << 20].into())], ..TickRecord::default() }
+        TickRecord {
+            tick,
+            inputs: vec![PlayerInput::new(1, vec![0xff; 1 << 20].into())],
+            ..TickRecord::default()
+        }
     }
 
     #[test]

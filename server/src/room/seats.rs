@@ -1,6 +1,6 @@
 //! Who sits in a room.
 
-use super::budget::Told;
+use super::{budget::Told, pace::Pace};
 use crate::ground::{
     id::ConnectionId,
     seat::{ResumeToken, Seat},
@@ -29,6 +29,8 @@ pub struct Taken {
     pub connection: Option<ConnectionId>,
     /// Sequence of the last input that the game has had.
     pub applied: u32,
+    /// Which tick takes which of its inputs.
+    pub pace: Pace,
     /// The player is removed: nobody comes back to this seat, which ends with its connection.
     pub removed: bool,
     /// What its commands made the room tell.
@@ -66,8 +68,14 @@ impl Seats {
         );
         let seat = Arc::new(seat(player, index));
         let (connected, told) = (Some(connection), Told::default());
-        self.by_index[index] =
-            Some(Taken { seat: seat.clone(), connection: connected, applied: 0, removed: false, told });
+        self.by_index[index] = Some(Taken {
+            seat: seat.clone(),
+            connection: connected,
+            applied: 0,
+            pace: Pace::default(),
+            removed: false,
+            told,
+        });
         self.index_of.insert(player, index as u32); // at most one a player
         self.player_of.insert(connection, player);
         Some(seat)

@@ -250,7 +250,8 @@ impl Shell {
         let busy = start.elapsed();
         metrics.room_tick_duration.observe(busy);
         self.shared().figures.ticked(due.late, busy);
-        if ticked.commands + ticked.events > 0 {
+        if ticked.late + ticked.commands + ticked.events > 0 {
+            metrics.late_inputs_dropped.inc_by(ticked.late);
             metrics.commands.inc_by(ticked.commands);
             metrics.excess_dropped.inc_by(ticked.excess);
             metrics.events.inc_by(ticked.events);

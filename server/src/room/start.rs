@@ -4,7 +4,7 @@ use super::shell::panic_message;
 use bytes::Bytes;
 use driftless_proto::{schema::Schema, snapshot::Snapshot};
 use driftless_sim::{
-    PlayerId, Setup,
+    PlayerId, PlayerInput, Setup,
     game::{BadInput, CommandError, Game, GameKind},
     simulation::Recipient,
 };
@@ -61,6 +61,9 @@ impl NotStarted {
 }
 
 impl Game for NotStarted {
+    fn inputs_per_tick(&self) -> u32 {
+        1
+    }
     fn join(&mut self, _: u32, _: PlayerId, _: &str) {
         self.go_on()
     }
@@ -73,7 +76,7 @@ impl Game for NotStarted {
     fn back(&mut self, _: u32, _: PlayerId) {
         self.go_on()
     }
-    fn input(&mut self, _: PlayerId, _: &[u8]) -> Result<(), BadInput> {
+    fn input(&mut self, _: PlayerInput<&[u8]>) -> Result<(), BadInput> {
         self.go_on()
     }
     fn command(&mut self, _: u32, _: PlayerId, _: &[u8]) -> Result<(), CommandError> {

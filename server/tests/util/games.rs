@@ -1,6 +1,6 @@
 //! Games that misbehave on request.
 
-use driftless_sim::{PlayerId, Schema, Setup, Simulation, Snapshot, Step};
+use driftless_sim::{PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step};
 use serde::{Deserialize, Serialize};
 use std::{thread, time::Duration};
 
@@ -78,7 +78,7 @@ impl Simulation for Obedient {
         }
         Ok(())
     }
-    fn step(&mut self, _inputs: &[(PlayerId, ())], step: &mut Step<'_, Told>) {
+    fn step(&mut self, _inputs: &[PlayerInput<()>], step: &mut Step<'_, Told>) {
         self.tell(self.tell.0, self.tell.1, step);
         assert!(!self.panic, "a fault in the game, as asked");
         self.steps += 1;
@@ -117,7 +117,7 @@ impl Simulation for Stillborn {
     }
     fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
     fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {}
-    fn step(&mut self, _inputs: &[(PlayerId, ())], _step: &mut Step<'_, ()>) {}
+    fn step(&mut self, _inputs: &[PlayerInput<()>], _step: &mut Step<'_, ()>) {}
     fn snapshot(&self, _out: &mut Snapshot) {}
 }
 
@@ -172,7 +172,7 @@ impl Simulation for Patient {
     fn back(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {
         self.away -= 1;
     }
-    fn step(&mut self, _inputs: &[(PlayerId, ())], _step: &mut Step<'_, ()>) {}
+    fn step(&mut self, _inputs: &[PlayerInput<()>], _step: &mut Step<'_, ()>) {}
     fn snapshot(&self, out: &mut Snapshot) {
         out.table_mut(0).push(1, &[self.away]);
     }

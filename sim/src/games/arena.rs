@@ -30,7 +30,7 @@ pub use options::ArenaOptions;
 pub use player::sector;
 pub use wire::{ArenaCommand, ArenaEvent, ArenaInput, arena_command, arena_event};
 
-use crate::{PlayerId, Rng, Schema, Setup, Simulation, Snapshot, Step, chat::Chat};
+use crate::{PlayerId, PlayerInput, Rng, Schema, Setup, Simulation, Snapshot, Step, chat::Chat};
 use arena_command::Body as Command;
 use arena_event::{Body as Event, Kill, Typing};
 use player::Player;
@@ -55,7 +55,7 @@ const ELBOW_ROOM: i32 = 300;
 /// `map` is [`Map::from_snapshot`] of any state; `body` is where the player is and how fast, which the client keeps
 /// itself (a snapshot has only the place). `tick_rate` is the room's, 1 to 128.
 ///
-/// Exact as long as every tick of the server takes one input of this player. Shots, hits and the next life are not
+/// Exact as long as every tick of the server gets one input of this player. Shots, hits and the next life are not
 /// predicted: a player that is dead, or whose `spawns` changed, is where the snapshot says.
 ///
 /// ```
@@ -95,6 +95,9 @@ impl Simulation for Arena {
     type Command = ArenaCommand;
     type Event = ArenaEvent;
     type Options = ArenaOptions;
+    /// Who sends nothing in time goes on as before, so that late inputs have nothing to make up for: they are taken together. Of
+    /// each tick's inputs the last movement counts, and one move is made.
+    const INPUTS_PER_TICK: u32 = 4;
 
     fn schema() -> Schema {
         Schema::new()
@@ -173,8 +176,8 @@ impl Simulation for Arena {
         Ok(())
     }
 
-    fn step(&mut self, inputs: &[(PlayerId, ArenaInput)], step: &mut Step<'_, ArenaEvent>) {
-        for (player, input) in inputs {
+    fn step(&mut self, inputs: &[PlayerInput<ArenaInput>], step: &mut Step<'_, ArenaEvent>) {
+        for PlayerInput { player, input, .. } in inputs {
             if let Ok(at) = self.find(*player) {
                 self.players[at].input(input, self.tick_rate);
             }

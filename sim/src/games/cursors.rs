@@ -1,6 +1,6 @@
 //! Shared cursors: everybody sees where everybody points. The smallest whole game.
 
-use crate::{PlayerId, Schema, Setup, Simulation, Snapshot, Step};
+use driftless_sim::{PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,9 +38,9 @@ impl Simulation for Cursors {
     fn leave(&mut self, player: PlayerId, _step: &mut Step<'_, ()>) {
         self.0.remove(&player);
     }
-    fn step(&mut self, inputs: &[(PlayerId, Pointer)], _step: &mut Step<'_, ()>) {
-        for (player, pointer) in inputs {
-            self.0.entry(*player).and_modify(|cursor| *cursor = *pointer);
+    fn step(&mut self, inputs: &[PlayerInput<Pointer>], _step: &mut Step<'_, ()>) {
+        for PlayerInput { player, input, .. } in inputs {
+            self.0.entry(*player).and_modify(|cursor| *cursor = *input);
         }
     }
     fn snapshot(&self, out: &mut Snapshot) {

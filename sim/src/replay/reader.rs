@@ -1,10 +1,13 @@
 //! The reader of recordings: checks everything that the format promises, in the memory of one record.
 
 use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, ReplayError, TickRecord, VERSION, wire};
-use crate::{Setup, TICK_RATES};
+use crate::{PlayerId, PlayerInput, Setup, TICK_RATES};
 use bytes::Bytes;
 use prost::Message;
-use std::io::{ErrorKind, Read};
+use std::{
+    collections::HashMap,
+    io::{ErrorKind, Read},
+};
 
 /// A recording that is being read.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub struct Recording<R> {
     ticks: u64,
     /// The newest tick.
     newest: Option<Newest>,
+    /// Number of each player's last input.
+    numbers: HashMap<PlayerId, u32>,
     /// There is no more.
     over: bool,
     end: Option<EndReason>,
@@ -58,7 +63,16 @@ impl<R: Read> Recording<R> {
         }
         let setup = Setup { seed, tick_rate, max_players, options };
         let header = RecordingHeader { kind, room, setup };
-        Ok(Self { input, header, record: 1, ticks: 0, newest: None, over: false, end: None })
+        Ok(Self {
+            input,
+            header,
+            record: 1,
+            ticks: 0,
+            newest: None,
+            numbers: HashMap::new(),
+            over: false,
+            end: None,
+        })
     }
 
     /// What it is of.
@@ -105,7 +119,7 @@ impl<R: Read> Recording<R> {
         if !in_order {
             return Err(ReplayError::InputOrder { tick });
         }
-        let actions: Option<_> = read.actions.into_iter().map(from_wire).collect();
+        let actions: Option<Vec<_>> = read.actions.into_iter().map(from_wire).collect();
         let actions =
             actions.ok_or_else(|| malformed(self.record, "an action that this program does not know"))?;
         let finished = read.checksum.is_some();
@@ -113,8 +127,22 @@ impl<R: Read> Recording<R> {
         self.newest = Some(Newest { tick, finished, input_of });
         self.ticks += u64::from(finished);
         self.record += 1;
-        let inputs = read.inputs.into_iter().map(|input| (input.player, input.payload)).collect();
+        for action in &actions {
+            if let Action::Leave { player } = action {
+                self.numbers.remove(player);
+            }
+        }
+        let inputs = read.inputs.into_iter().map(|input| self.input(tick, input)).collect();
         Ok(TickRecord { tick, actions, inputs, checksum: read.checksum })
+    }
+
+    fn input(&mut self, tick: u32, read: wire::Input) -> PlayerInput<Bytes> {
+        let wire::Input { player, payload, missed, seen_before } = read;
+        let before = self.numbers.get(&player).copied().unwrap_or(0);
+        let number = before.wrapping_add(missed).wrapping_add(1);
+        self.numbers.insert(player, number);
+        let seen = seen_before.map_or(0, |ticks| tick.wrapping_sub(ticks));
+        PlayerInput { player, number, seen, input: payload }
     }
 
     fn ended(&mut self, end: &wire::End) -> Result<(), ReplayError> {

@@ -1,13 +1,17 @@
 //! The writer of recordings.
 
 use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, TickRecord, VERSION, wire};
+use crate::{PlayerId, PlayerInput};
 use prost::{Message, encoding};
-use std::io::{Error, ErrorKind, Write};
+use std::{
+    collections::HashMap,
+    io::{Error, ErrorKind, Write},
+};
 
 /// A tick's record is split where it would be longer, bytes: what a reader needs to hold, unless one message is longer.
 const PART: usize = 1 << 20;
 /// What a record has around each action and input, bytes at most.
-const AROUND: usize = 16;
+const AROUND: usize = 32;
 
 /// Writes a recording. Keeps its scratch memory.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub struct Recorder<W> {
     /// Bytes of `part` when it is encoded, at most.
     size: usize,
     body: Vec<u8>,
+    /// Number of each player's last input.
+    numbers: HashMap<PlayerId, u32>,
     ticks: u64,
 }
 
@@ -28,7 +34,14 @@ impl<W: Write> Recorder<W> {
     pub fn new(mut out: W, header: &RecordingHeader) -> std::io::Result<Self> {
         out.write_all(MAGIC)?;
         out.write_all(&VERSION.to_le_bytes())?;
-        let mut recorder = Self { out, part: wire::Tick::default(), size: 0, body: Vec::new(), ticks: 0 };
+        let mut recorder = Self {
+            out,
+            part: wire::Tick::default(),
+            size: 0,
+            body: Vec::new(),
+            numbers: HashMap::new(),
+            ticks: 0,
+        };
         let header = wire::Header {
             kind: header.kind.clone(),
             room: header.room.clone(),
@@ -50,13 +63,22 @@ impl<W: Write> Recorder<W> {
         self.part.tick = tick.tick;
         self.begin_part();
         for action in &tick.actions {
+            if let Action::Leave { player } = action {
+                self.numbers.remove(player);
+            }
             let action = to_wire(action);
             self.make_room(action.encoded_len())?;
             self.part.actions.push(action);
         }
-        for (player, payload) in &tick.inputs {
-            self.make_room(payload.len())?;
-            self.part.inputs.push(wire::Input { player: *player, payload: payload.clone() });
+        for PlayerInput { player, number, seen, input } in &tick.inputs {
+            self.make_room(input.len())?;
+            let before = self.numbers.insert(*player, *number).unwrap_or(0);
+            self.part.inputs.push(wire::Input {
+                player: *player,
+                payload: input.clone(),
+                missed: number.wrapping_sub(before).wrapping_sub(1),
+                seen_before: (*seen != 0).then(|| tick.tick.wrapping_sub(*seen)),
+            });
         }
         self.ticks += u64::from(tick.checksum.is_some());
         self.write_part(tick.checksum)

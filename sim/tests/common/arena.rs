@@ -1,7 +1,7 @@
 //! A room of the arena, seen as a client sees it: inputs as messages, states as snapshots, events as messages.
 
 use driftless_sim::{
-    Game, PlayerId, Recipient, Setup, Snapshot,
+    Game, PlayerId, PlayerInput, Recipient, Setup, Snapshot,
     game::CommandError,
     games::arena::{ArenaCommand, ArenaEvent, ArenaInput, PLAYERS, PROJECTILES, arena_command, arena_event},
 };
@@ -52,7 +52,7 @@ impl Room {
     pub fn step(&mut self, inputs: &[(PlayerId, ArenaInput)]) {
         self.tick += 1;
         for (player, input) in inputs {
-            self.game.input(*player, &input.encode_to_vec()).unwrap();
+            self.game.input(PlayerInput::new(*player, &input.encode_to_vec()[..])).unwrap();
         }
         self.game.step(self.tick);
         self.game.snapshot(self.tick, &mut self.seen);

@@ -6,7 +6,7 @@ pub mod arena;
 
 use bytes::Bytes;
 use driftless_sim::{
-    Game, PlayerId, Rng, Setup,
+    Game, PlayerId, PlayerInput, Rng, Setup,
     games::{
         self,
         arena::{ArenaCommand, ArenaInput, arena_command::Body},
@@ -63,8 +63,9 @@ impl Script {
         let mut inputs = vec![];
         for at in 0..self.seated.len() {
             // Mostly one, now and then none or two.
-            for _ in 0..[1, 1, 1, 0, 2][self.rng.below(5) as usize] {
-                inputs.push((self.seated[at], self.input()));
+            for n in 0..[1, 1, 1, 0, 2][self.rng.below(5) as usize] {
+                let (number, seen) = (2 * tick + n, tick.saturating_sub(3));
+                inputs.push(PlayerInput { number, seen, ..PlayerInput::new(self.seated[at], self.input()) });
             }
         }
         Some(TickRecord { tick, actions, inputs, checksum: None })
@@ -98,8 +99,8 @@ pub fn play(game: &mut dyn Game, record: &TickRecord) -> u32 {
             Action::Command { player, payload } => drop(game.command(record.tick, *player, payload)),
         }
     }
-    for (player, payload) in &record.inputs {
-        game.input(*player, payload).unwrap();
+    for input in &record.inputs {
+        game.input(input.as_bytes()).unwrap();
     }
     game.step(record.tick);
     game.checksum()

@@ -107,16 +107,17 @@ pub(super) fn weight(tick: &TickRecord) -> usize {
         Action::Join { name, .. } => name.len(),
         Action::Leave { .. } | Action::Away { .. } | Action::Back { .. } => 0,
     });
-    let inputs = tick.inputs.iter().map(|(_, payload)| payload.len());
+    let inputs = tick.inputs.iter().map(|input| input.input.len());
     2 * EACH + actions.chain(inputs).map(|bytes| EACH + bytes).sum::<usize>()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use driftless_sim::PlayerInput;
 
     fn tick(bytes: usize) -> TickRecord {
-        TickRecord { inputs: vec![(1, vec![0; bytes].into())], ..TickRecord::default() }
+        TickRecord { inputs: vec![PlayerInput::new(1, vec![0; bytes].into())], ..TickRecord::default() }
     }
 
     #[test]

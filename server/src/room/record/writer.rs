@@ -269,7 +269,7 @@ impl Open {
 mod tests {
     use super::*;
     use driftless_sim::{
-        Setup,
+        PlayerInput, Setup,
         games::{self, cursors::Cursors},
         replay::{Verdict, replay},
     };
@@ -408,7 +408,7 @@ mod tests {
         begin(&mut writer, 1, now);
         tick(&mut writer, 1, 1, now);
         // Only a server that is put together by hand takes such a message, and only as one that the game reads.
-        let inputs = vec![(1, vec![0xff; 20 << 20].into())];
+        let inputs = vec![PlayerInput::new(1, vec![0xff; 20 << 20].into())];
         writer.handle(
             Job::Tick { room: RoomId(1), tick: TickRecord { tick: 2, inputs, ..TickRecord::default() } },
             now,
