@@ -27,6 +27,8 @@ pub enum CloseCode {
     UnknownSession = 4009,
     /// The client's address has as many connections or rooms as one may have, or asks for them too fast.
     AddressLimit = 4010,
+    /// The room's game takes no new players at present.
+    JoinsClosed = 4011,
     /// The player left, as asked. Do not reconnect.
     Left = 4500,
     /// A message is not what the schema says.
@@ -53,6 +55,8 @@ pub enum CloseCode {
     NotBinary = 4511,
     /// The room cannot be made with these options, or a join may not bring any.
     BadOptions = 4512,
+    /// The game has ended the room: its match is over. Another join makes a new one.
+    GameEnded = 4513,
 }
 
 impl CloseCode {
@@ -69,6 +73,7 @@ impl CloseCode {
         CloseCode::ServerFull,
         CloseCode::UnknownSession,
         CloseCode::AddressLimit,
+        CloseCode::JoinsClosed,
         CloseCode::Left,
         CloseCode::Malformed,
         CloseCode::Unexpected,
@@ -82,6 +87,7 @@ impl CloseCode {
         CloseCode::Kicked,
         CloseCode::NotBinary,
         CloseCode::BadOptions,
+        CloseCode::GameEnded,
     ];
     /// The number on the wire.
     pub fn number(self) -> u16 {
@@ -105,6 +111,7 @@ impl CloseCode {
             CloseCode::ServerFull => "server_full",
             CloseCode::UnknownSession => "unknown_session",
             CloseCode::AddressLimit => "address_limit",
+            CloseCode::JoinsClosed => "joins_closed",
             CloseCode::Left => "left",
             CloseCode::Malformed => "malformed",
             CloseCode::Unexpected => "unexpected",
@@ -118,6 +125,7 @@ impl CloseCode {
             CloseCode::Kicked => "kicked",
             CloseCode::NotBinary => "not_binary",
             CloseCode::BadOptions => "bad_options",
+            CloseCode::GameEnded => "game_ended",
         }
     }
     /// Whether a client should try again.

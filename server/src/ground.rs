@@ -12,6 +12,7 @@ pub mod guest;
 pub mod home;
 pub mod id;
 pub mod members;
+pub mod notice;
 pub mod origin;
 pub mod published;
 pub mod rate;

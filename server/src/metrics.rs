@@ -211,7 +211,7 @@ impl Metrics {
             rooms_moved: Counter::default(),
             rooms_ended: ByReason::new(
                 "reason",
-                ["empty", "failed", "drained", "closed", "out_of_ticks", "refused"],
+                ["empty", "failed", "drained", "closed", "out_of_ticks", "refused", "game_ended"],
             ),
             room_tick_duration: DurationHistogram::new(TICK_DURATION),
             room_tick_lateness: DurationHistogram::new(TICK_LATENESS),

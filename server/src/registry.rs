@@ -18,7 +18,7 @@ use parking_lot::RwLock;
 use serde::Serialize;
 use std::{
     any::Any,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ops::Bound,
     sync::{
         Arc,
@@ -77,6 +77,10 @@ pub struct RoomSummary {
     pub max_players: u32,
     /// Ticks skipped because the room was late.
     pub ticks_skipped: u64,
+    /// Whether its game takes no new players at present.
+    pub joins_closed: bool,
+    /// What its game shows, by key.
+    pub info: BTreeMap<String, String>,
 }
 
 impl Registry {
@@ -249,6 +253,8 @@ impl RoomSummary {
             connected: shared.connected.load(Ordering::Relaxed),
             max_players: shared.max_players,
             ticks_skipped: shared.ticks_skipped.load(Ordering::Relaxed),
+            joins_closed: shared.notice.joins_closed(),
+            info: shared.notice.info(),
         }
     }
 }

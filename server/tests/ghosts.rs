@@ -20,7 +20,7 @@ use driftless_server::{
     },
     server::Server,
 };
-use driftless_sim::{GameKind, Setup, games::arena::Arena, replay::Action};
+use driftless_sim::{Away, GameKind, Setup, games::arena::Arena, replay::Action};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -151,17 +151,19 @@ fn who_is_away_and_back_is_recorded_before_the_next_tick() {
     let (one, other) = (ConnectionId(1), ConnectionId(2));
     let seat = room.join(one, "ann".into(), "Ann".into()).unwrap();
     tick(&mut room, 1);
-    assert!(matches!(room.lost(one, true), Some(Detached::Kept(_))));
-    assert_eq!(tick(&mut room, 2), [Action::Away { player: 1 }]);
+    assert!(matches!(room.lost(one, true, Away::TimedOut), Some(Detached::Kept(_))));
+    assert_eq!(tick(&mut room, 2), [Action::Away { player: 1, why: Away::TimedOut }]);
     room.resume(other, 1, seat.token, 0).unwrap();
     assert_eq!(tick(&mut room, 3), [Action::Back { player: 1 }]);
     // Another connection takes the seat: the game hears nothing.
     room.resume(ConnectionId(3), 1, seat.token, 0).unwrap();
-    assert!(room.lost(other, true).is_none());
+    assert!(room.lost(other, true, Away::TimedOut).is_none());
     assert_eq!(tick(&mut room, 4), []);
     // A seat that nobody can come back to ends, without an absence before.
     let cut = room.join(other, "bob".into(), "Bob".into()).unwrap();
-    assert!(matches!(room.lost(other, false), Some(Detached::Ended(seat)) if seat.player == cut.player));
+    assert!(
+        matches!(room.lost(other, false, Away::TimedOut), Some(Detached::Ended(seat)) if seat.player == cut.player)
+    );
     let joined = Action::Join { player: 2, name: "Bob".into() };
     assert_eq!(tick(&mut room, 5), [joined, Action::Leave { player: 2 }]);
 }

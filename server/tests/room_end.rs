@@ -28,7 +28,7 @@ use driftless_server::{
         timetable::Timetable,
     },
 };
-use driftless_sim::{GameKind, Setup, games};
+use driftless_sim::{Away, GameKind, Setup, games};
 use prost::Message as _;
 use std::{
     sync::{
@@ -258,7 +258,7 @@ fn whose_queue_overflows_is_closed_once_whatever_the_game_goes_on_to_tell() {
     let (slow, away) = (ConnectionId(1), ConnectionId(2));
     let seat = room.join(slow, "guest".into(), "Ann".into()).unwrap();
     room.join(away, "guest".into(), "Bob".into()).unwrap();
-    room.lost(away, true).unwrap();
+    room.lost(away, true, Away::Disconnected).unwrap();
     assert!(seat.take_command(1, too_much(false)));
     let told = room.tick(due(1)).unwrap().events;
     assert!(told < 2 * 100, "most of it did not fit: {told}");

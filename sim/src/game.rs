@@ -8,7 +8,8 @@
 //! counts in the same way.
 
 use crate::{
-    PlayerId, PlayerInput, Recipient, Schema, Setup, Simulation, Snapshot, Step, checksum::checksum,
+    Away, Order, Output, PlayerId, PlayerInput, Recipient, Schema, Setup, Simulation, Snapshot, Step,
+    checksum::checksum,
 };
 use bytes::{Bytes, BytesMut};
 use prost::{DecodeError, Message};
@@ -107,7 +108,7 @@ pub trait Game: Send {
     /// A player's seat ends. Inputs that it has queued are dropped.
     fn leave(&mut self, tick: u32, player: PlayerId);
     /// A player lost its connection and keeps its seat.
-    fn away(&mut self, tick: u32, player: PlayerId);
+    fn away(&mut self, tick: u32, player: PlayerId, why: Away);
     /// A player who was away has a connection again.
     fn back(&mut self, tick: u32, player: PlayerId);
     /// Queues an input for the next step. Inputs must come in order of player, then of number, and no more of a player than
@@ -119,6 +120,8 @@ pub trait Game: Send {
     fn step(&mut self, tick: u32);
     /// Takes the events since the last call, encoded, and appends them to `out`.
     fn take_events(&mut self, out: &mut Vec<(Recipient, Bytes)>);
+    /// Takes what the game has asked of its room since the last call, and appends it to `out`.
+    fn take_orders(&mut self, out: &mut Vec<Order>);
     /// Writes what players see. `out` is cleared and gets the tick.
     fn snapshot(&self, tick: u32, out: &mut Snapshot);
     /// The whole state as `GameKind::restore` reads it: postcard, then its CRC-32C (little-endian), which is
@@ -163,13 +166,13 @@ pub struct RestoreError {
 struct Running<S: Simulation> {
     simulation: S,
     inputs: Vec<PlayerInput<S::Input>>,
-    events: Vec<(Recipient, S::Event)>,
+    output: Output<S::Event>,
     encoded: BytesMut,
 }
 
 impl<S: Simulation> Running<S> {
     fn new(simulation: S) -> Self {
-        Self { simulation, inputs: Vec::new(), events: Vec::new(), encoded: BytesMut::new() }
+        Self { simulation, inputs: Vec::new(), output: Output::new(), encoded: BytesMut::new() }
     }
 }
 
@@ -179,20 +182,20 @@ impl<S: Simulation> Game for Running<S> {
     }
 
     fn join(&mut self, tick: u32, player: PlayerId, name: &str) {
-        self.simulation.join(player, name, &mut Step::new(tick, &mut self.events));
+        self.simulation.join(player, name, &mut Step::new(tick, &mut self.output));
     }
 
     fn leave(&mut self, tick: u32, player: PlayerId) {
         self.inputs.retain(|input| input.player != player);
-        self.simulation.leave(player, &mut Step::new(tick, &mut self.events));
+        self.simulation.leave(player, &mut Step::new(tick, &mut self.output));
     }
 
-    fn away(&mut self, tick: u32, player: PlayerId) {
-        self.simulation.away(player, &mut Step::new(tick, &mut self.events));
+    fn away(&mut self, tick: u32, player: PlayerId, why: Away) {
+        self.simulation.away(player, why, &mut Step::new(tick, &mut self.output));
     }
 
     fn back(&mut self, tick: u32, player: PlayerId) {
-        self.simulation.back(player, &mut Step::new(tick, &mut self.events));
+        self.simulation.back(player, &mut Step::new(tick, &mut self.output));
     }
 
     fn input(&mut self, input: PlayerInput<&[u8]>) -> Result<(), BadInput> {
@@ -212,22 +215,26 @@ impl<S: Simulation> Game for Running<S> {
 
     fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError> {
         let command = S::Command::decode(payload).map_err(|e| CommandError::Malformed(e.to_string()))?;
-        let mut step = Step::new(tick, &mut self.events);
+        let mut step = Step::new(tick, &mut self.output);
         self.simulation.command(player, command, &mut step).map_err(CommandError::Refused)
     }
 
     fn step(&mut self, tick: u32) {
-        self.simulation.step(&self.inputs, &mut Step::new(tick, &mut self.events));
+        self.simulation.step(&self.inputs, &mut Step::new(tick, &mut self.output));
         self.inputs.clear();
     }
 
     fn take_events(&mut self, out: &mut Vec<(Recipient, Bytes)>) {
-        for (recipient, event) in self.events.drain(..) {
+        for (recipient, event) in self.output.events.drain(..) {
             self.encoded.reserve(event.encoded_len());
             // Encoding fails only for want of room, which `BytesMut` makes.
             let _ = event.encode(&mut self.encoded);
             out.push((recipient, self.encoded.split().freeze()));
         }
+    }
+
+    fn take_orders(&mut self, out: &mut Vec<Order>) {
+        self.output.take_orders(out);
     }
 
     fn snapshot(&self, tick: u32, out: &mut Snapshot) {

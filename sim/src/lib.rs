@@ -10,6 +10,7 @@
 //! join, away, command… ──┐
 //! inputs (bytes) ────────┼──► Game ──► Simulation::step ──► Snapshot   (integers, to the delta codec)
 //! tick ──────────────────┘                             ├──► events     (bytes, reliable)
+//!                                                      ├──► orders     (kick, end, … : see Step)
 //!                                                      └──► checksum   (CRC-32C of the whole state)
 //! ```
 //!
@@ -101,10 +102,12 @@ pub mod replay;
 pub mod rng;
 pub mod setup;
 pub mod simulation;
+pub mod step;
 
 pub use driftless_proto::{schema::Schema, snapshot::Snapshot};
 pub use game::{Game, GameKind};
 pub use input::PlayerInput;
 pub use rng::Rng;
 pub use setup::Setup;
-pub use simulation::{PlayerId, Recipient, Simulation, Step, TICK_RATES};
+pub use simulation::{Away, PlayerId, Simulation, TICK_RATES};
+pub use step::{Order, Output, Recipient, Step};

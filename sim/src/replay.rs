@@ -52,7 +52,7 @@ pub use reader::Recording;
 pub use recorder::Recorder;
 
 use crate::{
-    PlayerId, PlayerInput, Setup, Snapshot, TICK_RATES,
+    Away, PlayerId, PlayerInput, Setup, Snapshot, TICK_RATES,
     game::{BadInput, CommandError, Game, GameKind},
 };
 use bytes::Bytes;
@@ -139,6 +139,8 @@ pub enum Action {
     Away {
         /// Who.
         player: PlayerId,
+        /// How.
+        why: Away,
     },
     /// A player who was away has a connection again.
     Back {
@@ -442,6 +444,7 @@ impl<'a> Replay<'a> {
             game.step(tick);
             // Nobody reads them, but they must not pile up.
             game.take_events(&mut Vec::new());
+            game.take_orders(&mut Vec::new());
             game.checksum()
         }));
         stepped.map_err(|panic| said(&*panic))
@@ -462,7 +465,7 @@ fn prepare(game: &mut dyn Game, between: u32, record: &TickRecord) -> Result<(),
         match action {
             Action::Join { player, name } => game.join(between, *player, name),
             Action::Leave { player } => game.leave(between, *player),
-            Action::Away { player } => game.away(between, *player),
+            Action::Away { player, why } => game.away(between, *player, *why),
             Action::Back { player } => game.back(between, *player),
             Action::Command { player, payload } => match game.command(tick, *player, payload) {
                 Ok(()) | Err(CommandError::Refused(_)) => {}

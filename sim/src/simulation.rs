@@ -1,6 +1,6 @@
 //! The trait a game implements.
 
-use crate::{PlayerInput, Schema, Setup, Snapshot};
+use crate::{PlayerInput, Schema, Setup, Snapshot, Step};
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::RangeInclusive;
 
@@ -9,6 +9,17 @@ pub type PlayerId = u32;
 
 /// Ticks a second that a room may have.
 pub const TICK_RATES: RangeInclusive<u32> = 1..=128;
+
+/// How a player lost its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Away {
+    /// It fell silent: the network, most likely.
+    TimedOut,
+    /// It was closed by its own side: a page that was left or loaded again.
+    Disconnected,
+    /// It was closed by the server, which could not keep up with it, or it with the server.
+    Closed,
+}
 
 /// A game: its state is a function of its seed, its players' comings and goings, its inputs and its commands (Promise 1).
 ///
@@ -44,9 +55,9 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     fn join(&mut self, player: PlayerId, name: &str, step: &mut Step<'_, Self::Event>);
     /// A player's seat ends.
     fn leave(&mut self, player: PlayerId, step: &mut Step<'_, Self::Event>);
-    /// A player lost its connection. Its seat is kept for the resume window, and nothing comes from it meanwhile: a game
+    /// A player lost its connection, and how. Its seat is kept for the resume window, and nothing comes from it meanwhile: a game
     /// may pause, or let a bot play. Then follows `back` or `leave`; a `leave` may also come without `away` before it.
-    fn away(&mut self, _player: PlayerId, _step: &mut Step<'_, Self::Event>) {}
+    fn away(&mut self, _player: PlayerId, _why: Away, _step: &mut Step<'_, Self::Event>) {}
     /// A player who was away has a connection again.
     fn back(&mut self, _player: PlayerId, _step: &mut Step<'_, Self::Event>) {}
     /// A player asks for something. An error's text is sent to that player; the state must not have changed.
@@ -66,40 +77,4 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     fn step(&mut self, inputs: &[PlayerInput<Self::Input>], step: &mut Step<'_, Self::Event>);
     /// Writes what players see into an empty snapshot.
     fn snapshot(&self, out: &mut Snapshot);
-}
-
-/// What the room gives a game during a call, and takes from it.
-#[derive(Debug)]
-pub struct Step<'a, E> {
-    tick: u32,
-    events: &'a mut Vec<(Recipient, E)>,
-}
-
-/// Whom an event is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Recipient {
-    /// Every player in the room.
-    All,
-    /// One player.
-    Player(PlayerId),
-}
-
-impl<'a, E> Step<'a, E> {
-    /// For a room, or a test of a game.
-    pub fn new(tick: u32, events: &'a mut Vec<(Recipient, E)>) -> Self {
-        Self { tick, events }
-    }
-    /// The tick that is being computed. Ascends; the numbers of ticks that the room had to skip are left out, and
-    /// each step is one tick's time nevertheless.
-    pub fn tick(&self) -> u32 {
-        self.tick
-    }
-    /// Tells every player, reliably.
-    pub fn broadcast(&mut self, event: E) {
-        self.events.push((Recipient::All, event));
-    }
-    /// Tells one player, reliably.
-    pub fn send(&mut self, player: PlayerId, event: E) {
-        self.events.push((Recipient::Player(player), event));
-    }
 }

@@ -1,6 +1,6 @@
 //! Promise 6: "Nothing a peer sends may panic the server." Debug builds check every sum for overflow.
 
-use driftless_sim::{PlayerInput, Setup, Simulation, Step, games::arena::*};
+use driftless_sim::{Output, PlayerInput, Setup, Simulation, Step, games::arena::*};
 
 const EXTREMES: [i32; 7] = [i32::MIN, i32::MIN + 1, -1, 0, 1, i32::MAX - 1, i32::MAX];
 
@@ -22,12 +22,12 @@ fn hostile(n: usize) -> ArenaInput {
 fn extreme_inputs_at_any_tick_rate_do_not_panic() {
     for tick_rate in [0, 1, 3, 19, 20, 60, 128, u32::MAX] {
         let mut arena = Arena::new(&Setup::new(u64::from(tick_rate), tick_rate)).unwrap();
-        let mut events = Vec::new();
-        (1..=8).for_each(|player| arena.join(player, "", &mut Step::new(1, &mut events)));
+        let mut output = Output::new();
+        (1..=8).for_each(|player| arena.join(player, "", &mut Step::new(1, &mut output)));
         for n in 0..2_000usize {
             let inputs: Vec<_> =
                 (0..=10).map(|player| PlayerInput::new(player, hostile(n + player as usize))).collect();
-            arena.step(&inputs, &mut Step::new(n as u32, &mut events));
+            arena.step(&inputs, &mut Step::new(n as u32, &mut output));
         }
     }
 }

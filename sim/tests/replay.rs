@@ -6,7 +6,7 @@ mod common;
 
 use common::{Script, record};
 use driftless_sim::{
-    GameKind, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step, games,
+    Away, GameKind, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step, games,
     replay::{
         Action, EndReason, MAX_RECORD, Recorder, Recording, RecordingHeader, ReplayError, TickRecord,
         Verdict, replay,
@@ -97,11 +97,11 @@ impl Simulation for Stamps {
     fn leave(&mut self, player: PlayerId, step: &mut Step<'_, ()>) {
         self.0.push((player, step.tick()));
     }
-    fn away(&mut self, player: PlayerId, step: &mut Step<'_, ()>) {
-        self.0.push((1_000 + player, step.tick()));
+    fn away(&mut self, player: PlayerId, why: Away, step: &mut Step<'_, ()>) {
+        self.0.push((1_000 * (1 + why as u32) + player, step.tick()));
     }
     fn back(&mut self, player: PlayerId, step: &mut Step<'_, ()>) {
-        self.0.push((2_000 + player, step.tick()));
+        self.0.push((9_000 + player, step.tick()));
     }
     fn step(&mut self, _inputs: &[PlayerInput<()>], _step: &mut Step<'_, ()>) {}
     fn snapshot(&self, _out: &mut Snapshot) {}
@@ -116,13 +116,13 @@ fn comings_and_goings_before_skipped_ticks_get_the_tick_they_had() {
     let mut last = 0;
     for (player, tick) in [(1, 3), (2, 4), (3, 9)] {
         room.join(last + 1, player, "");
-        room.away(last + 1, player);
+        room.away(last + 1, player, Away::Disconnected);
         room.back(last + 1, player);
         room.leave(last + 1, player);
         room.step(tick);
         let actions = vec![
             Action::Join { player, name: "".into() },
-            Action::Away { player },
+            Action::Away { player, why: Away::Disconnected },
             Action::Back { player },
             Action::Leave { player },
         ];
@@ -142,11 +142,14 @@ fn a_loss_or_return_of_a_connection_that_is_missing_diverges() {
     let header = header_of("stamps", 20);
     let mut room = kind.start(&header.setup).unwrap();
     room.join(1, 1, "");
-    room.away(1, 1);
+    room.away(1, 1, Away::TimedOut);
     room.back(1, 1);
     room.step(1);
-    let all =
-        [Action::Join { player: 1, name: "".into() }, Action::Away { player: 1 }, Action::Back { player: 1 }];
+    let all = [
+        Action::Join { player: 1, name: "".into() },
+        Action::Away { player: 1, why: Away::TimedOut },
+        Action::Back { player: 1 },
+    ];
     for missing in [None, Some(1), Some(2)] {
         let actions = all.iter().enumerate().filter(|&(n, _)| Some(n) != missing);
         let actions = actions.map(|(_, action)| action.clone()).collect();

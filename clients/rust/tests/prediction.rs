@@ -154,14 +154,14 @@ fn far_correction_is_not_hidden() {
 #[test]
 fn arena_player_is_predicted_exactly_from_places_alone() {
     use driftless_sim::{
-        PlayerInput, Setup, Simulation, Snapshot, Step,
+        Output, PlayerInput, Setup, Simulation, Snapshot, Step,
         games::arena::{Arena, ArenaInput, Body, Map, PLAYERS, predict},
     };
     const LAG: usize = 6;
     let mut rng = fastrand::Rng::with_seed(9);
-    let mut events = Vec::new();
+    let mut output = Output::new();
     let mut arena = Arena::new(&Setup::new(5, 20)).unwrap();
-    arena.join(1, "one", &mut Step::new(0, &mut events));
+    arena.join(1, "one", &mut Step::new(0, &mut output));
     let mut snapshot = Snapshot::new(&Arena::schema());
     arena.snapshot(&mut snapshot);
     let place = |s: &Snapshot| {
@@ -179,7 +179,7 @@ fn arena_player_is_predicted_exactly_from_places_alone() {
             (input.move_x, input.move_y) = (rng.i32(-127..=127), rng.i32(-127..=127));
         }
         predicted.push(tick, input);
-        arena.step(&[PlayerInput::new(1, input)], &mut Step::new(tick, &mut events));
+        arena.step(&[PlayerInput::new(1, input)], &mut Step::new(tick, &mut output));
         snapshot.clear(tick);
         arena.snapshot(&mut snapshot);
         states.push_back((tick, place(&snapshot)));

@@ -25,6 +25,8 @@ export enum CloseCode {
   UnknownSession = 4009,
   /** The client's address has as many connections or rooms as one may have, or asks for them too fast. */
   AddressLimit = 4010,
+  /** The room's game takes no new players at present. */
+  JoinsClosed = 4011,
   /** The player left, as asked. Do not reconnect. */
   Left = 4500,
   /** A message is not what the schema says. */
@@ -51,6 +53,8 @@ export enum CloseCode {
   NotBinary = 4511,
   /** The room cannot be made with these options, or a join may not bring any. */
   BadOptions = 4512,
+  /** The game has ended the room: its match is over. Another join makes a new one. */
+  GameEnded = 4513,
 }
 
 /**
@@ -81,6 +85,7 @@ const ADVICE: Record<number, string> = {
   [CloseCode.UnknownSession]: "The seat was given away after the resume window; the SDK joins anew.",
   [CloseCode.AddressLimit]:
     "Many play or come from this network; wait, or ask the server's operator for more.",
+  [CloseCode.JoinsClosed]: "Join another room, or wait: the SDK tries again.",
   [CloseCode.Left]: "Nothing: this is the answer to leave().",
   [CloseCode.Malformed]: "Use the SDK that belongs to this server's version.",
   [CloseCode.Unexpected]: "Use the SDK that belongs to this server's version.",
@@ -94,6 +99,7 @@ const ADVICE: Record<number, string> = {
   [CloseCode.Replaced]: "The seat was taken over by a newer connection, perhaps in another tab.",
   [CloseCode.Kicked]: "An operator or the game removed this player; do not come back by yourself.",
   [CloseCode.NotBinary]: "Use the SDK's own transports.",
+  [CloseCode.GameEnded]: "The reason says how the match ended; connect again for a new one.",
   [CloseCode.BadOptions]:
     "The reason says which option is wrong. A server takes options in joins only with --join-options.",
 };

@@ -3,7 +3,7 @@
 use super::{id::RoomId, members::Members, vitals::Vitals};
 use actix::{Message, Recipient as Address};
 use driftless_proto::{code::CloseCode, wire};
-use driftless_sim::PlayerId;
+use driftless_sim::{Away, PlayerId};
 use std::{sync::Arc, time::Duration};
 
 /// A room tells presence. Times are microseconds of the server clock.
@@ -96,6 +96,14 @@ pub enum LostReason {
 }
 
 impl LostReason {
+    /// As the game is told.
+    pub fn away(self) -> Away {
+        match self {
+            LostReason::TimedOut => Away::TimedOut,
+            LostReason::Disconnected => Away::Disconnected,
+            LostReason::Removed(_) => Away::Closed,
+        }
+    }
     /// Why the seat has ended if nobody comes back to it.
     pub fn leave_reason(self) -> LeaveReason {
         match self {

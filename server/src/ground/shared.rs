@@ -1,6 +1,6 @@
 //! What a room shares with connections and with the registry: its inbox and its figures.
 
-use super::{figures::RoomFigures, id::RoomId, members::Members, tight};
+use super::{figures::RoomFigures, id::RoomId, members::Members, notice::Notice, tight};
 use bytes::Bytes;
 use driftless_proto::session::server::PlayerInput;
 use driftless_sim::PlayerId;
@@ -45,6 +45,8 @@ pub struct RoomShared {
     pub ticks_skipped: AtomicU64,
     /// Who is here, as players are told.
     pub members: Arc<Members>,
+    /// What it shows to others.
+    pub notice: Notice,
     /// What it costs.
     pub figures: RoomFigures,
 }
@@ -64,6 +66,7 @@ impl RoomShared {
             connected: AtomicU32::new(0),
             ticks_skipped: AtomicU64::new(0),
             members: Arc::default(),
+            notice: Notice::default(),
             figures: RoomFigures::default(),
         }
     }

@@ -25,10 +25,9 @@ use driftless_proto::{
     wire::{self, reliable::Body},
 };
 use driftless_sim::{
-    PlayerId, PlayerInput as Input,
+    Away, Order, PlayerId, PlayerInput as Input, Recipient,
     game::{CommandError, Game},
     replay::{Action, TickRecord},
-    simulation::Recipient,
 };
 use std::{
     mem,
@@ -60,6 +59,8 @@ pub struct RoomCore {
     /// Published states that others may hold, oldest first.
     recent: Vec<Arc<Published>>,
     effects: Vec<Effect>,
+    /// The game has ended the room: it is shown, and not stepped any more.
+    over: bool,
     record: Option<TickRecord>,
 }
 
@@ -78,6 +79,20 @@ pub enum Effect {
     /// The seat of a player who is away is to end: more was queued for it than is kept, so it cannot be resumed. (Not at once: a
     /// seat ends between ticks.)
     Unresumable(PlayerId),
+    /// The game removes a player.
+    Kick {
+        /// Whom.
+        player: PlayerId,
+        /// Why.
+        reason: String,
+    },
+    /// The game ends the room. Its last state is shown on until the room has ended.
+    End {
+        /// Why.
+        reason: String,
+    },
+    /// The game has something to log.
+    Log(String),
 }
 
 /// What the loss of a connection did.
@@ -110,6 +125,9 @@ pub enum JoinError {
         /// Its seats.
         max_players: u32,
     },
+    /// The game takes no new players.
+    #[error("room {0:?} takes no new players now")]
+    Closed(String),
     /// Every player number has been given, each once.
     #[error("room {0:?} has no player numbers left: join another room")]
     UsedUp(String),
@@ -146,6 +164,7 @@ impl From<JoinError> for Refusal {
     fn from(e: JoinError) -> Self {
         let code = match &e {
             JoinError::Full { .. } | JoinError::UsedUp(_) => CloseCode::RoomFull,
+            JoinError::Closed(_) => CloseCode::JoinsClosed,
             JoinError::Failed(_) => CloseCode::RoomFailed,
             JoinError::BadOptions(_) => CloseCode::BadOptions,
             JoinError::Ended(_) => CloseCode::RoomClosed,
@@ -207,6 +226,7 @@ impl RoomCore {
             events: Vec::new(),
             recent: Vec::new(),
             effects: Vec::new(),
+            over: false,
             record: recorded.then(TickRecord::default),
         }
     }
@@ -254,6 +274,12 @@ impl RoomCore {
         user: Arc<str>,
         name: Arc<str>,
     ) -> Result<Arc<Seat>, JoinError> {
+        if self.over {
+            return Err(JoinError::Ended(self.shared.name.to_string()));
+        }
+        if self.shared.notice.joins_closed() {
+            return Err(JoinError::Closed(self.shared.name.to_string()));
+        }
         if self.seats.len() >= self.shared.max_players as usize {
             let max_players = self.shared.max_players;
             return Err(JoinError::Full { room: self.shared.name.to_string(), max_players });
@@ -268,6 +294,7 @@ impl RoomCore {
         seat.outbox.lock().attach(connection, 0);
         self.note(Action::Join { player: seat.player, name: shown.to_string() });
         self.game.join(self.tick + 1, seat.player, &shown);
+        self.take_orders();
         self.count();
         Ok(seat)
     }
@@ -293,6 +320,7 @@ impl RoomCore {
             None => {
                 self.note(Action::Back { player });
                 self.game.back(self.tick + 1, player);
+                self.take_orders();
             }
         }
         self.count();
@@ -301,12 +329,13 @@ impl RoomCore {
 
     /// A connection is gone; its seat is kept, if somebody can come back to it. None: it has no seat (any more).
     /// `welcomed`: the welcome may have arrived, so there may be somebody who has the token.
-    pub fn lost(&mut self, connection: ConnectionId, welcomed: bool) -> Option<Detached> {
+    pub fn lost(&mut self, connection: ConnectionId, welcomed: bool, why: Away) -> Option<Detached> {
         let seat = self.seats.detach(connection)?;
         self.count();
         if welcomed && !seat.outbox.lock().queue().is_overflowed() {
-            self.note(Action::Away { player: seat.player });
-            self.game.away(self.tick + 1, seat.player);
+            self.note(Action::Away { player: seat.player, why });
+            self.game.away(self.tick + 1, seat.player, why);
+            self.take_orders();
             return Some(Detached::Kept(seat));
         }
         self.end_seat(seat.player).map(Detached::Ended)
@@ -346,6 +375,9 @@ impl RoomCore {
     /// [`LAST_TICK`], and the room has to end.
     pub fn tick(&mut self, due: Due) -> Option<Ticked> {
         self.tick = u32::try_from(due.tick).ok().filter(|tick| *tick <= LAST_TICK)?;
+        if self.over {
+            return Some(self.show_on());
+        }
         if let Some(record) = &mut self.record {
             record.tick = self.tick;
         }
@@ -367,6 +399,7 @@ impl RoomCore {
         drained.clear(); // gives their buffers back
         self.drained = drained;
         self.game.step(self.tick);
+        self.take_orders();
         let checksum = self.record.is_some().then(|| self.game.checksum());
         let events = self.deliver_events();
         let published = self.publish();
@@ -376,6 +409,12 @@ impl RoomCore {
         self.shared.tick.store(self.tick, Ordering::Relaxed);
         self.shared.ticks_skipped.fetch_add(due.skipped, Ordering::Relaxed);
         Some(Ticked { published, inputs, late, commands, excess, events })
+    }
+
+    /// A tick of a room that is over: the same as before, for those who have not got it.
+    fn show_on(&mut self) -> Ticked {
+        let events = self.deliver_events();
+        Ticked { published: self.publish(), inputs: 0, late: 0, commands: 0, excess: 0, events }
     }
 
     /// False: the player has made the room tell too much already.
@@ -450,6 +489,25 @@ impl RoomCore {
                 }
             }
             Err(e) => self.close_player(player, CloseCode::BadInput, &e.to_string()),
+        }
+    }
+
+    /// Does what the game asks, or has others do it.
+    fn take_orders(&mut self) {
+        let mut orders = Vec::new(); // they are rare
+        self.game.take_orders(&mut orders);
+        let Self { effects, shared, over, .. } = self;
+        for order in orders {
+            match order {
+                Order::Kick { player, reason } => effects.push(Effect::Kick { player, reason }),
+                Order::End { reason } => {
+                    *over = true;
+                    effects.push(Effect::End { reason });
+                }
+                Order::CloseJoins(closed) => shared.notice.close_joins(closed),
+                Order::Info { key, value } => shared.notice.set_info(key, value),
+                Order::Log(text) => effects.push(Effect::Log(text)),
+            }
         }
     }
 
@@ -528,6 +586,7 @@ impl RoomCore {
         self.note(Action::Leave { player });
         // While the seat is still there: if the game panics, the room ends with all its seats.
         self.game.leave(self.tick + 1, player);
+        self.take_orders();
         let taken = self.seats.free(player)?;
         self.count();
         Some(taken.seat)

@@ -31,6 +31,7 @@ use driftless_proto::{code::CloseCode, wire};
 use driftless_sim::{PlayerId, replay::EndReason};
 use std::{
     cell::RefCell,
+    collections::VecDeque,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak, atomic::Ordering},
@@ -42,6 +43,8 @@ use tracing::{Span, error, info, warn};
 pub(crate) const SPREAD_FROM: u32 = 250;
 /// How long a room waits for its first player, if a join has made it.
 const UNPLAYED_LINGER: Duration = Duration::from_secs(1);
+/// How long a room that its game has ended still shows its last state: for what is under way, and for what has to be sent again.
+const ENDING: Duration = Duration::from_millis(500);
 /// What players are told when the ticks of a room are used up, after 388 days at 128 Hz.
 const OUT_OF_TICKS: &str = "the room is at the last tick there is a number for: join again, for a new one";
 
@@ -61,6 +64,8 @@ pub struct Shell {
     /// Ticks with a player who is connected, until there were enough of them for a room that is worth keeping.
     played: u32,
     record: Option<RecordLink>,
+    /// The game has ended the room: when, and why.
+    ending: Option<(Instant, String)>,
     /// The last thing that happens to a room: nothing calls its game any more, and its name may be another's.
     ended: bool,
     span: Span,
@@ -138,6 +143,7 @@ impl Shell {
             empty_since: Some(Instant::now()),
             played: 0,
             record,
+            ending: None,
             ended: false,
             span,
         }
@@ -264,11 +270,19 @@ impl Shell {
         self.record_tick();
         // After the record of the tick: a seat that ends now does so before the next one.
         self.apply_effects();
-        self.end_if_lingered(start);
+        match &self.ending {
+            None => self.end_if_lingered(start),
+            Some((since, reason)) if start - *since >= ENDING || self.core.seats().is_empty() => {
+                let reason = reason.clone();
+                self.end(CloseCode::GameEnded, &reason, "game_ended");
+            }
+            Some(_) => {}
+        }
     }
 
     fn apply_effects(&mut self) {
-        for effect in self.core.take_effects() {
+        let mut effects = VecDeque::from(self.core.take_effects());
+        while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Close { connection, code, reason } => {
                     self.fanouts.close(connection, Close { code, reason });
@@ -278,6 +292,12 @@ impl Shell {
                         self.span.in_scope(|| info!(player, "too much happened while away: the seat ends"));
                     }
                 }
+                Effect::Kick { player, reason } => {
+                    self.remove(player, &reason);
+                    effects.extend(self.core.take_effects());
+                }
+                Effect::End { reason } => self.begin_to_end(reason),
+                Effect::Log(text) => self.span.in_scope(|| info!(said = text, "the game says")),
             }
         }
     }
@@ -455,7 +475,7 @@ impl Shell {
     /// A connection is gone.
     pub(super) fn lost(&mut self, lost: Lost) {
         self.fanouts.remove(lost.connection);
-        match self.guarded(|core| core.lost(lost.connection, lost.welcomed)).flatten() {
+        match self.guarded(|core| core.lost(lost.connection, lost.welcomed, lost.why.away())).flatten() {
             Some(Detached::Kept(seat)) => self.report(Report::Lost {
                 room: self.shared().name.clone(),
                 player: seat.player,
@@ -490,12 +510,27 @@ impl Shell {
 
     /// An operator removes a player.
     pub(super) fn kick(&mut self, kick: Kick) -> bool {
-        let kicked = self.guarded(|core| core.kick(kick.player, &kick.reason)).flatten();
+        let kicked = self.remove(kick.player, &kick.reason);
+        self.apply_effects();
+        kicked
+    }
+
+    /// Removes a player. False: there is no such seat.
+    fn remove(&mut self, player: PlayerId, reason: &str) -> bool {
+        let kicked = self.guarded(|core| core.kick(player, reason)).flatten();
         if let Some(Kicked::Ended(seat)) = &kicked {
             self.seat_ended(seat, LeaveReason::Removed);
         }
-        self.apply_effects();
         kicked.is_some()
+    }
+
+    /// The game has ended the room: its recording is complete.
+    fn begin_to_end(&mut self, reason: String) {
+        self.span.in_scope(|| info!(reason, tick = self.core.tick_number(), "the game has ended the room"));
+        if let Some(link) = self.record.take() {
+            link.end(EndReason::RoomEnded, self.core.end_record());
+        }
+        self.ending.get_or_insert((Instant::now(), reason));
     }
 
     /// What is in it.

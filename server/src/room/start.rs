@@ -4,9 +4,8 @@ use super::shell::panic_message;
 use bytes::Bytes;
 use driftless_proto::{schema::Schema, snapshot::Snapshot};
 use driftless_sim::{
-    PlayerId, PlayerInput, Setup,
+    Away, Order, PlayerId, PlayerInput, Recipient, Setup,
     game::{BadInput, CommandError, Game, GameKind},
-    simulation::Recipient,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -70,7 +69,7 @@ impl Game for NotStarted {
     fn leave(&mut self, _: u32, _: PlayerId) {
         self.go_on()
     }
-    fn away(&mut self, _: u32, _: PlayerId) {
+    fn away(&mut self, _: u32, _: PlayerId, _: Away) {
         self.go_on()
     }
     fn back(&mut self, _: u32, _: PlayerId) {
@@ -86,6 +85,9 @@ impl Game for NotStarted {
         self.go_on()
     }
     fn take_events(&mut self, _: &mut Vec<(Recipient, Bytes)>) {
+        self.go_on()
+    }
+    fn take_orders(&mut self, _: &mut Vec<Order>) {
         self.go_on()
     }
     fn snapshot(&self, _: u32, _: &mut Snapshot) {

@@ -1,11 +1,11 @@
 //! Games that misbehave on request.
 
-use driftless_sim::{PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step};
+use driftless_sim::{Away, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step};
 use serde::{Deserialize, Serialize};
-use std::{thread, time::Duration};
+use std::{mem, thread, time::Duration};
 
 /// What a player of a test game asks for.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, prost::Message)]
 pub struct Ask {
     /// Panic in the next step.
     #[prost(bool, tag = "1")]
@@ -25,6 +25,18 @@ pub struct Ask {
     /// Panic when a player leaves.
     #[prost(bool, tag = "5")]
     pub panic_at_leave: bool,
+    /// Remove this player in the next step.
+    #[prost(uint32, tag = "7")]
+    pub kick: u32,
+    /// End the room in the next step, and tell that first.
+    #[prost(bool, tag = "8")]
+    pub end: bool,
+    /// Take no new players, or take them again.
+    #[prost(bool, optional, tag = "9")]
+    pub close_joins: Option<bool>,
+    /// Show this where rooms are listed.
+    #[prost(string, tag = "10")]
+    pub show: String,
 }
 
 /// Told to everybody.
@@ -45,6 +57,8 @@ pub struct Obedient {
     /// How often and how much to tell in every step.
     tell: (u32, u32),
     panic: bool,
+    kick: PlayerId,
+    end: bool,
     panic_at_leave: bool,
     block_ms: u32,
 }
@@ -72,6 +86,12 @@ impl Simulation for Obedient {
         self.panic |= ask.panic;
         self.panic_at_leave |= ask.panic_at_leave;
         self.block_ms = self.block_ms.max(ask.block_ms);
+        (self.kick, self.end) = (ask.kick, ask.end);
+        ask.close_joins.into_iter().for_each(|closed| step.close_joins(closed));
+        if !ask.show.is_empty() {
+            step.info("shown", &ask.show);
+            step.log(&ask.show);
+        }
         self.tell = if ask.every_step { (ask.tell, ask.bytes) } else { (0, 0) };
         if !ask.every_step {
             self.tell(ask.tell, ask.bytes, step);
@@ -82,6 +102,13 @@ impl Simulation for Obedient {
         self.tell(self.tell.0, self.tell.1, step);
         assert!(!self.panic, "a fault in the game, as asked");
         self.steps += 1;
+        if self.end {
+            self.tell(1, 0, step);
+            step.end("as asked");
+        }
+        if self.kick > 0 {
+            step.kick(mem::take(&mut self.kick), "as asked");
+        }
         thread::sleep(Duration::from_millis(self.block_ms.into()));
     }
     fn snapshot(&self, out: &mut Snapshot) {
@@ -166,7 +193,7 @@ impl Simulation for Patient {
     }
     fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
     fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {}
-    fn away(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {
+    fn away(&mut self, _player: PlayerId, _why: Away, _step: &mut Step<'_, ()>) {
         self.away += 1;
     }
     fn back(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {

@@ -1,7 +1,7 @@
 //! The reader of recordings: checks everything that the format promises, in the memory of one record.
 
 use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, ReplayError, TickRecord, VERSION, wire};
-use crate::{PlayerId, PlayerInput, Setup, TICK_RATES};
+use crate::{Away, PlayerId, PlayerInput, Setup, TICK_RATES};
 use bytes::Bytes;
 use prost::Message;
 use std::{
@@ -225,8 +225,17 @@ fn from_wire(action: wire::Action) -> Option<Action> {
     Some(match action.body? {
         Body::Join(wire::Join { player, name }) => Action::Join { player, name },
         Body::Leave(player) => Action::Leave { player },
-        Body::Away(player) => Action::Away { player },
+        Body::Away(away) => Action::Away { player: away.player, why: how(away.why())? },
         Body::Back(player) => Action::Back { player },
         Body::Command(wire::Command { player, payload }) => Action::Command { player, payload },
     })
+}
+
+fn how(why: wire::away::Why) -> Option<Away> {
+    match why {
+        wire::away::Why::Unknown => None,
+        wire::away::Why::TimedOut => Some(Away::TimedOut),
+        wire::away::Why::Disconnected => Some(Away::Disconnected),
+        wire::away::Why::Closed => Some(Away::Closed),
+    }
 }

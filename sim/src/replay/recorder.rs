@@ -1,7 +1,7 @@
 //! The writer of recordings.
 
 use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, TickRecord, VERSION, wire};
-use crate::{PlayerId, PlayerInput};
+use crate::{Away, PlayerId, PlayerInput};
 use prost::{Message, encoding};
 use std::{
     collections::HashMap,
@@ -163,11 +163,19 @@ fn to_wire(action: &Action) -> wire::Action {
     let body = match action {
         Action::Join { player, name } => Body::Join(wire::Join { player: *player, name: name.clone() }),
         Action::Leave { player } => Body::Leave(*player),
-        Action::Away { player } => Body::Away(*player),
+        Action::Away { player, why } => Body::Away(wire::Away { player: *player, why: how(*why).into() }),
         Action::Back { player } => Body::Back(*player),
         Action::Command { player, payload } => {
             Body::Command(wire::Command { player: *player, payload: payload.clone() })
         }
     };
     wire::Action { body: Some(body) }
+}
+
+fn how(why: Away) -> wire::away::Why {
+    match why {
+        Away::TimedOut => wire::away::Why::TimedOut,
+        Away::Disconnected => wire::away::Why::Disconnected,
+        Away::Closed => wire::away::Why::Closed,
+    }
 }

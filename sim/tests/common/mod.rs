@@ -93,7 +93,7 @@ pub fn play(game: &mut dyn Game, record: &TickRecord) -> u32 {
         match action {
             Action::Join { player, name } => game.join(record.tick, *player, name),
             Action::Leave { player } => game.leave(record.tick, *player),
-            Action::Away { player } => game.away(record.tick, *player),
+            Action::Away { player, why } => game.away(record.tick, *player, *why),
             Action::Back { player } => game.back(record.tick, *player),
             // Refusals (a flood) are part of the script.
             Action::Command { player, payload } => drop(game.command(record.tick, *player, payload)),

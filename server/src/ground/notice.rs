@@ -1,0 +1,60 @@
+//! What a game has its room show to those who are not in it.
+
+use driftless_sim::step::MAX_INFO;
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// What a room shows.
+#[derive(Debug, Default)]
+pub struct Notice {
+    joins_closed: AtomicBool,
+    info: Mutex<BTreeMap<String, String>>,
+}
+
+impl Notice {
+    /// Whether nobody new gets a seat.
+    pub fn joins_closed(&self) -> bool {
+        self.joins_closed.load(Ordering::Relaxed)
+    }
+
+    /// From now on nobody new gets a seat, or does again.
+    pub fn close_joins(&self, closed: bool) {
+        self.joins_closed.store(closed, Ordering::Relaxed);
+    }
+
+    /// All that is shown, by key.
+    pub fn info(&self) -> BTreeMap<String, String> {
+        self.info.lock().clone()
+    }
+
+    /// Shows a value under a key; an empty one takes it away. There is place for some keys only.
+    pub fn set_info(&self, key: String, value: String) {
+        let mut info = self.info.lock();
+        if value.is_empty() {
+            info.remove(&key);
+        } else if info.len() < MAX_INFO || info.contains_key(&key) {
+            info.insert(key, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Promise 4
+    #[test]
+    fn no_more_is_shown_than_there_is_place_for() {
+        let notice = Notice::default();
+        (0..100).for_each(|n| notice.set_info(format!("{n:02}"), "x".into()));
+        assert_eq!(notice.info().len(), MAX_INFO);
+        notice.set_info("00".into(), "y".into());
+        notice.set_info("01".into(), String::new());
+        notice.set_info("99".into(), "z".into());
+        let info = notice.info();
+        assert_eq!((info.len(), &*info["00"], &*info["99"]), (MAX_INFO, "y", "z"));
+    }
+}

@@ -1,0 +1,171 @@
+//! What a room gives a game during a call, and what the game has it do.
+//!
+//! What a game asks of its room is no part of its state, and a replay does without: what comes of it (a player leaves) is recorded.
+
+use crate::PlayerId;
+
+/// Longest reason for a removal or an end, bytes. Longer ones are cut.
+pub const MAX_REASON: usize = 256;
+/// Most that a room shows of itself, by key.
+pub const MAX_INFO: usize = 16;
+/// Longest key of what a room shows of itself, bytes. Longer ones are cut.
+pub const MAX_INFO_KEY: usize = 32;
+/// Longest value of what a room shows of itself, bytes. Longer ones are cut.
+pub const MAX_INFO_VALUE: usize = 128;
+/// Longest line that a game logs, bytes. Longer ones are cut.
+pub const MAX_LOG: usize = 256;
+/// Most lines that a game logs in a tick.
+const LOGS_A_TICK: usize = 8;
+
+/// What the room gives a game during a call, and takes from it.
+#[derive(Debug)]
+pub struct Step<'a, E> {
+    tick: u32,
+    output: &'a mut Output<E>,
+}
+
+/// What a game has told and asked since its room last looked.
+#[derive(Debug)]
+pub struct Output<E> {
+    /// What it tells players, in this order.
+    pub events: Vec<(Recipient, E)>,
+    /// What it asks of its room, in this order.
+    pub orders: Vec<Order>,
+    logs: usize,
+}
+
+/// Whom an event is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recipient {
+    /// Every player in the room.
+    All,
+    /// One player.
+    Player(PlayerId),
+}
+
+/// What a game asks of its room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Removes a player.
+    Kick {
+        /// Whom. Nothing happens if it has no seat.
+        player: PlayerId,
+        /// What it is told.
+        reason: String,
+    },
+    /// Ends the room, once its players have the newest state.
+    End {
+        /// What they are told.
+        reason: String,
+    },
+    /// From now on, nobody new gets a seat; or does again.
+    CloseJoins(bool),
+    /// Shows something where rooms are listed.
+    Info {
+        /// Under this key.
+        key: String,
+        /// Empty: no more.
+        value: String,
+    },
+    /// Writes to the server's log.
+    Log(String),
+}
+
+impl<'a, E> Step<'a, E> {
+    /// For a room, or a test of a game.
+    pub fn new(tick: u32, output: &'a mut Output<E>) -> Self {
+        Self { tick, output }
+    }
+    /// The tick that is being computed. Ascends; the numbers of ticks that the room had to skip are left out, and
+    /// each step is one tick's time nevertheless.
+    pub fn tick(&self) -> u32 {
+        self.tick
+    }
+    /// Tells every player, reliably.
+    pub fn broadcast(&mut self, event: E) {
+        self.output.events.push((Recipient::All, event));
+    }
+    /// Tells one player, reliably.
+    pub fn send(&mut self, player: PlayerId, event: E) {
+        self.output.events.push((Recipient::Player(player), event));
+    }
+    /// Removes a player, who is told the reason and should not come back. `leave` follows.
+    pub fn kick(&mut self, player: PlayerId, reason: &str) {
+        self.order(Order::Kick { player, reason: bounded(reason, MAX_REASON) });
+    }
+    /// Ends the room: this step is its last. What it tells and the state after it still go out, then all players are told the
+    /// reason, and the next join makes a new room.
+    pub fn end(&mut self, reason: &str) {
+        self.order(Order::End { reason: bounded(reason, MAX_REASON) });
+    }
+    /// Closes the room for new players, or opens it again. Who has a seat keeps it, also when it has to come back to it.
+    pub fn close_joins(&mut self, closed: bool) {
+        self.order(Order::CloseJoins(closed));
+    }
+    /// Shows something where rooms are listed (`GET /v1/rooms`), under a key; an empty value takes it away. At most [`MAX_INFO`]
+    /// keys: more are not shown.
+    pub fn info(&mut self, key: &str, value: &str) {
+        let (key, value) = (bounded(key, MAX_INFO_KEY), bounded(value, MAX_INFO_VALUE));
+        self.order(Order::Info { key, value });
+    }
+    /// Writes a line to the server's log, with the room's name. At most eight a tick; the server leaves some out where there are more
+    /// than it writes.
+    pub fn log(&mut self, text: &str) {
+        if self.output.logs < LOGS_A_TICK {
+            self.output.logs += 1;
+            self.order(Order::Log(bounded(text, MAX_LOG)));
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        self.output.orders.push(order);
+    }
+}
+
+impl<E> Output<E> {
+    /// Nothing.
+    pub fn new() -> Self {
+        Self { events: Vec::new(), orders: Vec::new(), logs: 0 }
+    }
+
+    /// Takes what it asks, and appends it to `out`.
+    pub(crate) fn take_orders(&mut self, out: &mut Vec<Order>) {
+        out.append(&mut self.orders);
+        self.logs = 0;
+    }
+}
+
+impl<E> Default for Output<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The text without what would break a line, and no longer than this.
+fn bounded(text: &str, bytes: usize) -> String {
+    text[..text.floor_char_boundary(bytes)].replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Promise 4
+    #[test]
+    fn what_a_game_shows_and_logs_is_bounded() {
+        let mut output = Output::<()>::new();
+        let mut step = Step::new(1, &mut output);
+        let long = "\u{e9}\n".repeat(1_000);
+        step.info(&long, &long);
+        (0..100).for_each(|_| step.log(&long));
+        assert_eq!(output.orders.len(), 1 + LOGS_A_TICK);
+        let Order::Info { key, value } = &output.orders[0] else { panic!("{:?}", output.orders[0]) };
+        assert!((30..=MAX_INFO_KEY).contains(&key.len()) && value.len() <= MAX_INFO_VALUE);
+        let Order::Log(line) = &output.orders[1] else { panic!("{:?}", output.orders[1]) };
+        assert!(line.starts_with("\u{e9} \u{e9}") && line.len() <= MAX_LOG && !line.contains('\n'));
+
+        output.take_orders(&mut Vec::new());
+        Step::new(2, &mut output).log("again");
+        assert_eq!(output.orders, [Order::Log("again".into())]);
+    }
+}
