@@ -14,8 +14,8 @@
 //!                                                      └──► checksum   (CRC-32C of the whole state)
 //! ```
 //!
-//! Within a tick: joins, leaves, losses and returns of connections, and commands in the order they are to take effect, the inputs in order of player and
-//! then of sequence, `step`, `snapshot`. What of it happened before which step is all that a [`replay`] needs.
+//! Within a tick: joins, leaves, losses and returns of connections, and commands in the order they are to take effect, the inputs in order of player (one of
+//! each, unless a game asks for more), `step`, `snapshot`. What of it happened before which step is all that a [`replay`] needs.
 //!
 //! # A whole game
 //!

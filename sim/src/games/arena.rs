@@ -4,6 +4,9 @@
 //! takes health; a player without health is dead, and enters again at another place after a while. Players pass
 //! through each other, so that a client can predict its own player from the map alone: see [`predict`].
 //!
+//! A room can have rounds ([`ArenaOptions::round_s`]): when one is over nobody shoots, and who has most kills has won; after a pause
+//! all enter anew, without scores.
+//!
 //! Everything is integers: places are 1/1024 cm, roots are `i64::isqrt`. The numbers are in [`rules`]. A tick of any
 //! length is cut into moves of at most 1/20 s, so the game plays alike from 1 to 128 ticks a second.
 //!
@@ -17,6 +20,7 @@ mod map;
 mod options;
 mod player;
 mod projectile;
+mod rounds;
 pub mod rules;
 mod targets;
 mod wire {
@@ -35,6 +39,7 @@ use arena_command::Body as Command;
 use arena_event::{Body as Event, Kill, Typing};
 use player::Player;
 use projectile::Projectile;
+use rounds::Rounds;
 use serde::{Deserialize, Serialize};
 use targets::Targets;
 
@@ -84,6 +89,7 @@ pub struct Arena {
     /// By id, ascending.
     projectiles: Vec<Projectile>,
     next_projectile: u32,
+    rounds: Option<Box<Rounds>>,
     chat: Chat,
     #[serde(skip)]
     targets: Targets,
@@ -121,6 +127,7 @@ impl Simulation for Arena {
         let map = Map::generate(&mut rng);
         Ok(Self {
             tick_rate,
+            rounds: (options.round_s > 0).then(|| Box::new(Rounds::new(options.round_s, tick_rate))),
             options,
             rng,
             map,
@@ -132,7 +139,7 @@ impl Simulation for Arena {
         })
     }
 
-    fn join(&mut self, player: PlayerId, _name: &str, _step: &mut Step<'_, ArenaEvent>) {
+    fn join(&mut self, player: PlayerId, _name: &str, step: &mut Step<'_, ArenaEvent>) {
         if let Err(at) = self.find(player) {
             let body = self.free_place();
             if self.players.len() == self.players.capacity() {
@@ -140,6 +147,9 @@ impl Simulation for Arena {
             }
             self.players.insert(at, Player::new(player, body));
             self.chat.join(player);
+            if let Some(rounds) = &self.rounds {
+                step.send(player, event(Event::Round(rounds.told())));
+            }
         }
     }
 
@@ -182,7 +192,9 @@ impl Simulation for Arena {
                 self.players[at].input(input, self.tick_rate);
             }
         }
-        self.shoot();
+        if self.rounds.as_ref().is_none_or(|rounds| rounds.is_playing()) {
+            self.shoot();
+        }
         let moves = rules::moves_per_tick(self.tick_rate);
         for _ in 0..moves {
             self.move_once(self.tick_rate * moves, step);
@@ -195,6 +207,14 @@ impl Simulation for Arena {
             }
         }
         self.chat.step(|player| step.broadcast(typing(player, false)));
+        if let Some(rounds) = &mut self.rounds
+            && rounds.step(&self.players)
+        {
+            let told = rounds.told();
+            self.change_round(told.playing);
+            step.info("round", &told.number.to_string());
+            step.broadcast(event(Event::Round(told)));
+        }
     }
 
     fn snapshot(&self, out: &mut Snapshot) {
@@ -219,6 +239,17 @@ impl Arena {
             if player.shoots(self.tick_rate) {
                 self.projectiles.push(Projectile::new(self.next_projectile, player, self.tick_rate));
                 self.next_projectile = self.next_projectile.wrapping_add(1);
+            }
+        }
+    }
+
+    /// A round has ended, or the next begun.
+    fn change_round(&mut self, begins: bool) {
+        self.projectiles.clear();
+        if begins {
+            for at in 0..self.players.len() {
+                let body = self.free_place();
+                self.players[at].restart(body);
             }
         }
     }

@@ -39,9 +39,18 @@ async function play(name: string): Promise<void> {
   network.watch(room, player);
   showStatus(room.status);
   room.on("status", showStatus);
-  room.on("event", ({ event }) => {
-    if (event.body.case === "kill")
-      chat.note(`${scores.nameOf(event.body.value.killer)} hit ${scores.nameOf(event.body.value.victim)}`);
+  room.on("event", ({ event: { body } }) => {
+    if (body.case === "kill")
+      chat.note(`${scores.nameOf(body.value.killer)} hit ${scores.nameOf(body.value.victim)}`);
+    if (body.case === "round") {
+      const { number, playing, secondsLeft, winner, score } = body.value;
+      const result = winner ? `${scores.nameOf(winner)} wins with ${score}` : "nobody wins";
+      chat.note(
+        playing
+          ? `Round ${number}: ${secondsLeft} s left`
+          : `Round ${number}: ${result}. The next one begins in ${secondsLeft} s`,
+      );
+    }
   });
   const stop = room.on("status", ({ phase }) => {
     if (phase === "closed") {

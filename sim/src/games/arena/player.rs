@@ -92,6 +92,12 @@ impl Player {
         self.spawns = self.spawns.saturating_add(1);
     }
 
+    /// Starts another round.
+    pub fn restart(&mut self, body: Body) {
+        self.respawn(body);
+        self.score = 0;
+    }
+
     /// Whether it shoots now: it wants to, lives, and the last shot is long enough ago.
     pub fn shoots(&mut self, tick_rate: u32) -> bool {
         let shoots = self.fire && self.cooldown == 0 && self.is_alive();

@@ -26,6 +26,8 @@ pub const MAX_HEALTH: u8 = 100;
 pub const DAMAGE: u8 = 25;
 /// Time from death to the next life, ms, unless the room's maker chose another.
 pub const RESPAWN_MS: u32 = 3_000;
+/// Time from the end of a round to the next, ms, in rooms that have rounds.
+pub const PAUSE_MS: u32 = 10_000;
 /// How long a movement goes on without a newer input, ms.
 pub const HOLD_MS: u32 = 500;
 /// Full stick.

@@ -5,7 +5,7 @@
 /* eslint-disable */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ArenaCommand, ArenaCommandSchema, ArenaEvent, ArenaEvent_Chat, ArenaEvent_ChatSchema, ArenaEvent_Kill, ArenaEvent_KillSchema, ArenaEvent_Typing, ArenaEvent_TypingSchema, ArenaEventSchema, ArenaInput, ArenaInputSchema } from "./arena_pb.js";
+import type { ArenaCommand, ArenaCommandSchema, ArenaEvent, ArenaEvent_Chat, ArenaEvent_ChatSchema, ArenaEvent_Kill, ArenaEvent_KillSchema, ArenaEvent_Round, ArenaEvent_RoundSchema, ArenaEvent_Typing, ArenaEvent_TypingSchema, ArenaEventSchema, ArenaInput, ArenaInputSchema } from "./arena_pb.js";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 /** Writes a `driftless.arena.v1.ArenaInput`. */
@@ -116,6 +116,9 @@ export function encodeArenaEvent(message: MessageInitShape<typeof ArenaEventSche
     case "kill":
       encodeArenaEventKill(message.body.value, writer.tag(3, 2).fork()).join();
       break;
+    case "round":
+      encodeArenaEventRound(message.body.value, writer.tag(4, 2).fork()).join();
+      break;
   }
   return writer;
 }
@@ -140,6 +143,9 @@ export function decodeArenaEvent(bytes: Uint8Array | BinaryReader, length = (byt
         break;
       case 26:
         message.body = { case: "kill", value: decodeArenaEventKill(reader, reader.uint32()) };
+        break;
+      case 34:
+        message.body = { case: "round", value: decodeArenaEventRound(reader, reader.uint32()) };
         break;
       default:
         reader.skip(type, field);
@@ -208,6 +214,55 @@ export function decodeArenaEventTyping(bytes: Uint8Array | BinaryReader, length 
         break;
       case 16:
         message.on = reader.bool();
+        break;
+      default:
+        reader.skip(type, field);
+    }
+  }
+  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  return message;
+}
+
+/** Writes a `driftless.arena.v1.ArenaEvent.Round`. */
+export function encodeArenaEventRound(message: MessageInitShape<typeof ArenaEvent_RoundSchema>, writer = new BinaryWriter()): BinaryWriter {
+  if (message.number) writer.tag(1, 0).uint32(message.number);
+  if (message.playing) writer.tag(2, 0).bool(message.playing);
+  if (message.secondsLeft) writer.tag(3, 0).uint32(message.secondsLeft);
+  if (message.winner) writer.tag(4, 0).uint32(message.winner);
+  if (message.score) writer.tag(5, 0).uint32(message.score);
+  return writer;
+}
+
+/** Reads a `driftless.arena.v1.ArenaEvent.Round`: all of `bytes`, or the next `length` of a reader. */
+export function decodeArenaEventRound(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): ArenaEvent_Round {
+  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
+  const end = reader.pos + length;
+  if (end > reader.len) throw new RangeError("truncated");
+  const message: ArenaEvent_Round = {
+    $typeName: "driftless.arena.v1.ArenaEvent.Round",
+    number: 0,
+    playing: false,
+    secondsLeft: 0,
+    winner: 0,
+    score: 0,
+  };
+  while (reader.pos < end) {
+    const [field, type] = reader.tag();
+    switch (field * 8 + type) {
+      case 8:
+        message.number = reader.uint32();
+        break;
+      case 16:
+        message.playing = reader.bool();
+        break;
+      case 24:
+        message.secondsLeft = reader.uint32();
+        break;
+      case 32:
+        message.winner = reader.uint32();
+        break;
+      case 40:
+        message.score = reader.uint32();
         break;
       default:
         reader.skip(type, field);

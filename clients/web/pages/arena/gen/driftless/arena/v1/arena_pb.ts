@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/arena/v1/arena.proto.
  */
 export const file_driftless_arena_v1_arena: GenFile = /*@__PURE__*/
-  fileDesc("Ch5kcmlmdGxlc3MvYXJlbmEvdjEvYXJlbmEucHJvdG8SEmRyaWZ0bGVzcy5hcmVuYS52MSKbAQoKQXJlbmFJbnB1dBIOCgZtb3ZlX3gYASABKBESDgoGbW92ZV95GAIgASgREg0KBWFpbV94GAMgASgREg0KBWFpbV95GAQgASgREg8KB2J1dHRvbnMYBSABKA0SEwoGZ290b194GAYgASgRSACIAQESEwoGZ290b195GAcgASgRSAGIAQFCCQoHX2dvdG9feEIJCgdfZ290b195IjgKDEFyZW5hQ29tbWFuZBIOCgRjaGF0GAEgASgJSAASEAoGdHlwaW5nGAIgASgISABCBgoEYm9keSKrAgoKQXJlbmFFdmVudBIzCgRjaGF0GAEgASgLMiMuZHJpZnRsZXNzLmFyZW5hLnYxLkFyZW5hRXZlbnQuQ2hhdEgAEjcKBnR5cGluZxgCIAEoCzIlLmRyaWZ0bGVzcy5hcmVuYS52MS5BcmVuYUV2ZW50LlR5cGluZ0gAEjMKBGtpbGwYAyABKAsyIy5kcmlmdGxlc3MuYXJlbmEudjEuQXJlbmFFdmVudC5LaWxsSAAaJAoEQ2hhdBIOCgZwbGF5ZXIYASABKA0SDAoEdGV4dBgCIAEoCRokCgZUeXBpbmcSDgoGcGxheWVyGAEgASgNEgoKAm9uGAIgASgIGiYKBEtpbGwSDgoGa2lsbGVyGAEgASgNEg4KBnZpY3RpbRgCIAEoDUIGCgRib2R5YgZwcm90bzM");
+  fileDesc("Ch5kcmlmdGxlc3MvYXJlbmEvdjEvYXJlbmEucHJvdG8SEmRyaWZ0bGVzcy5hcmVuYS52MSKbAQoKQXJlbmFJbnB1dBIOCgZtb3ZlX3gYASABKBESDgoGbW92ZV95GAIgASgREg0KBWFpbV94GAMgASgREg0KBWFpbV95GAQgASgREg8KB2J1dHRvbnMYBSABKA0SEwoGZ290b194GAYgASgRSACIAQESEwoGZ290b195GAcgASgRSAGIAQFCCQoHX2dvdG9feEIJCgdfZ290b195IjgKDEFyZW5hQ29tbWFuZBIOCgRjaGF0GAEgASgJSAASEAoGdHlwaW5nGAIgASgISABCBgoEYm9keSLBAwoKQXJlbmFFdmVudBIzCgRjaGF0GAEgASgLMiMuZHJpZnRsZXNzLmFyZW5hLnYxLkFyZW5hRXZlbnQuQ2hhdEgAEjcKBnR5cGluZxgCIAEoCzIlLmRyaWZ0bGVzcy5hcmVuYS52MS5BcmVuYUV2ZW50LlR5cGluZ0gAEjMKBGtpbGwYAyABKAsyIy5kcmlmdGxlc3MuYXJlbmEudjEuQXJlbmFFdmVudC5LaWxsSAASNQoFcm91bmQYBCABKAsyJC5kcmlmdGxlc3MuYXJlbmEudjEuQXJlbmFFdmVudC5Sb3VuZEgAGiQKBENoYXQSDgoGcGxheWVyGAEgASgNEgwKBHRleHQYAiABKAkaJAoGVHlwaW5nEg4KBnBsYXllchgBIAEoDRIKCgJvbhgCIAEoCBpdCgVSb3VuZBIOCgZudW1iZXIYASABKA0SDwoHcGxheWluZxgCIAEoCBIUCgxzZWNvbmRzX2xlZnQYAyABKA0SDgoGd2lubmVyGAQgASgNEg0KBXNjb3JlGAUgASgNGiYKBEtpbGwSDgoGa2lsbGVyGAEgASgNEg4KBnZpY3RpbRgCIAEoDUIGCgRib2R5YgZwcm90bzM");
 
 /**
  * What a player does in a tick. Every number is clamped to its range.
@@ -136,6 +136,12 @@ export type ArenaEvent = Message<"driftless.arena.v1.ArenaEvent"> & {
      */
     value: ArenaEvent_Kill;
     case: "kill";
+  } | {
+    /**
+     * @generated from field: driftless.arena.v1.ArenaEvent.Round round = 4;
+     */
+    value: ArenaEvent_Round;
+    case: "round";
   } | { case: undefined; value?: undefined };
 };
 
@@ -195,6 +201,53 @@ export const ArenaEvent_TypingSchema: GenMessage<ArenaEvent_Typing> = /*@__PURE_
   messageDesc(file_driftless_arena_v1_arena, 2, 1);
 
 /**
+ * A round has begun or ended; or, to a player who joins, is under way.
+ *
+ * @generated from message driftless.arena.v1.ArenaEvent.Round
+ */
+export type ArenaEvent_Round = Message<"driftless.arena.v1.ArenaEvent.Round"> & {
+  /**
+   * From 1.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * False: it is over, and the pause before the next has begun.
+   *
+   * @generated from field: bool playing = 2;
+   */
+  playing: boolean;
+
+  /**
+   * Until this changes, rounded up.
+   *
+   * @generated from field: uint32 seconds_left = 3;
+   */
+  secondsLeft: number;
+
+  /**
+   * Who has won, and with how many kills. 0: nobody has more than all others.
+   *
+   * @generated from field: uint32 winner = 4;
+   */
+  winner: number;
+
+  /**
+   * @generated from field: uint32 score = 5;
+   */
+  score: number;
+};
+
+/**
+ * Describes the message driftless.arena.v1.ArenaEvent.Round.
+ * Use `create(ArenaEvent_RoundSchema)` to create a new message.
+ */
+export const ArenaEvent_RoundSchema: GenMessage<ArenaEvent_Round> = /*@__PURE__*/
+  messageDesc(file_driftless_arena_v1_arena, 2, 2);
+
+/**
  * A player's health reached 0.
  *
  * @generated from message driftless.arena.v1.ArenaEvent.Kill
@@ -218,5 +271,5 @@ export type ArenaEvent_Kill = Message<"driftless.arena.v1.ArenaEvent.Kill"> & {
  * Use `create(ArenaEvent_KillSchema)` to create a new message.
  */
 export const ArenaEvent_KillSchema: GenMessage<ArenaEvent_Kill> = /*@__PURE__*/
-  messageDesc(file_driftless_arena_v1_arena, 2, 2);
+  messageDesc(file_driftless_arena_v1_arena, 2, 3);
 
