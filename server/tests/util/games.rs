@@ -157,17 +157,18 @@ impl Simulation for SlowToMake {
     type Input = ();
     type Command = ();
     type Event = ();
+    type Options = ();
 
     fn schema() -> Schema {
         Obedient::schema()
     }
-    fn new(_seed: u64, _tick_rate: u32) -> Self {
+    fn new(_setup: &Setup) -> Result<Self, String> {
         thread::sleep(Duration::from_secs(1));
-        Self
+        Ok(Self)
     }
     fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
     fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, ()>) {}
-    fn step(&mut self, _inputs: &[(PlayerId, ())], _step: &mut Step<'_, ()>) {}
+    fn step(&mut self, _inputs: &[PlayerInput<()>], _step: &mut Step<'_, ()>) {}
     fn snapshot(&self, _out: &mut Snapshot) {}
 }
 
