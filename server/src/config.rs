@@ -79,7 +79,7 @@ settings! {
         threads: usize = cores(), number(1..=1024);
         /// Keep each of these threads on a core of its own, of those that the process may use.
         pin_threads: bool = false, flag();
-        /// Threads that take connections in: HTTP, TLS handshakes, upgrades. Default: a quarter of the cores.
+        /// Threads that accept connections: HTTP, TLS handshakes, upgrades. Default: a quarter of the cores.
         workers: usize = (cores() / 4).max(1), number(1..=1024);
         /// How long a thread with more than 4,000 messages a second pauses between two rounds: up to so much more latency, for fewer
         /// wake-ups. 0s: never.

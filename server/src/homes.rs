@@ -32,6 +32,8 @@ use tracing::{error, info};
 const LITTLE: u32 = 300;
 /// What a player, or a room, is expected to add to the load: 10 µs, 20 times a second.
 const EXPECTED: f32 = 0.2;
+/// Time between two tries to start a thread for a heavy room.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// Games that a thread has made at a time, elsewhere: making one may take long.
 const GAMES_MADE: usize = 2;
 /// How often a thread sees how busy it is.
@@ -39,10 +41,18 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often the loads of all are compared.
 const COMPARE: Duration = Duration::from_secs(5);
 
+/// Those for heavy rooms.
+#[derive(Default)]
+struct Apart {
+    homes: Vec<Home>,
+    /// The last one could not be started: until then no other is tried.
+    not_before: Option<Instant>,
+}
+
 /// All of them.
 pub(crate) struct Homes {
     common: Vec<Home>,
-    apart: Mutex<Vec<Home>>,
+    apart: Mutex<Apart>,
     /// Most of them.
     max_apart: usize,
     /// Those that the process may use, if threads are pinned.
@@ -74,7 +84,7 @@ impl Homes {
         Ok(Arc::new(Self { common, apart: Mutex::default(), max_apart: count.max(2), cores }))
     }
 
-    /// Those of the common threads.
+    /// The common threads, each with rooms and players.
     pub(crate) fn all_common(&self) -> &[Home] {
         &self.common
     }
@@ -132,13 +142,18 @@ pub(crate) async fn keep_balance(homes: Arc<Homes>, rooms: impl Fn(&Home) -> Vec
 impl Housing for Homes {
     fn apart(&self) -> Option<Resident> {
         let mut apart = self.apart.lock();
-        let least = apart.iter().min_by_key(|home| home.rooms());
+        let least = apart.homes.iter().min_by_key(|home| home.rooms());
+        let may_start = apart.homes.len() < self.max_apart
+            && apart.not_before.is_none_or(|not_before| not_before <= Instant::now());
         if let Some(home) = least
-            && (home.rooms() == 0 || apart.len() >= self.max_apart)
+            && (home.rooms() == 0 || !may_start)
         {
             return Some(home.house_room());
         }
-        let started = start(format!("apart-{}", apart.len()), self.cores.clone(), None, |arbiter| {
+        if !may_start {
+            return None;
+        }
+        let started = start(format!("apart-{}", apart.homes.len()), self.cores.clone(), None, |arbiter| {
             let alarm = Alarm::new()?;
             actix_rt::spawn(keep_time(alarm));
             Ok(Home::new(arbiter, None))
@@ -146,11 +161,12 @@ impl Housing for Homes {
         match started {
             Ok(home) => {
                 let resident = home.house_room();
-                apart.push(home);
+                apart.homes.push(home);
                 Some(resident)
             }
             Err(error) => {
                 error!(%error, "no thread can be started for a heavy room: it stays with the others");
+                apart.not_before = Some(Instant::now() + TRY_AGAIN);
                 None
             }
         }
@@ -182,7 +198,13 @@ fn start(
         let home = make(Arbiter::current()).inspect(|home| drop(actix_rt::spawn(watch_load(home.clone()))));
         drop(send.send(home));
     });
-    made.recv().map_err(|_| io::Error::other("a thread has ended before it began"))?
+    let home = made.recv().unwrap_or_else(|_| Err(io::Error::other("a thread has ended before it began")));
+    if home.is_err() {
+        // Without that, the thread would go on.
+        arbiter.stop();
+        let _ = arbiter.join();
+    }
+    home
 }
 
 /// The rooms of a thread, run between any two pieces of work for its connections.

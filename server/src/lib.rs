@@ -9,7 +9,7 @@
 //! | --- | --- | --- |
 //! | home, `threads` of them | [`room::Room`], one a room; the connections of their players: [`connection::Connection`], one each, [`connection::Fanout`], one a thread; the WebSockets' hub; QUIC's endpoint | the beginning of a slot of its rooms; packets |
 //! | apart, as many at most | rooms whose ticks would make others late | the same |
-//! | for those who come, `workers` | accept, TLS, HTTP, connections until they have a room | sockets |
+//! | acceptors, `workers` | accept, TLS, HTTP, connections until they have a room | sockets |
 //! | main | [`presence::Presence`], one | joins and leaves; every 250 ms |
 //! | recorder, one, with `--record` | none | ticks to write |
 //! | log, one | none | log lines to write |

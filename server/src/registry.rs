@@ -41,7 +41,7 @@ pub struct Registry {
 pub struct Listed {
     /// The side of it that others see.
     pub shared: Arc<RoomShared>,
-    /// Its actor.
+    /// Where it is.
     pub room: RoomAddr,
     /// What it takes of what there is for all: given back when the room is listed no more.
     pub budget: Arc<dyn Any + Send + Sync>,

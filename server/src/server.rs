@@ -7,7 +7,7 @@ use crate::{
     door::{self, Door},
     factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
-    ground::home::MoveTo,
+    ground::home::{Home, MoveTo},
     homes::{Homes, keep_balance},
     http::{self, Access, Costly, HttpState},
     metrics::Metrics,
@@ -313,6 +313,10 @@ impl Running {
             room.do_send(MoveTo { home: self.parts.homes.after(at).clone(), from: Some(at.clone()) });
         }
         at.is_some()
+    }
+    /// Players whose connections live on the `n`th thread.
+    pub fn players_at(&self, n: usize) -> usize {
+        self.parts.homes.all_common().get(n).map_or(0, Home::players)
     }
     /// The figures.
     pub fn metrics(&self) -> &Arc<Metrics> {

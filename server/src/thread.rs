@@ -44,6 +44,42 @@ pub(crate) fn cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// What a thread has used.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    /// Time that it worked.
+    worked: Duration,
+    /// How often it waited for something, of its own accord.
+    waits: i64,
+}
+
+impl Usage {
+    /// Of the calling thread.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn now() -> Self {
+        // SAFETY: all zeroes are a value of this struct.
+        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: writes the struct.
+        unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
+        let time = |time: libc::timeval| {
+            Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+        };
+        Self { worked: time(usage.ru_utime) + time(usage.ru_stime), waits: usage.ru_nvcsw }
+    }
+
+    /// Of the calling thread.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn now() -> Self {
+        Self { worked: cpu_time(), waits: 0 }
+    }
+
+    /// How much of `took` the thread's own work has taken since `before`, and not the machine, which had others to run.
+    pub(crate) fn own_part(self, before: Self, took: Duration) -> Duration {
+        // One that waited, slept or took a lock: which is its own affair.
+        if self.waits != before.waits { took } else { took.min(self.worked.saturating_sub(before.worked)) }
+    }
+}
+
 /// The cores that the process may use.
 #[derive(Clone)]
 pub(crate) struct Cores(#[cfg(target_os = "linux")] Vec<usize>);
@@ -99,6 +135,18 @@ impl Cores {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_and_sleep_are_a_threads_own_and_waiting_for_a_core_is_not() {
+        let took = Duration::from_millis(20);
+        let at = |worked, waits| Usage { worked: Duration::from_millis(worked), waits };
+        assert_eq!(at(119, 3).own_part(at(100, 3), took), Duration::from_millis(19));
+        assert_eq!(at(101, 3).own_part(at(100, 3), took), Duration::from_millis(1));
+        assert_eq!(at(100, 4).own_part(at(100, 3), took), took);
+        let before = Usage::now();
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(Usage::now().own_part(before, took), took);
+    }
 
     #[test]
     fn a_thread_that_a_pinned_one_starts_can_be_on_any_core_again() {

@@ -234,6 +234,38 @@ fn two_rooms_that_are_heavy_live_apart_from_one_another() {
     assert_eq!(server.running().metrics().rooms_moved.get(), 2);
 }
 
+#[test]
+fn the_players_of_a_large_room_are_spread() {
+    let server = TestServer::start(Config { max_players: 400, ..threads(2) });
+    let mut first = Player::join(server.address(), "lobby");
+    let (address, metrics) = (server.address(), server.running().metrics());
+    let more: Vec<_> = (0..300).map(|_| Player::join(address, "lobby")).collect();
+    let [one, two] = [0, 1].map(|n| server.running().players_at(n));
+    assert!(one + two == 301 && one.min(two) > 40, "{one} and {two}");
+    let tick = first.next_tick();
+    while first.next_tick() < tick + 5 {}
+    assert_eq!(metrics.rooms_moved.get(), 0);
+    drop(more);
+}
+
+/// A burst that is longer than what a turn takes in, and its last word at the very end.
+#[test]
+fn thousands_of_messages_in_one_breath_are_all_taken_in() {
+    let server = TestServer::start(Config { resume_window: Duration::from_secs(60), ..threads(1) });
+    let ann = Player::join(server.address(), "lobby");
+    let number = ann.number();
+    let mut socket = ann.socket;
+    let ack = util::client(wire::client_message::Body::Ack(wire::Ack::default()));
+    let leave = util::client(wire::client_message::Body::Leave(wire::Leave::default()));
+    let mut burst: Vec<u8> = (0..300).flat_map(|_| util::socket::frame(0x82, &ack)).collect();
+    burst.extend(util::socket::frame(0x82, &leave));
+    socket.send_raw(&burst).unwrap();
+    socket.stream().shutdown(std::net::Shutdown::Write).unwrap();
+    until("she has left", || server.players() == 0);
+    let seen = server.get("/v1/presence").json();
+    assert_eq!(seen["totals"]["left"], 1, "player {number}: {seen}");
+}
+
 // Promise 4, of a game instead of a client.
 #[test]
 fn a_game_that_takes_long_to_make_keeps_nobody_waiting() {

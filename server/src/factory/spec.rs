@@ -87,9 +87,6 @@ pub enum FactoryError {
     /// The server is going down.
     #[error("{GOING_DOWN}")]
     Draining,
-    /// No thread for rooms is alive.
-    #[error("no thread for rooms is alive")]
-    NoThread,
 }
 
 impl FactoryError {
@@ -106,7 +103,6 @@ impl FactoryError {
             FactoryError::TooManyRoomsOfAddress { .. } => "too_many_rooms_of_address",
             FactoryError::TooManyTicks(_) => "too_many_ticks",
             FactoryError::Draining => "draining",
-            FactoryError::NoThread => "no_thread",
         }
     }
 
@@ -120,9 +116,7 @@ impl FactoryError {
             FactoryError::TooManyRoomsOfAddress { .. } => CloseCode::AddressLimit,
             FactoryError::Draining => CloseCode::Draining,
             // The server's own fault; the others come from creating a room by name and numbers, which a join does not do.
-            FactoryError::Exists(_) | FactoryError::OutOfRange { .. } | FactoryError::NoThread => {
-                CloseCode::Internal
-            }
+            FactoryError::Exists(_) | FactoryError::OutOfRange { .. } => CloseCode::Internal,
         }
     }
 }
@@ -140,7 +134,6 @@ impl From<FactoryError> for ApiError {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             FactoryError::TooManyRoomsOfAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
-            FactoryError::NoThread => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.name(), error.to_string())
     }

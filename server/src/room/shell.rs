@@ -10,8 +10,8 @@ use super::{
     record::RecordLink,
     schedule::Schedule,
     start::Refused,
-    timetable::Due,
-    weight::{Weighed, Weight},
+    timetable::{Due, Timetable},
+    weight::{LONG, Weighed, Weight},
 };
 use crate::{
     clock::Clock,
@@ -218,17 +218,19 @@ impl Shell {
 
     /// Sees how long the game has kept the thread. A room that keeps it from others moves.
     fn weigh(&mut self, start: Instant) {
-        let now = Instant::now();
-        let Some(weighed) = self.weight.weigh(now, now - start) else { return };
+        let (now, mut took) = (Instant::now(), start.elapsed());
+        if took > LONG {
+            // The machine may have had others to run.
+            took = Timetable::here().own_part(took);
+        }
+        let Some(weighed) = self.weight.weigh(now, took) else { return };
         let home = match weighed {
             Weighed::Heavy => self.settings.housing.apart(),
             Weighed::Light => Some(self.settings.housing.common()),
         };
         if let Some(chosen) = home {
             let (home, from) = (chosen.home().clone(), Some(self.home.home().clone()));
-            self.span.in_scope(|| {
-                info!(?weighed, took_us = (now - start).as_micros() as u64, "the room is to move")
-            });
+            self.span.in_scope(|| info!(?weighed, took_us = took.as_micros() as u64, "the room is to move"));
             self.moving = Some(chosen);
             self.address.do_send(MoveTo { home, from });
         }

@@ -6,7 +6,7 @@
 //! never all tick in the same moment.
 
 use super::schedule::Schedule;
-use crate::ground::id::RoomId;
+use crate::{ground::id::RoomId, thread::Usage};
 use std::{
     cell::{Cell, RefCell},
     cmp::Reverse,
@@ -33,6 +33,8 @@ pub struct Timetable {
     slots: RefCell<Slots>,
     /// When the next slot begins.
     next: Cell<Option<Instant>>,
+    /// What the thread had used when the last slot began.
+    usage: Cell<Usage>,
     /// Tells whoever calls `run` that `next` may be earlier than it was.
     changed: RefCell<Option<Box<dyn Fn()>>>,
 }
@@ -113,9 +115,15 @@ impl Timetable {
         *self.changed.borrow_mut() = Some(Box::new(changed));
     }
 
+    /// How much of `took`, which has passed since the last slot began or later, was work of this thread.
+    pub(super) fn own_part(&self, took: Duration) -> Duration {
+        Usage::now().own_part(self.usage.get(), took)
+    }
+
     /// Runs the rooms of all slots that have begun.
     pub fn run(&self, now: Instant) {
         while self.next.get().is_some_and(|next| next <= now) {
+            self.usage.set(Usage::now());
             // Whatever a room does meanwhile, it finds the timetable as it is.
             let Some((phase, mut rooms)) = self.slots.borrow_mut().begin(now) else { break };
             rooms.retain(|(_, room)| room.run());

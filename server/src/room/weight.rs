@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// A tick that is longer makes another room's late by more than it may be (Promise 7).
-const LONG: Duration = Duration::from_millis(1);
+pub(super) const LONG: Duration = Duration::from_millis(1);
 /// One such call of the game is enough.
 const BLOCKED: Duration = Duration::from_millis(20);
 /// What a long tick counts. Each tick counts one less: one in twenty may be long, when the machine has had other things to do.

@@ -14,8 +14,8 @@ const FREE: Duration = Duration::from_micros(100);
 
 /// Lets one future of a thread work at a time, first come, first served, and pauses for as long after each piece of its work.
 ///
-/// For TLS handshakes: a signature takes a millisecond or less, but a stranger can ask for thousands at once, and players' states would
-/// wait for all of them.
+/// For TLS handshakes: a signature takes a millisecond or less, but a stranger can ask for thousands at once, and everybody else who comes
+/// would wait for all of them, as would players, whose threads need the same cores.
 #[derive(Debug, Clone)]
 pub(super) struct Pace {
     turn: Arc<Semaphore>,

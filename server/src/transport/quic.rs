@@ -5,7 +5,7 @@
 //!                                                                 (same thread, all the way)
 //! ```
 //!
-//! **Threads.** Every thread that serves connections has a socket of its own on the same port, and an endpoint on it. The first two
+//! **Threads.** Every thread that rooms and players live on has a socket of its own on the same port, and an endpoint on it. The first two
 //! bytes of the connection IDs that an endpoint gives out say which thread it is, and a filter in the kernel reads them: so a packet
 //! wakes the thread that needs it and no other, also after the client's address has changed. Where the system has no such filter, the
 //! first thread serves all.

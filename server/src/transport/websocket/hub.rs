@@ -94,8 +94,12 @@ impl Hub {
     fn depart(&self, key: usize) {
         let Some((socket, peer)) = self.remove(key) else { return };
         // The actor, who had the only other one, is no more.
-        let Some(mut peer) = Rc::into_inner(peer).map(RefCell::into_inner) else {
-            return error!("a connection that is still in use was to leave its thread");
+        let mut peer = match Rc::try_unwrap(peer) {
+            Ok(peer) => peer.into_inner(),
+            Err(peer) => {
+                error!("a connection that is still in use was to leave its thread: it ends");
+                return end_of(&peer, End::Lost("it could not leave its thread".to_owned()));
+            }
         };
         let Some(departure) = peer.take_departure() else { return };
         departure.to().arbiter().clone().spawn_fn(move || {

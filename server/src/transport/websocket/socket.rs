@@ -20,6 +20,8 @@ use std::{io, net::TcpStream, time::Instant};
 const BATCH: usize = 16 * 1024;
 /// Reads in a row before other connections of the thread get their turn.
 const READS: usize = 4;
+/// And messages: of the shortest, one read holds thousands.
+const MESSAGES: usize = 256;
 /// Bytes that are read and thrown away once the end is decided: what an honest peer may have under way when
 /// it hears of the close. After them, too, the socket is dropped.
 const CLOSE_BYTES: usize = 1 << 20;
@@ -36,6 +38,8 @@ pub(crate) struct Socket {
     state: State,
     /// The peer has ended its half.
     ended: bool,
+    /// More messages have been read than were taken in.
+    has_more: bool,
     /// Bytes read since the end was decided.
     unheard: usize,
     /// When a close that does not come to its end is cut short.
@@ -82,6 +86,7 @@ impl Socket {
             ping: None,
             state: State::Open,
             ended: false,
+            has_more: false,
             unheard: 0,
             limit: None,
             _place: place,
@@ -112,7 +117,7 @@ impl Socket {
     /// Reads what there is and sends what there is.
     pub(super) fn serve(&mut self, peer: &mut Peer, worker: &Worker, now: Instant) -> Served {
         match self.try_serve(&mut Turn { peer, worker, now }) {
-            Ok(false) if !self.ended && self.io.may_read() => Served::HasMore,
+            Ok(false) if self.has_more || (!self.ended && self.io.may_read()) => Served::HasMore,
             Ok(false) => Served::Waits,
             Ok(true) => Served::Ended(End::Lost(CLOSED.to_owned())),
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
@@ -128,7 +133,7 @@ impl Socket {
             self.read(turn)?;
             self.write(turn)?;
             // A peer that has left may end its half before it has read the goodbye.
-            if self.ended && self.state == State::Open && !self.is_ending(turn) {
+            if self.ended && !self.has_more && self.state == State::Open && !self.is_ending(turn) {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -147,13 +152,14 @@ impl Socket {
 
     /// Reads what there is, into a buffer that all sockets of the thread share.
     fn read(&mut self, turn: &mut Turn<'_>) -> io::Result<()> {
-        if !self.io.may_read() {
+        if !self.io.may_read() && !self.has_more {
             return Ok(());
         }
-        // What came with the handshake.
-        self.receive(turn)?;
+        let mut left = MESSAGES;
+        // What came with the handshake, or was left.
+        self.receive(turn, &mut left)?;
         for _ in 0..READS {
-            if self.ended || self.state != State::Open || !self.io.may_read() {
+            if self.has_more || self.ended || self.state != State::Open || !self.io.may_read() {
                 return Ok(());
             }
             let ending = self.is_ending(turn);
@@ -172,13 +178,20 @@ impl Socket {
                 // It takes neither the goodbye nor a hint.
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
-            self.receive(turn)?;
+            self.receive(turn, &mut left)?;
         }
         Ok(())
     }
 
-    fn receive(&mut self, turn: &mut Turn<'_>) -> io::Result<()> {
+    /// Takes messages in, at most `left`.
+    fn receive(&mut self, turn: &mut Turn<'_>, left: &mut usize) -> io::Result<()> {
+        self.has_more = false;
         loop {
+            if *left == 0 {
+                self.has_more = true;
+                return Ok(());
+            }
+            *left -= 1;
             match self.messages.next() {
                 Ok(None) => return Ok(()),
                 Ok(Some(Arrived::Message(message))) => turn.peer.receive(turn.worker, turn.now, message),
