@@ -44,7 +44,7 @@
 //!
 //! **Tick.** The thread's [timetable](room::timetable) calls the room. [`room::core::RoomCore`] drains the inbox in order of player,
 //! steps the game, takes one snapshot and publishes one [`ground::published::Published`], once to each thread with connections of the room:
-//! it overwrites their state slots and calls their transports. Reading and writing stop for whatever room is due.
+//! it overwrites their state slots and calls their transports. Reading and writing of WebSockets stop for whatever room is due.
 //!
 //! **State.** A transport whose socket has room pulls: control messages, then the seat's reliable queue, then the newest state, if
 //! not too many are unacknowledged. The first to ask for a delta against some baseline encodes it; the others share the bytes.
