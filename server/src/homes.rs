@@ -89,13 +89,12 @@ impl Homes {
         &self.common
     }
 
-    /// Where a room's next connection is to live. None: where it is.
-    pub(crate) fn for_player(&self, room: &RoomAddr, players: u32) -> Option<Home> {
-        let home = room.home().filter(|home| home.link().is_some());
-        match home {
-            Some(home) if players < SPREAD_FROM => Some(home),
-            Some(_) | None => self.common.iter().min_by_key(|home| home.players()).cloned(),
-        }
+    /// Where the next connection of a room with so many players is to live.
+    pub(crate) fn for_player(&self, room: &RoomAddr, players: u32) -> Home {
+        let home = room.home().filter(|home| home.link().is_some() && players < SPREAD_FROM);
+        let least =
+            || self.common.iter().min_by_key(|home| home.players()).unwrap_or(&self.common[0]).clone();
+        home.unwrap_or_else(least)
     }
 
     /// Where a new room is to live: on the first thread with little to do, since what few threads do together costs less; else on the

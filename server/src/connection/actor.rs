@@ -87,8 +87,8 @@ pub struct Ticket {
     pub wanted: Wanted,
     /// The room.
     pub room: RoomAddr,
-    /// The thread where the connection is to live, if it can move. None: any.
-    pub home: Option<Home>,
+    /// The thread where the connection is to live, if it can move.
+    pub home: Home,
     /// The place among the players, for the seat to keep. None: there is a seat already.
     pub place: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -159,13 +159,10 @@ impl Connection {
 
     /// Goes to the thread that was found for it, or takes the seat from here.
     fn go(&mut self, ticket: Ticket, ctx: &mut Context<Self>) {
-        match ticket
-            .home
-            .clone()
-            .filter(|home| self.peer.borrow().can_move() && !self.connections.is_at(home))
-        {
-            Some(home) => self.depart(home, Errand::Enter(ticket), ctx),
-            None => self.enter(ticket, ctx),
+        if self.peer.borrow().can_move() && !self.connections.is_at(&ticket.home) {
+            self.depart(ticket.home.clone(), Errand::Enter(ticket), ctx);
+        } else {
+            self.enter(ticket, ctx);
         }
     }
 

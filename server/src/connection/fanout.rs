@@ -1,15 +1,17 @@
 //! The actor that hands a published tick to the connections of its thread, and looks after their timeouts.
 
 use super::{peer::PeerRef, worker::Worker};
-use crate::ground::{
-    close::GOING_DOWN,
-    fanout::{Audience, FanoutLink, Publish},
-    home::Home,
-    id::{ConnectionId, RoomId},
-    published::Published,
-    shrink::give_back,
+use crate::{
+    ground::{
+        close::GOING_DOWN,
+        fanout::{Audience, FanoutLink, Publish},
+        home::Home,
+        id::{ConnectionId, RoomId},
+        published::Published,
+        shrink::give_back,
+    },
+    prefetch::prefetch,
 };
-use crate::prefetch::prefetch;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use driftless_proto::code::CloseCode;
 use std::{

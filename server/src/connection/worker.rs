@@ -8,11 +8,14 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    ground::{published::Published, transport_kind::TransportKind},
+    ground::{
+        published::{DeltaKey, Published},
+        transport_kind::TransportKind,
+    },
     metrics::{LocalCounters, Metrics},
 };
 use bytes::{Bytes, BytesMut};
-use driftless_proto::{delta::Encoder, session::server::StateTick, wire::ColumnCoding};
+use driftless_proto::{delta::Encoder, wire::ColumnCoding};
 use std::{
     cell::{RefCell, RefMut},
     rc::Rc,
@@ -50,17 +53,8 @@ pub struct Worker {
 struct Deltas {
     encoder: Encoder,
     buffer: BytesMut,
-    /// The last that was sent: mostly the next connection of the room needs the same.
-    last: Option<(DeltaKey, Bytes)>,
-}
-
-/// What makes two deltas the same bytes: the state's serial, and ticks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct DeltaKey {
-    current: u64,
-    baseline: Option<u32>,
-    prior: Option<u32>,
-    coding: ColumnCoding,
+    /// The last that was sent, and the serial of its state: mostly the next connection of the room needs the same.
+    last: Option<((u64, DeltaKey), Bytes)>,
 }
 
 impl Worker {
@@ -143,12 +137,7 @@ impl Worker {
         write: impl FnOnce(&[u8]),
     ) {
         let Deltas { encoder, buffer, last } = &mut *self.deltas.borrow_mut();
-        let key = DeltaKey {
-            current: current.serial(),
-            baseline: baseline.map(StateTick::tick),
-            prior: prior.map(StateTick::tick),
-            coding,
-        };
+        let key = (current.serial(), DeltaKey::of(baseline, prior, coding));
         let mut encoded_now = false;
         if last.as_ref().is_none_or(|(of, _)| *of != key) {
             *last = None; // it may be the only one that keeps the buffer's memory from being used again

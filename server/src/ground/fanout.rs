@@ -39,11 +39,6 @@ impl FanoutLink {
         HERE.with(|here| *here.borrow_mut() = Some((self.index, audience)));
     }
 
-    /// Whether it leads to the calling thread.
-    pub fn is_here(&self) -> bool {
-        HERE.with(|here| here.borrow().as_ref().is_some_and(|(index, _)| *index == self.index))
-    }
-
     /// Hands a state over: on its own thread at once, else by a message. False: the thread is so far behind that a newer state will do.
     pub fn publish(&self, room: RoomId, state: &Arc<Published>) -> bool {
         HERE.with(|here| match &*here.borrow() {

@@ -38,12 +38,19 @@ struct Encoded {
     bytes: Bytes,
 }
 
-/// What makes two clients' deltas the same bytes.
+/// What makes two clients' deltas to one state the same bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct DeltaKey {
+pub struct DeltaKey {
     baseline: Option<u32>,
     prior: Option<u32>,
     coding: ColumnCoding,
+}
+
+impl DeltaKey {
+    /// Of the delta against these.
+    pub fn of(baseline: Option<&Published>, prior: Option<&Published>, coding: ColumnCoding) -> Self {
+        Self { baseline: baseline.map(StateTick::tick), prior: prior.map(StateTick::tick), coding }
+    }
 }
 
 /// The shared part of a state message, and whether this call made it.
@@ -119,8 +126,7 @@ impl Published {
         prior: Option<&Published>,
         coding: ColumnCoding,
     ) -> SharedDelta {
-        let key =
-            DeltaKey { baseline: baseline.map(StateTick::tick), prior: prior.map(StateTick::tick), coding };
+        let key = DeltaKey::of(baseline, prior, coding);
         if let Some(bytes) = self.encoded(key) {
             return SharedDelta { bytes, encoded_now: false };
         }

@@ -9,8 +9,10 @@ mod drive;
 mod tests;
 
 use super::socket::{Served, Socket};
-use crate::connection::{End, LocalConnections, PeerRef, Worker};
-use crate::prefetch::prefetch;
+use crate::{
+    connection::{End, LocalConnections, PeerRef, Worker},
+    prefetch::prefetch,
+};
 use driftless_proto::code::CloseCode;
 use mio::{Interest, Registry, Token, event::Event, unix::SourceFd};
 use slab::Slab;
