@@ -1,9 +1,10 @@
-//! Deltas between snapshots: what changed against states that the receiver has.
+//! Deltas between snapshots: the difference from states that the receiver has.
 //!
-//! The receiver has a **baseline** (a state it has acknowledged, or on an ordered transport the last one sent) and
-//! perhaps a **prior**, a state before that. An entity goes on as its groups' predictors say: it stays as in the baseline
-//! (HOLD), or moves on as it did from the prior to the baseline (LINEAR). Only what is not as predicted travels, as the
-//! difference from the prediction, its residual. An entity, group, table or message that is absent is as predicted.
+//! The receiver has a **baseline** (a state it has acknowledged or, on an ordered transport, the last one
+//! sent) and perhaps a **prior**, a state before that. The predictor of each group says what becomes of an
+//! entity: it stays as in the baseline (HOLD), or continues its movement from the prior to the baseline
+//! (LINEAR). Only values that differ from the prediction are sent, as the difference from it, the residual.
+//! An absent entity, group, table or message means "as predicted".
 //!
 //! ```
 //! use driftless_proto::{delta::{Decoder, Encoder, References}, schema::Schema, snapshot::Snapshot, wire::ColumnCoding};
@@ -29,34 +30,39 @@
 //!
 //! # How a message is read
 //!
-//! The format is protobuf's, `driftless.v1.State` in `schema/driftless/v1/state.proto`, and any protobuf library reads what
-//! [`Encoder`] writes. [`Decoder`] is stricter than such a library, in these ways, each with an error of its own:
-//! a field that is not `repeated` may be there once; packed fields must be packed, in one piece; numbers must fit
-//! their field; kinds and groups ascend; row sets, spawned ids and values must be exactly those of the tables. Fields that it
-//! does not know are skipped, except for the groups that protobuf gave up (wire types 3 and 4).
+//! The format is protobuf: the message `driftless.v1.State` in `schema/driftless/v1/state.proto`. Any
+//! protobuf library reads what [`Encoder`] writes. [`Decoder`] is stricter than such a library and has an
+//! error for each of these rules: a field that is not `repeated` may occur only once; packed fields must be
+//! packed, in one piece; numbers must fit their field; kinds and groups ascend; row sets, spawned ids and
+//! values must match the tables exactly. Unknown fields are skipped, except for the groups that protobuf no
+//! longer uses (wire types 3 and 4).
 //!
 //! # Residuals
 //!
-//! A residual is the wrapped 32-bit difference `current - predicted`, in zigzag form (0, -1, 1, -2 are 0, 1, 2, 3).
-//! Wrapping keeps it in 32 bits for any two values.
+//! A residual is the wrapping 32-bit difference `current - predicted`, in zigzag form (0, -1, 1, -2 are 0, 1,
+//! 2, 3). Because it wraps, it fits in 32 bits for any two values.
 //!
 //! # The RICE coding
 //!
-//! `GroupDelta.rice` is a bit string, filled from the lowest bit of each byte; numbers are written lowest bit first; the last
-//! byte is filled with zeros. Each field of the group has, in order, its parameters and then a code for each row:
+//! `GroupDelta.rice` is a bit string, filled from the lowest bit of each byte. Numbers are written lowest bit
+//! first, and the last byte is padded with zeros. Each field of the group has, in order, its parameters and
+//! then a code for each row:
 //!
-//! - A row's class is found from its residuals z (in zigzag form) in the fields before, put together by bitwise or: 0 below
-//!   4, 1 below 32, else 2. In the first field every row is of class 0. For each class that has rows, ascending, a
-//!   parameter k of 4 bits.
-//! - The code of z, with the k of its row's class: let w = z + 2^k, and m the number of w's bits less 1. Then m - k ones, a zero,
-//!   and the m low bits of w. The longest code has 65 bits (z = 2^32 - 1, k = 0).
+//! - A row's class follows from its residuals z (in zigzag form) in the preceding fields, combined by bitwise
+//!   or: class 0 below 4, class 1 below 32, else class 2. In the first field every row is of class 0. Each
+//!   class that has rows has a 4-bit parameter k, in ascending order of class.
+//! - The code of z, with the k of its row's class: let w = z + 2^k, and let m be the number of w's bits minus
+//!   1. The code is m - k ones, a zero, and the m low bits of w. The longest code has 65 bits (z = 2^32 - 1,
+//!      k = 0).
 //!
-//! This is a Rice code (R. Rice, "Some Practical Universal Noiseless Coding Techniques", JPL 79-22, 1979) whose quotient is in
-//! Elias's gamma code instead of ones alone, which is also known as the exponential Golomb code of order k (J. Teuhola, "A
-//! compression method for clustered bit-vectors", 1978). It needs no escape, and fewer bits where some
-//! entities move a hundred times as fast as others: 7 % fewer than plain Rice codes on tumbling cubes.
+//! This is a Rice code (R. Rice, "Some Practical Universal Noiseless Coding Techniques", JPL 79-22, 1979)
+//! whose quotient is in Elias's gamma code instead of unary. It is also known as the exponential Golomb code
+//! of order k (J. Teuhola, "A compression method for clustered bit-vectors", 1978). It needs no escape code,
+//! and it takes fewer bits where some entities move a hundred times as fast as others: 7 % fewer than plain
+//! Rice codes on tumbling cubes.
 //!
-//! `TableDelta.changed_rice` is a count of rows as a varint, then the gaps of `changed_gaps` as one field in this coding.
+//! `TableDelta.changed_rice` is a count of rows as a varint, then the gaps of `changed_gaps` as one field in
+//! this coding.
 
 mod apply;
 mod bits;
@@ -77,8 +83,8 @@ pub use error::DeltaError;
 
 use crate::snapshot::Snapshot;
 
-/// How far back a baseline may lie from a state, or a prior from its baseline, ticks: also how many snapshots a
-/// datagram receiver keeps.
+/// How many ticks a baseline may precede its state, and a prior its baseline. A receiver of datagrams keeps
+/// this many snapshots.
 pub const MAX_AGE: u32 = 64;
 
 /// The states that both ends have, against which a delta is written.
@@ -86,7 +92,8 @@ pub const MAX_AGE: u32 = 64;
 pub struct References<'a> {
     /// The state that the receiver has. None: everything is sent.
     pub baseline: Option<&'a Snapshot>,
-    /// A state before the baseline that the receiver has, to predict from. None: predicted to stay.
+    /// A state before the baseline that the receiver has, for linear predictions. None: everything is
+    /// predicted to stay.
     pub prior: Option<&'a Snapshot>,
 }
 

@@ -1,7 +1,8 @@
-//! Messages on a byte stream: each after its length, a protobuf varint (what protobuf libraries call length-delimited).
+//! Framing of messages on a byte stream: each follows its length, a protobuf varint (protobuf libraries call
+//! this length-delimited).
 //!
-//! For the one reliable stream of a QUIC connection or WebTransport session, in either direction. (A WebSocket frames its messages
-//! itself, and a datagram or a stream of one message needs no frame.)
+//! Used on the one reliable stream of a QUIC connection or WebTransport session, in either direction.
+//! (WebSocket has its own frames, and a datagram or single-message stream needs none.)
 //!
 //! ```
 //! use bytes::{Bytes, BytesMut};
@@ -11,7 +12,7 @@
 //! put_message(b"first", &mut stream);
 //! put_message(b"second", &mut stream);
 //!
-//! // However it is cut into chunks on its way.
+//! // The chunks may be cut anywhere.
 //! let mut framing = Framing::new(1024);
 //! let mut chunk = stream.split_to(8).freeze();
 //! assert_eq!(framing.next_message(&mut chunk)?, Some(Bytes::from_static(b"first")));
@@ -25,10 +26,11 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::encoding::{encode_varint, encoded_len_varint};
 
-/// Most bytes of a length. (A varint of 64 bits has up to ten; no length comes near five.)
+/// Longest length prefix, bytes. (A 64-bit varint can have ten, but no allowed length needs more than five.)
 const MAX_PREFIX: usize = 5;
 
-/// Takes a stream of chunks apart. Keeps at most one incomplete message, of at most the length allowed.
+/// Splits a stream of chunks into messages. Keeps at most one incomplete message, no longer than the maximum
+/// length.
 #[derive(Debug)]
 pub struct Framing {
     max: usize,
@@ -38,39 +40,40 @@ pub struct Framing {
 /// What the next byte belongs to.
 #[derive(Debug)]
 enum State {
-    /// A length. What of it has come: its value, and how many bytes those were.
+    /// A length prefix: its value so far, and how many of its bytes have arrived.
     Length { value: u64, bytes: usize },
-    /// A message of `length` bytes, of which these have come.
+    /// A message of `length` bytes, of which `partial` has arrived.
     Message { length: usize, partial: BytesMut },
 }
 
 /// What is wrong with a stream: the peer's fault. Nothing after it can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
-    /// It announces a longer message than is taken here.
-    #[error("a message of {length} bytes: at most {max} are allowed")]
+    /// It announces a message longer than the maximum.
+    #[error("a message of {length} bytes; at most {max} are allowed")]
     TooLarge {
         /// The length announced.
         length: u64,
-        /// The most that is allowed.
+        /// The maximum length.
         max: usize,
     },
-    /// A length that does not end within five bytes.
-    #[error("a length that does not end")]
+    /// A length prefix that does not end within five bytes.
+    #[error("a length prefix longer than five bytes")]
     BadLength,
 }
 
 impl Framing {
-    /// For messages of at most `max` bytes (more than 2^35 - 1 cannot be announced).
+    /// For messages of at most `max` bytes. (A length above 2^35 - 1 cannot be announced.)
     pub fn new(max: usize) -> Self {
         Self { max, state: State::START }
     }
 
-    /// The next message, taken off the front of `chunk`. None: `chunk` is used up, and the message is not complete.
-    /// A message that is whole in `chunk` is a slice of it: not copied, and it keeps the chunk's memory.
+    /// Takes the next message off the front of `chunk`. None: `chunk` is used up, and the message is
+    /// incomplete. A message that lies entirely within `chunk` is a slice of it: it is not copied, and it
+    /// keeps the chunk's memory alive.
     ///
     /// # Errors
-    /// `TooLarge` as soon as the length is read, so that nothing of such a message is ever kept; `BadLength`.
+    /// `TooLarge` as soon as the length is read, so nothing of such a message is kept; `BadLength`.
     pub fn next_message(&mut self, chunk: &mut Bytes) -> Result<Option<Bytes>, FramingError> {
         loop {
             match &mut self.state {
@@ -119,7 +122,7 @@ impl State {
     const START: Self = State::Length { value: 0, bytes: 0 };
 }
 
-/// Appends a message after its length.
+/// Appends a message, preceded by its length.
 pub fn put_message(message: &[u8], out: &mut BytesMut) {
     let length = message.len() as u64;
     out.reserve(encoded_len_varint(length) + message.len());
@@ -155,7 +158,7 @@ mod tests {
         assert_eq!((&message[..], message.as_ptr()), (&b"abc"[..], start));
     }
 
-    // Promise 4: "One client, however slow or hostile, MUST NOT … grow memory without bound."
+    // Promise 4: "One client, however slow or hostile, does not … grow memory without bound."
     #[test]
     fn too_long_a_message_is_refused_by_its_length_alone() {
         let mut framing = Framing::new(300);

@@ -1,40 +1,41 @@
-//! When the next state may be sent: at most K states unacknowledged.
+//! When the next state may be sent: at most K states are unacknowledged.
 //!
-//! K = ceil(min_rtt / tick) + 1, where min_rtt is the least time from sending a state to its
-//! acknowledgement over a window of 5 to 10 s (so it contains the acknowledgement's wait for the next
-//! input). K is at most [`MAX_IN_FLIGHT`]; before the first measurement it is 2.
+//! K = ceil(min_rtt / tick) + 1, where min_rtt is the shortest time from sending a state to its
+//! acknowledgement over a window of 5 to 10 s. (It includes the time that the acknowledgement waits for the
+//! next input.) K is at most [`MAX_IN_FLIGHT`]; before the first measurement it is 2.
 //!
-//! A slow link would defeat a plain windowed minimum: K states fill its queue, all samples then contain the
-//! queue, the low sample leaves the window, K grows, and the queue with it. Two things prevent that:
+//! A plain windowed minimum fails on a slow link: K states fill its queue, so all samples include the queue;
+//! the low sample leaves the window, K grows, and so does the queue. Three measures prevent that:
 //!
-//! - Before K grows because a low sample left the window, the gate lets the link run empty and measures one
-//!   state alone: the same thought as ProbeRTT in BBR (Cardwell et al., "BBR: Congestion-Based Congestion
-//!   Control", 2016). A link that needs s > 1 ticks a state shows a round trip of s·K ticks when K are queued,
-//!   so K would become ceil(s·K) + 1 ≥ K + 2; a growth by one is the phase between states and inputs, and is
-//!   believed.
+//! - Before K grows because a low sample left the window, the gate lets the link run empty and measures a
+//!   single state. BBR's ProbeRTT is the same idea (Cardwell et al., "BBR: Congestion-Based Congestion
+//!   Control", 2016). A link that needs s > 1 ticks per state shows a round trip of s·K ticks when K are
+//!   queued, so K would become ceil(s·K) + 1 ≥ K + 2. A growth by one comes from the phase between states and
+//!   inputs and is accepted without a probe.
 //! - On a link that is clearly slower than the ticks (1.5 times), K is counted in the time between the states
-//!   that do arrive: what is in flight then is what is on the way, not what queues. Then any growth is probed.
+//!   that do arrive, so that it covers what is on the way and not what queues. There, any growth is probed.
+//! - A minimum that was measured in a queue from the start is wrong (a player who joins over a slow link is
+//!   sent more than a state at once). So on a slow link a K above 4 is measured again every 10 s, as above.
 //!
-//! - What was measured in a queue from the start on (a player who joins over a slow link gets more than a state at once) is no
-//!   minimum at all. So on a slow link a K above 4 is doubted every 10 s, and measured as above.
+//! Measured on the virtual network of the tests, with a link that carries every fourth state: the median age
+//! of the newest state is 73 ticks with the plain minimum, 31 with the probe, and 16 with both of the first
+//! two measures.
 //!
-//! Measured on the virtual network of the tests, a link that carries every fourth state: the median age of the
-//! newest state is 73 ticks with the plain minimum, 31 with the probe, 16 with both.
+//! On transports that lose messages, there are two more rules:
 //!
-//! On transports that lose, two things more:
+//! - While states are being lost, one more than K may be in flight. Lost states count as in flight until a
+//!   later one is acknowledged, so three losses in a row would close the gate until the first of them is
+//!   given up. (Measured with 60 ms, 5 % loss, 50 players, 20 s: without this rule the longest gap is 320
+//!   ms.)
+//! - When all K are considered lost, only one state at a time is sent until something is acknowledged. So a
+//!   blackout costs little, and the first state to arrive after it is new.
 //!
-//! - While states are being lost, one more than K may be in flight: the lost ones take places until an acknowledgement
-//!   of a later one comes, and three losses in a row would close the gate until the first of them is taken for lost. (Measured, 60 ms and
-//!   5 % loss, 50 players for 20 s: the longest gap is 320 ms without it.)
-//! - When all of K are taken for lost, nothing passes: until something is acknowledged, only one at a time is sent. So a
-//!   black-out costs little, and what arrives first after it is new.
+//! Being late does not make a state lost: in a link's full queue all states are late, and sending more would
+//! keep the queue full. So the time to wait follows the most recent round trips. (Measured with 2 kB/s and a
+//! queue of 8 kB where the states need 4 kB/s: without this the median age is 3.6 s.)
 //!
-//! A state is not taken for lost because it is late: in a link's full queue all are late, and sending more would keep it full.
-//! So the time to wait follows the last round trips. (Measured, 2 kB/s with a queue of 8 kB where the states need 4: the median age is
-//! 3.6 s if it does not.)
-//!
-//! Nothing here allocates. Ticks only grow; tick 0 cannot be acknowledged by name (0 means "none" on the
-//! wire), only by an acknowledgement of a later tick.
+//! Nothing here allocates. Ticks only grow. Tick 0 cannot be acknowledged by name, because 0 means "none" on
+//! the wire; an acknowledgement of a later tick covers it.
 
 mod flight;
 mod minimum;
@@ -45,40 +46,40 @@ use flight::{Flight, Sent};
 use minimum::WindowedMin;
 use spacing::Spacing;
 
-/// Most states in flight, whatever the round-trip time says (a peer chooses when it acknowledges).
+/// Most states in flight, whatever the round-trip time, because the peer chooses when to acknowledge.
 pub const MAX_IN_FLIGHT: usize = 16;
 
 /// States in flight before the first acknowledgement.
 const INITIAL: usize = 2;
-/// On transports that lose: a state not acknowledged for this long, for three of the least round trips, and for two of
-/// the last, is taken for lost.
+/// On transports that lose messages, a state is considered lost after this time, three times the minimum
+/// round trip, and twice the last one, whichever is longest.
 const MIN_LOSS_DELAY: Nanos = SECOND / 4;
-/// It is not waited for longer.
+/// Upper bound of that time.
 const MAX_LOSS_DELAY: Nanos = 5 * SECOND;
-/// On a slow link, a K above this is doubted, so often.
+/// On a slow link, a K above this is measured again, at this interval.
 const DOUBTFUL: usize = 4;
 const DOUBT_INTERVAL: Nanos = 10 * SECOND;
-/// How long a loss lets one more be in flight.
+/// How long after a loss one more state may be in flight.
 const LOSS_MEMORY: Nanos = 10 * SECOND;
 
-/// The in-flight gate of one connection. In this order, what every state needs is in two cache lines.
+/// The in-flight gate of one connection. The field order puts what every state needs into two cache lines.
 #[derive(Debug, Clone)]
 #[repr(C)]
 pub(crate) struct Gate {
     /// Time between states.
     tick: Nanos,
-    /// K by `minimum` and `spacing`.
+    /// K according to `minimum` and `spacing`.
     limit: u8,
-    /// So many of `flight`, the oldest, are taken for lost: they count no more, but a late acknowledgement of one
-    /// still measures the round trip.
+    /// How many of `flight`, the oldest, are considered lost. They no longer count, but a late
+    /// acknowledgement of one still measures the round trip.
     lost: u8,
     probe: Probe,
     /// Newest tick that is acknowledged or forgotten.
     settled: Option<u32>,
     spacing: Spacing,
     minimum: WindowedMin,
-    /// The last round trip. Follows a longer one at once, a shorter one by half: after a black-out, an acknowledgement
-    /// from before it may come.
+    /// The most recent round trip. Follows an increase at once and a decrease by half, because an
+    /// acknowledgement from before a blackout may arrive after it.
     recent: Nanos,
     losses: Losses,
     /// States sent and not acknowledged.
@@ -90,22 +91,22 @@ pub(crate) struct Gate {
 /// Whether states get lost on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Losses {
-    /// The transport loses nothing, and a state that is not acknowledged is late.
+    /// The transport loses nothing; an unacknowledged state is late.
     Never,
-    /// It may; none was lost of late.
+    /// The transport may lose states; none was lost recently.
     None,
-    /// The last one was noticed then.
+    /// When the last loss was noticed.
     SeenAt(Nanos),
 }
 
-/// Measuring the round trip with nothing else in flight.
+/// Measurement of the round trip with nothing else in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Probe {
-    /// K is in force.
+    /// No probe: K is in force.
     Off,
     /// Nothing is sent until nothing is in flight.
     Draining,
-    /// This tick is alone in flight.
+    /// Only this tick is in flight.
     Measuring(u32),
 }
 
@@ -145,7 +146,7 @@ impl Gate {
     /// A state was sent. Ticks must grow.
     pub(crate) fn sent(&mut self, now: Nanos, tick: u32) {
         if self.flight.len() == MAX_IN_FLIGHT {
-            // All is lost, or the caller did not ask `is_open`. Memory stays bounded.
+            // All are lost, or the caller did not ask `is_open`. Memory stays bounded.
             self.settle_first(1);
         }
         if self.probe == Probe::Draining && self.in_flight() == 0 {
@@ -154,8 +155,8 @@ impl Gate {
         self.flight.push(Sent { tick, at: now });
     }
 
-    /// The peer acknowledged a state, and with it all before it. False: that state was never sent. (An
-    /// acknowledgement at or below one that is settled changes nothing: a late or repeated one.)
+    /// The peer acknowledged a state, and with it all earlier ones. False: that state was never sent. (An
+    /// acknowledgement at or below a settled one is late or repeated, and changes nothing.)
     pub(crate) fn acked(&mut self, now: Nanos, tick: u32) -> bool {
         if self.settled.is_some_and(|settled| tick <= settled) {
             return true;
@@ -163,7 +164,8 @@ impl Gate {
         let Some((index, sent)) = self.flight.find(tick) else { return false };
         let sample = now.saturating_sub(sent.at);
         self.recent = sample.max((self.recent + sample) / 2);
-        // One that is passed over was lost, or two arrived between two acknowledgements: which may be, now and then.
+        // A skipped state was lost, or two states arrived between two acknowledgements, which happens now and
+        // then.
         if index > 0 && self.losses != Losses::Never {
             self.losses = Losses::SeenAt(now);
         }
@@ -171,13 +173,14 @@ impl Gate {
         let mut minimum = self.minimum;
         match self.probe {
             Probe::Measuring(alone) if alone == tick => minimum.restart(now, sample),
-            // Samples from a full queue say nothing new: the minimum stays until the link has run empty.
+            // Samples from a full queue are worthless: the minimum stays until the link has run empty.
             Probe::Draining | Probe::Measuring(_) => {}
             Probe::Off => minimum.record(now, sample),
         }
         let before = self.limit_for(self.minimum);
         let after = if minimum == self.minimum { before } else { self.limit_for(minimum) };
-        // In ticks, one more may be the phase; in a slow link's spacing, it is already the queue.
+        // When counted in ticks, one more may come from the phase; when counted in a slow link's spacing, it
+        // already is the queue.
         let tolerated = usize::from(!self.spacing.is_slow(self.tick));
         let grows = self.minimum.get().is_some() && after > before + tolerated;
         if self.probe == Probe::Off && (grows || self.is_doubtful(now, after)) {
@@ -194,8 +197,9 @@ impl Gate {
         true
     }
 
-    /// On transports that lose: takes states for lost that should have been acknowledged long ago (three of the least
-    /// round trips, two of the last, at least 250 ms, at most 5 s), so that losing all that is in flight does not close the gate for ever.
+    /// On transports that lose messages: considers states lost that should have been acknowledged long ago
+    /// (three times the minimum round trip, twice the last one, at least 250 ms, at most 5 s), so that the
+    /// loss of everything in flight does not close the gate forever.
     pub(crate) fn expire(&mut self, now: Nanos) {
         let delay = self.loss_delay();
         let late = self.flight.iter().take_while(|s| now.saturating_sub(s.at) > delay).count();
@@ -208,14 +212,14 @@ impl Gate {
         }
     }
 
-    /// K, as it is now.
+    /// The current K.
     pub(crate) fn limit(&self) -> usize {
-        // On a slow link one more would only wait in its queue.
+        // On a slow link, one more would only wait in its queue.
         let more = matches!(self.losses, Losses::SeenAt(_)) && !self.spacing.is_slow(self.tick);
         (usize::from(self.limit) + usize::from(more)).min(MAX_IN_FLIGHT)
     }
 
-    /// States sent and neither acknowledged nor taken for lost.
+    /// States sent and neither acknowledged nor considered lost.
     pub(crate) fn in_flight(&self) -> usize {
         self.flight.len() - usize::from(self.lost)
     }
@@ -226,7 +230,7 @@ impl Gate {
         usize::try_from(states).map_or(MAX_IN_FLIGHT, |states| states.saturating_add(1).min(MAX_IN_FLIGHT))
     }
 
-    /// Whether so high a K may come from a queue that was there from the start.
+    /// Whether a K this high may come from a queue that was there from the start.
     fn is_doubtful(&self, now: Nanos, limit: usize) -> bool {
         let rested = |at| now.saturating_sub(at) >= DOUBT_INTERVAL;
         limit > DOUBTFUL && self.spacing.is_slow(self.tick) && self.probed_at.get().is_none_or(rested)
@@ -316,7 +320,7 @@ mod tests {
         assert!(gate.acked(now, 2), "a late one changes nothing");
     }
 
-    /// A link that carries one state in two ticks: without the probe K climbs to the maximum.
+    /// A link that carries one state every two ticks: without the probe K climbs to the maximum.
     #[test]
     fn limit_does_not_climb_on_a_slow_link() {
         let service = ms(100);
@@ -385,14 +389,15 @@ mod tests {
         assert_eq!(gate.limit(), 2);
     }
 
-    /// A link that carries one state in two ticks, and whose queue somebody else fills for a moment: at the start, or later.
+    /// A link that carries one state every two ticks, and whose queue other traffic fills for a moment: at
+    /// the start, or later.
     #[test]
     fn a_queue_is_no_loss_and_runs_empty() {
         assert!(age_after_a_burst(1) <= ms(500));
         assert!(age_after_a_burst(100) <= ms(500));
     }
 
-    /// The age of the states at the end, where 4 s of somebody else's traffic come at a tick.
+    /// The age of the states at the end, if 4 s of other traffic arrive at tick `burst`.
     fn age_after_a_burst(burst: u32) -> Nanos {
         let (service, start) = (ms(100), START);
         let mut gate = Gate::lossy(TICK);
@@ -434,7 +439,7 @@ mod tests {
                 sent += 1;
             }
         }
-        // Two at first; then one in 300 ms, as 250 ms are not over at the fifth tick.
+        // Two at first; then one every 300 ms, as 250 ms are not over at the fifth tick.
         assert!((17..=19).contains(&sent), "{sent} in 5 s");
         let now = start + TICK * 102;
         gate.expire(now);

@@ -1,26 +1,26 @@
-//! Which way a message takes where there are two: QUIC and WebTransport.
+//! Which lane a message takes on transports that have two: QUIC and WebTransport.
 //!
 //! | lane | on the wire | from the client | from the server |
 //! | --- | --- | --- | --- |
 //! | reliable | the reliable stream, see [`framing`](crate::framing) | Join, Resume, Command, Leave | Welcome, Reliable, Presence, Goodbye |
-//! | unreliable | a datagram each; a state that fits none has a stream of its own | Input, Ack, Ping, Pong | State, Ping, Pong |
+//! | unreliable | one datagram each; a state too large for one has a stream of its own | Input, Ack, Ping, Pong | State, Ping, Pong |
 //!
-//! A receiver takes any message from either.
+//! A receiver accepts any message on either lane.
 
-/// How a message is to be delivered.
+/// How a message is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lane {
-    /// Surely, once, and in order with all others of this lane.
+    /// Exactly once, in order with all others of this lane.
     Reliable,
-    /// At once or never: a newer one makes it worthless.
+    /// At once or not at all: a newer message makes it worthless.
     Unreliable,
 }
 
-/// Numbers of the fields of `ClientMessage` whose messages may be lost: Input, Ack, Ping, Pong.
+/// Field numbers of the `ClientMessage` bodies that may be lost: Input, Ack, Ping, Pong.
 const CLIENT_UNRELIABLE: [u8; 4] = [1, 2, 6, 7];
 
 impl Lane {
-    /// The lane of an encoded `ClientMessage` of this crate: by the field at its start.
+    /// The lane of a `ClientMessage` encoded by this crate, judged by its first field.
     pub fn of_client_message(message: &[u8]) -> Self {
         match message.first() {
             Some(key) if CLIENT_UNRELIABLE.contains(&(key >> 3)) => Lane::Unreliable,

@@ -1,46 +1,51 @@
-//! Wire format of Driftless: messages, quantised snapshots, deltas, and the session that both ends run.
+//! Wire format of Driftless: messages, quantised snapshots, deltas, and the session state machines of both
+//! ends.
 //!
 //! Sans-IO: nothing here knows a socket, a clock or a runtime. Bytes come in and go out, and time is an
 //! argument, so both ends can be tested and fuzzed in memory, and a transport is a thin shell. What a game's
 //! fields mean, how a room ticks and who may play is not here either.
 //!
-//! # The way of the data
+//! # Data flow
 //!
 //! ```text
 //! server                                                                              client
 //! Snapshot ─► delta::Encoder ─► shared bytes ─┐                ┌─► state::StateHead::split ─► delta::Decoder ─► Snapshot
-//!  (a room's,     (one for each baseline,     ├─ one message ──┤
+//!  (a room's,     (one per baseline,          ├─ one message ──┤
 //!   each tick)     shared by many clients)    │                └─► session::client::ClientSession
 //! session::server::ServerSession ─► head ─────┘                      │
 //!        ▲  which baseline, and when                                 │
 //!        └──────────── inputs, with acknowledgements ────────────────┘
 //! ```
 //!
-//! - [`schema`]: a game's kinds of entity, groups of fields and how they are predicted. Travels in the welcome.
+//! - [`schema`]: a game's kinds of entity, groups of fields and how they are predicted. Travels in the
+//!   welcome.
 //! - [`snapshot`]: a room's state at one tick, as integer columns.
 //! - [`delta`]: what changed against states that the receiver has, column by column.
 //! - [`state`]: the few fields of a state that differ between clients, before the bytes that do not.
 //! - [`session`]: joining, resuming, inputs, commands, acknowledgements, heartbeats and timeouts, for either
 //!   end.
 //! - [`gate`]: how many states may be under way. [`reliable`]: what must arrive, once and in order.
-//! - [`lane`] and [`framing`]: on QUIC and WebTransport, which way a message takes, and where it ends in a stream.
+//! - [`lane`] and [`framing`]: on QUIC and WebTransport, which way a message takes, and where it ends in a
+//!   stream.
 //! - [`limits`] and [`code`]: what a peer may do, and what it is told when it did more.
 //! - [`names`]: what rooms and players may be called, and what players may say.
-//! - [`wire`]: the messages, generated from `schema/driftless/v1/*.proto`. Any protobuf library can read them.
+//! - [`wire`]: the messages, generated from `schema/driftless/v1/*.proto`. Any protobuf library can read
+//!   them.
 //!
-//! # What the sessions promise
+//! # What the sessions guarantee
 //!
-//! - A client never applies a state older than one it has applied. There is one state to be sent at a time: the
-//!   newest.
-//! - At most K = ceil(min_rtt / tick) + 1 states are under way, whatever the buffers between would take.
-//! - Reliable messages and commands arrive once and in order, over a resume too.
+//! - A client never applies a state older than one it has applied. Only the newest state ever waits to
+//!   be sent.
+//! - At most K = ceil(min_rtt / tick) + 1 states are in flight, however much the buffers in between would
+//!   hold.
+//! - Reliable messages and commands arrive exactly once and in order, also across a resume.
 //! - What waits to be sent to a peer is bounded, and so is what a peer's message can make this end allocate.
 //! - Bad input is an error that names it, and on the server's side a [`code::CloseCode`]. Nothing panics.
 //!
 //! # Two ends in memory
 //!
-//! What a shell does, without the sockets: it hands messages over, answers the join, and encodes the state that
-//! the session chose against the baseline that the session knows.
+//! What a shell does, without the sockets: it hands messages over, answers the join, and encodes the state
+//! that the session chose against the baseline that the session knows.
 //!
 //! ```
 //! use bytes::{BufMut, Bytes, BytesMut};
@@ -68,7 +73,7 @@
 //! let mut client = ClientSession::join(now, ClientConfig::default(), join);
 //! let mut out = BytesMut::new();
 //!
-//! // The client asks for a seat, and gets one.
+//! // The client asks for a seat and gets one.
 //! assert!(client.poll_transmit(now, &mut out));
 //! server.handle_message(now, out.split().freeze())?;
 //! assert!(matches!(server.poll_request(), Some(Request::Join(_))));
@@ -79,7 +84,7 @@
 //! assert!(server.poll_control(0, &mut out));
 //! client.handle_message(now, out.split().freeze())?;
 //!
-//! // The room ticks. The session says against what the state is to be written.
+//! // The room ticks. The session says against which states the delta is written.
 //! let mut world = Snapshot::new(&schema);
 //! world.clear(1);
 //! world.table_mut(0).push(1, &[250, -75]);
@@ -107,7 +112,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#![warn(missing_docs)] // read by users
+#![warn(missing_docs)]
 
 pub mod code;
 pub mod delta;

@@ -1,25 +1,26 @@
-//! What rooms may be called, what players may call themselves, and what they may say to each other.
+//! What rooms and players may be called, and what players may say to each other.
 //!
-//! Here rather than beside the chat of a game, because the handshake needs it too, and a client may want to ask before it
-//! sends.
+//! This is not part of a game's chat, because the handshake needs it too, and a client may want to check a
+//! name before sending it.
 //!
-//! Text for others to read is of the FreeformClass of PRECIS (RFC 8264 section 4.3): letters, digits, punctuation and
-//! symbols of all scripts, but nothing invisible and nothing that rearranges the text around it. A display name also goes
-//! through the rules of the Nickname profile (RFC 8266): spaces at its ends go, a run of them becomes one, and
-//! compatibility forms become the usual ones (NFKC). Two players may have the same name; what tells them apart is the
-//! user that presence gives with it.
+//! Text for others to read follows the FreeformClass of PRECIS (RFC 8264 section 4.3): letters, digits,
+//! punctuation and symbols of all scripts, but nothing invisible and nothing that rearranges the text around
+//! it. A display name also follows the Nickname profile (RFC 8266): leading and trailing spaces are removed,
+//! runs of spaces become one, and compatibility forms become the usual ones (NFKC). Two players may have the
+//! same name; the user id in presence tells them apart.
 //!
-//! Where this is not the class by the letter:
+//! Deviations from the class:
 //!
-//! - Emoji may have the selectors and joiners that their sequences are made of (UTS #51). The class knows none.
-//! - Visible characters that it takes in some neighbourhoods only (the middle dot) are taken in all, and so are the parts
-//!   of Korean syllables: those rules keep the names of domains apart. The joiner and non-joiner of scripts are taken where
-//!   they are written, but without the table of joining types (RFC 5892 appendix A.1).
-//! - Symbols that look like nothing (the empty Braille pattern) are refused, as is a pile of combining marks
-//!   (UTS #39 section 5.4).
+//! - Emoji may contain the selectors and joiners of their sequences (UTS #51). The class allows none.
+//! - Visible characters that the class allows only next to certain others (the middle dot) are allowed
+//!   anywhere, and so are the parts of Korean syllables: those rules protect domain names. The joiner and
+//!   non-joiner are allowed in the scripts that use them, but without the table of joining types (RFC 5892
+//!   appendix A.1).
+//! - Symbols that look like nothing (the empty Braille pattern) are refused, and so are piles of combining
+//!   marks (UTS #39 section 5.4).
 //!
-//! The tables are those of the `unicode-*` crates, and so of their version of Unicode. (The crate `precis-core` has them of
-//! Unicode 6.3, of 2013: it refuses most emoji.)
+//! The tables come from the `unicode-*` crates, and thus from their version of Unicode. (The crate
+//! `precis-core` has those of Unicode 6.3, of 2013: it refuses most emoji.)
 
 use crate::limits::{MAX_NAME, MAX_ROOM_NAME};
 use unicode_normalization::{UnicodeNormalization, char::canonical_combining_class};
@@ -28,16 +29,16 @@ use unicode_properties::{
     GeneralCategoryGroup as Group, UnicodeEmoji, UnicodeGeneralCategory,
 };
 
-/// What the ids of guests begin with, which the server makes; no player may be called so.
+/// Prefix of the ids that the server gives to guests. No player's name may begin with it.
 pub const GUEST: &str = "guest-";
-/// What a room may be called, for messages.
-pub const ROOM_NAME: &str = "1 to 64 characters of A-Z a-z 0-9 . _ - that begin with no . or -";
-/// Most combining marks on one character. (What is written in any language has fewer, once it is composed.)
+/// The rule for room names, for messages: "... is not {ROOM_NAME}".
+pub const ROOM_NAME: &str = "1 to 64 characters of A-Z a-z 0-9 . _ - that do not begin with . or -";
+/// Most combining marks on one character. (No language needs as many, once its text is composed.)
 pub const MAX_MARKS: usize = 4;
 
 const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
-/// Say whether an emoji is to look like text or like a picture.
+/// They select whether an emoji looks like text or like a picture.
 const SELECTORS: [char; 2] = ['\u{fe0e}', '\u{fe0f}'];
 const KEYCAP: char = '\u{20e3}';
 
@@ -45,25 +46,25 @@ const KEYCAP: char = '\u{20e3}';
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    /// There is nothing to see.
-    #[error("there is nothing to see in it")]
+    /// The text contains nothing visible.
+    #[error("it contains nothing visible")]
     Empty,
     /// More characters than a display name may have.
-    #[error("{0} characters, at most {MAX_NAME} are allowed: shorten it")]
+    #[error("{0} characters; at most {MAX_NAME} are allowed: shorten it")]
     TooLong(usize),
-    /// A character that is invisible, controls something, or is not assigned.
-    #[error("U+{:04X} is invisible, a control or unassigned: leave it out", u32::from(*.0))]
+    /// A character that is invisible, a control character, or unassigned.
+    #[error("U+{:04X} is invisible, a control character or unassigned: leave it out", u32::from(*.0))]
     Character(char),
     /// A combining mark with nothing before it to combine with, or one after [`MAX_MARKS`] others.
-    #[error("U+{:04X} is a mark on no character or beside {MAX_MARKS} others: leave it out", u32::from(*.0))]
+    #[error("U+{:04X} is a combining mark without a character or after {MAX_MARKS} others: leave it out", u32::from(*.0))]
     Mark(char),
-    /// A name that begins as the ids of guests do.
-    #[error("only the server's own names begin with {GUEST:?}: choose another one")]
+    /// A name that begins like the ids of guests.
+    #[error("names that begin with {GUEST:?} are reserved for the server: choose another one")]
     Reserved,
 }
 
-/// Whether a room may be called `name`: 1 to 64 characters of `[A-Za-z0-9._-]`, of which the first is no `.` or `-`. So
-/// it can be part of a path or a command line without being taken for something else.
+/// Whether a room may be called `name`: 1 to 64 characters of `[A-Za-z0-9._-]`, not beginning with `.` or
+/// `-`. So a name can be part of a path or a command line without being mistaken for something else.
 pub fn is_room_name(name: &str) -> bool {
     is_plain(name) && !name.starts_with(['.', '-'])
 }
@@ -74,18 +75,18 @@ pub(crate) fn is_plain(name: &str) -> bool {
     (1..=MAX_ROOM_NAME).contains(&name.len()) && name.bytes().all(plain)
 }
 
-/// The form in which a display name is shown. Giving that form again gives it unchanged.
+/// The form in which a display name is shown. Applying it twice changes nothing more.
 pub fn display_name(name: &str) -> Result<String, TextError> {
     fits(name)?;
     check_characters(name)?;
-    // Twice: what NFKC makes of an accent that stands alone begins with a space.
+    // Twice, because NFKC turns an accent that stands alone into a sequence that begins with a space.
     let name = enforce(&enforce(name));
-    fits(&name)?; // one character may have become many
+    fits(&name)?; // NFKC may have made one character into many
     check_text(&name)?;
     if looks_like_a_guest(&name) { Err(TextError::Reserved) } else { Ok(name) }
 }
 
-/// Whether others may be shown this text (a line of a chat), as it is.
+/// Whether others may be shown this text (a line of chat) as it is.
 pub fn check_text(text: &str) -> Result<(), TextError> {
     check_characters(text)?;
     if text.trim().is_empty() { Err(TextError::Empty) } else { check_marks(text) }
@@ -128,7 +129,7 @@ fn check_characters(text: &str) -> Result<(), TextError> {
 }
 
 fn check_marks(text: &str) -> Result<(), TextError> {
-    let mut marks = MAX_MARKS; // nothing to combine with yet
+    let mut marks = MAX_MARKS; // there is nothing to combine with yet
     for c in text.chars() {
         match c.general_category() {
             NonspacingMark | EnclosingMark if marks == MAX_MARKS => return Err(TextError::Mark(c)),
@@ -140,11 +141,11 @@ fn check_marks(text: &str) -> Result<(), TextError> {
     Ok(())
 }
 
-/// Whether a reader sees it, or the space it leaves.
+/// Whether a reader sees the character, or the space that it leaves.
 fn is_visible(c: char) -> bool {
     match c.general_category_group() {
-        // What Unicode calls default ignorable in these groups, and the symbols without ink: BRAILLE PATTERN BLANK and
-        // MUSICAL SYMBOL NULL NOTEHEAD.
+        // Characters of these groups that Unicode calls default ignorable, and symbols without ink: BRAILLE
+        // PATTERN BLANK and MUSICAL SYMBOL NULL NOTEHEAD.
         Group::Letter | Group::Mark | Group::Number | Group::Punctuation | Group::Symbol => !matches!(
             c,
             '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180d}' | '\u{180f}'
@@ -159,9 +160,9 @@ fn is_visible(c: char) -> bool {
 /// Whether an invisible character is in a place where it changes how its neighbours look.
 fn joins(before: Option<char>, c: char, after: Option<char>) -> bool {
     let is_emoji = |c: Option<char>| c.is_some_and(|c| !c.is_ascii() && c.is_emoji_char());
-    // RFC 5892 appendix A.1 and A.2: in the scripts of India.
+    // RFC 5892 appendices A.1 and A.2: in the scripts of India.
     let after_virama = before.is_some_and(|c| canonical_combining_class(c) == 9);
-    // From Arabic to its extensions: the scripts whose letters join, in which the non-joiner parts a word's parts.
+    // From Arabic to its extensions: cursive scripts, in which the non-joiner separates parts of a word.
     let is_cursive =
         |c: Option<char>| c.is_some_and(|c| matches!(c, '\u{620}'..='\u{8ff}') && c.is_alphabetic());
     match c {

@@ -1,13 +1,13 @@
-//! Time as a session keeps it: half as long as an `Instant`, and quick to compare and to add.
+//! Time as a session stores it: half the size of an `Instant`, and quick to compare and add.
 
 use std::time::{Duration, Instant};
 
-/// Nanoseconds since the session began, or a span of so many. Enough for 584 years.
+/// Nanoseconds since the session began, or a time span in nanoseconds. Lasts for 584 years.
 pub(crate) type Nanos = u64;
 
 pub(crate) const SECOND: Nanos = 1_000_000_000;
 
-/// A span.
+/// A time span.
 pub(crate) const fn nanos(span: Duration) -> Nanos {
     span.as_secs().saturating_mul(SECOND).saturating_add(span.subsec_nanos() as u64)
 }
@@ -17,7 +17,7 @@ pub(crate) const fn nanos(span: Duration) -> Nanos {
 pub(crate) struct Epoch(pub(crate) Instant);
 
 impl Epoch {
-    /// When that was. What was before the session began was at its beginning.
+    /// The time of an instant. An instant before the session began counts as its beginning.
     pub(crate) fn at(self, instant: Instant) -> Nanos {
         nanos(instant.saturating_duration_since(self.0))
     }
@@ -42,7 +42,7 @@ impl MaybeNanos {
         (self != Self::NONE).then_some(self.0)
     }
 
-    /// The least of both, as far as there is one.
+    /// The lesser of both, of those that are there.
     pub(crate) fn least(self, other: Self) -> Self {
         Self(self.0.min(other.0))
     }

@@ -1,7 +1,7 @@
-//! Messages that must arrive once and in order, kept until acknowledged.
+//! Messages that must arrive exactly once and in order, kept until they are acknowledged.
 //!
-//! One queue belongs to a seat, not to a connection: it lives on while the player is away. Sequences are
-//! 64-bit and never wrap.
+//! A queue belongs to a seat, not to a connection: it outlives the connection while the player is away.
+//! Sequences are 64-bit and never wrap.
 
 use crate::wire;
 use bytes::{BufMut, Bytes};
@@ -10,7 +10,7 @@ use std::{collections::VecDeque, mem, time::Duration};
 
 /// What a message costs in a queue beyond its bytes: a handle, and its share of an allocation.
 pub const MESSAGE_OVERHEAD: usize = 64;
-/// A queue never keeps more than so many times its bytes.
+/// A queue never keeps more than this many times its `max_bytes`.
 pub const HARD_BOUND: usize = 4;
 
 /// What a message costs in a queue, bytes.
@@ -20,40 +20,41 @@ pub fn cost(body: &[u8]) -> usize {
 
 /// Reliable messages of one seat: numbered from 1, kept until acknowledged, bounded.
 ///
-/// There are two bounds. Who has more than `max_messages` or `max_bytes` waiting is not slow yet: much may come at once. He is
-/// once he has acknowledged nothing for some time ([`look`](Self::look)). What is kept never exceeds [`HARD_BOUND`] times
-/// `max_bytes`: then the queue has overflowed.
+/// There are two bounds. Exceeding `max_messages` or `max_bytes` does not make a peer slow, because much may
+/// be sent at once. A peer is slow if it then acknowledges nothing for some time ([`look`](Self::look)). And
+/// the queue never exceeds [`HARD_BOUND`] times `max_bytes`: then it has overflowed.
 #[derive(Debug)]
 pub struct ReliableQueue {
-    /// Not acknowledged, oldest first. The first has the sequence `acked + 1`.
+    /// Unacknowledged messages, oldest first. The first has the sequence `acked + 1`.
     kept: VecDeque<Bytes>,
-    /// What they cost.
+    /// The cost of the kept messages, bytes.
     kept_bytes: usize,
     acked: u64,
-    /// Last sequence that this connection was given.
+    /// Last sequence that was sent on this connection.
     sent: u64,
-    /// Last sequence that any connection was given.
+    /// Last sequence that was sent on any connection.
     ever_sent: u64,
     overflowed: bool,
     max_messages: usize,
     max_bytes: usize,
-    /// How long the queue has been over its bound without progress, and what was acknowledged at the last look.
+    /// How long the queue has been over its bound without progress, and what was acknowledged at the last
+    /// look.
     stuck: Duration,
     looked_at: u64,
 }
 
 /// Why a message was not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{messages} reliable messages ({bytes} bytes) wait for acknowledgement: the peer is too slow")]
+#[error("{messages} reliable messages ({bytes} bytes) are unacknowledged: the peer is too slow")]
 pub struct QueueFull {
     /// Messages kept.
     pub messages: usize,
-    /// Bytes that they cost.
+    /// Their cost, bytes.
     pub bytes: usize,
 }
 
 impl ReliableQueue {
-    /// An empty queue. With more than so many messages or bytes waiting, the peer has to make progress.
+    /// An empty queue. With more than this many messages or bytes waiting, the peer has to make progress.
     pub fn new(max_messages: usize, max_bytes: usize) -> Self {
         Self {
             kept: VecDeque::new(),
@@ -69,9 +70,9 @@ impl ReliableQueue {
         }
     }
 
-    /// Queues a message: `body` are the encoded fields of `Reliable` but the sequence, so that the same bytes
-    /// can be queued for many. Once overflowed, the queue stays so: the connection is to be closed as a slow
-    /// consumer, and the seat cannot be resumed without a gap.
+    /// Queues a message and returns its sequence. `body` is the encoded `Reliable` without its sequence, so
+    /// the same bytes can be queued for many peers. An overflowed queue stays so: the connection has to be
+    /// closed as a slow consumer, and the seat cannot be resumed without a gap.
     pub fn push(&mut self, body: Bytes) -> Result<u64, QueueFull> {
         let bytes = self.kept_bytes.saturating_add(cost(&body));
         if self.overflowed || bytes > self.max_bytes.saturating_mul(HARD_BOUND) {
@@ -83,8 +84,8 @@ impl ReliableQueue {
         Ok(self.last())
     }
 
-    /// `passed` has gone by since the last look. Says for how long the queue has been over its bound while nothing was
-    /// acknowledged.
+    /// Tells the queue that `passed` has elapsed since the last look. Returns how long the queue has been
+    /// over its bound while nothing was acknowledged.
     pub fn look(&mut self, passed: Duration) -> Duration {
         let over = self.kept.len() > self.max_messages || self.kept_bytes > self.max_bytes;
         let progress = mem::replace(&mut self.looked_at, self.acked) != self.acked;
@@ -121,8 +122,8 @@ impl ReliableQueue {
         self.kept.is_empty()
     }
 
-    /// The peer has all up to `sequence`. False: that was never sent on this connection (the peer's fault;
-    /// nothing changes). An older acknowledgement changes nothing.
+    /// The peer has everything up to `sequence`. False: that was never sent on this connection (the peer's
+    /// fault; nothing changes). An older acknowledgement changes nothing.
     pub fn acked(&mut self, sequence: u64) -> bool {
         if sequence > self.sent {
             return false;
@@ -131,8 +132,8 @@ impl ReliableQueue {
         true
     }
 
-    /// A new connection whose peer has all up to `received`: those after it will be sent again.
-    /// False: `received` was never sent, or something after it is no longer kept (nothing changes).
+    /// A new connection, whose peer has everything up to `received`: later messages will be sent again.
+    /// False: `received` was never sent, or a later message is no longer kept (nothing changes).
     pub fn resume(&mut self, received: u64) -> bool {
         if received < self.acked || received > self.ever_sent || self.overflowed {
             return false;
@@ -163,12 +164,12 @@ pub fn encode_body(body: &wire::reliable::Body) -> Bytes {
     out.freeze()
 }
 
-/// Field of `ServerMessage` that holds a `Reliable`, and of `Reliable` that holds the sequence.
+/// Field of `ServerMessage` that holds a `Reliable`, and field of `Reliable` that holds the sequence.
 const RELIABLE: u32 = 2;
 const SEQUENCE: u32 = 1;
 
-/// Writes a `ServerMessage` with a reliable message: sequence and body are joined, the body is not encoded
-/// again.
+/// Writes a `ServerMessage` with a reliable message. Sequence and body are concatenated; the body is not
+/// encoded again.
 pub fn write_message(sequence: u64, body: &[u8], out: &mut impl BufMut) {
     let len = key_len(SEQUENCE) + encoded_len_varint(sequence) + body.len();
     encode_key(RELIABLE, WireType::LengthDelimited, out);
@@ -203,7 +204,7 @@ mod tests {
         assert_eq!(queue.len(), 3, "kept until acknowledged");
     }
 
-    // Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+    // Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."
     #[test]
     fn resume_gives_again_what_was_not_received() {
         let mut queue = queue();
@@ -237,7 +238,7 @@ mod tests {
         assert_eq!(queue.len(), 2);
     }
 
-    // Promise 4: "One client, however slow or hostile, MUST NOT … grow memory without bound."
+    // Promise 4: "One client, however slow or hostile, does not … grow memory without bound."
     #[test]
     fn queue_that_has_overflowed_stays_so() {
         let mut queue = ReliableQueue::new(1, 100);
@@ -252,9 +253,9 @@ mod tests {
         assert!(queue.push(body).is_err());
     }
 
-    // Promise 9: "Honest clients MUST NOT be punished for what the server, a proxy or the network did".
+    // Promise 9: "Honest clients are not punished for what the server, a proxy or the network did".
     #[test]
-    fn only_who_acknowledges_nothing_while_much_waits_is_stuck() {
+    fn only_a_peer_that_acknowledges_nothing_while_much_waits_is_stuck() {
         let second = Duration::from_secs(1);
         let mut queue = ReliableQueue::new(2, 1000);
         for _ in 0..8 {
@@ -264,14 +265,14 @@ mod tests {
         assert_eq!(queue.look(second), second);
         assert_eq!(queue.look(second), second * 2);
         assert!(queue.acked(1));
-        assert_eq!(queue.look(second), Duration::ZERO, "it goes on");
+        assert_eq!(queue.look(second), Duration::ZERO, "the peer makes progress");
         assert_eq!(queue.look(second), second);
         assert!(queue.resume(1));
-        assert_eq!(queue.look(second), second, "a new connection begins anew");
+        assert_eq!(queue.look(second), second, "a new connection starts over");
         drain(&mut queue);
         assert!(queue.acked(6));
         assert_eq!(queue.look(second), Duration::ZERO);
-        assert_eq!(queue.look(second), Duration::ZERO, "what is within the bound may wait");
+        assert_eq!(queue.look(second), Duration::ZERO, "messages within the bound may wait");
     }
 
     #[test]

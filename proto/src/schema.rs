@@ -1,6 +1,6 @@
-//! The shape of a game's snapshots: kinds of entity, groups of fields, columns.
+//! The layout of a game's snapshots: kinds of entity, groups of fields, columns.
 //!
-//! A [`Schema`] is made once by the game and travels in the welcome, so both ends read the same deltas:
+//! The game makes a [`Schema`] once, and the welcome carries it, so that both ends read the same deltas:
 //!
 //! ```
 //! use driftless_proto::schema::Schema;
@@ -13,9 +13,9 @@
 //! assert_eq!(Schema::from_wire(&schema.to_wire()), Ok(schema));
 //! ```
 //!
-//! Put fields in one group that change in the same ticks: a group costs a bit for each changed entity, and nothing
-//! for an entity whose whole group is as predicted. Two or three fields in a group also share a number on the
-//! wire when that is smaller.
+//! Put fields that change in the same ticks into one group: a group costs one bit for each changed entity,
+//! and nothing for an entity whose whole group is as predicted. Two or three fields of a group also share a
+//! number on the wire when that is smaller.
 
 use crate::wire;
 pub use crate::wire::Predictor;
@@ -29,7 +29,8 @@ pub const MAX_FIELDS: usize = 8;
 /// Longest name of a kind, group or field, bytes.
 pub const MAX_NAME: usize = 64;
 
-/// Shape of a game's snapshots: one table for each kind of entity. Built once, checked when built.
+/// Layout of a game's snapshots: one table for each kind of entity. Checked when it is built; does not change
+/// afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Schema {
     kinds: Vec<Kind>,
@@ -61,33 +62,33 @@ pub struct Field {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
-    /// A name is empty, longer than 64 bytes, or there twice.
+    /// A name is empty, longer than 64 bytes, or used twice.
     #[error("bad or repeated name {0:?}")]
     Name(String),
-    /// Too many kinds, groups or fields, or a kind or group with none.
+    /// Too many kinds, groups or fields; or a kind or group with none.
     #[error("{what}: {count} is outside 1..={max}")]
     Count {
-        /// What is counted, by its path ("fields of player.position").
+        /// What is counted, with its path ("fields of player.position").
         what: String,
         /// How many there are.
         count: usize,
         /// How many there may be.
         max: usize,
     },
-    /// The predictor is none that this version knows.
+    /// A predictor that this version does not know.
     #[error("unknown predictor {0}")]
     Predictor(i32),
 }
 
 impl Schema {
-    /// A schema without kinds, to add to: `Schema::new().kind("player", |k| k.linear("position", &["x", "y"], 100))`.
+    /// A schema without kinds. Add kinds with [`kind`](Self::kind).
     pub fn new() -> Self {
         Self::default()
     }
     /// Adds a kind whose groups `build` adds.
     ///
     /// # Panics
-    /// If a name or a count is bad: a schema is part of the program, not of its input.
+    /// If a name or a count is invalid: a schema is part of the program, not of its input.
     pub fn kind(mut self, name: &str, build: impl FnOnce(Kind) -> Kind) -> Self {
         self.kinds.push(build(Kind { name: name.to_owned(), groups: Vec::new() }));
         if let Err(error) = self.check() {
@@ -95,22 +96,22 @@ impl Schema {
         }
         self
     }
-    /// The kinds, in the order that `TableDelta.kind` counts.
+    /// The kinds; `TableDelta.kind` is an index into them.
     pub fn kinds(&self) -> &[Kind] {
         &self.kinds
     }
-    /// Index of the kind of this name.
+    /// Index of the kind with this name.
     pub fn find(&self, kind: &str) -> Option<usize> {
         self.kinds.iter().position(|k| k.name == kind)
     }
-    /// As it travels in the welcome.
+    /// The message that the welcome carries.
     pub fn to_wire(&self) -> wire::Schema {
         wire::Schema { kinds: self.kinds.iter().map(Kind::to_wire).collect() }
     }
-    /// From the welcome of a peer, checked.
+    /// Checks and converts the schema in a peer's welcome.
     ///
     /// # Errors
-    /// What is wrong with it, the first fault found. A schema without kinds is allowed: a room may have no state.
+    /// The first fault found. A schema without kinds is allowed: a room may have no state.
     pub fn from_wire(schema: &wire::Schema) -> Result<Self, SchemaError> {
         check_count(|| "kinds".to_owned(), schema.kinds.len(), 0, MAX_KINDS)?;
         let kinds = schema.kinds.iter().map(Kind::from_wire).collect::<Result<_, _>>()?;
@@ -127,13 +128,12 @@ impl Schema {
 }
 
 impl Kind {
-    /// Adds a group that is predicted to stay as it is. `quanta_per_unit` is for people and pages that show it.
-    /// 0 quanta a unit means 1.
+    /// Adds a group whose values are predicted to stay as they are. `quanta_per_unit` is for people and pages
+    /// that display the values; 0 means 1.
     pub fn hold(self, group: &str, fields: &[&str], quanta_per_unit: u32) -> Self {
         self.group(group, fields, quanta_per_unit, Predictor::Hold)
     }
-    /// Adds a group that is predicted to go on as it went.
-    /// 0 quanta a unit means 1.
+    /// Adds a group whose values are predicted to continue their movement. 0 `quanta_per_unit` means 1.
     pub fn linear(self, group: &str, fields: &[&str], quanta_per_unit: u32) -> Self {
         self.group(group, fields, quanta_per_unit, Predictor::Linear)
     }
@@ -141,11 +141,11 @@ impl Kind {
     pub fn name(&self) -> &str {
         &self.name
     }
-    /// The groups, in the order that `GroupDelta.group` counts.
+    /// The groups; `GroupDelta.group` is an index into them.
     pub fn groups(&self) -> &[Group] {
         &self.groups
     }
-    /// How many columns the kind's table has.
+    /// Number of columns in the kind's table.
     pub fn columns(&self) -> usize {
         self.groups.iter().map(|g| g.fields.len()).sum()
     }
@@ -188,7 +188,7 @@ impl Group {
     pub fn fields(&self) -> &[Field] {
         &self.fields
     }
-    /// How values are predicted.
+    /// How the values are predicted.
     pub fn predictor(&self) -> Predictor {
         self.predictor
     }
@@ -216,13 +216,13 @@ impl Field {
     pub fn name(&self) -> &str {
         &self.name
     }
-    /// Quanta in one unit of the game's measure, at least 1.
+    /// Quanta per unit of the game's measure, at least 1.
     pub fn quanta_per_unit(&self) -> u32 {
         self.quanta_per_unit
     }
 
     fn to_wire(&self) -> wire::Field {
-        // 1 is what an absent field means.
+        // An absent field means 1.
         let quanta_per_unit = if self.quanta_per_unit == 1 { 0 } else { self.quanta_per_unit };
         wire::Field { name: self.name.clone(), quanta_per_unit }
     }
@@ -241,7 +241,7 @@ fn check_name(name: &str) -> Result<(), SchemaError> {
     if fits { Ok(()) } else { Err(SchemaError::Name(name.chars().take(MAX_NAME).collect())) }
 }
 
-/// The lists are short (at most 128 names), so each name is looked for in those before it.
+/// The lists are short (at most 128 names), so each name is compared with all before it.
 fn check_names<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Result<(), SchemaError> {
     for (n, name) in names.clone().enumerate() {
         check_name(name)?;

@@ -1,10 +1,12 @@
 //! Quantised entity tables: a room's state at one tick.
 //!
-//! A [`Snapshot`] has one [`Table`] for each kind of its schema. A table holds its entities' ids in ascending order and
-//! one column of signed 32-bit integers for each field, so what a delta walks lies side by side in memory.
+//! A [`Snapshot`] has one [`Table`] for each kind of its schema. A table holds its entities' ids in ascending
+//! order and one column of signed 32-bit integers for each field, so the values that a delta compares are
+//! adjacent in memory.
 //!
-//! A clone shares the memory of its original as long as both say the same, table by table. So what never changes in a room (its map)
-//! is there once, however many of its states are kept, and a delta need not look at it.
+//! A clone shares the memory of the original, table by table, until one of them changes. So what never
+//! changes in a room (its map) is stored once, however many of its states are kept, and a delta need not
+//! compare it.
 
 use crate::schema::Schema;
 use std::{fmt, sync::Arc};
@@ -19,9 +21,9 @@ pub struct Snapshot {
 /// The entities of one kind: ids in ascending order, and one column of integers for each field.
 #[derive(Clone, Default)]
 pub struct Table {
-    /// None: it never had an entity.
+    /// None: it has never held an entity.
     rows: Option<Arc<Rows>>,
-    /// How many of them count.
+    /// How many of the rows are in use.
     len: usize,
     width: usize,
 }
@@ -30,7 +32,7 @@ pub struct Table {
 #[derive(Clone)]
 struct Rows {
     ids: Box<[u32]>,
-    /// The columns one after the other.
+    /// The columns, concatenated.
     values: Box<[i32]>,
 }
 
@@ -53,7 +55,7 @@ impl Snapshot {
         self.tick = tick;
         self.tables.iter_mut().for_each(|table| table.len = 0);
     }
-    /// The tick this is the state of.
+    /// The tick of this state.
     pub fn tick(&self) -> u32 {
         self.tick
     }
@@ -68,10 +70,11 @@ impl Snapshot {
     pub fn table_mut(&mut self, kind: usize) -> &mut Table {
         &mut self.tables[kind]
     }
-    /// CRC-32C (Castagnoli, as in RFC 3720 section 12.1) over the canonical bytes, the same on every machine.
+    /// CRC-32C (Castagnoli, as in RFC 3720 section 12.1) over the canonical bytes; the same on every machine.
     ///
-    /// The canonical bytes are numbers of 32 bits, little-endian: the tick; then for each table, in the schema's
-    /// order: the number of entities, the ids in ascending order, and each column's values in the order of the ids.
+    /// The canonical bytes are 32-bit little-endian numbers: the tick; then for each table, in the schema's
+    /// order, the number of entities, the ids in ascending order, and each column's values in the order of
+    /// the ids.
     pub fn checksum(&self) -> u32 {
         let mut crc = Checksum::default();
         crc.add([self.tick]);
@@ -116,11 +119,11 @@ impl Snapshot {
 }
 
 impl Table {
-    /// Adds an entity. Ids may come in any order; one that is there already is replaced.
-    /// (Ascending order is the fast path.)
+    /// Adds an entity, or replaces the one with this id. Ids may come in any order. (Ascending order is the
+    /// fast path.)
     ///
     /// # Panics
-    /// If `values` are not as many as the kind has columns.
+    /// If the number of `values` is not the kind's number of columns.
     pub fn push(&mut self, id: u32, values: &[i32]) {
         assert_eq!(values.len(), self.width, "values of entity {id}");
         let len = self.len;
@@ -176,7 +179,7 @@ impl Table {
         self.row(id).map(|row| self.column(column)[row])
     }
 
-    /// Whether it says the same, if that is seen without looking at what it says.
+    /// Whether both have the same content because they share memory; does not compare the content.
     pub(crate) fn is_shared_with(&self, other: &Table) -> bool {
         match (&self.rows, &other.rows) {
             (Some(rows), Some(others)) => self.len == other.len && Arc::ptr_eq(rows, others),
@@ -184,7 +187,7 @@ impl Table {
         }
     }
 
-    /// Gives it these ids, which ascend. The values are unspecified.
+    /// Gives it these ids, which must ascend. The values are unspecified.
     pub(crate) fn fill(&mut self, ids: &[u32]) -> Columns<'_> {
         self.len = ids.len();
         let Rows { ids: own, values } = Rows::own(&mut self.rows, 0, self.width, self.len);
@@ -197,7 +200,7 @@ impl Table {
         (0..self.width).map(|column| self.column(column))
     }
 
-    /// Empties it and gives it so many columns.
+    /// Empties it and sets its number of columns.
     fn reset(&mut self, width: usize) {
         self.len = 0;
         if self.width != width {
@@ -215,8 +218,8 @@ impl Table {
 }
 
 impl Rows {
-    /// Those of a table, of which `len` count: from now on shared with no other table, and with room for `needed` entities. Not for
-    /// many more: there are thousands of tables.
+    /// The rows of a table, of which `len` are in use, shared with no other table from now on, and with room
+    /// for `needed` entities. Not for many more, because there are thousands of tables.
     fn own(rows: &mut Option<Arc<Self>>, len: usize, width: usize, needed: usize) -> &mut Self {
         let room = rows.as_ref().map_or(0, |rows| rows.ids.len());
         if needed > room {
@@ -273,7 +276,8 @@ impl Columns<'_> {
     }
 }
 
-/// A CRC-32C over 32-bit numbers, through a small buffer: the accelerated implementation wants long runs of bytes.
+/// A CRC-32C over 32-bit numbers, through a small buffer, because the accelerated implementation needs long
+/// runs of bytes.
 #[derive(Default)]
 struct Checksum(u32);
 

@@ -1,8 +1,9 @@
 //! The per-client head of a state message, and how head and shared bytes are joined.
 //!
-//! A room's state is encoded once for all clients with the same baseline and prior: those are the shared bytes, which
-//! [`Encoder`](crate::delta::Encoder) writes. A protobuf message is the concatenation of its fields, so a whole
-//! message is a [`StateHead`] and the shared bytes behind it, neither copied nor encoded again:
+//! A room's state is encoded once for all clients with the same baseline and prior:
+//! [`Encoder`](crate::delta::Encoder) writes these shared bytes. A protobuf message is the concatenation of
+//! its fields, so a whole message is a [`StateHead`] followed by the shared bytes, which are neither copied
+//! nor encoded again:
 //!
 //! ```text
 //! ServerMessage.state tag, length | tick, baseline, prior, input | checksum, tables
@@ -17,15 +18,15 @@ use bytes::{BufMut, Bytes};
 
 /// The fields of `State` that are written for each client.
 ///
-/// The baseline is before `tick` and the prior before the baseline, each by 1 to [`MAX_AGE`] ticks. Without a baseline
-/// there is no prior either.
+/// The baseline is before `tick` and the prior before the baseline, each by 1 to [`MAX_AGE`] ticks. Without a
+/// baseline there is no prior either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateHead {
     /// Tick of the state.
     pub tick: u32,
-    /// Tick of the baseline. None: full.
+    /// Tick of the baseline. None: the state is full.
     pub baseline: Option<u32>,
-    /// Tick of the prior, before the baseline. None: hold.
+    /// Tick of the prior, before the baseline. None: everything is predicted to stay.
     pub prior: Option<u32>,
     /// The player's last input that the state contains. 0: none.
     pub input: u32,
@@ -34,12 +35,12 @@ pub struct StateHead {
 /// Tag of `ServerMessage.state`.
 const STATE_TAG: u8 = 1 << 3 | 2;
 impl StateHead {
-    /// How many bytes a whole `ServerMessage` with this head and a shared part of `shared` bytes has.
+    /// Length of a whole `ServerMessage` with this head and a shared part of `shared` bytes.
     pub fn message_len(&self, shared: usize) -> usize {
         let state = self.state_len(shared);
         1 + varint_len(state as u64) + state
     }
-    /// Writes the start of a `ServerMessage` up to where the `shared` bytes have to follow.
+    /// Writes the start of a `ServerMessage`, up to where the `shared` bytes follow.
     pub fn write(&self, shared: usize, out: &mut impl BufMut) {
         debug_assert!(self.baseline.is_none_or(|b| b < self.tick && self.tick - b <= MAX_AGE), "{self:?}");
         debug_assert!(
@@ -55,13 +56,13 @@ impl StateHead {
             }
         }
     }
-    /// Splits a `ServerMessage` that is a state into head and shared part. None: it is not a state
-    /// (decode it with prost). Allocates nothing.
+    /// Splits a `ServerMessage` that is a state into head and shared part. None: it is not a state (decode it
+    /// with prost). Does not allocate.
     ///
-    /// The head's fields must come before the others, as `write` puts them; each may be there once.
+    /// The head's fields must come before the others, as `write` puts them, and each may occur once.
     ///
     /// # Errors
-    /// What is wrong with the message. The shared part is only looked at by [`Decoder`](crate::delta::Decoder).
+    /// What is wrong with the message. The shared part is checked only by [`Decoder`](crate::delta::Decoder).
     pub fn split(message: &Bytes) -> Result<Option<(StateHead, Bytes)>, DeltaError> {
         let Some((&STATE_TAG, mut rest)) = message.split_first() else { return Ok(None) };
         let len = take_varint(&mut rest)?;
@@ -94,12 +95,12 @@ impl StateHead {
         Ok(Some((Self { tick, baseline, prior, input }, shared)))
     }
 
-    /// Length of the `State` in it.
+    /// Length of the `State` in the message.
     fn state_len(&self, shared: usize) -> usize {
         self.fields().map(|(_, value)| number_field_len(value)).sum::<usize>() + shared
     }
 
-    /// The fields, by number; those that are 0 are not written.
+    /// The fields with their numbers; those that are 0 are not written.
     fn fields(&self) -> impl Iterator<Item = (u8, u64)> {
         let lag =
             |of: u32, to: Option<u32>| to.map_or(0, |to| of.saturating_sub(to).saturating_sub(1).into());

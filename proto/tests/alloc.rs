@@ -1,4 +1,4 @@
-//! The codec allocates nothing in steady state.
+//! The codec does not allocate in steady state.
 
 use bytes::Bytes;
 use driftless_proto::{
@@ -21,16 +21,16 @@ thread_local! {
     static BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: passes every call on to the system's allocator as it is.
+// SAFETY: forwards every call to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         BYTES.set(BYTES.get() + layout.size());
-        // SAFETY: as the caller promised.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promised.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -44,7 +44,7 @@ fn schema() -> Schema {
         .kind("bullet", |k| k.linear("position", &["x", "y", "z"], 100))
 }
 
-/// 200 players of which some come and go, and 50 bullets with ever new ids.
+/// 200 players, some of whom come and go, and 50 bullets whose ids are always new.
 fn fill(snapshot: &mut Snapshot, tick: u32) {
     snapshot.clear(tick);
     for id in 0..200 {
@@ -103,8 +103,8 @@ fn splitting_a_message_allocates_nothing() {
     assert_eq!(ALLOCATIONS.get() - before, 0);
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT … grow memory without bound."
-// So with a server that is hostile to a client.
+// Promise 4: "One client, however slow or hostile, does not … grow memory without bound." Likewise for a
+// hostile server and its client.
 #[test]
 fn a_short_message_makes_no_large_allocation() {
     let schema = schema();
@@ -126,7 +126,7 @@ fn a_short_message_makes_no_large_allocation() {
         let before = BYTES.get();
         assert!(decoder.apply(&schema, references, 2, &body, &mut out).is_err(), "{body:x?}");
         let allocated = BYTES.get() - before;
-        // The copy of the baseline's 250 rows, with their row numbers, and nothing besides.
+        // The copy of the baseline's 250 rows with their row numbers, and nothing more.
         assert!(allocated < 64 * 1024, "{allocated} bytes");
     }
 }

@@ -49,8 +49,8 @@ proptest! {
         }
     }
 
-    // Promise 6: "Nothing a peer sends may panic the server. Bad input gets a named error".
-    // A client is a peer of the same code.
+    // Promise 6: "Nothing a peer sends panics the server. Bad input gets a named error". The client runs the
+    // same code.
     #[test]
     fn a_cut_message_is_refused_or_harmless(world in worlds(), rice: bool, cut: prop::sample::Index) {
         let body = world.encode(CODINGS[usize::from(rice)], Some(world.current.checksum()));
@@ -82,7 +82,7 @@ proptest! {
     }
 }
 
-/// Applies a message; whatever comes out is a valid snapshot, which a next delta can start from.
+/// Applies a message. Whatever the result, it is a valid snapshot, and the next delta can build on it.
 fn harmless(world: &World, body: &[u8]) -> Result<(), TestCaseError> {
     let mut out = Snapshot::default();
     let tick = world.current.tick();
@@ -97,7 +97,7 @@ fn harmless(world: &World, body: &[u8]) -> Result<(), TestCaseError> {
     if let Ok(Some(checksum)) = read {
         prop_assert_eq!(checksum, out.checksum());
     }
-    // The decoder is as good as new.
+    // The decoder still works.
     let body = world.encode(ColumnCoding::Packed, None);
     prop_assert_eq!(decoder.apply(&schema(), world.references(), tick, &body, &mut out), Ok(None));
     prop_assert_eq!(&out, &world.current);
@@ -115,7 +115,7 @@ fn a_state_as_predicted_is_no_bytes() {
 #[test]
 fn a_huge_count_of_rows_is_refused() {
     let world = worlds::straight_line();
-    // Kind 0, spawned id 5, group 0 with a `rows` set: what has spawned has no row sets.
+    // Kind 0, spawned id 5, group 0 with a `rows` set, which spawned groups may not have.
     let body = [0x4a, 10, 0x1a, 1, 5, 0x22, 5, 0x12, 1, 1, 0x22, 0];
     let mut out = Snapshot::default();
     let read = Decoder::default().apply(&schema(), world.references(), 6, &body, &mut out);

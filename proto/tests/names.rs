@@ -6,7 +6,7 @@ use driftless_proto::{
 };
 use proptest::prelude::*;
 
-/// What nobody sees, or what rearranges the text around it.
+/// Characters that nobody sees, or that rearrange the text around them.
 const REFUSED: [char; 24] = [
     '\0',
     '\n',
@@ -47,7 +47,7 @@ fn a_character_that_nobody_sees_is_refused_and_named() {
         }
     }
     let reason = TextError::Character('\u{202e}').to_string();
-    assert_eq!(reason, "U+202E is invisible, a control or unassigned: leave it out");
+    assert_eq!(reason, "U+202E is invisible, a control character or unassigned: leave it out");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_room_is_no_path_and_no_option() {
 
 #[test]
 fn every_character_alone_is_shown_stably_or_refused() {
-    // Beyond these planes nothing is assigned but what is for private use.
+    // Beyond these planes only private-use characters are assigned.
     for c in ('\0'..'\u{40000}').chain('\u{e0000}'..'\u{e1000}') {
         let Ok(name) = display_name(&c.to_string()) else { continue };
         assert_eq!(display_name(&name), Ok(name.clone()), "{c:?}");
@@ -183,7 +183,7 @@ fn every_character_alone_is_shown_stably_or_refused() {
     }
 }
 
-/// Letters, spaces, marks, compatibility forms, and what is refused, often enough together.
+/// Letters, spaces, marks, compatibility forms, and refused characters, often enough in combination.
 fn text() -> impl Strategy<Value = String> {
     let some = prop::sample::select(
         "aGueſt-﹣ \u{a0}´¨\u{301}\u{345}ﬁ①\u{fdfa}각ᄀ\u{1161}\u{11a8}क\u{94d}\u{200d}🙂\u{fe0f}"

@@ -1,6 +1,7 @@
-//! Inputs and states allocate nothing in steady state, at either end.
+//! Inputs and states cause no allocation in steady state, at either end.
 //!
-//! Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick or grow memory without bound."
+//! Promise 4: "One client, however slow or hostile, does not delay another's tick or grow memory without
+//! bound."
 
 #![allow(unsafe_code, reason = "a counting allocator")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers")]
@@ -31,20 +32,20 @@ thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: everything is passed on to the system's allocator.
+// SAFETY: forwards every call to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.dealloc(at, layout) }
     }
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.realloc(at, layout, size) }
     }
 }
@@ -68,7 +69,7 @@ impl StateTick for Published {
     }
 }
 
-/// A message as a transport gives it: a slice of a shared buffer.
+/// A message as a transport delivers it: a slice of a shared buffer.
 fn received(out: &BytesMut) -> Bytes {
     let mut buffer = BytesMut::with_capacity(4096);
     buffer.put_slice(out);
@@ -139,7 +140,7 @@ fn allocations(delivery: Delivery) -> (u64, u64) {
                 while server.poll_request().is_some() {}
             });
         }
-        // Buffers find their size first; datagrams' history fills for 64 ticks.
+        // Buffers reach their size first; the history for datagrams takes 64 ticks to fill.
         if tick > 100 {
             by_server += server_count;
             by_client += client_count;

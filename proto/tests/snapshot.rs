@@ -45,7 +45,7 @@ fn the_checksum_is_that_of_the_documented_bytes() {
     assert_eq!(crc(&[0; 8]), 0x8a91_36aa);
 }
 
-/// Bit by bit, to check the fast one by.
+/// Bit by bit, to verify the fast implementation.
 fn crc(words: &[u32]) -> u32 {
     let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
     let byte = |crc: u32, byte: u8| (0..8).fold(crc ^ u32::from(byte), step);
@@ -71,14 +71,14 @@ proptest! {
         prop_assert_eq!(copy, snapshot);
     }
 
-    /// Of each tick: the players' ids and places, and whether the flag has moved.
+    /// For each tick: the players' ids and places, and whether the flag has moved.
     #[test]
     fn what_clones_share_changes_in_none_of_the_others(
         ticks in vec((vec((0_u32..3, 0_i32..2), 0..3), any::<bool>()), 1..20),
     ) {
         let (mut kept, mut flag) = (Vec::<(Snapshot, Snapshot)>::new(), 0);
         for ((players, flag_moves), tick) in ticks.into_iter().zip(1..) {
-            // As a room does: there are three, the oldest is used again.
+            // Like a room: there are three, and the oldest is reused.
             let mut snapshot = match kept.len() {
                 0 => Snapshot::new(&schema()),
                 1 | 2 => kept[kept.len() - 1].0.clone(),

@@ -60,7 +60,7 @@ proptest! {
         prop_assert_eq!(Bytes::from(read.encode_to_vec()), message);
     }
 
-    // Promise 6: "Nothing a peer sends may panic the server. Bad input gets a named error".
+    // Promise 6: "Nothing a peer sends panics the server. Bad input gets a named error".
     #[test]
     fn random_bytes_are_refused_or_split(mut bytes: Vec<u8>, state: bool) {
         if state {

@@ -1,4 +1,4 @@
-//! The wire is what the golden vectors say: see `proto/vectors/README.md`.
+//! The wire format matches the golden vectors: see `proto/vectors/README.md`.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // in helpers of tests
 
 use bytes::Bytes;
@@ -127,7 +127,7 @@ fn every_vector_is_what_the_codec_writes_and_reads() {
     }
 }
 
-/// What this codec makes of a vector's states.
+/// The bytes that this codec writes for a vector's states.
 fn written(vector: &Vector) -> (String, u32, String) {
     let schema = vector.schema();
     let snapshot = |state: &Option<State>| state.as_ref().map(|s| s.snapshot(&schema));
@@ -168,7 +168,7 @@ fn read(vector: &Vector, name: &str) {
     assert_eq!(out, vector.current.snapshot(&schema), "{name}");
 }
 
-/// Replaces a top-level value, which has its line for itself, and leaves the rest of the file as it is.
+/// Replaces a top-level value, which is on a line of its own, and leaves the rest of the file unchanged.
 fn replaced(text: &str, key: &str, value: &str) -> String {
     let start = format!("  \"{key}\": ");
     let line = |line: &str| match line.strip_prefix(&start) {

@@ -1,4 +1,5 @@
-//! Any bytes as the shared part of a state: refused, or a valid snapshot that can be encoded and read again.
+//! Any bytes as the shared part of a state are refused, or give a valid snapshot that can be encoded and read
+//! again.
 #![no_main]
 
 use driftless_proto::{

@@ -1,4 +1,5 @@
-//! The stream of messages: any bytes, cut anywhere, are read as in one piece or refused, and what is kept is bounded.
+//! Any bytes as a stream of messages, cut anywhere, are refused or read as if in one piece, and what is kept
+//! is bounded.
 #![no_main]
 
 use bytes::{Bytes, BytesMut};

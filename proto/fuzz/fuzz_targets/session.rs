@@ -1,4 +1,4 @@
-//! Any sequence of (time, message) against either end of a session: no panic, and what was promised holds.
+//! Any sequence of (time, message) against either end of a session: no panic, and the guarantees hold.
 #![no_main]
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -34,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// The next bytes of a script, as many as there are.
+/// The next `len` bytes of a script, or as many as there are.
 fn take<'a>(script: &mut &'a [u8], len: usize) -> &'a [u8] {
     let (head, tail) = script.split_at(len.min(script.len()));
     *script = tail;
@@ -74,7 +74,7 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool) {
         let body = match byte(&mut script) % 12 {
             0 => {
                 let previous = vec![Bytes::new(); (b % 10) as usize];
-                // Low numbers, and those at the end.
+                // Low numbers, and the highest ones.
                 let sequence = if a < 200 { a } else { u32::MAX - (255 - a) };
                 Some(Body::Input(wire::Input { sequence, state_ack: b, previous, ..wire::Input::default() }))
             }
@@ -258,7 +258,7 @@ fn client(mut script: &[u8], delivery: Delivery, joined: bool) {
         }
         while let Some(event) = session.poll_event() {
             match event {
-                // A new seat counts anew.
+                // A new seat counts from 1 again.
                 ClientEvent::Welcome(welcome) if !welcome.resumed => (applied, reliable) = (0, 0),
                 ClientEvent::State { tick, .. } => {
                     assert!(tick > applied || applied == 0, "no state is older than one applied");

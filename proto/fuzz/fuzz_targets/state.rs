@@ -1,4 +1,5 @@
-//! Any bytes as a whole message of either side: refused or read, and a head that is read is written back the same.
+//! Any bytes as a whole message of either side are refused or read, and a head that was read is written back
+//! unchanged.
 #![no_main]
 
 use bytes::Bytes;

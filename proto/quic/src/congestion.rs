@@ -1,14 +1,16 @@
-//! Congestion control: quinn's own, with a window that is never smaller than what a session sends into a black-out.
+//! Congestion control: quinn's own, with a window that never gets smaller than what a session sends into a
+//! blackout.
 //!
-//! A session's traffic is thin, and held back by its own gate: K states unacknowledged, and one in a quarter of a second when none
-//! comes back. A congestion window on top of that protects nobody, but it does harm. While nothing passes, nothing
-//! is acknowledged, and what was sent counts as in flight until the window is full. From then on only probes are sent,
-//! each after twice the time of the one before (RFC 9002, section 6.2.1): after 5 s without a network, 4 s more. Measured: after a
-//! black-out of 5 s, 34 of 50 players had timed out before the next probe, and the states in the send buffer were old.
+//! A session sends little, and its own gate limits it: K unacknowledged states, and one per quarter of a
+//! second when nothing comes back. A congestion window on top protects nobody but does harm. While nothing
+//! passes, nothing is acknowledged, and what was sent counts as in flight until the window is full. From then
+//! on only probes are sent, each after twice the time of the previous one (RFC 9002, section 6.2.1): after 5
+//! s without a network, 4 s more. Measured: after a blackout of 5 s, 34 of 50 players had timed out before
+//! the next probe, and the states in the send buffer were old.
 //!
-//! So the window has a floor: what a session sends in the time after which it is given up for silent. Reliable messages and large
-//! states can use it, too; it is twice what RFC 6928 lets any connection begin with. (RFC 8085, section 3.1.3: an application
-//! whose data is thin may limit itself.)
+//! So the window has a floor: what a session sends in the time after which it is considered silent. Reliable
+//! messages and large states can use it too; it is twice the initial window that RFC 6928 allows any
+//! connection. (RFC 8085, section 3.1.3: an application that sends little may limit itself.)
 
 use quinn_proto::{
     RttEstimator,
@@ -16,7 +18,7 @@ use quinn_proto::{
 };
 use std::{any::Any, sync::Arc, time::Instant};
 
-/// Least bytes that may be in flight.
+/// Minimum of the congestion window, bytes.
 const FLOOR: u64 = 32 * 1024;
 
 /// Makes the controllers.

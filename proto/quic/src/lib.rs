@@ -1,13 +1,13 @@
-//! How QUIC behaves at both ends, the server's and the native client's, where it is not quinn's own default.
+//! QUIC settings of both ends, the server's and the native client's, where they differ from quinn's defaults.
 //!
 //! | what | quinn's default | here | why |
 //! | --- | --- | --- | --- |
-//! | congestion window | may shrink to two packets | never below 32 KiB | black-outs: see `congestion.rs` |
-//! | acknowledgements asked of the peer | every other packet, 25 ms late at most | every 20th, a round trip late at most (25 ms at least, 400 ms at most) | most ride on inputs and states then: see `acknowledgements.rs` |
-//! | round trip taken for granted before one is measured | 333 ms | 200 ms | a lost first packet costs a whole handshake: see `INITIAL_RTT` |
-//! | datagrams that wait for the window | 1 MiB | 4 KiB | an input or a state that waits is out of date soon: the next one is better |
+//! | congestion window | may shrink to two packets | at least 32 KiB | blackouts: see `congestion.rs` |
+//! | acknowledgements requested from the peer | every other packet, at most 25 ms late | every 20th, at most a round trip late (between 25 ms and 400 ms) | most then travel with inputs and states: see `acknowledgements.rs` |
+//! | assumed round trip before the first measurement | 333 ms | 200 ms | losing the first packet may cost the whole handshake: see `INITIAL_RTT` |
+//! | datagrams that wait for the window | 1 MiB | 4 KiB | an input or state that waits is soon outdated: the next one is better |
 
-#![warn(missing_docs)] // read by users
+#![warn(missing_docs)]
 
 mod acknowledgements;
 mod congestion;
@@ -15,20 +15,22 @@ mod congestion;
 use quinn_proto::TransportConfig;
 use std::{sync::Arc, time::Duration};
 
-/// Bytes of datagrams that wait for the congestion window. Small: older ones are dropped for newer ones only when it is full.
+/// Bytes of datagrams that may wait for the congestion window. Small, because older datagrams are dropped in
+/// favour of newer ones only when this buffer is full.
 const DATAGRAMS_OUT: usize = 4 * 1024;
 
-/// A packet of the handshake that is lost is sent again after three times this, the next time after twice as long. If then the
-/// answer is lost, the first acknowledgement is of a packet that was sent long ago, all that time counts as the round trip
-/// (RFC 9002, section 5.1: the sample cannot tell), and the next packet that is lost waits for three times *that*, doubled: with
-/// RFC 9002's 333 ms, three unlucky losses on a path of 60 ms cost 7.5 s, and a server waits for 5. Of 20,000 joins at 5 % loss, 12
-/// came too late.
+/// A lost handshake packet is sent again after three times this, and the next time after twice as long. If
+/// the answer is lost then, the first acknowledgement is for a packet sent long ago, all that time counts as
+/// the round trip (RFC 9002, section 5.1: the sample cannot tell), and the next lost packet waits for three
+/// times *that*, doubled. With RFC 9002's 333 ms, three unlucky losses on a path of 60 ms cost 7.5 s, while a
+/// server waits for 5 s. Of 20,000 joins at 5 % loss, 12 came too late.
 ///
-/// RFC 9002 (section 6.2.2) takes 333 ms for want of a better guess; browsers take 100. Below a third of the round trip, all is sent
-/// twice on paths that only are long: with 200 ms that begins at 600.
+/// RFC 9002 (section 6.2.2) recommends 333 ms for lack of a better guess; browsers use 100. If three times
+/// the value is below the real round trip, everything is sent twice although nothing was lost: with 200 ms
+/// that begins at 600 ms.
 const INITIAL_RTT: Duration = Duration::from_millis(200);
 
-/// What both ends have in common. Each end adds its limits.
+/// Settings that both ends share. Each end adds its own limits.
 pub fn transport_config() -> TransportConfig {
     let mut config = TransportConfig::default();
     config

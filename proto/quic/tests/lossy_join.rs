@@ -15,10 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a server waits for the handshake, by default; and after it twice as long for the join.
+/// How long a server waits for the handshake by default, and then twice as long for the join.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 const ONE_WAY: Duration = Duration::from_millis(30);
-/// Packets both ways up to the join, if some are lost.
+/// Packets in both directions up to the join, if some are lost.
 const PACKETS: u64 = 14;
 
 /// One end.
@@ -38,7 +38,7 @@ struct Path {
     sent: u64,
     /// Which packets are lost, counted from 1.
     lost: [u64; 3],
-    /// When the server heard of the client, had its handshake, and had its join.
+    /// When the server first heard from the client, completed its handshake, and received its join.
     seen: [Option<Instant>; 3],
 }
 
@@ -50,7 +50,7 @@ struct Setup {
 
 fn setup() -> Setup {
     let transport = |mut config: TransportConfig| {
-        // The path's own dice are enough.
+        // Loss is up to the path alone.
         config.mtu_discovery_config(None);
         Arc::new(config)
     };
@@ -93,7 +93,8 @@ impl Path {
         Self { start: now, now, sides, under_way: BTreeMap::new(), sent: 0, lost, seen: [None; 3] }
     }
 
-    /// Runs until the join is there. How long the server waited for the handshake, and after it for the join.
+    /// Runs until the join arrives. Returns how long the server waited for the handshake, and then for the
+    /// join.
     fn join(mut self) -> [Duration; 2] {
         while self.seen[2].is_none() {
             self.drive(0);

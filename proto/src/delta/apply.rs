@@ -17,11 +17,12 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Reads deltas. Keeps its scratch memory, so that it allocates nothing in steady state.
+/// Reads deltas. Keeps its scratch memory, so it does not allocate in steady state.
 #[derive(Debug, Default)]
 pub struct Decoder {
     survivors: Survivors,
-    /// Rows of the new table: of the survivors, of the spawned, of the changed, of those that have a group.
+    /// Rows of the new table: those of the survivors, of the spawned, of the changed, and of those that have
+    /// a group.
     survivor_rows: Rows,
     spawned_rows: Vec<u32>,
     changed_rows: Rows,
@@ -29,20 +30,21 @@ pub struct Decoder {
     spawned_ids: Vec<u32>,
     /// All ids of the new table.
     ids: Vec<u32>,
-    /// Scratch of the RICE coding.
+    /// Scratch memory of the RICE coding.
     seen: Vec<u32>,
     predicted: Vec<i32>,
 }
 
 impl Decoder {
-    /// Applies the shared fields of a `State` message, as `Encoder` wrote them, and makes `out` the state of
-    /// `tick`. `references` must be those that the message's head names. Returns the checksum that the message carried, already verified.
+    /// Applies the shared fields of a `State` message, as `Encoder` wrote them, and makes `out` the state at
+    /// `tick`. `references` must be those named in the message's head. Returns the checksum that the message
+    /// carried, already verified.
     ///
-    /// Memory grows with the references and the length of `body` only, never with a count in it.
+    /// Memory use grows only with the references and the length of `body`, never with a count in it.
     ///
     /// # Errors
-    /// What is wrong with the message. `out` is then in an unspecified but valid state. It is always safe to go on with
-    /// the next message.
+    /// What is wrong with the message. `out` is then in an unspecified but valid state, and decoding may
+    /// continue with the next message.
     pub fn apply(
         &mut self,
         schema: &Schema,
@@ -59,7 +61,7 @@ impl Decoder {
         let mut shared = message::Shared::new(body);
         let result = self.apply_tables(schema, references, horizon, &mut shared, out);
         if let Err(error) = result {
-            // Values may be unspecified now.
+            // The values may be unspecified now.
             out.clear(tick);
             return Err(error);
         }
@@ -137,7 +139,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Finds the ids of the new table, the survivors' and the spawned ones, and the rows of both in it.
+    /// Determines the ids of the new table, of survivors and spawned alike, and the rows of both in it.
     fn merge_ids(&mut self, baseline: &[u32], mut spawned: &[u8]) -> Result<(), DeltaError> {
         self.spawned_ids.clear();
         let mut next = 0_u64;
@@ -180,7 +182,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Fills all columns as if nothing but the ids had changed; what has spawned is 0.
+    /// Fills all columns as if only the ids had changed; spawned entities are 0.
     fn predict(
         &mut self,
         kind: &Kind,
@@ -297,7 +299,7 @@ impl Decoder {
     }
 }
 
-/// Adds a group's residuals to the columns `of_group`, in `count` rows that `row` gives.
+/// Adds a group's residuals to the columns `of_group`, in the `count` rows that `row` gives.
 fn add(
     values: Values<'_>,
     count: usize,

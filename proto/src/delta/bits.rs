@@ -4,12 +4,12 @@
 pub(super) struct BitWriter<'a> {
     out: &'a mut Vec<u8>,
     pending: u64,
-    /// Bits pending, at most 7 between calls.
+    /// Number of pending bits, at most 7 between calls.
     count: u32,
 }
 
 impl<'a> BitWriter<'a> {
-    /// Most bits of one `put`.
+    /// Most bits that one `put` takes.
     pub(super) const MOST: u32 = 56;
 
     pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
@@ -23,12 +23,12 @@ impl<'a> BitWriter<'a> {
         self.count += len;
         let whole = self.count / 8;
         self.out.extend_from_slice(&self.pending.to_le_bytes()[..whole as usize]);
-        // At most 63 bits are pending, so at most 7 bytes go.
+        // At most 63 bits are pending, so at most 7 bytes are written.
         self.pending >>= 8 * whole;
         self.count %= 8;
     }
 
-    /// Fills the last byte with zeros.
+    /// Pads the last byte with zeros.
     pub(super) fn finish(self) {
         if self.count > 0 {
             self.out.push(self.pending as u8);
@@ -36,7 +36,7 @@ impl<'a> BitWriter<'a> {
     }
 }
 
-/// Reads bits. May run past the end, where zeros are read: `is_used_up` looks once, at the end.
+/// Reads bits. Reading past the end gives zeros: `is_used_up` checks once, at the end.
 pub(super) struct BitReader<'a> {
     bytes: &'a [u8],
     /// The bit to read next.
@@ -44,7 +44,7 @@ pub(super) struct BitReader<'a> {
 }
 
 impl<'a> BitReader<'a> {
-    /// Fewest bits that `peek` gives.
+    /// Fewest bits that `peek` returns.
     pub(super) const LEAST: u32 = 57;
 
     pub(super) fn new(bytes: &'a [u8]) -> Self {
@@ -62,7 +62,7 @@ impl<'a> BitReader<'a> {
         word >> (self.at % 8)
     }
 
-    /// Goes on by so many bits.
+    /// Skips `len` bits.
     #[inline]
     pub(super) fn skip(&mut self, len: u32) {
         self.at += len as usize;
@@ -76,7 +76,7 @@ impl<'a> BitReader<'a> {
         bits
     }
 
-    /// Whether all bytes are read, none was missing, and the last one's free bits are 0.
+    /// Whether all bytes have been read, none was missing, and the unused bits of the last one are 0.
     pub(super) fn is_used_up(&self) -> bool {
         self.at.div_ceil(8) == self.bytes.len() && (self.at.is_multiple_of(8) || self.peek() == 0)
     }

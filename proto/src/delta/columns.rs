@@ -9,7 +9,7 @@ pub(super) struct Residuals<'a> {
 }
 
 impl<'a> Residuals<'a> {
-    /// `values` are `fields` columns of `rows` each.
+    /// `values` holds `fields` columns of `rows` values each.
     pub(super) fn new(values: &'a [u32], rows: usize, fields: usize) -> Self {
         debug_assert_eq!(values.len(), rows * fields);
         Self { values, rows, fields }
@@ -32,13 +32,13 @@ impl<'a> Residuals<'a> {
     }
 }
 
-/// Signed numbers as unsigned ones, small ones staying small: 0, -1, 1, -2 become 0, 1, 2, 3.
+/// Maps signed numbers to unsigned ones and keeps small ones small: 0, -1, 1, -2 become 0, 1, 2, 3.
 #[inline]
 pub(super) fn zigzag(value: i32) -> u32 {
     (value << 1 ^ value >> 31) as u32
 }
 
-/// The number that `zigzag` made this of.
+/// The inverse of `zigzag`.
 #[inline]
 pub(super) fn unzigzag(value: u32) -> i32 {
     (value >> 1) as i32 ^ -((value & 1) as i32)

@@ -16,7 +16,7 @@ use crate::{
 };
 use bytes::BufMut;
 
-/// Writes deltas. Keeps its scratch memory, so that it allocates nothing in steady state.
+/// Writes deltas. Keeps its scratch memory, so it does not allocate in steady state.
 #[derive(Debug, Default)]
 pub struct Encoder {
     rows: RowMatch,
@@ -28,16 +28,16 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Writes the shared fields of a `State` message (8 checksum if `checksum` is given, 9 tables) that
-    /// turn `references` into `current`.
+    /// Writes the shared fields of a `State` message (8, the checksum, if `checksum` is given, and 9, the
+    /// tables) that turn `references` into `current`.
     ///
-    /// The baseline must be older than `current` and the prior older than the baseline, each by at most [`MAX_AGE`]
-    /// ticks: no [`StateHead`](crate::state::StateHead) could name others.
+    /// The baseline must be older than `current` and the prior older than the baseline, each by at most
+    /// [`MAX_AGE`] ticks, because no [`StateHead`](crate::state::StateHead) could name others.
     ///
     /// [`MAX_AGE`]: super::MAX_AGE
     ///
     /// # Panics
-    /// If a snapshot is not of this schema.
+    /// If a snapshot belongs to another schema.
     pub fn encode(
         &mut self,
         schema: &Schema,
@@ -103,7 +103,7 @@ impl Encoder {
 
     fn write_spawned(&mut self, kind: &Kind, current: &Table, coding: ColumnCoding) {
         let rows = &self.rows.spawned;
-        // Each id less the one before, less 1: as the gaps of a row set.
+        // Each id minus the one before, minus 1, like the gaps of a row set.
         let ids = &mut self.scratch.head;
         ids.clear();
         let mut next = 0;
@@ -154,7 +154,7 @@ impl Encoder {
             let columns = &residuals[first * survivors..(first + fields) * survivors];
             first += fields;
             let Scratch { rows, bits, residuals, .. } = &mut self.scratch;
-            // Rows of this group: their places among the changed rows.
+            // Rows of this group, as indices into the changed rows.
             rows.clear();
             let has = |&(_, &row): &(u32, &u32)| flags[row as usize] >> index & 1 != 0;
             rows.extend((0..).zip(changed).filter(has).map(|(n, _)| n));
@@ -183,14 +183,14 @@ impl Encoder {
 /// Writes the residuals of groups.
 #[derive(Debug, Default)]
 struct Coder {
-    /// What is written behind its length.
+    /// The values, which follow their length.
     values: Vec<u8>,
-    /// Scratch of the RICE coding.
+    /// Scratch memory of the RICE coding.
     seen: Vec<u32>,
 }
 
 impl Coder {
-    /// Writes a `GroupDelta` as field `field` of the table.
+    /// Writes a `GroupDelta` as field number `field` of the table.
     fn write_group(
         &mut self,
         table: &mut Vec<u8>,
@@ -227,33 +227,34 @@ impl Coder {
     }
 }
 
-/// Scratch of what is being written.
+/// Scratch memory for what is being written.
 #[derive(Debug, Default)]
 struct Scratch {
-    /// Numbers in front of something whose length must be known first.
+    /// Numbers whose total length must be known before they are written.
     head: Vec<u8>,
-    /// The rows that have a group, among the changed rows, and the same as bits.
+    /// The changed rows that have a group, and the same as bits.
     rows: Vec<u32>,
     bits: Vec<u8>,
     /// Their residuals, field after field.
     residuals: Vec<u32>,
 }
 
-/// Which rows of the baseline and of the current table belong together.
+/// How rows of the baseline correspond to rows of the current table.
 #[derive(Debug, Default)]
 struct RowMatch {
     survivors: Survivors,
-    /// Rows of the current table of the survivors, in their order; not filled when both tables have the same ids.
+    /// The survivors' rows in the current table, in their order; not filled when both tables have the same
+    /// ids.
     current: Vec<u32>,
     same_ids: bool,
-    /// Rows of the baseline without an entity in the current table.
+    /// Rows of the baseline that have no entity in the current table.
     despawned: Vec<u32>,
-    /// Rows of the current table without an entity in the baseline.
+    /// Rows of the current table that have no entity in the baseline.
     spawned: Vec<u32>,
 }
 
 impl RowMatch {
-    /// One walk over both, as both are sorted.
+    /// One pass over both, as both are sorted.
     fn find(&mut self, baseline: &[u32], current: &[u32]) {
         self.despawned.clear();
         self.spawned.clear();
@@ -289,14 +290,14 @@ impl RowMatch {
     }
 }
 
-/// What is not as predicted among the survivors.
+/// Values of the survivors that differ from the prediction.
 #[derive(Debug, Default)]
 struct Changes {
-    /// Scratch: a column's predictions.
+    /// Scratch memory: a column's predictions.
     predicted: Vec<i32>,
-    /// Residuals of all columns, one after the other, each in the survivors' order.
+    /// Residuals of all columns, concatenated, each in the survivors' order.
     residuals: Vec<u32>,
-    /// For each survivor, bit g: group g is not as predicted.
+    /// For each survivor, bit g: group g differs from the prediction.
     flags: Vec<u32>,
     /// The survivors with a flag.
     changed: Vec<u32>,

@@ -1,6 +1,6 @@
-//! What can be wrong with a delta.
+//! Errors of a delta.
 
-/// Why a delta was refused. All are the sender's fault, but for `References`.
+/// Why a delta was refused. All are the sender's fault except `References`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeltaError {
@@ -8,12 +8,12 @@ pub enum DeltaError {
     #[error("truncated")]
     Truncated,
     /// A varint is longer than 64 bits.
-    #[error("varint of more than 64 bits")]
+    #[error("varint longer than 64 bits")]
     Varint,
     /// A field has number 0 or one above 2^29 - 1.
     #[error("bad field number")]
     FieldNumber,
-    /// A field is not of the type that the schema says, or is of one that protobuf no longer uses (groups).
+    /// A field's wire type is not the one in the schema, or is one that protobuf no longer uses (groups).
     #[error("field {field} of {message} has wire type {wire_type}")]
     WireType {
         /// The message it is in.
@@ -23,8 +23,8 @@ pub enum DeltaError {
         /// What was there instead.
         wire_type: u8,
     },
-    /// A field is there twice that may be there once.
-    #[error("{0} is there twice")]
+    /// A field that may occur once occurs twice.
+    #[error("{0} occurs twice")]
     Repeated(&'static str),
     /// A number is larger than its field allows.
     #[error("{field} is {value}, which is too large")]
@@ -47,13 +47,13 @@ pub enum DeltaError {
     #[error("unknown kind {0}")]
     UnknownKind(u32),
     /// Kinds are not in ascending order.
-    #[error("kind {0} is not above the one before")]
+    #[error("kind {0} is not above the previous one")]
     KindOrder(u32),
     /// A group that the kind does not have.
     #[error("unknown group {0}")]
     UnknownGroup(u32),
     /// Groups are not in ascending order.
-    #[error("group {0} is not above the one before")]
+    #[error("group {0} is not above the previous one")]
     GroupOrder(u32),
     /// A row that the table does not have.
     #[error("{field} names a row past the end of {rows} rows")]
@@ -69,33 +69,33 @@ pub enum DeltaError {
     /// The spawned ids run past the largest id.
     #[error("a spawned id is above 2^32 - 1")]
     SpawnedRange,
-    /// An entity is spawned that is there.
-    #[error("entity {0} is spawned but there")]
+    /// An entity is spawned that already exists.
+    #[error("entity {0} is spawned but already exists")]
     SpawnedTwice(u32),
-    /// The new entities' columns are not one for each group, in order, for all of the new rows.
-    #[error("the spawned entities' groups are not those of the kind")]
+    /// The new entities' columns are not exactly one per group, in order, for all new rows.
+    #[error("the spawned entities' groups do not match the kind")]
     SpawnedGroups,
     /// More than three residuals in one number.
-    #[error("interleave {0}")]
+    #[error("interleave {0} is above 2")]
     Interleave(u64),
-    /// A group has both codings.
-    #[error("values both packed and rice")]
+    /// A group has values in both codings.
+    #[error("values in both codings, packed and rice")]
     TwoCodings,
-    /// A group has fewer or more values than its rows and fields take.
+    /// A group has more or fewer values than its rows and fields require.
     #[error("too many or too few values")]
     ValueCount,
     /// A number has bits that belong to none of its residuals.
-    #[error("a residual of more than its bits")]
+    #[error("a residual has too many bits")]
     Residual,
-    /// A reference is not of this schema: the caller's fault.
-    #[error("a reference is of another schema")]
+    /// A reference belongs to another schema: the caller's fault.
+    #[error("a reference belongs to another schema")]
     References,
-    /// The state is not the one that the sender had.
+    /// The resulting state is not the one that the sender had.
     #[error("checksum {actual:08x} instead of {expected:08x}")]
     Checksum {
         /// What the message says.
         expected: u32,
-        /// What came out.
+        /// The checksum of the result.
         actual: u32,
     },
 }

@@ -1,4 +1,4 @@
-//! The messages of a delta, as slices of the bytes they came in.
+//! The messages of a delta, as slices of the bytes that they arrived in.
 
 use super::{
     DeltaError,
@@ -25,7 +25,7 @@ impl<'a> Shared<'a> {
         self.checksum
     }
 
-    /// The next table, of a kind above the one before; none at the end of the message.
+    /// The next table, of a kind above the previous one; none at the end of the message.
     pub(super) fn next_table(&mut self, kinds: &[Kind]) -> Result<Option<TableDelta<'a>>, DeltaError> {
         while let Some(field) = self.fields.next()? {
             match field.number {
@@ -60,7 +60,7 @@ pub(super) struct TableDelta<'a> {
 }
 
 impl<'a> TableDelta<'a> {
-    /// A table in which all is as predicted.
+    /// A table in which everything is as predicted.
     pub(super) fn unchanged(kind: usize) -> Self {
         Self {
             kind,
@@ -108,18 +108,18 @@ impl<'a> TableDelta<'a> {
         Ok(delta)
     }
 
-    /// The groups of what has spawned.
+    /// The groups of the spawned entities.
     pub(super) fn spawned_groups(&self) -> &[&'a [u8]] {
         self.spawned_groups.get()
     }
 
-    /// The groups of what has changed.
+    /// The groups of the changed entities.
     pub(super) fn groups(&self) -> &[&'a [u8]] {
         self.groups.get()
     }
 }
 
-/// Messages of groups: no more than a kind can have.
+/// Encoded groups: at most as many as a kind can have.
 #[derive(Debug, Clone, Copy, Default)]
 struct GroupList<'a> {
     groups: [&'a [u8]; MAX_GROUPS],

@@ -1,9 +1,9 @@
-//! The PACKED coding: residuals as protobuf varints, alone or several to a number.
+//! The PACKED coding: residuals as protobuf varints, one or several to a number.
 //!
-//! A varint spends at least a byte on a number. Small residuals of an entity (x and y of a move) fit in one byte
-//! together, so a number may hold two or three of them, bit by bit in turn (Morton order): its length is that of its
-//! longest part, and any protobuf library can read it. Source of the bit spreading: Fabian Giesen, "Decoding Morton
-//! codes", 2009, <https://fgiesen.wordpress.com/2009/12/13/decoding-morton-codes/>.
+//! A varint takes at least a byte. Small residuals of an entity (the x and y of a move) fit into one byte
+//! together, so a number may hold two or three of them, interleaved bit by bit (Morton order). Its length is
+//! then that of its longest part, and any protobuf library can read it. The bit spreading follows Fabian
+//! Giesen, "Decoding Morton codes", 2009, <https://fgiesen.wordpress.com/2009/12/13/decoding-morton-codes/>.
 
 use super::{DeltaError, columns::Residuals, protobuf::take_varint};
 
@@ -29,7 +29,7 @@ impl Interleave {
         }
     }
 
-    /// As `GroupDelta.interleave`.
+    /// To `GroupDelta.interleave`.
     pub(super) fn to_wire(self) -> u64 {
         self.fields() as u64 - 1
     }
@@ -44,7 +44,8 @@ impl Interleave {
     }
 }
 
-/// The way that takes the fewest bytes, and how many. Of equal ways, the one with the fewest numbers.
+/// The interleave that takes the fewest bytes, and how many bytes. Among equals, the one with the fewest
+/// numbers.
 pub(super) fn cheapest(residuals: &Residuals<'_>) -> (Interleave, usize) {
     let fields = residuals.fields();
     let mut best = (Interleave::One, len(residuals, Interleave::One));
@@ -54,7 +55,7 @@ pub(super) fn cheapest(residuals: &Residuals<'_>) -> (Interleave, usize) {
             break;
         }
         let len = len(residuals, interleave);
-        // Any way but the first has a field of two bytes that says so.
+        // Every interleave but the first has a two-byte field that names it.
         let own = |way: Interleave| if way == Interleave::One { 0 } else { 2 };
         if len + own(interleave) <= best.1 + own(best.0) {
             best = (interleave, len);
@@ -63,7 +64,7 @@ pub(super) fn cheapest(residuals: &Residuals<'_>) -> (Interleave, usize) {
     best
 }
 
-/// Whether every residual that would be in a triple has room.
+/// Whether every residual that would be part of a triple fits.
 fn fits_triples(residuals: &Residuals<'_>) -> bool {
     let in_triples = residuals.fields() / 3 * 3;
     (0..in_triples).all(|f| residuals.column(f).iter().fold(0, |all, &r| all | r) >> TRIPLE_BITS == 0)
@@ -89,7 +90,8 @@ fn len(residuals: &Residuals<'_>, interleave: Interleave) -> usize {
     sum
 }
 
-/// Bytes of one number. By shifts and compares instead of a count of bits: the compiler makes vectors of that.
+/// Bytes of one number. Uses shifts and compares instead of counting bits, because the compiler vectorizes
+/// them.
 #[inline(always)]
 fn number_len<const PARTS: usize>(parts: [u32; PARTS]) -> u32 {
     let mut len = 1;
@@ -105,13 +107,13 @@ fn number_len<const PARTS: usize>(parts: [u32; PARTS]) -> u32 {
     len
 }
 
-/// Writes all numbers, row after row. `len` is what `cheapest` said.
+/// Writes all numbers, row after row. `len` is the length that `cheapest` returned.
 pub(super) fn put(out: &mut Vec<u8>, residuals: &Residuals<'_>, interleave: Interleave, len: usize) {
     let start = out.len();
     out.resize(start + len, 0);
     let mut rest = &mut out[start..];
     let fields = residuals.fields();
-    // Whole columns at a time where one number is a row, which is what most groups are.
+    // Whole columns at a time if each row is one number, as in most groups.
     match (fields, interleave) {
         (1, _) => {
             for &a in residuals.column(0) {
@@ -149,7 +151,7 @@ pub(super) fn put(out: &mut Vec<u8>, residuals: &Residuals<'_>, interleave: Inte
     debug_assert!(rest.is_empty(), "{} bytes too many", rest.len());
 }
 
-/// Writes a varint to the front of `out`, whose length has been counted, and returns what is left.
+/// Writes a varint to the front of `out`, which has the right length, and returns the rest.
 #[inline]
 fn put_number(out: &mut [u8], mut number: u64) -> &mut [u8] {
     let mut at = 0;
@@ -162,7 +164,8 @@ fn put_number(out: &mut [u8], mut number: u64) -> &mut [u8] {
     &mut out[at + 1..]
 }
 
-/// Reads `rows` rows of `fields` residuals off all of `values`, calling `residual(row, field, zigzag)` for each.
+/// Reads `rows` rows of `fields` residuals, which must use up `values`, and calls `residual(row, field,
+/// zigzag)` for each.
 pub(super) fn take(
     mut values: &[u8],
     rows: usize,
@@ -171,7 +174,7 @@ pub(super) fn take(
     mut residual: impl FnMut(usize, usize, u32),
 ) -> Result<(), DeltaError> {
     let numbers = fields.div_ceil(interleave.fields());
-    // A number has at least a byte and at most ten: checked before anything is read.
+    // A number has one to ten bytes. Checked before anything is read.
     let bytes = rows * numbers;
     if values.len() < bytes || values.len() > bytes.saturating_mul(10) {
         return Err(DeltaError::ValueCount);
@@ -202,25 +205,25 @@ pub(super) fn take(
     if values.is_empty() { Ok(()) } else { Err(DeltaError::ValueCount) }
 }
 
-/// The end of the values is not the end of the message: too few, then.
+/// If the values end within a number, there are too few of them: the message itself is not truncated.
 #[inline]
 fn take_number(values: &mut &[u8]) -> Result<u64, DeltaError> {
     if values.is_empty() { Err(DeltaError::ValueCount) } else { take_varint(values) }
 }
 
-/// Two numbers, bit by bit in turn, `a` lowest.
+/// Interleaves the bits of two numbers, `a` lowest.
 #[inline]
 fn pair(a: u32, b: u32) -> u64 {
     spread_pair(a) | spread_pair(b) << 1
 }
 
-/// Three numbers of 21 bits, bit by bit in turn, `a` lowest.
+/// Interleaves the bits of three numbers of 21 bits, `a` lowest.
 #[inline]
 fn triple(a: u32, b: u32, c: u32) -> u64 {
     spread_triple(a) | spread_triple(b) << 1 | spread_triple(c) << 2
 }
 
-/// Puts a 0 above each bit.
+/// Inserts a 0 above each bit.
 #[inline]
 fn spread_pair(bits: u32) -> u64 {
     let mut x = u64::from(bits);
@@ -242,7 +245,7 @@ fn gather_pair(bits: u64) -> u32 {
     (x | x >> 16) as u32
 }
 
-/// Puts two 0s above each of 21 bits.
+/// Inserts two 0s above each of 21 bits.
 #[inline]
 fn spread_triple(bits: u32) -> u64 {
     let mut x = u64::from(bits) & 0x1f_ffff;

@@ -1,9 +1,9 @@
-//! What a value is taken to have become: both ends compute it alike, and only the difference travels.
+//! How values are predicted. Both ends compute the same prediction, and only the difference from it is sent.
 
 use super::{MAX_AGE, References, survivors::Survivors};
 use crate::schema::Predictor;
 
-/// How far a linear prediction looks ahead and back, ticks.
+/// The time spans of a linear prediction, ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Horizon {
     /// From the baseline to the state.
@@ -13,8 +13,8 @@ pub(super) struct Horizon {
 }
 
 impl Horizon {
-    /// None without a prior: everything is predicted to stay. So is it with references that are in the wrong order
-    /// or further apart than [`MAX_AGE`], which no head can name.
+    /// None without a prior: everything is predicted to stay. Also none if the references are in the wrong
+    /// order or further apart than [`MAX_AGE`], which no head can express.
     pub(super) fn new(references: References<'_>, tick: u32) -> Option<Self> {
         let baseline = references.baseline?.tick();
         let behind = baseline.checked_sub(references.prior?.tick())?;
@@ -37,8 +37,8 @@ impl Horizon {
     }
 }
 
-/// Predicts one column of the survivors, in their order, of whom `out` has one value each. `prior` is the column of the prior's
-/// table, if there is one.
+/// Predicts one column of the survivors, in their order, into `out`, which has one value for each. `prior` is
+/// the column of the prior's table, if there is one.
 pub(super) fn column(
     predictor: Predictor,
     horizon: Option<Horizon>,
@@ -53,7 +53,7 @@ pub(super) fn column(
     }
     let (Some(horizon), Some(prior)) = (horizon, prior) else { return };
     if horizon.ahead == horizon.behind {
-        // As it went once, it goes again: no division, and the compiler makes vectors of it.
+        // Equal time spans need no division, and the compiler vectorizes this.
         survivors.with_prior(prior, out, |b, p| {
             (i64::from(b) * 2 - i64::from(p)).clamp(i32::MIN.into(), i32::MAX.into()) as i32
         });

@@ -1,26 +1,26 @@
-//! Protobuf's wire format, as far as a delta needs it: varints, and the fields of a message.
+//! The parts of protobuf's wire format that a delta needs: varints, and the fields of a message.
 //!
-//! By hand, because the messages of the hot path are read and written without building them. Source of the
-//! format: <https://protobuf.dev/programming-guides/encoding/>.
+//! Hand-written, because the messages of the hot path are read and written without building them. The format
+//! is described at <https://protobuf.dev/programming-guides/encoding/>.
 
 use super::DeltaError;
 use bytes::BufMut;
 
-/// Most bytes of a varint of 64 bits.
+/// Longest varint of 64 bits, bytes.
 const MAX_VARINT: usize = 10;
 
-/// How many bytes a varint has.
+/// Length of a varint, bytes.
 pub(crate) const fn varint_len(value: u64) -> usize {
-    // One byte for 0 too.
+    // 0 also takes one byte.
     (u64::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
 }
 
-/// How many bytes a field of bytes has, with tag (of a number below 16) and length.
+/// Length of a bytes field with its tag (of a field number below 16) and length prefix.
 pub(crate) const fn bytes_field_len(len: usize) -> usize {
     1 + varint_len(len as u64) + len
 }
 
-/// How many bytes a number's field has, with its tag (of a number below 16). 0 is not written.
+/// Length of a number's field with its tag (of a field number below 16). 0 is not written.
 pub(crate) const fn number_field_len(value: u64) -> usize {
     if value == 0 { 0 } else { 1 + varint_len(value) }
 }
@@ -48,7 +48,7 @@ fn put_long_varint(out: &mut impl BufMut, mut value: u64) {
     out.put_slice(&bytes[..=len]);
 }
 
-/// Writes the tag of a field below 16.
+/// Writes the tag of a field whose number is below 16.
 pub(crate) fn put_tag(out: &mut Vec<u8>, field: u32, wire_type: WireType) {
     out.push((field << 3) as u8 | wire_type as u8);
 }
@@ -61,7 +61,7 @@ pub(crate) fn put_number(out: &mut Vec<u8>, field: u32, value: u64) {
     }
 }
 
-/// Writes a field of bytes, unless there are none.
+/// Writes a bytes field, unless it is empty.
 pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     if !bytes.is_empty() {
         put_bytes_head(out, field, bytes.len());
@@ -69,7 +69,7 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     }
 }
 
-/// Writes tag and length of a field whose bytes follow.
+/// Writes the tag and length of a field whose bytes follow.
 pub(crate) fn put_bytes_head(out: &mut Vec<u8>, field: u32, len: usize) {
     put_tag(out, field, WireType::Bytes);
     put_varint(out, len as u64);
@@ -94,7 +94,7 @@ fn take_long_varint(input: &mut &[u8]) -> Result<u64, DeltaError> {
     for (n, &byte) in input.iter().take(MAX_VARINT).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * n);
         if byte < 0x80 {
-            // The tenth byte holds the 64th bit alone.
+            // The tenth byte holds only the 64th bit.
             if n == MAX_VARINT - 1 && byte > 1 {
                 return Err(DeltaError::Varint);
             }
@@ -139,12 +139,12 @@ pub(crate) struct Field<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The fields of `bytes`; `message` is its name for errors.
+    /// The fields of `bytes`; errors name the message as `message`.
     pub(crate) fn new(message: &'static str, bytes: &'a [u8]) -> Self {
         Self { message, rest: bytes }
     }
 
-    /// What has not been read yet.
+    /// The bytes that have not been read yet.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -189,23 +189,23 @@ impl<'a> Fields<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// The number in it.
+    /// The value as a number.
     pub(crate) fn number(self) -> Result<u64, DeltaError> {
         if let Value::Varint(value) = self.value { Ok(value) } else { Err(self.wrong_type()) }
     }
 
-    /// The number in it, of 32 bits.
+    /// The value as a 32-bit number.
     pub(crate) fn number32(self, field: &'static str) -> Result<u32, DeltaError> {
         let value = self.number()?;
         u32::try_from(value).map_err(|_| DeltaError::TooLarge { field, value })
     }
 
-    /// The fixed number in it.
+    /// The value as a fixed32.
     pub(crate) fn fixed32(self) -> Result<u32, DeltaError> {
         if let Value::Fixed32(value) = self.value { Ok(value) } else { Err(self.wrong_type()) }
     }
 
-    /// The bytes in it.
+    /// The value as bytes.
     pub(crate) fn bytes(self) -> Result<&'a [u8], DeltaError> {
         if let Value::Bytes(bytes) = self.value { Ok(bytes) } else { Err(self.wrong_type()) }
     }
@@ -221,7 +221,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Keeps a field that may be there once.
+/// Stores a field that may occur only once.
 pub(crate) fn once<T>(slot: &mut Option<T>, field: &'static str, value: T) -> Result<(), DeltaError> {
     match slot.replace(value) {
         None => Ok(()),

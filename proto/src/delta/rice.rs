@@ -1,8 +1,9 @@
-//! The RICE coding: residuals in a bit string. The format is on the page of [`delta`](super).
+//! The RICE coding: residuals in a bit string. The documentation of [`delta`](super) defines the format.
 //!
-//! How large one field's residual is says how large the next one's will be: a body that moves fast along x is
-//! probably not at rest along y. So a field's rows fall in classes by what is known of them, and each class has a
-//! parameter of its own. On moving bodies that saves a tenth against one parameter a field.
+//! The size of one field's residual says something about the next one's: a body that moves fast along x is
+//! probably not at rest along y. So the rows of a field are divided into classes by the residuals already
+//! known, and each class has its own parameter. For moving bodies this saves a tenth compared with one
+//! parameter per field.
 
 use super::{
     DeltaError,
@@ -12,10 +13,10 @@ use super::{
 
 /// Bits of a parameter.
 const PARAMETER_BITS: u32 = 4;
-/// Classes of rows, from the second field on.
+/// Number of row classes, from the second field on.
 const CLASSES: usize = 3;
 
-/// The class of a row whose fields so far have these bits in any of them.
+/// The class of a row; `seen` is the bitwise or of its residuals in the fields so far.
 #[inline]
 fn class(seen: u32) -> usize {
     match seen {
@@ -25,7 +26,7 @@ fn class(seen: u32) -> usize {
     }
 }
 
-/// Writes all fields. `seen` is scratch.
+/// Writes all fields. `seen` is scratch memory.
 pub(super) fn put(out: &mut Vec<u8>, residuals: &Residuals<'_>, seen: &mut Vec<u32>) {
     seen.clear();
     seen.resize(residuals.rows(), 0);
@@ -51,8 +52,8 @@ pub(super) fn put(out: &mut Vec<u8>, residuals: &Residuals<'_>, seen: &mut Vec<u
     bits.finish();
 }
 
-/// Reads `rows` codes for each of `fields` off all of `values`, calling `residual(row, field, zigzag)` for each. `seen`
-/// is scratch.
+/// Reads `rows` codes for each of `fields`, which must use up `values`, and calls `residual(row, field,
+/// zigzag)` for each. `seen` is scratch memory.
 pub(super) fn take(
     values: &[u8],
     rows: usize,
@@ -60,7 +61,7 @@ pub(super) fn take(
     seen: &mut Vec<u32>,
     mut residual: impl FnMut(usize, usize, u32),
 ) -> Result<(), DeltaError> {
-    // A code has at least a bit: checked before memory is reserved.
+    // A code has at least one bit. Checked before memory is reserved.
     if values.len() < (fields * rows).div_ceil(8) {
         return Err(DeltaError::ValueCount);
     }
@@ -83,7 +84,7 @@ pub(super) fn take(
     if bits.is_used_up() { Ok(()) } else { Err(DeltaError::ValueCount) }
 }
 
-/// With w = z + 2^k and m = its bits less 1: m - k ones, a zero, the m low bits of w.
+/// With w = z + 2^k and m the number of its bits minus 1: m - k ones, a zero, and the m low bits of w.
 #[inline]
 fn put_code(bits: &mut BitWriter<'_>, z: u32, k: u32) {
     let w = u64::from(z) + (1 << k);
@@ -116,10 +117,11 @@ fn take_code(bits: &mut BitReader<'_>, k: u32) -> Result<u32, DeltaError> {
     u32::try_from((low | 1 << m) - (1 << k)).map_err(|_| DeltaError::Residual)
 }
 
-/// The parameter that takes the fewest bits for residuals of so many bits each, taking those of one length as spread
-/// evenly.
+/// The parameter that takes the fewest bits. `lengths` counts residuals by their number of bits; those of one
+/// length are assumed to be spread evenly.
 fn best_parameter(lengths: &[u32; 33]) -> u32 {
-    // In 2^-16 bits. Adding 2^k carries into the next length for 2^k of the 2^(length - 1) residuals of a length.
+    // In units of 2^-16 bits. Adding 2^k carries into the next length for 2^k of the 2^(length - 1) residuals
+    // of a length.
     let code = |length: u32, k: u32| match length.checked_sub(k + 1) {
         None => u64::from(k + 1) << 16,
         Some(above) => (u64::from(2 * length - 1 - k) << 16) + ((2 << 16) >> above),
@@ -130,7 +132,7 @@ fn best_parameter(lengths: &[u32; 33]) -> u32 {
     let cost = |k: &u32| -> u64 {
         (shortest..).zip(used).map(|(length, &count)| u64::from(count) * code(length, *k)).sum()
     };
-    // A parameter below the shortest or above the longest is never better than those.
+    // A parameter below the shortest or above the longest length is never better than these.
     let most = (1 << PARAMETER_BITS) - 1;
     (shortest.saturating_sub(1).min(most)..=longest.min(most)).min_by_key(cost).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! Sets of rows: as gaps (varints or Rice codes) or as bits.
+//! Sets of rows, as gaps (varints or Rice codes) or as bits.
 
 use super::{
     DeltaError,
@@ -13,7 +13,7 @@ pub(super) fn gaps_len(rows: &[u32]) -> usize {
     rows.iter().map(|&row| varint_len(u64::from(row - std::mem::replace(&mut next, row + 1)))).sum()
 }
 
-/// Writes ascending `rows`, each as the number of rows skipped since the one before.
+/// Writes ascending `rows`, each as the number of rows skipped since the previous one.
 pub(super) fn put_gaps(out: &mut Vec<u8>, rows: &[u32]) {
     let mut next = 0;
     for &row in rows {
@@ -22,7 +22,7 @@ pub(super) fn put_gaps(out: &mut Vec<u8>, rows: &[u32]) {
     }
 }
 
-/// Bytes that `put_bits` writes for ascending `rows`: those at the end that are 0 are left out.
+/// Bytes that `put_bits` writes for ascending `rows`. Trailing zero bytes are omitted.
 pub(super) fn bits_len(rows: &[u32]) -> usize {
     rows.last().map_or(0, |&last| last as usize / 8 + 1)
 }
@@ -37,7 +37,7 @@ pub(super) fn put_bits(out: &mut Vec<u8>, rows: &[u32]) {
     }
 }
 
-/// Writes the count of ascending `rows` and their gaps, Rice-coded. `gaps` and `seen` are scratch.
+/// Writes the count of ascending `rows` and their gaps, Rice-coded. `gaps` and `seen` are scratch memory.
 pub(super) fn put_rice(out: &mut Vec<u8>, rows: &[u32], gaps: &mut Vec<u32>, seen: &mut Vec<u32>) {
     let mut next = 0;
     gaps.clear();
@@ -46,7 +46,8 @@ pub(super) fn put_rice(out: &mut Vec<u8>, rows: &[u32], gaps: &mut Vec<u32>, see
     rice::put(out, &Residuals::new(gaps, rows.len(), 1), seen);
 }
 
-/// Reads what `put_rice` wrote, calling `row` for each row in ascending order. All are below `rows`. `seen` is scratch.
+/// Reads what `put_rice` wrote and calls `row` for each row, in ascending order, all below `rows`. `seen` is
+/// scratch memory.
 pub(super) fn take_rice(
     mut coded: &[u8],
     rows: usize,
@@ -72,7 +73,7 @@ pub(super) fn take_rice(
     if fits { Ok(()) } else { Err(past_end) }
 }
 
-/// Reads gaps, calling `row` for each row in ascending order. All are below `rows`.
+/// Reads gaps and calls `row` for each row, in ascending order, all below `rows`.
 pub(super) fn take_gaps(
     mut gaps: &[u8],
     rows: usize,
@@ -82,7 +83,7 @@ pub(super) fn take_gaps(
     let mut next = 0;
     while !gaps.is_empty() {
         let gap = take_varint(&mut gaps)?;
-        // Rows are fewer than 2^32, so neither sum overflows.
+        // There are fewer than 2^32 rows, so neither sum overflows.
         let at =
             gap.checked_add(next).filter(|&at| at < rows as u64).ok_or(DeltaError::Row { field, rows })?;
         row(at as u32);
@@ -91,7 +92,7 @@ pub(super) fn take_gaps(
     Ok(())
 }
 
-/// Reads bits, calling `row` for each row in ascending order. All are below `rows`; bytes that are not there are 0.
+/// Reads bits and calls `row` for each row, in ascending order, all below `rows`. Missing bytes are 0.
 pub(super) fn take_bits(
     bits: &[u8],
     rows: usize,

@@ -1,19 +1,20 @@
-//! Which rows of the baseline live on, and which rows of the prior they were.
+//! The rows of the baseline whose entities still exist, and their rows in the prior.
 
-/// The entities of a baseline that are still there, in ascending order of id.
+/// The entities of a baseline that still exist, in ascending order of id.
 #[derive(Debug, Default)]
 pub(super) struct Survivors {
     /// Rows of the baseline.
     baseline: Rows,
-    /// Rows of the prior, `ABSENT` for those that it does not have.
+    /// Rows of the prior; `ABSENT` for entities that it does not have.
     prior: Rows,
 }
 
-/// Row numbers. Most tables gain and lose no entity within a tick, so "row n is row n" has a form of its own.
+/// Row numbers. Most tables gain and lose no entity within a tick, so the identity mapping has a form of its
+/// own.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     len: usize,
-    /// Every number is its own place.
+    /// Row n is n, for all of them.
     straight: bool,
     /// The numbers, unless `straight`.
     list: Vec<u32>,
@@ -32,7 +33,7 @@ impl Survivors {
         &mut self.baseline
     }
 
-    /// Finds the survivors among the rows of the prior.
+    /// Finds the survivors' rows in the prior.
     pub(super) fn match_prior(&mut self, baseline: &[u32], prior: &[u32]) {
         if self.baseline.straight && self.baseline.len == prior.len() && baseline == prior {
             self.prior.set_straight(prior.len());
@@ -50,7 +51,7 @@ impl Survivors {
         }
     }
 
-    /// Copies the survivors' values of a column of the baseline. `out` has one for each.
+    /// Copies the survivors' values of a baseline column to `out`, which has one for each.
     pub(super) fn gather(&self, column: &[i32], out: &mut [i32]) {
         if self.baseline.straight {
             out.copy_from_slice(&column[..self.baseline.len]);
@@ -61,7 +62,7 @@ impl Survivors {
         }
     }
 
-    /// Maps the survivors' values with those of a column of the prior, where it has them.
+    /// Combines the survivors' values with those of a column of the prior, where it has them.
     #[inline(always)]
     pub(super) fn with_prior(&self, column: &[i32], values: &mut [i32], f: impl Fn(i32, i32) -> i32) {
         if self.prior.straight {
@@ -86,7 +87,7 @@ impl Rows {
         self.straight = true;
     }
 
-    /// No rows, to push to.
+    /// Starts an empty list, to push to.
     pub(super) fn begin(&mut self) {
         self.list.clear();
         self.len = 0;
@@ -105,7 +106,7 @@ impl Rows {
         self.len
     }
 
-    /// Whether every row is its own place.
+    /// Whether row n is n, for all of them.
     pub(super) fn is_straight(&self) -> bool {
         self.straight
     }
@@ -116,7 +117,7 @@ impl Rows {
         if self.straight { n } else { self.list[n] as usize }
     }
 
-    /// The rows, in order; only when not straight.
+    /// The rows, in order; only valid when not straight.
     pub(super) fn list(&self) -> &[u32] {
         &self.list
     }

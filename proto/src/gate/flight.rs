@@ -1,8 +1,9 @@
-//! What is under way.
+//! States in flight.
 
 use super::{MAX_IN_FLIGHT, Nanos};
 
-/// States in flight, oldest first. Nearly always one or two, so the first places are all that is touched.
+/// States in flight, oldest first. There are nearly always one or two, so only the first elements are
+/// touched.
 #[derive(Debug, Clone)]
 #[repr(C)]
 pub(super) struct Flight {
@@ -10,7 +11,7 @@ pub(super) struct Flight {
     sent: [Sent; MAX_IN_FLIGHT],
 }
 
-/// Packed: a quarter smaller.
+/// Packed, which makes it a quarter smaller.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, packed(4))]
 pub(super) struct Sent {
@@ -35,7 +36,7 @@ impl Flight {
         self.len += 1;
     }
 
-    /// Removes so many, the oldest. The tick of the last of them.
+    /// Removes the `count` oldest. Returns the tick of the last of them.
     pub(super) fn remove(&mut self, count: usize) -> Option<u32> {
         let last = self.sent[..self.len()][..count].last()?.tick;
         self.sent.copy_within(count..self.len as usize, 0);

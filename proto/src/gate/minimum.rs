@@ -1,12 +1,12 @@
-//! The least round trip of a window.
+//! The minimum round trip of a window.
 
 use super::Nanos;
 use crate::nanos::{MaybeNanos, SECOND};
 
-/// Half of the window of the minimum.
+/// Half the window of the minimum.
 const HALF_WINDOW: Nanos = 5 * SECOND;
 
-/// Least sample of the current and the last half window.
+/// Minimum sample of the current and the previous half window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WindowedMin {
     began: Nanos,

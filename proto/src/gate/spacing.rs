@@ -3,7 +3,7 @@
 use super::Nanos;
 use crate::nanos::MaybeNanos;
 
-/// Time between the states that arrive, by a moving average: a tick, unless the link is slower.
+/// Moving average of the time between states that arrive: a tick, unless the link is slower.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spacing {
     acked_at: MaybeNanos,
@@ -16,8 +16,8 @@ impl Spacing {
         Self { acked_at: MaybeNanos::NONE, average: 0 }
     }
 
-    /// So many states were acknowledged now. A sample counts as at most four ticks, so that one pause of the
-    /// peer says nothing.
+    /// `states` states were acknowledged now. A sample counts as at most four ticks, so that a single pause
+    /// of the peer has little effect.
     pub(super) fn record(&mut self, now: Nanos, states: usize, tick: Nanos) {
         if let Some(before) = self.acked_at.get() {
             let passed = now.saturating_sub(before);

@@ -8,17 +8,19 @@
 //!   └───────────────── Disconnected ◄───── disconnected(), silence, a server's fault ◄─────┘
 //! ```
 //!
-//! - **Hello**: a join, or a resume if there is a token, goes out; then nothing until the welcome.
-//! - **Active**: inputs, commands, acknowledgements and pings go out; states and reliable messages are taken.
+//! - **Hello**: a join, or a resume if there is a token, is sent; then nothing until the welcome.
+//! - **Active**: inputs, commands, acknowledgements and pings are sent; states and reliable messages are
+//!   accepted.
 //! - **Closed**: the server said goodbye; what arrives is ignored. [`crate::code::is_reconnect`] says whether
 //!   to try again.
-//! - **Disconnected**: nothing goes out. The snapshot, the token, the last reliable message received, the version of the
-//!   presence and the unconfirmed commands are kept for the next connection.
+//! - **Disconnected**: nothing is sent. The snapshot, the token, the last reliable message received, the
+//!   version of the presence and the unconfirmed commands are kept for the next connection.
 //!
-//! A wrong or expired token: the server says goodbye with `UnknownSession`; the caller then calls
-//! [`ClientSession::reconnected`] with `rejoin`. That is a new player, so the numbers of inputs and reliable
-//! messages start again at 1. Those of commands go on: what was queued and never sent goes to the new seat, and
-//! what was sent, but is not known to have arrived, is refused ([`ClientEvent::CommandRefused`], after the welcome).
+//! If the token is wrong or has expired, the server says goodbye with `UnknownSession`, and the caller calls
+//! [`ClientSession::reconnected`] with `rejoin`. That makes a new player, so the numbers of inputs and
+//! reliable messages start at 1 again. Numbers of commands continue: commands that were queued and never sent
+//! go to the new seat; those that were sent but not confirmed are refused ([`ClientEvent::CommandRefused`],
+//! after the welcome).
 
 mod acks;
 mod commands;
@@ -54,10 +56,11 @@ use prost::Message as _;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Why a command is refused that was under way when its seat was lost.
-const SEAT_LOST: &str = "the seat was lost before the server confirmed it: it may have been carried out";
+/// Why an unconfirmed command is refused when its seat was lost.
+const SEAT_LOST: &str =
+    "the seat was lost before the server confirmed the command, which may have been carried out";
 
-/// One player's session as the client sees it. Lives over several connections: `disconnected` then
+/// One player's session as the client sees it. Lives over several connections: `disconnected`, then
 /// `reconnected`.
 #[derive(Debug)]
 pub struct ClientSession {
@@ -71,11 +74,11 @@ pub struct ClientSession {
     history: History,
     decoder: Decoder,
     events: VecDeque<ClientEvent>,
-    /// What the client's clock counts from.
+    /// The client's clock counts from this instant.
     origin: Instant,
 }
 
-/// Where a session is in its life. The transitions are in this module's documentation.
+/// Where a session is in its life. The module documentation shows the transitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Hello { resume: bool, sent: bool },
@@ -85,7 +88,7 @@ enum Phase {
 }
 
 impl ClientSession {
-    /// A session that will join. Fills in the join's protocol and codings.
+    /// A session that will join. Fills in the protocol and codings of `join`.
     pub fn join(now: Instant, config: ClientConfig, join: wire::Join) -> Self {
         let join = wire::Join {
             protocol: limits::PROTOCOL,
@@ -107,12 +110,12 @@ impl ClientSession {
         }
     }
 
-    /// A message arrived. On error the server is at fault and the session is disconnected: drop the connection,
-    /// and perhaps call `reconnected`. What arrives while closed or disconnected is ignored.
+    /// Handles a message. On error the server is at fault and the session is disconnected: drop the
+    /// connection, and perhaps call `reconnected`. What arrives while closed or disconnected is ignored.
     ///
     /// # Errors
-    /// As [`ServerError`] says. A reliable message that came before is ignored, and so is a message of a kind
-    /// that this version does not know, and on datagrams a state older than the one applied.
+    /// See [`ServerError`]. Ignored without an error: a reliable message that came before, a message of a
+    /// kind that this version does not know, and on datagrams a state older than the one applied.
     pub fn handle_message(&mut self, now: Instant, message: Bytes) -> Result<(), ServerError> {
         if matches!(self.phase, Phase::Closed(_) | Phase::Disconnected) {
             return Ok(());
@@ -126,18 +129,19 @@ impl ClientSession {
         self.events.pop_front()
     }
 
-    /// Writes the next message to send, if any: appends one message to `out`. A state's acknowledgement rides
-    /// on the next input; if none is sent within a tick (and a quarter, for jitter), an Ack message goes.
+    /// Appends the next message to send, if any, to `out`. The acknowledgement of a state travels with the
+    /// next input; if none is sent within a tick (and a quarter, for jitter), an Ack message goes out.
     ///
-    /// For transports with one lane. Where there are two, see [`poll_transmit_lane`](Self::poll_transmit_lane).
+    /// For transports with one lane. For those with two, see
+    /// [`poll_transmit_lane`](Self::poll_transmit_lane).
     pub fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> bool {
         self.poll_transmit_lane(now, out, || usize::MAX).is_some()
     }
 
-    /// [`poll_transmit`](Self::poll_transmit), and which lane the message takes. `max_datagram` is asked for
-    /// each message that may go as a datagram: the longest one that the transport takes now, bytes. An input
-    /// that is too long with the earlier ones that it repeats goes without the oldest of them; what is too long
-    /// all the same takes the reliable lane.
+    /// Like [`poll_transmit`](Self::poll_transmit), but returns the lane that the message takes.
+    /// `max_datagram` is called for each message that may go as a datagram; it returns the longest datagram
+    /// that the transport currently takes, bytes. An input that is too long together with the earlier ones
+    /// that it repeats drops the oldest of them; a message that is still too long takes the reliable lane.
     pub fn poll_transmit_lane(
         &mut self,
         now: Instant,
@@ -149,15 +153,15 @@ impl ClientSession {
             Delivery::Ordered => Lane::Reliable,
             Delivery::Datagram => fit::lane_of(&mut message, max_datagram),
         };
-        // Fails only for want of room, and the buffer grows.
+        // Encoding fails only for lack of space, and the buffer grows.
         message.encode(out).ok().map(|()| lane)
     }
 
-    /// When `handle_timeout` wants to be called, or `poll_transmit` to send a lone acknowledgement.
+    /// When to call `handle_timeout`, or `poll_transmit` for an acknowledgement without an input.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Hello { .. } => Some(self.silent_at()),
-            // Nothing goes out after the leave; the goodbye is awaited.
+            // Nothing is sent after the leave; the goodbye is awaited.
             Phase::Active if self.link.leave_sent => Some(self.silent_at()),
             Phase::Active => {
                 let timer = self.silent_at().min(self.link.next_ping);
@@ -167,7 +171,7 @@ impl ClientSession {
         }
     }
 
-    /// Time has passed. Call `poll_transmit` after it.
+    /// Time has passed. Call `poll_transmit` afterwards.
     ///
     /// # Errors
     /// `TimedOut`, once: the session is then disconnected.
@@ -180,8 +184,9 @@ impl ClientSession {
         Ok(())
     }
 
-    /// Queues an input and returns its number. An unsent older input goes with it (at most 8; older ones are
-    /// dropped, as what they meant for is past). On datagrams so do those that no state has confirmed.
+    /// Queues an input and returns its number. Older inputs that are still unsent go with it (at most 8;
+    /// older ones are dropped, because the ticks they were meant for are past). On datagrams, so do those
+    /// that no state has confirmed.
     ///
     /// # Errors
     /// `NotActive`, `TooLarge` (more than [`limits::MAX_INPUT`] bytes), `Exhausted`.
@@ -194,8 +199,8 @@ impl ClientSession {
         seat.ok_or(SendError::NotActive)?.inputs.push(tick, payload).ok_or(SendError::Exhausted)
     }
 
-    /// Queues a command and returns its number. It is kept, and sent again after a resume, until the server has
-    /// it. Numbers count from 1 and go on over seats.
+    /// Queues a command and returns its number. The command is kept, and sent again after a resume, until the
+    /// server has it. Numbers count from 1 and continue across seats.
     ///
     /// # Errors
     /// `NotActive`, `TooLarge` (more than [`limits::MAX_COMMAND`] bytes), `TooManyCommands`.
@@ -209,21 +214,21 @@ impl ClientSession {
         self.commands.push(payload).ok_or(SendError::TooManyCommands(self.commands.len()))
     }
 
-    /// Gives up the seat: after what is queued, a leave goes out. Without a connection it goes out after the
-    /// next one's hello.
+    /// Gives up the seat: a leave is sent after what is queued. Without a connection, it is sent after the
+    /// next connection's hello.
     pub fn leave(&mut self) {
         self.leaving = true;
     }
 
-    /// The connection was lost. What was queued for it is dropped, commands are kept.
+    /// The connection was lost. What was queued for it is dropped; commands are kept.
     pub fn disconnected(&mut self) {
         if !matches!(self.phase, Phase::Closed(_)) {
             self.phase = Phase::Disconnected;
         }
     }
 
-    /// A new connection: will resume the seat if there is one and `rejoin` is false, else join anew. Its
-    /// transport may be another one than before: `delivery` is what this one gives.
+    /// There is a new connection: resumes the seat if there is one and `rejoin` is false, else joins anew.
+    /// `delivery` describes the new transport, which may differ from the previous one.
     pub fn reconnected(&mut self, now: Instant, rejoin: bool, delivery: Delivery) {
         self.config.delivery = delivery;
         self.phase = Phase::Hello { resume: self.seat.is_some() && !rejoin, sent: false };
@@ -235,12 +240,12 @@ impl ClientSession {
         }
     }
 
-    /// The newest state applied. Stays over a reconnection; a new seat starts without.
+    /// The newest state applied. Kept across a reconnection; a new seat starts without one.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.history.current()
     }
 
-    /// The state applied before it.
+    /// The state applied before the newest.
     pub fn previous_snapshot(&self) -> Option<&Snapshot> {
         self.history.previous()
     }
@@ -260,7 +265,7 @@ impl ClientSession {
         self.phase == Phase::Active
     }
 
-    /// The code of the goodbye. One that this version does not know counts as `Internal` (4000–4499) or
+    /// The code of the goodbye. A code that this version does not know counts as `Internal` (4000–4499) or
     /// `Kicked` (all others).
     pub fn closed(&self) -> Option<CloseCode> {
         match self.phase {
@@ -270,7 +275,7 @@ impl ClientSession {
     }
 }
 
-/// What goes out.
+/// Sending.
 impl ClientSession {
     fn next_body(&mut self, now: Instant) -> Option<client_message::Body> {
         use client_message::Body;
@@ -297,7 +302,7 @@ impl ClientSession {
         if let Some(time_us) = self.link.pong.take() {
             return Some(Body::Pong(wire::Pong { time_us }));
         }
-        // Half of the commands waiting: ask sooner what the server has.
+        // Half of the allowed commands are waiting: ask earlier which ones the server has.
         let crowded = self.link.pinged.is_none() && self.commands.len() * 2 > self.config.max_commands;
         if now >= self.link.next_ping || crowded {
             let time_us = self.clock_us(now);
@@ -337,7 +342,7 @@ impl ClientSession {
     }
 }
 
-/// What arrives.
+/// Receiving.
 impl ClientSession {
     fn take(&mut self, now: Instant, message: Bytes) -> Result<(), ServerError> {
         use server_message::Body;
@@ -382,7 +387,7 @@ impl ClientSession {
             return Err(ServerError::UnsupportedVersion(welcome.protocol));
         }
         if welcome.resumed && !resume {
-            return Err(ServerError::Unexpected("welcome back to a join"));
+            return Err(ServerError::Unexpected("welcome that answers a resume, after a join"));
         }
         let schema = Schema::from_wire(&welcome.schema.clone().unwrap_or_default())?;
         let tick = Duration::from_secs(1) / welcome.tick_rate.max(1);
@@ -423,8 +428,8 @@ impl ClientSession {
             };
         };
         let applied = self.history.current().map(Snapshot::tick);
-        // A resume begins with the room's newest state, which may be the one applied before the connection was
-        // lost.
+        // A resume begins with the room's newest state, which may be the one that was applied before the
+        // connection was lost.
         let again = !self.link.has_state && head.baseline.is_none() && applied == Some(head.tick);
         if let Some(applied) = applied
             && head.tick <= applied
@@ -474,7 +479,7 @@ impl ClientSession {
     fn take_presence(&mut self, presence: wire::Presence) -> Result<(), ServerError> {
         let Some(seat) = &mut self.seat else { return Ok(()) };
         if presence.since != 0 && presence.since != seat.presence_version {
-            return Err(ServerError::Unexpected("presence since another version"));
+            return Err(ServerError::Unexpected("presence with another base version"));
         }
         seat.presence_version = presence.version;
         self.events.push_back(ClientEvent::Presence(presence));

@@ -5,15 +5,17 @@
 //!   Handshake ───────────────► Pending ───────────► Active ─────────────────────────► Closing
 //! ```
 //!
-//! - **Handshake**: only a join or resume is taken, within the deadline.
-//! - **Pending**: the caller looks for the seat. Pings and a leave are taken, and the silence timeout runs.
-//! - **Active**: everything but a second join is taken; control, reliable messages and states go out.
-//! - **Closing**: what arrives is ignored; only the goodbye goes out. The first code given stays.
+//! - **Handshake**: only a join or resume is accepted, within the deadline.
+//! - **Pending**: the caller looks for the seat. Pings and a leave are accepted, and the silence timeout
+//!   runs.
+//! - **Active**: everything but a second join is accepted; control messages, reliable messages and states are
+//!   sent.
+//! - **Closing**: what arrives is ignored; only the goodbye is sent. The first close code stays.
 //!
 //! Every state can go straight to Closing. There is no way back.
 //!
 //! What waits to be sent is bounded whatever the peer does: one welcome, one ping, one pong (a newer ping
-//! replaces an unanswered one), one goodbye, one state; reliable messages are bounded by their queue.
+//! replaces an unanswered one), one goodbye, one state. Reliable messages are bounded by their queue.
 
 mod active;
 mod baselines;
@@ -46,21 +48,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// One connection as the server sees it. `S` is a handle on a published state (an `Arc`).
+/// One connection as the server sees it. `S` is a handle to a published state (an `Arc`).
 ///
-/// In this order, what every tick needs comes first: a server with many clients finds none of it in the cache.
+/// The field order puts what every tick needs first: with many clients, none of it is in the cache.
 #[derive(Debug)]
 #[repr(C)]
 pub struct ServerSession<S> {
     epoch: Epoch,
     timeout: Nanos,
     last_seen: Nanos,
-    /// When the peer has been silent for too long.
+    /// When the peer will have been silent for too long.
     silent_at: Nanos,
     messages: Rate,
     inputs: Rate,
     message_bytes: u32,
-    /// A stall has given it time in which it has said nothing yet.
+    /// A stall has extended the deadline, and the peer has sent nothing since.
     excused: bool,
     delivery: Delivery,
     coding: wire::ColumnCoding,
@@ -73,7 +75,7 @@ pub struct ServerSession<S> {
     requests: VecDeque<Request>,
 }
 
-/// Where a connection is in its life. The transitions are in this module's documentation.
+/// Where a connection is in its life. The module documentation shows the transitions.
 #[derive(Debug)]
 #[allow(
     clippy::large_enum_variant,
@@ -83,7 +85,7 @@ enum State<S> {
     Handshake {
         deadline: Nanos,
     },
-    /// `resumes`: the last reliable message that a peer that was here before has.
+    /// `resumes`: the last reliable message that a returning peer has received.
     Pending {
         resumes: Option<u64>,
     },
@@ -91,7 +93,7 @@ enum State<S> {
     Closing(Closing),
 }
 
-/// How a connection ended, and what it had taken until then.
+/// How a connection ended, and what had been taken from it until then.
 #[derive(Debug, Clone)]
 struct Closing {
     code: CloseCode,
@@ -100,10 +102,10 @@ struct Closing {
     command_received: u64,
 }
 
-/// What a session counted, for metrics.
+/// Counts of a session, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SessionStats {
-    /// States that a newer one replaced before they were sent.
+    /// States that were replaced by a newer one before they were sent.
     pub stale_dropped: u64,
     /// States sent.
     pub states_sent: u64,
@@ -136,16 +138,16 @@ impl<S: StateTick> ServerSession<S> {
         }
     }
 
-    /// A message arrived. On error the session is closing: send what `poll_control` still gives, then close
+    /// Handles a message. On error the session is closing: send what `poll_control` still returns, then close
     /// with the error's code.
     ///
-    /// What comes faster than the limits allow is dropped and counted, and only a flood that goes on is an error. The
-    /// acknowledgements of an input that is dropped are taken, as is a leave.
+    /// Messages beyond the rate limits are dropped and counted; only a sustained flood is an error. When an
+    /// input is dropped, its acknowledgements still count. A leave is never dropped.
     ///
     /// # Errors
     /// `TooLarge`, `RateLimited`, `Malformed`, `UnsupportedVersion`, `BadName`, `UnknownKind` and
-    /// `Unexpected`, as [`CloseCode`] says. A repeated or late input, command or acknowledgement is no error:
-    /// it is ignored. So is a message of a kind that this version does not know, and whatever arrives while
+    /// `Unexpected`; see [`CloseCode`]. Ignored without an error: a repeated or late input, command or
+    /// acknowledgement; a message of a kind that this version does not know; and whatever arrives while
     /// closing.
     pub fn handle_message(&mut self, now: Instant, message: Bytes) -> Result<(), PeerError> {
         let mut requests = mem::take(&mut self.requests);
@@ -154,10 +156,11 @@ impl<S: StateTick> ServerSession<S> {
         result
     }
 
-    /// As `handle_message`, but what the peer asks goes to `taken` at once, and not to `poll_request`.
+    /// Like `handle_message`, but requests are passed to `taken` at once instead of being kept for
+    /// `poll_request`.
     ///
     /// # Errors
-    /// As `handle_message`.
+    /// As for `handle_message`.
     pub fn handle_message_with(
         &mut self,
         now: Instant,
@@ -175,14 +178,14 @@ impl<S: StateTick> ServerSession<S> {
         result.inspect_err(|error| self.close(error.code, &error.reason, Duration::ZERO))
     }
 
-    /// What the peer asks, oldest first.
+    /// The peer's requests, oldest first.
     pub fn poll_request(&mut self) -> Option<Request> {
         self.requests.pop_front()
     }
 
-    /// The peer has a seat: sends `welcome` and becomes active. Fills in the protocol, the server's time, the timeout, and
-    /// whether the peer resumes; the rest is the caller's, with the tick rate and the last input and command received,
-    /// which the session goes on from. Ignored unless pending.
+    /// Gives the peer a seat: sends `welcome` and becomes active. Fills in the protocol, the server's time,
+    /// the timeout, and whether the peer resumes. The caller provides the rest, including the tick rate and
+    /// the last input and command received, from which the session continues. Ignored unless pending.
     pub fn welcome(&mut self, now: Instant, mut welcome: wire::Welcome) {
         let State::Pending { resumes } = self.state else { return };
         welcome.protocol = limits::PROTOCOL;
@@ -195,7 +198,7 @@ impl<S: StateTick> ServerSession<S> {
         self.state = State::Active(active);
     }
 
-    /// Ends the session: queues a goodbye; nothing else will be sent. The first code given stays.
+    /// Ends the session: queues a goodbye, after which nothing is sent. The first close code stays.
     pub fn close(&mut self, code: CloseCode, reason: &str, reconnect_after: Duration) {
         if matches!(self.state, State::Closing(_)) {
             return;
@@ -211,7 +214,7 @@ impl<S: StateTick> ServerSession<S> {
         self.control = Control::goodbye(goodbye);
     }
 
-    /// The code the session is closing with.
+    /// The code with which the session is closing.
     pub fn closing(&self) -> Option<CloseCode> {
         match &self.state {
             State::Closing(closing) => Some(closing.code),
@@ -219,7 +222,7 @@ impl<S: StateTick> ServerSession<S> {
         }
     }
 
-    /// Why the session is closing, as the goodbye says.
+    /// The reason given in the goodbye, if the session is closing.
     pub fn closing_reason(&self) -> Option<&str> {
         match &self.state {
             State::Closing(closing) => Some(&closing.reason),
@@ -227,8 +230,8 @@ impl<S: StateTick> ServerSession<S> {
         }
     }
 
-    /// When `handle_timeout` wants to be called. May move with every message: a caller may also sleep to the
-    /// last answer and ask again then.
+    /// When to call `handle_timeout`. Every message may move it, so a caller may also sleep until the time
+    /// returned last and then ask again.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let at = match &self.state {
             State::Handshake { deadline } => *deadline,
@@ -239,7 +242,8 @@ impl<S: StateTick> ServerSession<S> {
         Some(self.epoch.instant(at))
     }
 
-    /// Time has passed: pings, the handshake deadline, the silence timeout (then the session is closing).
+    /// Time has passed: handles pings, the handshake deadline and the silence timeout (which closes the
+    /// session).
     pub fn handle_timeout(&mut self, now: Instant, server_time_us: u64) {
         let now = self.epoch.at(now);
         match &mut self.state {
@@ -259,9 +263,10 @@ impl<S: StateTick> ServerSession<S> {
         }
     }
 
-    /// The caller could not read for `stall`, up to `now`: what the peer sent meanwhile still waits, and its silence is not the
-    /// peer's. Deadlines move by as much, and are at least [`limits::READ_FIRST`] away: once, so that a caller who is always
-    /// late does not keep the dead for ever. To be called before `handle_timeout`.
+    /// The caller could not read for `stall`, up to `now`: what the peer sent meanwhile is still unread, so
+    /// its silence is not its own. Deadlines move by `stall`, and are at least [`limits::READ_FIRST`] away.
+    /// This happens only once until the peer is heard again, so that a caller who is always late does not
+    /// keep dead connections forever. Call it before `handle_timeout`.
     pub fn handle_stall(&mut self, now: Instant, stall: Duration) {
         let readable = self.epoch.at(now).saturating_add(nanos(limits::READ_FIRST));
         let deadline = match &mut self.state {
@@ -274,15 +279,15 @@ impl<S: StateTick> ServerSession<S> {
         }
     }
 
-    /// Writes the next control message (welcome, goodbye, pong, ping), if any: appends one message to `out`.
-    /// To be asked before reliable and state.
+    /// Appends the next control message (welcome, goodbye, pong, ping), if any, to `out`. Call it before
+    /// `poll_reliable` and `poll_state`.
     pub fn poll_control(&mut self, server_time_us: u64, out: &mut BytesMut) -> bool {
         self.poll_control_of(Lane::Reliable, server_time_us, out)
             || self.poll_control_of(Lane::Unreliable, server_time_us, out)
     }
 
-    /// As `poll_control`, but only those that take this lane: welcome and goodbye, or pong and ping. For transports that
-    /// have two.
+    /// Like `poll_control`, but only for messages that take this lane: welcome and goodbye, or pong and ping.
+    /// For transports with two lanes.
     pub fn poll_control_of(&mut self, lane: Lane, server_time_us: u64, out: &mut BytesMut) -> bool {
         if self.control.is_empty() {
             return false;
@@ -290,13 +295,13 @@ impl<S: StateTick> ServerSession<S> {
         self.control.poll(lane, server_time_us, self.command_received(), out)
     }
 
-    /// Writes the next reliable message of the seat's queue, if any and if the session is active: appends one
-    /// message to `out`. A queue that has overflowed closes the session as a slow consumer. (A peer that does
-    /// not read is not polled: whoever pushes to the queue should `close` when the push fails.)
+    /// Appends the next reliable message of the seat's queue to `out`, if there is one and the session is
+    /// active. An overflowed queue closes the session as a slow consumer. (A peer that does not read is not
+    /// polled, so whoever pushes to the queue should call `close` when the push fails.)
     pub fn poll_reliable(&mut self, queue: &mut ReliableQueue, out: &mut BytesMut) -> bool {
         let State::Active(active) = &mut self.state else { return false };
         if queue.is_overflowed() {
-            self.close(CloseCode::SlowConsumer, "too many reliable messages unacknowledged", Duration::ZERO);
+            self.close(CloseCode::SlowConsumer, "too many unacknowledged reliable messages", Duration::ZERO);
             return false;
         }
         let Some((sequence, body)) = queue.pop_unsent() else { return false };
@@ -305,8 +310,8 @@ impl<S: StateTick> ServerSession<S> {
         true
     }
 
-    /// Puts a newer state in the slot. An unsent one is dropped and counted. Ignored unless active, or if not
-    /// newer than what was offered or sent.
+    /// Puts a newer state into the slot. An unsent one is dropped and counted. Ignored unless active, or if
+    /// it is not newer than what was offered or sent before.
     pub fn offer_state(&mut self, state: S) {
         if let State::Active(active) = &mut self.state
             && active.offer(state)
@@ -315,8 +320,8 @@ impl<S: StateTick> ServerSession<S> {
         }
     }
 
-    /// Has the state in the slot written, if the gate lets it pass, and notes it as sent (and, on ordered transports,
-    /// as the baseline). What `write` returns.
+    /// If the gate lets the state in the slot pass, calls `write` for it, notes it as sent (on ordered
+    /// transports also as the baseline), and returns the result.
     pub fn poll_state<R>(&mut self, now: Instant, write: impl FnOnce(StateSend<'_, S>) -> R) -> Option<R> {
         let State::Active(active) = &mut self.state else { return None };
         let written = active.next_state(self.epoch.at(now), write)?;
@@ -324,8 +329,8 @@ impl<S: StateTick> ServerSession<S> {
         Some(written)
     }
 
-    /// Whether there is a control message to send, or a state that the gate would let pass. (What is in the seat's
-    /// reliable queue, the session does not know.)
+    /// Whether there is a control message to send, or a state that the gate would let pass. (The session does
+    /// not know the seat's reliable queue.)
     pub fn wants_transmit(&self) -> bool {
         match &self.state {
             State::Active(active) if active.wants_transmit() => true,
@@ -333,7 +338,7 @@ impl<S: StateTick> ServerSession<S> {
         }
     }
 
-    /// Whether the peer has not acknowledged all the reliable messages that were sent to it.
+    /// Whether the peer has yet to acknowledge reliable messages that were sent to it.
     pub fn awaits_reliable_ack(&self) -> bool {
         matches!(&self.state, State::Active(active) if active.awaits_reliable_ack())
     }
@@ -345,7 +350,7 @@ impl<S: StateTick> ServerSession<S> {
         }
     }
 
-    /// The coding both ends speak that is densest.
+    /// The densest coding that both ends speak.
     pub fn coding(&self) -> wire::ColumnCoding {
         self.coding
     }
@@ -355,17 +360,17 @@ impl<S: StateTick> ServerSession<S> {
         Duration::from_nanos(self.timeout)
     }
 
-    /// Round-trip time by the last ping.
+    /// Round-trip time, measured by the last ping.
     pub fn rtt(&self) -> Option<Duration> {
         self.rtt.get().map(Duration::from_nanos)
     }
 
-    /// When a message last arrived. When the connection was accepted, if none did.
+    /// When the last message arrived, or when the connection was accepted if none has.
     pub fn last_seen(&self) -> Instant {
         self.epoch.instant(self.last_seen)
     }
 
-    /// States that may be in flight now. 0 unless active.
+    /// Number of states that may be in flight now. 0 unless active.
     pub fn in_flight_limit(&self) -> usize {
         match &self.state {
             State::Active(active) => active.in_flight_limit(),
@@ -373,7 +378,7 @@ impl<S: StateTick> ServerSession<S> {
         }
     }
 
-    /// Last input taken from this player, for the seat (also while closing). 0 before the welcome.
+    /// Last input taken from this player (also while closing). 0 before the welcome.
     pub fn input_received(&self) -> u32 {
         match &self.state {
             State::Active(active) => active.input_received(),
@@ -382,7 +387,7 @@ impl<S: StateTick> ServerSession<S> {
         }
     }
 
-    /// Last command taken from this player, for the seat (also while closing). 0 before the welcome.
+    /// Last command taken from this player (also while closing). 0 before the welcome.
     pub fn command_received(&self) -> u64 {
         match &self.state {
             State::Active(active) => active.command_received(),
@@ -391,17 +396,18 @@ impl<S: StateTick> ServerSession<S> {
         }
     }
 
-    /// What was counted.
+    /// The counts of this session.
     pub fn stats(&self) -> SessionStats {
         self.stats
     }
 }
 
-/// What arrives.
+/// Receiving.
 impl<S: StateTick> ServerSession<S> {
     fn take(&mut self, now: Nanos, message: Bytes, taken: &mut impl FnMut(Request)) -> Result<(), PeerError> {
         if message.len() > self.message_bytes as usize {
-            let reason = format!("message of {} bytes, at most {}", message.len(), self.message_bytes);
+            let reason =
+                format!("message of {} bytes; at most {} are allowed", message.len(), self.message_bytes);
             return Err(PeerError::new(CloseCode::TooLarge, reason));
         }
         let weight = 1 + message.len() / limits::BYTES_A_MESSAGE;
@@ -410,7 +416,7 @@ impl<S: StateTick> ServerSession<S> {
         if verdict == Verdict::Flood {
             return Err(PeerError::flood("messages"));
         }
-        // A kind of message that this version does not know decodes to none.
+        // A message of a kind that this version does not know decodes to none.
         let Some(body) = decode(message)? else { return self.take_unknown() };
         let counts = match (&mut self.state, body) {
             (State::Active(active), Body::Input(input)) => {
@@ -462,7 +468,7 @@ impl<S: StateTick> ServerSession<S> {
     fn take_unknown(&mut self) -> Result<(), PeerError> {
         match self.state {
             State::Handshake { .. } => {
-                Err(PeerError::new(CloseCode::Unexpected, "the first message is no join or resume"))
+                Err(PeerError::new(CloseCode::Unexpected, "the first message is not a join or resume"))
             }
             _ => Ok(()),
         }
@@ -483,7 +489,7 @@ impl<S: StateTick> ServerSession<S> {
     }
 }
 
-/// What a message says. None: this version does not know it.
+/// The body of a message. None: this version does not know it.
 fn decode(message: Bytes) -> Result<Option<Body>, PeerError> {
     match input::decode(message) {
         Ok(input) => Ok(Some(input)),

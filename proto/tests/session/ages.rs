@@ -1,4 +1,5 @@
-//! Servers, rooms and sessions that have lived for long: the clock counts microseconds, ticks have 32 bits.
+//! Servers, rooms and sessions that have run for a long time: the clock counts microseconds, ticks have 32
+//! bits.
 
 use crate::util::{Pair, ms};
 use driftless_proto::{
@@ -11,7 +12,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The last tick that a room can have.
 const LAST: u32 = u32::MAX - 1;
 
-/// Days that server and client have run, and the room's tick then: also with the signs of 32 bits just ahead, and the end.
+/// Days for which server and client have run, and the room's tick at that time. Includes times just before a
+/// 32-bit sign change, and the end.
 const AGES: [(u32, u32); 6] = [
     (0, 10),
     (30, 30 * 86_400 * 20),
@@ -21,7 +23,7 @@ const AGES: [(u32, u32); 6] = [
     (36_500, LAST - 60),
 ];
 
-/// A pair whose both ends lost each other that long ago, and have just found each other again.
+/// A pair whose ends lost each other that many days ago and have just reconnected.
 fn found_again(delivery: Delivery, days: u32, tick: u32) -> Pair {
     let mut pair = Pair::joined(delivery);
     pair.lose();

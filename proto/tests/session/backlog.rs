@@ -1,7 +1,7 @@
-//! What comes late and all at once, and what is too much.
+//! Messages that come late and all at once, and messages that are too many.
 //!
-//! Promise 9: "Honest clients MUST NOT be punished for what the server, a proxy or the network did: a backlog after a
-//! freeze or a black-out is taken, a seat survives it."
+//! Promise 9: "Honest clients are not punished for what the server, a proxy or the network did: a backlog
+//! after a freeze or a blackout is taken, a seat survives it."
 
 use crate::util::{Conditions, Pair, Published, client, event, join, ms};
 use bytes::{Bytes, BytesMut};
@@ -126,7 +126,7 @@ fn a_leave_is_taken_within_any_flood() {
     assert_eq!(pair.server.closing(), Some(CloseCode::Left));
 }
 
-/// How many are taken or dropped before the peer is cut off.
+/// How many messages are taken or dropped before the peer is disconnected.
 fn until_cut_off(mut message: impl FnMut(u32) -> Bytes) -> usize {
     let mut pair = Pair::joined(Delivery::Ordered);
     let cut = (0..100_000).position(|n| {
@@ -137,7 +137,8 @@ fn until_cut_off(mut message: impl FnMut(u32) -> Bytes) -> usize {
     cut.unwrap()
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick or grow memory without bound."
+// Promise 4: "One client, however slow or hostile, does not delay another's tick or grow memory without
+// bound."
 #[test]
 fn a_flood_that_goes_on_is_cut_off() {
     // Credit: the rate for 12 s. Then three times the rate for 10 s.
@@ -152,7 +153,7 @@ fn a_flood_that_goes_on_is_cut_off() {
     assert!((690..=700).contains(&repeated), "{repeated} messages with nine inputs each");
     // A message of 16 KiB counts five times: a flood of them is no more than 41 MB.
     let mut large = vec![0; Limits::default().message_bytes];
-    // An unknown field as long as the rest.
+    // An unknown field that fills the rest.
     large[..4].copy_from_slice(&[0xa2, 0x06, 0xfc, 0x7f]);
     let large = Bytes::from(large);
     let large = until_cut_off(|_| large.clone());

@@ -1,6 +1,6 @@
-//! What a peer may not do, and the code that answers it.
+//! What a peer may not do, and the close code that answers it.
 //!
-//! Promise 6: "Nothing a peer sends may panic the server. Bad input gets a named error and a documented close
+//! Promise 6: "Nothing a peer sends panics the server. Bad input gets a named error and a documented close
 //! code."
 
 use crate::util::{Pair, client, ms};
@@ -67,7 +67,8 @@ fn pong_to_no_ping_is_ignored() {
     assert_eq!(closes_with(client(Body::Pong(wire::Pong { time_us: 12345 }))), None);
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick or grow memory without bound."
+// Promise 4: "One client, however slow or hostile, does not delay another's tick or grow memory without
+// bound."
 #[test]
 fn unanswered_pings_do_not_pile_up() {
     let mut pair = Pair::joined(Delivery::Ordered);

@@ -1,4 +1,4 @@
-//! Commands: each once, in order, over resumes.
+//! Commands: each exactly once, in order, across resumes.
 
 use crate::util::{Conditions, Pair, client, ms, server};
 use bytes::{Bytes, BytesMut};

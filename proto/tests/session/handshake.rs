@@ -20,7 +20,7 @@ fn session() -> (ServerSession<Published>, Instant) {
     (ServerSession::new(now, Limits::default(), Delivery::Ordered), now)
 }
 
-/// The code that a first message is answered with.
+/// The close code that answers a first message.
 fn answer(body: Body) -> Option<CloseCode> {
     let (mut session, now) = session();
     let result = session.handle_message(now, client(body));
@@ -31,7 +31,7 @@ fn answer(body: Body) -> Option<CloseCode> {
     session.closing()
 }
 
-/// The code of the goodbye, which is the only thing that goes out.
+/// The code of the goodbye, which must be the only message sent.
 fn goodbye(session: &mut ServerSession<Published>) -> Option<CloseCode> {
     let mut out = BytesMut::new();
     assert!(session.poll_control(0, &mut out));
@@ -113,7 +113,7 @@ fn refusal_of_a_name_says_which_character_and_what_to_do() {
     let asked = wire::Join { name: "\u{202e}nimda".into(), ..join() };
     let error = session.handle_message(now, client(Body::Join(asked))).unwrap_err();
     assert_eq!(error.code, CloseCode::BadName);
-    let reason = "bad name to show: U+202E is invisible, a control or unassigned: leave it out";
+    let reason = "bad display name: U+202E is invisible, a control character or unassigned: leave it out";
     assert_eq!(error.reason, reason);
 }
 

@@ -1,6 +1,6 @@
-//! Arbitrary bytes, and messages that were changed on the way.
+//! Arbitrary bytes, and messages changed in transit.
 //!
-//! Promise 6: "Nothing a peer sends may panic the server. Bad input gets a named error and a documented close
+//! Promise 6: "Nothing a peer sends panics the server. Bad input gets a named error and a documented close
 //! code."
 
 use crate::util::{Conditions, Pair, client, join, ms};
@@ -87,7 +87,8 @@ proptest! {
             if sent.is_some() {
                 let at = pair.dice.next() as usize % out.len();
                 out[at] ^= 1 << (pair.dice.next() % 8);
-                // Not through `deliver_to_client`: a changed state may still be a state, only not the room's.
+                // Not through `deliver_to_client`: a changed message may still be a valid state, but not the
+                // room's.
                 let _ = pair.client.handle_message(pair.now, out.freeze());
                 while pair.client.poll_event().is_some() {}
                 break;

@@ -1,4 +1,4 @@
-//! Inputs: each once, in order; late ones and repeats ignored.
+//! Inputs: each exactly once, in order; late ones and repeats are ignored.
 
 use crate::util::{Conditions, Pair, client, ms};
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! Which way a client's messages take, and that inputs fit their datagram.
+//! Which lane a client's messages take, and that inputs fit their datagram.
 
 use crate::util::{Conditions, Pair, ms};
 use bytes::{Bytes, BytesMut};
@@ -9,7 +9,7 @@ use driftless_proto::{
 };
 use prost::Message;
 
-/// A player in a room whose network takes nothing any more, so that what is sent here is all there is.
+/// A player in a room whose network no longer carries anything, so that only what the test sends is there.
 fn cut_off(delivery: Delivery) -> Pair {
     let mut pair = Pair::new(delivery, Conditions::default(), 1);
     pair.input_every = None;
@@ -18,7 +18,7 @@ fn cut_off(delivery: Delivery) -> Pair {
     pair
 }
 
-/// The next message: its lane, its length, and what it is.
+/// The next message: its lane, its length, and its body.
 fn next(pair: &mut Pair, max_datagram: usize) -> Option<(Lane, usize, Body)> {
     let mut out = BytesMut::new();
     let lane = pair.client.poll_transmit_lane(pair.now, &mut out, || max_datagram)?;
@@ -62,7 +62,7 @@ fn an_input_that_does_not_fit_goes_without_the_oldest_it_repeats() {
         assert!(lane == Lane::Unreliable && bytes <= 450, "{bytes} bytes");
         assert_eq!(repeats, 3.min(sent), "as many as fit");
     }
-    // A path that takes more: more of those that are not confirmed.
+    // A path with larger datagrams repeats more of the unconfirmed inputs.
     assert_eq!(next_input(&mut pair, 100, 1162).2, 8);
 }
 

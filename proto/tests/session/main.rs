@@ -1,9 +1,9 @@
 //! Sessions of both ends, over a virtual network.
 //!
 //! `util::Pair` is a server's shell, a client's shell and the links between them, in memory and in virtual
-//! time. Each other file is one behaviour.
+//! time. Each of the other files tests one behaviour.
 
-// The network's helpers are tests too, though no `#[test]` functions.
+// The network's helpers belong to the tests, although they are not `#[test]` functions.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod ages;

@@ -1,4 +1,4 @@
-//! Who is in the room: state with a version.
+//! Presence: state with a version.
 
 use crate::util::{Pair, ms, server};
 use bytes::BytesMut;
@@ -20,7 +20,7 @@ fn versions(pair: &Pair) -> Vec<(u64, u64)> {
     pair.events.iter().filter_map(told).collect()
 }
 
-/// The version that the client's next hello says it has.
+/// The presence version in the client's next hello.
 fn version_of_hello(pair: &mut Pair) -> u64 {
     pair.lose();
     pair.client.reconnected(pair.now, false, Delivery::Ordered);
@@ -48,7 +48,7 @@ fn changes_since_what_the_client_does_not_have_are_the_servers_fault() {
         let mut pair = Pair::joined(Delivery::Ordered);
         pair.deliver_to_client(presence(0, 4));
         pair.deliver_to_client(presence(since, 6));
-        assert_eq!(pair.client_error, Some(ServerError::Unexpected("presence since another version")));
+        assert_eq!(pair.client_error, Some(ServerError::Unexpected("presence with another base version")));
         assert_eq!(versions(&pair), [(0, 4)]);
     }
 }

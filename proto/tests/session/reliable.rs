@@ -1,6 +1,6 @@
 //! Reliable messages.
 //!
-//! Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+//! Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."
 
 use crate::util::{Conditions, Pair, event, ms, server};
 use driftless_proto::{
@@ -54,7 +54,8 @@ fn acknowledgements_go_at_tick_rate_however_much_comes() {
                 assert!(pair.push_event(n)); // 250 a second
                 pair.run(ms(4));
             }
-            // An input or an acknowledgement a tick; a ping in two seconds, and answers to the server's.
+            // One input or acknowledgement per tick, one ping every two seconds, and answers to the server's
+            // pings.
             let sent = pair.messages_up - before;
             pair.run(ms(100));
             pair.assert_healthy();
@@ -93,7 +94,7 @@ fn acks_go_alone_when_there_is_no_input() {
     assert!(pair.states_sent.len() >= sent + 19, "states flow to a player who does nothing");
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT … grow memory without bound."
+// Promise 4: "One client, however slow or hostile, does not … grow memory without bound."
 #[test]
 fn slow_consumer_is_closed_with_bounded_memory() {
     let limits = Limits { reliable_messages: 16, reliable_bytes: 4096, ..Limits::default() };
@@ -101,7 +102,7 @@ fn slow_consumer_is_closed_with_bounded_memory() {
     pair.run(ms(200));
     pair.down.stalled = true;
     let refused = (0..10_000u32).find(|&n| !pair.push_event(n)).expect("the queue is bounded");
-    // An event of these costs 74 to 78 bytes, and four times as many as said are kept.
+    // Each of these events costs 74 to 78 bytes, and four times the configured bytes are kept.
     assert!((4 * 4096 / 78..=4 * 4096 / 74).contains(&refused), "{refused}");
     assert_eq!(pair.most_reliable, refused as usize);
     pair.run(ms(10));

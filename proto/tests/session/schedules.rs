@@ -1,4 +1,4 @@
-//! Random schedules: whatever the network does, the promises hold.
+//! Random schedules: the promises hold whatever the network does.
 
 use crate::util::{Conditions, Pair, ms};
 use driftless_proto::session::Delivery;
@@ -42,7 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    // Promise 2 (checked by `Pair` at every state), Promise 3, and that the session comes back to health.
+    // Promise 2 (checked by `Pair` at every state), Promise 3, and that the session recovers.
     #[test]
     fn promises_hold_under_any_schedule(
         datagrams: bool,
@@ -78,12 +78,12 @@ proptest! {
                 }
             }
         }
-        // A silence or a fault of the network may have ended the connection, never a fault of a peer.
+        // A silence or a network fault may have ended the connection, but never a peer's fault.
         prop_assert!(pair.server_error.is_none(), "{:?}", pair.server_error);
         let timed_out = matches!(pair.client_error, Some(driftless_proto::session::client::ServerError::TimedOut(_)));
         prop_assert!(pair.client_error.is_none() || timed_out, "{:?}", pair.client_error);
 
-        // A good link, and a new connection: all is well again.
+        // With a good link and a new connection, everything works again.
         for link in [&mut pair.up, &mut pair.down, &mut pair.up_datagrams, &mut pair.down_datagrams] {
             link.conditions = Conditions { delay: ms(10), ..Conditions::default() };
         }

@@ -1,8 +1,7 @@
-//! States: newest only, against what the peer has, gated by acknowledgements.
+//! States: only the newest, against what the peer has, gated by acknowledgements.
 //!
-//! Promise 2: "A client MUST never apply a state older than one it has applied. State it misses MUST be
-//! superseded, never replayed late." `Pair` checks the first sentence, and each state's content, at every
-//! state.
+//! Promise 2: "A client never applies a state older than one it has applied. State it misses is superseded,
+//! never replayed late." `Pair` checks the first sentence, and the content, at every state.
 
 use crate::util::{Conditions, Pair, Published, ms, world};
 use bytes::BytesMut;
@@ -61,8 +60,8 @@ fn stale_state_is_dropped_under_loss_reordering_and_duplication() {
     }
 }
 
-// Promise 2, and DESIGN's Drop-stale: "at most K unacknowledged state frames in flight; past that, wait, then
-// send the newest".
+// Promise 2, and the gate: at most K states are in flight unacknowledged; past that the connection waits, and
+// then sends the newest.
 #[test]
 fn stalled_reader_gets_at_most_k_more_states_and_then_the_newest() {
     let mut pair = Pair::joined(Delivery::Ordered);
@@ -89,7 +88,8 @@ fn stalled_reader_gets_at_most_k_more_states_and_then_the_newest() {
 
 #[test]
 fn age_stays_low_on_a_slow_link() {
-    // A state is 30 to 100 bytes, 20 a second: the first link carries nearly all, the second one in four.
+    // A state has 30 to 100 bytes, at 20 per second: the first link carries nearly all of them, the second
+    // every fourth.
     for (rate, oldest) in [(600, 8), (300, 32)] {
         let mut pair = Pair::new(Delivery::Ordered, Conditions { delay: ms(20), ..Conditions::default() }, 3);
         pair.run(ms(500));
@@ -128,7 +128,7 @@ fn state_is_full_when_the_baseline_is_too_old() {
         let mut pair = Pair::joined(delivery);
         pair.run(ms(500));
         let before = fulls(&pair);
-        // 65 ticks pass in which nobody may send.
+        // 65 ticks pass in which nothing may be sent.
         pair.down.stalled = true;
         pair.down_datagrams.stalled = true;
         pair.up.stalled = true;
@@ -171,7 +171,7 @@ fn older_state_is_never_offered_back() {
     assert_eq!(pair.server.stats().stale_dropped, 0, "what is not newer replaces nothing");
 }
 
-/// A state of `tick` against `baseline` as a server without memory would send it.
+/// A state of `tick` against `baseline`, as a server without memory would send it.
 fn forge(pair: &mut Pair, tick: u32, baseline: Option<u32>) -> bytes::Bytes {
     let state = |tick| Published(world(&pair.room.schema, tick).into());
     let (current, baseline) = (state(tick), baseline.map(state));
@@ -211,7 +211,8 @@ fn state_before_the_welcome_is_the_servers_fault() {
     assert_eq!(pair.client_error, Some(ServerError::Unexpected("state before the welcome")));
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick or grow memory without bound."
+// Promise 4: "One client, however slow or hostile, does not delay another's tick or grow memory without
+// bound."
 #[test]
 fn client_that_delays_its_acks_gets_a_bounded_flight() {
     let mut pair = Pair::joined(Delivery::Ordered);

@@ -1,6 +1,6 @@
 //! Deadlines and heartbeats.
 //!
-//! Promise 5: "A player MUST be reported joined once, left once, with the true reason; no ghosts after the
+//! Promise 5: "A player is reported joined once, left once, with the true reason; no ghosts after the
 //! timeout."
 
 use crate::util::{Conditions, Pair, Published, ms};

@@ -1,12 +1,12 @@
-//! A player whose next connection is over another kind of transport keeps the seat.
+//! A player who reconnects over another kind of transport keeps the seat.
 
 use crate::util::{Conditions, Pair, ms};
 use driftless_proto::session::Delivery;
 
 const LOSSY: Conditions = Conditions { delay: ms(20), jitter: ms(40), loss: 20, duplication: 5, rate: 0 };
 
-// Promise 2: "A client MUST never apply a state older than one it has applied." (The pair looks at every state.)
-// Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+// Promise 2: "A client never applies a state older than one it has applied." (`Pair` checks every state.)
+// Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."
 #[test]
 fn seat_numbers_and_events_go_on_over_another_transport() {
     for seed in 0..10 {

@@ -1,4 +1,4 @@
-//! Random worlds, for the tests of the codec.
+//! Random worlds for the codec's tests.
 #![allow(dead_code)] // each test file uses its part
 
 use driftless_proto::{

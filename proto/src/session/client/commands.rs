@@ -1,25 +1,25 @@
 //! Commands that the server may not have yet.
 //!
-//! A command has two numbers. The caller's counts from 1 for as long as the session lives; the wire's counts from 1 for
-//! each seat. They differ by what earlier seats were sent.
+//! A command has two numbers. The caller's counts from 1 for as long as the session lives; the number on the
+//! wire counts from 1 for each seat. They differ by the number of commands sent to earlier seats.
 
 use super::ServerError;
 use crate::wire::Command;
 use bytes::Bytes;
 use std::{collections::VecDeque, ops::RangeInclusive};
 
-/// Commands in order, kept until the server says it has them, bounded.
+/// Commands in order, bounded, kept until the server confirms them.
 #[derive(Debug)]
 pub(super) struct Commands {
-    /// Not confirmed, oldest first. The first has the wire's number `confirmed + 1`.
+    /// Unconfirmed commands, oldest first. The first has the wire number `confirmed + 1`.
     kept: VecDeque<Bytes>,
-    /// By this seat.
+    /// Last command that this seat confirmed, as its wire number.
     confirmed: u64,
     /// How many of `kept` were sent on this connection.
     sent: usize,
     /// How many of `kept` were sent for this seat, on this connection or an earlier one.
     tried: usize,
-    /// What to add to a number of the wire to get the caller's.
+    /// What to add to a wire number to get the caller's number.
     earlier: u64,
     most: usize,
 }
@@ -29,7 +29,7 @@ impl Commands {
         Self { kept: VecDeque::new(), confirmed: 0, sent: 0, tried: 0, earlier: 0, most }
     }
 
-    /// The new command's number, the caller's. None: too many wait.
+    /// The new command's number for the caller. None: too many are waiting.
     pub(super) fn push(&mut self, payload: Bytes) -> Option<u64> {
         if self.kept.len() >= self.most {
             return None;
@@ -38,7 +38,7 @@ impl Commands {
         Some(self.callers(self.confirmed + self.kept.len() as u64))
     }
 
-    /// The next to send on this connection.
+    /// The next command to send on this connection.
     pub(super) fn next(&mut self) -> Option<Command> {
         let payload = self.kept.get(self.sent)?.clone();
         self.sent += 1;
@@ -46,7 +46,7 @@ impl Commands {
         Some(Command { sequence: self.confirmed + self.sent as u64, payload })
     }
 
-    /// The server says that it has all up to `sequence`.
+    /// The server has everything up to `sequence`.
     pub(super) fn confirmed(&mut self, sequence: u64) -> Result<(), ServerError> {
         if sequence > self.confirmed + self.tried as u64 {
             return Err(ServerError::Unexpected("confirmation of a command that was never sent"));
@@ -59,14 +59,14 @@ impl Commands {
         Ok(())
     }
 
-    /// The connection was lost: all go again.
+    /// The connection was lost: all are sent again.
     pub(super) fn disconnected(&mut self) {
         self.sent = 0;
     }
 
-    /// The seat is gone, and there is a new one. What was never sent goes to the new one. What was sent, but not
-    /// confirmed, is dropped: the server may have carried it out, and sent again it could happen twice. Gives the
-    /// caller's numbers of those.
+    /// The seat is lost, and there is a new one. Commands that were never sent go to the new seat. Those sent
+    /// but not confirmed are dropped: the server may have carried them out, and sending them again could do
+    /// it twice. Returns the caller's numbers of the dropped ones.
     pub(super) fn new_seat(&mut self) -> RangeInclusive<u64> {
         let last = self.confirmed + self.tried as u64;
         let dropped = self.callers(self.confirmed + 1)..=self.callers(last);
@@ -76,7 +76,7 @@ impl Commands {
         dropped
     }
 
-    /// The caller's number of a command that has this one on the wire.
+    /// The caller's number of the command with this wire number.
     pub(super) fn callers(&self, sequence: u64) -> u64 {
         self.earlier.saturating_add(sequence)
     }

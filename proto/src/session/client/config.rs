@@ -1,21 +1,21 @@
-//! How a client session behaves.
+//! Configuration of a client session.
 
 use crate::{session::Delivery, wire};
 use std::time::Duration;
 
-/// How a client session behaves.
+/// Configuration of a client session.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
-    /// What the transport gives.
+    /// How the transport delivers.
     pub delivery: Delivery,
-    /// Time between pings that measure the server's clock.
+    /// Time between the pings that measure the server's clock.
     pub ping_interval: Duration,
-    /// How long the server may be silent before the connection counts as lost. (The server's word in the
-    /// welcome wins if longer.)
+    /// How long the server may be silent before the connection counts as lost. (The timeout in the welcome is
+    /// used if it is longer.)
     pub timeout: Duration,
-    /// Column codings to offer besides PACKED.
+    /// Column codings to offer in addition to PACKED.
     pub codings: Vec<wire::ColumnCoding>,
-    /// Commands that may wait for the server's acknowledgement.
+    /// Commands that may wait for the server's confirmation.
     pub max_commands: usize,
 }
 

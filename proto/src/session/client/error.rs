@@ -1,4 +1,4 @@
-//! What goes wrong, by who is at fault.
+//! Errors, by who is at fault.
 
 use crate::{delta::DeltaError, schema::SchemaError};
 use std::time::Duration;
@@ -7,15 +7,15 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// A message is not what the schema says.
+    /// A message does not follow the schema.
     #[error("malformed message: {0}")]
     Malformed(String),
-    /// A state is older than one applied. (On datagrams such a state is dropped without error.)
+    /// A state is older than the one applied. (On datagrams such a state is dropped without an error.)
     #[error("state of tick {got} after {applied}")]
     Stale {
-        /// Tick that arrived.
+        /// Tick of the state that arrived.
         got: u32,
-        /// Tick that is applied.
+        /// Tick of the state that is applied.
         applied: u32,
     },
     /// A delta does not fit the states that this end has.
@@ -26,16 +26,16 @@ pub enum ServerError {
     Gap {
         /// Sequence that arrived.
         got: u64,
-        /// Last that was received.
+        /// Last sequence that was received.
         last: u64,
     },
-    /// A message that is not allowed now.
+    /// A message that is not allowed in this state.
     #[error("unexpected {0}")]
     Unexpected(&'static str),
-    /// A delta against a state that this end does not have.
+    /// A delta is against a state that this end does not have.
     #[error("state of tick {tick} against tick {reference}, which this end does not have")]
     UnknownBaseline {
-        /// Tick that arrived.
+        /// Tick of the state that arrived.
         tick: u32,
         /// Tick of the baseline or prior.
         reference: u32,
@@ -44,10 +44,10 @@ pub enum ServerError {
     #[error("schema: {0}")]
     Schema(#[from] SchemaError),
     /// The server speaks another version of the protocol.
-    #[error("protocol {0}")]
+    #[error("the server speaks protocol {0}")]
     UnsupportedVersion(u32),
-    /// The server was silent for the timeout.
-    #[error("silent for {0:?}")]
+    /// The server was silent for longer than the timeout.
+    #[error("the server was silent for {0:?}")]
     TimedOut(Duration),
 }
 
@@ -55,16 +55,16 @@ pub enum ServerError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// Not in the room yet (or no more).
+    /// Not in the room yet, or no longer.
     #[error("not in the room")]
     NotActive,
     /// The payload is longer than the protocol allows.
-    #[error("payload of {0} bytes")]
+    #[error("payload of {0} bytes is too long")]
     TooLarge(usize),
-    /// The numbers of this seat's inputs are used up (after a year and more): join anew.
-    #[error("no input number left")]
+    /// The numbers of this seat's inputs are used up (after more than a year): join anew.
+    #[error("no input numbers are left: join anew")]
     Exhausted,
-    /// Too many commands wait for the server.
-    #[error("{0} commands wait for the server")]
+    /// Too many commands wait for the server's confirmation.
+    #[error("{0} commands wait for the server's confirmation")]
     TooManyCommands(usize),
 }

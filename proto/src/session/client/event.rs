@@ -1,4 +1,4 @@
-//! What a session tells its caller.
+//! Events that a session reports to its caller.
 
 use crate::wire;
 use std::time::{Duration, Instant};
@@ -10,22 +10,23 @@ pub enum ClientEvent {
     Welcome(Box<wire::Welcome>),
     /// A newer state was applied: see `snapshot`.
     State {
-        /// Its tick.
+        /// Tick of the state.
         tick: u32,
-        /// The last of the player's inputs that it contains.
+        /// The last of the player's inputs that the state contains.
         input: u32,
         /// Whether it came without a baseline.
         full: bool,
-        /// Bytes of the message.
+        /// Length of the message, bytes.
         bytes: usize,
     },
-    /// Something happened in the game. Each once, in order.
+    /// Something happened in the game. Each event comes once, in order.
     Event(wire::Event),
-    /// Who is in the room changed: to be applied to what was told before, or if `since` is 0 to an empty list. In
-    /// order, and over a resume from where it stopped.
+    /// The members of the room changed. Apply it to the list built from earlier ones, or to an empty list if
+    /// `since` is 0. These come in order, and continue across a resume.
     Presence(wire::Presence),
-    /// A command was refused, by the server or because its seat was lost while it was under way. Each once, in
-    /// order. `command` is the number that [`send_command`](super::ClientSession::send_command) gave.
+    /// A command was refused, by the server or because its seat was lost before it was confirmed. Each
+    /// refusal comes once, in order. `command` is the number that
+    /// [`send_command`](super::ClientSession::send_command) returned.
     CommandRefused(wire::CommandRefused),
     /// The clock was measured.
     Pong {

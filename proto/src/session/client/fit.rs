@@ -1,4 +1,4 @@
-//! Which lane a client's message takes, and that an input fits its datagram.
+//! Chooses the lane of a client's message, and makes an input fit a datagram.
 
 use crate::{
     lane::Lane,
@@ -6,7 +6,7 @@ use crate::{
 };
 use prost::Message as _;
 
-/// The lane of a message. An input loses repeated ones, the oldest first, until it fits a datagram.
+/// The lane of a message. Repeated inputs are removed, the oldest first, until the message fits a datagram.
 pub(super) fn lane_of(message: &mut ClientMessage, max_datagram: impl FnOnce() -> usize) -> Lane {
     match &message.body {
         Some(Body::Input(_) | Body::Ack(_) | Body::Ping(_) | Body::Pong(_)) => {}

@@ -1,4 +1,4 @@
-//! The states applied last: what deltas are against, and what a game shows.
+//! The states applied last, which deltas refer to and a game shows.
 
 use super::ServerError;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 use std::collections::VecDeque;
 
-/// States applied, oldest first. Their memory is used again, so that nothing is allocated in steady state.
+/// States applied, oldest first. Their memory is reused, so nothing is allocated in steady state.
 #[derive(Debug)]
 pub(super) struct History {
     states: VecDeque<Snapshot>,
@@ -23,7 +23,8 @@ impl History {
         Self { states: VecDeque::new(), spare: Vec::new(), keep: keep(delivery) }
     }
 
-    /// The next states come over another transport. What is kept beyond its needs goes with the next one.
+    /// The next states come over another transport. States that it does not need are dropped when the next
+    /// one is applied.
     pub(super) fn set_delivery(&mut self, delivery: Delivery) {
         self.keep = keep(delivery);
     }
@@ -36,13 +37,13 @@ impl History {
         self.states.iter().nth_back(1)
     }
 
-    /// Forgets all: states of another room may have another shape.
+    /// Forgets all states: those of another room may have another schema.
     pub(super) fn clear(&mut self) {
         self.states.clear();
         self.spare.clear();
     }
 
-    /// Applies a delta. On error nothing changes. A state of the newest tick replaces it.
+    /// Applies a delta. On error nothing changes. A state with the tick of the newest one replaces it.
     pub(super) fn apply(
         &mut self,
         decoder: &mut Decoder,
@@ -90,12 +91,12 @@ impl History {
     }
 }
 
-/// States that the next delta may be against.
+/// Number of states that the next delta may refer to.
 fn keep(delivery: Delivery) -> usize {
     match delivery {
         // Baseline and prior.
         Delivery::Ordered => 2,
-        // Any that the server may think is had.
+        // Any state that the server may believe this end to have.
         Delivery::Datagram => MAX_AGE as usize + 1,
     }
 }

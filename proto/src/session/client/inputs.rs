@@ -1,20 +1,21 @@
-//! Inputs to send, and on transports that lose those to send again.
+//! Inputs to send, and on transports that lose messages, inputs to repeat.
 
 use crate::{limits::MAX_PREVIOUS_INPUTS, session::Delivery, wire::Input};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
-/// Bytes of earlier inputs that one message repeats, so that it fits a datagram (1162 bytes and more).
+/// Bytes of earlier inputs that one message repeats at most, so that it fits a datagram (at least 1162
+/// bytes).
 const REPEATED_BYTES: usize = 1000;
 
 /// Inputs of one seat, numbered from 1.
 #[derive(Debug)]
 pub(super) struct Inputs {
-    /// Those that the next message carries: unsent ones, on datagrams also those not confirmed. Oldest first,
-    /// at most 9; the newest has the number `last`.
+    /// Inputs that the next message carries: the unsent ones and, on datagrams, the unconfirmed ones. Oldest
+    /// first, at most 9; the newest has the number `last`.
     kept: VecDeque<Bytes>,
     last: u32,
-    /// Tick of the state that the player saw at the newest.
+    /// Tick of the state that the player saw at the newest input.
     tick: u32,
     unsent: bool,
     repeats: bool,
@@ -26,7 +27,7 @@ impl Inputs {
         Self { kept: VecDeque::new(), last: 0, tick: 0, unsent: false, repeats }
     }
 
-    /// The new input's number. None: there is none left.
+    /// The new input's number. None: there are none left.
     pub(super) fn push(&mut self, tick: u32, payload: Bytes) -> Option<u32> {
         self.last = self.last.checked_add(1)?;
         if self.kept.len() > MAX_PREVIOUS_INPUTS {
@@ -38,7 +39,7 @@ impl Inputs {
         Some(self.last)
     }
 
-    /// The next to send, with those before it, without acknowledgements.
+    /// The next message to send, with the inputs that it repeats, without acknowledgements.
     pub(super) fn next(&mut self) -> Option<Input> {
         if !std::mem::take(&mut self.unsent) {
             return None;
@@ -62,19 +63,19 @@ impl Inputs {
     /// A state contains all inputs up to `sequence`.
     pub(super) fn confirmed(&mut self, sequence: u32) {
         let unconfirmed = self.last.saturating_sub(sequence) as usize;
-        // What is not sent yet cannot be contained: a server's lie.
+        // A state cannot contain inputs that were not sent: a server that says so is wrong.
         let least = usize::from(self.unsent);
         while self.kept.len() > unconfirmed.max(least) {
             self.kept.pop_front();
         }
     }
 
-    /// The welcome says which input the server took last: numbers go on above it.
+    /// The welcome names the last input that the server took: numbers continue above it.
     pub(super) fn received(&mut self, sequence: u32) {
         self.last = self.last.max(sequence);
     }
 
-    /// A new connection: what was queued for the one before is past.
+    /// A new connection: inputs queued for the previous one are outdated.
     pub(super) fn reconnected(&mut self, delivery: Delivery) {
         self.kept.clear();
         self.unsent = false;

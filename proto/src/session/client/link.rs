@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 pub(super) struct Link {
     pub(super) heard_at: Instant,
     pub(super) next_ping: Instant,
-    /// Time in the ping that was not answered yet.
+    /// Time in the ping that has not been answered yet.
     pub(super) pinged: Option<u64>,
-    /// The server's ping, to be answered. A newer one replaces it.
+    /// Time in the server's ping that is to be answered. A newer ping replaces it.
     pub(super) pong: Option<u64>,
     pub(super) acks: Acks,
-    /// Whether a state arrived on this connection.
+    /// Whether a state has arrived on this connection.
     pub(super) has_state: bool,
     pub(super) leave_sent: bool,
 }
@@ -27,7 +27,7 @@ pub(super) struct Seat {
     pub(super) tick: Duration,
     pub(super) inputs: Inputs,
     pub(super) reliable_received: u64,
-    /// What was told of who is in the room. 0: nothing.
+    /// Version of the last presence received. 0: none.
     pub(super) presence_version: u64,
 }
 

@@ -13,7 +13,7 @@ use crate::{
     wire,
 };
 
-/// What only a connection with a seat has. In this order, what every tick needs comes first.
+/// What only a connection with a seat has. The field order puts what every tick needs first.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Active<S> {
@@ -22,7 +22,7 @@ pub(super) struct Active<S> {
     newest_sent: Option<u32>,
     input_received: u32,
     delivery: Delivery,
-    /// Last reliable message sent on this connection, and the last acknowledged.
+    /// Last reliable message sent on this connection, and last one acknowledged.
     reliable_sent: u64,
     reliable_acked: u64,
     pub(super) next_ping: Nanos,
@@ -33,19 +33,19 @@ pub(super) struct Active<S> {
     pinged: Option<(u64, Nanos)>,
 }
 
-/// A state to send now: encode `current` against the others, with the player's input in the head.
+/// A state to send now: encode `current` against the other two, with the player's input in the head.
 #[derive(Debug)]
 pub struct StateSend<'a, S> {
     /// The state.
     pub current: &'a S,
-    /// What the peer has. None: send everything. At most `delta::MAX_AGE` ticks before `current`.
+    /// The state that the peer has. None: send everything. At most `delta::MAX_AGE` ticks before `current`.
     pub baseline: Option<&'a S>,
-    /// What the peer had before the baseline. At most `delta::MAX_AGE` ticks before `current`.
+    /// A state that the peer had before the baseline, by at most `delta::MAX_AGE` ticks.
     pub prior: Option<&'a S>,
 }
 
 impl<S: StateTick> StateSend<'_, S> {
-    /// The head of the message. `input`: the player's last input that the state contains.
+    /// The head of the message. `input` is the player's last input that the state contains.
     pub fn head(&self, input: u32) -> StateHead {
         StateHead {
             tick: self.current.tick(),
@@ -56,7 +56,7 @@ impl<S: StateTick> StateSend<'_, S> {
     }
 }
 
-/// A handle on a state that knows its tick.
+/// A handle to a state that knows its tick.
 pub trait StateTick {
     /// The tick.
     fn tick(&self) -> u32;
@@ -76,7 +76,7 @@ fn gate(tick: Nanos, delivery: Delivery) -> Gate {
 }
 
 impl<S: StateTick> Active<S> {
-    /// `reliable_received`: the last reliable message that the peer had before.
+    /// `reliable_received` is the last reliable message that the peer has received on earlier connections.
     pub(super) fn new(
         now: Nanos,
         welcome: &wire::Welcome,
@@ -106,24 +106,24 @@ impl<S: StateTick> Active<S> {
         self.command_received
     }
 
-    /// States that may be in flight now.
+    /// Number of states that may be in flight now.
     pub(super) fn in_flight_limit(&self) -> usize {
         self.gate.limit()
     }
 
-    /// Puts a newer state in the slot. True: it replaced an unsent one.
+    /// Puts a newer state into the slot. True: it replaced an unsent one.
     pub(super) fn offer(&mut self, state: S) -> bool {
         let newest = self.slot.as_ref().map(S::tick).or(self.newest_sent);
         newest.is_none_or(|newest| state.tick() > newest) && self.slot.replace(state).is_some()
     }
 
-    /// Whether there is a state in the slot that the gate would let pass. (Where states are lost, the gate may open when it is
-    /// tried, as time has passed.)
+    /// Whether there is a state in the slot that the gate would let pass. (On transports that lose messages,
+    /// the gate may open when it is tried, because time has passed.)
     pub(super) fn wants_transmit(&self) -> bool {
         self.slot.is_some() && (self.delivery == Delivery::Datagram || self.gate.is_open())
     }
 
-    /// Has the state in the slot written, if the gate lets it pass.
+    /// Calls `write` for the state in the slot if the gate lets it pass.
     pub(super) fn next_state<R>(
         &mut self,
         now: Nanos,
@@ -155,13 +155,13 @@ impl<S: StateTick> Active<S> {
         self.reliable_sent = sequence;
     }
 
-    /// Whether reliable messages of this connection are not acknowledged.
+    /// Whether reliable messages of this connection are unacknowledged.
     pub(super) fn awaits_reliable_ack(&self) -> bool {
         self.reliable_acked < self.reliable_sent
     }
 
-    /// An input, with those before it that the peer repeats. Those that are new go to `taken`. False: they came too
-    /// fast, and are as if they had been lost.
+    /// Takes an input and the earlier ones that it repeats. New ones go to `taken`. False: they came too fast
+    /// and are treated as lost.
     pub(super) fn take_input(
         &mut self,
         now: Nanos,
@@ -209,7 +209,7 @@ impl<S: StateTick> Active<S> {
         Ok(true)
     }
 
-    /// Acknowledgements, 0 for none.
+    /// Takes acknowledgements; 0 means none.
     pub(super) fn take_acks(
         &mut self,
         now: Nanos,
@@ -219,13 +219,13 @@ impl<S: StateTick> Active<S> {
     ) -> Result<(), PeerError> {
         if state != 0 {
             if !self.gate.acked(now, state) {
-                let reason = format!("acknowledgement of state {state}, which was not sent");
+                let reason = format!("acknowledgement of state {state}, which was never sent");
                 return Err(PeerError::new(CloseCode::Unexpected, reason));
             }
             self.baselines.acked(state);
         }
         if reliable > self.reliable_sent {
-            let reason = format!("acknowledgement of reliable message {reliable}, which was not sent");
+            let reason = format!("acknowledgement of reliable message {reliable}, which was never sent");
             return Err(PeerError::new(CloseCode::Unexpected, reason));
         }
         if reliable > self.reliable_acked {
@@ -235,15 +235,18 @@ impl<S: StateTick> Active<S> {
         Ok(())
     }
 
-    /// A command. The request, if it is new: to be refused where it came too fast.
+    /// Takes a command. Returns a request if it is new; if it came too fast, the request is to refuse it.
     pub(super) fn take_command(
         &mut self,
         command: wire::Command,
         verdict: Verdict,
     ) -> Result<Option<Request>, PeerError> {
         if command.payload.len() > limits::MAX_COMMAND {
-            let reason =
-                format!("command of {} bytes, at most {}", command.payload.len(), limits::MAX_COMMAND);
+            let reason = format!(
+                "command of {} bytes; at most {} are allowed",
+                command.payload.len(),
+                limits::MAX_COMMAND
+            );
             return Err(PeerError::new(CloseCode::TooLarge, reason));
         }
         if command.sequence <= self.command_received {
@@ -260,13 +263,13 @@ impl<S: StateTick> Active<S> {
         }))
     }
 
-    /// A ping is made that says `time_us`.
+    /// Notes that a ping with `time_us` is sent.
     pub(super) fn ping(&mut self, now: Nanos, time_us: u64, heartbeat: Nanos) {
         self.next_ping = now + heartbeat;
         self.pinged = Some((time_us, now));
     }
 
-    /// The round trip, if this answers the last ping. Any other pong is late or made up, and says nothing.
+    /// The round-trip time, if this answers the last ping. Any other pong is late or made up, and is ignored.
     pub(super) fn take_pong(&mut self, now: Nanos, pong: &wire::Pong) -> Option<Nanos> {
         let (_, at) = self.pinged.take_if(|(time_us, _)| *time_us == pong.time_us)?;
         Some(now.saturating_sub(at))

@@ -1,16 +1,16 @@
-//! What the peer has: the states a delta may be written against.
+//! What the peer has: the states that a delta may refer to.
 
 use super::{Delivery, StateTick};
 use crate::{delta::MAX_AGE, gate::MAX_IN_FLIGHT};
 use std::collections::VecDeque;
 
-/// The last two states that the peer surely has when the next arrives.
+/// The last two states that the peer is certain to have when the next one arrives.
 #[derive(Debug)]
 pub(super) struct Baselines<S> {
     /// Newest first.
     had: [Option<S>; 2],
-    /// What is needed to learn of them on a transport that loses: sent and not acknowledged, oldest first. None
-    /// on one that does not, where sent is had.
+    /// Sent states that are not acknowledged, oldest first. None on ordered transports, where sending a state
+    /// is enough.
     unacked: Option<VecDeque<S>>,
 }
 
@@ -23,7 +23,7 @@ impl<S: StateTick> Baselines<S> {
         Self { had: [None, None], unacked }
     }
 
-    /// Baseline and prior for a delta to `tick`. None if they are too old for the wire, or for what the peer
+    /// Baseline and prior for a delta to `tick`. None if they are older than the wire can express or the peer
     /// keeps.
     pub(super) fn references(&self, tick: u32) -> (Option<&S>, Option<&S>) {
         let near = |state: &&S| tick.saturating_sub(state.tick()) <= MAX_AGE;
@@ -47,11 +47,11 @@ impl<S: StateTick> Baselines<S> {
         }
     }
 
-    /// The peer has applied a state. Ignored where that says nothing new.
+    /// The peer has applied a state. Ignored if that is nothing new.
     pub(super) fn acked(&mut self, tick: u32) {
         let Some(unacked) = &mut self.unacked else { return };
         let Some(index) = unacked.iter().position(|state| state.tick() == tick) else { return };
-        // Those before it are never acknowledged by name any more: an acknowledgement is of the newest applied.
+        // Earlier ones will not be acknowledged any more: an acknowledgement names the newest state applied.
         let state = unacked.drain(..=index).next_back();
         if let Some(state) = state {
             self.add(state);
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(baselines.references(76), (None, None));
     }
 
-    // Promise 4: "One client, however slow or hostile, MUST NOT … grow memory without bound."
+    // Promise 4: "One client, however slow or hostile, does not … grow memory without bound."
     #[test]
     fn unacknowledged_states_are_bounded() {
         let mut baselines = Baselines::new(Delivery::Datagram);

@@ -10,7 +10,7 @@ use crate::{
 use bytes::BytesMut;
 use prost::Message as _;
 
-/// At most one of each, so that a peer who asks and does not read cannot make them pile up.
+/// At most one of each, so that a peer that asks and does not read cannot make them pile up.
 #[derive(Debug, Default)]
 pub(super) struct Control {
     /// The welcome or, once the session is closing, the goodbye.
@@ -25,7 +25,7 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Nothing but a goodbye: nothing else will be sent.
+    /// Only a goodbye: nothing else will be sent.
     pub(super) fn goodbye(goodbye: Goodbye) -> Self {
         Self { reliable: Some(Box::new(Body::Goodbye(goodbye))), ..Self::default() }
     }
@@ -48,7 +48,7 @@ impl Control {
         self.reliable.is_none() && !self.has_pong && !self.has_ping
     }
 
-    /// Writes the next that takes this lane, if any.
+    /// Writes the next message that takes this lane, if any.
     pub(super) fn poll(
         &mut self,
         lane: Lane,

@@ -8,22 +8,22 @@ use crate::{
     wire::{ColumnCoding, Join, Resume},
 };
 
-/// Checks a join and gives the name to show, empty for none.
+/// Checks a join and returns the display name, empty for none.
 pub(super) fn check_join(join: &Join) -> Result<String, PeerError> {
     check_protocol(join.protocol)?;
     check_room(&join.room)?;
     if !join.kind.is_empty() && !names::is_plain(&join.kind) {
-        return Err(PeerError::new(CloseCode::UnknownKind, "the kind is no name of a game"));
+        return Err(PeerError::new(CloseCode::UnknownKind, "the kind is not a valid name of a game"));
     }
     if join.options.len() > MAX_OPTIONS {
-        let reason = format!("options of {} bytes, at most {MAX_OPTIONS}", join.options.len());
+        let reason = format!("options of {} bytes; at most {MAX_OPTIONS} are allowed", join.options.len());
         return Err(PeerError::new(CloseCode::BadOptions, reason));
     }
     if join.name.is_empty() {
         return Ok(String::new());
     }
     names::display_name(&join.name)
-        .map_err(|error| PeerError::new(CloseCode::BadName, format!("bad name to show: {error}")))
+        .map_err(|error| PeerError::new(CloseCode::BadName, format!("bad display name: {error}")))
 }
 
 pub(super) fn check_resume(resume: &Resume) -> Result<(), PeerError> {
@@ -31,7 +31,8 @@ pub(super) fn check_resume(resume: &Resume) -> Result<(), PeerError> {
     check_room(&resume.room)
 }
 
-/// The densest coding of those offered. PACKED is always; one that this version does not know is passed over.
+/// The densest of the codings offered. PACKED is always available; codings that this version does not know
+/// are skipped.
 pub(super) fn densest(codings: &[i32]) -> ColumnCoding {
     if codings.contains(&(ColumnCoding::Rice as i32)) { ColumnCoding::Rice } else { ColumnCoding::Packed }
 }

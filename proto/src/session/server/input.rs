@@ -1,4 +1,5 @@
-//! The message that comes once a client a tick, read without the generated code: nothing but an input, its fields in any order.
+//! Reads the message that comes once per client and tick without the generated code: exactly one input, with
+//! its fields in any order.
 
 use crate::{
     delta::protobuf::take_varint,
@@ -6,7 +7,7 @@ use crate::{
 };
 use bytes::{Buf, Bytes};
 
-/// Keys of the fields: number and wire type.
+/// Field keys: number and wire type.
 mod key {
     pub(super) const BODY: u8 = 1 << 3 | 2;
     pub(super) const SEQUENCE: u8 = 1 << 3;
@@ -16,12 +17,12 @@ mod key {
     pub(super) const RELIABLE_ACK: u8 = 5 << 3;
 }
 
-/// The input that a message holds, as the generated code would read it. It is the message that is returned if it holds anything
-/// else: inputs that are repeated, another message, nonsense.
+/// The input in a message, with the values that the generated code would read. A message that holds anything
+/// else is returned unchanged: repeated inputs, another message, nonsense.
 pub(super) fn decode(mut message: Bytes) -> Result<Body, Bytes> {
     let Some((mut input, payload_end, payload_len)) = read(&message) else { return Err(message) };
     if payload_len > 0 {
-        // The payload takes the message's place: nobody else needs to hold the buffer.
+        // The payload takes over the message's buffer, which nothing else holds.
         message.truncate(payload_end);
         message.advance(payload_end - payload_len);
         input.payload = message;
@@ -29,7 +30,7 @@ pub(super) fn decode(mut message: Bytes) -> Result<Body, Bytes> {
     Ok(Body::Input(input))
 }
 
-/// An input without its payload; where that ends, and how long it is.
+/// An input without its payload, where the payload ends, and how long it is.
 fn read(message: &[u8]) -> Option<(Input, usize, usize)> {
     let (&key::BODY, mut rest) = message.split_first()? else { return None };
     if take_varint(&mut rest).ok()? != rest.len() as u64 {
@@ -41,7 +42,7 @@ fn read(message: &[u8]) -> Option<(Input, usize, usize)> {
         rest = after;
         let value = take_varint(&mut rest).ok()?;
         match *key {
-            // As in the generated code, of a number that is too large the low bits count.
+            // As in the generated code, the low bits of a number that is too large count.
             key::SEQUENCE => input.sequence = value as u32,
             key::TICK => input.tick = value as u32,
             key::STATE_ACK => input.state_ack = value as u32,

@@ -2,43 +2,43 @@
 
 use crate::nanos::{Nanos, SECOND};
 
-/// What may come at once beyond a timeout's backlog, in the time that it takes at the rate.
+/// Burst allowed on top of a timeout's backlog, as the time that it takes at the rate.
 const SLACK: Nanos = 2 * SECOND;
-/// A flood is so many times the rate on top of it, for longer than a timeout.
+/// A flood exceeds the rate by this many times the rate, for longer than a timeout.
 const FLOOD: u32 = 3;
 
-/// What a peer sends of one kind, measured against a rate: a credit that grows with time, with room for the backlog of a
-/// whole timeout. After a black-out, or a server that stood still, all that an honest peer has sent meanwhile comes at
-/// once. What is beyond the credit is dropped, and counts against a second, larger one: where that is used up
-/// too, the peer floods.
+/// Messages of one kind, measured against a rate. The credit grows with time, up to the backlog of a whole
+/// timeout: after a blackout, or a stall of the server, everything that an honest peer has sent meanwhile
+/// arrives at once. What exceeds the credit is dropped and counts against a second, larger one; a peer that
+/// uses that up too is flooding.
 #[derive(Debug, Clone)]
 pub(super) struct Rate {
     credit: TokenBucket,
     flood: TokenBucket,
-    /// Time from one to the next.
+    /// Time between two messages at the rate.
     interval: u32,
 }
 
-/// What is to be done with what has come.
+/// What to do with the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is taken.
+    /// Take them.
     Within,
-    /// It is dropped.
+    /// Drop them.
     Excess,
-    /// The peer is cut off.
+    /// Disconnect the peer.
     Flood,
 }
 
 impl Rate {
-    /// For a peer that has sent nothing yet. 0 a second counts as 1.
+    /// For a peer that has sent nothing yet. A rate of 0 counts as 1 per second.
     pub(super) fn new(now: Nanos, per_second: u32) -> Self {
         let full = TokenBucket { full_at: now };
-        // Rounded down, so that the rate is never below what was asked.
+        // Rounded down, so that the rate is never below the requested one.
         Self { credit: full.clone(), flood: full, interval: SECOND as u32 / per_second.max(1) }
     }
 
-    /// So many have come. `timeout`: how long the peer may be silent.
+    /// `count` messages have come. `timeout` is how long the peer may be silent.
     pub(super) fn take(&mut self, now: Nanos, count: u32, timeout: Nanos) -> Verdict {
         if self.credit.take(now, count, self.interval, timeout.saturating_add(SLACK)) {
             Verdict::Within
@@ -50,17 +50,17 @@ impl Rate {
     }
 }
 
-/// So many a second over time, and what comes in `depth` at once.
+/// A rate on average, and a burst of what comes in `depth`.
 ///
-/// Kept as one instant, when the bucket would be full again: the "virtual scheduling" form of the generic cell
-/// rate algorithm (ITU-T I.371, annex A).
+/// Stored as one instant, when the bucket will be full again: the "virtual scheduling" form of the generic
+/// cell rate algorithm (ITU-T I.371, annex A).
 #[derive(Debug, Clone)]
 struct TokenBucket {
     full_at: Nanos,
 }
 
 impl TokenBucket {
-    /// Takes `count` tokens, or none and says false.
+    /// Takes `count` tokens; or takes none and returns false.
     fn take(&mut self, now: Nanos, count: u32, interval: u32, depth: Nanos) -> bool {
         let full_at = self.full_at.max(now) + u64::from(interval) * u64::from(count);
         let allowed = full_at <= now.saturating_add(depth);

@@ -1,28 +1,28 @@
-//! What a session gives to its caller: what the peer asks, and what it did wrong.
+//! What a session reports to its caller: the peer's requests, and its violations.
 
 use crate::{code::CloseCode, wire};
 use bytes::Bytes;
 
-/// What a peer asks that the session cannot answer by itself.
+/// A request that the session cannot answer by itself.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
-    /// Wants a seat. Answer with `welcome` or `close`. Protocol version and names are checked.
+    /// The peer wants a seat. Answer with `welcome` or `close`. Protocol version and names have been checked.
     Join(Box<wire::Join>),
-    /// Wants its seat back. Protocol version and room name are checked; the token is not. Tell the seat's
-    /// `ReliableQueue::resume` what was received, then answer with `welcome`; or with `close`, as
-    /// `UnknownSession` if the token names no seat or the queue refuses.
+    /// The peer wants its seat back. Protocol version and room name have been checked; the token has not.
+    /// Pass what was received to the seat's `ReliableQueue::resume`, then answer with `welcome`; or with
+    /// `close`, using `UnknownSession` if the token matches no seat or the queue refuses.
     Resume(Box<wire::Resume>),
-    /// One input, each given once, in order. Numbers may be skipped: those inputs were lost.
+    /// One input. Each is reported once, in order. Skipped numbers are inputs that were lost.
     Input(PlayerInput),
-    /// One command, each given once, in order.
+    /// One command. Each is reported once, in order.
     Command(wire::Command),
-    /// A command that came too fast, by its number: it is not to be done, counts as received, and its sender is to be told
-    /// (with a `CommandRefused`). Given in order with the others.
+    /// The number of a command that came too fast. Do not carry it out; it counts as received, and its sender
+    /// has to be told (with a `CommandRefused`). Reported in order with the others.
     RefuseCommand(u64),
-    /// The peer has all reliable messages up to this one. Each is above the last, and was sent on this connection or
-    /// is what the resume said: for the seat's `ReliableQueue::acked`.
+    /// The peer has all reliable messages up to this one. For the seat's `ReliableQueue::acked`. Each is
+    /// above the last one, and was sent on this connection or named in the resume.
     ReliableAck(u64),
-    /// Gives up the seat. The session is closing with `Left`.
+    /// The peer gives up the seat. The session is closing with `Left`.
     Leave,
 }
 
@@ -31,13 +31,14 @@ pub enum Request {
 pub struct PlayerInput {
     /// Number of the input.
     pub sequence: u32,
-    /// Tick the player saw. 0: unknown (so it is for one that was repeated because the first sending was lost).
+    /// Tick of the state that the player saw. 0: unknown, as for an input that was repeated because it had
+    /// been lost.
     pub tick: u32,
     /// The game's input message.
     pub payload: Bytes,
 }
 
-/// What the peer did wrong. Meets the wire as `code`.
+/// What the peer did wrong, with the close code for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct PeerError {
@@ -52,8 +53,8 @@ impl PeerError {
         Self { code, reason: reason.into() }
     }
 
-    /// Far too much for too long.
+    /// A sustained excess of messages.
     pub(super) fn flood(of: &str) -> Self {
-        Self::new(CloseCode::RateLimited, format!("far too many {of} for too long"))
+        Self::new(CloseCode::RateLimited, format!("far too many {of} for too long a time"))
     }
 }

@@ -9,24 +9,24 @@ use std::time::{Duration, Instant};
 /// What a link does to messages.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Conditions {
-    /// Time on the way.
+    /// Delivery time.
     pub delay: Duration,
-    /// Up to so much more for each message. On datagrams this reorders.
+    /// Upper bound of the random extra delay of each message. On datagrams this reorders.
     pub jitter: Duration,
-    /// Lost, in a hundred. On an ordered link: late by 200 ms, as if sent again.
+    /// Percentage of lost messages. On an ordered link they are 200 ms late instead, as if sent again.
     pub loss: u32,
-    /// Delivered twice, in a hundred. On an ordered link: none.
+    /// Percentage of duplicated messages. Not on an ordered link.
     pub duplication: u32,
-    /// Bytes a second. 0: any number.
+    /// Bytes per second. 0: unlimited.
     pub rate: u32,
 }
 
-/// One direction: messages on their way.
+/// One direction: messages in transit.
 #[derive(Debug)]
 pub struct Link {
     delivery: Delivery,
     pub conditions: Conditions,
-    /// Nothing is delivered while true: the reader does not read.
+    /// While true, nothing is delivered: the reader does not read.
     pub stalled: bool,
     on_the_way: BTreeMap<(Instant, u64), Bytes>,
     last_arrival: Option<Instant>,
@@ -84,12 +84,12 @@ impl Link {
         self.on_the_way.pop_first().map(|(_, message)| message)
     }
 
-    /// Bytes on the way.
+    /// Bytes in transit.
     pub fn bytes(&self) -> usize {
         self.on_the_way.values().map(Bytes::len).sum()
     }
 
-    /// The connection is gone, and with it what was on the way.
+    /// The connection is lost, and with it everything in transit.
     pub fn cut(&mut self) {
         *self = Self::new(self.delivery, self.conditions);
     }

@@ -1,4 +1,4 @@
-//! The two-peer virtual network, after quinn-proto's `tests::util::Pair`.
+//! The two-peer virtual network, modelled on quinn-proto's `tests::util::Pair`.
 
 mod link;
 mod pair;
@@ -27,7 +27,7 @@ pub fn server(body: server_message::Body) -> Bytes {
     wire::ServerMessage { body: Some(body) }.encode_to_vec().into()
 }
 
-/// A join that is right.
+/// A valid join.
 pub fn join() -> wire::Join {
     wire::Join { protocol: 1, room: "lobby".into(), name: "Ada".into(), ..wire::Join::default() }
 }
@@ -37,7 +37,7 @@ pub fn event(n: u32) -> wire::Event {
     wire::Event { tick: n, payload: Bytes::from(n.to_le_bytes().to_vec()) }
 }
 
-/// A small seeded generator (SplitMix64, Steele et al. 2014): the network's dice.
+/// A small seeded generator (SplitMix64, Steele et al. 2014) for the network's random behaviour.
 #[derive(Debug, Clone)]
 pub struct Dice(pub u64);
 
@@ -50,7 +50,7 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// True so many times in a hundred.
+    /// True with a chance of so many percent.
     pub fn percent(&mut self, chance: u32) -> bool {
         self.next() % 100 < u64::from(chance)
     }

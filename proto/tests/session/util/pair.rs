@@ -16,9 +16,9 @@ use driftless_proto::{
 };
 use std::time::{Duration, Instant};
 
-/// Bytes that the kernels and the link take from a writer whose reader does not read.
+/// Bytes that the kernels and the link accept from a writer whose reader does not read.
 const PIPE: usize = 8 * 1024;
-/// Bytes of a datagram: the least that QUIC gives.
+/// Bytes of a datagram: the minimum that QUIC guarantees.
 const MAX_DATAGRAM: usize = 1162;
 
 pub struct Pair {
@@ -32,7 +32,7 @@ pub struct Pair {
     pub server: ServerSession<Published>,
     pub served: Option<Served>,
     pub client: ClientSession,
-    /// Ordered lanes, and on datagrams those for states, inputs and acknowledgements.
+    /// Ordered lanes, and the datagram lanes for states, inputs and acknowledgements.
     pub up: Link,
     pub down: Link,
     pub up_datagrams: Link,
@@ -45,7 +45,7 @@ pub struct Pair {
     pub client_error: Option<ServerError>,
     /// Ticks of the states sent.
     pub states_sent: Vec<u32>,
-    /// Most that waited in the reliable queue.
+    /// Largest number of messages that waited in the reliable queue.
     pub most_reliable: usize,
     /// Messages that the client has sent.
     pub messages_up: u32,
@@ -53,7 +53,7 @@ pub struct Pair {
     next_input: Instant,
 }
 
-/// The seat: what outlives a connection.
+/// The seat, which outlives a connection.
 pub struct Served {
     pub queue: ReliableQueue,
     pub inputs: Vec<u32>,
@@ -99,7 +99,7 @@ impl Pair {
         }
     }
 
-    /// A pair over a good link that is in the room.
+    /// A pair over a good link, with the client in the room.
     pub fn joined(delivery: Delivery) -> Self {
         let mut pair = Self::new(delivery, Conditions { delay: ms(5), ..Conditions::default() }, 1);
         pair.run(ms(200));
@@ -116,7 +116,7 @@ impl Pair {
             self.time_out();
             self.write_server();
             self.write_client();
-            // Else a shell that sleeps until the timer would spin.
+            // Otherwise a shell that sleeps until the timer would spin.
             assert!(
                 self.server.poll_timeout().is_none_or(|at| at > self.now),
                 "the server's timer stays due"
@@ -137,7 +137,7 @@ impl Pair {
         }
     }
 
-    /// So much time passes without a word, and the room is at `tick`.
+    /// `time` passes without a message, and the room reaches `tick`.
     pub fn age(&mut self, time: Duration, tick: u32) {
         self.now += time;
         self.room.tick = tick;
@@ -152,7 +152,7 @@ impl Pair {
         self.client.reconnected(self.now, rejoin, self.delivery);
     }
 
-    /// As `reconnect`, over another kind of transport.
+    /// Like `reconnect`, over another kind of transport.
     pub fn reconnect_over(&mut self, delivery: Delivery) {
         self.delivery = delivery;
         self.reconnect(false);
@@ -173,7 +173,7 @@ impl Pair {
         pushed
     }
 
-    /// Ticks of the states that the client was told of.
+    /// Ticks of the states reported to the client's caller.
     pub fn ticks(&self) -> Vec<u32> {
         let tick = |event: &ClientEvent| match event {
             ClientEvent::State { tick, .. } => Some(*tick),
@@ -182,7 +182,7 @@ impl Pair {
         self.events.iter().filter_map(tick).collect()
     }
 
-    /// Numbers of the events that the client was told of.
+    /// Numbers of the events reported to the client's caller.
     pub fn event_numbers(&self) -> Vec<u32> {
         let number = |event: &ClientEvent| match event {
             ClientEvent::Event(event) => Some(event.tick),
@@ -191,7 +191,7 @@ impl Pair {
         self.events.iter().filter_map(number).collect()
     }
 
-    /// Nobody has found fault with the other.
+    /// Neither end has found a fault with the other.
     pub fn assert_healthy(&self) {
         assert_eq!(self.server_error, None);
         assert_eq!(self.client_error, None);
@@ -247,7 +247,7 @@ impl Pair {
         while let Some(event) = self.client.poll_event() {
             if let ClientEvent::State { tick, .. } = event {
                 let newest = self.ticks().last().copied().unwrap_or(0);
-                // Promise 2: "A client MUST never apply a state older than one it has applied."
+                // Promise 2: "A client never applies a state older than one it has applied."
                 assert!(tick > newest, "state {tick} after {newest}");
                 assert_eq!(self.client.snapshot(), Some(&world(&self.room.schema, tick)));
             }
@@ -314,7 +314,7 @@ impl Pair {
             ..wire::Welcome::default()
         };
         self.server.welcome(self.now, welcome);
-        // As a room does: who comes gets what there is.
+        // Like a room, which sends a newcomer the current state.
         if self.room.tick > 0 {
             let current = world(&self.room.schema, self.room.tick);
             self.server.offer_state(Published(current.into()));
@@ -343,7 +343,7 @@ impl Pair {
             }
             self.down.send(self.now, &mut self.dice, out.split().freeze());
         }
-        // An overflow found just now gives a goodbye.
+        // An overflow found just now causes a goodbye.
         if self.down.bytes() < PIPE && self.server.poll_control(clock, &mut out) {
             self.down.send(self.now, &mut self.dice, out.split().freeze());
         }

@@ -11,7 +11,7 @@ use driftless_proto::{
 };
 use std::sync::Arc;
 
-/// A tick's state, shared by whoever sends it.
+/// A tick's state, shared by everybody who sends it.
 #[derive(Debug, Clone)]
 pub struct Published(pub Arc<Snapshot>);
 
@@ -59,7 +59,7 @@ impl Room {
     }
 }
 
-/// What there is at a tick: boats that come, go and move, and a flag that changes hands.
+/// The world at a tick: boats that come, go and move, and a flag that changes hands.
 pub fn world(schema: &Schema, tick: u32) -> Snapshot {
     let mut state = Snapshot::new(schema);
     state.clear(tick);
