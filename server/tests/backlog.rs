@@ -1,7 +1,7 @@
-//! What comes late and all at once: after a black-out of a client's link, or after the server stood still.
+//! What comes late and all at once: after a blackout of a client's link, or after the server stood still.
 //!
-//! Promise 9: "Honest clients MUST NOT be punished for what the server, a proxy or the network did: a backlog after a freeze
-//! or a black-out is taken, a seat survives it."
+//! Promise 9: "Honest clients are not punished for what the server, a proxy or the network did: a backlog
+//! after a freeze or a blackout is taken, a seat survives it."
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
 
@@ -97,7 +97,8 @@ fn nobody_is_removed_when_the_server_stands_still_for_longer_than_a_timeout() {
     plays_on(webtransport);
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick or grow memory without bound."
+// Promise 4: "One client, however slow or hostile, does not delay another's tick or grow memory without
+// bound."
 #[test]
 fn a_flood_that_goes_on_is_cut_off_by_name() {
     let mut config = config();

@@ -55,7 +55,8 @@ fn refused(sent: &[Body], code: CloseCode) {
     witness.plays_on();
 }
 
-// Promise 6: "Nothing a peer sends may panic the server. Bad input gets a named error and a documented close code."
+// Promise 6: "Nothing a peer sends panics the server. Bad input gets a named error and a documented close
+// code."
 #[test]
 fn a_malformed_message_is_refused() {
     let server = TestServer::start(config());

@@ -97,9 +97,9 @@ fn say(connection: &mut Connection, text: String) -> (u64, String) {
     (connection.core_mut().send_command(command.encode_to_vec().into()).unwrap(), text)
 }
 
-// Promise 2: "A client MUST never apply a state older than one it has applied."
-// Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
-// Promise 5: "A player MUST be reported joined once, left once, with the true reason."
+// Promise 2: "A client never applies a state older than one it has applied." Promise 3: "Reliable events
+// arrive exactly once, in order, across a resume within the window." Promise 5: "A player is reported joined
+// once, left once, with the true reason."
 #[test]
 fn player_keeps_the_seat_from_one_transport_to_another() {
     let server = TestServer::start(config());

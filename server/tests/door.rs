@@ -77,7 +77,8 @@ fn who_comes_too_fast_is_told_when_to_come_again() {
     from(&server, BOB, "lobby").welcomed();
 }
 
-/// Promise 9: "Honest clients MUST NOT be punished for what the server, a proxy or the network did: [...] a seat survives it."
+/// Promise 9: "Honest clients are not punished for what the server, a proxy or the network did: [...] a seat
+/// survives it."
 #[test]
 fn who_lost_the_connection_comes_back_though_every_place_and_every_turn_is_taken() {
     let config = Config {

@@ -65,7 +65,8 @@ fn asks_too_much<W: Wire>(server: &TestServer, mut wire: impl FnMut() -> W) {
     }
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick or grow memory without bound."
+// Promise 4: "One client, however slow or hostile, does not delay another's tick or grow memory without
+// bound."
 #[test]
 fn one_players_commands_are_refused_and_the_others_are_done() {
     let server = room_of_two();
@@ -120,7 +121,7 @@ fn hears<W: Wire>(player: &mut Player<W>, last: u32) {
     }
 }
 
-// Promise 9: "Honest clients MUST NOT be punished for what the server, a proxy or the network did".
+// Promise 9: "Honest clients are not punished for what the server, a proxy or the network did".
 #[test]
 fn who_gets_much_at_once_is_not_slow() {
     let mut config = config();

@@ -91,7 +91,7 @@ fn an_id_that_is_not_of_this_process_is_as_none() {
     assert_eq!(read(&mut feed.reader(Some("1-1")).unwrap()).len(), 0);
 }
 
-// Promise 2: "State it misses MUST be superseded, never replayed late", of figures too.
+// Promise 2: "State it misses is superseded, never replayed late", of figures too.
 #[test]
 fn a_slow_reader_gets_the_newest_figures_and_every_change_of_presence() {
     let feed = Feed::new(1);
@@ -126,7 +126,7 @@ fn a_reader_that_missed_changes_for_good_is_told_once() {
     assert_eq!(read(&mut feed.reader(Some("1-1")).unwrap())[0].name, "missed");
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT [...] grow memory without bound."
+// Promise 4: "One client, however slow or hostile, does not [...] grow memory without bound."
 #[test]
 fn there_are_only_so_many_readers_and_places_are_given_back() {
     let feed = Feed::new(1);

@@ -1,6 +1,7 @@
 //! Seats that nobody can come back to end at once, and a game hears of those that are kept.
 //!
-//! Promise 5: "A player MUST be reported joined once, left once, with the true reason; no ghosts after the timeout."
+//! Promise 5: "A player is reported joined once, left once, with the true reason; no ghosts after the
+//! timeout."
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
 
@@ -128,8 +129,8 @@ fn a_kind_of_game_says_how_long_its_seats_are_kept() {
     assert_eq!(server.players(), 1);
 }
 
-/// Promise 1: "A room's state MUST be a function of its seed, its joins and leaves, and its inputs. Replaying a recording MUST
-/// give the same checksums."
+/// Promise 1: "A room's state is a function of its seed, its joins and leaves, its inputs and commands. A
+/// replay gives the same checksums."
 #[test]
 fn who_is_away_and_back_is_recorded_before_the_next_tick() {
     let kind = GameKind::of::<Arena>();

@@ -1,6 +1,6 @@
 //! Peers that go without a word, over a real socket.
 //!
-//! Promise 4: "One client, however slow or hostile, MUST NOT [...] grow memory without bound."
+//! Promise 4: "One client, however slow or hostile, does not [...] grow memory without bound."
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
 

@@ -92,7 +92,8 @@ fn play_while_moving<W: Wire>(server: &TestServer, mut ann: Player<W>, mut bob: 
     until("both seats are free", || server.players() == 0);
 }
 
-// Promise 3: "Reliable events MUST arrive exactly once, in order"; Promise 2: "never apply a state older than one it has applied".
+// Promise 3: "Reliable events arrive exactly once, in order"; Promise 2: "never apply a state older than one
+// it has applied".
 #[test]
 fn players_of_a_room_that_moves_miss_nothing() {
     let server = with_obedient(threads(3));
@@ -122,7 +123,7 @@ fn players_over_quic_of_a_room_that_moves_miss_nothing() {
     play_while_moving(&server, ann, bob);
 }
 
-// Promise 5: "A player MUST be reported joined once, left once, with the true reason; no ghosts".
+// Promise 5: "A player is reported joined once, left once, with the true reason; no ghosts".
 #[test]
 fn who_comes_goes_and_comes_back_while_a_room_moves_is_counted_right() {
     let server = TestServer::start(Config { resume_window: Duration::from_secs(60), ..threads(3) });

@@ -170,7 +170,7 @@ async fn a_room_that_cannot_be_is_refused_by_name() {
     post(&server, "/v1/rooms", r#"{"name":"c"}"#).await.assert_error(503, "too_many_rooms");
 }
 
-/// Promise 6: "Nothing a peer sends may panic the server. Bad input gets a named error [...]"
+/// Promise 6: "Nothing a peer sends panics the server. Bad input gets a named error [...]"
 #[actix_web::test]
 async fn a_malformed_body_is_refused() {
     let server = start();

@@ -229,7 +229,8 @@ fn an_address_that_asks_for_what_is_costly_too_often_has_to_wait() {
     until("it has waited", || ask(ip, "/v1/rooms", "").status == 200);
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick or grow memory without bound."
+// Promise 4: "One client, however slow or hostile, does not delay another's tick or grow memory without
+// bound."
 #[test]
 fn after_a_frame_that_is_too_large_a_bounded_number_of_bytes_is_read() {
     let server = TestServer::start(config());

@@ -79,7 +79,7 @@ fn a_name_that_deceives_is_refused_and_told_why() {
     let (invisible, pile) = ("\u{3164}", format!("e{}", "\u{301}".repeat(31)));
     for (name, why) in [
         ("\u{200b}", "U+200B is invisible"),
-        (" ", "nothing to see"),
+        (" ", "nothing visible"),
         ("\u{202e}nimda", "U+202E is invisible"),
         (&*pile, "U+0301 is a mark"),
         (invisible, "U+3164 is invisible"),

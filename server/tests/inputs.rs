@@ -204,8 +204,8 @@ fn inputs_of_a_player_who_has_left_are_not_given() {
     assert_eq!(room.tick().inputs, 0);
 }
 
-// Promise 1: "A room's state MUST be a function of its seed, its joins and leaves, and its inputs. Replaying a recording MUST give
-// the same checksums."
+// Promise 1: "A room's state is a function of its seed, its joins and leaves, its inputs and commands. A
+// replay gives the same checksums."
 #[test]
 fn a_recording_has_what_the_game_got() {
     let mut room = Room::new(2);

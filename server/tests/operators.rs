@@ -22,7 +22,7 @@ fn metric(server: &TestServer, sample: &str) -> f64 {
     server.get("/metrics").metric(sample)
 }
 
-// Promise 5: "A player MUST be reported joined once, left once, with the true reason".
+// Promise 5: "A player is reported joined once, left once, with the true reason".
 #[test]
 fn players_are_seen_to_come_and_go() {
     let server = TestServer::start(config());
@@ -116,7 +116,8 @@ fn a_reader_that_comes_back_gets_what_it_missed() {
     assert_eq!(missed["changes"][0]["name"], "bob", "{missed}");
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick or grow memory without bound."
+// Promise 4: "One client, however slow or hostile, does not delay another's tick or grow memory without
+// bound."
 #[test]
 fn a_reader_that_stalls_gets_the_newest_figures_next() {
     let server = TestServer::start(config());

@@ -36,7 +36,8 @@ fn refused(server: &TestServer, room: &str) -> wire::Goodbye {
     Player::on(Socket::connect(server.address()), server.address(), asked(room)).goodbye()
 }
 
-// Promise 5: "A player MUST be reported joined once, left once, with the true reason; no ghosts after the timeout."
+// Promise 5: "A player is reported joined once, left once, with the true reason; no ghosts after the
+// timeout."
 #[test]
 fn a_game_removes_a_player_who_is_here_and_one_who_is_away() {
     let server = server();

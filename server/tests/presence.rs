@@ -102,7 +102,8 @@ fn who_comes_back_gets_what_changed_since() {
     ann.wait_presence("eve", Change::Left);
 }
 
-// Promise 5: "A player MUST be reported joined once, left once, with the true reason; no ghosts after the timeout."
+// Promise 5: "A player is reported joined once, left once, with the true reason; no ghosts after the
+// timeout."
 #[test]
 fn each_way_to_go_is_told_once_with_its_reason() {
     let mut config = Config { resume_window: Duration::from_millis(300), ..config() };

@@ -1,6 +1,7 @@
 //! The rules of presence, in virtual time.
 //!
-//! Promise 5: "A player MUST be reported joined once, left once, with the true reason; no ghosts after the timeout."
+//! Promise 5: "A player is reported joined once, left once, with the true reason; no ghosts after the
+//! timeout."
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
 

@@ -193,7 +193,7 @@ fn told(player: &mut Player<Link>) -> u32 {
     })
 }
 
-// Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+// Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."
 #[test]
 fn events_arrive_once_and_in_order_across_a_resume() {
     const EVENTS: u32 = 60;

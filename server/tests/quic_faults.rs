@@ -120,7 +120,7 @@ fn too_many_datagrams_are_too_many_messages() {
     });
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT … grow memory without bound."
+// Promise 4: "One client, however slow or hostile, does not … grow memory without bound."
 #[test]
 fn a_length_that_is_too_large_is_refused_before_the_message() {
     beside_a_player(config(), |kind, server| {

@@ -94,8 +94,8 @@ fn verdict(file: &Path) -> Verdict {
     verdict
 }
 
-// Promise 1: "A room's state MUST be a function of its seed, its joins and leaves, and its inputs. Replaying a recording
-// MUST give the same checksums."
+// Promise 1: "A room's state is a function of its seed, its joins and leaves, its inputs and commands. A
+// replay gives the same checksums."
 #[test]
 fn a_recorded_room_replays_with_the_same_checksums() {
     let folder = tempfile::tempdir().unwrap();

@@ -79,7 +79,7 @@ fn a_lost_connection_keeps_seat_and_entity() {
     assert_eq!(server.running().metrics().resumes.get("resumed"), 1);
 }
 
-// Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+// Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."
 #[test]
 fn missed_events_are_replayed_once_and_in_order() {
     let server = TestServer::start(config());

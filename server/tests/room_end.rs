@@ -202,7 +202,7 @@ async fn a_room_past_its_last_tick_ends_by_name() {
     assert_eq!(*around.0.ended.lock().unwrap(), ["out_of_ticks"]);
 }
 
-// Promise 7: "Room tick `n` MUST start within 1 ms of its deadline unless the machine is saturated".
+// Promise 7: "Room tick *n* starts within 1 ms of its deadline unless the machine is saturated".
 #[actix::test]
 async fn an_old_room_does_not_stop_the_clock_of_the_others() {
     let around = Around::default();
@@ -251,7 +251,7 @@ async fn a_room_whose_game_panics_again_and_again_ends_once() {
     assert_eq!(around.0.reported.load(Ordering::Relaxed), 1);
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT [...]": what comes after the overflow costs nothing.
+// Promise 4: "One client, however slow or hostile, does not [...]": what comes after the overflow costs nothing.
 #[test]
 fn whose_queue_overflows_is_closed_once_whatever_the_game_goes_on_to_tell() {
     let mut room = obedient();

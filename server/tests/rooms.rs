@@ -161,7 +161,7 @@ fn ticks_of_an_overloaded_room_are_skipped_and_counted() {
     assert!(metrics.ticks_skipped.get() >= 40);
 }
 
-// Promise 4: "One client […] MUST NOT delay another's tick": nor does one game another's, on another thread.
+// Promise 4: "One client […] does not delay another's tick": nor does one game another's, on another thread.
 #[test]
 fn an_overloaded_room_does_not_stop_rooms_of_other_threads() {
     let server = with_obedient(Config { tick_rate: 50, threads: 2, ..config() });

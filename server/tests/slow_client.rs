@@ -57,8 +57,8 @@ fn catch_up(player: &mut Player, newest: u32) -> Vec<u32> {
     ticks
 }
 
-// Promise 2: "A client MUST never apply a state older than one it has applied. State it misses MUST be superseded, never
-// replayed late." (The session of every player here fails the test at a state that is not newer.)
+// Promise 2: "A client never applies a state older than one it has applied. State it misses is superseded,
+// never replayed late." (The session of every player here fails the test at a state that is not newer.)
 #[test]
 fn a_reader_who_stalls_gets_the_newest_state_next() {
     let server = TestServer::start(config());
@@ -131,7 +131,7 @@ fn who_acknowledges_nothing_gets_two_states() {
     other.stop();
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick".
+// Promise 4: "One client, however slow or hostile, does not delay another's tick".
 #[test]
 fn others_play_on_among_many_who_stall() {
     let server = TestServer::start(config());
@@ -153,7 +153,7 @@ fn others_play_on_among_many_who_stall() {
     other.stop();
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT […] grow memory without bound."
+// Promise 4: "One client, however slow or hostile, does not […] grow memory without bound."
 #[test]
 fn stalled_readers_take_no_more_memory_the_longer_they_stall() {
     let server = util::process::Process::start(&["--tick-rate", "60", "--timeout", "60s"]);

@@ -91,7 +91,7 @@ fn plain_http_on_the_port_for_tls_is_told_so() {
     secure.trusting.get(secure.server.address(), "/healthz").unwrap();
 }
 
-// Promise 6: "Nothing a peer sends may panic the server."
+// Promise 6: "Nothing a peer sends panics the server."
 #[test]
 fn garbage_on_the_port_for_tls_is_cut_off() {
     let secure = Secure::start();
@@ -112,7 +112,7 @@ fn garbage_on_the_port_for_tls_is_cut_off() {
     secure.trusting.get(address, "/healthz").unwrap();
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT [...] grow memory without bound."
+// Promise 4: "One client, however slow or hostile, does not [...] grow memory without bound."
 #[test]
 fn who_does_not_finish_the_handshake_is_cut_off() {
     let limits = Limits { handshake: Duration::from_millis(200), ..Limits::default() };
@@ -162,7 +162,7 @@ fn a_client_refuses_who_it_does_not_trust_and_what_has_expired() {
     Trusting::of(&issued.der).shown(server.address()).unwrap();
 }
 
-// Promise 2: "State it misses MUST be superseded, never replayed late." TLS has buffers of its own.
+// Promise 2: "State it misses is superseded, never replayed late." TLS has buffers of its own.
 #[test]
 fn a_reader_who_stalls_within_tls_gets_the_newest_state_next() {
     let secure = Secure::start();

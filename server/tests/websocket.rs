@@ -149,7 +149,7 @@ fn frames_without_end_that_bring_no_message_are_refused() {
     refused(&socket::frame(FIN | PONG, b"x").repeat(1000), POLICY, "rate_limited");
 }
 
-// Promise 4: "One client, however slow or hostile, MUST NOT […] grow memory without bound."
+// Promise 4: "One client, however slow or hostile, does not […] grow memory without bound."
 #[test]
 fn an_announced_2_gib_message_is_cut_off_and_costs_no_memory() {
     const GROWTH: u64 = 8 * 1024 * 1024;

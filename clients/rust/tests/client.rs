@@ -93,8 +93,8 @@ async fn serve_one(mut peer: Peer, room: &mut Room, tick: &mut u32, script: Scri
     }
 }
 
-// Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
-// Promise 2: "A client MUST never apply a state older than one it has applied."
+// Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window." Promise 2:
+// "A client never applies a state older than one it has applied."
 #[tokio::test]
 async fn client_resumes_by_itself_and_gets_every_event_once() {
     LocalSet::new()

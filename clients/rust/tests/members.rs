@@ -61,7 +61,7 @@ fn a_list_that_begins_anew_voids_what_was_told() {
     assert_eq!(users(&pair), ["bob"]);
 }
 
-// Promise 5: "A player MUST be reported joined once, left once, with the true reason"
+// Promise 5: "A player is reported joined once, left once, with the true reason"
 #[test]
 fn who_was_never_told_of_is_not_told_to_have_left() {
     let mut pair = Pair::joined();

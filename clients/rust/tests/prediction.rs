@@ -21,7 +21,7 @@ fn apply(ball: &mut Ball, push: &i32) {
 }
 
 proptest! {
-    // Promise 2: "A client MUST never apply a state older than one it has applied. State it misses MUST be
+    // Promise 2: "A client never applies a state older than one it has applied. State it misses is
     // superseded, never replayed late."
     #[test]
     fn prediction_converges_to_the_authoritative_state_under_loss(

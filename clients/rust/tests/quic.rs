@@ -60,8 +60,8 @@ async fn take_states(client: &mut Client, states: usize) -> (Vec<u32>, Vec<u64>)
     (ticks, events)
 }
 
-// Promise 2: "A client MUST never apply a state older than one it has applied."
-// Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+// Promise 2: "A client never applies a state older than one it has applied." Promise 3: "Reliable events
+// arrive exactly once, in order, across a resume within the window."
 #[tokio::test]
 async fn player_joins_plays_and_leaves() {
     for kind in BOTH {

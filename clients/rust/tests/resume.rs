@@ -8,9 +8,9 @@ use driftless_client::{Event, proto::code::CloseCode, transport::Closed};
 use std::time::Duration;
 use support::pair::Pair;
 
-// Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
-// Promise 2: "A client MUST never apply a state older than one it has applied. State it misses MUST be superseded,
-// never replayed late."
+// Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window." Promise 2:
+// "A client never applies a state older than one it has applied. State it misses is superseded, never
+// replayed late."
 #[test]
 fn events_arrive_once_in_order_and_states_ascend_across_forced_disconnects() {
     for seed in 0..30 {

@@ -90,7 +90,7 @@ describe("presence", () => {
     expect([...room.members.keys()]).toEqual(["c"]);
   });
 
-  // Promise 5: "A player MUST be reported joined once, left once, with the true reason"
+  // Promise 5: "A player is reported joined once, left once, with the true reason"
   it("tells of nobody's leaving who was never told to have come", async () => {
     const { timers, server, seen } = await present();
     server.presence({ since: 0n, version: 1n, members: [member("a", [1], 1, 1)] });

@@ -27,7 +27,7 @@ describe.each(["ordered", "datagram"] as const)("over %s delivery", (delivery) =
     expect(joins.map(({ value }) => value.options)).toEqual(["", '{"respawn_s":5}']);
   });
 
-  // Promise 2: "A client MUST never apply a state older than one it has applied."
+  // Promise 2: "A client never applies a state older than one it has applied."
   it("states only ever go forward, whatever the link does", async () => {
     const { timers, join } = world(delivery, { latency: 10, jitter: 180, loss: 0.15 }, 7);
     const room = await join();
@@ -39,7 +39,7 @@ describe.each(["ordered", "datagram"] as const)("over %s delivery", (delivery) =
     expect(statuses).toEqual([]);
   });
 
-  // Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+  // Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."
   it.each([1, 2, 3, 4, 5])(
     "events and commands arrive once and in order over broken connections (seed %i)",
     async (seed) => {

@@ -166,7 +166,7 @@ async fn what_tls_holds_already_is_served_without_another_packet() {
     assert_eq!(read(&mut client, PONG.len()).await, PONG);
 }
 
-// Promise 6: "Nothing a peer sends may panic the server." If it does all the same, it costs that peer alone.
+// Promise 6: "Nothing a peer sends panics the server." If it does all the same, it costs that peer alone.
 #[actix::test]
 #[allow(clippy::await_holding_refcell_ref)] // that is what makes it panic
 async fn a_panic_ends_one_connection_and_no_other() {
