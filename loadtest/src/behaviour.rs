@@ -2,6 +2,8 @@
 
 use crate::trace::Trace;
 use bytes::{Bytes, BytesMut};
+use driftless_client::ClientCore;
+use driftless_links::Player;
 use driftless_sim::games::arena::{ArenaInput, rules};
 use prost::Message;
 use std::sync::Arc;
@@ -66,6 +68,12 @@ impl Behaviour {
         // There is room for it: the only thing that can fail.
         let _ = input.encode(arena);
         arena.split().freeze()
+    }
+}
+
+impl Player for Behaviour {
+    fn act(&mut self, _client: &ClientCore, memory: &mut BytesMut) -> Bytes {
+        self.act(memory)
     }
 }
 

@@ -4,19 +4,11 @@ mod sizes;
 
 pub use sizes::SizesArgs;
 
-use crate::{
-    floor::server::FloorServerArgs,
-    link::{
-        LinkArgs,
-        scenario::{self, Scenario},
-    },
-    require::Requirement,
-    server::OperatorArgs,
-    url::Url,
-};
+use crate::{floor::server::FloorServerArgs, require::Requirement, server::OperatorArgs, url::Url};
 use clap::{Args, Parser, Subcommand};
 use driftless_client::TransportKind;
-use std::{path::PathBuf, time::Duration};
+use driftless_links::Scenario;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Plays on a Driftless server with many bots, and measures.
 #[derive(Debug, Parser)]
@@ -68,13 +60,13 @@ pub struct RunArgs {
     #[arg(long, default_value = "arena")]
     pub kind: String,
     /// How long to measure: 30s, 500ms, 2m.
-    #[arg(long, default_value = "30s", value_parser = parse_duration)]
+    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
     pub duration: Duration,
     /// Time over which the bots connect, before the measuring.
-    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     pub ramp: Duration,
     /// Time that all play before the measuring.
-    #[arg(long, default_value = "2s", value_parser = parse_duration)]
+    #[arg(long, default_value = "2s", value_parser = humantime::parse_duration)]
     pub warm_up: Duration,
     /// Process of the server, to measure its CPU time and memory. Start the server afresh: its memory before the
     /// first bot is what each bot's share is counted from.
@@ -157,7 +149,7 @@ pub struct FloorArgs {
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=3000))]
     pub input_bytes: u32,
     /// How long to measure.
-    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
     pub duration: Duration,
     /// Rooms, their phases spread over the tick. Default: one for 50 clients.
     #[arg(long)]
@@ -185,14 +177,10 @@ pub struct SlowArgs {
     #[arg(long, default_value = "arena")]
     pub kind: String,
     /// How long the slow client does not read.
-    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     pub stall: Duration,
-    /// Bytes of the slow client's receive buffer (SO_RCVBUF; the kernel doubles it and has a least value of about
-    /// 2 KiB). Small, so that what the server keeps back shows, and not what the client's own kernel keeps.
-    #[arg(long, default_value_t = 4096)]
-    pub receive_buffer: usize,
     /// How long to play before the stall and after it.
-    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     pub around: Duration,
     /// Process of the server, to measure its memory.
     #[arg(long)]
@@ -205,6 +193,23 @@ pub struct SlowArgs {
     pub require: Vec<Requirement>,
 }
 
+/// `loadtest link`.
+#[derive(Debug, Clone, Args)]
+pub struct LinkArgs {
+    /// Where clients connect, UDP and TCP. Port 0: any free one, which is printed.
+    #[arg(long, default_value = "127.0.0.1:7700")]
+    pub listen: SocketAddr,
+    /// The server.
+    #[arg(long, default_value = "127.0.0.1:7777")]
+    pub to: SocketAddr,
+    /// Where the server takes QUIC, if that is another port.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub quic_to: Option<SocketAddr>,
+    /// What the link is like.
+    #[arg(long, help = scenario_help())]
+    pub scenario: Scenario,
+}
+
 /// `loadtest compare`.
 #[derive(Debug, Clone, Args)]
 pub struct CompareArgs {
@@ -214,7 +219,7 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub operator: OperatorArgs,
     /// What the links are like.
-    #[arg(long, help = scenario::help(), required_unless_present = "direct")]
+    #[arg(long, help = scenario_help(), required_unless_present = "direct")]
     pub scenario: Option<Scenario>,
     /// No relays: the way to the server is what it is. What the client shows is then compared to nothing.
     #[arg(long, conflicts_with = "scenario")]
@@ -232,13 +237,13 @@ pub struct CompareArgs {
     #[arg(long, default_value = "arena")]
     pub kind: String,
     /// How long to measure. Default: the scenario's phases and 10 s more; 20 s for one without an end.
-    #[arg(long, value_parser = parse_duration)]
+    #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
     /// Time over which the players connect, before the measuring.
-    #[arg(long, default_value = "2s", value_parser = parse_duration)]
+    #[arg(long, default_value = "2s", value_parser = humantime::parse_duration)]
     pub ramp: Duration,
     /// Time that all play on the scenario's first phase before the measuring, and before its time begins.
-    #[arg(long, default_value = "5s", value_parser = parse_duration)]
+    #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     pub warm_up: Duration,
     /// Writes the figures as one JSON object to this file; - is standard output.
     #[arg(long)]
@@ -253,7 +258,7 @@ pub struct CompareArgs {
 #[derive(Debug, Clone, Args)]
 pub struct NetnsArgs {
     /// What the link is like.
-    #[arg(long, help = scenario::help())]
+    #[arg(long, help = scenario_help())]
     pub scenario: Scenario,
     /// The server's command, for the shell. It runs where the address is 198.18.0.2.
     #[arg(long, default_value = "driftless serve --listen 198.18.0.2:7777 --insecure")]
@@ -269,19 +274,10 @@ pub struct NetnsArgs {
     pub command: Vec<String>,
 }
 
-/// Reads "30s", "500ms", "2m", "1.5s"; a bare number is seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit {
-        "" | "s" => 1.0,
-        "ms" => 1e-3,
-        "m" => 60.0,
-        "h" => 3600.0,
-        other => return Err(format!("{other:?} is no unit of time: ms, s, m or h")),
-    };
-    let number: f64 = number.trim().parse().map_err(|_| format!("{number:?} is no number"))?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+/// The help of an argument that is a scenario.
+fn scenario_help() -> String {
+    let built_in: Vec<_> = Scenario::built_in().collect();
+    format!("What the link is like: a TOML file, or one of {}", built_in.join(", "))
 }
 
 #[cfg(test)]
@@ -292,16 +288,5 @@ mod tests {
     fn the_command_line_is_sound() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_have_units() {
-        assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
-        assert_eq!(parse_duration("20ms"), Ok(Duration::from_millis(20)));
-        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
-        for bad in ["", "s", "-1s", "3 weeks", "1e30s"] {
-            assert!(parse_duration(bad).is_err(), "{bad:?}");
-        }
     }
 }

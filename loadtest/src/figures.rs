@@ -1,6 +1,7 @@
 //! What a run measured: the JSON object that scripts rely on. Keys are added, never renamed.
 
 use crate::floor::FloorFigures;
+use driftless_links::Quantiles;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -75,19 +76,6 @@ impl Figures {
             self.server.cpu_us_per_client_tick.map(|server| server / floor.cpu_us_per_client_tick);
         self.floor = Some(floor);
     }
-}
-
-/// Quantiles of a measurement.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Quantiles {
-    /// Half are at most this.
-    pub p50: f64,
-    /// 99 of 100.
-    pub p99: f64,
-    /// 999 of 1000.
-    pub p999: f64,
-    /// All.
-    pub max: f64,
 }
 
 /// What the server's process took.

@@ -1,54 +1,21 @@
 //! `loadtest link`: a bad link between players and a server that anyone can repeat, without root.
 //!
 //! It listens on one port with UDP and TCP and passes all of it on to the server, as late, as broken and as slow as a
-//! [`scenario`] says. Each client (an address for UDP, a connection for TCP) gets a link of its own with its own queue and dice, as
-//! players at home have: fifty players on a link of 12 kB/s have 12 kB/s each.
+//! scenario says.
 //!
-//! - [`model`] decides what becomes of each datagram and each byte: pure, in virtual time, seeded.
-//! - [`scenario`] reads the conditions and their phases from TOML.
-//! - [`relay`] is the shell: sockets and a timer around the model.
-//!
-//! Datagrams lost here are lost for the application. TCP cannot be treated so from user space; read in [`model::Segments`] what is done
-//! instead and what that leaves out. `loadtest netns` is the check with the kernel's own TCP on both sides.
-//!
-//! Native clients and browsers ask the server where its QUIC is (`GET /v1/certificate`). What it answers here must be this link's port,
-//! or they would go around the link: that is seen to at the start. A server whose QUIC has the port number of its HTTP names the port it
-//! was asked at, which is this one's.
-//!
-//! The relay's timer is that of tokio: what it passes on can be up to a millisecond later than the model says.
-
-pub mod model;
-pub mod relay;
-pub mod scenario;
-mod schedule;
+//! Native clients and browsers ask the server where its QUIC is (`GET /v1/certificate`). What it answers here must be
+//! this link's port, or they would go around the link: that is checked at the start. A server whose QUIC has the port
+//! number of its HTTP names the port it was asked at, which is this one's.
 
 use crate::{
+    cli::LinkArgs,
     server::{Api, ApiError, QuicPort},
     stop::Stop,
 };
-use clap::Args;
-use relay::{Link, Relay, Transport};
-use scenario::Scenario;
+use driftless_links::{Link, Relay, Transport};
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 type Failure = Box<dyn std::error::Error>;
-
-/// `loadtest link`.
-#[derive(Debug, Clone, Args)]
-pub struct LinkArgs {
-    /// Where clients connect, UDP and TCP. Port 0: any free one, which is printed.
-    #[arg(long, default_value = "127.0.0.1:7700")]
-    pub listen: SocketAddr,
-    /// The server.
-    #[arg(long, default_value = "127.0.0.1:7777")]
-    pub to: SocketAddr,
-    /// Where the server takes QUIC, if that is another port.
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub quic_to: Option<SocketAddr>,
-    /// What the link is like.
-    #[arg(long, help = scenario::help())]
-    pub scenario: Scenario,
-}
 
 /// Relays until Ctrl-C, then says what it did.
 pub fn run(args: &LinkArgs) -> Result<ExitCode, Failure> {
@@ -76,8 +43,8 @@ pub fn run(args: &LinkArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Whether QUIC goes over the link that listens here, by what the server says to those who come by it. A warning, if that cannot be
-/// told.
+/// Whether QUIC goes over the link that listens here, by what the server says to those who come by it. A warning, if
+/// that cannot be told.
 fn check(here: SocketAddr, quic: Result<Option<QuicPort>, ApiError>) -> Result<Option<String>, Failure> {
     let port = here.port();
     match quic {

@@ -1,5 +1,5 @@
-//! `loadtest`: a swarm of bots that plays on a Driftless server over real WebSockets, QUIC and WebTransport, checks what it is told,
-//! and measures.
+//! `loadtest`: a swarm of bots that plays on a Driftless server over real WebSockets, QUIC and WebTransport, checks
+//! what it is told, and measures.
 //!
 //! - `loadtest run` plays in many rooms and reports how fresh, how regular and how dear the state is.
 //! - `loadtest floor` measures what the kernel alone charges for the same traffic.
@@ -7,6 +7,8 @@
 //! - `loadtest compare` plays the same game over each transport on equally bad links, side by side.
 //! - `loadtest netns` puts the kernel's own TCP and UDP on both sides of such a link (root).
 //! - `loadtest slow` lets one client stop reading and looks at what it and the others get.
+//!
+//! The links, the namespaces and the comparison are [`driftless_links`]'; their subcommands are here.
 //!
 //! The way of the data: [`swarm`] moves bytes for thousands of connections on one thread and knows nothing of games;
 //! [`bot`] is what each connection is: a session that decodes and applies every state, a player that acts ([`behaviour`]),

@@ -1,29 +1,29 @@
 //! `loadtest netns`: a server and its clients with the kernel's own network stack on both sides of a bad link.
 //!
-//! Two network namespaces are joined by a TUN device in each; this program is the wire between them ([`wire`]) and treats every IP packet as
-//! the [scenario](crate::link::scenario) says. So TCP here is the kernel's TCP, with its congestion control and its
-//! retransmissions, which the relay of `loadtest link` can only imitate. It is one link for all clients, where the relay gives each its own.
+//! Two network namespaces are joined by a TUN device in each; this program is the wire between them and treats every
+//! IP packet as the scenario says. So TCP here is the kernel's TCP, with its congestion control and its
+//! retransmissions, which the relay of `loadtest link` can only imitate. It is one link for all clients, where the
+//! relay gives each its own.
 //!
 //! ```text
-//! loadtest netns --scenario rtt60-loss5 --ready 7777 --server 'driftless serve --listen 198.18.0.2:7777 --insecure' -- loadtest compare --direct --url ws://198.18.0.2:7777
+//! loadtest netns --scenario rtt60-loss5 --ready 7777 \
+//!     --server 'driftless serve --listen 198.18.0.2:7777 --insecure' \
+//!     -- loadtest compare --direct --url ws://198.18.0.2:7777
 //! ```
 //!
 //! Both get an admin token by the environment, a random one if there is none: without it the server makes no rooms.
 //!
 //! It needs to be root (or to have CAP_SYS_ADMIN and CAP_NET_ADMIN) on Linux with /dev/net/tun. The namespaces have no
-//! name and go with the processes in them, however those end. (It stands where `tc netem` would, which not every kernel has.)
-
-mod namespace;
-mod wire;
+//! name and go with the processes in them, however those end. (It stands where `tc netem` would, which not every
+//! kernel has.)
 
 use crate::{
     cli::NetnsArgs,
-    link::relay::Link,
     process::{Running, shell},
     server::{ADMIN_TOKEN, random_token},
     stop::Stop,
 };
-use namespace::Namespace;
+use driftless_links::{Link, Namespace, Wire};
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
     process::{Command, ExitCode},
@@ -49,7 +49,7 @@ pub fn run(args: &NetnsArgs) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let link = Link::new(&args.scenario);
-    let wire = wire::Wire::start(&link, client.tun()?, server.tun()?)?;
+    let wire = Wire::start(&link, client.tun()?, server.tun()?)?;
     let token = admin_token();
     let mut running = Running::new(server.spawn(shell(&args.server).env(ADMIN_TOKEN, &token))?);
     let address = SocketAddr::from((SERVER, args.ready));

@@ -30,6 +30,9 @@ use std::{
 
 /// The slow player among the bots.
 const SLOW: usize = 0;
+/// Bytes of its receive buffer (SO_RCVBUF, which the kernel doubles): small, so that what the server keeps back shows,
+/// and not what the client's own kernel keeps.
+const RECEIVE_BUFFER: usize = 4096;
 /// Time over which the players join.
 const RAMP: Duration = Duration::from_secs(1);
 /// How long joining may take.
@@ -80,7 +83,7 @@ impl<'a> Room<'a> {
                 args.url.path(),
                 driftless_proto::limits::SUBPROTOCOL,
             ),
-            receive_buffer: Some((SLOW, args.receive_buffer)),
+            receive_buffer: Some((SLOW, RECEIVE_BUFFER)),
         };
         let tick = Duration::from_secs(1) / args.tick_rate;
         let plan = Plan { target, first: 0, start: Instant::now(), ramp: RAMP, tick };

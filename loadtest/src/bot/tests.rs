@@ -1,9 +1,9 @@
 //! A bot against a hand-written server, in virtual time.
 
 use super::*;
-use crate::figures::Quantiles;
 use bytes::BytesMut;
 use driftless_client::Options;
+use driftless_links::Quantiles;
 use driftless_proto::{
     code::CloseCode,
     delta::{Encoder, References},

@@ -2,9 +2,10 @@
 
 use super::plot::{Line, Plot, escape, number};
 use crate::{
-    figures::{Figures, Quantiles},
-    measure::{Measure, Micros, Timeline},
+    figures::Figures,
+    measure::{Measure, Timeline},
 };
+use driftless_links::{Micros, Quantiles};
 use std::fmt::Write;
 
 /// The whole page. `command` is what was asked for; `doubt`, why the figures may not be the server's.

@@ -1,9 +1,7 @@
 //! The figures as a table on standard output.
 
-use crate::{
-    figures::{Figures, Quantiles},
-    floor::FloorFigures,
-};
+use crate::{figures::Figures, floor::FloorFigures};
+use driftless_links::Quantiles;
 use std::fmt::Write;
 
 /// The table of a run.

@@ -1,6 +1,6 @@
 //! The text of `/metrics` (OpenMetrics or Prometheus), as far as this program needs it.
 
-use crate::figures::Quantiles;
+use driftless_links::Quantiles;
 use std::collections::BTreeMap;
 
 /// Samples by name; each with its labels as they were written.

@@ -82,7 +82,8 @@ fn align(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{super::figures::Pass, *};
-    use crate::figures::{Figures, Quantiles, ServerFigures};
+    use crate::figures::{Figures, ServerFigures};
+    use driftless_links::Quantiles;
 
     fn played(cpu: f64, rss: Option<f64>) -> Figures {
         Figures {

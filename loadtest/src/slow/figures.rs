@@ -1,6 +1,6 @@
 //! What a stall showed: the JSON object of `loadtest slow`.
 
-use crate::figures::Quantiles;
+use driftless_links::Quantiles;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-use crate::link::model::{Loss, LossState};
+use crate::model::{Loss, LossState};
 use fastrand::Rng;
 use proptest::prelude::*;
 

@@ -1,7 +1,7 @@
 //! Datagrams: one socket towards the clients; for each client a task with a socket towards the server.
 
 use super::{Counts, Flight, IDLE, Link, MAX_CLIENTS, MAX_WAITING};
-use crate::link::model::Way;
+use crate::model::Way;
 use bytes::Bytes;
 use std::{
     collections::HashMap,

@@ -1,7 +1,7 @@
 //! What is under way on a client's link: datagrams, each with the time at which the model has it arrive.
 
 use super::{Counts, Link};
-use crate::link::{
+use crate::{
     model::{Datagrams, Dropped, Fate, Way},
     schedule::Schedule,
 };

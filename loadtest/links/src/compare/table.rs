@@ -1,7 +1,7 @@
 //! A comparison as a table: a row for each figure, a column for each transport.
 
 use super::figures::{CompareFigures, TransportFigures};
-use crate::figures::Quantiles;
+use crate::histogram::Quantiles;
 use std::fmt::Write;
 
 const LABEL: usize = 34;

@@ -1,6 +1,6 @@
 //! When is measured, and where in the scenario that is. Shared by all players of the one thread.
 
-use crate::link::scenario::Scenario;
+use crate::scenario::Scenario;
 use std::{
     cell::Cell,
     time::{Duration, Instant},

@@ -1,5 +1,5 @@
 use super::{datagrams, ms, path, phases};
-use crate::link::model::{Conditions, Loss, MAX_SEGMENT, Path, SEGMENT_HEADERS, Segments};
+use crate::model::{Conditions, Loss, MAX_SEGMENT, Path, SEGMENT_HEADERS, Segments};
 use proptest::prelude::*;
 use std::time::Duration;
 

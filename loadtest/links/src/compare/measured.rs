@@ -1,6 +1,6 @@
 //! What the players of one transport measured, put together.
 
-use crate::{figures::Quantiles, measure::Micros};
+use crate::histogram::{Micros, Quantiles};
 use std::time::Duration;
 
 /// What one player measured; added up, what all of them did.

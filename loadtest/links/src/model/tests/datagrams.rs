@@ -1,5 +1,5 @@
 use super::{ms, path, phases};
-use crate::link::model::{Conditions, Datagrams, Dropped, Fate, Loss};
+use crate::model::{Conditions, Datagrams, Dropped, Fate, Loss};
 use proptest::prelude::*;
 use std::time::Duration;
 

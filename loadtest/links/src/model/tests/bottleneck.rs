@@ -1,5 +1,5 @@
 use super::ms;
-use crate::link::model::Bottleneck;
+use crate::model::Bottleneck;
 use proptest::prelude::*;
 use std::time::Duration;
 

@@ -21,30 +21,30 @@ mod table;
 
 pub use error::ScenarioError;
 
-use super::model::Phase;
+use crate::model::Phase;
 use std::{fmt, path::Path, str::FromStr};
 
 /// A link's life.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     /// Its name: the file's, without `.toml`.
-    pub name: String,
+    pub(crate) name: String,
     /// What it is, in words.
-    pub about: String,
+    pub(crate) about: String,
     /// Where the dice begin.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// One after the other.
-    pub phases: Vec<Phase>,
+    pub(crate) phases: Vec<Phase>,
 }
 
 /// Scenarios that come with the program, by name.
 const BUILT_IN: [(&str, &str); 6] = [
-    ("clean", include_str!("../../scenarios/clean.toml")),
-    ("rtt60-loss5", include_str!("../../scenarios/rtt60-loss5.toml")),
-    ("narrow-12kB", include_str!("../../scenarios/narrow-12kB.toml")),
-    ("narrow-2kB", include_str!("../../scenarios/narrow-2kB.toml")),
-    ("blackout-5s", include_str!("../../scenarios/blackout-5s.toml")),
-    ("wifi-bursts", include_str!("../../scenarios/wifi-bursts.toml")),
+    ("clean", include_str!("../scenarios/clean.toml")),
+    ("rtt60-loss5", include_str!("../scenarios/rtt60-loss5.toml")),
+    ("narrow-12kB", include_str!("../scenarios/narrow-12kB.toml")),
+    ("narrow-2kB", include_str!("../scenarios/narrow-2kB.toml")),
+    ("blackout-5s", include_str!("../scenarios/blackout-5s.toml")),
+    ("wifi-bursts", include_str!("../scenarios/wifi-bursts.toml")),
 ];
 
 impl Scenario {
@@ -66,12 +66,6 @@ impl Scenario {
     pub fn built_in() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
-}
-
-/// The help of an argument that is a scenario.
-pub fn help() -> String {
-    let built_in: Vec<_> = Scenario::built_in().collect();
-    format!("What the link is like: a TOML file, or one of {}", built_in.join(", "))
 }
 
 /// From the command line: the name of one that comes with the program, or a file.

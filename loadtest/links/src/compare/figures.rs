@@ -1,7 +1,7 @@
 //! What a comparison found: the JSON object that scripts rely on. Keys are added, never renamed.
 
-use super::{links::Traffic, measured::Measured};
-use crate::{cli::CompareArgs, figures::Quantiles};
+use super::{Comparison, links::Traffic, measured::Measured};
+use crate::histogram::Quantiles;
 use driftless_client::transport::TransportKind;
 use serde::Serialize;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The figures of a comparison. `None` (null): could not be measured.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct CompareFigures {
-    /// The scenario's name. None: `--direct`.
+    /// The scenario's name. None: there were no relays.
     pub scenario: Option<String>,
     /// Where its dice began.
     pub seed: Option<u64>,
@@ -102,20 +102,20 @@ pub struct AfterBlackOutFigures {
 
 impl CompareFigures {
     /// Without any transport's yet.
-    pub fn new(args: &CompareArgs, connected: u64, seconds: f64) -> Self {
-        let scenario = args.scenario.as_ref().filter(|_| !args.direct);
+    pub(super) fn new(plan: &Comparison, connected: u64, seconds: f64) -> Self {
+        let scenario = plan.scenario.as_ref();
         Self {
             scenario: scenario.map(|scenario| scenario.name.clone()),
             seed: scenario.map(|scenario| scenario.seed),
-            players: args.clients.into(),
+            players: plan.clients.into(),
             connected,
-            tick_rate: args.tick_rate,
+            tick_rate: plan.tick_rate,
             seconds,
             ..Self::default()
         }
     }
     /// Puts a transport's in its place.
-    pub fn add(&mut self, kind: TransportKind, figures: TransportFigures) {
+    pub(super) fn add(&mut self, kind: TransportKind, figures: TransportFigures) {
         self.errors += figures.errors;
         let place = match kind {
             TransportKind::WebSocket => &mut self.websocket,
@@ -129,7 +129,7 @@ impl CompareFigures {
         self.webtransport_age_p99_over_websocket = over(&self.webtransport);
     }
     /// Those there are, with their names.
-    pub fn transports(&self) -> impl Iterator<Item = (&'static str, &TransportFigures)> {
+    pub(super) fn transports(&self) -> impl Iterator<Item = (&'static str, &TransportFigures)> {
         let all =
             [("websocket", &self.websocket), ("quic", &self.quic), ("webtransport", &self.webtransport)];
         all.into_iter().filter_map(|(name, figures)| Some((name, figures.as_ref()?)))
@@ -141,16 +141,11 @@ impl CompareFigures {
 }
 
 impl TransportFigures {
-    /// Of what its players measured and what passed its relay. `has_truth`: whether errors are to be believed.
-    pub fn new(
-        sum: Measured,
-        traffic: Option<Traffic>,
-        players: u32,
-        seconds: f64,
-        tick: Duration,
-        has_truth: bool,
-    ) -> Self {
-        let player_seconds = f64::from(players) * seconds;
+    /// Of what its players measured and what passed its relay.
+    pub(super) fn new(plan: &Comparison, sum: Measured, traffic: Option<Traffic>, seconds: f64) -> Self {
+        let player_seconds = f64::from(plan.clients) * seconds;
+        // The observer of a direct comparison has the same way to the server as those it would judge.
+        let has_truth = plan.scenario.is_some();
         let rate = |count: fn(&Traffic) -> u64| {
             traffic.filter(|_| player_seconds > 0.0).map(|traffic| count(&traffic) as f64 / player_seconds)
         };
@@ -174,7 +169,7 @@ impl TransportFigures {
             error_now: sum.error_now.quantiles().filter(|_| has_truth),
             error_shown: sum.error_shown.quantiles().filter(|_| has_truth),
             longest_gap_ms: ms(sum.longest_gap),
-            longest_freeze_ticks: freeze_ticks(sum.longest_gap, tick),
+            longest_freeze_ticks: freeze_ticks(sum.longest_gap, plan.tick()),
             longest_standstill_ms: ms(sum.longest_standstill),
             delivered_ratio: (sum.due > 0).then(|| sum.states as f64 / sum.due as f64),
             ticks_missed: sum.due.saturating_sub(sum.states),

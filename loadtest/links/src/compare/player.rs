@@ -4,11 +4,11 @@
 //! contained at the end counts with the time it waited.
 
 use super::{
+    Player,
     measured::Measured,
     truth::{JUMP, Layout, Place, Truth},
     window::Window,
 };
-use crate::behaviour::Behaviour;
 use bytes::BytesMut;
 use driftless_client::{Connection, Event, Interpolation, InterpolationConfig, Options, Phase, Step};
 use std::{
@@ -29,12 +29,12 @@ const MAX_PICTURES: usize = 64;
 /// How long leaving may take.
 const LEAVE: Duration = Duration::from_secs(1);
 
-/// A player that is yet to connect.
-pub struct Player {
+/// A player's place, before the player has connected.
+pub struct Seat {
     /// Where to.
     pub options: Options,
-    /// What it does.
-    pub behaviour: Behaviour,
+    /// Who plays there.
+    pub player: Box<dyn Player>,
     /// Time between two inputs.
     pub tick: Duration,
     /// Of its room.
@@ -43,7 +43,7 @@ pub struct Player {
     pub window: Rc<Window>,
 }
 
-impl Player {
+impl Seat {
     /// Connects then, and plays until the window is closed.
     pub async fn play(self, start: tokio::time::Instant) -> Measured {
         tokio::time::sleep_until(start).await;
@@ -60,11 +60,11 @@ impl Player {
 /// A player at play.
 struct Play {
     connection: Connection,
-    behaviour: Behaviour,
+    player: Box<dyn Player>,
     tick: Duration,
     truth: Rc<RefCell<Truth>>,
     window: Rc<Window>,
-    arena: BytesMut,
+    memory: BytesMut,
     shown: Option<Interpolation>,
     extrapolation_us: i64,
     frames: u32,
@@ -90,14 +90,14 @@ struct Picture {
 }
 
 impl Play {
-    fn new(player: Player, connection: Connection) -> Self {
+    fn new(seat: Seat, connection: Connection) -> Self {
         Self {
             connection,
-            behaviour: player.behaviour,
-            tick: player.tick,
-            truth: player.truth,
-            window: player.window,
-            arena: BytesMut::new(),
+            player: seat.player,
+            tick: seat.tick,
+            truth: seat.truth,
+            window: seat.window,
+            memory: BytesMut::new(),
             shown: None,
             extrapolation_us: 0,
             frames: 0,
@@ -177,7 +177,7 @@ impl Play {
         if is_late || self.connection.core().welcome().is_none() {
             return;
         }
-        let payload = self.behaviour.act(&mut self.arena);
+        let payload = self.player.act(self.connection.core(), &mut self.memory);
         if let Ok(number) = self.connection.core_mut().send_input(payload) {
             if self.pending.len() == MAX_PENDING {
                 self.pending.pop_front();

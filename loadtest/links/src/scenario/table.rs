@@ -1,7 +1,7 @@
 //! The TOML of a scenario, and what its values may be.
 
 use super::{Scenario, ScenarioError};
-use crate::link::model::{Conditions, Loss, Phase};
+use crate::model::{Conditions, Loss, Phase};
 use serde::Deserialize;
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 

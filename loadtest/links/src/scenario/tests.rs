@@ -1,5 +1,5 @@
 use super::*;
-use crate::link::model::{Conditions, Loss};
+use crate::model::{Conditions, Loss};
 use std::time::Duration;
 
 fn error(text: &str) -> String {

@@ -1,6 +1,6 @@
 //! What a relay did.
 
-use crate::link::model::{Dropped, Way};
+use crate::model::{Dropped, Way};
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering::Relaxed},

@@ -4,7 +4,7 @@
 //! sockets' receive buffers are small, so that a full link is felt by the sender at once.
 
 use super::{Counts, Link, MAX_CLIENTS};
-use crate::link::model::{MAX_SEGMENT, Way};
+use crate::model::{MAX_SEGMENT, Way};
 use bytes::{Bytes, BytesMut};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::{

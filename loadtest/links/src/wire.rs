@@ -1,6 +1,6 @@
 //! The wire between two TUN devices.
 
-use crate::link::{
+use crate::{
     model::{UDP_HEADERS, Way},
     relay::{Counts, Flight, Link},
 };

@@ -8,11 +8,10 @@ mod flight;
 mod tcp;
 mod udp;
 
-pub use super::model::{SEGMENT_HEADERS, UDP_HEADERS};
 pub use counts::Counts;
 pub use flight::Flight;
 
-use super::{
+use crate::{
     model::{Datagrams, Path, Segments, Timeline, Way},
     scenario::Scenario,
 };

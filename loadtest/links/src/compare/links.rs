@@ -1,8 +1,8 @@
 //! The relays of a comparison, on a thread of their own.
 
-use crate::link::{
-    model::Way,
-    relay::{Counts, Link, Relay, SEGMENT_HEADERS, Transport, UDP_HEADERS},
+use crate::{
+    model::{SEGMENT_HEADERS, UDP_HEADERS, Way},
+    relay::{Counts, Link, Relay, Transport},
     scenario::Scenario,
 };
 use driftless_client::transport::TransportKind;

@@ -1,0 +1,208 @@
+//! The same game over each transport, side by side on links that are equally bad.
+//!
+//! Each transport has a room of its own, full of players, and a relay that follows the scenario; the n-th player of
+//! each meets the same dice. One more player in each room, the observer, has a perfect way to the server: what it
+//! sees is the [`truth`], and its clock is the server's for all that is measured.
+//!
+//! - [`player`] plays, draws what it would show sixty times a second, and measures.
+//! - [`links`] runs the relays, on a thread of their own so that busy players make no link slower.
+//! - [`figures`] is what comes out, as JSON and as a table ([`table`](mod@table)).
+//!
+//! Without a scenario there is no relay: the way to the server is what it is (as between two namespaces), and what
+//! the observer sees is no truth.
+
+mod figures;
+mod links;
+mod measured;
+mod player;
+mod table;
+mod truth;
+mod window;
+
+pub use figures::{AfterBlackOutFigures, CompareFigures, TransportFigures};
+pub use table::compare as table;
+
+use crate::scenario::Scenario;
+use bytes::{Bytes, BytesMut};
+use driftless_client::{
+    ClientCore, Connection, Options,
+    transport::{TransportKind, Trust},
+};
+use links::Links;
+use measured::Measured;
+use player::Seat;
+use std::{
+    cell::RefCell,
+    net::SocketAddr,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use truth::Truth;
+use window::Window;
+
+/// How long a player may take to be in the room.
+const JOIN_PATIENCE: Duration = Duration::from_secs(20);
+/// How long the last states of the measured time may take.
+const LAST_STATES: Duration = Duration::from_millis(500);
+
+type Failure = Box<dyn std::error::Error>;
+
+/// What is compared, where, and for how long.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// Where the server takes WebSockets.
+    pub server: SocketAddr,
+    /// The path that clients ask for there.
+    pub path: String,
+    /// The UDP port where it takes QUIC.
+    pub quic_port: u16,
+    /// Whom to take for it over QUIC. With the hashes at hand no player asks for the port, and none goes around its
+    /// relay.
+    pub trust: Trust,
+    /// What the links are like. None: no relays.
+    pub scenario: Option<Scenario>,
+    /// What to compare.
+    pub transports: Vec<TransportKind>,
+    /// Players on each transport, all in one room.
+    pub clients: u32,
+    /// Ticks a second of the rooms, and inputs a second of each player.
+    pub tick_rate: u32,
+    /// Kind of game.
+    pub kind: String,
+    /// How long to measure. None: the scenario's phases and 10 s more; 20 s for one without an end.
+    pub duration: Option<Duration>,
+    /// Time over which the players connect, before the measuring.
+    pub ramp: Duration,
+    /// Time that all play on the scenario's first phase before the measuring, and before its time begins.
+    pub warm_up: Duration,
+}
+
+/// What a comparison asks of whoever runs it.
+pub trait Rig {
+    /// Makes a room of the game that has so many seats.
+    ///
+    /// # Errors
+    /// The server refuses, or is not there.
+    fn make_room(&self, name: &str, seats: u32) -> Result<(), Failure>;
+    /// Who plays in the n-th seat of a room: the same in each.
+    fn player(&self, index: usize) -> Box<dyn Player>;
+    /// States that the server replaced by newer ones before they were sent, so far. None: it does not say.
+    fn stale_dropped(&self) -> Option<u64>;
+    /// Whether the user wants it to end.
+    fn is_stopped(&self) -> bool;
+}
+
+/// Who decides what a connection sends.
+pub trait Player {
+    /// The next input, encoded. `client` is what the player has been told; `memory` lends the bytes.
+    fn act(&mut self, client: &ClientCore, memory: &mut BytesMut) -> Bytes;
+}
+
+/// One transport's room.
+struct Room {
+    kind: TransportKind,
+    players: Vec<JoinHandle<Measured>>,
+    observer: JoinHandle<()>,
+}
+
+impl Comparison {
+    /// Plays, and measures.
+    ///
+    /// # Errors
+    /// There was nothing to play on: no room, no socket for a relay, no observer.
+    pub fn play(&self, rig: &dyn Rig) -> Result<CompareFigures, Failure> {
+        let links = Links::start(self.scenario.as_ref(), &self.transports, self.server, self.quic_port)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        LocalSet::new().block_on(&runtime, self.play_on(&links, rig))
+    }
+
+    async fn play_on(&self, links: &Links, rig: &dyn Rig) -> Result<CompareFigures, Failure> {
+        let window = Rc::new(Window::new(self.scenario.as_ref()));
+        let run = fastrand::u32(..);
+        let mut rooms = Vec::new();
+        for (index, &kind) in self.transports.iter().enumerate() {
+            let address = links.address(index).unwrap_or(self.server);
+            rooms.push(self.open_room(kind, address, run, &window, rig).await?);
+        }
+        let stopped = || rig.is_stopped();
+        let wanted = self.clients as usize * rooms.len();
+        let playing = || window.playing.get() + window.gone.get();
+        wait(self.ramp + JOIN_PATIENCE, || stopped() || playing() >= wanted).await;
+        wait(self.warm_up, stopped).await;
+
+        let connected = window.playing.get();
+        let stale_before = rig.stale_dropped();
+        let before = links.totals();
+        window.begin(Instant::now());
+        links.begin();
+        wait(self.duration.unwrap_or_else(|| window.whole()), stopped).await;
+        window.end(Instant::now());
+        let after = links.totals();
+        let stale_after = rig.stale_dropped();
+        wait(LAST_STATES, stopped).await;
+        window.close();
+
+        let seconds = window.seconds();
+        let mut figures = CompareFigures::new(self, connected as u64, seconds);
+        figures.stale_dropped =
+            stale_before.zip(stale_after).map(|(before, after)| after.saturating_sub(before));
+        for (index, room) in rooms.into_iter().enumerate() {
+            let mut sum = Measured::default();
+            for player in room.players {
+                sum.add(&player.await?);
+            }
+            room.observer.abort();
+            let traffic = before.get(index).zip(after.get(index)).map(|(before, after)| after.since(before));
+            figures.add(room.kind, TransportFigures::new(self, sum, traffic, seconds));
+        }
+        Ok(figures)
+    }
+
+    async fn open_room(
+        &self,
+        kind: TransportKind,
+        address: SocketAddr,
+        run: u32,
+        window: &Rc<Window>,
+        rig: &dyn Rig,
+    ) -> Result<Room, Failure> {
+        let name = format!("compare-{run:08x}-{kind}");
+        rig.make_room(&name, self.clients + 1)?;
+        let options = |address: SocketAddr, kind| Options {
+            transports: vec![kind],
+            trust: self.trust.clone(),
+            kind: self.kind.clone(),
+            connect_timeout: JOIN_PATIENCE,
+            keep_members: false,
+            ..Options::new(format!("ws://{address}{}", self.path), name.clone())
+        };
+        let truth = Rc::new(RefCell::new(Truth::default()));
+        let observer = Connection::open(&options(self.server, TransportKind::WebSocket)).await?;
+        let observer = spawn_local(truth::observe(observer, truth.clone()));
+        let start = Instant::now();
+        let players = (0..self.clients).map(|client| {
+            let seat = Seat {
+                options: options(address, kind),
+                player: rig.player(client as usize),
+                tick: self.tick(),
+                truth: truth.clone(),
+                window: window.clone(),
+            };
+            spawn_local(seat.play((start + self.ramp * client / self.clients).into()))
+        });
+        Ok(Room { kind, players: players.collect(), observer })
+    }
+
+    fn tick(&self) -> Duration {
+        Duration::from_secs(1) / self.tick_rate
+    }
+}
+
+async fn wait(most: Duration, done: impl Fn() -> bool) {
+    let until = Instant::now() + most;
+    while Instant::now() < until && !done() {
+        let left = until.saturating_duration_since(Instant::now());
+        tokio::time::sleep(left.min(Duration::from_millis(20))).await;
+    }
+}
