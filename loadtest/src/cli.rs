@@ -81,8 +81,8 @@ pub struct RunArgs {
     /// Writes report.html into this folder.
     #[arg(long)]
     pub report: Option<PathBuf>,
-    /// What must hold at the end, over the keys of the JSON: 'delivered_ratio>=0.995 && errors==0'. May be repeated.
-    #[arg(long)]
+    /// What must hold at the end: a key of the JSON, one of >= <= == > <, and a number. May be repeated.
+    #[arg(long, value_name = "KEY>=N")]
     pub require: Vec<Requirement>,
     /// Measures the floor right after, with the traffic that was seen, and the ratio to it.
     #[arg(long)]
@@ -188,8 +188,8 @@ pub struct SlowArgs {
     /// Writes the figures as one JSON object to this file; - is standard output.
     #[arg(long)]
     pub json: Option<PathBuf>,
-    /// What must hold at the end, over the keys of the JSON.
-    #[arg(long)]
+    /// What must hold at the end: a key of the JSON, one of >= <= == > <, and a number. May be repeated.
+    #[arg(long, value_name = "KEY>=N")]
     pub require: Vec<Requirement>,
 }
 
@@ -248,9 +248,9 @@ pub struct CompareArgs {
     /// Writes the figures as one JSON object to this file; - is standard output.
     #[arg(long)]
     pub json: Option<PathBuf>,
-    /// What must hold at the end, over the keys of the JSON: 'quic.age_ms.p99<=120 && quic_age_p99_over_websocket<=0.5'. May
-    /// be repeated.
-    #[arg(long)]
+    /// What must hold at the end: a key of the JSON such as quic.age_ms.p99, one of >= <= == > <, and a number. May be
+    /// repeated.
+    #[arg(long, value_name = "KEY>=N")]
     pub require: Vec<Requirement>,
 }
 

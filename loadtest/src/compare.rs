@@ -1,9 +1,9 @@
 //! `loadtest compare`: the same game over each transport, side by side on links that are equally bad.
 //! [`driftless_links::Comparison`] plays and measures; here are its rooms, its players and its report.
 
-use crate::{behaviour::Behaviour, cli::CompareArgs, report, require::all_hold, server::Api, stop::Stop};
+use crate::{behaviour::Behaviour, cli::CompareArgs, report, require, server::Api, stop::Stop};
 use driftless_client::Trust;
-use driftless_links::{Comparison, Player, Rig, table};
+use driftless_links::{CompareFigures, Comparison, Player, Rig, table};
 use std::process::ExitCode;
 
 type Failure = Box<dyn std::error::Error>;
@@ -11,6 +11,7 @@ type Failure = Box<dyn std::error::Error>;
 /// Plays on all transports, and tells how it went. The exit code is 1 if anything was wrong or a requirement does
 /// not hold.
 pub fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
+    require::check(&args.require, &CompareFigures::specimen())?;
     let bench = Bench { args, api: Api::new(&args.url, &args.operator), stop: Stop::on_signals()? };
     let figures = bench.comparison()?.play(&bench)?;
     report::print_table(&table(&figures), args.json.as_deref());
@@ -20,7 +21,7 @@ pub fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
     if let Some(path) = &args.json {
         report::write_json(path, &figures)?;
     }
-    let well = all_hold(&args.require, &figures)? && figures.errors == 0;
+    let well = require::all_hold(&args.require, &figures)? && figures.errors == 0;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

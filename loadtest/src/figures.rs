@@ -70,6 +70,36 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Figures in which nothing is null, for those who want to know the keys before there are any.
+    pub fn specimen() -> Self {
+        let quantiles = Some(Quantiles::default());
+        Self {
+            delivered_ratio: Some(0.0),
+            state_age_ms: quantiles,
+            input_to_state_ms: quantiles,
+            gap_ms: quantiles,
+            bytes_down_per_client_s: Some(0.0),
+            bytes_up_per_client_s: Some(0.0),
+            bytes_per_entity_tick: Some(0.0),
+            stale_dropped: Some(0),
+            ticks_skipped: Some(0),
+            tick_lateness_us: quantiles,
+            server: ServerFigures { cpu_us_per_client_tick: Some(0.0), rss_bytes_per_client: Some(0.0) },
+            messages_down_per_client_s: Some(0.0),
+            messages_up_per_client_s: Some(0.0),
+            state_bytes: Some(0.0),
+            input_bytes: Some(0.0),
+            swarm: SwarmFigures {
+                cpu_us_per_client_tick: Some(0.0),
+                rss_bytes_per_client: Some(0.0),
+                send_lateness_ms: quantiles,
+                ..SwarmFigures::default()
+            },
+            floor: Some(FloorFigures::default()),
+            server_over_floor: Some(0.0),
+            ..Self::default()
+        }
+    }
     /// Holds them against the floor of their traffic.
     pub fn set_floor(&mut self, floor: FloorFigures) {
         self.server_over_floor =

@@ -43,7 +43,7 @@ pub struct FloorSpec {
 }
 
 /// What it cost.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct FloorFigures {
     /// Clients that were connected.
     pub clients: usize,

@@ -9,10 +9,10 @@ pub use tally::Tally;
 
 use crate::{
     cli::{RunArgs, TransportChoice},
+    figures::Figures,
     floor::{self, FloorFigures, FloorSpec},
     process::{Process, raise_open_files},
-    report,
-    require::all_hold,
+    report, require,
     server::{Api, Scrape},
     stop::Stop,
     swarm::Target,
@@ -42,6 +42,7 @@ type Failure = Box<dyn std::error::Error>;
 
 /// Plays, and tells how it went. The exit code is 1 if anything was wrong.
 pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    require::check(&args.require, &Figures::specimen())?;
     let stop = Stop::on_signals()?;
     let tally = play(args, &stop)?;
     let mut figures = tally.figures();
@@ -64,7 +65,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         let page = report::html::page(&figures, &tally.measure, &command_line(), doubt.as_deref());
         eprintln!("report: {}", report::write_page(folder, &page)?.display());
     }
-    let well = all_hold(&args.require, &figures)? && figures.errors == 0;
+    let well = require::all_hold(&args.require, &figures)? && figures.errors == 0;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

@@ -11,8 +11,7 @@ mod table;
 use crate::{
     cli::RunArgs,
     figures::Figures,
-    report,
-    require::all_hold,
+    report, require,
     run::{self, Tally},
     stop::Stop,
 };
@@ -24,6 +23,7 @@ type Failure = Box<dyn std::error::Error>;
 
 /// Plays all, and tells how it went. The exit code is 1 if anything was wrong in any run.
 pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    require::check(&args.require, &Figures::specimen())?;
     let stop = Stop::on_signals()?;
     let mut series = Series::new(args, &stop);
     let ended = series.play();
@@ -92,7 +92,7 @@ impl<'a> Series<'a> {
         if let (Some(tally), Some(figures)) = (&against, &pass.against) {
             self.judge("against", tally, figures);
         }
-        self.well &= all_hold(&self.args.require, &pass.server)?;
+        self.well &= require::all_hold(&self.args.require, &pass.server)?;
         Ok(pass)
     }
     fn judge(&mut self, name: &str, tally: &Tally, figures: &Figures) {

@@ -14,15 +14,14 @@ use crate::{
     cli::SlowArgs,
     measure::Measure,
     process::{Process, raise_open_files},
-    report,
-    require::all_hold,
+    report, require,
     server::Api,
     stop::Stop,
     swarm::{Drive, Plan, Swarm, Target},
     ws,
 };
 use driftless_client::Options;
-use figures::SlowFigures;
+pub use figures::SlowFigures;
 use std::{
     process::ExitCode,
     time::{Duration, Instant},
@@ -42,12 +41,13 @@ type Failure = Box<dyn std::error::Error>;
 
 /// Plays, stalls, resumes, and tells what came of it.
 pub fn run(args: &SlowArgs) -> Result<ExitCode, Failure> {
+    require::check(&args.require, &SlowFigures::specimen())?;
     let figures = Room::open(args)?.play()?;
     report::print_table(&table::slow(&figures), args.json.as_deref());
     if let Some(path) = &args.json {
         report::write_json(path, &figures)?;
     }
-    let well = all_hold(&args.require, &figures)? && figures.errors == 0;
+    let well = require::all_hold(&args.require, &figures)? && figures.errors == 0;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

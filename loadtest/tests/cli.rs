@@ -57,9 +57,18 @@ fn a_bad_trace_is_named_by_its_line() {
 
 #[test]
 fn a_bad_requirement_is_refused_before_anything_starts() {
-    let output = loadtest(&["run", "--require", "errors=0"]);
+    for (args, said) in [
+        (["run", "errors=0"], "it has none of >= <= == > <"),
+        (["run", "delivered_ration>=1"], "did you mean delivered_ratio?"),
+        (["slow", "other_gap_during_ms.p99<60"], "did you mean others_gap_during_ms.p99?"),
+    ] {
+        let output = loadtest(&[args[0], "--require", args[1]]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    }
+    let output = loadtest(&["compare", "--direct", "--require", "quic.age_ms.p9<1"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("has none of >= <= == != > <"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("did you mean quic.age_ms.p99?"), "{}", stderr(&output));
 }
 
 #[test]

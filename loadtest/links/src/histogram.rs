@@ -12,7 +12,7 @@ const MAX_US: u64 = 600_000_000;
 pub struct Micros(Histogram<u64>);
 
 /// Quantiles of a measurement.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Quantiles {
     /// Half are at most this.
     pub p50: f64,

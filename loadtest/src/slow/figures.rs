@@ -46,3 +46,21 @@ pub struct SlowFigures {
     /// `errors`, by what went wrong.
     pub errors_by_kind: BTreeMap<String, u64>,
 }
+
+impl SlowFigures {
+    /// Figures in which nothing is null, for those who want to know the keys before there are any.
+    pub fn specimen() -> Self {
+        let quantiles = Some(Quantiles::default());
+        Self {
+            gate: Some(0),
+            first_state_age_ms: Some(0.0),
+            first_fresh_after_ms: Some(0.0),
+            first_fresh_age_ms: Some(0.0),
+            server_rss_growth_bytes: Some(0),
+            others_gap_before_ms: quantiles,
+            others_gap_during_ms: quantiles,
+            others_gap_after_ms: quantiles,
+            ..Self::default()
+        }
+    }
+}

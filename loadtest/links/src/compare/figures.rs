@@ -101,6 +101,21 @@ pub struct AfterBlackOutFigures {
 }
 
 impl CompareFigures {
+    /// Figures in which nothing is null, for those who want to know the keys before there are any.
+    pub fn specimen() -> Self {
+        let transport = Some(TransportFigures::specimen());
+        Self {
+            scenario: Some(String::new()),
+            seed: Some(0),
+            stale_dropped: Some(0),
+            quic_age_p99_over_websocket: Some(0.0),
+            webtransport_age_p99_over_websocket: Some(0.0),
+            websocket: transport.clone(),
+            quic: transport.clone(),
+            webtransport: transport,
+            ..Self::default()
+        }
+    }
     /// Without any transport's yet.
     pub(super) fn new(plan: &Comparison, connected: u64, seconds: f64) -> Self {
         let scenario = plan.scenario.as_ref();
@@ -141,6 +156,28 @@ impl CompareFigures {
 }
 
 impl TransportFigures {
+    fn specimen() -> Self {
+        let quantiles = Some(Quantiles::default());
+        Self {
+            age_ms: quantiles,
+            shown_age_ms: quantiles,
+            input_to_state_ms: quantiles,
+            error_now: quantiles,
+            error_shown: quantiles,
+            delivered_ratio: Some(0.0),
+            bytes_down_per_client_s: Some(0.0),
+            bytes_up_per_client_s: Some(0.0),
+            packets_per_client_s: Some(0.0),
+            lost_ratio: Some(0.0),
+            overflowed: Some(0),
+            after_black_out: Some(AfterBlackOutFigures {
+                gate: Some(0),
+                stale_over_gate: Some(0),
+                ..AfterBlackOutFigures::default()
+            }),
+            ..Self::default()
+        }
+    }
     /// Of what its players measured and what passed its relay.
     pub(super) fn new(plan: &Comparison, sum: Measured, traffic: Option<Traffic>, seconds: f64) -> Self {
         let player_seconds = f64::from(plan.clients) * seconds;
