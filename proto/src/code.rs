@@ -9,8 +9,7 @@ pub enum CloseCode {
     Draining = 4000,
     /// The client was silent for longer than the timeout.
     TimedOut = 4001,
-    /// The client acknowledged no reliable message for the timeout while too many were waiting, or its queue
-    /// overflowed.
+    /// Too many reliable messages stayed unacknowledged for the timeout, or their queue overflowed.
     SlowConsumer = 4002,
     /// No join or resume arrived within the handshake deadline.
     HandshakeTimeout = 4003,
@@ -26,8 +25,7 @@ pub enum CloseCode {
     ServerFull = 4008,
     /// The token matches no seat (any more): join anew.
     UnknownSession = 4009,
-    /// The client's address has reached its limit of connections, players or rooms, or asks for them too
-    /// fast.
+    /// The client's address has reached a limit: of connections, players or rooms, or of their rate.
     AddressLimit = 4010,
     /// The room's game admits no new players at present.
     JoinsClosed = 4011,
@@ -35,8 +33,7 @@ pub enum CloseCode {
     Left = 4500,
     /// A message does not follow the schema.
     Malformed = 4501,
-    /// A message that is not allowed in this state (a second join, an acknowledgement of something that was
-    /// not sent).
+    /// A message that is not allowed now (a second join, an acknowledgement of something never sent).
     Unexpected = 4502,
     /// A message is longer than allowed.
     TooLarge = 4503,

@@ -3,57 +3,57 @@
  * reconnect, and does so by itself; 4500 to 4999: it should not.
  */
 export enum CloseCode {
-  /** The server is going down; reconnect after the time in the goodbye. */
+  /** The server is shutting down; reconnect after the time given in the goodbye. */
   Draining = 4000,
-  /** The client was silent for the timeout. */
+  /** The client was silent for longer than the timeout. */
   TimedOut = 4001,
-  /** The client acknowledged nothing of what must not be dropped for a timeout, or fell behind by far too much. */
+  /** Too many reliable messages stayed unacknowledged for the timeout, or their queue overflowed. */
   SlowConsumer = 4002,
-  /** No join or resume within the handshake deadline. */
+  /** No join or resume arrived within the handshake deadline. */
   HandshakeTimeout = 4003,
   /** The room has ended (closed by an operator, or empty for too long). */
   RoomClosed = 4004,
-  /** The room failed: a fault in its game, not in the client. */
+  /** The room failed because of a fault in its game, not in the client. */
   RoomFailed = 4005,
   /** Something in the server failed. */
   Internal = 4006,
-  /** The room has no free place. */
+  /** The room has no free seat. */
   RoomFull = 4007,
-  /** The server has no free place for a room or a connection. */
+  /** The server has no capacity left for another room or connection. */
   ServerFull = 4008,
-  /** The token names no seat (any more): join anew. */
+  /** The token matches no seat (any more): join anew. */
   UnknownSession = 4009,
-  /** The client's address has as many connections or rooms as one may have, or asks for them too fast. */
+  /** The client's address has reached a limit: of connections, players or rooms, or of their rate. */
   AddressLimit = 4010,
-  /** The room's game takes no new players at present. */
+  /** The room's game admits no new players at present. */
   JoinsClosed = 4011,
-  /** The player left, as asked. Do not reconnect. */
+  /** The player left, as requested. Do not reconnect. */
   Left = 4500,
-  /** A message is not what the schema says. */
+  /** A message does not follow the schema. */
   Malformed = 4501,
-  /** A message that is not allowed now (a join after the join, an acknowledgement of what was not sent). */
+  /** A message that is not allowed now (a second join, an acknowledgement of something never sent). */
   Unexpected = 4502,
   /** A message is longer than allowed. */
   TooLarge = 4503,
-  /** Far too many inputs or messages for too long: a flood. (What is only too much is dropped.) */
+  /** A sustained flood of inputs or messages. (A mere excess is dropped without closing the connection.) */
   RateLimited = 4504,
-  /** The protocol version is none that the server speaks. */
+  /** The server does not speak the client's protocol version. */
   UnsupportedVersion = 4505,
   /** The server has no game of this kind, or the room is of another kind. */
   UnknownKind = 4506,
-  /** A name (room, user, display name) is empty, too long, or has characters that are not allowed. */
+  /** A name (of the room or the player) is empty, too long, or has characters that are not allowed. */
   BadName = 4507,
-  /** The game could not read an input. */
+  /** The game could not decode an input. */
   BadInput = 4508,
-  /** The seat has a newer connection. */
+  /** A newer connection has taken over the seat. */
   Replaced = 4509,
   /** An operator or the game removed the player. */
   Kicked = 4510,
-  /** A frame that is not binary. */
+  /** A frame was not binary. */
   NotBinary = 4511,
-  /** The room cannot be made with these options, or a join may not bring any. */
+  /** The room cannot be made with these options, or joins may not bring options. */
   BadOptions = 4512,
-  /** The game has ended the room: its match is over. Another join makes a new one. */
+  /** The game has ended the room: its match is over. Joining again makes a new room. */
   GameEnded = 4513,
 }
 

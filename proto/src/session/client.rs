@@ -57,8 +57,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Why an unconfirmed command is refused when its seat was lost.
-const SEAT_LOST: &str =
-    "the seat was lost before the server confirmed the command, which may have been carried out";
+const SEAT_LOST: &str = "the seat was lost before the server confirmed it: it may have been carried out";
 
 /// One player's session as the client sees it. Lives over several connections: `disconnected`, then
 /// `reconnected`.
