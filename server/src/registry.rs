@@ -69,8 +69,10 @@ pub struct RoomSummary {
     pub tick_rate: u32,
     /// Newest tick.
     pub tick: u32,
-    /// Seats taken.
+    /// Seats taken, by people.
     pub players: u32,
+    /// Seats of NPCs, which its game plays.
+    pub npcs: u32,
     /// Seats with a connection.
     pub connected: u32,
     /// Most players.
@@ -250,6 +252,7 @@ impl RoomSummary {
             tick_rate: shared.tick_rate,
             tick: shared.tick.load(Ordering::Relaxed),
             players: shared.players.load(Ordering::Relaxed),
+            npcs: shared.npcs.load(Ordering::Relaxed),
             connected: shared.connected.load(Ordering::Relaxed),
             max_players: shared.max_players,
             ticks_skipped: shared.ticks_skipped.load(Ordering::Relaxed),

@@ -23,6 +23,7 @@ fn member(user: &str, players: &[u32], change: Change) -> Member {
         name: "\u{1F600}".repeat(32).into(),
         players: players.into(),
         here: Default::default(),
+        npc: false,
         change,
         at_us: 7,
     }

@@ -58,6 +58,7 @@ fn joined(to_room: Recipient<SeatExpired>, resume_window: Duration, player: u32,
         user: user.into(),
         name: user.into(),
         vitals: Arc::new(Vitals::seen(0)),
+        npc: false,
         at: 1,
     }
 }

@@ -60,6 +60,7 @@ fn join_to(members: &Arc<Members>, user: &str) -> SeatEvent {
         user: user.into(),
         name: user.to_uppercase().into(),
         vitals: Arc::new(Vitals::seen(0)),
+        npc: false,
     }
 }
 
@@ -107,6 +108,7 @@ fn who_joins_gets_everybody_and_others_the_change() {
         name: "BOB".into(),
         players: vec![2],
         connections: 1,
+        npc: false,
         change: Change::Joined.into(),
         at_us: 7,
         rtt_us: 0,
@@ -192,8 +194,8 @@ fn a_seat_is_kept_for_as_much_longer_as_the_server_stood_still() {
 fn a_room_keeps_seats_as_long_as_it_says() {
     let mut r = roster();
     r.handle(&lobby(), 1, join("ann"), 0).unwrap();
-    let SeatEvent::Joined { members, user, name, vitals, .. } = join("ann") else { panic!("a join") };
-    let short = SeatEvent::Joined { members, resume_window_us: SECOND, user, name, vitals };
+    let SeatEvent::Joined { members, user, name, vitals, npc, .. } = join("ann") else { panic!("a join") };
+    let short = SeatEvent::Joined { members, resume_window_us: SECOND, user, name, vitals, npc };
     r.handle(&"short".into(), 1, short, 0).unwrap();
     for room in [lobby(), "short".into()] {
         r.handle(&room, 1, SeatEvent::Lost(LostReason::Disconnected), 0).unwrap();

@@ -158,6 +158,7 @@ fn presence_of_a_room_of_one_is_small() {
             name: user.clone(),
             user,
             vitals: Arc::default(),
+            npc: false,
         };
         roster.handle(&shared.name, 1, joined, 1).unwrap();
         assert!(shared.members.read(&mut Position::default()).is_some());

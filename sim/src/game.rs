@@ -3,7 +3,7 @@
 //! [`GameKind::of`] turns a [`Simulation`] type into a value that a server can list and start. A [`Game`] is one
 //! running room of it: inputs and commands come as the bytes of the game's own messages, events leave as such.
 //!
-//! The `tick` of `command` is that of the step that follows. `join`, `leave`, `away` and `back` come between steps, when it
+//! The `tick` of `command` is that of the step that follows. `join`, `join_npc`, `leave`, `away` and `back` come between steps, when it
 //! is not known yet whether the room will skip ticks: theirs is the last step's tick plus 1 (before the first step, 1). A replay
 //! counts in the same way.
 
@@ -98,13 +98,15 @@ impl GameKind {
     }
 }
 
-/// A running simulation of any kind. Order within a tick: `join`, `leave`, `away`, `back`, `command` and `input` in the order
+/// A running simulation of any kind. Order within a tick: `join`, `join_npc`, `leave`, `away`, `back`, `command` and `input` in the order
 /// they are to take effect, then `step`, then `snapshot`.
 pub trait Game: Send {
     /// Most inputs that a step is to get of one player.
     fn inputs_per_tick(&self) -> u32;
     /// A player takes a seat.
     fn join(&mut self, tick: u32, player: PlayerId, name: &str);
+    /// An NPC takes a seat that the game has asked for.
+    fn join_npc(&mut self, tick: u32, player: PlayerId, name: &str);
     /// A player's seat ends. Inputs that it has queued are dropped.
     fn leave(&mut self, tick: u32, player: PlayerId);
     /// A player lost its connection and keeps its seat.
@@ -183,6 +185,10 @@ impl<S: Simulation> Game for Running<S> {
 
     fn join(&mut self, tick: u32, player: PlayerId, name: &str) {
         self.simulation.join(player, name, &mut Step::new(tick, &mut self.output));
+    }
+
+    fn join_npc(&mut self, tick: u32, player: PlayerId, name: &str) {
+        self.simulation.join_npc(player, name, &mut Step::new(tick, &mut self.output));
     }
 
     fn leave(&mut self, tick: u32, player: PlayerId) {

@@ -130,6 +130,13 @@ pub enum Action {
         /// Name shown.
         name: String,
     },
+    /// An NPC took a seat.
+    JoinNpc {
+        /// Which.
+        player: PlayerId,
+        /// Name shown.
+        name: String,
+    },
     /// A seat ended.
     Leave {
         /// Whose.
@@ -464,6 +471,7 @@ fn prepare(game: &mut dyn Game, between: u32, record: &TickRecord) -> Result<(),
     for action in &record.actions {
         match action {
             Action::Join { player, name } => game.join(between, *player, name),
+            Action::JoinNpc { player, name } => game.join_npc(between, *player, name),
             Action::Leave { player } => game.leave(between, *player),
             Action::Away { player, why } => game.away(between, *player, *why),
             Action::Back { player } => game.back(between, *player),

@@ -53,6 +53,11 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     fn new(setup: &Setup<Self::Options>) -> Result<Self, String>;
     /// A player takes a seat. Ids ascend over a room's life.
     fn join(&mut self, player: PlayerId, name: &str, step: &mut Step<'_, Self::Event>);
+    /// An NPC for whom [`Step::seat_npc`] asked takes a seat: from now on the game plays it. Its number is of the same row
+    /// as those of the others. As far as the game does not say otherwise, it joins like everybody.
+    fn join_npc(&mut self, player: PlayerId, name: &str, step: &mut Step<'_, Self::Event>) {
+        self.join(player, name, step);
+    }
     /// A player's seat ends.
     fn leave(&mut self, player: PlayerId, step: &mut Step<'_, Self::Event>);
     /// A player lost its connection, and how. Its seat is kept for the resume window, and nothing comes from it meanwhile: a game

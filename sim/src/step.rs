@@ -12,10 +12,14 @@ pub const MAX_INFO: usize = 16;
 pub const MAX_INFO_KEY: usize = 32;
 /// Longest value of what a room shows of itself, bytes. Longer ones are cut.
 pub const MAX_INFO_VALUE: usize = 128;
+/// Longest name of an NPC, bytes. Longer ones are cut.
+pub const MAX_NPC_NAME: usize = 128;
+/// Most NPCs that a game asks a seat for in a tick. More are not heard.
+pub const NPCS_A_TICK: u32 = 64;
 /// Longest line that a game logs, bytes. Longer ones are cut.
 pub const MAX_LOG: usize = 256;
 /// Most lines that a game logs in a tick.
-const LOGS_A_TICK: usize = 8;
+const LOGS_A_TICK: u32 = 8;
 
 /// What the room gives a game during a call, and takes from it.
 #[derive(Debug)]
@@ -31,7 +35,8 @@ pub struct Output<E> {
     pub events: Vec<(Recipient, E)>,
     /// What it asks of its room, in this order.
     pub orders: Vec<Order>,
-    logs: usize,
+    logs: u32,
+    npcs: u32,
 }
 
 /// Whom an event is for.
@@ -66,6 +71,11 @@ pub enum Order {
         key: String,
         /// Empty: no more.
         value: String,
+    },
+    /// Gives an NPC a seat.
+    SeatNpc {
+        /// Name to show.
+        name: String,
     },
     /// Writes to the server's log.
     Log(String),
@@ -108,6 +118,18 @@ impl<'a, E> Step<'a, E> {
         let (key, value) = (bounded(key, MAX_INFO_KEY), bounded(value, MAX_INFO_VALUE));
         self.order(Order::Info { key, value });
     }
+    /// Asks for a seat for an NPC: somebody whom the game itself plays, without a connection. Before the next step,
+    /// [`join_npc`](crate::Simulation::join_npc) says which player it is; [`kick`](Self::kick) ends its seat, and `leave`
+    /// follows. To those in the room it is a member like any other, marked as an NPC.
+    ///
+    /// A room has at most as many NPCs as it may have players, who are counted apart: NPCs take no seat from people, and a
+    /// room with nobody but NPCs counts as empty. What is asked beyond that, or beyond [`NPCS_A_TICK`], is not heard.
+    pub fn seat_npc(&mut self, name: &str) {
+        if self.output.npcs < NPCS_A_TICK {
+            self.output.npcs += 1;
+            self.order(Order::SeatNpc { name: bounded(name, MAX_NPC_NAME) });
+        }
+    }
     /// Writes a line to the server's log, with the room's name. At most eight a tick; the server leaves some out where there are more
     /// than it writes.
     pub fn log(&mut self, text: &str) {
@@ -125,13 +147,13 @@ impl<'a, E> Step<'a, E> {
 impl<E> Output<E> {
     /// Nothing.
     pub fn new() -> Self {
-        Self { events: Vec::new(), orders: Vec::new(), logs: 0 }
+        Self { events: Vec::new(), orders: Vec::new(), logs: 0, npcs: 0 }
     }
 
     /// Takes what it asks, and appends it to `out`.
     pub(crate) fn take_orders(&mut self, out: &mut Vec<Order>) {
         out.append(&mut self.orders);
-        self.logs = 0;
+        (self.logs, self.npcs) = (0, 0);
     }
 }
 
@@ -158,7 +180,9 @@ mod tests {
         let long = "\u{e9}\n".repeat(1_000);
         step.info(&long, &long);
         (0..100).for_each(|_| step.log(&long));
-        assert_eq!(output.orders.len(), 1 + LOGS_A_TICK);
+        assert_eq!(output.orders.len(), 1 + LOGS_A_TICK as usize);
+        (0..1_000).for_each(|_| Step::new(1, &mut output).seat_npc(&long));
+        assert_eq!(output.orders.len(), 1 + (LOGS_A_TICK + NPCS_A_TICK) as usize);
         let Order::Info { key, value } = &output.orders[0] else { panic!("{:?}", output.orders[0]) };
         assert!((30..=MAX_INFO_KEY).contains(&key.len()) && value.len() <= MAX_INFO_VALUE);
         let Order::Log(line) = &output.orders[1] else { panic!("{:?}", output.orders[1]) };

@@ -23,6 +23,8 @@ export interface Member {
   readonly name: string;
   /** Player numbers of this user, one a seat; empty when the member has left. */
   readonly players: readonly number[];
+  /** Whether the game plays it. An NPC has no connection, and is always online. */
+  readonly npc: boolean;
   /** Whether any seat has a connection; false: away, within the resume window. */
   readonly online: boolean;
   /** What happened last, and when, ms of the server's clock. */
@@ -44,7 +46,8 @@ export function takePresence(members: Map<string, Member>, presence: Presence): 
       user: wire.user,
       name: wire.name,
       players: wire.players,
-      online: wire.connections > 0,
+      npc: wire.npc,
+      online: wire.connections > 0 || wire.npc,
       change: CHANGES[wire.change] ?? "unknown",
       at: Number(wire.atUs) / 1000,
       rtt: wire.rttUs === 0 ? undefined : wire.rttUs / 1000,

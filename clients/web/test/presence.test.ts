@@ -42,6 +42,15 @@ describe("presence", () => {
     expect(room.members.get("a")).toMatchObject({ online: true, players: [1], rtt: undefined });
   });
 
+  it("has NPCs too, who need no connection to be there", async () => {
+    const { timers, server, room } = await present();
+    const npc = { ...member("npc-2", [2], 0, 1), npc: true };
+    server.presence({ since: 0n, version: 2n, members: [member("a", [1], 1, 1), npc] });
+    await timers.advance(500);
+    expect(room.members.get("npc-2")).toMatchObject({ npc: true, online: true });
+    expect(room.members.get("a")).toMatchObject({ npc: false, online: true });
+  });
+
   it("in pages is no news until the last has come", async () => {
     const { timers, server, seen } = await present();
     server.presence({ since: 0n, version: 1n, more: true, members: [member("a", [1], 1, 1)] });

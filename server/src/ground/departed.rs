@@ -26,6 +26,7 @@ pub(super) struct Tombstone {
     pub left: u64,
     pub user: Arc<str>,
     pub name: Arc<str>,
+    pub npc: bool,
     pub change: Change,
     pub at_us: u64,
 }
@@ -137,6 +138,7 @@ impl Tombstone {
         wire::Member {
             user: self.user.to_string(),
             name: self.name.to_string(),
+            npc: self.npc,
             change: self.change.into(),
             at_us: self.at_us,
             ..wire::Member::default()

@@ -132,6 +132,8 @@ pub struct Member {
     pub players: SmallVec<[PlayerId; 2]>,
     /// Of those that have a connection: what it measures.
     pub here: SmallVec<[Arc<Vitals>; 1]>,
+    /// Whether the game plays it.
+    pub npc: bool,
     /// What happened last.
     pub change: Change,
     /// When, microseconds of the server clock.
@@ -246,8 +248,8 @@ impl MemberList {
         });
         match joined {
             Some(joined) if member.players.is_empty() => {
-                let Member { user, name, change, at_us, .. } = member;
-                self.departed.bury(Tombstone { joined, left: self.version, user, name, change, at_us });
+                let Member { user, name, npc, change, at_us, .. } = member;
+                self.departed.bury(Tombstone { joined, left: self.version, user, name, npc, change, at_us });
             }
             joined => {
                 self.version_of.insert(member.user.clone(), self.version);
@@ -385,6 +387,7 @@ impl Member {
             name: self.name.to_string(),
             players: self.players.to_vec(),
             connections: self.here.len() as u32,
+            npc: self.npc,
             change: self.change.into(),
             at_us: self.at_us,
             rtt_us: self.here.iter().filter_map(|vitals| vitals.rtt()).min().unwrap_or(0),
@@ -404,6 +407,7 @@ mod tests {
             name: user.into(),
             players: [1].into_iter().collect(),
             here: SmallVec::new(),
+            npc: false,
             change: Change::Joined,
             at_us: 1,
         };

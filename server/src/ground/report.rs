@@ -30,6 +30,8 @@ pub enum Report {
         name: Arc<str>,
         /// What the seat's connections measure, one after the other.
         vitals: Arc<Vitals>,
+        /// Whether the game plays it: it has no connection, and is never away.
+        npc: bool,
         /// When.
         at: u64,
     },

@@ -37,8 +37,10 @@ pub struct RoomShared {
     pub inbox: Mutex<Inbox>,
     /// Newest tick.
     pub tick: AtomicU32,
-    /// Seats taken.
+    /// Seats taken, by people.
     pub players: AtomicU32,
+    /// Seats of NPCs.
+    pub npcs: AtomicU32,
     /// Seats with a connection.
     pub connected: AtomicU32,
     /// Ticks skipped.
@@ -63,6 +65,7 @@ impl RoomShared {
             inbox: Mutex::default(),
             tick: AtomicU32::new(0),
             players: AtomicU32::new(0),
+            npcs: AtomicU32::new(0),
             connected: AtomicU32::new(0),
             ticks_skipped: AtomicU64::new(0),
             members: Arc::default(),

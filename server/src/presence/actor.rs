@@ -71,10 +71,22 @@ impl Presence {
 
     fn handle_report(&mut self, report: Report) -> Result<(), Ignored> {
         match report {
-            Report::Joined { room, id, to_room, members, resume_window, player, user, name, vitals, at } => {
+            Report::Joined {
+                room,
+                id,
+                to_room,
+                members,
+                resume_window,
+                player,
+                user,
+                name,
+                vitals,
+                npc,
+                at,
+            } => {
                 self.link(&room, Known { id, address: to_room });
                 let resume_window_us = resume_window.as_micros() as u64;
-                let joined = SeatEvent::Joined { members, resume_window_us, user, name, vitals };
+                let joined = SeatEvent::Joined { members, resume_window_us, user, name, vitals, npc };
                 self.roster.handle(&room, player, joined, at)
             }
             Report::Lost { room, player, why, at } => {
@@ -129,12 +141,13 @@ impl Presence {
         }
     }
 
-    /// What a report says to those who watch. To be asked before it is handled: after it, a seat may be gone.
+    /// What a report says to those who watch: people, not NPCs. To be asked before it is handled: after it, a seat may be gone.
     fn changes(&self, report: &Report) -> Vec<PresenceChange> {
         if !self.watcher.as_ref().is_some_and(|watcher| watcher.is_watching()) {
             return Vec::new();
         }
         let (change, why, at) = match report {
+            Report::Joined { npc: true, .. } => return Vec::new(),
             Report::Joined { room, player, user, name, at, .. } => {
                 let (room, user, name) = (room.clone(), user.clone(), name.clone());
                 let at_unix_ms = self.clock.unix_ms(*at);
@@ -148,7 +161,7 @@ impl Presence {
         };
         let (room, player) = report.subject();
         let at_unix_ms = self.clock.unix_ms(at);
-        let seats = self.roster.seats(&room, player);
+        let seats = self.roster.people(&room, player);
         let change = |(player, user, name): (u32, Arc<str>, Arc<str>)| PresenceChange {
             at_unix_ms,
             room: room.clone(),

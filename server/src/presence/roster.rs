@@ -51,9 +51,11 @@ pub struct Roster {
 /// How many there are.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
+    /// Seats of people.
     seats: usize,
     /// Seats with a connection.
     here: usize,
+    npcs: usize,
     members: usize,
 }
 
@@ -72,6 +74,8 @@ pub enum SeatEvent {
         name: Arc<str>,
         /// Of its connections.
         vitals: Arc<Vitals>,
+        /// Whether the game plays it.
+        npc: bool,
     },
     /// Its connection is gone.
     Lost(LostReason),
@@ -111,7 +115,8 @@ struct Room {
     members: BTreeMap<Arc<str>, Box<Member>>,
     departures: VecDeque<Ended>,
     /// Seats with a connection.
-    here: usize,
+    here: u32,
+    npcs: u32,
     totals: Totals,
 }
 
@@ -136,6 +141,8 @@ struct Seat {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum SeatState {
     Here,
+    /// It has no connection, and needs none.
+    Npc,
     /// `ask_at`: its entry in `deadlines`.
     Away {
         why: LostReason,
@@ -171,6 +178,7 @@ impl Roster {
         let all = &mut self.counts;
         all.seats = all.seats + after.seats - before.seats;
         all.here = all.here + after.here - before.here;
+        all.npcs = all.npcs + after.npcs - before.npcs;
         all.members = all.members + after.members - before.members;
         if after.members == 0 {
             self.occupied.remove(room);
@@ -187,11 +195,12 @@ impl Roster {
         at: u64,
     ) -> Result<(), Ignored> {
         match event {
-            SeatEvent::Joined { members, resume_window_us, user, name, vitals } => {
+            SeatEvent::Joined { members, resume_window_us, user, name, vitals, npc } => {
                 let new = || Box::new(Room::new(members, resume_window_us));
                 let room = self.rooms.entry(room.clone()).or_insert_with(new);
-                room.joined(player, user, name, vitals, at)?;
-                self.totals.joined += 1;
+                let state = if npc { SeatState::Npc } else { SeatState::Here };
+                room.joined(player, Seat { user, vitals, state }, name, at)?;
+                self.totals.joined += u64::from(!npc);
                 Ok(())
             }
             SeatEvent::Lost(why) => self.lost(room, player, why, at),
@@ -206,8 +215,12 @@ impl Roster {
         give_back(&mut self.rooms);
         self.count(room, ended.counts(), Counts::default());
         for (player, seat) in &ended.seats {
-            if let SeatState::Away { ask_at, .. } = seat.state {
-                self.deadlines.remove(&(ask_at, room.clone(), *player));
+            match seat.state {
+                SeatState::Away { ask_at, .. } => {
+                    self.deadlines.remove(&(ask_at, room.clone(), *player));
+                }
+                SeatState::Npc => continue,
+                SeatState::Here => {}
             }
             let name = ended.members.get(&seat.user).map_or_else(|| seat.user.clone(), |m| m.name.clone());
             let (user, why) = (seat.user.clone(), LeaveReason::Removed);
@@ -252,15 +265,16 @@ impl Roster {
         self.outbox.pop_front()
     }
 
-    /// Seats of a room: of one player, or all. Number, user and name to show.
-    pub fn seats(
+    /// Seats of people in a room: of one player, or all. Number, user and name to show.
+    pub fn people(
         &self,
         room: &str,
         player: Option<PlayerId>,
     ) -> impl Iterator<Item = (PlayerId, Arc<str>, Arc<str>)> {
         let (first, last) = player.map_or((0, PlayerId::MAX), |player| (player, player));
         self.rooms.get(room).into_iter().flat_map(move |room| {
-            room.seats.range(first..=last).map(|(player, seat)| {
+            let people = room.seats.range(first..=last).filter(|(_, seat)| !seat.is_npc());
+            people.map(|(player, seat)| {
                 let member = room.members.get(&seat.user);
                 let name = member.map_or_else(|| seat.user.clone(), |member| member.name.clone());
                 (*player, seat.user.clone(), name)
@@ -292,6 +306,7 @@ impl Roster {
         PresenceView {
             players: counts.seats,
             connections: counts.here,
+            npcs: counts.npcs,
             member_count: counts.members,
             departures: departures.iter().rev().map(|seat| seat.view(time_of_day(seat.at))).collect(),
             totals,
@@ -324,7 +339,7 @@ impl Roster {
         seat.state = SeatState::Away { why, ask_at };
         room.here -= 1;
         let user = seat.user.clone();
-        room.tell(&user, Change::Away, at);
+        room.tell(&user, false, Change::Away, at);
         self.deadlines.insert((ask_at, name.clone(), player));
         Ok(())
     }
@@ -336,7 +351,7 @@ impl Roster {
         seat.state = SeatState::Here;
         room.here += 1;
         let user = seat.user.clone();
-        room.tell(&user, Change::Back, at);
+        room.tell(&user, false, Change::Back, at);
         self.deadlines.remove(&(ask_at, name.clone(), player));
         Ok(())
     }
@@ -346,6 +361,7 @@ impl Roster {
         let seat = room.seats.remove(&player).ok_or(Ignored::UnknownPlayer)?;
         match seat.state {
             SeatState::Here => room.here -= 1,
+            SeatState::Npc => room.npcs -= 1,
             SeatState::Away { ask_at, .. } => {
                 self.deadlines.remove(&(ask_at, name.clone(), player));
             }
@@ -355,9 +371,12 @@ impl Roster {
             member.players.remove(&player);
             shown = member.name.clone();
         }
-        room.tell(&seat.user, why.change(), at);
+        room.tell(&seat.user, seat.is_npc(), why.change(), at);
         if room.members.get(&seat.user).is_some_and(|member| member.players.is_empty()) {
             room.members.remove(&seat.user);
+        }
+        if seat.is_npc() {
+            return Ok(());
         }
         let ended = Ended { room: name.clone(), player, user: seat.user, name: shown, why, at };
         remember(&mut room.departures, ended.clone(), ROOM_DEPARTURES);
@@ -385,47 +404,42 @@ impl Room {
             members: BTreeMap::new(),
             departures: VecDeque::new(),
             here: 0,
+            npcs: 0,
             totals: Totals::default(),
         }
     }
 
     fn counts(&self) -> Counts {
-        Counts { seats: self.seats.len(), here: self.here, members: self.members.len() }
+        let (here, npcs) = (self.here as usize, self.npcs as usize);
+        Counts { seats: self.seats.len() - npcs, here, npcs, members: self.members.len() }
     }
 
-    fn joined(
-        &mut self,
-        player: PlayerId,
-        user: Arc<str>,
-        name: Arc<str>,
-        vitals: Arc<Vitals>,
-        at: u64,
-    ) -> Result<(), Ignored> {
+    fn joined(&mut self, player: PlayerId, seat: Seat, name: Arc<str>, at: u64) -> Result<(), Ignored> {
         if self.last_joined.is_some_and(|last| player <= last) {
             return Err(Ignored::JoinedBefore);
         }
         self.last_joined = Some(player);
-        self.here += 1;
-        self.seats.insert(player, Box::new(Seat { user: user.clone(), vitals, state: SeatState::Here }));
-        let member = self
-            .members
-            .entry(user.clone())
-            .or_insert_with(|| Box::new(Member { name: name.clone(), players: BTreeSet::new(), since: at }));
+        let (user, npc) = (seat.user.clone(), seat.is_npc());
+        *if npc { &mut self.npcs } else { &mut self.here } += 1;
+        self.seats.insert(player, Box::new(seat));
+        let new = || Box::new(Member { name: name.clone(), players: BTreeSet::new(), since: at });
+        let member = self.members.entry(user.clone()).or_insert_with(new);
         member.players.insert(player);
         member.name = name;
-        self.totals.joined += 1;
-        self.tell(&user, Change::Joined, at);
+        self.totals.joined += u64::from(!npc);
+        self.tell(&user, npc, Change::Joined, at);
         Ok(())
     }
 
     /// Writes to the list what happened to a member.
-    fn tell(&self, user: &Arc<str>, change: Change, at: u64) {
+    fn tell(&self, user: &Arc<str>, npc: bool, change: Change, at: u64) {
         let Some(member) = self.members.get(user) else { return };
         self.list.set(members::Member {
             user: user.clone(),
             name: member.name.clone(),
             players: member.players.iter().copied().collect(),
             here: self.here(member).map(|seat| seat.vitals.clone()).collect(),
+            npc,
             change,
             at_us: at,
         });
@@ -440,13 +454,16 @@ impl Room {
         now: u64,
     ) -> MemberView {
         let connections = self.here(member).count() as u32;
-        let last_seen = self.seats(member).map(|seat| seat.vitals.last_seen()).max().unwrap_or(member.since);
+        let npc = self.seats(member).any(Seat::is_npc);
+        let heard = self.seats(member).map(|seat| seat.vitals.last_seen());
+        let last_seen = if npc { now } else { heard.max().unwrap_or(member.since) };
         let rtt = self.here(member).filter_map(|seat| seat.vitals.rtt()).min();
         MemberView {
             room: name.clone(),
             user: user.clone(),
             name: member.name.clone(),
-            state: if connections > 0 { MemberState::Online } else { MemberState::Away },
+            npc,
+            state: if connections > 0 || npc { MemberState::Online } else { MemberState::Away },
             players: member.players.iter().copied().collect(),
             connections,
             since_unix_ms,
@@ -467,6 +484,10 @@ impl Room {
 impl Seat {
     fn is_here(&self) -> bool {
         self.state == SeatState::Here
+    }
+
+    fn is_npc(&self) -> bool {
+        self.state == SeatState::Npc
     }
 }
 

@@ -7,10 +7,12 @@ use std::sync::Arc;
 /// A picture of one room or of all.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct PresenceView {
-    /// Seats taken.
+    /// Seats taken, by people.
     pub players: usize,
     /// Seats with a connection.
     pub connections: usize,
+    /// Seats of NPCs, which games play. They are members too, but no departures of theirs are listed or counted.
+    pub npcs: usize,
     /// How many members there are: users, each counted in every room it is in.
     pub member_count: usize,
     /// The members, by room and user, up to the limit asked for.
@@ -32,7 +34,9 @@ pub struct MemberView {
     pub user: Arc<str>,
     /// Name to show.
     pub name: Arc<str>,
-    /// Whether any seat has a connection.
+    /// Whether the game plays it.
+    pub npc: bool,
+    /// Whether any seat has a connection. (An NPC is always there.)
     pub state: MemberState,
     /// The user's seats.
     pub players: Vec<u32>,
@@ -73,7 +77,7 @@ pub struct Departure {
     pub at_unix_ms: u64,
 }
 
-/// Seats counted since the start. `joined` is the sum of the others and of the seats there are.
+/// Seats of people, counted since the start. `joined` is the sum of the others and of the seats there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// Taken.

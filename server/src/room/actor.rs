@@ -155,8 +155,7 @@ impl Handler<Join> for Room {
     type Result = Handled<Join>;
 
     fn handle(&mut self, message: Join, ctx: &mut Self::Context) -> Self::Result {
-        let me = ctx.address().recipient();
-        self.handle(message, ctx, |shell, join| shell.join(join, me))
+        self.handle(message, ctx, Shell::join)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Where a room is: the same to all who know it, also when it has moved to another thread.
 
 use super::actor::Room;
-use crate::ground::home::Home;
+use crate::ground::{home::Home, report::SeatExpired};
 use actix::{
-    Actor, Addr, Handler, MailboxError, Message,
+    Actor, Addr, Handler, MailboxError, Message, Recipient,
     dev::{MessageResponse, OneshotSender, ToEnvelope},
 };
 use parking_lot::RwLock;
@@ -45,6 +45,12 @@ impl RoomAddr {
         if let Some(room) = &*self.0.read() {
             room.actor.do_send(message);
         }
+    }
+
+    /// Where it hears that the time of a seat is over. (The actor there sends on what comes when the room has moved.) None: it has
+    /// ended.
+    pub(super) fn recipient(&self) -> Option<Recipient<SeatExpired>> {
+        self.actor().map(Addr::recipient)
     }
 
     /// The thread it lives on.

@@ -3,6 +3,7 @@
 
 use super::{
     budget::EventBudget,
+    npcs::{Npc, Npcs},
     pace::Rhythm,
     schedule::{Due, Schedule},
     seats::{Seats, Taken},
@@ -49,6 +50,7 @@ pub struct RoomCore {
     schedule: Schedule,
     limits: Limits,
     seats: Seats,
+    npcs: Npcs,
     tick: u32,
     drained: Drained,
     rhythm: Rhythm,
@@ -86,6 +88,10 @@ pub enum Effect {
         /// Why.
         reason: String,
     },
+    /// An NPC that the game has asked for has a seat.
+    NpcSeated(Npc),
+    /// For the first time, the game has asked for more NPCs than there may be.
+    TooManyNpcs,
     /// The game ends the room. Its last state is shown on until the room has ended.
     End {
         /// Why.
@@ -111,6 +117,8 @@ pub enum Kicked {
     Closing,
     /// The seat has ended.
     Ended(Arc<Seat>),
+    /// The seat was an NPC's, and has ended.
+    Npc(PlayerId),
 }
 
 /// Why a player got no seat.
@@ -217,6 +225,7 @@ impl RoomCore {
             schedule,
             limits,
             seats: Seats::default(),
+            npcs: Npcs::default(),
             tick: 0,
             drained: Drained::default(),
             rhythm: Rhythm::new(game.inputs_per_tick(), shared.tick_rate),
@@ -242,6 +251,10 @@ impl RoomCore {
     /// Who sits here.
     pub fn seats(&self) -> &Seats {
         &self.seats
+    }
+    /// Whom its game plays.
+    pub fn npcs(&self) -> &Npcs {
+        &self.npcs
     }
     /// The newest tick.
     pub fn tick_number(&self) -> u32 {
@@ -352,8 +365,11 @@ impl RoomCore {
         self.end_seat(player)
     }
 
-    /// Removes a player. The connection is closed, and then ends the seat; without one the seat ends now. None: there is no such seat.
+    /// Removes a player or an NPC. The connection is closed, and then ends the seat; without one the seat ends now. None: there is no such seat.
     pub fn kick(&mut self, player: PlayerId, reason: &str) -> Option<Kicked> {
+        if self.npcs.get(player).is_some() {
+            return self.end_npc(player).map(Kicked::Npc);
+        }
         match self.seats.get(player)?.connection {
             Some(connection) => {
                 // Another connection may ask for the seat before this one has ended.
@@ -374,10 +390,13 @@ impl RoomCore {
     /// Whatever of the game panics here leaves the seats as they are. None, and nothing has changed: the tick is past
     /// [`LAST_TICK`], and the room has to end.
     pub fn tick(&mut self, due: Due) -> Option<Ticked> {
-        self.tick = u32::try_from(due.tick).ok().filter(|tick| *tick <= LAST_TICK)?;
+        let tick = u32::try_from(due.tick).ok().filter(|tick| *tick <= LAST_TICK)?;
         if self.over {
+            self.tick = tick;
             return Some(self.show_on());
         }
+        self.seat_npcs();
+        self.tick = tick;
         if let Some(record) = &mut self.record {
             record.tick = self.tick;
         }
@@ -415,6 +434,26 @@ impl RoomCore {
     fn show_on(&mut self) -> Ticked {
         let events = self.deliver_events();
         Ticked { published: self.publish(), inputs: 0, late: 0, commands: 0, excess: 0, events }
+    }
+
+    /// Seats the NPCs that the game has asked for. As other comings and goings, this is between two ticks.
+    fn seat_npcs(&mut self) {
+        for name in self.npcs.take_asked() {
+            if self.npcs.len() >= self.shared.max_players as usize {
+                if self.npcs.refuse() {
+                    self.effects.push(Effect::TooManyNpcs);
+                }
+                return;
+            }
+            let Some(player) = self.seats.next_player() else { return };
+            let npc = Npc::new(player, &name);
+            self.note(Action::JoinNpc { player, name: npc.name.to_string() });
+            self.npcs.seat(npc.clone());
+            self.count();
+            self.game.join_npc(self.tick + 1, player, &npc.name);
+            self.effects.push(Effect::NpcSeated(npc));
+            self.take_orders();
+        }
     }
 
     /// False: the player has made the room tell too much already.
@@ -496,7 +535,7 @@ impl RoomCore {
     fn take_orders(&mut self) {
         let mut orders = Vec::new(); // they are rare
         self.game.take_orders(&mut orders);
-        let Self { effects, shared, over, .. } = self;
+        let Self { effects, shared, over, npcs, .. } = self;
         for order in orders {
             match order {
                 Order::Kick { player, reason } => effects.push(Effect::Kick { player, reason }),
@@ -506,6 +545,7 @@ impl RoomCore {
                 }
                 Order::CloseJoins(closed) => shared.notice.close_joins(closed),
                 Order::Info { key, value } => shared.notice.set_info(key, value),
+                Order::SeatNpc { name } => npcs.ask(name, shared.max_players as usize),
                 Order::Log(text) => effects.push(Effect::Log(text)),
             }
         }
@@ -592,6 +632,15 @@ impl RoomCore {
         Some(taken.seat)
     }
 
+    fn end_npc(&mut self, player: PlayerId) -> Option<PlayerId> {
+        self.note(Action::Leave { player });
+        self.game.leave(self.tick + 1, player);
+        self.take_orders();
+        self.npcs.remove(player)?;
+        self.count();
+        Some(player)
+    }
+
     fn close_player(&mut self, player: PlayerId, code: CloseCode, reason: &str) {
         let Some(taken) = self.seats.get_mut(player) else { return };
         taken.removed |= !code.may_reconnect();
@@ -612,6 +661,7 @@ impl RoomCore {
 
     fn count(&self) {
         self.shared.players.store(self.seats.len() as u32, Ordering::Relaxed);
+        self.shared.npcs.store(self.npcs.len() as u32, Ordering::Relaxed);
         self.shared.connected.store(self.seats.connected() as u32, Ordering::Relaxed);
     }
 }

@@ -1,6 +1,6 @@
 //! A look into a room, for operators. The room hands out what it shares anyway; whoever asked makes text of it.
 
-use super::seats::Taken;
+use super::{npcs::Npc, seats::Taken};
 use crate::ground::{published::Published, shared::RoomShared};
 use actix::Message;
 use driftless_proto::schema::Schema;
@@ -34,7 +34,9 @@ pub struct SeatView {
     pub user: Arc<str>,
     /// Name to show.
     pub name: Arc<str>,
-    /// Whether there is a connection.
+    /// Whether the game plays it.
+    pub npc: bool,
+    /// Whether there is a connection. (An NPC has none.)
     pub connected: bool,
     /// Round-trip time, microseconds. None: not measured yet.
     pub rtt_us: Option<u32>,
@@ -49,9 +51,15 @@ impl SeatView {
             player: seat.player,
             user: seat.user.clone(),
             name: seat.name.clone(),
+            npc: false,
             connected: taken.connection.is_some(),
             rtt_us: seat.vitals.rtt(),
             input: taken.applied,
         }
+    }
+
+    pub(super) fn of_npc(npc: &Npc) -> Self {
+        let Npc { player, user, name } = npc.clone();
+        Self { player, user, name, npc: true, connected: false, rtt_us: None, input: 0 }
     }
 }

@@ -50,6 +50,11 @@ impl Seats {
     pub fn connected(&self) -> usize {
         self.player_of.len()
     }
+    /// A number for somebody new, each given once. None: there is none left.
+    pub fn next_player(&mut self) -> Option<PlayerId> {
+        self.last_player = self.last_player.checked_add(1)?;
+        Some(self.last_player)
+    }
     /// Takes a free seat for a new player; `seat` makes it from the player's number and the seat's index. None: there is
     /// no number left, as each is given once.
     pub fn take(
@@ -57,8 +62,7 @@ impl Seats {
         connection: ConnectionId,
         seat: impl FnOnce(PlayerId, usize) -> Seat,
     ) -> Option<Arc<Seat>> {
-        let player = self.last_player.checked_add(1)?;
-        self.last_player = player;
+        let player = self.next_player()?;
         let index = self.free.pop().map_or_else(
             || {
                 tight::push(&mut self.by_index, None);

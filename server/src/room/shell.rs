@@ -7,6 +7,7 @@ use super::{
     core::{Detached, Effect, JoinError, Kicked, ResumeError, RoomCore},
     fanouts::Fanouts,
     inspect::{Inspected, SeatView},
+    npcs::Npc,
     record::RecordLink,
     schedule::Schedule,
     start::Refused,
@@ -23,6 +24,7 @@ use crate::{
         report::{LeaveReason, Report, SeatExpired},
         seat::{ResumeToken, Seat},
         shared::RoomShared,
+        vitals::Vitals,
     },
     metrics::Metrics,
 };
@@ -298,6 +300,14 @@ impl Shell {
                     self.remove(player, &reason);
                     effects.extend(self.core.take_effects());
                 }
+                Effect::NpcSeated(npc) => self.npc_seated(npc),
+                Effect::TooManyNpcs => self.span.in_scope(|| {
+                    let max_players = self.shared().max_players;
+                    warn!(
+                        max_players,
+                        "the game asks for more NPCs than the room may have players: they get no seat"
+                    );
+                }),
                 Effect::End { reason } => self.begin_to_end(reason),
                 Effect::Log(text) => self.span.in_scope(|| info!(said = text, "the game says")),
             }
@@ -399,9 +409,13 @@ impl Shell {
         if let Some(listing) = self.settings.listing.upgrade() {
             listing.seat_ended(&seat.token);
         }
+        self.report_left(seat.player, why);
+    }
+
+    fn report_left(&self, player: PlayerId, why: LeaveReason) {
         self.report(Report::Left {
             room: self.shared().name.clone(),
-            player: seat.player,
+            player,
             why,
             at: self.settings.clock.micros(Instant::now()),
         });
@@ -414,8 +428,8 @@ impl Shell {
         Err(refused)
     }
 
-    /// A new player takes a seat. `to_room`: where the room hears that the time of one is over.
-    pub(super) fn join(&mut self, join: Join, to_room: Recipient<SeatExpired>) -> Result<Seated, JoinError> {
+    /// A new player takes a seat.
+    pub(super) fn join(&mut self, join: Join) -> Result<Seated, JoinError> {
         if self.ended {
             return Err(JoinError::Ended(self.shared().name.to_string()));
         }
@@ -436,19 +450,38 @@ impl Shell {
         }
         let at = self.settings.clock.micros(Instant::now());
         seat.vitals.set_last_seen(at);
+        let (user, name, vitals) = (seat.user.clone(), seat.name.clone(), seat.vitals.clone());
+        self.report_joined(seat.player, user, name, vitals, false);
+        Ok(self.seated(seat))
+    }
+
+    fn npc_seated(&mut self, npc: Npc) {
+        let Npc { player, user, name } = npc;
+        self.report_joined(player, user, name, Arc::default(), true);
+    }
+
+    fn report_joined(
+        &self,
+        player: PlayerId,
+        user: Arc<str>,
+        name: Arc<str>,
+        vitals: Arc<Vitals>,
+        npc: bool,
+    ) {
+        let Some(to_room) = self.address.recipient() else { return };
         self.report(Report::Joined {
             room: self.shared().name.clone(),
             id: self.shared().id,
             to_room,
             members: self.shared().members.clone(),
             resume_window: self.settings.resume_window,
-            player: seat.player,
-            user: seat.user.clone(),
-            name: seat.name.clone(),
-            vitals: seat.vitals.clone(),
-            at,
+            player,
+            user,
+            name,
+            vitals,
+            npc,
+            at: self.settings.clock.micros(Instant::now()),
         });
-        Ok(self.seated(seat))
     }
 
     /// A player takes its seat again.
@@ -520,8 +553,10 @@ impl Shell {
     /// Removes a player. False: there is no such seat.
     fn remove(&mut self, player: PlayerId, reason: &str) -> bool {
         let kicked = self.guarded(|core| core.kick(player, reason)).flatten();
-        if let Some(Kicked::Ended(seat)) = &kicked {
-            self.seat_ended(seat, LeaveReason::Removed);
+        match &kicked {
+            Some(Kicked::Ended(seat)) => self.seat_ended(seat, LeaveReason::Removed),
+            Some(Kicked::Npc(npc)) => self.report_left(*npc, LeaveReason::Removed),
+            Some(Kicked::Closing) | None => {}
         }
         kicked.is_some()
     }
@@ -537,12 +572,12 @@ impl Shell {
 
     /// What is in it.
     pub(super) fn inspect(&self) -> Inspected {
-        let seats = self.core.seats().iter();
+        let (people, npcs) = (self.core.seats().iter(), self.core.npcs().iter());
         Inspected {
             room: self.shared().clone(),
             schema: self.core.schema().clone(),
             state: self.core.newest().cloned(),
-            seats: seats.map(SeatView::of).collect(),
+            seats: people.map(SeatView::of).chain(npcs.map(SeatView::of_npc)).collect(),
         }
     }
 

@@ -66,6 +66,9 @@ impl Game for NotStarted {
     fn join(&mut self, _: u32, _: PlayerId, _: &str) {
         self.go_on()
     }
+    fn join_npc(&mut self, _: u32, _: PlayerId, _: &str) {
+        self.go_on()
+    }
     fn leave(&mut self, _: u32, _: PlayerId) {
         self.go_on()
     }

@@ -224,6 +224,7 @@ fn from_wire(action: wire::Action) -> Option<Action> {
     use wire::action::Body;
     Some(match action.body? {
         Body::Join(wire::Join { player, name }) => Action::Join { player, name },
+        Body::JoinNpc(wire::Join { player, name }) => Action::JoinNpc { player, name },
         Body::Leave(player) => Action::Leave { player },
         Body::Away(away) => Action::Away { player: away.player, why: how(away.why())? },
         Body::Back(player) => Action::Back { player },

@@ -162,6 +162,7 @@ fn to_wire(action: &Action) -> wire::Action {
     use wire::action::Body;
     let body = match action {
         Action::Join { player, name } => Body::Join(wire::Join { player: *player, name: name.clone() }),
+        Action::JoinNpc { player, name } => Body::JoinNpc(wire::Join { player: *player, name: name.clone() }),
         Action::Leave { player } => Body::Leave(*player),
         Action::Away { player, why } => Body::Away(wire::Away { player: *player, why: how(*why).into() }),
         Action::Back { player } => Body::Back(*player),

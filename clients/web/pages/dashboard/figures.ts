@@ -31,8 +31,12 @@ export interface RoomFigures {
   readonly tick_rate: number;
   readonly tick: number;
   readonly players: number;
+  readonly npcs: number;
   readonly connected: number;
   readonly max_players: number;
+  readonly joins_closed: boolean;
+  /** What its game shows, by key. */
+  readonly info: Readonly<Record<string, string>>;
   readonly ticks_skipped: number;
   readonly sent_bytes: number;
   readonly stale_states_dropped: number;
@@ -87,6 +91,7 @@ export interface RoomState {
     readonly player: number;
     readonly user: string;
     readonly name: string;
+    readonly npc: boolean;
     readonly connected: boolean;
     readonly rtt_us: number | null;
     readonly input: number;

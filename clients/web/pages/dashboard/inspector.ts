@@ -105,7 +105,8 @@ export class Inspector {
       );
     }
     state.seats.forEach((seat, n) => {
-      list.children[n]!.children[1]!.textContent = seat.connected ? micros(seat.rtt_us) : "away";
+      const rtt = seat.connected ? micros(seat.rtt_us) : "away";
+      list.children[n]!.children[1]!.textContent = seat.npc ? "NPC" : rtt;
     });
   }
 }

@@ -74,6 +74,7 @@ class Row {
   readonly element = make("tr");
   tick = 0;
   readonly #players = make("td", "", "number");
+  readonly #shown = make("span", "", "info");
   readonly #sent = make("td", "–", "number");
   readonly #stale = make("td", "–", "number");
   readonly #skipped = make("td", "", "number");
@@ -85,7 +86,7 @@ class Row {
     this.#before = room;
     const name = make("th", `${room.name} `);
     name.scope = "row";
-    name.append(make("span", room.kind, "kind"));
+    name.append(make("span", room.kind, "kind"), this.#shown);
     const buttons = make("td", "", "actions");
     buttons.append(
       button("Inspect", `Inspect room ${room.name}`, "small", () => actions.inspect(room.name)),
@@ -107,7 +108,12 @@ class Row {
 
   show(room: RoomFigures, seconds: number): void {
     const away = room.players - room.connected;
-    this.#players.textContent = `${room.players}/${room.max_players}${away > 0 ? ` (${away} away)` : ""}`;
+    const besides = [away > 0 ? `${away} away` : "", room.npcs > 0 ? `${room.npcs} NPC` : ""].filter(Boolean);
+    const some = besides.length > 0 ? ` (${besides.join(", ")})` : "";
+    this.#players.textContent = `${room.players}/${room.max_players}${some}`;
+    const shown = Object.entries(room.info).map(([key, value]) => `${key}: ${value}`);
+    if (room.joins_closed) shown.unshift("joins closed");
+    this.#shown.textContent = shown.join(" · ");
     if (seconds > 0) {
       this.#sent.textContent = `${bytes((room.sent_bytes - this.#before.sent_bytes) / seconds)}/s`;
       this.#stale.textContent = `${count((room.stale_states_dropped - this.#before.stale_states_dropped) / seconds)}/s`;

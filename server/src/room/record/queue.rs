@@ -104,7 +104,7 @@ pub(super) fn weight(tick: &TickRecord) -> usize {
     const EACH: usize = 64;
     let actions = tick.actions.iter().map(|action| match action {
         Action::Command { payload, .. } => payload.len(),
-        Action::Join { name, .. } => name.len(),
+        Action::Join { name, .. } | Action::JoinNpc { name, .. } => name.len(),
         Action::Leave { .. } | Action::Away { .. } | Action::Back { .. } => 0,
     });
     let inputs = tick.inputs.iter().map(|input| input.input.len());

@@ -376,6 +376,7 @@ export function encodeMember(message: MessageInitShape<typeof MemberSchema>, wri
   if (message.change) writer.tag(5, 0).int32(message.change);
   if (message.atUs) writer.tag(6, 0).uint64(message.atUs);
   if (message.rttUs) writer.tag(7, 0).uint32(message.rttUs);
+  if (message.npc) writer.tag(8, 0).bool(message.npc);
   return writer;
 }
 
@@ -393,6 +394,7 @@ export function decodeMember(bytes: Uint8Array | BinaryReader, length = (bytes a
     change: 0,
     atUs: 0n,
     rttUs: 0,
+    npc: false,
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -420,6 +422,9 @@ export function decodeMember(bytes: Uint8Array | BinaryReader, length = (bytes a
         break;
       case 56:
         message.rttUs = reader.uint32();
+        break;
+      case 64:
+        message.npc = reader.bool();
         break;
       default:
         reader.skip(type, field);

@@ -1,0 +1,85 @@
+//! Who sits in a room without a connection: players of the game's own making.
+
+use crate::ground::tight::SortedMap;
+use driftless_proto::names::display_name;
+use driftless_sim::PlayerId;
+use std::{mem, sync::Arc};
+
+/// What the users of NPCs begin with.
+const NPC: &str = "npc-";
+
+/// The NPCs of a room. They have no token, no queue and no budget, and a tick with them costs what it costs without. Most rooms
+/// have none, and are small.
+#[derive(Debug, Default)]
+pub struct Npcs(Option<Box<List>>);
+
+#[derive(Debug, Default)]
+struct List {
+    by_player: SortedMap<PlayerId, Npc>,
+    /// Names of those that the game has asked for since the last tick.
+    asked: Vec<String>,
+    /// The game has asked for more than there may be.
+    refused: bool,
+}
+
+/// An NPC that has a seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Npc {
+    /// Its number, of the same row as those of players.
+    pub player: PlayerId,
+    /// Who it is, to presence.
+    pub user: Arc<str>,
+    /// Name to show.
+    pub name: Arc<str>,
+}
+
+impl Npc {
+    /// Its name is the one asked for as it may be shown, or else its user's.
+    pub(super) fn new(player: PlayerId, name: &str) -> Self {
+        let user: Arc<str> = format!("{NPC}{player}").into();
+        let name = display_name(name).map_or_else(|_| user.clone(), Arc::from);
+        Self { player, user, name }
+    }
+}
+
+impl Npcs {
+    /// How many have a seat.
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |list| list.by_player.len())
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Npc> {
+        self.0.iter().flat_map(|list| list.by_player.values())
+    }
+    /// The one of this number.
+    pub fn get(&self, player: PlayerId) -> Option<&Npc> {
+        self.0.as_ref()?.by_player.get(player)
+    }
+    /// The game asks for one. More than `most` at a time are not kept.
+    pub(super) fn ask(&mut self, name: String, most: usize) {
+        let list = self.0.get_or_insert_default();
+        if list.asked.len() < most {
+            list.asked.push(name);
+        }
+    }
+    /// The names of those that are to be seated now.
+    pub(super) fn take_asked(&mut self) -> Vec<String> {
+        self.0.as_mut().map(|list| mem::take(&mut list.asked)).unwrap_or_default()
+    }
+    /// One gets no seat. True: it is the first.
+    pub(super) fn refuse(&mut self) -> bool {
+        self.0.as_mut().is_some_and(|list| !mem::replace(&mut list.refused, true))
+    }
+    /// One has a seat.
+    pub(super) fn seat(&mut self, npc: Npc) {
+        self.0.get_or_insert_default().by_player.insert(npc.player, npc);
+    }
+    /// Its seat has ended.
+    pub(super) fn remove(&mut self, player: PlayerId) -> Option<Npc> {
+        self.0.as_mut()?.by_player.remove(player)
+    }
+}
