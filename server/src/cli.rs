@@ -1,12 +1,26 @@
-//! The command line.
+//! The command line of a server, whatever its games are.
 
 mod replay;
+mod serve;
 
 pub use replay::{Replayed, replay};
 
-use crate::config::{ConfigError, Options, Resolved, check_environment, resolve};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use std::{ffi::OsString, path::PathBuf};
+use crate::{
+    config::{ConfigError, Options, Resolved, check_environment, resolve},
+    server::Server,
+};
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+use driftless_sim::GameKind;
+use std::{
+    ffi::{OsStr, OsString},
+    fmt::Display,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Exit code: what was asked for failed (the server could not go on, a replay diverged).
 pub const EXIT_FAILED: u8 = 1;
@@ -17,7 +31,7 @@ pub const EXIT_USAGE: u8 = 2;
 
 /// The authoritative multiplayer game-state server.
 #[derive(Debug, Parser)]
-#[command(name = "driftless", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do. Nothing said: serve.
     #[command(subcommand)]
@@ -30,7 +44,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the server (this is what `driftless` alone does).
+    /// Run the server (this is what is done if no command is given).
     #[command(after_help = EXIT_CODES)]
     Serve(ServeArgs),
     /// Print the configuration as `serve` would use it, with the source of each value, or what is wrong with it.
@@ -70,33 +84,111 @@ pub enum Task {
     Replay(PathBuf),
 }
 
-/// Reads a command line (its first word is the program) and the environment.
+/// Does what a command line says (its first word is the program), with these games.
+pub(crate) fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let program = program(args.first());
+    let fail = |code, reason: &dyn Display| fail(&program, code, reason);
+    // Whoever reads what it prints may have seen enough.
+    match parse(args, server.games()) {
+        Ok(Task::Serve(Ok(resolved))) => serve::serve(&program, server, resolved.config),
+        Ok(Task::CheckConfig(Ok(resolved))) => {
+            let _ = write!(io::stdout(), "{resolved}");
+            ExitCode::SUCCESS
+        }
+        Ok(Task::Serve(Err(e)) | Task::CheckConfig(Err(e))) => fail(EXIT_USAGE, &e),
+        Ok(Task::Replay(file)) => {
+            let Replayed { line, exit_code } = replay(&file, server.games());
+            if exit_code == EXIT_USAGE {
+                return fail(EXIT_USAGE, &line);
+            }
+            let _ = writeln!(io::stdout(), "{line}");
+            ExitCode::from(exit_code)
+        }
+        Err(e) => match misspelt(&e) {
+            Some(line) => fail(EXIT_USAGE, &line),
+            None => {
+                let _ = e.print();
+                ExitCode::from(if e.use_stderr() { EXIT_USAGE } else { 0 })
+            }
+        },
+    }
+}
+
+fn fail(program: &str, code: u8, reason: &dyn Display) -> ExitCode {
+    let _ = writeln!(io::stderr(), "{program}: {reason}");
+    ExitCode::from(code)
+}
+
+/// What the program is called.
+fn program(first: Option<&OsString>) -> String {
+    let name = first.and_then(|path| Path::new(path).file_name()).and_then(OsStr::to_str);
+    name.unwrap_or("driftless").trim_end_matches(".exe").to_owned()
+}
+
+/// A line that names an option or a command that does not exist, and the one that was probably meant.
+fn misspelt(error: &clap::Error) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        _ => None,
+    };
+    let (what, meant, kind) = match error.kind() {
+        ErrorKind::UnknownArgument => {
+            (text(ContextKind::InvalidArg)?, text(ContextKind::SuggestedArg), "option")
+        }
+        ErrorKind::InvalidSubcommand => {
+            (text(ContextKind::InvalidSubcommand)?, text(ContextKind::SuggestedSubcommand), "command")
+        }
+        _ => return None,
+    };
+    let kind = if what.starts_with('-') { kind } else { "command" };
+    let hint = meant.map_or_else(|| "see --help".to_owned(), |meant| format!("did you mean {meant}?"));
+    Some(format!("{what} is no {kind}: {hint}"))
+}
+
+/// Reads a command line (its first word is the program) of a server with these games, and the environment.
 ///
 /// # Errors
 /// What clap has to say, which may also be the help that was asked for.
-pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(args: I) -> Result<Task, clap::Error> {
-    let matches = command().try_get_matches_from(args)?;
+pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(
+    args: I,
+    games: &[GameKind],
+) -> Result<Task, clap::Error> {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    let kinds: Vec<&str> = games.iter().map(GameKind::name).collect();
+    let matches = command(&program(args.first()), &kinds).try_get_matches_from(args)?;
     let cli = Cli::from_arg_matches(&matches)?;
     Ok(match cli.command {
-        None => Task::Serve(load(cli.serve)),
-        Some(Command::Serve(args)) => Task::Serve(load(args)),
-        Some(Command::CheckConfig(args)) => Task::CheckConfig(load(args)),
+        None => Task::Serve(load(cli.serve, &kinds)),
+        Some(Command::Serve(args)) => Task::Serve(load(args, &kinds)),
+        Some(Command::CheckConfig(args)) => Task::CheckConfig(load(args, &kinds)),
         Some(Command::Replay { file }) => Task::Replay(file),
     })
 }
 
 /// The command line. The help names the variables of the environment but not their values, which are nobody's business.
-fn command() -> clap::Command {
-    let plain = |command: clap::Command| command.mut_args(|argument| argument.hide_env_values(true));
-    plain(Cli::command()).mut_subcommands(plain)
+fn command(program: &str, kinds: &[&str]) -> clap::Command {
+    let kind = format!(
+        "Kind of game of a room whose creator names none [{}] [default: {}]",
+        kinds.join(" or "),
+        kinds.first().unwrap_or(&"none")
+    );
+    let plain = |command: clap::Command| {
+        command.mut_args(|argument| {
+            let argument = argument.hide_env_values(true);
+            if argument.get_id() == "default_kind" { argument.help(kind.clone()) } else { argument }
+        })
+    };
+    let command = plain(Cli::command()).mut_subcommands(plain).name(program.to_owned());
+    let version = concat!("(Driftless ", env!("CARGO_PKG_VERSION"), ")");
+    if program == "driftless" { command } else { command.version(version) }
 }
 
-fn load(ServeArgs { config, mut options }: ServeArgs) -> Result<Box<Resolved>, ConfigError> {
+fn load(ServeArgs { config, mut options }: ServeArgs, kinds: &[&str]) -> Result<Box<Resolved>, ConfigError> {
     check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
     if let Some(file) = config {
         options.read_file(&file)?;
     }
-    let kinds = driftless_sim::games::kinds();
-    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-    resolve(options, &kinds).map(Box::new)
+    resolve(options, kinds).map(Box::new)
 }

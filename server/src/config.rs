@@ -29,7 +29,8 @@ use crate::{ground::origin::OriginPattern, telemetry::LogFormat, tls::PemFiles};
 use driftless_proto::limits::{Limits, MAX_PLAYERS};
 use driftless_sim::TICK_RATES;
 use kind::{
-    address, admin_token, file, flag, folder, log_filter, number, optional, origins, size, span, text, word,
+    address, admin_token, file, flag, folder, log_filter, number, optional, origins, present_folder, size,
+    span, text, word,
 };
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
 
@@ -84,8 +85,11 @@ settings! {
         /// How long a thread with more than 4,000 messages a second pauses between two rounds: up to so much more latency, for fewer
         /// wake-ups. 0s: never.
         coalesce: Duration = Duration::from_millis(1), span(ZERO..=SECOND / 100);
-        /// Kind of game of a room whose creator names none.
-        default_kind: String = "arena".to_owned(), text("KIND", "a kind of game");
+        /// Kind of game of a room whose creator names none. None: the first that the program offers.
+        default_kind: Option<String> = None, optional("KIND", "a kind of game");
+        /// Folder with the game's own page, served at `/` in place of what the program has there. Files are read when they are asked
+        /// for, so that a page that was built again is there at once.
+        pages: Option<PathBuf> = None, present_folder();
         /// Ticks a second of a room whose creator names none. CPU and traffic grow in proportion.
         tick_rate: u32 = 20, number(TICK_RATES);
         /// Most players of a room whose creator names none. Traffic of a room grows with the square of its players.

@@ -56,6 +56,7 @@ pub struct Factory {
     registry: Arc<Registry>,
     services: RoomServices,
     kinds: HashMap<&'static str, GameKind>,
+    default_kind: String,
     next_room: AtomicU64,
     by_source: Arc<Shares>,
     ticks: Arc<TickBudget>,
@@ -100,17 +101,20 @@ struct Made {
 }
 
 impl Factory {
-    /// Lists what it makes in `registry`.
+    /// Lists what it makes in `registry`. The first of `kinds` is the default, if none is configured.
     pub fn new(
         config: Config,
         registry: Arc<Registry>,
         services: RoomServices,
         kinds: &[GameKind],
     ) -> Arc<Self> {
+        let first = || kinds.first().map(|kind| kind.name().to_owned());
+        let default_kind = config.default_kind.clone().or_else(first).unwrap_or_default();
         let kinds = kinds.iter().map(|kind| (kind.name(), kind.clone())).collect();
         let by_source = Shares::new(config.max_rooms_per_address);
         let ticks = TickBudget::new(config.max_ticks_per_second);
-        Arc::new(Self { config, registry, services, kinds, next_room: AtomicU64::new(1), by_source, ticks })
+        let next_room = AtomicU64::new(1);
+        Arc::new(Self { config, registry, services, kinds, default_kind, next_room, by_source, ticks })
     }
 
     /// Makes a room, and waits until its game has started.
@@ -225,7 +229,7 @@ impl Factory {
         if self.registry.len() >= self.config.max_rooms {
             return Err(FactoryError::TooManyRooms(self.config.max_rooms));
         }
-        let kind = spec.kind.as_deref().unwrap_or(&self.config.default_kind);
+        let kind = spec.kind.as_deref().unwrap_or(&self.default_kind);
         let kind = self.kinds.get(kind).ok_or_else(|| FactoryError::UnknownKind(kind.to_owned()))?.clone();
         let tick_rate = in_range("tick_rate", spec.tick_rate.unwrap_or(self.config.tick_rate), TICK_RATES)?;
         let max_players = spec.max_players.unwrap_or(self.config.max_players);

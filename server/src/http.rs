@@ -2,8 +2,11 @@
 //!
 //! | path | method | answer |
 //! | --- | --- | --- |
-//! | `/`, `/cursors`, `/dashboard` | GET | the demo, the smallest example, the dashboard: pages for a browser |
-//! | `/assets/*` | GET | what the pages load |
+//! | `/` and all that is not below | GET | the game's own [`Pages`], after the routes that the program adds |
+//! | `/`, `/cursors` | GET | without those, if the server offers these games: the demo, the smallest example |
+//! | `/dashboard` | GET | the dashboard |
+//! | `/assets/*` | GET | what these load |
+//! | `/sdk/driftless.js` | GET | the SDK for browsers, as a module |
 //! | `/about` | GET | a page that lists these |
 //! | `/healthz` | GET | 200 while the process serves |
 //! | `/readyz` | GET | 200, or 503 while the server drains |
@@ -27,10 +30,13 @@
 mod about;
 mod access;
 mod admin;
+mod builtin;
 mod certificate;
+mod file;
 mod front;
 mod health;
 mod inspect;
+mod media;
 mod metrics;
 mod pages;
 mod presence;
@@ -39,7 +45,9 @@ mod stream;
 
 use crate::ground::api_error::ApiError;
 pub(crate) use access::Access;
+pub(crate) use builtin::demos;
 pub(crate) use front::front;
+pub use pages::Pages;
 
 use crate::{
     config::Config, door::Door, factory::Factory, feed::Feed, ground::rate::Rate, metrics::Metrics,
@@ -81,6 +89,10 @@ pub(crate) struct HttpState {
     pub certificates: Arc<Certificates>,
     /// Where QUIC and WebTransport are served, if they are.
     pub quic: Option<SocketAddr>,
+    /// Pages for the games that come with Driftless: path and game.
+    pub demos: Vec<(&'static str, &'static str)>,
+    /// The game's own.
+    pub pages: Option<Pages>,
     /// The settings.
     pub config: Config,
 }
@@ -98,11 +110,13 @@ impl Default for Costly {
 /// Longest body of a request, bytes.
 pub(crate) const MAX_BODY: usize = 16 * 1024;
 
-/// Adds all routes, the answers to bad input, and the answer to unknown paths. Requests
-/// come to them by [`front`].
-pub(crate) fn routes(config: &mut web::ServiceConfig) {
-    for path in pages::paths() {
-        config.service(resource(path, "GET, HEAD").route(get().to(pages::page)));
+/// Adds all routes, and the answers to bad input. Requests come to them by [`front`].
+pub(crate) fn routes(config: &mut web::ServiceConfig, state: &HttpState) {
+    for path in builtin::paths(&state.demos) {
+        config.service(resource(path, "GET, HEAD").route(get().to(builtin::file)));
+    }
+    if state.pages.is_none() && !state.demos.iter().any(|(path, _)| *path == "/") {
+        config.service(resource("/", "GET, HEAD").route(get().to(about::about)));
     }
     config
         .app_data(web::JsonConfig::default().limit(MAX_BODY).error_handler(|e, _| ApiError::from(e).into()))
@@ -127,10 +141,12 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .service(resource("/v1/drain", "POST").route(web::post().to(admin::drain)))
         .service(resource("/v1/stream", "GET").route(web::get().to(stream::stream)))
         .service(resource("/v1/certificate", "GET, HEAD").route(get().to(certificate::certificate)))
-        .service(resource("/v1/presence", "GET, HEAD").route(get().to(presence::presence)))
-        .default_service(web::to(
-            |request: HttpRequest| async move { ApiError::no_such_path(request.path()) },
-        ));
+        .service(resource("/v1/presence", "GET, HEAD").route(get().to(presence::presence)));
+}
+
+/// The answer to all other paths.
+pub(crate) fn everything_else() -> actix_web::Route {
+    web::to(pages::find)
 }
 
 /// A path that answers other methods with 405 and what it allows.

@@ -54,12 +54,15 @@
 //! # A server of your own
 //!
 //! ```no_run
-//! use driftless_server::{config::Config, server::{Server, run}};
 //! use driftless_sim::{GameKind, games::cursors::Cursors};
 //!
-//! run(Server::new(Config::default()).game(GameKind::of::<Cursors>()))?;
-//! # Ok::<(), std::io::Error>(())
+//! fn main() -> std::process::ExitCode {
+//!     driftless_server::main(&[GameKind::of::<Cursors>()])
+//! }
 //! ```
+//!
+//! It has every command and option of `driftless`, for these games and no others. [`Server`] adds the game's own page and routes; its
+//! [`start`](Server::start) runs it within a program of another kind.
 
 #![warn(unreachable_pub)]
 
@@ -92,3 +95,17 @@ pub mod telemetry;
 mod thread;
 pub mod tls;
 mod transport;
+
+pub use actix_web;
+pub use driftless_sim::{self, prost, serde};
+pub use http::Pages;
+pub use server::Server;
+
+use driftless_sim::GameKind;
+use std::process::ExitCode;
+
+/// The program `driftless`, with these games in place of those that come with it: the first is the default. It reads the command line and
+/// the environment, and does what they say.
+pub fn main(games: &[GameKind]) -> ExitCode {
+    Server::new(games).main()
+}

@@ -36,7 +36,7 @@ use std::{
     net::IpAddr,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -64,8 +64,8 @@ pub struct Certificates {
     current: RwLock<Current>,
     source: Mutex<Source>,
     self_signed: bool,
-    /// The thread ends when this is dropped.
-    _thread: mpsc::Sender<Infallible>,
+    /// The thread, if there is one, ends when this is dropped.
+    thread: OnceLock<mpsc::Sender<Infallible>>,
 }
 
 /// What identifies a certificate.
@@ -147,8 +147,21 @@ impl Certificates {
     /// # Errors
     /// If there is none, or the thread cannot be started.
     pub fn start(config: &TlsConfig) -> Result<Arc<Self>, TlsError> {
-        let (certificates, stopped) = Self::build(config, SystemTime::now())?;
-        let watched = Arc::downgrade(&certificates);
+        let certificates = Self::new(config, SystemTime::now())?;
+        certificates.watch()?;
+        Ok(certificates)
+    }
+
+    /// Starts the thread, once.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn watch(self: &Arc<Self>) -> Result<(), TlsError> {
+        let (sender, stopped) = mpsc::channel();
+        if self.thread.set(sender).is_err() {
+            return Ok(());
+        }
+        let watched = Arc::downgrade(self);
         let run = move || {
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK) {
                 let Some(certificates) = watched.upgrade() else { return };
@@ -156,16 +169,30 @@ impl Certificates {
             }
         };
         let thread = thread::Builder::new().name("certificates".to_owned()).spawn(run);
-        thread.map_err(|e| TlsError::NoThread(e.to_string()))?;
-        Ok(certificates)
+        thread.map(drop).map_err(|e| TlsError::NoThread(e.to_string()))
     }
 
-    /// As `start`, at a given time and without the thread: call `refresh`.
+    /// As `start`, at a given time and without the thread: call `watch` or `refresh`.
     ///
     /// # Errors
     /// If there is no certificate.
     pub fn new(config: &TlsConfig, now: SystemTime) -> Result<Arc<Self>, TlsError> {
-        Ok(Self::build(config, now)?.0)
+        let (source, current) = match config {
+            TlsConfig::SelfSigned { addresses } => {
+                let (source, current) = SelfSigned::new(addresses, now)?;
+                (Source::SelfSigned(source), current)
+            }
+            TlsConfig::Files(paths) => {
+                let (source, current) = Files::new(paths, now)?;
+                (Source::Files(source), current)
+            }
+        };
+        Ok(Arc::new(Self {
+            current: RwLock::new(current),
+            self_signed: matches!(source, Source::SelfSigned(_)),
+            source: Mutex::new(source),
+            thread: OnceLock::new(),
+        }))
     }
 
     /// Renews the certificate, or reads its files again, if it is time. What is wrong with them is logged.
@@ -223,30 +250,6 @@ impl Certificates {
     /// Whether clients trust the certificate only by its hash.
     pub fn is_self_signed(&self) -> bool {
         self.self_signed
-    }
-
-    fn build(
-        config: &TlsConfig,
-        now: SystemTime,
-    ) -> Result<(Arc<Self>, mpsc::Receiver<Infallible>), TlsError> {
-        let (source, current) = match config {
-            TlsConfig::SelfSigned { addresses } => {
-                let (source, current) = SelfSigned::new(addresses, now)?;
-                (Source::SelfSigned(source), current)
-            }
-            TlsConfig::Files(paths) => {
-                let (source, current) = Files::new(paths, now)?;
-                (Source::Files(source), current)
-            }
-        };
-        let (sender, receiver) = mpsc::channel();
-        let certificates = Self {
-            current: RwLock::new(current),
-            self_signed: matches!(source, Source::SelfSigned(_)),
-            source: Mutex::new(source),
-            _thread: sender,
-        };
-        Ok((Arc::new(certificates), receiver))
     }
 }
 

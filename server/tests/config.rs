@@ -8,11 +8,15 @@ use driftless_server::{
     config::{Config, ConfigError, Options, Origin, Resolved, check_environment},
     telemetry::LogFormat,
 };
+use driftless_sim::{
+    GameKind,
+    games::{self, cursors::Cursors},
+};
 use proptest::prelude::*;
 use std::{io::Write, path::PathBuf, time::Duration};
 
 fn serve(args: &[&str]) -> Result<Resolved, ConfigError> {
-    match cli::parse([&["driftless"], args].concat()) {
+    match cli::parse([&["driftless"], args].concat(), &games::kinds()) {
         Ok(Task::Serve(resolved)) => resolved.map(|resolved| *resolved),
         other => panic!("not to be served: {other:?}"),
     }
@@ -34,8 +38,9 @@ fn origin(resolved: &Resolved, key: &str) -> Origin {
 
 #[test]
 fn nothing_given_is_the_default() {
-    assert_eq!(serve(&[]).unwrap().config, Config::default());
-    assert_eq!(serve(&["serve"]).unwrap().config, Config::default());
+    let default = Config { default_kind: Some("arena".to_owned()), ..Config::default() };
+    assert_eq!(serve(&[]).unwrap().config, default);
+    assert_eq!(serve(&["serve"]).unwrap().config, default);
 }
 
 /// Each option of the command line is a setting, and the other way round: none is forgotten.
@@ -62,12 +67,32 @@ fn every_option_is_resolved() {
 fn the_help_tells_the_true_defaults() {
     let resolved = serve(&[]).unwrap();
     let command = <Options as clap::Args>::augment_args(clap::Command::new("x"));
-    for setting in &resolved.settings {
+    // That of the kind of game depends on the program: see `a_program_offers_its_own_games_alone`.
+    for setting in resolved.settings.iter().filter(|setting| setting.provenance.key != "default_kind") {
         let key = setting.provenance.key;
         let help = command.get_arguments().find(|arg| arg.get_id() == key).unwrap().get_help().unwrap();
         let value = setting.value.as_deref().unwrap_or("none");
         assert!(help.to_string().contains(&format!("[default: {value}]")), "{key} is {value}: {help}");
     }
+}
+
+#[test]
+fn a_program_offers_its_own_games_alone() {
+    let games = [GameKind::of::<Cursors>()];
+    let parse = |args: &[&str]| match cli::parse([&["./bin/pointers"], args].concat(), &games) {
+        Ok(Task::Serve(resolved)) => resolved.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+        other => panic!("not to be served: {other:?}"),
+    };
+    let resolved = parse(&[]).unwrap();
+    assert_eq!(resolved.config.default_kind.as_deref(), Some("cursors"));
+    assert!(resolved.to_string().contains("default_kind = \"cursors\""), "{resolved}");
+    let refused = parse(&["--default-kind", "arena"]).unwrap_err();
+    assert!(refused.ends_with("but must be one of cursors"), "{refused}");
+    let help = parse(&["--help"]).unwrap_err();
+    assert!(help.contains("Usage: pointers [OPTIONS]") && help.contains("[default: cursors]"), "{help}");
+    let version = parse(&["--version"]).unwrap_err();
+    assert!(version.starts_with("pointers (Driftless "), "{version}");
 }
 
 #[test]
@@ -153,7 +178,7 @@ fn a_file_with_an_unknown_key_is_refused_with_its_name() {
     assert!(error.ends_with(": line 2: tickrate is no setting: did you mean tick_rate?"), "{error}");
     let file = self::file("[rooms]\nlinger = '1s'\n");
     let error = refused(&["--config", file.path().to_str().unwrap()]);
-    assert!(error.ends_with(": line 1: rooms is no setting: see driftless --help"), "{error}");
+    assert!(error.ends_with(": line 1: rooms is no setting: see --help"), "{error}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use driftless_proto::{
     session::client::ClientEvent,
     wire::{self, client_message::Body},
 };
-use driftless_server::{config::Config, server::Server};
+use driftless_server::config::Config;
 use driftless_sim::GameKind;
 use prost::Message;
 use util::{
@@ -21,7 +21,7 @@ use util::{
 /// A room for two that ticks seldom, so that much comes between two ticks.
 fn room_of_two() -> TestServer {
     let config = Config { tick_rate: 5, max_players: 2, ..config() };
-    TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()))
+    TestServer::with(config, GameKind::of::<Obedient>())
 }
 
 fn obedient<W: Wire>(server: &TestServer, wire: W) -> Player<W> {
@@ -126,7 +126,7 @@ fn hears<W: Wire>(player: &mut Player<W>, last: u32) {
 fn who_gets_much_at_once_is_not_slow() {
     let mut config = config();
     config.limits.reliable_messages = 16;
-    let server = TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()));
+    let server = TestServer::with(config, GameKind::of::<Obedient>());
     let mut teller = obedient(&server, Socket::connect(server.address()));
     let mut others = BOTH.map(|kind| obedient(&server, Link::connect(kind, server.quic())));
     teller.command(&Ask { tell: 330, bytes: 800, ..Ask::default() });
@@ -143,7 +143,7 @@ fn who_gets_much_at_once_is_not_slow() {
 fn accomplices_who_shout_close_nobody_and_keep_nobody_from_speaking() {
     let mut config = config();
     config.limits.reliable_messages = 16;
-    let server = TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()));
+    let server = TestServer::with(config, GameKind::of::<Obedient>());
     let mut shouting: Vec<_> =
         (0..66).map(|_| obedient(&server, Socket::connect(server.address()))).collect();
     let mut quiet = obedient(&server, Socket::connect(server.address()));

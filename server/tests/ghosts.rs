@@ -19,7 +19,6 @@ use driftless_server::{
         core::{Detached, RoomCore},
         schedule::{Due, Schedule},
     },
-    server::Server,
 };
 use driftless_sim::{Away, GameKind, Setup, games::arena::Arena, replay::Action};
 use std::{
@@ -36,7 +35,7 @@ use util::{
 const LONG: Duration = Duration::from_secs(600);
 
 fn obedient(config: Config) -> TestServer {
-    TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()))
+    TestServer::with(config, GameKind::of::<Obedient>())
 }
 
 fn join_obedient(server: &TestServer, name: &str) -> Player {
@@ -114,7 +113,7 @@ fn a_slow_consumer_who_cannot_resume_leaves_no_ghost() {
 #[test]
 fn a_kind_of_game_says_how_long_its_seats_are_kept() {
     let config = Config { resume_window: LONG, ..config() };
-    let server = TestServer::of(Server::new(config).game(GameKind::of::<Patient>()));
+    let server = TestServer::with(config, GameKind::of::<Patient>());
     let join = |name: &str| wire::Join { kind: "patient".into(), name: name.into(), ..join("lobby") };
     let mut bob = Player::join_as(server.address(), join("bob"));
     let mut ann = Player::join_as(server.address(), join("ann"));

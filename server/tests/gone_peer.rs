@@ -9,6 +9,7 @@ use driftless_server::{
     ground::transport_kind::TransportKind,
     server::{Running, Server},
 };
+use driftless_sim::games;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -50,7 +51,7 @@ async fn a_peer_that_goes_without_a_close_frame_gives_its_place_back() {
         Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, ..Config::default() };
     config.limits.handshake = Duration::from_secs(300);
     config.limits.timeout = Duration::from_secs(300);
-    let (server, serving) = Server::new(config).start().unwrap();
+    let (server, serving) = Server::new(&games::kinds()).start(config).unwrap();
     actix_rt::spawn(serving);
     let peers = [upgraded(&server).await, upgraded(&server).await, upgraded(&server).await];
     connections_become(&server, 3).await;

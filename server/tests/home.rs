@@ -5,7 +5,7 @@
 mod util;
 
 use driftless_proto::{code::CloseCode, session::client::ClientEvent, wire};
-use driftless_server::{config::Config, server::Server};
+use driftless_server::config::Config;
 use driftless_sim::GameKind;
 use prost::Message as _;
 use std::{
@@ -57,7 +57,7 @@ impl Drop for Restless {
 }
 
 fn with_obedient(config: Config) -> TestServer {
-    TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()))
+    TestServer::with(config, GameKind::of::<Obedient>())
 }
 
 fn join_as(name: &str) -> wire::Join {
@@ -271,7 +271,7 @@ fn thousands_of_messages_in_one_breath_are_all_taken_in() {
 #[test]
 fn a_game_that_takes_long_to_make_keeps_nobody_waiting() {
     let slow = GameKind::of::<util::games::SlowToMake>();
-    let server = TestServer::of(Server::new(threads(1)).game(slow));
+    let server = TestServer::with(threads(1), slow);
     let other = Player::join(server.address(), "other").in_background();
     let mut ann = util::Socket::connect(server.address());
     let join = wire::Join { kind: "slow_to_make".into(), ..join("slow") };

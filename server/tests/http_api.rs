@@ -6,6 +6,7 @@ use driftless_server::{
     config::Config,
     server::{Running, Server},
 };
+use driftless_sim::games;
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use std::{io::Read as _, net::SocketAddr};
@@ -21,7 +22,7 @@ fn start() -> Running {
 
 fn start_with(config: Config) -> Running {
     let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), workers: 1, threads: 1, ..config };
-    let (running, serving) = Server::new(config).start().unwrap();
+    let (running, serving) = Server::new(&games::kinds()).start(config).unwrap();
     actix_rt::spawn(serving);
     running
 }

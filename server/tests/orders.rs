@@ -5,7 +5,7 @@
 mod util;
 
 use driftless_proto::{code::CloseCode, session::client::ClientEvent, wire};
-use driftless_server::{config::Config, server::Server};
+use driftless_server::config::Config;
 use driftless_sim::GameKind;
 use prost::Message as _;
 use serde_json::json;
@@ -20,7 +20,7 @@ use util::{
 
 fn server() -> TestServer {
     let config = Config { resume_window: Duration::from_secs(60), ..config() };
-    TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()))
+    TestServer::with(config, GameKind::of::<Obedient>())
 }
 
 fn asked(room: &str) -> wire::Join {

@@ -14,7 +14,6 @@ use driftless_proto::{
 use driftless_server::{
     config::{Config, QuicListen},
     ground::transport_kind::TransportKind,
-    server::Server,
 };
 use driftless_sim::GameKind;
 use prost::Message;
@@ -180,9 +179,9 @@ fn repeated_inputs_are_taken_once() {
 }
 
 fn obedient(config: Config) -> TestServer {
-    TestServer::of(
-        Server::new(Config { default_kind: "obedient".to_owned(), ..config })
-            .game(GameKind::of::<Obedient>()),
+    TestServer::with(
+        Config { default_kind: Some("obedient".to_owned()), ..config },
+        GameKind::of::<Obedient>(),
     )
 }
 

@@ -11,7 +11,7 @@ use driftless_proto::{
     session::client::ClientEvent,
     wire::{self, client_message::Body, server_message},
 };
-use driftless_server::{config::Config, server::Server};
+use driftless_server::config::Config;
 use driftless_sim::GameKind;
 use quinn::VarInt;
 use std::time::Duration;
@@ -235,9 +235,9 @@ fn streams_that_are_not_asked_for_are_not_read() {
 #[test]
 fn who_never_reads_is_a_slow_consumer() {
     let resume_window = Duration::from_millis(100);
-    let mut config = Config { default_kind: "obedient".to_owned(), resume_window, ..config() };
+    let mut config = Config { default_kind: Some("obedient".to_owned()), resume_window, ..config() };
     config.limits.reliable_bytes = 64 * 1024;
-    let server = TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()));
+    let server = TestServer::with(config, GameKind::of::<Obedient>());
     for kind in BOTH {
         let mut other = Player::named_over(kind, server.quic(), "lobby", "other");
         let mut settings = quic::config(kind);

@@ -5,7 +5,7 @@
 mod util;
 
 use driftless_proto::wire;
-use driftless_server::{config::Config, server::Server};
+use driftless_server::config::Config;
 use driftless_sim::{
     GameKind, games,
     games::arena::ArenaInput,
@@ -239,7 +239,7 @@ fn a_disk_that_takes_no_more_ends_the_recording_by_name_and_the_game_goes_on() {
 fn a_panic_of_the_game_is_recorded_with_what_led_to_it() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config { record: Some(folder.path().to_owned()), ..config() };
-    let server = TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()));
+    let server = TestServer::with(config, GameKind::of::<Obedient>());
     let mut ann = Player::join_as(server.address(), wire::Join { kind: "obedient".into(), ..join("lobby") });
     ann.next_tick();
     ann.command(&Ask { panic: true, ..Ask::default() });

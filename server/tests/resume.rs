@@ -10,7 +10,7 @@ use driftless_proto::{
     session::client::ClientEvent,
     wire::{self, client_message::Body, member::Change},
 };
-use driftless_server::{config::Config, server::Server};
+use driftless_server::config::Config;
 use driftless_sim::GameKind;
 use prost::Message;
 use std::time::Duration;
@@ -108,8 +108,7 @@ fn missed_events_are_replayed_once_and_in_order() {
 #[test]
 fn events_come_once_over_many_lost_connections() {
     const ROUNDS: u32 = 25;
-    let server =
-        TestServer::of(Server::new(Config { tick_rate: 100, ..config() }).game(GameKind::of::<Obedient>()));
+    let server = TestServer::with(Config { tick_rate: 100, ..config() }, GameKind::of::<Obedient>());
     let asked = |name: &str| wire::Join { kind: "obedient".into(), name: name.into(), ..join("lobby") };
     let mut ann = Player::join_as(server.address(), asked("ann"));
     let mut bob = Player::join_as(server.address(), asked("bob"));

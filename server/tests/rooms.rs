@@ -5,7 +5,7 @@
 mod util;
 
 use driftless_proto::{code::CloseCode, session::client::ClientEvent, wire};
-use driftless_server::{config::Config, server::Server};
+use driftless_server::config::Config;
 use driftless_sim::GameKind;
 use std::time::Duration;
 use util::{
@@ -15,7 +15,7 @@ use util::{
 };
 
 fn with_obedient(config: Config) -> TestServer {
-    TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()))
+    TestServer::with(config, GameKind::of::<Obedient>())
 }
 
 fn obedient(server: &TestServer, room: &str) -> Player {
@@ -122,7 +122,7 @@ fn a_panic_in_a_join_or_a_leave_ends_its_room_alone() {
 
 #[test]
 fn a_room_whose_game_cannot_start_fails_alone() {
-    let server = TestServer::of(Server::new(config()).game(GameKind::of::<Stillborn>()));
+    let server = TestServer::with(config(), GameKind::of::<Stillborn>());
     let metrics = server.running().metrics();
     let other = Player::join(server.address(), "other").in_background();
     let asked = wire::Join { kind: "stillborn".into(), ..join("doomed") };

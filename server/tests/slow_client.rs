@@ -9,7 +9,7 @@ use driftless_proto::{
     session::client::ClientEvent,
     wire::{self, client_message::Body, server_message},
 };
-use driftless_server::{config::Config, server::Server};
+use driftless_server::config::Config;
 use driftless_sim::GameKind;
 use prost::Message;
 use std::sync::atomic::Ordering::Relaxed;
@@ -200,7 +200,7 @@ fn obedient_server(messages: usize, bytes: usize) -> TestServer {
     let mut config = Config { tick_rate: 60, ..config() };
     config.limits.reliable_messages = messages;
     config.limits.reliable_bytes = bytes;
-    TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()))
+    TestServer::with(config, GameKind::of::<Obedient>())
 }
 
 // Promise 4: "[…] or grow memory without bound." A queue that holds four times what may wait has overflowed.
@@ -229,7 +229,7 @@ fn who_acknowledges_no_event_for_a_timeout_is_closed_as_slow_and_may_come_back()
     config.limits.reliable_messages = 16;
     config.limits.timeout = Duration::from_secs(1);
     config.limits.heartbeat = Duration::from_millis(500);
-    let server = TestServer::of(Server::new(config).game(GameKind::of::<Obedient>()));
+    let server = TestServer::with(config, GameKind::of::<Obedient>());
     let teller = obedient(&server, Socket::connect(server.address()));
     let mut slow = obedient(&server, Socket::connect(server.address()));
     let mut teller = teller.in_background().stop();

@@ -111,3 +111,5 @@ pub use rng::Rng;
 pub use setup::Setup;
 pub use simulation::{Away, PlayerId, Simulation, TICK_RATES};
 pub use step::{Order, Output, Recipient, Step};
+/// The versions that games are written with.
+pub use {prost, serde};

@@ -1,5 +1,5 @@
 // Builds every folder of pages/ that has a page.html into dist/NAME.html, NAME.js and NAME.css, which the server embeds,
-// and weighs the SDK. `--check` writes nothing, and fails where dist/ is not what would be written.
+// and the SDK, which it weighs, into dist/sdk.js. `--check` writes nothing, and fails where dist/ is not what would be written.
 import { build, transform } from "esbuild";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -40,6 +40,10 @@ for (const name of pages) {
   files.set(`${name}.html`, html);
 }
 
+const sdk = await build({ ...options, entryPoints: ["src/index.ts"] });
+const { code } = await transform(sdk.outputFiles[0].text, { minify: true, format: "esm" });
+files.set("sdk.js", code);
+
 if (check) {
   const stale = [...files].filter(([name, text]) => !existsSync(join(dist, name)) || read(name) !== text);
   const extra = existsSync(dist) ? readdirSync(dist).filter((name) => !files.has(name)) : [];
@@ -58,8 +62,6 @@ if (check) {
 for (const [name, text] of files)
   console.log(`${name}: ${text.length} bytes, ${gzipSync(text).length} gzipped`);
 
-const sdk = await build({ ...options, entryPoints: ["src/index.ts"] });
-const { code } = await transform(sdk.outputFiles[0].text, { minify: true, format: "esm" });
 const size = gzipSync(code, { level: 9 }).length;
 console.log(`the SDK with the protobuf runtime: ${code.length} bytes, ${size} gzipped (of ${BUDGET})`);
 if (size > BUDGET) {

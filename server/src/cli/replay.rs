@@ -2,7 +2,7 @@
 
 use super::{EXIT_CUT, EXIT_FAILED, EXIT_USAGE};
 use driftless_sim::{
-    Setup, games,
+    GameKind, Setup,
     replay::{EndReason, RecordingHeader, Verdict},
 };
 use std::{fs::File, io::BufReader, path::Path};
@@ -16,11 +16,11 @@ pub struct Replayed {
     pub exit_code: u8,
 }
 
-/// Replays a recording with the games that come with Driftless.
-pub fn replay(file: &Path) -> Replayed {
+/// Replays a recording with these games.
+pub fn replay(file: &Path, games: &[GameKind]) -> Replayed {
     let outcome = File::open(file)
         .map_err(Into::into)
-        .and_then(|recording| driftless_sim::replay::replay(BufReader::new(recording), &games::kinds()));
+        .and_then(|recording| driftless_sim::replay::replay(BufReader::new(recording), games));
     let name = file.display();
     match outcome {
         Ok((header, verdict)) => told(&name.to_string(), &header, &verdict),

@@ -107,6 +107,10 @@ pub(super) fn folder() -> Kind<Option<PathBuf>> {
     path("FOLDER", "a folder, made if it is not there", |path| path.is_dir() || !path.exists())
 }
 
+pub(super) fn present_folder() -> Kind<Option<PathBuf>> {
+    path("FOLDER", "a folder that is there", Path::is_dir)
+}
+
 pub(super) fn log_filter() -> Kind<String> {
     let read = |text: &str| EnvFilter::try_new(text).ok().map(|_| text.to_owned());
     let allowed = "tracing directives, as info,driftless_server=debug";

@@ -65,7 +65,7 @@ pub enum ConfigError {
     Tls(Box<TlsError>),
 }
 
-/// Reads every text and checks what the values mean together. `kinds` are the kinds of game that there are.
+/// Reads every text and checks what the values mean together. `kinds` are the kinds of game that there are, the default first.
 ///
 /// # Errors
 /// The first value that is not allowed, or does not go with the others.
@@ -84,6 +84,11 @@ pub fn resolve(mut options: Options, kinds: &[&str]) -> Result<Resolved, ConfigE
         resolved.settings.push(Setting { value, hidden: entry.form.secret && text.is_some(), provenance });
     }
     resolved.check(kinds)?;
+    if let (None, Some(first)) = (&resolved.config.default_kind, kinds.first()) {
+        resolved.config.default_kind = Some((*first).to_owned());
+        let setting = resolved.settings.iter_mut().find(|setting| setting.provenance.key == "default_kind");
+        setting.into_iter().for_each(|setting| setting.value = resolved.config.default_kind.clone());
+    }
     Ok(resolved)
 }
 
@@ -107,7 +112,7 @@ impl Resolved {
             let timeout = humantime::format_duration(limits.timeout);
             return Err(self.bad("heartbeat", format!("less than the timeout, which is {timeout}")));
         }
-        if !kinds.contains(&default_kind.as_str()) {
+        if default_kind.as_ref().is_some_and(|kind| !kinds.contains(&kind.as_str())) {
             return Err(self.bad("default_kind", format!("one of {}", kinds.join(", "))));
         }
         match (&self.config.tls_certificate, &self.config.tls_key) {
@@ -154,5 +159,5 @@ fn quoted(value: &str) -> toml::Value {
 }
 
 fn hint(meant: Option<&str>) -> String {
-    meant.map_or_else(|| ": see driftless --help".to_owned(), |meant| format!(": did you mean {meant}?"))
+    meant.map_or_else(|| ": see --help".to_owned(), |meant| format!(": did you mean {meant}?"))
 }

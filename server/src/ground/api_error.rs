@@ -46,6 +46,12 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "no_such_path", format!("there is nothing at {path}"))
     }
 
+    /// The game's own page is not where the server was told that it is.
+    pub fn no_page() -> Self {
+        let message = "the game's page is not there yet: build it; the server's log says where it should be";
+        Self::new(StatusCode::NOT_FOUND, "no_page", message)
+    }
+
     /// There is no room of this name.
     pub fn no_such_room(name: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "no_such_room", format!("there is no room {name:?}"))

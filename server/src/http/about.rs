@@ -1,13 +1,21 @@
 //! A page for people who want to know what the server offers.
 
-use actix_web::{HttpResponse, http::header};
+use super::HttpState;
+use actix_web::{HttpResponse, http::header, web};
 
 /// Lists what there is.
-pub(super) async fn about() -> HttpResponse {
+pub(super) async fn about(state: web::Data<HttpState>) -> HttpResponse {
+    let link = |(path, game): &(&str, &str)| format!("<a href=\"{path}\">{game}</a>");
+    let links: Vec<String> = match &state.pages {
+        Some(_) => vec!["<a href=\"/\">the game</a>".to_owned()],
+        None => state.demos.iter().map(link).collect(),
+    };
+    let play = if links.is_empty() { String::new() } else { format!("Play: {}. ", links.join(", ")) };
+
     HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
-        .body(PAGE)
+        .body(PAGE.replace("{{play}}", &play))
 }
 
 /// Nothing but its own style.
@@ -25,7 +33,7 @@ const PAGE: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     r#"</h1>
 <p>An authoritative multiplayer game-state server. Games connect by WebSocket at <code>/v1/connect</code>, subprotocol <code>driftless.v1</code>.
-<p>Play: <a href="/">arena</a>, <a href="/cursors">cursors</a>. Watch: <a href="/dashboard">dashboard</a>.
+<p>{{play}}Watch: <a href="/dashboard">dashboard</a>.
 <table>
 <tr><td><a href="/v1/rooms">/v1/rooms</a><td>the rooms; operators POST a JSON object to make one
 <tr><td><a href="/v1/presence">/v1/presence</a><td>who is here

@@ -1,127 +1,218 @@
-//! The web pages: the demo, the smallest example, the dashboard. Built by `npm run build` in `clients/web` and embedded here, so
-//! that the server needs no file beside itself. Each page is a row of [`FILES`].
+//! A game's own page.
 
-use super::ApiError;
+mod folder;
+mod policy;
+
+use super::{ApiError, HttpState, file::Packed};
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, AcceptEncoding, Encoding, Header, HeaderValue},
+    http::{Method, header::HeaderValue},
     web,
 };
 use bytes::Bytes;
-use flate2::{Compression, write::GzEncoder};
+use folder::Folder;
 use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    io::Write,
-    sync::LazyLock,
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
-/// What a page may do: run our scripts and styles, and talk to servers of ours (which for WebTransport are an origin of their own).
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                      connect-src 'self' ws: wss: https:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// An address with the hash of the content (`?v=`) means the same for ever.
-const FOREVER: &str = "public, max-age=31536000, immutable";
-/// Others are asked for again, with the tag.
-const REVALIDATE: &str = "no-cache";
-
-struct File {
-    path: &'static str,
-    content_type: &'static str,
-    body: &'static [u8],
+/// A game's own page and all that it loads: what the server has at `/`. Made of the path of a folder, or of a list of files:
+///
+/// ```
+/// use driftless_server::Pages;
+/// // The output of a bundler, read when something is asked for.
+/// let folder = Pages::from("page/dist");
+/// // Files that are part of the program: path and content.
+/// const EMBEDDED: &[(&str, &[u8])] = &[("index.html", b"<!doctype html>"), ("main.js", b"")];
+/// let embedded = Pages::from(EMBEDDED);
+/// ```
+///
+/// `/` is `index.html`, and `/a/` is `a/index.html`. What a file is, its ending says. Files whose names begin with a dot, or that are not
+/// within the folder (by links, too), are not there. Browsers ask each time whether a file has changed, and get it packed.
+///
+/// What a page may do, its policy says (`Content-Security-Policy`): scripts, styles, images, sounds, fonts, workers and WebAssembly of
+/// its own server, scripts that stand in the page itself, and connections to game servers elsewhere. No other script is run, so that a
+/// player's name that is put into the page by mistake does nothing. [`Pages::policy`] changes it.
+#[derive(Clone)]
+pub struct Pages {
+    source: Arc<Source>,
+    policy: Option<Arc<str>>,
 }
 
-macro_rules! file {
-    ($path:expr, $content_type:literal, $name:literal, $ending:literal) => {
-        File {
-            path: $path,
-            content_type: $content_type,
-            body: include_bytes!(concat!("../../../clients/web/dist/", $name, $ending)),
+enum Source {
+    Folder(Folder),
+    Embedded(&'static [(&'static str, &'static [u8])], OnceLock<HashMap<&'static str, Arc<Packed>>>),
+}
+
+impl Pages {
+    /// The files of a folder, read when they are asked for: at most 64 MiB each. A path that is not absolute begins at the folder in
+    /// which the program was started.
+    pub fn folder(path: impl Into<PathBuf>) -> Self {
+        Self { source: Arc::new(Source::Folder(Folder::new(path.into()))), policy: None }
+    }
+
+    /// Files that are part of the program: paths without a slash at the beginning, and contents.
+    pub fn embedded(files: &'static [(&'static str, &'static [u8])]) -> Self {
+        Self { source: Arc::new(Source::Embedded(files, OnceLock::new())), policy: None }
+    }
+
+    /// With this `Content-Security-Policy` in place of the usual one.
+    #[must_use]
+    pub fn policy(mut self, policy: impl Into<String>) -> Self {
+        self.policy = Some(policy.into().into());
+        self
+    }
+
+    /// The policy, if it cannot be sent.
+    pub(crate) fn bad_policy(&self) -> Option<&str> {
+        self.policy.as_deref().filter(|policy| HeaderValue::from_str(policy).is_err())
+    }
+
+    /// The page itself, if it is not there.
+    pub(crate) fn missing(&self) -> Option<PathBuf> {
+        match &*self.source {
+            Source::Folder(folder) => Some(folder.path().join(INDEX)).filter(|index| !index.is_file()),
+            Source::Embedded(files, _) => {
+                let there = files.iter().any(|(path, _)| *path == INDEX);
+                (!there).then(|| PathBuf::from(INDEX))
+            }
         }
-    };
-}
-
-macro_rules! page {
-    ($path:literal, $name:literal) => {
-        [
-            file!($path, "text/html; charset=utf-8", $name, ".html"),
-            file!(concat!("/assets/", $name, ".js"), "text/javascript; charset=utf-8", $name, ".js"),
-            file!(concat!("/assets/", $name, ".css"), "text/css; charset=utf-8", $name, ".css"),
-        ]
-    };
-}
-
-static FILES: [[File; 3]; 3] =
-    [page!("/", "arena"), page!("/cursors", "cursors"), page!("/dashboard", "dashboard")];
-
-/// What is sent for each file: itself, and packed to a third. Packed once, when the first file is asked for.
-static PACKED: LazyLock<Vec<[Representation; 2]>> = LazyLock::new(|| files().map(representations).collect());
-
-/// One way to send a file.
-struct Representation {
-    tag: String,
-    encoding: Option<&'static str>,
-    body: Bytes,
-}
-
-fn representations(file: &File) -> [Representation; 2] {
-    let hash = hash(file.body);
-    let plain = Representation {
-        tag: format!("\"{hash:016x}\""),
-        encoding: None,
-        body: Bytes::from_static(file.body),
-    };
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    // Neither can fail: it writes to memory.
-    let gzipped = encoder.write_all(file.body).and_then(|()| encoder.finish()).unwrap_or_default();
-    let gzip =
-        Representation { tag: format!("\"{hash:016x}-gzip\""), encoding: Some("gzip"), body: gzipped.into() };
-    [plain, gzip]
-}
-
-fn files() -> impl Iterator<Item = &'static File> {
-    FILES.iter().flatten()
-}
-
-/// The paths of all pages and of what they load.
-pub(super) fn paths() -> impl Iterator<Item = &'static str> {
-    files().map(|file| file.path)
-}
-
-/// The file at the request's path.
-pub(super) async fn page(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let found = files().zip(PACKED.iter()).find(|(file, _)| file.path == request.path());
-    let (file, [plain, gzip]) = found.ok_or_else(|| ApiError::no_such_path(request.path()))?;
-    let codings = [Encoding::identity(), Encoding::gzip()];
-    let gzip_wanted = AcceptEncoding::parse(&request)
-        .is_ok_and(|accepted| accepted.negotiate(codings.iter()) == Some(Encoding::gzip()));
-    let Representation { tag, encoding, body } = if gzip_wanted { gzip } else { plain };
-    let has_it = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|tags| tags.split(',').any(|t| t.trim().trim_start_matches("W/") == *tag))
-    };
-    let unchanged = request.headers().get_all(header::IF_NONE_MATCH).any(has_it);
-    let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    let versioned = web::Query::<Version>::from_query(request.query_string()).is_ok_and(|q| !q.v.is_empty());
-    response
-        .insert_header((header::ETAG, tag.as_str()))
-        .insert_header((header::VARY, "accept-encoding"))
-        .insert_header((header::CACHE_CONTROL, if versioned { FOREVER } else { REVALIDATE }))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY));
-    if unchanged {
-        return Ok(response.finish());
     }
-    if let Some(encoding) = *encoding {
-        response.insert_header((header::CONTENT_ENCODING, encoding));
+
+    /// Blocks.
+    fn read(&self, path: &str) -> Option<Arc<Packed>> {
+        match &*self.source {
+            Source::Folder(folder) => folder.read(path),
+            Source::Embedded(files, packed) => {
+                let pack = |(path, body): &(&'static str, &'static [u8])| {
+                    (*path, Arc::new(Packed::new(path, Bytes::from_static(body))))
+                };
+                packed.get_or_init(|| files.iter().map(pack).collect()).get(path).cloned()
+            }
+        }
     }
-    Ok(response.content_type(file.content_type).body(body.clone()))
+
+    fn policy_of(&self, file: &Packed) -> HeaderValue {
+        let text = match &self.policy {
+            Some(policy) => policy.to_string(),
+            None => policy::usual(if file.is_html() { file.body() } else { &[] }),
+        };
+        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+    }
 }
 
-#[derive(serde::Deserialize)]
-struct Version {
-    v: String,
+const INDEX: &str = "index.html";
+
+impl From<&str> for Pages {
+    fn from(path: &str) -> Self {
+        Self::folder(path)
+    }
 }
 
-/// The same for the same build, which is what a tag needs.
-fn hash(body: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    body.hash(&mut hasher);
-    hasher.finish()
+impl From<String> for Pages {
+    fn from(path: String) -> Self {
+        Self::folder(path)
+    }
+}
+
+impl From<&Path> for Pages {
+    fn from(path: &Path) -> Self {
+        Self::folder(path)
+    }
+}
+
+impl From<PathBuf> for Pages {
+    fn from(path: PathBuf) -> Self {
+        Self::folder(path)
+    }
+}
+
+impl From<&'static [(&'static str, &'static [u8])]> for Pages {
+    fn from(files: &'static [(&'static str, &'static [u8])]) -> Self {
+        Self::embedded(files)
+    }
+}
+
+/// What is at a path at which nothing else is.
+pub(super) async fn find(
+    request: HttpRequest,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    let nothing = || ApiError::no_such_path(request.path());
+    let pages = state.pages.as_ref().filter(|_| [Method::GET, Method::HEAD].contains(request.method()));
+    let pages = pages.ok_or_else(nothing)?.clone();
+    let path = file_path(request.path()).ok_or_else(nothing)?;
+    let is_page = path == INDEX;
+    let read = web::block(move || pages.read(&path).map(|file| (pages.policy_of(&file), file)));
+    match read.await.map_err(|_| ApiError::unavailable("the reader of files"))? {
+        Some((policy, file)) => Ok(file.answer(&request, policy)),
+        None if is_page => Err(ApiError::no_page()),
+        None => Err(nothing()),
+    }
+}
+
+/// The file that a request's path means. None: it can be none.
+fn file_path(path: &str) -> Option<String> {
+    let path = decode(path.strip_prefix('/')?)?;
+    let path = if path.is_empty() || path.ends_with('/') { path + INDEX } else { path };
+    let usable = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', ':', '\0']);
+    path.split('/').all(usable).then_some(path)
+}
+
+/// Without `%20` and the like.
+fn decode(path: &str) -> Option<String> {
+    let mut parts = path.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        let digit = |at: usize| char::from(digits.as_bytes()[at]).to_digit(16);
+        bytes.push((digit(0)? * 16 + digit(1)?) as u8);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_within_the_folder() {
+        for (path, file) in [
+            ("/", Some("index.html")),
+            ("/docs/", Some("docs/index.html")),
+            ("/a.js", Some("a.js")),
+            ("/a%20b/c.png", Some("a b/c.png")),
+            ("/%C3%A4.js", Some("ä.js")),
+            ("/a..b.js", Some("a..b.js")),
+        ] {
+            assert_eq!(file_path(path).as_deref(), file, "{path}");
+        }
+        for path in [
+            "",
+            "a.js",
+            "//",
+            "//etc/passwd",
+            "/../a",
+            "/a/../b",
+            "/.git/config",
+            "/a/.env",
+            "/%2e%2e/a",
+            "/%2E%2E%2Fa",
+            "/a%2f..%2fb",
+            "/a\\b",
+            "/..%5ca",
+            "/c:/a",
+            "/a%00",
+            "/%",
+            "/%2",
+            "/%zz",
+            "/%ff",
+            "/%+1",
+            "/%é",
+        ] {
+            assert_eq!(file_path(path), None, "{path}");
+        }
+    }
 }

@@ -15,12 +15,11 @@ use driftless_sim::{
     game::GameKind,
     replay::{EndReason, RecordingHeader, TickRecord},
 };
-use folder::Folder;
+pub use folder::RecordFolder;
 use parking_lot::Mutex;
 use queue::{Job, Queue, Refused};
 use std::{
     io,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -57,12 +56,11 @@ pub struct RecordLink {
 }
 
 impl RecordThread {
-    /// Starts the thread. The folder is made if it is not there.
+    /// Starts the thread.
     ///
     /// # Errors
-    /// Which name the folder: it cannot be made, read or written.
-    pub fn start(folder: &Path, quota: u64, metrics: Arc<Metrics>) -> io::Result<Self> {
-        let folder = Folder::prepare(folder)?;
+    /// Which name the folder: it cannot be read; or there is no thread.
+    pub fn start(folder: RecordFolder, quota: u64, metrics: Arc<Metrics>) -> io::Result<Self> {
         let used = folder.used()?;
         let queue = Arc::new(Queue::default());
         let (done, finished) = sync_channel(1);
@@ -221,7 +219,7 @@ mod tests {
         drop(link);
 
         let metrics = Arc::new(Metrics::new());
-        let mut writer = Writer::new(Folder::prepare(folder.path()).unwrap(), 1 << 30, 0, 1, metrics.clone());
+        let mut writer = Writer::new(prepared(&folder), 1 << 30, 0, 1, metrics.clone());
         let mut jobs = Vec::new();
         queue.take(&mut jobs, Duration::ZERO);
         // The game would not read the large ones.
@@ -233,10 +231,14 @@ mod tests {
         assert_eq!(replay(&fs::read(file).unwrap()[..], &games::kinds()).unwrap(), (header(), cut));
     }
 
+    fn prepared(folder: &tempfile::TempDir) -> RecordFolder {
+        RecordFolder::prepare(folder.path()).unwrap()
+    }
+
     #[test]
     fn a_tick_with_3120_commands_of_4_kib_is_recorded_whole() {
         let folder = tempfile::tempdir().unwrap();
-        let thread = RecordThread::start(folder.path(), 1 << 30, Arc::default()).unwrap();
+        let thread = RecordThread::start(prepared(&folder), 1 << 30, Arc::default()).unwrap();
         let kind = GameKind::of::<Arena>();
         let link = thread.open(RoomId(1), RecordingHeader { kind: "arena".into(), ..header() }, kind.clone());
         let mut game = kind.start(&Setup::new(1, 20)).unwrap();
@@ -259,7 +261,7 @@ mod tests {
     fn what_rooms_record_after_the_end_is_refused_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let metrics = Arc::new(Metrics::new());
-        let thread = RecordThread::start(folder.path(), 1 << 30, metrics.clone()).unwrap();
+        let thread = RecordThread::start(prepared(&folder), 1 << 30, metrics.clone()).unwrap();
         let link = thread.open(RoomId(1), header(), GameKind::of::<Cursors>());
         thread.finish();
         assert!(!link.tick(TickRecord::default()));

@@ -7,6 +7,7 @@ use driftless_server::{
     ground::transport_kind::TransportKind,
     server::{Running, Server},
 };
+use driftless_sim::{GameKind, games};
 use parking_lot::Mutex;
 use std::{
     net::SocketAddr,
@@ -38,18 +39,23 @@ pub fn config() -> Config {
 impl TestServer {
     /// A server with this configuration.
     pub fn start(config: Config) -> Self {
-        Self::of(Server::new(config))
+        Self::of(Server::new(&games::kinds()), config)
+    }
+
+    /// A server that offers one more game than those that come with Driftless.
+    pub fn with(config: Config, game: GameKind) -> Self {
+        Self::of(Server::new(&[games::kinds(), vec![game]].concat()), config)
     }
 
     /// A server that was put together by the test.
-    pub fn of(server: Server) -> Self {
+    pub fn of(server: Server, config: Config) -> Self {
         let (started, wait_started) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         watch_panics();
         let thread = thread::Builder::new().name("actix of a test".to_owned());
         let thread = thread.spawn(move || {
             System::new().block_on(async {
-                let (running, serving) = server.start().expect("a server that starts");
+                let (running, serving) = server.start(config).expect("a server that starts");
                 let serving = actix_rt::spawn(serving);
                 started.send(running.clone()).expect("the test waits for its server");
                 let _ = stopped.await;

@@ -17,11 +17,14 @@ const NAMES: u32 = 1_000;
 
 /// A folder that could be written when the server started.
 #[derive(Debug)]
-pub(super) struct Folder(PathBuf);
+pub struct RecordFolder(PathBuf);
 
-impl Folder {
+impl RecordFolder {
     /// Makes the folder if it is not there, and tries to write in it.
-    pub(super) fn prepare(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// Which name it: it cannot be made or written.
+    pub fn prepare(path: &Path) -> io::Result<Self> {
         let folder = Self(path.to_owned());
         folder.try_out().map_err(|error| folder.unusable(&error))?;
         Ok(folder)
@@ -83,7 +86,7 @@ mod tests {
     #[test]
     fn no_file_is_opened_twice() {
         let folder = tempfile::tempdir().unwrap();
-        let folder = Folder::prepare(folder.path()).unwrap();
+        let folder = RecordFolder::prepare(folder.path()).unwrap();
         let now = SystemTime::UNIX_EPOCH;
         let paths = [1, 1, 1, 2].map(|number| folder.create("lobby", RoomId(number), now).unwrap().0);
         for (n, path) in paths.iter().enumerate() {
@@ -101,7 +104,7 @@ mod tests {
         fs::write(&file, "").unwrap();
         // The last cannot be written, not even by root.
         for path in [file.join("below"), file, "/proc/self".into()] {
-            let error = Folder::prepare(&path).unwrap_err().to_string();
+            let error = RecordFolder::prepare(&path).unwrap_err().to_string();
             assert!(error.contains(path.to_str().unwrap()), "{error}");
             assert_eq!(error.lines().count(), 1, "{error}");
         }

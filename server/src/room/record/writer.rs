@@ -1,7 +1,7 @@
 //! What the recording thread does: files, their buffers, and the quota. Knows no thread; time is an argument.
 
 use super::{
-    folder::Folder,
+    folder::RecordFolder,
     queue::{Job, weight},
 };
 use crate::{ground::id::RoomId, metrics::Metrics};
@@ -34,7 +34,7 @@ const END_BYTES: u64 = Recorder::<Vec<u8>>::END_BYTES as u64;
 
 /// All open recordings.
 pub(super) struct Writer {
-    folder: Folder,
+    folder: RecordFolder,
     metrics: Arc<Metrics>,
     open: HashMap<RoomId, Open>,
     /// Most open recordings.
@@ -62,7 +62,13 @@ struct Open {
 
 impl Writer {
     /// For a folder whose recordings have `used` bytes of `quota`, and at most so many open recordings.
-    pub(super) fn new(folder: Folder, quota: u64, used: u64, most: usize, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        folder: RecordFolder,
+        quota: u64,
+        used: u64,
+        most: usize,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self { folder, metrics, open: HashMap::new(), most, quota, used, exhausted: None, flushed: None }
     }
 
@@ -277,7 +283,7 @@ mod tests {
 
     fn writer(folder: &Path, quota: u64) -> (Writer, Arc<Metrics>) {
         let metrics = Arc::new(Metrics::new());
-        let folder = Folder::prepare(folder).unwrap();
+        let folder = RecordFolder::prepare(folder).unwrap();
         let used = folder.used().unwrap();
         (Writer::new(folder, quota, used, 3, metrics.clone()), metrics)
     }

@@ -1,0 +1,75 @@
+//! Why a server does not start.
+
+use crate::tls::TlsError;
+use std::{io, net::SocketAddr};
+
+/// Why a server does not start. The text is one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The program offers no game.
+    #[error("this server has no game: give `Server::new` one at least")]
+    NoGame,
+    /// The program offers two games of one name.
+    #[error("two games are named {0:?}: give each a `Simulation::KIND` of its own")]
+    SameKind(String),
+    /// The configured kind is none of the program's games.
+    #[error("default_kind is {asked:?}, but must be one of {}", offered.join(", "))]
+    NoSuchKind {
+        /// What is configured.
+        asked: String,
+        /// What there is.
+        offered: Vec<&'static str>,
+    },
+    /// The policy of the pages cannot be sent in a header.
+    #[error("the pages' policy {0:?} cannot be sent: it may have visible ASCII characters and spaces only")]
+    BadPolicy(String),
+    /// The process may not open enough files.
+    #[error(
+        "this process may open {limit} files (ulimit -n), and the server needs {needed} before its first player: \
+         allow more, as with `ulimit -n 4096`, or set fewer --threads"
+    )]
+    TooFewFiles {
+        /// What it may open.
+        limit: u64,
+        /// What the server takes.
+        needed: u64,
+    },
+    /// The address cannot be listened at.
+    #[error("cannot listen on {address} ({option}): {error}{}", advice(error))]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// The option that sets it.
+        option: &'static str,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The certificate cannot be served.
+    #[error("{0}")]
+    Certificate(#[from] TlsError),
+    /// The recording folder cannot be used.
+    #[error("{0}: choose a folder that this user may write to, or leave --record out")]
+    Record(io::Error),
+    /// The system does not give what it takes to run: a thread, random bytes.
+    #[error("the system does not let the server start: {0}")]
+    System(#[from] io::Error),
+}
+
+impl StartError {
+    /// Whether other settings would help, and nothing else.
+    pub(crate) fn is_usage(&self) -> bool {
+        !matches!(self, Self::TooFewFiles { .. } | Self::Listen { .. } | Self::System(_))
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            ": end the program that listens there, or choose another port (0 takes any that is free)"
+        }
+        io::ErrorKind::AddrNotAvailable => ": this machine has no such address",
+        io::ErrorKind::PermissionDenied => ": ports below 1024 need a privilege: choose another",
+        _ => "",
+    }
+}

@@ -1,0 +1,52 @@
+//! The listening sockets.
+
+use super::{BACKLOG, StartError};
+use crate::{
+    config::{Config, QuicListen},
+    tls::Certificates,
+    transport::quic::Quic,
+};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+/// Ports that are tried where any will do.
+const FREE_PORT_TRIES: u32 = 16;
+
+/// The listening sockets of HTTP and QUIC, whose ports are known before the first worker starts.
+pub(super) fn listen(
+    config: &Config,
+    certificates: &Arc<Certificates>,
+) -> Result<(TcpListener, Option<Arc<Quic>>), StartError> {
+    let mut tries = if config.listen.port() == 0 { FREE_PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let failed = |error| StartError::Listen { address: config.listen, option: "--listen", error };
+        let listener = listen_tcp(config.listen).map_err(failed)?;
+        let address = listener.local_addr()?;
+        match Quic::bind(config, address, certificates.resolver()) {
+            // A port that is free for TCP may be in use for UDP.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+            Err(error) => {
+                let (address, option) = match config.quic {
+                    QuicListen::At(address) => (address, "--quic"),
+                    _ => (address, "--listen, for QUIC"),
+                };
+                return Err(StartError::Listen { address, option, error });
+            }
+            Ok(quic) => return Ok((listener, quic)),
+        }
+    }
+}
+
+fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG as i32)?;
+    Ok(socket.into())
+}

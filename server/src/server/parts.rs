@@ -1,0 +1,180 @@
+//! What is there before the first connection is, and how connections come to it.
+
+use super::{BACKLOG, HEAD_TIMEOUT, HTTP_CONNECTIONS, KEEP_ALIVE, Routes};
+use crate::{
+    clock::Clock,
+    config::{AdminToken, Config},
+    connection::{Fanout, LocalConnections, Worker},
+    door::{self, Door},
+    factory::Factory,
+    feed::Feed,
+    homes::Homes,
+    http::{self, Access, Costly, HttpState, Pages},
+    metrics::Metrics,
+    presence::Presence,
+    registry::Registry,
+    tls::Certificates,
+    transport::{self, quic::Quic, websocket::Hub},
+};
+use actix::Addr;
+use actix_http::HttpService;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
+use actix_web::{App, dev::AppConfig, middleware::from_fn, web};
+use parking_lot::Mutex;
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+use tracing::error;
+
+/// Those of all threads that serve connections.
+pub(super) type Fanouts = Arc<Mutex<Vec<Addr<Fanout>>>>;
+
+/// What is there before the first connection is.
+pub(super) struct Parts {
+    pub clock: Clock,
+    pub config: Config,
+    pub address: SocketAddr,
+    pub quic: Option<Arc<Quic>>,
+    pub registry: Arc<Registry>,
+    pub factory: Arc<Factory>,
+    pub presence: Addr<Presence>,
+    pub door: Arc<Door>,
+    pub fanouts: Fanouts,
+    pub homes: Arc<Homes>,
+    pub metrics: Arc<Metrics>,
+    pub certificates: Arc<Certificates>,
+    pub feed: Arc<Feed>,
+    /// The games' names.
+    pub games: Vec<&'static str>,
+    pub pages: Option<Pages>,
+    pub routes: Vec<Routes>,
+    pub drain_asked: Arc<Notify>,
+    pub token: AdminToken,
+    /// The text of the token, if the server made it itself.
+    pub made_token: Option<String>,
+}
+
+impl Parts {
+    fn http_state(&self) -> HttpState {
+        HttpState {
+            registry: self.registry.clone(),
+            factory: self.factory.clone(),
+            presence: self.presence.clone(),
+            metrics: self.metrics.clone(),
+            feed: self.feed.clone(),
+            access: Access::new(self.token.clone(), self.metrics.requests_refused.clone()),
+            door: self.door.clone(),
+            costly: Costly::default(),
+            open_rooms: self.config.open_rooms,
+            request_timeout: self.config.request_timeout,
+            answer_timeout: self.config.answer_timeout,
+            drain: self.drain_asked.clone(),
+            certificates: self.certificates.clone(),
+            quic: self.quic.as_ref().map(|quic| quic.address()),
+            demos: if self.pages.is_some() { Vec::new() } else { http::demos(&self.games) },
+            pages: self.pages.clone(),
+            config: self.config.clone(),
+        }
+    }
+
+    fn accept(&self) -> io::Result<transport::Accept> {
+        // A browser that warns of a self-signed certificate is no help in development: then HTTP stays as it is.
+        let tls = match self.certificates.is_self_signed() {
+            false => Some(Arc::new(self.certificates.server_config(&[b"http/1.1"])?)),
+            true => None,
+        };
+        Ok(transport::Accept {
+            user_timeout: self.config.limits.timeout + transport::LAST_WORD,
+            handshake: self.config.limits.handshake,
+            request: self.config.request_timeout,
+            tls: tls.map(TlsAcceptor::from),
+            proxy_protocol: self.config.proxy_protocol,
+            door: self.door.clone(),
+            metrics: self.metrics.clone(),
+        })
+    }
+
+    fn connections(&self) -> io::Result<Rc<LocalConnections>> {
+        local_connections(&self.fanouts, self.clock, &self.metrics, self.config.coalesce)
+    }
+
+    /// Has the threads of rooms and players serve QUIC, if it is listened to.
+    fn serve_quic(self: &Arc<Self>) {
+        let Some(quic) = &self.quic else { return };
+        for home in self.homes.all_common() {
+            let (quic, door) = (quic.clone(), self.door.clone());
+            home.arbiter().spawn_fn(move || {
+                let Some(connections) = LocalConnections::here() else { return };
+                if let Err(error) = quic.serve(connections, door) {
+                    error!(%error, "a thread cannot serve QUIC");
+                }
+            });
+        }
+    }
+
+    /// Starts the threads that take connections in.
+    pub(super) fn serve(self: &Arc<Self>, listener: TcpListener) -> io::Result<actix_server::Server> {
+        self.serve_quic();
+        let (parts, accept) = (self.clone(), self.accept()?);
+        let state = web::Data::new(self.http_state());
+        // Called once on each thread.
+        let thread = move || {
+            let connections = parts
+                .connections()
+                .inspect_err(|error| error!(%error, "a thread cannot serve WebSockets"))
+                .ok();
+            let app = || {
+                let app = App::new()
+                    .app_data(connections.clone())
+                    .app_data(parts.door.clone())
+                    .app_data(state.clone())
+                    .configure(|app| http::routes(app, &state))
+                    .configure(|app| parts.routes.iter().for_each(|add| add(app)))
+                    .default_service(http::everything_else())
+                    .wrap(from_fn(http::front))
+                    .into_factory()
+                    .map_err(|e: actix_web::Error| e.error_response());
+                map_config(app, |()| AppConfig::default())
+            };
+            accept.clone().then(
+                HttpService::build()
+                    .local_addr(parts.address)
+                    .client_request_timeout(HEAD_TIMEOUT)
+                    .keep_alive(KEEP_ALIVE)
+                    .upgrade(transport::websocket::Upgrade::new(app()))
+                    .finish(app()),
+            )
+        };
+        let config = &self.config;
+        let server = actix_server::Server::build()
+            .workers(config.workers)
+            .worker_max_blocking_threads(1)
+            // Beyond the players', so that a full server can still say that it is, and how it fares.
+            .max_concurrent_connections(door::max_open(config).saturating_add(HTTP_CONNECTIONS))
+            .backlog(BACKLOG)
+            .disable_signals()
+            .shutdown_timeout(1)
+            .listen("http", listener, thread)?;
+        Ok(server.run())
+    }
+}
+
+/// The connections of the calling thread.
+pub(super) fn local_connections(
+    fanouts: &Fanouts,
+    clock: Clock,
+    metrics: &Arc<Metrics>,
+    coalesce: Duration,
+) -> io::Result<Rc<LocalConnections>> {
+    let worker = Worker::start(clock, metrics.clone(), coalesce);
+    Hub::start(worker.clone())?;
+    let connections = LocalConnections::start(worker);
+    fanouts.lock().push(connections.fanout().clone());
+    Ok(connections)
+}

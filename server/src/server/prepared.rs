@@ -1,0 +1,166 @@
+//! From settings to a server: first all that an operator can get wrong, then threads and actors.
+
+use super::{
+    DRAIN_ANSWER, Parts, Running, Server, StartError,
+    listen::listen,
+    parts::{Fanouts, local_connections},
+};
+use crate::{
+    clock::Clock,
+    config::{AdminToken, Config},
+    door::Door,
+    factory::{Factory, RoomServices},
+    feed::{Feed, Watched, produce},
+    homes::{Homes, keep_balance},
+    http::Pages,
+    metrics::Metrics,
+    open_files,
+    presence::Presence,
+    registry::Registry,
+    room::record::{RecordFolder, RecordThread},
+    tls::{Certificates, TlsConfig},
+    transport::quic::Quic,
+};
+use actix::Actor;
+use std::{io, net::TcpListener, sync::Arc, time::SystemTime};
+use tracing::warn;
+
+/// Open files of a server with no thread: its standard streams, listener, signals, event queue, one recording, some requests.
+const FILES_OF_PROCESS: u64 = 40;
+/// Open files of each thread: event queue and waker, sockets of QUIC, those that WebSockets wait on.
+const FILES_OF_THREAD: u64 = 10;
+
+/// A server that can start: its settings fit, its files are there, its ports are its own. Nothing runs yet.
+pub(crate) struct Prepared {
+    server: Server,
+    config: Config,
+    certificates: Arc<Certificates>,
+    listener: TcpListener,
+    quic: Option<Arc<Quic>>,
+    record: Option<RecordFolder>,
+}
+
+impl Prepared {
+    pub(super) fn new(mut server: Server, config: Config) -> Result<Self, StartError> {
+        check_games(&server, &config)?;
+        if let Some(folder) = &config.pages {
+            server.pages = Some(Pages::folder(folder));
+        }
+        if let Some(bad) = server.pages.as_ref().and_then(Pages::bad_policy) {
+            return Err(StartError::BadPolicy(bad.to_owned()));
+        }
+        let (limit, needed) = (open_files::raise_limit()?, files_needed(&config));
+        if limit < needed {
+            return Err(StartError::TooFewFiles { limit, needed });
+        }
+        let tls = match config.tls() {
+            Some(files) => TlsConfig::Files(files),
+            None => TlsConfig::SelfSigned { addresses: vec![config.listen.ip()] },
+        };
+        let certificates = Certificates::new(&tls, SystemTime::now())?;
+        let (listener, quic) = listen(&config, &certificates)?;
+        // Last, since it makes the folder.
+        let record = config.record.as_deref().map(RecordFolder::prepare).transpose();
+        let record = record.map_err(StartError::Record)?;
+        Ok(Self { server, config, certificates, listener, quic, record })
+    }
+
+    /// Starts everything, within an actix system. The future ends when the server has stopped.
+    pub(crate) fn start(self) -> Result<(Running, impl Future<Output = io::Result<()>>), StartError> {
+        let (parts, listener) = self.parts()?;
+        let serving = parts.serve(listener)?;
+        let running = Running { parts: parts.clone(), http: serving.handle() };
+        let watched =
+            Watched { clock: parts.clock, metrics: parts.metrics.clone(), registry: parts.registry.clone() };
+        let registry = parts.registry.clone();
+        actix_rt::spawn(keep_balance(parts.homes.clone(), move |home| registry.at(home)));
+        actix_rt::spawn(produce(Arc::downgrade(&parts.feed), watched));
+        actix_rt::spawn({
+            let running = running.clone();
+            async move {
+                parts.drain_asked.notified().await;
+                actix_rt::time::sleep(DRAIN_ANSWER).await;
+                running.drain().await;
+            }
+        });
+        Ok((running, serving))
+    }
+
+    fn parts(self) -> Result<(Arc<Parts>, TcpListener), StartError> {
+        let Self { server, config, certificates, listener, quic, record } = self;
+        let clock = Clock::start();
+        let metrics = Arc::new(Metrics::new());
+        certificates.watch()?;
+        let record =
+            record.map(|folder| RecordThread::start(folder, config.record_quota as u64, metrics.clone()));
+        let recorder = record.transpose()?.map(Arc::new);
+        let feed = Feed::new(getrandom::u64().unwrap_or_else(|_| clock.unix_ms(0)));
+        let presence = Presence::new(clock).watched_by(feed.clone()).start();
+        let registry = Registry::new(metrics.clone());
+        let address = listener.local_addr()?;
+        let fanouts = Fanouts::default();
+        let connections = {
+            let (fanouts, metrics, coalesce) = (fanouts.clone(), metrics.clone(), config.coalesce);
+            move || local_connections(&fanouts, clock, &metrics, coalesce)
+        };
+        let homes = Homes::start(config.threads, config.pin_threads, connections)?;
+        let services = RoomServices {
+            clock,
+            metrics: metrics.clone(),
+            presence: presence.clone().recipient(),
+            homes: homes.clone(),
+            recorder,
+        };
+        let (token, made_token) = match config.admin_token.clone() {
+            Some(token) => (token, None),
+            None => AdminToken::random().map(|(token, text)| (token, Some(text)))?,
+        };
+        if let Some(missing) = server.pages.as_ref().and_then(Pages::missing) {
+            warn!("there is no page at / yet: {} is not there", missing.display());
+        }
+        let factory = Factory::new(config.clone(), registry.clone(), services, &server.games);
+        let parts = Parts {
+            clock,
+            address,
+            token,
+            made_token,
+            door: Door::new(&config, address, registry.clone(), factory.clone(), metrics.clone()),
+            quic,
+            factory,
+            registry,
+            presence,
+            fanouts,
+            homes,
+            metrics,
+            certificates,
+            feed,
+            games: server.games.iter().map(|game| game.name()).collect(),
+            pages: server.pages,
+            routes: server.routes,
+            drain_asked: Arc::default(),
+            config,
+        };
+        Ok((Arc::new(parts), listener))
+    }
+}
+
+/// Files that are open before the first player comes, with some to spare for what operators ask.
+fn files_needed(config: &Config) -> u64 {
+    FILES_OF_PROCESS + FILES_OF_THREAD * (config.threads as u64 + config.workers as u64)
+}
+
+fn check_games(server: &Server, config: &Config) -> Result<(), StartError> {
+    let offered: Vec<&str> = server.games.iter().map(|game| game.name()).collect();
+    if offered.is_empty() {
+        return Err(StartError::NoGame);
+    }
+    if let Some(twice) = offered.iter().enumerate().find(|(n, name)| offered[..*n].contains(name)) {
+        return Err(StartError::SameKind((*twice.1).to_owned()));
+    }
+    match &config.default_kind {
+        Some(asked) if !offered.contains(&asked.as_str()) => {
+            Err(StartError::NoSuchKind { asked: asked.clone(), offered })
+        }
+        _ => Ok(()),
+    }
+}

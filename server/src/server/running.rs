@@ -1,0 +1,99 @@
+//! A server that runs.
+
+use super::{DRAIN_LIMIT, DRAIN_POLL, Parts};
+use crate::{
+    config::PublicUrl,
+    connection::Drain,
+    factory::Factory,
+    feed::Feed,
+    ground::home::{Home, MoveTo},
+    metrics::Metrics,
+    registry::Registry,
+    room::RoomAddr,
+    tls::Certificates,
+};
+use actix_server::ServerHandle;
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+use tracing::info;
+
+/// A server that accepts connections. Stops when asked to, not when dropped.
+#[derive(Clone)]
+pub struct Running {
+    pub(super) parts: Arc<Parts>,
+    pub(super) http: ServerHandle,
+}
+
+impl Running {
+    /// Where the server listens: with the port that the kernel chose, if it was to.
+    pub fn address(&self) -> SocketAddr {
+        self.parts.address
+    }
+    /// Where QUIC and WebTransport listen, if they do.
+    pub fn quic_address(&self) -> Option<SocketAddr> {
+        self.parts.quic.as_ref().map(|quic| quic.address())
+    }
+    /// The rooms.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.parts.registry
+    }
+    /// Makes rooms.
+    pub fn factory(&self) -> &Arc<Factory> {
+        &self.parts.factory
+    }
+    /// Moves a room to the next thread, and with it those of its connections that can move. False: there is none of this name.
+    pub fn move_room(&self, name: &str) -> bool {
+        let room = self.parts.registry.get(name).map(|listed| listed.room);
+        let at = room.as_ref().and_then(RoomAddr::home);
+        if let (Some(room), Some(at)) = (&room, &at) {
+            room.do_send(MoveTo { home: self.parts.homes.after(at).clone(), from: Some(at.clone()) });
+        }
+        at.is_some()
+    }
+    /// Players whose connections live on the `n`th thread.
+    pub fn players_at(&self, n: usize) -> usize {
+        self.parts.homes.all_common().get(n).map_or(0, Home::players)
+    }
+    /// The figures.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.parts.metrics
+    }
+    /// The certificate, and those before it that are still valid.
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.parts.certificates
+    }
+    /// The admin token, if the server made it because none was configured.
+    pub fn made_token(&self) -> Option<&str> {
+        self.parts.made_token.as_deref()
+    }
+    /// Where clients reach it, if that is configured.
+    pub fn public_url(&self) -> Option<&PublicUrl> {
+        self.parts.config.public_url.as_ref()
+    }
+    /// What happens, for those who watch.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.parts.feed
+    }
+    /// Whether HTTP and WebSocket are within TLS: `https`, `wss`.
+    pub fn is_secure(&self) -> bool {
+        !self.parts.certificates.is_self_signed()
+    }
+    /// Refuses what is new, says goodbye to all with reconnect times spread out, waits until they are gone (8 s at most), and
+    /// stops.
+    pub async fn drain(&self) {
+        let start = Instant::now();
+        let open = self.parts.door.connections();
+        info!(connections = open, "draining");
+        self.parts.registry.drain();
+        for fanout in self.parts.fanouts.lock().iter() {
+            // One message a thread in its life.
+            fanout.do_send(Drain { spread: self.parts.config.drain_spread });
+        }
+        while self.parts.door.connections() > 0 && start.elapsed() < DRAIN_LIMIT {
+            actix_rt::time::sleep(DRAIN_POLL).await;
+        }
+        let left = self.parts.door.connections();
+        info!(left, took_ms = start.elapsed().as_millis() as u64, "stopping");
+        self.parts.factory.finish_recordings();
+        self.http.stop(false).await;
+    }
+}
