@@ -15,7 +15,6 @@ use driftless_server::{
         core::{Effect, RoomCore},
         schedule::{Due, Schedule},
     },
-    server::Server,
 };
 use driftless_sim::{
     GameKind, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step,
@@ -94,7 +93,7 @@ impl Simulation for Table {
 }
 
 fn server(config: Config) -> TestServer {
-    TestServer::of(Server::new(Config { join_options: true, ..config }).game(GameKind::of::<Table>()))
+    TestServer::with(Config { join_options: true, ..config }, GameKind::of::<Table>())
 }
 
 fn ann(server: &TestServer, options: &str) -> Player {
