@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
 
 use bytes::Bytes;
-use driftless_client::Prediction;
 use driftless_proto::{limits::Limits, session::server::PlayerInput as Sent};
 use driftless_server::{
     ground::{
@@ -17,7 +16,7 @@ use driftless_server::{
     },
 };
 use driftless_sim::{
-    GameKind, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step,
+    GameKind, PlayerId, PlayerInput, Predict, Prediction, Schema, Seen, Setup, Simulation, Snapshot, Step,
     games::arena::{Arena, ArenaInput, PLAYERS},
     replay::{EndReason, Recorder, RecordingHeader, TickRecord, Verdict, replay},
 };
@@ -67,6 +66,21 @@ impl Simulation for Walkers {
     }
     fn snapshot(&self, out: &mut Snapshot) {
         self.0.iter().for_each(|(&player, columns)| out.table_mut(0).push(player, columns));
+    }
+}
+
+impl Predict for Walkers {
+    type Own = i32;
+
+    fn own(seen: &Seen<'_>, _predicted: Option<&i32>) -> Option<i32> {
+        let [x] = seen.row(0)?;
+        Some(x)
+    }
+    fn predict(x: &mut i32, input: &Move, _tick_rate: u32) {
+        *x += input.by;
+    }
+    fn shown(x: &i32, row: &mut [i32]) {
+        row[0] = *x;
     }
 }
 
@@ -163,24 +177,24 @@ fn late_inputs_are_given_one_a_tick_with_what_was_seen() {
 #[test]
 fn what_a_client_predicts_is_right_though_inputs_come_late_and_together() {
     let mut room = Room::new(1);
-    let mut predicted = Prediction::new(0, |x: &mut i32, by: &i32| *x += by);
+    let mut predicted = Prediction::<Walkers>::new(1, 20);
+    room.tick();
+    predicted.reconcile(0, room.core.newest().unwrap().snapshot());
     let mut under_way = VecDeque::new();
     let (mut late, mut waited, mut corrections) = (0, 0, 0);
     for number in 1..=400 {
         let by = number as i32 % 7 - 3;
-        predicted.push(number, by);
+        predicted.push(number, Move { by });
         under_way.push_back(by);
         // Twice a second, nothing passes for three ticks.
         if number % 10 >= 3 {
             under_way.drain(..).for_each(|by| room.send_by(0, by));
         }
         late += room.tick().late;
-        let [x, had, _] = room.walker(0);
+        let [_, had, _] = room.walker(0);
         waited += u32::from(had < number as i32);
-        predicted.reconcile_with(had as u32, |then| {
-            corrections += u32::from(*then != x);
-            x
-        });
+        predicted.reconcile(had as u32, room.core.newest().unwrap().snapshot());
+        corrections += u32::from(predicted.error() > 0);
     }
     assert!(waited > 300, "{waited}");
     assert_eq!((late, corrections), (0, 0));

@@ -93,21 +93,27 @@
 
 extern crate self as driftless_sim; // the games here are written as everybody writes his
 
+pub mod bot;
 pub mod chat;
 pub mod checksum;
 pub mod game;
 pub mod games;
 pub mod input;
+pub mod predict;
 pub mod replay;
 pub mod rng;
+pub mod seen;
 pub mod setup;
 pub mod simulation;
 pub mod step;
 
+pub use bot::Bot;
 pub use driftless_proto::{schema::Schema, snapshot::Snapshot};
 pub use game::{Game, GameKind};
 pub use input::PlayerInput;
+pub use predict::{Predict, Prediction};
 pub use rng::Rng;
+pub use seen::Seen;
 pub use setup::Setup;
 pub use simulation::{Away, PlayerId, Simulation, TICK_RATES};
 pub use step::{Order, Output, Recipient, Step};

@@ -1,5 +1,8 @@
 //! Promise 6: "Nothing a peer sends may panic the server." Debug builds check every sum for overflow.
 
+mod common;
+
+use common::arena::predict;
 use driftless_sim::{Output, PlayerInput, Setup, Simulation, Step, games::arena::*};
 
 const EXTREMES: [i32; 7] = [i32::MIN, i32::MIN + 1, -1, 0, 1, i32::MAX - 1, i32::MAX];

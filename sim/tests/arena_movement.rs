@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::arena::{Room, goto, stick};
-use driftless_sim::games::arena::{ArenaInput, Body, Map, predict, rules};
+use common::arena::{Room, goto, predict, stick};
+use driftless_sim::games::arena::{ArenaInput, Body, Map, rules};
 use proptest::prelude::*;
 
 const RATES: [u32; 10] = [1, 3, 7, 10, 20, 30, 60, 64, 100, 128];

@@ -3,9 +3,12 @@
 //! to it means that older clients mispredict.
 #![allow(clippy::unwrap_used)] // in helpers of tests
 
+mod common;
+
+use common::arena::predict;
 use driftless_sim::{
     Rng,
-    games::arena::{ArenaInput, Body, Map, predict},
+    games::arena::{ArenaInput, Body, Map},
 };
 use std::{fmt::Write, fs};
 

@@ -1,9 +1,9 @@
-//! Joins the arena, walks in circles, and prints where everybody is.
+//! Joins the arena, walks in circles, and prints where everybody is, and where itself will be once the server has had its inputs.
 //!
 //! `cargo run -p driftless-client --example wander -- [ws://127.0.0.1:7777] [room]`, with a server running.
 
 use driftless_client::{Client, Event, Options};
-use driftless_sim::games::arena::{ArenaInput, PLAYERS};
+use driftless_sim::games::arena::{Arena, ArenaInput, PLAYERS};
 use std::{error::Error, time::Duration};
 
 #[tokio::main(flavor = "current_thread")]
@@ -14,12 +14,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let interval = client.core().tick_interval().unwrap_or(Duration::from_millis(50));
     let mut ticks = tokio::time::interval(interval);
-    let mut angle = 0.0_f32;
+    let (mut angle, mut predicted) = (0.0_f32, None);
     loop {
         tokio::select! {
             event = client.next() => match event? {
-                Event::Welcome(welcome) => println!("player {} in {}", welcome.player, welcome.room),
-                Event::State { tick, .. } if tick % 20 == 0 => print(tick, &client),
+                Event::Welcome(welcome) => {
+                    println!("player {} in {}", welcome.player, welcome.room);
+                    if !welcome.resumed {
+                        predicted = client.predict::<Arena>(); // the seat is a new one
+                    }
+                }
+                Event::State { tick, input, .. } => {
+                    let (Some(predicted), Some(state)) = (&mut predicted, client.snapshot()) else { continue };
+                    predicted.reconcile(input, state);
+                    if tick % 20 == 0 {
+                        print(tick, &client);
+                        let error = predicted.error();
+                        println!("  predicted {:?}, off by {error} cm", predicted.shown());
+                    }
+                }
                 Event::Disconnected { cause, .. } => println!("{cause}; coming back"),
                 _ => {}
             },
@@ -27,7 +40,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 angle += 0.05;
                 let (y, x) = (angle.sin() * 127.0, angle.cos() * 127.0);
                 let input = ArenaInput { move_x: x as i32, move_y: y as i32, ..Default::default() };
-                let _ = client.send_input(&input); // refused while away
+                // Refused while away.
+                if let (Ok(number), Some(predicted)) = (client.send_input(&input), &mut predicted) {
+                    predicted.push(number, input);
+                }
             }
             _ = tokio::signal::ctrl_c() => return Ok(client.leave().await?),
         }

@@ -6,6 +6,7 @@ use crate::{
     transport::{DialError, Transport, TransportKind},
 };
 use driftless_proto::{schema::Schema, session::client::SendError, snapshot::Snapshot, wire};
+use driftless_sim::{Predict, Prediction};
 use prost::Message;
 use std::{
     future::{Future, poll_fn},
@@ -88,6 +89,20 @@ impl Client {
     pub fn command(&mut self, command: &impl Message) -> Result<u64, SendError> {
         let payload = self.payloads.encode(command);
         self.connection.core_mut().send_command(payload)
+    }
+
+    /// A prediction of this player's own entity, in a game that says how it moves: from now on it wants each input that is sent
+    /// ([`Prediction::push`]) and each state ([`Prediction::reconcile`]). After a welcome that is not `resumed` the seat is another,
+    /// which needs another one.
+    ///
+    /// None: nothing has been seen of the room yet, or it is one of another game.
+    pub fn predict<P: Predict>(&self) -> Option<Prediction<P>> {
+        let welcome = self.welcome().filter(|welcome| welcome.kind == P::KIND)?;
+        let mut prediction = Prediction::new(welcome.player, welcome.tick_rate);
+        if let Some(state) = self.snapshot() {
+            prediction.reconcile(0, state);
+        }
+        Some(prediction)
     }
 
     /// The newest state.

@@ -39,8 +39,8 @@
 //! # What is shown
 //! A state is already old when it arrives, and the next one is a tick away. [`Interpolation`] shows the others a little
 //! in the past, between two states; [`Prediction`] shows the player itself in the present, by applying at once what
-//! the server will apply later, and corrects it by every state. Both are separate from the client: a bot, or a game
-//! that draws the newest state, needs neither. A machine that slept has another clock than it took the server's for:
+//! the server will apply later, by the game's own rules ([`Predict`]), and corrects it by every state; [`Smoothing`] hides what
+//! is left to correct. All are separate from the client: a bot, or a game that draws the newest state, needs none. A machine that slept has another clock than it took the server's for:
 //! at [`Event::ClockMoved`], [`Interpolation::restart`].
 //!
 //! ```
@@ -91,8 +91,8 @@ pub mod event;
 pub mod interpolation;
 pub mod members;
 pub mod options;
-pub mod prediction;
 mod runtime;
+pub mod smoothing;
 pub mod stats;
 pub mod transport;
 pub mod typed;
@@ -107,10 +107,11 @@ pub use event::Event;
 pub use interpolation::{Interpolation, InterpolationConfig};
 pub use members::Members;
 pub use options::Options;
-pub use prediction::{Prediction, Smoothing};
+pub use smoothing::Smoothing;
 pub use stats::Stats;
 pub use transport::{Endpoint, Transport, TransportKind, Trust};
 pub use typed::{Messages, Payloads, decode_event};
 
 pub use driftless_proto as proto;
 pub use driftless_proto::session::client::{ClientConfig, SendError, ServerError};
+pub use driftless_sim::{Predict, Prediction};

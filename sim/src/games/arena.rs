@@ -2,7 +2,7 @@
 //!
 //! Players run (acceleration, friction), slide along walls and boxes, aim, and shoot. A projectile that meets a player
 //! takes health; a player without health is dead, and enters again at another place after a while. Players pass
-//! through each other, so that a client can predict its own player from the map alone: see [`predict`].
+//! through each other, so that a client can predict its own player from the map alone: see [`OwnPlayer`].
 //!
 //! A room can have rounds ([`ArenaOptions::round_s`]): when one is over nobody shoots, and who has most kills has won; after a pause
 //! all enter anew, without scores.
@@ -16,8 +16,10 @@
 //! [`OBSTACLES`].
 
 mod body;
+mod bot;
 mod map;
 mod options;
+mod own;
 mod player;
 mod projectile;
 mod rounds;
@@ -29,8 +31,10 @@ mod wire {
 }
 
 pub use body::{Body, Drive};
+pub use bot::BotMemory;
 pub use map::{Map, Obstacle};
 pub use options::ArenaOptions;
+pub use own::OwnPlayer;
 pub use player::sector;
 pub use wire::{ArenaCommand, ArenaEvent, ArenaInput, arena_command, arena_event};
 
@@ -54,28 +58,6 @@ pub const OBSTACLES: usize = 2;
 const PLACES: u32 = 32;
 /// Distance to the living that a player enters with, if a place is found, cm.
 const ELBOW_ROOM: i32 = 300;
-
-/// Moves a player by one input for one tick, as the server does: for prediction.
-///
-/// `map` is [`Map::from_snapshot`] of any state; `body` is where the player is and how fast, which the client keeps
-/// itself (a snapshot has only the place). `tick_rate` is the room's, 1 to 128.
-///
-/// Exact as long as every tick of the server gets one input of this player. Shots, hits and the next life are not
-/// predicted: a player that is dead, or whose `spawns` changed, is where the snapshot says.
-///
-/// ```
-/// use driftless_sim::games::arena::{ArenaInput, Body, Map, predict};
-///
-/// let right = ArenaInput { move_x: 127, ..Default::default() };
-/// let body = Body::at(5_000, 5_000);
-/// let body = (0..20).fold(body, |body, _| predict(&Map::default(), body, &right, 20));
-/// // A second at 7 m/s, less the start.
-/// assert_eq!(body.place(), (5_637, 5_000));
-/// ```
-pub fn predict(map: &Map, mut body: Body, input: &ArenaInput, tick_rate: u32) -> Body {
-    body.advance(map, Drive::of(input), tick_rate.clamp(1, 128));
-    body
-}
 
 /// A room of the arena.
 #[derive(Debug, Serialize, Deserialize)]

@@ -3,7 +3,10 @@
 use driftless_sim::{
     Game, PlayerId, PlayerInput, Recipient, Setup, Snapshot,
     game::CommandError,
-    games::arena::{ArenaCommand, ArenaEvent, ArenaInput, PLAYERS, PROJECTILES, arena_command, arena_event},
+    games::arena::{
+        ArenaCommand, ArenaEvent, ArenaInput, Body, Drive, Map, PLAYERS, PROJECTILES, arena_command,
+        arena_event,
+    },
 };
 use prost::Message;
 use std::collections::BTreeMap;
@@ -109,6 +112,12 @@ impl Room {
         }
         panic!("players did not get to {to:?}");
     }
+}
+
+/// Where an input takes a body in one tick.
+pub fn predict(map: &Map, mut body: Body, input: &ArenaInput, tick_rate: u32) -> Body {
+    body.advance(map, Drive::of(input), tick_rate);
+    body
 }
 
 pub fn stick(x: i32, y: i32) -> ArenaInput {

@@ -70,8 +70,24 @@ impl Body {
         (self.x.div_euclid(UNITS), self.y.div_euclid(UNITS))
     }
 
+    /// At this place as a snapshot says it, cm: as it is if that is where it is. Its speed stays.
+    pub(super) fn corrected(self, x: i32, y: i32) -> Self {
+        if self.place() == (x, y) { self } else { Self { vx: self.vx, vy: self.vy, ..Self::at(x, y) } }
+    }
+
     /// Moves for one tick of a room with `tick_rate` ticks a second (1 to 128).
+    ///
+    /// ```
+    /// use driftless_sim::games::arena::{ArenaInput, Body, Drive, Map};
+    ///
+    /// let right = Drive::of(&ArenaInput { move_x: 127, ..Default::default() });
+    /// let mut body = Body::at(5_000, 5_000);
+    /// (0..20).for_each(|_| body.advance(&Map::default(), right, 20));
+    /// // A second at 7 m/s, less the start.
+    /// assert_eq!(body.place(), (5_637, 5_000));
+    /// ```
     pub fn advance(&mut self, map: &Map, drive: Drive, tick_rate: u32) {
+        let tick_rate = tick_rate.clamp(1, 128);
         let moves = rules::moves_per_tick(tick_rate);
         for _ in 0..moves {
             self.advance_once(map, drive, i64::from(tick_rate * moves));

@@ -63,6 +63,15 @@ impl Map {
         Self { boxes: boxes.collect() }
     }
 
+    /// Whether it is the map that a snapshot shows.
+    pub(super) fn is_in(&self, snapshot: &Snapshot) -> bool {
+        let Some(table) = snapshot.tables().get(super::OBSTACLES) else { return self.boxes.is_empty() };
+        let is_same = |(row, b): (usize, &Obstacle)| {
+            [b.x, b.y, b.width, b.height].iter().enumerate().all(|(n, &side)| table.column(n)[row] == side)
+        };
+        table.len() == self.boxes.len() && self.boxes.iter().enumerate().all(is_same)
+    }
+
     /// The boxes in the world.
     pub fn obstacles(&self) -> &[Obstacle] {
         &self.boxes

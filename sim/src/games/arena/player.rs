@@ -52,12 +52,15 @@ impl Player {
     pub fn input(&mut self, input: &ArenaInput, tick_rate: u32) {
         self.drive = Drive::of(input);
         self.hold = rules::ticks(rules::HOLD_MS, tick_rate);
-        let clamp = |n: i32| n.clamp(-32_768, 32_767);
-        match (clamp(input.aim_x), clamp(input.aim_y)) {
-            (0, 0) => {}
-            aim => self.aim = aim,
-        }
+        self.aim = Self::aim(input).unwrap_or(self.aim);
         self.fire |= input.buttons & rules::BUTTON_FIRE != 0;
+    }
+
+    /// The direction that an input aims in. None: as before.
+    pub fn aim(input: &ArenaInput) -> Option<(i32, i32)> {
+        let clamp = |n: i32| n.clamp(-32_768, 32_767);
+        let aim = (clamp(input.aim_x), clamp(input.aim_y));
+        (aim != (0, 0)).then_some(aim)
     }
 
     pub fn is_alive(&self) -> bool {

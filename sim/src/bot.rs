@@ -1,0 +1,21 @@
+//! A game's own bots.
+
+use crate::{Rng, Seen, Simulation};
+
+/// A game that says how a bot plays it: by what a client sees, an input a tick.
+///
+/// ```
+/// # use driftless_sim::{Bot, Rng, Schema, Seen, Setup, Snapshot, Step, Simulation, PlayerId, PlayerInput};
+/// # use driftless_sim::games::arena::{Arena, ArenaInput};
+/// let mut memory = <Arena as Bot>::Memory::default();
+/// let (state, mut rng) = (Snapshot::new(&Arena::schema()), Rng::new(7));
+/// let input = Arena::act(&mut memory, &Seen { state: &state, player: 1, tick_rate: 20 }, &mut rng);
+/// assert_eq!(input, ArenaInput::default(), "who is not in the state has nothing to do");
+/// ```
+pub trait Bot: Simulation {
+    /// What a bot remembers from one input to the next. `()` where there is nothing.
+    type Memory: Default + Send;
+
+    /// What it does now. `rng` is the bot's own.
+    fn act(memory: &mut Self::Memory, seen: &Seen<'_>, rng: &mut Rng) -> Self::Input;
+}

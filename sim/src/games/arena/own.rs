@@ -1,0 +1,47 @@
+//! The player of a client, as it will be: see [`Predict`].
+
+use super::{Arena, ArenaInput, Body, Drive, Map, PLAYERS, Player};
+use crate::{Predict, Seen};
+use std::sync::Arc;
+
+/// A living player, and what it runs into. Shots, hits and the next life are not predicted.
+///
+/// Exact as long as every tick of the server gets one input of this player.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnPlayer {
+    body: Body,
+    /// Sector of its aim.
+    aim: i32,
+    /// How often it was placed.
+    spawns: i32,
+    map: Arc<Map>,
+}
+
+impl Predict for Arena {
+    type Own = OwnPlayer;
+    const OWN: usize = PLAYERS;
+
+    fn own(seen: &Seen<'_>, predicted: Option<&OwnPlayer>) -> Option<OwnPlayer> {
+        let [x, y, aim, health, _score, spawns] = seen.row(PLAYERS)?;
+        let map = match predicted {
+            Some(own) if own.map.is_in(seen.state) => own.map.clone(),
+            _ => Arc::new(Map::from_snapshot(seen.state)),
+        };
+        // Where the place is as predicted, so was what a snapshot does not tell: the speed, and parts of a quantum.
+        let body = match predicted {
+            Some(own) if own.spawns == spawns => own.body.corrected(x, y),
+            _ => Body::at(x, y),
+        };
+        (health > 0).then_some(OwnPlayer { body, aim, spawns, map })
+    }
+
+    fn predict(own: &mut OwnPlayer, input: &ArenaInput, tick_rate: u32) {
+        own.body.advance(&own.map, Drive::of(input), tick_rate);
+        own.aim = Player::aim(input).map_or(own.aim, super::sector);
+    }
+
+    fn shown(own: &OwnPlayer, row: &mut [i32]) {
+        let (x, y) = own.body.place();
+        row[..3].copy_from_slice(&[x, y, own.aim]);
+    }
+}
