@@ -106,6 +106,7 @@ pub mod seen;
 pub mod setup;
 pub mod simulation;
 pub mod step;
+pub mod wasm;
 
 pub use bot::Bot;
 pub use driftless_proto::{schema::Schema, snapshot::Snapshot};
