@@ -1,5 +1,5 @@
-//! What a tick of the arena costs a room, against players: decoding one input of each, the step, the snapshot; and,
-//! apart, the checksum, which a room that is recorded adds.
+//! What a tick of the arena costs a room, against players: decoding one input of each, the step, the
+//! snapshot; and, apart, the checksum, which a room that is recorded adds.
 //!
 //! `cargo bench -p driftless-benches --bench arena`
 

@@ -1,13 +1,13 @@
-//! What a client costs a tick in the server's own code: its input taken in, the state offered, the message to it put together. No
-//! sockets, no frames, no game.
+//! What a client costs a tick in the server's own code: its input taken in, the state offered, the message to
+//! it put together. No sockets, no frames, no game.
 //!
-//! A thousand clients in rooms of 50 or of 2, each with its own peer, session and seat. Before each part the cache is filled with
-//! other things, as the kernel and the games fill it between two visits to a client; and clients are visited in no order of
-//! memory, each once the one before it is done, as there are system calls between two. So what is counted is mostly how many
-//! cache lines a client has.
+//! A thousand clients in rooms of 50 or of 2, each with its own peer, session and seat. Before each part the
+//! cache is filled with other things, as the kernel and the games fill it between two visits to a client; and
+//! clients are visited in no order of memory, each once the one before it is done, as there are system calls
+//! between two. So what is counted is mostly how many cache lines a client has.
 //!
-//! `cargo bench -p driftless-benches --bench client_tick`: divide by 1,000, or read the throughput: `Kelem/s` are thousands of
-//! client-ticks.
+//! `cargo bench -p driftless-benches --bench client_tick`: divide by 1,000, or read the throughput: `Kelem/s`
+//! are thousands of client-ticks.
 
 #![allow(missing_docs, unsafe_code, clippy::unwrap_used, reason = "a benchmark")]
 

@@ -1,7 +1,7 @@
 //! Encode and decode of a delta, against entities and age of the baseline.
 //!
-//! The entities walk as players do: each goes its way at its own speed and turns now and then, so a prediction is
-//! often right after one tick and seldom after sixty.
+//! The entities walk as players do: each goes its way at its own speed and turns now and then, so a
+//! prediction is often right after one tick and seldom after sixty.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use driftless_proto::{

@@ -1,12 +1,14 @@
-//! Publish and fan-out against clients: what a tick costs the room, and what it costs the thread that sends it.
+//! Publish and fan-out against clients: what a tick costs the room, and what it costs the thread that sends
+//! it.
 //!
-//! All clients are in one arena, and all of them run and shoot: with the clients, the entities grow too. No sockets.
+//! All clients are in one arena, and all of them run and shoot: with the clients, the entities grow too. No
+//! sockets.
 //!
 //! - `publish`: the room takes an input of each player, steps, and makes a snapshot.
-//! - `fan-out, same baseline`: every connection is offered the state, and its message is put together, as it is when all
-//!   keep up: one delta is encoded, and each client gets a head of its own before those bytes.
-//! - `fan-out, own baselines`: the same when no two clients have the same baseline and prior, within 64 ticks: a delta for
-//!   each. The worst case; its cost grows with clients × entities.
+//! - `fan-out, same baseline`: every connection is offered the state, and its message is put together, as it
+//!   is when all keep up: one delta is encoded, and each client gets a head of its own before those bytes.
+//! - `fan-out, own baselines`: the same when no two clients have the same baseline and prior, within 64
+//!   ticks: a delta for each. The worst case; its cost grows with clients × entities.
 //!
 //! `cargo bench -p driftless-benches --bench fanout`
 

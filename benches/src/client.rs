@@ -37,7 +37,8 @@ const SWEEP: Duration = Duration::from_millis(100);
 pub struct Thread {
     connections: Rc<LocalConnections>,
     join: Bytes,
-    /// Where the fan-out actor lives. Never dropped: an actor's timers can only be dropped while its event loop runs.
+    /// Where the fan-out actor lives. Never dropped: an actor's timers can only be dropped while its event
+    /// loop runs.
     _system: ManuallyDrop<actix::SystemRunner>,
 }
 

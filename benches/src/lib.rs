@@ -1,12 +1,13 @@
 //! What the benchmarks share: a room whose players never stand still, and clients without sockets.
 //!
-//! - [`BusyRoom`] is the server's [`RoomCore`](driftless_server::room::core::RoomCore) with its seats and inbox, and one
-//!   input a player a tick.
+//! - [`BusyRoom`] is the server's [`RoomCore`](driftless_server::room::core::RoomCore) with its seats and
+//!   inbox, and one input a player a tick.
 //! - [`Thread`] is one of the server's threads that serve connections, without its event loop.
-//! - [`Client`] is the server's [`Peer`](driftless_server::connection::Peer), with this crate in place of the transport and
-//!   of the machine behind it.
+//! - [`Client`] is the server's [`Peer`](driftless_server::connection::Peer), with this crate in place of the
+//!   transport and of the machine behind it.
 //!
-//! Nothing here looks at a clock but the server's own encode-time metric: time is an argument, in ticks of the room.
+//! Nothing here looks at a clock but the server's own encode-time metric: time is an argument, in ticks of
+//! the room.
 
 mod client;
 mod room;

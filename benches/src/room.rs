@@ -143,7 +143,8 @@ impl BusyRoom {
     }
 }
 
-/// What a player does in set `set`: a direction of their own, full of shots in the arena. None: the kind is not known.
+/// What a player does in set `set`: a direction of their own, full of shots in the arena. None: the kind is
+/// not known.
 pub fn input(kind: &str, set: u32, player: u32) -> Option<Bytes> {
     let turn = |by: u32| ((set * 31 + player * by) * 97 % 255) as i32 - 127;
     let encoded = match kind {

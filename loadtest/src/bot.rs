@@ -5,9 +5,9 @@
 //!                        └────────── closed, refused, at fault ──────────► Gone
 //! ```
 //!
-//! The client library's `ClientCore` does the protocol; the swarm gives it bytes and time. What happens
-//! in the measured time counts by *tick* where it is about states, so that a state of the last tick that arrives a moment after
-//! the end is not lost, and by *time* where it is about bytes.
+//! The client library's `ClientCore` does the protocol; the swarm gives it bytes and time. What happens in
+//! the measured time counts by *tick* where it is about states, so that a state of the last tick that arrives
+//! a moment after the end is not lost, and by *time* where it is about bytes.
 
 mod crowd;
 #[cfg(test)]
@@ -145,7 +145,8 @@ impl Bot {
             self.close_books(crowd, now);
         }
     }
-    /// The last states of the measured time have had their chance to arrive: inputs that none of them contained have waited in vain so far.
+    /// The last states of the measured time have had their chance to arrive: inputs that none of them
+    /// contained have waited in vain so far.
     pub fn give_up(&mut self, crowd: &mut Crowd, now: Instant) {
         while let Some((_, due)) = self.pending.pop_front() {
             if crowd.counts(due) {
@@ -189,7 +190,8 @@ impl Bot {
         crowd.gone += u64::from(life == Life::Gone && self.life != Life::Gone);
         self.life = life;
     }
-    /// Something went wrong: the bot hangs up. (One that leaves and is not told the end of it, on a bad link, has lost nothing.)
+    /// Something went wrong: the bot hangs up. (One that leaves and is not told the end of it, on a bad link,
+    /// has lost nothing.)
     fn fail(&mut self, crowd: &mut Crowd, now: Instant, violation: &Violation) -> ControlFlow<()> {
         if self.life != Life::Leaving || !matches!(violation, Violation::Silent(_)) {
             crowd.violations.add(violation);
@@ -325,8 +327,8 @@ impl Peer for Bot {
             if crowd.counts(due) {
                 crowd.measure.late.record(now.saturating_duration_since(due));
             }
-            // A swarm that is short of CPU time must not stop reading for its inputs: one that is a tick late is left out,
-            // and its latency counts up to the state that contains the next.
+            // A swarm that is short of CPU time must not stop reading for its inputs: one that is a tick late
+            // is left out, and its latency counts up to the state that contains the next.
             if now.saturating_duration_since(due) * crowd.tick_rate > Duration::from_secs(1) {
                 crowd.measure.counts.inputs_left_out += u64::from(crowd.counts(due));
                 self.wait_for(crowd, self.last_input + 1, due, now);

@@ -1,4 +1,5 @@
-//! What a bot does not take on trust. Each of these is an error of the server (or of the library that decodes), and fails the run.
+//! What a bot does not take on trust. Each of these is an error of the server (or of the library that
+//! decodes), and fails the run.
 //!
 //! These checks stand beside those of the session, not on them: the session is shared by both ends, so a
 //! fault in it could hide itself.
@@ -74,9 +75,11 @@ impl Order {
         self.applied = Some(tick);
         Ok(())
     }
-    /// A message arrived: if it is a reliable one, it must be the next (Promise 3). Malformed ones are left to the session.
+    /// A message arrived: if it is a reliable one, it must be the next (Promise 3). Malformed ones are left
+    /// to the session.
     pub fn message(&mut self, message: &[u8]) -> Result<(), Violation> {
-        /// Tag of `ServerMessage.reliable`: field 2, length-delimited. Spares the states, which are most messages, a decode.
+        /// Tag of `ServerMessage.reliable`: field 2, length-delimited. Spares the states, which are most
+        /// messages, a decode.
         const RELIABLE: u8 = 0x12;
         if message.first() != Some(&RELIABLE) {
             return Ok(());

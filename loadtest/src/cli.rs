@@ -10,31 +10,35 @@ use driftless_client::TransportKind;
 use driftless_links::Scenario;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-/// Plays on a Driftless server with many bots, and measures.
+/// Load-test a Driftless server with bots that really play.
 #[derive(Debug, Parser)]
-#[command(name = "loadtest", version)]
+#[command(name = "loadtest", version, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
+const EXIT_CODES: &str = "Exit codes: 0 all is well; 1 a bot saw an error, or a requirement does not hold; \
+                          2 there was no run.";
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Plays in many rooms at once; checks and measures everything.
+    /// Play in many rooms at once, check everything the server sends, and measure.
     Run(RunArgs),
-    /// Measures what the kernel alone charges for the same traffic: a bare epoll server without any game.
+    /// Measure what the kernel alone charges for the same traffic, with a bare epoll server and no game.
     Floor(FloorArgs),
-    /// One client stops reading for a while: what it gets then, and what the others notice.
+    /// Let one client stop reading for a while; report what it gets afterwards and what the others notice.
     Slow(SlowArgs),
-    /// A bad link before a server, UDP and TCP: latency, loss, a narrow place, black-outs, as a scenario says.
+    /// Put a bad link in front of a server, for UDP and TCP: latency, loss, a bottleneck, blackouts.
     Link(LinkArgs),
-    /// The same game over each transport, side by side on links that are equally bad.
+    /// Play the same game over each transport, side by side on equally bad links.
     Compare(CompareArgs),
-    /// A bad link between two network namespaces, with the kernel's own TCP and UDP on both sides. Needs root.
+    /// Put a bad link between two network namespaces, with the kernel's own TCP and UDP at both ends. Needs
+    /// root.
     Netns(NetnsArgs),
-    /// The server's side of `floor`, which starts it.
+    /// The server that `floor` starts.
     #[command(hide = true)]
     FloorServer(FloorServerArgs),
 }
@@ -42,55 +46,57 @@ pub enum Command {
 /// `loadtest run`.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
-    /// The server.
+    /// The server under test.
     #[arg(long, default_value = "ws://127.0.0.1:7777")]
     pub url: Url,
     #[command(flatten)]
     pub operator: OperatorArgs,
-    /// Bots.
+    /// Number of bots.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub clients: u32,
-    /// Bots in a room.
+    /// Bots per room.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub room_size: u32,
-    /// Ticks a second of the rooms, and inputs a second of each bot.
+    /// Ticks per second of each room, and inputs per second of each bot.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
     pub tick_rate: u32,
-    /// Kind of game.
+    /// Kind of game. In one that this program does not know, bots send empty inputs.
     #[arg(long, default_value = "arena")]
     pub kind: String,
-    /// How long to measure: 30s, 500ms, 2m.
+    /// How long to measure, for example 30s, 500ms or 2m.
     #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
     pub duration: Duration,
-    /// Time over which the bots connect, before the measuring.
+    /// Time over which the bots connect, before measuring begins.
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     pub ramp: Duration,
-    /// Time that all play before the measuring.
+    /// How long all bots play before measuring begins.
     #[arg(long, default_value = "2s", value_parser = humantime::parse_duration)]
     pub warm_up: Duration,
-    /// Process of the server, to measure its CPU time and memory. Start the server afresh: its memory before the
-    /// first bot is what each bot's share is counted from.
+    /// Process ID of the server, to measure its CPU time and memory. Start the server afresh: memory per
+    /// client is what it grew by since just before the first bot.
     #[arg(long)]
     pub server_pid: Option<u32>,
-    /// Recorded movement that the bots follow instead of wandering: CSV with tick, id, x, y first; may be gzipped.
+    /// Recorded movement for the arena's bots to follow: CSV whose first columns are tick, id, x, y; may be
+    /// gzipped.
     #[arg(long)]
     pub trace: Option<PathBuf>,
-    /// Writes the figures as one JSON object to this file; - is standard output.
+    /// Write the figures to this file as one JSON object; - means standard output.
     #[arg(long)]
     pub json: Option<PathBuf>,
-    /// Writes report.html into this folder.
+    /// Write report.html to this folder.
     #[arg(long)]
     pub report: Option<PathBuf>,
-    /// What must hold at the end: a key of the JSON, one of >= <= == > <, and a number. May be repeated.
+    /// Fail unless this holds at the end: a key of the JSON, one of >= <= == > <, and a number. May be
+    /// repeated.
     #[arg(long, value_name = "KEY>=N")]
     pub require: Vec<Requirement>,
-    /// Measures the floor right after, with the traffic that was seen, and the ratio to it.
+    /// Afterwards measure the floor of the same traffic, and report the ratio to it.
     #[arg(long)]
     pub floor: bool,
-    /// What the bots connect over. With mix, one after the other of the three, in the same rooms.
+    /// What the bots connect over. With mix, bots of all three transports share each room.
     #[arg(long, value_enum, default_value_t = TransportChoice::Websocket)]
     pub transport: TransportChoice,
-    /// Threads of the swarm.
+    /// Threads that run the bots.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
     #[command(flatten)]
@@ -136,25 +142,25 @@ impl TransportChoice {
 /// `loadtest floor`.
 #[derive(Debug, Clone, Args)]
 pub struct FloorArgs {
-    /// Clients.
+    /// Number of clients.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub clients: u32,
-    /// Ticks a second.
+    /// Ticks per second.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub tick_rate: u32,
-    /// Bytes of a message from the server.
+    /// Size of a message from the server, bytes.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub frame_bytes: u32,
-    /// Bytes of a message from a client.
+    /// Size of a message from a client, bytes.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=3000))]
     pub input_bytes: u32,
     /// How long to measure.
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
     pub duration: Duration,
-    /// Rooms, their phases spread over the tick. Default: one for 50 clients.
+    /// Number of rooms; their ticks are spread over time. Default: one per 50 clients.
     #[arg(long)]
     pub rooms: Option<u32>,
-    /// Writes the figures as one JSON object to this file; - is standard output.
+    /// Write the figures to this file as one JSON object; - means standard output.
     #[arg(long)]
     pub json: Option<PathBuf>,
 }
@@ -162,33 +168,34 @@ pub struct FloorArgs {
 /// `loadtest slow`.
 #[derive(Debug, Clone, Args)]
 pub struct SlowArgs {
-    /// The server.
+    /// The server under test.
     #[arg(long, default_value = "ws://127.0.0.1:7777")]
     pub url: Url,
     #[command(flatten)]
     pub operator: OperatorArgs,
-    /// Players in the room, the slow one included.
+    /// Players in the room, including the slow one.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub room_size: u32,
-    /// Ticks a second of the room.
+    /// Ticks per second of the room.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
     pub tick_rate: u32,
-    /// Kind of game.
+    /// Kind of game. In one that this program does not know, bots send empty inputs.
     #[arg(long, default_value = "arena")]
     pub kind: String,
-    /// How long the slow client does not read.
+    /// How long the slow client stops reading.
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     pub stall: Duration,
-    /// How long to play before the stall and after it.
+    /// How long to play before and after that.
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     pub around: Duration,
-    /// Process of the server, to measure its memory.
+    /// Process ID of the server, to measure its memory.
     #[arg(long)]
     pub server_pid: Option<u32>,
-    /// Writes the figures as one JSON object to this file; - is standard output.
+    /// Write the figures to this file as one JSON object; - means standard output.
     #[arg(long)]
     pub json: Option<PathBuf>,
-    /// What must hold at the end: a key of the JSON, one of >= <= == > <, and a number. May be repeated.
+    /// Fail unless this holds at the end: a key of the JSON, one of >= <= == > <, and a number. May be
+    /// repeated.
     #[arg(long, value_name = "KEY>=N")]
     pub require: Vec<Requirement>,
 }
@@ -196,13 +203,13 @@ pub struct SlowArgs {
 /// `loadtest link`.
 #[derive(Debug, Clone, Args)]
 pub struct LinkArgs {
-    /// Where clients connect, UDP and TCP. Port 0: any free one, which is printed.
+    /// Where clients connect, for both UDP and TCP. Port 0 picks a free port and prints it.
     #[arg(long, default_value = "127.0.0.1:7700")]
     pub listen: SocketAddr,
-    /// The server.
+    /// The server to relay to.
     #[arg(long, default_value = "127.0.0.1:7777")]
     pub to: SocketAddr,
-    /// Where the server takes QUIC, if that is another port.
+    /// Where the server accepts QUIC, if that is a different port.
     #[arg(long, value_name = "ADDR:PORT")]
     pub quic_to: Option<SocketAddr>,
     /// What the link is like.
@@ -213,7 +220,7 @@ pub struct LinkArgs {
 /// `loadtest compare`.
 #[derive(Debug, Clone, Args)]
 pub struct CompareArgs {
-    /// The server.
+    /// The server under test.
     #[arg(long, default_value = "ws://127.0.0.1:7777")]
     pub url: Url,
     #[command(flatten)]
@@ -221,35 +228,35 @@ pub struct CompareArgs {
     /// What the links are like.
     #[arg(long, help = scenario_help(), required_unless_present = "direct")]
     pub scenario: Option<Scenario>,
-    /// No relays: the way to the server is what it is. What the client shows is then compared to nothing.
+    /// Use no relays: the path to the server stays as it is. What clients show is then compared with nothing.
     #[arg(long, conflicts_with = "scenario")]
     pub direct: bool,
     /// Transports to compare.
     #[arg(long, value_delimiter = ',', default_value = "websocket,quic,webtransport")]
     pub transports: Vec<TransportKind>,
-    /// Players on each transport, all in one room.
+    /// Players per transport, all in one room.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=2_000))]
     pub clients: u32,
-    /// Ticks a second of the rooms, and inputs a second of each player.
+    /// Ticks per second of each room, and inputs per second of each player.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
     pub tick_rate: u32,
-    /// Kind of game.
+    /// Kind of game. In one that this program does not know, bots send empty inputs.
     #[arg(long, default_value = "arena")]
     pub kind: String,
-    /// How long to measure. Default: the scenario's phases and 10 s more; 20 s for one without an end.
+    /// How long to measure. Default: the scenario's phases plus 10 s, or 20 s if it has no end.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
-    /// Time over which the players connect, before the measuring.
+    /// Time over which the players connect, before measuring begins.
     #[arg(long, default_value = "2s", value_parser = humantime::parse_duration)]
     pub ramp: Duration,
-    /// Time that all play on the scenario's first phase before the measuring, and before its time begins.
+    /// How long all play under the conditions of the first phase before measuring, and the scenario, begin.
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     pub warm_up: Duration,
-    /// Writes the figures as one JSON object to this file; - is standard output.
+    /// Write the figures to this file as one JSON object; - means standard output.
     #[arg(long)]
     pub json: Option<PathBuf>,
-    /// What must hold at the end: a key of the JSON such as quic.age_ms.p99, one of >= <= == > <, and a number. May be
-    /// repeated.
+    /// Fail unless this holds at the end: a key of the JSON such as quic.age_ms.p99, one of >= <= == > <,
+    /// and a number. May be repeated.
     #[arg(long, value_name = "KEY>=N")]
     pub require: Vec<Requirement>,
 }
@@ -260,16 +267,16 @@ pub struct NetnsArgs {
     /// What the link is like.
     #[arg(long, help = scenario_help())]
     pub scenario: Scenario,
-    /// The server's command, for the shell. It runs where the address is 198.18.0.2.
+    /// Shell command that starts the server, where the address is 198.18.0.2.
     #[arg(long, default_value = "driftless serve --listen 198.18.0.2:7777 --insecure")]
     pub server: String,
-    /// The TCP port that the server takes connections on when it is ready.
+    /// TCP port on which the server accepts connections once it is ready.
     #[arg(long, default_value_t = 7777)]
     pub ready: u16,
-    /// Only sees whether this machine can do it, and starts nothing.
+    /// Only check whether this machine supports it; start nothing.
     #[arg(long)]
     pub check: bool,
-    /// The client's command. It runs where the address is 198.18.0.1.
+    /// Command that runs the client, where the address is 198.18.0.1.
     #[arg(last = true, required_unless_present = "check")]
     pub command: Vec<String>,
 }

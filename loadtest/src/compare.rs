@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Plays on all transports, and tells how it went. The exit code is 1 if anything was wrong or a requirement does
-/// not hold.
+/// Plays on all transports, and tells how it went. The exit code is 1 if anything was wrong or a requirement
+/// does not hold.
 pub fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
     require::check(&args.require, &CompareFigures::specimen())?;
     let bench = Bench { args, api: Api::new(&args.url, &args.operator), stop: Stop::on_signals()? };

@@ -16,7 +16,8 @@ pub struct Figures {
     pub errors: u64,
     /// How long was measured, seconds.
     pub seconds: f64,
-    /// States applied over the ticks that were due while the bots were connected, without those that the server says it skipped.
+    /// States applied over the ticks that were due while the bots were connected, without those that the
+    /// server says it skipped.
     pub delivered_ratio: Option<f64>,
     /// Arrival of a state less the time its tick was due on the server's clock, milliseconds.
     pub state_age_ms: Option<Quantiles>,
@@ -24,8 +25,8 @@ pub struct Figures {
     pub input_to_state_ms: Option<Quantiles>,
     /// Time between two states applied, and from the last one to the end, milliseconds.
     pub gap_ms: Option<Quantiles>,
-    /// From the server, bytes a second a bot: WebSocket frames, or UDP payloads, in both cases with all that is in
-    /// them beside the messages.
+    /// From the server, bytes a second a bot: WebSocket frames, or UDP payloads, in both cases with all that
+    /// is in them beside the messages.
     pub bytes_down_per_client_s: Option<f64>,
     /// To the server, bytes a second a bot.
     pub bytes_up_per_client_s: Option<f64>,
@@ -35,8 +36,8 @@ pub struct Figures {
     pub stale_dropped: Option<u64>,
     /// Ticks that the server skipped in the rooms of this run.
     pub ticks_skipped: Option<u64>,
-    /// How late ticks began, microseconds, from the server's histogram: interpolated within its buckets; `max` is
-    /// the upper edge of the last bucket that is not empty.
+    /// How late ticks began, microseconds, from the server's histogram: interpolated within its buckets;
+    /// `max` is the upper edge of the last bucket that is not empty.
     pub tick_lateness_us: Option<Quantiles>,
     /// The server's process.
     pub server: ServerFigures,

@@ -1,10 +1,10 @@
 //! The floor: what the kernel alone charges for the traffic of a game server.
 //!
-//! A child process of this program is a bare epoll server ([`server`]) with the same shape of traffic as the real one:
-//! one input up and one state down a client a tick, inputs at random phases, states written room by room with the
-//! rooms' phases spread over the tick. It decodes nothing and plays nothing, so its CPU time a client-tick is what no server
-//! that reads and writes once a tick on TCP can go below. The real server's cost over it is a ratio that
-//! holds from machine to machine, which microseconds do not.
+//! A child process of this program is a bare epoll server ([`server`]) with the same shape of traffic as the
+//! real one: one input up and one state down a client a tick, inputs at random phases, states written room by
+//! room with the rooms' phases spread over the tick. It decodes nothing and plays nothing, so its CPU time a
+//! client-tick is what no server that reads and writes once a tick on TCP can go below. The real server's
+//! cost over it is a ratio that holds from machine to machine, which microseconds do not.
 
 pub mod server;
 
@@ -166,7 +166,8 @@ impl FloorServer {
             .args(["--tick-rate", &spec.tick_rate.to_string()])
             .args(["--frame-bytes", &spec.frame_bytes.to_string()])
             .args(["--rooms", &spec.rooms.to_string()])
-            // Ctrl-C in a terminal goes to the whole group: the child is to end with its standard input, not before.
+            // Ctrl-C in a terminal goes to the whole group: the child is to end with its standard input, not
+            // before.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,11 +1,11 @@
 //! `loadtest link`: a bad link between players and a server that anyone can repeat, without root.
 //!
-//! It listens on one port with UDP and TCP and passes all of it on to the server, as late, as broken and as slow as a
-//! scenario says.
+//! It listens on one port with UDP and TCP and passes all of it on to the server, as late, as broken and as
+//! slow as a scenario says.
 //!
-//! Native clients and browsers ask the server where its QUIC is (`GET /v1/certificate`). What it answers here must be
-//! this link's port, or they would go around the link: that is checked at the start. A server whose QUIC has the port
-//! number of its HTTP names the port it was asked at, which is this one's.
+//! Native clients and browsers ask the server where its QUIC is (`GET /v1/certificate`). What it answers here
+//! must be this link's port, or they would go around the link: that is checked at the start. A server whose
+//! QUIC has the port number of its HTTP names the port it was asked at, which is this one's.
 
 use crate::{
     cli::LinkArgs,
@@ -43,8 +43,8 @@ pub fn run(args: &LinkArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Whether QUIC goes over the link that listens here, by what the server says to those who come by it. A warning, if
-/// that cannot be told.
+/// Whether QUIC goes over the link that listens here, by what the server says to those who come by it. A
+/// warning, if that cannot be told.
 fn check(here: SocketAddr, quic: Result<Option<QuicPort>, ApiError>) -> Result<Option<String>, Failure> {
     let port = here.port();
     match quic {

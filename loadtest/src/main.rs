@@ -1,5 +1,5 @@
-//! `loadtest`: a swarm of bots that plays on a Driftless server over real WebSockets, QUIC and WebTransport, checks
-//! what it is told, and measures.
+//! `loadtest`: a swarm of bots that plays on a Driftless server over real WebSockets, QUIC and WebTransport,
+//! checks what it is told, and measures.
 //!
 //! - `loadtest run` plays in many rooms and reports how fresh, how regular and how dear the state is.
 //! - `loadtest floor` measures what the kernel alone charges for the same traffic.
@@ -10,14 +10,16 @@
 //!
 //! The links, the namespaces and the comparison are [`driftless_links`]'; their subcommands are here.
 //!
-//! The way of the data: [`swarm`] moves bytes for thousands of connections on one thread and knows nothing of games;
-//! [`bot`] is what each connection is: a session that decodes and applies every state, a player that acts ([`behaviour`]),
-//! checks ([`check`]) and measurements ([`measure`]). [`run`] leads them through ramp, warm-up, window and end, and asks
-//! the server ([`server`]) for its side. What comes out is one [`figures::Figures`], shown as a table,
-//! as JSON and as a page ([`report`]), and held against what was required ([`require`]). [`sizes`] makes many such runs, in
-//! rooms of different sizes and by turns on two servers, and one table.
+//! The way of the data: [`swarm`] moves bytes for thousands of connections on one thread and knows nothing of
+//! games; [`bot`] is what each connection is: a session that decodes and applies every state, a player that
+//! acts ([`behaviour`]), checks ([`check`]) and measurements ([`measure`]). [`run`] leads them through ramp,
+//! warm-up, window and end, and asks the server ([`server`]) for its side. What comes out is one
+//! [`figures::Figures`], shown as a table, as JSON and as a page ([`report`]), and held against what was
+//! required ([`require`]). [`sizes`] makes many such runs, in rooms of different sizes and by turns on two
+//! servers, and one table.
 //!
-//! Exit codes: 0, all is well; 1, an error was seen by the swarm or a requirement does not hold; 2, there was no run.
+//! Exit codes: 0, all is well; 1, an error was seen by the swarm or a requirement does not hold; 2, there was
+//! no run.
 
 mod behaviour;
 mod bot;

@@ -2,9 +2,9 @@
 //!
 //! Each thread has histograms of its own; they are added up at the end.
 //!
-//! No coordinated omission: bots act on a schedule, whatever the server does. An input's latency counts from when it
-//! was meant to be sent, and one that was never answered counts with the time it had waited at the end. The gap
-//! between states counts the time since the last one, too, when the measuring ends.
+//! No coordinated omission: bots act on a schedule, whatever the server does. An input's latency counts from
+//! when it was meant to be sent, and one that was never answered counts with the time it had waited at the
+//! end. The gap between states counts the time since the last one, too, when the measuring ends.
 
 use driftless_links::Micros;
 use std::time::{Duration, Instant};

@@ -1,9 +1,10 @@
-//! `loadtest netns`: a server and its clients with the kernel's own network stack on both sides of a bad link.
+//! `loadtest netns`: a server and its clients with the kernel's own network stack on both sides of a bad
+//! link.
 //!
-//! Two network namespaces are joined by a TUN device in each; this program is the wire between them and treats every
-//! IP packet as the scenario says. So TCP here is the kernel's TCP, with its congestion control and its
-//! retransmissions, which the relay of `loadtest link` can only imitate. It is one link for all clients, where the
-//! relay gives each its own.
+//! Two network namespaces are joined by a TUN device in each; this program is the wire between them and
+//! treats every IP packet as the scenario says. So TCP here is the kernel's TCP, with its congestion control
+//! and its retransmissions, which the relay of `loadtest link` can only imitate. It is one link for all
+//! clients, where the relay gives each its own.
 //!
 //! ```text
 //! loadtest netns --scenario rtt60-loss5 --ready 7777 \
@@ -11,11 +12,12 @@
 //!     -- loadtest compare --direct --url ws://198.18.0.2:7777
 //! ```
 //!
-//! Both get an admin token by the environment, a random one if there is none: without it the server makes no rooms.
+//! Both get an admin token by the environment, a random one if there is none: without it the server makes no
+//! rooms.
 //!
-//! It needs to be root (or to have CAP_SYS_ADMIN and CAP_NET_ADMIN) on Linux with /dev/net/tun. The namespaces have no
-//! name and go with the processes in them, however those end. (It stands where `tc netem` would, which not every
-//! kernel has.)
+//! It needs to be root (or to have CAP_SYS_ADMIN and CAP_NET_ADMIN) on Linux with /dev/net/tun. The
+//! namespaces have no name and go with the processes in them, however those end. (It stands where `tc netem`
+//! would, which not every kernel has.)
 
 use crate::{
     cli::NetnsArgs,

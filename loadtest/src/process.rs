@@ -14,8 +14,8 @@ pub struct Process {
     clock: libc::clockid_t,
 }
 
-/// The highest number a process can have on Linux (PID_MAX_LIMIT). 0 would mean this process, and higher ones would
-/// wrap around in the number of the clock.
+/// The highest number a process can have on Linux (PID_MAX_LIMIT). 0 would mean this process, and higher ones
+/// would wrap around in the number of the clock.
 const MAX_PID: u32 = 4 << 20;
 
 /// The process is gone, or was never there.

@@ -1,8 +1,9 @@
 //! `--require KEY>=N`: what must hold at the end, over the keys of the JSON.
 //!
-//! One comparison each: a key, one of `>=` `<=` `==` `>` `<`, and a number. The key is a path into the JSON object
-//! (`input_to_state_ms.p99`). One that does not exist is refused before anything starts. A figure that could not be
-//! measured (null) holds nothing; what a count by name (`errors_by_kind.stale`) does not have is 0.
+//! One comparison each: a key, one of `>=` `<=` `==` `>` `<`, and a number. The key is a path into the JSON
+//! object (`input_to_state_ms.p99`). One that does not exist is refused before anything starts. A figure that
+//! could not be measured (null) holds nothing; what a count by name (`errors_by_kind.stale`) does not have is
+//! 0.
 
 use serde::Serialize;
 use serde_json::Value;

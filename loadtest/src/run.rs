@@ -1,4 +1,5 @@
-//! `loadtest run`: leads the bots through ramp, warm-up, measured time and end, and asks the server for its side.
+//! `loadtest run`: leads the bots through ramp, warm-up, measured time and end, and asks the server for its
+//! side.
 
 mod control;
 mod progress;
@@ -135,7 +136,8 @@ pub fn play(args: &RunArgs, stop: &Stop) -> Result<Tally, Failure> {
 /// One room for each `room_size` bots, with names that no earlier run has used.
 fn make_rooms(args: &RunArgs, api: &Api) -> Result<Vec<Options>, Failure> {
     let run = fastrand::u32(..);
-    // Asked for once, and not by each bot. The port is the address's, so that a relay between is not left out.
+    // Asked for once, and not by each bot. The port is the address's, so that a relay between is not left
+    // out.
     let trust = match args.transport {
         TransportChoice::Websocket => Trust::Fetch,
         _ => match api.quic()? {

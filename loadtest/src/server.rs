@@ -18,7 +18,8 @@ pub const ADMIN_TOKEN: &str = "DRIFTLESS_ADMIN_TOKEN";
 /// What makes rooms on the server.
 #[derive(Clone, Args)]
 pub struct OperatorArgs {
-    /// The server's admin token, to make rooms with. Better in the environment: others see flags.
+    /// The server's admin token, needed to create rooms. Prefer the environment: others can see command
+    /// lines.
     #[arg(long, env = ADMIN_TOKEN, hide_env_values = true, value_name = "SECRET")]
     pub admin_token: Option<String>,
 }

@@ -1,8 +1,9 @@
-//! `loadtest run --rooms-of`: a run for each size of room, one after the other, pass after pass, and one table.
+//! `loadtest run --rooms-of`: a run for each size of room, one after the other, pass after pass, and one
+//! table.
 //!
-//! With `--against` a second server plays each size in turn with the first, and the floor is measured right after
-//! both: what slows this machine for a minute slows all three. So what is compared is of one pass, and ratios are
-//! taken within it.
+//! With `--against` a second server plays each size in turn with the first, and the floor is measured right
+//! after both: what slows this machine for a minute slows all three. So what is compared is of one pass, and
+//! ratios are taken within it.
 
 mod figures;
 mod subject;

@@ -1,9 +1,9 @@
-//! `loadtest slow`: one of a room's players stops reading its socket for a while. A good server keeps nothing for it but the
-//! newest state, and nobody else notices.
+//! `loadtest slow`: one of a room's players stops reading its socket for a while. A good server keeps nothing
+//! for it but the newest state, and nobody else notices.
 //!
-//! What was stale when it was delivered is counted in two parts. The slow client's own kernel holds what arrived while
-//! nobody read: no server can take that back (its receive buffer is made small for that reason). The rest was sent,
-//! or waited in the server's kernel or in the server itself.
+//! What was stale when it was delivered is counted in two parts. The slow client's own kernel holds what
+//! arrived while nobody read: no server can take that back (its receive buffer is made small for that
+//! reason). The rest was sent, or waited in the server's kernel or in the server itself.
 
 mod figures;
 mod table;
@@ -29,8 +29,8 @@ use std::{
 
 /// The slow player among the bots.
 const SLOW: usize = 0;
-/// Bytes of its receive buffer (SO_RCVBUF, which the kernel doubles): small, so that what the server keeps back shows,
-/// and not what the client's own kernel keeps.
+/// Bytes of its receive buffer (SO_RCVBUF, which the kernel doubles): small, so that what the server keeps
+/// back shows, and not what the client's own kernel keeps.
 const RECEIVE_BUFFER: usize = 4096;
 /// Time over which the players join.
 const RAMP: Duration = Duration::from_secs(1);

@@ -1,12 +1,13 @@
-//! Thousands of clients on one thread: here those with WebSockets on one epoll, one read buffer, one write buffer, one wheel;
-//! in [`tasks`] those with datagrams.
+//! Thousands of clients on one thread: here those with WebSockets on one epoll, one read buffer, one write
+//! buffer, one wheel; in [`tasks`] those with datagrams.
 //!
-//! A swarm must cost less than the server it measures, so it does about what the kernel makes it do: one read and one
-//! write a client a tick, no task, no timer and no allocation for a message. What a client *is* comes from a `Peer`:
-//! the bots of `loadtest run` and the mute clients of `loadtest floor` go through the same code.
+//! A swarm must cost less than the server it measures, so it does about what the kernel makes it do: one read
+//! and one write a client a tick, no task, no timer and no allocation for a message. What a client *is* comes
+//! from a `Peer`: the bots of `loadtest run` and the mute clients of `loadtest floor` go through the same
+//! code.
 //!
-//! Times given to a peer are those at which the swarm woke up: what is ready then has arrived by then, and the time a
-//! bot waits for the bots before it in the same wake-up is the swarm's own, not the server's.
+//! Times given to a peer are those at which the swarm woke up: what is ready then has arrived by then, and
+//! the time a bot waits for the bots before it in the same wake-up is the swarm's own, not the server's.
 
 mod conn;
 mod frames;
@@ -67,7 +68,8 @@ pub trait Drive<P: Peer> {
     fn each_peer(&mut self, what: &mut dyn FnMut(&mut P, &mut P::Shared));
     /// Lets every peer with an open connection say something.
     fn each(&mut self, now: Instant, say: &mut dyn FnMut(&mut P, &mut P::Shared, &mut Frames));
-    /// Connects who is due, acts for who is due, then waits for the network (at most until `until`) and takes what came.
+    /// Connects who is due, acts for who is due, then waits for the network (at most until `until`) and takes
+    /// what came.
     fn turn(&mut self, until: Instant) -> std::io::Result<()>;
 }
 
@@ -146,7 +148,8 @@ impl<P: Peer> Swarm<P> {
             ramp: plan.ramp,
             wheel,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            // As many as can be ready at once in a large swarm: one that is late must not read less than it sends.
+            // As many as can be ready at once in a large swarm: one that is late must not read less than it
+            // sends.
             events: Vec::with_capacity(4096),
             buffer: vec![0; 64 * 1024].into(),
             arena: BytesMut::with_capacity(256 * 1024),
@@ -271,7 +274,8 @@ impl<P: Peer> Swarm<P> {
                 if interest != client.armed {
                     client.armed = interest;
                     let data = epoll::EventData::new_u64(index as u64);
-                    // Fails only for a descriptor that is not in the set: this one is, from its start to its drop.
+                    // Fails only for a descriptor that is not in the set: this one is, from its start to its
+                    // drop.
                     let _ = epoll::modify(&self.epoll, conn, data, interest);
                 }
             }

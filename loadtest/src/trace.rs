@@ -1,8 +1,8 @@
 //! Recorded movement for bots to follow.
 //!
-//! A CSV file, gzipped or not, with `tick,id,x,y` first in each line; what comes after is ignored, and so is a first line without
-//! numbers. Ticks may have holes: an entity stays where it was. Whatever the units are, the whole recording is scaled,
-//! with its aspect kept, onto the arena with a margin.
+//! A CSV file, gzipped or not, with `tick,id,x,y` first in each line; what comes after is ignored, and so is
+//! a first line without numbers. Ticks may have holes: an entity stays where it was. Whatever the units are,
+//! the whole recording is scaled, with its aspect kept, onto the arena with a margin.
 
 use driftless_sim::games::arena::rules::WORLD_SIZE;
 use std::{

@@ -4,12 +4,12 @@
 //! cargo run --release -p driftless-benches --bin memory -- --clients 1000 --room-size 50
 //! ```
 //!
-//! Connections without sockets join rooms of the arena and play. An allocator that counts says what is held after each
-//! stage, divided by connections, and how often memory is asked for once everybody plays.
+//! Connections without sockets join rooms of the arena and play. An allocator that counts says what is held
+//! after each stage, divided by connections, and how often memory is asked for once everybody plays.
 //!
-//! It counts bytes as they are asked for, so not what an allocator adds. Nor does it see what is outside the server's core:
-//! the connection's actor and mailbox, the HTTP connection, socket buffers. For all of it together, as the kernel sees it,
-//! there is `loadtest run … --server-pid PID`: RSS a client.
+//! It counts bytes as they are asked for, so not what an allocator adds. Nor does it see what is outside the
+//! server's core: the connection's actor and mailbox, the HTTP connection, socket buffers. For all of it
+//! together, as the kernel sees it, there is `loadtest run … --server-pid PID`: RSS a client.
 
 use bytes::BytesMut;
 use clap::Parser;

@@ -4,11 +4,12 @@
 //! cargo run --release -p driftless-benches --bin tick_rate -- --players 1,10,50,100 --kind arena
 //! ```
 //!
-//! For each number of players, a room's ticks run one after the other, for a second: decode an input of each player, step,
-//! snapshot, and encode one delta, which all clients would share. What is per client (receiving the inputs, sending the
-//! states) is not in it: the `fanout` benchmark and `loadtest` measure that.
+//! For each number of players, a room's ticks run one after the other, for a second: decode an input of each
+//! player, step, snapshot, and encode one delta, which all clients would share. What is per client (receiving
+//! the inputs, sending the states) is not in it: the `fanout` benchmark and `loadtest` measure that.
 //!
-//! A rate is sustained if 99 of 100 ticks fit the interval. The server takes rates of 1 to 128 Hz whatever comes out here.
+//! A rate is sustained if 99 of 100 ticks fit the interval. The server takes rates of 1 to 128 Hz whatever
+//! comes out here.
 
 use bytes::BytesMut;
 use clap::Parser;
@@ -66,7 +67,8 @@ struct Figures {
     delta_bytes: f64,
     /// Duration of a tick.
     tick_us: Percentiles,
-    /// Ticks a second of one core that does nothing else, by the median: the mean would count what other programs take.
+    /// Ticks a second of one core that does nothing else, by the median: the mean would count what other
+    /// programs take.
     ticks_per_second: f64,
     /// Highest rate whose interval holds 99 of 100 ticks.
     highest_hz: f64,

@@ -1,15 +1,15 @@
 //! The same game over each transport, side by side on links that are equally bad.
 //!
-//! Each transport has a room of its own, full of players, and a relay that follows the scenario; the n-th player of
-//! each meets the same dice. One more player in each room, the observer, has a perfect way to the server: what it
-//! sees is the [`truth`], and its clock is the server's for all that is measured.
+//! Each transport has a room of its own, full of players, and a relay that follows the scenario; the n-th
+//! player of each meets the same dice. One more player in each room, the observer, has a perfect way to the
+//! server: what it sees is the [`truth`], and its clock is the server's for all that is measured.
 //!
 //! - [`player`] plays, draws what it would show sixty times a second, and measures.
 //! - [`links`] runs the relays, on a thread of their own so that busy players make no link slower.
 //! - [`figures`] is what comes out, as JSON and as a table ([`table`](mod@table)).
 //!
-//! Without a scenario there is no relay: the way to the server is what it is (as between two namespaces), and what
-//! the observer sees is no truth.
+//! Without a scenario there is no relay: the way to the server is what it is (as between two namespaces), and
+//! what the observer sees is no truth.
 
 mod figures;
 mod links;
@@ -57,8 +57,8 @@ pub struct Comparison {
     pub path: String,
     /// The UDP port where it takes QUIC.
     pub quic_port: u16,
-    /// Whom to take for it over QUIC. With the hashes at hand no player asks for the port, and none goes around its
-    /// relay.
+    /// Whom to take for it over QUIC. With the hashes at hand no player asks for the port, and none goes
+    /// around its relay.
     pub trust: Trust,
     /// What the links are like. None: no relays.
     pub scenario: Option<Scenario>,

@@ -1,7 +1,8 @@
 //! Sockets and a timer around the model.
 //!
-//! Nothing here grows without bound: a relay has at most [`MAX_CLIENTS`] clients, each with at most [`MAX_WAITING`] datagrams or a TCP window
-//! of bytes under way. A UDP client that is silent for [`IDLE`] is forgotten.
+//! Nothing here grows without bound: a relay has at most [`MAX_CLIENTS`] clients, each with at most
+//! [`MAX_WAITING`] datagrams or a TCP window of bytes under way. A UDP client that is silent for [`IDLE`] is
+//! forgotten.
 
 mod counts;
 mod flight;
@@ -96,7 +97,8 @@ impl Link {
 }
 
 impl Relay {
-    /// Listens at an address (port 0: any free one) and relays to a server. Needs a tokio runtime, which runs it.
+    /// Listens at an address (port 0: any free one) and relays to a server. Needs a tokio runtime, which runs
+    /// it.
     pub async fn bind(
         transport: Transport,
         listen: SocketAddr,

@@ -114,7 +114,8 @@ impl Carrier {
     }
 
     fn take(&mut self, way: Way, packet: &[u8]) {
-        // The devices also speak IPv6 among themselves: nobody listens, and it would take numbers from the dice.
+        // The devices also speak IPv6 among themselves: nobody listens, and it would take numbers from the
+        // dice.
         if packet.first().is_none_or(|first| first >> 4 != 4) {
             return;
         }

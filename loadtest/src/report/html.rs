@@ -1,4 +1,5 @@
-//! The figures as one page without anything around it: styles and plots are inside, it is light or dark as the reader's system is.
+//! The figures as one page without anything around it: styles and plots are inside, it is light or dark as
+//! the reader's system is.
 
 use super::plot::{Line, Plot, escape, number};
 use crate::{

@@ -95,7 +95,8 @@ impl Tally {
     pub fn violations(&self) -> impl Iterator<Item = String> {
         self.violations.examples()
     }
-    /// A warning where the swarm was short of CPU time, so that the figures are its own as much as the server's.
+    /// A warning where the swarm was short of CPU time, so that the figures are its own as much as the
+    /// server's.
     pub fn doubt(&self) -> Option<String> {
         let late = self.measure.late.at_ms(0.99).unwrap_or(0.0);
         (self.busy() > 0.9 || late > 5.0).then(|| {

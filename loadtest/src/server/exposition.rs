@@ -9,7 +9,8 @@ pub struct Exposition {
     samples: BTreeMap<String, Vec<(String, f64)>>,
 }
 
-/// A histogram's cumulative counts: how many values are at most each edge. Ascending; the last edge is infinite.
+/// A histogram's cumulative counts: how many values are at most each edge. Ascending; the last edge is
+/// infinite.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Buckets(Vec<(f64, f64)>);
 
@@ -18,7 +19,8 @@ impl Exposition {
     pub fn parse(text: &str) -> Self {
         let mut samples: BTreeMap<String, Vec<(String, f64)>> = BTreeMap::new();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
-            // A label's value may contain spaces and braces, so the labels end at the last brace before an exemplar.
+            // A label's value may contain spaces and braces, so the labels end at the last brace before an
+            // exemplar.
             let sample = line.split(" # ").next().unwrap_or(line);
             let (series, rest) = match sample.rfind('}') {
                 Some(end) => sample.split_at(end + 1),
@@ -61,8 +63,8 @@ impl Buckets {
             |edge: f64| earlier.0.iter().find(|(other, _)| *other == edge).map_or(0.0, |(_, count)| *count);
         Self(self.0.iter().map(|&(edge, count)| (edge, (count - before(edge)).max(0.0))).collect())
     }
-    /// The value at which this share of all values lies: interpolated within its bucket, as Prometheus's `histogram_quantile` does.
-    /// The last finite edge for a value above it. None: there is no value.
+    /// The value at which this share of all values lies: interpolated within its bucket, as Prometheus's
+    /// `histogram_quantile` does. The last finite edge for a value above it. None: there is no value.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let total = self.0.last()?.1;
         if total <= 0.0 {

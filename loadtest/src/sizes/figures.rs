@@ -168,7 +168,8 @@ mod tests {
         assert_eq!(spread(&[]), None);
     }
 
-    // The machine changes from pass to pass, so values of different passes are not to meet: of the medians it is 1.5.
+    // The machine changes from pass to pass, so values of different passes are not to meet: of the medians it
+    // is 1.5.
     #[test]
     fn a_ratio_is_of_two_runs_of_the_same_pass() {
         let pass = |one, other| Pass { server: played(Some(one)), against: Some(played(Some(other))) };

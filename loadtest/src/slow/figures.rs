@@ -17,7 +17,8 @@ pub struct SlowFigures {
     pub errors: u64,
     /// How long the slow player did not read, seconds.
     pub stall_s: f64,
-    /// States that the slow player got after it and that were older than the newest tick due when it read again.
+    /// States that the slow player got after it and that were older than the newest tick due when it read
+    /// again.
     pub stale_after_resume: u64,
     /// Of these, those that lay whole in this machine's buffers for it.
     pub stale_in_own_buffers: u64,

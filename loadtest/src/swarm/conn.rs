@@ -9,7 +9,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-/// A client connection. Buffers are lent by the swarm: a connection at rest owns its socket and two empty vectors.
+/// A client connection. Buffers are lent by the swarm: a connection at rest owns its socket and two empty
+/// vectors.
 #[derive(Debug)]
 pub struct Conn {
     socket: Socket,
@@ -68,7 +69,8 @@ pub struct Target {
     pub receive_buffer: Option<(usize, usize)>,
 }
 
-/// Connections from one loopback source address before the next is used: Linux has 28,232 ephemeral ports by default.
+/// Connections from one loopback source address before the next is used: Linux has 28,232 ephemeral ports by
+/// default.
 const PER_SOURCE: usize = 25_000;
 
 impl Conn {

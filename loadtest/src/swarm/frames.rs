@@ -49,7 +49,8 @@ impl Frames {
     pub fn push(&mut self, message: &[u8]) {
         self.push_lane(Lane::Reliable, message);
     }
-    /// Adds every message that `next` writes, which is told the length of the longest datagram, until it returns None.
+    /// Adds every message that `next` writes, which is told the length of the longest datagram, until it
+    /// returns None.
     pub fn push_all(&mut self, mut next: impl FnMut(&mut BytesMut, usize) -> Option<Lane>) {
         let max_datagram = match self.form {
             Form::Framed { .. } => 0,

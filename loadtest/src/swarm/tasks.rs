@@ -1,8 +1,9 @@
 //! A swarm on the client library's transports: QUIC, WebTransport, and WebSockets among them.
 //!
-//! One thread with one tokio runtime. Each client has a task that reads; the wheel acts for all of them between two turns of the
-//! runtime and writes at once, so that an input does not wait for its task. A UDP socket is shared by [`PER_SOCKET`]
-//! clients: as many sockets as clients would make the swarm dearer than the server.
+//! One thread with one tokio runtime. Each client has a task that reads; the wheel acts for all of them
+//! between two turns of the runtime and writes at once, so that an input does not wait for its task. A UDP
+//! socket is shared by [`PER_SOCKET`] clients: as many sockets as clients would make the swarm dearer than
+//! the server.
 
 use super::{Drive, End, Frames, Peer, Traffic, Wheel, hang_up};
 use driftless_client::{
@@ -68,8 +69,8 @@ impl<P: Peer + 'static> TaskSwarm<P>
 where
     P::Shared: 'static,
 {
-    /// A swarm of these peers and their carriers; none is connected yet. The clients connect evenly over `ramp` from `start` on and
-    /// act every `tick`.
+    /// A swarm of these peers and their carriers; none is connected yet. The clients connect evenly over
+    /// `ramp` from `start` on and act every `tick`.
     pub fn new(
         start: Instant,
         ramp: Duration,

@@ -31,8 +31,8 @@ impl Wheel {
         let part = self.period.as_nanos() as u64 * (self.turned % slots) / slots;
         self.start + Duration::from_nanos(whole + part)
     }
-    /// The next slot, if it is due: when it was, and its number. A late caller gets every slot that went by, with
-    /// the time at which it should have been.
+    /// The next slot, if it is due: when it was, and its number. A late caller gets every slot that went by,
+    /// with the time at which it should have been.
     pub fn turn(&mut self, now: Instant) -> Option<(Instant, usize)> {
         let due = self.next();
         if due > now {

@@ -1,5 +1,5 @@
-//! Football players at 20 Hz: positions by radio (Pettersen et al., "Soccer video and player position dataset", MMSys
-//! 2014).
+//! Football players at 20 Hz: positions by radio (Pettersen et al., "Soccer video and player position
+//! dataset", MMSys 2014).
 
 use crate::measure::{Figures, Recording, run};
 use driftless_proto::{schema::Schema, snapshot::Snapshot};

@@ -6,11 +6,12 @@
 //! ```
 //!
 //! Every packet is encoded against a baseline some ticks back and a prior twice as far back, decoded, and
-//! compared with what it was made of. Then the same packets are timed, encoding and decoding apart. It prints, for each column coding:
+//! compared with what it was made of. Then the same packets are timed, encoding and decoding apart. It
+//! prints, for each column coding:
 //!
 //! - bytes a packet: the whole `ServerMessage`, head included, no transport's header; no checksum;
-//! - bytes an entity, of the whole message and of the columns alone (the contents of `GroupDelta.packed` or `.rice`), over
-//!   all entities that are there, whether they changed or not;
+//! - bytes an entity, of the whole message and of the columns alone (the contents of `GroupDelta.packed` or
+//!   `.rice`), over all entities that are there, whether they changed or not;
 //! - ns an entity to encode and to decode, over all entities that are there: of five passes, the fastest.
 //!
 //! The data is not part of Driftless; the program takes its place as an argument, packed or unpacked.

@@ -23,7 +23,8 @@ pub struct CompareFigures {
     pub seconds: f64,
     /// Players that could not connect, or were disconnected.
     pub errors: u64,
-    /// States that the server replaced by newer ones before they were sent: the gate at work. Of all transports.
+    /// States that the server replaced by newer ones before they were sent: the gate at work. Of all
+    /// transports.
     pub stale_dropped: Option<u64>,
     /// p99 of the state's age over QUIC over that over WebSocket.
     pub quic_age_p99_over_websocket: Option<f64>,
@@ -49,11 +50,13 @@ pub struct TransportFigures {
     pub examples: Vec<String>,
     /// Arrival of a state less the time its tick was due on the server's clock.
     pub age_ms: Option<Quantiles>,
-    /// Age of the moment shown, sixty times a second: with what interpolation holds back, and while the picture stands still.
+    /// Age of the moment shown, sixty times a second: with what interpolation holds back, and while the
+    /// picture stands still.
     pub shown_age_ms: Option<Quantiles>,
     /// From the time an input was meant to be sent to the first state that contains it.
     pub input_to_state_ms: Option<Quantiles>,
-    /// How far everybody was shown from where they really were at that time, units of the game (arena: metres).
+    /// How far everybody was shown from where they really were at that time, units of the game (arena:
+    /// metres).
     pub error_now: Option<Quantiles>,
     /// How far from where they were at the moment shown: what interpolation and extrapolation got wrong.
     pub error_shown: Option<Quantiles>,

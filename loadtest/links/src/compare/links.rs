@@ -51,7 +51,8 @@ pub struct Traffic {
 }
 
 impl Links {
-    /// Starts a relay for each transport. Without a scenario, none. `server` is where TCP goes; UDP, to that port.
+    /// Starts a relay for each transport. Without a scenario, none. `server` is where TCP goes; UDP, to that
+    /// port.
     pub fn start(
         scenario: Option<&Scenario>,
         transports: &[TransportKind],

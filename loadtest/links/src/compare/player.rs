@@ -1,7 +1,7 @@
 //! One player: acts, shows, and measures what it gets.
 //!
-//! It acts on a schedule, whatever comes back: an input's latency counts from when it was meant to be sent, and one that no state has
-//! contained at the end counts with the time it waited.
+//! It acts on a schedule, whatever comes back: an input's latency counts from when it was meant to be sent,
+//! and one that no state has contained at the end counts with the time it waited.
 
 use super::{
     Player,
@@ -295,7 +295,8 @@ impl Play {
         }
         let stats = self.connection.core().stats();
         self.measured.late = stats.stale;
-        // As the server's gate: ceil(min_rtt / tick) + 1, where its round trip may contain a tick's wait for the next input.
+        // As the server's gate: ceil(min_rtt / tick) + 1, where its round trip may contain a tick's wait for
+        // the next input.
         self.measured.gate = stats
             .min_rtt
             .map(|rtt| (rtt + self.tick).as_nanos().div_ceil(self.tick.as_nanos().max(1)) as u64 + 1);

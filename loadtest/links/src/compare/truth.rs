@@ -4,8 +4,8 @@ use driftless_client::{Clock, Connection, Event, Step};
 use driftless_proto::{schema::Schema, snapshot::Snapshot, wire};
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Instant};
 
-/// Farther than this in one tick, quanta: it was put elsewhere, and was nowhere in between. (In the arena, quanta are
-/// centimetres and nobody moves more than 50 in a tick at 20 Hz.)
+/// Farther than this in one tick, quanta: it was put elsewhere, and was nowhere in between. (In the arena,
+/// quanta are centimetres and nobody moves more than 50 in a tick at 20 Hz.)
 pub const JUMP: u32 = 200;
 
 /// A place, quanta.
@@ -90,7 +90,8 @@ impl Truth {
     pub fn covers(&self, at_us: i64) -> bool {
         self.states.last_key_value().is_some_and(|(&tick, _)| self.due_us(tick) >= at_us)
     }
-    /// Where everybody was at a time, between the two states around it. None: there are none (the game's start, a tick that was skipped).
+    /// Where everybody was at a time, between the two states around it. None: there are none (the game's
+    /// start, a tick that was skipped).
     pub fn at(&self, at_us: i64) -> Option<Moment<'_>> {
         let tick = self.due_tick(at_us);
         let (before, after) = (self.states.get(&tick)?, self.states.get(&(tick + 1))?);

@@ -8,8 +8,8 @@ use std::time::Duration;
 pub struct Conditions {
     /// How long the way takes.
     pub latency: Duration,
-    /// Each way takes up to this much more or less, any value alike. It delays, but does not reorder: a real link's jitter
-    /// comes from queues, and those keep order.
+    /// Each way takes up to this much more or less, any value alike. It delays, but does not reorder: a real
+    /// link's jitter comes from queues, and those keep order.
     pub jitter: Duration,
     /// How much is lost on the wire.
     pub loss: Loss,
@@ -21,7 +21,8 @@ pub struct Conditions {
     pub duplicate: f64,
     /// Bytes a second that the narrowest place carries, headers included. None: no limit.
     pub rate: Option<u64>,
-    /// Bytes that may wait there. What comes when it is full is dropped (drop-tail). Of no meaning without `rate`.
+    /// Bytes that may wait there. What comes when it is full is dropped (drop-tail). Of no meaning without
+    /// `rate`.
     pub queue: u64,
     /// Nothing passes.
     pub black_out: bool,

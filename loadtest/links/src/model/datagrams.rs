@@ -9,8 +9,8 @@ pub const UDP_HEADERS: usize = 20 + 8;
 
 /// One way of one link, for datagrams.
 ///
-/// Every datagram takes the same count of numbers from the dice: the n-th datagram of a way meets the same fate on
-/// the wire whenever it comes. (Whether it finds room in the queue does depend on when it comes.)
+/// Every datagram takes the same count of numbers from the dice: the n-th datagram of a way meets the same
+/// fate on the wire whenever it comes. (Whether it finds room in the queue does depend on when it comes.)
 #[derive(Debug, Clone)]
 pub struct Datagrams {
     path: Path,

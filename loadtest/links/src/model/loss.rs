@@ -7,8 +7,9 @@ use fastrand::Rng;
 pub enum Loss {
     /// Each packet is lost with this share, whatever became of the others.
     Independent(f64),
-    /// Two states, good and bad, each with its own loss (Gilbert, "Capacity of a Burst-Noise Channel", 1960; Elliott,
-    /// "Estimates of Error Rates for Codes on Burst-Noise Channels", 1963). A bad stretch is 1/`leave` packets long on average.
+    /// Two states, good and bad, each with its own loss (Gilbert, "Capacity of a Burst-Noise Channel", 1960;
+    /// Elliott, "Estimates of Error Rates for Codes on Burst-Noise Channels", 1963). A bad stretch is
+    /// 1/`leave` packets long on average.
     Bursts {
         /// From good to bad, before a packet.
         enter: f64,
@@ -48,8 +49,8 @@ pub struct LossState {
 }
 
 impl LossState {
-    /// Whether the next packet is lost. Takes two numbers from the dice, whatever the pattern: so the n-th packet meets
-    /// the same numbers however the loss before it was set.
+    /// Whether the next packet is lost. Takes two numbers from the dice, whatever the pattern: so the n-th
+    /// packet meets the same numbers however the loss before it was set.
     pub fn draw(&mut self, loss: &Loss, dice: &mut Rng) -> bool {
         let (turn, fate) = (dice.f64(), dice.f64());
         match *loss {

@@ -26,7 +26,8 @@ pub struct Phase {
     pub down: Conditions,
 }
 
-/// The phases of all links of a run, and when the first one began. Until it has, the first phase's conditions hold.
+/// The phases of all links of a run, and when the first one began. Until it has, the first phase's conditions
+/// hold.
 #[derive(Debug)]
 pub struct Timeline {
     phases: Vec<Phase>,

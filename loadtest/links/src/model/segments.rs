@@ -1,27 +1,31 @@
 //! What a bad link does to a TCP stream.
 //!
-//! A relay between two TCP connections cannot lose a segment: the kernel at each side repairs its own half. So this
-//! is a model of a sender and a receiver, with the bytes between them. The bytes are cut into segments; each
-//! passes the link as a datagram does; one that is lost is sent again after the time that TCP needs to find out, and all
-//! bytes behind it wait until it is there (head-of-line blocking). When it is sent again:
+//! A relay between two TCP connections cannot lose a segment: the kernel at each side repairs its own half.
+//! So this is a model of a sender and a receiver, with the bytes between them. The bytes are cut into
+//! segments; each passes the link as a datagram does; one that is lost is sent again after the time that TCP
+//! needs to find out, and all bytes behind it wait until it is there (head-of-line blocking). When it is sent
+//! again:
 //!
-//! - **A later segment was acknowledged.** The acknowledgement comes one way back after that segment arrived; a quarter of a
-//!   round trip more is allowed for reordering (RACK: RFC 8985, sections 6.2 and 7.2, which replaces the three duplicate
-//!   acknowledgements of RFC 5681, section 3.2, in Linux). It sees a lost retransmission, too.
-//! - **The tail.** The last segment sent is sent again after two round trips, where more than one is under way (the tail
-//!   loss probe: RFC 8985, section 7.3).
-//! - **The timer.** The oldest segment is sent again after the retransmission timeout: the round trip and four times its
-//!   variation, at least 200 ms (RFC 6298, section 2, with Linux's minimum for the second part, where the RFC has 1 s for both),
-//!   doubled each time (section 5.5). From then on nothing new is sent until that segment is acknowledged.
+//! - **A later segment was acknowledged.** The acknowledgement comes one way back after that segment arrived;
+//!   a quarter of a round trip more is allowed for reordering (RACK: RFC 8985, sections 6.2 and 7.2, which
+//!   replaces the three duplicate acknowledgements of RFC 5681, section 3.2, in Linux). It sees a lost
+//!   retransmission, too.
+//! - **The tail.** The last segment sent is sent again after two round trips, where more than one is under
+//!   way (the tail loss probe: RFC 8985, section 7.3).
+//! - **The timer.** The oldest segment is sent again after the retransmission timeout: the round trip and
+//!   four times its variation, at least 200 ms (RFC 6298, section 2, with Linux's minimum for the second
+//!   part, where the RFC has 1 s for both), doubled each time (section 5.5). From then on nothing new is sent
+//!   until that segment is acknowledged.
 //!
 //! At most [`WINDOW`] bytes are between the two, and with a rate, at most what its queue takes: more is
 //! refused ([`Segments::room`]), so that the sender's own buffers fill, as they would.
 //!
 //! # What it leaves out
-//! Congestion control: no slow start, no window that halves with a loss. Acknowledgements are never lost outside of a
-//! black-out and take no part of the rate. A full queue holds the sender back instead of losing segments. The round trip is
-//! known, where a sender must estimate it. Each of these makes the model *kinder* than real TCP, so what a comparison shows of TCP's cost is rather
-//! too little than too much. For the real thing, put the kernel's own stack on both sides of the link: `loadtest netns`.
+//! Congestion control: no slow start, no window that halves with a loss. Acknowledgements are never lost
+//! outside of a black-out and take no part of the rate. A full queue holds the sender back instead of losing
+//! segments. The round trip is known, where a sender must estimate it. Each of these makes the model *kinder*
+//! than real TCP, so what a comparison shows of TCP's cost is rather too little than too much. For the real
+//! thing, put the kernel's own stack on both sides of the link: `loadtest netns`.
 
 use super::{Bottleneck, LossState, Path, datagrams::jittered};
 use fastrand::Rng;
@@ -51,7 +55,8 @@ pub struct Segments {
     /// Bytes that wait for the end of a timeout.
     held: usize,
     timeouts: Timeouts,
-    /// When the newest acknowledgement of something new came: the timer counts from there (RFC 6298, section 5.3).
+    /// When the newest acknowledgement of something new came: the timer counts from there (RFC 6298, section
+    /// 5.3).
     progress: Duration,
     /// When the last one arrives that was not held back.
     last: Duration,
@@ -127,7 +132,8 @@ impl Segments {
         }
     }
 
-    /// The sender takes so many bytes, at most [`room`](Self::room). Call [`poll`](Self::poll) before it, with the same time.
+    /// The sender takes so many bytes, at most [`room`](Self::room). Call [`poll`](Self::poll) before it,
+    /// with the same time.
     pub fn offer(&mut self, now: Duration, bytes: usize) {
         if self.timeouts == Timeouts::None {
             self.send_new(now, bytes);
@@ -149,7 +155,8 @@ impl Segments {
             self.flight.pop_front();
             let acknowledged = self.acknowledged(arrived);
             self.progress = acknowledged.unwrap_or_default().max(self.progress);
-            // Something new has arrived, however it was repaired: that ends the waiting, at the latest with the next timer.
+            // Something new has arrived, however it was repaired: that ends the waiting, at the latest with
+            // the next timer.
             if let Timeouts::Waiting { count } = self.timeouts {
                 let timer = (self.round_trip(arrived) + MIN_VARIATION) * (1 << count.min(8));
                 self.timeouts = Timeouts::EndAt(acknowledged.unwrap_or(arrived + timer));

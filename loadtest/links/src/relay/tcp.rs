@@ -1,7 +1,7 @@
 //! Streams: for each connection one to the server, and the model between them.
 //!
-//! The relay's own buffers must not be the queue that is measured: it reads only what the model's link has room for, and its
-//! sockets' receive buffers are small, so that a full link is felt by the sender at once.
+//! The relay's own buffers must not be the queue that is measured: it reads only what the model's link has
+//! room for, and its sockets' receive buffers are small, so that a full link is felt by the sender at once.
 
 use super::{Counts, Link, MAX_CLIENTS};
 use crate::model::{MAX_SEGMENT, Way};
@@ -150,6 +150,7 @@ async fn pump(
 
 fn narrow(socket: SockRef<'_>) -> io::Result<()> {
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-    // Loopback's own segments are larger than this buffer, and its sender would wait for more room than there ever is.
+    // Loopback's own segments are larger than this buffer, and its sender would wait for more room than there
+    // ever is.
     socket.set_tcp_mss(MAX_SEGMENT as u32)
 }

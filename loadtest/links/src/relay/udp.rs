@@ -39,7 +39,8 @@ async fn listen_for_clients(socket: Arc<UdpSocket>, to: SocketAddr, link: Arc<Li
     let mut tasks = tokio::task::JoinSet::new();
     let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
-        // An error here is an ICMP message about a client that has gone, or a lack of memory: neither is the end.
+        // An error here is an ICMP message about a client that has gone, or a lack of memory: neither is the
+        // end.
         let Ok((length, address)) = socket.recv_from(&mut buffer).await else {
             tokio::time::sleep(ERROR_PAUSE).await;
             continue;

@@ -3,8 +3,8 @@ use crate::model::{Conditions, Loss, MAX_SEGMENT, Path, SEGMENT_HEADERS, Segment
 use proptest::prelude::*;
 use std::time::Duration;
 
-/// Offers writes at their times and notes when their bytes come out: (time, bytes). A write waits for room, as a
-/// sender does.
+/// Offers writes at their times and notes when their bytes come out: (time, bytes). A write waits for room,
+/// as a sender does.
 fn run(path: Path, seed: u64, writes: &[(Duration, usize)]) -> (Vec<(Duration, usize)>, Segments) {
     let mut stream = Segments::new(path, seed);
     let mut out = Vec::new();
@@ -33,7 +33,8 @@ fn run(path: Path, seed: u64, writes: &[(Duration, usize)]) -> (Vec<(Duration, u
     panic!("no end: {stream:?}");
 }
 
-/// A link of 60 ms that loses what the given seed loses: the times at which the writes (20 a second) come out.
+/// A link of 60 ms that loses what the given seed loses: the times at which the writes (20 a second) come
+/// out.
 fn delays(loss: f64, seed: u64) -> Vec<Duration> {
     let both = Conditions { latency: ms(30), loss: Loss::Independent(loss), ..Conditions::default() };
     let writes: Vec<_> = (0..400).map(|n| (ms(50 * n), 100)).collect();
@@ -59,8 +60,9 @@ fn a_write_is_cut_into_segments_that_share_the_rate() {
     assert_eq!(out, [(first, MAX_SEGMENT), (first * 2, MAX_SEGMENT)]);
 }
 
-// RFC 8985, section 6.2: lost at t, the next segment leaves 50 ms later, its acknowledgement is back after 60 ms, a quarter of
-// that is waited for reordering, and the retransmission takes 30 ms. What came in between waits for it.
+// RFC 8985, section 6.2: lost at t, the next segment leaves 50 ms later, its acknowledgement is back after 60
+// ms, a quarter of that is waited for reordering, and the retransmission takes 30 ms. What came in between
+// waits for it.
 #[test]
 fn what_is_behind_a_lost_segment_waits_for_its_retransmission() {
     let found = (0..200).map(|seed| delays(0.02, seed)).find(|delays| {
@@ -88,8 +90,8 @@ fn the_last_of_several_is_probed_for() {
     let dark = Conditions { black_out: true, ..clear.clone() };
     let path = phases(vec![(Some(ms(40)), dark), (None, clear)]);
     let (out, _) = run(path, 1, &[(ms(10), 100), (ms(25), 100)]);
-    // RFC 8985, section 7.3: the last is sent again two round trips after it was sent, before the first one's timer. Its
-    // acknowledgement, and a quarter of a round trip, bring the first.
+    // RFC 8985, section 7.3: the last is sent again two round trips after it was sent, before the first one's
+    // timer. Its acknowledgement, and a quarter of a round trip, bring the first.
     assert_eq!(out, [(ms(25 + 120 + 60 + 15 + 30), 200)]);
 }
 
@@ -101,11 +103,12 @@ fn after_a_black_out_the_timer_has_backed_off_and_all_comes_in_order() {
     let writes: Vec<_> = (0..400).map(|n| (ms(50 * n), 100)).collect();
     let (out, stream) = run(path, 1, &writes);
     let first = out.iter().map(|&(at, _)| at).find(|&at| at > ms(1100)).unwrap();
-    // The last acknowledgement before it comes at 1,010 ms. Sent again 260, 520, 1,040, 2,080 and 4,160 ms after each
-    // other: the last of these is the first to pass.
+    // The last acknowledgement before it comes at 1,010 ms. Sent again 260, 520, 1,040, 2,080 and 4,160 ms
+    // after each other: the last of these is the first to pass.
     assert_eq!(first, ms(1010 + 260 + 520 + 1040 + 2080 + 4160 + 30));
     assert_eq!(out.iter().map(|(_, bytes)| bytes).sum::<usize>(), 400 * 100);
-    // What was written between the first timeout and the acknowledgement of that segment left at once, cut anew: as few segments.
+    // What was written between the first timeout and the acknowledgement of that segment left at once, cut
+    // anew: as few segments.
     let held = (1300..9130).step_by(50).count();
     let (sent, again) = stream.counts();
     assert_eq!(sent - again, (400 - held + (held * 100).div_ceil(MAX_SEGMENT)) as u64);
