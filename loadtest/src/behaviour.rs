@@ -9,12 +9,13 @@ use prost::Message;
 use std::sync::Arc;
 
 /// How one bot plays.
-#[derive(Debug, Clone)]
 pub enum Behaviour {
     /// Runs about in the arena, and shoots now and then.
     Wander(Wander),
     /// Follows a recording in the arena.
     Follow(Follow),
+    /// As the game's own bot says.
+    Own(Box<dyn Player + Send>),
     /// Sends empty inputs: for games that this program does not know.
     Idle,
 }
@@ -41,40 +42,45 @@ pub struct Follow {
 const FOLLOW_TICKS: usize = 37;
 
 impl Behaviour {
-    /// How bot number `index` plays a game of this kind.
-    pub fn new(kind: &str, index: usize, tick_rate: u32, trace: Option<&Arc<Trace>>) -> Self {
-        match (kind, trace) {
-            ("arena", Some(trace)) => {
-                let (path, behind) = (index % trace.paths(), index / trace.paths());
-                Self::Follow(Follow { trace: trace.clone(), path, tick: behind * FOLLOW_TICKS })
-            }
-            ("arena", None) => Self::Wander(Wander {
-                random: fastrand::Rng::with_seed(index as u64),
-                input: ArenaInput::default(),
-                left: 0,
-                tick_rate,
-            }),
-            _ => Self::Idle,
-        }
+    /// Bot number `index` of those that run about.
+    pub fn wander(index: usize, tick_rate: u32) -> Self {
+        Self::Wander(Wander {
+            random: fastrand::Rng::with_seed(index as u64),
+            input: ArenaInput::default(),
+            left: 0,
+            tick_rate,
+        })
     }
-    /// What it does now, encoded. `arena` lends the memory.
-    pub fn act(&mut self, arena: &mut BytesMut) -> Bytes {
-        let input = match self {
-            Self::Wander(wander) => wander.act(),
-            Self::Follow(follow) => follow.act(),
-            Self::Idle => return Bytes::new(),
-        };
-        arena.reserve(input.encoded_len());
-        // There is room for it: the only thing that can fail.
-        let _ = input.encode(arena);
-        arena.split().freeze()
+    /// Bot number `index` of those that follow a recording.
+    pub fn follow(trace: &Arc<Trace>, index: usize) -> Self {
+        let (path, behind) = (index % trace.paths(), index / trace.paths());
+        Self::Follow(Follow { trace: trace.clone(), path, tick: behind * FOLLOW_TICKS })
     }
 }
 
 impl Player for Behaviour {
-    fn act(&mut self, _client: &ClientCore, memory: &mut BytesMut) -> Bytes {
-        self.act(memory)
+    fn welcomed(&mut self, client: &ClientCore) -> Result<(), String> {
+        match self {
+            Self::Own(own) => own.welcomed(client),
+            Self::Wander(_) | Self::Follow(_) | Self::Idle => Ok(()),
+        }
     }
+    fn act(&mut self, client: &ClientCore, memory: &mut BytesMut) -> Bytes {
+        match self {
+            Self::Wander(wander) => encode(&wander.act(), memory),
+            Self::Follow(follow) => encode(&follow.act(), memory),
+            Self::Own(own) => own.act(client, memory),
+            Self::Idle => Bytes::new(),
+        }
+    }
+}
+
+/// An input's bytes, in memory that is lent.
+pub fn encode(input: &impl Message, memory: &mut BytesMut) -> Bytes {
+    memory.reserve(input.encoded_len());
+    // There is room for it: the only thing that can fail.
+    let _ = input.encode(memory);
+    memory.split().freeze()
 }
 
 impl Wander {
@@ -109,12 +115,8 @@ mod tests {
 
     #[test]
     fn a_wanderer_keeps_its_way_for_a_while_and_then_takes_another() {
-        let mut bot = Behaviour::new("arena", 3, 20, None);
-        let mut arena = BytesMut::new();
-        let ways: Vec<_> = (0..400)
-            .map(|_| ArenaInput::decode(bot.act(&mut arena)).unwrap())
-            .map(|input| (input.move_x, input.move_y))
-            .collect();
+        let Behaviour::Wander(mut bot) = Behaviour::wander(3, 20) else { panic!("a wanderer") };
+        let ways: Vec<_> = (0..400).map(|_| bot.act()).map(|input| (input.move_x, input.move_y)).collect();
         let turns = ways.windows(2).filter(|pair| pair[0] != pair[1]).count();
         assert!((9..=40).contains(&turns), "{turns} turns");
         assert!(ways.iter().all(|(x, y)| (x * x + y * y - 127 * 127).abs() < 400));
@@ -128,18 +130,13 @@ mod tests {
         std::fs::write(&file, lines).unwrap();
         let trace = Arc::new(Trace::read(&file).unwrap());
         let first = |index| {
-            let bytes = Behaviour::new("arena", index, 20, Some(&trace)).act(&mut BytesMut::new());
-            let input = ArenaInput::decode(bytes).unwrap();
+            let Behaviour::Follow(mut bot) = Behaviour::follow(&trace, index) else { panic!("a follower") };
+            let input = bot.act();
             (input.goto_x.unwrap(), input.goto_y.unwrap())
         };
         assert_eq!(first(0), trace.place(0, 0));
         assert_eq!(first(1), trace.place(1, 0));
         assert_eq!(first(2), trace.place(0, FOLLOW_TICKS));
         assert_ne!(first(0), first(2));
-    }
-
-    #[test]
-    fn a_game_that_is_not_known_gets_empty_inputs() {
-        assert!(Behaviour::new("chess", 0, 20, None).act(&mut BytesMut::new()).is_empty());
     }
 }

@@ -22,6 +22,7 @@ use crate::{
 };
 use bytes::Bytes;
 use driftless_client::{ClientCore, Event};
+use driftless_links::Player;
 use std::{
     collections::VecDeque,
     ops::ControlFlow,
@@ -29,7 +30,6 @@ use std::{
 };
 
 /// One bot.
-#[derive(Debug)]
 pub struct Bot {
     room: usize,
     life: Life,
@@ -203,6 +203,9 @@ impl Bot {
     fn handle_event(&mut self, crowd: &mut Crowd, now: Instant, event: &Event) -> Result<(), Violation> {
         match *event {
             Event::Welcome(_) => {
+                if let Some(core) = &self.core {
+                    self.behaviour.welcomed(core).map_err(Violation::Protocol)?;
+                }
                 self.enter(Life::Playing, crowd);
                 let schema = self.core.as_ref().and_then(|core| core.schema());
                 if let (None, Some(schema)) = (&crowd.motion, schema) {
@@ -334,7 +337,7 @@ impl Peer for Bot {
                 self.wait_for(crowd, self.last_input + 1, due, now);
                 return ControlFlow::Continue(());
             }
-            let payload = self.behaviour.act(&mut crowd.arena);
+            let payload = self.behaviour.act(core, &mut crowd.arena);
             if let Ok(number) = core.send_input(payload) {
                 self.last_input = number;
                 self.wait_for(crowd, number, due, now);

@@ -4,8 +4,10 @@ mod sizes;
 
 pub use sizes::SizesArgs;
 
-use crate::{floor::server::FloorServerArgs, require::Requirement, server::OperatorArgs, url::Url};
-use clap::{Args, Parser, Subcommand};
+use crate::{
+    cast::BotKind, floor::server::FloorServerArgs, require::Requirement, server::OperatorArgs, url::Url,
+};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use driftless_client::TransportKind;
 use driftless_links::Scenario;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -21,6 +23,22 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "Exit codes: 0 all is well; 1 a bot saw an error, or a requirement does not hold; \
                           2 there was no run.";
+
+impl Cli {
+    /// Reads the command line, or ends the program with what is wrong with it. `--kind` is the first of the
+    /// bots' where it is not given.
+    pub fn read(bots: &[BotKind]) -> Self {
+        Self::from_arg_matches(&Self::command_for(bots).get_matches()).unwrap_or_else(|error| error.exit())
+    }
+    fn command_for(bots: &[BotKind]) -> clap::Command {
+        let Some(first) = bots.first() else { return Self::command() };
+        ["run", "slow", "compare"].into_iter().fold(Self::command(), |command, name| {
+            command.mut_subcommand(name, |subcommand| {
+                subcommand.mut_arg("kind", |kind| kind.default_value(first.kind()))
+            })
+        })
+    }
+}
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -60,7 +78,7 @@ pub struct RunArgs {
     /// Ticks per second of each room, and inputs per second of each bot.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
     pub tick_rate: u32,
-    /// Kind of game. In one that this program does not know, bots send empty inputs.
+    /// Kind of game. In one that this program has no bot for, bots send empty inputs.
     #[arg(long, default_value = "arena")]
     pub kind: String,
     /// How long to measure, for example 30s, 500ms or 2m.
@@ -179,7 +197,7 @@ pub struct SlowArgs {
     /// Ticks per second of the room.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
     pub tick_rate: u32,
-    /// Kind of game. In one that this program does not know, bots send empty inputs.
+    /// Kind of game. In one that this program has no bot for, bots send empty inputs.
     #[arg(long, default_value = "arena")]
     pub kind: String,
     /// How long the slow client stops reading.
@@ -240,7 +258,7 @@ pub struct CompareArgs {
     /// Ticks per second of each room, and inputs per second of each player.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
     pub tick_rate: u32,
-    /// Kind of game. In one that this program does not know, bots send empty inputs.
+    /// Kind of game. In one that this program has no bot for, bots send empty inputs.
     #[arg(long, default_value = "arena")]
     pub kind: String,
     /// How long to measure. Default: the scenario's phases plus 10 s, or 20 s if it has no end.
@@ -293,7 +311,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        use clap::CommandFactory;
-        Cli::command().debug_assert();
+        Cli::command_for(&[BotKind::wanderers()]).debug_assert();
     }
 }

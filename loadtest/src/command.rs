@@ -1,6 +1,7 @@
 //! Does what the command line asks.
 
 use crate::{
+    cast::BotKind,
     cli::{Command, FloorArgs},
     compare,
     floor::{self, FloorSpec},
@@ -13,15 +14,15 @@ use std::process::ExitCode;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Runs a command, and says what went wrong. Exit codes are on the crate's page.
-pub fn execute(command: Command) -> ExitCode {
+/// Runs a command with these bots, and says what went wrong. Exit codes are on the crate's page.
+pub fn execute(command: Command, bots: &[BotKind]) -> ExitCode {
     let done = match command {
-        Command::Run(args) if args.sizes.rooms_of.is_empty() => run::run(&args),
-        Command::Run(args) => sizes::run(&args),
+        Command::Run(args) if args.sizes.rooms_of.is_empty() => run::run(&args, bots),
+        Command::Run(args) => sizes::run(&args, bots),
         Command::Floor(args) => measure_floor(&args),
-        Command::Slow(args) => slow::run(&args),
+        Command::Slow(args) => slow::run(&args, bots),
         Command::Link(args) => link::run(&args),
-        Command::Compare(args) => compare::run(&args),
+        Command::Compare(args) => compare::run(&args, bots),
         Command::Netns(args) => netns::run(&args),
         Command::FloorServer(args) => {
             floor::server::serve(&args).map(|()| ExitCode::SUCCESS).map_err(Into::into)

@@ -1,7 +1,13 @@
 //! `loadtest compare`: the same game over each transport, side by side on links that are equally bad.
 //! [`driftless_links::Comparison`] plays and measures; here are its rooms, its players and its report.
 
-use crate::{behaviour::Behaviour, cli::CompareArgs, report, require, server::Api, stop::Stop};
+use crate::{
+    cast::{BotKind, Cast},
+    cli::CompareArgs,
+    report, require,
+    server::Api,
+    stop::Stop,
+};
 use driftless_client::Trust;
 use driftless_links::{CompareFigures, Comparison, Player, Rig, table};
 use std::process::ExitCode;
@@ -10,9 +16,11 @@ type Failure = Box<dyn std::error::Error>;
 
 /// Plays on all transports, and tells how it went. The exit code is 1 if anything was wrong or a requirement
 /// does not hold.
-pub fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &CompareArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
     require::check(&args.require, &CompareFigures::specimen())?;
-    let bench = Bench { args, api: Api::new(&args.url, &args.operator), stop: Stop::on_signals()? };
+    let cast = Cast::choose(bots, &args.kind, args.tick_rate, None)?;
+    eprintln!("{cast}");
+    let bench = Bench { args, cast, api: Api::new(&args.url, &args.operator), stop: Stop::on_signals()? };
     let figures = bench.comparison()?.play(&bench)?;
     report::print_table(&table(&figures), args.json.as_deref());
     for (transport, example) in figures.examples() {
@@ -28,6 +36,7 @@ pub fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
 /// The server, and who plays on it.
 struct Bench<'a> {
     args: &'a CompareArgs,
+    cast: Cast,
     api: Api,
     stop: Stop,
 }
@@ -59,7 +68,7 @@ impl Rig for Bench<'_> {
         Ok(self.api.create_room(name, &self.args.kind, self.args.tick_rate, seats)?)
     }
     fn player(&self, index: usize) -> Box<dyn Player> {
-        Box::new(Behaviour::new(&self.args.kind, index, self.args.tick_rate, None))
+        Box::new(self.cast.player(index))
     }
     fn stale_dropped(&self) -> Option<u64> {
         self.api.scrape().ok().and_then(|scrape| scrape.stale_dropped)

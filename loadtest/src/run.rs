@@ -9,6 +9,7 @@ mod team;
 pub use tally::Tally;
 
 use crate::{
+    cast::{BotKind, Cast},
     cli::{RunArgs, TransportChoice},
     figures::Figures,
     floor::{self, FloorFigures, FloorSpec},
@@ -17,7 +18,6 @@ use crate::{
     server::{Api, Scrape},
     stop::Stop,
     swarm::Target,
-    trace::Trace,
     ws,
 };
 use control::{Control, Step};
@@ -42,10 +42,11 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 type Failure = Box<dyn std::error::Error>;
 
 /// Plays, and tells how it went. The exit code is 1 if anything was wrong.
-pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &RunArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
     require::check(&args.require, &Figures::specimen())?;
     let stop = Stop::on_signals()?;
-    let tally = play(args, &stop)?;
+    let cast = Cast::of_run(args, bots)?;
+    let tally = play(args, &cast, &stop)?;
     let mut figures = tally.figures();
     if args.floor && !stop.is_set() {
         eprintln!("measuring the floor of the same traffic");
@@ -70,11 +71,19 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
+impl Cast {
+    /// Those of a run, who say what they do.
+    pub fn of_run(args: &RunArgs, bots: &[BotKind]) -> Result<Self, Failure> {
+        let cast = Self::choose(bots, &args.kind, args.tick_rate, args.trace.as_deref())?;
+        eprintln!("{cast}");
+        Ok(cast)
+    }
+}
+
 /// Plays in rooms of its own, which it leaves to the server.
-pub fn play(args: &RunArgs, stop: &Stop) -> Result<Tally, Failure> {
+pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> {
     let clients = args.clients as usize;
     raise_open_files(clients)?;
-    let trace = args.trace.as_deref().map(Trace::read).transpose()?.map(Arc::new);
     let process = args.server_pid.map(Process::find).transpose()?;
     let own = Process::own()?;
     let address = args.url.resolve()?;
@@ -90,7 +99,13 @@ pub fn play(args: &RunArgs, stop: &Stop) -> Result<Tally, Failure> {
         request: ws::request(&args.url.authority(), args.url.path(), driftless_proto::limits::SUBPROTOCOL),
         receive_buffer: None,
     };
-    let plan = TeamPlan { target, rooms, room_size: args.room_size as usize, trace, args: args.clone() };
+    let plan = TeamPlan {
+        target,
+        rooms,
+        room_size: args.room_size as usize,
+        cast: cast.clone(),
+        args: args.clone(),
+    };
     let teams = Team::start_all(&plan, &control)?;
     let progress = Progress::new(&control, clients);
     let wait = |what: &str, most: Duration, done: &dyn Fn() -> bool| {

@@ -10,6 +10,7 @@ mod subject;
 mod table;
 
 use crate::{
+    cast::{BotKind, Cast},
     cli::RunArgs,
     figures::Figures,
     report, require,
@@ -23,10 +24,10 @@ use subject::Subject;
 type Failure = Box<dyn std::error::Error>;
 
 /// Plays all, and tells how it went. The exit code is 1 if anything was wrong in any run.
-pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &RunArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
     require::check(&args.require, &Figures::specimen())?;
     let stop = Stop::on_signals()?;
-    let mut series = Series::new(args, &stop);
+    let mut series = Series::new(args, Cast::of_run(args, bots)?, &stop);
     let ended = series.play();
     let figures = series.figures();
     let any = !figures.sizes.is_empty();
@@ -47,6 +48,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 /// All runs.
 struct Series<'a> {
     args: &'a RunArgs,
+    cast: Cast,
     stop: &'a Stop,
     server: Subject,
     against: Option<Subject>,
@@ -57,10 +59,10 @@ struct Series<'a> {
 }
 
 impl<'a> Series<'a> {
-    fn new(args: &'a RunArgs, stop: &'a Stop) -> Self {
+    fn new(args: &'a RunArgs, cast: Cast, stop: &'a Stop) -> Self {
         let passes = args.sizes.rooms_of.iter().map(|_| Vec::new()).collect();
         let (server, against) = Subject::all(args);
-        Self { args, stop, server, against, passes, well: true }
+        Self { args, cast, stop, server, against, passes, well: true }
     }
     fn play(&mut self) -> Result<(), Failure> {
         let sizes = &self.args.sizes;
@@ -74,7 +76,7 @@ impl<'a> Series<'a> {
     }
     fn pass(&mut self, number: u32, rooms_of: u32) -> Result<Pass, Failure> {
         eprintln!("pass {} of {}, rooms of {rooms_of}", number + 1, self.args.sizes.passes);
-        let play = |subject: &Subject| subject.play(rooms_of, self.stop);
+        let play = |subject: &Subject| subject.play(rooms_of, &self.cast, self.stop);
         let play_against = || self.against.as_ref().map(play).transpose();
         let (server, against) = if number.is_multiple_of(2) {
             let against = play_against()?;

@@ -9,8 +9,8 @@ mod figures;
 mod table;
 
 use crate::{
-    behaviour::Behaviour,
     bot::{Arrival, Bot, Crowd, Life},
+    cast::{BotKind, Cast},
     cli::SlowArgs,
     measure::Measure,
     process::{Process, raise_open_files},
@@ -40,9 +40,11 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(10);
 type Failure = Box<dyn std::error::Error>;
 
 /// Plays, stalls, resumes, and tells what came of it.
-pub fn run(args: &SlowArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &SlowArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
     require::check(&args.require, &SlowFigures::specimen())?;
-    let figures = Room::open(args)?.play()?;
+    let cast = Cast::choose(bots, &args.kind, args.tick_rate, None)?;
+    eprintln!("{cast}");
+    let figures = Room::open(args, &cast)?.play()?;
     report::print_table(&table::slow(&figures), args.json.as_deref());
     if let Some(path) = &args.json {
         report::write_json(path, &figures)?;
@@ -68,7 +70,7 @@ struct Resumed {
 }
 
 impl<'a> Room<'a> {
-    fn open(args: &'a SlowArgs) -> Result<Self, Failure> {
+    fn open(args: &'a SlowArgs, cast: &Cast) -> Result<Self, Failure> {
         let stop = Stop::on_signals()?;
         raise_open_files(args.room_size as usize)?;
         let process = args.server_pid.map(Process::find).transpose()?;
@@ -87,7 +89,7 @@ impl<'a> Room<'a> {
         };
         let tick = Duration::from_secs(1) / args.tick_rate;
         let plan = Plan { target, first: 0, start: Instant::now(), ramp: RAMP, tick };
-        let bot = |index| Bot::new(0, Behaviour::new(&args.kind, index, args.tick_rate, None));
+        let bot = |index| Bot::new(0, cast.player(index));
         let crowd = Crowd::new(vec![options], &args.kind, args.tick_rate, args.around);
         let bots = (0..args.room_size as usize).map(bot).collect();
         Ok(Self { args, stop, process, swarm: Swarm::new(plan, crowd, bots)? })

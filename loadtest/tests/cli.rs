@@ -72,6 +72,22 @@ fn a_bad_requirement_is_refused_before_anything_starts() {
 }
 
 #[test]
+fn what_bots_do_is_said_and_the_first_bots_game_is_played() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("ws://{nobody}");
+    for (kind, said) in [
+        (&[][..], "bots of arena: each runs straight"),
+        (&["--kind", "cursors"], "bots of cursors: each acts on what it sees"),
+        (&["--kind", "chess"], "bots of chess: this program has none, so each sends an empty input"),
+    ] {
+        for command in ["run", "slow"] {
+            let output = loadtest(&[&[command, "--url", &url], kind].concat());
+            assert!(stderr(&output).contains(said), "{}", stderr(&output));
+        }
+    }
+}
+
+#[test]
 fn a_bad_scenario_is_named_by_file_key_and_what_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bad.toml");

@@ -2,6 +2,7 @@
 
 pub mod arena;
 pub mod cursors;
+mod cursors_bot;
 
 use crate::GameKind;
 

@@ -95,6 +95,13 @@ pub trait Rig {
 
 /// Who decides what a connection sends.
 pub trait Player {
+    /// The player has a seat.
+    ///
+    /// # Errors
+    /// The server plays another game than the one that this player knows: the player leaves.
+    fn welcomed(&mut self, _client: &ClientCore) -> Result<(), String> {
+        Ok(())
+    }
     /// The next input, encoded. `client` is what the player has been told; `memory` lends the bytes.
     fn act(&mut self, client: &ClientCore, memory: &mut BytesMut) -> Bytes;
 }

@@ -27,17 +27,32 @@ struct Game {
     sent: Vec<Snapshot>,
     /// The newest input that the server has.
     input: u32,
+    /// What all inputs were.
+    payloads: Vec<Bytes>,
 }
 
 impl Game {
     /// A bot that has been welcomed.
     fn join() -> Self {
+        Self::join_as(Behaviour::wander(0, 20))
+    }
+    fn join_as(behaviour: Behaviour) -> Self {
+        let mut game = Self::open(behaviour);
+        assert!(game.welcome().is_continue());
+        assert_eq!((game.bot.life(), game.crowd.playing), (Life::Playing, 1));
+        game
+    }
+    /// A bot that has asked for a seat.
+    fn open(behaviour: Behaviour) -> Self {
         let start = Instant::now();
         let crowd = Crowd::new(vec![Options::new("ws://test", "room")], "arena", 20, Duration::from_secs(3));
-        let bot = Bot::new(0, Behaviour::new("arena", 0, 20, None));
-        let mut game = Self { start, bot, crowd, out: Frames::framed(), sent: Vec::new(), input: 0 };
+        let (bot, out) = (Bot::new(0, behaviour), Frames::framed());
+        let mut game = Self { start, bot, crowd, out, sent: Vec::new(), input: 0, payloads: Vec::new() };
         game.bot.opened(&mut game.crowd, start, &mut game.out);
         assert_eq!(game.out.take_messages().len(), 1, "the join");
+        game
+    }
+    fn welcome(&mut self) -> ControlFlow<()> {
         let welcome = wire::Welcome {
             protocol: 1,
             player: 1,
@@ -47,9 +62,7 @@ impl Game {
             timeout_ms: 10_000,
             ..wire::Welcome::default()
         };
-        assert!(game.message(start, server_message::Body::Welcome(welcome)).is_continue());
-        assert_eq!((game.bot.life(), game.crowd.playing), (Life::Playing, 1));
-        game
+        self.message(self.start, server_message::Body::Welcome(welcome))
     }
     fn message(&mut self, at: Instant, body: server_message::Body) -> ControlFlow<()> {
         let bytes: Bytes = wire::ServerMessage { body: Some(body) }.encode_to_vec().into();
@@ -104,6 +117,7 @@ impl Game {
             let message = wire::ClientMessage::decode(message.as_slice()).unwrap();
             if let Some(client_message::Body::Input(input)) = message.body {
                 self.input = input.sequence;
+                self.payloads.push(input.payload);
             }
         }
     }
@@ -278,4 +292,50 @@ fn the_watched_states_are_noted_with_their_place_in_the_stream() {
     let arrivals = &game.bot.watched().unwrap().arrivals;
     assert_eq!(arrivals.iter().map(|a| (a.tick, a.age_us)).collect::<Vec<_>>(), [(2, 7000), (3, 9000)]);
     assert!(arrivals[0].end > 2 && arrivals[1].end > arrivals[0].end);
+}
+
+/// Says whom it is told that it is, and where it is told that it is.
+struct Echo;
+
+impl Player for Echo {
+    fn welcomed(&mut self, client: &ClientCore) -> Result<(), String> {
+        client
+            .welcome()
+            .filter(|welcome| welcome.player == 1)
+            .map(drop)
+            .ok_or_else(|| "a stranger".to_owned())
+    }
+    fn act(&mut self, client: &ClientCore, _: &mut BytesMut) -> Bytes {
+        let x = client.snapshot().map_or(0, |state| state.tables()[0].column(0)[0]);
+        vec![x as u8].into()
+    }
+}
+
+#[test]
+fn a_games_own_bot_acts_on_the_newest_state() {
+    let mut game = Game::join_as(Behaviour::Own(Box::new(Echo)));
+    for (tick, x) in [(1, 7), (2, 9)] {
+        assert!(game.state(tick, x, Duration::ZERO).is_continue());
+        game.act(game.start + TICK * tick);
+    }
+    assert_eq!(game.payloads, [&[7][..], &[9]]);
+}
+
+/// Knows no server.
+struct Lost;
+
+impl Player for Lost {
+    fn welcomed(&mut self, _: &ClientCore) -> Result<(), String> {
+        Err("another game".to_owned())
+    }
+    fn act(&mut self, _: &ClientCore, _: &mut BytesMut) -> Bytes {
+        panic!("it has no seat")
+    }
+}
+
+#[test]
+fn a_server_of_another_game_fails_the_bot() {
+    let mut game = Game::open(Behaviour::Own(Box::new(Lost)));
+    assert!(game.welcome().is_break());
+    assert_eq!((game.errors(), game.crowd.playing), (vec!["protocol".to_owned()], 0));
 }

@@ -6,13 +6,12 @@ use super::{
 };
 use crate::check::Violations;
 use crate::{
-    behaviour::Behaviour,
     bot::{Bot, Crowd, Life},
+    cast::Cast,
     check::Violation,
     cli::{RunArgs, TransportChoice},
     measure::Measure,
     swarm::{Carrier, Drive, Plan, Swarm, Target, TaskSwarm, Traffic},
-    trace::Trace,
 };
 use driftless_client::Options;
 use std::{
@@ -37,8 +36,8 @@ pub struct TeamPlan {
     pub rooms: Vec<Options>,
     /// Bots in a room.
     pub room_size: usize,
-    /// What the bots follow.
-    pub trace: Option<Arc<Trace>>,
+    /// Who plays.
+    pub cast: Cast,
     /// The rest.
     pub args: RunArgs,
 }
@@ -83,10 +82,7 @@ impl Team {
         last: usize,
     ) -> Result<Self, Failure> {
         let args = &plan.args;
-        let bot = |index: usize| {
-            let behaviour = Behaviour::new(&args.kind, index, args.tick_rate, plan.trace.as_ref());
-            Bot::new(index / plan.room_size, behaviour)
-        };
+        let bot = |index: usize| Bot::new(index / plan.room_size, plan.cast.player(index));
         let tick = Duration::from_secs(1) / args.tick_rate;
         let (ramp, transport) = (args.ramp, args.transport);
         let crowd = Crowd::new(plan.rooms.clone(), &args.kind, args.tick_rate, args.duration);

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use crate::{
+    cast::Cast,
     cli::RunArgs,
     process::{Running, shell},
     run::{self, Tally},
@@ -48,17 +49,17 @@ impl Subject {
         Self { args, command }
     }
     /// One run. Afterwards the server is as it was before, or gone.
-    pub fn play(&self, room_size: u32, stop: &Stop) -> Result<Tally, Failure> {
+    pub fn play(&self, room_size: u32, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> {
         let args = RunArgs { room_size, ..self.args.clone() };
         match &self.command {
             Some(command) => {
                 let server = start(command, &args, stop)?;
-                run::play(&RunArgs { server_pid: Some(server.pid()), ..args }, stop)
+                run::play(&RunArgs { server_pid: Some(server.pid()), ..args }, cast, stop)
             }
             None => {
                 let api = Api::new(&args.url, &args.operator);
                 let before = connections(&api);
-                let tally = run::play(&args, stop)?;
+                let tally = run::play(&args, cast, stop)?;
                 clear(&api, &tally.rooms, before);
                 Ok(tally)
             }

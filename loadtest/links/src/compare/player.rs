@@ -134,7 +134,12 @@ impl Play {
                         }
                     }
                 }
-                Step::Event(event) => self.handle_event(now, &event),
+                Step::Event(event) => {
+                    if let Err(why) = self.handle_event(now, &event) {
+                        self.measured.errors.push(why);
+                        return self.finish(now, false);
+                    }
+                }
                 Step::Closed => {
                     let why = match self.connection.core().phase() {
                         Phase::Ended(error) => error.to_string(),
@@ -153,9 +158,10 @@ impl Play {
         measured
     }
 
-    fn handle_event(&mut self, now: Instant, event: &Event) {
+    fn handle_event(&mut self, now: Instant, event: &Event) -> Result<(), String> {
         match event {
             Event::Welcome(welcome) => {
+                self.player.welcomed(self.connection.core())?;
                 if let Some(schema) = self.connection.core().schema() {
                     let config = InterpolationConfig { jump: Some(JUMP), ..InterpolationConfig::default() };
                     self.extrapolation_us = config.extrapolation.as_micros() as i64;
@@ -171,6 +177,7 @@ impl Play {
             }
             _ => {}
         }
+        Ok(())
     }
 
     fn act(&mut self, due: Instant, is_late: bool) {
