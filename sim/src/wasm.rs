@@ -248,14 +248,14 @@ mod tests {
     fn an_input_moves_the_player_and_a_state_confirms_it() {
         let mut module = Module::<Arena>::default();
         module.start(7, 20);
-        call(&mut module, &words(&[1, 1, 7, 5_000, 5_000, 0, 100, 0, 1, 0, 0]));
+        call(&mut module, &words(&[1, 1, 7, 5_000, 5_000, 0, 100, 0, 1, 3, 0, 0]));
         assert_eq!(module.state(0), Outcome::Taken);
         call(&mut module, &ArenaInput { move_x: 127, ..Default::default() }.encode_to_vec());
         assert_eq!(module.shown_after().map(|row| row[0]), Some(5_005));
         assert_eq!(module.shown().map(|row| row[0]), Some(5_000));
         assert_eq!(module.push(1), Outcome::Taken);
-        assert_eq!(module.shown(), Some(&[5_005, 5_000, 0, 100, 0, 1][..]));
-        call(&mut module, &words(&[2, 1, 7, 5_002, 5_004, 0, 75, 0, 1, 0, 0]));
+        assert_eq!(module.shown(), Some(&[5_005, 5_000, 0, 100, 0, 1, 3][..]));
+        call(&mut module, &words(&[2, 1, 7, 5_002, 5_004, 0, 75, 0, 1, 3, 0, 0]));
         assert_eq!((module.state(1), module.error()), (Outcome::Taken, 5));
         assert_eq!(module.shown().map(|row| row[3]), Some(75));
         assert_eq!(module.state(0), Outcome::Older);

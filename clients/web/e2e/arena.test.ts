@@ -155,7 +155,7 @@ describe("the player", () => {
     await both(a, b);
     await a.click("#rename");
     await a.fill("#name", "Lovelace");
-    await a.click("#name-dialog button");
+    await a.click("#name-dialog button.primary");
     await b.locator("#scores tbody", { hasText: "Lovelace" }).waitFor();
     await b.locator("#scores tbody", { hasText: "Ada" }).waitFor({ state: "detached" });
   });

@@ -8,7 +8,7 @@ beforeAll(async () => void (server = await Server.start()));
 afterAll(() => server?.kill());
 
 it("the arena plays by WebTransport, which is what is used by itself", async () => {
-  const seen = await inFirefox(server.url, "/?room=firefox&name=Ada", async () => {
+  const seen = await inFirefox(server.url, "/?room=firefox&name=Ada&match=off", async () => {
     const until = async (what: string, done: () => unknown): Promise<void> => {
       for (let n = 0; n < 300; n++) {
         if (done()) return;

@@ -5,7 +5,8 @@
 //! through each other, so that a client can predict its own player from the map alone: see [`OwnPlayer`].
 //!
 //! A room can have rounds ([`ArenaOptions::round_s`]): when one is over nobody shoots, and who has most kills has won; after a pause
-//! all enter anew, without scores.
+//! all enter anew, without scores. And it can have [bots](ArenaOptions::bots) while few people are there. Where its maker has chosen
+//! neither, a player's command starts a match, which has both: the page does.
 //!
 //! Everything is integers: places are 1/1024 cm, roots are `i64::isqrt`. The numbers are in [`rules`]. A tick of any
 //! length is cut into moves of at most 1/20 s, so the game plays alike from 1 to 128 ticks a second.
@@ -17,13 +18,16 @@
 
 mod body;
 mod bot;
+mod bots;
 mod map;
+mod npc;
 mod options;
 mod own;
 mod player;
 mod projectile;
 mod rounds;
 pub mod rules;
+mod spawn;
 mod targets;
 mod wire {
     #![allow(missing_docs, clippy::all)]
@@ -41,23 +45,20 @@ pub use wire::{ArenaCommand, ArenaEvent, ArenaInput, arena_command, arena_event}
 use crate::{PlayerId, PlayerInput, Rng, Schema, Setup, Simulation, Snapshot, Step, chat::Chat};
 use arena_command::Body as Command;
 use arena_event::{Body as Event, Kill, Typing};
+use bots::{Bots, Change};
+use npc::World;
 use player::Player;
 use projectile::Projectile;
 use rounds::Rounds;
 use serde::{Deserialize, Serialize};
 use targets::Targets;
 
-/// Index of the schema's kind `player`: columns x, y, aim (sector), health, score, spawns.
+/// Index of the schema's kind `player`: columns x, y, aim (sector), health, score, spawns, colour.
 pub const PLAYERS: usize = 0;
 /// Index of the schema's kind `projectile`: columns x, y, owner.
 pub const PROJECTILES: usize = 1;
 /// Index of the schema's kind `obstacle`: columns x, y, width, height.
 pub const OBSTACLES: usize = 2;
-
-/// Places that are tried for a player that enters.
-const PLACES: u32 = 32;
-/// Distance to the living that a player enters with, if a place is found, cm.
-const ELBOW_ROOM: i32 = 300;
 
 /// A room of the arena.
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,6 +73,7 @@ pub struct Arena {
     projectiles: Vec<Projectile>,
     next_projectile: u32,
     rounds: Option<Box<Rounds>>,
+    bots: Option<Box<Bots>>,
     chat: Chat,
     #[serde(skip)]
     targets: Targets,
@@ -90,11 +92,10 @@ impl Simulation for Arena {
     fn schema() -> Schema {
         Schema::new()
             .kind("player", |kind| {
-                kind.linear("position", &["x", "y"], 100).hold("aim", &["sector"], 1).hold(
-                    "status",
-                    &["health", "score", "spawns"],
-                    1,
-                )
+                kind.linear("position", &["x", "y"], 100)
+                    .hold("aim", &["sector"], 1)
+                    .hold("status", &["health", "score", "spawns"], 1)
+                    .hold("look", &["colour"], 1)
             })
             .kind("projectile", |kind| {
                 kind.linear("position", &["x", "y"], 100).hold("owner", &["player"], 1)
@@ -109,7 +110,8 @@ impl Simulation for Arena {
         let map = Map::generate(&mut rng);
         Ok(Self {
             tick_rate,
-            rounds: (options.round_s > 0).then(|| Box::new(Rounds::new(options.round_s, tick_rate))),
+            rounds: rounds(&options, tick_rate),
+            bots: bots(&options, tick_rate),
             options,
             rng,
             map,
@@ -122,22 +124,26 @@ impl Simulation for Arena {
     }
 
     fn join(&mut self, player: PlayerId, _name: &str, step: &mut Step<'_, ArenaEvent>) {
-        if let Err(at) = self.find(player) {
-            let body = self.free_place();
-            if self.players.len() == self.players.capacity() {
-                self.players.reserve_exact(at / 2 + 1); // most rooms are small
-            }
-            self.players.insert(at, Player::new(player, body));
-            self.chat.join(player);
-            if let Some(rounds) = &self.rounds {
-                step.send(player, event(Event::Round(rounds.told())));
-            }
+        if self.enter(player, false)
+            && let Some(rounds) = &self.rounds
+        {
+            step.send(player, event(Event::Round(rounds.told())));
+        }
+    }
+
+    fn join_npc(&mut self, player: PlayerId, _name: &str, _step: &mut Step<'_, ArenaEvent>) {
+        if let Some(bots) = &mut self.bots {
+            bots.join(player);
+            self.enter(player, true);
         }
     }
 
     fn leave(&mut self, player: PlayerId, step: &mut Step<'_, ArenaEvent>) {
         if let Ok(at) = self.find(player) {
             self.players.remove(at);
+            if let Some(bots) = &mut self.bots {
+                bots.leave(player);
+            }
             if self.chat.leave(player) {
                 step.broadcast(typing(player, false));
             }
@@ -163,6 +169,23 @@ impl Simulation for Arena {
                     step.broadcast(typing(player, on));
                 }
             }
+            Some(Command::Colour(colour)) => {
+                let at = self.find(player).map_err(|_| "the player is not in the room")?;
+                self.players[at].choose_colour(colour, self.tick_rate)?;
+            }
+            Some(Command::Match(wanted)) if self.options.is_open() => {
+                self.options.start_match(wanted.round_s, wanted.bots)?;
+                self.rounds = rounds(&self.options, self.tick_rate);
+                self.bots = bots(&self.options, self.tick_rate);
+                self.change_round(true);
+                self.tell_round(step);
+            }
+            Some(Command::Match(_)) => {}
+            Some(Command::Again(again)) => {
+                if let Ok(at) = self.find(player) {
+                    self.players[at].again = again;
+                }
+            }
             None => return Err("a command without content".into()),
         }
         Ok(())
@@ -174,6 +197,7 @@ impl Simulation for Arena {
                 self.players[at].input(input, self.tick_rate);
             }
         }
+        self.step_bots(step);
         if self.rounds.as_ref().is_none_or(|rounds| rounds.is_playing()) {
             self.shoot();
         }
@@ -184,19 +208,12 @@ impl Simulation for Arena {
         self.projectiles.retain_mut(Projectile::end_tick);
         for at in 0..self.players.len() {
             if self.players[at].end_tick() {
-                let body = self.free_place();
+                let body = self.free_place(self.players[at].npc);
                 self.players[at].respawn(body);
             }
         }
         self.chat.step(|player| step.broadcast(typing(player, false)));
-        if let Some(rounds) = &mut self.rounds
-            && rounds.step(&self.players)
-        {
-            let told = rounds.told();
-            self.change_round(told.playing);
-            step.info("round", &told.number.to_string());
-            step.broadcast(event(Event::Round(told)));
-        }
+        self.step_round(step);
     }
 
     fn snapshot(&self, out: &mut Snapshot) {
@@ -216,6 +233,58 @@ impl Arena {
         self.players.binary_search_by_key(&player, |p| p.id)
     }
 
+    /// A player or bot enters. False: it is here already.
+    fn enter(&mut self, player: PlayerId, npc: bool) -> bool {
+        let Err(at) = self.find(player) else { return false };
+        let body = self.free_place(npc);
+        if self.players.len() == self.players.capacity() {
+            self.players.reserve_exact(at / 2 + 1); // most rooms are small
+        }
+        self.players.insert(at, Player { npc, ..Player::new(player, body) });
+        if !npc {
+            self.chat.join(player);
+        }
+        true
+    }
+
+    fn step_bots(&mut self, step: &mut Step<'_, ArenaEvent>) {
+        let Some(bots) = &mut self.bots else { return };
+        match bots.step(&self.players) {
+            Some(Change::Seat(name)) => step.seat_npc(name),
+            Some(Change::Remove(bot)) => step.kick(bot, "somebody came to play"),
+            None => {}
+        }
+        for bot in bots.iter_mut() {
+            let (players, projectiles) = (&self.players, &self.projectiles);
+            let world = World { map: &self.map, players, projectiles, tick_rate: self.tick_rate };
+            if let Some(input) = bot.think(world, &mut self.rng)
+                && let Ok(at) = self.players.binary_search_by_key(&bot.id, |player| player.id)
+            {
+                self.players[at].input(&input, self.tick_rate);
+            }
+        }
+    }
+
+    fn step_round(&mut self, step: &mut Step<'_, ArenaEvent>) {
+        let Some(rounds) = &mut self.rounds else { return };
+        let mut people = self.players.iter().filter(|player| !player.npc).peekable();
+        if people.peek().is_some() && people.all(|player| player.again) {
+            rounds.hurry();
+        }
+        if rounds.step(&self.players) {
+            let playing = rounds.is_playing();
+            self.change_round(playing);
+            self.tell_round(step);
+        }
+    }
+
+    fn tell_round(&mut self, step: &mut Step<'_, ArenaEvent>) {
+        let Some(rounds) = &self.rounds else { return };
+        let told = rounds.told();
+        step.info("round", &told.number.to_string());
+        step.broadcast(event(Event::Round(told)));
+    }
+
     fn shoot(&mut self) {
         for player in &mut self.players {
             if player.shoots(self.tick_rate) {
@@ -228,9 +297,10 @@ impl Arena {
     /// A round has ended, or the next begun.
     fn change_round(&mut self, begins: bool) {
         self.projectiles.clear();
-        if begins {
-            for at in 0..self.players.len() {
-                let body = self.free_place();
+        for at in 0..self.players.len() {
+            self.players[at].again = false;
+            if begins {
+                let body = self.free_place(self.players[at].npc);
                 self.players[at].restart(body);
             }
         }
@@ -263,37 +333,27 @@ impl Arena {
     fn hit(&mut self, victim: usize, owner: PlayerId, step: &mut Step<'_, ArenaEvent>) {
         let victim = &mut self.players[victim];
         if victim.hit(self.options.respawn_ms(), self.tick_rate) {
-            step.broadcast(event(Event::Kill(Kill { killer: owner, victim: victim.id })));
+            let respawn_ms = self.options.respawn_ms();
+            step.broadcast(event(Event::Kill(Kill { killer: owner, victim: victim.id, respawn_ms })));
             if let Ok(at) = self.find(owner) {
                 self.players[at].score = self.players[at].score.saturating_add(1);
             }
         }
     }
 
-    /// A place that touches no box and, if one is soon found, is not near a living player.
-    fn free_place(&mut self) -> Body {
-        let radius = rules::PLAYER_RADIUS;
-        let mut place = Body::at(radius, radius);
-        for _ in 0..PLACES {
-            let (x, y) = (
-                self.rng.range(radius..rules::WORLD_SIZE - radius),
-                self.rng.range(radius..rules::WORLD_SIZE - radius),
-            );
-            let body = Body::at(x, y);
-            if !self.map.is_free((body.x, body.y), radius * rules::UNITS) {
-                continue;
-            }
-            place = body;
-            let crowded = self.players.iter().filter(|p| p.is_alive()).any(|p| {
-                let (px, py) = p.body.place();
-                (px - x).abs() < ELBOW_ROOM && (py - y).abs() < ELBOW_ROOM
-            });
-            if !crowded {
-                break;
-            }
-        }
-        place
+    fn free_place(&mut self, npc: bool) -> Body {
+        spawn::place(&self.map, &self.players, npc, &mut self.rng)
     }
+}
+
+fn rounds(options: &ArenaOptions, tick_rate: u32) -> Option<Box<Rounds>> {
+    let seconds = options.round_s.filter(|&seconds| seconds > 0)?;
+    Some(Box::new(Rounds::new(seconds, tick_rate)))
+}
+
+fn bots(options: &ArenaOptions, tick_rate: u32) -> Option<Box<Bots>> {
+    let most = options.bots.filter(|&bots| bots > 0)?;
+    Some(Box::new(Bots::new(most, tick_rate)))
 }
 
 fn event(body: Event) -> ArenaEvent {

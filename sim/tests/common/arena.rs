@@ -1,7 +1,7 @@
 //! A room of the arena, seen as a client sees it: inputs as messages, states as snapshots, events as messages.
 
 use driftless_sim::{
-    Game, PlayerId, PlayerInput, Recipient, Setup, Snapshot,
+    Game, Order, PlayerId, PlayerInput, Recipient, Setup, Snapshot,
     game::CommandError,
     games::arena::{
         ArenaCommand, ArenaEvent, ArenaInput, Body, Drive, Map, PLAYERS, PROJECTILES, arena_command,
@@ -16,6 +16,8 @@ pub struct Room {
     pub tick_rate: u32,
     pub tick: u32,
     pub seen: Snapshot,
+    /// Number of the last NPC. Players of tests have smaller ones.
+    npc: PlayerId,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,7 @@ pub struct Seen {
     pub health: i32,
     pub score: i32,
     pub spawns: i32,
+    pub colour: i32,
 }
 
 impl Room {
@@ -37,7 +40,7 @@ impl Room {
         let kind = &driftless_sim::games::kinds()[0];
         let setup = Setup { options: options.into(), ..Setup::new(seed, tick_rate) };
         let (game, schema) = (kind.start(&setup).unwrap(), kind.schema());
-        let mut room = Self { game, tick_rate, tick: 0, seen: Snapshot::new(&schema) };
+        let mut room = Self { game, tick_rate, tick: 0, seen: Snapshot::new(&schema), npc: 10_000 };
         room.step(&[]);
         room
     }
@@ -59,6 +62,34 @@ impl Room {
         }
         self.game.step(self.tick);
         self.game.snapshot(self.tick, &mut self.seen);
+        self.obey();
+    }
+
+    /// Does what the game asks of its room.
+    fn obey(&mut self) {
+        let mut orders = vec![];
+        self.game.take_orders(&mut orders);
+        for order in orders {
+            match order {
+                Order::SeatNpc { name } => {
+                    self.npc += 1;
+                    self.game.join_npc(self.tick + 1, self.npc, &name);
+                }
+                Order::Kick { player, .. } => self.game.leave(self.tick + 1, player),
+                _ => {}
+            }
+        }
+    }
+
+    /// How many bots there are.
+    pub fn bots(&self) -> usize {
+        self.seen.tables()[PLAYERS].ids().iter().filter(|&&id| id > 10_000).count()
+    }
+
+    /// The first of them.
+    pub fn find_bot(&self) -> Option<Seen> {
+        let ids = self.seen.tables()[PLAYERS].ids();
+        self.find(*ids.iter().find(|&&id| id > 10_000)?)
     }
 
     pub fn idle(&mut self, ticks: u32) {
@@ -86,7 +117,8 @@ impl Room {
         let table = &self.seen.tables()[PLAYERS];
         let row = table.row(player)?;
         let at = |column: usize| table.column(column)[row];
-        Some(Seen { x: at(0), y: at(1), aim: at(2), health: at(3), score: at(4), spawns: at(5) })
+        let [x, y, aim, health, score, spawns, colour] = std::array::from_fn(at);
+        Some(Seen { x, y, aim, health, score, spawns, colour })
     }
 
     pub fn player(&self, player: PlayerId) -> Seen {

@@ -51,7 +51,7 @@ export class Chromium {
     return page;
   }
 
-  /** A page in the arena, joined. */
+  /** A page in the arena, joined; without bots and rounds, unless the address says how. */
   async play(
     url: string,
     name: string,
@@ -60,6 +60,7 @@ export class Chromium {
   ): Promise<Page> {
     const to = new URL(url);
     to.searchParams.set("name", name);
+    if (!to.searchParams.has("bots")) to.searchParams.set("match", "off");
     const page = await this.open(to.href, options, before);
     await page.waitForFunction(
       () => globalThis.driftless?.room.status.phase === "joined" && globalThis.driftless.room.state,

@@ -1,8 +1,7 @@
 import { SendError } from "../../src/index.js";
-import { inkOf } from "./colour.js";
 import { element, make } from "./dom.js";
 import type { ArenaRoom } from "./game.js";
-import type { Scores } from "./scores.js";
+import type { People } from "./people.js";
 
 /** Messages kept in the page. */
 const MOST = 60;
@@ -19,8 +18,9 @@ export class Chat {
 
   constructor(
     private readonly room: ArenaRoom,
-    private readonly scores: Scores,
+    private readonly people: People,
   ) {
+    element("log").replaceChildren();
     const { signal } = this.stopped;
     room.on("event", ({ event: { body } }) => {
       if (body.case === "chat") this.say(body.value.player, body.value.text);
@@ -29,8 +29,8 @@ export class Chat {
     room.on("refused", ({ reason }) => this.note(`not sent: ${reason}`));
     room.on("presence", ({ changed, full }) => {
       // Who was here before is not news.
-      for (const { user, name, change, players } of full ? [] : changed) {
-        if (user === room.user) continue;
+      for (const { user, name, change, players, npc } of full ? [] : changed) {
+        if (user === room.user || npc) continue; // bots come and go with people
         if (change === "joined") this.note(`${name} is here`);
         if (players.length === 0) this.note(`${name} has left`);
       }
@@ -59,8 +59,8 @@ export class Chat {
 
   private say(player: number, text: string): void {
     const line = make("p");
-    const name = make("strong", `${this.scores.nameOf(player)}: `);
-    name.style.color = inkOf(player);
+    const name = make("strong", `${this.people.nameOf(player)}: `);
+    name.style.color = this.people.inkOf(player);
     line.append(name, text);
     this.append(line);
   }
@@ -75,7 +75,7 @@ export class Chat {
   private setTyping(player: number, on: boolean): void {
     if (on && player !== this.room.player) this.typing.add(player);
     else this.typing.delete(player);
-    const names = [...this.typing].map((p) => this.scores.nameOf(p));
+    const names = [...this.typing].map((p) => this.people.nameOf(p));
     element("typing").textContent =
       names.length === 0
         ? ""

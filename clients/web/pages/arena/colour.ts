@@ -1,18 +1,56 @@
-/** A player's hue, degrees: far from those of the players before and after. */
-export function hueOf(player: number): number {
-  return (player * 137.508) % 360;
+/** The colours that players choose from, as the arena counts them: from 1. Hue in degrees, and what screens call it. */
+export const PALETTE: readonly { readonly name: string; readonly hue: number }[] = [
+  { name: "Red", hue: 2 },
+  { name: "Orange", hue: 24 },
+  { name: "Amber", hue: 43 },
+  { name: "Lime", hue: 82 },
+  { name: "Green", hue: 135 },
+  { name: "Teal", hue: 168 },
+  { name: "Cyan", hue: 190 },
+  { name: "Blue", hue: 214 },
+  { name: "Indigo", hue: 242 },
+  { name: "Violet", hue: 272 },
+  { name: "Magenta", hue: 304 },
+  { name: "Rose", hue: 338 },
+];
+
+const scheme = matchMedia("(prefers-color-scheme: dark)");
+const shapes = { dark: colours("72%", 65), light: colours("70%", 45) };
+/** With a contrast of 4.5 to the page's ground (WCAG 2, 1.4.3) at any hue. */
+const inks = { dark: colours("75%", 77), light: colours("75%", 24) };
+
+/** The place on the palette of a player that has chosen none: far from those of the players before and after. */
+export function colourFor(player: number): number {
+  return ((player * 5) % PALETTE.length) + 1;
 }
 
-/** A player's colour, for shapes. */
-export function colourOf(player: number, dark = isDark()): string {
-  return `hsl(${hueOf(player).toFixed(0)} 70% ${dark ? 65 : 45}%)`;
+/** A colour of the palette, for shapes. */
+export function shapeColour(colour: number): string {
+  return shapes[schemeNow()][colour - 1] ?? "gray";
 }
 
-/** A player's colour, for text: with a contrast of 4.5 to the page's ground (WCAG 2, 1.4.3) at any hue. */
-export function inkOf(player: number): string {
-  return `hsl(${hueOf(player).toFixed(0)} 70% ${isDark() ? 75 : 24}%)`;
+/** A colour of the palette, for text. */
+export function inkColour(colour: number): string {
+  return inks[schemeNow()][colour - 1] ?? "inherit";
 }
 
 export function isDark(): boolean {
-  return matchMedia("(prefers-color-scheme: dark)").matches;
+  return scheme.matches;
+}
+
+/** Calls when the page goes from light to dark or back. */
+export function onScheme(changed: () => void, signal: AbortSignal): void {
+  scheme.addEventListener("change", changed, { signal });
+}
+
+function schemeNow(): "dark" | "light" {
+  return scheme.matches ? "dark" : "light";
+}
+
+function colours(saturation: string, lightness: number): string[] {
+  // Yellows and greens look lighter than they are, blues darker.
+  return PALETTE.map(({ hue }) => {
+    const blue = hue > 225 && hue < 290 ? 4 : 0;
+    return `hsl(${hue} ${saturation} ${lightness + (lightness > 50 ? blue : 0)}%)`;
+  });
 }

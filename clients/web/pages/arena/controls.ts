@@ -21,6 +21,9 @@ export class Controls {
   aimer: Thumb | undefined;
   private readonly keys = new Set<string>();
   private mouseDown = false;
+  /** Whether the mouse or a key has aimed since the last picture. */
+  hasAimed = false;
+  private aimedAt = -Infinity;
   /** The aim follows the keys until the mouse is used. */
   private aimByKeys = true;
 
@@ -56,9 +59,11 @@ export class Controls {
 
   /** `dt`: ms since the last call. */
   update(dt: number): void {
+    this.hasAimed = performance.now() - this.aimedAt < 200;
     const turn = +this.down("q") - +this.down("e");
     if (turn !== 0) {
       this.aimByKeys = false;
+      this.aimedAt = performance.now();
       this.aim += (turn * dt) / 350;
     } else if (this.aimByKeys && !this.aimer) {
       const { x, y } = this.move;
@@ -122,6 +127,7 @@ export class Controls {
   /** The player is in the middle of the picture. */
   private pointAt(event: PointerEvent): void {
     this.aimByKeys = false;
+    this.aimedAt = performance.now();
     const { clientWidth, clientHeight } = this.canvas;
     this.aim = Math.atan2(clientHeight / 2 - event.clientY, event.clientX - clientWidth / 2);
   }

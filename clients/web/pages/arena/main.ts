@@ -1,27 +1,54 @@
 // The demo: wires the SDK to the parts of the page.
-import { connect, type Room, RoomError, type Status } from "../../src/index.js";
+import { connect, type Room, RoomError, SendError, type Status } from "../../src/index.js";
+import { attract } from "./attract.js";
 import { Chat } from "./chat.js";
 import { Controls } from "./controls.js";
 import { element } from "./dom.js";
-import { ArenaGame } from "./game.js";
+import { Feed } from "./feed.js";
+import { type ArenaRoom, ArenaGame } from "./game.js";
+import { Hints } from "./hints.js";
+import { Invite } from "./invite.js";
 import { LocalPlayer } from "./local_player.js";
+import { Match } from "./match.js";
 import { Network } from "./network.js";
+import { Painter } from "./painter.js";
+import { People } from "./people.js";
+import { nameOf, Quality } from "./quality.js";
 import { Renderer } from "./renderer.js";
 import { Scores } from "./scores.js";
-import { chosenName, rememberName, takeSeat, keepSeat } from "./settings.js";
+import { chosenColour, chosenName, keepSeat, takeSeat } from "./settings.js";
+import { Sounds } from "./sound.js";
+import { StartCard } from "./start.js";
 
 const query = new URLSearchParams(location.search);
+const canvas = element("world", HTMLCanvasElement);
 const network = new Network();
-const controls = new Controls(element("world", HTMLCanvasElement));
+const controls = new Controls(canvas);
+const painter = new Painter(canvas);
+const sounds = new Sounds();
+let roomName = query.get("room") ?? "lobby";
 let current: Room<never, never, never> | undefined;
 /** The seat to take again, until there is a room. */
 let seat = takeSeat();
 let retry: ReturnType<typeof setTimeout> | undefined;
+let leaveAttract: (() => void) | undefined;
 
-async function play(name: string): Promise<void> {
-  element("rename").textContent = name;
+/** Who plays now. */
+let me: { name: string; colour: number | undefined } | undefined;
+new Invite(() => roomName);
+const card = new StartCard(({ name, colour, apart }) => {
+  const before = me;
+  me = { name, colour };
+  if (apart) moveApart();
+  if (!before) return start();
+  showMe();
+  if (name === before.name) return choose(current as never as ArenaRoom | undefined);
+  void (current?.leave() ?? Promise.resolve()).then(start);
+});
+
+async function play({ name, colour }: { name: string; colour: number | undefined }): Promise<void> {
   const room = await connect({
-    room: query.get("room") ?? "lobby",
+    room: roomName,
     kind: "arena",
     name,
     token: seat,
@@ -32,43 +59,79 @@ async function play(name: string): Promise<void> {
   });
   current = room as unknown as typeof current;
   seat = undefined;
+  leaveAttract?.();
+  leaveAttract = undefined;
+  document.body.classList.remove("outside");
   const player = new LocalPlayer(room, controls);
-  const renderer = new Renderer(element("world", HTMLCanvasElement), room, player, controls);
-  const scores = new Scores(room);
-  const chat = new Chat(room, scores);
+  const people = new People(room);
+  const scores = new Scores(room, people);
+  const match = new Match(room, people, scores, sounds);
+  const renderer = new Renderer(painter, room, people, player, controls, sounds);
+  renderer.moments.onHurt = hurt;
+  const parts = [new Chat(room, people), new Hints(controls), new Quality(room), scores, match, renderer];
+  new Feed(room, people);
   network.watch(room, player);
   showStatus(room.status);
-  room.on("status", showStatus);
-  room.on("event", ({ event: { body } }) => {
-    if (body.case === "kill")
-      chat.note(`${scores.nameOf(body.value.killer)} hit ${scores.nameOf(body.value.victim)}`);
-    if (body.case === "round") {
-      const { number, playing, secondsLeft, winner, score } = body.value;
-      const result = winner ? `${scores.nameOf(winner)} wins with ${score}` : "nobody wins";
-      chat.note(
-        playing
-          ? `Round ${number}: ${secondsLeft} s left`
-          : `Round ${number}: ${result}. The next one begins in ${secondsLeft} s`,
-      );
-    }
+  room.on("status", (status) => {
+    showStatus(status);
+    if (status.phase === "joined" && !status.resumed) enter(room, colour);
+    if (status.phase === "closed") parts.splice(0).forEach((part) => part.stop());
   });
-  const stop = room.on("status", ({ phase }) => {
-    if (phase === "closed") {
-      renderer.stop();
-      chat.stop();
-      stop();
-    }
-  });
+  enter(room, colour);
+  canvas.focus();
   // For the end-to-end tests, and for the curious.
   Object.assign(globalThis, { driftless: { room, player, network } });
 }
 
+/** A new seat: asks for the colour, and for a match, if there is none. */
+function enter(room: ArenaRoom, colour: number | undefined): void {
+  choose(room, colour);
+  if (query.get("match") === "off") return;
+  const number = (key: string, normal: number): number => Number(query.get(key) ?? normal);
+  ask(room, { case: "match", value: { roundS: number("round_s", 180), bots: number("bots", 3) } as never });
+}
+
+function choose(room: ArenaRoom | undefined, colour = me?.colour): void {
+  if (room && colour !== undefined) ask(room, { case: "colour", value: colour });
+}
+
+function ask(room: ArenaRoom, command: Parameters<ArenaRoom["command"]>[0]): void {
+  try {
+    room.command(command);
+  } catch (error) {
+    // The room has ended, or much waits for the server: it is not worth a word.
+    if (!(error instanceof SendError)) throw error;
+  }
+}
+
+/** Light around the edges. */
+function hurt(): void {
+  element("hurt")
+    .getAnimations()
+    .forEach((animation) => animation.cancel());
+  element("hurt").animate({ opacity: [0.9, 0] }, { duration: 350, easing: "ease-out" });
+}
+
+function moveApart(): void {
+  const letters = "abcdefghjkmnpqrstuvwxyz23456789";
+  const random = crypto.getRandomValues(new Uint8Array(8));
+  roomName = [...random].map((byte) => letters[byte % letters.length]).join("");
+  const url = new URL(location.href);
+  url.searchParams.set("room", roomName);
+  history.replaceState(null, "", url);
+}
+
+function showMe(): void {
+  element("rename").textContent = me?.name ?? "";
+}
+
 function showStatus(status: Status): void {
   const [chip, banner] = [element("status"), element("banner")];
+  document.body.classList.toggle("lost", status.phase !== "joined");
   chip.classList.toggle("lost", status.phase !== "joined");
   banner.hidden = status.phase === "joined";
   if (status.phase === "joined") {
-    chip.textContent = status.transport;
+    chip.textContent = nameOf(status.transport);
   } else if (status.phase === "reconnecting") {
     chip.textContent = "reconnecting…";
     banner.textContent = `Connection lost; back in ${Math.ceil(status.retryIn / 1000)} s. ${status.cause.advice}`;
@@ -79,28 +142,33 @@ function showStatus(status: Status): void {
   }
 }
 
-function start(name: string): void {
+function start(): void {
+  if (!me) return;
   clearTimeout(retry);
-  play(name).catch((error: unknown) => {
+  showMe();
+  play(me).catch((error: unknown) => {
     if (!(error instanceof RoomError)) throw error;
     element("status").textContent = "not connected";
     element("banner").hidden = false;
     element("banner").textContent = error.message;
     // The server may come up, or the network: try again by itself, where that can help.
-    if (error.mayReconnect) retry = setTimeout(() => start(name), Math.max(3000, error.reconnectAfter));
+    if (error.mayReconnect) retry = setTimeout(start, Math.max(3000, error.reconnectAfter));
   });
 }
 
-element("rename").addEventListener("click", () => {
-  element("name", HTMLInputElement).value = element("rename").textContent;
-  element("name-dialog", HTMLDialogElement).showModal();
+element("rename").addEventListener("click", () => card.open(roomName, me?.name ?? ""));
+element("quality").addEventListener("click", () => {
+  const panel = element("network", HTMLDetailsElement);
+  panel.open = !panel.open;
+  if (panel.open) panel.querySelector("summary")!.focus();
 });
-element("name-dialog").addEventListener("close", () => {
-  const name = element("name", HTMLInputElement).value.trim().slice(0, 32);
-  if (name === "" || name === element("rename").textContent) return;
-  rememberName(name);
-  void (current?.leave() ?? Promise.resolve()).then(() => start(name));
-});
-
 addEventListener("pagehide", () => keepSeat(current?.token ?? seat));
-start(query.get("name") ?? chosenName());
+leaveAttract = attract(painter);
+// Who was here before goes on, and who comes with a name begins at once.
+const name = query.get("name") ?? (seat ? chosenName() : undefined);
+if (name !== undefined) {
+  me = { name, colour: chosenColour() };
+  start();
+} else {
+  card.open(roomName);
+}

@@ -29,6 +29,7 @@ export class Network {
     for (const id of ["prediction", "interpolation"])
       element(id).addEventListener("change", () => this.apply());
     element("cut").addEventListener("click", () => this.watched?.room.disconnect());
+    element("network").addEventListener("toggle", () => this.show());
     setInterval(() => this.show(), 500);
   }
 
@@ -52,7 +53,7 @@ export class Network {
   }
 
   private show(): void {
-    if (!this.watched) return;
+    if (!this.watched || !element("network", HTMLDetailsElement).open) return;
     const { room, player } = this.watched;
     const { stats } = room;
     const now = performance.now();

@@ -1,209 +1,204 @@
-import { colourOf } from "./colour.js";
+import type { Entity } from "../../src/index.js";
+import { onScheme } from "./colour.js";
 import { type Controls, type Thumb, THUMB_REACH } from "./controls.js";
+import { Effects } from "./effects.js";
 import type { ArenaRoom } from "./game.js";
 import type { LocalPlayer } from "./local_player.js";
-import { AIM_SECTORS, PLAYER_RADIUS, WORLD_SIZE } from "./rules.js";
+import { Moments } from "./moments.js";
+import { angleOf, type Box, Painter, RADIUS } from "./painter.js";
+import type { People } from "./people.js";
+import type { Sounds } from "./sound.js";
 
-/** Height or width of the world in the picture, whichever is less, metres. */
-const SIGHT = 24;
-const WORLD = WORLD_SIZE / 100;
-const RADIUS = PLAYER_RADIUS / 100;
+/** Arrows to those out of sight, at most: to the nearest. */
+const MOST_ARROWS = 8;
+/** How far arrows stay from the edges, where the page has its figures, CSS pixels. */
+const MARGIN = { x: 26, top: 84, bottom: 64 };
+/** Length of a projectile's tail, metres. */
+const TAIL = 1.1;
 
-/** Colours of a scheme. */
-interface Palette {
-  readonly dark: boolean;
-  readonly ground: string;
-  readonly floor: string;
-  readonly grid: string;
-  readonly box: string;
-  readonly ink: string;
-  readonly bad: string;
-  readonly good: string;
-}
+/** Pictures that are looked at together, and how many of them may be late, by more than so many ms. */
+const WINDOW = 120;
+const LATE = { share: 0.2, after: 22 };
 
-/** Draws the arena, once a picture. */
+/** Draws the room, once a picture. */
 export class Renderer {
-  private readonly context: CanvasRenderingContext2D;
-  private palette = readPalette();
+  readonly effects = new Effects();
+  readonly moments: Moments;
   private request = 0;
   private drawnAt = performance.now();
-  private camera = { x: WORLD / 2, y: WORLD / 2 };
+  private camera: { x: number; y: number } | undefined;
+  private boxes: Box[] = [];
+  private pictures = 0;
+  private late = 0;
+  private readonly tails = new Map<number, { x: number; y: number }>();
+  private readonly stopped = new AbortController();
 
   constructor(
-    private readonly canvas: HTMLCanvasElement,
+    private readonly painter: Painter,
     private readonly room: ArenaRoom,
+    private readonly people: People,
     private readonly player: LocalPlayer,
     private readonly controls: Controls,
+    sounds: Sounds,
   ) {
-    this.context = canvas.getContext("2d")!;
-    matchMedia("(prefers-color-scheme: dark)").addEventListener(
-      "change",
-      () => (this.palette = readPalette()),
-    );
+    this.moments = new Moments(people, this.effects, sounds, painter);
+    onScheme(() => painter.recolour(), this.stopped.signal);
+    const takeBoxes = (): void => {
+      const table = room.state?.table("obstacle");
+      if (!table || table.length === this.boxes.length) return;
+      const at = (column: number, row: number): number => table.columns[column]![row]! / 100;
+      this.boxes = Array.from({ length: table.length }, (_, n) => ({
+        x: at(0, n),
+        y: at(1, n),
+        width: at(2, n),
+        height: at(3, n),
+      }));
+    };
+    room.on("state", takeBoxes);
+    room.on("status", (status) => {
+      if (status.phase !== "joined" || status.resumed) return;
+      this.boxes = [];
+      this.moments.reset();
+    });
+    takeBoxes();
     this.request = requestAnimationFrame((now) => this.frame(now));
   }
 
   stop(): void {
     cancelAnimationFrame(this.request);
+    this.stopped.abort();
   }
 
   private frame(now: number): void {
     this.request = requestAnimationFrame((next) => this.frame(next));
-    this.controls.update(Math.min(100, now - this.drawnAt));
+    const since = now - this.drawnAt;
     this.drawnAt = now;
+    this.controls.update(Math.min(100, since));
+    this.keepPace(since);
     this.draw(performance.now());
   }
 
+  /** Where many pictures are late, they get fewer pixels. Not for a page that was hidden. */
+  private keepPace(since: number): void {
+    if (since > 250) return;
+    this.pictures++;
+    if (since > LATE.after) this.late++;
+    if (this.pictures < WINDOW) return;
+    if (this.late > WINDOW * LATE.share) this.painter.simplify();
+    this.pictures = this.late = 0;
+  }
+
   private draw(now: number): void {
-    const { canvas, context: c, palette } = this;
-    const ratio = Math.min(devicePixelRatio, 2);
-    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
-    }
+    const { painter, people, effects } = this;
     const view = this.room.view;
     const players = view?.all("player") ?? [];
-    const me = players.find((p) => p.id === this.room.player);
+    const shots = view?.all("projectile") ?? [];
+    const me = players.find((p) => p.id === people.me);
     const mine = this.player.shown(now) ?? (me && { x: me.x!, y: me.y! });
     if (mine) this.camera = mine;
-
-    const scale = (Math.min(width, height) / SIGHT) * ratio;
-    c.setTransform(1, 0, 0, 1, 0, 0);
-    c.fillStyle = palette.ground;
-    c.fillRect(0, 0, canvas.width, canvas.height);
-    // Metres, up.
-    c.setTransform(
-      scale,
-      0,
-      0,
-      -scale,
-      canvas.width / 2 - this.camera.x * scale,
-      canvas.height / 2 + this.camera.y * scale,
-    );
-    this.drawFloor();
-    for (const shot of view?.all("projectile") ?? []) {
-      disc(c, shot.x!, shot.y!, 0.16, colourOf(shot.player!, palette.dark));
-    }
+    const camera = this.camera ?? { x: 50, y: 50 };
+    this.moments.look(now, players, shots, camera);
+    const tremor = effects.tremor(now);
+    painter.begin(camera.x + tremor.x, camera.y + tremor.y);
+    painter.floor(this.boxes);
+    const reach = { x: painter.reach.x + 2, y: painter.reach.y + 2 };
+    const isSeen = ({ x, y }: Entity): boolean =>
+      Math.abs(x! - camera.x) < reach.x && Math.abs(y! - camera.y) < reach.y;
+    this.drawShots(shots, isSeen);
     for (const other of players) {
-      const at = other.id === this.room.player && mine ? mine : { x: other.x!, y: other.y! };
-      this.drawPlayer(other.id, at, other.sector!, other.health!, scale, ratio);
+      if (other !== me && isSeen(other)) this.drawPlayer(now, other, other.x!, other.y!, false);
     }
-    c.setTransform(ratio, 0, 0, ratio, 0, 0);
+    if (me && mine) this.drawPlayer(now, me, mine.x, mine.y, true);
+    effects.draw(now, painter);
+    painter.screen();
+    this.drawArrows(players, camera);
     if (this.controls.mover) this.drawThumb(this.controls.mover);
     if (this.controls.aimer) this.drawThumb(this.controls.aimer);
   }
 
-  private drawFloor(): void {
-    const { context: c, palette } = this;
-    c.fillStyle = palette.floor;
-    c.fillRect(0, 0, WORLD, WORLD);
-    c.lineWidth = 0.04;
-    c.strokeStyle = palette.grid;
-    c.beginPath();
-    for (let n = 0; n <= WORLD; n += 5) {
-      c.moveTo(n, 0);
-      c.lineTo(n, WORLD);
-      c.moveTo(0, n);
-      c.lineTo(WORLD, n);
+  private drawPlayer(now: number, player: Entity, x: number, y: number, own: boolean): void {
+    const { id, sector, health, colour } = player;
+    this.painter.figure(
+      {
+        x,
+        y,
+        aim: own ? this.controls.aim : angleOf(sector!),
+        health: health!,
+        colour: this.people.colourOf(id, colour),
+        name: this.people.nameOf(id),
+        own,
+      },
+      this.effects.flashOf(now, id),
+    );
+  }
+
+  /** Each with a tail towards where it was first seen. */
+  private drawShots(shots: readonly Entity[], isSeen: (shot: Entity) => boolean): void {
+    const { tails, painter } = this;
+    if (tails.size > 4 * shots.length + 64) tails.clear();
+    for (const shot of shots) {
+      const [x, y] = [shot.x!, shot.y!];
+      let from = tails.get(shot.id);
+      if (!from) tails.set(shot.id, (from = { x, y }));
+      if (!isSeen(shot)) continue;
+      const part = Math.min(1, TAIL / Math.max(TAIL, Math.hypot(x - from.x, y - from.y)));
+      painter.shot(
+        x,
+        y,
+        x + (from.x - x) * part,
+        y + (from.y - y) * part,
+        this.people.colourOf(shot.player!),
+      );
     }
-    c.stroke();
-    c.fillStyle = palette.box;
-    for (const box of this.player.obstacles) {
+  }
+
+  /** At the edge, where somebody is who is not in the picture. */
+  private drawArrows(players: readonly Entity[], camera: { x: number; y: number }): void {
+    const { painter, people } = this;
+    const c = painter.context;
+    const { width, height } = painter;
+    const hidden = players.filter(({ id, x, y, health }) => {
+      if (id === people.me || !(health! > 0)) return false;
+      const at = painter.toScreen(x!, y!);
+      const most = (RADIUS * painter.scale) / 2;
+      return at.x < -most || at.x > width + most || at.y < -most || at.y > height + most;
+    });
+    const far = ({ x, y }: Entity): number => Math.hypot(x! - camera.x, y! - camera.y);
+    if (hidden.length > MOST_ARROWS) hidden.sort((a, b) => far(a) - far(b)).length = MOST_ARROWS;
+    const [midX, midY] = [width / 2, (MARGIN.top + height - MARGIN.bottom) / 2];
+    const [halfX, halfY] = [width / 2 - MARGIN.x, (height - MARGIN.bottom - MARGIN.top) / 2];
+    for (const other of hidden) {
+      const [dx, dy] = [other.x! - camera.x, camera.y - other.y!];
+      const part = Math.min(halfX / Math.abs(dx), halfY / Math.abs(dy));
+      const [x, y] = [midX + dx * part, midY + dy * part];
+      const angle = Math.atan2(dy, dx);
+      const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+      const size = Math.max(8, 14 - far(other) / 12);
+      const point = (along: number, across: number): [number, number] => [
+        x + (cos * along - sin * across) * size,
+        y + (sin * along + cos * across) * size,
+      ];
       c.beginPath();
-      c.roundRect(box.x / 100, box.y / 100, box.width / 100, box.height / 100, 0.3);
+      c.moveTo(...point(1, 0));
+      c.lineTo(...point(-0.7, 0.75));
+      c.lineTo(...point(-0.35, 0));
+      c.lineTo(...point(-0.7, -0.75));
+      c.closePath();
+      c.lineWidth = 3;
+      c.lineJoin = "round";
+      c.strokeStyle = painter.palette.halo;
+      c.stroke();
+      c.fillStyle = people.shapeOf(other.id);
       c.fill();
     }
   }
 
-  private drawPlayer(
-    id: number,
-    { x, y }: { x: number; y: number },
-    sector: number,
-    health: number,
-    scale: number,
-    ratio: number,
-  ): void {
-    const { context: c, palette } = this;
-    const own = id === this.room.player;
-    const aim = own ? this.controls.aim : ((sector + 0.5) / AIM_SECTORS) * 2 * Math.PI;
-    const colour = colourOf(id, palette.dark);
-    c.globalAlpha = health > 0 ? 1 : 0.25;
-    c.lineWidth = 0.22;
-    c.lineCap = "round";
-    c.strokeStyle = palette.ink;
-    c.beginPath();
-    c.moveTo(x, y);
-    if (health > 0) c.lineTo(x + Math.cos(aim) * 0.85, y + Math.sin(aim) * 0.85);
-    c.stroke();
-    disc(c, x, y, RADIUS, colour);
-    if (own) {
-      c.lineWidth = 0.09;
-      c.beginPath();
-      c.arc(x, y, RADIUS + 0.12, 0, 7);
-      c.stroke();
-    }
-    if (health > 0 && health < 100) {
-      c.fillStyle = palette.grid;
-      c.fillRect(x - 0.6, y + 0.72, 1.2, 0.14);
-      c.fillStyle = health > 50 ? palette.good : palette.bad;
-      c.fillRect(x - 0.6, y + 0.72, (1.2 * health) / 100, 0.14);
-    }
-    c.globalAlpha = 1;
-    // Text the right way up, in CSS pixels.
-    const { e, f } = c.getTransform();
-    c.save();
-    c.setTransform(ratio, 0, 0, ratio, e + x * scale, f - y * scale);
-    c.fillStyle = palette.ink;
-    c.font = `${own ? "600" : "400"} 12px system-ui, sans-serif`;
-    c.textAlign = "center";
-    c.fillText(this.nameOf(id), 0, (RADIUS * scale) / ratio + 16);
-    c.restore();
-  }
-
   private drawThumb({ fromX, fromY, x, y }: Thumb): void {
-    const { context: c, palette } = this;
+    const { context: c, palette } = this.painter;
     c.globalAlpha = 0.35;
-    disc(c, fromX, fromY, THUMB_REACH, palette.grid);
+    this.painter.disc(fromX, fromY, THUMB_REACH, palette.edge);
     const part = Math.min(1, THUMB_REACH / Math.max(1, Math.hypot(x - fromX, y - fromY)));
-    disc(c, fromX + (x - fromX) * part, fromY + (y - fromY) * part, 24, palette.ink);
+    this.painter.disc(fromX + (x - fromX) * part, fromY + (y - fromY) * part, 24, palette.ink);
     c.globalAlpha = 1;
   }
-
-  private nameOf(id: number): string {
-    for (const member of this.room.members.values()) if (member.players.includes(id)) return member.name;
-    return "";
-  }
-}
-
-function disc(c: CanvasRenderingContext2D, x: number, y: number, radius: number, fill: string): void {
-  c.fillStyle = fill;
-  c.beginPath();
-  c.arc(x, y, radius, 0, 7);
-  c.fill();
-}
-
-function readPalette(): Palette {
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  return dark
-    ? {
-        dark,
-        ground: "#0b0d11",
-        floor: "#171b23",
-        grid: "#262d39",
-        box: "#3a4556",
-        ink: "#e8ebf1",
-        bad: "#ff8a80",
-        good: "#5fd08d",
-      }
-    : {
-        dark,
-        ground: "#d9dde4",
-        floor: "#f7f8fa",
-        grid: "#e3e7ed",
-        box: "#b5bfce",
-        ink: "#1b1f27",
-        bad: "#b3211c",
-        good: "#11703a",
-      };
 }

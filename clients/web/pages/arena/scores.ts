@@ -1,72 +1,92 @@
-import type { Member } from "../../src/index.js";
-import { colourOf } from "./colour.js";
+import { shapeColour } from "./colour.js";
 import { element, make } from "./dom.js";
 import type { ArenaRoom } from "./game.js";
+import type { People } from "./people.js";
+
+/** How often the table is looked at, ms: it need not change with every state. */
+const EVERY = 250;
+
+/** A player in the table. */
+export interface Row {
+  readonly player: number;
+  readonly name: string;
+  readonly online: boolean;
+  readonly score: number;
+  readonly colour: number;
+}
 
 /** Who is here and how they fare: a table that changes when they do. */
 export class Scores {
-  private readonly names = new Map<number, string>();
+  /** The best first. */
+  rows: readonly Row[] = [];
   private shown = "";
+  private readonly timer: ReturnType<typeof setInterval>;
 
-  constructor(private readonly room: ArenaRoom) {
+  constructor(
+    private readonly room: ArenaRoom,
+    private readonly people: People,
+  ) {
     if (innerWidth < 640) element("scores", HTMLDetailsElement).open = false;
-    room.on("presence", ({ members }) => this.take(members));
-    room.on("state", () => this.update());
-    this.take(room.members);
-  }
-
-  /** A player's name, also of one who has left. */
-  nameOf(player: number): string {
-    return this.names.get(player) ?? `player ${player}`;
-  }
-
-  private take(members: ReadonlyMap<string, Member>): void {
-    for (const { name, players } of members.values())
-      for (const player of players) this.names.set(player, name);
+    room.on("presence", () => this.update());
+    // What a round's end says is about the scores of its last state.
+    room.on("event", ({ event: { body } }) => body.case === "round" && this.update());
+    this.timer = setInterval(() => this.update(), EVERY);
     this.update();
   }
 
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  /** A player's place: 1 with the best score, which several may have. */
+  placeOf(player: number): { place: number; of: number; score: number } | undefined {
+    const mine = this.rows.find((row) => row.player === player);
+    if (!mine) return undefined;
+    const better = this.rows.filter((row) => row.score > mine.score).length;
+    return { place: better + 1, of: this.rows.length, score: mine.score };
+  }
+
+  nameCell({ player, name, online, colour }: Row): HTMLElement {
+    const cell = make("td");
+    const dot = make("span", "", "dot");
+    dot.style.background = shapeColour(colour);
+    cell.append(dot, online ? name : `${name} (away)`);
+    if (this.people.isBot(player)) cell.append(make("span", "bot", "tag"));
+    return cell;
+  }
+
   private update(): void {
-    const scores = new Map(this.room.state && columns(this.room));
+    const table = this.room.state?.table("player");
+    const columns = this.room.state?.schema.kinds.find((k) => k.name === "player")?.columns ?? [];
+    const [score, colour] = ["score", "colour"].map((name) => columns.findIndex((c) => c.name === name));
     const rows = [...this.room.members.values()].flatMap(({ name, players, online }) =>
-      players.map((player) => ({
-        player,
-        name,
-        online,
-        score: scores.get(player) ?? 0,
-      })),
+      players.map((player) => {
+        const row = table?.row(player) ?? -1;
+        const at = (column: number): number => (row < 0 ? 0 : (table?.columns[column]?.[row] ?? 0));
+        return {
+          player,
+          name,
+          online,
+          score: at(score!),
+          colour: this.people.colourOf(player, row < 0 ? undefined : at(colour!)),
+        };
+      }),
     );
     rows.sort((a, b) => b.score - a.score || a.player - b.player);
-    const picture = JSON.stringify(rows);
+    this.rows = rows;
+    const picture = rows.map((row) => Object.values(row).join()).join("\n") + this.room.player;
     if (picture === this.shown) return;
     this.shown = picture;
-    const count = rows.filter((row) => row.online).length;
+    const count = rows.filter((row) => row.online && !this.people.isBot(row.player)).length;
     element("online").textContent = `${count} ${count === 1 ? "player" : "players"} online`;
     const body = element("scores").querySelector("tbody")!;
     body.replaceChildren(
       ...rows.map((row) => {
-        const line = make(
-          "tr",
-          "",
-          `${row.player === this.room.player ? "me" : ""} ${row.online ? "" : "away"}`,
-        );
-        const name = make("td");
-        const dot = make("span", "", "dot");
-        dot.style.background = colourOf(row.player);
-        name.append(dot, row.online ? row.name : `${row.name} (away)`);
-        line.append(name, make("td", String(row.score)));
+        const mine = row.player === this.room.player;
+        const line = make("tr", "", `${mine ? "me" : ""} ${row.online ? "" : "away"}`);
+        line.append(this.nameCell(row), make("td", String(row.score)));
         return line;
       }),
     );
-  }
-}
-
-function* columns(room: ArenaRoom): Iterable<[number, number]> {
-  const table = room.state?.table("player");
-  const score = room.state?.schema.kinds
-    .find((k) => k.name === "player")
-    ?.columns.findIndex((c) => c.name === "score");
-  for (let row = 0; table && score !== undefined && row < table.length; row++) {
-    yield [table.ids[row]!, table.columns[score]![row]!];
   }
 }

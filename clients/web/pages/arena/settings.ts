@@ -1,4 +1,5 @@
-// What the page remembers: the player's name, and over a reload the seat.
+// What the page remembers: name, colour and sound, and over a reload the seat.
+import { PALETTE } from "./colour.js";
 
 const NAMES = ["Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Leslie", "Radia", "Ken", "Margaret"];
 
@@ -12,6 +13,25 @@ export function chosenName(): string {
 
 export function rememberName(name: string): void {
   store(() => localStorage.setItem("driftless-name", name));
+}
+
+/** The colour chosen once. */
+export function chosenColour(): number | undefined {
+  const stored = Number(store(() => localStorage.getItem("driftless-colour")) ?? 0);
+  return Number.isInteger(stored) && stored >= 1 && stored <= PALETTE.length ? stored : undefined;
+}
+
+export function rememberColour(colour: number): void {
+  store(() => localStorage.setItem("driftless-colour", String(colour)));
+}
+
+/** Off until somebody wants it. */
+export function wantsSound(): boolean {
+  return store(() => localStorage.getItem("driftless-sound")) === "on";
+}
+
+export function rememberSound(on: boolean): void {
+  store(() => localStorage.setItem("driftless-sound", on ? "on" : "off"));
 }
 
 /** The seat that this tab had before it was loaded again. Forgotten at once: a tab that is duplicated is another player. */

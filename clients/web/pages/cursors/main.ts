@@ -1,7 +1,7 @@
 // Shared cursors: the whole client of sim/src/games/cursors.rs.
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { connect, rawGame } from "../../src/index.js";
-import { inkOf } from "../arena/colour.js";
+import { colourFor, inkColour } from "../arena/colour.js";
 import { element, make } from "../arena/dom.js";
 
 const field = element("field");
@@ -36,7 +36,7 @@ function draw(): void {
     let cursor = cursors.get(id);
     if (!cursor) {
       cursors.set(id, (cursor = make("div", id === room.player ? "you" : `player ${id}`, "cursor")));
-      cursor.style.color = inkOf(id);
+      cursor.style.color = inkColour(colourFor(id));
       field.append(cursor);
     }
     // One's own needs no server.

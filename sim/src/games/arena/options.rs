@@ -10,20 +10,29 @@ const RESPAWN_S: RangeInclusive<u32> = 1..=60;
 /// Seconds of a round that a room with rounds may have.
 const ROUND_S: RangeInclusive<u32> = 10..=3_600;
 
+/// Bots that a room may have.
+const BOTS: RangeInclusive<u32> = 0..=63;
+
+/// Bots of a match that players start.
+const MATCH_BOTS: RangeInclusive<u32> = 0..=7;
+
 /// What the maker of an arena can choose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ArenaOptions {
     /// Time from death to the next life, seconds, 1 to 60. Default: 3.
     pub respawn_s: u32,
-    /// Time of a round, seconds, 10 to 3,600. When it is over, the winner is told, and ten seconds later the next begins. 0, the
-    /// default: no rounds.
-    pub round_s: u32,
+    /// Time of a round, seconds, 10 to 3,600. When it is over, the winner is told, and ten seconds later, or as soon as all people
+    /// want it, the next begins. 0: no rounds. Default: none, but players may start a match ([`ArenaCommand`](super::ArenaCommand)).
+    pub round_s: Option<u32>,
+    /// Bots that play with one person, 0 to 63; each further person takes the place of one, and they leave with the last. Default: as
+    /// with `round_s`. A bot costs the server about as much as a player, without a connection.
+    pub bots: Option<u32>,
 }
 
 impl Default for ArenaOptions {
     fn default() -> Self {
-        Self { respawn_s: rules::RESPAWN_MS / 1_000, round_s: 0 }
+        Self { respawn_s: rules::RESPAWN_MS / 1_000, round_s: None, bots: None }
     }
 }
 
@@ -31,10 +40,26 @@ impl ArenaOptions {
     /// Itself, if all is within its range.
     pub(super) fn checked(self) -> Result<Self, String> {
         in_range("respawn_s", self.respawn_s, RESPAWN_S)?;
-        if self.round_s > 0 {
-            in_range("round_s", self.round_s, ROUND_S)?;
+        if let Some(seconds) = self.round_s.filter(|&seconds| seconds > 0) {
+            in_range("round_s", seconds, ROUND_S)?;
+        }
+        if let Some(bots) = self.bots {
+            in_range("bots", bots, BOTS)?;
         }
         Ok(self)
+    }
+
+    /// Whether players may start a match: the maker left it to them.
+    pub(super) fn is_open(&self) -> bool {
+        self.round_s.is_none() && self.bots.is_none()
+    }
+
+    /// Takes what a match brings, if all is within its range.
+    pub(super) fn start_match(&mut self, round_s: u32, bots: u32) -> Result<(), String> {
+        in_range("round_s", round_s, ROUND_S)?;
+        in_range("bots", bots, MATCH_BOTS)?;
+        (self.round_s, self.bots) = (Some(round_s), Some(bots));
+        Ok(())
     }
 
     pub(super) fn respawn_ms(&self) -> u32 {

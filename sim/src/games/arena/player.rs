@@ -22,6 +22,14 @@ pub(super) struct Player {
     pub score: u32,
     /// How often it was placed: 1 for its first life.
     pub spawns: u32,
+    /// On the clients' palette; 0: not chosen.
+    pub colour: u8,
+    /// Until it may choose another colour.
+    pub colour_wait: u32,
+    /// Whether it wants the next round now.
+    pub again: bool,
+    /// Whether it is a bot.
+    pub npc: bool,
 }
 
 /// Joined: `Alive`. Health at 0: `Alive` → `Dead`. Time over: `Dead` → `Alive`.
@@ -45,6 +53,10 @@ impl Player {
             state: State::Alive { health: rules::MAX_HEALTH },
             score: 0,
             spawns: 1,
+            colour: 0,
+            colour_wait: 0,
+            again: false,
+            npc: false,
         }
     }
 
@@ -99,6 +111,22 @@ impl Player {
     pub fn restart(&mut self, body: Body) {
         self.respawn(body);
         self.score = 0;
+        self.again = false;
+    }
+
+    /// Chooses a colour, or says why not.
+    pub fn choose_colour(&mut self, colour: u32, tick_rate: u32) -> Result<(), String> {
+        let chosen = u8::try_from(colour).ok().filter(|it| rules::COLOURS.contains(it));
+        let chosen = chosen.ok_or_else(|| format!("colour is {colour}, outside {:?}", rules::COLOURS))?;
+        if chosen == self.colour {
+            return Ok(());
+        }
+        if self.colour_wait > 0 {
+            return Err("too many colours; wait a moment".into());
+        }
+        self.colour = chosen;
+        self.colour_wait = rules::ticks(rules::COLOUR_INTERVAL_MS, tick_rate);
+        Ok(())
     }
 
     /// Whether it shoots now: it wants to, lives, and the last shot is long enough ago.
@@ -114,6 +142,7 @@ impl Player {
     pub fn end_tick(&mut self) -> bool {
         self.fire = false;
         self.cooldown = self.cooldown.saturating_sub(1);
+        self.colour_wait = self.colour_wait.saturating_sub(1);
         self.hold = self.hold.saturating_sub(1);
         if self.hold == 0 {
             self.drive = Drive::Rest;
@@ -128,10 +157,11 @@ impl Player {
     }
 
     /// The columns of its row in a snapshot.
-    pub fn columns(&self) -> [i32; 6] {
+    pub fn columns(&self) -> [i32; 7] {
         let (x, y) = self.body.place();
         let count = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
-        [x, y, sector(self.aim), i32::from(self.health()), count(self.score), count(self.spawns)]
+        let [score, spawns] = [self.score, self.spawns].map(count);
+        [x, y, sector(self.aim), i32::from(self.health()), score, spawns, i32::from(self.colour)]
     }
 }
 

@@ -53,6 +53,12 @@ impl Projectile {
         map.is_free(to, 0).then_some(Flight { from: (self.x, self.y), to })
     }
 
+    /// Where it is, cm, and where it flies, cm a second.
+    pub fn course(&self) -> ((i32, i32), (i64, i64)) {
+        let speed = (i64::from(self.vx / UNITS), i64::from(self.vy / UNITS));
+        ((self.x.div_euclid(UNITS), self.y.div_euclid(UNITS)), speed)
+    }
+
     /// Has flown.
     pub fn arrive(&mut self, flight: Flight) {
         (self.x, self.y) = flight.to;

@@ -50,6 +50,13 @@ impl Rounds {
         true
     }
 
+    /// The pause is over.
+    pub fn hurry(&mut self) {
+        if let Phase::Over { left, .. } = &mut self.phase {
+            *left = 0;
+        }
+    }
+
     /// What players are told of it.
     pub fn told(&self) -> Round {
         let (left, winner, score) = match self.phase {

@@ -34,6 +34,10 @@ pub const HOLD_MS: u32 = 500;
 pub const FULL_STICK: i32 = 127;
 /// `ArenaInput.buttons`: fire.
 pub const BUTTON_FIRE: u32 = 1;
+/// Places on the palette of colours that players choose from.
+pub const COLOURS: std::ops::RangeInclusive<u8> = 1..=12;
+/// Least time between a player's changes of colour, ms.
+pub const COLOUR_INTERVAL_MS: u32 = 500;
 /// Directions that a snapshot tells apart, counted anticlockwise from the x axis.
 pub const AIM_SECTORS: i32 = 64;
 

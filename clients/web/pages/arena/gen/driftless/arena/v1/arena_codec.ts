@@ -5,7 +5,7 @@
 /* eslint-disable */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ArenaCommand, ArenaCommandSchema, ArenaEvent, ArenaEvent_Chat, ArenaEvent_ChatSchema, ArenaEvent_Kill, ArenaEvent_KillSchema, ArenaEvent_Round, ArenaEvent_RoundSchema, ArenaEvent_Typing, ArenaEvent_TypingSchema, ArenaEventSchema, ArenaInput, ArenaInputSchema } from "./arena_pb.js";
+import type { ArenaCommand, ArenaCommand_Match, ArenaCommand_MatchSchema, ArenaCommandSchema, ArenaEvent, ArenaEvent_Chat, ArenaEvent_ChatSchema, ArenaEvent_Kill, ArenaEvent_KillSchema, ArenaEvent_Round, ArenaEvent_RoundSchema, ArenaEvent_Typing, ArenaEvent_TypingSchema, ArenaEventSchema, ArenaInput, ArenaInputSchema } from "./arena_pb.js";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 /** Writes a `driftless.arena.v1.ArenaInput`. */
@@ -74,6 +74,15 @@ export function encodeArenaCommand(message: MessageInitShape<typeof ArenaCommand
     case "typing":
       writer.tag(2, 0).bool(message.body.value);
       break;
+    case "colour":
+      writer.tag(3, 0).uint32(message.body.value);
+      break;
+    case "match":
+      encodeArenaCommandMatch(message.body.value, writer.tag(4, 2).fork()).join();
+      break;
+    case "again":
+      writer.tag(5, 0).bool(message.body.value);
+      break;
   }
   return writer;
 }
@@ -95,6 +104,49 @@ export function decodeArenaCommand(bytes: Uint8Array | BinaryReader, length = (b
         break;
       case 16:
         message.body = { case: "typing", value: reader.bool() };
+        break;
+      case 24:
+        message.body = { case: "colour", value: reader.uint32() };
+        break;
+      case 34:
+        message.body = { case: "match", value: decodeArenaCommandMatch(reader, reader.uint32()) };
+        break;
+      case 40:
+        message.body = { case: "again", value: reader.bool() };
+        break;
+      default:
+        reader.skip(type, field);
+    }
+  }
+  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  return message;
+}
+
+/** Writes a `driftless.arena.v1.ArenaCommand.Match`. */
+export function encodeArenaCommandMatch(message: MessageInitShape<typeof ArenaCommand_MatchSchema>, writer = new BinaryWriter()): BinaryWriter {
+  if (message.roundS) writer.tag(1, 0).uint32(message.roundS);
+  if (message.bots) writer.tag(2, 0).uint32(message.bots);
+  return writer;
+}
+
+/** Reads a `driftless.arena.v1.ArenaCommand.Match`: all of `bytes`, or the next `length` of a reader. */
+export function decodeArenaCommandMatch(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): ArenaCommand_Match {
+  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
+  const end = reader.pos + length;
+  if (end > reader.len) throw new RangeError("truncated");
+  const message: ArenaCommand_Match = {
+    $typeName: "driftless.arena.v1.ArenaCommand.Match",
+    roundS: 0,
+    bots: 0,
+  };
+  while (reader.pos < end) {
+    const [field, type] = reader.tag();
+    switch (field * 8 + type) {
+      case 8:
+        message.roundS = reader.uint32();
+        break;
+      case 16:
+        message.bots = reader.uint32();
         break;
       default:
         reader.skip(type, field);
@@ -276,6 +328,7 @@ export function decodeArenaEventRound(bytes: Uint8Array | BinaryReader, length =
 export function encodeArenaEventKill(message: MessageInitShape<typeof ArenaEvent_KillSchema>, writer = new BinaryWriter()): BinaryWriter {
   if (message.killer) writer.tag(1, 0).uint32(message.killer);
   if (message.victim) writer.tag(2, 0).uint32(message.victim);
+  if (message.respawnMs) writer.tag(3, 0).uint32(message.respawnMs);
   return writer;
 }
 
@@ -288,6 +341,7 @@ export function decodeArenaEventKill(bytes: Uint8Array | BinaryReader, length = 
     $typeName: "driftless.arena.v1.ArenaEvent.Kill",
     killer: 0,
     victim: 0,
+    respawnMs: 0,
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -297,6 +351,9 @@ export function decodeArenaEventKill(bytes: Uint8Array | BinaryReader, length = 
         break;
       case 16:
         message.victim = reader.uint32();
+        break;
+      case 24:
+        message.respawnMs = reader.uint32();
         break;
       default:
         reader.skip(type, field);

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/arena/v1/arena.proto.
  */
 export const file_driftless_arena_v1_arena: GenFile = /*@__PURE__*/
-  fileDesc("Ch5kcmlmdGxlc3MvYXJlbmEvdjEvYXJlbmEucHJvdG8SEmRyaWZ0bGVzcy5hcmVuYS52MSKbAQoKQXJlbmFJbnB1dBIOCgZtb3ZlX3gYASABKBESDgoGbW92ZV95GAIgASgREg0KBWFpbV94GAMgASgREg0KBWFpbV95GAQgASgREg8KB2J1dHRvbnMYBSABKA0SEwoGZ290b194GAYgASgRSACIAQESEwoGZ290b195GAcgASgRSAGIAQFCCQoHX2dvdG9feEIJCgdfZ290b195IjgKDEFyZW5hQ29tbWFuZBIOCgRjaGF0GAEgASgJSAASEAoGdHlwaW5nGAIgASgISABCBgoEYm9keSLBAwoKQXJlbmFFdmVudBIzCgRjaGF0GAEgASgLMiMuZHJpZnRsZXNzLmFyZW5hLnYxLkFyZW5hRXZlbnQuQ2hhdEgAEjcKBnR5cGluZxgCIAEoCzIlLmRyaWZ0bGVzcy5hcmVuYS52MS5BcmVuYUV2ZW50LlR5cGluZ0gAEjMKBGtpbGwYAyABKAsyIy5kcmlmdGxlc3MuYXJlbmEudjEuQXJlbmFFdmVudC5LaWxsSAASNQoFcm91bmQYBCABKAsyJC5kcmlmdGxlc3MuYXJlbmEudjEuQXJlbmFFdmVudC5Sb3VuZEgAGiQKBENoYXQSDgoGcGxheWVyGAEgASgNEgwKBHRleHQYAiABKAkaJAoGVHlwaW5nEg4KBnBsYXllchgBIAEoDRIKCgJvbhgCIAEoCBpdCgVSb3VuZBIOCgZudW1iZXIYASABKA0SDwoHcGxheWluZxgCIAEoCBIUCgxzZWNvbmRzX2xlZnQYAyABKA0SDgoGd2lubmVyGAQgASgNEg0KBXNjb3JlGAUgASgNGiYKBEtpbGwSDgoGa2lsbGVyGAEgASgNEg4KBnZpY3RpbRgCIAEoDUIGCgRib2R5YgZwcm90bzM");
+  fileDesc("Ch5kcmlmdGxlc3MvYXJlbmEvdjEvYXJlbmEucHJvdG8SEmRyaWZ0bGVzcy5hcmVuYS52MSKbAQoKQXJlbmFJbnB1dBIOCgZtb3ZlX3gYASABKBESDgoGbW92ZV95GAIgASgREg0KBWFpbV94GAMgASgREg0KBWFpbV95GAQgASgREg8KB2J1dHRvbnMYBSABKA0SEwoGZ290b194GAYgASgRSACIAQESEwoGZ290b195GAcgASgRSAGIAQFCCQoHX2dvdG9feEIJCgdfZ290b195IrwBCgxBcmVuYUNvbW1hbmQSDgoEY2hhdBgBIAEoCUgAEhAKBnR5cGluZxgCIAEoCEgAEhAKBmNvbG91chgDIAEoDUgAEjcKBW1hdGNoGAQgASgLMiYuZHJpZnRsZXNzLmFyZW5hLnYxLkFyZW5hQ29tbWFuZC5NYXRjaEgAEg8KBWFnYWluGAUgASgISAAaJgoFTWF0Y2gSDwoHcm91bmRfcxgBIAEoDRIMCgRib3RzGAIgASgNQgYKBGJvZHki1QMKCkFyZW5hRXZlbnQSMwoEY2hhdBgBIAEoCzIjLmRyaWZ0bGVzcy5hcmVuYS52MS5BcmVuYUV2ZW50LkNoYXRIABI3CgZ0eXBpbmcYAiABKAsyJS5kcmlmdGxlc3MuYXJlbmEudjEuQXJlbmFFdmVudC5UeXBpbmdIABIzCgRraWxsGAMgASgLMiMuZHJpZnRsZXNzLmFyZW5hLnYxLkFyZW5hRXZlbnQuS2lsbEgAEjUKBXJvdW5kGAQgASgLMiQuZHJpZnRsZXNzLmFyZW5hLnYxLkFyZW5hRXZlbnQuUm91bmRIABokCgRDaGF0Eg4KBnBsYXllchgBIAEoDRIMCgR0ZXh0GAIgASgJGiQKBlR5cGluZxIOCgZwbGF5ZXIYASABKA0SCgoCb24YAiABKAgaXQoFUm91bmQSDgoGbnVtYmVyGAEgASgNEg8KB3BsYXlpbmcYAiABKAgSFAoMc2Vjb25kc19sZWZ0GAMgASgNEg4KBndpbm5lchgEIAEoDRINCgVzY29yZRgFIAEoDRo6CgRLaWxsEg4KBmtpbGxlchgBIAEoDRIOCgZ2aWN0aW0YAiABKA0SEgoKcmVzcGF3bl9tcxgDIAEoDUIGCgRib2R5YgZwcm90bzM");
 
 /**
  * What a player does in a tick. Every number is clamped to its range.
@@ -99,6 +99,31 @@ export type ArenaCommand = Message<"driftless.arena.v1.ArenaCommand"> & {
      */
     value: boolean;
     case: "typing";
+  } | {
+    /**
+     * Chooses a colour: 1 to 12, a place on the clients' palette. Others see it in the column `colour`,
+     * where 0 is a player who has not chosen. At most two changes a second.
+     *
+     * @generated from field: uint32 colour = 3;
+     */
+    value: number;
+    case: "colour";
+  } | {
+    /**
+     * Starts a match: see there.
+     *
+     * @generated from field: driftless.arena.v1.ArenaCommand.Match match = 4;
+     */
+    value: ArenaCommand_Match;
+    case: "match";
+  } | {
+    /**
+     * Does not want to wait for the next round. When nobody else in the pause wants to, it begins.
+     *
+     * @generated from field: bool again = 5;
+     */
+    value: boolean;
+    case: "again";
   } | { case: undefined; value?: undefined };
 };
 
@@ -108,6 +133,35 @@ export type ArenaCommand = Message<"driftless.arena.v1.ArenaCommand"> & {
  */
 export const ArenaCommandSchema: GenMessage<ArenaCommand> = /*@__PURE__*/
   messageDesc(file_driftless_arena_v1_arena, 1);
+
+/**
+ * Rounds, and bots while few people are here. The first who asks decides; nothing happens in a room
+ * whose maker chose `round_s` or `bots`, or that has a match already.
+ *
+ * @generated from message driftless.arena.v1.ArenaCommand.Match
+ */
+export type ArenaCommand_Match = Message<"driftless.arena.v1.ArenaCommand.Match"> & {
+  /**
+   * Time of a round, seconds: as the option `round_s`.
+   *
+   * @generated from field: uint32 round_s = 1;
+   */
+  roundS: number;
+
+  /**
+   * As the option `bots`.
+   *
+   * @generated from field: uint32 bots = 2;
+   */
+  bots: number;
+};
+
+/**
+ * Describes the message driftless.arena.v1.ArenaCommand.Match.
+ * Use `create(ArenaCommand_MatchSchema)` to create a new message.
+ */
+export const ArenaCommand_MatchSchema: GenMessage<ArenaCommand_Match> = /*@__PURE__*/
+  messageDesc(file_driftless_arena_v1_arena, 1, 0);
 
 /**
  * What the game tells reliably.
@@ -264,6 +318,13 @@ export type ArenaEvent_Kill = Message<"driftless.arena.v1.ArenaEvent.Kill"> & {
    * @generated from field: uint32 victim = 2;
    */
   victim: number;
+
+  /**
+   * From the death to the victim's next life, ms.
+   *
+   * @generated from field: uint32 respawn_ms = 3;
+   */
+  respawnMs: number;
 };
 
 /**

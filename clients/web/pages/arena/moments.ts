@@ -1,0 +1,118 @@
+import type { Entity } from "../../src/index.js";
+import type { Effects } from "./effects.js";
+import type { Painter } from "./painter.js";
+import type { People } from "./people.js";
+import type { Sound, Sounds } from "./sound.js";
+
+/** What was last shown of a player. */
+interface Shown {
+  health: number;
+  spawns: number;
+  seen: number;
+}
+
+/** What was last shown of a projectile. */
+interface Shot {
+  x: number;
+  y: number;
+  player: number;
+  seen: number;
+}
+
+/** Sees in what is shown that somebody was hit, died, entered or shot, and lets it be seen and heard. */
+export class Moments {
+  private readonly players = new Map<number, Shown>();
+  private readonly shots = new Map<number, Shot>();
+  private picture = 0;
+  /** What was shown of this player is hit. */
+  onHurt: () => void = () => {};
+
+  constructor(
+    private readonly people: People,
+    private readonly effects: Effects,
+    private readonly sounds: Sounds,
+    private readonly painter: Painter,
+  ) {}
+
+  /** What is shown now, from where it is looked at. */
+  look(
+    now: number,
+    players: readonly Entity[],
+    shots: readonly Entity[],
+    eye: { x: number; y: number },
+  ): void {
+    const first = this.picture++ === 0;
+    for (const player of players) this.player(now, player, eye, first);
+    for (const { id, x, y, player } of shots) this.shot(id, x!, y!, player!, eye, first);
+    for (const [id, shown] of this.players) if (shown.seen !== this.picture) this.players.delete(id);
+    for (const [id, shot] of this.shots) {
+      if (shot.seen === this.picture) continue;
+      this.shots.delete(id);
+      this.effects.spark(now, shot.x, shot.y, this.people.shapeOf(shot.player));
+    }
+  }
+
+  /** Forgets what was shown: the next picture is of another moment. */
+  reset(): void {
+    this.picture = 0;
+    this.players.clear();
+    this.shots.clear();
+  }
+
+  private player(now: number, player: Entity, eye: { x: number; y: number }, first: boolean): void {
+    const { id, x, y, health, spawns, colour } = player as Entity & Record<"x" | "y", number>;
+    const before = this.players.get(id);
+    this.people.colourOf(id, colour);
+    if (!before) {
+      this.players.set(id, { health: health!, spawns: spawns!, seen: this.picture });
+      if (!first) this.entered(now, id, x, y);
+      return;
+    }
+    const own = id === this.people.me;
+    if (spawns !== before.spawns) this.entered(now, id, x, y);
+    else if (health! < before.health) {
+      const { palette } = this.painter;
+      const fill = this.people.shapeOf(id);
+      this.effects.hit(now, id, x, y, before.health - health!, fill, own ? palette.bad : palette.ink);
+      this.hear(own ? "hurt" : "hit", x, y, eye);
+      if (own) this.effects.shake(now, 0.35);
+      if (own) this.onHurt();
+      if (health === 0) {
+        this.effects.death(now, x, y, fill);
+        this.hear("death", x, y, eye);
+      }
+    }
+    before.health = health!;
+    before.spawns = spawns!;
+    before.seen = this.picture;
+  }
+
+  private entered(now: number, id: number, x: number, y: number): void {
+    this.effects.enter(now, x, y, this.people.shapeOf(id));
+    if (id === this.people.me) this.sounds.play("enter");
+  }
+
+  private shot(
+    id: number,
+    x: number,
+    y: number,
+    player: number,
+    eye: { x: number; y: number },
+    first: boolean,
+  ): void {
+    const before = this.shots.get(id);
+    if (before) {
+      before.x = x;
+      before.y = y;
+      before.seen = this.picture;
+      return;
+    }
+    this.shots.set(id, { x, y, player, seen: this.picture });
+    if (!first) this.hear("shot", x, y, eye);
+  }
+
+  private hear(sound: Sound, x: number, y: number, eye: { x: number; y: number }): void {
+    const far = Math.hypot(x - eye.x, y - eye.y);
+    this.sounds.play(sound, Math.max(0, 1 - far / 26) ** 2);
+  }
+}

@@ -1,0 +1,107 @@
+//! Where players enter: near the others, so that nobody begins alone, but neither on top of them nor before their guns.
+
+use super::{
+    Body,
+    map::Map,
+    player::Player,
+    rules::{self, UNITS},
+};
+use crate::Rng;
+use std::ops::Range;
+
+/// Places that are tried.
+const TRIES: u32 = 48;
+/// How far from somebody a player enters, cm along the farther axis: within what the narrowest page shows.
+const NEAR: Range<i32> = 450..760;
+/// The same for a bot, which is quicker to shoot.
+const NEAR_OF_BOTS: Range<i32> = 750..1_100;
+/// With so many alive, somebody is near everywhere.
+const CROWD: usize = 16;
+/// Distance to the living that a player enters with, if such a place is found, cm.
+const ELBOW_ROOM: i32 = 300;
+/// How far a gun is feared, cm: a projectile flies a little farther.
+const RANGE: i64 = 2_500;
+
+/// A place for a player to enter. It touches no box, unless every place that was tried does.
+pub(super) fn place(map: &Map, players: &[Player], npc: bool, rng: &mut Rng) -> Body {
+    let near = if npc { NEAR_OF_BOTS } else { NEAR };
+    let host = host(players, rng);
+    let radius = rules::PLAYER_RADIUS;
+    let (mut best, mut best_merit) = (Body::at(radius, radius), 0);
+    for _ in 0..TRIES {
+        let (x, y) = match host {
+            Host::Somebody((x, y)) => (x + around(near.end, rng), y + around(near.end, rng)),
+            Host::Nobody => (within(rules::WORLD_SIZE / 4, rng), within(rules::WORLD_SIZE / 4, rng)),
+            Host::Everybody => (within(radius, rng), within(radius, rng)),
+        };
+        let body = Body::at(x, y);
+        if !map.is_free((body.x, body.y), radius * UNITS) {
+            continue;
+        }
+        let far_enough = !matches!(host, Host::Somebody(at) if distance(at, (x, y)) < near.start);
+        let merit = 1 + u32::from(far_enough) + merit((x, y), players);
+        if merit > best_merit {
+            (best, best_merit) = (body, merit);
+        }
+        if merit == 4 {
+            break;
+        }
+    }
+    best
+}
+
+/// Near whom a player enters.
+#[derive(Debug, Clone, Copy)]
+enum Host {
+    /// There is nobody: in the middle of the world.
+    Nobody,
+    /// There are enough: anywhere.
+    Everybody,
+    /// At this place, cm.
+    Somebody((i32, i32)),
+}
+
+/// One of the living; a person, if there is one.
+fn host(players: &[Player], rng: &mut Rng) -> Host {
+    let living = || players.iter().filter(|player| player.is_alive());
+    let people = living().filter(|player| !player.npc).count();
+    let all = living().count();
+    if all >= CROWD {
+        return Host::Everybody;
+    }
+    let count = if people > 0 { people } else { all };
+    let nth = rng.below(count as u32) as usize;
+    let mut hosts = living().filter(|player| people == 0 || !player.npc);
+    hosts.nth(nth).map_or(Host::Nobody, |player| Host::Somebody(player.body.place()))
+}
+
+/// Two if the place is neither near a living player nor in one's line of fire; one if it is not near; else nothing.
+fn merit(at: (i32, i32), players: &[Player]) -> u32 {
+    let living = || players.iter().filter(|player| player.is_alive());
+    if living().any(|player| distance(player.body.place(), at) < ELBOW_ROOM) {
+        return 0;
+    }
+    1 + u32::from(!living().any(|player| is_aimed_at(player, at)))
+}
+
+/// Whether a place is within about ten degrees of where a player aims.
+fn is_aimed_at(player: &Player, at: (i32, i32)) -> bool {
+    let from = player.body.place();
+    let way = (i64::from(at.0 - from.0), i64::from(at.1 - from.1));
+    let aim = (i64::from(player.aim.0), i64::from(player.aim.1));
+    let along = way.0 * aim.0 + way.1 * aim.1;
+    let across = way.0 * aim.1 - way.1 * aim.0;
+    along > 0 && across.abs() * 6 < along && way.0.abs().max(way.1.abs()) < RANGE
+}
+
+fn distance(a: (i32, i32), b: (i32, i32)) -> i32 {
+    (a.0 - b.0).abs().max((a.1 - b.1).abs())
+}
+
+fn around(most: i32, rng: &mut Rng) -> i32 {
+    rng.range(-most..most + 1)
+}
+
+fn within(margin: i32, rng: &mut Rng) -> i32 {
+    rng.range(margin..rules::WORLD_SIZE - margin)
+}
