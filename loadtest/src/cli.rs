@@ -5,7 +5,11 @@ mod sizes;
 pub use sizes::SizesArgs;
 
 use crate::{
-    cast::BotKind, floor::server::FloorServerArgs, require::Requirement, server::OperatorArgs, url::Url,
+    cast::BotKind,
+    floor::server::FloorServerArgs,
+    require::Requirement,
+    server::{GameArgs, OperatorArgs},
+    url::Url,
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use driftless_client::TransportKind;
@@ -75,12 +79,8 @@ pub struct RunArgs {
     /// Bots per room.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub room_size: u32,
-    /// Ticks per second of each room, and inputs per second of each bot.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
-    pub tick_rate: u32,
-    /// Kind of game. In one that this program has no bot for, bots send empty inputs.
-    #[arg(long, default_value = "arena")]
-    pub kind: String,
+    #[command(flatten)]
+    pub game: GameArgs,
     /// How long to measure, for example 30s, 500ms or 2m.
     #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
     pub duration: Duration,
@@ -194,12 +194,8 @@ pub struct SlowArgs {
     /// Players in the room, including the slow one.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub room_size: u32,
-    /// Ticks per second of the room.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
-    pub tick_rate: u32,
-    /// Kind of game. In one that this program has no bot for, bots send empty inputs.
-    #[arg(long, default_value = "arena")]
-    pub kind: String,
+    #[command(flatten)]
+    pub game: GameArgs,
     /// How long the slow client stops reading.
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     pub stall: Duration,
@@ -255,12 +251,8 @@ pub struct CompareArgs {
     /// Players per transport, all in one room.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=2_000))]
     pub clients: u32,
-    /// Ticks per second of each room, and inputs per second of each player.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
-    pub tick_rate: u32,
-    /// Kind of game. In one that this program has no bot for, bots send empty inputs.
-    #[arg(long, default_value = "arena")]
-    pub kind: String,
+    #[command(flatten)]
+    pub game: GameArgs,
     /// How long to measure. Default: the scenario's phases plus 10 s, or 20 s if it has no end.
     #[arg(long, value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,

@@ -18,7 +18,7 @@ type Failure = Box<dyn std::error::Error>;
 /// does not hold.
 pub fn run(args: &CompareArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
     require::check(&args.require, &CompareFigures::specimen())?;
-    let cast = Cast::choose(bots, &args.kind, args.tick_rate, None)?;
+    let cast = Cast::choose(bots, &args.game.kind, args.game.tick_rate, None)?;
     eprintln!("{cast}");
     let bench = Bench { args, cast, api: Api::new(&args.url, &args.operator), stop: Stop::on_signals()? };
     let figures = bench.comparison()?.play(&bench)?;
@@ -54,8 +54,8 @@ impl Bench<'_> {
             scenario: args.scenario.clone().filter(|_| !args.direct),
             transports: args.transports.clone(),
             clients: args.clients,
-            tick_rate: args.tick_rate,
-            kind: args.kind.clone(),
+            tick_rate: args.game.tick_rate,
+            kind: args.game.kind.clone(),
             duration: args.duration,
             ramp: args.ramp,
             warm_up: args.warm_up,
@@ -65,7 +65,7 @@ impl Bench<'_> {
 
 impl Rig for Bench<'_> {
     fn make_room(&self, name: &str, seats: u32) -> Result<(), Failure> {
-        Ok(self.api.create_room(name, &self.args.kind, self.args.tick_rate, seats)?)
+        Ok(self.api.create_room(name, &self.args.game, seats)?)
     }
     fn player(&self, index: usize) -> Box<dyn Player> {
         Box::new(self.cast.player(index))

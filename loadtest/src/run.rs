@@ -74,7 +74,7 @@ pub fn run(args: &RunArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
 impl Cast {
     /// Those of a run, who say what they do.
     pub fn of_run(args: &RunArgs, bots: &[BotKind]) -> Result<Self, Failure> {
-        let cast = Self::choose(bots, &args.kind, args.tick_rate, args.trace.as_deref())?;
+        let cast = Self::choose(bots, &args.game.kind, args.game.tick_rate, args.trace.as_deref())?;
         eprintln!("{cast}");
         Ok(cast)
     }
@@ -163,8 +163,8 @@ fn make_rooms(args: &RunArgs, api: &Api) -> Result<Vec<Options>, Failure> {
     (0..args.clients.div_ceil(args.room_size))
         .map(|room| {
             let name = format!("load-{run:08x}-{room}");
-            api.create_room(&name, &args.kind, args.tick_rate, args.room_size)?;
-            let options = Options::new(args.url.to_string(), name).kind(args.kind.clone());
+            api.create_room(&name, &args.game, args.room_size)?;
+            let options = Options::new(args.url.to_string(), name).kind(args.game.kind.clone());
             Ok(Options { trust: trust.clone(), keep_members: false, ..options })
         })
         .collect()
@@ -186,7 +186,7 @@ fn difference(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, nam
 pub fn measure_floor(args: &RunArgs, tally: &Tally, stop: &Stop) -> Result<FloorFigures, Failure> {
     let spec = FloorSpec {
         clients: args.clients as usize,
-        tick_rate: args.tick_rate,
+        tick_rate: args.game.tick_rate,
         frame_bytes: tally.down_bytes_per_state().unwrap_or(120.0).round().max(1.0) as usize,
         input_bytes: tally.up_bytes_per_message().unwrap_or(24.0).round().max(1.0) as usize,
         rooms: tally.rooms.len(),

@@ -7,6 +7,7 @@ pub use exposition::{Buckets, Exposition};
 use crate::url::Url;
 use clap::Args;
 use serde::Deserialize;
+use serde_json::Value;
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// Rooms asked for at once: the most that a server lists.
@@ -22,6 +23,24 @@ pub struct OperatorArgs {
     /// lines.
     #[arg(long, env = ADMIN_TOKEN, hide_env_values = true, value_name = "SECRET")]
     pub admin_token: Option<String>,
+}
+
+/// What is played.
+#[derive(Debug, Clone, Args)]
+pub struct GameArgs {
+    /// Kind of game. In one that this program has no bot for, bots send empty inputs.
+    #[arg(long, default_value = "arena")]
+    pub kind: String,
+    /// Ticks per second of each room, and inputs per second of each bot.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
+    pub tick_rate: u32,
+    /// Options of each room: a JSON object of what this kind of game lets the maker of a room choose.
+    #[arg(long, value_name = "JSON", value_parser = parse_options)]
+    pub options: Option<serde_json::Map<String, Value>>,
+}
+
+fn parse_options(text: &str) -> Result<serde_json::Map<String, Value>, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 /// A token for a server that this program starts and that nobody else is to lead.
@@ -147,18 +166,16 @@ impl Api {
             .build();
         Self { agent: config.into(), base: format!("http://{authority}"), authorization: None }
     }
-    /// Makes a room.
-    pub fn create_room(
-        &self,
-        name: &str,
-        kind: &str,
-        tick_rate: u32,
-        max_players: u32,
-    ) -> Result<(), ApiError> {
+    /// Makes a room for so many players.
+    pub fn create_room(&self, name: &str, game: &GameArgs, max_players: u32) -> Result<(), ApiError> {
         let url = format!("{}/v1/rooms", self.base);
-        let spec = serde_json::json!({
+        let GameArgs { kind, tick_rate, options } = game;
+        let mut spec = serde_json::json!({
             "name": name, "kind": kind, "tick_rate": tick_rate, "max_players": max_players,
         });
+        if let Some(options) = options {
+            spec["options"] = options.clone().into();
+        }
         let request = self.agent.post(&url).header("content-type", "application/json");
         read_as_operator(&url, self.authorize(request).send(spec.to_string()))
     }

@@ -112,7 +112,7 @@ impl<'a> Series<'a> {
         let played = sizes.filter(|(_, passes)| !passes.is_empty());
         SizesFigures {
             transport: self.args.transport.name(),
-            tick_rate: self.args.tick_rate,
+            tick_rate: self.args.game.tick_rate,
             sizes: played.map(|(&size, passes)| SizeFigures::new(size, std::mem::take(passes))).collect(),
         }
     }

@@ -42,7 +42,7 @@ type Failure = Box<dyn std::error::Error>;
 /// Plays, stalls, resumes, and tells what came of it.
 pub fn run(args: &SlowArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
     require::check(&args.require, &SlowFigures::specimen())?;
-    let cast = Cast::choose(bots, &args.kind, args.tick_rate, None)?;
+    let cast = Cast::choose(bots, &args.game.kind, args.game.tick_rate, None)?;
     eprintln!("{cast}");
     let figures = Room::open(args, &cast)?.play()?;
     report::print_table(&table::slow(&figures), args.json.as_deref());
@@ -75,8 +75,8 @@ impl<'a> Room<'a> {
         raise_open_files(args.room_size as usize)?;
         let process = args.server_pid.map(Process::find).transpose()?;
         let name = format!("slow-{:08x}", fastrand::u32(..));
-        Api::new(&args.url, &args.operator).create_room(&name, &args.kind, args.tick_rate, args.room_size)?;
-        let options = Options::new(args.url.to_string(), name).kind(args.kind.clone());
+        Api::new(&args.url, &args.operator).create_room(&name, &args.game, args.room_size)?;
+        let options = Options::new(args.url.to_string(), name).kind(args.game.kind.clone());
         let options = Options { keep_members: false, ..options };
         let target = Target {
             address: args.url.resolve()?,
@@ -87,10 +87,10 @@ impl<'a> Room<'a> {
             ),
             receive_buffer: Some((SLOW, RECEIVE_BUFFER)),
         };
-        let tick = Duration::from_secs(1) / args.tick_rate;
+        let tick = Duration::from_secs(1) / args.game.tick_rate;
         let plan = Plan { target, first: 0, start: Instant::now(), ramp: RAMP, tick };
         let bot = |index| Bot::new(0, cast.player(index));
-        let crowd = Crowd::new(vec![options], &args.kind, args.tick_rate, args.around);
+        let crowd = Crowd::new(vec![options], &args.game.kind, args.game.tick_rate, args.around);
         let bots = (0..args.room_size as usize).map(bot).collect();
         Ok(Self { args, stop, process, swarm: Swarm::new(plan, crowd, bots)? })
     }
@@ -127,7 +127,7 @@ impl<'a> Room<'a> {
         let mut figures = SlowFigures {
             clients: players,
             connected,
-            tick_rate: self.args.tick_rate,
+            tick_rate: self.args.game.tick_rate,
             stall_s: stalled.as_secs_f64(),
             server_rss_growth_bytes: Option::zip(rss_most, rss_before).map(|(most, before)| most - before),
             others_gap_before_ms: before.gap.quantiles_ms(),
@@ -156,7 +156,7 @@ impl<'a> Room<'a> {
     }
     fn look_at_the_slow_one(&self, resumed: &Resumed, figures: &mut SlowFigures) {
         let slow = self.swarm.peer(SLOW);
-        let tick = Duration::from_secs(1) / self.args.tick_rate;
+        let tick = Duration::from_secs(1) / self.args.game.tick_rate;
         // As the server's gate: ceil(min_rtt / tick) + 1.
         figures.gate = slow
             .core()

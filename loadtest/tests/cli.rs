@@ -146,16 +146,40 @@ fn answer_once(status: &str, body: &str) -> (SocketAddr, JoinHandle<String>) {
     let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
     let serving = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let mut request = Vec::new();
+        let mut request = String::new();
         let mut part = [0; 1024];
-        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        while !is_whole(&request) {
             let read = stream.read(&mut part).unwrap();
-            request.extend_from_slice(&part[..read]);
+            request += &String::from_utf8_lossy(&part[..read]).to_lowercase();
         }
         stream.write_all(answer.as_bytes()).unwrap();
-        String::from_utf8(request).unwrap().to_lowercase()
+        request
     });
     (address, serving)
+}
+
+fn is_whole(request: &str) -> bool {
+    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    body.len() >= length.map_or(0, |length| length.parse().unwrap())
+}
+
+#[test]
+fn rooms_are_made_with_the_games_own_options() {
+    let (address, request) = answer_once("400 Bad Request", "bad_options: there is no respwan_s");
+    let url = format!("ws://{address}");
+    let output = loadtest(&["run", "--clients", "1", "--url", &url, "--options", r#"{"respwan_s": 5}"#]);
+    let request = request.join().unwrap();
+    assert!(request.contains(r#""options":{"respwan_s":5}"#), "{request}");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("answers 400: bad_options: there is no respwan_s"),
+        "{}",
+        stderr(&output)
+    );
+    let output = loadtest(&["run", "--options", "[5]"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("'[5]' for '--options <JSON>'"), "{}", stderr(&output));
 }
 
 #[test]

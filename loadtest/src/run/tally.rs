@@ -66,7 +66,7 @@ impl Tally {
             measure: Measure::new(args.duration),
             clients: args.clients.into(),
             transport: args.transport,
-            tick_rate: args.tick_rate,
+            tick_rate: args.game.tick_rate,
             threads: args.threads,
             connected,
             seconds,

@@ -83,9 +83,9 @@ impl Team {
     ) -> Result<Self, Failure> {
         let args = &plan.args;
         let bot = |index: usize| Bot::new(index / plan.room_size, plan.cast.player(index));
-        let tick = Duration::from_secs(1) / args.tick_rate;
+        let tick = Duration::from_secs(1) / args.game.tick_rate;
         let (ramp, transport) = (args.ramp, args.transport);
-        let crowd = Crowd::new(plan.rooms.clone(), &args.kind, args.tick_rate, args.duration);
+        let crowd = Crowd::new(plan.rooms.clone(), &args.game.kind, args.game.tick_rate, args.duration);
         let bots: Vec<_> = (first..last).map(bot).collect();
         let control = control.clone();
         let thread = std::thread::Builder::new().name(format!("bots {first}..{last}"));
