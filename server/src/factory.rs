@@ -21,6 +21,7 @@ use crate::{
         source::Source,
     },
     homes::Homes,
+    jobs::JobPool,
     metrics::Metrics,
     registry::{Found, Listed, Registry, RoomSummary, SeatPlace},
     room::{
@@ -72,6 +73,8 @@ pub struct RoomServices {
     pub presence: Recipient<Report>,
     /// The threads that rooms live on.
     pub(crate) homes: Arc<Homes>,
+    /// Who does what games ask for.
+    pub(crate) work: Arc<JobPool>,
     /// The recording thread, if rooms are recorded.
     pub recorder: Option<Arc<RecordThread>>,
 }
@@ -274,6 +277,7 @@ impl Factory {
                 .resume_window_ms()
                 .map_or(self.config.resume_window, |ms| Duration::from_millis(ms.into())),
             housing: services.homes.clone(),
+            work: services.work.clone(),
         };
         let limits = self.config.limits.clone();
         let of_room = shared.clone();

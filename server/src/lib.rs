@@ -11,6 +11,7 @@
 //! | apart, as many at most | rooms whose ticks would make others late | the same |
 //! | acceptors, `workers` | accept, TLS, HTTP, connections until they have a room | sockets |
 //! | main | [`presence::Presence`], one | joins and leaves; every 250 ms |
+//! | jobs, 2, and up to 16 that may block, with [`jobs`] | none | what games ask for |
 //! | recorder, one, with `--record` | none | ticks to write |
 //! | log, one | none | log lines to write |
 //!
@@ -34,6 +35,7 @@
 //! | `registry`, `homes`, `factory` | rooms by name and seats by token; their threads; what makes them |
 //! | [`door`] | who is let in, by whatever transport |
 //! | `transport` | WebSocket, QUIC, WebTransport: bytes in, bytes out |
+//! | [`jobs`] | what is too slow for a tick |
 //! | `http`, [`feed`], [`config`], [`metrics`] | for operators |
 //! | [`server`] | puts them together |
 //!
@@ -82,6 +84,7 @@ pub mod feed;
 pub mod ground;
 mod homes;
 mod http;
+pub mod jobs;
 pub mod metrics;
 pub mod open_files;
 mod prefetch;

@@ -73,6 +73,12 @@ pub struct Metrics {
     pub events: Counter,
     /// Resumes asked for, by result.
     pub resumes: ByReason,
+    /// Jobs that games asked for.
+    pub jobs: Counter,
+    /// Jobs answered, by result.
+    pub jobs_answered: ByReason,
+    /// From the beginning of a job, its wait for its turn with it, to its answer.
+    pub job_duration: DurationHistogram,
     /// Rooms that are being recorded.
     pub recordings: Gauge,
     /// Recordings that ended, those that could not begin too, by the reason in their end marker.
@@ -181,6 +187,25 @@ const TICK_LATENESS: &[u64] = &[
     1_000_000_000,
 ];
 
+/// Bounds of `job_duration`, nanoseconds: 100 µs to 5 s.
+const JOB_DURATION: &[u64] = &[
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    20_000_000,
+    50_000_000,
+    100_000_000,
+    200_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_000_000_000,
+    5_000_000_000,
+];
+
 /// Bounds of `encode`, nanoseconds: 100 ns to 1 ms.
 const ENCODE: &[u64] =
     &[100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000];
@@ -228,6 +253,9 @@ impl Metrics {
             commands: Counter::default(),
             events: Counter::default(),
             resumes: ByReason::new("result", ["resumed", "unknown"]),
+            jobs: Counter::default(),
+            jobs_answered: ByReason::new("result", ["done", "no_handler", "busy", "timed_out", "failed"]),
+            job_duration: DurationHistogram::new(JOB_DURATION),
             recordings: Gauge::default(),
             recordings_ended: ByReason::new("reason", EndReason::ALL.map(EndReason::name)),
             recorded: Counter::default(),
@@ -319,6 +347,10 @@ impl Metrics {
         let help = "Log lines that were not written because nobody read those before, or that could not be.";
         put(r, "log_lines_dropped", help, telemetry::lines_dropped());
         put(r, "resumes", "Resumes asked for, by result.", &self.resumes.family);
+        put(r, "jobs", "Jobs that games asked for.", &self.jobs);
+        put(r, "jobs_answered", "Jobs answered, by result.", &self.jobs_answered.family);
+        let help = "From the beginning of a job, its wait for its turn with it, to its answer.";
+        put_unit(r, "job_duration", help, Unit::Seconds, &self.job_duration);
         put(r, "recordings", "Rooms that are being recorded.", &self.recordings);
         let help = "Recordings that ended or could not begin, by reason.";
         put(r, "recordings_ended", help, &self.recordings_ended.family);

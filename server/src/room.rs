@@ -6,6 +6,7 @@
 
 pub mod core;
 pub mod inspect;
+pub mod jobs;
 pub mod npcs;
 pub mod record;
 pub mod schedule;

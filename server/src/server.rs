@@ -9,7 +9,7 @@ mod running;
 pub use error::StartError;
 pub use running::Running;
 
-use crate::{cli, config::Config, http::Pages};
+use crate::{cli, config::Config, http::Pages, jobs::Jobs};
 use actix_web::web::ServiceConfig;
 use driftless_sim::GameKind;
 use parts::Parts;
@@ -56,12 +56,13 @@ pub struct Server {
     games: Vec<GameKind>,
     pages: Option<Pages>,
     routes: Vec<Routes>,
+    jobs: Jobs,
 }
 
 impl Server {
     /// A server that offers these games. Rooms whose makers name no kind are of the first, unless the configuration says otherwise.
     pub fn new(games: &[GameKind]) -> Self {
-        Self { games: games.to_vec(), pages: None, routes: Vec::new() }
+        Self { games: games.to_vec(), pages: None, routes: Vec::new(), jobs: Jobs::new() }
     }
 
     /// The game's own page, at `/`: a folder, which is read when something is asked for, or files that are part of the program. See
@@ -77,6 +78,13 @@ impl Server {
     /// `Content-Security-Policy` and `Cache-Control` get ones that allow nothing: say `text/html` with a policy of its own.
     pub fn routes(mut self, add: impl Fn(&mut ServiceConfig) + Send + Sync + 'static) -> Self {
         self.routes.push(Arc::new(add));
+        self
+    }
+
+    /// Who does what games [ask](driftless_sim::Step::ask) for. Without it, all jobs are answered with
+    /// [`NoHandler`](driftless_sim::JobError::NoHandler).
+    pub fn jobs(mut self, jobs: Jobs) -> Self {
+        self.jobs = jobs;
         self
     }
 

@@ -24,11 +24,12 @@ use driftless_server::{
     room::{
         Housing, Join, Listing, Lost, Room, RoomAddr, RoomSettings, Seated, Shell,
         core::{Effect, LAST_TICK, RoomCore},
+        jobs::{Asked, Work},
         schedule::{Due, Schedule},
         timetable::Timetable,
     },
 };
-use driftless_sim::{Away, GameKind, Setup, games};
+use driftless_sim::{Away, GameKind, JobError, Setup, games};
 use prost::Message as _;
 use std::{
     sync::{
@@ -123,6 +124,12 @@ impl Listing for Ends {
 /// The only thread there is.
 struct Here;
 
+impl Work for Here {
+    fn begin(&self, _: Asked, _: &RoomShared, _: RoomAddr) -> Result<(), JobError> {
+        Err(JobError::NoHandler)
+    }
+}
+
 impl Housing for Here {
     fn apart(&self) -> Option<Resident> {
         None
@@ -144,6 +151,7 @@ fn start_room(core: RoomCore, around: &Around) -> RoomAddr {
         resume_window: Duration::ZERO,
         wait_for_players: true,
         housing: Arc::new(Here),
+        work: Arc::new(Here),
     };
     let shell = move |core, home, address| Shell::new(core, None, settings, None, home, address);
     Room::start_at(Here.common(), || core, shell)

@@ -3,13 +3,13 @@
 //! [`GameKind::of`] turns a [`Simulation`] type into a value that a server can list and start. A [`Game`] is one
 //! running room of it: inputs and commands come as the bytes of the game's own messages, events leave as such.
 //!
-//! The `tick` of `command` is that of the step that follows. `join`, `join_npc`, `leave`, `away` and `back` come between steps, when it
+//! The `tick` of `command` and `answer` is that of the step that follows. `join`, `join_npc`, `leave`, `away` and `back` come between steps, when it
 //! is not known yet whether the room will skip ticks: theirs is the last step's tick plus 1 (before the first step, 1). A replay
 //! counts in the same way.
 
 use crate::{
     Away, Order, Output, PlayerId, PlayerInput, Recipient, Schema, Setup, Simulation, Snapshot, Step,
-    checksum::checksum,
+    checksum::checksum, job::Answer,
 };
 use bytes::{Bytes, BytesMut};
 use prost::{DecodeError, Message};
@@ -118,6 +118,8 @@ pub trait Game: Send {
     fn input(&mut self, input: PlayerInput<&[u8]>) -> Result<(), BadInput>;
     /// A player asks for something.
     fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError>;
+    /// What came of a job that it has asked for.
+    fn answer(&mut self, tick: u32, answer: &Answer);
     /// One tick, with the inputs queued since the last.
     fn step(&mut self, tick: u32);
     /// Takes the events since the last call, encoded, and appends them to `out`.
@@ -223,6 +225,10 @@ impl<S: Simulation> Game for Running<S> {
         let command = S::Command::decode(payload).map_err(|e| CommandError::Malformed(e.to_string()))?;
         let mut step = Step::new(tick, &mut self.output);
         self.simulation.command(player, command, &mut step).map_err(CommandError::Refused)
+    }
+
+    fn answer(&mut self, tick: u32, answer: &Answer) {
+        self.simulation.answer(answer, &mut Step::new(tick, &mut self.output));
     }
 
     fn step(&mut self, tick: u32) {

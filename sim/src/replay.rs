@@ -54,6 +54,7 @@ pub use recorder::Recorder;
 use crate::{
     Away, PlayerId, PlayerInput, Setup, Snapshot, TICK_RATES,
     game::{BadInput, CommandError, Game, GameKind},
+    job::Answer,
 };
 use bytes::Bytes;
 use std::{
@@ -161,6 +162,8 @@ pub enum Action {
         /// The game's message.
         payload: Bytes,
     },
+    /// What came of a job that the game had asked for.
+    Answer(Answer),
 }
 
 /// Why a recording ends.
@@ -472,6 +475,7 @@ fn prepare(game: &mut dyn Game, between: u32, record: &TickRecord) -> Result<(),
         match action {
             Action::Join { player, name } => game.join(between, *player, name),
             Action::JoinNpc { player, name } => game.join_npc(between, *player, name),
+            Action::Answer(answer) => game.answer(tick, answer),
             Action::Leave { player } => game.leave(between, *player),
             Action::Away { player, why } => game.away(between, *player, *why),
             Action::Back { player } => game.back(between, *player),

@@ -1,6 +1,6 @@
 //! The trait a game implements.
 
-use crate::{PlayerInput, Schema, Setup, Snapshot, Step};
+use crate::{PlayerInput, Schema, Setup, Snapshot, Step, job::Answer};
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::RangeInclusive;
 
@@ -74,6 +74,8 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     ) -> Result<(), String> {
         Err("this game takes no commands".into())
     }
+    /// What came of a job that was [asked](Step::ask) for. Which it was, `answer.id` and [`Answer::of`] say.
+    fn answer(&mut self, _answer: &Answer, _step: &mut Step<'_, Self::Event>) {}
     /// One tick, `1/tick_rate` seconds: applies `inputs`, in order of player, and moves on.
     ///
     /// A player has at most one (but see [`INPUTS_PER_TICK`](Self::INPUTS_PER_TICK)), however many its client sends; one who has

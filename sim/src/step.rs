@@ -2,7 +2,11 @@
 //!
 //! What a game asks of its room is no part of its state, and a replay does without: what comes of it (a player leaves) is recorded.
 
-use crate::PlayerId;
+use crate::{
+    PlayerId,
+    job::{JOBS_A_TICK, Job, JobId},
+};
+use bytes::Bytes;
 
 /// Longest reason for a removal or an end, bytes. Longer ones are cut.
 pub const MAX_REASON: usize = 256;
@@ -37,6 +41,8 @@ pub struct Output<E> {
     pub orders: Vec<Order>,
     logs: u32,
     npcs: u32,
+    /// Tick of the last job, and how many it has.
+    jobs: JobId,
 }
 
 /// Whom an event is for.
@@ -76,6 +82,15 @@ pub enum Order {
     SeatNpc {
         /// Name to show.
         name: String,
+    },
+    /// Has something done away from the room.
+    Ask {
+        /// Names it.
+        id: JobId,
+        /// What its handler is found by.
+        job: &'static str,
+        /// The job's message, encoded. None: there are too many of this tick, and it is not to be done.
+        payload: Option<Bytes>,
     },
     /// Writes to the server's log.
     Log(String),
@@ -130,6 +145,22 @@ impl<'a, E> Step<'a, E> {
             self.order(Order::SeatNpc { name: bounded(name, MAX_NPC_NAME) });
         }
     }
+    /// Has something done that is too slow for a tick, by the server's handler of this job. What comes of it, comes by
+    /// [`answer`](crate::Simulation::answer) in a later tick: see [`job`](crate::job).
+    ///
+    /// The first [`JOBS_A_TICK`] of a tick are begun; more are answered with [`Busy`](crate::job::JobError::Busy).
+    pub fn ask<J: Job>(&mut self, job: &J) -> JobId {
+        // Counted by tick, not by call: a replay looks after a game's orders less often than its room did.
+        let jobs = &mut self.output.jobs;
+        if jobs.tick != self.tick {
+            *jobs = JobId { tick: self.tick, index: 0 };
+        }
+        let id = *jobs;
+        jobs.index += 1;
+        let payload = (id.index < JOBS_A_TICK).then(|| job.encode_to_vec().into());
+        self.order(Order::Ask { id, job: J::NAME, payload });
+        id
+    }
     /// Writes a line to the server's log, with the room's name. At most eight a tick; the server leaves some out where there are more
     /// than it writes.
     pub fn log(&mut self, text: &str) {
@@ -147,7 +178,7 @@ impl<'a, E> Step<'a, E> {
 impl<E> Output<E> {
     /// Nothing.
     pub fn new() -> Self {
-        Self { events: Vec::new(), orders: Vec::new(), logs: 0, npcs: 0 }
+        Self { events: Vec::new(), orders: Vec::new(), logs: 0, npcs: 0, jobs: JobId { tick: 0, index: 0 } }
     }
 
     /// Takes what it asks, and appends it to `out`.

@@ -5,6 +5,7 @@ use super::{
     address::Handled,
     core::{JoinError, ResumeError},
     inspect::Inspect,
+    jobs::Answered,
     shell::{Seated, Shell},
     start::Refused,
     timetable::Timetable,
@@ -268,6 +269,14 @@ impl Handler<Inspect> for Room {
 
     fn handle(&mut self, message: Inspect, ctx: &mut Self::Context) -> Self::Result {
         self.handle(message, ctx, |shell, _| shell.inspect())
+    }
+}
+
+impl Handler<Answered> for Room {
+    type Result = Handled<Answered>;
+
+    fn handle(&mut self, message: Answered, ctx: &mut Self::Context) -> Self::Result {
+        self.handle(message, ctx, Shell::answered)
     }
 }
 

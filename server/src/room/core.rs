@@ -3,6 +3,7 @@
 
 use super::{
     budget::EventBudget,
+    jobs::{Asked, RoomJobs},
     npcs::{Npc, Npcs},
     pace::Rhythm,
     schedule::{Due, Schedule},
@@ -26,7 +27,7 @@ use driftless_proto::{
     wire::{self, reliable::Body},
 };
 use driftless_sim::{
-    Away, Order, PlayerId, PlayerInput as Input, Recipient,
+    Answer, Away, JobError, JobId, Order, PlayerId, PlayerInput as Input, Recipient,
     game::{CommandError, Game},
     replay::{Action, TickRecord},
 };
@@ -51,6 +52,7 @@ pub struct RoomCore {
     limits: Limits,
     seats: Seats,
     npcs: Npcs,
+    jobs: RoomJobs,
     tick: u32,
     drained: Drained,
     rhythm: Rhythm,
@@ -92,6 +94,8 @@ pub enum Effect {
     NpcSeated(Npc),
     /// For the first time, the game has asked for more NPCs than there may be.
     TooManyNpcs,
+    /// The game asks for something to be done away from the room.
+    Ask(Asked),
     /// The game ends the room. Its last state is shown on until the room has ended.
     End {
         /// Why.
@@ -226,6 +230,7 @@ impl RoomCore {
             limits,
             seats: Seats::default(),
             npcs: Npcs::default(),
+            jobs: RoomJobs::default(),
             tick: 0,
             drained: Drained::default(),
             rhythm: Rhythm::new(game.inputs_per_tick(), shared.tick_rate),
@@ -381,6 +386,16 @@ impl RoomCore {
         }
     }
 
+    /// A job was not begun.
+    pub fn refuse_job(&mut self, id: JobId, job: &'static str, why: JobError) {
+        self.jobs.refused(id, job, why);
+    }
+
+    /// A job was done. The game hears of it in the next tick.
+    pub fn answered(&mut self, answer: Answer) {
+        self.jobs.answered(answer);
+    }
+
     /// The newest state, if there was a tick.
     pub fn newest(&self) -> Option<&Arc<Published>> {
         self.recent.last()
@@ -400,6 +415,7 @@ impl RoomCore {
         if let Some(record) = &mut self.record {
             record.tick = self.tick;
         }
+        self.give_answers();
         let mut drained = mem::take(&mut self.drained);
         drained.clear();
         self.shared.inbox.lock().take(&mut drained);
@@ -453,6 +469,14 @@ impl RoomCore {
             self.game.join_npc(self.tick + 1, player, &npc.name);
             self.effects.push(Effect::NpcSeated(npc));
             self.take_orders();
+        }
+    }
+
+    /// Gives the game what came of its jobs since the last tick.
+    fn give_answers(&mut self) {
+        for answer in self.jobs.take_answers() {
+            self.note(Action::Answer(answer.clone()));
+            self.game.answer(self.tick, &answer);
         }
     }
 
@@ -535,7 +559,7 @@ impl RoomCore {
     fn take_orders(&mut self) {
         let mut orders = Vec::new(); // they are rare
         self.game.take_orders(&mut orders);
-        let Self { effects, shared, over, npcs, .. } = self;
+        let Self { effects, shared, over, npcs, jobs, .. } = self;
         for order in orders {
             match order {
                 Order::Kick { player, reason } => effects.push(Effect::Kick { player, reason }),
@@ -546,6 +570,7 @@ impl RoomCore {
                 Order::CloseJoins(closed) => shared.notice.close_joins(closed),
                 Order::Info { key, value } => shared.notice.set_info(key, value),
                 Order::SeatNpc { name } => npcs.ask(name, shared.max_players as usize),
+                Order::Ask { id, job, payload } => effects.push(Effect::Ask(jobs.ask(id, job, payload))),
                 Order::Log(text) => effects.push(Effect::Log(text)),
             }
         }

@@ -7,6 +7,7 @@ use super::{
     core::{Detached, Effect, JoinError, Kicked, ResumeError, RoomCore},
     fanouts::Fanouts,
     inspect::{Inspected, SeatView},
+    jobs::{Answered, Asked, Work},
     npcs::Npc,
     record::RecordLink,
     schedule::Schedule,
@@ -92,6 +93,8 @@ pub struct RoomSettings {
     pub resume_window: Duration,
     /// Which thread is for which room.
     pub housing: Arc<dyn Housing>,
+    /// Who does what games ask for.
+    pub work: Arc<dyn Work>,
 }
 
 /// Which thread a room is to live on.
@@ -308,10 +311,23 @@ impl Shell {
                         "the game asks for more NPCs than the room may have players: they get no seat"
                     );
                 }),
+                Effect::Ask(asked) => self.begin_job(asked),
                 Effect::End { reason } => self.begin_to_end(reason),
                 Effect::Log(text) => self.span.in_scope(|| info!(said = text, "the game says")),
             }
         }
+    }
+
+    fn begin_job(&mut self, asked: Asked) {
+        let Asked { id, job, .. } = asked;
+        if let Err(why) = self.settings.work.begin(asked, self.core.shared(), self.address.clone()) {
+            self.core.refuse_job(id, job, why);
+        }
+    }
+
+    /// A job was done.
+    pub(super) fn answered(&mut self, answered: Answered) {
+        self.core.answered(answered.0);
     }
 
     /// Ends the seat of a player who is away. False: there is none, or the player is back.

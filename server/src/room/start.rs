@@ -4,7 +4,7 @@ use super::shell::panic_message;
 use bytes::Bytes;
 use driftless_proto::{schema::Schema, snapshot::Snapshot};
 use driftless_sim::{
-    Away, Order, PlayerId, PlayerInput, Recipient, Setup,
+    Answer, Away, Order, PlayerId, PlayerInput, Recipient, Setup,
     game::{BadInput, CommandError, Game, GameKind},
 };
 use std::{
@@ -82,6 +82,9 @@ impl Game for NotStarted {
         self.go_on()
     }
     fn command(&mut self, _: u32, _: PlayerId, _: &[u8]) -> Result<(), CommandError> {
+        self.go_on()
+    }
+    fn answer(&mut self, _: u32, _: &Answer) {
         self.go_on()
     }
     fn step(&mut self, _: u32) {

@@ -13,6 +13,7 @@ use crate::{
     feed::{Feed, Watched, produce},
     homes::{Homes, keep_balance},
     http::Pages,
+    jobs::JobPool,
     metrics::Metrics,
     open_files,
     presence::Presence,
@@ -104,11 +105,13 @@ impl Prepared {
             move || local_connections(&fanouts, clock, &metrics, coalesce)
         };
         let homes = Homes::start(config.threads, config.pin_threads, connections)?;
+        let work = JobPool::start(server.jobs, metrics.clone())?;
         let services = RoomServices {
             clock,
             metrics: metrics.clone(),
             presence: presence.clone().recipient(),
             homes: homes.clone(),
+            work: work.clone(),
             recorder,
         };
         let (token, made_token) = match config.admin_token.clone() {
@@ -131,6 +134,7 @@ impl Prepared {
             presence,
             fanouts,
             homes,
+            work,
             metrics,
             certificates,
             feed,

@@ -91,6 +91,8 @@ impl Running {
         while self.parts.door.connections() > 0 && start.elapsed() < DRAIN_LIMIT {
             actix_rt::time::sleep(DRAIN_POLL).await;
         }
+        // What games have asked for, results of matches above all, is done as far as there is time.
+        self.parts.work.finish(DRAIN_LIMIT.saturating_sub(start.elapsed())).await;
         let left = self.parts.door.connections();
         info!(left, took_ms = start.elapsed().as_millis() as u64, "stopping");
         self.parts.factory.finish_recordings();

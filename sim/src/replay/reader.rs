@@ -1,7 +1,10 @@
 //! The reader of recordings: checks everything that the format promises, in the memory of one record.
 
 use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, ReplayError, TickRecord, VERSION, wire};
-use crate::{Away, PlayerId, PlayerInput, Setup, TICK_RATES};
+use crate::{
+    Away, PlayerId, PlayerInput, Setup, TICK_RATES,
+    job::{Answer, JobError, JobId},
+};
 use bytes::Bytes;
 use prost::Message;
 use std::{
@@ -225,11 +228,28 @@ fn from_wire(action: wire::Action) -> Option<Action> {
     Some(match action.body? {
         Body::Join(wire::Join { player, name }) => Action::Join { player, name },
         Body::JoinNpc(wire::Join { player, name }) => Action::JoinNpc { player, name },
+        Body::Answer(answer) => Action::Answer(answered(answer)?),
         Body::Leave(player) => Action::Leave { player },
         Body::Away(away) => Action::Away { player: away.player, why: how(away.why())? },
         Body::Back(player) => Action::Back { player },
         Body::Command(wire::Command { player, payload }) => Action::Command { player, payload },
     })
+}
+
+fn answered(answer: wire::Answer) -> Option<Answer> {
+    use wire::answer::{Result, Why};
+    let wire::Answer { tick, index, job, result } = answer;
+    let result = match result? {
+        Result::Payload(payload) => Ok(payload),
+        Result::Failed(reason) => Err(JobError::Failed(reason)),
+        Result::Unanswered(why) => Err(match Why::try_from(why).ok()? {
+            Why::Unknown => return None,
+            Why::NoHandler => JobError::NoHandler,
+            Why::Busy => JobError::Busy,
+            Why::TimedOut => JobError::TimedOut,
+        }),
+    };
+    Some(Answer { id: JobId { tick, index }, job, result })
 }
 
 fn how(why: wire::away::Why) -> Option<Away> {

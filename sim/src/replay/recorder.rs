@@ -1,7 +1,10 @@
 //! The writer of recordings.
 
 use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, TickRecord, VERSION, wire};
-use crate::{Away, PlayerId, PlayerInput};
+use crate::{
+    Away, PlayerId, PlayerInput,
+    job::{Answer, JobError, JobId},
+};
 use prost::{Message, encoding};
 use std::{
     collections::HashMap,
@@ -163,6 +166,7 @@ fn to_wire(action: &Action) -> wire::Action {
     let body = match action {
         Action::Join { player, name } => Body::Join(wire::Join { player: *player, name: name.clone() }),
         Action::JoinNpc { player, name } => Body::JoinNpc(wire::Join { player: *player, name: name.clone() }),
+        Action::Answer(answer) => Body::Answer(answered(answer)),
         Action::Leave { player } => Body::Leave(*player),
         Action::Away { player, why } => Body::Away(wire::Away { player: *player, why: how(*why).into() }),
         Action::Back { player } => Body::Back(*player),
@@ -171,6 +175,20 @@ fn to_wire(action: &Action) -> wire::Action {
         }
     };
     wire::Action { body: Some(body) }
+}
+
+fn answered(answer: &Answer) -> wire::Answer {
+    use wire::answer::{Result, Why};
+    let why = |why: Why| Result::Unanswered(why.into());
+    let result = match &answer.result {
+        Ok(payload) => Result::Payload(payload.clone()),
+        Err(JobError::NoHandler) => why(Why::NoHandler),
+        Err(JobError::Busy) => why(Why::Busy),
+        Err(JobError::TimedOut) => why(Why::TimedOut),
+        Err(JobError::Failed(reason)) => Result::Failed(reason.clone()),
+    };
+    let JobId { tick, index } = answer.id;
+    wire::Answer { tick, index, job: answer.job.clone(), result: Some(result) }
 }
 
 fn how(why: Away) -> wire::away::Why {

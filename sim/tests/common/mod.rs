@@ -93,6 +93,7 @@ pub fn play(game: &mut dyn Game, record: &TickRecord) -> u32 {
         match action {
             Action::Join { player, name } => game.join(record.tick, *player, name),
             Action::JoinNpc { player, name } => game.join_npc(record.tick, *player, name),
+            Action::Answer(answer) => game.answer(record.tick, answer),
             Action::Leave { player } => game.leave(record.tick, *player),
             Action::Away { player, why } => game.away(record.tick, *player, *why),
             Action::Back { player } => game.back(record.tick, *player),

@@ -1,6 +1,7 @@
 //! What waits for the recording thread: bounded in bytes, and never a reason for a room to wait.
 
 use crate::ground::id::RoomId;
+use bytes::Bytes;
 use driftless_sim::{
     game::GameKind,
     replay::{Action, EndReason, RecordingHeader, TickRecord},
@@ -105,6 +106,7 @@ pub(super) fn weight(tick: &TickRecord) -> usize {
     let actions = tick.actions.iter().map(|action| match action {
         Action::Command { payload, .. } => payload.len(),
         Action::Join { name, .. } | Action::JoinNpc { name, .. } => name.len(),
+        Action::Answer(answer) => EACH + answer.job.len() + answer.result.as_ref().map_or(0, Bytes::len),
         Action::Leave { .. } | Action::Away { .. } | Action::Back { .. } => 0,
     });
     let inputs = tick.inputs.iter().map(|input| input.input.len());

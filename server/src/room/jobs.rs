@@ -1,0 +1,96 @@
+//! What a room's game has done away from it: asked in one tick, answered in a later one.
+
+use super::RoomAddr;
+use crate::ground::shared::RoomShared;
+use actix::Message;
+use bytes::Bytes;
+use driftless_sim::job::{Answer, JobError, JobId, MAX_JOB};
+use std::mem;
+
+/// Jobs of a room that are being done at a time. More are answered with [`JobError::Busy`].
+const MOST: usize = 64;
+
+/// The jobs of a room. Most rooms have none.
+#[derive(Debug, Default)]
+pub(super) struct RoomJobs(Option<Box<List>>);
+
+#[derive(Debug, Default)]
+struct List {
+    /// Those that are being done.
+    pending: Vec<Pending>,
+    /// What the game gets in the next tick, in this order.
+    answers: Vec<Answer>,
+}
+
+/// A job that is being done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// Which.
+    pub id: JobId,
+    /// Its name.
+    pub job: &'static str,
+}
+
+/// A job that a game asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Which.
+    pub id: JobId,
+    /// Its name.
+    pub job: &'static str,
+    /// Its message, encoded; or why it is not to be begun.
+    pub payload: Result<Bytes, JobError>,
+}
+
+/// Does jobs, on other threads than those of rooms.
+pub trait Work: Send + Sync {
+    /// Begins a job. The room is told what came of it by [`Answered`].
+    ///
+    /// # Errors
+    /// If it is not begun: then nothing follows.
+    fn begin(&self, asked: Asked, room: &RoomShared, tell: RoomAddr) -> Result<(), JobError>;
+}
+
+/// What came of a job.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Answered(pub Answer);
+
+impl RoomJobs {
+    /// The game asks for a job.
+    pub(super) fn ask(&mut self, id: JobId, job: &'static str, payload: Option<Bytes>) -> Asked {
+        let pending = &mut self.0.get_or_insert_default().pending;
+        let payload = match payload {
+            Some(payload) if payload.len() > MAX_JOB => {
+                Err(JobError::Failed(format!("the job has {} bytes, more than {MAX_JOB}", payload.len())))
+            }
+            Some(payload) if pending.len() < MOST => Ok(payload),
+            _ => Err(JobError::Busy),
+        };
+        if payload.is_ok() {
+            pending.push(Pending { id, job });
+        }
+        Asked { id, job, payload }
+    }
+
+    /// One was not begun.
+    pub(super) fn refused(&mut self, id: JobId, job: &'static str, why: JobError) {
+        let list = self.0.get_or_insert_default();
+        list.pending.retain(|pending| pending.id != id);
+        list.answers.push(Answer { id, job: job.to_owned(), result: Err(why) });
+    }
+
+    /// One was done. What nobody asked is not heard.
+    pub(super) fn answered(&mut self, answer: Answer) {
+        let Some(list) = &mut self.0 else { return };
+        if let Some(at) = list.pending.iter().position(|pending| pending.id == answer.id) {
+            list.pending.swap_remove(at);
+            list.answers.push(answer);
+        }
+    }
+
+    /// What the game gets now.
+    pub(super) fn take_answers(&mut self) -> Vec<Answer> {
+        self.0.as_mut().map(|list| mem::take(&mut list.answers)).unwrap_or_default()
+    }
+}

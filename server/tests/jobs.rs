@@ -1,0 +1,339 @@
+//! Work that is too slow for a tick: asked for by a game, done elsewhere, answered in a later tick, and recorded.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+
+mod util;
+
+use driftless_proto::{session::client::ClientEvent, wire};
+use driftless_server::{Server, config::Config, jobs::Jobs};
+use driftless_sim::{
+    Answer, GameKind, Job, JobError, JobId, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step,
+    replay::{Verdict, replay},
+};
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::{self, File},
+    io::BufReader,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+use tokio::sync::Semaphore;
+use util::{Player, TestServer, config, join, until};
+
+/// Something to be done, and what came of it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Errand {
+    #[prost(string, tag = "1")]
+    what: String,
+}
+
+impl Job for Errand {
+    const NAME: &'static str = "errand";
+    type Answer = Errand;
+}
+
+/// Something that no server here does.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Unheard {}
+
+impl Job for Unheard {
+    const NAME: &'static str = "unheard";
+    type Answer = ();
+}
+
+/// What a player has the room ask for.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Order {
+    #[prost(string, tag = "1")]
+    what: String,
+    #[prost(uint32, tag = "2")]
+    times: u32,
+    /// End the room with it.
+    #[prost(bool, tag = "3")]
+    last: bool,
+}
+
+/// A game that has done what players order, remembers what came of it, and tells it.
+#[derive(Default, Serialize, Deserialize)]
+struct Desk {
+    orders: Vec<(String, u32, bool)>,
+    asked: Vec<JobId>,
+    heard: Vec<(JobId, String)>,
+}
+
+impl Simulation for Desk {
+    const KIND: &'static str = "desk";
+    type Input = ();
+    type Command = Order;
+    type Event = Errand;
+    type Options = ();
+
+    fn schema() -> Schema {
+        Schema::new().kind("desk", |kind| kind.hold("heard", &["answers"], 1))
+    }
+    fn new(_setup: &Setup) -> Result<Self, String> {
+        Ok(Self::default())
+    }
+    fn join(&mut self, _player: PlayerId, _name: &str, step: &mut Step<'_, Errand>) {
+        // Between two ticks, as often as somebody joins: each is a job of its own.
+        self.asked.push(step.ask(&Errand { what: "joined".into() }));
+    }
+    fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, Errand>) {}
+    fn command(&mut self, _: PlayerId, order: Order, _step: &mut Step<'_, Errand>) -> Result<(), String> {
+        self.orders.push((order.what, order.times.max(1), order.last));
+        Ok(())
+    }
+    fn answer(&mut self, answer: &Answer, step: &mut Step<'_, Errand>) {
+        let what = match (answer.of::<Errand>(), answer.of::<Unheard>()) {
+            (Some(Ok(errand)), None) => errand.what,
+            (Some(Err(e)), None) | (None, Some(Err(e))) => format!("{e:?}"),
+            other => panic!("{other:?}"),
+        };
+        assert!(step.tick() > answer.id.tick && self.asked.contains(&answer.id));
+        assert!(self.heard.iter().all(|(id, _)| *id != answer.id), "answered once");
+        self.heard.push((answer.id, what.clone()));
+        if what != "joined!" {
+            step.broadcast(Errand { what });
+        }
+    }
+    fn step(&mut self, _inputs: &[PlayerInput<()>], step: &mut Step<'_, Errand>) {
+        for (what, times, last) in std::mem::take(&mut self.orders) {
+            for _ in 0..times {
+                let id = match &*what {
+                    "unheard" => step.ask(&Unheard {}),
+                    what => step.ask(&Errand { what: what.into() }),
+                };
+                assert!(!self.asked.contains(&id), "{id} twice");
+                self.asked.push(id);
+            }
+            if last {
+                step.end("as ordered");
+            }
+        }
+    }
+    fn snapshot(&self, out: &mut Snapshot) {
+        out.table_mut(0).push(1, &[self.heard.len() as i32]);
+    }
+}
+
+/// What the handlers of a test count, and wait for.
+#[derive(Clone)]
+struct Office {
+    done: Arc<AtomicU32>,
+    /// Those that wait get one of these.
+    go: Arc<Semaphore>,
+}
+
+impl Office {
+    fn new() -> Self {
+        Self { done: Arc::default(), go: Arc::new(Semaphore::new(0)) }
+    }
+
+    fn jobs(&self) -> Jobs {
+        let office = self.clone();
+        Jobs::new().on(move |Errand { what }: Errand, about| {
+            let office = office.clone();
+            async move {
+                assert_eq!((&*about.room, about.kind), ("lobby", "desk"));
+                match &*what {
+                    "fail" => return Err("no ink left".into()),
+                    "panic" => panic!("a fault in a handler, as asked"),
+                    "hang" => std::future::pending().await,
+                    "wait" => office.go.acquire().await?.forget(),
+                    _ => {}
+                }
+                office.done.fetch_add(1, Relaxed);
+                Ok(Errand { what: format!("{what}!") })
+            }
+        })
+    }
+
+    fn open(&self, config: Config, jobs: impl FnOnce(Jobs) -> Jobs) -> TestServer {
+        TestServer::of(Server::new(&[GameKind::of::<Desk>()]).jobs(jobs(self.jobs())), config)
+    }
+}
+
+fn order(player: &mut Player, what: &str, times: u32) {
+    player.command(&Order { what: what.into(), times, last: false });
+}
+
+/// Orders, and waits until it is asked for: in a tick of its own.
+fn order_now(server: &TestServer, player: &mut Player, what: &str, times: u32) {
+    let jobs = &server.running().metrics().jobs;
+    let before = jobs.get();
+    order(player, what, times);
+    until("it is asked for", || jobs.get() == before + u64::from(times));
+}
+
+/// What came of a job, next.
+fn heard(player: &mut Player) -> String {
+    player.wait("an answer", |event| {
+        let ClientEvent::Event(event) = event else { return None };
+        Some(Errand::decode(&event.payload[..]).unwrap().what)
+    })
+}
+
+fn player(server: &TestServer) -> Player {
+    Player::join_as(server.address(), wire::Join { kind: "desk".into(), ..join("lobby") })
+}
+
+/// Replays the one recording in a folder, with nobody to do any job.
+fn replayed(folder: &Path) -> Verdict {
+    let file = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let recording = BufReader::new(File::open(file).unwrap());
+    replay(recording, &[GameKind::of::<Desk>()]).unwrap().1
+}
+
+// Promise 1: "A replay gives the same checksums."
+#[test]
+fn what_came_of_a_job_is_heard_in_a_later_tick_and_replayed_without_a_handler() {
+    let (folder, office) = (tempfile::tempdir().unwrap(), Office::new());
+    let config = Config { record: Some(folder.path().to_owned()), linger: Duration::ZERO, ..config() };
+    let server = office.open(config, |jobs| jobs.deadline(Duration::from_millis(300)));
+    let (mut ann, mut bob) = (player(&server), player(&server));
+    order(&mut ann, "stamp", 2);
+    assert_eq!([heard(&mut ann), heard(&mut ann)], ["stamp!", "stamp!"]);
+    for (what, expected) in [
+        ("fail", "Failed(\"no ink left\")"),
+        ("unheard", "NoHandler"),
+        ("hang", "TimedOut"),
+        ("copy", "copy!"),
+    ] {
+        order(&mut bob, what, 1);
+        assert_eq!(heard(&mut ann), expected);
+    }
+    order(&mut bob, "panic", 1);
+    let panicked = heard(&mut ann);
+    assert!(panicked.starts_with("Failed") && panicked.contains("a fault in a handler"), "{panicked}");
+    assert_eq!(office.done.load(Relaxed), 5, "two of them for those who joined");
+
+    let scrape = server.get_as_operator("/metrics");
+    for (result, count) in [("done", 5.), ("failed", 2.), ("no_handler", 1.), ("timed_out", 1.), ("busy", 0.)]
+    {
+        let sample = format!("driftless_jobs_answered_total{{result=\"{result}\"}}");
+        assert_eq!(scrape.metric(&sample), count, "{sample}");
+    }
+    assert_eq!(scrape.metric("driftless_jobs_total"), 9.);
+    ann.leave();
+    bob.leave();
+    let metrics = server.running().metrics().clone();
+    until("the room has ended", || metrics.rooms_ended.get("empty") == 1);
+    drop(server);
+    assert_eq!(replayed(folder.path()), Verdict::Same { ticks: metrics.ticks.get() });
+}
+
+// Promise 4
+#[test]
+fn more_jobs_than_there_may_be_are_answered_as_busy() {
+    let office = Office::new();
+    let server = office.open(config(), |jobs| jobs.deadline(Duration::from_secs(60)));
+    let mut ann = player(&server);
+    until("the job of the join is done", || office.done.load(Relaxed) == 1);
+    // Of a tick...
+    order(&mut ann, "stamp", 100);
+    let answers: Vec<_> = (0..100).map(|_| heard(&mut ann)).collect();
+    assert_eq!(answers.iter().filter(|what| *what == "Busy").count(), 84, "{answers:?}");
+    // ...and of a room.
+    for _ in 0..5 {
+        order_now(&server, &mut ann, "wait", 16);
+    }
+    assert_eq!([(); 16].map(|()| heard(&mut ann)), ["Busy"; 16].map(str::to_owned));
+    office.go.add_permits(64);
+    assert_eq!([(); 64].map(|()| heard(&mut ann)), ["wait!"; 64].map(str::to_owned));
+    order(&mut ann, "stamp", 1);
+    assert_eq!(heard(&mut ann), "stamp!");
+}
+
+#[test]
+fn a_handler_that_blocks_keeps_no_room_waiting_and_no_deadline() {
+    let office = Office::new();
+    let blocked = Arc::new(AtomicU32::new(0));
+    let blocks = blocked.clone();
+    let server = office.open(Config { threads: 1, tick_rate: 60, ..config() }, move |jobs| {
+        jobs.deadline(Duration::from_millis(100)).on_blocking(move |Errand { what }: Errand, _| {
+            if what == "block" {
+                blocks.fetch_add(1, Relaxed);
+                thread::sleep(Duration::from_millis(600));
+            }
+            Ok(Errand { what })
+        })
+    });
+    let mut ann = player(&server);
+    heard(&mut ann); // of the join
+    for _ in 0..4 {
+        order_now(&server, &mut ann, "block", 16);
+    }
+    let metrics = server.running().metrics();
+    assert_eq!([(); 64].map(|()| heard(&mut ann)), ["TimedOut"; 64].map(str::to_owned));
+    assert_eq!(blocked.load(Relaxed), 16, "the others were never begun");
+    assert!(metrics.job_duration.counts().iter().sum::<u64>() >= 64);
+    let ticks = metrics.ticks.get();
+    until("the room goes on", || metrics.ticks.get() > ticks + 10);
+    // When the blocked threads are free, all is as before.
+    until("a thread is free", || {
+        order(&mut ann, "copy", 1);
+        heard(&mut ann) == "copy"
+    });
+}
+
+#[test]
+fn a_room_that_has_moved_or_ended_is_no_trouble_for_its_jobs() {
+    let office = Office::new();
+    let server = office.open(config(), |jobs| jobs.deadline(Duration::from_secs(60)));
+    let metrics = server.running().metrics().clone();
+    let mut ann = player(&server);
+    order(&mut ann, "wait", 1);
+    until("it is being done", || metrics.jobs.get() == 2);
+    assert!(server.running().move_room("lobby"));
+    until("the room has moved", || metrics.rooms_moved.get() > 0);
+    office.go.add_permits(1);
+    assert_eq!(heard(&mut ann), "wait!");
+
+    // What it asks for in its last step is done, and nobody is there to hear of it.
+    let done = office.done.load(Relaxed);
+    ann.command(&Order { what: "wait".into(), times: 3, last: true });
+    until("the room has ended", || metrics.rooms_ended.get("game_ended") == 1);
+    office.go.add_permits(3);
+    until("it is done", || office.done.load(Relaxed) == done + 3);
+    // Nor does another room of the same name.
+    let mut bob = player(&server);
+    order(&mut bob, "stamp", 1);
+    assert_eq!(heard(&mut bob), "stamp!");
+}
+
+#[test]
+fn a_server_that_stops_first_does_what_was_asked() {
+    let office = Office::new();
+    let server = office.open(config(), |jobs| jobs.deadline(Duration::from_secs(5)));
+    let metrics = server.running().metrics().clone();
+    let mut ann = player(&server);
+    until("the job of the join is done", || office.done.load(Relaxed) == 1);
+    order(&mut ann, "wait", 1);
+    until("it is being done", || metrics.jobs.get() == 2);
+    let go = office.go.clone();
+    let opens = thread::spawn(move || {
+        ann.ended();
+        go.add_permits(1);
+    });
+    drop(server);
+    opens.join().unwrap();
+    assert_eq!(office.done.load(Relaxed), 2);
+}
+
+#[test]
+fn answers_are_of_one_job_and_say_if_they_cannot_be_read() {
+    let id = JobId { tick: 3, index: 1 };
+    let answer = |result| Answer { id, job: "errand".into(), result };
+    let said = answer(Ok(Errand { what: "x".into() }.encode_to_vec().into()));
+    assert_eq!((said.of::<Errand>(), said.of::<Unheard>()), (Some(Ok(Errand { what: "x".into() })), None));
+    let garbled = answer(Ok(b"\xff\xff".as_slice().into()));
+    assert!(matches!(garbled.of::<Errand>(), Some(Err(JobError::Failed(_)))));
+    assert_eq!(answer(Err(JobError::Busy)).of::<Errand>(), Some(Err(JobError::Busy)));
+    assert_eq!(id.to_string(), "3/1");
+}
