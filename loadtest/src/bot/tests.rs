@@ -81,7 +81,7 @@ impl Game {
         let schema = Arena::schema();
         let mut current = Snapshot::new(&schema);
         current.clear(tick);
-        current.table_mut(0).push(1, &[x, 0, 0, 100, 0, 1]);
+        current.table_mut(0).push(1, &[x, 0, 0, 100, 0, 1, 0]);
         let [prior, baseline] = match self.sent.as_slice() {
             [] => [None, None],
             [one] => [None, Some(one)],

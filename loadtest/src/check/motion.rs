@@ -114,7 +114,7 @@ mod tests {
         let mut snapshot = Snapshot::new(&Arena::schema());
         snapshot.clear(tick);
         for &(id, x, y, spawns) in players {
-            snapshot.table_mut(0).push(id, &[x, y, 0, 100, 0, spawns]);
+            snapshot.table_mut(0).push(id, &[x, y, 0, 100, 0, spawns, 0]);
         }
         snapshot
     }
