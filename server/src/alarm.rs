@@ -1,4 +1,4 @@
-//! One precise timer for a thread's future. (tokio's own round to a millisecond.)
+//! A precise timer for a thread's future. (tokio's own timers round to a millisecond.)
 
 use std::{
     io,
@@ -6,22 +6,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A timer that is set again and again.
+/// A timer that can be set repeatedly.
 pub(crate) struct Alarm {
     at: Option<Instant>,
     timer: Timer,
 }
 
 impl Alarm {
-    /// One that is not set. To be called within a runtime.
+    /// A timer that is not set. Call this within a runtime.
     ///
     /// # Errors
-    /// If there is no descriptor left for it.
+    /// If there is no file descriptor left for it.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self { at: None, timer: Timer::new()? })
     }
 
-    /// Sets it to this moment; None: to none. Costs a system call if that is another than before.
+    /// Sets the timer to this moment; None: clears it. Costs a system call if the moment differs from the
+    /// current setting.
     pub(crate) fn set(&mut self, at: Option<Instant>) {
         if self.at != at {
             self.at = at;
@@ -29,7 +30,8 @@ impl Alarm {
         }
     }
 
-    /// Ready when the moment has come: then it is not set any more. (Now and then it is ready for one that it was set to before.)
+    /// Ready when the moment has come; the timer is then cleared. (It may occasionally be ready for a moment
+    /// that was set before.)
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let rung = self.timer.poll(cx);
         if rung.is_ready() {
@@ -53,12 +55,12 @@ mod linux {
         ptr,
     };
 
-    /// A `timerfd`. It is never read: what the runtime is told of is the moment when it expires.
+    /// A `timerfd`. It is never read, because the runtime reports the moment when it expires.
     pub(super) struct Timer(Readable);
 
     impl Timer {
         pub(super) fn new() -> io::Result<Self> {
-            // SAFETY: takes two integers, gives a descriptor or -1.
+            // SAFETY: takes two integers and returns a descriptor or -1.
             let fd = unsafe {
                 libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC)
             };
@@ -71,13 +73,13 @@ mod linux {
         }
 
         pub(super) fn set(&mut self, within: Option<Duration>) {
-            // Zero would switch it off.
+            // Zero would disarm the timer.
             let within = within.map_or(Duration::ZERO, |within| within.max(Duration::from_nanos(1)));
-            // SAFETY: all zeroes are a value of this struct.
+            // SAFETY: all zeroes are a valid value of this struct.
             let mut setting: libc::itimerspec = unsafe { std::mem::zeroed() };
             setting.it_value.tv_sec = libc::time_t::try_from(within.as_secs()).unwrap_or(libc::time_t::MAX);
             setting.it_value.tv_nsec = within.subsec_nanos().into();
-            // SAFETY: the descriptor is ours and open, and the struct is read before this returns.
+            // SAFETY: the descriptor is ours and open, and the struct is read before the call returns.
             let result = unsafe {
                 libc::timerfd_settime(self.0.as_fd().as_raw_fd(), 0, &raw const setting, ptr::null_mut())
             };

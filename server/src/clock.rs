@@ -1,12 +1,12 @@
 //! The server clock: microseconds since the server started.
 //!
-//! It is what travels on the wire (`Welcome.server_time_us`, `Pong`, `Member.at_us`) and what the pure parts take as
-//! `now_us`. It never goes back, and knows no time of day: that is read from the system when it is shown, as it may be set
-//! while the server runs.
+//! This is the time on the wire (`Welcome.server_time_us`, `Pong`, `Member.at_us`) and the `now_us` argument
+//! of the pure parts. It never goes back and knows no time of day: that is read from the system when it is
+//! shown, because the system's clock may be set while the server runs.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The server clock. Copies of one clock agree.
+/// The server clock. Copies of a clock agree.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     origin: Instant,
@@ -33,13 +33,14 @@ impl Clock {
         self.origin + Duration::from_micros(us)
     }
 
-    /// The time of day of a server time, by what the system's clock shows now: milliseconds since 1970.
+    /// The time of day at a server time, according to the system's current clock: milliseconds since 1970.
     pub fn unix_ms(&self, us: u64) -> u64 {
         unix_ms(us, self.now(), SystemTime::now())
     }
 }
 
-/// The time of day of server time `us`, milliseconds since 1970, when it is `now_us` and the system's clock shows `wall`.
+/// The time of day at server time `us`, milliseconds since 1970, when the server time is `now_us` and the
+/// system's clock shows `wall`.
 pub fn unix_ms(us: u64, now_us: u64, wall: SystemTime) -> u64 {
     let wall_us = wall.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
     let shown_us = (wall_us + u128::from(us)).saturating_sub(now_us.into());
@@ -73,7 +74,7 @@ mod tests {
         let now_us = up.as_micros() as u64;
         assert_eq!(unix_ms(0, now_us, started + up), 500 * HOUR * 1_000);
         assert_eq!(unix_ms(now_us, now_us, started + up), 503 * HOUR * 1_000);
-        // An hour forward: what was three hours ago still was, by the clock that now hangs on the wall.
+        // An hour forward: what was three hours ago still is, according to the new setting.
         let set = started + up + Duration::from_secs(HOUR);
         assert_eq!(unix_ms(0, now_us, set), 501 * HOUR * 1_000);
         assert_eq!(unix_ms(now_us, now_us, set), 504 * HOUR * 1_000);

@@ -1,15 +1,16 @@
 //! Connections: one actor each, around the session of `driftless-proto`.
 //!
-//! A transport owns sockets and nothing else. It puts what arrives into the connection's [`Peer`] and pulls what is to be
-//! sent out of it when the socket has room. Nothing is ever pushed into a transport, so a peer that does not read costs one state and
-//! a bounded queue. The [`Connection`] actor handles what is rare: joins, resumes, closes, the end.
+//! A transport owns sockets and nothing else. It puts what arrives into the connection's [`Peer`], and pulls
+//! out what is to be sent when the socket has room. Nothing is ever pushed into a transport, so a peer that
+//! does not read costs one state and a bounded queue. The [`Connection`] actor handles rare events: joins,
+//! resumes, closes, and the end.
 //!
 //! ```text
 //!  transport ── receive ──► Peer: Session ──► inbox of the room (no message, no wake-up)
 //!      │                      │  └─ join, resume, leave ──► Connection (actor) ──► Rooms, Room
 //!      └── pulls ◄────────────┘
 //!                             ▲ newest state
-//!                          Fanout (actor, one a thread) ◄── Room
+//!                          Fanout (actor, one per thread) ◄── Room
 //! ```
 
 mod actor;

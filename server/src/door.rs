@@ -1,15 +1,18 @@
-//! The door: the one place where a connection of any transport is let in or refused.
+//! The door: the one place where connections of every transport are admitted or refused.
 //!
-//! Whoever comes is known by a [`Source`]: the address, or the IPv6 /64, of whoever connects, or on whose behalf a [trusted proxy](Proxies) does.
-//! A source may have so many sockets, TLS handshakes in progress, open connections, players, and new players a second. Loopback may have as
-//! many as the server: it is a load test, or a proxy that nobody has named.
+//! A client is identified by its [`Source`]: the address, or IPv6 /64, that it connects from, or that a
+//! [trusted proxy](Proxies) connects on behalf of. The sockets, TLS handshakes in progress, open connections,
+//! players, and new players per second of a source are limited. Loopback is limited only by the server's
+//! totals: it is a load test, or a proxy that nobody has named.
 //!
-//! A transport asks [`Door::admit`] before it knows whether somebody joins or comes back, and with the [`Admission`] it
-//! [opens](Door::open) the connection. Only a join takes a [place](Places) and counts as new: who lost the connection has a place, with the
-//! seat, however full the server is and however many come back at once.
+//! A transport calls [`Door::admit`] before it knows whether the peer joins or resumes, and
+//! [opens](Door::open) the connection with the [`Admission`] it gets. Only a join takes a [player
+//! slot](Places) and counts as new. A player who lost the connection still has the slot, with the seat,
+//! however full the server is and however many come back at once.
 //!
-//! Where a refusal could not be read otherwise (a page is not told why an upgrade failed), the transport lets the peer in all the same, to
-//! be [turned away](Door::turn_away): a goodbye with the reason, then the close.
+//! If a refusal could not be read otherwise (a page is not told why an upgrade failed), the transport accepts
+//! the connection anyway, only to [turn it away](Door::turn_away): it gets a goodbye with the reason, then
+//! the close.
 
 mod open;
 mod places;
@@ -53,22 +56,26 @@ use std::{
 };
 use tracing::info;
 
-/// Connections and sockets that there may be for each player: the one that the network has lost, and the one with which he comes back.
+/// Connections and sockets allowed per player: the one that the network has lost, and the one used to come
+/// back.
 const FOR_EACH_PLAYER: usize = 2;
-/// Sockets that a source may have beyond those of players: what a browser opens for a page, and upgrades that are turned away by name.
+/// Sockets that a source may have in addition to those of players: those that a browser opens for a page, and
+/// upgrades that are turned away.
 const MORE_SOCKETS: usize = 32;
-/// Connections that may be open beyond those of players.
+/// Connections that may be open in addition to those of players.
 const MORE_CONNECTIONS: usize = 1024;
 /// TLS handshakes over TCP that a source may have in progress.
 const TLS_HANDSHAKES: usize = 16;
-/// Seconds of new connections that a source may have at once: a school behind one address begins its lesson.
+/// Burst of new connections that a source may make, as seconds at its rate: a school class behind one address
+/// starts together.
 const BURST_SECONDS: u32 = 5;
 
-/// Turns that those who came too fast are told to take.
+/// Clients that joined too fast are told different waits: an interval more for each, starting again after
+/// this many.
 const TURNS: u32 = 100;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Who may come in, and what those who may are given.
+/// Decides who may come in, and admits connections.
 pub struct Door {
     registry: Arc<Registry>,
     rooms: Arc<dyn Rooms>,
@@ -81,7 +88,7 @@ pub struct Door {
     tls_handshakes: Arc<Shares>,
     joins: Mutex<Rate>,
     join_interval: Duration,
-    /// How many came too fast.
+    /// How many joined too fast.
     refused: AtomicU32,
     proxies: Proxies,
     limits: Limits,
@@ -91,24 +98,24 @@ pub struct Door {
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The server is going down.
+    /// The server is shutting down.
     #[error("{GOING_DOWN}")]
     Draining,
-    /// There are as many players as the server takes.
-    #[error("all {0} places for players are taken")]
+    /// The server has as many players or connections as it takes.
+    #[error("the server is full: {0} is its limit")]
     ServerFull(usize),
-    /// There are as many as one source may have.
-    #[error("{of} has {max} players, as many as one address may have")]
+    /// The source has as many players or connections as one source may have.
+    #[error("{of} has reached the limit of {max} for one address")]
     AddressFull {
-        /// Where they come from.
+        /// Its source.
         of: Source,
-        /// As many as it may have.
+        /// The limit.
         max: usize,
     },
-    /// There were too many in too short a time.
+    /// The source made too many connections in too short a time.
     #[error("too many new connections from {of}: wait {} ms", wait.as_millis())]
     TooFast {
-        /// Where they come from.
+        /// Its source.
         of: Source,
         /// How long to wait.
         wait: Duration,
@@ -116,7 +123,7 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// Name in metrics and in answers of HTTP.
+    /// Name in metrics and in HTTP answers.
     pub fn name(self) -> &'static str {
         match self {
             Refused::Draining => "draining",
@@ -151,7 +158,7 @@ impl From<Refused> for Refusal {
 }
 
 impl Door {
-    /// To these rooms, on a server that listens at this address.
+    /// The door to `rooms` of a server that listens at `address`.
     pub fn new(
         config: &Config,
         address: SocketAddr,
@@ -184,22 +191,23 @@ impl Door {
         })
     }
 
-    /// Connections that are open.
+    /// Number of open connections.
     pub fn connections(&self) -> usize {
         self.open.count()
     }
 
-    /// What a connection is allowed.
+    /// Limits of each connection.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Which pages may come in.
+    /// Which web pages may use the server.
     pub fn origins(&self) -> &Origins {
         &self.origins
     }
 
-    /// Whose request it is that came from `peer` with these headers: that of whoever connects, or on whose behalf a trusted proxy does.
+    /// The source of a request that came from `peer` with these headers: that of `peer` itself, or of the
+    /// client on whose behalf a trusted proxy connects.
     pub(crate) fn source(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Source {
         peer.map_or(Source::UNKNOWN, |peer| self.proxies.source(peer.ip(), headers))
     }
@@ -209,8 +217,9 @@ impl Door {
         &self.proxies
     }
 
-    /// A place for one more TCP connection from `address`, whatever it is for. None: its source has as many as it may. (Proxies that are
-    /// trusted have as many as they like: those for whom they ask are counted.)
+    /// Takes a permit for one more TCP connection from `address`, whatever its purpose. None: its source has
+    /// as many as it may. (Trusted proxies may have any number: the clients that they connect for are
+    /// counted.)
     pub fn socket(&self, address: IpAddr) -> Option<Share> {
         if self.proxies.trust(address) {
             return Some(Share::uncounted());
@@ -218,7 +227,8 @@ impl Door {
         self.sockets.take(Source::of(address)).or_else(|| self.dropped("sockets"))
     }
 
-    /// A place for one more TLS handshake over TCP. None: the source has as many in progress as it may.
+    /// Takes a permit for one more TLS handshake over TCP. None: the source has as many in progress as it
+    /// may.
     pub fn tls_handshake(&self, address: IpAddr) -> Option<Share> {
         if self.proxies.trust(address) {
             return Some(Share::uncounted());
@@ -226,10 +236,10 @@ impl Door {
         self.tls_handshakes.take(Source::of(address)).or_else(|| self.dropped("tls_handshakes"))
     }
 
-    /// Lets a connection in, or counts the refusal.
+    /// Admits a connection, or counts the refusal.
     ///
     /// # Errors
-    /// Why not.
+    /// Why the connection is refused.
     pub fn admit(&self, source: Source, transport: TransportKind) -> Result<Admission, Refused> {
         let share = if self.registry.is_draining() {
             Err(Refused::Draining)
@@ -243,7 +253,7 @@ impl Door {
         Ok(Admission::new(transport, source, self.open.open(transport, share)))
     }
 
-    /// Opens a connection that was let in, on the thread that serves it: what its transport needs.
+    /// Opens an admitted connection, on the thread that serves it. Returns what its transport needs.
     pub fn open(
         self: &Arc<Self>,
         admission: Admission,
@@ -252,14 +262,14 @@ impl Door {
     ) -> PeerRef {
         let mut limits = self.limits.clone();
         if delivery == Delivery::Datagram {
-            // Its address is validated and the connection is counted: what waits for it now is cheap. A join that is lost is
-            // sent again after a time that the losses before it have made long (see `driftless_quic`).
+            // The address is validated and the connection is counted, so waiting costs little. A lost join is
+            // sent again only after a delay that earlier losses have made long (see `driftless_quic`).
             limits.handshake *= 2;
         }
         Connection::open(admission, delivery, limits, connections, self.clone())
     }
 
-    /// What the transport of a refused peer needs to say goodbye to it.
+    /// Creates what the transport of a refused peer needs to say goodbye to it.
     pub fn turn_away(
         &self,
         refused: Refused,
@@ -273,25 +283,26 @@ impl Door {
         peer
     }
 
-    /// A place for a new player.
+    /// Takes a slot for a new player.
     fn place(&self, source: Source) -> Result<Place, Refused> {
         self.new_player(source)
             .and_then(|()| self.places.take(source))
             .inspect_err(|refused| self.count(*refused, source))
     }
 
-    /// Notes that somebody asks for a seat that he has not had.
+    /// Counts a request for a new seat.
     fn new_player(&self, source: Source) -> Result<(), Refused> {
         if source.is_loopback() {
             return Ok(());
         }
         let wait = self.joins.lock().take(Instant::now(), source);
-        // Those who are refused together are told to come again one after another.
+        // Clients that are refused together are told to come back one after another.
         let turn = self.refused.fetch_add(u32::from(wait.is_err()), Ordering::Relaxed) % TURNS;
         wait.map_err(|wait| Refused::TooFast { of: source, wait: wait + self.join_interval * turn })
     }
 
-    /// Somebody has asked for a seat that he cannot have. Whoever guesses at tokens comes no faster than whoever joins.
+    /// A peer has asked for a seat that it cannot have. It counts like a join, so that guessing tokens is
+    /// limited to the same rate.
     fn guessed<T>(&self, e: Refusal, source: Source) -> Result<T, Refusal> {
         self.new_player(source).inspect_err(|refused| self.count(*refused, source))?;
         Err(e)
@@ -336,13 +347,13 @@ impl Rooms for Door {
     }
 }
 
-/// The pages that operators let in, and those of the server's own public address.
+/// Pages that operators allow, and those of the server's own public address.
 fn allowed_origins(config: &Config) -> Vec<OriginPattern> {
     let own = config.public_url.as_ref().and_then(|url| url.to_string().parse().ok());
     config.allow_origin.iter().cloned().chain(own).collect()
 }
 
-/// Connections that may be open.
+/// Maximum number of open connections.
 pub(crate) fn max_open(config: &Config) -> usize {
     config.max_connections.saturating_mul(FOR_EACH_PLAYER).saturating_add(MORE_CONNECTIONS)
 }

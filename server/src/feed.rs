@@ -1,16 +1,17 @@
-//! What happens on the server, for those who watch: the events of `GET /v1/stream`.
+//! What happens on the server: the events of `GET /v1/stream`.
 //!
-//! One producer ([`produce`]) puts an event together and encodes it once, in the format of Server-Sent Events. Readers pull: each
-//! keeps the number of the event it had last ([`Reader`]), not a queue. So one that reads slowly, or not at all, costs a number.
+//! One producer ([`produce`]) makes each event and encodes it once, in the format of Server-Sent Events.
+//! Readers pull: each has the number of the last event it received ([`Reader`]), not a queue. So a reader
+//! that is slow, or does not read at all, costs only a number.
 //!
-//! | event | when | what a reader gets that was away, or is slow |
+//! | event | when | what a reader gets after being away, or when it is slow |
 //! | --- | --- | --- |
 //! | `server` | every second | away: the last five minutes; slow: the newest |
-//! | `rooms` | every second, while somebody watches | the newest |
-//! | `presence` | as it happens, those of a tenth of a second together, once somebody has watched | all that are kept; if there were more, an event `missed` first |
+//! | `rooms` | every second, while somebody is reading | the newest |
+//! | `presence` | as it happens, with the changes of a tenth of a second in one event, once there has been a reader | all that are kept; if there were more, an event `missed` first |
 //!
-//! Events are numbered in one row. Their ids name the process, too: an id of a process before this one is of no use, and the reader
-//! gets what a new one gets.
+//! Events of all topics are numbered in one sequence. Their ids also identify the process: an id from an
+//! earlier process is useless, and its reader is treated as a new one.
 
 mod presence;
 mod produce;
@@ -35,37 +36,38 @@ use tokio::sync::watch;
 /// Most readers at a time.
 pub const MAX_READERS: usize = 64;
 
-/// The events, and who reads them.
+/// The events, and their readers.
 #[derive(Debug)]
 pub struct Feed {
-    /// Names the process in the ids of events.
+    /// Identifies the process in the ids of events.
     process: u64,
     ring: Mutex<Ring>,
     pending: Mutex<Pending>,
     newest: watch::Sender<u64>,
     readers: AtomicUsize,
-    /// Whether there ever was a reader. One that is away for a moment gets what it missed, so this stays.
+    /// Whether there ever was a reader. Stays true, because a reader that is away for a moment gets what it
+    /// missed.
     watched: AtomicBool,
 }
 
-/// Somebody who reads the events. A place among the readers is given back when it is dropped.
+/// A reader of the events. Its permit is given back when it is dropped.
 #[derive(Debug)]
 pub struct Reader {
     feed: Arc<Feed>,
-    /// The newest event, as it changes.
+    /// Number of the newest event, as it changes.
     newest: watch::Receiver<u64>,
-    /// The last event that this reader had, or that was superseded.
+    /// The last event that this reader received, or that was superseded.
     at: u64,
-    /// What came before the reader: even figures that are not the newest are of interest.
+    /// Up to this event the reader is also sent superseded figures, as history.
     history_to: u64,
-    /// Lost changes of presence up to this one are known to the reader, or do not concern it.
+    /// Up to this event, the reader knows which changes of presence were lost, or is not concerned.
     lost_to: u64,
     greeted: bool,
 }
 
-/// There are as many readers as there may be.
+/// There are as many readers as allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("all {MAX_READERS} places for readers of the stream are taken")]
+#[error("the stream already has {MAX_READERS} readers, the most that it takes")]
 pub struct TooManyReaders;
 
 #[derive(Serialize)]
@@ -75,7 +77,7 @@ struct Hello {
 }
 
 impl Feed {
-    /// Without events. `process` should be another number in each process.
+    /// A feed without events. `process` must be unique to each process.
     pub fn new(process: u64) -> Arc<Self> {
         Arc::new(Self {
             process,
@@ -87,9 +89,10 @@ impl Feed {
         })
     }
 
-    /// Adds an event and calls the readers.
+    /// Adds an event and wakes the readers.
     pub fn push(&self, topic: Topic, data: &impl Serialize) {
-        // The data are ours: they have no maps with other keys than text, which is all that could fail.
+        // The data are our own: serialization fails only for maps whose keys are not text, and they have
+        // none.
         let Ok(data) = serde_json::to_string(data) else { return };
         let id = self.ring.lock().push(topic, |id| {
             format!("id: {:x}-{id}\nevent: {}\ndata: {data}\n\n", self.process, topic.name()).into()
@@ -97,7 +100,7 @@ impl Feed {
         self.newest.send_replace(id);
     }
 
-    /// Tells the changes that were noted.
+    /// Adds an event with the changes of presence noted so far.
     pub fn flush(&self) {
         let pending = self.pending.lock().take();
         if let Some(pending) = pending {
@@ -105,12 +108,12 @@ impl Feed {
         }
     }
 
-    /// How many read.
+    /// Number of readers.
     pub fn readers(&self) -> usize {
         self.readers.load(Relaxed)
     }
 
-    /// A new reader. `last`: the id of the event that it had last (`Last-Event-ID`).
+    /// A new reader. `last` is the id of the last event that it received (`Last-Event-ID`).
     ///
     /// # Errors
     /// If there are too many.
@@ -145,24 +148,24 @@ impl Watcher for Arc<Feed> {
         self.watched.load(Relaxed)
     }
 
-    /// Notes a change of presence, to be told with others.
+    /// Notes a change of presence, to be sent together with others.
     fn note(&self, change: PresenceChange) {
         self.pending.lock().add(change);
     }
 }
 
 impl Reader {
-    /// What to send next. None: nothing for now (see `changed`).
+    /// The next event to send. None: nothing for now (see `changed`).
     pub fn take(&mut self) -> Option<Bytes> {
         if !self.greeted {
             self.greeted = true;
             let hello =
                 Hello { version: env!("CARGO_PKG_VERSION"), process: format!("{:x}", self.feed.process) };
             let data = serde_json::to_string(&hello).unwrap_or_default();
-            // How long to wait before coming back after a broken connection, milliseconds.
+            // How long to wait before reconnecting after a broken connection, milliseconds.
             return Some(format!("retry: 2000\nevent: hello\ndata: {data}\n\n").into());
         }
-        // Before the look at the events: one that is added after it wakes the reader.
+        // Before looking at the events: one that is added afterwards wakes the reader.
         self.newest.mark_unchanged();
         let ring = self.feed.ring.lock();
         if ring.lost_to() > self.lost_to.max(self.at) {
@@ -176,7 +179,7 @@ impl Reader {
 
     /// Waits until there may be something to send. Never ends if the feed is gone.
     pub async fn changed(&mut self) {
-        // The feed is held by this reader, so its sender lives.
+        // The reader holds the feed, so its sender is alive.
         let _ = self.newest.changed().await;
     }
 }

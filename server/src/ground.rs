@@ -1,5 +1,6 @@
-//! What every other part of the server stands on: identifiers, seats, what a room shares with its connections, what parts tell each
-//! other. Plain data and messages: nothing here is an actor, a socket or a clock, and nothing here knows who uses it.
+//! Foundations of every other part of the server: identifiers, seats, what a room shares with its
+//! connections, what parts tell each other. Plain data and messages: nothing here is an actor, a socket or a
+//! clock, and nothing here knows who uses it.
 
 pub mod admission;
 pub mod api_error;

@@ -1,8 +1,8 @@
-//! The threads that rooms and their players live on, and which of them is for whom.
+//! The threads on which rooms and their players live, and which of them is used for whom.
 //!
-//! Common threads, `Config::threads`, are all alike: each has rooms, the connections of their players, and a
-//! [timetable](crate::room::timetable). Rooms whose ticks would make others late live apart, each on a thread of its own as long as
-//! there are some, and reach their players over the common threads.
+//! The common threads, `Config::threads`, are all alike: each has rooms, the connections of their players,
+//! and a [timetable](crate::room::timetable). Rooms whose ticks would make others late live apart, each on a
+//! thread of its own as long as there are enough, and reach their players over the common threads.
 
 mod balance;
 
@@ -28,39 +28,41 @@ use std::{
 use tokio::runtime::Builder;
 use tracing::{error, info};
 
-/// Load below which a thread has little to do, thousandths.
+/// A thread with a CPU load below this has little to do, thousandths.
 const LITTLE: u32 = 300;
-/// What a player, or a room, is expected to add to the load: 10 µs, 20 times a second.
+/// What a player, or a room, is expected to add to a thread's CPU load, thousandths: 10 µs, 20 times per
+/// second.
 const EXPECTED: f32 = 0.2;
-/// Time between two tries to start a thread for a heavy room.
+/// Time between two attempts to start a thread for a heavy room.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
-/// Games that a thread has made at a time, elsewhere: making one may take long.
+/// Games that may be created at a time for each thread, on other threads: creating one may take long.
 const GAMES_MADE: usize = 2;
-/// How often a thread sees how busy it is.
+/// How often a thread measures its CPU load.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often the loads of all are compared.
+/// How often the loads of all threads are compared.
 const COMPARE: Duration = Duration::from_secs(5);
 
-/// Those for heavy rooms.
+/// The threads for heavy rooms.
 #[derive(Default)]
 struct Apart {
     homes: Vec<Home>,
-    /// The last one could not be started: until then no other is tried.
+    /// The last thread could not be started: no other is tried until then.
     not_before: Option<Instant>,
 }
 
-/// All of them.
+/// All threads for rooms.
 pub(crate) struct Homes {
     common: Vec<Home>,
     apart: Mutex<Apart>,
-    /// Most of them.
+    /// Most threads for heavy rooms.
     max_apart: usize,
-    /// Those that the process may use, if threads are pinned.
+    /// The cores that the process may use, if threads are pinned.
     cores: Option<Cores>,
 }
 
 impl Homes {
-    /// Starts the common threads. `connections` is called once on each. `pin`: each stays on a core of its own.
+    /// Starts the common threads. `connections` is called once on each. `pin`: each stays on a core of its
+    /// own.
     ///
     /// # Errors
     /// If a thread cannot be started.
@@ -89,7 +91,7 @@ impl Homes {
         &self.common
     }
 
-    /// Where the next connection of a room with so many players is to live.
+    /// Where the next connection to a room with this many players should live.
     pub(crate) fn for_player(&self, room: &RoomAddr, players: u32) -> Home {
         let home = room.home().filter(|home| home.link().is_some() && players < SPREAD_FROM);
         let least =
@@ -97,29 +99,30 @@ impl Homes {
         home.unwrap_or_else(least)
     }
 
-    /// Where a new room is to live: on the first thread with little to do, since what few threads do together costs less; else on the
-    /// one with the least.
+    /// Where a new room should live: on the first thread with little to do, because the same work costs less
+    /// on fewer threads; else on the least loaded one.
     fn for_room(&self) -> &Home {
         let free = self.common.iter().find(|home| expected_load(home) < LITTLE);
         let least = || self.common.iter().min_by_key(|home| (expected_load(home), home.rooms()));
         free.or_else(least).unwrap_or(&self.common[0])
     }
 
-    /// The common thread after that one.
+    /// The common thread after `home`.
     pub(crate) fn after(&self, home: &Home) -> &Home {
         let at = self.common.iter().position(|other| other.is(home)).map_or(0, |at| at + 1);
         &self.common[at % self.common.len()]
     }
 }
 
-/// How busy a thread is, thousandths, or will soon be with those who have come since it looked.
+/// The CPU load of a thread, thousandths, including what is expected of those who have come since it was
+/// measured.
 fn expected_load(home: &Home) -> u32 {
     let expected = (home.players() + home.rooms()) as f32 * EXPECTED;
     home.load().max(expected as u32)
 }
 
-/// Has rooms move from a thread that has been much busier than another for long. `rooms`: those that live on a thread, with what each
-/// weighs.
+/// Moves rooms from a thread that has been much busier than another for a long time. `rooms` lists the rooms
+/// of a thread, each with its weight.
 pub(crate) async fn keep_balance(homes: Arc<Homes>, rooms: impl Fn(&Home) -> Vec<(u32, RoomAddr)>) {
     let mut balance = Balance::default();
     loop {
@@ -131,7 +134,13 @@ pub(crate) async fn keep_balance(homes: Arc<Homes>, rooms: impl Fn(&Home) -> Vec
         if chosen.is_empty() {
             continue;
         }
-        info!(?loads, from = shift.from, to = shift.to, rooms = chosen.len(), "threads differ in load");
+        info!(
+            ?loads,
+            from = shift.from,
+            to = shift.to,
+            rooms = chosen.len(),
+            "moving rooms, because threads differ in CPU load"
+        );
         for room in chosen {
             room.do_send(MoveTo { home: to.clone(), from: Some(from.clone()) });
         }
@@ -164,7 +173,7 @@ impl Housing for Homes {
                 Some(resident)
             }
             Err(error) => {
-                error!(%error, "no thread can be started for a heavy room: it stays with the others");
+                error!(%error, "cannot start a thread for a heavy room: it stays with the others");
                 apart.not_before = Some(Instant::now() + TRY_AGAIN);
                 None
             }
@@ -176,7 +185,8 @@ impl Housing for Homes {
     }
 }
 
-/// Starts a thread, on which `make` is called. `cores`: those that the process may use, if threads are pinned; `core`: to which of them.
+/// Starts a thread and calls `make` on it. `cores`: those that the process may use, if threads are pinned;
+/// `core` selects one of them.
 fn start(
     name: String,
     cores: Option<Cores>,
@@ -190,23 +200,23 @@ fn start(
     arbiter.spawn_fn(move || {
         thread::set_name(&name);
         prefer_latency();
-        // Whoever has started it may be pinned, and it then is as well.
+        // The starting thread may be pinned, and the new one inherits that.
         if let Some(Err(error)) = cores.map(|cores| cores.run_here(core)) {
-            error!(%error, thread = name, "cannot be kept on its core");
+            error!(%error, thread = name, "cannot pin a thread to its core");
         }
         let home = make(Arbiter::current()).inspect(|home| drop(actix_rt::spawn(watch_load(home.clone()))));
         drop(send.send(home));
     });
-    let home = made.recv().unwrap_or_else(|_| Err(io::Error::other("a thread has ended before it began")));
+    let home = made.recv().unwrap_or_else(|_| Err(io::Error::other("a thread ended before it was ready")));
     if home.is_err() {
-        // Without that, the thread would go on.
+        // Otherwise the thread would keep running.
         arbiter.stop();
         let _ = arbiter.join();
     }
     home
 }
 
-/// The rooms of a thread, run between any two pieces of work for its connections.
+/// Runs the rooms of a thread between any two pieces of work for its connections.
 struct RoomsFirst(Rc<Timetable>);
 
 impl Interlude for RoomsFirst {
@@ -216,7 +226,7 @@ impl Interlude for RoomsFirst {
     }
 }
 
-/// Has the calling thread, whose connections these are, run its rooms when they are due.
+/// Makes the calling thread, whose connections these are, run its rooms when they are due.
 fn run_between(worker: &Rc<Worker>) {
     let timetable = Timetable::here();
     worker.set_interlude(Rc::new(RoomsFirst(timetable.clone())));
@@ -241,7 +251,7 @@ async fn keep_time(mut alarm: Alarm) {
         *task.borrow_mut() = Some(cx.waker().clone());
         let _rung = alarm.poll(cx);
         timetable.run(Instant::now());
-        // Whatever is due by now waits for its turn: others may have to move a room away first.
+        // Rooms that became due meanwhile wait for the next turn: others may have to move a room away first.
         alarm.set(timetable.next());
         if alarm.poll(cx).is_ready() {
             cx.waker().wake_by_ref();
@@ -251,14 +261,14 @@ async fn keep_time(mut alarm: Alarm) {
     .await;
 }
 
-/// Says how busy the calling thread is.
+/// Measures the CPU load of the calling thread.
 async fn watch_load(home: Home) {
     let (mut at, mut worked) = (Instant::now(), thread::cpu_time());
     loop {
         actix_rt::time::sleep(LOOK).await;
         let (now, work) = (Instant::now(), thread::cpu_time());
         let share = (work - worked).as_secs_f64() / (now - at).as_secs_f64();
-        // Half of it is the past.
+        // A moving average: half of it is the past.
         home.set_load((home.load() + (share * 1000.0) as u32) / 2);
         (at, worked) = (now, work);
     }

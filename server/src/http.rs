@@ -1,30 +1,30 @@
-//! What the server says over plain HTTP: health, metrics, rooms and presence, as JSON.
+//! The HTTP API: health, metrics, rooms and presence, as JSON.
 //!
 //! | path | method | answer |
 //! | --- | --- | --- |
-//! | `/` and all that is not below | GET | the game's own [`Pages`], after the routes that the program adds |
-//! | `/`, `/cursors` | GET | without those, if the server offers these games: the demo, the smallest example |
+//! | `/` and every path not below | GET | the game's own [`Pages`], after the routes that the program adds |
+//! | `/`, `/cursors` | GET | without own pages, if the server offers these games: the demo, the smallest example |
 //! | `/dashboard` | GET | the dashboard |
-//! | `/assets/*` | GET | what these load |
+//! | `/assets/*` | GET | files that these pages load |
 //! | `/sdk/driftless.js` | GET | the SDK for browsers, as a module |
-//! | `/about` | GET | a page that lists these |
+//! | `/about` | GET | a page that lists these paths |
 //! | `/healthz` | GET | 200 while the process serves |
 //! | `/readyz` | GET | 200, or 503 while the server drains |
-//! | `/metrics` | GET | OpenMetrics, or the older Prometheus text to those who do not ask for it |
-//! | `/v1/rooms` | GET | rooms, by name: `?after=NAME`, `?limit=N`, and `next` to go on after |
-//! | `/v1/rooms` | POST | operators, or all (`open_rooms`): makes a room from a `RoomSpec`: 201 and its summary |
+//! | `/metrics` | GET | OpenMetrics, or the older Prometheus text for clients that do not accept it |
+//! | `/v1/rooms` | GET | rooms, by name: `?after=NAME`, `?limit=N`; `next` is the value of `after` for the next page |
+//! | `/v1/rooms` | POST | operators, or everybody (`open_rooms`): makes a room from a `RoomSpec`: 201 and its summary |
 //! | `/v1/rooms/{name}` | GET | one room |
 //! | `/v1/rooms/{name}` | DELETE | operators: closes the room; its players get close code 4004 |
 //! | `/v1/rooms/{name}/state` | GET | operators: schema, seats and entities |
 //! | `/v1/rooms/{name}/players/{player}` | DELETE | operators: removes a player, with close code 4510 |
 //! | `/v1/stream` | GET | operators: what happens, as Server-Sent Events (see [`feed`](crate::feed)) |
-//! | `/v1/drain` | POST | operators: as SIGTERM; players get close code 4000 |
+//! | `/v1/drain` | POST | operators: like SIGTERM; players get close code 4000 |
 //! | `/v1/certificate` | GET | where QUIC and WebTransport are, and the hashes of certificates to trust |
 //! | `/v1/presence` | GET | who is here; `?room=NAME`, `?limit=N`, `?after=ROOM/USER` |
 //!
 //! Who counts as an operator: see [`Access`].
 //!
-//! Whatever goes wrong is answered as `{"error":{"code":"room_exists","message":"…"}}` with a fitting status. The
+//! Errors are answered as `{"error":{"code":"room_exists","message":"…"}}` with a fitting status. The
 //! WebSocket endpoint `/v1/connect` belongs to the transport.
 
 mod about;
@@ -63,41 +63,41 @@ use tokio::sync::Notify;
 pub(crate) struct HttpState {
     /// The rooms.
     pub registry: Arc<Registry>,
-    /// Makes more of them.
+    /// Makes rooms.
     pub factory: Arc<Factory>,
-    /// The members.
+    /// The members of all rooms.
     pub presence: Addr<Presence>,
     /// The figures.
     pub metrics: Arc<Metrics>,
-    /// What happens, for those who watch.
+    /// The events of the stream.
     pub feed: Arc<Feed>,
-    /// Who may do what only operators may.
+    /// Decides who is an operator.
     pub access: Access,
-    /// Whose request it is, and which pages may read.
+    /// Determines the source of a request, and which pages may read.
     pub door: Arc<Door>,
-    /// How often an address may ask for what is costly.
+    /// The rate of costly requests per address.
     pub costly: Costly,
     /// Whether everybody may make rooms.
     pub open_rooms: bool,
-    /// For a request, its body included.
+    /// Time limit of a request, including its body.
     pub request_timeout: Duration,
-    /// For taking an answer.
+    /// Time limit for the client to read an answer.
     pub answer_timeout: Duration,
     /// Asks the server to drain.
     pub drain: Arc<Notify>,
-    /// The certificate of QUIC, and of HTTP if that is within TLS.
+    /// The certificate of QUIC, and of HTTP if it uses TLS.
     pub certificates: Arc<Certificates>,
     /// Where QUIC and WebTransport are served, if they are.
     pub quic: Option<SocketAddr>,
-    /// Pages for the games that come with Driftless: path and game.
+    /// Pages for the built-in games: path and game.
     pub demos: Vec<(&'static str, &'static str)>,
-    /// The game's own.
+    /// The game's own pages.
     pub pages: Option<Pages>,
-    /// The settings.
+    /// The configuration.
     pub config: Config,
 }
 
-/// How often each address has asked for what is costly.
+/// The rate of costly requests per address.
 #[derive(Debug)]
 pub(crate) struct Costly(Mutex<Rate>);
 
@@ -110,7 +110,7 @@ impl Default for Costly {
 /// Longest body of a request, bytes.
 pub(crate) const MAX_BODY: usize = 16 * 1024;
 
-/// Adds all routes, and the answers to bad input. Requests come to them by [`front`].
+/// Adds all routes, and the answers to bad input. Requests reach them through [`front`].
 pub(crate) fn routes(config: &mut web::ServiceConfig, state: &HttpState) {
     for path in builtin::paths(&state.demos) {
         config.service(resource(path, "GET, HEAD").route(get().to(builtin::file)));
@@ -149,7 +149,7 @@ pub(crate) fn everything_else() -> actix_web::Route {
     web::to(pages::find)
 }
 
-/// A path that answers other methods with 405 and what it allows.
+/// A path that answers other methods with 405, naming the allowed ones.
 fn resource(path: &str, allow: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
         ApiError::method_not_allowed(request.method(), allow)

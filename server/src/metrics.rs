@@ -1,8 +1,8 @@
-//! What the server counts, for `/metrics`.
+//! The metrics of the server, for `/metrics`.
 //!
-//! Every figure is a field with a handle that is cheap to touch: an atomic, no lock, no look-up of labels. Threads that
-//! handle messages count in [`LocalCounters`] and add them a few times a second. Names follow OpenMetrics: base units in
-//! the name, `_total` at the end of counters.
+//! Every metric is a field with a handle that is cheap to update: an atomic, without locks or label look-ups.
+//! Threads that handle messages count in [`LocalCounters`] and add them a few times per second. Names follow
+//! OpenMetrics: base units in the name, and `_total` at the end of counters.
 
 mod histogram;
 mod local;
@@ -22,7 +22,7 @@ use prometheus_client::{
     registry::{Metric, Registry, Unit},
 };
 
-/// All figures of a server. One, shared by `Arc`.
+/// All metrics of a server. One instance, shared by `Arc`.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -31,11 +31,11 @@ pub struct Metrics {
     pub disconnects: ByReason,
     /// Upgrades and connections refused before there was a session.
     pub refused: ByReason,
-    /// Requests over HTTP refused before they came to a route, and tokens of operators that were wrong.
+    /// HTTP requests refused before they reached a route, and wrong admin tokens.
     pub requests_refused: ByReason,
-    /// Rooms now.
+    /// Current number of rooms.
     pub rooms: Gauge,
-    /// Seats taken now.
+    /// Seats currently taken.
     pub players: Gauge,
     /// Rooms made.
     pub rooms_created: Counter,
@@ -51,56 +51,58 @@ pub struct Metrics {
     pub ticks: Counter,
     /// Ticks not run because the one before was late.
     pub ticks_skipped: Counter,
-    /// States handed to a transport. Filled by `add`.
+    /// States handed to a transport. Updated by `add`.
     pub states_sent: Counter,
-    /// States that a newer one replaced before they were sent. Filled by `add`.
+    /// States that a newer one replaced before they were sent. Updated by `add`.
     pub stale_states_dropped: Counter,
-    /// Deltas encoded. Filled by `add`.
+    /// Deltas encoded. Updated by `add`.
     pub deltas_encoded: Counter,
-    /// States sent with bytes encoded for another connection. Filled by `add`.
+    /// States sent with bytes encoded for another connection. Updated by `add`.
     pub deltas_shared: Counter,
     /// Time to encode one delta.
     pub encode: DurationHistogram,
-    /// Inputs taken from players. Filled by `add`.
+    /// Inputs taken from players. Updated by `add`.
     pub inputs: Counter,
-    /// Inputs, commands and pings beyond what a player may send: dropped, or refused. Filled by `add`, and by rooms.
+    /// Inputs, commands and pings beyond what a player may send: dropped, or refused. Updated by `add`, and
+    /// by rooms.
     pub excess_dropped: Counter,
-    /// Inputs that games did not get, as each tick takes one: they came too late, or too many.
+    /// Inputs that never reached a game, which gets one per player and tick: they came too late, or were too
+    /// many.
     pub late_inputs_dropped: Counter,
     /// Commands taken from players.
     pub commands: Counter,
-    /// Events told by games, one a recipient.
+    /// Events sent by games, counted per recipient.
     pub events: Counter,
-    /// Resumes asked for, by result.
+    /// Resume attempts, by result.
     pub resumes: ByReason,
-    /// Jobs that games asked for.
+    /// Jobs requested by games.
     pub jobs: Counter,
     /// Jobs answered, by result.
     pub jobs_answered: ByReason,
-    /// From the beginning of a job, its wait for its turn with it, to its answer.
+    /// Time from the request of a job to its answer, including its wait for a turn.
     pub job_duration: DurationHistogram,
     /// Rooms that are being recorded.
     pub recordings: Gauge,
-    /// Recordings that ended, those that could not begin too, by the reason in their end marker.
+    /// Recordings that ended or could not begin, by the reason in their end marker.
     pub recordings_ended: ByReason,
     /// Bytes of recordings written.
     pub recorded: Counter,
 }
 
-/// Figures of one transport.
+/// Metrics of one transport.
 #[derive(Debug, Clone, Default)]
 pub struct TransportMetrics {
-    /// Connections now.
+    /// Current number of connections.
     pub connections: Gauge,
     /// Connections made.
     pub connections_total: Counter,
-    /// Bytes of messages from clients, without framing. Filled by `Metrics::add`.
+    /// Bytes of messages from clients, without framing. Updated by `Metrics::add`.
     pub received_bytes: Counter,
-    /// Bytes of messages to clients, without framing. Filled by `Metrics::add`.
+    /// Bytes of messages to clients, without framing. Updated by `Metrics::add`.
     pub sent_bytes: Counter,
-    /// Messages from clients. Filled by `Metrics::add`.
+    /// Messages from clients. Updated by `Metrics::add`.
     pub received_messages: Counter,
-    /// Messages to clients. Filled by `Metrics::add`.
+    /// Messages to clients. Updated by `Metrics::add`.
     pub sent_messages: Counter,
 }
 
@@ -112,7 +114,7 @@ pub struct ByReason {
 }
 
 impl ByReason {
-    /// With these reasons at zero, so that a first occurrence shows as an increase.
+    /// With these reasons at zero, so that their first occurrence shows as an increase.
     fn new(key: &'static str, reasons: impl IntoIterator<Item = &'static str>) -> Self {
         let new = Self { key, family: Family::default() };
         for reason in reasons {
@@ -121,12 +123,12 @@ impl ByReason {
         new
     }
 
-    /// Counts one. Reasons are words of the program, never of a peer: their number must stay small.
+    /// Counts one. Reasons are words in the program, never text from a peer: there must be few of them.
     pub fn inc(&self, reason: &'static str) {
         self.counter(reason).inc();
     }
 
-    /// How many had this reason.
+    /// The count for this reason.
     pub fn get(&self, reason: &'static str) -> u64 {
         self.counter(reason).get()
     }
@@ -211,7 +213,7 @@ const ENCODE: &[u64] =
     &[100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000];
 
 impl Metrics {
-    /// All figures at zero.
+    /// All metrics at zero.
     pub fn new() -> Self {
         let closes = CloseCode::ALL.iter().map(|code| code.name());
         let mut metrics = Self {
@@ -274,7 +276,7 @@ impl Metrics {
         self.disconnects.inc(code.map_or(LOST, CloseCode::name));
     }
 
-    /// Adds what a thread has counted of one transport.
+    /// Adds what a thread has counted for one transport.
     pub fn add(&self, transport: TransportKind, local: &LocalCounters) {
         let transport = self.transport(transport);
         for (counter, n) in [
@@ -295,7 +297,7 @@ impl Metrics {
         }
     }
 
-    /// All figures as OpenMetrics text 1.0.
+    /// All metrics as OpenMetrics text 1.0.
     pub fn encode(&self) -> String {
         let mut out = String::with_capacity(16 * 1024);
         // Writing to a String does not fail.
@@ -303,7 +305,7 @@ impl Metrics {
         out
     }
 
-    /// All figures in the Prometheus text format 0.0.4, for those who do not read OpenMetrics.
+    /// All metrics in the Prometheus text format 0.0.4, for clients that do not read OpenMetrics.
     pub fn encode_prometheus(&self) -> String {
         text::from_openmetrics(&self.encode())
     }
@@ -313,20 +315,20 @@ impl Metrics {
         let mut registry = std::mem::take(&mut self.registry);
         let r = registry.sub_registry_with_prefix("driftless");
         let build = [("version", env!("CARGO_PKG_VERSION"))];
-        r.register("build", "What is running", Info::new(build.to_vec()));
+        r.register("build", "Version of the server", Info::new(build.to_vec()));
 
-        put(r, "disconnects", "Sessions that ended, by close code or lost.", &self.disconnects.family);
+        put(r, "disconnects", "Sessions that ended, by close code, or lost.", &self.disconnects.family);
         put(r, "refused", "Connections refused before there was a session.", &self.refused.family);
-        let help = "Requests over HTTP refused before they came to a route, and wrong tokens of operators.";
+        let help = "HTTP requests refused before they reached a route, and wrong admin tokens.";
         put(r, "requests_refused", help, &self.requests_refused.family);
-        put(r, "rooms", "Rooms now.", &self.rooms);
-        put(r, "players", "Seats taken now.", &self.players);
+        put(r, "rooms", "Current number of rooms.", &self.rooms);
+        put(r, "players", "Seats currently taken.", &self.players);
         put(r, "rooms_created", "Rooms made.", &self.rooms_created);
         put(r, "rooms_moved", "Rooms that moved to another thread.", &self.rooms_moved);
         put(r, "rooms_ended", "Rooms that ended, by reason.", &self.rooms_ended.family);
-        let help = "From the start of a tick of a room to the end of its publishing.";
+        let help = "Time from the start of a room's tick to the end of its publishing.";
         put_unit(r, "room_tick_duration", help, Unit::Seconds, &self.room_tick_duration);
-        let help = "From the deadline of a tick of a room to its start.";
+        let help = "Time from the deadline of a room's tick to its start.";
         put_unit(r, "room_tick_lateness", help, Unit::Seconds, &self.room_tick_lateness);
         put(r, "ticks", "Ticks run by all rooms.", &self.ticks);
         put(r, "ticks_skipped", "Ticks not run because the room was late.", &self.ticks_skipped);
@@ -340,21 +342,22 @@ impl Metrics {
         put(r, "inputs", "Inputs taken from players.", &self.inputs);
         let help = "Inputs, commands and pings beyond what a player may send: dropped, or refused.";
         put(r, "excess_dropped", help, &self.excess_dropped);
-        let help = "Inputs that games did not get, as each tick takes one: they came too late, or too many.";
+        let help = "Inputs that never reached a game, which gets one per player and tick: they came too late, or were too many.";
         put(r, "late_inputs_dropped", help, &self.late_inputs_dropped);
         put(r, "commands", "Commands taken from players.", &self.commands);
-        put(r, "events", "Events told by games, one a recipient.", &self.events);
-        let help = "Log lines that were not written because nobody read those before, or that could not be.";
+        put(r, "events", "Events sent by games, counted per recipient.", &self.events);
+        let help =
+            "Log lines that were not written, because nobody read the earlier ones or because of an error.";
         put(r, "log_lines_dropped", help, telemetry::lines_dropped());
-        put(r, "resumes", "Resumes asked for, by result.", &self.resumes.family);
-        put(r, "jobs", "Jobs that games asked for.", &self.jobs);
+        put(r, "resumes", "Resume attempts, by result.", &self.resumes.family);
+        put(r, "jobs", "Jobs requested by games.", &self.jobs);
         put(r, "jobs_answered", "Jobs answered, by result.", &self.jobs_answered.family);
-        let help = "From the beginning of a job, its wait for its turn with it, to its answer.";
+        let help = "Time from the request of a job to its answer, including its wait for a turn.";
         put_unit(r, "job_duration", help, Unit::Seconds, &self.job_duration);
         put(r, "recordings", "Rooms that are being recorded.", &self.recordings);
         let help = "Recordings that ended or could not begin, by reason.";
         put(r, "recordings_ended", help, &self.recordings_ended.family);
-        put_unit(r, "recorded", "Recordings written.", Unit::Bytes, &self.recorded);
+        put_unit(r, "recorded", "Bytes of recordings written.", Unit::Bytes, &self.recorded);
         registry.register_collector(Box::new(ProcessCollector::new()));
         self.registry = registry;
     }
@@ -376,13 +379,14 @@ impl Metrics {
             }
         });
         let r = self.registry.sub_registry_with_prefix("driftless");
-        put(r, "connections", "Connections now.", &connections);
-        // A family must not be named as another's sample: "connections_total" would be one of "connections".
+        put(r, "connections", "Current number of connections.", &connections);
+        // A family's name must not be another's sample name: "connections_total" would be a sample of
+        // "connections".
         put(r, "connections_opened", "Connections made.", &connections_total);
-        let help = "Messages from clients, without framing.";
+        let help = "Bytes of messages from clients, without framing.";
         put_unit(r, "received", help, Unit::Bytes, &received_bytes);
         put(r, "received_messages", "Messages from clients.", &received_messages);
-        put_unit(r, "sent", "Messages to clients, without framing.", Unit::Bytes, &sent_bytes);
+        put_unit(r, "sent", "Bytes of messages to clients, without framing.", Unit::Bytes, &sent_bytes);
         put(r, "sent_messages", "Messages to clients.", &sent_messages);
     }
 }
@@ -395,7 +399,7 @@ impl Default for Metrics {
 
 const LOST: &str = "lost";
 
-/// One label whose value is a word of the program.
+/// A label whose value is a word in the program.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Label {
     key: &'static str,
@@ -409,7 +413,7 @@ impl EncodeLabelSet for Label {
 }
 
 fn put<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: &M) {
-    // The library ends the help with a full stop.
+    // The library appends a full stop to the help.
     registry.register(name, help.trim_end_matches('.'), metric.clone());
 }
 

@@ -1,4 +1,4 @@
-//! Files that tokio watches for us.
+//! Files watched by tokio.
 
 use std::{
     io,
@@ -10,21 +10,21 @@ use tokio::io::{
     unix::{AsyncFd, AsyncFdReadyGuard},
 };
 
-/// A file that a task waits for to be readable.
+/// A file that a task waits on until it is readable.
 pub(crate) struct Readable {
     file: AsyncFd<OwnedFd>,
 }
 
 impl Readable {
-    /// Watches a file, which must not block, until this is dropped.
+    /// Watches a file, which must be non-blocking, until this is dropped.
     pub(crate) fn watch(file: OwnedFd) -> io::Result<Self> {
-        // SAFETY: the file is owned by what watches it, so that it stays open and the same as long.
+        // SAFETY: the watcher owns the file, so it stays open and the same for as long.
         let file = unsafe { AsyncFd::register_with_interest(file, Interest::READABLE) }?;
         Ok(Self { file })
     }
 
-    /// Ready: it has become readable since the guard's last [`clear_ready`](AsyncFdReadyGuard::clear_ready).
-    /// Otherwise the task is woken then.
+    /// Ready: the file has become readable since the guard's last
+    /// [`clear_ready`](AsyncFdReadyGuard::clear_ready). Otherwise the task is woken when it does.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<AsyncFdReadyGuard<'_, OwnedFd>> {
         match self.file.poll_read_ready(cx) {
             Poll::Ready(Ok(guard)) => Poll::Ready(guard),

@@ -1,6 +1,7 @@
 //! Where rooms and seats are: rooms by name, seats by resume token.
 //!
-//! Rooms are made by the [`factory`](crate::factory), and say themselves (by [`Listing`]) which seats were taken and that they have ended.
+//! The [`factory`](crate::factory) makes rooms. Rooms themselves report (by [`Listing`]) which seats were
+//! taken, and that they have ended.
 
 use crate::{
     ground::{
@@ -29,7 +30,7 @@ use std::{
 /// All rooms and all seats of this process.
 pub struct Registry {
     rooms: DashMap<Arc<str>, Listed>,
-    /// Their names in order. Changed only while the room's entry in `rooms` is locked.
+    /// Names of the rooms, in order. Changed only while the room's entry in `rooms` is locked.
     names: RwLock<BTreeSet<Arc<str>>>,
     seats: DashMap<ResumeToken, SeatPlace>,
     draining: AtomicBool,
@@ -39,11 +40,11 @@ pub struct Registry {
 /// A room that is listed.
 #[derive(Clone)]
 pub struct Listed {
-    /// The side of it that others see.
+    /// The part of it that others may use.
     pub shared: Arc<RoomShared>,
-    /// Where it is.
+    /// How to reach it.
     pub room: RoomAddr,
-    /// What it takes of what there is for all: given back when the room is listed no more.
+    /// Its share of the server's totals, given back when the room is no longer listed.
     pub budget: Arc<dyn Any + Send + Sync>,
 }
 
@@ -54,7 +55,7 @@ pub struct SeatPlace {
     pub room: RoomAddr,
     /// Its name.
     pub name: Arc<str>,
-    /// Whose seat.
+    /// The seat's player.
     pub player: PlayerId,
 }
 
@@ -65,7 +66,7 @@ pub struct RoomSummary {
     pub name: String,
     /// Kind of game.
     pub kind: String,
-    /// Ticks a second.
+    /// Ticks per second.
     pub tick_rate: u32,
     /// Newest tick.
     pub tick: u32,
@@ -79,14 +80,14 @@ pub struct RoomSummary {
     pub max_players: u32,
     /// Ticks skipped because the room was late.
     pub ticks_skipped: u64,
-    /// Whether its game takes no new players at present.
+    /// Whether its game admits no new players at present.
     pub joins_closed: bool,
-    /// What its game shows, by key.
+    /// What its game publishes, by key.
     pub info: BTreeMap<String, String>,
 }
 
 impl Registry {
-    /// Without rooms.
+    /// A registry without rooms.
     pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             rooms: DashMap::new(),
@@ -97,7 +98,7 @@ impl Registry {
         })
     }
 
-    /// How many rooms there are.
+    /// Number of rooms.
     pub fn len(&self) -> usize {
         self.rooms.len()
     }
@@ -107,23 +108,24 @@ impl Registry {
         self.rooms.is_empty()
     }
 
-    /// The first rooms by name, at most `limit`: those after this name, if there is one. And whether there are more.
+    /// The first rooms by name, at most `limit`, beginning after the name `after` if it is given. Also
+    /// returns whether there are more.
     pub fn page(&self, after: Option<&str>, limit: usize) -> (Vec<RoomSummary>, bool) {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut names: Vec<_> =
             self.names.read().range::<str, _>((from, Bound::Unbounded)).take(limit + 1).cloned().collect();
         let more = names.len() > limit;
         names.truncate(limit);
-        // One that has ended in between is left out.
+        // A room that has ended in between is left out.
         let rooms = names.iter().filter_map(|name| Some(RoomSummary::of(&self.rooms.get(name)?.shared)));
         (rooms.collect(), more)
     }
 
-    /// How many rooms there are, and those with the most players.
+    /// The number of rooms, and the rooms with the most players.
     pub fn busiest(&self, most: usize) -> (usize, Vec<Arc<RoomShared>>) {
         let mut rooms: Vec<_> = self.rooms.iter().map(|listed| listed.shared.clone()).collect();
         let total = rooms.len();
-        // Each once: the numbers change while they are compared.
+        // The key is computed once per room, because the numbers change while they are compared.
         rooms.sort_by_cached_key(|room| {
             (std::cmp::Reverse(room.players.load(Ordering::Relaxed)), room.name.clone())
         });
@@ -131,7 +133,7 @@ impl Registry {
         (total, rooms)
     }
 
-    /// The rooms that live on a thread, with what each weighs: its players, and itself.
+    /// The rooms that live on a thread, with their weights: their players, and themselves.
     pub(crate) fn at(&self, home: &Home) -> Vec<(u32, RoomAddr)> {
         let lives_there = |room: &RoomAddr| room.home().is_some_and(|at| at.is(home));
         let rooms = self.rooms.iter().filter(|listed| lives_there(&listed.room));
@@ -140,17 +142,18 @@ impl Registry {
             .collect()
     }
 
-    /// The room of this name.
+    /// The room with this name.
     pub fn get(&self, name: &str) -> Option<Listed> {
         self.rooms.get(name).map(|listed| listed.clone())
     }
 
-    /// The seat that a token names.
+    /// The seat that a token identifies.
     pub fn seat(&self, token: &ResumeToken) -> Option<SeatPlace> {
         self.seats.get(token).map(|seat| seat.clone())
     }
 
-    /// The room that lives under this name; if there is none, the one that `start` makes. Nobody else makes one meanwhile.
+    /// The room with this name; if there is none, the one that `start` makes. Nobody else can make one
+    /// meanwhile.
     ///
     /// # Errors
     /// That of `start`.
@@ -163,7 +166,7 @@ impl Registry {
             Entry::Occupied(there) if there.get().room.connected() => Ok((there.get().clone(), Found::There)),
             Entry::Occupied(mut ended) => {
                 let listed = start()?;
-                // It died without a word: what `room_ended` would have done.
+                // It died without calling `room_ended`, so this does what that would have done.
                 self.seats.retain(|_, seat| !seat.room.is(&ended.get().room));
                 self.metrics.rooms.dec();
                 ended.insert(listed.clone());
@@ -177,7 +180,7 @@ impl Registry {
         }
     }
 
-    /// Ends a room. False: there is none of this name.
+    /// Ends a room. False: there is none with this name.
     pub fn close(&self, name: &str) -> bool {
         match self.rooms.get(name) {
             Some(listed) => {
@@ -199,10 +202,10 @@ impl Registry {
     }
 }
 
-/// Whether a room was there.
+/// Whether the room existed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// It was.
+    /// It existed.
     There,
     /// It was started by this call.
     Started,
@@ -223,7 +226,7 @@ impl Listing for Registry {
 
     fn room_ended(&self, room: &RoomShared, reason: &'static str) {
         let ends = |name: &Arc<str>, listed: &Listed| {
-            // The name may be another room's by now.
+            // Another room may have the name by now.
             let ends = listed.shared.id == room.id;
             if ends {
                 self.names.write().remove(name);
@@ -244,7 +247,7 @@ impl Listing for Registry {
 }
 
 impl RoomSummary {
-    /// Of a room.
+    /// The summary of a room.
     pub fn of(shared: &RoomShared) -> Self {
         Self {
             name: shared.name.to_string(),

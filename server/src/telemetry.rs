@@ -2,12 +2,12 @@
 //!
 //! Every line within a connection or a room carries its span: `connection{id=7}`, `room{name="lobby"}`.
 //!
-//! Lines never hold anybody up. Whoever logs puts the line into `Lines`, and one thread writes them: when
-//! nobody reads standard error, that thread waits, and what no longer fits is dropped and counted. Nothing
-//! else may write to standard error while the server runs, not even the report of a panic. And a place in the
-//! code writes ten lines a second at most (`Sampler`), for most of them can be caused by strangers, as
-//! often as they like; lines of `debug` and `trace` are for those who look for something, and are all
-//! written.
+//! Logging never blocks. A line is put into `Lines`, and one thread writes them: if nobody reads standard
+//! error, that thread waits, and lines that no longer fit are dropped and counted. Nothing else may write to
+//! standard error while the server runs, not even the report of a panic. Each place in the code writes at
+//! most ten lines per second (`Sampler`), because strangers can cause most of them as often as they like.
+//! Lines of the levels `debug` and `trace` are not sampled: they are for people who are looking for
+//! something.
 
 mod lines;
 mod sampler;
@@ -32,13 +32,13 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-// A process has one standard error, and `tracing` one subscriber.
+// A process has one standard error, and `tracing` has one subscriber.
 static LINES: LazyLock<Lines> = LazyLock::new(Lines::default);
 static SAMPLER: LazyLock<Mutex<Sampler>> = LazyLock::new(Mutex::default);
 
-/// Longest time that an exit waits for lines to be written.
+/// How long an exit waits for lines to be written.
 const FLUSH: Duration = Duration::from_millis(500);
-/// Most time between two looks at what was not written.
+/// Longest time between two checks for dropped lines.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// How log lines are written.
@@ -46,18 +46,19 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub enum LogFormat {
     /// For people.
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Log lines are written while this lives. When it is dropped, those that wait get a last chance.
+/// Log lines are written while this lives. When it is dropped, waiting lines are flushed.
 #[derive(Debug)]
 pub struct Telemetry(());
 
-/// Starts to write log lines. Call once.
+/// Starts writing log lines. Call once.
 ///
 /// # Errors
-/// If `filter` is not made of `tracing` directives, lines are written already, or there is no thread for it.
+/// If `filter` is not made of `tracing` directives, logging has already been started, or its thread cannot be
+/// started.
 pub fn init(filter: &str, format: LogFormat) -> Result<Telemetry, String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
     let registry = tracing_subscriber::registry().with(filter).with(Sampled);
@@ -82,7 +83,7 @@ pub fn init(filter: &str, format: LogFormat) -> Result<Telemetry, String> {
 }
 
 impl Telemetry {
-    /// Puts a line among the others as it is.
+    /// Adds a line to the log as it is.
     pub fn say(&self, line: fmt::Arguments<'_>) {
         LINES.put(format!("{line}\n").as_bytes());
     }
@@ -100,14 +101,14 @@ pub fn flush() {
     LINES.flush(FLUSH);
 }
 
-/// Lines that were not written because nobody read those before, or that could not be.
+/// Lines that were not written, because nobody read the earlier ones or because of an error.
 pub fn lines_dropped() -> &'static Counter {
     LINES.dropped()
 }
 
-/// Prints a line on standard output, without waiting for a reader.
+/// Prints a line on standard output without waiting for a reader.
 pub fn print_line(line: String) {
-    // Whoever started it may have closed the output by now, which is no reason not to serve.
+    // Whoever started the server may have closed its output by now, which is no reason not to serve.
     let _ = thread::Builder::new().name("print".to_owned()).spawn(move || writeln!(io::stdout(), "{line}"));
 }
 
@@ -125,15 +126,15 @@ fn write_lines() {
 fn tell_what_was_left_out(now: Instant) {
     let left_out = SAMPLER.lock().left_out(now);
     for (Place { target, line, level }, more) in left_out {
-        // As loud as they are, so that whoever sees them hears of it.
+        // At the same level, so that whoever sees the lines learns of the omission.
         match level {
-            Level::INFO => info!(more, "lines like those of {target}:{line} were left out"),
-            _ => warn!(more, "lines like those of {target}:{line} were left out"),
+            Level::INFO => info!(more, "more lines from {target}:{line} were left out"),
+            _ => warn!(more, "more lines from {target}:{line} were left out"),
         }
     }
 }
 
-/// Leaves out what the sampler does not let through.
+/// Drops lines that the sampler does not admit.
 struct Sampled;
 
 impl<S: Subscriber> Layer<S> for Sampled {

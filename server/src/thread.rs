@@ -1,17 +1,19 @@
-//! What the scheduler is told of our threads.
+//! Scheduling of our threads.
 
 use std::{io, time::Duration};
 
-/// Slice that a thread asks for which runs briefly and must run soon, nanoseconds: the least that Linux takes.
+/// Time slice requested by a thread that runs briefly and must run soon, nanoseconds: the minimum that Linux
+/// accepts.
 #[cfg(target_os = "linux")]
 const SHORT_SLICE: u64 = 100_000;
 
-/// Asks the scheduler to run the calling thread soon after it wakes, for short turns: for threads that keep time. Needs no privilege:
-/// Linux's EEVDF scheduler gives a task with a shorter slice an earlier deadline (from 6.12; older kernels and other systems ignore it).
-/// Best effort: where it cannot be had, ticks start a little later on a busy machine.
+/// Asks the scheduler to run the calling thread soon after it wakes, for short turns: for threads that keep
+/// time. Needs no privilege: Linux's EEVDF scheduler gives a task with a shorter slice an earlier deadline
+/// (since 6.12; older kernels and other systems ignore it). This is best effort: without it, ticks start a
+/// little later on a busy machine.
 pub(crate) fn prefer_latency() {
     #[cfg(target_os = "linux")]
-    // SAFETY: sched_setattr reads the struct it is given, of the size that is in it; prctl takes integers.
+    // SAFETY: sched_setattr reads the given struct, whose size is in it; prctl takes integers.
     unsafe {
         let mut attributes: libc::sched_attr = std::mem::zeroed();
         attributes.size = size_of::<libc::sched_attr>() as u32;
@@ -19,12 +21,12 @@ pub(crate) fn prefer_latency() {
         attributes.sched_nice = libc::getpriority(libc::PRIO_PROCESS, 0);
         attributes.sched_runtime = SHORT_SLICE;
         libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0);
-        // Timers of this thread may otherwise be put together with others' for 50 µs.
+        // Otherwise timers of this thread may be delayed by up to 50 µs to coincide with others.
         libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0);
     }
 }
 
-/// Names the calling thread, for those who look at the process.
+/// Names the calling thread, for people who inspect the process.
 pub(crate) fn set_name(name: &str) {
     #[cfg(target_os = "linux")]
     if let Ok(name) = std::ffi::CString::new(name) {
@@ -35,9 +37,9 @@ pub(crate) fn set_name(name: &str) {
     let _ = name;
 }
 
-/// How long the calling thread has worked.
+/// CPU time that the calling thread has used.
 pub(crate) fn cpu_time() -> Duration {
-    // SAFETY: all zeroes are a value of this struct.
+    // SAFETY: all zeroes are a valid value of this struct.
     let mut time: libc::timespec = unsafe { std::mem::zeroed() };
     // SAFETY: writes the struct.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
@@ -47,17 +49,17 @@ pub(crate) fn cpu_time() -> Duration {
 /// What a thread has used.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
-    /// Time that it worked.
+    /// CPU time used.
     worked: Duration,
-    /// How often it waited for something, of its own accord.
+    /// How often the thread waited for something voluntarily.
     waits: i64,
 }
 
 impl Usage {
-    /// Of the calling thread.
+    /// The usage of the calling thread.
     #[cfg(target_os = "linux")]
     pub(crate) fn now() -> Self {
-        // SAFETY: all zeroes are a value of this struct.
+        // SAFETY: all zeroes are a valid value of this struct.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
         // SAFETY: writes the struct.
         unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) };
@@ -67,15 +69,16 @@ impl Usage {
         Self { worked: time(usage.ru_utime) + time(usage.ru_stime), waits: usage.ru_nvcsw }
     }
 
-    /// Of the calling thread.
+    /// The usage of the calling thread.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn now() -> Self {
         Self { worked: cpu_time(), waits: 0 }
     }
 
-    /// How much of `took` the thread's own work has taken since `before`, and not the machine, which had others to run.
+    /// The part of `took` that the thread itself is responsible for since `before`, as opposed to the
+    /// machine, which ran others meanwhile.
     pub(crate) fn own_part(self, before: Self, took: Duration) -> Duration {
-        // One that waited, slept or took a lock: which is its own affair.
+        // A thread that waited, slept or took a lock is itself responsible for the time.
         if self.waits != before.waits { took } else { took.min(self.worked.saturating_sub(before.worked)) }
     }
 }
@@ -86,12 +89,12 @@ pub(crate) struct Cores(#[cfg(target_os = "linux")] Vec<usize>);
 
 #[cfg(target_os = "linux")]
 impl Cores {
-    /// To be called on a thread that is on none in particular.
+    /// Call this on a thread that is not pinned.
     ///
     /// # Errors
-    /// If the kernel does not tell, or the system has no such thing.
+    /// If the kernel does not report them, or the system does not support pinning.
     pub(crate) fn allowed() -> io::Result<Self> {
-        // SAFETY: all zeroes are a value of this set, which is as large as we say; the macro reads within it.
+        // SAFETY: all zeroes are a valid value of this set, whose size is correct; the macro reads within it.
         let allowed = unsafe {
             let mut allowed: libc::cpu_set_t = std::mem::zeroed();
             if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut allowed) != 0 {
@@ -102,7 +105,8 @@ impl Cores {
         Ok(Self(allowed))
     }
 
-    /// Has the calling thread run on the `n`th of them alone, from the first again after the last; None: on any.
+    /// Pins the calling thread to the `n`th core, counting again from the first after the last. None: unpins
+    /// it.
     ///
     /// # Errors
     /// If the kernel does not allow it.

@@ -2,17 +2,17 @@
 //!
 //! | | development | production |
 //! | --- | --- | --- |
-//! | where from | made by the server when it starts | PEM files: `--tls-certificate`, `--tls-key` |
-//! | what it is | self-signed, ECDSA P-256, valid for 13 days | whatever an authority has signed |
-//! | why a client trusts it | by its SHA-256, from `GET /v1/certificate` | as any certificate of the web |
-//! | renewed | by the server, 3 days before it ends | by whoever writes the files, which are read every few seconds |
+//! | source | made by the server when it starts | PEM files: `--tls-certificate`, `--tls-key` |
+//! | kind | self-signed, ECDSA P-256, valid for 13 days | whatever an authority has signed |
+//! | trusted by clients | by its SHA-256, from `GET /v1/certificate` | like any certificate on the web |
+//! | renewed | by the server, 3 days before it expires | by whoever writes the files, which are read every few seconds |
 //!
-//! 13 days, because browsers take a certificate by its hash (`serverCertificateHashes`) only if it is ECDSA P-256 and valid for at
-//! most 14 days (W3C WebTransport, section 6.9; Chromium asks the same).
+//! 13 days, because browsers accept a certificate by its hash (`serverCertificateHashes`) only if it is ECDSA
+//! P-256 and valid for at most 14 days (W3C WebTransport, section 6.9; Chromium requires the same).
 //!
-//! TLS asks for the certificate at each handshake ([`Certificates::resolver`]) and gets the newest. So a new one needs no restart, and
-//! connections that are open keep the keys that they have agreed on. Files that are broken, half written or do not belong together
-//! are logged once, and the certificate that works stays.
+//! TLS asks for the certificate at each handshake ([`Certificates::resolver`]) and gets the newest. So a new
+//! certificate needs no restart, and open connections keep the keys that they have agreed on. Files that are
+//! broken, half written or do not belong together are logged once, and the working certificate stays.
 //!
 //! All checks take the time as an argument. Only the thread of [`Certificates::start`] looks at the clock.
 
@@ -44,22 +44,23 @@ use std::{
 };
 use tracing::{info, warn};
 
-/// Time between two looks at the files, and at whether a self-signed certificate is to be renewed.
+/// Time between two checks of the files, and of whether a self-signed certificate has to be renewed.
 const LOOK: Duration = Duration::from_secs(3);
 
 /// Where the certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsConfig {
-    /// Made here, for `localhost`, 127.0.0.1, ::1 and these addresses (of which one that is unspecified, as 0.0.0.0, says nothing).
+    /// Made here, for `localhost`, 127.0.0.1, ::1 and these addresses (an unspecified one such as 0.0.0.0
+    /// adds nothing).
     SelfSigned {
         /// Addresses under which clients reach the server.
         addresses: Vec<IpAddr>,
     },
-    /// Written by somebody else.
+    /// Provided as files.
     Files(PemFiles),
 }
 
-/// The certificate that is served now, and those that may still be trusted.
+/// The certificate being served, and those that may still be trusted.
 pub struct Certificates {
     current: RwLock<Current>,
     source: Mutex<Source>,
@@ -86,10 +87,10 @@ pub enum TlsError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         reason: String,
     },
-    /// A file is not what it should be.
+    /// A file has the wrong content.
     #[error("{}: {reason}", path.display())]
     BadFile {
         /// The file.
@@ -105,33 +106,33 @@ pub enum TlsError {
         /// The file of the key.
         key: PathBuf,
     },
-    /// The certificate's time is over, or has not come.
-    #[error("{}: the certificate is valid from {from} to {until}, and it is {now}", path.display())]
+    /// The certificate has expired, or is not valid yet.
+    #[error("{}: the certificate is valid from {from} to {until}, but now it is {now}", path.display())]
     NotValidNow {
         /// The file.
         path: PathBuf,
-        /// Begin of its validity (RFC 3339).
+        /// Start of its validity (RFC 3339).
         from: String,
         /// End of its validity.
         until: String,
         /// The time of the check.
         now: String,
     },
-    /// None could be made. The fault is the server's.
-    #[error("no self-signed certificate could be made: {0}")]
+    /// A certificate could not be made. The fault is the server's.
+    #[error("cannot make a self-signed certificate: {0}")]
     Generate(String),
     /// The TLS library refuses its own defaults. The fault is the server's.
-    #[error("TLS could not be set up: {0}")]
+    #[error("cannot set up TLS: {0}")]
     Setup(String),
-    /// The system gives no thread.
-    #[error("the thread that looks after the certificate cannot be started: {0}")]
+    /// The system provides no thread.
+    #[error("cannot start the thread that renews the certificate: {0}")]
     NoThread(String),
 }
 
-/// What is served, and what is listed.
+/// The certificate being served, and the list of trusted ones.
 struct Current {
     key: Arc<CertifiedKey>,
-    /// The certificate served is the last one.
+    /// The last one is being served.
     listed: Vec<Fingerprint>,
 }
 
@@ -142,10 +143,10 @@ enum Source {
 }
 
 impl Certificates {
-    /// Reads or makes the certificate, and starts a thread that keeps it fresh for as long as this lives.
+    /// Reads or makes the certificate, and starts a thread that keeps it current for as long as this lives.
     ///
     /// # Errors
-    /// If there is none, or the thread cannot be started.
+    /// If there is no certificate, or the thread cannot be started.
     pub fn start(config: &TlsConfig) -> Result<Arc<Self>, TlsError> {
         let certificates = Self::new(config, SystemTime::now())?;
         certificates.watch()?;
@@ -172,7 +173,7 @@ impl Certificates {
         thread.map(drop).map_err(|e| TlsError::NoThread(e.to_string()))
     }
 
-    /// As `start`, at a given time and without the thread: call `watch` or `refresh`.
+    /// Like `start`, at a given time and without the thread: call `watch` or `refresh`.
     ///
     /// # Errors
     /// If there is no certificate.
@@ -195,7 +196,7 @@ impl Certificates {
         }))
     }
 
-    /// Renews the certificate, or reads its files again, if it is time. What is wrong with them is logged.
+    /// Renews the certificate, or reads its files again, if it is time. Errors are logged.
     pub fn refresh(&self, now: SystemTime) {
         let newer = match &mut *self.source.lock() {
             Source::SelfSigned(source) => source.refresh(now),
@@ -206,11 +207,11 @@ impl Certificates {
             Ok(Some(current)) => {
                 if let Some(newest) = current.listed.last() {
                     let until = humantime::format_rfc3339_seconds(newest.valid_until);
-                    info!(sha256 = %newest.hex(), %until, "a newer certificate is served");
+                    info!(sha256 = %newest.hex(), %until, "serving a newer certificate");
                 }
                 *self.current.write() = current;
             }
-            Err(error) => warn!(%error, "no newer certificate: the old one stays"),
+            Err(error) => warn!(%error, "cannot use a newer certificate: the old one stays"),
         }
         self.current.write().forget_ended(now);
     }
@@ -220,7 +221,8 @@ impl Certificates {
         self.clone()
     }
 
-    /// TLS 1.2 and 1.3 with ring, without client certificates, and for these protocols (ALPN), the best first.
+    /// TLS 1.2 and 1.3 with ring, without client certificates, for these protocols (ALPN), the preferred
+    /// first.
     ///
     /// # Errors
     /// If the TLS library refuses its own defaults.
@@ -232,17 +234,17 @@ impl Certificates {
         Ok(config)
     }
 
-    /// SHA-256 of the certificates (in DER) to be trusted now, the one that is served last.
+    /// SHA-256 of the certificates (in DER) to trust now; the last one is being served.
     pub fn hashes(&self) -> Vec<[u8; 32]> {
         self.current.read().listed.iter().map(|listed| listed.sha256).collect()
     }
 
-    /// As `hashes`, with the ends of their validity.
+    /// Like `hashes`, with the end of their validity.
     pub fn fingerprints(&self) -> Vec<Fingerprint> {
         self.current.read().listed.clone()
     }
 
-    /// The certificate that is served, DER.
+    /// The certificate being served, DER.
     pub fn certificate(&self) -> Vec<u8> {
         self.current.read().key.end_entity_cert().map_or_else(|_| Vec::new(), |der| der.to_vec())
     }
@@ -254,7 +256,7 @@ impl Certificates {
 }
 
 impl Current {
-    /// Lists no more those whose time is over. The one that is served stays: there is no other.
+    /// Removes expired certificates from the list. The one being served stays: there is no other.
     fn forget_ended(&mut self, now: SystemTime) {
         if let Some(served) = self.listed.pop() {
             self.listed.retain(|old| old.valid_until > now);
@@ -294,7 +296,7 @@ impl From<TlsError> for io::Error {
     }
 }
 
-/// Cryptography by ring alone, whatever else is linked.
+/// Uses ring for all cryptography, whatever else is linked.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }

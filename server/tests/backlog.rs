@@ -1,9 +1,10 @@
-//! What comes late and all at once: after a blackout of a client's link, or after the server stood still.
+//! Messages that arrive late and all at once: after a blackout of a client's link, or after the server stood
+//! still.
 //!
 //! Promise 9: "Honest clients are not punished for what the server, a proxy or the network did: a backlog
 //! after a freeze or a blackout is taken, a seat survives it."
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -29,7 +30,7 @@ fn input(sequence: u32) -> Vec<u8> {
     client(Body::Input(wire::Input { sequence, payload, ..wire::Input::default() }))
 }
 
-/// All that a player does in nearly a timeout arrives at once; it plays on.
+/// Everything that a player does in nearly a timeout arrives at once, and the player stays.
 fn comes_back_after_a_black_out<W: Wire>(mut player: Player<W>) {
     player.next_tick();
     for sequence in 1..=9 * 128 {
@@ -89,7 +90,7 @@ fn nobody_is_removed_when_the_server_stands_still_for_longer_than_a_timeout() {
     // More than 2 s at the rates of inputs and messages, and more than the timeout.
     thread::sleep(Duration::from_millis(3_500));
     server.signal(libc::SIGCONT);
-    // As long as it takes to judge them, if what they sent had not been read.
+    // As long as it would take to time them out, if what they sent had not been read.
     thread::sleep(Duration::from_millis(2_500));
     stop.store(true, Ordering::Relaxed);
     plays_on(socket);
@@ -115,7 +116,7 @@ fn a_flood_that_goes_on_is_cut_off_by_name() {
     for kind in BOTH {
         let mut player = Player::join_over(kind, server.quic(), "lobby");
         for _ in 0..3_000 {
-            // Of datagrams, the network would drop most.
+            // The network would drop most datagrams.
             let _ = player.socket.send_reliable(&ping);
         }
         assert_eq!(player.ended(), CloseCode::RateLimited, "{kind:?}");

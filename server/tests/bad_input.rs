@@ -1,6 +1,6 @@
-//! What a peer must not send, and what it is told. The server lives, and others play on.
+//! What a peer must not send, and how it is answered. The server keeps running, and others play on.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -15,7 +15,7 @@ use util::{
     until,
 };
 
-/// Ends well only if the room goes on ticking for somebody who does nothing wrong.
+/// Succeeds only if the room keeps ticking for a player who does nothing wrong.
 struct Witness(Option<util::player::Background>);
 
 impl Witness {
@@ -77,7 +77,7 @@ fn a_malformed_message_is_refused() {
 fn a_message_of_an_unknown_kind_is_passed_over() {
     let server = TestServer::start(config());
     let mut player = Player::join(server.address(), "lobby");
-    // Field 100, three bytes long: of a later version, perhaps.
+    // Field 100, three bytes long: perhaps of a later version.
     player.socket.send(&[0xA2, 0x06, 0x03, 1, 2, 3]).unwrap();
     player.socket.send(&[]).unwrap();
     player.chat("still here");
@@ -177,7 +177,7 @@ fn duplicate_and_late_messages_change_nothing() {
     assert_eq!(player.next_chat().1, "once");
     player.run(1, 0);
     let run = player.run(1, 0);
-    // The same command, the same and an older input, an old acknowledgement, a pong nobody asked for.
+    // The same command, the same and an older input, an old acknowledgement, a pong that nobody asked for.
     let chat = driftless_sim::games::arena::ArenaCommand {
         body: Some(driftless_sim::games::arena::arena_command::Body::Chat("once".into())),
     };
@@ -198,7 +198,7 @@ fn a_flood_of_inputs_is_cut_off() {
     let server = TestServer::start(config);
     let witness = Witness::join(&server);
     let mut player = Player::join(server.address(), "lobby");
-    // At once: what 10 a second allow in 12 s, and the flood of 30 a second for 10 s.
+    // At once: what 10 per second allow in 12 s, and the flood of 30 per second for 10 s.
     for sequence in 1..=500 {
         let _ = player.socket.send(&client(Body::Input(input(sequence))));
     }
@@ -217,7 +217,7 @@ fn a_flood_of_messages_is_cut_off() {
     witness.plays_on();
 }
 
-// With one thread, which must also serve those who are no players.
+// With one thread, which must also serve those who are not players.
 #[test]
 fn a_full_server_says_so() {
     let server = TestServer::start(Config { max_connections: 2, workers: 1, ..config() });
@@ -226,7 +226,7 @@ fn a_full_server_says_so() {
     let mut refused = Player::on(Socket::connect(server.address()), server.address(), join("lobby"));
     let goodbye = refused.goodbye();
     assert_eq!(goodbye.code, u32::from(CloseCode::ServerFull.number()));
-    assert_eq!(goodbye.reason, "all 2 places for players are taken");
+    assert_eq!(goodbye.reason, "the server is full: 2 is its limit");
     assert_eq!(server.get("/healthz").status, 200);
     assert_eq!(server.running().metrics().refused.get("server_full"), 1);
 
@@ -256,7 +256,7 @@ fn random_bytes_end_nothing_but_their_own_connection() {
     for seed in 0..CONNECTIONS {
         let mut rng = Rng::new(seed);
         if seed % 3 == 0 {
-            // Not even HTTP, or HTTP that breaks off.
+            // Not HTTP at all, or HTTP that breaks off.
             let mut stream = TcpStream::connect(server.address()).unwrap();
             let mut bytes = bytes(&mut rng, 200);
             if seed % 2 == 0 {
@@ -286,7 +286,7 @@ fn random_bytes_end_nothing_but_their_own_connection() {
             }
         }
         if rng.below(2) == 0 {
-            // Reads what there is, for as long as the server talks.
+            // Reads for as long as the server sends.
             while let Some(Frame::Binary(_)) = socket.recv_by(std::time::Instant::now()) {}
         }
     }

@@ -1,6 +1,6 @@
-//! The server's certificate over time: made, renewed, read again. The clock is the test's.
+//! The server's certificate over time: made, renewed, read again. The test controls the clock.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -23,7 +23,7 @@ fn self_signed() -> TlsConfig {
     TlsConfig::SelfSigned { addresses: vec![IpAddr::from([192, 0, 2, 7]), Ipv4Addr::UNSPECIFIED.into()] }
 }
 
-/// The certificate that a handshake would be given now.
+/// The certificate that a handshake would get now.
 fn served(certificates: &Certificates) -> [u8; 32] {
     *certificates.hashes().last().unwrap()
 }
@@ -98,7 +98,7 @@ fn a_clock_that_is_set_back_gets_a_certificate_that_is_valid() {
     assert_ne!(served(&certificates), first);
 }
 
-/// A certificate and its key; valid for 90 days from a day before the start of time.
+/// A certificate and its key, valid for 90 days, from a day before the test's start of time.
 fn made() -> (String, String) {
     let Issued { certificate, key, .. } = Issued::at(start_of_time());
     (certificate, key)
@@ -143,7 +143,7 @@ fn broken_files_leave_the_old_certificate() {
     fs::remove_file(&files.paths.key).unwrap();
     certificates.refresh(start_of_time());
     assert_eq!(served(&certificates), first);
-    // Once they are whole, they count.
+    // Complete files are used.
     files.write(&certificate, &key);
     certificates.refresh(start_of_time());
     assert_ne!(served(&certificates), first);
@@ -158,13 +158,13 @@ fn what_is_wrong_with_which_file_is_said() {
     let error = || load(&files, start_of_time()).unwrap_err().to_string();
 
     files.write("", &good_key);
-    assert_eq!(error(), format!("{certificate}: there is no certificate in it (PEM)"));
+    assert_eq!(error(), format!("{certificate}: it contains no certificate (PEM)"));
     files.write(&good.replace('M', "?"), &good_key);
-    assert!(error().starts_with(&format!("{certificate}: it is no PEM file: ")), "{}", error());
+    assert!(error().starts_with(&format!("{certificate}: it is not a PEM file: ")), "{}", error());
     files.write(&pem("CERTIFICATE", b"nonsense"), &good_key);
     assert!(error().starts_with(&format!("{certificate}: the certificate is malformed: ")), "{}", error());
     files.write(&good, &good);
-    assert_eq!(error(), format!("{key}: there is no private key in it (PEM, not encrypted)"));
+    assert_eq!(error(), format!("{key}: it contains no private key (PEM, unencrypted)"));
     files.write(&good, &pem("PRIVATE KEY", b"nonsense"));
     assert!(error().starts_with(&format!("{key}: the key cannot be used: ")), "{}", error());
     files.write(&good, &made().1);

@@ -1,6 +1,6 @@
-//! The `driftless` program as an operator meets it: output, exit codes, environment.
+//! The `driftless` program as operators use it: output, exit codes, environment.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 use std::{
     io::{BufRead, BufReader},

@@ -38,7 +38,7 @@ fn options(server: &TestServer, kinds: &[TransportKind]) -> Options {
 struct Seen {
     ticks: Vec<u32>,
     chat: Vec<String>,
-    /// Commands that were refused: the arena lets nobody talk too much.
+    /// Commands that were refused: the arena limits how much anybody may talk.
     refused: Vec<u64>,
     welcomes: Vec<wire::Welcome>,
     /// Highest of the player's inputs that a state contained.
@@ -68,7 +68,7 @@ impl Seen {
     }
 }
 
-/// Plays until it is so: an input after each state.
+/// Plays until `until` holds, with an input after each state.
 async fn play(connection: &mut Connection, seen: &mut Seen, until: impl Fn(&Seen) -> bool) {
     while !until(seen) {
         match connection.next(None).await {
@@ -85,7 +85,7 @@ async fn play(connection: &mut Connection, seen: &mut Seen, until: impl Fn(&Seen
     }
 }
 
-/// Takes what came before the connection ended.
+/// Takes in what came before the connection ended.
 async fn ended(connection: &mut Connection, seen: &mut Seen) {
     while let Step::Event(event) = connection.next(None).await {
         seen.take(event);
@@ -175,7 +175,7 @@ fn default_is_quic_and_a_server_without_it_gets_a_websocket() {
     without.quic = QuicListen::Off;
     let server = TestServer::start(Config { ..without });
     run(async {
-        // The server says that it has none: nobody waits for the head start.
+        // The server says that it has no QUIC, so nobody waits for the head start.
         let patient = Options { head_start: Duration::from_secs(3600), ..options(&server, &both) };
         let mut connection = Connection::open(&patient).await.unwrap();
         assert_eq!(connection.transport(), TransportKind::WebSocket);
@@ -183,7 +183,7 @@ fn default_is_quic_and_a_server_without_it_gets_a_websocket() {
     });
 }
 
-/// A server with TLS, and who trusts its certificate.
+/// A server with TLS, and client options that trust its certificate.
 fn within_tls(quic: QuicListen) -> (TestServer, Options, Files) {
     let issued = Issued::at(SystemTime::now());
     let files = Files::of(&issued);
@@ -229,7 +229,7 @@ fn secure_websocket_with_a_certificate_of_strangers_is_not_trusted() {
     }
 }
 
-/// Passes connections on to a server, and reads what comes by UDP itself.
+/// Forwards TCP connections to a server, and itself reads what comes by UDP.
 async fn mapped_port(server: SocketAddr) -> (SocketAddr, UdpSocket) {
     let (tcp, udp) = loop {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,6 +1,6 @@
-//! Settings: which source wins, what is refused, and what the operator is told.
+//! Settings: which source takes precedence, what is refused, and what the operator is told.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 use clap::Parser;
 use driftless_server::{
@@ -43,7 +43,7 @@ fn nothing_given_is_the_default() {
     assert_eq!(serve(&["serve"]).unwrap().config, default);
 }
 
-/// Each option of the command line is a setting, and the other way round: none is forgotten.
+/// Each command-line option is a setting and vice versa: none is forgotten.
 #[test]
 fn every_option_is_resolved() {
     let resolved = serve(&[]).unwrap();
@@ -62,7 +62,7 @@ fn every_option_is_resolved() {
     }
 }
 
-/// The defaults that the help tells are the ones there are.
+/// The defaults in the help are the real ones.
 #[test]
 fn the_help_tells_the_true_defaults() {
     let resolved = serve(&[]).unwrap();
@@ -204,7 +204,7 @@ fn a_variable_with_a_letter_wrong_is_refused_and_those_of_others_are_not() {
         "DRIFTLESS_",
         "DRIFTLESS_CONFIG",
         "DRIFTLESS_TICK_RATE",
-        // What Kubernetes tells of a service with our name.
+        // What Kubernetes sets for a service with our name.
         "DRIFTLESS_PORT",
         "DRIFTLESS_PORT_7777_TCP_ADDR",
         "DRIFTLESS_SERVICE_HOST",
@@ -232,7 +232,7 @@ fn a_certificate_needs_its_key_and_both_must_be_usable() {
     );
     let error = refused(&["--tls-certificate", "/nowhere/cert.pem", "--tls-key", "/nowhere/key.pem"]);
     assert!(error.starts_with("tls_certificate and tls_key: /nowhere/cert.pem: No such file"), "{error}");
-    // It does not make up for authentication.
+    // TLS does not replace authentication.
     let error = refused(&["--listen", "0.0.0.0:1", "--tls-certificate", "cert.pem", "--tls-key", "key.pem"]);
     assert!(error.contains("--insecure"), "{error}");
 }

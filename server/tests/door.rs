@@ -1,6 +1,6 @@
-//! Who is let in, and what those who are not are told. Clients of different addresses come through a proxy that is trusted.
+//! Who is admitted, and what others are told. Clients of different addresses come through a trusted proxy.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -21,7 +21,7 @@ fn behind_proxy(config: Config) -> TestServer {
     TestServer::start(Config { trusted_proxy: "127.0.0.0/8".parse().unwrap(), ..config })
 }
 
-/// A player whom the proxy says to be at this address.
+/// A player whom the proxy reports at this address.
 fn from(server: &TestServer, address: &str, room: &str) -> Player {
     let stream = TcpStream::connect(server.address()).unwrap();
     over(stream, server.address(), &format!("x-forwarded-for: {address}\r\n"), room)
@@ -40,9 +40,9 @@ fn an_address_with_all_its_connections_is_told_so_and_others_come_in() {
     players.iter_mut().for_each(|player| drop(player.welcomed()));
     let goodbye = from(&server, ANN, "lobby").goodbye();
     assert_eq!(goodbye.code, u32::from(CloseCode::AddressLimit.number()));
-    assert_eq!(goodbye.reason, "192.0.2.1 has 2 players, as many as one address may have");
+    assert_eq!(goodbye.reason, "192.0.2.1 has reached the limit of 2 for one address");
     from(&server, BOB, "lobby").welcomed();
-    // All of a /64 are one, and a mapped address is the one that is mapped.
+    // All addresses of a /64 are one source, and a mapped address is the IPv4 address that it maps.
     assert_eq!(from(&server, "::ffff:192.0.2.1", "lobby").ended(), CloseCode::AddressLimit);
     let _site = ["2001:db8::1", "2001:db8::2"].map(|address| from(&server, address, "lobby").welcomed());
 }
@@ -90,7 +90,7 @@ fn who_lost_the_connection_comes_back_though_every_place_and_every_turn_is_taken
     let server = behind_proxy(config);
     let mut players: Vec<_> = (0..3).map(|_| from(&server, ANN, "lobby")).collect();
     players.iter_mut().for_each(|player| drop(player.welcomed()));
-    // Joins one after another, of which five pass at once: no join has a turn any more.
+    // Five joins in a row pass at once; then none is admitted any more.
     while from(&server, ANN, "lobby").ended() != CloseCode::AddressLimit {}
     let again = |server: &TestServer| {
         let stream = TcpStream::connect(server.address()).unwrap();
@@ -98,7 +98,7 @@ fn who_lost_the_connection_comes_back_though_every_place_and_every_turn_is_taken
         Socket::upgrade(stream, &headers).unwrap()
     };
     for player in &mut players {
-        // The old connections stay, as those do that a network has lost without a word.
+        // The old connections stay, like those that a network has lost without notice.
         let token = player.token();
         player.reconnect_on(again(&server));
         assert!(player.welcomed().resumed);
@@ -106,8 +106,9 @@ fn who_lost_the_connection_comes_back_though_every_place_and_every_turn_is_taken
     }
 }
 
-/// A proxy passes on the header that it does not write itself, and what its client has put before its own word. If any of it made the
-/// proxy's own address count, which is this machine's, one header would be enough to have no limits.
+/// A proxy passes on headers that it does not write itself, and whatever its client has put before its own
+/// entry. If any of that made the proxy's own address count, which is this machine's, a single header would
+/// lift all limits.
 #[test]
 fn no_header_of_a_client_lifts_its_limits() {
     let server = behind_proxy(Config { max_connections_per_address: 1, ..config() });
@@ -129,13 +130,13 @@ fn no_header_of_a_client_lifts_its_limits() {
 #[test]
 fn what_a_stranger_says_of_his_address_counts_for_nothing() {
     let server = TestServer::start(Config { max_connections_per_address: 1, ..config() });
-    // Loopback has no limit, and is whom these come from.
+    // These come from loopback, which is not limited.
     let mut players: Vec<_> = (0..3).map(|_| from(&server, ANN, "lobby")).collect();
     players.iter_mut().for_each(|player| drop(player.welcomed()));
     assert_eq!(server.connections_of(TransportKind::WebSocket), 3);
 }
 
-/// The header of the PROXY protocol, version 2, for a TCP connection from this address.
+/// A PROXY protocol header, version 2, for a TCP connection from this address.
 fn proxy_header(client: &str) -> Vec<u8> {
     let IpAddr::V4(client) = client.parse().unwrap() else { panic!("an IPv4 address") };
     let signature = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
@@ -154,7 +155,7 @@ fn a_trusted_proxy_may_say_the_client_before_the_first_byte() {
     first.welcomed();
     assert_eq!(connect(ANN).ended(), CloseCode::AddressLimit);
     connect(BOB).welcomed();
-    // And one that does not say it is not served: its clients would be one address.
+    // A proxy that sends no header is not served: all its clients would share one address.
     let mut silent = TcpStream::connect(server.address()).unwrap();
     silent.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     let mut answer = Vec::new();

@@ -1,6 +1,6 @@
-//! Going down: the real binary and its signals.
+//! Shutting down: the real binary and its signals.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -14,7 +14,8 @@ use std::{
 };
 use util::{Player, Socket, http, join, process, process::Process, until};
 
-// The issue: "SIGTERM: refuse new connections, goodbye with a spread-out reconnect delay, close, exit 0 within 10 s".
+// SIGTERM: the server refuses new connections, says goodbye with a spread-out reconnect delay, closes, and
+// exits with 0 within 10 s.
 #[test]
 fn sigterm_says_goodbye_to_all_and_exits() {
     const PLAYERS: usize = 20;
@@ -57,8 +58,8 @@ const ROOMY: [&str; 8] = [
     "--linger=1s",
 ];
 
-/// A player whose connection takes no more bytes, so that a goodbye cannot be told and a drain has to wait: asks very
-/// often for nothing, and does not read why that is refused.
+/// A player whose connection takes no more bytes, so that no goodbye gets through and a drain has to wait: it
+/// sends very many commands that are refused, and does not read the refusals.
 fn stuck(server: &Process) -> Player {
     const COMMANDS: u32 = 18_000;
     let metric = |sample| http::get(server.address(), "/metrics").metric(sample);
@@ -71,7 +72,7 @@ fn stuck(server: &Process) -> Player {
     // By the game, or because too many come between two ticks.
     let refused = || metric("driftless_commands_total") + metric("driftless_excess_dropped_total");
     until("all is refused", || refused() >= f64::from(COMMANDS));
-    // Counts are added several times a second.
+    // Counts are added several times per second.
     let mut before = (Instant::now(), -1.0);
     until("no more can be sent", || {
         let sent = metric("driftless_sent_messages_total{transport=\"websocket\"}");
@@ -99,7 +100,7 @@ fn who_comes_while_the_server_goes_down_is_refused() {
     assert_eq!((made.status, &*made.error_code()), (503, "draining"));
     assert_eq!(made.json()["error"]["message"], *goodbye.reason, "in the same words");
 
-    // Nobody can make it wait for longer than it said.
+    // Nobody can make it wait longer than the limit.
     let (status, took) = server.wait();
     assert_eq!(status.code(), Some(0));
     assert!(took < Duration::from_secs(10), "{took:?}");
@@ -118,8 +119,8 @@ fn a_second_signal_exits_at_once() {
     drop(stuck);
 }
 
-// The issue: "the default listen address is loopback, and listening elsewhere without `--insecure` is refused with a clear
-// message."
+// The default listen address is loopback, and listening elsewhere without `--insecure` is refused with a
+// clear message.
 #[test]
 fn listening_where_others_can_reach_it_is_refused() {
     let told = process::run(&["--listen", "0.0.0.0:0"]);

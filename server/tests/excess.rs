@@ -1,6 +1,6 @@
-//! One player's excess is that player's: nobody else in the room notices.
+//! One player's excess affects only that player: nobody else in the room notices.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -18,7 +18,7 @@ use util::{
     quic::{BOTH, Link},
 };
 
-/// A room for two that ticks seldom, so that much comes between two ticks.
+/// A room for two that ticks slowly, so that much comes between two ticks.
 fn room_of_two() -> TestServer {
     let config = Config { tick_rate: 5, max_players: 2, ..config() };
     TestServer::with(config, GameKind::of::<Obedient>())
@@ -36,7 +36,8 @@ fn number(event: &ClientEvent) -> Option<u32> {
     Some(Told::decode(&event.payload[..]).unwrap().number)
 }
 
-/// Who asks far too much is refused by number, and the other in the room is heard. All on the same kind of transport.
+/// A player who sends far too many commands is refused by number, and the other player in the room is served.
+/// Both use the same kind of transport.
 fn asks_too_much<W: Wire>(server: &TestServer, mut wire: impl FnMut() -> W) {
     let (mut greedy, mut other) = (obedient(server, wire()), obedient(server, wire()));
     // Ten times what may wait for a tick: a tick or two may pass meanwhile.
@@ -77,7 +78,7 @@ fn one_players_commands_are_refused_and_the_others_are_done() {
     assert_eq!(server.disconnects("slow_consumer"), 0);
 }
 
-/// Who sends far too many inputs between two ticks keeps the other's from no tick.
+/// A player who sends far too many inputs between two ticks does not keep the other's inputs from any tick.
 fn acts_too_much<W: Wire>(server: &TestServer, mut wire: impl FnMut() -> W) {
     let (mut greedy, mut other) = (obedient(server, wire()), obedient(server, wire()));
     for round in 0..5 {
@@ -138,7 +139,7 @@ fn who_gets_much_at_once_is_not_slow() {
     assert_eq!(server.disconnects("slow_consumer"), 0);
 }
 
-// 66 accomplices say five times 800 bytes at once, again and again.
+// 66 accomplices send five times 800 bytes at once, again and again.
 #[test]
 fn accomplices_who_shout_close_nobody_and_keep_nobody_from_speaking() {
     let mut config = config();

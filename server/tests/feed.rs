@@ -1,6 +1,6 @@
-//! The events that those who watch get: what a new reader gets, one that was away, and one that is slow.
+//! The events of the stream: what a reader gets that is new, was away, or is slow.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 use driftless_server::{
     feed::{Feed, MAX_READERS, Reader, Topic},
@@ -15,7 +15,7 @@ struct Event {
     data: Value,
 }
 
-/// What there is to read now, without the greeting.
+/// Everything that can be read now, without the greeting.
 fn read(reader: &mut Reader) -> Vec<Event> {
     let mut events = Vec::new();
     while let Some(text) = reader.take() {
@@ -91,7 +91,7 @@ fn an_id_that_is_not_of_this_process_is_as_none() {
     assert_eq!(read(&mut feed.reader(Some("1-1")).unwrap()).len(), 0);
 }
 
-// Promise 2: "State it misses is superseded, never replayed late", of figures too.
+// Promise 2: "State it misses is superseded, never replayed late", also for figures.
 #[test]
 fn a_slow_reader_gets_the_newest_figures_and_every_change_of_presence() {
     let feed = Feed::new(1);
@@ -121,7 +121,7 @@ fn a_reader_that_missed_changes_for_good_is_told_once() {
     let events = read(&mut slow);
     assert_eq!((&*events[0].name, &events[0].data), ("missed", &json!({ "topic": "presence" })));
     assert_eq!(numbers(&events[1..], "presence"), (44..300).collect::<Vec<_>>());
-    // A new reader has missed nothing, and one that comes back knows.
+    // A new reader has missed nothing, and one that comes back has been told.
     assert!(!read(&mut feed.reader(None).unwrap()).iter().any(|event| event.name == "missed"));
     assert_eq!(read(&mut feed.reader(Some("1-1")).unwrap())[0].name, "missed");
 }

@@ -1,9 +1,9 @@
-//! Seats that nobody can come back to end at once, and a game hears of those that are kept.
+//! Seats that nobody can come back to end at once, and a game is told about those that are kept.
 //!
 //! Promise 5: "A player is reported joined once, left once, with the true reason; no ghosts after the
 //! timeout."
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -31,7 +31,7 @@ use util::{
     join, until,
 };
 
-/// Longer than a test has patience.
+/// Longer than a test waits.
 const LONG: Duration = Duration::from_secs(600);
 
 fn obedient(config: Config) -> TestServer {
@@ -47,8 +47,8 @@ fn join_obedient(server: &TestServer, name: &str) -> Player {
 fn joins_that_are_cut_before_their_welcome_leave_their_seats_to_others() {
     let server = obedient(Config { max_players: 3, resume_window: LONG, ..config() });
     let mut resident = join_obedient(&server, "resident");
-    // The room is slow to answer: whoever asks for a seat is gone before it does. It has moved apart by the third tick, and blocks again
-    // as soon as it has told of one.
+    // The room answers slowly: a player who asks for a seat has gone before it does. It has been moved to a
+    // thread apart by the third tick, and blocks again as soon as it has reported an arrival.
     resident.command(&Ask { block_ms: 500, ..Ask::default() });
     for _ in 0..3 {
         resident.next_tick();
@@ -58,7 +58,7 @@ fn joins_that_are_cut_before_their_welcome_leave_their_seats_to_others() {
         let mut socket = Socket::connect(server.address());
         let join = wire::Join { kind: "obedient".into(), ..join("lobby") };
         socket.send(&client(Body::Join(join))).unwrap();
-        // So that the server has read it: from whoever is gone by then, no join is passed on.
+        // So that the server has read it: a join of a player who has gone by then is not passed on.
         seen();
         socket.stream().shutdown(std::net::Shutdown::Both).unwrap();
     }
@@ -81,7 +81,8 @@ fn a_seat_for_which_too_much_was_queued_while_away_ends_at_once() {
     ann.next_tick();
     ann.lose_connection();
     bob.wait_presence("ann", Change::Away);
-    // A queue takes four times the bytes. Bob has acknowledged the first when the second comes, which alone just fits.
+    // A queue takes four times the configured bytes. Bob has acknowledged the first message when the second
+    // comes, which only just fits.
     for bytes in [100, 3_900] {
         bob.command(&Ask { tell: 1, bytes, ..Ask::default() });
         for _ in 0..10 {
@@ -155,11 +156,11 @@ fn who_is_away_and_back_is_recorded_before_the_next_tick() {
     assert_eq!(tick(&mut room, 2), [Action::Away { player: 1, why: Away::TimedOut }]);
     room.resume(other, 1, seat.token, 0).unwrap();
     assert_eq!(tick(&mut room, 3), [Action::Back { player: 1 }]);
-    // Another connection takes the seat: the game hears nothing.
+    // Another connection takes the seat: the game is not told.
     room.resume(ConnectionId(3), 1, seat.token, 0).unwrap();
     assert!(room.lost(other, true, Away::TimedOut).is_none());
     assert_eq!(tick(&mut room, 4), []);
-    // A seat that nobody can come back to ends, without an absence before.
+    // A seat that nobody can come back to ends without having been away.
     let cut = room.join(other, "bob".into(), "Bob".into()).unwrap();
     assert!(
         matches!(room.lost(other, false, Away::TimedOut), Some(Detached::Ended(seat)) if seat.player == cut.player)

@@ -1,8 +1,8 @@
-//! Peers that go without a word, over a real socket.
+//! Peers that disappear without notice, over a real socket.
 //!
 //! Promise 4: "One client, however slow or hostile, does not [...] grow memory without bound."
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 use driftless_server::{
     config::Config,
@@ -24,7 +24,7 @@ const UPGRADE: &[u8] =
 async fn upgraded(server: &Running) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(UPGRADE).await.unwrap();
-    // All of the answer: what is left unread would turn the end of the connection into a reset.
+    // The whole answer, because unread bytes would turn the end of the connection into a reset.
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         answer.push(stream.read_u8().await.unwrap());
@@ -40,7 +40,8 @@ async fn connections_become(server: &Running, wanted: i64) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    // The bound only makes a leak a failure instead of a hang. It is below the silence after which any peer is cut off.
+    // The limit turns a leak into a failure instead of a hang. It is below the silence after which any peer
+    // is disconnected.
     let in_time = tokio::time::timeout(Duration::from_secs(20), reached).await;
     assert!(in_time.is_ok(), "{} connections are held, not {wanted}", connections.get());
 }

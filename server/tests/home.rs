@@ -1,6 +1,7 @@
-//! Rooms and connections that move from thread to thread: nothing is lost, nothing comes twice, and whatever happens meanwhile happens.
+//! Rooms and connections that move between threads: nothing is lost or duplicated, whatever happens
+//! meanwhile.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -29,7 +30,7 @@ fn threads(threads: usize) -> Config {
     Config { threads, tick_rate: 50, ..config() }
 }
 
-/// Moves a room all the time, until dropped.
+/// Keeps moving a room until it is dropped.
 struct Restless {
     stop: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<()>>,
@@ -64,7 +65,7 @@ fn join_as(name: &str) -> wire::Join {
     wire::Join { kind: "obedient".into(), name: name.into(), ..join("lobby") }
 }
 
-/// What the room tells next: its number among all that it has told.
+/// The room's next message: its number among all that the room has sent.
 fn next_told<W: Wire>(player: &mut Player<W>) -> u32 {
     player.wait("what the room tells", |event| {
         let ClientEvent::Event(event) = event else { return None };
@@ -72,7 +73,7 @@ fn next_told<W: Wire>(player: &mut Player<W>) -> u32 {
     })
 }
 
-/// Two players make a room tell something again and again, while it moves all the time.
+/// Two players make a room send messages again and again while it keeps moving.
 fn play_while_moving<W: Wire>(server: &TestServer, mut ann: Player<W>, mut bob: Player<W>) {
     let restless = Restless::room(server, "lobby");
     let mut last = 0;
@@ -228,7 +229,7 @@ fn two_rooms_that_are_heavy_live_apart_from_one_another() {
         player
     });
     until("both have moved", || server.running().metrics().rooms_moved.get() == 2);
-    // In the time that one alone takes.
+    // In the time that one room alone takes.
     let (before, start) = ([ann.next_tick(), bob.next_tick()], Instant::now());
     while ann.next_tick() < before[0] + 40 || bob.next_tick() < before[1] + 40 {}
     assert!(start.elapsed() < Duration::from_secs(5));
@@ -249,7 +250,7 @@ fn the_players_of_a_large_room_are_spread() {
     drop(more);
 }
 
-/// A burst that is longer than what a turn takes in, and its last word at the very end.
+/// A burst longer than what one turn takes in, with a leave at the very end.
 #[test]
 fn thousands_of_messages_in_one_breath_are_all_taken_in() {
     let server = TestServer::start(Config { resume_window: Duration::from_secs(60), ..threads(1) });
@@ -267,7 +268,7 @@ fn thousands_of_messages_in_one_breath_are_all_taken_in() {
     assert_eq!(seen["totals"]["left"], 1, "player {number}: {seen}");
 }
 
-// Promise 4, of a game instead of a client.
+// Promise 4, for a game instead of a client.
 #[test]
 fn a_game_that_takes_long_to_make_keeps_nobody_waiting() {
     let slow = GameKind::of::<util::games::SlowToMake>();

@@ -1,6 +1,6 @@
 //! The HTTP API over a real socket: what it answers, and how it refuses.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 use driftless_server::{
     config::Config,
@@ -44,7 +44,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Asserts that this is an error of the API's shape.
+    /// Asserts that this is an error in the API's format.
     fn assert_error(&self, status: u16, code: &str) {
         assert_eq!((self.status, &self.json()["error"]["code"]), (status, &json!(code)), "{self:?}");
         assert!(
@@ -55,12 +55,12 @@ impl Answer {
     }
 }
 
-/// Sends a request as it is and reads until the server closes. Unpacks what is packed.
+/// Sends a raw request and reads until the server closes. Decompresses the body.
 async fn raw(server: &Running, request: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
-    // A reset after a refused body is no failure of the answer before it.
+    // A reset after a refused body does not invalidate the answer before it.
     let _ = stream.read_to_end(&mut answer).await;
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
     let (head, rest) = answer.split_at(end.unwrap_or_else(|| panic!("no answer: {answer:?}")));

@@ -1,6 +1,7 @@
-//! What strangers may do to the HTTP side: read what is for all, a page at a time, in time; and what pages of other sites may.
+//! What strangers may do over HTTP: read what is public, a page at a time, within time limits; and what pages
+//! of other sites may do.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -33,7 +34,7 @@ fn rooms_are_listed_by_name_a_page_at_a_time() {
     let names_of_all: Vec<_> = names(&first).into_iter().chain(names(&second)).map(str::to_owned).collect();
     assert_eq!(names_of_all, (0..250).map(|n| format!("r{n:03}")).collect::<Vec<_>>());
     assert_eq!(second["next"], Value::Null, "there are no more");
-    // Names that are not there are places in the order all the same.
+    // Names of rooms that do not exist are valid positions in the order.
     assert_eq!(names(&server.get("/v1/rooms?after=r100x&limit=1").json()), ["r101"]);
     assert_eq!(names(&server.get("/v1/rooms?after=zzz").json()), [""; 0]);
     assert_eq!(names(&server.get("/v1/rooms?limit=5000").json()).len(), 250, "as many as there may be");
@@ -45,7 +46,8 @@ fn rooms_are_listed_by_name_a_page_at_a_time() {
     assert_eq!(server.get("/v1/rooms?limit=x").error_code(), "bad_query");
 }
 
-/// What the server does with a connection on which it gets this and no more: its answer, and how long until it closed.
+/// What the server does with a connection on which it gets only these bytes: its answer, and how long until
+/// it closed.
 fn left_alone(server: &TestServer, bytes: &[u8]) -> (String, Duration) {
     let start = Instant::now();
     let mut stream = TcpStream::connect(server.address()).unwrap();
@@ -73,7 +75,7 @@ fn a_request_that_does_not_come_to_its_end_is_cut_off() {
     let chunks = format!("POST /v1/rooms HTTP/1.1\r\n{json}transfer-encoding: chunked\r\n\r\n1\r\n{{\r\n");
     let (answer, _) = left_alone(&server, chunks.as_bytes());
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    // A body that nobody reads, a second head that stays half, no head at all: an end is all there is to be had.
+    // An unread body, an incomplete second head, no head at all: these only have to end.
     for begun in [
         format!("POST /v1/drain HTTP/1.1\r\n{json}content-length: 9\r\n\r\n{{"),
         format!("POST /v1/drain HTTP/1.1\r\n{json}transfer-encoding: chunked\r\n\r\n"),
@@ -88,7 +90,7 @@ fn a_request_that_does_not_come_to_its_end_is_cut_off() {
     assert_eq!(sent.status, 201, "who sends all of it is answered");
 }
 
-/// A chunked body without end, which actix-http would read for as long as it comes.
+/// An endless chunked body, which actix-http would read for as long as it comes.
 #[test]
 fn a_body_that_nobody_wants_is_not_read_for_ever() {
     let server = TestServer::start(config());
@@ -107,15 +109,15 @@ fn a_body_that_nobody_wants_is_not_read_for_ever() {
 fn an_answer_that_is_taken_byte_by_byte_is_cut_off() {
     let server = TestServer::start(hasty());
     let mut slow = narrow(server.address(), 2048);
-    // More than the sockets between take.
+    // More than the sockets in between hold.
     slow.write_all("GET /assets/arena.js HTTP/1.1\r\nhost: x\r\n\r\n".repeat(16).as_bytes()).unwrap();
     let start = Instant::now();
     until("it is cut off", || {
         let _ = slow.read(&mut [0]);
-        // Bytes to a socket that is gone are answered with a reset.
+        // Bytes sent to a closed socket are answered with a reset.
         slow.write_all(b"\r\n").is_err()
     });
-    // Of one that takes nothing the kernel takes notice, after 10 s.
+    // The kernel would notice a peer that takes nothing only after 10 s.
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
 }
 
@@ -190,7 +192,7 @@ fn a_name_that_was_made_to_mean_this_machine_reads_nothing() {
     assert_eq!(http::request(server.address(), alive).status, 200, "a probe may call it anything");
 }
 
-/// An address of this machine that is not loopback's, if it has one. (Nothing is sent.)
+/// An address of this machine other than loopback, if it has one. (Nothing is sent.)
 fn address_of_this_machine() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
@@ -247,7 +249,7 @@ fn after_a_frame_that_is_too_large_a_bounded_number_of_bytes_is_read() {
     until("the connection is gone", || server.connections() == 0);
 }
 
-/// Thousands of requests in one buffer would be as many in memory, megabytes for each socket.
+/// Thousands of requests in one buffer would take as many request objects, megabytes for each socket.
 #[test]
 fn who_sends_more_than_one_request_at_a_time_is_answered_what_came_and_closed() {
     let server = TestServer::start(config());

@@ -1,6 +1,6 @@
-//! Who somebody is to the others: nobody becomes another by saying so, and names are what they look like.
+//! Identity: nobody becomes somebody else by claiming so, and names look like what they are.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -16,7 +16,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, bytes.len() as u8], bytes].concat()
 }
 
-/// A join that says who it is, in the field that did so once. The reply's welcome.
+/// Joins with a user id in the field that once held it. Returns the welcome.
 fn joins_as(socket: &mut Socket, user: &str, name: &str) -> wire::Welcome {
     let asked = wire::Join { name: name.into(), ..join("lobby") };
     let asked = [asked.encode_to_vec(), field(4, user.as_bytes())].concat();
@@ -37,7 +37,7 @@ fn a_guests_id_is_long_and_its_own() {
     }
 }
 
-// The issue: "B joining as `guest-2`, "Mallory", renamed A for all and for good".
+// A player who joins as another one's user id must not become that user.
 #[test]
 fn who_claims_to_be_another_is_somebody_else() {
     let server = TestServer::start(config());
@@ -81,13 +81,13 @@ fn a_name_that_deceives_is_refused_and_told_why() {
         ("\u{200b}", "U+200B is invisible"),
         (" ", "nothing visible"),
         ("\u{202e}nimda", "U+202E is invisible"),
-        (&*pile, "U+0301 is a mark"),
+        (&*pile, "U+0301 is a combining mark"),
         (invisible, "U+3164 is invisible"),
         ("\u{2800}", "U+2800 is invisible"),
         ("Ann\u{e0041}", "U+E0041 is invisible"),
         ("Ann\u{2028}", "U+2028 is invisible"),
-        ("Guest-2", "only the server's own names"),
-        ("ｇｕｅｓｔ－2", "only the server's own names"),
+        ("Guest-2", "are reserved for the server"),
+        ("ｇｕｅｓｔ－2", "are reserved for the server"),
     ] {
         let asked = wire::Join { name: name.into(), ..join("lobby") };
         let mut player = Player::on(Socket::connect(server.address()), server.address(), asked);

@@ -1,6 +1,6 @@
-//! The input contract: what a game gets of what its players send, tick by tick, without a clock.
+//! The input contract: which of its players' inputs a game gets, tick by tick, without a clock.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 use bytes::Bytes;
 use driftless_proto::{limits::Limits, session::server::PlayerInput as Sent};
@@ -28,14 +28,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// To the right by so much, without a clamp.
+/// A move to the right, without a limit.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 struct Move {
     #[prost(int32, tag = "1")]
     by: i32,
 }
 
-/// A game as one writes it first: what a player asks for is added. Shows where each is, its last input's number, and what it saw then.
+/// A game as a beginner would write it: every input is added. Its state shows each player's place, the number
+/// of the last input, and what the player saw then.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Walkers(BTreeMap<PlayerId, [i32; 3]>);
 
@@ -127,7 +128,8 @@ impl Room {
         ticked
     }
 
-    /// Where a player is, and the number and view of its last input that the game had, by the state and by its head.
+    /// A player's place, and the number and view of the last input that the game had, from the state and from
+    /// its head.
     fn walker(&self, index: usize) -> [i32; 3] {
         let state = self.core.newest().unwrap();
         let player = self.seats[index].player;
@@ -142,7 +144,7 @@ impl Room {
     }
 }
 
-// The natural loop of a game, which adds what comes, must be no speed hack.
+// A game's natural loop, which adds up its inputs, must not allow speed hacks.
 #[test]
 fn one_three_and_seven_inputs_a_tick_move_a_player_equally_far() {
     let mut room = Room::new(4);
@@ -156,7 +158,7 @@ fn one_three_and_seven_inputs_a_tick_move_a_player_equally_far() {
     assert_eq!([0, 1, 2, 3].map(|index| room.walker(index)[0]), [200, 200, 200, 0]);
     let waiting = 3 + 3;
     assert_eq!(dropped, 200 * (2 + 6) - waiting);
-    // What is dropped is the oldest: the others do not lag behind by more than what may wait.
+    // The oldest are dropped: the others lag behind by no more than what may wait.
     assert_eq!([0, 1, 2].map(|index| room.walker(index)[1]), [200, 597, 1397]);
 }
 
@@ -173,7 +175,8 @@ fn late_inputs_are_given_one_a_tick_with_what_was_seen() {
     assert_eq!(room.tick().inputs, 0);
 }
 
-// A client shows its own player with all inputs that it has sent. One that waits is not in the state yet, and is applied again.
+// A client shows its own player with all inputs that it has sent. An input that waits is not in the state
+// yet, and is applied again.
 #[test]
 fn what_a_client_predicts_is_right_though_inputs_come_late_and_together() {
     let mut room = Room::new(1);
@@ -186,7 +189,7 @@ fn what_a_client_predicts_is_right_though_inputs_come_late_and_together() {
         let by = number as i32 % 7 - 3;
         predicted.push(number, Move { by });
         under_way.push_back(by);
-        // Twice a second, nothing passes for three ticks.
+        // Twice per second, nothing arrives for three ticks.
         if number % 10 >= 3 {
             under_way.drain(..).for_each(|by| room.send_by(0, by));
         }
@@ -237,7 +240,7 @@ fn a_recording_has_what_the_game_got() {
     assert_eq!(replayed.1, Verdict::Same { ticks: 50 });
 }
 
-/// The arena asks for more than one, and makes one move of them.
+/// The arena asks for more than one input, and makes one move of them.
 #[test]
 fn neither_does_the_arena_move_who_sends_more_farther() {
     let far = [1, 3, 7].map(|count| {

@@ -1,6 +1,6 @@
-//! Joining a room: who gets in, what the welcome says, and by which code others are turned away.
+//! Joining a room: who gets in, what the welcome says, and with which code others are refused.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -9,13 +9,13 @@ use driftless_server::config::Config;
 use std::time::Duration;
 use util::{Player, Socket, TestServer, config, join};
 
-/// What a join that is refused ends with.
+/// The close code of a join that is refused.
 #[track_caller]
 fn refused(server: &TestServer, join: wire::Join) -> CloseCode {
     let protocol = join.protocol;
     let mut player = Player::on(Socket::connect(server.address()), server.address(), join.clone());
     if protocol != PROTOCOL {
-        // The session would put its own version in.
+        // The session would fill in its own version.
         player = Player::on(Socket::connect(server.address()), server.address(), util::join("x"));
         player.send(wire::client_message::Body::Join(join));
         let first = player.socket.recv();
@@ -45,7 +45,7 @@ fn a_join_makes_the_room_and_says_all_in_the_welcome() {
     assert_eq!(kinds, ["player", "projectile", "obstacle"]);
 
     let tick = ann.next_tick();
-    // Tick n is due at epoch + n / rate: it cannot have come before, by the server's own clock.
+    // Tick n is due at epoch + n / rate, so by the server's own clock it cannot have come earlier.
     let due = welcome.epoch_us + i64::from(tick) * 1_000_000 / 30;
     let uptime = welcome.server_time_us as i64 + util::PATIENCE.as_micros() as i64;
     assert!((0..uptime).contains(&due), "tick {tick} due at {due}");
@@ -69,7 +69,7 @@ fn two_players_see_each_other_move() {
 #[track_caller]
 fn sees_move(runner: &mut Player, watcher: &mut Player, number: u32) {
     let start = watcher.wait_state("the other's entity", |state| util::player::place(state, number));
-    // One of the four ways is free, whatever walls there are.
+    // One of the four directions is free, whatever walls there are.
     let ways = [(127, 0), (-127, 0), (0, 127), (0, -127)];
     let mut tried = 0;
     watcher.wait_state("the other has moved", |state| {

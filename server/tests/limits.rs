@@ -1,6 +1,7 @@
-//! Places for players, which are given back by themselves. (Over loopback no address is limited, so sockets cannot show this.)
+//! Player slots, which are given back automatically. (Loopback addresses are not limited, so sockets cannot
+//! show this.)
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 use driftless_server::{
     door::{Places, Refused},

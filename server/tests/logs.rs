@@ -1,6 +1,6 @@
-//! Whoever does not read what the server says does not hold it up, nor do strangers write its log.
+//! A reader that does not read the server's output does not block it, and strangers cannot flood its log.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -24,7 +24,7 @@ impl Server {
         Self(process::command(&args).stdout(stdout).stderr(stderr).spawn().unwrap())
     }
 
-    /// What only a server that is not held up does: answers, has players join, ends when it is told to.
+    /// What only a server that is not blocked does: it answers, lets players join, and ends when told to.
     #[track_caller]
     fn serves_and_stops(mut self, address: SocketAddr) {
         assert_eq!(http::get(address, "/healthz").status, 200);
@@ -50,7 +50,7 @@ impl Drop for Server {
     }
 }
 
-/// Reads all that is said, and finds where the server listens.
+/// Reads the whole output, and finds where the server listens.
 fn read(from: PipeReader) -> (SocketAddr, JoinHandle<Vec<String>>) {
     let (found, address) = mpsc::channel();
     let reader = thread::spawn(move || {
@@ -130,11 +130,11 @@ fn strangers_who_break_the_rules_write_a_few_lines_a_second() {
     assert!(written < STRANGERS && written + left_out >= STRANGERS, "{written} and {left_out}");
 }
 
-/// Both ends of a pipe that takes not one byte more.
+/// Both ends of a pipe that is completely full.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = pipe().unwrap();
     set_nonblocking(&writer, true);
-    // A write that is longer than what is left writes nothing or a part.
+    // A write that is longer than the space left writes a part or nothing.
     for chunk in [&[b'.'; 4096][..], b"."] {
         while writer.write(chunk).is_ok() {}
     }

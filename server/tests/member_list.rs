@@ -1,8 +1,9 @@
-//! The list of members against readers that read, fall behind, are cut off and come back, without a socket.
+//! The member list with readers that read, fall behind, are disconnected and come back, without a socket.
 //!
-//! DESIGN's "Presence is state": a reader says which version it has, and gets what changed since, or the whole list in pages.
+//! Presence is state: a reader says which version it has, and gets what changed since, or the whole list in
+//! pages.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 use bytes::Bytes;
 use driftless_proto::wire::{self, member::Change, server_message::Body};
@@ -36,12 +37,12 @@ fn decode(message: &Bytes) -> wire::Presence {
     }
 }
 
-/// What a reader lacks that says that it has this version.
+/// What a reader with this version lacks.
 fn since(list: &mut MemberList, version: u64) -> Option<wire::Presence> {
     list.read(&mut Position::at(version)).map(|message| decode(&message))
 }
 
-/// A player, and how far its connection has read.
+/// A player's copy of the list, and how far its connection has read.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Client {
     position: Position,
@@ -82,7 +83,7 @@ impl Client {
         true
     }
 
-    /// Has a new connection, and says what it has.
+    /// Gets a new connection, and says which version it has.
     fn reconnect(&mut self) {
         self.position = Position::at(self.version);
     }
@@ -138,7 +139,7 @@ fn a_reader_that_missed_more_than_is_remembered_begins_anew() {
     for n in 0..4 {
         list.set(member(&format!("u{n}"), &[], Change::Left)); // versions 6 to 9
     }
-    // Version 6, the first who left, is forgotten. Who has it knows.
+    // Version 6, the first departure, is forgotten. A reader that has version 6 knows of it.
     assert_eq!(since(&mut list, 6).unwrap().since, 6);
     for behind in [1, 5, 10, u64::MAX] {
         let presence = since(&mut list, behind).unwrap();
@@ -147,7 +148,7 @@ fn a_reader_that_missed_more_than_is_remembered_begins_anew() {
     }
 }
 
-/// The list of 5,000 members with long names that nobody could join before: in pages, and each page is made once.
+/// A list of 5,000 members with long names comes in pages, and each page is made once.
 #[test]
 fn a_large_list_comes_in_pages_that_readers_share() {
     let mut list = MemberList::default();
@@ -160,7 +161,7 @@ fn a_large_list_comes_in_pages_that_readers_share() {
         let presence = decode(&message);
         assert!(message.len() > PAGE_BYTES * 9 / 10 || !presence.more, "{} bytes", message.len());
         one.apply(&presence);
-        // Others come meanwhile, which changes none of the pages but the last.
+        // Others come meanwhile, which changes only the last page.
         if presence.more {
             list.set(member(&format!("late{pages:060}"), &[9_000 + pages], Change::Joined));
         }
@@ -173,7 +174,8 @@ fn a_large_list_comes_in_pages_that_readers_share() {
     assert_eq!(one.members, other.members);
 }
 
-/// Readers who come one after the other, each with the whole list to read: no page is made again, though there are more than 200.
+/// Readers come one after another, each with the whole list to read: no page is made twice, although there
+/// are more than 200.
 #[test]
 fn the_pages_of_the_largest_list_are_kept_for_the_next_reader() {
     let mut list = MemberList::default();
@@ -189,8 +191,8 @@ fn the_pages_of_the_largest_list_are_kept_for_the_next_reader() {
     assert!(one.iter().zip(&other).all(|(one, other)| one.as_ptr() == other.as_ptr()), "encoded once");
 }
 
-/// A list of 5,000 in which 1,400 a second come and stay for a tenth of a second, before the reader begins, too, so that
-/// residents are in between; and residents change and go meanwhile.
+/// A list of 5,000 in which 1,400 visitors per second come and stay for a tenth of a second, also before the
+/// reader begins, so that residents are in between; meanwhile residents change and leave.
 #[test]
 fn a_reader_with_the_budget_of_a_connection_finishes_while_visitors_come_and_go() {
     const TICK: Duration = Duration::from_millis(50);
@@ -227,7 +229,8 @@ fn a_reader_with_the_budget_of_a_connection_finishes_while_visitors_come_and_go(
             let presence = decode(&message);
             begun += u32::from(presence.since == 0);
             client.apply(&presence);
-            // There are always visitors whom it has not heard of yet: it has all but the last second.
+            // There are always visitors that it has not read about yet: it has everything but the last
+            // second.
             if members.version() - client.version < u64::from(20 * 2 * VISITS) {
                 finished.get_or_insert(tick);
             }
@@ -247,7 +250,8 @@ fn a_reader_with_the_budget_of_a_connection_finishes_while_visitors_come_and_go(
     assert_eq!((here as u32, client.members.len() - here), (RESIDENTS - gone, 2 * VISITS as usize));
 }
 
-/// Many have gone before a reader begins, and some go while it reads: it need not know those whom it never knew.
+/// Many members have left before a reader begins, and some leave while it reads: it need not be told about
+/// those it never knew.
 #[test]
 fn a_reader_of_a_large_list_is_not_sent_back_by_departures_before_it_began() {
     let mut list = MemberList::remembering(3);
@@ -284,7 +288,7 @@ fn a_member_with_more_seats_than_fit_a_page_has_one_of_its_own() {
     assert_eq!((pages, reader.members.len()), (vec![false, true, false], 3));
 }
 
-/// "Bytes of presence a client a second are bounded whatever others do": the burst once, then the rate.
+/// The bytes of presence per client and second are bounded whatever others do: the burst once, then the rate.
 #[test]
 fn bytes_are_bounded_whatever_others_do() {
     const TICK: Duration = Duration::from_millis(50);
@@ -297,7 +301,7 @@ fn bytes_are_bounded_whatever_others_do() {
     let mut reader = MemberReader::new(0, now);
     let (mut client, mut bytes, mut messages) = (Client::default(), 0, 0);
     for tick in 0..SECONDS * 20 {
-        // All members change their state within four seconds, again and again.
+        // All members change their state within four seconds, repeatedly.
         for n in 0..63 {
             members.set(member(&format!("{:064}", (tick * 63 + n) % 5_000), &[n + 1], Change::Back));
         }
@@ -312,7 +316,7 @@ fn bytes_are_bounded_whatever_others_do() {
     assert!(bytes <= BURST + RATE * SECONDS, "{bytes} bytes");
     assert!(bytes > RATE * SECONDS, "the rate is used: {bytes} bytes");
     assert!(messages <= SECONDS * 20, "one a tick at most");
-    // Once it is quiet, the reader has all.
+    // Once it is quiet, the reader catches up.
     for _ in 0..20 * 120 {
         now += TICK;
         reader.tick();
@@ -342,7 +346,7 @@ fn one_message_a_tick_and_none_before_the_first() {
 
 #[derive(Debug, Clone)]
 enum Op {
-    /// A user comes, changes, or goes.
+    /// A user comes, changes, or leaves.
     Set {
         user: u8,
         change: u8,
@@ -354,7 +358,7 @@ enum Op {
     Read {
         reader: usize,
     },
-    /// It reads one that is lost on the way, and comes back with what it had.
+    /// It reads one that is lost in transit, and comes back with what it had.
     Cut {
         reader: usize,
     },
@@ -383,8 +387,8 @@ fn user(n: u8) -> String {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// Whatever happens in whatever order, and however a reader falls behind, is cut off, resumes or is paged: it ends with exactly
-    /// the members that there are.
+    /// Whatever happens in whatever order, and however a reader falls behind, is disconnected, resumes or is
+    /// paged: it ends with exactly the existing members.
     #[test]
     fn every_reader_ends_with_exactly_the_members(
         ops in proptest::collection::vec(op(), 1..400),
@@ -405,7 +409,7 @@ proptest! {
                     truth.remove(&user(n));
                 }
                 Op::Read { reader } => {
-                    // While a reader is at the newest, it has the truth.
+                    // A reader at the newest version has the exact list.
                     if !readers[reader].read(&mut list) {
                         prop_assert_eq!(&readers[reader].members, &truth);
                     }

@@ -1,6 +1,7 @@
-//! What operators see and do: the stream of events, a look into a room, closing, removing, draining; and who is no operator.
+//! What operators see and do: the stream of events, inspecting a room, closing, removing, draining; and who
+//! is not an operator.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -63,7 +64,7 @@ fn the_figures_are_those_of_the_metrics() {
         player.run(n, 0);
     });
     player.leave();
-    // Nothing moves any more but ticks.
+    // Nothing changes any more except the ticks.
     let figures = events.find("server", |data| data["players"] == 0 && data["sent_bytes"].as_u64() > Some(0));
     let mut last = figures.data;
     until("the figures stand still", || {
@@ -124,7 +125,8 @@ fn a_reader_that_stalls_gets_the_newest_figures_next() {
     let mut prompt = Events::open(&server, "").unwrap();
     let mut slow = Events::on(narrow(server.address(), 2048), &server.authorization()).unwrap();
     slow.wait("server");
-    // Far more than the sockets between take: most are superseded while the slow one reads nothing.
+    // Far more than the sockets in between hold: most events are superseded while the slow reader reads
+    // nothing.
     let feed = server.running().feed().clone();
     let filler = "x".repeat(10_000);
     for n in 0..400 {
@@ -244,8 +246,8 @@ const OPERATORS_ONLY: [(&str, &str); 6] = [
     ("POST", "/v1/drain"),
 ];
 
-/// What a proxy on the same machine makes of the request of somebody from anywhere: nginx's own recipe for WebSocket names itself as the
-/// host and adds nothing; others add what they like.
+/// What a proxy on the same machine may make of a request from anywhere: nginx's own recipe for WebSocket
+/// names itself as the host and adds nothing; others add headers.
 const THROUGH_A_PROXY: [&str; 5] = [
     "",
     "host: localhost:7777\r\n",
@@ -299,7 +301,8 @@ fn a_token_that_was_set_is_the_only_one() {
     assert_eq!(look(TOKEN), 200);
 }
 
-/// An attacker behind the same proxy has the operator's address: he is slowed down, she is not.
+/// An attacker behind the same proxy has the operator's address: the attacker is slowed down, the operator is
+/// not.
 #[test]
 fn wrong_tokens_are_counted_and_slowed_down_and_the_right_one_is_let_in_at_once() {
     let server = TestServer::start(Config { threads: 1, ..config() });
@@ -310,7 +313,8 @@ fn wrong_tokens_are_counted_and_slowed_down_and_the_right_one_is_let_in_at_once(
         http::send(server.address(), "GET", path, &headers, "").status
     };
     (0..5).for_each(|n| assert_eq!(guess(n), 401));
-    // Those are answered at once; each of these waits a second longer than the one before. All at a time, on one thread.
+    // Those are answered at once; each of these waits a second longer than the previous one. All at the same
+    // time, on one thread.
     let start = Instant::now();
     thread::scope(|scope| {
         let guesses: Vec<_> = (0..3).map(|n| scope.spawn(move || (guess(n), start.elapsed()))).collect();

@@ -1,6 +1,6 @@
-//! Options of rooms: who may bring them, and how those that the game does not take are refused.
+//! Options of rooms: who may set them, and how the game refuses invalid ones.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -59,7 +59,10 @@ fn a_join_brings_no_options_unless_the_operator_allows_it() {
 fn a_join_whose_options_are_refused_is_told_why_and_leaves_no_room() {
     let server = taking_options();
     assert_eq!(refused(&server, with(WRONG, "lobby")), WHY);
-    assert_eq!(refused(&server, with(&" ".repeat(1025), "lobby")), "options of 1025 bytes, at most 1024");
+    assert_eq!(
+        refused(&server, with(&" ".repeat(1025), "lobby")),
+        "options of 1025 bytes; at most 1024 are allowed"
+    );
     until("the room is forgotten", || server.running().registry().is_empty());
     Player::join_as(server.address(), with(r#"{"respawn_s": 5}"#, "lobby"));
 }

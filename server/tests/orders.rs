@@ -1,6 +1,6 @@
-//! What a game has its room do: remove a player, end, take no new players, show and log something.
+//! What a game makes its room do: remove a player, end, refuse new players, publish and log something.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -57,7 +57,7 @@ fn a_game_removes_a_player_who_is_here_and_one_who_is_away() {
     assert_eq!(ann.ended(), CloseCode::Kicked);
 }
 
-/// Plays until the goodbye. The last number of steps that was shown, and what was told.
+/// Plays until the goodbye. Returns the last number of steps shown, the messages received, and the reason.
 fn to_the_end<W: Wire>(player: &mut Player<W>) -> (i32, Vec<u32>, String) {
     let (mut shown, mut told) = (0, Vec::new());
     loop {
@@ -90,7 +90,7 @@ fn when_a_game_ends_its_room_all_get_the_last_state_and_what_was_told_with_it() 
     }
     until("the room is gone", || server.running().registry().is_empty() && server.players() == 0);
     assert_eq!(server.running().metrics().rooms_ended.get("game_ended"), 1);
-    // The name is free: this is another room.
+    // The name is free again: this is another room.
     assert_eq!(player(&server, "lobby").number(), 1);
 }
 

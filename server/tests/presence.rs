@@ -1,6 +1,6 @@
-//! Who is here, as the players of a room and the operator see it.
+//! Presence, as the players of a room and the operator see it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -26,7 +26,7 @@ fn next_presence(player: &mut Player) -> wire::Presence {
     })
 }
 
-/// The members, once there are so many: in order of name.
+/// The members in order of name, once there are `count` of them.
 fn members(player: &mut Player, count: usize) -> Vec<wire::Member> {
     let mut members = BTreeMap::new();
     while members.len() != count {
@@ -45,7 +45,7 @@ fn members(player: &mut Player, count: usize) -> Vec<wire::Member> {
     members.into_values().collect()
 }
 
-/// The next changes of who is called so, in order, up to the one given.
+/// The next changes of the member with this name, in order, up to `last`.
 fn changes(player: &mut Player, name: &str, last: Change) -> Vec<Change> {
     let mut seen = Vec::new();
     while seen.last() != Some(&last) {
@@ -90,7 +90,7 @@ fn who_comes_back_gets_what_changed_since() {
     bob.wait_presence("eve", Change::Joined);
     ann.reconnect();
     assert!(ann.welcomed().resumed);
-    // Herself, who was away or is back already, and who came. Not bob, whom she knows.
+    // Herself, who is away or already back, and the newcomer. Not bob, whom she knows.
     let mut changed = std::collections::BTreeSet::new();
     while !changed.contains("eve") {
         let presence = next_presence(&mut ann);
@@ -113,7 +113,7 @@ fn each_way_to_go_is_told_once_with_its_reason() {
     let address = server.address();
     let mut witness = Player::named(address, "lobby", "witness");
 
-    // What happens within a tick is told as one: so each is awaited.
+    // Changes within one tick are combined, so each one is awaited.
     let join = |witness: &mut Player, user: &str| {
         let player = Player::named(address, "lobby", user);
         assert_eq!(changes(witness, user, Change::Joined), [Change::Joined]);
@@ -183,7 +183,7 @@ fn the_operator_sees_rooms_apart_and_together() {
     let page = ask(&format!("/v1/presence?after={}", page["next"].as_str().unwrap()));
     assert_eq!((&page["members"][0]["name"], &page["next"]), (&"bob".into(), &serde_json::Value::Null));
     until("the round trip is shown", || ask("/v1/presence?room=north")["members"][0]["rtt_ms"].is_f64());
-    // Never more than since the server started, nor is nobody there for decades.
+    // Never longer than the server has been up.
     let seen = ask("/v1/presence?room=north")["members"][0]["last_seen_ms_ago"].as_u64().unwrap();
     assert!(seen < 10_000, "{seen}");
 }
@@ -225,7 +225,8 @@ fn who_goes_before_the_welcome_leaves_no_ghost() {
     assert_eq!((&seen["players"], &seen["member_count"]), (&0.into(), &0.into()), "{seen}");
 }
 
-// The issue: "1,000 joins and leaves leave no ghost and no leak". Some leave, some drop out, some are thrown out.
+// 1,000 joins and leaves leave no ghost and no leak. Some players leave, some lose the connection, some are
+// removed.
 #[test]
 fn a_thousand_joins_and_leaves_leave_no_ghost_and_no_leak() {
     const BATCHES: usize = 5;
@@ -272,7 +273,8 @@ fn a_thousand_joins_and_leaves_leave_no_ghost_and_no_leak() {
         });
         resident.push(server.rss());
     }
-    // The allocator keeps what it got for the first batches. A leak of 16 KiB a player would be 3 MiB a batch.
+    // The allocator keeps what it got for the first batches. A leak of 16 KiB per player would be 3 MiB per
+    // batch.
     let (before, after) = (resident[BATCHES - 3], resident[BATCHES - 1]);
     assert!(after < before + (3 << 20), "memory goes on growing: {resident:?}");
 }

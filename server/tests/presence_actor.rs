@@ -1,6 +1,7 @@
-//! The presence actor against rooms that answer, are full, or are dead. Messages are waited for, never time.
+//! The presence actor with rooms that answer, are full, or are dead. The tests wait for messages, never for
+//! time to pass.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 use actix::prelude::*;
 use driftless_server::{
@@ -22,7 +23,7 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// A room that passes on what it is asked, and does it.
+/// A room that reports the requests it gets, and carries them out.
 struct TestRoom {
     asked: mpsc::UnboundedSender<SeatExpired>,
     presence: Addr<Presence>,
@@ -93,7 +94,7 @@ async fn a_room_that_died_without_a_word_leaves_no_ghost() {
     assert_eq!(view(&presence).await.players, 1);
     let dead = Dead::stop(address).await;
     assert!(!dead.connected());
-    // The next thing there is to ask finds nobody.
+    // The next request finds nobody.
     presence.do_send(lost(1, LostReason::Disconnected));
     while view(&presence).await.players > 0 {
         tokio::task::yield_now().await;
@@ -112,14 +113,14 @@ async fn a_new_room_of_the_same_name_ends_the_seats_of_the_old() {
         *id = RoomId(2);
     }
     presence.do_send(other);
-    // The old one says so when the name is the other's already.
+    // The old room reports its end when another one already has the name.
     presence.do_send(Report::RoomEnded { room: room(), id: RoomId(1) });
     let view = view(&presence).await;
     assert_eq!((view.players, view.totals.removed, view.totals.joined), (1, 1, 2));
     assert_eq!(&*view.members[0].user, "bob");
 }
 
-/// Passes on what it is told.
+/// Reports what it is told.
 struct Told {
     tell: mpsc::UnboundedSender<PresenceChange>,
     watching: Arc<AtomicBool>,
@@ -165,7 +166,7 @@ async fn who_watches_hears_what_happens_in_any_room() {
     assert_eq!(heard, expected);
 }
 
-/// Stops a room and waits until it is gone.
+/// Stops a room and waits until it has ended.
 struct Dead;
 
 #[derive(Message)]
@@ -190,7 +191,7 @@ impl Dead {
     }
 }
 
-/// A room that never gets to its mailbox until it is let.
+/// A room that does not read its mailbox until it may.
 struct BusyRoom {
     asked: mpsc::UnboundedSender<SeatExpired>,
     presence: Addr<Presence>,
@@ -218,7 +219,8 @@ impl Handler<SeatExpired> for BusyRoom {
     }
 }
 
-/// What did not fit into the room's mailbox is asked again: memory stays bounded, no seat is forgotten.
+/// A request that did not fit into the room's mailbox is repeated: memory stays bounded, and no seat is
+/// forgotten.
 #[actix::test]
 async fn a_room_that_was_busy_is_asked_again() {
     let presence = Presence::start(Clock::start());

@@ -3,7 +3,7 @@
 //! Promise 5: "A player is reported joined once, left once, with the true reason; no ghosts after the
 //! timeout."
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 use driftless_proto::{
     code::CloseCode,
@@ -52,7 +52,7 @@ fn join(user: &str) -> SeatEvent {
     join_to(&Arc::default(), user)
 }
 
-/// A join to a room with this list. (That of its first join counts.)
+/// A join to a room with this list. (The list of the room's first join counts.)
 fn join_to(members: &Arc<Members>, user: &str) -> SeatEvent {
     SeatEvent::Joined {
         members: members.clone(),
@@ -171,7 +171,7 @@ fn a_seat_that_came_back_is_not_asked_for() {
     assert_eq!((expired(&mut r), r.poll_timeout()), (vec![], None));
 }
 
-/// The process was stopped for longer than the window: whoever wants to come back could not.
+/// The process was stopped for longer than the window, so nobody could have come back.
 #[test]
 fn a_seat_is_kept_for_as_much_longer_as_the_server_stood_still() {
     let mut r = roster();
@@ -182,7 +182,7 @@ fn a_seat_is_kept_for_as_much_longer_as_the_server_stood_still() {
     r.handle_stall(2 * WINDOW);
     r.handle_timeout(woken);
     assert_eq!((expired(&mut r), r.poll_timeout()), (vec![], Some(SECOND + 3 * WINDOW)));
-    // Who is lost from now on has the window, no more.
+    // A connection lost from now on has the window, and no more.
     r.handle(&lobby(), 2, SeatEvent::Lost(LostReason::TimedOut), woken).unwrap();
     r.handle_timeout(SECOND + 3 * WINDOW);
     assert_eq!(expired(&mut r), [(1, LeaveReason::Disconnected)]);
@@ -293,7 +293,7 @@ fn members_come_in_pages_by_room_and_user() {
         assert_eq!(read(all(limit)), names, "{limit} at a time");
         assert_eq!(read(of("north", limit)), names[5..10], "{limit} at a time");
     }
-    // From where nobody is (any more), and of a room that comes before or after that.
+    // After a member that does not exist (any more), and after a room before or after it.
     let after = |place: &str, query| Query { after: Some(place.into()), ..query };
     assert_eq!(read(after("north/u3a", all(9))), names[8..]);
     assert_eq!(read(after("nowhere/u1", all(9))), names[10..]);
@@ -314,7 +314,7 @@ fn a_server_that_ran_for_years_asks_for_seats_in_time() {
         assert_eq!(expired(&mut r), []);
         r.handle_timeout(now + 1 + WINDOW);
         assert_eq!(expired(&mut r), [(1, LeaveReason::TimedOut)]);
-        // The vitals are of its first moment: nobody is heard of for longer than that.
+        // The connection was last heard from at its first moment: no longer silence is possible.
         let view = r.view(&all(10), now, UNIX_EPOCH);
         assert_eq!(view.members[0].last_seen_ms_ago, days * 24 * 60 * 60 * 1_000);
     }
@@ -365,7 +365,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What a room's members were told of a seat.
+/// What a room's members were told about a seat.
 #[derive(Debug, Default, Clone, PartialEq)]
 struct Told {
     joined: u32,
@@ -376,8 +376,9 @@ const REASONS: [LeaveReason; 4] =
     [LeaveReason::Left, LeaveReason::TimedOut, LeaveReason::Disconnected, LeaveReason::Removed];
 
 proptest! {
-    /// Whatever rooms report, in whatever order: each seat is told joined once and left once with the reason given,
-    /// the totals add up, only seats that are away are asked for, and in the end nothing is left.
+    /// Whatever rooms report, in whatever order: each seat is reported joined once and left once with the
+    /// right reason, the totals add up, only seats that are away are asked for, and in the end nothing is
+    /// left.
     #[test]
     fn joined_once_left_once_no_ghosts(ops in proptest::collection::vec(op(), 1..200)) {
         let rooms: [Arc<str>; 3] = ["a".into(), "b".into(), "c".into()];

@@ -1,6 +1,6 @@
 //! Playing over QUIC and WebTransport: joins, states, inputs, resumes, closes.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -33,7 +33,7 @@ fn transport(kind: Kind) -> TransportKind {
     }
 }
 
-/// Which lane each of the messages came on that a player was sent.
+/// The lane on which each message to a player came.
 fn lane(came: &Came) -> Option<(Lane, server_message::Body)> {
     match came {
         Came::Reliable(message) => Some((Lane::Reliable, util::server(message))),
@@ -116,7 +116,7 @@ fn messages_take_their_lanes() {
     }
 }
 
-/// A room with so many players that a full state fits no datagram.
+/// A room with so many players that a full state is too large for a datagram.
 #[test]
 fn a_large_state_has_a_stream_of_its_own() {
     const PLAYERS: usize = 400;
@@ -134,7 +134,7 @@ fn a_large_state_has_a_stream_of_its_own() {
         let server_message::Body::State(state) = util::server(&message) else { panic!("only states") };
         assert!(state.full);
 
-        // And a real client goes on from it.
+        // A real client continues from it.
         let mut player = Player::join_over(kind, server.quic(), "lobby");
         player.wait_state("all the others", |state| {
             (state.tables()[driftless_sim::games::arena::PLAYERS].ids().len() > PLAYERS).then_some(())
@@ -147,7 +147,7 @@ fn a_large_state_has_a_stream_of_its_own() {
     }
 }
 
-// Inputs in datagrams repeat those before them: each is applied once, in order, whatever is lost.
+// Inputs in datagrams repeat earlier ones: each is applied once, in order, whatever is lost.
 #[test]
 fn repeated_inputs_are_taken_once() {
     let server = TestServer::start(config());
@@ -208,7 +208,7 @@ fn events_arrive_once_and_in_order_across_a_resume() {
         bob.command(&Ask { tell: EVENTS / 2, bytes: 100, ..Ask::default() });
         ann.reconnect();
         assert!(ann.welcomed().resumed);
-        // What her session had taken in before the loss, but she had not looked at, is gone with the events queue.
+        // What her session had received before the loss but she had not read is lost with the events queue.
         let first = told(&mut ann);
         got.push(first);
         got.extend((first..EVENTS).map(|_| told(&mut ann)));
@@ -222,7 +222,7 @@ fn events_arrive_once_and_in_order_across_a_resume() {
 #[test]
 fn a_seat_moves_from_one_transport_to_another() {
     let server = TestServer::start(config());
-    // One that acknowledges nothing, so that all of it may be asked for again.
+    // A connection that acknowledges nothing, so that everything may be requested again.
     let mut socket = Socket::connect(server.address());
     socket.send(&client(Body::Join(join("lobby")))).unwrap();
     let Frame::Binary(message) = socket.recv() else { panic!("no welcome") };
@@ -271,7 +271,7 @@ fn who_does_not_join_is_closed() {
     config.limits.handshake = Duration::from_millis(300);
     let server = TestServer::start(config);
     for kind in BOTH {
-        // A stream that is opened and never written is not even known to the server.
+        // The server does not even learn of a stream that is opened and never written.
         let mut link = Link::connect(kind, server.quic());
         let (code, reason) = link.close_code();
         assert_eq!(code, u32::from(CloseCode::HandshakeTimeout.number()), "{kind:?}: {reason}");
@@ -286,7 +286,7 @@ fn a_drain_says_goodbye_on_all_transports() {
     let running = server.running().clone();
     let drain = std::thread::spawn(move || util::quic::wait(async move { running.registry().drain() }));
     drain.join().unwrap();
-    // New ones are told, those who are there stay until the server says goodbye.
+    // New connections are refused; existing ones stay until the server says goodbye.
     for kind in BOTH {
         assert_eq!(quic::refused(kind, server.quic()).0, u32::from(CloseCode::Draining.number()), "{kind:?}");
     }
@@ -302,7 +302,7 @@ fn a_full_server_says_so() {
     for kind in BOTH {
         let goodbye = Player::on(Link::connect(kind, server.quic()), server.quic(), join("lobby")).goodbye();
         assert_eq!(goodbye.code, u32::from(CloseCode::ServerFull.number()));
-        assert_eq!(goodbye.reason, "all 1 places for players are taken");
+        assert_eq!(goodbye.reason, "the server is full: 1 is its limit");
     }
     assert_eq!(server.running().metrics().refused.get("server_full"), 2);
 }

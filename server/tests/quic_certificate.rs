@@ -1,6 +1,7 @@
-//! The certificate that QUIC shows: the one that `/v1/certificate` tells of, and the newest, without dropping who is connected.
+//! The certificate that QUIC presents: the one in `/v1/certificate`, and always the newest, without dropping
+//! existing connections.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -13,7 +14,7 @@ use util::{
     tls::{DAY, Files, Issued},
 };
 
-/// SHA-256 of the certificate that a handshake shows now, hexadecimal.
+/// SHA-256 of the certificate that a handshake presents now, hexadecimal.
 fn shown(server: &TestServer, kind: Kind) -> String {
     let endpoint = endpoint();
     let connection = wait(dial(&endpoint, server.quic(), util::quic::config(kind))).expect("a connection");
@@ -71,7 +72,7 @@ fn a_certificate_from_files_is_shown_over_quic_too() {
     assert_ne!(shown(&server, Kind::Quic), served.hex());
 }
 
-/// Where QUIC is, for who names the server so: the port, and WebTransport's address.
+/// Where QUIC is, for a client that uses this name for the server: the port, and WebTransport's address.
 fn quic_for(server: &TestServer, host: &str) -> (u64, String) {
     let request = format!("GET /v1/certificate HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     let quic = util::http::request(server.address(), &request).json()["quic"].clone();

@@ -1,6 +1,7 @@
-//! Players of QUIC and WebTransport who break rules: each gets its documented code, or nothing, and nobody else notices.
+//! QUIC and WebTransport clients that break rules: each gets its documented code, or nothing, and nobody else
+//! notices.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -24,7 +25,8 @@ use util::{
     until,
 };
 
-/// Somebody plays while others do this, on both transports; then the other's ticks go on, and no place is left taken.
+/// Somebody plays while others commit this fault, on both transports; afterwards the player's ticks continue,
+/// and no permit is left taken.
 #[track_caller]
 fn beside_a_player(config: Config, fault: impl Fn(Kind, &TestServer)) {
     let server = TestServer::start(config);
@@ -103,7 +105,7 @@ fn a_datagram_before_the_join_is_unexpected() {
 fn a_datagram_of_another_session_is_malformed() {
     let server = TestServer::start(config());
     let link = joined(Kind::WebTransport, &server);
-    // Past the session, which would write its own number at the start.
+    // Bypasses the session, which would write its own number at the start.
     let connection: &quinn::Connection = &link.session;
     connection.send_datagram(Bytes::from_static(&[0x04, 0x0A, 0x00])).unwrap();
     closes_with(link, CloseCode::Malformed);
@@ -127,7 +129,7 @@ fn a_length_that_is_too_large_is_refused_before_the_message() {
         let mut link = joined(kind, server);
         link.send_raw(&[0x81, 0x80, 0x01]).unwrap(); // 16385
         let reason = closes_with(link, CloseCode::TooLarge);
-        assert_eq!(reason, "a message of 16385 bytes: at most 16384 are allowed");
+        assert_eq!(reason, "a message of 16385 bytes; at most 16384 are allowed");
         let mut link = joined(kind, server);
         link.send_raw(&[0x80; 5]).unwrap();
         closes_with(link, CloseCode::Malformed);
@@ -147,7 +149,7 @@ fn a_message_may_come_byte_by_byte() {
     });
 }
 
-// A player who goes without a leave may come back; nothing on the wire says more than that the stream has ended.
+// A player who goes without a leave may come back; the wire shows only that the stream has ended.
 #[test]
 fn the_end_of_the_stream_is_a_lost_connection() {
     beside_a_player(config(), |kind, server| {
@@ -198,28 +200,28 @@ fn a_stopped_stream_is_unexpected() {
         put_message(&client(Body::Join(join("lobby"))), &mut framed);
         wait(send.write_all(&framed)).unwrap();
         receive.stop(9).unwrap();
-        // The welcome, or what comes after it, cannot be told.
+        // The welcome, or what follows it, cannot be delivered.
         let _somebody = Player::join(server.address(), "lobby");
         let Came::Closed { code, .. } = quic::closed(wait(session.closed())) else { panic!("no close") };
         assert_eq!(CloseCode::from_number(code as u16), Some(CloseCode::Unexpected));
     });
 }
 
-// More streams than one is no crime, and gains nothing: nobody reads them.
+// Opening more than one stream is not an error, and has no effect: nobody reads the others.
 #[test]
 fn streams_that_are_not_asked_for_are_not_read() {
     beside_a_player(config(), |kind, server| {
         let mut link = joined(kind, server);
         let connection: &quinn::Connection = &link.session;
         let mut streams = Vec::new();
-        // The windows fill, then the client's own transport holds the rest back.
+        // The windows fill up; then the client's own transport holds the rest back.
         while let Ok(Ok(mut stream)) = within(100, connection.open_uni()) {
             let written = within(100, stream.write_all(&[0x21; 100_000]));
             assert!(written.is_err(), "the server takes no more than its windows: {written:?}");
             streams.push(stream);
             assert!(streams.len() < 10, "there is a limit");
         }
-        // What is not counted against those windows still flows.
+        // Datagrams do not count against those windows, so they still flow.
         link.send_datagram(&client(Body::Ping(wire::Ping { time_us: 3 }))).unwrap();
         util::eventually("a pong", || match link.recv() {
             Came::Datagram(message) => {
@@ -231,7 +233,7 @@ fn streams_that_are_not_asked_for_are_not_read() {
     });
 }
 
-// Promise 4, again: what is meant for a player who reads nothing is bounded, and then the player goes.
+// Promise 4, again: what waits for a player who reads nothing is bounded, and then the player is removed.
 #[test]
 fn who_never_reads_is_a_slow_consumer() {
     let resume_window = Duration::from_millis(100);
@@ -251,7 +253,7 @@ fn who_never_reads_is_a_slow_consumer() {
         wait(send.write_all(&framed)).unwrap();
         until("the slow one is in", || server.players() == 2);
         let slow = server.disconnects("slow_consumer");
-        // The other reads, and acknowledges by playing.
+        // The other player reads, and acknowledges by playing.
         other.command(&Ask { tell: 5, bytes: 1000, every_step: true, ..Ask::default() });
         until("the slow one is closed", || {
             other.wait("an event", |event| matches!(event, ClientEvent::Event(_)).then_some(()));
@@ -291,7 +293,7 @@ fn a_request_for_something_else_is_refused() {
     assert_eq!((refused.get("subprotocol"), refused.get("not_found")), (1, 2));
 }
 
-/// As Firefox does, and Chromium before it had subprotocols.
+/// Like Firefox, and Chromium before it supported subprotocols.
 #[test]
 fn a_webtransport_client_that_offers_no_subprotocol_is_taken() {
     let server = TestServer::start(config());
@@ -347,7 +349,7 @@ fn a_connection_that_asks_for_no_session_is_closed() {
 #[test]
 fn hostile_connections_hold_little_memory() {
     const CONNECTIONS: usize = 40;
-    /// With the connection's own keys, buffers and timers.
+    /// Includes the connection's own keys, buffers and timers.
     const EACH: u64 = 256 * 1024;
     let server = Process::start(&["--workers=1", "--threads=1"]);
     Player::join_over(Kind::Quic, server.address(), "lobby").leave();
@@ -357,10 +359,10 @@ fn hostile_connections_hold_little_memory() {
         let (endpoint, session) =
             wait(quic::open(Kind::Quic, server.address(), quic::config(Kind::Quic))).unwrap();
         let connection: &quinn::Connection = &session;
-        // A message that is announced and does not end...
+        // A message that is announced and never completed...
         let (mut first, _reads) = wait(connection.open_bi()).unwrap();
         wait(first.write_all(&[&[0x80, 0x80, 0x01][..], &[7; 16_383]].concat())).unwrap();
-        // ...and more than any window, where nobody reads.
+        // ...and more than any window, on a stream that nobody reads.
         let (mut second, _) = wait(connection.open_bi()).unwrap();
         let written = within(20, second.write_all(&[7; 200_000]));
         assert!(written.is_err(), "{written:?}");

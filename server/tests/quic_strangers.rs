@@ -1,6 +1,7 @@
-//! What reaches the UDP port before there is a connection: garbage, half handshakes, replays, and addresses that may be false.
+//! What reaches the UDP port before there is a connection: garbage, half handshakes, replays, and addresses
+//! that may be spoofed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -28,7 +29,8 @@ use util::{
     until,
 };
 
-/// How long a socket is quiet before nothing more is expected. (Too short could only make a test see less.)
+/// How long a socket must be quiet before nothing more is expected. (If it were too short, a test would only
+/// see less.)
 const QUIET: Duration = Duration::from_millis(500);
 
 fn udp() -> UdpSocket {
@@ -37,7 +39,7 @@ fn udp() -> UdpSocket {
     socket
 }
 
-/// What comes until it is quiet.
+/// Everything that arrives until it is quiet.
 fn answers(socket: &UdpSocket, quiet: Duration) -> Vec<Vec<u8>> {
     let mut buffer = [0; 2048];
     let mut all = Vec::new();
@@ -51,7 +53,7 @@ fn answers(socket: &UdpSocket, quiet: Duration) -> Vec<Vec<u8>> {
     }
 }
 
-/// The first packets of a client, as they are before any answer: with what it sends early, if it does.
+/// The first packets of a client before any answer, including early data if it sends any.
 fn first_flight(start: impl FnOnce(SocketAddr)) -> Vec<Vec<u8>> {
     let tap = udp();
     start(tap.local_addr().unwrap());
@@ -119,8 +121,9 @@ fn garbage_is_met_with_silence_or_less_than_it_was() {
     other.stop().leave();
 }
 
-// RFC 9000, section 8.1: before it has validated the address, a server sends at most three times what it received. quinn lets the
-// datagram pass that crosses the limit (quinn-rs/quinn#1082), so it is less than three times and one datagram.
+// RFC 9000, section 8.1: before it has validated the address, a server sends at most three times what it
+// received. quinn lets the datagram pass that crosses the limit (quinn-rs/quinn#1082), so it is less than
+// three times and one datagram.
 #[test]
 fn a_false_address_is_not_flooded() {
     let server = TestServer::start(quic_config(1000, 1000));
@@ -128,7 +131,7 @@ fn a_false_address_is_not_flooded() {
         let (socket, packet) = (udp(), initial());
         assert!(packet.len() >= 1200, "a client pads its first packet: {}", packet.len());
         socket.send_to(&packet, server.quic()).unwrap();
-        // Longer than the handshake may take: with all that is sent again.
+        // Longer than the handshake may take, including retransmissions.
         let answers = answers(&socket, Duration::from_millis(1500));
         let bytes: usize = answers.iter().map(Vec::len).sum();
         let lengths: Vec<_> = answers.iter().map(Vec::len).collect();
@@ -142,7 +145,7 @@ fn with_many_handshakes_in_progress_an_address_must_be_validated() {
     let server = TestServer::start(quic_config(10, 0));
     let socket = udp();
     let packet = initial();
-    // Strangers who never answer take no place, however many.
+    // Strangers who never answer take no permits, however many there are.
     for _ in 0..50 {
         socket.send_to(&packet, server.quic()).unwrap();
         let mut answer = [0; 2048];
@@ -170,14 +173,14 @@ fn with_too_many_handshakes_in_progress_more_are_refused() {
     assert!(refused.contains("refused"), "{refused}");
     assert_eq!(server.running().metrics().refused.get("handshakes"), 1);
     player.wait_ticks(3);
-    // Those who do not go on are given up.
+    // Unfinished handshakes are given up.
     until("there is a place again", || {
         wait(quic::dial(&endpoint, server.quic(), quic::config(Kind::Quic))).is_ok()
     });
     player.stop().leave();
 }
 
-/// A server that takes early data, as ours does not.
+/// A server that accepts early data, unlike ours.
 fn permissive() -> Endpoint {
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let der = rustls::pki_types::PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
@@ -195,7 +198,7 @@ fn permissive() -> Endpoint {
         .unwrap()
 }
 
-/// A client that keeps tickets, and sends at once where one lets it.
+/// A client that keeps tickets, and sends early data where it may.
 fn early_client() -> quinn::ClientConfig {
     let mut tls = quic::any_certificate();
     tls.enable_early_data = true;
@@ -204,7 +207,7 @@ fn early_client() -> quinn::ClientConfig {
     quic::with_tls(tls)
 }
 
-/// A connection that sends before the handshake, if the client has a ticket that lets it (which is then used up).
+/// A connection that sends before the handshake, if the client has a ticket for it (which is then used up).
 fn early(address: SocketAddr, config: &quinn::ClientConfig) -> Option<quinn::Connection> {
     let endpoint = quic::endpoint();
     let _guard = quic::RUNTIME.enter();
@@ -212,7 +215,7 @@ fn early(address: SocketAddr, config: &quinn::ClientConfig) -> Option<quinn::Con
     connecting.into_0rtt().ok().map(|(connection, _)| connection)
 }
 
-// 0-RTT is not accepted: whoever saw early data can send it again.
+// 0-RTT is not accepted: anybody who saw early data can send it again.
 #[test]
 fn our_tickets_allow_no_early_data() {
     let server = TestServer::start(config());
@@ -235,7 +238,7 @@ fn early_data_that_is_replayed_does_nothing() {
     let server = TestServer::start(config());
     let permissive = permissive();
     let config = early_client();
-    // A ticket of a server that takes early data, for the same name.
+    // A ticket of a server that accepts early data, for the same name.
     let endpoint = quic::endpoint();
     let address = permissive.local_addr().unwrap();
     let taken = wait(async {
@@ -274,7 +277,7 @@ fn early_data_that_is_replayed_does_nothing() {
     }
     assert_eq!((server.players(), server.connections_of(TransportKind::Quic)), (0, 0));
 
-    // That it was worth replaying: a server that takes early data reads the join out of it.
+    // The replay would have worked: a server that accepts early data reads the join from it.
     let socket = udp();
     for packet in &flight {
         socket.send_to(packet, address).unwrap();
@@ -290,7 +293,7 @@ fn early_data_that_is_replayed_does_nothing() {
     assert_eq!(read, message);
 }
 
-/// A clock that a client's certificate check looks at.
+/// A clock for a client's certificate check.
 #[derive(Debug)]
 struct InTheFuture(Duration);
 
@@ -326,7 +329,7 @@ fn an_expired_certificate_is_refused_by_the_client_and_hurts_nobody() {
     other.stop().leave();
 }
 
-// The client's address changes under way, as when a phone goes from one network to another.
+// The client's address changes in the middle, as when a phone changes networks.
 #[test]
 fn a_connection_goes_on_from_another_port() {
     let server = TestServer::start(Config { threads: 3, ..config() });
@@ -338,7 +341,7 @@ fn a_connection_goes_on_from_another_port() {
             let _guard = quic::RUNTIME.enter();
             player.socket.endpoint.rebind(socket).unwrap();
             assert_ne!(player.socket.endpoint.local_addr().unwrap(), before);
-            // What is sent from the new address tells the server of it.
+            // A packet from the new address tells the server.
             let input = player.run(n, 0);
             util::eventually("a state with the input", || {
                 player.next_tick();

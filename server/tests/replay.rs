@@ -1,6 +1,6 @@
 //! A room played over sockets, recorded, and simulated again.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -25,7 +25,8 @@ use util::{
     until,
 };
 
-/// Plays for a while in a room of the arena, recorded in `folder`. The recording, and how many ticks the room ran.
+/// Plays for a while in an arena room that is recorded in `folder`. Returns the recording, and how many ticks
+/// the room ran.
 fn play(folder: &Path) -> (PathBuf, u64) {
     let server = TestServer::start(Config {
         record: Some(folder.to_owned()),
@@ -43,7 +44,7 @@ fn play(folder: &Path) -> (PathBuf, u64) {
         match n {
             20 => ann.chat("hello"),
             25 => bob.chat(""), // refused
-            // A seat that ends with its window, and one that is taken while others play.
+            // A seat that ends with its resume window, and one that is taken while others play.
             30 => Player::named(server.address(), "lobby", "cid").lose_connection(),
             40 => {
                 bob.leave();
@@ -59,7 +60,7 @@ fn play(folder: &Path) -> (PathBuf, u64) {
     let ticks = metrics.ticks.get();
     let files = files(folder);
     let [file] = &files[..] else { panic!("one recording a room: {files:?}") };
-    // Written on a thread of its own: it is all there when the server has stopped, at the latest.
+    // A thread of its own writes it: it is complete at the latest when the server has stopped.
     drop(server);
     (file.clone(), ticks)
 }
@@ -71,14 +72,14 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// What `driftless replay` says, and its exit code.
+/// The output of `driftless replay`, and its exit code.
 fn replayed(file: &Path) -> (Option<i32>, String) {
     let told = process::run(&["replay", file.to_str().unwrap()]);
     let said = [told.stdout, told.stderr].concat();
     (told.status.code(), String::from_utf8(said).unwrap())
 }
 
-/// Does something in the lobby until the folder has `bytes` of recordings.
+/// Plays in the lobby until the folder has `bytes` of recordings.
 fn play_until(folder: &Path, player: &mut Player, bytes: u64) {
     until("much is recorded", || {
         player.next_tick();
@@ -108,7 +109,7 @@ fn a_recorded_room_replays_with_the_same_checksums() {
     let line = String::from_utf8(told.stdout).unwrap();
     assert!(line.contains("the same") && line.contains(&format!("{ticks} ticks")), "{line}");
 
-    // What is no longer as it was written is found.
+    // A change to the recording is detected.
     let whole = fs::read(&file).unwrap();
     let damaged = folder.path().join("damaged");
     let mut bytes = whole.clone();
@@ -176,7 +177,7 @@ fn two_servers_in_one_folder_write_files_of_their_own() {
             player.run(n, -n);
         }
     }
-    // The rooms are still there: it is the servers that end the recordings.
+    // The rooms still exist: the stopping servers end the recordings.
     players.iter_mut().for_each(Player::leave);
     let metrics = servers.each_ref().map(|server| server.running().metrics().clone());
     drop(servers);
@@ -202,7 +203,7 @@ fn a_folder_that_cannot_be_written_is_refused_before_anything_is_started() {
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
-// A disk that is full behaves the same, but for the error's name.
+// A full disk behaves the same, apart from the error's name.
 #[test]
 fn a_disk_that_takes_no_more_ends_the_recording_by_name_and_the_game_goes_on() {
     let folder = tempfile::tempdir().unwrap();
@@ -228,7 +229,7 @@ fn a_disk_that_takes_no_more_ends_the_recording_by_name_and_the_game_goes_on() {
     let [file] = &files(folder.path())[..] else { panic!("one recording") };
     let (code, line) = replayed(file);
     assert_eq!(code, Some(3), "{line}");
-    // The marker is missing only if not even that had room behind the last whole record.
+    // The marker is missing only if not even that fitted after the last whole record.
     assert!(
         line.contains("the disk could not be written") || line.contains("without its end marker"),
         "{line}"

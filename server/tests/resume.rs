@@ -1,6 +1,6 @@
 //! Coming back after a lost connection.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -20,7 +20,7 @@ use util::{
     join, until,
 };
 
-/// A resume by somebody who may or may not own the token: the code it is refused with, or None and the socket.
+/// A resume by somebody who may or may not own the token: the socket, or the code with which it is refused.
 fn try_resume(server: &TestServer, room: &str, token: &[u8], received: u64) -> Result<Socket, CloseCode> {
     let resume = wire::Resume {
         protocol: 1,
@@ -88,7 +88,7 @@ fn missed_events_are_replayed_once_and_in_order() {
     bob.chat("before");
     assert_eq!(ann.next_chat().1, "before");
 
-    // One is on its way when the connection is lost, and the others come while there is none.
+    // One is in transit when the connection is lost, and the others come while there is none.
     bob.chat("lost on the way");
     assert_eq!([bob.next_chat().1, bob.next_chat().1], ["before", "lost on the way"]);
     ann.lose_connection();
@@ -118,7 +118,7 @@ fn events_come_once_over_many_lost_connections() {
         _ => None,
     };
     for round in 0..ROUNDS {
-        // Ann's commands, too, must take effect once: she does not know whether they arrived.
+        // Ann's commands must take effect once, too: she does not know whether they arrived.
         ann.command(&Ask { tell: 1, ..Ask::default() });
         bob.command(&Ask { tell: 1, ..Ask::default() });
         for _ in 0..round % 3 {
@@ -142,7 +142,7 @@ fn events_come_once_over_many_lost_connections() {
     while by_bob.len() < all.len() {
         by_bob.extend(told(&bob.next()));
     }
-    // And none comes after them.
+    // And no more follow.
     for player in [&mut ann, &mut bob] {
         player.next_tick();
         let more = (0..20).find_map(|_| told(&player.next()));
@@ -172,7 +172,7 @@ fn a_wrong_token_changes_nothing() {
         ("lobby", &token[..15], 0),
         ("lobby", &token, 1_000_000), // has received what was never sent
     ];
-    // While she is there...
+    // While she is connected...
     for (room, token, received) in wrong {
         assert_eq!(try_resume(&server, room, token, received).err(), Some(CloseCode::UnknownSession));
     }
@@ -204,7 +204,7 @@ fn a_newer_connection_with_the_token_takes_the_seat() {
     assert_eq!(server.players(), 2, "one seat, whoever sits on it");
     assert!(matches!(newer.recv(), util::Frame::Binary(_)));
 
-    // To the others nothing has happened.
+    // The others have noticed nothing.
     bob.chat("ann?");
     bob.wait("the chat, and no change of presence before it", |event| match event {
         ClientEvent::Presence(presence) => {

@@ -1,6 +1,7 @@
-//! How rooms end: at the last tick that has a number on the wire, or by a fault of their game; and that each does so once.
+//! How rooms end: at the last tick that the wire can number, or by a fault of their game; and that each ends
+//! only once.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -64,7 +65,7 @@ fn a_room_plays_to_its_last_tick_and_not_beyond() {
     for tick in [1, u64::from(u32::MAX / 2), last - 1, last] {
         let ticked = room.tick(due(tick)).unwrap();
         assert_eq!(u64::from(ticked.published.snapshot().tick()), tick);
-        // Who comes and goes between two ticks belongs to the next, which has a number still.
+        // Arrivals and departures between two ticks belong to the next one, which still has a number.
         room.join(ConnectionId(tick), "guest".into(), "Ann".into()).unwrap();
         room.leave(ConnectionId(tick)).unwrap();
     }
@@ -77,7 +78,7 @@ fn a_room_plays_to_its_last_tick_and_not_beyond() {
     assert_eq!(room.newest().unwrap().snapshot().checksum(), checksum, "nothing has changed");
 }
 
-/// All that is around a room. Keeps how the room's connections were closed, and why it ended.
+/// Everything around a room. Keeps how the room's connections were closed, and why it ended.
 #[derive(Clone, Default)]
 struct Around(Arc<Ends>);
 
@@ -85,7 +86,7 @@ struct Around(Arc<Ends>);
 struct Ends {
     closed: Mutex<Vec<Close>>,
     ended: Mutex<Vec<&'static str>>,
-    /// How often presence was told so.
+    /// How often the end was reported to presence.
     reported: AtomicU32,
 }
 
@@ -121,7 +122,7 @@ impl Listing for Ends {
     }
 }
 
-/// The only thread there is.
+/// The only thread.
 struct Here;
 
 impl Work for Here {
@@ -178,7 +179,7 @@ async fn start(schedule: Schedule, around: &Around) -> (Arc<RoomShared>, RoomAdd
     (shared, room)
 }
 
-/// Began two seconds ago, at 2^32 - 1 ticks a second: as old as a room of 128 Hz is after two years.
+/// Began two seconds ago, at 2^32 - 1 ticks per second: as old as a room at 128 Hz is after two years.
 fn two_years_old() -> Schedule {
     Schedule::new(Instant::now().checked_sub(Duration::from_secs(2)).unwrap(), u32::MAX)
 }
@@ -188,7 +189,7 @@ fn tick() {
     Timetable::here().run(Instant::now());
 }
 
-/// Waits for what the actors of this thread do.
+/// Waits for the actors of this thread.
 async fn until(what: &str, so: impl Fn() -> bool) {
     let start = Instant::now();
     while !so() {
@@ -224,7 +225,7 @@ async fn an_old_room_does_not_stop_the_clock_of_the_others() {
     assert!(!old.connected());
 }
 
-/// A room whose players' queues hold little, and whose game does what it is asked.
+/// A room with small queues for its players, and a game that does what it is asked.
 fn obedient() -> RoomCore {
     let kind = GameKind::of::<Obedient>();
     let shared = Arc::new(RoomShared::new(RoomId(1), "lobby".into(), kind.name(), 20, 10));
@@ -237,7 +238,8 @@ fn too_much(panic_at_leave: bool) -> Bytes {
     Ask { tell: 100, bytes: 1_000, panic_at_leave, ..Ask::default() }.encode_to_vec().into()
 }
 
-/// Two who are away cannot be resumed after the same tick, and the game panics at the end of either.
+/// Two players who are away can no longer resume after the same tick, and the game panics at the end of
+/// either seat.
 #[actix::test]
 async fn a_room_whose_game_panics_again_and_again_ends_once() {
     let around = Around::default();
@@ -259,7 +261,8 @@ async fn a_room_whose_game_panics_again_and_again_ends_once() {
     assert_eq!(around.0.reported.load(Ordering::Relaxed), 1);
 }
 
-// Promise 4: "One client, however slow or hostile, does not [...]": what comes after the overflow costs nothing.
+// Promise 4: "One client, however slow or hostile, does not [...]": what comes after the overflow costs
+// nothing.
 #[test]
 fn whose_queue_overflows_is_closed_once_whatever_the_game_goes_on_to_tell() {
     let mut room = obedient();

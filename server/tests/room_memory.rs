@@ -1,4 +1,4 @@
-//! What a room of one takes on the heap, and that its ticks take nothing more.
+//! What a room with one player takes on the heap; its ticks take nothing more.
 
 #![allow(clippy::unwrap_used, unsafe_code, reason = "a counting allocator")]
 
@@ -39,7 +39,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Counts what each thread holds, and how often it asks.
+/// Counts what each thread holds, and how often it allocates.
 struct Counting;
 
 thread_local! {
@@ -72,7 +72,7 @@ struct Solo {
     input: Bytes,
     /// What the connection holds, newest first.
     has: VecDeque<Arc<Published>>,
-    /// How many. Who keeps up holds the newest and the one before.
+    /// How many it holds: a connection that keeps up holds the newest and the previous one.
     holds: usize,
 }
 
@@ -112,7 +112,7 @@ fn a_room_of_one_is_small_and_its_ticks_allocate_nothing() {
     let kind = games::kinds().into_iter().find(|kind| kind.name() == "arena").unwrap();
     let (mut encoder, mut deltas) = (Encoder::default(), BytesMut::with_capacity(1 << 20));
     let mut play = |solo: &mut Solo, ticks| (0..ticks).for_each(|_| solo.tick(&mut encoder, &mut deltas));
-    // What the thread and the kind of game have for all.
+    // What the thread and the kind of game allocate once.
     play(&mut Solo::new(&kind, 1), 100);
 
     let before = HELD.get();

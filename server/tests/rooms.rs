@@ -1,6 +1,7 @@
-//! The life of rooms: they end when empty, fail alone, skip what they cannot keep up with, and belong to their server.
+//! The life of rooms: they end when empty, fail alone, skip ticks that they cannot keep up with, and belong
+//! to their server.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -29,14 +30,14 @@ fn an_empty_room_lingers_then_ends() {
     let mut ann = Player::join(server.address(), "lobby");
     ann.leave();
     until("the seat is free", || server.players() == 0);
-    // It lingers: who comes back in time finds the same room, where no number is used again.
+    // It lingers: a player who comes back in time finds the same room, where no number is reused.
     let mut ann = Player::join(server.address(), "lobby");
     assert_eq!((ann.number(), metrics.rooms_created.get()), (2, 1));
     ann.leave();
     until("the room has ended", || metrics.rooms_ended.get("empty") == 1);
     assert_eq!((metrics.rooms.get(), server.get("/v1/rooms/lobby").status), (0, 404));
 
-    // A name is free again.
+    // The name is free again.
     assert_eq!(Player::join(server.address(), "lobby").number(), 1);
 }
 
@@ -61,8 +62,8 @@ fn a_room_with_a_player_away_does_not_end() {
     assert_eq!(server.players(), 0);
 }
 
-// Promise 6, of the game's author instead of a peer; the issue: "A panic inside one room's `step` ends that room alone,
-// with a goodbye to its players and an error in the log."
+// Promise 6, for the game's author instead of a peer: a panic inside one room's `step` ends only that room,
+// with a goodbye to its players and an error in the log.
 #[test]
 fn a_panic_in_a_step_ends_its_room_alone() {
     let server = with_obedient(config());
@@ -80,7 +81,7 @@ fn a_panic_in_a_step_ends_its_room_alone() {
     assert_eq!(presence["players"], 1, "no ghosts of the failed room: {presence}");
     assert_eq!(presence["totals"]["removed"], 2);
 
-    // The tokens of the dead room are worth nothing; its name can be used again.
+    // The dead room's tokens are worthless; its name can be used again.
     ann.reconnect();
     assert_eq!(ann.ended(), CloseCode::UnknownSession);
     assert_eq!(obedient(&server, "doomed").number(), 1);
@@ -149,7 +150,8 @@ fn ticks_of_an_overloaded_room_are_skipped_and_counted() {
         ticks.push(ann.next_tick());
         steps.push(ann.session.snapshot().unwrap().tables()[0].value(1, 0).unwrap());
     }
-    // From the first blocked step on, each tick that is run is at least five after the one before: none is made up for.
+    // From the first blocked step on, each tick that runs is at least five after the previous one: none is
+    // caught up.
     let gaps: Vec<_> = ticks.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let first = gaps.iter().position(|gap| *gap >= 5).expect("steps that block");
     assert!(first <= 4 && gaps[first..].iter().all(|gap| *gap >= 5), "{ticks:?}");
@@ -161,7 +163,8 @@ fn ticks_of_an_overloaded_room_are_skipped_and_counted() {
     assert!(metrics.ticks_skipped.get() >= 40);
 }
 
-// Promise 4: "One client […] does not delay another's tick": nor does one game another's, on another thread.
+// Promise 4: "One client […] does not delay another's tick". Likewise, one game does not delay another on a
+// different thread.
 #[test]
 fn an_overloaded_room_does_not_stop_rooms_of_other_threads() {
     let server = with_obedient(Config { tick_rate: 50, threads: 2, ..config() });
@@ -176,7 +179,8 @@ fn an_overloaded_room_does_not_stop_rooms_of_other_threads() {
     assert!(after > before);
 }
 
-// Promise 4, of a game instead of a client: one that blocks makes the rooms beside it late once, and then lives apart.
+// Promise 4, for a game instead of a client: one that blocks makes its neighbours late once, and then lives
+// apart.
 #[test]
 fn a_room_that_blocks_makes_others_late_once() {
     let server = with_obedient(Config { tick_rate: 50, threads: 1, ..config() });
@@ -194,7 +198,7 @@ fn a_room_that_blocks_makes_others_late_once() {
         |room: &str| server.get(&format!("/v1/rooms/{room}")).json()["ticks_skipped"].as_u64().unwrap();
     assert!(skipped("slow") > 50, "{}", skipped("slow"));
     assert!(skipped("other") <= 12, "{}", skipped("other"));
-    // Whatever is asked of it finds it.
+    // Requests still reach it.
     slow.reconnect();
     let before = slow.next_tick();
     assert!(slow.next_tick() > before);
@@ -222,7 +226,7 @@ fn two_servers_in_one_process_share_nothing() {
         let members = server.get("/v1/presence").json()["members"].clone();
         assert_eq!((members.as_array().unwrap().len(), &members[0]["name"]), (1, &name.into()));
     }
-    // Nor tokens.
+    // Tokens are not shared either.
     let token = ann.token();
     ann.lose_connection();
     let mut thief = Player::on(util::Socket::connect(two.address()), two.address(), join("lobby"));
@@ -251,7 +255,7 @@ fn a_room_closed_by_its_operator_says_so() {
 
 #[test]
 fn states_carry_checksums_that_hold() {
-    // The session checks them; here it is only made sure that there are some.
+    // The session checks the checksums; this only makes sure that there are some.
     let server = TestServer::start(Config { tick_rate: 20, ..config() });
     let mut ann = Player::join(server.address(), "lobby");
     let first = ann.next_tick();

@@ -1,6 +1,6 @@
 //! Clients that do not read, or do not acknowledge: what they get in the end, and that nobody else notices.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -20,9 +20,10 @@ use util::{
     join, until,
 };
 
-/// Bytes that the kernel of a slow client takes (the least that it may be set to).
+/// Bytes that the kernel of a slow client takes (the minimum that it can be set to).
 const NARROW: usize = 2048;
-/// K = ceil(min_rtt / tick) + 1 of a client on this machine that acknowledges at once: the round trip is below a tick.
+/// K = ceil(min_rtt / tick) + 1 for a client on this machine that acknowledges at once: the round trip is
+/// below a tick.
 const K: usize = 2;
 
 fn room_tick(server: &TestServer, room: &str) -> u32 {
@@ -36,7 +37,7 @@ fn obedient(server: &TestServer, socket: Socket) -> Player {
     player
 }
 
-/// A player whose round trip the server has measured and who then reads nothing.
+/// A player whose round trip the server has measured, and who then reads nothing.
 fn measured(server: &TestServer, socket: Socket) -> Player {
     let mut player = Player::on(socket, server.address(), join("lobby"));
     player.welcomed();
@@ -47,7 +48,8 @@ fn measured(server: &TestServer, socket: Socket) -> Player {
     player
 }
 
-/// Reads on after a pause: the states that come, up to the first that is as new as the room was then. Acknowledges each.
+/// Continues reading after a pause, up to the first state that is as new as the room was then, and
+/// acknowledges each. Returns their ticks.
 fn catch_up(player: &mut Player, newest: u32) -> Vec<u32> {
     let mut ticks = Vec::new();
     while ticks.last().is_none_or(|tick| *tick < newest) {
@@ -103,7 +105,7 @@ fn who_acknowledges_nothing_gets_two_states() {
     socket.send(&client(Body::Join(join("lobby")))).unwrap();
     let start = room_tick(&server, "lobby");
     until("ticks pass", || room_tick(&server, "lobby") > start + 20);
-    // What was sent until now comes before the answer to this.
+    // Everything sent until now comes before the answer to this.
     socket.send(&client(Body::Ping(wire::Ping { time_us: 1 }))).unwrap();
     let mut states = Vec::new();
     loop {
@@ -144,7 +146,7 @@ fn others_play_on_among_many_who_stall() {
             player
         })
         .collect();
-    // Each is delivered: neither the room nor the way to this player waits for anybody.
+    // Each is delivered: neither the room nor the path to this player waits for anybody.
     let (from, ticks) = (room_tick(&server, "lobby"), other.ticks());
     other.wait_ticks(40);
     let (passed, delivered) = (room_tick(&server, "lobby") - from, other.ticks() - ticks);
@@ -183,7 +185,8 @@ fn stalled_readers_take_no_more_memory_the_longer_they_stall() {
     other.stop();
 }
 
-/// Has the room tell everybody something in every step, until it closes a slow reader. The teller receives all of it.
+/// Makes the room send everybody a message in every step, until it closes a slow reader. The sender receives
+/// all of them.
 fn tell_until_closed(server: &TestServer, teller: &mut Player, tell: u32, bytes: u32) {
     teller.command(&Ask { tell, bytes, every_step: true, ..Ask::default() });
     while server.disconnects("slow_consumer") == 0 {
@@ -212,9 +215,9 @@ fn who_does_not_read_reliable_events_is_closed_as_slow() {
         let mut slow = obedient(&server, Socket::connect_narrow(server.address(), NARROW));
         tell_until_closed(&server, &mut teller, 16, each);
 
-        // What was sent before is there, without a gap (the session looks), then why it ends.
+        // What was sent before arrives without a gap (the session checks), and then the reason for the end.
         assert_eq!(slow.ended(), CloseCode::SlowConsumer);
-        // Something was lost to this seat for good, so it cannot be taken up again.
+        // This seat has lost something for good, so it cannot be resumed.
         slow.reconnect();
         assert_eq!(slow.ended(), CloseCode::UnknownSession);
         assert_eq!(server.disconnects("slow_consumer"), 1, "the teller read all");
@@ -222,7 +225,7 @@ fn who_does_not_read_reliable_events_is_closed_as_slow() {
     }
 }
 
-// Nothing is lost to who is closed for making no progress: the seat can be taken up again.
+// A player who is closed for making no progress loses nothing: the seat can be resumed.
 #[test]
 fn who_acknowledges_no_event_for_a_timeout_is_closed_as_slow_and_may_come_back() {
     let mut config = Config { tick_rate: 60, ..config() };
@@ -235,7 +238,7 @@ fn who_acknowledges_no_event_for_a_timeout_is_closed_as_slow_and_may_come_back()
     let mut teller = teller.in_background().stop();
     teller.command(&Ask { tell: 40, bytes: 10, ..Ask::default() });
     let teller = teller.in_background();
-    // It is not silent: it says something at every tick of the other, only no acknowledgement.
+    // It is not silent: it sends something at every tick of the other player, but no acknowledgement.
     while server.disconnects("slow_consumer") == 0 {
         teller.wait_ticks(1);
         if server.disconnects("slow_consumer") == 0 {
@@ -250,7 +253,8 @@ fn who_acknowledges_no_event_for_a_timeout_is_closed_as_slow_and_may_come_back()
     teller.stop();
 }
 
-// "A stalled reader is not evicted by `close()`: only TCP_USER_TIMEOUT and a bounded send buffer, set on accept, cut it off."
+// A stalled reader is not disconnected by `close()`: only TCP_USER_TIMEOUT and a bounded send buffer, set
+// when the connection is accepted, do that.
 #[test]
 fn who_never_reads_again_is_cut_off_and_gives_its_place_back() {
     let server = obedient_server(10_000, 1 << 20);

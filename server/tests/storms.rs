@@ -1,11 +1,12 @@
-//! Many who come, go and come back at once: nobody else is the worse for it, and none of them is lost.
+//! Many players come, leave and come back at once: nobody else is affected, and none of them is lost.
 //!
-//! (How a list of 5,000 is read, and at what rate, is in `member_list`, in virtual time. How late ticks are is not for a debug build to
-//! say: ask a release build's `/metrics` for `driftless_room_tick_lateness_seconds`.)
+//! (`member_list` tests in virtual time how a list of 5,000 is read, and at what rate. A debug build cannot
+//! say how late ticks are: look at `driftless_room_tick_lateness_seconds` in a release build's `/metrics`.)
 //!
-//! DESIGN's "Presence is state": "a storm of reconnects, a busy room or a list of 5,000 members cannot overflow it".
+//! Presence is state, so neither a storm of reconnects, nor a busy room, nor a list of 5,000 members can
+//! overflow a queue.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -26,7 +27,7 @@ use std::{
 };
 use util::{Frame, Player, Socket, TestServer, client, config, join, until};
 
-/// So few that a storm of announcements would overflow the queue.
+/// So small that a storm of announcements would overflow the queue.
 const RELIABLE: usize = 16;
 
 fn storm_config(players: usize) -> Config {
@@ -37,7 +38,7 @@ fn storm_config(players: usize) -> Config {
         ..config()
     };
     config.limits.reliable_messages = RELIABLE;
-    // Players here are driven one after the other.
+    // The players here are driven one after another.
     config.limits.timeout = Duration::from_secs(300);
     config
 }
@@ -47,7 +48,8 @@ fn longest() -> wire::Join {
     wire::Join { name: "\u{1F600}".repeat(32), ..join("lobby") }
 }
 
-/// Reads until the player knows so many members, all of them here, and says how many bytes of presence came.
+/// Reads until the player knows this many members, all of them connected, and returns how many bytes of
+/// presence came.
 fn all_here(player: &mut Player, count: usize) -> usize {
     let (mut members, mut bytes) = (BTreeMap::new(), 0);
     loop {
@@ -66,7 +68,7 @@ fn all_here(player: &mut Player, count: usize) -> usize {
     }
 }
 
-/// More than the list of a page, or the queue of a player, can tell of.
+/// More than a page of the list, or a player's queue, can hold.
 #[test]
 fn all_players_of_a_room_cut_at_once_come_back() {
     const PLAYERS: usize = 1_000;
@@ -82,7 +84,7 @@ fn all_players_of_a_room_cut_at_once_come_back() {
         assert!(player.welcomed().resumed);
     }
     assert_eq!(server.running().metrics().resumes.get("resumed"), PLAYERS as u64);
-    // They read for the first time: the whole list waits.
+    // They read for the first time, so the whole list is due.
     for n in [0, PLAYERS / 2, PLAYERS - 1] {
         let bytes = all_here(&mut players[n], PLAYERS) as u32;
         let seconds = start.elapsed().as_secs() as u32 + 1;
@@ -90,8 +92,8 @@ fn all_players_of_a_room_cut_at_once_come_back() {
     }
 }
 
-/// Strangers come and go as fast as they can. Of it notice: one who is away, one who does not acknowledge, one who plays, and one in
-/// another room.
+/// Strangers come and go as fast as they can. Observers: a player who is away, one who does not acknowledge,
+/// one who plays, and one in another room.
 #[test]
 fn a_flood_of_joins_and_leaves_hurts_nobody() {
     const STRANGERS: usize = 3;
@@ -122,7 +124,8 @@ fn a_flood_of_joins_and_leaves_hurts_nobody() {
     assert!(away.welcomed().resumed);
     player.next_tick();
     until("they are gone", || server.players() == 5);
-    // The deaf one is still in the room: what was sent comes before the answer to this, and is bounded.
+    // The player who does not acknowledge is still in the room: what was sent comes before the answer to
+    // this, and is bounded.
     deaf.send(&client(Body::Ping(wire::Ping { time_us: 1 }))).unwrap();
     let mut bytes = 0;
     loop {

@@ -1,6 +1,7 @@
-//! HTTPS and secure WebSockets: the same server within TLS, its certificate replaced while it runs, and peers that speak something else.
+//! HTTPS and secure WebSockets: the same server within TLS, its certificate replaced while it runs, and peers
+//! that speak something else.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -103,7 +104,8 @@ fn garbage_on_the_port_for_tls_is_cut_off() {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(util::PATIENCE)).unwrap();
         stream.write_all(garbage).unwrap();
-        // An alert, an answer to whoever begins as HTTP does, or nothing; then the end, as a reset or not.
+        // A TLS alert, an answer to a client that begins like HTTP, or nothing; then the end, with or without
+        // a reset.
         let mut answer = Vec::new();
         let ended = stream.read_to_end(&mut answer);
         assert!(!matches!(ended, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock), "{garbage:?}");
@@ -141,7 +143,7 @@ fn a_new_certificate_is_shown_without_dropping_a_connection() {
     assert_ne!(secure.trusting.shown(address).unwrap(), newer.der);
 
     secure.files.write(&newer.certificate, &newer.key);
-    // By itself: nobody tells the server.
+    // Automatically: nobody tells the server.
     until("the new certificate is shown", || trusting_newer.shown(address).is_ok_and(|der| der == newer.der));
     secure.trusting.shown(address).expect_err("the old one is not shown any more");
     player.next_tick();

@@ -1,6 +1,7 @@
-//! Requests for an upgrade at `/v1/connect`, byte by byte as they come: what becomes a WebSocket, and what is told to the rest.
+//! Upgrade requests at `/v1/connect`, byte by byte as they arrive: what becomes a WebSocket, and how the rest
+//! is answered.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -20,21 +21,22 @@ const HEADERS: [&str; 6] = [
     "sec-websocket-protocol: driftless.v1",
 ];
 
-/// A good request with this request line, this header in place of those of its name, and these at the end.
+/// A valid request with this request line, these headers in place of those with the same name, and more at
+/// the end.
 fn request(line: &str, instead: &[&str], more: &[&str]) -> String {
     let name = |header: &str| header.split(':').next().unwrap_or_default().to_ascii_lowercase();
     let kept = HEADERS.iter().filter(|header| !instead.iter().any(|other| name(other) == name(header)));
-    // A name alone takes the header away.
+    // A name without a value removes the header.
     let put = instead.iter().filter(|header| header.contains(':'));
     let headers: String = kept.chain(put).chain(more).map(|header| format!("{header}\r\n")).collect();
     format!("{line}\r\n{headers}\r\n")
 }
 
-/// The status and the head of the answer, as it is; and what came after it until the server closed.
+/// The status and head of the answer, and everything after it until the server closed.
 fn answer(server: &TestServer, request: &[u8]) -> http::Response {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    // One that is refused early may be closed before all of it is sent.
+    // A request that is refused early may be closed before all of it is sent.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();
     let mut byte = [0];

@@ -1,6 +1,6 @@
 //! The WebSocket transport against peers that break its rules (RFC 6455), by accident or not.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -162,7 +162,8 @@ fn an_announced_2_gib_message_is_cut_off_and_costs_no_memory() {
     let mut socket = Player::join(server.address(), "lobby").socket;
     socket.send_raw(&socket::header(FIN | BINARY, 1 << 31)).unwrap();
     let chunk = vec![0; 1 << 20];
-    // The server reads on for a while without keeping anything, so that the close frame is not lost; then it cuts off.
+    // The server reads on for a while without keeping anything, so that the close frame is not lost; then it
+    // cuts off.
     let mut highest = 0;
     until("cut off", || {
         highest = highest.max(server.rss());
@@ -244,7 +245,8 @@ fn who_does_not_answer_the_close_is_left_all_the_same() {
     socket.wait_end();
 }
 
-// Promise 6: "Bad input gets a named error and a documented close code." So does a leave, whatever the peer does with its half.
+// Promise 6: "Bad input gets a named error and a documented close code." So does a leave, whatever the peer
+// does with its half.
 #[test]
 fn who_leaves_and_ends_its_half_is_told_goodbye() {
     let server = TestServer::start(config());

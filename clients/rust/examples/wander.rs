@@ -1,6 +1,7 @@
 //! Joins the arena, walks in circles, and prints where everybody is, and where itself will be once the server has had its inputs.
 //!
-//! `cargo run -p driftless-client --example wander -- [ws://127.0.0.1:7777] [room]`, with a server running.
+//! `cargo run -p driftless-client --example wander -- [ws://127.0.0.1:7777] [room]`, while a server is
+//! running.
 
 use driftless_client::{Client, Event, Options};
 use driftless_sim::games::arena::{Arena, ArenaInput, PLAYERS};

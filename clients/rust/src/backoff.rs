@@ -1,12 +1,12 @@
 //! How long to wait before the next attempt to connect.
 //!
-//! Exponential with full jitter: a wait is drawn evenly from zero to a ceiling that doubles with every failure.
-//! Clients that were cut off together come back spread out. (Marc Brooker, "Exponential Backoff And Jitter",
-//! AWS Architecture Blog, 2015.)
+//! Exponential with full jitter: each wait is drawn evenly from zero to a ceiling that doubles with every
+//! failure. So clients that were disconnected together come back spread out. (Marc Brooker, "Exponential
+//! Backoff And Jitter", AWS Architecture Blog, 2015.)
 
 use std::time::Duration;
 
-/// Longest wait that a server may ask for with a goodbye; more is cut to this.
+/// Longest wait that a server may request in a goodbye; longer ones are cut to this.
 pub const MAX_SERVER_DELAY: Duration = Duration::from_secs(300);
 
 /// Waits between attempts to connect.
@@ -30,8 +30,8 @@ impl Backoff {
         Self { base, cap: cap.max(base), failures: 0 }
     }
 
-    /// The wait after one more failure. `server` is what the goodbye asked for, if there was one: the wait is
-    /// never shorter than that (up to [`MAX_SERVER_DELAY`]).
+    /// The wait after one more failure. `server` is the wait that the goodbye requested, if there was one:
+    /// the result is never shorter than that (up to [`MAX_SERVER_DELAY`]).
     pub fn next(&mut self, rng: &mut fastrand::Rng, server: Option<Duration>) -> Duration {
         let ceiling = self.ceiling();
         self.failures = self.failures.saturating_add(1);
@@ -39,12 +39,12 @@ impl Backoff {
         jittered.max(server.unwrap_or_default().min(MAX_SERVER_DELAY))
     }
 
-    /// A wait that is no failure's: as the first one is, and not counted.
+    /// A wait that follows no failure: like the first one, and not counted.
     pub fn uncounted(&self, rng: &mut fastrand::Rng, server: Option<Duration>) -> Duration {
         Self::new(self.base, self.cap).next(rng, server)
     }
 
-    /// The longest that the next wait can be, if the server asks for nothing.
+    /// The longest that the next wait can be, if the server requests nothing.
     pub fn ceiling(&self) -> Duration {
         let doubled = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.base.saturating_mul(doubled).min(self.cap)
@@ -55,7 +55,7 @@ impl Backoff {
         self.failures
     }
 
-    /// A connection has worked: the next wait is a first one again.
+    /// A connection has worked: the next wait starts from the beginning.
     pub fn reset(&mut self) {
         self.failures = 0;
     }

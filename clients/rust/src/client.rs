@@ -1,4 +1,4 @@
-//! The client for games: connects, and comes back by itself when the connection is lost.
+//! The client for games. It connects, and reconnects by itself when the connection is lost.
 
 use crate::{
     ClientCore, Connection, Disconnect, Error, Event, Members, Options, Payloads, Phase, Stats, Step,
@@ -20,13 +20,13 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A player in a room.
 ///
-/// Nothing happens while nobody waits in [`next`](Client::next): call it in a loop (`tokio::select!` with the game's
-/// own clock is fine, it is cancel-safe).
+/// Nothing happens unless [`next`](Client::next) is being awaited: call it in a loop. (It is cancel-safe, so
+/// `tokio::select!` with the game's own clock is fine.)
 pub struct Client {
     connection: Connection,
     options: Options,
     dialing: Option<Dialing>,
-    /// The first event, which `connect` waited for and `next` has yet to give.
+    /// The first event, for which `connect` waited and which `next` has yet to return.
     welcome: Option<Event>,
     payloads: Payloads,
 }
@@ -35,8 +35,8 @@ pub struct Client {
 type Dialing = Pin<Box<dyn Future<Output = Result<Transport, DialError>> + Send>>;
 
 impl Client {
-    /// Connects and enters the room. Fails on the first attempt that does: waiting for a server that is not up is
-    /// the caller's choice. After it has succeeded once, the client reconnects by itself.
+    /// Connects and enters the room. If the first attempt fails, so does this call: whether to wait for a
+    /// server that is not up is the caller's choice. Once it has succeeded, the client reconnects by itself.
     pub async fn connect(options: Options) -> Result<Self, Error> {
         let connection = Connection::open(&options).await.map_err(Disconnect::from)?;
         let mut client =
@@ -45,8 +45,8 @@ impl Client {
         Ok(client)
     }
 
-    /// The next event. Reconnects and resumes while it waits; an error is the client's end, and every later call
-    /// gives it again. Cancel-safe.
+    /// The next event. Reconnects and resumes while it waits. An error is final: every later call returns it
+    /// again. Cancel-safe.
     pub async fn next(&mut self) -> Result<Event, Error> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -77,15 +77,15 @@ impl Client {
         }
     }
 
-    /// Sends an input of the game. Returns its number: a state whose `input` is this or higher contains it.
-    /// It leaves with the next poll of [`next`](Self::next).
+    /// Sends an input of the game and returns its number: a state whose `input` is at least this number
+    /// contains it. It is sent with the next poll of [`next`](Self::next).
     pub fn send_input(&mut self, input: &impl Message) -> Result<u32, SendError> {
         let payload = self.payloads.encode(input);
         self.connection.core_mut().send_input(payload)
     }
 
-    /// Sends a command of the game, reliably: it is sent again after a reconnect until the server has it.
-    /// It leaves with the next poll of [`next`](Self::next).
+    /// Sends a command of the game reliably: it is sent again after a reconnect, until the server has it. It
+    /// is sent with the next poll of [`next`](Self::next).
     pub fn command(&mut self, command: &impl Message) -> Result<u64, SendError> {
         let payload = self.payloads.encode(command);
         self.connection.core_mut().send_command(payload)
@@ -109,7 +109,7 @@ impl Client {
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.core().snapshot()
     }
-    /// The shape of the room's states.
+    /// The schema of the room's states.
     pub fn schema(&self) -> Option<&Schema> {
         self.core().schema()
     }
@@ -117,33 +117,34 @@ impl Client {
     pub fn welcome(&self) -> Option<&wire::Welcome> {
         self.core().welcome()
     }
-    /// Who is in the room, as far as was told. None if [`Options::keep_members`] is false.
+    /// The members of the room, as far as the server has told. None if [`Options::keep_members`] is false.
     pub fn members(&self) -> Option<&Members> {
         self.core().members()
     }
-    /// What was counted and measured.
+    /// Counts and measurements.
     pub fn stats(&self) -> &Stats {
         self.core().stats()
     }
-    /// What carries the connection now, or carried it last. It may change with every reconnect.
+    /// The transport of the current connection, or of the last one. It may change with every reconnect.
     pub fn transport(&self) -> TransportKind {
         self.connection.transport()
     }
-    /// The connection, to look at.
+    /// The connection, for inspection.
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
-    /// The client under the socket: clock, phase, session.
+    /// The client below the socket: clock, phase, session.
     pub fn core(&self) -> &ClientCore {
         self.connection.core()
     }
 
-    /// Gives up the seat and waits for the server's goodbye (5 s at most); where there is no connection, over one more.
-    /// Without it, a dropped client is a lost connection: the seat is kept for the resume window.
+    /// Gives up the seat and waits for the server's goodbye (at most 5 s). If there is no connection, it
+    /// makes one more for this. A client that is dropped without this is a lost connection: the seat is kept
+    /// for the resume window.
     pub async fn leave(mut self) -> Result<(), Error> {
         self.connection.core_mut().leave(now());
         if self.connection.waiting_until().is_some() {
-            self.dialing = None; // it waits for its time
+            self.dialing = None; // it would wait for its time
         }
         let gone = async { while self.next().await.is_ok() {} };
         let in_time = tokio::time::timeout(LEAVE_TIMEOUT, gone).await.is_ok();

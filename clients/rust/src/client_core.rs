@@ -1,4 +1,4 @@
-//! The whole client without its socket: session, clock, statistics and the policy of reconnecting.
+//! The whole client without its socket: session, clock, statistics, and when to reconnect.
 //!
 //! ```text
 //!              disconnected, may retry               handle_connected
@@ -7,16 +7,17 @@
 //!      └── disconnected, may not retry ──────┴──────────► Ended
 //! ```
 //!
-//! What comes in another phase than this shows is out of date, and is ignored: the result of a dial that nobody waits for
-//! any more ends no live connection, and a connection ends once, however often it is told.
+//! A call that the diagram does not show for the current phase is outdated, and is ignored: the result of a
+//! dial that nobody waits for any more does not end a live connection, and a connection ends only once,
+//! however often it is reported.
 //!
-//! **Waits.** Each failure makes the next wait longer: a dial that failed, and a connection that ended. They start over with
-//! the first state of a seat that was kept, for only the network had failed. A new seat must last for 5 s, or for as long as
-//! the next wait can be if that is less: so a room that fails right after each join, or a server that is restarted again and
-//! again, is not joined in a tight loop.
+//! **Waits.** Each failure makes the next wait longer: a dial that failed, and a connection that ended. Waits
+//! start over with the first state of a resumed seat, because then only the network had failed. A new seat
+//! must last for 5 s, or for as long as the next wait can be if that is less, so that a room that fails right
+//! after each join, or a server that restarts again and again, is not joined in a tight loop.
 //!
-//! `handle_*` takes something in, `poll_*` gives something out, and time is an argument: the same code runs under a
-//! socket, under the load test's swarm and under tests in virtual time.
+//! `handle_*` takes something in, `poll_*` gives something out, and time is an argument: the same code runs
+//! on a socket, in the load test's swarm, and in tests in virtual time.
 
 use crate::{
     Backoff, Clock, Disconnect, Error, Event, Members, Options, Stats, clock::LONGEST_US,
@@ -52,22 +53,22 @@ pub struct ClientCore {
     session: ClientSession,
     clock: Clock,
     stats: Stats,
-    /// None: the application does not want them kept.
+    /// None: the application does not want the members.
     members: Option<Members>,
     phase: Phase,
     events: VecDeque<Event>,
-    /// The server's last word, and when it came.
+    /// The server's goodbye, and when it came.
     goodbye: Option<(wire::Goodbye, Instant)>,
     welcomed: bool,
     left: bool,
-    /// The seat is gone: connections join anew until there is another.
+    /// The seat is lost: the client joins anew until it has another.
     rejoin: bool,
     /// The connection asked for the old seat and has no answer yet.
     resuming: bool,
-    /// When this connection was welcomed; and whether a state has come over it.
+    /// When this connection was welcomed, and whether a state has come over it.
     welcomed_at: Instant,
     works: bool,
-    /// Attempts in a row that came to nothing.
+    /// Failed attempts in a row.
     failed: u32,
     backoff: Backoff,
     max_attempts: Option<u32>,
@@ -79,23 +80,24 @@ pub struct ClientCore {
 pub enum Phase {
     /// There is a connection (perhaps without a welcome yet).
     Online,
-    /// There is none; the next attempt is due then.
+    /// There is no connection; the next attempt is due at `until`.
     Waiting {
         /// When to dial.
         until: Instant,
     },
-    /// There will be none.
+    /// There will be no connection any more.
     Ended(Error),
 }
 
 impl ClientCore {
-    /// A client whose first connection was opened at `now`, over a transport that gives what `options.session.delivery`
-    /// says: it will join.
+    /// A client whose first connection was opened at `now`, over a transport that delivers as
+    /// `options.session.delivery` says. It will join.
     pub fn new(now: Instant, options: &Options) -> Self {
         Self::over(now, options, options.session.delivery)
     }
 
-    /// A client whose first connection was opened at `now`, over a transport that gives `delivery`: it will join.
+    /// A client whose first connection was opened at `now`, over a transport with this `delivery`. It will
+    /// join.
     pub fn over(now: Instant, options: &Options, delivery: Delivery) -> Self {
         let config = ClientConfig { delivery, ..options.session.clone() };
         Self {
@@ -119,8 +121,8 @@ impl ClientCore {
         }
     }
 
-    /// A message arrived. On error, close the connection and call [`handle_disconnected`](Self::handle_disconnected)
-    /// with the error.
+    /// Handles a message. On error, close the connection and call
+    /// [`handle_disconnected`](Self::handle_disconnected) with the error.
     pub fn handle_message(&mut self, now: Instant, message: Bytes) -> Result<(), ServerError> {
         self.stats.messages_down += 1;
         self.stats.bytes_down += message.len() as u64;
@@ -142,7 +144,7 @@ impl ClientCore {
         self.poll_transmit_lane(now, out, || usize::MAX).is_some()
     }
 
-    /// As [`poll_transmit`](Self::poll_transmit), and which lane the message takes: see
+    /// Like [`poll_transmit`](Self::poll_transmit), but returns the lane that the message takes: see
     /// [`ClientSession::poll_transmit_lane`].
     pub fn poll_transmit_lane(
         &mut self,
@@ -160,7 +162,7 @@ impl ClientCore {
         Some(lane)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; while waiting: when to dial.
+    /// When to call [`handle_timeout`](Self::handle_timeout), or while waiting, when to dial.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Online => match &self.goodbye {
@@ -172,7 +174,8 @@ impl ClientCore {
         }
     }
 
-    /// Time has passed. On error (the server fell silent, or did not close after its goodbye), as for [`handle_message`](Self::handle_message).
+    /// Time has passed. On error (the server fell silent, or did not close after its goodbye), proceed as for
+    /// [`handle_message`](Self::handle_message).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ServerError> {
         if self.phase != Phase::Online {
             return Ok(());
@@ -185,8 +188,8 @@ impl ClientCore {
         result
     }
 
-    /// The connection ended. Decides what comes next: see [`phase`](Self::phase). Where the server had said goodbye before,
-    /// that is the cause, whatever `cause` is.
+    /// The connection ended. Decides what comes next: see [`phase`](Self::phase). If the server had said
+    /// goodbye, that is the cause, whatever `cause` says.
     pub fn handle_disconnected(&mut self, now: Instant, cause: Disconnect) {
         if self.phase != Phase::Online {
             return;
@@ -200,20 +203,21 @@ impl ClientCore {
         // In these cases there is no seat to resume.
         self.rejoin |=
             matches!(code, Some(CloseCode::UnknownSession | CloseCode::RoomClosed | CloseCode::RoomFailed));
-        // The server is there and has answered, and what it was asked is not asked again.
+        // The server is there and has answered, and the lost seat will not be asked for again.
         let answered = std::mem::take(&mut self.resuming) && code == Some(CloseCode::UnknownSession);
         self.retry(now, cause, answered);
     }
 
-    /// The attempt to connect that was due in [`Phase::Waiting`] failed. In another phase nothing waits for it.
+    /// The attempt to connect that was due in [`Phase::Waiting`] has failed. Ignored in other phases.
     pub fn handle_dial_failed(&mut self, now: Instant, error: DialError) {
         if let Phase::Waiting { .. } = self.phase {
             self.retry(now, error.into(), false);
         }
     }
 
-    /// A new connection was opened after [`Phase::Waiting`]: resumes the seat, or joins anew where it is gone. Its
-    /// transport may be another one than before. False: in another phase nothing waits for it; close it.
+    /// A new connection was opened after [`Phase::Waiting`]: resumes the seat, or joins anew if it is lost.
+    /// The transport may be another one than before. False: the client was in another phase and does not wait
+    /// for a connection; close it.
     pub fn handle_connected(&mut self, now: Instant, delivery: Delivery) -> bool {
         let Phase::Waiting { .. } = self.phase else { return false };
         self.resuming = !self.rejoin;
@@ -250,18 +254,19 @@ impl ClientCore {
         self.events.push_back(Event::Disconnected { cause, retry_at: until });
     }
 
-    /// Queues an input, encoded, for the next transmit. Returns its number.
+    /// Queues an encoded input for the next transmit and returns its number.
     pub fn send_input(&mut self, payload: Bytes) -> Result<u32, SendError> {
         self.session.send_input(payload)
     }
 
-    /// Queues a command, encoded. It is kept and sent again over reconnects until the server has it.
+    /// Queues an encoded command. It is kept, and sent again after reconnects, until the server has it.
     pub fn send_command(&mut self, payload: Bytes) -> Result<u64, SendError> {
         self.session.send_command(payload)
     }
 
-    /// Gives up the seat. The server answers with a goodbye; whatever ends the connection after this, ends the client.
-    /// Where there is no connection, one more is due at once to say it, for nobody else can give up the seat before its time.
+    /// Gives up the seat. The server answers with a goodbye; however the connection ends after this, the
+    /// client ends with it. If there is no connection, one more is due at once to deliver the leave, because
+    /// otherwise the seat would be kept for the whole resume window.
     pub fn leave(&mut self, now: Instant) {
         self.left = true;
         self.session.leave();
@@ -273,7 +278,7 @@ impl ClientCore {
         }
     }
 
-    /// Where the client is.
+    /// The client's phase.
     pub fn phase(&self) -> &Phase {
         &self.phase
     }
@@ -293,15 +298,15 @@ impl ClientCore {
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
-    /// What was counted and measured.
+    /// Counts and measurements.
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
-    /// Who is in the room, as far as was told. None if the options say that they are not kept.
+    /// The members of the room, as far as the server has told. None if the options say not to keep them.
     pub fn members(&self) -> Option<&Members> {
         self.members.as_ref()
     }
-    /// The session, to look at.
+    /// The session, for inspection.
     pub fn session(&self) -> &ClientSession {
         &self.session
     }
@@ -318,7 +323,8 @@ impl ClientCore {
         })
     }
 
-    /// How long ago `tick` was due, microseconds (negative: not yet, or the clock errs). None before the welcome.
+    /// How long ago `tick` was due, microseconds (negative: it is not due yet, or the clock is wrong). None
+    /// before the welcome.
     pub fn age_us(&self, now: Instant, tick: u32) -> Option<i64> {
         Some(self.clock.server_time_us(now)? as i64 - self.tick_due_us(tick)?)
     }

@@ -1,36 +1,37 @@
 //! An estimate of the server's clock.
 //!
-//! Each pong gives a round-trip time and what the server's clock showed, as near as can be known, in the middle
-//! of it. If the way there and the way back differ, the estimate is wrong by half the difference, and that is at
-//! most half the round-trip time: so of the last eight samples the one with the shortest round trip is believed.
-//! This is the clock filter of NTP (RFC 5905 section 10), with its allowance for clocks that drift apart: a
-//! sample grows worse by 15 µs with every second of its age.
+//! Each pong gives a round-trip time and the server's clock at the middle of it, as well as that can be
+//! known. If the two directions take different times, the estimate is wrong by half the difference, which is
+//! at most half the round-trip time. So of the last eight samples the one with the shortest round trip is
+//! used. This is the clock filter of NTP (RFC 5905 section 10), with its allowance for clocks that drift
+//! apart: a sample loses 15 µs of precision with every second of its age.
 //!
-//! A sample and the estimate each lie within their error bound of the truth, so they cannot lie further apart than
-//! both bounds together. If they do, a clock was moved: this machine slept, or the server's did. Then all that is
-//! older is of no use, however short its round trips were. A welcome is a sample whose round trip nobody knows; but
-//! it cannot have come before it was written, so the server's clock is not behind what it says.
+//! A sample and the estimate each lie within their error bound of the truth, so they cannot differ by more
+//! than the sum of both bounds. If they do, a clock has moved: this machine slept, or the server's did. Then
+//! everything older is useless, however short its round trips were. A welcome is a sample whose round trip is
+//! unknown; but it cannot have arrived before it was written, so the server's clock is not behind what it
+//! says.
 
 use std::time::{Duration, Instant};
 
-/// Samples that are looked at.
+/// Samples that are considered.
 const WINDOW: usize = 8;
-/// How fast two clocks may drift apart, parts of a million (RFC 5905: PHI).
+/// How fast two clocks may drift apart, parts per million (RFC 5905: PHI).
 const DRIFT_PPM: u32 = 15;
-/// By how much whole microseconds can put two samples apart.
+/// How far rounding to whole microseconds can move two samples apart.
 const ROUNDING: Duration = Duration::from_micros(4);
-/// Times of a server are cut to this (285 years), so that no arithmetic with them can overflow.
+/// Server times are clamped to this (285 years), so that no arithmetic with them can overflow.
 pub(crate) const LONGEST_US: i64 = 1 << 53;
-/// A welcome that says the server's clock is this far behind the estimate comes from another server.
+/// A welcome that says that the server's clock is this far behind the estimate comes from another server.
 const OTHER_CLOCK_US: i64 = 2_000_000;
 
-/// The server's clock, as seen from here. All times of the server are microseconds since it started.
+/// The server's clock, as seen from here. All server times are microseconds since the server started.
 #[derive(Debug, Clone)]
 pub struct Clock {
     origin: Instant,
     samples: [Option<Sample>; WINDOW],
     next: usize,
-    /// Microseconds to add to the time since `origin`. From the welcome until there is a sample.
+    /// Microseconds to add to the time since `origin`. Taken from the welcome until there is a sample.
     offset_us: i64,
     known: bool,
     moves: u32,
@@ -49,8 +50,9 @@ impl Clock {
         Self { origin: now, samples: [None; WINDOW], next: 0, offset_us: 0, known: false, moves: 0 }
     }
 
-    /// A welcome arrived: the server's clock showed `server_time_us` when it was written. Until the first pong the
-    /// estimate is late by the way from there to here. Forgets all samples if they are of another clock.
+    /// A welcome arrived: the server's clock showed `server_time_us` when it was written. Until the first
+    /// pong, the estimate is behind by the time that the welcome was in transit. Forgets all samples if they
+    /// belong to another clock.
     pub fn handle_welcome(&mut self, now: Instant, server_time_us: u64) {
         let offset_us = bounded(server_time_us) - self.local_us(now);
         if self.known {
@@ -80,12 +82,12 @@ impl Clock {
         }
     }
 
-    /// What the server's clock shows now, microseconds. None before the first welcome or pong.
+    /// What the server's clock shows at `now`, microseconds. None before the first welcome or pong.
     pub fn server_time_us(&self, now: Instant) -> Option<u64> {
         self.known.then(|| u64::try_from(self.local_us(now) + self.offset_us).unwrap_or(0))
     }
 
-    /// When the server's clock shows `server_time_us`, on this end's clock. None where unknown or not
+    /// When the server's clock shows `server_time_us`, on this end's clock. None if that is unknown or not
     /// representable (before this machine started).
     pub fn local_time(&self, server_time_us: u64) -> Option<Instant> {
         if !self.known {
@@ -96,12 +98,12 @@ impl Clock {
         if since_origin >= 0 { self.origin.checked_add(distance) } else { self.origin.checked_sub(distance) }
     }
 
-    /// How far the estimate can be off: half the best round trip, and the drift since. None without a pong.
+    /// How far the estimate can be off: half the best round trip, plus the drift since. None without a pong.
     pub fn error_bound(&self, now: Instant) -> Option<Duration> {
         self.samples.iter().flatten().map(|s| s.error_at(now)).min()
     }
 
-    /// How often the clock was found to be another one than it was taken for.
+    /// How often the server's clock turned out to have moved.
     pub fn moves(&self) -> u32 {
         self.moves
     }
@@ -125,7 +127,7 @@ impl Sample {
         self.rtt / 2 + age / 1_000_000 * DRIFT_PPM
     }
 
-    /// Whether a newer sample can be of the same two clocks.
+    /// Whether a newer sample can come from the same two clocks.
     fn agrees_with(&self, newer: &Self) -> bool {
         let apart = Duration::from_micros(self.offset_us.abs_diff(newer.offset_us));
         apart <= self.error_at(newer.at) + newer.error_at(newer.at) + ROUNDING

@@ -1,7 +1,7 @@
 //! One connection driven by the task that owns it: [`ClientCore`] on a [`Transport`].
 //!
-//! This is what bots are built on. It starts no task and no thread of its own, has one timer, needs no `Send`, and does
-//! not reconnect by itself: [`Client`](crate::Client) does.
+//! Bots are built on this. It starts no task or thread of its own, has one timer, does not require `Send`,
+//! and does not reconnect by itself: [`Client`](crate::Client) does.
 //!
 //! ```no_run
 //! use driftless_client::{Connection, Event, Options, Payloads, Step, transport::DialError};
@@ -41,7 +41,7 @@ use std::{
 };
 use tokio::time::Sleep;
 
-/// While something is due that cannot be sent: time between two looks at the clock.
+/// Time between two looks at the clock while something is due that cannot be sent.
 const STUCK_RETRY: Duration = Duration::from_millis(100);
 
 /// A client core with its transport and timer.
@@ -49,7 +49,7 @@ const STUCK_RETRY: Duration = Duration::from_millis(100);
 pub struct Connection {
     core: ClientCore,
     transport: Option<Transport>,
-    /// Of the transport, or the last one.
+    /// The kind of the transport, or of the last one.
     kind: TransportKind,
     dialer: Dialer,
     out: BytesMut,
@@ -58,14 +58,15 @@ pub struct Connection {
     armed: Option<Instant>,
 }
 
-/// What [`Connection::next`] comes back with.
+/// What [`Connection::next`] returns.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Something happened.
     Event(Event),
-    /// The moment asked for has come.
+    /// The requested time has come.
     Woken,
-    /// The connection has ended: [`ClientCore::phase`] says whether to [`redial`](Connection::redial) and when, or why not.
+    /// The connection has ended. [`ClientCore::phase`] says whether and when to
+    /// [`redial`](Connection::redial), or why not.
     Closed,
 }
 
@@ -91,16 +92,17 @@ impl Connection {
         }
     }
 
-    /// Sends what is due and waits for the next event; or until `wake`, if that comes first. Cancel-safe.
+    /// Sends what is due and waits for the next event, or until `wake` if that comes first. Cancel-safe.
     pub async fn next(&mut self, wake: Option<Instant>) -> Step {
         poll_fn(|cx| self.poll_next(cx, wake)).await
     }
 
-    /// [`next`](Self::next) as a poll function, for those who drive several things in one task.
+    /// [`next`](Self::next) as a poll function, for driving several things in one task.
     pub fn poll_next(&mut self, cx: &mut Context<'_>, wake: Option<Instant>) -> Poll<Step> {
         let mut handled = None;
         loop {
-            // What was queued goes out before the caller gets control, so that a slow caller delays no message.
+            // What was queued is sent before the caller gets control, so that a slow caller delays no
+            // message.
             let transmitted = self.transmit(cx);
             if let Some(event) = self.core.poll_event() {
                 return Poll::Ready(Step::Event(event));
@@ -131,9 +133,10 @@ impl Connection {
         }
     }
 
-    /// Opens a new connection at once, for the same player: it will resume the seat where there is one. A failure
-    /// is told to the core, whose phase then says when to try again. Does nothing while there is a connection, and
-    /// after the end. Not cancel-safe: an attempt that is dropped is lost (nothing else is).
+    /// Opens a new connection at once for the same player, which resumes the seat if there is one. A failure
+    /// is reported to the core, whose phase then says when to try again. Does nothing while there is a
+    /// connection, or after the end. Not cancel-safe: if it is dropped, the attempt is lost (but nothing
+    /// else).
     pub async fn redial(&mut self, options: &Options) {
         if self.waiting_until().is_none() {
             return;
@@ -149,23 +152,23 @@ impl Connection {
         &self.core
     }
 
-    /// The client on this connection, to send inputs and commands: they go out with the next call of
+    /// The client on this connection, to send inputs and commands: they are sent with the next call of
     /// [`next`](Self::next).
     pub fn core_mut(&mut self) -> &mut ClientCore {
         &mut self.core
     }
 
-    /// What carries the connection now, or carried it last.
+    /// The transport of the current connection, or of the last one.
     pub fn transport(&self) -> TransportKind {
         self.kind
     }
 
-    /// What carries the connection, to look at or to set options on. None: there is no connection.
+    /// The transport, for inspection or to set options on. None: there is no connection.
     pub fn carrier(&self) -> Option<&Transport> {
         self.transport.as_ref()
     }
 
-    /// The WebSocket, if it is one: to set options on, or to stop reading for a while.
+    /// The WebSocket, if the transport is one: to set options on, or to stop reading for a while.
     pub fn socket(&self) -> Option<&WebSocket> {
         match &self.transport {
             Some(Transport::WebSocket(socket)) => Some(socket),
@@ -173,13 +176,13 @@ impl Connection {
         }
     }
 
-    /// The UDP socket that QUIC and WebTransport use, or used last.
+    /// The UDP socket of QUIC and WebTransport, current or last used.
     pub fn endpoint(&self) -> Option<Endpoint> {
         self.dialer.endpoint()
     }
 
-    /// Drops the transport. On a WebSocket as a lost network does, without a word to the server; QUIC and WebTransport
-    /// close with code 0. The seat is kept either way.
+    /// Drops the transport. On a WebSocket this looks like a lost network: the server is not told. QUIC and
+    /// WebTransport close with code 0. The seat is kept either way.
     pub fn abort(&mut self) {
         if self.transport.is_some() {
             self.disconnect(Closed::Lost("aborted".into()).into());
@@ -197,7 +200,7 @@ impl Connection {
         &self.dialer
     }
 
-    /// Sends what is due, as far as the network takes it.
+    /// Sends what is due, as much as the network takes.
     fn transmit(&mut self, cx: &mut Context<'_>) -> Result<(), Disconnect> {
         let Some(transport) = &mut self.transport else { return Ok(()) };
         while transport.poll_flush(cx)?.is_ready() {
@@ -224,10 +227,11 @@ impl Connection {
         self.core.handle_disconnected(now(), cause);
     }
 
-    /// Ready(true): `wake` has come. Ready(false): time has passed, look at everything again.
+    /// Ready(true): `wake` has come. Ready(false): time has passed, so look at everything again.
     ///
-    /// `handled` is the moment that the core's timeout was last handled for. One that is due again is for a message
-    /// that cannot be sent now (the network takes nothing, or the player is leaving): look again later.
+    /// `handled` is the deadline for which the core's timeout was last handled. If the same one is due again,
+    /// it is for a message that cannot be sent now (the network takes nothing, or the player is leaving):
+    /// look again later.
     fn poll_timer(
         &mut self,
         cx: &mut Context<'_>,
@@ -252,7 +256,8 @@ impl Connection {
         let Some(next) = due.into_iter().chain(wake).min() else {
             return Poll::Pending;
         };
-        // A timer that fires too early costs a look at the clock; setting it anew costs a lock: so only bring it forward.
+        // A timer that fires too early costs a look at the clock, and setting it anew costs a lock: so it is
+        // only ever moved forward.
         if self.armed.is_none_or(|armed| armed > next) {
             self.timer.as_mut().reset(next.into());
             self.armed = Some(next);

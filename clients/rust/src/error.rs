@@ -24,13 +24,13 @@ pub enum Disconnect {
     /// The transport ended without a goodbye.
     #[error(transparent)]
     Transport(#[from] Closed),
-    /// What the server sent makes no sense, or it fell silent.
+    /// The server's messages make no sense, or it fell silent.
     #[error("server error: {0}")]
     Server(#[from] ServerError),
     /// No connection could be made.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// The game is done with it: [`leave`](crate::Client::leave).
+    /// The player has left: [`leave`](crate::Client::leave).
     #[error("left")]
     Left,
 }
@@ -51,7 +51,7 @@ impl Disconnect {
         }
     }
 
-    /// The number that counts of disconnects are kept by: the close code, 1006 where there was none.
+    /// The code under which disconnects are counted: the close code, or 1006 if there was none.
     pub fn code(&self) -> u16 {
         match self {
             Disconnect::Goodbye { code, .. } | Disconnect::Transport(Closed::ByPeer { code, .. }) => *code,
@@ -64,7 +64,7 @@ impl Disconnect {
         }
     }
 
-    /// The code as one of ours.
+    /// The code as one of Driftless's own.
     pub fn close_code(&self) -> Option<CloseCode> {
         CloseCode::from_number(self.code())
     }
@@ -78,9 +78,9 @@ pub enum Error {
     #[error("{0}")]
     Ended(#[from] Disconnect),
     /// All attempts were used up.
-    #[error("gave up after {attempts} attempts, the last one: {last}")]
+    #[error("gave up after {attempts} attempts; the last one failed: {last}")]
     GaveUp {
-        /// As many as [`Options::max_attempts`](crate::Options::max_attempts).
+        /// The limit, [`Options::max_attempts`](crate::Options::max_attempts).
         attempts: u32,
         /// Why the last one failed.
         last: Disconnect,

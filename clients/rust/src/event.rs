@@ -1,4 +1,4 @@
-//! What a client tells its game.
+//! Events that a client reports to its game.
 
 use crate::Disconnect;
 use driftless_proto::wire;
@@ -7,35 +7,37 @@ use std::time::Instant;
 /// What happened on a client, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// The player is in the room: for the first time, or again after a reconnect (`resumed` says whether the seat
-    /// was kept; if not, `player` is another one).
+    /// The player is in the room, for the first time or again after a reconnect. `resumed` says whether the
+    /// seat was kept; if not, `player` is a new number.
     Welcome(Box<wire::Welcome>),
     /// A newer state was applied: see `snapshot`.
     State {
-        /// Its tick.
+        /// Tick of the state.
         tick: u32,
-        /// The last of the player's inputs that it contains; 0: none.
+        /// The last of the player's inputs that the state contains; 0: none.
         input: u32,
         /// Whether it came without a baseline.
         full: bool,
-        /// Bytes of the message.
+        /// Length of the message, bytes.
         bytes: usize,
     },
-    /// Something happened in the game. Each once, in order, over reconnects that resume.
+    /// Something happened in the game. Each event comes once, in order, also across reconnects that resume.
     Game(wire::Event),
-    /// Who is in the room changed: `members` are those who came, changed, or left (these have no `players`), and
-    /// [`Client::members`](crate::Client::members) has them already. With `since` 0 the list begins anew: what was told
-    /// before is void.
+    /// The members of the room changed: `members` are those who came, changed, or left (the latter have no
+    /// `players`). [`Client::members`](crate::Client::members) is already up to date. With `since` 0 the list
+    /// starts over, and earlier ones are void.
     Presence(wire::Presence),
-    /// A command was refused, by the server or because its seat was lost while it was under way (which is told right
-    /// after the new seat's welcome); the connection goes on. `command` is the number that sending it gave.
+    /// A command was refused, by the server or because its seat was lost before it was confirmed (reported
+    /// right after the new seat's welcome). The connection continues. `command` is the number that sending it
+    /// returned.
     CommandRefused(wire::CommandRefused),
-    /// The server's clock is not what it was taken for (this machine slept, or it is another server): times from before mean
-    /// nothing now. Where states are interpolated, [`Interpolation::restart`](crate::Interpolation::restart).
+    /// The server's clock is not what it was believed to be (this machine slept, or it is another server), so
+    /// earlier server times are meaningless. If states are interpolated, call
+    /// [`Interpolation::restart`](crate::Interpolation::restart).
     ClockMoved,
-    /// The connection was lost. The client will try to come back.
+    /// The connection was lost. The client will try to reconnect.
     Disconnected {
-        /// Why.
+        /// The cause.
         cause: Disconnect,
         /// When the next attempt is due.
         retry_at: Instant,

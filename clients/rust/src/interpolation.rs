@@ -1,15 +1,17 @@
-//! Everybody else's entities, shown a little in the past, where there is a state on both sides.
+//! Shows the entities of others a little in the past, between two states.
 //!
-//! States arrive at their own pace; the screen wants one now. So they are kept, each at the moment its tick was due,
-//! and what is shown is the world as it was a *render delay* ago: between two states, numbers of linear groups are
-//! interpolated and those of hold groups stay as in the earlier one. The delay follows the link (see
-//! [`RenderDelay`]): just long enough that the later state is there in time. When it is not, entities go on as they
-//! went for a short time ([`InterpolationConfig::extrapolation`]), then stand.
+//! States arrive at their own pace, but the screen needs one now. So they are kept, each with the time when
+//! its tick was due, and the world is shown as it was a *render delay* ago: between two states, numbers of
+//! linear groups are interpolated, and those of hold groups keep the earlier value. The delay follows the
+//! link (see [`RenderDelay`]): it is just long enough for the later state to be there in time. When it is
+//! not, entities continue their movement for a short time ([`InterpolationConfig::extrapolation`]) and then
+//! stand still.
 //!
-//! - The moment shown never goes backwards, but where the clock turns out to be another one.
-//! - An entity is shown from the first state it is in, and no more from the first state it is not in.
+//! - The time shown never goes backwards, unless the server's clock turns out to have moved.
+//! - An entity is shown from the first state that contains it until the first state that does not.
 //!
-//! (Yahn Bernier, "Source Multiplayer Networking", Valve: entity interpolation; Glenn Fiedler, "Snapshot Interpolation", 2014.)
+//! (Yahn Bernier, "Source Multiplayer Networking", Valve: entity interpolation; Glenn Fiedler, "Snapshot
+//! Interpolation", 2014.)
 
 mod delay;
 mod view;
@@ -25,20 +27,20 @@ use driftless_proto::{
 };
 use std::{collections::VecDeque, time::Duration};
 
-/// Most states kept.
+/// Most states that are kept.
 const MAX_FRAMES: usize = 64;
 
 /// How entities are interpolated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InterpolationConfig {
-    /// How long entities go on as they went when no state comes. Default: 100 ms.
+    /// How long entities continue their movement when no state comes. Default: 100 ms.
     pub extrapolation: Duration,
-    /// The render delay is never shorter. Default: 0.
+    /// Minimum of the render delay. Default: 0.
     pub min_delay: Duration,
-    /// The render delay is never longer. Default: 1 s.
+    /// Maximum of the render delay. Default: 1 s.
     pub max_delay: Duration,
-    /// A number that changes by more than this between two states has jumped (a respawn): it is not interpolated.
-    /// In quanta. Default: none, everything is.
+    /// A number that changes by more than this between two states has jumped (a respawn) and is not
+    /// interpolated. In quanta. Default: none, so everything is interpolated.
     pub jump: Option<u32>,
 }
 
@@ -53,7 +55,7 @@ impl Default for InterpolationConfig {
     }
 }
 
-/// The states of a room, by the server's clock.
+/// The states of a room, on the server's clock.
 #[derive(Debug)]
 pub struct Interpolation {
     config: InterpolationConfig,
@@ -62,7 +64,7 @@ pub struct Interpolation {
     tick_rate: i64,
     /// Ascending by tick.
     frames: VecDeque<Frame>,
-    /// Snapshots to use again.
+    /// Snapshots to reuse.
     spare: Vec<Snapshot>,
     delay: RenderDelay,
     shown_us: Option<i64>,
@@ -74,7 +76,7 @@ struct Frame {
     snapshot: Snapshot,
 }
 
-/// What is known of a column.
+/// Properties of a column.
 #[derive(Debug, Clone, Copy)]
 struct Column {
     linear: bool,
@@ -99,8 +101,8 @@ impl Interpolation {
         }
     }
 
-    /// A state was applied when the server's clock showed `arrived_us` ([`Clock::server_time_us`](crate::Clock)).
-    /// False: it is not newer than the last one and is ignored.
+    /// A state was applied when the server's clock showed `arrived_us`
+    /// ([`Clock::server_time_us`](crate::Clock)). False: it is not newer than the last one, and is ignored.
     pub fn push(&mut self, arrived_us: u64, snapshot: &Snapshot) -> bool {
         let arrived_us = bounded(arrived_us);
         let due_us = self.due_us(snapshot.tick());
@@ -119,29 +121,29 @@ impl Interpolation {
         true
     }
 
-    /// Moves on to `now_us` of the server's clock and gives what to show. None before the first state.
+    /// Advances to `now_us` on the server's clock and returns what to show. None before the first state.
     pub fn advance(&mut self, now_us: u64) -> Option<View<'_>> {
         let shown_us = self.delay.advance(bounded(now_us))?;
         self.shown_us = Some(shown_us);
-        // Keep one state that is not after the moment shown, and always two to extrapolate from.
+        // Keep one state that is not after the time shown, and always two to extrapolate from.
         while self.frames.len() > 2 && self.frames[1].due_us <= shown_us {
             self.drop_first();
         }
         self.view(shown_us)
     }
 
-    /// The server's clock turned out to be another one ([`Event::ClockMoved`](crate::Event::ClockMoved)): what is shown
-    /// begins anew by it.
+    /// The server's clock turned out to have moved ([`Event::ClockMoved`](crate::Event::ClockMoved)): the
+    /// time shown is chosen anew.
     pub fn restart(&mut self) {
         self.delay.restart();
     }
 
-    /// The moment shown, microseconds of the server's clock.
+    /// The time shown, microseconds of the server's clock.
     pub fn shown_us(&self) -> Option<i64> {
         self.shown_us
     }
 
-    /// How far in the past the moment shown is meant to be.
+    /// How far in the past the time shown should be.
     pub fn delay(&self) -> Duration {
         self.delay.target()
     }
@@ -150,7 +152,7 @@ impl Interpolation {
         let after = self.frames.partition_point(|f| f.due_us <= shown_us);
         let base = &self.frames.get(after.saturating_sub(1))?;
         let (other, offset_us) = if after == 0 {
-            (None, 0) // before the first state: as in it
+            (None, 0) // before the first state: show that one
         } else if let Some(next) = self.frames.get(after) {
             (Some(next), shown_us - base.due_us)
         } else {
@@ -162,7 +164,8 @@ impl Interpolation {
             columns: &self.columns,
             base: &base.snapshot,
             other: other.map(|o| &o.snapshot),
-            // From base to other is `span`; negative where other is the earlier one, to go on away from it.
+            // `span` is from base to other; negative if other is the earlier one, to extrapolate away from
+            // it.
             offset_us,
             span_us: other.map_or(1, |o| o.due_us - base.due_us),
             jump: self.config.jump,

@@ -1,7 +1,7 @@
 //! Native client of Driftless, for games and for bots.
 //!
-//! A player connects to a room, sends inputs, and gets the room's state: always the newest, never an older one than
-//! it had. When the connection is lost the client comes back by itself and takes its seat again.
+//! A player connects to a room, sends inputs, and receives the room's state: always the newest, never an
+//! older one than before. When the connection is lost, the client reconnects by itself and resumes its seat.
 //!
 //! ```no_run
 //! use driftless_client::{Client, Error, Event, Options};
@@ -21,15 +21,18 @@
 //! ```
 //!
 //! # Three layers
-//! - [`ClientCore`] is everything but the socket: the session of `driftless-proto`, the server's [`Clock`], the
-//!   [`Stats`], when to reconnect. `handle_*` takes something in, `poll_*` gives something out, time is an argument.
-//! - [`Connection`] puts it on a [`Transport`] (WebSocket, QUIC, WebTransport), driven by the one task that owns it. Bots are built on this.
-//! - [`Client`] adds the reconnecting.
+//! - [`ClientCore`] is everything but the socket: the session of `driftless-proto`, the server's [`Clock`],
+//!   the [`Stats`], and when to reconnect. `handle_*` takes something in, `poll_*` gives something out, and
+//!   time is an argument.
+//! - [`Connection`] runs a `ClientCore` on a [`Transport`] (WebSocket, QUIC, WebTransport), driven by the
+//!   task that owns it. Bots are built on this.
+//! - [`Client`] adds reconnecting.
 //!
-//! Nothing here starts a thread, and nothing happens while nobody waits in `next` (but that quinn, under QUIC and
-//! WebTransport, has a task a connection and one a socket). A connection has one timer; it needs no `Send`, but is.
+//! Nothing here starts a thread, and nothing happens unless `next` is being awaited. (Under QUIC and
+//! WebTransport, quinn has one task per connection and one per socket.) A connection has one timer. It does
+//! not require `Send`, but is `Send`.
 //!
-//! # The way of the data
+//! # Data flow
 //! ```text
 //! socket ─────► transport ───────► ClientCore ─► Event::State ─► snapshot() ─┬─► Interpolation ─► the others
 //!                                      ▲   └─► Clock, Stats                   └─► Prediction ───► the player
@@ -37,11 +40,12 @@
 //! ```
 //!
 //! # What is shown
-//! A state is already old when it arrives, and the next one is a tick away. [`Interpolation`] shows the others a little
-//! in the past, between two states; [`Prediction`] shows the player itself in the present, by applying at once what
-//! the server will apply later, by the game's own rules ([`Predict`]), and corrects it by every state; [`Smoothing`] hides what
-//! is left to correct. All are separate from the client: a bot, or a game that draws the newest state, needs none. A machine that slept has another clock than it took the server's for:
-//! at [`Event::ClockMoved`], [`Interpolation::restart`].
+//! A state is already old when it arrives, and the next one is a tick away. [`Interpolation`] shows the
+//! others a little in the past, between two states. [`Prediction`] shows the player itself in the present: by
+//! the game's own rules ([`Predict`]), it applies at once what the server will apply later, and every state
+//! corrects it; [`Smoothing`] hides the corrections. All of these are separate from the client: a bot, or a
+//! game that draws the newest state, needs none of them. After this machine has slept, its estimate of the
+//! server's clock is wrong: at [`Event::ClockMoved`], call [`Interpolation::restart`].
 //!
 //! ```
 //! use driftless_client::{Interpolation, InterpolationConfig, proto::{schema::Schema, snapshot::Snapshot, wire}};
@@ -56,30 +60,34 @@
 //!     state.table_mut(0).push(7, &[tick as i32 * 100]);
 //!     others.push(0, &state);
 //! }
-//! // Tick 0 is at 0 µs, tick 1 at 50,000; between them the cart is half a unit on its way.
+//! // Tick 0 is at 0 µs and tick 1 at 50,000 µs; halfway between them the cart has moved half a unit.
 //! let view = others.advance(25_000).ok_or("no state yet")?;
 //! let cart = view.entity(0, 7).ok_or("no cart")?;
 //! assert_eq!((cart.quanta(0), cart.units(0)), (50, 0.5));
 //! # Ok::<_, &str>(())
 //! ```
 //!
-//! # Over what
-//! QUIC where UDP gets through, else WebSocket: see [`transport`]. A change of network does not end a QUIC connection; if the new
-//! network lets no UDP through, the next connection is a WebSocket, and the seat is the same one.
+//! # Transports
+//! QUIC where UDP gets through, else WebSocket: see [`transport`]. A change of network does not end a QUIC
+//! connection. If UDP does not get through the new network, the next connection is a WebSocket with the same
+//! seat.
 //!
-//! QUIC and WebTransport always have TLS, so [`Options::trust`] must say whom to take for the server. The default asks the
-//! server itself, which is for development: a game that ships sets [`Trust::System`], or the hash of a certificate.
+//! QUIC and WebTransport always use TLS, and so does a WebSocket to a `wss://` URL. [`Options::trust`] says
+//! which certificates are the server's. The default asks the server itself, which is for development: a game
+//! that ships sets [`Trust::System`], or the hash of a certificate.
 //!
 //! # When the connection is lost
-//! [`Disconnect`] says why, and whether trying again can help. If it can, the client waits (exponentially longer, with
-//! jitter, and at least as long as the server asked for: see [`backoff`]) and resumes its seat: reliable events go on
-//! where they stopped, each once; commands that the server had not taken are sent again; the state is sent whole; of the
-//! [`Members`] comes what changed. If the seat is gone it joins as a new player, which the welcome shows. Otherwise [`Error`] ends the client.
+//! [`Disconnect`] says why, and whether trying again can help. If it can, the client waits (exponentially
+//! longer, with jitter, and at least as long as the server requests: see [`backoff`]) and resumes its seat.
+//! Reliable events continue where they stopped, each exactly once; commands that the server had not taken are
+//! sent again; the state is sent in full; and of the [`Members`], the changes are sent. If the seat is lost,
+//! the client joins as a new player, which the welcome shows. If trying again cannot help, [`Error`] ends the
+//! client.
 //!
 //! # What it does not do
-//! TLS on WebSockets (end it in a proxy; QUIC and WebTransport always have it), and drawing.
+//! Drawing.
 
-#![warn(missing_docs)] // read by users
+#![warn(missing_docs)]
 
 pub mod backoff;
 pub mod client;

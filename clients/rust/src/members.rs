@@ -1,11 +1,12 @@
-//! Who is in the room, put together from what the server tells.
+//! The members of a room, assembled from what the server sends.
 
 use driftless_proto::wire::{Member, Presence};
 use std::collections::BTreeMap;
 
-/// The members of a room, by user. Kept over a resume; begins anew with a new seat.
+/// The members of the room, by user. Kept across a resume; starts over with a new seat.
 ///
-/// A large list comes in pages, over some seconds: [`is_complete`](Self::is_complete) says when all have come.
+/// A large list comes in pages, over some seconds: [`is_complete`](Self::is_complete) says when all have
+/// arrived.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Members {
     by_user: BTreeMap<String, Member>,
@@ -13,8 +14,8 @@ pub struct Members {
 }
 
 impl Members {
-    /// Applies what the server told. Who is said to have left and was never told of is struck from the message: of each
-    /// member, an application hears that it is there before it hears that it is gone.
+    /// Applies a message of the server. A departure of a member who was never reported is removed from the
+    /// message, so an application learns of each member's arrival before it learns of the departure.
     pub fn apply(&mut self, presence: &mut Presence) {
         if presence.since == 0 {
             self.by_user.clear();
@@ -29,7 +30,7 @@ impl Members {
         self.complete = !presence.more;
     }
 
-    /// Whether nothing is missing of what the server had to tell when it told the last.
+    /// Whether the list is complete as of the server's last message.
     pub fn is_complete(&self) -> bool {
         self.complete
     }
@@ -37,15 +38,15 @@ impl Members {
     pub fn get(&self, user: &str) -> Option<&Member> {
         self.by_user.get(user)
     }
-    /// All, in order of user.
+    /// All members, in order of user.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Member> {
         self.by_user.values()
     }
-    /// How many there are.
+    /// Number of members.
     pub fn len(&self) -> usize {
         self.by_user.len()
     }
-    /// Whether nobody is known to be there.
+    /// Whether no members are known.
     pub fn is_empty(&self) -> bool {
         self.by_user.is_empty()
     }

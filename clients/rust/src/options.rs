@@ -1,4 +1,4 @@
-//! What a player wants to connect to, and as whom.
+//! Where to connect, and as whom.
 
 use crate::{
     Backoff,
@@ -7,53 +7,58 @@ use crate::{
 use driftless_proto::{limits::PROTOCOL, session::client::ClientConfig, wire};
 use std::time::Duration;
 
-/// Where to connect, as whom, and how. Made with [`Options::new`], then changed field by field.
+/// Where to connect, as whom, and how. Create it with [`Options::new`], then change individual fields.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `ws://host:port`, or `wss://` to a server with TLS; with the path if it is not `/v1/connect`. For all transports: QUIC and WebTransport use the
-    /// same number as UDP port.
+    /// `ws://host:port`, or `wss://` for a server with TLS, followed by the path if it is not `/v1/connect`.
+    /// For all transports: QUIC and WebTransport use the same number as their UDP port.
     pub url: String,
-    /// Room to enter, 1 to 64 characters of `[A-Za-z0-9._-]`, the first no `.` or `-`. Created if it is not there.
+    /// Room to enter: 1 to 64 characters of `[A-Za-z0-9._-]`, not beginning with `.` or `-`. Created if it
+    /// does not exist.
     pub room: String,
-    /// Kind of game the room must be. Default: empty, the server's default kind.
+    /// Kind of game that the room must have. Default: empty, the server's default kind.
     pub kind: String,
-    /// Options for the room if this join makes it, as JSON for its game: `{"respawn_s": 5}`. At most 1 KiB. Default: empty, the game's
-    /// defaults. Servers take none here unless they run with `--join-options`.
+    /// Options for the room if this join creates it, as JSON for its game: `{"respawn_s": 5}`. At most 1 KiB.
+    /// Default: empty, the game's defaults. Servers refuse options here unless they run with
+    /// `--join-options`.
     pub room_options: String,
-    /// Name to show, at most 32 characters: see [`driftless_proto::names::display_name`]. Default: empty, the user's id,
-    /// which the server makes up.
+    /// Display name, at most 32 characters: see [`driftless_proto::names::display_name`]. Default: empty, the
+    /// user id, which the server assigns.
     pub name: String,
-    /// Transports to try, the best first. Default: QUIC, then WebSocket.
+    /// Transports to try, in order of preference. Default: QUIC, then WebSocket.
     pub transports: Vec<TransportKind>,
-    /// How long a transport is tried, at least, before the next one is tried beside it. Default: 250 ms, as RFC 8305
-    /// recommends for addresses. Where a round trip has been seen that makes a transport's handshakes longer than this, it
-    /// gets as much time as they take and half as much again, up to 2 s. Longer: a player behind a firewall that drops
-    /// UDP is in later.
+    /// How long a transport is tried, at least, before the next one is tried in parallel. Default: 250 ms, as
+    /// RFC 8305 recommends for addresses. If a measured round trip shows that a transport's handshakes take
+    /// longer, it gets as much time as they take and half as much again, up to 2 s. The cost of a longer
+    /// time: behind a firewall that drops UDP, a player connects later.
     pub head_start: Duration,
-    /// Whom to take for the server over QUIC and WebTransport. Default: [`Trust::Fetch`], for development.
+    /// Which certificates to trust, for QUIC, WebTransport and `wss://`. Default: [`Trust::Fetch`], for
+    /// development.
     pub trust: Trust,
-    /// A UDP socket for QUIC and WebTransport, to share one between many clients. Default: none, each client makes
-    /// its own when it first needs one.
+    /// A UDP socket for QUIC and WebTransport, to be shared by many clients. Default: none, so each client
+    /// makes its own when it first needs one.
     pub endpoint: Option<Endpoint>,
-    /// Longest to wait for each transport's handshakes. Default: 10 s.
+    /// Longest time for each transport's handshakes. Default: 10 s.
     pub connect_timeout: Duration,
-    /// Longest message to take from the server, bytes. A full state of a large room must fit. Default: 1 MiB.
+    /// Longest message to accept from the server, bytes. A full state of a large room must fit. Default: 1
+    /// MiB.
     pub max_message_bytes: usize,
     /// Waits between attempts to reconnect. Default: up to 1 s, doubling up to 30 s.
     pub backoff: Backoff,
-    /// Failed attempts in a row before giving up: those that brought no state. Default: none, try for ever.
+    /// Failed attempts in a row before giving up; an attempt fails if it brings no state. Default: none, try
+    /// forever.
     pub max_attempts: Option<u32>,
-    /// Seed of the jitter of the waits. Default: none, a different one each time.
+    /// Seed for the jitter of the waits. Default: none, a different one each time.
     pub seed: Option<u64>,
-    /// Whether to keep who is in the room: [`Client::members`](crate::Client::members). Default: true. It costs memory
-    /// for each member, which many bots in large rooms may not have to spare.
+    /// Whether to keep the members of the room: [`Client::members`](crate::Client::members). Default: true.
+    /// It costs memory for each member, which matters for many bots in large rooms.
     pub keep_members: bool,
-    /// Session: ping interval, silence timeout, column codings, commands kept.
+    /// Session settings: ping interval, silence timeout, column codings, commands kept.
     pub session: ClientConfig,
 }
 
 impl Options {
-    /// Defaults for everything but the address and the room.
+    /// Defaults for everything but the URL and the room.
     pub fn new(url: impl Into<String>, room: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -81,13 +86,13 @@ impl Options {
         self
     }
 
-    /// Sets the options for the room if this join makes it.
+    /// Sets the options for the room if this join creates it.
     pub fn room_options(mut self, json: impl Into<String>) -> Self {
         self.room_options = json.into();
         self
     }
 
-    /// Sets the name to show.
+    /// Sets the display name.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -99,7 +104,7 @@ impl Options {
         self
     }
 
-    /// The join message that these options make.
+    /// The join message for these options.
     pub(crate) fn join(&self) -> wire::Join {
         wire::Join {
             protocol: PROTOCOL,

@@ -1,8 +1,8 @@
-//! What a connection counted and measured.
+//! Counts and measurements of a connection.
 
 use std::time::Duration;
 
-/// Figures of one player's connection, over reconnects.
+/// Figures of one player's connection, across reconnects.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stats {
     /// Bytes of messages received, without the transport's framing.
@@ -15,31 +15,31 @@ pub struct Stats {
     pub messages_up: u64,
     /// States applied.
     pub states: u64,
-    /// Of these, sent without a baseline.
+    /// Of these, states sent without a baseline.
     pub full_states: u64,
-    /// Ticks between states applied that no state came for.
+    /// Ticks between applied states for which no state came.
     pub ticks_missed: u64,
     /// States that arrived after a newer one had been applied.
     pub stale: u64,
     /// Events and refusals received.
     pub reliable: u64,
-    /// Messages of presence received.
+    /// Presence messages received.
     pub presence: u64,
-    /// Bytes of them.
+    /// Bytes of presence messages received.
     pub presence_bytes: u64,
-    /// Connections that were made after the first one.
+    /// Connections made after the first one.
     pub reconnects: u64,
-    /// Of these, those that got the seat back.
+    /// Of these, connections that resumed the seat.
     pub resumes: u64,
     /// Round-trip time of the last ping.
     pub rtt: Option<Duration>,
-    /// Round-trip time, smoothed by 1/8 (RFC 6298).
+    /// Round-trip time, smoothed with weight 1/8 (RFC 6298).
     pub smoothed_rtt: Option<Duration>,
     /// The shortest round-trip time so far.
     pub min_rtt: Option<Duration>,
-    /// Jitter of the states' arrival, smoothed by 1/16 (RFC 3550 section 6.4.1).
+    /// Jitter of the states' arrival, smoothed with weight 1/16 (RFC 3550 section 6.4.1).
     pub jitter: Duration,
-    /// How old the last state was when it arrived: since its tick was due. None until the clock is known.
+    /// Age of the last state when it arrived, since its tick was due. None until the clock is known.
     pub age: Option<Duration>,
     last_tick: Option<u32>,
     last_age_us: Option<i64>,
@@ -57,11 +57,11 @@ impl Stats {
         self.resumes += u64::from(resumed);
         self.last_age_us = None;
         if !resumed {
-            self.last_tick = None; // perhaps another room, with its own ticks
+            self.last_tick = None; // it may be another room, with its own ticks
         }
     }
 
-    /// A state of `tick` was applied, `age_us` after its tick was due (negative where the clock errs).
+    /// A state of `tick` was applied, `age_us` after its tick was due (negative if the clock is wrong).
     pub(crate) fn state(&mut self, tick: u32, full: bool, age_us: Option<i64>) {
         self.states += 1;
         self.full_states += u64::from(full);

@@ -1,20 +1,21 @@
-//! What carries messages: bytes in, bytes out.
+//! Transports: they carry bytes in and out.
 //!
 //! | | WebSocket | QUIC | WebTransport |
 //! | --- | --- | --- | --- |
-//! | below it | TCP | UDP | UDP, HTTP/3 |
-//! | states, inputs | in order, late ones too | datagrams: none waits for a lost one | as QUIC |
+//! | over | TCP | UDP | UDP, HTTP/3 |
+//! | states, inputs | in order, even late ones | datagrams: none waits for a lost one | as QUIC |
 //! | a change of network | a new connection, the same seat | the same connection | the same connection |
 //! | works where UDP is blocked | yes | no | no |
 //!
-//! A [`Transport`] is polled by the task that owns it. A WebSocket starts no task and no thread; QUIC and WebTransport have
-//! quinn's: one for a connection, one for a socket ([`Endpoint`]).
+//! A [`Transport`] is polled by the task that owns it. A WebSocket starts no task or thread. QUIC and
+//! WebTransport have quinn's tasks: one per connection, one per socket ([`Endpoint`]).
 //!
-//! # Which one
-//! [`Options::transports`](crate::Options::transports) in their order, raced as addresses are by Happy Eyeballs (RFC 8305): each
-//! gets a head start before the next begins, longer where the way to the server is, and the first that is open wins. So where UDP
-//! is blocked, or the server has no QUIC, a player is on a WebSocket a moment later; and the way that worked is tried first for
-//! the next ten minutes. That it is not the first of them is logged once, as a warning, with the reason.
+//! # Selection
+//! [`Options::transports`](crate::Options::transports) are tried in order and raced as Happy Eyeballs races
+//! addresses (RFC 8305): each gets a head start before the next begins, longer if the server is far away, and
+//! the first to connect wins. So where UDP is blocked, or the server has no QUIC, a player is on a WebSocket
+//! a moment later. The winner is tried first for the next ten minutes. If it is not the preferred transport,
+//! that is logged once, as a warning, with the reason.
 
 mod dial;
 mod endpoint;
@@ -51,7 +52,7 @@ pub enum TransportKind {
     WebSocket,
     /// UDP, with datagrams.
     Quic,
-    /// What browsers have of QUIC: with HTTP/3 between.
+    /// QUIC as browsers offer it: through HTTP/3.
     WebTransport,
 }
 
@@ -65,16 +66,16 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Opens a connection over the first of the options' transports that works, for those who drive it themselves
-    /// ([`Connection::open`](crate::Connection::open) does more).
+    /// Opens a connection over the first of the options' transports that works, for callers that drive it
+    /// themselves ([`Connection::open`](crate::Connection::open) does more).
     ///
     /// # Errors
-    /// None works.
+    /// No transport works.
     pub async fn dial(options: &Options) -> Result<Self, DialError> {
         Dialer::default().dial(options).await
     }
 
-    /// What it is.
+    /// The kind of transport.
     pub fn kind(&self) -> TransportKind {
         match self {
             Self::WebSocket(_) => TransportKind::WebSocket,
@@ -82,7 +83,7 @@ impl Transport {
         }
     }
 
-    /// What it promises about messages.
+    /// How it delivers messages.
     pub fn delivery(&self) -> Delivery {
         match self {
             Self::WebSocket(_) => Delivery::Ordered,
@@ -90,7 +91,7 @@ impl Transport {
         }
     }
 
-    /// Bytes of the longest datagram now; 0: it has none. Changes with the path.
+    /// Longest datagram, bytes; 0: it has none. Changes with the path.
     pub fn max_datagram(&self) -> usize {
         match self {
             Self::WebSocket(_) => 0,
@@ -98,7 +99,7 @@ impl Transport {
         }
     }
 
-    /// The next message. Cancel-safe. After an error the connection is to be dropped.
+    /// The next message. Cancel-safe. After an error the connection has to be dropped.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Closed>> {
         match self {
             Self::WebSocket(socket) => socket.poll_recv(cx),
@@ -106,7 +107,7 @@ impl Transport {
         }
     }
 
-    /// Queues a message, only after a flush that was ready.
+    /// Queues a message. Call it only after a flush that was ready.
     pub fn send(&mut self, message: Bytes, lane: Lane) -> Result<(), Closed> {
         match self {
             Self::WebSocket(socket) => socket.send(message),
@@ -114,7 +115,7 @@ impl Transport {
         }
     }
 
-    /// Writes what is queued. Pending: the network takes no more now.
+    /// Writes what is queued. Pending: the network takes no more for now.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         match self {
             Self::WebSocket(socket) => socket.poll_flush(cx),
@@ -122,7 +123,7 @@ impl Transport {
         }
     }
 
-    /// Says goodbye, if the network takes it at once.
+    /// Closes the connection with a code and a reason, if the network takes them at once.
     pub fn close(&mut self, code: u16, reason: &str) {
         match self {
             Self::WebSocket(socket) => socket.close(code, reason),
@@ -158,11 +159,11 @@ impl FromStr for TransportKind {
     fn from_str(name: &str) -> Result<Self, String> {
         let all = [Self::WebSocket, Self::Quic, Self::WebTransport];
         let found = all.into_iter().find(|kind| kind.to_string() == name);
-        found.ok_or_else(|| format!("{name:?} is no transport: websocket, quic or webtransport"))
+        found.ok_or_else(|| format!("{name:?} is not a transport: use websocket, quic or webtransport"))
     }
 }
 
-/// How a transport ended, before it is known what that means to the player.
+/// How a transport ended, before it is known what that means for the player.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Closed {
@@ -174,15 +175,15 @@ pub enum Closed {
         /// For a person to read.
         reason: String,
     },
-    /// It broke without a close.
+    /// The connection broke without a close.
     #[error("connection lost: {0}")]
     Lost(String),
-    /// The server announced a message longer than this end takes.
-    #[error("a message of {size} bytes, where {limit} are allowed (see Options::max_message_bytes)")]
+    /// The server announced a message longer than this client accepts.
+    #[error("a message of {size} bytes; at most {limit} are allowed (see Options::max_message_bytes)")]
     TooLarge {
-        /// Announced, bytes.
+        /// Announced length, bytes.
         size: usize,
-        /// Allowed, bytes.
+        /// Allowed length, bytes.
         limit: usize,
     },
     /// The server broke the rules of the transport.
@@ -194,20 +195,20 @@ pub enum Closed {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// The address is not one that this client can dial: the caller's fault.
+    /// This client cannot dial the URL: the caller's fault.
     #[error("bad url {url:?}: {reason}")]
     Url {
-        /// As given.
+        /// The URL as it was given.
         url: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// Nobody answers there.
+    /// Nobody answers at the address.
     #[error("cannot reach {address}: {reason}")]
     Unreachable {
         /// Host and port.
         address: String,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
     /// No answer within [`Options::connect_timeout`](crate::Options::connect_timeout).
@@ -215,20 +216,20 @@ pub enum DialError {
     TimedOut {
         /// Host and port.
         address: String,
-        /// How long it was waited for.
+        /// How long the client waited.
         after: std::time::Duration,
     },
-    /// The server said no, in HTTP.
+    /// The server refused, with an HTTP status.
     #[error("{address} refused with HTTP status {status}: {body}")]
     Refused {
         /// Host and port.
         address: String,
         /// HTTP status.
         status: u16,
-        /// The first 200 bytes of what it said.
+        /// The first 200 bytes of the answer's body.
         body: String,
     },
-    /// The answer breaks the handshake, or is not `driftless.v1`.
+    /// The answer violates the handshake, or the server does not speak `driftless.v1`.
     #[error("{address} does not speak {protocol}: {reason}", protocol = driftless_proto::limits::SUBPROTOCOL)]
     NotDriftless {
         /// Host and port.
@@ -236,12 +237,12 @@ pub enum DialError {
         /// What is wrong.
         reason: String,
     },
-    /// The server's certificate is none that [`Options::trust`](crate::Options::trust) takes.
-    #[error("{address} is not to be trusted: {reason}")]
+    /// [`Options::trust`](crate::Options::trust) does not accept the server's certificate.
+    #[error("{address} is not trusted: {reason}")]
     Untrusted {
         /// Host and port.
         address: String,
-        /// What is wrong with the certificate, or with what was to be trusted.
+        /// What is wrong with the certificate, or with the trust setting.
         reason: String,
     },
     /// No transport works.
@@ -254,14 +255,14 @@ impl DialError {
     pub fn may_retry(&self) -> bool {
         match self {
             DialError::Url { .. } | DialError::NotDriftless { .. } => false,
-            // A server's certificate is renewed, and hashes are fetched anew for each dial.
+            // A server may renew its certificate, and hashes are fetched anew for each dial.
             DialError::Untrusted { .. } | DialError::Unreachable { .. } | DialError::TimedOut { .. } => true,
             DialError::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
             DialError::All(errors) => errors.iter().any(|(_, error)| error.may_retry()),
         }
     }
 
-    /// One transport's error is as it is.
+    /// The error of a single transport is returned as it is.
     fn all(mut errors: Vec<(TransportKind, DialError)>) -> Self {
         match errors.pop() {
             Some((_, only)) if errors.is_empty() => only,

@@ -5,13 +5,14 @@ use driftless_proto::wire;
 use driftless_sim::Simulation;
 use prost::{DecodeError, Message};
 
-/// The messages of a game. Every [`Simulation`] has them; a game that is not written in Rust can implement this by hand.
+/// The messages of a game. Every [`Simulation`] has them; a game that is not written in Rust can implement
+/// this by hand.
 pub trait Messages {
     /// What a player does in a tick.
     type Input: Message + Default;
-    /// What a player asks reliably.
+    /// What a player requests reliably.
     type Command: Message + Default;
-    /// What the game tells reliably.
+    /// What the game announces reliably.
     type Event: Message;
 }
 
@@ -21,7 +22,7 @@ impl<S: Simulation> Messages for S {
     type Event = S::Event;
 }
 
-/// Encodes payloads. Keeps its memory: once the last payload has been sent, the next one is written where it was.
+/// Encodes payloads. Keeps its memory: once the last payload has been sent, the next one reuses its space.
 #[derive(Debug, Default)]
 pub struct Payloads {
     buffer: BytesMut,
@@ -33,7 +34,7 @@ impl Payloads {
         let len = message.encoded_len();
         self.buffer.reserve(len);
         if message.encode(&mut self.buffer).is_err() {
-            self.buffer.clear(); // cannot be: BytesMut grows
+            self.buffer.clear(); // cannot happen: BytesMut grows
         }
         self.buffer.split().freeze()
     }
@@ -47,10 +48,10 @@ impl Payloads {
     }
 }
 
-/// Reads the game's message in an event.
+/// Decodes the game's message in an event.
 ///
 /// # Errors
-/// The payload is no `E`: this client was built for another game, or another version of it.
+/// The payload is not an `E`: this client was built for another game, or another version of it.
 pub fn decode_event<E: Message + Default>(event: &wire::Event) -> Result<E, DecodeError> {
     E::decode(event.payload.clone())
 }

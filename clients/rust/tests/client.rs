@@ -22,9 +22,9 @@ use tokio::{
 
 /// What the server does with a connection.
 enum Script {
-    /// Drops it, without a word, after so many ticks.
+    /// Drops it after this many ticks, without a goodbye.
     Drop(u32),
-    /// Says goodbye after so many ticks, and closes.
+    /// Says goodbye after this many ticks, and closes.
     Goodbye(u32, CloseCode),
     /// Serves it until the client leaves.
     Stay,
@@ -37,7 +37,8 @@ fn options(url: &str) -> Options {
     }
 }
 
-/// Serves one connection after the other, as the scripts say, with a tick every millisecond and an event in each.
+/// Serves one connection after another as the scripts say, with a tick every millisecond and an event in
+/// each.
 fn serve(listener: TcpListener, scripts: Vec<Script>) -> JoinHandle<Room> {
     spawn_local(async move {
         let mut room = Room::new(Instant::now());

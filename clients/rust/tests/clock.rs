@@ -84,7 +84,7 @@ fn old_sample_gives_way_when_the_path_changed() {
 
 #[test]
 fn samples_after_a_clock_moved_are_believed_though_older_ones_were_better() {
-    // A lid that was closed stops this clock for 5 s, or 400 ms; a server's machine that slept stops the other.
+    // A closed lid stops this clock for 5 s, or 400 ms; a sleeping server machine stops the other.
     for moved_us in [5_000_000, 400_000, -5_000_000i64, -400_000] {
         let mut world = World::new();
         for _ in 0..8 {
@@ -103,9 +103,9 @@ fn a_sample_that_contradicts_any_older_one_tells_of_a_move() {
     let mut world = World::new();
     world.ping(10 * MS, 10 * MS);
     world.ahead_us += 35_000;
-    world.ping(30 * MS, 30 * MS); // it may just be of the same clock
+    world.ping(30 * MS, 30 * MS); // it may just come from the same clock
     world.ahead_us -= 50_000;
-    world.ping(9 * MS, 9 * MS); // so may this be by the first, which is the best, but not by the second
+    world.ping(9 * MS, 9 * MS); // consistent with the first sample, which is the best, but not with the second
     assert_eq!((world.clock.moves(), world.error()), (1, Duration::ZERO));
 }
 
@@ -175,7 +175,7 @@ fn absurd_times_do_not_overflow() {
     }
 }
 
-// Days that the server had run, and days that the client has.
+// Days for which the server has run, and days for which the client has.
 #[test]
 fn a_clock_is_exact_however_long_both_have_run() {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -184,7 +184,8 @@ fn a_clock_is_exact_however_long_both_have_run() {
         world.ahead_us = (DAY * server).as_micros() as u64;
         world.ping(20 * MS, 20 * MS);
         world.now += DAY * client;
-        // A welcome of the same server says the same time: nothing is forgotten. What was measured drifts by 15 µs a second.
+        // A welcome of the same server gives the same time: nothing is forgotten. Measurements drift by 15 µs
+        // per second.
         world.clock.handle_welcome(world.now, world.server_us(world.now));
         assert_eq!(world.error(), Duration::ZERO, "{server} and {client} days");
         let drifted = Duration::from_micros(u64::from(client) * 24 * 60 * 60 * 15);

@@ -44,7 +44,8 @@ fn linear_fields_are_interpolated_and_held_ones_are_not() {
 #[test]
 fn an_old_room_is_shown_as_smoothly_as_a_young_one() {
     const DAY_US: u64 = 24 * 60 * 60 * 1_000_000;
-    // A server up for so long, in which the room began then, at this tick rate; and the tick.
+    // A server that has been up for a long time, the time at which the room began, its tick rate, and the
+    // tick.
     for (epoch_us, tick_rate, tick) in
         [(0, 128, u32::MAX - 3), (30 * DAY_US, 20, 30 * 86_400 * 20), (36_500 * DAY_US, 128, u32::MAX - 3)]
     {
@@ -83,14 +84,14 @@ fn a_clock_that_moved_begins_the_moment_shown_anew() {
         }
     };
     const MOVED: u64 = 5_000_000;
-    // The clock was taken to be 5 s ahead, and is not: what was shown last is in the future now.
+    // The clock was believed to be 5 s ahead, and is not: what was shown last is now in the future.
     let mut buffer = interpolation(InterpolationConfig::default());
     states(&mut buffer, 100..140, MOVED);
     buffer.restart();
     states(&mut buffer, 140..160, 0);
     let behind = due(159) as i64 - buffer.shown_us().unwrap();
     assert!((0..=100_000).contains(&behind), "{behind}");
-    // And no delay is left of states that seemed to be 5 s old.
+    // And states that seemed to be 5 s old leave no delay behind.
     assert!(buffer.delay() <= Duration::from_millis(100), "{:?}", buffer.delay());
 }
 
@@ -177,8 +178,9 @@ fn extreme_values_and_times_do_not_overflow() {
 }
 
 proptest! {
-    // A thing moves steadily and dies at some tick; states come late, some not at all; the clock that drives the
-    // screen jitters. What is shown never goes backwards, and the thing is not there at its despawn or after.
+    // An entity moves steadily and is despawned at some tick; states come late, some not at all; the clock
+    // that drives the screen jitters. The time shown never goes backwards, and the entity is not shown at or
+    // after its despawn.
     #[test]
     fn shown_time_never_goes_back_and_no_entity_outlives_its_despawn(
         frames in prop::collection::vec((0u64..120_000, prop::bool::weighted(0.2), -30_000i64..30_000), 20..100),

@@ -1,4 +1,4 @@
-//! Who is in the room, as an application is told.
+//! The members of a room, as an application sees them.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -11,7 +11,7 @@ use prost::Message;
 use std::time::Duration;
 use support::pair::{Pair, options};
 
-/// A member with so many seats.
+/// A member with this many seats.
 fn member(user: &str, seats: u32, change: Change) -> Member {
     Member { user: user.into(), players: (0..seats).collect(), change: change.into(), ..Member::default() }
 }
@@ -28,7 +28,7 @@ fn users(pair: &Pair) -> Vec<&str> {
     pair.core.members().unwrap().iter().map(|member| &*member.user).collect()
 }
 
-/// Whom the application was told of last.
+/// The users that the application was last told of.
 fn told(pair: &Pair) -> Vec<&str> {
     let last = pair.events.iter().rev().find_map(|event| match event {
         Event::Presence(presence) => Some(presence),

@@ -29,12 +29,12 @@ fn play(things: u32) -> impl FnMut(u32, &mut Room) {
     }
 }
 
-/// Somewhere that no predictor expects.
+/// A place that no predictor expects.
 fn place(tick: u32, id: u32) -> i32 {
     tick.wrapping_mul(tick).wrapping_mul(id).wrapping_mul(2_654_435_761) as i32
 }
 
-/// Serves one client until it is gone.
+/// Serves one client until it has gone.
 fn serve(server: QuicServer, things: u32) -> JoinHandle<Served> {
     spawn_local(async move {
         let mut served = Served::new(server.accept().await, Room::new(Instant::now()), 0).await;
@@ -43,7 +43,8 @@ fn serve(server: QuicServer, things: u32) -> JoinHandle<Served> {
     })
 }
 
-/// Takes so many states, sends an input after each. Ticks of the states, numbers of the events.
+/// Receives `states` states and sends an input after each. Returns the ticks of the states and the numbers of
+/// the events.
 async fn take_states(client: &mut Client, states: usize) -> (Vec<u32>, Vec<u64>) {
     let (mut ticks, mut events) = (Vec::new(), Vec::new());
     while ticks.len() < states {
@@ -184,7 +185,7 @@ async fn close_without_a_goodbye_is_told_with_its_code() {
     }
 }
 
-/// What a dial of this server ends with.
+/// The result of dialing this server.
 async fn dial(server: &QuicServer, options: &Options) -> Result<(), DialError> {
     tokio::select! {
         opened = Connection::open(options) => opened.map(drop),
@@ -194,7 +195,7 @@ async fn dial(server: &QuicServer, options: &Options) -> Result<(), DialError> {
 
 #[tokio::test]
 async fn certificates_that_are_not_trusted_are_refused() {
-    // Valid now; over since yesterday; from tomorrow on.
+    // Valid now; expired yesterday; valid from tomorrow.
     for (from_days, valid_now) in [(1, true), (14, false), (-1, false)] {
         let server = QuicServer::with_validity(from_days, 13);
         let pinned = server.options(TransportKind::Quic);
@@ -226,7 +227,7 @@ async fn authorities_sign_for_a_name() {
     assert!(matches!(refused, DialError::Untrusted { .. }), "{refused:?}");
 }
 
-/// Lets a player in, and nothing more.
+/// Gives a player a seat, and nothing more.
 async fn welcome(peer: &mut Peer, connection: &mut Connection) {
     let welcome = wire::Welcome { protocol: PROTOCOL, tick_rate: 20, ..wire::Welcome::default() };
     let message = wire::ServerMessage { body: Some(wire::server_message::Body::Welcome(welcome)) };
@@ -239,7 +240,7 @@ async fn silent_udp_port_leads_to_a_websocket_which_is_told_once() {
     let log = Log::default();
     let _log = log.start();
     let (listener, url) = listen().await;
-    // Whatever comes there is read by nobody, as behind a firewall that drops UDP.
+    // Nothing reads what arrives there, as behind a firewall that drops UDP.
     let _silent = std::net::UdpSocket::bind(listener.local_addr().unwrap()).unwrap();
     let options = Options {
         trust: Trust::Sha256(vec![[0; 32]]),
@@ -252,7 +253,8 @@ async fn silent_udp_port_leads_to_a_websocket_which_is_told_once() {
     let told = log.text();
     assert!(told.contains("fell back to another transport wanted=quic got=websocket"), "{told}");
     assert!(told.contains("no connection within"), "{told}");
-    // What worked goes first the next time: it would not be there within the minute otherwise.
+    // The transport that worked goes first the next time: otherwise the client would not be connected within
+    // the minute.
     welcome(&mut peer, &mut connection).await;
     connection.abort();
     while connection.next(None).await != Step::Closed {}
@@ -271,7 +273,7 @@ async fn redial_leaves_a_live_connection_alone() {
     let (connection, mut peer) = tokio::join!(Connection::open(&options), Peer::accept(&listener));
     let mut connection = connection.unwrap();
     welcome(&mut peer, &mut connection).await;
-    // This would end it for good.
+    // Otherwise this would end it for good.
     connection.redial(&Options::new("nowhere", "test")).await;
     assert_eq!(*connection.core().phase(), Phase::Online);
     assert!(connection.carrier().is_some());
@@ -280,7 +282,7 @@ async fn redial_leaves_a_live_connection_alone() {
 #[tokio::test]
 async fn dial_that_is_given_up_leaves_no_connection_behind() {
     for kind in BOTH {
-        // It opens no stream for the client, which waits for one when it is dropped.
+        // The server opens no stream for the client, which waits for one when it is dropped.
         let server = QuicServer::start();
         server.allow_streams(if kind == TransportKind::Quic { 0 } else { 1 });
         let options = server.options(kind);

@@ -1,4 +1,4 @@
-//! Several ways at once, the best one first. In virtual time.
+//! Several ways at once, in order of preference. In virtual time.
 #![allow(clippy::unwrap_used)]
 
 use driftless_client::transport::race;
@@ -13,7 +13,8 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// An attempt: how long it takes, and whether it works.
 type Attempt = (u64, bool);
 
-/// Races these. The winner (or all errors), after how many milliseconds, and when each began.
+/// Races these. Returns the winner (or all errors), the milliseconds that it took, and when each attempt
+/// began.
 async fn run(attempts: &[Attempt]) -> (Result<usize, Vec<usize>>, u128, Vec<u128>) {
     let start = Instant::now();
     let begun = RefCell::new(Vec::new());
@@ -51,7 +52,7 @@ async fn one_that_is_only_slow_may_still_win() {
 #[tokio::test(start_paused = true)]
 async fn one_that_fails_makes_room_at_once() {
     assert_eq!(run(&[(5, false), (10, false), (20, true)]).await, (Ok(2), 35, vec![0, 5, 15]));
-    // Late, with another on its way.
+    // Late, with another one in progress.
     assert_eq!(run(&[(260, false), (1000, true), (5, true)]).await, (Ok(2), 265, vec![0, 250, 260]));
 }
 

@@ -1,4 +1,4 @@
-//! Whether and when a client comes back, in virtual time.
+//! Whether and when a client reconnects, in virtual time.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -16,7 +16,7 @@ fn unreachable() -> DialError {
     DialError::Unreachable { address: "a:1".into(), reason: "test".into() }
 }
 
-/// How long the client is to wait now.
+/// How long the client currently has to wait.
 fn wait(pair: &Pair) -> Duration {
     let Phase::Waiting { until } = *pair.core.phase() else { panic!("{:?}", pair.core.phase()) };
     until - pair.now
@@ -148,7 +148,7 @@ fn seats_that_are_lost_again_and_again_are_asked_for_ever_more_slowly() {
     let mut longest = Duration::ZERO;
     for _ in 0..12 {
         pair.run(Duration::from_millis(500));
-        pair.room.forget_seat(); // a server that is started anew
+        pair.room.forget_seat(); // a server that restarts
         pair.cut(&mut fastrand::Rng::with_seed(1));
         longest = longest.max(wait(&pair));
         pair.settle();
@@ -209,7 +209,7 @@ fn attempts_that_fail_are_counted_from_the_last_state() {
     let mut pair = Pair::new(Options { max_attempts: Some(3), ..options() });
     pair.run(Duration::from_millis(500));
     for _ in 0..5 {
-        pair.room.forget_seat(); // a server that is started anew, and is there each time
+        pair.room.forget_seat(); // a server that restarts, and is up each time
         pair.end(lost());
         pair.settle();
         pair.run(Duration::from_millis(200));
@@ -342,7 +342,7 @@ fn leave_while_away_ends_it_where_nobody_can_be_told() {
     pair.core.leave(pair.now);
     pair.core.handle_dial_failed(pair.now, unreachable());
     assert_eq!(*pair.core.phase(), Phase::Ended(Error::Ended(Disconnect::Left)));
-    // The seat is gone already.
+    // The seat is already lost.
     let mut pair = Pair::joined();
     let code = CloseCode::RoomClosed.number();
     pair.core.handle_disconnected(pair.now, Closed::ByPeer { code, reason: String::new() }.into());
@@ -366,7 +366,7 @@ fn clock_and_statistics_are_measured() {
     pair.run(Duration::from_secs(5));
     let stats = pair.core.stats();
     assert_eq!(stats.rtt, Some(Duration::from_millis(40)));
-    assert_eq!(stats.age, Some(Duration::from_millis(20))); // one way: the room's tick 0 is at its time 0
+    assert_eq!(stats.age, Some(Duration::from_millis(20))); // the latency of one direction: the room's tick 0 is at its time 0
     assert_eq!((stats.stale, stats.ticks_missed, stats.reconnects), (0, 0, 0));
     assert_eq!(stats.full_states, 1);
     assert_eq!(stats.states, pair.state_ticks().len() as u64);

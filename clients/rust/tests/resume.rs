@@ -58,7 +58,7 @@ fn commands_arrive_once_in_order_across_forced_disconnects() {
     }
 }
 
-/// The numbers of commands that the client was told are refused.
+/// Numbers of the commands that the client was told are refused.
 fn refused(pair: &Pair) -> Vec<u64> {
     let number = |event: &Event| match event {
         Event::CommandRefused(refused) => Some(refused.command),

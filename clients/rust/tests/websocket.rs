@@ -199,7 +199,7 @@ async fn end_without_close_is_lost() {
 #[tokio::test]
 async fn announced_2_gib_is_refused_before_it_is_read() {
     // Promise 4: "One client, however slow or hostile, does not delay another's tick or grow memory without
-    // bound." (And no server a client's.)
+    // bound." (And no server does so to a client.)
     let (mut socket, mut peer) = pair().await;
     let head = [0x82, 127, 0, 0, 0, 0, 0x80, 0, 0, 0];
     peer.tcp.write_all(&head).await.unwrap();

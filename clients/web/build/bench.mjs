@@ -1,4 +1,5 @@
-// Decodes deltas of 100 and 200 entities in Node and prints microseconds each. `--check` fails above the budget.
+// Decodes deltas of 100 and 200 entities in Node and prints microseconds for each. `--check` fails above the
+// budget.
 import { build } from "esbuild";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -23,7 +24,7 @@ const bundle = await build({
 const code = `data:text/javascript;base64,${Buffer.from(bundle.outputFiles[0].contents).toString("base64")}`;
 const { Decoder, Schema, Snapshot, splitState, SchemaSchema, fromBinary } = await import(code);
 
-/** A varint, and a field of bytes. */
+/** A varint, and a bytes field. */
 const varint = (n) => (n < 128 ? [n] : [(n & 127) | 128, ...varint(n >>> 7)]);
 const field = (number, bytes) => [(number << 3) | 2, ...varint(bytes.length), ...bytes];
 
@@ -44,7 +45,7 @@ const [prior, baseline] = [1, 2].map((tick) => {
   }
   return state;
 });
-// All move and half of them turn: two residuals of up to 6 bits in one number each, two bytes.
+// All entities move and half of them turn: two residuals of up to 6 bits each in one number, two bytes.
 const positions = Array.from({ length: 100 }, (_, n) => varint(128 + ((n * 37) % 3000))).flat();
 const aims = Array.from({ length: 50 }, (_, n) => n % 60);
 const groups = [
@@ -85,7 +86,7 @@ for (const { name, message, baseline, prior } of [packed, rice]) {
     return Number(process.hrtime.bigint() - start) / 1000 / times;
   };
   run(5000);
-  // The best of several: what else the machine does is not the decoder's cost.
+  // The best of several, because the machine's other work is not the decoder's cost.
   const best = Math.min(...Array.from({ length: 20 }, () => run(500)));
   worst = Math.max(worst, best);
   console.log(`${name}, ${message.length} bytes: ${best.toFixed(1)} µs`);

@@ -1,5 +1,6 @@
-// Builds every folder of pages/ that has a page.html into dist/NAME.html, NAME.js and NAME.css, which the server embeds,
-// and the SDK, which it weighs, into dist/sdk.js. `--check` writes nothing, and fails where dist/ is not what would be written.
+// Builds every folder of pages/ that has a page.html into dist/NAME.html, NAME.js and NAME.css, which the
+// server embeds, and the SDK into dist/sdk.js, measuring its size. `--check` writes nothing, and fails if
+// dist/ is not what would be written.
 import { build, transform } from "esbuild";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -49,9 +50,9 @@ if (check) {
   const extra = existsSync(dist) ? readdirSync(dist).filter((name) => !files.has(name)) : [];
   if (stale.length + extra.length > 0) {
     console.error(
-      `dist/ is not what the sources make: ${[...stale.map(([name]) => name), ...extra].join(", ")}`,
+      `dist/ does not match the sources: ${[...stale.map(([name]) => name), ...extra].join(", ")}`,
     );
-    console.error("run `npm run build` in clients/web and commit what it writes");
+    console.error("run `npm run build` in clients/web and commit the result");
     process.exit(1);
   }
 } else {

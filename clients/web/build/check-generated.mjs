@@ -1,4 +1,4 @@
-// Fails where the generated code is not what buf makes of the schemas now.
+// Fails if the generated code does not match the schemas.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,7 +28,9 @@ try {
       .map((name) => join(folder, name));
   });
   if (stale.length > 0) {
-    console.error(`not what the schemas make: ${stale.join(", ")}; run \`npm run generate\` and commit it`);
+    console.error(
+      `these files do not match the schemas: ${stale.join(", ")}; run \`npm run generate\` and commit the result`,
+    );
     process.exitCode = 1;
   }
 } finally {

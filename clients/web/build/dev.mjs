@@ -1,5 +1,5 @@
-// Serves the pages from their sources, built anew for each visit, in front of a running server:
-// `npm run dev -- http://127.0.0.1:7777`.
+// Serves the pages from their sources, rebuilt for each request, in front of a running server: `npm run dev
+// -- http://127.0.0.1:7777`.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import http from "node:http";
@@ -29,7 +29,7 @@ const front = http.createServer((request, response) => {
   request.pipe(onward);
 });
 
-// An upgrade is passed on as bytes.
+// An upgrade is passed on as raw bytes.
 front.on("upgrade", (request, socket, head) => {
   const onward = net.connect(Number(server.port), server.hostname, () => {
     const lines = request.rawHeaders.map((text, n) => (n % 2 === 0 ? `${text}: ` : `${text}\r\n`)).join("");

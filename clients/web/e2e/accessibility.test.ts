@@ -1,4 +1,4 @@
-// axe-core finds nothing serious on any page, in either scheme, on a desktop or a phone.
+// axe-core finds no serious problem on any page, in either colour scheme, on a desktop or a phone.
 import axe from "axe-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Chromium } from "./util/browser.js";
@@ -25,7 +25,7 @@ describe.each(screens)("on a %s", (_, options) => {
   it.each(["/?room=start", "/?room=axe&name=Ada", "/cursors", "/dashboard"])(
     "%s has no serious problem",
     async (path) => {
-      // A script that a policy keeps out is put in by the browser itself.
+      // A script that the policy blocks is injected by the browser itself.
       const page = await chromium.open(path === "/dashboard" ? server.dashboard : server.url + path, {
         ...options,
         bypassCSP: true,

@@ -44,7 +44,7 @@ describe("two pages", () => {
     await both(a, b);
     const id = await a.evaluate(() => globalThis.driftless.room.player);
     const delays: number[] = [];
-    // Until one is fast enough: a busy machine delays some, but none by nature.
+    // Until one is fast enough: a busy machine delays some, but the software delays none.
     for (const key of "dawsdawsdawsdaws") {
       delays.push(await delayOf(a, key, b, { own: false, player: id }));
       if (delays.length >= 4 && Math.min(...delays) < 200) break;
@@ -114,7 +114,7 @@ describe("the player", () => {
       () => (globalThis as never as { worst: { error: number; states: number } }).worst,
     );
     console.log(`states that were not as predicted: ${worst.error} of ${worst.states}`);
-    // A tick that gets two inputs or none is seen for two states; a busy machine has some.
+    // A tick that gets two inputs or none is visible in two states; a busy machine has some of these.
     expect(worst.error).toBeLessThan(worst.states / 2);
   });
 
@@ -129,7 +129,7 @@ describe("the player", () => {
   it("keeps the seat over a reload whose first attempts do not get through", async () => {
     const a = await play("Ada", "flaky");
     const before = await a.evaluate(() => globalThis.driftless.room.player);
-    // The network fails twice: the certificate cannot be asked for, and no WebSocket opens.
+    // The network fails twice: the certificate cannot be requested, and no WebSocket opens.
     await a.addInitScript(() => {
       const native = { fetch: globalThis.fetch, WebSocket: globalThis.WebSocket };
       let left = 2;

@@ -1,4 +1,4 @@
-// What happens to pages when the network, the server or the tab does something.
+// How pages react when the network, the server or the tab changes.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Page } from "playwright-core";
 import { Chromium } from "./util/browser.js";
@@ -153,7 +153,7 @@ describe("a tab", () => {
     expect(await page.evaluate(() => globalThis.driftless.room.stats.reconnects)).toBe(0);
   });
 
-  // Promise 5: "A player MUST be reported joined once, left once, with the true reason".
+  // Promise 5: "A player is reported joined once, left once, with the true reason".
   it.each(["webtransport", "websocket"])("that is closed is away at once (%s)", async (transport) => {
     const stays = await play("Ada", `room=closed-${transport}`);
     const goes = await play("Grace", `room=closed-${transport}&transport=${transport}`);
@@ -165,7 +165,7 @@ describe("a tab", () => {
       Object.assign(globalThis, { seen });
     });
     await goes.close();
-    // Of silence the server takes notice after 3 s.
+    // The server would notice silence only after 3 s.
     await stays.waitForFunction(
       () => (globalThis as unknown as { seen: string[] }).seen.length > 0,
       undefined,
@@ -210,7 +210,7 @@ it("two pages come back when the server was killed and started again", async () 
     await page.waitForFunction(() => globalThis.driftless.room.entities.all("player").length === 2);
     expect(await page.locator("#banner").isVisible()).toBe(false);
   }
-  // Browsers log each connection that cannot be made; pages of ours add nothing.
+  // Browsers log each failed connection; our pages add nothing.
   const ours = chromium.complaints.filter(
     (line) => !/WebSocket connection|Failed to load resource|QUIC|handshake/i.test(line),
   );

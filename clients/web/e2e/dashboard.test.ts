@@ -1,4 +1,4 @@
-// The dashboard, against the real server: what it shows is what /metrics says, and what its buttons do happens.
+// The dashboard, against the real server: it shows the same figures as /metrics, and its buttons work.
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Chromium } from "./util/browser.js";
@@ -17,7 +17,7 @@ afterAll(async () => {
   await server?.kill();
 });
 
-/** Long: figures come once a second, and a busy machine must not fail a test. */
+/** Long, because figures come once a second, and a busy machine must not fail a test. */
 const soon = { timeout: 20_000 };
 const live = (page: Page) => page.waitForSelector('#status[data-state="live"]');
 const row = (page: Page, room: string) => page.locator("#rooms-body tr", { hasText: room });
@@ -39,7 +39,7 @@ async function metric(sample: string): Promise<number> {
   return Number(line?.split(" ").at(-1));
 }
 
-/** Presses Tab until the focus is on what has this name. */
+/** Presses Tab until the element with this name has the focus. */
 async function tabTo(page: Page, name: string): Promise<void> {
   for (let n = 0; n < 60; n++) {
     await page.keyboard.press("Tab");
@@ -128,7 +128,7 @@ describe("the dashboard", () => {
     await live(page);
     await page.locator("#activity li", { hasText: "started again" }).waitFor();
     await page.context().close();
-    // That nobody listened is all that there is to complain of.
+    // The refused connections are the only complaints.
     const others = chromium.complaints
       .splice(0)
       .filter((text) => !/ERR_(CONNECTION|INCOMPLETE|NETWORK)/.test(text));
@@ -192,7 +192,7 @@ describe("the admin token", () => {
     await enter("correct-horse-battery-staple");
     await live(page);
     expect(await page.locator("#entry").isVisible()).toBe(false);
-    // The browser tells of every answer that is not 200.
+    // The browser reports every answer other than 200.
     expect(chromium.complaints.splice(0).filter((text) => !text.includes("401"))).toEqual([]);
     await page.context().close();
     await guarded.kill();

@@ -1,4 +1,5 @@
-// Not a test but a measurement, for the README: FIGURES=1 npm run e2e -- figures. From a key to the picture, on an idle machine.
+// Not a test but a measurement, for the README: FIGURES=1 npm run e2e -- figures. From a key press to the
+// frame that shows it, on an idle machine.
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Chromium } from "./util/browser.js";
 import { delayOf } from "./util/photon.js";
@@ -6,7 +7,7 @@ import { Server } from "./util/server.js";
 
 let server: Server;
 let chromium: Chromium;
-/** Pressed one after the other, for each figure: enough for a median that another run repeats. */
+/** Pressed one after another for each figure: enough for a reproducible median. */
 const keys = Array.from({ length: 8 }, () => ["d", "a", "w", "s"]).flat();
 
 beforeAll(async () => {

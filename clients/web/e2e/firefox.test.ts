@@ -1,4 +1,5 @@
-// The arena in Firefox, by WebTransport: it offers no subprotocol, and its datagrams are its own.
+// The arena in Firefox over WebTransport, where it offers no subprotocol and has its own implementation of
+// datagrams.
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { inFirefox } from "./util/firefox.js";
 import { Server } from "./util/server.js";

@@ -1,4 +1,4 @@
-// The examples of the README work as they are printed, and are as short as they are said to be.
+// The examples in the README work as printed, and are as short as it says.
 import { build } from "esbuild";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
@@ -38,12 +38,12 @@ function example(name: string): string {
   return readme.match(new RegExp(`\`\`\`tsx? ${name}\n([^]*?)\`\`\``))![1]!;
 }
 
-/** Lines that say something. */
+/** Number of non-empty lines. */
 function lines(code: string): number {
   return code.split("\n").filter((line) => !/^\s*(import .*|[}\])]*[,;]?)$/.test(line)).length;
 }
 
-/** Bundles an entry beside the README's code and opens it, from another origin than the server's. */
+/** Bundles an entry with the README's code and opens it, from another origin than the server's. */
 async function open(entry: string, files: Record<string, string>, room: string) {
   for (const [name, code] of Object.entries(files)) writeFileSync(join(folder, name), code);
   const { outputFiles } = await build({

@@ -1,4 +1,5 @@
-// Not a test: SCREENSHOTS=1 npm run e2e -- screenshots writes the README's pictures, of a room with some company.
+// Not a test: SCREENSHOTS=1 npm run e2e -- screenshots takes the README's screenshots, of a room with several
+// players.
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import type { Controls } from "../pages/arena/controls.js";
@@ -19,7 +20,7 @@ afterAll(async () => {
   await server?.kill();
 });
 
-/** Plays by itself: circles the first player, and shoots at whoever is there. */
+/** Plays automatically: circles the first player, and shoots at anybody nearby. */
 async function meet(page: Page, ms: number): Promise<void> {
   await page.evaluate(() => {
     const { room, player } = globalThis.driftless;

@@ -1,39 +1,42 @@
-/** Longest wait that a server may ask for with a goodbye, ms; more is cut to this. */
+/** Longest wait that a server may request in a goodbye, ms; longer ones are cut to this. */
 const MAX_SERVER_DELAY = 300_000;
 
 /**
- * Waits between attempts to connect: exponential with full jitter, so that clients that were cut off together come back
- * spread out. (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.)
+ * Waits between attempts to connect: exponential with full jitter, so that clients that were disconnected
+ * together come back spread out. (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog,
+ * 2015.)
  */
 export class Backoff {
   /** Failures since the last success. */
   failures = 0;
 
-  /** The first wait is at most `base` ms, and none is longer than `cap`. `random` gives numbers from 0 to 1. */
+  /**
+   * The first wait is at most `base` ms, and none is longer than `cap`. `random` returns numbers from 0 to 1.
+   */
   constructor(
     private readonly base = 1000,
     private readonly cap = 30_000,
     private readonly random: () => number = Math.random,
   ) {}
 
-  /** The longest that the next wait can be, ms, if the server asks for nothing. */
+  /** The longest that the next wait can be, ms, if the server requests nothing. */
   get ceiling(): number {
     return Math.min(this.base * 2 ** this.failures, this.cap);
   }
 
-  /** The wait after one more failure, ms; never shorter than what a goodbye asked for. */
+  /** The wait after one more failure, ms; never shorter than what a goodbye requested. */
   next(asked = 0): number {
     const jittered = this.ceiling * this.random();
     this.failures++;
     return Math.max(jittered, Math.min(asked, MAX_SERVER_DELAY));
   }
 
-  /** A wait as after a first failure, and not counted as one, ms. */
+  /** A wait as after a first failure, but not counted as a failure, ms. */
   first(): number {
     return Math.min(this.base, this.cap) * this.random();
   }
 
-  /** The connection works: the next wait is a first one again. */
+  /** The connection works: the next wait starts from the beginning. */
   reset(): void {
     this.failures = 0;
   }

@@ -1,10 +1,14 @@
-/** Samples that are looked at. */
+/** Samples that are considered. */
 const WINDOW = 8;
 /** How fast two clocks may drift apart (RFC 5905: PHI). */
 const DRIFT = 15e-6;
-/** What a browser may be off by when it says the time, ms: one that will not be recognized by it, a sixtieth of a second. */
+/**
+ * Error of a browser's clock, ms: browsers that resist fingerprinting round times to a sixtieth of a second.
+ */
 const GRAIN = 17;
-/** A welcome that says the server's clock is this far behind the estimate, ms, comes from another server. */
+/**
+ * A welcome that says that the server's clock is this far behind the estimate, ms, comes from another server.
+ */
 const OTHER_CLOCK = 2000;
 
 interface Sample {
@@ -14,21 +18,22 @@ interface Sample {
 }
 
 /**
- * The server's clock, as seen from here, milliseconds. If the way there and the way back differ, an estimate is wrong by
- * half the difference, at most half the round trip: so of the last eight samples the one with the shortest round trip is
- * believed. This is NTP's clock filter (RFC 5905 section 10), with its allowance for clocks that drift apart. Two samples
- * that are further apart than both may be wrong cannot be of the same clocks: one of them was set, or stood still while
- * the machine slept, and what was measured before that is forgotten. The same rules as driftless-client's `Clock`, whose
- * own clock is finer than a browser's.
+ * An estimate of the server's clock, milliseconds. If the two directions take different times, an estimate is
+ * wrong by half the difference, at most half the round trip. So of the last eight samples the one with the
+ * shortest round trip is used. This is NTP's clock filter (RFC 5905 section 10), with its allowance for
+ * clocks that drift apart. Two samples that differ by more than the sum of their errors cannot come from the
+ * same clocks: one of them was set, or stood still while the machine slept, and earlier measurements are
+ * forgotten. driftless-client's `Clock` has the same rules, but its own clock is more precise than a
+ * browser's.
  */
 export class Clock {
   private samples: Sample[] = [];
   private best: Sample | undefined;
   private offset: number | undefined;
-  /** How often the clock was found to be another one. */
+  /** How often the server's clock turned out to have moved. */
   moves = 0;
 
-  /** How long a message takes one way, as far as the best sample can tell. */
+  /** How long a message takes in one direction, according to the best sample. */
   get way(): number {
     return (this.best?.rtt ?? 0) / 2;
   }
@@ -37,7 +42,7 @@ export class Clock {
   handleWelcome(now: number, serverTime: number): void {
     const offset = serverTime - now;
     if (this.offset !== undefined) {
-      // It took its time to come, nobody knows how long; but it cannot have come before it was written.
+      // Its time in transit is unknown; but it cannot have arrived before it was written.
       const ahead = offset - this.offset;
       if (ahead <= (this.best ? this.error(now) : OTHER_CLOCK) && ahead >= -OTHER_CLOCK) return;
       this.forget();
@@ -60,7 +65,10 @@ export class Clock {
     return this.offset === undefined ? undefined : now + this.offset;
   }
 
-  /** How far `serverTime` may be off, ms. Infinity before the first pong: the welcome's way is not known. */
+  /**
+   * How far `serverTime` may be off, ms. Infinity before the first pong, because the welcome's time in
+   * transit is unknown.
+   */
   error(now: number): number {
     return this.best ? error(this.best, now) : Infinity;
   }
@@ -72,7 +80,7 @@ export class Clock {
   }
 }
 
-/** Whether both can be of the same two clocks. */
+/** Whether both can come from the same two clocks. */
 function agree(older: Sample, newer: Sample): boolean {
   return Math.abs(newer.offset - older.offset) <= error(older, newer.at) + error(newer, newer.at);
 }

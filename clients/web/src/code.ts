@@ -58,8 +58,8 @@ export enum CloseCode {
 }
 
 /**
- * Whether to try again after a close with this number: 4000 to 4499 of ours, and what a transport says when nobody
- * meant it (1001 going away, 1005 no code, 1006 lost, 1011 to 1014 server trouble).
+ * Whether to try again after a close with this number: 4000 to 4499 of ours, and the codes of an
+ * unintended end (1001 going away, 1005 no code, 1006 lost, 1011 to 1014 server trouble).
  */
 export function mayReconnect(code: number): boolean {
   if (code >= 4000) return code < 4500;
@@ -76,30 +76,30 @@ const ADVICE: Record<number, string> = {
   [CloseCode.TimedOut]:
     "Wait; the SDK reconnects. If it repeats, the network drops packets or the page was frozen.",
   [CloseCode.SlowConsumer]: "The page or the network is too slow for this room's events; send or show fewer.",
-  [CloseCode.HandshakeTimeout]: "The network is very slow, or something between holds messages back.",
-  [CloseCode.RoomClosed]: "The room is gone; the SDK joins it anew.",
+  [CloseCode.HandshakeTimeout]: "The network is very slow, or something in between delays messages.",
+  [CloseCode.RoomClosed]: "The room has ended; the SDK joins it anew.",
   [CloseCode.RoomFailed]: "The room's game failed; tell the server's operator. The SDK joins anew.",
   [CloseCode.Internal]: "The server failed; tell its operator.",
-  [CloseCode.RoomFull]: "Join another room, or wait for a free place.",
+  [CloseCode.RoomFull]: "Join another room, or wait for a free seat.",
   [CloseCode.ServerFull]: "Wait, or connect to another server.",
-  [CloseCode.UnknownSession]: "The seat was given away after the resume window; the SDK joins anew.",
+  [CloseCode.UnknownSession]: "The seat has ended, or the token is wrong; the SDK joins anew.",
   [CloseCode.AddressLimit]:
-    "Many play or come from this network; wait, or ask the server's operator for more.",
-  [CloseCode.JoinsClosed]: "Join another room, or wait: the SDK tries again.",
+    "Many players or connections come from this network; wait, or ask the server's operator to raise the limit.",
+  [CloseCode.JoinsClosed]: "Join another room, or wait; the SDK tries again.",
   [CloseCode.Left]: "Nothing: this is the answer to leave().",
-  [CloseCode.Malformed]: "Use the SDK that belongs to this server's version.",
-  [CloseCode.Unexpected]: "Use the SDK that belongs to this server's version.",
-  [CloseCode.TooLarge]: "Send smaller inputs (1 KiB at most) and commands (4 KiB at most).",
-  [CloseCode.RateLimited]: "Send at most one input a tick, and fewer commands.",
-  [CloseCode.UnsupportedVersion]: "Use the SDK that belongs to this server's version; reload the page.",
-  [CloseCode.UnknownKind]: "Ask for a kind of game that this server has, and that this room is of.",
+  [CloseCode.Malformed]: "Use the SDK of this server's version.",
+  [CloseCode.Unexpected]: "Use the SDK of this server's version.",
+  [CloseCode.TooLarge]: "Send smaller inputs (at most 1 KiB) and commands (at most 4 KiB).",
+  [CloseCode.RateLimited]: "Send at most one input per tick, and fewer commands.",
+  [CloseCode.UnsupportedVersion]: "Use the SDK of this server's version; reload the page.",
+  [CloseCode.UnknownKind]: "Ask for a kind of game that this server has, and that this room has.",
   [CloseCode.BadName]:
-    "The reason says what is wrong: rooms are 1 to 64 of A-Z a-z 0-9 . _ -, names at most 32 characters that can be seen.",
-  [CloseCode.BadInput]: "Encode inputs with the messages of this very game and version.",
-  [CloseCode.Replaced]: "The seat was taken over by a newer connection, perhaps in another tab.",
-  [CloseCode.Kicked]: "An operator or the game removed this player; do not come back by yourself.",
+    "The reason says what is wrong: room names have 1 to 64 characters of A-Z a-z 0-9 . _ -, display names at most 32 visible characters.",
+  [CloseCode.BadInput]: "Encode inputs with the messages of exactly this game and version.",
+  [CloseCode.Replaced]: "A newer connection has taken over the seat, perhaps in another tab.",
+  [CloseCode.Kicked]: "An operator or the game removed this player; do not reconnect automatically.",
   [CloseCode.NotBinary]: "Use the SDK's own transports.",
-  [CloseCode.GameEnded]: "The reason says how the match ended; connect again for a new one.",
+  [CloseCode.GameEnded]: "The reason says how the match ended; connect again for a new room.",
   [CloseCode.BadOptions]:
-    "The reason says which option is wrong. A server takes options in joins only with --join-options.",
+    "The reason says which option is wrong. A server accepts options in joins only with --join-options.",
 };

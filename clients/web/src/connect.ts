@@ -13,7 +13,7 @@ import { webTransport } from "./transport/webtransport.js";
 const TRANSPORTS: Record<TransportName, Dialer> = { webtransport: webTransport, websocket: webSocket };
 
 /**
- * Connects and enters a room. Rejects with a RoomError if the first attempt fails; after it has succeeded once, the
+ * Connects and enters a room. Rejects with a RoomError if the first attempt fails. Once it has succeeded, the
  * room reconnects by itself wherever the close code allows it.
  */
 export async function connect<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array>(
@@ -52,7 +52,7 @@ function baseOf(url: string | URL | undefined): URL {
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
     throw new RoomError("options", `bad url ${String(url)}: ${said}`, {
-      advice: "Give the server's address, as in https://host or ws://host:port.",
+      advice: "Give the server's address, such as https://host or ws://host:port.",
       mayReconnect: false,
     });
   }

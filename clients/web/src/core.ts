@@ -9,30 +9,32 @@ import { Meter } from "./stats.js";
 
 /** How long the server may take to close the transport after its goodbye, ms. */
 const CLOSE_TIMEOUT = 1000;
-/** A timer this much late, ms, means that the page slept. */
+/** A timer this late, ms, means that the page slept. */
 const SLEPT = 2000;
-/** How long the server then has to show that it is still there, ms. */
+/** Then the server has this long to show that it is still there, ms. */
 const GRACE = 3000;
 
 /** A new seat that lasts for this long, ms, or for as long as the next wait, shows that the server works. */
 const LASTS = 5000;
 
-/** Where a client is between its first connection and its end: online → (waiting → dialing → online)* → ended. */
+/**
+ * Where a client is between its first connection and its end: online → (waiting → dialing → online)* → ended.
+ */
 export type CorePhase =
   | { name: "online" }
-  /** There is no connection; the next attempt is due then. */
+  /** There is no connection; the next attempt is due at `until`. */
   | { name: "waiting"; until: number; cause: RoomError }
-  /** An attempt is under way: the only one. `woken`: should it fail, the next follows at once. */
+  /** An attempt is in progress, the only one. `woken`: if it fails, the next follows at once. */
   | { name: "dialing"; woken: boolean }
   | { name: "ended"; cause: RoomError };
 
 export type CoreEvent =
   | SessionEvent
-  /** The server's clock is not what it was taken for: times from before mean nothing now. */
+  /** The server's clock is not what it was believed to be: earlier server times are meaningless. */
   | { type: "clock" };
 
 /**
- * The whole client without its socket: session, clock, statistics and the policy of reconnecting. The same as
+ * The whole client without its socket: session, clock, statistics, and when to reconnect. The same as
  * driftless-client's `ClientCore`. Times are milliseconds.
  */
 export class Core {
@@ -44,16 +46,16 @@ export class Core {
   private goodbye: { goodbye: Goodbye; at: number } | undefined;
   private welcomed = false;
   private left = false;
-  /** The seat is gone: connections join anew until there is another. */
+  /** The seat is lost: the client joins anew until it has another. */
   private rejoin = false;
   /** The connection asked for the old seat and has no answer yet. */
   private resuming: boolean;
-  /** When this connection was welcomed; and whether a state has come over it. */
+  /** When this connection was welcomed, and whether a state has come over it. */
   private welcomedAt = 0;
   private works = false;
-  /** Attempts in a row that came to nothing. */
+  /** Failed attempts in a row. */
   private failed = 0;
-  /** This connection was made while another was there. */
+  /** This connection was made while there was another one. */
   private moved = false;
 
   constructor(
@@ -65,11 +67,13 @@ export class Core {
     private readonly maxAttempts = Infinity,
   ) {
     this.session = new Session(now, join, delivery, earlier);
-    // A seat from an earlier page may be gone; that is no reason to fail.
+    // The seat of an earlier page may be lost, which is no reason to fail.
     this.welcomed = this.resuming = earlier !== undefined;
   }
 
-  /** A message arrived. Throws a ServerFault: close the transport, and call `handleDisconnected` with it. */
+  /**
+   * Handles a message. Throws a ServerFault: then close the transport, and call `handleDisconnected` with it.
+   */
   handleMessage(now: number, message: Uint8Array): void {
     this.meter.stats.messagesDown++;
     this.meter.stats.bytesDown += message.length;
@@ -93,7 +97,7 @@ export class Core {
     return out;
   }
 
-  /** When `handleTimeout` wants to be called; while waiting: when to dial. */
+  /** When to call `handleTimeout`, or while waiting, when to dial. */
   pollTimeout(): number | undefined {
     switch (this.phase.name) {
       case "online":
@@ -106,7 +110,9 @@ export class Core {
     }
   }
 
-  /** The timer for `due` has fired. Throws as `handleMessage` (the server fell silent, or did not close). */
+  /**
+   * The timer for `due` has fired. Throws like `handleMessage` (the server fell silent, or did not close).
+   */
   handleTimeout(now: number, due = now): void {
     if (this.phase.name !== "online") return;
     if (this.goodbye && now >= this.goodbye.at + CLOSE_TIMEOUT) {
@@ -116,19 +122,24 @@ export class Core {
     this.session.handleTimeout(now);
   }
 
-  /** The page is shown again, or the network is back: whatever waited, try at once. */
+  /** The page is visible again, or the network is back: try at once whatever was waiting. */
   handleWake(now: number): void {
     if (this.phase.name === "waiting") this.phase = { ...this.phase, until: now };
     else if (this.phase.name === "dialing") this.phase = { ...this.phase, woken: true };
     else if (this.phase.name === "online") this.session.handleWake(now, GRACE);
   }
 
-  /** The wait is over, and the next attempt begins: it ends with `handleConnected` or `handleDisconnected`. */
+  /**
+   * The wait is over, and the next attempt begins. It ends with `handleConnected` or `handleDisconnected`.
+   */
   handleDialing(): void {
     if (this.phase.name === "waiting") this.phase = { name: "dialing", woken: false };
   }
 
-  /** The connection ended, or an attempt to make one failed. A goodbye before it is the cause, whatever `cause` is. */
+  /**
+   * The connection ended, or an attempt to connect failed. If the server had said goodbye, that is the cause,
+   * whatever `cause` says.
+   */
   handleDisconnected(now: number, cause: RoomError): void {
     const { phase } = this;
     if (phase.name === "ended") return;
@@ -140,18 +151,19 @@ export class Core {
     }
     const code = cause.code as CloseCode;
     if (this.left || code === CloseCode.Left) return this.end(RoomError.left());
-    // Only what was lost can be waited for twice: nothing was.
+    // While waiting there is nothing that could end.
     if (phase.name === "waiting") return;
     if (!this.welcomed || !cause.mayReconnect) return this.end(cause);
     // In these cases there is no seat to resume.
     const gone = [CloseCode.UnknownSession, CloseCode.RoomClosed, CloseCode.RoomFailed];
     if (gone.includes(code)) this.rejoin = true;
-    // The server is there and has answered, and what it was asked is not asked again: nothing has failed.
+    // The server is there and has answered, and the lost seat will not be asked for again: nothing has
+    // failed.
     const answered = this.resuming && code === CloseCode.UnknownSession;
     if (!this.works && !answered) this.failed++;
     this.works = this.moved = this.resuming = false;
     if (this.failed >= this.maxAttempts) {
-      const message = `gave up after ${this.failed} attempts, the last one: ${cause.message}`;
+      const message = `gave up after ${this.failed} attempts; the last one failed: ${cause.message}`;
       return this.end(new RoomError("gave up", message, { code, mayReconnect: false, cause }));
     }
     let wait = answered ? this.backoff.first() : this.backoff.next(cause.reconnectAfter);
@@ -159,7 +171,7 @@ export class Core {
     this.phase = { name: "waiting", until: now + wait, cause };
   }
 
-  /** A new connection was opened: resumes the seat, or joins anew where it is gone. */
+  /** A new connection was opened: resumes the seat, or joins anew if it is lost. */
   handleConnected(now: number, delivery: Delivery): void {
     if (this.phase.name !== "dialing") return;
     this.resuming = !this.rejoin;
@@ -167,7 +179,7 @@ export class Core {
     this.phase = { name: "online" };
   }
 
-  /** A better connection was opened beside the one there is: the seat moves over to it. */
+  /** A better connection was opened in addition to the current one: the seat moves to it. */
   handleMoved(now: number, delivery: Delivery): void {
     this.session.reconnected(now, false, delivery);
     this.moved = this.resuming = true;
@@ -179,8 +191,9 @@ export class Core {
   }
 
   /**
-   * Gives up the seat. Whatever ends the connection after this, ends the client; where there is none, one more is made to
-   * say it, for nobody else can give up the seat before its time.
+   * Gives up the seat. However the connection ends after this, the client ends with it. If there is no
+   * connection, one more is made to deliver the leave, because otherwise the seat would be kept for the whole
+   * resume window.
    */
   leave(now: number): void {
     this.left = true;
@@ -234,14 +247,14 @@ export class Core {
         case "state": {
           this.works = true;
           this.failed = 0;
-          // A seat that was kept shows that only the network had failed. A new one must last, else a room that fails
-          // whenever it is joined is joined again and again.
+          // A resumed seat shows that only the network had failed. A new one must last, or a room that fails
+          // after each join would be joined again and again.
           const lasted = now - this.welcomedAt >= Math.min(LASTS, this.backoff.ceiling);
           if (lasted || this.session.welcome?.resumed) this.backoff.reset();
           const [serverTime, due] = [this.clock.serverTime(now), this.tickDue(event.tick)];
           const age = serverTime === undefined || due === undefined ? undefined : serverTime - due;
           this.meter.state(event.tick, event.full, age);
-          // No state comes before it is due.
+          // No state can arrive before it is due.
           if (age !== undefined && age < -this.clock.error(now)) this.session.measure(now);
           break;
         }

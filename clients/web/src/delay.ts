@@ -1,15 +1,19 @@
-/** Play faster or slower by this part of the time that passes, to reach the target unseen; and when far from it. */
+/**
+ * To reach the target unnoticed, play faster or slower by this fraction of the time; the second applies when
+ * far from the target.
+ */
 const GENTLE = 0.1;
 const FIRM = 0.5;
-/** Further than this from the target, ms: play firmly. */
+/** Further than this from the target, ms, is far. */
 const FAR = 100;
 /** Further behind than this: jump forward. Further ahead: stand still. */
 const LOST = 500;
 
 /**
- * How far in the past to show the world, ms: the states' mean age on arrival, four times the mean deviation from it (as
- * TCP's retransmission timer has it, RFC 6298), and the time between two states, because the later one must be there
- * when the earlier one is left. The moment shown is drawn towards that by playing up to a tenth faster or slower.
+ * How far in the past to show the world, ms: the mean age of the states on arrival, four times the mean
+ * deviation from it (like TCP's retransmission timer, RFC 6298), and the time between two states, because the
+ * later one must be there when the earlier one is left behind. The time shown is moved towards that by
+ * playing up to a tenth faster or slower.
  */
 export class RenderDelay {
   private mean: number | undefined;
@@ -24,7 +28,7 @@ export class RenderDelay {
     private readonly max: number,
   ) {}
 
-  /** The clock is another one: what was measured by it is void, and the moment shown is chosen anew. */
+  /** The clock has moved: earlier measurements are void, and the time shown is chosen anew. */
   restart(): void {
     this.begun = false;
     this.gap = 0;
@@ -32,7 +36,7 @@ export class RenderDelay {
     this.shown = undefined;
   }
 
-  /** A state arrived `age` after it was due, `gap` of ticks after the one before. */
+  /** A state arrived `age` after it was due, `gap` after the previous one by their ticks. */
   state(age: number, gap: number): void {
     if (!this.begun || this.mean === undefined) {
       this.begun = true;
@@ -42,18 +46,20 @@ export class RenderDelay {
       this.deviation += (Math.abs(this.mean - age) - this.deviation) / 4;
       this.mean += (age - this.mean) / 8;
     }
-    // Follow a longer gap at once, a shorter one slowly.
+    // Follow an increase at once, a decrease slowly.
     this.gap = Math.max(gap, this.gap - (this.gap - gap) / 8);
   }
 
-  /** Time has passed: the moment to show, never before the last one. Undefined before the first state. */
+  /**
+   * Time has passed. Returns the time to show, never earlier than before. Undefined before the first state.
+   */
   advance(now: number): number | undefined {
     if (this.mean === undefined) return undefined;
     const goal = now - this.target;
     if (this.shown === undefined) {
       this.shown = goal;
     } else {
-      // A clock that was corrected backwards stands for a while.
+      // After a correction backwards, the clock stands still for a while.
       const passed = Math.max(0, now - this.now);
       const error = goal - (this.shown + passed);
       const most = passed * (Math.abs(error) > FAR ? FIRM : GENTLE);
@@ -64,7 +70,7 @@ export class RenderDelay {
     return this.shown;
   }
 
-  /** The delay to have, ms. */
+  /** The delay to aim for, ms. */
   get target(): number {
     const delay = (this.mean ?? 0) + 4 * this.deviation + this.gap;
     return Math.min(this.max, Math.max(this.min, delay));

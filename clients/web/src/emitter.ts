@@ -1,18 +1,18 @@
 /** Most events that wait for their first listener. */
 const MOST_KEPT = 256;
 
-/** Calls listeners. One that throws does not keep the others from being called: its error is reported by itself. */
+/** Calls listeners. If one throws, the others are still called, and its error is reported separately. */
 export class Emitter<Events> {
   /** Events that nobody has listened to yet. */
   private readonly kept = new Map<keyof Events, Events[keyof Events][]>();
   private readonly listeners = new Map<keyof Events, Set<(event: never) => void>>();
 
-  /** `keep`: types whose events wait for the first listener. */
+  /** `keep`: event types that wait for the first listener. */
   constructor(...keep: (keyof Events)[]) {
     for (const type of keep) this.kept.set(type, []);
   }
 
-  /** Returns how to stop listening. */
+  /** Returns a function that removes the listener. */
   on<K extends keyof Events>(type: K, listener: (event: Events[K]) => void): () => void {
     let set = this.listeners.get(type);
     if (!set) this.listeners.set(type, (set = new Set()));
@@ -41,7 +41,7 @@ export class Emitter<Events> {
   }
 }
 
-/** Calls what belongs to the application. An error is reported by itself, and the caller goes on. */
+/** Calls the application's code. If it throws, the error is reported separately, and the caller continues. */
 export function reported(call: () => void): void {
   try {
     call();

@@ -8,13 +8,13 @@ export type Cause = "goodbye" | "transport" | "server" | "dial" | "left" | "opti
 /** Why a connection or the room ended, and what to do about it. The message is for developers. */
 export class RoomError extends Error {
   override readonly name = "RoomError";
-  /** The close code: one of ours (see CloseCode) or the WebSocket's; 1006 where there was none. */
+  /** The close code: one of Driftless's own (see CloseCode) or the WebSocket's; 1006 if there was none. */
   readonly code: number;
   /** What can be done. */
   readonly advice: string;
   /** Whether the SDK tries again by itself. */
   readonly mayReconnect: boolean;
-  /** How long the server asks to wait before that, ms. */
+  /** How long the server asks to wait before reconnecting, ms. */
   readonly reconnectAfter: number;
 
   constructor(
@@ -37,7 +37,7 @@ export class RoomError extends Error {
     this.reconnectAfter = details.reconnectAfter ?? 0;
   }
 
-  /** The close code's name ("RoomFull"), if it is one of ours. */
+  /** The close code's name ("RoomFull"), if it is one of Driftless's own. */
   get codeName(): string | undefined {
     return CloseCode[this.code];
   }
@@ -60,7 +60,7 @@ export class RoomError extends Error {
     const message = error instanceof Error ? error.message : String(error);
     return new RoomError("dial", message, {
       mayReconnect,
-      advice: mayReconnect ? "Is the server up? The SDK tries again." : "Check url and server.",
+      advice: mayReconnect ? "Is the server up? The SDK tries again." : "Check the url and the server.",
       cause: error,
     });
   }

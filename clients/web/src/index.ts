@@ -1,6 +1,6 @@
 /**
- * Browser client of Driftless. `connect` enters a room; the room tells what happens and sends what the player does.
- * See README.md.
+ * Browser client of Driftless. `connect` enters a room. The room reports what happens, and sends what the
+ * player does. See README.md.
  */
 export { advice, CloseCode, mayReconnect } from "./code.js";
 export { connect } from "./connect.js";

@@ -3,18 +3,21 @@ import { Snapshot } from "./codec/snapshot.js";
 import { RenderDelay } from "./delay.js";
 import { View } from "./view.js";
 
-/** Most states kept. */
+/** Most states that are kept. */
 const MAX_FRAMES = 64;
 
 /** How entities are interpolated. Times are milliseconds. */
 export interface InterpolationOptions {
-  /** How long entities go on as they went when no state comes. Default: 100. */
+  /** How long entities continue their movement when no state comes. Default: 100. */
   readonly extrapolation?: number;
-  /** The render delay is never shorter. Default: 0. */
+  /** Minimum of the render delay. Default: 0. */
   readonly minDelay?: number;
-  /** The render delay is never longer. Default: 1000. */
+  /** Maximum of the render delay. Default: 1000. */
   readonly maxDelay?: number;
-  /** A number that changes by more than this many quanta between two states has jumped: it is not interpolated. Default: none. */
+  /**
+   * A number that changes by more than this many quanta between two states has jumped and is not
+   * interpolated. Default: none.
+   */
   readonly jump?: number;
 }
 
@@ -24,10 +27,11 @@ interface Frame {
 }
 
 /**
- * Everybody else's entities, shown a little in the past, where there is a state on both sides: numbers of linear groups
- * are interpolated, those of hold groups stay as in the earlier state. When the later one is not there in time, entities
- * go on as they went for a short time, then stand. The moment shown never goes backwards.
- * (Yahn Bernier, "Source Multiplayer Networking", Valve; Glenn Fiedler, "Snapshot Interpolation", 2014.)
+ * Shows the entities of others a little in the past, between two states: numbers of linear groups are
+ * interpolated, those of hold groups keep the earlier value. When the later state is not there in time,
+ * entities continue their movement for a short time and then stand still. The time shown never goes
+ * backwards. (Yahn Bernier, "Source Multiplayer Networking", Valve; Glenn Fiedler, "Snapshot Interpolation",
+ * 2014.)
  */
 export class Interpolation {
   private readonly delay: RenderDelay;
@@ -57,21 +61,21 @@ export class Interpolation {
     return true;
   }
 
-  /** Moves on to `now` of the server's clock and gives what to show. Undefined before the first state. */
+  /** Advances to `now` on the server's clock and returns what to show. Undefined before the first state. */
   advance(now: number): View | undefined {
     const shown = this.delay.advance(now);
     if (shown === undefined) return undefined;
-    // Keep one state that is not after the moment shown, and always two to extrapolate from.
+    // Keep one state that is not after the time shown, and always two to extrapolate from.
     while (this.frames.length > 2 && this.frames[1]!.due <= shown) this.dropFirst();
     return this.view(shown);
   }
 
-  /** The server's clock turned out to be another one: what is shown begins anew by it. */
+  /** The server's clock turned out to have moved: the time shown is chosen anew. */
   restart(): void {
     this.delay.restart();
   }
 
-  /** How far in the past the moment shown is meant to be, ms. */
+  /** How far in the past the time shown should be, ms. */
   get renderDelay(): number {
     return this.delay.target;
   }
@@ -83,12 +87,12 @@ export class Interpolation {
     if (!base) return undefined;
     const next = this.frames[after];
     const jump = this.options.jump ?? Infinity;
-    // Before the first state: as in it.
+    // Before the first state: show that one.
     if (after === 0) return new View(base.snapshot, undefined, 0, jump);
     if (next) return new View(base.snapshot, next.snapshot, (shown - base.due) / (next.due - base.due), jump);
     const previous = this.frames[after - 2];
     if (!previous) return new View(base.snapshot, undefined, 0, jump);
-    // On from the last as it came there: away from the one before.
+    // Past the last state: continue the movement from the one before it.
     const past = Math.min(shown - base.due, this.options.extrapolation ?? 100);
     return new View(base.snapshot, previous.snapshot, past / (previous.due - base.due), jump);
   }

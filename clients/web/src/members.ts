@@ -1,10 +1,10 @@
 import type { Presence } from "./gen/driftless/v1/server_pb.js";
 
-/** What happened to a member last. */
+/** The last change of a member. */
 export type Change =
   "joined" | "left" | "away" | "back" | "timed_out" | "disconnected" | "removed" | "unknown";
 
-/** By `Member.Change` on the wire. */
+/** Indexed by `Member.Change` on the wire. */
 const CHANGES: readonly Change[] = [
   "unknown",
   "joined",
@@ -19,15 +19,15 @@ const CHANGES: readonly Change[] = [
 /** A user in the room. Several connections of one user are one member. */
 export interface Member {
   readonly user: string;
-  /** Name to show. */
+  /** Display name. */
   readonly name: string;
-  /** Player numbers of this user, one a seat; empty when the member has left. */
+  /** Player numbers of this user, one per seat; empty when the member has left. */
   readonly players: readonly number[];
   /** Whether the game plays it. An NPC has no connection, and is always online. */
   readonly npc: boolean;
   /** Whether any seat has a connection; false: away, within the resume window. */
   readonly online: boolean;
-  /** What happened last, and when, ms of the server's clock. */
+  /** The last change, and when it happened, ms of the server's clock. */
   readonly change: Change;
   readonly at: number;
   /** Round-trip time of the fastest connection, ms. Undefined: not measured yet. */
@@ -35,8 +35,9 @@ export interface Member {
 }
 
 /**
- * Takes a presence message into the members, and returns those it is about. Not who is said to have left and was never
- * told of: of each member, an application hears that it is there before it hears that it is gone.
+ * Applies a presence message to the members, and returns those that it is about. A departure of a member who
+ * was never reported is left out, so an application learns of each member's arrival before it learns of the
+ * departure.
  */
 export function takePresence(members: Map<string, Member>, presence: Presence): Member[] {
   if (presence.since === 0n) members.clear();

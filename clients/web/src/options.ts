@@ -8,22 +8,25 @@ export type TransportName = "webtransport" | "websocket";
 
 /** Where to connect, as whom, and how. */
 export interface ConnectOptions<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> {
-  /** The server: `https://host`, `http://host:port`, or the same with wss and ws. Default: where the page came from. */
+  /**
+   * The server: `https://host`, `http://host:port`, or the same with wss and ws. Default: the server that the
+   * page came from.
+   */
   readonly url?: string | URL;
-  /** Room to enter, 1 to 64 characters of [A-Za-z0-9._-]. Made if it is not there. */
+  /** Room to enter: 1 to 64 characters of [A-Za-z0-9._-]. Created if it does not exist. */
   readonly room: string;
-  /** Kind of game that the room must be. Default: the server's default kind. */
+  /** Kind of game that the room must have. Default: the server's default kind. */
   readonly kind?: string;
   /**
-   * Options for the room if this join makes it, for its game to read: `{ respawn_s: 5 }`. At most 1 KiB as JSON. Servers take none
-   * unless they run with `--join-options`.
+   * Options for the room if this join creates it, for its game: `{ respawn_s: 5 }`. At most 1 KiB as JSON.
+   * Servers refuse options unless they run with `--join-options`.
    */
   readonly options?: Readonly<Record<string, unknown>>;
-  /** Name to show, at most 32 characters. Default: the user's id, which the server makes up. */
+  /** Display name, at most 32 characters. Default: the user id, which the server assigns. */
   readonly name?: string;
-  /** The `token` of a room of an earlier page: takes that seat again, if it is still kept; else joins. */
+  /** The `token` of an earlier page's room: resumes that seat if it is still kept, otherwise joins. */
   readonly token?: string | undefined;
-  /** Transports to try, the best first. Default: WebTransport, then WebSocket. */
+  /** Transports to try, in order of preference. Default: WebTransport, then WebSocket. */
   readonly transports?: readonly (TransportName | Dialer)[];
   /** The game's messages. Default: bytes. */
   readonly game?: Game<Input, Command, Event>;
@@ -31,7 +34,7 @@ export interface ConnectOptions<Input = Uint8Array, Command = Uint8Array, Event 
   readonly interpolation?: InterpolationOptions | false;
   /** Failed attempts to reconnect in a row before giving up. Default: never. */
   readonly maxAttempts?: number;
-  /** The world's time and timers, and random numbers from 0 to 1. For tests. */
+  /** Time and timers, and random numbers from 0 to 1. For tests. */
   readonly timers?: Timers;
   readonly random?: () => number;
 }

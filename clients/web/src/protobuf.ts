@@ -1,4 +1,7 @@
-/** For games whose messages protobuf-es generated; apart from the SDK, because it brings protobuf-es's whole runtime. */
+/**
+ * For games whose messages protobuf-es generated. Separate from the SDK, because it needs protobuf-es's whole
+ * runtime.
+ */
 import {
   create,
   type DescMessage,

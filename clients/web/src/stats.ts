@@ -1,38 +1,44 @@
-/** What a room's connection does. Times are milliseconds; undefined until measured. */
+/** Counts and measurements of a room's connection. Times are milliseconds; undefined until measured. */
 export interface Stats {
   /** The transport in use ("webtransport", "websocket"). */
   transport: string | undefined;
-  /** Round-trip time: of the last ping, smoothed by 1/8 (RFC 6298), and the shortest so far. */
+  /** Round-trip time: of the last ping, smoothed with weight 1/8 (RFC 6298), and the shortest so far. */
   rtt: number | undefined;
   smoothedRtt: number | undefined;
   minRtt: number | undefined;
-  /** Jitter of the states' arrival, smoothed by 1/16 (RFC 3550 section 6.4.1). */
+  /** Jitter of the states' arrival, smoothed with weight 1/16 (RFC 3550 section 6.4.1). */
   jitter: number;
-  /** How old the last state was when it arrived: since its tick was due. */
+  /** Age of the last state when it arrived, since its tick was due. */
   age: number | undefined;
-  /** Share of ticks without a state, 0 to 1, over about the last 64: what was lost, or superseded before it was sent. */
+  /**
+   * Fraction of ticks without a state, 0 to 1, over about the last 64: states that were lost, or superseded
+   * before they were sent.
+   */
   loss: number;
-  /** States applied, and of these sent whole. */
+  /** States applied, and of these, full states. */
   states: number;
   fullStates: number;
-  /** Ticks between states applied that no state came for. */
+  /** Ticks between applied states for which no state came. */
   ticksMissed: number;
-  /** States that came after a newer one, and were dropped; and states that were superseded before the page could show them. */
+  /**
+   * States that came after a newer one and were dropped; and states that were superseded before the page
+   * could show them.
+   */
   stale: number;
   superseded: number;
   /** Events and refusals received. */
   reliable: number;
-  /** Messages of presence received, and their bytes. */
+  /** Presence messages received, and their bytes. */
   presence: number;
   presenceBytes: number;
   /** Messages and their bytes, without the transport's framing. */
   messagesUp: number;
   messagesDown: number;
-  /** Of these, messages that came as datagrams, or on streams of their own: nothing waits for them. */
+  /** Of these, messages that came as datagrams or on streams of their own: nothing waits for them. */
   unorderedDown: number;
   bytesDown: number;
   bytesUp: number;
-  /** Connections made after the first, and of these those that got the seat back. */
+  /** Connections made after the first, and of these, those that resumed the seat. */
   reconnects: number;
   resumes: number;
 }
@@ -78,11 +84,12 @@ export class Meter {
     if (!first) this.stats.reconnects++;
     if (resumed) this.stats.resumes++;
     this.lastAge = undefined;
-    // After a break what is missing was not lost on the way; and a new seat may be in a room with its own ticks.
+    // Ticks missing after a break were not lost in transit; and a new seat may be in a room with its own
+    // ticks.
     this.lastTick = undefined;
   }
 
-  /** A state of `tick` was applied, `age` after its tick was due (negative where the clock errs). */
+  /** A state of `tick` was applied, `age` after its tick was due (negative if the clock is wrong). */
   state(tick: number, full: boolean, age: number | undefined): void {
     const { stats } = this;
     stats.states++;

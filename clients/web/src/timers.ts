@@ -1,19 +1,27 @@
-/** What a room needs of the world: the time, timers, frames, and whether anybody looks. Replaced in tests. */
+/**
+ * What a room needs from its environment: the time, timers, frames, and whether the page is visible. Replaced
+ * in tests.
+ */
 export interface Timers {
   /** Milliseconds of a clock that never goes back. */
   now(): number;
   /** Calls back after `delay` ms. */
   set(callback: () => void, delay: number): number;
   clear(timer: number | undefined): void;
-  /** Calls back before the next picture is drawn, which may be never; at once where there are no pictures at all. */
+  /**
+   * Calls back before the next frame is drawn, which may be never; at once where there are no frames at all.
+   */
   frame(callback: () => void): void;
   /** Whether the page is hidden. */
   hidden(): boolean;
-  /** Tells when the page is shown or hidden, and when the network is back. Returns how to end that. */
+  /**
+   * Calls back when the page is shown or hidden, and when the network is back. Returns a function that stops
+   * this.
+   */
   watch(changed: () => void): () => void;
 }
 
-/** A browser's, or Node's. */
+/** Those of a browser, or of Node. */
 export const systemTimers: Timers = {
   now: () => performance.now(),
   set: (callback, delay) => setTimeout(callback, delay) as unknown as number,

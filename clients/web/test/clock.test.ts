@@ -24,13 +24,13 @@ describe("the clock", () => {
     const clock = new Clock();
     clock.handleWelcome(0, 1000);
     clock.handlePong(100, 20, 1090);
-    clock.handleWelcome(200, 1150); // it was on its way for 50 ms
+    clock.handleWelcome(200, 1150); // it was in transit for 50 ms
     expect(clock.serverTime(200)).toBe(1200);
     clock.handleWelcome(300, 9_000_000);
     expect(clock.serverTime(300)).toBe(9_000_000);
   });
 
-  // A page that slept: its own clock stood meanwhile, or the server's did.
+  // A page that slept: its own clock stood still meanwhile, or the server's did.
   it.each([5000, 400, -5000])("that moved by %i ms is believed at once", (moved) => {
     const clock = new Clock();
     clock.handleWelcome(0, 0);
@@ -46,7 +46,7 @@ describe("the clock", () => {
     const clock = new Clock();
     clock.handleWelcome(0, 0);
     for (let n = 1; n <= 4; n++) clock.handlePong(n * 2000, 20, n * 2000 - 10);
-    // All of the 400 ms was on the way back.
+    // All of the 400 ms were on the way back.
     clock.handlePong(10_000, 400, 10_000 - 395);
     expect([clock.moves, clock.serverTime(10_000)]).toEqual([0, 10_000]);
   });
@@ -62,7 +62,7 @@ describe("the clock", () => {
   it("is another one where a sample contradicts any older one", () => {
     const clock = new Clock();
     clock.handlePong(1000, 20, 990);
-    clock.handlePong(2000, 60, 2000 - 30 + 60); // it may just be of the same clock: off by 30 and the grains
+    clock.handlePong(2000, 60, 2000 - 30 + 60); // it may just come from the same clock: off by 30 and the clocks' errors
     clock.handlePong(3000, 18, 3000 - 9 - 50);
     expect([clock.moves, clock.serverTime(3000)]).toEqual([1, 2950]);
   });

@@ -1,4 +1,4 @@
-// The close codes are the server's: checked against its source.
+// The close codes are the server's: compared with its source.
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { advice, CloseCode, mayReconnect } from "../src/code.js";

@@ -1,4 +1,5 @@
-// The generated functions write and read what protobuf-es's own runtime does, for random messages of every kind.
+// The generated functions write and read the same as protobuf-es's own runtime, for random messages of every
+// kind.
 import {
   create,
   type DescField,
@@ -41,7 +42,8 @@ describe.each(cases.map((c) => [c[0].name, ...c] as const))("%s", (_, desc, enco
       const theirs = toBinary(desc, message);
       const ours = encode(message as never).finish();
       expect(fromBinary(desc, ours)).toEqual(message);
-      // Through protobuf-es again: it gives defaults of 0 to a prototype, which an equality of objects would see.
+      // Through protobuf-es again, because it keeps defaults of 0 in a prototype, which a comparison of
+      // objects would see.
       expect(toBinary(desc, create(desc, decode(theirs) as never))).toEqual(theirs);
     }
   });

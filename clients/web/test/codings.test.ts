@@ -1,5 +1,5 @@
-// Residuals come back from both codings, whatever they are. The encoders here are the formats' definitions, slow and in
-// BigInt.
+// Any residuals survive both codings. The encoders here follow the formats' definitions literally, slow and
+// in BigInt.
 import { describe, expect, it } from "vitest";
 import { takePacked } from "../src/codec/packed.js";
 import { Reader } from "../src/codec/reader.js";

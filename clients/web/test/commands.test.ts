@@ -1,4 +1,4 @@
-// Commands arrive once, or are told by their number.
+// Commands arrive once, or are reported as refused by their number.
 import { readFileSync } from "node:fs";
 import { describe, expect, it, vi } from "vitest";
 import type { Room } from "../src/index.js";
@@ -48,7 +48,7 @@ describe("commands", () => {
     expect(room.status).toMatchObject({ phase: "joined", resumed: false });
     expect(server.seats[0]!.commands).toEqual(["a", "b"]);
     expect(refused).toEqual([]);
-    // On the new seat's wire this is the third, and a refusal names it so.
+    // On the new seat's wire this is the third, and a refusal uses that number.
     expect(room.command(bytes("c"))).toBe(4);
     server.reliable(server.seats[0]!, { case: "commandRefused", value: { command: 3n, reason: "no" } });
     await timers.advance(1000);

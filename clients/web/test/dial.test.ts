@@ -1,4 +1,4 @@
-// Coming back: one attempt at a time, each counted once.
+// Reconnecting: one attempt at a time, each counted once.
 import { describe, expect, it } from "vitest";
 import { CloseCode, connect, DialError, type Dialer, type RoomError, type Transport } from "../src/index.js";
 import { record, world } from "./util/world.js";
@@ -115,7 +115,7 @@ describe("attempts", () => {
     server.cut();
     await timers.advance(100);
     for (let n = 0; n < 40; n++) {
-      // Opened, and cut before the welcome.
+      // Opened, and lost before the welcome.
       await timers.advance(1000);
       server.cut();
     }
@@ -220,7 +220,7 @@ describe("leaving while the connection is lost", () => {
   });
 });
 
-// What the server has to say before it takes anybody in.
+// What the server says before it admits anybody.
 describe("a refusal", () => {
   it.each([
     [CloseCode.ServerFull, true],

@@ -27,7 +27,10 @@ function state(tick: number, carts: [id: number, x: number, health: number][]): 
   return snapshot;
 }
 
-/** States that arrive as they are due are shown a tick and half a tick's deviation late: none, with a delay of 0. */
+/**
+ * States that arrive exactly when due are shown a tick and half a tick's deviation late; with a delay of 0,
+ * not at all late.
+ */
 const none = { maxDelay: 0 };
 
 describe("between two states", () => {

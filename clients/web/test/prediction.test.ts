@@ -1,4 +1,4 @@
-// What is predicted is the server's own result, and where it is not, nobody sees a jump.
+// The prediction is the server's own result, and where it is not, no jump is visible.
 import { describe, expect, it } from "vitest";
 import { Prediction, Smoothing } from "../src/prediction.js";
 import { random } from "./util/random.js";

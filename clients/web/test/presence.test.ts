@@ -1,4 +1,4 @@
-// Who is here: a list with a version, of which what changed is told.
+// Presence: a list with a version, of which changes are sent.
 import { describe, expect, it } from "vitest";
 import { CloseCode } from "../src/index.js";
 import { world } from "./util/world.js";

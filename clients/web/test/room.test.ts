@@ -225,7 +225,7 @@ describe("a page", () => {
     expect(server.messages.filter((body) => body.case === "ack").length).toBeGreaterThanOrEqual(30);
   });
 
-  // Strangers join and leave 250 times a second, and each is an event.
+  // Strangers join and leave 250 times per second, and each is an event.
   it.each([true, false])("acknowledges at tick rate, however much comes (hidden: %s)", async (hidden) => {
     const { timers, server, join } = world();
     await join();

@@ -1,4 +1,4 @@
-// Which transport is used: the best that works, and what is done about one that does not.
+// Which transport is used: the best one that works, and how one that does not work is handled.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { connect, DialError, type Dialer, type Target, type Transport } from "../src/index.js";
 import { record, world } from "./util/world.js";
@@ -6,7 +6,7 @@ import { record, world } from "./util/world.js";
 beforeEach(() => void vi.spyOn(console, "info").mockReturnValue());
 afterEach(() => vi.restoreAllMocks());
 
-/** A better transport, for datagrams, that takes its time or does not work; and one that always does. */
+/** A better transport, for datagrams, that is slow or does not work; and one that always works. */
 function two(rtt = 20) {
   const made = world();
   const { timers, server } = made;
@@ -225,7 +225,7 @@ describe("transports", () => {
       connect({ ...options, transports: [late, server.dialer("fast", "ordered")] }),
     );
     expect(room.stats.transport).toBe("fast");
-    // Nobody knows how far the server is.
+    // The distance to the server is unknown.
     expect(timers.now() - start).toBeGreaterThanOrEqual(1000);
     expect(timers.now() - start).toBeLessThan(1100);
     await timers.advance(10_000);

@@ -1,4 +1,4 @@
-// The wire is what the golden vectors say: see proto/vectors/README.md.
+// The wire format matches the golden vectors: see proto/vectors/README.md.
 import { fromBinary, toBinary, create } from "@bufbuild/protobuf";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
@@ -44,7 +44,7 @@ describe("golden vectors", () => {
       name: kind.name,
       groups: kind.groups.map((group) => ({
         name: group.name,
-        // 1 is what an absent field means.
+        // An absent field means 1.
         fields: group.fields.map((name) => ({
           name,
           quantaPerUnit: group.quanta_per_unit === 1 ? 0 : group.quanta_per_unit,

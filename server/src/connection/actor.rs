@@ -1,5 +1,6 @@
-//! The actor of a connection: what is rare in its life. Joins and resumes, which wait for a room; closes asked for by others; the end,
-//! of which the room must hear. (Inputs and states do not pass here: see [`Peer`](super::Peer).)
+//! The actor of a connection. It handles rare events: joins and resumes, which wait for a room; closes that
+//! others request; and the end, which the room must be told of. (Inputs and states do not pass through it:
+//! see [`Peer`](super::Peer).)
 
 use super::{
     End, LocalConnections, Peer, PeerRef,
@@ -44,28 +45,29 @@ use std::{
 };
 use tracing::{Span, debug, info};
 
-/// One connection. Lives on one thread; when the connection moves to another, one takes its place there.
+/// One connection. It lives on one thread; when the connection moves to another, a new actor replaces it
+/// there.
 pub struct Connection {
     peer: PeerRef,
     connections: Rc<LocalConnections>,
     rooms: Arc<dyn Rooms>,
-    /// Where the player is, once there is a seat.
+    /// The player's seat, once there is one.
     place: Option<Place>,
-    /// What it has come from another thread for.
+    /// What it has come from another thread to do.
     errand: Option<Errand>,
     /// It has left this thread.
     departed: bool,
     span: Span,
 }
 
-/// Who gives connections their seats.
+/// Finds rooms and seats for connections.
 pub trait Rooms: Send + Sync {
-    /// Finds or makes the room in which somebody wants a seat.
+    /// Finds or makes the room in which a seat is wanted.
     ///
     /// # Errors
-    /// Why not.
+    /// Why there is none.
     fn find(&self, wanted: Wanted, source: Source) -> Result<Ticket, Refusal>;
-    /// The seat in the room that was found.
+    /// Takes the seat in the room that was found.
     fn enter(
         self: Arc<Self>,
         ticket: Ticket,
@@ -81,28 +83,29 @@ pub enum Wanted {
     Resume(wire::Resume),
 }
 
-/// A room is found for somebody.
+/// A room that was found for a connection.
 pub struct Ticket {
     /// What was asked for.
     pub wanted: Wanted,
     /// The room.
     pub room: RoomAddr,
-    /// The thread where the connection is to live, if it can move.
+    /// The thread where the connection should live, if it can move.
     pub home: Home,
-    /// The place among the players, for the seat to keep. None: there is a seat already.
+    /// The player slot, for the seat to keep. None: a seat that has one already is resumed.
     pub place: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-/// Where a player is.
+/// A player's seat and its room.
 pub(super) struct Place {
     room: RoomAddr,
     seat: Arc<Seat>,
-    /// On the thread, among its players.
+    /// Counts the player among those of the thread.
     _resident: Option<Resident>,
 }
 
 impl Connection {
-    /// A connection that has been let in, on the thread that serves it: what its transport needs.
+    /// Creates a connection that has been admitted, on the thread that serves it. Returns what its transport
+    /// needs.
     pub fn open(
         admission: Admission,
         delivery: Delivery,
@@ -115,7 +118,7 @@ impl Connection {
         peer
     }
 
-    /// A connection that is not let in: one without an actor, that nobody knows but its transport.
+    /// Creates a connection without an actor, known only to its transport. (For a peer that is not admitted.)
     pub fn unlisted(admission: Admission, delivery: Delivery, limits: Limits) -> PeerRef {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed));
@@ -136,7 +139,7 @@ impl Connection {
         })
     }
 
-    /// A connection that comes from another thread.
+    /// Takes over a connection that comes from another thread.
     pub(super) fn arrive(peer: Peer, departure: Departure, connections: Rc<LocalConnections>) -> PeerRef {
         let Departure { rooms, errand, .. } = departure;
         let peer = Rc::new(RefCell::new(peer));
@@ -144,7 +147,7 @@ impl Connection {
         peer
     }
 
-    /// Leaves for another thread. The transport takes it there when it is called.
+    /// Leaves for another thread. The transport moves the connection when it is woken.
     fn depart(&mut self, to: Home, errand: Errand, ctx: &mut Context<Self>) {
         let room = match &errand {
             Errand::Enter(_) => None,
@@ -157,7 +160,7 @@ impl Connection {
         ctx.stop();
     }
 
-    /// Goes to the thread that was found for it, or takes the seat from here.
+    /// Moves to the thread that was found for it, or takes the seat from here.
     fn go(&mut self, ticket: Ticket, ctx: &mut Context<Self>) {
         if self.peer.borrow().can_move() && !self.connections.is_at(&ticket.home) {
             self.depart(ticket.home.clone(), Errand::Enter(ticket), ctx);
@@ -188,7 +191,7 @@ impl Connection {
         self.place = Some(Place { _resident, ..place });
     }
 
-    /// Tells its room that it is here.
+    /// Tells the room that the connection is here.
     fn tell_moved(&self, ctx: &mut Context<Self>) {
         let Some(Place { room, .. }) = &self.place else { return };
         let (room, moved) =
@@ -197,7 +200,7 @@ impl Connection {
         sent.into_actor(self).map(|closed, connection, _| connection.settled(closed)).wait(ctx);
     }
 
-    /// It is here, and its room knows. `closed`: what the room wanted of it meanwhile.
+    /// The connection is here, and its room knows. `closed` is what the room wanted of it meanwhile.
     fn settled(&self, closed: Result<Option<Close>, MailboxError>) {
         let ended = || Close { code: CloseCode::RoomClosed, reason: "the room has ended".to_owned() };
         if let Some(Close { code, reason }) = closed.unwrap_or_else(|_| Some(ended())) {
@@ -209,7 +212,7 @@ impl Connection {
         self.peer.borrow_mut().close(refusal.code, &refusal.reason, refusal.wait);
     }
 
-    /// How a room reaches it.
+    /// How a room reaches the connection.
     fn reach(&self, ctx: &Context<Self>) -> Reach {
         let moves = self.peer.borrow().can_move().then(|| ctx.address().recipient());
         Reach { link: self.connections.link(), control: ctx.address().recipient(), moves }
@@ -225,7 +228,7 @@ impl Connection {
         self.span.in_scope(|| debug!(player = seat.player, user = %seat.user, ?resumed, "seated"));
         self.settle_at(Place { room, seat: seat.clone(), _resident: None });
         let mut peer = self.peer.borrow_mut();
-        // It may have ended while the room was asked: then the room hears that next.
+        // The connection may have ended while the room was asked; then the room is told of that next.
         if peer.ended().is_none() {
             peer.session.welcome(Instant::now(), welcome);
             peer.set_seat(seat.clone(), resumed);
@@ -234,7 +237,7 @@ impl Connection {
         }
     }
 
-    /// The connection has ended: its thread forgets it, and its room hears why.
+    /// The connection has ended: its thread forgets it, and its room is told why.
     fn gone(&mut self) {
         let peer = self.peer.borrow();
         let server_stopped = End::Lost("the server stopped".to_owned());
@@ -245,7 +248,7 @@ impl Connection {
     }
 }
 
-/// Tells of a connection's end: the log, the metrics, its room.
+/// Reports a connection's end to the log, the metrics and its room.
 pub(super) fn tell_end(peer: &Peer, end: &End, place: Option<Place>, connections: &LocalConnections) {
     connections.worker().metrics().disconnected(end.code());
     match end {
@@ -286,7 +289,7 @@ impl Handler<MoveTo> for Connection {
 
     fn handle(&mut self, MoveTo { home, .. }: MoveTo, ctx: &mut Self::Context) {
         if self.peer.borrow().ended().is_some() {
-            return; // of which its room hears
+            return; // its room is told of the end
         }
         if self.connections.is_at(&home) {
             self.tell_moved(ctx);
@@ -296,7 +299,7 @@ impl Handler<MoveTo> for Connection {
     }
 }
 
-/// The peer asks for what only a room can give.
+/// The peer asks for something that only a room can give.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Ask(pub Request);
@@ -308,7 +311,7 @@ impl Handler<Ask> for Connection {
         let wanted = match request {
             Request::Join(join) => Wanted::Join(*join),
             Request::Resume(resume) => Wanted::Resume(*resume),
-            // The peer handles them.
+            // The peer handles these itself.
             Request::Input(_)
             | Request::Command(_)
             | Request::RefuseCommand(_)
@@ -318,7 +321,7 @@ impl Handler<Ask> for Connection {
         let source = {
             let peer = self.peer.borrow();
             if peer.ended().is_some() {
-                return; // of which the next message tells
+                return; // `Ended` follows
             }
             peer.source()
         };
@@ -329,7 +332,7 @@ impl Handler<Ask> for Connection {
     }
 }
 
-/// The connection has ended, as its peer says.
+/// The peer says that the connection has ended.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Ended;

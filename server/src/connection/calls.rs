@@ -1,4 +1,4 @@
-//! How a transport is called when its connection has something to send.
+//! How a transport is woken when its connection has something to send.
 
 use std::{
     cell::{Cell, RefCell},
@@ -8,21 +8,21 @@ use std::{
     task::{Context, Waker},
 };
 
-/// Who sends what a connection has.
+/// Who sends what a connection has to send.
 #[derive(Default)]
 pub(super) enum Caller {
     /// Nobody yet, or nobody any more.
     #[default]
     Nobody,
-    /// A task of its own.
+    /// A task of the connection's own.
     Task(Waker),
-    /// The one that serves many of the thread: this is the connection's key there. `called`: it is in the
-    /// queue already.
+    /// The hub, which serves many connections of the thread; `key` identifies this one. `called`: it is in
+    /// the queue already.
     Hub { key: usize, called: bool },
 }
 
 impl Caller {
-    /// Calls, once until it is heard.
+    /// Wakes the transport; once, until it has noticed.
     pub(super) fn call(&mut self) {
         match self {
             Caller::Nobody => {}
@@ -35,14 +35,14 @@ impl Caller {
         }
     }
 
-    /// The call was heard.
+    /// The transport has noticed.
     pub(super) fn heard(&mut self) {
         if let Caller::Hub { called, .. } = self {
             *called = false;
         }
     }
 
-    /// Calls this task from now on.
+    /// Wakes this task from now on.
     pub(super) fn register(&mut self, cx: &Context<'_>) {
         match self {
             Caller::Task(waker) => waker.clone_from(cx.waker()),
@@ -51,14 +51,14 @@ impl Caller {
     }
 }
 
-/// Connections of a thread that may have something to send, by their keys, first come, first served.
+/// Connections of a thread that may have something to send, by their keys, in the order in which they were
+/// woken.
 ///
-/// A key may be that of a connection that has gone since, or of another that took its place: whoever serves
-/// them finds out.
+/// A key may belong to a connection that has gone since, or to another that reuses the key: the hub checks.
 #[derive(Default)]
 pub struct Calls {
     keys: RefCell<VecDeque<usize>>,
-    /// Whoever serves them is at it, or will be.
+    /// The hub is serving them, or will be.
     attended: Cell<bool>,
     server: RefCell<Option<Waker>>,
 }
@@ -68,7 +68,7 @@ thread_local! {
 }
 
 impl Calls {
-    /// Those of the calling thread.
+    /// The queue of the calling thread.
     pub(super) fn here() -> Rc<Self> {
         HERE.with(Rc::clone)
     }
@@ -78,7 +78,7 @@ impl Calls {
         self.wake();
     }
 
-    /// Has whoever serves them look again.
+    /// Makes the hub look again.
     pub(super) fn wake(&self) {
         if !self.attended.replace(true)
             && let Some(server) = &*self.server.borrow()
@@ -96,27 +96,27 @@ impl Calls {
         }
     }
 
-    /// The task has done what there was: it is woken at the next call.
+    /// The task has served everybody: the next call wakes it.
     pub fn rest(&self) {
         self.attended.set(false);
     }
 
-    /// Whose turn it is.
+    /// Takes the next key.
     pub fn next(&self) -> Option<usize> {
         self.keys.borrow_mut().pop_front()
     }
 
-    /// Who is `n` turns after the next.
+    /// The key that is `n` places behind the next.
     pub fn peek(&self, n: usize) -> Option<usize> {
         self.keys.borrow().get(n).copied()
     }
 
-    /// How many wait.
+    /// How many keys wait.
     pub fn len(&self) -> usize {
         self.keys.borrow().len()
     }
 
-    /// Whether nobody waits.
+    /// Whether none waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

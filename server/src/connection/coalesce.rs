@@ -1,11 +1,11 @@
-//! Fewer wake-ups for a thread that is busy with QUIC: as a network card waits a moment before it interrupts,
-//! so that one interrupt serves many packets.
+//! Reduces the number of wake-ups of a thread that is busy with QUIC, as a network card delays its interrupts
+//! so that one of them serves many packets.
 //!
 //! Players send inputs at random moments, and an input is only read at the next tick. A thread that wakes for
-//! each pays a context switch for each: a sixth of its time. So while messages come fast, the thread pauses
-//! for a moment after each round, and the next round finds all that came meanwhile. What it costs: up to the
-//! pause in the latency of an input or a state. (Whoever serves WebSockets looks at its sockets that rarely,
-//! and needs no pause of the thread.)
+//! each one pays a context switch for each: a sixth of its time. So while messages come fast, the thread
+//! pauses for a moment after each round of work, and the next round handles everything that came meanwhile.
+//! The cost is latency: an input or a state may be late by up to the pause. (The hub that serves WebSockets
+//! polls its sockets at such intervals anyway, and needs no pause of the thread.)
 
 use super::{interlude::Interludes, load::Load};
 use actix_rt::task::yield_now;
@@ -29,7 +29,7 @@ pub(super) struct Coalesce {
 }
 
 impl Coalesce {
-    /// For the calling thread. `pause` zero: never pauses.
+    /// For the calling thread. With a `pause` of zero it never pauses.
     pub(super) fn start(pause: Duration, interludes: Rc<Interludes>) -> Rc<Self> {
         let (load, armed, waker) = (Load::default(), Cell::default(), RefCell::default());
         let coalesce = Rc::new(Self { pause, load, interludes, armed, waker });
@@ -50,7 +50,7 @@ impl Coalesce {
         }
     }
 
-    /// To be called every `interval`: decides whether messages come fast.
+    /// Call it every `interval`: decides whether messages come fast.
     pub(super) fn measure(&self, interval: Duration) {
         self.load.measure(interval);
     }
@@ -62,8 +62,8 @@ impl Coalesce {
                 if self.armed.get() { Poll::Ready(()) } else { Poll::Pending }
             })
             .await;
-            // What is ready now goes first, and what that makes ready: connections that a tick has just
-            // called.
+            // First runs whatever is ready now and what that makes ready: connections that a tick has just
+            // woken.
             yield_now().await;
             yield_now().await;
             self.armed.set(false);

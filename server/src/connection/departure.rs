@@ -1,8 +1,9 @@
-//! A connection leaves its thread for another, where its room lives.
+//! A connection moves from its thread to the one where its room lives.
 //!
-//! Its actor decides so, and is no more; the transport, when it is called, takes the socket out of its thread and hands both over. On the other
-//! thread a new actor goes on with what the old one wanted. Between the two, nobody has the connection: what its room wants of it
-//! meanwhile waits with the room (see [`Moved`](crate::room::Moved)), and what it has read and not sent goes with the socket.
+//! Its actor decides to move and then stops. The transport, when it is woken, removes the socket from its
+//! thread and hands both over. On the other thread a new actor continues with what the old one wanted. In
+//! between, nobody serves the connection: what its room wants of it waits with the room (see
+//! [`Moved`](crate::room::Moved)), and what it has read and not sent travels with the socket.
 
 use super::{
     End, LocalConnections, Peer, PeerRef,
@@ -11,28 +12,28 @@ use super::{
 use crate::ground::home::Home;
 use std::{rc::Rc, sync::Arc};
 
-/// Where a connection goes, and what for.
+/// Where a connection goes, and why.
 pub struct Departure {
     pub(super) to: Home,
     pub(super) rooms: Arc<dyn Rooms>,
     pub(super) errand: Errand,
 }
 
-/// What a connection does when it has arrived.
+/// What a connection does after it has arrived.
 pub(super) enum Errand {
     /// It takes a seat.
     Enter(Ticket),
-    /// It goes on, in the seat that it has.
+    /// It keeps the seat that it has.
     Stay(Place),
 }
 
 impl Departure {
-    /// The thread.
+    /// The destination.
     pub fn to(&self) -> &Home {
         &self.to
     }
 
-    /// The connection has arrived there, that is, on the calling thread.
+    /// The connection has arrived, and is now on the calling thread.
     pub fn arrive(self, peer: Peer, connections: Rc<LocalConnections>) -> PeerRef {
         Connection::arrive(peer, self, connections)
     }

@@ -1,4 +1,4 @@
-//! The actor that hands a published tick to the connections of its thread, and looks after their timeouts.
+//! The actor that hands a published tick to the connections of its thread and checks their timeouts.
 
 use super::{peer::PeerRef, worker::Worker};
 use crate::{
@@ -26,19 +26,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time between two looks at all connections of a thread: how late a timeout may be noticed.
+/// Time between two checks of all connections of a thread: how late a timeout may be noticed.
 const SWEEP: Duration = Duration::from_millis(100);
-/// A look that is later than this comes after a stall: of the thread, the process, or the machine.
+/// A check that is later than this follows a stall of the thread, the process or the machine.
 const LATE: Duration = Duration::from_millis(100);
-/// Connections that are looked at before it is seen whether a room is due.
+/// Connections checked before looking whether a room is due.
 const SWEPT_TOGETHER: usize = 64;
-/// How far ahead of an offer its connection is fetched.
+/// How many connections ahead of an offer are prefetched.
 const AHEAD: usize = 2;
-/// Published ticks that may wait for a thread. More than the rooms of a busy thread publish while it handles one batch;
-/// a tick that finds no place is dropped, as a newer one follows.
+/// Published ticks that may wait for a thread: more than the rooms of a busy thread publish while it handles
+/// one batch. A tick that does not fit is dropped, because a newer one follows.
 const MAILBOX: usize = 4096;
 
-/// The actor, one a thread.
+/// The actor, one per thread.
 pub struct Fanout {
     connections: Rc<LocalConnections>,
     swept: Instant,
@@ -48,11 +48,11 @@ pub struct Fanout {
 pub struct LocalConnections {
     worker: Rc<Worker>,
     link: FanoutLink,
-    /// None: players stay here only until they have a room.
+    /// None: connections stay here only until they have a room.
     home: OnceCell<Home>,
     fanout: Addr<Fanout>,
     peers: RefCell<Peers>,
-    /// The server is going down: time over which those who come are told to come back.
+    /// The server is shutting down: newcomers are told to come back, spread over this time.
     draining: Cell<Option<Duration>>,
 }
 
@@ -67,7 +67,7 @@ thread_local! {
 }
 
 impl LocalConnections {
-    /// Those of the calling thread, if it has any.
+    /// The connections of the calling thread, if it has any.
     pub fn here() -> Option<Rc<Self>> {
         HERE.with_borrow(Clone::clone)
     }
@@ -100,17 +100,17 @@ impl LocalConnections {
         }
     }
 
-    /// What they share.
+    /// What the connections share.
     pub fn worker(&self) -> &Rc<Worker> {
         &self.worker
     }
 
-    /// How rooms reach them.
+    /// How rooms reach these connections.
     pub fn link(&self) -> FanoutLink {
         self.link.clone()
     }
 
-    /// Rooms and players live here.
+    /// Rooms and players live here from now on.
     pub fn live_at(&self, home: Home) {
         drop(self.home.set(home));
     }
@@ -120,12 +120,12 @@ impl LocalConnections {
         self.home.get()
     }
 
-    /// Whether that is where they live.
+    /// Whether `home` is this thread.
     pub fn is_at(&self, home: &Home) -> bool {
         home.link().is_some_and(|link| link.index == self.link.index)
     }
 
-    /// The actor that serves them.
+    /// The actor that serves the connections.
     pub fn fanout(&self) -> &Addr<Fanout> {
         &self.fanout
     }
@@ -134,13 +134,13 @@ impl LocalConnections {
     pub fn add(&self, peer: PeerRef) {
         let id = peer.borrow().id;
         if let Some(spread) = self.draining.get() {
-            // It was between two threads when all were told.
+            // It was between two threads when the others were told.
             peer.borrow_mut().close(CloseCode::Draining, GOING_DOWN, spread);
         }
         self.peers.borrow_mut().all.insert(id, peer);
     }
 
-    /// Gives a connection the states of a room from now on.
+    /// Offers a connection the states of a room from now on.
     pub fn subscribe(&self, room: RoomId, peer: PeerRef) {
         let id = peer.borrow().id;
         self.peers.borrow_mut().by_room.entry(room).or_default().push((id, peer));
@@ -172,7 +172,8 @@ impl Actor for Fanout {
 }
 
 impl Fanout {
-    /// Once, not at an interval: that would make up for all the sweeps that a stall has cost.
+    /// Scheduled one at a time, not at an interval, which would catch up on all sweeps that a stall has
+    /// missed.
     fn sweep_later(ctx: &mut Context<Self>) {
         ctx.run_later(SWEEP, |fanout, ctx| {
             fanout.sweep(Instant::now());
@@ -183,7 +184,7 @@ impl Fanout {
     fn sweep(&mut self, now: Instant) {
         let LocalConnections { worker, peers, .. } = &*self.connections;
         let passed = now.saturating_duration_since(mem::replace(&mut self.swept, now));
-        // What came meanwhile still waits in the sockets.
+        // What came during the stall still waits in the sockets.
         let stall = passed.checked_sub(SWEEP).filter(|late| *late > LATE).unwrap_or_default();
         for (n, peer) in peers.borrow().all.values().enumerate() {
             if n % SWEPT_TOGETHER == 0 {
@@ -216,11 +217,11 @@ impl Handler<Publish> for Fanout {
     }
 }
 
-/// The server is going down: say goodbye to all.
+/// The server is shutting down: say goodbye to everybody.
 #[derive(Message, Clone)]
 #[rtype(result = "()")]
 pub struct Drain {
-    /// Clients are told to reconnect after up to this long, evenly spread.
+    /// Clients are told to reconnect after up to this time, evenly spread.
     pub spread: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What a thread does between two pieces of other work, because its time has come.
+//! Work that a thread does between two pieces of other work because its time has come.
 
 use std::{
     cell::{Cell, RefCell},
@@ -6,9 +6,9 @@ use std::{
     time::Instant,
 };
 
-/// What must not wait until a thread has served all of its connections.
+/// Work that must not wait until a thread has served all its connections.
 pub trait Interlude {
-    /// Runs what is due. Returns when the next is.
+    /// Runs what is due. Returns when it is due next.
     fn run(&self, now: Instant) -> Option<Instant>;
 }
 
@@ -20,23 +20,23 @@ pub(super) struct Interludes {
 }
 
 impl Interludes {
-    /// Runs this from now on, first at once.
+    /// Runs `interlude` from now on, first at once.
     pub(super) fn set(&self, interlude: Rc<dyn Interlude>) {
         *self.interlude.borrow_mut() = Some(interlude);
         self.due.set(Some(Instant::now()));
     }
 
-    /// It is due now.
+    /// Makes it due now.
     pub(super) fn hasten(&self) {
         self.due.set(Some(Instant::now()));
     }
 
-    /// When it is due. None: not by itself.
+    /// When it is due. None: it is not scheduled.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due.get()
     }
 
-    /// Runs it, if it is due. No connection may be borrowed. True: some time has passed.
+    /// Runs it, if it is due. No connection may be borrowed. True: it ran, so some time has passed.
     pub(super) fn run(&self, now: Instant) -> bool {
         if self.due.get().is_none_or(|due| due > now) {
             return false;

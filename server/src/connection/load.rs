@@ -1,12 +1,12 @@
-//! How fast messages come.
+//! The rate of messages on a thread.
 
 use std::{cell::Cell, time::Duration};
 
-/// Messages a second of one thread from which on it is busy. Below, a wake-up for each costs less than a
+/// Messages per second from which on a thread is busy. Below that, a wake-up for each costs less than a
 /// fiftieth of a core.
 const FROM_RATE: f64 = 4_000.0;
 
-/// Tells whether messages come so fast that a wake-up for each is too many.
+/// Decides whether messages come so fast that one wake-up for each is too many.
 #[derive(Debug, Default)]
 pub(super) struct Load {
     arrived: Cell<u32>,
@@ -19,15 +19,15 @@ impl Load {
         self.arrived.set(self.arrived.get() + 1);
     }
 
-    /// To be called every `interval`: decides whether messages come fast.
+    /// Call it every `interval`: decides whether messages come fast.
     pub(super) fn measure(&self, interval: Duration) {
         let rate = f64::from(self.arrived.replace(0)) / interval.as_secs_f64();
-        // Once busy, it takes clearly less to be idle again.
+        // Hysteresis: once busy, it becomes idle only at a clearly lower rate.
         let from = if self.busy.get() { FROM_RATE / 2.0 } else { FROM_RATE };
         self.busy.set(rate >= from);
     }
 
-    /// Whether they do.
+    /// Whether messages come fast.
     pub(super) fn is_busy(&self) -> bool {
         self.busy.get()
     }

@@ -1,15 +1,15 @@
-//! What a connection tells its player of who is in the room, and how fast.
+//! What a connection tells its player about the members of the room, and how fast.
 //!
-//! Bounded whatever others do: at most a page a tick, [`BURST`] bytes at once and [`RATE`] a second. What does not fit waits where it
-//! is, in the room's list, and what is newer by then takes its place.
+//! It is bounded whatever others do: at most a page per tick, [`BURST`] bytes at once and [`RATE`] bytes per
+//! second. What exceeds that stays in the room's list, and newer changes replace it there.
 
 use crate::ground::members::{Members, PAGE_BYTES, Position};
 use bytes::Bytes;
 use std::time::Instant;
 
-/// Bytes of presence that a connection gets at once.
+/// Bytes of presence that a connection may get at once.
 pub const BURST: u32 = 64 * 1024;
-/// Bytes of presence a second that a connection gets over time.
+/// Bytes of presence per second that a connection gets on average.
 pub const RATE: u32 = 16 * 1024;
 
 /// What a connection's player has of the list of members.
@@ -23,12 +23,12 @@ pub struct MemberReader {
 }
 
 impl MemberReader {
-    /// Of a player who has this version already. 0: nothing.
+    /// For a player who has this version already. 0: nothing.
     pub fn new(has: u64, now: Instant) -> Self {
         Self { due: false, position: Position::at(has), budget: Budget { bytes: f64::from(BURST), at: now } }
     }
 
-    /// There was a tick.
+    /// A tick has passed.
     pub fn tick(&mut self) {
         self.due = true;
     }
@@ -38,7 +38,7 @@ impl MemberReader {
         self.due
     }
 
-    /// The next message, once a tick.
+    /// The next message, at most once per tick.
     pub fn next(&mut self, members: &Members, now: Instant) -> Option<Bytes> {
         let due = std::mem::take(&mut self.due) && members.version() != self.position.version();
         if !due || !self.budget.has_page(now) {
@@ -53,7 +53,7 @@ impl MemberReader {
 /// A token bucket of bytes.
 #[derive(Debug)]
 struct Budget {
-    /// Below zero after a page that was larger than a page should be.
+    /// Negative after a page that was larger than a page should be.
     bytes: f64,
     at: Instant,
 }

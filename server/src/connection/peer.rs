@@ -30,51 +30,52 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A peer is used on its thread only.
+/// A peer is used only on its own thread.
 pub type PeerRef = Rc<RefCell<Peer>>;
 
-/// One connection's session and seat: what a transport puts messages into, and pulls messages from.
+/// One connection's session and seat. A transport puts messages in, and pulls messages out.
 ///
-/// In this order, what every tick needs comes first: a thread with many connections finds none of it in the cache.
+/// The field order puts what every tick needs first: on a thread with many connections, none of it is in the
+/// cache.
 #[repr(C)]
 pub struct Peer {
     seat: Option<Arc<Seat>>,
-    /// What the seat had been told when the peer last looked into its reliable queue.
+    /// The value of the seat's `told` when the peer last looked into its reliable queue.
     looked_at: u64,
     /// Who sends what there is to send.
     caller: Caller,
-    /// Bytes sent that the room's figures do not have yet.
+    /// Bytes sent that are not yet added to the room's figures.
     sent_uncounted: u64,
     /// There may be something in the seat's reliable queue, whatever the seat says.
     look_for_reliable: bool,
-    /// The seat's token has been handed to the transport, now or to a connection before.
+    /// The seat's token has been handed to a transport, for this or an earlier connection.
     welcomed: bool,
     transport: TransportKind,
     /// The protocol's state machine.
     pub session: ServerSession<Arc<Published>>,
-    /// What the player has of who is in the room.
+    /// What the player has of the list of members.
     members: MemberReader,
     /// Number of the connection.
     pub id: ConnectionId,
-    /// Who handles what is rare: joins, leaves, the end.
+    /// Handles rare events: joins, leaves, the end.
     actor: Option<Addr<Connection>>,
     /// Why the connection ends, once that is decided.
     end: Option<End>,
-    /// It is to leave its thread.
+    /// It is about to leave its thread.
     departure: Option<Box<Departure>>,
-    /// What the metrics have of the session's figures.
+    /// The session's counts that are already in the metrics.
     counted: SessionStats,
     admission: Admission,
 }
 
-/// What `Peer::next_message` gave.
+/// What `Peer::next_message` did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outbound {
     /// One message was written.
     Message,
-    /// Nothing to send now. The transport will be called.
+    /// There is nothing to send now. The transport will be woken.
     Idle,
-    /// All is sent; close the transport with this code.
+    /// Everything is sent; close the transport with this code.
     Close(CloseCode),
 }
 
@@ -105,7 +106,8 @@ impl Peer {
         self.actor = Some(actor);
     }
 
-    /// Gives the peer its seat. `resumed`: the version of the list of members that the player has, if the seat was its own before.
+    /// Gives the peer its seat. `resumed`: the version of the list of members that the player has, if the
+    /// seat was already its own.
     pub fn set_seat(&mut self, seat: Arc<Seat>, resumed: Option<u64>) {
         self.seat = Some(seat);
         self.welcomed = resumed.is_some();
@@ -119,33 +121,33 @@ impl Peer {
         self.welcomed
     }
 
-    /// Has a task called again when there is something to send.
+    /// Wakes this task from now on when there is something to send.
     pub fn register(&mut self, cx: &Context<'_>) {
         self.caller.register(cx);
     }
 
-    /// Has whoever serves the sockets of this thread called, by this key, when there is something to send. Calls at once.
+    /// From now on, queues `key` for this thread's hub when there is something to send. Queues it at once.
     pub fn attach(&mut self, key: usize) {
         self.caller = Caller::Hub { key, called: false };
         self.call();
     }
 
-    /// Calls nobody any more.
+    /// Wakes nobody from now on.
     pub fn detach(&mut self) {
         self.caller = Caller::Nobody;
     }
 
-    /// A call was heard: the next one is one more.
+    /// The transport has noticed a wake-up: the next one counts again.
     pub fn heard(&mut self) {
         self.caller.heard();
     }
 
-    /// Whether it can go to another thread.
+    /// Whether the connection can move to another thread.
     pub(super) fn can_move(&self) -> bool {
         self.transport == TransportKind::WebSocket
     }
 
-    /// It is to go to another thread; its actor is no more. The transport takes it there.
+    /// The connection is to move to another thread, and its actor has stopped. The transport moves it.
     pub(super) fn depart(&mut self, departure: Departure) {
         self.actor = None;
         self.departure = Some(Box::new(departure));
@@ -157,22 +159,23 @@ impl Peer {
         self.departure.is_some()
     }
 
-    /// Where to, and what for.
+    /// Its destination and purpose.
     pub fn take_departure(&mut self) -> Option<Departure> {
         self.departure.take().map(|departure| *departure)
     }
 
-    /// Calls the transport.
+    /// Wakes the transport.
     pub fn call(&mut self) {
         self.caller.call();
     }
 
-    /// A message arrived. Inputs and commands go straight to the room's inbox; what is rare goes to the actor.
+    /// A message has arrived. Inputs and commands go straight to the room's inbox; rare requests go to the
+    /// actor.
     pub fn receive(&mut self, worker: &Worker, now: Instant, message: Bytes) {
         let Self { session, seat, id, .. } = self;
         let (bytes, mut inputs, mut excess) = (message.len(), 0, 0);
         let mut other = None;
-        // What is wrong with it closes the session, which says so.
+        // An error closes the session, which reports it.
         let _ = session.handle_message_with(now, message, |request| match (request, &*seat) {
             (Request::Input(input), Some(seat)) => {
                 inputs += 1;
@@ -183,7 +186,7 @@ impl Peer {
                     queue.acked(sequence);
                 }
             }
-            // A message asks for no more than one.
+            // A message leads to one such request at most.
             (request, _) => other = Some(request),
         });
         worker.arrived(self.transport, bytes, inputs, excess);
@@ -193,7 +196,7 @@ impl Peer {
         self.settle();
     }
 
-    /// The connection ends. Only the first word counts: the actor is told, once, and the transport is called.
+    /// Ends the connection. Only the first reason counts: the actor is told once, and the transport is woken.
     pub fn end(&mut self, end: End) {
         if self.end.is_some() {
             return;
@@ -210,7 +213,7 @@ impl Peer {
         self.end.as_ref()
     }
 
-    /// If the session is closing, that is the connection's end. The transport still sends the goodbye.
+    /// If the session is closing, the connection ends. The transport still sends the goodbye.
     fn settle(&mut self) {
         if let Some(code) = self.session.closing()
             && self.end.is_none()
@@ -241,12 +244,13 @@ impl Peer {
     pub fn next_reliable(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> Outbound {
         let (time, before) = (worker.clock().micros(now), out.len());
         let control = self.session.poll_control_of(Lane::Reliable, time, out);
-        // With a seat and no end, that was the welcome.
+        // With a seat and without an end, it was the welcome.
         self.welcomed |= control && self.seat.is_some() && self.session.closing().is_none();
         let wrote = control
             || self.write_reliable(out)
             || self.write_presence(now, out)
-            // A queue that overflowed is found while looking for a message: the goodbye is still to be sent.
+            // An overflowed queue is noticed while looking for a message; then the goodbye has yet to be
+            // sent.
             || self.session.poll_control_of(Lane::Reliable, time, out);
         match self.session.closing() {
             _ if wrote => {
@@ -269,7 +273,7 @@ impl Peer {
         wrote
     }
 
-    /// Puts a newer state in the slot and calls the transport.
+    /// Puts a newer state into the slot and wakes the transport.
     pub fn offer(&mut self, state: Arc<Published>) {
         self.session.offer_state(state);
         self.members.tick();
@@ -282,8 +286,9 @@ impl Peer {
         self.settle();
     }
 
-    /// Lets time pass: pings, deadlines; and notes when the peer was last heard of. `passed`: what the last sweep was ago;
-    /// `stall`: for how long of it the thread did nothing, and read nothing.
+    /// Handles the passage of time (pings, deadlines) and notes when the peer was last heard from. `passed`
+    /// is the time since the last sweep; `stall` is the part of it in which the thread did nothing and read
+    /// nothing.
     pub fn sweep(&mut self, worker: &Worker, now: Instant, passed: Duration, stall: Duration) {
         if !stall.is_zero() {
             self.session.handle_stall(now, stall);
@@ -332,7 +337,7 @@ impl Peer {
             (Request::Input(_) | Request::ReliableAck(_), _) => {}
             (request @ (Request::Join(_) | Request::Resume(_)), _) => {
                 if let Some(actor) = &self.actor {
-                    actor.do_send(Ask(request)); // the session lets one pass
+                    actor.do_send(Ask(request)); // the session lets only one pass
                 }
             }
             (Request::Leave, _) => {} // the session is closing
@@ -342,7 +347,7 @@ impl Peer {
     /// Tells the peer that a command came too fast.
     fn refuse(&mut self, command: u64) {
         let Some(seat) = &self.seat else { return };
-        let refused = CommandRefused { command, reason: "too many commands: wait a moment".to_owned() };
+        let refused = CommandRefused { command, reason: "commands come too fast: wait a moment".to_owned() };
         let body = encode_body(&Body::CommandRefused(refused));
         let pushed = seat.outbox.lock().queue().push(body);
         self.look_for_reliable = true;
@@ -351,7 +356,7 @@ impl Peer {
         }
     }
 
-    /// Looks whether the peer acknowledges what waits for it. `passed`: what the last look was ago.
+    /// Checks whether the peer acknowledges what waits for it. `passed` is the time since the last check.
     fn check_progress(&mut self, passed: Duration) {
         let Some(seat) = &self.seat else { return };
         let may_wait = self.look_for_reliable || self.looked_at != seat.told();
@@ -361,7 +366,8 @@ impl Peer {
         let stuck = seat.outbox.lock().of(self.id).map_or(Duration::ZERO, |queue| queue.look(passed));
         let patience = self.session.timeout();
         if stuck >= patience {
-            let reason = format!("too many reliable messages, and none acknowledged for {patience:?}");
+            let reason =
+                format!("too many unacknowledged reliable messages, and no acknowledgement for {patience:?}");
             self.close(CloseCode::SlowConsumer, &reason, Duration::ZERO);
         }
     }
@@ -372,7 +378,7 @@ impl Peer {
         if !self.look_for_reliable && self.looked_at == told {
             return false;
         }
-        self.looked_at = told; // before the look, so that what comes meanwhile is looked for again
+        self.looked_at = told; // set before looking, so that what comes meanwhile is looked for again
         let wrote = {
             let mut outbox = seat.outbox.lock();
             outbox.of(self.id).is_some_and(|queue| self.session.poll_reliable(queue, out))
@@ -405,7 +411,7 @@ impl Peer {
         sent.is_some()
     }
 
-    /// Where it comes from.
+    /// Where the connection comes from.
     pub(super) fn source(&self) -> Source {
         self.admission.source
     }

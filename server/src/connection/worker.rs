@@ -1,4 +1,5 @@
-//! What the connections of one thread share: clock, counters, buffers, and the deltas that one encodes and all send.
+//! What the connections of one thread share: clock, counters, buffers, and deltas that are encoded once and
+//! sent by all.
 
 use super::{
     calls::Calls,
@@ -23,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Room for the deltas of a few ticks before the memory is used again.
+/// Memory for the deltas of a few ticks, after which it is reused.
 const DELTA_BUFFER: usize = 64 * 1024;
 /// Most bytes of one read.
 const READ_BUFFER: usize = 16 * 1024;
@@ -33,27 +34,28 @@ pub struct Worker {
     clock: Clock,
     metrics: Arc<Metrics>,
     pause: Duration,
-    /// Of WebSocket.
+    /// Message rate of WebSocket.
     load: Load,
-    /// Of QUIC.
+    /// Pauses for QUIC.
     coalesce: Rc<Coalesce>,
     calls: Rc<Calls>,
     interludes: Rc<Interludes>,
     deltas: RefCell<Deltas>,
-    /// By the number of the transport.
+    /// One per transport kind.
     counters: RefCell<[LocalCounters; TransportKind::ALL.len()]>,
-    /// For transports to put one message together.
+    /// Buffer in which transports assemble one message.
     scratch: RefCell<BytesMut>,
-    /// For transports to put together what one write sends.
+    /// Buffer in which transports assemble what one write sends.
     write_buffer: RefCell<BytesMut>,
-    /// For transports to read into.
+    /// Buffer into which transports read.
     read_buffer: RefCell<Box<[u8]>>,
 }
 
 struct Deltas {
     encoder: Encoder,
     buffer: BytesMut,
-    /// The last that was sent, and the serial of its state: mostly the next connection of the room needs the same.
+    /// The delta that was sent last, and the serial of its state: usually the room's next connection needs
+    /// the same one.
     last: Option<((u64, DeltaKey), Bytes)>,
 }
 
@@ -85,11 +87,11 @@ impl Worker {
     pub fn clock(&self) -> Clock {
         self.clock
     }
-    /// Counts of this thread for one transport, added to the metrics a few times a second.
+    /// This thread's counts for one transport. They are added to the metrics a few times per second.
     pub fn counters(&self, transport: TransportKind) -> RefMut<'_, LocalCounters> {
         RefMut::map(self.counters.borrow_mut(), |all| &mut all[transport as usize])
     }
-    /// A message has arrived, with so many inputs. `excess`: those that were lost.
+    /// A message with this many inputs has arrived. `excess` is the number of those dropped.
     pub fn arrived(&self, transport: TransportKind, bytes: usize, inputs: u64, excess: u64) {
         let mut counters = self.counters(transport);
         counters.messages_in += 1;
@@ -101,7 +103,7 @@ impl Worker {
             TransportKind::Quic | TransportKind::WebTransport => self.coalesce.arrived(),
         }
     }
-    /// While messages come fast: how long whoever serves the thread's WebSockets may leave them unread.
+    /// While messages come fast: how long the thread's hub may leave its WebSockets unread.
     pub fn pause(&self) -> Option<Duration> {
         (self.load.is_busy() && !self.pause.is_zero()).then_some(self.pause)
     }
@@ -109,11 +111,11 @@ impl Worker {
     pub fn calls(&self) -> &Rc<Calls> {
         &self.calls
     }
-    /// A buffer to put messages together in.
+    /// A buffer in which to assemble messages.
     pub fn scratch(&self) -> RefMut<'_, BytesMut> {
         self.scratch.borrow_mut()
     }
-    /// A buffer to put together what one write sends.
+    /// A buffer in which to assemble what one write sends.
     pub fn write_buffer(&self) -> RefMut<'_, BytesMut> {
         self.write_buffer.borrow_mut()
     }
@@ -126,7 +128,7 @@ impl Worker {
         &self.metrics
     }
 
-    /// Has the shared part of a state message written, for a connection of this transport.
+    /// Gets the shared part of a state message, for a connection of this transport. Encodes it if necessary.
     pub fn delta(
         &self,
         transport: TransportKind,
@@ -140,7 +142,7 @@ impl Worker {
         let key = (current.serial(), DeltaKey::of(baseline, prior, coding));
         let mut encoded_now = false;
         if last.as_ref().is_none_or(|(of, _)| *of != key) {
-            *last = None; // it may be the only one that keeps the buffer's memory from being used again
+            *last = None; // it may be the only reference that keeps the buffer's memory from being reused
             let start = Instant::now();
             let delta = current.delta(encoder, buffer, baseline, prior, coding);
             encoded_now = delta.encoded_now;
@@ -159,33 +161,32 @@ impl Worker {
         }
     }
 
-    /// Forgets the last delta: the next is looked for in its state, and encoded if it is not there.
+    /// Forgets the last delta: the next one is looked up in its state, and encoded if it is not there.
     pub fn forget_delta(&self) {
         self.deltas.borrow_mut().last = None;
     }
 
-    /// Runs this between two pieces of work, when it is due; first at once.
+    /// Runs `interlude` between two pieces of work when it is due; first at once.
     pub fn set_interlude(&self, interlude: Rc<dyn Interlude>) {
         self.interludes.set(interlude);
         self.calls.wake();
     }
-    /// The interlude is due now, whatever it said before.
+    /// Makes the interlude due now, whatever it said before.
     pub fn hasten_interlude(&self) {
         self.interludes.hasten();
         self.calls.wake();
     }
-    /// Runs the interlude, if it is due. To be called between two pieces of work, when no connection is
-    /// borrowed.
-    /// Returns the time, which is later if something ran.
+    /// Runs the interlude, if it is due. Call it between two pieces of work, when no connection is borrowed.
+    /// Returns the current time, which is later than `now` if something ran.
     pub fn interlude(&self, now: Instant) -> Instant {
         if self.interludes.run(now) { Instant::now() } else { now }
     }
-    /// When the interlude is due next. None: not by itself.
+    /// When the interlude is due next. None: it is not scheduled.
     pub fn next_interlude(&self) -> Option<Instant> {
         self.interludes.due()
     }
 
-    /// Some time has passed: adds what was counted to the metrics, and sees how busy the thread is.
+    /// Time has passed: adds the counts to the metrics, and measures how busy the thread is.
     pub(super) fn sweep(&self, passed: Duration) {
         self.load.measure(passed);
         self.coalesce.measure(passed);

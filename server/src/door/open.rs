@@ -1,4 +1,4 @@
-//! The connections that are open, those without a seat, too.
+//! The open connections, including those without a seat.
 
 use crate::{
     ground::{shares::Share, transport_kind::TransportKind},
@@ -16,7 +16,7 @@ pub(super) struct OpenConnections {
     metrics: Arc<Metrics>,
 }
 
-/// One of them. Counted until it is dropped.
+/// An open connection. Counted until it is dropped.
 #[derive(Debug)]
 pub(super) struct Open {
     all: Arc<OpenConnections>,
@@ -33,7 +33,7 @@ impl OpenConnections {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// One more. `share`: its source's.
+    /// Counts one more. `share` is its source's permit.
     pub(super) fn open(self: &Arc<Self>, transport: TransportKind, share: Share) -> Open {
         self.open.fetch_add(1, Ordering::Relaxed);
         let metrics = self.metrics.transport(transport);

@@ -1,5 +1,5 @@
-//! Places for players: so many in all, so many of one source. A place belongs to a seat, not to a connection: who comes back to a seat needs
-//! none, and who is away keeps his.
+//! Player slots: a limited number in total, and per source. A slot belongs to a seat, not to a connection: a
+//! player who comes back to a seat needs no new one, and a player who is away keeps it.
 
 use super::Refused;
 use crate::ground::{
@@ -11,7 +11,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Counts them.
+/// Counts the player slots.
 #[derive(Debug)]
 pub struct Places {
     max: usize,
@@ -19,7 +19,7 @@ pub struct Places {
     shares: Arc<Shares>,
 }
 
-/// A place. Given back when it is dropped.
+/// A player slot. Given back when it is dropped.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
@@ -27,20 +27,20 @@ pub struct Place {
 }
 
 impl Places {
-    /// At most `max`, and `max_per_source` of one source that is not loopback.
+    /// At most `max` in total, and at most `max_per_source` for any source that is not loopback.
     pub fn new(max: usize, max_per_source: usize) -> Arc<Self> {
         Arc::new(Self { max, taken: AtomicUsize::new(0), shares: Shares::new(max_per_source) })
     }
 
-    /// As many as are taken.
+    /// Number of slots taken.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// Takes one.
+    /// Takes a slot.
     ///
     /// # Errors
-    /// There is none left, of all or for this source.
+    /// None is left, in total or for this source.
     pub fn take(self: &Arc<Self>, source: Source) -> Result<Place, Refused> {
         let max = self.shares.max();
         let share = self.shares.take(source).ok_or(Refused::AddressFull { of: source, max })?;

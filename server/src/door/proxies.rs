@@ -1,4 +1,4 @@
-//! Whose address counts when a proxy stands between: what proxies that are trusted say.
+//! Which address counts when a proxy connects on behalf of a client.
 
 use crate::{
     config::{Networks, ProxyHeader},
@@ -7,7 +7,7 @@ use crate::{
 use actix_web::http::header::{self, HeaderMap};
 use std::net::{IpAddr, SocketAddr};
 
-/// The proxies that are trusted to say for whom they ask, and the header in which they do.
+/// The proxies that are trusted to name their clients, and the header in which they do.
 #[derive(Debug, Clone)]
 pub struct Proxies {
     trusted: Networks,
@@ -15,21 +15,22 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// Those in these networks.
+    /// Trusts the proxies in these networks.
     pub fn new(trusted: Networks, header: ProxyHeader) -> Self {
         Self { trusted, header }
     }
 
-    /// Whether this is one of them.
+    /// Whether this address is a trusted proxy.
     pub fn trust(&self, address: IpAddr) -> bool {
         self.trusted.contain(address)
     }
 
-    /// Whose request it is that came from `peer` with these headers.
+    /// The source of a request that came from `peer` with these headers.
     ///
-    /// Every proxy adds its peer at the end of the list, so it is read from there, as far as it names proxies that are trusted; what is before
-    /// that may be anybody's invention, and need not even be text. A client that cannot be told is [unknown](Source::UNKNOWN), never the
-    /// proxy itself, which may have no limits. Only a proxy that says nothing asks for itself.
+    /// Every proxy appends its peer to the list, so the list is read from its end for as long as it names
+    /// trusted proxies. Anything before that may be invented, and need not even be text. A client that cannot
+    /// be determined is [unknown](Source::UNKNOWN), never the proxy itself, which may have no limits. Only a
+    /// proxy that sends no such header counts as its own client.
     pub fn source(&self, peer: IpAddr, headers: &HeaderMap) -> Source {
         if !self.trust(peer) {
             return Source::of(peer);
@@ -46,7 +47,7 @@ impl Proxies {
                 ProxyHeader::Forwarded => forwarded_for(hop),
             };
             let Some(address) = address else { return Source::UNKNOWN };
-            // Who is said to be this machine has limits all the same.
+            // A client that claims to be this machine is limited all the same.
             source = if address.is_loopback() { Source::UNKNOWN } else { Source::of(address) };
             if !self.trust(address) {
                 break;
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn what_a_stranger_says_of_himself_counts_for_nothing() {
         assert_eq!(client("192.0.2.9", &["192.0.2.1"]), of("192.0.2.9"));
-        // A stranger's invention comes before what the proxy adds.
+        // What a stranger invents comes before what the proxy adds.
         for invented in ["1.1.1.1", "127.0.0.1", "nonsense", "", "a, b; c"] {
             assert_eq!(client(PROXY, &[&format!("{invented}, 192.0.2.9")]), of("192.0.2.9"), "{invented}");
             assert_eq!(client(PROXY, &[invented, "192.0.2.9"]), of("192.0.2.9"), "{invented}");

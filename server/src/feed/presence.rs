@@ -1,13 +1,13 @@
-//! Changes of presence on their way to those who watch.
+//! Changes of presence that wait to be sent to the readers.
 
 use crate::presence::PresenceChange;
 use serde::Serialize;
 use std::mem;
 
-/// Changes told in one event. Of more within a tenth of a second only the number is told.
+/// Most changes in one event. If there are more within a tenth of a second, only their number is sent.
 const MOST: usize = 64;
 
-/// Changes that are to be told together.
+/// Changes that are sent together.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Pending {
     changes: Vec<PresenceChange>,
@@ -20,7 +20,7 @@ impl Pending {
         if self.changes.len() < MOST { self.changes.push(change) } else { self.more += 1 }
     }
 
-    /// What there is to tell.
+    /// What there is to send, if anything.
     pub(super) fn take(&mut self) -> Option<Self> {
         (!self.changes.is_empty()).then(|| mem::take(self))
     }

@@ -1,4 +1,4 @@
-//! The one who puts events together.
+//! The producer of the events.
 
 use super::{Feed, Topic, sample::Sampler};
 use crate::{clock::Clock, metrics::Metrics, registry::Registry};
@@ -11,10 +11,10 @@ use tokio::time::MissedTickBehavior;
 
 /// How long a change of presence may wait for others.
 const FLUSH: Duration = Duration::from_millis(100);
-/// Flushes from one sample of the figures to the next: one a second.
+/// Flushes per sample of the figures, which is one per second.
 const FLUSHES_A_SAMPLE: u32 = 10;
 
-/// What there is to tell of.
+/// Where the producer gets its data.
 pub struct Watched {
     /// The server's clock.
     pub clock: Clock,
@@ -24,7 +24,7 @@ pub struct Watched {
     pub registry: Arc<Registry>,
 }
 
-/// Puts events together for as long as somebody holds the feed.
+/// Produces events for as long as somebody holds the feed.
 pub async fn produce(feed: Weak<Feed>, watched: Watched) {
     let Watched { clock, metrics, registry } = watched;
     let mut sampler = Sampler::new();

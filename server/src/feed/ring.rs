@@ -17,7 +17,7 @@ pub enum Topic {
 impl Topic {
     const ALL: [Topic; 3] = [Topic::Server, Topic::Rooms, Topic::Presence];
 
-    /// The name of its events.
+    /// The name of the topic's events.
     pub fn name(self) -> &'static str {
         match self {
             Topic::Server => "server",
@@ -26,7 +26,8 @@ impl Topic {
         }
     }
 
-    /// How many events are kept: five minutes of the server's figures, and at most 256 × 64 changes of presence.
+    /// How many events are kept: five minutes of the server's figures, and at most 256 × 64 changes of
+    /// presence.
     fn kept(self) -> usize {
         match self {
             Topic::Server => 300,
@@ -41,7 +42,7 @@ impl Topic {
     }
 }
 
-/// The newest events of each topic, numbered in one row from 1.
+/// The newest events of each topic, numbered in one sequence from 1.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     newest: u64,
@@ -69,12 +70,12 @@ impl Ring {
         self.newest
     }
 
-    /// Number of the newest event that is no longer kept, though nothing has superseded it.
+    /// Number of the newest event that is no longer kept although nothing has superseded it.
     pub(super) fn lost_to(&self) -> u64 {
         self.lost_to
     }
 
-    /// The next event after `at`. Those later than `history_to` that were superseded are left out.
+    /// The next event after `at`. Superseded events later than `history_to` are left out.
     pub(super) fn after(&self, at: u64, history_to: u64) -> Option<(u64, Bytes)> {
         let next = Topic::ALL.iter().filter_map(|topic| {
             let events = &self.topics[*topic as usize];

@@ -15,7 +15,8 @@ use std::{
 /// Most rooms in one event: those with the most players.
 const ROOMS: usize = 100;
 
-/// Figures of the whole server. What grows is told as it stands, as in `/metrics`: a reader that missed some still gets rates right.
+/// Figures of the whole server. Counters are sent as totals, as in `/metrics`, so that a reader that missed
+/// some still computes correct rates.
 #[derive(Debug, Serialize)]
 pub(super) struct ServerSample {
     at_unix_ms: u64,
@@ -37,15 +38,16 @@ pub(super) struct ServerSample {
     deltas_shared: u64,
     ticks: u64,
     ticks_skipped: u64,
-    /// Since the sample before.
+    /// Since the previous sample.
     tick_duration: Quantiles,
-    /// Since the sample before.
+    /// Since the previous sample.
     tick_lateness: Quantiles,
     cpu_seconds: Option<f64>,
     resident_bytes: Option<u64>,
 }
 
-/// Upper bounds of the histogram's buckets in which they lie, microseconds. None: nothing was measured, or it is above all bounds.
+/// Quantiles, as the upper bounds of the histogram's buckets in which they lie, microseconds. None: nothing
+/// was measured, or the quantile is above all bounds.
 #[derive(Debug, Serialize)]
 struct Quantiles {
     p50_us: Option<f64>,
@@ -55,7 +57,7 @@ struct Quantiles {
 /// Figures of the rooms.
 #[derive(Debug, Serialize)]
 pub(super) struct RoomsSample {
-    /// How many there are; `rooms` has at most a hundred.
+    /// Number of rooms; `rooms` lists at most a hundred.
     total: usize,
     rooms: Vec<RoomSample>,
 }
@@ -76,9 +78,9 @@ struct RoomSample {
     ticks_skipped: u64,
     sent_bytes: u64,
     stale_states_dropped: u64,
-    /// Since the sample before: from the start of a tick to the end of its publishing.
+    /// Since the previous sample: from the start of a tick to the end of its publishing.
     tick_duration: MeanAndMax,
-    /// Since the sample before: from the deadline of a tick to its start.
+    /// Since the previous sample: from the deadline of a tick to its start.
     tick_lateness: MeanAndMax,
 }
 
@@ -88,7 +90,7 @@ struct MeanAndMax {
     max_us: f64,
 }
 
-/// Takes samples, and remembers what the ones before said.
+/// Takes samples, and remembers the previous ones.
 pub(super) struct Sampler {
     process: ProcessCollector,
     durations: Vec<u64>,
@@ -198,7 +200,7 @@ impl Sampler {
 }
 
 impl Quantiles {
-    /// Of what was observed since `before`, which becomes what there is now.
+    /// Quantiles of what was observed since `before`, which is set to the current counts.
     fn since(histogram: &DurationHistogram, before: &mut Vec<u64>) -> Self {
         let now = histogram.counts();
         let since: Vec<u64> =

@@ -1,9 +1,10 @@
-//! A connection that the door has let in.
+//! A connection that the door has admitted.
 
 use super::{source::Source, transport_kind::TransportKind};
 use std::{any::Any, fmt};
 
-/// That a connection was let in, from where and how. Its place among the connections is given back when this is dropped.
+/// Proof that a connection was admitted, with its source and transport. Dropping it gives back the
+/// connection's permit.
 pub struct Admission {
     /// How the client is connected.
     pub transport: TransportKind,
@@ -13,7 +14,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// `place`: what gives the place back when it is dropped.
+    /// `place` is the permit; it is given back when it is dropped.
     pub fn new(transport: TransportKind, source: Source, place: impl Any + Send) -> Self {
         Self { transport, source, _place: Box::new(place) }
     }

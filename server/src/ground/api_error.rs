@@ -1,4 +1,4 @@
-//! Errors of the HTTP API: one shape, a code for programs, a message for people.
+//! Errors of the HTTP API: one format, with a code for programs and a message for people.
 
 use actix_web::{
     HttpRequest, HttpResponse, Responder, ResponseError,
@@ -12,14 +12,14 @@ use actix_web::{
 use serde_json::json;
 use std::{io, time::Duration};
 
-/// An answer that is not what was asked for.
+/// An error answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    /// What the status needs besides: how to authenticate, what is allowed.
+    /// Headers that the status requires: how to authenticate, which methods are allowed.
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -29,14 +29,14 @@ impl ApiError {
         Self { status, code, message: message.into(), headers: Vec::new() }
     }
 
-    /// With a header.
+    /// Adds a header.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// Name for programs.
+    /// Code for programs.
     pub fn code(&self) -> &'static str {
         self.code
     }
@@ -46,13 +46,13 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "no_such_path", format!("there is nothing at {path}"))
     }
 
-    /// The game's own page is not where the server was told that it is.
+    /// The game's own page is not where the server was told it would be.
     pub fn no_page() -> Self {
         let message = "the game's page is not there yet: build it; the server's log says where it should be";
         Self::new(StatusCode::NOT_FOUND, "no_page", message)
     }
 
-    /// There is no room of this name.
+    /// There is no room with this name.
     pub fn no_such_room(name: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "no_such_room", format!("there is no room {name:?}"))
     }
@@ -63,7 +63,7 @@ impl ApiError {
             .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"driftless admin\""))
     }
 
-    /// Too much is asked for. Come back after so long.
+    /// Too many requests. Try again after `wait`.
     pub fn too_often(wait: Duration) -> Self {
         let seconds = wait.as_secs() + 1;
         let message = format!("too many requests from this address: try again in {seconds} s");
@@ -71,7 +71,7 @@ impl ApiError {
             .with(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
-    /// The request did not come to its end in time.
+    /// The request was not completed in time.
     pub fn timeout() -> Self {
         let message = "the request was not complete in time";
         Self::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
@@ -83,14 +83,14 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "no_such_player", message)
     }
 
-    /// The path is there, but not for this method.
+    /// The path exists, but not for this method.
     pub fn method_not_allowed(method: &Method, allow: &'static str) -> Self {
         let message = format!("{method} is not allowed here, only {allow}");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
             .with(header::ALLOW, HeaderValue::from_static(allow))
     }
 
-    /// The query string is not what the path takes.
+    /// The query string does not fit the path.
     pub fn bad_query(error: &QueryPayloadError) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_query", error.to_string())
     }

@@ -3,22 +3,22 @@
 use actix::Message;
 use driftless_proto::code::CloseCode;
 
-/// What everybody is told when the server stops, whether he is inside or comes.
-pub const GOING_DOWN: &str = "the server is going down";
+/// The reason given to every client, connected or new, when the server stops.
+pub const GOING_DOWN: &str = "the server is shutting down";
 
 /// A room or an operator ends the connection.
 #[derive(Message, Debug, Clone)]
 #[rtype(result = "()")]
 pub struct Close {
-    /// With what code.
+    /// The close code.
     pub code: CloseCode,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
 impl Close {
-    /// Of a connection whose player has come back with another.
+    /// For a connection whose player has come back with another one.
     pub fn replaced() -> Self {
-        Self { code: CloseCode::Replaced, reason: "the seat has a newer connection".to_owned() }
+        Self { code: CloseCode::Replaced, reason: "a newer connection has taken over the seat".to_owned() }
     }
 }

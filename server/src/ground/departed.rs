@@ -1,8 +1,9 @@
-//! Who has left a room, for readers of its list of [members](super::members) who know them.
+//! Departures from a room, for readers of its [member list](super::members) who may know the member.
 //!
-//! A departure concerns a reader only if the reader's version lies between the member's coming and going. So those who stay a moment
-//! are kept apart from those who stayed long, whom many know: however many visit, they do not make the room forget a resident. And of
-//! a departure that is not remembered the interval is kept, so that only those begin anew who may lack something.
+//! A departure concerns a reader only if the reader's version lies between the member's arrival and
+//! departure. So members who stayed briefly are kept apart from those who stayed long and are known to many:
+//! visitors, however many, do not make the room forget a resident. Of a departure that is no longer
+//! remembered the interval is kept, so that only readers who may have missed something start over.
 
 use super::members::Position;
 use driftless_proto::wire::{self, member::Change};
@@ -12,17 +13,17 @@ use std::{
     sync::Arc,
 };
 
-/// Versions of the list that are told apart in what is forgotten.
+/// Granularity of the forgotten intervals, in versions of the list.
 const GRAIN: u64 = 256;
-/// Intervals kept of what is forgotten: two million versions, 12 minutes of 1,400 visits a second.
+/// Forgotten intervals that are kept: two million versions, which is 12 minutes at 1,400 visits per second.
 const INTERVALS: usize = 8_192;
 
 /// A member who has left.
 #[derive(Debug, Clone)]
 pub(super) struct Tombstone {
-    /// Version of the list with which the member came.
+    /// Version of the list at which the member came.
     pub joined: u64,
-    /// Version with which it left.
+    /// Version at which the member left.
     pub left: u64,
     pub user: Arc<str>,
     pub name: Arc<str>,
@@ -34,21 +35,22 @@ pub(super) struct Tombstone {
 /// The departures of a list.
 #[derive(Debug)]
 pub(super) struct Departed {
-    /// Of members that stayed for fewer changes than there are departures remembered.
+    /// Departures of members who stayed for fewer changes than the number of remembered departures.
     visitors: Departures,
     residents: Departures,
     /// How many of each are remembered.
     most: usize,
 }
 
-/// Some departures, in order of `left`, and what is forgotten of them.
+/// Some departures, in order of `left`, and the forgotten ones before them.
 #[derive(Debug, Default)]
 struct Departures {
     remembered: VecDeque<Tombstone>,
     forgotten: Intervals,
 }
 
-/// Intervals of versions: from a member's coming to before its going. Both ends ascend: what lies within another is left out.
+/// Intervals of versions, from a member's arrival to just before its departure. Both ends ascend: an interval
+/// that lies within another is left out.
 #[derive(Debug, Default)]
 struct Intervals(VecDeque<(u64, u64)>);
 
@@ -57,7 +59,7 @@ impl Departed {
         Self { visitors: Departures::default(), residents: Departures::default(), most }
     }
 
-    /// A member has left, later than all before.
+    /// A member has left, later than all before it.
     pub(super) fn bury(&mut self, tombstone: Tombstone) {
         let is_visitor = tombstone.left - tombstone.joined <= self.most as u64;
         let departures = if is_visitor { &mut self.visitors } else { &mut self.residents };
@@ -69,12 +71,13 @@ impl Departed {
         !self.visitors.forgotten.concern(reader) && !self.residents.forgotten.concern(reader)
     }
 
-    /// By how many changes of the list the marks of a reader should be apart: together they reach as far back as what is remembered.
+    /// By how many changes of the list the marks of a reader should be apart. Together the marks reach as far
+    /// back as the remembered departures.
     pub(super) fn mark_distance(&self) -> u64 {
         (self.most as u64 / 2).max(1)
     }
 
-    /// Those who left above this version and were there with it, in order of `left`.
+    /// Members who left above this version and were present at it, in order of `left`.
     pub(super) fn above(&self, since: u64) -> impl Iterator<Item = &Tombstone> {
         let (mut one, mut other) = (self.visitors.above(since), self.residents.above(since));
         iter::from_fn(move || {
@@ -101,7 +104,7 @@ impl Departures {
 }
 
 impl Intervals {
-    /// Adds one that ends after all others.
+    /// Adds an interval that ends after all others.
     fn add(&mut self, joined: u64, left: u64) {
         while self.0.pop_back_if(|(from, _)| *from >= joined).is_some() {}
         match self.0.back_mut() {
@@ -116,17 +119,17 @@ impl Intervals {
         }
     }
 
-    /// Whether a reader may know one of those who were there for these intervals, but not that it has left.
+    /// Whether a reader may know a member of these intervals without knowing that it has left.
     fn concern(&self, reader: &Position) -> bool {
         let newest = self.0.back().map_or(0, |(_, left)| *left);
-        // What was read since the mark tells of nobody who had left by then. Of what was read before, that is known only of those who
-        // had left when the reader began.
+        // Nothing that was read since the mark mentions members who had left by then. For what was read
+        // before, that is certain only for those who had left when the reader began.
         let mark = reader.marks.iter().rev().find(|mark| mark.list >= newest).unwrap_or(&reader.marks[0]);
         let version = reader.version();
         self.any(version, version.max(mark.list)) || self.any(mark.version, version.max(reader.began))
     }
 
-    /// Whether there is one that begins by `joined` and ends after `left`.
+    /// Whether there is an interval that begins by `joined` and ends after `left`.
     fn any(&self, joined: u64, left: u64) -> bool {
         let after = self.0.partition_point(|(from, _)| *from <= joined);
         after.checked_sub(1).is_some_and(|last| self.0[last].1 > left)

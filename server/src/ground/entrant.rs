@@ -4,14 +4,14 @@ use super::{close::Close, fanout::FanoutLink, home::MoveTo, id::ConnectionId, so
 use actix::Recipient;
 use std::{any::Any, sync::Arc};
 
-/// What a room needs of a connection that asks for a seat.
+/// What a room needs to know about a connection that asks for a seat.
 #[derive(Clone)]
 pub struct Entrant {
     /// The connection.
     pub connection: ConnectionId,
     /// Where it comes from.
     pub source: Source,
-    /// Its place among the players, for the seat to keep. None: it comes back to a seat.
+    /// Its player slot, for the seat to keep. None: it comes back to a seat.
     pub place: Option<Arc<dyn Any + Send + Sync>>,
     /// How it is reached.
     pub reach: Reach,

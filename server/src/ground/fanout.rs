@@ -4,7 +4,7 @@ use super::{id::RoomId, published::Published};
 use actix::{Message, Recipient};
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-/// A room's newest state, once for each thread that is not the room's own.
+/// A room's newest state, sent once to each thread other than the room's own.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Publish {
@@ -14,10 +14,10 @@ pub struct Publish {
     pub state: Arc<Published>,
 }
 
-/// How rooms reach a thread's connections.
+/// How rooms reach the connections of a thread.
 #[derive(Clone)]
 pub struct FanoutLink {
-    /// Number of the thread.
+    /// Index of the thread.
     pub index: usize,
     /// Its fan-out.
     pub fanout: Recipient<Publish>,
@@ -25,7 +25,7 @@ pub struct FanoutLink {
 
 /// The connections of a thread, for the rooms that live on it.
 pub trait Audience {
-    /// A room's newest state.
+    /// Takes a room's newest state.
     fn publish(&self, room: RoomId, state: &Arc<Published>);
 }
 
@@ -34,12 +34,13 @@ thread_local! {
 }
 
 impl FanoutLink {
-    /// The calling thread has these connections, and this link is theirs.
+    /// The calling thread has these connections, and this link leads to them.
     pub fn lead_to(&self, audience: Rc<dyn Audience>) {
         HERE.with(|here| *here.borrow_mut() = Some((self.index, audience)));
     }
 
-    /// Hands a state over: on its own thread at once, else by a message. False: the thread is so far behind that a newer state will do.
+    /// Hands a state over: directly on its own thread, else by a message. False: the thread is so far behind
+    /// that this state is dropped in favour of a newer one.
     pub fn publish(&self, room: RoomId, state: &Arc<Published>) -> bool {
         HERE.with(|here| match &*here.borrow() {
             Some((index, audience)) if *index == self.index => {

@@ -1,24 +1,24 @@
-//! What one room costs, for those who watch.
+//! What one room costs, for metrics and the dashboard.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
-/// Counted by the room's thread and, a few times a second, by those of its connections.
+/// Counted by the room's thread and, a few times per second, by those of its connections.
 #[derive(Debug, Default)]
 pub struct RoomFigures {
     /// Ticks run.
     pub ticks: AtomicU64,
-    /// From the start of ticks to the end of their publishing, nanoseconds in all.
+    /// Total time from the start of ticks to the end of their publishing, nanoseconds.
     pub busy_ns: AtomicU64,
-    /// The longest since somebody set it to zero.
+    /// The longest such time since it was last reset to zero.
     pub longest_busy_ns: AtomicU64,
-    /// From the deadlines of ticks to their starts, nanoseconds in all.
+    /// Total time from the deadlines of ticks to their starts, nanoseconds.
     pub late_ns: AtomicU64,
-    /// The longest since somebody set it to zero.
+    /// The longest such time since it was last reset to zero.
     pub longest_late_ns: AtomicU64,
-    /// Bytes of messages to its players, without framing.
+    /// Bytes of messages sent to its players, without framing.
     pub sent_bytes: AtomicU64,
     /// States that a newer one replaced before they were sent.
     pub stale_states_dropped: AtomicU64,
@@ -35,7 +35,7 @@ impl RoomFigures {
         self.longest_late_ns.fetch_max(late, Relaxed);
     }
 
-    /// A connection has sent so much.
+    /// A connection has sent `bytes`, and dropped `stale` states.
     pub fn sent(&self, bytes: u64, stale: u64) {
         if bytes > 0 {
             self.sent_bytes.fetch_add(bytes, Relaxed);

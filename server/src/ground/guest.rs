@@ -1,10 +1,10 @@
-//! Ids of players whom nobody vouches for.
+//! Ids of players who are not authenticated.
 
 use driftless_proto::names::GUEST;
 
-/// Digits and lower-case letters without those that are read for another (Crockford's base 32).
+/// Digits and lower-case letters, without those that are mistaken for others (Crockford's base 32).
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// 80 bits: nobody guesses an id, and no two guests get the same.
+/// 80 bits: nobody guesses an id, and no two guests get the same one.
 const CHARACTERS: usize = 16;
 
 /// A new id: `guest-` and 16 random characters.

@@ -1,4 +1,4 @@
-//! A thread that rooms live on, and the connections of their players.
+//! A thread on which rooms and their players' connections live.
 
 use super::fanout::FanoutLink;
 use actix::{ArbiterHandle, Message};
@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
 };
 
-/// A thread that rooms live on. Copies are the same.
+/// A thread on which rooms live. Clones refer to the same thread.
 #[derive(Clone)]
 pub struct Home(Arc<Inner>);
 
@@ -16,18 +16,18 @@ struct Inner {
     link: Option<FanoutLink>,
     rooms: AtomicUsize,
     players: AtomicUsize,
-    /// How busy it is, thousandths.
+    /// Share of its time that the thread is working, thousandths.
     load: AtomicU32,
 }
 
 impl Home {
-    /// The thread of this arbiter. `link`: how its connections are reached, if it is for connections.
+    /// The thread of this arbiter. `link` reaches its connections, if it serves any.
     pub fn new(arbiter: ArbiterHandle, link: Option<FanoutLink>) -> Self {
         let (rooms, players, load) = Default::default();
         Self(Arc::new(Inner { arbiter, link, rooms, players, load }))
     }
 
-    /// What runs there.
+    /// The thread's arbiter.
     pub fn arbiter(&self) -> &ArbiterHandle {
         &self.0.arbiter
     }
@@ -37,37 +37,37 @@ impl Home {
         self.0.link.as_ref()
     }
 
-    /// Whether it is that thread.
+    /// Whether both are the same thread.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Rooms that live there.
+    /// Number of rooms that live there.
     pub fn rooms(&self) -> usize {
         self.0.rooms.load(Relaxed)
     }
 
-    /// Players whose connections live there.
+    /// Number of players whose connections live there.
     pub fn players(&self) -> usize {
         self.0.players.load(Relaxed)
     }
 
-    /// How much of its time the thread worked of late, thousandths.
+    /// Share of its time that the thread has recently been working, thousandths.
     pub fn load(&self) -> u32 {
         self.0.load.load(Relaxed)
     }
 
-    /// The thread says how much of its time it works.
+    /// Sets the share of its time that the thread is working, thousandths.
     pub fn set_load(&self, thousandths: u32) {
         self.0.load.store(thousandths, Relaxed);
     }
 
-    /// A room lives there, until this is dropped.
+    /// Counts a room on this thread until the result is dropped.
     pub fn house_room(&self) -> Resident {
         self.house(|inner| &inner.rooms)
     }
 
-    /// A player's connection lives there, until this is dropped.
+    /// Counts a player's connection on this thread until the result is dropped.
     pub fn house_player(&self) -> Resident {
         self.house(|inner| &inner.players)
     }
@@ -78,14 +78,14 @@ impl Home {
     }
 }
 
-/// Somebody who lives on a thread.
+/// A room or player counted on a thread.
 pub struct Resident {
     home: Home,
     count: fn(&Inner) -> &AtomicUsize,
 }
 
 impl Resident {
-    /// Where.
+    /// The thread.
     pub fn home(&self) -> &Home {
         &self.home
     }
@@ -97,12 +97,12 @@ impl Drop for Resident {
     }
 }
 
-/// A room, or a connection, is to move to another thread.
+/// Asks a room or a connection to move to another thread.
 #[derive(Message, Clone)]
 #[rtype(result = "()")]
 pub struct MoveTo {
-    /// Which.
+    /// The destination.
     pub home: Home,
-    /// Only if it lives there still. None: wherever it lives.
+    /// Moves only if it still lives there. None: wherever it lives.
     pub from: Option<Home>,
 }

@@ -1,4 +1,4 @@
-//! Numbers of this process, never used again in it.
+//! Numbers that are unique within this process and never reused.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
-/// Number of a room. (Its name may be another room's when it has ended.)
+/// Number of a room. (Its name may be given to another room after it has ended.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoomId(pub u64);
 

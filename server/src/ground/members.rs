@@ -1,14 +1,15 @@
-//! Who is in a room, as its players are told: state with a version, not a queue of announcements.
+//! The members of a room as its players are told: state with a version, not a queue of announcements.
 //!
-//! Each change gives the list the next version, and the member changed takes it. What a reader that has version `v` lacks is
-//! what lies above `v`, in order of version, as much of it as fits a page. So a reader needs no queue: a number says what it
-//! has, however long it was away, and what happened in between twice is told once. One for whom the list goes on in further pages
-//! is no special case: it has version `v`, too.
+//! Each change gives the list the next version, which the changed member takes too. A reader that has version
+//! `v` lacks what is above `v`; it gets that in order of version, a page at a time. So a reader needs no
+//! queue: one number says what it has, however long it was away, and a member that changed twice in between
+//! is told once. A list that continues in further pages is no special case: its reader has some version `v`
+//! too.
 //!
-//! Who has left is remembered for those who know him: by the last departures, of visitors and of residents. A reader
-//! that lacks one that is not remembered begins anew, from version 0.
+//! Departed members are remembered for readers who know them: the last departures of visitors and of
+//! residents. A reader that missed a departure which is no longer remembered starts over from version 0.
 //!
-//! A page is put together from a copy of what it tells, so that no reader keeps the list locked while it encodes.
+//! A page is built from a copy of its contents, so that no reader keeps the list locked while encoding.
 
 use super::{
     departed::{Departed, Tombstone},
@@ -28,19 +29,22 @@ use std::{
     },
 };
 
-/// Most bytes of a page, unless one member alone has more (a user with hundreds of seats).
+/// Most bytes of a page, unless a single member needs more (a user with hundreds of seats).
 pub const PAGE_BYTES: usize = 4 * 1024;
-/// Departures that are remembered of those who stayed for long, and of those who did not; at some 200 bytes each. A list of 5,000
-/// members takes more than a minute to read at the rate of a connection; as many may go meanwhile before the reader has to begin anew.
+/// Departures that are remembered, of residents and of visitors each, at some 200 bytes each. A list of 5,000
+/// members takes more than a minute to read at a connection's rate; this many may leave meanwhile before the
+/// reader has to start over.
 const TOMBSTONES: usize = 8_192;
-/// Bytes of pages kept for the next reader who asks for the same: more than a list of 5,000 members with long names has.
+/// Bytes of pages kept for other readers that need the same ones: more than a list of 5,000 members with long
+/// names takes.
 const CACHED_BYTES: usize = 2 * 1024 * 1024;
-/// Places that a reader remembers to have been at.
+/// Earlier positions that a reader remembers.
 const MARKS: usize = 4;
-/// Most bytes of a message besides its members: three keys with the two versions and `more`, and the key and length of all.
+/// Most bytes of a message besides its members: three keys with the two versions and `more`, and the key and
+/// length of the whole.
 const HEAD_BYTES: usize = 32;
 
-/// The list of a room. Presence writes it, connections read it.
+/// The member list of a room. Presence writes it; connections read it.
 #[derive(Debug, Default)]
 pub struct Members {
     version: AtomicU64,
@@ -48,7 +52,7 @@ pub struct Members {
 }
 
 impl Members {
-    /// Version of the list. No lock: whoever has it has nothing to read.
+    /// Version of the list. Takes no lock: a reader that has this version has nothing to read.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
@@ -69,41 +73,41 @@ impl Members {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Position {
     version: u64,
-    /// Version of the list when the reader began with it: it never knew who had left by then.
+    /// Version of the list when the reader began: members who had left by then are unknown to it.
     pub(super) began: u64,
-    /// Where it was later, newest first.
+    /// Later positions, newest first.
     pub(super) marks: [Mark; MARKS],
 }
 
-/// Where a reader was once.
+/// An earlier position of a reader.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Mark {
-    /// What it had.
+    /// The version that the reader had.
     pub version: u64,
-    /// Version of the list then: what it has read since contains nobody who had left by then.
+    /// The list's version at that time: nothing read since mentions members who had left by then.
     pub list: u64,
 }
 
 impl Position {
-    /// Of a reader that has this version. 0: nothing.
+    /// For a reader that has this version. 0: nothing.
     pub fn at(version: u64) -> Self {
         Self::began(version, version)
     }
-    /// Of a reader that begins with this version, when the list has that one.
+    /// For a reader that begins with `version` when the list has version `list`.
     fn began(version: u64, list: u64) -> Self {
         Self { version, began: list, marks: [Mark { version, list }; MARKS] }
     }
-    /// What the reader has.
+    /// The version that the reader has.
     pub fn version(&self) -> u64 {
         self.version
     }
-    /// Whether the reader may know this one, who was there with its version. (Not: one who had left when the reader began, or when
-    /// it came to where it would have read of him.)
+    /// Whether the reader may know this departed member at its version. (It does not if the member had left
+    /// when the reader began, or before the reader came to where it would have read about it.)
     fn may_know(&self, gone: &Tombstone) -> bool {
         let passed = |mark: &Mark| mark.version < gone.joined && gone.left <= mark.list;
         self.began < gone.left && !self.marks.iter().any(passed)
     }
-    /// The reader has this page from now on. `keep` takes one that had to be made.
+    /// The reader has this page from now on. `keep` is called with a page that had to be made.
     fn take(&mut self, next: Next, keep: impl FnOnce(&Page, u64)) -> Bytes {
         let page = match next {
             Next::Page(page) => page,
@@ -124,44 +128,44 @@ impl Position {
 /// A user in the room.
 #[derive(Debug, Clone)]
 pub struct Member {
-    /// Who.
+    /// User id.
     pub user: Arc<str>,
-    /// Name to show.
+    /// Display name.
     pub name: Arc<str>,
     /// The user's seats. None: the member has left.
     pub players: SmallVec<[PlayerId; 2]>,
-    /// Of those that have a connection: what it measures.
+    /// Measurements of the seats that have a connection.
     pub here: SmallVec<[Arc<Vitals>; 1]>,
-    /// Whether the game plays it.
+    /// Whether the game controls it (an NPC).
     pub npc: bool,
-    /// What happened last.
+    /// The last change.
     pub change: Change,
-    /// When, microseconds of the server clock.
+    /// When it happened, microseconds of the server clock.
     pub at_us: u64,
 }
 
-/// What a reader lacks, or the beginning of it.
+/// What a reader lacks, or the first part of it.
 #[derive(Debug, Clone)]
 struct Page {
-    /// What the reader had before this.
+    /// The version that the reader must have before it.
     since: u64,
-    /// What it has after this.
+    /// The version that it has afterwards.
     version: u64,
     /// Whether there is more.
     more: bool,
-    /// The message, encoded: the same for all who had the same.
+    /// The message, encoded: the same for all readers at the same version.
     message: Bytes,
 }
 
 /// What is to be read next.
 enum Next {
-    /// It was made before.
+    /// A page made before.
     Page(Page),
-    /// It is to be made.
+    /// A page yet to be made.
     Draft(Draft),
 }
 
-/// What a page may tell: enough to fill it.
+/// Contents of a page: enough to fill it.
 struct Draft {
     since: u64,
     /// Version of the list.
@@ -169,7 +173,7 @@ struct Draft {
     changes: Vec<(u64, Told)>,
     /// Whether there is more than this.
     more: bool,
-    /// Whether it tells all that anybody with this version has to know.
+    /// Whether it contains everything that any reader with this version has to know.
     for_all: bool,
 }
 
@@ -178,7 +182,7 @@ enum Told {
     Gone(Tombstone),
 }
 
-/// The same, where it is listed.
+/// The same, by reference to the list.
 enum Entry<'a> {
     Here(&'a Member),
     Gone(&'a Tombstone),
@@ -188,13 +192,14 @@ enum Entry<'a> {
 #[derive(Debug)]
 pub struct MemberList {
     version: u64,
-    /// By the version of their last change. Boxed: a node of the tree has room for eleven, and most rooms are small.
+    /// Keyed by the version of their last change. Boxed, because a node of the tree has room for eleven, and
+    /// most rooms are small.
     members: BTreeMap<u64, Box<Listed>>,
     version_of: HashMap<Arc<str>, u64>,
     departed: Departed,
     /// Oldest first.
     pages: VecDeque<Page>,
-    /// How long their messages are.
+    /// Total length of their messages.
     page_bytes: usize,
 }
 
@@ -212,7 +217,7 @@ impl Default for MemberList {
 }
 
 impl MemberList {
-    /// An empty one that remembers so many departures, of visitors and of residents.
+    /// An empty list that remembers this many departures, of visitors and of residents each.
     pub fn remembering(tombstones: usize) -> Self {
         Self {
             version: 0,
@@ -224,12 +229,13 @@ impl MemberList {
         }
     }
 
-    /// Its version: how many changes there were.
+    /// The list's version, which is the number of changes so far.
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// A member came, changed or, without players, left. (Who left and was not there changes nothing.)
+    /// A member came, changed or, without players, left. (The departure of an unknown member changes
+    /// nothing.)
     pub fn set(&mut self, member: Member) {
         let before = self.version_of.remove(&member.user);
         let listed = before.and_then(|version| self.members.remove(&version));
@@ -238,7 +244,7 @@ impl MemberList {
             return;
         }
         self.version += 1;
-        // Of the pages kept those are right that went on after themselves, and did not contain this member.
+        // Kept pages stay valid if they said that more follows and did not contain this member.
         let contains = |page: &Page, version| page.since < version && version <= page.version;
         let Self { pages, page_bytes, .. } = self;
         pages.retain(|page| {
@@ -259,8 +265,8 @@ impl MemberList {
         }
     }
 
-    /// The next message for a reader, who has what is in it from now on. None: it lacks nothing. One that missed what is not
-    /// remembered begins anew.
+    /// The next message for a reader, which then has what is in it. None: it lacks nothing. A reader that
+    /// missed something no longer remembered starts over.
     pub fn read(&mut self, position: &mut Position) -> Option<Bytes> {
         let next = self.next(position)?;
         Some(position.take(next, |page, of| self.keep(page, of)))
@@ -282,7 +288,7 @@ impl MemberList {
         Some(made.map_or_else(|| Next::Draft(self.draft(position)), |page| Next::Page(page.clone())))
     }
 
-    /// Keeps a page for the next reader, unless there is none or the list has changed since it had version `of`.
+    /// Keeps a page for other readers, unless the list has changed since version `of`.
     fn keep(&mut self, page: &Page, of: u64) {
         if self.members.len() < 2
             || of != self.version
@@ -322,7 +328,7 @@ impl MemberList {
         draft
     }
 
-    /// The changes above a version that a reader who has it has to know, in order.
+    /// Changes above a version that a reader at it has to know, in order.
     fn above(&self, since: u64) -> impl Iterator<Item = (u64, Entry<'_>)> {
         let mut here = self.members.range(since + 1..).peekable();
         let mut gone = self.departed.above(since).peekable();
@@ -364,7 +370,7 @@ impl Draft {
 }
 
 impl Told {
-    /// Bytes that it has at least, encoded.
+    /// Lower bound of its encoded length, bytes.
     fn least_len(&self) -> usize {
         match self {
             Told::Here(member) => member.user.len() + member.name.len() + member.players.len(),

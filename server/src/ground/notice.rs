@@ -1,4 +1,4 @@
-//! What a game has its room show to those who are not in it.
+//! What a game publishes about its room.
 
 use driftless_sim::step::MAX_INFO;
 use parking_lot::Mutex;
@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// What a room shows.
+/// What a room publishes.
 #[derive(Debug, Default)]
 pub struct Notice {
     joins_closed: AtomicBool,
@@ -15,22 +15,22 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// Whether nobody new gets a seat.
+    /// Whether new players are refused.
     pub fn joins_closed(&self) -> bool {
         self.joins_closed.load(Ordering::Relaxed)
     }
 
-    /// From now on nobody new gets a seat, or does again.
+    /// Refuses new players from now on, or admits them again.
     pub fn close_joins(&self, closed: bool) {
         self.joins_closed.store(closed, Ordering::Relaxed);
     }
 
-    /// All that is shown, by key.
+    /// All values, by key.
     pub fn info(&self) -> BTreeMap<String, String> {
         self.info.lock().clone()
     }
 
-    /// Shows a value under a key; an empty one takes it away. There is place for some keys only.
+    /// Sets the value of a key; an empty value removes the key. The number of keys is limited.
     pub fn set_info(&self, key: String, value: String) {
         let mut info = self.info.lock();
         if value.is_empty() {

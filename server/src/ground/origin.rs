@@ -1,16 +1,18 @@
-//! Which web pages may talk to the server. A browser says with each request that crosses origins, and with each WebSocket and
-//! WebTransport session, where the page came from (RFC 6454, section 7; Fetch, section 3.2).
+//! Which web pages may use the server. With each cross-origin request, WebSocket and WebTransport session, a
+//! browser says where the page came from (RFC 6454, section 7; Fetch, section 3.2).
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
-/// The rule. Who is no browser sends no origin and is let in: this protects players' browsers from other people's pages, not the
-/// server from programs.
+/// The rules for origins. A program that is not a browser sends no origin and is admitted: the rules protect
+/// players' browsers from other people's pages, not the server from programs.
 ///
-/// - The server's own pages are let in, and those that a pattern names.
-/// - While the server listens on loopback, so are pages from loopback, at any port: those of a development server.
-/// - While the server listens on loopback without TLS, the name that it was asked by must be one of loopback, or of a pattern. For a
-///   page whose own name was made to resolve to 127.0.0.1 (DNS rebinding) would be of the same origin otherwise. Addresses and names
-///   without a dot cannot be made to, and no certificate here is good for such a name.
+/// - Admitted are the server's own pages, and those that match a pattern.
+/// - While the server listens on loopback, pages from loopback are admitted too, on any port: those of a
+///   development server.
+/// - While the server listens on loopback without TLS, the host name in the request must be a loopback name
+///   or match a pattern. Otherwise a page whose own name was made to resolve to 127.0.0.1 (DNS rebinding)
+///   would have the same origin as the server. Addresses and names without a dot cannot be made to, and no
+///   certificate used here is valid for such a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origins {
     allowed: Vec<OriginPattern>,
@@ -18,7 +20,8 @@ pub struct Origins {
     tls: bool,
 }
 
-/// Origins to let in: `https://example.com`, `https://*.example.com:8443` (names below it, not itself), or `*` (all).
+/// Origins to admit: `https://example.com`, `https://*.example.com:8443` (subdomains, but not the domain
+/// itself), or `*` (all).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginPattern(Kind);
 
@@ -28,32 +31,32 @@ enum Kind {
     Of { scheme: Scheme, host: String, below: bool, port: u16 },
 }
 
-/// Where a request that may go on came from.
+/// Where an admitted request came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Page {
-    /// No page, or one that needs no permission to read the answer: it is the server's own.
+    /// No page, or one of the server's own, which needs no permission to read the answer.
     Own,
-    /// A page from elsewhere that is let in, and is to be told so (CORS).
+    /// An admitted page from elsewhere, which has to be told so (CORS).
     Guest,
 }
 
-/// Why a request may not go on.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Foreign {
     /// The page is from elsewhere.
     #[error(
-        "pages from {origin} may not use this server, which was asked as {host}: start it with --allow-origin {origin}"
+        "pages from {origin} may not use this server (requested as {host}): start it with --allow-origin {origin}"
     )]
     Origin {
-        /// Where from.
+        /// The page's origin.
         origin: String,
-        /// The name by which the server was asked.
+        /// The host name in the request.
         host: String,
     },
-    /// The server was asked by a name that may be anybody's.
+    /// The host name in the request may be anybody's.
     #[error(
-        "this server listens on loopback and does not know that it is called {0}: start it with --allow-origin https://{0}, or have \
-         the proxy ask for localhost"
+        "this server listens on loopback and does not know the host name {0}: start it with \
+         --allow-origin https://{0}, or make the proxy send the host name localhost"
     )]
     Host(String),
 }
@@ -68,32 +71,34 @@ impl Foreign {
     }
 }
 
-/// The text is no pattern of origins.
+/// The text is not a pattern of origins.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no origin: write https://example.com, https://*.example.com or *")]
+#[error("{0:?} is not an origin: write https://example.com, https://*.example.com or *")]
 pub struct BadOrigin(String);
 
 impl Origins {
-    /// Lets in what these patterns name. `on_loopback`: the server listens on an address of loopback; `tls`: with a certificate.
+    /// Admits what these patterns name. `on_loopback`: the server listens on a loopback address; `tls`: it
+    /// has a certificate.
     pub fn new(allowed: Vec<OriginPattern>, on_loopback: bool, tls: bool) -> Self {
         Self { allowed, on_loopback, tls }
     }
 
-    /// Whether a request may go on. `host`: by which name, and port if it was told, the server was asked; `origin`: where the page came
-    /// from, if there is one.
+    /// Whether a request is admitted. `host` is the host name in the request, with the port if it has one;
+    /// `origin` is the page's origin, if there is one.
     ///
     /// # Errors
-    /// If not.
+    /// Why the request is refused.
     pub fn check(&self, host: &str, origin: Option<&str>) -> Result<Page, Foreign> {
         self.decide(host, origin, |page, asked| {
             asked.port.unwrap_or(page.scheme.default_port()) == page.port()
         })
     }
 
-    /// The same, where the server may have been asked at another port than its pages come from: QUIC has a port of its own.
+    /// Like [`check`](Self::check), but ignores the port, because QUIC may have another one than the server's
+    /// pages.
     ///
     /// # Errors
-    /// If the request may not go on.
+    /// Why the request is refused.
     pub fn check_any_port(&self, host: &str, origin: Option<&str>) -> Result<Page, Foreign> {
         self.decide(host, origin, |_, _| true)
     }
@@ -204,7 +209,7 @@ impl Scheme {
     }
 }
 
-/// Scheme, host and port: what a browser means by an origin.
+/// Scheme, host and port: what browsers mean by an origin.
 struct Origin<'a> {
     scheme: Scheme,
     authority: Authority<'a>,
@@ -223,7 +228,7 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// A host, and a port if it is told.
+/// A host, and a port if there is one.
 #[derive(Default)]
 struct Authority<'a> {
     /// An IPv6 address is in brackets.
@@ -252,7 +257,7 @@ fn address(host: &str) -> Option<IpAddr> {
     host.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-/// `localhost`, a name below it (RFC 6761, section 6.3), or an address of loopback.
+/// `localhost`, a name below it (RFC 6761, section 6.3), or a loopback address.
 fn is_loopback(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     host == "localhost"
@@ -362,9 +367,9 @@ mod tests {
         for host in ["evil.example:7777", "localhost.evil.example", "127.0.0.1.evil.example", "a.b"] {
             let checked = origins(&[], true).check(host, None);
             assert!(matches!(checked, Err(Foreign::Host(_))), "{host}: {checked:?}");
-            // The rebound page is of the same origin as what it asks.
+            // The rebound page has the same origin as the address it requests.
             assert!(origins(&[], true).check(host, Some(&format!("http://{host}"))).is_err(), "{host}");
-            // What everybody can reach has nothing to hide behind a name.
+            // On a server that everybody can reach, the host name protects nothing.
             assert_eq!(origins(&[], false).check(host, None), Ok(Page::Own));
         }
         let tls = Origins::new(Vec::new(), true, true);

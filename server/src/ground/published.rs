@@ -1,4 +1,4 @@
-//! A tick as it is published: encoded late, encoded once.
+//! A published tick: encoded late, and encoded once.
 
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
@@ -16,17 +16,17 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-/// A room's state at one tick, shared by all who send it. Never changes once published.
+/// A room's state at one tick, shared by all connections that send it. Never changes once it is published.
 ///
-/// The room hands out one `Arc` of it. Whoever sends it first against some baseline encodes the delta; the others with
-/// the same baseline share those bytes.
+/// The room hands out one `Arc` of it. The first connection that sends it against some baseline encodes the
+/// delta; others with the same baseline share those bytes.
 #[derive(Debug)]
 pub struct Published {
-    /// No two ticks of any rooms have the same.
+    /// Unique among the ticks of all rooms.
     serial: u64,
     schema: Arc<Schema>,
     snapshot: Snapshot,
-    /// For each seat index: who sits there and the last of their inputs that this state contains.
+    /// For each seat index: its player, and the last of the player's inputs that this state contains.
     inputs: Vec<(PlayerId, u32)>,
     checksum: Option<u32>,
     encoded: Mutex<SmallVec<[Encoded; 1]>>,
@@ -38,7 +38,7 @@ struct Encoded {
     bytes: Bytes,
 }
 
-/// What makes two clients' deltas to one state the same bytes.
+/// What determines the bytes of a delta to a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeltaKey {
     baseline: Option<u32>,
@@ -47,23 +47,23 @@ pub struct DeltaKey {
 }
 
 impl DeltaKey {
-    /// Of the delta against these.
+    /// The key of the delta against these states.
     pub fn of(baseline: Option<&Published>, prior: Option<&Published>, coding: ColumnCoding) -> Self {
         Self { baseline: baseline.map(StateTick::tick), prior: prior.map(StateTick::tick), coding }
     }
 }
 
-/// The shared part of a state message, and whether this call made it.
+/// The shared part of a state message, and whether this call encoded it.
 #[derive(Debug)]
 pub struct SharedDelta {
     /// The encoded tables.
     pub bytes: Bytes,
-    /// False: somebody else with the same baseline had encoded it.
+    /// False: another connection with the same baseline had encoded it.
     pub encoded_now: bool,
 }
 
 impl Published {
-    /// One for a room to fill with `fill`. What then is as in `like`, it shares with that.
+    /// An empty one, for a room to `fill`. It shares the memory of whatever is then the same as in `like`.
     pub fn new(schema: Arc<Schema>, like: Option<&Published>) -> Self {
         Self {
             serial: 0,
@@ -75,7 +75,8 @@ impl Published {
         }
     }
 
-    /// Makes this the state of a new tick, reusing the memory of the old one. `with_checksum`: clients are to check it.
+    /// Makes this the state of a new tick, reusing the memory of the old one. `with_checksum`: clients should
+    /// verify it.
     pub fn fill(
         &mut self,
         inputs: impl Iterator<Item = (PlayerId, u32)>,
@@ -91,17 +92,17 @@ impl Published {
         self.checksum = with_checksum.then(|| self.snapshot.checksum());
     }
 
-    /// Drops the encoded deltas: nobody will ask for them once a newer state is out.
+    /// Drops the encoded deltas: nobody needs them once a newer state is published.
     pub fn retire(&self) {
         self.encoded.lock().clear();
     }
 
-    /// Names this state among all of this process, once it is filled.
+    /// Unique number of this state within the process, once it is filled.
     pub fn serial(&self) -> u64 {
         self.serial
     }
 
-    /// Sequence of the last input of `player`, who sits at `index`, that this state contains.
+    /// Sequence of the last input that this state contains from `player`, whose seat has this index.
     pub fn input_of(&self, index: usize, player: PlayerId) -> u32 {
         match self.inputs.get(index) {
             Some(&(at, sequence)) if at == player => sequence,
@@ -116,8 +117,8 @@ impl Published {
 
     /// The shared part of the message that takes a peer from `baseline` (and `prior`) to this state.
     ///
-    /// No lock is held while encoding: two threads may encode the same delta at the same moment, which costs a few
-    /// microseconds once, where waiting would cost them at every tick.
+    /// No lock is held while encoding: two threads may encode the same delta at the same moment, which
+    /// occasionally costs a few microseconds; waiting would cost them at every tick.
     pub fn delta(
         &self,
         encoder: &mut Encoder,

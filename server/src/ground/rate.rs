@@ -1,4 +1,4 @@
-//! How often a source may do something.
+//! Rate limits per source.
 
 use super::source::Source;
 use std::{
@@ -6,31 +6,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Sources that are remembered. Beyond them the others share one account.
+/// Sources that are remembered. All others share one account.
 const REMEMBERED: usize = 4096;
 
-/// A rate for each source, with some at once: the generic cell rate algorithm (ITU-T I.371). A source that keeps to it, or has
-/// paused, takes no memory after the next sweep.
+/// A rate for each source, with a burst: the generic cell rate algorithm (ITU-T I.371). A source that keeps
+/// to its rate, or has paused, takes no memory after the next sweep.
 #[derive(Debug)]
 pub struct Rate {
-    /// From one to the next.
+    /// Interval at the rate.
     interval: Duration,
-    /// How far ahead of its rate a source may be.
+    /// How far a source may be ahead of its rate.
     burst: Duration,
-    /// When all that a source has done would be done, had it kept its rate.
+    /// When everything that a source has done would be done at its rate.
     busy_until: HashMap<Source, Instant>,
 }
 
 impl Rate {
-    /// One each `interval` over time, `at_once` at once.
+    /// One per `interval` on average, with bursts of `at_once`.
     pub fn new(interval: Duration, at_once: u32) -> Self {
         Self { interval, burst: interval * at_once.saturating_sub(1), busy_until: HashMap::new() }
     }
 
-    /// Does it once more.
+    /// Counts one more.
     ///
     /// # Errors
-    /// How long to wait, if that would be too often.
+    /// How long to wait, if the source exceeds its rate.
     pub fn take(&mut self, now: Instant, source: Source) -> Result<(), Duration> {
         let (interval, burst) = (self.interval, self.burst);
         let until = self.of(now, source);
@@ -42,7 +42,7 @@ impl Rate {
         Ok(())
     }
 
-    /// Does it once more in any case. How long the source is to be kept waiting for it, at most `longest`.
+    /// Counts one more in any case. Returns how long to delay the source for it, at most `longest`.
     pub fn hold(&mut self, now: Instant, source: Source, longest: Duration) -> Duration {
         let (interval, burst) = (self.interval, self.burst);
         let until = self.of(now, source);

@@ -1,4 +1,4 @@
-//! What rooms and presence tell each other.
+//! Messages between rooms and presence.
 
 use super::{id::RoomId, members::Members, vitals::Vitals};
 use actix::{Message, Recipient as Address};
@@ -6,40 +6,40 @@ use driftless_proto::{code::CloseCode, wire};
 use driftless_sim::{Away, PlayerId};
 use std::{sync::Arc, time::Duration};
 
-/// A room tells presence. Times are microseconds of the server clock.
+/// What a room tells presence. Times are microseconds of the server clock.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub enum Report {
     /// A seat was taken.
     Joined {
-        /// In this room.
+        /// Name of the room.
         room: Arc<str>,
-        /// Which of those of this name, one after the other.
+        /// Number of the room, as rooms may have the same name one after another.
         id: RoomId,
-        /// Where the room takes what is asked of it.
+        /// Where to send requests to the room.
         to_room: Address<SeatExpired>,
-        /// Its list.
+        /// The room's member list.
         members: Arc<Members>,
-        /// How long it keeps a seat without a connection.
+        /// How long the room keeps a seat without a connection.
         resume_window: Duration,
-        /// By this player.
+        /// The player.
         player: PlayerId,
-        /// Who that is. Seats of one user are one member.
+        /// The user. Seats of one user are one member.
         user: Arc<str>,
-        /// Name to show.
+        /// Display name.
         name: Arc<str>,
-        /// What the seat's connections measure, one after the other.
+        /// Measurements of the seat's current connection.
         vitals: Arc<Vitals>,
         /// Whether the game plays it: it has no connection, and is never away.
         npc: bool,
         /// When.
         at: u64,
     },
-    /// A connection is gone; the seat is kept for the resume window.
+    /// A connection is lost; the seat is kept for the resume window.
     Lost {
-        /// In this room.
+        /// Name of the room.
         room: Arc<str>,
-        /// Whose.
+        /// The player.
         player: PlayerId,
         /// How it was lost.
         why: LostReason,
@@ -48,39 +48,39 @@ pub enum Report {
     },
     /// A seat that had no connection has one again.
     Back {
-        /// In this room.
+        /// Name of the room.
         room: Arc<str>,
-        /// Whose.
+        /// The player.
         player: PlayerId,
         /// When.
         at: u64,
     },
     /// The seat has ended.
     Left {
-        /// In this room.
+        /// Name of the room.
         room: Arc<str>,
-        /// Whose.
+        /// The player.
         player: PlayerId,
         /// Why.
         why: LeaveReason,
         /// When.
         at: u64,
     },
-    /// The room is no more, nor what is left of its seats.
+    /// The room has ended, and with it any seats that were left.
     RoomEnded {
-        /// Its name.
+        /// Name of the room.
         room: Arc<str>,
-        /// Which of those of this name: another may have it by now.
+        /// Number of the room: another one may have the name by now.
         id: RoomId,
     },
 }
 
-/// Presence asks a room to end a seat: its resume window is over. If it still has no connection, the room ends it and reports
-/// `Left` with this reason. Asked again every second until the room does.
+/// Presence asks a room to end a seat whose resume window is over. If the seat still has no connection, the
+/// room ends it and reports `Left` with this reason. Repeated every second until the room does.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub struct SeatExpired {
-    /// Whose.
+    /// The player.
     pub player: PlayerId,
     /// The reason to report: how the connection was lost.
     pub why: LeaveReason,
@@ -98,7 +98,7 @@ pub enum LostReason {
 }
 
 impl LostReason {
-    /// As the game is told.
+    /// What the game is told.
     pub fn away(self) -> Away {
         match self {
             LostReason::TimedOut => Away::TimedOut,
@@ -131,7 +131,7 @@ pub enum LeaveReason {
 }
 
 impl LeaveReason {
-    /// As it travels.
+    /// The value on the wire.
     pub fn change(self) -> wire::member::Change {
         match self {
             LeaveReason::Left => wire::member::Change::Left,

@@ -1,4 +1,4 @@
-//! A player's place in a room. Outlives its connections, for the resume window.
+//! A player's seat in a room. Outlives its connections, for the resume window.
 
 use super::{id::ConnectionId, shared::RoomShared, vitals::Vitals};
 use bytes::Bytes;
@@ -18,32 +18,32 @@ use std::{
     },
 };
 
-/// A player's place in a room: what the room and the player's connection share. In this order, what every tick needs is in one
-/// cache line.
+/// A player's seat in a room: what the room and the player's connection share. The field order puts what
+/// every tick needs into one cache line.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Seat {
     /// The room.
     pub room: Arc<RoomShared>,
-    /// Place in the lists that are in order of seats. Used again when the seat has ended.
+    /// Index in the lists that are ordered by seat. Reused when the seat has ended.
     pub index: usize,
     /// The player.
     pub player: PlayerId,
     /// Sequence of the last input that a connection of this seat handed to the room.
     pub input_received: AtomicU32,
-    /// How many reliable messages the room has queued.
+    /// Number of reliable messages that the room has queued.
     told: AtomicU64,
-    /// Who it is, to presence.
+    /// User id, as in presence.
     pub user: Arc<str>,
-    /// Name to show.
+    /// Display name.
     pub name: Arc<str>,
     /// Names the seat in a resume.
     pub token: ResumeToken,
-    /// What must reach the player once and in order.
+    /// What must reach the player exactly once and in order.
     pub outbox: Mutex<SeatOutbox>,
-    /// When the player was last heard of, and how far away.
+    /// When the player was last heard from, and the round-trip time.
     pub vitals: Arc<Vitals>,
-    /// The player's place in the server. Given back when the seat is dropped.
+    /// The player slot. Given back when the seat is dropped.
     pub place: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
     /// Sequence of the last command that a connection of this seat handed to the room.
     pub command_received: AtomicU64,
@@ -81,17 +81,19 @@ impl Seat {
 }
 
 impl Seat {
-    /// Hands an input to the room. False: too many wait for the next tick, and the player's oldest is lost.
+    /// Hands an input to the room. False: too many wait for the next tick, and the player's oldest one is
+    /// lost.
     pub fn take_input(&self, input: PlayerInput) -> bool {
         let mut inbox = self.room.inbox.lock();
-        // Under the inbox's lock, so that it need not be one operation.
+        // Protected by the inbox's lock, so it need not be one atomic operation.
         if input.sequence > self.input_received.load(Ordering::Relaxed) {
             self.input_received.store(input.sequence, Ordering::Relaxed);
         }
         inbox.input(self.index, self.player, input)
     }
 
-    /// Queues a reliable message, for the room. None: the queue has overflowed before, and there is nothing more to tell.
+    /// Queues a reliable message, for the room. None: the queue had overflowed before, and there is nothing
+    /// more to send.
     pub fn tell(&self, body: Bytes) -> Option<Result<u64, QueueFull>> {
         let pushed = {
             let mut outbox = self.outbox.lock();
@@ -104,25 +106,27 @@ impl Seat {
         Some(pushed)
     }
 
-    /// Grows when the room has told the player something: until it does, a connection that has found the queue empty need not look
-    /// again. No lock.
+    /// Grows when the room has queued a message: until it does, a connection that found the queue empty need
+    /// not look again. Takes no lock.
     pub fn told(&self) -> u64 {
         self.told.load(Ordering::Acquire)
     }
 
-    /// Hands a command to the room, once. False: too many of the player wait for the next tick, and this one is to be refused.
+    /// Hands a command to the room, once. False: too many of the player's commands wait for the next tick,
+    /// and this one has to be refused.
     pub fn take_command(&self, sequence: u64, payload: Bytes) -> bool {
         let mut inbox = self.room.inbox.lock();
-        // Under the inbox's lock, so that a connection that was replaced cannot repeat what its successor has sent.
+        // Protected by the inbox's lock, so that a replaced connection cannot repeat what its successor has
+        // sent.
         if sequence <= self.command_received.load(Ordering::Relaxed) {
             return true;
         }
-        // One that is refused, too, must not come again.
+        // A refused command must not come again either.
         self.command_received.store(sequence, Ordering::Relaxed);
         inbox.command(self.index, self.player, sequence, payload)
     }
 
-    /// A command is refused before the room has it. False: it was received before.
+    /// A command is refused before the room gets it. False: it was received before.
     pub fn skip_command(&self, sequence: u64) -> bool {
         let _inbox = self.room.inbox.lock();
         self.command_received.fetch_max(sequence, Ordering::Relaxed) < sequence
@@ -137,8 +141,8 @@ pub struct SeatOutbox {
 }
 
 impl SeatOutbox {
-    /// The queue, for the connection that owns the seat. A connection that was replaced gets nothing: what it took would
-    /// be lost to the new one.
+    /// The queue, for the connection that owns the seat. A connection that was replaced gets nothing, because
+    /// what it took would be lost to the new one.
     pub fn of(&mut self, connection: ConnectionId) -> Option<&mut ReliableQueue> {
         (self.connection == Some(connection)).then_some(&mut self.queue)
     }
@@ -146,7 +150,8 @@ impl SeatOutbox {
     pub fn queue(&mut self) -> &mut ReliableQueue {
         &mut self.queue
     }
-    /// Gives the seat to a connection whose peer has all messages up to `received`. False: that cannot be (nothing changes).
+    /// Gives the seat to a connection whose peer has all messages up to `received`. False: that is impossible
+    /// (nothing changes).
     pub fn attach(&mut self, connection: ConnectionId, received: u64) -> bool {
         let possible = !self.queue.is_overflowed() && self.queue.resume(received);
         if possible {
@@ -154,7 +159,7 @@ impl SeatOutbox {
         }
         possible
     }
-    /// The connection is gone.
+    /// The connection is lost.
     pub fn detach(&mut self, connection: ConnectionId) {
         if self.connection == Some(connection) {
             self.connection = None;
@@ -162,7 +167,7 @@ impl SeatOutbox {
     }
 }
 
-/// The secret that names a seat: 16 bytes from the system's random source.
+/// The secret that identifies a seat: 16 bytes from the system's random source.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ResumeToken([u8; 16]);
 
@@ -177,7 +182,7 @@ impl ResumeToken {
     pub fn from_wire(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
-    /// As it travels in the welcome.
+    /// The bytes that travel in the welcome.
     pub fn to_wire(self) -> bytes::Bytes {
         bytes::Bytes::copy_from_slice(&self.0)
     }

@@ -10,22 +10,23 @@ use std::sync::{
     atomic::{AtomicU32, AtomicU64},
 };
 
-/// Inputs of one seat that may wait for a tick. Of more, the newest are kept: what the older ones meant is past.
+/// Inputs of one seat that may wait for a tick. When there are more, the oldest are dropped, because the
+/// ticks they were meant for are past.
 const INPUTS_PER_SEAT: u32 = 64;
 /// Commands of one seat that may wait for a tick: as many as a client sends before it waits for an answer.
 const COMMANDS_PER_SEAT: u32 = 64;
 
-/// So many ticks after a burst of inputs its memory is given back.
+/// Ticks after a burst of inputs until its memory is given back.
 const GIVE_BACK: u32 = 256;
-/// Longest payload of an input that is copied: as much as is free where a handle would be.
+/// Longest payload of an input that is stored inline: it fits where a handle would be.
 const SHORT: usize = 23;
 
-/// The side of a room that is not on its thread.
+/// The part of a room that other threads may use.
 #[derive(Debug)]
 pub struct RoomShared {
-    /// Number of the room in this process, never used again.
+    /// Number of the room in this process, never reused.
     pub id: RoomId,
-    /// Name, unique among the rooms that are there.
+    /// Name, unique among existing rooms.
     pub name: Arc<str>,
     /// Kind of game.
     pub kind: &'static str,
@@ -33,7 +34,7 @@ pub struct RoomShared {
     pub tick_rate: u32,
     /// Most seats.
     pub max_players: u32,
-    /// What players sent since the last tick.
+    /// What players have sent since the last tick.
     pub inbox: Mutex<Inbox>,
     /// Newest tick.
     pub tick: AtomicU32,
@@ -47,9 +48,9 @@ pub struct RoomShared {
     pub ticks_skipped: AtomicU64,
     /// Who is here, as players are told.
     pub members: Arc<Members>,
-    /// What it shows to others.
+    /// What the game publishes about the room.
     pub notice: Notice,
-    /// What it costs.
+    /// What the room costs.
     pub figures: RoomFigures,
 }
 
@@ -75,19 +76,20 @@ impl RoomShared {
     }
 }
 
-/// What players sent since the last tick. An input is only ever read at the next tick, so it is put here without a
-/// message and without waking anybody. What one seat may have here is bounded, so that who sends too much loses his own.
+/// What players have sent since the last tick. An input is only read at the next tick, so it is put here
+/// without a message and without waking anybody. What one seat may have here is bounded, so a player who
+/// sends too much loses only their own inputs.
 #[derive(Debug, Default)]
 pub struct Inbox {
     inputs: Vec<(PlayerId, WaitingInput)>,
-    /// For each input, the place of the next one of the same seat.
+    /// For each input, the index of the next one of the same seat.
     next: Vec<u32>,
     commands: Vec<(PlayerId, u64, Bytes)>,
-    /// By the seats' index.
+    /// By seat index.
     seats: Vec<Waiting>,
-    /// Counts the ticks, so that what a seat has need not be cleared at each.
+    /// Counts the ticks, so that the seats' entries need not be cleared at each.
     turn: u32,
-    /// Most inputs or commands of a tick, of late.
+    /// Most inputs or commands of a recent tick.
     most: usize,
 }
 
@@ -101,7 +103,8 @@ pub struct WaitingInput {
     payload: Payload,
 }
 
-/// A short payload is copied, so that the buffer it came in is given back at once, by the thread that took it.
+/// A short payload is copied, so that the buffer it came in is given back at once, by the thread that
+/// received it.
 #[derive(Debug, Clone)]
 enum Payload {
     Short(u8, [u8; SHORT]),
@@ -138,18 +141,18 @@ struct Waiting {
     turn: u32,
     inputs: u32,
     commands: u32,
-    /// Places of its oldest and of its newest input.
+    /// Indices of its oldest and newest input.
     oldest: u32,
     newest: u32,
 }
 
 impl Inbox {
-    /// Adds an input. False: the seat's oldest one had to make room.
+    /// Adds an input. False: the seat's oldest one was dropped for it.
     pub fn input(&mut self, index: usize, player: PlayerId, input: PlayerInput) -> bool {
         let mut waiting = self.waiting(index);
         let fits = waiting.inputs < INPUTS_PER_SEAT;
         let place = if fits {
-            let place = self.inputs.len() as u32; // at most INPUTS_PER_SEAT a seat
+            let place = self.inputs.len() as u32; // at most INPUTS_PER_SEAT per seat
             tight::push(&mut self.inputs, (player, input.into()));
             tight::push(&mut self.next, place);
             waiting.inputs += 1;
@@ -181,14 +184,14 @@ impl Inbox {
         self.seats[index] = waiting;
         fits
     }
-    /// Exchanges the contents for `empty`, whose memory is used for the next tick.
+    /// Swaps the contents with `empty`, whose memory is used for the next tick.
     pub fn take(&mut self, empty: &mut Drained) {
         self.most = self.most.max(self.inputs.len()).max(self.commands.len());
         std::mem::swap(&mut self.inputs, &mut empty.inputs);
         std::mem::swap(&mut self.commands, &mut empty.commands);
         self.next.clear();
         self.turn = self.turn.wrapping_add(1);
-        // Twice: there are two of each, which take turns.
+        // Twice, because there are two of each list, which alternate.
         if self.turn % GIVE_BACK < 2 {
             self.inputs.shrink_to(self.most * 2);
             self.next.shrink_to(self.most * 2);
@@ -212,7 +215,7 @@ impl Inbox {
     }
 }
 
-/// What a tick took out of the inbox.
+/// What a tick has taken out of the inbox.
 #[derive(Debug, Default)]
 pub struct Drained {
     /// Inputs: in order of player and sequence after `sort`.
@@ -222,7 +225,7 @@ pub struct Drained {
 }
 
 impl Drained {
-    /// Puts the inputs in the order in which the game gets them.
+    /// Puts the inputs into the order in which the game gets them.
     pub fn sort(&mut self) {
         self.inputs.sort_unstable_by_key(|(player, input)| (*player, input.sequence));
     }

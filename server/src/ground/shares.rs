@@ -1,17 +1,18 @@
-//! So many of something for each source, and no more.
+//! Permits that are limited per source.
 
 use super::source::Source;
 use dashmap::DashMap;
 use std::sync::Arc;
 
-/// Counts what each source has: connections, handshakes, rooms. Loopback has no limit (see [`Source::is_loopback`]).
+/// Counts what each source has: connections, handshakes, rooms. Loopback is not limited (see
+/// [`Source::is_loopback`]).
 #[derive(Debug)]
 pub struct Shares {
     max: usize,
     taken: DashMap<Source, usize>,
 }
 
-/// One of a source's. Given back when it is dropped.
+/// One permit of a source. Given back when it is dropped.
 #[derive(Debug)]
 pub struct Share {
     /// None: it is not counted.
@@ -19,12 +20,12 @@ pub struct Share {
 }
 
 impl Shares {
-    /// At most `max` for each.
+    /// At most `max` for each source.
     pub fn new(max: usize) -> Arc<Self> {
         Arc::new(Self { max, taken: DashMap::new() })
     }
 
-    /// As many as a source may have.
+    /// The limit of each source.
     pub fn max(&self) -> usize {
         self.max
     }
@@ -47,7 +48,7 @@ impl Shares {
 }
 
 impl Share {
-    /// One that nobody counts.
+    /// A permit that is not counted.
     pub fn uncounted() -> Self {
         Self { of: None }
     }

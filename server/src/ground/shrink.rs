@@ -1,22 +1,23 @@
-//! Giving back the memory of maps that were large once.
+//! Gives back the memory of maps that were large once.
 
 use std::{
     collections::HashMap,
     hash::{BuildHasher, Hash},
 };
 
-/// A map with room for this many is not worth the trouble.
+/// A map with a capacity up to this is not worth shrinking.
 pub const SMALL: usize = 256;
 
-/// To be called after a removal: a map that is nearly empty gives back what it took when it was full. (At an eighth, to twice what it
-/// holds, so that it is neither shrunk nor grown again soon.)
+/// Call it after a removal: a map that is nearly empty gives back the memory that it took when it was full.
+/// (It shrinks at an eighth of its capacity, to twice its length, so that it neither shrinks nor grows again
+/// soon.)
 pub fn give_back<K: Eq + Hash, V, S: BuildHasher>(map: &mut HashMap<K, V, S>) {
     if is_nearly_empty(map.len(), map.capacity()) {
         map.shrink_to(map.len() * 2);
     }
 }
 
-/// Whether that is worth it.
+/// Whether shrinking is worth it.
 pub fn is_nearly_empty(len: usize, capacity: usize) -> bool {
     capacity > SMALL && len < capacity / 8
 }

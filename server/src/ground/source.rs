@@ -1,17 +1,18 @@
-//! Whom the server takes for one, as far as an address can tell.
+//! Which connections the server attributes to one client, as far as addresses can tell.
 
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// Where connections come from that count as one stranger's: an IPv4 address, or an IPv6 /64, which is the least that a network gives to
-/// one site (RFC 6177), so that whoever has one has 2⁶⁴ addresses. IPv4-mapped addresses (RFC 4291, section 2.5.5.2) are IPv4.
+/// An origin of connections that counts as one stranger: an IPv4 address, or an IPv6 /64, the smallest
+/// network that a site gets (RFC 6177), which has 2⁶⁴ addresses. IPv4-mapped addresses (RFC 4291, section
+/// 2.5.5.2) count as IPv4.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Source(IpAddr);
 
 impl Source {
-    /// All of whom nothing better is known.
+    /// All clients of which nothing better is known.
     pub const UNKNOWN: Self = Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
     /// The source of an address.
@@ -25,13 +26,15 @@ impl Source {
         }
     }
 
-    /// Whether it is this machine: a load test, or a proxy that was not named as one and has one address for all its clients.
+    /// Whether it is this machine: a load test, or a proxy that was not named as one and has one address for
+    /// all its clients.
     pub fn is_loopback(self) -> bool {
         self.0.is_loopback()
     }
 }
 
-/// The IPv4 address of a client whose network translates it (RFC 6052, section 2.1: 64:ff9b::/96). Many such are no one site.
+/// The IPv4 address of a client whose network translates it (RFC 6052, section 2.1: 64:ff9b::/96). Clients
+/// under this prefix are not one site.
 fn translated(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) if v6.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] => {

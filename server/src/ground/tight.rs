@@ -1,11 +1,12 @@
-//! Lists of which there are thousands, each with a few things in it: they take no more memory than that.
+//! Small lists that exist by the thousand, stored without spare memory.
 
-/// Adds to a list. It grows by a half, beginning with one. (By itself it would begin with four and double.)
+/// Appends to a list, which grows by a half, beginning with one. (`Vec` by itself would begin with four and
+/// double.)
 pub fn push<T>(list: &mut Vec<T>, item: T) {
     insert(list, list.len(), item);
 }
 
-/// Adds to a list at a place.
+/// Inserts into a list.
 pub fn insert<T>(list: &mut Vec<T>, at: usize, item: T) {
     if list.len() == list.capacity() {
         list.reserve_exact(list.len() / 2 + 1);
@@ -13,7 +14,7 @@ pub fn insert<T>(list: &mut Vec<T>, at: usize, item: T) {
     list.insert(at, item);
 }
 
-/// A map for a few entries, or for many whose keys come in order, more or less: a list that is sorted by key.
+/// A map for a few entries, or for many whose keys arrive nearly in order: a list sorted by key.
 #[derive(Debug)]
 pub struct SortedMap<K, V>(Vec<(K, V)>);
 
@@ -41,7 +42,7 @@ impl<K: Ord + Copy, V> SortedMap<K, V> {
         }
     }
 
-    /// Forgets a key. The value that it had.
+    /// Removes a key and returns its value.
     pub fn remove(&mut self, key: K) -> Option<V> {
         let at = self.find(key).ok()?;
         Some(self.0.remove(at).1)

@@ -12,7 +12,7 @@ pub enum TransportKind {
 }
 
 impl TransportKind {
-    /// All of them, in the order of their numbers.
+    /// All kinds, in the order of their numbers.
     pub const ALL: [TransportKind; 3] =
         [TransportKind::WebSocket, TransportKind::Quic, TransportKind::WebTransport];
 

@@ -1,4 +1,4 @@
-//! What is measured of a connection.
+//! Measurements of a connection.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -12,7 +12,7 @@ pub struct Vitals {
 }
 
 impl Vitals {
-    /// Of a connection that was heard of at `now_us`.
+    /// For a connection that was heard from at `now_us`.
     pub fn seen(now_us: u64) -> Self {
         Self { last_seen_us: AtomicU64::new(now_us), rtt_us: AtomicU32::new(0) }
     }

@@ -1,32 +1,33 @@
-//! When threads differ in load for long: which rooms move.
+//! Which rooms move when the CPU load of threads differs for a long time.
 
 use std::cmp::Reverse;
 
-/// Difference in load that is worth moving rooms for, thousandths.
+/// Difference in CPU load that is worth moving rooms for, thousandths.
 const UNEQUAL: u32 = 250;
-/// Looks in a row at which it must have been so: an end of a match, or a wave of new players, passes by itself.
+/// How many measurements in a row must show the difference: the end of a match, or a wave of new players,
+/// passes by itself.
 const LOOKS: u32 = 6;
 
-/// Watches the loads of threads.
+/// Watches the CPU loads of threads.
 #[derive(Debug, Default)]
 pub(crate) struct Balance {
-    /// Looks in a row that found them unequal.
+    /// Measurements in a row that found them unequal.
     unequal: u32,
 }
 
-/// From which thread to which, and how much.
+/// From which thread to which rooms should move, and how much.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Shift {
-    /// Number of the busiest.
+    /// Index of the busiest thread.
     pub(crate) from: usize,
-    /// Number of the idlest.
+    /// Index of the idlest thread.
     pub(crate) to: usize,
-    /// Part of what the busiest has.
+    /// The fraction of the busiest thread's rooms, by weight.
     part: f64,
 }
 
 impl Balance {
-    /// Takes the loads of all threads, thousandths.
+    /// Takes the CPU loads of all threads, thousandths.
     pub(crate) fn look(&mut self, loads: &[u32]) -> Option<Shift> {
         let (from, most) = loads.iter().copied().enumerate().max_by_key(|(_, load)| *load)?;
         let (to, least) = loads.iter().copied().enumerate().min_by_key(|(_, load)| *load)?;
@@ -41,8 +42,8 @@ impl Balance {
 }
 
 impl Shift {
-    /// Which of the rooms of the busiest thread are to move, by what they weigh: the heaviest that fit, so that few do. One that is too
-    /// heavy for that would only make the other thread the busiest.
+    /// Which rooms of the busiest thread should move, according to their weights: the heaviest that fit, so
+    /// that few have to move. A room that is too heavy would only make the other thread the busiest.
     pub(crate) fn choose<T>(&self, mut rooms: Vec<(u32, T)>) -> Vec<T> {
         let all: u32 = rooms.iter().map(|(weight, _)| weight).sum();
         let mut left = (f64::from(all) * self.part) as u32;

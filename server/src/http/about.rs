@@ -1,9 +1,9 @@
-//! A page for people who want to know what the server offers.
+//! A page for people that lists what the server offers.
 
 use super::HttpState;
 use actix_web::{HttpResponse, http::header, web};
 
-/// Lists what there is.
+/// The page.
 pub(super) async fn about(state: web::Data<HttpState>) -> HttpResponse {
     let link = |(path, game): &(&str, &str)| format!("<a href=\"{path}\">{game}</a>");
     let links: Vec<String> = match &state.pages {
@@ -18,7 +18,7 @@ pub(super) async fn about(state: web::Data<HttpState>) -> HttpResponse {
         .body(PAGE.replace("{{play}}", &play))
 }
 
-/// Nothing but its own style.
+/// Allows nothing but the page's own style.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const PAGE: &str = concat!(

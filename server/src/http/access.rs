@@ -1,4 +1,4 @@
-//! Who may do what only operators may: watch, look into rooms, make, close, remove, drain.
+//! Access control for what only operators may do: watch, inspect, make, close, remove, drain.
 
 use super::{ApiError, HttpState};
 use crate::{
@@ -15,11 +15,12 @@ use std::{
 };
 use tracing::warn;
 
-/// The rule: whoever sends the admin token (`Authorization: Bearer …`), from anywhere; nobody else, from nowhere. Where a request seems
-/// to come from is no credential: behind a proxy on the same machine everybody comes from loopback.
+/// The rule: a request with the admin token (`Authorization: Bearer …`) is an operator's, wherever it comes
+/// from; no other request is. The address of a request is not a credential, because behind a proxy on the
+/// same machine everybody seems to come from loopback.
 ///
-/// A wrong token is counted, told in the log, and answered late, the later the more of them come from an address. The right one is let
-/// in at once whatever others of its address do, who may be behind the same proxy.
+/// A wrong token is counted, logged, and answered late: the more of them come from an address, the later. The
+/// right token is accepted at once, whatever others from the same address do, because they may share a proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     token: AdminToken,
@@ -27,19 +28,21 @@ pub(crate) struct Access {
     refused: ByReason,
 }
 
-/// From one wrong token of an address to the next, from which on answers are held back.
+/// Interval of wrong tokens per address; faster ones are answered late.
 const WRONG_INTERVAL: Duration = Duration::from_secs(1);
-/// Wrong tokens of an address that are answered at once: people mistype.
+/// Wrong tokens per address that are answered at once, because people mistype.
 const WRONG_AT_ONCE: u32 = 5;
-/// Longest that an answer is held back. It holds the connection only, and is shorter than what a connection has for a request.
+/// Longest delay of an answer. It occupies only the connection, and is shorter than the time limit of a
+/// request.
 const WRONG_LONGEST: Duration = Duration::from_secs(5);
-/// In `requests_refused`.
+/// Reason label in the metric `requests_refused`.
 const WRONG_TOKEN: &str = "wrong_token";
 
-/// Whoever asks may do what operators do. A handler that takes this as an argument is only called for those.
+/// Proof that a request is an operator's. A handler that takes this as an argument is called only for
+/// operators.
 pub(super) struct Operator;
 
-/// What a request says of who sends it.
+/// The credentials in a request.
 enum Said {
     Right,
     Wrong,
@@ -47,7 +50,7 @@ enum Said {
 }
 
 impl Access {
-    /// With this token. `refused`: where wrong ones are counted.
+    /// Requires this token. `refused` counts wrong ones.
     pub(crate) fn new(token: AdminToken, refused: ByReason) -> Self {
         let wrong = Rate::new(WRONG_INTERVAL, WRONG_AT_ONCE);
         Self { token, wrong: Arc::new(Mutex::new(wrong)), refused }
@@ -61,10 +64,10 @@ impl Access {
         }
     }
 
-    /// Notes a wrong token. How long to hold the answer back.
+    /// Counts a wrong token. Returns how long to delay the answer.
     fn wrong(&self, from: Source) -> Duration {
         self.refused.inc(WRONG_TOKEN);
-        warn!(%from, "a wrong admin token");
+        warn!(%from, "wrong admin token");
         self.wrong.lock().hold(Instant::now(), from, WRONG_LONGEST)
     }
 }
@@ -85,15 +88,17 @@ impl FromRequest for Operator {
         };
         Box::pin(async move {
             let Some(held) = held else {
-                return Err(ApiError::unauthorized("send the admin token: Authorization: Bearer TOKEN"));
+                return Err(ApiError::unauthorized(
+                    "this is for operators: send the admin token (Authorization: Bearer TOKEN)",
+                ));
             };
             actix_rt::time::sleep(held).await;
-            Err(ApiError::unauthorized("this is not the admin token"))
+            Err(ApiError::unauthorized("wrong admin token"))
         })
     }
 }
 
-/// Where a request came from.
+/// The source of a request.
 pub(super) fn source(state: &HttpState, request: &HttpRequest) -> Source {
     state.door.source(request.peer_addr(), request.headers())
 }

@@ -1,4 +1,4 @@
-//! What operators do: drain the server, close a room, remove a player.
+//! Operators' actions: drain the server, close a room, remove a player.
 
 use super::{ApiError, HttpState, access::Operator};
 use crate::room::{CloseRoom, Kick};
@@ -6,12 +6,13 @@ use actix_web::{HttpResponse, web};
 use serde_json::json;
 use tracing::info;
 
-/// The reason that a removed player is told.
+/// The reason given to a removed player.
 const KICKED: &str = "an operator removed the player";
 
-/// As SIGTERM: refuses what is new, says goodbye to all (close code 4000), and ends the process when they are gone.
+/// Like SIGTERM: refuses newcomers, says goodbye to everybody (close code 4000), and ends the process when
+/// they are gone.
 pub(super) async fn drain(_: Operator, state: web::Data<HttpState>) -> HttpResponse {
-    info!("an operator drains the server");
+    info!("an operator requested a drain");
     state.drain.notify_one();
     HttpResponse::Accepted().json(json!({ "status": "draining" }))
 }
@@ -23,7 +24,7 @@ pub(super) async fn close_room(
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let listed = state.registry.get(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
-    info!(room = %name, "an operator closes the room");
+    info!(room = %name, "an operator closed the room");
     listed.room.send(CloseRoom).await.map_err(|_| ApiError::no_such_room(&name))?;
     Ok(HttpResponse::NoContent().finish())
 }

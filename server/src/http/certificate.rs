@@ -13,16 +13,16 @@ use serde::Serialize;
 
 #[derive(Serialize)]
 struct Answer {
-    /// Whether the certificate is trusted by its hash alone. If not, a client checks it as any other.
+    /// Whether the certificate is trusted only by its hash. If not, clients verify it as usual.
     hashes_needed: bool,
-    /// Those to trust now; the last one is served.
+    /// Certificates to trust now; the last one is being served.
     certificates: Vec<Trusted>,
     quic: Option<Quic>,
 }
 
 #[derive(Serialize)]
 struct Trusted {
-    /// SHA-256 of the certificate in DER, base64: for `serverCertificateHashes`.
+    /// SHA-256 of the certificate in DER, base64, for `serverCertificateHashes`.
     sha256: String,
     /// The same, hexadecimal.
     sha256_hex: String,
@@ -36,7 +36,7 @@ struct Quic {
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<String>,
     port: u16,
-    /// Of native QUIC.
+    /// ALPN of native QUIC.
     alpn: &'static str,
     webtransport: WebTransport,
 }
@@ -47,7 +47,7 @@ struct WebTransport {
     subprotocol: &'static str,
 }
 
-/// Any page may read it: what it tells, anybody who connects is told.
+/// Any page may read it: everybody who connects is told the same.
 pub(super) async fn certificate(request: HttpRequest, state: web::Data<HttpState>) -> HttpResponse {
     let certificates = state.certificates.fingerprints().into_iter().map(|fingerprint| Trusted {
         sha256: STANDARD.encode(fingerprint.sha256),
@@ -71,7 +71,7 @@ pub(super) async fn certificate(request: HttpRequest, state: web::Data<HttpState
     HttpResponse::Ok().insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")).json(answer)
 }
 
-/// What the client calls this server.
+/// The host name in the request.
 fn asked(request: &HttpRequest) -> Option<Authority> {
     request.headers().get(header::HOST)?.to_str().ok()?.parse().ok()
 }

@@ -1,9 +1,11 @@
-//! What every request passes on its way in, and every answer gets on its way out. Nothing else sets these headers.
+//! Checks on every request, and headers of every answer. Nothing else sets these headers.
 //!
-//! In: a head that is too large (431), another name than ours (421) and another's page (403, see [`Origins`]), an upgrade where there is
-//! none, and too much from one address (429). A page from elsewhere that is let in may read (CORS), not write. A body has a deadline.
+//! Refused are: a head that is too large (431), a foreign host name (421) or page (403, see [`Origins`]), an
+//! upgrade where there is none, and too many requests from one address (429). An admitted page from elsewhere
+//! may read (CORS), but not write. A body has a deadline.
 //!
-//! What is no HTTP never comes here: actix-http answers it with 400, 408 or 431 without a body, and closes.
+//! Input that is not HTTP does not get here: actix-http answers it with 400, 408 or 431 without a body, and
+//! closes.
 
 use super::{
     ApiError, HttpState,
@@ -34,24 +36,25 @@ use std::{
 use tokio::time::timeout_at;
 use tracing::info;
 
-/// Longest head of a request, bytes: request line and headers, with what separates them.
+/// Longest head of a request, bytes: request line and headers, with separators.
 const MAX_HEAD: usize = 16 * 1024;
-/// From one costly request of an address to the next, in the long run. (Loopback is not limited: a proxy there has one address for all.)
+/// Average interval of costly requests per address. (Loopback is not limited: a proxy there has one address
+/// for all its clients.)
 pub(super) const COSTLY_INTERVAL: Duration = Duration::from_millis(100);
-/// Costly requests of an address at once.
+/// Costly requests that an address may send at once.
 pub(super) const COSTLY_AT_ONCE: u32 = 30;
-/// For taking an answer to a request whose body nobody has read to its end.
+/// Time limit for reading an answer to a request whose body was not read to its end.
 const UNREAD: Duration = Duration::from_secs(1);
-/// What a page from elsewhere may say beyond what all may.
+/// Request headers that a page from elsewhere may send in addition to those always allowed.
 const MAY_SEND: &str = "authorization, cache-control, last-event-id";
-/// How long it may remember that, seconds.
+/// How long a browser may remember that, seconds.
 const MAY_REMEMBER: &str = "600";
-/// What an answer may do in a browser that takes it for a page, unless it is one.
+/// What an answer may do in a browser that shows it as a page, unless it is one.
 const NO_PAGE: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// Half a year.
 const TLS_ONLY: &str = "max-age=15768000";
 
-/// Lets a request in, and adds to its answer what all answers have.
+/// Admits a request, and adds the common headers to its answer.
 pub(crate) async fn front(
     state: web::Data<HttpState>,
     mut request: ServiceRequest,
@@ -64,7 +67,7 @@ pub(crate) async fn front(
     let mut response = match admit(&state, request.request()).await {
         Err(refused) => {
             state.metrics.requests_refused.inc(refused.code());
-            // A page that may read is to be able to read why it got nothing.
+            // A page that may read must also be able to read why it got nothing.
             guest = origin.filter(|_| page_of(&state, request.request()) == Ok(Page::Guest));
             request.into_response(HttpResponse::from_error(refused))
         }
@@ -84,7 +87,7 @@ pub(crate) async fn front(
     }
     dress(response.headers_mut(), guest, state.certificates.is_self_signed());
     if unread || last {
-        // actix-http would read the rest of a chunked body for as long as it comes.
+        // actix-http would go on reading a chunked body for as long as it comes.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     lease::prolong(if unread { UNREAD } else { state.answer_timeout });
@@ -95,11 +98,11 @@ async fn admit(state: &HttpState, request: &HttpRequest) -> Result<Page, ApiErro
     let head: usize =
         request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if head + request.uri().path().len() + request.query_string().len() > MAX_HEAD {
-        let message = format!("the head of a request may have {MAX_HEAD} bytes");
+        let message = format!("the head of a request may have at most {MAX_HEAD} bytes");
         return Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", message));
     }
     let page = match request.path() {
-        // Whoever asks whether the server lives may call it anything. What the certificate tells, anybody who connects is told.
+        // Health checks may use any host name. What `/v1/certificate` says, everybody who connects is told.
         "/healthz" | "/readyz" | "/v1/certificate" => Page::Own,
         _ => page_of(state, request).map_err(|foreign| {
             info!(from = %source(state, request), reason = %foreign, "refused a page");
@@ -111,15 +114,14 @@ async fn admit(state: &HttpState, request: &HttpRequest) -> Result<Page, ApiErro
         })?,
     };
     if request.path() != transport::PATH && asks_for_websocket(request.headers()) {
-        let message =
-            format!("there is no WebSocket at {}: only {} upgrades", request.path(), transport::PATH);
+        let message = format!("there is no WebSocket at {}, only at {}", request.path(), transport::PATH);
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "no_upgrade", message));
     }
     let from = source(state, request);
     if is_costly(request.path()) && !from.is_loopback() {
         let taken = state.costly.0.lock().take(Instant::now(), from);
         if let Err(wait) = taken {
-            // Others may have the operator's address. Whether a token is right, one learns here no faster than elsewhere.
+            // Others may share the operator's address. And guessing tokens is no faster here than elsewhere.
             let token = request.headers().contains_key(header::AUTHORIZATION);
             let operator =
                 if token { Operator::extract(request).await } else { Err(ApiError::too_often(wait)) };
@@ -133,9 +135,9 @@ fn page_of(state: &HttpState, request: &HttpRequest) -> Result<Page, Foreign> {
     state.door.origins().check(&host(request), origin(request).as_deref())
 }
 
-/// What takes more than a look, for others than operators.
+/// Whether a request takes some work and is not limited in other ways.
 fn is_costly(path: &str) -> bool {
-    // Who comes by WebTransport asks for the certificate first.
+    // A client that comes by WebTransport requests the certificate first.
     let cheap = [transport::PATH, "/v1/certificate"];
     path == "/metrics" || (path.starts_with("/v1/") && !cheap.contains(&path))
 }
@@ -145,9 +147,9 @@ fn asks_for_websocket(headers: &HeaderMap) -> bool {
     values.any(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// The name by which the server was asked, with a port if it was told.
+/// The host name in the request, with the port if it has one.
 fn host(request: &HttpRequest) -> String {
-    // Of both, what the request line says counts (RFC 9112, section 3.2.2).
+    // If both are present, the request line counts (RFC 9112, section 3.2.2).
     if let Some(authority) = request.uri().authority() {
         return authority.to_string();
     }
@@ -155,7 +157,7 @@ fn host(request: &HttpRequest) -> String {
     String::from_utf8_lossy(host.unwrap_or_default()).into_owned()
 }
 
-/// Where the page came from. Of two origins nobody knows which is true, so they are none that anybody knows.
+/// The page's origin. If there are two, nobody knows which is true, so the result matches no allowed one.
 fn origin(request: &HttpRequest) -> Option<String> {
     let mut all =
         request.headers().get_all(header::ORIGIN).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned());
@@ -176,7 +178,7 @@ fn preflight() -> HttpResponse {
         .finish()
 }
 
-/// A body that is not complete by then ends with an error.
+/// Makes a body that is not complete by `until` end with an error.
 fn limit_body(request: &mut ServiceRequest, until: Instant) {
     let body = request.take_payload();
     if matches!(body, Payload::None) {
@@ -190,7 +192,7 @@ fn limit_body(request: &mut ServiceRequest, until: Instant) {
     request.set_payload(Payload::Stream { payload: Box::pin(limited) });
 }
 
-/// What all answers have, where they do not say otherwise themselves.
+/// Headers of all answers that do not set them themselves.
 fn dress(headers: &mut HeaderMap, guest: Option<HeaderValue>, plain: bool) {
     let mut always = |name: HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));

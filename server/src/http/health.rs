@@ -1,4 +1,4 @@
-//! Whether the process works, and whether it wants clients.
+//! Whether the process works, and whether it accepts clients.
 
 use super::HttpState;
 use actix_web::{HttpResponse, web};
@@ -9,7 +9,7 @@ pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// 200: send clients here. 503: the server is going down.
+/// 200: send clients here. 503: the server is draining.
 pub(super) async fn readyz(state: web::Data<HttpState>) -> HttpResponse {
     if state.registry.is_draining() {
         HttpResponse::ServiceUnavailable().json(json!({ "status": "draining" }))

@@ -1,4 +1,4 @@
-//! What is in a room, whatever its game is.
+//! The contents of a room, whatever its game is.
 
 use super::{ApiError, HttpState, access::Operator};
 use crate::room::inspect::{Inspect, Inspected, SeatView};
@@ -9,7 +9,7 @@ use driftless_proto::{
 };
 use serde::Serialize;
 
-/// Most entities told, of all kinds together.
+/// Most entities listed, of all kinds together.
 const MAX_ENTITIES: usize = 5_000;
 
 #[derive(Serialize)]
@@ -19,20 +19,20 @@ struct State<'a> {
     tick_rate: u32,
     tick: u32,
     seats: &'a [SeatView],
-    /// Whether there are more entities than are told.
+    /// Whether there are more entities than are listed.
     truncated: bool,
     tables: Vec<TableView<'a>>,
 }
 
-/// All entities of one kind, by columns.
+/// The entities of one kind, by columns.
 #[derive(Serialize)]
 struct TableView<'a> {
     kind: &'a str,
     fields: Vec<FieldView<'a>>,
-    /// How many there are.
+    /// Number of entities of this kind.
     count: usize,
     ids: &'a [u32],
-    /// A column for each field: whole quanta.
+    /// A column for each field, in quanta.
     columns: Vec<&'a [i32]>,
 }
 

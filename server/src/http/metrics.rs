@@ -1,4 +1,4 @@
-//! The figures, for scrapers.
+//! Metrics, for scrapers.
 
 use super::{ApiError, HttpState};
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
@@ -6,8 +6,9 @@ use actix_web::{HttpRequest, HttpResponse, http::header, web};
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// OpenMetrics to those who accept it by name, as Prometheus does. The older format to all others, as the official
-/// client libraries do: `promtool check metrics` reads nothing else. Written on a thread that serves no players.
+/// OpenMetrics for clients that accept it by name, as Prometheus does, and the older format for all others,
+/// as the official client libraries do: `promtool check metrics` reads nothing else. Written on a thread that
+/// serves no players.
 pub(super) async fn metrics(
     request: HttpRequest,
     state: web::Data<HttpState>,
@@ -18,7 +19,7 @@ pub(super) async fn metrics(
     let open = request.headers().get_all(header::ACCEPT).any(accepts);
     let metrics = state.metrics.clone();
     let text = web::block(move || if open { metrics.encode() } else { metrics.encode_prometheus() });
-    let text = text.await.map_err(|_| ApiError::unavailable("the thread that writes the metrics"))?;
+    let text = text.await.map_err(|_| ApiError::unavailable("the thread that writes metrics"))?;
     let content_type = if open { OPENMETRICS } else { PROMETHEUS };
     Ok(HttpResponse::Ok().insert_header((header::VARY, "accept")).content_type(content_type).body(text))
 }

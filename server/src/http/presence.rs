@@ -5,9 +5,9 @@ use crate::presence::Query;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
-/// Members listed when the request does not say.
+/// Members listed if the request does not say how many.
 const DEFAULT_LIMIT: usize = 100;
-/// Most members listed at once. The presence actor makes the list, and does nothing else meanwhile.
+/// Most members listed at once. The presence actor does nothing else while it makes the list.
 const MAX_LIMIT: usize = 1_000;
 
 #[derive(Deserialize)]
@@ -18,7 +18,7 @@ pub(super) struct Asked {
     limit: Option<usize>,
 }
 
-/// A picture of one room (`?room=NAME`) or of all, with a page of the members.
+/// Presence of one room (`?room=NAME`) or of all rooms, with a page of the members.
 pub(super) async fn presence(
     asked: web::Query<Asked>,
     state: web::Data<HttpState>,

@@ -1,11 +1,11 @@
-//! Rooms: list, show, make.
+//! Listing, showing and making rooms.
 
 use super::{ApiError, HttpState, access::Operator};
 use crate::{factory::RoomSpec, registry::RoomSummary};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
 
-/// Rooms listed when the request does not say.
+/// Rooms listed if the request does not say how many.
 const DEFAULT_LIMIT: usize = 100;
 /// Most rooms listed at once.
 const MAX_LIMIT: usize = 1_000;
@@ -20,11 +20,11 @@ pub(super) struct Asked {
 #[derive(Serialize)]
 struct RoomList {
     rooms: Vec<RoomSummary>,
-    /// To ask for the rooms after these (`?after=`). None: there are no more.
+    /// The `after` of the next page (`?after=`). None: there are no more.
     next: Option<String>,
 }
 
-/// The rooms by name, a page of them.
+/// A page of the rooms, by name.
 pub(super) async fn list(asked: web::Query<Asked>, state: web::Data<HttpState>) -> HttpResponse {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let (rooms, more) = state.registry.page(asked.after.as_deref(), limit);
@@ -42,8 +42,8 @@ pub(super) async fn show(
         .ok_or_else(|| ApiError::no_such_room(&name))
 }
 
-/// Makes a room, for operators or for all. The body must be declared as JSON, which a foreign web page cannot do without asking first
-/// (CORS).
+/// Makes a room, for operators or for everybody. The body must be declared as JSON, which a foreign web page
+/// cannot do without a preflight (CORS).
 pub(super) async fn create(
     request: HttpRequest,
     body: web::Payload,

@@ -1,4 +1,4 @@
-//! What happens, as Server-Sent Events (WHATWG HTML, section 9.2).
+//! The stream of events, as Server-Sent Events (WHATWG HTML, section 9.2).
 
 use super::{ApiError, HttpState, access::Operator};
 use crate::{feed::Reader, transport::lease};
@@ -8,11 +8,11 @@ use bytes::Bytes;
 use futures_util::stream::unfold;
 use std::{convert::Infallible, time::Duration};
 
-/// A comment is sent when nothing else was for so long, so that proxies keep the connection and the ends see that it lives.
+/// After this much silence a comment is sent, so that proxies keep the connection and both ends see that it
+/// is alive.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Begins with what the reader has missed (`Last-Event-ID`), or for a new one with
-/// what is kept.
+/// Begins with what the reader has missed (`Last-Event-ID`), or for a new one with what is kept.
 pub(super) async fn stream(
     _: Operator,
     request: HttpRequest,
@@ -31,7 +31,7 @@ pub(super) async fn stream(
     let mut response = HttpResponse::Ok();
     response
         .content_type("text/event-stream")
-        // For nginx, which would collect the events until there are 4 KiB of them.
+        // For nginx, which would otherwise buffer events until there are 4 KiB of them.
         .insert_header(("x-accel-buffering", "no"));
     Ok(response.streaming(Box::pin(events)))
 }

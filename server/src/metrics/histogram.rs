@@ -1,6 +1,7 @@
-//! A histogram of durations that many threads fill without a lock.
+//! A histogram of durations that many threads update without a lock.
 //!
-//! `prometheus_client`'s own takes a mutex for every observation; rooms and encoders observe on the hot path.
+//! `prometheus_client`'s own takes a mutex for every observation, and rooms and encoders observe on the hot
+//! path.
 
 use prometheus_client::{
     encoding::{EncodeMetric, MetricEncoder, NoLabelSet},
@@ -14,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// Counts durations by bucket. Copies share their counts.
+/// Counts durations by bucket. Clones share their counts.
 #[derive(Debug, Clone)]
 pub struct DurationHistogram(Arc<Inner>);
 
@@ -22,7 +23,7 @@ pub struct DurationHistogram(Arc<Inner>);
 struct Inner {
     /// Upper bounds, nanoseconds, ascending, inclusive.
     bounds: &'static [u64],
-    /// One a bound, and one for what is above them all.
+    /// One per bound, and one for values above them all.
     counts: Box<[AtomicU64]>,
     sum_ns: AtomicU64,
 }
@@ -43,23 +44,23 @@ impl DurationHistogram {
         self.0.sum_ns.fetch_add(ns, Relaxed);
     }
 
-    /// How many were counted.
+    /// Number of observations.
     pub fn count(&self) -> u64 {
         self.0.counts.iter().map(|c| c.load(Relaxed)).sum()
     }
 
-    /// Upper bound of the bucket in which the quantile `q` (0 to 1) lies. None: nothing was counted, or it lies above
-    /// the last bound.
+    /// Upper bound of the bucket in which the quantile `q` (0 to 1) lies. None: nothing was observed, or it
+    /// lies above the last bound.
     pub fn quantile_bound(&self, q: f64) -> Option<Duration> {
         self.bound_of(&self.counts(), q)
     }
 
-    /// How many were counted, by bucket; the last one is above all bounds.
+    /// Number of observations by bucket; the last one is above all bounds.
     pub fn counts(&self) -> Vec<u64> {
         self.0.counts.iter().map(|c| c.load(Relaxed)).collect()
     }
 
-    /// As `quantile_bound`, of other counts by the same buckets: what was counted between two looks.
+    /// Like `quantile_bound`, for other counts of the same buckets: what was observed between two looks.
     pub fn bound_of(&self, counts: &[u64], q: f64) -> Option<Duration> {
         let rank = (counts.iter().sum::<u64>() as f64 * q).ceil().max(1.0) as u64;
         let mut below = 0;
@@ -79,7 +80,7 @@ impl TypedMetric for DurationHistogram {
 
 impl EncodeMetric for DurationHistogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-        // The count is made from the buckets, so that it is theirs even while others observe.
+        // The total is computed from the buckets, so that both agree even while others observe.
         let buckets: Vec<(f64, u64)> = self
             .0
             .bounds

@@ -1,7 +1,8 @@
-//! What one thread counts before it tells all.
+//! Counts of one thread that are not yet in the metrics.
 
-/// Counts of one thread since it last told them: plain numbers, so that a message costs no shared cache line.
-/// Hand them over with `Metrics::add(transport, &local.take())`, a few times a second and when the thread ends.
+/// Counts of one thread since they were last handed over: plain numbers, so that a message touches no shared
+/// cache line. Hand them over with `Metrics::add(transport, &local.take())`, a few times per second and when
+/// the thread ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LocalCounters {
     /// Bytes of messages from clients, without the transport's framing.

@@ -1,4 +1,5 @@
-//! Figures of the process, read from `/proc` when they are asked for. Elsewhere than on Linux there are none.
+//! Metrics of the process, read from `/proc` when they are requested. On systems other than Linux there are
+//! none.
 
 use prometheus_client::{
     collector::Collector,
@@ -24,12 +25,12 @@ pub struct ProcessStats {
     pub cpu_seconds: Option<f64>,
     /// Open file descriptors.
     pub open_fds: Option<u64>,
-    /// Most of them.
+    /// Limit of open file descriptors.
     pub max_fds: Option<u64>,
 }
 
 impl ProcessCollector {
-    /// Reads once what does not change.
+    /// Reads what does not change, once.
     pub fn new() -> Self {
         // SAFETY: sysconf takes a number and returns one; it touches no memory of ours.
         let hz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
@@ -38,7 +39,7 @@ impl ProcessCollector {
         Self { ticks_per_second, start_time }
     }
 
-    /// Resident memory, bytes, and CPU time, seconds: what is cheap to read, whatever the number of open files.
+    /// Resident memory, bytes, and CPU time, seconds: cheap to read, whatever the number of open files.
     pub fn memory_and_cpu(&self) -> (Option<u64>, Option<f64>) {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
@@ -46,7 +47,7 @@ impl ProcessCollector {
         (line_number(&status, "VmRSS:").map(|kib| kib * 1024), cpu)
     }
 
-    /// Reads the figures. None: the system does not tell.
+    /// Reads the metrics. None: the system does not report it.
     pub fn read(&self) -> ProcessStats {
         let (resident_bytes, cpu_seconds) = self.memory_and_cpu();
         let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
@@ -90,11 +91,12 @@ impl Collector for ProcessCollector {
     }
 }
 
-/// How many files are open. Linux tells since 6.2; before, each had to be looked at: 8 ms for 10,000.
+/// Number of open files. Linux reports it since 6.2; before, each has to be looked at, which takes 8 ms for
+/// 10,000.
 fn open_files() -> Option<u64> {
     const FOLDER: &str = "/proc/self/fd";
     match fs::metadata(FOLDER).ok()?.len() {
-        // The listing itself holds one open.
+        // The listing itself keeps one open.
         0 => fs::read_dir(FOLDER).ok().map(|folder| (folder.count() as u64).saturating_sub(1)),
         told => Some(told),
     }
@@ -106,8 +108,8 @@ fn line_number(text: &str, key: &str) -> Option<u64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
-/// Fields of `/proc/PID/stat` after the command, which is in parentheses and may contain anything: the first is
-/// number 3 of proc(5).
+/// Fields of `/proc/PID/stat` after the command, which is in parentheses and may contain anything. The first
+/// is number 3 of proc(5).
 fn stat_fields(stat: &str) -> Option<impl Iterator<Item = &str>> {
     Some(stat.get(stat.rfind(')')? + 1..)?.split_whitespace())
 }
@@ -157,7 +159,7 @@ mod tests {
             stats.cpu_seconds.is_some() && stats.open_fds > Some(2) && stats.max_fds > Some(2),
             "{stats:?}"
         );
-        // What is told is what a look at each would find, give or take those of other tests' threads.
+        // The reported number matches a count of the files, give or take those of other tests' threads.
         let listed = fs::read_dir("/proc/self/fd").unwrap().count() as u64;
         assert!(stats.open_fds.unwrap().abs_diff(listed) < 64, "{stats:?}, {listed} listed");
         assert!(ProcessCollector::new().start_time > Some(1_000_000_000.0));

@@ -1,10 +1,10 @@
-//! OpenMetrics text turned into the Prometheus text format 0.0.4.
+//! Converts OpenMetrics text to the Prometheus text format 0.0.4.
 //!
-//! A scraper that does not ask for OpenMetrics (`curl`, `promtool check metrics`, old agents) gets the older format,
-//! as the official client libraries do. They differ in little: in the old format a counter's family carries the
-//! suffix of its samples, there is no `info`, no `UNIT`, and no `EOF`.
+//! A scraper that does not ask for OpenMetrics (`curl`, `promtool check metrics`, old agents) gets the older
+//! format, as the official client libraries do. The differences are small: in the old format a counter's
+//! family has the suffix of its samples, and there is no `info`, `UNIT` or `EOF`.
 
-/// Turns OpenMetrics text, as `prometheus_client` writes it, into the Prometheus text format.
+/// Converts OpenMetrics text, as `prometheus_client` writes it, to the Prometheus text format.
 pub(super) fn from_openmetrics(openmetrics: &str) -> String {
     let mut out = String::with_capacity(openmetrics.len());
     // HELP comes before TYPE, and its name depends on the type.

@@ -1,4 +1,4 @@
-//! Lines on their way to somewhere that may stop to take them.
+//! Lines on their way to an output that may stop taking them.
 
 use parking_lot::{Condvar, Mutex};
 use prometheus_client::metrics::counter::Counter;
@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Most bytes that wait.
+/// Most bytes that may wait.
 const MAX_WAITING: usize = 1 << 20;
-/// Time until the next try where the other side takes nothing at the moment and does not block.
+/// Time until the next try when the output is full and non-blocking.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// Lines that wait to be written, in bounded memory. Whoever puts one in never waits for the writer.
+/// Lines that wait to be written, in bounded memory. Adding a line never waits for the writer.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     state: Mutex<State>,
@@ -24,16 +24,16 @@ pub(super) struct Lines {
 #[derive(Debug, Default)]
 struct State {
     waiting: Vec<u8>,
-    /// How many lines these are.
+    /// Number of these lines.
     lines: u64,
-    /// Dropped, and not told yet.
+    /// Lines dropped and not yet reported.
     dropped: u64,
     /// Lines that were taken out are being written.
     writing: bool,
 }
 
 impl Lines {
-    /// Adds a line, or drops it if there is no place left.
+    /// Adds a line, or drops it if there is no room left.
     pub(super) fn put(&self, line: &[u8]) {
         let mut state = self.state.lock();
         if state.waiting.len() + line.len() > MAX_WAITING {
@@ -47,13 +47,13 @@ impl Lines {
         self.changed.notify_all();
     }
 
-    /// Lines that were dropped, from the start.
+    /// Number of lines dropped since the start.
     pub(super) fn dropped(&self) -> &Counter {
         &self.dropped
     }
 
-    /// Waits for lines, so long at most, and writes them; for the one thread that does so. Gives how many
-    /// were dropped since that was last told, once lines can be written again.
+    /// Waits for lines, for at most `pause`, and writes them; only one thread may do this. Returns how many
+    /// lines were dropped since that was last reported, once lines can be written again.
     pub(super) fn pass_on(&self, sink: &mut impl Write, pause: Duration) -> u64 {
         let mut state = self.state.lock();
         if state.waiting.is_empty() {
@@ -72,7 +72,7 @@ impl Lines {
         self.changed.notify_all();
         match written {
             Ok(()) => mem::take(&mut state.dropped),
-            // Nobody will ever read them: the other side is closed.
+            // Nobody will ever read them: the other end is closed.
             Err(_) => {
                 state.dropped += lines;
                 self.dropped.inc_by(lines);
@@ -81,7 +81,7 @@ impl Lines {
         }
     }
 
-    /// Waits until all lines are written, so long at most. Tells whether they are.
+    /// Waits until all lines are written, for at most `limit`. Returns whether they are.
     pub(super) fn flush(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let mut state = self.state.lock();
@@ -106,7 +106,7 @@ impl Write for &Lines {
     }
 }
 
-/// As `Write::write_all`, also where whoever shares the output has made it non-blocking.
+/// Like `Write::write_all`, but also works if somebody who shares the output has made it non-blocking.
 fn write_all(sink: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match sink.write(bytes) {
@@ -128,7 +128,7 @@ mod tests {
     const NOW: Duration = Duration::ZERO;
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    /// Takes lines while its gate lets it, one chunk for each word from the gate.
+    /// Accepts lines while its gate allows, one chunk for each signal from the gate.
     struct Pipe {
         gate: mpsc::Receiver<io::Result<()>>,
         taken: Vec<u8>,
@@ -177,7 +177,7 @@ mod tests {
         while !lines.state.lock().writing {
             thread::yield_now();
         }
-        // The writer is stuck, and nobody who logs is.
+        // The writer is stuck, but logging is not.
         let line = [b"x".repeat(1023), b"\n".to_vec()].concat();
         let fit = MAX_WAITING / line.len();
         for _ in 0..fit + 7 {

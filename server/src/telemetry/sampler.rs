@@ -1,4 +1,4 @@
-//! How many lines a place in the code may write.
+//! Limits how many lines a place in the code may write.
 
 use std::{
     collections::HashMap,
@@ -6,11 +6,11 @@ use std::{
 };
 use tracing::Level;
 
-/// Lines of one place in one second that are written.
+/// Most lines of one place that are written in one second.
 const MOST: u32 = 10;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Lets the first lines of each place in each second through, and counts the rest.
+/// Admits the first lines of each place in each second, and counts the rest.
 #[derive(Debug, Default)]
 pub(super) struct Sampler {
     places: HashMap<Place, Second>,
@@ -23,18 +23,18 @@ pub(super) struct Place {
     pub target: &'static str,
     /// Its line there.
     pub line: u32,
-    /// How much its lines matter.
+    /// Level of its lines.
     pub level: Level,
 }
 
-/// A second of a place, and what it has to tell of those before.
+/// A second of a place, and what is left to report of earlier ones.
 #[derive(Debug)]
 struct Second {
     start: Instant,
     lines: u32,
-    /// Left out in it.
+    /// Lines left out in this second.
     more: u64,
-    /// Left out in those before it, and not told yet.
+    /// Lines left out in earlier seconds and not yet reported.
     due: u64,
 }
 
@@ -53,7 +53,7 @@ impl Sampler {
         false
     }
 
-    /// How many lines of which places were left out in seconds that are over. Each is told once.
+    /// How many lines of which places were left out in past seconds. Each is reported once.
     pub(super) fn left_out(&mut self, now: Instant) -> Vec<(Place, u64)> {
         let mut left_out = Vec::new();
         for (place, second) in &mut self.places {
@@ -98,7 +98,8 @@ mod tests {
         let (mut sampler, start) = (Sampler::default(), Instant::now());
         let (mut admitted, mut told) = (0, 0);
         for n in 0..10_000 {
-            // 1,000 a second, and one who looks at times that are never a second's end.
+            // 1,000 lines per second, and a reader that looks at times that never coincide with a second's
+            // end.
             let now = start + Duration::from_millis(n);
             admitted += u64::from(sampler.admit(HERE, now));
             if n % 1_000 == 700 {

@@ -1,4 +1,4 @@
-//! Certificates in PEM files, which somebody else writes and replaces.
+//! Certificates in PEM files, which something else writes and replaces.
 
 use super::{Current, Fingerprint, TlsError, provider};
 use rustls::{
@@ -23,14 +23,14 @@ const MAX_FILE: u64 = 1 << 20;
 /// The files of one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PemFiles {
-    /// The certificate, then those between it and an authority that clients know.
+    /// The certificate, followed by the intermediate ones up to an authority that clients know.
     pub certificate: PathBuf,
     /// Its private key: PKCS #8, PKCS #1 or SEC 1, not encrypted.
     pub key: PathBuf,
 }
 
 impl PemFiles {
-    /// Checks that there is a certificate that could be served at this time.
+    /// Checks that the files contain a certificate that could be served at this time.
     ///
     /// # Errors
     /// What is wrong with which file.
@@ -39,15 +39,16 @@ impl PemFiles {
     }
 }
 
-/// Reads the files, and reads them again.
+/// Reads the files repeatedly.
 ///
-/// By content, not by the time of their last change: they are small, and a file that is replaced within one tick of the file
-/// system's clock, or by a link to another folder (as Kubernetes does), is noticed too.
+/// Changes are detected by content, not by the time of modification: the files are small, and this also
+/// notices a file that is replaced within one tick of the file system's clock, or by a link to another folder
+/// (as Kubernetes does).
 pub(super) struct Files {
     paths: PemFiles,
-    /// What is served.
+    /// What is being served.
     served: Content,
-    /// What was wrong when it was last looked at. Said once.
+    /// The error found at the last check. Reported once.
     trouble: Option<TlsError>,
 }
 
@@ -64,7 +65,8 @@ impl Files {
         Ok((Self { paths: paths.clone(), served, trouble: None }, current))
     }
 
-    /// The certificate in the files, if it is another one. An error is given once, until it is another one or is mended.
+    /// The certificate in the files, if it has changed. An error is returned once, until it changes or is
+    /// fixed.
     pub(super) fn refresh(&mut self, now: SystemTime) -> Result<Option<Current>, TlsError> {
         match self.look(now) {
             Ok(found) => {
@@ -103,16 +105,14 @@ impl Content {
             .collect::<Result<_, _>>()
             .map_err(|e| bad_certificate(said(&e)))?;
         let first =
-            chain.first().ok_or_else(|| bad_certificate("there is no certificate in it (PEM)".to_owned()))?;
+            chain.first().ok_or_else(|| bad_certificate("it contains no certificate (PEM)".to_owned()))?;
         let parsed = x509_cert::certificate::CertificateInner::<Rfc5280>::from_der(first)
             .map_err(|e| bad_certificate(format!("the certificate is malformed: {e}")))?;
         let validity = parsed.tbs_certificate().validity();
         let (from, until) = (validity.not_before.to_system_time(), validity.not_after.to_system_time());
 
         let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|e| match e {
-            PemError::NoItemsFound => {
-                bad_key("there is no private key in it (PEM, not encrypted)".to_owned())
-            }
+            PemError::NoItemsFound => bad_key("it contains no private key (PEM, unencrypted)".to_owned()),
             e => bad_key(said(&e)),
         })?;
         let key = CertifiedKey::from_der(chain.clone(), key, &provider()).map_err(|e| match e {
@@ -131,7 +131,7 @@ impl Content {
 }
 
 impl TlsError {
-    /// Whether it says the same, but for the time.
+    /// Whether both are the same error, apart from the time.
     fn same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::NotValidNow { from, until, .. }, Self::NotValidNow { from: f, until: u, .. }) => {
@@ -145,12 +145,12 @@ impl TlsError {
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let unreadable = |reason: String| TlsError::Unreadable { path: path.to_owned(), reason };
     let meta = fs::metadata(path).map_err(|e| unreadable(e.to_string()))?;
-    // A pipe or a device would keep the reader waiting.
+    // A pipe or a device would make the reader wait.
     if !meta.is_file() {
         return Err(unreadable("it is not a file".to_owned()));
     }
     if meta.len() > MAX_FILE {
-        return Err(bad(path, format!("it has {} bytes: at most {MAX_FILE} are read", meta.len())));
+        return Err(bad(path, format!("it has {} bytes; at most {MAX_FILE} are allowed", meta.len())));
     }
     fs::read(path).map_err(|e| unreadable(e.to_string()))
 }
@@ -160,5 +160,5 @@ fn bad(path: &Path, reason: String) -> TlsError {
 }
 
 fn said(error: &PemError) -> String {
-    format!("it is no PEM file: {error}")
+    format!("it is not a PEM file: {error}")
 }

@@ -13,17 +13,17 @@ use std::{
 };
 use time::OffsetDateTime;
 
-/// From the begin to the end of validity. Browsers take at most 14 days.
+/// Period of validity. Browsers accept at most 14 days.
 const VALIDITY: Duration = Duration::from_secs(13 * 24 * 3600);
-/// How long before it is made a certificate is valid: a client's clock may be behind.
+/// How long before its creation a certificate becomes valid, because a client's clock may be behind.
 const BEHIND: Duration = Duration::from_secs(3600);
 /// How long before its end a certificate is replaced.
 const AHEAD: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// Makes a certificate, and in time the next one.
+/// Makes a certificate, and later its successors.
 pub(super) struct SelfSigned {
     names: Vec<String>,
-    /// Those that have not ended, oldest first.
+    /// Certificates that have not expired, oldest first.
     listed: Vec<Fingerprint>,
     valid_from: SystemTime,
     renew_at: SystemTime,
@@ -53,7 +53,7 @@ impl SelfSigned {
 
     fn renew(&mut self, now: SystemTime) -> Result<Current, TlsError> {
         let (key, fingerprint) = make(&self.names, now)?;
-        self.listed.retain(|old| old.valid_until > now); // most often one is left, and with the new one two
+        self.listed.retain(|old| old.valid_until > now); // usually one is left, so there are two with the new one
         self.listed.push(fingerprint);
         self.valid_from = fingerprint.valid_until - VALIDITY;
         self.renew_at = fingerprint.valid_until - AHEAD;
@@ -74,7 +74,7 @@ fn make(names: &[String], now: SystemTime) -> Result<(CertifiedKey, Fingerprint)
     params.distinguished_name.push(DnType::CommonName, "Driftless, self-signed");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    // ECDSA on P-256, which is what browsers take by hash.
+    // ECDSA on P-256, which is what browsers accept by hash.
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(|e| failed(&e))?;
     let certificate = params.self_signed(&key).map_err(|e| failed(&e))?;
 

@@ -1,4 +1,5 @@
-//! From an accepted TCP connection to HTTP: socket options, who the client is, a place for it, and TLS if there is a certificate for it.
+//! From an accepted TCP connection to HTTP: socket options, the client's address, a permit for it, and TLS if
+//! there is a certificate.
 
 use super::{Stream, lease, pace::Pace, proxy_protocol, socket::tune};
 use crate::{door::Door, metrics::Metrics};
@@ -15,57 +16,57 @@ use tracing::{debug, info, warn};
 
 /// First byte of a TLS handshake (RFC 8446, section 5.1: the content type of a record).
 const HANDSHAKE: u8 = 22;
-/// What somebody who speaks HTTP without TLS is told.
+/// The answer to a client that speaks HTTP without TLS.
 const USE_HTTPS: &str = concat!(
     "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 103\r\n\r\n",
     r#"{"error":{"code":"https_only","message":"this port speaks TLS: begin the URL with https:// or wss://"}}"#
 );
 
-/// Bytes of a first record that are waited for: a ClientHello is shorter, with post-quantum keys, too.
+/// Bytes of a first record that are waited for. A ClientHello is shorter, even with post-quantum keys.
 const FIRST_RECORD: usize = 4096;
-/// Time from one look at an incomplete record to the next.
+/// Time between two looks at an incomplete record.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// TLS handshakes that a thread may have in progress. Each holds some 40 KiB.
+/// TLS handshakes that a thread may have in progress. Each takes some 40 KiB.
 const TLS_HANDSHAKES: usize = 512;
 
-/// How connections are taken in.
+/// How TCP connections are accepted.
 #[derive(Clone)]
 pub(crate) struct Accept {
     /// How long sent bytes may stay unacknowledged before the kernel ends the connection.
     pub user_timeout: Duration,
-    /// How long a TLS handshake may take, and what comes before it.
+    /// How long a TLS handshake may take, including what precedes it.
     pub handshake: Duration,
     /// How long the first request may take.
     pub request: Duration,
-    /// TLS, if that is what is spoken here.
+    /// TLS, if the port speaks it.
     pub tls: Option<TlsAcceptor>,
-    /// Whether trusted proxies say who the client is before anything else.
+    /// Whether trusted proxies begin with a PROXY protocol header.
     pub proxy_protocol: bool,
-    /// Who may come in.
+    /// Decides who may come in.
     pub door: Arc<Door>,
-    /// Where refusals are counted.
+    /// Counts refusals.
     pub metrics: Arc<Metrics>,
 }
 
-/// Why a connection was not taken in.
+/// Why a connection was not accepted.
 #[derive(Debug, thiserror::Error)]
 enum NotTaken {
-    #[error("its source has as many as it may")]
+    #[error("its source has as many connections as it may")]
     Refused,
-    #[error("it said nothing in time")]
+    #[error("it sent nothing in time")]
     TooLate,
-    #[error("it is gone: {0}")]
+    #[error("the connection is lost: {0}")]
     Gone(io::Error),
     #[error(transparent)]
     ProxyProtocol(io::Error),
-    #[error("no TLS handshake: {0}")]
+    #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
-    #[error("the thread has as many TLS handshakes in progress as it may")]
+    #[error("the thread already has as many TLS handshakes in progress as it may")]
     TooManyHandshakes,
 }
 
 impl NotTaken {
-    /// In `refused`. None: the door has counted it, or it is nobody's refusal.
+    /// The reason label in the `refused` metric. None: the door has counted it, or it was not refused.
     fn reason(&self) -> Option<&'static str> {
         match self {
             NotTaken::Refused | NotTaken::Gone(_) => None,
@@ -83,7 +84,7 @@ struct Handshakes {
 }
 
 impl Accept {
-    /// A service that takes connections in and hands them to `http`.
+    /// A service that accepts connections and hands them to `http`.
     pub(crate) fn then<S>(
         self,
         http: S,
@@ -97,7 +98,7 @@ impl Accept {
                 InitError = (),
             > + 'static,
     {
-        // A moment more than a request has: whoever is late is to be told so.
+        // A little longer than a request has, so that a late client is told so.
         let request = self.request + Duration::from_secs(1);
         let handshakes =
             Rc::new(Handshakes { pace: Pace::new(), places: Arc::new(Semaphore::new(TLS_HANDSHAKES)) });
@@ -109,7 +110,7 @@ impl Accept {
                     if let Some(reason) = not_taken.reason() {
                         accept.metrics.refused.inc(reason);
                     }
-                    debug!(%not_taken, "not taken in");
+                    debug!(%not_taken, "did not accept a connection");
                     io::Error::other(not_taken)
                 })?;
                 Ok((stream, Protocol::Http1, Some(peer)))
@@ -127,7 +128,7 @@ impl Accept {
     ) -> Result<(Stream, SocketAddr), NotTaken> {
         let mut peer = stream.peer_addr().map_err(NotTaken::Gone)?;
         if let Err(e) = tune(&stream, self.user_timeout) {
-            warn!(error = %e, "the options of a socket could not be set");
+            warn!(error = %e, "cannot set the options of a socket");
         }
         if self.proxy_protocol && self.door.proxies().trust(peer.ip()) {
             peer =
@@ -136,7 +137,7 @@ impl Accept {
         let place = self.door.socket(peer.ip()).ok_or(NotTaken::Refused)?;
         let Some(tls) = &self.tls else { return Ok((Stream::plain(stream, place), peer)) };
         let _of_source = self.door.tls_handshake(peer.ip()).ok_or(NotTaken::Refused)?;
-        // Until there is something to do, a handshake takes nothing that others may need.
+        // Until the handshake can begin, it takes nothing that others may need.
         first_record(&stream).await.map_err(NotTaken::Tls)?;
         let of_thread = handshakes.places.clone().try_acquire_owned();
         let _of_thread = of_thread.map_err(|_| NotTaken::TooManyHandshakes)?;
@@ -161,9 +162,9 @@ impl Accept {
         if first[0].is_ascii_uppercase() {
             info!(
                 %peer,
-                "plain HTTP on the port for TLS: answered with 400; clients must use https:// or wss://"
+                "plain HTTP on the TLS port: answered with 400; clients must use https:// or wss://"
             );
-            // What is left unread would reset the connection, and the answer with it.
+            // Unread bytes would reset the connection, and the answer would be lost with it.
             let _ = stream.try_read(&mut [0; 4096]);
             stream.write_all(USE_HTTPS.as_bytes()).await?;
             stream.shutdown().await?;
@@ -172,7 +173,7 @@ impl Accept {
     }
 }
 
-/// Waits for the whole first record (RFC 8446, section 5.1), or for what is none.
+/// Waits for the whole first record (RFC 8446, section 5.1), or for something that is not one.
 async fn first_record(stream: &TcpStream) -> io::Result<()> {
     let mut record = [0; FIRST_RECORD];
     loop {

@@ -1,12 +1,15 @@
-//! How long a connection may speak HTTP. actix-http ends one that does not send its first head, or is idle between two requests; not
-//! one that sends its body or a later head byte by byte, nor one that takes its answer so.
+//! How long a connection may speak HTTP. actix-http ends a connection that does not send its first head, or
+//! is idle between two requests. It does not end one that sends a body or a later head byte by byte, or that
+//! reads its answer so.
 //!
-//! Each connection has a lease: time for a first request, prolonged by each answer for taking it and for sending another request. A
-//! WebSocket leaves HTTP, and its lease with it.
+//! Each connection therefore has a lease: time for a first request, extended by each answer so that the
+//! client can read it and send another request. A WebSocket leaves HTTP, and its lease with it.
 //!
-//! **Pipelining.** actix-http reads 128 KiB ahead and makes requests of all of it, thousands, before it answers the first: megabytes for
-//! a socket. So it is given a little at a time, nothing while a request without a body is unanswered, and nothing at all any more once more
-//! than one was sent at a time, which no browser and no proxy does: then what came is answered, and the connection closed.
+//! **Pipelining.** actix-http reads 128 KiB ahead and makes requests of all of it, possibly thousands, before
+//! it answers the first: megabytes per socket. So it is given a little at a time, and nothing while a request
+//! without a body is unanswered. Once a client has sent more than one request at a time, which no browser and
+//! no proxy does, it is given nothing any more: the requests that came are answered, and the connection is
+//! closed.
 
 use actix_http::error::DispatchError;
 use std::{
@@ -23,31 +26,31 @@ use tokio::{
 
 /// Bytes that HTTP is given at a time.
 pub(super) const CHUNK: usize = 2048;
-/// What ends the head of a request.
+/// The end of a request's head.
 const HEAD_END: &[u8; 4] = b"\r\n\r\n";
 
 task_local! {
-    /// When the connection that is being served ends. None: when its peer or the answer does.
+    /// When the connection being served ends. None: when its peer or the answer ends it.
     static UNTIL: Cell<Option<Instant>>;
-    /// What the connection that is being served has sent.
+    /// What the connection being served has sent.
     static SENT: Sent;
 }
 
-/// Requests that have come and are not answered.
+/// Requests that have arrived and are not answered.
 #[derive(Default)]
 struct Sent {
     unanswered: Cell<usize>,
-    /// How much of a head's end the last byte has completed.
+    /// How many bytes of a head's end have been matched.
     matched: Cell<usize>,
-    /// A request with a body is being answered: what comes belongs to it.
+    /// A request with a body is being answered: what arrives belongs to it.
     body: Cell<bool>,
     pipelined: Cell<bool>,
-    /// A chunk was given, and nothing has been made of it yet.
+    /// A chunk was given and has not been processed yet.
     given: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
-/// Whether what is being served is HTTP.
+/// Whether the connection being served speaks HTTP.
 pub(super) fn is_held() -> bool {
     SENT.try_with(|_| ()).is_ok()
 }
@@ -90,15 +93,15 @@ pub(super) fn gave(bytes: &[u8]) {
     });
 }
 
-/// A request is being answered, with a body or without.
+/// A request is being answered; `body` says whether it has a body.
 pub(crate) fn begin(body: bool) {
     let _ = SENT.try_with(|sent| sent.body.set(body));
 }
 
-/// A request is answered. Whether the connection is to be closed with the answer.
+/// A request has been answered. True: the connection has to be closed after the answer.
 pub(crate) fn answered() -> bool {
     let answered = |sent: &Sent| {
-        // What came after a head that has a body was not looked at.
+        // What came after a head with a body was not examined.
         let closes = sent.pipelined.get() || sent.body.get();
         sent.unanswered.set(sent.unanswered.get().saturating_sub(1));
         if let Some(waker) = sent.waker.take()
@@ -111,7 +114,7 @@ pub(crate) fn answered() -> bool {
     SENT.try_with(answered).unwrap_or(false)
 }
 
-/// Serves a connection until its end, or that of its lease. `first`: what it has for its first request.
+/// Serves a connection until it ends or its lease runs out. `first` is the time for its first request.
 pub(super) async fn hold<T>(
     first: Duration,
     connection: impl Future<Output = Result<T, DispatchError>>,
@@ -134,12 +137,12 @@ pub(super) async fn hold<T>(
     SENT.scope(Sent::default(), until).await
 }
 
-/// The connection that is being served has so long from now, unless its answer has no end.
+/// Gives the connection being served this much time from now, unless its answer is endless.
 pub(crate) fn prolong(by: Duration) {
     let _ = UNTIL.try_with(|until| until.set(until.get().map(|_| Instant::now() + by)));
 }
 
-/// The answer that is being made has no end. (One that its peer does not take ends by the socket's own timeout.)
+/// The current answer has no end. (If its peer does not read it, the socket's own timeout ends it.)
 pub(crate) fn make_endless() {
     let _ = UNTIL.try_with(|until| until.set(None));
 }

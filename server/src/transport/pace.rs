@@ -1,4 +1,4 @@
-//! Costly work in small pieces, so that it takes a thread no more than half of its time.
+//! Does costly work in small pieces, so that it takes at most half of a thread's time.
 
 use std::{
     future::{Future, poll_fn},
@@ -9,13 +9,14 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// Work that is below this costs no pause.
+/// Work shorter than this causes no pause.
 const FREE: Duration = Duration::from_micros(100);
 
-/// Lets one future of a thread work at a time, first come, first served, and pauses for as long after each piece of its work.
+/// Lets one future of a thread work at a time, first come, first served, and pauses after each piece of work
+/// for as long as it took.
 ///
-/// For TLS handshakes: a signature takes a millisecond or less, but a stranger can ask for thousands at once, and everybody else who comes
-/// would wait for all of them, as would players, whose threads need the same cores.
+/// For TLS handshakes: a signature takes a millisecond or less, but a stranger can ask for thousands at once.
+/// All other clients would wait for them, and so would players, whose threads need the same cores.
 #[derive(Debug, Clone)]
 pub(super) struct Pace {
     turn: Arc<Semaphore>,
@@ -27,11 +28,12 @@ impl Pace {
         Self { turn: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Runs a future: each time that it is polled it waits for its turn. `pauses`: whether the thread has others who need it as much.
+    /// Runs a future that waits for its turn each time it is polled. `pauses`: whether the thread has other
+    /// work to do.
     pub(super) async fn run<F: Future>(&self, pauses: impl Fn() -> bool, future: F) -> F::Output {
         let mut future = pin!(future);
         loop {
-            // Fails only if the semaphore is closed, which it never is.
+            // Fails only if the semaphore is closed, which never happens.
             let turn = self.turn.clone().acquire_owned().await.ok();
             let start = Instant::now();
             let polled = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
@@ -52,7 +54,7 @@ impl Pace {
     }
 }
 
-/// Waits until the task is woken, by whatever was polled before.
+/// Waits until the task is woken by whatever was polled before.
 async fn woken() {
     let mut waited = false;
     poll_fn(|_| if std::mem::replace(&mut waited, true) { Poll::Ready(()) } else { Poll::Pending }).await;

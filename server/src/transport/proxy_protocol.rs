@@ -1,22 +1,24 @@
-//! The PROXY protocol, version 2 (HAProxy's specification, section 2.2): who the client is, before the first byte of the connection itself.
+//! The PROXY protocol, version 2 (HAProxy's specification, section 2.2), which names the client before the
+//! first byte of the connection itself.
 
 use actix_rt::net::TcpStream;
 use ppp::v2::{Addresses, Command, Header};
 use std::{io, net::SocketAddr};
 use tokio::io::AsyncReadExt;
 
-/// Bytes of a header before its addresses.
+/// Bytes of a header that precede its addresses.
 const FIXED: usize = 16;
-/// Most bytes of addresses and what else a proxy may say.
+/// Most bytes of addresses and other data that a proxy may send.
 const MAX_REST: usize = 1024;
 
-/// Reads the header. None: the proxy connects for itself (to see whether the server lives), or not over IP.
+/// Reads the header. None: the proxy connects on its own behalf (a health check), or the client does not use
+/// IP.
 pub(super) async fn client(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
     let mut header = vec![0; FIXED];
     stream.read_exact(&mut header).await?;
     let rest = usize::from(u16::from_be_bytes([header[14], header[15]]));
     if rest > MAX_REST {
-        return Err(bad("longer than any"));
+        return Err(bad("it is too long"));
     }
     header.resize(FIXED + rest, 0);
     stream.read_exact(&mut header[FIXED..]).await?;
@@ -34,7 +36,7 @@ fn parse(header: &[u8]) -> io::Result<Option<SocketAddr>> {
 }
 
 fn bad(why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("no header of the PROXY protocol, version 2: {why}"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("not a PROXY protocol header, version 2: {why}"))
 }
 
 #[cfg(test)]

@@ -1,17 +1,20 @@
-//! One connection over datagrams and streams: what QUIC and WebTransport have in common, which is all but their beginning.
+//! One connection over datagrams and streams: what QUIC and WebTransport have in common, which is everything
+//! but their beginning.
 //!
-//! | what | way | if it cannot go now |
+//! | what | lane | if it cannot be sent now |
 //! | --- | --- | --- |
-//! | welcome, reliable messages, goodbye | the reliable stream, which the client opens: each after its length | waits, in the seat's bounded queue |
-//! | ping, pong, a state that fits | a datagram each | an older one that waits is dropped |
-//! | a state that fits no datagram | a stream of its own, newer ones first | a newer one takes its place, see [`large`] |
+//! | welcome, reliable messages, goodbye | the reliable stream, which the client opens: each message after its length | waits, in the seat's bounded queue |
+//! | ping, pong, a state that fits | one datagram each | an older one that waits is dropped |
+//! | a state too large for a datagram | a stream of its own, newer ones first | a newer one replaces it, see [`large`] |
 //!
-//! One task reads datagrams, reads the stream and writes, in this order, so that what an input makes due is sent in the same turn.
-//! Streams that a client opens beyond the first are not read; the transport's windows bound what they can hold.
+//! One task reads datagrams, reads the stream and writes, in this order, so that what an input makes due is
+//! sent in the same turn. Streams that a client opens in addition to the first are not read; the transport's
+//! windows bound what they can hold.
 //!
-//! **The end.** Ours: the goodbye, then the end of the stream, then 3 s at most for the peer to have both, then the close of the session
-//! with the same code and reason. The peer's: its close, the end of its half of the stream, or the silence timeout. A peer that breaks
-//! the rules of the transport gets the close alone.
+//! **The end.** If the server ends it: the goodbye, then the end of the stream, then at most 3 s for the peer
+//! to receive both, then the close of the session with the same code and reason. The peer ends it by its
+//! close, the end of its half of the stream, or silence. A peer that breaks the rules of the transport gets
+//! only the close.
 
 mod inbound;
 mod large;
@@ -34,28 +37,30 @@ use web_transport_quinn::{SendStream, Session, SessionError};
 /// Longest reason of a close, bytes (draft-ietf-webtrans-http3, section 5).
 const MAX_REASON: usize = 1024;
 
-/// What is before each datagram of a session: on WebTransport the session's number (as a variable-length integer), which is that of
-/// its request's stream. That is the connection's first, whose number is 0.
+/// Prefix of each datagram of a session. On WebTransport it is the session's number (as a variable-length
+/// integer), which is that of the request's stream; that is the connection's first stream, so the number is
+/// 0.
 fn datagram_header(session: &Session) -> &'static [u8] {
     if session.request().is_some() { &[0] } else { &[] }
 }
 
 /// How a part of the task ended.
 enum Outcome {
-    /// The session has ended: its goodbye is in the buffer of the stream, if there is a stream.
+    /// The session has ended: its goodbye is in the stream's buffer, if there is a stream.
     Closing,
-    /// The connection is gone.
+    /// The connection is lost.
     Lost(SessionError),
     /// The peer broke a rule.
     Violation(Violation),
-    /// The peer ended the reliable stream, as one that goes without a leave does, and may come back: a lost connection to the room.
+    /// The peer ended the reliable stream, as one does that goes without a leave and may come back. For the
+    /// room this is a lost connection.
     StreamEnded(Violation),
 }
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(session: Session, peer: PeerRef, worker: Rc<Worker>, max_message: usize) {
     let _end = EndOnDrop(peer.clone());
-    // Where the reader leaves our half of the reliable stream for the writer.
+    // The reader leaves our half of the reliable stream here for the writer.
     let stream = RefCell::new(None);
     let mut outgoing = Outgoing::new(&session, &peer, &worker, &stream);
     let datagrams = pin!(inbound::datagrams(&session, &peer, &worker));
@@ -79,7 +84,7 @@ pub(super) async fn serve(session: Session, peer: PeerRef, worker: Rc<Worker>, m
         }
         Outcome::Lost(error) => peer.borrow_mut().end(End::Lost(error.to_string())),
         Outcome::Violation(Violation { code, reason }) => {
-            // The room hears it before the peer has had time to.
+            // The room is told before the peer has time to react.
             peer.borrow_mut().end(End::Closed { code, reason: reason.clone() });
             close(&session, &Refusal::new(code, &reason)).await;
         }
@@ -90,7 +95,7 @@ pub(super) async fn serve(session: Session, peer: PeerRef, worker: Rc<Worker>, m
     }
 }
 
-/// Closes a session, and waits until the peer knows (3 s at most).
+/// Closes a session, and waits until the peer knows (at most 3 s).
 pub(super) async fn close(session: &Session, ending: &Refusal) {
     let mut reason = ending.reason.as_str();
     while reason.len() > MAX_REASON {
@@ -115,7 +120,7 @@ fn ending_of(peer: &PeerRef) -> Refusal {
     Refusal::new(code, &peer.session.closing_reason().unwrap_or_default())
 }
 
-/// A server that stops drops its tasks: the actor must hear of it all the same.
+/// A server that stops drops its tasks; the actor must be told all the same.
 struct EndOnDrop(PeerRef);
 
 impl Drop for EndOnDrop {

@@ -1,4 +1,4 @@
-//! A TCP connection as HTTP and WebSocket see it: as it is, or within TLS.
+//! A TCP connection as HTTP and WebSocket see it: plain, or within TLS.
 
 use super::lease;
 use crate::ground::shares::Share;
@@ -12,24 +12,25 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 
-/// An accepted connection, and its place among those of its source.
+/// An accepted connection, and the permit of its source.
 ///
-/// `poll_write` of TLS may take bytes that the socket has no room for; `poll_flush` tells when they are gone. What is as it is never has
-/// such bytes.
+/// With TLS, `poll_write` may take bytes that the socket has no room for; `poll_flush` says when they are
+/// sent. A plain connection never has such bytes.
 pub(crate) struct Stream {
     io: Io,
     place: Share,
 }
 
 enum Io {
-    /// As it is.
+    /// A plain connection.
     Plain(TcpStream),
-    /// Within TLS, after the handshake. Boxed: it takes a kilobyte, which those without TLS should not pay.
+    /// A connection within TLS, after the handshake. Boxed, because it takes a kilobyte that connections
+    /// without TLS need not pay for.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
-    /// As it is.
+    /// A plain connection.
     pub(super) fn plain(stream: TcpStream, place: Share) -> Self {
         Self { io: Io::Plain(stream), place }
     }
@@ -39,8 +40,7 @@ impl Stream {
         Self { io: Io::Tls(Box::new(stream)), place }
     }
 
-    /// The socket, which does not block, what TLS holds of it, and the place: for who goes on without the
-    /// runtime.
+    /// The non-blocking socket, the state of TLS, and the permit, for use without the runtime.
     pub(super) fn into_parts(self) -> io::Result<(net::TcpStream, Option<ServerConnection>, Share)> {
         let (tcp, tls) = match self.io {
             Io::Plain(tcp) => (tcp, None),

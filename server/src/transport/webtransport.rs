@@ -1,6 +1,7 @@
-//! WebTransport over HTTP/3 (draft-ietf-webtrans-http3): from a QUIC connection with ALPN `h3` to a session at `/v1/connect` that speaks
-//! the subprotocol `driftless.v1`. Clients older than subprotocols (Firefox, 140 at the least) offer none: they are taken to mean it, and
-//! their `Join` says the version. One session a connection. Everything after that is as with [`quic`](super::quic).
+//! WebTransport over HTTP/3 (draft-ietf-webtrans-http3): from a QUIC connection with ALPN `h3` to a session
+//! at `/v1/connect` that speaks the subprotocol `driftless.v1`. Clients without support for subprotocols
+//! (Firefox, at least 140) offer none; they are assumed to mean it, and their `Join` states the version.
+//! There is one session per connection. Everything after that is as with [`quic`](super::quic).
 
 use super::{CLOSE_LIMIT, PATH};
 use crate::{
@@ -23,17 +24,17 @@ const H3_GENERAL_PROTOCOL_ERROR: u32 = 0x101;
 
 /// Why there is no session.
 pub(super) enum Refused {
-    /// It is no WebTransport request, or ended too soon.
+    /// It is not a WebTransport request, or it ended too soon.
     Handshake(ServerError),
-    /// It is for something else.
+    /// Its path is another one.
     NotFound(Request),
-    /// It is from a page that may not.
+    /// It comes from a page that is not allowed.
     Foreign(Request, Foreign),
-    /// It offers subprotocols, and not ours.
+    /// It offers subprotocols, but not ours.
     Subprotocol(Request),
 }
 
-/// Takes the settings and the request, and answers it if it is a good one.
+/// Receives the settings and the request, and accepts it if it is valid.
 pub(super) async fn accept(connection: Connection, origins: &Origins) -> Result<Session, Refused> {
     let request = Request::accept(connection).await.map_err(Refused::Handshake)?;
     if request.url.path() != PATH {
@@ -52,7 +53,7 @@ pub(super) async fn accept(connection: Connection, origins: &Origins) -> Result<
     request.respond(answer).await.map_err(Refused::Handshake)
 }
 
-/// Where the page came from. (Of two origins nobody knows which is true, so they are none that anybody knows.)
+/// The page's origin. (If there are two, nobody knows which is true, so the result matches no allowed one.)
 fn origin(request: &Request) -> Option<String> {
     let mut all =
         request.headers.get_all(ORIGIN).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -60,11 +61,11 @@ fn origin(request: &Request) -> Option<String> {
     Some(all.fold(first, |text, next| text + ", " + &next))
 }
 
-/// Says no, as HTTP does, and waits a moment for the peer to hear it.
+/// Refuses with an HTTP status, and waits a moment for the peer to receive it.
 pub(super) async fn refuse(connection: Connection, refused: Refused) {
     let (request, status) = match refused {
         Refused::Handshake(error) => {
-            debug!(%error, "no WebTransport request");
+            debug!(%error, "not a WebTransport request");
             let code = VarInt::from_u32(H3_GENERAL_PROTOCOL_ERROR);
             return connection.close(code, b"not a WebTransport request");
         }
@@ -84,7 +85,8 @@ pub(super) async fn refuse(connection: Connection, refused: Refused) {
     let _ = timeout(CLOSE_LIMIT, heard).await;
 }
 
-/// Closes a connection whose request did not come: with our code as WebTransport writes it where there is no session.
+/// Closes a connection whose request did not come, with our code as WebTransport encodes it outside a
+/// session.
 pub(super) fn close_late(connection: &Connection, within: Duration) {
     let ending = Refusal::new(CloseCode::HandshakeTimeout, &format!("no request within {within:?}"));
     let code = web_transport_quinn::proto::error_to_http3(ending.code.number().into());

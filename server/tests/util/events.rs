@@ -24,7 +24,7 @@ pub struct Event {
 }
 
 impl Events {
-    /// Reads `/v1/stream` as an operator, with these further headers (each with its line end).
+    /// Reads `/v1/stream` as an operator, with these additional headers (each with its line end).
     #[track_caller]
     pub fn open(server: &TestServer, headers: &str) -> Result<Self, http::Response> {
         let stream = TcpStream::connect(server.address()).expect("the server listens");
@@ -52,7 +52,7 @@ impl Events {
         Ok(Self { body, text: String::new(), head: head.to_lowercase() })
     }
 
-    /// The next event, comments left out.
+    /// The next event, skipping comments.
     #[track_caller]
     pub fn next(&mut self) -> Event {
         let deadline = Instant::now() + PATIENCE;
@@ -77,7 +77,7 @@ impl Events {
         self.find(name, |_| true)
     }
 
-    /// The next event of this name that is as looked for.
+    /// The next event of this name for which `so` holds.
     #[track_caller]
     pub fn find(&mut self, name: &str, mut so: impl FnMut(&Value) -> bool) -> Event {
         let deadline = Instant::now() + PATIENCE;

@@ -4,22 +4,22 @@ use driftless_sim::{Away, PlayerId, PlayerInput, Schema, Setup, Simulation, Snap
 use serde::{Deserialize, Serialize};
 use std::{mem, thread, time::Duration};
 
-/// What a player of a test game asks for.
+/// What a player of a test game requests.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Ask {
     /// Panic in the next step.
     #[prost(bool, tag = "1")]
     pub panic: bool,
-    /// Block every step from now on for so many milliseconds.
+    /// Block every step from now on for this many milliseconds.
     #[prost(uint32, tag = "2")]
     pub block_ms: u32,
-    /// Tell everybody so many times...
+    /// Send everybody this many messages...
     #[prost(uint32, tag = "3")]
     pub tell: u32,
-    /// ...so many bytes.
+    /// ...of this many bytes.
     #[prost(uint32, tag = "4")]
     pub bytes: u32,
-    /// ...and that in every step from now on: as many times, and as many bytes.
+    /// ...and the same in every step from now on.
     #[prost(bool, tag = "6")]
     pub every_step: bool,
     /// Panic when a player leaves.
@@ -28,18 +28,18 @@ pub struct Ask {
     /// Remove this player in the next step.
     #[prost(uint32, tag = "7")]
     pub kick: u32,
-    /// End the room in the next step, and tell that first.
+    /// End the room in the next step, after sending the messages.
     #[prost(bool, tag = "8")]
     pub end: bool,
-    /// Take no new players, or take them again.
+    /// Refuse new players, or admit them again.
     #[prost(bool, optional, tag = "9")]
     pub close_joins: Option<bool>,
-    /// Show this where rooms are listed.
+    /// Publish this in the room list.
     #[prost(string, tag = "10")]
     pub show: String,
 }
 
-/// Told to everybody.
+/// A message to everybody.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Told {
     /// Number in the room, from 1.
@@ -49,12 +49,12 @@ pub struct Told {
     pub filler: Vec<u8>,
 }
 
-/// A game that does what it is asked. Shows one number: how many steps it has run.
+/// A game that does what it is asked. Its state is one number: how many steps it has run.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Obedient {
     steps: u32,
     told: u32,
-    /// How often and how much to tell in every step.
+    /// How many messages of how many bytes to send in every step.
     tell: (u32, u32),
     panic: bool,
     kick: PlayerId,
@@ -148,7 +148,7 @@ impl Simulation for Stillborn {
     fn snapshot(&self, _out: &mut Snapshot) {}
 }
 
-/// A game that takes a second to make.
+/// A game that takes a second to create.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SlowToMake;
 
@@ -172,7 +172,7 @@ impl Simulation for SlowToMake {
     fn snapshot(&self, _out: &mut Snapshot) {}
 }
 
-/// A game that shows one number: how many players are away. It keeps their seats for 300 ms.
+/// A game whose state is one number: how many players are away. It keeps their seats for 300 ms.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Patient {
     away: i32,

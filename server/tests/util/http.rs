@@ -1,4 +1,4 @@
-//! Plain HTTP requests, one a connection.
+//! Plain HTTP requests, one per connection.
 
 use super::PATIENCE;
 use std::{
@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-/// What was answered.
+/// An answer.
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
@@ -15,7 +15,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// A header's value, in small letters.
+    /// The value of a header, whose name is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
@@ -44,7 +44,7 @@ pub fn get(address: SocketAddr, path: &str) -> Response {
     request(address, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"))
 }
 
-/// With these further headers (each with its line end), and a body if there is one.
+/// Sends a request with these additional headers (each with its line end), and a body if there is one.
 pub fn send(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Response {
     let length = body.len();
     request(
@@ -56,7 +56,7 @@ pub fn send(address: SocketAddr, method: &str, path: &str, headers: &str, body: 
     )
 }
 
-/// Sends text as it is and reads until the server closes.
+/// Sends raw text and reads until the server closes.
 pub fn request(address: SocketAddr, text: &str) -> Response {
     let mut stream = TcpStream::connect(address).expect("the server listens");
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

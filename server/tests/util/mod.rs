@@ -1,10 +1,12 @@
-//! What the tests over real sockets share: a server on a port of the kernel's choice, a raw WebSocket, a player, and waiting.
+//! Shared by the tests over real sockets: a server on a port that the kernel chooses, a raw WebSocket, a
+//! player, and waiting.
 //!
-//! Everything blocks, so that a test reads from top to bottom. Nothing sleeps for luck: whatever takes time is waited for
-//! with [`eventually`] or with a read, and [`PATIENCE`] only ends a test that would fail anyway.
+//! Everything blocks, so that a test reads from top to bottom. Nothing sleeps in the hope that it is long
+//! enough: tests wait with [`eventually`] or with a read, and [`PATIENCE`] only ends a test that would fail
+//! anyway.
 
 #![allow(dead_code, unused_imports)] // each test file uses a part of it
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 pub mod events;
 pub mod games;
@@ -27,10 +29,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long anything may take before a test gives up. Long: a busy machine must not fail a test.
+/// How long anything may take before a test gives up. Long, because a busy machine must not fail a test.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Looks again and again until there is an answer.
+/// Polls until there is an answer.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
@@ -43,13 +45,13 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Looks again and again until it is so.
+/// Polls until it is so.
 #[track_caller]
 pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     eventually(what, || so().then_some(()));
 }
 
-/// A join of this room with nothing else said.
+/// A join to this room, with defaults for everything else.
 pub fn join(room: &str) -> wire::Join {
     wire::Join { protocol: PROTOCOL, room: room.to_owned(), ..wire::Join::default() }
 }

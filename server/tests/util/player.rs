@@ -30,7 +30,7 @@ use std::{
     time::Instant,
 };
 
-/// A player whose messages are checked as a real client checks them: a stale state, a gap, a bad delta fails the test.
+/// A player that checks messages as a real client does: a stale state, a gap or a bad delta fails the test.
 pub struct Player<W = Socket> {
     address: SocketAddr,
     pub socket: W,
@@ -42,26 +42,26 @@ pub struct Player<W = Socket> {
     closed: Option<u16>,
 }
 
-/// What carries a player's messages.
+/// The transport of a player's messages.
 pub trait Wire: Send + 'static {
     const DELIVERY: Delivery;
     /// A new connection to the same server.
     fn again(&self, address: SocketAddr) -> Self;
-    /// Sends a message. An error: the connection takes no more.
+    /// Sends a message. An error means that the connection takes no more.
     fn send_message(&mut self, message: &[u8]) -> io::Result<()>;
-    /// What comes next, if it comes in time.
+    /// What arrives next, if it arrives in time.
     fn next_by(&mut self, deadline: Instant) -> Option<Arrived>;
-    /// Reads on until the server has closed the connection, and lets go.
+    /// Reads until the server has closed the connection, then closes this end.
     fn finish(&mut self);
-    /// Is lost without a word.
+    /// Is lost without notice.
     fn lose(&mut self);
 }
 
-/// What came on a wire.
+/// What arrived on a wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arrived {
     Message(Vec<u8>),
-    /// The close, with its code. (The player answers it.)
+    /// The close and its code. (The player answers it.)
     Closed {
         code: u16,
         reason: String,
@@ -154,7 +154,7 @@ impl<W: Wire> Player<W> {
         }
     }
 
-    /// Waits for an event that is what is looked for; those before it are dropped.
+    /// Waits for an event that `look` accepts; earlier ones are dropped.
     #[track_caller]
     pub fn wait<T>(&mut self, what: &str, mut look: impl FnMut(&ClientEvent) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
@@ -175,7 +175,7 @@ impl<W: Wire> Player<W> {
         })
     }
 
-    /// Plays until a state is as looked for.
+    /// Plays until `look` accepts a state.
     #[track_caller]
     pub fn wait_state<T>(&mut self, what: &str, mut look: impl FnMut(&Snapshot) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
@@ -188,7 +188,7 @@ impl<W: Wire> Player<W> {
         }
     }
 
-    /// Waits for a change of presence: of who is called so, of this kind.
+    /// Waits for a presence change of this kind, of the member with this name.
     #[track_caller]
     pub fn wait_presence(&mut self, name: &str, change: wire::member::Change) -> wire::Member {
         self.wait(&format!("{name} {change:?}"), |event| {
@@ -197,7 +197,7 @@ impl<W: Wire> Player<W> {
         })
     }
 
-    /// The next chat message: who, what.
+    /// The next chat message: its author and text.
     #[track_caller]
     pub fn next_chat(&mut self) -> (u32, String) {
         self.wait("a chat message", |event| {
@@ -209,7 +209,7 @@ impl<W: Wire> Player<W> {
         })
     }
 
-    /// Says something to the room (of the arena).
+    /// Sends a chat message (in the arena).
     #[track_caller]
     pub fn chat(&mut self, text: &str) {
         self.command(&ArenaCommand { body: Some(arena_command::Body::Chat(text.to_owned())) });
@@ -221,7 +221,7 @@ impl<W: Wire> Player<W> {
         self.transmit();
     }
 
-    /// Runs with full speed (in the arena).
+    /// Runs at full speed (in the arena).
     #[track_caller]
     pub fn run(&mut self, x: i32, y: i32) -> u32 {
         self.input(&ArenaInput { move_x: x, move_y: y, ..ArenaInput::default() })
@@ -236,7 +236,7 @@ impl<W: Wire> Player<W> {
         number
     }
 
-    /// Sends a message that the session would not.
+    /// Sends a message that the session would not send.
     pub fn send(&mut self, body: wire::client_message::Body) {
         self.socket.send_message(&super::client(body)).expect("the connection is open");
     }
@@ -269,7 +269,7 @@ impl<W: Wire> Player<W> {
         CloseCode::from_number(goodbye.code as u16).expect("a documented code")
     }
 
-    /// As `ended`; the whole goodbye.
+    /// Like `ended`, but returns the whole goodbye.
     #[track_caller]
     pub fn goodbye(&mut self) -> wire::Goodbye {
         let goodbye = self.wait("a goodbye", |event| match event {
@@ -286,26 +286,26 @@ impl<W: Wire> Player<W> {
         goodbye
     }
 
-    /// The network is gone: nobody says a word.
+    /// The network is lost: neither end is told.
     pub fn lose_connection(&mut self) {
         self.socket.lose();
         self.session.disconnected();
         self.events.clear();
     }
 
-    /// Comes back on a new connection and asks for the seat.
+    /// Resumes on a new connection.
     pub fn reconnect(&mut self) {
         self.reconnect_on(self.socket.again(self.address));
     }
 
-    /// Comes back on this connection and asks for the seat.
+    /// Resumes on this connection.
     pub fn reconnect_on(&mut self, socket: W) {
         self.session.reconnected(Instant::now(), false, W::DELIVERY);
         self.socket = socket;
         self.closed = None;
     }
 
-    /// Plays on a thread of its own until told to stop, and says how many ticks were delivered.
+    /// Plays on a thread of its own until told to stop, and counts the ticks delivered.
     pub fn in_background(mut self) -> Background<W> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
@@ -322,7 +322,7 @@ impl<W: Wire> Player<W> {
         Background { stop, ticks, thread: Some(thread) }
     }
 
-    /// Sends what is due and takes in what comes, until something came.
+    /// Sends what is due and receives, until something has arrived.
     #[track_caller]
     pub fn pump(&mut self, deadline: Instant) {
         self.transmit();
@@ -349,7 +349,7 @@ impl<W: Wire> Player<W> {
     pub fn transmit(&mut self) {
         let mut out = BytesMut::new();
         while self.session.poll_transmit(Instant::now(), &mut out) {
-            // A connection that the server has just closed: what it said is still to be read.
+            // If the server has just closed the connection, what it sent has yet to be read.
             let _ = self.socket.send_message(&out.split());
         }
     }
@@ -374,7 +374,7 @@ impl<W> Background<W> {
         self.ticks.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many more states were delivered.
+    /// Waits until this many more states were delivered.
     #[track_caller]
     pub fn wait_ticks(&self, more: u32) {
         let goal = self.ticks() + more;

@@ -1,4 +1,4 @@
-//! The real binary as a child, for what is about a whole process: memory, signals, exit codes.
+//! The real binary as a child process, for tests about a whole process: memory, signals, exit codes.
 
 use super::{PATIENCE, until};
 use std::{
@@ -18,7 +18,7 @@ pub struct Process {
     dashboard: String,
 }
 
-/// The binary with these arguments, free of the environment's settings.
+/// The binary with these arguments, unaffected by the environment's settings.
 pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_driftless"));
     for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("DRIFTLESS_")) {
@@ -50,7 +50,7 @@ impl Process {
         out.read_line(&mut line).expect("a line that says where it listens");
         let mut dashboard = String::new();
         out.read_line(&mut dashboard).expect("a line that says where the dashboard is");
-        // Read on, so that nothing it says could ever make it wait.
+        // Keeps reading, so that its output can never block it.
         thread::spawn(move || out.read_to_end(&mut Vec::new()));
         let mut errors = child.stderr.take().expect("a pipe");
         let errors = thread::spawn(move || {
@@ -74,7 +74,7 @@ impl Process {
         self.dashboard.strip_prefix("dashboard: ").expect("it says what it is")
     }
 
-    /// The header with which operators ask, with its line end.
+    /// The header that identifies an operator, with its line end.
     pub fn authorization(&self) -> String {
         let token = self.dashboard.split_once("#token=").expect("a token of the server's making").1;
         format!("authorization: Bearer {token}\r\n")
@@ -89,11 +89,11 @@ impl Process {
 
     pub fn signal(&self, signal: i32) {
         let pid = i32::try_from(self.child.id()).expect("a process id");
-        // SAFETY: kill has no preconditions; the child is not reaped yet, so the id is its own.
+        // SAFETY: kill has no preconditions; the child has not been waited for, so the id is still its own.
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "the process is there");
     }
 
-    /// Kills it at once. What it had said on standard error.
+    /// Kills it at once. Returns what it wrote to standard error.
     pub fn kill(mut self) -> String {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,4 +1,5 @@
-//! A QUIC or WebTransport connection of a test. Blocking, as everything here; quinn runs on a thread of its own.
+//! A QUIC or WebTransport connection for tests. Blocking, like everything here; quinn runs on a thread of its
+//! own.
 
 use super::{
     PATIENCE,
@@ -35,18 +36,18 @@ use tokio::{
 };
 use web_transport_quinn::{SendStream, Session, SessionError, WebTransportError, proto::ConnectRequest};
 
-/// Where the clients' connections are driven.
+/// The runtime of the clients' connections.
 pub static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
 });
 
-/// Runs to the end, or fails the test.
+/// Runs to completion, or fails the test.
 #[track_caller]
 pub fn wait<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.block_on(async { timeout(PATIENCE, future).await }).expect("in time")
 }
 
-/// What comes of it within so many milliseconds: for what is expected not to end.
+/// The result within this many milliseconds, for futures that are not expected to complete.
 pub fn within<T>(milliseconds: u64, future: impl Future<Output = T>) -> Result<T, Elapsed> {
     RUNTIME.block_on(async { timeout(Duration::from_millis(milliseconds), future).await })
 }
@@ -69,7 +70,7 @@ pub struct Link {
     arrived: mpsc::Receiver<Came>,
 }
 
-/// What came, and how.
+/// What arrived, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Came {
     /// On the reliable stream.
@@ -92,7 +93,7 @@ impl Link {
         Self::on(kind, endpoint, session)
     }
 
-    /// On a session that is open.
+    /// On an open session.
     #[track_caller]
     pub fn on(kind: Kind, endpoint: Endpoint, session: Session) -> Self {
         let (stream, mut incoming) = wait(session.open_bi()).expect("a stream");
@@ -138,7 +139,7 @@ impl Link {
         self.send_raw(&framed)
     }
 
-    /// Sends bytes as they are on the reliable stream.
+    /// Sends raw bytes on the reliable stream.
     pub fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         wait(self.stream.write_all(bytes)).map_err(io::Error::other)
     }
@@ -157,7 +158,7 @@ impl Link {
         self.session.send_datagram(Bytes::copy_from_slice(message)).map_err(io::Error::other)
     }
 
-    /// What comes next.
+    /// What arrives next.
     #[track_caller]
     pub fn recv(&mut self) -> Came {
         self.recv_by(Instant::now() + PATIENCE).expect("something in time")
@@ -167,7 +168,7 @@ impl Link {
         self.arrived.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
     }
 
-    /// Reads on until the server closes: code and reason.
+    /// Reads until the server closes. Returns the code and reason.
     #[track_caller]
     pub fn close_code(&mut self) -> (u32, String) {
         loop {
@@ -180,7 +181,7 @@ impl Link {
     }
 }
 
-/// A session that the server closes at once: with this code and reason.
+/// The code and reason with which the server closes a session at once.
 #[track_caller]
 pub fn refused(kind: Kind, address: SocketAddr) -> (u32, String) {
     let (_endpoint, session) = wait(open(kind, address, config(kind))).expect("a session");
@@ -200,14 +201,14 @@ pub fn closed(error: SessionError) -> Came {
     }
 }
 
-/// A client that takes any certificate.
+/// A client that accepts any certificate.
 pub fn config(kind: Kind) -> ClientConfig {
     let mut tls = any_certificate();
     tls.alpn_protocols = vec![alpn(kind).as_bytes().to_vec()];
     with_tls(tls)
 }
 
-/// TLS that takes any certificate.
+/// TLS that accepts any certificate.
 pub fn any_certificate() -> rustls::ClientConfig {
     rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -221,7 +222,7 @@ pub fn with_tls(tls: rustls::ClientConfig) -> ClientConfig {
     let mut config =
         ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).expect("TLS 1.3 with its first cipher")));
     let mut transport = TransportConfig::default();
-    // As long as a busy machine may make the server wait.
+    // As long as a busy machine may keep the server waiting.
     transport.max_idle_timeout(Some(PATIENCE.try_into().expect("short enough")));
     config.transport_config(Arc::new(transport));
     config
@@ -273,7 +274,7 @@ pub async fn request(connection: Connection, path: &str, protocols: &[&str]) -> 
     Session::connect(connection, request).await.map_err(|e| e.to_string())
 }
 
-/// Asks for a WebTransport session as a page would.
+/// Requests a WebTransport session as a page would.
 pub async fn request_from(connection: Connection, origin: &str) -> Result<Session, String> {
     let url = "https://localhost/v1/connect".parse::<url::Url>().expect("a URL");
     let origin = origin.parse().expect("a header");
@@ -307,7 +308,7 @@ impl Wire for Link {
         self.session.close(0, b"");
     }
     fn lose(&mut self) {
-        // Sooner noticed than silence, and as much of a leave.
+        // Noticed earlier than silence, and no more of a leave.
         self.session.close(0, b"");
     }
 }
@@ -333,7 +334,7 @@ impl Player<Link> {
     }
 }
 
-/// Takes any certificate: the tests of certificates have verifiers of their own.
+/// Accepts any certificate: the tests of certificates have verifiers of their own.
 #[derive(Debug)]
 struct AnyCertificate;
 

@@ -18,14 +18,14 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Ends when dropped: says goodbye to all, then stops.
+/// Ends when it is dropped: says goodbye to everybody, then stops.
 pub struct TestServer {
     running: Running,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// Defaults, on a free port of loopback, and goodbyes that ask for no wait.
+/// The defaults, on a free port of loopback, with goodbyes that request no wait.
 pub fn config() -> Config {
     Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -42,12 +42,12 @@ impl TestServer {
         Self::of(Server::new(&games::kinds()), config)
     }
 
-    /// A server that offers one more game than those that come with Driftless.
+    /// A server that offers one game in addition to the built-in ones.
     pub fn with(config: Config, game: GameKind) -> Self {
         Self::of(Server::new(&[games::kinds(), vec![game]].concat()), config)
     }
 
-    /// A server that was put together by the test.
+    /// A server built by the test.
     pub fn of(server: Server, config: Config) -> Self {
         let (started, wait_started) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
@@ -106,7 +106,7 @@ impl TestServer {
         http::get(self.address(), path)
     }
 
-    /// The header with which operators ask, with its line end.
+    /// The header that identifies an operator, with its line end.
     pub fn authorization(&self) -> String {
         let token = self.running.made_token().expect("no token was configured");
         format!("authorization: Bearer {token}\r\n")
@@ -140,10 +140,11 @@ impl Drop for TestServer {
     }
 }
 
-/// What threads of servers panicked with. A task that panics ends without a word to anybody, so it would not fail a test.
+/// Panic messages of server threads. A task that panics ends silently, so the panic alone would not fail a
+/// test.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Notes panics of servers' threads, but those that a game was asked for.
+/// Records panics of server threads, except those that a game was asked for.
 fn watch_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

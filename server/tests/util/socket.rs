@@ -1,4 +1,4 @@
-//! A WebSocket written by hand, so that a test can also send what no library would.
+//! A hand-written WebSocket, so that a test can also send what no library would.
 
 use super::{PATIENCE, http};
 use std::{
@@ -20,9 +20,9 @@ const OURS: &str = "sec-websocket-protocol: driftless.v1\r\n";
 
 /// An upgraded connection, or what is left of it.
 pub struct Socket {
-    /// For its options, and to cut it off.
+    /// For its options, and to disconnect it.
     tcp: TcpStream,
-    /// What is read and written: the same, or TLS within it.
+    /// What is read and written: the same, or TLS over it.
     io: Box<dyn Io>,
     buffer: Vec<u8>,
 }
@@ -31,7 +31,7 @@ pub struct Socket {
 pub trait Io: Read + Write + Send {}
 impl<T: Read + Write + Send> Io for T {}
 
-/// What came.
+/// What arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
     Binary(Vec<u8>),
@@ -53,14 +53,14 @@ impl Socket {
         Self::upgrade(stream, OURS).unwrap_or_else(|refused| panic!("refused: {refused:?}"))
     }
 
-    /// An upgraded connection whose kernel takes few bytes before the test reads them.
+    /// An upgraded connection whose kernel buffers few bytes before the test reads them.
     #[track_caller]
     pub fn connect_narrow(address: SocketAddr, receive_buffer: usize) -> Self {
         Self::upgrade(narrow(address, receive_buffer), OURS)
             .unwrap_or_else(|refused| panic!("refused: {refused:?}"))
     }
 
-    /// An upgraded connection that said this before it was upgraded.
+    /// An upgraded connection that sent these bytes before it was upgraded.
     #[track_caller]
     pub fn connect_saying(address: SocketAddr, bytes: &[u8]) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
@@ -68,12 +68,12 @@ impl Socket {
             .unwrap_or_else(|refused| panic!("refused: {refused:?}"))
     }
 
-    /// Asks for an upgrade with these further headers (each with its line end).
+    /// Requests an upgrade with these additional headers (each with its line end).
     pub fn upgrade(stream: TcpStream, headers: &str) -> Result<Self, http::Response> {
         Self::upgrade_saying(plain(&stream), stream, headers, &[])
     }
 
-    /// Asks for an upgrade within something else.
+    /// Requests an upgrade over another stream.
     pub fn upgrade_over(tcp: TcpStream, io: Box<dyn Io>) -> Result<Self, http::Response> {
         Self::upgrade_saying(io, tcp, OURS, &[])
     }

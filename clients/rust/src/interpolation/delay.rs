@@ -2,26 +2,26 @@
 
 use std::time::Duration;
 
-/// Play faster or slower by this part of the time that passes, to reach the target unseen.
+/// To reach the target unnoticed, play faster or slower by this fraction of the time (a tenth).
 const GENTLE: i64 = 10;
-/// The same, when far from the target.
+/// The same when far from the target (a half).
 const FIRM: i64 = 2;
-/// Further than this from the target: play firmly.
+/// Further than this from the target is far.
 const FAR_US: i64 = 100_000;
 /// Further behind than this: jump forward. Further ahead: stand still.
 const LOST_US: i64 = 500_000;
 
-/// The render delay of a link: its states' mean age on arrival, four times the mean deviation from it (as the
-/// retransmission timer of TCP has it, RFC 6298), and the time between two states, because the later one must be
-/// there when the earlier one is left.
+/// The render delay of a link: the mean age of its states on arrival, four times the mean deviation from it
+/// (like TCP's retransmission timer, RFC 6298), and the time between two states, because the later one must
+/// be there when the earlier one is left behind.
 ///
-/// The moment shown is drawn towards `now - target` by playing up to a tenth faster or slower.
+/// The time shown is moved towards `now - target` by playing up to a tenth faster or slower.
 #[derive(Debug, Clone)]
 pub struct RenderDelay {
     min_us: i64,
     max_us: i64,
     age: Option<Age>,
-    /// Whether `age` is by the clock there was before: the next state begins it anew.
+    /// Whether `age` was measured on an earlier clock: the next state starts it over.
     outdated: bool,
     gap_us: i64,
     now_us: i64,
@@ -43,12 +43,12 @@ impl RenderDelay {
         Self { min_us, max_us, age: None, outdated: false, gap_us: 0, now_us: 0, shown_us: None }
     }
 
-    /// The clock is another one: what was measured by it is void, and the moment shown is chosen anew.
+    /// The clock has moved: earlier measurements are void, and the time shown is chosen anew.
     pub fn restart(&mut self) {
         (self.outdated, self.gap_us, self.now_us, self.shown_us) = (true, 0, 0, None);
     }
 
-    /// A state arrived `age_us` after it was due, `gap_us` of ticks after the one before.
+    /// A state arrived `age_us` after it was due, `gap_us` after the previous one by their ticks.
     pub fn state(&mut self, age_us: i64, gap_us: i64) {
         let age = self.age.filter(|_| !std::mem::take(&mut self.outdated));
         self.age = Some(match age {
@@ -58,17 +58,18 @@ impl RenderDelay {
                 mean: mean + (age_us - mean) / 8,
             },
         });
-        // Follow a longer gap at once, a shorter one slowly.
+        // Follow an increase at once, a decrease slowly.
         self.gap_us = gap_us.max(self.gap_us - (self.gap_us - gap_us) / 8);
     }
 
-    /// Time has passed: the moment to show, never before the last one. Microseconds of the server's clock. None before the first state.
+    /// Time has passed. Returns the time to show, never earlier than before. Microseconds of the server's
+    /// clock. None before the first state.
     pub fn advance(&mut self, now_us: i64) -> Option<i64> {
         let goal = now_us - self.target_us()?;
         let shown = match self.shown_us {
             None => goal,
             Some(shown) => {
-                // A clock that was corrected backwards stands for a while.
+                // After a correction backwards, the clock stands still for a while.
                 let passed = (now_us - self.now_us).max(0);
                 let error = goal - (shown + passed);
                 let slew = match error.abs() {
@@ -84,7 +85,7 @@ impl RenderDelay {
         Some(shown)
     }
 
-    /// The delay to have.
+    /// The delay to aim for.
     pub fn target(&self) -> Duration {
         Duration::from_micros(self.target_us().unwrap_or(0).max(0) as u64)
     }

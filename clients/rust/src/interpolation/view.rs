@@ -15,13 +15,13 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The entities of a kind (its index in the schema), by ascending id.
+    /// The entities of a kind (its index in the schema), in ascending order of id.
     pub fn entities(&self, kind: usize) -> impl Iterator<Item = Entity<'a>> + use<'a> {
         let view = *self;
         let base = view.base.tables().get(kind);
         let other = view.other.and_then(|o| o.tables().get(kind));
         let columns = view.columns.get(kind).map_or(&[][..], Vec::as_slice);
-        let mut near = 0; // both tables are sorted: walk them together
+        let mut near = 0; // both tables are sorted: traverse them together
         base.into_iter().flat_map(move |table| {
             (0..table.len()).map(move |row| {
                 let id = table.ids()[row];
@@ -44,7 +44,7 @@ impl<'a> View<'a> {
         Some(Entity { view: *self, columns, id, base: find(self.base)?, other: self.other.and_then(find) })
     }
 
-    /// Tick of the state that says which entities there are.
+    /// Tick of the state that determines which entities exist.
     pub fn tick(&self) -> u32 {
         self.base.tick()
     }
@@ -66,7 +66,7 @@ impl Entity<'_> {
         self.id
     }
 
-    /// A column's value, in quanta, rounded towards the state it is counted from.
+    /// A column's value, in quanta, rounded towards the state that it starts from.
     ///
     /// # Panics
     /// If the kind has no such column, as for a slice.
@@ -80,7 +80,7 @@ impl Entity<'_> {
     /// A column's value in units of the game's measure.
     ///
     /// # Panics
-    /// As [`quanta`](Self::quanta).
+    /// Like [`quanta`](Self::quanta).
     pub fn units(&self, column: usize) -> f32 {
         let (base, change) = self.parts(column);
         let part = self.view.offset_us as f64 / self.view.span_us as f64;
@@ -88,7 +88,8 @@ impl Entity<'_> {
         (quanta / f64::from(self.columns[column].quanta_per_unit)) as f32
     }
 
-    /// The value in the state counted from, and the change to the other one (0 where it is not interpolated).
+    /// The value in the state that it starts from, and the change to the other one (0 if it is not
+    /// interpolated).
     fn parts(&self, column: usize) -> (i32, i64) {
         let (table, row) = self.base;
         let base = table.column(column)[row];

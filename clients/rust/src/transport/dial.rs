@@ -22,10 +22,10 @@ use std::{
 };
 use web_transport_quinn::{ClientError, ConnectError, Session, proto::ConnectRequest};
 
-/// Time between the attempts of one transport at the addresses of one name (RFC 8305 section 5).
+/// Time between attempts of one transport at the addresses of one name (RFC 8305 section 5).
 const ADDRESS_HEAD_START: Duration = Duration::from_millis(250);
 
-/// What a client keeps from one dial to the next. Clones are the same.
+/// What a client keeps between dials. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Dialer {
     kept: Arc<Mutex<Kept>>,
@@ -35,9 +35,9 @@ pub(crate) struct Dialer {
 struct Kept {
     endpoint: Option<Endpoint>,
     preference: Preference,
-    /// The last that was seen of the way to the server.
+    /// The last measured round trip to the server.
     round_trip: Option<Duration>,
-    /// The transport that was fallen back to when that was last told.
+    /// The fallback transport that was last logged.
     told: Option<TransportKind>,
 }
 
@@ -47,7 +47,7 @@ impl Dialer {
         let target = Target::parse(&options.url)?;
         let order = self.with(|kept| kept.preference.order(now(), &options.transports));
         if order.is_empty() {
-            return Err(target.bad("there is no transport to try: Options::transports is empty"));
+            return Err(target.bad("there are no transports to try: Options::transports is empty"));
         }
         let attempts = order.iter().map(|&kind| self.attempt(kind, &target, options));
         let fetches = *options.trust.at(&target) == Trust::Fetch;
@@ -73,12 +73,13 @@ impl Dialer {
         }
     }
 
-    /// The way to the server took so long, there and back.
+    /// A round trip to the server took this long.
     pub(crate) fn saw_round_trip(&self, round_trip: Duration) {
         self.with(|kept| kept.round_trip = Some(round_trip));
     }
 
-    /// Says once what a player is on instead of what was wanted, and why: nothing else shows it.
+    /// Logs once which transport a player got instead of the preferred one, and why, because nothing else
+    /// shows it.
     fn tell(&self, wanted: TransportKind, got: TransportKind, was_tried: bool, reason: &str) {
         let told = self.with(|kept| std::mem::replace(&mut kept.told, Some(got).filter(|_| got != wanted)));
         if got != wanted && was_tried && told != Some(got) {
@@ -86,7 +87,7 @@ impl Dialer {
         }
     }
 
-    /// The socket of the connections that are or were QUIC or WebTransport.
+    /// The socket of current or earlier QUIC and WebTransport connections.
     pub(crate) fn endpoint(&self) -> Option<Endpoint> {
         self.with(|kept| kept.endpoint.clone())
     }

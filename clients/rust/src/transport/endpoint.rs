@@ -1,4 +1,4 @@
-//! A UDP socket for QUIC, shared by as many connections as one likes.
+//! A UDP socket for QUIC, shared by any number of connections.
 
 use std::{
     io,
@@ -6,24 +6,24 @@ use std::{
     sync::Arc,
 };
 
-/// Bytes that the kernel may keep for a socket until it is read. (It gives at most `net.core.rmem_max`.) The states
-/// of a thousand bots on one socket come in bursts.
+/// Bytes that the kernel may keep for a socket until it is read. (It allows at most `net.core.rmem_max`.) The
+/// states of a thousand bots on one socket come in bursts.
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 
-/// A UDP socket and the task that reads it. Clones are the same socket.
+/// A UDP socket and the task that reads it. Clones share the socket.
 ///
-/// It lives in the tokio runtime in which it was made. Without one in [`Options`](crate::Options::endpoint), each
-/// client makes its own.
+/// It lives in the tokio runtime in which it was made. Without one in [`Options`](crate::Options::endpoint),
+/// each client makes its own.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     inner: quinn::Endpoint,
 }
 
 impl Endpoint {
-    /// A socket on any free port, for IPv6 and IPv4 where the machine has both.
+    /// A socket on any free port, for IPv6 and IPv4 if the machine has both.
     ///
     /// # Errors
-    /// What the system says, and where there is no tokio runtime.
+    /// The system's error, or that there is no tokio runtime.
     pub fn new() -> io::Result<Self> {
         let runtime =
             quinn::default_runtime().ok_or_else(|| io::Error::other("an endpoint needs a tokio runtime"))?;
@@ -31,24 +31,24 @@ impl Endpoint {
         Ok(Self { inner })
     }
 
-    /// Moves all connections to another port, as a change of network does: the server goes on with them when it has
-    /// seen that the new address is the client's (RFC 9000 section 9).
+    /// Moves all connections to another port, as a change of network does. The server continues with them
+    /// once it has validated the new address (RFC 9000 section 9).
     ///
     /// # Errors
-    /// What the system says. The socket is then the old one.
+    /// The system's error. The socket is then unchanged.
     pub fn rebind(&self) -> io::Result<()> {
         self.inner.rebind(any_port()?)
     }
 
-    /// The socket's own address. Where it is bound to all addresses, only the port says something.
+    /// The socket's own address. If it is bound to all addresses, only the port is meaningful.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.inner.local_addr()
     }
 
-    /// Connections that are open.
+    /// Number of open connections.
     pub fn connections(&self) -> usize {
         self.inner.open_connections()
     }
@@ -66,10 +66,11 @@ impl Endpoint {
     }
 }
 
-/// How QUIC behaves at this end.
+/// QUIC settings of this end.
 fn transport() -> quinn::TransportConfig {
     let mut config = driftless_quic::transport_config();
-    // The server opens streams of one direction only: HTTP/3's own three, and one a state that fits no datagram.
+    // The server opens only unidirectional streams: HTTP/3's own three, and one for each state that is too
+    // large for a datagram.
     config.max_concurrent_bidi_streams(0u32.into());
     config.max_concurrent_uni_streams(32u32.into());
     config
@@ -86,7 +87,7 @@ fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // Less is no fault: more is lost when the process is late.
+    // A smaller buffer is not an error: more is lost when the process is late.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.bind(&address.into())?;
     Ok(socket.into())

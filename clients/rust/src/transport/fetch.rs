@@ -1,4 +1,4 @@
-//! Asks the server which certificates are its own: `GET /v1/certificate`, for development.
+//! Asks the server for its certificates: `GET /v1/certificate`, for development.
 
 use super::{DialError, target::Target};
 use crate::runtime::now;
@@ -12,7 +12,7 @@ use tokio::{
 /// Most bytes of the answer.
 const MAX_ANSWER: u64 = 16 * 1024;
 
-/// What the server says about itself. It says more; this is what a client needs.
+/// What the server says about itself, as far as a client needs it.
 #[derive(Debug, Deserialize)]
 struct Listed {
     certificates: Vec<Certificate>,
@@ -26,12 +26,12 @@ struct Certificate {
 
 #[derive(Debug, Deserialize)]
 struct Quic {
-    /// Absent: that of the request.
+    /// Absent: the host of the request.
     host: Option<String>,
     port: u16,
 }
 
-/// Where QUIC is, and whom to trust there.
+/// Where QUIC is, and which certificates to trust there.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fetched {
     pub hashes: Vec<[u8; 32]>,
@@ -40,7 +40,7 @@ pub(super) struct Fetched {
     pub port: u16,
 }
 
-/// Asks. `round_trip` is told how long the way to the server is, as soon as that is known.
+/// Asks the server. `round_trip` is called with the round trip as soon as it is known.
 pub(super) async fn listed(target: &Target, round_trip: impl Fn(Duration)) -> Result<Fetched, DialError> {
     let address = target.address();
     let answer = get(&address, round_trip).await.map_err(|e| target.unreachable(e))?;
@@ -57,7 +57,7 @@ async fn get(address: &str, round_trip: impl Fn(Duration)) -> std::io::Result<St
     let began = now();
     let mut tcp = TcpStream::connect(&found[..]).await?;
     round_trip(now() - began);
-    // Version 1.0: the body comes in one piece and ends with the connection.
+    // HTTP/1.0: the body comes in one piece and ends with the connection.
     let request = format!("GET /v1/certificate HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     tcp.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
@@ -66,12 +66,13 @@ async fn get(address: &str, round_trip: impl Fn(Duration)) -> std::io::Result<St
 }
 
 fn read(json: &str) -> Result<Fetched, String> {
-    let listed: Listed = serde_json::from_str(json).map_err(|e| format!("its /v1/certificate: {e}"))?;
-    let quic = listed.quic.ok_or("it serves no QUIC")?;
+    let listed: Listed =
+        serde_json::from_str(json).map_err(|e| format!("its /v1/certificate cannot be read: {e}"))?;
+    let quic = listed.quic.ok_or("it does not serve QUIC")?;
     let hashes = listed.certificates.iter().map(|certificate| hash(&certificate.sha256_hex));
     let hashes: Option<Vec<_>> = hashes.collect();
-    let hashes = hashes.ok_or("its /v1/certificate lists what is no SHA-256")?;
-    // Brackets are for addresses with a port; here it stands alone.
+    let hashes = hashes.ok_or("its /v1/certificate lists something that is not a SHA-256")?;
+    // An address in brackets is for use with a port; here it stands alone.
     let host = quic.host.map(|host| host.trim_matches(['[', ']']).to_owned());
     Ok(Fetched { hashes, host, port: quic.port })
 }
@@ -98,7 +99,7 @@ mod tests {
         assert_eq!(read(&json(&"0a".repeat(32), quic)).unwrap().hashes, [[0x0a; 32]]);
         let elsewhere = r#"{"host":"play.example","port":7778}"#;
         assert_eq!(read(&json(&"0a".repeat(32), elsewhere)).unwrap().host.as_deref(), Some("play.example"));
-        assert_eq!(read(&json(&"0a".repeat(32), "null")).unwrap_err(), "it serves no QUIC");
+        assert_eq!(read(&json(&"0a".repeat(32), "null")).unwrap_err(), "it does not serve QUIC");
         for bad in ["0a".repeat(31), "0g".repeat(32), "0a".repeat(33), "é".repeat(64)] {
             assert!(read(&json(&bad, quic)).is_err(), "{bad}");
         }

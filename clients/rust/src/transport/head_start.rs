@@ -1,17 +1,18 @@
-//! How long a transport is tried before the next one is tried beside it.
+//! How long a transport is tried before the next one is tried in parallel.
 //!
-//! A fixed time is right for one length of way. Over a longer one, what needs more round trips loses to what needs fewer
-//! whenever nothing is wrong with either. So the head start is as long as the handshakes take, and half as long again, where
-//! a round trip has been seen (RFC 8305, section 5, lets the delay follow the history of round trips, up to 2 s).
+//! A fixed time suits only one distance. Over longer ones, a transport that needs more round trips would lose
+//! to one that needs fewer even when nothing is wrong with either. So if a round trip has been measured, the
+//! head start is the time that the handshakes take, and half as much again. (RFC 8305, section 5, lets the
+//! delay follow earlier round trips, up to 2 s.)
 
 use super::TransportKind;
 use std::time::Duration;
 
-/// Longest head start that a long way gets.
+/// Longest head start over a long distance.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// The head start of a transport that asks for the server's certificates first (`fetches`) or does not, over a way of this
-/// round trip; never less than `least`.
+/// The head start of a transport that first asks for the server's certificates (`fetches`) or does not, for
+/// this round trip; at least `least`.
 pub(super) fn head_start(
     kind: TransportKind,
     fetches: bool,
@@ -19,9 +20,9 @@ pub(super) fn head_start(
     least: Duration,
 ) -> Duration {
     let trips = match kind {
-        // TCP, and the upgrade; TLS is counted for nobody.
+        // TCP, and the upgrade. TLS is not counted for either.
         TransportKind::WebSocket => 2,
-        // The handshake; then the server's settings, and the answer to the request.
+        // The handshake; for WebTransport also the server's settings and the answer to the request.
         TransportKind::Quic => 1,
         TransportKind::WebTransport => 3,
     };

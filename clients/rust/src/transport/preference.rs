@@ -3,8 +3,8 @@
 use super::TransportKind;
 use std::time::{Duration, Instant};
 
-/// How long what worked is tried first. After that the options' order counts again: the network that did not let UDP
-/// through may be another one now.
+/// How long the transport that worked is tried first. After that the options' order applies again, because
+/// the network may no longer block UDP.
 const MEMORY: Duration = Duration::from_secs(600);
 
 /// What a client has learned about its network.
@@ -27,9 +27,10 @@ impl Preference {
         order
     }
 
-    /// This one won.
+    /// This transport won.
     pub fn worked(&mut self, now: Instant, kind: TransportKind) {
-        // Counted from the first time: who reconnects often must not be kept from better ways for ever.
+        // Counted from the first time, so that a client that reconnects often is not kept from a better
+        // transport forever.
         if self.worked.is_none_or(|(last, at)| last != kind || now.saturating_duration_since(at) >= MEMORY) {
             self.worked = Some((kind, now));
         }

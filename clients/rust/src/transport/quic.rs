@@ -1,13 +1,13 @@
-//! Native QUIC and WebTransport: one file for both, which differ only in how the session is made.
+//! Native QUIC and WebTransport, which differ only in how the session is made.
 //!
 //! ```text
 //!                  ┌ reliable stream, both ways ── welcome, events, commands, goodbye: each after its length
 //! session ─────────┼ datagrams, both ways ──────── states, inputs, acknowledgements, pings: one message each
-//!                  └ streams from the server ───── a state that fits no datagram: one message each
+//!                  └ streams from the server ───── a state too large for a datagram: one message each
 //! ```
 //!
-//! The session and its streams are polled by the task that owns this. Below them quinn has a task for the connection and
-//! one for the socket.
+//! The session and its streams are polled by the task that owns this. Below them, quinn has a task for the
+//! connection and one for the socket.
 
 use super::{Closed, TransportKind};
 use bytes::{Buf, Bytes, BytesMut};
@@ -27,7 +27,7 @@ const CHUNK: usize = 2 * 1024;
 /// The close code of a player who leaves, or of a client that is dropped.
 const LEFT: u32 = 0;
 
-/// One connection over QUIC or WebTransport, as client. Closed with code 0 when dropped.
+/// One client connection over QUIC or WebTransport. Closed with code 0 when it is dropped.
 pub struct Quic {
     session: Session,
     kind: TransportKind,
@@ -47,7 +47,7 @@ struct Down {
     ended: bool,
 }
 
-/// A message with a stream of its own.
+/// A message on a stream of its own.
 struct Large {
     stream: RecvStream,
     message: BytesMut,
@@ -70,9 +70,10 @@ impl Quic {
         self.kind
     }
 
-    /// The next message, from wherever there is one. Cancel-safe. After an error the connection is to be dropped.
+    /// The next message, from any lane. Cancel-safe. After an error the connection has to be dropped.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Closed>> {
-        // In this order, so that a welcome is there before its states, and a goodbye before the end of the session.
+        // In this order, so that a welcome comes before its states, and a goodbye before the end of the
+        // session.
         if let Poll::Ready(message) = self.poll_reliable(cx) {
             return Poll::Ready(message);
         }
@@ -85,13 +86,13 @@ impl Quic {
         }
     }
 
-    /// Queues a message. A datagram leaves as soon as the network takes it, and pushes out an older one that waits;
-    /// a reliable one leaves with the next `poll_flush`.
+    /// Queues a message. A datagram is sent as soon as the network takes it, and replaces an older one that
+    /// waits; a reliable message is sent with the next `poll_flush`.
     pub fn send(&mut self, message: Bytes, lane: Lane) -> Result<(), Closed> {
         if lane == Lane::Unreliable {
             match self.session.send_datagram(message.clone()) {
                 Ok(()) => return Ok(()),
-                // The path has just become narrower, or the server takes none.
+                // The path has just become narrower, or the server takes no datagrams.
                 Err(SessionError::SendDatagramError(
                     SendDatagramError::TooLarge
                     | SendDatagramError::UnsupportedByPeer
@@ -104,13 +105,14 @@ impl Quic {
         Ok(())
     }
 
-    /// Writes what is queued for the reliable stream. Pending: it takes no more now; queue nothing until it is ready.
+    /// Writes what is queued for the reliable stream. Pending: it takes no more for now; queue nothing until
+    /// it is ready.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         while self.unsent.has_remaining() {
             match ready!(self.up.poll_write(cx, &self.unsent)) {
                 Ok(written) => self.unsent.advance(written),
                 Err(WriteError::SessionError(error)) => return Poll::Ready(Err(closed(error))),
-                // The server reads no more: it is about to say why.
+                // The server stopped reading: it is about to say why.
                 Err(WriteError::Stopped(_) | WriteError::InvalidStopped(_) | WriteError::ClosedStream) => {
                     self.unsent.clear();
                 }
@@ -124,17 +126,17 @@ impl Quic {
         Session::close(&self.session, code.into(), reason.as_bytes());
     }
 
-    /// Bytes of the longest datagram now. It changes with the path. 0: the server takes none.
+    /// Longest datagram, bytes. It changes with the path. 0: the server takes none.
     pub fn max_datagram(&self) -> usize {
         Session::max_datagram_size(&self.session)
     }
 
-    /// The session, to look at: addresses, round-trip time, statistics.
+    /// The session, for inspection: addresses, round-trip time, statistics.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// Bytes of UDP payload received and sent so far, all of QUIC included.
+    /// Bytes of UDP payload received and sent so far, including all of QUIC.
     pub fn udp_bytes(&self) -> (u64, u64) {
         let stats = quinn::Connection::stats(&self.session);
         (stats.udp_rx.bytes, stats.udp_tx.bytes)
@@ -152,14 +154,14 @@ impl Quic {
                 Err(error) => return Poll::Ready(Err(Closed::Violation(error.to_string()))),
             }
             if *ended {
-                return Poll::Pending; // the end of the session will wake the reader of datagrams
+                return Poll::Pending; // the end of the session will wake the datagram reader
             }
             let mut buffer = [0; CHUNK];
             match ready!(stream.poll_read(cx, &mut buffer)) {
                 Ok(Some(read)) => *chunk = Bytes::copy_from_slice(&buffer[..read]),
                 Ok(None) if framing.is_between_messages() => *ended = true,
                 Ok(None) => {
-                    return Poll::Ready(Err(Closed::Violation("the stream ends in a message".into())));
+                    return Poll::Ready(Err(Closed::Violation("the stream ended within a message".into())));
                 }
                 Err(ReadError::SessionError(error)) => return Poll::Ready(Err(closed(error))),
                 Err(error) => return Poll::Ready(Err(Closed::Violation(error.to_string()))),
@@ -168,7 +170,7 @@ impl Quic {
     }
 
     fn poll_large(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Closed>> {
-        // An end of the session is told by the datagrams.
+        // The datagrams report the end of the session.
         while let Poll::Ready(Ok(stream)) = self.session.poll_accept_uni(cx) {
             self.large.push(Large { stream, message: BytesMut::new() });
         }
@@ -189,7 +191,7 @@ impl Quic {
 }
 
 impl Large {
-    /// The whole message. None: the server gave it up, because there are newer ones.
+    /// The whole message. None: the server abandoned it, because there is a newer one.
     fn poll(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Option<Bytes>, Closed>> {
         let mut buffer = [0; CHUNK];
         loop {
@@ -207,7 +209,8 @@ impl Large {
 
 impl Drop for Quic {
     fn drop(&mut self) {
-        // WebTransport's own task would keep the connection alive. Says nothing where it is closed already.
+        // WebTransport's own task would keep the connection alive. This has no effect on a connection that is
+        // already closed.
         Session::close(&self.session, LEFT, b"");
     }
 }
@@ -228,7 +231,7 @@ fn too_large(size: u64, limit: usize) -> Closed {
 fn closed(error: SessionError) -> Closed {
     match error {
         SessionError::WebTransportError(WebTransportError::Closed(code, reason)) => {
-            // 0 is what a server says that has nothing to say; no close code of ours is above 16 bits.
+            // A server sends 0 when it gives no code; all our close codes fit in 16 bits.
             let code = if code == 0 { 1005 } else { u16::try_from(code).unwrap_or(u16::MAX) };
             Closed::ByPeer { code, reason }
         }

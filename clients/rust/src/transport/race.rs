@@ -1,4 +1,5 @@
-//! Several ways to the same place, the best one first: Happy Eyeballs (RFC 8305), for addresses and for transports.
+//! Races several ways to the same server, in order of preference: Happy Eyeballs (RFC 8305), for addresses
+//! and for transports.
 
 use std::{
     future::{Future, poll_fn},
@@ -8,20 +9,21 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Who won a [`race`].
+/// The winner of a [`race`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Won<T, E> {
     /// Its index.
     pub index: usize,
-    /// What it came with.
+    /// The result of its attempt.
     pub with: T,
-    /// Errors of those that had failed by then, in the order in which they came.
+    /// Errors of the attempts that had failed by then, in the order in which they failed.
     pub errors: Vec<E>,
 }
 
-/// Starts the attempts in order, each after the head start of the one before (`head_start` is given its index, and is
-/// asked again whenever something happens: what an attempt learns on its way may change it), or at once when one has failed.
-/// The first success is returned, and the others are dropped; if there is none, all errors in the order in which they came.
+/// Starts the attempts in order, each after the head start of the previous one, or at once when one has
+/// failed. `head_start` is called with an attempt's index, and again whenever something happens, because an
+/// attempt may learn something that changes it. Returns the first success and drops the other attempts; if
+/// there is none, returns all errors in the order in which they came.
 ///
 /// # Errors
 /// All attempts fail.

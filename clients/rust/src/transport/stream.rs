@@ -1,4 +1,4 @@
-//! The byte stream under a WebSocket: TCP, or TLS over it.
+//! The byte stream under a WebSocket: TCP, or TLS over TCP.
 
 use super::{DialError, Trust, target::Target, trust};
 use rustls::pki_types::ServerName;
@@ -14,19 +14,19 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// WebSocket begins as HTTP/1.1 (RFC 6455 section 4.1).
+/// A WebSocket begins as HTTP/1.1 (RFC 6455 section 4.1).
 const ALPN: &[u8] = b"http/1.1";
 
 /// A connected stream.
 #[derive(Debug)]
 pub(super) enum Stream {
     Plain(TcpStream),
-    /// Boxed: it takes a kilobyte, which those without TLS should not pay.
+    /// Boxed, because it takes a kilobyte that connections without TLS need not pay for.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
-    /// Connects; for `wss://` with a TLS handshake.
+    /// Connects, with a TLS handshake for `wss://`.
     pub async fn connect(target: &Target, trust: &Trust) -> Result<Self, DialError> {
         let address = target.address();
         let tcp = TcpStream::connect(&address).await.map_err(|e| target.unreachable(e))?;
@@ -62,7 +62,7 @@ impl Stream {
         }
     }
 
-    /// TLS may take bytes that the socket has no room for; `poll_flush` tells when they are gone.
+    /// TLS may take bytes that the socket has no room for; `poll_flush` says when they are sent.
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),

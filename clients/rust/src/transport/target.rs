@@ -1,15 +1,15 @@
-//! Where to dial, from the address that a user writes.
+//! Where to dial, from the URL that the user gives.
 
 use super::DialError;
 use tungstenite::http::Uri;
 
-/// The path where servers take connections.
+/// The path where servers accept connections.
 const CONNECT_PATH: &str = "/v1/connect";
 
-/// `ws://host[:port][/path]` or `wss://…`: one address for all transports, which have the port's number in common.
+/// `ws://host[:port][/path]` or `wss://…`: one URL for all transports, which use the same port number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
-    /// As the user wrote it.
+    /// The URL as the user wrote it.
     given: String,
     secure: bool,
     host: String,
@@ -35,12 +35,12 @@ impl Target {
         Ok(Self { given: url.to_owned(), secure, host: host.to_owned(), port, path: path.to_owned() })
     }
 
-    /// The address is at fault.
+    /// An error about the URL.
     pub fn bad(&self, reason: impl Into<String>) -> DialError {
         DialError::Url { url: self.given.clone(), reason: reason.into() }
     }
 
-    /// Nobody answers there.
+    /// An error: nobody answers at the address.
     pub fn unreachable(&self, reason: impl ToString) -> DialError {
         DialError::Unreachable { address: self.address(), reason: reason.to_string() }
     }
@@ -55,17 +55,17 @@ impl Target {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The port of HTTP, and unless the server says otherwise, of QUIC.
+    /// The port of HTTP and, unless the server says otherwise, of QUIC.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The host without brackets: what a certificate is for.
+    /// The host without brackets: the name in a certificate.
     pub fn name(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// The same place under another scheme.
+    /// The same place with another scheme.
     pub fn url(&self, scheme: &str) -> String {
         format!("{scheme}://{}{}", self.address(), self.path)
     }

@@ -1,4 +1,4 @@
-//! Whom a client takes for the server: certificates of QUIC, WebTransport and `wss://`.
+//! Which certificates a client trusts, for QUIC, WebTransport and `wss://`.
 
 use super::target::Target;
 use ring::digest::{SHA256, digest};
@@ -19,28 +19,28 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trust {
-    /// Those whose hashes the server itself lists at `GET /v1/certificate`, asked for over plain HTTP before each
-    /// dial (the answer also says the UDP port). As safe as `ws://` to the same address, and no safer: for
-    /// development, and for servers on the same machine. To a `wss://` address it means `System`.
+    /// Certificates whose hashes the server itself lists at `GET /v1/certificate`, requested over plain HTTP
+    /// before each dial (the answer also names the UDP port). As safe as `ws://` to the same address, and no
+    /// safer: for development, and for servers on the same machine. With a `wss://` URL it means `System`.
     Fetch,
-    /// Those with one of these SHA-256 hashes (of the whole certificate, DER), while they are valid. The name in it
-    /// does not matter: it is the browsers' `serverCertificateHashes`.
+    /// Certificates with one of these SHA-256 hashes (of the whole certificate, DER), while they are valid.
+    /// The name in the certificate does not matter. This is what browsers call `serverCertificateHashes`.
     Sha256(Vec<[u8; 32]>),
-    /// Those that the operating system trusts for the server's name.
+    /// Certificates that the operating system trusts for the server's name.
     System,
-    /// Those that these authorities have signed for the server's name: certificates in PEM.
+    /// Certificates that these authorities (in PEM) have signed for the server's name.
     Authorities(Vec<u8>),
 }
 
 impl Trust {
-    /// What is trusted at this address: plain HTTP says nothing about one that asks for TLS.
+    /// The setting in effect for this URL: plain HTTP must not decide about a server with TLS.
     pub(super) fn at(&self, target: &Target) -> &Self {
         if target.is_secure() && *self == Self::Fetch { &Self::System } else { self }
     }
 }
 
-/// TLS 1.3 with ring, for one ALPN protocol. Without session tickets: 0-RTT is not used, and a store of tickets
-/// for each of a thousand bots is not worth its memory.
+/// TLS 1.3 with ring, for one ALPN protocol. Without session tickets: 0-RTT is not used, and storing tickets
+/// for each of a thousand bots is not worth the memory.
 pub(super) fn client_config(trust: &Trust, alpn: &[u8]) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone());
@@ -60,18 +60,18 @@ pub(super) fn client_config(trust: &Trust, alpn: &[u8]) -> Result<ClientConfig, 
     Ok(config)
 }
 
-/// Read once a process: it is a file of a few hundred certificates.
+/// Read once per process: it is a file with a few hundred certificates.
 fn system_roots() -> Arc<RootCertStore> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     let load = || {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::warn!(%error, "a certificate of the system cannot be read");
+            tracing::warn!(%error, "cannot read one of the system's certificates");
         }
         let mut roots = RootCertStore::empty();
         let (_, ignored) = roots.add_parsable_certificates(found.certs);
         if ignored > 0 {
-            tracing::debug!(ignored, "certificates of the system that TLS cannot use");
+            tracing::debug!(ignored, "TLS cannot use some of the system's certificates");
         }
         Arc::new(roots)
     };
@@ -81,11 +81,11 @@ fn system_roots() -> Arc<RootCertStore> {
 fn authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|e| format!("the authorities' PEM: {e}"))?;
-        roots.add(certificate).map_err(|e| format!("an authority: {e}"))?;
+        let certificate = certificate.map_err(|e| format!("cannot read the authorities' PEM: {e}"))?;
+        roots.add(certificate).map_err(|e| format!("cannot use an authority: {e}"))?;
     }
     if roots.is_empty() {
-        return Err("the authorities' PEM has no certificate".to_owned());
+        return Err("the authorities' PEM contains no certificate".to_owned());
     }
     Ok(Arc::new(roots))
 }
@@ -116,7 +116,7 @@ impl ServerCertVerifier for Pinned {
         if !self.hashes.iter().any(|pinned| pinned == hash.as_ref()) {
             return Err(CertificateError::ApplicationVerificationFailure.into());
         }
-        // Looks at the time and the usages first, and then for an authority, of which there is none.
+        // Checks the validity period and the usages first, and then for an authority, of which there is none.
         let parsed = ParsedCertificate::try_from(certificate)?;
         let none = RootCertStore::empty();
         match verify_server_cert_signed_by_trust_anchor(&parsed, &none, &[], now, self.algorithms.all) {

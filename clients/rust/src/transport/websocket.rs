@@ -1,23 +1,24 @@
 //! WebSocket over a tokio TCP stream: the sans-IO half of tungstenite, polled directly.
 //!
-//! Thousands of these live in one process, so one costs little: a read buffer of 2 KiB, one write a batch, no
-//! task, no lock, no allocation a message in steady state (a received message is a slice of the read buffer,
-//! which is used again once the message is dropped).
+//! A process may have thousands of these, so each must cost little: a read buffer of 2 KiB, one write per
+//! batch, no task, no lock, and no allocation per message in steady state (a received message is a slice of
+//! the read buffer, which is reused once the message is dropped).
 //!
-//! Measured, of three libraries and a client written by hand for the occasion (frames parsed and masked in 40 lines, no control
-//! frames): 1,000 connections in one thread, 20 frames of 120 bytes down and 20 of 40 bytes up a second each, on a busy
-//! 2-core machine, mean of three interleaved passes of 8 s, `getrusage` of the client process:
+//! Measured with three libraries and a hand-written client (frames parsed and masked in 40 lines, no control
+//! frames): 1,000 connections in one thread, each with 20 frames of 120 bytes down and 20 of 40 bytes up per
+//! second, on a busy 2-core machine, mean of three interleaved passes of 8 s, `getrusage` of the client
+//! process:
 //!
-//! | | µs CPU a frame down and one up | of these in user space | KiB RSS a connection |
+//! | | µs CPU per frame down and one up | of which in user space | KiB RSS per connection |
 //! | --- | --- | --- | --- |
 //! | this: tungstenite 0.30, polled directly | 9.0 | 1.3 | 6.3 |
 //! | tokio-tungstenite 0.30, 2 KiB read buffer | 9.4 | 1.7 | 4.3 |
 //! | fastwebsockets 0.10 | 9.3 | 1.2 | 10.4 |
-//! | by hand | 8.6 | 0.7 | 4.2 |
+//! | hand-written | 8.6 | 0.7 | 4.2 |
 //!
-//! Nearly all of it is the kernel's. (A cell varies by 10 %.)
+//! Nearly all of it is spent in the kernel. (Figures vary by 10 %.)
 //!
-//! The subprotocol `driftless.v1` is offered and required; TCP_NODELAY is on; pings are answered by the library.
+//! The subprotocol `driftless.v1` is offered and required; TCP_NODELAY is on; the library answers pings.
 
 use super::{Closed, DialError, Trust, stream::Stream, target::Target};
 use bytes::Bytes;
@@ -40,10 +41,10 @@ use tungstenite::{
 
 /// Size of the read buffer, bytes. A longer message grows it.
 const READ_BUFFER: usize = 2 * 1024;
-/// Bytes that are gathered before they are written without being asked to.
+/// Bytes after which buffered frames are written without a flush.
 const WRITE_BUFFER: usize = 4 * 1024;
 
-/// One WebSocket connection, as client.
+/// One client WebSocket connection.
 #[derive(Debug)]
 pub struct WebSocket {
     inner: tungstenite::WebSocket<Io>,
@@ -52,8 +53,9 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
-    /// Opens a connection to `url` (`ws://host[:port]/path`, or `wss://` to a certificate that the system trusts; without
-    /// a path, `/v1/connect`) and does the handshake. Messages longer than `max_message` bytes will be refused.
+    /// Opens a connection to `url` (`ws://host[:port]/path`, or `wss://` to a server whose certificate the
+    /// system trusts; without a path, `/v1/connect`) and performs the handshake. Messages longer than
+    /// `max_message` bytes are refused.
     pub async fn dial(url: &str, max_message: usize, timeout: Duration) -> Result<Self, DialError> {
         let target = Target::parse(url)?;
         match tokio::time::timeout(timeout, Self::open(&target, &Trust::System, max_message)).await {
@@ -96,7 +98,7 @@ impl WebSocket {
         Ok(Self { inner, max_message, close: None })
     }
 
-    /// The next binary message. Cancel-safe. After an error the connection is to be dropped.
+    /// The next binary message. Cancel-safe. After an error the connection has to be dropped.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Closed>> {
         self.inner.get_mut().wake_by(cx);
         loop {
@@ -110,7 +112,7 @@ impl WebSocket {
                     return Poll::Ready(Err(self.closed()));
                 }
                 Ok(Message::Text(_)) => {
-                    return Poll::Ready(Err(Closed::Violation("a text message".into())));
+                    return Poll::Ready(Err(Closed::Violation("it sent a text message".into())));
                 }
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
                 Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
@@ -119,7 +121,7 @@ impl WebSocket {
         }
     }
 
-    /// Queues a message. It goes out with the next `poll_flush`. Nothing bounds what is queued but the caller, who
+    /// Queues a message, to be sent with the next `poll_flush`. The queue is bounded only by the caller, who
     /// queues only after a flush that was ready.
     pub fn send(&mut self, message: Bytes) -> Result<(), Closed> {
         match self.inner.write(Message::Binary(message)) {
@@ -129,7 +131,7 @@ impl WebSocket {
         }
     }
 
-    /// Writes what is queued. Pending: the network takes no more now; queue nothing until it is ready.
+    /// Writes what is queued. Pending: the network takes no more for now; queue nothing until it is ready.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         self.inner.get_mut().wake_by(cx);
         match self.inner.flush() {
@@ -139,7 +141,7 @@ impl WebSocket {
         }
     }
 
-    /// Says goodbye: queues a close frame and writes it if the network takes it at once.
+    /// Queues a close frame and writes it if the network takes it at once.
     pub fn close(&mut self, code: u16, reason: &str) {
         let frame = CloseFrame { code: CloseCode::from(code), reason: reason.to_owned().into() };
         if self.inner.close(Some(frame)).is_ok() {
@@ -157,7 +159,7 @@ impl WebSocket {
         poll_fn(|cx| self.poll_flush(cx)).await
     }
 
-    /// The TCP stream, to set options on it or to look at its address.
+    /// The TCP stream, to set options on or to read its address.
     pub fn tcp(&self) -> &TcpStream {
         self.inner.get_ref().stream.tcp()
     }
@@ -176,7 +178,7 @@ impl WebSocket {
                 Closed::TooLarge { size, limit: self.max_message }
             }
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-                Closed::Lost("ended without a close".into())
+                Closed::Lost("it ended without a close".into())
             }
             Error::ConnectionClosed | Error::AlreadyClosed => self.closed(),
             Error::Protocol(ProtocolError::SendAfterClosing) => self.closed(),
@@ -185,9 +187,9 @@ impl WebSocket {
     }
 }
 
-/// A tokio stream as the blocking-style stream that tungstenite wants: what would block wakes `waker` later.
-/// (`poll_read` rather than `try_read`: it knows that a short read emptied the socket and saves the read that
-/// would say so.)
+/// A tokio stream as the blocking-style stream that tungstenite wants: where it would block, it wakes `waker`
+/// later. (`poll_read` rather than `try_read`: it knows that a short read has emptied the socket, and saves
+/// the read that would confirm it.)
 #[derive(Debug)]
 struct Io {
     stream: Stream,

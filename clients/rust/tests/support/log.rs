@@ -1,4 +1,4 @@
-//! What is logged on the test's thread.
+//! Captures what is logged on the test's thread.
 
 use std::{
     io,

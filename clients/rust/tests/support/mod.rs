@@ -1,4 +1,4 @@
-//! A WebSocket server for tests that writes frames by hand, so that it can also break the rules.
+//! A WebSocket server for tests. It writes frames by hand, so that it can also break the rules.
 #![allow(dead_code, clippy::unwrap_used)] // each test file uses a part
 
 pub mod log;
@@ -58,7 +58,7 @@ impl Peer {
         })
     }
 
-    /// Answers the request with 101 and these headers beside the needed ones.
+    /// Answers the request with 101 and these headers in addition to the required ones.
     pub async fn answer(&mut self, headers: &str) {
         let key = self.header("sec-websocket-key").unwrap();
         let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
@@ -80,7 +80,7 @@ impl Peer {
         self.frame(true, CLOSE, &payload).await;
     }
 
-    /// Reads one frame, unmasked; None where the client has gone.
+    /// Reads one frame, unmasked; None if the client has gone.
     pub async fn read(&mut self) -> Option<(u8, Vec<u8>)> {
         Frames::new(&mut self.tcp).next().await
     }
@@ -97,7 +97,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         Self { read, buffer: Vec::new() }
     }
 
-    /// The next frame, unmasked; None where the client has gone.
+    /// The next frame, unmasked; None if the client has gone.
     pub async fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         let len = usize::from(self.fill(2).await?[1]);
         assert!(len & 0x80 != 0, "a client must mask (RFC 6455 section 5.3)");
@@ -116,7 +116,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
 
     async fn fill(&mut self, len: usize) -> Option<&[u8]> {
         while self.buffer.len() < len {
-            // Never more than this frame needs: what follows may be read by somebody else.
+            // Never more than this frame needs: somebody else may read what follows.
             let mut part = vec![0; len - self.buffer.len()];
             let n = self.read.read(&mut part).await.ok().filter(|n| *n > 0)?;
             self.buffer.extend_from_slice(&part[..n]);

@@ -1,4 +1,4 @@
-//! A client core and a room in virtual time, with a link that delays and that the test cuts.
+//! A client core and a room in virtual time, with a link that delays and that the test can cut.
 
 use super::room::{Room, TICK, snapshot};
 use bytes::{Bytes, BytesMut};
@@ -17,14 +17,14 @@ pub struct Pair {
     pub now: Instant,
     pub core: ClientCore,
     pub room: Room,
-    /// One way.
+    /// Latency of one direction.
     pub latency: Duration,
     pub up: VecDeque<(Instant, Bytes)>,
     pub down: VecDeque<(Instant, Bytes)>,
-    /// What the client said, in order.
+    /// What the client reported, in order.
     pub events: Vec<Event>,
     pub tick: u32,
-    /// The server does not answer any more, and nobody knows.
+    /// The server no longer answers, and nobody is told.
     pub frozen: bool,
 }
 
@@ -62,7 +62,7 @@ impl Pair {
         }
     }
 
-    /// Runs until the client is online and has a state that is newer than now; at most two minutes.
+    /// Runs until the client is online and has a newer state than now; at most two minutes.
     pub fn settle(&mut self) {
         let tick = self.tick;
         for _ in 0..120_000 / 5 {
@@ -117,7 +117,7 @@ impl Pair {
         }
     }
 
-    /// The network is gone, and with it what was on its way (some of it arrives just before).
+    /// The network is lost with everything in transit (some of it arrives just before).
     pub fn cut(&mut self, rng: &mut fastrand::Rng) {
         for _ in 0..rng.usize(..=self.up.len()) {
             let message = self.up.pop_front().map(|m| m.1).unwrap();
@@ -140,7 +140,7 @@ impl Pair {
         }
     }
 
-    /// Numbers of the game's events that the client was told, in order.
+    /// Numbers of the game's events reported by the client, in order.
     pub fn game_events(&self) -> Vec<u64> {
         let number = |e: &Event| match e {
             Event::Game(e) => Some(u64::from_be_bytes(e.payload[..].try_into().unwrap())),

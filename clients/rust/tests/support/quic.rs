@@ -1,4 +1,4 @@
-//! A server of QUIC and WebTransport for tests, with a room of one player.
+//! A QUIC and WebTransport server for tests, with a room for one player.
 
 use super::room::Room;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -32,7 +32,8 @@ pub struct QuicServer {
 }
 
 impl QuicServer {
-    /// On a free port of loopback, with a certificate that is valid from so many days ago for so many days.
+    /// On a free port of loopback, with a certificate that became valid `from_days` ago and is valid for
+    /// `days`.
     pub fn with_validity(from_days: i64, days: i64) -> Self {
         let mut params = CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
         params.not_before = time::OffsetDateTime::now_utc() - time::Duration::days(from_days);
@@ -55,7 +56,7 @@ impl QuicServer {
         Self { endpoint, config, certificate }
     }
 
-    /// From now on a client may have so many streams both ways open.
+    /// From now on a client may have this many bidirectional streams open.
     pub fn allow_streams(&self, streams: u32) {
         let mut transport = quinn::TransportConfig::default();
         transport.max_concurrent_bidi_streams(streams.into());
@@ -102,7 +103,7 @@ impl QuicServer {
         request.respond(ConnectResponse::OK.with_protocol(SUBPROTOCOL)).await.unwrap()
     }
 
-    /// Refuses the next handshake's certificate check by doing nothing: the client gives it up.
+    /// Accepts the next handshake, which the client is expected to abandon.
     pub async fn ignore(&self) {
         let _ = self.endpoint.accept().await.unwrap().await;
     }
@@ -113,7 +114,7 @@ pub struct Served {
     pub session: Session,
     pub room: Room,
     pub tick: u32,
-    /// States that went as datagrams, and on streams of their own.
+    /// States sent as datagrams, and on streams of their own.
     pub datagrams: u32,
     pub streams: u32,
     up: RecvStream,
@@ -131,7 +132,8 @@ impl Served {
         Self { session, room, tick, datagrams: 0, streams: 0, up, down, framing }
     }
 
-    /// Serves for so many ticks of 2 ms, of a state that `state` makes, or until the client is gone. True: it is there.
+    /// Serves for this many ticks of 2 ms, with a state that `state` makes, or until the client has gone.
+    /// True: it is still there.
     pub async fn serve(&mut self, ticks: u32, mut state: impl FnMut(u32, &mut Room)) -> bool {
         let mut clock = tokio::time::interval(Duration::from_millis(2));
         let last = self.tick + ticks;

@@ -1,5 +1,5 @@
-//! The server's end for one player, without a socket: the real session, reliable queue and delta encoder, and a world
-//! that the test moves.
+//! The server's end for one player, without a socket: the real session, reliable queue and delta encoder, and
+//! a world that the test controls.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use driftless_client::proto::{
@@ -65,9 +65,9 @@ pub struct Room {
     pub joins: u32,
     pub resumes: u32,
     pub left: bool,
-    /// What the last resume said that the client has of who is in the room.
+    /// The presence version in the last resume.
     pub presence_version: u64,
-    /// Refuse whoever comes with this.
+    /// Refuse every client with this code.
     pub refuse: Option<(CloseCode, Duration)>,
 }
 
@@ -104,7 +104,7 @@ impl Room {
         self.ahead += time;
     }
 
-    /// A connection was accepted; the one before is gone.
+    /// A connection was accepted; the previous one has gone.
     pub fn connect(&mut self, now: Instant) {
         self.session = Some(ServerSession::new(now, Limits::default(), self.delivery));
     }
@@ -113,7 +113,7 @@ impl Room {
         self.session = None;
     }
 
-    /// The seat is forgotten: its token is worth nothing any more.
+    /// The seat is forgotten: its token becomes worthless.
     pub fn forget_seat(&mut self) {
         self.token = Bytes::new();
     }

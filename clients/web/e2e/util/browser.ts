@@ -4,11 +4,11 @@ import type { LocalPlayer } from "../../pages/arena/local_player.js";
 import type { Network } from "../../pages/arena/network.js";
 
 declare global {
-  /** What the arena's page leaves for tests. */
+  /** What the arena's page exposes to tests. */
   var driftless: { room: ArenaRoom; player: LocalPlayer; network: Network };
 }
 
-/** A headless Chromium that keeps what its pages complain about. */
+/** A headless Chromium that collects its pages' complaints. */
 export class Chromium {
   readonly complaints: string[] = [];
 
@@ -25,7 +25,7 @@ export class Chromium {
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
-        // Several pages are looked at, one at a time.
+        // Several pages are open, but only one at a time is visible.
         "--disable-backgrounding-occluded-windows",
         "--disable-renderer-backgrounding",
       ],
@@ -33,7 +33,7 @@ export class Chromium {
     return new Chromium(browser);
   }
 
-  /** A page of a new profile. */
+  /** Opens a page in a new profile. */
   async open(
     url: string,
     options: BrowserContextOptions = {},

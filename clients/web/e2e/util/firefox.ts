@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** What a new profile would else show, ask, or fetch. */
+/** Suppresses what a new profile would otherwise show, ask or fetch. */
 const PREFERENCES = {
   "app.update.disabledForTesting": true,
   "browser.aboutwelcome.enabled": false,
@@ -22,8 +22,8 @@ const PREFERENCES = {
 };
 
 /**
- * A headless Firefox without a driver. It opens a page of `server`, through a proxy that adds `script` to it, a function
- * that runs in the page; what that returns is posted to the proxy, and is the result here.
+ * A headless Firefox without a driver. It opens a page of `server` through a proxy that adds `script` to it,
+ * a function that runs in the page. The page posts its result to the proxy, and this function returns it.
  */
 export async function inFirefox<T>(server: string, path: string, script: () => Promise<T>): Promise<T> {
   const profile = mkdtempSync(join(tmpdir(), "driftless-firefox-"));

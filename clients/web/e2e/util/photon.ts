@@ -1,6 +1,6 @@
 import type { Page } from "playwright-core";
 
-/** Whose place is watched: the page's own player as it is drawn, or another's. */
+/** Whose position is watched: the page's own player as it is drawn, or another player. */
 export type Watched = { own: true } | { own: false; player: number };
 
 /** Waits until the player stands still. */
@@ -25,7 +25,7 @@ export async function still(page: Page, player: number): Promise<void> {
   );
 }
 
-/** When the watched player is first drawn at another place than now, ms since 1970; Infinity after 3 s. */
+/** When the watched player is first drawn at another position than now, ms since 1970; Infinity after 3 s. */
 export function moved(page: Page, watched: Watched): Promise<number> {
   return page.evaluate(
     (watched) =>
@@ -62,15 +62,19 @@ export function keyDown(page: Page): Promise<number> {
   );
 }
 
-/** Presses a key, and measures how long until the player is seen to move, ms. Infinity: it ran into something. */
+/**
+ * Presses a key, and measures how long it takes until the player is seen to move, ms. Infinity: the player
+ * ran into something.
+ */
 export async function delayOf(page: Page, key: string, seenBy: Page, watched: Watched): Promise<number> {
   const id = watched.own ? await page.evaluate(() => globalThis.driftless.room.player) : watched.player;
   await still(seenBy, id);
-  // It stands since some tick, and this must not decide how far into a tick the key goes down.
+  // The player has been standing since some tick, which must not determine when within a tick the key goes
+  // down.
   await page.waitForTimeout(Math.random() * 100);
   const seen = moved(seenBy, watched);
   const pressed = keyDown(page);
-  // Both are listening by now: evaluations of a page are run in order.
+  // Both are listening by now, because evaluations of a page run in order.
   await seenBy.evaluate(() => 0);
   await page.evaluate(() => 0);
   await page.keyboard.down(key);

@@ -6,11 +6,11 @@ export class Server {
   private constructor(
     private readonly process: ChildProcess,
     readonly url: string,
-    /** What operators send. */
+    /** The admin token. */
     readonly token: string,
   ) {}
 
-  /** Starts the binary that DRIFTLESS_BIN names. `port` 0: one that is free. */
+  /** Starts the binary that DRIFTLESS_BIN names. `port` 0 means a free one. */
   static async start(port = 0, ...options: string[]): Promise<Server> {
     const binary = process.env.DRIFTLESS_BIN;
     if (!binary) throw new Error("set DRIFTLESS_BIN to the server's binary");
@@ -23,7 +23,7 @@ export class Server {
       const url = /https?:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0];
       const dashboard = /^dashboard: (\S+)\n/m.exec(said)?.[1];
       if (!url || !dashboard) continue;
-      // The one that it was given, or that it has made.
+      // The token given as an option, or the one that the server generated.
       const given = options.indexOf("--admin-token");
       const token = given < 0 ? dashboard.split("#token=")[1]! : options[given + 1]!;
       return new Server(child, url, token);
@@ -43,7 +43,7 @@ export class Server {
     return Number(new URL(this.url).port);
   }
 
-  /** As a crash: no goodbye. */
+  /** Like a crash: no goodbye. */
   async kill(): Promise<void> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     const gone = once(this.process, "exit");

@@ -5,7 +5,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   return crc;
 });
 
-/** Goes on from `crc` (0 to begin) over the first `count` numbers as 32 bits, little-endian. */
+/** Continues from `crc` (0 to begin) over the first `count` numbers as 32 bits, little-endian. */
 export function crc32c(crc: number, words: ArrayLike<number>, count: number): number {
   let c = ~crc;
   for (let n = 0; n < count; n++) {

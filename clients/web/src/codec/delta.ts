@@ -12,22 +12,25 @@ import { MAX_AGE } from "./state.js";
 export interface References {
   /** The state that this end has. Undefined: everything is sent. */
   readonly baseline: Snapshot | undefined;
-  /** A state before it, to predict from. Undefined: everything is predicted to stay. */
+  /** A state before it, for linear predictions. Undefined: everything is predicted to stay. */
   readonly prior: Snapshot | undefined;
 }
 
-/** How far a linear prediction looks ahead and back, ticks. */
+/** The time spans of a linear prediction, ticks. */
 interface Horizon {
   readonly ahead: number;
   readonly behind: number;
 }
 
 /**
- * Reads deltas: what changed against the baseline, where an entity, group or table that is absent is as its group's
- * predictor says. The same as driftless-proto's `delta::Decoder`, fault by fault. Keeps its scratch memory.
+ * Reads deltas: the difference from the baseline, where an absent entity, group or table is as its group's
+ * predictor says. The same as driftless-proto's `delta::Decoder`, error by error. Keeps its scratch memory.
  */
 export class Decoder {
-  /** Rows of the baseline that live on; then rows of the new table of the survivors, the spawned and the changed. */
+  /**
+   * Rows of the baseline whose entities still exist; then rows of the new table: of the survivors, the
+   * spawned and the changed.
+   */
   private readonly survivors = new Rows();
   private readonly survivorRows = new Rows();
   private readonly spawnedRows = new Rows();
@@ -37,8 +40,9 @@ export class Decoder {
   private readonly empty = new Map<Kind, Table>();
 
   /**
-   * Applies the shared fields of a state and makes `out` the state of `tick`. Returns the checksum that the message
-   * carried, already verified. Throws a DeltaError; `out` is then empty, and it is safe to go on with the next message.
+   * Applies the shared fields of a state and makes `out` the state at `tick`. Returns the checksum that the
+   * message carried, already verified. Throws a DeltaError; `out` is then empty, and decoding may continue
+   * with the next message.
    */
   apply(references: References, tick: number, body: Uint8Array, out: Snapshot): number | undefined {
     out.clear(tick);
@@ -96,7 +100,7 @@ export class Decoder {
     while (next < baseline) rows.push(next++);
   }
 
-  /** Fills the ids with the survivors' and the spawned ones', and finds the rows of both among them. */
+  /** Fills the ids with those of the survivors and the spawned, and finds the rows of both among them. */
   private mergeIds(baseline: Table, spawned: Uint8Array, out: Table): void {
     const { survivors, survivorRows, spawnedRows } = this;
     const spawnedIds = takeSpawned(spawned);
@@ -129,7 +133,7 @@ export class Decoder {
     }
   }
 
-  /** Fills all columns as if nothing but the ids had changed; what has spawned is 0. */
+  /** Fills all columns as if only the ids had changed; spawned entities are 0. */
   private predict(
     kind: Kind,
     horizon: Horizon | undefined,
@@ -157,7 +161,7 @@ export class Decoder {
         if (priorRow === ABSENT) continue;
         const row = survivorRows.get(n);
         const value = to[row]!;
-        // At most 39 bits: exact, and so is the quotient once truncated.
+        // At most 39 bits: exact, and so is the quotient once it is truncated.
         const moved = (value - before[priorRow]!) * ahead;
         const predicted = value + (behind === 1 ? moved : Math.trunc(moved / behind));
         to[row] = predicted > 0x7fffffff ? 0x7fffffff : predicted < -0x80000000 ? -0x80000000 : predicted;
@@ -236,7 +240,10 @@ export class Decoder {
 
 const ABSENT = 0xffffffff;
 
-/** Row numbers. Most tables gain and lose no entity within a tick, so "row n is row n" has a form of its own. */
+/**
+ * Row numbers. Most tables gain and lose no entity within a tick, so the identity mapping has a form of its
+ * own.
+ */
 class Rows {
   length = 0;
   straight = true;
@@ -248,7 +255,7 @@ class Rows {
     this.straight = true;
   }
 
-  /** No rows, with room for `most`. */
+  /** Starts an empty list, with room for `most` rows. */
   begin(most: number): void {
     if (this.list.length < most) this.list = new Uint32Array(most * 2);
     this.length = 0;
@@ -264,7 +271,10 @@ class Rows {
   }
 }
 
-/** None without a prior: everything is predicted to stay. So with references too far apart, which no head can name. */
+/**
+ * None without a prior: everything is predicted to stay. Also none if the references are too far apart, which
+ * no head can express.
+ */
 function horizonOf({ baseline, prior }: References, tick: number): Horizon | undefined {
   if (!baseline || !prior) return undefined;
   const ahead = tick - baseline.tick;
@@ -298,7 +308,7 @@ function add(values: GroupDelta, rows: Rows, out: Table, column: number, fields:
   const take = (n: number, field: number, zigzag: number): void => {
     const target = columns[column + field]!;
     const row = rows.get(n);
-    // The store into an Int32Array wraps.
+    // Storing into an Int32Array wraps.
     target[row] = target[row]! + ((zigzag >>> 1) ^ -(zigzag & 1));
   };
   if (values.rice) takeRice(values.rice, rows.length, fields, take);

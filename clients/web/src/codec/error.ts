@@ -1,4 +1,4 @@
-/** What is wrong with a delta: the same faults, by the same rules, as driftless-proto's `DeltaError`. */
+/** What is wrong with a delta: the same errors, by the same rules, as driftless-proto's `DeltaError`. */
 export type DeltaFault =
   | "truncated"
   | "varint"
@@ -25,7 +25,7 @@ export type DeltaFault =
   | "references"
   | "checksum";
 
-/** A delta that was refused. It is the sender's fault, but for `references`, which is the caller's. */
+/** A delta that was refused. It is the sender's fault except for `references`, which is the caller's. */
 export class DeltaError extends Error {
   override readonly name = "DeltaError";
 

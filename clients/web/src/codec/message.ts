@@ -2,7 +2,7 @@ import { DeltaError } from "./error.js";
 import { once, Reader } from "./reader.js";
 import type { Kind } from "./schema.js";
 
-/** The messages of a delta, as parts of the bytes they came in. */
+/** The messages of a delta, as parts of the bytes that they arrived in. */
 
 const NONE: Uint8Array = new Uint8Array(0);
 const MAX_GROUPS = 16;
@@ -32,7 +32,7 @@ function emptyDelta(): TableDelta {
   };
 }
 
-/** A table in which all is as predicted. */
+/** A table in which everything is as predicted. */
 export const unchanged: Readonly<TableDelta> = emptyDelta();
 
 /** Reads the shared fields of a `State`. */

@@ -3,8 +3,8 @@ import type { Reader } from "./reader.js";
 import type { TakeResidual } from "./rice.js";
 
 /**
- * The PACKED coding: residuals as protobuf varints, alone or two or three to a number, bit by bit in turn (Morton
- * order). Source of the bit gathering: Fabian Giesen, "Decoding Morton codes", 2009,
+ * The PACKED coding: residuals as protobuf varints, one to three to a number, interleaved bit by bit (Morton
+ * order). The bit gathering follows Fabian Giesen, "Decoding Morton codes", 2009,
  * https://fgiesen.wordpress.com/2009/12/13/decoding-morton-codes/, here in two halves of 32 bits.
  */
 
@@ -26,7 +26,7 @@ function everyThird(bits: number): number {
   return (x | (x >>> 16)) & 0x7ff;
 }
 
-/** Reads `rows` rows of `fields` residuals off all that `values` has; `share` (1 to 3) share a number. */
+/** Reads `rows` rows of `fields` residuals, which must use up `values`; `share` (1 to 3) share a number. */
 export function takePacked(
   values: Reader,
   rows: number,
@@ -34,13 +34,13 @@ export function takePacked(
   share: number,
   residual: TakeResidual,
 ): void {
-  // A number has at least a byte and at most ten: checked before anything is read.
+  // A number has one to ten bytes. Checked before anything is read.
   const numbers = rows * Math.ceil(fields / share);
   const length = values.end - values.at;
   if (length < numbers || length > numbers * 10) throw new DeltaError("value count");
   for (let row = 0; row < rows; row++) {
     for (let field = 0; field < fields; field += share) {
-      // The end of the values is not the end of the message: too few, then.
+      // If the values end within a number, there are too few of them: the message itself is not truncated.
       if (values.at >= values.end) throw new DeltaError("value count");
       values.varint();
       const { low, high } = values;

@@ -1,18 +1,18 @@
 import { DeltaError } from "./error.js";
 
 /**
- * Protobuf's wire format as far as a delta needs it: varints, and the fields of a message, read in place. By hand,
- * because the messages of the hot path are read without building them.
- * Source of the format: https://protobuf.dev/programming-guides/encoding/
+ * The parts of protobuf's wire format that a delta needs: varints, and the fields of a message, read in
+ * place. Hand-written, because the messages of the hot path are read without building them. The format is
+ * described at https://protobuf.dev/programming-guides/encoding/
  */
 export class Reader {
-  /** Where the next byte is, and where the message ends. */
+  /** The position of the next byte, and the end of the message. */
   at: number;
   end: number;
-  /** The varint read last: its low and high 32 bits, both unsigned. */
+  /** The last varint read: its low and high 32 bits, both unsigned. */
   low = 0;
   high = 0;
-  /** The field read last. Of a field of bytes, `start` and `stop` say where they are. */
+  /** The last field read. For a bytes field, `start` and `stop` are its position. */
   field = 0;
   wireType = 0;
   start = 0;
@@ -49,7 +49,7 @@ export class Reader {
       if (shift < 32) low |= bits << shift;
       if (shift > 25) high |= shift < 32 ? bits >>> (32 - shift) : bits << (shift - 32);
       if (byte < 0x80) {
-        // The tenth byte holds the 64th bit alone.
+        // The tenth byte holds only the 64th bit.
         if (n === 9 && byte > 1) throw new DeltaError("varint");
         this.at += n + 1;
         this.low = low >>> 0;
@@ -60,13 +60,13 @@ export class Reader {
     throw new DeltaError("varint");
   }
 
-  /** Reads a varint, as a number. Above 2^53 it is inexact, but still above every limit there is. */
+  /** Reads a varint as a number. Above 2^53 it is inexact, but still above every limit. */
   number(): number {
     this.varint();
     return this.high * 2 ** 32 + this.low;
   }
 
-  /** Goes on to the next field. False at the end. */
+  /** Advances to the next field. False at the end. */
   next(): boolean {
     if (this.at >= this.end) return false;
     this.varint();
@@ -92,14 +92,14 @@ export class Reader {
     return true;
   }
 
-  /** The field's number, of 32 bits. */
+  /** The field's value as a 32-bit number. */
   number32(name: string): number {
     if (this.wireType !== 0) this.wrongType();
     if (this.high !== 0) throw new DeltaError("too large", name);
     return this.low;
   }
 
-  /** The field's fixed number. */
+  /** The field's value as a fixed32. */
   fixed32(): number {
     if (this.wireType !== 5) this.wrongType();
     const { bytes, start } = this;
@@ -128,7 +128,7 @@ export class Reader {
   }
 }
 
-/** For a field that may be there once. */
+/** For a field that may occur only once. */
 export function once(there: boolean, field: string): void {
   if (there) throw new DeltaError("repeated", field);
 }

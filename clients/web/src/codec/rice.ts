@@ -1,14 +1,14 @@
 import { DeltaError } from "./error.js";
 
 /**
- * The RICE coding: exponential Golomb codes with a parameter for each field and class of row. The format is in
- * driftless-proto's `delta`.
+ * The RICE coding: exponential Golomb codes with a parameter for each field and class of row. The
+ * documentation of driftless-proto's `delta` defines the format.
  */
 
 /** Bits of a parameter. */
 const PARAMETER_BITS = 4;
 
-/** What the fields of a row before this one had in any of their bits says how large this one's will be. */
+/** The class of a row, from the bitwise or of its residuals in the preceding fields. */
 function rowClass(seen: number): number {
   return seen < 4 ? 0 : seen < 32 ? 1 : 2;
 }
@@ -16,7 +16,7 @@ function rowClass(seen: number): number {
 /** Takes one residual, in zigzag form. */
 export type TakeResidual = (row: number, field: number, zigzag: number) => void;
 
-/** Reads a string of bits, from the lowest of each byte. May run past the end, where zeros are read. */
+/** Reads a bit string, from the lowest bit of each byte. Reading past the end gives zeros. */
 class BitReader {
   /** The bit to read next. */
   private at = 0;
@@ -28,7 +28,7 @@ class BitReader {
     const { bytes } = this;
     const at = this.at >>> 3;
     const shift = this.at & 7;
-    // Past the end of a typed array is undefined, which is 0 to these operators.
+    // Reading past the end of a typed array gives undefined, which is 0 to these operators.
     const low = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
     return shift === 0 ? low : (low >>> shift) | (bytes[at + 4]! << (32 - shift));
   }
@@ -44,7 +44,10 @@ class BitReader {
     return taken >>> 0;
   }
 
-  /** Reads a code with parameter k. With w = z + 2^k and m = its bits less 1: m - k ones, a zero, the m low bits of w. */
+  /**
+   * Reads a code with parameter k. With w = z + 2^k and m the number of its bits minus 1: m - k ones, a zero,
+   * the m low bits of w.
+   */
   code(k: number): number {
     const bits = this.peek();
     const zeros = ~bits;
@@ -53,7 +56,7 @@ class BitReader {
     if (m > 32) throw new DeltaError("residual");
     if (ones + 1 + m <= 32) {
       this.at += ones + 1 + m;
-      // m < 32, and 2^m > 2^k or equal: no overflow.
+      // m < 32 and 2^m ≥ 2^k: no overflow.
       return (((bits >>> ones) >>> 1) & ((1 << m) - 1)) + (1 << m) - (1 << k);
     }
     this.at += ones;
@@ -63,7 +66,7 @@ class BitReader {
     return z;
   }
 
-  /** Whether all bytes are read, none was missing, and the last one's free bits are 0. */
+  /** Whether all bytes have been read, none was missing, and the unused bits of the last one are 0. */
   isUsedUp(): boolean {
     return (this.at + 7) >>> 3 === this.bytes.length && ((this.at & 7) === 0 || this.peek() === 0);
   }
@@ -71,9 +74,9 @@ class BitReader {
 
 let seen = new Uint32Array(64);
 
-/** Reads `rows` codes for each of `fields` off all of `values`. */
+/** Reads `rows` codes for each of `fields`, which must use up `values`. */
 export function takeRice(values: Uint8Array, rows: number, fields: number, residual: TakeResidual): void {
-  // A code has at least a bit: checked before memory is reserved.
+  // A code has at least one bit. Checked before memory is reserved.
   if (values.length < Math.ceil((fields * rows) / 8)) throw new DeltaError("value count");
   if (seen.length < rows) seen = new Uint32Array(rows * 2);
   seen.fill(0, 0, rows);

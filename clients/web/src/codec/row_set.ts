@@ -2,7 +2,10 @@ import { DeltaError } from "./error.js";
 import { Reader } from "./reader.js";
 import { takeRice } from "./rice.js";
 
-/** Sets of rows, as gaps (varints or Rice codes) or as bits. All call `row` with ascending rows below `rows`. */
+/**
+ * Sets of rows, as gaps (varints or Rice codes) or as bits. All functions call `row` with ascending rows
+ * below `rows`.
+ */
 
 export function takeGaps(gaps: Uint8Array, rows: number, field: string, row: (row: number) => void): void {
   const reader = new Reader(gaps, field);
@@ -15,7 +18,7 @@ export function takeGaps(gaps: Uint8Array, rows: number, field: string, row: (ro
   }
 }
 
-/** Bytes that are not there are 0. */
+/** Missing bytes are 0. */
 export function takeBits(bits: Uint8Array, rows: number, field: string, row: (row: number) => void): void {
   if (bits.length > Math.ceil(rows / 8)) pastEnd(field, rows);
   for (let n = 0; n < bits.length; n++) {

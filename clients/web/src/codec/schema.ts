@@ -1,12 +1,12 @@
 import type { Schema as WireSchema } from "../gen/driftless/v1/schema_pb.js";
 
-/** How a value goes on from the states that both ends have. */
+/** How a value is predicted from the states that both ends have. */
 export type Predictor = "hold" | "linear";
 
 /** One column of signed 32-bit integers. */
 export interface Field {
   readonly name: string;
-  /** Quanta in one unit of the game's measure, at least 1. */
+  /** Quanta per unit of the game's measure, at least 1. */
   readonly quantaPerUnit: number;
 }
 
@@ -17,20 +17,20 @@ export interface Group {
   readonly predictor: Predictor;
 }
 
-/** One column of a kind's table, with what its group says of it. */
+/** One column of a kind's table, with its group's predictor. */
 export interface Column extends Field {
   readonly predictor: Predictor;
 }
 
-/** One kind of entity: one table. */
+/** One kind of entity, which is one table. */
 export interface Kind {
   readonly name: string;
   readonly groups: readonly Group[];
-  /** The groups' fields, one after the other. */
+  /** The fields of the groups, concatenated. */
   readonly columns: readonly Column[];
 }
 
-/** A schema that breaks the rules of the protocol. */
+/** A schema that violates the protocol. */
 export class SchemaError extends Error {
   override readonly name = "SchemaError";
 }
@@ -40,11 +40,11 @@ const MAX_GROUPS = 16;
 const MAX_FIELDS = 8;
 const MAX_NAME_BYTES = 64;
 
-/** The shape of a game's snapshots: its kinds of entity, in the order that a delta counts them. */
+/** The layout of a game's snapshots: its kinds of entity, in the order in which a delta numbers them. */
 export class Schema {
   constructor(readonly kinds: readonly Kind[]) {}
 
-  /** Index of the kind of this name, -1 if there is none. */
+  /** Index of the kind with this name, -1 if there is none. */
   find(kind: string): number {
     return this.kinds.findIndex((k) => k.name === kind);
   }
@@ -54,7 +54,7 @@ export class Schema {
     return JSON.stringify(this.kinds) === JSON.stringify(other.kinds);
   }
 
-  /** From a welcome, checked. Throws a SchemaError that names the first fault. */
+  /** Checks and converts the schema in a welcome. Throws a SchemaError that names the first fault. */
   static fromWire(wire: WireSchema | undefined): Schema {
     const kinds = (wire?.kinds ?? []).map((kind): Kind => {
       checkCount(`groups of ${kind.name}`, kind.groups.length, 1, MAX_GROUPS);

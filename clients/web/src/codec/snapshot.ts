@@ -1,7 +1,7 @@
 import { crc32c } from "./crc32c.js";
 import type { Schema } from "./schema.js";
 
-/** A room's state at one tick: a table for each kind of its schema. Made to be filled again and again. */
+/** A room's state at one tick: a table for each kind of its schema. Made to be reused. */
 export class Snapshot {
   tick = 0;
   readonly tables: readonly Table[];
@@ -28,8 +28,8 @@ export class Snapshot {
   }
 
   /**
-   * CRC-32C over the canonical bytes: numbers of 32 bits, little-endian: the tick; then for each table the count of
-   * entities, the ids in ascending order, and each column's values in the order of the ids.
+   * CRC-32C over the canonical bytes, which are 32-bit little-endian numbers: the tick; then for each table
+   * the number of entities, the ids in ascending order, and each column's values in the order of the ids.
    */
   checksum(): number {
     let crc = crc32c(0, [this.tick], 1);
@@ -43,8 +43,8 @@ export class Snapshot {
 }
 
 /**
- * The entities of one kind: ids in ascending order, and one column of integers for each field. Only the first `length`
- * numbers of each array count.
+ * The entities of one kind: ids in ascending order, and one column of integers for each field. Only the first
+ * `length` numbers of each array are valid.
  */
 export class Table {
   length = 0;
@@ -73,7 +73,7 @@ export class Table {
     return row < 0 ? undefined : this.columns[column]?.[row];
   }
 
-  /** Sets the length, with room for it. What is in the rows then is unspecified. */
+  /** Sets the length and makes room for it. The contents of the rows are unspecified then. */
   resize(length: number): void {
     this.length = length;
     if (this.ids.length >= length) return;

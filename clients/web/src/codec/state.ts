@@ -1,10 +1,10 @@
 import { DeltaError } from "./error.js";
 import { once, Reader } from "./reader.js";
 
-/** How far back a baseline may lie from a state, or a prior from its baseline, ticks. */
+/** How many ticks a baseline may precede its state, and a prior its baseline. */
 export const MAX_AGE = 64;
 
-/** The fields of a state that are written for each client, and where the bytes begin that many clients share. */
+/** The fields of a state that are written for each client, and the bytes that many clients share. */
 export interface StateHead {
   readonly tick: number;
   /** Tick of the baseline. Undefined: everything is sent. */
@@ -21,7 +21,7 @@ export interface StateHead {
 const STATE_TAG = (1 << 3) | 2;
 const NAMES = ["tick", "full", "baseline_lag", "no_prior", "prior_lag", "input"];
 
-/** Splits a `ServerMessage` that is a state into head and shared part. Undefined: it is no state. */
+/** Splits a `ServerMessage` that is a state into head and shared part. Undefined: it is not a state. */
 export function splitState(message: Uint8Array): StateHead | undefined {
   if (message[0] !== STATE_TAG) return undefined;
   const reader = new Reader(message, "State", 1);

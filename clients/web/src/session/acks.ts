@@ -1,17 +1,18 @@
 /**
- * When acknowledgements of one connection go. They ride on inputs; after a while without one they go alone. However many
- * messages come, they go no more often than ticks do: one acknowledges all that came before it.
+ * When the acknowledgements of one connection are sent. They travel with inputs; after a while without one
+ * they are sent alone. However many messages come, acknowledgements are sent no more often than once per
+ * tick: one acknowledges everything before it.
  */
 export class Acks {
   /** Newest state and reliable message of this connection; 0: none. */
   private state = 0;
   private reliable = 0n;
-  /** Until when what waits to be acknowledged may wait for an input, ms. */
+  /** Deadline up to which what waits to be acknowledged may wait for an input, ms. */
   dueAt: number | undefined;
-  /** When the next one would go at one a tick. */
+  /** When the next one would be due at one per tick. */
   private nextAt = -Infinity;
 
-  /** `repeats`: whether an acknowledgement may be lost, so that each message repeats it. */
+  /** `repeats`: acknowledgements may be lost, so each message repeats them. */
   constructor(private readonly repeats: boolean) {}
 
   takeState(state: number): void {
@@ -23,15 +24,16 @@ export class Acks {
   }
 
   /**
-   * What was taken wants to be acknowledged. It waits for an input for a tick and a quarter, because a player that sends
-   * an input a tick should not need a lone acknowledgement because one input came late. `alone`: no input comes, and
-   * timers sleep, so it goes with this very message, if the one before it was about a tick ago.
+   * Something has to be acknowledged. It waits for an input for a tick and a quarter, because a player who
+   * sends an input each tick should not need a separate acknowledgement because one input came late. `alone`:
+   * there are no inputs, and timers sleep, so it is sent with this very message if the last one was about a
+   * tick ago.
    */
   want(now: number, tick: number, alone: boolean): void {
     this.dueAt ??= alone ? Math.max(now, this.nextAt - tick / 2) : now + 1.25 * tick;
   }
 
-  /** What to acknowledge with what is sent now. 0: nothing. */
+  /** What to acknowledge with the message being sent. 0: nothing. */
   take(now: number, tick: number): { stateAck: number; reliableAck: bigint } {
     this.dueAt = undefined;
     this.nextAt = Math.min(Math.max(this.nextAt, now), now + tick) + tick;

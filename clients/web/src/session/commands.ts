@@ -1,14 +1,14 @@
 import { ServerFault } from "./fault.js";
 
 /**
- * Commands: kept until the server says that it has them, bounded. The application's numbers go on for as long as there is
- * a session; those on the wire begin with 1 on each seat.
+ * Commands, bounded, kept until the server confirms them. The application's numbers continue for as long as
+ * there is a session; those on the wire begin with 1 on each seat.
  */
 export class Commands {
-  /** Not confirmed, oldest first. The first has the number `confirmed + 1` on the wire. */
+  /** Unconfirmed commands, oldest first. The first has the wire number `confirmed + 1`. */
   private kept: Uint8Array[] = [];
   private confirmed = 0;
-  /** How far the application's numbers are above the wire's. */
+  /** The difference between the application's numbers and those on the wire. */
   private shift = 0;
   /** How many of `kept` were sent: on this connection, and on any connection of this seat. */
   private sent = 0;
@@ -20,13 +20,13 @@ export class Commands {
     return this.kept.length;
   }
 
-  /** The new command's number. Undefined: too many wait. */
+  /** The new command's number. Undefined: too many are waiting. */
   push(payload: Uint8Array): number | undefined {
     if (this.kept.length >= this.most) return undefined;
     return this.numberOf(this.confirmed + this.kept.push(payload));
   }
 
-  /** The next to send on this connection. */
+  /** The next command to send on this connection. */
   next(): { sequence: bigint; payload: Uint8Array } | undefined {
     const payload = this.kept[this.sent];
     if (!payload) return undefined;
@@ -34,13 +34,13 @@ export class Commands {
     return { sequence: BigInt(this.confirmed + this.sent), payload };
   }
 
-  /** The seat is one that an earlier page had, which sent so many: go on from there. */
+  /** The seat belonged to an earlier page, which sent this many: continue from there. */
   adopt(sequence: number): void {
     if (!Number.isSafeInteger(sequence)) throw new ServerFault("malformed", `command ${sequence} received`);
     this.confirmed = sequence;
   }
 
-  /** The server says that it has all up to `sequence`. */
+  /** The server has everything up to `sequence`. */
   confirm(sequence: number): void {
     const last = this.confirmed + this.everSent;
     if (sequence > last) throw new ServerFault("unexpected", `command ${sequence} received, ${last} sent`);
@@ -51,19 +51,19 @@ export class Commands {
     this.everSent = Math.max(0, this.everSent - count);
   }
 
-  /** The application's number of the command that has this one on the wire. */
+  /** The application's number of the command with this wire number. */
   numberOf(sequence: number): number {
     return sequence + this.shift;
   }
 
-  /** The connection was lost: all go again. */
+  /** The connection was lost: all are sent again. */
   disconnected(): void {
     this.sent = 0;
   }
 
   /**
-   * The seat is another one: what was never sent goes to it. What was sent to the old one may have been done there, and
-   * must not be done twice: it is given up. Returns its numbers.
+   * There is a new seat: commands that were never sent go to it. Those sent to the old seat may have been
+   * carried out, and must not be carried out twice, so they are given up. Returns their numbers.
    */
   newSeat(): number[] {
     const lost = this.kept.splice(0, this.everSent).map((_, n) => this.numberOf(this.confirmed + 1 + n));

@@ -10,7 +10,7 @@ export type Fault =
   | "version"
   | "silent";
 
-/** The server's fault: the connection is of no more use. */
+/** The server's fault: the connection is useless. */
 export class ServerFault extends Error {
   override readonly name = "ServerFault";
 
@@ -21,7 +21,7 @@ export class ServerFault extends Error {
     super(`${fault}: ${detail}`);
   }
 
-  /** Whether another connection may do better. A server that breaks the protocol will do it again. */
+  /** Whether another connection may work. A server that violates the protocol will do it again. */
   get mayRetry(): boolean {
     return this.fault === "silent";
   }

@@ -4,7 +4,7 @@ import { Snapshot } from "../codec/snapshot.js";
 import { MAX_AGE, type StateHead } from "../codec/state.js";
 import { ServerFault } from "./fault.js";
 
-/** The states applied last: what deltas are against, and what a game shows. Their memory is used again. */
+/** The states applied last, which deltas refer to and a game shows. Their memory is reused. */
 export class History {
   /** Oldest first. */
   private states: Snapshot[] = [];
@@ -15,13 +15,16 @@ export class History {
     return this.states[this.states.length - 1];
   }
 
-  /** Forgets all: states of another room may have another shape. */
+  /** Forgets all states: those of another room may have another schema. */
   clear(): void {
     this.states = [];
     this.spare = [];
   }
 
-  /** Applies a delta; `keep` states stay. On error nothing changes. A state of the newest tick replaces it. */
+  /**
+   * Applies a delta and keeps `keep` states. On error nothing changes. A state with the tick of the newest
+   * one replaces it.
+   */
   apply(schema: Schema, head: StateHead, keep: number): void {
     const references = { baseline: this.find(head, head.baseline), prior: this.find(head, head.prior) };
     const state = this.spare.pop() ?? new Snapshot(schema);

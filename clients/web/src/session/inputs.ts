@@ -2,7 +2,7 @@
 const MAX_PREVIOUS = 8;
 const REPEATED_BYTES = 1000;
 
-/** An input to send, with those before it. */
+/** An input to send, with the earlier ones that it repeats. */
 export interface OutgoingInput {
   readonly sequence: number;
   readonly tick: number;
@@ -13,18 +13,18 @@ export interface OutgoingInput {
 /** Inputs of one seat, numbered from 1. */
 export class Inputs {
   /**
-   * Those that the next message carries: unsent ones, on datagrams also those not confirmed. Oldest first, at most 9;
-   * the newest has the number `last`.
+   * Inputs that the next message carries: the unsent ones and, on datagrams, the unconfirmed ones. Oldest
+   * first, at most 9; the newest has the number `last`.
    */
   private kept: Uint8Array[] = [];
   private last = 0;
   private tick = 0;
   private unsent = false;
 
-  /** `repeats`: whether an input may be lost. */
+  /** `repeats`: inputs may be lost. */
   constructor(public repeats: boolean) {}
 
-  /** The new input's number. `tick`: of the state that the player saw. */
+  /** The new input's number. `tick` is that of the state that the player saw. */
   push(tick: number, payload: Uint8Array): number {
     this.last++;
     if (this.kept.length > MAX_PREVIOUS) this.kept.shift();
@@ -48,17 +48,17 @@ export class Inputs {
 
   /** A state contains all inputs up to `sequence`. */
   confirm(sequence: number): void {
-    // What is not sent yet cannot be contained: a server's lie.
+    // A state cannot contain inputs that were not sent: a server that says so is wrong.
     const keep = Math.max(this.last - sequence, this.unsent ? 1 : 0);
     if (this.kept.length > keep) this.kept.splice(0, this.kept.length - keep);
   }
 
-  /** The welcome says which input the server took last: numbers go on above it. */
+  /** The welcome names the last input that the server took: numbers continue above it. */
   received(sequence: number): void {
     this.last = Math.max(this.last, sequence);
   }
 
-  /** The connection was lost: what was queued for it is past. */
+  /** The connection was lost: inputs queued for it are outdated. */
   disconnected(repeats: boolean): void {
     this.kept = [];
     this.unsent = false;

@@ -22,24 +22,29 @@ import { Inputs } from "./inputs.js";
 
 /** Version of the protocol. */
 export const PROTOCOL = 1;
-/** `ColumnCoding.RICE`, as a number: the generated types are only looked at, which keeps their descriptors out of a bundle. */
+/**
+ * `ColumnCoding.RICE` as a number: the generated types are used only as types, which keeps their descriptors
+ * out of a bundle.
+ */
 const RICE: ColumnCoding.RICE = 1;
 /** Longest payloads, bytes. */
 export const MAX_INPUT = 1024;
 export const MAX_COMMAND = 4096;
-/** Commands that may wait for the server's acknowledgement. */
+/** Commands that may wait for the server's confirmation. */
 const MAX_COMMANDS = 64;
-/** Time between pings that measure the server's clock, ms: sooner until the clock filter has its samples. */
+/**
+ * Time between the pings that measure the server's clock, ms; shorter until the clock filter has its samples.
+ */
 const PING_INTERVAL = 2000;
 const FIRST_PINGS = 4;
 const FIRST_PING_INTERVAL = 250;
-/** How long the server may be silent, ms. (Its word in the welcome wins if longer.) */
+/** How long the server may be silent, ms. (The timeout in the welcome is used if it is longer.) */
 const TIMEOUT = 10_000;
 
-/** Whether the transport delivers in order or loses and reorders. */
+/** Whether the transport delivers in order, or loses and reorders. */
 export type Delivery = "ordered" | "datagram";
 
-/** Who wants to join what. */
+/** What to join, and as whom. */
 export interface Join {
   readonly room: string;
   readonly kind: string;
@@ -53,7 +58,7 @@ export type SessionEvent =
   | { type: "welcome"; welcome: Welcome }
   | { type: "state"; tick: number; input: number; full: boolean; bytes: number }
   | { type: "event"; event: Event }
-  /** `full`: it is about who is here already, and no news. */
+  /** `full`: it lists who is already here, rather than changes. */
   | { type: "presence"; presence: Presence; full: boolean; bytes: number }
   | { type: "refused"; command: number; reason: string }
   | { type: "pong"; rtt: number; serverTimeUs: number; at: number }
@@ -66,7 +71,7 @@ export interface Outgoing {
   readonly lossy: boolean;
 }
 
-/** Hello: the join or resume goes out, then nothing until the welcome. Closed: the server said goodbye. */
+/** Hello: the join or resume is sent, then nothing until the welcome. Closed: the server said goodbye. */
 type Phase = "hello" | "active" | "closed" | "disconnected";
 
 /** What a welcome gives, kept for a resume. */
@@ -74,11 +79,11 @@ interface Seat {
   token: Uint8Array;
   room: string;
   reliableReceived: bigint;
-  /** Undefined: a token from an earlier page, not resumed yet. */
+  /** Undefined: a token from an earlier page that has not been resumed yet. */
   welcome: Welcome | undefined;
   schema: Schema | undefined;
   inputs: Inputs;
-  /** Version of the member list; and whether more of a list that began anew is to come. */
+  /** Version of the member list, and whether more of a list that started over is to come. */
   presenceVersion: bigint;
   listing: boolean;
 }
@@ -88,9 +93,9 @@ interface Link {
   heardAt: number;
   nextPing: number;
   pings: number;
-  /** Time in the ping that was not answered yet. */
+  /** Time in the ping that has not been answered yet. */
   pinged: bigint | undefined;
-  /** The server's ping, to be answered. A newer one replaces it. */
+  /** Time in the server's ping that is to be answered. A newer ping replaces it. */
   pong: bigint | undefined;
   acks: Acks;
   hasState: boolean;
@@ -99,15 +104,15 @@ interface Link {
   leaveSent: boolean;
 }
 
-/** Why a command is refused that was under way when its seat was lost. In the words of driftless-proto. */
+/** Why an unconfirmed command is refused when its seat was lost. The same words as in driftless-proto. */
 const SEAT_LOST = "the seat was lost before the server confirmed it: it may have been carried out";
 
 type Body = NonNullable<MessageInitShape<typeof ClientMessageSchema>["body"]>;
 
 /**
- * One player's session, over as many connections as it takes: the client's half of driftless-proto's `session`. Knows no
- * socket and no clock: `handle*` takes something in, `poll*` gives something out, and times are milliseconds of any
- * clock that the caller keeps to.
+ * One player's session, over any number of connections: the client's half of driftless-proto's `session`. It
+ * knows no socket and no clock: `handle*` takes something in, `poll*` gives something out, and times are
+ * milliseconds of any one clock.
  */
 export class Session {
   private phase: Phase = "hello";
@@ -117,7 +122,7 @@ export class Session {
   private readonly history = new History();
   private readonly events: SessionEvent[] = [];
   private leaving = false;
-  /** Acknowledge without waiting for an input: the page is hidden, where timers sleep and no inputs are sent. */
+  /** Acknowledge without waiting for an input: the page is hidden, so timers sleep and no inputs are sent. */
   ackAlone = false;
 
   constructor(
@@ -150,12 +155,15 @@ export class Session {
     return this.phase === "active";
   }
 
-  /** What names the seat, for a resume from another page. */
+  /** What identifies the seat, for a resume from another page. */
   get resumption(): { token: Uint8Array; reliableReceived: bigint } | undefined {
     return this.seat && { token: this.seat.token, reliableReceived: this.seat.reliableReceived };
   }
 
-  /** A message arrived. Throws a ServerFault, and is disconnected then. What arrives while closed is ignored. */
+  /**
+   * Handles a message. Throws a ServerFault, after which the session is disconnected. What arrives while
+   * closed is ignored.
+   */
   handleMessage(now: number, message: Uint8Array): void {
     if (this.phase === "closed" || this.phase === "disconnected") return;
     this.link.heardAt = now;
@@ -171,13 +179,16 @@ export class Session {
     return this.events.shift();
   }
 
-  /** The next message to send. An acknowledgement rides on the next input; if none comes, it goes alone. */
+  /**
+   * The next message to send. An acknowledgement travels with the next input; if none comes, it is sent
+   * alone.
+   */
   pollTransmit(now: number, maxDatagram = Infinity): Outgoing | undefined {
     const body = this.nextBody(now);
     if (!body) return undefined;
     let bytes = encodeClientMessage({ body }).finish();
     if (body.case === "input") {
-      // Repeats that do not fit the datagram stay behind, the oldest first.
+      // Repeated inputs that do not fit the datagram are left out, the oldest first.
       let previous = body.value.previous ?? [];
       while (bytes.length > maxDatagram && previous.length > 0) {
         previous = previous.slice(1);
@@ -190,7 +201,7 @@ export class Session {
     return { bytes, lossy: lossy && bytes.length <= maxDatagram };
   }
 
-  /** When `handleTimeout` wants to be called, or `pollTransmit` has something to send by itself. */
+  /** When to call `handleTimeout`, or `pollTransmit` for a message that is due by itself. */
   pollTimeout(): number | undefined {
     switch (this.phase) {
       case "hello":
@@ -205,7 +216,7 @@ export class Session {
     }
   }
 
-  /** Time has passed. Throws a ServerFault once the server was silent for too long. */
+  /** Time has passed. Throws a ServerFault once the server has been silent for too long. */
   handleTimeout(now: number): void {
     if ((this.phase === "hello" || this.phase === "active") && now >= this.silentAt()) {
       this.phase = "disconnected";
@@ -214,8 +225,8 @@ export class Session {
   }
 
   /**
-   * The page slept (a frozen tab, a closed lid): that nothing was heard meanwhile says nothing. The server has `grace`
-   * ms from now, and is pinged.
+   * The page slept (a frozen tab, a closed lid), so the silence meanwhile proves nothing. The server has
+   * `grace` ms from now, and is pinged.
    */
   handleWake(now: number, grace: number): void {
     const silence = this.silentAt() - this.link.heardAt;
@@ -223,7 +234,7 @@ export class Session {
     this.link.nextPing = now;
   }
 
-  /** The clock is in doubt: it is measured anew, by a few pings that come soon. */
+  /** The clock is in doubt: it is measured anew, with a few pings in quick succession. */
   measure(now: number): void {
     if (this.link.pings <= FIRST_PINGS) return;
     this.link.pings = 0;
@@ -236,7 +247,10 @@ export class Session {
     return this.seat.inputs.push(this.snapshot?.tick ?? 0, payload);
   }
 
-  /** Queues a command; it is kept, and sent again after a resume, until the server has it. Undefined: too many wait. */
+  /**
+   * Queues a command. It is kept, and sent again after a resume, until the server has it. Undefined: too many
+   * are waiting.
+   */
   sendCommand(payload: Uint8Array): number | undefined {
     return this.commands.push(payload);
   }
@@ -246,17 +260,17 @@ export class Session {
     return this.commands.length;
   }
 
-  /** Gives up the seat: after what is queued, a leave goes out. */
+  /** Gives up the seat: a leave is sent after what is queued. */
   leave(): void {
     this.leaving = true;
   }
 
-  /** The connection was lost. What was queued for it is dropped, commands are kept. */
+  /** The connection was lost. What was queued for it is dropped; commands are kept. */
   disconnected(): void {
     if (this.phase !== "closed") this.phase = "disconnected";
   }
 
-  /** A new connection: will resume the seat if there is one and `rejoin` is false, else join anew. */
+  /** There is a new connection: resumes the seat if there is one and `rejoin` is false, else joins anew. */
   reconnected(now: number, rejoin: boolean, delivery: Delivery): void {
     this.phase = "hello";
     this.delivery = delivery;
@@ -284,7 +298,7 @@ export class Session {
       link.pong = undefined;
       return { case: "pong", value: { timeUs } };
     }
-    // Half of the commands waiting: ask sooner what the server has.
+    // Half of the allowed commands are waiting: ask earlier which ones the server has.
     const crowded = link.pinged === undefined && this.commands.length * 2 > this.commands.most;
     if (now >= link.nextPing || crowded) {
       link.pinged = BigInt(Math.round(now * 1000));
@@ -353,7 +367,8 @@ export class Session {
         `the server speaks protocol ${welcome.protocol}, this SDK ${PROTOCOL}`,
       );
     }
-    if (welcome.resumed && !this.link.resume) throw new ServerFault("unexpected", "welcome back to a join");
+    if (welcome.resumed && !this.link.resume)
+      throw new ServerFault("unexpected", "welcome that answers a resume, after a join");
     const schema = Schema.fromWire(welcome.schema);
     const old = welcome.resumed ? this.seat : undefined;
     const same = old?.schema?.equals(schema) === true;
@@ -369,7 +384,7 @@ export class Session {
       room: welcome.room,
       reliableReceived: old?.reliableReceived ?? 0n,
       welcome,
-      // The snapshots kept are of the old object.
+      // The snapshots that are kept refer to the old object.
       schema: same ? old.schema : schema,
       inputs,
       presenceVersion: old?.presenceVersion ?? 0n,
@@ -389,7 +404,8 @@ export class Session {
       return; // it overtook the welcome, which comes on a stream
     }
     const applied = this.history.current?.tick;
-    // A resume begins with the room's newest state, which may be the one applied before the connection was lost.
+    // A resume begins with the room's newest state, which may be the one that was applied before the
+    // connection was lost.
     const again = !link.hasState && head.baseline === undefined && applied === head.tick;
     if (applied !== undefined && head.tick <= applied && !again) {
       this.events.push({ type: "stale", tick: head.tick });
@@ -460,7 +476,7 @@ function newLink(now: number, delivery: Delivery, resume: boolean): Link {
   };
 }
 
-/** Whatever reading threw, by whose fault it is. */
+/** Converts whatever reading threw, attributing it to whoever is at fault. */
 function asFault(error: unknown): ServerFault {
   if (error instanceof ServerFault) return error;
   const message = error instanceof Error ? error.message : String(error);

@@ -1,7 +1,10 @@
-/** Most bytes of a length. */
+/** Longest length prefix, bytes. */
 const MAX_PREFIX = 5;
 
-/** Messages on a byte stream, each after its length as a varint: takes chunks apart, however they are cut. */
+/**
+ * Messages on a byte stream, each after its length as a varint: splits chunks into messages, wherever they
+ * are cut.
+ */
 export class Framing {
   private rest = new Uint8Array(0);
 
@@ -19,16 +22,16 @@ export class Framing {
     this.rest = joined;
   }
 
-  /** The next whole message. Throws a RangeError as soon as a length is longer than allowed. */
+  /** The next whole message. Throws a RangeError as soon as a length exceeds the maximum. */
   next(): Uint8Array | undefined {
     let length = 0;
     for (let n = 0; n < this.rest.length; n++) {
-      if (n === MAX_PREFIX) throw new RangeError("a length that does not end");
+      if (n === MAX_PREFIX) throw new RangeError("a length prefix longer than five bytes");
       const byte = this.rest[n]!;
       length += (byte & 0x7f) * 2 ** (7 * n);
       if (byte < 0x80) {
         if (length > this.max)
-          throw new RangeError(`a message of ${length} bytes, where ${this.max} are allowed`);
+          throw new RangeError(`a message of ${length} bytes; at most ${this.max} are allowed`);
         const end = n + 1 + length;
         if (this.rest.length < end) return undefined;
         const message = this.rest.subarray(n + 1, end);
@@ -36,12 +39,12 @@ export class Framing {
         return message;
       }
     }
-    if (this.rest.length >= MAX_PREFIX) throw new RangeError("a length that does not end");
+    if (this.rest.length >= MAX_PREFIX) throw new RangeError("a length prefix longer than five bytes");
     return undefined;
   }
 }
 
-/** A message after its length. */
+/** A message, preceded by its length. */
 export function frame(message: Uint8Array): Uint8Array {
   const prefix: number[] = [];
   let length = message.length;

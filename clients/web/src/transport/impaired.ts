@@ -2,20 +2,24 @@ import type { Outgoing } from "../session/session.js";
 import { systemTimers, type Timers } from "../timers.js";
 import type { Dialer, Handlers, Transport } from "./transport.js";
 
-/** A link's faults, for trying a game out. Read for each message, so they can be changed at any time. */
+/**
+ * Impairments of a link, for trying out a game. Read for each message, so they can be changed at any time.
+ */
 export interface Conditions {
-  /** More time for each way, ms. */
+  /** Additional latency in each direction, ms. */
   latency: number;
-  /** More time, drawn evenly up to this for each message, ms. */
+  /** Upper bound of the additional random latency of each message, ms. */
   jitter: number;
-  /** Share of messages that are lost, 0 to 1. What must arrive is sent again, and what is behind it waits. */
+  /**
+   * Fraction of messages that are lost, 0 to 1. Reliable messages are sent again, and those behind them wait.
+   */
   loss: number;
 }
 
-/** How long until what was lost is sent again, ms, beside the time for two ways (TCP's least is 200). */
+/** How long until a lost message is sent again, ms, in addition to a round trip (TCP's minimum is 200). */
 const RETRANSMIT = 200;
 
-/** A dialer whose transports suffer from `conditions`, both ways. */
+/** A dialer whose transports are impaired by `conditions`, in both directions. */
 export function impaired(
   dialer: Dialer,
   conditions: Readonly<Conditions>,
@@ -63,7 +67,7 @@ class Impaired implements Transport {
   }
 
   start(handlers: Handlers): void {
-    // What is on its way is told before the close is, as on a real link.
+    // What is in transit is delivered before the close, as on a real link.
     this.inner.start({
       message: (bytes, lossy = false) =>
         this.down.send(lossy, () => {
@@ -90,7 +94,7 @@ class Impaired implements Transport {
 
 /** One direction. */
 class Way {
-  /** When the last message that must arrive in order does. */
+  /** When the last ordered message arrives. */
   private orderedAt = 0;
 
   constructor(

@@ -2,15 +2,24 @@ import type { Timers } from "../timers.js";
 import { headStart, race } from "./race.js";
 import type { Dialer, Target, Transport } from "./transport.js";
 
-/** How long a transport that is not the best is preferred because it worked, ms: at first, and at most. */
+/**
+ * How long a transport that is not the preferred one is used first because it worked, ms: initially, and at
+ * most.
+ */
 const FIRST_PATIENCE = 30_000;
 const MOST_PATIENCE = 600_000;
 
-/** The ways to a server, the best first, and what is known of them: which of them work here, and how far it is. */
+/**
+ * The transports to a server in order of preference, and what is known about them: which ones work here, and
+ * the round-trip time.
+ */
 export class Paths {
-  /** Round-trip time as it was seen last, ms. */
+  /** Last measured round-trip time, ms. */
   rtt: number | undefined;
-  /** What works although something better was tried, and until when that is taken for settled. Undefined: the best works. */
+  /**
+   * The transport that worked when a preferred one did not, and until when it is used first. Undefined: the
+   * preferred one works.
+   */
   private lesser: { readonly name: string; readonly until: number } | undefined;
   private patience = FIRST_PATIENCE;
   private told = false;
@@ -21,7 +30,10 @@ export class Paths {
     private readonly timers: Timers,
   ) {}
 
-  /** Opens the best that works. What worked although something better did not goes first, for a while. */
+  /**
+   * Opens the best transport that works. One that worked when a preferred one did not is tried first for a
+   * while.
+   */
   async dial(signal: AbortSignal): Promise<Transport> {
     const { lesser } = this;
     const first = lesser && this.timers.now() < lesser.until ? lesser.name : undefined;
@@ -38,7 +50,7 @@ export class Paths {
     return this.lesser?.until;
   }
 
-  /** Opens something better than what is in use. */
+  /** Opens a better transport than the one in use. */
   async dialBetter(signal: AbortSignal): Promise<Transport> {
     const name = this.lesser?.name ?? "";
     const better = this.able.slice(
@@ -56,14 +68,14 @@ export class Paths {
     }
   }
 
-  /** The server welcomed us over this one. */
+  /** The server has sent a welcome over this one. */
   works(name: string): void {
     if (name !== this.able[0]?.name) return;
     this.lesser = undefined;
     this.patience = FIRST_PATIENCE;
   }
 
-  /** What is better than this one does not work now. */
+  /** The transports preferred to this one do not work at present. */
   failed(name: string): void {
     this.lesser = { name, until: this.timers.now() + this.patience };
     this.patience = Math.min(2 * this.patience, MOST_PATIENCE);
@@ -77,7 +89,7 @@ export class Paths {
     return { base: this.base };
   }
 
-  /** Says once, for developers, what was better and why it is not in use. */
+  /** Tells developers once which transports were preferred, and why they are not in use. */
   private tell(name: string, errors: ReadonlyMap<string, Error>, passed: number): void {
     const better = this.dialers.slice(
       0,

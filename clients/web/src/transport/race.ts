@@ -1,31 +1,35 @@
 import type { Timers } from "../timers.js";
 import { DialError, type Dialer, type Target, type Transport } from "./transport.js";
 
-/** A better transport's head start: this many round trips (WebTransport needs three after its certificate is known) ... */
+/**
+ * The head start of a preferred transport: this many round trips (WebTransport needs three once its
+ * certificate is known) ...
+ */
 const ROUND_TRIPS = 4;
-/** ... within these bounds, ms (RFC 8305, section 8, has 2 s as the most) ... */
+/** ... within these bounds, ms (the maximum of RFC 8305, section 8, is 2 s) ... */
 const LEAST = 400;
 const MOST = 2000;
 /** ... and this, ms, while nothing has come from the server yet. */
 const UNKNOWN = 1000;
-/** Longest for all attempts together, ms. */
+/** Time limit for all attempts together, ms. */
 const DIAL_TIMEOUT = 10_000;
 
-/** How long a better transport may take before the next one is tried beside it, ms. */
+/** How long a preferred transport may take before the next one is tried in parallel, ms. */
 export function headStart(rtt: number | undefined): number {
   return rtt === undefined ? UNKNOWN : Math.min(MOST, Math.max(LEAST, ROUND_TRIPS * rtt));
 }
 
-/** Who won, and why those that were tried before it had failed by then. */
+/** The winner, and why the attempts before it had failed by then. */
 export interface Result {
   readonly transport: Transport;
   readonly errors: ReadonlyMap<string, Error>;
 }
 
 /**
- * Opens the first transport that works, as Happy Eyeballs (RFC 8305) does for addresses: each gets a head start, and its
- * failure starts the next at once. The first to open wins; the others are given up. A dialer that hears from the server
- * on its way says how far that is (`Target.heard`), and has its head start from there.
+ * Opens the first transport that works, as Happy Eyeballs (RFC 8305) does for addresses: each gets a head
+ * start, and when it fails, the next starts at once. The first to open wins; the others are abandoned. A
+ * dialer that hears from the server reports the round trip (`Target.heard`), and its head start is counted
+ * from then.
  */
 export function race(
   dialers: readonly Dialer[],
@@ -75,7 +79,8 @@ export function race(
         (error: unknown) => {
           errors.set(dialer.name, error instanceof DialError ? error : new DialError(String(error)));
           if (errors.size < dialers.length) return start();
-          // All attempts tell the same story, each in its words; what may help is tried again.
+          // Each attempt has its own error, and all are reported. If any of them may work later, the dial is
+          // retried.
           const all = [...errors.values()];
           fail(
             new DialError(

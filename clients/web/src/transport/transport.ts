@@ -6,11 +6,13 @@ export interface Closed {
   readonly reason: string;
 }
 
-/** What a transport tells. */
+/** Callbacks of a transport. */
 export interface Handlers {
-  /** A message arrived; `lossy`: on a datagram or a stream of its own, so that others may have been lost. */
+  /**
+   * A message arrived; `lossy`: as a datagram or on a stream of its own, so that others may have been lost.
+   */
   message(bytes: Uint8Array, lossy?: boolean): void;
-  /** It ended; told once, and nothing after it. Not told after `close`. */
+  /** It ended. Called once, and nothing is called after it. Not called after `close`. */
   closed(closed: Closed): void;
 }
 
@@ -18,11 +20,11 @@ export interface Handlers {
 export interface Transport {
   readonly name: string;
   readonly delivery: Delivery;
-  /** Longest datagram now, bytes; Infinity where there are none. */
+  /** Longest datagram at present, bytes; Infinity if there are none. */
   readonly maxDatagram: number;
   /** Bytes that wait to be sent. */
   readonly buffered: number;
-  /** Begins to tell. Nothing is lost before. */
+  /** Begins to call the handlers. Nothing that arrives earlier is lost. */
   start(handlers: Handlers): void;
   send(message: Outgoing): void;
   close(code: number, reason: string): void;
@@ -31,16 +33,16 @@ export interface Transport {
 /** Where to connect: the server's base address, http or https. */
 export interface Target {
   readonly base: URL;
-  /** For a dialer to call when the server has answered something, with the round trip that took, ms. */
+  /** A dialer calls this when the server has answered something, with the round trip, ms. */
   heard?(rtt: number): void;
 }
 
 /** A way to open a transport. */
 export interface Dialer {
   readonly name: string;
-  /** Whether this browser has it. Default: yes. */
+  /** Whether this browser supports it. Default: yes. */
   available?(): boolean;
-  /** Opens a transport. Rejects with a DialError; when `signal` aborts, with anything. */
+  /** Opens a transport. Rejects with a DialError or, when `signal` aborts, with anything. */
   dial(target: Target, signal: AbortSignal): Promise<Transport>;
 }
 

@@ -18,12 +18,12 @@ export const webSocket: Dialer = {
       socket.binaryType = "arraybuffer";
       const fail = (error: Error): void => {
         socket.onclose = null;
-        // Closed once it is open: a browser complains aloud about one that is closed before.
+        // Closed after it has opened, because browsers log an error if it is closed earlier.
         socket.onopen = () => socket.close();
         if (socket.readyState === WebSocket.OPEN) socket.close();
         reject(error);
       };
-      // Browsers do not tell why: whether nobody is there, or the server refused.
+      // Browsers do not say whether nobody is there or the server refused.
       socket.onclose = () => fail(new DialError(`cannot open a WebSocket to ${url.host}`));
       socket.onopen = () => {
         if (socket.protocol === SUBPROTOCOL) resolve(new WebSocketTransport(socket));

@@ -4,19 +4,19 @@ import { DialError, type Dialer, type Handlers, type Target, type Transport } fr
 
 /** The WebTransport subprotocol. */
 const SUBPROTOCOL = "driftless.v1";
-/** Longest message to take from the server, bytes. */
+/** Longest message to accept from the server, bytes. */
 const MAX_MESSAGE = 1 << 20;
-/** How long an answer of `GET /v1/certificate` is kept, ms. */
+/** How long an answer of `GET /v1/certificate` is reused, ms. */
 const CERTIFICATE_LIFE = 60_000;
 
-/** What the server says of its certificate and its UDP port: `GET /v1/certificate`. */
+/** What the server says about its certificate and its UDP port: `GET /v1/certificate`. */
 interface Certificate {
   readonly hashes_needed: boolean;
   readonly certificates: readonly { readonly sha256: string }[];
   readonly quic: { readonly port: number; readonly webtransport: { readonly url: string } } | null;
 }
 
-/** WebTransport: datagrams for states and inputs, so that nothing waits behind what was lost. */
+/** WebTransport: datagrams for states and inputs, so that nothing waits for what was lost. */
 export const webTransport: Dialer = {
   name: "webtransport",
 
@@ -27,7 +27,7 @@ export const webTransport: Dialer = {
     const { url, hashes } = await endpoint(target, signal);
     const options = {
       congestionControl: "low-latency",
-      // Newer than the types, and than Firefox: the server takes it that we mean it.
+      // Newer than the types, and than Firefox; without it, the server assumes this subprotocol.
       protocols: [SUBPROTOCOL],
       ...(hashes.length > 0 && { serverCertificateHashes: hashes }),
     } satisfies WebTransportOptions & { protocols: string[] };
@@ -41,7 +41,7 @@ export const webTransport: Dialer = {
       return new WebTransportTransport(session, stream);
     } catch (error) {
       session.closed.catch(() => {});
-      known = undefined; // a server that was started again has another certificate
+      known = undefined; // a server that was restarted has another certificate
       if (error instanceof DialError) throw error;
       throw new DialError(`cannot open WebTransport to ${url} (is its UDP port open?): ${text(error)}`);
     } finally {
@@ -80,15 +80,18 @@ async function endpoint(
   return { url: certificate.quic.webtransport.url, hashes };
 }
 
-/** How long the question was on its way and back, ms; a guess where the browser may not tell (another origin). */
+/** The round trip of the request, ms; estimated if the browser may not say (another origin). */
 function roundTrip(url: string, askedAt: number): number {
   const timing = performance.getEntriesByName(url).at(-1) as PerformanceResourceTiming | undefined;
   const seen = timing && timing.startTime >= askedAt - 1 ? timing.responseStart - timing.requestStart : 0;
-  // Opening the connection took about as long as the question.
+  // Opening the connection took about as long as the request itself.
   return seen > 0 ? seen : (performance.now() - askedAt) / 2;
 }
 
-/** One session: a reliable stream, datagrams both ways, and a stream for each state that no datagram holds. */
+/**
+ * One session: a reliable stream, datagrams in both directions, and a stream for each state that is too large
+ * for a datagram.
+ */
 class WebTransportTransport implements Transport {
   readonly name = "webtransport";
   readonly delivery = "datagram";
@@ -103,9 +106,9 @@ class WebTransportTransport implements Transport {
   ) {
     this.reliable = stream.writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
     this.datagrams = session.datagrams.writable.getWriter() as WritableStreamDefaultWriter<Uint8Array>;
-    // An input that waits longer is worth nothing any more, and one of ours is repeated anyway.
+    // An input that waits longer is worthless, and ours are repeated anyway.
     session.datagrams.outgoingMaxAge = 250;
-    // A page that is slow gets the newest states: older ones are dropped by the browser.
+    // A slow page gets the newest states: the browser drops older ones.
     session.datagrams.incomingHighWaterMark = 8;
     session.datagrams.incomingMaxAge = 500;
   }
@@ -135,18 +138,18 @@ class WebTransportTransport implements Transport {
     if (!lossy) this.unsent += written.length;
     writer.write(written).then(
       () => void (lossy || (this.unsent -= written.length)),
-      () => {}, // the session has ended, which `closed` tells
+      () => {}, // the session has ended, which `closed` reports
     );
   }
 
   close(code: number, reason: string): void {
     this.handlers = undefined;
-    // 0 is how a client leaves; the others are for the server's log.
+    // 0 is how a client leaves; other codes are for the server's log.
     const closeCode = code === 1000 ? 0 : code;
     try {
       this.session.close({ closeCode, reason: reason.slice(0, 100) });
     } catch {
-      // It has ended by itself.
+      // It has already ended.
     }
     this.session.closed.catch(() => {});
   }
@@ -168,7 +171,8 @@ class WebTransportTransport implements Transport {
         for (let message = framing.next(); message; message = framing.next()) this.handlers?.message(message);
       }
     } catch (error) {
-      // A stream that breaks does so with its session, which tells why. A message that is too long is a reason of ours.
+      // A stream breaks together with its session, which reports why. A message that is too long is our own
+      // reason.
       if (error instanceof RangeError) {
         this.end(1009, error.message);
         this.close(1009, error.message);
@@ -185,11 +189,14 @@ class WebTransportTransport implements Transport {
         this.handlers?.message(value, true);
       }
     } catch {
-      // The session has ended, which `closed` tells.
+      // The session has ended, which `closed` reports.
     }
   }
 
-  /** Each stream of the server is one state. They are read side by side: one that is stuck holds up no other. */
+  /**
+   * Each of the server's streams is one state. They are read concurrently, so that one that is stuck does not
+   * delay the others.
+   */
   private async readStates(): Promise<void> {
     const streams = this.session.incomingUnidirectionalStreams.getReader() as ReadableStreamDefaultReader<
       ReadableStream<Uint8Array>
@@ -218,7 +225,7 @@ class WebTransportTransport implements Transport {
         chunks.push(value);
       }
     } catch {
-      return; // reset by the server: a newer state is on its way
+      return; // reset by the server: a newer state is coming
     }
     const message = new Uint8Array(length);
     let at = 0;

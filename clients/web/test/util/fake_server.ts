@@ -18,7 +18,7 @@ interface Presence {
   members: { user: string; name: string; players: number[]; connections: number; change: number }[];
 }
 
-/** A player's place. Its x is the sum of its inputs, each a signed byte. */
+/** A player's seat. Its x is the sum of its inputs, each a signed byte. */
 interface Seat {
   readonly player: number;
   readonly token: Uint8Array;
@@ -39,7 +39,7 @@ interface State {
   xs: Map<number, number>;
 }
 
-/** The server's half of the protocol, as much of it as tests of a client need, in virtual time. */
+/** The server's half of the protocol, as far as a client's tests need it, in virtual time. */
 export class FakeServer {
   down = false;
   /** Dials that are never answered. */
@@ -50,7 +50,7 @@ export class FakeServer {
   readonly messages: ClientMessage["body"][] = [];
   /** States are not sent while this is set. */
   silent = false;
-  /** Who comes is told this, and no more. */
+  /** Every newcomer is told this, and nothing else. */
   refusal: { code: number; reason: string } | undefined;
   /** Connections whose join or resume is not answered. */
   mute: (link: Link) => boolean = () => false;
@@ -99,7 +99,7 @@ export class FakeServer {
     for (const link of this.links.filter((l) => l.open)) link.drop({ code: 1006, reason: "" });
   }
 
-  /** All is forgotten. */
+  /** Everything is forgotten. */
   restart(): void {
     this.cut();
     this.seats.length = 0;
@@ -250,7 +250,7 @@ export class FakeServer {
   }
 
   private sendState(link: Link): void {
-    // At most three states under way.
+    // At most three states in flight.
     if (link.delivery === "ordered" && link.sentTicks.filter((t) => t > link.ackedTick).length >= 3) return;
     const current = this.history[this.history.length - 1]!;
     const from = link.delivery === "ordered" ? link.sentTicks.at(-1) : link.ackedTick;
@@ -296,7 +296,7 @@ export class Link implements Transport {
     this.end();
   }
 
-  /** From the server, in the next turn. */
+  /** Sent by the server, in the next turn. */
   tell(body: NonNullable<ServerBody>): void {
     this.sendRaw(encodeServerMessage({ body }).finish(), body.case === "pong");
   }
@@ -306,7 +306,7 @@ export class Link implements Transport {
     this.server.timers.set(() => this.handlers?.message(bytes, lossy && this.delivery === "datagram"), 0);
   }
 
-  /** The server, or the network, ends it: after what was sent. */
+  /** The server or the network ends the connection, after what was sent. */
   drop(closed: { code: number; reason: string }): void {
     if (!this.open) return;
     this.end();

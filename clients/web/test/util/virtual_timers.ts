@@ -1,6 +1,6 @@
 import type { Timers } from "../../src/timers.js";
 
-/** Time that passes only when a test says so. Frames come every 16 ms, and while the page is hidden not at all. */
+/** Time that passes only when a test says so. Frames come every 16 ms, or never while the page is hidden. */
 export class VirtualTimers implements Timers {
   private time = 1000;
   private nextId = 1;
@@ -8,7 +8,7 @@ export class VirtualTimers implements Timers {
   private readonly watchers = new Set<() => void>();
   private frames: (() => void)[] = [];
   private isHidden = false;
-  /** A page that is slow draws a picture only so often, ms. */
+  /** A slow page draws a frame only this often, ms. */
   frameInterval = 16;
 
   now(): number {
@@ -39,7 +39,10 @@ export class VirtualTimers implements Timers {
     );
   }
 
-  /** As a page has them, where the server and the network have the others: while it is hidden, timers fire at full seconds. */
+  /**
+   * The timers that a page has; the server and the network use the others. While the page is hidden, timers
+   * fire at full seconds.
+   */
   get page(): Timers {
     const late = (delay: number): number =>
       this.isHidden ? Math.ceil((this.time + delay) / 1000) * 1000 - this.time : delay;

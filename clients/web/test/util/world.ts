@@ -28,7 +28,7 @@ export function world(
   return { timers, server, conditions, join, options };
 }
 
-/** What a room tells from now on. */
+/** Records a room's events from now on. */
 export function record(room: Room) {
   const events: string[] = [];
   const ticks: number[] = [];
@@ -39,6 +39,6 @@ export function record(room: Room) {
   return { events, ticks, statuses };
 }
 
-/** From the first to the last, as text. */
+/** The numbers from first to last, as text. */
 export const numbers = (from: number, to: number): string[] =>
   Array.from({ length: to - from + 1 }, (_, n) => `${from + n}`);

@@ -33,7 +33,7 @@ use tokio::time::timeout;
 use tracing::debug;
 use web_transport_quinn::Session;
 
-/// The UDP port of a server: its sockets, until the threads take them, and what their endpoints have in common.
+/// The UDP port of a server: its sockets, until the threads take them, and what their endpoints share.
 pub(crate) struct Quic {
     address: SocketAddr,
     server: quinn::ServerConfig,
@@ -46,7 +46,7 @@ pub(crate) struct Quic {
 struct ThreadSockets {
     index: u16,
     count: u16,
-    /// One a local address.
+    /// One per local address.
     sockets: Vec<UdpSocket>,
 }
 
@@ -58,7 +58,8 @@ struct Thread {
 }
 
 impl Quic {
-    /// Binds the port that the configuration asks for; None if it asks for none. `http`: where HTTP listens.
+    /// Binds the port that the configuration asks for; None if it asks for none. `http` is the address of
+    /// HTTP.
     ///
     /// # Errors
     /// If the address cannot be bound, or TLS cannot be set up.
@@ -89,7 +90,7 @@ impl Quic {
                         .zip(sockets)
                         .for_each(|(thread, socket)| thread.sockets.push(socket));
                 }
-                Err(error) => debug!(%error, "QUIC does not listen on {other}"),
+                Err(error) => debug!(%error, "QUIC cannot listen on {other}"),
             }
         }
         Ok(Some(Arc::new(Self {
@@ -101,12 +102,13 @@ impl Quic {
         })))
     }
 
-    /// Where it listens.
+    /// The bound address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves the connections of the sockets that the calling thread takes, if there are any left, for as long as the thread runs.
+    /// Serves the connections of the next sockets, if any are left, on the calling thread for as long as it
+    /// runs.
     ///
     /// # Errors
     /// If a socket cannot be used.
@@ -134,7 +136,7 @@ async fn accept(endpoint: Endpoint, handshakes: Arc<Handshakes>, thread: Thread)
             }
             Decision::Retry => {
                 if incoming.retry().is_err() {
-                    debug!("an address that is validated was to be validated again");
+                    debug!("an address that is already validated cannot be validated again");
                 }
             }
             Decision::Accept(handshake) => begin(incoming, handshake, &thread),
@@ -147,11 +149,12 @@ fn begin(incoming: Incoming, handshake: Handshake, thread: &Thread) {
         Ok(connecting) => {
             actix_rt::spawn(establish(connecting, handshake, thread.clone()));
         }
-        Err(error) => debug!(%error, "a first packet that begins no connection"),
+        Err(error) => debug!(%error, "a first packet did not begin a connection"),
     }
 }
 
-/// From a handshake to a session that is served in a task of its own. A peer that does neither finish nor fail is dropped.
+/// From a handshake to a session, which is served in a task of its own. A peer that neither finishes nor
+/// fails is dropped.
 async fn establish(connecting: Connecting, handshake: Handshake, thread: Thread) {
     let Thread { connections, door } = thread;
     let (worker, within) = (connections.worker().clone(), door.limits().handshake);
@@ -165,7 +168,7 @@ async fn establish(connecting: Connecting, handshake: Handshake, thread: Thread)
         Some(alpn) if alpn == ALPN.as_bytes() => TransportKind::Quic,
         _ => TransportKind::WebTransport,
     };
-    // A place is taken before the peer is waited for, so that those without one cannot hold any.
+    // The permit is taken before waiting for the peer, so that peers without one cannot use up anything.
     let admitted = door.admit(Source::of(address), transport);
     let session = match transport {
         TransportKind::Quic => Session::raw(connection),
@@ -196,7 +199,7 @@ fn protocol(connection: &quinn::Connection) -> Option<Vec<u8>> {
     connection.handshake_data()?.downcast::<HandshakeData>().ok()?.protocol
 }
 
-/// Quinn's tasks among the thread's own: what wakes one then needs no system call.
+/// Runs quinn's tasks among the thread's own, so that waking one needs no system call.
 #[derive(Debug)]
 struct LocalRuntime;
 

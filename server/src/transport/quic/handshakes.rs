@@ -1,4 +1,4 @@
-//! Who may begin a handshake: it costs more than anything else that a stranger can ask for.
+//! Limits handshakes, which cost more than anything else that a stranger can ask for.
 
 use crate::ground::{
     shares::{Share, Shares},
@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// The part of all handshakes in progress that one source may have.
+/// The fraction of all handshakes in progress that one source may have: one in this many.
 const SHARE: usize = 8;
 
 /// Counts the handshakes in progress on all threads.
@@ -18,7 +18,8 @@ pub(super) struct Handshakes {
     in_progress: AtomicUsize,
     max: usize,
     retry_above: usize,
-    /// Of sources whose address is not validated: it may be another's, so these take nothing from those that are.
+    /// Handshakes of sources whose address is not validated. It may be another's, so they are counted apart
+    /// from the validated ones.
     unvalidated: Arc<Shares>,
     validated: Arc<Shares>,
 }
@@ -26,11 +27,11 @@ pub(super) struct Handshakes {
 /// What to do with a connection attempt.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// Go on.
+    /// Proceed.
     Accept(Handshake),
-    /// Have it show first that it receives what is sent to its address.
+    /// The client must first prove that it receives what is sent to its address.
     Retry,
-    /// There are too many.
+    /// Too many are in progress.
     Refuse,
 }
 
@@ -42,7 +43,8 @@ pub(super) struct Handshake {
 }
 
 impl Handshakes {
-    /// At most `max` at once, an eighth of them of one source; from `retry_above` on only those whose address is validated.
+    /// At most `max` at once, and an eighth of that per source; from `retry_above` on, only clients whose
+    /// address is validated.
     pub(super) fn new(max: usize, retry_above: usize) -> Arc<Self> {
         let share = (max / SHARE).max(1);
         Arc::new(Self {

@@ -1,12 +1,13 @@
-//! Which thread a packet belongs to: the first two bytes of the connection ID that it is sent to, modulo the number of threads.
+//! Which thread a packet belongs to: the first two bytes of its destination connection ID, modulo the number
+//! of threads.
 //!
-//! The IDs that a server gives out are made so. The first packet of a client has an ID that the client made up: it goes
-//! wherever that points, and the thread that gets it gives out its own from then on.
+//! The server issues IDs accordingly. A client's first packet has an ID that the client made up: it goes to
+//! whatever thread that selects, and that thread issues its own IDs from then on.
 
 use quinn_proto::{ConnectionId, ConnectionIdGenerator, HashedConnectionIdGenerator, InvalidCid};
 use std::{io, net::UdpSocket, time::Duration};
 
-/// Makes connection IDs that lead to one thread.
+/// Makes connection IDs that select one thread.
 pub(super) struct RoutedIds {
     inner: HashedConnectionIdGenerator,
     index: u16,
@@ -26,7 +27,7 @@ impl RoutedIds {
 
 impl ConnectionIdGenerator for RoutedIds {
     fn generate_cid(&mut self) -> ConnectionId {
-        // As many tries as there are threads, on average; each is a hash of a few bytes.
+        // On average as many tries as there are threads; each hashes a few bytes.
         loop {
             let id = self.inner.generate_cid();
             if self.leads_here(&id) {
@@ -45,23 +46,24 @@ impl ConnectionIdGenerator for RoutedIds {
     }
 }
 
-/// Has the kernel give each packet to the socket whose number the connection ID says. The sockets share one port and were bound in
-/// the order of their numbers.
+/// Makes the kernel give each packet to the socket that its connection ID selects. The sockets share one port
+/// and were bound in the order of their numbers.
 ///
 /// # Errors
-/// If the system cannot.
+/// If the system does not support it.
 #[cfg(target_os = "linux")]
 pub(super) fn by_connection_id(socket: &UdpSocket, count: u16) -> io::Result<()> {
     use std::os::fd::AsRawFd;
-    // Operations of classic BPF (linux/bpf_common.h). A load beyond the packet's end ends the filter with 0: the first socket.
+    // Operations of classic BPF (linux/bpf_common.h). A load beyond the packet's end ends the filter with 0,
+    // which selects the first socket.
     const LOAD_BYTE: u16 = 0x30;
     const LOAD_HALF: u16 = 0x28;
     const JUMP_IF_SET: u16 = 0x45;
     const JUMP: u16 = 0x05;
     const MODULO: u16 = 0x94;
     const RETURN: u16 = 0x16;
-    // The ID follows the first byte of a packet with a short header; with a long one also the version and the ID's length (RFC 9000,
-    // sections 17.2 and 17.3).
+    // In a packet with a short header the ID follows the first byte; with a long header it follows the
+    // version and the ID's length, too (RFC 9000, sections 17.2 and 17.3).
     let operation = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let mut operations = [
         operation(LOAD_BYTE, 0, 0, 0),
@@ -73,7 +75,7 @@ pub(super) fn by_connection_id(socket: &UdpSocket, count: u16) -> io::Result<()>
         operation(RETURN, 0, 0, 0),
     ];
     let program = libc::sock_fprog { len: operations.len() as u16, filter: operations.as_mut_ptr() };
-    // SAFETY: setsockopt reads the program and the operations that it points to, both of which outlive the call.
+    // SAFETY: setsockopt reads the program and the operations that it points to, which both outlive the call.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -86,7 +88,7 @@ pub(super) fn by_connection_id(socket: &UdpSocket, count: u16) -> io::Result<()>
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Has the kernel give each packet to the socket whose number the connection ID says: only Linux can.
+/// Makes the kernel give each packet to the socket that its connection ID selects. Only Linux supports it.
 ///
 /// # Errors
 /// Always.
@@ -115,7 +117,7 @@ mod tests {
         }
     }
 
-    /// What a test may wait for a packet on loopback.
+    /// How long a test waits for a packet on loopback.
     const PATIENCE: Duration = Duration::from_secs(30);
 
     #[cfg(target_os = "linux")]

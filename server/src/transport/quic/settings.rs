@@ -1,4 +1,4 @@
-//! What quinn is told.
+//! Configuration of quinn.
 
 use crate::{config::Config, transport::LAST_WORD};
 use driftless_proto::limits::ALPN;
@@ -6,18 +6,19 @@ use quinn::{IdleTimeout, TransportConfig, VarInt, crypto::rustls::QuicServerConf
 use rustls::server::ResolvesServerCert;
 use std::{io, sync::Arc};
 
-/// Streams that a client may have open: the reliable one, and WebTransport's request.
+/// Bidirectional streams that a client may have open: the reliable one, and WebTransport's request.
 const STREAMS: u32 = 2;
-/// Streams in one direction: HTTP/3's control stream and the two of its header compression (RFC 9114, section 6.2; browsers open all
-/// three), and one that an extension may add.
+/// Unidirectional streams: HTTP/3's control stream and the two of its header compression (RFC 9114, section
+/// 6.2; browsers open all three), and one that an extension may add.
 const CONTROL_STREAMS: u32 = 4;
-/// What a stream may hold beyond a message, bytes. Connections have it twice, for HTTP/3's streams.
+/// Bytes that a stream may hold in addition to a message. Connections have it twice, for HTTP/3's streams.
 const WINDOW_SLACK: usize = 16 * 1024;
-/// Bytes of reliable messages and large states that a client has not acknowledged. What a client that stops can hold.
+/// Bytes of reliable messages and large states that may be unacknowledged. A client that stops reading can
+/// make the server hold this much.
 const SEND_WINDOW: u64 = 256 * 1024;
 /// Bytes of datagrams that wait to be read.
 const DATAGRAMS_IN: usize = 64 * 1024;
-/// Connection attempts that wait for the thread to look at them, and bytes of each and of all.
+/// Connection attempts that may wait for the thread, bytes of each, and bytes of all.
 const ATTEMPTS: (usize, u64, u64) = (1024, 16 * 1024, 4 << 20);
 
 /// The configuration of an endpoint for both ALPNs.
@@ -51,7 +52,7 @@ pub(super) fn server_config(
 fn transport_config(config: &Config) -> io::Result<TransportConfig> {
     let stream = config.limits.message_bytes + WINDOW_SLACK;
     let window = |bytes: usize| VarInt::try_from(bytes as u64).map_err(io::Error::other);
-    // Twice, as a server that stood still for a timeout has yet to read what came meanwhile.
+    // Doubled, because a server that stood still for a timeout has yet to read what came meanwhile.
     let idle = 2 * config.limits.timeout + LAST_WORD;
     let mut transport = driftless_quic::transport_config();
     transport

@@ -8,14 +8,14 @@ use std::{
 };
 use tracing::{debug, info};
 
-/// Bytes that the kernel may keep for a socket until its thread reads them. (Systems allow less, often 208 KiB: see
-/// `net.core.rmem_max`.)
+/// Bytes that the kernel may keep for a socket until its thread reads them. (Systems allow less, often 208
+/// KiB: see `net.core.rmem_max`.)
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// Bytes that wait to be sent, likewise.
+/// Bytes that may wait to be sent, likewise.
 const SEND_BUFFER: usize = 4 << 20;
 
-/// Binds a socket for each of `count` threads to one address (with port 0: to one free port). One for all of them, if the system
-/// cannot spread packets by connection ID.
+/// Binds a socket for each of `count` threads to one address (with port 0, all to one free port). Binds a
+/// single one if the system cannot spread packets by connection ID.
 ///
 /// # Errors
 /// If the address cannot be bound.
@@ -24,12 +24,12 @@ pub(super) fn bind(address: SocketAddr, count: u16) -> io::Result<Vec<UdpSocket>
     if count <= 1 {
         return Ok(vec![alone]);
     }
-    // Sockets that share a port would also share it with those of another server. So it must have been free.
+    // Sockets that share a port would also share it with another server's. So the port must have been free.
     let address = alone.local_addr()?;
     drop(alone);
     let sockets = (0..count).map(|_| open(address, true)).collect::<io::Result<Vec<_>>>()?;
     if let Err(error) = route::by_connection_id(&sockets[0], count) {
-        info!(%error, "one thread serves all of QUIC: packets cannot be spread by connection ID here");
+        info!(%error, "one thread serves all of QUIC: this system cannot spread packets by connection ID");
         drop(sockets);
         return Ok(vec![open(address, false)?]);
     }
@@ -48,7 +48,7 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<UdpSocket> {
     socket.set_reuse_port(shared)?;
     let buffers = socket.set_recv_buffer_size(RECEIVE_BUFFER).and(socket.set_send_buffer_size(SEND_BUFFER));
     if let Err(error) = buffers {
-        debug!(%error, "the socket keeps its buffers");
+        debug!(%error, "cannot set the socket's buffer sizes: the system's defaults stay");
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

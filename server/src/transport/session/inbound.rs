@@ -1,4 +1,4 @@
-//! What arrives: datagrams, and messages on the reliable stream.
+//! Receiving: datagrams, and messages on the reliable stream.
 
 use super::{Outcome, datagram_header};
 use crate::connection::{PeerRef, Worker};
@@ -10,18 +10,19 @@ use driftless_proto::{
 use std::{cell::RefCell, future::pending, time::Instant};
 use web_transport_quinn::{ReadError, SendStream, Session, quinn::Connection};
 
-/// What the peer did.
+/// A violation by the peer.
 pub(super) struct Violation {
     /// The close code it gets.
     pub(super) code: CloseCode,
-    /// Why.
+    /// The reason.
     pub(super) reason: String,
 }
 
-/// Takes datagrams in until the connection ends.
+/// Receives datagrams until the connection ends.
 pub(super) async fn datagrams(session: &Session, peer: &PeerRef, worker: &Worker) -> Outcome {
     let header = datagram_header(session);
-    // Quinn's own: the session's takes the connection's lock twice more for each.
+    // Quinn's connection, because the session's own method takes the connection's lock twice more per
+    // datagram.
     let connection: &Connection = session;
     loop {
         match connection.read_datagram().await {
@@ -29,13 +30,16 @@ pub(super) async fn datagrams(session: &Session, peer: &PeerRef, worker: &Worker
                 message.advance(header.len());
                 peer.borrow_mut().receive(worker, Instant::now(), message);
             }
-            Ok(_) => return Violation::outcome(CloseCode::Malformed, "a datagram of no session"),
+            Ok(_) => {
+                return Violation::outcome(CloseCode::Malformed, "a datagram that belongs to no session");
+            }
             Err(error) => return Outcome::Lost(error.into()),
         }
     }
 }
 
-/// Waits for the reliable stream, leaves our half of it in `ours`, and takes messages in until the connection ends.
+/// Waits for the reliable stream, leaves our half of it in `ours`, and receives messages until the connection
+/// ends.
 pub(super) async fn stream(
     session: &Session,
     peer: &PeerRef,
@@ -55,7 +59,7 @@ pub(super) async fn stream(
         let mut chunk = match receive.read_chunk(max_message, true).await {
             Ok(Some(chunk)) => chunk.bytes,
             Err(ReadError::SessionError(error)) => return Outcome::Lost(error),
-            // The end of a stream whose session is closing means nothing more.
+            // The end of a stream whose session is closing has no further meaning.
             Ok(None) | Err(_) if peer.borrow().session.closing().is_some() => return pending().await,
             Ok(None) if framing.is_between_messages() => {
                 return stream_ended(CloseCode::Unexpected, "the reliable stream ended without a leave");

@@ -1,8 +1,9 @@
-//! States that fit no datagram: a stream each.
+//! States too large for a datagram: a stream each.
 //!
-//! The newest has the highest priority, so that it need not wait for those before it. A stream that has not got through after three
-//! round trips, or 250 ms, is stuck: it is reset, as a newer state makes it worthless. (Resetting the one before at each tick would never
-//! let a slow link finish any.) While the peer allows no more streams, one state waits, and a newer one takes its place.
+//! The newest has the highest priority, so that it need not wait for earlier ones. A stream that is not
+//! complete after three round trips, and at least 250 ms, is stuck: it is reset, because a newer state makes
+//! it worthless. (Resetting the previous one at each tick would never let a slow link finish any.) While the
+//! peer allows no more streams, one state waits, and a newer one replaces it.
 
 use bytes::{Buf, Bytes};
 use std::{
@@ -14,19 +15,20 @@ use std::{
 };
 use web_transport_quinn::{SendStream, Session, SessionError, WriteError, generic::poll::SendStream as _};
 
-/// A stream is never taken for stuck before.
+/// A stream never counts as stuck before this time.
 const MIN_STUCK: Duration = Duration::from_millis(250);
-/// The code of a reset: the state is superseded.
+/// Error code of a reset: the state is superseded.
 const SUPERSEDED: u32 = 0;
 
-/// Large states on their way.
+/// Large states being sent.
 #[derive(Default)]
 pub(super) struct LargeStates {
-    /// States sent so, which is the next one's priority.
+    /// Number of states sent this way, which is the next one's priority.
     sent: i32,
-    /// The newest, while it has no stream yet.
+    /// The newest state, while it has no stream yet.
     opening: Option<Opening>,
-    /// Oldest first. Those that the peer has in full stay until they would be stuck: the transport tells that only to those who ask.
+    /// Oldest first. Completed ones stay until they would count as stuck, because the transport reports
+    /// completion only when asked.
     streams: VecDeque<Stream>,
 }
 
@@ -42,7 +44,7 @@ struct Stream {
 }
 
 impl LargeStates {
-    /// Sends a state, newer than all before.
+    /// Sends a state, newer than all before it.
     pub(super) fn send(
         &mut self,
         session: &Session,
@@ -60,7 +62,7 @@ impl LargeStates {
         self.drive(session, cx)
     }
 
-    /// Goes on with what is on its way.
+    /// Continues with the states being sent.
     pub(super) fn drive(&mut self, session: &Session, cx: &mut Context<'_>) -> Result<(), SessionError> {
         if self.opening.is_none() && self.streams.is_empty() {
             return Ok(());
@@ -87,7 +89,7 @@ impl LargeStates {
         while let Some(oldest) = self.streams.front_mut()
             && now.saturating_duration_since(oldest.since) > limit
         {
-            // An error says that the peer has it all.
+            // An error means that the peer has all of it.
             let _ = oldest.stream.reset(SUPERSEDED);
             self.streams.pop_front();
         }
@@ -95,7 +97,7 @@ impl LargeStates {
 }
 
 impl Stream {
-    /// Writes what there is room for. False: nothing more can be done for it.
+    /// Writes as much as there is room for. False: the stream needs no more work.
     fn drive(&mut self, cx: &mut Context<'_>) -> bool {
         if self.unsent.is_empty() {
             return true;

@@ -1,4 +1,4 @@
-//! What is sent: pulled out of the peer when the network has room.
+//! Sending: messages are pulled out of the peer when the network has room.
 
 use super::{Outcome, Violation, datagram_header, large::LargeStates};
 use crate::connection::{Outbound, PeerRef, Worker};
@@ -15,7 +15,7 @@ use web_transport_quinn::{
     quinn::{Connection, SendDatagramError},
 };
 
-/// Bytes of reliable messages that are put together before the stream is asked again.
+/// Bytes of reliable messages that are assembled before they are offered to the stream.
 const BATCH: usize = 16 * 1024;
 
 /// The sending side of a connection.
@@ -25,9 +25,9 @@ pub(super) struct Outgoing<'a> {
     worker: &'a Worker,
     /// Our half of the reliable stream, once the client has opened it.
     stream: &'a RefCell<Option<SendStream>>,
-    /// What the stream had no room for. While there is some, no more reliable messages are pulled.
+    /// What the stream had no room for. Until it is sent, no more reliable messages are pulled.
     unsent: BytesMut,
-    /// Datagrams are cut off from here, so that one allocation serves many.
+    /// Datagrams are split off from this buffer, so that one allocation serves many.
     datagrams: BytesMut,
     large: LargeStates,
 }
@@ -43,7 +43,7 @@ impl<'a> Outgoing<'a> {
         Self { session, peer, worker, stream, unsent, datagrams, large: LargeStates::default() }
     }
 
-    /// Sends what can be sent. Ready: no more will be.
+    /// Sends what can be sent. Ready: nothing more will be sent.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.peer.borrow_mut().register(cx);
         if let Poll::Ready(outcome) = self.poll_reliable(cx) {
@@ -60,7 +60,7 @@ impl<'a> Outgoing<'a> {
         self.unsent
     }
 
-    /// Pending: the stream is full, or there is nothing to send, or there is no stream yet.
+    /// Pending: the stream is full, there is nothing to send, or there is no stream yet.
     fn poll_reliable(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         let mut stream = self.stream.borrow_mut();
         let Some(stream) = stream.as_mut() else {
@@ -76,7 +76,8 @@ impl<'a> Outgoing<'a> {
                 Poll::Pending => true,
             };
             let mut peer = self.peer.borrow_mut();
-            // An end is not held up by a stream that is full: the goodbye has so long to get through, and no longer.
+            // A full stream does not delay an end: the goodbye has the time limit of a close to get through,
+            // and no longer.
             if !peer.wants_transmit() || (full && peer.session.closing().is_none()) {
                 return Poll::Pending;
             }
@@ -103,7 +104,7 @@ impl<'a> Outgoing<'a> {
             return Ok(());
         }
         let (now, header) = (Instant::now(), datagram_header(self.session));
-        // Quinn's own: the session's would copy the message to put the header before it.
+        // Quinn's connection, because the session's own method would copy the message to prepend the header.
         let connection: &Connection = self.session;
         loop {
             self.datagrams.put_slice(header);
@@ -115,7 +116,7 @@ impl<'a> Outgoing<'a> {
             match connection.send_datagram(message.clone()) {
                 Ok(()) => {}
                 Err(SendDatagramError::ConnectionLost(error)) => return Err(error.into()),
-                // Too large for what the path takes now, or the peer takes none at all.
+                // Too large for what the path takes now, or the peer does not take datagrams.
                 Err(_) => {
                     message.advance(header.len());
                     self.large.send(self.session, message, cx)?;
@@ -125,7 +126,7 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-/// Ready(None): all is written.
+/// Ready(None): everything is written.
 fn poll_flush(stream: &mut SendStream, unsent: &mut BytesMut, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
     while !unsent.is_empty() {
         match ready!(stream.poll_write(cx, unsent)) {

@@ -1,4 +1,5 @@
-//! A part of a task that is polled only when it was itself called: a tick, which calls the writer, does not have the readers look.
+//! A part of a task that is polled only when it was woken itself: a tick, which wakes the writer, does not
+//! make the readers look.
 
 use std::{
     future::Future,
@@ -17,20 +18,20 @@ pub(super) struct Part<'a, F> {
     waker: Waker,
 }
 
-/// Set when the part is called; the task is called with it.
+/// Set when the part is woken; the task is woken with it.
 struct Flag {
     called: AtomicBool,
     task: Waker,
 }
 
 impl<'a, F: Future> Part<'a, F> {
-    /// A part of the task with this waker, which must stay the task's.
+    /// A part of the task that has this waker. The task must keep the same waker.
     pub(super) fn new(future: Pin<&'a mut F>, task: &Waker) -> Self {
         let flag = Arc::new(Flag { called: AtomicBool::new(true), task: task.clone() });
         Self { future, waker: flag.clone().into(), flag }
     }
 
-    /// Polls the future, if it was called since the last time.
+    /// Polls the future if it was woken since the last poll.
     pub(super) fn poll(&mut self) -> Poll<F::Output> {
         if !self.flag.called.swap(false, Ordering::AcqRel) {
             return Poll::Pending;
@@ -64,7 +65,7 @@ mod tests {
         }));
         let mut part = Part::new(future, Waker::noop());
         let call = || waker.borrow().as_ref().expect("polled before").wake_by_ref();
-        assert!(part.poll().is_pending(), "at first it is called");
+        assert!(part.poll().is_pending(), "it is polled first");
         assert!(part.poll().is_pending(), "not polled");
         call();
         call();

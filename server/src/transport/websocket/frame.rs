@@ -7,7 +7,7 @@ use std::mem;
 const MAX_HEADER: usize = 10;
 const FIN_BINARY: u8 = 0x82;
 const MASKED: u8 = 0x80;
-/// Longest payload whose length is in the second byte.
+/// Longest payload whose length fits in the second byte.
 const MAX_SHORT: usize = 125;
 /// Two bytes and the mask.
 const SHORT_MASKED_HEADER: usize = 6;
@@ -21,8 +21,8 @@ pub(super) fn announced_length(buffer: &[u8]) -> Option<u64> {
     }
 }
 
-/// Takes a whole short binary frame of a client off the buffer, and gives its payload. It is what nearly all frames are; None: it is
-/// anything else, for the codec.
+/// Takes a whole short binary frame of a client off the buffer and returns its payload. Nearly all frames are
+/// of this kind. None: it is something else, for the codec.
 pub(super) fn take_short_binary(buffer: &mut BytesMut) -> Option<Bytes> {
     let &[FIN_BINARY, length, a, b, c, d, ..] = &buffer[..] else { return None };
     let length = usize::from(length ^ MASKED);
@@ -30,7 +30,7 @@ pub(super) fn take_short_binary(buffer: &mut BytesMut) -> Option<Bytes> {
     if length > MAX_SHORT || buffer.len() < end {
         return None;
     }
-    // The last one takes the buffer with it: a peer of which nothing is incomplete needs none.
+    // The last frame takes the buffer with it: a peer without an incomplete frame needs none.
     let mut frame = if buffer.len() == end { mem::take(buffer) } else { buffer.split_to(end) };
     frame.advance(SHORT_MASKED_HEADER);
     for four in frame.chunks_mut(4) {

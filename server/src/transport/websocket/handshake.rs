@@ -21,12 +21,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use driftless_proto::{limits::SUBPROTOCOL, session::Delivery};
 use std::{rc::Rc, sync::Arc};
 
-/// The version of RFC 6455.
+/// The WebSocket version of RFC 6455.
 const VERSION: &str = "13";
 /// Bytes of a key.
 const KEY: usize = 16;
 
-/// `GET /v1/connect`: upgrades to the subprotocol `driftless.v1`, or says by name why not.
+/// `GET /v1/connect`: upgrades to the subprotocol `driftless.v1`, or answers with an error that says why not.
 pub(crate) async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let connections = part::<Option<Rc<LocalConnections>>>(&request)?.as_ref().ok_or_else(misconfigured)?;
     let worker = connections.worker();
@@ -40,12 +40,12 @@ pub(crate) async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiErr
         refused("handshake");
         bad_handshake(&e.to_string())
     })?;
-    // The library looks at the first header of that name alone; RFC 6455, section 11.3.4, allows several.
+    // The library looks only at the first header of that name; RFC 6455, section 11.3.4, allows several.
     response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL));
     let source = door.source(request.peer_addr(), request.headers());
     let peer = match door.admit(source, TransportKind::WebSocket) {
         Ok(admission) => door.open(admission, Delivery::Ordered, connections.clone()),
-        // A page is not told why an upgrade failed: it is let in to hear it.
+        // A page is not told why an upgrade failed, so the upgrade succeeds and the goodbye says why.
         Err(refused) => door.turn_away(refused, source, TransportKind::WebSocket, Delivery::Ordered),
     };
     let mut response = response.finish();
@@ -54,34 +54,34 @@ pub(crate) async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiErr
     Ok(response)
 }
 
-/// What a request must be to become a WebSocket (RFC 6455, section 4.2.1).
+/// Checks that a request may become a WebSocket (RFC 6455, section 4.2.1).
 fn check_upgrade(request: &HttpRequest) -> Result<(), ApiError> {
     let headers = request.headers();
     let has_body =
         headers.get_all(header::CONTENT_LENGTH).any(|length| length.as_bytes().trim_ascii() != b"0");
     if has_body || headers.contains_key(header::TRANSFER_ENCODING) {
-        return Err(bad_handshake("a request for an upgrade has no body"));
+        return Err(bad_handshake("a request for an upgrade must not have a body"));
     }
     // An older request cannot ask for an upgrade (RFC 9110, section 7.8).
     let asks = request.version() >= Version::HTTP_11
         && names(headers, &header::CONNECTION).any(|name| name.eq_ignore_ascii_case("upgrade"))
         && names(headers, &header::UPGRADE).any(|name| name.eq_ignore_ascii_case("websocket"));
     if !asks {
-        let message = "this is a WebSocket: ask for an upgrade by GET, with HTTP/1.1, Connection: Upgrade and Upgrade: websocket";
+        let message = "this is a WebSocket: request an upgrade with GET, HTTP/1.1, Connection: Upgrade and Upgrade: websocket";
         return Err(upgrade_required("upgrade_required", message));
     }
     if request.extensions().get::<Upgradable>().is_none() {
-        return Err(bad_handshake("ask for websocket alone: Upgrade: websocket"));
+        return Err(bad_handshake("request only websocket: Upgrade: websocket"));
     }
     if only(headers, &header::SEC_WEBSOCKET_VERSION) != Some(VERSION.as_bytes()) {
-        let message = "this server speaks version 13 of WebSocket alone (Sec-WebSocket-Version)";
+        let message = "this server speaks only version 13 of WebSocket (Sec-WebSocket-Version)";
         return Err(upgrade_required("unknown_version", message)
             .with(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION)));
     }
     let key = only(headers, &header::SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key).ok());
     match key {
         Some(key) if key.len() == KEY => Ok(()),
-        _ => Err(bad_handshake("Sec-WebSocket-Key must be there once, with 16 bytes in base64")),
+        _ => Err(bad_handshake("Sec-WebSocket-Key must occur once, with 16 bytes in base64")),
     }
 }
 
@@ -94,7 +94,7 @@ fn upgrade_required(code: &'static str, message: &str) -> ApiError {
         .with(header::UPGRADE, HeaderValue::from_static("websocket"))
 }
 
-/// The value of a header that must be there once.
+/// The value of a header that must occur exactly once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     let mut values = headers.get_all(name);
     let value = values.next()?;
@@ -106,7 +106,7 @@ fn names<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = 
     headers.get_all(name).flat_map(|value| value.to_str().unwrap_or("?").split(',').map(str::trim))
 }
 
-/// A client that offers subprotocols must offer ours; one that offers none would not know what it speaks.
+/// A client must offer our subprotocol; one that offers none would not know what it speaks.
 fn check_subprotocol(request: &HttpRequest) -> Result<(), ApiError> {
     let names: Vec<_> = names(request.headers(), &header::SEC_WEBSOCKET_PROTOCOL).collect();
     if names.contains(&SUBPROTOCOL) {
@@ -114,7 +114,7 @@ fn check_subprotocol(request: &HttpRequest) -> Result<(), ApiError> {
     }
     let message = match names.is_empty() {
         true => format!("offer the WebSocket subprotocol {SUBPROTOCOL:?} (Sec-WebSocket-Protocol)"),
-        false => format!("none of the subprotocols {names:?} is spoken here: offer {SUBPROTOCOL:?}"),
+        false => format!("this server speaks none of the subprotocols {names:?}: offer {SUBPROTOCOL:?}"),
     };
     Err(ApiError::new(StatusCode::BAD_REQUEST, "unknown_subprotocol", message))
 }

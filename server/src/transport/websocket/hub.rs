@@ -1,8 +1,8 @@
 //! All WebSockets of a thread, served by one task.
 //!
-//! A task for each would cost what there is between a task and its socket: a waker, a place in the runtime's
-//! queue, the runtime's own books of what is readable. Here a socket is a place in a slab: whoever is
-//! [called](crate::connection::Calls) or has news from the kernel is read and written in one go.
+//! A task for each would cost what lies between a task and its socket: a waker, a slot in the runtime's
+//! queue, and the runtime's own bookkeeping of readiness. Here a socket is an entry in a slab: a socket that
+//! was [woken](crate::connection::Calls) or has kernel events is read and written in one go.
 
 mod drive;
 #[cfg(test)]
@@ -30,10 +30,10 @@ use tracing::error;
 
 /// The WebSockets of one thread.
 pub(crate) struct Hub {
-    /// Boxed: what was a socket's is given back when it goes.
+    /// Boxed, so that a socket's memory is given back when it goes.
     sockets: RefCell<Slab<Box<Entry>>>,
-    /// When closes are cut short that do not come to their end, and of whom. (Who has gone since may be among
-    /// them.)
+    /// When to cut short closes that do not complete, and the sockets' keys. (Some sockets may have gone
+    /// since.)
     limits: RefCell<BinaryHeap<Reverse<(Instant, usize)>>>,
     registry: Registry,
     worker: Rc<Worker>,
@@ -49,7 +49,7 @@ thread_local! {
 }
 
 impl Hub {
-    /// That of the calling thread, if it has one.
+    /// The hub of the calling thread, if it has one.
     pub(crate) fn here() -> Option<Rc<Self>> {
         HERE.with_borrow(Clone::clone)
     }
@@ -64,7 +64,7 @@ impl Hub {
         Ok(hub)
     }
 
-    /// Serves a socket from now on, and what it holds already, for this peer. Returns its key. None: it
+    /// Serves a socket for this peer from now on, including what it already holds. Returns its key. None: it
     /// cannot be watched, and has ended.
     pub(crate) fn insert(&self, socket: Socket, peer: PeerRef) -> Option<usize> {
         let mut sockets = self.sockets.borrow_mut();
@@ -83,24 +83,24 @@ impl Hub {
         Some(key)
     }
 
-    /// Takes a socket out, with all that it holds. Its peer is called no more, and has not ended.
+    /// Removes a socket with everything that it holds. Its peer no longer wakes anybody, and has not ended.
     fn remove(&self, key: usize) -> Option<(Socket, PeerRef)> {
         let Entry { socket, peer } = *self.take(key)?;
         peer.borrow_mut().detach();
-        // It cannot fail: the socket is registered. If it did, some news would be of nobody.
+        // It cannot fail, because the socket is registered. If it did, some events would belong to no socket.
         let _ = self.registry.deregister(&mut SourceFd(&socket.tcp().as_raw_fd()));
         Some((socket, peer))
     }
 
-    /// Takes a connection to another thread.
+    /// Moves a connection to another thread.
     fn depart(&self, key: usize) {
         let Some((socket, peer)) = self.remove(key) else { return };
-        // The actor, who had the only other one, is no more.
+        // The actor, which had the only other reference, has stopped.
         let mut peer = match Rc::try_unwrap(peer) {
             Ok(peer) => peer.into_inner(),
             Err(peer) => {
-                error!("a connection that is still in use was to leave its thread: it ends");
-                return end_of(&peer, End::Lost("it could not leave its thread".to_owned()));
+                error!("a connection could not leave its thread, because it is still in use: ending it");
+                return end_of(&peer, End::Lost("the connection could not leave its thread".to_owned()));
             }
         };
         let Some(departure) = peer.take_departure() else { return };
@@ -120,7 +120,7 @@ impl Hub {
         entry
     }
 
-    /// Has what a socket has fetched: its own part, then, a turn later, that of its peer.
+    /// Prefetches a socket: first its own part, and a turn later that of its peer.
     fn prefetch(&self, next: Option<usize>, after: Option<usize>) {
         let sockets = self.sockets.borrow();
         if let Some(entry) = after.and_then(|key| sockets.get(key)) {
@@ -131,12 +131,12 @@ impl Hub {
         }
     }
 
-    /// Serves a socket. If it has gone: nobody, or who has its key now, who finds nothing to do.
+    /// Serves a socket. If it has gone, another socket may have its key, and has nothing to do.
     fn serve(&self, key: usize, now: Instant) {
         self.serve_with(key, None, now);
     }
 
-    /// Serves a socket that has news from the kernel.
+    /// Serves a socket that has a kernel event.
     fn serve_event(&self, event: &Event, now: Instant) {
         self.serve_with(event.token().0, Some(event), now);
     }
@@ -157,7 +157,7 @@ impl Hub {
                 drop(sockets);
                 return self.depart(key);
             }
-            // A panic ends this connection, and no other.
+            // A panic ends this connection and no other.
             let served = catch_unwind(AssertUnwindSafe(|| socket.serve(&mut peer, &self.worker, now)));
             if !closing && let Some(limit) = socket.limit() {
                 self.limits.borrow_mut().push(Reverse((limit, key)));
@@ -167,7 +167,7 @@ impl Hub {
                 Ok(Served::HasMore) => return peer.call(),
                 Ok(Served::Ended(end)) => end,
                 Err(_) => {
-                    error!(connection = %peer.id, "serving a connection panicked: it ends");
+                    error!(connection = %peer.id, "serving a connection panicked: ending it");
                     End::Closed { code: CloseCode::Internal, reason: "the server failed".to_owned() }
                 }
             }
@@ -175,7 +175,7 @@ impl Hub {
         self.end(key, end);
     }
 
-    /// Notes news from the kernel, to be looked at later.
+    /// Notes a kernel event, to be handled later.
     fn defer_event(&self, event: &Event) {
         if let Some(entry) = self.sockets.borrow_mut().get_mut(event.token().0)
             && hear(&mut entry.socket, event)
@@ -195,7 +195,7 @@ impl Hub {
         self.limits.borrow().peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Whose close is to be cut short now, unless it has come to its end since.
+    /// The socket whose close is to be cut short now, unless it has completed since.
     fn poll_limit(&self, now: Instant) -> Option<usize> {
         let mut limits = self.limits.borrow_mut();
         let Reverse((at, key)) = *limits.peek()?;
@@ -204,12 +204,12 @@ impl Hub {
         }
         limits.pop();
         if limits.is_empty() {
-            *limits = BinaryHeap::new(); // most of the time there is none
+            *limits = BinaryHeap::new(); // most of the time there are none
         }
         Some(key)
     }
 
-    /// The server stops: the actors must hear of it all the same.
+    /// The server stops: the actors must be told all the same.
     fn stop(&self) {
         let sockets = std::mem::take(&mut *self.sockets.borrow_mut());
         for (_, entry) in sockets {
@@ -218,7 +218,7 @@ impl Hub {
     }
 }
 
-/// After the task has stopped, some may still have come.
+/// After the task has stopped, some more may have come.
 impl Drop for Hub {
     fn drop(&mut self) {
         self.stop();
@@ -231,7 +231,7 @@ fn end_of(peer: &PeerRef, end: End) {
     peer.detach();
     let departure = peer.take_departure();
     peer.end(end.clone());
-    // Looked for only if needed: when the thread ends, they may be no more.
+    // Looked up only if needed: when the thread ends, its connections may be gone.
     if let Some(departure) = departure
         && let Some(connections) = LocalConnections::here()
     {
@@ -239,7 +239,7 @@ fn end_of(peer: &PeerRef, end: End) {
     }
 }
 
-/// Whether it is news to the socket.
+/// Whether the event is news to the socket.
 fn hear(socket: &mut Socket, event: &Event) -> bool {
     let ends = event.is_read_closed() || event.is_error();
     socket.hear(event.is_readable() || ends, event.is_writable(), ends)

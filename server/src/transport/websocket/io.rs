@@ -1,4 +1,4 @@
-//! The bytes of a socket that does not block: as they are, or within TLS.
+//! The bytes of a non-blocking socket: plain, or within TLS.
 
 use rustls::ServerConnection;
 use std::{
@@ -6,45 +6,45 @@ use std::{
     net::{Shutdown, TcpStream},
 };
 
-/// A connected socket. `write` of TLS may take bytes that the socket has no room for: `flush` tells when they
-/// are gone.
+/// A connected socket. With TLS, `write` may take bytes that the socket has no room for; `flush` says when
+/// they are sent.
 pub(super) struct Io {
     stream: Stream,
-    /// Boxed: it takes a kilobyte, which those without TLS should not pay.
+    /// Boxed, because it takes a kilobyte that connections without TLS need not pay for.
     tls: Option<Box<Tls>>,
 }
 
 struct Tls {
     connection: ServerConnection,
-    /// What it holds may have been more than fitted where it was read to.
+    /// TLS may hold more received bytes than fitted into the caller's buffer.
     holds: bool,
     /// The peer has been told that nothing more follows.
     said_last: bool,
 }
 
-/// The socket, and what its last answers were.
+/// The socket, and its last answers.
 struct Stream {
     tcp: TcpStream,
-    /// All that the kernel had is read. It tells when there is more.
+    /// Everything that the kernel had is read. An event reports when there is more.
     drained: bool,
-    /// The kernel takes nothing more. It tells when it does.
+    /// The kernel takes nothing more. An event reports when it does.
     full: bool,
-    /// The peer has ended its half, or the connection is broken: reading ends with an answer that says so.
+    /// The peer has ended its half, or the connection is broken: a read will say so.
     ends: bool,
 }
 
-/// What was read.
+/// Result of a read.
 pub(super) enum Got {
-    /// So many bytes.
+    /// This many bytes.
     Bytes(usize),
-    /// All there was was read before.
+    /// Nothing now: everything has been read.
     Nothing,
     /// The peer has ended its half.
     End,
 }
 
 impl Io {
-    /// A socket that does not block, with what TLS holds of it.
+    /// A non-blocking socket, with the state of its TLS.
     pub(super) fn new(tcp: TcpStream, tls: Option<ServerConnection>) -> Self {
         let tls = tls.map(|connection| Box::new(Tls { connection, holds: false, said_last: false }));
         Self { stream: Stream { tcp, drained: false, full: false, ends: false }, tls }
@@ -55,8 +55,8 @@ impl Io {
         &self.stream.tcp
     }
 
-    /// The kernel says that there is something to read, that there is room to write, that reading will come
-    /// to an end. Whether that is new.
+    /// Takes in a kernel event: there is something to read, there is room to write, or reading will come to
+    /// an end. Returns whether that is new.
     pub(super) fn hear(&mut self, readable: bool, writable: bool, ends: bool) -> bool {
         let is_new = readable || (writable && self.stream.full);
         self.stream.drained &= !readable;
@@ -70,7 +70,7 @@ impl Io {
         !self.stream.drained || self.tls.as_ref().is_some_and(|tls| tls.holds)
     }
 
-    /// Reads what there is, as far as it fits.
+    /// Reads what is available, as much as fits.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
         let got = match &mut self.tls {
             None => self.stream.read(buffer),
@@ -84,7 +84,7 @@ impl Io {
         }
     }
 
-    /// Takes what there is room for. To be called when all is flushed.
+    /// Writes as much as there is room for. Call it when everything is flushed.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let wrote = match &mut self.tls {
             None => self.stream.write(bytes),
@@ -105,7 +105,7 @@ impl Io {
         self.tls.as_mut().map_or(Ok(true), |tls| tls.flush(&mut self.stream))
     }
 
-    /// Ends our half. False: the socket has no room for the last word of TLS.
+    /// Ends our half. False: the socket has no room for TLS's closing message.
     pub(super) fn shut(&mut self) -> io::Result<bool> {
         if let Some(tls) = &mut self.tls {
             if !std::mem::replace(&mut tls.said_last, true) {
@@ -127,7 +127,7 @@ impl Tls {
         loop {
             match self.connection.reader().read(buffer) {
                 Err(e) if e.kind() == WouldBlock => {}
-                // An end without TLS's own is an error.
+                // An end without TLS's own closing message is an error.
                 read => {
                     self.holds = read.as_ref().is_ok_and(|read| *read == buffer.len());
                     return read;
@@ -138,7 +138,7 @@ impl Tls {
                 continue; // the reader knows now
             }
             if let Err(e) = self.connection.process_new_packets() {
-                // The peer is told what is wrong, if it takes it at once.
+                // Tells the peer what is wrong, if the socket takes it at once.
                 let _ = self.flush(stream);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, e));
             }
@@ -164,7 +164,7 @@ impl Read for Stream {
             return Err(WouldBlock.into());
         }
         let read = self.tcp.read(buffer);
-        // Less than there was room for is all there was, unless that was the last before the end.
+        // A read that does not fill the buffer has taken everything, unless it was the last before the end.
         self.drained = match &read {
             Ok(read) => *read < buffer.len() && !self.ends,
             Err(e) => e.kind() == WouldBlock,
@@ -175,7 +175,7 @@ impl Read for Stream {
 
 impl Stream {
     fn note(&mut self, wrote: io::Result<usize>, of: usize) -> io::Result<usize> {
-        // What takes a part has no room for the rest, and says when it has.
+        // A partial write means that there is no room for the rest; an event reports when there is.
         self.full = match &wrote {
             Ok(wrote) => *wrote < of,
             Err(e) => e.kind() == WouldBlock,

@@ -1,4 +1,4 @@
-//! Messages out of frames out of bytes.
+//! Assembles messages from frames, and frames from bytes.
 
 use super::frame::{announced_length, take_short_binary};
 use actix_codec::Decoder;
@@ -6,8 +6,8 @@ use actix_http::ws::{CloseCode as WsCode, CloseReason, Codec, Frame, Item, Proto
 use bytes::{Bytes, BytesMut};
 use driftless_proto::code::CloseCode;
 
-/// Pings, pongs and fragments count against no limit of the session: more than this many without a message between them are
-/// taken for a flood.
+/// Pings, pongs and fragments count against no limit of the session. More than this many without a message in
+/// between are a flood.
 const FRAMES_BETWEEN_MESSAGES: u32 = 64;
 
 /// What arrived.
@@ -16,15 +16,15 @@ pub(super) enum Arrived {
     Message(Bytes),
     /// A ping to answer.
     Ping(Bytes),
-    /// The peer closes.
+    /// The peer's close frame.
     Close,
 }
 
-/// Puts messages together. Holds memory only for what is incomplete.
+/// Assembles messages. Holds memory only for what is incomplete.
 pub(super) struct Messages {
     buffer: BytesMut,
     codec: Codec,
-    /// A message that comes in fragments.
+    /// A message that arrives in fragments.
     fragments: Option<BytesMut>,
     max_message: usize,
     /// Frames since the last message.
@@ -32,7 +32,7 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// Begins with bytes that were read with the handshake.
+    /// Begins with bytes that were read together with the handshake.
     pub(super) fn new(read: BytesMut, max_message: usize) -> Self {
         Self {
             buffer: read,
@@ -48,13 +48,13 @@ impl Messages {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Bytes of a frame that is not complete.
+    /// Bytes of an incomplete frame.
     #[cfg(test)]
     pub(super) fn incomplete(&self) -> usize {
         self.buffer.len()
     }
 
-    /// What has arrived completely. None: more bytes are needed.
+    /// The next complete item. None: more bytes are needed.
     pub(super) fn next(&mut self) -> Result<Option<Arrived>, Violation> {
         loop {
             if self.buffer.is_empty() {
@@ -91,7 +91,8 @@ impl Messages {
         }
     }
 
-    /// Refuses a frame by its header, before its payload is buffered: the codec looks at the size only when it has all of it.
+    /// Refuses a frame by its header, before its payload is buffered; the codec checks the size only when it
+    /// has the whole frame.
     fn check_length(&self) -> Result<(), Violation> {
         match announced_length(&self.buffer) {
             Some(length) if length > self.max_message as u64 => {
@@ -111,7 +112,7 @@ impl Messages {
             Item::Continue(part) => (part, false),
             Item::Last(part) => (part, true),
         };
-        // The codec lets nothing but a first fragment begin a message.
+        // The codec lets only a first fragment begin a message.
         let message = self.fragments.get_or_insert_default();
         let length = message.len() + part.len();
         if length > self.max_message {
@@ -122,11 +123,11 @@ impl Messages {
     }
 }
 
-/// What the peer did, and the close frame it gets.
+/// What the peer did wrong, and the close frame that it gets.
 pub(super) struct Violation {
     /// The close frame.
     pub(super) reason: CloseReason,
-    /// What it is to the room and the metrics.
+    /// The close code for the room and the metrics.
     pub(super) code: CloseCode,
 }
 
@@ -145,7 +146,7 @@ impl Violation {
         Self::new(
             WsCode::Size,
             CloseCode::TooLarge,
-            &format!("a message of {length} bytes: at most {max} are allowed"),
+            &format!("a message of {length} bytes; at most {max} are allowed"),
         )
     }
     fn of(e: ProtocolError) -> Self {

@@ -1,4 +1,4 @@
-//! One WebSocket: the only place that touches its connection.
+//! One WebSocket. Nothing else touches its connection.
 
 use super::{
     frame::put_binary,
@@ -16,35 +16,35 @@ use bytes::{Buf, Bytes, BytesMut};
 use driftless_proto::code::CloseCode;
 use std::{io, net::TcpStream, time::Instant};
 
-/// Bytes that one write takes together before it looks at the socket again.
+/// Bytes that are assembled into one write.
 const BATCH: usize = 16 * 1024;
 /// Reads in a row before other connections of the thread get their turn.
 const READS: usize = 4;
-/// And messages: of the shortest, one read holds thousands.
+/// Messages likewise: one read may hold thousands of short ones.
 const MESSAGES: usize = 256;
-/// Bytes that are read and thrown away once the end is decided: what an honest peer may have under way when
-/// it hears of the close. After them, too, the socket is dropped.
+/// Bytes that are read and discarded once the end is decided: what an honest peer may have in flight when the
+/// close reaches it. After that many, the socket is dropped.
 const CLOSE_BYTES: usize = 1 << 20;
 
-/// One WebSocket, from the handshake to the end of its connection. It knows neither thread nor peer, so that
-/// it may go to another.
+/// One WebSocket, from the handshake to the end of its connection. It knows neither its thread nor its peer,
+/// so that it can move to another thread.
 pub(crate) struct Socket {
     io: Io,
     messages: Messages,
-    /// What the socket had no room for. While there is some, nothing new is put together.
+    /// What the socket had no room for. Until it is sent, nothing new is assembled.
     unsent: BytesMut,
-    /// The newest ping that is not answered. (RFC 6455, section 5.5.3: older ones need no answer.)
+    /// The newest unanswered ping. (RFC 6455, section 5.5.3: older ones need no answer.)
     ping: Option<Bytes>,
     state: State,
     /// The peer has ended its half.
     ended: bool,
-    /// More messages have been read than were taken in.
+    /// More messages have been read than were handled.
     has_more: bool,
     /// Bytes read since the end was decided.
     unheard: usize,
-    /// When a close that does not come to its end is cut short.
+    /// When a close that does not complete is cut short.
     limit: Option<Instant>,
-    /// Among those of its source.
+    /// The permit of its source.
     _place: Share,
 }
 
@@ -55,21 +55,21 @@ const CLOSED: &str = "closed by the peer";
 enum State {
     /// Messages go both ways.
     Open,
-    /// The close frame is in `unsent`, or sent; the rest is a formality.
+    /// The close frame is in `unsent`, or sent; only the close handshake remains.
     Closing { shut: bool },
 }
 
-/// What becomes of a socket that was served.
+/// The state of a socket after it was served.
 pub(super) enum Served {
-    /// It waits: for its peer, for room, or for something to send.
+    /// It waits for its peer, for room, or for something to send.
     Waits,
-    /// There is more to read, once others had their turn.
+    /// There is more to read, after others have had their turn.
     HasMore,
-    /// It is done.
+    /// It has ended.
     Ended(End),
 }
 
-/// Who a socket is served for, when, and with what.
+/// The peer for which a socket is served, the time, and the thread's shared data.
 struct Turn<'a> {
     peer: &'a mut Peer,
     worker: &'a Worker,
@@ -77,7 +77,7 @@ struct Turn<'a> {
 }
 
 impl Socket {
-    /// `read`: what came with the handshake. `head`: the handshake's answer, to be sent first.
+    /// `read` came together with the handshake. `head` is the handshake's answer, to be sent first.
     pub(super) fn new(io: Io, read: BytesMut, head: BytesMut, max_message: usize, place: Share) -> Self {
         Self {
             io,
@@ -98,23 +98,23 @@ impl Socket {
         self.io.tcp()
     }
 
-    /// The kernel has news, see [`Io::hear`].
+    /// Takes in a kernel event, see [`Io::hear`].
     pub(super) fn hear(&mut self, readable: bool, writable: bool, ends: bool) -> bool {
         self.io.hear(readable, writable, ends)
     }
 
-    /// When a close that does not come to its end is cut short, once there is one.
+    /// When a close that does not complete is cut short, if the socket is closing.
     pub(super) fn limit(&self) -> Option<Instant> {
         self.limit
     }
 
-    /// Bytes of a message that is not complete, and bytes that could not be sent.
+    /// Bytes of an incomplete message, and bytes that could not be sent.
     #[cfg(test)]
     pub(super) fn holds(&self) -> (usize, usize) {
         (self.messages.incomplete(), self.unsent.len())
     }
 
-    /// Reads what there is and sends what there is.
+    /// Reads and sends what is there.
     pub(super) fn serve(&mut self, peer: &mut Peer, worker: &Worker, now: Instant) -> Served {
         match self.try_serve(&mut Turn { peer, worker, now }) {
             Ok(false) if self.has_more || (!self.ended && self.io.may_read()) => Served::HasMore,
@@ -127,7 +127,7 @@ impl Socket {
         }
     }
 
-    /// True: it is done.
+    /// True: the socket has ended.
     fn try_serve(&mut self, turn: &mut Turn<'_>) -> io::Result<bool> {
         if self.state == State::Open {
             self.read(turn)?;
@@ -150,7 +150,7 @@ impl Socket {
         self.state != State::Open || turn.peer.session.closing().is_some()
     }
 
-    /// Reads what there is, into a buffer that all sockets of the thread share.
+    /// Reads what is available, into a buffer that all sockets of the thread share.
     fn read(&mut self, turn: &mut Turn<'_>) -> io::Result<()> {
         if !self.io.may_read() && !self.has_more {
             return Ok(());
@@ -175,7 +175,7 @@ impl Socket {
                 }
             }
             if self.unheard > CLOSE_BYTES {
-                // It takes neither the goodbye nor a hint.
+                // The peer reads neither the goodbye nor anything else.
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             self.receive(turn, &mut left)?;
@@ -183,7 +183,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Takes messages in, at most `left`.
+    /// Handles messages, at most `left`.
     fn receive(&mut self, turn: &mut Turn<'_>, left: &mut usize) -> io::Result<()> {
         self.has_more = false;
         loop {
@@ -228,7 +228,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Puts messages together. Some: the session has ended with this code.
+    /// Assembles messages. Some: the session has ended with this code.
     fn fill(&mut self, turn: &mut Turn<'_>, out: &mut BytesMut) -> io::Result<Option<CloseCode>> {
         if let Some(payload) = self.ping.take() {
             Codec::new().encode(Message::Pong(payload), out).map_err(io::Error::other)?;
@@ -250,8 +250,7 @@ impl Socket {
 
     /// Sends what is unsent. False: the socket has no room.
     fn flush(&mut self) -> io::Result<bool> {
-        // TLS may hold bytes of its own that the socket had no room for: until they are gone, nothing new is
-        // put together.
+        // TLS may hold bytes that the socket had no room for: until they are sent, nothing new is assembled.
         while self.io.flush()? {
             if self.unsent.is_empty() {
                 if self.unsent.capacity() > 0 {
@@ -273,7 +272,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Flushes, ends our half, and reads until the peer ends its own: a socket dropped with unread bytes
+    /// Flushes, ends our half, and reads until the peer ends its own. A socket dropped with unread bytes
     /// would reset the connection, and the peer might not see the close frame. True: all is done.
     fn finish(&mut self, mut shut: bool, worker: &Worker) -> io::Result<bool> {
         let flushed = self.flush()?;
@@ -283,7 +282,7 @@ impl Socket {
         }
         for _ in 0..READS {
             if self.ended {
-                // Ours may still have a goodbye to send to one that ended only its half.
+                // We may still have a goodbye to send to a peer that ended only its half.
                 return Ok(shut);
             }
             match self.io.read(&mut worker.read_buffer())? {
@@ -299,7 +298,7 @@ impl Socket {
     }
 }
 
-/// The close frame for one of our codes: the same number, and its name as the reason.
+/// The close frame for one of our codes: the same number, with its name as the reason.
 fn close_reason(code: CloseCode) -> CloseReason {
     CloseReason { code: WsCode::from(code.number()), description: Some(code.name().to_owned()) }
 }

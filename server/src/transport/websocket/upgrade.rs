@@ -1,5 +1,5 @@
-//! What happens to a request that asks for an upgrade: the routes answer it as any other; if a handler has accepted it, the
-//! connection leaves HTTP.
+//! Requests that ask for an upgrade: the routes answer them like any other. If a handler has accepted the
+//! upgrade, the connection leaves HTTP.
 
 use super::{hub::Hub, io::Io, socket::Socket};
 use crate::{
@@ -18,17 +18,17 @@ use futures_util::future::LocalBoxFuture;
 use std::{io, marker::PhantomData, rc::Rc};
 use tokio::io::AsyncWriteExt;
 
-/// With a request whose connection can leave HTTP.
+/// Marks a request whose connection can leave HTTP.
 pub(super) struct Upgradable;
 
-/// Left in the response by a handler that has accepted an upgrade. The hub takes it from there.
+/// Left in the response by a handler that has accepted an upgrade. The hub continues from there.
 pub(super) struct Accepted {
     pub(super) peer: PeerRef,
     pub(super) hub: Rc<Hub>,
     pub(super) max_message: usize,
 }
 
-/// The actix-http upgrade service around the routes of an application. Also its own factory.
+/// The actix-http upgrade service around an application's routes. Also its own factory.
 pub(crate) struct Upgrade<A, B> {
     app: Rc<A>,
     body: PhantomData<B>,
@@ -106,7 +106,8 @@ async fn answer(
         hub.insert(Socket::new(Io::new(tcp, tls), read, out, max_message, place), peer);
         return Ok(());
     }
-    // An answer without an end is for those who stay with HTTP: here nobody would see that its reader is gone.
+    // Endless answers need a connection that stays with HTTP: here nobody would notice that the reader has
+    // gone.
     let body = if body.size() == BodySize::Stream { BoxBody::new(()) } else { body };
     let body = to_bytes(body).await.map_err(|e| io::Error::other(e.to_string()))?;
     codec.encode(Message::Item((head, BodySize::Sized(body.len() as u64))), &mut out)?;

@@ -14,29 +14,29 @@ use std::{
 };
 use tracing::error;
 
-/// Work in a row before other tasks of the thread get their turn.
+/// How long to work before other tasks of the thread get their turn.
 const TURN: Duration = Duration::from_millis(1);
-/// News that the kernel tells at once.
+/// Events read from the kernel at once.
 const EVENTS: usize = 256;
 
-/// Time from one look to the next, if the kernel cannot tell when to look.
+/// Time between two looks, if the kernel cannot say when to look.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
-/// Serves the sockets of a hub: those that were called, those that have news, those whose close is to be cut
-/// short.
+/// Serves the sockets of a hub: those that were woken, those that have events, and those whose close has to
+/// be cut short.
 ///
-/// A quiet thread is woken by the news. One to which messages come fast looks from time to time instead (see
-/// [`Worker::pause`]): as a network card waits a moment before it interrupts, so that one wake-up serves many
-/// packets. What it costs: up to the pause in the latency of an input, which is only read at the next tick.
+/// On a quiet thread, kernel events wake this task. When messages come fast, it polls at intervals instead
+/// (see [`Worker::pause`]), as a network card delays its interrupts so that one wake-up serves many packets.
+/// The cost is latency, up to the pause, of an input, which is only read at the next tick anyway.
 ///
 /// [`Worker::pause`]: crate::connection::Worker::pause
 pub(super) struct Drive {
     hub: Rc<Hub>,
     kernel: Kernel,
     events: Events,
-    /// Tells that there are news. None: they are looked for by the clock.
+    /// Reports kernel events. None: they are polled for.
     news: Option<Readable>,
-    /// When, by the clock.
+    /// When to poll next.
     next_look: Instant,
     alarm: Alarm,
 }
@@ -50,7 +50,7 @@ impl Drive {
 
     /// True: there is more to do than one turn may take.
     fn turn(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        while self.alarm.poll(cx).is_ready() {} // what it rang for is found below
+        while self.alarm.poll(cx).is_ready() {} // what is due is found below
         let mut now = Instant::now();
         let until = now + TURN;
         self.choose_pace();
@@ -68,18 +68,18 @@ impl Drive {
         }
     }
 
-    /// Whether news are told or looked for.
+    /// Chooses between waiting for events and polling for them.
     fn choose_pace(&mut self) {
         if self.hub.worker.pause().is_some() {
             self.news = None;
         } else if self.news.is_none() {
             let file = self.kernel.registry().as_fd().try_clone_to_owned();
-            // If it cannot be had now, perhaps later.
+            // If this fails now, it may succeed later.
             self.news = file.and_then(Readable::watch).ok();
         }
     }
 
-    /// Serves those that were called until now, and those whose close takes too long.
+    /// Serves the sockets that were woken until now, and those whose close takes too long.
     fn serve_called(&self, now: &mut Instant, until: Instant) {
         let calls = self.hub.worker.calls();
         for _ in 0..calls.len() {
@@ -98,7 +98,7 @@ impl Drive {
         }
     }
 
-    /// Serves those that have news, if it is time to look. True: it is time to look again.
+    /// Serves the sockets that have events, if it is time to look. True: it is already time to look again.
     fn look(&mut self, cx: &mut Context<'_>, now: &mut Instant, until: Instant) -> io::Result<bool> {
         let mut told = None;
         match &self.news {
@@ -135,7 +135,7 @@ impl Drive {
         self.next_look = looked + self.hub.worker.pause().unwrap_or(LOOK_AGAIN);
         if let Some(mut told) = told {
             told.clear_ready();
-            return Ok(true); // whether it has been told again since
+            return Ok(true); // there may be new events
         }
         Ok(false)
     }
@@ -156,7 +156,7 @@ impl Future for Drive {
             Ok(true) => cx.waker().wake_by_ref(),
             Ok(false) => self.hub.worker.calls().rest(),
             Err(error) => {
-                error!(%error, "the WebSockets of a thread cannot be served any more");
+                error!(%error, "a thread can no longer serve its WebSockets");
                 return Poll::Ready(());
             }
         }

@@ -27,7 +27,7 @@ const PING: &[u8] =
 const PONG: &[u8] = b"\x8A\x07between";
 const CLOSE: &[u8] = &[0x88, 0x80, 0, 0, 0, 0];
 const CLOSED: &[u8] = &[0x88, 0];
-/// More than the kernel takes for one who reads little of it.
+/// More than the kernel takes for a peer that reads little of it.
 const LONG: usize = 16 << 20;
 
 trait Bytes: AsyncRead + AsyncWrite + Unpin {}
@@ -90,7 +90,7 @@ async fn until(mut met: impl FnMut() -> bool) {
     }
 }
 
-/// Bytes of which none is where another could be.
+/// Bytes in a pattern that shows any displacement.
 fn pattern() -> Vec<u8> {
     (0..LONG as u32 / 4).flat_map(|n| n.wrapping_mul(0x9E37_79B1).to_be_bytes()).collect()
 }
@@ -106,7 +106,7 @@ fn serve_elsewhere(socket: Socket, stop: oneshot::Receiver<()>) -> thread::JoinH
     })
 }
 
-/// In the middle of a frame that comes, and of bytes that go.
+/// Moves in the middle of an incoming frame, and of bytes being sent.
 async fn goes_to_another_thread(tls: bool) {
     let (mut client, parts) = connected(tls).await;
     let (head, hub) = (pattern(), Hub::start(worker()).unwrap());
@@ -166,7 +166,8 @@ async fn what_tls_holds_already_is_served_without_another_packet() {
     assert_eq!(read(&mut client, PONG.len()).await, PONG);
 }
 
-// Promise 6: "Nothing a peer sends panics the server." If it does all the same, it costs that peer alone.
+// Promise 6: "Nothing a peer sends panics the server." If something does all the same, only that peer is
+// affected.
 #[actix::test]
 #[allow(clippy::await_holding_refcell_ref)] // that is what makes it panic
 async fn a_panic_ends_one_connection_and_no_other() {
@@ -222,7 +223,7 @@ async fn a_busy_thread_reads_too() {
     }
 }
 
-/// Notes when it was due and when it was run.
+/// Notes when it was due and when it ran.
 struct Clockwork {
     every: Duration,
     due: RefCell<Vec<(Instant, Instant)>>,
