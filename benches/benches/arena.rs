@@ -1,5 +1,5 @@
-//! What a tick of the arena costs a room, against players: decoding one input of each, the step, the
-//! snapshot; and, apart, the checksum, which a room that is recorded adds.
+//! What a tick of the arena costs a room, by number of players: decoding one input from each, the step, and
+//! the snapshot; and separately the checksum, which a recorded room adds.
 //!
 //! `cargo bench -p driftless-benches --bench arena`
 
@@ -17,7 +17,7 @@ use prost::Message;
 
 const TICK_RATE: u32 = 20;
 
-/// A room in which everybody runs about and shoots all the time.
+/// A room in which everybody keeps running and shooting.
 struct Room {
     game: Box<dyn Game>,
     inputs: Vec<Vec<(PlayerId, Vec<u8>)>>,
@@ -31,7 +31,7 @@ impl Room {
         let kind = &games::kinds()[0];
         let mut game = kind.start(&Setup::new(1, TICK_RATE)).unwrap();
         (1..=players).for_each(|player| game.join(1, player, ""));
-        // 16 sets of inputs, each for a second's ticks.
+        // 16 sets of inputs, each used for a second's ticks.
         let inputs = (0..16).map(|set| (1..=players).map(|player| (player, input(set, player))).collect());
         let inputs = inputs.collect();
         let seen = Snapshot::new(&kind.schema());

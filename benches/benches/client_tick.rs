@@ -1,13 +1,13 @@
-//! What a client costs a tick in the server's own code: its input taken in, the state offered, the message to
-//! it put together. No sockets, no frames, no game.
+//! What a client costs per tick in the server's own code: its input is received, the state offered, and its
+//! message assembled. No sockets, no frames, no game.
 //!
 //! A thousand clients in rooms of 50 or of 2, each with its own peer, session and seat. Before each part the
-//! cache is filled with other things, as the kernel and the games fill it between two visits to a client; and
-//! clients are visited in no order of memory, each once the one before it is done, as there are system calls
-//! between two. So what is counted is mostly how many cache lines a client has.
+//! cache is filled with other data, as the kernel and the games fill it between two visits to a client.
+//! Clients are visited in an order unrelated to memory, each only when the previous one is done, because
+//! there are system calls in between. So the result mostly counts how many cache lines a client has.
 //!
 //! `cargo bench -p driftless-benches --bench client_tick`: divide by 1,000, or read the throughput: `Kelem/s`
-//! are thousands of client-ticks.
+//! means thousands of client-ticks per second.
 
 #![allow(missing_docs, unsafe_code, clippy::unwrap_used, reason = "a benchmark")]
 
@@ -28,9 +28,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const CLIENTS: usize = 1000;
 const TICK_RATE: u32 = 20;
-/// No common divisor with `CLIENTS`.
+/// Coprime to `CLIENTS`.
 const STRIDE: usize = 379;
-/// More than a core has to itself.
+/// More than a core's own caches.
 const OTHER_THINGS: usize = 8 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,17 +42,17 @@ enum Part {
     All,
 }
 
-/// Clients of all rooms, one after the other; and what is on its way to or from them.
+/// Clients of all rooms, concatenated, and what is in transit to or from them.
 struct Hall {
     thread: Thread,
     rooms: Vec<BusyRoom>,
     room_size: usize,
     clients: Vec<Client>,
-    /// In the order in which they come.
+    /// In the order in which they arrive.
     inputs: Vec<u8>,
     input_of: Vec<Range<usize>>,
     out: BytesMut,
-    /// Whose, and up to where in `out`.
+    /// Whose message it is, and where it ends in `out`.
     sent: Vec<(usize, usize)>,
     other_things: Vec<u8>,
 }
@@ -89,7 +89,7 @@ impl Hall {
         hall
     }
 
-    /// A tick of all. How long its part took.
+    /// One tick of all clients. Returns how long the timed part took.
     fn tick(&mut self, timed: Part) -> Duration {
         let mut sum = Duration::ZERO;
         let mut count =
@@ -99,7 +99,7 @@ impl Hall {
         let states: Vec<_> = self.rooms.iter_mut().map(BusyRoom::tick).collect();
         count(Part::Offer, self.timed(|hall| hall.offer(&states)));
         count(Part::Send, self.timed(Self::send));
-        // One look for two ticks.
+        // One sweep for every two ticks.
         count(Part::Sweep, self.timed(Self::sweep) / 2);
         self.take();
         states.iter().for_each(|state| state.retire());
@@ -128,7 +128,7 @@ impl Hall {
     fn receive(&mut self) {
         let now = self.rooms[0].now();
         for (n, range) in (0..CLIENTS).map(visited).zip(&self.input_of) {
-            // As a transport gives it.
+            // As a transport passes it on.
             let message = BytesMut::from(&self.inputs[range.clone()]).split().freeze();
             self.clients[n].receive(&self.thread, now, message);
             pause();
@@ -172,7 +172,7 @@ impl Hall {
         }
     }
 
-    /// The clients of a room, in no order of memory.
+    /// The clients of a room, in an order unrelated to memory.
     fn in_room(&self, room: usize) -> impl Iterator<Item = usize> + use<> {
         let size = self.room_size;
         (0..size).map(move |n| room * size + n * 29 % size)
@@ -184,7 +184,7 @@ fn visited(n: usize) -> usize {
     n * STRIDE % CLIENTS
 }
 
-/// What comes next does not begin before what came last is done.
+/// What follows does not begin before everything so far is done.
 fn pause() {
     // SAFETY: all processors of this architecture have it.
     #[cfg(target_arch = "x86_64")]

@@ -1,7 +1,7 @@
-//! Encode and decode of a delta, against entities and age of the baseline.
+//! Encoding and decoding of a delta, by number of entities and age of the baseline.
 //!
-//! The entities walk as players do: each goes its way at its own speed and turns now and then, so a
-//! prediction is often right after one tick and seldom after sixty.
+//! The entities move like players: each in its own direction at its own speed, turning now and then, so that
+//! a prediction is often right after one tick and rarely after sixty.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use driftless_proto::{
@@ -12,7 +12,7 @@ use driftless_proto::{
 };
 use std::hint::black_box;
 
-/// Ticks before the state; the prior lies as far before the baseline.
+/// Ticks before the state; the prior precedes the baseline by as many.
 const AGES: [u32; 3] = [1, 6, 60];
 const ENTITIES: [u32; 3] = [10, 100, 1000];
 
@@ -22,7 +22,7 @@ fn schema() -> Schema {
 
 /// The world at ticks 0 to `ticks` - 1.
 fn walk(entities: u32, ticks: u32) -> Vec<Snapshot> {
-    // Numerical Recipes' generator: the same world on every machine.
+    // The generator of "Numerical Recipes": the same world on every machine.
     let mut seed = 1_u32;
     let mut random = |below: i32| {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -61,7 +61,7 @@ fn delta(criterion: &mut Criterion) {
                 let current = &frames[127];
                 let mut encoder = Encoder::default();
                 let mut body = Vec::new();
-                // Once before, so that a filter that leaves one of the two out leaves the other right.
+                // Once beforehand, so that it also works if a filter selects only one of the two.
                 encoder.encode(&schema, references, current, coding, None, &mut body);
                 let case = format!("{entities} entities");
                 let mut group = criterion.benchmark_group(format!("encode {name}"));

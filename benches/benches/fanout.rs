@@ -1,14 +1,14 @@
-//! Publish and fan-out against clients: what a tick costs the room, and what it costs the thread that sends
-//! it.
+//! Publishing and fan-out, by number of clients: what a tick costs the room, and what it costs the thread
+//! that sends it.
 //!
-//! All clients are in one arena, and all of them run and shoot: with the clients, the entities grow too. No
-//! sockets.
+//! All clients are in one arena, and all of them run and shoot, so the number of entities grows with the
+//! clients. No sockets.
 //!
-//! - `publish`: the room takes an input of each player, steps, and makes a snapshot.
-//! - `fan-out, same baseline`: every connection is offered the state, and its message is put together, as it
-//!   is when all keep up: one delta is encoded, and each client gets a head of its own before those bytes.
-//! - `fan-out, own baselines`: the same when no two clients have the same baseline and prior, within 64
-//!   ticks: a delta for each. The worst case; its cost grows with clients × entities.
+//! - `publish`: the room takes an input from each player, steps, and makes a snapshot.
+//! - `fan-out, same baseline`: every connection is offered the state, and its message is assembled, as when
+//!   all of them keep up: one delta is encoded, and each client gets its own head before those bytes.
+//! - `fan-out, own baselines`: the same when no two clients have the same baseline and prior within 64 ticks:
+//!   one delta for each. This is the worst case; its cost grows with clients × entities.
 //!
 //! `cargo bench -p driftless-benches --bench fanout`
 
@@ -38,10 +38,10 @@ fn busy_room(players: u32) -> BusyRoom {
     room
 }
 
-/// What a client has of the states before the newest, ticks before it: the baseline, and the prior.
+/// The states that a client has, as ticks before the newest: the baseline and the prior.
 type Ages = (usize, usize);
 
-/// So many different ones, of the 2,016 that there are.
+/// This many different ones, of the 2,016 that exist.
 fn different_ages(count: usize) -> Vec<Ages> {
     let oldest = MAX_AGE as usize;
     let all = (1..oldest).flat_map(|baseline| (baseline + 1..=oldest).map(move |prior| (baseline, prior)));
@@ -49,7 +49,7 @@ fn different_ages(count: usize) -> Vec<Ages> {
     all.step_by(step).take(count).collect()
 }
 
-/// Clients in a room, and its last states: the newest is not sent yet.
+/// Clients in a room, and its last states: the newest has not been sent yet.
 struct Audience {
     thread: Thread,
     room: BusyRoom,
@@ -76,7 +76,7 @@ impl Audience {
         &self.states[self.states.len() - 1]
     }
 
-    /// A client that has what is named, and acknowledged it.
+    /// A client that has these states, and has acknowledged them.
     fn client(&mut self, index: usize, (baseline, prior): Ages) -> Client {
         let Self { thread, room, states, now, out } = self;
         let seat = room.seats()[index].clone();
@@ -95,7 +95,7 @@ impl Audience {
         (0..self.room.seats().len()).zip(ages).map(|(index, ages)| self.client(index, ages)).collect()
     }
 
-    /// Sends the newest state to all. Returns bytes.
+    /// Sends the newest state to all clients. Returns the number of bytes.
     fn fan_out(&mut self, clients: &[Client]) -> usize {
         let newest = self.newest().clone();
         clients.iter().for_each(|client| client.offer(&newest));
@@ -108,7 +108,7 @@ impl Audience {
         bytes
     }
 
-    /// The time of so many fan-outs, each to clients that are new to it.
+    /// The time of `iterations` fan-outs, each to clients that do not have the state yet.
     fn time(&mut self, iterations: u64, ages: impl Iterator<Item = Ages> + Clone) -> Duration {
         let mut sum = Duration::ZERO;
         for _ in 0..iterations {

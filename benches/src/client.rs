@@ -30,19 +30,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time between two looks at a connection.
+/// Time between two checks of a connection.
 const SWEEP: Duration = Duration::from_millis(100);
 
-/// A thread that serves connections, with its buffers, counters and lists, but whose event loop does not run.
+/// A thread that serves connections, with its buffers, counters and lists, but without a running event loop.
 pub struct Thread {
     connections: Rc<LocalConnections>,
     join: Bytes,
-    /// Where the fan-out actor lives. Never dropped: an actor's timers can only be dropped while its event
-    /// loop runs.
+    /// Where the fan-out actor lives. Never dropped, because an actor's timers can only be dropped while its
+    /// event loop runs.
     _system: ManuallyDrop<actix::SystemRunner>,
 }
 
-/// A client that is connected to a [`Thread`], and keeps up: it acknowledges what it has with its next input.
+/// A client that is connected to a [`Thread`] and keeps up: it acknowledges what it has with its next input.
 pub struct Client {
     id: ConnectionId,
     peer: PeerRef,
@@ -94,7 +94,7 @@ impl Client {
         self.id
     }
 
-    /// Welcomes the connection to a seat that is its. What the connection's actor does.
+    /// Welcomes the connection to its seat, as the connection's actor does.
     pub fn seat(&self, thread: &Thread, room: &BusyRoom, seat: Arc<Seat>, now: Instant) {
         let welcome = wire::Welcome {
             player: seat.player,
@@ -115,12 +115,12 @@ impl Client {
         thread.connections.subscribe(room, self.peer.clone());
     }
 
-    /// Takes the connection off its thread.
+    /// Removes the connection from its thread.
     pub fn disconnect(self, thread: &Thread, room: RoomId) {
         thread.connections.remove(self.id, Some(room));
     }
 
-    /// The client's next input, encoded, with what it acknowledges. To be given to `receive`.
+    /// The client's next input, encoded, with what it acknowledges, for `receive`.
     pub fn input(&mut self, payload: Bytes) -> Bytes {
         self.inputs += 1;
         encoded(client_message::Body::Input(wire::Input {
@@ -138,7 +138,7 @@ impl Client {
         self.peer.borrow_mut().receive(thread.worker(), now, message);
     }
 
-    /// Puts a state into the connection's slot. What the fan-out does.
+    /// Puts a state into the connection's slot, as the fan-out does.
     pub fn offer(&self, state: &Arc<Published>) {
         self.peer.borrow_mut().offer(state.clone());
     }
@@ -148,7 +148,7 @@ impl Client {
         self.peer.borrow_mut().next_message(thread.worker(), now, out) == Outbound::Message
     }
 
-    /// Lets time pass for the connection, `SWEEP` since it did last. What the fan-out does.
+    /// Lets `SWEEP` pass for the connection, as the fan-out does.
     pub fn sweep(&self, thread: &Thread, now: Instant) {
         self.peer.borrow_mut().sweep(thread.worker(), now, SWEEP, Duration::ZERO);
     }
@@ -156,7 +156,7 @@ impl Client {
     /// A message of the server arrives at the client, which will acknowledge it.
     ///
     /// # Errors
-    /// The message is not one of the protocol, or says that the server closes the connection.
+    /// The message is not part of the protocol, or says that the server closes the connection.
     pub fn took(&mut self, message: Bytes) -> Result<(), Box<dyn Error>> {
         if let Some((head, _)) = StateHead::split(&message)? {
             self.state = head.tick;
@@ -170,7 +170,7 @@ impl Client {
         Ok(())
     }
 
-    /// Sends all there is to the client, which takes it.
+    /// Sends everything to the client, which receives it.
     ///
     /// # Errors
     /// As `took`.
@@ -184,7 +184,7 @@ impl Client {
     }
 }
 
-/// A part of a buffer, as a transport gives it: to share a piece of it takes no memory.
+/// A part of a buffer, as a transport passes it on: sharing a piece of it takes no memory.
 fn encoded(body: client_message::Body) -> Bytes {
     let message = wire::ClientMessage { body: Some(body) }.encode_to_vec();
     BytesMut::from(&message[..]).split().freeze()

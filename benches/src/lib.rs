@@ -1,12 +1,12 @@
-//! What the benchmarks share: a room whose players never stand still, and clients without sockets.
+//! Shared by the benchmarks: a room whose players never stand still, and clients without sockets.
 //!
 //! - [`BusyRoom`] is the server's [`RoomCore`](driftless_server::room::core::RoomCore) with its seats and
-//!   inbox, and one input a player a tick.
+//!   inbox, and one input per player and tick.
 //! - [`Thread`] is one of the server's threads that serve connections, without its event loop.
 //! - [`Client`] is the server's [`Peer`](driftless_server::connection::Peer), with this crate in place of the
-//!   transport and of the machine behind it.
+//!   transport and the remote machine.
 //!
-//! Nothing here looks at a clock but the server's own encode-time metric: time is an argument, in ticks of
+//! Nothing here reads a clock except the server's own encode-time metric: time is an argument, in ticks of
 //! the room.
 
 mod client;

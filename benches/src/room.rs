@@ -24,10 +24,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Sets of inputs; each is in use for a second, then the next.
+/// Sets of inputs; each is used for a second, then the next.
 const SETS: u32 = 16;
 
-/// A room without its actor, in which everybody moves all the time and, in the arena, shoots.
+/// A room without its actor, in which everybody keeps moving and, in the arena, shooting.
 pub struct BusyRoom {
     core: RoomCore,
     seats: Vec<Arc<Seat>>,
@@ -37,11 +37,11 @@ pub struct BusyRoom {
 
 /// There is no such kind of game, or no inputs are known for it.
 #[derive(Debug, thiserror::Error)]
-#[error("no inputs are known for a game of kind `{0}`; known are `arena` and `cursors`")]
+#[error("no inputs are known for games of kind `{0}`: use `arena` or `cursors`")]
 pub struct UnknownGame(pub String);
 
 impl BusyRoom {
-    /// A room with nobody in it.
+    /// An empty room.
     ///
     /// # Errors
     /// The kind is not one of those that [`input`] knows.
@@ -80,7 +80,7 @@ impl BusyRoom {
         &self.seats
     }
 
-    /// Shape of the states.
+    /// Schema of the states.
     pub fn schema(&self) -> &Schema {
         self.core.schema()
     }
@@ -95,7 +95,7 @@ impl BusyRoom {
         self.core.schedule().interval()
     }
 
-    /// What the player in seat `index` does at the next tick, encoded.
+    /// The input for the next tick of the player in seat `index`, encoded.
     pub fn input_of(&self, index: usize) -> Bytes {
         let second = self.core.tick_number() / self.core.shared().tick_rate;
         self.inputs[(second % SETS) as usize][index].clone()
@@ -122,13 +122,13 @@ impl BusyRoom {
     }
 
     /// Runs the next tick.
-    #[allow(clippy::expect_used)] // no benchmark runs for a year
+    #[allow(clippy::expect_used)] // no benchmark runs that long
     pub fn tick(&mut self) -> Arc<Published> {
         let due = Due { tick: u64::from(self.core.tick_number()) + 1, late: Duration::ZERO, skipped: 0 };
         self.core.tick(due).expect("the room has ticks left").published
     }
 
-    /// Runs that many ticks with inputs, for clients that are not there.
+    /// Runs this many ticks with inputs, without clients.
     pub fn play(&mut self, ticks: u32) {
         for _ in 0..ticks {
             self.send_inputs();
@@ -137,14 +137,15 @@ impl BusyRoom {
         }
     }
 
-    /// Connections that the room wants closed since the last call: in a benchmark there should be none.
+    /// Number of connections that the room wanted closed since the last call: in a benchmark there should be
+    /// none.
     pub fn closed(&mut self) -> usize {
         self.core.take_effects().len()
     }
 }
 
-/// What a player does in set `set`: a direction of their own, full of shots in the arena. None: the kind is
-/// not known.
+/// A player's input in set `set`: a direction of their own and, in the arena, shots. None: the kind is not
+/// known.
 pub fn input(kind: &str, set: u32, player: u32) -> Option<Bytes> {
     let turn = |by: u32| ((set * 31 + player * by) * 97 % 255) as i32 - 127;
     let encoded = match kind {

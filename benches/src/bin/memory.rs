@@ -1,15 +1,16 @@
-//! Memory a connection, and allocations a tick.
+//! Memory per connection, and allocations per tick.
 //!
 //! ```text
 //! cargo run --release -p driftless-benches --bin memory -- --clients 1000 --room-size 50
 //! ```
 //!
-//! Connections without sockets join rooms of the arena and play. An allocator that counts says what is held
-//! after each stage, divided by connections, and how often memory is asked for once everybody plays.
+//! Connections without sockets join arena rooms and play. A counting allocator says how much memory is held
+//! after each stage, divided by the number of connections, and how often memory is allocated once everybody
+//! plays.
 //!
-//! It counts bytes as they are asked for, so not what an allocator adds. Nor does it see what is outside the
-//! server's core: the connection's actor and mailbox, the HTTP connection, socket buffers. For all of it
-//! together, as the kernel sees it, there is `loadtest run … --server-pid PID`: RSS a client.
+//! It counts requested bytes, so not the allocator's overhead. It does not see what is outside the server's
+//! core: the connection's actor and mailbox, the HTTP connection, socket buffers. `loadtest run …
+//! --server-pid PID` measures everything together as the kernel sees it: RSS per client.
 
 use bytes::BytesMut;
 use clap::Parser;
@@ -31,7 +32,7 @@ use std::{
     time::Instant,
 };
 
-/// Counts what the system's allocator gives.
+/// Counts what the system's allocator provides.
 struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
@@ -40,44 +41,44 @@ static ASKED: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: every call goes to the system's allocator as it came, and so do its answers.
+// SAFETY: forwards every call to the system's allocator, and its answers, unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         HELD.fetch_add(layout.size(), Relaxed);
         ASKED.fetch_add(1, Relaxed);
-        // SAFETY: the caller's duty is the same.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         HELD.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller's duty is the same.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.dealloc(at, layout) }
     }
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         HELD.fetch_add(size, Relaxed);
         HELD.fetch_sub(layout.size(), Relaxed);
         ASKED.fetch_add(1, Relaxed);
-        // SAFETY: the caller's duty is the same.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.realloc(at, layout, size) }
     }
 }
 
-/// Measures memory a connection.
+/// Measures memory per connection.
 #[derive(Debug, Parser)]
 struct Args {
     /// Connections.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     clients: u32,
-    /// Connections a room.
+    /// Connections per room.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     room_size: u32,
-    /// Ticks a second.
+    /// Ticks per second.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
     tick_rate: u32,
-    /// Ticks that are played before the last look.
+    /// Ticks to play before the last measurement.
     #[arg(long, default_value_t = 400)]
     ticks: u32,
-    /// Writes the figures as JSON to a file, or to standard output (`-`) in place of the table.
+    /// Write the figures as JSON to a file, or to standard output (`-`) instead of the table.
     #[arg(long)]
     json: Option<PathBuf>,
 }
@@ -90,7 +91,7 @@ struct Figures {
     ticks: u32,
     /// Bytes of the main structs themselves.
     size_of: Sizes,
-    /// Bytes on the heap a connection, and what each stage added.
+    /// Heap bytes per connection, and what each stage added.
     heap: Heap,
     /// Of the second half of the ticks.
     allocations_per_client_tick: Allocations,
@@ -122,7 +123,7 @@ struct Allocations {
     receive: f64,
     /// The room's tick.
     tick: f64,
-    /// The state is offered and its message put together.
+    /// The state is offered and its message assembled.
     send: f64,
 }
 
@@ -135,7 +136,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     args.json.map_or(Ok(()), |path| write_json(&path, &figures))
 }
 
-/// A room and those who play in it.
+/// A room and its players.
 struct Hall {
     room: BusyRoom,
     clients: Vec<Client>,
@@ -145,7 +146,7 @@ fn measure(args: &Args) -> Result<Figures, Box<dyn Error>> {
     let &Args { clients, room_size, tick_rate, ticks, .. } = args;
     let thread = Thread::start();
     let mut out = BytesMut::with_capacity(64 * 1024);
-    // The rooms and this program's own lists come first: they are not of the connections.
+    // The rooms and this program's own lists come first, because they do not belong to the connections.
     let mut halls = Vec::new();
     for id in 0..clients.div_ceil(room_size) {
         let room = BusyRoom::new(id.into(), "arena", tick_rate, room_size)?;
@@ -245,7 +246,7 @@ impl Hall {
     }
 }
 
-/// Adds how often `work` asks for memory.
+/// Adds how often `work` allocates.
 fn count<T>(sum: &mut f64, work: impl FnOnce() -> T) -> T {
     let before = ASKED.load(Relaxed);
     let result = work();
@@ -263,7 +264,7 @@ fn print_table(figures: &Figures) {
     println!("  Peer              {:>8}   of which ServerSession {}", size_of.peer, size_of.session);
     println!("  Seat              {:>8}   of which ReliableQueue {}", size_of.seat, size_of.reliable_queue);
     println!("  Connection        {:>8}   (the actor; not in the figures below)", size_of.connection);
-    println!("heap bytes a connection");
+    println!("heap bytes per connection");
     println!("  connected         {:>8.0}   peer, session, the thread's lists", heap.connected);
     println!("  seated            {:>8.0}   seat, reliable queue, entity, the room's lists", heap.seated);
     println!(
@@ -271,7 +272,7 @@ fn print_table(figures: &Figures) {
         heap.playing
     );
     println!("  total             {:>8.0}", heap.total);
-    println!("allocations a client a tick");
+    println!("allocations per client and tick");
     println!("  receive an input  {:>8.3}", allocations.receive);
     println!("  the room's tick   {:>8.3}", allocations.tick);
     println!("  send the state    {:>8.3}", allocations.send);

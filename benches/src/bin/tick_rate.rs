@@ -1,15 +1,15 @@
-//! The highest tick rate that a room sustains, against players.
+//! The highest tick rate that a room sustains, by number of players.
 //!
 //! ```text
 //! cargo run --release -p driftless-benches --bin tick_rate -- --players 1,10,50,100 --kind arena
 //! ```
 //!
-//! For each number of players, a room's ticks run one after the other, for a second: decode an input of each
-//! player, step, snapshot, and encode one delta, which all clients would share. What is per client (receiving
-//! the inputs, sending the states) is not in it: the `fanout` benchmark and `loadtest` measure that.
+//! For each number of players, a room's ticks run one after another for a second: decode an input from each
+//! player, step, snapshot, and encode one delta, which all clients would share. Work per client (receiving
+//! inputs, sending states) is not included: the `fanout` benchmark and `loadtest` measure it.
 //!
-//! A rate is sustained if 99 of 100 ticks fit the interval. The server takes rates of 1 to 128 Hz whatever
-//! comes out here.
+//! A rate is sustained if 99 of 100 ticks fit the interval. The server accepts only rates of 1 to 128 Hz,
+//! whatever the result.
 
 use bytes::BytesMut;
 use clap::Parser;
@@ -30,7 +30,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The server's highest tick rate.
 const MAX_TICK_RATE: f64 = 128.0;
-/// Rates for which the table says how many rooms fit a core.
+/// Rates for which the table says how many rooms a core can run.
 const RATES: [u32; 3] = [20, 60, 128];
 
 /// Finds the highest tick rate that a room sustains.
@@ -42,42 +42,42 @@ struct Args {
     /// Kind of game: `arena` or `cursors`.
     #[arg(long, default_value = "arena")]
     kind: String,
-    /// Ticks a second that the game is made for: the shorter a tick, the less happens in it.
+    /// Ticks per second that the game is configured for: the shorter a tick, the less happens in it.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=128))]
     tick_rate: u32,
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
-    /// Writes the figures as JSON to a file, or to standard output (`-`) in place of the table.
+    /// Write the figures as JSON to a file, or to standard output (`-`) instead of the table.
     #[arg(long)]
     json: Option<PathBuf>,
 }
 
-/// What came out for one number of players.
+/// The results for one number of players.
 #[derive(Debug, Serialize)]
 struct Figures {
     kind: String,
     players: u32,
-    /// Ticks a second that the game was made for.
+    /// Ticks per second that the game was configured for.
     made_for_hz: u32,
     ticks: usize,
-    /// In the last state, of all kinds.
+    /// In the last state, of all kinds together.
     entities: usize,
     /// Of the shared part of a state, mean.
     delta_bytes: f64,
     /// Duration of a tick.
     tick_us: Percentiles,
-    /// Ticks a second of one core that does nothing else, by the median: the mean would count what other
-    /// programs take.
+    /// Ticks per second of one core that does nothing else, from the median: the mean would include time
+    /// taken by other programs.
     ticks_per_second: f64,
-    /// Highest rate whose interval holds 99 of 100 ticks.
+    /// Highest rate whose interval fits 99 of 100 ticks.
     highest_hz: f64,
-    /// The same, within what the server takes.
+    /// The same, limited to what the server accepts.
     sustained_hz: f64,
     rooms_per_core: Vec<Rooms>,
 }
 
-/// Rooms of this size whose ticks fill one core, by the median.
+/// Rooms of this size whose ticks fill one core, from the median.
 #[derive(Debug, Serialize)]
 struct Rooms {
     hz: u32,
@@ -218,6 +218,6 @@ fn print_table(figures: &[Figures]) {
         );
     }
     println!(
-        "\nhighest Hz: its interval holds 99 of 100 ticks. The server takes at most {MAX_TICK_RATE} Hz."
+        "\nhighest Hz: its interval fits 99 of 100 ticks. The server accepts at most {MAX_TICK_RATE} Hz."
     );
 }

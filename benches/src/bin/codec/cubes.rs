@@ -18,12 +18,12 @@ pub fn measure(bytes: &[u8]) -> Result<Vec<Figures>, Box<dyn Error>> {
 /// Two groups, both predicted to stay.
 ///
 /// - HOLD, because the cubes tumble and hit each other: a velocity that is 6 frames (0.1 s) old is wrong as
-///   often as it is right, and makes 107 cubes a packet differ from their prediction where 95 have changed.
-/// - Position and orientation in one group, because nearly every cube that moves also turns: with a group of
-///   its own each costs a row set (12 bytes) to say which few do not, about what the zeros cost that are
-///   written instead. In triples, (x, y, z) and (a, b, c) are a number each.
-/// - The two flags apart, because they change in one of four changed cubes, and together, because they share
-///   a number.
+///   often as right, and makes 107 cubes per packet differ from their prediction where only 95 have changed.
+/// - Position and orientation in one group, because nearly every cube that moves also turns. In groups of
+///   their own, each would cost a row set (12 bytes) to say which few do not, about as much as the zeros that
+///   are written instead. In triples, (x, y, z) and (a, b, c) are one number each.
+/// - The two flags in a separate group, because they change in one of four changed cubes; and together,
+///   because they share a number.
 fn schema() -> Schema {
     Schema::new().kind("cube", |k| {
         k.hold("pose", &["x", "y", "z", "a", "b", "c"], 1).hold("flags", &["largest", "interacting"], 1)
@@ -33,7 +33,7 @@ fn schema() -> Schema {
 fn read(bytes: &[u8]) -> Result<Recording, Box<dyn Error>> {
     const FRAME: usize = CUBES * FIELDS * 4;
     if bytes.is_empty() || !bytes.len().is_multiple_of(FRAME) {
-        return Err(format!("{} bytes are no frames of {FRAME} bytes", bytes.len()).into());
+        return Err(format!("{} bytes are not a whole number of frames of {FRAME} bytes", bytes.len()).into());
     }
     let schema = schema();
     let frame = |(tick, frame): (u32, &[u8])| {

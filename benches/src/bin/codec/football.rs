@@ -1,5 +1,5 @@
-//! Football players at 20 Hz: positions by radio (Pettersen et al., "Soccer video and player position
-//! dataset", MMSys 2014).
+//! Football players at 20 Hz: positions measured by radio (Pettersen et al., "Soccer video and player
+//! position dataset", MMSys 2014).
 
 use crate::measure::{Figures, Recording, run};
 use driftless_proto::{schema::Schema, snapshot::Snapshot};
@@ -7,7 +7,7 @@ use std::error::Error;
 
 /// Ticks from the baseline to the state.
 const AGES: [usize; 3] = [1, 3, 6];
-/// Millimetres in one quantum.
+/// Millimetres per quantum.
 const STEP_MM: i32 = 10;
 
 pub fn measure(bytes: &[u8]) -> Result<Vec<Figures>, Box<dyn Error>> {
@@ -19,12 +19,12 @@ pub fn measure(bytes: &[u8]) -> Result<Vec<Figures>, Box<dyn Error>> {
     Ok(figures)
 }
 
-/// The two coordinates change together and go on as they went.
+/// The two coordinates change together and continue their movement.
 fn schema() -> Schema {
     Schema::new().kind("player", |k| k.linear("position", &["x", "y"], 100))
 }
 
-/// Lines of `tick,id,x_mm,y_mm,…`, ascending by tick. A tick without a line is a state without players.
+/// Lines of `tick,id,x_mm,y_mm,…`, ascending by tick. A tick without lines is a state without players.
 fn read(text: &str) -> Result<Recording, Box<dyn Error>> {
     let schema = schema();
     let mut frames: Vec<Snapshot> = Vec::new();

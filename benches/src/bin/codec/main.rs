@@ -38,17 +38,17 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Data {
-    /// 901 cubes, 8 little-endian int32 each, 60 frames a second; baseline 6 frames back.
+    /// 901 cubes, 8 little-endian int32 each, 60 frames per second; the baseline is 6 frames back.
     Cubes(Source),
-    /// Football players, CSV of tick,id,x_mm,y_mm at 20 Hz; baselines 1, 3 and 6 ticks back.
+    /// Football players, CSV of tick,id,x_mm,y_mm at 20 Hz; the baseline is 1, 3 and 6 ticks back.
     Football(Source),
 }
 
 #[derive(Debug, clap::Args)]
 struct Source {
-    /// The recording, as it is or packed (.zst, .gz).
+    /// The recording, compressed (.zst, .gz) or not.
     file: PathBuf,
-    /// Writes the figures as JSON to a file, or to standard output (`-`) in place of the table.
+    /// Write the figures as JSON to a file, or to standard output (`-`) instead of the table.
     #[arg(long)]
     json: Option<PathBuf>,
 }
@@ -77,7 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// The whole file, unpacked if its name says so.
+/// The whole file, decompressed if its name says so.
 fn unpacked(path: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     let file = BufReader::new(File::open(path).map_err(|e| format!("{}: {e}", path.display()))?);
     let mut bytes = Vec::new();

@@ -11,7 +11,7 @@ use prost::Message;
 use serde::Serialize;
 use std::{error::Error, time::Instant};
 
-/// A recording: one snapshot a tick.
+/// A recording: one snapshot per tick.
 pub struct Recording {
     pub name: &'static str,
     pub schema: Schema,
@@ -19,7 +19,7 @@ pub struct Recording {
     pub frames: Vec<Snapshot>,
 }
 
-/// What came out, for one baseline and one column coding.
+/// The results for one baseline and one column coding.
 #[derive(Debug, Serialize)]
 pub struct Figures {
     pub data: &'static str,
@@ -31,7 +31,7 @@ pub struct Figures {
     /// Of the whole message.
     pub bytes_per_packet: f64,
     pub bytes_per_entity: f64,
-    /// Of the coded residuals alone.
+    /// Of the coded residuals only.
     pub column_bytes_per_entity: f64,
     pub encode_ns_per_entity: f64,
     pub decode_ns_per_entity: f64,
@@ -40,7 +40,7 @@ pub struct Figures {
 /// How often the packets are timed; the fastest pass counts.
 const PASSES: usize = 5;
 
-/// Measures every coding with the baseline this many ticks back. As many frames are skipped at the start.
+/// Measures every coding with the baseline this many ticks back. As many frames at the start are skipped.
 pub fn run(recording: &Recording, age: usize) -> Result<Vec<Figures>, Box<dyn Error>> {
     [ColumnCoding::Packed, ColumnCoding::Rice]
         .map(|coding| run_coding(recording, age, coding))
@@ -140,7 +140,7 @@ fn columns_len(message: &[u8]) -> Result<usize, Box<dyn Error>> {
     Ok(state.tables.iter().map(groups).sum())
 }
 
-/// Seconds of the fastest of some passes.
+/// Seconds of the fastest pass.
 fn fastest(mut pass: impl FnMut()) -> f64 {
     (0..PASSES)
         .map(|_| {
