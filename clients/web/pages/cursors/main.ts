@@ -39,7 +39,7 @@ function draw(): void {
       cursor.style.color = inkColour(colourFor(id));
       field.append(cursor);
     }
-    // One's own needs no server.
+    // The own cursor needs no server.
     const at = id === room.player ? mine : { x, y };
     cursor.style.transform = `translate(${at.x}px, ${at.y}px)`;
   }

@@ -1,4 +1,4 @@
-// Who came and who left.
+// Joins and leaves.
 
 import { element, make } from "../arena/dom.js";
 import type { PresenceChange, PresenceFigures } from "./figures.js";
@@ -22,7 +22,7 @@ export class Activity {
   }
 
   add({ changes, more }: PresenceFigures): void {
-    if (more > 0) this.note(`and ${count(more)} more in that moment`);
+    if (more > 0) this.note(`and ${count(more)} more at that moment`);
     for (const change of changes) this.#put(line(change));
     this.#seen += changes.length + more;
     element("activity-count").textContent = `${count(this.#seen)} seen`;

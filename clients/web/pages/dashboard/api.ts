@@ -1,6 +1,6 @@
-// Requests to the server, with the operator's token where there is one.
+// Requests to the server, with the operator's token if there is one.
 
-/** An answer that is not what was asked for: the server says why. */
+/** An error answer of the server, with its reason. */
 export class Refused extends Error {
   constructor(
     readonly status: number,
@@ -10,7 +10,7 @@ export class Refused extends Error {
     super(message);
   }
 
-  /** Whether (another) token would help. */
+  /** Whether a token, or another one, would help. */
   get needsToken(): boolean {
     return this.status === 401;
   }
@@ -20,20 +20,21 @@ export class Refused extends Error {
     if (!this.needsToken) return this.message;
     return sessionStorage.getItem(KEY)
       ? "This is not the admin token of this server. If none is configured, the server makes a new one at each start and prints it."
-      : "The server shows itself to those who send the admin token: enter it, or open the address with #token= that the server printed.";
+      : "The dashboard is for operators, who send the admin token: enter it, or open the address with #token= that the server printed.";
   }
 }
 
 const KEY = "driftless-admin-token";
 
-/** For this tab only, and forgotten with it. */
+/** For this tab only. */
 export function setToken(token: string): void {
   sessionStorage.setItem(KEY, token);
 }
 
 /**
- * Takes the token from `#token=` of the address that the server printed, and out of the address bar, so that it is in no
- * bookmark and no picture of the screen. (What is behind # is not sent to any server.) Returns whether there was one.
+ * Takes the token from `#token=` of the address that the server printed, and removes it from the address bar,
+ * so that it ends up in no bookmark and no screenshot. (Browsers send nothing after # to a server.) Returns
+ * whether there was one.
  */
 export function takeToken(): boolean {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");

@@ -47,7 +47,7 @@ export class Chart {
   }
 
   add(time: number, values: readonly (number | null)[]): void {
-    // Of one second there is one point, also when it is told again.
+    // There is one point per second, even if the figures come again.
     if (time <= (this.#times.at(-1) ?? 0)) return;
     this.#times.push(time);
     this.#values.forEach((row, n) => row.push(values[n] ?? null));
@@ -58,7 +58,7 @@ export class Chart {
     this.#show();
   }
 
-  /** A new server: what was before has nothing to do with it. */
+  /** A new server: earlier figures have nothing to do with it. */
   clear(): void {
     this.#times.length = 0;
     this.#values.forEach((row) => (row.length = 0));
@@ -149,7 +149,7 @@ export class Sparkline {
 
 const POINTS = 60;
 
-/** uPlot keeps size and colours: this follows the page's. */
+/** uPlot keeps its size and colours; this makes them follow the page's. */
 class Plot {
   static readonly #all = new Set<Plot>();
   #plot: uPlot | null = null;
@@ -204,7 +204,7 @@ function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-/** The next of 1, 2, 5 · 10ⁿ: so that the scale does not move all the time. */
+/** The next of 1, 2, 5 · 10ⁿ, so that the scale does not keep changing. */
 function niceTop(max: number | null): number {
   if (!max || max <= 0) return 1;
   const power = 10 ** Math.floor(Math.log10(max));

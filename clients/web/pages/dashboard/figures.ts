@@ -1,11 +1,11 @@
-// What the server tells in /v1/stream and /v1/rooms/{name}/state, and what follows from it.
+// The data of /v1/stream and /v1/rooms/{name}/state, and what is derived from them.
 
 export interface Quantiles {
   readonly p50_us: number | null;
   readonly p99_us: number | null;
 }
 
-/** The event `server`. What grows is told as it stands, as in /metrics. */
+/** The event `server`. Counters are totals, as in /metrics. */
 export interface ServerFigures {
   readonly at_unix_ms: number;
   readonly uptime_ms: number;
@@ -35,7 +35,7 @@ export interface RoomFigures {
   readonly connected: number;
   readonly max_players: number;
   readonly joins_closed: boolean;
-  /** What its game shows, by key. */
+  /** What its game publishes, by key. */
   readonly info: Readonly<Record<string, string>>;
   readonly ticks_skipped: number;
   readonly sent_bytes: number;
@@ -99,18 +99,18 @@ export interface RoomState {
   readonly tables: readonly Table[];
 }
 
-/** What the server does a second, between two looks. */
+/** What the server does per second, between two samples. */
 export interface Rates {
   readonly sentBytes: number;
   readonly receivedBytes: number;
   readonly stale: number;
   readonly skipped: number;
   readonly ticks: number;
-  /** Share of one core, 0.5 is half. Null where the system does not tell. */
+  /** Fraction of one core; 0.5 is half. Null if the system does not report it. */
   readonly cpu: number | null;
 }
 
-/** Null: there is no time between them, or they are of two processes. */
+/** Null: there is no time between them, or they come from two processes. */
 export function rates(before: ServerFigures | undefined, now: ServerFigures): Rates | null {
   if (!before || now.uptime_ms <= before.uptime_ms) return null;
   const seconds = (now.uptime_ms - before.uptime_ms) / 1000;
@@ -127,15 +127,15 @@ export function rates(before: ServerFigures | undefined, now: ServerFigures): Ra
   };
 }
 
-/** The columns that say where an entity is. */
+/** The columns that hold an entity's position. */
 export interface Place {
   readonly x: number;
   readonly y: number;
 }
 
 /**
- * Finds them in any game's schema: fields named x and y (or x and z, as in 3D where y is up), else the first two of a group that moves,
- * else none.
+ * Finds the position columns in any game's schema: fields named x and y (or x and z, as in 3D where y is up),
+ * else the first two of a group that moves, else none.
  */
 export function placeOf(table: Table): Place | null {
   const at = (name: string) => table.fields.findIndex((field) => field.name.toLowerCase() === name);

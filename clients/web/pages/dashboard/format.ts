@@ -1,4 +1,4 @@
-// Figures for people.
+// Formats figures for people.
 
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 
@@ -12,20 +12,20 @@ export function bytes(n: number): string {
   return `${unit === 0 ? Math.round(n) : digits(n)} ${UNITS[unit]}`;
 }
 
-/** 1234 → "1.23 ms"; null (above all that is measured, or nothing was) → "–". */
+/** 1234 → "1.23 ms"; null (above all that is measured, or nothing was measured) → "–". */
 export function micros(us: number | null): string {
   if (us === null) return "–";
   if (us < 999.5) return `${digits(us)} µs`;
   return us < 999_500 ? `${digits(us / 1000)} ms` : `${digits(us / 1e6)} s`;
 }
 
-/** Three digits that count. */
+/** Three significant digits. */
 export function digits(n: number): string {
   if (n === 0) return "0";
   return n >= 99.95 ? Math.round(n).toLocaleString("en") : n.toFixed(n >= 9.995 ? 1 : 2);
 }
 
-/** A number of things, or of things a second. */
+/** A number of things, or of things per second. */
 export function count(n: number): string {
   return n > 0 && n < 10 && !Number.isInteger(n) ? n.toFixed(1) : Math.round(n).toLocaleString("en");
 }

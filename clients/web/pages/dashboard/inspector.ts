@@ -1,4 +1,4 @@
-// A look into a room: its entities, whatever its game is, and who plays.
+// The inspector of a room: its entities, whatever its game is, and its players.
 
 import { element, make } from "../arena/dom.js";
 import { Refused, request, roomPath } from "./api.js";
@@ -7,9 +7,9 @@ import { count, digits, micros } from "./format.js";
 import { Plan } from "./plan.js";
 import { button } from "./rooms.js";
 
-/** Time between two looks. */
+/** Time between two requests. */
 const LOOK = 200;
-/** Rows of a table. The plan shows all. */
+/** Most rows of a table. The plan shows all entities. */
 const ROWS = 100;
 /** Hues of the kinds of entity, far apart. */
 const HUES = [215, 25, 140, 320, 50, 180, 270, 0];
@@ -17,7 +17,7 @@ const HUES = [215, 25, 140, 320, 50, 180, 270, 0];
 export class Inspector {
   readonly #plan = new Plan(element("plan", HTMLCanvasElement));
   #room: string | null = null;
-  /** What the lists show: they are only made anew when it is something else. */
+  /** What the lists currently show: they are rebuilt only when it changes. */
   #shape = "";
   #seats = "";
 
@@ -25,7 +25,7 @@ export class Inspector {
     readonly kick: (room: string, player: number, name: string) => void,
     readonly chosen: (room: string | null) => void,
   ) {
-    element("inspector-close").addEventListener("click", () => this.stop("Choose “Inspect” at a room."));
+    element("inspector-close").addEventListener("click", () => this.stop("Choose “Inspect” next to a room."));
   }
 
   open(room: string): void {

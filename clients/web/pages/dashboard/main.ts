@@ -1,4 +1,4 @@
-// The dashboard: what the server does, as it does it, and what an operator can do about it.
+// The dashboard: what the server does, live, and what an operator can do about it.
 
 import { element } from "../arena/dom.js";
 import { Activity } from "./activity.js";
@@ -35,7 +35,7 @@ const inspector = new Inspector(
   (room, player, name) =>
     void confirm(
       `Remove ${name}?`,
-      `${name} is sent away from ${room} with close code 4510.`,
+      `${name} is removed from ${room} with close code 4510.`,
       "Remove",
       async () => {
         await request(`${roomPath(room)}/players/${player}`, { method: "DELETE" });
@@ -58,11 +58,11 @@ element("drain").addEventListener(
   () =>
     void confirm(
       "Drain the server?",
-      "It takes no new players, says goodbye to all with close code 4000, and ends.",
+      "It refuses new players, says goodbye to everybody with close code 4000, and stops.",
       "Drain",
       async () => {
         await request("/v1/drain", { method: "POST" });
-        return "The server drains.";
+        return "The server is draining.";
       },
     ),
 );
@@ -129,7 +129,7 @@ function status(state: "live" | "waiting" | "bad", text: string): void {
   if (shown.textContent !== text) shown.textContent = text;
 }
 
-/** Asks for the token, if that helps. */
+/** Asks for the token, if a token would help. */
 function enter(refused: Refused): void {
   element("entry").hidden = false;
   element("entry-reason").textContent = refused.advice;
@@ -143,10 +143,10 @@ element("entry-form").addEventListener("submit", (event) => {
   start();
 });
 
-// The address with a token, opened in a tab that has the page already.
+// The address with a token was opened in a tab that already shows the page.
 addEventListener("hashchange", () => takeToken() && start());
 
-/** Asks, does, and says what came of it. */
+/** Asks for confirmation, acts, and shows the result. */
 async function confirm(title: string, text: string, yes: string, act: () => Promise<string>): Promise<void> {
   const dialog = element("confirm", HTMLDialogElement);
   element("confirm-title").textContent = title;

@@ -1,8 +1,11 @@
-// Draws the entities of any game where its schema says they are.
+// Draws the entities of any game at the positions that its schema describes.
 
 import { placeOf, type RoomState } from "./figures.js";
 
-/** The area drawn, in units of the game. It grows, and does not shrink: what moves should not make the ground move. */
+/**
+ * The area drawn, in units of the game. It only grows, because moving entities should not make the ground
+ * move.
+ */
 interface Area {
   left: number;
   top: number;

@@ -5,7 +5,7 @@ import { Sparkline } from "./charts.js";
 import type { RoomFigures, RoomsFigures } from "./figures.js";
 import { bytes, count, micros } from "./format.js";
 
-/** Rows that are shown. Each has two charts. */
+/** Most rows that are shown. Each has two charts. */
 const MOST = 50;
 
 export interface RoomActions {
@@ -58,7 +58,7 @@ export class Rooms {
     shown.forEach(({ name }, n) => {
       const row = this.#rows.get(name)!.element;
       row.toggleAttribute("data-chosen", name === this.#chosen);
-      // Only what is elsewhere is moved: a row that moves loses the focus of its buttons.
+      // Only rows in the wrong place are moved, because a row that moves loses the focus of its buttons.
       if (this.#body.children[n] !== row) this.#body.insertBefore(row, this.#body.children[n] ?? null);
     });
     while (this.#body.children.length > shown.length) this.#body.lastElementChild!.remove();
@@ -66,7 +66,7 @@ export class Rooms {
     element("rooms-count").textContent =
       shown.length === total
         ? `${count(total)}`
-        : `${count(shown.length)} of ${count(total)}, those with the most players`;
+        : `the ${count(shown.length)} with the most players, of ${count(total)}`;
   }
 }
 

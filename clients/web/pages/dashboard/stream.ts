@@ -1,4 +1,4 @@
-// Server-Sent Events with a token: EventSource can send no headers.
+// Server-Sent Events with a token, because EventSource cannot send headers.
 
 import { createParser } from "eventsource-parser";
 import { Refused, request } from "./api.js";
@@ -6,15 +6,15 @@ import { Refused, request } from "./api.js";
 export interface StreamEvents {
   /** An event of the server. `data` is its JSON. */
   event(name: string, data: unknown): void;
-  /** "live": events come. Otherwise why not; it tries again, unless the server refused. */
+  /** "live": events arrive. Otherwise the reason why not; it tries again, unless the server refused. */
   status(state: "live" | "waiting" | "refused", reason: string, refused?: Refused): void;
 }
 
-/** Silence that means a dead connection: the server says something at least every ten seconds. */
+/** Silence after which a connection counts as dead: the server sends something at least every ten seconds. */
 const SILENCE = 15_000;
 const LONGEST_PAUSE = 10_000;
 
-/** Reads /v1/stream until it is refused or stopped, and comes back where it left off (Last-Event-ID). */
+/** Reads /v1/stream until it is refused or stopped, and resumes where it left off (Last-Event-ID). */
 export async function readStream(stop: AbortSignal, events: StreamEvents): Promise<void> {
   let last = "";
   let pause = 1000;

@@ -19,7 +19,7 @@ const TILES: readonly (readonly [string, (now: ServerFigures, rates: Rates | nul
   ],
   [
     "Skipped ticks",
-    (now, rates) => [count(now.ticks_skipped), `${rates ? count(rates.ticks) : "–"} ticks a second`],
+    (now, rates) => [count(now.ticks_skipped), `${rates ? count(rates.ticks) : "–"} ticks per second`],
   ],
   ["Sent", (now, rates) => [rates ? `${bytes(rates.sentBytes)}/s` : "–", `${bytes(now.sent_bytes)} in all`]],
   [
