@@ -71,7 +71,7 @@ async fn raw(server: &Running, request: &[u8]) -> Answer {
     if head.contains("content-encoding: gzip") {
         GzDecoder::new(&rest[4..]).read_to_string(&mut body).unwrap();
     } else {
-        body.push_str(std::str::from_utf8(&rest[4..]).unwrap());
+        body.push_str(&String::from_utf8_lossy(&rest[4..]));
     }
     Answer { status, head, body }
 }
@@ -285,6 +285,22 @@ async fn pages_load_what_they_name_and_nothing_foreign() {
             assert!(!loaded.body.is_empty());
         }
     }
+}
+
+#[actix_web::test]
+async fn the_arenas_script_names_a_module_that_is_there_and_may_run() {
+    let server = start();
+    let page = get(&server, "/").await;
+    assert!(page.head.contains("'wasm-unsafe-eval'"), "{}", page.head);
+    let named = |text: &str, ending: &str| {
+        let mut parts = text.split('"').filter(|part| part.starts_with("/assets/") && part.contains(ending));
+        parts.next().unwrap_or_else(|| panic!("no {ending} is named")).to_owned()
+    };
+    let script = get(&server, &named(&page.body, ".js?v=")).await;
+    let module = get(&server, &named(&script.body, ".wasm?v=")).await;
+    assert_eq!(module.status, 200);
+    assert!(module.head.contains("content-type: application/wasm"), "{}", module.head);
+    assert!(module.body.starts_with("\0asm"));
 }
 
 #[actix_web::test]

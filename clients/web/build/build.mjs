@@ -25,6 +25,10 @@ const options = {
 };
 
 const files = new Map();
+// What wasm.mjs made stays as it is.
+for (const name of existsSync(dist) ? readdirSync(dist).filter((name) => name.endsWith(".wasm")) : []) {
+  files.set(name, readFileSync(join(dist, name)));
+}
 const pages = readdirSync(join(root, "pages")).filter((name) =>
   existsSync(join(root, "pages", name, "page.html")),
 );
@@ -35,6 +39,10 @@ for (const name of pages) {
   files.set(`${name}.js`, script.outputFiles[0].text);
   files.set(`${name}.css`, style.outputFiles[0].text);
   const asset = (file) => `/assets/${file}?v=${hash(files.get(file))}`;
+  const module = `${name}.wasm`;
+  if (files.has(module)) {
+    files.set(`${name}.js`, files.get(`${name}.js`).replace(`/assets/${module}`, asset(module)));
+  }
   const html = readFileSync(join(root, folder, "page.html"), "utf8")
     .replace("{{style}}", asset(`${name}.css`))
     .replace("{{script}}", asset(`${name}.js`));
@@ -46,7 +54,9 @@ const { code } = await transform(sdk.outputFiles[0].text, { minify: true, format
 files.set("sdk.js", code);
 
 if (check) {
-  const stale = [...files].filter(([name, text]) => !existsSync(join(dist, name)) || read(name) !== text);
+  const isCurrent = (name, made) =>
+    existsSync(join(dist, name)) && readFileSync(join(dist, name)).equals(Buffer.from(made));
+  const stale = [...files].filter(([name, made]) => !isCurrent(name, made));
   const extra = existsSync(dist) ? readdirSync(dist).filter((name) => !files.has(name)) : [];
   if (stale.length + extra.length > 0) {
     console.error(
@@ -72,8 +82,4 @@ if (size > BUDGET) {
 
 function hash(text) {
   return createHash("sha256").update(text).digest("hex").slice(0, 12);
-}
-
-function read(name) {
-  return readFileSync(join(dist, name), "utf8");
 }

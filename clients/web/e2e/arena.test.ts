@@ -134,7 +134,7 @@ describe("the player", () => {
       const native = { fetch: globalThis.fetch, WebSocket: globalThis.WebSocket };
       let left = 2;
       globalThis.fetch = (...args) =>
-        left > 0 ? Promise.reject(new TypeError("network")) : native.fetch(...args);
+        left > 0 ? Promise.reject(new TypeError("network")) : native.fetch.call(globalThis, ...args);
       globalThis.WebSocket = class extends native.WebSocket {
         constructor(url: string | URL, protocols?: string | string[]) {
           super(url, protocols);

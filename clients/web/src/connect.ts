@@ -1,8 +1,9 @@
 import { Backoff } from "./backoff.js";
 import { Core } from "./core.js";
 import { RoomError } from "./errors.js";
-import { type Game, rawGame } from "./game.js";
+import { type AnyKinds, type Game, type Kinds, rawGame } from "./game.js";
 import type { ConnectOptions, TransportName } from "./options.js";
+import { Prediction } from "./prediction.js";
 import { Room } from "./room.js";
 import { systemTimers } from "./timers.js";
 import { Paths } from "./transport/paths.js";
@@ -16,18 +17,22 @@ const TRANSPORTS: Record<TransportName, Dialer> = { webtransport: webTransport, 
  * Connects and enters a room. Rejects with a RoomError if the first attempt fails. Once it has succeeded, the
  * room reconnects by itself wherever the close code allows it.
  */
-export async function connect<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array>(
-  options: ConnectOptions<Input, Command, Event>,
-): Promise<Room<Input, Command, Event>> {
+export async function connect<
+  Input = Uint8Array,
+  Command = Uint8Array,
+  Event = Uint8Array,
+  K extends Kinds<K> = AnyKinds,
+>(options: ConnectOptions<Input, Command, Event, K>): Promise<Room<Input, Command, Event, K>> {
   const timers = options.timers ?? systemTimers;
   const names: readonly (TransportName | Dialer)[] = options.transports ?? ["webtransport", "websocket"];
   const dialers = names.map((name) => (typeof name === "string" ? TRANSPORTS[name] : name));
   const paths = new Paths(dialers, baseOf(options.url), timers);
   const earlier = options.token ? parseToken(options.token) : undefined;
+  const prediction = options.prediction && predicted(options);
   const transport = await paths.dial(new AbortController().signal).catch((error: unknown) => {
     throw RoomError.dial(error);
   });
-  const { room: name, kind = "", name: shown = "" } = options;
+  const { room: name, kind = options.game?.kind ?? "", name: shown = "" } = options;
   const ofRoom = options.options ? JSON.stringify(options.options) : "";
   const core = new Core(
     timers.now(),
@@ -37,10 +42,23 @@ export async function connect<Input = Uint8Array, Command = Uint8Array, Event = 
     new Backoff(1000, 30_000, options.random),
     options.maxAttempts,
   );
-  const game = options.game ?? (rawGame as unknown as Game<Input, Command, Event>);
-  const room = new Room(core, timers, game, options.interpolation ?? {}, paths);
+  const game = options.game ?? (rawGame as unknown as Game<Input, Command, Event, K>);
+  const room = new Room(core, timers, game, options.interpolation ?? {}, paths, prediction);
   await room.open(transport);
   return room;
+}
+
+/** Loads the game's rules; the player need not wait for them. */
+function predicted({
+  prediction: source,
+  interpolation,
+}: Pick<ConnectOptions, "prediction" | "interpolation">) {
+  const prediction = new Prediction((interpolation || {}).jump ?? Infinity);
+  source?.load().then(
+    (rules) => prediction.use(rules),
+    (error: unknown) => prediction.fail(error),
+  );
+  return prediction;
 }
 
 function baseOf(url: string | URL | undefined): URL {

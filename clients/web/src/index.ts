@@ -7,11 +7,19 @@ export { connect } from "./connect.js";
 export { type Column, type Field, type Group, type Kind, Schema } from "./codec/schema.js";
 export { Snapshot, Table } from "./codec/snapshot.js";
 export { RoomError, SendError } from "./errors.js";
-export { type Game, rawGame } from "./game.js";
+export { type AnyKinds, type Game, type Kinds, rawGame } from "./game.js";
 export { Interpolation, type InterpolationOptions } from "./interpolation.js";
 export type { Change, Member } from "./members.js";
+export {
+  decodeMessage,
+  encodeMessage,
+  gameOf,
+  type MessageField,
+  type MessageFields,
+  type Scalar,
+} from "./messages.js";
 export type { ConnectOptions, TransportName } from "./options.js";
-export { Prediction, Smoothing } from "./prediction.js";
+export type { Prediction } from "./prediction.js";
 export { type Entities, Room, type RoomEvents, type StateUpdate, type Status } from "./room.js";
 export type { Stats } from "./stats.js";
 export { type Timers } from "./timers.js";
@@ -26,4 +34,5 @@ export {
 export { type Conditions, impaired } from "./transport/impaired.js";
 export { webSocket } from "./transport/websocket.js";
 export { webTransport } from "./transport/webtransport.js";
-export { type Entity, View } from "./view.js";
+export { type Entity, type OwnRow, View } from "./view.js";
+export { Rules, type RulesSource, wasm } from "./wasm.js";

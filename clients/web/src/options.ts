@@ -1,13 +1,19 @@
-import type { Game } from "./game.js";
+import type { AnyKinds, Game, Kinds } from "./game.js";
 import type { InterpolationOptions } from "./interpolation.js";
 import type { Timers } from "./timers.js";
 import type { Dialer } from "./transport/transport.js";
+import type { RulesSource } from "./wasm.js";
 
 /** The transports of the SDK, by name. */
 export type TransportName = "webtransport" | "websocket";
 
 /** Where to connect, as whom, and how. */
-export interface ConnectOptions<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> {
+export interface ConnectOptions<
+  Input = Uint8Array,
+  Command = Uint8Array,
+  Event = Uint8Array,
+  K extends Kinds<K> = AnyKinds,
+> {
   /**
    * The server: `https://host`, `http://host:port`, or the same with wss and ws. Default: the server that the
    * page came from.
@@ -15,7 +21,7 @@ export interface ConnectOptions<Input = Uint8Array, Command = Uint8Array, Event 
   readonly url?: string | URL;
   /** Room to enter: 1 to 64 characters of [A-Za-z0-9._-]. Created if it does not exist. */
   readonly room: string;
-  /** Kind of game that the room must have. Default: the server's default kind. */
+  /** Kind of game that the room must have. Default: that of `game`, or the server's default kind. */
   readonly kind?: string;
   /**
    * Options for the room if this join creates it, for its game: `{ respawn_s: 5 }`. At most 1 KiB as JSON.
@@ -29,9 +35,11 @@ export interface ConnectOptions<Input = Uint8Array, Command = Uint8Array, Event 
   /** Transports to try, in order of preference. Default: WebTransport, then WebSocket. */
   readonly transports?: readonly (TransportName | Dialer)[];
   /** The game's messages. Default: bytes. */
-  readonly game?: Game<Input, Command, Event>;
+  readonly game?: Game<Input, Command, Event, K>;
   /** How entities are shown between states; false: as in the newest state. */
   readonly interpolation?: InterpolationOptions | false;
+  /** How the player's own entity is predicted: `wasm(url)`, with a module of the game's rules. Default: it is shown as all others. */
+  readonly prediction?: RulesSource;
   /** Failed attempts to reconnect in a row before giving up. Default: never. */
   readonly maxAttempts?: number;
   /** Time and timers, and random numbers from 0 to 1. For tests. */

@@ -1,105 +1,149 @@
-/** Inputs kept if the server confirms none: past that the oldest are forgotten. */
-const MAX_PENDING = 256;
+import type { Schema } from "./codec/schema.js";
+import type { Snapshot } from "./codec/snapshot.js";
+import type { OwnRow } from "./view.js";
+import type { Rules } from "./wasm.js";
+
+/** Half of a correction is left after so many ms. */
+const HALF_LIFE = 60;
+/** States that the mean error is of, about. */
+const MEAN_OF = 20;
 
 /**
- * The player's own entity, shown as it will be. Every input is applied here when it is sent, and kept. A state from the
- * server says which input it contains last: the prediction goes back to that state, forgets the inputs that are in it,
- * and applies the rest again. If both ends run the same rules on the same integers, nobody sees it; if not, `Smoothing`
- * hides the difference over a few frames.
- * (Gabriel Gambetta, "Fast-Paced Multiplayer", part II; Yahn Bernier, "Latency Compensating Methods", Valve, 2001.)
+ * The player's own entity, shown as it will be: each input takes effect at once, by the game's own rules, and what the server says
+ * corrects it; over a few frames, so that nobody sees a jump.
+ * (Gabriel Gambetta, "Fast-Paced Multiplayer", part II. The smoothing: Glenn Fiedler, "State Synchronization", 2015.)
  */
-export class Prediction<S, I> {
-  private confirmed: S;
-  private sequence = 0;
-  private inputs: { sequence: number; input: I; state: S }[] = [];
+export class Prediction {
+  /** Whether the player is shown where it is predicted, or as everybody else. Can be switched at any time. */
+  enabled = true;
+  /** How far off it was for the last state, in units of the game's measure. */
+  error = 0;
+  /** The same, about the mean of a second. */
+  meanError = 0;
+  private readonly smoothing: Smoothing;
+  private quantaPerUnit = 1;
+  private linear: readonly boolean[] = [];
+  private rules: Rules | undefined;
+  private failure: unknown;
+  private seat: { schema: Schema; player: number; tickRate: number } | undefined;
+  private sent: { payload: Uint8Array; at: number } | undefined;
 
-  /** Starts from a state of the server. `apply` is one step of the rules with one input; it must not change its argument. */
-  constructor(
-    state: S,
-    private readonly apply: (state: S, input: I) => S,
-  ) {
-    this.confirmed = state;
+  /** A difference of more than `jump` quanta is no error to hide: the player was moved far away. */
+  constructor(jump: number) {
+    this.smoothing = new Smoothing(HALF_LIFE, jump);
   }
 
-  /** Applies the input that was sent with this number. */
-  push(sequence: number, input: I): S {
-    const state = this.apply(this.state, input);
-    this.inputs.push({ sequence, input, state });
-    if (this.inputs.length > MAX_PENDING) {
-      const forgotten = this.inputs.shift()!;
-      this.sequence = forgotten.sequence;
-      this.confirmed = forgotten.state;
+  /** Whether the game's rules are there. Before, and if they cannot be used, the player is shown as everybody else. */
+  get ready(): boolean {
+    return this.rules !== undefined;
+  }
+
+  /** @internal The rules are there. */
+  use(rules: Rules): void {
+    this.rules = rules;
+    if (this.seat) this.start(this.seat.schema, this.seat.player, this.seat.tickRate);
+  }
+
+  /** @internal A new seat. */
+  start(schema: Schema, player: number, tickRate: number): void {
+    this.seat = { schema, player, tickRate };
+    this.sent = undefined;
+    this.error = this.meanError = 0;
+    this.smoothing.reset();
+    this.warn();
+    this.guarded((rules) => {
+      const columns = schema.kinds[rules.kind]?.columns ?? [];
+      this.linear = columns.map(({ predictor }) => predictor === "linear");
+      this.quantaPerUnit = columns[0]?.quantaPerUnit ?? 1;
+      rules.start(player, tickRate);
+    });
+  }
+
+  /** @internal An input was sent. */
+  push(now: number, sequence: number, payload: Uint8Array): void {
+    this.sent = { payload, at: now };
+    this.guarded((rules) => rules.push(sequence, payload));
+  }
+
+  /** @internal A state came. */
+  state(now: number, input: number, snapshot: Snapshot): void {
+    this.guarded((rules) => {
+      const before = rules.shown();
+      rules.state(input, snapshot);
+      const after = rules.shown();
+      this.error = rules.error / this.quantaPerUnit;
+      this.meanError += (this.error - this.meanError) / MEAN_OF;
+      if (before && after) this.smoothing.correct(now, before, after);
+    });
+  }
+
+  /** @internal The player's row to show. `next`: the input that will be sent next, if nothing else happens. */
+  shown(now: number, next: Uint8Array | undefined): OwnRow | undefined {
+    const { seat } = this;
+    if (!this.enabled || !seat) return undefined;
+    return this.guarded((rules) => {
+      const from = rules.shown();
+      if (!from) return undefined;
+      const input = next ?? this.sent?.payload;
+      const to = (input && rules.shownAfter(input)) ?? from;
+      const part = this.sent ? Math.min(1, ((now - this.sent.at) * seat.tickRate) / 1000) : 0;
+      const values = Array.from(to, (value, n) => {
+        if (!this.linear[n]) return value;
+        return from[n]! + (value - from[n]!) * part + this.smoothing.offset(now, n);
+      });
+      return { kind: rules.kind, id: seat.player, values };
+    });
+  }
+
+  private guarded<T>(use: (rules: Rules) => T): T | undefined {
+    if (!this.rules) return undefined;
+    try {
+      return use(this.rules);
+    } catch (error) {
+      this.fail(error);
+      return undefined;
     }
-    return state;
   }
 
-  /**
-   * The server's state contains the inputs up to `sequence`. `correct` gets what was predicted for this very input and
-   * returns what it should have been: where a snapshot has places but no speeds, and the place is as predicted, so was
-   * the speed. Returns what was shown until now, to smooth the difference; undefined: this is older than what the server
-   * has confirmed, and nothing changes.
-   */
-  reconcile(sequence: number, correct: (predicted: S) => S): S | undefined {
-    if (sequence < this.sequence) return undefined;
-    const shown = this.state;
-    this.sequence = sequence;
-    while (this.inputs.length > 0 && this.inputs[0]!.sequence <= sequence) {
-      this.confirmed = this.inputs.shift()!.state;
-    }
-    const corrected = correct(this.confirmed);
-    if (corrected !== this.confirmed) {
-      this.confirmed = corrected;
-      let state = corrected;
-      for (const pending of this.inputs) pending.state = state = this.apply(state, pending.input);
-    }
-    return shown;
+  /** @internal Goes on without. Who is in no room yet may get into none, and is told of that. */
+  fail(error: unknown): void {
+    this.rules = undefined;
+    this.failure = error;
+    if (this.seat) this.warn();
   }
 
-  /** Starts anew, for a new seat: numbers count from 1 again. */
-  reset(state: S): void {
-    this.inputs = [];
-    this.sequence = 0;
-    this.confirmed = state;
-  }
-
-  /** The state with all inputs sent so far. */
-  get state(): S {
-    return this.inputs.length > 0 ? this.inputs[this.inputs.length - 1]!.state : this.confirmed;
-  }
-
-  /** Inputs that no state has confirmed. */
-  get pending(): number {
-    return this.inputs.length;
+  private warn(): void {
+    if (this.failure !== undefined) console.warn("driftless: the player is not predicted:", this.failure);
+    this.failure = undefined;
   }
 }
 
-/**
- * Hides corrections: what is shown glides to what is right. (Glenn Fiedler, "State Synchronization", 2015.)
- */
+/** Hides corrections: what is shown glides to what is right. */
 export class Smoothing {
-  private x = 0;
-  private y = 0;
+  private offsets: number[] = [];
   private at = 0;
 
-  /** An error halves in `halfLife` ms; one longer than `snap` is not hidden at all (the player was moved far away). */
+  /** An error halves in `halfLife` ms; one with a number of more than `jump` is not hidden at all. */
   constructor(
     private readonly halfLife: number,
-    private readonly snap: number,
+    private readonly jump: number,
   ) {}
 
-  /** A correction moved the state by (dx, dy). */
-  correct(now: number, dx: number, dy: number): void {
-    const offset = this.offset(now);
-    this.x = offset.x - dx;
-    this.y = offset.y - dy;
+  /** A correction moved what is predicted from `before` to `after`. */
+  correct(now: number, before: ArrayLike<number>, after: ArrayLike<number>): void {
+    const offsets = Array.from(after, (value, n) => this.offset(now, n) + before[n]! - value);
+    this.offsets = offsets.every((offset) => Math.abs(offset) <= this.jump) ? offsets : [];
     this.at = now;
-    // Not a number is as far away as can be.
-    if (!(Math.hypot(this.x, this.y) <= this.snap)) this.x = this.y = 0;
   }
 
-  /** What to add to the state to get what to show. */
-  offset(now: number): { x: number; y: number } {
+  /** What to add to a number to get what to show. */
+  offset(now: number, n: number): number {
     const part = this.halfLife > 0 ? 2 ** -(Math.max(0, now - this.at) / this.halfLife) : 0;
-    return { x: this.x * part, y: this.y * part };
+    return (this.offsets[n] ?? 0) * part;
+  }
+
+  /** Nothing is hidden any more. */
+  reset(): void {
+    this.offsets = [];
   }
 }

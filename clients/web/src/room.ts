@@ -2,17 +2,18 @@ import type { Snapshot } from "./codec/snapshot.js";
 import type { Core, CoreEvent } from "./core.js";
 import { Emitter, reported } from "./emitter.js";
 import { RoomError, SendError } from "./errors.js";
-import type { Game } from "./game.js";
+import type { AnyKinds, Game, Kinds } from "./game.js";
 import { InputClock } from "./input_clock.js";
 import { Interpolation, type InterpolationOptions } from "./interpolation.js";
 import { type Member, takePresence } from "./members.js";
+import type { Prediction } from "./prediction.js";
 import { ServerFault } from "./session/fault.js";
 import { MAX_COMMAND, MAX_INPUT } from "./session/session.js";
 import type { Stats } from "./stats.js";
 import type { Timers } from "./timers.js";
 import type { Paths } from "./transport/paths.js";
 import type { Transport } from "./transport/transport.js";
-import { type Entity, View } from "./view.js";
+import { View } from "./view.js";
 
 /** Where a room's connection is. */
 export type Status =
@@ -48,17 +49,17 @@ export interface RoomEvents<Input, Event> {
   status: Status;
   /** The next tick wants an input: call `send` in this very listener. At tick rate, whatever the events' rate. */
   tick: { readonly tick: number };
-  /** An input was sent, with this number: for prediction. */
+  /** An input was sent, with this number. */
   input: { readonly sequence: number; readonly input: Input };
   /** The server did not do what a command asked; or nobody can say, because the seat was lost before it had confirmed it. */
   refused: { readonly command: number; readonly reason: string };
 }
 
 /** The room's entities as they are to be shown now. */
-export interface Entities {
+export interface Entities<K extends Kinds<K> = AnyKinds> {
   /** The entities of a kind, by ascending id; their fields are in units of the game's measure. */
-  all(kind: string): Entity[];
-  get(kind: string, id: number): Entity | undefined;
+  all<N extends keyof K & string>(kind: N): K[N][];
+  get<N extends keyof K & string>(kind: N, id: number): K[N] | undefined;
 }
 
 /** More bytes than this waiting in the transport: inputs and acknowledgements wait, and only the newest go then. */
@@ -73,7 +74,12 @@ const NO_PICTURE = 1000;
 const MOVE_TIMEOUT = 3000;
 
 /** A player in a room. Made by `connect`. */
-export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> {
+export class Room<
+  Input = Uint8Array,
+  Command = Uint8Array,
+  Event = Uint8Array,
+  K extends Kinds<K> = AnyKinds,
+> {
   private readonly emitter = new Emitter<RoomEvents<Input, Event>>("event", "refused");
   private readonly memberMap = new Map<string, Member>();
   private readonly inputClock = new InputClock();
@@ -98,9 +104,11 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
   constructor(
     private readonly core: Core,
     private readonly timers: Timers,
-    private readonly game: Game<Input, Command, Event>,
+    private readonly game: Game<Input, Command, Event, K>,
     private readonly interpolation: InterpolationOptions | false,
     private readonly paths: Paths,
+    /** The player's own entity, as it will be. Undefined: `connect` was given no rules to predict it by. */
+    readonly prediction: Prediction | undefined,
   ) {
     this.ended = new Promise((resolve) => (this.end = resolve));
     this.core.session.ackAlone = timers.hidden();
@@ -148,16 +156,16 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
   }
 
   /** The entities as they are to be shown now: interpolated, unless that is switched off. */
-  get entities(): Entities {
-    return this.view ?? NOTHING;
+  get entities(): Entities<K> {
+    return this.view ?? (NOTHING as unknown as Entities<K>);
   }
 
   /** What is shown now. Undefined before the first state. */
-  get view(): View | undefined {
+  get view(): View<K> | undefined {
     const now = this.serverTime;
     const shown = now === undefined ? undefined : this.interpolator?.advance(now);
-    if (shown && this.interpolate) return shown;
-    return this.state && new View(this.state, undefined, 0, 0);
+    const view = shown && this.interpolate ? shown : this.state && new View(this.state, undefined, 0, 0);
+    return view?.withOwn(this.prediction?.shown(this.timers.now(), this.pendingInput?.payload));
   }
 
   /** Whether `entities` interpolates. Can be switched at any time. */
@@ -429,8 +437,11 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
         return this.takeWelcome(event.welcome.resumed);
       case "state": {
         const state = this.state;
-        if (state) this.interpolator?.push(this.serverTime ?? 0, state);
         const now = this.timers.now();
+        if (state) {
+          this.interpolator?.push(this.serverTime ?? 0, state);
+          this.prediction?.state(now, event.input, state);
+        }
         if (this.pendingState) this.core.meter.stats.superseded++;
         else if (!this.timers.hidden()) this.timers.frame(() => this.tellState());
         this.pendingState = { tick: event.tick, input: event.input, since: this.pendingState?.since ?? now };
@@ -462,6 +473,7 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
     if (!resumed) {
       this.memberMap.clear();
       this.interpolator = undefined;
+      if (schema && welcome) this.prediction?.start(schema, welcome.player, welcome.tickRate);
     }
     if (this.interpolation !== false && schema && welcome) {
       const epoch = Number(welcome.epochUs) / 1000;
@@ -513,6 +525,7 @@ export class Room<Input = Uint8Array, Command = Uint8Array, Event = Uint8Array> 
     this.pendingInput = undefined;
     if (pending) {
       const sequence = this.core.session.sendInput(pending.payload);
+      if (sequence !== undefined) this.prediction?.push(this.timers.now(), sequence, pending.payload);
       if (sequence !== undefined) this.emitter.emit("input", { sequence, input: pending.input });
       this.pump();
     }

@@ -1,11 +1,18 @@
-import type { Kind } from "./codec/schema.js";
 import type { Snapshot, Table } from "./codec/snapshot.js";
+import type { AnyKinds, Kinds } from "./game.js";
 
 /** An entity: its id, and its fields by their names, in units of the game's measure. */
 export type Entity = { readonly id: number } & Readonly<Record<string, number>>;
 
+/** The player's own entity, as it is predicted: a value for each column, in quanta. */
+export interface OwnRow {
+  readonly kind: number;
+  readonly id: number;
+  readonly values: readonly number[];
+}
+
 /** The world at one moment: between two states, a little past the last, or as in one. */
-export class View {
+export class View<K extends Kinds<K> = AnyKinds> {
   /**
    * `part` of the way from `base` to `other`; negative where `other` is the earlier one, to go on away from it. A number
    * that changes by more than `jump` quanta stays as in `base`.
@@ -15,7 +22,13 @@ export class View {
     private readonly other: Snapshot | undefined,
     private readonly part: number,
     private readonly jump: number,
+    private readonly own?: OwnRow,
   ) {}
+
+  /** @internal The same with the player's own entity as it is predicted. */
+  withOwn<L extends Kinds<L>>(own: OwnRow | undefined): View<L> {
+    return new View<L>(this.base, this.other, this.part, this.jump, own);
+  }
 
   /** Tick of the state that says which entities there are. */
   get tick(): number {
@@ -23,7 +36,7 @@ export class View {
   }
 
   /** The entities of a kind, by ascending id. None if the game has no such kind. */
-  all(kind: string): Entity[] {
+  all<N extends keyof K & string>(kind: N): K[N][] {
     const index = this.base.schema.find(kind);
     const table = this.base.tables[index];
     if (!table) return [];
@@ -34,31 +47,32 @@ export class View {
       const id = table.ids[row]!;
       while (other && near < other.length && other.ids[near]! < id) near++;
       const there = other && near < other.length && other.ids[near] === id ? near : -1;
-      entities.push(this.entity(this.base.schema.kinds[index]!, table, row, other, there));
+      entities.push(this.entity(index, table, row, other, there));
     }
-    return entities;
+    return entities as unknown as K[N][];
   }
 
   /** One entity. */
-  get(kind: string, id: number): Entity | undefined {
+  get<N extends keyof K & string>(kind: N, id: number): K[N] | undefined {
     const index = this.base.schema.find(kind);
     const table = this.base.tables[index];
     const row = table?.row(id) ?? -1;
     if (!table || row < 0) return undefined;
     const other = this.other?.tables[index];
-    return this.entity(this.base.schema.kinds[index]!, table, row, other, other?.row(id) ?? -1);
+    return this.entity(index, table, row, other, other?.row(id) ?? -1) as unknown as K[N];
   }
 
-  private entity(kind: Kind, table: Table, row: number, other: Table | undefined, there: number): Entity {
+  private entity(index: number, table: Table, row: number, other: Table | undefined, there: number): Entity {
     const entity: { id: number } & Record<string, number> = { id: table.ids[row]! };
-    kind.columns.forEach(({ name, quantaPerUnit, predictor }, n) => {
+    const own = this.own?.kind === index && this.own.id === entity.id ? this.own : undefined;
+    this.base.schema.kinds[index]!.columns.forEach(({ name, quantaPerUnit, predictor }, n) => {
       const value = table.columns[n]![row]!;
       let change = 0;
       if (predictor === "linear" && other && there >= 0) {
         change = other.columns[n]![there]! - value;
         if (Math.abs(change) > this.jump) change = 0;
       }
-      entity[name] = (value + change * this.part) / quantaPerUnit;
+      entity[name] = (own?.values[n] ?? value + change * this.part) / quantaPerUnit;
     });
     return entity;
   }

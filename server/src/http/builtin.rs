@@ -6,9 +6,10 @@ use actix_web::{HttpRequest, HttpResponse, http::header::HeaderValue};
 use bytes::Bytes;
 use std::{collections::HashMap, sync::LazyLock};
 
-/// What a page may do: run our scripts and styles, and talk to servers of ours (which for WebTransport are an origin of their own).
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-                      connect-src 'self' ws: wss: https:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// What a page may do: run our scripts, modules and styles, and talk to servers of ours (which for WebTransport are an origin of their own).
+const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
+                      img-src 'self' data:; connect-src 'self' ws: wss: https:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 struct File {
     /// The game that it shows. None: it is there whatever the games are.
@@ -45,6 +46,8 @@ static PAGES: [[File; 3]; 3] = [
     page!(Some("cursors"), "/cursors", "cursors"),
     page!(None, "/dashboard", "dashboard"),
 ];
+/// The rules of games, which their pages predict by.
+static MODULES: [File; 1] = [file!(Some("arena"), "/assets/arena.wasm", "arena", ".wasm")];
 static SDK: File = file!(None, "/sdk/driftless.js", "sdk", ".js");
 
 /// What is sent for each file, by path. Packed once, when the first file is asked for.
@@ -54,7 +57,7 @@ static PACKED: LazyLock<HashMap<&'static str, Packed>> = LazyLock::new(|| {
 });
 
 fn files() -> impl Iterator<Item = &'static File> {
-    PAGES.iter().flatten().chain([&SDK])
+    PAGES.iter().flatten().chain(&MODULES).chain([&SDK])
 }
 
 /// Pages for these games, if there are any: path and the game's name.

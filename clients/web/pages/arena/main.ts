@@ -1,5 +1,5 @@
 // The demo: wires the SDK to the parts of the page.
-import { connect, type Room, RoomError, SendError, type Status } from "../../src/index.js";
+import { connect, type Room, RoomError, SendError, type Status, wasm } from "../../src/index.js";
 import { attract } from "./attract.js";
 import { Chat } from "./chat.js";
 import { Controls } from "./controls.js";
@@ -56,6 +56,7 @@ async function play({ name, colour }: { name: string; colour: number | undefined
     transports: network.transports(query.get("transport")),
     // A respawn is a jump; nobody runs this far within two states.
     interpolation: { jump: 500 },
+    prediction: wasm("/assets/arena.wasm"),
   });
   current = room as unknown as typeof current;
   seat = undefined;
