@@ -27,6 +27,7 @@ use crate::{
     room::{
         AskStarted, Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated, Shell,
         core::{JoinError, ResumeError, RoomCore},
+        events::Events,
         record::RecordThread,
         start::{self, Started},
         timetable::Timetable,
@@ -75,6 +76,8 @@ pub struct RoomServices {
     pub(crate) homes: Arc<Homes>,
     /// Who does what games ask for.
     pub(crate) work: Arc<JobPool>,
+    /// The world outside.
+    pub events: Arc<Events>,
     /// The recording thread, if rooms are recorded.
     pub recorder: Option<Arc<RecordThread>>,
 }
@@ -278,6 +281,7 @@ impl Factory {
                 .map_or(self.config.resume_window, |ms| Duration::from_millis(ms.into())),
             housing: services.homes.clone(),
             work: services.work.clone(),
+            events: services.events.clone(),
         };
         let limits = self.config.limits.clone();
         let of_room = shared.clone();

@@ -12,6 +12,7 @@
 //! | acceptors, `workers` | accept, TLS, HTTP, connections until they have a room | sockets |
 //! | main | [`presence::Presence`], one | joins and leaves; every 250 ms |
 //! | jobs, 2, and up to 16 that may block, with [`jobs`] | none | what games ask for |
+//! | room events, one, with [`Server::on`] | none | rooms made, reports, rooms ended |
 //! | recorder, one, with `--record` | none | ticks to write |
 //! | log, one | none | log lines to write |
 //!
@@ -102,6 +103,7 @@ mod transport;
 pub use actix_web;
 pub use driftless_sim::{self, prost, serde};
 pub use http::Pages;
+pub use room::events::{RoomEvent, RoomView};
 pub use server::Server;
 
 use driftless_sim::GameKind;

@@ -81,6 +81,8 @@ pub struct Metrics {
     pub jobs_answered: ByReason,
     /// Time from the request of a job to its answer, including its wait for a turn.
     pub job_duration: DurationHistogram,
+    /// Events of rooms that were not told to those who hear them.
+    pub room_events_dropped: Counter,
     /// Rooms that are being recorded.
     pub recordings: Gauge,
     /// Recordings that ended or could not begin, by the reason in their end marker.
@@ -258,6 +260,7 @@ impl Metrics {
             jobs: Counter::default(),
             jobs_answered: ByReason::new("result", ["done", "no_handler", "busy", "timed_out", "failed"]),
             job_duration: DurationHistogram::new(JOB_DURATION),
+            room_events_dropped: Counter::default(),
             recordings: Gauge::default(),
             recordings_ended: ByReason::new("reason", EndReason::ALL.map(EndReason::name)),
             recorded: Counter::default(),
@@ -354,6 +357,8 @@ impl Metrics {
         put(r, "jobs_answered", "Jobs answered, by result.", &self.jobs_answered.family);
         let help = "Time from the request of a job to its answer, including its wait for a turn.";
         put_unit(r, "job_duration", help, Unit::Seconds, &self.job_duration);
+        let help = "Events of rooms that were not told, as those who hear them were too slow.";
+        put(r, "room_events_dropped", help, &self.room_events_dropped);
         put(r, "recordings", "Rooms that are being recorded.", &self.recordings);
         let help = "Recordings that ended or could not begin, by reason.";
         put(r, "recordings_ended", help, &self.recordings_ended.family);

@@ -121,6 +121,11 @@ impl Registry {
         (rooms.collect(), more)
     }
 
+    /// All rooms.
+    pub(crate) fn all(&self) -> Vec<Arc<RoomShared>> {
+        self.rooms.iter().map(|listed| listed.shared.clone()).collect()
+    }
+
     /// The number of rooms, and the rooms with the most players.
     pub fn busiest(&self, most: usize) -> (usize, Vec<Arc<RoomShared>>) {
         let mut rooms: Vec<_> = self.rooms.iter().map(|listed| listed.shared.clone()).collect();

@@ -5,6 +5,7 @@
 //! comes as messages to its actor, [`Room`], by an [address](RoomAddr) that stays the same when the room moves to another thread.
 
 pub mod core;
+pub mod events;
 pub mod inspect;
 pub mod jobs;
 pub mod npcs;

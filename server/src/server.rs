@@ -9,7 +9,13 @@ mod running;
 pub use error::StartError;
 pub use running::Running;
 
-use crate::{cli, config::Config, http::Pages, jobs::Jobs};
+use crate::{
+    cli,
+    config::Config,
+    http::Pages,
+    jobs::Jobs,
+    room::events::{Hear, RoomEvent},
+};
 use actix_web::web::ServiceConfig;
 use driftless_sim::GameKind;
 use parts::Parts;
@@ -57,12 +63,13 @@ pub struct Server {
     pages: Option<Pages>,
     routes: Vec<Routes>,
     jobs: Jobs,
+    hear: Vec<Hear>,
 }
 
 impl Server {
     /// A server that offers these games. Rooms whose makers name no kind are of the first, unless the configuration says otherwise.
     pub fn new(games: &[GameKind]) -> Self {
-        Self { games: games.to_vec(), pages: None, routes: Vec::new(), jobs: Jobs::new() }
+        Self { games: games.to_vec(), pages: None, routes: Vec::new(), jobs: Jobs::new(), hear: Vec::new() }
     }
 
     /// The game's own page, at `/`: a folder, which is read when something is asked for, or files that are part of the program. See
@@ -85,6 +92,13 @@ impl Server {
     /// [`NoHandler`](driftless_sim::JobError::NoHandler).
     pub fn jobs(mut self, jobs: Jobs) -> Self {
         self.jobs = jobs;
+        self
+    }
+
+    /// Has `hear` called with what happens to rooms: made, reported, ended. On a thread of its own, one event after the other: it may
+    /// wait for a web hook, but when thousands of events wait for it, more are dropped (and counted: `driftless_room_events_dropped_total`).
+    pub fn on(mut self, hear: impl Fn(&RoomEvent) + Send + Sync + 'static) -> Self {
+        self.hear.push(Arc::new(hear));
         self
     }
 

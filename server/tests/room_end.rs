@@ -25,6 +25,7 @@ use driftless_server::{
     room::{
         Housing, Join, Listing, Lost, Room, RoomAddr, RoomSettings, Seated, Shell,
         core::{Effect, LAST_TICK, RoomCore},
+        events::Events,
         jobs::{Asked, Work},
         schedule::{Due, Schedule},
         timetable::Timetable,
@@ -153,6 +154,7 @@ fn start_room(core: RoomCore, around: &Around) -> RoomAddr {
         wait_for_players: true,
         housing: Arc::new(Here),
         work: Arc::new(Here),
+        events: Events::start(Vec::new(), Arc::default()).unwrap(),
     };
     let shell = move |core, home, address| Shell::new(core, None, settings, None, home, address);
     Room::start_at(Here.common(), || core, shell)

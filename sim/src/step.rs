@@ -7,6 +7,7 @@ use crate::{
     job::{JOBS_A_TICK, Job, JobId},
 };
 use bytes::Bytes;
+use serde::Serialize;
 
 /// Longest reason for a removal or an end, bytes. Longer ones are cut.
 pub const MAX_REASON: usize = 256;
@@ -19,11 +20,15 @@ pub const MAX_INFO_VALUE: usize = 128;
 /// Longest name of an NPC, bytes. Longer ones are cut.
 pub const MAX_NPC_NAME: usize = 128;
 /// Most NPCs that a game asks a seat for in a tick. More are not heard.
-pub const NPCS_A_TICK: u32 = 64;
+pub const NPCS_A_TICK: u16 = 64;
+/// Longest report, bytes of JSON. Longer ones are not passed on.
+pub const MAX_REPORT: usize = 16 * 1024;
+/// Most reports of a tick. More are not passed on.
+pub const REPORTS_A_TICK: u8 = 4;
 /// Longest line that a game logs, bytes. Longer ones are cut.
 pub const MAX_LOG: usize = 256;
 /// Most lines that a game logs in a tick.
-const LOGS_A_TICK: u32 = 8;
+const LOGS_A_TICK: u8 = 8;
 
 /// What the room gives a game during a call, and takes from it.
 #[derive(Debug)]
@@ -39,8 +44,9 @@ pub struct Output<E> {
     pub events: Vec<(Recipient, E)>,
     /// What it asks of its room, in this order.
     pub orders: Vec<Order>,
-    logs: u32,
-    npcs: u32,
+    logs: u8,
+    reports: u8,
+    npcs: u16,
     /// Tick of the last job, and how many it has.
     jobs: JobId,
 }
@@ -92,6 +98,8 @@ pub enum Order {
         /// The job's message, encoded. None: there are too many of this tick, and it is not to be done.
         payload: Option<Bytes>,
     },
+    /// Tells the world outside something, as JSON.
+    Report(String),
     /// Writes to the server's log.
     Log(String),
 }
@@ -161,6 +169,27 @@ impl<'a, E> Step<'a, E> {
         self.order(Order::Ask { id, job: J::NAME, payload });
         id
     }
+    /// Tells the world outside something, above all how a match has ended: whoever hears of the server's rooms (`Server::on`) gets
+    /// it as JSON. Not more often than [`REPORTS_A_TICK`], nor longer than [`MAX_REPORT`]: instead of one that is, the log gets a line.
+    pub fn report(&mut self, report: &impl Serialize) {
+        let json = serde_json::to_string(report).map_err(|e| e.to_string());
+        let report = match json {
+            Ok(json) if json.len() > MAX_REPORT => {
+                Err(format!("{} bytes, more than {MAX_REPORT}", json.len()))
+            }
+            Ok(_) if self.output.reports >= REPORTS_A_TICK => {
+                Err(format!("more than {REPORTS_A_TICK} in a tick"))
+            }
+            json => json,
+        };
+        match report {
+            Ok(json) => {
+                self.output.reports += 1;
+                self.order(Order::Report(json));
+            }
+            Err(why) => self.log(&format!("a report is not passed on: {why}")),
+        }
+    }
     /// Writes a line to the server's log, with the room's name. At most eight a tick; the server leaves some out where there are more
     /// than it writes.
     pub fn log(&mut self, text: &str) {
@@ -178,13 +207,20 @@ impl<'a, E> Step<'a, E> {
 impl<E> Output<E> {
     /// Nothing.
     pub fn new() -> Self {
-        Self { events: Vec::new(), orders: Vec::new(), logs: 0, npcs: 0, jobs: JobId { tick: 0, index: 0 } }
+        Self {
+            events: Vec::new(),
+            orders: Vec::new(),
+            logs: 0,
+            reports: 0,
+            npcs: 0,
+            jobs: JobId { tick: 0, index: 0 },
+        }
     }
 
     /// Takes what it asks, and appends it to `out`.
     pub(crate) fn take_orders(&mut self, out: &mut Vec<Order>) {
         out.append(&mut self.orders);
-        (self.logs, self.npcs) = (0, 0);
+        (self.logs, self.reports, self.npcs) = (0, 0, 0);
     }
 }
 
@@ -211,9 +247,9 @@ mod tests {
         let long = "\u{e9}\n".repeat(1_000);
         step.info(&long, &long);
         (0..100).for_each(|_| step.log(&long));
-        assert_eq!(output.orders.len(), 1 + LOGS_A_TICK as usize);
+        assert_eq!(output.orders.len(), 1 + usize::from(LOGS_A_TICK));
         (0..1_000).for_each(|_| Step::new(1, &mut output).seat_npc(&long));
-        assert_eq!(output.orders.len(), 1 + (LOGS_A_TICK + NPCS_A_TICK) as usize);
+        assert_eq!(output.orders.len(), 1 + usize::from(LOGS_A_TICK) + usize::from(NPCS_A_TICK));
         let Order::Info { key, value } = &output.orders[0] else { panic!("{:?}", output.orders[0]) };
         assert!((30..=MAX_INFO_KEY).contains(&key.len()) && value.len() <= MAX_INFO_VALUE);
         let Order::Log(line) = &output.orders[1] else { panic!("{:?}", output.orders[1]) };

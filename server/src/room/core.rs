@@ -96,6 +96,8 @@ pub enum Effect {
     TooManyNpcs,
     /// The game asks for something to be done away from the room.
     Ask(Asked),
+    /// The game tells the world outside something, as JSON.
+    Report(String),
     /// The game ends the room. Its last state is shown on until the room has ended.
     End {
         /// Why.
@@ -571,6 +573,7 @@ impl RoomCore {
                 Order::Info { key, value } => shared.notice.set_info(key, value),
                 Order::SeatNpc { name } => npcs.ask(name, shared.max_players as usize),
                 Order::Ask { id, job, payload } => effects.push(Effect::Ask(jobs.ask(id, job, payload))),
+                Order::Report(json) => effects.push(Effect::Report(json)),
                 Order::Log(text) => effects.push(Effect::Log(text)),
             }
         }

@@ -5,6 +5,7 @@ use super::{
     RoomAddr,
     actor::{Ended, Join, Kick, Leave, Lost, Resume},
     core::{Detached, Effect, JoinError, Kicked, ResumeError, RoomCore},
+    events::{Events, RoomEvent, RoomView},
     fanouts::Fanouts,
     inspect::{Inspected, SeatView},
     jobs::{Answered, Asked, Work},
@@ -95,6 +96,8 @@ pub struct RoomSettings {
     pub housing: Arc<dyn Housing>,
     /// Who does what games ask for.
     pub work: Arc<dyn Work>,
+    /// The world outside.
+    pub events: Arc<Events>,
 }
 
 /// Which thread a room is to live on.
@@ -135,6 +138,9 @@ impl Shell {
         home: Resident,
         address: RoomAddr,
     ) -> Self {
+        if refused.is_none() && settings.events.are_heard() {
+            settings.events.push(RoomEvent::Made { room: RoomView::of(core.shared()) });
+        }
         let span = tracing::info_span!("room", room = %core.shared().name);
         Self {
             core,
@@ -312,9 +318,20 @@ impl Shell {
                     );
                 }),
                 Effect::Ask(asked) => self.begin_job(asked),
+                Effect::Report(json) => self.tell_report(json),
                 Effect::End { reason } => self.begin_to_end(reason),
                 Effect::Log(text) => self.span.in_scope(|| info!(said = text, "the game says")),
             }
+        }
+    }
+
+    fn tell_report(&self, json: String) {
+        if !self.settings.events.are_heard() {
+            return;
+        }
+        // The game's own serialiser has written it.
+        if let Ok(report) = serde_json::from_str(&json) {
+            self.settings.events.push(RoomEvent::Reported { room: RoomView::of(self.shared()), report });
         }
     }
 
@@ -390,6 +407,10 @@ impl Shell {
             // Presence first: from the moment it is no longer listed, the name may be another room's.
             self.report(Report::RoomEnded { room: self.shared().name.clone(), id: self.shared().id });
             listing.room_ended(self.core.shared(), metric);
+        }
+        if self.refused.is_none() && self.settings.events.are_heard() {
+            let (room, reason) = (RoomView::of(self.shared()), reason.to_owned());
+            self.settings.events.push(RoomEvent::Ended { room, why: metric, reason });
         }
         self.address.do_send(Ended);
         self.address.end();

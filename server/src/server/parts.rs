@@ -14,6 +14,7 @@ use crate::{
     metrics::Metrics,
     presence::Presence,
     registry::Registry,
+    room::events::Events,
     tls::Certificates,
     transport::{self, quic::Quic, websocket::Hub},
 };
@@ -49,6 +50,7 @@ pub(super) struct Parts {
     pub fanouts: Fanouts,
     pub homes: Arc<Homes>,
     pub work: Arc<JobPool>,
+    pub events: Arc<Events>,
     pub metrics: Arc<Metrics>,
     pub certificates: Arc<Certificates>,
     pub feed: Arc<Feed>,

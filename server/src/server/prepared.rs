@@ -18,7 +18,10 @@ use crate::{
     open_files,
     presence::Presence,
     registry::Registry,
-    room::record::{RecordFolder, RecordThread},
+    room::{
+        events::Events,
+        record::{RecordFolder, RecordThread},
+    },
     tls::{Certificates, TlsConfig},
     transport::quic::Quic,
 };
@@ -105,6 +108,7 @@ impl Prepared {
             move || local_connections(&fanouts, clock, &metrics, coalesce)
         };
         let homes = Homes::start(config.threads, config.pin_threads, connections)?;
+        let events = Events::start(server.hear, metrics.clone())?;
         let work = JobPool::start(server.jobs, metrics.clone())?;
         let services = RoomServices {
             clock,
@@ -112,6 +116,7 @@ impl Prepared {
             presence: presence.clone().recipient(),
             homes: homes.clone(),
             work: work.clone(),
+            events: events.clone(),
             recorder,
         };
         let (token, made_token) = match config.admin_token.clone() {
@@ -135,6 +140,7 @@ impl Prepared {
             fanouts,
             homes,
             work,
+            events,
             metrics,
             certificates,
             feed,

@@ -9,7 +9,10 @@ use crate::{
     ground::home::{Home, MoveTo},
     metrics::Metrics,
     registry::Registry,
-    room::RoomAddr,
+    room::{
+        RoomAddr,
+        events::{RoomEvent, RoomView},
+    },
     tls::Certificates,
 };
 use actix_server::ServerHandle;
@@ -95,6 +98,11 @@ impl Running {
         self.parts.work.finish(DRAIN_LIMIT.saturating_sub(start.elapsed())).await;
         let left = self.parts.door.connections();
         info!(left, took_ms = start.elapsed().as_millis() as u64, "stopping");
+        for room in self.parts.registry.all() {
+            let (room, reason) = (RoomView::of(&room), "the server stopped".to_owned());
+            self.parts.events.push(RoomEvent::Ended { room, why: "server_stopped", reason });
+        }
+        self.parts.events.finish(DRAIN_LIMIT.saturating_sub(start.elapsed()));
         self.parts.factory.finish_recordings();
         self.http.stop(false).await;
     }

@@ -1,0 +1,163 @@
+//! What happens to rooms, for the world outside: a web hook, a lobby, a list of matches.
+
+use crate::{ground::shared::RoomShared, metrics::Metrics};
+use serde::Serialize;
+use serde_json::Value;
+use std::{
+    fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::Ordering::Relaxed,
+        mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+use tracing::{error, warn};
+
+/// Events that may wait for those who hear them. More are dropped, and counted.
+const MOST: usize = 4_096;
+
+/// Something that happened to a room. As JSON, an object with `event`, the fields of [`RoomView`], and its own.
+///
+/// ```
+/// use driftless_server::{RoomEvent, Server};
+/// use driftless_sim::{GameKind, games::cursors::Cursors};
+///
+/// let server = Server::new(&[GameKind::of::<Cursors>()]).on(|event| {
+///     if let RoomEvent::Reported { room, report } = event {
+///         println!("{} after {} ticks: {report}", room.room, room.tick);
+///     }
+/// });
+/// # let _ = server;
+/// ```
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RoomEvent {
+    /// It was made, and its game has started.
+    Made {
+        /// Which.
+        #[serde(flatten)]
+        room: RoomView,
+    },
+    /// Its game [reports](driftless_sim::Step::report) something: who has won.
+    Reported {
+        /// Which.
+        #[serde(flatten)]
+        room: RoomView,
+        /// What, as JSON.
+        report: Value,
+    },
+    /// It has ended. (Not: it goes on elsewhere, or after a restart.)
+    Ended {
+        /// Which.
+        #[serde(flatten)]
+        room: RoomView,
+        /// Why, in one word: `empty`, `game_ended`, `closed`, `failed`, `out_of_ticks`, `server_stopped`.
+        why: &'static str,
+        /// What its players were told.
+        reason: String,
+    },
+}
+
+/// A room when something happened to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoomView {
+    /// Its name.
+    pub room: Arc<str>,
+    /// Its kind of game.
+    pub kind: &'static str,
+    /// Its newest tick.
+    pub tick: u32,
+    /// Seats taken, by people.
+    pub players: u32,
+}
+
+impl RoomView {
+    pub(crate) fn of(room: &RoomShared) -> Self {
+        Self {
+            room: room.name.clone(),
+            kind: room.kind,
+            tick: room.tick.load(Relaxed),
+            players: room.players.load(Relaxed),
+        }
+    }
+}
+
+/// Somebody who hears of what happens to rooms.
+pub type Hear = Arc<dyn Fn(&RoomEvent) + Send + Sync>;
+
+/// Hands events to those who hear them, on a thread that is nobody's else. What rooms tell is never waited for.
+pub struct Events {
+    /// None: nobody hears.
+    queue: Option<SyncSender<Told>>,
+    metrics: Arc<Metrics>,
+}
+
+enum Told {
+    Event(Box<RoomEvent>),
+    /// All before it were heard.
+    Finish(Sender<()>),
+}
+
+impl Events {
+    /// Starts the thread, if somebody hears.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(hear: Vec<Hear>, metrics: Arc<Metrics>) -> io::Result<Arc<Self>> {
+        if hear.is_empty() {
+            return Ok(Arc::new(Self { queue: None, metrics }));
+        }
+        let (queue, told) = sync_channel(MOST);
+        thread::Builder::new().name("room events".to_owned()).spawn(move || tell(&told, &hear))?;
+        Ok(Arc::new(Self { queue: Some(queue), metrics }))
+    }
+
+    /// Whether anybody hears.
+    pub(crate) fn are_heard(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// Something has happened.
+    pub(crate) fn push(&self, event: RoomEvent) {
+        let Some(queue) = &self.queue else { return };
+        if let Err(TrySendError::Full(_)) = queue.try_send(Told::Event(Box::new(event))) {
+            self.metrics.room_events_dropped.inc();
+            warn!("an event of a room is dropped: {MOST} wait for those who hear them");
+        }
+    }
+
+    /// Waits until all events were heard, or for so long.
+    pub(crate) fn finish(&self, most: Duration) {
+        let Some(queue) = &self.queue else { return };
+        let (heard, wait) = channel();
+        if queue.try_send(Told::Finish(heard)).is_ok() && wait.recv_timeout(most).is_err() {
+            warn!("not all events of rooms were heard before the stop");
+        }
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("are_heard", &self.are_heard()).finish()
+    }
+}
+
+fn tell(told: &Receiver<Told>, hear: &[Hear]) {
+    for told in told {
+        match told {
+            Told::Event(event) => {
+                for hear in hear {
+                    if catch_unwind(AssertUnwindSafe(|| hear(&event))).is_err() {
+                        error!(?event, "whoever hears of rooms panicked at this event");
+                    }
+                }
+            }
+            // Nobody may wait any more.
+            Told::Finish(heard) => drop(heard.send(())),
+        }
+    }
+}
