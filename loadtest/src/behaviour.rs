@@ -38,7 +38,7 @@ pub struct Follow {
     tick: usize,
 }
 
-/// Several bots on one path follow each other at this distance, ticks.
+/// Bots on the same path follow each other at this distance, ticks.
 const FOLLOW_TICKS: usize = 37;
 
 impl Behaviour {
@@ -75,7 +75,7 @@ impl Player for Behaviour {
     }
 }
 
-/// An input's bytes, in memory that is lent.
+/// The bytes of an input, in borrowed memory.
 pub fn encode(input: &impl Message, memory: &mut BytesMut) -> Bytes {
     memory.reserve(input.encoded_len());
     // There is room for it: the only thing that can fail.

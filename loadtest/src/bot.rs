@@ -5,9 +5,9 @@
 //!                        └────────── closed, refused, at fault ──────────► Gone
 //! ```
 //!
-//! The client library's `ClientCore` does the protocol; the swarm gives it bytes and time. What happens in
-//! the measured time counts by *tick* where it is about states, so that a state of the last tick that arrives
-//! a moment after the end is not lost, and by *time* where it is about bytes.
+//! The client library's `ClientCore` does the protocol; the swarm gives it bytes and time. States are counted
+//! by *tick*, so that a state of the last measured tick is not missed when it arrives a moment after the end;
+//! bytes are counted by *time*.
 
 mod crowd;
 #[cfg(test)]
@@ -64,9 +64,9 @@ pub struct Arrival {
     pub at: Instant,
     /// Of which tick.
     pub tick: u32,
-    /// How old it was, microseconds; negative by the error of the clock.
+    /// How old it was, microseconds; may be negative by clock error.
     pub age_us: i64,
-    /// Bytes received since the watch began, this one's included.
+    /// Bytes received since the watch began, including this one.
     pub end: u64,
 }
 
@@ -79,13 +79,13 @@ pub enum Life {
     Joining,
     /// Has one.
     Playing,
-    /// Has given it up.
+    /// Has given it back.
     Leaving,
     /// The connection is gone.
     Gone,
 }
 
-/// Inputs that may wait for a state: a minute at 20 Hz. Of more, the oldest counts as never answered.
+/// Most inputs that may wait for a state: a minute at 20 Hz. Beyond that the oldest counts as never answered.
 const MAX_PENDING: usize = 1200;
 
 impl Bot {
@@ -146,7 +146,7 @@ impl Bot {
         }
     }
     /// The last states of the measured time have had their chance to arrive: inputs that none of them
-    /// contained have waited in vain so far.
+    /// contained count with the time they have waited.
     pub fn give_up(&mut self, crowd: &mut Crowd, now: Instant) {
         while let Some((_, due)) = self.pending.pop_front() {
             if crowd.counts(due) {
@@ -154,7 +154,7 @@ impl Bot {
             }
         }
     }
-    /// Gives up the seat.
+    /// Gives back the seat.
     pub fn leave(&mut self, crowd: &mut Crowd, now: Instant, out: &mut Frames) {
         let Some(core) = &mut self.core else { return };
         core.leave(now);
@@ -190,7 +190,7 @@ impl Bot {
         crowd.gone += u64::from(life == Life::Gone && self.life != Life::Gone);
         self.life = life;
     }
-    /// Something went wrong: the bot hangs up. (One that leaves and is not told the end of it, on a bad link,
+    /// Something went wrong: the bot hangs up. (A bot that is leaving and does not hear back, on a bad link,
     /// has lost nothing.)
     fn fail(&mut self, crowd: &mut Crowd, now: Instant, violation: &Violation) -> ControlFlow<()> {
         if self.life != Life::Leaving || !matches!(violation, Violation::Silent(_)) {
@@ -330,8 +330,8 @@ impl Peer for Bot {
             if crowd.counts(due) {
                 crowd.measure.late.record(now.saturating_duration_since(due));
             }
-            // A swarm that is short of CPU time must not stop reading for its inputs: one that is a tick late
-            // is left out, and its latency counts up to the state that contains the next.
+            // A swarm short of CPU time must not neglect reading in favour of its inputs: an input that is a
+            // tick late is skipped, and its latency counts up to the state that contains the next.
             if now.saturating_duration_since(due) * crowd.tick_rate > Duration::from_secs(1) {
                 crowd.measure.counts.inputs_left_out += u64::from(crowd.counts(due));
                 self.wait_for(crowd, self.last_input + 1, due, now);

@@ -1,4 +1,4 @@
-//! Who plays: the bots that this program has, and what they do in a game that it does not know.
+//! Who plays: the bots of this program, and what happens in a game that it does not know.
 
 use crate::{behaviour::Behaviour, own::Own, trace::Trace};
 use driftless_links::Player;
@@ -23,17 +23,15 @@ enum Bots {
 impl BotKind {
     /// A game's own bots, by its [`Bot`]. Each sees what a client sees, and decides with that once a tick.
     ///
-    /// A bot that is dear to run is part of what the swarm costs, and more of it: see `swarm.busy_ratio` in
-    /// the JSON.
+    /// A bot that is expensive to run makes the swarm more expensive: watch `swarm.busy_ratio` in the JSON.
     pub fn of<G: Bot>() -> Self {
         Self {
             kind: G::KIND,
             bots: Bots::Own(|index| Box::new(Own::<G>::new(index)), std::any::type_name::<G>()),
         }
     }
-    /// The arena's, for measuring: they run about and shoot now and then, whatever they see, so that a
-    /// server's figures do not change with what bots are clever enough to do. All published figures are of
-    /// these.
+    /// The arena's, for measuring: they run about and shoot now and then, whatever they see, so that figures
+    /// do not change with how clever bots are. All published figures were measured with them.
     pub fn wanderers() -> Self {
         Self { kind: Arena::KIND, bots: Bots::Wanderers }
     }
@@ -74,7 +72,7 @@ impl Cast {
         let role = match (bots, trace) {
             (Some(Bots::Wanderers), Some(trace)) => Role::Follow(Arc::new(Trace::read(trace)?)),
             (_, Some(_)) => {
-                return Err(format!("--trace is for the arena's bots, and these play {kind}").into());
+                return Err(format!("--trace needs the arena's bots, and these play {kind}").into());
             }
             (Some(Bots::Wanderers), None) => Role::Wander,
             (Some(Bots::Own(make, name)), None) => Role::Own(make, name),
@@ -103,11 +101,12 @@ impl fmt::Display for Cast {
                 "each runs straight for half a second to two, then another way, and shoots in one of eight stretches",
             ),
             Role::Follow(trace) => write!(f, "each follows one of the {} paths of the trace", trace.paths()),
-            Role::Own(_, name) => write!(f, "each acts on what it sees, as the game's own bot says ({name})"),
+            Role::Own(_, name) => write!(f, "each acts on what it sees, as the game's own bot ({name})"),
             Role::Idle => write!(
                 f,
-                "this program has none, so each sends an empty input, every field at its default, {tick_rate} times a \
-                 second: connections and states are measured, play is not (how to bring a bot: driftless_loadtest::main)"
+                "this program has none, so each sends an empty input (all fields at their defaults) {tick_rate} times \
+                 per second: this measures connections and states, but not play (see driftless_loadtest::main for \
+                 how to add a bot)"
             ),
         }
     }
@@ -126,7 +125,7 @@ mod tests {
         assert!(cast("arena").to_string().starts_with("bots of arena: each runs straight"));
         let unknown = cast("chess").to_string();
         assert!(
-            unknown.contains("this program has none") && unknown.contains("20 times a second"),
+            unknown.contains("this program has none") && unknown.contains("20 times per second"),
             "{unknown}"
         );
     }
@@ -134,6 +133,6 @@ mod tests {
     #[test]
     fn a_trace_that_nobody_could_follow_is_refused() {
         let error = Cast::choose(&[BotKind::wanderers()], "chess", 20, Some(Path::new("t.csv"))).unwrap_err();
-        assert_eq!(error.to_string(), "--trace is for the arena's bots, and these play chess");
+        assert_eq!(error.to_string(), "--trace needs the arena's bots, and these play chess");
     }
 }

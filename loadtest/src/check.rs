@@ -1,8 +1,8 @@
-//! What a bot does not take on trust. Each of these is an error of the server (or of the library that
-//! decodes), and fails the run.
+//! What a bot does not take on trust. Each violation is a fault of the server (or of the decoding library),
+//! and fails the run.
 //!
-//! These checks stand beside those of the session, not on them: the session is shared by both ends, so a
-//! fault in it could hide itself.
+//! These checks are independent of the session's own: both ends share the session's code, so a fault in it
+//! could hide itself.
 
 mod motion;
 
@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, fmt};
 /// A promise that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Violation {
-    /// A state is not newer than one applied.
+    /// A state that is not newer than one already applied.
     Stale {
         /// Its tick.
         got: u32,
@@ -30,7 +30,7 @@ pub enum Violation {
         /// The one before.
         last: u64,
     },
-    /// An entity is farther from where it was than the rules allow.
+    /// An entity moved farther than the rules allow.
     Jump {
         /// Its kind.
         kind: String,
@@ -41,7 +41,7 @@ pub enum Violation {
         /// How far it may go in that time, quanta.
         allowed: i64,
     },
-    /// The state is not the one that the server has.
+    /// The decoded state is not the one the server has.
     Checksum(String),
     /// Anything else that the server should not have sent.
     Protocol(String),
@@ -60,7 +60,7 @@ pub struct Order {
     reliable: u64,
 }
 
-/// How often what went wrong, with one example each.
+/// How often each thing went wrong, with an example.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Violations {
     kinds: BTreeMap<&'static str, (u64, String)>,
@@ -78,8 +78,8 @@ impl Order {
     /// A message arrived: if it is a reliable one, it must be the next (Promise 3). Malformed ones are left
     /// to the session.
     pub fn message(&mut self, message: &[u8]) -> Result<(), Violation> {
-        /// Tag of `ServerMessage.reliable`: field 2, length-delimited. Spares the states, which are most
-        /// messages, a decode.
+        /// Tag of `ServerMessage.reliable`: field 2, length-delimited. Saves decoding states, which are most
+        /// of the messages.
         const RELIABLE: u8 = 0x12;
         if message.first() != Some(&RELIABLE) {
             return Ok(());
@@ -177,7 +177,7 @@ mod tests {
         wire::ServerMessage { body: Some(body) }.encode_to_vec()
     }
 
-    // Promise 2: "A client MUST never apply a state older than one it has applied."
+    // Promise 2: "A client never applies a state older than one it has applied."
     #[test]
     fn a_state_that_is_not_newer_is_caught() {
         let mut order = Order::default();
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(order.state(10), Ok(()));
     }
 
-    // Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+    // Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."
     #[test]
     fn a_reliable_message_that_is_missing_or_there_twice_is_caught() {
         let mut order = Order::default();

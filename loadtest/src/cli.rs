@@ -29,8 +29,8 @@ const EXIT_CODES: &str = "Exit codes: 0 all is well; 1 a bot saw an error, or a 
                           2 there was no run.";
 
 impl Cli {
-    /// Reads the command line, or ends the program with what is wrong with it. `--kind` is the first of the
-    /// bots' where it is not given.
+    /// Reads the command line, or exits and says what is wrong with it. `--kind` defaults to that of the
+    /// first bots.
     pub fn read(bots: &[BotKind]) -> Self {
         Self::from_arg_matches(&Self::command_for(bots).get_matches()).unwrap_or_else(|error| error.exit())
     }

@@ -10,29 +10,29 @@ use std::collections::BTreeMap;
 pub struct Figures {
     /// Bots asked for.
     pub clients: u64,
-    /// Bots that were in their room when the measuring began.
+    /// Bots that were in their room when measuring began.
     pub connected: u64,
     /// Everything that went wrong, in the whole run: see `errors_by_kind`.
     pub errors: u64,
-    /// How long was measured, seconds.
+    /// How long it measured, seconds.
     pub seconds: f64,
-    /// States applied over the ticks that were due while the bots were connected, without those that the
-    /// server says it skipped.
+    /// States applied, divided by the ticks that were due while the bots were connected; ticks that the
+    /// server says it skipped do not count.
     pub delivered_ratio: Option<f64>,
     /// Arrival of a state less the time its tick was due on the server's clock, milliseconds.
     pub state_age_ms: Option<Quantiles>,
-    /// From the time an input was meant to be sent to the first state that contains it, milliseconds.
+    /// From the time an input should have been sent to the first state that contains it, milliseconds.
     pub input_to_state_ms: Option<Quantiles>,
-    /// Time between two states applied, and from the last one to the end, milliseconds.
+    /// Time between two applied states, and from the last one to the end, milliseconds.
     pub gap_ms: Option<Quantiles>,
-    /// From the server, bytes a second a bot: WebSocket frames, or UDP payloads, in both cases with all that
-    /// is in them beside the messages.
+    /// From the server, bytes per second per bot: WebSocket frames or UDP payloads, in both cases with
+    /// everything in them besides messages.
     pub bytes_down_per_client_s: Option<f64>,
-    /// To the server, bytes a second a bot.
+    /// To the server, bytes per second per bot.
     pub bytes_up_per_client_s: Option<f64>,
-    /// Bytes of all state messages over the entities that moved in them.
+    /// Bytes of all state messages, divided by the entities that moved in them.
     pub bytes_per_entity_tick: Option<f64>,
-    /// States that the server replaced by newer ones before they were sent.
+    /// States that the server replaced with newer ones before sending them.
     pub stale_dropped: Option<u64>,
     /// Ticks that the server skipped in the rooms of this run.
     pub ticks_skipped: Option<u64>,
@@ -48,13 +48,13 @@ pub struct Figures {
     pub transport: &'static str,
     /// Rooms.
     pub rooms: u64,
-    /// Ticks a second.
+    /// Ticks per second.
     pub tick_rate: u32,
     /// States applied in the measured time: the client-ticks of the two CPU figures.
     pub states_applied: u64,
-    /// Messages from the server, a second a bot.
+    /// Messages from the server, per second per bot.
     pub messages_down_per_client_s: Option<f64>,
-    /// Messages to the server, a second a bot.
+    /// Messages to the server, per second per bot.
     pub messages_up_per_client_s: Option<f64>,
     /// Mean bytes of a state message.
     pub state_bytes: Option<f64>,
@@ -66,12 +66,12 @@ pub struct Figures {
     pub swarm: SwarmFigures,
     /// The floor of the same traffic, with `--floor`.
     pub floor: Option<FloorFigures>,
-    /// The server's CPU time a client-tick over the floor's.
+    /// The server's CPU time per client-tick, divided by the floor's.
     pub server_over_floor: Option<f64>,
 }
 
 impl Figures {
-    /// Figures in which nothing is null, for those who want to know the keys before there are any.
+    /// Figures in which nothing is null, so that the keys are known before anything is measured.
     pub fn specimen() -> Self {
         let quantiles = Some(Quantiles::default());
         Self {
@@ -101,7 +101,7 @@ impl Figures {
             ..Self::default()
         }
     }
-    /// Holds them against the floor of their traffic.
+    /// Compares them with the floor of their traffic.
     pub fn set_floor(&mut self, floor: FloorFigures) {
         self.server_over_floor =
             self.server.cpu_us_per_client_tick.map(|server| server / floor.cpu_us_per_client_tick);
@@ -112,9 +112,9 @@ impl Figures {
 /// What the server's process took.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct ServerFigures {
-    /// CPU time over states applied by clients, microseconds.
+    /// CPU time divided by states applied by clients, microseconds.
     pub cpu_us_per_client_tick: Option<f64>,
-    /// Resident memory at the end over that before the first client, bytes a client.
+    /// Growth of resident memory since before the first client, bytes per client.
     pub rss_bytes_per_client: Option<f64>,
 }
 
@@ -125,10 +125,10 @@ pub struct SwarmFigures {
     pub cpu_us_per_client_tick: Option<f64>,
     /// As of the server.
     pub rss_bytes_per_client: Option<f64>,
-    /// CPU time over the measured time and the swarm's threads: near 1, the swarm is what is measured.
+    /// CPU time divided by measured time and threads: near 1, the swarm itself is what is measured.
     pub busy_ratio: f64,
-    /// Inputs that it did not send because it was a tick late.
+    /// Inputs that it skipped because it was a tick late.
     pub inputs_left_out: u64,
-    /// How late the swarm sent inputs, milliseconds: its own part of `input_to_state_ms`.
+    /// How late the swarm sent inputs, milliseconds: its own share of `input_to_state_ms`.
     pub send_lateness_ms: Option<Quantiles>,
 }

@@ -1,10 +1,10 @@
 //! The floor: what the kernel alone charges for the traffic of a game server.
 //!
 //! A child process of this program is a bare epoll server ([`server`]) with the same shape of traffic as the
-//! real one: one input up and one state down a client a tick, inputs at random phases, states written room by
-//! room with the rooms' phases spread over the tick. It decodes nothing and plays nothing, so its CPU time a
-//! client-tick is what no server that reads and writes once a tick on TCP can go below. The real server's
-//! cost over it is a ratio that holds from machine to machine, which microseconds do not.
+//! real one: one input up and one state down per client per tick, inputs at random phases, states written
+//! room by room with the rooms' phases spread over the tick. It decodes nothing and plays nothing, so its CPU
+//! time per client-tick is a lower bound for any server that reads and writes once per tick over TCP. The
+//! ratio of the real server's cost to it carries over from machine to machine; microseconds do not.
 
 pub mod server;
 
@@ -30,7 +30,7 @@ use std::{
 pub struct FloorSpec {
     /// Clients.
     pub clients: usize,
-    /// Ticks a second.
+    /// Ticks per second.
     pub tick_rate: u32,
     /// Bytes of a message down.
     pub frame_bytes: usize,
@@ -47,7 +47,7 @@ pub struct FloorSpec {
 pub struct FloorFigures {
     /// Clients that were connected.
     pub clients: usize,
-    /// Ticks a second.
+    /// Ticks per second.
     pub tick_rate: u32,
     /// Bytes of a message down.
     pub frame_bytes: usize,
@@ -55,7 +55,7 @@ pub struct FloorFigures {
     pub input_bytes: usize,
     /// Rooms.
     pub rooms: usize,
-    /// How long was measured, seconds.
+    /// How long it measured, seconds.
     pub seconds: f64,
     /// Frames that arrived, over those that were due.
     pub delivered_ratio: f64,
@@ -63,7 +63,7 @@ pub struct FloorFigures {
     pub cpu_us_per_client_tick: f64,
     /// The swarm's own, microseconds.
     pub swarm_cpu_us_per_client_tick: f64,
-    /// The server's memory over that before the first client, bytes a client.
+    /// Growth of the server's memory since before the first client, bytes per client.
     pub rss_bytes_per_client: f64,
 }
 
@@ -78,7 +78,7 @@ pub enum FloorError {
     Connect {
         /// How many did.
         connected: usize,
-        /// How many were to.
+        /// How many should have.
         clients: usize,
         /// Why one of the others did not.
         reason: String,
@@ -166,8 +166,8 @@ impl FloorServer {
             .args(["--tick-rate", &spec.tick_rate.to_string()])
             .args(["--frame-bytes", &spec.frame_bytes.to_string()])
             .args(["--rooms", &spec.rooms.to_string()])
-            // Ctrl-C in a terminal goes to the whole group: the child is to end with its standard input, not
-            // before.
+            // Ctrl-C in a terminal goes to the whole process group; the child should end with its standard
+            // input, not before.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,11 +1,11 @@
-//! `loadtest link`: a bad link between players and a server that anyone can repeat, without root.
+//! `loadtest link`: a bad link between players and a server that anyone can reproduce, without root.
 //!
 //! It listens on one port with UDP and TCP and passes all of it on to the server, as late, as broken and as
 //! slow as a scenario says.
 //!
-//! Native clients and browsers ask the server where its QUIC is (`GET /v1/certificate`). What it answers here
-//! must be this link's port, or they would go around the link: that is checked at the start. A server whose
-//! QUIC has the port number of its HTTP names the port it was asked at, which is this one's.
+//! Native clients and browsers ask the server for its QUIC port (`GET /v1/certificate`). Its answer must be
+//! this link's port, or they would bypass the link: that is checked at the start. A server whose QUIC and
+//! HTTP ports have the same number answers with the port it was asked on, which is this one.
 
 use crate::{
     cli::LinkArgs,
@@ -24,7 +24,7 @@ pub fn run(args: &LinkArgs) -> Result<ExitCode, Failure> {
     runtime.block_on(async {
         let link = Link::new(&args.scenario);
         let tcp = Relay::bind(Transport::Tcp, args.listen, args.to, &link).await?;
-        // With port 0 TCP's choice is UDP's, too: clients know one port.
+        // With port 0, UDP takes the port chosen for TCP: clients know one port.
         let udp = Relay::bind(Transport::Udp, tcp.address(), args.quic_to.unwrap_or(args.to), &link).await?;
         let (here, server) = (tcp.address(), args.to.to_string());
         let asked = move || Api::at(&server).quic_as(Some(&here.to_string()));
@@ -43,20 +43,20 @@ pub fn run(args: &LinkArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Whether QUIC goes over the link that listens here, by what the server says to those who come by it. A
-/// warning, if that cannot be told.
+/// Whether QUIC clients go over the link that listens here, judging by what the server tells clients that
+/// come through it. Returns a warning if that is unknown.
 fn check(here: SocketAddr, quic: Result<Option<QuicPort>, ApiError>) -> Result<Option<String>, Failure> {
     let port = here.port();
     match quic {
         Ok(Some(quic)) if quic.port == port => Ok(None),
         Ok(Some(quic)) => Err(format!(
-            "the server sends QUIC clients to port {}, around this link: start it with --public-quic {port}",
+            "the server sends QUIC clients to port {}, bypassing this link: start it with --public-quic {port}",
             quic.port
         )
         .into()),
-        Ok(None) => Ok(Some("the server has no QUIC: only its WebSockets go over this link".to_owned())),
+        Ok(None) => Ok(Some("the server has no QUIC: only WebSockets go over this link".to_owned())),
         Err(error) => {
-            Ok(Some(format!("nobody knows whether QUIC clients are sent around this link: {error}")))
+            Ok(Some(format!("cannot tell whether QUIC clients bypass this link: {error}")))
         }
     }
 }

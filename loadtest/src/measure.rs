@@ -3,8 +3,8 @@
 //! Each thread has histograms of its own; they are added up at the end.
 //!
 //! No coordinated omission: bots act on a schedule, whatever the server does. An input's latency counts from
-//! when it was meant to be sent, and one that was never answered counts with the time it had waited at the
-//! end. The gap between states counts the time since the last one, too, when the measuring ends.
+//! when it should have been sent, and one that was never answered counts with the time it had waited by the
+//! end. Gaps between states include the one that is open when measuring ends.
 
 use driftless_links::Micros;
 use std::time::{Duration, Instant};
@@ -78,7 +78,7 @@ pub struct Interval {
 }
 
 impl Measure {
-    /// For a run of this length. All memory is taken here.
+    /// For a run of this length. All memory is allocated here.
     pub fn new(duration: Duration) -> Self {
         Self {
             age: Micros::fine(),

@@ -1,10 +1,9 @@
-//! `loadtest netns`: a server and its clients with the kernel's own network stack on both sides of a bad
-//! link.
+//! `loadtest netns`: a server and its clients with the kernel's own network stack at both ends of a bad link.
 //!
 //! Two network namespaces are joined by a TUN device in each; this program is the wire between them and
 //! treats every IP packet as the scenario says. So TCP here is the kernel's TCP, with its congestion control
-//! and its retransmissions, which the relay of `loadtest link` can only imitate. It is one link for all
-//! clients, where the relay gives each its own.
+//! and its retransmissions, which the relay of `loadtest link` can only imitate. All clients share one link,
+//! whereas the relay gives each its own.
 //!
 //! ```text
 //! loadtest netns --scenario rtt60-loss5 --ready 7777 \
@@ -12,12 +11,12 @@
 //!     -- loadtest compare --direct --url ws://198.18.0.2:7777
 //! ```
 //!
-//! Both get an admin token by the environment, a random one if there is none: without it the server makes no
+//! Both get an admin token in the environment, a random one if none is set: without it the server creates no
 //! rooms.
 //!
 //! It needs to be root (or to have CAP_SYS_ADMIN and CAP_NET_ADMIN) on Linux with /dev/net/tun. The
-//! namespaces have no name and go with the processes in them, however those end. (It stands where `tc netem`
-//! would, which not every kernel has.)
+//! namespaces have no name and go away with the processes in them, however those end. (This replaces `tc
+//! netem`, which not every kernel has.)
 
 use crate::{
     cli::NetnsArgs,
@@ -32,18 +31,18 @@ use std::{
     time::Duration,
 };
 
-/// Of the network that is set aside for such measurements (RFC 2544, appendix C.2.2).
+/// From the network reserved for such measurements (RFC 2544, appendix C.2.2).
 const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// See above.
 const SERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
-/// For an answer to one SYN.
+/// How long one connection attempt may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Between two looks at a process.
+/// Time between two checks of a process.
 const LOOK: Duration = Duration::from_millis(20);
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Starts both, and ends as the client's command does.
+/// Starts both, and exits with the code of the client's command.
 pub fn run(args: &NetnsArgs) -> Result<ExitCode, Failure> {
     let stop = Stop::on_signals()?;
     let [client, server] = [Namespace::new(CLIENT)?, Namespace::new(SERVER)?];
@@ -76,7 +75,7 @@ pub fn run(args: &NetnsArgs) -> Result<ExitCode, Failure> {
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// The environment's, or one that only this run knows.
+/// The one in the environment, or a random one for this run.
 fn admin_token() -> String {
     std::env::var(ADMIN_TOKEN).unwrap_or_else(|_| random_token())
 }

@@ -6,14 +6,14 @@ use driftless_client::ClientCore;
 use driftless_links::Player;
 use driftless_sim::{Bot, Rng, Seen};
 
-/// One bot of a game that says how bots play it.
+/// One bot of a game with its own [`Bot`].
 pub struct Own<G: Bot> {
     memory: G::Memory,
     rng: Rng,
 }
 
 impl<G: Bot> Own<G> {
-    /// Bot number `index`. It plays the same in every run that shows it the same.
+    /// Bot number `index`. Shown the same states, it plays the same in every run.
     pub fn new(index: usize) -> Self {
         Self { memory: G::Memory::default(), rng: Rng::new(index as u64) }
     }
@@ -23,7 +23,7 @@ impl<G: Bot> Player for Own<G> {
     fn welcomed(&mut self, client: &ClientCore) -> Result<(), String> {
         match client.schema() {
             Some(schema) if *schema != G::schema() => Err(format!(
-                "the server's {} has other kinds or fields than the one these bots were built with",
+                "the server's {} has different kinds or fields from the one these bots were built with",
                 G::KIND
             )),
             _ => Ok(()),
@@ -75,7 +75,7 @@ mod tests {
         let error = bot.welcomed(&welcomed(&other)).unwrap_err();
         assert_eq!(
             error,
-            "the server's cursors has other kinds or fields than the one these bots were built with"
+            "the server's cursors has different kinds or fields from the one these bots were built with"
         );
     }
 

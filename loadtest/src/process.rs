@@ -1,4 +1,4 @@
-//! What the kernel knows of a process: its CPU time and its memory; and how many files this one may open.
+//! What the kernel knows about a process: CPU time and memory; and how many files this process may open.
 
 mod running;
 
@@ -15,7 +15,7 @@ pub struct Process {
 }
 
 /// The highest number a process can have on Linux (PID_MAX_LIMIT). 0 would mean this process, and higher ones
-/// would wrap around in the number of the clock.
+/// would overflow in the clock's number.
 const MAX_PID: u32 = 4 << 20;
 
 /// The process is gone, or was never there.
@@ -46,8 +46,8 @@ impl Process {
     pub fn own() -> Result<Self, ProcessError> {
         Self::find(std::process::id())
     }
-    /// CPU time of all its threads, ended ones too. From the process's CPU clock: to the nanosecond, where
-    /// `/proc/PID/stat` counts in hundredths of a second.
+    /// CPU time of all its threads, including ended ones. From the process's CPU clock: to the nanosecond,
+    /// where `/proc/PID/stat` counts in hundredths of a second.
     pub fn cpu(&self) -> Result<Duration, ProcessError> {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: the call writes to `time`, which outlives it, and to nothing else.
@@ -86,7 +86,7 @@ pub struct TooFewFiles {
     fit: u64,
 }
 
-/// Raises the limit of open files to the hard limit, and checks that it is enough for so many connections.
+/// Raises the limit of open files to the hard limit, and checks that it is enough for this many connections.
 pub fn raise_open_files(clients: usize) -> Result<(), TooFewFiles> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {

@@ -2,8 +2,7 @@
 //!
 //! One comparison each: a key, one of `>=` `<=` `==` `>` `<`, and a number. The key is a path into the JSON
 //! object (`input_to_state_ms.p99`). One that does not exist is refused before anything starts. A figure that
-//! could not be measured (null) holds nothing; what a count by name (`errors_by_kind.stale`) does not have is
-//! 0.
+//! could not be measured (null) fails; a count by name (`errors_by_kind.stale`) that did not occur is 0.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -36,10 +35,10 @@ static OPERATORS: [Operator; 5] = [
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequireError {
     /// Nothing to compare by.
-    #[error("it has none of >= <= == > <")]
+    #[error("it needs one of >= <= == > <")]
     NoOperator,
     /// The right side is no number.
-    #[error("{0:?} is no number (one comparison each; --require may be repeated)")]
+    #[error("{0:?} is not a number (one comparison each; --require may be repeated)")]
     NotANumber(String),
     /// There is no such figure.
     #[error("--require {requirement}: there is no figure {key}{}", hint(meant.as_deref()))]
@@ -108,7 +107,7 @@ impl Requirement {
                 let names: Vec<_> = names.keys().map(|name| format!("{key}.{name}")).collect();
                 format!("more than one figure: {}", names.join(", "))
             }
-            _ => "no number".to_owned(),
+            _ => "not a number".to_owned(),
         };
         Err(RequireError::NotAFigure { requirement, key, what })
     }
@@ -118,7 +117,7 @@ impl Requirement {
         let required = format!("required: {} {number}", operator.sign);
         let mut found = figures;
         for name in key.split('.') {
-            // The keys have been checked: what is missing is a count of nothing.
+            // The keys have been checked: what is missing is a count that did not occur.
             found = found.get(name).unwrap_or(if found.is_null() { &Value::Null } else { &ZERO });
         }
         match found.as_f64() {
@@ -272,7 +271,7 @@ mod tests {
             refused("disconnects<1"),
             "--require disconnects<1: disconnects is counted by name: disconnects.NAME"
         );
-        assert_eq!(refused("transport==1"), "--require transport==1: transport is no number");
+        assert_eq!(refused("transport==1"), "--require transport==1: transport is not a number");
     }
 
     fn nulls(value: &Value, path: &str) -> Vec<String> {

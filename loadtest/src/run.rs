@@ -1,5 +1,5 @@
-//! `loadtest run`: leads the bots through ramp, warm-up, measured time and end, and asks the server for its
-//! side.
+//! `loadtest run`: leads the bots through ramp-up, warm-up, measured time and end, and asks the server for
+//! its figures.
 
 mod control;
 mod progress;
@@ -32,7 +32,7 @@ use std::{
 use tally::Edge;
 use team::{Team, TeamPlan};
 
-/// How long bots that have not been welcomed are waited for after the ramp.
+/// How long to wait after the ramp for bots that have not been welcomed.
 const JOIN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the last states of the measured time may take to arrive.
 const LAST_STATES: Duration = Duration::from_millis(500);
@@ -72,7 +72,7 @@ pub fn run(args: &RunArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
 }
 
 impl Cast {
-    /// Those of a run, who say what they do.
+    /// The cast of a run; prints what it does.
     pub fn of_run(args: &RunArgs, bots: &[BotKind]) -> Result<Self, Failure> {
         let cast = Self::choose(bots, &args.game.kind, args.game.tick_rate, args.trace.as_deref())?;
         eprintln!("{cast}");
@@ -80,7 +80,7 @@ impl Cast {
     }
 }
 
-/// Plays in rooms of its own, which it leaves to the server.
+/// Plays in new rooms, which it leaves to the server.
 pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> {
     let clients = args.clients as usize;
     raise_open_files(clients)?;
@@ -151,13 +151,13 @@ pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> 
 /// One room for each `room_size` bots, with names that no earlier run has used.
 fn make_rooms(args: &RunArgs, api: &Api) -> Result<Vec<Options>, Failure> {
     let run = fastrand::u32(..);
-    // Asked for once, and not by each bot. The port is the address's, so that a relay between is not left
-    // out.
+    // Asked for once instead of by each bot. The port is that of the address, so that a relay in between is
+    // not bypassed.
     let trust = match args.transport {
         TransportChoice::Websocket => Trust::Fetch,
         _ => match api.quic()? {
             Some(quic) => Trust::Sha256(quic.hashes),
-            None => return Err("the server lists no certificate: it has no QUIC".into()),
+            None => return Err("the server lists no certificates, so it has no QUIC".into()),
         },
     };
     (0..args.clients.div_ceil(args.room_size))
@@ -170,7 +170,7 @@ fn make_rooms(args: &RunArgs, api: &Api) -> Result<Vec<Options>, Failure> {
         .collect()
 }
 
-/// A server without this part of the API is measured all the same.
+/// A server without this part of the API is still measured.
 fn skipped(api: &Api, names: &[String]) -> Option<BTreeMap<String, u64>> {
     let all =
         api.ticks_skipped().inspect_err(|error| eprintln!("no count of skipped ticks: {error}")).ok()?;
@@ -214,12 +214,12 @@ impl Edge {
         let server_rss = process.map(|process| process.rss()).transpose()?;
         Ok(Self { server_rss, swarm_rss: own.rss()?, ..Self::default() })
     }
-    /// Asks for the metrics first, so that the asking does not count.
+    /// Scrapes the metrics first, so that the scrape does not count.
     fn before(api: &Api, process: Option<Process>, own: Process) -> Result<Self, Failure> {
         let scrape = scrape(api);
         Ok(Self { scrape, ..Self::kernel(process, own)? })
     }
-    /// Asks for the metrics last.
+    /// Scrapes the metrics last.
     fn after(api: &Api, process: Option<Process>, own: Process) -> Result<Self, Failure> {
         let kernel = Self::kernel(process, own)?;
         Ok(Self { scrape: scrape(api), ..kernel })

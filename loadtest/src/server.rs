@@ -10,13 +10,13 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-/// Rooms asked for at once: the most that a server lists.
+/// Rooms requested per page: the most that a server lists.
 const PAGE: usize = 1_000;
 
 /// Variable of the environment with the admin token, of this program and of the server.
 pub const ADMIN_TOKEN: &str = "DRIFTLESS_ADMIN_TOKEN";
 
-/// What makes rooms on the server.
+/// What is needed to create rooms on the server.
 #[derive(Clone, Args)]
 pub struct OperatorArgs {
     /// The server's admin token, needed to create rooms. Prefer the environment: others can see command
@@ -43,7 +43,7 @@ fn parse_options(text: &str) -> Result<serde_json::Map<String, Value>, serde_jso
     serde_json::from_str(text)
 }
 
-/// A token for a server that this program starts and that nobody else is to lead.
+/// A token for a server that this program starts, so that nobody else operates it.
 pub fn random_token() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
@@ -74,9 +74,9 @@ pub enum ApiError {
         /// Why there is none. Boxed: it is large.
         error: Box<ureq::Error>,
     },
-    /// It makes rooms for operators only.
+    /// It creates rooms only for operators.
     #[error(
-        "{url}: {body} (--admin-token or DRIFTLESS_ADMIN_TOKEN; the server prints the one it made, or runs with --open-rooms)"
+        "{url}: {body} (--admin-token or DRIFTLESS_ADMIN_TOKEN; the server prints the one it generated, or start it with --open-rooms)"
     )]
     Token {
         /// What was asked.
@@ -94,8 +94,8 @@ pub enum ApiError {
         /// What it says.
         body: String,
     },
-    /// An answer that is not what the API says.
-    #[error("{url} answers what it should not: {error}")]
+    /// An answer that does not match the API.
+    #[error("{url} sent an answer that does not match the API: {error}")]
     Shape {
         /// What was asked.
         url: String,
@@ -121,7 +121,7 @@ struct Room {
 pub struct QuicPort {
     /// SHA-256 hashes of its certificates.
     pub hashes: Vec<[u8; 32]>,
-    /// Where clients are told to come.
+    /// Where clients are told to connect.
     pub port: u16,
 }
 
@@ -141,7 +141,7 @@ struct Advertised {
     port: u16,
 }
 
-/// What the metrics say at one moment. What they do not have is None.
+/// The metrics at one moment. None: not among them.
 #[derive(Debug, Clone, Default)]
 pub struct Scrape {
     /// Connections now.
@@ -158,7 +158,7 @@ impl Api {
         let authorization = operator.admin_token.as_ref().map(|token| format!("Bearer {token}"));
         Self { authorization, ..Self::at(&url.authority()) }
     }
-    /// The API at an address, for what anybody may ask.
+    /// The API at an address, for requests that need no token.
     pub fn at(authority: &str) -> Self {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(10)))
@@ -166,7 +166,7 @@ impl Api {
             .build();
         Self { agent: config.into(), base: format!("http://{authority}"), authorization: None }
     }
-    /// Makes a room for so many players.
+    /// Creates a room for this many players.
     pub fn create_room(&self, name: &str, game: &GameArgs, max_players: u32) -> Result<(), ApiError> {
         let url = format!("{}/v1/rooms", self.base);
         let GameArgs { kind, tick_rate, options } = game;
@@ -179,7 +179,7 @@ impl Api {
         let request = self.agent.post(&url).header("content-type", "application/json");
         read_as_operator(&url, self.authorize(request).send(spec.to_string()))
     }
-    /// Ends a room. One that is not there has ended.
+    /// Ends a room. It is fine if there is none.
     pub fn close_room(&self, name: &str) -> Result<(), ApiError> {
         let url = format!("{}/v1/rooms/{name}", self.base);
         match read_as_operator(&url, self.authorize(self.agent.delete(&url)).call()) {
@@ -210,11 +210,11 @@ impl Api {
             }
         }
     }
-    /// Its QUIC. None: it has none.
+    /// Its QUIC port. None: it has no QUIC.
     pub fn quic(&self) -> Result<Option<QuicPort>, ApiError> {
         self.quic_as(None)
     }
-    /// The same, as it is told to whoever names the server by `host` (`HOST:PORT`).
+    /// The same, as told to clients that know the server as `host` (`HOST:PORT`).
     pub fn quic_as(&self, host: Option<&str>) -> Result<Option<QuicPort>, ApiError> {
         let url = format!("{}/v1/certificate", self.base);
         let request = self.agent.get(&url);

@@ -1,9 +1,8 @@
-//! `loadtest run --rooms-of`: a run for each size of room, one after the other, pass after pass, and one
-//! table.
+//! `loadtest run --rooms-of`: a run for each room size, pass after pass, and one table.
 //!
-//! With `--against` a second server plays each size in turn with the first, and the floor is measured right
-//! after both: what slows this machine for a minute slows all three. So what is compared is of one pass, and
-//! ratios are taken within it.
+//! With `--against` a second server takes turns with the first at each size, and the floor is measured right
+//! after both, so that what slows this machine down for a minute slows all three. Ratios are taken within a
+//! pass.
 
 mod figures;
 mod subject;
@@ -38,7 +37,7 @@ pub fn run(args: &RunArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
         }
     }
     match ended {
-        // The user did not want more than there is.
+        // The user wants no more than this.
         Err(_) if any && stop.is_set() => {}
         ended => ended?,
     }

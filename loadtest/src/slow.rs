@@ -1,9 +1,9 @@
-//! `loadtest slow`: one of a room's players stops reading its socket for a while. A good server keeps nothing
-//! for it but the newest state, and nobody else notices.
+//! `loadtest slow`: one of a room's players stops reading its socket for a while. A good server keeps only
+//! the newest state for it, and nobody else notices.
 //!
-//! What was stale when it was delivered is counted in two parts. The slow client's own kernel holds what
-//! arrived while nobody read: no server can take that back (its receive buffer is made small for that
-//! reason). The rest was sent, or waited in the server's kernel or in the server itself.
+//! States that were stale on delivery are counted in two parts. The slow client's own kernel holds what
+//! arrived while nobody was reading, which no server can take back (hence the small receive buffer). The rest
+//! was still on its way, in the server's kernel or in the server itself.
 
 mod figures;
 mod table;
@@ -29,8 +29,8 @@ use std::{
 
 /// The slow player among the bots.
 const SLOW: usize = 0;
-/// Bytes of its receive buffer (SO_RCVBUF, which the kernel doubles): small, so that what the server keeps
-/// back shows, and not what the client's own kernel keeps.
+/// Bytes of its receive buffer (SO_RCVBUF, which the kernel doubles): small, so that what the server holds
+/// back shows, not what the client's own kernel holds.
 const RECEIVE_BUFFER: usize = 4096;
 /// Time over which the players join.
 const RAMP: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(10);
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Plays, stalls, resumes, and tells what came of it.
+/// Plays, stalls, resumes and reports.
 pub fn run(args: &SlowArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
     require::check(&args.require, &SlowFigures::specimen())?;
     let cast = Cast::choose(bots, &args.game.kind, args.game.tick_rate, None)?;
@@ -100,12 +100,12 @@ impl<'a> Room<'a> {
         self.turn_until(Duration::from_secs(1), |_| false)?;
         let connected = self.swarm.shared.playing;
         if self.swarm.peer(SLOW).life() != Life::Playing {
-            return Err("the slow player has no seat, so there is nothing to see".into());
+            return Err("the slow player got no seat, so there is nothing to measure".into());
         }
 
         let now = Instant::now();
         self.swarm.shared.begin(now);
-        // Only the others: the slow player's gaps are not to count.
+        // Only the others: the slow player's gaps must not count.
         (SLOW + 1..players as usize).for_each(|other| self.swarm.peer_mut(other).begin(now));
         self.turn_until(self.args.around, |_| false)?;
         let before = self.cut(self.args.stall);

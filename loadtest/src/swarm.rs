@@ -1,13 +1,13 @@
-//! Thousands of clients on one thread: here those with WebSockets on one epoll, one read buffer, one write
-//! buffer, one wheel; in [`tasks`] those with datagrams.
+//! Thousands of clients on one thread. Here: WebSockets, with one epoll, one read buffer, one write buffer
+//! and one wheel. In [`tasks`]: transports with datagrams.
 //!
-//! A swarm must cost less than the server it measures, so it does about what the kernel makes it do: one read
-//! and one write a client a tick, no task, no timer and no allocation for a message. What a client *is* comes
-//! from a `Peer`: the bots of `loadtest run` and the mute clients of `loadtest floor` go through the same
-//! code.
+//! A swarm must cost less than the server it measures, so it does little more than the kernel makes it do:
+//! one read and one write per client per tick; no task, timer or allocation per message. What a client *is*
+//! comes from a `Peer`: the bots of `loadtest run` and the mute clients of `loadtest floor` go through the
+//! same code.
 //!
-//! Times given to a peer are those at which the swarm woke up: what is ready then has arrived by then, and
-//! the time a bot waits for the bots before it in the same wake-up is the swarm's own, not the server's.
+//! Peers are told the time at which the swarm woke up: what is ready then has arrived by then, and the time a
+//! bot waits for those before it in the same wake-up is the swarm's, not the server's.
 
 mod conn;
 mod frames;
@@ -31,7 +31,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a client does. `Shared` is what all clients of one thread have together (settings, histograms).
+/// What a client does. `Shared` is what all clients of one thread share (settings, histograms).
 pub trait Peer {
     /// See the trait.
     type Shared;
@@ -60,7 +60,7 @@ pub trait Peer {
 
 /// A swarm, of whatever kind, as its leader sees it.
 pub trait Drive<P: Peer> {
-    /// Does something with what the peers have together.
+    /// Does something with what the peers share.
     fn with(&mut self, what: &mut dyn FnMut(&mut P::Shared));
     /// What went over the network so far.
     fn traffic(&mut self) -> Traffic;
@@ -68,8 +68,8 @@ pub trait Drive<P: Peer> {
     fn each_peer(&mut self, what: &mut dyn FnMut(&mut P, &mut P::Shared));
     /// Lets every peer with an open connection say something.
     fn each(&mut self, now: Instant, say: &mut dyn FnMut(&mut P, &mut P::Shared, &mut Frames));
-    /// Connects who is due, acts for who is due, then waits for the network (at most until `until`) and takes
-    /// what came.
+    /// Connects and acts for the peers that are due, then waits for the network (at most until `until`) and
+    /// takes what came.
     fn turn(&mut self, until: Instant) -> std::io::Result<()>;
 }
 
@@ -86,11 +86,11 @@ pub struct Traffic {
 
 /// The clients of one thread.
 pub struct Swarm<P: Peer> {
-    /// What the peers have together.
+    /// What the peers share.
     pub shared: P::Shared,
     clients: Vec<Client<P>>,
     target: Target,
-    /// Index of the first client in the whole of all threads' swarms.
+    /// Index of the first client among the swarms of all threads.
     first: usize,
     started: usize,
     open: usize,
@@ -109,7 +109,7 @@ pub struct Swarm<P: Peer> {
 pub struct Plan {
     /// Where to.
     pub target: Target,
-    /// Index of the first client in the whole of all threads' swarms.
+    /// Index of the first client among the swarms of all threads.
     pub first: usize,
     /// When the first client connects.
     pub start: Instant,
@@ -172,7 +172,7 @@ impl<P: Peer> Swarm<P> {
     pub fn conn(&self, client: usize) -> Option<&Conn> {
         self.clients[client].conn.as_ref()
     }
-    /// Stops to read a client's socket, or goes on.
+    /// Stops reading a client's socket, or resumes.
     pub fn set_reading(&mut self, client: usize, reading: bool) {
         self.clients[client].reading = reading;
         self.settle(client, Instant::now(), Ok(()));
@@ -189,7 +189,7 @@ impl<P: Peer> Swarm<P> {
         (self.started < count).then(|| self.start + self.ramp.mul_f64(self.started as f64 / count as f64))
     }
     fn connect_due(&mut self, now: Instant) {
-        // A few at a time, so that a short ramp does not hold up those who play already.
+        // A few at a time, so that a short ramp does not delay those already playing.
         for _ in 0..16 {
             if self.next_connect().is_none_or(|due| due > now) {
                 return;

@@ -1,8 +1,8 @@
 //! Recorded movement for bots to follow.
 //!
-//! A CSV file, gzipped or not, with `tick,id,x,y` first in each line; what comes after is ignored, and so is
-//! a first line without numbers. Ticks may have holes: an entity stays where it was. Whatever the units are,
-//! the whole recording is scaled, with its aspect kept, onto the arena with a margin.
+//! A CSV file, gzipped or not, whose lines begin with `tick,id,x,y`; further columns are ignored, and so is a
+//! header line. Ticks may be missing: the entity stays where it was. Whatever the units, the whole recording
+//! is scaled onto the arena with a margin, keeping its aspect ratio.
 
 use driftless_sim::games::arena::rules::WORLD_SIZE;
 use std::{
@@ -42,7 +42,7 @@ pub enum TraceError {
         what: String,
     },
     /// There is no line with a place.
-    #[error("trace {0}: no places in it")]
+    #[error("trace {0}: it has no positions")]
     Empty(String),
 }
 
@@ -61,7 +61,7 @@ impl Trace {
     pub fn paths(&self) -> usize {
         self.paths.len()
     }
-    /// Where an entity is at a tick, cm. After its last tick it goes all the way back, and so on.
+    /// Where an entity is at a tick, cm. After its last tick it goes back the same way, and so on.
     pub fn place(&self, path: usize, tick: usize) -> (i32, i32) {
         let path = &self.paths[path % self.paths.len()];
         let last = path.len() - 1;
@@ -108,7 +108,7 @@ impl Trace {
 
 /// One place a tick from the track's first tick to its last.
 fn fill(track: &BTreeMap<i64, (f64, f64)>) -> Vec<(f64, f64)> {
-    /// Longer holes are cut short: a bot that stands for an hour is of no use.
+    /// Longer holes are shortened: a bot that stands still for an hour is of no use.
     const LONGEST_HOLE: i64 = 200;
     let mut path = Vec::with_capacity(track.len());
     let mut before: Option<(i64, (f64, f64))> = None;
@@ -127,11 +127,12 @@ fn parse_line(line: &str) -> Result<(i64, i64, f64, f64), String> {
     let mut fields = line.split(',').map(str::trim);
     let mut field = |name: &str| fields.next().ok_or_else(|| format!("no {name}: tick,id,x,y are needed"));
     let (tick, id, x, y) = (field("tick")?, field("id")?, field("x")?, field("y")?);
-    let whole =
-        |name: &str, text: &str| text.parse::<i64>().map_err(|_| format!("{name} {text:?} is no integer"));
+    let whole = |name: &str, text: &str| {
+        text.parse::<i64>().map_err(|_| format!("{name} {text:?} is not an integer"))
+    };
     let number = |name: &str, text: &str| {
         let number = text.parse::<f64>().ok().filter(|n| n.is_finite());
-        number.ok_or_else(|| format!("{name} {text:?} is no number"))
+        number.ok_or_else(|| format!("{name} {text:?} is not a number"))
     };
     let tick = whole("tick", tick)?;
     if !(-(1 << 40)..1 << 40).contains(&tick) {
@@ -170,17 +171,20 @@ mod tests {
             parse("tick,id,x,y\n0,1,0,0\n1,1,0"),
             Err("trace t.csv, line 3: no y: tick,id,x,y are needed".into())
         );
-        assert_eq!(parse("0,1,0,0\n1,one,0,0"), Err("trace t.csv, line 2: id \"one\" is no integer".into()));
-        assert_eq!(parse("0,1,0,NaN"), Err("trace t.csv, line 1: y \"NaN\" is no number".into()));
+        assert_eq!(
+            parse("0,1,0,0\n1,one,0,0"),
+            Err("trace t.csv, line 2: id \"one\" is not an integer".into())
+        );
+        assert_eq!(parse("0,1,0,NaN"), Err("trace t.csv, line 1: y \"NaN\" is not a number".into()));
         assert_eq!(
             parse("tick,id,x,y\ntick,id,x,y\n"),
-            Err("trace t.csv, line 2: tick \"tick\" is no integer".into())
+            Err("trace t.csv, line 2: tick \"tick\" is not an integer".into())
         );
         assert_eq!(
             parse("99999999999999,1,0,0"),
             Err("trace t.csv, line 1: tick 99999999999999 is out of range".into())
         );
-        assert_eq!(parse("tick,id,x,y\n"), Err("trace t.csv: no places in it".into()));
+        assert_eq!(parse("tick,id,x,y\n"), Err("trace t.csv: it has no positions".into()));
     }
 
     #[test]

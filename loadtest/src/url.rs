@@ -23,8 +23,8 @@ pub enum UrlError {
     /// Nothing after `ws://`.
     #[error("{0:?} names no host")]
     Host(String),
-    /// The port is no number from 1 to 65535.
-    #[error("{0:?} is no port")]
+    /// The port is not a number from 1 to 65535.
+    #[error("{0:?} is not a port (1 to 65535)")]
     Port(String),
 }
 
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(show("ws://[::1]"), Ok("ws://[::1]:7777/v1/connect".into()));
     }
 
-    /// Servers limit connections by address, but those of loopback not.
+    /// Servers limit connections per address, except on loopback.
     #[test]
     fn this_machine_is_its_loopback_address() {
         for url in ["ws://localhost:9000", "ws://127.0.0.1:9000"] {

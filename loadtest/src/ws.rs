@@ -1,8 +1,8 @@
 //! The few bytes of WebSocket (RFC 6455) that a swarm needs: the opening handshake and frame headers, of both
 //! ends. No socket in here.
 //!
-//! Why not a library: a swarm on one core shares one read buffer and one write buffer among thousands of
-//! connections, and a library keeps its own two for each.
+//! Why not a library: a swarm on one core shares one read and one write buffer among thousands of
+//! connections; a library keeps two per connection.
 
 use bytes::{BufMut, BytesMut};
 
@@ -44,7 +44,7 @@ pub struct Header {
 /// What a peer's bytes did wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// An opcode or a flag that this protocol does not use (text, fragments, extensions).
+    /// An opcode or flag that this protocol does not use (text, fragments, extensions).
     #[error("frame starts with {0:#04x}, not a whole binary, close, ping or pong frame")]
     Kind(u8),
     /// Longer than `MAX_MESSAGE`.

@@ -52,13 +52,13 @@ fn a_bad_trace_is_named_by_its_line() {
     std::fs::write(&file, "tick,id,x,y\n0,1,0,0\n1,1,here,0\n").unwrap();
     let output = loadtest(&["run", "--clients", "1", "--trace", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("bad.csv, line 3: x \"here\" is no number"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("bad.csv, line 3: x \"here\" is not a number"), "{}", stderr(&output));
 }
 
 #[test]
 fn a_bad_requirement_is_refused_before_anything_starts() {
     for (args, said) in [
-        (["run", "errors=0"], "it has none of >= <= == > <"),
+        (["run", "errors=0"], "it needs one of >= <= == > <"),
         (["run", "delivered_ration>=1"], "did you mean delivered_ratio?"),
         (["slow", "other_gap_during_ms.p99<60"], "did you mean others_gap_during_ms.p99?"),
     ] {
@@ -134,7 +134,7 @@ fn no_server_is_started_where_somebody_listens() {
     let command = format!("touch {}", started.display());
     let output = loadtest(&["run", "--rooms-of", "2", "--url", &url, "--server-command", &command]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("somebody listens on 127.0.0.1:"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("something already listens there"), "{}", stderr(&output));
     assert!(!started.exists());
 }
 
@@ -211,7 +211,7 @@ fn a_link_that_quic_would_go_around_is_refused() {
         loadtest(&["link", "--scenario", "clean", "--listen", "127.0.0.1:0", "--to", &server.to_string()]);
     assert_eq!(output.status.code(), Some(2));
     let text = stderr(&output);
-    assert!(text.contains("port 7, around this link") && text.contains("--public-quic"), "{text}");
+    assert!(text.contains("port 7, bypassing this link") && text.contains("--public-quic"), "{text}");
     let request = request.join().unwrap();
     assert!(request.contains("host: 127.0.0.1:"), "{request}");
     assert!(!request.contains(&format!("host: {server}")), "asked as its clients ask: {request}");

@@ -1,15 +1,15 @@
 //! The same game over each transport, side by side on links that are equally bad.
 //!
-//! Each transport has a room of its own, full of players, and a relay that follows the scenario; the n-th
-//! player of each meets the same dice. One more player in each room, the observer, has a perfect way to the
-//! server: what it sees is the [`truth`], and its clock is the server's for all that is measured.
+//! Each transport has its own room full of players and its own relay that follows the scenario; the n-th
+//! player of each gets the same random numbers. One more player in each room, the observer, has a perfect
+//! link: what it sees is the [`truth`], and its clock stands in for the server's in all measurements.
 //!
 //! - [`player`] plays, draws what it would show sixty times a second, and measures.
-//! - [`links`] runs the relays, on a thread of their own so that busy players make no link slower.
+//! - [`links`] runs the relays, on their own thread so that busy players do not slow a link down.
 //! - [`figures`] is what comes out, as JSON and as a table ([`table`](mod@table)).
 //!
-//! Without a scenario there is no relay: the way to the server is what it is (as between two namespaces), and
-//! what the observer sees is no truth.
+//! Without a scenario there is no relay: the link is what it is (for example between two namespaces), and
+//! what the observer sees is not taken for the truth.
 
 mod figures;
 mod links;
@@ -41,9 +41,9 @@ use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use truth::Truth;
 use window::Window;
 
-/// How long a player may take to be in the room.
+/// How long a player may take to join.
 const JOIN_PATIENCE: Duration = Duration::from_secs(20);
-/// How long the last states of the measured time may take.
+/// How long the last states of the measured time may take to arrive.
 const LAST_STATES: Duration = Duration::from_millis(500);
 
 type Failure = Box<dyn std::error::Error>;
@@ -51,58 +51,59 @@ type Failure = Box<dyn std::error::Error>;
 /// What is compared, where, and for how long.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// Where the server takes WebSockets.
+    /// Where the server accepts WebSockets.
     pub server: SocketAddr,
-    /// The path that clients ask for there.
+    /// The path that clients request there.
     pub path: String,
-    /// The UDP port where it takes QUIC.
+    /// The UDP port where it accepts QUIC.
     pub quic_port: u16,
-    /// Whom to take for it over QUIC. With the hashes at hand no player asks for the port, and none goes
-    /// around its relay.
+    /// Which certificates it is trusted with over QUIC. Given their hashes, no player asks the server for its
+    /// QUIC port, which would bypass the relay.
     pub trust: Trust,
     /// What the links are like. None: no relays.
     pub scenario: Option<Scenario>,
     /// What to compare.
     pub transports: Vec<TransportKind>,
-    /// Players on each transport, all in one room.
+    /// Players per transport, all in one room.
     pub clients: u32,
-    /// Ticks a second of the rooms, and inputs a second of each player.
+    /// Ticks per second of the rooms, and inputs per second of each player.
     pub tick_rate: u32,
     /// Kind of game.
     pub kind: String,
-    /// How long to measure. None: the scenario's phases and 10 s more; 20 s for one without an end.
+    /// How long to measure. None: the scenario's phases plus 10 s, or 20 s if it has no end.
     pub duration: Option<Duration>,
-    /// Time over which the players connect, before the measuring.
+    /// Time over which the players connect, before measuring begins.
     pub ramp: Duration,
-    /// Time that all play on the scenario's first phase before the measuring, and before its time begins.
+    /// How long all play under the conditions of the first phase before measuring, and the scenario, begin.
     pub warm_up: Duration,
 }
 
-/// What a comparison asks of whoever runs it.
+/// What a comparison needs from its caller.
 pub trait Rig {
-    /// Makes a room of the game that has so many seats.
+    /// Creates a room of the game with this many seats.
     ///
     /// # Errors
-    /// The server refuses, or is not there.
+    /// The server refuses or cannot be reached.
     fn make_room(&self, name: &str, seats: u32) -> Result<(), Failure>;
-    /// Who plays in the n-th seat of a room: the same in each.
+    /// The player of the n-th seat, the same in every room.
     fn player(&self, index: usize) -> Box<dyn Player>;
-    /// States that the server replaced by newer ones before they were sent, so far. None: it does not say.
+    /// How many states the server has replaced with newer ones before sending them. None: it does not say.
     fn stale_dropped(&self) -> Option<u64>;
-    /// Whether the user wants it to end.
+    /// Whether the user has asked to stop.
     fn is_stopped(&self) -> bool;
 }
 
-/// Who decides what a connection sends.
+/// Decides what a connection sends.
 pub trait Player {
     /// The player has a seat.
     ///
     /// # Errors
-    /// The server plays another game than the one that this player knows: the player leaves.
+    /// The server plays a different game from the one this player knows; the player leaves.
     fn welcomed(&mut self, _client: &ClientCore) -> Result<(), String> {
         Ok(())
     }
-    /// The next input, encoded. `client` is what the player has been told; `memory` lends the bytes.
+    /// The next input, encoded. `client` has what the player has been told; `memory` is scratch space for the
+    /// bytes.
     fn act(&mut self, client: &ClientCore, memory: &mut BytesMut) -> Bytes;
 }
 
@@ -117,7 +118,7 @@ impl Comparison {
     /// Plays, and measures.
     ///
     /// # Errors
-    /// There was nothing to play on: no room, no socket for a relay, no observer.
+    /// There is nothing to play on: no room, no socket for a relay, or no observer.
     pub fn play(&self, rig: &dyn Rig) -> Result<CompareFigures, Failure> {
         let links = Links::start(self.scenario.as_ref(), &self.transports, self.server, self.quic_port)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::time::Duration;
 
-/// Longest time that is told apart.
+/// Longest time that is recorded as such.
 const MAX_US: u64 = 600_000_000;
 
 /// A histogram of times.
@@ -47,7 +47,7 @@ impl Micros {
     pub fn record(&mut self, time: Duration) {
         self.0.saturating_record((time.as_micros() as u64).min(MAX_US));
     }
-    /// Takes a time in microseconds that may be negative by the error of the clock: then it counts as 0.
+    /// Takes a time in microseconds. One that is negative, by clock error, counts as 0.
     pub fn record_us(&mut self, us: i64) {
         self.0.saturating_record(us.clamp(0, MAX_US as i64) as u64);
     }
@@ -56,11 +56,11 @@ impl Micros {
         // Both have the same bounds.
         let _ = self.0.add(&other.0);
     }
-    /// Milliseconds at which this share of all values lies. None: there is no value.
+    /// The quantile at this share, milliseconds. None: there are no values.
     pub fn at_ms(&self, share: f64) -> Option<f64> {
         (!self.0.is_empty()).then(|| self.0.value_at_quantile(share) as f64 / 1000.0)
     }
-    /// Milliseconds. None: there is no value.
+    /// The quantiles, milliseconds. None: there are no values.
     pub fn quantiles_ms(&self) -> Option<Quantiles> {
         Some(Quantiles {
             p50: self.at_ms(0.5)?,

@@ -1,15 +1,16 @@
-//! Bad links that anyone can repeat, and the same game over each transport on links that are equally bad.
+//! Bad links that anyone can reproduce, and the same game over each transport on equally bad links.
 //!
-//! A link is what a [`Scenario`] says: latency, jitter, loss, reordering, duplicates, a narrow place with its
-//! queue, black-outs, in phases, seeded. The same traffic meets the same fate every time. There are two ways
-//! to put one between a server and its clients:
+//! A link is what a [`Scenario`] says: latency, jitter, loss, reordering, duplicates, a bottleneck with its
+//! queue, blackouts; in phases, and seeded. The same traffic meets the same fate every time. There are two
+//! ways to put one between a server and its clients:
 //!
 //! - A [`Relay`] on a port, UDP or TCP, without root. Each client (an address for UDP, a connection for TCP)
-//!   gets a link of its own with its own queue and dice, as players at home have: fifty players on a link of
-//!   12 kB/s have 12 kB/s each. Datagrams lost here are lost for the application. TCP cannot be treated so
-//!   from user space: read in the `model::segments` module what is done instead, and what that leaves out.
-//! - A [`Wire`] between two network [`Namespace`]s, with the kernel's own TCP and UDP on both sides, for
-//!   root. It is one link for all clients.
+//!   gets its own link with its own queue and random numbers, as players at home do: fifty players on a link
+//!   of 12 kB/s have 12 kB/s each. Datagrams lost here are lost to the application. TCP cannot be treated
+//!   that way from user space: the module `model::segments` describes what is done instead, and what that
+//!   leaves out.
+//! - A [`Wire`] between two network [`Namespace`]s, with the kernel's own TCP and UDP at both ends. Needs
+//!   root. All clients share one link.
 //!
 //! [`Comparison`] plays over relays, or directly, and measures what players get.
 //!
@@ -21,8 +22,8 @@
 //!   compare: players on relays, an observer without one, figures
 //! ```
 //!
-//! This crate knows no command line, no HTTP and no requirements: `loadtest link`, `compare` and `netns` are
-//! what people call.
+//! This crate has no command line, no HTTP and no notion of requirements: `loadtest link`, `compare` and
+//! `netns` are its users.
 //!
 //! ```
 //! use driftless_links::{Link, Relay, Scenario, Transport};

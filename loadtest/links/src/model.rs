@@ -1,15 +1,15 @@
-//! What a bad link does, without a link: no sockets and no clock. Time is an argument (since some common
-//! zero) and the dice have a seed, so the same traffic meets the same fate every time.
+//! What a bad link does, without sockets and without a clock. Time is an argument (since some common zero)
+//! and random numbers are seeded, so the same traffic meets the same fate every time.
 //!
-//! Both ways of a link are separate: each has its own [`Conditions`], its own dice and its own queue.
+//! Both ways of a link are separate: each has its own [`Conditions`], random numbers and queue.
 //!
 //! - [`Datagrams`] is one way for UDP. Each datagram passes the bottleneck ([`Bottleneck`]: it waits its
 //!   turn, or finds the queue full), may be lost on the wire ([`LossState`]), and takes its time (latency,
 //!   jitter, reordering, duplication).
-//! - [`Segments`] is one way for a byte stream: the same link, and what TCP does about its losses.
+//! - [`Segments`] is one way for a byte stream: the same link, plus what TCP does about losses.
 //!
-//! The order of a link's parts is that of an access line: the narrow place first, then the wire. So a lost
-//! datagram has used its share of the rate, as one that is lost on a radio link has.
+//! The order of a link's parts is that of an access line: the bottleneck first, then the wire. So a lost
+//! datagram has used its share of the rate, as on a radio link.
 
 mod bottleneck;
 mod conditions;

@@ -11,26 +11,26 @@ use std::{
     process::{Child, Command},
 };
 
-/// Of both devices' network.
+/// Netmask of both devices.
 const NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 0);
 /// Name of the device.
 const DEVICE: &str = "link0";
 
-/// A namespace. It goes when this and the processes in it are gone.
+/// A namespace. It goes away when this value and all processes in it are gone.
 #[derive(Debug)]
 pub struct Namespace {
     handle: File,
     tun: OwnedFd,
 }
 
-/// Why there is none: the machine, or the rights.
+/// Why there is none: the machine or missing rights.
 #[derive(Debug, thiserror::Error)]
 pub enum NamespaceError {
-    /// No rights, or not this kind of kernel.
-    #[error("cannot make a network namespace: {0} (root is needed)")]
+    /// Missing rights, or a kernel without them.
+    #[error("cannot create a network namespace: {0} (needs root)")]
     Unshare(io::Error),
     /// No TUN devices.
-    #[error("cannot make a TUN device by /dev/net/tun: {0}")]
+    #[error("cannot create a TUN device through /dev/net/tun: {0}")]
     Tun(io::Error),
     /// The device is there, but cannot be set up.
     #[error("cannot set up the network of a namespace: {0}")]
@@ -40,7 +40,7 @@ pub enum NamespaceError {
 impl Namespace {
     /// A namespace whose device has this address.
     pub fn new(address: Ipv4Addr) -> Result<Self, NamespaceError> {
-        // A namespace is a thread's: one that ends again leaves this program where it was.
+        // A namespace belongs to a thread: on one that ends again, it leaves this program where it was.
         let made = std::thread::spawn(move || {
             unshare().map_err(NamespaceError::Unshare)?;
             let handle = File::open("/proc/thread-self/ns/net").map_err(NamespaceError::Unshare)?;
@@ -88,7 +88,7 @@ fn open_tun() -> io::Result<OwnedFd> {
 }
 
 fn set_up(address: Ipv4Addr) -> io::Result<()> {
-    // Any socket will do: it is only asked which namespace it is in.
+    // Any socket will do: it only tells which namespace is meant.
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     let socket = socket.as_raw_fd();
     for (what, address) in [(libc::SIOCSIFADDR, address), (libc::SIOCSIFNETMASK, NETMASK)] {

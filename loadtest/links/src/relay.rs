@@ -1,7 +1,7 @@
 //! Sockets and a timer around the model.
 //!
 //! Nothing here grows without bound: a relay has at most [`MAX_CLIENTS`] clients, each with at most
-//! [`MAX_WAITING`] datagrams or a TCP window of bytes under way. A UDP client that is silent for [`IDLE`] is
+//! [`MAX_WAITING`] datagrams or a TCP window of bytes in flight. A UDP client that is silent for [`IDLE`] is
 //! forgotten.
 
 mod counts;
@@ -26,14 +26,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Most clients of a relay. More are not served, and counted.
+/// Most clients of a relay. Further ones are not served, but counted.
 const MAX_CLIENTS: usize = 4096;
-/// Most datagrams that are under way for a client, both ways together.
+/// Most datagrams in flight for a client, both ways together.
 const MAX_WAITING: usize = 8192;
 /// How long a UDP client may be silent before its link is forgotten.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// What all links of a run have together: the scenario, its clock, its seed.
+/// What all links of a run share: the scenario, its clock, its seed.
 #[derive(Debug)]
 pub struct Link {
     origin: Instant,
@@ -51,7 +51,7 @@ pub enum Transport {
     Tcp,
 }
 
-/// A port that passes on to a server. It ends when it is dropped.
+/// A port that forwards to a server until it is dropped.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
@@ -60,7 +60,7 @@ pub struct Relay {
 }
 
 impl Link {
-    /// A link that is as the scenario's first phase until it [begins](Self::begin).
+    /// A link under the conditions of the scenario's first phase until it [begins](Self::begin).
     pub fn new(scenario: &Scenario) -> Arc<Self> {
         Arc::new(Self {
             origin: Instant::now(),
@@ -80,7 +80,7 @@ impl Link {
     fn instant(&self, at: Duration) -> tokio::time::Instant {
         (self.origin + at).into()
     }
-    /// A new client's seed. The n-th client of a run has always the same.
+    /// A new client's seed. The n-th client of a run always has the same.
     fn client_seed(&self) -> u64 {
         let client = self.clients.fetch_add(1, Ordering::Relaxed);
         self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(client << 1)

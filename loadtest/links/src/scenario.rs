@@ -31,7 +31,7 @@ pub struct Scenario {
     pub(crate) name: String,
     /// What it is, in words.
     pub(crate) about: String,
-    /// Where the dice begin.
+    /// The random seed.
     pub(crate) seed: u64,
     /// One after the other.
     pub(crate) phases: Vec<Phase>,

@@ -1,4 +1,4 @@
-//! What is due when: a queue by time, in which equal times keep their order.
+//! What is due when: a queue ordered by time, in which equal times keep their order.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,7 +11,7 @@ pub struct Schedule<T> {
 }
 
 impl<T> Schedule<T> {
-    /// Takes one in.
+    /// Adds one.
     pub fn push(&mut self, at: Duration, thing: T) {
         self.count += 1;
         self.things.insert((at, self.count), thing);

@@ -23,9 +23,9 @@ use std::{
 const MAX_PACKET: usize = 65_535;
 /// Packets read from a device before the other one gets its turn.
 const READS: usize = 64;
-/// Packets under way at most, both ways together.
+/// Most packets in flight, both ways together.
 const MAX_WAITING: usize = 65_536;
-/// Longest wait between two looks at whether to end.
+/// Longest wait between two checks whether to end.
 const IDLE: Duration = Duration::from_millis(50);
 
 /// The thread that carries packets. It ends when this is dropped.
@@ -114,8 +114,7 @@ impl Carrier {
     }
 
     fn take(&mut self, way: Way, packet: &[u8]) {
-        // The devices also speak IPv6 among themselves: nobody listens, and it would take numbers from the
-        // dice.
+        // The devices also speak IPv6 among themselves: nobody listens, and it would use up random numbers.
         if packet.first().is_none_or(|first| first >> 4 != 4) {
             return;
         }

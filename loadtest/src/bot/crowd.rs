@@ -1,4 +1,4 @@
-//! What all bots of one thread have together, and when their measuring begins and ends.
+//! What all bots of one thread share, and when measuring begins and ends.
 
 use crate::{
     check::{MotionRules, Violations},
@@ -11,14 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What all bots of one thread have together.
+/// What all bots of one thread share.
 #[derive(Debug)]
 pub struct Crowd {
     /// How to join each room.
     pub rooms: Vec<Options>,
     /// Kind of game.
     pub kind: String,
-    /// Ticks a second.
+    /// Ticks per second.
     pub tick_rate: u32,
     /// What is measured.
     pub measure: Measure,
@@ -73,23 +73,24 @@ impl Crowd {
         self.stage = Stage::Measuring { since: now };
         self.measure.timeline.begin(now);
     }
-    /// What was measured so far; what comes is measured anew.
+    /// Takes what was measured so far, and starts over.
     pub fn cut(&mut self, now: Instant, duration: Duration) -> Measure {
         let mut next = Measure::new(duration);
         next.timeline.begin(now);
         std::mem::replace(&mut self.measure, next)
     }
-    /// It ends. Each bot needs its `finish`, too. States of ticks that were due are waited for.
+    /// The measured time ends. Each bot needs its `finish`, too. States of ticks already due may still
+    /// arrive.
     pub fn finish(&mut self, now: Instant) {
         if let Stage::Measuring { since } = self.stage {
             self.stage = Stage::After { since, until: now };
         }
     }
-    /// Whether it is the measured time now.
+    /// Whether it is measuring now.
     pub fn is_measuring(&self) -> bool {
         matches!(self.stage, Stage::Measuring { .. })
     }
-    /// Whether what was to happen at this time counts.
+    /// Whether what was due at this time counts.
     pub fn counts(&self, at: Instant) -> bool {
         match self.stage {
             Stage::Before => false,

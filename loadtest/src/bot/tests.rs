@@ -212,7 +212,7 @@ fn an_input_that_is_a_tick_late_is_left_out_and_counts_up_to_the_next() {
     near(game.crowd.measure.input.quantiles_ms(), [25.0, 90.0]);
 }
 
-// Promise 2: "A client MUST never apply a state older than one it has applied."
+// Promise 2: "A client never applies a state older than one it has applied."
 #[test]
 fn a_stale_state_fails_the_bot() {
     let mut game = Game::join();
@@ -239,7 +239,7 @@ fn a_wrong_checksum_fails_the_bot() {
     assert_eq!(game.errors(), ["checksum"]);
 }
 
-// Promise 3: "Reliable events MUST arrive exactly once, in order, across a resume within the window."
+// Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."
 #[test]
 fn a_gap_in_the_reliable_messages_fails_the_bot() {
     let mut game = Game::join();

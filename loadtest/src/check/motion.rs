@@ -21,9 +21,9 @@ struct KindRules {
     /// Columns of the position's first two fields.
     x: usize,
     y: usize,
-    /// Fastest, quanta a second. None: it may jump.
+    /// Top speed, quanta per second. None: it may jump.
     speed: Option<i32>,
-    /// Column that changes when an entity is put elsewhere.
+    /// Column that changes when an entity is teleported.
     spawns: Option<usize>,
 }
 
@@ -32,7 +32,7 @@ struct KindRules {
 pub struct Motion {
     /// Entities that are in both, at different places.
     pub moved: u64,
-    /// The first entity that went farther than it can.
+    /// The first entity that moved farther than it can.
     pub jump: Option<Violation>,
 }
 

@@ -1,4 +1,4 @@
-//! The bare epoll server: one thread, one read and one write a client a tick.
+//! The bare epoll server: one thread, one read and one write per client per tick.
 
 use crate::ws;
 use bytes::BytesMut;
@@ -15,7 +15,7 @@ pub struct FloorServerArgs {
     /// Clients that will come, to know who is in which room.
     #[arg(long)]
     clients: usize,
-    /// Ticks a second.
+    /// Ticks per second.
     #[arg(long)]
     tick_rate: u32,
     /// Bytes of a message down.
@@ -29,7 +29,7 @@ pub struct FloorServerArgs {
 const LISTENER: u64 = u64::MAX;
 const PARENT: u64 = u64::MAX - 1;
 
-/// Serves on a free port of the loopback, which it writes to standard output, until standard input ends.
+/// Serves on a free loopback port, which it writes to standard output, until standard input ends.
 pub fn serve(args: &FloorServerArgs) -> std::io::Result<()> {
     let listener = listen()?;
     writeln!(stdout(), "{}", listener.local_addr()?.port())?;

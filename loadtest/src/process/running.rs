@@ -13,10 +13,10 @@ use std::{
 const START: Duration = Duration::from_secs(10);
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(5);
-/// Between two looks at it.
+/// Time between two checks.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A process that ends when this is dropped: by SIGTERM, and if that does not help, by SIGKILL.
+/// A process that is ended on drop: by SIGTERM, then if need be by SIGKILL.
 #[derive(Debug)]
 pub struct Running(Child);
 
@@ -27,14 +27,14 @@ pub enum NotReady {
     #[error("the server ended at once: {0}")]
     Ended(ExitStatus),
     /// Nobody listens.
-    #[error("nobody listens on {0} (TCP) after {START:?}")]
+    #[error("nothing listens on TCP {0} after {START:?}")]
     Silent(SocketAddr),
     /// The kernel does not tell.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// A command for the shell, which becomes the process: its number is the command's own.
+/// A shell command that replaces the shell, so that the process ID is the command's own.
 pub fn shell(line: &str) -> Command {
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(format!("exec {line}"));

@@ -1,5 +1,5 @@
-//! The figures as one page without anything around it: styles and plots are inside, it is light or dark as
-//! the reader's system is.
+//! The figures as one self-contained page: styles and plots are inline, and it follows the reader's light or
+//! dark mode.
 
 use super::plot::{Line, Plot, escape, number};
 use crate::{
@@ -28,7 +28,7 @@ pub fn page(figures: &Figures, measure: &Measure, command: &str, doubt: Option<&
     body += &quantile_table(figures);
     body += &section(
         "How late is what arrives?",
-        "Each line says how many milliseconds a share of all values stays below.",
+        "Each line shows how many milliseconds a share of all values stays below.",
         &distribution(measure).svg(),
     );
     body += &section(
@@ -192,7 +192,7 @@ fn cost(figures: &Figures) -> String {
     let most = bars.iter().fold(0.0_f64, |most, (_, us, _)| most.max(*us)).max(f64::MIN_POSITIVE);
     let height = bars.len() * 34 + 8;
     let mut svg =
-        format!("<svg viewBox=\"0 0 720 {height}\" role=\"img\" aria-label=\"CPU time a client-tick\">\n");
+        format!("<svg viewBox=\"0 0 720 {height}\" role=\"img\" aria-label=\"CPU time per client-tick\">\n");
     for (index, (name, us, rss)) in bars.iter().enumerate() {
         let (y, width) = (index * 34 + 4, us / most * 380.0);
         let rss = rss.map_or(String::new(), |bytes| format!(", {:.1} KiB RSS a client", bytes / 1024.0));

@@ -95,7 +95,7 @@ pub struct Table {
 
 impl Table {
     const LABEL: usize = 30;
-    const CELL: usize = 12;
+    const CELL: usize = 14;
 
     /// A label and what stands beside it.
     pub fn row(&mut self, label: &str, value: String) {

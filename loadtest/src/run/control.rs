@@ -13,9 +13,9 @@ pub enum Step {
     Measure,
     /// Stop measuring; take the last states.
     Finish,
-    /// Give up the seats. Who has none by now has failed.
+    /// Give back the seats. A bot without one by now has failed.
     Leave,
-    /// As `Leave`, but the user ended it early: who has no seat has not failed.
+    /// Like `Leave`, but the user ended the run early: a bot without a seat has not failed.
     Stopped,
     /// Hang up.
     End,
@@ -58,7 +58,7 @@ impl Control {
     pub fn step(&self) -> Step {
         Step::ALL[usize::from(self.step.load(Ordering::Acquire)).min(Step::ALL.len() - 1)]
     }
-    /// A thread's count is now this, and was that when it last told.
+    /// Takes a thread's count: as it is now, and as it was when last reported.
     pub fn count(&self, now: Count, before: Count) {
         let add = |counter: &AtomicU64, now: u64, before: u64| {
             counter.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);

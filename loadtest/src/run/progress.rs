@@ -1,4 +1,4 @@
-//! The live line on standard error. Nothing is shown where that is no terminal.
+//! The live line on standard error. Nothing is shown if that is not a terminal.
 
 use super::control::Control;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,7 +14,7 @@ pub struct Progress {
     bar: ProgressBar,
     control: Arc<Control>,
     clients: usize,
-    /// When the rate of states was last worked out, and from how many.
+    /// When the rate of states was last computed, and from what count.
     last: Cell<(Instant, u64)>,
 }
 

@@ -95,13 +95,12 @@ impl Tally {
     pub fn violations(&self) -> impl Iterator<Item = String> {
         self.violations.examples()
     }
-    /// A warning where the swarm was short of CPU time, so that the figures are its own as much as the
-    /// server's.
+    /// A warning if the swarm was short of CPU time, so that the figures are as much its own as the server's.
     pub fn doubt(&self) -> Option<String> {
         let late = self.measure.late.at_ms(0.99).unwrap_or(0.0);
         (self.busy() > 0.9 || late > 5.0).then(|| {
             format!(
-                "the swarm itself was short of CPU time (busy {:.0} %, 1 of 100 inputs {late:.1} ms late or more, {} left out): take fewer \
+                "the swarm itself was short of CPU time (busy {:.0} %, 1 of 100 inputs {late:.1} ms late or more, {} skipped): use fewer \
                  clients, more --threads, or a quieter machine",
                 self.busy() * 100.0,
                 self.measure.counts.inputs_left_out
@@ -181,7 +180,7 @@ impl Tally {
         }
     }
 
-    /// Client-ticks that were due in rooms that skipped them: a tick that a room skips, all its bots miss.
+    /// Client-ticks that were due but skipped: when a room skips a tick, all its bots miss it.
     fn due_but_skipped(&self) -> u64 {
         let Some(skipped) = &self.skipped else { return 0 };
         let ticks = self.seconds * f64::from(self.tick_rate);
@@ -193,7 +192,7 @@ impl Tally {
     }
 }
 
-/// None where there is nothing to divide by.
+/// None if there is nothing to divide by.
 fn ratio(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole)
 }

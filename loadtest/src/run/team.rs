@@ -27,7 +27,7 @@ pub struct Team {
     thread: JoinHandle<std::io::Result<Outcome>>,
 }
 
-/// What every team has to know.
+/// What every team needs to know.
 #[derive(Debug)]
 pub struct TeamPlan {
     /// Where to connect.
@@ -42,7 +42,7 @@ pub struct TeamPlan {
     pub args: RunArgs,
 }
 
-/// What a team brings home.
+/// What a team found out.
 #[derive(Debug)]
 pub struct Outcome {
     /// What was measured.
@@ -141,7 +141,8 @@ fn follow(swarm: &mut dyn Drive<Bot>, control: &Control) -> std::io::Result<()> 
     loop {
         let now = Instant::now();
         let wanted = control.step();
-        // A turn of a swarm that is short of CPU time may outlast a step of the leader: none is left out.
+        // When the swarm is short of CPU time, a turn may outlast one of the leader's steps; no step is left
+        // out.
         let comes_to = |to: Step| step < to && wanted >= to;
         if comes_to(Step::Measure) {
             swarm.with(&mut |crowd| crowd.begin(now));

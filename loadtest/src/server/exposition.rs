@@ -15,7 +15,7 @@ pub struct Exposition {
 pub struct Buckets(Vec<(f64, f64)>);
 
 impl Exposition {
-    /// Reads a text. Lines that are no samples are passed over: the text is another program's, and grows.
+    /// Reads a text. Lines that are not samples are skipped: the text is another program's, and grows.
     pub fn parse(text: &str) -> Self {
         let mut samples: BTreeMap<String, Vec<(String, f64)>> = BTreeMap::new();
         for line in text.lines().filter(|line| !line.starts_with('#')) {

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 pub struct SizesFigures {
     /// What the bots connected over.
     pub transport: &'static str,
-    /// Ticks a second.
+    /// Ticks per second.
     pub tick_rate: u32,
-    /// In the order that was asked for; without those of which no pass ended.
+    /// In the order requested, without those of which no pass was completed.
     pub sizes: Vec<SizeFigures>,
 }
 
@@ -61,11 +61,11 @@ pub struct Column {
     pub key: &'static str,
     /// What stands above it in the table.
     pub heading: &'static str,
-    /// What the table shows is so many times the figure.
+    /// Factor between the figure and what the table shows.
     pub scale: f64,
     /// Digits after the point there.
     pub digits: usize,
-    /// Whether two servers' values make a ratio that says something.
+    /// Whether a ratio of two servers' values is meaningful.
     compared: bool,
     of: fn(&Figures) -> Option<f64>,
 }
@@ -132,7 +132,7 @@ fn sum_up(passes: &[Pass], of: impl Fn(&Pass, &Column) -> Option<f64>) -> Summar
 }
 
 impl Pass {
-    /// Holds both against the floor, which is that of the first one's traffic.
+    /// Compares both with the floor, which is that of the first one's traffic.
     pub fn set_floor(&mut self, floor: &FloorFigures) {
         self.server.set_floor(floor.clone());
         if let Some(against) = &mut self.against {
@@ -168,8 +168,8 @@ mod tests {
         assert_eq!(spread(&[]), None);
     }
 
-    // The machine changes from pass to pass, so values of different passes are not to meet: of the medians it
-    // is 1.5.
+    // The machine changes from pass to pass, so values of different passes must not be mixed: the ratio of
+    // the medians would be 1.5.
     #[test]
     fn a_ratio_is_of_two_runs_of_the_same_pass() {
         let pass = |one, other| Pass { server: played(Some(one)), against: Some(played(Some(other))) };

@@ -16,9 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the bots' connections may take to go from the server's count.
+/// How long the bots' connections may take to disappear from the server's count.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks at it.
+/// Time between two checks.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A server.
@@ -70,7 +70,9 @@ impl Subject {
 fn start(command: &str, args: &RunArgs, stop: &Stop) -> Result<Running, Failure> {
     let address = args.url.resolve()?;
     if TcpStream::connect(address).is_ok() {
-        return Err(format!("somebody listens on {address} already, where a server is to be started").into());
+        return Err(
+            format!("a server is to be started on {address}, but something already listens there").into()
+        );
     }
     let mut command = shell(command);
     if let Some(token) = &args.operator.admin_token {
@@ -85,13 +87,13 @@ fn start(command: &str, args: &RunArgs, stop: &Stop) -> Result<Running, Failure>
 /// Closes the rooms, which would tick for a while beside the next run, and waits until the bots are gone.
 fn clear(api: &Api, rooms: &[String], before: u64) {
     if let Err(error) = rooms.iter().try_for_each(|room| api.close_room(room)) {
-        eprintln!("warning: empty rooms may tick beside the next run: {error}");
+        eprintln!("warning: empty rooms may go on ticking during the next run: {error}");
     }
     let until = Instant::now() + LEAVE_PATIENCE;
     while connections(api) > before {
         if Instant::now() > until {
             eprintln!(
-                "warning: after {LEAVE_PATIENCE:?} the server still counts connections of the last run"
+                "warning: after {LEAVE_PATIENCE:?} the server still counts connections from the last run"
             );
             return;
         }
@@ -99,7 +101,7 @@ fn clear(api: &Api, rooms: &[String], before: u64) {
     }
 }
 
-/// None (0) where it does not say.
+/// 0 if it does not say.
 fn connections(api: &Api) -> u64 {
     api.scrape().ok().and_then(|scrape| scrape.connections).unwrap_or(0)
 }

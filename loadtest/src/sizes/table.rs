@@ -1,4 +1,4 @@
-//! All sizes as a table: a row for each size and server, and under it from where to where the passes went.
+//! All sizes as a table: a row for each size and server, and below it the range of the passes.
 
 use super::figures::{COLUMNS, Column, SizeFigures, SizesFigures, Spread, Summary};
 

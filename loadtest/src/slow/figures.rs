@@ -11,7 +11,7 @@ pub struct SlowFigures {
     pub clients: u64,
     /// Of these, those who had a seat when it began.
     pub connected: u64,
-    /// Ticks a second.
+    /// Ticks per second.
     pub tick_rate: u32,
     /// Everything that went wrong: see `errors_by_kind`.
     pub errors: u64,
@@ -20,7 +20,7 @@ pub struct SlowFigures {
     /// States that the slow player got after it and that were older than the newest tick due when it read
     /// again.
     pub stale_after_resume: u64,
-    /// Of these, those that lay whole in this machine's buffers for it.
+    /// Of these, those that were complete in this machine's buffers.
     pub stale_in_own_buffers: u64,
     /// Of these, the others: sent, or kept by the server and its kernel.
     pub stale_beyond_own_buffers: u64,
@@ -34,7 +34,7 @@ pub struct SlowFigures {
     pub first_fresh_after_ms: Option<f64>,
     /// Age of that state, milliseconds.
     pub first_fresh_age_ms: Option<f64>,
-    /// The most memory of the server during the stall and after it, over that before, bytes.
+    /// Peak growth of the server's memory during and after the stall, bytes.
     pub server_rss_growth_bytes: Option<u64>,
     /// Time between states of the other players before the stall, milliseconds.
     pub others_gap_before_ms: Option<Quantiles>,
@@ -49,7 +49,7 @@ pub struct SlowFigures {
 }
 
 impl SlowFigures {
-    /// Figures in which nothing is null, for those who want to know the keys before there are any.
+    /// Figures in which nothing is null, so that the keys are known before anything is measured.
     pub fn specimen() -> Self {
         let quantiles = Some(Quantiles::default());
         Self {

@@ -9,7 +9,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
-/// A client connection. Buffers are lent by the swarm: a connection at rest owns its socket and two empty
+/// A client connection. Buffers are lent by the swarm: an idle connection owns its socket and two empty
 /// vectors.
 #[derive(Debug)]
 pub struct Conn {

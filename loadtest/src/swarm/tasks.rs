@@ -1,9 +1,9 @@
 //! A swarm on the client library's transports: QUIC, WebTransport, and WebSockets among them.
 //!
 //! One thread with one tokio runtime. Each client has a task that reads; the wheel acts for all of them
-//! between two turns of the runtime and writes at once, so that an input does not wait for its task. A UDP
-//! socket is shared by [`PER_SOCKET`] clients: as many sockets as clients would make the swarm dearer than
-//! the server.
+//! between two turns of the runtime and writes at once, so that an input does not wait for its task.
+//! [`PER_SOCKET`] clients share a UDP socket: with one socket per client the swarm would cost more than the
+//! server.
 
 use super::{Drive, End, Frames, Peer, Traffic, Wheel, hang_up};
 use driftless_client::{
@@ -47,7 +47,7 @@ pub struct TaskSwarm<P: Peer> {
     tick: Duration,
 }
 
-/// What the tasks have together. Borrowed for as long as one message takes, never over an await.
+/// What the tasks share. Borrowed only while one message is handled, never across an await.
 struct State<P: Peer> {
     shared: P::Shared,
     clients: Vec<Client<P>>,
@@ -103,7 +103,7 @@ where
 }
 
 impl<P: Peer> TaskSwarm<P> {
-    /// Gives what the peers had together, and hangs up.
+    /// Hangs up, and returns what the peers shared.
     pub fn into_shared(self) -> Option<P::Shared> {
         drop((self.tasks, self.runtime)); // the tasks hold the state, too
         Rc::into_inner(self.state).map(|state| state.into_inner().shared)
@@ -235,7 +235,7 @@ impl<P> Client<P> {
             transport.send(message, lane)?;
         }
         if any {
-            // Most often this is all; if not, the task goes on with it.
+            // Usually this is all; if not, the task continues.
             match transport.poll_flush(&mut Context::from_waker(&self.waker)) {
                 Poll::Ready(flushed) => flushed?,
                 Poll::Pending => self.waker.wake_by_ref(),

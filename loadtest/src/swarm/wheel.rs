@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// A tick cut into slots of about a millisecond; each bot has its place in one of them. One wheel for a
-/// whole swarm instead of one timer for each bot: the swarm wakes once a slot, however many bots there are.
+/// A tick divided into slots of about a millisecond; each bot has a place in one of them. One wheel for the
+/// whole swarm instead of a timer per bot: the swarm wakes once per slot, however many bots there are.
 #[derive(Debug)]
 pub struct Wheel {
     start: Instant,

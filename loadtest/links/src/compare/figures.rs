@@ -11,22 +11,22 @@ use std::time::Duration;
 pub struct CompareFigures {
     /// The scenario's name. None: there were no relays.
     pub scenario: Option<String>,
-    /// Where its dice began.
+    /// Its random seed.
     pub seed: Option<u64>,
     /// Players on each transport.
     pub players: u64,
-    /// Players in their room when the measuring began, of all transports.
+    /// Players in their room when measuring began, over all transports.
     pub connected: u64,
-    /// Ticks a second.
+    /// Ticks per second.
     pub tick_rate: u32,
-    /// How long was measured, seconds.
+    /// How long it measured, seconds.
     pub seconds: f64,
-    /// Players that could not connect, or were disconnected.
+    /// Players that could not connect or were disconnected.
     pub errors: u64,
-    /// States that the server replaced by newer ones before they were sent: the gate at work. Of all
-    /// transports.
+    /// States that the server replaced with newer ones before sending them, over all transports: its send
+    /// gate at work.
     pub stale_dropped: Option<u64>,
-    /// p99 of the state's age over QUIC over that over WebSocket.
+    /// The p99 of a state's age over QUIC, divided by that over WebSocket.
     pub quic_age_p99_over_websocket: Option<f64>,
     /// The same for WebTransport.
     pub webtransport_age_p99_over_websocket: Option<f64>,
@@ -43,50 +43,50 @@ pub struct CompareFigures {
 pub struct TransportFigures {
     /// Players that stayed to the end.
     pub stayed: u64,
-    /// Players that could not connect, or were disconnected.
+    /// Players that could not connect or were disconnected.
     pub errors: u64,
     /// A few of them.
     #[serde(skip)]
     pub examples: Vec<String>,
-    /// Arrival of a state less the time its tick was due on the server's clock.
+    /// Time from when a state's tick was due, on the server's clock, to its arrival.
     pub age_ms: Option<Quantiles>,
-    /// Age of the moment shown, sixty times a second: with what interpolation holds back, and while the
-    /// picture stands still.
+    /// Age of the moment shown, sampled 60 times per second: includes interpolation delay and time when the
+    /// picture is frozen.
     pub shown_age_ms: Option<Quantiles>,
-    /// From the time an input was meant to be sent to the first state that contains it.
+    /// From the time an input should have been sent to the first state that contains it.
     pub input_to_state_ms: Option<Quantiles>,
-    /// How far everybody was shown from where they really were at that time, units of the game (arena:
-    /// metres).
+    /// Distance between where entities were shown and where they really were at that time, in units of the
+    /// game (metres in the arena).
     pub error_now: Option<Quantiles>,
-    /// How far from where they were at the moment shown: what interpolation and extrapolation got wrong.
+    /// Distance from where they were at the moment shown: the error of interpolation and extrapolation.
     pub error_shown: Option<Quantiles>,
     /// Longest time between two states of a player.
     pub longest_gap_ms: f64,
-    /// The same in ticks, less the one that is between any two: how long a picture could freeze.
+    /// The same in ticks, minus the one between any two states: how long a picture could freeze.
     pub longest_freeze_ticks: u64,
-    /// Longest time that a picture did stand still, having gone on for 100 ms without a state.
+    /// Longest time that a picture was in fact frozen, after extrapolating for 100 ms without a state.
     pub longest_standstill_ms: f64,
-    /// States applied over ticks due.
+    /// States applied, divided by ticks due.
     pub delivered_ratio: Option<f64>,
-    /// Ticks that no state was applied for: replaced by newer ones before they were sent, or lost.
+    /// Ticks for which no state was applied: replaced with a newer one before being sent, or lost.
     pub ticks_missed: u64,
     /// States that arrived after a newer one and were dropped.
     pub late_dropped: u64,
-    /// Bytes on the link from the server, headers of IP, UDP and TCP included, a second a player.
+    /// Bytes on the link from the server, including IP, UDP and TCP headers, per second per player.
     pub bytes_down_per_client_s: Option<f64>,
     /// Bytes to the server.
     pub bytes_up_per_client_s: Option<f64>,
-    /// Packets on the link, both ways, a second a player.
+    /// Packets on the link, both ways, per second per player.
     pub packets_per_client_s: Option<f64>,
-    /// Packets lost on the wire over all packets, both ways. For TCP: segments sent again.
+    /// Packets lost on the wire, divided by all packets, both ways. For TCP: segments retransmitted.
     pub lost_ratio: Option<f64>,
     /// Packets that found a full queue, both ways.
     pub overflowed: Option<u64>,
-    /// After a black-out, the worst of all players.
+    /// After a blackout, the worst of all players.
     pub after_black_out: Option<AfterBlackOutFigures>,
 }
 
-/// After a black-out, the worst of all players.
+/// After a blackout, the worst of all players.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct AfterBlackOutFigures {
     /// Players that got a state after it.
@@ -95,16 +95,16 @@ pub struct AfterBlackOutFigures {
     pub first_age_ms: f64,
     /// States applied that are of ticks before its end.
     pub stale: u64,
-    /// States that the server's gate lets be in flight (K), as far as a client can tell.
+    /// States that the server's gate allows in flight (K), as far as a client can tell.
     pub gate: Option<u64>,
-    /// `stale` less `gate`: 0 or less is as it should be.
+    /// `stale` minus `gate`: should be 0 or less.
     pub stale_over_gate: Option<i64>,
     /// From its end to the first state of a later tick.
     pub fresh_after_ms: f64,
 }
 
 impl CompareFigures {
-    /// Figures in which nothing is null, for those who want to know the keys before there are any.
+    /// Figures in which nothing is null, so that the keys are known before anything is measured.
     pub fn specimen() -> Self {
         let transport = Some(TransportFigures::specimen());
         Self {
@@ -119,7 +119,7 @@ impl CompareFigures {
             ..Self::default()
         }
     }
-    /// Without any transport's yet.
+    /// Figures without any transport yet.
     pub(super) fn new(plan: &Comparison, connected: u64, seconds: f64) -> Self {
         let scenario = plan.scenario.as_ref();
         Self {
@@ -132,7 +132,7 @@ impl CompareFigures {
             ..Self::default()
         }
     }
-    /// Puts a transport's in its place.
+    /// Adds those of a transport.
     pub(super) fn add(&mut self, kind: TransportKind, figures: TransportFigures) {
         self.errors += figures.errors;
         let place = match kind {
@@ -146,13 +146,13 @@ impl CompareFigures {
         self.quic_age_p99_over_websocket = over(&self.quic);
         self.webtransport_age_p99_over_websocket = over(&self.webtransport);
     }
-    /// Those there are, with their names.
+    /// Those that were compared, with their names.
     pub(super) fn transports(&self) -> impl Iterator<Item = (&'static str, &TransportFigures)> {
         let all =
             [("websocket", &self.websocket), ("quic", &self.quic), ("webtransport", &self.webtransport)];
         all.into_iter().filter_map(|(name, figures)| Some((name, figures.as_ref()?)))
     }
-    /// What went wrong, a few of each transport.
+    /// A few examples of what went wrong on each transport.
     pub fn examples(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.transports().flat_map(|(name, figures)| figures.examples.iter().map(move |e| (name, e.as_str())))
     }
@@ -181,10 +181,10 @@ impl TransportFigures {
             ..Self::default()
         }
     }
-    /// Of what its players measured and what passed its relay.
+    /// From what its players measured and what passed through its relay.
     pub(super) fn new(plan: &Comparison, sum: Measured, traffic: Option<Traffic>, seconds: f64) -> Self {
         let player_seconds = f64::from(plan.clients) * seconds;
-        // The observer of a direct comparison has the same way to the server as those it would judge.
+        // The observer of a direct comparison has the same link as the players it would be compared with.
         let has_truth = plan.scenario.is_some();
         let rate = |count: fn(&Traffic) -> u64| {
             traffic.filter(|_| player_seconds > 0.0).map(|traffic| count(&traffic) as f64 / player_seconds)
@@ -226,7 +226,7 @@ impl TransportFigures {
     }
 }
 
-/// A gap in whole ticks, rounded, less the one that is always there.
+/// A gap in whole ticks, rounded, minus the one that is always there.
 fn freeze_ticks(gap: Duration, tick: Duration) -> u64 {
     let ticks = (gap.as_secs_f64() / tick.as_secs_f64()).round() as u64;
     ticks.saturating_sub(1)

@@ -1,4 +1,4 @@
-//! The relays of a comparison, on a thread of their own.
+//! The relays of a comparison, on their own thread.
 
 use crate::{
     model::{SEGMENT_HEADERS, UDP_HEADERS, Way},
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 #[derive(Debug, Default)]
 pub struct Links {
     relays: Vec<Running>,
-    /// Dropped, it ends the thread.
+    /// Dropping it ends the thread.
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -28,12 +28,12 @@ pub struct Links {
 struct Running {
     address: SocketAddr,
     counts: Arc<Counts>,
-    /// Each transport has its own, with the same seed: the n-th player of each meets the same dice.
+    /// Each transport has its own with the same seed: the n-th player of each gets the same random numbers.
     link: Arc<Link>,
     headers: u64,
 }
 
-/// What passed a relay, headers of IP, UDP and TCP included.
+/// What passed through a relay, including IP, UDP and TCP headers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Bytes from the server.
@@ -44,15 +44,15 @@ pub struct Traffic {
     pub packets_down: u64,
     /// Packets to the server.
     pub packets_up: u64,
-    /// Packets lost on the wire, both ways; for TCP: sent again.
+    /// Packets lost on the wire, both ways; for TCP, segments retransmitted.
     pub lost: u64,
     /// Packets that found a full queue, both ways.
     pub overflowed: u64,
 }
 
 impl Links {
-    /// Starts a relay for each transport. Without a scenario, none. `server` is where TCP goes; UDP, to that
-    /// port.
+    /// Starts a relay for each transport, or none without a scenario. TCP goes to `server`, UDP to
+    /// `quic_port` there.
     pub fn start(
         scenario: Option<&Scenario>,
         transports: &[TransportKind],

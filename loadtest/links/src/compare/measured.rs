@@ -6,7 +6,7 @@ use std::time::Duration;
 /// What one player measured; added up, what all of them did.
 #[derive(Debug, Clone, Default)]
 pub struct Measured {
-    /// Whether it had a seat to the end.
+    /// 1 if it had a seat to the end.
     pub stayed: u64,
     /// State's age on arrival.
     pub age: Micros,
@@ -14,13 +14,13 @@ pub struct Measured {
     pub shown_age: Micros,
     /// Input to the state that contains it.
     pub input: Micros,
-    /// Between what was shown and where they really were then, in thousandths of a unit.
+    /// Distance between what was shown and where entities really were then, in thousandths of a unit.
     pub error_now: Distances,
-    /// Between what was shown and where they really were at the moment that was meant to be shown.
+    /// Distance between what was shown and where entities were at the moment that was meant to be shown.
     pub error_shown: Distances,
     /// Longest time between two states.
     pub longest_gap: Duration,
-    /// Longest time that the picture stood still for want of a state.
+    /// Longest time that the picture was frozen for lack of a state.
     pub longest_standstill: Duration,
     /// States applied.
     pub states: u64,
@@ -28,11 +28,11 @@ pub struct Measured {
     pub due: u64,
     /// States that came after a newer one.
     pub late: u64,
-    /// What came after a black-out.
+    /// What came after a blackout.
     pub after_black_out: Option<AfterBlackOut>,
     /// K, as far as this end can tell.
     pub gate: Option<u64>,
-    /// How connections ended that should not have.
+    /// Why connections ended that should not have.
     pub errors: Vec<String>,
 }
 

@@ -1,7 +1,7 @@
 //! One player: acts, shows, and measures what it gets.
 //!
-//! It acts on a schedule, whatever comes back: an input's latency counts from when it was meant to be sent,
-//! and one that no state has contained at the end counts with the time it waited.
+//! It acts on a schedule, whatever comes back: an input's latency counts from when it should have been sent,
+//! and an input that no state contains by the end counts with the time it has waited.
 
 use super::{
     Player,
@@ -20,7 +20,7 @@ use std::{
 
 /// Between two pictures.
 const FRAME: Duration = Duration::from_nanos(16_666_667);
-/// Every so many pictures, all that is shown is held against the truth.
+/// After this many pictures, everything shown is compared with the truth.
 const COMPARE_EVERY: u32 = 3;
 /// Inputs that may wait for a state.
 const MAX_PENDING: usize = 1200;
@@ -44,7 +44,7 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// Connects then, and plays until the window is closed.
+    /// Connects at `start` and plays until the window is closed.
     pub async fn play(self, start: tokio::time::Instant) -> Measured {
         tokio::time::sleep_until(start).await;
         let window = self.window.clone();
@@ -68,14 +68,14 @@ struct Play {
     shown: Option<Interpolation>,
     extrapolation_us: i64,
     frames: u32,
-    /// Inputs that no state has contained: number, and when each was meant to be sent.
+    /// Inputs that no state has contained yet: number, and when each should have been sent.
     pending: VecDeque<(u32, Instant)>,
     applied_at: Option<Instant>,
-    /// When the newest state that is there was due, microseconds of the server's clock.
+    /// When the newest state was due, microseconds of the server's clock.
     newest_us: i64,
-    /// Since when the picture has stood still.
+    /// Since when the picture has been frozen.
     still_since: Option<Instant>,
-    /// The black-out that `measured.after_black_out` is of, and whether its end has been seen.
+    /// The blackout that `measured.after_black_out` is of, and whether its end has been seen.
     black_out: Option<(Instant, bool)>,
     pictures: VecDeque<Picture>,
     measured: Measured,
@@ -83,7 +83,7 @@ struct Play {
 
 /// What was shown at one time.
 struct Picture {
-    /// When, and of when, microseconds of the server's clock.
+    /// When it was shown, and the moment it showed, microseconds of the server's clock.
     now_us: i64,
     shown_us: i64,
     places: Vec<(u32, Place)>,
@@ -228,7 +228,7 @@ impl Play {
         }
     }
 
-    /// A state was applied after a black-out that ended at `end`.
+    /// A state was applied after a blackout that ended at `end`.
     fn after_black_out(&mut self, now: Instant, end: Instant, age_us: i64, is_stale: bool) {
         let is_first = self.black_out.is_none_or(|(of, _)| of != end);
         let after = self.measured.after_black_out.get_or_insert_default();
@@ -258,11 +258,11 @@ impl Play {
         self.frames += 1;
         let places = (counts && self.frames.is_multiple_of(COMPARE_EVERY)).then(|| places(&view, layout));
         let meant_us = shown.shown_us().unwrap_or(now_us);
-        // Past this the picture stands still, whatever moment is meant to be shown.
+        // Past this the picture is frozen, whatever moment was meant to be shown.
         let last_us = self.newest_us.saturating_add(self.extrapolation_us);
         if meant_us > last_us {
             let since = *self.still_since.get_or_insert(now);
-            // Counted from the window's begin, if that is later.
+            // Counted from the start of the window, if that is later.
             let since = self.window.began().map_or(now, |began| began.max(since));
             if counts {
                 self.measured.longest_standstill =
@@ -302,8 +302,8 @@ impl Play {
         }
         let stats = self.connection.core().stats();
         self.measured.late = stats.stale;
-        // As the server's gate: ceil(min_rtt / tick) + 1, where its round trip may contain a tick's wait for
-        // the next input.
+        // As in the server's gate: ceil(min_rtt / tick) + 1, except that its round trip may include up to a
+        // tick of waiting for the next input.
         self.measured.gate = stats
             .min_rtt
             .map(|rtt| (rtt + self.tick).as_nanos().div_ceil(self.tick.as_nanos().max(1)) as u64 + 1);

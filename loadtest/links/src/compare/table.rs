@@ -64,7 +64,7 @@ const ROWS: [Row; 17] = [
         let pair = t.lost_ratio.zip(t.overflowed);
         optional(pair, |(lost, overflowed)| format!("{:.2} %, {overflowed}", lost * 100.0))
     }),
-    ("after black-out: first age, ms", |t| {
+    ("after blackout: first age, ms", |t| {
         after(t, |after| format!("{:.0} ({} players)", after.first_age_ms, after.players))
     }),
     ("  stale states (K)", |t| {

@@ -1,11 +1,11 @@
-//! Where everybody really was: what an observer on a perfect way to the server got of every tick.
+//! Where everybody really was: what an observer with a perfect link got for every tick.
 
 use driftless_client::{Clock, Connection, Event, Step};
 use driftless_proto::{schema::Schema, snapshot::Snapshot, wire};
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Instant};
 
-/// Farther than this in one tick, quanta: it was put elsewhere, and was nowhere in between. (In the arena,
-/// quanta are centimetres and nobody moves more than 50 in a tick at 20 Hz.)
+/// Farther than this in one tick, quanta: the entity was teleported, and was nowhere in between. (In the
+/// arena, quanta are centimetres and nobody moves more than 50 in a tick at 20 Hz.)
 pub const JUMP: u32 = 200;
 
 /// A place, quanta.
@@ -21,18 +21,18 @@ pub struct Truth {
     states: BTreeMap<u32, Vec<(u32, Place)>>,
 }
 
-/// Where the places of those who move by themselves are in the snapshots.
+/// Where in the snapshots the positions of players are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     /// Kind of entity.
     pub kind: usize,
     /// Columns.
     pub columns: [usize; 2],
-    /// Quanta a unit of the game's measure.
+    /// Quanta per unit of the game's measure.
     pub per_unit: u32,
 }
 
-/// Fills the truth until the connection ends.
+/// Records the truth until the connection ends.
 pub async fn observe(mut connection: Connection, truth: Rc<RefCell<Truth>>) {
     loop {
         match connection.next(None).await {
@@ -90,8 +90,8 @@ impl Truth {
     pub fn covers(&self, at_us: i64) -> bool {
         self.states.last_key_value().is_some_and(|(&tick, _)| self.due_us(tick) >= at_us)
     }
-    /// Where everybody was at a time, between the two states around it. None: there are none (the game's
-    /// start, a tick that was skipped).
+    /// Where everybody was at a time, interpolated between the two states around it. None: one of them is
+    /// missing (the start of the game, a skipped tick).
     pub fn at(&self, at_us: i64) -> Option<Moment<'_>> {
         let tick = self.due_tick(at_us);
         let (before, after) = (self.states.get(&tick)?, self.states.get(&(tick + 1))?);
@@ -109,7 +109,7 @@ pub struct Moment<'a> {
 }
 
 impl Moment<'_> {
-    /// How far a place is from where an entity was, quanta. None: it was not there.
+    /// Distance from where an entity was, quanta. None: it was not there.
     pub fn distance(&self, id: u32, shown: Place) -> Option<f64> {
         let find = |state: &[(u32, Place)]| {
             let index = state.binary_search_by_key(&id, |&(id, _)| id).ok()?;

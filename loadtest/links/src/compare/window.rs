@@ -1,4 +1,4 @@
-//! When is measured, and where in the scenario that is. Shared by all players of the one thread.
+//! The measured time, and where in the scenario it is. Shared by all players, which are on one thread.
 
 use crate::scenario::Scenario;
 use std::{
@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long is measured where neither the user nor the scenario says.
+/// How long to measure if neither the user nor the scenario says.
 const DEFAULT: Duration = Duration::from_secs(20);
-/// How much longer than the scenario's phases is measured.
+/// How much longer than the scenario's phases to measure.
 const AFTERWARDS: Duration = Duration::from_secs(10);
 
 /// The measured time.
@@ -19,11 +19,11 @@ pub struct Window {
     closed: Cell<bool>,
     /// Players in their room.
     pub playing: Cell<usize>,
-    /// Players that are no more.
+    /// Players that have left.
     pub gone: Cell<usize>,
-    /// Ends of black-outs, since the beginning.
+    /// Ends of blackouts, since the beginning.
     black_outs: Vec<Duration>,
-    /// Of all phases that have an end.
+    /// Total of all phases that have an end.
     phases: Duration,
 }
 
@@ -56,11 +56,11 @@ impl Window {
     pub fn end(&self, now: Instant) {
         self.ended.set(Some(now));
     }
-    /// The players are to go.
+    /// The players should leave.
     pub fn close(&self) {
         self.closed.set(true);
     }
-    /// Whether they are.
+    /// Whether they should.
     pub fn is_closed(&self) -> bool {
         self.closed.get()
     }
@@ -81,7 +81,7 @@ impl Window {
         let (began, ended) = (self.began.get(), self.ended.get());
         began.zip(ended).map_or(0.0, |(began, ended)| (ended - began).as_secs_f64())
     }
-    /// When the last black-out that is over by now ended.
+    /// When the last blackout that is over by now ended.
     pub fn last_black_out(&self, now: Instant) -> Option<Instant> {
         let began = self.began.get()?;
         self.black_outs.iter().map(|&end| began + end).rfind(|&end| end <= now)

@@ -1,4 +1,4 @@
-//! The narrow place of a link: so many bytes a second, and a queue before it.
+//! The bottleneck of a link: a rate in bytes per second, and a queue in front of it.
 
 use std::time::Duration;
 
@@ -7,21 +7,22 @@ const NANOS: u128 = 1_000_000_000;
 /// A queue that is served at a rate. It knows bytes, not packets.
 #[derive(Debug, Clone, Default)]
 pub struct Bottleneck {
-    /// What has not left yet, in billionths of a byte: so that no rate and no time is rounded.
+    /// What has not left yet, in billionths of a byte, so that neither rates nor times are rounded.
     backlog: u128,
     /// When `backlog` was that.
     at: Duration,
-    /// The last departure, so that a rate that changes lets nobody overtake.
+    /// The last departure, so that nothing overtakes when the rate changes.
     last: Duration,
 }
 
 impl Bottleneck {
-    /// So many bytes arrive: when the last of them has left. None: there is no room for them in the queue.
+    /// Takes in this many bytes and returns when the last of them will have left. None: the queue has no room
+    /// for them.
     pub fn admit(&mut self, now: Duration, rate: Option<u64>, queue: u64, bytes: usize) -> Option<Duration> {
         (bytes as u64 <= self.room(now, rate, queue)).then(|| self.force(now, rate, bytes))
     }
 
-    /// As [`admit`](Self::admit), for what cannot be refused.
+    /// Like [`admit`](Self::admit), for what cannot be refused.
     pub fn force(&mut self, now: Duration, rate: Option<u64>, bytes: usize) -> Duration {
         self.serve(now, rate);
         let departure = match rate {

@@ -8,20 +8,20 @@ use std::time::Duration;
 pub struct Conditions {
     /// How long the way takes.
     pub latency: Duration,
-    /// Each way takes up to this much more or less, any value alike. It delays, but does not reorder: a real
-    /// link's jitter comes from queues, and those keep order.
+    /// How much more or less it may take, uniformly distributed. It delays but does not reorder: the jitter
+    /// of real links comes from queues, which keep order.
     pub jitter: Duration,
     /// How much is lost on the wire.
     pub loss: Loss,
-    /// Share that is held back by `reorder_by`, so that others overtake it: 0 to 1.
+    /// Share that is held back by `reorder_by` so that others overtake, 0 to 1.
     pub reorder: f64,
     /// See `reorder`.
     pub reorder_by: Duration,
     /// Share that arrives twice: 0 to 1.
     pub duplicate: f64,
-    /// Bytes a second that the narrowest place carries, headers included. None: no limit.
+    /// Rate of the bottleneck, bytes per second including headers. None: no limit.
     pub rate: Option<u64>,
-    /// Bytes that may wait there. What comes when it is full is dropped (drop-tail). Of no meaning without
+    /// Bytes that may wait there; what arrives when it is full is dropped (drop-tail). Meaningless without
     /// `rate`.
     pub queue: u64,
     /// Nothing passes.

@@ -4,20 +4,20 @@ use super::{Bottleneck, LossState, Path};
 use fastrand::Rng;
 use std::time::Duration;
 
-/// Bytes of IPv4 and UDP headers, which take their share of a rate.
+/// Bytes of IPv4 and UDP headers, which count toward the rate.
 pub const UDP_HEADERS: usize = 20 + 8;
 
 /// One way of one link, for datagrams.
 ///
-/// Every datagram takes the same count of numbers from the dice: the n-th datagram of a way meets the same
-/// fate on the wire whenever it comes. (Whether it finds room in the queue does depend on when it comes.)
+/// Every datagram draws the same number of random numbers, so the n-th datagram of a way meets the same fate
+/// on the wire whenever it comes. (Whether the queue has room does depend on when it comes.)
 #[derive(Debug, Clone)]
 pub struct Datagrams {
     path: Path,
     dice: Rng,
     loss: LossState,
     bottleneck: Bottleneck,
-    /// When the last one arrives that was not held back.
+    /// When the last one that was not held back arrives.
     last: Duration,
 }
 
@@ -30,7 +30,7 @@ pub enum Fate {
     Arrives {
         /// When.
         at: Duration,
-        /// When it arrives once more, if it does.
+        /// When a duplicate arrives, if one does.
         again: Option<Duration>,
     },
 }
@@ -47,7 +47,7 @@ pub enum Dropped {
 }
 
 impl Datagrams {
-    /// A way whose fate is that of the seed.
+    /// A way with the random numbers of this seed.
     pub fn new(path: Path, seed: u64) -> Self {
         Self {
             path,
@@ -58,7 +58,7 @@ impl Datagrams {
         }
     }
 
-    /// A datagram with so many bytes of payload is sent now. Times must not go back.
+    /// A datagram with this many bytes of payload is sent now. Times must not go backward.
     pub fn offer(&mut self, now: Duration, payload: usize) -> Fate {
         let here = self.path.at(now);
         let lost = self.loss.draw(&here.loss, &mut self.dice);
@@ -81,7 +81,7 @@ impl Datagrams {
     }
 }
 
-/// The latency with its jitter: `dice` from 0 to 1 is least to most.
+/// The latency with its jitter: `dice` is 0 for the least, 1 for the most.
 pub(super) fn jittered(latency: Duration, jitter: Duration, dice: f64) -> Duration {
     (latency + jitter.mul_f64(2.0 * dice)).saturating_sub(jitter)
 }

@@ -5,7 +5,7 @@ use fastrand::Rng;
 /// How much is lost, and in what pattern. Shares are 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Loss {
-    /// Each packet is lost with this share, whatever became of the others.
+    /// Each packet is lost with this probability, independently of the others.
     Independent(f64),
     /// Two states, good and bad, each with its own loss (Gilbert, "Capacity of a Burst-Noise Channel", 1960;
     /// Elliott, "Estimates of Error Rates for Codes on Burst-Noise Channels", 1963). A bad stretch is
@@ -29,7 +29,7 @@ impl Default for Loss {
 }
 
 impl Loss {
-    /// The share that is lost over a long time.
+    /// The long-run share that is lost.
     #[cfg(test)]
     pub fn mean(&self) -> f64 {
         match *self {
@@ -49,8 +49,8 @@ pub struct LossState {
 }
 
 impl LossState {
-    /// Whether the next packet is lost. Takes two numbers from the dice, whatever the pattern: so the n-th
-    /// packet meets the same numbers however the loss before it was set.
+    /// Whether the next packet is lost. Draws two random numbers whatever the pattern, so that the n-th
+    /// packet gets the same numbers however the loss was configured before it.
     pub fn draw(&mut self, loss: &Loss, dice: &mut Rng) -> bool {
         let (turn, fate) = (dice.f64(), dice.f64());
         match *loss {

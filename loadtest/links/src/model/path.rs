@@ -26,7 +26,7 @@ pub struct Phase {
     pub down: Conditions,
 }
 
-/// The phases of all links of a run, and when the first one began. Until it has, the first phase's conditions
+/// The phases of all links of a run, and when the first one began. Until then the first phase's conditions
 /// hold.
 #[derive(Debug)]
 pub struct Timeline {
@@ -42,7 +42,7 @@ pub struct Path {
 }
 
 impl Timeline {
-    /// Of these phases. Without any, a perfect wire.
+    /// A timeline of these phases. Without any, a perfect wire.
     pub fn new(mut phases: Vec<Phase>) -> Self {
         if phases.is_empty() {
             phases.push(Phase::default());

@@ -2,42 +2,42 @@
 //!
 //! A relay between two TCP connections cannot lose a segment: the kernel at each side repairs its own half.
 //! So this is a model of a sender and a receiver, with the bytes between them. The bytes are cut into
-//! segments; each passes the link as a datagram does; one that is lost is sent again after the time that TCP
-//! needs to find out, and all bytes behind it wait until it is there (head-of-line blocking). When it is sent
-//! again:
+//! segments; each passes the link as a datagram does; a lost one is retransmitted after the time that TCP
+//! needs to detect the loss, and all bytes behind it wait for it (head-of-line blocking). When it is
+//! retransmitted:
 //!
 //! - **A later segment was acknowledged.** The acknowledgement comes one way back after that segment arrived;
 //!   a quarter of a round trip more is allowed for reordering (RACK: RFC 8985, sections 6.2 and 7.2, which
-//!   replaces the three duplicate acknowledgements of RFC 5681, section 3.2, in Linux). It sees a lost
-//!   retransmission, too.
-//! - **The tail.** The last segment sent is sent again after two round trips, where more than one is under
-//!   way (the tail loss probe: RFC 8985, section 7.3).
-//! - **The timer.** The oldest segment is sent again after the retransmission timeout: the round trip and
+//!   replaces the three duplicate acknowledgements of RFC 5681, section 3.2, in Linux). It detects lost
+//!   retransmissions, too.
+//! - **The tail.** The last segment sent is retransmitted after two round trips, if more than one is in
+//!   flight (the tail loss probe: RFC 8985, section 7.3).
+//! - **The timer.** The oldest segment is retransmitted after the retransmission timeout: the round trip plus
 //!   four times its variation, at least 200 ms (RFC 6298, section 2, with Linux's minimum for the second
-//!   part, where the RFC has 1 s for both), doubled each time (section 5.5). From then on nothing new is sent
+//!   part, where the RFC has 1 s for both), doubled each time (section 5.5). After that nothing new is sent
 //!   until that segment is acknowledged.
 //!
-//! At most [`WINDOW`] bytes are between the two, and with a rate, at most what its queue takes: more is
-//! refused ([`Segments::room`]), so that the sender's own buffers fill, as they would.
+//! At most [`WINDOW`] bytes are in flight, and with a rate, at most what its queue takes: more is refused
+//! ([`Segments::room`]), so that the sender's own buffers fill up, as they would.
 //!
 //! # What it leaves out
 //! Congestion control: no slow start, no window that halves with a loss. Acknowledgements are never lost
-//! outside of a black-out and take no part of the rate. A full queue holds the sender back instead of losing
-//! segments. The round trip is known, where a sender must estimate it. Each of these makes the model *kinder*
-//! than real TCP, so what a comparison shows of TCP's cost is rather too little than too much. For the real
-//! thing, put the kernel's own stack on both sides of the link: `loadtest netns`.
+//! outside a blackout and do not count toward the rate. A full queue holds the sender back instead of
+//! dropping segments. The round trip is known, where a real sender must estimate it. Each of these makes the
+//! model *kinder* than real TCP, so a comparison understates the cost of TCP rather than overstating it. For
+//! the real thing, put the kernel's own stack at both ends of the link: `loadtest netns`.
 
 use super::{Bottleneck, LossState, Path, datagrams::jittered};
 use fastrand::Rng;
 use std::{collections::VecDeque, time::Duration};
 
-/// Most bytes of a segment: Ethernet's 1,500 less headers with timestamps.
+/// Most bytes of a segment: Ethernet's 1,500 minus headers with timestamps.
 pub const MAX_SEGMENT: usize = 1448;
 /// Bytes of IPv4 and TCP headers with timestamps.
 pub const SEGMENT_HEADERS: usize = 20 + 32;
-/// Most bytes under way: the receive window of a stack that does not scale it (RFC 9293, section 3.1).
+/// Most bytes in flight: the receive window of a stack without window scaling (RFC 9293, section 3.1).
 pub const WINDOW: usize = 65_535;
-/// Least of the second part of the retransmission timeout (Linux: TCP_RTO_MIN).
+/// Minimum of the second part of the retransmission timeout (Linux: TCP_RTO_MIN).
 const MIN_VARIATION: Duration = Duration::from_millis(200);
 /// Longest retransmission timeout (Linux: TCP_RTO_MAX).
 const MAX_TIMEOUT: Duration = Duration::from_secs(120);
@@ -58,7 +58,7 @@ pub struct Segments {
     /// When the newest acknowledgement of something new came: the timer counts from there (RFC 6298, section
     /// 5.3).
     progress: Duration,
-    /// When the last one arrives that was not held back.
+    /// When the last one that was not held back arrives.
     last: Duration,
     sent: u64,
     sent_again: u64,
@@ -79,27 +79,27 @@ struct Segment {
 /// Where a sender is with its retransmission timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Timeouts {
-    /// It has not run out.
+    /// It has not expired.
     None,
-    /// It has run out so often for the oldest segment; nothing new is sent.
+    /// It has expired this many times for the oldest segment; nothing new is sent.
     Waiting { count: u32 },
-    /// The oldest segment, sent again, will arrive and be acknowledged then.
+    /// The retransmitted oldest segment will arrive, and be acknowledged then.
     EndAt(Duration),
 }
 
 /// What happens next at the sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
-    /// This segment is taken for lost.
+    /// This segment is considered lost.
     Repair(usize),
-    /// The timer of the oldest runs out.
+    /// The timer of the oldest expires.
     Timeout,
     /// The oldest was acknowledged after a timeout.
     Resume,
 }
 
 impl Segments {
-    /// A stream whose fate is that of the seed.
+    /// A stream with the random numbers of this seed.
     pub fn new(path: Path, seed: u64) -> Self {
         Self {
             path,
@@ -132,7 +132,7 @@ impl Segments {
         }
     }
 
-    /// The sender takes so many bytes, at most [`room`](Self::room). Call [`poll`](Self::poll) before it,
+    /// The sender sends this many bytes, at most [`room`](Self::room). Call [`poll`](Self::poll) before it,
     /// with the same time.
     pub fn offer(&mut self, now: Duration, bytes: usize) {
         if self.timeouts == Timeouts::None {
@@ -142,7 +142,7 @@ impl Segments {
         }
     }
 
-    /// Bytes that have arrived in order by now, and were not given before.
+    /// Bytes that have arrived in order by now and were not returned before.
     pub fn poll(&mut self, now: Duration) -> usize {
         while let Some((at, event)) = self.next_event().filter(|&(at, _)| at <= now) {
             self.handle(at, event);
@@ -178,7 +178,7 @@ impl Segments {
         self.flight.is_empty() && self.held == 0
     }
 
-    /// Segments sent, and of these, how many were sent again.
+    /// Segments sent, and how many of these were retransmissions.
     pub fn counts(&self) -> (u64, u64) {
         (self.sent, self.sent_again)
     }
@@ -247,7 +247,7 @@ impl Segments {
         resume.into_iter().chain(repair).chain(timeout).min_by_key(|&(at, _)| at)
     }
 
-    /// When the timer of the oldest segment runs out.
+    /// When the timer of the oldest segment expires.
     fn timeout(&self) -> Option<Duration> {
         let first = self.flight.front().filter(|first| first.arrives.is_none())?;
         let doublings = match self.timeouts {
@@ -260,7 +260,7 @@ impl Segments {
         Some(first.sent.max(self.progress) + (once * (1 << doublings)).min(MAX_TIMEOUT))
     }
 
-    /// The lost segment that is found out about next, other than by the timer.
+    /// The next lost segment to be detected, other than by the timer.
     fn repair(&self) -> Option<(Duration, usize)> {
         let lost = |segment: &&Segment| segment.arrives.is_none();
         if !self.flight.iter().any(|segment| lost(&segment)) {

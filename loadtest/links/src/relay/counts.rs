@@ -26,7 +26,7 @@ pub struct WayCounts {
     pub lost: AtomicU64,
     /// Datagrams that found the queue full.
     pub overflowed: AtomicU64,
-    /// Datagrams sent into a black-out.
+    /// Datagrams sent into a blackout.
     pub blacked_out: AtomicU64,
     /// Datagrams that this machine's sockets did not take.
     pub unsent: AtomicU64,
@@ -64,7 +64,7 @@ impl fmt::Display for Counts {
             let count = |counter: &AtomicU64| counter.load(Relaxed);
             write!(
                 f,
-                "{name} {} packets with {} bytes, {} lost, {} overflowed, {} in black-outs; ",
+                "{name} {} packets with {} bytes, {} lost, {} overflowed, {} in blackouts; ",
                 count(&way.packets),
                 count(&way.bytes),
                 count(&way.lost),

@@ -1,4 +1,4 @@
-//! What is under way on a client's link: datagrams, each with the time at which the model has it arrive.
+//! What is in flight on a client's link: datagrams, each with the time at which the model has it arrive.
 
 use super::{Counts, Link};
 use crate::{
@@ -12,13 +12,13 @@ pub struct Flight<T> {
     up: Datagrams,
     down: Datagrams,
     waiting: Schedule<(Way, T)>,
-    /// Most that may be under way, both ways together.
+    /// Most that may be in flight, both ways together.
     most: usize,
     counts: Arc<Counts>,
 }
 
 impl<T: Clone> Flight<T> {
-    /// Of the link's next client.
+    /// For the link's next client.
     pub fn new(link: &Link, most: usize, counts: Arc<Counts>) -> Self {
         let seed = link.client_seed();
         Self {
@@ -29,7 +29,7 @@ impl<T: Clone> Flight<T> {
             counts,
         }
     }
-    /// A datagram with a payload of so many bytes is sent. It may never arrive, or twice.
+    /// A datagram with a payload of this many bytes is sent. It may never arrive, or arrive twice.
     pub fn send(&mut self, now: Duration, way: Way, payload: usize, datagram: T) {
         let model = match way {
             Way::Up => &mut self.up,
@@ -53,7 +53,7 @@ impl<T: Clone> Flight<T> {
     pub fn pop(&mut self, now: Duration) -> Option<(Way, T)> {
         self.waiting.pop(now)
     }
-    /// When the next arrives. None: nothing is under way.
+    /// When the next arrives. None: nothing is in flight.
     pub fn next(&self) -> Option<Duration> {
         self.waiting.next()
     }

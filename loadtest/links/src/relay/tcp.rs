@@ -1,7 +1,7 @@
-//! Streams: for each connection one to the server, and the model between them.
+//! Streams: each connection gets one to the server, with the model between them.
 //!
 //! The relay's own buffers must not be the queue that is measured: it reads only what the model's link has
-//! room for, and its sockets' receive buffers are small, so that a full link is felt by the sender at once.
+//! room for, and its sockets' receive buffers are small, so that the sender feels a full link at once.
 
 use super::{Counts, Link, MAX_CLIENTS};
 use crate::model::{MAX_SEGMENT, Way};
@@ -26,7 +26,7 @@ use tokio::{
 
 /// Bytes of a receive buffer (the kernel doubles it, and offers about half of that as window).
 const RECEIVE_BUFFER: usize = 4096;
-/// While the link is full: time between two looks.
+/// Time between two polls while the link is full.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
 /// Pause after a failed accept (too many open files).
 const ERROR_PAUSE: Duration = Duration::from_millis(50);
@@ -134,7 +134,7 @@ async fn pump(
                 ended = read? == 0;
                 let bytes = under_way.len() - before;
                 let now = link.now();
-                // Time has passed since the last look: what happened in it comes first.
+                // Time has passed since the last poll: what happened meanwhile comes first.
                 let early = model.poll(now);
                 model.offer(now, bytes);
                 counts.bytes.fetch_add(bytes as u64, Relaxed);

@@ -1,4 +1,4 @@
-//! Datagrams: one socket towards the clients; for each client a task with a socket towards the server.
+//! Datagrams: one socket faces the clients; each client has a task with a socket facing the server.
 
 use super::{Counts, Flight, IDLE, Link, MAX_CLIENTS, MAX_WAITING};
 use crate::model::Way;
@@ -14,7 +14,7 @@ use tokio::{net::UdpSocket, sync::mpsc, task::JoinHandle, time::sleep_until};
 
 /// The longest datagram.
 const MAX_DATAGRAM: usize = 65_535;
-/// Datagrams read for a client that its task has not looked at.
+/// Datagrams read for a client that its task has not taken yet.
 const INBOX: usize = 256;
 /// Bytes of the sockets' buffers: a burst of all clients of a tick.
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;

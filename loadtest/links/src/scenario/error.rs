@@ -3,7 +3,7 @@
 use super::Scenario;
 use std::path::PathBuf;
 
-/// Why there is no scenario: the fault of who wrote it.
+/// Why there is no scenario: the fault of whoever wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScenarioError {
     /// Neither a file nor a name that is known.
@@ -23,7 +23,7 @@ pub enum ScenarioError {
         /// What the system says.
         reason: String,
     },
-    /// It is no TOML, or has keys that mean nothing. The reason names line and key.
+    /// It is not TOML, or has unknown keys. The reason names line and key.
     #[error("{file}: {reason}")]
     BadToml {
         /// The file, or the name of one that comes with the program.
@@ -31,7 +31,7 @@ pub enum ScenarioError {
         /// What is wrong, and where.
         reason: String,
     },
-    /// A value is not what the key takes.
+    /// A value is outside what the key allows.
     #[error("{file}: {key} is {value}, but must be {allowed}")]
     Bad {
         /// As above.

@@ -9,7 +9,7 @@ use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 const MAX_MS: f64 = 60_000.0;
 /// Longest phase, seconds.
 const MAX_SECONDS: f64 = 86_400.0;
-/// Bytes that a queue has room for at least: a full datagram, or nothing would ever pass.
+/// Smallest queue, bytes: room for a full datagram, or nothing would ever pass.
 const MIN_QUEUE: u64 = 2048;
 
 #[derive(Deserialize)]
@@ -50,9 +50,9 @@ pub struct Table {
     pub reorder_ms: f64,
     /// Arrive twice, percent.
     pub duplicate_percent: f64,
-    /// Bytes a second, headers included. Left out: no limit.
+    /// Bytes per second, headers included. Left out: no limit.
     pub rate_bytes_s: Option<u64>,
-    /// Bytes that wait at most for the rate.
+    /// Most bytes that may wait for the rate.
     pub queue_bytes: Option<u64>,
     /// Nothing passes.
     pub black_out: bool,
