@@ -4,6 +4,8 @@ use crate::{Rng, Seen, Simulation};
 
 /// A game that says how a bot plays it: by what a client sees, an input a tick.
 ///
+/// `driftless_loadtest::main(&[BotKind::of::<Tag>()])` is a program that load-tests the game with them.
+///
 /// ```
 /// # use driftless_sim::{Bot, Rng, Schema, Seen, Setup, Snapshot, Step, Simulation, PlayerId, PlayerInput};
 /// # use driftless_sim::games::arena::{Arena, ArenaInput};
