@@ -26,7 +26,7 @@ macro_rules! file {
             game: $game,
             path: $path,
             name: concat!($name, $ending),
-            body: include_bytes!(concat!("../../../clients/web/dist/", $name, $ending)),
+            body: include_bytes!(concat!("../../dist/", $name, $ending)),
         }
     };
 }
