@@ -8,6 +8,7 @@
 //! | `/assets/*` | GET | files that these pages load |
 //! | `/sdk/driftless.js` | GET | the SDK for browsers, as a module |
 //! | `/about` | GET | a page that lists these paths |
+//! | `/guide`, `/guide/*` | GET | the guide for people who make games |
 //! | `/healthz` | GET | 200 while the process serves |
 //! | `/readyz` | GET | 200, or 503 while the server drains |
 //! | `/metrics` | GET | OpenMetrics, or the older Prometheus text for clients that do not accept it |
@@ -34,6 +35,7 @@ mod builtin;
 mod certificate;
 mod file;
 mod front;
+mod guide;
 mod health;
 mod inspect;
 mod media;
@@ -114,6 +116,9 @@ pub(crate) const MAX_BODY: usize = 16 * 1024;
 pub(crate) fn routes(config: &mut web::ServiceConfig, state: &HttpState) {
     for path in builtin::paths(&state.demos) {
         config.service(resource(path, "GET, HEAD").route(get().to(builtin::file)));
+    }
+    for path in guide::paths() {
+        config.service(resource(path, "GET, HEAD").route(get().to(guide::file)));
     }
     if state.pages.is_none() && !state.demos.iter().any(|(path, _)| *path == "/") {
         config.service(resource("/", "GET, HEAD").route(get().to(about::about)));

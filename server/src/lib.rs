@@ -69,10 +69,26 @@
 
 #![warn(unreachable_pub)]
 
-/// The code in the README compiles.
+/// The code in the README and in the guide compiles, and does what it says.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../guide/10-first-game.md")]
+    struct FirstGame;
+    #[doc = include_str!("../guide/20-commands-and-events.md")]
+    struct CommandsAndEvents;
+    #[doc = include_str!("../guide/30-rooms.md")]
+    struct Rooms;
+    #[doc = include_str!("../guide/40-prediction.md")]
+    struct Prediction;
+    #[doc = include_str!("../guide/50-jobs.md")]
+    struct Jobs;
+    #[doc = include_str!("../guide/60-testing.md")]
+    struct Testing;
+    #[doc = include_str!("../guide/70-load-testing.md")]
+    struct LoadTesting;
+}
 
 mod alarm;
 pub mod cli;

@@ -33,7 +33,7 @@ const PAGE: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     r#"</h1>
 <p>An authoritative multiplayer game-state server. Games connect by WebSocket at <code>/v1/connect</code>, subprotocol <code>driftless.v1</code>.
-<p>{{play}}Watch: <a href="/dashboard">dashboard</a>.
+<p>{{play}}Watch: <a href="/dashboard">dashboard</a>. Read: <a href="/guide">the guide</a>.
 <table>
 <tr><td><a href="/v1/rooms">/v1/rooms</a><td>the rooms; operators POST a JSON object to make one
 <tr><td><a href="/v1/presence">/v1/presence</a><td>who is here

@@ -1,0 +1,31 @@
+//! The guide, a page a chapter. `build.rs` renders it from `guide/`.
+
+use super::{ApiError, file::Packed};
+use actix_web::{HttpRequest, HttpResponse, http::header::HeaderValue};
+use bytes::Bytes;
+use std::{collections::HashMap, sync::LazyLock};
+
+/// Text, and its style. There are no scripts.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Path and page.
+static CHAPTERS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/guide.rs"));
+const STYLE: (&str, &str) = ("/assets/guide.css", include_str!("../../guide/style.css"));
+
+/// What is sent for each path. Packed once, when the first is asked for.
+static PACKED: LazyLock<HashMap<&'static str, Packed>> = LazyLock::new(|| {
+    let pages = CHAPTERS.iter().map(|&(path, page)| (path, Packed::new("guide.html", page.into())));
+    let style = (STYLE.0, Packed::new(STYLE.0, Bytes::from_static(STYLE.1.as_bytes())));
+    pages.chain([style]).collect()
+});
+
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    CHAPTERS.iter().map(|(path, _)| *path).chain([STYLE.0])
+}
+
+/// The chapter at the request's path, or their style.
+pub(super) async fn file(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let packed = PACKED.get(request.path()).ok_or_else(|| ApiError::no_such_path(request.path()))?;
+    Ok(packed.answer(&request, HeaderValue::from_static(POLICY)))
+}
