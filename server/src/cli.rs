@@ -2,6 +2,7 @@
 
 mod replay;
 mod serve;
+mod types;
 
 pub use replay::{Replayed, replay};
 
@@ -56,6 +57,20 @@ pub enum Command {
         /// A recording, made with --record.
         file: PathBuf,
     },
+    /// Write the types of a page: entities, messages and how they are encoded, for the web SDK.
+    #[command(after_help = EXIT_CODES)]
+    Types(TypesArgs),
+}
+
+/// Options of `types`.
+#[derive(Debug, Clone, Args)]
+pub struct TypesArgs {
+    /// The TypeScript file to write; - for standard output. One that says the same already is not touched.
+    #[arg(long, value_name = "FILE")]
+    pub ts: PathBuf,
+    /// Only this game. Default: all that the server has.
+    #[arg(long, value_name = "NAME")]
+    pub kind: Option<String>,
 }
 
 /// Options of `serve` and `check-config`.
@@ -82,6 +97,8 @@ pub enum Task {
     CheckConfig(Result<Box<Resolved>, ConfigError>),
     /// Replay a recording.
     Replay(PathBuf),
+    /// Write the types of a page.
+    Types(TypesArgs),
 }
 
 /// Does what a command line says (its first word is the program), with these games.
@@ -105,6 +122,15 @@ pub(crate) fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> 
             let _ = writeln!(io::stdout(), "{line}");
             ExitCode::from(exit_code)
         }
+        Ok(Task::Types(TypesArgs { ts, kind })) => match types::write(&ts, kind.as_deref(), server.games()) {
+            Ok(notes) => {
+                for note in notes {
+                    let _ = writeln!(io::stderr(), "{program}: {note}");
+                }
+                ExitCode::SUCCESS
+            }
+            Err(reason) => fail(EXIT_USAGE, &reason),
+        },
         Err(e) => match misspelt(&e) {
             Some(line) => fail(EXIT_USAGE, &line),
             None => {
@@ -164,6 +190,7 @@ pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(
         Some(Command::Serve(args)) => Task::Serve(load(args, &kinds)),
         Some(Command::CheckConfig(args)) => Task::CheckConfig(load(args, &kinds)),
         Some(Command::Replay { file }) => Task::Replay(file),
+        Some(Command::Types(args)) => Task::Types(args),
     })
 }
 

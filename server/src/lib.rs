@@ -115,6 +115,7 @@ pub mod telemetry;
 mod thread;
 pub mod tls;
 mod transport;
+mod types;
 
 pub use actix_web;
 pub use driftless_sim::{self, prost, serde};

@@ -38,6 +38,20 @@ pub struct GameKind {
     restore: Restore,
     reencode_input: Reencode,
     reencode_command: Reencode,
+    messages: Messages,
+}
+
+/// The messages of a kind: the names that they have in its `.proto`. None: it has no such message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Messages {
+    /// [`Simulation::PROTO`].
+    pub proto: &'static str,
+    /// Of its inputs.
+    pub input: Option<&'static str>,
+    /// Of its commands.
+    pub command: Option<&'static str>,
+    /// Of its events.
+    pub event: Option<&'static str>,
 }
 
 type Reencode = fn(&[u8]) -> Option<Vec<u8>>;
@@ -56,7 +70,18 @@ impl GameKind {
             restore: restore::<S>,
             reencode_input: reencode::<S::Input>,
             reencode_command: reencode::<S::Command>,
+            messages: Messages {
+                proto: S::PROTO,
+                input: message_name::<S::Input>(),
+                command: message_name::<S::Command>(),
+                event: message_name::<S::Event>(),
+            },
         }
+    }
+
+    /// What its messages are.
+    pub fn messages(&self) -> Messages {
+        self.messages
     }
 
     /// Its name.
@@ -268,6 +293,12 @@ impl<S: Simulation> Game for Running<S> {
     fn checksum(&self) -> u32 {
         checksum(&self.simulation)
     }
+}
+
+/// The last part of a type's path; `()` is no message.
+fn message_name<M>() -> Option<&'static str> {
+    let path = std::any::type_name::<M>();
+    (path != "()").then(|| path.rsplit("::").next().unwrap_or(path))
 }
 
 fn reencode<M: Message + Default>(payload: &[u8]) -> Option<Vec<u8>> {

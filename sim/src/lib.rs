@@ -111,7 +111,7 @@ pub mod wasm;
 
 pub use bot::Bot;
 pub use driftless_proto::{schema::Schema, snapshot::Snapshot};
-pub use game::{Game, GameKind};
+pub use game::{Game, GameKind, Messages};
 pub use input::PlayerInput;
 pub use job::{Answer, Job, JobError, JobId};
 pub use predict::{Predict, Prediction};

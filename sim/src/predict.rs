@@ -1,23 +1,27 @@
-//! The player's own entity, shown as it will be: a client applies its inputs at once, by the game's own rules, and what the server
-//! says corrects it.
+//! The player's own entity, shown as it will be: a client applies its inputs at once, by the game's own
+//! rules, and what the server says corrects it.
 //!
-//! A game says in [`Predict`] how its player moves; [`Prediction`] does the rest. Every input is applied to the predicted state when
-//! it is sent, and kept. A state from the server says which input it contains last: the prediction goes back to that state, forgets
-//! the inputs that are in it, and applies the rest again. As client and server run the same rules on the same integers, the result is
-//! what was shown already, and nobody sees it; where something else moved the player, the difference is hidden over a few frames.
+//! A game says in [`Predict`] how its player moves; [`Prediction`] does the rest. Every input is applied to
+//! the predicted state when it is sent, and kept. A state from the server says which input it contains last:
+//! the prediction goes back to that state, forgets the inputs that are in it, and applies the rest again. As
+//! client and server run the same rules on the same integers, the result is what was shown already, and
+//! nobody sees it; where something else moved the player, the difference is hidden over a few frames.
 //!
-//! (Gabriel Gambetta, "Fast-Paced Multiplayer", part II; Yahn Bernier, "Latency Compensating Methods in Client/Server In-game
-//! Protocol Design and Optimization", Valve, 2001.)
+//! (Gabriel Gambetta, "Fast-Paced Multiplayer", part II; Yahn Bernier, "Latency Compensating Methods in
+//! Client/Server In-game Protocol Design and Optimization", Valve, 2001.)
 
 use crate::{PlayerId, Seen, Simulation, Snapshot};
 use std::{collections::VecDeque, fmt};
 
-/// Inputs kept if the server confirms none. At 60 Hz that is four seconds: past that the oldest are forgotten.
+/// Inputs kept if the server confirms none. At 60 Hz that is four seconds: past that the oldest are
+/// forgotten.
 pub const MAX_PENDING: usize = 256;
 
-/// A game that says how a player's own entity moves, so that clients can show it without waiting for the server.
+/// A game that says how a player's own entity moves, so that clients can show it without waiting for the
+/// server.
 ///
-/// Integers, as in [`Simulation::step`], which best calls the same function: then what is predicted is the server's own result.
+/// Integers, as in [`Simulation::step`], which best calls the same function: then what is predicted is the
+/// server's own result.
 ///
 /// ```
 /// # use driftless_sim::{PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step};
@@ -101,20 +105,21 @@ pub const MAX_PENDING: usize = 256;
 /// assert_eq!(carts.shown(), Some(&[8][..]));
 /// ```
 pub trait Predict: Simulation {
-    /// What a client keeps of its own player, and of the world what its player meets. It is cloned with every input: what is large
-    /// belongs in an `Arc`.
+    /// What a client keeps of its own player, and of the world what its player meets. It is cloned with every
+    /// input: what is large belongs in an `Arc`.
     type Own: Clone + PartialEq;
     /// Which kind of the schema the player's own entity is of. Its id there must be the player's.
     const OWN: usize = 0;
 
     /// The player in a state of the server. None: it is not to be predicted now (it is dead, or not there).
     ///
-    /// `predicted` is what was predicted for this very input, if anything was. It has what a state does not tell: where the place is
-    /// as predicted, so was the speed.
+    /// `predicted` is what was predicted for this very input, if anything was. It has what a state does not
+    /// tell: where the place is as predicted, so was the speed.
     fn own(seen: &Seen<'_>, predicted: Option<&Self::Own>) -> Option<Self::Own>;
     /// Moves on by one tick with this input, as `step` does. Numbers in inputs are not clamped yet.
     fn predict(own: &mut Self::Own, input: &Self::Input, tick_rate: u32);
-    /// Writes what is predicted into the player's row of a snapshot. The other columns keep what the newest state says.
+    /// Writes what is predicted into the player's row of a snapshot. The other columns keep what the newest
+    /// state says.
     ///
     /// `row` has as many columns as the kind [`OWN`](Self::OWN) of the schema.
     fn shown(own: &Self::Own, row: &mut [i32]);
@@ -145,8 +150,8 @@ struct Pending<P: Predict> {
 }
 
 impl<P: Predict> Prediction<P> {
-    /// Of a player who has a new seat, whose inputs count from 1, in a room of so many ticks a second. Nothing is predicted
-    /// before the first state.
+    /// Of a player who has a new seat, whose inputs count from 1, in a room of so many ticks a second.
+    /// Nothing is predicted before the first state.
     pub fn new(player: PlayerId, tick_rate: u32) -> Self {
         Self {
             player,
@@ -171,8 +176,8 @@ impl<P: Predict> Prediction<P> {
         self.pending.push_back(Pending { sequence, input, own });
     }
 
-    /// The server's state, which contains the inputs up to `input` and none after. False: it is older than what the server has
-    /// confirmed, and nothing changes.
+    /// The server's state, which contains the inputs up to `input` and none after. False: it is older than
+    /// what the server has confirmed, and nothing changes.
     pub fn reconcile(&mut self, input: u32, state: &Snapshot) -> bool {
         if input < self.sequence {
             return false;
@@ -212,20 +217,22 @@ impl<P: Predict> Prediction<P> {
         self.pending.back().map_or(self.confirmed.as_ref(), |last| last.own.as_ref())
     }
 
-    /// The player's row with all inputs sent so far; where it is not predicted, as in the newest state. None: that has no such row.
+    /// The player's row with all inputs sent so far; where it is not predicted, as in the newest state. None:
+    /// that has no such row.
     pub fn shown(&mut self) -> Option<&[i32]> {
         let own = self.own().cloned();
         self.show(own)
     }
 
-    /// As [`shown`](Self::shown), if this were the next input: what is shown between two inputs is on the way to it.
+    /// As [`shown`](Self::shown), if this were the next input: what is shown between two inputs is on the way
+    /// to it.
     pub fn shown_after(&mut self, input: &P::Input) -> Option<&[i32]> {
         let own = self.after(input);
         self.show(own)
     }
 
-    /// How far off the prediction was for the newest state: the length of the difference of all columns, quanta. 0: it was right,
-    /// or there was none.
+    /// How far off the prediction was for the newest state: the length of the difference of all columns,
+    /// quanta. 0: it was right, or there was none.
     pub fn error(&self) -> u32 {
         self.error
     }

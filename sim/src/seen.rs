@@ -14,8 +14,8 @@ pub struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// The first `N` columns of the player's own row: that of the entity whose id is the player's, in the table of the schema's
-    /// kind number `kind`. None: there is no such entity, or it has fewer columns.
+    /// The first `N` columns of the player's own row: that of the entity whose id is the player's, in the
+    /// table of the schema's kind number `kind`. None: there is no such entity, or it has fewer columns.
     pub fn row<const N: usize>(&self, kind: usize) -> Option<[i32; N]> {
         let table = self.state.tables().get(kind)?;
         let row = table.row(self.player)?;

@@ -46,6 +46,9 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     /// Most inputs that a step gets of one player. With more than one, it is the game that has to keep a player who sends many from
     /// moving faster than others.
     const INPUTS_PER_TICK: u32 = 1;
+    /// The text of the `.proto` that inputs, commands and events are of, under the names of their Rust types:
+    /// `include_str!("game.proto")`. `driftless types` writes the types of a page from it; nothing else needs it.
+    const PROTO: &'static str = "";
 
     /// Shape of the snapshots. The same for every room of this kind.
     fn schema() -> Schema;

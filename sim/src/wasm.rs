@@ -1,16 +1,20 @@
-//! A game's prediction as a WebAssembly module, for pages: [`Predict`] and [`Prediction`] behind a plain C ABI.
+//! A game's prediction as a WebAssembly module, for pages: [`Predict`] and [`Prediction`] behind a plain C
+//! ABI.
 //!
-//! A game's library is compiled to `wasm32-unknown-unknown` with `crate-type = ["cdylib", "rlib"]` and one line:
+//! A game's library is compiled to `wasm32-unknown-unknown` with `crate-type = ["cdylib", "rlib"]` and one
+//! line:
 //!
 //! ```
 //! # use driftless_sim::games::arena::Arena;
 //! driftless_sim::export_predict!(Arena);
 //! ```
 //!
-//! Nothing of it is there on other targets. The page's SDK takes the module's address: `connect({ prediction: wasm(url) })`.
+//! Nothing of it is there on other targets. The page's SDK takes the module's address:
+//! `connect({ prediction: wasm(url) })`.
 //!
 //! # The module
-//! It imports nothing. All numbers have 32 bits; a pointer is an address in the exported `memory`, valid until the next call.
+//! It imports nothing. All numbers have 32 bits; a pointer is an address in the exported `memory`, valid
+//! until the next call.
 //!
 //! | export | what |
 //! | --- | --- |
@@ -24,11 +28,12 @@
 //! | `driftless_own() → kind` | the kind of the schema that the row is of |
 //! | `driftless_error() → quanta` | [`Prediction::error`] |
 //!
-//! An outcome is 0 where it was taken, 1 for a state that is older than what is known, and 2 for bytes that are no state or input of
-//! this game: the module is of another version than the server.
+//! An outcome is 0 where it was taken, 1 for a state that is older than what is known, and 2 for bytes that
+//! are no state or input of this game: the module is of another version than the server.
 //!
-//! A state is as its checksum is made of it: numbers of 32 bits, little-endian: the tick; then for each table, in the schema's order,
-//! the number of entities, their ids in ascending order, and each column's values in the order of the ids.
+//! A state is as its checksum is made of it: numbers of 32 bits, little-endian: the tick; then for each
+//! table, in the schema's order, the number of entities, their ids in ascending order, and each column's
+//! values in the order of the ids.
 
 use crate::{Predict, Prediction, Snapshot};
 use prost::Message;

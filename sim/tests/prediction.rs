@@ -88,7 +88,8 @@ fn started() -> Prediction<Balls> {
 }
 
 proptest! {
-    // Promise 2: "A client never applies a state older than one it has applied. State it misses is superseded, never replayed late."
+    // Promise 2: "A client never applies a state older than one it has applied. State it misses is
+    // superseded, never replayed late."
     #[test]
     fn prediction_converges_to_the_authoritative_state_under_loss(
         pushes in prop::collection::vec((-9i32..9, any::<bool>(), any::<bool>(), 0usize..9), 1..120),
@@ -213,8 +214,8 @@ fn who_is_not_in_the_state_is_not_shown() {
     assert_eq!(predicted.shown(), None);
 }
 
-// The arena's snapshots have places but no speeds: as long as every tick takes one input, the prediction is the server's own result,
-// to the unit.
+// The arena's snapshots have places but no speeds: as long as every tick takes one input, the prediction is
+// the server's own result, to the unit.
 #[test]
 fn arena_player_is_predicted_exactly_from_places_alone() {
     const LAG: usize = 6;

@@ -1,4 +1,5 @@
-//! Joins the arena, walks in circles, and prints where everybody is, and where itself will be once the server has had its inputs.
+//! Joins the arena, walks in circles, and prints where everybody is, and where itself will be once the server
+//! has had its inputs.
 //!
 //! `cargo run -p driftless-client --example wander -- [ws://127.0.0.1:7777] [room]`, while a server is
 //! running.

@@ -91,9 +91,9 @@ impl Client {
         self.connection.core_mut().send_command(payload)
     }
 
-    /// A prediction of this player's own entity, in a game that says how it moves: from now on it wants each input that is sent
-    /// ([`Prediction::push`]) and each state ([`Prediction::reconcile`]). After a welcome that is not `resumed` the seat is another,
-    /// which needs another one.
+    /// A prediction of this player's own entity, in a game that says how it moves: from now on it wants each
+    /// input that is sent ([`Prediction::push`]) and each state ([`Prediction::reconcile`]). After a welcome
+    /// that is not `resumed` the seat is another, which needs another one.
     ///
     /// None: nothing has been seen of the room yet, or it is one of another game.
     pub fn predict<P: Predict>(&self) -> Option<Prediction<P>> {

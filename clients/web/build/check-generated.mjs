@@ -9,10 +9,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const fresh = mkdtempSync(join(tmpdir(), "driftless-generated-"));
 try {
   const buf = join(root, "node_modules/.bin/buf");
-  for (const template of ["buf.gen.yaml", "buf.gen.arena.yaml"]) {
-    execFileSync(buf, ["generate", "--template", template, "-o", fresh], { cwd: root, stdio: "inherit" });
-  }
-  const stale = ["src/gen", "pages/arena/gen"].flatMap((folder) => {
+  execFileSync(buf, ["generate", "--template", "buf.gen.yaml", "-o", fresh], { cwd: root, stdio: "inherit" });
+  const stale = ["src/gen"].flatMap((folder) => {
     const files = (base) =>
       readdirSync(join(base, folder), { recursive: true }).filter((f) => f.endsWith(".ts"));
     const names = new Set([...files(root), ...files(fresh)]);

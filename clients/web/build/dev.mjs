@@ -10,7 +10,7 @@ const server = new URL(process.argv[2] ?? "http://127.0.0.1:7777");
 const port = Number(process.argv[3] ?? 8080);
 const root = fileURLToPath(new URL("..", import.meta.url));
 const PAGES = { "/": "arena", "/cursors": "cursors", "/dashboard": "dashboard" };
-const TYPES = { html: "text/html", js: "text/javascript", css: "text/css" };
+const TYPES = { html: "text/html", js: "text/javascript", css: "text/css", wasm: "application/wasm" };
 
 const front = http.createServer((request, response) => {
   const { pathname } = new URL(request.url, server);

@@ -1,6 +1,6 @@
-// Compiles the games' rules to dist/NAME.wasm, which their pages predict by. `--check` writes nothing, and fails where dist/ is not
-// what the sources make; where it cannot tell (no target, another compiler), it says so: that the module does what the server does
-// is what the tests check.
+// Compiles the games' rules to dist/NAME.wasm, which their pages predict by. `--check` writes nothing, and
+// fails where dist/ is not what the sources make; where it cannot tell (no target, another compiler), it says
+// so: that the module does what the server does is what the tests check.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";

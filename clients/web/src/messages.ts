@@ -1,5 +1,5 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import type { Game, Kinds } from "./game.js";
+import type { AnyKinds, Game, Kinds } from "./game.js";
 
 /** A protobuf type of one number or text, as its reader and writer name it. An enum is an `int32`. */
 export type Scalar =
@@ -20,8 +20,9 @@ export type Scalar =
   | "bytes";
 
 /**
- * A field of a message: its number, its type, and whether it is `optional`, `repeated`, or part of a oneof: then the oneof's name,
- * after a colon. Another message is a function, so that messages can contain each other.
+ * A field of a message: its number, its type, and whether it is `optional`, `repeated`, or part of a oneof:
+ * then the oneof's name, after a colon. Another message is a function, so that messages can contain each
+ * other.
  */
 export type MessageField = readonly [
   number: number,
@@ -43,7 +44,12 @@ const WIRE_TYPES: Partial<Record<Scalar, number>> = {
 };
 
 /** A game by its messages. One that it does not have is bytes. */
-export function gameOf<Input, Command, Event, K extends Kinds<K>>(game: {
+export function gameOf<
+  Input = Uint8Array,
+  Command = Uint8Array,
+  Event = Uint8Array,
+  K extends Kinds<K> = AnyKinds,
+>(game: {
   kind: string;
   input?: MessageFields;
   command?: MessageFields;

@@ -38,7 +38,10 @@ export interface ConnectOptions<
   readonly game?: Game<Input, Command, Event, K>;
   /** How entities are shown between states; false: as in the newest state. */
   readonly interpolation?: InterpolationOptions | false;
-  /** How the player's own entity is predicted: `wasm(url)`, with a module of the game's rules. Default: it is shown as all others. */
+  /**
+   * How the player's own entity is predicted: `wasm(url)`, with a module of the game's rules. Default: it is
+   * shown as all others.
+   */
   readonly prediction?: RulesSource;
   /** Failed attempts to reconnect in a row before giving up. Default: never. */
   readonly maxAttempts?: number;

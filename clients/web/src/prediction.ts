@@ -9,9 +9,9 @@ const HALF_LIFE = 60;
 const MEAN_OF = 20;
 
 /**
- * The player's own entity, shown as it will be: each input takes effect at once, by the game's own rules, and what the server says
- * corrects it; over a few frames, so that nobody sees a jump.
- * (Gabriel Gambetta, "Fast-Paced Multiplayer", part II. The smoothing: Glenn Fiedler, "State Synchronization", 2015.)
+ * The player's own entity, shown as it will be: each input takes effect at once, by the game's own rules, and
+ * what the server says corrects it; over a few frames, so that nobody sees a jump. (Gabriel Gambetta,
+ * "Fast-Paced Multiplayer", part II. The smoothing: Glenn Fiedler, "State Synchronization", 2015.)
  */
 export class Prediction {
   /** Whether the player is shown where it is predicted, or as everybody else. Can be switched at any time. */
@@ -33,7 +33,10 @@ export class Prediction {
     this.smoothing = new Smoothing(HALF_LIFE, jump);
   }
 
-  /** Whether the game's rules are there. Before, and if they cannot be used, the player is shown as everybody else. */
+  /**
+   * Whether the game's rules are there. Before, and if they cannot be used, the player is shown as everybody
+   * else.
+   */
   get ready(): boolean {
     return this.rules !== undefined;
   }
@@ -77,7 +80,9 @@ export class Prediction {
     });
   }
 
-  /** @internal The player's row to show. `next`: the input that will be sent next, if nothing else happens. */
+  /**
+   * @internal The player's row to show. `next`: the input that will be sent next, if nothing else happens.
+   */
   shown(now: number, next: Uint8Array | undefined): OwnRow | undefined {
     const { seat } = this;
     if (!this.enabled || !seat) return undefined;

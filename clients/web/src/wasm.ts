@@ -24,8 +24,9 @@ export interface RulesSource {
 }
 
 /**
- * The rules of a game for `connect`: `prediction: wasm("/game.wasm")`, where the module is the game's own library, built for
- * wasm32-unknown-unknown with `driftless_sim::export_predict!`. The page's policy must allow `'wasm-unsafe-eval'`.
+ * The rules of a game for `connect`: `prediction: wasm("/game.wasm")`, where the module is the game's own
+ * library, built for wasm32-unknown-unknown with `driftless_sim::export_predict!`. The page's policy must
+ * allow `'wasm-unsafe-eval'`.
  */
 export function wasm(module: string | URL | BufferSource): RulesSource {
   return {
@@ -67,7 +68,9 @@ export class Rules {
     this.exports.driftless_start(player, tickRate);
   }
 
-  /** A state of the server, which contains the inputs up to `input`. Throws an Error if it is of another game. */
+  /**
+   * A state of the server, which contains the inputs up to `input`. Throws an Error if it is of another game.
+   */
   state(input: number, snapshot: Snapshot): void {
     this.width = snapshot.tables[this.kind]?.columns.length ?? 0;
     const lengths = snapshot.tables.map((t) => 1 + t.length * (1 + t.columns.length));

@@ -6,7 +6,7 @@ import { Snapshot } from "../src/codec/snapshot.js";
 import { Prediction, Smoothing } from "../src/prediction.js";
 import type { Room } from "../src/room.js";
 import { type Rules, wasm } from "../src/wasm.js";
-import { encodeArenaInput } from "../pages/arena/gen/driftless/arena/v1/arena_codec.js";
+import { arena as game } from "../pages/arena/gen/arena.js";
 import { world } from "./util/world.js";
 
 interface Walk {
@@ -61,7 +61,8 @@ function state(tick: number, player: number[] | undefined, obstacles: number[][]
   return snapshot;
 }
 
-const stick = (moveX: number, moveY: number): Uint8Array => encodeArenaInput({ moveX, moveY }).finish();
+const stick = (moveX: number, moveY: number): Uint8Array =>
+  game.encodeInput({ moveX, moveY, aimX: 0, aimY: 0, buttons: 0 });
 const alive = (x: number, y: number): number[] => [x, y, 0, 100, 0, 1, 7];
 
 afterEach(() => vi.restoreAllMocks());

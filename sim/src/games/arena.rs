@@ -85,6 +85,7 @@ impl Simulation for Arena {
     type Command = ArenaCommand;
     type Event = ArenaEvent;
     type Options = ArenaOptions;
+    const PROTO: &'static str = include_str!("../../schema/driftless/arena/v1/arena.proto");
     /// Who sends nothing in time goes on as before, so that late inputs have nothing to make up for: they are taken together. Of
     /// each tick's inputs the last movement counts, and one move is made.
     const INPUTS_PER_TICK: u32 = 4;

@@ -1,25 +1,19 @@
 import type { Game, Room } from "../../src/index.js";
 import {
-  decodeArenaEvent,
-  encodeArenaCommand,
-  encodeArenaInput,
-} from "./gen/driftless/arena/v1/arena_codec.js";
-import type { ArenaCommand, ArenaEvent } from "./gen/driftless/arena/v1/arena_pb.js";
+  arena,
+  type ArenaCommand,
+  type ArenaEntities,
+  type ArenaEvent,
+  type ArenaInput,
+} from "./gen/arena.js";
 
-/** What a player does in a tick. */
-export interface ArenaInput {
-  moveX: number;
-  moveY: number;
-  aimX: number;
-  aimY: number;
-  buttons: number;
-}
+export type { ArenaInput } from "./gen/arena.js";
+type Command = ArenaCommand["body"];
 
-export type ArenaRoom = Room<ArenaInput, ArenaCommand["body"], ArenaEvent>;
+export type ArenaRoom = Room<ArenaInput, Command, ArenaEvent, ArenaEntities>;
 
-/** The arena's messages, as its generated code writes and reads them. */
-export const ArenaGame: Game<ArenaInput, ArenaCommand["body"], ArenaEvent> = {
-  encodeInput: (input) => encodeArenaInput(input).finish(),
-  encodeCommand: (body) => encodeArenaCommand({ body }).finish(),
-  decodeEvent: (payload) => decodeArenaEvent(payload),
+/** The arena, with commands as what they are about. */
+export const ArenaGame: Game<ArenaInput, Command, ArenaEvent, ArenaEntities> = {
+  ...arena,
+  encodeCommand: (body) => arena.encodeCommand({ body }),
 };

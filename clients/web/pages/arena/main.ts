@@ -89,7 +89,7 @@ function enter(room: ArenaRoom, colour: number | undefined): void {
   choose(room, colour);
   if (query.get("match") === "off") return;
   const number = (key: string, normal: number): number => Number(query.get(key) ?? normal);
-  ask(room, { case: "match", value: { roundS: number("round_s", 180), bots: number("bots", 3) } as never });
+  ask(room, { case: "match", value: { roundS: number("round_s", 180), bots: number("bots", 3) } });
 }
 
 function choose(room: ArenaRoom | undefined, colour = me?.colour): void {

@@ -1,7 +1,7 @@
 import { SendError } from "../../src/index.js";
 import { element, make } from "./dom.js";
 import type { ArenaRoom } from "./game.js";
-import type { ArenaEvent_Round } from "./gen/driftless/arena/v1/arena_pb.js";
+import type { ArenaEventRound } from "./gen/arena.js";
 import type { People } from "./people.js";
 import type { Scores } from "./scores.js";
 import type { Sounds } from "./sound.js";
@@ -11,7 +11,7 @@ const MOST = 5;
 
 /** The match: its clock, the player's own place in it, death and the way back, and the result with a rematch. */
 export class Match {
-  private round: ArenaEvent_Round | undefined;
+  private round: ArenaEventRound | undefined;
   /** When the phase ends, and when the player enters again: ms of `performance.now()`. */
   private endsAt = 0;
   private backAt = 0;
@@ -54,7 +54,7 @@ export class Match {
     element("clock").hidden = element("result").hidden = element("dead").hidden = true;
   }
 
-  private take(round: ArenaEvent_Round, tick: number): void {
+  private take(round: ArenaEventRound, tick: number): void {
     const began = this.round !== undefined && round.playing;
     this.round = round;
     // What the event says held at its tick, which is a little past.
@@ -71,7 +71,7 @@ export class Match {
     }
   }
 
-  private result({ number, winner, score }: ArenaEvent_Round): void {
+  private result({ number, winner, score }: ArenaEventRound): void {
     const title = element("result-title");
     title.textContent =
       winner === 0 ? "A draw" : winner === this.people.me ? "You win!" : `${this.people.nameOf(winner)} wins`;

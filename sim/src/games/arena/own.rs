@@ -27,7 +27,8 @@ impl Predict for Arena {
             Some(own) if own.map.is_in(seen.state) => own.map.clone(),
             _ => Arc::new(Map::from_snapshot(seen.state)),
         };
-        // Where the place is as predicted, so was what a snapshot does not tell: the speed, and parts of a quantum.
+        // Where the place is as predicted, so was what a snapshot does not tell: the speed, and parts of a
+        // quantum.
         let body = match predicted {
             Some(own) if own.spawns == spawns => own.body.corrected(x, y),
             _ => Body::at(x, y),

@@ -1,0 +1,204 @@
+// Written by `driftless types`: what changes here is lost.
+import { type Game, gameOf, type MessageFields } from "driftless";
+
+/** An entity of kind `player`. */
+export type PlayerEntity = {
+  readonly id: number;
+  /** In steps of 1/100, interpolated between two states. */
+  readonly x: number;
+  /** In steps of 1/100, interpolated between two states. */
+  readonly y: number;
+  /** An integer. */
+  readonly sector: number;
+  /** An integer. */
+  readonly health: number;
+  /** An integer. */
+  readonly score: number;
+  /** An integer. */
+  readonly spawns: number;
+  /** An integer. */
+  readonly colour: number;
+};
+
+/** An entity of kind `projectile`. */
+export type ProjectileEntity = {
+  readonly id: number;
+  /** In steps of 1/100, interpolated between two states. */
+  readonly x: number;
+  /** In steps of 1/100, interpolated between two states. */
+  readonly y: number;
+  /** An integer. */
+  readonly player: number;
+};
+
+/** An entity of kind `obstacle`. */
+export type ObstacleEntity = {
+  readonly id: number;
+  /** In steps of 1/100. */
+  readonly x: number;
+  /** In steps of 1/100. */
+  readonly y: number;
+  /** In steps of 1/100. */
+  readonly width: number;
+  /** In steps of 1/100. */
+  readonly height: number;
+};
+
+/** What there is in a room of `arena`, by kind. */
+export interface ArenaEntities {
+  readonly player: PlayerEntity;
+  readonly projectile: ProjectileEntity;
+  readonly obstacle: ObstacleEntity;
+}
+
+/** What a player does in a tick. Every number is clamped to its range. */
+export interface ArenaInput {
+  /**
+   * Where to move, -127 to 127: 127 is full speed. Longer vectors are shortened to 127.
+   * Holds for 500 ms without a newer input, then the player stops.
+   */
+  moveX: number;
+  moveY: number;
+  /** Where to aim, a direction of any length, -32768 to 32767. Both 0: as before. */
+  aimX: number;
+  aimY: number;
+  /** Bit 0: fire. Several inputs in one tick are OR-ed. */
+  buttons: number;
+  /**
+   * A place to go to, centimetres, in place of `move`: reached as fast as 10 m/s allows. For bots that
+   * follow recorded movement. Both must be there. Holds as `move` does.
+   */
+  gotoX?: number;
+  gotoY?: number;
+}
+
+/** What a player asks reliably. */
+export interface ArenaCommand {
+  body:
+    /** Says something to the room: 1 to 200 characters after trimming, no control characters. */
+    | { case: "chat"; value: string }
+    /**
+     * The player has begun (true) or given up (false) writing a message. True ends by itself after 5 s
+     * unless it is sent again.
+     */
+    | { case: "typing"; value: boolean }
+    /**
+     * Chooses a colour: 1 to 12, a place on the clients' palette. Others see it in the column `colour`,
+     * where 0 is a player who has not chosen. At most two changes a second.
+     */
+    | { case: "colour"; value: number }
+    /** Starts a match: see there. */
+    | { case: "match"; value: ArenaCommandMatch }
+    /** Does not want to wait for the next round. When nobody else in the pause wants to, it begins. */
+    | { case: "again"; value: boolean }
+    | { case: undefined; value?: undefined };
+}
+
+/**
+ * Rounds, and bots while few people are here. The first who asks decides; nothing happens in a room
+ * whose maker chose `round_s` or `bots`, or that has a match already.
+ */
+export interface ArenaCommandMatch {
+  /** Time of a round, seconds: as the option `round_s`. */
+  roundS: number;
+  /** As the option `bots`. */
+  bots: number;
+}
+
+/** What the game tells reliably. */
+export interface ArenaEvent {
+  body:
+    | { case: "chat"; value: ArenaEventChat }
+    | { case: "typing"; value: ArenaEventTyping }
+    | { case: "kill"; value: ArenaEventKill }
+    | { case: "round"; value: ArenaEventRound }
+    | { case: undefined; value?: undefined };
+}
+
+/** A player said something. */
+export interface ArenaEventChat {
+  player: number;
+  text: string;
+}
+
+/** A player's typing indicator changed. */
+export interface ArenaEventTyping {
+  player: number;
+  on: boolean;
+}
+
+/** A round has begun or ended; or, to a player who joins, is under way. */
+export interface ArenaEventRound {
+  /** From 1. */
+  number: number;
+  /** False: it is over, and the pause before the next has begun. */
+  playing: boolean;
+  /** Until this changes, rounded up. */
+  secondsLeft: number;
+  /** Who has won, and with how many kills. 0: nobody has more than all others. */
+  winner: number;
+  score: number;
+}
+
+/** A player's health reached 0. */
+export interface ArenaEventKill {
+  /** Who fired. May have left since. */
+  killer: number;
+  victim: number;
+  /** From the death to the victim's next life, ms. */
+  respawnMs: number;
+}
+const arenaInputFields: MessageFields = {
+  moveX: [1, "sint32"],
+  moveY: [2, "sint32"],
+  aimX: [3, "sint32"],
+  aimY: [4, "sint32"],
+  buttons: [5, "uint32"],
+  gotoX: [6, "sint32", "optional"],
+  gotoY: [7, "sint32", "optional"],
+};
+const arenaCommandFields: MessageFields = {
+  chat: [1, "string", ":body"],
+  typing: [2, "bool", ":body"],
+  colour: [3, "uint32", ":body"],
+  match: [4, () => arenaCommandMatchFields, ":body"],
+  again: [5, "bool", ":body"],
+};
+const arenaCommandMatchFields: MessageFields = {
+  roundS: [1, "uint32"],
+  bots: [2, "uint32"],
+};
+const arenaEventFields: MessageFields = {
+  chat: [1, () => arenaEventChatFields, ":body"],
+  typing: [2, () => arenaEventTypingFields, ":body"],
+  kill: [3, () => arenaEventKillFields, ":body"],
+  round: [4, () => arenaEventRoundFields, ":body"],
+};
+const arenaEventChatFields: MessageFields = {
+  player: [1, "uint32"],
+  text: [2, "string"],
+};
+const arenaEventTypingFields: MessageFields = {
+  player: [1, "uint32"],
+  on: [2, "bool"],
+};
+const arenaEventRoundFields: MessageFields = {
+  number: [1, "uint32"],
+  playing: [2, "bool"],
+  secondsLeft: [3, "uint32"],
+  winner: [4, "uint32"],
+  score: [5, "uint32"],
+};
+const arenaEventKillFields: MessageFields = {
+  killer: [1, "uint32"],
+  victim: [2, "uint32"],
+  respawnMs: [3, "uint32"],
+};
+
+/** The game `arena`, for `connect({ game: arena })`. */
+export const arena: Game<ArenaInput, ArenaCommand, ArenaEvent, ArenaEntities> = gameOf({
+  kind: "arena",
+  input: arenaInputFields,
+  command: arenaCommandFields,
+  event: arenaEventFields,
+});
