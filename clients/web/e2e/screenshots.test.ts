@@ -32,8 +32,9 @@ async function meet(page: Page, ms: number): Promise<void> {
       const around = room.player * 2.2 + performance.now() / 4000;
       const dx = target.x! + Math.cos(around) * 6 - me.x!;
       const dy = target.y! + Math.sin(around) * 5 - me.y!;
-      const thumb = { pointer: 0, fromX: 0, fromY: 0, x: dx * 40, y: -dy * 40 };
-      const near = Math.hypot(dx, dy) < 3;
+      // Where nobody sees it.
+      const thumb = { pointer: 0, fromX: -900, fromY: 0, x: dx * 40 - 900, y: -dy * 40 };
+      const near = Math.hypot(dx, dy) < 5;
       controls.mover = thumb;
       controls.aim = Math.atan2(target.y! - me.y!, target.x! - me.x!) + 0.4;
       controls.aimer = near ? thumb : undefined;
@@ -52,7 +53,7 @@ async function meet(page: Page, ms: number): Promise<void> {
 it.runIf(process.env.SCREENSHOTS)(
   "the arena on a desktop and a phone, the cursors, the dashboard",
   async () => {
-    const url = `${server.url}/`;
+    const url = `${server.url}/?round_s=180&bots=5`;
     const desktop = await chromium.play(url, "Ada", {
       viewport: { width: 1280, height: 800 },
       colorScheme: "dark",
@@ -65,17 +66,38 @@ it.runIf(process.env.SCREENSHOTS)(
       deviceScaleFactor: 2,
     });
     const others: Page[] = [];
-    for (const name of ["Edsger", "Barbara", "Radia"])
+    for (const name of ["Edsger", "Barbara"])
       others.push(await chromium.play(url, name, { viewport: { width: 300, height: 200 } }));
     const say = (page: Page, value: string): Promise<unknown> =>
       page.evaluate((value) => globalThis.driftless.room.command({ case: "chat", value }), value);
+    // What the hints say, so that they go.
+    await desktop.keyboard.down("w");
+    await desktop.mouse.move(700, 300);
+    await desktop.mouse.down();
+    for (let n = 0; n < 12; n++) {
+      await desktop.mouse.move(700 + n, 300);
+      await desktop.waitForTimeout(100);
+    }
+    await desktop.mouse.up();
+    await desktop.keyboard.up("w");
     await Promise.all([phone, ...others].map((page) => meet(page, 17_000)));
     await say(others[0]!, "anybody seen Ada?");
     await say(desktop, "over here!");
     await phone.fill("#say", "coming");
+    await phone.locator("#world").focus();
     await desktop.click("#network summary");
     await desktop.waitForTimeout(1500);
+    const isLively = (): boolean => {
+      const { room } = globalThis.driftless;
+      const me = room.entities.get("player", room.player);
+      const near = room.entities
+        .all("projectile")
+        .filter(({ x, y }) => Math.hypot(x! - me!.x!, y! - me!.y!) < 9);
+      return near.length >= 3 && me!.health! > 0;
+    };
+    await desktop.waitForFunction(isLively);
     await desktop.screenshot({ path: to("arena-desktop") });
+    await phone.waitForFunction(isLively);
     await phone.evaluate(() => (globalThis as never as { rest: () => void }).rest());
     await phone.screenshot({ path: to("arena-phone") });
     const dashboard = await chromium.open(server.dashboard, {

@@ -251,7 +251,7 @@ impl Arena {
     fn step_bots(&mut self, step: &mut Step<'_, ArenaEvent>) {
         let Some(bots) = &mut self.bots else { return };
         match bots.step(&self.players) {
-            Some(Change::Seat(name)) => step.seat_npc(name),
+            Some(Change::Seat(name)) => step.seat_npc(&name),
             Some(Change::Remove(bot)) => step.kick(bot, "somebody came to play"),
             None => {}
         }

@@ -15,6 +15,7 @@ export class Match {
   /** When the phase ends, and when the player enters again: ms of `performance.now()`. */
   private endsAt = 0;
   private backAt = 0;
+  private wasDead = false;
   private told = "";
   private readonly stopped = new AbortController();
   private readonly timer: ReturnType<typeof setInterval>;
@@ -51,7 +52,13 @@ export class Match {
   private reset(): void {
     this.round = undefined;
     this.backAt = 0;
-    element("clock").hidden = element("result").hidden = element("dead").hidden = true;
+    element("clock").hidden = element("dead").hidden = true;
+    this.setOver(false);
+  }
+
+  private setOver(over: boolean): void {
+    element("result").hidden = !over;
+    document.body.classList.toggle("over", over);
   }
 
   private take(round: ArenaEventRound, tick: number): void {
@@ -60,7 +67,7 @@ export class Match {
     // What the event says held at its tick, which is a little past.
     const since = this.room.state ? Math.max(0, this.room.state.tick - tick) / this.room.tickRate : 0;
     this.endsAt = performance.now() + (round.secondsLeft - since) * 1000;
-    element("result").hidden = round.playing;
+    this.setOver(!round.playing);
     this.backAt = 0;
     if (round.playing) {
       if (began) this.sounds.play("begin");
@@ -111,6 +118,7 @@ export class Match {
     }
     if (victim !== this.people.me) return;
     this.backAt = performance.now() + respawnMs;
+    this.wasDead = false;
     element("dead-by").textContent = `${this.people.nameOf(killer)} got you`;
   }
 
@@ -124,9 +132,11 @@ export class Match {
   private show(): void {
     const now = performance.now();
     const left = (until: number): number => Math.max(0, Math.ceil((until - now) / 1000));
-    const isDead = this.isPlaying && this.backAt > 0 && this.backAt - now > -300;
-    show("dead", isDead);
-    if (isDead) set("dead-for", left(this.backAt) > 0 ? `Back in ${left(this.backAt)}` : "Back");
+    const health = this.room.entities.get("player", this.people.me)?.health;
+    if (health === 0) this.wasDead = true;
+    else if (this.wasDead) this.backAt = 0;
+    show("dead", this.isPlaying && this.backAt > 0);
+    if (this.backAt > 0) set("dead-for", `Back in ${Math.max(1, left(this.backAt))}`);
     const { round } = this;
     show("clock", round !== undefined);
     if (!round) return;

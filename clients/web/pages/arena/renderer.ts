@@ -13,12 +13,15 @@ import type { Sounds } from "./sound.js";
 const MOST_ARROWS = 8;
 /** How far arrows stay from the edges, where the page has its figures, CSS pixels. */
 const MARGIN = { x: 26, top: 84, bottom: 64 };
+/** A new life elsewhere: how far the camera glides there, metres, and how long, ms. Farther away it is simply there. */
+const GLIDE = { from: 2.5, to: 30, time: 450 };
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
 /** Length of a projectile's tail, metres. */
 const TAIL = 1.1;
 
 /** Pictures that are looked at together, and how many of them may be late, by more than so many ms. */
-const WINDOW = 120;
-const LATE = { share: 0.2, after: 22 };
+const WINDOW = 60;
+const LATE = { share: 0.12, after: 21 };
 
 /** Draws the room, once a picture. */
 export class Renderer {
@@ -27,6 +30,9 @@ export class Renderer {
   private request = 0;
   private drawnAt = performance.now();
   private camera: { x: number; y: number } | undefined;
+  /** Where the player was last, and how far behind it the camera was left at its new life. */
+  private last: { x: number; y: number } | undefined;
+  private glide = { x: 0, y: 0, since: -Infinity };
   private boxes: Box[] = [];
   private pictures = 0;
   private late = 0;
@@ -95,7 +101,7 @@ export class Renderer {
     const shots = view?.all("projectile") ?? [];
     const me = players.find((p) => p.id === people.me);
     const mine = this.player.shown(now) ?? (me && { x: me.x!, y: me.y! });
-    if (mine) this.camera = mine;
+    if (mine) this.camera = this.follow(now, mine);
     const camera = this.camera ?? { x: 50, y: 50 };
     this.moments.look(now, players, shots, camera);
     const tremor = effects.tremor(now);
@@ -114,6 +120,20 @@ export class Renderer {
     this.drawArrows(players, camera);
     if (this.controls.mover) this.drawThumb(this.controls.mover);
     if (this.controls.aimer) this.drawThumb(this.controls.aimer);
+  }
+
+  /** The camera is where the player is; at a jump it glides there. */
+  private follow(now: number, to: { x: number; y: number }): { x: number; y: number } {
+    const { last, camera } = this;
+    if (last && camera && !calm.matches) {
+      const jump = Math.hypot(to.x - last.x, to.y - last.y);
+      if (jump > GLIDE.from && jump < GLIDE.to)
+        this.glide = { x: camera.x - to.x, y: camera.y - to.y, since: now };
+    }
+    this.last = to;
+    const left = Math.max(0, 1 - (now - this.glide.since) / GLIDE.time);
+    const part = left * left * (3 - 2 * left);
+    return { x: to.x + this.glide.x * part, y: to.y + this.glide.y * part };
   }
 
   private drawPlayer(now: number, player: Entity, x: number, y: number, own: boolean): void {

@@ -26,7 +26,7 @@ export class Scores {
     private readonly room: ArenaRoom,
     private readonly people: People,
   ) {
-    if (innerWidth < 640) element("scores", HTMLDetailsElement).open = false;
+    if (innerWidth < 640 || innerHeight < 480) element("scores", HTMLDetailsElement).open = false;
     room.on("presence", () => this.update());
     // What a round's end says is about the scores of its last state.
     room.on("event", ({ event: { body } }) => body.case === "round" && this.update());

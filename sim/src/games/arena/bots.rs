@@ -26,9 +26,11 @@ pub(super) struct Bots {
 }
 
 /// What is to be done about their number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
-    Seat(&'static str),
+    /// One of this name is to come.
+    Seat(String),
+    /// This one is to go.
     Remove(PlayerId),
 }
 
@@ -69,6 +71,10 @@ impl Bots {
         let change = match bots.clone().count() {
             count if count < wanted => {
                 let name = NAMES[self.named as usize % NAMES.len()];
+                let name = match self.named as usize / NAMES.len() {
+                    0 => name.to_owned(),
+                    lap => format!("{name} {}", lap + 1),
+                };
                 self.named = self.named.wrapping_add(1);
                 Change::Seat(name)
             }
