@@ -43,6 +43,17 @@ pub struct ReliableQueue {
     looked_at: u64,
 }
 
+/// A queue as it is kept where there is none: on its way from one process to the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SavedQueue {
+    /// The last sequence that was acknowledged.
+    pub acked: u64,
+    /// The last sequence that was ever sent.
+    pub sent: u64,
+    /// The unacknowledged messages, oldest first.
+    pub kept: Vec<Bytes>,
+}
+
 /// Why a message was not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{messages} reliable messages ({bytes} bytes) are unacknowledged: the peer is too slow")]
@@ -68,6 +79,20 @@ impl ReliableQueue {
             stuck: Duration::ZERO,
             looked_at: 0,
         }
+    }
+
+    /// A queue that goes on where a saved one stopped.
+    pub fn restored(max_messages: usize, max_bytes: usize, saved: SavedQueue) -> Self {
+        let SavedQueue { acked, sent, kept } = saved;
+        let kept_bytes = kept.iter().map(|body| cost(body)).sum();
+        let ever_sent = sent.clamp(acked, acked + kept.len() as u64);
+        let kept = VecDeque::from(kept);
+        Self { kept, kept_bytes, acked, sent: acked, ever_sent, ..Self::new(max_messages, max_bytes) }
+    }
+
+    /// What it takes to go on with it elsewhere. (One that has overflowed cannot be gone on with.)
+    pub fn save(&self) -> SavedQueue {
+        SavedQueue { acked: self.acked, sent: self.ever_sent, kept: self.kept.iter().cloned().collect() }
     }
 
     /// Queues a message and returns its sequence. `body` is the encoded `Reliable` without its sequence, so
@@ -194,6 +219,22 @@ mod tests {
 
     fn drain(queue: &mut ReliableQueue) -> Vec<u64> {
         std::iter::from_fn(|| queue.pop_unsent()).map(|(sequence, _)| sequence).collect()
+    }
+
+    #[test]
+    fn a_queue_goes_on_elsewhere_with_the_same_numbers() {
+        let mut before = queue();
+        before.pop_unsent();
+        before.pop_unsent();
+        assert!(before.acked(1));
+        let mut after = ReliableQueue::restored(4, 100, before.save());
+        assert_eq!(after.save(), before.save());
+        assert!(!after.resume(3), "that was never sent");
+        assert!(after.resume(1));
+        assert_eq!(drain(&mut after), [2, 3]);
+        assert_eq!(after.push(Bytes::from_static(b"d")), Ok(4));
+        assert!(after.resume(3), "now it was");
+        assert_eq!(drain(&mut after), [4]);
     }
 
     #[test]

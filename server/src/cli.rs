@@ -79,6 +79,9 @@ pub struct ServeArgs {
     /// TOML file with any of the options below; keys as the flags, with `_` for `-`.
     #[arg(long, env = "DRIFTLESS_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Where rooms are carried over a restart, with their seats: written when the server stops, read when it starts.
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub carry: Option<PathBuf>,
     /// The options.
     #[command(flatten)]
     pub options: Options,
@@ -108,7 +111,14 @@ pub(crate) fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> 
     let fail = |code, reason: &dyn Display| fail(&program, code, reason);
     // Whoever reads what it prints may have seen enough.
     match parse(args, server.games()) {
-        Ok(Task::Serve(Ok(resolved))) => serve::serve(&program, server, resolved.config),
+        Ok(Task::Serve(Ok(resolved))) => {
+            let Resolved { config, carry, .. } = *resolved;
+            let server = match carry {
+                Some(file) => server.carry(file),
+                None => server,
+            };
+            serve::serve(&program, server, config)
+        }
         Ok(Task::CheckConfig(Ok(resolved))) => {
             let _ = write!(io::stdout(), "{resolved}");
             ExitCode::SUCCESS
@@ -212,10 +222,13 @@ fn command(program: &str, kinds: &[&str]) -> clap::Command {
     if program == "driftless" { command } else { command.version(version) }
 }
 
-fn load(ServeArgs { config, mut options }: ServeArgs, kinds: &[&str]) -> Result<Box<Resolved>, ConfigError> {
+fn load(
+    ServeArgs { config, carry, mut options }: ServeArgs,
+    kinds: &[&str],
+) -> Result<Box<Resolved>, ConfigError> {
     check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
     if let Some(file) = config {
         options.read_file(&file)?;
     }
-    resolve(options, kinds).map(Box::new)
+    resolve(options, kinds).map(|resolved| Box::new(Resolved { carry, ..resolved }))
 }

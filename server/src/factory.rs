@@ -6,6 +6,7 @@ mod ticks;
 pub(crate) use spec::{FactoryError, RoomSpec};
 
 use crate::{
+    carry,
     clock::Clock,
     config::Config,
     connection::{Rooms, Ticket, Wanted},
@@ -13,6 +14,7 @@ use crate::{
         entrant::Entrant,
         guest::guest_id,
         id::RoomId,
+        members::Members,
         refusal::Refusal,
         report::Report,
         seat::ResumeToken,
@@ -25,8 +27,8 @@ use crate::{
     metrics::Metrics,
     registry::{Found, Listed, Registry, RoomSummary, SeatPlace},
     room::{
-        AskStarted, Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated, Shell,
-        core::{JoinError, ResumeError, RoomCore},
+        AskStarted, Carry, Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated, Shell,
+        core::{Carried, JoinError, Kept, ResumeError, RoomCore, schema_checksum},
         events::Events,
         record::RecordThread,
         start::{self, Started},
@@ -35,7 +37,11 @@ use crate::{
 };
 use actix::{MailboxError, Recipient};
 use driftless_proto::{limits::MAX_PLAYERS, names::is_room_name, wire};
-use driftless_sim::{Setup, TICK_RATES, game::GameKind, replay::RecordingHeader};
+use driftless_sim::{
+    Setup, TICK_RATES,
+    game::{Game, GameKind},
+    replay::RecordingHeader,
+};
 use futures_util::future::LocalBoxFuture;
 use std::{
     collections::HashMap,
@@ -47,7 +53,8 @@ use std::{
     time::{Duration, Instant},
 };
 use ticks::{TickBudget, Ticks};
-use tracing::info;
+use tokio::{sync::oneshot, time::timeout_at};
+use tracing::{info, warn};
 
 /// A join meets a room that ends in the same moment at most this often before it is refused.
 const JOIN_ATTEMPTS: usize = 3;
@@ -104,6 +111,13 @@ struct Made {
     setup: Setup<String>,
     budget: Budget,
     wait_for_players: bool,
+}
+
+/// What a room goes on with.
+struct GoesOn {
+    game: Box<dyn Game>,
+    carried: Carried,
+    kept: Vec<Kept>,
 }
 
 impl Factory {
@@ -258,7 +272,87 @@ impl Factory {
         Ok(Made { shared, kind, setup, budget: Budget { _ticks: ticks, _share: share }, wait_for_players })
     }
 
+    /// Has a room go on where that of another server stopped. If it cannot, an operator's begins anew, as another does when somebody joins.
+    pub(crate) fn go_on(&self, room: carry::Room) {
+        let (name, setup, wait_for_players) =
+            (room.carried.name.clone(), room.setup(), room.wait_for_players);
+        let kind = room.carried.kind.clone();
+        let Err(why) = self.try_go_on(room) else { return };
+        warn!(room = name, why, "the room cannot go on where it stopped: it begins anew");
+        if wait_for_players {
+            let spec = RoomSpec { name: Some(name.clone()), kind: Some(kind), ..RoomSpec::of(&setup) };
+            if let Err(error) = self.list(&spec) {
+                warn!(room = name, %error, "nor can it begin anew");
+            }
+        }
+    }
+
+    fn try_go_on(&self, room: carry::Room) -> Result<(), String> {
+        let (setup, wait_for_players, carried) = (room.setup(), room.wait_for_players, room.carried);
+        let kind = self.kinds.get(&*carried.kind);
+        let kind = kind.ok_or_else(|| format!("there is no game {:?} any more", carried.kind))?;
+        if schema_checksum(&kind.schema()) != carried.schema {
+            return Err("its game shows other things now".into());
+        }
+        let game = start::restore(kind, &carried.state)?;
+        let spec = RoomSpec { kind: Some(carried.kind.clone()), ..RoomSpec::of(&setup) };
+        let name: Arc<str> = carried.name.as_str().into();
+        let made = self.make(self.next_id(), name.clone(), &spec, Maker::Operator);
+        let mut made = Made { wait_for_players, ..made.map_err(|e| e.to_string())? };
+        if let Some(shared) = Arc::get_mut(&mut made.shared) {
+            shared.members = Arc::new(Members::after(carried.members_version()));
+        }
+        carried.show(&made.shared);
+        let kept = carried.seats(&made.shared, &self.config.limits);
+        let seats: Vec<_> = kept.iter().map(|kept| kept.seat.clone()).collect();
+        let goes_on = GoesOn { game, carried, kept };
+        let (listed, found) = self
+            .registry
+            .get_or_start(&name, || self.start_or_go_on(made, Some(goes_on)))
+            .map_err(|e| e.to_string())?;
+        if found == Found::There {
+            return Err("another room has its name".into());
+        }
+        seats.iter().for_each(|seat| self.registry.seat_taken(seat, listed.room.clone()));
+        Ok(())
+    }
+
+    /// Has all rooms stop after their next tick, and takes them, as far as they do so in this time.
+    pub(crate) async fn carry(&self, most: Duration) -> Vec<carry::Room> {
+        let until = Instant::now() + most;
+        let ask = |listed: Listed| {
+            let (hand_over, handed_over) = oneshot::channel();
+            listed.room.do_send(Carry(hand_over));
+            (listed, handed_over)
+        };
+        let asked: Vec<_> = self.registry.all().into_iter().map(ask).collect();
+        let mut rooms = Vec::new();
+        for (Listed { shared, setup, wait_for_players, .. }, handed_over) in asked {
+            match timeout_at(until.into(), handed_over).await {
+                Ok(Ok(Some(carried))) => {
+                    let Setup { seed, tick_rate, max_players, options } = (*setup).clone();
+                    rooms.push(carry::Room {
+                        seed,
+                        tick_rate,
+                        max_players,
+                        options,
+                        wait_for_players,
+                        carried,
+                    });
+                }
+                // It has ended.
+                Ok(_) => {}
+                Err(_) => warn!(room = %shared.name, "the room did not stop in time: it is lost"),
+            }
+        }
+        rooms
+    }
+
     fn start(&self, made: Made) -> Result<Listed, FactoryError> {
+        self.start_or_go_on(made, None)
+    }
+
+    fn start_or_go_on(&self, made: Made, goes_on: Option<GoesOn>) -> Result<Listed, FactoryError> {
         let Made { shared, kind, setup, budget, wait_for_players } = made;
         let services = &self.services;
         let header = RecordingHeader {
@@ -286,22 +380,37 @@ impl Factory {
         let limits = self.config.limits.clone();
         let of_room = shared.clone();
         let tick_rate = shared.tick_rate;
+        let of_listed = Arc::new(setup.clone());
+        let (game, goes_on) = goes_on.map(|GoesOn { game, carried, kept }| (game, (carried, kept))).unzip();
         let make = {
             let kind = kind.clone();
-            move || start::start(&kind, setup)
+            move || match game {
+                None => start::start(&kind, setup),
+                Some(game) => Started { game, schema: kind.schema(), refused: None },
+            }
         };
+        if goes_on.is_some() && recorder.is_some() {
+            warn!(room = %shared.name, "a room that goes on is not recorded: a recording begins with a room");
+        }
         let room = Room::start_at(services.homes.common(), make, move |started, home, address| {
             let Started { game, schema, refused } = started;
             let schedule = Timetable::here().schedule(settings.clock.instant(0), Instant::now(), tick_rate);
-            let recorder = recorder.filter(|_| refused.is_none());
+            let schedule =
+                schedule.after(goes_on.as_ref().map_or(0, |(carried, _): &(Carried, _)| carried.tick()));
+            let recorder = recorder.filter(|_| refused.is_none() && goes_on.is_none());
             let record = recorder.map(|recorder| recorder.open(of_room.id, header, kind));
             let core = RoomCore::new(of_room, game, schema, schedule, limits, record.is_some());
-            Shell::new(core, refused, settings, record, home, address)
+            let mut shell = Shell::new(core, refused, settings, record, home, address);
+            match goes_on {
+                None => shell.made(),
+                Some((carried, kept)) => shell.go_on(carried, kept),
+            }
+            shell
         });
         services.metrics.rooms.inc();
         services.metrics.rooms_created.inc();
         info!(room = %shared.name, kind = shared.kind, tick_rate = shared.tick_rate, seed, "room created");
-        Ok(Listed { shared, room, budget: Arc::new(budget) })
+        Ok(Listed { shared, room, setup: of_listed, wait_for_players, budget: Arc::new(budget) })
     }
 }
 

@@ -91,6 +91,7 @@ mod documents {
 }
 
 mod alarm;
+mod carry;
 pub mod cli;
 pub mod clock;
 pub mod config;

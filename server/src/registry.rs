@@ -14,7 +14,7 @@ use crate::{
     room::{CloseRoom, Listing, RoomAddr},
 };
 use dashmap::{DashMap, Entry};
-use driftless_sim::PlayerId;
+use driftless_sim::{PlayerId, Setup};
 use parking_lot::RwLock;
 use serde::Serialize;
 use std::{
@@ -44,6 +44,10 @@ pub struct Listed {
     pub shared: Arc<RoomShared>,
     /// How to reach it.
     pub room: RoomAddr,
+    /// What it was made with.
+    pub setup: Arc<Setup<String>>,
+    /// Whether it lingers before anybody has played in it.
+    pub wait_for_players: bool,
     /// Its share of the server's totals, given back when the room is no longer listed.
     pub budget: Arc<dyn Any + Send + Sync>,
 }
@@ -122,8 +126,8 @@ impl Registry {
     }
 
     /// All rooms.
-    pub(crate) fn all(&self) -> Vec<Arc<RoomShared>> {
-        self.rooms.iter().map(|listed| listed.shared.clone()).collect()
+    pub(crate) fn all(&self) -> Vec<Listed> {
+        self.rooms.iter().map(|listed| listed.clone()).collect()
     }
 
     /// The number of rooms, and the rooms with the most players.

@@ -23,7 +23,7 @@ mod pace;
 mod shell;
 mod weight;
 
-pub use actor::{AskStarted, CloseRoom, Join, Kick, Leave, Lost, Moved, Resume, Room};
+pub use actor::{AskStarted, Carry, CloseRoom, Join, Kick, Leave, Lost, Moved, Resume, Room};
 pub use address::{Handled, RoomAddr};
 pub(crate) use shell::SPREAD_FROM;
 pub use shell::{Housing, Listing, RoomSettings, Seated, Shell};

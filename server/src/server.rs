@@ -20,10 +20,14 @@ use actix_web::web::ServiceConfig;
 use driftless_sim::GameKind;
 use parts::Parts;
 pub(crate) use prepared::Prepared;
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 /// Longest time from the signal to the exit.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
+/// Over which clients are told to come back where rooms are carried over a restart, at most.
+const CARRY_SPREAD: Duration = Duration::from_millis(500);
+/// Least time that rooms have for it to reach their next tick.
+const CARRY_LIMIT: Duration = Duration::from_millis(1_500);
 /// Time for the answer to whoever asked for the drain: with no players, the server is gone right after.
 const DRAIN_ANSWER: Duration = Duration::from_millis(100);
 /// Time between two looks at whether all connections are gone.
@@ -64,12 +68,20 @@ pub struct Server {
     routes: Vec<Routes>,
     jobs: Jobs,
     hear: Vec<Hear>,
+    carry: Option<PathBuf>,
 }
 
 impl Server {
     /// A server that offers these games. Rooms whose makers name no kind are of the first, unless the configuration says otherwise.
     pub fn new(games: &[GameKind]) -> Self {
-        Self { games: games.to_vec(), pages: None, routes: Vec::new(), jobs: Jobs::new(), hear: Vec::new() }
+        Self {
+            games: games.to_vec(),
+            pages: None,
+            routes: Vec::new(),
+            jobs: Jobs::new(),
+            hear: Vec::new(),
+            carry: None,
+        }
     }
 
     /// The game's own page, at `/`: a folder, which is read when something is asked for, or files that are part of the program. See
@@ -99,6 +111,14 @@ impl Server {
     /// wait for a web hook, but when thousands of events wait for it, more are dropped (and counted: `driftless_room_events_dropped_total`).
     pub fn on(mut self, hear: impl Fn(&RoomEvent) + Send + Sync + 'static) -> Self {
         self.hear.push(Arc::new(hear));
+        self
+    }
+
+    /// Carries rooms over a restart: when the server stops, they are written to this file with their seats, and the next server with it
+    /// goes on with those that fit its games.
+    #[doc(hidden)]
+    pub fn carry(mut self, file: impl Into<PathBuf>) -> Self {
+        self.carry = Some(file.into());
         self
     }
 

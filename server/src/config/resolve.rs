@@ -15,6 +15,8 @@ pub struct Resolved {
     pub config: Config,
     /// Every setting: its value as a text, and where it came from.
     pub settings: Vec<Setting>,
+    /// The file in which rooms are carried over a restart.
+    pub carry: Option<PathBuf>,
 }
 
 /// One setting of a configuration.
@@ -70,7 +72,7 @@ pub enum ConfigError {
 /// # Errors
 /// The first value that is not allowed, or does not go with the others.
 pub fn resolve(mut options: Options, kinds: &[&str]) -> Result<Resolved, ConfigError> {
-    let mut resolved = Resolved { config: Config::default(), settings: Vec::new() };
+    let mut resolved = Resolved { config: Config::default(), settings: Vec::new(), carry: None };
     for entry in Config::entries() {
         let (text, origin) = options.take(entry.key).unzip();
         let provenance = Provenance { key: entry.key, origin: origin.unwrap_or(Origin::Default) };

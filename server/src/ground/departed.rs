@@ -59,6 +59,11 @@ impl Departed {
         Self { visitors: Departures::default(), residents: Departures::default(), most }
     }
 
+    /// Forgets all that was before this version.
+    pub(super) fn forget_before(&mut self, version: u64) {
+        self.residents.forgotten.add(1, version);
+    }
+
     /// A member has left, later than all before it.
     pub(super) fn bury(&mut self, tombstone: Tombstone) {
         let is_visitor = tombstone.left - tombstone.joined <= self.most as u64;

@@ -52,6 +52,12 @@ pub struct Members {
 }
 
 impl Members {
+    /// An empty list whose readers have had another one, up to this version: they begin anew.
+    pub(crate) fn after(version: u64) -> Self {
+        let mut list = MemberList { version: version.saturating_add(1), ..MemberList::default() };
+        list.departed.forget_before(list.version);
+        Self { version: AtomicU64::new(list.version), list: Mutex::new(list) }
+    }
     /// Version of the list. Takes no lock: a reader that has this version has nothing to read.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
@@ -427,5 +433,27 @@ mod tests {
         assert_eq!((list.pages.len(), reader.version(), message.len() < 64), (0, 1, true));
         assert!(list.read(&mut Position::default()).is_some_and(|both| both.len() > message.len()));
         assert_eq!(list.page_bytes, list.pages.iter().map(|page| page.message.len()).sum::<usize>());
+    }
+
+    #[test]
+    fn who_had_another_list_begins_anew_whatever_its_version() {
+        let members = Members::after(5);
+        let member = |user: &str| Member {
+            user: user.into(),
+            name: user.into(),
+            players: [1].into_iter().collect(),
+            here: SmallVec::new(),
+            npc: false,
+            change: Change::Joined,
+            at_us: 1,
+        };
+        ["ann", "bob", "cid"].into_iter().for_each(|user| members.set(member(user)));
+        for version in 0..=5 {
+            let message = members.read(&mut Position::at(version)).unwrap();
+            let Some(Body::Presence(presence)) = wire::ServerMessage::decode(message).unwrap().body else {
+                panic!("no presence")
+            };
+            assert_eq!((presence.since, presence.members.len()), (0, 3), "from {version}");
+        }
     }
 }

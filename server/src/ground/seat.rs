@@ -141,6 +141,10 @@ pub struct SeatOutbox {
 }
 
 impl SeatOutbox {
+    /// With these messages, and nobody who may take them.
+    pub(crate) fn waiting(queue: ReliableQueue) -> Self {
+        Self { connection: None, queue }
+    }
     /// The queue, for the connection that owns the seat. A connection that was replaced gets nothing, because
     /// what it took would be lost to the new one.
     pub fn of(&mut self, connection: ConnectionId) -> Option<&mut ReliableQueue> {
@@ -172,6 +176,14 @@ impl SeatOutbox {
 pub struct ResumeToken([u8; 16]);
 
 impl ResumeToken {
+    /// As it is kept in a file that is nobody else's to read.
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+    /// As it was kept.
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
     /// A new token.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 16];

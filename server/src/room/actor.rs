@@ -3,7 +3,7 @@
 use super::{
     RoomAddr,
     address::Handled,
-    core::{JoinError, ResumeError},
+    core::{Carried, JoinError, ResumeError},
     inspect::Inspect,
     jobs::Answered,
     shell::{Seated, Shell},
@@ -25,6 +25,7 @@ use actix::{
 use driftless_proto::code::CloseCode;
 use driftless_sim::PlayerId;
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
+use tokio::sync::oneshot;
 use tracing::error;
 
 /// Control messages that may wait for a room: joins and leaves of as many connections come and go in a tick at most.
@@ -277,6 +278,20 @@ impl Handler<Answered> for Room {
 
     fn handle(&mut self, message: Answered, ctx: &mut Self::Context) -> Self::Result {
         self.handle(message, ctx, Shell::answered)
+    }
+}
+
+/// The server stops, and another is to go on with the room: it stops after its next tick, and hands all of it over. None: its game has
+/// ended it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Carry(pub oneshot::Sender<Option<Carried>>);
+
+impl Handler<Carry> for Room {
+    type Result = Handled<Carry>;
+
+    fn handle(&mut self, message: Carry, ctx: &mut Self::Context) -> Self::Result {
+        self.handle(message, ctx, Shell::carry)
     }
 }
 

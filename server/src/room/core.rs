@@ -1,6 +1,10 @@
 //! A room's logic: seats, ticks, events. No actor, no clock, no socket: time is an argument, and what others have to do
 //! comes out as effects.
 
+mod carry;
+
+pub use carry::{Carried, Kept, schema_checksum};
+
 use super::{
     budget::EventBudget,
     jobs::{Asked, RoomJobs},

@@ -89,6 +89,26 @@ impl RoomJobs {
         }
     }
 
+    /// What the game would get in the next tick, and instead of what is being done, that nobody will answer it.
+    pub(super) fn give_up(&mut self, why: &str) -> Vec<Answer> {
+        let Some(list) = self.0.take() else { return Vec::new() };
+        let List { pending, mut answers } = *list;
+        let given_up = |Pending { id, job }| Answer {
+            id,
+            job: job.to_owned(),
+            result: Err(JobError::Failed(why.to_owned())),
+        };
+        answers.extend(pending.into_iter().map(given_up));
+        answers
+    }
+
+    /// What the game gets in the next tick, as another process would have given it.
+    pub(super) fn keep(&mut self, answers: Vec<Answer>) {
+        if !answers.is_empty() {
+            self.0.get_or_insert_default().answers = answers;
+        }
+    }
+
     /// What the game gets now.
     pub(super) fn take_answers(&mut self) -> Vec<Answer> {
         self.0.as_mut().map(|list| mem::take(&mut list.answers)).unwrap_or_default()

@@ -1,8 +1,10 @@
 //! When a room's ticks are due.
 
+use crate::clock::Clock;
 use std::time::{Duration, Instant};
 
 const NANOS: u64 = 1_000_000_000;
+const MICROS: i64 = 1_000_000;
 
 /// The deadlines of a room: tick n is due at `epoch + n / tick_rate` seconds, without drift.
 ///
@@ -15,8 +17,8 @@ pub struct Schedule {
     /// When the slot of the room begins first.
     epoch: Instant,
     tick_rate: u32,
-    /// Which of its beginnings is tick 0.
-    first: u64,
+    /// Which of its beginnings is tick 0. Negative: the room is older than this process.
+    first: i64,
 }
 
 /// A tick that is due.
@@ -37,11 +39,19 @@ impl Schedule {
     }
     /// The same deadlines, of which the last one before `now` is tick 0.
     pub(super) fn from(self, now: Instant) -> Self {
-        Self { first: self.first + self.due(now, 0).map_or(0, |due| due.tick), ..self }
+        Self { first: self.first + self.due(now, 0).map_or(0, |due| due.tick as i64), ..self }
     }
-    /// When tick 0 is.
-    pub fn epoch(&self) -> Instant {
-        self.deadline(0)
+    /// The same deadlines, with so many more ticks before each: for a room that goes on.
+    #[must_use]
+    pub fn after(self, ticks: u32) -> Self {
+        Self { first: self.first - i64::from(ticks), ..self }
+    }
+    /// When tick 0 was due, microseconds of the server's clock. Negative: before the server started.
+    pub fn epoch_us(&self, clock: Clock) -> i64 {
+        let rate = i64::from(self.tick_rate);
+        let epoch = i64::try_from(clock.micros(self.epoch)).unwrap_or(i64::MAX);
+        let since = self.first.div_euclid(rate) * MICROS + self.first.rem_euclid(rate) * MICROS / rate;
+        epoch.saturating_add(since)
     }
     /// Ticks a second.
     pub fn tick_rate(&self) -> u32 {
@@ -53,7 +63,8 @@ impl Schedule {
     }
     /// When a tick is due.
     pub fn deadline(&self, tick: u64) -> Instant {
-        let (rate, tick) = (u64::from(self.tick_rate), self.first + tick);
+        // No room asks for a tick before those that this process has run.
+        let (rate, tick) = (u64::from(self.tick_rate), tick.saturating_add_signed(self.first));
         let nanos = tick % rate * NANOS / rate; // of a second, so they fit
         self.epoch + Duration::new(tick / rate, nanos as u32)
     }
@@ -66,9 +77,9 @@ impl Schedule {
     pub fn due(&self, now: Instant, last: u64) -> Option<Due> {
         let since = now.checked_duration_since(self.epoch)?;
         let rate = u64::from(self.tick_rate);
-        let tick = since.as_secs() * rate + u64::from(since.subsec_nanos()) * rate / NANOS;
+        let begun = since.as_secs() * rate + u64::from(since.subsec_nanos()) * rate / NANOS;
         // The division above may round a deadline that has passed by less than a nanosecond down to the tick before.
-        let mut tick = tick.checked_sub(self.first)?;
+        let mut tick = begun.checked_add_signed(-self.first)?;
         if self.deadline(tick + 1) <= now {
             tick += 1;
         }
@@ -96,6 +107,28 @@ mod tests {
         }
         let frozen = schedule.due(schedule.deadline(1 << 33), 1).unwrap();
         assert_eq!((frozen.tick, frozen.skipped), (1 << 33, (1 << 33) - 2));
+    }
+
+    #[test]
+    fn a_room_that_goes_on_counts_on() {
+        let clock = Clock::start();
+        let epoch = clock.instant(3_500);
+        for rate in [1, 20, 60, 128] {
+            let now = epoch + Duration::from_millis(2_001);
+            let new = Schedule::new(epoch, rate).from(now);
+            let old = new.after(1_000_001);
+            let due = new.due(now + new.interval(), 0).unwrap();
+            let later = old.due(now + new.interval(), 1_000_001).unwrap();
+            assert_eq!(
+                (later.tick, later.late, later.skipped),
+                (due.tick + 1_000_001, due.late, due.skipped)
+            );
+            assert_eq!(old.deadline(later.tick), new.deadline(due.tick));
+            // As clients reckon it, from a moment before the server started.
+            let reckoned = old.epoch_us(clock) + (later.tick * 1_000_000 / u64::from(rate)) as i64;
+            let is = clock.micros(old.deadline(later.tick)) as i64;
+            assert!(old.epoch_us(clock) < 0 && (reckoned - is).abs() <= 1, "{reckoned} {is}");
+        }
     }
 
     #[test]

@@ -84,6 +84,23 @@ impl Seats {
         self.player_of.insert(connection, player);
         Some(seat)
     }
+    /// The number of the last who was given one.
+    pub fn last_player(&self) -> PlayerId {
+        self.last_player
+    }
+    /// From now on, numbers are above this one.
+    pub fn count_from(&mut self, last: PlayerId) {
+        self.last_player = self.last_player.max(last);
+    }
+    /// Takes in a seat that waits for its player. They come in the order of their indexes, before all others.
+    pub fn keep(&mut self, seat: Arc<Seat>, applied: u32) {
+        let player = seat.player;
+        self.last_player = self.last_player.max(player);
+        self.index_of.insert(player, self.by_index.len() as u32); // at most one a player
+        let (pace, told) = (Pace::default(), Told::default());
+        let taken = Taken { seat, connection: None, applied, pace, removed: false, told };
+        tight::push(&mut self.by_index, Some(taken));
+    }
     /// Ends a seat.
     pub fn free(&mut self, player: PlayerId) -> Option<Taken> {
         let index = self.index_of.remove(player)? as usize;

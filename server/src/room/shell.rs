@@ -3,8 +3,9 @@
 
 use super::{
     RoomAddr,
+    actor::Carry,
     actor::{Ended, Join, Kick, Leave, Lost, Resume},
-    core::{Detached, Effect, JoinError, Kicked, ResumeError, RoomCore},
+    core::{Carried, Detached, Effect, JoinError, Kept, Kicked, ResumeError, RoomCore},
     events::{Events, RoomEvent, RoomView},
     fanouts::Fanouts,
     inspect::{Inspected, SeatView},
@@ -23,7 +24,7 @@ use crate::{
         entrant::Reach,
         home::{Home, MoveTo, Resident},
         id::{ConnectionId, RoomId},
-        report::{LeaveReason, Report, SeatExpired},
+        report::{LeaveReason, LostReason, Report, SeatExpired},
         seat::{ResumeToken, Seat},
         shared::RoomShared,
         vitals::Vitals,
@@ -41,6 +42,7 @@ use std::{
     sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
+use tokio::sync::oneshot;
 use tracing::{Span, error, info, warn};
 
 /// Players from which on a room is too large for one thread: those who come are spread over all.
@@ -68,6 +70,8 @@ pub struct Shell {
     /// Ticks with a player who is connected, until there were enough of them for a room that is worth keeping.
     played: u32,
     record: Option<RecordLink>,
+    /// Who wants all of the room, after its next tick.
+    carry: Option<oneshot::Sender<Option<Carried>>>,
     /// The game has ended the room: when, and why.
     ending: Option<(Instant, String)>,
     /// The last thing that happens to a room: nothing calls its game any more, and its name may be another's.
@@ -138,9 +142,6 @@ impl Shell {
         home: Resident,
         address: RoomAddr,
     ) -> Self {
-        if refused.is_none() && settings.events.are_heard() {
-            settings.events.push(RoomEvent::Made { room: RoomView::of(core.shared()) });
-        }
         let span = tracing::info_span!("room", room = %core.shared().name);
         Self {
             core,
@@ -154,9 +155,17 @@ impl Shell {
             empty_since: Some(Instant::now()),
             played: 0,
             record,
+            carry: None,
             ending: None,
             ended: false,
             span,
+        }
+    }
+
+    /// It is a new room: tells the world outside.
+    pub(crate) fn made(&self) {
+        if self.refused.is_none() && self.settings.events.are_heard() {
+            self.settings.events.push(RoomEvent::Made { room: RoomView::of(self.shared()) });
         }
     }
 
@@ -283,6 +292,9 @@ impl Shell {
         self.record_tick();
         // After the record of the tick: a seat that ends now does so before the next one.
         self.apply_effects();
+        if let Some(wanted) = self.carry.take() {
+            return self.hand_over(wanted);
+        }
         match &self.ending {
             None => self.end_if_lingered(start),
             Some((since, reason)) if start - *since >= ENDING || self.core.seats().is_empty() => {
@@ -430,7 +442,7 @@ impl Shell {
             resume_token: seat.token.to_wire(),
             resume_window_ms: millis(self.settings.resume_window),
             tick_rate: self.shared().tick_rate,
-            epoch_us: i64::try_from(clock.micros(core.schedule().epoch())).unwrap_or(i64::MAX),
+            epoch_us: core.schedule().epoch_us(clock),
             schema: Some(core.schema().to_wire()),
             room: self.shared().name.to_string(),
             kind: self.shared().kind.to_owned(),
@@ -616,6 +628,50 @@ impl Shell {
             state: self.core.newest().cloned(),
             seats: people.map(SeatView::of).chain(npcs.map(SeatView::of_npc)).collect(),
         }
+    }
+
+    /// The server stops, and another is to go on with the room: after its next tick, which takes in what has come.
+    pub(super) fn carry(&mut self, carry: Carry) {
+        if !self.ended && self.refused.is_none() {
+            self.carry = Some(carry.0);
+        }
+    }
+
+    fn hand_over(&mut self, wanted: oneshot::Sender<Option<Carried>>) {
+        let carried = self.guarded(RoomCore::carry).flatten();
+        // Nobody is told of an end: there is none.
+        self.ended = self.ended || carried.is_some();
+        let _ = wanted.send(carried);
+    }
+
+    /// The room goes on where that of another process stopped. Its seats wait for their players.
+    pub(crate) fn go_on(&mut self, carried: Carried, seats: Vec<Kept>) {
+        let members: Vec<_> = seats.iter().map(|kept| kept.seat.clone()).collect();
+        self.core.go_on(carried, seats);
+        self.played = self.shared().tick_rate;
+        let now = self.settings.clock.micros(Instant::now());
+        members.iter().for_each(|seat| seat.vitals.set_last_seen(now));
+        // In order of number, as presence wants it.
+        let mut all: Vec<_> =
+            self.core.npcs().iter().cloned().map(Ok).chain(members.into_iter().map(Err)).collect();
+        all.sort_by_key(|one| one.as_ref().map_or_else(|seat| seat.player, |npc| npc.player));
+        for one in all {
+            match one {
+                Ok(npc) => self.npc_seated(npc),
+                Err(seat) => {
+                    self.report_joined(
+                        seat.player,
+                        seat.user.clone(),
+                        seat.name.clone(),
+                        seat.vitals.clone(),
+                        false,
+                    );
+                    let (room, why) = (self.shared().name.clone(), LostReason::Disconnected);
+                    self.report(Report::Lost { room, player: seat.player, why, at: now });
+                }
+            }
+        }
+        self.span.in_scope(|| info!(tick = self.core.tick_number(), "the room goes on"));
     }
 
     /// An operator ends it.

@@ -44,6 +44,17 @@ pub fn start(kind: &GameKind, setup: Setup<String>) -> Started {
     }
 }
 
+/// A game as another process has saved it.
+///
+/// # Errors
+/// Why it is none of this kind, or not any more.
+pub fn restore(kind: &GameKind, state: &[u8]) -> Result<Box<dyn Game>, String> {
+    match catch_unwind(AssertUnwindSafe(|| kind.restore(state))) {
+        Ok(restored) => restored.map_err(|e| e.to_string()),
+        Err(panic) => Err(format!("its game panicked: {}", panic_message(&*panic))),
+    }
+}
+
 fn not_started(panic: String) -> Started {
     Started { game: Box::new(NotStarted { panic }), schema: Arc::default(), refused: None }
 }

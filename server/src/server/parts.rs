@@ -2,6 +2,7 @@
 
 use super::{BACKLOG, HEAD_TIMEOUT, HTTP_CONNECTIONS, KEEP_ALIVE, Routes};
 use crate::{
+    carry,
     clock::Clock,
     config::{AdminToken, Config},
     connection::{Fanout, LocalConnections, Worker},
@@ -24,15 +25,17 @@ use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::{App, dev::AppConfig, middleware::from_fn, web};
 use parking_lot::Mutex;
 use std::{
+    collections::HashSet,
     io,
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     rc::Rc,
     sync::Arc,
     time::Duration,
 };
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
-use tracing::error;
+use tracing::{error, info, warn};
 
 /// Those of all threads that serve connections.
 pub(super) type Fanouts = Arc<Mutex<Vec<Addr<Fanout>>>>;
@@ -51,6 +54,8 @@ pub(super) struct Parts {
     pub homes: Arc<Homes>,
     pub work: Arc<JobPool>,
     pub events: Arc<Events>,
+    /// Where rooms are carried to the next server. None: they are not, or have been.
+    pub carry: Mutex<Option<PathBuf>>,
     pub metrics: Arc<Metrics>,
     pub certificates: Arc<Certificates>,
     pub feed: Arc<Feed>,
@@ -85,6 +90,31 @@ impl Parts {
             pages: self.pages.clone(),
             config: self.config.clone(),
         }
+    }
+
+    /// Has the rooms go on that the server before has left.
+    pub(super) fn go_on(&self) {
+        let Some(file) = &*self.carry.lock() else { return };
+        match carry::take(file) {
+            Ok(rooms) => rooms.into_iter().flatten().for_each(|room| self.factory.go_on(room)),
+            Err(error) => {
+                warn!(file = %file.display(), %error, "the rooms of the server before cannot be read: they begin anew");
+            }
+        }
+    }
+
+    /// Leaves the rooms to the next server, if there is to be one. Returns the rooms' names.
+    pub(super) async fn leave(&self, most: Duration) -> HashSet<String> {
+        let Some(file) = self.carry.lock().take() else { return HashSet::new() };
+        let rooms = self.factory.carry(most).await;
+        match carry::write(&file, &rooms) {
+            Ok(()) => info!(rooms = rooms.len(), file = %file.display(), "rooms are left to the next server"),
+            Err(error) => {
+                error!(file = %file.display(), %error, "rooms cannot be left to the next server: they are lost");
+                return HashSet::new();
+            }
+        }
+        rooms.into_iter().map(|room| room.carried.name).collect()
     }
 
     fn accept(&self) -> io::Result<transport::Accept> {

@@ -26,6 +26,7 @@ use crate::{
     transport::quic::Quic,
 };
 use actix::Actor;
+use parking_lot::Mutex;
 use std::{io, net::TcpListener, sync::Arc, time::SystemTime};
 use tracing::warn;
 
@@ -72,6 +73,7 @@ impl Prepared {
     /// Starts everything, within an actix system. The future ends when the server has stopped.
     pub(crate) fn start(self) -> Result<(Running, impl Future<Output = io::Result<()>>), StartError> {
         let (parts, listener) = self.parts()?;
+        parts.go_on();
         let serving = parts.serve(listener)?;
         let running = Running { parts: parts.clone(), http: serving.handle() };
         let watched =
@@ -141,6 +143,7 @@ impl Prepared {
             homes,
             work,
             events,
+            carry: Mutex::new(server.carry),
             metrics,
             certificates,
             feed,

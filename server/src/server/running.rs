@@ -1,6 +1,6 @@
 //! A server that runs.
 
-use super::{DRAIN_LIMIT, DRAIN_POLL, Parts};
+use super::{CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, Parts};
 use crate::{
     config::PublicUrl,
     connection::Drain,
@@ -87,9 +87,14 @@ impl Running {
         let open = self.parts.door.connections();
         info!(connections = open, "draining");
         self.parts.registry.drain();
+        let mut spread = self.parts.config.drain_spread;
+        if self.parts.carry.lock().is_some() {
+            // Their seats wait for them.
+            spread = spread.min(CARRY_SPREAD);
+        }
         for fanout in self.parts.fanouts.lock().iter() {
             // One message a thread in its life.
-            fanout.do_send(Drain { spread: self.parts.config.drain_spread });
+            fanout.do_send(Drain { spread });
         }
         while self.parts.door.connections() > 0 && start.elapsed() < DRAIN_LIMIT {
             actix_rt::time::sleep(DRAIN_POLL).await;
@@ -98,8 +103,9 @@ impl Running {
         self.parts.work.finish(DRAIN_LIMIT.saturating_sub(start.elapsed())).await;
         let left = self.parts.door.connections();
         info!(left, took_ms = start.elapsed().as_millis() as u64, "stopping");
-        for room in self.parts.registry.all() {
-            let (room, reason) = (RoomView::of(&room), "the server stopped".to_owned());
+        let carried = self.parts.leave(DRAIN_LIMIT.saturating_sub(start.elapsed()).max(CARRY_LIMIT)).await;
+        for listed in self.parts.registry.all().iter().filter(|room| !carried.contains(&*room.shared.name)) {
+            let (room, reason) = (RoomView::of(&listed.shared), "the server stopped".to_owned());
             self.parts.events.push(RoomEvent::Ended { room, why: "server_stopped", reason });
         }
         self.parts.events.finish(DRAIN_LIMIT.saturating_sub(start.elapsed()));

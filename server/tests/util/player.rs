@@ -298,6 +298,12 @@ impl<W: Wire> Player<W> {
         self.reconnect_on(self.socket.again(self.address));
     }
 
+    /// Resumes at the server that has taken the place of the one before.
+    pub fn reconnect_at(&mut self, address: SocketAddr) {
+        self.address = address;
+        self.reconnect();
+    }
+
     /// Resumes on this connection.
     pub fn reconnect_on(&mut self, socket: W) {
         self.session.reconnected(Instant::now(), false, W::DELIVERY);
