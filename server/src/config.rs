@@ -1,14 +1,18 @@
-//! Settings: flags over the environment over a file over defaults, each in one row of one table.
+//! Settings: flags take precedence over the environment, the environment over a file, and a file over
+//! defaults. Each setting is one row of one table.
 //!
-//! A row says meaning and cost (the help, and the field's documentation), key, type, default, and what a value may be. From it follow the
-//! field of [`Config`], the flag `--max-rooms`, the variable `DRIFTLESS_MAX_ROOMS`, the file's key `max_rooms`, the lines of `--help` and
-//! `check-config`, and the error for a bad value. To add a setting, add a row; what a value may be is a `Kind`.
+//! A row gives the meaning and cost (the help, and the field's documentation), the key, type and default, and
+//! the allowed values. From it follow the field of [`Config`], the flag `--max-rooms`, the variable
+//! `DRIFTLESS_MAX_ROOMS`, the file's key `max_rooms`, the lines of `--help` and `check-config`, and the error
+//! for a bad value. To add a setting, add a row; a `Kind` says which values are allowed.
 //!
-//! The way of a value: [`Options`] holds the strongest text that was given for each key and where it was, [`resolve()`] reads each into its
-//! field and checks what they mean together, and [`Config`] is what the server runs with.
+//! The path of a value: [`Options`] holds the text with the highest precedence for each key and where it was
+//! found, [`resolve()`] parses each into its field and checks how they fit together, and the server runs with
+//! [`Config`].
 //!
-//! (Why not a crate: the errors of serde, on which `figment` and `config` build, know a type but no range, and derived `clap` arguments know
-//! no file. What is left to write beside either is longer than the macro of the table.)
+//! (Why not a crate: `figment` and `config` build on serde, whose errors know types but not ranges, and
+//! derived `clap` arguments know no file. What would be left to write with either is longer than the table's
+//! macro.)
 
 mod admin_token;
 mod kind;
@@ -39,128 +43,148 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
 settings! {
-    /// What a server runs with, after flags, environment, file and defaults are put together and checked.
+    /// A server's configuration, after flags, environment, file and defaults have been merged and checked.
     Config {
         /// Address and port for HTTP and WebSocket. Port 0 takes any free one.
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7777)), address();
-        /// Where QUIC and WebTransport listen: an address and port of their own, `same` (as HTTP and WebSocket) or `off`.
+        /// Where QUIC and WebTransport listen: an address and port of their own, `same` (as HTTP and
+        /// WebSocket) or `off`.
         quic: QuicListen = QuicListen::AsHttp,
-            text("ADDR:PORT", "an address and a port, as 127.0.0.1:7777, or same or off");
-        /// What clients of HTTP and WebSocket use, where that is not the address listened at: behind a proxy, or a port that is mapped. None:
-        /// what they name in their requests.
+            text("ADDR:PORT", "an address and a port such as 127.0.0.1:7777, or same or off");
+        /// Address that clients use for HTTP and WebSocket, if it is not the address listened on: behind a
+        /// proxy, or a mapped port. None: the one in their requests.
         public_url: Option<PublicUrl> = None, optional("URL", "https://HOST[:PORT] or http://HOST[:PORT]");
-        /// What clients of QUIC and WebTransport use: a port, or a host and a port. None: with `quic` as `same`, the port that the client
-        /// had to name to reach HTTP, or that of `public_url`; else, and behind a proxy on 80 or 443, the port listened at.
-        public_quic: Option<PublicQuic> = None, optional("HOST:PORT", "a port, or a host and a port, as play.example.org:7777");
-        /// Most QUIC handshakes in progress: more are refused. Each costs about 0.5 ms of CPU.
+        /// Address that clients use for QUIC and WebTransport: a port, or a host and a port. None: if `quic`
+        /// is `same`, the port that the client used for HTTP, or that of `public_url`; otherwise, and behind
+        /// a proxy on 80 or 443, the port listened on.
+        public_quic: Option<PublicQuic> = None, optional("HOST:PORT", "a port, or a host and a port such as play.example.org:7777");
+        /// Most QUIC handshakes in progress; more are refused. Each costs about 0.5 ms of CPU.
         quic_handshakes: usize = 1024, number(1..=1_000_000);
-        /// QUIC handshakes in progress from which on a new client must first prove that it receives what is sent to its address, which
-        /// costs it a round trip. 0: always.
+        /// With this many QUIC handshakes in progress, a new client must first prove that it receives what is
+        /// sent to its address, which costs it a round trip. 0: always.
         quic_retry_above: usize = 64, number(0..=1_000_000);
-        /// Listen on an address that others can reach, though there is no authentication.
+        /// Listen on an address that others can reach, although there is no authentication.
         insecure: bool = false, flag();
-        /// PEM file with the certificate for HTTPS, secure WebSockets and QUIC, and its chain. Read again when it changes. None: HTTP
-        /// without TLS, and QUIC with a self-signed certificate.
+        /// PEM file with the certificate for HTTPS, secure WebSockets and QUIC, and its chain. Read again
+        /// when it changes. None: HTTP without TLS, and QUIC with a self-signed certificate.
         tls_certificate: Option<PathBuf> = None, file();
-        /// PEM file with the certificate's private key, not encrypted. Read again when it changes.
+        /// PEM file with the certificate's private key, unencrypted. Read again when it changes.
         tls_key: Option<PathBuf> = None, file();
-        /// Secret that operators send (Authorization: Bearer) to the dashboard and what belongs to it. None: the server makes one when it
-        /// starts, and prints it. Better in the environment or the file: others see flags.
+        /// Secret that operators send (Authorization: Bearer) for the dashboard and the operators' API. None:
+        /// the server makes one when it starts, and prints it. Better set in the environment or the file:
+        /// others can see flags.
         admin_token: Option<AdminToken> = None, admin_token();
-        /// Let everybody make rooms by POST /v1/rooms, not only operators.
+        /// Let everybody make rooms with POST /v1/rooms, not only operators.
         open_rooms: bool = false, flag();
-        /// Pages from elsewhere that may use the server, by their origins with commas between them. Its own pages always may; while it
-        /// listens on loopback, so may those of loopback. Behind a proxy that passes the host on, while it listens on loopback: the proxy's own.
+        /// Origins of other sites whose pages may use the server, separated by commas. Its own pages always
+        /// may; while it listens on loopback, so may pages from loopback. Behind a proxy that forwards the
+        /// host name, while the server listens on loopback: the proxy's own origin.
         allow_origin: Vec<OriginPattern> = Vec::new(), origins();
-        /// How long a request over HTTP may take, its body included.
+        /// How long an HTTP request may take, including its body.
         request_timeout: Duration = 10 * SECOND, span(SECOND..=HOUR);
-        /// How long the answer over HTTP may take, and the next request on its connection. Slow links need it for the pages: 40 kB.
+        /// How long reading an HTTP answer may take, and then the wait for the next request on its
+        /// connection. Slow links need it for the pages: 40 kB.
         answer_timeout: Duration = 30 * SECOND, span(SECOND..=HOUR);
-        /// Threads that rooms and their players live on. Default: the cores. More than cores costs context switches.
+        /// Threads on which rooms and their players live. Default: the number of cores. More than that costs
+        /// context switches.
         threads: usize = cores(), number(1..=1024);
         /// Keep each of these threads on a core of its own, of those that the process may use.
         pin_threads: bool = false, flag();
         /// Threads that accept connections: HTTP, TLS handshakes, upgrades. Default: a quarter of the cores.
         workers: usize = (cores() / 4).max(1), number(1..=1024);
-        /// How long a thread with more than 4,000 messages a second pauses between two rounds: up to so much more latency, for fewer
-        /// wake-ups. 0s: never.
+        /// How long a thread with more than 4,000 messages per second pauses between two rounds of work: adds
+        /// up to this much latency, for fewer wake-ups. 0s: never.
         coalesce: Duration = Duration::from_millis(1), span(ZERO..=SECOND / 100);
-        /// Kind of game of a room whose creator names none. None: the first that the program offers.
+        /// Kind of game of rooms whose creator does not name one.
         default_kind: Option<String> = None, optional("KIND", "a kind of game");
-        /// Folder with the game's own page, served at `/` in place of what the program has there. Files are read when they are asked
-        /// for, so that a page that was built again is there at once.
+        /// Folder with the game's own page, served at `/` in place of what the program has there. Files are
+        /// read when they are asked for, so that a page that was built again is there at once.
         pages: Option<PathBuf> = None, present_folder();
-        /// Ticks a second of a room whose creator names none. CPU and traffic grow in proportion.
+        /// Ticks per second of rooms whose creator does not say. CPU and traffic grow in proportion.
         tick_rate: u32 = 20, number(TICK_RATES);
-        /// Most players of a room whose creator names none. Traffic of a room grows with the square of its players.
+        /// Most players of rooms whose creator does not say. A room's traffic grows with the square of its
+        /// players.
         max_players: u32 = 100, number(1..=MAX_PLAYERS);
-        /// Let joins bring options for the rooms that they make. Without it only those who may POST /v1/rooms choose any.
+        /// Let joins bring options for the rooms that they create. Otherwise only those who may POST
+        /// /v1/rooms can choose them.
         join_options: bool = false, flag();
         /// Most rooms.
         max_rooms: usize = 10_000, number(1..=1_000_000);
-        /// Most players, those who are away included. Each takes a file descriptor and up to 32 KiB. (As many connections again may be open:
-        /// those with which players come back before the ones that they lost have ended.)
+        /// Most players, including those who are away. Each takes a file descriptor and up to 32 KiB. (As
+        /// many connections again may be open: those with which players come back before the lost ones have
+        /// ended.)
         max_connections: usize = 100_000, number(1..=10_000_000);
-        /// Most players from one address (an IPv4 address or an IPv6 /64), those who are away included. Loopback is not limited: a load test has one address for all.
+        /// Most players from one address (an IPv4 address or an IPv6 /64), including those who are away.
+        /// Loopback is not limited, because a load test has one address for all.
         max_connections_per_address: usize = 256, number(1..=10_000_000);
-        /// New connections a second from one address (an IPv4 address or an IPv6 /64), over time; those of five seconds at once. Who comes
-        /// faster is told when to come again. Loopback is not limited.
+        /// New players per second from one address (an IPv4 address or an IPv6 /64), on average; at most five
+        /// seconds' worth at once. Clients that come faster are told when to come again. Loopback is not
+        /// limited.
         joins_per_second_per_address: u32 = 20, number(1..=1_000_000);
-        /// Proxies whose `X-Forwarded-For` (or what `proxy_header` names) says who their clients are, and whose PROXY protocol is read: networks, as
-        /// `10.0.0.0/8, 2001:db8::/32`. Name them: for others, a proxy's clients are one address.
-        trusted_proxy: Networks = Networks::default(), text("NETWORKS", "networks, as 10.0.0.0/8, 2001:db8::/32");
-        /// Which header trusted proxies write. The other is ignored: a proxy passes it on as a client has sent it.
+        /// Proxies whose `X-Forwarded-For` (or what `proxy_header` names) says who their clients are, and
+        /// whose PROXY protocol is read: networks, such as `10.0.0.0/8, 2001:db8::/32`. Name your proxies:
+        /// otherwise all clients of a proxy count as one address.
+        trusted_proxy: Networks = Networks::default(), text("NETWORKS", "networks such as 10.0.0.0/8, 2001:db8::/32");
+        /// Which header trusted proxies write. The other one is ignored, because a proxy passes it on as the
+        /// client sent it.
         proxy_header: ProxyHeader = ProxyHeader::XForwardedFor,
             word(&[("x-forwarded-for", ProxyHeader::XForwardedFor), ("forwarded", ProxyHeader::Forwarded)]);
-        /// Trusted proxies begin each TCP connection with the PROXY protocol, version 2, which says who the client is.
+        /// Trusted proxies begin each TCP connection with the PROXY protocol, version 2, which names the
+        /// client.
         proxy_protocol: bool = false, flag();
-        /// Most rooms that the joins of one address may have made at a time. Loopback is not limited.
+        /// Most existing rooms that joins from one address may have created. Loopback is not limited.
         max_rooms_per_address: usize = 20, number(1..=1_000_000);
-        /// Most ticks a second that all rooms may ask for together, three quarters of them for rooms that joins have made. Default: 25,000 a core. A tick of an empty room costs about 15 µs.
+        /// Most ticks per second of all rooms together, three quarters of them for rooms created by joins.
+        /// Default: 25,000 per core. A tick of an empty room costs about 15 µs.
         max_ticks_per_second: u32 = u32::try_from(cores()).unwrap_or(1).saturating_mul(25_000), number(1..=100_000_000);
-        /// How long an empty room lives on. It ticks and keeps its memory.
+        /// How long an empty room is kept. It keeps ticking and keeps its memory.
         linger: Duration = 30 * SECOND, span(ZERO..=24 * HOUR);
         /// How long a seat is kept without a connection. A kept seat counts as a player.
         resume_window: Duration = 15 * SECOND, span(ZERO..=HOUR);
-        /// Folder for recordings of all rooms. None: nothing is recorded. Every input is written to disk, and every room holds
-        /// one open file: 60 MB an hour for 50 players of the arena at 20 Hz, 1.5 MB for an empty room.
+        /// Folder for recordings of all rooms. None: nothing is recorded. Every input is written to disk, and
+        /// every room keeps one file open: 60 MB per hour for 50 players of the arena at 20 Hz, 1.5 MB for an
+        /// empty room.
         record: Option<PathBuf> = None, folder();
-        /// Bytes that recordings in that folder may have, those of earlier runs too. When they are used up, recordings end,
-        /// games go on, and rooms are not recorded until files are removed.
+        /// Bytes that recordings in that folder may take, including those of earlier runs. When they are used
+        /// up, recordings end, games go on, and rooms are not recorded until files are removed.
         record_quota: usize = 10 << 30, size(1 << 20..=1 << 50);
-        /// Time over which clients are told to reconnect when the server goes down.
+        /// Time over which clients are told to reconnect when the server shuts down.
         drain_spread: Duration = 5 * SECOND, span(ZERO..=HOUR);
         /// Log lines to write, as `tracing` directives: `warn`, `info,driftless_server=debug`.
-        // actix tells of every worker that starts and stops.
+        // actix logs every worker that starts and stops.
         log: String = "info,actix_server=warn".to_owned(), log_filter();
         /// How log lines are written to standard error.
         log_format: LogFormat = LogFormat::Human, word(&[("human", LogFormat::Human), ("json", LogFormat::Json)]);
     }
-    /// Limits of each connection. Their defaults are those of [`Limits`].
+    /// Limits of each connection. The defaults are those of [`Limits`].
     limits: Limits {
         /// Longest message from a client.
         message_bytes: size(256..=16 << 20);
-        /// Inputs a second from one client, over time; all of a timeout's at once, after its network paused. More are dropped.
+        /// Inputs per second from one client, on average; a whole timeout's worth may come at once, after its
+        /// network paused. More are dropped.
         inputs_per_second: number(1..=10_000);
-        /// Messages a second from one client, in the same way; one counts once more for each 4 KiB. Who sends more than four times as
-        /// many for longer than a timeout is cut off.
+        /// Messages per second from one client, likewise; a message counts once more for each 4 KiB. A client
+        /// that sends more than four times as many for longer than a timeout is disconnected.
         messages_per_second: number(1..=10_000);
         /// Time from the connection to the join or resume.
         handshake: span(SECOND / 10..=HOUR / 12);
-        /// How long a client may be silent. Shorter finds lost players sooner, and drops those whose network pauses.
+        /// How long a client may be silent. A shorter time detects lost players earlier, and drops those
+        /// whose network pauses.
         timeout: span(SECOND..=HOUR);
         /// Time between the server's pings, less than the timeout.
         heartbeat: span(SECOND / 10..=HOUR);
-        /// Reliable messages that may wait for one client. With more waiting, it has to acknowledge some within the timeout.
+        /// Reliable messages that may wait for one client. With more waiting, it has to acknowledge some
+        /// within the timeout.
         reliable_messages: number(16..=65_536);
-        /// Bytes of them. Four times as many are the most that a slow client can hold; a quarter a second, what players can make a
-        /// room tell.
+        /// Bytes of those messages. A slow client's queue holds at most four times as many; what players can
+        /// cause a room to send is limited to a quarter of them per second.
         reliable_bytes: size(4 << 10..=64 << 20);
     }
 }
 
 impl Config {
-    /// Certificate of QUIC, HTTPS and secure WebSockets. None (without one or both files): HTTP as it is, and QUIC with a self-signed certificate.
+    /// Certificate of QUIC, HTTPS and secure WebSockets. None (without one or both files): plain HTTP, and
+    /// QUIC with a self-signed certificate.
     pub fn tls(&self) -> Option<PemFiles> {
         let (certificate, key) = self.tls_certificate.clone().zip(self.tls_key.clone())?;
         Some(PemFiles { certificate, key })
@@ -171,7 +195,7 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, |n| n.get())
 }
 
-/// The header by which a proxy says whose request it passes on.
+/// The header in which a proxy names its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyHeader {
     /// The customary one.
@@ -185,9 +209,10 @@ pub enum ProxyHeader {
 pub enum QuicListen {
     /// Nowhere.
     Off,
-    /// At the address and port number of HTTP. (Where that is 127.0.0.1, also at ::1, which browsers may take for `localhost`.)
+    /// On the address and port number of HTTP. (If that is 127.0.0.1, also on ::1, which browsers may use for
+    /// `localhost`.)
     AsHttp,
-    /// At this address and port.
+    /// On this address and port.
     At(SocketAddr),
 }
 

@@ -1,8 +1,8 @@
-//! Work that games ask for and that would be too slow for a tick: see [`driftless_sim::job`].
+//! Work that games request because it would be too slow for a tick: see [`driftless_sim::job`].
 //!
-//! Handlers run on threads of their own, never on one of rooms or connections. Who waits is bounded: so many jobs of a room, so many of
-//! all rooms; what comes beyond is refused at once. A job that is not answered by its deadline is answered with
-//! [`JobError::TimedOut`], and its handler is dropped where it waits.
+//! Handlers run on threads of their own, never on a thread of rooms or connections. The number of waiting
+//! jobs is bounded, per room and in total; jobs beyond that are refused at once. A job that is not answered
+//! by its deadline is answered with [`JobError::TimedOut`], and its handler is dropped at its next await.
 
 mod pool;
 
@@ -18,15 +18,15 @@ use prost::Message as _;
 use std::{collections::BTreeMap, error::Error, fmt, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
-/// Longest reason of a job that failed, bytes. Longer ones are cut.
+/// Longest reason of a failed job, bytes. Longer ones are truncated.
 const MAX_REASON: usize = 256;
-/// Default time from when a job was asked for to its answer.
+/// Default time from the request of a job to its answer.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Handlers that may block their thread, at a time.
+/// Blocking handlers that may run at a time.
 const BLOCKING: usize = 16;
 
-/// What a handler makes of a job. Whatever it fails with, the game gets as text.
+/// The result of a handler. An error reaches the game as text.
 pub type Done<J> = Result<<J as Job>::Answer, Box<dyn Error + Send + Sync>>;
 
 /// The handlers of a server, by the names of their jobs.
@@ -53,33 +53,35 @@ pub type Done<J> = Result<<J as Job>::Answer, Box<dyn Error + Send + Sync>>;
 pub struct Jobs {
     handlers: BTreeMap<&'static str, Handler>,
     deadline: Duration,
-    /// Of those that may block their thread. What they do goes on after their deadline, so what waits for them must not be theirs.
+    /// For blocking handlers. They continue after their deadline, so the turns they hold must be their own.
     blocking: Arc<Semaphore>,
 }
 
 type Handler = Arc<dyn Fn(Bytes, About) -> BoxFuture<'static, Result<Bytes, JobError>> + Send + Sync>;
 
-/// Who asks for a job.
+/// Where a job comes from.
 #[derive(Debug, Clone)]
 pub struct About {
     /// Name of the room.
     pub room: Arc<str>,
     /// Its kind of game.
     pub kind: &'static str,
-    /// Which of the room's jobs.
+    /// The job within the room.
     pub id: JobId,
 }
 
 impl Jobs {
-    /// Without a handler: all jobs are answered with [`JobError::NoHandler`].
+    /// Without handlers: all jobs are answered with [`JobError::NoHandler`].
     pub fn new() -> Self {
         Self { handlers: BTreeMap::new(), deadline: DEADLINE, blocking: Arc::new(Semaphore::new(BLOCKING)) }
     }
 
-    /// Has `handler` do the jobs of a type. It must not block its thread: what does is for [`on_blocking`](Self::on_blocking).
+    /// Lets `handler` do the jobs of a type. It must not block its thread: for that there is
+    /// [`on_blocking`](Self::on_blocking).
     ///
-    /// It runs once for each job, many at a time, and until its deadline at most; a panic is a failure. When the server stops, those
-    /// that have begun have until their deadline, or until the server's time for its end is over.
+    /// It runs once for each job, many at a time, and until its deadline at most; a panic counts as a
+    /// failure. When the server stops, handlers that have begun have until their deadline, or until the
+    /// server's time limit for stopping.
     pub fn on<J, F, Fut>(mut self, handler: F) -> Self
     where
         J: Job + 'static,
@@ -98,8 +100,9 @@ impl Jobs {
         self
     }
 
-    /// Has `handler` do the jobs of a type, on a thread that may be blocked: for databases and files. At most sixteen run at a time.
-    /// After its deadline it runs on, and what it does still happens, but nobody hears of it.
+    /// Lets `handler` do the jobs of a type on a thread that may be blocked, for databases and files. At most
+    /// sixteen run at a time. After its deadline it continues, and what it does still takes effect, but its
+    /// answer is lost.
     pub fn on_blocking<J, F>(self, handler: F) -> Self
     where
         J: Job + 'static,
@@ -119,7 +122,7 @@ impl Jobs {
         })
     }
 
-    /// How long the answer to a job may take, from when it was asked for. Default 5 s.
+    /// How long the answer to a job may take from its request. Default: 5 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

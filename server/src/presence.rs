@@ -1,9 +1,10 @@
-//! Who is here: one actor for all rooms, so that a user's seats in many places are one picture.
+//! Presence: one actor for all rooms, so that a user's seats in many rooms are seen together.
 //!
-//! Rooms report ([`Report`](crate::ground::report::Report)) what happens to their seats. Presence writes the room's list of
-//! [members](crate::ground::members), from which connections read what their players lack, and asks the room to end the seats
-//! whose resume window is over ([`SeatExpired`](crate::ground::report::SeatExpired)). The rules are in [`roster::Roster`], which
-//! knows no actor and no clock; [`actor::Presence`] moves messages and time.
+//! Rooms report ([`Report`](crate::ground::report::Report)) what happens to their seats. Presence writes the
+//! room's [member list](crate::ground::members), from which connections read what their players lack, and
+//! asks the room to end seats whose resume window is over
+//! ([`SeatExpired`](crate::ground::report::SeatExpired)). The rules are in [`roster::Roster`], which knows no
+//! actor and no clock; [`actor::Presence`] passes on messages and time.
 //!
 //! ```text
 //!            Joined                  Lost                    SeatExpired ─► Left
@@ -13,15 +14,16 @@
 //!                        ╰── Left (given up, removed) ─► (none)
 //! ```
 //!
-//! A connection that is replaced by another is no change: the seat has one all the time.
+//! Replacing a connection with another is no change, because the seat has a connection all the time.
 //!
-//! Only the room ends a seat: presence asks (`SeatExpired`), because a player may have come back in that moment.
+//! Only the room ends a seat: presence asks it to (`SeatExpired`), because the player may have come back at
+//! that moment.
 //!
 //! # Contract of rooms
-//! - Send with `do_send`: a report that is dropped would be a ghost, and reports are bounded by the seats that the
-//!   server admits.
+//! - Send with `do_send`: a dropped report would leave a ghost, and the number of reports is bounded by the
+//!   seats that the server admits.
 //! - Report `RoomEnded` before the name can be given to another room.
-//! - Player numbers ascend over a room's life and are never used again in it.
+//! - Player numbers ascend over a room's life and are never reused in it.
 
 pub mod actor;
 pub mod change;
@@ -36,19 +38,19 @@ pub use view::{MemberView, PresenceView};
 use actix::Message;
 use std::{fmt, sync::Arc};
 
-/// Asks presence for a picture.
+/// Asks presence for a view.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "PresenceView")]
 pub struct Query {
-    /// Of this room only. A room that presence does not know is an empty picture.
+    /// Only this room. For a room that presence does not know, the view is empty.
     pub room: Option<Arc<str>>,
-    /// Of the members after this one.
+    /// Only members after this one.
     pub after: Option<Place>,
     /// Most members to list.
     pub limit: usize,
 }
 
-/// A member's place in the list of all: as text `ROOM/USER`. (A room's name has no slash.)
+/// A member's position in the list of all members; as text `ROOM/USER`. (A room's name has no slash.)
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The room.
@@ -70,7 +72,7 @@ impl fmt::Display for Place {
 }
 
 impl From<&str> for Place {
-    /// Without a user: before all of the room.
+    /// Without a user: before all members of the room.
     fn from(text: &str) -> Self {
         let (room, user) = text.split_once('/').unwrap_or((text, ""));
         Self { room: room.into(), user: user.into() }

@@ -64,7 +64,7 @@ fn a_recording_that_cannot_be_read_exits_with_2() {
     let (code, _, err) = run(&["replay", "/nowhere.rec"], &[]);
     assert!(code == 2 && err.contains("/nowhere.rec"), "{err}");
     let (code, _, err) = run(&["replay", env!("CARGO_MANIFEST_PATH")], &[]);
-    assert!(code == 2 && err.contains("no recording"), "{err}");
+    assert!(code == 2 && err.contains("not a recording"), "{err}");
 }
 
 #[test]

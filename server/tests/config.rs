@@ -119,7 +119,7 @@ fn a_bad_value_names_the_key_the_value_its_source_and_what_is_allowed() {
     assert_eq!(
         refused(&["--config", path]),
         format!(
-            "message_bytes is \"1GiB\" (from file {path}), but must be a size from 256B to 16MiB, as 4096 or 16KiB"
+            "message_bytes is \"1GiB\" (from file {path}), but must be a size from 256B to 16MiB, such as 4096 or 16KiB"
         )
     );
     assert_eq!(
@@ -175,10 +175,10 @@ fn an_address_that_others_reach_needs_insecure() {
 fn a_file_with_an_unknown_key_is_refused_with_its_name() {
     let file = file("tick_rate = 20\ntickrate = 30\n");
     let error = refused(&["--config", file.path().to_str().unwrap()]);
-    assert!(error.ends_with(": line 2: tickrate is no setting: did you mean tick_rate?"), "{error}");
+    assert!(error.ends_with(": line 2: tickrate is not a setting: did you mean tick_rate?"), "{error}");
     let file = self::file("[rooms]\nlinger = '1s'\n");
     let error = refused(&["--config", file.path().to_str().unwrap()]);
-    assert!(error.ends_with(": line 1: rooms is no setting: see --help"), "{error}");
+    assert!(error.ends_with(": line 1: rooms is not a setting: see --help"), "{error}");
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_variable_with_a_letter_wrong_is_refused_and_those_of_others_are_not() {
         ("DRIFTLESS_TIMOUT", "DRIFTLESS_TIMEOUT"),
         ("DRIFTLESS_tick_rate", "DRIFTLESS_TICK_RATE"),
     ] {
-        let error = format!("environment: {name} is no setting: did you mean {meant}?");
+        let error = format!("environment: {name} is not a setting: did you mean {meant}?");
         assert_eq!(check(name), Err(error));
     }
     for name in [
@@ -224,11 +224,11 @@ fn a_file_that_is_not_there_is_named() {
 fn a_certificate_needs_its_key_and_both_must_be_usable() {
     assert_eq!(
         refused(&["--tls-certificate", "cert.pem"]),
-        "tls_certificate is \"cert.pem\" (from flag --tls-certificate), but must be set together with tls_key, which is not"
+        "tls_certificate is \"cert.pem\" (from flag --tls-certificate), but must be set together with tls_key, which is not set"
     );
     assert_eq!(
         refused(&["--tls-key", "key.pem"]),
-        "tls_key is \"key.pem\" (from flag --tls-key), but must be set together with tls_certificate, which is not"
+        "tls_key is \"key.pem\" (from flag --tls-key), but must be set together with tls_certificate, which is not set"
     );
     let error = refused(&["--tls-certificate", "/nowhere/cert.pem", "--tls-key", "/nowhere/key.pem"]);
     assert!(error.starts_with("tls_certificate and tls_key: /nowhere/cert.pem: No such file"), "{error}");
@@ -242,7 +242,7 @@ fn the_admin_token_is_a_secret() {
     let resolved = serve(&["--admin-token", "correct-horse-battery"]).unwrap();
     assert!(resolved.config.admin_token.is_some());
     assert!(!resolved.to_string().contains("horse") && !format!("{resolved:?}").contains("horse"));
-    assert!(resolved.to_string().contains("# admin_token is set, and not shown"), "{resolved}");
+    assert!(resolved.to_string().contains("# admin_token is set, but not shown"), "{resolved}");
     let error = refused(&["--admin-token", "short-horse"]);
     assert!(error.contains("at least 16") && !error.contains("horse"), "{error}");
 }

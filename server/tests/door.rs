@@ -194,7 +194,7 @@ fn rooms_cannot_ask_for_more_ticks_than_there_are() {
     let _b = Player::join(server.address(), "b");
     let goodbye = Player::on(Socket::connect(server.address()), server.address(), join("c")).goodbye();
     assert_eq!(goodbye.code, u32::from(CloseCode::ServerFull.number()));
-    assert_eq!(goodbye.reason, "all 45 ticks a second are in use by other rooms");
+    assert_eq!(goodbye.reason, "all 45 ticks per second are in use by other rooms");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn a_room_that_is_closed_for_joins_still_takes_back_who_has_a_seat() {
     until("it is closed", || closed(&server) == json!(true));
     let goodbye = refused(&server, "lobby");
     assert_eq!(goodbye.code, u32::from(CloseCode::JoinsClosed.number()));
-    assert_eq!(goodbye.reason, "room \"lobby\" takes no new players now");
+    assert_eq!(goodbye.reason, "room \"lobby\" admits no new players now");
     bob.lose_connection();
     bob.reconnect();
     assert!(bob.welcomed().resumed);

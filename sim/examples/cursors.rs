@@ -1,4 +1,4 @@
-//! Plays the game `cursors` in memory, as a room does: `cargo run -p driftless-sim --example cursors`.
+//! Plays the game `cursors` in memory, like a room: `cargo run -p driftless-sim --example cursors`.
 
 use driftless_sim::{
     GameKind, PlayerInput, Setup, Snapshot,
@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     room.join(1, 1, "Ada");
     room.join(1, 2, "Grace");
     for tick in 1..=5 {
-        // What a client sends, as bytes.
+        // The bytes that a client sends.
         let pointer = Pointer { x: 10 * tick as i32, y: 3 };
         room.input(PlayerInput::new(1, &pointer.encode_to_vec()[..]))?;
         if tick == 3 {
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!();
     }
 
-    // The whole room as bytes: it goes on from here, on this machine or another.
+    // The whole room as bytes: it can continue from here, on this machine or another.
     let restored = kind.restore(&room.save())?;
     assert_eq!(restored.checksum(), room.checksum());
     Ok(())

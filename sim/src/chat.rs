@@ -1,7 +1,8 @@
 //! Room chat for any game: length limit, flood limit, and a typing indicator that ends by itself.
 //!
-//! Keep a [`Chat`] in the simulation's state, tell it who joins and leaves, call [`Chat::step`] once a tick, and send
-//! what it accepts as events of the game's own type. Time is counted in ticks, so that it is part of the replay.
+//! Keep a [`Chat`] in the simulation's state, tell it who joins and leaves, call [`Chat::step`] once a tick,
+//! and send what it accepts as events of the game's own type. Time is counted in ticks, so that it is part of
+//! the replay.
 //!
 //! ```
 //! use driftless_sim::chat::{Chat, ChatError, TextError};
@@ -20,14 +21,14 @@ pub use driftless_proto::names::TextError;
 use driftless_proto::names::check_text;
 use serde::{Deserialize, Serialize};
 
-/// Longest message, characters (Unicode scalar values) after trimming.
+/// Longest message after trimming, characters (Unicode scalar values).
 pub const MAX_CHARACTERS: usize = 200;
-/// Messages that a player may send at once; over time, one a second.
+/// Messages that a player may send at once; on average, one per second.
 pub const BURST: u32 = 5;
-/// How long a typing indicator stays on without being renewed, seconds.
+/// How long a typing indicator stays on unless it is renewed, seconds.
 pub const TYPING_SECONDS: u32 = 5;
 
-/// Who says what how fast in a room.
+/// The state of a room's chat: limits and typing indicators of its players.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chat {
     tick_rate: u32,
@@ -35,12 +36,12 @@ pub struct Chat {
     talkers: Vec<Talker>,
 }
 
-/// What a player's message did.
+/// The effect of a player's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     /// What to show, trimmed.
     pub text: String,
-    /// Whether this ended the player's typing indicator (everybody should be told).
+    /// Whether this ended the player's typing indicator (tell everybody).
     pub ended_typing: bool,
 }
 
@@ -48,16 +49,16 @@ pub struct Said {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChatError {
-    /// Nothing but white space.
+    /// Only white space.
     #[error("the message is empty")]
     Empty,
     /// More than [`MAX_CHARACTERS`].
     #[error("the message has {0} characters, more than {MAX_CHARACTERS}")]
     TooLong(usize),
-    /// It has a character that others are not to be shown: see [`driftless_proto::names`].
+    /// It contains a character that must not be shown to others: see [`driftless_proto::names`].
     #[error("the message cannot be shown: {0}")]
     Text(#[from] TextError),
-    /// More than [`BURST`] at once, or more than one a second for long.
+    /// More than [`BURST`] at once, or more than one per second over a longer time.
     #[error("too many messages; wait a second")]
     TooFast,
     /// The player has no seat.
@@ -65,20 +66,20 @@ pub enum ChatError {
     NotHere,
 }
 
-/// One player's limits. All times are ticks that are left.
+/// One player's limits. All times are remaining ticks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Talker {
     player: PlayerId,
-    /// A leaky bucket: a second more for each message, a tick less each tick.
+    /// A leaky bucket: each message adds a second, each tick subtracts a tick.
     heat: u32,
-    /// Until the typing indicator ends. 0: it is off.
+    /// Ticks until the typing indicator ends. 0: it is off.
     typing: u32,
-    /// Until the indicator may be switched on again, so that switching it is no way to flood others.
+    /// Ticks until the indicator may be switched on again, so that switching it cannot flood the others.
     quiet: u32,
 }
 
 impl Chat {
-    /// The chat of a new room, at `tick_rate` ticks a second.
+    /// The chat of a new room with `tick_rate` ticks per second.
     pub fn new(tick_rate: u32) -> Self {
         Self { tick_rate, talkers: Vec::new() }
     }
@@ -90,7 +91,7 @@ impl Chat {
         }
     }
 
-    /// A player's seat ends. Whether its typing indicator was on.
+    /// A player's seat ends. Returns whether its typing indicator was on.
     pub fn leave(&mut self, player: PlayerId) -> bool {
         self.find(player).is_ok_and(|at| self.talkers.remove(at).typing > 0)
     }
@@ -109,8 +110,8 @@ impl Chat {
         Ok(Said { text: text.to_owned(), ended_typing })
     }
 
-    /// A player begins or gives up writing. True: the indicator changed, and everybody should be told.
-    /// It can be switched on once a second; sooner is ignored.
+    /// A player starts or stops writing. True: the indicator changed, and everybody should be told. It can be
+    /// switched on once per second; earlier attempts are ignored.
     pub fn typing(&mut self, player: PlayerId, on: bool) -> bool {
         let Ok(at) = self.find(player) else { return false };
         let talker = &mut self.talkers[at];
@@ -127,7 +128,7 @@ impl Chat {
         !was_on
     }
 
-    /// One tick. Calls `ended` for each player whose typing indicator ends by itself.
+    /// One tick. Calls `ended` for each player whose typing indicator expires.
     pub fn step(&mut self, mut ended: impl FnMut(PlayerId)) {
         for talker in &mut self.talkers {
             talker.heat = talker.heat.saturating_sub(1);

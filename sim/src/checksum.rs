@@ -1,21 +1,22 @@
-//! CRC-32C of a state, computed while it is serialised.
+//! CRC-32C of a state, computed while it is serialized.
 //!
-//! The bytes that `postcard` would write go into the checksum in small pieces, so a state of any size is checked
-//! without a copy of it and without an allocation. CRC-32C (Castagnoli, RFC 3720 appendix B.4) because processors
-//! compute it in hardware. `checksum(&state)` equals the CRC-32C of `postcard::to_stdvec(&state)`.
+//! The bytes that `postcard` would write go into the checksum in small pieces, so a state of any size is
+//! checked without a copy and without an allocation. CRC-32C (Castagnoli, RFC 3720 appendix B.4), because
+//! processors compute it in hardware. `checksum(&state)` equals the CRC-32C of `postcard::to_stdvec(&state)`.
 
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 
-/// Bytes gathered before each update: long enough for the hardware's fast path.
+/// Bytes collected before each update: enough for the hardware's fast path.
 const PIECE: usize = 1024;
-/// Longest integer of up to 64 bits as postcard writes it, bytes.
+/// Longest integer of up to 64 bits in postcard's format, bytes.
 const MAX_VARINT: usize = 10;
 
-/// CRC-32C of `state` as postcard writes it.
+/// CRC-32C of `state` in postcard's format.
 ///
 /// # Panics
-/// If the state cannot be serialised (a map of unknown length): a fault of the game, found by its first test.
+/// If the state cannot be serialized (a map of unknown length): a fault of the game, which its first test
+/// reveals.
 pub fn checksum(state: &impl Serialize) -> u32 {
     match postcard::serialize_with_flavor(state, Crc { crc: 0, piece: [0; PIECE], used: 0 }) {
         Ok(crc) => crc,
@@ -51,7 +52,7 @@ impl Flavor for Crc {
 
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
         if bytes.len() <= MAX_VARINT {
-            // Nearly every call: a loop is quicker than a call of memcpy for a few bytes.
+            // Nearly every call: for a few bytes, a loop is faster than calling memcpy.
             return bytes.iter().try_for_each(|&byte| self.try_push(byte));
         }
         self.update();

@@ -1,11 +1,12 @@
-//! A simulation behind bytes: what a room holds, whatever the game.
+//! A simulation behind a byte interface: what a room holds, whatever the game.
 //!
-//! [`GameKind::of`] turns a [`Simulation`] type into a value that a server can list and start. A [`Game`] is one
-//! running room of it: inputs and commands come as the bytes of the game's own messages, events leave as such.
+//! [`GameKind::of`] turns a [`Simulation`] type into a value that a server can list and start. A [`Game`] is
+//! one running room of it: inputs and commands arrive as the bytes of the game's own messages, and events
+//! leave as such.
 //!
-//! The `tick` of `command` and `answer` is that of the step that follows. `join`, `join_npc`, `leave`, `away` and `back` come between steps, when it
-//! is not known yet whether the room will skip ticks: theirs is the last step's tick plus 1 (before the first step, 1). A replay
-//! counts in the same way.
+//! The `tick` of `command` is that of the step that follows. `join`, `join_npc`, `leave`, `away` and `back`
+//! happen between steps, when it is not known yet whether the room will skip ticks: their tick is the last
+//! step's plus 1 (before the first step, 1). A replay numbers them in the same way.
 
 use crate::{
     Away, Order, Output, PlayerId, PlayerInput, Recipient, Schema, Setup, Simulation, Snapshot, Step,
@@ -32,7 +33,7 @@ pub struct GameKind {
     name: &'static str,
     resume_window_ms: Option<u32>,
     schema: fn() -> Schema,
-    /// What it gave: one for all rooms.
+    /// The schema, one for all rooms.
     made: Arc<OnceLock<Arc<Schema>>>,
     start: Start,
     restore: Restore,
@@ -89,82 +90,84 @@ impl GameKind {
         self.name
     }
 
-    /// How long it wants seats kept for players who lost their connection, milliseconds. None: as the server does.
+    /// How long seats are kept for players who lost their connection, milliseconds. None: as long as the
+    /// server's configuration says.
     pub fn resume_window_ms(&self) -> Option<u32> {
         self.resume_window_ms
     }
 
-    /// Shape of its snapshots.
+    /// Schema of its snapshots.
     pub fn schema(&self) -> Arc<Schema> {
         self.made.get_or_init(|| Arc::new((self.schema)())).clone()
     }
 
-    /// A new room of it.
+    /// Starts a new room of this kind.
     ///
     /// # Errors
-    /// In the game's words, what is wrong with the options.
+    /// What is wrong with the options, in the game's words.
     pub fn start(&self, setup: &Setup<String>) -> Result<Box<dyn Game>, String> {
         (self.start)(setup)
     }
 
-    /// A room of it as `Game::save` wrote it.
+    /// Restores a room that `Game::save` wrote.
     pub fn restore(&self, saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
         (self.restore)(saved)
     }
 
-    /// An input as the kind's own type writes it. None: it is no input of this kind.
+    /// Re-encodes an input with the kind's own type. None: it is not an input of this kind.
     pub fn reencode_input(&self, payload: &[u8]) -> Option<Vec<u8>> {
         (self.reencode_input)(payload)
     }
 
-    /// A command as the kind's own type writes it. None: it is no command of this kind.
+    /// Re-encodes a command with the kind's own type. None: it is not a command of this kind.
     pub fn reencode_command(&self, payload: &[u8]) -> Option<Vec<u8>> {
         (self.reencode_command)(payload)
     }
 }
 
-/// A running simulation of any kind. Order within a tick: `join`, `join_npc`, `leave`, `away`, `back`, `command` and `input` in the order
-/// they are to take effect, then `step`, then `snapshot`.
+/// A running simulation of any kind. Order within a tick: `join`, `join_npc`, `leave`, `away`, `back`,
+/// `command` and `input` in the order in which they take effect, then `step`, then `snapshot`.
 pub trait Game: Send {
-    /// Most inputs that a step is to get of one player.
+    /// Most inputs of one player that a step gets.
     fn inputs_per_tick(&self) -> u32;
     /// A player takes a seat.
     fn join(&mut self, tick: u32, player: PlayerId, name: &str);
-    /// An NPC takes a seat that the game has asked for.
+    /// An NPC that the game has asked for takes a seat.
     fn join_npc(&mut self, tick: u32, player: PlayerId, name: &str);
-    /// A player's seat ends. Inputs that it has queued are dropped.
+    /// A player's seat ends. Its queued inputs are dropped.
     fn leave(&mut self, tick: u32, player: PlayerId);
     /// A player lost its connection and keeps its seat.
     fn away(&mut self, tick: u32, player: PlayerId, why: Away);
     /// A player who was away has a connection again.
     fn back(&mut self, tick: u32, player: PlayerId);
-    /// Queues an input for the next step. Inputs must come in order of player, then of number, and no more of a player than
-    /// `inputs_per_tick`.
+    /// Queues an input for the next step. Inputs must come in order of player, then of number, with at most
+    /// `inputs_per_tick` per player.
     fn input(&mut self, input: PlayerInput<&[u8]>) -> Result<(), BadInput>;
-    /// A player asks for something.
+    /// A player sends a command.
     fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError>;
     /// What came of a job that it has asked for.
     fn answer(&mut self, tick: u32, answer: &Answer);
-    /// One tick, with the inputs queued since the last.
+    /// One tick, with the inputs queued since the last one.
     fn step(&mut self, tick: u32);
     /// Takes the events since the last call, encoded, and appends them to `out`.
     fn take_events(&mut self, out: &mut Vec<(Recipient, Bytes)>);
     /// Takes what the game has asked of its room since the last call, and appends it to `out`.
     fn take_orders(&mut self, out: &mut Vec<Order>);
-    /// Writes what players see. `out` is cleared and gets the tick.
+    /// Writes what players see to `out`, which is cleared and gets the tick.
     fn snapshot(&self, tick: u32, out: &mut Snapshot);
-    /// The whole state as `GameKind::restore` reads it: postcard, then its CRC-32C (little-endian), which is
-    /// `checksum`. Inputs that wait for a step and events not taken are not part of it: save after a step.
+    /// The whole state, for `GameKind::restore`: postcard, then its CRC-32C (little-endian), which is
+    /// `checksum`. Inputs that wait for a step and events not taken yet are not part of it: save after a
+    /// step.
     fn save(&self) -> Vec<u8>;
-    /// CRC-32C of the whole state as postcard writes it, without making a copy of it.
+    /// CRC-32C of the whole state in postcard's format, without making a copy of it.
     fn checksum(&self) -> u32;
 }
 
-/// An input that is no message of the game's input type.
+/// An input that cannot be decoded as the game's input type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("input of player {player}: {reason}")]
 pub struct BadInput {
-    /// Whose.
+    /// The player.
     pub player: PlayerId,
     /// What is wrong with it.
     pub reason: String,
@@ -173,25 +176,25 @@ pub struct BadInput {
 /// Why a command had no effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// It is no message of the game's command type: the client's fault.
+    /// It cannot be decoded as the game's command type: the client's fault.
     #[error("malformed command: {0}")]
     Malformed(String),
-    /// The rules say no.
+    /// The rules refuse it.
     #[error("{0}")]
     Refused(String),
 }
 
-/// Bytes that are no saved state of this kind.
+/// Bytes that are not a saved state of this kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no saved state of kind {kind}: {reason}")]
+#[error("not a saved state of kind {kind}: {reason}")]
 pub struct RestoreError {
-    /// The kind that was asked to read it.
+    /// The kind that tried to restore it.
     pub kind: &'static str,
     /// What is wrong.
     pub reason: String,
 }
 
-/// A simulation with what waits to go in and out of it. Queues keep their memory.
+/// A simulation with its queued inputs and outputs. The queues keep their memory.
 struct Running<S: Simulation> {
     simulation: S,
     inputs: Vec<PlayerInput<S::Input>>,
@@ -264,7 +267,7 @@ impl<S: Simulation> Game for Running<S> {
     fn take_events(&mut self, out: &mut Vec<(Recipient, Bytes)>) {
         for (recipient, event) in self.output.events.drain(..) {
             self.encoded.reserve(event.encoded_len());
-            // Encoding fails only for want of room, which `BytesMut` makes.
+            // Encoding fails only for lack of space, and `BytesMut` grows.
             let _ = event.encode(&mut self.encoded);
             out.push((recipient, self.encoded.split().freeze()));
         }

@@ -6,7 +6,7 @@ mod cursors_bot;
 
 use crate::GameKind;
 
-/// All kinds of game of this module; the first is the default.
+/// All kinds of games in this module; the first is the default.
 pub fn kinds() -> Vec<GameKind> {
     vec![GameKind::of::<arena::Arena>(), GameKind::of::<cursors::Cursors>()]
 }

@@ -1,27 +1,28 @@
-//! What a player does in a tick, and whose it is.
+//! A player's input for a tick.
 
 use crate::PlayerId;
 
-/// One input. `I` is the game's own type; around the game, where nobody reads it, its bytes.
+/// One input. `I` is the game's own type; outside the game, where it is not decoded, its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlayerInput<I> {
-    /// Whose.
+    /// The player.
     pub player: PlayerId,
-    /// Its number: 1 for a player's first, then one more each. Those that are left out were lost, or came too late.
+    /// Its number: 1 for a player's first, then one more each. Skipped numbers were lost, or came too late.
     pub number: u32,
-    /// Tick of the state that the player saw when acting, as its client says: a lie is at least not in the future. 0: unknown.
+    /// Tick of the state that the player saw when acting, according to its client; it may be untrue, but is
+    /// never in the future. 0: unknown.
     pub seen: u32,
     /// What the player does.
     pub input: I,
 }
 
 impl<I> PlayerInput<I> {
-    /// Without a number and a tick: for the tests of a game.
+    /// Without a number and a tick, for a game's tests.
     pub fn new(player: PlayerId, input: I) -> Self {
         Self { player, number: 0, seen: 0, input }
     }
 
-    /// The same of another type.
+    /// The same with an input of another type.
     pub(crate) fn with<J>(&self, input: J) -> PlayerInput<J> {
         let Self { player, number, seen, .. } = *self;
         PlayerInput { player, number, seen, input }
@@ -29,7 +30,7 @@ impl<I> PlayerInput<I> {
 }
 
 impl PlayerInput<bytes::Bytes> {
-    /// To hand it to a [`Game`](crate::Game).
+    /// The same with bytes, for a [`Game`](crate::Game).
     pub fn as_bytes(&self) -> PlayerInput<&[u8]> {
         self.with(&self.input)
     }

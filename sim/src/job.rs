@@ -1,23 +1,25 @@
 //! Work that is too slow for a tick: a database, a service, anything that waits.
 //!
-//! A game asks with [`Step::ask`](crate::Step::ask); the server has a handler of the job's name do it, away from all rooms; the answer
-//! comes back by [`Simulation::answer`](crate::Simulation::answer) in a later tick. It is recorded, so that a replay needs no handler.
+//! A game requests it with [`Step::ask`](crate::Step::ask); the server lets the handler of that name do it,
+//! away from all rooms; the answer arrives in [`Simulation::answer`](crate::Simulation::answer) in a later
+//! tick. The answer is recorded, so a replay needs no handler.
 //!
-//! Every job is answered once, if only by a [`JobError`], as long as its room is there. It is done at most once: when the server dies or
-//! the time is over, nobody knows how far a handler came, and it is not done again. A game that asks again should have the handler
-//! find out by itself (a key that is unique, an update that may come twice).
+//! Every job is answered once, if only with a [`JobError`], as long as its room exists. It is done at most
+//! once: if the server dies or the time runs out, it is unknown how far the handler got, and the job is not
+//! repeated. If a game asks again, the handler should detect that itself (a unique key, an update that may be
+//! applied twice).
 
 use bytes::Bytes;
 use prost::Message;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Most jobs that are done for what a game asks in one tick. More are answered with [`JobError::Busy`].
+/// Most jobs that a game can request in one tick. More are answered with [`JobError::Busy`].
 pub const JOBS_A_TICK: u32 = 16;
-/// Longest job, and longest answer, bytes encoded. Longer ones have [failed](JobError::Failed).
+/// Longest job, and longest answer, encoded, bytes. Longer ones [fail](JobError::Failed).
 pub const MAX_JOB: usize = 64 * 1024;
 
-/// Something to be done away from the room: what to do, and what comes back.
+/// Something to be done away from the room: the request, and the type of its answer.
 ///
 /// ```
 /// use driftless_sim::job::Job;
@@ -42,18 +44,19 @@ pub const MAX_JOB: usize = 64 * 1024;
 /// }
 /// ```
 pub trait Job: Message + Default {
-    /// What the server's handler is found by.
+    /// The name by which the server finds the handler.
     const NAME: &'static str;
-    /// What comes back.
+    /// The answer.
     type Answer: Message + Default;
 }
 
-/// Names a job within its room: the tick in which it was asked, and which of that tick's it is, from 0.
+/// Identifies a job within its room: the tick in which it was requested, and its index among that tick's
+/// jobs, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId {
     /// The tick.
     pub tick: u32,
-    /// Which of its jobs.
+    /// Its index among the tick's jobs.
     pub index: u32,
 }
 
@@ -63,10 +66,10 @@ impl fmt::Display for JobId {
     }
 }
 
-/// What came of a job.
+/// The answer to a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Of which.
+    /// The job.
     pub id: JobId,
     /// The job's name.
     pub job: String,
@@ -75,7 +78,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The answer, if it is to a job of this type. One that cannot be read has [failed](JobError::Failed).
+    /// The answer, if the job is of this type. One that cannot be decoded has [failed](JobError::Failed).
     pub fn of<J: Job>(&self) -> Option<Result<J::Answer, JobError>> {
         let decode = |bytes: &Bytes| {
             J::Answer::decode(&bytes[..])
@@ -88,16 +91,16 @@ impl Answer {
 /// Why there is no answer to a job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
-    /// The server has nobody for it: its program names no handler with `Jobs::on`.
+    /// The server has no handler: its program registers none with `Jobs::on`.
     #[error("the server has no handler for it")]
     NoHandler,
-    /// Too much is being done already, for this room or for all. It was not begun.
+    /// Too many jobs are running or waiting already, of this room or in total. It was not started.
     #[error("too much is being done already")]
     Busy,
-    /// It took too long. What was done of it is not known.
+    /// It took too long. It is unknown how much of it was done.
     #[error("it took too long")]
     TimedOut,
-    /// In the handler's words, why it failed.
+    /// It failed, with the handler's reason.
     #[error("it failed: {0}")]
     Failed(String),
 }

@@ -1,10 +1,10 @@
 //! Deterministic fixed-step simulations: what a game is, to Driftless.
 //!
-//! A game implements [`Simulation`]: typed inputs, one `step` a tick, integers out. A server holds it as a
-//! [`Game`], behind bytes, and never knows its rules. This crate does no I/O, reads no clock and starts no thread:
-//! who calls it decides when a tick is.
+//! A game implements [`Simulation`]: typed inputs, one `step` per tick, integers out. A server holds it as a
+//! [`Game`], behind a byte interface, and never knows its rules. This crate does no I/O, reads no clock and
+//! starts no thread: the caller decides when a tick is.
 //!
-//! # The way of the data
+//! # Data flow
 //!
 //! ```text
 //! join, away, command… ──┐
@@ -14,12 +14,13 @@
 //!                                                      └──► checksum   (CRC-32C of the whole state)
 //! ```
 //!
-//! Within a tick: joins, leaves, losses and returns of connections, and commands in the order they are to take effect, the inputs in order of player (one of
-//! each, unless a game asks for more), `step`, `snapshot`. What of it happened before which step is all that a [`replay`] needs.
+//! Order within a tick: joins, leaves, losses and returns of connections, and commands, in the order in which
+//! they take effect; the inputs in order of player (one of each, unless a game asks for more); `step`;
+//! `snapshot`. A [`replay`] needs to know only which of these happened before which step.
 //!
 //! # A whole game
 //!
-//! Everybody has a button, and everybody sees how often each was pressed.
+//! Everybody has a button, and everybody sees how often each one was pressed.
 //!
 //! ```
 //! use driftless_sim::{GameKind, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step};
@@ -81,17 +82,18 @@
 //!
 //! # What keeps a game deterministic
 //!
-//! - Integers and fixed point, no floats: their results differ between machines and compilers. `i64::isqrt` is exact.
-//! - Ordered containers: a `HashMap` is iterated in another order in each process.
-//! - The [`Rng`] of this crate, kept in the state; no clock, no thread, no address of anything.
-//! - All that the rules depend on is in what `Serialize` writes. Scratch memory is `#[serde(skip)]`.
-//! - Times are counted in ticks, and speeds are a second's, so that a game plays alike at any tick rate.
+//! - Integers and fixed point instead of floats, whose results differ between machines and compilers.
+//!   `i64::isqrt` is exact.
+//! - Ordered containers: a `HashMap` iterates in a different order in each process.
+//! - The [`Rng`] of this crate, kept in the state; no clock, no thread, no memory address.
+//! - Everything that the rules depend on is in what `Serialize` writes. Scratch memory is `#[serde(skip)]`.
+//! - Times are counted in ticks, and speeds are per second, so that a game plays alike at any tick rate.
 //!
-//! [`games::arena`] is a game of some size built so, [`games::cursors`] a small one.
+//! [`games::arena`] is a larger game built this way, [`games::cursors`] a small one.
 
-#![warn(missing_docs)] // read by users
+#![warn(missing_docs)]
 
-extern crate self as driftless_sim; // the games here are written as everybody writes his
+extern crate self as driftless_sim; // so that the games here are written like anybody's
 
 pub mod bot;
 pub mod chat;

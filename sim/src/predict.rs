@@ -1,11 +1,11 @@
-//! The player's own entity, shown as it will be: a client applies its inputs at once, by the game's own
-//! rules, and what the server says corrects it.
+//! Prediction of the player's own entity: a client applies its inputs at once, by the game's own rules, and
+//! the server's states correct it.
 //!
 //! A game says in [`Predict`] how its player moves; [`Prediction`] does the rest. Every input is applied to
 //! the predicted state when it is sent, and kept. A state from the server says which input it contains last:
-//! the prediction goes back to that state, forgets the inputs that are in it, and applies the rest again. As
-//! client and server run the same rules on the same integers, the result is what was shown already, and
-//! nobody sees it; where something else moved the player, the difference is hidden over a few frames.
+//! the prediction goes back to that state, forgets the inputs that it contains, and applies the rest again.
+//! Because client and server run the same rules on the same integers, the result is what was already shown,
+//! and nothing is visible; if something else moved the player, the difference is hidden over a few frames.
 //!
 //! (Gabriel Gambetta, "Fast-Paced Multiplayer", part II; Yahn Bernier, "Latency Compensating Methods in
 //! Client/Server In-game Protocol Design and Optimization", Valve, 2001.)
@@ -13,7 +13,7 @@
 use crate::{PlayerId, Seen, Simulation, Snapshot};
 use std::{collections::VecDeque, fmt};
 
-/// Inputs kept if the server confirms none. At 60 Hz that is four seconds: past that the oldest are
+/// Inputs kept if the server confirms none: at 60 Hz, four seconds' worth. Beyond that the oldest are
 /// forgotten.
 pub const MAX_PENDING: usize = 256;
 
@@ -105,23 +105,23 @@ pub const MAX_PENDING: usize = 256;
 /// assert_eq!(carts.shown(), Some(&[8][..]));
 /// ```
 pub trait Predict: Simulation {
-    /// What a client keeps of its own player, and of the world what its player meets. It is cloned with every
-    /// input: what is large belongs in an `Arc`.
+    /// What a client keeps of its own player, and of the part of the world that the player can meet. It is
+    /// cloned with every input: put large parts into an `Arc`.
     type Own: Clone + PartialEq;
-    /// Which kind of the schema the player's own entity is of. Its id there must be the player's.
+    /// The schema's kind of the player's own entity. Its id there must be the player's.
     const OWN: usize = 0;
 
-    /// The player in a state of the server. None: it is not to be predicted now (it is dead, or not there).
+    /// The player in a state of the server. None: it cannot be predicted now (it is dead, or not there).
     ///
-    /// `predicted` is what was predicted for this very input, if anything was. It has what a state does not
-    /// tell: where the place is as predicted, so was the speed.
+    /// `predicted` is what was predicted for this very input, if anything was. It provides what a state does
+    /// not contain: if the position is as predicted, so is the speed.
     fn own(seen: &Seen<'_>, predicted: Option<&Self::Own>) -> Option<Self::Own>;
-    /// Moves on by one tick with this input, as `step` does. Numbers in inputs are not clamped yet.
+    /// Advances by one tick with this input, as `step` does. Numbers in inputs have not been clamped yet.
     fn predict(own: &mut Self::Own, input: &Self::Input, tick_rate: u32);
-    /// Writes what is predicted into the player's row of a snapshot. The other columns keep what the newest
-    /// state says.
+    /// Writes the prediction into the player's row of a snapshot. The other columns keep the values of the
+    /// newest state.
     ///
-    /// `row` has as many columns as the kind [`OWN`](Self::OWN) of the schema.
+    /// `row` has as many columns as the schema's kind [`OWN`](Self::OWN).
     fn shown(own: &Self::Own, row: &mut [i32]);
 }
 
@@ -135,9 +135,9 @@ pub struct Prediction<P: Predict> {
     sequence: u32,
     /// The inputs after it.
     pending: VecDeque<Pending<P>>,
-    /// The player's row in the newest state; empty where it has none.
+    /// The player's row in the newest state; empty if there is none.
     row: Vec<i32>,
-    /// What was asked for last.
+    /// The row that was returned last.
     shown: Vec<i32>,
     error: u32,
 }
@@ -150,7 +150,7 @@ struct Pending<P: Predict> {
 }
 
 impl<P: Predict> Prediction<P> {
-    /// Of a player who has a new seat, whose inputs count from 1, in a room of so many ticks a second.
+    /// For a player with a new seat, whose inputs count from 1, in a room with this many ticks per second.
     /// Nothing is predicted before the first state.
     pub fn new(player: PlayerId, tick_rate: u32) -> Self {
         Self {
@@ -176,8 +176,8 @@ impl<P: Predict> Prediction<P> {
         self.pending.push_back(Pending { sequence, input, own });
     }
 
-    /// The server's state, which contains the inputs up to `input` and none after. False: it is older than
-    /// what the server has confirmed, and nothing changes.
+    /// Takes the server's state, which contains the inputs up to `input` and no later ones. False: it is
+    /// older than what the server has confirmed, and nothing changes.
     pub fn reconcile(&mut self, input: u32, state: &Snapshot) -> bool {
         if input < self.sequence {
             return false;
@@ -217,21 +217,21 @@ impl<P: Predict> Prediction<P> {
         self.pending.back().map_or(self.confirmed.as_ref(), |last| last.own.as_ref())
     }
 
-    /// The player's row with all inputs sent so far; where it is not predicted, as in the newest state. None:
-    /// that has no such row.
+    /// The player's row with all inputs sent so far; if it is not predicted, as in the newest state. None:
+    /// there is no such row.
     pub fn shown(&mut self) -> Option<&[i32]> {
         let own = self.own().cloned();
         self.show(own)
     }
 
-    /// As [`shown`](Self::shown), if this were the next input: what is shown between two inputs is on the way
-    /// to it.
+    /// Like [`shown`](Self::shown), as if this were the next input: what is shown between two inputs moves
+    /// towards it.
     pub fn shown_after(&mut self, input: &P::Input) -> Option<&[i32]> {
         let own = self.after(input);
         self.show(own)
     }
 
-    /// How far off the prediction was for the newest state: the length of the difference of all columns,
+    /// The error of the prediction for the newest state: the length of the difference over all columns,
     /// quanta. 0: it was right, or there was none.
     pub fn error(&self) -> u32 {
         self.error

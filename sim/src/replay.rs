@@ -1,14 +1,14 @@
 //! Recordings of a room and their replay with checksum verification (Promise 1).
 //!
-//! A recording holds everything a room's state is a function of: kind, setup, and for each step the joins,
-//! leaves, losses and returns of connections, commands and inputs before it, with the checksum after it. [`replay`] does the same again and compares.
-//! The writer is plain `std::io::Write`: the caller decides where and on which thread. Readers and writers should be
-//! buffered.
+//! A recording contains everything that a room's state depends on: kind, setup, and for each step the joins,
+//! leaves, losses and returns of connections, commands and inputs before it, with the checksum after it.
+//! [`replay`] repeats it and compares. The writer is plain `std::io::Write`: the caller decides where to
+//! write and on which thread. Readers and writers should be buffered.
 //!
 //! # File format, version 3
 //!
-//! All numbers are little-endian. A file begins with 12 bytes: the magic `DRIFTREC` and the version as a `u32`. Then
-//! come records until the file ends:
+//! All numbers are little-endian. A file begins with 12 bytes: the magic `DRIFTREC` and the version as a
+//! `u32`. Then come records until the file ends:
 //!
 //! | bytes | what |
 //! | --- | --- |
@@ -16,11 +16,12 @@
 //! | 4 | CRC-32C of the body |
 //! | length | body: a `Record` of `schema/driftless/recording/v1/recording.proto`, in protobuf |
 //!
-//! The first is a header, the last an end marker, those between are ticks. Ticks ascend; a tick that the room skipped
-//! has no record, and one of more than a mebibyte has several. The end marker says why the recording ends and, if it is
-//! complete, how many ticks it has. A file without one was cut, within a record or after it (or goes on with zeros, which some file
-//! systems leave after a crash): it is replayed as far as it goes, with [`Verdict::Cut`]. A new field in a message
-//! keeps the version; anything that an old reader would get wrong raises it.
+//! The first record is a header, the last an end marker, and those in between are ticks. Ticks ascend; a tick
+//! that the room skipped has no record, and one of more than a mebibyte has several. The end marker says why
+//! the recording ends and, if it is complete, how many ticks it has. A file without one was cut off, within a
+//! record or after it (or continues with zeros, which some file systems leave after a crash): it is replayed
+//! as far as it goes, with [`Verdict::Cut`]. A new field in a message keeps the version; anything that an old
+//! reader would misinterpret raises it.
 //!
 //! ```
 //! use driftless_sim::{GameKind, Setup, games::cursors::Cursors, replay::*};
@@ -62,22 +63,22 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// What a file begins with.
+/// The beginning of a file.
 pub const MAGIC: &[u8; 8] = b"DRIFTREC";
 /// The version of the format that is written, and the only one that is read.
 pub const VERSION: u32 = 3;
-/// Longest body of a record, bytes: one message of 16 MiB, the longest that a server can be set to take, and what is
-/// around it. Longer ones are neither written nor read.
+/// Longest body of a record, bytes: one message of 16 MiB, the most that a server can be configured to
+/// accept, and its surroundings. Longer ones are neither written nor read.
 pub const MAX_RECORD: usize = 17 << 20;
 
-/// What a recording is of.
+/// What was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordingHeader {
     /// Kind of game.
     pub kind: String,
     /// Name of the room.
     pub room: String,
-    /// What it was made with.
+    /// The setup that it was made with.
     pub setup: Setup<String>,
 }
 
@@ -86,11 +87,13 @@ pub struct RecordingHeader {
 pub struct TickRecord {
     /// The tick (skipped ticks have no record).
     pub tick: u32,
-    /// Comings, goings and commands in the order they took effect. Commands that the game refused may be left out.
+    /// Joins, leaves and commands, in the order in which they took effect. Commands that the game refused may
+    /// be left out.
     pub actions: Vec<Action>,
-    /// Inputs in the order of the step: of player, then of number. Only those that the game got, and could read.
+    /// Inputs in the order of the step: by player, then by number. Only those that the game got and could
+    /// decode.
     pub inputs: Vec<PlayerInput<Bytes>>,
-    /// `Game::checksum` after the step. None: more of this tick follows, or its step was never run to its end.
+    /// `Game::checksum` after the step. None: more of this tick follows, or its step did not complete.
     pub checksum: Option<u32>,
 }
 
@@ -100,8 +103,8 @@ impl TickRecord {
         self.actions.is_empty() && self.inputs.is_empty()
     }
 
-    /// Writes each message anew as the types of `kind` do, where that is shorter: what the game does not read, fields
-    /// that it does not know above all, takes no room in a recording.
+    /// Re-encodes each message with the types of `kind` where that is shorter: what the game does not decode,
+    /// above all unknown fields, takes no space in a recording.
     pub fn shorten(&mut self, kind: &GameKind) {
         let shorter = |payload: &mut Bytes, anew: Option<Vec<u8>>| {
             if let Some(anew) = anew.filter(|anew| anew.len() < payload.len()) {
@@ -121,43 +124,43 @@ impl TickRecord {
     }
 }
 
-/// What changes a room besides inputs.
+/// What changes a room, apart from inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// A seat was taken.
     Join {
-        /// By whom.
+        /// The player.
         player: PlayerId,
-        /// Name shown.
+        /// Display name.
         name: String,
     },
     /// An NPC took a seat.
     JoinNpc {
-        /// Which.
+        /// The record.
         player: PlayerId,
-        /// Name shown.
+        /// Display name.
         name: String,
     },
     /// A seat ended.
     Leave {
-        /// Whose.
+        /// The player.
         player: PlayerId,
     },
     /// A player lost its connection and keeps its seat.
     Away {
-        /// Who.
+        /// The player.
         player: PlayerId,
-        /// How.
+        /// How the connection was lost.
         why: Away,
     },
     /// A player who was away has a connection again.
     Back {
-        /// Who.
+        /// The player.
         player: PlayerId,
     },
     /// A command was taken.
     Command {
-        /// From whom.
+        /// The player.
         player: PlayerId,
         /// The game's message.
         payload: Bytes,
@@ -171,22 +174,23 @@ pub enum Action {
 pub enum EndReason {
     /// The room ended: the recording is complete.
     RoomEnded,
-    /// The room's game panicked: the recording is complete, and what led to the panic is its last, unfinished tick.
+    /// The room's game panicked: the recording is complete, and the events before the panic are its last,
+    /// unfinished tick.
     RoomFailed,
-    /// The server stopped while the room was there: the recording is complete.
+    /// The server stopped while the room existed: the recording is complete.
     ServerStopped,
     /// The disk was too slow: the recording was given up.
     Behind,
     /// The quota for recordings was used up: the recording was given up.
     Quota,
-    /// The disk refused to be written: the recording was given up.
+    /// Writing to the disk failed: the recording was given up.
     Unwritable,
     /// A message was longer than [`MAX_RECORD`]: the recording was given up.
     TooLong,
 }
 
 impl EndReason {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [EndReason; 7] = [
         EndReason::RoomEnded,
         EndReason::RoomFailed,
@@ -197,7 +201,7 @@ impl EndReason {
         EndReason::TooLong,
     ];
 
-    /// Whether all that happened in the room, or until the server stopped, is in the recording.
+    /// Whether the recording contains everything that happened in the room, or until the server stopped.
     pub fn is_complete(self) -> bool {
         matches!(self, EndReason::RoomEnded | EndReason::RoomFailed | EndReason::ServerStopped)
     }
@@ -219,36 +223,36 @@ impl EndReason {
 /// How a replay ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The recording is complete, and every checksum is as recorded.
+    /// The recording is complete, and every checksum matches.
     Same {
         /// Ticks replayed.
         ticks: u64,
     },
-    /// Every checksum is as recorded, but the room went on after the recording.
+    /// Every checksum matches, but the room continued after the recording.
     Cut {
         /// Ticks replayed.
         ticks: u64,
         /// The last of them, 0 if there is none.
         tick: u32,
-        /// Why the recording was given up. None: there is no end marker, its writer was killed.
+        /// Why the recording was given up. None: there is no end marker, because its writer was killed.
         why: Option<EndReason>,
     },
     /// The first tick whose checksum differs.
     Diverged {
         /// The tick.
         tick: u32,
-        /// As recorded.
+        /// The recorded checksum.
         recorded: u32,
-        /// As replayed.
+        /// The replayed checksum.
         replayed: u32,
     },
-    /// Every checksum is as recorded until the game panicked: in the room, in the replay, or in both, as it should.
+    /// Every checksum matches until the game panicked: in the room, in the replay, or in both, as it should.
     Panicked {
         /// The tick.
         tick: u32,
-        /// Whether it did so in the room.
+        /// Whether it panicked in the room.
         recorded: bool,
-        /// What it said in the replay. None: it did not panic there.
+        /// The panic's message in the replay. None: it did not panic there.
         replayed: Option<String>,
     },
 }
@@ -260,8 +264,8 @@ pub enum ReplayError {
     /// Reading failed.
     #[error("reading the recording: {0}")]
     Io(#[from] std::io::Error),
-    /// The file does not begin as a recording does.
-    #[error("this is no recording: it does not begin with DRIFTREC")]
+    /// The file does not begin like a recording.
+    #[error("this is not a recording: it does not begin with DRIFTREC")]
     NotARecording,
     /// The file is of a version that this program does not know.
     #[error("the recording has format version {found}; this program reads version {VERSION} only")]
@@ -272,10 +276,10 @@ pub enum ReplayError {
     /// The file ends before its header does.
     #[error("the recording ends within its header")]
     HeaderCut,
-    /// The recorded game is none that this program has.
+    /// This program does not have the recorded game.
     #[error("the recording is of the game {0:?}, which this program does not have")]
     UnknownKind(String),
-    /// The header's tick rate is none of [`TICK_RATES`].
+    /// The header's tick rate is not one of [`TICK_RATES`].
     #[error("the recording has a tick rate of {0}, outside {TICK_RATES:?}")]
     TickRate(u32),
     /// The game refuses the options of the header: the recording is of another version of the game.
@@ -284,53 +288,53 @@ pub enum ReplayError {
     /// A record announces a length that no recorder writes.
     #[error("record {record} announces {bytes} bytes, outside 1..={MAX_RECORD}")]
     RecordLength {
-        /// Which.
+        /// The record.
         record: u64,
         /// Its length.
         bytes: u32,
     },
-    /// A record is not what was written.
+    /// A record has been damaged.
     #[error("record {record} is damaged: its CRC does not match")]
     Damaged {
-        /// Which.
+        /// The record.
         record: u64,
     },
-    /// A record is no message of the recording's schema.
+    /// A record does not follow the recording's schema.
     #[error("record {record} is malformed: {reason}")]
     Malformed {
-        /// Which.
+        /// The record.
         record: u64,
         /// What is wrong.
         reason: String,
     },
-    /// A tick is not above the one before.
+    /// A tick is not above the previous one.
     #[error("tick {tick} comes after tick {after}")]
     TickBackwards {
         /// The tick.
         tick: u32,
-        /// The one before.
+        /// The previous tick.
         after: u32,
     },
-    /// A tick follows one that was never finished.
+    /// A tick follows one that was not finished.
     #[error("tick {tick} follows the unfinished tick {after}")]
     Unfinished {
         /// The tick.
         tick: u32,
-        /// The one before.
+        /// The previous tick.
         after: u32,
     },
     /// Something follows the end marker.
     #[error("record {record} follows the end marker")]
     AfterEnd {
-        /// Which.
+        /// The record.
         record: u64,
     },
-    /// The end marker counts other ticks than there are: some are missing.
+    /// The end marker's number of ticks is wrong: some are missing.
     #[error("the end marker counts {counted} ticks, but there are {found}")]
     TicksMissing {
-        /// As the end marker says.
+        /// According to the end marker.
         counted: u64,
-        /// As found.
+        /// The number found.
         found: u64,
     },
     /// Inputs of a tick are not in the order of their players, or come before its commands.
@@ -344,7 +348,7 @@ pub enum ReplayError {
     Input {
         /// The tick.
         tick: u32,
-        /// What the game says.
+        /// The game's error.
         error: BadInput,
     },
     /// The game cannot read a command: the recording is of another version of the game.
@@ -352,14 +356,14 @@ pub enum ReplayError {
     Command {
         /// The tick.
         tick: u32,
-        /// Whose.
+        /// The player.
         player: PlayerId,
-        /// What the game says.
+        /// The game's error.
         reason: String,
     },
 }
 
-/// Replays a recording with the game of its kind among `kinds`. Takes the memory of one tick and one room.
+/// Replays a recording with the game of its kind among `kinds`. Uses the memory of one tick and one room.
 pub fn replay(recording: impl Read, kinds: &[GameKind]) -> Result<(RecordingHeader, Verdict), ReplayError> {
     let mut recording = Recording::open(recording)?;
     let header = recording.header().clone();
@@ -371,16 +375,16 @@ pub fn replay(recording: impl Read, kinds: &[GameKind]) -> Result<(RecordingHead
 
 struct Replay<'a> {
     kind: &'a GameKind,
-    /// Err: its start panicked.
+    /// Err: it panicked at the start.
     game: Result<Box<dyn Game>, String>,
     ticks: u64,
     /// The last tick that was stepped.
     last: u32,
-    /// The tick that is not finished.
+    /// The unfinished tick.
     open: Option<u32>,
 }
 
-/// How one record went.
+/// The result of one record.
 enum Redone {
     /// The checksum, if the tick was stepped.
     Checksum(Option<u32>),
@@ -429,7 +433,7 @@ impl<'a> Replay<'a> {
         })
     }
 
-    /// Does again what a record says. Comings and goings happened right after the last tick, before it was known
+    /// Repeats what a record says. Joins and leaves happened right after the last tick, before it was known
     /// whether the room would skip some.
     fn redo(&mut self, record: &TickRecord) -> Result<Redone, ReplayError> {
         let (between, tick) = (self.last.saturating_add(1), record.tick);
@@ -452,7 +456,7 @@ impl<'a> Replay<'a> {
         let game = self.game.as_mut().map_err(|panic| panic.clone())?;
         let stepped = catch_unwind(AssertUnwindSafe(|| {
             game.step(tick);
-            // Nobody reads them, but they must not pile up.
+            // Nobody reads the events, but they must not pile up.
             game.take_events(&mut Vec::new());
             game.take_orders(&mut Vec::new());
             game.checksum()
@@ -460,7 +464,7 @@ impl<'a> Replay<'a> {
         stepped.map_err(|panic| said(&*panic))
     }
 
-    /// What a room does after a step.
+    /// Does what a room does after a step.
     fn look(&mut self, tick: u32) -> Result<(), String> {
         let game = self.game.as_ref().map_err(|panic| panic.clone())?;
         let look = || game.snapshot(tick, &mut Snapshot::new(&self.kind.schema()));
@@ -468,7 +472,7 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// All of a record that comes before the step.
+/// Does everything in a record that comes before the step.
 fn prepare(game: &mut dyn Game, between: u32, record: &TickRecord) -> Result<(), ReplayError> {
     let tick = record.tick;
     for action in &record.actions {
@@ -493,7 +497,7 @@ fn prepare(game: &mut dyn Game, between: u32, record: &TickRecord) -> Result<(),
     Ok(())
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn said(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()

@@ -1,11 +1,11 @@
 //! The seeded random numbers of simulations.
 //!
-//! PCG32 (XSH-RR 64/32): 16 bytes of state that serialise with the room, the same numbers on every machine. Small and
-//! even enough for games; not for secrets, as its future can be computed from a few outputs.
+//! PCG32 (XSH-RR 64/32): 16 bytes of state that serialise with the room, the same numbers on every machine.
+//! Small and even enough for games; not for secrets, as its future can be computed from a few outputs.
 //!
 //! Source: M. O'Neill, *PCG: A Family of Simple Fast Space-Efficient Statistically Good Algorithms for Random
-//! Number Generation*, HMC-CS-2014-0905; ranges after D. Lemire, *Fast Random Integer Generation in an Interval*,
-//! ACM TOMACS 29 (2019).
+//! Number Generation*, HMC-CS-2014-0905; ranges after D. Lemire, *Fast Random Integer Generation in an
+//! Interval*, ACM TOMACS 29 (2019).
 
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -29,12 +29,12 @@ pub struct Rng {
 }
 
 impl Rng {
-    /// The generator of a seed.
+    /// The generator for a seed.
     pub fn new(seed: u64) -> Self {
         Self::with_stream(seed, STREAM)
     }
 
-    /// The generator of a seed on one of 2⁶³ streams: numbers of different streams do not depend on each other.
+    /// The generator for a seed on one of 2⁶³ streams: numbers of different streams are independent.
     pub fn with_stream(seed: u64, stream: u64) -> Self {
         let mut rng = Self { state: 0, increment: (stream << 1) | 1 };
         rng.next_u32();
@@ -51,10 +51,10 @@ impl Rng {
         xor_shifted.rotate_right((old >> 59) as u32)
     }
 
-    /// A number below `bound`, each as likely as the others. 0 if `bound` is 0.
+    /// A number below `bound`, uniformly distributed. 0 if `bound` is 0.
     pub fn below(&mut self, bound: u32) -> u32 {
         let mut product = u64::from(self.next_u32()) * u64::from(bound);
-        // The low half tells whether this draw falls in the part that some results would get twice.
+        // The low half says whether this draw falls into the part that would make some results more likely.
         if (product as u32) < bound {
             let threshold = bound.wrapping_neg() % bound;
             while (product as u32) < threshold {
@@ -64,10 +64,10 @@ impl Rng {
         (product >> 32) as u32
     }
 
-    /// A number in `range`, each as likely as the others. The start if the range is empty.
+    /// A number in `range`, uniformly distributed. The start if the range is empty.
     pub fn range(&mut self, range: Range<i32>) -> i32 {
         let width = i64::from(range.end) - i64::from(range.start);
-        // A width of 2³¹ and more still fits in 32 bits without sign.
+        // A width of 2³¹ and more still fits in 32 unsigned bits.
         let width = u32::try_from(width.max(0)).unwrap_or(u32::MAX);
         range.start.wrapping_add_unsigned(self.below(width))
     }

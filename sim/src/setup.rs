@@ -1,4 +1,4 @@
-//! What a room is made with.
+//! The setup of a room.
 
 use driftless_proto::limits::MAX_OPTIONS;
 use serde::de::DeserializeOwned;
@@ -7,19 +7,20 @@ use std::any::TypeId;
 /// Most players of a room whose maker does not say.
 const MAX_PLAYERS: u32 = 100;
 
-/// What a room is made with. All that its game may depend on, besides what its players do.
+/// The setup of a room: everything that its game may depend on, apart from what its players do.
 ///
-/// A game has its [options](crate::Simulation::Options) in a type of its own. Around it, and in recordings, they are JSON text:
-/// `Setup<String>`, at most 1 KiB of it, where an empty text stands for the defaults.
+/// A game has its [options](crate::Simulation::Options) in a type of its own. Outside the game, and in
+/// recordings, they are JSON text: `Setup<String>`, at most 1 KiB, where an empty text stands for the
+/// defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup<O = ()> {
-    /// Where the game's random numbers begin.
+    /// The seed of the game's random numbers.
     pub seed: u64,
-    /// Ticks a second, of [`TICK_RATES`](crate::TICK_RATES).
+    /// Ticks per second, one of [`TICK_RATES`](crate::TICK_RATES).
     pub tick_rate: u32,
-    /// Most players that it will have at a time.
+    /// Most players at a time.
     pub max_players: u32,
-    /// What the game can be told besides.
+    /// The game's options.
     pub options: O,
 }
 
@@ -31,7 +32,7 @@ impl<O: Default> Setup<O> {
 }
 
 impl Setup<String> {
-    /// With the options as the game reads them, or what is wrong with them.
+    /// Parses the options into the game's type. The error says what is wrong with them.
     pub(crate) fn read<O: DeserializeOwned + Default + 'static>(&self) -> Result<Setup<O>, String> {
         let Self { seed, tick_rate, max_players, .. } = *self;
         Ok(Setup { seed, tick_rate, max_players, options: read_options(&self.options)? })

@@ -9,8 +9,8 @@
 //! driftless_sim::export_predict!(Arena);
 //! ```
 //!
-//! Nothing of it is there on other targets. The page's SDK takes the module's address:
-//! `connect({ prediction: wasm(url) })`.
+//! On other targets it exports nothing. The page's SDK takes the module's address: `connect({ prediction:
+//! wasm(url) })`.
 //!
 //! # The module
 //! It imports nothing. All numbers have 32 bits; a pointer is an address in the exported `memory`, valid
@@ -19,19 +19,19 @@
 //! | export | what |
 //! | --- | --- |
 //! | `driftless_abi() → version` | [`ABI`] |
-//! | `driftless_buffer(length) → pointer` | where the bytes for the next call are to be written, so many |
+//! | `driftless_buffer(length) → pointer` | where to write this many bytes for the next call |
 //! | `driftless_start(player, tick_rate)` | a new seat: forgets everything |
 //! | `driftless_state(input) → outcome` | the buffer has a state that contains the inputs up to this number |
 //! | `driftless_push(sequence) → outcome` | the buffer has an input, encoded, that was sent with this number |
 //! | `driftless_shown() → pointer` | the player's row as predicted, an `i32` for each column of its kind; 0: it has none |
-//! | `driftless_shown_after() → pointer` | the same, if the input in the buffer were the next one |
-//! | `driftless_own() → kind` | the kind of the schema that the row is of |
+//! | `driftless_shown_after() → pointer` | the same, as if the input in the buffer were the next one |
+//! | `driftless_own() → kind` | the schema's kind of that row |
 //! | `driftless_error() → quanta` | [`Prediction::error`] |
 //!
-//! An outcome is 0 where it was taken, 1 for a state that is older than what is known, and 2 for bytes that
-//! are no state or input of this game: the module is of another version than the server.
+//! An outcome is 0 if the bytes were taken, 1 for a state older than what is known, and 2 for bytes that are
+//! not a state or input of this game: the module's version is not the server's.
 //!
-//! A state is as its checksum is made of it: numbers of 32 bits, little-endian: the tick; then for each
+//! A state has the same format as for its checksum, 32-bit little-endian numbers: the tick; then for each
 //! table, in the schema's order, the number of entities, their ids in ascending order, and each column's
 //! values in the order of the ids.
 
@@ -41,19 +41,19 @@ use prost::Message;
 /// Version of the exports.
 pub const ABI: u32 = 1;
 
-/// What a call made of its bytes.
+/// The result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Outcome {
     /// Taken.
     Taken = 0,
-    /// A state that is older than what is known.
+    /// A state older than what is known.
     Older = 1,
-    /// No state or input of this game.
+    /// Not a state or input of this game.
     Malformed = 2,
 }
 
-/// What the exports of [`export_predict!`](crate::export_predict) do.
+/// The implementation of the exports of [`export_predict!`](crate::export_predict).
 #[derive(Debug)]
 pub struct Module<P: Predict> {
     buffer: Vec<u8>,
@@ -68,7 +68,7 @@ impl<P: Predict> Default for Module<P> {
 }
 
 impl<P: Predict> Module<P> {
-    /// Room for the bytes of the next call.
+    /// A buffer for the bytes of the next call.
     pub fn buffer(&mut self, length: usize) -> &mut [u8] {
         self.buffer.resize(length, 0);
         &mut self.buffer
@@ -79,7 +79,7 @@ impl<P: Predict> Module<P> {
         self.prediction = Prediction::new(player, tick_rate);
     }
 
-    /// A state, in the buffer.
+    /// Takes the state in the buffer.
     pub fn state(&mut self, input: u32) -> Outcome {
         if read_state(&self.buffer, &mut self.state).is_none() {
             return Outcome::Malformed;
@@ -87,7 +87,7 @@ impl<P: Predict> Module<P> {
         if self.prediction.reconcile(input, &self.state) { Outcome::Taken } else { Outcome::Older }
     }
 
-    /// An input that was sent, in the buffer.
+    /// Takes the input in the buffer, which was sent.
     pub fn push(&mut self, sequence: u32) -> Outcome {
         let Some(input) = self.input() else { return Outcome::Malformed };
         self.prediction.push(sequence, input);
@@ -99,13 +99,13 @@ impl<P: Predict> Module<P> {
         self.prediction.shown()
     }
 
-    /// The player's row, if the input in the buffer were the next one.
+    /// The player's row, as if the input in the buffer were the next one.
     pub fn shown_after(&mut self) -> Option<&[i32]> {
         let input = self.input()?;
         self.prediction.shown_after(&input)
     }
 
-    /// How far off it was, quanta.
+    /// The error of the prediction, quanta.
     pub fn error(&self) -> u32 {
         self.prediction.error()
     }
@@ -141,7 +141,7 @@ fn read_state(bytes: &[u8], out: &mut Snapshot) -> Option<()> {
     (at == words.len()).then_some(())
 }
 
-/// Exports a game's prediction from a WebAssembly module: see [`wasm`](crate::wasm). Once in a module.
+/// Exports a game's prediction from a WebAssembly module: see [`wasm`](crate::wasm). Use it once per module.
 #[macro_export]
 macro_rules! export_predict {
     ($game:ty) => {
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(state.checksum(), crc32c::crc32c(&bytes));
     }
 
-    // Promise 6: "Nothing a peer sends panics the server." Nor its page.
+    // Promise 6: "Nothing a peer sends panics the server." Likewise for the page.
     #[test]
     fn bytes_that_are_no_state_or_input_are_refused() {
         let mut module = Module::<Arena>::default();

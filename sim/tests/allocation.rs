@@ -1,4 +1,4 @@
-//! A tick allocates nothing in steady state: decoding inputs, stepping, the snapshot and the checksum.
+//! A tick does not allocate in steady state: decoding inputs, stepping, the snapshot and the checksum.
 
 #![allow(unsafe_code, reason = "a counting allocator")]
 
@@ -20,20 +20,20 @@ thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: everything is passed on to the system's allocator.
+// SAFETY: forwards every call to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.dealloc(at, layout) }
     }
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.realloc(at, layout, size) }
     }
 }
@@ -72,7 +72,7 @@ fn a_tick_of_the_arena_allocates_nothing_in_steady_state() {
             game.checksum();
             counted += COUNT.with(Cell::get) - before;
             projectiles += seen.tables()[PROJECTILES].len();
-            // Events are messages of their own: their bytes are allocated.
+            // Events are separate messages, whose bytes are allocated.
             game.take_events(&mut events);
             events.clear();
         }

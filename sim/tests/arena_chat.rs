@@ -1,5 +1,5 @@
-//! Chat in the arena: what a command does, what everybody is told, what is refused. The limits themselves are tested
-//! in `chat.rs`.
+//! Chat in the arena: what a command does, what everybody is told, what is refused. `chat.rs` tests the
+//! limits themselves.
 
 mod common;
 

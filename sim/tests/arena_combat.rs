@@ -1,11 +1,11 @@
-//! Shots, health, death, score and the next life in the arena.
+//! Shots, health, death, score and respawning in the arena.
 
 mod common;
 
 use common::arena::{Room, fire, stick};
 use driftless_sim::games::arena::{arena_event, rules};
 
-/// Two players three metres apart along the lower wall, nothing between them.
+/// Two players three metres apart along the lower wall, with nothing between them.
 fn duel(tick_rate: u32) -> Room {
     let mut room = Room::new(21, tick_rate);
     room.join(1);
@@ -15,7 +15,7 @@ fn duel(tick_rate: u32) -> Room {
     room
 }
 
-/// 1 shoots 2 until it is dead.
+/// Player 1 shoots player 2 until it is dead.
 fn kill(room: &mut Room) {
     for _ in 0..room.tick_rate * 5 {
         room.step(&[(1, fire(1, 0))]);

@@ -1,4 +1,4 @@
-//! What the arena costs on the wire: its states as the delta codec writes them for a client that has the last two.
+//! The size of the arena's states on the wire, as deltas for a client that has the last two.
 
 mod common;
 
@@ -14,7 +14,7 @@ use driftless_sim::{
 
 const PLAYERS_IN_ROOM: u32 = 50;
 
-/// Bytes for each entity that moved, over 30 s of 50 players who turn once a second and, some of them, shoot.
+/// Bytes per moving entity, over 30 s with 50 players who turn once per second; some of them shoot.
 fn bytes_per_moving_entity(coding: ColumnCoding, shooters: u32) -> f64 {
     let mut room = Room::new(1, 20);
     (1..=PLAYERS_IN_ROOM).for_each(|player| room.join(player));

@@ -1,4 +1,4 @@
-//! Promise 6: "Nothing a peer sends may panic the server." Debug builds check every sum for overflow.
+//! Promise 6: "Nothing a peer sends panics the server." Debug builds check every sum for overflow.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! How players of the arena move, at any tick rate, and that clients can predict it.
+//! How players of the arena move at any tick rate, and that clients can predict it.
 
 mod common;
 
@@ -87,7 +87,7 @@ fn a_player_that_is_sent_to_a_place_gets_there_at_the_greatest_speed() {
     room.walk(&[(1, 100, 100)]);
     let start = room.tick;
     room.walk(&[(1, 5_100, 100)]);
-    // 50 m at 10 m/s; the sum of the roundings may cost a tick.
+    // 50 m at 10 m/s; rounding may cost a tick.
     assert!((100..=101).contains(&(room.tick - start)), "{} ticks", room.tick - start);
 }
 

@@ -1,6 +1,6 @@
-//! Golden movements: clients in other languages predict with the same rules, and check themselves against
-//! `sim/vectors/arena_movement.json`. `UPDATE_VECTORS=1 cargo test -p driftless-sim --test arena_vectors` writes it anew; a change
-//! to it means that older clients mispredict.
+//! Golden movements: clients in other languages predict with the same rules, and are checked against
+//! `sim/vectors/arena_movement.json`. `UPDATE_VECTORS=1 cargo test -p driftless-sim --test arena_vectors`
+//! rewrites it; a change means that older clients mispredict.
 #![allow(clippy::unwrap_used)] // in helpers of tests
 
 mod common;
@@ -26,11 +26,12 @@ fn arena_movements_are_as_written_down() {
     assert_eq!(fs::read_to_string(path).unwrap(), text);
 }
 
-/// A player who runs into walls and boxes: what it wants, a stick held for some ticks at a time, and where it is after each tick.
+/// A player who runs into walls and boxes: its inputs, a stick held for some ticks at a time, and its place
+/// after each tick.
 fn walk(seed: u64, tick_rate: u32) -> String {
     let mut rng = Rng::new(seed);
     let map = Map::generate(&mut rng);
-    // Beside a box, so that it is soon run into.
+    // Next to a box, so that the player soon runs into it.
     let near = map.obstacles()[0];
     let (x, y) = (near.x - 60, near.y + near.height / 2);
     let mut body = Body::at(x, y);

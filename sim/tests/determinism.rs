@@ -1,5 +1,5 @@
-//! Promise 1: "A room's state MUST be a function of its seed, its joins and leaves, and its inputs. Replaying a
-//! recording MUST give the same checksums."
+//! Promise 1: "A room's state is a function of its seed, its joins and leaves, its inputs and commands. A
+//! replay gives the same checksums."
 
 mod common;
 
@@ -76,7 +76,7 @@ fn a_checkpoint_of_another_kind_is_refused() {
     let error = arena.restore(&room.save()).err().unwrap();
     assert_eq!(error.kind, "arena");
     let error = cursors.restore(&arena.start(&Setup::new(1, 20)).unwrap().save()).err().unwrap();
-    assert!(error.to_string().starts_with("no saved state of kind cursors: "), "{error}");
+    assert!(error.to_string().starts_with("not a saved state of kind cursors: "), "{error}");
 }
 
 #[test]
@@ -89,8 +89,8 @@ fn a_checkpoint_ends_with_the_checksum() {
     }
 }
 
-/// The same number on every machine. It changes only when a rule or the state changes, which ends the life of
-/// recordings made before: say so in the change log.
+/// The same number on every machine. It changes only when a rule or the state changes, which makes earlier
+/// recordings unusable: note that in the change log.
 #[test]
 fn a_thousand_ticks_end_in_the_golden_checksum() {
     let golden = |kind| checksums(kind, 1, 1, 20, 1_000).pop();

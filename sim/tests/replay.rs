@@ -1,5 +1,5 @@
-//! Promise 1: "A room's state MUST be a function of its seed, its joins and leaves, and its inputs. Replaying a
-//! recording MUST give the same checksums."
+//! Promise 1: "A room's state is a function of its seed, its joins and leaves, its inputs and commands. A
+//! replay gives the same checksums."
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
@@ -25,7 +25,7 @@ fn verdict(file: &[u8]) -> Result<Verdict, ReplayError> {
     replay(file, &games::kinds()).map(|(_, verdict)| verdict)
 }
 
-/// The recording written anew, with each tick passed through `change`.
+/// The recording rewritten, with each tick passed through `change`.
 fn rewritten(file: &[u8], mut change: impl FnMut(&mut TickRecord)) -> Vec<u8> {
     let mut recording = Recording::open(file).unwrap();
     let mut recorder = Recorder::new(Vec::new(), recording.header()).unwrap();
@@ -66,14 +66,14 @@ fn skipped_ticks_have_no_record() {
 fn a_room_is_replayed_up_to_the_last_tick_there_is() {
     const LAST: u32 = u32::MAX - 1;
     let old = rewritten(&recorded(), |tick| tick.tick += LAST - TICKS);
-    // The arena does not look at the number.
+    // The arena does not use the number.
     assert_eq!(verdict(&old).unwrap(), Verdict::Same { ticks: TICKS.into() });
     let mut recording = Recording::open(&old[..]).unwrap();
     let last = std::iter::from_fn(|| recording.next_record().unwrap()).last().unwrap();
     assert_eq!(last.tick, LAST);
 }
 
-/// A game that remembers at which tick who came and went.
+/// A game that records at which ticks players joined and left.
 #[derive(Default, Serialize, Deserialize)]
 struct Stamps(Vec<(PlayerId, u32)>);
 
@@ -173,7 +173,7 @@ fn a_changed_input_diverges_at_its_tick() {
         let mut changed = None;
         let file = rewritten(&file, |tick| {
             if tick.tick >= at && changed.is_none() && !tick.inputs.is_empty() {
-                // Field 3 and 4: aim far to the left.
+                // Fields 3 and 4: aim far to the left.
                 for PlayerInput { input: payload, .. } in &mut tick.inputs {
                     *payload = bytes::Bytes::from_static(&[0x18, 0xff, 0x7f, 0x20, 0x11]);
                 }
@@ -319,7 +319,7 @@ fn the_kind_is_found_among_others() {
     assert!(matches!(replay(&recorded()[..], &kinds), Ok((_, Verdict::Same { .. }))));
 }
 
-/// Wants to see every byte that a player says.
+/// Depends on every byte that a player sends.
 #[derive(Default, Serialize, Deserialize)]
 struct Listener(Vec<(PlayerId, u64, u32)>);
 
@@ -416,7 +416,7 @@ fn how_a_recording_ends_is_told() {
         let verdict = replay(&file[..], &listener()).unwrap().1;
         let expected = match end {
             Some(EndReason::RoomEnded | EndReason::ServerStopped) => Verdict::Same { ticks: 1 },
-            // The step that is said to have failed goes well.
+            // The step that is recorded as failed succeeds.
             Some(EndReason::RoomFailed) => Verdict::Panicked { tick: 8, recorded: true, replayed: None },
             why => Verdict::Cut { ticks: 1, tick: 7, why },
         };
@@ -449,7 +449,7 @@ fn a_panic_of_the_game_is_replayed() {
             panic!("{verdict:?}")
         };
         assert!(said.contains("as asked"), "{said}");
-        // Where the room went on, it is a difference.
+        // If the room continued, it is a difference.
         let fatal = TickRecord { checksum: Some(1), ..fatal };
         let file = of(&header_of("listener", 20), &[first.clone(), fatal], Some(EndReason::RoomEnded));
         let verdict = replay(&file[..], &listener()).unwrap().1;
@@ -519,7 +519,7 @@ fn parts_of_a_tick_in_the_wrong_order_are_refused_by_name() {
 }
 
 proptest! {
-    /// A file is no more trusted than a peer.
+    /// A file is trusted no more than a peer.
     #[test]
     fn any_bytes_in_a_whole_record_are_refused_or_replayed(
         bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..4),
@@ -539,8 +539,8 @@ proptest! {
         let _ = verdict(&file);
     }
 
-    /// Whatever is cut off, changed, left out or put in: it is refused by name, or replayed as far as it is whole. It is
-    /// never taken for the whole recording.
+    /// Whatever is cut off, changed, removed or inserted: the recording is refused by name, or replayed up to
+    /// the damage. It is never mistaken for the complete recording.
     #[test]
     fn a_recording_that_was_changed_anywhere_is_not_taken_for_whole(
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..4, 0usize..300, any::<u8>()), 1..4),

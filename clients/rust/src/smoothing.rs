@@ -1,10 +1,11 @@
-//! Corrections that nobody sees.
+//! Hides corrections of predictions.
 //!
 //! (Glenn Fiedler, "State Synchronization", 2015.)
 
 use std::time::{Duration, Instant};
 
-/// Hides corrections: what is shown glides to what is right. `N` numbers (x and y, say) are smoothed together.
+/// Hides corrections: what is shown glides to the right values. `N` numbers (such as x and y) are smoothed
+/// together.
 #[derive(Debug, Clone)]
 pub struct Smoothing<const N: usize> {
     offset: [f32; N],
@@ -14,7 +15,8 @@ pub struct Smoothing<const N: usize> {
 }
 
 impl<const N: usize> Smoothing<N> {
-    /// An error halves in `half_life`; one longer than `snap` is not hidden at all (the player was moved far away).
+    /// An error halves every `half_life`; one longer than `snap` is not hidden at all (the player was moved
+    /// far away).
     pub fn new(half_life: Duration, snap: f32) -> Self {
         Self { offset: [0.0; N], at: None, half_life, snap }
     }
@@ -26,12 +28,12 @@ impl<const N: usize> Smoothing<N> {
             *o += b - a;
         }
         let length = offset.iter().map(|o| o * o).sum::<f32>().sqrt();
-        // Not a number is as far away as can be.
+        // NaN counts as infinitely far away.
         self.offset = if length <= self.snap { offset } else { [0.0; N] };
         self.at = Some(now);
     }
 
-    /// What to add to the state to get what to show.
+    /// What to add to the state to get what should be shown.
     pub fn offset(&self, now: Instant) -> [f32; N] {
         let Some(at) = self.at else { return [0.0; N] };
         if self.half_life.is_zero() {

@@ -1,4 +1,4 @@
-//! `driftless replay FILE`: simulates a recorded room again and tells whether it went the same way.
+//! `driftless replay FILE`: simulates a recorded room again and reports whether it went the same way.
 
 use super::{EXIT_CUT, EXIT_FAILED, EXIT_USAGE};
 use driftless_sim::{
@@ -7,12 +7,13 @@ use driftless_sim::{
 };
 use std::{fs::File, io::BufReader, path::Path};
 
-/// What a replay came to.
+/// The result of a replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replayed {
     /// One line for people.
     pub line: String,
-    /// The exit code of the process: 0 the same to its end, 1 diverged, 2 unreadable, 3 the same as far as it goes.
+    /// The exit code of the process: 0 if the replay matches to the end, 1 if it diverged, 2 if the file is
+    /// unreadable, 3 if it matches as far as the recording goes.
     pub exit_code: u8,
 }
 
@@ -62,7 +63,7 @@ fn told(name: &str, header: &RecordingHeader, verdict: &Verdict) -> Replayed {
     Replayed { line: format!("{of}: {what}"), exit_code }
 }
 
-/// How a recording that is not complete ends.
+/// How an incomplete recording ends.
 fn ending(why: Option<EndReason>) -> &'static str {
     match why {
         None => "without its end marker (its server was killed, or stopped while the disk was full)",

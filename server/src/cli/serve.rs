@@ -13,11 +13,11 @@ use std::{
 };
 use tracing::info;
 
-/// Runs until SIGTERM or SIGINT has drained it. Prints its URL on standard output when it listens, and in a second line the dashboard's, with
-/// the admin token if that is of the server's making.
+/// Runs until SIGTERM or SIGINT has drained the server. Prints its URL on standard output when it listens,
+/// and on a second line the dashboard's, with the admin token if the server generated it.
 pub(super) fn serve(program: &str, server: Server, config: Config) -> ExitCode {
     let (filter, format, players) = (config.log.clone(), config.log_format, config.max_connections);
-    // Before anything is started, so that what is wrong is one line, and all there is.
+    // Before anything is started, so that an error is one line and has no other effect.
     let prepared = match server.prepare(config) {
         Ok(prepared) => prepared,
         Err(e) => return fail(program, if e.is_usage() { EXIT_USAGE } else { EXIT_FAILED }, &e),
@@ -55,13 +55,13 @@ fn tell(program: &str, running: &Running) {
     let public = public.map_or_else(String::new, |url| format!(", for clients at {url}"));
     let line = format!("{program} listens on {quic}{scheme}://{}{public}", running.address());
     info!("{line}");
-    // The token is not for the log, which others may read.
+    // The token must not be in the log, which others may read.
     let dashboard = reachable(running.address());
     let token = running.made_token().map_or_else(String::new, |token| format!("#token={token}"));
     telemetry::print_line(format!("{line}\ndashboard: {scheme}://{dashboard}/dashboard{token}"));
 }
 
-/// Where a browser on this machine finds a server that listens at this address.
+/// The address at which a browser on this machine finds a server that listens on this one.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let loopback = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,28 +1,29 @@
-//! The secret of operators.
+//! The operators' secret.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest::{SHA256, digest};
 use std::{fmt, io};
 use subtle::ConstantTimeEq;
 
-/// The secret that operators send. Kept as its SHA-256: what is compared says nothing of its length, nor does a debug print of it.
+/// The secret that operators send. Stored as its SHA-256, so that neither the comparison nor a debug print
+/// reveals its length.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AdminToken([u8; 32]);
 
-/// Of a token that the server makes.
+/// Random bytes of a token that the server makes.
 const RANDOM_BYTES: usize = 24;
 
 impl AdminToken {
     /// Shortest admin token, bytes.
     pub const MIN_BYTES: usize = 16;
 
-    /// Of a text. None: it is too short, or has characters that do not fit in a header.
+    /// The token in a text. None: it is too short, or has characters that do not fit in a header.
     pub fn new(text: &str) -> Option<Self> {
         let fits = text.len() >= Self::MIN_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then(|| Self(sha256(text.as_bytes())))
     }
 
-    /// One that nobody can guess, and its text.
+    /// A token that nobody can guess, and its text.
     ///
     /// # Errors
     /// If the system has no random bytes.
@@ -33,7 +34,7 @@ impl AdminToken {
         Ok((Self(sha256(text.as_bytes())), text))
     }
 
-    /// Whether this is what somebody sent. Takes as long, whatever it is.
+    /// Whether `sent` is this token. Takes the same time for every text.
     pub fn is(&self, sent: &[u8]) -> bool {
         self.0.ct_eq(&sha256(sent)).into()
     }

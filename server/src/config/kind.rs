@@ -1,4 +1,4 @@
-//! What a value may be: how it is read, shown, and called when it is refused.
+//! Kinds of values: how they are parsed, shown, and described when a value is refused.
 
 use super::AdminToken;
 use crate::ground::origin::OriginPattern;
@@ -12,13 +12,13 @@ use std::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// How values of one type are read and shown.
+/// How values of one type are parsed and shown.
 pub(super) struct Kind<T> {
     /// What they look like.
     pub form: Form,
-    /// Reads a text without spaces around it. None: it is not allowed.
+    /// Parses a text without surrounding spaces. None: it is not allowed.
     pub read: Box<Read<T>>,
-    /// A text that is read as the same value. None: there is none.
+    /// A text that parses to the same value. None: there is none.
     pub show: Box<Show<T>>,
 }
 
@@ -27,13 +27,13 @@ type Show<T> = dyn Fn(&T) -> Option<String>;
 
 /// What values look like.
 pub(super) struct Form {
-    /// What stands for a value in the help.
+    /// The placeholder for a value in the help.
     pub value_name: &'static str,
-    /// What a value may be, for people.
+    /// Which values are allowed, for people.
     pub allowed: String,
-    /// What a flag without a value means, if it may be without.
+    /// What the flag means without a value, if it may be given so.
     pub bare: Option<&'static str>,
-    /// Whether values are not to be shown.
+    /// Whether values must not be shown.
     pub secret: bool,
 }
 
@@ -49,12 +49,12 @@ impl<T> Kind<T> {
     }
 }
 
-/// Whatever its type reads from text.
+/// Any text that the type parses.
 pub(super) fn text<T: FromStr + Display>(value_name: &'static str, allowed: &str) -> Kind<T> {
     Kind::new(value_name, allowed, |text| text.parse().ok(), |value: &T| Some(value.to_string()))
 }
 
-/// The same; nothing by default.
+/// The same, for a setting without a default.
 pub(super) fn optional<T: FromStr + Display>(value_name: &'static str, allowed: &str) -> Kind<Option<T>> {
     Kind::new(
         value_name,
@@ -65,7 +65,7 @@ pub(super) fn optional<T: FromStr + Display>(value_name: &'static str, allowed: 
 }
 
 pub(super) fn address() -> Kind<SocketAddr> {
-    text("ADDR:PORT", "an address and a port, as 127.0.0.1:7777")
+    text("ADDR:PORT", "an address and a port such as 127.0.0.1:7777")
 }
 
 /// One of these words.
@@ -91,12 +91,12 @@ pub(super) fn number<T: FromStr + Display + PartialOrd + 'static>(range: RangeIn
 pub(super) fn span(range: RangeInclusive<Duration>) -> Kind<Duration> {
     let read = |text: &str| humantime::parse_duration(text).ok();
     let show = |span: &Duration| humantime::format_duration(*span).to_string();
-    within("TIME", "a duration", ", as 250ms, 10s or 5m", range, read, show)
+    within("TIME", "a duration", ", such as 250ms, 10s or 5m", range, read, show)
 }
 
 /// A number of bytes: `4096`, `512B`, `16KiB`, `1MiB`, `1GiB`.
 pub(super) fn size(range: RangeInclusive<usize>) -> Kind<usize> {
-    within("SIZE", "a size", ", as 4096 or 16KiB", range, read_size, show_size)
+    within("SIZE", "a size", ", such as 4096 or 16KiB", range, read_size, show_size)
 }
 
 pub(super) fn file() -> Kind<Option<PathBuf>> {
@@ -104,7 +104,7 @@ pub(super) fn file() -> Kind<Option<PathBuf>> {
 }
 
 pub(super) fn folder() -> Kind<Option<PathBuf>> {
-    path("FOLDER", "a folder, made if it is not there", |path| path.is_dir() || !path.exists())
+    path("FOLDER", "a folder, created if it does not exist", |path| path.is_dir() || !path.exists())
 }
 
 pub(super) fn present_folder() -> Kind<Option<PathBuf>> {
@@ -113,7 +113,7 @@ pub(super) fn present_folder() -> Kind<Option<PathBuf>> {
 
 pub(super) fn log_filter() -> Kind<String> {
     let read = |text: &str| EnvFilter::try_new(text).ok().map(|_| text.to_owned());
-    let allowed = "tracing directives, as info,driftless_server=debug";
+    let allowed = "tracing directives such as info,driftless_server=debug";
     Kind::new("FILTER", allowed, read, |text: &String| Some(text.clone()))
 }
 
@@ -125,9 +125,9 @@ pub(super) fn admin_token() -> Kind<Option<AdminToken>> {
     kind
 }
 
-/// Patterns of origins with commas between them.
+/// Patterns of origins, separated by commas.
 pub(super) fn origins() -> Kind<Vec<OriginPattern>> {
-    let allowed = "https://example.com, https://*.example.com or *, or several with commas between them";
+    let allowed = "https://example.com, https://*.example.com or *, or several separated by commas";
     let read = |text: &str| text.split(',').map(|text| text.trim().parse().ok()).collect();
     let show = |patterns: &Vec<OriginPattern>| {
         let texts: Vec<_> = patterns.iter().map(OriginPattern::to_string).collect();

@@ -3,12 +3,12 @@
 use ipnet::IpNet;
 use std::{fmt, net::IpAddr, str::FromStr};
 
-/// Some networks, as `10.0.0.0/8, 2001:db8::/32`. An address alone is a network of one.
+/// Networks, such as `10.0.0.0/8, 2001:db8::/32`. A single address is a network of one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networks(Vec<IpNet>);
 
 impl Networks {
-    /// Whether an address is in one of them. IPv4-mapped addresses are IPv4.
+    /// Whether an address is in one of them. IPv4-mapped addresses count as IPv4.
     pub fn contain(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))

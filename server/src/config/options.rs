@@ -1,4 +1,4 @@
-//! What was asked for: flags over the environment over a file.
+//! The settings that were given: flags take precedence over the environment, and the environment over a file.
 
 use super::{Config, ConfigError, kind::Form, table::Entry};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
@@ -9,10 +9,11 @@ use std::{
 };
 use toml::Spanned;
 
-/// What variables of the environment begin with.
+/// Prefix of the environment variables.
 const PREFIX: &str = "DRIFTLESS_";
 
-/// Texts that were given for settings, not yet read, the strongest of each. What is absent is the default.
+/// Texts given for settings, not yet parsed; for each the one with the highest precedence. Absent settings
+/// have their default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options(BTreeMap<&'static str, (String, Origin)>);
 
@@ -50,21 +51,21 @@ impl fmt::Display for Provenance {
 }
 
 impl Options {
-    /// Takes a setting's text out, and where it was.
+    /// Removes and returns a setting's text, and where it was found.
     pub(super) fn take(&mut self, key: &str) -> Option<(String, Origin)> {
         self.0.remove(key)
     }
 
-    /// Adds what a file says of settings that have no text yet.
+    /// Adds a file's values for settings that have no text yet.
     ///
     /// # Errors
-    /// If the file cannot be read, is no TOML, or has keys that are no settings.
+    /// If the file cannot be read, is not TOML, or has unknown keys.
     pub fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let bad = |reason| ConfigError::BadFile { path: path.to_owned(), reason };
         let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
         let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
         let table: BTreeMap<Spanned<String>, toml::Value> = toml::from_str(&text).map_err(|error| {
-            // Without the line itself, which may hold a secret.
+            // Without the line itself, which may contain a secret.
             bad(format!("line {}: {}", line(error.span().unwrap_or_default().start), error.message()))
         })?;
         let entries = Config::entries();
@@ -85,8 +86,8 @@ impl Options {
     }
 }
 
-/// Finds a variable that was meant to be a setting's. Those that resemble none are somebody else's: Kubernetes gives every container
-/// `DRIFTLESS_PORT` and the like once there is a service named so.
+/// Finds a variable that was meant to be a setting. Variables that resemble none belong to something else:
+/// Kubernetes gives every container `DRIFTLESS_PORT` and the like if there is a service of that name.
 ///
 /// # Errors
 /// If there is such a variable among these names.
@@ -104,7 +105,7 @@ pub fn check_environment(names: impl IntoIterator<Item = String>) -> Result<(), 
     Ok(())
 }
 
-/// The key that was meant by a word with a few letters wrong.
+/// The key that a word with a few wrong letters probably means.
 fn closest(word: &str, entries: &[Entry]) -> Option<&'static str> {
     let distances = entries.iter().map(|entry| (strsim::osa_distance(word, entry.key), entry.key));
     distances.filter(|(distance, _)| distance * 3 <= word.len()).min().map(|(_, key)| key)

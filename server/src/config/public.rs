@@ -3,21 +3,21 @@
 use actix_web::http::uri::{Authority, Uri};
 use std::{fmt, num::NonZeroU16, str::FromStr};
 
-/// `https://HOST[:PORT]`, or `http://…`: what clients of HTTP and WebSocket use.
+/// `https://HOST[:PORT]`, or `http://…`: the address that clients use for HTTP and WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl {
     secure: bool,
     authority: Authority,
 }
 
-/// `HOST:PORT` or `PORT`: what clients of QUIC and WebTransport use.
+/// `HOST:PORT` or `PORT`: the address that clients use for QUIC and WebTransport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicQuic {
     host: Option<String>,
     port: NonZeroU16,
 }
 
-/// Where the clients of QUIC are sent.
+/// Where clients should connect with QUIC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reached {
     /// None: the host that they used for HTTP.
@@ -27,9 +27,10 @@ pub struct Reached {
 }
 
 impl Reached {
-    /// Of a server whose QUIC listens at `port`, for a client that named the server `asked`. What is set counts first. A QUIC that shares
-    /// HTTP's port number (`shares_port`) is then taken to be where the client found HTTP, if that was a port it had to name: ports are mapped
-    /// alike for TCP and UDP, while a proxy on 80 or 443 carries no UDP.
+    /// The address for a client that calls the server `asked`, whose QUIC listens on `port`. The configured
+    /// address comes first. Otherwise, a QUIC that shares HTTP's port number (`shares_port`) is assumed to be
+    /// where the client found HTTP, if the client had to name that port: ports are mapped alike for TCP and
+    /// UDP, while a proxy on 80 or 443 does not forward UDP.
     pub fn new(
         url: Option<&PublicUrl>,
         quic: Option<&PublicQuic>,
@@ -61,7 +62,7 @@ impl FromStr for PublicUrl {
             return Err(());
         }
         let authority = uri.authority().filter(|authority| is_host(authority.host())).ok_or(())?;
-        // What cannot be read as a port is none for the parser above.
+        // The parser above treats a port that it cannot parse as none.
         let port_fits = authority.port().is_none() || authority.port_u16().is_some_and(|port| port != 0);
         let plain = port_fits && !authority.as_str().contains('@') && !authority.as_str().ends_with(':');
         plain.then(|| Self { secure, authority: authority.clone() }).ok_or(())

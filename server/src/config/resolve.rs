@@ -1,4 +1,4 @@
-//! Texts turned into checked values.
+//! Parses and checks values.
 
 use super::{
     Config, QuicListen,
@@ -13,7 +13,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::SystemTime};
 pub struct Resolved {
     /// The configuration.
     pub config: Config,
-    /// Every setting: its value as a text, and where it came from.
+    /// Every setting: its value as text, and where it came from.
     pub settings: Vec<Setting>,
     /// The file in which rooms are carried over a restart.
     pub carry: Option<PathBuf>,
@@ -22,7 +22,7 @@ pub struct Resolved {
 /// One setting of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// The value. None: not set, and nothing by default; or hidden.
+    /// The value. None: not set and without a default; or hidden.
     pub value: Option<String>,
     /// It is set, but a secret.
     pub hidden: bool,
@@ -34,7 +34,7 @@ pub struct Setting {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The file cannot be read, or is no TOML.
+    /// The file cannot be read, or is not TOML.
     #[error("{}: {reason}", path.display())]
     BadFile {
         /// The file.
@@ -43,7 +43,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// There is no such setting.
-    #[error("{place}: {key} is no setting{}", hint(meant.as_deref()))]
+    #[error("{place}: {key} is not a setting{}", hint(meant.as_deref()))]
     Unknown {
         /// Where it is set.
         place: String,
@@ -52,14 +52,14 @@ pub enum ConfigError {
         /// What was probably meant.
         meant: Option<String>,
     },
-    /// A value is not what the setting takes, or does not go with the others.
+    /// A value is not allowed, or does not fit the others.
     #[error("{} is {value:?} (from {from}), but must be {allowed}", from.key)]
     Bad {
         /// The setting, and where the value came from.
         from: Provenance,
         /// The value.
         value: String,
-        /// What it may be.
+        /// The allowed values.
         allowed: String,
     },
     /// The certificate cannot be served.
@@ -67,10 +67,11 @@ pub enum ConfigError {
     Tls(Box<TlsError>),
 }
 
-/// Reads every text and checks what the values mean together. `kinds` are the kinds of game that there are, the default first.
+/// Parses every text and checks how the values fit together. `kinds` are the kinds of games that the server
+/// has.
 ///
 /// # Errors
-/// The first value that is not allowed, or does not go with the others.
+/// The first value that is not allowed, or does not fit the others.
 pub fn resolve(mut options: Options, kinds: &[&str]) -> Result<Resolved, ConfigError> {
     let mut resolved = Resolved { config: Config::default(), settings: Vec::new(), carry: None };
     for entry in Config::entries() {
@@ -94,13 +95,13 @@ pub fn resolve(mut options: Options, kinds: &[&str]) -> Result<Resolved, ConfigE
     Ok(resolved)
 }
 
-/// What is shown instead of a secret.
-const HIDDEN: &str = "set, and not shown";
+/// Shown instead of a secret.
+const HIDDEN: &str = "set, but not shown";
 const INSECURE: &str = "an address that only this machine can reach, for there is no authentication yet and anyone could \
                         play: listen on 127.0.0.1 behind a proxy of your own, or allow it with --insecure";
 
 impl Resolved {
-    /// What the values have to be to one another, and to the world.
+    /// Checks how the values fit together, and fit the environment.
     fn check(&self, kinds: &[&str]) -> Result<(), ConfigError> {
         let Config { listen, quic, insecure, limits, default_kind, .. } = &self.config;
         let reached = |address: &SocketAddr| !address.ip().is_loopback() && !insecure;
@@ -118,8 +119,12 @@ impl Resolved {
             return Err(self.bad("default_kind", format!("one of {}", kinds.join(", "))));
         }
         match (&self.config.tls_certificate, &self.config.tls_key) {
-            (Some(_), None) => Err(self.bad("tls_certificate", "set together with tls_key, which is not")),
-            (None, Some(_)) => Err(self.bad("tls_key", "set together with tls_certificate, which is not")),
+            (Some(_), None) => {
+                Err(self.bad("tls_certificate", "set together with tls_key, which is not set"))
+            }
+            (None, Some(_)) => {
+                Err(self.bad("tls_key", "set together with tls_certificate, which is not set"))
+            }
             _ => match self.config.tls() {
                 Some(files) => files.check(SystemTime::now()).map_err(|e| ConfigError::Tls(Box::new(e))),
                 None => Ok(()),
@@ -137,7 +142,7 @@ impl Resolved {
 }
 
 impl fmt::Display for Resolved {
-    /// As a configuration file, with where each value came from as a comment.
+    /// As a configuration file, with the source of each value as a comment.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Setting { value, hidden, provenance } in &self.settings {
             let line = match value {

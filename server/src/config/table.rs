@@ -1,12 +1,13 @@
-//! What the table of settings becomes.
+//! The code that the table of settings expands to.
 
 use super::{
     Config,
     kind::{Form, Kind},
 };
 
-/// Makes the struct with its defaults, and [`Entry`]s, of rows `/// meaning and cost` `key: type = default, kind;`. The second block is of
-/// a struct that has its types and defaults elsewhere, and is a field of the first.
+/// Makes the struct with its defaults, and [`Entry`]s, from rows `/// meaning and cost` `key: type = default,
+/// kind;`. The second block describes a struct that has its types and defaults elsewhere and is a field of
+/// the first.
 macro_rules! settings {
     (
         $(#[doc = $about:literal])+
@@ -59,15 +60,16 @@ pub(super) struct Entry {
     pub key: &'static str,
     /// What it means, and costs.
     pub help: &'static str,
-    /// What its values look like.
+    /// The form of its values.
     pub form: Form,
-    /// Puts what the text says into its field, if there is one, and gives the field's value as text (None: not set).
+    /// Stores the parsed text in the field, if there is a text, and returns the field's value as text (None:
+    /// not set).
     pub apply: Apply,
 }
 
 type Apply = Box<dyn Fn(&mut Config, Option<&str>) -> Result<Option<String>, NotAllowed>>;
 
-/// A text is not what the setting takes.
+/// A text is not allowed for the setting.
 pub(super) struct NotAllowed;
 
 impl Entry {

@@ -1,4 +1,4 @@
-//! What is asked of a room, and why there is none.
+//! Requirements for a room, and why there is none.
 
 use crate::ground::{api_error::ApiError, close::GOING_DOWN, refusal::Refusal, source::Source};
 use actix_web::http::StatusCode;
@@ -7,13 +7,13 @@ use driftless_sim::Setup;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// What a creator wants of a room. What is absent is the configuration's default.
+/// What a creator requires of a room. Absent values are the configuration's defaults.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RoomSpec {
     /// Kind of game.
     pub kind: Option<String>,
-    /// Name, as [`is_room_name`](driftless_proto::names::is_room_name) takes it. Absent: one is made up.
+    /// Name, as [`is_room_name`](driftless_proto::names::is_room_name) allows. Absent: one is generated.
     pub name: Option<String>,
     /// Ticks a second, 1 to 128.
     pub tick_rate: Option<u32>,
@@ -74,33 +74,33 @@ pub enum FactoryError {
         /// Most.
         max: u64,
     },
-    /// The game does not take these options.
+    /// The game does not accept these options.
     #[error("bad options: {0}")]
     BadOptions(String),
     /// A join brought options.
-    #[error("this server takes no options in a join: it would have to run with --join-options")]
+    #[error("this server accepts no options in joins: start it with --join-options")]
     NoJoinOptions,
     /// There are as many rooms as allowed.
     #[error("all {0} rooms are in use")]
     TooManyRooms(usize),
-    /// The joins of one address have made as many rooms as they may.
-    #[error("{of} has made {max} rooms that still live, as many as one address may")]
+    /// The joins of one address have made as many rooms as one address may.
+    #[error("{of} has made {max} rooms that still exist, as many as one address may")]
     TooManyRoomsOfAddress {
         /// Who.
         of: Source,
-        /// As many as it may.
+        /// The limit.
         max: usize,
     },
-    /// The rooms there are take all ticks that the server gives.
-    #[error("all {0} ticks a second are in use by other rooms")]
+    /// The existing rooms use all ticks per second that the server allows.
+    #[error("all {0} ticks per second are in use by other rooms")]
     TooManyTicks(u32),
-    /// The server is going down.
+    /// The server is shutting down.
     #[error("{GOING_DOWN}")]
     Draining,
 }
 
 impl FactoryError {
-    /// The name in answers of the HTTP API.
+    /// The error code in answers of the HTTP API.
     pub fn name(&self) -> &'static str {
         match self {
             FactoryError::UnknownKind(_) => "unknown_kind",
@@ -116,7 +116,7 @@ impl FactoryError {
         }
     }
 
-    /// The code with which a join is refused.
+    /// The close code with which a join is refused.
     pub fn code(&self) -> CloseCode {
         match self {
             FactoryError::UnknownKind(_) | FactoryError::OtherKind { .. } => CloseCode::UnknownKind,
@@ -125,7 +125,8 @@ impl FactoryError {
             FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) => CloseCode::ServerFull,
             FactoryError::TooManyRoomsOfAddress { .. } => CloseCode::AddressLimit,
             FactoryError::Draining => CloseCode::Draining,
-            // The server's own fault; the others come from creating a room by name and numbers, which a join does not do.
+            // The server's own fault: these come from creating a room by name and numbers, which a join does
+            // not do.
             FactoryError::Exists(_) | FactoryError::OutOfRange { .. } => CloseCode::Internal,
         }
     }

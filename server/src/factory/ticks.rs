@@ -1,18 +1,18 @@
-//! Ticks a second that all rooms together may ask for: what the machine can give.
+//! The budget of ticks per second for all rooms together, which is what the machine can sustain.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
 };
 
-/// What is left of them.
+/// What is left of the budget.
 #[derive(Debug)]
 pub(super) struct TickBudget {
     max: u32,
     taken: AtomicU32,
 }
 
-/// A room's part. Given back when it is dropped.
+/// A room's share. Given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Ticks {
     budget: Arc<TickBudget>,
@@ -28,12 +28,12 @@ impl TickBudget {
         self.max
     }
 
-    /// What rooms may take that joins have made: the rest is left to operators.
+    /// What rooms made by joins may use: the rest is reserved for operators.
     pub(super) fn max_of_joins(&self) -> u32 {
         self.max - self.max / 4
     }
 
-    /// The ticks of one more room. None: all rooms together would have more than `max`.
+    /// Takes the ticks of one more room. None: all rooms together would exceed `max`.
     pub(super) fn take(self: &Arc<Self>, tick_rate: u32, max: u32) -> Option<Ticks> {
         let more = |taken: u32| taken.checked_add(tick_rate).filter(|taken| *taken <= max);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;

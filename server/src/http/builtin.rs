@@ -1,21 +1,23 @@
-//! The web pages that are part of the server: the demo, the smallest example, the dashboard, and the SDK as a module. Built by
-//! `npm run build` in `clients/web` and embedded here, so that the server needs no file beside itself. Each page is a row of `PAGES`.
+//! The web pages that are part of the server: the demo, the smallest example, the dashboard, and the SDK as a
+//! module. `npm run build` in `clients/web` builds them and they are embedded here, so that the server needs
+//! no files. Each page is a row of `PAGES`.
 
 use super::{ApiError, file::Packed};
 use actix_web::{HttpRequest, HttpResponse, http::header::HeaderValue};
 use bytes::Bytes;
 use std::{collections::HashMap, sync::LazyLock};
 
-/// What a page may do: run our scripts, modules and styles, and talk to servers of ours (which for WebTransport are an origin of their own).
+/// What a page may do: run the server's own scripts, modules and styles, and connect to Driftless servers
+/// (which for WebTransport are an origin of their own).
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
                       img-src 'self' data:; connect-src 'self' ws: wss: https:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 struct File {
-    /// The game that it shows. None: it is there whatever the games are.
+    /// The game that it shows. None: it is served whatever the games are.
     game: Option<&'static str>,
     path: &'static str,
-    /// Which says what it is.
+    /// Its extension determines the type.
     name: &'static str,
     body: &'static [u8],
 }
@@ -46,11 +48,11 @@ static PAGES: [[File; 3]; 3] = [
     page!(Some("cursors"), "/cursors", "cursors"),
     page!(None, "/dashboard", "dashboard"),
 ];
-/// The rules of games, which their pages predict by.
+/// Modules with the rules of games, which their pages use for prediction.
 static MODULES: [File; 1] = [file!(Some("arena"), "/assets/arena.wasm", "arena", ".wasm")];
 static SDK: File = file!(None, "/sdk/driftless.js", "sdk", ".js");
 
-/// What is sent for each file, by path. Packed once, when the first file is asked for.
+/// What is sent for each file, by path. Compressed once, when the first file is requested.
 static PACKED: LazyLock<HashMap<&'static str, Packed>> = LazyLock::new(|| {
     let packed = |file: &File| (file.path, Packed::new(file.name, Bytes::from_static(file.body)));
     files().map(packed).collect()
@@ -60,13 +62,13 @@ fn files() -> impl Iterator<Item = &'static File> {
     PAGES.iter().flatten().chain(&MODULES).chain([&SDK])
 }
 
-/// Pages for these games, if there are any: path and the game's name.
+/// The demo pages of these games: path and the game's name.
 pub(crate) fn demos(games: &[&str]) -> Vec<(&'static str, &'static str)> {
     let first = PAGES.iter().filter_map(|[page, ..]| Some((page.path, page.game?)));
     first.filter(|(_, game)| games.contains(game)).collect()
 }
 
-/// The paths of all that is there: of these demos, and what is always.
+/// The paths of all files: of these demos, and of what is always served.
 pub(super) fn paths(demos: &[(&str, &str)]) -> impl Iterator<Item = &'static str> {
     files()
         .filter(|file| file.game.is_none_or(|game| demos.iter().any(|(_, of)| *of == game)))

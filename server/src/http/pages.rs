@@ -17,23 +17,26 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// A game's own page and all that it loads: what the server has at `/`. Made of the path of a folder, or of a list of files:
+/// A game's own page and the files that it loads, which the server serves at `/`. Made from the path of a
+/// folder, or from a list of files:
 ///
 /// ```
 /// use driftless_server::Pages;
-/// // The output of a bundler, read when something is asked for.
+/// // The output of a bundler, read when something is requested.
 /// let folder = Pages::from("page/dist");
 /// // Files that are part of the program: path and content.
 /// const EMBEDDED: &[(&str, &[u8])] = &[("index.html", b"<!doctype html>"), ("main.js", b"")];
 /// let embedded = Pages::from(EMBEDDED);
 /// ```
 ///
-/// `/` is `index.html`, and `/a/` is `a/index.html`. What a file is, its ending says. Files whose names begin with a dot, or that are not
-/// within the folder (by links, too), are not there. Browsers ask each time whether a file has changed, and get it packed.
+/// `/` is `index.html`, and `/a/` is `a/index.html`. The extension determines a file's type. Files whose
+/// names begin with a dot, or that lie outside the folder (also through links), are not served. Browsers ask
+/// each time whether a file has changed, and get it compressed.
 ///
-/// What a page may do, its policy says (`Content-Security-Policy`): scripts, styles, images, sounds, fonts, workers and WebAssembly of
-/// its own server, scripts that stand in the page itself, and connections to game servers elsewhere. No other script is run, so that a
-/// player's name that is put into the page by mistake does nothing. [`Pages::policy`] changes it.
+/// A policy (`Content-Security-Policy`) says what the page may do: use scripts, styles, images, sounds,
+/// fonts, workers and WebAssembly of its own server, run scripts that are part of the page itself, and
+/// connect to game servers elsewhere. No other script runs, so a player's name that is inserted into the page
+/// by mistake does no harm. [`Pages::policy`] changes it.
 #[derive(Clone)]
 pub struct Pages {
     source: Arc<Source>,
@@ -46,30 +49,30 @@ enum Source {
 }
 
 impl Pages {
-    /// The files of a folder, read when they are asked for: at most 64 MiB each. A path that is not absolute begins at the folder in
-    /// which the program was started.
+    /// The files of a folder, read when they are requested: at most 64 MiB each. A relative path starts at
+    /// the folder in which the program was started.
     pub fn folder(path: impl Into<PathBuf>) -> Self {
         Self { source: Arc::new(Source::Folder(Folder::new(path.into()))), policy: None }
     }
 
-    /// Files that are part of the program: paths without a slash at the beginning, and contents.
+    /// Files that are part of the program: paths without a leading slash, and contents.
     pub fn embedded(files: &'static [(&'static str, &'static [u8])]) -> Self {
         Self { source: Arc::new(Source::Embedded(files, OnceLock::new())), policy: None }
     }
 
-    /// With this `Content-Security-Policy` in place of the usual one.
+    /// Uses this `Content-Security-Policy` instead of the default one.
     #[must_use]
     pub fn policy(mut self, policy: impl Into<String>) -> Self {
         self.policy = Some(policy.into().into());
         self
     }
 
-    /// The policy, if it cannot be sent.
+    /// The policy, if it is not a valid header value.
     pub(crate) fn bad_policy(&self) -> Option<&str> {
         self.policy.as_deref().filter(|policy| HeaderValue::from_str(policy).is_err())
     }
 
-    /// The page itself, if it is not there.
+    /// The path of the page itself, if it does not exist.
     pub(crate) fn missing(&self) -> Option<PathBuf> {
         match &*self.source {
             Source::Folder(folder) => Some(folder.path().join(INDEX)).filter(|index| !index.is_file()),
@@ -80,7 +83,7 @@ impl Pages {
         }
     }
 
-    /// Blocks.
+    /// Reads a file. Blocks.
     fn read(&self, path: &str) -> Option<Arc<Packed>> {
         match &*self.source {
             Source::Folder(folder) => folder.read(path),
@@ -134,7 +137,7 @@ impl From<&'static [(&'static str, &'static [u8])]> for Pages {
     }
 }
 
-/// What is at a path at which nothing else is.
+/// Answers a request for a path that no route has.
 pub(super) async fn find(
     request: HttpRequest,
     state: web::Data<HttpState>,
@@ -152,7 +155,7 @@ pub(super) async fn find(
     }
 }
 
-/// The file that a request's path means. None: it can be none.
+/// The file that a request's path refers to. None: it cannot refer to any.
 fn file_path(path: &str) -> Option<String> {
     let path = decode(path.strip_prefix('/')?)?;
     let path = if path.is_empty() || path.ends_with('/') { path + INDEX } else { path };
@@ -160,7 +163,7 @@ fn file_path(path: &str) -> Option<String> {
     path.split('/').all(usable).then_some(path)
 }
 
-/// Without `%20` and the like.
+/// Decodes `%20` and the like.
 fn decode(path: &str) -> Option<String> {
     let mut parts = path.split('%');
     let mut bytes = parts.next()?.as_bytes().to_vec();

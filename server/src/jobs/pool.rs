@@ -1,4 +1,4 @@
-//! Where jobs are done.
+//! Runs jobs.
 
 use super::{About, BLOCKING, Handler, Jobs, failed};
 use crate::{
@@ -23,11 +23,11 @@ use tokio::{
     time::timeout,
 };
 
-/// Jobs of all rooms that are being done or wait for it.
+/// Jobs of all rooms that are running or waiting.
 const MOST: usize = 1_024;
-/// Jobs that are being done at a time; the others wait for their turn.
+/// Jobs that run at a time; the others wait for their turn.
 const AT_ONCE: usize = 64;
-/// Threads for those that do not block.
+/// Threads for non-blocking handlers.
 const THREADS: usize = 2;
 
 /// The handlers, and the threads that they run on.
@@ -36,13 +36,13 @@ pub(crate) struct JobPool {
     deadline: Duration,
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
-    /// None: there is no handler.
+    /// None: there are no handlers.
     runtime: Option<Runtime>,
     metrics: Arc<Metrics>,
 }
 
 impl JobPool {
-    /// Starts the threads, if there is a handler.
+    /// Starts the threads, if there are handlers.
     ///
     /// # Errors
     /// If a thread cannot be started.
@@ -55,9 +55,9 @@ impl JobPool {
         Ok(Arc::new(Self { handlers, deadline, places, turns, runtime, metrics }))
     }
 
-    /// Waits until all jobs that were begun are answered, or for so long.
+    /// Waits until all jobs that have begun are answered, for at most `most`.
     pub(crate) async fn finish(&self, most: Duration) {
-        // An error would say that it took too long.
+        // An error would mean that it took too long.
         let _ = timeout(most, self.places.acquire_many(MOST as u32)).await;
     }
 
@@ -82,7 +82,7 @@ impl JobPool {
     }
 }
 
-/// Runs a handler when it is its turn, and no longer than the deadline allows. If it panics, it has failed.
+/// Runs a handler when it is its turn, and no longer than its deadline. A panic counts as a failure.
 async fn within<F>(
     deadline: Duration,
     turns: Arc<Semaphore>,
@@ -92,7 +92,7 @@ where
     F: Future<Output = Result<Bytes, JobError>> + Send + 'static,
 {
     let mut handler = tokio::spawn(async move {
-        // Nobody closes it.
+        // The semaphore is never closed.
         let _turn = turns.acquire_owned().await;
         handle().await
     });
@@ -115,7 +115,7 @@ impl Work for JobPool {
 }
 
 impl Drop for JobPool {
-    /// Those that still run are not waited for.
+    /// Handlers that are still running are not waited for.
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

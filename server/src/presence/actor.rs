@@ -1,4 +1,4 @@
-//! The presence actor: moves reports into the roster, time into it, and what comes out to the rooms.
+//! The presence actor: passes reports and time to the roster, and the roster's requests to the rooms.
 
 use super::{
     Change, PresenceChange, Query,
@@ -22,14 +22,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How often windows are looked at: a seat may be kept that much longer than its window.
+/// How often resume windows are checked: a seat may be kept this much longer than its window.
 const BEAT: Duration = Duration::from_millis(250);
-/// A beat that is later than this comes after a stall: of the thread, the process, or the machine.
+/// A beat that is later than this follows a stall of the thread, the process or the machine.
 const LATE: Duration = Duration::from_millis(250);
-/// Reports that may wait. Rooms use `do_send`, which does not look at it; it is for those who ask.
+/// Messages that may wait. Rooms use `do_send`, which ignores this limit; it applies to queries.
 const MAILBOX: usize = 4_096;
 
-/// The one actor that knows who is where.
+/// The actor that knows who is in which room.
 pub struct Presence {
     clock: Clock,
     roster: Roster,
@@ -37,27 +37,27 @@ pub struct Presence {
     watcher: Option<Box<dyn Watcher>>,
 }
 
-/// Where a room is.
+/// How to reach a room.
 struct Known {
     id: RoomId,
     address: Address<SeatExpired>,
 }
 
-/// Somebody who wants to know what happens in any room. Called on presence's thread: it must not wait.
+/// An observer of what happens in any room. Called on presence's thread: it must not wait.
 pub trait Watcher {
-    /// Whether to tell it.
+    /// Whether it wants to be told.
     fn is_watching(&self) -> bool;
     /// Something happened.
     fn note(&self, change: PresenceChange);
 }
 
 impl Presence {
-    /// Of a server with this clock.
+    /// For a server with this clock.
     pub fn new(clock: Clock) -> Self {
         Self { clock, roster: Roster::default(), rooms: HashMap::new(), watcher: None }
     }
 
-    /// Tells `watcher` of what happens in any room.
+    /// Reports what happens in any room to `watcher`.
     #[must_use]
     pub fn watched_by(mut self, watcher: impl Watcher + 'static) -> Self {
         self.watcher = Some(Box::new(watcher));
@@ -107,13 +107,14 @@ impl Presence {
         }
     }
 
-    /// Notes where a room is. If another is known by the name, that one died without a word, and its seats with it.
+    /// Notes how to reach a room. If another room is known by the name, it died without reporting its end,
+    /// and its seats with it.
     fn link(&mut self, room: &Arc<str>, new: Known) {
         if self.is_known(room, new.id) {
             return;
         }
         if self.roster.room_ended(room, self.clock.now()).is_ok() {
-            tracing::warn!(%room, "a room of the same name took the place of one that had not ended");
+            tracing::warn!(%room, "a room replaces one of the same name that had not reported its end");
         }
         self.rooms.insert(room.clone(), new);
     }
@@ -129,7 +130,7 @@ impl Presence {
             match sent {
                 Some(Ok(())) | None => {}
                 // It will be asked again.
-                Some(Err(SendError::Full(_))) => tracing::warn!(%room, "mailbox of the room is full"),
+                Some(Err(SendError::Full(_))) => tracing::warn!(%room, "the room's mailbox is full"),
                 Some(Err(SendError::Closed(_))) => self.gone(&room),
             }
         }
@@ -141,7 +142,8 @@ impl Presence {
         }
     }
 
-    /// What a report says to those who watch: people, not NPCs. To be asked before it is handled: after it, a seat may be gone.
+    /// What a report means to the watcher: only changes of people, not of NPCs. Call it before the report is
+    /// handled, because afterwards a seat may be gone.
     fn changes(&self, report: &Report) -> Vec<PresenceChange> {
         if !self.watcher.as_ref().is_some_and(|watcher| watcher.is_watching()) {
             return Vec::new();
@@ -174,7 +176,8 @@ impl Presence {
         seats.map(change).collect()
     }
 
-    /// Once, not at an interval: that would make up for all the beats that a stall has cost.
+    /// Scheduled one at a time, not at an interval, which would catch up on all beats that a stall has
+    /// missed.
     fn beat_later(&mut self, ctx: &mut Context<Self>) {
         let due = self.clock.now() + BEAT.as_micros() as u64;
         ctx.run_later(BEAT, move |presence, ctx| {
@@ -187,7 +190,7 @@ impl Presence {
         let now = self.clock.now();
         let late = now.saturating_sub(due);
         if late > LATE.as_micros() as u64 {
-            // Those who come back now wait in the sockets.
+            // Those who are coming back still wait in the sockets.
             self.roster.handle_stall(late);
         }
         self.roster.handle_timeout(now);
@@ -196,9 +199,9 @@ impl Presence {
 
     /// The room's actor is dead: it will not report its end.
     fn gone(&mut self, room: &Arc<str>) {
-        tracing::warn!(%room, "the room is gone without a word: its seats end with it");
+        tracing::warn!(%room, "a room ended without reporting it: ending its seats");
         self.rooms.remove(room);
-        // An error would say that it is unknown: then there is nothing to end.
+        // An error would mean that the room is unknown: then there is nothing to end.
         let _ = self.roster.room_ended(room, self.clock.now());
     }
 }
@@ -241,7 +244,7 @@ impl Handler<Query> for Presence {
 }
 
 impl Report {
-    /// Which room and seat it is about.
+    /// The room and seat that it is about.
     fn subject(&self) -> (Arc<str>, Option<u32>) {
         match self {
             Report::Joined { room, player, .. }

@@ -1,25 +1,25 @@
-//! What happened to a seat, for those who watch all rooms.
+//! Changes of seats, for the watcher of all rooms.
 
 use crate::ground::report::LeaveReason;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// What happened to a seat.
+/// A change of a seat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PresenceChange {
-    /// When, milliseconds since 1970.
+    /// When it happened, milliseconds since 1970.
     pub at_unix_ms: u64,
-    /// In this room.
+    /// Name of the room.
     pub room: Arc<str>,
-    /// Whose seat.
+    /// The player.
     pub player: u32,
-    /// Who that is.
+    /// The user.
     pub user: Arc<str>,
-    /// Name to show.
+    /// Display name.
     pub name: Arc<str>,
     /// What happened.
     pub change: Change,
-    /// Why: of a seat that ended, or a connection that was lost.
+    /// The reason, if a seat ended or a connection was lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<LeaveReason>,
 }

@@ -1,9 +1,10 @@
 //! The rules of presence, without an actor and without a clock.
 //!
-//! `handle` takes a report in, `handle_timeout` the time, `poll` gives out the seats that rooms have to end. What changes is
-//! written to the room's list of members. A report that does not fit what is known changes nothing and is returned as an
-//! error, so a seat is reported joined once and left once, whatever arrives (Promise 5). Memory is bounded by the seats and
-//! rooms that there are, and no report costs more in a large room than in a small one.
+//! `handle` takes in a report, `handle_timeout` the time; `poll` gives out the seats that rooms have to end.
+//! Changes are written to the room's member list. A report that does not fit what is known changes nothing
+//! and is returned as an error, so a seat is reported joined once and left once, whatever arrives (Promise
+//! 5). Memory is bounded by the number of existing seats and rooms, and no report costs more in a large room
+//! than in a small one.
 
 use super::{
     Place, Query,
@@ -38,9 +39,9 @@ pub struct Roster {
     rooms: HashMap<Arc<str>, Box<Room>>,
     /// Rooms with members, in order.
     occupied: BTreeSet<Arc<str>>,
-    /// When to ask a room to end a seat, microseconds of the time that the server was awake.
+    /// When to ask a room to end a seat, microseconds of the time during which the server was awake.
     deadlines: BTreeSet<(u64, Arc<str>, PlayerId)>,
-    /// How long it was not, microseconds.
+    /// How long the server was not awake, microseconds.
     stalled: u64,
     outbox: VecDeque<(Arc<str>, SeatExpired)>,
     departures: VecDeque<Ended>,
@@ -48,7 +49,7 @@ pub struct Roster {
     totals: Totals,
 }
 
-/// How many there are.
+/// Numbers of seats.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     /// Seats of people.
@@ -59,7 +60,7 @@ struct Counts {
     members: usize,
 }
 
-/// What happened to a seat. As `Report`, without addresses.
+/// A change of a seat. Like `Report`, without addresses.
 #[derive(Debug, Clone)]
 pub enum SeatEvent {
     /// Taken.
@@ -68,16 +69,16 @@ pub enum SeatEvent {
         members: Arc<Members>,
         /// How long the room keeps a seat without a connection, microseconds.
         resume_window_us: u64,
-        /// By whom.
+        /// The user.
         user: Arc<str>,
         /// Name to show.
         name: Arc<str>,
-        /// Of its connections.
+        /// Measurements of its connections.
         vitals: Arc<Vitals>,
         /// Whether the game plays it.
         npc: bool,
     },
-    /// Its connection is gone.
+    /// Its connection is lost.
     Lost(LostReason),
     /// It has a connection again.
     Back,
@@ -94,7 +95,7 @@ pub enum Ignored {
     /// The player has no seat there (any more).
     #[error("unknown player")]
     UnknownPlayer,
-    /// The player's number is not above that of the last who joined: the seat is or was reported.
+    /// The player's number is not above that of the last one who joined: the seat has been reported before.
     #[error("joined before")]
     JoinedBefore,
     /// The seat has no connection already.
@@ -110,7 +111,7 @@ struct Room {
     list: Arc<Members>,
     resume_window_us: u64,
     last_joined: Option<PlayerId>,
-    // Boxed: a node of the tree has room for eleven, and most rooms are small.
+    // Boxed, because a node of the tree has room for eleven, and most rooms are small.
     seats: BTreeMap<PlayerId, Box<Seat>>,
     members: BTreeMap<Arc<str>, Box<Member>>,
     departures: VecDeque<Ended>,
@@ -143,7 +144,7 @@ enum SeatState {
     Here,
     /// It has no connection, and needs none.
     Npc,
-    /// `ask_at`: its entry in `deadlines`.
+    /// `ask_at` is its entry in `deadlines`.
     Away {
         why: LostReason,
         ask_at: u64,
@@ -158,7 +159,7 @@ struct Member {
 }
 
 impl Roster {
-    /// Something happened to a seat at `at` (microseconds of the server clock).
+    /// A seat changed at `at` (microseconds of the server clock).
     pub fn handle(
         &mut self,
         room: &Arc<str>,
@@ -209,7 +210,7 @@ impl Roster {
         }
     }
 
-    /// A room has ended at `at`: what is left of its seats has ended with it, and nobody is told.
+    /// A room ended at `at`: any seats that were left have ended with it, and nobody is told.
     pub fn room_ended(&mut self, room: &Arc<str>, at: u64) -> Result<(), Ignored> {
         let ended = self.rooms.remove(room).ok_or(Ignored::UnknownRoom)?;
         give_back(&mut self.rooms);
@@ -232,7 +233,8 @@ impl Roster {
         Ok(())
     }
 
-    /// The server stood still for so long, microseconds: nobody could come back meanwhile, so seats are kept for as much longer.
+    /// The server stood still for `late` microseconds: nobody could come back meanwhile, so seats are kept
+    /// for that much longer.
     pub fn handle_stall(&mut self, late: u64) {
         self.stalled = self.stalled.saturating_add(late);
     }
@@ -255,7 +257,7 @@ impl Roster {
         }
     }
 
-    /// When `handle_timeout` has something to do, microseconds. None: never, as it stands.
+    /// When to call `handle_timeout`, microseconds. None: there is nothing to wait for.
     pub fn poll_timeout(&self) -> Option<u64> {
         self.deadlines.first().map(|(due, ..)| due.saturating_add(self.stalled))
     }
@@ -265,7 +267,7 @@ impl Roster {
         self.outbox.pop_front()
     }
 
-    /// Seats of people in a room: of one player, or all. Number, user and name to show.
+    /// Seats of people in a room, of one player or all: number, user and display name.
     pub fn people(
         &self,
         room: &str,
@@ -287,7 +289,8 @@ impl Roster {
         self.rooms.is_empty() && self.deadlines.is_empty() && self.outbox.is_empty()
     }
 
-    /// A picture at `now` of one room or of all. `wall` is what the system's clock shows. Costs what it shows, however many there are.
+    /// A view of one room or of all at `now`. `wall` is what the system's clock shows. The cost depends on
+    /// what is shown, not on how many members there are.
     pub fn view(&self, query: &Query, now: u64, wall: SystemTime) -> PresenceView {
         let time_of_day = |at| unix_ms(at, now, wall);
         let (counts, totals, departures) = match &query.room {
@@ -431,7 +434,7 @@ impl Room {
         Ok(())
     }
 
-    /// Writes to the list what happened to a member.
+    /// Writes a member's change to the list.
     fn tell(&self, user: &Arc<str>, npc: bool, change: Change, at: u64) {
         let Some(member) = self.members.get(user) else { return };
         self.list.set(members::Member {

@@ -1,23 +1,24 @@
-//! Presence as JSON shows it.
+//! Presence as JSON.
 
 use crate::ground::report::LeaveReason;
 use serde::Serialize;
 use std::sync::Arc;
 
-/// A picture of one room or of all.
+/// A view of one room or of all.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct PresenceView {
     /// Seats taken, by people.
     pub players: usize,
     /// Seats with a connection.
     pub connections: usize,
-    /// Seats of NPCs, which games play. They are members too, but no departures of theirs are listed or counted.
+    /// Seats of NPCs, which games play. They are members too, but no departures of theirs are listed or
+    /// counted.
     pub npcs: usize,
-    /// How many members there are: users, each counted in every room it is in.
+    /// Number of members: users, each counted in every room that it is in.
     pub member_count: usize,
-    /// The members, by room and user, up to the limit asked for.
+    /// The members by room and user, up to the requested limit.
     pub members: Vec<MemberView>,
-    /// To ask for the members after these (`?after=`). None: there are no more.
+    /// The `after` of the next page (`?after=`). None: there are no more.
     pub next: Option<String>,
     /// The latest seats that ended, newest first.
     pub departures: Vec<Departure>,
@@ -30,9 +31,9 @@ pub struct PresenceView {
 pub struct MemberView {
     /// The room.
     pub room: Arc<str>,
-    /// Who.
+    /// The user.
     pub user: Arc<str>,
-    /// Name to show.
+    /// Display name.
     pub name: Arc<str>,
     /// Whether the game plays it.
     pub npc: bool,
@@ -42,7 +43,7 @@ pub struct MemberView {
     pub players: Vec<u32>,
     /// How many of them have a connection.
     pub connections: u32,
-    /// When the first seat was taken, milliseconds since 1970.
+    /// When the user's first seat was taken, milliseconds since 1970.
     pub since_unix_ms: u64,
     /// How long ago the latest message came from any of the seats, milliseconds.
     pub last_seen_ms_ago: u64,
@@ -56,24 +57,24 @@ pub struct MemberView {
 pub enum MemberState {
     /// A seat has a connection.
     Online,
-    /// None has; all are within their resume window.
+    /// No seat has a connection; all are within their resume window.
     Away,
 }
 
 /// A seat that ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Departure {
-    /// In this room.
+    /// Name of the room.
     pub room: Arc<str>,
-    /// Whose.
+    /// The player.
     pub player: u32,
-    /// Who that was.
+    /// The user.
     pub user: Arc<str>,
-    /// Name shown.
+    /// Display name.
     pub name: Arc<str>,
     /// Why.
     pub why: LeaveReason,
-    /// When, milliseconds since 1970.
+    /// When it ended, milliseconds since 1970.
     pub at_unix_ms: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The actor of a room: its mailbox. What happens in the room, [`Shell`] says.
+//! The actor of a room, which is its mailbox. [`Shell`] determines what happens in the room.
 
 use super::{
     RoomAddr,
@@ -28,15 +28,16 @@ use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
 use tokio::sync::oneshot;
 use tracing::error;
 
-/// Control messages that may wait for a room: joins and leaves of as many connections come and go in a tick at most.
+/// Control messages that may wait for a room: enough for the joins and leaves of as many connections within a
+/// tick.
 const MAILBOX: usize = 4096;
 
-/// A room. When it has moved to another thread, what is still sent to this actor is sent on.
+/// A room. When it has moved to another thread, messages still sent to this actor are forwarded.
 pub struct Room {
     address: RoomAddr,
-    /// None: its game is being made, and nothing is handled yet; or it has moved.
+    /// None: its game is being created, and nothing is handled yet; or it has moved.
     shell: Option<Rc<RefCell<Shell>>>,
-    /// What has the game made.
+    /// Starts creating the game.
     begin: Option<Begin>,
 }
 
@@ -44,8 +45,9 @@ pub struct Room {
 type Begin = Box<dyn FnOnce(&mut Room, &mut Context<Room>)>;
 
 impl Room {
-    /// Starts a room. Its game is made by `make`, where that keeps no other room waiting however long it takes; then the rest by `shell`,
-    /// on the room's thread. Returns before that: what is sent to the room meanwhile waits.
+    /// Starts a room. `make` creates its game where no other room has to wait for it, however long it takes;
+    /// then `shell` makes the rest, on the room's thread. Returns before that: messages to the room wait
+    /// meanwhile.
     pub fn start_at<T: Send + 'static>(
         home: Resident,
         make: impl FnOnce() -> T + Send + 'static,
@@ -61,7 +63,7 @@ impl Room {
                     .map(move |made, room, ctx| match made {
                         Ok(made) => room.begin(shell(made, home, room.address.clone())),
                         Err(error) => {
-                            error!(%error, "a game could not be made");
+                            error!(%error, "cannot create a game");
                             room.address.end();
                             ctx.stop();
                         }
@@ -70,12 +72,12 @@ impl Room {
             });
             Self { address: of_room, shell: None, begin: Some(begin) }
         });
-        // Whoever is told of the room may ask it at once.
+        // Whoever learns of the room may send to it at once.
         address.begin(started, at);
         address
     }
 
-    /// Lives on this thread from now on.
+    /// The room lives on this thread from now on.
     fn begin(&mut self, shell: Shell) {
         let (schedule, id, shell) = (*shell.schedule(), shell.id(), Rc::new(RefCell::new(shell)));
         Timetable::here().add(&schedule, id, shell.clone(), Instant::now());
@@ -99,7 +101,7 @@ impl Room {
         Handled::Here(result)
     }
 
-    /// Takes the room away from this thread.
+    /// Takes the room off this thread.
     fn depart(&mut self) -> Option<Shell> {
         let shell = self.shell.take_if(|shell| !shell.borrow().has_ended())?;
         {
@@ -108,7 +110,7 @@ impl Room {
         }
         let shell = Rc::into_inner(shell).map(RefCell::into_inner);
         if shell.is_none() {
-            error!("a room that is still in use was to leave its thread");
+            error!("a room could not leave its thread, because it is still in use");
             self.address.end();
         }
         shell
@@ -126,7 +128,8 @@ impl Actor for Room {
     }
 }
 
-/// Whether the game has started, once it has. A room whose game refused its options ends with the answer.
+/// Asks whether the game has started; answered once it has. A room whose game refused its options ends with
+/// the answer.
 #[derive(Message)]
 #[rtype(result = "Result<(), Refused>")]
 pub struct AskStarted;
@@ -145,11 +148,11 @@ impl Handler<AskStarted> for Room {
 pub struct Join {
     /// The player's connection.
     pub entrant: Entrant,
-    /// Who it is.
+    /// The user.
     pub user: Arc<str>,
-    /// Name to show.
+    /// Display name.
     pub name: Arc<str>,
-    /// Options for the room, if it is made for this join.
+    /// Options for the room, if it is created for this join.
     pub options: String,
 }
 
@@ -167,11 +170,11 @@ impl Handler<Join> for Room {
 pub struct Resume {
     /// The player's new connection.
     pub entrant: Entrant,
-    /// The player that the token names.
+    /// The player that the token identifies.
     pub player: PlayerId,
     /// The token.
     pub token: ResumeToken,
-    /// Sequence of the last reliable message the player has.
+    /// Sequence of the last reliable message that the player has.
     pub received: u64,
 }
 
@@ -183,13 +186,13 @@ impl Handler<Resume> for Room {
     }
 }
 
-/// A connection is gone; its player may come back.
+/// A connection is lost; its player may come back.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Lost {
     /// The connection.
     pub connection: ConnectionId,
-    /// How it went.
+    /// How it was lost.
     pub why: LostReason,
     /// Whether the welcome may have arrived. If not, nobody has the token, and nobody can come back.
     pub welcomed: bool,
@@ -203,7 +206,7 @@ impl Handler<Lost> for Room {
     }
 }
 
-/// A connection's player does not come back.
+/// A connection's player is not coming back.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Leave {
@@ -221,7 +224,7 @@ impl Handler<Leave> for Room {
     }
 }
 
-/// A connection has arrived on another thread. Some: it was closed on its way.
+/// A connection has arrived on another thread. The answer is Some if it was closed while moving.
 #[derive(Message)]
 #[rtype(result = "Option<Close>")]
 pub struct Moved {
@@ -253,7 +256,7 @@ impl Handler<SeatExpired> for Room {
 pub struct Kick {
     /// Who.
     pub player: PlayerId,
-    /// Why: what the player is told.
+    /// The reason that the player is told.
     pub reason: String,
 }
 
@@ -330,7 +333,7 @@ impl Handler<MoveTo> for Room {
     }
 }
 
-/// The room has ended in a tick, where its actor was not asked.
+/// The room has ended during a tick, which does not involve its actor.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Ended;

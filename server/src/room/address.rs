@@ -1,4 +1,4 @@
-//! Where a room is: the same to all who know it, also when it has moved to another thread.
+//! A room's address, which stays the same when the room moves to another thread.
 
 use super::actor::Room;
 use crate::ground::{home::Home, report::SeatExpired};
@@ -9,7 +9,7 @@ use actix::{
 use parking_lot::RwLock;
 use std::sync::Arc;
 
-/// A room's address. What was sent to where the room was before is sent on.
+/// A room's address. Messages sent to where the room was before are forwarded.
 #[derive(Clone, Default)]
 pub struct RoomAddr(Arc<RwLock<Option<Whereabouts>>>);
 
@@ -23,7 +23,7 @@ impl RoomAddr {
     /// Sends a message, and waits for the answer.
     ///
     /// # Errors
-    /// If the room has ended, or has too much to do.
+    /// If the room has ended, or its mailbox is full.
     pub async fn send<M>(&self, message: M) -> Result<M::Result, MailboxError>
     where
         Room: Handler<M>,
@@ -34,7 +34,7 @@ impl RoomAddr {
         self.actor().ok_or(MailboxError::Closed)?.send(message).await
     }
 
-    /// Sends a message, whatever the room has to do. To one that has ended, nothing is sent.
+    /// Sends a message even if the mailbox is full. A room that has ended is sent nothing.
     pub fn do_send<M>(&self, message: M)
     where
         Room: Handler<M>,
@@ -47,8 +47,8 @@ impl RoomAddr {
         }
     }
 
-    /// Where it hears that the time of a seat is over. (The actor there sends on what comes when the room has moved.) None: it has
-    /// ended.
+    /// Where to tell the room that a seat has expired. (The actor there forwards messages when the room has
+    /// moved.) None: it has ended.
     pub(super) fn recipient(&self) -> Option<Recipient<SeatExpired>> {
         self.actor().map(Addr::recipient)
     }
@@ -63,17 +63,18 @@ impl RoomAddr {
         self.0.read().as_ref().is_some_and(|room| room.actor.connected())
     }
 
-    /// Whether it is that room's.
+    /// Whether both belong to the same room.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The room was started there. (It may have gone on since.)
+    /// The room was started there. (It may have moved on since.)
     pub(super) fn begin(&self, actor: Addr<Room>, home: Home) {
         self.0.write().get_or_insert(Whereabouts { actor, home });
     }
 
-    /// The room moves there, where `start` starts its actor. Nobody finds it between the two, nor its end before its beginning.
+    /// The room moves there, and `start` starts its actor. Nobody can find the room in between, or see its
+    /// end before its beginning.
     pub(super) fn move_to(&self, home: Home, start: impl FnOnce() -> Addr<Room>) {
         let mut at = self.0.write();
         *at = Some(Whereabouts { actor: start(), home });
@@ -89,7 +90,7 @@ impl RoomAddr {
     }
 }
 
-/// What an actor that once was a room's makes of a message, or that of the room itself.
+/// What a room's actor, or one that used to be a room's, makes of a message.
 pub enum Handled<M: Message> {
     /// It was handled.
     Here(M::Result),
@@ -110,10 +111,10 @@ where
             (Handled::SendOn(message, room), None) => room.do_send(message),
             (Handled::SendOn(message, room), Some(answer)) => {
                 let Some(actor) = room.actor() else { return };
-                // Sent now, in order; only the answer is waited for.
+                // Sent now, in order; only the answer is awaited.
                 let sent = actor.send(message);
                 actix_rt::spawn(async move {
-                    // Without an answer, whoever asked hears that the room has ended.
+                    // Without an answer, the sender learns that the room has ended.
                     if let Ok(result) = sent.await {
                         drop(answer.send(result));
                     }

@@ -1,27 +1,31 @@
-//! How much a room's players may make it tell: what a command makes the game say costs everybody who hears it.
+//! How much a room's players may cause it to send. Whatever a command makes the game send costs everybody who
+//! receives it.
 //!
-//! A command is done while the room has told less than a burst beyond its rate. After that only who has told less than his
-//! share of it is heard, so that a few who shout (or many) keep nobody else from speaking; and past a last bound nobody,
-//! so that what waits for a client is bounded however many they are. Who is not heard is refused, by the command's number.
+//! Commands are carried out while the room has sent less than a burst beyond its rate. After that, only
+//! commands of players who have caused less than their share are carried out, so that a few players who shout
+//! (or many) do not keep others from speaking; and beyond a final bound none are, so that what waits for a
+//! client is bounded however many players there are. Other commands are refused, by number.
 //!
-//! What a game tells of its own accord, in its step, is not counted: its author answers for that.
+//! What a game sends of its own accord, in its step, is not counted: the game's author is responsible for
+//! that.
 //!
-//! All of it follows from the bytes that may wait for a client, `B` ([`Limits::reliable_bytes`]): a burst of `B / 4`, `B / 4` a
-//! second, at most `B` ahead of that. A queue holds `4 B` ([`HARD_BOUND`](driftless_proto::reliable::HARD_BOUND)), so it takes
-//! those who shout 12 s to fill that of somebody who acknowledges nothing.
+//! Everything follows from the bytes that may wait for a client, `B` ([`Limits::reliable_bytes`]): a burst of
+//! `B / 4`, a rate of `B / 4` per second, and at most `B` ahead of that. A queue holds `4 B`
+//! ([`HARD_BOUND`](driftless_proto::reliable::HARD_BOUND)), so players who shout need 12 s to fill the queue
+//! of a client that acknowledges nothing.
 
 use driftless_proto::limits::Limits;
 
-/// What a room has been made to tell.
+/// What a room has been made to send.
 #[derive(Debug)]
 pub(super) struct EventBudget {
-    /// As in the module's documentation: `B`.
+    /// `B` in the module's documentation.
     bytes: u64,
     tick_rate: u64,
     told: Told,
 }
 
-/// What one player, or all, have made a room tell beyond the rate.
+/// What one player, or all, have made a room send beyond the rate.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Told {
     bytes: u64,
@@ -30,7 +34,7 @@ pub struct Told {
 }
 
 impl EventBudget {
-    /// The budget of a room that has told nothing.
+    /// The budget of a room that has sent nothing.
     pub(super) fn new(limits: &Limits, tick_rate: u32) -> Self {
         Self {
             bytes: limits.reliable_bytes as u64,
@@ -39,7 +43,8 @@ impl EventBudget {
         }
     }
 
-    /// Whether a command of a player who has `told` so much is to be done. `seats`: how many share the rate.
+    /// Whether to carry out a command of a player with this `told`. `seats` is the number of players who
+    /// share the rate.
     pub(super) fn admits(&self, tick: u32, seats: usize, told: Told) -> bool {
         let all = self.told.at(tick, self.each_tick(1));
         let own = told.at(tick, self.each_tick(seats));
@@ -47,14 +52,14 @@ impl EventBudget {
         all < burst || (own < (burst / seats.max(1) as u64).max(1) && all < self.bytes)
     }
 
-    /// A command of this player made the game tell so much.
+    /// A command of this player made the game send `cost` bytes.
     pub(super) fn charge(&mut self, tick: u32, seats: usize, told: &mut Told, cost: usize) {
         let (all, own) = (self.each_tick(1), self.each_tick(seats));
         self.told.add(tick, all, cost);
         told.add(tick, own, cost);
     }
 
-    /// Bytes a tick, where so many share the rate.
+    /// Bytes per tick, if `seats` share the rate.
     fn each_tick(&self, seats: usize) -> u64 {
         (self.bytes / 4 / self.tick_rate / seats.max(1) as u64).max(1)
     }
@@ -80,7 +85,7 @@ mod tests {
         EventBudget::new(&Limits::default(), RATE)
     }
 
-    /// How many commands of `cost` are done in one tick, where each of the players asks so many times.
+    /// How many commands of `cost` are carried out in one tick if each of the players sends `times`.
     fn done(budget: &mut EventBudget, tick: u32, players: &mut [Told], times: usize, cost: usize) -> usize {
         let seats = players.len();
         let mut done = 0;
@@ -95,7 +100,8 @@ mod tests {
         done
     }
 
-    // Promise 4: "One client, however slow or hostile, MUST NOT delay another's tick or grow memory without bound."
+    // Promise 4: "One client, however slow or hostile, does not delay another's tick or grow memory without
+    // bound."
     #[test]
     fn accomplices_who_shout_keep_nobody_from_speaking() {
         let (mut budget, mut shouting) = (budget(), vec![Told::default(); 66]);

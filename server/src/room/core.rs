@@ -1,5 +1,5 @@
-//! A room's logic: seats, ticks, events. No actor, no clock, no socket: time is an argument, and what others have to do
-//! comes out as effects.
+//! A room's logic: seats, ticks, events. No actor, no clock, no socket: time is an argument, and what others
+//! have to do comes out as effects.
 
 mod carry;
 
@@ -40,11 +40,12 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-/// Most published states of which the room keeps track in order to use their memory again: those that a connection on a long way may
-/// hold (under way, baseline, prior). Where everybody keeps up there are three.
+/// Most published states of which the room keeps track in order to use their memory again: those that a
+/// connection on a long way may hold (under way, baseline, prior). Where everybody keeps up there are three.
 const RECYCLED: usize = 20;
 
-/// The last tick that a room can run: the wire has 32 bits for its number, and joins and leaves after it are of the next.
+/// The last tick that a room can run: the wire has 32 bits for its number, and joins and leaves after it are
+/// of the next.
 pub const LAST_TICK: u32 = u32::MAX - 1;
 
 /// A room: a game, its players' seats, and what happens at a tick.
@@ -84,8 +85,8 @@ pub enum Effect {
         /// Why.
         reason: String,
     },
-    /// The seat of a player who is away is to end: more was queued for it than is kept, so it cannot be resumed. (Not at once: a
-    /// seat ends between ticks.)
+    /// The seat of a player who is away is to end: more was queued for it than is kept, so it cannot be
+    /// resumed. (Not at once: a seat ends between ticks.)
     Unresumable(PlayerId),
     /// The game removes a player.
     Kick {
@@ -144,7 +145,7 @@ pub enum JoinError {
         max_players: u32,
     },
     /// The game takes no new players.
-    #[error("room {0:?} takes no new players now")]
+    #[error("room {0:?} admits no new players now")]
     Closed(String),
     /// Every player number has been given, each once.
     #[error("room {0:?} has no player numbers left: join another room")]
@@ -153,13 +154,13 @@ pub enum JoinError {
     #[error("no random bytes: {0}")]
     Random(String),
     /// The game panicked: the room has ended.
-    #[error("room {0:?} failed: a fault in its game")]
+    #[error("room {0:?} failed because of a fault in its game")]
     Failed(String),
     /// The game does not take the options with which the join would have made the room.
     #[error("bad options: {0}")]
     BadOptions(String),
     /// The room has just ended.
-    #[error("room {0:?} has ended: join again, for a new one")]
+    #[error("room {0:?} has ended: join again for a new one")]
     Ended(String),
 }
 
@@ -168,7 +169,7 @@ pub enum JoinError {
 #[non_exhaustive]
 pub enum ResumeError {
     /// No seat has this token (any more).
-    #[error("no seat has this token: it has ended, or never was")]
+    #[error("no seat has this token: the seat has ended, or never existed")]
     UnknownToken,
     /// The player was removed: the seat ends with its connection.
     #[error("the player was removed")]
@@ -351,8 +352,8 @@ impl RoomCore {
         Ok(seat)
     }
 
-    /// A connection is gone; its seat is kept, if somebody can come back to it. None: it has no seat (any more).
-    /// `welcomed`: the welcome may have arrived, so there may be somebody who has the token.
+    /// A connection is gone; its seat is kept, if somebody can come back to it. None: it has no seat (any
+    /// more). `welcomed`: the welcome may have arrived, so there may be somebody who has the token.
     pub fn lost(&mut self, connection: ConnectionId, welcomed: bool, why: Away) -> Option<Detached> {
         let seat = self.seats.detach(connection)?;
         self.count();
@@ -376,7 +377,8 @@ impl RoomCore {
         self.end_seat(player)
     }
 
-    /// Removes a player or an NPC. The connection is closed, and then ends the seat; without one the seat ends now. None: there is no such seat.
+    /// Removes a player or an NPC. The connection is closed, and then ends the seat; without one the seat
+    /// ends now. None: there is no such seat.
     pub fn kick(&mut self, player: PlayerId, reason: &str) -> Option<Kicked> {
         if self.npcs.get(player).is_some() {
             return self.end_npc(player).map(Kicked::Npc);
@@ -408,8 +410,8 @@ impl RoomCore {
     }
 
     /// Runs the tick that is due: commands, inputs in order of player, the step; then publishes the state.
-    /// Whatever of the game panics here leaves the seats as they are. None, and nothing has changed: the tick is past
-    /// [`LAST_TICK`], and the room has to end.
+    /// Whatever of the game panics here leaves the seats as they are. None, and nothing has changed: the tick
+    /// is past [`LAST_TICK`], and the room has to end.
     pub fn tick(&mut self, due: Due) -> Option<Ticked> {
         let tick = u32::try_from(due.tick).ok().filter(|tick| *tick <= LAST_TICK)?;
         if self.over {
@@ -492,10 +494,11 @@ impl RoomCore {
             return true; // left since
         };
         if !self.budget.admits(self.tick, self.seats.len(), taken.told) {
-            self.refuse(player, sequence, "the room has too much to tell: wait a moment".to_owned());
+            self.refuse(player, sequence, "the room already has too much to send: wait a moment".to_owned());
             return false;
         }
-        // Before the call: if the game panics, it shows why. A copy, so that what waits for the disk holds no more than it is.
+        // Before the call: if the game panics, it shows why. A copy, so that what waits for the disk holds no
+        // more than it is.
         if let Some(record) = &mut self.record {
             record.actions.push(Action::Command { player, payload: Bytes::copy_from_slice(&payload) });
         }
@@ -530,7 +533,8 @@ impl RoomCore {
         self.deliver(Recipient::Player(player), &encode_body(&Body::CommandRefused(refused)));
     }
 
-    /// Gives the game those that are for this tick, and keeps those for later ones. How many it got, and how many it never will.
+    /// Gives the game those that are for this tick, and keeps those for later ones. How many it got, and how
+    /// many it never will.
     fn give_inputs(&mut self, inputs: &[(PlayerId, WaitingInput)]) -> (u64, u64) {
         let (mut given, mut dropped) = (0, 0);
         for of_player in inputs.chunk_by(|(one, _), (next, _)| one == next) {
@@ -595,8 +599,9 @@ impl RoomCore {
         delivered
     }
 
-    /// Queues a reliable message for each recipient. One whose queue is full is closed as a slow consumer; if it is away, its
-    /// seat is to end, as it cannot be resumed without a gap. Then there is nothing more to tell it.
+    /// Queues a reliable message for each recipient. One whose queue is full is closed as a slow consumer; if
+    /// it is away, its seat is to end, as it cannot be resumed without a gap. Then there is nothing more to
+    /// tell it.
     fn deliver(&mut self, to: Recipient, body: &Bytes) -> u64 {
         let Self { seats, effects, .. } = self;
         let mut push = |taken: &Taken| {

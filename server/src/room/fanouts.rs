@@ -1,4 +1,4 @@
-//! Which threads have connections of a room.
+//! The threads that have connections of a room.
 
 use crate::ground::{
     close::Close,
@@ -28,9 +28,9 @@ struct Member {
 /// Whether a connection is between two threads, where nothing reaches it.
 enum Moving {
     No,
-    /// It was told to move, and has not said yet where it is.
+    /// It was told to move, and has not reported from its new thread yet.
     Told,
-    /// It is to be closed when it has.
+    /// It has to be closed when it reports.
     Closing(Close),
 }
 
@@ -48,7 +48,7 @@ impl Fanouts {
         tight::insert(&mut self.connections, at, (connection, Member { reach, moving: Moving::No }));
     }
 
-    /// A connection is gone.
+    /// A connection has gone.
     pub(super) fn remove(&mut self, connection: ConnectionId) {
         if let Ok(at) = self.connections.binary_search_by_key(&connection, |(id, _)| *id) {
             let (_, member) = self.connections.remove(at);
@@ -56,7 +56,7 @@ impl Fanouts {
         }
     }
 
-    /// A connection has moved. Some: it was closed on its way.
+    /// A connection has moved. Some: it was closed while moving.
     pub(super) fn moved(&mut self, connection: ConnectionId, reach: Reach) -> Option<Close> {
         let Some(member) = self.member(connection) else { return Some(Close::replaced()) };
         let link = reach.link.clone();
@@ -69,7 +69,7 @@ impl Fanouts {
         }
     }
 
-    /// Has those come to this thread that are on others, and can.
+    /// Makes connections on other threads come to this one, if they can.
     pub(super) fn gather(&mut self, home: &Home) {
         let Some(link) = home.link() else { return };
         for (_, member) in &mut self.connections {
@@ -95,8 +95,8 @@ impl Fanouts {
         self.connections.iter_mut().for_each(|(_, member)| member.close(close.clone()));
     }
 
-    /// Publishes a state, once to each thread. Returns to how many threads it could not be handed: they are so far
-    /// behind that a newer state will do.
+    /// Publishes a state, once to each thread. Returns how many threads did not take it because they are too
+    /// far behind: a newer state will replace it.
     pub(super) fn publish(&self, room: RoomId, state: &Arc<Published>) -> usize {
         self.threads.iter().filter(|thread| !thread.link.publish(room, state)).count()
     }
@@ -126,7 +126,7 @@ impl Fanouts {
 impl Member {
     fn close(&mut self, close: Close) {
         match self.moving {
-            // At most a few a connection's life; it is stopping after the first.
+            // At most a few in a connection's life; it is stopping after the first.
             Moving::No => self.reach.control.do_send(close),
             Moving::Told => self.moving = Moving::Closing(close),
             Moving::Closing(_) => {}

@@ -1,4 +1,5 @@
-//! A look into a room, for operators. The room hands out what it shares anyway; whoever asked makes text of it.
+//! Inspection of a room, for operators. The room hands out data that it shares anyway; the caller turns it
+//! into text.
 
 use super::{npcs::Npc, seats::Taken};
 use crate::ground::{published::Published, shared::RoomShared};
@@ -17,11 +18,11 @@ pub struct Inspect;
 pub struct Inspected {
     /// The room.
     pub room: Arc<RoomShared>,
-    /// Shape of its state.
+    /// Schema of its state.
     pub schema: Arc<Schema>,
     /// Its newest state. None: it has not ticked yet.
     pub state: Option<Arc<Published>>,
-    /// Who sits there.
+    /// The seats.
     pub seats: Vec<SeatView>,
 }
 
@@ -30,9 +31,9 @@ pub struct Inspected {
 pub struct SeatView {
     /// The player's number.
     pub player: PlayerId,
-    /// Who it is.
+    /// The user.
     pub user: Arc<str>,
-    /// Name to show.
+    /// Display name.
     pub name: Arc<str>,
     /// Whether the game plays it.
     pub npc: bool,
@@ -40,7 +41,7 @@ pub struct SeatView {
     pub connected: bool,
     /// Round-trip time, microseconds. None: not measured yet.
     pub rtt_us: Option<u32>,
-    /// Sequence of the last input that the game has had.
+    /// Sequence of the last input that the game got.
     pub input: u32,
 }
 

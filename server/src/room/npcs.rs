@@ -1,22 +1,22 @@
-//! Who sits in a room without a connection: players of the game's own making.
+//! Seats without a connection: players that the game itself controls.
 
 use crate::ground::tight::SortedMap;
 use driftless_proto::names::display_name;
 use driftless_sim::PlayerId;
 use std::{mem, sync::Arc};
 
-/// What the users of NPCs begin with.
+/// Prefix of the user ids of NPCs.
 const NPC: &str = "npc-";
 
-/// The NPCs of a room. They have no token, no queue and no budget, and a tick with them costs what it costs without. Most rooms
-/// have none, and are small.
+/// The NPCs of a room. They have no token, queue or budget, and add no cost of their own to a tick. Most
+/// rooms have none, and are small.
 #[derive(Debug, Default)]
 pub struct Npcs(Option<Box<List>>);
 
 #[derive(Debug, Default)]
 struct List {
     by_player: SortedMap<PlayerId, Npc>,
-    /// Names of those that the game has asked for since the last tick.
+    /// Names of the NPCs that the game has asked for since the last tick.
     asked: Vec<String>,
     /// The game has asked for more than there may be.
     refused: bool,
@@ -25,16 +25,16 @@ struct List {
 /// An NPC that has a seat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Npc {
-    /// Its number, of the same row as those of players.
+    /// Its number, from the same sequence as those of players.
     pub player: PlayerId,
-    /// Who it is, to presence.
+    /// User id, as in presence.
     pub user: Arc<str>,
-    /// Name to show.
+    /// Display name.
     pub name: Arc<str>,
 }
 
 impl Npc {
-    /// Its name is the one asked for as it may be shown, or else its user's.
+    /// Its name is the requested one in the form in which it may be shown, or else its user id.
     pub(super) fn new(player: PlayerId, name: &str) -> Self {
         let user: Arc<str> = format!("{NPC}{player}").into();
         let name = display_name(name).map_or_else(|_| user.clone(), Arc::from);
@@ -43,7 +43,7 @@ impl Npc {
 }
 
 impl Npcs {
-    /// How many have a seat.
+    /// Number of NPCs that have a seat.
     pub fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |list| list.by_player.len())
     }
@@ -55,22 +55,22 @@ impl Npcs {
     pub fn iter(&self) -> impl Iterator<Item = &Npc> {
         self.0.iter().flat_map(|list| list.by_player.values())
     }
-    /// The one of this number.
+    /// The NPC with this number.
     pub fn get(&self, player: PlayerId) -> Option<&Npc> {
         self.0.as_ref()?.by_player.get(player)
     }
-    /// The game asks for one. More than `most` at a time are not kept.
+    /// The game asks for an NPC. Requests beyond `most` at a time are not kept.
     pub(super) fn ask(&mut self, name: String, most: usize) {
         let list = self.0.get_or_insert_default();
         if list.asked.len() < most {
             list.asked.push(name);
         }
     }
-    /// The names of those that are to be seated now.
+    /// The names of the NPCs to seat now.
     pub(super) fn take_asked(&mut self) -> Vec<String> {
         self.0.as_mut().map(|list| mem::take(&mut list.asked)).unwrap_or_default()
     }
-    /// One gets no seat. True: it is the first.
+    /// An NPC gets no seat. True: it is the first.
     pub(super) fn refuse(&mut self) -> bool {
         self.0.as_mut().is_some_and(|list| !mem::replace(&mut list.refused, true))
     }

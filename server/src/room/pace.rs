@@ -1,11 +1,12 @@
-//! Which of a player's inputs is for which tick.
+//! Assigns a player's inputs to ticks.
 //!
-//! Each tick takes one, in order. What comes late and together waits, so that a hiccup of the network moves nobody less far, and what
-//! is too much, so that sending more moves nobody farther, is dropped, the oldest first. Inputs that have waited for a second were not
-//! late: they came too early, or one too many did. Those that none of the ticks in it needed are dropped, too, or the player would feel
-//! the hiccup for ever.
+//! Each tick takes one, in order. Inputs that arrive late and together wait, so that a network hiccup does
+//! not cost a player any movement. Excess inputs are dropped, the oldest first, so that sending more does not
+//! move a player farther. Inputs that have waited for a second were not late: they came too early, or one of
+//! them was too many. If no tick in that second needed them, they are dropped too, because otherwise the
+//! player would feel the hiccup forever.
 
-/// Ticks whose inputs may wait: a tenth of a second, but not less than these.
+/// Ticks whose inputs may wait: a tenth of a second, but at least this many.
 const LATE_TICKS: u32 = 3;
 
 /// What a room allows each of its players.
@@ -13,22 +14,24 @@ const LATE_TICKS: u32 = 3;
 pub struct Rhythm {
     /// Most inputs that a tick takes.
     per_tick: u32,
-    /// Most that wait after it: with those that it takes, a few ticks' of a client that sends one a tick.
+    /// Most inputs that wait after a tick: together with those that it takes, a few ticks' worth of a client
+    /// that sends one per tick.
     waiting: u32,
-    /// Ticks in which the least number of those that waited was waiting for nothing.
+    /// Number of ticks after which the minimum of waiting inputs counts as needless.
     window: u32,
 }
 
-/// One player's inputs that wait.
+/// A player's waiting inputs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pace {
     /// Ticks in a row after which some waited.
     ticks: u32,
-    /// The least of them.
+    /// The minimum number that waited in these ticks.
     least: u32,
 }
 
-/// Of the inputs that are there, oldest first: so many are dropped, so many of the next are for this tick, the rest waits.
+/// What to do with the available inputs, oldest first: drop some, give the next ones to this tick, and let
+/// the rest wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
     /// To drop.
@@ -38,7 +41,7 @@ pub struct Turn {
 }
 
 impl Rhythm {
-    /// At so many inputs a tick.
+    /// For this many inputs per tick.
     pub fn new(inputs_per_tick: u32, tick_rate: u32) -> Self {
         let per_tick = inputs_per_tick.max(1);
         let late_ticks = (tick_rate / 10).max(LATE_TICKS);
@@ -47,7 +50,7 @@ impl Rhythm {
 }
 
 impl Pace {
-    /// A tick in which `there` inputs of the player are there. (One with none needs no call.)
+    /// A tick in which `there` inputs of the player are available. (A player without any needs no call.)
     pub fn turn(&mut self, there: usize, rhythm: &Rhythm) -> Turn {
         let Rhythm { window, .. } = *rhythm;
         let (per_tick, waiting) = (rhythm.per_tick as usize, rhythm.waiting as usize);
@@ -72,7 +75,7 @@ mod tests {
 
     const RATE: u32 = 20;
 
-    /// Inputs given in each of the ticks, in which so many come; and how many were dropped.
+    /// Inputs given to each tick when these many arrive in each, and how many were dropped.
     fn given(per_tick: u32, coming: impl IntoIterator<Item = usize>) -> (Vec<usize>, usize) {
         let (rhythm, mut pace) = (Rhythm::new(per_tick, RATE), Pace::default());
         let (mut waiting, mut dropped) = (0, 0);
@@ -113,7 +116,7 @@ mod tests {
     #[test]
     fn a_hiccup_is_not_felt_for_longer_than_a_second() {
         let hiccup = [0, 0, 3].into_iter();
-        // With one more input a tick, nothing would ever wait less.
+        // With one more input per tick, the number of waiting inputs would never fall.
         let (each, dropped) = given(1, hiccup.chain([1; 100]).chain([0; 5]));
         assert_eq!(dropped, 2, "those that waited");
         assert_eq!(each[2..103], [1; 101], "no tick of the others was without one");

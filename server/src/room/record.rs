@@ -1,10 +1,12 @@
-//! Recordings of rooms, written on a thread of their own: no room waits for a disk, and no room's game suffers when its
-//! recording has to be given up. Whatever a recording ends for is said in its file, in the log and in the metrics.
+//! Recordings of rooms, written on a thread of their own: no room waits for a disk, and no game suffers when
+//! its recording has to be given up. The reason why a recording ends is in its file, in the log and in the
+//! metrics.
 //!
-//! A room hands a tick over under a lock that is held to append to a list. Ten times a second (and before much waits)
-//! the thread takes all that waits, and once a second, or when there is much of it, writes it: what a killed process
-//! loses. Nothing asks the kernel to write at once; what it had not written when the machine stops is lost, too. Both
-//! show in the file, which has no end marker then.
+//! A room hands over a tick under a lock that is held only to append to a list. Ten times per second (or
+//! earlier, if much waits) the thread takes everything that waits; once per second, or when there is much of
+//! it, the thread writes it. A killed process loses what has not been written. Nothing asks the kernel to
+//! write at once, so what it had not written when the machine stops is lost, too. Either shows in the file,
+//! which then has no end marker.
 
 mod folder;
 mod queue;
@@ -31,11 +33,11 @@ use std::{
 use tracing::error;
 use writer::Writer;
 
-/// Longest time between a tick and the thread's look at it.
+/// Longest time between a tick and the thread's noticing it.
 const POLL: Duration = Duration::from_millis(100);
-/// Part of the files that this process may open that are recordings at most: a fourth. The others are players'.
+/// Fraction of the process's open files that may be recordings: a quarter. The others are for players.
 const SHARE: u64 = 4;
-/// Longest time that the end of the server waits for the disk.
+/// How long the end of the server waits for the disk.
 const FINISH: Duration = Duration::from_secs(2);
 
 /// The thread that writes recordings. Finishes them when it is dropped.
@@ -45,7 +47,7 @@ pub struct RecordThread {
     finished: Mutex<Option<Receiver<()>>>,
 }
 
-/// One room's way to the recording thread.
+/// A room's link to the recording thread.
 #[derive(Debug)]
 pub struct RecordLink {
     queue: Arc<Queue>,
@@ -59,7 +61,7 @@ impl RecordThread {
     /// Starts the thread.
     ///
     /// # Errors
-    /// Which name the folder: it cannot be read; or there is no thread.
+    /// The folder cannot be read (the error names it), or the thread cannot be started.
     pub fn start(folder: RecordFolder, quota: u64, metrics: Arc<Metrics>) -> io::Result<Self> {
         let used = folder.used()?;
         let queue = Arc::new(Queue::default());
@@ -76,7 +78,8 @@ impl RecordThread {
         Ok(Self { queue, finished: Mutex::new(Some(finished)) })
     }
 
-    /// Ends all recordings and then the thread; waits for the disk, but not for long. Rooms record no more after this.
+    /// Ends all recordings and then the thread. Waits for the disk, but not for long. Rooms record no more
+    /// after this.
     pub fn finish(&self) {
         self.queue.close();
         if let Some(finished) = self.finished.lock().take()
@@ -145,7 +148,7 @@ impl Drop for RecordLink {
     }
 }
 
-/// Rooms must not go on to fill a queue that nobody empties.
+/// Rooms must not keep filling a queue that nobody empties.
 struct CloseQueue<'a>(&'a Queue);
 
 impl Drop for CloseQueue<'_> {
@@ -190,7 +193,7 @@ mod tests {
         RecordingHeader { kind: "cursors".into(), room: "lobby".into(), setup: Setup::new(1, 20) }
     }
 
-    /// A tick of a mebibyte, none of which the game takes.
+    /// A tick of a mebibyte, none of which the game accepts.
     fn large(tick: u32) -> TickRecord {
         TickRecord {
             tick,
@@ -243,7 +246,7 @@ mod tests {
         let link = thread.open(RoomId(1), RecordingHeader { kind: "arena".into(), ..header() }, kind.clone());
         let mut game = kind.start(&Setup::new(1, 20)).unwrap();
         game.step(1);
-        // Of players who have no seat: the game refuses them, and its state stays as it is.
+        // From players who have no seat: the game refuses them, and its state stays as it is.
         let chat = ArenaCommand { body: Some(arena_command::Body::Chat("x".repeat(4 << 10))) };
         let payload = Bytes::from(prost::Message::encode_to_vec(&chat));
         let command = |n: u32| Action::Command { player: n % 6, payload: payload.clone() };

@@ -8,16 +8,16 @@ const MICROS: i64 = 1_000_000;
 
 /// The deadlines of a room: tick n is due at `epoch + n / tick_rate` seconds, without drift.
 ///
-/// A tick's number is the number of its deadline. Missed ticks leave a gap in the numbers, so that a number always
-/// stands for the same moment, on the server and, by the welcome, on every client. They have 64 bits here, so that no
-/// room, however old, can disturb the clock of the others; on the wire they have 32: see
-/// [`RoomCore::tick`](super::core::RoomCore::tick).
+/// A tick's number is the number of its deadline. Missed ticks leave a gap in the numbers, so that a number
+/// always stands for the same moment, on the server and, through the welcome, on every client. Here they have
+/// 64 bits, so that no room, however old, can disturb the schedule of the others. On the wire they have 32:
+/// see [`RoomCore::tick`](super::core::RoomCore::tick).
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
-    /// When the slot of the room begins first.
+    /// When the room's slot begins for the first time.
     epoch: Instant,
     tick_rate: u32,
-    /// Which of its beginnings is tick 0. Negative: the room is older than this process.
+    /// Which of the slot's beginnings is tick 0. Negative: the room is older than this process.
     first: i64,
 }
 
@@ -37,11 +37,11 @@ impl Schedule {
     pub fn new(epoch: Instant, tick_rate: u32) -> Self {
         Self { epoch, tick_rate: tick_rate.max(1), first: 0 }
     }
-    /// The same deadlines, of which the last one before `now` is tick 0.
+    /// The same deadlines, with tick 0 at the last one before `now`.
     pub(super) fn from(self, now: Instant) -> Self {
         Self { first: self.first + self.due(now, 0).map_or(0, |due| due.tick as i64), ..self }
     }
-    /// The same deadlines, with so many more ticks before each: for a room that goes on.
+    /// The same deadlines, with this many more ticks before each: for a room that continues after a restart.
     #[must_use]
     pub fn after(self, ticks: u32) -> Self {
         Self { first: self.first - i64::from(ticks), ..self }
@@ -57,7 +57,7 @@ impl Schedule {
     pub fn tick_rate(&self) -> u32 {
         self.tick_rate
     }
-    /// What all schedules have in common whose ticks are due in the same moments.
+    /// What schedules share whose ticks are due at the same moments.
     pub(super) fn phase(&self) -> (Instant, u32) {
         (self.epoch, self.tick_rate)
     }
@@ -72,13 +72,14 @@ impl Schedule {
     pub fn interval(&self) -> Duration {
         Duration::from_nanos(NANOS / u64::from(self.tick_rate))
     }
-    /// The newest tick that is due at `now`, if it is newer than `last`. A late tick runs once; those missed before it
-    /// are skipped, never run in a burst.
+    /// The newest tick that is due at `now`, if it is newer than `last`. A late tick runs once; those missed
+    /// before it are skipped, never run in a burst.
     pub fn due(&self, now: Instant, last: u64) -> Option<Due> {
         let since = now.checked_duration_since(self.epoch)?;
         let rate = u64::from(self.tick_rate);
         let begun = since.as_secs() * rate + u64::from(since.subsec_nanos()) * rate / NANOS;
-        // The division above may round a deadline that has passed by less than a nanosecond down to the tick before.
+        // The division above may round down a deadline that has passed by less than a nanosecond, to the
+        // previous tick.
         let mut tick = begun.checked_add_signed(-self.first)?;
         if self.deadline(tick + 1) <= now {
             tick += 1;
@@ -140,7 +141,8 @@ mod tests {
         assert_eq!(schedule.due(epoch + Duration::from_millis(299), 5), None);
     }
 
-    // Promise 7: "Room tick `n` MUST start within 1 ms of its deadline". Rooms live long: 2^32 ticks are 388 days at 128 Hz.
+    // Promise 7: "Room tick *n* starts within 1 ms of its deadline". Rooms live long: 2^32 ticks are 388 days
+    // at 128 Hz.
     #[test]
     fn every_deadline_is_due_at_its_own_moment_however_old_the_room() {
         const DAY: u64 = 24 * 60 * 60;

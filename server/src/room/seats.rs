@@ -1,4 +1,4 @@
-//! Who sits in a room.
+//! The seats of a room.
 
 use super::{budget::Told, pace::Pace};
 use crate::ground::{
@@ -13,27 +13,27 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 #[derive(Debug, Default)]
 pub struct Seats {
     by_index: Vec<Option<Taken>>,
-    /// Indexes of `by_index` that are free.
+    /// Free indices of `by_index`.
     free: BinaryHeap<Reverse<usize>>,
     index_of: SortedMap<PlayerId, u32>,
     player_of: SortedMap<ConnectionId, PlayerId>,
     last_player: PlayerId,
 }
 
-/// A seat that is taken.
+/// A taken seat.
 #[derive(Debug)]
 pub struct Taken {
-    /// What the connection shares.
+    /// The part shared with the connection.
     pub seat: Arc<Seat>,
     /// The connection. None: the player is away, within the resume window.
     pub connection: Option<ConnectionId>,
-    /// Sequence of the last input that the game has had.
+    /// Sequence of the last input that the game got.
     pub applied: u32,
-    /// Which tick takes which of its inputs.
+    /// Assigns its inputs to ticks.
     pub pace: Pace,
-    /// The player is removed: nobody comes back to this seat, which ends with its connection.
+    /// The player is removed: nobody can come back to this seat, which ends with its connection.
     pub removed: bool,
-    /// What its commands made the room tell.
+    /// What its commands made the room send.
     pub told: Told,
 }
 
@@ -42,7 +42,7 @@ impl Seats {
     pub fn len(&self) -> usize {
         self.index_of.len()
     }
-    /// Whether nobody sits here.
+    /// Whether no seat is taken.
     pub fn is_empty(&self) -> bool {
         self.index_of.is_empty()
     }
@@ -50,13 +50,13 @@ impl Seats {
     pub fn connected(&self) -> usize {
         self.player_of.len()
     }
-    /// A number for somebody new, each given once. None: there is none left.
+    /// A number for a new player or NPC; each is given once. None: there are none left.
     pub fn next_player(&mut self) -> Option<PlayerId> {
         self.last_player = self.last_player.checked_add(1)?;
         Some(self.last_player)
     }
-    /// Takes a free seat for a new player; `seat` makes it from the player's number and the seat's index. None: there is
-    /// no number left, as each is given once.
+    /// Takes a free seat for a new player; `seat` makes it from the player's number and the seat's index.
+    /// None: there are no numbers left, because each is given once.
     pub fn take(
         &mut self,
         connection: ConnectionId,
@@ -121,7 +121,7 @@ impl Seats {
         self.player_of.insert(connection, player);
         old
     }
-    /// Notes that a connection is gone. None: it has no seat (any more).
+    /// Notes that a connection is lost. None: it has no seat (any more).
     pub fn detach(&mut self, connection: ConnectionId) -> Option<Arc<Seat>> {
         let player = self.player_of.remove(connection)?;
         let taken = self.get_mut(player)?;
@@ -133,15 +133,15 @@ impl Seats {
     pub fn get(&self, player: PlayerId) -> Option<&Taken> {
         self.by_index.get(*self.index_of.get(player)? as usize)?.as_ref()
     }
-    /// The seat of a player, to change.
+    /// The seat of a player, mutably.
     pub fn get_mut(&mut self, player: PlayerId) -> Option<&mut Taken> {
         self.by_index.get_mut(*self.index_of.get(player)? as usize)?.as_mut()
     }
-    /// The seat of a player, if the token is its.
+    /// The seat of a player, if the token matches.
     pub fn with_token(&self, player: PlayerId, token: ResumeToken) -> Option<&Taken> {
         self.get(player).filter(|taken| taken.seat.token == token)
     }
-    /// All places in order of index, free ones too.
+    /// All seats in order of index, including free ones.
     pub fn places(&self) -> impl Iterator<Item = Option<&Taken>> {
         self.by_index.iter().map(Option::as_ref)
     }

@@ -1,5 +1,6 @@
-//! What is around a room's core on the thread where it lives: fan-out, presence, listing, recording. The thread's
-//! [timetable](super::timetable) has it tick; whatever else happens to it comes through the room's [actor](super::Room).
+//! What is around a room's core on the thread where it lives: fan-out, presence, listing, recording. The
+//! thread's [timetable](super::timetable) has it tick; whatever else happens to it comes through the room's
+//! [actor](super::Room).
 
 use super::{
     RoomAddr,
@@ -49,10 +50,11 @@ use tracing::{Span, error, info, warn};
 pub(crate) const SPREAD_FROM: u32 = 250;
 /// How long a room waits for its first player, if a join has made it.
 const UNPLAYED_LINGER: Duration = Duration::from_secs(1);
-/// How long a room that its game has ended still shows its last state: for what is under way, and for what has to be sent again.
+/// How long a room that its game has ended still shows its last state: for what is under way, and for what
+/// has to be sent again.
 const ENDING: Duration = Duration::from_millis(500);
 /// What players are told when the ticks of a room are used up, after 388 days at 128 Hz.
-const OUT_OF_TICKS: &str = "the room is at the last tick there is a number for: join again, for a new one";
+const OUT_OF_TICKS: &str = "the room has used up its tick numbers: join again for a new one";
 
 /// A room where it lives. Ends when it has been empty for the linger time, or when its game panics.
 pub struct Shell {
@@ -64,10 +66,12 @@ pub struct Shell {
     address: RoomAddr,
     home: Resident,
     weight: Weight,
-    /// Where it is to live because of its weight. Until it does, it does not tick, so that the others of its thread wait for it no longer.
+    /// Where it is to live because of its weight. Until it does, it does not tick, so that the others of its
+    /// thread wait for it no longer.
     moving: Option<Resident>,
     empty_since: Option<Instant>,
-    /// Ticks with a player who is connected, until there were enough of them for a room that is worth keeping.
+    /// Ticks with a player who is connected, until there were enough of them for a room that is worth
+    /// keeping.
     played: u32,
     record: Option<RecordLink>,
     /// Who wants all of the room, after its next tick.
@@ -184,7 +188,8 @@ impl Shell {
         self.ended
     }
 
-    /// Whether it is to leave its thread, as it is told. Not for where it lives, nor if it was to leave another.
+    /// Whether it is to leave its thread, as it is told. Not for where it lives, nor if it was to leave
+    /// another.
     pub(super) fn is_to_leave_for(&mut self, home: &Home, from: Option<&Home>) -> bool {
         let at = self.home.home();
         let leaves = !self.ended && !at.is(home) && from.is_none_or(|from| from.is(at));
@@ -204,7 +209,8 @@ impl Shell {
         self.span.in_scope(|| info!(apart = home.link().is_none(), "moved to another thread"));
     }
 
-    /// Has those of its connections come that are on other threads and can, unless there are too many for one.
+    /// Has those of its connections come that are on other threads and can, unless there are too many for
+    /// one.
     fn gather(&mut self) {
         if self.home.home().link().is_some() && self.core.seats().connected() as u32 <= SPREAD_FROM {
             self.fanouts.gather(self.home.home());
@@ -230,7 +236,7 @@ impl Shell {
                 self.span.in_scope(|| {
                     error!(panic = message, tick = self.core.tick_number(), "the room's game panicked")
                 });
-                self.end(CloseCode::RoomFailed, "the room failed: a fault in its game", "failed");
+                self.end(CloseCode::RoomFailed, "the room failed because of a fault in its game", "failed");
                 None
             }
         }
@@ -250,7 +256,9 @@ impl Shell {
         };
         if let Some(chosen) = home {
             let (home, from) = (chosen.home().clone(), Some(self.home.home().clone()));
-            self.span.in_scope(|| info!(?weighed, took_us = took.as_micros() as u64, "the room is to move"));
+            self.span.in_scope(|| {
+                info!(?weighed, took_us = took.as_micros() as u64, "the room will move to another thread")
+            });
             self.moving = Some(chosen);
             self.address.do_send(MoveTo { home, from });
         }
@@ -267,7 +275,7 @@ impl Shell {
         let Some(due) = self.core.schedule().due(start, self.core.tick_number().into()) else { return };
         let Some(ticked) = self.guarded(|core| core.tick(due)) else { return };
         let Some(ticked) = ticked else {
-            self.span.in_scope(|| warn!("the room has run all ticks that can be numbered: it ends"));
+            self.span.in_scope(|| warn!("the room has used up its tick numbers: ending it"));
             return self.end(CloseCode::RoomClosed, OUT_OF_TICKS, "out_of_ticks");
         };
         let behind = self.fanouts.publish(self.shared().id, &ticked.published);
@@ -314,7 +322,9 @@ impl Shell {
                 }
                 Effect::Unresumable(player) => {
                     if self.expire(player, LeaveReason::Removed) {
-                        self.span.in_scope(|| info!(player, "too much happened while away: the seat ends"));
+                        self.span.in_scope(|| {
+                            info!(player, "too much happened while the player was away: ending the seat")
+                        });
                     }
                 }
                 Effect::Kick { player, reason } => {
@@ -326,7 +336,7 @@ impl Shell {
                     let max_players = self.shared().max_players;
                     warn!(
                         max_players,
-                        "the game asks for more NPCs than the room may have players: they get no seat"
+                        "the game asks for more NPCs than the room may have: they get no seats"
                     );
                 }),
                 Effect::Ask(asked) => self.begin_job(asked),
@@ -387,15 +397,15 @@ impl Shell {
             _ if !self.core.seats().is_empty() => self.empty_since = None,
             None => self.empty_since = Some(now),
             Some(since) if now.saturating_duration_since(since) >= self.linger() => {
-                self.span.in_scope(|| info!("empty for long enough: the room ends"));
+                self.span.in_scope(|| info!("the room has been empty for long enough: ending it"));
                 self.end(CloseCode::RoomClosed, "the room was empty", "empty");
             }
             Some(_) => {}
         }
     }
 
-    /// How long the room may be empty. One that a join has made, and in which nobody has stayed for a second, is not worth waiting for: it
-    /// goes as soon as a join that is on its way would have come.
+    /// How long the room may be empty. One that a join has made, and in which nobody has stayed for a second,
+    /// is not worth waiting for: it goes as soon as a join that is on its way would have come.
     fn linger(&self) -> Duration {
         let kept = self.settings.wait_for_players || self.played >= self.shared().tick_rate;
         if kept { self.settings.linger } else { self.settings.linger.min(UNPLAYED_LINGER) }
@@ -429,8 +439,8 @@ impl Shell {
     }
 
     fn report(&self, report: Report) {
-        // Presence is one actor for all: its mailbox must not make a room wait, and no report may be lost. Reports come
-        // at the rate of joins and leaves, which is limited where connections are accepted.
+        // Presence is one actor for all: its mailbox must not make a room wait, and no report may be lost.
+        // Reports come at the rate of joins and leaves, which is limited where connections are accepted.
         self.settings.presence.do_send(report);
     }
 
@@ -683,11 +693,12 @@ impl Shell {
 /// By the thread's timetable.
 impl Due for RefCell<Shell> {
     fn run(&self) -> bool {
-        // A game's panic is caught nearer to it. This one is ours: it ends its room, and no other of the thread.
+        // A game's panic is caught nearer to it. This one is ours: it ends its room, and no other of the
+        // thread.
         let ticked = catch_unwind(AssertUnwindSafe(|| self.borrow_mut().tick()));
         let mut room = self.borrow_mut();
         if ticked.is_err() {
-            room.end(CloseCode::RoomFailed, "the room failed: a fault of the server", "failed");
+            room.end(CloseCode::RoomFailed, "the room failed because of a fault in the server", "failed");
         }
         !room.ended
     }

@@ -12,27 +12,27 @@ use std::{
     sync::Arc,
 };
 
-/// A game, and the shape of its snapshots.
+/// A game, and the schema of its snapshots.
 pub struct Started {
     /// The game.
     pub game: Box<dyn Game>,
-    /// The shape.
+    /// The schema.
     pub schema: Arc<Schema>,
-    /// The game has not started, and is not to be called.
+    /// The game has not started, and must not be called.
     pub refused: Option<Refused>,
 }
 
-/// A game does not take the options of its room.
+/// A game refuses the options of its room.
 #[derive(Debug, Clone)]
 pub struct Refused {
     /// The options.
     pub options: String,
-    /// In the game's words, what is wrong with them.
+    /// What is wrong with them, in the game's words.
     pub reason: String,
 }
 
-/// A new game. If its start panics, the panic goes on in the first call of the room, which ends the room as any other fault of its
-/// game does.
+/// A new game. If its start panics, the panic continues in the first call by the room, which ends the room
+/// like any other fault of its game.
 pub fn start(kind: &GameKind, setup: Setup<String>) -> Started {
     match catch_unwind(AssertUnwindSafe(|| (kind.start(&setup), kind.schema()))) {
         Ok((Ok(game), schema)) => Started { game, schema, refused: None },
@@ -59,7 +59,7 @@ fn not_started(panic: String) -> Started {
     Started { game: Box::new(NotStarted { panic }), schema: Arc::default(), refused: None }
 }
 
-/// In place of a game that has not started.
+/// A placeholder for a game that has not started.
 struct NotStarted {
     panic: String,
 }

@@ -1,9 +1,9 @@
 //! When the rooms of a thread are due: one wake-up for all rooms of a slot.
 //!
-//! The interval of a tick rate is cut into slots of about a millisecond, the same on every thread. A room gets a slot for life, the one
-//! with the fewest rooms of its thread, and its ticks are due when the slot begins: exactly, so that a tick's number stands for
-//! the same moment everywhere. Thousands of rooms cost a thread some thousand wake-ups a second, however many they are, and
-//! never all tick in the same moment.
+//! The interval of a tick rate is divided into slots of about a millisecond, the same on every thread. A room
+//! gets a slot for life, the one with the fewest rooms on its thread, and its ticks are due exactly when the
+//! slot begins, so that a tick's number stands for the same moment everywhere. So a thread wakes at most
+//! about a thousand times per second, however many rooms it has, and they never all tick at the same moment.
 
 use super::schedule::Schedule;
 use crate::{ground::id::RoomId, thread::Usage};
@@ -16,14 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Least time between two slots.
+/// Shortest time between two slots.
 const SLOT: Duration = Duration::from_millis(1);
 /// Most slots of an interval: slow rooms are few.
 const MAX_SLOTS: u32 = 256;
 
-/// What is due at times: a room.
+/// Something that is due repeatedly: a room.
 pub trait Due {
-    /// Does what is due. False: it has ended, and is to be forgotten.
+    /// Does what is due. False: it has ended and has to be forgotten.
     fn run(&self) -> bool;
 }
 
@@ -33,23 +33,23 @@ pub struct Timetable {
     slots: RefCell<Slots>,
     /// When the next slot begins.
     next: Cell<Option<Instant>>,
-    /// What the thread had used when the last slot began.
+    /// The thread's usage when the last slot began.
     usage: Cell<Usage>,
-    /// Tells whoever calls `run` that `next` may be earlier than it was.
+    /// Tells the caller of `run` that `next` may be earlier than before.
     changed: RefCell<Option<Box<dyn Fn()>>>,
 }
 
 #[derive(Default)]
 struct Slots {
     all: HashMap<Phase, Slot>,
-    /// When those that have rooms begin next, each once.
+    /// When the slots that have rooms begin next, each once.
     begin: BinaryHeap<Reverse<(Instant, Phase)>>,
 }
 
-/// What a slot is known by: its first beginning, and how often a second it begins.
+/// What identifies a slot: its first beginning, and how often per second it begins.
 type Phase = (Instant, u32);
 
-/// Those of a slot.
+/// The rooms of a slot.
 type Rooms = Vec<(RoomId, Rc<dyn Due>)>;
 
 struct Slot {
@@ -63,13 +63,13 @@ thread_local! {
 }
 
 impl Timetable {
-    /// That of the calling thread.
+    /// The timetable of the calling thread.
     pub fn here() -> Rc<Self> {
         HERE.with(Rc::clone)
     }
 
-    /// The schedule for a new room: its tick 0 is at the last beginning of the slot with the fewest rooms. `origin`: the same for all
-    /// rooms of a server.
+    /// The schedule for a new room: its tick 0 is at the last beginning of the slot with the fewest rooms.
+    /// `origin` is the same for all rooms of a server.
     pub fn schedule(&self, origin: Instant, now: Instant, tick_rate: u32) -> Schedule {
         let slots = self.slots.borrow();
         let of_slot = |number| slot_of(origin, tick_rate, number);
@@ -98,7 +98,7 @@ impl Timetable {
         }
     }
 
-    /// Forgets a room. Not to be called by a room that runs.
+    /// Forgets a room. Must not be called by a room that is running.
     pub fn remove(&self, schedule: &Schedule, id: RoomId) {
         if let Some(slot) = self.slots.borrow_mut().all.get_mut(&schedule.phase()) {
             slot.rooms.retain(|(room, _)| *room != id);
@@ -110,12 +110,12 @@ impl Timetable {
         self.next.get()
     }
 
-    /// Has this called when `next` may have become earlier.
+    /// Calls `changed` when `next` may have become earlier.
     pub fn when_changed(&self, changed: impl Fn() + 'static) {
         *self.changed.borrow_mut() = Some(Box::new(changed));
     }
 
-    /// How much of `took`, which has passed since the last slot began or later, was work of this thread.
+    /// How much of `took`, which began with the last slot or later, was this thread's own work.
     pub(super) fn own_part(&self, took: Duration) -> Duration {
         Usage::now().own_part(self.usage.get(), took)
     }
@@ -124,7 +124,7 @@ impl Timetable {
     pub fn run(&self, now: Instant) {
         while self.next.get().is_some_and(|next| next <= now) {
             self.usage.set(Usage::now());
-            // Whatever a room does meanwhile, it finds the timetable as it is.
+            // Not borrowed while rooms run, so that they can use the timetable.
             let Some((phase, mut rooms)) = self.slots.borrow_mut().begin(now) else { break };
             rooms.retain(|(_, room)| room.run());
             let mut slots = self.slots.borrow_mut();
@@ -143,12 +143,12 @@ impl Slots {
     fn begin(&mut self, now: Instant) -> Option<(Phase, Rooms)> {
         let Reverse((_, phase)) = self.begin.pop()?;
         let slot = self.all.get_mut(&phase)?;
-        // One that is late begins once.
+        // A late slot begins only once.
         slot.tick = next_of(phase, now).max(slot.tick + 1);
         Some((phase, mem::take(&mut slot.rooms)))
     }
 
-    /// Puts those back that go on.
+    /// Puts back the rooms that continue.
     fn end(&mut self, phase: Phase, mut rooms: Rooms) {
         let Some(slot) = self.all.get_mut(&phase) else { return };
         rooms.append(&mut slot.rooms); // that came meanwhile
@@ -181,7 +181,8 @@ fn slot_of(origin: Instant, tick_rate: u32, number: u32) -> Schedule {
     Schedule::new(origin + interval * number / count(tick_rate), tick_rate)
 }
 
-/// All numbers below `count`, in an order whose beginnings are evenly spread, too: steps of the golden ratio, made coprime to `count`.
+/// All numbers below `count`, in an order whose prefixes are evenly spread, too: steps of the golden ratio,
+/// made coprime to `count`.
 fn spread(count: u32) -> impl Iterator<Item = u32> {
     let golden = (f64::from(count) * 0.618_033_988_75) as u32;
     let step = (golden.max(1)..).find(|step| gcd(*step, count) == 1).unwrap_or(1);
@@ -196,7 +197,7 @@ fn gcd(a: u32, b: u32) -> u32 {
 mod tests {
     use super::*;
 
-    /// A room of a given schedule, on a clock of the test's.
+    /// A room with a given schedule, on the test's clock.
     struct Room {
         schedule: Schedule,
         clock: Rc<Cell<Instant>>,
@@ -262,7 +263,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    // Promise 7: "Room tick `n` MUST start within 1 ms of its deadline".
+    // Promise 7: "Room tick *n* starts within 1 ms of its deadline".
     #[test]
     fn every_room_of_every_rate_ticks_at_its_deadlines() {
         let mut thread = Thread::new();

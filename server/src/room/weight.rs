@@ -1,18 +1,20 @@
-//! Whether a room's ticks are so long that the other rooms of its thread suffer, and it has to live elsewhere.
+//! Whether a room's ticks are so long that the other rooms of its thread suffer, so that it has to live
+//! elsewhere.
 
 use std::time::{Duration, Instant};
 
-/// A tick that is longer makes another room's late by more than it may be (Promise 7).
+/// A longer tick makes another room's tick late by more than allowed (Promise 7).
 pub(super) const LONG: Duration = Duration::from_millis(1);
-/// One such call of the game is enough.
+/// A single call of the game this long is enough.
 const BLOCKED: Duration = Duration::from_millis(20);
-/// What a long tick counts. Each tick counts one less: one in twenty may be long, when the machine has had other things to do.
+/// How much a long tick adds. Each tick subtracts one, so one in twenty may be long, because the machine had
+/// other work.
 const LONG_COUNTS: u32 = 20;
-/// From so much on a room is heavy: five long ticks in a row, or more than one in twenty.
+/// From this count on a room is heavy: five long ticks in a row, or more than one in twenty.
 const HEAVY: u32 = 5 * LONG_COUNTS;
-/// How long a room has to be light before it may come back, the first time. Each time it is twice as long.
+/// How long a room has to be light before it may move back, the first time. The time doubles each time.
 const STAY: Duration = Duration::from_secs(10);
-/// And at most.
+/// Maximum of that time.
 const LONGEST_STAY: Duration = Duration::from_secs(3600);
 
 /// Weighs a room.
@@ -26,13 +28,13 @@ pub(super) struct Weight {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// With all others.
+    /// On a common thread.
     Common,
-    /// Where heavy rooms are. Since when it has been light.
+    /// On a thread for heavy rooms, and since when it has been light.
     Apart { light_since: Instant },
 }
 
-/// What was found.
+/// The result of weighing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Weighed {
     /// It has become too heavy to live with others.
@@ -42,17 +44,17 @@ pub(super) enum Weighed {
 }
 
 impl Weight {
-    /// Of a room that has not ticked yet.
+    /// For a room that has not ticked yet.
     pub(super) fn new() -> Self {
         Self { count: 0, place: Place::Common, stay: STAY }
     }
 
-    /// It has moved: to the others, or apart from them.
+    /// The room has moved, to a common thread or apart from the others.
     pub(super) fn moved(&mut self, apart: bool, now: Instant) {
         self.place = if apart { Place::Apart { light_since: now } } else { Place::Common };
     }
 
-    /// A tick, or another call of the game, took so long. Some: the room is to move.
+    /// A tick, or another call of the game, took this long. Some: the room should move.
     pub(super) fn weigh(&mut self, now: Instant, took: Duration) -> Option<Weighed> {
         if took > LONG {
             self.count += LONG_COUNTS;
@@ -97,7 +99,8 @@ mod tests {
             Self { weight: Weight::new(), now: Instant::now() }
         }
 
-        /// So many ticks, of which the one in `every` is long. What was found, and after how many.
+        /// Runs `ticks` ticks, of which one in `every` is long. Returns the result, and after how many ticks
+        /// it came.
         fn play(&mut self, ticks: usize, every: usize, took: Duration) -> Option<(usize, Weighed)> {
             (1..=ticks).find_map(|n| {
                 self.now += TICK;
@@ -109,7 +112,8 @@ mod tests {
         }
     }
 
-    // Promise 4, of a game instead of a client; "a game that blocks for 200 ms makes no other room late by more than that once".
+    // Promise 4, for a game instead of a client: a game that blocks for 200 ms makes no other room late by
+    // more than that, and only once.
     #[test]
     fn a_room_that_blocks_once_is_heavy() {
         assert_eq!(Room::new().play(9, 5, Duration::from_millis(200)), Some((5, Weighed::Heavy)));

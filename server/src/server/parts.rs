@@ -118,7 +118,8 @@ impl Parts {
     }
 
     fn accept(&self) -> io::Result<transport::Accept> {
-        // A browser that warns of a self-signed certificate is no help in development: then HTTP stays as it is.
+        // A browser that warns of a self-signed certificate is no help in development: then HTTP stays as it
+        // is.
         let tls = match self.certificates.is_self_signed() {
             false => Some(Arc::new(self.certificates.server_config(&[b"http/1.1"])?)),
             true => None,
@@ -146,7 +147,7 @@ impl Parts {
             home.arbiter().spawn_fn(move || {
                 let Some(connections) = LocalConnections::here() else { return };
                 if let Err(error) = quic.serve(connections, door) {
-                    error!(%error, "a thread cannot serve QUIC");
+                    error!(%error, "cannot serve QUIC on a thread");
                 }
             });
         }
@@ -161,7 +162,7 @@ impl Parts {
         let thread = move || {
             let connections = parts
                 .connections()
-                .inspect_err(|error| error!(%error, "a thread cannot serve WebSockets"))
+                .inspect_err(|error| error!(%error, "cannot serve WebSockets on a thread"))
                 .ok();
             let app = || {
                 let app = App::new()

@@ -1,4 +1,4 @@
-//! The reader of recordings: checks everything that the format promises, in the memory of one record.
+//! The reader of recordings: checks everything that the format guarantees, in the memory of one record.
 
 use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, ReplayError, TickRecord, VERSION, wire};
 use crate::{
@@ -12,7 +12,7 @@ use std::{
     io::{ErrorKind, Read},
 };
 
-/// A recording that is being read.
+/// A recording being read.
 #[derive(Debug)]
 pub struct Recording<R> {
     input: R,
@@ -25,7 +25,7 @@ pub struct Recording<R> {
     newest: Option<Newest>,
     /// Number of each player's last input.
     numbers: HashMap<PlayerId, u32>,
-    /// There is no more.
+    /// The end has been reached.
     over: bool,
     end: Option<EndReason>,
 }
@@ -78,7 +78,7 @@ impl<R: Read> Recording<R> {
         })
     }
 
-    /// What it is of.
+    /// What was recorded.
     pub fn header(&self) -> &RecordingHeader {
         &self.header
     }
@@ -99,7 +99,7 @@ impl<R: Read> Recording<R> {
         }
     }
 
-    /// Why the recording ends, once all ticks are read. None: it was cut, there is no end marker.
+    /// Why the recording ends, once all ticks are read. None: it was cut off and has no end marker.
     pub fn end(&self) -> Option<EndReason> {
         self.end
     }
@@ -191,7 +191,7 @@ fn read_record(input: &mut impl Read, record: u64) -> Result<Next, ReplayError> 
     if bytes == 0 || bytes as usize > MAX_RECORD {
         return Err(ReplayError::RecordLength { record, bytes });
     }
-    // Grows with what is really there, not with what is announced.
+    // Grows with the bytes that really exist, not with the announced length.
     let mut body = Vec::new();
     input.take(u64::from(bytes)).read_to_end(&mut body)?;
     if body.len() < bytes as usize {
@@ -205,7 +205,7 @@ fn read_record(input: &mut impl Read, record: u64) -> Result<Next, ReplayError> 
     Ok(Next::Record(body))
 }
 
-/// Reads until `buffer` is full or the input ends. How much was read.
+/// Reads until `buffer` is full or the input ends. Returns how much was read.
 fn read_up_to(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut read = 0;
     while read < buffer.len() {

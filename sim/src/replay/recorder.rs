@@ -11,9 +11,10 @@ use std::{
     io::{Error, ErrorKind, Write},
 };
 
-/// A tick's record is split where it would be longer, bytes: what a reader needs to hold, unless one message is longer.
+/// A tick's record is split where it would be longer than this, bytes: what a reader has to hold, unless a
+/// single message is longer.
 const PART: usize = 1 << 20;
-/// What a record has around each action and input, bytes at most.
+/// Overhead of a record for each action and input, at most, bytes.
 const AROUND: usize = 32;
 
 /// Writes a recording. Keeps its scratch memory.
@@ -21,7 +22,7 @@ const AROUND: usize = 32;
 pub struct Recorder<W> {
     out: W,
     part: wire::Tick,
-    /// Bytes of `part` when it is encoded, at most.
+    /// Upper bound of the encoded length of `part`, bytes.
     size: usize,
     body: Vec<u8>,
     /// Number of each player's last input.
@@ -30,7 +31,7 @@ pub struct Recorder<W> {
 }
 
 impl<W: Write> Recorder<W> {
-    /// Bytes that an end marker takes at most.
+    /// Most bytes that an end marker takes.
     pub const END_BYTES: usize = 32;
 
     /// Writes the header.
@@ -60,8 +61,8 @@ impl<W: Write> Recorder<W> {
     /// Writes one tick, in as many records as it needs.
     ///
     /// # Errors
-    /// Those of the writer, after which the recording is cut; and `InvalidInput` if one message is longer than
-    /// [`MAX_RECORD`], after which only `end` may follow.
+    /// Those of the writer, after which the recording is cut off; and `InvalidInput` if one message is longer
+    /// than [`MAX_RECORD`], after which only `end` may follow.
     pub fn record(&mut self, tick: &TickRecord) -> std::io::Result<()> {
         self.part.tick = tick.tick;
         self.begin_part();
@@ -107,12 +108,12 @@ impl<W: Write> Recorder<W> {
         self.out.flush()
     }
 
-    /// The writer, to look at.
+    /// The writer, for inspection.
     pub fn get_ref(&self) -> &W {
         &self.out
     }
 
-    /// The writer, to take out what is written.
+    /// The writer, to take out what has been written.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.out
     }
@@ -122,7 +123,7 @@ impl<W: Write> Recorder<W> {
         self.out
     }
 
-    /// Writes what there is of the tick if `more` bytes would make its record too long.
+    /// Writes the part of the tick so far if `more` bytes would make its record too long.
     fn make_room(&mut self, more: usize) -> std::io::Result<()> {
         if !(self.part.actions.is_empty() && self.part.inputs.is_empty()) && self.size + more > PART {
             self.write_part(None)?;
@@ -146,7 +147,7 @@ impl<W: Write> Recorder<W> {
         result
     }
 
-    /// Writes a record: `tag` is that of the message in `wire::Record`.
+    /// Writes a record; `tag` is that of the message in `wire::Record`.
     fn write(&mut self, tag: u32, message: &impl Message) -> std::io::Result<()> {
         self.body.clear();
         encoding::message::encode(tag, message, &mut self.body);

@@ -1,4 +1,4 @@
-//! A room of the arena, seen as a client sees it: inputs as messages, states as snapshots, events as messages.
+//! An arena room as a client sees it: inputs as messages, states as snapshots, events as messages.
 
 use driftless_sim::{
     Game, Order, PlayerId, PlayerInput, Recipient, Setup, Snapshot,
@@ -106,7 +106,7 @@ impl Room {
         self.game.take_events(&mut events);
         let decoded = events.into_iter().map(|(recipient, payload)| {
             let body = ArenaEvent::decode(payload).unwrap().body.unwrap();
-            // Who joins is told by himself what the others know.
+            // A player who joins is told separately what the others already know.
             assert!(recipient == Recipient::All || matches!(body, arena_event::Body::Round(_)));
             body
         });
@@ -125,7 +125,7 @@ impl Room {
         self.find(player).unwrap()
     }
 
-    /// Place and owner by id.
+    /// Position and owner by id.
     pub fn projectiles(&self) -> BTreeMap<u32, (i32, i32, i32)> {
         let table = &self.seen.tables()[PROJECTILES];
         let at = |column: usize, row: usize| table.column(column)[row];
@@ -133,7 +133,7 @@ impl Room {
         rows.map(|(row, &id)| (id, (at(0, row), at(1, row), at(2, row)))).collect()
     }
 
-    /// Walks players to places near a wall, where no box is in the way.
+    /// Moves players to places near a wall, where no box is in the way.
     pub fn walk(&mut self, to: &[(PlayerId, i32, i32)]) {
         let inputs: Vec<_> = to.iter().map(|&(player, x, y)| (player, goto(x, y))).collect();
         for _ in 0..self.tick_rate * 60 {

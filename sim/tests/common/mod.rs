@@ -15,7 +15,7 @@ use driftless_sim::{
 };
 use prost::Message;
 
-/// Makes up what players do. The same seed makes up the same.
+/// Generates what players do. The same seed generates the same.
 pub struct Script {
     rng: Rng,
     seated: Vec<PlayerId>,
@@ -28,7 +28,7 @@ impl Script {
         Self { rng: Rng::with_stream(seed, 99), seated: vec![], next: 1, skips: false }
     }
 
-    /// Some ticks are left out.
+    /// Leaves out some ticks.
     pub fn skipping(mut self) -> Self {
         self.skips = true;
         self
@@ -62,7 +62,7 @@ impl Script {
         }
         let mut inputs = vec![];
         for at in 0..self.seated.len() {
-            // Mostly one, now and then none or two.
+            // Usually one, sometimes none or two.
             for n in 0..[1, 1, 1, 0, 2][self.rng.below(5) as usize] {
                 let (number, seen) = (2 * tick + n, tick.saturating_sub(3));
                 inputs.push(PlayerInput { number, seen, ..PlayerInput::new(self.seated[at], self.input()) });
@@ -87,7 +87,7 @@ impl Script {
     }
 }
 
-/// Does to a game what a record says, as a room that skipped no tick. Its checksum after the step.
+/// Applies a record to a game, as in a room that skipped no tick. Returns the checksum after the step.
 pub fn play(game: &mut dyn Game, record: &TickRecord) -> u32 {
     for action in &record.actions {
         match action {
@@ -108,7 +108,7 @@ pub fn play(game: &mut dyn Game, record: &TickRecord) -> u32 {
     game.checksum()
 }
 
-/// A new room of a kind that comes with Driftless.
+/// A new room of one of the built-in kinds.
 pub fn start(kind: &str, seed: u64, tick_rate: u32) -> Box<dyn Game> {
     games::kinds()
         .into_iter()

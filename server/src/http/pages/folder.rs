@@ -1,4 +1,4 @@
-//! Files of a folder.
+//! Files in a folder.
 
 use super::super::file::Packed;
 use parking_lot::Mutex;
@@ -11,12 +11,12 @@ use std::{
 };
 use tracing::warn;
 
-/// Longest file, bytes: it is in memory while it is sent.
+/// Longest file, bytes, because it is in memory while it is sent.
 const MAX_FILE: u64 = 64 << 20;
-/// Bytes that are kept in memory.
+/// Most bytes that are kept in memory.
 const MAX_KEPT: usize = 64 << 20;
 
-/// A folder, read when something is asked for. What has not changed since is in memory.
+/// A folder, read when something is requested. Files that have not changed since then are kept in memory.
 pub(super) struct Folder {
     path: PathBuf,
     kept: Mutex<HashMap<PathBuf, Kept>>,

@@ -3,8 +3,9 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::digest::{SHA256, digest};
 
-/// The policy of a page with this text: as little as games need. Scripts that stand in it are let in by their hashes
-/// (CSP Level 3, section 6.7.3.3), since a policy that lets all of those in would let in what players write, too.
+/// The default policy of a page with this text: as little as games need. Its inline scripts are allowed by
+/// their hashes (CSP Level 3, section 6.7.3.3), because a policy that allows every inline script would also
+/// allow what players write.
 pub(super) fn usual(page: &[u8]) -> String {
     let scripts: String = scripts(page).iter().map(|script| format!(" 'sha256-{}'", hash(script))).collect();
     format!(
@@ -15,7 +16,7 @@ pub(super) fn usual(page: &[u8]) -> String {
     )
 }
 
-/// Texts of the scripts that stand in a page. One that is missed here is not run, and no more.
+/// Texts of a page's inline scripts. If one is missed here, it does not run; nothing worse happens.
 fn scripts(page: &[u8]) -> Vec<&str> {
     let mut rest = std::str::from_utf8(page).unwrap_or_default();
     let mut found = Vec::new();
@@ -30,13 +31,13 @@ fn scripts(page: &[u8]) -> Vec<&str> {
     found
 }
 
-/// Where a word is, whatever its case. It is ASCII.
+/// The position of a word, ignoring case. The word is ASCII.
 fn find(text: &str, word: &str) -> Option<usize> {
     text.as_bytes().windows(word.len()).position(|window| window.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 fn hash(script: &str) -> String {
-    // As a browser has it once it has read the page.
+    // As a browser sees it after parsing the page.
     STANDARD.encode(digest(&SHA256, script.replace("\r\n", "\n").as_bytes()))
 }
 

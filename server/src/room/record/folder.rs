@@ -1,4 +1,4 @@
-//! The folder of recordings: that it can be used, what is in it, and names that are nobody else's.
+//! The folder of recordings: whether it can be used, what is in it, and unique names.
 
 use crate::ground::id::RoomId;
 use std::{
@@ -9,21 +9,18 @@ use std::{
     time::SystemTime,
 };
 
-/// How recordings' names end.
+/// File name extension of recordings.
 const EXTENSION: &str = "driftless";
-/// Files of the same room, second, process and number that are stepped around: of containers, each of which has its own
-/// process 1, and of servers in one process.
+/// How many existing files of the same room, second, process and number are skipped: of containers, each of
+/// which has its own process 1, and of servers in one process.
 const NAMES: u32 = 1_000;
 
-/// A folder that could be written when the server started.
+/// A folder that was writable when the server started.
 #[derive(Debug)]
 pub struct RecordFolder(PathBuf);
 
 impl RecordFolder {
-    /// Makes the folder if it is not there, and tries to write in it.
-    ///
-    /// # Errors
-    /// Which name it: it cannot be made or written.
+    /// Creates the folder if it does not exist, and tries to write to it.
     pub fn prepare(path: &Path) -> io::Result<Self> {
         let folder = Self(path.to_owned());
         folder.try_out().map_err(|error| folder.unusable(&error))?;
@@ -37,7 +34,7 @@ impl RecordFolder {
             for entry in fs::read_dir(&self.0)? {
                 let entry = entry?;
                 if Path::new(&entry.file_name()).extension().is_some_and(|extension| extension == EXTENSION) {
-                    // One that was removed in this moment takes no room.
+                    // A file that has just been removed takes no space.
                     bytes += entry.metadata().map_or(0, |metadata| metadata.len());
                 }
             }
@@ -46,7 +43,8 @@ impl RecordFolder {
         sum().map_err(|error| self.unusable(&error))
     }
 
-    /// A new file for the recording of a room: `ROOM-TIME-PROCESS-NUMBER.driftless`. No file that is there is touched.
+    /// A new file for the recording of a room: `ROOM-TIME-PROCESS-NUMBER.driftless`. No existing file is
+    /// touched.
     pub(super) fn create(&self, room: &str, number: RoomId, now: SystemTime) -> io::Result<(PathBuf, File)> {
         let time = humantime::format_rfc3339_seconds(now).to_string().replace(['-', ':'], "");
         let name = format!("{room}-{time}-{}-{number}", process::id());
@@ -102,7 +100,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
-        // The last cannot be written, not even by root.
+        // The last one is not writable, not even by root.
         for path in [file.join("below"), file, "/proc/self".into()] {
             let error = RecordFolder::prepare(&path).unwrap_err().to_string();
             assert!(error.contains(path.to_str().unwrap()), "{error}");

@@ -13,9 +13,10 @@ use std::{
     time::Duration,
 };
 
-/// Bytes of ticks that may wait while as many are being written. A room that finds no place stops recording.
+/// Bytes of ticks that may wait while as many are being written. A room whose tick does not fit stops
+/// recording.
 const MOST: usize = 32 << 20;
-/// Bytes from which on the thread is woken before its time.
+/// With this many bytes, the thread is woken early.
 const MANY: usize = MOST / 8;
 
 /// Jobs in the order in which rooms gave them.
@@ -35,7 +36,7 @@ struct Waiting {
 /// What the thread has to do for a room.
 #[derive(Debug)]
 pub(super) enum Job {
-    /// Begin its recording. `ended` is to be set if it ends before the room does.
+    /// Begin its recording. `ended` is set if it ends before the room does.
     Open { room: RoomId, header: RecordingHeader, kind: GameKind, ended: Arc<AtomicBool> },
     /// Record a tick.
     Tick { room: RoomId, tick: TickRecord },
@@ -48,12 +49,13 @@ pub(super) enum Job {
 pub(super) enum Refused {
     /// Too much waits.
     Behind,
-    /// Nobody writes any more.
+    /// Nothing is written any more.
     Closed,
 }
 
 impl Queue {
-    /// Adds a job that is no tick: there are two of them in a room's life. False: nobody writes any more.
+    /// Adds a job other than a tick: there are two of them in a room's life. False: nothing is written any
+    /// more.
     pub(super) fn push(&self, job: Job) -> bool {
         let mut waiting = self.waiting.lock();
         if !waiting.closed {
@@ -69,7 +71,7 @@ impl Queue {
         if waiting.closed {
             return Err(Refused::Closed);
         }
-        // One that is too large for any queue is taken when nothing else waits.
+        // A tick too large for any queue is taken when nothing else waits.
         if waiting.bytes > 0 && waiting.bytes.saturating_add(weight) > MOST {
             return Err(Refused::Behind);
         }
@@ -82,7 +84,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes all jobs into `jobs`, which is empty, once much waits or `patience` is over. False: no more will come.
+    /// Moves all jobs into `jobs`, which is empty, once much waits or `patience` is over. False: no more will
+    /// come.
     pub(super) fn take(&self, jobs: &mut Vec<Job>, patience: Duration) -> bool {
         let mut waiting = self.waiting.lock();
         if !waiting.closed && waiting.bytes < MANY {

@@ -1,4 +1,5 @@
-//! What the recording thread does: files, their buffers, and the quota. Knows no thread; time is an argument.
+//! The work of the recording thread: files, their buffers, and the quota. It knows no thread; time is an
+//! argument.
 
 use super::{
     folder::RecordFolder,
@@ -23,13 +24,13 @@ use std::{
 };
 use tracing::{error, info, warn};
 
-/// Longest time that a written tick stays in memory.
+/// How long a recorded tick may stay in memory.
 const FLUSH: Duration = Duration::from_secs(1);
-/// Bytes of a recording from which on they are written before that.
+/// With this many buffered bytes, a recording is written earlier.
 const MANY: usize = 64 << 10;
-/// Time between two looks at whether there is room again, when the quota is used up.
+/// Time between two checks for free space when the quota is used up.
 const LOOK: Duration = Duration::from_secs(10);
-/// Bytes that are kept free for the end marker of each recording.
+/// Bytes reserved for the end marker of each recording.
 const END_BYTES: u64 = Recorder::<Vec<u8>>::END_BYTES as u64;
 
 /// All open recordings.
@@ -37,23 +38,23 @@ pub(super) struct Writer {
     folder: RecordFolder,
     metrics: Arc<Metrics>,
     open: HashMap<RoomId, Open>,
-    /// Most open recordings.
+    /// Limit of open recordings.
     most: usize,
     quota: u64,
-    /// Bytes of recordings in the folder, those in buffers too.
+    /// Bytes of recordings in the folder, including those in buffers.
     used: u64,
-    /// When there was last looked for room. None: there is room.
+    /// When free space was last looked for. None: there is space.
     exhausted: Option<Instant>,
     flushed: Option<Instant>,
 }
 
-/// A recording that goes on.
+/// An open recording.
 struct Open {
     room: String,
     kind: GameKind,
     path: PathBuf,
     file: File,
-    /// Bytes in the file, all of them whole records.
+    /// Bytes in the file, all of them in complete records.
     written: u64,
     recorder: Recorder<Vec<u8>>,
     /// Tells the room when it ends.
@@ -61,7 +62,7 @@ struct Open {
 }
 
 impl Writer {
-    /// For a folder whose recordings have `used` bytes of `quota`, and at most so many open recordings.
+    /// For a folder whose recordings take `used` bytes of `quota`, with at most `most` open recordings.
     pub(super) fn new(
         folder: RecordFolder,
         quota: u64,
@@ -72,7 +73,7 @@ impl Writer {
         Self { folder, metrics, open: HashMap::new(), most, quota, used, exhausted: None, flushed: None }
     }
 
-    /// Does what a room asked for.
+    /// Does a room's job.
     pub(super) fn handle(&mut self, job: Job, now: Instant) {
         match job {
             Job::Open { room, header, kind, ended } => self.begin(room, header, kind, ended, now),
@@ -118,7 +119,7 @@ impl Writer {
                     return;
                 }
                 Err(error) => {
-                    error!(room = header.room, %error, "no recording can be made: the room goes on without");
+                    error!(room = header.room, %error, "cannot make a recording: the room goes on without one");
                     EndReason::Unwritable
                 }
             }
@@ -155,7 +156,7 @@ impl Writer {
         }
         let Some(open) = self.open.get_mut(&room) else { return };
         let before = open.recorder.get_ref().len();
-        // It writes to memory: it can only be too long.
+        // It writes to memory, so the only possible error is that it is too long.
         let taken = open.recorder.record(&tick);
         let buffered = open.recorder.get_ref().len();
         self.used += (buffered - before) as u64;
@@ -167,7 +168,7 @@ impl Writer {
         }
     }
 
-    /// Writes what is in the buffer of a recording.
+    /// Writes the buffer of a recording to its file.
     fn write(&mut self, room: RoomId) {
         let Some(open) = self.open.get_mut(&room) else { return };
         match open.write() {
@@ -215,7 +216,7 @@ impl Writer {
         self.exhausted = Some(now);
     }
 
-    /// Whether a recording may begin. Once the quota was used up, a tenth of it must be free again.
+    /// Whether a recording may begin. After the quota was used up, a tenth of it must be free again.
     fn has_room(&mut self, now: Instant) -> bool {
         let Some(looked) = self.exhausted else {
             if self.used < self.quota {
@@ -259,7 +260,7 @@ impl Open {
         self.write()
     }
 
-    /// After a write that failed: leaves whole records in the file and, if the disk lets it, an end marker.
+    /// After a failed write: leaves complete records in the file and, if the disk allows, an end marker.
     fn give_up(&mut self) {
         self.recorder.get_mut().clear();
         let _ = self.file.set_len(self.written).and_then(|()| self.end(EndReason::Unwritable));
@@ -333,7 +334,7 @@ mod tests {
             assert!(ticks > 30, "{ticks}");
         }
 
-        // Others are not recorded, until there is room again.
+        // Others are not recorded until there is space again.
         assert!(begin(&mut writer, 3, now).load(Ordering::Relaxed));
         assert_eq!(metrics.recordings_ended.get("quota"), 3);
         now += LOOK;
@@ -376,7 +377,7 @@ mod tests {
         let (mut writer, metrics) = writer(folder.path(), 1 << 20);
         let now = Instant::now();
         let ended = [1, 2].map(|room| begin(&mut writer, room, now));
-        // Every write to it fails for want of space.
+        // Every write to it fails for lack of space.
         writer.open.get_mut(&RoomId(1)).unwrap().file =
             fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         for n in 1..10 {
@@ -413,7 +414,7 @@ mod tests {
         let now = Instant::now();
         begin(&mut writer, 1, now);
         tick(&mut writer, 1, 1, now);
-        // Only a server that is put together by hand takes such a message, and only as one that the game reads.
+        // Only a server built by hand accepts such a message, and only as one that the game can decode.
         let inputs = vec![PlayerInput::new(1, vec![0xff; 20 << 20].into())];
         writer.handle(
             Job::Tick { room: RoomId(1), tick: TickRecord { tick: 2, inputs, ..TickRecord::default() } },

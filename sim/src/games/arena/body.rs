@@ -1,7 +1,8 @@
-//! Where a player is and how it moves: the code that the server runs and that clients predict with.
+//! A player's position and movement: the code that the server runs and clients predict with.
 //!
-//! Places are fixed point, 1/1024 cm; speeds are 1/1024 cm a second, so that they mean the same at any tick rate. A
-//! speed that does not change moves a body by the same amount each tick, which is what the delta codec predicts.
+//! Positions are fixed point, in units of 1/1024 cm; speeds are in 1/1024 cm per second, so that they mean
+//! the same at any tick rate. A constant speed moves a body by the same amount each tick, which is what the
+//! delta codec predicts.
 
 use super::{
     ArenaInput,
@@ -10,7 +11,7 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A moving player: place and speed.
+/// A moving player: position and speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Body {
     pub(super) x: i32,
@@ -42,7 +43,7 @@ pub enum Drive {
 }
 
 impl Drive {
-    /// What an input asks for, with every number clamped to its range.
+    /// The drive that an input asks for, with every number clamped to its range.
     pub fn of(input: &ArenaInput) -> Self {
         if let (Some(x), Some(y)) = (input.goto_x, input.goto_y) {
             return Self::Goto { x: x.clamp(0, rules::WORLD_SIZE), y: y.clamp(0, rules::WORLD_SIZE) };
@@ -59,13 +60,13 @@ impl Drive {
 }
 
 impl Body {
-    /// A body at rest, cm; a place outside the world is taken to its edge.
+    /// A body at rest, cm; a position outside the world is moved to its edge.
     pub fn at(x: i32, y: i32) -> Self {
         let units = |cm: i32| cm.clamp(0, rules::WORLD_SIZE) * UNITS;
         Self { x: units(x), y: units(y), vx: 0, vy: 0 }
     }
 
-    /// Its place in quanta of the snapshot, cm, rounded down.
+    /// Its position in quanta of the snapshot, cm, rounded down.
     pub fn place(&self) -> (i32, i32) {
         (self.x.div_euclid(UNITS), self.y.div_euclid(UNITS))
     }
@@ -75,17 +76,7 @@ impl Body {
         if self.place() == (x, y) { self } else { Self { vx: self.vx, vy: self.vy, ..Self::at(x, y) } }
     }
 
-    /// Moves for one tick of a room with `tick_rate` ticks a second (1 to 128).
-    ///
-    /// ```
-    /// use driftless_sim::games::arena::{ArenaInput, Body, Drive, Map};
-    ///
-    /// let right = Drive::of(&ArenaInput { move_x: 127, ..Default::default() });
-    /// let mut body = Body::at(5_000, 5_000);
-    /// (0..20).for_each(|_| body.advance(&Map::default(), right, 20));
-    /// // A second at 7 m/s, less the start.
-    /// assert_eq!(body.place(), (5_637, 5_000));
-    /// ```
+    /// Moves for one tick of a room with `tick_rate` ticks per second (1 to 128).
     pub fn advance(&mut self, map: &Map, drive: Drive, tick_rate: u32) {
         let tick_rate = tick_rate.clamp(1, 128);
         let moves = rules::moves_per_tick(tick_rate);
@@ -130,7 +121,7 @@ impl Body {
         self.y = y;
     }
 
-    /// Brings the speed nearer to `wanted`, by at most `most`.
+    /// Brings the speed closer to `wanted`, by at most `most`.
     fn accelerate(&mut self, wanted: (i64, i64), most: i64) {
         let change = (wanted.0 - i64::from(self.vx), wanted.1 - i64::from(self.vy));
         let change = shorten(change, most);
@@ -138,20 +129,20 @@ impl Body {
         self.vy += change.1 as i32;
     }
 
-    /// The way in `1/rate` seconds at the mean of the speed before and now: exact under a steady acceleration, so
-    /// that the tick rate hardly matters.
+    /// The distance covered in `1/rate` seconds at the mean of the previous and the current speed: exact
+    /// under constant acceleration, so that the tick rate hardly matters.
     fn mean_step(&self, before: (i64, i64), rate: i64) -> (i64, i64) {
         ((before.0 + i64::from(self.vx)) / (2 * rate), (before.1 + i64::from(self.vy)) / (2 * rate))
     }
 }
 
-/// The vector, no longer than `most`.
+/// The vector, shortened to at most `most`.
 pub(super) fn shorten((x, y): (i64, i64), most: i64) -> (i64, i64) {
     let length = length((x, y));
     if length <= most { (x, y) } else { (x * most / length, y * most / length) }
 }
 
-/// Length of a vector, rounded up, so that what is divided by it is never too long.
+/// Length of a vector, rounded up, so that a quotient is never too long.
 pub(super) fn length((x, y): (i64, i64)) -> i64 {
     let square = x * x + y * y;
     let root = square.isqrt();

@@ -1,7 +1,7 @@
 //! Walls and obstacles: a square world with boxes in it, laid out by the room's seed.
 //!
-//! Boxes are axis-aligned and movement is checked one axis after the other over the whole way, so nothing tunnels, a
-//! body slides along what it hits, and it is never pushed farther than it wanted to go.
+//! Boxes are axis-aligned, and movement is checked one axis after the other over the whole distance. So
+//! nothing tunnels, a body slides along what it hits, and it is never pushed farther than it tried to go.
 
 use super::rules::{UNITS, WORLD_SIZE};
 use crate::{Rng, Snapshot};
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 /// Boxes in a world, at most.
 const BOXES: usize = 16;
-/// Boxes that are tried: those too near to one that stands are left out.
+/// Boxes that are tried: those too close to an existing one are left out.
 const TRIES: usize = 48;
-/// Least and greatest side of a box, cm. At least what a projectile flies in one move.
+/// Range of a box's sides, cm. At least as long as a projectile flies in one move.
 const SIDES: std::ops::Range<i32> = 250..900;
-/// Free space between boxes and along the walls, cm, so that no box locks anybody in.
+/// Free space between boxes and along the walls, cm, so that no box traps anybody.
 const GAP: i32 = 300;
 
-/// What stands in the way.
+/// The obstacles.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Map {
     boxes: Vec<Obstacle>,
@@ -25,9 +25,9 @@ pub struct Map {
 /// A box, cm. It contains its lower edges and not its upper ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Obstacle {
-    /// Least x.
+    /// Smallest x.
     pub x: i32,
-    /// Least y.
+    /// Smallest y.
     pub y: i32,
     /// Extent along x.
     pub width: i32,
@@ -36,7 +36,7 @@ pub struct Obstacle {
 }
 
 impl Map {
-    /// The map of a seed's generator.
+    /// The map that a seeded generator produces.
     pub fn generate(rng: &mut Rng) -> Self {
         let mut boxes: Vec<Obstacle> = Vec::with_capacity(BOXES);
         for _ in 0..TRIES {
@@ -51,7 +51,7 @@ impl Map {
         Self { boxes }
     }
 
-    /// The map that a client sees: from the table `obstacle` of a snapshot.
+    /// The map that a client sees, from the table `obstacle` of a snapshot.
     pub fn from_snapshot(snapshot: &Snapshot) -> Self {
         let Some(table) = snapshot.tables().get(super::OBSTACLES) else { return Self::default() };
         let boxes = (0..table.len()).map(|row| Obstacle {
@@ -77,7 +77,7 @@ impl Map {
         &self.boxes
     }
 
-    /// Whether a square of half the side `radius` around a place touches nothing. Units.
+    /// Whether a square with half-side `radius` around a position touches nothing. Units.
     pub(super) fn is_free(&self, (x, y): (i32, i32), radius: i32) -> bool {
         let inside = |at: i32| at >= radius && at <= WORLD_SIZE * UNITS - radius;
         inside(x) && inside(y) && !self.boxes.iter().any(|b| b.spans_x(x, radius) && b.spans_y(y, radius))
@@ -115,7 +115,7 @@ impl Obstacle {
     }
 }
 
-/// Where the way along one axis ends: at `to`, at a wall, or at the first of `spans` (start and extent, cm).
+/// Where the path along one axis ends: at `to`, at a wall, or at the first of `spans` (start and extent, cm).
 fn slide(from: i32, to: i32, radius: i32, spans: impl Iterator<Item = (i32, i32)>) -> i32 {
     let mut end = to.clamp(radius, WORLD_SIZE * UNITS - radius);
     for (start, extent) in spans {

@@ -1,6 +1,8 @@
-//! What a bot does that the room has (for one that a client plays, see [`bot`](super::bot)): it wanders, goes after whoever is nearest, keeps a distance, steps aside, and shoots not too well.
+//! The behaviour of the room's own bots (for one that a client plays, see [`bot`](super::bot)): it wanders,
+//! chases the nearest player, keeps its distance, dodges, and shoots not too well.
 //!
-//! It plays by the rules of all players: what comes out is an input. It knows where everybody is, and sees through no box.
+//! It plays by the same rules as players: its output is an input. It knows where everybody is, but does not
+//! see through boxes.
 
 use super::{
     ArenaInput, Body,
@@ -13,36 +15,36 @@ use super::{
 use crate::{PlayerId, Rng};
 use serde::{Deserialize, Serialize};
 
-/// It shoots no farther than this, cm.
+/// Range at which it shoots, cm.
 const RANGE: i64 = 1_200;
-/// It likes to be this far from whom it fights, cm.
+/// Preferred distance from its opponent, cm.
 const FIGHTS_AT: std::ops::Range<i64> = 450..850;
-/// How far it looks for what is in its way, cm.
+/// How far ahead it looks for obstacles, cm.
 const FEELERS: [i32; 2] = [70, 160];
-/// A projectile that will pass nearer than this is stepped aside of, cm; if it is not farther than that.
+/// It dodges a projectile that will pass closer than the first, cm, and is no farther away than the second.
 const DODGES: (i64, i64) = (110, 650);
-/// How far off it aims, thousandths of the distance.
+/// Error of its aim, thousandths of the distance.
 const WOBBLE: i32 = 240;
 
-/// One bot. All times are ticks that are left.
+/// One bot. All times are remaining ticks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Npc {
     pub id: PlayerId,
     target: Option<PlayerId>,
     /// Until it looks around again.
     look: u32,
-    /// Until it has understood whom it has before it.
+    /// Until it reacts to a new opponent.
     reaction: u32,
     /// Until the next shot.
     trigger: u32,
-    /// Until it may go round the other way.
+    /// Until it may go round obstacles the other way.
     turn: u32,
-    /// Which way round it goes: 1 anticlockwise, -1 clockwise.
+    /// The direction in which it goes round obstacles: 1 anticlockwise, -1 clockwise.
     side: i32,
-    /// How far off it aims now, and how much of a target's way it foresees: thousandths.
+    /// The current error of its aim, and how much of a target's movement it anticipates: thousandths.
     wobble: i32,
     foresight: i32,
-    /// Where it wanders, cm.
+    /// The place that it wanders to, cm.
     goal: (i32, i32),
     wander: u32,
 }
@@ -56,7 +58,7 @@ pub(super) struct World<'a> {
     pub tick_rate: u32,
 }
 
-/// A direction or a way, cm.
+/// A direction or a displacement, cm.
 type Way = (i64, i64);
 
 impl Npc {
@@ -76,7 +78,7 @@ impl Npc {
         }
     }
 
-    /// One tick. None: it is dead, or has no seat any more.
+    /// One tick. None: it is dead, or no longer has a seat.
     pub fn think(&mut self, world: World<'_>, rng: &mut Rng) -> Option<ArenaInput> {
         let me = find(world.players, self.id).filter(|me| me.is_alive())?;
         let ticks = |ms: std::ops::Range<i32>, rng: &mut Rng| {
@@ -145,7 +147,7 @@ impl Npc {
         })
     }
 
-    /// Ahead of where the target is, and a little off.
+    /// Aims ahead of the target, and a little off.
     fn aim(&self, to: Way, distance: i64, target: &Body) -> Way {
         let flight_ms = distance * 1_000 / i64::from(rules::PROJECTILE_SPEED);
         let lead =
@@ -154,7 +156,7 @@ impl Npc {
         (to.0 + lead(target.vx) - to.1 * off / 1_000, to.1 + lead(target.vy) + to.0 * off / 1_000)
     }
 
-    /// Across the way of a projectile that comes near. Each bot overlooks some.
+    /// Moves across the path of an approaching projectile. Each bot overlooks some.
     fn dodge(&self, me: &Player, world: World<'_>) -> Option<Way> {
         let coming = world
             .projectiles
@@ -167,20 +169,20 @@ impl Npc {
                 let along = to.0 * speed.0 + to.1 * speed.1;
                 let across = (to.0 * speed.1 - to.1 * speed.0) / length(speed).max(1);
                 let comes = along > 0 && length(to) < DODGES.1 && across.abs() < DODGES.0;
-                // To the side of its way that the bot is on already.
+                // To the side of the path that the bot is already on.
                 let side = if across >= 0 { 1 } else { -1 };
                 comes.then_some((speed.1 * side, -speed.0 * side))
             })
             .next()
     }
 
-    /// A stick towards `wanted`, round what is in the way.
+    /// A stick towards `wanted`, round obstacles.
     fn steer(&mut self, map: &Map, body: &Body, wanted: Way) -> Way {
         let full = i64::from(rules::FULL_STICK);
         let far = length(wanted).max(1);
         let straight = (wanted.0 * full / far, wanted.1 * full / far);
         let left = i64::from(self.side);
-        // Eighths of a circle, on the side that it goes round first.
+        // In eighths of a circle, beginning with the side that it prefers.
         let mut ways = [0, 1, -1, 2, -2, 3, -3, 4].map(|eighths| turn(straight, eighths * left)).into_iter();
         let found = ways.position(|way| is_open(map, body, way));
         let Some(found) = found else { return straight };
@@ -211,9 +213,9 @@ fn way(from: (i32, i32), to: (i32, i32)) -> Way {
     (i64::from(to.0 - from.0), i64::from(to.1 - from.1))
 }
 
-/// Turned anticlockwise by eighths of a circle, -4 to 4.
+/// Turns a vector anticlockwise by eighths of a circle, -4 to 4.
 fn turn((x, y): Way, eighths: i64) -> Way {
-    /// The root of a half.
+    /// The square root of one half.
     const HALF: (i64, i64) = (181, 256);
     match eighths.rem_euclid(8) {
         0 => (x, y),
@@ -236,7 +238,7 @@ fn is_open(map: &Map, body: &Body, stick: Way) -> bool {
     })
 }
 
-/// Whether no box is between two places: looked at every half metre, which is less than a box.
+/// Whether no box is between two places: checked every half metre, which is less than the size of a box.
 fn is_clear(map: &Map, from: (i32, i32), to: (i32, i32)) -> bool {
     let (x, y) = way(from, to);
     let steps = (length((x, y)) / 50).max(1);

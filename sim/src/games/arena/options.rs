@@ -1,13 +1,13 @@
-//! What the maker of an arena can choose.
+//! What the maker of an arena room can choose.
 
 use super::rules;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
-/// Seconds from death to the next life that a room may have.
+/// Allowed seconds from death to respawn.
 const RESPAWN_S: RangeInclusive<u32> = 1..=60;
 
-/// Seconds of a round that a room with rounds may have.
+/// Allowed seconds of a round, in rooms with rounds.
 const ROUND_S: RangeInclusive<u32> = 10..=3_600;
 
 /// Bots that a room may have.
@@ -16,17 +16,18 @@ const BOTS: RangeInclusive<u32> = 0..=63;
 /// Bots of a match that players start.
 const MATCH_BOTS: RangeInclusive<u32> = 0..=7;
 
-/// What the maker of an arena can choose.
+/// What the maker of an arena room can choose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ArenaOptions {
-    /// Time from death to the next life, seconds, 1 to 60. Default: 3.
+    /// Time from death to respawn, seconds, 1 to 60. Default: 3.
     pub respawn_s: u32,
-    /// Time of a round, seconds, 10 to 3,600. When it is over, the winner is told, and ten seconds later, or as soon as all people
-    /// want it, the next begins. 0: no rounds. Default: none, but players may start a match ([`ArenaCommand`](super::ArenaCommand)).
+    /// Length of a round, seconds, 10 to 3,600. When it is over, the winner is announced, and ten seconds
+    /// later the next begins. 0, the default: no rounds.
     pub round_s: Option<u32>,
-    /// Bots that play with one person, 0 to 63; each further person takes the place of one, and they leave with the last. Default: as
-    /// with `round_s`. A bot costs the server about as much as a player, without a connection.
+    /// Bots that play with one person, 0 to 63; each further person takes the place of one, and they leave
+    /// with the last. Default: as with `round_s`. A bot costs the server about as much as a player, without a
+    /// connection.
     pub bots: Option<u32>,
 }
 
@@ -37,7 +38,7 @@ impl Default for ArenaOptions {
 }
 
 impl ArenaOptions {
-    /// Itself, if all is within its range.
+    /// Itself, if everything is within its range.
     pub(super) fn checked(self) -> Result<Self, String> {
         in_range("respawn_s", self.respawn_s, RESPAWN_S)?;
         if let Some(seconds) = self.round_s.filter(|&seconds| seconds > 0) {

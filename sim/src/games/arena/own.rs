@@ -1,10 +1,10 @@
-//! The player of a client, as it will be: see [`Predict`].
+//! The client's own player, as predicted: see [`Predict`].
 
 use super::{Arena, ArenaInput, Body, Drive, Map, PLAYERS, Player};
 use crate::{Predict, Seen};
 use std::sync::Arc;
 
-/// A living player, and what it runs into. Shots, hits and the next life are not predicted.
+/// A living player, and what it can run into. Shots, hits and respawning are not predicted.
 ///
 /// Exact as long as every tick of the server gets one input of this player.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct OwnPlayer {
     body: Body,
     /// Sector of its aim.
     aim: i32,
-    /// How often it was placed.
+    /// How often it has spawned.
     spawns: i32,
     map: Arc<Map>,
 }
@@ -27,8 +27,8 @@ impl Predict for Arena {
             Some(own) if own.map.is_in(seen.state) => own.map.clone(),
             _ => Arc::new(Map::from_snapshot(seen.state)),
         };
-        // Where the place is as predicted, so was what a snapshot does not tell: the speed, and parts of a
-        // quantum.
+        // If the position is as predicted, so is what a snapshot does not contain: the speed, and fractions
+        // of a quantum.
         let body = match predicted {
             Some(own) if own.spawns == spawns => own.body.corrected(x, y),
             _ => Body::at(x, y),

@@ -1,16 +1,16 @@
-//! One player of the arena: body, aim, health, score, and the times that are left until things happen to it.
+//! One player of the arena: body, aim, health, score, and timers.
 
 use super::{ArenaInput, Body, Drive, rules};
 use crate::PlayerId;
 use serde::{Deserialize, Serialize};
 
-/// A player. All times are ticks that are left.
+/// A player. All times are remaining ticks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Player {
     pub id: PlayerId,
     pub body: Body,
     pub drive: Drive,
-    /// Until the drive ends for want of a newer input.
+    /// Until the drive ends for lack of a newer input.
     pub hold: u32,
     /// A direction of any length, never 0.
     pub aim: (i32, i32),
@@ -20,7 +20,7 @@ pub(super) struct Player {
     pub cooldown: u32,
     pub state: State,
     pub score: u32,
-    /// How often it was placed: 1 for its first life.
+    /// How often it has spawned: 1 in its first life.
     pub spawns: u32,
     /// On the clients' palette; 0: not chosen.
     pub colour: u8,
@@ -40,7 +40,7 @@ pub(super) enum State {
 }
 
 impl Player {
-    /// A player that enters for the first time.
+    /// A player that spawns for the first time.
     pub fn new(id: PlayerId, body: Body) -> Self {
         Self {
             id,
@@ -60,7 +60,7 @@ impl Player {
         }
     }
 
-    /// Takes one of a tick's inputs: the last movement and aim count, buttons add up.
+    /// Takes one of a tick's inputs: the last movement and aim count, buttons are combined.
     pub fn input(&mut self, input: &ArenaInput, tick_rate: u32) {
         self.drive = Drive::of(input);
         self.hold = rules::ticks(rules::HOLD_MS, tick_rate);
@@ -87,7 +87,7 @@ impl Player {
         }
     }
 
-    /// Is hit. Whether that was the end, until `respawn_ms` later.
+    /// The player is hit. Returns whether that was fatal, in which case it respawns after `respawn_ms`.
     pub fn hit(&mut self, respawn_ms: u32, tick_rate: u32) -> bool {
         let health = self.health().saturating_sub(rules::DAMAGE);
         if health > 0 {
@@ -129,7 +129,7 @@ impl Player {
         Ok(())
     }
 
-    /// Whether it shoots now: it wants to, lives, and the last shot is long enough ago.
+    /// Whether it shoots now: it wants to, it is alive, and the last shot was long enough ago.
     pub fn shoots(&mut self, tick_rate: u32) -> bool {
         let shoots = self.fire && self.cooldown == 0 && self.is_alive();
         if shoots {
@@ -138,7 +138,7 @@ impl Player {
         shoots
     }
 
-    /// Ends a tick. Whether it is time for the next life.
+    /// Ends a tick. Returns whether it is time to respawn.
     pub fn end_tick(&mut self) -> bool {
         self.fire = false;
         self.cooldown = self.cooldown.saturating_sub(1);
@@ -165,13 +165,14 @@ impl Player {
     }
 }
 
-/// The sector of a direction, 0 to `AIM_SECTORS - 1`: sector n has the angles from n to n + 1 of 64 equal parts of the
-/// circle, anticlockwise from the x axis. By comparison with the tangents within an octant: no floats.
+/// The sector of a direction, 0 to `AIM_SECTORS - 1`: sector n has the angles from n to n + 1 of 64 equal
+/// parts of the circle, anticlockwise from the x axis. Found by comparison with the tangents within an
+/// octant, without floats.
 pub fn sector((x, y): (i32, i32)) -> i32 {
     /// tan(n · 2π/64) · 1024 for n = 1 to 7.
     const TANGENTS: [i64; 7] = [101, 204, 311, 424, 547, 684, 840];
     let (x, y) = (i64::from(x), i64::from(y));
-    // Turned back by whole quadrants, so that 0° <= angle < 90°.
+    // Rotated back by whole quadrants, so that 0° <= angle < 90°.
     let (quadrant, along, across) = match (x, y) {
         (x, y) if x > 0 && y >= 0 => (0, x, y),
         (x, y) if x <= 0 && y > 0 => (1, y, -x),

@@ -1,4 +1,4 @@
-//! What players shoot: a point that flies straight until it meets a box, a wall, a player, or its end.
+//! Projectiles: points that fly straight until they hit a box, a wall or a player, or expire.
 
 use super::{
     body::length,
@@ -9,21 +9,21 @@ use super::{
 use crate::PlayerId;
 use serde::{Deserialize, Serialize};
 
-/// A projectile. Places are units, speeds units a second.
+/// A projectile. Positions are in units, speeds in units per second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Projectile {
-    /// Ascending, never used again in the room.
+    /// Ascending, never reused in the room.
     pub id: u32,
     pub owner: PlayerId,
     x: i32,
     y: i32,
     vx: i32,
     vy: i32,
-    /// Ticks that it flies on.
+    /// Remaining ticks of its flight.
     life: u32,
 }
 
-/// The way of a projectile in one move.
+/// The path of a projectile in one move.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Flight {
     from: (i32, i32),
@@ -31,7 +31,7 @@ pub(super) struct Flight {
 }
 
 impl Projectile {
-    /// What `shooter` shoots now.
+    /// The projectile that `shooter` shoots now.
     pub fn new(id: u32, shooter: &Player, tick_rate: u32) -> Self {
         let aim = (i64::from(shooter.aim.0), i64::from(shooter.aim.1));
         let speed = i64::from(rules::PROJECTILE_SPEED * UNITS);
@@ -47,7 +47,7 @@ impl Projectile {
         }
     }
 
-    /// Where it goes in `1/rate` seconds. None: into a box or a wall.
+    /// Its path in `1/rate` seconds. None: into a box or a wall.
     pub fn flight(&self, map: &Map, rate: i32) -> Option<Flight> {
         let to = (self.x + self.vx / rate, self.y + self.vy / rate);
         map.is_free(to, 0).then_some(Flight { from: (self.x, self.y), to })
@@ -59,12 +59,12 @@ impl Projectile {
         ((self.x.div_euclid(UNITS), self.y.div_euclid(UNITS)), speed)
     }
 
-    /// Has flown.
+    /// It has flown along this path.
     pub fn arrive(&mut self, flight: Flight) {
         (self.x, self.y) = flight.to;
     }
 
-    /// Ends a tick. Whether it flies on.
+    /// Ends a tick. Returns whether it keeps flying.
     pub fn end_tick(&mut self) -> bool {
         self.life = self.life.saturating_sub(1);
         self.life > 0
@@ -77,14 +77,14 @@ impl Projectile {
 }
 
 impl Flight {
-    /// The least and greatest x of a body that it can hit.
+    /// The smallest and greatest x of a body that it can hit.
     pub fn reach(&self) -> (i32, i32) {
         let radius = rules::PLAYER_RADIUS * UNITS;
         (self.from.0.min(self.to.0) - radius, self.from.0.max(self.to.0) + radius)
     }
 
-    /// How far along the way it passes within a player's radius of `centre`, in an order that can be compared
-    /// between the targets of one flight. None: it does not.
+    /// How far along the path it passes within a player's radius of `centre`, as a number that can be
+    /// compared between the targets of one flight. None: it does not.
     pub fn hits(&self, centre: (i32, i32)) -> Option<i64> {
         let minus =
             |a: (i32, i32), b: (i32, i32)| (i64::from(a.0) - i64::from(b.0), i64::from(a.1) - i64::from(b.1));
@@ -92,7 +92,7 @@ impl Flight {
         let target = minus(centre, self.from);
         let square = (way.0 * way.0 + way.1 * way.1).max(1);
         let along = (way.0 * target.0 + way.1 * target.1).clamp(0, square);
-        // From the nearest point of the way to the centre.
+        // From the nearest point of the path to the centre.
         let off = (target.0 - way.0 * along / square, target.1 - way.1 * along / square);
         let radius = i64::from(rules::PLAYER_RADIUS * UNITS);
         (off.0 * off.0 + off.1 * off.1 <= radius * radius).then_some(along)

@@ -1,20 +1,20 @@
-//! Rounds: a match of some seconds, a pause to look at the result, and a rematch.
+//! Rounds: a match of limited time, a pause to look at the result, and a rematch.
 
 use super::{arena_event::Round, player::Player, rules};
 use crate::PlayerId;
 use serde::{Deserialize, Serialize};
 
-/// Which round it is, and how long it goes on.
+/// The current round, and how long it continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Rounds {
     tick_rate: u32,
-    /// Ticks of a round.
+    /// Ticks per round.
     ticks: u32,
     number: u32,
     phase: Phase,
 }
 
-/// The times are ticks that are left. `Playing` → `Over` → `Playing` of the next round.
+/// The times are remaining ticks. `Playing` → `Over` → `Playing` of the next round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
     Playing { left: u32 },
@@ -22,7 +22,7 @@ enum Phase {
 }
 
 impl Rounds {
-    /// Rounds of so many seconds, the first of which begins.
+    /// Rounds of this many seconds. The first one begins.
     pub fn new(seconds: u32, tick_rate: u32) -> Self {
         let ticks = seconds * tick_rate;
         Self { tick_rate, ticks, number: 1, phase: Phase::Playing { left: ticks } }
@@ -33,7 +33,7 @@ impl Rounds {
         matches!(self.phase, Phase::Playing { .. })
     }
 
-    /// One tick. Whether a round has ended, or the next begun.
+    /// One tick. Returns whether a round has ended, or the next has begun.
     pub fn step(&mut self, players: &[Player]) -> bool {
         let (Phase::Playing { left } | Phase::Over { left, .. }) = &mut self.phase;
         *left = left.saturating_sub(1);
@@ -57,7 +57,7 @@ impl Rounds {
         }
     }
 
-    /// What players are told of it.
+    /// What players are told about it.
     pub fn told(&self) -> Round {
         let (left, winner, score) = match self.phase {
             Phase::Playing { left } => (left, 0, 0),
@@ -68,7 +68,7 @@ impl Rounds {
     }
 }
 
-/// Who has more than all others, and how much.
+/// The player who has more kills than all others, and how many.
 fn winner(players: &[Player]) -> Option<(PlayerId, u32)> {
     let best = players.iter().map(|player| player.score).max().filter(|best| *best > 0)?;
     let mut with_best = players.iter().filter(|player| player.score == best);

@@ -1,4 +1,5 @@
-//! Where players enter: near the others, so that nobody begins alone, but neither on top of them nor before their guns.
+//! Where players spawn: near others, so that nobody begins alone, but neither on top of them nor in their
+//! line of fire.
 
 use super::{
     Body,
@@ -11,18 +12,19 @@ use std::ops::Range;
 
 /// Places that are tried.
 const TRIES: u32 = 48;
-/// How far from somebody a player enters, cm along the farther axis: within what the narrowest page shows.
+/// Distance from another player at which a player spawns, cm along the longer axis: within what the narrowest
+/// page shows.
 const NEAR: Range<i32> = 450..760;
-/// The same for a bot, which is quicker to shoot.
+/// The same for a bot, which shoots sooner.
 const NEAR_OF_BOTS: Range<i32> = 750..1_100;
-/// With so many alive, somebody is near everywhere.
+/// With this many players alive, somebody is near everywhere.
 const CROWD: usize = 16;
-/// Distance to the living that a player enters with, if such a place is found, cm.
+/// Distance to living players at which a player spawns, if such a place is found, cm.
 const ELBOW_ROOM: i32 = 300;
-/// How far a gun is feared, cm: a projectile flies a little farther.
+/// Range of a line of fire that is avoided, cm: a projectile flies a little farther.
 const RANGE: i64 = 2_500;
 
-/// A place for a player to enter. It touches no box, unless every place that was tried does.
+/// A place for a player to spawn. It touches no box, unless every place that was tried does.
 pub(super) fn place(map: &Map, players: &[Player], npc: bool, rng: &mut Rng) -> Body {
     let near = if npc { NEAR_OF_BOTS } else { NEAR };
     let host = host(players, rng);
@@ -50,18 +52,18 @@ pub(super) fn place(map: &Map, players: &[Player], npc: bool, rng: &mut Rng) -> 
     best
 }
 
-/// Near whom a player enters.
+/// Where a player spawns.
 #[derive(Debug, Clone, Copy)]
 enum Host {
-    /// There is nobody: in the middle of the world.
+    /// There are no others: in the middle of the world.
     Nobody,
-    /// There are enough: anywhere.
+    /// There are enough others: anywhere.
     Everybody,
-    /// At this place, cm.
+    /// Near this place, cm.
     Somebody((i32, i32)),
 }
 
-/// One of the living; a person, if there is one.
+/// A living player; a person, if there is one.
 fn host(players: &[Player], rng: &mut Rng) -> Host {
     let living = || players.iter().filter(|player| player.is_alive());
     let people = living().filter(|player| !player.npc).count();
@@ -75,7 +77,8 @@ fn host(players: &[Player], rng: &mut Rng) -> Host {
     hosts.nth(nth).map_or(Host::Nobody, |player| Host::Somebody(player.body.place()))
 }
 
-/// Two if the place is neither near a living player nor in one's line of fire; one if it is not near; else nothing.
+/// 2 if the place is neither near a living player nor in one's line of fire; 1 if it is only not near one;
+/// else 0.
 fn merit(at: (i32, i32), players: &[Player]) -> u32 {
     let living = || players.iter().filter(|player| player.is_alive());
     if living().any(|player| distance(player.body.place(), at) < ELBOW_ROOM) {
@@ -84,7 +87,7 @@ fn merit(at: (i32, i32), players: &[Player]) -> u32 {
     1 + u32::from(!living().any(|player| is_aimed_at(player, at)))
 }
 
-/// Whether a place is within about ten degrees of where a player aims.
+/// Whether a place is within about ten degrees of a player's aim.
 fn is_aimed_at(player: &Player, at: (i32, i32)) -> bool {
     let from = player.body.place();
     let way = (i64::from(at.0 - from.0), i64::from(at.1 - from.1));
