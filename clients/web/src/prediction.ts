@@ -3,22 +3,22 @@ import type { Snapshot } from "./codec/snapshot.js";
 import type { OwnRow } from "./view.js";
 import type { Rules } from "./wasm.js";
 
-/** Half of a correction is left after so many ms. */
+/** A correction halves every this many ms. */
 const HALF_LIFE = 60;
-/** States that the mean error is of, about. */
+/** Number of states, roughly, over which the mean error is taken. */
 const MEAN_OF = 20;
 
 /**
- * The player's own entity, shown as it will be: each input takes effect at once, by the game's own rules, and
- * what the server says corrects it; over a few frames, so that nobody sees a jump. (Gabriel Gambetta,
- * "Fast-Paced Multiplayer", part II. The smoothing: Glenn Fiedler, "State Synchronization", 2015.)
+ * Prediction of the player's own entity: each input takes effect at once, by the game's own rules, and the
+ * server's states correct it, over a few frames, so that no jump is visible. (Gabriel Gambetta, "Fast-Paced
+ * Multiplayer", part II. The smoothing: Glenn Fiedler, "State Synchronization", 2015.)
  */
 export class Prediction {
-  /** Whether the player is shown where it is predicted, or as everybody else. Can be switched at any time. */
+  /** Whether the player is shown as predicted, or like everybody else. Can be switched at any time. */
   enabled = true;
-  /** How far off it was for the last state, in units of the game's measure. */
+  /** The error of the prediction for the last state, in units of the game's measure. */
   error = 0;
-  /** The same, about the mean of a second. */
+  /** The same, as a mean over about a second. */
   meanError = 0;
   private readonly smoothing: Smoothing;
   private quantaPerUnit = 1;
@@ -28,20 +28,20 @@ export class Prediction {
   private seat: { schema: Schema; player: number; tickRate: number } | undefined;
   private sent: { payload: Uint8Array; at: number } | undefined;
 
-  /** A difference of more than `jump` quanta is no error to hide: the player was moved far away. */
+  /** A difference of more than `jump` quanta is not an error to hide: the player was moved far away. */
   constructor(jump: number) {
     this.smoothing = new Smoothing(HALF_LIFE, jump);
   }
 
   /**
-   * Whether the game's rules are there. Before, and if they cannot be used, the player is shown as everybody
-   * else.
+   * Whether the game's rules are loaded. Before that, and if they cannot be used, the player is shown like
+   * everybody else.
    */
   get ready(): boolean {
     return this.rules !== undefined;
   }
 
-  /** @internal The rules are there. */
+  /** @internal The rules are loaded. */
   use(rules: Rules): void {
     this.rules = rules;
     if (this.seat) this.start(this.seat.schema, this.seat.player, this.seat.tickRate);
@@ -81,7 +81,7 @@ export class Prediction {
   }
 
   /**
-   * @internal The player's row to show. `next`: the input that will be sent next, if nothing else happens.
+   * @internal The player's row to show. `next` is the input that will be sent next, if nothing else happens.
    */
   shown(now: number, next: Uint8Array | undefined): OwnRow | undefined {
     const { seat } = this;
@@ -110,7 +110,7 @@ export class Prediction {
     }
   }
 
-  /** @internal Goes on without. Who is in no room yet may get into none, and is told of that. */
+  /** @internal Continues without prediction. */
   fail(error: unknown): void {
     this.rules = undefined;
     this.failure = error;
@@ -123,31 +123,31 @@ export class Prediction {
   }
 }
 
-/** Hides corrections: what is shown glides to what is right. */
+/** Hides corrections: what is shown glides to the right values. */
 export class Smoothing {
   private offsets: number[] = [];
   private at = 0;
 
-  /** An error halves in `halfLife` ms; one with a number of more than `jump` is not hidden at all. */
+  /** An error halves every `halfLife` ms; one with a number above `jump` is not hidden at all. */
   constructor(
     private readonly halfLife: number,
     private readonly jump: number,
   ) {}
 
-  /** A correction moved what is predicted from `before` to `after`. */
+  /** A correction moved the prediction from `before` to `after`. */
   correct(now: number, before: ArrayLike<number>, after: ArrayLike<number>): void {
     const offsets = Array.from(after, (value, n) => this.offset(now, n) + before[n]! - value);
     this.offsets = offsets.every((offset) => Math.abs(offset) <= this.jump) ? offsets : [];
     this.at = now;
   }
 
-  /** What to add to a number to get what to show. */
+  /** What to add to a number to get what should be shown. */
   offset(now: number, n: number): number {
     const part = this.halfLife > 0 ? 2 ** -(Math.max(0, now - this.at) / this.halfLife) : 0;
     return (this.offsets[n] ?? 0) * part;
   }
 
-  /** Nothing is hidden any more. */
+  /** Hides nothing any more. */
   reset(): void {
     this.offsets = [];
   }

@@ -15,31 +15,34 @@ import type { Paths } from "./transport/paths.js";
 import type { Transport } from "./transport/transport.js";
 import { View } from "./view.js";
 
-/** Where a room's connection is. */
+/** The state of a room's connection. */
 export type Status =
-  /** In the room. `resumed`: the seat was kept; else this is a new player. Told again when the transport changes. */
+  /**
+   * In the room. `resumed`: the seat was kept; otherwise this is a new player. Reported again when the
+   * transport changes.
+   */
   | { readonly phase: "joined"; readonly transport: string; readonly resumed: boolean }
-  /** The connection was lost; the next attempt is made in `retryIn` ms. */
+  /** The connection was lost; the next attempt follows in `retryIn` ms. */
   | { readonly phase: "reconnecting"; readonly cause: RoomError; readonly retryIn: number }
-  /** It has ended, and does not come back by itself. */
+  /** It has ended, and does not reconnect by itself. */
   | { readonly phase: "closed"; readonly cause: RoomError };
 
-/** A newer state. At most one a picture, where pictures are drawn: those in between are superseded. */
+/** A newer state. At most one per frame where frames are drawn: those in between are superseded. */
 export interface StateUpdate {
   readonly tick: number;
-  /** Number of the player's last input that it contains. */
+  /** Number of the player's last input that the state contains. */
   readonly input: number;
   readonly snapshot: Snapshot;
 }
 
-/** What a room tells. */
+/** The events of a room. */
 export interface RoomEvents<Input, Event> {
   state: StateUpdate;
-  /** Something happened in the game: each once, in order, over reconnects too. */
+  /** Something happened in the game. Each event comes once, in order, also across reconnects. */
   event: { readonly tick: number; readonly event: Event };
   /**
-   * Who is here: `changed` is everybody (`full`: after joining, one event for each page of a long list), then only who
-   * changed.
+   * The members of the room: `changed` is everybody (with `full`: after joining, one event for each page of a
+   * long list), and then only those who changed.
    */
   presence: {
     readonly members: ReadonlyMap<string, Member>;
@@ -47,28 +50,39 @@ export interface RoomEvents<Input, Event> {
     readonly full: boolean;
   };
   status: Status;
-  /** The next tick wants an input: call `send` in this very listener. At tick rate, whatever the events' rate. */
+  /**
+   * The next tick needs an input: call `send` in this very listener. Comes at the tick rate, whatever the
+   * rate of other events.
+   */
   tick: { readonly tick: number };
   /** An input was sent, with this number. */
   input: { readonly sequence: number; readonly input: Input };
-  /** The server did not do what a command asked; or nobody can say, because the seat was lost before it had confirmed it. */
+  /**
+   * The server did not carry out a command; or nobody knows whether it did, because the seat was lost before
+   * it was confirmed.
+   */
   refused: { readonly command: number; readonly reason: string };
 }
 
-/** The room's entities as they are to be shown now. */
+/** The room's entities as they should be shown now. */
 export interface Entities<K extends Kinds<K> = AnyKinds> {
   /** The entities of a kind, by ascending id; their fields are in units of the game's measure. */
   all<N extends keyof K & string>(kind: N): K[N][];
   get<N extends keyof K & string>(kind: N, id: number): K[N] | undefined;
 }
 
-/** More bytes than this waiting in the transport: inputs and acknowledgements wait, and only the newest go then. */
+/**
+ * If more bytes than this wait in the transport, inputs and acknowledgements wait, and only the newest are
+ * sent then.
+ */
 const MAX_BUFFERED = 16 * 1024;
-/** How soon to look again, ms. */
+/** Time until the next look at it, ms. */
 const BUFFER_POLL = 30;
 /** How long `leave` waits for the server's goodbye, ms. */
 const LEAVE_TIMEOUT = 5000;
-/** A picture that is drawn this late, ms, may never be: the page is shown nowhere, though it is not hidden. */
+/**
+ * A frame that is this late, ms, may never come: the page is not visible anywhere, although it is not hidden.
+ */
 const NO_PICTURE = 1000;
 /** How long the seat may take to move to another transport, ms. */
 const MOVE_TIMEOUT = 3000;
@@ -84,9 +98,15 @@ export class Room<
   private readonly memberMap = new Map<string, Member>();
   private readonly inputClock = new InputClock();
   private transport: Transport | undefined;
-  /** While the seat moves: the transport that it comes from, until the server has welcomed it on the other. */
+  /**
+   * While the seat moves: the transport that it comes from, until the server has sent a welcome over the
+   * other one.
+   */
   private retiring: Transport | undefined;
-  /** The attempt under way, to reconnect or to move: never more than one. Its result counts only while it is this one. */
+  /**
+   * The attempt in progress, to reconnect or to move: never more than one. Its result counts only while it is
+   * the current one.
+   */
   private dialing: AbortController | undefined;
   private moveTimer: number | undefined;
   private timer: number | undefined;
@@ -107,7 +127,7 @@ export class Room<
     private readonly game: Game<Input, Command, Event, K>,
     private readonly interpolation: InterpolationOptions | false,
     private readonly paths: Paths,
-    /** The player's own entity, as it will be. Undefined: `connect` was given no rules to predict it by. */
+    /** Prediction of the player's own entity. Undefined: `connect` was given no rules for it. */
     readonly prediction: Prediction | undefined,
   ) {
     this.ended = new Promise((resolve) => (this.end = resolve));
@@ -115,7 +135,10 @@ export class Room<
     this.unwatch = timers.watch(() => this.woken());
   }
 
-  /** Listens; returns how to stop. What `event` and `refused` have to tell waits for the first listener. */
+  /**
+   * Adds a listener, and returns a function that removes it. `event` and `refused` are kept until their first
+   * listener is added.
+   */
   on<K extends keyof RoomEvents<Input, Event>>(
     type: K,
     listener: (event: RoomEvents<Input, Event>[K]) => void,
@@ -126,36 +149,39 @@ export class Room<
   }
 
   /**
-   * Sends an input with the next tick. The newest counts: one that is set again before its tick replaces the one before.
-   * Ignored while not connected (the moment it was meant for is past by then). Throws what encoding it throws, and a
-   * SendError if it is too long.
+   * Sends an input with the next tick. Only the newest counts: calling this again before the tick replaces
+   * the input. Ignored while not connected (the moment that it was meant for would be past). Throws what
+   * encoding it throws, and a SendError if it is too long.
    */
   send(input: Input): void {
     const payload = this.game.encodeInput(input);
     if (payload.length > MAX_INPUT) {
-      throw new SendError(`an input of ${payload.length} bytes, where ${MAX_INPUT} are allowed`);
+      throw new SendError(`an input of ${payload.length} bytes; at most ${MAX_INPUT} are allowed`);
     }
     this.pendingInput = { input, payload };
     this.scheduleInput();
   }
 
   /**
-   * Sends a command: once and in order, kept over reconnects until the server has it. Returns its number, which a
-   * `refused` event names; no two commands of a room have the same. Throws a SendError.
+   * Sends a command, exactly once and in order, kept across reconnects until the server has it. Returns its
+   * number, which a `refused` event names; the numbers of a room are unique. Throws a SendError.
    */
   command(command: Command): number {
     if (this.core.hasEnded) throw new SendError("the room has ended: connect again");
     const payload = this.game.encodeCommand(command);
     if (payload.length > MAX_COMMAND) {
-      throw new SendError(`a command of ${payload.length} bytes, where ${MAX_COMMAND} are allowed: split it`);
+      throw new SendError(
+        `a command of ${payload.length} bytes; at most ${MAX_COMMAND} are allowed: split it`,
+      );
     }
     const sequence = this.core.session.sendCommand(payload);
-    if (sequence === undefined) throw new SendError("too many commands wait for the server: send fewer");
+    if (sequence === undefined)
+      throw new SendError("too many commands wait for the server's confirmation: send fewer");
     this.pump();
     return sequence;
   }
 
-  /** The entities as they are to be shown now: interpolated, unless that is switched off. */
+  /** The entities as they should be shown now: interpolated, unless that is switched off. */
   get entities(): Entities<K> {
     return this.view ?? (NOTHING as unknown as Entities<K>);
   }
@@ -171,17 +197,17 @@ export class Room<
   /** Whether `entities` interpolates. Can be switched at any time. */
   interpolate = true;
 
-  /** The newest state as it came. */
+  /** The newest state as it arrived. */
   get state(): Snapshot | undefined {
     return this.core.session.snapshot;
   }
 
-  /** Who is here, by user. */
+  /** The members of the room, by user. */
   get members(): ReadonlyMap<string, Member> {
     return this.memberMap;
   }
 
-  /** What is counted and measured; a live object. */
+  /** Counts and measurements; a live object. */
   get stats(): Readonly<Stats> {
     return this.core.meter.stats;
   }
@@ -195,7 +221,7 @@ export class Room<
     return this.core.session.welcome?.player ?? 0;
   }
 
-  /** The user that presence knows this player as. */
+  /** The user id under which presence lists this player. */
   get user(): string {
     return this.core.session.welcome?.user ?? "";
   }
@@ -208,7 +234,7 @@ export class Room<
     return this.core.session.welcome?.kind ?? "";
   }
 
-  /** Ticks a second. */
+  /** Ticks per second. */
   get tickRate(): number {
     return this.core.session.welcome?.tickRate ?? 0;
   }
@@ -218,7 +244,7 @@ export class Room<
     return this.core.clock.serverTime(this.timers.now());
   }
 
-  /** How old the newest state is, ms: since its tick was due. */
+  /** The age of the newest state, since its tick was due, ms. */
   get stateAge(): number | undefined {
     const due = this.state && this.core.tickDue(this.state.tick);
     return due === undefined || this.serverTime === undefined ? undefined : this.serverTime - due;
@@ -229,14 +255,17 @@ export class Room<
     return this.interpolate ? (this.interpolator?.renderDelay ?? 0) : 0;
   }
 
-  /** Names the seat: given to `connect` by the next page within the resume window, it goes on where this one stopped. A secret. */
+  /**
+   * Identifies the seat: given to `connect` by the next page within the resume window, it continues where
+   * this one stopped. A secret.
+   */
   get token(): string {
     const seat = this.core.session.resumption;
     if (!seat) return "";
     return `${[...seat.token].map((byte) => byte.toString(16).padStart(2, "0")).join("")}.${seat.reliableReceived}`;
   }
 
-  /** Gives up the seat and waits for the server's goodbye (5 s at most). */
+  /** Gives up the seat and waits for the server's goodbye (at most 5 s). */
   async leave(): Promise<void> {
     if (this.core.hasEnded) return;
     this.core.leave(this.timers.now());
@@ -247,7 +276,7 @@ export class Room<
     this.timers.clear(timer);
   }
 
-  /** Drops the connection as a broken network does, to see what happens: the room reconnects. */
+  /** Drops the connection like a broken network, for trying it out: the room reconnects. */
   disconnect(): void {
     if (this.core.phase.name !== "online") return;
     this.disconnected(RoomError.closed({ code: 1006, reason: "disconnect() was called" }));
@@ -285,7 +314,7 @@ export class Room<
     this.pump();
   }
 
-  /** Sends what there is to send, and sets the timer for what comes by itself. */
+  /** Sends what is due, and sets the timer for what will be due by itself. */
   private pump(): void {
     const { transport, core } = this;
     const now = this.timers.now();
@@ -329,7 +358,7 @@ export class Room<
     );
   }
 
-  /** Makes the one attempt that there is. One that was given up ends in nothing. */
+  /** Makes the attempt, of which there is one at most. One that was abandoned has no effect. */
   private dial(
     start: (signal: AbortSignal) => Promise<Transport>,
     opened: (transport: Transport) => void,
@@ -349,14 +378,17 @@ export class Room<
     );
   }
 
-  /** On a lesser transport: tries for a better one when it is time, unseen, and moves over with the seat. */
+  /**
+   * On a transport that is not the preferred one: tries for a better one when it is time, unnoticed, and
+   * moves the seat to it.
+   */
   private scheduleMove(): void {
     this.timers.clear(this.moveTimer);
     const at = this.paths.retryAt;
     if (at === undefined) return;
     this.moveTimer = this.timers.set(
       () => {
-        if (!this.core.mayMove || this.dialing) return; // the next welcome comes here again
+        if (!this.core.mayMove || this.dialing) return; // called again after the next welcome
         this.dial(
           (signal) => this.paths.dialBetter(signal),
           (transport) =>
@@ -398,7 +430,7 @@ export class Room<
     this.pump();
   }
 
-  /** Tells what became of the room when its connection was lost. */
+  /** Reports what became of the room when its connection was lost. */
   private settle(): void {
     const { phase } = this.core;
     if (phase.name === "waiting") {
@@ -450,7 +482,7 @@ export class Room<
       }
       case "event": {
         const { tick, payload } = event.event;
-        // What the game cannot read is its own fault, and no reason to stop.
+        // If the game cannot decode it, that is the game's fault, and no reason to stop.
         return reported(() => this.emitter.emit("event", { tick, event: this.game.decodeEvent(payload) }));
       }
       case "presence": {
@@ -517,7 +549,7 @@ export class Room<
   private sendInput(tick: number): void {
     this.inputTimer = undefined;
     this.inputClock.sent(tick);
-    // Listeners call `send`, which must not set a timer for what goes out right here.
+    // Listeners call `send`, which must not set a timer for what is sent right here.
     this.inputTimer = -1;
     this.emitter.emit("tick", { tick });
     this.inputTimer = undefined;
@@ -536,7 +568,7 @@ export class Room<
   private woken(): void {
     const hidden = this.timers.hidden();
     this.core.session.ackAlone = hidden;
-    // The picture that a state waits for is not drawn now.
+    // The frame that a state waits for will not be drawn now.
     if (hidden) this.tellState();
     else this.core.handleWake(this.timers.now());
     this.pump();

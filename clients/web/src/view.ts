@@ -4,7 +4,7 @@ import type { AnyKinds, Kinds } from "./game.js";
 /** An entity: its id, and its fields by their names, in units of the game's measure. */
 export type Entity = { readonly id: number } & Readonly<Record<string, number>>;
 
-/** The player's own entity, as it is predicted: a value for each column, in quanta. */
+/** The prediction of the player's own entity: a value for each column, in quanta. */
 export interface OwnRow {
   readonly kind: number;
   readonly id: number;
@@ -14,8 +14,8 @@ export interface OwnRow {
 /** The world at one moment: between two states, a little past the last, or as in one. */
 export class View<K extends Kinds<K> = AnyKinds> {
   /**
-   * `part` of the way from `base` to `other`; negative where `other` is the earlier one, to go on away from it. A number
-   * that changes by more than `jump` quanta stays as in `base`.
+   * The state at `part` of the way from `base` to `other`; negative if `other` is the earlier one, to
+   * extrapolate away from it. A number that changes by more than `jump` quanta keeps the value in `base`.
    */
   constructor(
     private readonly base: Snapshot,
@@ -25,12 +25,12 @@ export class View<K extends Kinds<K> = AnyKinds> {
     private readonly own?: OwnRow,
   ) {}
 
-  /** @internal The same with the player's own entity as it is predicted. */
+  /** @internal The same with the prediction of the player's own entity. */
   withOwn<L extends Kinds<L>>(own: OwnRow | undefined): View<L> {
     return new View<L>(this.base, this.other, this.part, this.jump, own);
   }
 
-  /** Tick of the state that says which entities there are. */
+  /** Tick of the state that determines which entities exist. */
   get tick(): number {
     return this.base.tick;
   }
@@ -42,7 +42,7 @@ export class View<K extends Kinds<K> = AnyKinds> {
     if (!table) return [];
     const other = this.other?.tables[index];
     const entities: Entity[] = [];
-    let near = 0; // both tables are sorted: walk them together
+    let near = 0; // both tables are sorted: traverse them together
     for (let row = 0; row < table.length; row++) {
       const id = table.ids[row]!;
       while (other && near < other.length && other.ids[near]! < id) near++;

@@ -17,16 +17,16 @@ interface Exports {
 const ABI = 1;
 const MALFORMED = 2;
 
-/** Where a game's rules come from: see `wasm`. */
+/** The source of a game's rules: see `wasm`. */
 export interface RulesSource {
-  /** A prediction of its own for each room. Rejects with an Error that says what is wrong. */
+  /** Loads a prediction for one room. Rejects with an Error that says what is wrong. */
   load(): Promise<Rules>;
 }
 
 /**
- * The rules of a game for `connect`: `prediction: wasm("/game.wasm")`, where the module is the game's own
- * library, built for wasm32-unknown-unknown with `driftless_sim::export_predict!`. The page's policy must
- * allow `'wasm-unsafe-eval'`.
+ * The rules of a game for `connect`: `prediction: wasm("/game.wasm")`. The module is the game's own library,
+ * built for wasm32-unknown-unknown with `driftless_sim::export_predict!`. The page's policy must allow
+ * `'wasm-unsafe-eval'`.
  */
 export function wasm(module: string | URL | BufferSource): RulesSource {
   return {
@@ -44,7 +44,7 @@ async function fetched(url: string | URL): Promise<ArrayBuffer> {
   return answer.arrayBuffer();
 }
 
-/** The prediction in a module: what was sent, what the server has said, and the game's rules. */
+/** The prediction in a module: the inputs sent, the server's states, and the game's rules. */
 export class Rules {
   private width = 0;
   private words = new Int32Array(0);
@@ -53,12 +53,12 @@ export class Rules {
   constructor(private readonly exports: Exports) {
     const abi = typeof exports.driftless_abi === "function" ? exports.driftless_abi() : undefined;
     if (abi !== ABI) {
-      const what = abi === undefined ? "no module of driftless_sim::export_predict!" : `of version ${abi}`;
-      throw new Error(`it is ${what}, where version ${ABI} is wanted`);
+      const what = abi === undefined ? "not a module of driftless_sim::export_predict!" : `of version ${abi}`;
+      throw new Error(`it is ${what}; version ${ABI} is required`);
     }
   }
 
-  /** Which kind of the schema the player's entity is of. */
+  /** The schema's kind of the player's entity. */
   get kind(): number {
     return this.exports.driftless_own();
   }
@@ -69,7 +69,8 @@ export class Rules {
   }
 
   /**
-   * A state of the server, which contains the inputs up to `input`. Throws an Error if it is of another game.
+   * Takes a state of the server, which contains the inputs up to `input`. Throws an Error if it belongs to
+   * another game.
    */
   state(input: number, snapshot: Snapshot): void {
     this.width = snapshot.tables[this.kind]?.columns.length ?? 0;
@@ -91,17 +92,17 @@ export class Rules {
     this.write(new Uint8Array(words.buffer, 0, 4 * length));
     if (this.exports.driftless_state(input) === MALFORMED) {
       throw new Error(
-        "the room's states are not those of the module: it is of another game, or another version of it",
+        "the module does not fit the room's states: it belongs to another game, or to another version of it",
       );
     }
   }
 
-  /** An input was sent with this number. Throws an Error if it is one of another game. */
+  /** An input was sent with this number. Throws an Error if it belongs to another game. */
   push(sequence: number, payload: Uint8Array): void {
     this.write(payload);
     if (this.exports.driftless_push(sequence) === MALFORMED) {
       throw new Error(
-        "the inputs are not those of the module: it is of another game, or another version of it",
+        "the module does not fit the inputs: it belongs to another game, or to another version of it",
       );
     }
   }
@@ -111,19 +112,19 @@ export class Rules {
     return this.row(this.exports.driftless_shown());
   }
 
-  /** The same, if this were the next input. */
+  /** The same, as if this were the next input. */
   shownAfter(payload: Uint8Array): Int32Array | undefined {
     this.write(payload);
     return this.row(this.exports.driftless_shown_after());
   }
 
-  /** How far off it was for the last state, quanta. */
+  /** The error of the prediction for the last state, quanta. */
   get error(): number {
     return this.exports.driftless_error() >>> 0;
   }
 
   private write(bytes: Uint8Array): void {
-    // The call may make the memory grow, which detaches its buffer: ask for that afterwards.
+    // The call may grow the memory, which detaches its buffer: get that afterwards.
     const at = this.exports.driftless_buffer(bytes.length);
     new Uint8Array(this.exports.memory.buffer, at, bytes.length).set(bytes);
   }

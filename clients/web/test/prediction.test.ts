@@ -115,8 +115,8 @@ describe("the arena's module", () => {
     const rules = await arena.load();
     rules.start(7, 20);
     const other = new Snapshot(new Schema([kind("cart", [["position", "linear", 1, ["x"]]])]));
-    expect(() => rules.state(0, other)).toThrow("of another game");
-    expect(() => rules.push(1, Uint8Array.of(8))).toThrow("of another game");
+    expect(() => rules.state(0, other)).toThrow("belongs to another game");
+    expect(() => rules.push(1, Uint8Array.of(8))).toThrow("belongs to another game");
   });
 
   it("takes less than 5 µs an input", async () => {
@@ -139,7 +139,7 @@ describe("the arena's module", () => {
 
 it("what is no module of a game is refused by name", async () => {
   const empty = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
-  await expect(wasm(empty).load()).rejects.toThrow("no module of driftless_sim::export_predict!");
+  await expect(wasm(empty).load()).rejects.toThrow("not a module of driftless_sim::export_predict!");
 });
 
 /** Of a player 7 at 20 ticks a second. Its inputs push it by so many cm. */
@@ -252,7 +252,7 @@ describe("a room", () => {
     expect(room.prediction!.ready).toBe(false);
     expect(room.entities.all("player")).toEqual([{ id: 1, x: 0 }]);
     expect(warn).toHaveBeenCalledTimes(1);
-    expect(String(warn.mock.calls[0])).toContain("of another game");
+    expect(String(warn.mock.calls[0])).toContain("belongs to another game");
   });
 });
 
