@@ -1,14 +1,15 @@
-//! Renders the guide (`guide/*.md`) to HTML, which the server has at `/guide`.
+//! Renders the guide (`guide/*.md`) to HTML, which the server serves at `/guide`.
 //!
-//! A chapter is a file `NN-name.md`: chapters come in the order of their numbers, and their address is `/guide/name`. Links from
-//! one to another are written as links between the files (`20-prediction.md#smoothing`), so that they work in a repository
-//! browser, too. A link to a chapter or heading that does not exist fails the build.
+//! A chapter is a file `NN-name.md`: chapters are ordered by their numbers, and their address is
+//! `/guide/name`. Links between chapters are written as links between the files
+//! (`20-prediction.md#smoothing`), so that they work in a repository browser, too. A link to a chapter or
+//! heading that does not exist fails the build.
 
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 use std::{collections::BTreeSet, env, error::Error, fmt::Write, fs, path::Path};
 
 struct Chapter {
-    /// As it is in the folder.
+    /// Its name in the folder.
     file: String,
     /// The last part of its address.
     name: String,
@@ -99,12 +100,12 @@ fn chapter(file: String) -> Result<Chapter, Box<dyn Error>> {
     }
     hide_lines(&mut events);
     html::push_html(&mut chapter.body, events.into_iter());
-    // A wide table or a long line of code scrolls by itself, and by keyboard.
+    // A wide table or a long line of code scrolls separately, also with the keyboard.
     chapter.body = chapter.body.replace("<pre>", "<pre tabindex=\"0\">");
     Ok(chapter)
 }
 
-/// Leaves out of Rust code what only the compiler needs, as rustdoc does: lines that begin with `# `.
+/// Removes lines of Rust code that only the compiler needs, as rustdoc does: those that begin with `# `.
 fn hide_lines(events: &mut [Event<'_>]) {
     let mut rust = false;
     for event in events {
@@ -132,7 +133,7 @@ fn plain_text(events: &[Event<'_>]) -> String {
         .collect()
 }
 
-/// The id of a heading, as GitHub makes it.
+/// The id of a heading, as GitHub generates it.
 fn slug(heading: &str) -> String {
     let lower = heading.to_lowercase();
     let kept = lower.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));

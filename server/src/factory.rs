@@ -56,10 +56,10 @@ use ticks::{TickBudget, Ticks};
 use tokio::{sync::oneshot, time::timeout_at};
 use tracing::{info, warn};
 
-/// A join meets a room that ends in the same moment at most this often before it is refused.
+/// How often a join may meet a room that is just ending before it is refused.
 const JOIN_ATTEMPTS: usize = 3;
 
-/// Makes rooms of the kinds of game that the server offers.
+/// Makes rooms of the kinds of games that the server offers.
 pub struct Factory {
     config: Config,
     registry: Arc<Registry>,
@@ -71,32 +71,32 @@ pub struct Factory {
     ticks: Arc<TickBudget>,
 }
 
-/// What rooms are given of the server.
+/// What rooms get from the server.
 pub struct RoomServices {
     /// The server's clock.
     pub clock: Clock,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Whom rooms tell of joins and leaves.
+    /// Where rooms report joins and leaves.
     pub presence: Recipient<Report>,
-    /// The threads that rooms live on.
+    /// The threads on which rooms live.
     pub(crate) homes: Arc<Homes>,
-    /// Who does what games ask for.
+    /// Does the jobs that games request.
     pub(crate) work: Arc<JobPool>,
-    /// The world outside.
+    /// Reports events of rooms to the program's listeners.
     pub events: Arc<Events>,
     /// The recording thread, if rooms are recorded.
     pub recorder: Option<Arc<RecordThread>>,
 }
 
-/// What a room takes of what there is for all. Given back when it is dropped.
+/// A room's share of the server's totals. Given back when it is dropped.
 struct Budget {
     _ticks: Ticks,
-    /// Of whoever made it by a join.
+    /// The permit of the source whose join made it.
     _share: Option<Share>,
 }
 
-/// Who wants a room.
+/// The originator of a room.
 enum Maker {
     /// An operator. The room waits for players.
     Operator,
@@ -104,7 +104,7 @@ enum Maker {
     Joiner(Source),
 }
 
-/// A room that has not started.
+/// A room that has not started yet.
 struct Made {
     shared: Arc<RoomShared>,
     kind: GameKind,
@@ -121,7 +121,7 @@ struct GoesOn {
 }
 
 impl Factory {
-    /// Lists what it makes in `registry`. The first of `kinds` is the default, if none is configured.
+    /// A factory that lists its rooms in `registry`.
     pub fn new(
         config: Config,
         registry: Arc<Registry>,
@@ -140,14 +140,14 @@ impl Factory {
     /// Makes a room, and waits until its game has started.
     pub async fn create(&self, spec: RoomSpec) -> Result<RoomSummary, FactoryError> {
         let Listed { shared, room, .. } = self.list(&spec)?;
-        // One that has failed by now was made nevertheless.
+        // A room that has failed by now was made nevertheless.
         match room.send(AskStarted).await {
             Ok(Err(refused)) => Err(FactoryError::BadOptions(refused.reason)),
             Ok(Ok(())) | Err(_) => Ok(RoomSummary::of(&shared)),
         }
     }
 
-    /// Makes a room, whose game is yet to start.
+    /// Makes a room whose game has yet to start.
     fn list(&self, spec: &RoomSpec) -> Result<Listed, FactoryError> {
         loop {
             let id = self.next_id();
@@ -165,7 +165,7 @@ impl Factory {
         }
     }
 
-    /// Writes what is recorded to disk. Rooms record no more after this.
+    /// Writes recordings to disk. Rooms record no more after this.
     pub fn finish_recordings(&self) {
         if let Some(recorder) = &self.services.recorder {
             recorder.finish();
@@ -183,7 +183,7 @@ impl Factory {
                 options: join.options.clone(),
             };
             match room.send(asked).await {
-                // It has just ended: the next look makes a new one.
+                // It has just ended: the next attempt makes a new one.
                 Ok(Err(JoinError::Ended(_))) | Err(MailboxError::Closed) => {
                     room = self.find_or_create(&join, entrant.source)?.room;
                 }
@@ -232,7 +232,7 @@ impl Factory {
         let spec = RoomSpec { kind: kind_asked, options, ..RoomSpec::default() };
         let name: Arc<str> = name.into();
         let made = self.make(self.next_id(), name.clone(), &spec, Maker::Joiner(source))?;
-        // Somebody may be faster: then it is that one's room.
+        // Somebody else may have been faster: then it is their room.
         let (listed, _) = self.registry.get_or_start(&name, || self.start(made))?;
         of_kind(listed, kind)
     }
@@ -241,7 +241,7 @@ impl Factory {
         RoomId(self.next_room.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A room that has not started, checked against kinds and limits.
+    /// A room that has not started yet, checked against kinds and limits.
     fn make(&self, id: RoomId, name: Arc<str>, spec: &RoomSpec, maker: Maker) -> Result<Made, FactoryError> {
         if self.registry.is_draining() {
             return Err(FactoryError::Draining);
@@ -453,7 +453,7 @@ impl Rooms for Factory {
     }
 }
 
-/// The kind of game that is asked for.
+/// The kind of game that is requested, if any.
 fn kind_of(join: &wire::Join) -> Option<&str> {
     (!join.kind.is_empty()).then_some(&*join.kind)
 }
@@ -478,7 +478,8 @@ fn in_range(key: &'static str, value: u32, range: RangeInclusive<u32>) -> Result
     }
 }
 
-/// A seed nobody can guess; if the system has no random bytes, one that is at least of its own.
+/// A seed that nobody can guess; or if the system has no random bytes, one that is at least different for
+/// each room.
 fn random_seed(id: RoomId) -> u64 {
     getrandom::u64().unwrap_or(id.0)
 }

@@ -1,31 +1,35 @@
-//! The authoritative multiplayer game-state server: an actix shell around `driftless-proto` and `driftless-sim`.
+//! The authoritative multiplayer game-state server: an actix shell around `driftless-proto` and
+//! `driftless-sim`.
 //!
-//! What a game is, `driftless-sim` says; what travels and when, `driftless-proto`. Here are sockets, threads, actors and clocks, and
-//! as little else as can be: an actor decodes messages and calls a plain struct that holds the logic and the tests.
+//! `driftless-sim` defines what a game is, and `driftless-proto` what is sent and when. This crate contains
+//! sockets, threads, actors and clocks, and as little else as possible: an actor decodes messages and calls a
+//! plain struct, which holds the logic and the tests.
 //!
 //! # Threads and actors
 //!
 //! | thread | what is on it | what wakes it |
 //! | --- | --- | --- |
-//! | home, `threads` of them | [`room::Room`], one a room; the connections of their players: [`connection::Connection`], one each, [`connection::Fanout`], one a thread; the WebSockets' hub; QUIC's endpoint | the beginning of a slot of its rooms; packets |
-//! | apart, as many at most | rooms whose ticks would make others late | the same |
+//! | home, `threads` of them | [`room::Room`], one per room; the connections of their players: [`connection::Connection`], one each, [`connection::Fanout`], one per thread; the WebSockets' hub; QUIC's endpoint | the beginning of a slot of its rooms; packets |
+//! | apart, at most as many | rooms whose ticks would make others late | the same |
 //! | acceptors, `workers` | accept, TLS, HTTP, connections until they have a room | sockets |
 //! | main | [`presence::Presence`], one | joins and leaves; every 250 ms |
-//! | jobs, 2, and up to 16 that may block, with [`jobs`] | none | what games ask for |
+//! | jobs, 2, and up to 16 that may block, with [`jobs`] | none | jobs requested by games |
 //! | room events, one, with [`Server::on`] | none | rooms made, reports, rooms ended |
 //! | recorder, one, with `--record` | none | ticks to write |
 //! | log, one | none | log lines to write |
 //!
-//! **Home.** A room and the connections of its players live on one thread, where a tick is a call, and nothing is locked, woken or
-//! sent. A WebSocket comes from the thread that took it in when it joins or resumes: the socket leaves one thread's hub for the other's
-//! with all that it has read and not sent. QUIC connections stay where the kernel's filter puts their packets; those, the players of a
-//! room too large for a thread, and those of a room that lives apart get its states by one message a thread.
-//! `homes` says which thread is for whom: new rooms go to one with little to do, heavy rooms apart, and when threads differ in load for
-//! long, rooms move with their connections.
+//! **Home.** A room and the connections of its players live on one thread, where a tick is a function call,
+//! and nothing is locked, woken or sent. A WebSocket moves there from the thread that accepted it when its
+//! player joins or resumes: the socket goes from one thread's hub to the other's, with everything that it has
+//! read and not sent. QUIC connections stay where the kernel's filter puts their packets. They, the players
+//! of a room too large for one thread, and those of a room that lives apart get the room's states with one
+//! message per thread. `homes` assigns the threads: new rooms go to a thread with little to do, heavy rooms
+//! apart, and when the CPU load of threads differs for a long time, rooms move with their connections.
 //!
 //! # Layers
 //!
-//! Each uses those above it only; what it needs of those below it is handed to it as a recipient or a trait object.
+//! Each layer uses only those above it; what it needs from those below is handed to it as a recipient or a
+//! trait object.
 //!
 //! | module | what |
 //! | --- | --- |
@@ -33,26 +37,31 @@
 //! | [`room`] | [`room::core::RoomCore`] (pure) and its actor |
 //! | [`presence`] | who is in which room: a pure roster and its actor |
 //! | [`connection`] | one client: its session, its seat, its [end](connection::End) |
-//! | `registry`, `homes`, `factory` | rooms by name and seats by token; their threads; what makes them |
-//! | [`door`] | who is let in, by whatever transport |
+//! | `registry`, `homes`, `factory` | rooms by name and seats by token; their threads; making rooms |
+//! | [`door`] | who is admitted, over any transport |
 //! | `transport` | WebSocket, QUIC, WebTransport: bytes in, bytes out |
-//! | [`jobs`] | what is too slow for a tick |
+//! | [`jobs`] | work that is too slow for a tick |
 //! | `http`, [`feed`], [`config`], [`metrics`] | for operators |
-//! | [`server`] | puts them together |
+//! | [`server`] | assembles them |
 //!
-//! # The way of the data
+//! # Data flow
 //!
-//! **Input.** `transport::websocket` reads a message and gives it to the connection's [`connection::Peer`], whose session checks it and
-//! puts the input into the room's [inbox](ground::shared::Inbox). No message, no wake-up: an input is only read at the next tick.
+//! **Input.** `transport::websocket` reads a message and gives it to the connection's [`connection::Peer`],
+//! whose session checks it and puts the input into the room's [inbox](ground::shared::Inbox). This takes no
+//! message and no wake-up, because an input is only read at the next tick.
 //!
-//! **Tick.** The thread's [timetable](room::timetable) calls the room. [`room::core::RoomCore`] drains the inbox in order of player,
-//! steps the game, takes one snapshot and publishes one [`ground::published::Published`], once to each thread with connections of the room:
-//! it overwrites their state slots and calls their transports. Reading and writing of WebSockets stop for whatever room is due.
+//! **Tick.** The thread's [timetable](room::timetable) calls the room. [`room::core::RoomCore`] drains the
+//! inbox in order of player, steps the game, takes one snapshot and publishes one
+//! [`ground::published::Published`], once to each thread with connections of the room: it overwrites their
+//! state slots and wakes their transports. Reading and writing of WebSockets is interrupted for rooms that
+//! are due.
 //!
-//! **State.** A transport whose socket has room pulls: control messages, then the seat's reliable queue, then the newest state, if
-//! not too many are unacknowledged. The first to ask for a delta against some baseline encodes it; the others share the bytes.
+//! **State.** A transport whose socket has room pulls: control messages, then the seat's reliable queue, then
+//! the newest state, unless too many are unacknowledged. The first connection that needs a delta against some
+//! baseline encodes it; the others share the bytes.
 //!
-//! **Seats** ([`ground::seat::Seat`]) outlive connections for the resume window. The room owns them; [`presence`] tells when one expires.
+//! **Seats** ([`ground::seat::Seat`]) outlive connections for the resume window. The room owns them;
+//! [`presence`] says when one expires.
 //!
 //! # A server of your own
 //!
@@ -64,8 +73,8 @@
 //! }
 //! ```
 //!
-//! It has every command and option of `driftless`, for these games and no others. [`Server`] adds the game's own page and routes; its
-//! [`start`](Server::start) runs it within a program of another kind.
+//! It has every command and option of `driftless`, for these games and no others. [`Server`] adds the game's
+//! own page and routes; its [`start`](Server::start) runs it within a program of another kind.
 
 #![warn(unreachable_pub)]
 
@@ -127,8 +136,8 @@ pub use server::Server;
 use driftless_sim::GameKind;
 use std::process::ExitCode;
 
-/// The program `driftless`, with these games in place of those that come with it: the first is the default. It reads the command line and
-/// the environment, and does what they say.
+/// The program `driftless`, with these games in place of those that come with it: the first is the default.
+/// It reads the command line and the environment, and does what they say.
 pub fn main(games: &[GameKind]) -> ExitCode {
     Server::new(games).main()
 }

@@ -76,7 +76,7 @@ pub struct RoomSummary {
     pub tick: u32,
     /// Seats taken, by people.
     pub players: u32,
-    /// Seats of NPCs, which its game plays.
+    /// Seats of NPCs, which its game controls.
     pub npcs: u32,
     /// Seats with a connection.
     pub connected: u32,

@@ -1,8 +1,9 @@
 //! Rooms: one actor each, on the thread where its players' connections are.
 //!
-//! The logic is in [`core`], which knows no actor and no clock. Around it is a [`Shell`], which keeps a panic of the game inside the
-//! room, and hands what comes out to connections, presence and recorder. The thread's [timetable] has it tick, by a call; what is rare
-//! comes as messages to its actor, [`Room`], by an [address](RoomAddr) that stays the same when the room moves to another thread.
+//! The logic is in [`core`], which knows no actor and no clock. Around it is a [`Shell`], which keeps a
+//! game's panic inside the room and hands the results to connections, presence and the recorder. The thread's
+//! [timetable] calls it for each tick. Rare events come as messages to its actor, [`Room`], at an
+//! [address](RoomAddr) that stays the same when the room moves to another thread.
 
 pub mod core;
 pub mod events;

@@ -1,4 +1,4 @@
-//! Puts a server together and starts it.
+//! Builds a server and starts it.
 
 mod error;
 mod listen;
@@ -24,27 +24,29 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 /// Longest time from the signal to the exit.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
-/// Over which clients are told to come back where rooms are carried over a restart, at most.
+/// Time over which clients are told to come back when rooms are carried over a restart, at most.
 const CARRY_SPREAD: Duration = Duration::from_millis(500);
-/// Least time that rooms have for it to reach their next tick.
+/// Minimum time for rooms to reach their next tick before they are carried over.
 const CARRY_LIMIT: Duration = Duration::from_millis(1_500);
-/// Time for the answer to whoever asked for the drain: with no players, the server is gone right after.
+/// Time for the answer to the client that requested the drain: without players, the server ends right
+/// afterwards.
 const DRAIN_ANSWER: Duration = Duration::from_millis(100);
-/// Time between two looks at whether all connections are gone.
+/// Time between two checks whether all connections have ended.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
-/// Connections of a thread that are no players': requests of operators, and upgrades that are refused.
+/// Connections of a thread that are not players': requests of operators, and refused upgrades.
 const HTTP_CONNECTIONS: usize = 1024;
-/// For the head of a connection's first request. (For all of it, and all later ones: see `transport::lease`.)
+/// Time limit for the head of a connection's first request. (For all of it, and all later requests: see
+/// `transport::lease`.)
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may be idle between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// Connections that wait to be accepted.
+/// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
 
-/// What [`Server::routes`] was given.
+/// The argument of [`Server::routes`].
 type Routes = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
 
-/// A server that is being put together: which games it offers, and what it has besides.
+/// A server being built: the games that it offers, and additions.
 ///
 /// ```no_run
 /// # use driftless_sim::games::cursors::Cursors as Tag;
@@ -72,7 +74,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that offers these games. Rooms whose makers name no kind are of the first, unless the configuration says otherwise.
+    /// A server that offers these games. Rooms whose makers name no kind have the first one, unless the
+    /// configuration says otherwise.
     pub fn new(games: &[GameKind]) -> Self {
         Self {
             games: games.to_vec(),
@@ -84,38 +87,41 @@ impl Server {
         }
     }
 
-    /// The game's own page, at `/`: a folder, which is read when something is asked for, or files that are part of the program. See
-    /// [`Pages`]. `--pages FOLDER` takes their place.
+    /// The game's own page, at `/`: a folder, which is read when something is requested, or files that are
+    /// part of the program. See [`Pages`]. `--pages FOLDER` overrides it.
     pub fn pages(mut self, pages: impl Into<Pages>) -> Self {
         self.pages = Some(pages.into());
         self
     }
 
-    /// Adds routes to the HTTP server, after its own and before the pages. `add` is called on each thread that takes connections.
+    /// Adds routes to the HTTP server, after its own and before the pages. `add` is called on each thread
+    /// that accepts connections.
     ///
-    /// Their requests have passed what all requests pass: limits of head, time and origin. Answers that do not set
-    /// `Content-Security-Policy` and `Cache-Control` get ones that allow nothing: say `text/html` with a policy of its own.
+    /// Requests reach them only after the checks of all requests: the limits of head, time and origin.
+    /// Answers that do not set `Content-Security-Policy` and `Cache-Control` get values that allow nothing:
+    /// send `text/html` with a policy of its own.
     pub fn routes(mut self, add: impl Fn(&mut ServiceConfig) + Send + Sync + 'static) -> Self {
         self.routes.push(Arc::new(add));
         self
     }
 
-    /// Who does what games [ask](driftless_sim::Step::ask) for. Without it, all jobs are answered with
-    /// [`NoHandler`](driftless_sim::JobError::NoHandler).
+    /// The handlers of the jobs that games [request](driftless_sim::Step::ask). Without them, all jobs are
+    /// answered with [`NoHandler`](driftless_sim::JobError::NoHandler).
     pub fn jobs(mut self, jobs: Jobs) -> Self {
         self.jobs = jobs;
         self
     }
 
-    /// Has `hear` called with what happens to rooms: made, reported, ended. On a thread of its own, one event after the other: it may
-    /// wait for a web hook, but when thousands of events wait for it, more are dropped (and counted: `driftless_room_events_dropped_total`).
+    /// Calls `hear` with the events of rooms: made, reported, ended. It runs on a thread of its own, one
+    /// event after another, and may wait for a web hook; but when thousands of events wait for it, more are
+    /// dropped (and counted: `driftless_room_events_dropped_total`).
     pub fn on(mut self, hear: impl Fn(&RoomEvent) + Send + Sync + 'static) -> Self {
         self.hear.push(Arc::new(hear));
         self
     }
 
-    /// Carries rooms over a restart: when the server stops, they are written to this file with their seats, and the next server with it
-    /// goes on with those that fit its games.
+    /// Carries rooms over a restart: when the server stops, they are written to this file with their seats,
+    /// and the next server with it goes on with those that fit its games.
     #[doc(hidden)]
     pub fn carry(mut self, file: impl Into<PathBuf>) -> Self {
         self.carry = Some(file.into());
@@ -130,8 +136,8 @@ impl Server {
     /// Starts everything, within an actix system. The future ends when the server has stopped.
     ///
     /// # Errors
-    /// If a game is missing or named twice, the address cannot be listened at, there is no certificate, a thread cannot be started, or
-    /// the recording folder cannot be written. Nothing runs then.
+    /// If there is no game, two have the same name, the address cannot be listened on, there is no
+    /// certificate, a thread cannot be started, or the recording folder is not writable. Nothing runs then.
     pub fn start(
         self,
         config: Config,
@@ -139,7 +145,7 @@ impl Server {
         self.prepare(config)?.start()
     }
 
-    /// Everything that may fail for reasons that an operator can change, with no thread and no actor yet.
+    /// Everything that may fail for reasons that an operator can change, without any thread or actor yet.
     pub(crate) fn prepare(self, config: Config) -> Result<Prepared, StartError> {
         Prepared::new(self, config)
     }

@@ -1,6 +1,7 @@
-//! The guide over a real socket: every chapter is there, its links lead somewhere, and its list of close codes is complete.
+//! The guide over a real socket: every chapter is there, its links are valid, and its list of close codes is
+//! complete.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 

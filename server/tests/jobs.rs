@@ -1,6 +1,7 @@
-//! Work that is too slow for a tick: asked for by a game, done elsewhere, answered in a later tick, and recorded.
+//! Work that is too slow for a tick: asked for by a game, done elsewhere, answered in a later tick, and
+//! recorded.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 

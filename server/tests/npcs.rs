@@ -1,6 +1,6 @@
 //! NPCs: seats without a connection, which the game asks for and plays.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -197,7 +197,8 @@ fn core(options: &str) -> (RoomCore, RecordingHeader) {
     (core, RecordingHeader { kind: kind.name().into(), room: "lobby".into(), setup })
 }
 
-// Promise 4; Promise 1: "A room's state is a function of its seed, its joins and leaves, its inputs and commands."
+// Promise 4; Promise 1: "A room's state is a function of its seed, its joins and leaves, its inputs and
+// commands."
 #[test]
 fn a_game_that_asks_for_npcs_in_every_step_gets_as_many_as_there_may_be_players() {
     let (mut room, header) = core(r#"{"greedy":1000}"#);

@@ -1,6 +1,7 @@
-//! What a server has at `/`: the game's own page, with what the program adds; without one, the demos of the games that it offers.
+//! What a server has at `/`: the game's own page, with what the program adds; without one, the demos of the
+//! games that it offers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 

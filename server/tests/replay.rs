@@ -196,7 +196,7 @@ fn two_servers_in_one_folder_write_files_of_their_own() {
 fn a_folder_that_cannot_be_written_is_refused_before_anything_is_started() {
     // Not even root may write there.
     let told = process::run(&["--record", "/proc/self", "--listen", "127.0.0.1:0", "--log", "error"]);
-    assert_eq!(told.status.code(), Some(1), "{told:?}");
+    assert_eq!(told.status.code(), Some(2), "{told:?}");
     assert_eq!(String::from_utf8(told.stdout).unwrap(), "", "it never listened");
     let said = String::from_utf8(told.stderr).unwrap();
     assert!(said.contains("record: recordings cannot be written to /proc/self: "), "{said}");

@@ -1,6 +1,6 @@
-//! What happens to rooms is told to the world outside: made, reported, ended.
+//! Events of rooms reach the listeners: made, reported, ended.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -15,7 +15,7 @@ use std::{
 };
 use util::{PATIENCE, Player, TestServer, config, join, until};
 
-/// A match that is won by who first says so, and reports it so often.
+/// A match won by the first player who says so, who also says how often to report it.
 #[derive(Default, Serialize, Deserialize)]
 struct Match {
     won: u32,

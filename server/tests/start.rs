@@ -1,6 +1,7 @@
-//! A start that cannot be: one line that names what is wrong and says what to do, before anything is started or made.
+//! A start that cannot be: one line that names what is wrong and says what to do, before anything is started
+//! or made.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 

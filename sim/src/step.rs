@@ -1,6 +1,7 @@
-//! What a room gives a game during a call, and what the game has it do.
+//! What a room provides to a game during a call, and what the game can ask of it.
 //!
-//! What a game asks of its room is no part of its state, and a replay does without: what comes of it (a player leaves) is recorded.
+//! What a game asks of its room is not part of its state, and a replay ignores it: its effects (a player
+//! leaves) are recorded.
 
 use crate::{
     PlayerId,
@@ -9,49 +10,49 @@ use crate::{
 use bytes::Bytes;
 use serde::Serialize;
 
-/// Longest reason for a removal or an end, bytes. Longer ones are cut.
+/// Longest reason for a removal or an end, bytes. Longer ones are truncated.
 pub const MAX_REASON: usize = 256;
-/// Most that a room shows of itself, by key.
+/// Most keys that a room publishes.
 pub const MAX_INFO: usize = 16;
-/// Longest key of what a room shows of itself, bytes. Longer ones are cut.
+/// Longest key that a room publishes, bytes. Longer ones are truncated.
 pub const MAX_INFO_KEY: usize = 32;
-/// Longest value of what a room shows of itself, bytes. Longer ones are cut.
+/// Longest value that a room publishes, bytes. Longer ones are truncated.
 pub const MAX_INFO_VALUE: usize = 128;
-/// Longest name of an NPC, bytes. Longer ones are cut.
+/// Longest name of an NPC, bytes. Longer ones are truncated.
 pub const MAX_NPC_NAME: usize = 128;
-/// Most NPCs that a game asks a seat for in a tick. More are not heard.
+/// Most NPCs that a game can request in a tick. Further requests are ignored.
 pub const NPCS_A_TICK: u16 = 64;
-/// Longest report, bytes of JSON. Longer ones are not passed on.
+/// Longest report, bytes of JSON. Longer ones are dropped.
 pub const MAX_REPORT: usize = 16 * 1024;
-/// Most reports of a tick. More are not passed on.
+/// Most reports in a tick. More are dropped.
 pub const REPORTS_A_TICK: u8 = 4;
-/// Longest line that a game logs, bytes. Longer ones are cut.
+/// Longest line that a game logs, bytes. Longer ones are truncated.
 pub const MAX_LOG: usize = 256;
 /// Most lines that a game logs in a tick.
 const LOGS_A_TICK: u8 = 8;
 
-/// What the room gives a game during a call, and takes from it.
+/// What the room provides to a game during a call, and takes from it.
 #[derive(Debug)]
 pub struct Step<'a, E> {
     tick: u32,
     output: &'a mut Output<E>,
 }
 
-/// What a game has told and asked since its room last looked.
+/// What a game has sent and requested since its room last looked.
 #[derive(Debug)]
 pub struct Output<E> {
-    /// What it tells players, in this order.
+    /// Events for players, in this order.
     pub events: Vec<(Recipient, E)>,
-    /// What it asks of its room, in this order.
+    /// Requests to its room, in this order.
     pub orders: Vec<Order>,
     logs: u8,
     reports: u8,
     npcs: u16,
-    /// Tick of the last job, and how many it has.
+    /// Tick of the last job, and how many that tick has.
     jobs: JobId,
 }
 
-/// Whom an event is for.
+/// The recipient of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recipient {
     /// Every player in the room.
@@ -65,60 +66,60 @@ pub enum Recipient {
 pub enum Order {
     /// Removes a player.
     Kick {
-        /// Whom. Nothing happens if it has no seat.
+        /// The player. Nothing happens if it has no seat.
         player: PlayerId,
-        /// What it is told.
+        /// The reason that the player is told.
         reason: String,
     },
     /// Ends the room, once its players have the newest state.
     End {
-        /// What they are told.
+        /// The reason that they are told.
         reason: String,
     },
-    /// From now on, nobody new gets a seat; or does again.
+    /// Refuses new players from now on, or admits them again.
     CloseJoins(bool),
-    /// Shows something where rooms are listed.
+    /// Publishes something in the room list.
     Info {
-        /// Under this key.
+        /// The key.
         key: String,
-        /// Empty: no more.
+        /// The value. Empty: removes the key.
         value: String,
     },
     /// Gives an NPC a seat.
     SeatNpc {
-        /// Name to show.
+        /// Display name.
         name: String,
     },
-    /// Has something done away from the room.
+    /// Requests a job.
     Ask {
-        /// Names it.
+        /// Its id.
         id: JobId,
-        /// What its handler is found by.
+        /// The name by which its handler is found.
         job: &'static str,
-        /// The job's message, encoded. None: there are too many of this tick, and it is not to be done.
+        /// The job's message, encoded. None: there are too many in this tick, and it must not be started.
         payload: Option<Bytes>,
     },
-    /// Tells the world outside something, as JSON.
+    /// Reports something, as JSON.
     Report(String),
     /// Writes to the server's log.
     Log(String),
 }
 
 impl<'a, E> Step<'a, E> {
-    /// For a room, or a test of a game.
+    /// For a room, or a game's test.
     pub fn new(tick: u32, output: &'a mut Output<E>) -> Self {
         Self { tick, output }
     }
-    /// The tick that is being computed. Ascends; the numbers of ticks that the room had to skip are left out, and
-    /// each step is one tick's time nevertheless.
+    /// The tick being computed. Ascends; ticks that the room had to skip are left out of the numbers, but
+    /// each step still represents one tick's time.
     pub fn tick(&self) -> u32 {
         self.tick
     }
-    /// Tells every player, reliably.
+    /// Sends an event to every player, reliably.
     pub fn broadcast(&mut self, event: E) {
         self.output.events.push((Recipient::All, event));
     }
-    /// Tells one player, reliably.
+    /// Sends an event to one player, reliably.
     pub fn send(&mut self, player: PlayerId, event: E) {
         self.output.events.push((Recipient::Player(player), event));
     }
@@ -126,39 +127,42 @@ impl<'a, E> Step<'a, E> {
     pub fn kick(&mut self, player: PlayerId, reason: &str) {
         self.order(Order::Kick { player, reason: bounded(reason, MAX_REASON) });
     }
-    /// Ends the room: this step is its last. What it tells and the state after it still go out, then all players are told the
-    /// reason, and the next join makes a new room.
+    /// Ends the room: this step is its last. Its events and the state after it are still sent, then all
+    /// players are told the reason, and the next join makes a new room.
     pub fn end(&mut self, reason: &str) {
         self.order(Order::End { reason: bounded(reason, MAX_REASON) });
     }
-    /// Closes the room for new players, or opens it again. Who has a seat keeps it, also when it has to come back to it.
+    /// Closes the room for new players, or opens it again. Players who have a seat keep it, and may come back
+    /// to it after losing the connection.
     pub fn close_joins(&mut self, closed: bool) {
         self.order(Order::CloseJoins(closed));
     }
-    /// Shows something where rooms are listed (`GET /v1/rooms`), under a key; an empty value takes it away. At most [`MAX_INFO`]
-    /// keys: more are not shown.
+    /// Publishes a value under a key in the room list (`GET /v1/rooms`); an empty value removes the key. At
+    /// most [`MAX_INFO`] keys: further ones are ignored.
     pub fn info(&mut self, key: &str, value: &str) {
         let (key, value) = (bounded(key, MAX_INFO_KEY), bounded(value, MAX_INFO_VALUE));
         self.order(Order::Info { key, value });
     }
-    /// Asks for a seat for an NPC: somebody whom the game itself plays, without a connection. Before the next step,
-    /// [`join_npc`](crate::Simulation::join_npc) says which player it is; [`kick`](Self::kick) ends its seat, and `leave`
-    /// follows. To those in the room it is a member like any other, marked as an NPC.
+    /// Requests a seat for an NPC: a player without a connection that the game itself controls. Before the
+    /// next step, [`join_npc`](crate::Simulation::join_npc) says which player it is; [`kick`](Self::kick)
+    /// ends its seat, and `leave` follows. In presence it is a member like any other, marked as an NPC.
     ///
-    /// A room has at most as many NPCs as it may have players, who are counted apart: NPCs take no seat from people, and a
-    /// room with nobody but NPCs counts as empty. What is asked beyond that, or beyond [`NPCS_A_TICK`], is not heard.
+    /// A room may have as many NPCs as players, counted separately: NPCs take no seats from people, and a
+    /// room with only NPCs counts as empty. Requests beyond that, or beyond [`NPCS_A_TICK`], are ignored.
     pub fn seat_npc(&mut self, name: &str) {
         if self.output.npcs < NPCS_A_TICK {
             self.output.npcs += 1;
             self.order(Order::SeatNpc { name: bounded(name, MAX_NPC_NAME) });
         }
     }
-    /// Has something done that is too slow for a tick, by the server's handler of this job. What comes of it, comes by
-    /// [`answer`](crate::Simulation::answer) in a later tick: see [`job`](crate::job).
+    /// Requests work that is too slow for a tick, to be done by the server's handler of this job. The answer
+    /// arrives in [`answer`](crate::Simulation::answer) in a later tick: see [`job`](crate::job).
     ///
-    /// The first [`JOBS_A_TICK`] of a tick are begun; more are answered with [`Busy`](crate::job::JobError::Busy).
+    /// The first [`JOBS_A_TICK`] jobs of a tick are started; more are answered with
+    /// [`Busy`](crate::job::JobError::Busy).
     pub fn ask<J: Job>(&mut self, job: &J) -> JobId {
-        // Counted by tick, not by call: a replay looks after a game's orders less often than its room did.
+        // Counted by tick, not by call, because a replay collects a game's orders less often than its room
+        // did.
         let jobs = &mut self.output.jobs;
         if jobs.tick != self.tick {
             *jobs = JobId { tick: self.tick, index: 0 };
@@ -169,8 +173,9 @@ impl<'a, E> Step<'a, E> {
         self.order(Order::Ask { id, job: J::NAME, payload });
         id
     }
-    /// Tells the world outside something, above all how a match has ended: whoever hears of the server's rooms (`Server::on`) gets
-    /// it as JSON. Not more often than [`REPORTS_A_TICK`], nor longer than [`MAX_REPORT`]: instead of one that is, the log gets a line.
+    /// Reports something to the program, above all how a match has ended: listeners for the server's rooms
+    /// (`Server::on`) get it as JSON. At most [`REPORTS_A_TICK`] per tick, each at most [`MAX_REPORT`] long;
+    /// instead of others, a line is logged.
     pub fn report(&mut self, report: &impl Serialize) {
         let json = serde_json::to_string(report).map_err(|e| e.to_string());
         let report = match json {
@@ -190,8 +195,8 @@ impl<'a, E> Step<'a, E> {
             Err(why) => self.log(&format!("a report is not passed on: {why}")),
         }
     }
-    /// Writes a line to the server's log, with the room's name. At most eight a tick; the server leaves some out where there are more
-    /// than it writes.
+    /// Writes a line to the server's log, with the room's name. At most eight per tick; the server may leave
+    /// some out if there are too many.
     pub fn log(&mut self, text: &str) {
         if self.output.logs < LOGS_A_TICK {
             self.output.logs += 1;
@@ -217,7 +222,7 @@ impl<E> Output<E> {
         }
     }
 
-    /// Takes what it asks, and appends it to `out`.
+    /// Takes the requests, and appends them to `out`.
     pub(crate) fn take_orders(&mut self, out: &mut Vec<Order>) {
         out.append(&mut self.orders);
         (self.logs, self.reports, self.npcs) = (0, 0, 0);
@@ -230,7 +235,7 @@ impl<E> Default for Output<E> {
     }
 }
 
-/// The text without what would break a line, and no longer than this.
+/// The text without line breaks and control characters, truncated to this length.
 fn bounded(text: &str, bytes: usize) -> String {
     text[..text.floor_char_boundary(bytes)].replace(char::is_control, " ")
 }

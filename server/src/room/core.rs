@@ -1,5 +1,5 @@
 //! A room's logic: seats, ticks, events. No actor, no clock, no socket: time is an argument, and what others
-//! have to do comes out as effects.
+//! have to do is returned as effects.
 
 mod carry;
 
@@ -40,12 +40,12 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-/// Most published states of which the room keeps track in order to use their memory again: those that a
-/// connection on a long way may hold (under way, baseline, prior). Where everybody keeps up there are three.
+/// Most published states that the room tracks in order to reuse their memory: those that a connection with a
+/// long round trip may hold (in flight, baseline, prior). If everybody keeps up, there are three.
 const RECYCLED: usize = 20;
 
-/// The last tick that a room can run: the wire has 32 bits for its number, and joins and leaves after it are
-/// of the next.
+/// The last tick that a room can run: the wire has 32 bits for its number, and joins and leaves after it
+/// belong to the next one.
 pub const LAST_TICK: u32 = u32::MAX - 1;
 
 /// A room: a game, its players' seats, and what happens at a tick.
@@ -68,7 +68,7 @@ pub struct RoomCore {
     /// Published states that others may hold, oldest first.
     recent: Vec<Arc<Published>>,
     effects: Vec<Effect>,
-    /// The game has ended the room: it is shown, and not stepped any more.
+    /// The game has ended the room: its state is still sent, but no longer stepped.
     over: bool,
     record: Option<TickRecord>,
 }
@@ -76,21 +76,21 @@ pub struct RoomCore {
 /// What others have to do after a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// A connection is to be closed.
+    /// Close a connection.
     Close {
-        /// Which.
+        /// The connection.
         connection: ConnectionId,
-        /// With what code.
+        /// The close code.
         code: CloseCode,
         /// Why.
         reason: String,
     },
-    /// The seat of a player who is away is to end: more was queued for it than is kept, so it cannot be
-    /// resumed. (Not at once: a seat ends between ticks.)
+    /// End the seat of a player who is away: more was queued for it than is kept, so it cannot be resumed.
+    /// (Not at once, because a seat ends between ticks.)
     Unresumable(PlayerId),
     /// The game removes a player.
     Kick {
-        /// Whom.
+        /// The player.
         player: PlayerId,
         /// Why.
         reason: String,
@@ -99,11 +99,11 @@ pub enum Effect {
     NpcSeated(Npc),
     /// For the first time, the game has asked for more NPCs than there may be.
     TooManyNpcs,
-    /// The game asks for something to be done away from the room.
+    /// The game requests a job.
     Ask(Asked),
-    /// The game tells the world outside something, as JSON.
+    /// The game reports something, as JSON.
     Report(String),
-    /// The game ends the room. Its last state is shown on until the room has ended.
+    /// The game ends the room. Its last state is still sent until the room has ended.
     End {
         /// Why.
         reason: String,
@@ -117,14 +117,14 @@ pub enum Effect {
 pub enum Detached {
     /// The seat is kept.
     Kept(Arc<Seat>),
-    /// Nobody could have resumed the seat: it has ended.
+    /// Nobody could have resumed the seat, so it has ended.
     Ended(Arc<Seat>),
 }
 
 /// What the removal of a player did.
 #[derive(Debug)]
 pub enum Kicked {
-    /// The connection is to be closed; its end ends the seat.
+    /// The connection has to be closed; its end ends the seat.
     Closing,
     /// The seat has ended.
     Ended(Arc<Seat>),
@@ -144,10 +144,10 @@ pub enum JoinError {
         /// Its seats.
         max_players: u32,
     },
-    /// The game takes no new players.
+    /// The game admits no new players.
     #[error("room {0:?} admits no new players now")]
     Closed(String),
-    /// Every player number has been given, each once.
+    /// Every player number has been used.
     #[error("room {0:?} has no player numbers left: join another room")]
     UsedUp(String),
     /// The system gave no random bytes for the token.
@@ -156,7 +156,7 @@ pub enum JoinError {
     /// The game panicked: the room has ended.
     #[error("room {0:?} failed because of a fault in its game")]
     Failed(String),
-    /// The game does not take the options with which the join would have made the room.
+    /// The game refuses the options with which the join would have made the room.
     #[error("bad options: {0}")]
     BadOptions(String),
     /// The room has just ended.
@@ -174,7 +174,8 @@ pub enum ResumeError {
     /// The player was removed: the seat ends with its connection.
     #[error("the player was removed")]
     Removed,
-    /// The peer says it has received what was never sent, or misses what is no longer kept.
+    /// The peer claims to have received something that was never sent, or lacks something that is no longer
+    /// kept.
     #[error("reliable messages after {0} cannot be sent again")]
     Unreachable(u64),
 }
@@ -208,20 +209,20 @@ impl From<ResumeError> for Refusal {
 pub struct Ticked {
     /// The state to publish.
     pub published: Arc<Published>,
-    /// Inputs the game took.
+    /// Inputs that the game got.
     pub inputs: u64,
-    /// Inputs that it did not get, for they came too late, or too many.
+    /// Inputs that it will never get, because they came too late, or were too many.
     pub late: u64,
-    /// Commands the game took or refused.
+    /// Commands that the game took or refused.
     pub commands: u64,
-    /// Commands of them that were refused because of what the room had to tell already.
+    /// Of these, commands that were refused because players had made the room send too much.
     pub excess: u64,
     /// Events queued, once for each recipient.
     pub events: u64,
 }
 
 impl RoomCore {
-    /// A room with nobody in it. `recorded`: ticks are to be kept for `take_record`.
+    /// An empty room. `recorded`: ticks are kept for `take_record`.
     pub fn new(
         shared: Arc<RoomShared>,
         game: Box<dyn Game>,
@@ -252,7 +253,7 @@ impl RoomCore {
         }
     }
 
-    /// The side that others see.
+    /// The part of it that others may use.
     pub fn shared(&self) -> &Arc<RoomShared> {
         &self.shared
     }
@@ -260,11 +261,11 @@ impl RoomCore {
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
     }
-    /// Who sits here.
+    /// The seats.
     pub fn seats(&self) -> &Seats {
         &self.seats
     }
-    /// Whom its game plays.
+    /// The NPCs.
     pub fn npcs(&self) -> &Npcs {
         &self.npcs
     }
@@ -272,7 +273,7 @@ impl RoomCore {
     pub fn tick_number(&self) -> u32 {
         self.tick
     }
-    /// Shape of the snapshots.
+    /// Schema of the snapshots.
     pub fn schema(&self) -> &Arc<Schema> {
         &self.schema
     }
@@ -284,7 +285,7 @@ impl RoomCore {
     pub fn take_record(&mut self) -> Option<TickRecord> {
         self.record.as_mut().map(mem::take)
     }
-    /// Stops recording. What happened since the last tick that was finished, if anything did.
+    /// Stops recording. Returns what happened since the last finished tick, if anything did.
     pub fn end_record(&mut self) -> Option<TickRecord> {
         let mut record = self.record.take()?;
         let is_begun = record.tick != 0;
@@ -352,8 +353,8 @@ impl RoomCore {
         Ok(seat)
     }
 
-    /// A connection is gone; its seat is kept, if somebody can come back to it. None: it has no seat (any
-    /// more). `welcomed`: the welcome may have arrived, so there may be somebody who has the token.
+    /// A connection is lost; its seat is kept if somebody can come back to it. None: it has no seat (any
+    /// more). `welcomed`: the welcome may have arrived, so somebody may have the token.
     pub fn lost(&mut self, connection: ConnectionId, welcomed: bool, why: Away) -> Option<Detached> {
         let seat = self.seats.detach(connection)?;
         self.count();
@@ -394,12 +395,12 @@ impl RoomCore {
         }
     }
 
-    /// A job was not begun.
+    /// A job was not started.
     pub fn refuse_job(&mut self, id: JobId, job: &'static str, why: JobError) {
         self.jobs.refused(id, job, why);
     }
 
-    /// A job was done. The game hears of it in the next tick.
+    /// A job was answered. The game gets the answer in the next tick.
     pub fn answered(&mut self, answer: Answer) {
         self.jobs.answered(answer);
     }
@@ -409,9 +410,9 @@ impl RoomCore {
         self.recent.last()
     }
 
-    /// Runs the tick that is due: commands, inputs in order of player, the step; then publishes the state.
-    /// Whatever of the game panics here leaves the seats as they are. None, and nothing has changed: the tick
-    /// is past [`LAST_TICK`], and the room has to end.
+    /// Runs the tick that is due: commands, inputs in order of player, the step; then publishes the state. A
+    /// panic of the game in here leaves the seats as they are. None, with nothing changed: the tick is past
+    /// [`LAST_TICK`], and the room has to end.
     pub fn tick(&mut self, due: Due) -> Option<Ticked> {
         let tick = u32::try_from(due.tick).ok().filter(|tick| *tick <= LAST_TICK)?;
         if self.over {
@@ -431,7 +432,7 @@ impl RoomCore {
         drained.sort();
         let commands = drained.commands.len() as u64;
         if commands > 0 {
-            // What players who came or left since the last tick made it tell is nobody's command.
+            // What arrivals and departures since the last tick made it send is charged to nobody's command.
             self.game.take_events(&mut self.events);
         }
         let mut excess = 0;
@@ -454,13 +455,13 @@ impl RoomCore {
         Some(Ticked { published, inputs, late, commands, excess, events })
     }
 
-    /// A tick of a room that is over: the same as before, for those who have not got it.
+    /// A tick of a room that is over: the same state as before, for those who do not have it yet.
     fn show_on(&mut self) -> Ticked {
         let events = self.deliver_events();
         Ticked { published: self.publish(), inputs: 0, late: 0, commands: 0, excess: 0, events }
     }
 
-    /// Seats the NPCs that the game has asked for. As other comings and goings, this is between two ticks.
+    /// Seats the NPCs that the game has asked for, between two ticks like other arrivals and departures.
     fn seat_npcs(&mut self) {
         for name in self.npcs.take_asked() {
             if self.npcs.len() >= self.shared.max_players as usize {
@@ -480,7 +481,7 @@ impl RoomCore {
         }
     }
 
-    /// Gives the game what came of its jobs since the last tick.
+    /// Gives the game the answers to its jobs since the last tick.
     fn give_answers(&mut self) {
         for answer in self.jobs.take_answers() {
             self.note(Action::Answer(answer.clone()));
@@ -488,7 +489,7 @@ impl RoomCore {
         }
     }
 
-    /// False: the player has made the room tell too much already.
+    /// False: the player has already made the room send too much.
     fn command(&mut self, player: PlayerId, sequence: u64, payload: Bytes) -> bool {
         let Some(taken) = self.seats.get(player) else {
             return true; // left since
@@ -497,8 +498,8 @@ impl RoomCore {
             self.refuse(player, sequence, "the room already has too much to send: wait a moment".to_owned());
             return false;
         }
-        // Before the call: if the game panics, it shows why. A copy, so that what waits for the disk holds no
-        // more than it is.
+        // Before the call: if the game panics, the record shows why. A copy, so that what waits for the disk
+        // does not keep a whole buffer alive.
         if let Some(record) = &mut self.record {
             record.actions.push(Action::Command { player, payload: Bytes::copy_from_slice(&payload) });
         }
@@ -517,7 +518,7 @@ impl RoomCore {
         true
     }
 
-    /// Charges a player for what its command made the game tell.
+    /// Charges a player for what its command made the game send.
     fn charge(&mut self, player: PlayerId) {
         let before = self.events.len();
         self.game.take_events(&mut self.events);
@@ -533,8 +534,8 @@ impl RoomCore {
         self.deliver(Recipient::Player(player), &encode_body(&Body::CommandRefused(refused)));
     }
 
-    /// Gives the game those that are for this tick, and keeps those for later ones. How many it got, and how
-    /// many it never will.
+    /// Gives the game the inputs for this tick, and keeps those for later ones. Returns how many it got, and
+    /// how many it will never get.
     fn give_inputs(&mut self, inputs: &[(PlayerId, WaitingInput)]) -> (u64, u64) {
         let (mut given, mut dropped) = (0, 0);
         for of_player in inputs.chunk_by(|(one, _), (next, _)| one == next) {
@@ -565,7 +566,7 @@ impl RoomCore {
         }
     }
 
-    /// Does what the game asks, or has others do it.
+    /// Carries out what the game asks for, or turns it into effects.
     fn take_orders(&mut self) {
         let mut orders = Vec::new(); // they are rare
         self.game.take_orders(&mut orders);
@@ -599,9 +600,9 @@ impl RoomCore {
         delivered
     }
 
-    /// Queues a reliable message for each recipient. One whose queue is full is closed as a slow consumer; if
-    /// it is away, its seat is to end, as it cannot be resumed without a gap. Then there is nothing more to
-    /// tell it.
+    /// Queues a reliable message for each recipient. A recipient whose queue is full is closed as a slow
+    /// consumer; if it is away, its seat has to end, because it cannot be resumed without a gap. After that
+    /// it is sent nothing more.
     fn deliver(&mut self, to: Recipient, body: &Bytes) -> u64 {
         let Self { seats, effects, .. } = self;
         let mut push = |taken: &Taken| {
@@ -629,7 +630,7 @@ impl RoomCore {
         let mut published = self.recycle();
         if let Some(fresh) = Arc::get_mut(&mut published) {
             let Self { game, seats, tick, shared, .. } = self;
-            // Once a second, clients check that they have what the room has.
+            // Once per second, clients verify that they have the same state as the room.
             let with_checksum = tick.is_multiple_of(shared.tick_rate);
             let inputs = seats.places().map(|p| p.map_or((0, 0), |t| (t.seat.player, t.applied)));
             fresh.fill(inputs, with_checksum, |snapshot| game.snapshot(*tick, snapshot));
@@ -644,7 +645,7 @@ impl RoomCore {
         let is_free = |state: &Arc<Published>| Arc::strong_count(state) == 1;
         if let Some(free) = recent.iter().position(is_free) {
             let reused = recent.remove(free);
-            // If somebody was slow once there are more than it takes: one less a second.
+            // After somebody was slow, there are more than needed: drop one per second.
             if tick.is_multiple_of(shared.tick_rate)
                 && let Some(spare) = recent.iter().position(is_free)
             {
@@ -661,7 +662,7 @@ impl RoomCore {
     fn end_seat(&mut self, player: PlayerId) -> Option<Arc<Seat>> {
         self.seats.get(player)?;
         self.note(Action::Leave { player });
-        // While the seat is still there: if the game panics, the room ends with all its seats.
+        // While the seat still exists: if the game panics, the room ends with all its seats.
         self.game.leave(self.tick + 1, player);
         self.take_orders();
         let taken = self.seats.free(player)?;

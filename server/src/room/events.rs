@@ -1,4 +1,4 @@
-//! What happens to rooms, for the world outside: a web hook, a lobby, a list of matches.
+//! Events of rooms, for uses outside the server: a web hook, a lobby, a list of matches.
 
 use crate::{ground::shared::RoomShared, metrics::Metrics};
 use serde::Serialize;
@@ -16,10 +16,10 @@ use std::{
 };
 use tracing::{error, warn};
 
-/// Events that may wait for those who hear them. More are dropped, and counted.
+/// Events that may wait for the listeners. More are dropped, and counted.
 const MOST: usize = 4_096;
 
-/// Something that happened to a room. As JSON, an object with `event`, the fields of [`RoomView`], and its own.
+/// An event of a room. As JSON, an object with `event`, the fields of [`RoomView`], and its own.
 ///
 /// ```
 /// use driftless_server::{RoomEvent, Server};
@@ -36,33 +36,34 @@ const MOST: usize = 4_096;
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RoomEvent {
-    /// It was made, and its game has started.
+    /// The room was made, and its game has started.
     Made {
-        /// Which.
+        /// The room.
         #[serde(flatten)]
         room: RoomView,
     },
-    /// Its game [reports](driftless_sim::Step::report) something: who has won.
+    /// The game [reports](driftless_sim::Step::report) something, such as who has won.
     Reported {
-        /// Which.
+        /// The room.
         #[serde(flatten)]
         room: RoomView,
-        /// What, as JSON.
+        /// The report, as JSON.
         report: Value,
     },
-    /// It has ended. (Not: it goes on elsewhere, or after a restart.)
+    /// The room has ended. (Not sent if it continues elsewhere, or after a restart.)
     Ended {
-        /// Which.
+        /// The room.
         #[serde(flatten)]
         room: RoomView,
-        /// Why, in one word: `empty`, `game_ended`, `closed`, `failed`, `out_of_ticks`, `server_stopped`.
+        /// The reason in one word: `empty`, `game_ended`, `closed`, `failed`, `out_of_ticks`,
+        /// `server_stopped`.
         why: &'static str,
-        /// What its players were told.
+        /// The reason that its players were told.
         reason: String,
     },
 }
 
-/// A room when something happened to it.
+/// A room at the time of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RoomView {
     /// Its name.
@@ -86,24 +87,24 @@ impl RoomView {
     }
 }
 
-/// Somebody who hears of what happens to rooms.
+/// A listener for events of rooms.
 pub type Hear = Arc<dyn Fn(&RoomEvent) + Send + Sync>;
 
-/// Hands events to those who hear them, on a thread that is nobody's else. What rooms tell is never waited for.
+/// Passes events to the listeners, on a thread of its own. Rooms never wait for it.
 pub struct Events {
-    /// None: nobody hears.
+    /// None: there are no listeners.
     queue: Option<SyncSender<Told>>,
     metrics: Arc<Metrics>,
 }
 
 enum Told {
     Event(Box<RoomEvent>),
-    /// All before it were heard.
+    /// Answered when all earlier events have been passed on.
     Finish(Sender<()>),
 }
 
 impl Events {
-    /// Starts the thread, if somebody hears.
+    /// Starts the thread, if there are listeners.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -116,12 +117,12 @@ impl Events {
         Ok(Arc::new(Self { queue: Some(queue), metrics }))
     }
 
-    /// Whether anybody hears.
+    /// Whether there are listeners.
     pub(crate) fn are_heard(&self) -> bool {
         self.queue.is_some()
     }
 
-    /// Something has happened.
+    /// Adds an event.
     pub(crate) fn push(&self, event: RoomEvent) {
         let Some(queue) = &self.queue else { return };
         if let Err(TrySendError::Full(_)) = queue.try_send(Told::Event(Box::new(event))) {
@@ -130,7 +131,7 @@ impl Events {
         }
     }
 
-    /// Waits until all events were heard, or for so long.
+    /// Waits until all events have been passed on, for at most `most`.
     pub(crate) fn finish(&self, most: Duration) {
         let Some(queue) = &self.queue else { return };
         let (heard, wait) = channel();
@@ -156,7 +157,7 @@ fn tell(told: &Receiver<Told>, hear: &[Hear]) {
                     }
                 }
             }
-            // Nobody may wait any more.
+            // Nobody may be waiting any more.
             Told::Finish(heard) => drop(heard.send(())),
         }
     }

@@ -1,4 +1,4 @@
-//! What a room's game has done away from it: asked in one tick, answered in a later one.
+//! The jobs of a room's game: requested in one tick, answered in a later one.
 
 use super::RoomAddr;
 use crate::ground::shared::RoomShared;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use driftless_sim::job::{Answer, JobError, JobId, MAX_JOB};
 use std::mem;
 
-/// Jobs of a room that are being done at a time. More are answered with [`JobError::Busy`].
+/// Jobs of a room that may be in progress at a time. More are answered with [`JobError::Busy`].
 const MOST: usize = 64;
 
 /// The jobs of a room. Most rooms have none.
@@ -16,48 +16,48 @@ pub(super) struct RoomJobs(Option<Box<List>>);
 
 #[derive(Debug, Default)]
 struct List {
-    /// Those that are being done.
+    /// The jobs in progress.
     pending: Vec<Pending>,
-    /// What the game gets in the next tick, in this order.
+    /// The answers that the game gets in the next tick, in this order.
     answers: Vec<Answer>,
 }
 
-/// A job that is being done.
+/// A job in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
-    /// Which.
+    /// The job.
     pub id: JobId,
     /// Its name.
     pub job: &'static str,
 }
 
-/// A job that a game asks for.
+/// A job that a game requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// Which.
+    /// The job.
     pub id: JobId,
     /// Its name.
     pub job: &'static str,
-    /// Its message, encoded; or why it is not to be begun.
+    /// Its message, encoded; or why it must not be started.
     pub payload: Result<Bytes, JobError>,
 }
 
-/// Does jobs, on other threads than those of rooms.
+/// Does jobs, on threads other than those of rooms.
 pub trait Work: Send + Sync {
-    /// Begins a job. The room is told what came of it by [`Answered`].
+    /// Starts a job. The room gets its answer with [`Answered`].
     ///
     /// # Errors
-    /// If it is not begun: then nothing follows.
+    /// If it is not started: then nothing follows.
     fn begin(&self, asked: Asked, room: &RoomShared, tell: RoomAddr) -> Result<(), JobError>;
 }
 
-/// What came of a job.
+/// The answer to a job.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Answered(pub Answer);
 
 impl RoomJobs {
-    /// The game asks for a job.
+    /// The game requests a job.
     pub(super) fn ask(&mut self, id: JobId, job: &'static str, payload: Option<Bytes>) -> Asked {
         let pending = &mut self.0.get_or_insert_default().pending;
         let payload = match payload {
@@ -73,14 +73,14 @@ impl RoomJobs {
         Asked { id, job, payload }
     }
 
-    /// One was not begun.
+    /// A job was not started.
     pub(super) fn refused(&mut self, id: JobId, job: &'static str, why: JobError) {
         let list = self.0.get_or_insert_default();
         list.pending.retain(|pending| pending.id != id);
         list.answers.push(Answer { id, job: job.to_owned(), result: Err(why) });
     }
 
-    /// One was done. What nobody asked is not heard.
+    /// A job was answered. An answer to an unknown job is ignored.
     pub(super) fn answered(&mut self, answer: Answer) {
         let Some(list) = &mut self.0 else { return };
         if let Some(at) = list.pending.iter().position(|pending| pending.id == answer.id) {
@@ -89,7 +89,7 @@ impl RoomJobs {
         }
     }
 
-    /// What the game would get in the next tick, and instead of what is being done, that nobody will answer it.
+    /// The answers that the game would get in the next tick, and failures for the jobs in progress.
     pub(super) fn give_up(&mut self, why: &str) -> Vec<Answer> {
         let Some(list) = self.0.take() else { return Vec::new() };
         let List { pending, mut answers } = *list;
@@ -102,14 +102,14 @@ impl RoomJobs {
         answers
     }
 
-    /// What the game gets in the next tick, as another process would have given it.
+    /// The answers that another process would have given the game in its next tick.
     pub(super) fn keep(&mut self, answers: Vec<Answer>) {
         if !answers.is_empty() {
             self.0.get_or_insert_default().answers = answers;
         }
     }
 
-    /// What the game gets now.
+    /// The answers that the game gets now.
     pub(super) fn take_answers(&mut self) -> Vec<Answer> {
         self.0.as_mut().map(|list| mem::take(&mut list.answers)).unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! What is around a room's core on the thread where it lives: fan-out, presence, listing, recording. The
-//! thread's [timetable](super::timetable) has it tick; whatever else happens to it comes through the room's
+//! What surrounds a room's core on the thread where it lives: fan-out, presence, listing, recording. The
+//! thread's [timetable](super::timetable) makes it tick; everything else comes through the room's
 //! [actor](super::Room).
 
 use super::{
@@ -46,17 +46,17 @@ use std::{
 use tokio::sync::oneshot;
 use tracing::{Span, error, info, warn};
 
-/// Players from which on a room is too large for one thread: those who come are spread over all.
+/// With this many players, a room is too large for one thread: newcomers are spread over all threads.
 pub(crate) const SPREAD_FROM: u32 = 250;
-/// How long a room waits for its first player, if a join has made it.
+/// How long a room made by a join waits for its first player.
 const UNPLAYED_LINGER: Duration = Duration::from_secs(1);
-/// How long a room that its game has ended still shows its last state: for what is under way, and for what
-/// has to be sent again.
+/// How long a room still sends its last state after its game has ended it: for messages in transit, and for
+/// what has to be sent again.
 const ENDING: Duration = Duration::from_millis(500);
-/// What players are told when the ticks of a room are used up, after 388 days at 128 Hz.
+/// What players are told when a room has used up its ticks, after 388 days at 128 Hz.
 const OUT_OF_TICKS: &str = "the room has used up its tick numbers: join again for a new one";
 
-/// A room where it lives. Ends when it has been empty for the linger time, or when its game panics.
+/// A room on its thread. Ends when it has been empty for the linger time, or when its game panics.
 pub struct Shell {
     core: RoomCore,
     /// The game has not started: the room ends as soon as its maker has been told.
@@ -66,67 +66,66 @@ pub struct Shell {
     address: RoomAddr,
     home: Resident,
     weight: Weight,
-    /// Where it is to live because of its weight. Until it does, it does not tick, so that the others of its
-    /// thread wait for it no longer.
+    /// Where it should live because of its weight. Until it does, it does not tick, so that the others on its
+    /// thread no longer wait for it.
     moving: Option<Resident>,
     empty_since: Option<Instant>,
-    /// Ticks with a player who is connected, until there were enough of them for a room that is worth
-    /// keeping.
+    /// Ticks with a connected player, up to the number from which a room is worth keeping.
     played: u32,
     record: Option<RecordLink>,
     /// Who wants all of the room, after its next tick.
     carry: Option<oneshot::Sender<Option<Carried>>>,
     /// The game has ended the room: when, and why.
     ending: Option<(Instant, String)>,
-    /// The last thing that happens to a room: nothing calls its game any more, and its name may be another's.
+    /// The end of the room: its game is no longer called, and another room may have its name.
     ended: bool,
     span: Span,
 }
 
-/// What a room has of the server.
+/// What a room gets from the server.
 #[derive(Clone)]
 pub struct RoomSettings {
     /// The server's clock.
     pub clock: Clock,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Whom to tell of joins and leaves.
+    /// Where to report joins and leaves.
     pub presence: Recipient<Report>,
-    /// Where the room's name and seats are listed. Weak: it holds the rooms.
+    /// Where the room's name and seats are listed. Weak, because it holds the rooms.
     pub listing: Weak<dyn Listing>,
-    /// How long the room lives on when empty.
+    /// How long the room is kept when it is empty.
     pub linger: Duration,
     /// Whether it lingers before anybody has played in it.
     pub wait_for_players: bool,
     /// How long a seat is kept without a connection.
     pub resume_window: Duration,
-    /// Which thread is for which room.
+    /// Assigns threads to rooms.
     pub housing: Arc<dyn Housing>,
-    /// Who does what games ask for.
+    /// Does the jobs that games request.
     pub work: Arc<dyn Work>,
-    /// The world outside.
+    /// Reports events of rooms to the program's listeners.
     pub events: Arc<Events>,
 }
 
-/// Which thread a room is to live on.
+/// Decides on which thread a room lives.
 pub trait Housing: Send + Sync {
-    /// That of a room which lets no others live beside it. None: there is none to be had.
+    /// A thread for a room that would disturb others. None: there is none available.
     fn apart(&self) -> Option<Resident>;
-    /// That of any other.
+    /// A thread for any other room.
     fn common(&self) -> Resident;
 }
 
-/// Where rooms are found by name, and seats by token.
+/// Lists rooms by name, and seats by token.
 pub trait Listing: Send + Sync {
-    /// A seat was taken: its token is good from now on.
+    /// A seat was taken: its token is valid from now on.
     fn seat_taken(&self, seat: &Seat, room: RoomAddr);
-    /// A seat has ended: its token is worth nothing.
+    /// A seat has ended: its token is invalid.
     fn seat_ended(&self, token: &ResumeToken);
-    /// A room has ended. `reason`: for the metrics.
+    /// A room has ended. `reason` is for the metrics.
     fn room_ended(&self, room: &RoomShared, reason: &'static str);
 }
 
-/// A player has a seat: what the connection needs of it.
+/// A player has a seat: what the connection needs.
 pub struct Seated {
     /// The room.
     pub room: RoomAddr,
@@ -183,13 +182,13 @@ impl Shell {
         self.shared().id
     }
 
-    /// Whether this was the end of it.
+    /// Whether the room has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// Whether it is to leave its thread, as it is told. Not for where it lives, nor if it was to leave
-    /// another.
+    /// Whether it should leave its thread as requested. It should not if it already lives on `home`, or was
+    /// meant to leave another thread than its own.
     pub(super) fn is_to_leave_for(&mut self, home: &Home, from: Option<&Home>) -> bool {
         let at = self.home.home();
         let leaves = !self.ended && !at.is(home) && from.is_none_or(|from| from.is(at));
@@ -199,7 +198,7 @@ impl Shell {
         leaves
     }
 
-    /// It leaves its thread for another, and has those of its connections come that can.
+    /// It leaves its thread for another, and makes its connections follow if they can.
     pub(super) fn leave_for(&mut self, home: &Home) {
         let chosen = self.moving.take().filter(|chosen| chosen.home().is(home));
         self.home = chosen.unwrap_or_else(|| home.house_room());
@@ -209,8 +208,8 @@ impl Shell {
         self.span.in_scope(|| info!(apart = home.link().is_none(), "moved to another thread"));
     }
 
-    /// Has those of its connections come that are on other threads and can, unless there are too many for
-    /// one.
+    /// Makes its connections on other threads come here if they can, unless there are too many for one
+    /// thread.
     fn gather(&mut self) {
         if self.home.home().link().is_some() && self.core.seats().connected() as u32 <= SPREAD_FROM {
             self.fanouts.gather(self.home.home());
@@ -221,7 +220,7 @@ impl Shell {
         self.core.shared()
     }
 
-    /// Calls the game. If it panics, the room ends, and only the room. None: it has ended.
+    /// Calls the game. If it panics, only this room ends. None: it has ended.
     fn guarded<R>(&mut self, call: impl FnOnce(&mut RoomCore) -> R) -> Option<R> {
         if self.ended {
             return None;
@@ -242,11 +241,11 @@ impl Shell {
         }
     }
 
-    /// Sees how long the game has kept the thread. A room that keeps it from others moves.
+    /// Measures how long the game has occupied the thread. A room that keeps it from others moves.
     fn weigh(&mut self, start: Instant) {
         let (now, mut took) = (Instant::now(), start.elapsed());
         if took > LONG {
-            // The machine may have had others to run.
+            // The machine may have run others meanwhile.
             took = Timetable::here().own_part(took);
         }
         let Some(weighed) = self.weight.weigh(now, took) else { return };
@@ -298,7 +297,7 @@ impl Shell {
                 .in_scope(|| warn!(tick = due.tick, skipped, threads_behind = behind, "the room is late"));
         }
         self.record_tick();
-        // After the record of the tick: a seat that ends now does so before the next one.
+        // After the record of the tick: a seat that ends now ends before the next one.
         self.apply_effects();
         if let Some(wanted) = self.carry.take() {
             return self.hand_over(wanted);
@@ -351,7 +350,7 @@ impl Shell {
         if !self.settings.events.are_heard() {
             return;
         }
-        // The game's own serialiser has written it.
+        // The game's own serializer has written it.
         if let Ok(report) = serde_json::from_str(&json) {
             self.settings.events.push(RoomEvent::Reported { room: RoomView::of(self.shared()), report });
         }
@@ -364,7 +363,7 @@ impl Shell {
         }
     }
 
-    /// A job was done.
+    /// A job was answered.
     pub(super) fn answered(&mut self, answered: Answered) {
         self.core.answered(answered.0);
     }
@@ -404,8 +403,8 @@ impl Shell {
         }
     }
 
-    /// How long the room may be empty. One that a join has made, and in which nobody has stayed for a second,
-    /// is not worth waiting for: it goes as soon as a join that is on its way would have come.
+    /// How long the room may be empty. A room that a join has made, and in which nobody has stayed for a
+    /// second, is not worth keeping: it ends as soon as a join in transit would have arrived.
     fn linger(&self) -> Duration {
         let kept = self.settings.wait_for_players || self.played >= self.shared().tick_rate;
         if kept { self.settings.linger } else { self.settings.linger.min(UNPLAYED_LINGER) }
@@ -415,7 +414,7 @@ impl Shell {
         if mem::replace(&mut self.ended, true) {
             return;
         }
-        // First: who sees the end may stop the server, and the recording would not tell.
+        // First: whoever sees the end may stop the server, and the recording would lack it.
         if let Some(link) = self.record.take() {
             let failed = code == CloseCode::RoomFailed;
             let reason = if failed { EndReason::RoomFailed } else { EndReason::RoomEnded };
@@ -426,7 +425,7 @@ impl Shell {
             for taken in self.core.seats().iter() {
                 listing.seat_ended(&taken.seat.token);
             }
-            // Presence first: from the moment it is no longer listed, the name may be another room's.
+            // Presence first: as soon as the room is no longer listed, another room may get its name.
             self.report(Report::RoomEnded { room: self.shared().name.clone(), id: self.shared().id });
             listing.room_ended(self.core.shared(), metric);
         }
@@ -439,8 +438,9 @@ impl Shell {
     }
 
     fn report(&self, report: Report) {
-        // Presence is one actor for all: its mailbox must not make a room wait, and no report may be lost.
-        // Reports come at the rate of joins and leaves, which is limited where connections are accepted.
+        // Presence is one actor for all rooms: its mailbox must not make a room wait, and no report may be
+        // lost. Reports come at the rate of joins and leaves, which is limited where connections are
+        // accepted.
         self.settings.presence.do_send(report);
     }
 
@@ -480,7 +480,7 @@ impl Shell {
         });
     }
 
-    /// Whether its game has started. If not, this is the end of the room.
+    /// Whether its game has started. If not, this ends the room.
     pub(super) fn started(&mut self) -> Result<(), Refused> {
         let Some(refused) = self.refused.clone() else { return Ok(()) };
         self.end(CloseCode::BadOptions, &refused.reason, "refused");
@@ -543,7 +543,7 @@ impl Shell {
         });
     }
 
-    /// A player takes its seat again.
+    /// A player resumes its seat.
     pub(super) fn resume(&mut self, resume: Resume) -> Result<Seated, ResumeError> {
         let had = self.core.seats().get(resume.player).and_then(|taken| taken.connection);
         let Resume { entrant, player, token, received } = resume;
@@ -566,7 +566,7 @@ impl Shell {
         Ok(self.seated(seat))
     }
 
-    /// A connection is gone.
+    /// A connection is lost.
     pub(super) fn lost(&mut self, lost: Lost) {
         self.fanouts.remove(lost.connection);
         match self.guarded(|core| core.lost(lost.connection, lost.welcomed, lost.why.away())).flatten() {
@@ -590,14 +590,14 @@ impl Shell {
         }
     }
 
-    /// A connection has moved to another thread. Some: it was closed on its way.
+    /// A connection has moved to another thread. Some: it was closed while moving.
     pub(super) fn moved(&mut self, connection: ConnectionId, reach: Reach) -> Option<Close> {
         let close = self.fanouts.moved(connection, reach);
         self.gather();
         close
     }
 
-    /// The time of a player who is away is over.
+    /// The resume window of a player who is away is over.
     pub(super) fn seat_expired(&mut self, expired: SeatExpired) {
         self.expire(expired.player, expired.why);
     }
@@ -629,7 +629,7 @@ impl Shell {
         self.ending.get_or_insert((Instant::now(), reason));
     }
 
-    /// What is in it.
+    /// The room's contents.
     pub(super) fn inspect(&self) -> Inspected {
         let (people, npcs) = (self.core.seats().iter(), self.core.npcs().iter());
         Inspected {
@@ -690,11 +690,11 @@ impl Shell {
     }
 }
 
-/// By the thread's timetable.
+/// Called by the thread's timetable.
 impl Due for RefCell<Shell> {
     fn run(&self) -> bool {
-        // A game's panic is caught nearer to it. This one is ours: it ends its room, and no other of the
-        // thread.
+        // A game's panic is caught closer to the game. This one is ours: it ends its room, and no other on
+        // the thread.
         let ticked = catch_unwind(AssertUnwindSafe(|| self.borrow_mut().tick()));
         let mut room = self.borrow_mut();
         if ticked.is_err() {
@@ -708,7 +708,7 @@ fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()

@@ -13,12 +13,12 @@ pub enum StartError {
     /// The program offers two games of one name.
     #[error("two games are named {0:?}: give each a `Simulation::KIND` of its own")]
     SameKind(String),
-    /// The configured kind is none of the program's games.
+    /// The configured kind is not one of the program's games.
     #[error("default_kind is {asked:?}, but must be one of {}", offered.join(", "))]
     NoSuchKind {
-        /// What is configured.
+        /// The configured kind.
         asked: String,
-        /// What there is.
+        /// The program's kinds.
         offered: Vec<&'static str>,
     },
     /// The policy of the pages cannot be sent in a header.
@@ -30,19 +30,19 @@ pub enum StartError {
          allow more, as with `ulimit -n 4096`, or set fewer --threads"
     )]
     TooFewFiles {
-        /// What it may open.
+        /// How many it may open.
         limit: u64,
-        /// What the server takes.
+        /// How many the server needs.
         needed: u64,
     },
-    /// The address cannot be listened at.
+    /// The address cannot be listened on.
     #[error("cannot listen on {address} ({option}): {error}{}", advice(error))]
     Listen {
-        /// Which address.
+        /// The address.
         address: SocketAddr,
         /// The option that sets it.
         option: &'static str,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
     /// The certificate cannot be served.
@@ -51,7 +51,7 @@ pub enum StartError {
     /// The recording folder cannot be used.
     #[error("{0}: choose a folder that this user may write to, or leave --record out")]
     Record(io::Error),
-    /// The system does not give what it takes to run: a thread, random bytes.
+    /// The system lacks something that the server needs: a thread, random bytes.
     #[error("the system does not let the server start: {0}")]
     System(#[from] io::Error),
 }

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-/// Ports that are tried where any will do.
+/// Ports that are tried if any will do.
 const FREE_PORT_TRIES: u32 = 16;
 
 /// The listening sockets of HTTP and QUIC, whose ports are known before the first worker starts.

@@ -1,4 +1,4 @@
-//! What is there before the first connection is, and how connections come to it.
+//! What exists before the first connection, and how connections reach it.
 
 use super::{BACKLOG, HEAD_TIMEOUT, HTTP_CONNECTIONS, KEEP_ALIVE, Routes};
 use crate::{
@@ -37,10 +37,10 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
-/// Those of all threads that serve connections.
+/// The fan-outs of all threads that serve connections.
 pub(super) type Fanouts = Arc<Mutex<Vec<Addr<Fanout>>>>;
 
-/// What is there before the first connection is.
+/// What exists before the first connection.
 pub(super) struct Parts {
     pub clock: Clock,
     pub config: Config,
@@ -65,7 +65,7 @@ pub(super) struct Parts {
     pub routes: Vec<Routes>,
     pub drain_asked: Arc<Notify>,
     pub token: AdminToken,
-    /// The text of the token, if the server made it itself.
+    /// The text of the token, if the server generated it.
     pub made_token: Option<String>,
 }
 
@@ -118,8 +118,8 @@ impl Parts {
     }
 
     fn accept(&self) -> io::Result<transport::Accept> {
-        // A browser that warns of a self-signed certificate is no help in development: then HTTP stays as it
-        // is.
+        // In development a browser's warning about a self-signed certificate would be no help, so HTTP stays
+        // plain.
         let tls = match self.certificates.is_self_signed() {
             false => Some(Arc::new(self.certificates.server_config(&[b"http/1.1"])?)),
             true => None,
@@ -139,7 +139,7 @@ impl Parts {
         local_connections(&self.fanouts, self.clock, &self.metrics, self.config.coalesce)
     }
 
-    /// Has the threads of rooms and players serve QUIC, if it is listened to.
+    /// Makes the threads of rooms and players serve QUIC, if it is configured.
     fn serve_quic(self: &Arc<Self>) {
         let Some(quic) = &self.quic else { return };
         for home in self.homes.all_common() {
@@ -153,7 +153,7 @@ impl Parts {
         }
     }
 
-    /// Starts the threads that take connections in.
+    /// Starts the threads that accept connections.
     pub(super) fn serve(self: &Arc<Self>, listener: TcpListener) -> io::Result<actix_server::Server> {
         self.serve_quic();
         let (parts, accept) = (self.clone(), self.accept()?);
@@ -190,7 +190,8 @@ impl Parts {
         let server = actix_server::Server::build()
             .workers(config.workers)
             .worker_max_blocking_threads(1)
-            // Beyond the players', so that a full server can still say that it is, and how it fares.
+            // More than the players need, so that a full server can still say that it is full, and answer
+            // operators.
             .max_concurrent_connections(door::max_open(config).saturating_add(HTTP_CONNECTIONS))
             .backlog(BACKLOG)
             .disable_signals()

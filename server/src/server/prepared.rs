@@ -1,4 +1,4 @@
-//! From settings to a server: first all that an operator can get wrong, then threads and actors.
+//! From settings to a server: first everything that an operator can get wrong, then threads and actors.
 
 use super::{
     DRAIN_ANSWER, Parts, Running, Server, StartError,
@@ -30,12 +30,14 @@ use parking_lot::Mutex;
 use std::{io, net::TcpListener, sync::Arc, time::SystemTime};
 use tracing::warn;
 
-/// Open files of a server with no thread: its standard streams, listener, signals, event queue, one recording, some requests.
+/// Open files of a server without threads: its standard streams, listener, signals, event queue, one
+/// recording, some requests.
 const FILES_OF_PROCESS: u64 = 40;
-/// Open files of each thread: event queue and waker, sockets of QUIC, those that WebSockets wait on.
+/// Open files of each thread: event queue and waker, QUIC sockets, and what WebSockets wait on.
 const FILES_OF_THREAD: u64 = 10;
 
-/// A server that can start: its settings fit, its files are there, its ports are its own. Nothing runs yet.
+/// A server that can start: its settings fit together, its files exist, its ports are its own. Nothing runs
+/// yet.
 pub(crate) struct Prepared {
     server: Server,
     config: Config,
@@ -64,7 +66,7 @@ impl Prepared {
         };
         let certificates = Certificates::new(&tls, SystemTime::now())?;
         let (listener, quic) = listen(&config, &certificates)?;
-        // Last, since it makes the folder.
+        // Last, because it creates the folder.
         let record = config.record.as_deref().map(RecordFolder::prepare).transpose();
         let record = record.map_err(StartError::Record)?;
         Ok(Self { server, config, certificates, listener, quic, record })
@@ -157,7 +159,7 @@ impl Prepared {
     }
 }
 
-/// Files that are open before the first player comes, with some to spare for what operators ask.
+/// Files that are open before the first player comes, with some to spare for operators' requests.
 fn files_needed(config: &Config) -> u64 {
     FILES_OF_PROCESS + FILES_OF_THREAD * (config.threads as u64 + config.workers as u64)
 }

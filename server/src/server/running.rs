@@ -1,4 +1,4 @@
-//! A server that runs.
+//! A running server.
 
 use super::{CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, Parts};
 use crate::{
@@ -27,11 +27,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// Where the server listens: with the port that the kernel chose, if it was to.
+    /// The address on which the server listens, with the port that the kernel chose if the configured one is
+    /// 0.
     pub fn address(&self) -> SocketAddr {
         self.parts.address
     }
-    /// Where QUIC and WebTransport listen, if they do.
+    /// The address on which QUIC and WebTransport listen, if they do.
     pub fn quic_address(&self) -> Option<SocketAddr> {
         self.parts.quic.as_ref().map(|quic| quic.address())
     }
@@ -43,7 +44,8 @@ impl Running {
     pub fn factory(&self) -> &Arc<Factory> {
         &self.parts.factory
     }
-    /// Moves a room to the next thread, and with it those of its connections that can move. False: there is none of this name.
+    /// Moves a room to the next thread, together with those of its connections that can move. False: there is
+    /// no room with this name.
     pub fn move_room(&self, name: &str) -> bool {
         let room = self.parts.registry.get(name).map(|listed| listed.room);
         let at = room.as_ref().and_then(RoomAddr::home);
@@ -52,11 +54,11 @@ impl Running {
         }
         at.is_some()
     }
-    /// Players whose connections live on the `n`th thread.
+    /// Number of players whose connections live on the `n`th thread.
     pub fn players_at(&self, n: usize) -> usize {
         self.parts.homes.all_common().get(n).map_or(0, Home::players)
     }
-    /// The figures.
+    /// The metrics.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.parts.metrics
     }
@@ -68,20 +70,20 @@ impl Running {
     pub fn made_token(&self) -> Option<&str> {
         self.parts.made_token.as_deref()
     }
-    /// Where clients reach it, if that is configured.
+    /// The address at which clients reach it, if that is configured.
     pub fn public_url(&self) -> Option<&PublicUrl> {
         self.parts.config.public_url.as_ref()
     }
-    /// What happens, for those who watch.
+    /// The events of the stream.
     pub fn feed(&self) -> &Arc<Feed> {
         &self.parts.feed
     }
-    /// Whether HTTP and WebSocket are within TLS: `https`, `wss`.
+    /// Whether HTTP and WebSocket use TLS: `https`, `wss`.
     pub fn is_secure(&self) -> bool {
         !self.parts.certificates.is_self_signed()
     }
-    /// Refuses what is new, says goodbye to all with reconnect times spread out, waits until they are gone (8 s at most), and
-    /// stops.
+    /// Refuses newcomers, says goodbye to everybody with reconnect times spread out, waits until they are
+    /// gone (at most 8 s), and stops.
     pub async fn drain(&self) {
         let start = Instant::now();
         let open = self.parts.door.connections();
@@ -89,17 +91,17 @@ impl Running {
         self.parts.registry.drain();
         let mut spread = self.parts.config.drain_spread;
         if self.parts.carry.lock().is_some() {
-            // Their seats wait for them.
+            // Their seats are kept for them.
             spread = spread.min(CARRY_SPREAD);
         }
         for fanout in self.parts.fanouts.lock().iter() {
-            // One message a thread in its life.
+            // One message in a thread's life.
             fanout.do_send(Drain { spread });
         }
         while self.parts.door.connections() > 0 && start.elapsed() < DRAIN_LIMIT {
             actix_rt::time::sleep(DRAIN_POLL).await;
         }
-        // What games have asked for, results of matches above all, is done as far as there is time.
+        // The jobs of games, above all the results of matches, are finished as far as time allows.
         self.parts.work.finish(DRAIN_LIMIT.saturating_sub(start.elapsed())).await;
         let left = self.parts.door.connections();
         info!(left, took_ms = start.elapsed().as_millis() as u64, "stopping");
