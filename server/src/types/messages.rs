@@ -20,6 +20,8 @@ pub(super) struct Messages {
     pub messages: Vec<Message>,
     /// All enums.
     pub enums: Vec<Enum>,
+    /// Whether there is a text that they are of.
+    pub are_known: bool,
     /// Names of the game's own three, as they are in `messages`.
     pub input: Option<String>,
     pub command: Option<String>,
@@ -99,6 +101,7 @@ impl Messages {
         let (input, command, event) =
             (find(said.input, "Input")?, find(said.command, "Command")?, find(said.event, "Event")?);
         (out.input, out.command, out.event) = (input, command, event);
+        out.are_known = true;
         Ok(out)
     }
 }
@@ -324,6 +327,7 @@ mod tests {
         )
         .unwrap();
         let [moves, step] = &messages.messages[..] else { panic!("{messages:?}") };
+        assert!(messages.are_known);
         assert_eq!((moves.name.as_str(), moves.comment.as_str()), ("Move", "How to move."));
         assert_eq!(step.name, "MoveStep");
         let found: Vec<_> =

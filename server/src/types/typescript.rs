@@ -154,7 +154,8 @@ impl Text {
             name.push_str("Game");
         }
         let name = self.export(name)?;
-        let of = |message: &Option<String>| message.clone().unwrap_or_else(|| "Uint8Array".into());
+        let nothing = if messages.are_known { "never" } else { "Uint8Array" };
+        let of = |message: &Option<String>| message.clone().unwrap_or_else(|| nothing.into());
         let (input, command, event) = (of(&messages.input), of(&messages.command), of(&messages.event));
         let entities = format!("{}Entities", pascal(kind));
         self.line(&format!("\n/** The game `{kind}`, for `connect({{ game: {name} }})`. */"));
@@ -246,6 +247,14 @@ mod tests {
         assert_eq!(["tag", "king-of_the.hill", "2048"].map(pascal), ["Tag", "KingOfTheHill", "Kind2048"]);
         assert_eq!(["x", "max-speed", "2nd"].map(property), ["x", "\"max-speed\"", "\"2nd\""]);
         assert_eq!(camel_start("ArenaInput"), "arenaInput");
+    }
+
+    #[test]
+    fn what_a_game_does_not_have_cannot_be_sent() {
+        let messages = Messages { are_known: true, ..Messages::none() };
+        let mut text = Text::new();
+        text.game("tag", &Schema::new(), &messages).unwrap();
+        assert!(text.finish().contains("tag: Game<never, never, never, TagEntities>"));
     }
 
     #[test]
