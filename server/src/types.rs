@@ -5,6 +5,7 @@
 //! or read is refused by name.
 
 mod messages;
+mod proto;
 mod typescript;
 
 use driftless_sim::GameKind;

@@ -1,17 +1,7 @@
 //! A game's messages, from the text of its `.proto`.
 
-use prost_types::{
-    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, SourceCodeInfo,
-    field_descriptor_proto::{Label, Type},
-};
-use protox::{
-    Compiler, Error,
-    file::{File, FileResolver, GoogleFileResolver},
-};
+use super::proto::{self, File, Label};
 use std::collections::HashMap;
-
-/// What the text is called in errors.
-const FILE: &str = "PROTO";
 
 /// The messages of a game.
 #[derive(Debug, Default)]
@@ -81,14 +71,15 @@ impl Messages {
 
     /// Reads the text, and finds what the game names.
     pub(super) fn read(said: &driftless_sim::Messages) -> Result<Self, String> {
-        let file = compile(said.proto)?;
-        if file.syntax() != "proto3" {
-            return Err("its .proto is not proto3: begin it with `syntax = \"proto3\";`".into());
+        let file = proto::parse(said.proto).map_err(|fault| format!("its .proto cannot be read: {fault}"))?;
+        let mut names = Names(HashMap::new());
+        names.of_file(&file)?;
+        let mut out = Self { are_known: true, ..Self::none() };
+        let package = if file.package.is_empty() { String::new() } else { format!(".{}", file.package) };
+        for message in &file.messages {
+            out.add(&names, &package, "", message)?;
         }
-        let mut reader = Reader { names: HashMap::new(), comments: comments(&file), out: Self::none() };
-        reader.name_all(&file)?;
-        reader.read_all(&file)?;
-        let mut out = reader.out;
+        file.enums.iter().for_each(|found| out.add_enum("", found));
         let find = |name: Option<&'static str>, what: &str| match name {
             None => Ok(None),
             Some(name) if out.messages.iter().any(|message| message.name == name) => {
@@ -101,168 +92,109 @@ impl Messages {
         let (input, command, event) =
             (find(said.input, "Input")?, find(said.command, "Command")?, find(said.event, "Event")?);
         (out.input, out.command, out.event) = (input, command, event);
-        out.are_known = true;
         Ok(out)
     }
-}
 
-/// The one text, beside what comes with protobuf.
-struct Text {
-    text: &'static str,
-    google: GoogleFileResolver,
-}
-
-impl FileResolver for Text {
-    fn open_file(&self, name: &str) -> Result<File, Error> {
-        if name == FILE { File::from_source(name, self.text) } else { self.google.open_file(name) }
-    }
-}
-
-fn compile(text: &'static str) -> Result<FileDescriptorProto, String> {
-    let mut compiler = Compiler::with_file_resolver(Text { text, google: GoogleFileResolver::new() });
-    compiler.include_source_info(true);
-    if let Err(error) = compiler.open_file(FILE) {
-        // Its debug form says where, too.
-        return Err(format!("its .proto cannot be read: {error:?}"));
-    }
-    let file = compiler.file_descriptor_set().file.into_iter().find(|file| file.name() == FILE);
-    file.ok_or_else(|| "its .proto is empty".into())
-}
-
-/// The comments in front of things, by their paths in the descriptor.
-fn comments(file: &FileDescriptorProto) -> HashMap<Vec<i32>, String> {
-    let SourceCodeInfo { location } = file.source_code_info.clone().unwrap_or_default();
-    let said = location.into_iter().filter_map(|at| Some((at.path, at.leading_comments?)));
-    said.map(|(path, comment)| (path, comment.trim().to_owned())).collect()
-}
-
-struct Reader {
-    /// Full names in the text (`.game.v1.Event.Kill`), and what they are called here.
-    names: HashMap<String, String>,
-    comments: HashMap<Vec<i32>, String>,
-    out: Messages,
-}
-
-/// Field numbers of the descriptor, which make paths.
-const FILE_MESSAGE: i32 = 4;
-const FILE_ENUM: i32 = 5;
-const MESSAGE_FIELD: i32 = 2;
-const MESSAGE_MESSAGE: i32 = 3;
-const MESSAGE_ENUM: i32 = 4;
-
-impl Reader {
-    fn name_all(&mut self, file: &FileDescriptorProto) -> Result<(), String> {
-        let package = if file.package().is_empty() { String::new() } else { format!(".{}", file.package()) };
-        for message in &file.message_type {
-            self.name_message(&package, "", message)?;
+    /// `path`: what is around it in the text; `prefix`: the same in its name here.
+    fn add(
+        &mut self,
+        names: &Names,
+        path: &str,
+        prefix: &str,
+        message: &proto::Message,
+    ) -> Result<(), String> {
+        let (path, name) = (format!("{path}.{}", message.name), format!("{prefix}{}", message.name));
+        let mut fields = Vec::new();
+        for field in &message.fields {
+            let unknown =
+                || format!("field `{}` of message `{name}` is of no known type `{}`", field.name, field.of);
+            fields.push(Field {
+                name: camel(&field.name),
+                comment: field.comment.clone(),
+                number: field.number,
+                kind: names.find(&path, &field.of).ok_or_else(unknown)?,
+                how: match &field.label {
+                    Label::None => How::Plain,
+                    Label::Optional => How::Optional,
+                    Label::Repeated => How::Repeated,
+                    Label::OneOf(oneof) => How::OneOf(camel(oneof)),
+                },
+            });
         }
-        file.enum_type.iter().try_for_each(|e| self.name(&package, "", e.name()))
-    }
-
-    fn name_message(&mut self, path: &str, prefix: &str, message: &DescriptorProto) -> Result<(), String> {
-        self.name(path, prefix, message.name())?;
-        let (path, prefix) = (format!("{path}.{}", message.name()), format!("{prefix}{}", message.name()));
-        for nested in &message.nested_type {
-            self.name_message(&path, &prefix, nested)?;
+        self.messages.push(Message { name: name.clone(), comment: message.comment.clone(), fields });
+        for nested in &message.messages {
+            self.add(names, &path, &name, nested)?;
         }
-        message.enum_type.iter().try_for_each(|e| self.name(&path, &prefix, e.name()))
+        message.enums.iter().for_each(|found| self.add_enum(&name, found));
+        Ok(())
     }
 
-    fn name(&mut self, path: &str, prefix: &str, name: &str) -> Result<(), String> {
+    fn add_enum(&mut self, prefix: &str, found: &proto::Enum) {
+        let (name, comment) = (format!("{prefix}{}", found.name), found.comment.clone());
+        self.enums.push(Enum { name, comment, values: found.values.clone() });
+    }
+}
+
+/// Protobuf's types of one number or text.
+const SCALARS: [&str; 15] = [
+    "double", "float", "int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64",
+    "sfixed32", "sfixed64", "bool", "string", "bytes",
+];
+
+/// Full names in the text (`.game.v1.Event.Kill`), and what they are.
+struct Names(HashMap<String, Kind>);
+
+impl Names {
+    fn of_file(&mut self, file: &File) -> Result<(), String> {
+        let package = if file.package.is_empty() { String::new() } else { format!(".{}", file.package) };
+        self.of_message(&package, "", &file.messages, &file.enums)
+    }
+
+    fn of_message(
+        &mut self,
+        path: &str,
+        prefix: &str,
+        messages: &[proto::Message],
+        enums: &[proto::Enum],
+    ) -> Result<(), String> {
+        for found in enums {
+            self.name(path, prefix, &found.name, Kind::Enum)?;
+        }
+        for message in messages {
+            self.name(path, prefix, &message.name, Kind::Message)?;
+            let (path, prefix) = (format!("{path}.{}", message.name), format!("{prefix}{}", message.name));
+            self.of_message(&path, &prefix, &message.messages, &message.enums)?;
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, path: &str, prefix: &str, name: &str, kind: fn(String) -> Kind) -> Result<(), String> {
         let short = format!("{prefix}{name}");
-        if self.names.values().any(|other| *other == short) {
+        let is_taken =
+            |other: &Kind| matches!(other, Kind::Enum(other) | Kind::Message(other) if *other == short);
+        if self.0.values().any(is_taken) {
             return Err(format!("two messages of its .proto would both be `{short}`: rename one"));
         }
-        self.names.insert(format!("{path}.{name}"), short);
+        self.0.insert(format!("{path}.{name}"), kind(short));
         Ok(())
     }
 
-    fn read_all(&mut self, file: &FileDescriptorProto) -> Result<(), String> {
-        for (message, n) in file.message_type.iter().zip(0..) {
-            self.message(&[FILE_MESSAGE, n], "", message)?;
+    /// What a type is, as it is written within `path`: looked for there, and then around it.
+    fn find(&self, path: &str, of: &str) -> Option<Kind> {
+        if let Some(scalar) = SCALARS.iter().find(|scalar| **scalar == of) {
+            return Some(Kind::Scalar(scalar));
         }
-        file.enum_type.iter().zip(0..).for_each(|(e, n)| self.enumeration(&[FILE_ENUM, n], "", e));
-        Ok(())
-    }
-
-    fn message(&mut self, path: &[i32], prefix: &str, message: &DescriptorProto) -> Result<(), String> {
-        let name = format!("{prefix}{}", message.name());
-        let mut fields = Vec::new();
-        for (field, n) in message.field.iter().zip(0..) {
-            let fault = |fault: &str| format!("field `{}` of message `{name}` {fault}", field.name());
-            let entry = message.nested_type.iter().find(|nested| {
-                nested.options.as_ref().is_some_and(|options| options.map_entry())
-                    && field.type_name().ends_with(&format!(".{}", nested.name()))
-            });
-            if entry.is_some() {
-                return Err(fault("is a map: use a repeated message with a key and a value"));
+        if of.starts_with('.') {
+            return self.0.get(of).cloned();
+        }
+        let mut around = Some(path);
+        while let Some(path) = around {
+            if let Some(kind) = self.0.get(&format!("{path}.{of}")) {
+                return Some(kind.clone());
             }
-            let kind = self.kind(field).ok_or_else(|| fault("is of a type of another file"))?;
-            fields.push(Field {
-                name: field.json_name().to_owned(),
-                comment: self.comment(path, MESSAGE_FIELD, n),
-                number: field.number(),
-                kind,
-                how: how(message, field),
-            });
+            around = path.rsplit_once('.').map(|(outer, _)| outer);
         }
-        let comment = self.comments.get(path).cloned().unwrap_or_default();
-        self.out.messages.push(Message { name: name.clone(), comment, fields });
-        for (nested, n) in message.nested_type.iter().zip(0..) {
-            self.message(&[path, &[MESSAGE_MESSAGE, n]].concat(), &name, nested)?;
-        }
-        for (nested, n) in message.enum_type.iter().zip(0..) {
-            self.enumeration(&[path, &[MESSAGE_ENUM, n]].concat(), &name, nested);
-        }
-        Ok(())
-    }
-
-    fn enumeration(&mut self, path: &[i32], prefix: &str, found: &EnumDescriptorProto) {
-        let values = found.value.iter().map(|value| (value.name().to_owned(), value.number())).collect();
-        let comment = self.comments.get(path).cloned().unwrap_or_default();
-        self.out.enums.push(Enum { name: format!("{prefix}{}", found.name()), comment, values });
-    }
-
-    /// None: it is not of this file.
-    fn kind(&self, field: &FieldDescriptorProto) -> Option<Kind> {
-        let named = || self.names.get(field.type_name()).cloned();
-        Some(match field.r#type() {
-            Type::Double => Kind::Scalar("double"),
-            Type::Float => Kind::Scalar("float"),
-            Type::Int64 => Kind::Scalar("int64"),
-            Type::Uint64 => Kind::Scalar("uint64"),
-            Type::Int32 => Kind::Scalar("int32"),
-            Type::Fixed64 => Kind::Scalar("fixed64"),
-            Type::Fixed32 => Kind::Scalar("fixed32"),
-            Type::Bool => Kind::Scalar("bool"),
-            Type::String => Kind::Scalar("string"),
-            Type::Bytes => Kind::Scalar("bytes"),
-            Type::Uint32 => Kind::Scalar("uint32"),
-            Type::Sfixed32 => Kind::Scalar("sfixed32"),
-            Type::Sfixed64 => Kind::Scalar("sfixed64"),
-            Type::Sint32 => Kind::Scalar("sint32"),
-            Type::Sint64 => Kind::Scalar("sint64"),
-            Type::Enum => Kind::Enum(named()?),
-            Type::Message | Type::Group => Kind::Message(named()?),
-        })
-    }
-
-    fn comment(&self, path: &[i32], what: i32, n: i32) -> String {
-        self.comments.get(&[path, &[what, n]].concat()).cloned().unwrap_or_default()
-    }
-}
-
-fn how(message: &DescriptorProto, field: &FieldDescriptorProto) -> How {
-    if field.label() == Label::Repeated {
-        return How::Repeated;
-    }
-    if field.proto3_optional() {
-        return How::Optional;
-    }
-    let oneof = field.oneof_index.and_then(|index| message.oneof_decl.get(usize::try_from(index).ok()?));
-    match oneof {
-        Some(oneof) => How::OneOf(camel(oneof.name())),
-        None => How::Plain,
+        None
     }
 }
 
@@ -297,14 +229,15 @@ mod tests {
         assert!(
             refused("syntax = \"proto3\"; message Push {}").starts_with("its .proto has no message `Move`")
         );
-        assert!(refused("syntax = \"proto2\"; message Move {}").starts_with("its .proto is not proto3"));
+        assert!(refused("syntax = \"proto2\"; message Move {}").contains("it is not proto3"));
         let map = "syntax = \"proto3\"; message Move { map<uint32, string> names = 1; }";
-        assert!(refused(map).starts_with("field `names` of message `Move` is a map"), "{}", refused(map));
-        let foreign = "syntax = \"proto3\"; import \"google/protobuf/empty.proto\"; \
-                       message Move { google.protobuf.Empty none = 1; }";
-        assert_eq!(refused(foreign), "field `none` of message `Move` is of a type of another file");
+        assert!(refused(map).contains("field `names` of message `Move` is a map"), "{}", refused(map));
+        let foreign = "syntax = \"proto3\"; message Move { google.protobuf.Empty none = 1; }";
+        let expected = "field `none` of message `Move` is of no known type `google.protobuf.Empty`";
+        assert_eq!(refused(foreign), expected);
+        let import = "syntax = \"proto3\"; import \"other.proto\"; message Move {}";
+        assert!(refused(import).contains("line 1: it imports another file"), "{}", refused(import));
         assert!(refused("syntax = \"proto3\"; message Move { int33 x = 1; }").contains("int33"));
-        assert!(refused("syntax = \"proto3\"; import \"other.proto\";").contains("other.proto"));
         let twice = "syntax = \"proto3\"; message AB {} message A { message B {} } message Move {}";
         assert_eq!(refused(twice), "two messages of its .proto would both be `AB`: rename one");
     }
