@@ -1,7 +1,7 @@
 //! Rooms that outlive their server: written to a file when it stops, and read by the next.
 //!
-//! The file is for the one who starts the next server, and for nobody else to read: it has the tokens of all seats. It is gone as soon
-//! as it is read, so that no room goes on twice.
+//! The file is for the one who starts the next server, and for nobody else to read: it has the tokens of
+//! all seats. It is gone as soon as it is read, so that no room goes on twice.
 
 use crate::room::core::Carried;
 use driftless_sim::Setup;

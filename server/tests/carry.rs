@@ -169,8 +169,8 @@ fn stop<const N: usize>(server: TestServer, players: [&mut Player; N]) -> Vec<To
     heard
 }
 
-// Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window." Promise 2: "A client never applies a
-// state older than one it has applied."
+// Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window." Promise 2:
+// "A client never applies a state older than one it has applied."
 #[test]
 fn a_room_goes_on_at_the_next_server_and_its_players_keep_their_seats() {
     let folder = tempfile::tempdir().unwrap();

@@ -20,7 +20,8 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-/// Ticks that are left out where a room goes on: what was between its last tick and the next is of the one, what comes now of the other.
+/// Ticks that are left out where a room goes on: what was between its last tick and the next is of the one,
+/// what comes now of the other.
 const GAP: u32 = 2;
 /// What a game hears of a job that was being done when its server stopped.
 const STOPPED: &str = "the server stopped before the answer came";
@@ -153,7 +154,8 @@ impl CarriedAnswer {
 }
 
 impl RoomCore {
-    /// All of the room, after its last tick. Those who are still connected are away from now on. None: the game has ended the room.
+    /// All of the room, after its last tick. Those who are still connected are away from now on. None: the
+    /// game has ended the room.
     pub fn carry(&mut self) -> Option<Carried> {
         let removed = self.seats.iter().filter(|taken| taken.removed).map(|taken| taken.seat.player);
         for player in removed.collect::<Vec<_>>() {
@@ -185,7 +187,8 @@ impl RoomCore {
         })
     }
 
-    /// Goes on where another process stopped: with these seats, which are those of `carried`. The game is restored.
+    /// Goes on where another process stopped: with these seats, which are those of `carried`. The game is
+    /// restored.
     pub fn go_on(&mut self, carried: Carried, seats: Vec<Kept>) {
         self.tick = carried.tick();
         self.shared.tick.store(self.tick, Relaxed);
