@@ -89,6 +89,13 @@
 //! - Everything that the rules depend on is in what `Serialize` writes. Scratch memory is `#[serde(skip)]`.
 //! - Times are counted in ticks, and speeds are per second, so that a game plays alike at any tick rate.
 //!
+//! # What else a game may say
+//!
+//! - How its own player moves: [`Predict`]. A native client predicts by it, and pages do with the game's library
+//!   as a module: [`wasm`].
+//! - How a bot plays it: [`Bot`].
+//! - Its messages' `.proto` ([`Simulation::PROTO`]), from which `driftless types` writes the types of a page.
+//!
 //! [`games::arena`] is a larger game built this way, [`games::cursors`] a small one.
 
 #![warn(missing_docs)]

@@ -212,7 +212,8 @@ it("two pages come back when the server was killed and started again", async () 
   }
   // Browsers log each failed connection; our pages add nothing.
   const ours = chromium.complaints.filter(
-    (line) => !/WebSocket connection|Failed to load resource|QUIC|handshake/i.test(line),
+    (line) =>
+      !/WebSocket connection|Failed to (load resource|establish a connection)|QUIC|handshake/i.test(line),
   );
   expect(ours).toEqual([]);
 });
