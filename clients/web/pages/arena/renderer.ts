@@ -6,6 +6,7 @@ import type { ArenaRoom } from "./game.js";
 import type { LocalPlayer } from "./local_player.js";
 import { Moments } from "./moments.js";
 import { angleOf, type Box, Painter, RADIUS } from "./painter.js";
+import { Pace } from "./pace.js";
 import type { People } from "./people.js";
 import type { Sounds } from "./sound.js";
 
@@ -19,10 +20,6 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 /** Length of a projectile's tail, metres. */
 const TAIL = 1.1;
 
-/** Pictures that are looked at together, and how many of them may be late, by more than so many ms. */
-const WINDOW = 60;
-const LATE = { share: 0.12, after: 21 };
-
 /** Draws the room, once a picture. */
 export class Renderer {
   readonly effects = new Effects();
@@ -34,8 +31,7 @@ export class Renderer {
   private last: { x: number; y: number } | undefined;
   private glide = { x: 0, y: 0, since: -Infinity };
   private boxes: Box[] = [];
-  private pictures = 0;
-  private late = 0;
+  private readonly pace = new Pace();
   private readonly tails = new Map<number, { x: number; y: number }>();
   private readonly stopped = new AbortController();
 
@@ -84,14 +80,11 @@ export class Renderer {
     this.draw(performance.now());
   }
 
-  /** Where many pictures are late, they get fewer pixels. Not for a page that was hidden. */
+  /** Where many pictures are late, they get fewer pixels. */
   private keepPace(since: number): void {
-    if (since > 250) return;
-    this.pictures++;
-    if (since > LATE.after) this.late++;
-    if (this.pictures < WINDOW) return;
-    if (this.late > WINDOW * LATE.share) this.painter.simplify();
-    this.pictures = this.late = 0;
+    const pace = this.pace.picture(since);
+    if (pace === "slow") this.painter.simplify();
+    if (pace === "even") this.painter.sharpen();
   }
 
   private draw(now: number): void {
