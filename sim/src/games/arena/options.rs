@@ -23,7 +23,8 @@ pub struct ArenaOptions {
     /// Time from death to respawn, seconds, 1 to 60. Default: 3.
     pub respawn_s: u32,
     /// Length of a round, seconds, 10 to 3,600. When it is over, the winner is announced, and ten seconds
-    /// later the next begins. 0, the default: no rounds.
+    /// later the next begins. 0: no rounds. Not given, the default: none until a player's command starts a
+    /// match.
     pub round_s: Option<u32>,
     /// Bots that play with one person, 0 to 63; each further person takes the place of one, and they leave
     /// with the last. Default: as with `round_s`. A bot costs the server about as much as a player, without a
