@@ -1,20 +1,22 @@
 //! The arena: a top-down shooter on a square of 100 m, the default room.
 //!
-//! Players run (acceleration, friction), slide along walls and boxes, aim, and shoot. A projectile that meets a player
-//! takes health; a player without health is dead, and enters again at another place after a while. Players pass
-//! through each other, so that a client can predict its own player from the map alone: see [`OwnPlayer`].
+//! Players run (acceleration, friction), slide along walls and boxes, aim, and shoot. A projectile that meets
+//! a player takes health; a player without health is dead, and enters again at another place after a while.
+//! Players pass through each other, so that a client can predict its own player from the map alone: see
+//! [`OwnPlayer`].
 //!
-//! A room can have rounds ([`ArenaOptions::round_s`]): when one is over nobody shoots, and who has most kills has won; after a pause
-//! all enter anew, without scores. And it can have [bots](ArenaOptions::bots) while few people are there. Where its maker has chosen
-//! neither, a player's command starts a match, which has both: the page does.
+//! A room can have rounds ([`ArenaOptions::round_s`]): when one is over nobody shoots, and who has most kills
+//! has won; after a pause all enter anew, without scores. And it can have [bots](ArenaOptions::bots) while
+//! few people are there. Where its maker has chosen neither, a player's command starts a match, which has
+//! both: the page does.
 //!
-//! Everything is integers: places are 1/1024 cm, roots are `i64::isqrt`. The numbers are in [`rules`]. A tick of any
-//! length is cut into moves of at most 1/20 s, so the game plays alike from 1 to 128 ticks a second.
+//! Everything is integers: places are 1/1024 cm, roots are `i64::isqrt`. The numbers are in [`rules`]. A tick
+//! of any length is cut into moves of at most 1/20 s, so the game plays alike from 1 to 128 ticks a second.
 //!
-//! Snapshot, in quanta of 1 cm: `player` (position, aim, status), `projectile` (position, owner), `obstacle` (box).
-//! Speeds are not in it: the delta codec predicts from two earlier states. A player's position may jump only when its
-//! `spawns` column changes; a dead player has health 0. Tables of the schema: [`PLAYERS`], [`PROJECTILES`],
-//! [`OBSTACLES`].
+//! Snapshot, in quanta of 1 cm: `player` (position, aim, status, colour), `projectile` (position, owner),
+//! `obstacle` (box). Speeds are not in it: the delta codec predicts from two earlier states. A player's
+//! position may jump only when its `spawns` column changes; a dead player has health 0. Tables of the schema:
+//! [`PLAYERS`], [`PROJECTILES`], [`OBSTACLES`].
 
 mod body;
 mod bot;
@@ -86,8 +88,8 @@ impl Simulation for Arena {
     type Event = ArenaEvent;
     type Options = ArenaOptions;
     const PROTO: &'static str = include_str!("../../schema/driftless/arena/v1/arena.proto");
-    /// Who sends nothing in time goes on as before, so that late inputs have nothing to make up for: they are taken together. Of
-    /// each tick's inputs the last movement counts, and one move is made.
+    /// Who sends nothing in time goes on as before, so that late inputs have nothing to make up for: they are
+    /// taken together. Of each tick's inputs the last movement counts, and one move is made.
     const INPUTS_PER_TICK: u32 = 4;
 
     fn schema() -> Schema {

@@ -1,4 +1,7 @@
-/** The colours that players choose from, as the arena counts them: from 1. Hue in degrees, and what screens call it. */
+/**
+ * The colours that players choose from, as the arena counts them: from 1. Hue in degrees, and what screens
+ * call it.
+ */
 export const PALETTE: readonly { readonly name: string; readonly hue: number }[] = [
   { name: "Red", hue: 2 },
   { name: "Orange", hue: 24 },
@@ -19,7 +22,9 @@ const shapes = { dark: colours("72%", 65), light: colours("70%", 45) };
 /** With a contrast of 4.5 to the page's ground (WCAG 2, 1.4.3) at any hue. */
 const inks = { dark: colours("75%", 77), light: colours("75%", 24) };
 
-/** The place on the palette of a player that has chosen none: far from those of the players before and after. */
+/**
+ * The place on the palette of a player that has chosen none: far from those of the players before and after.
+ */
 export function colourFor(player: number): number {
   return ((player * 5) % PALETTE.length) + 1;
 }

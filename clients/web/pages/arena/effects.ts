@@ -26,7 +26,10 @@ interface Note {
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** What is seen of hits, deaths and new lives for a moment. Times are those of `performance.now()`, places metres. */
+/**
+ * What is seen of hits, deaths and new lives for a moment. Times are those of `performance.now()`, places
+ * metres.
+ */
 export class Effects {
   private readonly flashes = new Map<number, number>();
   private readonly sparks: Spark[] = [];

@@ -9,7 +9,9 @@ import type { Sounds } from "./sound.js";
 /** Rows of the result. */
 const MOST = 5;
 
-/** The match: its clock, the player's own place in it, death and the way back, and the result with a rematch. */
+/**
+ * The match: its clock, the player's own place in it, death and the way back, and the result with a rematch.
+ */
 export class Match {
   private round: ArenaEventRound | undefined;
   /** When the phase ends, and when the player enters again: ms of `performance.now()`. */

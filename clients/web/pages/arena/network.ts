@@ -33,7 +33,10 @@ export class Network {
     setInterval(() => this.show(), 500);
   }
 
-  /** The transports to try, each through the conditions of the panel. `only`: the one that the address asks for. */
+  /**
+   * The transports to try, each through the conditions of the panel. `only`: the one that the address asks
+   * for.
+   */
   transports(only: string | null): Dialer[] {
     const all = [webTransport, webSocket];
     const wanted = all.filter(({ name }) => only === null || name === only);

@@ -3,7 +3,10 @@ const WINDOW = 60;
 /** A picture is late so many ms after the one before; of the pictures looked at, this share may be. */
 const LATE = 21;
 const SHARE = 0.12;
-/** Where nearly all are late, and none by more than this, ms, the screen shows no more than 30 a second: to save power, say. */
+/**
+ * Where nearly all are late, and none by more than this, ms, the screen shows no more than 30 a second: to
+ * save power, say.
+ */
 const EVEN = 40;
 /** A page that was hidden is not slow. */
 const PAUSE = 250;
@@ -14,7 +17,10 @@ export class Pace {
   private late = 0;
   private longest = 0;
 
-  /** A picture, `since` ms after the last. Whether fewer pixels are called for, or as many as there were first. */
+  /**
+   * A picture, `since` ms after the last. Whether fewer pixels are called for, or as many as there were
+   * first.
+   */
   picture(since: number): "slow" | "even" | undefined {
     if (since > PAUSE) return undefined;
     this.pictures++;

@@ -1,7 +1,10 @@
 import { isDark, shapeColour } from "./colour.js";
 import { AIM_SECTORS, PLAYER_RADIUS, WORLD_SIZE } from "./rules.js";
 
-/** Height or width of the world in the picture, whichever is less, metres; but a metre has at least so many CSS pixels. */
+/**
+ * Height or width of the world in the picture, whichever is less, metres; but a metre has at least so many
+ * CSS pixels.
+ */
 const SIGHT = 24;
 const LEAST_SCALE = 21;
 /** Side of the world, metres. */
@@ -93,7 +96,9 @@ export class Painter {
     this.labels.clear();
   }
 
-  /** Fewer pixels from now on, if there are more than one a CSS pixel: the machine is too slow for so many. */
+  /**
+   * Fewer pixels from now on, if there are more than one a CSS pixel: the machine is too slow for so many.
+   */
   simplify(): void {
     if (this.ratio <= 1) return;
     this.sharpness = Math.max(1, this.ratio - 0.5);
@@ -218,7 +223,10 @@ export class Painter {
     c.stroke();
   }
 
-  /** A text the right way up, its middle `below` CSS pixels below a place. Drawn once, then copied: letters are slow. */
+  /**
+   * A text the right way up, its middle `below` CSS pixels below a place. Drawn once, then copied: letters
+   * are slow.
+   */
   text(text: string, x: number, y: number, below: number, font: string, colour: string): void {
     const { context: c, ratio, scale, canvas, camera } = this;
     const label = this.label(text, font, colour);

@@ -1,6 +1,9 @@
 // QR codes of short texts: byte mode, error correction level M, versions 1 to 10 (ISO/IEC 18004:2015).
 
-/** Data codewords, blocks, and error correction codewords a block, of level M by version; and where alignment patterns are. */
+/**
+ * Data codewords, blocks, and error correction codewords a block, of level M by version; and where alignment
+ * patterns are.
+ */
 const VERSIONS: readonly (readonly [
   data: number,
   blocks: number,

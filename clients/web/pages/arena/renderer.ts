@@ -14,7 +14,10 @@ import type { Sounds } from "./sound.js";
 const MOST_ARROWS = 8;
 /** How far arrows stay from the edges, where the page has its figures, CSS pixels. */
 const MARGIN = { x: 26, top: 84, bottom: 64 };
-/** A new life elsewhere: how far the camera glides there, metres, and how long, ms. Farther away it is simply there. */
+/**
+ * A new life elsewhere: how far the camera glides there, metres, and how long, ms. Farther away it is simply
+ * there.
+ */
 const GLIDE = { from: 2.5, to: 30, time: 450 };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 /** Length of a projectile's tail, metres. */

@@ -34,7 +34,10 @@ export function rememberSound(on: boolean): void {
   store(() => localStorage.setItem("driftless-sound", on ? "on" : "off"));
 }
 
-/** The seat that this tab had before it was loaded again. Forgotten at once: a tab that is duplicated is another player. */
+/**
+ * The seat that this tab had before it was loaded again. Forgotten at once: a tab that is duplicated is
+ * another player.
+ */
 export function takeSeat(): string | undefined {
   return store(() => {
     const token = sessionStorage.getItem("driftless-seat");

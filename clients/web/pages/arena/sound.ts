@@ -4,7 +4,9 @@ import { rememberSound, wantsSound } from "./settings.js";
 /** What can be heard. */
 export type Sound = "shot" | "hit" | "hurt" | "kill" | "death" | "enter" | "begin" | "end" | "tick";
 
-/** A tone that glides from one frequency to another, Hz, and dies away, s; or noise through a filter there. */
+/**
+ * A tone that glides from one frequency to another, Hz, and dies away, s; or noise through a filter there.
+ */
 interface Tone {
   readonly wave: OscillatorType | "noise";
   readonly from: number;
