@@ -7,7 +7,8 @@
 //! An absent entity, group, table or message means "as predicted".
 //!
 //! ```
-//! use driftless_proto::{delta::{Decoder, Encoder, References}, schema::Schema, snapshot::Snapshot, wire::ColumnCoding};
+//! use driftless_proto::delta::{Decoder, Encoder, References};
+//! use driftless_proto::{schema::Schema, snapshot::Snapshot, wire::ColumnCoding};
 //!
 //! let schema = Schema::new().kind("player", |k| k.linear("position", &["x", "y"], 100));
 //! let mut baseline = Snapshot::new(&schema);
@@ -20,7 +21,7 @@
 //! let references = References { baseline: Some(&baseline), prior: None };
 //! let mut body = Vec::new();
 //! Encoder::default().encode(&schema, references, &current, ColumnCoding::Packed, None, &mut body);
-//! assert_eq!(body.len(), 8); // the tags and lengths of the table, of the group and of its values; two values
+//! assert_eq!(body.len(), 8); // three tags with their lengths (table, group, values), and two values
 //!
 //! let mut received = Snapshot::default();
 //! Decoder::default().apply(&schema, references, 7, &body, &mut received)?;

@@ -8,9 +8,9 @@
 //! # Data flow
 //!
 //! ```text
-//! server                                                                              client
-//! Snapshot ─► delta::Encoder ─► shared bytes ─┐                ┌─► state::StateHead::split ─► delta::Decoder ─► Snapshot
-//!  (a room's,     (one per baseline,          ├─ one message ──┤
+//! server                                                        client
+//! Snapshot ─► delta::Encoder ─► shared bytes ─┐                ┌─► state::StateHead::split
+//!  (a room's,     (one per baseline,          ├─ one message ──┤      ─► delta::Decoder ─► Snapshot
 //!   each tick)     shared by many clients)    │                └─► session::client::ClientSession
 //! session::server::ServerSession ─► head ─────┘                      │
 //!        ▲  which baseline, and when                                 │

@@ -1,7 +1,7 @@
-//! Rooms that outlive their server: written to a file when it stops, and read by the next.
+//! Rooms that outlive their server: written to a file when it stops, and read by the next one.
 //!
-//! The file is for the one who starts the next server, and for nobody else to read: it has the tokens of
-//! all seats. It is gone as soon as it is read, so that no room goes on twice.
+//! The file contains the tokens of all seats, so only the user who runs the server may read it. It is removed
+//! as soon as it is read, so that no room is continued twice.
 
 use crate::room::core::Carried;
 use driftless_sim::Setup;
@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a file begins with: its version is the last byte.
+/// What a file begins with; the last byte is the version.
 const MAGIC: &[u8; 8] = b"DRIFTCA\x01";
 
 /// A room on its way to the next server.
@@ -22,7 +22,7 @@ pub(crate) struct Room {
     pub tick_rate: u32,
     pub max_players: u32,
     pub options: String,
-    /// Whether an operator has made it.
+    /// Whether an operator created it.
     pub wait_for_players: bool,
     pub carried: Carried,
 }
@@ -34,13 +34,13 @@ impl Room {
     }
 }
 
-/// Writes rooms to a file that only its owner can read, whole or not at all.
+/// Writes rooms to a file that only its owner can read, all of them or none.
 pub(crate) fn write(file: &Path, rooms: &[Room]) -> io::Result<()> {
     let body = postcard::to_stdvec(rooms).map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
     let mut part = file.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
-    // One that is left of another time may have other rights.
+    // One left over from an earlier run may have other permissions.
     match fs::remove_file(&part) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         _ => {}
@@ -53,7 +53,7 @@ pub(crate) fn write(file: &Path, rooms: &[Room]) -> io::Result<()> {
     fs::rename(&part, file)
 }
 
-/// Reads the rooms in a file, and removes it. None: there is none.
+/// Reads the rooms in a file and removes it. `None`: there is no file.
 pub(crate) fn take(file: &Path) -> io::Result<Option<Vec<Room>>> {
     let bytes = match fs::read(file) {
         Ok(bytes) => bytes,
@@ -62,7 +62,7 @@ pub(crate) fn take(file: &Path) -> io::Result<Option<Vec<Room>>> {
     };
     fs::remove_file(file)?;
     let bad = |why: &str| io::Error::new(ErrorKind::InvalidData, why.to_owned());
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| bad("it is of another version, or no such file"))?;
+    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| bad("not such a file, or of another version"))?;
     let (crc, body) = rest.split_first_chunk().ok_or_else(|| bad("it ends too early"))?;
     if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
         return Err(bad("it is damaged"));

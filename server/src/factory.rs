@@ -272,17 +272,18 @@ impl Factory {
         Ok(Made { shared, kind, setup, budget: Budget { _ticks: ticks, _share: share }, wait_for_players })
     }
 
-    /// Has a room go on where that of another server stopped. If it cannot, an operator's begins anew, as another does when somebody joins.
+    /// Continues a room of another server where it stopped. If that fails, an operator's room starts anew
+    /// now, and any other when somebody joins it.
     pub(crate) fn go_on(&self, room: carry::Room) {
         let (name, setup, wait_for_players) =
             (room.carried.name.clone(), room.setup(), room.wait_for_players);
         let kind = room.carried.kind.clone();
         let Err(why) = self.try_go_on(room) else { return };
-        warn!(room = name, why, "the room cannot go on where it stopped: it begins anew");
+        warn!(room = name, why, "the room cannot continue where it stopped: it starts anew");
         if wait_for_players {
             let spec = RoomSpec { name: Some(name.clone()), kind: Some(kind), ..RoomSpec::of(&setup) };
             if let Err(error) = self.list(&spec) {
-                warn!(room = name, %error, "nor can it begin anew");
+                warn!(room = name, %error, "nor can it start anew");
             }
         }
     }
@@ -290,9 +291,9 @@ impl Factory {
     fn try_go_on(&self, room: carry::Room) -> Result<(), String> {
         let (setup, wait_for_players, carried) = (room.setup(), room.wait_for_players, room.carried);
         let kind = self.kinds.get(&*carried.kind);
-        let kind = kind.ok_or_else(|| format!("there is no game {:?} any more", carried.kind))?;
+        let kind = kind.ok_or_else(|| format!("there is no game {:?} here", carried.kind))?;
         if schema_checksum(&kind.schema()) != carried.schema {
-            return Err("its game shows other things now".into());
+            return Err("the schema of its game has changed".into());
         }
         let game = start::restore(kind, &carried.state)?;
         let spec = RoomSpec { kind: Some(carried.kind.clone()), ..RoomSpec::of(&setup) };

@@ -1,6 +1,6 @@
-//! Rooms that outlive their server: the next one goes on with them, and players keep their seats.
+//! Rooms that outlive their server: the next one continues them, and players keep their seats.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests, too, may fail loudly
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;
 
@@ -24,10 +24,10 @@ use util::{
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Ask {
-    /// Tell everybody so often.
+    /// Send everybody this many events.
     #[prost(uint32, tag = "1")]
     tell: u32,
-    /// Have something done that is never done.
+    /// Ask for a job that never finishes.
     #[prost(bool, tag = "2")]
     job: bool,
     /// Seat an NPC, close the room for others, and show something.
@@ -38,7 +38,7 @@ struct Ask {
     end: bool,
 }
 
-/// Told to everybody: the number of what is told, or why a job failed.
+/// Sent to everybody: the number of the event, or why a job failed.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Told {
     #[prost(uint32, tag = "1")]
@@ -55,7 +55,7 @@ impl Job for Endless {
     type Answer = ();
 }
 
-/// Shows how many steps it has run. `SHOWN`: of two versions of the game, what the field is called.
+/// Shows how many steps it has run. `VERSION` decides what the field is called.
 #[derive(Default, Serialize, Deserialize)]
 struct Diary<const VERSION: usize> {
     steps: u32,
@@ -119,7 +119,7 @@ impl<const VERSION: usize> Simulation for Diary<VERSION> {
 }
 
 fn server<const VERSION: usize>(file: &Path, config: Config) -> TestServer {
-    // It is never done; its server does not wait for it when it stops.
+    // The job never finishes; a server that stops does not wait for it.
     let jobs = Jobs::new().deadline(Duration::from_secs(1)).on(async |_: Endless, _| future::pending().await);
     let games = [GameKind::of::<Diary<VERSION>>()];
     TestServer::of(Server::new(&games).jobs(jobs).carry(file), config)
@@ -147,7 +147,7 @@ fn seen(player: &mut Player) -> (u32, i32, i32) {
     })
 }
 
-/// Stops a server; its players are told to come back. What the room has told them until then.
+/// Stops a server; its players are told to come back. Returns what the room had told them until then.
 fn stop<const N: usize>(server: TestServer, players: [&mut Player; N]) -> Vec<Told> {
     let mut heard = Vec::new();
     thread::scope(|scope| {
@@ -186,7 +186,7 @@ fn a_room_goes_on_at_the_next_server_and_its_players_keep_their_seats() {
     assert_eq!(numbers(&mut ann), [4, 5]);
     let (tick, steps, _) = seen(&mut ann);
     let (number, token) = (ann.number(), ann.token());
-    // What she sends just before the end is not lost, and what it makes the room tell is told.
+    // What she sends just before the end is not lost, nor are the events that it causes.
     ann.command(&Ask { tell: 1, ..Ask::default() });
     let mut heard = stop(before, [&mut ann]);
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "it has tokens");
@@ -223,7 +223,7 @@ fn a_room_goes_on_at_the_next_server_and_its_players_keep_their_seats() {
     let npc = presence["members"].as_array().unwrap().iter().find(|member| member["npc"] == true).unwrap();
     assert_eq!(npc["players"][0], bot[0]);
     bob.leave();
-    // It tells her of him: her list is of this server.
+    // It tells her that he has left: her list is this server's.
     ann.wait_presence("bob", Change::Left);
 }
 
@@ -245,7 +245,7 @@ fn a_seat_that_nobody_comes_back_to_ends_and_leaves_no_ghost() {
     assert_eq!(presence["departures"][0]["name"], "bob");
     bob.reconnect_at(after.address());
     assert_eq!(bob.ended(), CloseCode::UnknownSession);
-    // Nobody gets the number that he had.
+    // Nobody gets the number he had.
     assert_eq!(join_as(&after, "cid").number(), 3);
 }
 
@@ -259,7 +259,7 @@ fn a_room_that_does_not_fit_the_next_server_begins_anew() {
     ann.next_tick();
     stop(before, [&mut ann]);
 
-    // Another version of the game: what it shows is something else.
+    // Another version of the game, which shows something else.
     let after = server::<1>(&file, config());
     let hall = after.get("/v1/rooms/hall").json();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Work that is too slow for a tick: asked for by a game, done elsewhere, answered in a later tick, and
+//! Work that is too slow for a tick: a game asks for it, it is done elsewhere, answered in a later tick, and
 //! recorded.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
@@ -27,7 +27,7 @@ use std::{
 use tokio::sync::Semaphore;
 use util::{Player, TestServer, config, join, until};
 
-/// Something to be done, and what came of it.
+/// Something to do, and its result.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Errand {
     #[prost(string, tag = "1")]
@@ -39,7 +39,7 @@ impl Job for Errand {
     type Answer = Errand;
 }
 
-/// Something that no server here does.
+/// A job for which no server here has a handler.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Unheard {}
 
@@ -48,7 +48,7 @@ impl Job for Unheard {
     type Answer = ();
 }
 
-/// What a player has the room ask for.
+/// What a player makes the room ask for.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Order {
     #[prost(string, tag = "1")]
@@ -60,7 +60,7 @@ struct Order {
     last: bool,
 }
 
-/// A game that has done what players order, remembers what came of it, and tells it.
+/// A game that asks for what players order, remembers the results, and sends them to everybody.
 #[derive(Default, Serialize, Deserialize)]
 struct Desk {
     orders: Vec<(String, u32, bool)>,
@@ -82,7 +82,7 @@ impl Simulation for Desk {
         Ok(Self::default())
     }
     fn join(&mut self, _player: PlayerId, _name: &str, step: &mut Step<'_, Errand>) {
-        // Between two ticks, as often as somebody joins: each is a job of its own.
+        // Between two ticks, for each player who joins: each is a job of its own.
         self.asked.push(step.ask(&Errand { what: "joined".into() }));
     }
     fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, Errand>) {}
@@ -123,11 +123,11 @@ impl Simulation for Desk {
     }
 }
 
-/// What the handlers of a test count, and wait for.
+/// What the handlers of a test count and wait for.
 #[derive(Clone)]
 struct Office {
     done: Arc<AtomicU32>,
-    /// Those that wait get one of these.
+    /// Each waiting handler takes one of these.
     go: Arc<Semaphore>,
 }
 
@@ -164,7 +164,7 @@ fn order(player: &mut Player, what: &str, times: u32) {
     player.command(&Order { what: what.into(), times, last: false });
 }
 
-/// Orders, and waits until it is asked for: in a tick of its own.
+/// Orders, and waits until the room has asked for it, so that each order is in a tick of its own.
 fn order_now(server: &TestServer, player: &mut Player, what: &str, times: u32) {
     let jobs = &server.running().metrics().jobs;
     let before = jobs.get();
@@ -172,7 +172,7 @@ fn order_now(server: &TestServer, player: &mut Player, what: &str, times: u32) {
     until("it is asked for", || jobs.get() == before + u64::from(times));
 }
 
-/// What came of a job, next.
+/// The result of the next job.
 fn heard(player: &mut Player) -> String {
     player.wait("an answer", |event| {
         let ClientEvent::Event(event) = event else { return None };
@@ -184,7 +184,7 @@ fn player(server: &TestServer) -> Player {
     Player::join_as(server.address(), wire::Join { kind: "desk".into(), ..join("lobby") })
 }
 
-/// Replays the one recording in a folder, with nobody to do any job.
+/// Replays the one recording in a folder, without any handlers.
 fn replayed(folder: &Path) -> Verdict {
     let file = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
     let recording = BufReader::new(File::open(file).unwrap());
@@ -236,11 +236,11 @@ fn more_jobs_than_there_may_be_are_answered_as_busy() {
     let server = office.open(config(), |jobs| jobs.deadline(Duration::from_secs(60)));
     let mut ann = player(&server);
     until("the job of the join is done", || office.done.load(Relaxed) == 1);
-    // Of a tick...
+    // Per tick...
     order(&mut ann, "stamp", 100);
     let answers: Vec<_> = (0..100).map(|_| heard(&mut ann)).collect();
     assert_eq!(answers.iter().filter(|what| *what == "Busy").count(), 84, "{answers:?}");
-    // ...and of a room.
+    // ...and per room.
     for _ in 0..5 {
         order_now(&server, &mut ann, "wait", 16);
     }
@@ -276,7 +276,7 @@ fn a_handler_that_blocks_keeps_no_room_waiting_and_no_deadline() {
     assert!(metrics.job_duration.counts().iter().sum::<u64>() >= 64);
     let ticks = metrics.ticks.get();
     until("the room goes on", || metrics.ticks.get() > ticks + 10);
-    // When the blocked threads are free, all is as before.
+    // Once the blocked threads are free, everything is as before.
     until("a thread is free", || {
         order(&mut ann, "copy", 1);
         heard(&mut ann) == "copy"
@@ -296,13 +296,13 @@ fn a_room_that_has_moved_or_ended_is_no_trouble_for_its_jobs() {
     office.go.add_permits(1);
     assert_eq!(heard(&mut ann), "wait!");
 
-    // What it asks for in its last step is done, and nobody is there to hear of it.
+    // What it asks for in its last step is done, but nobody is left to hear the result.
     let done = office.done.load(Relaxed);
     ann.command(&Order { what: "wait".into(), times: 3, last: true });
     until("the room has ended", || metrics.rooms_ended.get("game_ended") == 1);
     office.go.add_permits(3);
     until("it is done", || office.done.load(Relaxed) == done + 3);
-    // Nor does another room of the same name.
+    // Nor does another room with the same name hear it.
     let mut bob = player(&server);
     order(&mut bob, "stamp", 1);
     assert_eq!(heard(&mut bob), "stamp!");

@@ -30,11 +30,12 @@ use std::{
 };
 use util::{Player, TestServer, config, http, join, until};
 
-/// A game for at least so many: where people are missing, it has NPCs. Shows of each whether it is one.
+/// A game for at least a given number of players: NPCs take the seats that people do not. It shows which
+/// players are NPCs.
 #[derive(Default, Serialize, Deserialize)]
 struct Table {
     options: TableOptions,
-    /// Who is there, and whether as an NPC.
+    /// The players who are there, and whether each is an NPC.
     seats: BTreeMap<PlayerId, bool>,
     asked: u32,
 }
@@ -43,7 +44,7 @@ struct Table {
 #[serde(default, deny_unknown_fields)]
 struct TableOptions {
     fill: usize,
-    /// Asks for as many more in every step, and removes its oldest.
+    /// Asks for this many more in every step, and removes its oldest.
     greedy: u32,
 }
 
@@ -102,7 +103,7 @@ fn ann(server: &TestServer, options: &str) -> Player {
     Player::join_as(server.address(), join)
 }
 
-/// Whether who is shown is an NPC, in order of number.
+/// Whether each player shown is an NPC, by number.
 fn shown(snapshot: &Snapshot) -> Vec<bool> {
     (0..snapshot.tables()[0].len()).map(|row| snapshot.tables()[0].column(0)[row] == 1).collect()
 }
@@ -136,7 +137,7 @@ fn npcs_are_members_and_are_counted_apart_from_people() {
     let npcs: Vec<_> = state["seats"].as_array().unwrap().iter().map(|seat| seat["npc"] == true).collect();
     assert_eq!(npcs, [false, true, true], "{state}");
 
-    // The game gives a seat up for somebody who comes; who came last hears of no NPC that was there before.
+    // The game frees a seat for somebody who joins: its newest NPC goes.
     let mut bob = Player::join_as(server.address(), wire::Join { name: "bob".into(), ..join("lobby") });
     let gone = ann.wait_presence("Bot 2", Change::Removed);
     assert!(gone.npc && gone.players.is_empty(), "{gone:?}");
@@ -206,12 +207,12 @@ fn a_game_that_asks_for_npcs_in_every_step_gets_as_many_as_there_may_be_players(
     let (mut seated, mut warned) = (0, 0);
     for tick in 1..=500_u32 {
         if tick == 7 {
-            // People are no fewer for them.
+            // They take no seats from people.
             for n in 0..MAX_PLAYERS {
                 room.join(ConnectionId(n.into()), format!("guest-{n}").into(), "Ann".into()).unwrap();
             }
         }
-        // It misses some, so that a coming is not just before its tick.
+        // It skips some ticks, so that a join is not always right before its tick.
         let due = Due { tick: u64::from(tick * 2), late: Duration::ZERO, skipped: 1 };
         room.tick(due).unwrap();
         recorder.record(&room.take_record().unwrap()).unwrap();

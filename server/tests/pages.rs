@@ -1,4 +1,4 @@
-//! What a server has at `/`: the game's own page, with what the program adds; without one, the demos of the
+//! What a server has at `/`: the game's own page with what the program adds; without one, the demos of the
 //! games that it offers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
@@ -53,7 +53,7 @@ fn a_folder_is_served_at_the_root_with_types_and_tags() {
     let packed = http::send(server.address(), "GET", "/long.css", "accept-encoding: gzip\r\n", "");
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert!(packed.header("content-length").unwrap().parse::<usize>().unwrap() < 300, "{}", packed.head);
-    // What is there now is what is sent.
+    // Files are sent as they are now.
     fs::write(folder.path().join("index.html"), "built again").unwrap();
     assert_eq!(server.get("/").body, "built again");
 }
@@ -86,7 +86,7 @@ fn the_servers_own_paths_and_added_routes_come_before_the_page() {
     assert_eq!(server.get("/season").body, "spring");
     assert!(server.get("/healthz").body.contains("ok"));
     assert!(server.get("/dashboard").body.contains("Driftless"));
-    // No demo is left beside a page of one's own.
+    // A page of one's own replaces all demos.
     assert_eq!(server.get("/cursors").body, "mine");
     let answer = server.get("/season");
     assert!(answer.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
@@ -97,7 +97,7 @@ fn files_of_the_program_are_served_and_scripts_in_their_pages_run() {
     let server = TestServer::of(Server::new(&games::kinds()).pages(EMBEDDED), config());
     let page = server.get("/");
     assert!(page.body.contains("go()"));
-    // printf 'go()' | openssl dgst -sha256 -binary | base64, in small letters as all of the head
+    // printf 'go()' | openssl dgst -sha256 -binary | base64, in lower case like the rest of the header
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.contains("'sha256-5kyv+puboo5h+0+yatgrpbwv5d/qxzhslp4ygnuaxrw='"), "{policy}");
     assert_eq!(server.get("/assets/game.wasm").header("content-type"), Some("application/wasm"));

@@ -1,4 +1,4 @@
-//! Events of rooms reach the listeners: made, reported, ended.
+//! Events of rooms reach their listeners: created, reported, ended.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
@@ -15,7 +15,7 @@ use std::{
 };
 use util::{PATIENCE, Player, TestServer, config, join, until};
 
-/// A match won by the first player who says so, who also says how often to report it.
+/// A match won by the first player who claims it; that player also says how often to report it.
 #[derive(Default, Serialize, Deserialize)]
 struct Match {
     won: u32,

@@ -1,5 +1,5 @@
-//! A start that cannot be: one line that names what is wrong and says what to do, before anything is started
-//! or made.
+//! A server that cannot start says in one line what is wrong and what to do about it, before anything is
+//! started or created.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
@@ -13,7 +13,7 @@ use std::{
 };
 use util::process::command;
 
-/// Runs it to its end, which must be an error of one line. The exit code and the line.
+/// Runs it to its end, which must be an error of one line. Returns the exit code and the line.
 #[track_caller]
 fn refused(mut command: Command) -> (i32, String) {
     let Output { status, stdout, stderr } = command.output().expect("the binary runs");
@@ -58,7 +58,7 @@ fn a_port_in_use_for_quic_is_named_with_its_option() {
     assert!(said.contains(&address) && said.contains("--quic"), "{said}");
 }
 
-/// Whatever the limit is, the server starts or says what it needs: it never fails halfway.
+/// Whatever the limit is, the server starts or says what it needs; it never fails halfway.
 #[test]
 fn too_few_open_files_are_told_with_how_many_are_needed() {
     for files in [12, 20, 40, 69] {
@@ -75,7 +75,7 @@ fn too_few_open_files_are_told_with_how_many_are_needed() {
 
 #[test]
 fn a_recording_folder_that_cannot_be_written_is_named() {
-    // Not even by root.
+    // Not even root can write there.
     let (code, said) = refused(command(&["--listen", "127.0.0.1:0", "--record", "/proc/self"]));
     assert_eq!(code, 2);
     assert!(said.contains("/proc/self") && said.contains("--record"), "{said}");

@@ -2,7 +2,7 @@
 
 use crate::{Rng, Seen, Simulation};
 
-/// A game that says how a bot plays it: by what a client sees, an input a tick.
+/// A game that defines how a bot plays it: from what a client sees, one input per tick.
 ///
 /// `driftless_loadtest::main(&[BotKind::of::<Tag>()])` is a program that load-tests the game with them.
 ///
@@ -12,12 +12,12 @@ use crate::{Rng, Seen, Simulation};
 /// let mut memory = <Arena as Bot>::Memory::default();
 /// let (state, mut rng) = (Snapshot::new(&Arena::schema()), Rng::new(7));
 /// let input = Arena::act(&mut memory, &Seen { state: &state, player: 1, tick_rate: 20 }, &mut rng);
-/// assert_eq!(input, ArenaInput::default(), "who is not in the state has nothing to do");
+/// assert_eq!(input, ArenaInput::default(), "a player that is not in the state has nothing to do");
 /// ```
 pub trait Bot: Simulation {
-    /// What a bot remembers from one input to the next. `()` where there is nothing.
+    /// What a bot remembers from one input to the next; `()` if nothing.
     type Memory: Default + Send;
 
-    /// What it does now. `rng` is the bot's own.
+    /// The bot's next input. `rng` belongs to the bot.
     fn act(memory: &mut Self::Memory, seen: &Seen<'_>, rng: &mut Rng) -> Self::Input;
 }

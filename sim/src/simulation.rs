@@ -50,7 +50,8 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     /// who sends many from moving faster than others.
     const INPUTS_PER_TICK: u32 = 1;
     /// The text of the `.proto` that inputs, commands and events are of, under the names of their Rust types:
-    /// `include_str!("game.proto")`. `driftless types` writes the types of a page from it; nothing else needs it.
+    /// `include_str!("game.proto")`. `driftless types` writes the types of a page from it; nothing else needs
+    /// it.
     const PROTO: &'static str = "";
 
     /// Schema of the snapshots. The same for every room of this kind.

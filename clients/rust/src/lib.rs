@@ -48,7 +48,8 @@
 //! server's clock is wrong: at [`Event::ClockMoved`], call [`Interpolation::restart`].
 //!
 //! ```
-//! use driftless_client::{Interpolation, InterpolationConfig, proto::{schema::Schema, snapshot::Snapshot, wire}};
+//! use driftless_client::proto::{schema::Schema, snapshot::Snapshot, wire};
+//! use driftless_client::{Interpolation, InterpolationConfig};
 //!
 //! let schema = Schema::new().kind("cart", |k| k.linear("position", &["x"], 100));
 //! let welcome = wire::Welcome { tick_rate: 20, ..Default::default() };

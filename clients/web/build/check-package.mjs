@@ -1,5 +1,5 @@
-// Makes the package as it would be published, installs it in an empty folder, and compiles the README's examples against it there:
-// what is missing from the package, or from its types, fails here and not at its users.
+// Builds the package as it would be published, installs it in an empty folder, and compiles the README's
+// examples against it there: whatever is missing from the package or its types fails here, not for users.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,6 @@
 /**
- * Why a connection ended, as the server's goodbye and the transport's close say it. 4000 to 4499: the client may
- * reconnect, and does so by itself; 4500 to 4999: it should not.
+ * Why a connection ended, as the server's goodbye and the transport's close say it. 4000 to 4499: the client
+ * may reconnect, and does so by itself; 4500 to 4999: it should not.
  */
 export enum CloseCode {
   /** The server is shutting down; reconnect after the time given in the goodbye. */

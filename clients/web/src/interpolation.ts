@@ -48,7 +48,10 @@ export class Interpolation {
     this.delay = new RenderDelay(options.minDelay ?? 0, options.maxDelay ?? 1000);
   }
 
-  /** A state was applied when the server's clock showed `arrived`. False: it is not newer than the last, and is ignored. */
+  /**
+   * A state was applied when the server's clock showed `arrived`. Returns false if it is not newer than the
+   * last; it is then ignored.
+   */
   push(arrived: number, snapshot: Snapshot): boolean {
     const due = this.epoch + (snapshot.tick * 1000) / this.tickRate;
     const last = this.frames[this.frames.length - 1];

@@ -1,5 +1,5 @@
-// The generated functions, and those for messages in tables, write and read the same as protobuf-es's own runtime, for random messages of every
-// kind.
+// The generated functions, and those for messages in tables, write and read the same as protobuf-es's own
+// runtime, for random messages of every kind.
 import {
   create,
   type DescField,

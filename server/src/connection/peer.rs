@@ -231,7 +231,8 @@ impl Peer {
             || self.session.closing().is_some()
     }
 
-    /// Appends the next message to `out`, for a transport with one lane: reliable ones first, then the newest state.
+    /// Appends the next message to `out`, for a transport with one lane: reliable ones first, then the newest
+    /// state.
     pub fn next_message(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> Outbound {
         match self.next_reliable(worker, now, out) {
             Outbound::Idle if self.next_unreliable(worker, now, out) => Outbound::Message,
@@ -239,8 +240,8 @@ impl Peer {
         }
     }
 
-    /// Appends the next message of the [reliable lane](Lane::Reliable) to `out`: welcome, the seat's queue, presence,
-    /// goodbye.
+    /// Appends the next message of the [reliable lane](Lane::Reliable) to `out`: welcome, the seat's queue,
+    /// presence, goodbye.
     pub fn next_reliable(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> Outbound {
         let (time, before) = (worker.clock().micros(now), out.len());
         let control = self.session.poll_control_of(Lane::Reliable, time, out);
@@ -262,7 +263,8 @@ impl Peer {
         }
     }
 
-    /// Appends the next message of the [unreliable lane](Lane::Unreliable) to `out`, if any: pong, ping, the newest state.
+    /// Appends the next message of the [unreliable lane](Lane::Unreliable) to `out`, if any: pong, ping, the
+    /// newest state.
     pub fn next_unreliable(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> bool {
         let before = out.len();
         let wrote = self.session.poll_control_of(Lane::Unreliable, worker.clock().micros(now), out)

@@ -284,8 +284,8 @@ impl Handler<Answered> for Room {
     }
 }
 
-/// The server stops, and another is to go on with the room: it stops after its next tick, and hands all of it over. None: its game has
-/// ended it.
+/// The server is stopping and another will continue the room: it stops after its next tick and hands over
+/// everything. `None`: its game has ended it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Carry(pub oneshot::Sender<Option<Carried>>);

@@ -640,7 +640,8 @@ impl Shell {
         }
     }
 
-    /// The server stops, and another is to go on with the room: after its next tick, which takes in what has come.
+    /// The server is stopping and another will continue the room. It is handed over after its next tick,
+    /// which takes in whatever has arrived.
     pub(super) fn carry(&mut self, carry: Carry) {
         if !self.ended && self.refused.is_none() {
             self.carry = Some(carry.0);

@@ -1,8 +1,8 @@
 //! QUIC: one UDP port for native clients (ALPN `driftless/1`) and browsers (ALPN `h3`, see `webtransport`).
 //!
 //! ```text
-//!  UDP port ─► one socket per thread, chosen by connection ID ─► quinn's endpoint ─► admission ─► handshake ─► session
-//!                                                                 (same thread, all the way)
+//!  UDP port ─► one socket per thread, chosen by connection ID
+//!              ─► quinn's endpoint ─► admission ─► handshake ─► session (all on that thread)
 //! ```
 //!
 //! **Threads.** Every thread on which rooms and players live has its own socket on the same port, and an

@@ -1,22 +1,23 @@
 //! The arena: a top-down shooter on a square of 100 m, the default room.
 //!
-//! Players run (acceleration, friction), slide along walls and boxes, aim, and shoot. A projectile that meets
-//! a player takes health; a player without health is dead, and enters again at another place after a while.
+//! Players run (with acceleration and friction), slide along walls and boxes, aim, and shoot. A projectile
+//! that hits a player takes health; a player without health is dead, and respawns elsewhere after a while.
 //! Players pass through each other, so that a client can predict its own player from the map alone: see
 //! [`OwnPlayer`].
 //!
-//! A room can have rounds ([`ArenaOptions::round_s`]): when one is over nobody shoots, and who has most kills
-//! has won; after a pause all enter anew, without scores. And it can have [bots](ArenaOptions::bots) while
-//! few people are there. Where its maker has chosen neither, a player's command starts a match, which has
-//! both: the page does.
+//! A room can have rounds ([`ArenaOptions::round_s`]): when a round is over, nobody can shoot, and the player
+//! with the most kills has won; after a pause everybody respawns with a score of 0. It can also have
+//! [bots](ArenaOptions::bots) while few people are there. If the room's maker chose neither, a player's
+//! command starts a match, which has both; the page sends it.
 //!
-//! Everything is integers: places are 1/1024 cm, roots are `i64::isqrt`. The numbers are in [`rules`]. A tick
-//! of any length is cut into moves of at most 1/20 s, so the game plays alike from 1 to 128 ticks a second.
+//! Everything is an integer: positions are in units of 1/1024 cm, and roots are `i64::isqrt`. The numbers are
+//! in [`rules`]. A tick of any length is cut into moves of at most 1/20 s, so the game plays alike from 1 to
+//! 128 ticks per second.
 //!
-//! Snapshot, in quanta of 1 cm: `player` (position, aim, status, colour), `projectile` (position, owner),
-//! `obstacle` (box). Speeds are not in it: the delta codec predicts from two earlier states. A player's
-//! position may jump only when its `spawns` column changes; a dead player has health 0. Tables of the schema:
-//! [`PLAYERS`], [`PROJECTILES`], [`OBSTACLES`].
+//! The snapshot, in quanta of 1 cm: `player` (position, aim, status), `projectile` (position, owner),
+//! `obstacle` (box). Speeds are not in it, because the delta codec predicts from two earlier states. A
+//! player's position may jump only when its `spawns` column changes; a dead player has health 0. The tables
+//! of the schema are [`PLAYERS`], [`PROJECTILES`] and [`OBSTACLES`].
 
 mod body;
 mod bot;
@@ -88,8 +89,8 @@ impl Simulation for Arena {
     type Event = ArenaEvent;
     type Options = ArenaOptions;
     const PROTO: &'static str = include_str!("../../schema/driftless/arena/v1/arena.proto");
-    /// Who sends nothing in time goes on as before, so that late inputs have nothing to make up for: they are
-    /// taken together. Of each tick's inputs the last movement counts, and one move is made.
+    /// A player whose input is late continues its last movement, so late inputs have nothing to catch up on
+    /// and are taken together: of each tick's inputs the last movement counts, and one move is made.
     const INPUTS_PER_TICK: u32 = 4;
 
     fn schema() -> Schema {
@@ -189,7 +190,7 @@ impl Simulation for Arena {
                     self.players[at].again = again;
                 }
             }
-            None => return Err("a command without content".into()),
+            None => return Err("a command without contents".into()),
         }
         Ok(())
     }
@@ -236,7 +237,7 @@ impl Arena {
         self.players.binary_search_by_key(&player, |p| p.id)
     }
 
-    /// A player or bot enters. False: it is here already.
+    /// A player or bot enters. Returns false if it is already here.
     fn enter(&mut self, player: PlayerId, npc: bool) -> bool {
         let Err(at) = self.find(player) else { return false };
         let body = self.free_place(npc);
@@ -254,7 +255,7 @@ impl Arena {
         let Some(bots) = &mut self.bots else { return };
         match bots.step(&self.players) {
             Some(Change::Seat(name)) => step.seat_npc(&name),
-            Some(Change::Remove(bot)) => step.kick(bot, "somebody came to play"),
+            Some(Change::Remove(bot)) => step.kick(bot, "somebody joined"),
             None => {}
         }
         for bot in bots.iter_mut() {
@@ -297,7 +298,7 @@ impl Arena {
         }
     }
 
-    /// A round has ended, or the next begun.
+    /// A round has ended, or the next one begins.
     fn change_round(&mut self, begins: bool) {
         self.projectiles.clear();
         for at in 0..self.players.len() {

@@ -10,7 +10,7 @@ const BOXES: readonly Box[] = [
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** What is behind the start card: some who run about. Returns how to stop. */
+/** What runs behind the start card: a few players running about. Returns a function that stops it. */
 export function attract(painter: Painter): () => void {
   let request = 0;
   const stopped = new AbortController();

@@ -5,7 +5,7 @@ import type { People } from "./people.js";
 
 /** Messages kept in the page. */
 const MOST = 60;
-/** Typing is told again this often, ms: the server lets it end after 5 s. */
+/** Typing is reported this often, ms: the server lets it end after 5 s. */
 const RENEW = 2500;
 
 /** Messages of the room, and who is writing one. */
@@ -28,7 +28,7 @@ export class Chat {
     });
     room.on("refused", ({ reason }) => this.note(`not sent: ${reason}`));
     room.on("presence", ({ changed, full }) => {
-      // Who was here before is not news.
+      // Those who were here before are not news.
       for (const { user, name, change, players, npc } of full ? [] : changed) {
         if (user === room.user || npc) continue; // bots come and go with people
         if (change === "joined") this.note(`${name} is here`);

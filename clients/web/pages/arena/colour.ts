@@ -1,6 +1,6 @@
 /**
- * The colours that players choose from, as the arena counts them: from 1. Hue in degrees, and what screens
- * call it.
+ * The colours that players choose from, numbered from 1 as in the arena: hue in degrees, and the name that
+ * screen readers say.
  */
 export const PALETTE: readonly { readonly name: string; readonly hue: number }[] = [
   { name: "Red", hue: 2 },
@@ -19,12 +19,10 @@ export const PALETTE: readonly { readonly name: string; readonly hue: number }[]
 
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 const shapes = { dark: colours("72%", 65), light: colours("70%", 45) };
-/** With a contrast of 4.5 to the page's ground (WCAG 2, 1.4.3) at any hue. */
+/** Contrast of 4.5 against the page's background (WCAG 2, 1.4.3) at any hue. */
 const inks = { dark: colours("75%", 77), light: colours("75%", 24) };
 
-/**
- * The place on the palette of a player that has chosen none: far from those of the players before and after.
- */
+/** The palette index of a player who has chosen no colour: far from those of the players before and after. */
 export function colourFor(player: number): number {
   return ((player * 5) % PALETTE.length) + 1;
 }
@@ -43,7 +41,7 @@ export function isDark(): boolean {
   return scheme.matches;
 }
 
-/** Calls when the page goes from light to dark or back. */
+/** Calls `changed` when the page switches between light and dark. */
 export function onScheme(changed: () => void, signal: AbortSignal): void {
   scheme.addEventListener("change", changed, { signal });
 }
@@ -53,7 +51,7 @@ function schemeNow(): "dark" | "light" {
 }
 
 function colours(saturation: string, lightness: number): string[] {
-  // Yellows and greens look lighter than they are, blues darker.
+  // Yellows and greens look lighter than their lightness says, blues darker.
   return PALETTE.map(({ hue }) => {
     const blue = hue > 225 && hue < 290 ? 4 : 0;
     return `hsl(${hue} ${saturation} ${lightness + (lightness > 50 ? blue : 0)}%)`;

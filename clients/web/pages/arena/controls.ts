@@ -9,10 +9,10 @@ export interface Thumb {
   y: number;
 }
 
-/** Farthest that a thumb tilts the stick, CSS pixels. */
+/** How far a thumb can tilt the stick, CSS pixels. */
 export const THUMB_REACH = 55;
 
-/** Keyboard, mouse and touch, as what the player wants now. Up is positive, as in the arena. */
+/** Turns keyboard, mouse and touch into what the player wants now. Up is positive, as in the arena. */
 export class Controls {
   /** Direction of the aim, radians, anticlockwise from the right. */
   aim = 0;
@@ -21,7 +21,7 @@ export class Controls {
   aimer: Thumb | undefined;
   private readonly keys = new Set<string>();
   private mouseDown = false;
-  /** Whether the mouse or a key has aimed since the last picture. */
+  /** Whether the mouse or a key has aimed since the last frame. */
   hasAimed = false;
   private aimedAt = -Infinity;
   /** The aim follows the keys until the mouse is used. */
@@ -124,7 +124,7 @@ export class Controls {
     if (this.aimer?.pointer === event.pointerId) this.aimer = undefined;
   }
 
-  /** The player is in the middle of the picture. */
+  /** The player is in the middle of the canvas. */
   private pointAt(event: PointerEvent): void {
     this.aimByKeys = false;
     this.aimedAt = performance.now();

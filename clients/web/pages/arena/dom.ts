@@ -1,4 +1,4 @@
-/** The element with this id, of this class. The page is ours: that it is missing is a bug. */
+/** The element with this id and class. The page is ours, so a missing element is a bug. */
 export function element<T extends HTMLElement = HTMLElement>(
   id: string,
   type: { new (): T } = HTMLElement as unknown as { new (): T },

@@ -1,6 +1,6 @@
 import type { Painter } from "./painter.js";
 
-/** How long things are seen, ms. */
+/** How long effects last, ms. */
 const FLASH = 160;
 const NUMBER = 800;
 const SPARK = 420;
@@ -27,7 +27,7 @@ interface Note {
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 /**
- * What is seen of hits, deaths and new lives for a moment. Times are those of `performance.now()`, places
+ * The short effects of hits, deaths and respawns. Times are those of `performance.now()`, positions are
  * metres.
  */
 export class Effects {
@@ -54,19 +54,19 @@ export class Effects {
     this.rings.push({ x, y, since: now, stroke });
   }
 
-  /** A projectile has ended at a box. */
+  /** A projectile has ended here. */
   spark(now: number, x: number, y: number, fill: string): void {
     this.burst(now, x, y, 3, 4, fill);
   }
 
-  /** The picture trembles, by metres. */
+  /** Shakes the picture by this many metres. */
   shake(now: number, by: number): void {
     if (calm.matches) return;
     this.shaken = now;
     this.shakenBy = by;
   }
 
-  /** How far off the camera is now. */
+  /** How far the camera is off because of the shaking. */
   tremor(now: number): { x: number; y: number } {
     const left = 1 - (now - this.shaken) / SHAKE;
     if (!(left > 0)) return { x: 0, y: 0 };
@@ -92,7 +92,7 @@ export class Effects {
       const age = (now - spark.since) / SPARK;
       if (age >= 1) continue;
       sparks[kept++] = spark;
-      // Slowed down by the air.
+      // Sparks are slowed down by the air.
       const way = (1 - (1 - age) ** 2) * 0.5 * (SPARK / 1000);
       c.globalAlpha = 1 - age;
       c.fillStyle = spark.fill;

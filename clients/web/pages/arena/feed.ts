@@ -2,7 +2,7 @@ import { element, make } from "./dom.js";
 import type { ArenaRoom } from "./game.js";
 import type { People } from "./people.js";
 
-/** Lines at a time, and how long one stays, ms. */
+/** Lines shown at a time, and how long one stays, ms. */
 const MOST = 4;
 const STAYS = 5000;
 

@@ -12,7 +12,7 @@ type Command = ArenaCommand["body"];
 
 export type ArenaRoom = Room<ArenaInput, Command, ArenaEvent, ArenaEntities>;
 
-/** The arena, with commands as what they are about. */
+/** The arena; a command is written as its content. */
 export const ArenaGame: Game<ArenaInput, Command, ArenaEvent, ArenaEntities> = {
   ...arena,
   encodeCommand: (body) => arena.encodeCommand({ body }),

@@ -1,11 +1,11 @@
 import type { Controls } from "./controls.js";
 import { element } from "./dom.js";
 
-/** How long something is done before its hint goes, ms. */
+/** How long a control is used before its hint goes, ms. */
 const LEARNT = 700;
 const EVERY = 100;
 
-/** What to press, as long as it has not been pressed: keys on a desktop, thumbs on a phone. */
+/** Hints for controls that have not been used yet: keys on a desktop, thumbs on a phone. */
 export class Hints {
   private readonly done = new Map<string, number>();
   private readonly timer: ReturnType<typeof setInterval>;
@@ -28,7 +28,7 @@ export class Hints {
     this.learn("hint-fire", fire);
     this.learn("hint-thumb-move", mover !== undefined && moves);
     this.learn("hint-thumb-aim", aimer !== undefined);
-    // What is left is told by the field itself.
+    // The chat field explains itself.
     if (["hint-move", "hint-aim", "hint-fire"].every((id) => element(id).classList.contains("gone")))
       element("hint-chat").classList.add("gone");
   }

@@ -1,7 +1,7 @@
 import { element, make } from "./dom.js";
 import { qrCode } from "./qr.js";
 
-/** The dialog that shows where others find this room: an address to copy, and the same to photograph. */
+/** The dialog that invites others to this room: an address to copy, and a QR code of it. */
 export class Invite {
   private readonly dialog = element("invite-dialog", HTMLDialogElement);
   private readonly link = element("link", HTMLInputElement);
@@ -13,7 +13,7 @@ export class Invite {
     const share = element("share");
     share.hidden = typeof navigator.share !== "function";
     share.addEventListener("click", () => {
-      // Who thinks better of it rejects.
+      // Rejected if the user cancels.
       navigator.share({ title: "Arena", text: "Play with me", url: this.link.value }).catch(() => {});
     });
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
@@ -40,7 +40,7 @@ export class Invite {
   }
 }
 
-/** The code as a picture. None: the address is too long for one. */
+/** The code as a picture; nothing if the address is too long for one. */
 function picture(text: string): [HTMLCanvasElement] | undefined {
   const code = qrCode(text);
   if (!code) return undefined;
@@ -50,7 +50,7 @@ function picture(text: string): [HTMLCanvasElement] | undefined {
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "QR code of the link");
   const c = canvas.getContext("2d")!;
-  // Black on white in any scheme: not all cameras read it the other way round.
+  // Black on white in any scheme: not all cameras can read the inverse.
   c.fillStyle = "#fff";
   c.fillRect(0, 0, canvas.width, canvas.height);
   c.fillStyle = "#000";

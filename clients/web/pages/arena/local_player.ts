@@ -2,7 +2,7 @@ import type { Controls } from "./controls.js";
 import type { ArenaInput, ArenaRoom } from "./game.js";
 import { BUTTON_FIRE } from "./rules.js";
 
-/** The player of this page: sends its inputs, and is shown where it will be. */
+/** The player of this page: sends its inputs and predicts where to show it. */
 export class LocalPlayer {
   constructor(
     private readonly room: ArenaRoom,
@@ -11,7 +11,7 @@ export class LocalPlayer {
     room.on("tick", () => room.send(this.input()));
   }
 
-  /** Whether the player is shown where it is predicted, or as all others. */
+  /** Whether the player is shown where it is predicted, or interpolated like the others. */
   get predict(): boolean {
     return this.room.prediction?.enabled ?? false;
   }
@@ -19,7 +19,7 @@ export class LocalPlayer {
     if (this.room.prediction) this.room.prediction.enabled = predict;
   }
 
-  /** Distance between the last state and what was predicted for it, metres; and its mean. */
+  /** Distance between the last state and the prediction for it, metres; and the mean of that. */
   get error(): number {
     return this.room.prediction?.error ?? 0;
   }
@@ -27,9 +27,9 @@ export class LocalPlayer {
     return this.room.prediction?.meanError ?? 0;
   }
 
-  /** Where to show the player, metres. Undefined: it is not in the room yet. */
+  /** Where to show the player, metres; undefined if it is not in the room yet. */
   shown(_now: number): { x: number; y: number } | undefined {
-    // What the controls say now is what the next input will be, so that it is on its way already.
+    // The controls' current value is the next input, so it is shown already.
     this.room.send(this.input());
     const me = this.room.entities.get("player", this.room.player);
     return me && { x: me.x!, y: me.y! };

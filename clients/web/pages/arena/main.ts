@@ -28,12 +28,12 @@ const painter = new Painter(canvas);
 const sounds = new Sounds();
 let roomName = query.get("room") ?? "lobby";
 let current: Room<never, never, never> | undefined;
-/** The seat to take again, until there is a room. */
+/** The seat to resume, until there is a room. */
 let seat = takeSeat();
 let retry: ReturnType<typeof setTimeout> | undefined;
 let leaveAttract: (() => void) | undefined;
 
-/** Who plays now. */
+/** The current player's name and colour. */
 let me: { name: string; colour: number | undefined } | undefined;
 new Invite(() => roomName);
 const card = new StartCard(({ name, colour, apart }) => {
@@ -84,7 +84,7 @@ async function play({ name, colour }: { name: string; colour: number | undefined
   Object.assign(globalThis, { driftless: { room, player, network } });
 }
 
-/** A new seat: asks for the colour, and for a match, if there is none. */
+/** A new seat: asks for the colour, and for a match if there is none. */
 function enter(room: ArenaRoom, colour: number | undefined): void {
   choose(room, colour);
   if (query.get("match") === "off") return;
@@ -100,12 +100,12 @@ function ask(room: ArenaRoom, command: Parameters<ArenaRoom["command"]>[0]): voi
   try {
     room.command(command);
   } catch (error) {
-    // The room has ended, or much waits for the server: it is not worth a word.
+    // The room has ended, or too much is waiting to be sent: neither is worth a message.
     if (!(error instanceof SendError)) throw error;
   }
 }
 
-/** Light around the edges. */
+/** Makes the edges of the screen flash. */
 function hurt(): void {
   element("hurt")
     .getAnimations()
@@ -135,7 +135,7 @@ function showStatus(status: Status): void {
     chip.textContent = nameOf(status.transport);
   } else if (status.phase === "reconnecting") {
     chip.textContent = "reconnecting…";
-    banner.textContent = `Connection lost; back in ${Math.ceil(status.retryIn / 1000)} s. ${status.cause.advice}`;
+    banner.textContent = `Connection lost; reconnecting in ${Math.ceil(status.retryIn / 1000)} s. ${status.cause.advice}`;
   } else {
     chip.textContent = "closed";
     banner.textContent = status.cause.message;
@@ -152,7 +152,7 @@ function start(): void {
     element("status").textContent = "not connected";
     element("banner").hidden = false;
     element("banner").textContent = error.message;
-    // The server may come up, or the network: try again by itself, where that can help.
+    // The server or the network may come back: try again automatically where that can help.
     if (error.mayReconnect) retry = setTimeout(start, Math.max(3000, error.reconnectAfter));
   });
 }
@@ -165,7 +165,7 @@ element("quality").addEventListener("click", () => {
 });
 addEventListener("pagehide", () => keepSeat(current?.token ?? seat));
 leaveAttract = attract(painter);
-// Who was here before goes on, and who comes with a name begins at once.
+// A returning player continues, and one whose address has a name starts at once.
 const name = query.get("name") ?? (seat ? chosenName() : undefined);
 if (name !== undefined) {
   me = { name, colour: chosenColour() };

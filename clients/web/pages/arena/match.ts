@@ -6,15 +6,13 @@ import type { People } from "./people.js";
 import type { Scores } from "./scores.js";
 import type { Sounds } from "./sound.js";
 
-/** Rows of the result. */
+/** Rows of the result table. */
 const MOST = 5;
 
-/**
- * The match: its clock, the player's own place in it, death and the way back, and the result with a rematch.
- */
+/** The match: its clock, the player's own rank, death and respawn, and the result with a rematch. */
 export class Match {
   private round: ArenaEventRound | undefined;
-  /** When the phase ends, and when the player enters again: ms of `performance.now()`. */
+  /** When the phase ends, and when the player respawns: ms of `performance.now()`. */
   private endsAt = 0;
   private backAt = 0;
   private wasDead = false;
@@ -66,7 +64,7 @@ export class Match {
   private take(round: ArenaEventRound, tick: number): void {
     const began = this.round !== undefined && round.playing;
     this.round = round;
-    // What the event says held at its tick, which is a little past.
+    // The event describes its own tick, which is slightly in the past.
     const since = this.room.state ? Math.max(0, this.room.state.tick - tick) / this.room.tickRate : 0;
     this.endsAt = performance.now() + (round.secondsLeft - since) * 1000;
     this.setOver(!round.playing);
@@ -87,7 +85,7 @@ export class Match {
     title.style.color = winner === 0 ? "" : this.people.inkOf(winner);
     element("result-about").textContent =
       winner === 0
-        ? `Nobody has more than all others in round ${number}.`
+        ? `Round ${number} ended in a tie.`
         : `Round ${number}, with ${score} ${score === 1 ? "point" : "points"}.`;
     element("result-rows").replaceChildren(
       ...this.scores.rows.slice(0, MOST).map((row) => {
@@ -156,7 +154,7 @@ export class Match {
 
 function show(id: string, on: boolean): void {
   const found = element(id);
-  // Setting what is set already has the page's style computed anew, ten times a second.
+  // Setting an unchanged value would recompute the page's style ten times per second.
   if (found.hidden === on) found.hidden = !on;
 }
 

@@ -19,12 +19,14 @@ interface Shot {
   seen: number;
 }
 
-/** Sees in what is shown that somebody was hit, died, entered or shot, and lets it be seen and heard. */
+/**
+ * Detects in what is shown that somebody was hit, died, respawned or shot, and plays the effects and sounds.
+ */
 export class Moments {
   private readonly players = new Map<number, Shown>();
   private readonly shots = new Map<number, Shot>();
   private picture = 0;
-  /** What was shown of this player is hit. */
+  /** Called when this page's player is hit. */
   onHurt: () => void = () => {};
 
   constructor(
@@ -34,7 +36,7 @@ export class Moments {
     private readonly painter: Painter,
   ) {}
 
-  /** What is shown now, from where it is looked at. */
+  /** What is shown now, and the position of the camera. */
   look(
     now: number,
     players: readonly Entity[],
@@ -52,7 +54,7 @@ export class Moments {
     }
   }
 
-  /** Forgets what was shown: the next picture is of another moment. */
+  /** Forgets what was shown: the next frame is of another moment. */
   reset(): void {
     this.picture = 0;
     this.players.clear();

@@ -3,7 +3,7 @@ import { element, make } from "./dom.js";
 import type { ArenaRoom } from "./game.js";
 import type { LocalPlayer } from "./local_player.js";
 
-/** The panel that shows what the network does, makes it worse, and switches off what hides that. */
+/** The panel that shows what the network does, makes it worse, and switches off what hides its delays. */
 export class Network {
   readonly conditions: Conditions = { latency: 0, jitter: 0, loss: 0 };
   private readonly figures = new Map<string, HTMLElement>();
@@ -34,8 +34,8 @@ export class Network {
   }
 
   /**
-   * The transports to try, each through the conditions of the panel. `only`: the one that the address asks
-   * for.
+   * The transports to try, each through the network conditions set in the panel. `only`: the one that the
+   * address asks for.
    */
   transports(only: string | null): Dialer[] {
     const all = [webTransport, webSocket];
@@ -65,8 +65,8 @@ export class Network {
     this.set("Transport", stats.transport ?? "–");
     this.set("Round trip", ms(stats.rtt));
     this.set("Jitter", ms(stats.jitter));
-    this.set("States arrive aged", ms(stats.age));
-    this.set("Others are shown", `${ms(room.renderDelay)} ago`);
+    this.set("Age of arriving states", ms(stats.age));
+    this.set("Others are shown", `${ms(room.renderDelay)} late`);
     this.set("Ticks without a state", `${(stats.loss * 100).toFixed(0)} %`);
     this.set("Down", rate(stats.bytesDown - this.last.down));
     this.set("Up", rate(stats.bytesUp - this.last.up));

@@ -1,18 +1,13 @@
 import { isDark, shapeColour } from "./colour.js";
 import { AIM_SECTORS, PLAYER_RADIUS, WORLD_SIZE } from "./rules.js";
 
-/**
- * Height or width of the world in the picture, whichever is less, metres; but a metre has at least so many
- * CSS pixels.
- */
+/** The lesser of the visible height and width, metres; but a metre has at least `LEAST_SCALE` CSS pixels. */
 const SIGHT = 24;
 const LEAST_SCALE = 21;
 /** Side of the world, metres. */
 export const WORLD = WORLD_SIZE / 100;
 export const RADIUS = PLAYER_RADIUS / 100;
-/** Most pixels of the screen in a CSS pixel. More look sharper, and take longer. */
-const SHARPEST = 2;
-/** Labels kept drawn: names, numbers. */
+/** Labels cached as drawn: names and numbers. */
 const MOST_LABELS = 256;
 
 /** Colours of a scheme. */
@@ -70,22 +65,23 @@ export interface Box {
   readonly height: number;
 }
 
-/** Draws the parts of a picture, from the floor up. Metres with up positive, until `screen`. */
+/** Draws the parts of a frame, from the floor up, in metres with up positive until `screen` is called. */
 export class Painter {
   readonly context: CanvasRenderingContext2D;
   palette = isDark() ? DARK : LIGHT;
-  /** Size of the picture, CSS pixels; and pixels of the screen in a metre. */
+  /** Size of the canvas, CSS pixels; and device pixels per metre. */
   width = 0;
   height = 0;
   scale = 1;
   private ratio = 1;
-  private sharpness = SHARPEST;
+  /** Most device pixels per CSS pixel. More look sharper but take longer. */
+  private sharpness = 2;
   private camera = { x: 0, y: 0 };
   private readonly labels = new Map<string, HTMLCanvasElement>();
 
   constructor(private readonly canvas: HTMLCanvasElement) {
     this.context = canvas.getContext("2d", { alpha: false })!;
-    // Asking the canvas for its size in every picture may lay the page out in every picture.
+    // Asking the canvas for its size in every frame could lay out the page in every frame.
     new ResizeObserver(() => this.resize()).observe(canvas);
     this.resize();
   }
@@ -96,23 +92,14 @@ export class Painter {
     this.labels.clear();
   }
 
-  /**
-   * Fewer pixels from now on, if there are more than one a CSS pixel: the machine is too slow for so many.
-   */
+  /** Draws fewer pixels from now on, if there is more than one per CSS pixel: the machine is too slow. */
   simplify(): void {
     if (this.ratio <= 1) return;
     this.sharpness = Math.max(1, this.ratio - 0.5);
     this.resize();
   }
 
-  /** As many pixels as at first. */
-  sharpen(): void {
-    if (this.sharpness === SHARPEST) return;
-    this.sharpness = SHARPEST;
-    this.resize();
-  }
-
-  /** Metres that are seen to each side of the camera. */
+  /** Metres visible on each side of the camera. */
   get reach(): { x: number; y: number } {
     return { x: this.canvas.width / 2 / this.scale, y: this.canvas.height / 2 / this.scale };
   }
@@ -122,7 +109,7 @@ export class Painter {
     this.camera = { x, y };
     c.setTransform(1, 0, 0, 1, 0, 0);
     const { reach } = this;
-    // In the middle of the world the floor is everywhere.
+    // In the middle of the world only floor is visible.
     if (x < reach.x || y < reach.y || x + reach.x > WORLD || y + reach.y > WORLD) {
       c.fillStyle = this.palette.ground;
       c.fillRect(0, 0, canvas.width, canvas.height);
@@ -154,7 +141,7 @@ export class Painter {
     }
   }
 
-  /** A projectile, with the tail of where it was. */
+  /** A projectile with its tail. */
   shot(x: number, y: number, tailX: number, tailY: number, colour: number): void {
     const { context: c } = this;
     c.strokeStyle = shapeColour(colour);
@@ -169,7 +156,7 @@ export class Painter {
     this.disc(x, y, 0.16, shapeColour(colour));
   }
 
-  /** `flash`: how much it is lit by a hit, 0 to 1. */
+  /** `flash`: how brightly a hit lights it, 0 to 1. */
   figure({ x, y, aim, health, colour, name, own }: Figure, flash = 0): void {
     const { context: c, palette } = this;
     const alive = health > 0;
@@ -224,8 +211,8 @@ export class Painter {
   }
 
   /**
-   * A text the right way up, its middle `below` CSS pixels below a place. Drawn once, then copied: letters
-   * are slow.
+   * Text that is upright, its middle `below` CSS pixels below a position. Drawn once and then copied, because
+   * text is slow.
    */
   text(text: string, x: number, y: number, below: number, font: string, colour: string): void {
     const { context: c, ratio, scale, canvas, camera } = this;
@@ -239,12 +226,12 @@ export class Painter {
     c.setTransform(a, b, skew, d, e, f);
   }
 
-  /** From here on, CSS pixels with down positive. */
+  /** Switches to CSS pixels, with down positive. */
   screen(): void {
     this.context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
   }
 
-  /** Where a place is on the screen, CSS pixels. */
+  /** The position on the screen, CSS pixels. */
   toScreen(x: number, y: number): { x: number; y: number } {
     const part = this.scale / this.ratio;
     return {
@@ -293,7 +280,7 @@ export class Painter {
   }
 }
 
-/** Radians of a sector's middle. */
+/** The angle of a sector's middle, radians. */
 export function angleOf(sector: number): number {
   return ((sector + 0.5) / AIM_SECTORS) * 2 * Math.PI;
 }

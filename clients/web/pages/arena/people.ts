@@ -2,7 +2,7 @@ import type { Member } from "../../src/index.js";
 import { colourFor, inkColour, shapeColour } from "./colour.js";
 import type { ArenaRoom } from "./game.js";
 
-/** Who is who: names also of those who have left, colours as the room has them. */
+/** Who is who: names, including those of players who have left, and colours as the room has them. */
 export class People {
   private readonly names = new Map<number, string>();
   private readonly colours = new Map<number, number>();
@@ -21,7 +21,7 @@ export class People {
     return this.bots.has(player);
   }
 
-  /** Place on the palette. `told`: what the state says of it, where that is at hand. */
+  /** Palette index. `told`: the colour in the state, if the caller has it. */
   colourOf(player: number, told?: number): number {
     if (told !== undefined) this.colours.set(player, told);
     return this.colours.get(player) || colourFor(player);

@@ -1,8 +1,8 @@
 // QR codes of short texts: byte mode, error correction level M, versions 1 to 10 (ISO/IEC 18004:2015).
 
 /**
- * Data codewords, blocks, and error correction codewords a block, of level M by version; and where alignment
- * patterns are.
+ * For each version at level M: data codewords, blocks, and error correction codewords per block; and the
+ * positions of the alignment patterns.
  */
 const VERSIONS: readonly (readonly [
   data: number,
@@ -63,7 +63,7 @@ function codewords(bytes: Uint8Array, version: number): number[] {
   const data: number[] = [];
   for (let n = 0; n < bits.length; n += 8) data.push(bits.slice(n, n + 8).reduce((a, bit) => a * 2 + bit, 0));
   for (let pad = 0xec; data.length < total; pad ^= 0xec ^ 0x11) data.push(pad);
-  // The last blocks are one longer, where it does not come out even.
+  // The last blocks are one codeword longer if the total does not divide evenly.
   const least = Math.floor(total / blocks);
   const longer = total % blocks;
   let at = 0;
@@ -173,7 +173,10 @@ function bch(value: number, degree: number, divisor: number): number {
   return rest;
 }
 
-/** What makes a code hard to read: long runs, blocks, patterns like the corners', and much of one colour. */
+/**
+ * Rates what makes a code hard to read: long runs, blocks, patterns like the corners', and too much of one
+ * colour.
+ */
 function penaltyOf(code: readonly (readonly boolean[])[]): number {
   const size = code.length;
   let penalty = 0;

@@ -3,7 +3,7 @@ import type { ArenaRoom } from "./game.js";
 
 const TRANSPORTS: Record<string, string> = { webtransport: "WebTransport", websocket: "WebSocket" };
 
-/** What people call a transport. */
+/** The usual name of a transport. */
 export function nameOf(transport: string | undefined): string {
   return TRANSPORTS[transport ?? ""] ?? transport ?? "";
 }
@@ -20,7 +20,7 @@ export function barsOf(online: boolean, rtt: number | undefined, loss: number): 
 
 const WORDS = ["No connection", "Poor", "Fair", "Good", "Excellent"];
 
-/** The connection at a glance; a click shows it at length. */
+/** The quality of the connection at a glance; a click shows the details. */
 export class Quality {
   private readonly timer: ReturnType<typeof setInterval>;
 

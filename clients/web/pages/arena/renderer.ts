@@ -10,27 +10,33 @@ import { Pace } from "./pace.js";
 import type { People } from "./people.js";
 import type { Sounds } from "./sound.js";
 
-/** Arrows to those out of sight, at most: to the nearest. */
+/** Most arrows to players out of sight; the nearest get them. */
 const MOST_ARROWS = 8;
-/** How far arrows stay from the edges, where the page has its figures, CSS pixels. */
+/** How far arrows stay from the edges, where the page shows its panels, CSS pixels. */
 const MARGIN = { x: 26, top: 84, bottom: 64 };
 /**
- * A new life elsewhere: how far the camera glides there, metres, and how long, ms. Farther away it is simply
- * there.
+ * At a respawn the camera glides to the new position: the shortest and longest distance for that, metres, and
+ * how long it takes, ms. If it is farther away, the camera jumps.
  */
 const GLIDE = { from: 2.5, to: 30, time: 450 };
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 /** Length of a projectile's tail, metres. */
 const TAIL = 1.1;
 
-/** Draws the room, once a picture. */
+/**
+ * Frames that are judged together; the share of them that may be late, and the ms after which one is late.
+ */
+const WINDOW = 60;
+const LATE = { share: 0.12, after: 21 };
+
+/** Draws the room, once per frame. */
 export class Renderer {
   readonly effects = new Effects();
   readonly moments: Moments;
   private request = 0;
   private drawnAt = performance.now();
   private camera: { x: number; y: number } | undefined;
-  /** Where the player was last, and how far behind it the camera was left at its new life. */
+  /** Where the player was last, and how far behind it the camera was at its respawn. */
   private last: { x: number; y: number } | undefined;
   private glide = { x: 0, y: 0, since: -Infinity };
   private boxes: Box[] = [];
@@ -83,7 +89,7 @@ export class Renderer {
     this.draw(performance.now());
   }
 
-  /** Where many pictures are late, they get fewer pixels. */
+  /** If many frames are late, draws fewer pixels. Does not count frames after the page was hidden. */
   private keepPace(since: number): void {
     const pace = this.pace.picture(since);
     if (pace === "slow") this.painter.simplify();
@@ -118,7 +124,7 @@ export class Renderer {
     if (this.controls.aimer) this.drawThumb(this.controls.aimer);
   }
 
-  /** The camera is where the player is; at a jump it glides there. */
+  /** The camera follows the player; at a jump it glides. */
   private follow(now: number, to: { x: number; y: number }): { x: number; y: number } {
     const { last, camera } = this;
     if (last && camera && !calm.matches) {
@@ -148,7 +154,7 @@ export class Renderer {
     );
   }
 
-  /** Each with a tail towards where it was first seen. */
+  /** Each with a tail towards the place where it was first seen. */
   private drawShots(shots: readonly Entity[], isSeen: (shot: Entity) => boolean): void {
     const { tails, painter } = this;
     if (tails.size > 4 * shots.length + 64) tails.clear();
@@ -168,7 +174,7 @@ export class Renderer {
     }
   }
 
-  /** At the edge, where somebody is who is not in the picture. */
+  /** Arrows at the edge, towards players who are out of sight. */
   private drawArrows(players: readonly Entity[], camera: { x: number; y: number }): void {
     const { painter, people } = this;
     const c = painter.context;

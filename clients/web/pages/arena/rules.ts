@@ -1,4 +1,5 @@
-// The numbers of sim/src/games/arena/rules.rs that the page draws with. How players move is in the module that it loads.
+// The numbers of sim/src/games/arena/rules.rs that the page draws with. How players move is in the module it
+// loads.
 
 /** Side of the square world, cm. */
 export const WORLD_SIZE = 10_000;
@@ -6,7 +7,7 @@ export const WORLD_SIZE = 10_000;
 export const PLAYER_RADIUS = 50;
 /** Full stick. */
 export const FULL_STICK = 127;
-/** Directions that a snapshot tells apart, anticlockwise from the x axis. */
+/** Directions that a snapshot distinguishes, counted anticlockwise from the x axis. */
 export const AIM_SECTORS = 64;
 /** `ArenaInput.buttons`: fire. */
 export const BUTTON_FIRE = 1;

@@ -3,7 +3,7 @@ import { element, make } from "./dom.js";
 import type { ArenaRoom } from "./game.js";
 import type { People } from "./people.js";
 
-/** How often the table is looked at, ms: it need not change with every state. */
+/** How often the table is updated, ms: it need not change with every state. */
 const EVERY = 250;
 
 /** A player in the table. */
@@ -15,9 +15,9 @@ export interface Row {
   readonly colour: number;
 }
 
-/** Who is here and how they fare: a table that changes when they do. */
+/** The players and their scores: a table that changes when they do. */
 export class Scores {
-  /** The best first. */
+  /** Highest score first. */
   rows: readonly Row[] = [];
   private shown = "";
   private readonly timer: ReturnType<typeof setInterval>;
@@ -28,7 +28,7 @@ export class Scores {
   ) {
     if (innerWidth < 640 || innerHeight < 480) element("scores", HTMLDetailsElement).open = false;
     room.on("presence", () => this.update());
-    // What a round's end says is about the scores of its last state.
+    // The result of a round is about the scores of its last state.
     room.on("event", ({ event: { body } }) => body.case === "round" && this.update());
     this.timer = setInterval(() => this.update(), EVERY);
     this.update();
@@ -38,7 +38,7 @@ export class Scores {
     clearInterval(this.timer);
   }
 
-  /** A player's place: 1 with the best score, which several may have. */
+  /** A player's rank: 1 with the best score, which several may share. */
   placeOf(player: number): { place: number; of: number; score: number } | undefined {
     const mine = this.rows.find((row) => row.player === player);
     if (!mine) return undefined;

@@ -1,9 +1,9 @@
-// What the page remembers: name, colour and sound, and over a reload the seat.
+// What the page remembers: name, colour and sound, and across a reload the seat.
 import { PALETTE } from "./colour.js";
 
 const NAMES = ["Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Leslie", "Radia", "Ken", "Margaret"];
 
-/** The name chosen once, or a new one. */
+/** The name chosen earlier, or a new one. */
 export function chosenName(): string {
   const stored = store(() => localStorage.getItem("driftless-name"));
   return (
@@ -15,7 +15,7 @@ export function rememberName(name: string): void {
   store(() => localStorage.setItem("driftless-name", name));
 }
 
-/** The colour chosen once. */
+/** The colour chosen earlier. */
 export function chosenColour(): number | undefined {
   const stored = Number(store(() => localStorage.getItem("driftless-colour")) ?? 0);
   return Number.isInteger(stored) && stored >= 1 && stored <= PALETTE.length ? stored : undefined;
@@ -25,7 +25,7 @@ export function rememberColour(colour: number): void {
   store(() => localStorage.setItem("driftless-colour", String(colour)));
 }
 
-/** Off until somebody wants it. */
+/** Off until the player turns it on. */
 export function wantsSound(): boolean {
   return store(() => localStorage.getItem("driftless-sound")) === "on";
 }
@@ -35,8 +35,8 @@ export function rememberSound(on: boolean): void {
 }
 
 /**
- * The seat that this tab had before it was loaded again. Forgotten at once: a tab that is duplicated is
- * another player.
+ * The seat that this tab had before a reload. It is forgotten at once, because a duplicated tab is another
+ * player.
  */
 export function takeSeat(): string | undefined {
   return store(() => {

@@ -1,11 +1,11 @@
 import { element } from "./dom.js";
 import { rememberSound, wantsSound } from "./settings.js";
 
-/** What can be heard. */
+/** The sounds. */
 export type Sound = "shot" | "hit" | "hurt" | "kill" | "death" | "enter" | "begin" | "end" | "tick";
 
 /**
- * A tone that glides from one frequency to another, Hz, and dies away, s; or noise through a filter there.
+ * A tone that glides from one frequency to another, Hz, and fades, s; or noise through a filter that does.
  */
 interface Tone {
   readonly wave: OscillatorType | "noise";
@@ -44,10 +44,10 @@ const SOUNDS: Record<Sound, readonly Tone[]> = {
   tick: [{ wave: "sine", from: 880, to: 880, length: 0.06, level: 0.15 }],
 };
 
-/** Most tones at once: of more, the new ones are left out. */
+/** Most tones at once: further ones are left out. */
 const MOST = 24;
 
-/** Sounds made on the spot, without a file. Off until the button is pressed; then remembered. */
+/** Sounds, synthesized without files. Off until the button is pressed; the choice is remembered. */
 export class Sounds {
   private context: AudioContext | undefined;
   private noise: AudioBuffer | undefined;
@@ -68,12 +68,12 @@ export class Sounds {
       else void this.context?.suspend();
       this.play("enter");
     });
-    // A page may only be heard once somebody has touched it.
+    // A page may play sound only once somebody has touched it.
     for (const type of ["pointerdown", "keydown"]) addEventListener(type, () => this.on && this.wake());
     show();
   }
 
-  /** `level`: 1 for what is near. */
+  /** `level`: the volume; 1 is near. */
   play(sound: Sound, level = 1): void {
     const { context } = this;
     if (!this.on || !context || context.state !== "running" || level < 0.03) return;

@@ -6,7 +6,7 @@ import { chosenColour, chosenName, rememberColour, rememberName } from "./settin
 export interface Choice {
   readonly name: string;
   readonly colour: number;
-  /** A room of one's own, rather than the one that the address names. */
+  /** A room of their own instead of the one that the address names. */
   readonly apart: boolean;
 }
 
@@ -19,7 +19,7 @@ export class StartCard {
 
   constructor(private readonly chosen: (choice: Choice) => void) {
     this.dialog.addEventListener("close", () => this.closed());
-    // There is nothing to go back to.
+    // There is nothing to go back to yet.
     this.dialog.addEventListener("cancel", (event) => this.first && event.preventDefault());
     this.dialog.addEventListener("click", (event) => {
       if (event.target === this.dialog && !this.first) this.dialog.close("");
@@ -27,7 +27,7 @@ export class StartCard {
     element("colours").append(...PALETTE.map((_, n) => this.swatch(n + 1)));
   }
 
-  /** `name`: as it is now, to change it. Without: for the first time. */
+  /** `name`: the current name, to change it; undefined: for the first time. */
   open(room: string, name?: string): void {
     this.first = name === undefined;
     this.name.value = name ?? chosenName();

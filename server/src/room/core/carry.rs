@@ -1,4 +1,4 @@
-//! A room between two processes: all that it takes to go on where it stopped.
+//! A room on its way from one process to the next: everything that it needs to continue where it stopped.
 
 use super::RoomCore;
 use crate::ground::{
@@ -20,11 +20,11 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-/// Ticks that are left out where a room goes on: what was between its last tick and the next is of the one,
-/// what comes now of the other.
+/// Ticks skipped when a room continues: whatever happened between its last tick and the next belongs to the
+/// old process, and whatever arrives now to the new one.
 const GAP: u32 = 2;
-/// What a game hears of a job that was being done when its server stopped.
-const STOPPED: &str = "the server stopped before the answer came";
+/// What a game is told about a job that was running when its server stopped.
+const STOPPED: &str = "the server stopped before the job was done";
 
 /// A room that has stopped after a tick.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Carried {
     pub kind: String,
     /// CRC-32C of the schema of its snapshots.
     pub schema: u32,
-    /// The state of its game, as `Game::save` writes it.
+    /// The state of its game, as `Game::save` wrote it.
     pub state: Vec<u8>,
     tick: u32,
     members: u64,
@@ -66,11 +66,11 @@ struct CarriedSeat {
 struct CarriedAnswer {
     id: JobId,
     job: String,
-    /// Err: a job that was being done.
+    /// `Err`: the job was still running.
     result: Result<Vec<u8>, String>,
 }
 
-/// A seat that waits for its player in another process than the one that gave it.
+/// A seat that waits for its player in a process other than the one that gave it.
 #[derive(Debug)]
 pub struct Kept {
     /// The seat.
@@ -84,23 +84,23 @@ pub fn schema_checksum(schema: &Schema) -> u32 {
 }
 
 impl Carried {
-    /// The tick with which it goes on counting: above all that anybody has seen.
+    /// The tick from which it continues: later than any that a client has seen.
     pub fn tick(&self) -> u32 {
         self.tick.saturating_add(GAP)
     }
 
-    /// Version of the list of members that its players may have.
+    /// The version of the member list that its players may have.
     pub fn members_version(&self) -> u64 {
         self.members
     }
 
-    /// What it shows.
+    /// Publishes what the room shows to the server.
     pub fn show(&self, shared: &RoomShared) {
         shared.notice.close_joins(self.joins_closed);
         self.info.iter().for_each(|(key, value)| shared.notice.set_info(key.clone(), value.clone()));
     }
 
-    /// Its seats, in the room as it is now.
+    /// Its seats, attached to the room of this process.
     pub fn seats(&self, shared: &Arc<RoomShared>, limits: &Limits) -> Vec<Kept> {
         let kept = |(index, seat): (usize, &CarriedSeat)| Kept {
             seat: Arc::new(seat.restored(shared.clone(), index, limits)),
@@ -154,8 +154,8 @@ impl CarriedAnswer {
 }
 
 impl RoomCore {
-    /// All of the room, after its last tick. Those who are still connected are away from now on. None: the
-    /// game has ended the room.
+    /// The whole room, after its last tick. Players who are still connected count as away from now on.
+    /// `None`: the game has ended the room.
     pub fn carry(&mut self) -> Option<Carried> {
         let removed = self.seats.iter().filter(|taken| taken.removed).map(|taken| taken.seat.player);
         for player in removed.collect::<Vec<_>>() {
@@ -187,8 +187,8 @@ impl RoomCore {
         })
     }
 
-    /// Goes on where another process stopped: with these seats, which are those of `carried`. The game is
-    /// restored.
+    /// Continues where another process stopped, with `seats`, which are those of `carried`. The game is
+    /// already restored.
     pub fn go_on(&mut self, carried: Carried, seats: Vec<Kept>) {
         self.tick = carried.tick();
         self.shared.tick.store(self.tick, Relaxed);

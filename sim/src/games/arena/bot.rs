@@ -1,22 +1,22 @@
-//! How a bot plays: it goes for who is nearest, keeps moving when it is there, and shoots.
+//! How a load-testing bot plays: it goes for the nearest player, keeps moving when it is there, and shoots.
 
 use super::{Arena, ArenaInput, PLAYERS, body::shorten, rules};
 use crate::{Bot, Rng, Seen};
 use serde::{Deserialize, Serialize};
 
-/// Nearer than this it goes around its enemy, farther it goes there, cm.
+/// Within this distance it circles its enemy; beyond it, it approaches, cm.
 const NEAR: i64 = 900;
-/// Farther than this it does not shoot, cm.
+/// It does not shoot farther than this, cm.
 const RANGE: i64 = 2_200;
-/// Of so many inputs with an enemy in range, one shoots.
+/// With an enemy in range, one input in this many shoots.
 const PATIENCE: u32 = 4;
-/// How far its aim is off at most, parts of 256 of the distance.
+/// How far its aim is off at most, in 1/256 of the distance.
 const CARELESS: i32 = 40;
 
 /// What a bot remembers.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BotMemory {
-    /// Where it goes.
+    /// The direction it moves in.
     way: (i32, i32),
     /// Inputs until it thinks again.
     left: u32,
@@ -42,7 +42,7 @@ impl Bot for Arena {
 }
 
 impl BotMemory {
-    /// What a player at `place` does now, if the living others are where `others` are, cm.
+    /// What a player at `place` does now, if the other living players are at `others`, cm.
     pub(super) fn act(
         &mut self,
         place: (i32, i32),
@@ -71,7 +71,7 @@ impl BotMemory {
         self.place = place;
         let mut input = ArenaInput { move_x: self.way.0, move_y: self.way.1, ..Default::default() };
         if let Some((x, y)) = enemy {
-            // As far off to the side as the way is long.
+            // The error grows with the distance.
             let off = i64::from(rng.range(-CARELESS..CARELESS + 1));
             let aim = shorten((x * 256 - y * off, y * 256 + x * off), 1_000);
             (input.aim_x, input.aim_y) = (aim.0 as i32, aim.1 as i32);

@@ -1,12 +1,12 @@
-//! How many bots a room has: as many as are missing to a small company, and none where nobody is.
+//! How many bots a room has: enough to fill up a small group, and none when nobody is there.
 
 use super::{npc::Npc, player::Player, rules};
 use crate::PlayerId;
 use serde::{Deserialize, Serialize};
 
-/// Least time between two changes, ms. A seat that was asked for is there by then, or was refused.
+/// Shortest time between two changes, ms. By then a requested seat is there, or was refused.
 const PATIENCE_MS: u32 = 300;
-/// What they are called.
+/// Their names.
 const NAMES: [&str; 12] = [
     "Bolt", "Pixel", "Rivet", "Gizmo", "Turbo", "Cog", "Sprocket", "Widget", "Dynamo", "Ratchet", "Fuse",
     "Servo",
@@ -15,7 +15,7 @@ const NAMES: [&str; 12] = [
 /// The bots of a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bots {
-    /// With one person. Each further one takes the place of a bot.
+    /// The number with one person; each further person replaces a bot.
     most: u32,
     tick_rate: u32,
     /// Ticks until the next change.
@@ -25,17 +25,17 @@ pub(super) struct Bots {
     bots: Vec<Npc>,
 }
 
-/// What is to be done about their number.
+/// How their number has to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
-    /// One of this name is to come.
+    /// Add one with this name.
     Seat(String),
-    /// This one is to go.
+    /// Remove this one.
     Remove(PlayerId),
 }
 
 impl Bots {
-    /// At most so many, 1 or more.
+    /// At most `most` of them, 1 or more.
     pub fn new(most: u32, tick_rate: u32) -> Self {
         Self { most, tick_rate, wait: 0, named: 0, bots: Vec::new() }
     }
@@ -47,7 +47,7 @@ impl Bots {
         }
     }
 
-    /// A player's seat ends, which may be a bot's.
+    /// A player's seat ends; the player may be a bot.
     pub fn leave(&mut self, id: PlayerId) {
         if let Ok(at) = self.find(id) {
             self.bots.remove(at);
@@ -59,7 +59,7 @@ impl Bots {
         self.bots.iter_mut()
     }
 
-    /// One tick: what is to change, one bot at a time.
+    /// One tick. Returns the next change, one bot at a time.
     pub fn step(&mut self, players: &[Player]) -> Option<Change> {
         self.wait = self.wait.saturating_sub(1);
         if self.wait > 0 {
@@ -79,7 +79,7 @@ impl Bots {
                 Change::Seat(name)
             }
             count if count > wanted => {
-                // Who is missed least: the dead first, then who has fewest points.
+                // The one that is missed least: the dead first, then those with the fewest points.
                 let least = bots.min_by_key(|bot| (bot.is_alive(), bot.score, std::cmp::Reverse(bot.id)))?;
                 Change::Remove(least.id)
             }
