@@ -1,196 +1,211 @@
-//! A game with a leaderboard in a database: who presses the button most often before the time is over?
+//! A whole game with a database: who presses a button most often in ten seconds, and which place that is of
+//! all scores there ever were. Open <http://localhost:7777> after:
 //!
-//! `cargo run -p driftless-server --example leaderboard` keeps the scores in `leaderboard.sqlite` of the
-//! current folder. A room never waits for them: at the end of a round it asks for the scores to be saved
-//! ([`SaveScores`]), goes on ticking, and tells its players the board when the answer comes. The answers
-//! are recorded with the room, so that a replay needs no database.
+//! ```sh
+//! LEADERBOARD=scores.sqlite cargo run -p driftless-server --example leaderboard
+//! ```
+//!
+//! A room knows no database. When a round is over it asks its server to save the winner's score, and hears in
+//! a later tick which place that is.
 
-use driftless_server::{
-    Server,
-    jobs::{Done, Jobs},
-    prost,
-    serde::{Deserialize, Serialize},
-};
+use driftless_server::{Pages, Server, jobs::Jobs};
 use driftless_sim::{
-    Answer, GameKind, Job, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step,
+    Answer, GameKind, Job, JobError, JobId, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step,
 };
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    mem::take,
-    path::Path,
+    env,
+    path::{Path, PathBuf},
     process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
-/// To be done by the server, away from the room: save the scores of a round.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct SaveScores {
-    #[prost(message, repeated, tag = "1")]
-    pub scores: Vec<Score>,
+fn main() -> ExitCode {
+    server(env::var_os("LEADERBOARD").unwrap_or_else(|| "leaderboard.sqlite".into()).into()).main()
 }
 
-/// What comes back, and is told to the players: the best of all rounds. Empty if the scores could not be
-/// saved.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Board {
-    #[prost(message, repeated, tag = "1")]
-    pub best: Vec<Score>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Score {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(uint32, tag = "2")]
-    pub score: u32,
-}
-
-impl Job for SaveScores {
-    const NAME: &'static str = "save_scores";
-    type Answer = Board;
-}
-
-/// In each tick: whether the button is down.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
-pub struct Button {
-    #[prost(bool, tag = "1")]
-    pub down: bool,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(crate = "driftless_server::serde", default, deny_unknown_fields)]
-pub struct Options {
-    /// How long a round is, 1 to 600 seconds.
-    pub seconds: u32,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { seconds: 10 }
-    }
-}
-
-#[derive(Default, Serialize, Deserialize)]
-#[serde(crate = "driftless_server::serde")]
-pub struct Presses {
-    players: BTreeMap<PlayerId, Player>,
-    ticks_a_round: u32,
-    ticks_left: u32,
-}
-
-#[derive(Default, Serialize, Deserialize)]
-#[serde(crate = "driftless_server::serde")]
-struct Player {
-    name: String,
-    score: u32,
-    down: bool,
-}
-
-impl Simulation for Presses {
-    const KIND: &'static str = "presses";
-    type Input = Button;
-    type Command = ();
-    type Event = Board;
-    type Options = Options;
-
-    fn schema() -> Schema {
-        Schema::new()
-            .kind("player", |kind| kind.hold("score", &["presses"], 1))
-            .kind("round", |kind| kind.hold("time", &["ticks_left"], 1))
-    }
-    fn new(setup: &Setup<Options>) -> Result<Self, String> {
-        let seconds = setup.options.seconds;
-        if !(1..=600).contains(&seconds) {
-            return Err(format!("seconds is {seconds}, but must be 1 to 600"));
+/// The server, with the scores in this file.
+pub fn server(file: PathBuf) -> Server {
+    let open = move || {
+        let scores = Scores::open(&file).map_err(|error| {
+            let file = file.display();
+            format!("no scores can be kept in {file} ({error}): set LEADERBOARD to another file")
+        })?;
+        let save = move |job: SaveScore, _| Ok(Rank { rank: scores.save(&job)? });
+        Ok::<_, String>(Jobs::new().on_blocking(save))
+    };
+    let page = Pages::embedded(&[("index.html", include_bytes!("leaderboard.html"))]);
+    Server::new(&[GameKind::of::<Buttons>()]).pages(page).jobs_from(open).on(|event| {
+        if let Ok(json) = serde_json::to_string(event) {
+            println!("{json}");
         }
-        let ticks_a_round = seconds * setup.tick_rate;
-        Ok(Self { ticks_a_round, ticks_left: ticks_a_round, ..Self::default() })
-    }
-    fn join(&mut self, player: PlayerId, name: &str, _step: &mut Step<'_, Board>) {
-        self.players.insert(player, Player { name: name.to_owned(), ..Player::default() });
-    }
-    fn leave(&mut self, player: PlayerId, _step: &mut Step<'_, Board>) {
-        self.players.remove(&player);
-    }
-    fn answer(&mut self, answer: &Answer, step: &mut Step<'_, Board>) {
-        match answer.of::<SaveScores>() {
-            Some(Ok(board)) => step.broadcast(board),
-            Some(Err(error)) => {
-                step.log(&format!("the scores are not saved: {error}"));
-                step.broadcast(Board::default());
-            }
-            None => {} // of another job: there is none
-        }
-    }
-    fn step(&mut self, inputs: &[PlayerInput<Button>], step: &mut Step<'_, Board>) {
-        for PlayerInput { player, input, .. } in inputs {
-            if let Some(player) = self.players.get_mut(player) {
-                player.score += u32::from(input.down && !player.down);
-                player.down = input.down;
-            }
-        }
-        self.ticks_left = self.ticks_left.saturating_sub(1);
-        if self.ticks_left == 0 {
-            self.ticks_left = self.ticks_a_round;
-            // One job for all: only some may be asked for in a tick.
-            let score =
-                |player: &mut Player| Score { name: player.name.clone(), score: take(&mut player.score) };
-            step.ask(&SaveScores { scores: self.players.values_mut().map(score).collect() });
-        }
-    }
-    fn snapshot(&self, out: &mut Snapshot) {
-        for (&id, player) in &self.players {
-            out.table_mut(0).push(id, &[player.score as i32]);
-        }
-        out.table_mut(1).push(1, &[self.ticks_left as i32]);
-    }
+    })
 }
 
-/// The scores, in SQLite: one connection, which is enough for a file on this machine.
-#[derive(Clone)]
-pub struct Scores(Arc<Mutex<Connection>>);
+/// All scores there ever were.
+pub struct Scores(Mutex<Connection>);
 
 impl Scores {
     pub fn open(file: &Path) -> rusqlite::Result<Self> {
-        let database = Connection::open(file)?;
-        database.execute_batch(
-            "CREATE TABLE IF NOT EXISTS scores (name TEXT NOT NULL, score INTEGER NOT NULL);
-             CREATE INDEX IF NOT EXISTS by_score ON scores (score DESC);",
+        let scores = Connection::open(file)?;
+        scores.execute_batch(
+            "CREATE TABLE IF NOT EXISTS scores (seed INTEGER, round INTEGER, name TEXT, score INTEGER, \
+             PRIMARY KEY (seed, round)); CREATE INDEX IF NOT EXISTS best ON scores (score)",
         )?;
-        Ok(Self(Arc::new(Mutex::new(database))))
+        Ok(Self(Mutex::new(scores)))
     }
 
-    fn save(&self, scores: &[Score]) -> Done<SaveScores> {
-        // A panic within a transaction has rolled it back.
-        let mut database = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let saving = database.transaction()?;
-        for Score { name, score } in scores {
-            saving.execute("INSERT INTO scores (name, score) VALUES (?1, ?2)", params![name, score])?;
+    /// Saves a score, unless it is there already, and says which place it is.
+    pub fn save(&self, SaveScore { seed, round, name, score }: &SaveScore) -> rusqlite::Result<u32> {
+        let scores = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let score_of_round = params![seed.cast_signed(), round, name, score];
+        scores.execute("INSERT OR IGNORE INTO scores VALUES (?, ?, ?, ?)", score_of_round)?;
+        scores.query_row("SELECT count(*) + 1 FROM scores WHERE score > ?", [score], |row| row.get(0))
+    }
+}
+
+/// The job. The room's seed and the round are the key by which a score is saved once, however often the game
+/// asks. A `JobId` would not do: it is another one when a game asks again, and a later room of the same name
+/// has the same ones.
+#[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
+pub struct SaveScore {
+    #[prost(fixed64, tag = "1")]
+    pub seed: u64,
+    #[prost(uint32, tag = "2")]
+    pub round: u32,
+    #[prost(string, tag = "3")]
+    pub name: String,
+    #[prost(uint32, tag = "4")]
+    pub score: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Rank {
+    #[prost(uint32, tag = "1")]
+    pub rank: u32,
+}
+
+impl Job for SaveScore {
+    const NAME: &'static str = "save_score";
+    type Answer = Rank;
+}
+
+/// The command. There is nothing to say about it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Press {}
+
+/// The event, and the report.
+#[derive(Clone, PartialEq, prost::Message, Serialize)]
+pub struct Won {
+    #[prost(uint32, tag = "1")]
+    pub round: u32,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(uint32, tag = "3")]
+    pub score: u32,
+    #[prost(uint32, tag = "4")]
+    pub rank: u32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Options {
+    /// Seconds, 1 to 600. Default 10.
+    pub round_s: Option<u32>,
+}
+
+/// The game.
+#[derive(Serialize, Deserialize)]
+pub struct Buttons {
+    seed: u64,
+    round: u32,
+    round_ticks: u32,
+    ticks_left: u32,
+    /// Names, and how often they have pressed in this round.
+    players: BTreeMap<PlayerId, (String, u32)>,
+    /// What is being saved, and which attempt that is.
+    saving: BTreeMap<JobId, (SaveScore, u32)>,
+}
+
+impl Buttons {
+    fn save(&mut self, score: SaveScore, attempt: u32, step: &mut Step<'_, Won>) {
+        self.saving.insert(step.ask(&score), (score, attempt));
+    }
+}
+
+impl Simulation for Buttons {
+    const KIND: &'static str = "buttons";
+    type Input = ();
+    type Command = Press;
+    type Event = Won;
+    type Options = Options;
+
+    fn schema() -> Schema {
+        Schema::new().kind("player", |kind| kind.hold("round", &["presses", "ticks_left"], 1))
+    }
+
+    fn new(setup: &Setup<Options>) -> Result<Self, String> {
+        let round_s = setup.options.round_s.unwrap_or(10);
+        if !(1..=600).contains(&round_s) {
+            return Err(format!("round_s is {round_s}, outside 1..=600"));
         }
-        let best = saving
-            .prepare("SELECT name, score FROM scores ORDER BY score DESC, rowid LIMIT 10")?
-            .query_map([], |row| Ok(Score { name: row.get(0)?, score: row.get(1)? }))?
-            .collect::<rusqlite::Result<_>>()?;
-        saving.commit()?;
-        Ok(Board { best })
+        let ticks = round_s * setup.tick_rate;
+        let (players, saving) = Default::default();
+        Ok(Self { seed: setup.seed, round: 1, round_ticks: ticks, ticks_left: ticks, players, saving })
     }
-}
 
-/// The game's server: the game, and what does its jobs.
-pub fn server(scores: Scores) -> Server {
-    // SQLite blocks its thread. A handler that waits for a service of the network would be given to `on`.
-    let jobs = Jobs::new().on_blocking(move |job: SaveScores, _| scores.save(&job.scores));
-    Server::new(&[GameKind::of::<Presses>()]).jobs(jobs)
-}
+    fn join(&mut self, player: PlayerId, name: &str, _step: &mut Step<'_, Won>) {
+        self.players.insert(player, (name.to_owned(), 0));
+    }
 
-#[allow(dead_code)] // the test has its own
-fn main() -> ExitCode {
-    match Scores::open(Path::new("leaderboard.sqlite")) {
-        Ok(scores) => server(scores).main(),
-        Err(error) => {
-            eprintln!("leaderboard.sqlite cannot be opened: {error}");
-            ExitCode::FAILURE
+    fn leave(&mut self, player: PlayerId, _step: &mut Step<'_, Won>) {
+        self.players.remove(&player);
+    }
+
+    fn command(&mut self, player: PlayerId, _: Press, _step: &mut Step<'_, Won>) -> Result<(), String> {
+        self.players.get_mut(&player).ok_or("you do not play")?.1 += 1;
+        Ok(())
+    }
+
+    fn step(&mut self, _inputs: &[PlayerInput<()>], step: &mut Step<'_, Won>) {
+        self.ticks_left -= 1;
+        if self.ticks_left > 0 {
+            return;
+        }
+        // Of equals, it is who has been here longest.
+        let best = self.players.values().rev().max_by_key(|(_, presses)| *presses);
+        if let Some((name, score)) = best.filter(|(_, presses)| *presses > 0).cloned() {
+            self.save(SaveScore { seed: self.seed, round: self.round, name, score }, 1, step);
+        }
+        self.players.values_mut().for_each(|(_, presses)| *presses = 0);
+        self.round += 1;
+        self.ticks_left = self.round_ticks;
+    }
+
+    fn answer(&mut self, answer: &Answer, step: &mut Step<'_, Won>) {
+        let Some((score, attempt)) = self.saving.remove(&answer.id) else { return };
+        match answer.of::<SaveScore>() {
+            Some(Ok(Rank { rank })) => {
+                let SaveScore { round, name, score, .. } = score;
+                step.info("winner", &format!("{name}, {score} presses, place {rank}"));
+                let won = Won { round, name, score, rank };
+                step.report(&won);
+                step.broadcast(won);
+            }
+            // Whether it was saved, nobody knows. With its key, it may be asked for again.
+            Some(Err(error)) if attempt < 3 && error != JobError::NoHandler => {
+                self.save(score, attempt + 1, step);
+            }
+            Some(Err(error)) => step.log(&format!("the score of round {} is lost: {error}", score.round)),
+            None => {}
+        }
+    }
+
+    fn snapshot(&self, out: &mut Snapshot) {
+        for (&player, (_, presses)) in &self.players {
+            out.table_mut(0).push(player, &[*presses as i32, self.ticks_left as i32]);
         }
     }
 }

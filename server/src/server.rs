@@ -20,7 +20,7 @@ use actix_web::web::ServiceConfig;
 use driftless_sim::GameKind;
 use parts::Parts;
 pub(crate) use prepared::Prepared;
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt::Display, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 /// Longest time from the signal to the exit.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
@@ -45,6 +45,8 @@ const BACKLOG: u32 = 4096;
 
 /// The argument of [`Server::routes`].
 type Routes = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
+/// The argument of [`Server::jobs_from`].
+type OpenJobs = Box<dyn FnOnce() -> Result<Jobs, String> + Send>;
 
 /// A server being built: the games that it offers, and additions.
 ///
@@ -68,7 +70,7 @@ pub struct Server {
     games: Vec<GameKind>,
     pages: Option<Pages>,
     routes: Vec<Routes>,
-    jobs: Jobs,
+    jobs: OpenJobs,
     hear: Vec<Hear>,
     carry: Option<PathBuf>,
 }
@@ -81,7 +83,7 @@ impl Server {
             games: games.to_vec(),
             pages: None,
             routes: Vec::new(),
-            jobs: Jobs::new(),
+            jobs: Box::new(|| Ok(Jobs::new())),
             hear: Vec::new(),
             carry: None,
         }
@@ -107,8 +109,16 @@ impl Server {
 
     /// The handlers of the jobs that games [request](driftless_sim::Step::ask). Without them, all jobs are
     /// answered with [`NoHandler`](driftless_sim::JobError::NoHandler).
-    pub fn jobs(mut self, jobs: Jobs) -> Self {
-        self.jobs = jobs;
+    pub fn jobs(self, jobs: Jobs) -> Self {
+        self.jobs_from(|| Ok::<_, Infallible>(jobs))
+    }
+
+    /// Like [`jobs`](Self::jobs), for handlers that need something first, such as an open database. `open` is
+    /// called when the server starts, before it accepts anybody, and not by commands that run no server
+    /// (`replay`, `--help`). If it fails, the server does not start, and the error is the line that the
+    /// operator reads: it should say what is wrong and what to do.
+    pub fn jobs_from<E: Display>(mut self, open: impl FnOnce() -> Result<Jobs, E> + Send + 'static) -> Self {
+        self.jobs = Box::new(|| open().map_err(|error| error.to_string()));
         self
     }
 
@@ -137,7 +147,8 @@ impl Server {
     ///
     /// # Errors
     /// If there is no game, two have the same name, the address cannot be listened on, there is no
-    /// certificate, a thread cannot be started, or the recording folder is not writable. Nothing runs then.
+    /// certificate, a thread cannot be started, what [`jobs_from`](Self::jobs_from) opens fails, or the
+    /// recording folder is not writable. Nothing runs then.
     pub fn start(
         self,
         config: Config,

@@ -51,6 +51,9 @@ pub enum StartError {
     /// The recording folder cannot be used.
     #[error("{0}: choose a folder that this user may write to, or leave --record out")]
     Record(io::Error),
+    /// The handlers of jobs lack something that they need.
+    #[error("{0}")]
+    Jobs(String),
     /// The system lacks something that the server needs: a thread, random bytes.
     #[error("the system does not let the server start: {0}")]
     System(#[from] io::Error),

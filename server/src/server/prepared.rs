@@ -13,7 +13,7 @@ use crate::{
     feed::{Feed, Watched, produce},
     homes::{Homes, keep_balance},
     http::Pages,
-    jobs::JobPool,
+    jobs::{JobPool, Jobs},
     metrics::Metrics,
     open_files,
     presence::Presence,
@@ -27,7 +27,7 @@ use crate::{
 };
 use actix::Actor;
 use parking_lot::Mutex;
-use std::{io, net::TcpListener, sync::Arc, time::SystemTime};
+use std::{io, mem, net::TcpListener, sync::Arc, time::SystemTime};
 use tracing::warn;
 
 /// Open files of a server without threads: its standard streams, listener, signals, event queue, one
@@ -40,6 +40,7 @@ const FILES_OF_THREAD: u64 = 10;
 /// yet.
 pub(crate) struct Prepared {
     server: Server,
+    jobs: Jobs,
     config: Config,
     certificates: Arc<Certificates>,
     listener: TcpListener,
@@ -66,10 +67,12 @@ impl Prepared {
         };
         let certificates = Certificates::new(&tls, SystemTime::now())?;
         let (listener, quic) = listen(&config, &certificates)?;
-        // Last, because it creates the folder.
+        // Last, because these create files.
+        let open = mem::replace(&mut server.jobs, Box::new(|| Ok(Jobs::new())));
+        let jobs = open().map_err(StartError::Jobs)?;
         let record = config.record.as_deref().map(RecordFolder::prepare).transpose();
         let record = record.map_err(StartError::Record)?;
-        Ok(Self { server, config, certificates, listener, quic, record })
+        Ok(Self { server, jobs, config, certificates, listener, quic, record })
     }
 
     /// Starts everything, within an actix system. The future ends when the server has stopped.
@@ -95,7 +98,7 @@ impl Prepared {
     }
 
     fn parts(self) -> Result<(Arc<Parts>, TcpListener), StartError> {
-        let Self { server, config, certificates, listener, quic, record } = self;
+        let Self { server, jobs, config, certificates, listener, quic, record } = self;
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
         certificates.watch()?;
@@ -113,7 +116,7 @@ impl Prepared {
         };
         let homes = Homes::start(config.threads, config.pin_threads, connections)?;
         let events = Events::start(server.hear, metrics.clone())?;
-        let work = JobPool::start(server.jobs, metrics.clone())?;
+        let work = JobPool::start(jobs, metrics.clone())?;
         let services = RoomServices {
             clock,
             metrics: metrics.clone(),
