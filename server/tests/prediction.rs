@@ -15,7 +15,7 @@ const RUN: u32 = 30;
 fn a_client_is_where_it_has_predicted_once_the_server_has_its_inputs() {
     let server = TestServer::start(config());
     let options = Options::new(format!("ws://{}", server.address()), "lobby").kind("arena");
-    let options = options.transports(&[TransportKind::WebSocket]);
+    let options = options.transports([TransportKind::WebSocket]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let play = async {
