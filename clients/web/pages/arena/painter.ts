@@ -7,6 +7,8 @@ const LEAST_SCALE = 21;
 /** Side of the world, metres. */
 export const WORLD = WORLD_SIZE / 100;
 export const RADIUS = PLAYER_RADIUS / 100;
+/** Most device pixels per CSS pixel. More look sharper but take longer. */
+const SHARPEST = 2;
 /** Labels cached as drawn: names and numbers. */
 const MOST_LABELS = 256;
 
@@ -74,8 +76,7 @@ export class Painter {
   height = 0;
   scale = 1;
   private ratio = 1;
-  /** Most device pixels per CSS pixel. More look sharper but take longer. */
-  private sharpness = 2;
+  private sharpness = SHARPEST;
   private camera = { x: 0, y: 0 };
   private readonly labels = new Map<string, HTMLCanvasElement>();
 
@@ -96,6 +97,13 @@ export class Painter {
   simplify(): void {
     if (this.ratio <= 1) return;
     this.sharpness = Math.max(1, this.ratio - 0.5);
+    this.resize();
+  }
+
+  /** Draws as many pixels as at first. */
+  sharpen(): void {
+    if (this.sharpness === SHARPEST) return;
+    this.sharpness = SHARPEST;
     this.resize();
   }
 

@@ -23,12 +23,6 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 /** Length of a projectile's tail, metres. */
 const TAIL = 1.1;
 
-/**
- * Frames that are judged together; the share of them that may be late, and the ms after which one is late.
- */
-const WINDOW = 60;
-const LATE = { share: 0.12, after: 21 };
-
 /** Draws the room, once per frame. */
 export class Renderer {
   readonly effects = new Effects();
@@ -89,7 +83,7 @@ export class Renderer {
     this.draw(performance.now());
   }
 
-  /** If many frames are late, draws fewer pixels. Does not count frames after the page was hidden. */
+  /** If many frames are late, draws fewer pixels. */
   private keepPace(since: number): void {
     const pace = this.pace.picture(since);
     if (pace === "slow") this.painter.simplify();
