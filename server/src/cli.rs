@@ -48,7 +48,8 @@ pub enum Command {
     /// Run the server (this is what is done if no command is given).
     #[command(after_help = EXIT_CODES)]
     Serve(ServeArgs),
-    /// Print the configuration as `serve` would use it, with the source of each value, or what is wrong with it.
+    /// Print the configuration that `serve` would use, with the source of each value, or what is wrong with
+    /// it.
     #[command(after_help = EXIT_CODES)]
     CheckConfig(ServeArgs),
     /// Simulate a recorded room again and compare every checksum.
@@ -79,7 +80,8 @@ pub struct ServeArgs {
     /// TOML file with any of the options below; keys as the flags, with `_` for `-`.
     #[arg(long, env = "DRIFTLESS_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where rooms are carried over a restart, with their seats: written when the server stops, read when it starts.
+    /// The file that carries rooms and their seats over a restart: written when the server stops, read when
+    /// it starts.
     #[arg(long, value_name = "FILE", hide = true)]
     pub carry: Option<PathBuf>,
     /// The options.
@@ -204,7 +206,7 @@ pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(
     })
 }
 
-/// The command line. The help names the variables of the environment but not their values, which are nobody's business.
+/// The command line. The help names the environment variables but not their values, which may be secret.
 fn command(program: &str, kinds: &[&str]) -> clap::Command {
     let kind = format!(
         "Kind of game of a room whose creator names none [{}] [default: {}]",

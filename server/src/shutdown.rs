@@ -28,10 +28,11 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Takes the signals over. Before anybody is told that the server is up: a signal until then ends the process.
+    /// Takes over the signals. Call it before anybody is told that the server is up: until then, a signal
+    /// ends the process.
     ///
     /// # Errors
-    /// If the system does not let the signals be watched.
+    /// If the system does not allow watching the signals.
     pub(crate) fn watch() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }

@@ -89,10 +89,10 @@
 //! - Everything that the rules depend on is in what `Serialize` writes. Scratch memory is `#[serde(skip)]`.
 //! - Times are counted in ticks, and speeds are per second, so that a game plays alike at any tick rate.
 //!
-//! # What else a game may say
+//! # What else a game may define
 //!
-//! - How its own player moves: [`Predict`]. A native client predicts by it, and pages do with the game's library
-//!   as a module: [`wasm`].
+//! - How its own player moves: [`Predict`]. A native client predicts with it, and pages with the game's
+//!   library as a module: [`wasm`].
 //! - How a bot plays it: [`Bot`].
 //! - Its messages' `.proto` ([`Simulation::PROTO`]), from which `driftless types` writes the types of a page.
 //!

@@ -1,4 +1,4 @@
-// What `driftless types` writes: a name that the game does not have does not compile; messages are the game's.
+// What `driftless types` writes: names that the game does not have do not compile; messages are the game's.
 import { expect, it } from "vitest";
 import { arena } from "../pages/arena/gen/arena.js";
 import { connect, type Room } from "../src/index.js";
