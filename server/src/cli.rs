@@ -1,5 +1,7 @@
 //! The command line of a server, whatever its games are.
 
+mod dev;
+mod new;
 mod replay;
 mod serve;
 mod types;
@@ -58,6 +60,19 @@ pub enum Command {
         /// A recording, made with --record.
         file: PathBuf,
     },
+    /// Write a project for a game of your own: rules, page, tests.
+    #[command(after_help = EXIT_CODES)]
+    New {
+        /// What it is called: a folder of this name is made here. Letters a-z, digits, - and _.
+        name: String,
+    },
+    /// Build the project in this folder, serve it, and do so again when a file changes. Ctrl-C ends it.
+    #[command(after_help = EXIT_CODES)]
+    Dev {
+        /// Options of `serve` for the server, as --listen 127.0.0.1:8000.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+        serve: Vec<OsString>,
+    },
     /// Write the types of a page: entities, messages and how they are encoded, for the web SDK.
     #[command(after_help = EXIT_CODES)]
     Types(TypesArgs),
@@ -104,6 +119,10 @@ pub enum Task {
     Replay(PathBuf),
     /// Write the types of a page.
     Types(TypesArgs),
+    /// Write a project.
+    New(String),
+    /// Work on a project, with these arguments for its server.
+    Dev(Vec<OsString>),
 }
 
 /// Does what a command line says (its first word is the program), with these games.
@@ -143,6 +162,14 @@ pub(crate) fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> 
             }
             Err(reason) => fail(EXIT_USAGE, &reason),
         },
+        Ok(Task::New(name)) => match new::new(Path::new(""), &name) {
+            Ok(folder) => {
+                let _ = writeln!(io::stdout(), "{} is there: cd {0} && cargo run -- dev", folder.display());
+                ExitCode::SUCCESS
+            }
+            Err(e) => fail(if e.is_usage() { EXIT_USAGE } else { EXIT_FAILED }, &e),
+        },
+        Ok(Task::Dev(args)) => dev::dev(&program, args),
         Err(e) => match misspelt(&e) {
             Some(line) => fail(EXIT_USAGE, &line),
             None => {
@@ -203,6 +230,8 @@ pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(
         Some(Command::CheckConfig(args)) => Task::CheckConfig(load(args, &kinds)),
         Some(Command::Replay { file }) => Task::Replay(file),
         Some(Command::Types(args)) => Task::Types(args),
+        Some(Command::New { name }) => Task::New(name),
+        Some(Command::Dev { serve }) => Task::Dev(serve),
     })
 }
 

@@ -1,7 +1,7 @@
 //! From a signal to the exit.
 
 use crate::telemetry;
-use std::{future::Future, io};
+use std::{future::Future, io, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::warn;
 
@@ -27,6 +27,10 @@ pub(crate) struct Signals {
     interrupt: Signal,
 }
 
+/// One of them has come.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Interrupted;
+
 impl Signals {
     /// Takes over the signals. Call it before anybody is told that the server is up: until then, a signal
     /// ends the process.
@@ -35,6 +39,14 @@ impl Signals {
     /// If the system does not allow watching the signals.
     pub(crate) fn watch() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits so long, unless a signal comes.
+    pub(crate) async fn none_for(&mut self, time: Duration) -> Result<(), Interrupted> {
+        match tokio::time::timeout(time, self.next()).await {
+            Ok(()) => Err(Interrupted),
+            Err(_) => Ok(()),
+        }
     }
 
     async fn next(&mut self) {

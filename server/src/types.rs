@@ -10,6 +10,7 @@ mod typescript;
 
 use driftless_sim::GameKind;
 use messages::Messages;
+pub(crate) use typescript::{constant, pascal};
 
 /// The TypeScript of these games, and what is to be said about it, a line each.
 ///

@@ -149,11 +149,7 @@ impl Text {
     }
 
     fn constant(&mut self, kind: &str, messages: &Messages) -> Result<(), String> {
-        let mut name = camel_start(&pascal(kind));
-        if RESERVED.contains(&name.as_str()) || name.is_empty() {
-            name.push_str("Game");
-        }
-        let name = self.export(name)?;
+        let name = self.export(constant(kind))?;
         let nothing = if messages.are_known { "never" } else { "Uint8Array" };
         let of = |message: &Option<String>| message.clone().unwrap_or_else(|| nothing.into());
         let (input, command, event) = (of(&messages.input), of(&messages.command), of(&messages.event));
@@ -215,7 +211,7 @@ fn type_of(kind: &Kind) -> &str {
 }
 
 /// A name as a type has it; what no name can have is left out.
-fn pascal(name: &str) -> String {
+pub(crate) fn pascal(name: &str) -> String {
     let mut characters = camel(name).chars().filter(|c| c.is_alphanumeric()).collect::<Vec<_>>().into_iter();
     let first = characters
         .next()
@@ -224,6 +220,15 @@ fn pascal(name: &str) -> String {
 }
 
 /// The same as a constant has it.
+/// The name of a game's constant.
+pub(crate) fn constant(kind: &str) -> String {
+    let mut name = camel_start(&pascal(kind));
+    if RESERVED.contains(&name.as_str()) || name.is_empty() {
+        name.push_str("Game");
+    }
+    name
+}
+
 fn camel_start(name: &str) -> String {
     let mut characters = name.chars();
     let first = characters.next().map(|c| c.to_lowercase().collect::<String>());

@@ -54,32 +54,32 @@ export interface ArenaEntities {
 /** What a player does in a tick. Every number is clamped to its range. */
 export interface ArenaInput {
   /**
-   * Where to move, -127 to 127: 127 is full speed. Longer vectors are shortened to 127.
-   * Holds for 500 ms without a newer input, then the player stops.
+   * Direction to move in, -127 to 127; a vector of length 127 is full speed, and longer ones are shortened to
+   * that. Without a newer input, the player stops after 500 ms.
    */
   moveX: number;
   moveY: number;
-  /** Where to aim, a direction of any length, -32768 to 32767. Both 0: as before. */
+  /** Direction to aim in, of any length, -32768 to 32767. Both 0: unchanged. */
   aimX: number;
   aimY: number;
-  /** Bit 0: fire. Several inputs in one tick are OR-ed. */
+  /** Bit 0: fire. Several inputs in one tick are combined with OR. */
   buttons: number;
   /**
-   * A place to go to, centimetres, in place of `move`: reached as fast as 10 m/s allows. For bots that
-   * follow recorded movement. Both must be there. Holds as `move` does.
+   * A place to go to instead of `move`, centimetres: reached as fast as 10 m/s allows. For bots that follow
+   * recorded movement. Both fields must be present. Holds as long as `move` does.
    */
   gotoX?: number;
   gotoY?: number;
 }
 
-/** What a player asks reliably. */
+/** What a player requests reliably. */
 export interface ArenaCommand {
   body:
-    /** Says something to the room: 1 to 200 characters after trimming, no control characters. */
+    /** A message to the room: 1 to 200 characters after trimming, no control characters. */
     | { case: "chat"; value: string }
     /**
-     * The player has begun (true) or given up (false) writing a message. True ends by itself after 5 s
-     * unless it is sent again.
+     * The player has started (true) or stopped (false) writing a message. True expires after 5 s unless it is
+     * sent again.
      */
     | { case: "typing"; value: boolean }
     /**
@@ -105,7 +105,7 @@ export interface ArenaCommandMatch {
   bots: number;
 }
 
-/** What the game tells reliably. */
+/** What the game announces reliably. */
 export interface ArenaEvent {
   body:
     | { case: "chat"; value: ArenaEventChat }
@@ -127,22 +127,22 @@ export interface ArenaEventTyping {
   on: boolean;
 }
 
-/** A round has begun or ended; or, to a player who joins, is under way. */
+/** A round has begun or ended, or is in progress when a player joins. */
 export interface ArenaEventRound {
   /** From 1. */
   number: number;
-  /** False: it is over, and the pause before the next has begun. */
+  /** False: the round is over, and the pause before the next one has begun. */
   playing: boolean;
-  /** Until this changes, rounded up. */
+  /** Time until this changes, seconds, rounded up. */
   secondsLeft: number;
-  /** Who has won, and with how many kills. 0: nobody has more than all others. */
+  /** The winner and the number of kills. 0: no player has more than all others. */
   winner: number;
   score: number;
 }
 
 /** A player's health reached 0. */
 export interface ArenaEventKill {
-  /** Who fired. May have left since. */
+  /** The player who fired, and who may have left since. */
   killer: number;
   victim: number;
   /** From the death to the victim's next life, ms. */
