@@ -1,8 +1,8 @@
 //! `driftless dev`: builds the project in this folder, serves it, and does so again when a file changes.
 //!
-//! What fails to build is shown, and leaves alone what runs. Rooms are carried over to the new server as far as
-//! their state still fits, and players keep their seats. Everything started here is in a process group of its own
-//! and hears of Ctrl-C from here alone, so that each ends once and in order.
+//! What fails to build is shown, and leaves alone what runs. Rooms are carried over to the new server as far
+//! as their state still fits, and players keep their seats. Everything started here is in a process group of
+//! its own and hears of Ctrl-C from here alone, so that each ends once and in order.
 
 mod child;
 mod watch;

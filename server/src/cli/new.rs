@@ -43,7 +43,8 @@ const TAKEN: [&str; 14] = [
     "std",
     "test",
 ];
-/// Words of Rust that no crate can be called by (those of one letter case; the reference's keywords, reserved ones included).
+/// Words of Rust that no crate can be called by (those of one letter case; the reference's keywords, reserved
+/// ones included).
 const KEYWORDS: [&str; 51] = [
     "abstract", "alloc", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
     "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let",
