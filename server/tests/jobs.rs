@@ -5,11 +5,23 @@
 
 mod util;
 
-use driftless_proto::{session::client::ClientEvent, wire};
-use driftless_server::{Server, config::Config, jobs::Jobs};
+use driftless_proto::{limits::Limits, session::client::ClientEvent, wire};
+use driftless_server::{
+    Server,
+    config::Config,
+    ground::{
+        id::{ConnectionId, RoomId},
+        shared::RoomShared,
+    },
+    jobs::Jobs,
+    room::{
+        core::{Effect, RoomCore},
+        schedule::{Due, Schedule},
+    },
+};
 use driftless_sim::{
     Answer, GameKind, Job, JobError, JobId, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step,
-    replay::{Verdict, replay},
+    replay::{EndReason, Recorder, RecordingHeader, Verdict, replay},
 };
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -22,7 +34,7 @@ use std::{
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
 use util::{Player, TestServer, config, join, until};
@@ -86,7 +98,13 @@ impl Simulation for Desk {
         self.asked.push(step.ask(&Errand { what: "joined".into() }));
     }
     fn leave(&mut self, _player: PlayerId, _step: &mut Step<'_, Errand>) {}
-    fn command(&mut self, _: PlayerId, order: Order, _step: &mut Step<'_, Errand>) -> Result<(), String> {
+    fn command(&mut self, _: PlayerId, order: Order, step: &mut Step<'_, Errand>) -> Result<(), String> {
+        if order.what == "refuse" {
+            step.ask(&Errand { what: order.what });
+            step.broadcast(Errand { what: "asked".into() });
+            step.end("as ordered");
+            return Err("not here".into());
+        }
         self.orders.push((order.what, order.times.max(1), order.last));
         Ok(())
     }
@@ -227,6 +245,37 @@ fn what_came_of_a_job_is_heard_in_a_later_tick_and_replayed_without_a_handler() 
     until("the room has ended", || metrics.rooms_ended.get("empty") == 1);
     drop(server);
     assert_eq!(replayed(folder.path()), Verdict::Same { ticks: metrics.ticks.get() });
+}
+
+// Promise 1: a refused command is not recorded, so the next one must not notice it either.
+#[test]
+fn of_a_command_that_is_refused_nothing_is_asked_and_nothing_told() {
+    let (kind, setup) = (GameKind::of::<Desk>(), Setup::new(1, 20));
+    let shared = Arc::new(RoomShared::new(RoomId(1), "lobby".into(), kind.name(), 20, 10));
+    let (game, schedule) = (kind.start(&setup).unwrap(), Schedule::new(Instant::now(), 20));
+    let mut room = RoomCore::new(shared, game, kind.schema(), schedule, Limits::default(), true);
+    let header = RecordingHeader { kind: kind.name().into(), room: "lobby".into(), setup };
+    let mut recorder = Recorder::new(Vec::new(), &header).unwrap();
+    let mut tick = |room: &mut RoomCore, tick| {
+        let ticked = room.tick(Due { tick, late: Duration::ZERO, skipped: 0 }).unwrap();
+        recorder.record(&room.take_record().unwrap()).unwrap();
+        ticked
+    };
+    let seat = room.join(ConnectionId(1), "guest".into(), "Ann".into()).unwrap();
+    tick(&mut room, 1);
+    room.take_effects();
+    for (sequence, what) in [(1, "refuse"), (2, "stamp")] {
+        let order = Order { what: what.into(), times: 1, last: false };
+        assert!(seat.take_command(sequence, order.encode_to_vec().into()));
+    }
+    let ticked = tick(&mut room, 2);
+    assert_eq!((ticked.commands, ticked.events), (2, 0));
+    let effects = room.take_effects();
+    let [Effect::Ask(asked)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(asked.id, JobId { tick: 2, index: 0 });
+    recorder.end(EndReason::RoomEnded).unwrap();
+    let (_, verdict) = replay(&recorder.into_inner()[..], &[kind]).unwrap();
+    assert_eq!(verdict, Verdict::Same { ticks: 2 });
 }
 
 // Promise 4

@@ -152,7 +152,7 @@ fn the_winner_of_a_round_is_who_pressed_most_and_of_equals_who_came_first() {
         game.step(&[], &mut step);
     }
     let asked = output.orders.iter().map(|order| {
-        let Order::Ask { payload: Some(job), .. } = order else { panic!("{order:?}") };
+        let Order::Ask { payload: Ok(job), .. } = order else { panic!("{order:?}") };
         let SaveScore { seed, round, name, score } = SaveScore::decode(&job[..]).unwrap();
         (seed, round, name, score)
     });

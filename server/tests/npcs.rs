@@ -236,3 +236,15 @@ fn a_game_that_asks_for_npcs_in_every_step_gets_as_many_as_there_may_be_players(
     let (_, verdict) = replay(&recorder.into_inner()[..], &[GameKind::of::<Table>()]).unwrap();
     assert_eq!(verdict, Verdict::Same { ticks: 500 });
 }
+
+#[test]
+fn a_game_that_asks_once_for_more_npcs_than_there_may_be_is_told_so_in_the_log() {
+    let (mut room, _) = core(r#"{"fill":10}"#);
+    let mut effects = Vec::new();
+    for tick in 1..=10 {
+        room.tick(Due { tick, late: Duration::ZERO, skipped: 0 }).unwrap();
+        effects.extend(room.take_effects());
+    }
+    let warnings = effects.iter().filter(|effect| matches!(effect, Effect::TooManyNpcs));
+    assert_eq!((room.npcs().len(), warnings.count()), (MAX_PLAYERS as usize, 1), "{effects:?}");
+}

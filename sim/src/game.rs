@@ -14,7 +14,10 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use prost::{DecodeError, Message};
-use std::sync::{Arc, OnceLock};
+use std::{
+    any::Any,
+    sync::{Arc, OnceLock},
+};
 
 /// A kind of game that a server offers. Cheap to clone.
 ///
@@ -143,7 +146,7 @@ pub trait Game: Send {
     /// Queues an input for the next step. Inputs must come in order of player, then of number, with at most
     /// `inputs_per_tick` per player.
     fn input(&mut self, input: PlayerInput<&[u8]>) -> Result<(), BadInput>;
-    /// A player sends a command.
+    /// A player sends a command. If it is refused, what the game has sent and requested meanwhile is dropped.
     fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError>;
     /// What came of a job that it has asked for.
     fn answer(&mut self, tick: u32, answer: &Answer);
@@ -251,8 +254,13 @@ impl<S: Simulation> Game for Running<S> {
 
     fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError> {
         let command = S::Command::decode(payload).map_err(|e| CommandError::Malformed(e.to_string()))?;
+        let before = self.output.mark();
         let mut step = Step::new(tick, &mut self.output);
-        self.simulation.command(player, command, &mut step).map_err(CommandError::Refused)
+        self.simulation.command(player, command, &mut step).map_err(|refusal| {
+            // A refused command is not recorded, so nothing may come of it that the next one would notice.
+            self.output.undo(before);
+            CommandError::Refused(refusal)
+        })
     }
 
     fn answer(&mut self, tick: u32, answer: &Answer) {
@@ -324,4 +332,10 @@ fn restore<S: Simulation>(saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
         Ok((_, rest)) => Err(refuse(&format!("{} bytes too many", rest.len()))),
         Err(error) => Err(refuse(&error.to_string())),
     }
+}
+
+/// The message of a panic that was caught, such as a game's.
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }

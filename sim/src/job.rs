@@ -89,7 +89,7 @@ impl Answer {
 }
 
 /// Why there is no answer to a job.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum JobError {
     /// The server has no handler: its program registers none with `Jobs::on`.
     #[error("the server has no handler for it")]

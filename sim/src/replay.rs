@@ -54,7 +54,7 @@ pub use recorder::Recorder;
 
 use crate::{
     Away, PlayerId, PlayerInput, Setup, Snapshot, TICK_RATES,
-    game::{BadInput, CommandError, Game, GameKind},
+    game::{BadInput, CommandError, Game, GameKind, panic_message},
     job::Answer,
 };
 use bytes::Bytes;
@@ -395,7 +395,7 @@ impl<'a> Replay<'a> {
     fn new(kind: &'a GameKind, header: &RecordingHeader) -> Result<Self, ReplayError> {
         let game = match catch_unwind(|| kind.start(&header.setup)) {
             Ok(started) => Ok(started.map_err(ReplayError::Options)?),
-            Err(panic) => Err(said(&*panic)),
+            Err(panic) => Err(panic_message(&*panic).to_owned()),
         };
         Ok(Self { kind, game, ticks: 0, last: 0, open: None })
     }
@@ -444,7 +444,7 @@ impl<'a> Replay<'a> {
         let done = catch_unwind(AssertUnwindSafe(|| prepare(&mut **game, between, record)));
         match done {
             Ok(done) => done?,
-            Err(panic) => return Ok(Redone::Panicked(said(&*panic))),
+            Err(panic) => return Ok(Redone::Panicked(panic_message(&*panic).to_owned())),
         }
         if record.checksum.is_none() {
             return Ok(Redone::Checksum(None));
@@ -461,14 +461,14 @@ impl<'a> Replay<'a> {
             game.take_orders(&mut Vec::new());
             game.checksum()
         }));
-        stepped.map_err(|panic| said(&*panic))
+        stepped.map_err(|panic| panic_message(&*panic).to_owned())
     }
 
     /// Does what a room does after a step.
     fn look(&mut self, tick: u32) -> Result<(), String> {
         let game = self.game.as_ref().map_err(|panic| panic.clone())?;
         let look = || game.snapshot(tick, &mut Snapshot::new(&self.kind.schema()));
-        catch_unwind(AssertUnwindSafe(look)).map_err(|panic| said(&*panic))
+        catch_unwind(AssertUnwindSafe(look)).map_err(|panic| panic_message(&*panic).to_owned())
     }
 }
 
@@ -495,10 +495,4 @@ fn prepare(game: &mut dyn Game, between: u32, record: &TickRecord) -> Result<(),
         game.input(input.as_bytes()).map_err(|error| ReplayError::Input { tick, error })?;
     }
     Ok(())
-}
-
-/// The message of a panic.
-fn said(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
 }

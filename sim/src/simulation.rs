@@ -73,7 +73,8 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     fn away(&mut self, _player: PlayerId, _why: Away, _step: &mut Step<'_, Self::Event>) {}
     /// A player who was away has a connection again.
     fn back(&mut self, _player: PlayerId, _step: &mut Step<'_, Self::Event>) {}
-    /// A player sends a command. An error's text is sent to that player; the state must not have changed.
+    /// A player sends a command. An error's text is sent to that player; the state must not have changed, and
+    /// what the call has sent and requested through `step` is dropped.
     fn command(
         &mut self,
         _player: PlayerId,

@@ -5,7 +5,7 @@
 
 use crate::{
     PlayerId,
-    job::{JOBS_A_TICK, Job, JobId},
+    job::{JOBS_A_TICK, Job, JobError, JobId},
 };
 use bytes::Bytes;
 use serde::Serialize;
@@ -45,11 +45,25 @@ pub struct Output<E> {
     pub events: Vec<(Recipient, E)>,
     /// Requests to its room, in this order.
     pub orders: Vec<Order>,
-    logs: u8,
-    reports: u8,
+    asked: Asked,
+}
+
+/// What a game has asked for in a tick, of what is limited per tick. By tick, not by call, because a replay
+/// collects a game's orders less often than its room did.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked {
+    tick: u32,
+    jobs: u32,
     npcs: u16,
-    /// Tick of the last job, and how many that tick has.
-    jobs: JobId,
+    reports: u8,
+    logs: u8,
+}
+
+/// How much of an [`Output`] there was at some moment.
+pub(crate) struct Mark {
+    events: usize,
+    orders: usize,
+    asked: Asked,
 }
 
 /// The recipient of an event.
@@ -96,8 +110,8 @@ pub enum Order {
         id: JobId,
         /// The name by which its handler is found.
         job: &'static str,
-        /// The job's message, encoded. None: there are too many in this tick, and it must not be started.
-        payload: Option<Bytes>,
+        /// The job's message, encoded; or why it must not be started.
+        payload: Result<Bytes, JobError>,
     },
     /// Reports something, as JSON.
     Report(String),
@@ -150,8 +164,9 @@ impl<'a, E> Step<'a, E> {
     /// A room may have as many NPCs as players, counted separately: NPCs take no seats from people, and a
     /// room with only NPCs counts as empty. Requests beyond that, or beyond [`NPCS_A_TICK`], are ignored.
     pub fn seat_npc(&mut self, name: &str) {
-        if self.output.npcs < NPCS_A_TICK {
-            self.output.npcs += 1;
+        let asked = self.asked();
+        if asked.npcs < NPCS_A_TICK {
+            asked.npcs += 1;
             self.order(Order::SeatNpc { name: bounded(name, MAX_NPC_NAME) });
         }
     }
@@ -161,15 +176,11 @@ impl<'a, E> Step<'a, E> {
     /// The first [`JOBS_A_TICK`] jobs of a tick are started; more are answered with
     /// [`Busy`](crate::job::JobError::Busy).
     pub fn ask<J: Job>(&mut self, job: &J) -> JobId {
-        // Counted by tick, not by call, because a replay collects a game's orders less often than its room
-        // did.
-        let jobs = &mut self.output.jobs;
-        if jobs.tick != self.tick {
-            *jobs = JobId { tick: self.tick, index: 0 };
-        }
-        let id = *jobs;
-        jobs.index += 1;
-        let payload = (id.index < JOBS_A_TICK).then(|| job.encode_to_vec().into());
+        let asked = self.asked();
+        let id = JobId { tick: asked.tick, index: asked.jobs };
+        asked.jobs += 1;
+        let may_start = id.index < JOBS_A_TICK;
+        let payload = if may_start { Ok(job.encode_to_vec().into()) } else { Err(JobError::Busy) };
         self.order(Order::Ask { id, job: J::NAME, payload });
         id
     }
@@ -182,14 +193,14 @@ impl<'a, E> Step<'a, E> {
             Ok(json) if json.len() > MAX_REPORT => {
                 Err(format!("{} bytes, more than {MAX_REPORT}", json.len()))
             }
-            Ok(_) if self.output.reports >= REPORTS_A_TICK => {
+            Ok(_) if self.asked().reports >= REPORTS_A_TICK => {
                 Err(format!("more than {REPORTS_A_TICK} in a tick"))
             }
             json => json,
         };
         match report {
             Ok(json) => {
-                self.output.reports += 1;
+                self.asked().reports += 1;
                 self.order(Order::Report(json));
             }
             Err(why) => self.log(&format!("a report is not passed on: {why}")),
@@ -198,10 +209,20 @@ impl<'a, E> Step<'a, E> {
     /// Writes a line to the server's log, with the room's name. At most eight per tick; the server may leave
     /// some out if there are too many.
     pub fn log(&mut self, text: &str) {
-        if self.output.logs < LOGS_A_TICK {
-            self.output.logs += 1;
+        let asked = self.asked();
+        if asked.logs < LOGS_A_TICK {
+            asked.logs += 1;
             self.order(Order::Log(bounded(text, MAX_LOG)));
         }
+    }
+
+    /// What has been asked for in this tick.
+    fn asked(&mut self) -> &mut Asked {
+        let asked = &mut self.output.asked;
+        if asked.tick != self.tick {
+            *asked = Asked { tick: self.tick, ..Asked::default() };
+        }
+        asked
     }
 
     fn order(&mut self, order: Order) {
@@ -212,20 +233,24 @@ impl<'a, E> Step<'a, E> {
 impl<E> Output<E> {
     /// Nothing.
     pub fn new() -> Self {
-        Self {
-            events: Vec::new(),
-            orders: Vec::new(),
-            logs: 0,
-            reports: 0,
-            npcs: 0,
-            jobs: JobId { tick: 0, index: 0 },
-        }
+        Self { events: Vec::new(), orders: Vec::new(), asked: Asked::default() }
     }
 
     /// Takes the requests, and appends them to `out`.
     pub(crate) fn take_orders(&mut self, out: &mut Vec<Order>) {
         out.append(&mut self.orders);
-        (self.logs, self.reports, self.npcs) = (0, 0, 0);
+    }
+
+    /// For [`undo`](Self::undo).
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { events: self.events.len(), orders: self.orders.len(), asked: self.asked }
+    }
+
+    /// Forgets what has come since, as if it had never been asked for. (Nothing may have been taken since.)
+    pub(crate) fn undo(&mut self, mark: Mark) {
+        self.events.truncate(mark.events);
+        self.orders.truncate(mark.orders);
+        self.asked = mark.asked;
     }
 }
 
@@ -260,7 +285,16 @@ mod tests {
         let Order::Log(line) = &output.orders[1] else { panic!("{:?}", output.orders[1]) };
         assert!(line.starts_with("\u{e9} \u{e9}") && line.len() <= MAX_LOG && !line.contains('\n'));
 
+        // However often the room looks, because every join and leave makes it look.
         output.take_orders(&mut Vec::new());
+        let mut step = Step::new(1, &mut output);
+        step.log("more");
+        step.seat_npc("more");
+        (0..100).for_each(|n| step.report(&n));
+        assert_eq!(output.orders.len(), usize::from(REPORTS_A_TICK));
+        output.take_orders(&mut Vec::new());
+        Step::new(1, &mut output).report(&5);
+        assert_eq!(output.orders, []);
         Step::new(2, &mut output).log("again");
         assert_eq!(output.orders, [Order::Log("again".into())]);
     }

@@ -31,7 +31,7 @@ use driftless_proto::{
     wire::{self, reliable::Body},
 };
 use driftless_sim::{
-    Answer, Away, JobError, JobId, Order, PlayerId, PlayerInput as Input, Recipient,
+    Answer, Away, Order, PlayerId, PlayerInput as Input, Recipient,
     game::{CommandError, Game},
     replay::{Action, TickRecord},
 };
@@ -395,12 +395,7 @@ impl RoomCore {
         }
     }
 
-    /// A job was not started.
-    pub fn refuse_job(&mut self, id: JobId, job: &'static str, why: JobError) {
-        self.jobs.refused(id, job, why);
-    }
-
-    /// A job was answered. The game gets the answer in the next tick.
+    /// A job was answered, if only because it was not started. The game gets the answer in the next tick.
     pub fn answered(&mut self, answer: Answer) {
         self.jobs.answered(answer);
     }
@@ -580,7 +575,11 @@ impl RoomCore {
                 }
                 Order::CloseJoins(closed) => shared.notice.close_joins(closed),
                 Order::Info { key, value } => shared.notice.set_info(key, value),
-                Order::SeatNpc { name } => npcs.ask(name, shared.max_players as usize),
+                Order::SeatNpc { name } => {
+                    if npcs.ask(name, shared.max_players as usize) {
+                        effects.push(Effect::TooManyNpcs);
+                    }
+                }
                 Order::Ask { id, job, payload } => effects.push(Effect::Ask(jobs.ask(id, job, payload))),
                 Order::Report(json) => effects.push(Effect::Report(json)),
                 Order::Log(text) => effects.push(Effect::Log(text)),

@@ -57,30 +57,21 @@ pub trait Work: Send + Sync {
 pub struct Answered(pub Answer);
 
 impl RoomJobs {
-    /// The game requests a job.
-    pub(super) fn ask(&mut self, id: JobId, job: &'static str, payload: Option<Bytes>) -> Asked {
+    /// The game requests a job. One that must not be started is pending, too, until it is answered so.
+    pub(super) fn ask(&mut self, id: JobId, job: &'static str, payload: Result<Bytes, JobError>) -> Asked {
         let pending = &mut self.0.get_or_insert_default().pending;
-        let payload = match payload {
-            Some(payload) if payload.len() > MAX_JOB => {
-                Err(JobError::Failed(format!("the job has {} bytes, more than {MAX_JOB}", payload.len())))
+        let payload = payload.and_then(|payload| match payload.len() {
+            long if long > MAX_JOB => {
+                Err(JobError::Failed(format!("the job has {long} bytes, more than {MAX_JOB}")))
             }
-            Some(payload) if pending.len() < MOST => Ok(payload),
-            _ => Err(JobError::Busy),
-        };
-        if payload.is_ok() {
-            pending.push(Pending { id, job });
-        }
+            _ if pending.len() >= MOST => Err(JobError::Busy),
+            _ => Ok(payload),
+        });
+        pending.push(Pending { id, job });
         Asked { id, job, payload }
     }
 
-    /// A job was not started.
-    pub(super) fn refused(&mut self, id: JobId, job: &'static str, why: JobError) {
-        let list = self.0.get_or_insert_default();
-        list.pending.retain(|pending| pending.id != id);
-        list.answers.push(Answer { id, job: job.to_owned(), result: Err(why) });
-    }
-
-    /// A job was answered. An answer to an unknown job is ignored.
+    /// A job was answered, if only because it was not started. An answer to an unknown job is ignored.
     pub(super) fn answered(&mut self, answer: Answer) {
         let Some(list) = &mut self.0 else { return };
         if let Some(at) = list.pending.iter().position(|pending| pending.id == answer.id) {

@@ -59,18 +59,21 @@ impl Npcs {
     pub fn get(&self, player: PlayerId) -> Option<&Npc> {
         self.0.as_ref()?.by_player.get(player)
     }
-    /// The game asks for an NPC. Requests beyond `most` at a time are not kept.
-    pub(super) fn ask(&mut self, name: String, most: usize) {
+    /// The game asks for an NPC. Requests beyond `most` at a time are not kept. True: it is the first that
+    /// gets no seat.
+    pub(super) fn ask(&mut self, name: String, most: usize) -> bool {
         let list = self.0.get_or_insert_default();
         if list.asked.len() < most {
             list.asked.push(name);
+            return false;
         }
+        self.refuse()
     }
     /// The names of the NPCs to seat now.
     pub(super) fn take_asked(&mut self) -> Vec<String> {
         self.0.as_mut().map(|list| mem::take(&mut list.asked)).unwrap_or_default()
     }
-    /// An NPC gets no seat. True: it is the first.
+    /// An NPC gets no seat. True: it is the first that gets none.
     pub(super) fn refuse(&mut self) -> bool {
         self.0.as_mut().is_some_and(|list| !mem::replace(&mut list.refused, true))
     }

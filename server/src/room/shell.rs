@@ -34,7 +34,7 @@ use crate::{
 };
 use actix::Recipient;
 use driftless_proto::{code::CloseCode, wire};
-use driftless_sim::{PlayerId, replay::EndReason};
+use driftless_sim::{Answer, PlayerId, game::panic_message, replay::EndReason};
 use std::{
     cell::RefCell,
     collections::VecDeque,
@@ -359,7 +359,7 @@ impl Shell {
     fn begin_job(&mut self, asked: Asked) {
         let Asked { id, job, .. } = asked;
         if let Err(why) = self.settings.work.begin(asked, self.core.shared(), self.address.clone()) {
-            self.core.refuse_job(id, job, why);
+            self.core.answered(Answer { id, job: job.to_owned(), result: Err(why) });
         }
     }
 
@@ -707,13 +707,4 @@ impl Due for RefCell<Shell> {
 
 fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
-}
-
-/// The message of a panic.
-pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

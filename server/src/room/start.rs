@@ -1,11 +1,10 @@
 //! Starting a game: a fault in that, too, stays within its room.
 
-use super::shell::panic_message;
 use bytes::Bytes;
 use driftless_proto::{schema::Schema, snapshot::Snapshot};
 use driftless_sim::{
     Answer, Away, Order, PlayerId, PlayerInput, Recipient, Setup,
-    game::{BadInput, CommandError, Game, GameKind},
+    game::{BadInput, CommandError, Game, GameKind, panic_message},
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
