@@ -4,6 +4,7 @@ use crate::BusyRoom;
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     limits::{Limits, PROTOCOL},
+    moment::Moment,
     session::{Delivery, server::ServerSession},
     state::StateHead,
     wire::{self, client_message, server_message},
@@ -125,7 +126,7 @@ impl Client {
         self.inputs += 1;
         encoded(client_message::Body::Input(wire::Input {
             sequence: self.inputs,
-            tick: self.state,
+            view: Moment::at(self.state).parts(),
             payload,
             state_ack: self.state,
             reliable_ack: self.reliable,

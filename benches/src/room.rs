@@ -1,7 +1,7 @@
 //! A room whose players never stand still.
 
 use bytes::Bytes;
-use driftless_proto::{limits::Limits, schema::Schema, session::server::PlayerInput};
+use driftless_proto::{limits::Limits, moment::Moment, schema::Schema, session::server::PlayerInput};
 use driftless_server::{
     ground::{
         id::{ConnectionId, RoomId},
@@ -105,7 +105,8 @@ impl BusyRoom {
     pub fn send_inputs(&self) {
         let tick = self.core.tick_number();
         for (index, seat) in self.seats.iter().enumerate() {
-            let input = PlayerInput { sequence: tick + 1, tick, payload: self.input_of(index) };
+            let view = Some(Moment::at(tick));
+            let input = PlayerInput { sequence: tick + 1, view, payload: self.input_of(index) };
             seat.take_input(input);
         }
     }

@@ -10,6 +10,7 @@
 
 pub mod client;
 pub mod server;
+mod views;
 
 /// Whether the transport delivers in order, or loses and reorders. This decides which states may be a
 /// baseline.

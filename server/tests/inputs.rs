@@ -16,7 +16,8 @@ use driftless_server::{
     },
 };
 use driftless_sim::{
-    GameKind, PlayerId, PlayerInput, Predict, Prediction, Schema, Seen, Setup, Simulation, Snapshot, Step,
+    GameKind, Moment, PlayerId, PlayerInput, Predict, Prediction, Schema, Seen, Setup, Simulation, Snapshot,
+    Step,
     games::arena::{Arena, ArenaInput, PLAYERS},
     replay::{EndReason, Recorder, RecordingHeader, TickRecord, Verdict, replay},
 };
@@ -48,7 +49,7 @@ impl Simulation for Walkers {
     type Options = ();
 
     fn schema() -> Schema {
-        Schema::new().kind("walker", |kind| kind.hold("all", &["x", "number", "seen"], 1))
+        Schema::new().kind("walker", |kind| kind.hold("all", &["x", "number", "view"], 1))
     }
     fn new(_setup: &Setup) -> Result<Self, String> {
         Ok(Self::default())
@@ -60,9 +61,10 @@ impl Simulation for Walkers {
         self.0.remove(&player);
     }
     fn step(&mut self, inputs: &[PlayerInput<Move>], _step: &mut Step<'_, ()>) {
-        for PlayerInput { player, number, seen, input } in inputs {
+        for PlayerInput { player, number, view, input } in inputs {
             let walker = self.0.get_mut(player).unwrap();
-            *walker = [walker[0] + input.by, *number as i32, *seen as i32];
+            let view = view.map_or(0, |view| view.tick());
+            *walker = [walker[0] + input.by, *number as i32, view as i32];
         }
     }
     fn snapshot(&self, out: &mut Snapshot) {
@@ -117,7 +119,11 @@ impl Room {
     fn send_by(&mut self, index: usize, by: i32) {
         self.sent[index] += 1;
         let payload = Bytes::from(Move { by }.encode_to_vec());
-        self.seats[index].take_input(Sent { sequence: self.sent[index], tick: self.tick, payload });
+        self.seats[index].take_input(Sent {
+            sequence: self.sent[index],
+            view: Some(Moment::at(self.tick)),
+            payload,
+        });
     }
 
     fn tick(&mut self) -> Ticked {
@@ -204,12 +210,17 @@ fn what_a_client_predicts_is_right_though_inputs_come_late_and_together() {
 }
 
 #[test]
-fn what_a_client_says_it_saw_is_not_in_the_future() {
+fn what_a_player_is_shown_does_not_go_back() {
     let mut room = Room::new(1);
-    let payload = Bytes::new();
-    room.seats[0].take_input(Sent { sequence: 1, tick: u32::MAX, payload });
-    room.tick();
-    assert_eq!(room.walker(0), [0, 1, 1]);
+    let views = [None, Some(3), Some(5), Some(4), None, Some(4), Some(6)];
+    for (sequence, view) in (1..).zip(views) {
+        let view = view.map(Moment::at);
+        room.seats[0].take_input(Sent { sequence, view, payload: Bytes::new() });
+        room.tick();
+        room.walker(0);
+    }
+    let given = room.records.iter().map(|tick| tick.inputs[0].view.map(|view| view.tick()));
+    assert_eq!(given.collect::<Vec<_>>(), [None, Some(3), Some(5), Some(5), None, Some(5), Some(6)]);
 }
 
 #[test]
@@ -253,7 +264,11 @@ fn neither_does_the_arena_move_who_sends_more_farther() {
         let payload = Bytes::from(ArenaInput { move_x: 127, ..ArenaInput::default() }.encode_to_vec());
         for tick in 1..=10 {
             for n in 0..count {
-                seat.take_input(Sent { sequence: tick as u32 * 10 + n, tick: 0, payload: payload.clone() });
+                seat.take_input(Sent {
+                    sequence: tick as u32 * 10 + n,
+                    view: None,
+                    payload: payload.clone(),
+                });
             }
             core.tick(Due { tick, late: Duration::ZERO, skipped: 0 }).unwrap();
         }

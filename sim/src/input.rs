@@ -1,6 +1,6 @@
 //! A player's input for a tick.
 
-use crate::PlayerId;
+use crate::{Moment, PlayerId};
 
 /// One input. `I` is the game's own type; outside the game, where it is not decoded, its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,23 +9,23 @@ pub struct PlayerInput<I> {
     pub player: PlayerId,
     /// Its number: 1 for a player's first, then one more each. Skipped numbers were lost, or came too late.
     pub number: u32,
-    /// Tick of the state that the player saw when acting, according to its client; it may be untrue, but is
-    /// never in the future. 0: unknown.
-    pub seen: u32,
+    /// The moment that the player was shown when acting, according to its client. It may be untrue, but is
+    /// never after the newest state sent, nor before the view of an earlier input. None: unknown.
+    pub view: Option<Moment>,
     /// What the player does.
     pub input: I,
 }
 
 impl<I> PlayerInput<I> {
-    /// Without a number and a tick, for a game's tests.
+    /// Without a number and a view, for a game's tests.
     pub fn new(player: PlayerId, input: I) -> Self {
-        Self { player, number: 0, seen: 0, input }
+        Self { player, number: 0, view: None, input }
     }
 
     /// The same with an input of another type.
     pub(crate) fn with<J>(&self, input: J) -> PlayerInput<J> {
-        let Self { player, number, seen, .. } = *self;
-        PlayerInput { player, number, seen, input }
+        let Self { player, number, view, .. } = *self;
+        PlayerInput { player, number, view, input }
     }
 }
 

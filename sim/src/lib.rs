@@ -119,7 +119,7 @@ pub mod step;
 pub mod wasm;
 
 pub use bot::Bot;
-pub use driftless_proto::{schema::Schema, snapshot::Snapshot};
+pub use driftless_proto::{moment::Moment, schema::Schema, snapshot::Snapshot};
 pub use game::{Game, GameKind, Messages};
 pub use input::PlayerInput;
 pub use job::{Answer, Job, JobError, JobId};

@@ -5,7 +5,7 @@
 //! [`replay`] repeats it and compares. The writer is plain `std::io::Write`: the caller decides where to
 //! write and on which thread. Readers and writers should be buffered.
 //!
-//! # File format, version 3
+//! # File format, version 4
 //!
 //! All numbers are little-endian. A file begins with 12 bytes: the magic `DRIFTREC` and the version as a
 //! `u32`. Then come records until the file ends:
@@ -66,7 +66,7 @@ use std::{
 /// The beginning of a file.
 pub const MAGIC: &[u8; 8] = b"DRIFTREC";
 /// The version of the format that is written, and the only one that is read.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Longest body of a record, bytes: one message of 16 MiB, the most that a server can be configured to
 /// accept, and its surroundings. Longer ones are neither written nor read.
 pub const MAX_RECORD: usize = 17 << 20;

@@ -5,7 +5,7 @@ use crate::{
     runtime::now,
     transport::{DialError, Transport, TransportKind},
 };
-use driftless_proto::{schema::Schema, session::client::SendError, snapshot::Snapshot, wire};
+use driftless_proto::{moment::Moment, schema::Schema, session::client::SendError, snapshot::Snapshot, wire};
 use driftless_sim::{Predict, Prediction};
 use prost::Message;
 use std::{
@@ -82,6 +82,15 @@ impl Client {
     pub fn send_input(&mut self, input: &impl Message) -> Result<u32, SendError> {
         let payload = self.payloads.encode(input);
         self.connection.core_mut().send_input(payload)
+    }
+
+    /// Like [`send_input`](Self::send_input), which says that the player was shown the newest state, for a
+    /// client that shows an earlier one: `view` is what it showed when the player acted
+    /// ([`Interpolation::shown`](crate::interpolation::Interpolation::shown)). A game with lag compensation
+    /// judges shots by it.
+    pub fn send_input_seen(&mut self, input: &impl Message, view: Option<Moment>) -> Result<u32, SendError> {
+        let payload = self.payloads.encode(input);
+        self.connection.core_mut().send_input_seen(payload, view)
     }
 
     /// Sends a command of the game reliably: it is sent again after a reconnect, until the server has it. It

@@ -27,6 +27,7 @@ use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
     lane::Lane,
+    moment::Moment,
     schema::Schema,
     session::{
         Delivery,
@@ -257,6 +258,11 @@ impl ClientCore {
     /// Queues an encoded input for the next transmit and returns its number.
     pub fn send_input(&mut self, payload: Bytes) -> Result<u32, SendError> {
         self.session.send_input(payload)
+    }
+
+    /// Like [`send_input`](Self::send_input), with the moment that the player was shown when acting.
+    pub fn send_input_seen(&mut self, payload: Bytes, view: Option<Moment>) -> Result<u32, SendError> {
+        self.session.send_input_seen(payload, view)
     }
 
     /// Queues an encoded command. It is kept, and sent again after reconnects, until the server has it.

@@ -21,6 +21,7 @@ pub use view::{Entity, View};
 
 use crate::clock::{LONGEST_US, bounded};
 use driftless_proto::{
+    moment::{Moment, PARTS},
     schema::{Predictor, Schema},
     snapshot::Snapshot,
     wire,
@@ -141,6 +142,17 @@ impl Interpolation {
     /// The time shown, microseconds of the server's clock.
     pub fn shown_us(&self) -> Option<i64> {
         self.shown_us
+    }
+
+    /// The moment shown, for an input ([`Client::send_input_seen`](crate::Client::send_input_seen)). None
+    /// before the first [`advance`](Self::advance).
+    pub fn shown(&self) -> Option<Moment> {
+        let first = self.frames.front()?.due_us;
+        let cap = i64::try_from(self.config.extrapolation.as_micros()).unwrap_or(i64::MAX);
+        let last = self.frames.back()?.due_us.saturating_add(cap);
+        let since_epoch = self.shown_us?.clamp(first, last).saturating_sub(self.epoch_us).max(0);
+        let parts = i128::from(since_epoch) * i128::from(self.tick_rate) * i128::from(PARTS) / 1_000_000;
+        Some(Moment::of_parts(u64::try_from(parts).unwrap_or(u64::MAX)))
     }
 
     /// How far in the past the time shown should be.

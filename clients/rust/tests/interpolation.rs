@@ -3,7 +3,10 @@
 
 mod support;
 
-use driftless_client::{Interpolation, InterpolationConfig, proto::wire};
+use driftless_client::{
+    Interpolation, InterpolationConfig,
+    proto::{moment::Moment, wire},
+};
 use proptest::prelude::*;
 use std::time::Duration;
 use support::room::{TICK_RATE, schema, snapshot};
@@ -39,6 +42,24 @@ fn linear_fields_are_interpolated_and_held_ones_are_not() {
     let entity = view.entity(0, 7).unwrap();
     assert_eq!([0, 1, 2].map(|c| entity.quanta(c)), [125, -150, 9]);
     assert_eq!([0, 1, 2].map(|c| entity.units(c)), [1.25, -1.5, 9.0]);
+}
+
+// A game with lag compensation judges by it.
+#[test]
+fn the_moment_shown_is_that_of_the_picture() {
+    let mut buffer = interpolation(fixed(Duration::from_millis(100)));
+    assert_eq!(buffer.shown(), None);
+    buffer.push(due(3), &snapshot(3, &[(7, [0, 0, 0])]));
+    buffer.push(due(4), &snapshot(4, &[(7, [100, 0, 0])]));
+    let mut parts = |now_us: u64| {
+        buffer.advance(now_us + 100_000).unwrap();
+        buffer.shown().map(Moment::parts)
+    };
+    assert_eq!(parts(due(1)), Some(3 * 128), "the first state, before it is due");
+    assert_eq!(parts(due(3)), Some(3 * 128));
+    assert_eq!(parts(due(3) + 12_500), Some(3 * 128 + 32));
+    assert_eq!(parts(due(5)), Some(5 * 128), "movement goes on past the last state");
+    assert_eq!(parts(due(20)), Some(6 * 128), "but not for long");
 }
 
 #[test]

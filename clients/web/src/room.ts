@@ -112,7 +112,7 @@ export class Room<
   private timer: number | undefined;
   private inputTimer: number | undefined;
   private interpolator: Interpolation | undefined;
-  private pendingInput: { input: Input; payload: Uint8Array } | undefined;
+  private pendingInput: { input: Input; payload: Uint8Array; view: number | undefined } | undefined;
   private pendingState: { tick: number; input: number; since: number } | undefined;
   private readonly unwatch: () => void;
   private current: Status | undefined;
@@ -149,16 +149,17 @@ export class Room<
   }
 
   /**
-   * Sends an input with the next tick. Only the newest counts: calling this again before the tick replaces
-   * the input. Ignored while not connected (the moment that it was meant for would be past). Throws what
-   * encoding it throws, and a SendError if it is too long.
+   * Sends an input with the next tick, and with it what `entities` shows now: a server with lag compensation
+   * judges by that. Only the newest counts: calling this again before the tick replaces the input. Ignored
+   * while not connected (the moment that it was meant for would be past). Throws what encoding it throws, and
+   * a SendError if it is too long.
    */
   send(input: Input): void {
     const payload = this.game.encodeInput(input);
     if (payload.length > MAX_INPUT) {
       throw new SendError(`an input of ${payload.length} bytes; at most ${MAX_INPUT} are allowed`);
     }
-    this.pendingInput = { input, payload };
+    this.pendingInput = { input, payload, view: this.shown?.time };
     this.scheduleInput();
   }
 
@@ -188,10 +189,14 @@ export class Room<
 
   /** What is shown now. Undefined before the first state. */
   get view(): View<K> | undefined {
+    return this.shown?.withOwn(this.prediction?.shown(this.timers.now(), this.pendingInput?.payload));
+  }
+
+  /** The same without prediction. */
+  private get shown(): View | undefined {
     const now = this.serverTime;
     const shown = now === undefined ? undefined : this.interpolator?.advance(now);
-    const view = shown && this.interpolate ? shown : this.state && new View(this.state, undefined, 0, 0);
-    return view?.withOwn(this.prediction?.shown(this.timers.now(), this.pendingInput?.payload));
+    return shown && this.interpolate ? shown : this.state && new View(this.state, undefined, 0, 0);
   }
 
   /** Whether `entities` interpolates. Can be switched at any time. */
@@ -556,7 +561,7 @@ export class Room<
     const pending = this.pendingInput;
     this.pendingInput = undefined;
     if (pending) {
-      const sequence = this.core.session.sendInput(pending.payload);
+      const sequence = this.core.session.sendInput(pending.payload, pending.view);
       if (sequence !== undefined) this.prediction?.push(this.timers.now(), sequence, pending.payload);
       if (sequence !== undefined) this.emitter.emit("input", { sequence, input: pending.input });
       this.pump();

@@ -35,6 +35,11 @@ export class View<K extends Kinds<K> = AnyKinds> {
     return this.base.tick;
   }
 
+  /** What is shown: tick, and fraction on the way to the next. */
+  get time(): number {
+    return this.base.tick + ((this.other?.tick ?? this.base.tick) - this.base.tick) * this.part;
+  }
+
   /** The entities of a kind, by ascending id. None if the game has no such kind. */
   all<N extends keyof K & string>(kind: N): K[N][] {
     const index = this.base.schema.find(kind);

@@ -5,6 +5,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use driftless_proto::{
     delta::{Encoder, References},
     limits::Limits,
+    moment::Moment,
     reliable::{ReliableQueue, encode_body},
     schema::Schema,
     session::{
@@ -76,7 +77,16 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool) {
                 let previous = vec![Bytes::new(); (b % 10) as usize];
                 // Low numbers, and the highest ones.
                 let sequence = if a < 200 { a } else { u32::MAX - (255 - a) };
-                Some(Body::Input(wire::Input { sequence, state_ack: b, previous, ..wire::Input::default() }))
+                let view = u64::from(b) << (a % 64);
+                let previous_views = vec![a as i32 - 128; (a % 10) as usize];
+                Some(Body::Input(wire::Input {
+                    sequence,
+                    view,
+                    state_ack: b,
+                    previous,
+                    previous_views,
+                    ..wire::Input::default()
+                }))
             }
             1 => Some(Body::Ack(wire::Ack { state_ack: a, reliable_ack: b.into() })),
             2 => Some(Body::Command(wire::Command { sequence: a.into(), payload: Bytes::new() })),
@@ -121,6 +131,8 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool) {
                 }
                 Request::Input(new) => {
                     assert!(new.sequence > input, "an input is given once, in order");
+                    let newest = Moment::at(sent.unwrap_or(0));
+                    assert!(new.view.is_none_or(|view| view <= newest), "nobody was shown more");
                     input = new.sequence;
                 }
                 Request::Command(new) => {

@@ -38,6 +38,7 @@ use crate::{
     delta::Decoder,
     lane::Lane,
     limits,
+    moment::Moment,
     schema::Schema,
     snapshot::Snapshot,
     state::StateHead,
@@ -187,15 +188,27 @@ impl ClientSession {
     /// older ones are dropped, because the ticks they were meant for are past). On datagrams, so do those
     /// that no state has confirmed.
     ///
+    /// It says that the player was shown the newest state. For what is shown later than it comes, see
+    /// [`send_input_seen`](Self::send_input_seen).
+    ///
     /// # Errors
     /// `NotActive`, `TooLarge` (more than [`limits::MAX_INPUT`] bytes), `Exhausted`.
     pub fn send_input(&mut self, payload: Bytes) -> Result<u32, SendError> {
+        let newest = self.history.current().map(|state| Moment::at(state.tick()));
+        self.send_input_seen(payload, newest)
+    }
+
+    /// Like [`send_input`](Self::send_input), with the moment that the player was shown when acting. None:
+    /// nothing.
+    ///
+    /// # Errors
+    /// As for `send_input`.
+    pub fn send_input_seen(&mut self, payload: Bytes, view: Option<Moment>) -> Result<u32, SendError> {
         if payload.len() > limits::MAX_INPUT {
             return Err(SendError::TooLarge(payload.len()));
         }
         let seat = self.seat.as_mut().filter(|_| self.phase == Phase::Active && !self.leaving);
-        let tick = self.history.current().map_or(0, Snapshot::tick);
-        seat.ok_or(SendError::NotActive)?.inputs.push(tick, payload).ok_or(SendError::Exhausted)
+        seat.ok_or(SendError::NotActive)?.inputs.push(view, payload).ok_or(SendError::Exhausted)
     }
 
     /// Queues a command and returns its number. The command is kept, and sent again after a resume, until the

@@ -12,16 +12,20 @@ fn message() -> impl Strategy<Value = Bytes> {
     use wire::client_message::Body;
     let small = 0..40u32;
     let payload = proptest::collection::vec(any::<u8>(), 0..20).prop_map(Bytes::from);
+    let views = proptest::collection::vec(any::<i32>(), 0..10);
     let body = prop_oneof![
-        (small.clone(), small.clone(), payload.clone(), small.clone(), 0..10u64, 0..10usize).prop_map(
-            |(sequence, tick, payload, state_ack, reliable_ack, previous)| Body::Input(wire::Input {
-                sequence,
-                tick,
-                previous: vec![payload.clone(); previous],
-                payload,
-                state_ack,
-                reliable_ack,
-            })
+        (small.clone(), any::<u64>(), payload.clone(), small.clone(), 0..10u64, 0..10usize, views).prop_map(
+            |(sequence, view, payload, state_ack, reliable_ack, previous, previous_views)| Body::Input(
+                wire::Input {
+                    sequence,
+                    view,
+                    previous_views,
+                    previous: vec![payload.clone(); previous],
+                    payload,
+                    state_ack,
+                    reliable_ack,
+                }
+            )
         ),
         (small, 0..10u64)
             .prop_map(|(state_ack, reliable_ack)| Body::Ack(wire::Ack { state_ack, reliable_ack })),

@@ -4,14 +4,16 @@ use crate::util::{Conditions, Pair, client, ms};
 use bytes::Bytes;
 use driftless_proto::{
     code::CloseCode,
+    moment::Moment,
     session::{Delivery, client::SendError, server::Request},
     wire::{Input, client_message::Body},
 };
+use prost::Message as _;
 
 fn input(sequence: u32, previous: usize) -> Bytes {
     let payload = |n: u32| Bytes::from(n.to_le_bytes().to_vec());
     let previous = (1..=previous as u32).rev().map(|back| payload(sequence.wrapping_sub(back))).collect();
-    let input = Input { sequence, tick: 9, payload: payload(sequence), previous, ..Input::default() };
+    let input = Input { sequence, view: 9 * 128, payload: payload(sequence), previous, ..Input::default() };
     client(Body::Input(input))
 }
 
@@ -92,6 +94,61 @@ fn unsent_inputs_go_together() {
     pair.assert_healthy();
     let inputs = &pair.served.as_ref().unwrap().inputs;
     assert_eq!(inputs[inputs.len() - 3..], [last + 1, last + 2, last + 3]);
+}
+
+/// Sequence and view of each input that the server takes, in ticks and parts.
+fn views(pair: &mut Pair, input: Input) -> Vec<(u32, Option<u64>)> {
+    pair.server.handle_message(pair.now, client(Body::Input(input))).unwrap();
+    let taken = std::iter::from_fn(|| pair.server.poll_request());
+    let inputs = taken.filter_map(|request| match request {
+        Request::Input(input) => Some((input.sequence, input.view.map(Moment::parts))),
+        _ => None,
+    });
+    inputs.collect()
+}
+
+#[test]
+fn a_repeated_input_keeps_its_own_view() {
+    let mut pair = quiet();
+    assert!(pair.room.tick >= 2);
+    let previous = vec![Bytes::new(); 3];
+    let input =
+        Input { sequence: 4, view: 200, previous, previous_views: vec![-28, -118], ..Input::default() };
+    // None is known of the first, and a part of a tick is kept.
+    assert_eq!(views(&mut pair, input), [(1, None), (2, Some(90)), (3, Some(190)), (4, Some(200))]);
+    let bad = Input { sequence: 5, previous_views: vec![0], ..Input::default() };
+    pair.deliver_to_server(client(Body::Input(bad)));
+    assert_eq!(pair.server.closing(), Some(CloseCode::Malformed), "a view of no input");
+}
+
+#[test]
+fn nobody_was_shown_more_than_the_newest_state_that_was_sent() {
+    let mut pair = quiet();
+    let newest = Some(Moment::at(pair.room.tick).parts());
+    for (sequence, view) in (1..).zip([u64::MAX, newest.unwrap() + 1, newest.unwrap()]) {
+        let input = Input { sequence, view, ..Input::default() };
+        assert_eq!(views(&mut pair, input), [(sequence, newest)]);
+    }
+    assert_eq!(views(&mut pair, Input { sequence: 4, ..Input::default() }), [(4, None)], "nothing is said");
+}
+
+#[test]
+fn a_client_says_the_newest_state_unless_it_shows_another() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    pair.input_every = None;
+    pair.run(ms(200));
+    let newest = pair.client.snapshot().unwrap().tick();
+    pair.client.send_input(Bytes::new()).unwrap();
+    pair.client.send_input_seen(Bytes::new(), Some(Moment::at(newest).before(300))).unwrap();
+    pair.client.send_input_seen(Bytes::new(), Some(Moment::at(newest).before(70))).unwrap();
+    let mut out = bytes::BytesMut::new();
+    assert!(pair.client.poll_transmit(pair.now, &mut out));
+    let message = driftless_proto::wire::ClientMessage::decode(out.freeze()).unwrap();
+    let Some(Body::Input(input)) = message.body else { panic!("{message:?}") };
+    let expected = Moment::at(newest).parts();
+    assert_eq!(input.view, expected - 70);
+    // The second goes back: no less than the same is written.
+    assert_eq!(input.previous_views, [-128, 230 - 128]);
 }
 
 #[test]

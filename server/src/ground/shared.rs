@@ -2,7 +2,7 @@
 
 use super::{figures::RoomFigures, id::RoomId, members::Members, notice::Notice, tight};
 use bytes::Bytes;
-use driftless_proto::session::server::PlayerInput;
+use driftless_proto::{moment::Moment, session::server::PlayerInput};
 use driftless_sim::PlayerId;
 use parking_lot::Mutex;
 use std::sync::{
@@ -98,8 +98,8 @@ pub struct Inbox {
 pub struct WaitingInput {
     /// Number of the input.
     pub sequence: u32,
-    /// Tick of the state that the player says it saw. 0: unknown.
-    pub tick: u32,
+    /// What the player says it was shown. None: unknown.
+    pub view: Option<Moment>,
     payload: Payload,
 }
 
@@ -122,7 +122,7 @@ impl WaitingInput {
 }
 
 impl From<PlayerInput> for WaitingInput {
-    fn from(PlayerInput { sequence, tick, payload }: PlayerInput) -> Self {
+    fn from(PlayerInput { sequence, view, payload }: PlayerInput) -> Self {
         let mut short = [0; SHORT];
         let payload = match short.get_mut(..payload.len()) {
             Some(bytes) => {
@@ -131,7 +131,7 @@ impl From<PlayerInput> for WaitingInput {
             }
             None => Payload::Long(payload),
         };
-        Self { sequence, tick, payload }
+        Self { sequence, view, payload }
     }
 }
 
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     fn input(sequence: u32) -> PlayerInput {
-        PlayerInput { sequence, tick: 0, payload: Bytes::new() }
+        PlayerInput { sequence, view: None, payload: Bytes::new() }
     }
 
     fn drained(inbox: &mut Inbox) -> Drained {
@@ -261,7 +261,7 @@ mod tests {
         let mut inbox = Inbox::default();
         let payload = |length: u32| vec![length as u8; length as usize];
         for sequence in 0..50 {
-            inbox.input(0, 7, PlayerInput { sequence, tick: 0, payload: payload(sequence).into() });
+            inbox.input(0, 7, PlayerInput { sequence, view: None, payload: payload(sequence).into() });
         }
         for (_, input) in drained(&mut inbox).inputs {
             assert_eq!(input.payload(), payload(input.sequence));

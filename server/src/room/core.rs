@@ -31,7 +31,7 @@ use driftless_proto::{
     wire::{self, reliable::Body},
 };
 use driftless_sim::{
-    Answer, Away, Order, PlayerId, PlayerInput as Input, Recipient,
+    Answer, Away, Moment, Order, PlayerId, PlayerInput as Input, Recipient,
     game::{CommandError, Game},
     replay::{Action, TickRecord},
 };
@@ -540,7 +540,12 @@ impl RoomCore {
             let turn = taken.pace.turn(of_player.len(), &self.rhythm);
             let (now, later) = of_player[turn.dropped..].split_at(turn.given);
             taken.applied = now.iter().fold(taken.applied, |applied, (_, input)| applied.max(input.sequence));
-            now.iter().for_each(|(player, input)| self.input(*player, input));
+            let mut shown = taken.view;
+            taken.view = now.iter().fold(shown, |shown, (_, input)| shown.max(input.view));
+            for (player, input) in now {
+                shown = shown.max(input.view); // it does not go back
+                self.input(*player, input, input.view.and(shown));
+            }
             self.waiting.extend_from_slice(later);
             given += turn.given;
             dropped += turn.dropped;
@@ -548,13 +553,13 @@ impl RoomCore {
         (given as u64, dropped as u64)
     }
 
-    fn input(&mut self, player: PlayerId, input: &WaitingInput) {
-        let (number, seen, payload) = (input.sequence, self.tick.min(input.tick), input.payload());
-        match self.game.input(Input { player, number, seen, input: payload }) {
+    fn input(&mut self, player: PlayerId, input: &WaitingInput, view: Option<Moment>) {
+        let (number, payload) = (input.sequence, input.payload());
+        match self.game.input(Input { player, number, view, input: payload }) {
             Ok(()) => {
                 if let Some(record) = &mut self.record {
                     let input = Bytes::copy_from_slice(payload);
-                    record.inputs.push(Input { player, number, seen, input });
+                    record.inputs.push(Input { player, number, view, input });
                 }
             }
             Err(e) => self.close_player(player, CloseCode::BadInput, &e.to_string()),

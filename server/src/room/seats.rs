@@ -6,7 +6,7 @@ use crate::ground::{
     seat::{ResumeToken, Seat},
     tight::{self, SortedMap},
 };
-use driftless_sim::PlayerId;
+use driftless_sim::{Moment, PlayerId};
 use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
 /// The seats of a room, by index, by player and by connection.
@@ -29,6 +29,8 @@ pub struct Taken {
     pub connection: Option<ConnectionId>,
     /// Sequence of the last input that the game got.
     pub applied: u32,
+    /// The newest moment that the player was shown, according to its inputs so far.
+    pub view: Option<Moment>,
     /// Assigns its inputs to ticks.
     pub pace: Pace,
     /// The player is removed: nobody can come back to this seat, which ends with its connection.
@@ -76,6 +78,7 @@ impl Seats {
             seat: seat.clone(),
             connection: connected,
             applied: 0,
+            view: None,
             pace: Pace::default(),
             removed: false,
             told,
@@ -98,7 +101,7 @@ impl Seats {
         self.last_player = self.last_player.max(player);
         self.index_of.insert(player, self.by_index.len() as u32); // at most one a player
         let (pace, told) = (Pace::default(), Told::default());
-        let taken = Taken { seat, connection: None, applied, pace, removed: false, told };
+        let taken = Taken { seat, connection: None, applied, view: None, pace, removed: false, told };
         tight::push(&mut self.by_index, Some(taken));
     }
     /// Ends a seat.

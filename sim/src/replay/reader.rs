@@ -2,7 +2,7 @@
 
 use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, ReplayError, TickRecord, VERSION, wire};
 use crate::{
-    Away, PlayerId, PlayerInput, Setup, TICK_RATES,
+    Away, Moment, PlayerId, PlayerInput, Setup, TICK_RATES,
     job::{Answer, JobError, JobId},
 };
 use bytes::Bytes;
@@ -140,12 +140,12 @@ impl<R: Read> Recording<R> {
     }
 
     fn input(&mut self, tick: u32, read: wire::Input) -> PlayerInput<Bytes> {
-        let wire::Input { player, payload, missed, seen_before } = read;
+        let wire::Input { player, payload, missed, view_before } = read;
         let before = self.numbers.get(&player).copied().unwrap_or(0);
         let number = before.wrapping_add(missed).wrapping_add(1);
         self.numbers.insert(player, number);
-        let seen = seen_before.map_or(0, |ticks| tick.wrapping_sub(ticks));
-        PlayerInput { player, number, seen, input: payload }
+        let view = view_before.map(|parts| Moment::at(tick).before(parts));
+        PlayerInput { player, number, view, input: payload }
     }
 
     fn ended(&mut self, end: &wire::End) -> Result<(), ReplayError> {

@@ -2,7 +2,7 @@
 
 use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, TickRecord, VERSION, wire};
 use crate::{
-    Away, PlayerId, PlayerInput,
+    Away, Moment, PlayerId, PlayerInput,
     job::{Answer, JobError, JobId},
 };
 use prost::{Message, encoding};
@@ -74,14 +74,14 @@ impl<W: Write> Recorder<W> {
             self.make_room(action.encoded_len())?;
             self.part.actions.push(action);
         }
-        for PlayerInput { player, number, seen, input } in &tick.inputs {
+        for PlayerInput { player, number, view, input } in &tick.inputs {
             self.make_room(input.len())?;
             let before = self.numbers.insert(*player, *number).unwrap_or(0);
             self.part.inputs.push(wire::Input {
                 player: *player,
                 payload: input.clone(),
                 missed: number.wrapping_sub(before).wrapping_sub(1),
-                seen_before: (*seen != 0).then(|| tick.tick.wrapping_sub(*seen)),
+                view_before: view.map(|view| Moment::at(tick.tick).since(view)),
             });
         }
         self.ticks += u64::from(tick.checksum.is_some());

@@ -6,7 +6,7 @@ pub mod arena;
 
 use bytes::Bytes;
 use driftless_sim::{
-    Game, PlayerId, PlayerInput, Rng, Setup,
+    Game, Moment, PlayerId, PlayerInput, Rng, Setup,
     games::{
         self,
         arena::{ArenaCommand, ArenaInput, arena_command::Body},
@@ -64,8 +64,9 @@ impl Script {
         for at in 0..self.seated.len() {
             // Usually one, sometimes none or two.
             for n in 0..[1, 1, 1, 0, 2][self.rng.below(5) as usize] {
-                let (number, seen) = (2 * tick + n, tick.saturating_sub(3));
-                inputs.push(PlayerInput { number, seen, ..PlayerInput::new(self.seated[at], self.input()) });
+                let view = (tick > 3).then(|| Moment::at(tick - 1).before(u64::from(tick * 37 % 300)));
+                let number = 2 * tick + n;
+                inputs.push(PlayerInput { number, view, ..PlayerInput::new(self.seated[at], self.input()) });
             }
         }
         Some(TickRecord { tick, actions, inputs, checksum: None })

@@ -2,12 +2,19 @@
 const MAX_PREVIOUS = 8;
 const REPEATED_BYTES = 1000;
 
+/** Parts of a tick that a view tells apart. */
+const PARTS = 128;
+/** The longest distance of two views that a message can tell. */
+const MAX_DISTANCE = 2 ** 31 - 1;
+
 /** An input to send, with the earlier ones that it repeats. */
 export interface OutgoingInput {
   readonly sequence: number;
-  readonly tick: number;
+  /** What the player was shown when acting, parts since tick 0. 0: unknown. */
+  readonly view: bigint;
   readonly payload: Uint8Array;
   readonly previous: Uint8Array[];
+  readonly previousViews: number[];
 }
 
 /** Inputs of one seat, numbered from 1. */
@@ -16,20 +23,18 @@ export class Inputs {
    * Inputs that the next message carries: the unsent ones and, on datagrams, the unconfirmed ones. Oldest
    * first, at most 9; the newest has the number `last`.
    */
-  private kept: Uint8Array[] = [];
+  private kept: { payload: Uint8Array; view: number }[] = [];
   private last = 0;
-  private tick = 0;
   private unsent = false;
 
   /** `repeats`: inputs may be lost. */
   constructor(public repeats: boolean) {}
 
-  /** The new input's number. `tick` is that of the state that the player saw. */
-  push(tick: number, payload: Uint8Array): number {
+  /** The new input's number. `view`: what the player was shown when acting, ticks. 0: unknown. */
+  push(view: number, payload: Uint8Array): number {
     this.last++;
     if (this.kept.length > MAX_PREVIOUS) this.kept.shift();
-    this.kept.push(payload);
-    this.tick = tick;
+    this.kept.push({ payload, view: Math.floor(Math.max(0, view) * PARTS) });
     this.unsent = true;
     return this.last;
   }
@@ -37,13 +42,17 @@ export class Inputs {
   next(): OutgoingInput | undefined {
     if (!this.unsent) return undefined;
     this.unsent = false;
-    const payload = this.kept[this.kept.length - 1]!;
+    const { payload, view } = this.kept[this.kept.length - 1]!;
     let room = REPEATED_BYTES - payload.length;
     let from = this.kept.length - 1;
-    while (from > 0 && this.kept[from - 1]!.length <= room) room -= this.kept[--from]!.length;
-    const previous = this.kept.slice(from, -1);
+    while (from > 0 && this.kept[from - 1]!.payload.length <= room) {
+      room -= this.kept[--from]!.payload.length;
+    }
+    const kept = this.kept.slice(from);
+    const previous = kept.slice(0, -1).map((input) => input.payload);
+    const previousViews = distances(kept.map((input) => input.view));
     if (!this.repeats) this.kept = [];
-    return { sequence: this.last, tick: this.tick, payload, previous };
+    return { sequence: this.last, view: BigInt(view), payload, previous, previousViews };
   }
 
   /** A state contains all inputs up to `sequence`. */
@@ -64,4 +73,13 @@ export class Inputs {
     this.unsent = false;
     this.repeats = repeats;
   }
+}
+
+/**
+ * How far each view is from the next, less a tick, which is what it mostly is. Views before one that is
+ * unknown are unknown, too.
+ */
+function distances(views: number[]): number[] {
+  const known = views.slice(views.lastIndexOf(0) + 1);
+  return known.slice(1).map((later, n) => Math.min(Math.max(0, later - known[n]!), MAX_DISTANCE) - PARTS);
 }

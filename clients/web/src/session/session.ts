@@ -192,7 +192,9 @@ export class Session {
       let previous = body.value.previous ?? [];
       while (bytes.length > maxDatagram && previous.length > 0) {
         previous = previous.slice(1);
-        const shorter: Body = { case: "input", value: { ...body.value, previous } as typeof body.value };
+        const previousViews = body.value.previousViews?.slice(-previous.length || Infinity);
+        const value = { ...body.value, previous, previousViews };
+        const shorter: Body = { case: "input", value: value as typeof body.value };
         bytes = encodeClientMessage({ body: shorter }).finish();
       }
     }
@@ -241,10 +243,13 @@ export class Session {
     this.link.nextPing = now;
   }
 
-  /** Queues an input and returns its number; undefined when not in the room. */
-  sendInput(payload: Uint8Array): number | undefined {
+  /**
+   * Queues an input and returns its number; undefined when not in the room. `view`: tick and fraction that
+   * the player was shown when acting; the newest state's, if nothing is said.
+   */
+  sendInput(payload: Uint8Array, view = this.snapshot?.tick ?? 0): number | undefined {
     if (this.phase !== "active" || this.leaving || !this.seat) return undefined;
-    return this.seat.inputs.push(this.snapshot?.tick ?? 0, payload);
+    return this.seat.inputs.push(view, payload);
   }
 
   /**

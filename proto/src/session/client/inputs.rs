@@ -1,6 +1,11 @@
 //! Inputs to send, and on transports that lose messages, inputs to repeat.
 
-use crate::{limits::MAX_PREVIOUS_INPUTS, session::Delivery, wire::Input};
+use crate::{
+    limits::MAX_PREVIOUS_INPUTS,
+    moment::Moment,
+    session::{Delivery, views},
+    wire::Input,
+};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -13,28 +18,32 @@ const REPEATED_BYTES: usize = 1000;
 pub(super) struct Inputs {
     /// Inputs that the next message carries: the unsent ones and, on datagrams, the unconfirmed ones. Oldest
     /// first, at most 9; the newest has the number `last`.
-    kept: VecDeque<Bytes>,
+    kept: VecDeque<Kept>,
     last: u32,
-    /// Tick of the state that the player saw at the newest input.
-    tick: u32,
     unsent: bool,
     repeats: bool,
+}
+
+/// An input, and what the player was shown when acting.
+#[derive(Debug)]
+struct Kept {
+    payload: Bytes,
+    view: Option<Moment>,
 }
 
 impl Inputs {
     pub(super) fn new(delivery: Delivery) -> Self {
         let repeats = delivery == Delivery::Datagram;
-        Self { kept: VecDeque::new(), last: 0, tick: 0, unsent: false, repeats }
+        Self { kept: VecDeque::new(), last: 0, unsent: false, repeats }
     }
 
     /// The new input's number. None: there are none left.
-    pub(super) fn push(&mut self, tick: u32, payload: Bytes) -> Option<u32> {
+    pub(super) fn push(&mut self, view: Option<Moment>, payload: Bytes) -> Option<u32> {
         self.last = self.last.checked_add(1)?;
         if self.kept.len() > MAX_PREVIOUS_INPUTS {
             self.kept.pop_front();
         }
-        self.kept.push_back(payload);
-        self.tick = tick;
+        self.kept.push_back(Kept { payload, view });
         self.unsent = true;
         Some(self.last)
     }
@@ -44,20 +53,24 @@ impl Inputs {
         if !std::mem::take(&mut self.unsent) {
             return None;
         }
-        let payload = self.kept.back()?.clone();
+        let Kept { payload, view } = self.kept.back()?;
+        let (payload, view) = (payload.clone(), *view);
         let earlier = self.kept.len() - 1;
         let mut room = REPEATED_BYTES.saturating_sub(payload.len());
-        let fitting = self.kept.range(..earlier).rev().take_while(|payload| {
-            let fits = payload.len() <= room;
-            room = room.saturating_sub(payload.len());
+        let fitting = self.kept.range(..earlier).rev().take_while(|kept| {
+            let fits = kept.payload.len() <= room;
+            room = room.saturating_sub(kept.payload.len());
             fits
         });
         let skipped = earlier - fitting.count();
-        let previous = self.kept.range(skipped..earlier).cloned().collect();
+        let previous = self.kept.range(skipped..earlier).map(|kept| kept.payload.clone()).collect();
+        let views = self.kept.range(skipped..).map(|kept| kept.view);
+        let previous_views = views::distances(views);
         if !self.repeats {
             self.kept.clear();
         }
-        Some(Input { sequence: self.last, tick: self.tick, payload, previous, ..Input::default() })
+        let view = Moment::to_wire(view);
+        Some(Input { sequence: self.last, view, payload, previous, previous_views, ..Input::default() })
     }
 
     /// A state contains all inputs up to `sequence`.

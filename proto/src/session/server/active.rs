@@ -8,7 +8,9 @@ use crate::{
     code::CloseCode,
     gate::Gate,
     limits,
+    moment::Moment,
     nanos::{Nanos, SECOND},
+    session::views,
     state::StateHead,
     wire,
 };
@@ -176,6 +178,10 @@ impl<S: StateTick> Active<S> {
             let reason = format!("input {} with {repeated} before it", input.sequence);
             return Err(PeerError::new(CloseCode::Malformed, reason));
         }
+        if input.previous_views.len() > repeated {
+            let reason = format!("{} views of {repeated} earlier inputs", input.previous_views.len());
+            return Err(PeerError::new(CloseCode::Malformed, reason));
+        }
         if input.previous.iter().chain([&input.payload]).any(|payload| payload.len() > limits::MAX_INPUT) {
             let reason = format!("input of more than {} bytes", limits::MAX_INPUT);
             return Err(PeerError::new(CloseCode::TooLarge, reason));
@@ -196,16 +202,21 @@ impl<S: StateTick> Active<S> {
             Verdict::Flood => return Err(PeerError::flood("inputs")),
         }
         self.input_received = input.sequence;
-        for (sequence, payload) in (first..input.sequence).zip(input.previous) {
-            if sequence > received {
-                taken(Request::Input(PlayerInput { sequence, tick: 0, payload }));
+        let view = Moment::from_wire(input.view);
+        let sent = Moment::at(self.newest_sent.unwrap_or(0));
+        if repeated > 0 {
+            let views = views::of_repeated(view, &input.previous_views, repeated);
+            let previous = (first..input.sequence).zip(input.previous).zip(views);
+            for ((sequence, payload), view) in previous {
+                if sequence > received {
+                    let view = view.map(|view| view.min(sent));
+                    taken(Request::Input(PlayerInput { sequence, view, payload }));
+                }
             }
         }
-        taken(Request::Input(PlayerInput {
-            sequence: input.sequence,
-            tick: input.tick,
-            payload: input.payload,
-        }));
+        let wire::Input { sequence, payload, .. } = input;
+        let view = view.map(|view| view.min(sent)); // nobody has been shown more
+        taken(Request::Input(PlayerInput { sequence, view, payload }));
         Ok(true)
     }
 

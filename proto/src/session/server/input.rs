@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes};
 mod key {
     pub(super) const BODY: u8 = 1 << 3 | 2;
     pub(super) const SEQUENCE: u8 = 1 << 3;
-    pub(super) const TICK: u8 = 2 << 3;
+    pub(super) const VIEW: u8 = 2 << 3;
     pub(super) const PAYLOAD: u8 = 3 << 3 | 2;
     pub(super) const STATE_ACK: u8 = 4 << 3;
     pub(super) const RELIABLE_ACK: u8 = 5 << 3;
@@ -44,7 +44,7 @@ fn read(message: &[u8]) -> Option<(Input, usize, usize)> {
         match *key {
             // As in the generated code, the low bits of a number that is too large count.
             key::SEQUENCE => input.sequence = value as u32,
-            key::TICK => input.tick = value as u32,
+            key::VIEW => input.view = value,
             key::STATE_ACK => input.state_ack = value as u32,
             key::RELIABLE_ACK => input.reliable_ack = value,
             key::PAYLOAD => {
@@ -67,11 +67,12 @@ mod tests {
 
     fn any_input() -> impl Strategy<Value = Input> {
         let payload = || proptest::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from);
-        let numbers = (any::<u32>(), 0u32..300, 0u32..300, any::<u64>());
-        (numbers, payload(), proptest::collection::vec(payload(), 0..3)).prop_map(
-            |(numbers, payload, previous)| {
-                let (sequence, tick, state_ack, reliable_ack) = numbers;
-                Input { sequence, tick, payload, state_ack, reliable_ack, previous }
+        let numbers = (any::<u32>(), 0u64..300, 0u32..300, any::<u64>());
+        let views = proptest::collection::vec(any::<i32>(), 0..3);
+        (numbers, payload(), proptest::collection::vec(payload(), 0..3), views).prop_map(
+            |(numbers, payload, previous, previous_views)| {
+                let (sequence, view, state_ack, reliable_ack) = numbers;
+                Input { sequence, view, payload, state_ack, reliable_ack, previous, previous_views }
             },
         )
     }
@@ -89,7 +90,8 @@ mod tests {
         #[test]
         fn an_input_is_what_the_generated_code_reads(input in any_input()) {
             let message = Bytes::from(encoded(&input));
-            let expected = if input.previous.is_empty() { Ok(Body::Input(input)) } else { Err(message.clone()) };
+            let alone = input.previous.is_empty() && input.previous_views.is_empty();
+            let expected = if alone { Ok(Body::Input(input)) } else { Err(message.clone()) };
             prop_assert_eq!(decode(message), expected);
         }
 
@@ -99,7 +101,8 @@ mod tests {
             changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
             more in proptest::collection::vec(any::<u8>(), 0..12),
         ) {
-            let mut message = encoded(&Input { previous: Vec::new(), ..input });
+            let alone = Input { previous: Vec::new(), previous_views: Vec::new(), ..input };
+            let mut message = encoded(&alone);
             // At the end of the input, as if it had more fields.
             if message[1] as usize + 2 == message.len() && message.len() + more.len() < 128 {
                 message[1] += more.len() as u8;

@@ -1,6 +1,6 @@
 //! What a session reports to its caller: the peer's requests, and its violations.
 
-use crate::{code::CloseCode, wire};
+use crate::{code::CloseCode, moment::Moment, wire};
 use bytes::Bytes;
 
 /// A request that the session cannot answer by itself.
@@ -31,9 +31,9 @@ pub enum Request {
 pub struct PlayerInput {
     /// Number of the input.
     pub sequence: u32,
-    /// Tick of the state that the player saw. 0: unknown, as for an input that was repeated because it had
-    /// been lost.
-    pub tick: u32,
+    /// The moment that the player was shown when acting, as its client says; not after the newest state that
+    /// was sent. None: unknown.
+    pub view: Option<Moment>,
     /// The game's input message.
     pub payload: Bytes,
 }

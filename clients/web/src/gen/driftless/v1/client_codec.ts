@@ -209,11 +209,16 @@ export function decodeResume(bytes: Uint8Array | BinaryReader, length = (bytes a
 /** Writes a `driftless.v1.Input`. */
 export function encodeInput(message: MessageInitShape<typeof InputSchema>, writer = new BinaryWriter()): BinaryWriter {
   if (message.sequence) writer.tag(1, 0).uint32(message.sequence);
-  if (message.tick) writer.tag(2, 0).uint32(message.tick);
+  if (message.view) writer.tag(2, 0).uint64(message.view);
   if (message.payload?.length) writer.tag(3, 2).bytes(message.payload);
   if (message.stateAck) writer.tag(4, 0).uint32(message.stateAck);
   if (message.reliableAck) writer.tag(5, 0).uint64(message.reliableAck);
   for (const value of message.previous ?? []) writer.tag(6, 2).bytes(value);
+  if (message.previousViews?.length) {
+    writer.tag(7, 2).fork();
+    for (const value of message.previousViews) writer.sint32(value);
+    writer.join();
+  }
   return writer;
 }
 
@@ -225,11 +230,12 @@ export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as
   const message: Input = {
     $typeName: "driftless.v1.Input",
     sequence: 0,
-    tick: 0,
+    view: 0n,
     payload: new Uint8Array(0),
     stateAck: 0,
     reliableAck: 0n,
     previous: [],
+    previousViews: [],
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -238,7 +244,7 @@ export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as
         message.sequence = reader.uint32();
         break;
       case 16:
-        message.tick = reader.uint32();
+        message.view = reader.uint64() as bigint;
         break;
       case 26:
         message.payload = reader.bytes();
@@ -251,6 +257,12 @@ export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as
         break;
       case 50:
         message.previous.push(reader.bytes());
+        break;
+      case 58:
+        for (const stop = reader.uint32() + reader.pos; reader.pos < stop; ) message.previousViews.push(reader.sint32());
+        break;
+      case 56:
+        message.previousViews.push(reader.sint32());
         break;
       default:
         reader.skip(type, field);

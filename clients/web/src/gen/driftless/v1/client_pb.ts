@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/client.proto.
  */
 export const file_driftless_v1_client: GenFile = /*@__PURE__*/
-  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEiwwIKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSABCBgoEYm9keSKMAQoESm9pbhIQCghwcm90b2NvbBgBIAEoDRIMCgRyb29tGAIgASgJEgwKBGtpbmQYAyABKAkSDAoEbmFtZRgFIAEoCRIrCgdjb2RpbmdzGAYgAygOMhouZHJpZnRsZXNzLnYxLkNvbHVtbkNvZGluZxIPCgdvcHRpb25zGAcgASgJSgQIBBAFUgR1c2VyIpkBCgZSZXN1bWUSEAoIcHJvdG9jb2wYASABKA0SDAoEcm9vbRgCIAEoCRINCgV0b2tlbhgDIAEoDBIZChFyZWxpYWJsZV9yZWNlaXZlZBgEIAEoBBIrCgdjb2RpbmdzGAUgAygOMhouZHJpZnRsZXNzLnYxLkNvbHVtbkNvZGluZxIYChBwcmVzZW5jZV92ZXJzaW9uGAYgASgEInMKBUlucHV0EhAKCHNlcXVlbmNlGAEgASgNEgwKBHRpY2sYAiABKA0SDwoHcGF5bG9hZBgDIAEoDBIRCglzdGF0ZV9hY2sYBCABKA0SFAoMcmVsaWFibGVfYWNrGAUgASgEEhAKCHByZXZpb3VzGAYgAygMIi4KA0FjaxIRCglzdGF0ZV9hY2sYASABKA0SFAoMcmVsaWFibGVfYWNrGAIgASgEIiwKB0NvbW1hbmQSEAoIc2VxdWVuY2UYASABKAQSDwoHcGF5bG9hZBgCIAEoDCIXCgRQaW5nEg8KB3RpbWVfdXMYASABKAQiFwoEUG9uZxIPCgd0aW1lX3VzGAEgASgEIgcKBUxlYXZlKkAKDENvbHVtbkNvZGluZxIYChRDT0xVTU5fQ09ESU5HX1BBQ0tFRBAAEhYKEkNPTFVNTl9DT0RJTkdfUklDRRABYgZwcm90bzM");
+  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEiwwIKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSABCBgoEYm9keSKMAQoESm9pbhIQCghwcm90b2NvbBgBIAEoDRIMCgRyb29tGAIgASgJEgwKBGtpbmQYAyABKAkSDAoEbmFtZRgFIAEoCRIrCgdjb2RpbmdzGAYgAygOMhouZHJpZnRsZXNzLnYxLkNvbHVtbkNvZGluZxIPCgdvcHRpb25zGAcgASgJSgQIBBAFUgR1c2VyIpkBCgZSZXN1bWUSEAoIcHJvdG9jb2wYASABKA0SDAoEcm9vbRgCIAEoCRINCgV0b2tlbhgDIAEoDBIZChFyZWxpYWJsZV9yZWNlaXZlZBgEIAEoBBIrCgdjb2RpbmdzGAUgAygOMhouZHJpZnRsZXNzLnYxLkNvbHVtbkNvZGluZxIYChBwcmVzZW5jZV92ZXJzaW9uGAYgASgEIosBCgVJbnB1dBIQCghzZXF1ZW5jZRgBIAEoDRIMCgR2aWV3GAIgASgEEg8KB3BheWxvYWQYAyABKAwSEQoJc3RhdGVfYWNrGAQgASgNEhQKDHJlbGlhYmxlX2FjaxgFIAEoBBIQCghwcmV2aW91cxgGIAMoDBIWCg5wcmV2aW91c192aWV3cxgHIAMoESIuCgNBY2sSEQoJc3RhdGVfYWNrGAEgASgNEhQKDHJlbGlhYmxlX2FjaxgCIAEoBCIsCgdDb21tYW5kEhAKCHNlcXVlbmNlGAEgASgEEg8KB3BheWxvYWQYAiABKAwiFwoEUGluZxIPCgd0aW1lX3VzGAEgASgEIhcKBFBvbmcSDwoHdGltZV91cxgBIAEoBCIHCgVMZWF2ZSpACgxDb2x1bW5Db2RpbmcSGAoUQ09MVU1OX0NPRElOR19QQUNLRUQQABIWChJDT0xVTU5fQ09ESU5HX1JJQ0UQAWIGcHJvdG8z");
 
 /**
  * @generated from message driftless.v1.ClientMessage
@@ -212,11 +212,13 @@ export type Input = Message<"driftless.v1.Input"> & {
   sequence: number;
 
   /**
-   * Tick of the state that the player saw when acting (for lag compensation). 0: unknown.
+   * The moment that the player was shown when acting, in 1/128 of a tick since tick 0: what was drawn, a
+   * render delay behind the newest state, rather than that state (for lag compensation). 0: unknown. A moment
+   * after the newest state sent counts as that state; one before an earlier input's view counts as that view.
    *
-   * @generated from field: uint32 tick = 2;
+   * @generated from field: uint64 view = 2;
    */
-  tick: number;
+  view: bigint;
 
   /**
    * The game's own input message, encoded.
@@ -246,6 +248,14 @@ export type Input = Message<"driftless.v1.Input"> & {
    * @generated from field: repeated bytes previous = 6;
    */
   previous: Uint8Array[];
+
+  /**
+   * The views of `previous` (of the last of them, if there are fewer), in the same order: each the distance
+   * to the view of the next input, less a tick, so mostly 0. Empty: unknown.
+   *
+   * @generated from field: repeated sint32 previous_views = 7;
+   */
+  previousViews: number[];
 };
 
 /**
