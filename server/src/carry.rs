@@ -3,7 +3,7 @@
 //! The file contains the tokens of all seats, so only the user who runs the server may read it. It is removed
 //! as soon as it is read, so that no room is continued twice.
 
-use crate::room::core::Carried;
+use crate::{registry::Maker, room::core::Carried};
 use driftless_sim::Setup;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -18,20 +18,9 @@ const MAGIC: &[u8; 8] = b"DRIFTCA\x01";
 /// A room on its way to the next server.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Room {
-    pub seed: u64,
-    pub tick_rate: u32,
-    pub max_players: u32,
-    pub options: String,
-    /// Whether an operator created it.
-    pub wait_for_players: bool,
+    pub setup: Setup<String>,
+    pub maker: Maker,
     pub carried: Carried,
-}
-
-impl Room {
-    pub(crate) fn setup(&self) -> Setup<String> {
-        let Self { seed, tick_rate, max_players, ref options, .. } = *self;
-        Setup { seed, tick_rate, max_players, options: options.clone() }
-    }
 }
 
 /// Writes rooms to a file that only its owner can read, all of them or none.

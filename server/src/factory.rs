@@ -25,11 +25,11 @@ use crate::{
     homes::Homes,
     jobs::JobPool,
     metrics::Metrics,
-    registry::{Found, Listed, Registry, RoomSummary, SeatPlace},
+    registry::{Found, Listed, Maker, Registry, RoomSummary, SeatPlace},
     room::{
         AskStarted, Carry, Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated, Shell,
         core::{Carried, JoinError, Kept, ResumeError, RoomCore, schema_checksum},
-        events::Events,
+        events::{Events, RoomEvent, RoomView},
         record::RecordThread,
         start::{self, Started},
         timetable::Timetable,
@@ -96,21 +96,13 @@ struct Budget {
     _share: Option<Share>,
 }
 
-/// The originator of a room.
-enum Maker {
-    /// An operator. The room waits for players.
-    Operator,
-    /// Somebody who joins it.
-    Joiner(Source),
-}
-
 /// A room that has not started yet.
 struct Made {
     shared: Arc<RoomShared>,
     kind: GameKind,
     setup: Setup<String>,
     budget: Budget,
-    wait_for_players: bool,
+    maker: Maker,
 }
 
 /// What a room goes on with.
@@ -243,19 +235,40 @@ impl Factory {
 
     /// A room that has not started yet, checked against kinds and limits.
     fn make(&self, id: RoomId, name: Arc<str>, spec: &RoomSpec, maker: Maker) -> Result<Made, FactoryError> {
+        let kind = self.kind(spec.kind.as_deref().unwrap_or(&self.default_kind))?;
+        let setup = Setup {
+            seed: spec.seed.unwrap_or_else(|| random_seed(id)),
+            tick_rate: spec.tick_rate.unwrap_or(self.config.tick_rate),
+            max_players: spec.max_players.unwrap_or(self.config.max_players),
+            options: spec.options.clone(),
+        };
+        self.admit(id, name, kind, setup, maker, Members::default())
+    }
+
+    fn kind(&self, name: &str) -> Result<GameKind, FactoryError> {
+        self.kinds.get(name).cloned().ok_or_else(|| FactoryError::UnknownKind(name.to_owned()))
+    }
+
+    /// Takes a room's share of what the server has.
+    fn admit(
+        &self,
+        id: RoomId,
+        name: Arc<str>,
+        kind: GameKind,
+        setup: Setup<String>,
+        maker: Maker,
+        members: Members,
+    ) -> Result<Made, FactoryError> {
         if self.registry.is_draining() {
             return Err(FactoryError::Draining);
         }
         if self.registry.len() >= self.config.max_rooms {
             return Err(FactoryError::TooManyRooms(self.config.max_rooms));
         }
-        let kind = spec.kind.as_deref().unwrap_or(&self.default_kind);
-        let kind = self.kinds.get(kind).ok_or_else(|| FactoryError::UnknownKind(kind.to_owned()))?.clone();
-        let tick_rate = in_range("tick_rate", spec.tick_rate.unwrap_or(self.config.tick_rate), TICK_RATES)?;
-        let max_players = spec.max_players.unwrap_or(self.config.max_players);
-        let max_players = in_range("max_players", max_players, 1..=MAX_PLAYERS)?;
-        let seed = spec.seed.unwrap_or_else(|| random_seed(id));
-        let shared = Arc::new(RoomShared::new(id, name, kind.name(), tick_rate, max_players));
+        let tick_rate = in_range("tick_rate", setup.tick_rate, TICK_RATES)?;
+        let max_players = in_range("max_players", setup.max_players, 1..=MAX_PLAYERS)?;
+        let shared = RoomShared::new(id, name, kind.name(), tick_rate, max_players);
+        let shared = Arc::new(RoomShared { members: Arc::new(members), ..shared });
         let share = match maker {
             Maker::Operator => None,
             Maker::Joiner(source) => Some(self.by_source.take(source).ok_or_else(|| {
@@ -267,42 +280,51 @@ impl Factory {
             Some(_) => self.ticks.max_of_joins(),
         };
         let ticks = self.ticks.take(tick_rate, max).ok_or(FactoryError::TooManyTicks(max))?;
-        let wait_for_players = matches!(maker, Maker::Operator);
-        let setup = Setup { seed, tick_rate, max_players, options: spec.options.clone() };
-        Ok(Made { shared, kind, setup, budget: Budget { _ticks: ticks, _share: share }, wait_for_players })
+        Ok(Made { shared, kind, setup, budget: Budget { _ticks: ticks, _share: share }, maker })
     }
 
-    /// Continues a room of another server where it stopped. If that fails, an operator's room starts anew
+    /// Continues rooms of another server where they stopped. Where that fails, an operator's room starts anew
     /// now, and any other when somebody joins it.
-    pub(crate) fn go_on(&self, room: carry::Room) {
-        let (name, setup, wait_for_players) =
-            (room.carried.name.clone(), room.setup(), room.wait_for_players);
-        let kind = room.carried.kind.clone();
-        let Err(why) = self.try_go_on(room) else { return };
-        warn!(room = name, why, "the room cannot continue where it stopped: it starts anew");
-        if wait_for_players {
-            let spec = RoomSpec { name: Some(name.clone()), kind: Some(kind), ..RoomSpec::of(&setup) };
-            if let Err(error) = self.list(&spec) {
-                warn!(room = name, %error, "nor can it start anew");
+    pub(crate) fn go_on(&self, rooms: Vec<carry::Room>) {
+        // They keep their numbers, which no new room gets.
+        let last = rooms.iter().map(|room| room.carried.id.0).max().unwrap_or(0);
+        self.next_room.fetch_max(last.saturating_add(1), Ordering::Relaxed);
+        for room in rooms {
+            let (view, setup, maker) = (RoomView::of_carried(&room.carried), room.setup.clone(), room.maker);
+            let Err(why) = self.try_go_on(room) else { continue };
+            warn!(room = %view.room, why, "the room cannot continue where it stopped: it starts anew");
+            let (name, kind) = (view.room.clone(), view.kind.clone());
+            let reason = format!("the server stopped, and the room cannot continue: {why}");
+            self.services.events.push_last(RoomEvent::Ended { room: view, why: "server_stopped", reason });
+            if let Maker::Operator = maker
+                && let Err(error) = self.begin_anew(&name, &kind, setup)
+            {
+                warn!(room = %name, %error, "nor can it start anew");
             }
         }
     }
 
+    fn begin_anew(&self, name: &Arc<str>, kind: &str, setup: Setup<String>) -> Result<(), FactoryError> {
+        let (id, kind) = (self.next_id(), self.kind(kind)?);
+        let made = self.admit(id, name.clone(), kind, setup, Maker::Operator, Members::default())?;
+        match self.registry.get_or_start(name, || self.start(made))? {
+            (_, Found::Started) => Ok(()),
+            (_, Found::There) => Err(FactoryError::Exists(name.to_string())),
+        }
+    }
+
     fn try_go_on(&self, room: carry::Room) -> Result<(), String> {
-        let (setup, wait_for_players, carried) = (room.setup(), room.wait_for_players, room.carried);
-        let kind = self.kinds.get(&*carried.kind);
+        let carry::Room { setup, maker, carried } = room;
+        let kind = self.kinds.get(&*carried.kind).cloned();
         let kind = kind.ok_or_else(|| format!("there is no game {:?} here", carried.kind))?;
         if schema_checksum(&kind.schema()) != carried.schema {
             return Err("the schema of its game has changed".into());
         }
-        let game = start::restore(kind, &carried.state)?;
-        let spec = RoomSpec { kind: Some(carried.kind.clone()), ..RoomSpec::of(&setup) };
+        let game = start::restore(&kind, &carried.state)?;
         let name: Arc<str> = carried.name.as_str().into();
-        let made = self.make(self.next_id(), name.clone(), &spec, Maker::Operator);
-        let mut made = Made { wait_for_players, ..made.map_err(|e| e.to_string())? };
-        if let Some(shared) = Arc::get_mut(&mut made.shared) {
-            shared.members = Arc::new(Members::after(carried.members_version()));
-        }
+        let members = Members::after(carried.members_version());
+        let made = self.admit(carried.id, name.clone(), kind, setup, maker, members);
+        let made = made.map_err(|e| e.to_string())?;
         carried.show(&made.shared);
         let kept = carried.seats(&made.shared, &self.config.limits);
         let seats: Vec<_> = kept.iter().map(|kept| kept.seat.clone()).collect();
@@ -328,18 +350,10 @@ impl Factory {
         };
         let asked: Vec<_> = self.registry.all().into_iter().map(ask).collect();
         let mut rooms = Vec::new();
-        for (Listed { shared, setup, wait_for_players, .. }, handed_over) in asked {
+        for (Listed { shared, setup, maker, .. }, handed_over) in asked {
             match timeout_at(until.into(), handed_over).await {
                 Ok(Ok(Some(carried))) => {
-                    let Setup { seed, tick_rate, max_players, options } = (*setup).clone();
-                    rooms.push(carry::Room {
-                        seed,
-                        tick_rate,
-                        max_players,
-                        options,
-                        wait_for_players,
-                        carried,
-                    });
+                    rooms.push(carry::Room { setup: (*setup).clone(), maker, carried });
                 }
                 // It has ended.
                 Ok(_) => {}
@@ -354,7 +368,7 @@ impl Factory {
     }
 
     fn start_or_go_on(&self, made: Made, goes_on: Option<GoesOn>) -> Result<Listed, FactoryError> {
-        let Made { shared, kind, setup, budget, wait_for_players } = made;
+        let Made { shared, kind, setup, budget, maker } = made;
         let services = &self.services;
         let header = RecordingHeader {
             kind: kind.name().to_owned(),
@@ -370,7 +384,7 @@ impl Factory {
             presence: services.presence.clone(),
             listing: listing as Weak<dyn Listing>,
             linger: self.config.linger,
-            wait_for_players,
+            wait_for_players: matches!(maker, Maker::Operator),
             resume_window: kind
                 .resume_window_ms()
                 .map_or(self.config.resume_window, |ms| Duration::from_millis(ms.into())),
@@ -411,7 +425,7 @@ impl Factory {
         services.metrics.rooms.inc();
         services.metrics.rooms_created.inc();
         info!(room = %shared.name, kind = shared.kind, tick_rate = shared.tick_rate, seed, "room created");
-        Ok(Listed { shared, room, setup: of_listed, wait_for_players, budget: Arc::new(budget) })
+        Ok(Listed { shared, room, setup: of_listed, maker, budget: Arc::new(budget) })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
         seat::{ResumeToken, Seat},
         shared::RoomShared,
         shrink::is_nearly_empty,
+        source::Source,
     },
     metrics::Metrics,
     room::{CloseRoom, Listing, RoomAddr},
@@ -16,7 +17,7 @@ use crate::{
 use dashmap::{DashMap, Entry};
 use driftless_sim::{PlayerId, Setup};
 use parking_lot::RwLock;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     any::Any,
     collections::{BTreeMap, BTreeSet},
@@ -46,10 +47,19 @@ pub struct Listed {
     pub room: RoomAddr,
     /// What it was made with.
     pub setup: Arc<Setup<String>>,
-    /// Whether it lingers before anybody has played in it.
-    pub wait_for_players: bool,
+    /// Who has made it.
+    pub maker: Maker,
     /// Its share of the server's totals, given back when the room is no longer listed.
     pub budget: Arc<dyn Any + Send + Sync>,
+}
+
+/// The originator of a room.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub enum Maker {
+    /// An operator. The room lingers before anybody has played in it.
+    Operator,
+    /// Somebody who joins it.
+    Joiner(Source),
 }
 
 /// Where a seat is.

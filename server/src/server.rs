@@ -28,6 +28,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 const CARRY_SPREAD: Duration = Duration::from_millis(500);
 /// Minimum time for rooms to reach their next tick before they are carried over.
 const CARRY_LIMIT: Duration = Duration::from_millis(1_500);
+/// Minimum time for listeners to hear the events that wait when the server stops.
+const HEAR_LIMIT: Duration = Duration::from_millis(1_000);
 /// Time for the answer to the client that requested the drain: without players, the server ends right
 /// afterwards.
 const DRAIN_ANSWER: Duration = Duration::from_millis(100);

@@ -9,15 +9,23 @@ use driftless_proto::{
     session::client::ClientEvent,
     wire::{self, member::Change},
 };
-use driftless_server::{Server, config::Config, jobs::Jobs};
+use driftless_server::{RoomEvent, Server, config::Config, jobs::Jobs};
 use driftless_sim::{
     Answer, GameKind, Job, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step,
 };
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
-use std::{fs, future, os::unix::fs::PermissionsExt, path::Path, thread, time::Duration};
+use std::{
+    fs, future,
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
 use util::{
-    Player, TestServer, config, join,
+    Player, Socket, TestServer, config, join,
     process::{self, Process},
     until,
 };
@@ -210,7 +218,7 @@ fn a_room_goes_on_at_the_next_server_and_its_players_keep_their_seats() {
     let numbers: Vec<_> = of_bob.iter().map(|told| told.number).filter(|number| *number > 0).collect();
     assert_eq!(numbers, [4, 5, 6, 7]);
     let failed = &heard.iter().find(|told| told.number == 0).unwrap().failed;
-    assert!(failed.contains("stopped") || failed.contains("too long"), "{failed}");
+    assert_eq!(failed, "it took too long", "the server waits for jobs until their deadline");
 
     let later = seen(&mut ann);
     assert!(later.0 > tick + 1 && later.1 > steps && later.2 == 0, "{later:?} after {tick}, {steps}");
@@ -260,7 +268,19 @@ fn a_room_that_does_not_fit_the_next_server_begins_anew() {
     stop(before, [&mut ann]);
 
     // Another version of the game, which shows something else.
-    let after = server::<1>(&file, config());
+    let heard: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+    let hear = heard.clone();
+    let after = Server::new(&[GameKind::of::<Diary<1>>()]).carry(&file).on(move |event| {
+        if let RoomEvent::Ended { room, reason, .. } = event {
+            hear.lock().unwrap().push((room.room.to_string(), reason.clone()));
+        }
+    });
+    let after = TestServer::of(after, config());
+    until("listeners hear that both have ended", || heard.lock().unwrap().len() == 2);
+    let mut ended = heard.lock().unwrap().clone();
+    ended.sort();
+    let reason = "the server stopped, and the room cannot continue: the schema of its game has changed";
+    assert_eq!(ended, ["hall", "lobby"].map(|room| (room.to_owned(), reason.to_owned())));
     let hall = after.get("/v1/rooms/hall").json();
     assert_eq!(
         (&hall["tick_rate"], &hall["max_players"]),
@@ -276,6 +296,30 @@ fn a_room_that_does_not_fit_the_next_server_begins_anew() {
     fs::write(&file, b"DRIFTCA\x01 and what somebody else has written").unwrap();
     let last = server::<1>(&file, config());
     assert!(last.running().registry().is_empty() && !file.exists());
+}
+
+// Promise 4: "One client, however slow or hostile, does not [...]"
+#[test]
+fn a_room_that_a_join_has_made_counts_to_its_address_at_the_next_server_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rooms");
+    let config =
+        || Config { trusted_proxy: "127.0.0.0/8".parse().unwrap(), max_rooms_per_address: 1, ..config() };
+    let join_room = |server: &TestServer, address: &str, room: &str| {
+        let headers = format!("sec-websocket-protocol: driftless.v1\r\nx-forwarded-for: {address}\r\n");
+        let socket = Socket::upgrade(TcpStream::connect(server.address()).unwrap(), &headers).unwrap();
+        Player::on(socket, server.address(), join(room))
+    };
+    let before = server::<0>(&file, config());
+    let mut ann = join_room(&before, "192.0.2.1", "hers");
+    ann.welcomed();
+    ann.next_tick();
+    stop(before, [&mut ann]);
+
+    let after = server::<0>(&file, config());
+    assert_eq!(after.get("/v1/rooms/hers").status, 200);
+    assert_eq!(join_room(&after, "192.0.2.1", "more").ended(), CloseCode::AddressLimit);
+    join_room(&after, "192.0.2.2", "other").welcomed();
 }
 
 #[test]

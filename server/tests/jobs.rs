@@ -15,7 +15,7 @@ use driftless_server::{
     },
     jobs::Jobs,
     room::{
-        core::{Effect, RoomCore},
+        core::{Carried, Effect, RoomCore},
         schedule::{Due, Schedule},
     },
 };
@@ -276,6 +276,46 @@ fn of_a_command_that_is_refused_nothing_is_asked_and_nothing_told() {
     recorder.end(EndReason::RoomEnded).unwrap();
     let (_, verdict) = replay(&recorder.into_inner()[..], &[kind]).unwrap();
     assert_eq!(verdict, Verdict::Same { ticks: 2 });
+}
+
+#[test]
+fn answers_that_a_room_has_yet_to_give_are_the_same_where_it_continues() {
+    let kind = GameKind::of::<Desk>();
+    let room = |game| {
+        let shared = Arc::new(RoomShared::new(RoomId(1), "lobby".into(), kind.name(), 20, 10));
+        let schedule = Schedule::new(Instant::now(), 20);
+        RoomCore::new(shared, game, kind.schema(), schedule, Limits::default(), false)
+    };
+    let due = |tick| Due { tick, late: Duration::ZERO, skipped: 0 };
+    let mut before = room(kind.start(&Setup::new(1, 20)).unwrap());
+    let seat = before.join(ConnectionId(1), "guest".into(), "Ann".into()).unwrap();
+    let order = Order { what: "stamp".into(), times: 4, last: false };
+    assert!(seat.take_command(1, order.encode_to_vec().into()));
+    before.tick(due(1)).unwrap();
+    let asked = before.take_effects();
+    let ids = asked.iter().map(|effect| match effect {
+        Effect::Ask(asked) => asked.id,
+        other => panic!("{other:?}"),
+    });
+    let failed = || JobError::Failed("no ink left".into());
+    // The fifth is still running.
+    let results = [Ok("a"), Err(JobError::TimedOut), Err(failed()), Err(JobError::NoHandler)];
+    for (id, result) in ids.zip(results) {
+        let result = result.map(|what| Errand { what: what.into() }.encode_to_vec().into());
+        before.answered(Answer { id, job: Errand::NAME.into(), result });
+    }
+    before.part();
+    let carried = before.carry().unwrap();
+    let carried: Carried = postcard::from_bytes(&postcard::to_stdvec(&carried).unwrap()).unwrap();
+
+    let mut after = room(kind.restore(&carried.state).unwrap());
+    let (first, seats) = (carried.tick() + 1, carried.seats(after.shared(), &Limits::default()));
+    after.go_on(carried, seats);
+    after.tick(due(first.into())).unwrap();
+    let (desk, _) = postcard::take_from_bytes::<Desk>(&after.carry().unwrap().state).unwrap();
+    let heard: Vec<_> = desk.heard.into_iter().map(|(_, what)| what).collect();
+    let stopped = "Failed(\"the server stopped before the job was done\")";
+    assert_eq!(heard, ["a", "TimedOut", &format!("{:?}", failed()), "NoHandler", stopped]);
 }
 
 // Promise 4

@@ -23,24 +23,29 @@ use driftless_server::{
     },
     metrics::Metrics,
     room::{
-        Housing, Join, Listing, Lost, Room, RoomAddr, RoomSettings, Seated, Shell,
+        Carry, Housing, Join, Listing, Lost, Room, RoomAddr, RoomSettings, Seated, Shell,
         core::{Effect, LAST_TICK, RoomCore},
-        events::Events,
+        events::{Events, Hear},
         jobs::{Asked, Work},
         schedule::{Due, Schedule},
         timetable::Timetable,
     },
 };
-use driftless_sim::{Away, GameKind, JobError, Setup, games};
+use driftless_sim::{
+    Away, GameKind, JobError, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step, games,
+};
 use prost::Message as _;
+use serde::{Deserialize, Serialize};
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
-use util::games::{Ask, Obedient};
+use tokio::sync::oneshot;
+use util::games::{Ask, Obedient, Told};
 
 fn core(schedule: Schedule) -> RoomCore {
     let arena = games::kinds().into_iter().find(|kind| kind.name() == "arena").unwrap();
@@ -89,6 +94,10 @@ struct Ends {
     ended: Mutex<Vec<&'static str>>,
     /// How often the end was reported to presence.
     reported: AtomicU32,
+    /// The room's events.
+    heard: Arc<Mutex<Vec<serde_json::Value>>>,
+    /// Its name was free before a listener could hear of its end.
+    early: AtomicBool,
 }
 
 impl Actor for Around {
@@ -119,6 +128,14 @@ impl Listing for Ends {
     fn seat_taken(&self, _: &Seat, _: RoomAddr) {}
     fn seat_ended(&self, _: &ResumeToken) {}
     fn room_ended(&self, _: &RoomShared, reason: &'static str) {
+        let start = Instant::now();
+        while !self.heard.lock().unwrap().iter().any(|event| event["event"] == "ended") {
+            if start.elapsed() > Duration::from_secs(5) {
+                self.early.store(true, Ordering::Relaxed);
+                break;
+            }
+            thread::yield_now();
+        }
         self.ended.lock().unwrap().push(reason);
     }
 }
@@ -144,6 +161,8 @@ impl Housing for Here {
 /// Starts a room on this thread.
 fn start_room(core: RoomCore, around: &Around) -> RoomAddr {
     let listing: Arc<dyn Listing> = around.0.clone();
+    let heard = around.0.heard.clone();
+    let hear: Hear = Arc::new(move |event| heard.lock().unwrap().push(serde_json::to_value(event).unwrap()));
     let settings = RoomSettings {
         clock: Clock::start(),
         metrics: Arc::new(Metrics::new()),
@@ -154,7 +173,7 @@ fn start_room(core: RoomCore, around: &Around) -> RoomAddr {
         wait_for_players: true,
         housing: Arc::new(Here),
         work: Arc::new(Here),
-        events: Events::start(Vec::new(), Arc::default()).unwrap(),
+        events: Events::start(vec![hear], Arc::default()).unwrap(),
     };
     let shell = move |core, home, address| Shell::new(core, None, settings, None, home, address);
     Room::start_at(Here.common(), || core, shell)
@@ -211,6 +230,8 @@ async fn a_room_past_its_last_tick_ends_by_name() {
     assert_eq!(closed.iter().map(|close| close.code).collect::<Vec<_>>(), [CloseCode::RoomClosed]);
     assert!(closed[0].reason.contains("join again"), "{}", closed[0].reason);
     assert_eq!(*around.0.ended.lock().unwrap(), ["out_of_ticks"]);
+    assert!(!around.0.early.load(Ordering::Relaxed), "its end is told before another can have its name");
+    assert_eq!(around.0.heard.lock().unwrap()[0]["id"], 1);
 }
 
 // Promise 7: "Room tick *n* starts within 1 ms of its deadline unless the machine is saturated".
@@ -282,4 +303,70 @@ fn whose_queue_overflows_is_closed_once_whatever_the_game_goes_on_to_tell() {
     assert!(seat.take_command(2, too_much(false)));
     assert_eq!(room.tick(due(2)).unwrap().events, 0);
     assert_eq!(room.take_effects(), []);
+}
+
+/// A game in which the first player's departure has consequences.
+#[derive(Default, Serialize, Deserialize)]
+struct Farewell {}
+
+impl Simulation for Farewell {
+    const KIND: &'static str = "farewell";
+    type Input = ();
+    type Command = ();
+    type Event = Told;
+    type Options = ();
+
+    fn schema() -> Schema {
+        Obedient::schema()
+    }
+    fn new(_setup: &Setup) -> Result<Self, String> {
+        Ok(Self {})
+    }
+    fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, Told>) {}
+    fn leave(&mut self, player: PlayerId, step: &mut Step<'_, Told>) {
+        step.report(&format!("{player} has left"));
+    }
+    fn away(&mut self, player: PlayerId, _why: Away, step: &mut Step<'_, Told>) {
+        if player == 1 {
+            (0..100).for_each(|number| step.send(2, Told { number, filler: vec![7; 1_000] }));
+            step.kick(3, "as the first wanted it");
+        }
+    }
+    fn step(&mut self, _inputs: &[PlayerInput<()>], _step: &mut Step<'_, Told>) {}
+    fn snapshot(&self, _out: &mut Snapshot) {}
+}
+
+// Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."
+#[actix::test]
+async fn a_room_that_continues_elsewhere_takes_no_seat_with_it_that_cannot_be_resumed() {
+    let (around, kind) = (Around::default(), GameKind::of::<Farewell>());
+    let shared = Arc::new(RoomShared::new(RoomId(1), "lobby".into(), kind.name(), 20, 10));
+    let limits = Limits { reliable_messages: 4, reliable_bytes: 100, ..Limits::default() };
+    let schedule = Schedule::new(Instant::now().checked_sub(Duration::from_secs(1)).unwrap(), 20);
+    let game = kind.start(&Setup::new(7, 20)).unwrap();
+    let core = RoomCore::new(shared.clone(), game, kind.schema(), schedule, limits.clone(), false);
+    let room = start_room(core, &around);
+    for connection in 1..=4 {
+        join(&room, &around, connection).await;
+    }
+    for connection in [2, 3].map(ConnectionId) {
+        room.send(Lost { connection, why: LostReason::Disconnected, welcomed: true }).await.unwrap();
+    }
+    let (hand_over, handed_over) = oneshot::channel();
+    room.do_send(Carry(hand_over));
+    let handed_over = Mutex::new(handed_over);
+    let carried = Mutex::new(None);
+    until("the room is handed over", || {
+        tick();
+        let now = handed_over.lock().unwrap().try_recv().ok();
+        let mut carried = carried.lock().unwrap();
+        *carried = carried.take().or(now);
+        carried.is_some()
+    })
+    .await;
+    let carried = carried.into_inner().unwrap().flatten().unwrap();
+    // The second was told too much, and the third was removed.
+    let seats = carried.seats(&shared, &limits);
+    assert_eq!(seats.iter().map(|kept| kept.seat.player).collect::<Vec<_>>(), [1, 4]);
+    until("what the game reported is heard", || around.0.heard.lock().unwrap().len() == 2).await;
 }

@@ -1,7 +1,7 @@
 //! The setup of a room.
 
 use driftless_proto::limits::MAX_OPTIONS;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::any::TypeId;
 
 /// Most players of a room whose maker does not say.
@@ -12,7 +12,7 @@ const MAX_PLAYERS: u32 = 100;
 /// A game has its [options](crate::Simulation::Options) in a type of its own. Outside the game, and in
 /// recordings, they are JSON text: `Setup<String>`, at most 1 KiB, where an empty text stands for the
 /// defaults.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup<O = ()> {
     /// The seed of the game's random numbers.
     pub seed: u64,
@@ -65,7 +65,6 @@ fn read_options<O: DeserializeOwned + Default + 'static>(text: &str) -> Result<O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
 
     #[derive(Debug, PartialEq, Default, Deserialize)]
     #[serde(default)]

@@ -3,7 +3,6 @@
 use crate::ground::{api_error::ApiError, close::GOING_DOWN, refusal::Refusal, source::Source};
 use actix_web::http::StatusCode;
 use driftless_proto::{code::CloseCode, names::ROOM_NAME};
-use driftless_sim::Setup;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -24,15 +23,6 @@ pub struct RoomSpec {
     /// Options of its game, as JSON text. Empty: the game's defaults.
     #[serde(default, deserialize_with = "text_of_object")]
     pub options: String,
-}
-
-impl RoomSpec {
-    /// Of a room that was made with this.
-    pub(super) fn of(setup: &Setup<String>) -> Self {
-        let Setup { seed, tick_rate, max_players, ref options } = *setup;
-        let (tick_rate, max_players, seed) = (Some(tick_rate), Some(max_players), Some(seed));
-        Self { kind: None, name: None, tick_rate, max_players, seed, options: options.clone() }
-    }
 }
 
 fn text_of_object<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {

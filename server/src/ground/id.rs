@@ -1,5 +1,6 @@
 //! Numbers that are unique within this process and never reused.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Number of a connection.
@@ -7,7 +8,7 @@ use std::fmt;
 pub struct ConnectionId(pub u64);
 
 /// Number of a room. (Its name may be given to another room after it has ended.)
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RoomId(pub u64);
 
 impl fmt::Display for ConnectionId {

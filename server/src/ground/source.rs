@@ -1,5 +1,6 @@
 //! Which connections the server attributes to one client, as far as addresses can tell.
 
+use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -8,7 +9,7 @@ use std::{
 /// An origin of connections that counts as one stranger: an IPv4 address, or an IPv6 /64, the smallest
 /// network that a site gets (RFC 6177), which has 2⁶⁴ addresses. IPv4-mapped addresses (RFC 4291, section
 /// 2.5.5.2) count as IPv4.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Source(IpAddr);
 
 impl Source {

@@ -1,19 +1,25 @@
 //! Events of rooms, for uses outside the server: a web hook, a lobby, a list of matches.
 
-use crate::{ground::shared::RoomShared, metrics::Metrics};
+use super::core::Carried;
+use crate::{
+    ground::{id::RoomId, shared::RoomShared},
+    metrics::Metrics,
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::{
+    borrow::Cow,
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::Ordering::Relaxed,
-        mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel},
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        mpsc::{Receiver, Sender, channel},
     },
     thread,
     time::Duration,
 };
+use tokio::{sync::oneshot, time::timeout};
 use tracing::{error, warn};
 
 /// Events that may wait for the listeners. More are dropped, and counted.
@@ -50,7 +56,8 @@ pub enum RoomEvent {
         /// The report, as JSON.
         report: Value,
     },
-    /// The room has ended. (Not sent if it continues elsewhere, or after a restart.)
+    /// The room has ended. Before a room of the same name is made. (Not sent if it continues after a restart;
+    /// if it was to, and cannot, the server that starts sends this.)
     Ended {
         /// The room.
         #[serde(flatten)]
@@ -66,10 +73,13 @@ pub enum RoomEvent {
 /// A room at the time of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RoomView {
+    /// Its number, which tells it from earlier and later rooms of the same name. It keeps it if it continues
+    /// after a restart; a server that continues no rooms counts from 1.
+    pub id: RoomId,
     /// Its name.
     pub room: Arc<str>,
     /// Its kind of game.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Its newest tick.
     pub tick: u32,
     /// Seats taken, by people.
@@ -79,10 +89,21 @@ pub struct RoomView {
 impl RoomView {
     pub(crate) fn of(room: &RoomShared) -> Self {
         Self {
+            id: room.id,
             room: room.name.clone(),
-            kind: room.kind,
+            kind: room.kind.into(),
             tick: room.tick.load(Relaxed),
             players: room.players.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn of_carried(room: &Carried) -> Self {
+        Self {
+            id: room.id,
+            room: room.name.as_str().into(),
+            kind: room.kind.clone().into(),
+            tick: room.tick(),
+            players: room.players(),
         }
     }
 }
@@ -93,14 +114,21 @@ pub type Hear = Arc<dyn Fn(&RoomEvent) + Send + Sync>;
 /// Passes events to the listeners, on a thread of its own. Rooms never wait for it.
 pub struct Events {
     /// None: there are no listeners.
-    queue: Option<SyncSender<Told>>,
+    queue: Option<Queue>,
     metrics: Arc<Metrics>,
+}
+
+/// Bounded by its users, because a stop must not lose what it adds.
+struct Queue {
+    tell: Sender<Told>,
+    /// Events that wait.
+    waiting: Arc<AtomicUsize>,
 }
 
 enum Told {
     Event(Box<RoomEvent>),
     /// Answered when all earlier events have been passed on.
-    Finish(Sender<()>),
+    Finish(oneshot::Sender<()>),
 }
 
 impl Events {
@@ -112,8 +140,12 @@ impl Events {
         if hear.is_empty() {
             return Ok(Arc::new(Self { queue: None, metrics }));
         }
-        let (queue, told) = sync_channel(MOST);
-        thread::Builder::new().name("room events".to_owned()).spawn(move || tell(&told, &hear))?;
+        let (tell, told) = channel();
+        let queue = Queue { tell, waiting: Arc::default() };
+        let waiting = queue.waiting.clone();
+        thread::Builder::new()
+            .name("room events".to_owned())
+            .spawn(move || pass_on(&told, &waiting, &hear))?;
         Ok(Arc::new(Self { queue: Some(queue), metrics }))
     }
 
@@ -125,18 +157,28 @@ impl Events {
     /// Adds an event.
     pub(crate) fn push(&self, event: RoomEvent) {
         let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(_)) = queue.try_send(Told::Event(Box::new(event))) {
+        if queue.waiting.load(Relaxed) < MOST {
+            queue.add(event);
+        } else {
             self.metrics.room_events_dropped.inc();
             warn!("an event of a room is dropped: {MOST} wait for those who hear them");
         }
     }
 
+    /// Adds an event of the stop, of which there is one for each room: it is not dropped, however many wait.
+    pub(crate) fn push_last(&self, event: RoomEvent) {
+        if let Some(queue) = &self.queue {
+            queue.add(event);
+        }
+    }
+
     /// Waits until all events have been passed on, for at most `most`.
-    pub(crate) fn finish(&self, most: Duration) {
+    pub(crate) async fn finish(&self, most: Duration) {
         let Some(queue) = &self.queue else { return };
-        let (heard, wait) = channel();
-        if queue.try_send(Told::Finish(heard)).is_ok() && wait.recv_timeout(most).is_err() {
-            warn!("not all events of rooms were heard before the stop");
+        let (heard, wait) = oneshot::channel();
+        if queue.tell.send(Told::Finish(heard)).is_ok() && timeout(most, wait).await.is_err() {
+            let waiting = queue.waiting.load(Relaxed);
+            warn!(waiting, "not all events of rooms were heard before the stop");
         }
     }
 }
@@ -147,10 +189,19 @@ impl fmt::Debug for Events {
     }
 }
 
-fn tell(told: &Receiver<Told>, hear: &[Hear]) {
+impl Queue {
+    fn add(&self, event: RoomEvent) {
+        self.waiting.fetch_add(1, Relaxed);
+        // Its thread lives as long as this.
+        let _ = self.tell.send(Told::Event(Box::new(event)));
+    }
+}
+
+fn pass_on(told: &Receiver<Told>, waiting: &AtomicUsize, hear: &[Hear]) {
     for told in told {
         match told {
             Told::Event(event) => {
+                waiting.fetch_sub(1, Relaxed);
                 for hear in hear {
                     if catch_unwind(AssertUnwindSafe(|| hear(&event))).is_err() {
                         error!(?event, "whoever hears of rooms panicked at this event");
@@ -160,5 +211,41 @@ fn tell(told: &Receiver<Told>, hear: &[Hear]) {
             // Nobody may be waiting any more.
             Told::Finish(heard) => drop(heard.send(())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parking_lot::Mutex;
+    use std::sync::mpsc;
+
+    fn view() -> RoomView {
+        RoomView { id: RoomId(1), room: "lobby".into(), kind: "match".into(), tick: 1, players: 0 }
+    }
+
+    // Promise 4 bounds what waits; a stop tells the end of every room nevertheless.
+    #[actix::test]
+    async fn a_stop_loses_no_end_and_waits_for_who_is_slow_even_if_the_queue_is_full() {
+        let (open, closed) = mpsc::channel::<()>();
+        let (closed, ends) = (Mutex::new(closed), Arc::new(AtomicUsize::new(0)));
+        let heard = ends.clone();
+        let hear: Hear = Arc::new(move |event| {
+            let _ = closed.lock().recv(); // until it is open
+            heard.fetch_add(usize::from(matches!(event, RoomEvent::Ended { .. })), Relaxed);
+        });
+        let metrics = Arc::new(Metrics::new());
+        let events = Events::start(vec![hear], metrics.clone()).unwrap();
+        for _ in 0..MOST + 10 {
+            events.push(RoomEvent::Made { room: view() });
+        }
+        assert!((9..=10).contains(&metrics.room_events_dropped.get()), "one is being heard, or not yet");
+        for _ in 0..2 * MOST {
+            events.push_last(RoomEvent::Ended { room: view(), why: "server_stopped", reason: String::new() });
+        }
+        events.finish(Duration::ZERO).await;
+        assert_eq!(ends.load(Relaxed), 0, "nor does it wait for ever");
+        futures_util::join!(events.finish(Duration::from_secs(60)), async { drop(open) });
+        assert_eq!(ends.load(Relaxed), 2 * MOST);
     }
 }

@@ -312,8 +312,14 @@ impl Shell {
         }
     }
 
-    fn apply_effects(&mut self) {
+    /// Carries out what the core wants done: after each tick, once that is recorded, also for the joins,
+    /// losses and leaves before it, whose callers need none of it. A resume and an operator's kick do not
+    /// wait for the tick, because they close a connection: the fan-outs must still know the one that is
+    /// replaced, and whoever is removed should be gone when the operator is told so. False: there was nothing
+    /// to do.
+    fn apply_effects(&mut self) -> bool {
         let mut effects = VecDeque::from(self.core.take_effects());
+        let any = !effects.is_empty();
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Close { connection, code, reason } => {
@@ -326,10 +332,7 @@ impl Shell {
                         });
                     }
                 }
-                Effect::Kick { player, reason } => {
-                    self.remove(player, &reason);
-                    effects.extend(self.core.take_effects());
-                }
+                Effect::Kick { player, reason } => drop(self.remove(player, &reason)),
                 Effect::NpcSeated(npc) => self.npc_seated(npc),
                 Effect::TooManyNpcs => self.span.in_scope(|| {
                     let max_players = self.shared().max_players;
@@ -343,7 +346,10 @@ impl Shell {
                 Effect::End { reason } => self.begin_to_end(reason),
                 Effect::Log(text) => self.span.in_scope(|| info!(said = text, "the game says")),
             }
+            // The end of a seat has effects of its own.
+            effects.extend(self.core.take_effects());
         }
+        any
     }
 
     fn tell_report(&self, json: String) {
@@ -421,17 +427,21 @@ impl Shell {
             link.end(reason, self.core.end_record());
         }
         self.fanouts.close_all(&Close { code, reason: reason.to_owned() });
-        if let Some(listing) = self.settings.listing.upgrade() {
+        let listing = self.settings.listing.upgrade();
+        if let Some(listing) = &listing {
             for taken in self.core.seats().iter() {
                 listing.seat_ended(&taken.seat.token);
             }
             // Presence first: as soon as the room is no longer listed, another room may get its name.
             self.report(Report::RoomEnded { room: self.shared().name.clone(), id: self.shared().id });
-            listing.room_ended(self.core.shared(), metric);
         }
+        // Before that, too.
         if self.refused.is_none() && self.settings.events.are_heard() {
             let (room, reason) = (RoomView::of(self.shared()), reason.to_owned());
             self.settings.events.push(RoomEvent::Ended { room, why: metric, reason });
+        }
+        if let Some(listing) = listing {
+            listing.room_ended(self.core.shared(), metric);
         }
         self.address.do_send(Ended);
         self.address.end();
@@ -649,6 +659,8 @@ impl Shell {
     }
 
     fn hand_over(&mut self, wanted: oneshot::Sender<Option<Carried>>) {
+        // Each round has effects only if a seat has ended in the one before, so it comes to an end.
+        while self.guarded(RoomCore::part).is_some() && self.apply_effects() {}
         let carried = self.guarded(RoomCore::carry).flatten();
         // Nobody is told of an end: there is none.
         self.ended = self.ended || carried.is_some();

@@ -96,7 +96,7 @@ impl Parts {
     pub(super) fn go_on(&self) {
         let Some(file) = &*self.carry.lock() else { return };
         match carry::take(file) {
-            Ok(rooms) => rooms.into_iter().flatten().for_each(|room| self.factory.go_on(room)),
+            Ok(rooms) => self.factory.go_on(rooms.unwrap_or_default()),
             Err(error) => {
                 warn!(file = %file.display(), %error, "the rooms of the server before cannot be read: they begin anew");
             }

@@ -1,6 +1,6 @@
 //! A running server.
 
-use super::{CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, Parts};
+use super::{CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, HEAR_LIMIT, Parts};
 use crate::{
     config::PublicUrl,
     connection::Drain,
@@ -108,9 +108,9 @@ impl Running {
         let carried = self.parts.leave(DRAIN_LIMIT.saturating_sub(start.elapsed()).max(CARRY_LIMIT)).await;
         for listed in self.parts.registry.all().iter().filter(|room| !carried.contains(&*room.shared.name)) {
             let (room, reason) = (RoomView::of(&listed.shared), "the server stopped".to_owned());
-            self.parts.events.push(RoomEvent::Ended { room, why: "server_stopped", reason });
+            self.parts.events.push_last(RoomEvent::Ended { room, why: "server_stopped", reason });
         }
-        self.parts.events.finish(DRAIN_LIMIT.saturating_sub(start.elapsed()));
+        self.parts.events.finish(DRAIN_LIMIT.saturating_sub(start.elapsed()).max(HEAR_LIMIT)).await;
         self.parts.factory.finish_recordings();
         self.http.stop(false).await;
     }

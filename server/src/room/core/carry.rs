@@ -2,6 +2,7 @@
 
 use super::RoomCore;
 use crate::ground::{
+    id::RoomId,
     seat::{ResumeToken, Seat, SeatOutbox},
     shared::RoomShared,
 };
@@ -29,6 +30,8 @@ const STOPPED: &str = "the server stopped before the job was done";
 /// A room that has stopped after a tick.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Carried {
+    /// Its number.
+    pub id: RoomId,
     /// Its name.
     pub name: String,
     /// Its kind of game.
@@ -66,8 +69,7 @@ struct CarriedSeat {
 struct CarriedAnswer {
     id: JobId,
     job: String,
-    /// `Err`: the job was still running.
-    result: Result<Vec<u8>, String>,
+    result: Result<Vec<u8>, JobError>,
 }
 
 /// A seat that waits for its player in a process other than the one that gave it.
@@ -87,6 +89,11 @@ impl Carried {
     /// The tick from which it continues: later than any that a client has seen.
     pub fn tick(&self) -> u32 {
         self.tick.saturating_add(GAP)
+    }
+
+    /// Seats taken, by people.
+    pub fn players(&self) -> u32 {
+        self.seats.len() as u32
     }
 
     /// The version of the member list that its players may have.
@@ -143,20 +150,19 @@ impl CarriedSeat {
 
 impl CarriedAnswer {
     fn of(answer: Answer) -> Self {
-        let result = answer.result.map(|payload| payload.to_vec()).map_err(|e| e.to_string());
-        Self { id: answer.id, job: answer.job, result }
+        Self { id: answer.id, job: answer.job, result: answer.result.map(|payload| payload.to_vec()) }
     }
 
     fn restored(self) -> Answer {
-        let result = self.result.map(Bytes::from).map_err(JobError::Failed);
-        Answer { id: self.id, job: self.job, result }
+        Answer { id: self.id, job: self.job, result: self.result.map(Bytes::from) }
     }
 }
 
 impl RoomCore {
-    /// The whole room, after its last tick. Players who are still connected count as away from now on.
-    /// `None`: the game has ended the room.
-    pub fn carry(&mut self) -> Option<Carried> {
+    /// After the last tick before [`carry`](Self::carry): those who are still connected are away from now on,
+    /// and what the game has told is queued. To be repeated as long as it has effects, such as the end of a
+    /// seat for which too much is queued now.
+    pub fn part(&mut self) {
         let removed = self.seats.iter().filter(|taken| taken.removed).map(|taken| taken.seat.player);
         for player in removed.collect::<Vec<_>>() {
             self.end_seat(player);
@@ -166,11 +172,16 @@ impl RoomCore {
             self.lost(connection, true, Away::Closed);
         }
         self.deliver_events();
+    }
+
+    /// All of the room, when everybody is away. None: the game has ended the room.
+    pub fn carry(&mut self) -> Option<Carried> {
         if self.over {
             return None;
         }
         let shared = &self.shared;
         Some(Carried {
+            id: shared.id,
             name: shared.name.to_string(),
             kind: shared.kind.to_owned(),
             schema: schema_checksum(&self.schema),
