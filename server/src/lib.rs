@@ -91,6 +91,8 @@ mod documents {
     struct Rooms;
     #[doc = include_str!("../guide/40-prediction.md")]
     struct Prediction;
+    #[doc = include_str!("../guide/45-lag-compensation.md")]
+    struct LagCompensation;
     #[doc = include_str!("../guide/50-jobs.md")]
     struct Jobs;
     #[doc = include_str!("../guide/60-testing.md")]

@@ -10,7 +10,7 @@
 
 use crate::{
     Away, Order, Output, PlayerId, PlayerInput, Recipient, Schema, Setup, Simulation, Snapshot, Step,
-    checksum::checksum, job::Answer,
+    checksum::checksum, job::Answer, past::History,
 };
 use bytes::{Bytes, BytesMut};
 use prost::{DecodeError, Message};
@@ -160,7 +160,8 @@ pub trait Game: Send {
     fn snapshot(&self, tick: u32, out: &mut Snapshot);
     /// The whole state, for `GameKind::restore`: postcard, then its CRC-32C (little-endian), which is
     /// `checksum`. Inputs that wait for a step and events not taken yet are not part of it: save after a
-    /// step.
+    /// step. Before it come the past states of a game that rewinds, with a version and a CRC of their own;
+    /// they follow from what happened, and are not in the checksum.
     fn save(&self) -> Vec<u8>;
     /// CRC-32C of the whole state in postcard's format, without making a copy of it.
     fn checksum(&self) -> u32;
@@ -203,11 +204,13 @@ struct Running<S: Simulation> {
     inputs: Vec<PlayerInput<S::Input>>,
     output: Output<S::Event>,
     encoded: BytesMut,
+    /// Only for games that rewind.
+    history: Option<History>,
 }
 
 impl<S: Simulation> Running<S> {
-    fn new(simulation: S) -> Self {
-        Self { simulation, inputs: Vec::new(), output: Output::new(), encoded: BytesMut::new() }
+    fn new(simulation: S, history: Option<History>) -> Self {
+        Self { simulation, inputs: Vec::new(), output: Output::new(), encoded: BytesMut::new(), history }
     }
 }
 
@@ -217,24 +220,36 @@ impl<S: Simulation> Game for Running<S> {
     }
 
     fn join(&mut self, tick: u32, player: PlayerId, name: &str) {
-        self.simulation.join(player, name, &mut Step::new(tick, &mut self.output));
+        self.simulation.join(
+            player,
+            name,
+            &mut Step::with_past(tick, &mut self.output, self.history.as_ref()),
+        );
     }
 
     fn join_npc(&mut self, tick: u32, player: PlayerId, name: &str) {
-        self.simulation.join_npc(player, name, &mut Step::new(tick, &mut self.output));
+        self.simulation.join_npc(
+            player,
+            name,
+            &mut Step::with_past(tick, &mut self.output, self.history.as_ref()),
+        );
     }
 
     fn leave(&mut self, tick: u32, player: PlayerId) {
         self.inputs.retain(|input| input.player != player);
-        self.simulation.leave(player, &mut Step::new(tick, &mut self.output));
+        self.simulation.leave(player, &mut Step::with_past(tick, &mut self.output, self.history.as_ref()));
     }
 
     fn away(&mut self, tick: u32, player: PlayerId, why: Away) {
-        self.simulation.away(player, why, &mut Step::new(tick, &mut self.output));
+        self.simulation.away(
+            player,
+            why,
+            &mut Step::with_past(tick, &mut self.output, self.history.as_ref()),
+        );
     }
 
     fn back(&mut self, tick: u32, player: PlayerId) {
-        self.simulation.back(player, &mut Step::new(tick, &mut self.output));
+        self.simulation.back(player, &mut Step::with_past(tick, &mut self.output, self.history.as_ref()));
     }
 
     fn input(&mut self, input: PlayerInput<&[u8]>) -> Result<(), BadInput> {
@@ -255,7 +270,7 @@ impl<S: Simulation> Game for Running<S> {
     fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError> {
         let command = S::Command::decode(payload).map_err(|e| CommandError::Malformed(e.to_string()))?;
         let before = self.output.mark();
-        let mut step = Step::new(tick, &mut self.output);
+        let mut step = Step::with_past(tick, &mut self.output, self.history.as_ref());
         self.simulation.command(player, command, &mut step).map_err(|refusal| {
             // A refused command is not recorded, so nothing may come of it that the next one would notice.
             self.output.undo(before);
@@ -264,12 +279,16 @@ impl<S: Simulation> Game for Running<S> {
     }
 
     fn answer(&mut self, tick: u32, answer: &Answer) {
-        self.simulation.answer(answer, &mut Step::new(tick, &mut self.output));
+        self.simulation.answer(answer, &mut Step::with_past(tick, &mut self.output, self.history.as_ref()));
     }
 
     fn step(&mut self, tick: u32) {
-        self.simulation.step(&self.inputs, &mut Step::new(tick, &mut self.output));
+        self.simulation
+            .step(&self.inputs, &mut Step::with_past(tick, &mut self.output, self.history.as_ref()));
         self.inputs.clear();
+        if let Some(history) = &mut self.history {
+            history.push(tick, |state| self.simulation.snapshot(state));
+        }
     }
 
     fn take_events(&mut self, out: &mut Vec<(Recipient, Bytes)>) {
@@ -292,10 +311,9 @@ impl<S: Simulation> Game for Running<S> {
 
     fn save(&self) -> Vec<u8> {
         match postcard::to_stdvec(&self.simulation) {
-            Ok(mut bytes) => {
-                let crc = crc32c::crc32c(&bytes);
-                bytes.extend(crc.to_le_bytes());
-                bytes
+            Ok(state) => {
+                let past = self.history.as_ref().map(|history| with_crc(history.save()));
+                [past.unwrap_or_default(), with_crc(state)].concat()
             }
             Err(error) => panic!("the state of {} must be serialisable: {error}", S::KIND),
         }
@@ -304,6 +322,13 @@ impl<S: Simulation> Game for Running<S> {
     fn checksum(&self) -> u32 {
         checksum(&self.simulation)
     }
+}
+
+/// The bytes, then their CRC-32C.
+fn with_crc(mut bytes: Vec<u8>) -> Vec<u8> {
+    let crc = crc32c::crc32c(&bytes);
+    bytes.extend(crc.to_le_bytes());
+    bytes
 }
 
 /// The last part of a type's path; `()` is no message.
@@ -318,17 +343,26 @@ fn reencode<M: Message + Default>(payload: &[u8]) -> Option<Vec<u8>> {
 
 fn start<S: Simulation>(setup: &Setup<String>) -> Result<Box<dyn Game>, String> {
     let simulation = S::new(&setup.read()?)?;
-    Ok(Box::new(Running::new(simulation)))
+    let history = (S::REWIND_MS > 0).then(|| History::new(&S::schema(), S::REWIND_MS, setup.tick_rate));
+    Ok(Box::new(Running::new(simulation, history)))
 }
 
 fn restore<S: Simulation>(saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
     let refuse = |reason: &str| RestoreError { kind: S::KIND, reason: reason.to_owned() };
+    let (history, saved) = match S::REWIND_MS {
+        0 => (None, saved),
+        rewind_ms => {
+            let (history, rest) =
+                History::restore(&S::schema(), rewind_ms, saved).map_err(|why| refuse(&why))?;
+            (Some(history), rest)
+        }
+    };
     let (state, crc) = saved.split_last_chunk::<4>().ok_or_else(|| refuse("it ends too early"))?;
     if crc32c::crc32c(state) != u32::from_le_bytes(*crc) {
         return Err(refuse("its CRC does not match: it is damaged"));
     }
     match postcard::take_from_bytes::<S>(state) {
-        Ok((simulation, [])) => Ok(Box::new(Running::new(simulation))),
+        Ok((simulation, [])) => Ok(Box::new(Running::new(simulation, history))),
         Ok((_, rest)) => Err(refuse(&format!("{} bytes too many", rest.len()))),
         Err(error) => Err(refuse(&error.to_string())),
     }

@@ -49,6 +49,10 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     /// Most inputs of one player that a step gets. With more than one, the game itself has to keep a player
     /// who sends many from moving faster than others.
     const INPUTS_PER_TICK: u32 = 1;
+    /// How far back [`Step::past`] reaches, milliseconds; seldom more than 500. 0: not at all, at no cost.
+    /// Otherwise each tick takes one more snapshot, and a room keeps, and [saves](crate::Game::save), the
+    /// states of that time.
+    const REWIND_MS: u32 = 0;
     /// The text of the `.proto` that inputs, commands and events are of, under the names of their Rust types:
     /// `include_str!("game.proto")`. `driftless types` writes the types of a page from it; nothing else needs
     /// it.

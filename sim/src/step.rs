@@ -4,8 +4,9 @@
 //! leaves) are recorded.
 
 use crate::{
-    PlayerId,
+    Moment, Past, PlayerId,
     job::{JOBS_A_TICK, Job, JobError, JobId},
+    past::History,
 };
 use bytes::Bytes;
 use serde::Serialize;
@@ -36,6 +37,7 @@ const LOGS_A_TICK: u8 = 8;
 pub struct Step<'a, E> {
     tick: u32,
     output: &'a mut Output<E>,
+    past: Option<&'a History>,
 }
 
 /// What a game has sent and requested since its room last looked.
@@ -122,12 +124,29 @@ pub enum Order {
 impl<'a, E> Step<'a, E> {
     /// For a room, or a game's test.
     pub fn new(tick: u32, output: &'a mut Output<E>) -> Self {
-        Self { tick, output }
+        Self { tick, output, past: None }
+    }
+    pub(crate) fn with_past(tick: u32, output: &'a mut Output<E>, past: Option<&'a History>) -> Self {
+        Self { tick, output, past }
     }
     /// The tick being computed. Ascends; ticks that the room had to skip are left out of the numbers, but
     /// each step still represents one tick's time.
     pub fn tick(&self) -> u32 {
         self.tick
+    }
+    /// The room as a player was shown it when acting: `view` is that of its
+    /// [`PlayerInput`](crate::PlayerInput). If that is longer before the newest state than
+    /// [`REWIND_MS`](crate::Simulation::REWIND_MS), it is the room of so long before, and
+    /// [`Past::clamped`](crate::Past::clamped) says so.
+    ///
+    /// None: the view is unknown, the room has had no tick yet, or the game's `REWIND_MS` is 0. Then there is
+    /// nothing but the present to judge by.
+    pub fn past(&self, view: Option<Moment>) -> Option<Past<'a>> {
+        self.past_within(view, u32::MAX)
+    }
+    /// The same, but no longer ago than so many milliseconds before the newest state.
+    pub fn past_within(&self, view: Option<Moment>, most_ms: u32) -> Option<Past<'a>> {
+        self.past?.at(view?, most_ms)
     }
     /// Sends an event to every player, reliably.
     pub fn broadcast(&mut self, event: E) {
