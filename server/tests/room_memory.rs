@@ -127,7 +127,8 @@ fn a_room_of_one_is_small_and_its_ticks_allocate_nothing() {
     let asked = ASKED.get();
     play(&mut solo, 100);
     assert_eq!(ASKED.get() - asked, 0, "in 100 ticks");
-    assert!(held <= 4112, "{held} bytes, of which 128 are this test's");
+    // More than half of it are the states of 500 ms that the arena keeps to rewind shots.
+    assert!(held <= 9_500, "{held} bytes, of which 128 are this test's");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use driftless_sim::games::{
     self,
     arena::{ArenaInput, PROJECTILES},
 };
+use driftless_sim::{Moment, PlayerInput};
 use prost::Message;
 use std::{
     alloc::{GlobalAlloc, Layout, System},
@@ -65,7 +66,8 @@ fn a_tick_of_the_arena_allocates_nothing_in_steady_state() {
                 };
                 payload.clear();
                 input.encode(&mut payload).unwrap();
-                game.input(driftless_sim::PlayerInput::new(player, &payload[..])).unwrap();
+                let view = (tick > 4).then(|| Moment::at(tick - 1).before(u64::from(player) * 10));
+                game.input(PlayerInput { view, ..PlayerInput::new(player, &payload[..]) }).unwrap();
             }
             game.step(tick);
             game.snapshot(tick, &mut seen);

@@ -43,7 +43,8 @@ fn a_kill_is_told_and_scores() {
         let mut room = duel(tick_rate);
         kill(&mut room);
         assert_eq!((room.player(1).score, room.player(2).score), (1, 0));
-        let kill = arena_event::Kill { killer: 1, victim: 2, respawn_ms: rules::RESPAWN_MS };
+        let respawn_ms = rules::RESPAWN_MS;
+        let kill = arena_event::Kill { killer: 1, victim: 2, respawn_ms, rewound_ms: 0 };
         assert_eq!(room.events(), [arena_event::Body::Kill(kill)]);
     }
 }

@@ -1,5 +1,7 @@
 //! The past as players were shown it: `Simulation::REWIND_MS` and `Step::past`.
 
+#![allow(clippy::unwrap_used, reason = "test helpers may panic, too")]
+
 use driftless_sim::{
     Game, GameKind, Moment, PlayerId, PlayerInput, Rng, Schema, Setup, Simulation, Snapshot, Step,
 };

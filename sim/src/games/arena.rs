@@ -28,6 +28,7 @@ mod options;
 mod own;
 mod player;
 mod projectile;
+mod rewind;
 mod rounds;
 pub mod rules;
 mod spawn;
@@ -45,13 +46,14 @@ pub use own::OwnPlayer;
 pub use player::sector;
 pub use wire::{ArenaCommand, ArenaEvent, ArenaInput, arena_command, arena_event};
 
-use crate::{PlayerId, PlayerInput, Rng, Schema, Setup, Simulation, Snapshot, Step, chat::Chat};
+use crate::{Moment, PlayerId, PlayerInput, Rng, Schema, Setup, Simulation, Snapshot, Step, chat::Chat};
 use arena_command::Body as Command;
 use arena_event::{Body as Event, Kill, Typing};
 use bots::{Bots, Change};
 use npc::World;
 use player::Player;
 use projectile::Projectile;
+use rewind::Fired;
 use rounds::Rounds;
 use serde::{Deserialize, Serialize};
 use targets::Targets;
@@ -92,6 +94,7 @@ impl Simulation for Arena {
     /// A player whose input is late continues its last movement, so late inputs have nothing to catch up on
     /// and are taken together: of each tick's inputs the last movement counts, and one move is made.
     const INPUTS_PER_TICK: u32 = 4;
+    const REWIND_MS: u32 = *options::REWIND_MS.end();
 
     fn schema() -> Schema {
         Schema::new()
@@ -203,7 +206,7 @@ impl Simulation for Arena {
         }
         self.step_bots(step);
         if self.rounds.as_ref().is_none_or(|rounds| rounds.is_playing()) {
-            self.shoot();
+            self.shoot(inputs, step);
         }
         let moves = rules::moves_per_tick(self.tick_rate);
         for _ in 0..moves {
@@ -289,11 +292,41 @@ impl Arena {
         step.broadcast(event(Event::Round(told)));
     }
 
-    fn shoot(&mut self) {
+    fn shoot(&mut self, inputs: &[PlayerInput<ArenaInput>], step: &mut Step<'_, ArenaEvent>) {
+        let flying = self.projectiles.len();
         for player in &mut self.players {
             if player.shoots(self.tick_rate) {
                 self.projectiles.push(Projectile::new(self.next_projectile, player, self.tick_rate));
                 self.next_projectile = self.next_projectile.wrapping_add(1);
+            }
+        }
+        if self.projectiles.len() > flying {
+            let mut projectiles = std::mem::take(&mut self.projectiles);
+            let mut at = 0;
+            projectiles.retain_mut(|shot| {
+                at += 1;
+                at <= flying || self.catch_up(shot, inputs, step)
+            });
+            self.projectiles = projectiles;
+        }
+    }
+
+    /// Flies a shot from what its shooter was shown to the newest state. Whether it flies on.
+    fn catch_up(
+        &mut self,
+        shot: &mut Projectile,
+        inputs: &[PlayerInput<ArenaInput>],
+        step: &mut Step<'_, ArenaEvent>,
+    ) -> bool {
+        let most_ms = self.options.rewind_ms;
+        let Some(past) = step.past_within(view_of_shot(inputs, shot.owner), most_ms) else { return true };
+        let then = |moment| step.past_within(Some(moment), most_ms);
+        match rewind::catch_up(shot, past, then, &self.players, &self.map, self.tick_rate) {
+            Fired::Flies => true,
+            Fired::Ends => false,
+            Fired::Hits(victim) => {
+                self.hit(victim, shot, step);
+                false
             }
         }
     }
@@ -325,7 +358,7 @@ impl Arena {
             projectile.arrive(flight);
             match self.targets.first_hit(&self.players, flight, projectile.owner) {
                 Some(victim) => {
-                    self.hit(victim, projectile.owner, step);
+                    self.hit(victim, projectile, step);
                     false
                 }
                 None => true,
@@ -334,11 +367,17 @@ impl Arena {
         self.projectiles = projectiles;
     }
 
-    fn hit(&mut self, victim: usize, owner: PlayerId, step: &mut Step<'_, ArenaEvent>) {
+    fn hit(&mut self, victim: usize, by: &Projectile, step: &mut Step<'_, ArenaEvent>) {
+        let Projectile { owner, rewound_ms, .. } = *by;
         let victim = &mut self.players[victim];
         if victim.hit(self.options.respawn_ms(), self.tick_rate) {
             let respawn_ms = self.options.respawn_ms();
-            step.broadcast(event(Event::Kill(Kill { killer: owner, victim: victim.id, respawn_ms })));
+            step.broadcast(event(Event::Kill(Kill {
+                killer: owner,
+                victim: victim.id,
+                respawn_ms,
+                rewound_ms,
+            })));
             if let Ok(at) = self.find(owner) {
                 self.players[at].score = self.players[at].score.saturating_add(1);
             }
@@ -358,6 +397,13 @@ fn rounds(options: &ArenaOptions, tick_rate: u32) -> Option<Box<Rounds>> {
 fn bots(options: &ArenaOptions, tick_rate: u32) -> Option<Box<Bots>> {
     let most = options.bots.filter(|&bots| bots > 0)?;
     Some(Box::new(Bots::new(most, tick_rate)))
+}
+
+/// What a player was shown when it fired. None: it says nothing, or is a bot.
+fn view_of_shot(inputs: &[PlayerInput<ArenaInput>], player: PlayerId) -> Option<Moment> {
+    let first = inputs.partition_point(|input| input.player < player);
+    let own = inputs[first..].iter().take_while(|input| input.player == player);
+    own.filter(|input| input.input.buttons & rules::BUTTON_FIRE != 0).find_map(|input| input.view)
 }
 
 fn event(body: Event) -> ArenaEvent {

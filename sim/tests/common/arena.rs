@@ -1,7 +1,7 @@
 //! An arena room as a client sees it: inputs as messages, states as snapshots, events as messages.
 
 use driftless_sim::{
-    Game, Order, PlayerId, PlayerInput, Recipient, Setup, Snapshot,
+    Game, Moment, Order, PlayerId, PlayerInput, Recipient, Setup, Snapshot,
     game::CommandError,
     games::arena::{
         ArenaCommand, ArenaEvent, ArenaInput, Body, Drive, Map, PLAYERS, PROJECTILES, arena_command,
@@ -56,9 +56,16 @@ impl Room {
     }
 
     pub fn step(&mut self, inputs: &[(PlayerId, ArenaInput)]) {
+        let unseen: Vec<_> = inputs.iter().map(|(player, input)| (*player, None, *input)).collect();
+        self.step_seen(&unseen);
+    }
+
+    /// A tick with inputs, and what their players were shown.
+    pub fn step_seen(&mut self, inputs: &[(PlayerId, Option<Moment>, ArenaInput)]) {
         self.tick += 1;
-        for (player, input) in inputs {
-            self.game.input(PlayerInput::new(*player, &input.encode_to_vec()[..])).unwrap();
+        for (player, view, input) in inputs {
+            let input = input.encode_to_vec();
+            self.game.input(PlayerInput { view: *view, ..PlayerInput::new(*player, &input[..]) }).unwrap();
         }
         self.game.step(self.tick);
         self.game.snapshot(self.tick, &mut self.seen);

@@ -13,6 +13,9 @@ const ROUND_S: RangeInclusive<u32> = 10..=3_600;
 /// Bots that a room may have.
 const BOTS: RangeInclusive<u32> = 0..=63;
 
+/// How far shots may be rewound.
+pub(super) const REWIND_MS: RangeInclusive<u32> = 0..=500;
+
 /// Bots of a match that players start.
 const MATCH_BOTS: RangeInclusive<u32> = 0..=7;
 
@@ -30,11 +33,14 @@ pub struct ArenaOptions {
     /// with the last. Default: as with `round_s`. A bot costs the server about as much as a player, without a
     /// connection.
     pub bots: Option<u32>,
+    /// Shots hit what their shooter was shown, as far as that is not longer ago than this, milliseconds, 0 to
+    /// 500. So nobody is hit where he has not been for longer. 0: shots hit what is there now. Default: 250.
+    pub rewind_ms: u32,
 }
 
 impl Default for ArenaOptions {
     fn default() -> Self {
-        Self { respawn_s: rules::RESPAWN_MS / 1_000, round_s: None, bots: None }
+        Self { respawn_s: rules::RESPAWN_MS / 1_000, round_s: None, bots: None, rewind_ms: 250 }
     }
 }
 
@@ -48,6 +54,7 @@ impl ArenaOptions {
         if let Some(bots) = self.bots {
             in_range("bots", bots, BOTS)?;
         }
+        in_range("rewind_ms", self.rewind_ms, REWIND_MS)?;
         Ok(self)
     }
 

@@ -1,12 +1,14 @@
 //! Projectiles: points that fly straight until they hit a box, a wall or a player, or expire.
 
 use super::{
+    Body,
     body::length,
     map::Map,
     player::Player,
     rules::{self, UNITS},
 };
 use crate::PlayerId;
+use driftless_proto::moment::PARTS;
 use serde::{Deserialize, Serialize};
 
 /// A projectile. Positions are in units, speeds in units per second.
@@ -21,6 +23,8 @@ pub(super) struct Projectile {
     vy: i32,
     /// Remaining ticks of its flight.
     life: u32,
+    /// How long before it was heard of it was fired, ms.
+    pub rewound_ms: u32,
 }
 
 /// The path of a projectile in one move.
@@ -44,6 +48,7 @@ impl Projectile {
             vx: (aim.0 * speed / length) as i32,
             vy: (aim.1 * speed / length) as i32,
             life: rules::ticks(rules::PROJECTILE_LIFE_MS, tick_rate),
+            rewound_ms: 0,
         }
     }
 
@@ -51,6 +56,29 @@ impl Projectile {
     pub fn flight(&self, map: &Map, rate: i32) -> Option<Flight> {
         let to = (self.x + self.vx / rate, self.y + self.vy / rate);
         map.is_free(to, 0).then_some(Flight { from: (self.x, self.y), to })
+    }
+
+    /// Where it goes in so many 1/128 of a tick. None: into a box or a wall.
+    pub fn flight_of(&self, map: &Map, parts: u64, tick_rate: u32) -> Option<Flight> {
+        let far = |speed: i32| {
+            let rate = i64::from(tick_rate) * i64::from(PARTS);
+            (i64::from(speed) * parts as i64 / rate) as i32
+        };
+        let to = (self.x + far(self.vx), self.y + far(self.vy));
+        map.is_free(to, 0).then_some(Flight { from: (self.x, self.y), to })
+    }
+
+    /// Whether it is not farther than so many units from a body, on either axis.
+    pub fn is_within(&self, body: Body, reach: i32) -> bool {
+        self.x.abs_diff(body.x).max(self.y.abs_diff(body.y)) <= reach.unsigned_abs()
+    }
+
+    /// It was fired so many 1/128 of a tick ago. Whether it still flies.
+    pub fn is_rewound(&mut self, parts: u64, tick_rate: u32) -> bool {
+        let per_tick = u64::from(PARTS);
+        self.rewound_ms = (parts * 1_000 / (per_tick * u64::from(tick_rate))) as u32;
+        self.life = self.life.saturating_sub((parts / per_tick) as u32);
+        self.life > 0
     }
 
     /// Where it is, cm, and where it flies, cm a second.

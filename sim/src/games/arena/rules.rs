@@ -49,6 +49,13 @@ pub fn max_distance(ticks: u32, tick_rate: u32) -> i64 {
     whole + 3
 }
 
+/// How far apart, units, a projectile and a player can be who meet within so many 1/128 of a tick.
+pub(super) fn reach(parts: u64, tick_rate: u32) -> i32 {
+    let speed = i64::from(PROJECTILE_SPEED + MAX_SPEED);
+    let way = speed * parts as i64 / (i64::from(tick_rate.max(1)) * 128) + i64::from(PLAYER_RADIUS);
+    i32::try_from((way + 2) * i64::from(UNITS)).unwrap_or(i32::MAX)
+}
+
 /// Ticks that a time takes, rounded up, at least 1.
 pub(super) fn ticks(milliseconds: u32, tick_rate: u32) -> u32 {
     (milliseconds * tick_rate).div_ceil(1_000).max(1)

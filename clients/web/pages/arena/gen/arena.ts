@@ -147,6 +147,11 @@ export interface ArenaEventKill {
   victim: number;
   /** From the death to the victim's next life, ms. */
   respawnMs: number;
+  /**
+   * How long before the room heard of it the shot was fired, by what the killer was shown, ms. 0: it was
+   * judged by what was there.
+   */
+  rewoundMs: number;
 }
 const arenaInputFields: MessageFields = {
   moveX: [1, "sint32"],
@@ -193,6 +198,7 @@ const arenaEventKillFields: MessageFields = {
   killer: [1, "uint32"],
   victim: [2, "uint32"],
   respawnMs: [3, "uint32"],
+  rewoundMs: [4, "uint32"],
 };
 
 /** The game `arena`, for `connect({ game: arena })`. */
