@@ -75,6 +75,9 @@ pub enum SchemaError {
         /// How many there may be.
         max: usize,
     },
+    /// A field of this kind is called `id`, which is what each entity's number is called.
+    #[error("a field of {0:?} is called \"id\", as each entity's number is: choose another name")]
+    Id(String),
     /// A predictor that this version does not know.
     #[error("unknown predictor {0}")]
     Predictor(i32),
@@ -164,7 +167,11 @@ impl Kind {
             check_count(what, group.fields.len(), 1, MAX_FIELDS)?;
         }
         check_names(self.groups.iter().map(|g| g.name.as_str()))?;
-        check_names(self.groups.iter().flat_map(|g| &g.fields).map(|f| f.name.as_str()))
+        let fields = self.groups.iter().flat_map(|g| &g.fields).map(|f| f.name.as_str());
+        if fields.clone().any(|field| field == "id") {
+            return Err(SchemaError::Id(self.name.clone()));
+        }
+        check_names(fields)
     }
 
     fn to_wire(&self) -> wire::Kind {

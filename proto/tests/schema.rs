@@ -52,6 +52,12 @@ fn a_repeated_name_is_refused() {
 }
 
 #[test]
+fn a_field_called_id_is_refused() {
+    let error = refused(|s| s.kinds[0].groups[1].fields[0].name = "id".into());
+    assert_eq!(error, SchemaError::Id("player".into()));
+}
+
+#[test]
 fn a_count_out_of_range_is_refused() {
     let count = |error| match error {
         SchemaError::Count { count, max, .. } => (count, max),

@@ -111,18 +111,18 @@ function one(writer: BinaryWriter, type: Scalar, value: unknown): void {
   (writer[type] as (value: unknown) => void).call(writer, value);
 }
 
+/** Whether a reader would assume the value without being told. NaN is not 0. */
 function isZero(value: unknown): boolean {
-  return !value || (value instanceof Uint8Array && value.length === 0);
+  if (value instanceof Uint8Array) return value.length === 0;
+  return value === 0 || value === 0n || value === "" || value === false;
 }
 
 function read(fields: MessageFields, reader: BinaryReader, length: number): Values {
   const end = reader.pos + length;
   if (end > reader.len) throw new RangeError("a message is cut");
   const message: Values = {};
-  const byNumber = new Map<number, [name: string, field: MessageField]>();
-  for (const [name, field] of Object.entries(fields)) {
-    const [number, type, how] = field;
-    byNumber.set(number, [name, field]);
+  const byNumber = numbered(fields);
+  for (const [name, [, type, how]] of byNumber.values()) {
     if (how?.startsWith(":")) message[how.slice(1)] = { case: undefined };
     else if (how === "repeated") message[name] = [];
     else if (how !== "optional" && typeof type === "string") message[name] = zero(type);
@@ -146,6 +146,21 @@ function read(fields: MessageFields, reader: BinaryReader, length: number): Valu
   }
   if (reader.pos !== end) throw new RangeError("a field runs past its message");
   return message;
+}
+
+type Numbered = Map<number, [name: string, field: MessageField]>;
+
+/** What `numbered` has returned: a game's messages are few, and each is read again and again. */
+const known = new WeakMap<MessageFields, Numbered>();
+
+/** A message's fields by their numbers. */
+function numbered(fields: MessageFields): Numbered {
+  let made = known.get(fields);
+  if (!made) {
+    made = new Map(Object.entries(fields).map(([name, field]) => [field[0], [name, field]]));
+    known.set(fields, made);
+  }
+  return made;
 }
 
 function zero(type: Scalar): unknown {

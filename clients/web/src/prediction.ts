@@ -28,7 +28,7 @@ export class Prediction {
   private seat: { schema: Schema; player: number; tickRate: number } | undefined;
   private sent: { payload: Uint8Array; at: number } | undefined;
 
-  /** A difference of more than `jump` quanta is not an error to hide: the player was moved far away. */
+  /** A correction by more than `jump` quanta is not an error to hide: the player was moved far away. */
   constructor(jump: number) {
     this.smoothing = new Smoothing(HALF_LIFE, jump);
   }
@@ -57,7 +57,7 @@ export class Prediction {
     this.guarded((rules) => {
       const columns = schema.kinds[rules.kind]?.columns ?? [];
       this.linear = columns.map(({ predictor }) => predictor === "linear");
-      this.quantaPerUnit = columns[0]?.quantaPerUnit ?? 1;
+      this.quantaPerUnit = (columns.find((_, n) => this.linear[n]) ?? columns[0])?.quantaPerUnit ?? 1;
       rules.start(player, tickRate);
     });
   }
@@ -76,7 +76,10 @@ export class Prediction {
       const after = rules.shown();
       this.error = rules.error / this.quantaPerUnit;
       this.meanError += (this.error - this.meanError) / MEAN_OF;
-      if (before && after) this.smoothing.correct(now, before, after);
+      if (!before || !after) return;
+      // Only what moves is smoothed: how far points or gold are off says nothing about a position.
+      const moved = before.map((value, n) => (this.linear[n] ? value : after[n]!));
+      this.smoothing.correct(now, moved, after);
     });
   }
 

@@ -174,6 +174,16 @@ describe("the player", () => {
     expect([prediction.error, prediction.meanError]).toEqual([1, 1 / 20]);
   });
 
+  it("does not jump either when something else about it changes a lot", async () => {
+    const prediction = await started();
+    prediction.push(0, 1, stick(0, 0));
+    const [score, spawns] = [100_000, 1];
+    prediction.state(10, 1, state(2, [5100, 5000, 0, 100, score, spawns, 7]));
+    const { values } = prediction.shown(10, undefined)!;
+    expect(values[0]).toBeCloseTo(5000);
+    expect(values[4]).toBe(score);
+  });
+
   it("is at once where it was moved far away", async () => {
     const prediction = await started();
     prediction.state(10, 0, state(2, [900, 900, 0, 100, 0, 2, 7]));

@@ -69,6 +69,11 @@ export class Schema {
       const columns = groups.flatMap((g) => g.fields.map((f) => ({ ...f, predictor: g.predictor })));
       checkNames(groups.map((g) => g.name));
       checkNames(columns.map((c) => c.name));
+      if (columns.some((c) => c.name === "id")) {
+        throw new SchemaError(
+          `a field of ${JSON.stringify(kind.name)} is called "id", as each entity's number is`,
+        );
+      }
       return { name: kind.name, groups, columns };
     });
     checkCount("kinds", kinds.length, 0, MAX_KINDS);

@@ -103,7 +103,7 @@ export const GroupSchema: GenMessage<Group> = /*@__PURE__*/
  */
 export type Field = Message<"driftless.v1.Field"> & {
   /**
-   * Name, unique in the kind ("x").
+   * Name, unique in the kind ("x"), and not "id", which is what an entity's number is called.
    *
    * @generated from field: string name = 1;
    */
