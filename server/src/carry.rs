@@ -51,7 +51,7 @@ pub(crate) fn take(file: &Path) -> io::Result<Option<Vec<Room>>> {
     };
     fs::remove_file(file)?;
     let bad = |why: &str| io::Error::new(ErrorKind::InvalidData, why.to_owned());
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| bad("not such a file, or of another version"))?;
+    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| bad("not a carry file of this version"))?;
     let (crc, body) = rest.split_first_chunk().ok_or_else(|| bad("it ends too early"))?;
     if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
         return Err(bad("it is damaged"));

@@ -209,7 +209,7 @@ fn misspelt(error: &clap::Error) -> Option<String> {
     };
     let kind = if what.starts_with('-') { kind } else { "command" };
     let hint = meant.map_or_else(|| "see --help".to_owned(), |meant| format!("did you mean {meant}?"));
-    Some(format!("{what} is no {kind}: {hint}"))
+    Some(format!("unknown {kind} {what}: {hint}"))
 }
 
 /// Reads a command line (its first word is the program) of a server with these games, and the environment.

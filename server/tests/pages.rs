@@ -53,7 +53,8 @@ fn a_folder_is_served_at_the_root_with_types_and_tags() {
     let packed = http::send(server.address(), "GET", "/long.css", "accept-encoding: gzip\r\n", "");
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert!(packed.header("content-length").unwrap().parse::<usize>().unwrap() < 300, "{}", packed.head);
-    // Files are sent as they are now.
+    // Files are sent as they are now, also those that a page names with a version.
+    assert_eq!(server.get("/assets/main.js?v=1").header("cache-control"), Some("no-cache"));
     fs::write(folder.path().join("index.html"), "built again").unwrap();
     assert_eq!(server.get("/").body, "built again");
 }

@@ -95,11 +95,11 @@ fn a_certificate_that_cannot_be_used_is_named() {
 #[test]
 fn a_misspelt_option_is_told_with_the_one_that_was_meant() {
     for (args, expected) in [
-        (&["--tickrate", "30"][..], "--tickrate is no option: did you mean --tick-rate?"),
-        (&["serve", "--tickrate=30"], "--tickrate is no option: did you mean --tick-rate?"),
-        (&["chek-config"], "chek-config is no command: did you mean check-config?"),
-        (&["fly"], "fly is no command: see --help"),
-        (&["--fly"], "--fly is no option: see --help"),
+        (&["--tickrate", "30"][..], "unknown option --tickrate: did you mean --tick-rate?"),
+        (&["serve", "--tickrate=30"], "unknown option --tickrate: did you mean --tick-rate?"),
+        (&["chek-config"], "unknown command chek-config: did you mean check-config?"),
+        (&["fly"], "unknown command fly: see --help"),
+        (&["--fly"], "unknown option --fly: see --help"),
     ] {
         let (code, said) = refused(command(args));
         assert_eq!((code, said.trim_end()), (2, &*format!("driftless: {expected}")), "{args:?}");

@@ -2,7 +2,10 @@
 //! module. `npm run build` in `clients/web` builds them and they are embedded here, so that the server needs
 //! no files. Each page is a row of `PAGES`.
 
-use super::{ApiError, file::Packed};
+use super::{
+    ApiError,
+    file::{Freshness, Packed},
+};
 use actix_web::{HttpRequest, HttpResponse, http::header::HeaderValue};
 use bytes::Bytes;
 use std::{collections::HashMap, sync::LazyLock};
@@ -78,5 +81,5 @@ pub(super) fn paths(demos: &[(&str, &str)]) -> impl Iterator<Item = &'static str
 /// The file at the request's path.
 pub(super) async fn file(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let packed = PACKED.get(request.path()).ok_or_else(|| ApiError::no_such_path(request.path()))?;
-    Ok(packed.answer(&request, HeaderValue::from_static(POLICY)))
+    Ok(packed.answer(&request, HeaderValue::from_static(POLICY), Freshness::Versioned))
 }

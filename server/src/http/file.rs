@@ -13,9 +13,17 @@ use std::{
     io::Write,
 };
 
-/// An address with the hash of the content (`?v=`) means the same for ever.
+/// How long a browser may use what it has without asking again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// For ever if the address has a version (`?v=`): the pages that name it are built together with it, so
+    /// the address means the same content as long as it exists.
+    Versioned,
+    /// It asks each time, with the tag.
+    Revalidated,
+}
+
 const FOREVER: &str = "public, max-age=31536000, immutable";
-/// Others are asked for again, with the tag.
 const REVALIDATE: &str = "no-cache";
 
 /// A file, packed once.
@@ -61,7 +69,12 @@ impl Packed {
     }
 
     /// The answer. `policy`: what the content may do in a browser.
-    pub(super) fn answer(&self, request: &HttpRequest, policy: HeaderValue) -> HttpResponse {
+    pub(super) fn answer(
+        &self,
+        request: &HttpRequest,
+        policy: HeaderValue,
+        freshness: Freshness,
+    ) -> HttpResponse {
         let codings = [Encoding::identity(), Encoding::gzip()];
         let gzip_wanted = || {
             AcceptEncoding::parse(request)
@@ -77,11 +90,12 @@ impl Packed {
         let unchanged = request.headers().get_all(header::IF_NONE_MATCH).any(has_it);
         let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
         let versioned =
-            web::Query::<Version>::from_query(request.query_string()).is_ok_and(|q| !q.v.is_empty());
+            || web::Query::<Version>::from_query(request.query_string()).is_ok_and(|q| !q.v.is_empty());
+        let forever = freshness == Freshness::Versioned && versioned();
         response
             .insert_header((header::ETAG, tag.as_str()))
             .insert_header((header::VARY, "accept-encoding"))
-            .insert_header((header::CACHE_CONTROL, if versioned { FOREVER } else { REVALIDATE }))
+            .insert_header((header::CACHE_CONTROL, if forever { FOREVER } else { REVALIDATE }))
             .insert_header((header::CONTENT_SECURITY_POLICY, policy));
         if unchanged {
             return response.finish();

@@ -1,6 +1,9 @@
 //! The guide, one page per chapter. `build.rs` renders it from `guide/`.
 
-use super::{ApiError, file::Packed};
+use super::{
+    ApiError,
+    file::{Freshness, Packed},
+};
 use actix_web::{HttpRequest, HttpResponse, http::header::HeaderValue};
 use bytes::Bytes;
 use std::{collections::HashMap, sync::LazyLock};
@@ -27,5 +30,5 @@ pub(super) fn paths() -> impl Iterator<Item = &'static str> {
 /// The chapter at the request's path, or the style sheet.
 pub(super) async fn file(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let packed = PACKED.get(request.path()).ok_or_else(|| ApiError::no_such_path(request.path()))?;
-    Ok(packed.answer(&request, HeaderValue::from_static(POLICY)))
+    Ok(packed.answer(&request, HeaderValue::from_static(POLICY), Freshness::Revalidated))
 }

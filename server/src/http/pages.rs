@@ -3,7 +3,10 @@
 mod folder;
 mod policy;
 
-use super::{ApiError, HttpState, file::Packed};
+use super::{
+    ApiError, HttpState,
+    file::{Freshness, Packed},
+};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{Method, header::HeaderValue},
@@ -149,7 +152,7 @@ pub(super) async fn find(
     let is_page = path == INDEX;
     let read = web::block(move || pages.read(&path).map(|file| (pages.policy_of(&file), file)));
     match read.await.map_err(|_| ApiError::unavailable("the reader of files"))? {
-        Some((policy, file)) => Ok(file.answer(&request, policy)),
+        Some((policy, file)) => Ok(file.answer(&request, policy, Freshness::Revalidated)),
         None if is_page => Err(ApiError::no_page()),
         None => Err(nothing()),
     }

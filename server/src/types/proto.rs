@@ -286,8 +286,16 @@ impl Parser {
         self.sign('=')?;
         let line = self.line();
         let number = self.number()?;
-        if !(1..1 << 29).contains(&number) || message.fields.iter().any(|field| field.number == number) {
-            return Err(format!("line {line}: {number} is no number for `{name}`, or another field has it"));
+        if !(1..1 << 29).contains(&number) {
+            return Err(format!(
+                "line {line}: field `{name}` has the number {number}, outside 1..=536870911"
+            ));
+        }
+        if let Some(other) = message.fields.iter().find(|field| field.number == number) {
+            return Err(format!(
+                "line {line}: fields `{}` and `{name}` have the same number {number}",
+                other.name
+            ));
         }
         if message.fields.iter().any(|field| field.name == name) {
             return Err(format!("line {line}: message `{}` has two fields `{name}`", message.name));
@@ -414,8 +422,14 @@ mod tests {
             refused("message A { int32 x = one; }"),
             "line 2: unexpected one, where a number is wanted"
         );
-        assert!(refused("message A { int32 x = 0; }").starts_with("line 2: 0 is no number for `x`"));
-        assert!(refused("message A { int32 x = 1; int32 y = 1; }").starts_with("line 2: 1 is no number"));
+        assert_eq!(
+            refused("message A { int32 x = 0; }"),
+            "line 2: field `x` has the number 0, outside 1..=536870911"
+        );
+        assert_eq!(
+            refused("message A { int32 x = 1; int32 y = 1; }"),
+            "line 2: fields `x` and `y` have the same number 1"
+        );
         assert_eq!(
             refused("message A { int32 x = 1; int32 x = 2; }"),
             "line 2: message `A` has two fields `x`"

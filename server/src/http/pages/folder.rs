@@ -38,20 +38,22 @@ impl Folder {
 
     /// The file at a path within the folder. None: there is none.
     pub(super) fn read(&self, path: &str) -> Option<Arc<Packed>> {
-        let read = self.try_read(path);
-        let kind = read.as_ref().map_or_else(io::Error::kind, |_| io::ErrorKind::Other);
-        if let Err(error) = &read
-            && !matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-        {
-            warn!(%error, path, "a file of the game's page cannot be sent");
+        match self.try_read(path) {
+            Ok(file) => Some(file),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                None
+            }
+            Err(error) => {
+                warn!(%error, path, "a file of the game's page cannot be sent");
+                None
+            }
         }
-        read.ok()
     }
 
     fn try_read(&self, path: &str) -> io::Result<Arc<Packed>> {
         let file = self.path.join(path).canonicalize()?;
-        // A link may lead anywhere.
         let metadata = fs::metadata(&file)?;
+        // A link may lead out of the folder.
         if !file.starts_with(self.path.canonicalize()?) || !metadata.is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }

@@ -51,10 +51,8 @@ mod tests {
         assert_eq!(scripts(page.as_bytes()), ["a(1)", "\r\nb\r\n"]);
         // printf 'a(1)' | openssl dgst -sha256 -binary | base64
         let policy = usual(page.as_bytes());
-        assert!(
-            policy.contains(&format!("'wasm-unsafe-eval' 'sha256-{}' 'sha256-", hash("a(1)"))),
-            "{policy}"
-        );
+        let first = "'wasm-unsafe-eval' 'sha256-D9CEvPd5JS/XAgugRnIA9Gb7qTSvKgHvBc690oXb0vk=' 'sha256-";
+        assert!(policy.contains(first), "{policy}");
         assert_eq!(hash("\r\nb\r\n"), hash("\nb\n"));
         for page in ["", "<script", "<script>", "<script>a", "\u{e9}<scr"] {
             assert!(scripts(page.as_bytes()).is_empty(), "{page}");
