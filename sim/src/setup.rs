@@ -50,6 +50,9 @@ fn read_options<O: DeserializeOwned + Default + 'static>(text: &str) -> Result<O
     if TypeId::of::<O>() == TypeId::of::<()>() {
         return Err("this game has no options".into());
     }
+    if !text.starts_with('{') {
+        return Err("the options are not a JSON object".into());
+    }
     let mut unknown = None;
     let mut json = serde_json::Deserializer::from_str(text);
     let read = serde_ignored::deserialize(&mut json, |path| {
@@ -86,8 +89,10 @@ mod tests {
     fn options_that_the_game_does_not_know_are_refused_by_name() {
         let refused = |text: &str| read_options::<Rules>(text).unwrap_err();
         assert_eq!(refused(r#"{"lifes": 3, "lives": 3}"#), "unknown option `lifes`");
-        assert!(refused(r#"{"lives": 256}"#).contains("invalid value: integer `256`"), "{}", refused("256"));
-        assert!(refused("[").contains("EOF"), "{}", refused("["));
+        assert!(refused(r#"{"lives": 256}"#).contains("invalid value: integer `256`"));
+        assert!(refused("{").contains("EOF"), "{}", refused("{"));
+        // By serde's rules a list would set the fields in their order.
+        assert_eq!(refused("[3, true]"), "the options are not a JSON object");
         assert!(refused("{} {}").contains("trailing characters"), "{}", refused("{} {}"));
         assert_eq!(read_options::<()>(r#"{"lives": 3}"#), Err("this game has no options".into()));
         let long = format!("{{{}}}", " ".repeat(MAX_OPTIONS));

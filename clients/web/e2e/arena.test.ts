@@ -148,6 +148,10 @@ describe("the player", () => {
     await a.waitForFunction(() => globalThis.driftless?.room.status.phase === "joined");
     expect(await a.evaluate(() => globalThis.driftless.room.player)).toBe(before);
     expect(await a.evaluate(() => globalThis.driftless.room.status)).toMatchObject({ resumed: true });
+    // The seat is an old one, but this page has predicted nothing before.
+    await a.waitForFunction(
+      () => globalThis.driftless.room.prediction?.shown(performance.now(), undefined) !== undefined,
+    );
   });
 
   it("can change the name", async () => {

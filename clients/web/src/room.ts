@@ -118,6 +118,8 @@ export class Room<
   private current: Status | undefined;
   private readonly ended: Promise<void>;
   private end: () => void = () => {};
+  /** Time of the room's tick 0 by the server's clock, ms, as the last welcome says it. */
+  private epoch: number | undefined;
   private firstWelcome: { resolve: () => void; reject: (error: RoomError) => void } | undefined;
 
   /** @internal */
@@ -507,19 +509,19 @@ export class Room<
 
   private takeWelcome(resumed: boolean): void {
     const { schema, welcome } = this.core.session;
-    if (!resumed) {
-      this.memberMap.clear();
-      this.interpolator = undefined;
-      if (schema && welcome) this.prediction?.start(schema, welcome.player, welcome.tickRate);
-    }
-    if (this.interpolation !== false && schema && welcome) {
-      const epoch = Number(welcome.epochUs) / 1000;
-      this.interpolator ??= new Interpolation(
-        schema,
-        Math.max(welcome.tickRate, 1),
-        epoch,
-        this.interpolation,
-      );
+    const epoch = Number(welcome?.epochUs ?? 0) / 1000;
+    if (!resumed) this.memberMap.clear();
+    // A server that was started again and continues its rooms times them by another clock.
+    if (!resumed || epoch !== this.epoch) this.interpolator = undefined;
+    // A page that takes the seat of an earlier one has predicted nothing yet.
+    const first = this.epoch === undefined;
+    this.epoch = epoch;
+    if (schema && welcome) {
+      if (!resumed || first) this.prediction?.start(schema, welcome.player, welcome.tickRate);
+      if (this.interpolation !== false) {
+        const tickRate = Math.max(welcome.tickRate, 1);
+        this.interpolator ??= new Interpolation(schema, tickRate, epoch, this.interpolation);
+      }
     }
     this.retiring?.close(1000, "");
     this.retiring = undefined;

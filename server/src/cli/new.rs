@@ -27,13 +27,11 @@ const FILES: [(&str, &str); 14] = [
 /// Longest name, bytes.
 const MAX_NAME: usize = 40;
 /// Names of crates that a project has besides its own, and what Cargo keeps for itself.
-const TAKEN: [&str; 14] = [
+const TAKEN: [&str; 12] = [
     "build",
     "core",
     "deps",
     "driftless",
-    "driftless-server",
-    "driftless-sim",
     "examples",
     "incremental",
     "prost",
@@ -149,7 +147,8 @@ fn check(name: &str) -> Result<(), NewError> {
     if KEYWORDS.contains(&name) {
         return Err(NewError::Keyword(name.to_owned()));
     }
-    if TAKEN.contains(&name.replace('_', "-").as_str()) {
+    let crate_name = name.replace('_', "-");
+    if TAKEN.contains(&crate_name.as_str()) || crate_name.starts_with("driftless-") {
         return Err(NewError::Taken(name.to_owned()));
     }
     Ok(())

@@ -17,14 +17,15 @@ export const webSocket: Dialer = {
       const socket = new WebSocket(url, SUBPROTOCOL);
       socket.binaryType = "arraybuffer";
       const fail = (error: Error): void => {
-        socket.onclose = null;
+        socket.onclose = socket.onerror = null;
         // Closed after it has opened, because browsers log an error if it is closed earlier.
         socket.onopen = () => socket.close();
         if (socket.readyState === WebSocket.OPEN) socket.close();
         reject(error);
       };
       // Browsers do not say whether nobody is there or the server refused.
-      socket.onclose = () => fail(new DialError(`cannot open a WebSocket to ${url.host}`));
+      // Node 20 tells of a refused connection by `error` alone.
+      socket.onclose = socket.onerror = () => fail(new DialError(`cannot open a WebSocket to ${url.host}`));
       socket.onopen = () => {
         if (socket.protocol === SUBPROTOCOL) resolve(new WebSocketTransport(socket));
         else fail(new DialError(`${url.host} does not speak ${SUBPROTOCOL}`, false));
