@@ -130,7 +130,11 @@ fn who_asks_for_what_there_is_not_is_told_by_code() {
     let kind = |kind: &str| wire::Join { kind: kind.into(), ..join("lobby") };
     let name = |name: &str| wire::Join { name: name.into(), ..join("lobby") };
 
-    assert_eq!(refused(&server, wire::Join { kind: "chess".into(), ..join("board") }), CloseCode::ServerFull);
+    assert_eq!(refused(&server, join("board")), CloseCode::ServerFull, "there is one room already");
+    assert_eq!(
+        refused(&server, wire::Join { kind: "chess".into(), ..join("board") }),
+        CloseCode::UnknownKind
+    );
     assert_eq!(refused(&server, kind("chess")), CloseCode::UnknownKind, "the room is of another kind");
     assert_eq!(refused(&server, kind("cursors")), CloseCode::UnknownKind, "the room is of another kind");
     assert_eq!(refused(&server, kind("no kind!")), CloseCode::UnknownKind);

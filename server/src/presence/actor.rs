@@ -96,10 +96,7 @@ impl Presence {
             Report::Left { room, player, why, at } => {
                 self.roster.handle(&room, player, SeatEvent::Left(why), at)
             }
-            Report::RoomEnded { room, id } => {
-                if !self.is_known(&room, id) {
-                    return Err(Ignored::UnknownRoom);
-                }
+            Report::RoomEnded { room, .. } => {
                 self.rooms.remove(&room);
                 give_back(&mut self.rooms);
                 self.roster.room_ended(&room, self.clock.now())
@@ -225,6 +222,12 @@ impl Handler<Report> for Presence {
     type Result = ();
 
     fn handle(&mut self, report: Report, _: &mut Self::Context) {
+        if let Report::RoomEnded { room, id } = &report
+            && !self.is_known(room, *id)
+        {
+            // Nobody had joined it, so it was never heard of here; or its name is another room's by now.
+            return;
+        }
         let (room, player) = report.subject();
         let changes = self.changes(&report);
         match self.handle_report(report) {
