@@ -63,8 +63,9 @@ pub enum Command {
     /// Write a project for a game of your own: rules, page, tests.
     #[command(after_help = EXIT_CODES)]
     New {
-        /// What it is called: a folder of this name is made here. Letters a-z, digits, - and _.
-        name: String,
+        /// The folder to make, such as ../tag. Its last part is the project's name: a-z, 0-9, - and _.
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
     },
     /// Build the project in this folder, serve it, and do so again when a file changes. Ctrl-C ends it.
     #[command(after_help = EXIT_CODES)]
@@ -120,7 +121,7 @@ pub enum Task {
     /// Write the types of a page.
     Types(TypesArgs),
     /// Write a project.
-    New(String),
+    New(PathBuf),
     /// Work on a project, with these arguments for its server.
     Dev(Vec<OsString>),
 }
@@ -162,9 +163,9 @@ pub(crate) fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> 
             }
             Err(reason) => fail(EXIT_USAGE, &reason),
         },
-        Ok(Task::New(name)) => match new::new(Path::new(""), &name) {
+        Ok(Task::New(folder)) => match new::new(&folder) {
             Ok(folder) => {
-                let _ = writeln!(io::stdout(), "{} is there: cd {0} && cargo run -- dev", folder.display());
+                let _ = writeln!(io::stdout(), "created {}: cd {0} && cargo run -- dev", folder.display());
                 ExitCode::SUCCESS
             }
             Err(e) => fail(if e.is_usage() { EXIT_USAGE } else { EXIT_FAILED }, &e),
@@ -230,7 +231,7 @@ pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(
         Some(Command::CheckConfig(args)) => Task::CheckConfig(load(args, &kinds)),
         Some(Command::Replay { file }) => Task::Replay(file),
         Some(Command::Types(args)) => Task::Types(args),
-        Some(Command::New { name }) => Task::New(name),
+        Some(Command::New { folder }) => Task::New(folder),
         Some(Command::Dev { serve }) => Task::Dev(serve),
     })
 }

@@ -65,8 +65,9 @@ fn skipped_ticks_have_no_record() {
 #[test]
 fn a_room_is_replayed_up_to_the_last_tick_there_is() {
     const LAST: u32 = u32::MAX - 1;
-    let old = rewritten(&recorded(), |tick| tick.tick += LAST - TICKS);
-    // The arena does not use the number.
+    // Cursors do not use the number. (The arena does: what its players were shown is a moment of the room.)
+    let young = record("cursors", &mut Script::new(11), 20, TICKS);
+    let old = rewritten(&young, |tick| tick.tick += LAST - TICKS);
     assert_eq!(verdict(&old).unwrap(), Verdict::Same { ticks: TICKS.into() });
     let mut recording = Recording::open(&old[..]).unwrap();
     let last = std::iter::from_fn(|| recording.next_record().unwrap()).last().unwrap();
@@ -246,8 +247,9 @@ fn what_is_no_recording_is_refused_by_name() {
 #[test]
 fn a_newer_version_is_refused_by_name() {
     let mut file = recorded();
-    file[8] = 4;
-    assert!(matches!(verdict(&file), Err(ReplayError::UnknownVersion { found: 4 })));
+    file[8] += 1;
+    let newer = u32::from(file[8]);
+    assert!(matches!(verdict(&file), Err(ReplayError::UnknownVersion { found }) if found == newer));
 }
 
 #[test]

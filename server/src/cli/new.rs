@@ -54,6 +54,8 @@ const KEYWORDS: [&str; 51] = [
 /// Why there is no project.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NewError {
+    #[error("{} cannot be a project's folder: its name is not text", .0.display())]
+    NotText(PathBuf),
     #[error("a project needs a name of 1 to {MAX_NAME} characters, as tag-with-a-ball")]
     Length,
     #[error("{name:?} cannot be a project's name: {found:?} is not one of a-z, 0-9, - and _")]
@@ -103,10 +105,12 @@ impl Sources {
     }
 }
 
-/// Writes a project of this name into a folder of its own within `parent`. Returns that folder.
-pub(super) fn new(parent: &Path, name: &str) -> Result<PathBuf, NewError> {
+/// Writes a project into this folder, which must not exist. Its last part is the project's name. Returns it.
+pub(super) fn new(folder: &Path) -> Result<PathBuf, NewError> {
+    let name = folder.file_name().unwrap_or_default();
+    let name = name.to_str().ok_or_else(|| NewError::NotText(folder.to_owned()))?;
     check(name)?;
-    let folder = parent.join(name);
+    let folder = folder.to_owned();
     if folder.symlink_metadata().is_ok() {
         return Err(NewError::There(folder));
     }
@@ -161,7 +165,7 @@ mod tests {
     #[test]
     fn a_project_has_its_name_everywhere_and_nothing_left_to_fill_in() {
         let parent = tempfile::tempdir().unwrap();
-        let folder = new(parent.path(), "coin-rush").unwrap();
+        let folder = new(&parent.path().join("coin-rush")).unwrap();
         for (path, _) in FILES {
             let path = folder.join(path.replace("{{ident}}", "coin_rush"));
             let text = fs::read_to_string(&path).unwrap();
@@ -181,10 +185,12 @@ mod tests {
     fn what_is_there_is_left_alone() {
         let parent = tempfile::tempdir().unwrap();
         fs::write(parent.path().join("tag"), "mine").unwrap();
-        assert!(matches!(new(parent.path(), "tag"), Err(NewError::There(path)) if path.ends_with("tag")));
+        assert!(
+            matches!(new(&parent.path().join("tag")), Err(NewError::There(path)) if path.ends_with("tag"))
+        );
         assert_eq!(fs::read(parent.path().join("tag")).unwrap(), b"mine");
         let below = parent.path().join("tag");
-        assert!(matches!(new(&below, "game"), Err(NewError::Unwritable { .. })));
+        assert!(matches!(new(&below.join("game")), Err(NewError::Unwritable { .. })));
     }
 
     #[test]
