@@ -60,6 +60,24 @@ fn a_folder_is_served_at_the_root_with_types_and_tags() {
 }
 
 #[test]
+fn a_long_file_arrives_whole_and_is_not_sent_again_to_who_has_it() {
+    let folder = folder();
+    let long = "0123456789".repeat(500_000);
+    fs::write(folder.path().join("long.wasm"), &long).unwrap();
+    let server = TestServer::of(Server::new(&games::kinds()).pages(folder.path()), config());
+    let send = |method, headers: &str| http::send(server.address(), method, "/long.wasm", headers, "");
+    let answer = send("GET", "accept-encoding: gzip\r\n");
+    assert_eq!((answer.status, answer.header("content-encoding")), (200, None));
+    assert_eq!(answer.header("content-type"), Some("application/wasm"));
+    assert!(answer.body == long, "{} bytes", answer.body.len());
+    let head = send("HEAD", "");
+    assert_eq!((head.header("content-length"), &*head.body), (Some("5000000"), ""));
+    let tag = answer.header("etag").unwrap();
+    let again = send("GET", &format!("if-none-match: {tag}\r\n"));
+    assert_eq!((again.status, &*again.body), (304, ""));
+}
+
+#[test]
 fn what_is_not_in_the_folder_is_not_there() {
     let folder = folder();
     let server = TestServer::of(Server::new(&games::kinds()).pages(folder.path()), config());

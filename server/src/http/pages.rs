@@ -1,11 +1,13 @@
 //! A game's own page.
 
 mod folder;
+mod large;
 mod policy;
 
 use super::{
     ApiError, HttpState,
     file::{Freshness, Packed},
+    media::media_type,
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -14,10 +16,12 @@ use actix_web::{
 };
 use bytes::Bytes;
 use folder::Folder;
+use large::Large;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
+    time::Instant,
 };
 
 /// A game's own page and the files that it loads, which the server serves at `/`. Made from the path of a
@@ -34,7 +38,8 @@ use std::{
 ///
 /// `/` is `index.html`, and `/a/` is `a/index.html`. The extension determines a file's type. Files whose
 /// names begin with a dot, or that lie outside the folder (also through links), are not served. Browsers ask
-/// each time whether a file has changed, and get it compressed.
+/// each time whether a file has changed, and get it compressed if it has at most 4 MiB and its type says that
+/// it shrinks. Longer ones are sent as they are, and those of a folder straight from the disk.
 ///
 /// A policy (`Content-Security-Policy`) says what the page may do: use scripts, styles, images, sounds,
 /// fonts, workers and WebAssembly of its own server, run scripts that are part of the page itself, and
@@ -48,12 +53,25 @@ pub struct Pages {
 
 enum Source {
     Folder(Folder),
-    Embedded(&'static [(&'static str, &'static [u8])], OnceLock<HashMap<&'static str, Arc<Packed>>>),
+    Embedded(&'static [(&'static str, &'static [u8])], OnceLock<HashMap<&'static str, Found>>),
+}
+
+/// A file, and the default policy of what it contains.
+#[derive(Clone)]
+struct Found {
+    policy: HeaderValue,
+    content: Content,
+}
+
+#[derive(Clone)]
+enum Content {
+    Kept(Arc<Packed>),
+    OnDisk(Large),
 }
 
 impl Pages {
-    /// The files of a folder, read when they are requested: at most 64 MiB each. A relative path starts at
-    /// the folder in which the program was started.
+    /// The files of a folder, read when they are requested: at most 64 MiB each, of which 64 MiB in all are
+    /// kept in memory. A relative path starts at the folder in which the program was started.
     pub fn folder(path: impl Into<PathBuf>) -> Self {
         Self { source: Arc::new(Source::Folder(Folder::new(path.into()))), policy: None }
     }
@@ -86,26 +104,45 @@ impl Pages {
         }
     }
 
-    /// Reads a file. Blocks.
-    fn read(&self, path: &str) -> Option<Arc<Packed>> {
-        match &*self.source {
-            Source::Folder(folder) => folder.read(path),
+    /// Finds a file. Blocks.
+    fn read(&self, path: &str) -> Option<Found> {
+        let mut found = match &*self.source {
+            Source::Folder(folder) => folder.read(path, Instant::now())?,
             Source::Embedded(files, packed) => {
-                let pack = |(path, body): &(&'static str, &'static [u8])| {
-                    (*path, Arc::new(Packed::new(path, Bytes::from_static(body))))
+                let pack = |&(path, body): &(&'static str, &'static [u8])| {
+                    let packed = Arc::new(Packed::new(path, Bytes::from_static(body)));
+                    (path, Found { policy: usual_policy(path, body), content: Content::Kept(packed) })
                 };
-                packed.get_or_init(|| files.iter().map(pack).collect()).get(path).cloned()
+                packed.get_or_init(|| files.iter().map(pack).collect()).get(path)?.clone()
             }
+        };
+        if let Some(policy) = &self.policy {
+            found.policy = header(policy);
+        }
+        Some(found)
+    }
+}
+
+impl Found {
+    fn answer(self, request: &HttpRequest) -> HttpResponse {
+        match self.content {
+            Content::Kept(file) => file.answer(request, self.policy, Freshness::Revalidated),
+            Content::OnDisk(file) => file.answer(request, self.policy, Freshness::Revalidated),
         }
     }
+}
 
-    fn policy_of(&self, file: &Packed) -> HeaderValue {
-        let text = match &self.policy {
-            Some(policy) => policy.to_string(),
-            None => policy::usual(if file.is_html() { file.body() } else { &[] }),
-        };
-        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
-    }
+fn usual_policy(path: &str, body: &[u8]) -> HeaderValue {
+    header(&policy::usual(if is_page(path) { body } else { &[] }))
+}
+
+fn header(policy: &str) -> HeaderValue {
+    HeaderValue::from_str(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
+
+/// Whether the policy of a file depends on its content.
+fn is_page(path: &str) -> bool {
+    media_type(path).0.starts_with("text/html")
 }
 
 const INDEX: &str = "index.html";
@@ -150,9 +187,11 @@ pub(super) async fn find(
     let pages = pages.ok_or_else(nothing)?.clone();
     let path = file_path(request.path()).ok_or_else(nothing)?;
     let is_page = path == INDEX;
-    let read = web::block(move || pages.read(&path).map(|file| (pages.policy_of(&file), file)));
-    match read.await.map_err(|_| ApiError::unavailable("the reader of files"))? {
-        Some((policy, file)) => Ok(file.answer(&request, policy, Freshness::Revalidated)),
+    match web::block(move || pages.read(&path))
+        .await
+        .map_err(|_| ApiError::unavailable("the reader of files"))?
+    {
+        Some(file) => Ok(file.answer(&request)),
         None if is_page => Err(ApiError::no_page()),
         None => Err(nothing()),
     }
