@@ -83,8 +83,6 @@
 mod documents {
     #[doc = include_str!("../../README.md")]
     struct Readme;
-    #[doc = include_str!("../guide/10-first-game.md")]
-    struct FirstGame;
     #[doc = include_str!("../guide/20-commands-and-events.md")]
     struct CommandsAndEvents;
     #[doc = include_str!("../guide/30-rooms.md")]

@@ -136,6 +136,9 @@ impl Dev {
 
     /// Compiles the rules for the page, which shows its own player by them.
     async fn build_rules(&mut self) -> Result<bool, Interrupted> {
+        if !Path::new("page/public").is_dir() {
+            say("compiling the rules for the page; the first time this takes as long as the server did …");
+        }
         // Not as small as `npm run wasm` makes them, but sooner: what the server was built with is there.
         let Some(built) = self.cargo(&["--quiet", "--lib", "--target", WASM]).await? else {
             return Ok(false);
