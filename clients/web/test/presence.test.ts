@@ -49,6 +49,7 @@ describe("presence", () => {
     await timers.advance(500);
     expect(room.members.get("npc-2")).toMatchObject({ npc: true, online: true });
     expect(room.members.get("a")).toMatchObject({ npc: false, online: true });
+    expect([room.member(1)?.user, room.member(2)?.user, room.member(3)]).toEqual(["a", "npc-2", undefined]);
   });
 
   it("in pages is no news until the last has come", async () => {
