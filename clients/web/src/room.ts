@@ -214,7 +214,7 @@ export class Room<
     return this.memberMap;
   }
 
-  /** The member that has this player's seat: `room.member(entity.id)?.name`, where entities have players' ids. */
+  /** The member in this player's seat: `room.member(entity.id)?.name`, where entities have players' ids. */
   member(player: number): Member | undefined {
     for (const member of this.memberMap.values()) if (member.players.includes(player)) return member;
     return undefined;
