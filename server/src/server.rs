@@ -133,7 +133,8 @@ impl Server {
     }
 
     /// Carries rooms over a restart: when the server stops, they are written to this file with their seats,
-    /// and the next server with it goes on with those that fit its games.
+    /// and the next server with it goes on with those that fit its games. The server also uses the names with
+    /// `.part`, `.taken` and `.bad` after this one.
     #[doc(hidden)]
     pub fn carry(mut self, file: impl Into<PathBuf>) -> Self {
         self.carry = Some(file.into());
@@ -145,7 +146,8 @@ impl Server {
         cli::main(self, std::env::args_os())
     }
 
-    /// Starts everything, within an actix system. The future ends when the server has stopped.
+    /// Starts everything, within an actix system. The future ends when the server has stopped; with an error
+    /// if the threads that accept connections cannot start, or rooms that the next server should have are lost.
     ///
     /// # Errors
     /// If there is no game, two have the same name, the address cannot be listened on, there is no

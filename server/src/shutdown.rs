@@ -5,15 +5,25 @@ use std::{future::Future, io, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::warn;
 
-/// Exit code after a second signal: 128 + SIGTERM, as a shell would report it.
+/// Exit code after one signal too many: 128 + SIGTERM, as a shell would report it.
 const EXIT_FORCED: i32 = 128 + 15;
 
-/// Waits for SIGTERM or SIGINT, then does `drain`. A second signal ends the process at once.
-pub(crate) async fn drain_on_signal(mut signals: Signals, drain: impl Future<Output = ()>) {
+/// Waits for SIGTERM or SIGINT, then does `drain`. A second signal ends the process at once; or, if there is
+/// something that must be kept, calls `hurry`, and a third one ends the process.
+pub(crate) async fn drain_on_signal(
+    mut signals: Signals,
+    drain: impl Future<Output = ()>,
+    hurry: Option<impl FnOnce() + 'static>,
+) {
     signals.next().await;
     actix_rt::spawn(async move {
+        if let Some(hurry) = hurry {
+            signals.next().await;
+            warn!("second signal: stopping without waiting for anybody");
+            hurry();
+        }
         signals.next().await;
-        warn!("second signal: exiting at once");
+        warn!("one more signal: exiting at once");
         telemetry::flush();
         std::process::exit(EXIT_FORCED);
     });
@@ -32,8 +42,8 @@ pub(crate) struct Signals {
 pub(crate) struct Interrupted;
 
 impl Signals {
-    /// Takes over the signals. Call it before anybody is told that the server is up: until then, a signal
-    /// ends the process.
+    /// Takes over the signals. Call it before anything is started that has to end in order: until then, a
+    /// signal ends the process.
     ///
     /// # Errors
     /// If the system does not allow watching the signals.

@@ -20,12 +20,13 @@ use std::{
     net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::Path,
+    process::Stdio,
     sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
 use util::{
-    Player, Socket, TestServer, config, join,
+    Player, Socket, TestServer, config, http, join,
     process::{self, Process},
     until,
 };
@@ -292,10 +293,27 @@ fn a_room_that_does_not_fit_the_next_server_begins_anew() {
     assert_eq!(ann.ended(), CloseCode::UnknownSession);
     assert_eq!(join_as(&after, "ann").number(), 1);
     drop(after);
+}
 
-    fs::write(&file, b"DRIFTCA\x01 and what somebody else has written").unwrap();
-    let last = server::<1>(&file, config());
-    assert!(last.running().registry().is_empty() && !file.exists());
+#[test]
+fn rooms_that_are_damaged_or_of_another_version_are_kept_and_the_server_starts_without_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rooms");
+    let before = server::<0>(&file, config());
+    assert_eq!(before.post("/v1/rooms", r#"{"name":"hall"}"#).status, 201);
+    drop(before);
+    let good = fs::read(&file).unwrap();
+    for at in [7, good.len() - 1] {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        fs::write(&file, &bad).unwrap();
+        let after = server::<0>(&file, config());
+        assert!(after.running().registry().is_empty() && !file.exists());
+        assert_eq!(fs::read(folder.path().join("rooms.bad")).unwrap(), bad);
+    }
+    // For comparison, what is not damaged.
+    fs::write(&file, &good).unwrap();
+    assert_eq!(server::<0>(&file, config()).running().registry().len(), 1);
 }
 
 // Promise 4: "One client, however slow or hostile, does not [...]"
@@ -355,6 +373,7 @@ fn the_program_carries_rooms_over_a_restart_when_it_is_told_so() {
     assert!(before.wait().0.success());
 
     let after = Process::start(&arguments);
+    until("nothing can go on twice", || !file.exists() && !folder.path().join("rooms.taken").exists());
     bob.reconnect_at(after.address());
     assert!(bob.welcomed().resumed && bob.number() == number);
     assert_eq!(bob.next_chat().1, "meanwhile");
@@ -365,4 +384,87 @@ fn the_program_carries_rooms_over_a_restart_when_it_is_told_so() {
 
     let help = String::from_utf8(process::run(&["serve", "--help"]).stdout).unwrap();
     assert!(help.contains("--config") && !help.contains("--carry"), "{help}");
+}
+
+/// Leaves a file with a room called hall, which ticks once a second.
+fn leave_a_room(arguments: &[&str]) {
+    let mut server = Process::start(arguments);
+    make_room(&server);
+    server.signal(libc::SIGTERM);
+    assert!(server.wait().0.success());
+}
+
+fn make_room(server: &Process) {
+    let body = r#"{"name":"hall","tick_rate":1}"#;
+    let made = http::send(server.address(), "POST", "/v1/rooms", &server.authorization(), body);
+    assert_eq!(made.status, 201);
+}
+
+#[track_caller]
+fn assert_goes_on(arguments: &[&str]) {
+    let server = Process::start(arguments);
+    assert_eq!(http::get(server.address(), "/v1/rooms/hall").status, 200);
+}
+
+#[test]
+fn rooms_survive_a_signal_while_their_server_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rooms");
+    let arguments = ["--carry", file.to_str().unwrap()];
+    leave_a_room(&arguments);
+    let mut starting = process::command(&["--listen", "127.0.0.1:0", "--log", "error"]);
+    let starting = starting.args(arguments).stdout(Stdio::null()).spawn().unwrap();
+    // From here on only the process has them.
+    while file.exists() {
+        thread::yield_now();
+    }
+    // SAFETY: kill has no preconditions; the child has not been waited for, so the id is still its own.
+    assert_eq!(unsafe { libc::kill(starting.id().try_into().unwrap(), libc::SIGTERM) }, 0);
+    let ended = starting.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "it ends in order");
+    assert_goes_on(&arguments);
+}
+
+#[test]
+fn rooms_go_on_even_if_a_server_took_them_and_was_killed_before_it_listened() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, taken) = (folder.path().join("rooms"), folder.path().join("rooms.taken"));
+    let arguments = ["--carry", file.to_str().unwrap()];
+    leave_a_room(&arguments);
+    fs::rename(&file, &taken).unwrap();
+    let server = Process::start(&arguments);
+    assert_eq!(http::get(server.address(), "/v1/rooms/hall").status, 200);
+    until("nothing can go on twice", || !taken.exists());
+}
+
+#[test]
+fn a_server_that_loses_rooms_says_so_and_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rooms");
+    let mut server = Process::start(&["--carry", file.to_str().unwrap()]);
+    make_room(&server);
+    fs::create_dir(&file).unwrap();
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.wait().0.code(), Some(1));
+    let said = server.kill();
+    assert!(
+        said.contains("driftless: rooms are lost (1)") && said.contains(file.to_str().unwrap()),
+        "{said}"
+    );
+    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, [file], "nothing half written");
+}
+
+#[test]
+fn rooms_are_carried_once_if_an_operator_drains_the_server_before_the_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rooms");
+    let arguments = ["--carry", file.to_str().unwrap()];
+    let mut server = Process::start(&arguments);
+    make_room(&server);
+    let address = server.address();
+    assert_eq!(http::send(address, "POST", "/v1/drain", &server.authorization(), "").status, 202);
+    server.signal(libc::SIGTERM);
+    assert!(server.wait().0.success());
+    assert_goes_on(&arguments);
 }

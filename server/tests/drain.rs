@@ -119,6 +119,25 @@ fn a_second_signal_exits_at_once() {
     drop(stuck);
 }
 
+#[test]
+fn a_second_signal_leaves_rooms_to_the_next_server_without_waiting_for_players() {
+    let folder = tempfile::tempdir().unwrap();
+    let carry = ["--carry", folder.path().join("rooms").to_str().unwrap()].map(str::to_owned);
+    let carry = carry.each_ref().map(String::as_str);
+    let mut server = Process::start(&[&ROOMY[..], &carry].concat());
+    let stuck = stuck(&server);
+    server.signal(libc::SIGTERM);
+    until("the first was taken", || http::get(server.address(), "/readyz").status == 503);
+    server.signal(libc::SIGTERM);
+    let (status, took) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    // Otherwise it waits 3 s for the answer to its goodbye.
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let after = Process::start(&carry);
+    assert_eq!(http::get(after.address(), "/v1/rooms/lobby").status, 200);
+    drop(stuck);
+}
+
 // The default listen address is loopback, and listening elsewhere without `--insecure` is refused with a
 // clear message.
 #[test]

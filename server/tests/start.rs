@@ -6,9 +6,14 @@
 mod util;
 
 use std::{
-    fs,
+    collections::BTreeSet,
+    ffi::CString,
+    fs::{self, Permissions},
     net::{TcpListener, UdpSocket},
-    os::unix::process::CommandExt as _,
+    os::unix::{
+        fs::{PermissionsExt as _, symlink},
+        process::CommandExt as _,
+    },
     process::{Command, Output},
 };
 use util::process::command;
@@ -79,6 +84,58 @@ fn a_recording_folder_that_cannot_be_written_is_named() {
     let (code, said) = refused(command(&["--listen", "127.0.0.1:0", "--record", "/proc/self"]));
     assert_eq!(code, 2);
     assert!(said.contains("/proc/self") && said.contains("--record"), "{said}");
+}
+
+#[test]
+fn what_rooms_cannot_be_carried_in_is_named_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("folder")).unwrap();
+    let pipe = CString::new(at("pipe").to_str().unwrap()).unwrap();
+    // SAFETY: the path is a C string that lives through the call.
+    assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+    let write = |name: &str, bytes: &[u8], mode| {
+        fs::write(at(name), bytes).unwrap();
+        fs::set_permissions(at(name), Permissions::from_mode(mode)).unwrap();
+    };
+    write("conf.toml", b"tick_rate = 30\n", 0o600);
+    write("empty", b"", 0o600);
+    write("shared", b"DRIFTCA\x02", 0o620);
+    write("private", b"DRIFTCA\x02", 0o600);
+    // Left over from a server that ended while it started.
+    write("foreign.taken", b"notes", 0o600);
+    symlink(at("private"), at("link")).unwrap();
+    let large = fs::File::create(at("large")).unwrap();
+    large.set_len((1 << 30) + 1).unwrap();
+    fs::set_permissions(at("large"), Permissions::from_mode(0o600)).unwrap();
+    let names = || {
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.collect::<BTreeSet<_>>()
+    };
+    let before = names();
+
+    for (name, expected) in [
+        ("missing/rooms", "No such file"),
+        ("folder", "not a regular file"),
+        ("pipe", "not a regular file"),
+        ("conf.toml", "not a file of carried rooms"),
+        ("empty", "not a file of carried rooms"),
+        ("foreign", "not a file of carried rooms"),
+        ("shared", "other users may write"),
+        ("link", "symbolic link"),
+        ("large", "larger than 1 GiB"),
+    ] {
+        let file = at(name);
+        let (code, said) = refused(command(&["--listen", "127.0.0.1:0", "--carry", file.to_str().unwrap()]));
+        assert_eq!(code, 2, "{said}");
+        let named = said.contains(file.to_str().unwrap()) && said.contains("--carry");
+        assert!(named && said.contains(expected), "{name}: {said}");
+    }
+    assert_eq!(names(), before);
+    assert_eq!(fs::read(at("conf.toml")).unwrap(), b"tick_rate = 30\n");
+    // Not even root can write there.
+    let (code, said) = refused(command(&["--listen", "127.0.0.1:0", "--carry", "/proc/self/rooms"]));
+    assert!(code == 2 && said.contains("/proc/self/rooms") && said.contains("--carry"), "{said}");
 }
 
 #[test]

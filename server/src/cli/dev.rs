@@ -9,6 +9,7 @@ mod watch;
 
 use super::EXIT_FAILED;
 use crate::{
+    carry,
     config::AdminToken,
     shutdown::{Interrupted, Signals},
 };
@@ -46,7 +47,7 @@ pub(super) fn dev(program: &str, args: Vec<OsString>) -> ExitCode {
             // Ctrl-C is how it is meant to end.
             let Err(Interrupted) = dev.work().await;
             dev.stop().await;
-            let _ = fs::remove_file(&dev.carried);
+            carry::remove(&dev.carried);
             Ok(())
         })
     });

@@ -8,6 +8,7 @@ use crate::{
     shutdown, telemetry,
 };
 use std::{
+    error::Error,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     process::ExitCode,
 };
@@ -27,9 +28,9 @@ pub(super) fn serve(program: &str, server: Server, config: Config) -> ExitCode {
         Err(e) => return fail(program, EXIT_USAGE, &e),
     };
     open_files::prepare_for(players);
-    let ended =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::System);
-    let ended = ended
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = runtime
+        .map_err(|e| StartError::System(e).into())
         .and_then(|runtime| actix_rt::System::with_tokio_rt(|| runtime).block_on(run(program, prepared)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,11 +41,14 @@ pub(super) fn serve(program: &str, server: Server, config: Config) -> ExitCode {
     }
 }
 
-async fn run(program: &str, prepared: Prepared) -> Result<(), StartError> {
+async fn run(program: &str, prepared: Prepared) -> Result<(), Box<dyn Error>> {
+    // The start takes the rooms of the server before, which must not end with a signal.
+    let signals = shutdown::Signals::watch().map_err(StartError::System)?;
     let (running, serving) = prepared.start()?;
-    let signals = shutdown::Signals::watch()?;
     tell(program, &running);
-    actix_rt::spawn(shutdown::drain_on_signal(signals, async move { running.drain().await }));
+    let hurried = running.clone();
+    let hurry = running.carries().then_some(move || hurried.hurry());
+    actix_rt::spawn(shutdown::drain_on_signal(signals, async move { running.drain().await }, hurry));
     Ok(serving.await?)
 }
 

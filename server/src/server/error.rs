@@ -51,6 +51,9 @@ pub enum StartError {
     /// The recording folder cannot be used.
     #[error("{0}: choose a folder that this user may write to, or leave --record out")]
     Record(io::Error),
+    /// Rooms cannot be carried in the file.
+    #[error("{0}: choose another file, or leave --carry out")]
+    Carry(io::Error),
     /// The handlers of jobs lack something that they need.
     #[error("{0}")]
     Jobs(String),

@@ -1,8 +1,8 @@
 //! What exists before the first connection, and how connections reach it.
 
-use super::{BACKLOG, HEAD_TIMEOUT, HTTP_CONNECTIONS, KEEP_ALIVE, Routes};
+use super::{BACKLOG, HEAD_TIMEOUT, HTTP_CONNECTIONS, KEEP_ALIVE, Routes, StartError};
 use crate::{
-    carry,
+    carry::CarryFile,
     clock::Clock,
     config::{AdminToken, Config},
     connection::{Fanout, LocalConnections, Worker},
@@ -28,14 +28,13 @@ use std::{
     collections::HashSet,
     io,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
     rc::Rc,
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use tokio_rustls::TlsAcceptor;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 /// The fan-outs of all threads that serve connections.
 pub(super) type Fanouts = Arc<Mutex<Vec<Addr<Fanout>>>>;
@@ -54,8 +53,10 @@ pub(super) struct Parts {
     pub homes: Arc<Homes>,
     pub work: Arc<JobPool>,
     pub events: Arc<Events>,
-    /// Where rooms are carried to the next server. None: they are not, or have been.
-    pub carry: Mutex<Option<PathBuf>>,
+    /// Where rooms are left to the next server, if they are.
+    pub carry: Option<CarryFile>,
+    /// Why they could not be left there.
+    pub lost: Mutex<Option<io::Error>>,
     pub metrics: Arc<Metrics>,
     pub certificates: Arc<Certificates>,
     pub feed: Arc<Feed>,
@@ -64,6 +65,10 @@ pub(super) struct Parts {
     pub pages: Option<Pages>,
     pub routes: Vec<Routes>,
     pub drain_asked: Arc<Notify>,
+    /// Set when the server has drained.
+    pub drained: OnceCell<()>,
+    /// Asks a drain not to wait for players and jobs any longer.
+    pub hurry: Notify,
     pub token: AdminToken,
     /// The text of the token, if the server generated it.
     pub made_token: Option<String>,
@@ -93,24 +98,31 @@ impl Parts {
     }
 
     /// Has the rooms go on that the server before has left.
-    pub(super) fn go_on(&self) {
-        let Some(file) = &*self.carry.lock() else { return };
-        match carry::take(file) {
-            Ok(rooms) => self.factory.go_on(rooms.unwrap_or_default()),
-            Err(error) => {
-                warn!(file = %file.display(), %error, "the rooms of the server before cannot be read: they begin anew");
-            }
+    pub(super) fn go_on(&self) -> Result<(), StartError> {
+        if let Some(file) = &self.carry {
+            self.factory.go_on(file.take().map_err(StartError::Carry)?);
         }
+        Ok(())
+    }
+
+    /// They go on, and the server listens.
+    pub(super) fn gone_on(&self) {
+        self.carry.iter().for_each(CarryFile::remove_taken);
     }
 
     /// Leaves the rooms to the next server, if there is to be one. Returns the rooms' names.
     pub(super) async fn leave(&self, most: Duration) -> HashSet<String> {
-        let Some(file) = self.carry.lock().take() else { return HashSet::new() };
+        let Some(file) = &self.carry else { return HashSet::new() };
         let rooms = self.factory.carry(most).await;
-        match carry::write(&file, &rooms) {
-            Ok(()) => info!(rooms = rooms.len(), file = %file.display(), "rooms are left to the next server"),
+        let (count, path) = (rooms.len(), file.path().display());
+        match file.write(&rooms) {
+            Ok(()) => info!(rooms = count, file = %path, "rooms are left to the next server"),
             Err(error) => {
-                error!(file = %file.display(), %error, "rooms cannot be left to the next server: they are lost");
+                error!(rooms = count, file = %path, %error, "rooms cannot be left to the next server");
+                if count > 0 {
+                    let line = format!("rooms are lost ({count}): they cannot be written to {path}: {error}");
+                    *self.lost.lock() = Some(io::Error::new(error.kind(), line));
+                }
                 return HashSet::new();
             }
         }

@@ -6,6 +6,7 @@ use super::{
     parts::{Fanouts, local_connections},
 };
 use crate::{
+    carry::CarryFile,
     clock::Clock,
     config::{AdminToken, Config},
     door::Door,
@@ -27,7 +28,8 @@ use crate::{
 };
 use actix::Actor;
 use parking_lot::Mutex;
-use std::{io, mem, net::TcpListener, sync::Arc, time::SystemTime};
+use std::{future::poll_fn, io, mem, net::TcpListener, pin::Pin, sync::Arc, task::Poll, time::SystemTime};
+use tokio::sync::{Notify, OnceCell};
 use tracing::warn;
 
 /// Open files of a server without threads: its standard streams, listener, signals, event queue, one
@@ -46,6 +48,7 @@ pub(crate) struct Prepared {
     listener: TcpListener,
     quic: Option<Arc<Quic>>,
     record: Option<RecordFolder>,
+    carry: Option<CarryFile>,
 }
 
 impl Prepared {
@@ -67,20 +70,37 @@ impl Prepared {
         };
         let certificates = Certificates::new(&tls, SystemTime::now())?;
         let (listener, quic) = listen(&config, &certificates)?;
+        let carry = server.carry.as_deref().map(CarryFile::prepare).transpose().map_err(StartError::Carry)?;
         // Last, because these create files.
         let open = mem::replace(&mut server.jobs, Box::new(|| Ok(Jobs::new())));
         let jobs = open().map_err(StartError::Jobs)?;
         let record = config.record.as_deref().map(RecordFolder::prepare).transpose();
         let record = record.map_err(StartError::Record)?;
-        Ok(Self { server, jobs, config, certificates, listener, quic, record })
+        Ok(Self { server, jobs, config, certificates, listener, quic, record, carry })
     }
 
-    /// Starts everything, within an actix system. The future ends when the server has stopped.
+    /// Starts everything, within an actix system. The future ends when the server has stopped, with an error
+    /// if it has lost rooms that it should have left to the next server.
     pub(crate) fn start(self) -> Result<(Running, impl Future<Output = io::Result<()>>), StartError> {
         let (parts, listener) = self.parts()?;
-        parts.go_on();
-        let serving = parts.serve(listener)?;
+        parts.go_on()?;
+        let mut serving = parts.serve(listener)?;
         let running = Running { parts: parts.clone(), http: serving.handle() };
+        let serving = {
+            let parts = parts.clone();
+            async move {
+                // Its threads start when it is polled for the first time.
+                let started = poll_fn(|context| Poll::Ready(Pin::new(&mut serving).poll(context))).await;
+                if !matches!(started, Poll::Ready(Err(_))) {
+                    parts.gone_on();
+                }
+                match started {
+                    Poll::Ready(ended) => ended?,
+                    Poll::Pending => serving.await?,
+                }
+                parts.lost.lock().take().map_or(Ok(()), Err)
+            }
+        };
         let watched =
             Watched { clock: parts.clock, metrics: parts.metrics.clone(), registry: parts.registry.clone() };
         let registry = parts.registry.clone();
@@ -98,7 +118,7 @@ impl Prepared {
     }
 
     fn parts(self) -> Result<(Arc<Parts>, TcpListener), StartError> {
-        let Self { server, jobs, config, certificates, listener, quic, record } = self;
+        let Self { server, jobs, config, certificates, listener, quic, record, carry } = self;
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
         certificates.watch()?;
@@ -148,7 +168,8 @@ impl Prepared {
             homes,
             work,
             events,
-            carry: Mutex::new(server.carry),
+            carry,
+            lost: Mutex::default(),
             metrics,
             certificates,
             feed,
@@ -156,6 +177,8 @@ impl Prepared {
             pages: server.pages,
             routes: server.routes,
             drain_asked: Arc::default(),
+            drained: OnceCell::new(),
+            hurry: Notify::new(),
             config,
         };
         Ok((Arc::new(parts), listener))

@@ -16,7 +16,11 @@ use crate::{
     tls::Certificates,
 };
 use actix_server::ServerHandle;
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tracing::info;
 
 /// A server that accepts connections. Stops when asked to, not when dropped.
@@ -84,13 +88,29 @@ impl Running {
     }
     /// Refuses newcomers, says goodbye to everybody with reconnect times spread out, waits until they are
     /// gone (at most 8 s), and stops.
+    ///
+    /// Whoever calls it again waits for the same drain.
     pub async fn drain(&self) {
+        self.parts.drained.get_or_init(|| self.drain_once()).await;
+    }
+
+    /// Has a drain go on without waiting for players and jobs any longer, now or when it begins.
+    pub(crate) fn hurry(&self) {
+        self.parts.hurry.notify_one();
+    }
+
+    /// Whether rooms are left to the next server.
+    pub(crate) fn carries(&self) -> bool {
+        self.parts.carry.is_some()
+    }
+
+    async fn drain_once(&self) {
         let start = Instant::now();
         let open = self.parts.door.connections();
         info!(connections = open, "draining");
         self.parts.registry.drain();
         let mut spread = self.parts.config.drain_spread;
-        if self.parts.carry.lock().is_some() {
+        if self.carries() {
             // Their seats are kept for them.
             spread = spread.min(CARRY_SPREAD);
         }
@@ -98,19 +118,26 @@ impl Running {
             // One message in a thread's life.
             fanout.do_send(Drain { spread });
         }
-        while self.parts.door.connections() > 0 && start.elapsed() < DRAIN_LIMIT {
-            actix_rt::time::sleep(DRAIN_POLL).await;
-        }
-        // The jobs of games, above all the results of matches, are finished as far as time allows.
-        self.parts.work.finish(DRAIN_LIMIT.saturating_sub(start.elapsed())).await;
+        let others = async {
+            while self.parts.door.connections() > 0 && start.elapsed() < DRAIN_LIMIT {
+                actix_rt::time::sleep(DRAIN_POLL).await;
+            }
+            // The jobs of games, above all the results of matches, are finished as far as time allows.
+            self.parts.work.finish(DRAIN_LIMIT.saturating_sub(start.elapsed())).await;
+        };
+        let limit = tokio::select! {
+            () = others => DRAIN_LIMIT,
+            () = self.parts.hurry.notified() => Duration::ZERO,
+        };
+        let at_least = |time: Duration| limit.saturating_sub(start.elapsed()).max(time);
         let left = self.parts.door.connections();
         info!(left, took_ms = start.elapsed().as_millis() as u64, "stopping");
-        let carried = self.parts.leave(DRAIN_LIMIT.saturating_sub(start.elapsed()).max(CARRY_LIMIT)).await;
+        let carried = self.parts.leave(at_least(CARRY_LIMIT)).await;
         for listed in self.parts.registry.all().iter().filter(|room| !carried.contains(&*room.shared.name)) {
             let (room, reason) = (RoomView::of(&listed.shared), "the server stopped".to_owned());
             self.parts.events.push_last(RoomEvent::Ended { room, why: "server_stopped", reason });
         }
-        self.parts.events.finish(DRAIN_LIMIT.saturating_sub(start.elapsed()).max(HEAR_LIMIT)).await;
+        self.parts.events.finish(at_least(HEAR_LIMIT)).await;
         self.parts.factory.finish_recordings();
         self.http.stop(false).await;
     }
