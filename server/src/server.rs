@@ -147,7 +147,8 @@ impl Server {
     }
 
     /// Starts everything, within an actix system. The future ends when the server has stopped; with an error
-    /// if the threads that accept connections cannot start, or rooms that the next server should have are lost.
+    /// if the threads that accept connections cannot start, or rooms that the next server should have are
+    /// lost.
     ///
     /// # Errors
     /// If there is no game, two have the same name, the address cannot be listened on, there is no
