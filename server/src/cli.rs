@@ -126,8 +126,15 @@ pub enum Task {
     Dev(Vec<OsString>),
 }
 
+impl Server {
+    /// The program: reads the command line and the environment, and does what they say. See `--help`.
+    pub fn main(self) -> ExitCode {
+        main(self, std::env::args_os())
+    }
+}
+
 /// Does what a command line says (its first word is the program), with these games.
-pub(crate) fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
+fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let program = program(args.first());
     let fail = |code, reason: &dyn Display| fail(&program, code, reason);

@@ -10,7 +10,6 @@ pub use error::StartError;
 pub use running::Running;
 
 use crate::{
-    cli,
     config::Config,
     http::Pages,
     jobs::Jobs,
@@ -20,7 +19,7 @@ use actix_web::web::ServiceConfig;
 use driftless_sim::GameKind;
 use parts::Parts;
 pub(crate) use prepared::Prepared;
-use std::{convert::Infallible, fmt::Display, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt::Display, path::PathBuf, sync::Arc, time::Duration};
 
 /// Longest time from the signal to the exit.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
@@ -139,11 +138,6 @@ impl Server {
     pub fn carry(mut self, file: impl Into<PathBuf>) -> Self {
         self.carry = Some(file.into());
         self
-    }
-
-    /// The program: reads the command line and the environment, and does what they say. See `--help`.
-    pub fn main(self) -> ExitCode {
-        cli::main(self, std::env::args_os())
     }
 
     /// Starts everything, within an actix system. The future ends when the server has stopped; with an error

@@ -1,6 +1,6 @@
 //! A game's messages, from the text of its `.proto`.
 
-use super::proto::{self, File, Label};
+use super::proto::{self, Enum, File, Label};
 use std::collections::HashMap;
 
 /// The messages of a game.
@@ -55,13 +55,6 @@ pub(super) enum How {
     Repeated,
     /// One of the fields of this oneof.
     OneOf(String),
-}
-
-#[derive(Debug)]
-pub(super) struct Enum {
-    pub name: String,
-    pub comment: String,
-    pub values: Vec<(String, i32)>,
 }
 
 impl Messages {
@@ -129,7 +122,7 @@ impl Messages {
         Ok(())
     }
 
-    fn add_enum(&mut self, prefix: &str, found: &proto::Enum) {
+    fn add_enum(&mut self, prefix: &str, found: &Enum) {
         let (name, comment) = (format!("{prefix}{}", found.name), found.comment.clone());
         self.enums.push(Enum { name, comment, values: found.values.clone() });
     }
@@ -155,7 +148,7 @@ impl Names {
         path: &str,
         prefix: &str,
         messages: &[proto::Message],
-        enums: &[proto::Enum],
+        enums: &[Enum],
     ) -> Result<(), String> {
         for found in enums {
             self.name(path, prefix, &found.name, Kind::Enum)?;

@@ -74,7 +74,7 @@ impl Text {
         Ok(())
     }
 
-    fn enumeration(&mut self, found: &super::messages::Enum) -> Result<(), String> {
+    fn enumeration(&mut self, found: &super::proto::Enum) -> Result<(), String> {
         let name = self.export(found.name.clone())?;
         self.line("");
         self.comment("", &found.comment);
