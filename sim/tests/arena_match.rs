@@ -14,15 +14,6 @@ fn wanted(round_s: u32, bots: u32) -> Command {
     Command::Match(arena_command::Match { round_s, bots })
 }
 
-fn rounds(room: &mut Room) -> Vec<arena_event::Round> {
-    let told = room.events().into_iter();
-    told.filter_map(|event| match event {
-        arena_event::Body::Round(round) => Some(round),
-        _ => None,
-    })
-    .collect()
-}
-
 #[test]
 fn a_colour_is_seen_by_all_and_others_are_refused_by_name() {
     let mut room = Room::new(1, RATE);
@@ -58,11 +49,11 @@ fn the_first_who_asks_starts_a_match() {
     room.idle(5 * RATE);
     room.command(1, wanted(60, 0)).unwrap();
     let begins = arena_event::Round { number: 1, playing: true, seconds_left: 60, winner: 0, score: 0 };
-    assert_eq!(rounds(&mut room), [begins]);
+    assert_eq!(room.rounds(), [begins]);
     room.join(2);
-    rounds(&mut room);
+    room.rounds();
     room.command(2, wanted(30, 0)).unwrap();
-    assert_eq!(rounds(&mut room), [], "it goes on");
+    assert_eq!(room.rounds(), [], "it goes on");
 }
 
 #[test]
@@ -76,7 +67,7 @@ fn a_match_that_cannot_be_is_refused_and_may_be_asked_for_again() {
         assert!(why.starts_with(named), "{why}");
     }
     room.command(1, wanted(60, 7)).unwrap();
-    assert_eq!(rounds(&mut room).len(), 1);
+    assert_eq!(room.rounds().len(), 1);
 }
 
 #[test]
@@ -85,7 +76,7 @@ fn no_match_starts_where_the_maker_has_chosen() {
         let mut room = Room::with_options(1, RATE, options);
         room.join(1);
         room.command(1, wanted(60, 3)).unwrap();
-        assert_eq!(rounds(&mut room), [], "{options}");
+        assert_eq!(room.rounds(), [], "{options}");
     }
 }
 
@@ -96,15 +87,15 @@ fn the_next_round_begins_when_all_people_want_it() {
     room.join(2);
     room.command(1, Command::Again(true)).unwrap();
     room.idle(10 * RATE);
-    rounds(&mut room);
+    room.rounds();
     room.idle(5);
-    assert_eq!(rounds(&mut room), [], "what was wanted in the round before does not count");
+    assert_eq!(room.rounds(), [], "what was wanted in the round before does not count");
     room.command(1, Command::Again(true)).unwrap();
     room.idle(5);
-    assert_eq!(rounds(&mut room), [], "another has not said so");
+    assert_eq!(room.rounds(), [], "another has not said so");
     room.command(2, Command::Again(true)).unwrap();
     room.idle(1);
-    let begun = rounds(&mut room);
+    let begun = room.rounds();
     assert!(matches!(begun[..], [arena_event::Round { number: 2, playing: true, .. }]), "{begun:?}");
 }
 

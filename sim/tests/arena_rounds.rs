@@ -17,25 +17,16 @@ fn room() -> Room {
     room
 }
 
-fn rounds(room: &mut Room) -> Vec<arena_event::Round> {
-    let told = room.events().into_iter();
-    told.filter_map(|event| match event {
-        arena_event::Body::Round(round) => Some(round),
-        _ => None,
-    })
-    .collect()
-}
-
 #[test]
 fn a_round_ends_with_its_winner_and_another_begins_without_scores() {
     let mut room = room();
-    rounds(&mut room);
+    room.rounds();
     while room.player(2).health > 0 {
         room.step(&[(1, fire(1, 0))]);
     }
     room.idle(60 * RATE - room.tick);
     let over = arena_event::Round { number: 1, playing: false, seconds_left: PAUSE, winner: 1, score: 1 };
-    assert_eq!(rounds(&mut room), [over]);
+    assert_eq!(room.rounds(), [over]);
     assert!(room.projectiles().is_empty());
 
     room.step(&[(1, fire(1, 0))]);
@@ -43,7 +34,7 @@ fn a_round_ends_with_its_winner_and_another_begins_without_scores() {
     let spawns = room.player(1).spawns;
     room.idle(PAUSE * RATE - 1);
     let next = arena_event::Round { number: 2, playing: true, seconds_left: 60, winner: 0, score: 0 };
-    assert_eq!(rounds(&mut room), [next]);
+    assert_eq!(room.rounds(), [next]);
     let player = room.player(1);
     assert_eq!((player.score, player.spawns, player.health), (0, spawns + 1, i32::from(rules::MAX_HEALTH)));
 }
@@ -52,7 +43,7 @@ fn a_round_ends_with_its_winner_and_another_begins_without_scores() {
 fn a_round_in_which_nobody_has_more_than_all_others_has_no_winner() {
     let mut room = room();
     room.idle(60 * RATE - room.tick);
-    let over = rounds(&mut room).pop().unwrap();
+    let over = room.rounds().pop().unwrap();
     assert_eq!((over.playing, over.winner, over.score), (false, 0, 0));
 }
 
@@ -61,5 +52,5 @@ fn without_the_option_there_are_no_rounds() {
     let mut room = Room::new(21, RATE);
     room.join(1);
     room.idle(100 * RATE);
-    assert!(rounds(&mut room).is_empty());
+    assert!(room.rounds().is_empty());
 }

@@ -411,10 +411,8 @@ impl Member {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_page_that_changed_while_it_was_encoded_is_not_kept() {
-        let mut list = MemberList::default();
-        let member = |user: &str| Member {
+    fn member(user: &str) -> Member {
+        Member {
             user: user.into(),
             name: user.into(),
             players: [1].into_iter().collect(),
@@ -422,7 +420,12 @@ mod tests {
             npc: false,
             change: Change::Joined,
             at_us: 1,
-        };
+        }
+    }
+
+    #[test]
+    fn a_page_that_changed_while_it_was_encoded_is_not_kept() {
+        let mut list = MemberList::default();
         list.set(member("ann"));
         let mut reader = Position::default();
         let next = list.next(&mut reader).unwrap();
@@ -438,15 +441,6 @@ mod tests {
     #[test]
     fn who_had_another_list_begins_anew_whatever_its_version() {
         let members = Members::after(5);
-        let member = |user: &str| Member {
-            user: user.into(),
-            name: user.into(),
-            players: [1].into_iter().collect(),
-            here: SmallVec::new(),
-            npc: false,
-            change: Change::Joined,
-            at_us: 1,
-        };
         ["ann", "bob", "cid"].into_iter().for_each(|user| members.set(member(user)));
         for version in 0..=5 {
             let message = members.read(&mut Position::at(version)).unwrap();

@@ -108,6 +108,16 @@ impl Room {
         self.game.command(self.tick + 1, player, &payload)
     }
 
+    /// What has been told of rounds; other events are dropped.
+    pub fn rounds(&mut self) -> Vec<arena_event::Round> {
+        let told = self.events().into_iter();
+        told.filter_map(|event| match event {
+            arena_event::Body::Round(round) => Some(round),
+            _ => None,
+        })
+        .collect()
+    }
+
     pub fn events(&mut self) -> Vec<arena_event::Body> {
         let mut events = vec![];
         self.game.take_events(&mut events);
