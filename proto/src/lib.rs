@@ -128,6 +128,7 @@ pub mod schema;
 pub mod session;
 pub mod snapshot;
 pub mod state;
+pub mod view;
 
 /// The messages, generated from `schema/driftless/v1`.
 #[allow(missing_docs, clippy::all)]

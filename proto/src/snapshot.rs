@@ -7,15 +7,24 @@
 //! A clone shares the memory of the original, table by table, until one of them changes. So what never
 //! changes in a room (its map) is stored once, however many of its states are kept, and a delta need not
 //! compare it.
+//!
+//! The tables of a snapshot are those of zone 0, which all players see. Other [zones](Snapshot::zone), which
+//! only some players see, are snapshots within it: cells of a large world, a team's secrets, a player's hand.
 
 use crate::schema::Schema;
 use std::{fmt, sync::Arc};
 
-/// A room's state at one tick: a table for each kind of its schema. Reusable: `clear` keeps the memory.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Number of a zone: whatever the game likes. 0 is the zone that all players see.
+pub type ZoneId = u32;
+
+/// A room's state at one tick, or the content of a zone: a table for each kind of its schema. Reusable:
+/// `clear` keeps the memory.
+#[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     tick: u32,
     tables: Vec<Table>,
+    /// The other zones, ascending.
+    zones: Vec<(ZoneId, Snapshot)>,
 }
 
 /// The entities of one kind: ids in ascending order, and one column of integers for each field.
@@ -50,10 +59,60 @@ impl Snapshot {
         snapshot.reset(schema, 0);
         snapshot
     }
-    /// Empties all tables, keeps their memory, and sets the tick.
+    /// Empties all tables, keeps their memory, and sets the tick. Zones that are empty already are forgotten.
     pub fn clear(&mut self, tick: u32) {
         self.tick = tick;
         self.tables.iter_mut().for_each(|table| table.len = 0);
+        self.zones.retain_mut(|(_, content)| {
+            let is_used = !content.is_empty();
+            content.clear(tick);
+            is_used
+        });
+    }
+    /// The content of a zone, to fill. Zone 0 is this snapshot itself. An entity is in one zone; which, may
+    /// change from tick to tick.
+    ///
+    /// ```
+    /// use driftless_proto::{schema::Schema, snapshot::Snapshot};
+    ///
+    /// let schema = Schema::new().kind("card", |kind| kind.hold("face", &["rank", "suit"], 1));
+    /// let mut state = Snapshot::new(&schema);
+    /// state.clear(7);
+    /// state.table_mut(0).push(1, &[12, 3]); // on the table, for everybody
+    /// state.zone(4).table_mut(0).push(2, &[1, 0]); // in the hand of player 4
+    /// assert_eq!(state.zones().map(|(zone, hand)| (zone, hand.tick())).collect::<Vec<_>>(), [(4, 7)]);
+    /// assert_eq!(state.content(4).unwrap().tables()[0].ids(), [2]);
+    /// ```
+    pub fn zone(&mut self, zone: ZoneId) -> &mut Snapshot {
+        if zone == 0 {
+            return self;
+        }
+        let at = match self.zones.binary_search_by_key(&zone, |(id, _)| *id) {
+            Ok(at) => at,
+            Err(at) => {
+                let tables = self.tables.iter().map(|table| Table { width: table.width, ..Table::default() });
+                let content = Self { tick: self.tick, tables: tables.collect(), zones: Vec::new() };
+                self.zones.insert(at, (zone, content));
+                at
+            }
+        };
+        &mut self.zones[at].1
+    }
+    /// The zones with entities, other than zone 0, in ascending order.
+    pub fn zones(&self) -> impl Iterator<Item = (ZoneId, &Snapshot)> {
+        self.zones.iter().filter(|(_, content)| !content.is_empty()).map(|(zone, content)| (*zone, content))
+    }
+    /// The content of a zone: this snapshot for zone 0. None: the zone is empty.
+    pub fn content(&self, zone: ZoneId) -> Option<&Snapshot> {
+        if zone == 0 {
+            return Some(self);
+        }
+        let at = self.zones.binary_search_by_key(&zone, |(id, _)| *id).ok()?;
+        Some(&self.zones[at].1).filter(|content| !content.is_empty())
+    }
+    /// Whether there is no entity in its tables. (Other zones do not count.)
+    pub fn is_empty(&self) -> bool {
+        self.tables.iter().all(Table::is_empty)
     }
     /// The tick of this state.
     pub fn tick(&self) -> u32 {
@@ -71,6 +130,7 @@ impl Snapshot {
         &mut self.tables[kind]
     }
     /// CRC-32C (Castagnoli, as in RFC 3720 section 12.1) over the canonical bytes; the same on every machine.
+    /// Other zones are not in it: each has its own.
     ///
     /// The canonical bytes are 32-bit little-endian numbers: the tick; then for each table, in the schema's
     /// order, the number of entities, the ids in ascending order, and each column's values in the order of
@@ -98,6 +158,10 @@ impl Snapshot {
                 columns.column(index).copy_from_slice(column);
             }
         }
+        self.zones.retain(|(zone, _)| other.content(*zone).is_some());
+        for (zone, content) in other.zones() {
+            self.zone(zone).copy_from(content);
+        }
     }
 
     /// Empties this and gives it the tables of `schema`.
@@ -108,6 +172,7 @@ impl Snapshot {
         for (table, kind) in self.tables.iter_mut().zip(schema.kinds()) {
             table.reset(kind.columns());
         }
+        self.zones.clear();
         self.tick = tick;
     }
 
@@ -252,6 +317,14 @@ impl Rows {
         }
     }
 }
+
+impl PartialEq for Snapshot {
+    fn eq(&self, other: &Self) -> bool {
+        self.tick == other.tick && self.tables == other.tables && self.zones().eq(other.zones())
+    }
+}
+
+impl Eq for Snapshot {}
 
 impl PartialEq for Table {
     fn eq(&self, other: &Self) -> bool {

@@ -124,8 +124,14 @@ fn what_is_too_long_for_its_kind_is_refused() {
 
 #[test]
 fn an_acknowledgement_of_what_was_not_sent_is_refused() {
-    refused(&[Body::Ack(wire::Ack { state_ack: 1_000_000, reliable_ack: 0 })], CloseCode::Unexpected);
-    refused(&[Body::Ack(wire::Ack { state_ack: 0, reliable_ack: 1_000_000 })], CloseCode::Unexpected);
+    refused(
+        &[Body::Ack(wire::Ack { state_ack: 1_000_000, reliable_ack: 0, ..wire::Ack::default() })],
+        CloseCode::Unexpected,
+    );
+    refused(
+        &[Body::Ack(wire::Ack { state_ack: 0, reliable_ack: 1_000_000, ..wire::Ack::default() })],
+        CloseCode::Unexpected,
+    );
     refused(&[Body::Input(wire::Input { state_ack: u32::MAX, ..input(1) })], CloseCode::Unexpected);
 }
 
@@ -185,7 +191,7 @@ fn duplicate_and_late_messages_change_nothing() {
     player.send(Body::Command(wire::Command { sequence: 1, payload }));
     player.send(Body::Input(input(run)));
     player.send(Body::Input(input(run - 1)));
-    player.send(Body::Ack(wire::Ack { state_ack: 1, reliable_ack: 1 }));
+    player.send(Body::Ack(wire::Ack { state_ack: 1, reliable_ack: 1, ..wire::Ack::default() }));
     player.send(Body::Pong(wire::Pong { time_us: 42 }));
     player.chat("twice");
     assert_eq!(player.next_chat().1, "twice");
@@ -251,7 +257,7 @@ fn random_bytes_end_nothing_but_their_own_connection() {
             sequence: 1,
             payload: Bytes::from_static(&[10, 2, b'h', b'i']),
         })),
-        client(Body::Ack(wire::Ack { state_ack: 3, reliable_ack: 1 })),
+        client(Body::Ack(wire::Ack { state_ack: 3, reliable_ack: 1, ..wire::Ack::default() })),
     ];
     for seed in 0..CONNECTIONS {
         let mut rng = Rng::new(seed);

@@ -182,7 +182,7 @@ fn acknowledging_what_was_not_sent_is_unexpected() {
                         reliable_ack,
                         ..Default::default()
                     }),
-                    false => Body::Ack(wire::Ack { state_ack, reliable_ack }),
+                    false => Body::Ack(wire::Ack { state_ack, reliable_ack, ..wire::Ack::default() }),
                 };
                 link.send_datagram(&client(message)).unwrap();
                 closes_with(link, CloseCode::Unexpected);

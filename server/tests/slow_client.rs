@@ -120,7 +120,7 @@ fn who_acknowledges_nothing_gets_two_states() {
 
     // The acknowledgement opens the gate for one: the newest.
     let newest = room_tick(&server, "lobby");
-    let ack = wire::Ack { state_ack: states[0], reliable_ack: 0 };
+    let ack = wire::Ack { state_ack: states[0], reliable_ack: 0, ..wire::Ack::default() };
     socket.send(&client(Body::Ack(ack))).unwrap();
     let tick = loop {
         let Frame::Binary(message) = socket.recv() else { panic!("closed") };

@@ -88,7 +88,7 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool) {
                     ..wire::Input::default()
                 }))
             }
-            1 => Some(Body::Ack(wire::Ack { state_ack: a, reliable_ack: b.into() })),
+            1 => Some(Body::Ack(wire::Ack { state_ack: a, reliable_ack: b.into(), ..wire::Ack::default() })),
             2 => Some(Body::Command(wire::Command { sequence: a.into(), payload: Bytes::new() })),
             3 => Some(Body::Ping(wire::Ping { time_us: a.into() })),
             4 => Some(Body::Pong(wire::Pong { time_us: a.into() })),

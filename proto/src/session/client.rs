@@ -331,7 +331,7 @@ impl ClientSession {
         }
         if self.link.acks.due_at().is_some_and(|due| now >= due) {
             let (state_ack, reliable_ack) = self.link.acks.take();
-            return Some(Body::Ack(wire::Ack { state_ack, reliable_ack }));
+            return Some(Body::Ack(wire::Ack { state_ack, reliable_ack, ..wire::Ack::default() }));
         }
         None
     }

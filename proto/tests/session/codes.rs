@@ -24,7 +24,7 @@ fn closes_with(message: Bytes) -> Option<CloseCode> {
 }
 
 fn ack(state_ack: u32, reliable_ack: u64) -> Body {
-    Body::Ack(wire::Ack { state_ack, reliable_ack })
+    Body::Ack(wire::Ack { state_ack, reliable_ack, ..wire::Ack::default() })
 }
 
 // Promise 6

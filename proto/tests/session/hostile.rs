@@ -24,11 +24,15 @@ fn message() -> impl Strategy<Value = Bytes> {
                     payload,
                     state_ack,
                     reliable_ack,
+                    state_missing: sequence,
                 }
             )
         ),
-        (small, 0..10u64)
-            .prop_map(|(state_ack, reliable_ack)| Body::Ack(wire::Ack { state_ack, reliable_ack })),
+        (small, 0..10u64).prop_map(|(state_ack, reliable_ack)| Body::Ack(wire::Ack {
+            state_ack,
+            reliable_ack,
+            ..wire::Ack::default()
+        })),
         (0..5u64, payload).prop_map(|(sequence, payload)| Body::Command(wire::Command { sequence, payload })),
         Just(Body::Join(join())),
         Just(Body::Resume(wire::Resume { protocol: 1, room: "lobby".into(), ..wire::Resume::default() })),

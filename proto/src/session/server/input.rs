@@ -15,6 +15,7 @@ mod key {
     pub(super) const PAYLOAD: u8 = 3 << 3 | 2;
     pub(super) const STATE_ACK: u8 = 4 << 3;
     pub(super) const RELIABLE_ACK: u8 = 5 << 3;
+    pub(super) const STATE_MISSING: u8 = 8 << 3;
 }
 
 /// The input in a message, with the values that the generated code would read. A message that holds anything
@@ -47,6 +48,7 @@ fn read(message: &[u8]) -> Option<(Input, usize, usize)> {
             key::VIEW => input.view = value,
             key::STATE_ACK => input.state_ack = value as u32,
             key::RELIABLE_ACK => input.reliable_ack = value,
+            key::STATE_MISSING => input.state_missing = value as u32,
             key::PAYLOAD => {
                 payload_len = usize::try_from(value).ok()?;
                 rest = rest.get(payload_len..)?;
@@ -67,12 +69,21 @@ mod tests {
 
     fn any_input() -> impl Strategy<Value = Input> {
         let payload = || proptest::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from);
-        let numbers = (any::<u32>(), 0u64..300, 0u32..300, any::<u64>());
+        let numbers = (any::<u32>(), 0u64..300, 0u32..300, any::<u64>(), 0u32..300);
         let views = proptest::collection::vec(any::<i32>(), 0..3);
         (numbers, payload(), proptest::collection::vec(payload(), 0..3), views).prop_map(
             |(numbers, payload, previous, previous_views)| {
-                let (sequence, view, state_ack, reliable_ack) = numbers;
-                Input { sequence, view, payload, state_ack, reliable_ack, previous, previous_views }
+                let (sequence, view, state_ack, reliable_ack, state_missing) = numbers;
+                Input {
+                    sequence,
+                    view,
+                    payload,
+                    state_ack,
+                    reliable_ack,
+                    previous,
+                    previous_views,
+                    state_missing,
+                }
             },
         )
     }
