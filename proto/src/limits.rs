@@ -24,6 +24,8 @@ pub const MAX_COMMAND: usize = 4096;
 pub const MAX_INPUT: usize = 1024;
 /// Most repeated inputs in one message.
 pub const MAX_PREVIOUS_INPUTS: usize = 8;
+/// Most zones, besides zone 0, that a player sees at a time.
+pub const MAX_ZONES_IN_VIEW: usize = 1024;
 /// A message counts once against [`Limits::messages_per_second`], and once more for each of these many bytes.
 pub const BYTES_A_MESSAGE: usize = 4096;
 /// After a stall of the server, connections are read for this long before any client counts as silent.

@@ -9,8 +9,8 @@
 //! step's plus 1 (before the first step, 1). A replay numbers them in the same way.
 
 use crate::{
-    Away, Order, Output, PlayerId, PlayerInput, Recipient, Schema, Setup, Simulation, Snapshot, Step,
-    checksum::checksum, job::Answer, past::History,
+    Away, InView, Order, Output, PlayerId, PlayerInput, Recipient, Schema, Setup, Simulation, Snapshot, Step,
+    View, checksum::checksum, job::Answer, past::History,
 };
 use bytes::{Bytes, BytesMut};
 use prost::{DecodeError, Message};
@@ -158,6 +158,10 @@ pub trait Game: Send {
     fn take_orders(&mut self, out: &mut Vec<Order>);
     /// Writes what players see to `out`, which is cleared and gets the tick.
     fn snapshot(&self, tick: u32, out: &mut Snapshot);
+    /// Writes to `out` which zones a player sees besides zone 0, in ascending order, at most
+    /// [`MAX_ZONES_IN_VIEW`](driftless_proto::limits::MAX_ZONES_IN_VIEW). `had` is what this wrote for the
+    /// player the tick before (nothing, the first time). Those that the snapshot does not have are empty.
+    fn view(&self, player: PlayerId, had: &[InView], out: &mut Vec<InView>);
     /// The whole state, for `GameKind::restore`: postcard, then its CRC-32C (little-endian), which is
     /// `checksum`. Inputs that wait for a step and events not taken yet are not part of it: save after a
     /// step. Before it come the past states of a game that rewinds, with a version and a CRC of their own;
@@ -307,6 +311,10 @@ impl<S: Simulation> Game for Running<S> {
     fn snapshot(&self, tick: u32, out: &mut Snapshot) {
         out.clear(tick);
         self.simulation.snapshot(out);
+    }
+
+    fn view(&self, player: PlayerId, had: &[InView], out: &mut Vec<InView>) {
+        self.simulation.view(player, &mut View::new(had, out));
     }
 
     fn save(&self) -> Vec<u8> {

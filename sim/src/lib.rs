@@ -9,14 +9,16 @@
 //! ```text
 //! join, away, command… ──┐
 //! inputs (bytes) ────────┼──► Game ──► Simulation::step ──► Snapshot   (integers, to the delta codec)
-//! tick ──────────────────┘                             ├──► events     (bytes, reliable)
+//! tick ──────────────────┘                             ├──► view       (of each player: which zones)
+//!                                                      ├──► events     (bytes, reliable)
 //!                                                      ├──► orders     (kick, end, … : see Step)
 //!                                                      └──► checksum   (CRC-32C of the whole state)
 //! ```
 //!
 //! Order within a tick: joins, leaves, losses and returns of connections, and commands, in the order in which
 //! they take effect; the inputs in order of player (one of each, unless a game asks for more); `step`;
-//! `snapshot`. A [`replay`] needs to know only which of these happened before which step.
+//! `snapshot`; `view` for each player, if the snapshot has zones. A [`replay`] needs to know only which of
+//! these happened before which step.
 //!
 //! # A whole game
 //!
@@ -117,10 +119,16 @@ pub mod seen;
 pub mod setup;
 pub mod simulation;
 pub mod step;
+pub mod view;
 pub mod wasm;
 
 pub use bot::Bot;
-pub use driftless_proto::{moment::Moment, schema::Schema, snapshot::Snapshot};
+pub use driftless_proto::{
+    moment::Moment,
+    schema::Schema,
+    snapshot::Snapshot,
+    view::{InView, ZoneId},
+};
 pub use game::{Game, GameKind, Messages};
 pub use input::PlayerInput;
 pub use job::{Answer, Job, JobError, JobId};
@@ -131,5 +139,6 @@ pub use seen::Seen;
 pub use setup::Setup;
 pub use simulation::{Away, PlayerId, Simulation, TICK_RATES};
 pub use step::{Order, Output, Recipient, Step};
+pub use view::View;
 /// The versions that games are written with.
 pub use {prost, serde};

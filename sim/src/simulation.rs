@@ -1,6 +1,6 @@
 //! The trait that a game implements.
 
-use crate::{PlayerInput, Schema, Setup, Snapshot, Step, job::Answer};
+use crate::{PlayerInput, Schema, Setup, Snapshot, Step, View, job::Answer};
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::RangeInclusive;
 
@@ -96,6 +96,10 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     /// together are given one per tick; only a few ticks' worth may wait, and the oldest of more are dropped.
     /// So an input should be a state of the player's controls: use a command for what must not get lost.
     fn step(&mut self, inputs: &[PlayerInput<Self::Input>], step: &mut Step<'_, Self::Event>);
-    /// Writes what players see into an empty snapshot.
+    /// Writes what players see into an empty snapshot: what all see into its tables, and what only some see
+    /// into [zones](Snapshot::zone).
     fn snapshot(&self, out: &mut Snapshot);
+    /// Says which zones of the newest snapshot a player sees, besides zone 0, which all see: by default none.
+    /// Asked each tick, for each player, if the snapshot has zones.
+    fn view(&self, _player: PlayerId, _view: &mut View<'_>) {}
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use driftless_proto::{schema::Schema, snapshot::Snapshot};
 use driftless_sim::{
-    Answer, Away, Order, PlayerId, PlayerInput, Recipient, Setup,
+    Answer, Away, InView, Order, PlayerId, PlayerInput, Recipient, Setup,
     game::{BadInput, CommandError, Game, GameKind, panic_message},
 };
 use std::{
@@ -107,6 +107,9 @@ impl Game for NotStarted {
         self.go_on()
     }
     fn snapshot(&self, _: u32, _: &mut Snapshot) {
+        self.go_on()
+    }
+    fn view(&self, _: PlayerId, _: &[InView], _: &mut Vec<InView>) {
         self.go_on()
     }
     fn save(&self) -> Vec<u8> {
