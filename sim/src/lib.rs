@@ -109,6 +109,7 @@ pub mod chat;
 pub mod checksum;
 pub mod game;
 pub mod games;
+pub mod grid;
 pub mod input;
 pub mod job;
 pub mod past;
@@ -130,6 +131,7 @@ pub use driftless_proto::{
     view::{InView, ZoneId},
 };
 pub use game::{Game, GameKind, Messages};
+pub use grid::Grid;
 pub use input::PlayerInput;
 pub use job::{Answer, Job, JobError, JobId};
 pub use past::Past;
