@@ -1,4 +1,4 @@
-//! The per-client head of a state message, and how head and shared bytes are joined.
+//! The per-client parts of a state message, and how they and shared bytes are joined.
 //!
 //! A room's state is encoded once for all clients with the same baseline and prior:
 //! [`Encoder`](crate::delta::Encoder) writes these shared bytes. A protobuf message is the concatenation of
@@ -6,13 +6,18 @@
 //! nor encoded again:
 //!
 //! ```text
-//! ServerMessage.state tag, length | tick, baseline, prior, input | checksum, tables
-//!          StateHead::write, for each client                     | Encoder::encode, shared
+//! ServerMessage.state tag, length | tick, baseline, prior, input | checksum, tables       | zones
+//!          StateHead::write, for each client                     | Encoder::encode, shared | of a room with zones
 //! ```
+//!
+//! In a room with zones, more follows: which zones have left or are deferred, and for each zone a head and
+//! the bytes that its receivers share (see [`zones`]).
+
+pub(crate) mod zones;
 
 use crate::delta::{
     DeltaError, MAX_AGE,
-    protobuf::{Field, Fields, number_field_len, once, put_varint, take_varint, varint_len},
+    protobuf::{Fields, number_field_len, once, put_varint, take_varint, varint_len},
 };
 use bytes::{BufMut, Bytes};
 
@@ -30,17 +35,34 @@ pub struct StateHead {
     pub prior: Option<u32>,
     /// The player's last input that the state contains. 0: none.
     pub input: u32,
+    /// Number of the message, which an acknowledgement names. Usually the tick.
+    pub number: u32,
+    /// The message says nothing of zone 0; baseline and prior are only for its other zones.
+    pub apart: bool,
 }
 
 /// Tag of `ServerMessage.state`.
 const STATE_TAG: u8 = 1 << 3 | 2;
+/// The fields of the head.
+const FIELDS: [(u32, &str); 8] = [
+    (1, "tick"),
+    (2, "full"),
+    (3, "baseline_lag"),
+    (4, "no_prior"),
+    (5, "prior_lag"),
+    (6, "input"),
+    (7, "number"),
+    (10, "apart"),
+];
+
 impl StateHead {
     /// Length of a whole `ServerMessage` with this head and a shared part of `shared` bytes.
     pub fn message_len(&self, shared: usize) -> usize {
         let state = self.state_len(shared);
         1 + varint_len(state as u64) + state
     }
-    /// Writes the start of a `ServerMessage`, up to where the `shared` bytes follow.
+    /// Writes the start of a `ServerMessage`, up to where `shared` bytes follow: zone 0's, and what there is of
+    /// other zones.
     pub fn write(&self, shared: usize, out: &mut impl BufMut) {
         debug_assert!(self.baseline.is_none_or(|b| b < self.tick && self.tick - b <= MAX_AGE), "{self:?}");
         debug_assert!(
@@ -72,27 +94,24 @@ impl StateHead {
             std::cmp::Ordering::Greater => return Err(DeltaError::Truncated),
         }
         let mut fields = Fields::new("State", rest);
-        let mut values = [None; 6];
+        let mut values = [None; FIELDS.len()];
         let shared = loop {
             let rest = fields.rest();
-            match fields.next()? {
-                Some(field @ Field { number: n @ 1..=6, .. }) => {
-                    const NAMES: [&str; 6] =
-                        ["tick", "full", "baseline_lag", "no_prior", "prior_lag", "input"];
-                    let name = NAMES[n as usize - 1];
-                    once(&mut values[n as usize - 1], name, field.number32(name)?)?;
-                }
-                _ => break rest,
-            }
+            let Some(field) = fields.next()? else { break rest };
+            let Some(at) = FIELDS.iter().position(|(number, _)| *number == field.number) else { break rest };
+            let (_, name) = FIELDS[at];
+            once(&mut values[at], name, field.number32(name)?)?;
         };
-        let [tick, full, baseline_lag, no_prior, prior_lag, input] = values.map(Option::unwrap_or_default);
+        let [tick, full, baseline_lag, no_prior, prior_lag, input, number, apart] =
+            values.map(Option::unwrap_or_default);
         let baseline = if full == 0 { Some(before(tick, baseline_lag, "baseline_lag")?) } else { None };
         let prior = match baseline {
             Some(baseline) if no_prior == 0 => Some(before(baseline, prior_lag, "prior_lag")?),
             _ => None,
         };
+        let number = if number == 0 { tick } else { number };
         let shared = message.slice(message.len() - shared.len()..);
-        Ok(Some((Self { tick, baseline, prior, input }, shared)))
+        Ok(Some((Self { tick, baseline, prior, input, number, apart: apart != 0 }, shared)))
     }
 
     /// Length of the `State` in the message.
@@ -112,6 +131,8 @@ impl StateHead {
             (4, (!full && self.prior.is_none()).into()),
             (5, self.baseline.map_or(0, |baseline| lag(baseline, self.prior))),
             (6, self.input.into()),
+            (7, if self.number == self.tick { 0 } else { self.number.into() }),
+            (10, self.apart.into()),
         ]
         .into_iter()
     }

@@ -91,7 +91,8 @@ fn a_steady_state_allocates_nothing() {
 
 #[test]
 fn splitting_a_message_allocates_nothing() {
-    let head = StateHead { tick: 900, baseline: Some(890), prior: None, input: 77 };
+    let head =
+        StateHead { tick: 900, baseline: Some(890), prior: None, input: 77, number: 900, apart: false };
     let mut message = Vec::new();
     head.write(3, &mut message);
     message.extend([0x7a, 1, 0]);

@@ -19,7 +19,7 @@ fn heads() -> impl Strategy<Value = StateHead> {
         |(tick, first, second, references, input)| {
             let baseline = tick.checked_sub(first).filter(|_| references > 0);
             let prior = baseline.and_then(|b| b.checked_sub(second)).filter(|_| references > 1);
-            StateHead { tick, baseline, prior, input }
+            StateHead { tick, baseline, prior, input, number: tick, apart: false }
         },
     )
 }

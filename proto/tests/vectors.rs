@@ -143,6 +143,8 @@ fn written(vector: &Vector) -> (String, u32, String) {
         baseline: baseline.as_ref().map(Snapshot::tick),
         prior: prior.as_ref().map(Snapshot::tick),
         input: vector.input,
+        number: current.tick(),
+        apart: false,
     };
     let mut message = Vec::new();
     head.write(shared.len(), &mut message);

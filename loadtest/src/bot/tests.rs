@@ -103,6 +103,8 @@ impl Game {
             baseline: baseline.map(Snapshot::tick),
             prior: prior.map(Snapshot::tick),
             input: self.input,
+            number: tick,
+            apart: false,
         };
         let mut message = BytesMut::new();
         head.write(shared.len(), &mut message);

@@ -225,7 +225,7 @@ fn client(mut script: &[u8], delivery: Delivery, joined: bool) {
                     encoder.encode(&schema, references, &state(tick), ColumnCoding::Rice, None, &mut shared);
                     let (baseline, prior) = (baseline.map(|s| s.tick()), prior.map(|s| s.tick()));
                     let mut whole = BytesMut::new();
-                    StateHead { tick, baseline, prior, input: a }.write(shared.len(), &mut whole);
+                    StateHead { tick, baseline, prior, input: a, number: tick, apart: false }.write(shared.len(), &mut whole);
                     whole.extend_from_slice(&shared);
                     whole.freeze()
                 })

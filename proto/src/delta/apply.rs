@@ -53,11 +53,38 @@ impl Decoder {
         body: &[u8],
         out: &mut Snapshot,
     ) -> Result<Option<u32>, DeltaError> {
+        let horizon = Horizon::of(references, tick);
+        self.apply_over(schema, references, horizon, tick, body, out)
+    }
+
+    /// Like `apply`, but the references are the contents of a zone at these ticks, which they may have had
+    /// for longer.
+    pub(crate) fn apply_at(
+        &mut self,
+        schema: &Schema,
+        references: References<'_>,
+        ticks: (Option<u32>, Option<u32>),
+        tick: u32,
+        body: &[u8],
+        out: &mut Snapshot,
+    ) -> Result<(), DeltaError> {
+        let horizon = Horizon::new(ticks.0, ticks.1, tick);
+        self.apply_over(schema, references, horizon, tick, body, out).map(|_| ())
+    }
+
+    fn apply_over(
+        &mut self,
+        schema: &Schema,
+        references: References<'_>,
+        horizon: Option<Horizon>,
+        tick: u32,
+        body: &[u8],
+        out: &mut Snapshot,
+    ) -> Result<Option<u32>, DeltaError> {
         out.reset(schema, tick);
         if !references.are_of(schema) {
             return Err(DeltaError::References);
         }
-        let horizon = Horizon::new(references, tick);
         let mut shared = message::Shared::new(body);
         let result = self.apply_tables(schema, references, horizon, &mut shared, out);
         if let Err(error) = result {

@@ -52,7 +52,7 @@ impl Encoder {
             out.put_u8(8 << 3 | 5);
             out.put_u32_le(checksum);
         }
-        let horizon = Horizon::new(references, current.tick());
+        let horizon = Horizon::of(references, current.tick());
         let empty = Table::default();
         for (index, kind) in schema.kinds().iter().enumerate() {
             let baseline = references.baseline.map_or(&empty, |s| &s.tables()[index]);

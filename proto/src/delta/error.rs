@@ -37,7 +37,7 @@ pub enum DeltaError {
     /// Bytes follow the state message.
     #[error("bytes after the message")]
     Trailing,
-    /// A field of the per-client head (1 to 6) is in the shared part.
+    /// A field of the per-client head (1 to 7, 10) is in the shared part.
     #[error("field {0} of the head is in the shared part")]
     HeadInShared(u32),
     /// The baseline or the prior would be before tick 0.

@@ -29,7 +29,7 @@ impl<'a> Shared<'a> {
     pub(super) fn next_table(&mut self, kinds: &[Kind]) -> Result<Option<TableDelta<'a>>, DeltaError> {
         while let Some(field) = self.fields.next()? {
             match field.number {
-                number @ 1..=6 => return Err(DeltaError::HeadInShared(number)),
+                number @ (1..=7 | 10) => return Err(DeltaError::HeadInShared(number)),
                 8 => once(&mut self.checksum, "checksum", field.fixed32()?)?,
                 9 => {
                     let table = TableDelta::read(field.bytes()?, kinds)?;

@@ -1,7 +1,7 @@
 //! How values are predicted. Both ends compute the same prediction, and only the difference from it is sent.
 
 use super::{MAX_AGE, References, survivors::Survivors};
-use crate::schema::Predictor;
+use crate::{schema::Predictor, snapshot::Snapshot};
 
 /// The time spans of a linear prediction, ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,14 +13,20 @@ pub(super) struct Horizon {
 }
 
 impl Horizon {
-    /// None without a prior: everything is predicted to stay. Also none if the references are in the wrong
-    /// order or further apart than [`MAX_AGE`], which no head can express.
-    pub(super) fn new(references: References<'_>, tick: u32) -> Option<Self> {
-        let baseline = references.baseline?.tick();
-        let behind = baseline.checked_sub(references.prior?.tick())?;
+    /// None without a prior: everything is predicted to stay. Also none if the ticks are in the wrong order or
+    /// further apart than [`MAX_AGE`], which no head can express.
+    pub(super) fn new(baseline: Option<u32>, prior: Option<u32>, tick: u32) -> Option<Self> {
+        let baseline = baseline?;
+        let behind = baseline.checked_sub(prior?)?;
         let ahead = tick.checked_sub(baseline)?;
         let in_range = (1..=MAX_AGE).contains(&ahead) && (1..=MAX_AGE).contains(&behind);
         in_range.then_some(Self { ahead: ahead.into(), behind: behind.into() })
+    }
+
+    /// The same for the ticks that the references have themselves.
+    pub(super) fn of(references: References<'_>, tick: u32) -> Option<Self> {
+        let of = |state: Option<&Snapshot>| state.map(Snapshot::tick);
+        Self::new(of(references.baseline), of(references.prior), tick)
     }
 
     /// `baseline + (baseline - prior) * ahead / behind`, truncated towards zero, saturated.

@@ -25,26 +25,28 @@
 mod acks;
 mod commands;
 mod config;
+mod contents;
 mod error;
 mod event;
 mod fit;
 mod history;
 mod inputs;
 mod link;
+mod union;
 
 use super::Delivery;
 use crate::{
     code::{self, CloseCode},
-    delta::Decoder,
     lane::Lane,
     limits,
     moment::Moment,
     schema::Schema,
     snapshot::Snapshot,
     state::StateHead,
+    view::ZoneId,
     wire::{self, client_message, reliable, server_message},
 };
-use acks::Acks;
+use acks::{Acked, Acks};
 use bytes::{Bytes, BytesMut};
 use commands::Commands;
 pub use config::ClientConfig;
@@ -57,6 +59,8 @@ use prost::Message as _;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+/// How long a zone whose state does not come is shown as predicted, ms. After that, its entities stand still.
+const PREDICT_MS: u32 = 250;
 /// Why an unconfirmed command is refused when its seat was lost.
 const SEAT_LOST: &str = "the seat was lost before the server confirmed it: it may have been carried out";
 
@@ -72,7 +76,6 @@ pub struct ClientSession {
     commands: Commands,
     leaving: bool,
     history: History,
-    decoder: Decoder,
     events: VecDeque<ClientEvent>,
     /// The client's clock counts from this instant.
     origin: Instant,
@@ -104,7 +107,6 @@ impl ClientSession {
             phase: Phase::Hello { resume: false, sent: false },
             seat: None,
             leaving: false,
-            decoder: Decoder::default(),
             events: VecDeque::new(),
             origin: now,
         }
@@ -245,7 +247,7 @@ impl ClientSession {
         self.config.delivery = delivery;
         self.phase = Phase::Hello { resume: self.seat.is_some() && !rejoin, sent: false };
         self.link = Link::new(now, delivery);
-        self.history.set_delivery(delivery);
+        self.history.reconnected(delivery);
         self.commands.disconnected();
         if let Some(seat) = &mut self.seat {
             seat.inputs.reconnected(delivery);
@@ -260,6 +262,12 @@ impl ClientSession {
     /// The state applied before the newest.
     pub fn previous_snapshot(&self) -> Option<&Snapshot> {
         self.history.previous()
+    }
+
+    /// The zones that the player sees, other than zone 0: each with its newest content, and the tick up to which
+    /// that is known to be its content. In [`snapshot`](Self::snapshot) they are all together.
+    pub fn zones(&self) -> impl Iterator<Item = (ZoneId, &Snapshot, u32)> {
+        self.history.zones()
     }
 
     /// The room's schema, after the welcome.
@@ -326,12 +334,17 @@ impl ClientSession {
             return Some(Body::Command(command));
         }
         if let Some(mut input) = self.seat.as_mut()?.inputs.next() {
-            (input.state_ack, input.reliable_ack) = self.link.acks.take();
+            let Acked { state, missing, reliable } = self.link.acks.take();
+            (input.state_ack, input.state_missing, input.reliable_ack) = (state, missing, reliable);
             return Some(Body::Input(input));
         }
         if self.link.acks.due_at().is_some_and(|due| now >= due) {
-            let (state_ack, reliable_ack) = self.link.acks.take();
-            return Some(Body::Ack(wire::Ack { state_ack, reliable_ack, ..wire::Ack::default() }));
+            let Acked { state, missing, reliable } = self.link.acks.take();
+            return Some(Body::Ack(wire::Ack {
+                state_ack: state,
+                state_missing: missing,
+                reliable_ack: reliable,
+            }));
         }
         None
     }
@@ -439,26 +452,34 @@ impl ClientSession {
                 Delivery::Datagram => Ok(()),
             };
         };
-        let applied = self.history.current().map(Snapshot::tick);
+        let applied = self.history.tick();
         // A resume begins with the room's newest state, which may be the one that was applied before the
         // connection was lost.
-        let again = !self.link.has_state && head.baseline.is_none() && applied == Some(head.tick);
+        let again = !self.link.has_state && applied == Some(head.tick);
+        // The state of a tick may come in several datagrams.
+        let more = self.link.has_state
+            && self.config.delivery == Delivery::Datagram
+            && applied == Some(head.tick)
+            && !self.link.acks.has(head.number);
         if let Some(applied) = applied
             && head.tick <= applied
-            && !again
+            && !more
+            && !(again && (head.apart || head.baseline.is_none()))
         {
             return match self.config.delivery {
                 Delivery::Ordered => Err(ServerError::Stale { got: head.tick, applied }),
                 Delivery::Datagram => Ok(()),
             };
         }
-        self.history.apply(&mut self.decoder, &seat.schema, head, shared)?;
+        let predict_for = seat.welcome.tick_rate.max(1).saturating_mul(PREDICT_MS) / 1_000;
+        self.history.apply(&seat.schema, head, shared, predict_for)?;
         self.link.has_state = true;
-        self.link.acks.state(now, head.tick, seat.tick);
+        self.link.acks.state(now, head.number, seat.tick);
         seat.inputs.confirmed(head.input);
         if !again {
-            let StateHead { tick, input, baseline, .. } = head;
-            self.events.push_back(ClientEvent::State { tick, input, full: baseline.is_none(), bytes });
+            let StateHead { tick, input, baseline, apart, .. } = head;
+            let full = baseline.is_none() && !apart;
+            self.events.push_back(ClientEvent::State { tick, input, full, bytes });
         }
         Ok(())
     }

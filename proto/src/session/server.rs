@@ -20,10 +20,12 @@
 mod active;
 mod baselines;
 mod control;
+mod had;
 mod hello;
 mod input;
 mod rate;
 mod request;
+mod zones;
 
 use super::Delivery;
 use crate::{
@@ -47,6 +49,7 @@ use std::{
     mem,
     time::{Duration, Instant},
 };
+pub use zones::{ZoneContent, ZoneLimits, ZoneWriter, Zoned};
 
 /// One connection as the server sees it. `S` is a handle to a published state (an `Arc`).
 ///
@@ -329,6 +332,48 @@ impl<S: StateTick> ServerSession<S> {
         Some(written)
     }
 
+    /// The state in the slot, which has not been sent yet.
+    pub fn offered(&self) -> Option<&S> {
+        match &self.state {
+            State::Active(active) => active.offered(),
+            _ => None,
+        }
+    }
+
+    /// Whether the peer may have zones other than zone 0. Then, or if the state [offered](Self::offered) has
+    /// such zones, call `poll_zones` instead of `poll_state`.
+    pub fn has_zones(&self) -> bool {
+        matches!(&self.state, State::Active(active) if active.has_zones())
+    }
+
+    /// Like `poll_state`, for a room with zones: appends the messages of the state in the slot to `out`, and
+    /// calls `each` after each of them, which may take it away. On ordered transports there is one; on those
+    /// that lose messages, each is at most `limits.message_bytes` long, if that is possible, and of use
+    /// without the others. Returns the bytes of all.
+    ///
+    /// Zones that have not changed cost nothing. If `limits.state_bytes` are not enough for all that have,
+    /// the most urgent are sent: those with the highest product of priority and ticks since they were sent
+    /// last. `input` is the player's last input that the state contains.
+    #[allow(clippy::too_many_arguments, reason = "what there is to send, how much of it, and where to")]
+    pub fn poll_zones(
+        &mut self,
+        now: Instant,
+        input: u32,
+        room: &mut impl Zoned<S>,
+        limits: ZoneLimits,
+        writer: &mut ZoneWriter,
+        out: &mut BytesMut,
+        each: impl FnMut(&mut BytesMut),
+    ) -> Option<usize>
+    where
+        S: Clone,
+    {
+        let State::Active(active) = &mut self.state else { return None };
+        let bytes = active.next_zones(self.epoch.at(now), input, room, limits, writer, out, each)?;
+        self.stats.states_sent += 1;
+        Some(bytes)
+    }
+
     /// Whether there is a control message to send, or a state that the gate would let pass. (The session does
     /// not know the seat's reliable queue.)
     pub fn wants_transmit(&self) -> bool {
@@ -420,11 +465,11 @@ impl<S: StateTick> ServerSession<S> {
         let Some(body) = decode(message)? else { return self.take_unknown() };
         let counts = match (&mut self.state, body) {
             (State::Active(active), Body::Input(input)) => {
-                active.take_acks(now, input.state_ack, input.reliable_ack, taken)?;
+                active.take_acks(now, (input.state_ack, input.state_missing), input.reliable_ack, taken)?;
                 active.take_input(now, input, verdict, &mut self.inputs, self.timeout, taken)?
             }
             (State::Active(active), Body::Ack(ack)) => {
-                active.take_acks(now, ack.state_ack, ack.reliable_ack, taken)?;
+                active.take_acks(now, (ack.state_ack, ack.state_missing), ack.reliable_ack, taken)?;
                 true
             }
             (State::Active(active), Body::Command(command)) => {

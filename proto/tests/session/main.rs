@@ -21,3 +21,4 @@ mod states;
 mod timeouts;
 mod transports;
 mod util;
+mod zones;

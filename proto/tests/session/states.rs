@@ -175,7 +175,8 @@ fn older_state_is_never_offered_back() {
 fn forge(pair: &mut Pair, tick: u32, baseline: Option<u32>) -> bytes::Bytes {
     let state = |tick| Published(world(&pair.room.schema, tick).into());
     let (current, baseline) = (state(tick), baseline.map(state));
-    let send = StateSend { current: &current, baseline: baseline.as_ref(), prior: None };
+    let number = current.0.tick();
+    let send = StateSend { current: &current, baseline: baseline.as_ref(), prior: None, number };
     let mut out = BytesMut::new();
     pair.room.encode(&send, 0, pair.server.coding(), &mut out);
     out.freeze()

@@ -120,6 +120,8 @@ fn message(current: &Snapshot, references: References<'_>, body: &[u8]) -> Vec<u
         baseline: tick(references.baseline),
         prior: tick(references.prior),
         input: current.tick(),
+        number: current.tick(),
+        apart: false,
     };
     let mut message = Vec::with_capacity(head.message_len(body.len()));
     head.write(body.len(), &mut message);

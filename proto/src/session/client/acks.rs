@@ -7,24 +7,60 @@ use std::time::{Duration, Instant};
 /// alone.
 #[derive(Debug)]
 pub(super) struct Acks {
-    /// Newest state and reliable message of this connection; 0: none.
+    /// Newest state message and reliable message of this connection; 0: none.
     state: u32,
     reliable: u64,
+    /// Bit n: the state message with number `newest` - 1 - n was applied.
+    newest: u32,
+    applied: u32,
     /// Deadline up to which something that waits to be acknowledged may wait for an input.
     due_at: Option<Instant>,
     /// Whether acknowledgements may be lost: then each message repeats them.
     repeats: bool,
 }
 
+/// What one message acknowledges. 0: nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Acked {
+    /// Number of the newest state message applied.
+    pub(super) state: u32,
+    /// Bit n: the state message n + 1 before it was not applied.
+    pub(super) missing: u32,
+    /// Sequence of the newest reliable message.
+    pub(super) reliable: u64,
+}
+
 impl Acks {
     pub(super) fn new(delivery: Delivery) -> Self {
-        Self { state: 0, reliable: 0, due_at: None, repeats: delivery == Delivery::Datagram }
+        let repeats = delivery == Delivery::Datagram;
+        Self { state: 0, reliable: 0, newest: 0, applied: 0, due_at: None, repeats }
     }
 
-    /// A state was applied, in a room with this tick length.
-    pub(super) fn state(&mut self, now: Instant, state: u32, tick: Duration) {
-        self.state = state;
+    /// The state message with this number was applied, in a room with this tick length.
+    pub(super) fn state(&mut self, now: Instant, number: u32, tick: Duration) {
+        if number > self.newest {
+            let ahead = number - self.newest;
+            // The message that was the newest is `ahead` before this one.
+            let before = if self.newest == 0 { 0 } else { 1_u64 << (ahead - 1).min(63) };
+            let applied = u64::from(self.applied).checked_shl(ahead).unwrap_or(0) | before;
+            self.applied = applied as u32;
+            self.newest = number;
+        } else if let Some(behind) = (self.newest - number).checked_sub(1)
+            && behind < u32::BITS
+        {
+            self.applied |= 1 << behind;
+        }
+        self.state = self.newest;
         self.wait(now, tick);
+    }
+
+    /// Whether the state message with this number was applied.
+    pub(super) fn has(&self, number: u32) -> bool {
+        match self.newest.checked_sub(number) {
+            None => false,
+            Some(0) => true,
+            Some(behind) => self.applied.checked_shr(behind - 1).is_some_and(|bits| bits & 1 != 0),
+        }
     }
 
     /// A reliable message was received (for the first time or again).
@@ -38,14 +74,15 @@ impl Acks {
         self.due_at
     }
 
-    /// State and reliable message to acknowledge with the message being sent. 0: nothing.
-    pub(super) fn take(&mut self) -> (u32, u64) {
+    /// What to acknowledge with the message being sent.
+    pub(super) fn take(&mut self) -> Acked {
         self.due_at = None;
-        let acks = (self.state, self.reliable);
+        let missing = if self.repeats && self.state != 0 { !self.applied } else { 0 };
+        let acked = Acked { state: self.state, missing, reliable: self.reliable };
         if !self.repeats {
             (self.state, self.reliable) = (0, 0);
         }
-        acks
+        acked
     }
 
     fn wait(&mut self, now: Instant, tick: Duration) {

@@ -40,6 +40,9 @@ pub enum ServerError {
         /// Tick of the baseline or prior.
         reference: u32,
     },
+    /// The player sees more zones than a view can have.
+    #[error("{0} zones in view; at most {most} are allowed", most = crate::limits::MAX_ZONES_IN_VIEW)]
+    TooManyZones(usize),
     /// The schema in the welcome is bad.
     #[error("schema: {0}")]
     Schema(#[from] SchemaError),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 pub enum ClientEvent {
     /// The player is in the room (again).
     Welcome(Box<wire::Welcome>),
-    /// A newer state was applied: see `snapshot`.
+    /// A newer state was applied, or on datagrams more of the newest: see `snapshot`.
     State {
         /// Tick of the state.
         tick: u32,

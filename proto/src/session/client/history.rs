@@ -1,102 +1,206 @@
 //! The states applied last, which deltas refer to and a game shows.
 
-use super::ServerError;
+use super::{ServerError, contents::Contents, union::Union};
 use crate::{
-    delta::{Decoder, MAX_AGE, References},
+    delta::{Decoder, References},
+    limits::MAX_ZONES_IN_VIEW,
     schema::Schema,
     session::Delivery,
     snapshot::Snapshot,
-    state::StateHead,
+    state::{
+        StateHead,
+        zones::{Parts, Ticks, ZonePart},
+    },
+    view::ZoneId,
 };
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
-/// States applied, oldest first. Their memory is reused, so nothing is allocated in steady state.
+/// What has been applied. Its memory is reused, so nothing is allocated in steady state.
 #[derive(Debug)]
 pub(super) struct History {
-    states: VecDeque<Snapshot>,
+    delivery: Delivery,
+    /// Tick of the newest state.
+    tick: Option<u32>,
+    zone_0: Contents,
+    /// The other zones that the player sees.
+    zones: BTreeMap<ZoneId, Contents>,
+    /// All of them together. None: there is only zone 0.
+    union: Option<Box<Union>>,
+    /// The zones are those of an earlier connection: the next message begins anew.
+    outdated: bool,
     spare: Vec<Snapshot>,
-    keep: usize,
+    decoder: Decoder,
+    /// Scratch memory: the zones in a message.
+    fresh: Vec<(ZoneId, Snapshot)>,
+    left: Vec<ZoneId>,
+    deferred: Vec<ZoneId>,
 }
 
 impl History {
     pub(super) fn new(delivery: Delivery) -> Self {
-        Self { states: VecDeque::new(), spare: Vec::new(), keep: keep(delivery) }
+        Self {
+            delivery,
+            tick: None,
+            zone_0: Contents::default(),
+            zones: BTreeMap::new(),
+            union: None,
+            outdated: false,
+            spare: Vec::new(),
+            decoder: Decoder::default(),
+            fresh: Vec::new(),
+            left: Vec::new(),
+            deferred: Vec::new(),
+        }
     }
 
-    /// The next states come over another transport. States that it does not need are dropped when the next
-    /// one is applied.
-    pub(super) fn set_delivery(&mut self, delivery: Delivery) {
-        self.keep = keep(delivery);
+    /// The next states come over another connection, whose server does not know what this end has.
+    pub(super) fn reconnected(&mut self, delivery: Delivery) {
+        self.delivery = delivery;
+        self.outdated = true;
     }
 
+    /// Tick of the newest state.
+    pub(super) fn tick(&self) -> Option<u32> {
+        self.tick
+    }
+
+    /// The newest state: all zones that the player sees.
     pub(super) fn current(&self) -> Option<&Snapshot> {
-        self.states.back()
+        match &self.union {
+            Some(union) => Some(union.current()),
+            None => self.zone_0.newest(),
+        }
     }
 
+    /// The state before it.
     pub(super) fn previous(&self) -> Option<&Snapshot> {
-        self.states.iter().nth_back(1)
+        match &self.union {
+            Some(union) => union.previous(),
+            None => self.zone_0.previous(),
+        }
+    }
+
+    /// The zones other than zone 0, with their newest contents and the ticks until which these are known.
+    pub(super) fn zones(&self) -> impl Iterator<Item = (ZoneId, &Snapshot, u32)> {
+        self.zones
+            .iter()
+            .filter_map(|(zone, contents)| Some((*zone, contents.newest()?, contents.known_until()?)))
     }
 
     /// Forgets all states: those of another room may have another schema.
     pub(super) fn clear(&mut self) {
-        self.states.clear();
-        self.spare.clear();
+        *self = Self::new(self.delivery);
     }
 
-    /// Applies a delta. On error nothing changes. A state with the tick of the newest one replaces it.
+    /// Applies a message. On error nothing changes. A state with the tick of the newest one adds to it.
     pub(super) fn apply(
         &mut self,
-        decoder: &mut Decoder,
         schema: &Schema,
         head: StateHead,
         shared: &[u8],
+        predict_for: u32,
     ) -> Result<(), ServerError> {
-        let mut state = self.spare.pop().unwrap_or_else(|| Snapshot::new(schema));
-        let applied = self.apply_to(&mut state, decoder, schema, head, shared);
-        if applied.is_err() {
-            self.spare.push(state);
-            return applied;
+        let parts = Parts::split(shared)?;
+        let zone_0 = match head.apart {
+            true => None,
+            false => Some(self.read_zone_0(schema, head, parts.zone_0)?),
+        };
+        let is_plain = parts.is_plain() && !head.apart && (self.zones.is_empty() || self.outdated);
+        if !is_plain && let Err(error) = self.read_zones(schema, head, &parts) {
+            self.spare.extend(zone_0);
+            self.spare.extend(self.fresh.drain(..).map(|(_, content)| content));
+            return Err(error);
         }
-        if self.current().is_some_and(|current| current.tick() == head.tick) {
-            self.spare.extend(self.states.pop_back());
+        self.tick = Some(head.tick);
+        if let Some(content) = zone_0 {
+            self.zone_0.push(content, self.delivery, &mut self.spare);
         }
-        self.states.push_back(state);
-        let too_old = |s: &Snapshot| head.tick.saturating_sub(s.tick()) > MAX_AGE;
-        while self.states.len() > self.keep
-            || (self.states.len() > 2 && self.states.front().is_some_and(too_old))
-        {
-            self.spare.extend(self.states.pop_front());
+        let outdated = std::mem::take(&mut self.outdated);
+        if is_plain && self.union.is_none() {
+            return Ok(());
         }
+        let union = self.union.get_or_insert_with(|| Box::new(Union::new(schema)));
+        if outdated {
+            self.zones.clear();
+            union.clear_moving();
+        }
+        for zone in self.left.drain(..) {
+            self.zones.remove(&zone);
+        }
+        for (zone, content) in self.fresh.drain(..) {
+            let contents = self.zones.entry(zone).or_default();
+            union.changed(contents.newest(), &content);
+            contents.push(content, self.delivery, &mut self.spare);
+        }
+        for (zone, contents) in &mut self.zones {
+            if self.deferred.binary_search(zone).is_err() {
+                contents.unchanged(head.tick);
+            }
+        }
+        self.deferred.clear();
+        union.update(schema, &mut self.decoder, head.tick, predict_for, &self.zone_0, &self.zones);
         Ok(())
     }
 
-    fn apply_to(
-        &self,
-        state: &mut Snapshot,
-        decoder: &mut Decoder,
+    fn read_zone_0(
+        &mut self,
         schema: &Schema,
         head: StateHead,
-        shared: &[u8],
-    ) -> Result<(), ServerError> {
-        let find = |reference: Option<u32>| match reference {
-            None => Ok(None),
-            Some(tick) => match self.states.iter().rev().find(|state| state.tick() == tick) {
-                Some(state) => Ok(Some(state)),
-                None => Err(ServerError::UnknownBaseline { tick: head.tick, reference: tick }),
-            },
-        };
-        let references = References { baseline: find(head.baseline)?, prior: find(head.prior)? };
-        decoder.apply(schema, references, head.tick, shared, state)?;
+        body: &[u8],
+    ) -> Result<Snapshot, ServerError> {
+        let Self { zone_0, decoder, spare, .. } = self;
+        read(schema, decoder, Some(zone_0), head.tick, (head.baseline, head.prior), body, spare)
+    }
+
+    /// Reads the zones into `fresh`, `left` and `deferred`.
+    fn read_zones(&mut self, schema: &Schema, head: StateHead, parts: &Parts<'_>) -> Result<(), ServerError> {
+        let Self { zones, decoder, spare, fresh, left, deferred, outdated, .. } = self;
+        parts.left(left)?;
+        parts.deferred(deferred)?;
+        parts.zones(head.tick, (head.baseline, head.prior), |part| {
+            let ZonePart { zone, baseline, prior, body } = part;
+            let contents = zones.get(&zone).filter(|_| !*outdated);
+            let content = read(schema, decoder, contents, head.tick, (baseline, prior), body, spare)?;
+            fresh.push((zone, content));
+            Ok::<_, ServerError>(())
+        })?;
+        let held = if *outdated { 0 } else { zones.len() };
+        let new = fresh.iter().filter(|(zone, _)| *outdated || !zones.contains_key(zone)).count();
+        let gone = left.iter().filter(|zone| !*outdated && zones.contains_key(zone)).count();
+        if held + new - gone > MAX_ZONES_IN_VIEW {
+            return Err(ServerError::TooManyZones(held + new - gone));
+        }
+        if fresh.iter().any(|(zone, _)| left.binary_search(zone).is_ok()) {
+            return Err(ServerError::Unexpected("zone that has left and has not"));
+        }
         Ok(())
     }
 }
 
-/// Number of states that the next delta may refer to.
-fn keep(delivery: Delivery) -> usize {
-    match delivery {
-        // Baseline and prior.
-        Delivery::Ordered => 2,
-        // Any state that the server may believe this end to have.
-        Delivery::Datagram => MAX_AGE as usize + 1,
+/// Applies a zone's delta.
+fn read(
+    schema: &Schema,
+    decoder: &mut Decoder,
+    contents: Option<&Contents>,
+    tick: u32,
+    ticks: Ticks,
+    body: &[u8],
+    spare: &mut Vec<Snapshot>,
+) -> Result<Snapshot, ServerError> {
+    let find = |reference: Option<u32>| match reference {
+        None => Ok(None),
+        Some(reference) => match contents.and_then(|contents| contents.at(reference)) {
+            Some(state) => Ok(Some(state)),
+            None => Err(ServerError::UnknownBaseline { tick, reference }),
+        },
+    };
+    let references = References { baseline: find(ticks.0)?, prior: find(ticks.1)? };
+    let mut state = spare.pop().unwrap_or_else(|| Snapshot::new(schema));
+    match decoder.apply_at(schema, references, ticks, tick, body, &mut state) {
+        Ok(()) => Ok(state),
+        Err(error) => {
+            spare.push(state);
+            Err(error.into())
+        }
     }
 }

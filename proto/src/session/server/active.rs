@@ -3,6 +3,7 @@
 use super::{
     Baselines, Delivery, PeerError, PlayerInput, Request,
     rate::{Rate, Verdict},
+    zones::{ZoneLimits, ZoneWriter, Zoned, Zones},
 };
 use crate::{
     code::CloseCode,
@@ -14,6 +15,7 @@ use crate::{
     state::StateHead,
     wire,
 };
+use bytes::BytesMut;
 
 /// What only a connection with a seat has. The field order puts what every tick needs first.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(super) struct Active<S> {
     reliable_acked: u64,
     pub(super) next_ping: Nanos,
     baselines: Baselines<S>,
+    /// None: there was only zone 0.
+    zones: Option<Box<Zones>>,
     gate: Gate,
     command_received: u64,
     /// The last ping: the time in it, and when it was made.
@@ -44,6 +48,8 @@ pub struct StateSend<'a, S> {
     pub baseline: Option<&'a S>,
     /// A state that the peer had before the baseline, by at most `delta::MAX_AGE` ticks.
     pub prior: Option<&'a S>,
+    /// Number of the message. Usually the tick.
+    pub number: u32,
 }
 
 impl<S: StateTick> StateSend<'_, S> {
@@ -54,6 +60,8 @@ impl<S: StateTick> StateSend<'_, S> {
             baseline: self.baseline.map(S::tick),
             prior: self.prior.map(S::tick),
             input,
+            number: self.number,
+            apart: false,
         }
     }
 }
@@ -62,11 +70,19 @@ impl<S: StateTick> StateSend<'_, S> {
 pub trait StateTick {
     /// The tick.
     fn tick(&self) -> u32;
+    /// Whether peers have so many different baselines that common ones should be preferred: more bytes for
+    /// each, but many peers share an encoding. (Only on transports that lose messages.)
+    fn prefers_common(&self) -> bool {
+        false
+    }
 }
 
 impl<T: StateTick> StateTick for std::sync::Arc<T> {
     fn tick(&self) -> u32 {
         T::tick(self)
+    }
+    fn prefers_common(&self) -> bool {
+        T::prefers_common(self)
     }
 }
 
@@ -94,6 +110,7 @@ impl<S: StateTick> Active<S> {
             reliable_acked: reliable_received,
             next_ping: now,
             baselines: Baselines::new(delivery),
+            zones: None,
             gate: gate(SECOND / u64::from(welcome.tick_rate.max(1)), delivery),
             command_received: welcome.command_received,
             pinged: None,
@@ -125,12 +142,65 @@ impl<S: StateTick> Active<S> {
         self.slot.is_some() && (self.delivery == Delivery::Datagram || self.gate.is_open())
     }
 
+    /// The state in the slot.
+    pub(super) fn offered(&self) -> Option<&S> {
+        self.slot.as_ref()
+    }
+
+    /// Whether the peer may have zones other than zone 0.
+    pub(super) fn has_zones(&self) -> bool {
+        self.zones.as_ref().is_some_and(|zones| !zones.is_empty())
+    }
+
     /// Calls `write` for the state in the slot if the gate lets it pass.
     pub(super) fn next_state<R>(
         &mut self,
         now: Nanos,
         write: impl FnOnce(StateSend<'_, S>) -> R,
     ) -> Option<R> {
+        let current = self.pass(now)?;
+        let tick = current.tick();
+        let pair = self.baselines.references(&current);
+        let number = self.baselines.next_number(tick);
+        let (baseline, prior) = (pair.baseline, pair.prior);
+        let written = write(StateSend { current: &current, baseline, prior, number });
+        let covers = self.baselines.covers(true);
+        let common = current.prefers_common();
+        self.baselines.keep_older(common);
+        self.baselines.sent(current, number, covers);
+        self.baselines.prune(None, common);
+        self.sent(now, tick);
+        Some(written)
+    }
+
+    /// Writes the messages of the state in the slot, of a room with zones, if the gate lets it pass. Returns
+    /// their bytes.
+    #[allow(clippy::too_many_arguments, reason = "as for `ServerSession::poll_zones`")]
+    pub(super) fn next_zones(
+        &mut self,
+        now: Nanos,
+        input: u32,
+        room: &mut impl Zoned<S>,
+        limits: ZoneLimits,
+        writer: &mut ZoneWriter,
+        out: &mut BytesMut,
+        each: impl FnMut(&mut BytesMut),
+    ) -> Option<usize>
+    where
+        S: Clone,
+    {
+        let current = self.pass(now)?;
+        let (tick, common) = (current.tick(), current.prefers_common());
+        let zones = self.zones.get_or_insert_default();
+        self.baselines.keep_older(true);
+        let bytes = zones.write(&current, input, room, limits, &mut self.baselines, writer, out, each);
+        self.baselines.prune(zones.oldest_needed(common), common);
+        self.sent(now, tick);
+        Some(bytes)
+    }
+
+    /// Takes the state out of the slot if the gate lets it pass.
+    fn pass(&mut self, now: Nanos) -> Option<S> {
         self.slot.as_ref()?;
         if self.delivery == Delivery::Datagram {
             self.gate.expire(now);
@@ -138,18 +208,19 @@ impl<S: StateTick> Active<S> {
         if !self.gate.is_open() {
             return None;
         }
-        let current = self.slot.take()?;
-        let tick = current.tick();
-        let (baseline, prior) = self.baselines.references(tick);
-        let written = write(StateSend { current: &current, baseline, prior });
-        self.baselines.sent(current);
+        self.slot.take()
+    }
+
+    fn sent(&mut self, now: Nanos, tick: u32) {
         self.gate.sent(now, tick);
         self.newest_sent = Some(tick);
-        Some(written)
     }
 
     pub(super) fn forget_baseline(&mut self) {
-        self.baselines = Baselines::new(self.delivery);
+        self.baselines.forget();
+        if let Some(zones) = &mut self.zones {
+            zones.forget();
+        }
     }
 
     /// A reliable message was sent.
@@ -220,20 +291,30 @@ impl<S: StateTick> Active<S> {
         Ok(true)
     }
 
-    /// Takes acknowledgements; 0 means none.
+    /// Takes acknowledgements; 0 means none. `missing`: see `Input.state_missing`.
     pub(super) fn take_acks(
         &mut self,
         now: Nanos,
-        state: u32,
+        (state, missing): (u32, u32),
         reliable: u64,
         taken: &mut impl FnMut(Request),
     ) -> Result<(), PeerError> {
         if state != 0 {
-            if !self.gate.acked(now, state) {
+            let Self { zones, delivery, .. } = self;
+            let had = |zone, tick| {
+                if let Some(zones) = zones {
+                    zones.had(zone, tick, *delivery);
+                }
+            };
+            let tick = self.baselines.acked(state, missing, had);
+            let tick = tick.ok().filter(|tick| tick.is_none_or(|tick| self.gate.acked(now, tick)));
+            if tick.is_none() {
                 let reason = format!("acknowledgement of state {state}, which was never sent");
                 return Err(PeerError::new(CloseCode::Unexpected, reason));
             }
-            self.baselines.acked(state);
+            if let Some(zones) = &mut self.zones {
+                zones.acked(state);
+            }
         }
         if reliable > self.reliable_sent {
             let reason = format!("acknowledgement of reliable message {reliable}, which was never sent");
