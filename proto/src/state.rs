@@ -6,12 +6,12 @@
 //! nor encoded again:
 //!
 //! ```text
-//! ServerMessage.state tag, length | tick, baseline, prior, input | checksum, tables       | zones
-//!          StateHead::write, for each client                     | Encoder::encode, shared | of a room with zones
+//! ServerMessage.state tag, length | tick, baseline, prior, input | checksum, tables
+//!          StateHead::write, for each client                     | Encoder::encode, shared
 //! ```
 //!
 //! In a room with zones, more follows: which zones have left or are deferred, and for each zone a head and
-//! the bytes that its receivers share (see [`zones`]).
+//! the bytes that its receivers share.
 
 pub(crate) mod zones;
 
@@ -61,8 +61,8 @@ impl StateHead {
         let state = self.state_len(shared);
         1 + varint_len(state as u64) + state
     }
-    /// Writes the start of a `ServerMessage`, up to where `shared` bytes follow: zone 0's, and what there is of
-    /// other zones.
+    /// Writes the start of a `ServerMessage`, up to where `shared` bytes follow: zone 0's, and what there is
+    /// of other zones.
     pub fn write(&self, shared: usize, out: &mut impl BufMut) {
         debug_assert!(self.baseline.is_none_or(|b| b < self.tick && self.tick - b <= MAX_AGE), "{self:?}");
         debug_assert!(

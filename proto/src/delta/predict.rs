@@ -13,8 +13,8 @@ pub(super) struct Horizon {
 }
 
 impl Horizon {
-    /// None without a prior: everything is predicted to stay. Also none if the ticks are in the wrong order or
-    /// further apart than [`MAX_AGE`], which no head can express.
+    /// None without a prior: everything is predicted to stay. Also none if the ticks are in the wrong order
+    /// or further apart than [`MAX_AGE`], which no head can express.
     pub(super) fn new(baseline: Option<u32>, prior: Option<u32>, tick: u32) -> Option<Self> {
         let baseline = baseline?;
         let behind = baseline.checked_sub(prior?)?;

@@ -264,8 +264,8 @@ impl ClientSession {
         self.history.previous()
     }
 
-    /// The zones that the player sees, other than zone 0: each with its newest content, and the tick up to which
-    /// that is known to be its content. In [`snapshot`](Self::snapshot) they are all together.
+    /// The zones that the player sees, other than zone 0: each with its newest content, and the tick up to
+    /// which that is known to be its content. In [`snapshot`](Self::snapshot) they are all together.
     pub fn zones(&self) -> impl Iterator<Item = (ZoneId, &Snapshot, u32)> {
         self.history.zones()
     }

@@ -426,8 +426,8 @@ fn in_a_crowd_few_references_are_used() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// "Whatever is lost, delayed or doubled, the client's union equals what its player may see at the applied
-    /// tick."
+    /// "Whatever is lost, delayed or doubled, the client's union equals what its player may see at the
+    /// applied tick."
     #[test]
     fn whatever_the_network_does_the_client_has_only_what_its_player_sees(
         seed: u64,
