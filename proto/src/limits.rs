@@ -56,6 +56,9 @@ pub struct Limits {
     /// Bytes of those messages, each counted with [`MESSAGE_OVERHEAD`](crate::reliable::MESSAGE_OVERHEAD)
     /// added. At most [`HARD_BOUND`](crate::reliable::HARD_BOUND) times as many are ever kept.
     pub reliable_bytes: usize,
+    /// Bytes of states per second that a client is sent, in rooms with zones: what does not fit waits, the
+    /// least important first. 0: no limit.
+    pub state_bytes_per_second: u32,
 }
 
 impl Default for Limits {
@@ -69,6 +72,7 @@ impl Default for Limits {
             heartbeat: Duration::from_secs(4),
             reliable_messages: 512,
             reliable_bytes: 256 * 1024,
+            state_bytes_per_second: 0,
         }
     }
 }

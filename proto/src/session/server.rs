@@ -19,6 +19,7 @@
 
 mod active;
 mod baselines;
+mod budget;
 mod control;
 mod had;
 mod hello;
@@ -49,7 +50,7 @@ use std::{
     mem,
     time::{Duration, Instant},
 };
-pub use zones::{ZoneContent, ZoneLimits, ZoneWriter, Zoned};
+pub use zones::{ZoneContent, ZoneWriter, Zoned};
 
 /// One connection as the server sees it. `S` is a handle to a published state (an `Arc`).
 ///
@@ -65,6 +66,7 @@ pub struct ServerSession<S> {
     messages: Rate,
     inputs: Rate,
     message_bytes: u32,
+    state_bytes_per_second: u32,
     /// A stall has extended the deadline, and the peer has sent nothing since.
     excused: bool,
     delivery: Delivery,
@@ -128,6 +130,7 @@ impl<S: StateTick> ServerSession<S> {
             messages: Rate::new(0, limits.messages_per_second),
             inputs: Rate::new(0, limits.inputs_per_second),
             message_bytes: u32::try_from(limits.message_bytes).unwrap_or(u32::MAX),
+            state_bytes_per_second: limits.state_bytes_per_second,
             excused: false,
             delivery,
             coding: wire::ColumnCoding::Packed,
@@ -196,7 +199,8 @@ impl<S: StateTick> ServerSession<S> {
         welcome.timeout_ms = u32::try_from(self.timeout().as_millis()).unwrap_or(u32::MAX);
         welcome.resumed = resumes.is_some();
         let now = self.epoch.at(now);
-        let active = Active::new(now, &welcome, resumes.unwrap_or(0), self.delivery);
+        let rate = self.state_bytes_per_second;
+        let active = Active::new(now, &welcome, resumes.unwrap_or(0), self.delivery, rate);
         self.control.welcome(welcome);
         self.state = State::Active(active);
     }
@@ -347,31 +351,32 @@ impl<S: StateTick> ServerSession<S> {
     }
 
     /// Like `poll_state`, for a room with zones: appends the messages of the state in the slot to `out`, and
-    /// calls `each` after each of them, which may take it away. On ordered transports there is one; on those
-    /// that lose messages, each is at most `limits.message_bytes` long, if that is possible, and of use
-    /// without the others. Returns the bytes of all.
+    /// calls `each` after each of them, which may take it away. Returns false if there is none.
     ///
-    /// Zones that have not changed cost nothing. If `limits.state_bytes` are not enough for all that have,
-    /// the most urgent are sent: those with the highest product of priority and ticks since they were sent
-    /// last. `input` is the player's last input that the state contains.
-    #[allow(clippy::too_many_arguments, reason = "what there is to send, how much of it, and where to")]
+    /// On ordered transports a state is one message. On those that lose messages it may be several, each at
+    /// most `message_bytes` long (if no zone alone is longer), and of use without the others. Zones that have
+    /// not changed cost nothing. If not all that have changed fits into what may be sent
+    /// ([`Limits::state_bytes_per_second`]), the most urgent zones are sent: those with the highest product
+    /// of priority and ticks since they were sent last. `input` is the player's last input that the state
+    /// contains.
+    #[allow(clippy::too_many_arguments, reason = "what there is to send, and where to")]
     pub fn poll_zones(
         &mut self,
         now: Instant,
         input: u32,
         room: &mut impl Zoned<S>,
-        limits: ZoneLimits,
+        message_bytes: usize,
         writer: &mut ZoneWriter,
         out: &mut BytesMut,
         each: impl FnMut(&mut BytesMut),
-    ) -> Option<usize>
+    ) -> bool
     where
         S: Clone,
     {
-        let State::Active(active) = &mut self.state else { return None };
-        let bytes = active.next_zones(self.epoch.at(now), input, room, limits, writer, out, each)?;
-        self.stats.states_sent += 1;
-        Some(bytes)
+        let State::Active(active) = &mut self.state else { return false };
+        let written = active.next_zones(self.epoch.at(now), input, room, message_bytes, writer, out, each);
+        self.stats.states_sent += u64::from(written);
+        written
     }
 
     /// Whether there is a control message to send, or a state that the gate would let pass. (The session does

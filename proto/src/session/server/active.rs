@@ -2,6 +2,7 @@
 
 use super::{
     Baselines, Delivery, PeerError, PlayerInput, Request,
+    budget::Budget,
     rate::{Rate, Verdict},
     zones::{ZoneLimits, ZoneWriter, Zoned, Zones},
 };
@@ -33,6 +34,7 @@ pub(super) struct Active<S> {
     baselines: Baselines<S>,
     /// None: there was only zone 0.
     zones: Option<Box<Zones>>,
+    budget: Budget,
     gate: Gate,
     command_received: u64,
     /// The last ping: the time in it, and when it was made.
@@ -100,6 +102,7 @@ impl<S: StateTick> Active<S> {
         welcome: &wire::Welcome,
         reliable_received: u64,
         delivery: Delivery,
+        state_bytes_per_second: u32,
     ) -> Self {
         Self {
             slot: None,
@@ -111,6 +114,7 @@ impl<S: StateTick> Active<S> {
             next_ping: now,
             baselines: Baselines::new(delivery),
             zones: None,
+            budget: Budget::new(now, state_bytes_per_second),
             gate: gate(SECOND / u64::from(welcome.tick_rate.max(1)), delivery),
             command_received: welcome.command_received,
             pinged: None,
@@ -173,30 +177,31 @@ impl<S: StateTick> Active<S> {
         Some(written)
     }
 
-    /// Writes the messages of the state in the slot, of a room with zones, if the gate lets it pass. Returns
-    /// their bytes.
+    /// Writes the messages of the state in the slot, of a room with zones, if the gate lets it pass.
     #[allow(clippy::too_many_arguments, reason = "as for `ServerSession::poll_zones`")]
     pub(super) fn next_zones(
         &mut self,
         now: Nanos,
         input: u32,
         room: &mut impl Zoned<S>,
-        limits: ZoneLimits,
+        message_bytes: usize,
         writer: &mut ZoneWriter,
         out: &mut BytesMut,
         each: impl FnMut(&mut BytesMut),
-    ) -> Option<usize>
+    ) -> bool
     where
         S: Clone,
     {
-        let current = self.pass(now)?;
+        let Some(current) = self.pass(now) else { return false };
+        let limits = ZoneLimits { message_bytes, state_bytes: self.budget.allows(now) };
         let (tick, common) = (current.tick(), current.prefers_common());
         let zones = self.zones.get_or_insert_default();
         self.baselines.keep_older(true);
         let bytes = zones.write(&current, input, room, limits, &mut self.baselines, writer, out, each);
         self.baselines.prune(zones.oldest_needed(common), common);
+        self.budget.spent(bytes);
         self.sent(now, tick);
-        Some(bytes)
+        true
     }
 
     /// Takes the state out of the slot if the gate lets it pass.

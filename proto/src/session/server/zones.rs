@@ -41,12 +41,12 @@ pub struct ZoneContent {
 
 /// How much of a state may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ZoneLimits {
+pub(super) struct ZoneLimits {
     /// Longest message, bytes. A zone that is longer alone still goes as one message.
-    pub message_bytes: usize,
+    pub(super) message_bytes: usize,
     /// Bytes that this state should take at most. Zones for which there is no room wait; zone 0 and at least
     /// one other are always sent.
-    pub state_bytes: usize,
+    pub(super) state_bytes: usize,
 }
 
 /// What the peer has of the zones other than zone 0.
