@@ -179,6 +179,9 @@ settings! {
         /// Bytes of those messages. A slow client's queue holds at most four times as many; what players can
         /// cause a room to send is limited to a quarter of them per second.
         reliable_bytes: size(4 << 10..=64 << 20);
+        /// Bytes of states per second that a client is sent, in rooms with zones: what does not fit waits,
+        /// the least important first. 0: no limit.
+        state_bytes_per_second: number(0..=1_000_000_000);
     }
 }
 

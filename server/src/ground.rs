@@ -27,3 +27,4 @@ pub mod source;
 pub mod tight;
 pub mod transport_kind;
 pub mod vitals;
+pub mod zones;

@@ -18,8 +18,9 @@ use driftless_proto::{
     code::CloseCode,
     lane::Lane,
     reliable::encode_body,
-    session::server::{Request, ServerSession, SessionStats},
-    wire::{CommandRefused, reliable::Body},
+    session::server::{Request, ServerSession, SessionStats, ZoneContent, Zoned},
+    view::{InView, ZoneId},
+    wire::{ColumnCoding, CommandRefused, reliable::Body},
 };
 use std::{
     cell::RefCell,
@@ -235,7 +236,7 @@ impl Peer {
     /// state.
     pub fn next_message(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> Outbound {
         match self.next_reliable(worker, now, out) {
-            Outbound::Idle if self.next_unreliable(worker, now, out) => Outbound::Message,
+            Outbound::Idle if self.next_unreliable(worker, now, usize::MAX, out, |_| ()) => Outbound::Message,
             outbound => outbound,
         }
     }
@@ -264,15 +265,25 @@ impl Peer {
     }
 
     /// Appends the next message of the [unreliable lane](Lane::Unreliable) to `out`, if any: pong, ping, the
-    /// newest state.
-    pub fn next_unreliable(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> bool {
+    /// newest state. A state with zones may be several messages, each of `message_bytes` if possible; `each`
+    /// is called after every message, and may take it away.
+    pub fn next_unreliable(
+        &mut self,
+        worker: &Worker,
+        now: Instant,
+        message_bytes: usize,
+        out: &mut BytesMut,
+        mut each: impl FnMut(&mut BytesMut),
+    ) -> bool {
         let before = out.len();
-        let wrote = self.session.poll_control_of(Lane::Unreliable, worker.clock().micros(now), out)
-            || self.write_state(worker, now, out);
-        if wrote {
+        if self.session.poll_control_of(Lane::Unreliable, worker.clock().micros(now), out)
+            || self.write_state(worker, now, out)
+        {
             self.sent(worker, out.len() - before);
+            each(out);
+            return true;
         }
-        wrote
+        self.write_zones(worker, now, message_bytes, out, each)
     }
 
     /// Puts a newer state into the slot and wakes the transport.
@@ -399,7 +410,7 @@ impl Peer {
     }
 
     fn write_state(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> bool {
-        let Some(seat) = &self.seat else { return false };
+        let Some(seat) = self.seat.as_ref().filter(|_| !self.sends_zones()) else { return false };
         let (transport, coding) = (self.transport, self.session.coding());
         let sent = self.session.poll_state(now, |send| {
             let (current, baseline, prior) =
@@ -413,6 +424,47 @@ impl Peer {
         sent.is_some()
     }
 
+    /// Whether the next state consists of zones.
+    fn sends_zones(&self) -> bool {
+        self.session.has_zones() || self.session.offered().is_some_and(|state| state.zones().is_some())
+    }
+
+    fn write_zones(
+        &mut self,
+        worker: &Worker,
+        now: Instant,
+        message_bytes: usize,
+        out: &mut BytesMut,
+        mut each: impl FnMut(&mut BytesMut),
+    ) -> bool {
+        let sends = self.sends_zones();
+        let Some(seat) = self.seat.clone().filter(|_| sends) else { return false };
+        let input = self.session.offered().map_or(0, |state| state.input_of(seat.index, seat.player));
+        let mut room =
+            SeenZones { worker, seat: &seat, transport: self.transport, coding: self.session.coding() };
+        let (mut sent, mut before) = ((0, 0), out.len());
+        let wrote = self.session.poll_zones(
+            now,
+            input,
+            &mut room,
+            message_bytes,
+            &mut worker.zone_writer(),
+            out,
+            |out| {
+                sent = (sent.0 + 1, sent.1 + out.len() - before);
+                each(out);
+                before = out.len();
+            },
+        );
+        let (messages, bytes) = sent;
+        self.sent_uncounted += bytes as u64;
+        let mut counters = worker.counters(self.transport);
+        counters.states_sent += u64::from(wrote);
+        counters.messages_out += messages;
+        counters.bytes_out += bytes as u64;
+        wrote
+    }
+
     /// Where the connection comes from.
     pub(super) fn source(&self) -> Source {
         self.admission.source
@@ -423,5 +475,35 @@ impl Peer {
         let mut counters = worker.counters(self.transport);
         counters.messages_out += 1;
         counters.bytes_out += bytes as u64;
+    }
+}
+
+/// A room's zones, as one player sees them.
+struct SeenZones<'a> {
+    worker: &'a Worker,
+    seat: &'a Seat,
+    transport: TransportKind,
+    coding: ColumnCoding,
+}
+
+impl Zoned<Arc<Published>> for SeenZones<'_> {
+    fn view<'a>(&'a self, state: &'a Arc<Published>) -> &'a [InView] {
+        state.zones().map_or(&[], |zones| zones.view(self.seat.index, self.seat.player))
+    }
+
+    fn content(&self, state: &Arc<Published>, zone: ZoneId) -> ZoneContent {
+        let nothing = ZoneContent { changed: 0, is_empty: true };
+        state.zones().map_or(nothing, |zones| zones.content(zone))
+    }
+
+    fn delta(
+        &mut self,
+        zone: ZoneId,
+        current: &Arc<Published>,
+        baseline: Option<&Arc<Published>>,
+        prior: Option<&Arc<Published>>,
+    ) -> Bytes {
+        let (baseline, prior) = (baseline.map(|state| &**state), prior.map(|state| &**state));
+        self.worker.zone_delta(self.transport, zone, current, baseline, prior, self.coding)
     }
 }

@@ -10,13 +10,14 @@ use super::{
 use crate::{
     clock::Clock,
     ground::{
-        published::{DeltaKey, Published},
+        published::{DeltaKey, Published, SharedDelta},
         transport_kind::TransportKind,
     },
     metrics::{LocalCounters, Metrics},
 };
 use bytes::{Bytes, BytesMut};
-use driftless_proto::{delta::Encoder, wire::ColumnCoding};
+use driftless_proto::{delta::Encoder, session::server::ZoneWriter, wire::ColumnCoding};
+use driftless_sim::ZoneId;
 use std::{
     cell::{RefCell, RefMut},
     rc::Rc,
@@ -41,6 +42,7 @@ pub struct Worker {
     calls: Rc<Calls>,
     interludes: Rc<Interludes>,
     deltas: RefCell<Deltas>,
+    zone_writer: RefCell<ZoneWriter>,
     /// One per transport kind.
     counters: RefCell<[LocalCounters; TransportKind::ALL.len()]>,
     /// Buffer in which transports assemble one message.
@@ -76,6 +78,7 @@ impl Worker {
                 buffer: BytesMut::with_capacity(DELTA_BUFFER),
                 last: None,
             }),
+            zone_writer: RefCell::default(),
             counters: RefCell::default(),
             scratch: RefCell::default(),
             write_buffer: RefCell::default(),
@@ -138,27 +141,47 @@ impl Worker {
         coding: ColumnCoding,
         write: impl FnOnce(&[u8]),
     ) {
-        let Deltas { encoder, buffer, last } = &mut *self.deltas.borrow_mut();
         let key = (current.serial(), DeltaKey::of(baseline, prior, coding));
-        let mut encoded_now = false;
-        if last.as_ref().is_none_or(|(of, _)| *of != key) {
-            *last = None; // it may be the only reference that keeps the buffer's memory from being reused
-            let start = Instant::now();
-            let delta = current.delta(encoder, buffer, baseline, prior, coding);
-            encoded_now = delta.encoded_now;
-            if encoded_now {
-                self.metrics.encode.observe(start.elapsed());
+        let last = self.deltas.borrow_mut().last.take_if(|(of, _)| *of == key);
+        let bytes = match last {
+            Some((_, bytes)) => {
+                self.counters(transport).deltas_shared += 1;
+                bytes
             }
-            *last = Some((key, delta.bytes));
-        }
+            None => self.zone_delta(transport, 0, current, baseline, prior, coding),
+        };
+        self.counters(transport).states_sent += 1;
+        write(&bytes);
+        self.deltas.borrow_mut().last = Some((key, bytes));
+    }
+
+    /// Gets the shared fields of one zone.
+    pub fn zone_delta(
+        &self,
+        transport: TransportKind,
+        zone: ZoneId,
+        current: &Published,
+        baseline: Option<&Published>,
+        prior: Option<&Published>,
+        coding: ColumnCoding,
+    ) -> Bytes {
+        let Deltas { encoder, buffer, last, .. } = &mut *self.deltas.borrow_mut();
+        *last = None; // it may be the only reference that keeps the buffer's memory from being reused
+        let start = Instant::now();
+        let SharedDelta { bytes, encoded_now } =
+            current.delta(zone, encoder, buffer, baseline, prior, coding);
         let mut counters = self.counters(transport);
-        counters.states_sent += 1;
+        if encoded_now {
+            self.metrics.encode.observe(start.elapsed());
+        }
         counters.deltas_encoded += u64::from(encoded_now);
         counters.deltas_shared += u64::from(!encoded_now);
-        drop(counters);
-        if let Some((_, bytes)) = last {
-            write(bytes);
-        }
+        bytes
+    }
+
+    /// Memory in which the messages of a state with zones are put together.
+    pub fn zone_writer(&self) -> RefMut<'_, ZoneWriter> {
+        self.zone_writer.borrow_mut()
     }
 
     /// Forgets the last delta: the next one is looked up in its state, and encoded if it is not there.

@@ -1,14 +1,16 @@
 //! A published tick: encoded late, and encoded once.
 
+use super::zones::Zones;
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     delta::{Encoder, References},
     schema::Schema,
     session::server::StateTick,
     snapshot::Snapshot,
+    view::InView,
     wire::ColumnCoding,
 };
-use driftless_sim::PlayerId;
+use driftless_sim::{PlayerId, ZoneId};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::sync::{
@@ -29,13 +31,40 @@ pub struct Published {
     /// For each seat index: its player, and the last of the player's inputs that this state contains.
     inputs: Vec<(PlayerId, u32)>,
     checksum: Option<u32>,
-    encoded: Mutex<SmallVec<[Encoded; 1]>>,
+    encoded: Encodings,
+    /// None: there is only zone 0.
+    zones: Option<Box<Zones>>,
+    prefers_common: bool,
 }
 
-#[derive(Debug)]
-struct Encoded {
-    key: DeltaKey,
-    bytes: Bytes,
+/// The deltas of one zone that somebody has encoded.
+#[derive(Debug, Default)]
+pub(super) struct Encodings(Mutex<SmallVec<[(DeltaKey, Bytes); 1]>>);
+
+impl Encodings {
+    pub(super) fn find(&self, key: DeltaKey) -> Option<Bytes> {
+        self.0.lock().iter().find(|(of, _)| *of == key).map(|(_, bytes)| bytes.clone())
+    }
+
+    /// Adds one, unless another thread was faster.
+    pub(super) fn add(&self, key: DeltaKey, bytes: &Bytes) {
+        let mut all = self.0.lock();
+        if !all.iter().any(|(of, _)| *of == key) {
+            all.push((key, bytes.clone()));
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.get_mut().clear();
+    }
+
+    /// Drops them, and returns how many there were.
+    pub(super) fn retire(&self) -> usize {
+        let mut all = self.0.lock();
+        let count = all.len();
+        all.clear();
+        count
+    }
 }
 
 /// What determines the bytes of a delta to a state.
@@ -71,30 +100,60 @@ impl Published {
             schema,
             inputs: Vec::new(),
             checksum: None,
-            encoded: Mutex::default(),
+            encoded: Encodings::default(),
+            zones: None,
+            prefers_common: false,
         }
     }
 
-    /// Makes this the state of a new tick, reusing the memory of the old one. `with_checksum`: clients should
-    /// verify it.
+    /// Makes this the state of a new tick, reusing the memory of the old one. `before` is the tick before.
+    /// `with_checksum`: clients should verify it. `prefers_common`: see [`StateTick::prefers_common`].
     pub fn fill(
         &mut self,
         inputs: impl Iterator<Item = (PlayerId, u32)>,
+        before: Option<&Published>,
         with_checksum: bool,
+        prefers_common: bool,
         snapshot: impl FnOnce(&mut Snapshot),
     ) {
         static LAST: AtomicU64 = AtomicU64::new(0);
         self.serial = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        self.encoded.get_mut().clear();
+        self.encoded.clear();
+        self.prefers_common = prefers_common;
         self.inputs.clear();
         self.inputs.extend(inputs);
         snapshot(&mut self.snapshot);
         self.checksum = with_checksum.then(|| self.snapshot.checksum());
+        let before = before.and_then(|before| Some((&before.snapshot, before.zones.as_deref()?)));
+        if self.snapshot.zones().next().is_none() && before.is_none() {
+            self.zones = None;
+            return;
+        }
+        let zones = self.zones.get_or_insert_with(|| Box::new(Zones::new(&self.schema)));
+        zones.fill(&self.snapshot, before, with_checksum);
     }
 
-    /// Drops the encoded deltas: nobody needs them once a newer state is published.
-    pub fn retire(&self) {
-        self.encoded.lock().clear();
+    /// Asks what the players see, if there are zones: see [`Zones::look`].
+    pub fn look(
+        &mut self,
+        seats: impl Iterator<Item = Option<PlayerId>>,
+        before: Option<&Published>,
+        see: impl FnMut(PlayerId, &[InView], &mut Vec<InView>),
+    ) {
+        if let Some(zones) = &mut self.zones {
+            zones.look(seats, before.and_then(Published::zones), see);
+        }
+    }
+
+    /// Drops the encoded deltas: nobody needs them once a newer state is published. Returns how many there
+    /// were of the zone with the most.
+    pub fn retire(&self) -> usize {
+        self.encoded.retire().max(self.zones.as_ref().map_or(0, |zones| zones.retire()))
+    }
+
+    /// The zones other than zone 0. None: there are none.
+    pub fn zones(&self) -> Option<&Zones> {
+        self.zones.as_deref()
     }
 
     /// Unique number of this state within the process, once it is filled.
@@ -115,12 +174,14 @@ impl Published {
         &self.snapshot
     }
 
-    /// The shared part of the message that takes a peer from `baseline` (and `prior`) to this state.
+    /// The shared fields of a zone in the message that takes a peer from `baseline` (and `prior`) to this
+    /// state.
     ///
     /// No lock is held while encoding: two threads may encode the same delta at the same moment, which
     /// occasionally costs a few microseconds; waiting would cost them at every tick.
     pub fn delta(
         &self,
+        zone: ZoneId,
         encoder: &mut Encoder,
         buffer: &mut BytesMut,
         baseline: Option<&Published>,
@@ -128,27 +189,40 @@ impl Published {
         coding: ColumnCoding,
     ) -> SharedDelta {
         let key = DeltaKey::of(baseline, prior, coding);
-        if let Some(bytes) = self.encoded(key) {
+        let (encodings, checksum) = match (zone, self.zones.as_ref().and_then(|zones| zones.find(zone))) {
+            (0, _) => (Some(&self.encoded), self.checksum),
+            (_, Some(zone)) => (Some(&zone.encoded), zone.checksum),
+            (_, None) => (None, None),
+        };
+        if let Some(bytes) = encodings.and_then(|encodings| encodings.find(key)) {
             return SharedDelta { bytes, encoded_now: false };
         }
-        let references =
-            References { baseline: baseline.map(Published::snapshot), prior: prior.map(Published::snapshot) };
-        encoder.encode(&self.schema, references, &self.snapshot, coding, self.checksum, buffer);
+        let current = self.content(zone);
+        let references = References {
+            baseline: baseline.map(|state| state.content(zone)),
+            prior: prior.map(|state| state.content(zone)),
+        };
+        encoder.encode(&self.schema, references, current, coding, checksum, buffer);
         let bytes = buffer.split().freeze();
-        let mut encoded = self.encoded.lock();
-        if !encoded.iter().any(|e| e.key == key) {
-            encoded.push(Encoded { key, bytes: bytes.clone() });
+        if let Some(encodings) = encodings {
+            encodings.add(key, &bytes);
         }
         SharedDelta { bytes, encoded_now: true }
     }
 
-    fn encoded(&self, key: DeltaKey) -> Option<Bytes> {
-        self.encoded.lock().iter().find(|e| e.key == key).map(|e| e.bytes.clone())
+    /// The content of a zone.
+    fn content(&self, zone: ZoneId) -> &Snapshot {
+        let nothing = || self.zones.as_ref().map(|zones| zones.nothing());
+        // Only a state with zones is asked for another zone than 0.
+        self.snapshot.content(zone).or_else(nothing).unwrap_or(&self.snapshot)
     }
 }
 
 impl StateTick for Published {
     fn tick(&self) -> u32 {
         self.snapshot.tick()
+    }
+    fn prefers_common(&self) -> bool {
+        self.prefers_common
     }
 }

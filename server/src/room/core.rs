@@ -44,6 +44,11 @@ use std::{
 /// long round trip may hold (in flight, baseline, prior). If everybody keeps up, there are three.
 const RECYCLED: usize = 20;
 
+/// When one zone's content is encoded more often than this in a tick, players have so many different
+/// baselines that common ones are preferred, for this many seconds.
+const CROWD: usize = 8;
+const CROWDED_S: u32 = 2;
+
 /// The last tick that a room can run: the wire has 32 bits for its number, and joins and leaves after it
 /// belong to the next one.
 pub const LAST_TICK: u32 = u32::MAX - 1;
@@ -67,6 +72,8 @@ pub struct RoomCore {
     budget: EventBudget,
     /// Published states that others may hold, oldest first.
     recent: Vec<Arc<Published>>,
+    /// Until this tick, common baselines are preferred.
+    crowded_until: u32,
     effects: Vec<Effect>,
     /// The game has ended the room: its state is still sent, but no longer stepped.
     over: bool,
@@ -247,6 +254,7 @@ impl RoomCore {
             game,
             events: Vec::new(),
             recent: Vec::new(),
+            crowded_until: 0,
             effects: Vec::new(),
             over: false,
             record: recorded.then(TickRecord::default),
@@ -628,16 +636,23 @@ impl RoomCore {
     }
 
     fn publish(&mut self) -> Arc<Published> {
-        if let Some(newest) = self.recent.last() {
-            newest.retire();
+        let before = self.recent.last().cloned();
+        if let Some(newest) = &before
+            && newest.retire() > CROWD
+        {
+            self.crowded_until = self.tick.saturating_add(CROWDED_S * self.shared.tick_rate);
         }
         let mut published = self.recycle();
         if let Some(fresh) = Arc::get_mut(&mut published) {
-            let Self { game, seats, tick, shared, .. } = self;
+            let Self { game, seats, tick, shared, crowded_until, .. } = self;
+            let before = before.as_deref();
             // Once per second, clients verify that they have the same state as the room.
             let with_checksum = tick.is_multiple_of(shared.tick_rate);
             let inputs = seats.places().map(|p| p.map_or((0, 0), |t| (t.seat.player, t.applied)));
-            fresh.fill(inputs, with_checksum, |snapshot| game.snapshot(*tick, snapshot));
+            fresh.fill(inputs, before, with_checksum, tick < crowded_until, |out| game.snapshot(*tick, out));
+            let present = |taken: &&Taken| taken.connection.is_some();
+            let seats = seats.places().map(|place| place.filter(present).map(|taken| taken.seat.player));
+            fresh.look(seats, before, |player, had, seen| game.view(player, had, seen));
         }
         tight::push(&mut self.recent, published.clone());
         published

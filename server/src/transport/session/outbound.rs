@@ -106,23 +106,28 @@ impl<'a> Outgoing<'a> {
         let (now, header) = (Instant::now(), datagram_header(self.session));
         // Quinn's connection, because the session's own method would copy the message to prepend the header.
         let connection: &Connection = self.session;
-        loop {
-            self.datagrams.put_slice(header);
-            if !peer.next_unreliable(self.worker, now, &mut self.datagrams) {
-                self.datagrams.clear();
-                return Ok(());
-            }
-            let mut message = self.datagrams.split().freeze();
+        let Self { session, worker, datagrams, large, .. } = self;
+        let message_bytes = connection.max_datagram_size().map_or(usize::MAX, |most| most - header.len());
+        let mut result = Ok(());
+        datagrams.put_slice(header);
+        while peer.next_unreliable(worker, now, message_bytes, datagrams, |datagrams| {
+            let mut message = datagrams.split().freeze();
+            datagrams.put_slice(header);
             match connection.send_datagram(message.clone()) {
                 Ok(()) => {}
-                Err(SendDatagramError::ConnectionLost(error)) => return Err(error.into()),
+                Err(SendDatagramError::ConnectionLost(error)) => result = Err(error.into()),
                 // Too large for what the path takes now, or the peer does not take datagrams.
                 Err(_) => {
                     message.advance(header.len());
-                    self.large.send(self.session, message, cx)?;
+                    if let Err(error) = large.send(session, message, cx) {
+                        result = Err(error);
+                    }
                 }
             }
-        }
+        }) && result.is_ok()
+        {}
+        datagrams.clear();
+        result
     }
 }
 
