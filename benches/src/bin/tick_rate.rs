@@ -160,7 +160,8 @@ impl SharedDelta {
     /// Bytes of the delta to `state`.
     fn to(&mut self, state: Arc<Published>) -> usize {
         let Self { encoder, buffer, baseline, prior } = self;
-        let delta = state.delta(encoder, buffer, baseline.as_deref(), prior.as_deref(), ColumnCoding::Rice);
+        let delta =
+            state.delta(0, encoder, buffer, baseline.as_deref(), prior.as_deref(), ColumnCoding::Rice);
         *prior = baseline.replace(state);
         delta.bytes.len()
     }

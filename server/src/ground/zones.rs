@@ -118,6 +118,12 @@ impl Zones {
         }
     }
 
+    /// What a player sees, whatever its seat. None: it has no connection.
+    pub fn view_of(&self, player: PlayerId) -> Option<&[InView]> {
+        let index = self.views.seats.iter().position(|(of, ..)| *of == player)?;
+        Some(self.view(index, player))
+    }
+
     /// What became of a zone's content.
     pub fn content(&self, zone: ZoneId) -> ZoneContent {
         self.find(zone).map_or(ZoneContent { changed: 0, is_empty: true }, |found| found.content)

@@ -1,16 +1,27 @@
 //! The contents of a room, whatever its game is.
 
 use super::{ApiError, HttpState, access::Operator};
-use crate::room::inspect::{Inspect, Inspected, SeatView};
+use crate::{
+    ground::published::Published,
+    room::inspect::{Inspect, Inspected, SeatView},
+};
 use actix_web::{HttpResponse, web};
 use driftless_proto::{
-    schema::{Kind, Predictor, Schema},
-    snapshot::{Snapshot, Table},
+    schema::{Kind, Predictor},
+    snapshot::Snapshot,
 };
-use serde::Serialize;
+use driftless_sim::{PlayerId, ZoneId};
+use serde::{Deserialize, Serialize};
 
 /// Most entities listed, of all kinds together.
 const MAX_ENTITIES: usize = 5_000;
+
+/// Whose view is asked for.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    /// Only what this player sees. None: everything.
+    player: Option<String>,
+}
 
 #[derive(Serialize)]
 struct State<'a> {
@@ -21,19 +32,23 @@ struct State<'a> {
     seats: &'a [SeatView],
     /// Whether there are more entities than are listed.
     truncated: bool,
+    /// Whether the room has zones other than zone 0, which all players see.
+    zoned: bool,
     tables: Vec<TableView<'a>>,
 }
 
-/// The entities of one kind, by columns.
+/// The entities of one kind, by columns, in order of zone and id.
 #[derive(Serialize)]
 struct TableView<'a> {
     kind: &'a str,
     fields: Vec<FieldView<'a>>,
     /// Number of entities of this kind.
     count: usize,
-    ids: &'a [u32],
+    ids: Vec<u32>,
+    /// The zone of each entity. Empty if the room has only zone 0.
+    zones: Vec<ZoneId>,
     /// A column for each field, in quanta.
-    columns: Vec<&'a [i32]>,
+    columns: Vec<Vec<i32>>,
 }
 
 #[derive(Serialize)]
@@ -48,42 +63,75 @@ struct FieldView<'a> {
 pub(super) async fn state(
     _: Operator,
     name: web::Path<String>,
+    asked: web::Query<Asked>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let room = state.registry.get(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
     let inspected = room.room.send(Inspect).await.map_err(|_| ApiError::no_such_room(&name))?;
-    Ok(HttpResponse::Ok().json(view(&inspected)))
+    let player = asked.player.as_deref().map(|player| {
+        let number = player.parse().ok().filter(|number| inspected.seats.iter().any(|s| s.player == *number));
+        number.ok_or_else(|| ApiError::no_such_player(&name, player))
+    });
+    Ok(HttpResponse::Ok().json(view(&inspected, player.transpose()?)))
 }
 
-fn view(inspected: &Inspected) -> State<'_> {
+fn view(inspected: &Inspected, player: Option<PlayerId>) -> State<'_> {
     let Inspected { room, schema, state, seats } = inspected;
-    let snapshot = state.as_ref().map(|state| state.snapshot());
-    let total: usize = snapshot.map_or(0, |s| s.tables().iter().map(Table::len).sum());
+    let contents = state.as_ref().map_or_else(Vec::new, |state| contents(state, player));
+    let mut left = MAX_ENTITIES;
+    let tables: Vec<_> =
+        (0..).zip(schema.kinds()).map(|(n, kind)| table(n, kind, &contents, &mut left)).collect();
     State {
         room: &room.name,
         kind: room.kind,
         tick_rate: room.tick_rate,
-        tick: snapshot.map_or(0, Snapshot::tick),
+        tick: state.as_ref().map_or(0, |state| state.snapshot().tick()),
         seats,
-        truncated: total > MAX_ENTITIES,
-        tables: snapshot.map(|snapshot| tables(schema, snapshot)).unwrap_or_default(),
+        truncated: tables.iter().any(|table| table.ids.len() < table.count),
+        zoned: state.as_ref().is_some_and(|state| state.zones().is_some()),
+        tables,
     }
 }
 
-fn tables<'a>(schema: &'a Schema, snapshot: &'a Snapshot) -> Vec<TableView<'a>> {
-    let mut left = MAX_ENTITIES;
-    let table = |(kind, table): (&'a Kind, &'a Table)| {
-        let shown = table.len().min(left);
-        left -= shown;
-        TableView {
-            kind: kind.name(),
-            fields: fields(kind),
-            count: table.len(),
-            ids: &table.ids()[..shown],
-            columns: (0..table.width()).map(|column| &table.column(column)[..shown]).collect(),
-        }
+/// The zones of a state, or those of them that a player sees.
+fn contents(state: &Published, player: Option<PlayerId>) -> Vec<(ZoneId, &Snapshot)> {
+    let view = player.and_then(|player| state.zones()?.view_of(player));
+    let seen = |zone| {
+        player.is_none()
+            || view.is_some_and(|view| view.binary_search_by_key(&zone, |seen| seen.zone).is_ok())
     };
-    schema.kinds().iter().zip(snapshot.tables()).map(table).collect()
+    let zones = state.snapshot().zones().filter(|(zone, _)| seen(*zone));
+    std::iter::once((0, state.snapshot())).chain(zones).collect()
+}
+
+fn table<'a>(
+    index: usize,
+    kind: &'a Kind,
+    contents: &[(ZoneId, &Snapshot)],
+    left: &mut usize,
+) -> TableView<'a> {
+    let mut view = TableView {
+        kind: kind.name(),
+        fields: fields(kind),
+        count: 0,
+        ids: Vec::new(),
+        zones: Vec::new(),
+        columns: vec![Vec::new(); kind.columns()],
+    };
+    for &(zone, content) in contents {
+        let table = &content.tables()[index];
+        let shown = table.len().min(*left);
+        *left -= shown;
+        view.count += table.len();
+        view.ids.extend(&table.ids()[..shown]);
+        if contents.len() > 1 {
+            view.zones.resize(view.ids.len(), zone);
+        }
+        for (n, column) in view.columns.iter_mut().enumerate() {
+            column.extend(&table.column(n)[..shown]);
+        }
+    }
+    view
 }
 
 fn fields(kind: &Kind) -> Vec<FieldView<'_>> {
