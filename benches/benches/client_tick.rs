@@ -102,7 +102,9 @@ impl Hall {
         // One sweep for every two ticks.
         count(Part::Sweep, self.timed(Self::sweep) / 2);
         self.take();
-        states.iter().for_each(|state| drop(state.retire()));
+        states.iter().for_each(|state| {
+            state.retire();
+        });
         sum
     }
 

@@ -113,7 +113,9 @@ impl Audience {
         let mut sum = Duration::ZERO;
         for _ in 0..iterations {
             let clients = self.clients(ages.clone());
-            self.states.iter().for_each(|state| state.retire());
+            self.states.iter().for_each(|state| {
+                state.retire();
+            });
             self.thread.worker().forget_delta();
             let start = Instant::now();
             let bytes = self.fan_out(&clients);
