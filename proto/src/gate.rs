@@ -212,6 +212,14 @@ impl Gate {
         }
     }
 
+    /// Whether the path seems to carry less than is sent: states wait in its queue, or fewer arrive than ticks
+    /// pass.
+    pub(crate) fn is_congested(&self) -> bool {
+        let waited = self.minimum.get().map_or(0, |least| self.recent.saturating_sub(least));
+        // An acknowledgement may wait for an input for a tick.
+        waited > self.tick + self.tick / 2 || self.spacing.is_slow(self.tick)
+    }
+
     /// The current K.
     pub(crate) fn limit(&self) -> usize {
         // On a slow link, one more would only wait in its queue.

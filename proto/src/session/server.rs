@@ -20,6 +20,7 @@
 mod active;
 mod baselines;
 mod budget;
+mod capacity;
 mod control;
 mod had;
 mod hello;

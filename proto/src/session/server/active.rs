@@ -193,13 +193,15 @@ impl<S: StateTick> Active<S> {
         S: Clone,
     {
         let Some(current) = self.pass(now) else { return false };
-        let limits = ZoneLimits { message_bytes, state_bytes: self.budget.allows(now) };
-        let (tick, common) = (current.tick(), current.prefers_common());
         let zones = self.zones.get_or_insert_default();
+        let state_bytes = self.budget.allows(now, zones.capacity.rate());
+        let limits = ZoneLimits { message_bytes, state_bytes };
+        let (tick, common) = (current.tick(), current.prefers_common());
         self.baselines.keep_older(true);
         let bytes = zones.write(&current, input, room, limits, &mut self.baselines, writer, out, each);
         self.baselines.prune(zones.oldest_needed(common), common);
         self.budget.spent(bytes);
+        zones.capacity.sent(tick, bytes);
         self.sent(now, tick);
         true
     }
@@ -319,6 +321,9 @@ impl<S: StateTick> Active<S> {
             }
             if let Some(zones) = &mut self.zones {
                 zones.acked(state);
+                if let Some(tick) = tick.flatten() {
+                    zones.capacity.acked(now, tick, self.gate.is_congested());
+                }
             }
         }
         if reliable > self.reliable_sent {

@@ -1,6 +1,6 @@
 //! The zones that a peer sees: what it has of each, and what to send it next.
 
-use super::{Delivery, StateTick, baselines::Baselines, had::Had};
+use super::{Delivery, StateTick, baselines::Baselines, capacity::Capacity, had::Had};
 use crate::{
     delta::MAX_AGE,
     state::{
@@ -57,6 +57,8 @@ pub(super) struct Zones {
     /// Zones that it may have and no longer sees, ascending, each with the number of the first message that
     /// says so.
     leaving: Vec<(ZoneId, u32)>,
+    /// What its path carries.
+    pub(super) capacity: Capacity,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -203,7 +205,7 @@ impl Zones {
             self.held.iter_mut().zip(view).for_each(|(held, seen)| held.priority = seen.priority);
             return;
         }
-        let Self { held, leaving } = self;
+        let Self { held, leaving, .. } = self;
         held.retain(|held| {
             let stays = view.binary_search_by_key(&held.zone, |seen| seen.zone).is_ok();
             if !stays {
