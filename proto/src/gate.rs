@@ -212,8 +212,8 @@ impl Gate {
         }
     }
 
-    /// Whether the path seems to carry less than is sent: states wait in its queue, or fewer arrive than ticks
-    /// pass.
+    /// Whether the path seems to carry less than is sent: states wait in its queue, or fewer arrive than
+    /// ticks pass.
     pub(crate) fn is_congested(&self) -> bool {
         let waited = self.minimum.get().map_or(0, |least| self.recent.saturating_sub(least));
         // An acknowledgement may wait for an input for a tick.
