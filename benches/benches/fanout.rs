@@ -8,18 +8,23 @@
 //! - `fan-out, same baseline`: every connection is offered the state, and its message is assembled, as when
 //!   all of them keep up: one delta is encoded, and each client gets its own head before those bytes.
 //! - `fan-out, own baselines`: the same when no two clients have the same baseline and prior within 64 ticks:
-//!   one delta for each. This is the worst case; its cost grows with clients × entities.
+//!   one delta for each. This is the worst case on transports that lose nothing; its cost grows with clients
+//!   × entities.
+//! - `fan-out, lossy`: clients over datagrams, with round trips of 1 to 4 ticks, that lose 5 % of the states:
+//!   each has what it has got, and the server prefers baselines that many have in common.
 //!
 //! `cargo bench -p driftless-benches --bench fanout`
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use driftless_benches::{BusyRoom, Client, Thread};
 use driftless_proto::delta::MAX_AGE;
-use driftless_server::ground::{id::ConnectionId, published::Published};
+use driftless_server::ground::{id::ConnectionId, published::Published, seat::Seat};
+use driftless_sim::Rng;
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -170,9 +175,102 @@ fn fan_out(criterion: &mut Criterion) {
     }
 }
 
+/// The first byte of a state.
+const STATE_TAG: u8 = 1 << 3 | 2;
+
+/// A client that loses states.
+struct Lossy {
+    client: Client,
+    rtt: u32,
+    /// States that it has got, newest last.
+    has: VecDeque<u32>,
+}
+
+/// Clients that lose states, in a room that goes on.
+struct LossyAudience {
+    audience: Audience,
+    clients: Vec<Lossy>,
+    rng: Rng,
+}
+
+impl LossyAudience {
+    fn new(clients: u32) -> Self {
+        let audience = Audience::new(clients);
+        let Audience { thread, room, now, .. } = &audience;
+        let rng = Rng::new(7);
+        let client = |(index, seat): (usize, &Arc<Seat>)| {
+            let client = Client::connect_lossy(thread, ConnectionId(index as u64 + 1), *now);
+            client.seat(thread, room, seat.clone(), *now);
+            Lossy { client, rtt: 1 + index as u32 % 4, has: VecDeque::new() }
+        };
+        let clients = room.seats().iter().enumerate().map(client).collect();
+        Self { audience, clients, rng }
+    }
+
+    /// One tick. Returns how long the fan-out took.
+    fn tick(&mut self) -> Duration {
+        let Self { audience: Audience { thread, room, now, out, .. }, clients, rng } = self;
+        room.send_inputs();
+        let state = room.tick();
+        *now = room.now();
+        let tick = state.snapshot().tick();
+        for Lossy { client, rtt, has } in &mut *clients {
+            let arrived = has.iter().rev().find(|of| **of + *rtt <= tick).copied();
+            if let Some(newest) = arrived {
+                let missing = (0..32).filter(|n| !has.contains(&(newest - 1 - n).min(newest)));
+                client.has(newest, missing.fold(0, |bits, n| bits | 1 << n));
+            }
+            let input = client.input(Bytes::new());
+            client.receive(thread, *now, input);
+            client.offer(&state);
+        }
+        let start = Instant::now();
+        let mut sent = Vec::with_capacity(clients.len());
+        for Lossy { client, .. } in &mut *clients {
+            let mut state = false;
+            out.clear();
+            while client.next_message(thread, *now, out) {
+                let is_state = out[0] == STATE_TAG;
+                state |= is_state;
+                if !is_state {
+                    client.took(out.split().freeze()).unwrap();
+                }
+                out.clear();
+            }
+            sent.push(state);
+        }
+        let took = start.elapsed();
+        for (Lossy { has, .. }, sent) in clients.iter_mut().zip(sent) {
+            if sent && rng.below(100) >= 5 {
+                has.push_back(tick);
+            }
+            if has.len() > 40 {
+                has.pop_front();
+            }
+        }
+        room.acknowledge();
+        took
+    }
+}
+
+fn lossy(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("fan-out, lossy");
+    for clients in CLIENTS {
+        let mut audience = LossyAudience::new(clients);
+        for _ in 0..100 {
+            audience.tick();
+        }
+        group.throughput(Throughput::Elements(clients.into()));
+        group.bench_function(BenchmarkId::from_parameter(clients), |bencher| {
+            bencher.iter_custom(|iterations| (0..iterations).map(|_| audience.tick()).sum());
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = publish, fan_out
+    targets = publish, fan_out, lossy
 }
 criterion_main!(benches);

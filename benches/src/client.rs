@@ -49,6 +49,7 @@ pub struct Client {
     peer: PeerRef,
     inputs: u32,
     state: u32,
+    missing: u32,
     reliable: u64,
 }
 
@@ -82,12 +83,32 @@ impl Thread {
 impl Client {
     /// A connection that has asked to join.
     pub fn connect(thread: &Thread, id: ConnectionId, now: Instant) -> Self {
-        let admission = Admission::new(TransportKind::WebSocket, Source::UNKNOWN, ());
-        let session = ServerSession::new(now, Limits::default(), Delivery::Ordered);
+        Self::over(TransportKind::WebSocket, Delivery::Ordered, thread, id, now)
+    }
+
+    /// The same over a transport that loses messages. What it has of the states, [`has`](Self::has) says.
+    pub fn connect_lossy(thread: &Thread, id: ConnectionId, now: Instant) -> Self {
+        Self::over(TransportKind::Quic, Delivery::Datagram, thread, id, now)
+    }
+
+    fn over(
+        transport: TransportKind,
+        delivery: Delivery,
+        thread: &Thread,
+        id: ConnectionId,
+        now: Instant,
+    ) -> Self {
+        let admission = Admission::new(transport, Source::UNKNOWN, ());
+        let session = ServerSession::new(now, Limits::default(), delivery);
         let peer = Peer::new(id, session, admission);
         thread.connections.add(peer.clone());
         peer.borrow_mut().receive(thread.worker(), now, thread.join.clone());
-        Self { id, peer, inputs: 0, state: 0, reliable: 0 }
+        Self { id, peer, inputs: 0, state: 0, missing: 0, reliable: 0 }
+    }
+
+    /// It acknowledges this state next, and says which of the 32 before it are missing.
+    pub fn has(&mut self, state: u32, missing: u32) {
+        (self.state, self.missing) = (state, missing);
     }
 
     /// The connection's number.
@@ -129,6 +150,7 @@ impl Client {
             view: Moment::at(self.state).parts(),
             payload,
             state_ack: self.state,
+            state_missing: self.missing,
             reliable_ack: self.reliable,
             ..Default::default()
         }))
