@@ -6,7 +6,9 @@ import { Decoder } from "../src/codec/delta.js";
 import { Schema } from "../src/codec/schema.js";
 import { Snapshot } from "../src/codec/snapshot.js";
 import { splitState } from "../src/codec/state.js";
+import { encodeClientMessage } from "../src/gen/driftless/v1/client_codec.js";
 import { Predictor, SchemaSchema } from "../src/gen/driftless/v1/schema_pb.js";
+import { Inputs } from "../src/session/inputs.js";
 
 interface VectorState {
   tick: number;
@@ -85,6 +87,26 @@ describe("golden vectors", () => {
         expect((error as Error).name).toMatch(/^(DeltaError|NoReference)$/);
       }
     }
+  });
+});
+
+describe("golden vectors of inputs", () => {
+  interface InputVector {
+    inputs: { payload: string; view: number }[];
+    message: string;
+  }
+  const inputs = new URL("inputs/", folder);
+  const names = readdirSync(inputs);
+  it("are there", () => expect(names.length).toBeGreaterThanOrEqual(9));
+
+  it.each(names)("%s", (name) => {
+    const vector = JSON.parse(readFileSync(new URL(name, inputs), "utf8")) as InputVector;
+    const queue = new Inputs(true);
+    const sent = vector.inputs.map(({ payload, view }) => {
+      queue.push(view / 128, unhex(payload));
+      return encodeClientMessage({ body: { case: "input", value: queue.next()! } }).finish();
+    });
+    expect(hex(sent.at(-1)!)).toBe(vector.message);
   });
 });
 
