@@ -245,6 +245,7 @@ export class Core {
           this.rejoin = this.resuming = false;
           break;
         case "state": {
+          if (event.more) break;
           this.works = true;
           this.failed = 0;
           // A resumed seat shows that only the network had failed. A new one must last, or a room that fails

@@ -20,7 +20,7 @@ export {
 } from "./messages.js";
 export type { ConnectOptions, TransportName } from "./options.js";
 export type { Prediction } from "./prediction.js";
-export { type Entities, Room, type RoomEvents, type StateUpdate, type Status } from "./room.js";
+export { type Entities, type KindOf, Room, type RoomEvents, type StateUpdate, type Status } from "./room.js";
 export type { Stats } from "./stats.js";
 export { type Timers } from "./timers.js";
 export {

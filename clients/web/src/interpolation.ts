@@ -49,13 +49,17 @@ export class Interpolation {
   }
 
   /**
-   * A state was applied when the server's clock showed `arrived`. Returns false if it is not newer than the
-   * last; it is then ignored.
+   * A state was applied when the server's clock showed `arrived`. One of the last one's tick replaces it.
+   * Returns false if it is older; it is then ignored.
    */
   push(arrived: number, snapshot: Snapshot): boolean {
     const due = this.epoch + (snapshot.tick * 1000) / this.tickRate;
     const last = this.frames[this.frames.length - 1];
-    if (last && last.snapshot.tick >= snapshot.tick) return false;
+    if (last && last.snapshot.tick >= snapshot.tick) {
+      if (last.snapshot.tick > snapshot.tick) return false;
+      last.snapshot.copyFrom(snapshot);
+      return true;
+    }
     this.delay.state(arrived - due, last ? due - last.due : 1000 / this.tickRate);
     if (this.frames.length === MAX_FRAMES) this.dropFirst();
     const kept = this.spare.pop() ?? new Snapshot(this.schema);

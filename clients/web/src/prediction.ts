@@ -68,9 +68,18 @@ export class Prediction {
     this.guarded((rules) => rules.push(sequence, payload));
   }
 
-  /** @internal A state came. */
-  state(now: number, input: number, snapshot: Snapshot): void {
+  /**
+   * @internal A state came. `isLate`: whether it shows an entity as of an earlier tick, which the inputs that
+   * it contains do not fit.
+   */
+  state(
+    now: number,
+    input: number,
+    snapshot: Snapshot,
+    isLate: (kind: number, id: number) => boolean = () => false,
+  ): void {
     this.guarded((rules) => {
+      if (isLate(rules.kind, this.seat?.player ?? 0)) return;
       const before = rules.shown();
       rules.state(input, snapshot);
       const after = rules.shown();

@@ -9,6 +9,7 @@ import { type Member, takePresence } from "./members.js";
 import type { Prediction } from "./prediction.js";
 import { ServerFault } from "./session/fault.js";
 import { MAX_COMMAND, MAX_INPUT } from "./session/session.js";
+import { Sight } from "./sight.js";
 import type { Stats } from "./stats.js";
 import type { Timers } from "./timers.js";
 import type { Paths } from "./transport/paths.js";
@@ -35,9 +36,21 @@ export interface StateUpdate {
   readonly snapshot: Snapshot;
 }
 
+/** An entity, and of which kind it is. */
+export type KindOf<K extends Kinds<K>> = {
+  readonly [N in keyof K & string]: { readonly kind: N; readonly id: number; readonly entity: K[N] };
+}[keyof K & string];
+
 /** The events of a room. */
-export interface RoomEvents<Input, Event> {
+export interface RoomEvents<Input, Event, K extends Kinds<K> = AnyKinds> {
   state: StateUpdate;
+  /**
+   * An entity came into view: it is in the newest state and was not in the one before. `entity` is as in that
+   * state, which `room.entities` shows `renderDelay` later. A first listener is told all that there are.
+   */
+  enter: KindOf<K>;
+  /** An entity left the view: it is gone, or where this player does not see it. */
+  leave: { readonly kind: keyof K & string; readonly id: number };
   /** Something happened in the game. Each event comes once, in order, also across reconnects. */
   event: { readonly tick: number; readonly event: Event };
   /**
@@ -94,7 +107,8 @@ export class Room<
   Event = Uint8Array,
   K extends Kinds<K> = AnyKinds,
 > {
-  private readonly emitter = new Emitter<RoomEvents<Input, Event>>("event", "refused");
+  private readonly emitter = new Emitter<RoomEvents<Input, Event, K>>("event", "refused");
+  private readonly sight = new Sight();
   private readonly memberMap = new Map<string, Member>();
   private readonly inputClock = new InputClock();
   private transport: Transport | undefined;
@@ -141,9 +155,9 @@ export class Room<
    * Adds a listener, and returns a function that removes it. `event` and `refused` are kept until their first
    * listener is added.
    */
-  on<K extends keyof RoomEvents<Input, Event>>(
-    type: K,
-    listener: (event: RoomEvents<Input, Event>[K]) => void,
+  on<T extends keyof RoomEvents<Input, Event>>(
+    type: T,
+    listener: (event: RoomEvents<Input, Event, K>[T]) => void,
   ): () => void {
     const off = this.emitter.on(type, listener);
     if (type === "tick") this.scheduleInput();
@@ -485,10 +499,10 @@ export class Room<
         const now = this.timers.now();
         if (state) {
           this.interpolator?.push(this.serverTime ?? 0, state);
-          this.prediction?.state(now, event.input, state);
+          this.prediction?.state(now, event.input, state, this.core.session.isLate);
         }
-        if (this.pendingState) this.core.meter.stats.superseded++;
-        else if (!this.timers.hidden()) this.timers.frame(() => this.tellState());
+        if (this.pendingState && !event.more) this.core.meter.stats.superseded++;
+        if (!this.pendingState && !this.timers.hidden()) this.timers.frame(() => this.tellState());
         this.pendingState = { tick: event.tick, input: event.input, since: this.pendingState?.since ?? now };
         if (this.timers.hidden() || now - this.pendingState.since > NO_PICTURE) this.tellState();
         return;
@@ -516,7 +530,10 @@ export class Room<
   private takeWelcome(resumed: boolean): void {
     const { schema, welcome } = this.core.session;
     const epoch = Number(welcome?.epochUs ?? 0) / 1000;
-    if (!resumed) this.memberMap.clear();
+    if (!resumed) {
+      this.memberMap.clear();
+      this.sight.clear(this.tellLeft);
+    }
     // A server that was started again and continues its rooms times them by another clock.
     if (!resumed || epoch !== this.epoch) this.interpolator = undefined;
     // A page that takes the seat of an earlier one has predicted nothing yet.
@@ -542,10 +559,21 @@ export class Room<
   private tellState(): void {
     const pending = this.pendingState;
     this.pendingState = undefined;
-    if (pending && this.state) {
-      this.emitter.emit("state", { tick: pending.tick, input: pending.input, snapshot: this.state });
+    if (!pending || !this.state) return;
+    if (this.emitter.has("enter") || this.emitter.has("leave")) {
+      this.sight.update(this.state, this.tellLeft, this.tellCame);
     }
+    this.emitter.emit("state", { tick: pending.tick, input: pending.input, snapshot: this.state });
   }
+
+  private readonly tellLeft = (kind: string, id: number): void =>
+    this.emitter.emit("leave", { kind: kind as keyof K & string, id });
+
+  private readonly tellCame = (kind: string, id: number): void => {
+    if (!this.state || !this.emitter.has("enter")) return;
+    const entity = new View(this.state, undefined, 0, 0).get(kind, id);
+    this.emitter.emit("enter", { kind, id, entity } as unknown as KindOf<K>);
+  };
 
   private scheduleInput(): void {
     const { core } = this;

@@ -14,6 +14,9 @@ export interface References {
   readonly baseline: Snapshot | undefined;
   /** A state before it, for linear predictions. Undefined: everything is predicted to stay. */
   readonly prior: Snapshot | undefined;
+  /** The ticks that they are of, unless they are those of the snapshots: a zone may not have changed since. */
+  readonly baselineTick?: number | undefined;
+  readonly priorTick?: number | undefined;
 }
 
 /** The time spans of a linear prediction, ticks. */
@@ -40,7 +43,7 @@ export class Decoder {
   private readonly empty = new Map<Kind, Table>();
 
   /**
-   * Applies the shared fields of a state and makes `out` the state at `tick`. Returns the checksum that the
+   * Applies the shared fields of a state or of a zone and makes `out` what they are of at `tick`. Returns the checksum that the
    * message carried, already verified. Throws a DeltaError; `out` is then empty, and decoding may continue
    * with the next message.
    */
@@ -275,10 +278,12 @@ class Rows {
  * None without a prior: everything is predicted to stay. Also none if the references are too far apart, which
  * no head can express.
  */
-function horizonOf({ baseline, prior }: References, tick: number): Horizon | undefined {
+function horizonOf(references: References, tick: number): Horizon | undefined {
+  const { baseline, prior } = references;
   if (!baseline || !prior) return undefined;
-  const ahead = tick - baseline.tick;
-  const behind = baseline.tick - prior.tick;
+  const { baselineTick = baseline.tick, priorTick = prior.tick } = references;
+  const ahead = tick - baselineTick;
+  const behind = baselineTick - priorTick;
   const fits = (ticks: number): boolean => ticks >= 1 && ticks <= MAX_AGE;
   return fits(ahead) && fits(behind) ? { ahead, behind } : undefined;
 }

@@ -8,6 +8,7 @@ export type DeltaFault =
   | "too large"
   | "trailing"
   | "head in shared"
+  | "field order"
   | "before start"
   | "unknown kind"
   | "kind order"

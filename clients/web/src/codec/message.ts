@@ -1,6 +1,7 @@
 import { DeltaError } from "./error.js";
 import { once, Reader } from "./reader.js";
 import type { Kind } from "./schema.js";
+import { headField } from "./state.js";
 
 /** The messages of a delta, as parts of the bytes that they arrived in. */
 
@@ -35,7 +36,7 @@ function emptyDelta(): TableDelta {
 /** A table in which everything is as predicted. */
 export const unchanged: Readonly<TableDelta> = emptyDelta();
 
-/** Reads the shared fields of a `State`. */
+/** Reads the shared fields of a `State` or `ZoneDelta`. */
 export function readTables(
   body: Uint8Array,
   kinds: readonly Kind[],
@@ -45,7 +46,7 @@ export function readTables(
   let checksum: number | undefined;
   let last = -1;
   while (reader.next()) {
-    if (reader.field <= 6) throw new DeltaError("head in shared", `field ${reader.field}`);
+    if (headField(reader.field) >= 0) throw new DeltaError("head in shared", `field ${reader.field}`);
     if (reader.field === 8) {
       const value = reader.fixed32();
       once(checksum !== undefined, "checksum");

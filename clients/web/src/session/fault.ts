@@ -6,6 +6,7 @@ export type Fault =
   | "gap"
   | "unexpected"
   | "unknown baseline"
+  | "too many zones"
   | "schema"
   | "version"
   | "silent";

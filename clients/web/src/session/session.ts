@@ -56,7 +56,8 @@ export interface Join {
 /** What the server said. */
 export type SessionEvent =
   | { type: "welcome"; welcome: Welcome }
-  | { type: "state"; tick: number; input: number; full: boolean; bytes: number }
+  /** `more`: it is more of the newest state, which was told before. */
+  | { type: "state"; tick: number; input: number; full: boolean; more: boolean; bytes: number }
   | { type: "event"; event: Event }
   /** `full`: it lists who is already here, rather than changes. */
   | { type: "presence"; presence: Presence; full: boolean; bytes: number }
@@ -119,7 +120,7 @@ export class Session {
   private link: Link;
   private seat: Seat | undefined;
   private readonly commands = new Commands(MAX_COMMANDS);
-  private readonly history = new History();
+  private history: History | undefined;
   private readonly events: SessionEvent[] = [];
   private leaving = false;
   /** Acknowledge without waiting for an input: the page is hidden, so timers sleep and no inputs are sent. */
@@ -140,8 +141,11 @@ export class Session {
   }
 
   get snapshot(): Snapshot | undefined {
-    return this.history.current;
+    return this.history?.current;
   }
+
+  /** Whether the snapshot shows an entity as it was, or should have moved since, at an earlier tick. */
+  readonly isLate = (kind: number, id: number): boolean => this.history?.isLate(kind, id) === true;
 
   get welcome(): Welcome | undefined {
     return this.seat?.welcome;
@@ -377,7 +381,7 @@ export class Session {
     const schema = Schema.fromWire(welcome.schema);
     const old = welcome.resumed ? this.seat : undefined;
     const same = old?.schema?.equals(schema) === true;
-    if (!same) this.history.clear();
+    if (!same) this.history = new History(schema, welcome.tickRate);
     const lost = welcome.resumed ? [] : this.commands.newSeat();
     const received = Number(welcome.commandReceived);
     if (old && !old.welcome) this.commands.adopt(received);
@@ -402,29 +406,32 @@ export class Session {
   }
 
   private takeState(now: number, head: StateHead, bytes: number): void {
-    const { seat, link } = this;
+    const { seat, link, history } = this;
     const ordered = this.delivery === "ordered";
-    if (this.phase !== "active" || !seat?.schema) {
+    if (this.phase !== "active" || !seat || !history) {
       if (ordered) throw new ServerFault("unexpected", "state before the welcome");
       return; // it overtook the welcome, which comes on a stream
     }
-    const applied = this.history.current?.tick;
+    const applied = history.tick;
+    const { tick, input, number } = head;
+    const first = !link.hasState;
+    const full = head.baseline === undefined;
     // A resume begins with the room's newest state, which may be the one that was applied before the
     // connection was lost.
-    const again = !link.hasState && head.baseline === undefined && applied === head.tick;
-    if (applied !== undefined && head.tick <= applied && !again) {
-      this.events.push({ type: "stale", tick: head.tick });
-      if (ordered) throw new ServerFault("stale", `state of tick ${head.tick} after ${applied}`);
+    const again = first && tick === applied && (full || head.apart);
+    // The state of a tick may come in several datagrams.
+    const more = !first && !ordered && tick === applied && !link.acks.has(number);
+    if (applied !== undefined && tick <= applied && !again && !more) {
+      this.events.push({ type: "stale", tick });
+      if (ordered) throw new ServerFault("stale", `state of tick ${tick} after ${applied}`);
       return;
     }
-    this.history.apply(seat.schema, head, ordered ? 2 : MAX_AGE + 1);
+    history.apply(head, ordered ? 2 : MAX_AGE + 1, first);
     link.hasState = true;
-    link.acks.takeState(head.tick);
+    link.acks.takeState(number);
     link.acks.want(now, this.tickInterval, this.ackAlone);
-    seat.inputs.confirm(head.input);
-    if (again) return;
-    const { tick, input, baseline } = head;
-    this.events.push({ type: "state", tick, input, full: baseline === undefined, bytes });
+    seat.inputs.confirm(input);
+    if (!again) this.events.push({ type: "state", tick, input, full: full && !head.apart, more, bytes });
   }
 
   private takeReliable(now: number, reliable: Reliable): void {

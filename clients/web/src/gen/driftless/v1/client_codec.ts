@@ -219,6 +219,7 @@ export function encodeInput(message: MessageInitShape<typeof InputSchema>, write
     for (const value of message.previousViews) writer.sint32(value);
     writer.join();
   }
+  if (message.stateMissing) writer.tag(8, 0).uint32(message.stateMissing);
   return writer;
 }
 
@@ -236,6 +237,7 @@ export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as
     reliableAck: 0n,
     previous: [],
     previousViews: [],
+    stateMissing: 0,
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -264,6 +266,9 @@ export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as
       case 56:
         message.previousViews.push(reader.sint32());
         break;
+      case 64:
+        message.stateMissing = reader.uint32();
+        break;
       default:
         reader.skip(type, field);
     }
@@ -276,6 +281,7 @@ export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as
 export function encodeAck(message: MessageInitShape<typeof AckSchema>, writer = new BinaryWriter()): BinaryWriter {
   if (message.stateAck) writer.tag(1, 0).uint32(message.stateAck);
   if (message.reliableAck) writer.tag(2, 0).uint64(message.reliableAck);
+  if (message.stateMissing) writer.tag(3, 0).uint32(message.stateMissing);
   return writer;
 }
 
@@ -288,6 +294,7 @@ export function decodeAck(bytes: Uint8Array | BinaryReader, length = (bytes as U
     $typeName: "driftless.v1.Ack",
     stateAck: 0,
     reliableAck: 0n,
+    stateMissing: 0,
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -297,6 +304,9 @@ export function decodeAck(bytes: Uint8Array | BinaryReader, length = (bytes as U
         break;
       case 16:
         message.reliableAck = reader.uint64() as bigint;
+        break;
+      case 24:
+        message.stateMissing = reader.uint32();
         break;
       default:
         reader.skip(type, field);

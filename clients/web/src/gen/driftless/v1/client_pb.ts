@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/client.proto.
  */
 export const file_driftless_v1_client: GenFile = /*@__PURE__*/
-  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEiwwIKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSABCBgoEYm9keSKMAQoESm9pbhIQCghwcm90b2NvbBgBIAEoDRIMCgRyb29tGAIgASgJEgwKBGtpbmQYAyABKAkSDAoEbmFtZRgFIAEoCRIrCgdjb2RpbmdzGAYgAygOMhouZHJpZnRsZXNzLnYxLkNvbHVtbkNvZGluZxIPCgdvcHRpb25zGAcgASgJSgQIBBAFUgR1c2VyIpkBCgZSZXN1bWUSEAoIcHJvdG9jb2wYASABKA0SDAoEcm9vbRgCIAEoCRINCgV0b2tlbhgDIAEoDBIZChFyZWxpYWJsZV9yZWNlaXZlZBgEIAEoBBIrCgdjb2RpbmdzGAUgAygOMhouZHJpZnRsZXNzLnYxLkNvbHVtbkNvZGluZxIYChBwcmVzZW5jZV92ZXJzaW9uGAYgASgEIosBCgVJbnB1dBIQCghzZXF1ZW5jZRgBIAEoDRIMCgR2aWV3GAIgASgEEg8KB3BheWxvYWQYAyABKAwSEQoJc3RhdGVfYWNrGAQgASgNEhQKDHJlbGlhYmxlX2FjaxgFIAEoBBIQCghwcmV2aW91cxgGIAMoDBIWCg5wcmV2aW91c192aWV3cxgHIAMoESIuCgNBY2sSEQoJc3RhdGVfYWNrGAEgASgNEhQKDHJlbGlhYmxlX2FjaxgCIAEoBCIsCgdDb21tYW5kEhAKCHNlcXVlbmNlGAEgASgEEg8KB3BheWxvYWQYAiABKAwiFwoEUGluZxIPCgd0aW1lX3VzGAEgASgEIhcKBFBvbmcSDwoHdGltZV91cxgBIAEoBCIHCgVMZWF2ZSpACgxDb2x1bW5Db2RpbmcSGAoUQ09MVU1OX0NPRElOR19QQUNLRUQQABIWChJDT0xVTU5fQ09ESU5HX1JJQ0UQAWIGcHJvdG8z");
+  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEiwwIKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSABCBgoEYm9keSKMAQoESm9pbhIQCghwcm90b2NvbBgBIAEoDRIMCgRyb29tGAIgASgJEgwKBGtpbmQYAyABKAkSDAoEbmFtZRgFIAEoCRIrCgdjb2RpbmdzGAYgAygOMhouZHJpZnRsZXNzLnYxLkNvbHVtbkNvZGluZxIPCgdvcHRpb25zGAcgASgJSgQIBBAFUgR1c2VyIpkBCgZSZXN1bWUSEAoIcHJvdG9jb2wYASABKA0SDAoEcm9vbRgCIAEoCRINCgV0b2tlbhgDIAEoDBIZChFyZWxpYWJsZV9yZWNlaXZlZBgEIAEoBBIrCgdjb2RpbmdzGAUgAygOMhouZHJpZnRsZXNzLnYxLkNvbHVtbkNvZGluZxIYChBwcmVzZW5jZV92ZXJzaW9uGAYgASgEIqIBCgVJbnB1dBIQCghzZXF1ZW5jZRgBIAEoDRIMCgR2aWV3GAIgASgEEg8KB3BheWxvYWQYAyABKAwSEQoJc3RhdGVfYWNrGAQgASgNEhQKDHJlbGlhYmxlX2FjaxgFIAEoBBIQCghwcmV2aW91cxgGIAMoDBIWCg5wcmV2aW91c192aWV3cxgHIAMoERIVCg1zdGF0ZV9taXNzaW5nGAggASgNIkUKA0FjaxIRCglzdGF0ZV9hY2sYASABKA0SFAoMcmVsaWFibGVfYWNrGAIgASgEEhUKDXN0YXRlX21pc3NpbmcYAyABKA0iLAoHQ29tbWFuZBIQCghzZXF1ZW5jZRgBIAEoBBIPCgdwYXlsb2FkGAIgASgMIhcKBFBpbmcSDwoHdGltZV91cxgBIAEoBCIXCgRQb25nEg8KB3RpbWVfdXMYASABKAQiBwoFTGVhdmUqQAoMQ29sdW1uQ29kaW5nEhgKFENPTFVNTl9DT0RJTkdfUEFDS0VEEAASFgoSQ09MVU1OX0NPRElOR19SSUNFEAFiBnByb3RvMw");
 
 /**
  * @generated from message driftless.v1.ClientMessage
@@ -228,7 +228,8 @@ export type Input = Message<"driftless.v1.Input"> & {
   payload: Uint8Array;
 
   /**
-   * Tick of the newest state applied. 0: none yet, or no change since the last acknowledgement.
+   * Number of the newest state message applied: see State.number. 0: none yet, or no change since the last
+   * acknowledgement.
    *
    * @generated from field: uint32 state_ack = 4;
    */
@@ -256,6 +257,14 @@ export type Input = Message<"driftless.v1.Input"> & {
    * @generated from field: repeated sint32 previous_views = 7;
    */
   previousViews: number[];
+
+  /**
+   * On transports that lose messages: bit n is set if the state message with number `state_ack` - 1 - n has
+   * not been applied. (Those with lower numbers count as not applied.)
+   *
+   * @generated from field: uint32 state_missing = 8;
+   */
+  stateMissing: number;
 };
 
 /**
@@ -284,6 +293,13 @@ export type Ack = Message<"driftless.v1.Ack"> & {
    * @generated from field: uint64 reliable_ack = 2;
    */
   reliableAck: bigint;
+
+  /**
+   * As in Input.
+   *
+   * @generated from field: uint32 state_missing = 3;
+   */
+  stateMissing: number;
 };
 
 /**

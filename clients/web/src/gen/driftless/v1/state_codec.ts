@@ -5,7 +5,7 @@
 /* eslint-disable */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { GroupDelta, GroupDeltaSchema, State, StateSchema, TableDelta, TableDeltaSchema } from "./state_pb.js";
+import type { GroupDelta, GroupDeltaSchema, State, StateSchema, TableDelta, TableDeltaSchema, ZoneDelta, ZoneDeltaSchema } from "./state_pb.js";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 /** Writes a `driftless.v1.State`. */
@@ -16,8 +16,21 @@ export function encodeState(message: MessageInitShape<typeof StateSchema>, write
   if (message.noPrior) writer.tag(4, 0).bool(message.noPrior);
   if (message.priorLag) writer.tag(5, 0).uint32(message.priorLag);
   if (message.input) writer.tag(6, 0).uint32(message.input);
+  if (message.number) writer.tag(7, 0).uint32(message.number);
+  if (message.apart) writer.tag(10, 0).bool(message.apart);
   if (message.checksum !== undefined) writer.tag(8, 5).fixed32(message.checksum);
   for (const value of message.tables ?? []) encodeTableDelta(value, writer.tag(9, 2).fork()).join();
+  if (message.left?.length) {
+    writer.tag(11, 2).fork();
+    for (const value of message.left) writer.uint32(value);
+    writer.join();
+  }
+  if (message.deferred?.length) {
+    writer.tag(12, 2).fork();
+    for (const value of message.deferred) writer.uint32(value);
+    writer.join();
+  }
+  for (const value of message.zones ?? []) encodeZoneDelta(value, writer.tag(13, 2).fork()).join();
   return writer;
 }
 
@@ -34,7 +47,12 @@ export function decodeState(bytes: Uint8Array | BinaryReader, length = (bytes as
     noPrior: false,
     priorLag: 0,
     input: 0,
+    number: 0,
+    apart: false,
     tables: [],
+    left: [],
+    deferred: [],
+    zones: [],
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -56,6 +74,70 @@ export function decodeState(bytes: Uint8Array | BinaryReader, length = (bytes as
         break;
       case 48:
         message.input = reader.uint32();
+        break;
+      case 56:
+        message.number = reader.uint32();
+        break;
+      case 80:
+        message.apart = reader.bool();
+        break;
+      case 69:
+        message.checksum = reader.fixed32();
+        break;
+      case 74:
+        message.tables.push(decodeTableDelta(reader, reader.uint32()));
+        break;
+      case 90:
+        for (const stop = reader.uint32() + reader.pos; reader.pos < stop; ) message.left.push(reader.uint32());
+        break;
+      case 88:
+        message.left.push(reader.uint32());
+        break;
+      case 98:
+        for (const stop = reader.uint32() + reader.pos; reader.pos < stop; ) message.deferred.push(reader.uint32());
+        break;
+      case 96:
+        message.deferred.push(reader.uint32());
+        break;
+      case 106:
+        message.zones.push(decodeZoneDelta(reader, reader.uint32()));
+        break;
+      default:
+        reader.skip(type, field);
+    }
+  }
+  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  return message;
+}
+
+/** Writes a `driftless.v1.ZoneDelta`. */
+export function encodeZoneDelta(message: MessageInitShape<typeof ZoneDeltaSchema>, writer = new BinaryWriter()): BinaryWriter {
+  if (message.zone) writer.tag(1, 0).uint32(message.zone);
+  if (message.references) writer.tag(2, 0).uint32(message.references);
+  if (message.checksum !== undefined) writer.tag(8, 5).fixed32(message.checksum);
+  for (const value of message.tables ?? []) encodeTableDelta(value, writer.tag(9, 2).fork()).join();
+  return writer;
+}
+
+/** Reads a `driftless.v1.ZoneDelta`: all of `bytes`, or the next `length` of a reader. */
+export function decodeZoneDelta(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): ZoneDelta {
+  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
+  const end = reader.pos + length;
+  if (end > reader.len) throw new RangeError("truncated");
+  const message: ZoneDelta = {
+    $typeName: "driftless.v1.ZoneDelta",
+    zone: 0,
+    references: 0,
+    tables: [],
+  };
+  while (reader.pos < end) {
+    const [field, type] = reader.tag();
+    switch (field * 8 + type) {
+      case 8:
+        message.zone = reader.uint32();
+        break;
+      case 16:
+        message.references = reader.uint32();
         break;
       case 69:
         message.checksum = reader.fixed32();

@@ -12,11 +12,22 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/state.proto.
  */
 export const file_driftless_v1_state: GenFile = /*@__PURE__*/
-  fileDesc("ChhkcmlmdGxlc3MvdjEvc3RhdGUucHJvdG8SDGRyaWZ0bGVzcy52MSK7AQoFU3RhdGUSDAoEdGljaxgBIAEoDRIMCgRmdWxsGAIgASgIEhQKDGJhc2VsaW5lX2xhZxgDIAEoDRIQCghub19wcmlvchgEIAEoCBIRCglwcmlvcl9sYWcYBSABKA0SDQoFaW5wdXQYBiABKA0SFQoIY2hlY2tzdW0YCCABKAdIAIgBARIoCgZ0YWJsZXMYCSADKAsyGC5kcmlmdGxlc3MudjEuVGFibGVEZWx0YUILCglfY2hlY2tzdW0i3AEKClRhYmxlRGVsdGESDAoEa2luZBgBIAEoDRIRCglkZXNwYXduZWQYAiADKA0SDwoHc3Bhd25lZBgDIAMoDRIwCg5zcGF3bmVkX2dyb3VwcxgEIAMoCzIYLmRyaWZ0bGVzcy52MS5Hcm91cERlbHRhEhQKDGNoYW5nZWRfZ2FwcxgFIAMoDRIUCgxjaGFuZ2VkX2JpdHMYBiABKAwSFAoMY2hhbmdlZF9yaWNlGAggASgMEigKBmdyb3VwcxgHIAMoCzIYLmRyaWZ0bGVzcy52MS5Hcm91cERlbHRhImEKCkdyb3VwRGVsdGESDQoFZ3JvdXAYASABKA0SDAoEcm93cxgCIAEoDBISCgppbnRlcmxlYXZlGAMgASgNEg4KBnBhY2tlZBgEIAMoBBIMCgRyaWNlGAUgASgMSgQIBhAHYgZwcm90bzM");
+  fileDesc("ChhkcmlmdGxlc3MvdjEvc3RhdGUucHJvdG8SDGRyaWZ0bGVzcy52MSKiAgoFU3RhdGUSDAoEdGljaxgBIAEoDRIMCgRmdWxsGAIgASgIEhQKDGJhc2VsaW5lX2xhZxgDIAEoDRIQCghub19wcmlvchgEIAEoCBIRCglwcmlvcl9sYWcYBSABKA0SDQoFaW5wdXQYBiABKA0SDgoGbnVtYmVyGAcgASgNEg0KBWFwYXJ0GAogASgIEhUKCGNoZWNrc3VtGAggASgHSACIAQESKAoGdGFibGVzGAkgAygLMhguZHJpZnRsZXNzLnYxLlRhYmxlRGVsdGESDAoEbGVmdBgLIAMoDRIQCghkZWZlcnJlZBgMIAMoDRImCgV6b25lcxgNIAMoCzIXLmRyaWZ0bGVzcy52MS5ab25lRGVsdGFCCwoJX2NoZWNrc3VtInsKCVpvbmVEZWx0YRIMCgR6b25lGAEgASgNEhIKCnJlZmVyZW5jZXMYAiABKA0SFQoIY2hlY2tzdW0YCCABKAdIAIgBARIoCgZ0YWJsZXMYCSADKAsyGC5kcmlmdGxlc3MudjEuVGFibGVEZWx0YUILCglfY2hlY2tzdW0i3AEKClRhYmxlRGVsdGESDAoEa2luZBgBIAEoDRIRCglkZXNwYXduZWQYAiADKA0SDwoHc3Bhd25lZBgDIAMoDRIwCg5zcGF3bmVkX2dyb3VwcxgEIAMoCzIYLmRyaWZ0bGVzcy52MS5Hcm91cERlbHRhEhQKDGNoYW5nZWRfZ2FwcxgFIAMoDRIUCgxjaGFuZ2VkX2JpdHMYBiABKAwSFAoMY2hhbmdlZF9yaWNlGAggASgMEigKBmdyb3VwcxgHIAMoCzIYLmRyaWZ0bGVzcy52MS5Hcm91cERlbHRhImEKCkdyb3VwRGVsdGESDQoFZ3JvdXAYASABKA0SDAoEcm93cxgCIAEoDBISCgppbnRlcmxlYXZlGAMgASgNEg4KBnBhY2tlZBgEIAMoBBIMCgRyaWNlGAUgASgMSgQIBhAHYgZwcm90bzM");
 
 /**
- * Fields 1 to 7 are written for each client. The rest is encoded once and shared by all clients with the same
- * baseline and prior. (A protobuf message is the concatenation of its fields.)
+ * Of the fields, 1 to 7 and 10 to 12 are written for each client. The others, and those of each zone, are
+ * encoded once and shared by all clients with the same baseline and prior. (A protobuf message is the
+ * concatenation of its fields.) The fields are in this order: 1 to 7 and 10 (the head), 8 and 9 (zone 0), 11
+ * to 13.
+ *
+ * A room's state consists of zones: zone 0, which all players see, and in some games more, of which each
+ * player sees some. On transports that lose messages, the state of a tick may take several messages, each of
+ * which is useful alone. A zone is in one of them. What a message says of the zones that the client has:
+ * - A zone with an entry in `zones` is as that says (zone 0: as `tables` say, unless `apart`).
+ * - A zone in `left` is no longer seen.
+ * - A zone in `deferred` has changed, and how is in another message of this tick or of a later one: the client
+ *   keeps the content, which is that of an earlier tick.
+ * - All others have not changed since the client's newest content of them: it is also that of this tick.
  *
  * @generated from message driftless.v1.State
  */
@@ -64,18 +75,56 @@ export type State = Message<"driftless.v1.State"> & {
   input: number;
 
   /**
-   * Checksum of the whole snapshot (CRC-32C of its canonical bytes). Present in some states only.
+   * Number of this message, which is what an acknowledgement names: above those of all earlier ones of the
+   * connection. Absent: the same as `tick`.
+   *
+   * @generated from field: uint32 number = 7;
+   */
+  number: number;
+
+  /**
+   * True: this message says nothing of zone 0, which is as in another message of this tick. `full` and the
+   * lags are only for the `zones`.
+   *
+   * @generated from field: bool apart = 10;
+   */
+  apart: boolean;
+
+  /**
+   * Checksum of zone 0 (CRC-32C of its canonical bytes). Present in some states only.
    *
    * @generated from field: optional fixed32 checksum = 8;
    */
   checksum?: number | undefined;
 
   /**
-   * Tables of the kinds in which something differs from the prediction, ascending by kind.
+   * Zone 0: tables of the kinds in which something differs from the prediction, ascending by kind.
    *
    * @generated from field: repeated driftless.v1.TableDelta tables = 9;
    */
   tables: TableDelta[];
+
+  /**
+   * Zones that the player no longer sees, repeated until acknowledged. Numbers ascending: the first less 1,
+   * then each as the difference from the one before, minus 1.
+   *
+   * @generated from field: repeated uint32 left = 11;
+   */
+  left: number[];
+
+  /**
+   * Zones that have changed, but not in this message. Numbers as in `left`.
+   *
+   * @generated from field: repeated uint32 deferred = 12;
+   */
+  deferred: number[];
+
+  /**
+   * Zones, ascending by number.
+   *
+   * @generated from field: repeated driftless.v1.ZoneDelta zones = 13;
+   */
+  zones: ZoneDelta[];
 };
 
 /**
@@ -84,6 +133,47 @@ export type State = Message<"driftless.v1.State"> & {
  */
 export const StateSchema: GenMessage<State> = /*@__PURE__*/
   messageDesc(file_driftless_v1_state, 0);
+
+/**
+ * The content of a zone other than zone 0. A zone that the client does not have begins with it, and is `full`.
+ *
+ * @generated from message driftless.v1.ZoneDelta
+ */
+export type ZoneDelta = Message<"driftless.v1.ZoneDelta"> & {
+  /**
+   * Number of the zone: the difference from the one before it in this message (the first: from 0), minus 1.
+   *
+   * @generated from field: uint32 zone = 1;
+   */
+  zone: number;
+
+  /**
+   * Baseline and prior of this zone. 0: those of the message. 1: there is no baseline; `tables` spawn every
+   * entity. Else 2 + baseline_lag + 64 * p, where p is 0 without a prior, and prior_lag + 1 with one.
+   *
+   * @generated from field: uint32 references = 2;
+   */
+  references: number;
+
+  /**
+   * As in State.
+   *
+   * @generated from field: optional fixed32 checksum = 8;
+   */
+  checksum?: number | undefined;
+
+  /**
+   * @generated from field: repeated driftless.v1.TableDelta tables = 9;
+   */
+  tables: TableDelta[];
+};
+
+/**
+ * Describes the message driftless.v1.ZoneDelta.
+ * Use `create(ZoneDeltaSchema)` to create a new message.
+ */
+export const ZoneDeltaSchema: GenMessage<ZoneDelta> = /*@__PURE__*/
+  messageDesc(file_driftless_v1_state, 1);
 
 /**
  * What changed in the table of one kind. Rows are numbered in ascending order of id.
@@ -159,7 +249,7 @@ export type TableDelta = Message<"driftless.v1.TableDelta"> & {
  * Use `create(TableDeltaSchema)` to create a new message.
  */
 export const TableDeltaSchema: GenMessage<TableDelta> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_state, 1);
+  messageDesc(file_driftless_v1_state, 2);
 
 /**
  * Residuals of one group of fields.
@@ -213,5 +303,5 @@ export type GroupDelta = Message<"driftless.v1.GroupDelta"> & {
  * Use `create(GroupDeltaSchema)` to create a new message.
  */
 export const GroupDeltaSchema: GenMessage<GroupDelta> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_state, 2);
+  messageDesc(file_driftless_v1_state, 3);
 
