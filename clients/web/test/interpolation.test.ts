@@ -1,21 +1,13 @@
 // Others are shown a little in the past, between two states.
 import { describe, expect, it } from "vitest";
-import { Schema } from "../src/codec/schema.js";
 import { Snapshot } from "../src/codec/snapshot.js";
 import { RenderDelay } from "../src/delay.js";
 import { Interpolation } from "../src/interpolation.js";
+import { cartSchema } from "./util/carts.js";
 import { random } from "./util/random.js";
 
-const field = (name: string, quantaPerUnit: number) => ({ name, quantaPerUnit });
-const groups = [
-  { name: "position", fields: [field("x", 100)], predictor: "linear" as const },
-  { name: "status", fields: [field("health", 1)], predictor: "hold" as const },
-];
-const columns = groups.flatMap((g) => g.fields.map((f) => ({ ...f, predictor: g.predictor })));
-const schema = new Schema([{ name: "cart", groups, columns }]);
-
 function state(tick: number, carts: [id: number, x: number, health: number][]): Snapshot {
-  const snapshot = new Snapshot(schema);
+  const snapshot = new Snapshot(cartSchema);
   snapshot.clear(tick);
   const table = snapshot.tables[0]!;
   table.resize(carts.length);
@@ -35,7 +27,7 @@ const none = { maxDelay: 0 };
 
 describe("between two states", () => {
   it("linear numbers move, and held ones stay as in the earlier", () => {
-    const shown = new Interpolation(schema, 20, 0, none);
+    const shown = new Interpolation(cartSchema, 20, 0, none);
     shown.push(0, state(0, [[7, 0, 100]]));
     shown.push(0, state(1, [[7, 100, 50]]));
     expect(shown.advance(25)!.get("cart", 7)).toEqual({ id: 7, x: 0.5, health: 100 });
@@ -43,7 +35,7 @@ describe("between two states", () => {
   });
 
   it("entities are there from their first state on, and gone from the first without them", () => {
-    const shown = new Interpolation(schema, 20, 0, none);
+    const shown = new Interpolation(cartSchema, 20, 0, none);
     shown.push(0, state(0, [[1, 0, 1]]));
     shown.push(0, state(1, [[2, 0, 1]]));
     const ids = (now: number): number[] =>
@@ -55,7 +47,7 @@ describe("between two states", () => {
   });
 
   it("a jump is not interpolated", () => {
-    const shown = new Interpolation(schema, 20, 0, { ...none, jump: 500 });
+    const shown = new Interpolation(cartSchema, 20, 0, { ...none, jump: 500 });
     shown.push(0, state(0, [[1, 0, 1]]));
     shown.push(0, state(1, [[1, 5000, 1]]));
     expect(shown.advance(25)!.get("cart", 1)!.x).toBe(0);
@@ -63,7 +55,7 @@ describe("between two states", () => {
   });
 
   it("an unknown kind or entity is none", () => {
-    const shown = new Interpolation(schema, 20, 0, none);
+    const shown = new Interpolation(cartSchema, 20, 0, none);
     expect(shown.advance(0)).toBeUndefined();
     shown.push(0, state(0, [[1, 0, 1]]));
     expect(shown.advance(0)!.all("tree")).toEqual([]);
@@ -72,7 +64,7 @@ describe("between two states", () => {
 });
 
 it("without a new state entities go on for 100 ms, then stand", () => {
-  const shown = new Interpolation(schema, 20, 0, none);
+  const shown = new Interpolation(cartSchema, 20, 0, none);
   shown.push(0, state(0, [[1, 0, 1]]));
   shown.push(0, state(1, [[1, 100, 1]]));
   const x = (now: number): number => shown.advance(now)!.get("cart", 1)!.x!;
@@ -80,7 +72,7 @@ it("without a new state entities go on for 100 ms, then stand", () => {
 });
 
 it("older states are ignored, and many do not grow memory", () => {
-  const shown = new Interpolation(schema, 20, 0);
+  const shown = new Interpolation(cartSchema, 20, 0);
   for (let tick = 0; tick < 500; tick++)
     expect(shown.push(tick * 50, state(tick, [[1, tick, 1]]))).toBe(true);
   expect(shown.push(25_000, state(498, []))).toBe(false);

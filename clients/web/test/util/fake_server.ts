@@ -1,10 +1,9 @@
-import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { decodeClientMessage } from "../../src/gen/driftless/v1/client_codec.js";
 import type { ClientMessage } from "../../src/gen/driftless/v1/client_pb.js";
-import { encodeSchema } from "../../src/gen/driftless/v1/schema_codec.js";
 import { encodeServerMessage } from "../../src/gen/driftless/v1/server_codec.js";
 import type { Delivery, Outgoing } from "../../src/session/session.js";
 import { DialError, type Dialer, type Handlers, type Transport } from "../../src/transport/transport.js";
+import { type Content, encodeBody, encodeState } from "./encoder.js";
 import type { VirtualTimers } from "./virtual_timers.js";
 
 type ServerBody = Parameters<typeof encodeServerMessage>[0]["body"];
@@ -34,11 +33,6 @@ interface Seat {
   link: Link | undefined;
 }
 
-interface State {
-  tick: number;
-  xs: Map<number, number>;
-}
-
 /** The server's half of the protocol, as far as a client's tests need it, in virtual time. */
 export class FakeServer {
   down = false;
@@ -54,7 +48,7 @@ export class FakeServer {
   refusal: { code: number; reason: string } | undefined;
   /** Connections whose join or resume is not answered. */
   mute: (link: Link) => boolean = () => false;
-  private readonly history: State[] = [];
+  private readonly history: Content[] = [];
   private ahead = 0;
 
   constructor(
@@ -243,7 +237,7 @@ export class FakeServer {
       for (const input of seat.pendingInputs) seat.x += input;
       seat.pendingInputs = [];
     }
-    this.history.push({ tick: this.tick, xs: new Map(this.seats.map((s) => [s.player, s.x])) });
+    this.history.push(places(this.tick, new Map(this.seats.map((s) => [s.player, s.x]))));
     if (this.history.length > 65) this.history.shift();
     if (this.silent) return;
     for (const link of this.links) if (link.open && link.seat) this.sendState(link);
@@ -256,7 +250,10 @@ export class FakeServer {
     const from = link.delivery === "ordered" ? link.sentTicks.at(-1) : link.ackedTick;
     const baseline = this.history.find((s) => s.tick === from && current.tick - s.tick <= 64);
     link.sentTicks.push(current.tick);
-    link.sendRaw(encodeState(current, baseline, link.seat!.inputReceived), true);
+    const { tick } = current;
+    const body = encodeBody(LAYOUT, current, { baseline });
+    const input = link.seat!.inputReceived;
+    link.sendRaw(encodeState({ tick, baseline: baseline?.tick, input, body }), true);
   }
 }
 
@@ -332,58 +329,10 @@ const SCHEMA = {
   ],
 };
 
-/** The schema's bytes, for tests of the codec. */
-export const schemaBytes = encodeSchema(SCHEMA).finish();
+/** Its layout, for the encoder. */
+export const LAYOUT = [[-1]];
 
-/** A state of one column, PACKED, without a prior. */
-export function encodeState(current: State, baseline: State | undefined, input: number): Uint8Array {
-  const writer = new BinaryWriter().tag(1, 2).fork();
-  writer.tag(1, 0).uint32(current.tick);
-  if (!baseline) writer.tag(2, 0).bool(true);
-  else {
-    if (current.tick - baseline.tick > 1) writer.tag(3, 0).uint32(current.tick - baseline.tick - 1);
-    writer.tag(4, 0).bool(true);
-  }
-  if (input > 0) writer.tag(6, 0).uint32(input);
-  const old = [...(baseline?.xs ?? [])].sort(([a], [b]) => a - b);
-  const gone = old.flatMap(([id], row) => (current.xs.has(id) ? [] : [row]));
-  const kept = old.filter(([id]) => current.xs.has(id));
-  const born = [...current.xs].filter(([id]) => !baseline?.xs.has(id)).sort(([a], [b]) => a - b);
-  writer.tag(9, 2).fork();
-  packedField(
-    writer,
-    2,
-    gone.map((row, n) => row - (n === 0 ? 0 : gone[n - 1]! + 1)),
-  );
-  packedField(
-    writer,
-    3,
-    born.map(([id], n) => id - (n === 0 ? 0 : born[n - 1]![0] + 1)),
-  );
-  if (born.length > 0)
-    group(
-      writer,
-      4,
-      born.map(([, x]) => x),
-    );
-  const moved = kept.map(([id, x]) => current.xs.get(id)! - x);
-  if (moved.some((x) => x !== 0)) group(writer, 7, moved);
-  return writer.join().join().finish();
-}
-
-function packedField(writer: BinaryWriter, field: number, numbers: number[]): void {
-  if (numbers.length === 0) return;
-  writer.tag(field, 2).fork();
-  for (const number of numbers) writer.uint32(number);
-  writer.join();
-}
-
-function group(writer: BinaryWriter, field: number, residuals: number[]): void {
-  writer.tag(field, 2).fork();
-  packedField(
-    writer,
-    4,
-    residuals.map((r) => ((r << 1) ^ (r >> 31)) >>> 0),
-  );
-  writer.join();
+/** The players' places as a zone's content. */
+export function places(tick: number, xs: ReadonlyMap<number, number>): Content {
+  return { tick, kinds: [new Map([...xs].map(([id, x]) => [id, [x]]))] };
 }
