@@ -261,6 +261,14 @@ describe("references", () => {
   });
 });
 
+it("a state that comes again replaces what it was, and not the one before", () => {
+  const { take } = client([full(4, a1)]);
+  const again = content(2, { 7: [120, 5] });
+  for (let n = 0; n < 3; n++) take({ tick: 2, zones: [full(4, again)] }, 2);
+  const now = content(3, { 7: [150, 5] });
+  expect(take({ tick: 3, zones: [delta(4, now, [again, 2], [a1, 1])] }, 2)).toEqual({ 7: [150, 5] });
+});
+
 describe("a message that is refused changes nothing", () => {
   const zone = full(4, content(2, { 7: [1, 1] }));
   const bad: [string, Partial<Message>, string][] = [

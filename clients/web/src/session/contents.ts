@@ -1,4 +1,4 @@
-import { type Decoder, type References } from "../codec/delta.js";
+import type { Decoder } from "../codec/delta.js";
 import type { Schema } from "../codec/schema.js";
 import { Snapshot } from "../codec/snapshot.js";
 import { MAX_AGE } from "../codec/state.js";
@@ -41,10 +41,7 @@ export class Contents {
 
   /** Adds a content that is newer than the newest, or of the same tick, and then replaces it. */
   push(content: Content, spare: Content[]): void {
-    const { newest } = this;
-    const { tick } = content.state;
-    if (newest?.state.tick === tick) spare.push(this.kept.pop()!);
-    else if (newest && newest.until >= tick) newest.until = tick - 1;
+    if (this.newest?.state.tick === content.state.tick) spare.push(this.kept.pop()!);
     this.kept.push(content);
   }
 
@@ -67,12 +64,7 @@ export class Contents {
     const { state, until } = newest;
     // What has not changed for a tick does not move.
     if (!previous || state.tick < until || most === 0) return state;
-    const references: References = {
-      baseline: state,
-      prior: previous.state,
-      baselineTick: until,
-      priorTick: previous.until,
-    };
+    const references = { baseline: state, prior: previous.state, priorTick: previous.until };
     this.prediction ??= new Snapshot(schema);
     decoder.apply(references, Math.min(tick, until + most), AS_PREDICTED, this.prediction);
     return this.prediction;

@@ -20,8 +20,8 @@ interface Read {
 }
 
 /**
- * The contents of each zone that deltas may refer to, and all zones together, which a game shows. Their memory
- * is reused.
+ * The contents of each zone that deltas may refer to, and all zones together, which a game shows. Their
+ * memory is reused.
  */
 export class History {
   /** Tick of the newest state. Undefined: there is none. */
@@ -105,10 +105,7 @@ export class History {
     for (const { spoken, newest } of this.zones.values()) {
       if (newest && spoken !== message) newest.until = tick;
     }
-    for (const { zone, content } of read) {
-      this.contents(zone).push(content, this.spare);
-      this.moving.found(content.state);
-    }
+    for (const { zone, content } of read) this.contents(zone).push(content, this.spare);
     const oldest = this.oldest(tick);
     this.moving.settle(oldest);
     for (const { zone, content } of read) {

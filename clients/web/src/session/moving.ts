@@ -45,13 +45,6 @@ export class Moving {
     for (const [key, entity] of this.entities) if (entity.since <= oldest) this.entities.delete(key);
   }
 
-  /** These are in a zone whose content has just arrived. */
-  found({ tables }: Snapshot): void {
-    for (const [key, { kind, id }] of this.entities) {
-      if (tables[kind]!.row(id) >= 0) this.entities.delete(key);
-    }
-  }
-
   /**
    * Keeps what was in a zone's content and is missing in the next, unless it is known to be elsewhere.
    * `lastSeen`: the tick of the newest content that has an entity.
