@@ -32,6 +32,7 @@ function table(...fields: [name: string, group: string, predictor: "hold" | "lin
     fields: fields.map(([name, group, predictor]) => ({ name, group, predictor, quanta_per_unit: 1 })),
     count: 0,
     ids: [],
+    zones: [],
     columns: fields.map(() => []),
   };
 }

@@ -14,6 +14,8 @@ export class Chat {
   private readonly input = element("say", HTMLInputElement);
   private readonly form = this.input.form!;
   private typingSentAt = -Infinity;
+  /** Numbers of the last messages sent: other commands that are refused are nothing to tell. */
+  private readonly sent = new Set<number>();
   private readonly stopped = new AbortController();
 
   constructor(
@@ -26,7 +28,9 @@ export class Chat {
       if (body.case === "chat") this.say(body.value.player, body.value.text);
       if (body.case === "typing") this.setTyping(body.value.player, body.value.on);
     });
-    room.on("refused", ({ reason }) => this.note(`not sent: ${reason}`));
+    room.on("refused", ({ command, reason }) => {
+      if (this.sent.delete(command)) this.note(`not sent: ${reason}`);
+    });
     room.on("presence", ({ changed, full }) => {
       // Those who were here before are not news.
       for (const { user, name, change, players, npc } of full ? [] : changed) {
@@ -104,7 +108,8 @@ export class Chat {
 
   private command(command: Parameters<ArenaRoom["command"]>[0]): boolean {
     try {
-      this.room.command(command);
+      const number = this.room.command(command);
+      if (command.case === "chat") this.sent.add(number);
       return true;
     } catch (error) {
       if (!(error instanceof SendError)) throw error;

@@ -51,6 +51,7 @@ async function play({ name, colour }: { name: string; colour: number | undefined
     room: roomName,
     kind: "arena",
     name,
+    ...roomOptions(),
     token: seat,
     game: ArenaGame,
     transports: network.transports(query.get("transport")),
@@ -82,6 +83,13 @@ async function play({ name, colour }: { name: string; colour: number | undefined
   canvas.focus();
   // For the end-to-end tests, and for the curious.
   Object.assign(globalThis, { driftless: { room, player, network } });
+}
+
+/** What the address asks of the room, if this page makes it: a larger world, teams. */
+function roomOptions(): { options?: { side_m?: number; teams?: boolean } } {
+  const [side, teams] = [query.get("side_m"), query.get("teams")];
+  if (side === null && teams === null) return {};
+  return { options: { ...(side !== null && { side_m: Number(side) }), teams: (teams ?? "off") !== "off" } };
 }
 
 /** A new seat: asks for the colour, and for a match if there is none. */

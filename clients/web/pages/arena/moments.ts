@@ -1,8 +1,11 @@
 import type { Entity } from "../../src/index.js";
 import type { Effects } from "./effects.js";
-import type { Painter } from "./painter.js";
+import { type Painter, WORLD } from "./painter.js";
 import type { People } from "./people.js";
 import type { Sound, Sounds } from "./sound.js";
+
+/** Players whose last appearance is kept while they are out of view. */
+const MOST_KNOWN = 256;
 
 /** What was last shown of a player. */
 interface Shown {
@@ -46,7 +49,7 @@ export class Moments {
     const first = this.picture++ === 0;
     for (const player of players) this.player(now, player, eye, first);
     for (const { id, x, y, player } of shots) this.shot(id, x!, y!, player!, eye, first);
-    for (const [id, shown] of this.players) if (shown.seen !== this.picture) this.players.delete(id);
+    if (this.players.size > MOST_KNOWN) this.forgetUnseen();
     for (const [id, shot] of this.shots) {
       if (shot.seen === this.picture) continue;
       this.shots.delete(id);
@@ -65,14 +68,17 @@ export class Moments {
     const { id, x, y, health, spawns, colour } = player as Entity & Record<"x" | "y", number>;
     const before = this.players.get(id);
     this.people.colourOf(id, colour);
+    const own = id === this.people.me;
     if (!before) {
       this.players.set(id, { health: health!, spawns: spawns!, seen: this.picture });
-      if (!first) this.entered(now, id, x, y);
+      // In a large world others come into view who have been there all the time.
+      if (!first && (own || this.painter.side === WORLD)) this.entered(now, id, x, y);
       return;
     }
-    const own = id === this.people.me;
-    if (spawns !== before.spawns) this.entered(now, id, x, y);
-    else if (health! < before.health) {
+    const wasInView = before.seen === this.picture - 1;
+    if (spawns !== before.spawns) {
+      if (wasInView || own) this.entered(now, id, x, y);
+    } else if (health! < before.health && wasInView) {
       const { palette } = this.painter;
       const fill = this.people.shapeOf(id);
       this.effects.hit(now, id, x, y, before.health - health!, fill, own ? palette.bad : palette.ink);
@@ -87,6 +93,10 @@ export class Moments {
     before.health = health!;
     before.spawns = spawns!;
     before.seen = this.picture;
+  }
+
+  private forgetUnseen(): void {
+    for (const [id, { seen }] of this.players) if (seen !== this.picture) this.players.delete(id);
   }
 
   private entered(now: number, id: number, x: number, y: number): void {

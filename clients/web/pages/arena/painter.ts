@@ -4,7 +4,7 @@ import { AIM_SECTORS, PLAYER_RADIUS, WORLD_SIZE } from "./rules.js";
 /** The lesser of the visible height and width, metres; but a metre has at least `LEAST_SCALE` CSS pixels. */
 const SIGHT = 24;
 const LEAST_SCALE = 21;
-/** Side of the world, metres. */
+/** Side of the world, metres, unless the room says something else. */
 export const WORLD = WORLD_SIZE / 100;
 export const RADIUS = PLAYER_RADIUS / 100;
 /** Most device pixels per CSS pixel. More look sharper but take longer. */
@@ -71,6 +71,8 @@ export interface Box {
 export class Painter {
   readonly context: CanvasRenderingContext2D;
   palette = isDark() ? DARK : LIGHT;
+  /** Side of the world, metres. */
+  side = WORLD;
   /** Size of the canvas, CSS pixels; and device pixels per metre. */
   width = 0;
   height = 0;
@@ -118,16 +120,16 @@ export class Painter {
     c.setTransform(1, 0, 0, 1, 0, 0);
     const { reach } = this;
     // In the middle of the world only floor is visible.
-    if (x < reach.x || y < reach.y || x + reach.x > WORLD || y + reach.y > WORLD) {
+    if (x < reach.x || y < reach.y || x + reach.x > this.side || y + reach.y > this.side) {
       c.fillStyle = this.palette.ground;
       c.fillRect(0, 0, canvas.width, canvas.height);
     }
     c.setTransform(scale, 0, 0, -scale, canvas.width / 2 - x * scale, canvas.height / 2 + y * scale);
   }
 
-  floor(boxes: readonly Box[]): void {
-    const { context: c, palette, camera, reach } = this;
-    const clip = (at: number): number => Math.min(WORLD, Math.max(0, at));
+  floor(boxes: Iterable<Box>): void {
+    const { context: c, palette, camera, reach, side } = this;
+    const clip = (at: number): number => Math.min(side, Math.max(0, at));
     const [left, right] = [clip(camera.x - reach.x), clip(camera.x + reach.x)];
     const [low, high] = [clip(camera.y - reach.y), clip(camera.y + reach.y)];
     c.fillStyle = palette.floor;

@@ -3,11 +3,13 @@ import { onScheme } from "./colour.js";
 import { type Controls, type Thumb, THUMB_REACH } from "./controls.js";
 import { Effects } from "./effects.js";
 import type { ArenaRoom } from "./game.js";
+import type { ObstacleEntity } from "./gen/arena.js";
 import type { LocalPlayer } from "./local_player.js";
 import { Moments } from "./moments.js";
-import { angleOf, type Box, Painter, RADIUS } from "./painter.js";
+import { angleOf, type Box, Painter, RADIUS, WORLD } from "./painter.js";
 import { Pace } from "./pace.js";
 import type { People } from "./people.js";
+import { WORLD_BOX } from "./rules.js";
 import type { Sounds } from "./sound.js";
 
 /** Most arrows to players out of sight; the nearest get them. */
@@ -33,7 +35,7 @@ export class Renderer {
   /** Where the player was last, and how far behind it the camera was at its respawn. */
   private last: { x: number; y: number } | undefined;
   private glide = { x: 0, y: 0, since: -Infinity };
-  private boxes: Box[] = [];
+  private readonly boxes = new Map<number, Box>();
   private readonly pace = new Pace();
   private readonly tails = new Map<number, { x: number; y: number }>();
   private readonly stopped = new AbortController();
@@ -48,30 +50,26 @@ export class Renderer {
   ) {
     this.moments = new Moments(people, this.effects, sounds, painter);
     onScheme(() => painter.recolour(), this.stopped.signal);
-    const takeBoxes = (): void => {
-      const table = room.state?.table("obstacle");
-      if (!table || table.length === this.boxes.length) return;
-      const at = (column: number, row: number): number => table.columns[column]![row]! / 100;
-      this.boxes = Array.from({ length: table.length }, (_, n) => ({
-        x: at(0, n),
-        y: at(1, n),
-        width: at(2, n),
-        height: at(3, n),
-      }));
-    };
-    room.on("state", takeBoxes);
+    painter.side = WORLD;
+    room.on("enter", (seen) => seen.kind === "obstacle" && this.addBox(seen.entity));
+    room.on("leave", ({ kind, id }) => kind === "obstacle" && this.boxes.delete(id));
     room.on("status", (status) => {
       if (status.phase !== "joined" || status.resumed) return;
-      this.boxes = [];
+      painter.side = WORLD;
       this.moments.reset();
     });
-    takeBoxes();
     this.request = requestAnimationFrame((now) => this.frame(now));
   }
 
   stop(): void {
     cancelAnimationFrame(this.request);
     this.stopped.abort();
+  }
+
+  /** Number 0 is the world itself, if it is larger than usual. */
+  private addBox({ id, x, y, width, height }: ObstacleEntity): void {
+    if (id === WORLD_BOX) this.painter.side = width;
+    else this.boxes.set(id, { x, y, width, height });
   }
 
   private frame(now: number): void {
@@ -98,11 +96,11 @@ export class Renderer {
     const me = players.find((p) => p.id === people.me);
     const mine = this.player.shown(now) ?? (me && { x: me.x!, y: me.y! });
     if (mine) this.camera = this.follow(now, mine);
-    const camera = this.camera ?? { x: 50, y: 50 };
+    const camera = this.camera ?? { x: painter.side / 2, y: painter.side / 2 };
     this.moments.look(now, players, shots, camera);
     const tremor = effects.tremor(now);
     painter.begin(camera.x + tremor.x, camera.y + tremor.y);
-    painter.floor(this.boxes);
+    painter.floor(this.boxes.values());
     const reach = { x: painter.reach.x + 2, y: painter.reach.y + 2 };
     const isSeen = ({ x, y }: Entity): boolean =>
       Math.abs(x! - camera.x) < reach.x && Math.abs(y! - camera.y) < reach.y;

@@ -19,6 +19,8 @@ export interface Row {
 export class Scores {
   /** Highest score first. */
   rows: readonly Row[] = [];
+  /** The last score of each player that was in view: in a large world most are not. */
+  private readonly known = new Map<number, number>();
   private shown = "";
   private readonly timer: ReturnType<typeof setInterval>;
 
@@ -29,7 +31,12 @@ export class Scores {
     if (innerWidth < 640 || innerHeight < 480) element("scores", HTMLDetailsElement).open = false;
     room.on("presence", () => this.update());
     // The result of a round is about the scores of its last state.
-    room.on("event", ({ event: { body } }) => body.case === "round" && this.update());
+    room.on("event", ({ event: { body } }) => {
+      if (body.case !== "round") return;
+      if (body.value.playing) this.known.clear();
+      this.update();
+    });
+    room.on("status", (status) => status.phase === "joined" && !status.resumed && this.known.clear());
     this.timer = setInterval(() => this.update(), EVERY);
     this.update();
   }
@@ -62,12 +69,13 @@ export class Scores {
     const rows = [...this.room.members.values()].flatMap(({ name, players, online }) =>
       players.map((player) => {
         const row = table?.row(player) ?? -1;
-        const at = (column: number): number => (row < 0 ? 0 : (table?.columns[column]?.[row] ?? 0));
+        const at = (column: number): number => table?.columns[column]?.[row] ?? 0;
+        if (row >= 0) this.known.set(player, at(score!));
         return {
           player,
           name,
           online,
-          score: at(score!),
+          score: this.known.get(player) ?? 0,
           colour: this.people.colourOf(player, row < 0 ? undefined : at(colour!)),
         };
       }),

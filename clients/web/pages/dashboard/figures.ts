@@ -78,6 +78,8 @@ export interface Table {
   }[];
   readonly count: number;
   readonly ids: readonly number[];
+  /** The zone of each entity. Empty if all are in zone 0. */
+  readonly zones: readonly number[];
   readonly columns: readonly (readonly number[])[];
 }
 
@@ -87,6 +89,8 @@ export interface RoomState {
   readonly tick_rate: number;
   readonly tick: number;
   readonly truncated: boolean;
+  /** Whether it has zones, of which players see some, besides zone 0. */
+  readonly zoned: boolean;
   readonly seats: readonly {
     readonly player: number;
     readonly user: string;

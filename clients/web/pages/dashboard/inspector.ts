@@ -20,6 +20,8 @@ export class Inspector {
   /** What the lists currently show: they are rebuilt only when it changes. */
   #shape = "";
   #seats = "";
+  /** Whose view is shown, in a room with zones. Empty: everything. */
+  readonly #view = element("view-of", HTMLSelectElement);
 
   constructor(
     readonly kick: (room: string, player: number, name: string) => void,
@@ -31,6 +33,7 @@ export class Inspector {
   open(room: string): void {
     this.#plan.clear();
     this.#shape = this.#seats = "";
+    this.#view.replaceChildren();
     const running = this.#room !== null;
     this.#room = room;
     this.#reveal(true);
@@ -57,11 +60,17 @@ export class Inspector {
       const room = this.#room;
       try {
         if (!document.hidden) {
-          const state = (await (await request(`${roomPath(room)}/state`)).json()) as RoomState;
-          if (this.#room === room) this.#show(state);
+          const view = this.#view.value;
+          const query = view === "" ? "" : `?player=${view}`;
+          const state = (await (await request(`${roomPath(room)}/state${query}`)).json()) as RoomState;
+          if (this.#room === room && this.#view.value === view) this.#show(state);
         }
       } catch (error) {
-        if (error instanceof Refused && this.#room === room) this.stop(error.message);
+        if (error instanceof Refused && this.#room === room) {
+          // The player may have left, and the room is still there.
+          if (this.#view.value !== "") this.#view.value = "";
+          else this.stop(error.message);
+        }
       }
       await new Promise((resolve) => setTimeout(resolve, LOOK));
     }
@@ -72,11 +81,11 @@ export class Inspector {
       `${state.room}, ${state.kind} at ${state.tick_rate} Hz, tick ${count(state.tick)}` +
       (state.truncated ? " (not all entities are shown)" : "");
     this.#plan.draw(state, colourOf);
-    const shape = JSON.stringify(state.tables.map(({ kind, fields }) => [kind, fields]));
+    const shape = JSON.stringify(state.tables.map(({ kind, fields }) => [kind, fields, state.zoned]));
     if (shape !== this.#shape) {
       this.#shape = shape;
       element("legend").replaceChildren(...state.tables.map(legend));
-      element("tables").replaceChildren(...state.tables.map(emptyTable));
+      element("tables").replaceChildren(...state.tables.map((table) => emptyTable(table, state.zoned)));
     }
     state.tables.forEach((table, kind) => {
       element("legend").children[kind]!.textContent = `${table.kind} ${count(table.count)}`;
@@ -85,11 +94,24 @@ export class Inspector {
     this.#showSeats(state);
   }
 
+  /** In a room with zones: everything, or what one player sees of it. */
+  #showViews({ seats, zoned }: RoomState): void {
+    element("view").hidden = !zoned;
+    const chosen = this.#view.value;
+    this.#view.replaceChildren(
+      new Option("everything", ""),
+      ...seats.map(({ player, name }) => new Option(`what ${name} #${player} sees`, String(player))),
+    );
+    this.#view.value = seats.some(({ player }) => String(player) === chosen) ? chosen : "";
+  }
+
   #showSeats(state: RoomState): void {
     const list = element("seats");
-    const seats = JSON.stringify(state.seats.map(({ player, name, user }) => [player, name, user]));
+    const named = state.seats.map(({ player, name, user }) => [player, name, user]);
+    const seats = JSON.stringify([named, state.zoned]);
     if (seats !== this.#seats) {
       this.#seats = seats;
+      this.#showViews(state);
       list.replaceChildren(
         ...state.seats.map(({ player, name, user }) => {
           const item = make("li");
@@ -121,14 +143,14 @@ function legend(_: Table, kind: number): HTMLElement {
   return item;
 }
 
-function emptyTable({ kind, fields }: Table): HTMLElement {
+function emptyTable({ kind, fields }: Table, zoned: boolean): HTMLElement {
   const box = make("div", "", "scroll");
   box.tabIndex = 0;
   box.setAttribute("role", "region");
   box.setAttribute("aria-label", `Entities of kind ${kind}`);
   const table = make("table");
   const head = make("tr");
-  for (const name of ["id", ...fields.map((field) => field.name)]) {
+  for (const name of ["id", ...fields.map((field) => field.name), ...(zoned ? ["zone"] : [])]) {
     const cell = make("th", name, "number");
     cell.scope = "col";
     head.append(cell);
@@ -140,7 +162,7 @@ function emptyTable({ kind, fields }: Table): HTMLElement {
   return box;
 }
 
-function fill(box: Element, { kind, fields, ids, columns, count: all }: Table): void {
+function fill(box: Element, { kind, fields, ids, zones, columns, count: all }: Table): void {
   const [table] = box.getElementsByTagName("table");
   const shown = Math.min(ids.length, ROWS);
   table!.caption!.textContent = shown < all ? `${kind}: ${shown} of ${count(all)}` : `${kind}: ${count(all)}`;
@@ -148,11 +170,13 @@ function fill(box: Element, { kind, fields, ids, columns, count: all }: Table): 
   while (body.rows.length > shown) body.deleteRow(-1);
   while (body.rows.length < shown) {
     const row = body.insertRow();
-    for (let n = 0; n <= fields.length; n++) row.insertCell().className = "number";
+    for (let n = table!.tHead!.rows[0]!.cells.length; n > 0; n--) row.insertCell().className = "number";
   }
   for (let n = 0; n < shown; n++) {
     const cells = body.rows[n]!.cells;
     put(cells[0]!, String(ids[n]));
+    const zone = cells[fields.length + 1];
+    if (zone) put(zone, String(zones[n] ?? 0));
     fields.forEach(({ quanta_per_unit: quanta }, field) => {
       const value = columns[field]![n]!;
       put(cells[field + 1]!, quanta === 1 ? String(value) : signed(value / quanta));

@@ -14,7 +14,7 @@ export interface References {
   readonly baseline: Snapshot | undefined;
   /** A state before it, for linear predictions. Undefined: everything is predicted to stay. */
   readonly prior: Snapshot | undefined;
-  /** The ticks that they are of, unless they are those of the snapshots: a zone may not have changed since. */
+  /** The ticks that they are of, if not the snapshots' own: a zone may not have changed since. */
   readonly baselineTick?: number | undefined;
   readonly priorTick?: number | undefined;
 }
@@ -43,9 +43,9 @@ export class Decoder {
   private readonly empty = new Map<Kind, Table>();
 
   /**
-   * Applies the shared fields of a state or of a zone and makes `out` what they are of at `tick`. Returns the checksum that the
-   * message carried, already verified. Throws a DeltaError; `out` is then empty, and decoding may continue
-   * with the next message.
+   * Applies the shared fields of a state or of a zone and makes `out` what they are of at `tick`. Returns the
+   * checksum that the message carried, already verified. Throws a DeltaError; `out` is then empty, and
+   * decoding may continue with the next message.
    */
   apply(references: References, tick: number, body: Uint8Array, out: Snapshot): number | undefined {
     out.clear(tick);

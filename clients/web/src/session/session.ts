@@ -364,8 +364,6 @@ export class Session {
       case "pong":
         if (this.phase === "active") return this.takePong(now, body.value);
         throw new ServerFault("unexpected", "pong before the welcome");
-      case "state":
-        throw new ServerFault("unexpected", "state");
     }
   }
 

@@ -8,7 +8,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { CommandRefused, CommandRefusedSchema, Event, EventSchema, Goodbye, GoodbyeSchema, Member, MemberSchema, Presence, PresenceSchema, Reliable, ReliableSchema, ServerMessage, ServerMessage_Ping, ServerMessage_PingSchema, ServerMessageSchema, ServerPong, ServerPongSchema, Welcome, WelcomeSchema } from "./server_pb.js";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { decodeState, encodeState } from "./state_codec.js";
+import { encodeState } from "./state_codec.js";
 import { decodeSchema, encodeSchema } from "./schema_codec.js";
 
 /** Writes a `driftless.v1.ServerMessage`. */
@@ -51,9 +51,6 @@ export function decodeServerMessage(bytes: Uint8Array | BinaryReader, length = (
   while (reader.pos < end) {
     const [field, type] = reader.tag();
     switch (field * 8 + type) {
-      case 10:
-        message.body = { case: "state", value: decodeState(reader, reader.uint32()) };
-        break;
       case 18:
         message.body = { case: "reliable", value: decodeReliable(reader, reader.uint32()) };
         break;

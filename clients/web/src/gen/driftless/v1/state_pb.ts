@@ -25,8 +25,8 @@ export const file_driftless_v1_state: GenFile = /*@__PURE__*/
  * which is useful alone. A zone is in one of them. What a message says of the zones that the client has:
  * - A zone with an entry in `zones` is as that says (zone 0: as `tables` say, unless `apart`).
  * - A zone in `left` is no longer seen.
- * - A zone in `deferred` has changed, and how is in another message of this tick or of a later one: the client
- *   keeps the content, which is that of an earlier tick.
+ * - A zone in `deferred` has changed, and how is in another message of this tick or of a later one: the
+ *   client keeps the content, which is that of an earlier tick.
  * - All others have not changed since the client's newest content of them: it is also that of this tick.
  *
  * @generated from message driftless.v1.State
@@ -135,7 +135,7 @@ export const StateSchema: GenMessage<State> = /*@__PURE__*/
   messageDesc(file_driftless_v1_state, 0);
 
 /**
- * The content of a zone other than zone 0. A zone that the client does not have begins with it, and is `full`.
+ * The content of a zone other than zone 0. The first one of a zone that the client does not have is full.
  *
  * @generated from message driftless.v1.ZoneDelta
  */
