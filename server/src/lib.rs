@@ -89,6 +89,8 @@ mod documents {
     struct Rooms;
     #[doc = include_str!("../guide/40-prediction.md")]
     struct Prediction;
+    #[doc = include_str!("../guide/43-zones.md")]
+    struct Zones;
     #[doc = include_str!("../guide/45-lag-compensation.md")]
     struct LagCompensation;
     #[doc = include_str!("../guide/50-jobs.md")]
