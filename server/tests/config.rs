@@ -124,7 +124,7 @@ fn a_bad_value_names_the_key_the_value_its_source_and_what_is_allowed() {
     );
     assert_eq!(
         refused(&["--default-kind", "chess"]),
-        "default_kind is \"chess\" (from flag --default-kind), but must be one of arena, cursors"
+        "default_kind is \"chess\" (from flag --default-kind), but must be one of arena, cursors, hands"
     );
 }
 

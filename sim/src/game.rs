@@ -291,7 +291,7 @@ impl<S: Simulation> Game for Running<S> {
             .step(&self.inputs, &mut Step::with_past(tick, &mut self.output, self.history.as_ref()));
         self.inputs.clear();
         if let Some(history) = &mut self.history {
-            history.push(tick, |state| self.simulation.snapshot(state));
+            history.push(tick, |state| self.simulation.past(state));
         }
     }
 

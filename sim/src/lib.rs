@@ -98,7 +98,8 @@
 //! - How a bot plays it: [`Bot`].
 //! - Its messages' `.proto` ([`Simulation::PROTO`]), from which `driftless types` writes the types of a page.
 //!
-//! [`games::arena`] is a larger game built this way, [`games::cursors`] a small one.
+//! [`games::arena`] is a larger game built this way, [`games::cursors`] a small one, and [`games::hands`] one
+//! with zones.
 
 #![warn(missing_docs)]
 

@@ -6,7 +6,7 @@
 //! [`Step::past`](crate::Step::past) shows them as that player's client did. (Yahn Bernier, "Latency
 //! Compensating Methods in Client/Server In-game Protocol Design and Optimization", Valve, 2001.)
 
-use crate::{Schema, Snapshot};
+use crate::{Schema, Snapshot, ZoneId};
 use driftless_proto::{
     moment::{Moment, PARTS},
     schema::Predictor,
@@ -21,6 +21,12 @@ const VERSION: u32 = 1;
 #[derive(Debug)]
 pub(crate) struct History {
     states: VecDeque<Snapshot>,
+    /// If the game has zones: where they are written, before all becomes one.
+    zoned: Option<Snapshot>,
+    /// Where an entity is in it: id, zone, row.
+    rows: Vec<(u32, ZoneId, usize)>,
+    /// Of one entity.
+    values: Vec<i32>,
     schema: Schema,
     /// For each kind, whether its columns are interpolated.
     linear: Vec<Box<[bool]>>,
@@ -56,6 +62,9 @@ impl History {
         Self {
             linear: linear.collect(),
             states: VecDeque::new(),
+            zoned: None,
+            rows: Vec::new(),
+            values: Vec::new(),
             schema: schema.clone(),
             tick_rate,
             rewind_ms,
@@ -63,15 +72,53 @@ impl History {
         }
     }
 
-    /// Takes the state of a tick, which `write` writes.
+    /// Takes the state of a tick, which `write` writes, perhaps into zones.
     pub(crate) fn push(&mut self, tick: u32, write: impl FnOnce(&mut Snapshot)) {
         // A copy of the newest shares with it what never changes: a map is there once.
         let oldest = if self.states.len() < self.most { None } else { self.states.pop_front() };
         let copy = || self.states.back().cloned();
         let mut state = oldest.or_else(copy).unwrap_or_else(|| Snapshot::new(&self.schema));
         state.clear(tick);
-        write(&mut state);
+        match &mut self.zoned {
+            Some(zoned) => {
+                zoned.clear(tick);
+                write(zoned);
+                self.merge(&mut state);
+            }
+            None => {
+                write(&mut state);
+                if state.zones().next().is_some() {
+                    let mut merged = Snapshot::new(&self.schema);
+                    merged.clear(tick);
+                    self.zoned = Some(std::mem::replace(&mut state, merged));
+                    self.merge(&mut state);
+                }
+            }
+        }
         self.states.push_back(state);
+    }
+
+    /// Writes the entities of all zones into one.
+    fn merge(&mut self, state: &mut Snapshot) {
+        let Some(zoned) = &self.zoned else { return };
+        for kind in 0..self.linear.len() {
+            self.rows.clear();
+            for (zone, content) in
+                zoned.content(0).map(|content| (0, content)).into_iter().chain(zoned.zones())
+            {
+                let ids = content.tables()[kind].ids().iter().enumerate();
+                self.rows.extend(ids.map(|(row, &id)| (id, zone, row)));
+            }
+            self.rows.sort_unstable();
+            for &(id, zone, row) in &self.rows {
+                let Some(table) = zoned.content(zone).map(|content| &content.tables()[kind]) else {
+                    continue;
+                };
+                self.values.clear();
+                self.values.extend((0..table.width()).map(|column| table.column(column)[row]));
+                state.table_mut(kind).push(id, &self.values);
+            }
+        }
     }
 
     /// What was shown at `view`, or at the earliest moment that is kept and allowed. None: there is no state

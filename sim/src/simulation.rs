@@ -102,4 +102,9 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     /// Says which zones of the newest snapshot a player sees, besides zone 0, which all see: by default none.
     /// Asked each tick, for each player, if the snapshot has zones.
     fn view(&self, _player: PlayerId, _view: &mut View<'_>) {}
+    /// Writes what [`Step::past`] is to know of this moment into an empty snapshot: by default all that the
+    /// snapshot has. A game that judges only by some of it keeps less. Zones are not kept apart.
+    fn past(&self, out: &mut Snapshot) {
+        self.snapshot(out);
+    }
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::arena::{Room, fire};
+use common::arena::{Room, fire, goto};
 use driftless_sim::games::arena::{arena_event, rules};
 
 const RATE: u32 = 20;
@@ -53,4 +53,15 @@ fn without_the_option_there_are_no_rounds() {
     room.join(1);
     room.idle(100 * RATE);
     assert!(room.rounds().is_empty());
+}
+
+#[test]
+fn in_a_match_nobody_who_is_sent_to_a_place_is_faster_than_those_who_run() {
+    for (options, most) in [(r#"{"round_s": 60}"#, rules::RUN_SPEED), ("", rules::MAX_SPEED)] {
+        let mut room = Room::with_options(21, RATE, options);
+        room.join(1);
+        room.walk(&[(1, 100, 100)]);
+        (0..RATE).for_each(|_| room.step(&[(1, goto(5_000, 100))]));
+        assert_eq!(room.player(1).x, 100 + most, "{options}");
+    }
 }

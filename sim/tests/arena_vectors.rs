@@ -8,7 +8,7 @@ mod common;
 use common::arena::predict;
 use driftless_sim::{
     Rng,
-    games::arena::{ArenaInput, Body, Map},
+    games::arena::{ArenaInput, Body, Map, rules},
 };
 use std::{fmt::Write, fs};
 
@@ -30,7 +30,7 @@ fn arena_movements_are_as_written_down() {
 /// after each tick.
 fn walk(seed: u64, tick_rate: u32) -> String {
     let mut rng = Rng::new(seed);
-    let map = Map::generate(&mut rng);
+    let map = Map::generate(&mut rng, rules::WORLD_SIZE);
     // Next to a box, so that the player soon runs into it.
     let near = map.obstacles()[0];
     let (x, y) = (near.x - 60, near.y + near.height / 2);

@@ -42,7 +42,7 @@ mod tests {
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.contains("CursorEntity") && !text.contains("ArenaInput"), "{text}");
         let refused = write(&file, Some("chess"), &games::kinds()).unwrap_err();
-        assert_eq!(refused, "--kind: there is no game `chess` here, only arena, cursors");
+        assert_eq!(refused, "--kind: there is no game `chess` here, only arena, cursors, hands");
         let nowhere = folder.path().join("no").join("file.ts");
         assert!(write(&nowhere, None, &games::kinds()).unwrap_err().starts_with("--ts "), "{nowhere:?}");
     }

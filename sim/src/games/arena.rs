@@ -1,4 +1,4 @@
-//! The arena: a top-down shooter on a square of 100 m, the default room.
+//! The arena: a top-down shooter on a square of 100 m, or [more](ArenaOptions::side_m); the default room.
 //!
 //! Players run (with acceleration and friction), slide along walls and boxes, aim, and shoot. A projectile
 //! that hits a player takes health; a player without health is dead, and respawns elsewhere after a while.
@@ -10,18 +10,23 @@
 //! [bots](ArenaOptions::bots) while few people are there. If the room's maker chose neither, a player's
 //! command starts a match, which has both; the page sends it.
 //!
+//! In a world larger than 100 m players see what is near them, and in a room with
+//! [teams](ArenaOptions::teams) no enemies but those in sight of their team.
+//!
 //! Everything is an integer: positions are in units of 1/1024 cm, and roots are `i64::isqrt`. The numbers are
 //! in [`rules`]. A tick of any length is cut into moves of at most 1/20 s, so the game plays alike from 1 to
 //! 128 ticks per second.
 //!
 //! The snapshot, in quanta of 1 cm: `player` (position, aim, status), `projectile` (position, owner),
-//! `obstacle` (box). Speeds are not in it, because the delta codec predicts from two earlier states. A
-//! player's position may jump only when its `spawns` column changes; a dead player has health 0. The tables
-//! of the schema are [`PLAYERS`], [`PROJECTILES`] and [`OBSTACLES`].
+//! `obstacle` (box; in a world larger than 100 m, number 0 is the world itself). Speeds are not in it,
+//! because the delta codec predicts from two earlier states. A player's position may jump only when its
+//! `spawns` column changes; a dead player has health 0. The tables of the schema are [`PLAYERS`],
+//! [`PROJECTILES`] and [`OBSTACLES`].
 
 mod body;
 mod bot;
 mod bots;
+mod cells;
 mod map;
 mod npc;
 mod options;
@@ -31,6 +36,7 @@ mod projectile;
 mod rewind;
 mod rounds;
 pub mod rules;
+mod sight;
 mod spawn;
 mod targets;
 mod wire {
@@ -44,9 +50,12 @@ pub use map::{Map, Obstacle};
 pub use options::ArenaOptions;
 pub use own::OwnPlayer;
 pub use player::sector;
+pub use sight::SIGHT;
 pub use wire::{ArenaCommand, ArenaEvent, ArenaInput, arena_command, arena_event};
 
-use crate::{Moment, PlayerId, PlayerInput, Rng, Schema, Setup, Simulation, Snapshot, Step, chat::Chat};
+use crate::{
+    Moment, PlayerId, PlayerInput, Rng, Schema, Setup, Simulation, Snapshot, Step, View, chat::Chat,
+};
 use arena_command::Body as Command;
 use arena_event::{Body as Event, Kill, Typing};
 use bots::{Bots, Change};
@@ -56,6 +65,7 @@ use projectile::Projectile;
 use rewind::Fired;
 use rounds::Rounds;
 use serde::{Deserialize, Serialize};
+use sight::{Fog, Zones};
 use targets::Targets;
 
 /// Index of the schema's kind `player`: columns x, y, aim (sector), health, score, spawns, colour.
@@ -82,6 +92,8 @@ pub struct Arena {
     chat: Chat,
     #[serde(skip)]
     targets: Targets,
+    #[serde(skip)]
+    fog: Fog,
 }
 
 impl Simulation for Arena {
@@ -114,7 +126,7 @@ impl Simulation for Arena {
         let options = setup.options.clone().checked()?;
         let tick_rate = setup.tick_rate.clamp(1, 128);
         let mut rng = Rng::new(setup.seed);
-        let map = Map::generate(&mut rng);
+        let map = Map::generate(&mut rng, options.side());
         Ok(Self {
             tick_rate,
             rounds: rounds(&options, tick_rate),
@@ -127,6 +139,7 @@ impl Simulation for Arena {
             next_projectile: 1,
             chat: Chat::new(tick_rate),
             targets: Targets::default(),
+            fog: Fog::default(),
         })
     }
 
@@ -176,6 +189,9 @@ impl Simulation for Arena {
                     step.broadcast(typing(player, on));
                 }
             }
+            Some(Command::Colour(_)) if self.options.teams => {
+                return Err("players have the colours of their teams".into());
+            }
             Some(Command::Colour(colour)) => {
                 let at = self.find(player).map_err(|_| "the player is not in the room")?;
                 self.players[at].choose_colour(colour, self.tick_rate)?;
@@ -213,25 +229,36 @@ impl Simulation for Arena {
             self.move_once(self.tick_rate * moves, step);
         }
         self.projectiles.retain_mut(Projectile::end_tick);
-        for at in 0..self.players.len() {
-            if self.players[at].end_tick() {
-                let body = self.free_place(self.players[at].npc);
-                self.players[at].respawn(body);
-            }
-        }
+        self.end_tick();
         self.chat.step(|player| step.broadcast(typing(player, false)));
         self.step_round(step);
+        if self.options.teams {
+            self.fog.lift(&self.map, &mut self.players, &mut self.projectiles);
+        }
     }
 
     fn snapshot(&self, out: &mut Snapshot) {
+        let zones = self.zones();
+        for player in &self.players {
+            let zone = zones.of(player.body.place(), player.team, player.is_spotted);
+            out.zone(zone).table_mut(PLAYERS).push(player.id, &player.columns());
+        }
+        for shot in &self.projectiles {
+            let zone = zones.of(shot.place(), shot.team, shot.is_spotted);
+            out.zone(zone).table_mut(PROJECTILES).push(shot.id, &shot.columns());
+        }
+        self.map.show(out, |b| zones.of_obstacle(b));
+    }
+
+    fn view(&self, player: PlayerId, view: &mut View<'_>) {
+        if let Ok(at) = self.find(player) {
+            self.zones().see(&self.players[at], view);
+        }
+    }
+
+    fn past(&self, out: &mut Snapshot) {
         let players = out.table_mut(PLAYERS);
         self.players.iter().for_each(|player| players.push(player.id, &player.columns()));
-        let projectiles = out.table_mut(PROJECTILES);
-        self.projectiles.iter().for_each(|projectile| projectiles.push(projectile.id, &projectile.columns()));
-        let obstacles = out.table_mut(OBSTACLES);
-        for (id, b) in (1..).zip(self.map.obstacles()) {
-            obstacles.push(id, &[b.x, b.y, b.width, b.height]);
-        }
     }
 }
 
@@ -243,11 +270,13 @@ impl Arena {
     /// A player or bot enters. Returns false if it is already here.
     fn enter(&mut self, player: PlayerId, npc: bool) -> bool {
         let Err(at) = self.find(player) else { return false };
+        self.gather_targets();
         let body = self.free_place(npc);
+        let team = self.next_team();
         if self.players.len() == self.players.capacity() {
             self.players.reserve_exact(at / 2 + 1); // most rooms are small
         }
-        self.players.insert(at, Player { npc, ..Player::new(player, body) });
+        self.players.insert(at, Player { npc, team, ..Player::new(player, body) });
         if !npc {
             self.chat.join(player);
         }
@@ -294,6 +323,7 @@ impl Arena {
 
     fn shoot(&mut self, inputs: &[PlayerInput<ArenaInput>], step: &mut Step<'_, ArenaEvent>) {
         let flying = self.projectiles.len();
+        self.gather_targets();
         for player in &mut self.players {
             if player.shoots(self.tick_rate) {
                 self.projectiles.push(Projectile::new(self.next_projectile, player, self.tick_rate));
@@ -321,7 +351,7 @@ impl Arena {
         let most_ms = self.options.rewind_ms;
         let Some(past) = step.past_within(view_of_shot(inputs, shot.owner), most_ms) else { return true };
         let then = |moment| step.past_within(Some(moment), most_ms);
-        match rewind::catch_up(shot, past, then, &self.players, &self.map, self.tick_rate) {
+        match rewind::catch_up(shot, past, then, (&self.players, &self.targets), &self.map, self.tick_rate) {
             Fired::Flies => true,
             Fired::Ends => false,
             Fired::Hits(victim) => {
@@ -334,29 +364,33 @@ impl Arena {
     /// A round has ended, or the next one begins.
     fn change_round(&mut self, begins: bool) {
         self.projectiles.clear();
+        self.gather_targets();
         for at in 0..self.players.len() {
             self.players[at].again = false;
             if begins {
                 let body = self.free_place(self.players[at].npc);
                 self.players[at].restart(body);
+                self.targets.add(at as u32, body);
             }
         }
     }
 
     /// Moves everything for `1/rate` seconds.
     fn move_once(&mut self, rate: u32, step: &mut Step<'_, ArenaEvent>) {
+        // In a match nobody is faster than those who run.
+        let fastest = if self.rounds.is_some() { rules::RUN_SPEED } else { rules::MAX_SPEED };
         for player in self.players.iter_mut().filter(|p| p.is_alive()) {
-            player.body.advance_once(&self.map, player.drive, i64::from(rate));
+            player.body.advance_once(&self.map, player.drive, fastest, i64::from(rate));
         }
         if self.projectiles.is_empty() {
             return;
         }
-        self.targets.gather(&self.players);
+        self.gather_targets();
         let mut projectiles = std::mem::take(&mut self.projectiles);
         projectiles.retain_mut(|projectile| {
             let Some(flight) = projectile.flight(&self.map, rate as i32) else { return false };
             projectile.arrive(flight);
-            match self.targets.first_hit(&self.players, flight, projectile.owner) {
+            match self.targets.first_hit(&self.players, flight, projectile) {
                 Some(victim) => {
                     self.hit(victim, projectile, step);
                     false
@@ -369,23 +403,64 @@ impl Arena {
 
     fn hit(&mut self, victim: usize, by: &Projectile, step: &mut Step<'_, ArenaEvent>) {
         let Projectile { owner, rewound_ms, .. } = *by;
-        let victim = &mut self.players[victim];
-        if victim.hit(self.options.respawn_ms(), self.tick_rate) {
-            let respawn_ms = self.options.respawn_ms();
-            step.broadcast(event(Event::Kill(Kill {
-                killer: owner,
-                victim: victim.id,
-                respawn_ms,
-                rewound_ms,
-            })));
+        let respawn_ms = self.options.respawn_ms();
+        if self.players[victim].hit(respawn_ms, self.tick_rate) {
+            let kill = Kill { killer: owner, victim: self.players[victim].id, respawn_ms, rewound_ms };
+            self.tell_kill(victim, kill, step);
             if let Ok(at) = self.find(owner) {
                 self.players[at].score = self.players[at].score.saturating_add(1);
             }
         }
     }
 
+    /// Tells all of a kill; in a large world the two, and those alive near it.
+    fn tell_kill(&self, victim: usize, kill: Kill, step: &mut Step<'_, ArenaEvent>) {
+        if !self.options.is_large() {
+            return step.broadcast(event(Event::Kill(kill)));
+        }
+        let Body { x, y, .. } = self.players[victim].body;
+        let reach = SIGHT * rules::UNITS;
+        let near = self.targets.near(&self.players, (x, y), reach).filter(|(_, player)| {
+            let is_near = player.body.x.abs_diff(x).max(player.body.y.abs_diff(y)) <= reach.unsigned_abs();
+            is_near && player.is_alive() && player.id != kill.killer
+        });
+        let told = [kill.victim, kill.killer].into_iter().chain(near.map(|(_, player)| player.id));
+        told.for_each(|player| step.send(player, event(Event::Kill(kill))));
+    }
+
+    /// Respawns those whose time it is.
+    fn end_tick(&mut self) {
+        let mut is_gathered = false;
+        for at in 0..self.players.len() {
+            if self.players[at].end_tick() {
+                if !is_gathered {
+                    self.gather_targets();
+                    is_gathered = true;
+                }
+                let body = self.free_place(self.players[at].npc);
+                self.players[at].respawn(body);
+                self.targets.add(at as u32, body);
+            }
+        }
+    }
+
+    /// The smaller team; 0 in a room without teams.
+    fn next_team(&self) -> u8 {
+        let of = |team: u8| self.players.iter().filter(|player| player.team == team).count();
+        u8::from(self.options.teams) * (1 + u8::from(of(2) < of(1)))
+    }
+
+    fn zones(&self) -> Zones {
+        Zones::new(self.map.side(), self.options.teams)
+    }
+
+    fn gather_targets(&mut self) {
+        self.targets.gather(&self.players, self.map.side() * rules::UNITS);
+    }
+
+    /// A place to spawn at; `targets` must be the living players.
     fn free_place(&mut self, npc: bool) -> Body {
-        spawn::place(&self.map, &self.players, npc, &mut self.rng)
+        spawn::place(&self.map, &self.players, &self.targets, npc, &mut self.rng)
     }
 }
 

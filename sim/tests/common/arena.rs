@@ -1,7 +1,7 @@
 //! An arena room as a client sees it: inputs as messages, states as snapshots, events as messages.
 
 use driftless_sim::{
-    Game, Moment, Order, PlayerId, PlayerInput, Recipient, Setup, Snapshot,
+    Game, InView, Moment, Order, PlayerId, PlayerInput, Recipient, Setup, Snapshot,
     game::CommandError,
     games::arena::{
         ArenaCommand, ArenaEvent, ArenaInput, Body, Drive, Map, PLAYERS, PROJECTILES, arena_command,
@@ -16,6 +16,8 @@ pub struct Room {
     pub tick_rate: u32,
     pub tick: u32,
     pub seen: Snapshot,
+    /// What each player saw in the last tick in which it was asked for.
+    views: BTreeMap<PlayerId, Vec<InView>>,
     /// Number of the last NPC. Players of tests have smaller ones.
     npc: PlayerId,
 }
@@ -40,7 +42,14 @@ impl Room {
         let kind = &driftless_sim::games::kinds()[0];
         let setup = Setup { options: options.into(), ..Setup::new(seed, tick_rate) };
         let (game, schema) = (kind.start(&setup).unwrap(), kind.schema());
-        let mut room = Self { game, tick_rate, tick: 0, seen: Snapshot::new(&schema), npc: 10_000 };
+        let mut room = Self {
+            game,
+            tick_rate,
+            tick: 0,
+            seen: Snapshot::new(&schema),
+            views: BTreeMap::new(),
+            npc: 10_000,
+        };
         room.step(&[]);
         room
     }
@@ -88,6 +97,22 @@ impl Room {
         }
     }
 
+    /// What a player's client has, if all that it may see arrives: the union of its zones.
+    pub fn shown_to(&mut self, player: PlayerId) -> Snapshot {
+        let had = self.views.remove(&player).unwrap_or_default();
+        let mut view = vec![];
+        self.game.view(player, &had, &mut view);
+        let zones = view.iter().map(|seen| seen.zone);
+        let shown = super::union(&self.seen, [0].into_iter().chain(zones));
+        self.views.insert(player, view);
+        shown
+    }
+
+    /// All zones.
+    pub fn all(&self) -> Snapshot {
+        super::union(&self.seen, [0].into_iter().chain(self.seen.zones().map(|(zone, _)| zone)))
+    }
+
     /// How many bots there are.
     pub fn bots(&self) -> usize {
         self.seen.tables()[PLAYERS].ids().iter().filter(|&&id| id > 10_000).count()
@@ -119,20 +144,27 @@ impl Room {
     }
 
     pub fn events(&mut self) -> Vec<arena_event::Body> {
-        let mut events = vec![];
-        self.game.take_events(&mut events);
-        let decoded = events.into_iter().map(|(recipient, payload)| {
-            let body = ArenaEvent::decode(payload).unwrap().body.unwrap();
+        let events = self.events_to().into_iter().map(|(recipient, body)| {
             // A player who joins is told separately what the others already know.
             assert!(recipient == Recipient::All || matches!(body, arena_event::Body::Round(_)));
             body
         });
-        decoded.collect()
+        events.collect()
+    }
+
+    pub fn events_to(&mut self) -> Vec<(Recipient, arena_event::Body)> {
+        let mut events = vec![];
+        self.game.take_events(&mut events);
+        let decode =
+            |(to, payload): (_, bytes::Bytes)| (to, ArenaEvent::decode(payload).unwrap().body.unwrap());
+        events.into_iter().map(decode).collect()
     }
 
     pub fn find(&self, player: PlayerId) -> Option<Seen> {
-        let table = &self.seen.tables()[PLAYERS];
-        let row = table.row(player)?;
+        let contents = self.seen.zones().map(|(_, content)| content).chain([&self.seen]);
+        let (table, row) = contents
+            .map(|content| &content.tables()[PLAYERS])
+            .find_map(|table| Some((table, table.row(player)?)))?;
         let at = |column: usize| table.column(column)[row];
         let [x, y, aim, health, score, spawns, colour] = std::array::from_fn(at);
         Some(Seen { x, y, aim, health, score, spawns, colour })

@@ -6,7 +6,7 @@ pub mod arena;
 
 use bytes::Bytes;
 use driftless_sim::{
-    Game, Moment, PlayerId, PlayerInput, Rng, Setup,
+    Game, Moment, PlayerId, PlayerInput, Rng, Setup, Snapshot, ZoneId,
     games::{
         self,
         arena::{ArenaCommand, ArenaInput, arena_command::Body},
@@ -109,6 +109,23 @@ pub fn play(game: &mut dyn Game, record: &TickRecord) -> u32 {
     game.checksum()
 }
 
+/// The entities of some zones of a state, as one state.
+pub fn union(state: &Snapshot, zones: impl Iterator<Item = ZoneId>) -> Snapshot {
+    let mut all = state.clone();
+    all.clear(state.tick());
+    all.clear(state.tick()); // without its zones
+    for content in zones.filter_map(|zone| state.content(zone)) {
+        for (kind, table) in content.tables().iter().enumerate() {
+            for (row, &id) in table.ids().iter().enumerate() {
+                assert_eq!(all.tables()[kind].row(id), None, "{id} is in two zones");
+                let values: Vec<_> = (0..table.width()).map(|column| table.column(column)[row]).collect();
+                all.table_mut(kind).push(id, &values);
+            }
+        }
+    }
+    all
+}
+
 /// A new room of one of the built-in kinds.
 pub fn start(kind: &str, seed: u64, tick_rate: u32) -> Box<dyn Game> {
     games::kinds()
@@ -121,11 +138,21 @@ pub fn start(kind: &str, seed: u64, tick_rate: u32) -> Box<dyn Game> {
 
 /// Plays a script and records it.
 pub fn record(kind: &str, script: &mut Script, tick_rate: u32, ticks: u32) -> Vec<u8> {
+    record_ticks(kind, |tick| script.tick(tick), tick_rate, ticks)
+}
+
+/// Plays what happens before each tick, and records it.
+pub fn record_ticks(
+    kind: &str,
+    mut happens: impl FnMut(u32) -> Option<TickRecord>,
+    tick_rate: u32,
+    ticks: u32,
+) -> Vec<u8> {
     let header = RecordingHeader { kind: kind.into(), room: "test".into(), setup: Setup::new(5, tick_rate) };
     let mut recorder = Recorder::new(Vec::new(), &header).unwrap();
     let mut game = start(kind, header.setup.seed, tick_rate);
     for tick in 1..=ticks {
-        if let Some(mut record) = script.tick(tick) {
+        if let Some(mut record) = happens(tick) {
             record.checksum = Some(play(&mut *game, &record));
             recorder.record(&record).unwrap();
         }

@@ -33,7 +33,7 @@ pub enum Drive {
         /// Up.
         y: i32,
     },
-    /// A place to go to, cm, within the world.
+    /// A place to go to, cm, within the largest world.
     Goto {
         /// To the right.
         x: i32,
@@ -46,7 +46,7 @@ impl Drive {
     /// The drive that an input asks for, with every number clamped to its range.
     pub fn of(input: &ArenaInput) -> Self {
         if let (Some(x), Some(y)) = (input.goto_x, input.goto_y) {
-            return Self::Goto { x: x.clamp(0, rules::WORLD_SIZE), y: y.clamp(0, rules::WORLD_SIZE) };
+            return Self::Goto { x: x.clamp(0, rules::MAX_WORLD_SIZE), y: y.clamp(0, rules::MAX_WORLD_SIZE) };
         }
         let full = rules::FULL_STICK;
         match (input.move_x.clamp(-full, full), input.move_y.clamp(-full, full)) {
@@ -62,7 +62,7 @@ impl Drive {
 impl Body {
     /// A body at rest, cm; a position outside the world is moved to its edge.
     pub fn at(x: i32, y: i32) -> Self {
-        let units = |cm: i32| cm.clamp(0, rules::WORLD_SIZE) * UNITS;
+        let units = |cm: i32| cm.clamp(0, rules::MAX_WORLD_SIZE) * UNITS;
         Self { x: units(x), y: units(y), vx: 0, vy: 0 }
     }
 
@@ -81,18 +81,18 @@ impl Body {
         let tick_rate = tick_rate.clamp(1, 128);
         let moves = rules::moves_per_tick(tick_rate);
         for _ in 0..moves {
-            self.advance_once(map, drive, i64::from(tick_rate * moves));
+            self.advance_once(map, drive, rules::MAX_SPEED, i64::from(tick_rate * moves));
         }
     }
 
-    /// Moves for `1/rate` seconds.
-    pub(super) fn advance_once(&mut self, map: &Map, drive: Drive, rate: i64) {
+    /// Moves for `1/rate` seconds; when it is sent to a place, at most so fast, cm per second.
+    pub(super) fn advance_once(&mut self, map: &Map, drive: Drive, fastest: i32, rate: i64) {
         let before = (i64::from(self.vx), i64::from(self.vy));
         let (dx, dy) = match drive {
             Drive::Goto { x, y } => {
-                let way =
-                    (i64::from(x * UNITS) - i64::from(self.x), i64::from(y * UNITS) - i64::from(self.y));
-                let step = shorten(way, i64::from(rules::MAX_SPEED * UNITS) / rate);
+                let inside = |cm: i32| i64::from(cm.min(map.side()) * UNITS);
+                let way = (inside(x) - i64::from(self.x), inside(y) - i64::from(self.y));
+                let step = shorten(way, i64::from(fastest * UNITS) / rate);
                 (self.vx, self.vy) = ((step.0 * rate) as i32, (step.1 * rate) as i32);
                 step
             }

@@ -1,4 +1,5 @@
 //! How a load-testing bot plays: it goes for the nearest player, keeps moving when it is there, and shoots.
+//! Players of its own colour, if they have chosen one, it takes for its team.
 
 use super::{Arena, ArenaInput, PLAYERS, body::shorten, rules};
 use crate::{Bot, Rng, Seen};
@@ -28,13 +29,13 @@ impl Bot for Arena {
     type Memory = BotMemory;
 
     fn act(memory: &mut BotMemory, seen: &Seen<'_>, rng: &mut Rng) -> ArenaInput {
-        let Some([x, y, _aim, 1..=i32::MAX]) = seen.row(PLAYERS) else {
+        let Some([x, y, _aim, 1..=i32::MAX, _score, _spawns, own]) = seen.row(PLAYERS) else {
             return ArenaInput::default();
         };
         let players = &seen.state.tables()[PLAYERS];
         let others = players.ids().iter().enumerate().filter(|&(row, &id)| {
-            let health = players.column(3)[row];
-            id != seen.player && health > 0
+            let (health, colour) = (players.column(3)[row], players.column(6)[row]);
+            id != seen.player && health > 0 && (colour != own || colour == 0)
         });
         let others = others.map(|(row, _)| (players.column(0)[row], players.column(1)[row]));
         memory.act((x, y), others, seen.tick_rate, rng)

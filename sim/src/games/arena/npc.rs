@@ -104,7 +104,7 @@ impl Npc {
         if self.wander == 0 || length(way(me.body.place(), self.goal)) < 200 {
             self.wander = ticks(4_000..8_000, rng);
             let margin = 500;
-            let mut somewhere = || rng.range(margin..rules::WORLD_SIZE - margin);
+            let mut somewhere = || rng.range(margin..world.map.side() - margin);
             self.goal = (somewhere(), somewhere());
         }
 
@@ -205,7 +205,7 @@ fn find(players: &[Player], id: PlayerId) -> Option<&Player> {
 }
 
 fn nearest<'a>(players: &'a [Player], me: &Player) -> Option<&'a Player> {
-    let others = players.iter().filter(|other| other.id != me.id && other.is_alive());
+    let others = players.iter().filter(|other| other.id != me.id && other.is_alive() && !other.is_friend(me));
     others.min_by_key(|other| length(way(me.body.place(), other.body.place())))
 }
 

@@ -13,6 +13,10 @@ const ROUND_S: RangeInclusive<u32> = 10..=3_600;
 /// Bots that a room may have.
 const BOTS: RangeInclusive<u32> = 0..=63;
 
+/// Sides that the world may have, m.
+const SIDE_M: RangeInclusive<u32> =
+    (rules::WORLD_SIZE / 100).unsigned_abs()..=(rules::MAX_WORLD_SIZE / 100).unsigned_abs();
+
 /// How far shots may be rewound.
 pub(super) const REWIND_MS: RangeInclusive<u32> = 0..=500;
 
@@ -36,11 +40,25 @@ pub struct ArenaOptions {
     /// Shots hit what their shooter was shown, as far as that is not longer ago than this, milliseconds, 0 to
     /// 500. So nobody is hit where he has not been for longer. 0: shots hit what is there now. Default: 250.
     pub rewind_ms: u32,
+    /// Side of the world, m, 100 to 2,000. In a world larger than 100 m players see what is within 40 m, and
+    /// the kills there. Default: 100.
+    pub side_m: u32,
+    /// Two teams, to which players are assigned as they join, and who have the colours 1 and 8. Nobody hits
+    /// those of the same team. Enemies, and their shots, are seen only if a living member of the team is
+    /// within 40 m. Default: false.
+    pub teams: bool,
 }
 
 impl Default for ArenaOptions {
     fn default() -> Self {
-        Self { respawn_s: rules::RESPAWN_MS / 1_000, round_s: None, bots: None, rewind_ms: 250 }
+        Self {
+            respawn_s: rules::RESPAWN_MS / 1_000,
+            round_s: None,
+            bots: None,
+            rewind_ms: 250,
+            side_m: *SIDE_M.start(),
+            teams: false,
+        }
     }
 }
 
@@ -55,6 +73,7 @@ impl ArenaOptions {
             in_range("bots", bots, BOTS)?;
         }
         in_range("rewind_ms", self.rewind_ms, REWIND_MS)?;
+        in_range("side_m", self.side_m, SIDE_M)?;
         Ok(self)
     }
 
@@ -69,6 +88,16 @@ impl ArenaOptions {
         in_range("bots", bots, MATCH_BOTS)?;
         (self.round_s, self.bots) = (Some(round_s), Some(bots));
         Ok(())
+    }
+
+    /// Side of the world, cm.
+    pub(super) fn side(&self) -> i32 {
+        (self.side_m * 100) as i32
+    }
+
+    /// Whether players see only a part of the world.
+    pub(super) fn is_large(&self) -> bool {
+        self.side() > rules::WORLD_SIZE
     }
 
     pub(super) fn respawn_ms(&self) -> u32 {

@@ -30,6 +30,10 @@ pub(super) struct Player {
     pub again: bool,
     /// Whether it is a bot.
     pub npc: bool,
+    /// 1 or 2; 0 in a room without teams.
+    pub team: u8,
+    /// Whether a living enemy was near enough to see it in the last tick, in a room with teams.
+    pub is_spotted: bool,
 }
 
 /// Joined: `Alive`. Health at 0: `Alive` → `Dead`. Time over: `Dead` → `Alive`.
@@ -57,6 +61,8 @@ impl Player {
             colour_wait: 0,
             again: false,
             npc: false,
+            team: 0,
+            is_spotted: false,
         }
     }
 
@@ -73,6 +79,11 @@ impl Player {
         let clamp = |n: i32| n.clamp(-32_768, 32_767);
         let aim = (clamp(input.aim_x), clamp(input.aim_y));
         (aim != (0, 0)).then_some(aim)
+    }
+
+    /// Whether both are of the same team.
+    pub fn is_friend(&self, other: &Player) -> bool {
+        self.team != 0 && self.team == other.team
     }
 
     pub fn is_alive(&self) -> bool {
@@ -129,6 +140,14 @@ impl Player {
         Ok(())
     }
 
+    /// Its colour: that of its team, if there are teams.
+    fn look(&self) -> u8 {
+        match self.team {
+            0 => self.colour,
+            team => rules::TEAM_COLOURS[usize::from(team == 2)],
+        }
+    }
+
     /// Whether it shoots now: it wants to, it is alive, and the last shot was long enough ago.
     pub fn shoots(&mut self, tick_rate: u32) -> bool {
         let shoots = self.fire && self.cooldown == 0 && self.is_alive();
@@ -161,7 +180,7 @@ impl Player {
         let (x, y) = self.body.place();
         let count = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
         let [score, spawns] = [self.score, self.spawns].map(count);
-        [x, y, sector(self.aim), i32::from(self.health()), score, spawns, i32::from(self.colour)]
+        [x, y, sector(self.aim), i32::from(self.health()), score, spawns, i32::from(self.look())]
     }
 }
 

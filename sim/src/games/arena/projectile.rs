@@ -17,6 +17,10 @@ pub(super) struct Projectile {
     /// Ascending, never reused in the room.
     pub id: u32,
     pub owner: PlayerId,
+    /// Of its owner, when it was fired.
+    pub team: u8,
+    /// As of players.
+    pub is_spotted: bool,
     x: i32,
     y: i32,
     vx: i32,
@@ -43,6 +47,8 @@ impl Projectile {
         Self {
             id,
             owner: shooter.id,
+            team: shooter.team,
+            is_spotted: false,
             x: shooter.body.x,
             y: shooter.body.y,
             vx: (aim.0 * speed / length) as i32,
@@ -68,6 +74,12 @@ impl Projectile {
         map.is_free(to, 0).then_some(Flight { from: (self.x, self.y), to })
     }
 
+    /// Whether it can hit a player: a living one, other than its owner and those of its team.
+    pub fn is_for(&self, player: &Player) -> bool {
+        let is_friend = self.team != 0 && player.team == self.team;
+        player.is_alive() && player.id != self.owner && !is_friend
+    }
+
     /// Whether it is not farther than so many units from a body, on either axis.
     pub fn is_within(&self, body: Body, reach: i32) -> bool {
         self.x.abs_diff(body.x).max(self.y.abs_diff(body.y)) <= reach.unsigned_abs()
@@ -83,8 +95,17 @@ impl Projectile {
 
     /// Where it is, cm, and where it flies, cm a second.
     pub fn course(&self) -> ((i32, i32), (i64, i64)) {
-        let speed = (i64::from(self.vx / UNITS), i64::from(self.vy / UNITS));
-        ((self.x.div_euclid(UNITS), self.y.div_euclid(UNITS)), speed)
+        (self.place(), (i64::from(self.vx / UNITS), i64::from(self.vy / UNITS)))
+    }
+
+    /// Where it is, cm, rounded down.
+    pub fn place(&self) -> (i32, i32) {
+        (self.x.div_euclid(UNITS), self.y.div_euclid(UNITS))
+    }
+
+    /// Where it is, units.
+    pub fn units(&self) -> (i32, i32) {
+        (self.x, self.y)
     }
 
     /// It has flown along this path.
@@ -100,15 +121,19 @@ impl Projectile {
 
     /// The columns of its row in a snapshot.
     pub fn columns(&self) -> [i32; 3] {
-        [self.x.div_euclid(UNITS), self.y.div_euclid(UNITS), self.owner as i32]
+        let (x, y) = self.place();
+        [x, y, self.owner as i32]
     }
 }
 
 impl Flight {
-    /// The smallest and greatest x of a body that it can hit.
-    pub fn reach(&self) -> (i32, i32) {
+    /// The smallest and greatest coordinates of a body that it can hit.
+    pub fn reach(&self) -> ((i32, i32), (i32, i32)) {
         let radius = rules::PLAYER_RADIUS * UNITS;
-        (self.from.0.min(self.to.0) - radius, self.from.0.max(self.to.0) + radius)
+        let low = |from: i32, to: i32| from.min(to) - radius;
+        let high = |from: i32, to: i32| from.max(to) + radius;
+        let (from, to) = (self.from, self.to);
+        ((low(from.0, to.0), low(from.1, to.1)), (high(from.0, to.0), high(from.1, to.1)))
     }
 
     /// How far along the path it passes within a player's radius of `centre`, as a number that can be

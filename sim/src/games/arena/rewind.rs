@@ -13,7 +13,7 @@
 //! manual of Fish-Networking, "Lag Compensation: Projectiles"; there it flies faster for a while, and those
 //! in its way are where they are now.)
 
-use super::{PLAYERS, map::Map, player::Player, projectile::Projectile, rules};
+use super::{PLAYERS, map::Map, player::Player, projectile::Projectile, rules, targets::Targets};
 use crate::{Moment, Past};
 use driftless_proto::moment::PARTS;
 
@@ -32,7 +32,7 @@ pub(super) fn catch_up<'a>(
     shot: &mut Projectile,
     past: Past<'a>,
     at: impl Fn(Moment) -> Option<Past<'a>>,
-    players: &[Player],
+    (players, targets): (&[Player], &Targets),
     map: &Map,
     tick_rate: u32,
 ) -> Fired {
@@ -47,12 +47,11 @@ pub(super) fn catch_up<'a>(
         let next = Moment::of_parts(moment.parts() + most).min(Moment::at(moment.tick() + 1)).min(newest);
         let Some(flight) = shot.flight_of(map, next.since(moment), tick_rate) else { return Fired::Ends };
         let Some(past) = at(next) else { break };
-        let near = players.iter().enumerate().filter(|(_, player)| {
-            player.is_alive() && player.id != shot.owner && shot.is_within(player.body, reach)
-        });
+        let near = targets.near(players, shot.units(), reach);
+        let near = near.filter(|(_, player)| shot.is_for(player) && shot.is_within(player.body, reach));
         let hits = near.filter_map(|(index, player)| Some((flight.hits(place(&past, player)?)?, index)));
         if let Some((_, victim)) = hits.min() {
-            return Fired::Hits(victim);
+            return Fired::Hits(victim as usize);
         }
         shot.arrive(flight);
         moment = next;

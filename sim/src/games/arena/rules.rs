@@ -2,8 +2,10 @@
 
 /// Units per centimetre: the precision of movement.
 pub const UNITS: i32 = 1_024;
-/// Side of the square world, cm. Coordinates go from 0 to this.
+/// Side of the square world, cm, unless the room's maker chose another. Coordinates go from 0 to this.
 pub const WORLD_SIZE: i32 = 10_000;
+/// Side of the largest world, cm.
+pub const MAX_WORLD_SIZE: i32 = 200_000;
 /// The fastest that anybody moves, cm per second (a player that is sent to a place moves at this speed).
 pub const MAX_SPEED: i32 = 1_000;
 /// Speed of a player at full stick, cm per second.
@@ -34,6 +36,8 @@ pub const HOLD_MS: u32 = 500;
 pub const FULL_STICK: i32 = 127;
 /// `ArenaInput.buttons`: fire.
 pub const BUTTON_FIRE: u32 = 1;
+/// The colours of the two teams.
+pub const TEAM_COLOURS: [u8; 2] = [1, 8];
 /// Places on the palette of colours that players choose from.
 pub const COLOURS: std::ops::RangeInclusive<u8> = 1..=12;
 /// Least time between a player's changes of colour, ms.

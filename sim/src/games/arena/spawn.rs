@@ -6,6 +6,7 @@ use super::{
     map::Map,
     player::Player,
     rules::{self, UNITS},
+    targets::Targets,
 };
 use crate::Rng;
 use std::ops::Range;
@@ -22,10 +23,11 @@ const CROWD: usize = 16;
 /// Distance to living players at which a player spawns, if such a place is found, cm.
 const ELBOW_ROOM: i32 = 300;
 /// Range of a line of fire that is avoided, cm: a projectile flies a little farther.
-const RANGE: i64 = 2_500;
+const RANGE: i32 = 2_500;
 
-/// A place for a player to spawn. It touches no box, unless every place that was tried does.
-pub(super) fn place(map: &Map, players: &[Player], npc: bool, rng: &mut Rng) -> Body {
+/// A place for a player to spawn, in a world whose living players are in `targets`. It touches no box, unless
+/// every place that was tried does.
+pub(super) fn place(map: &Map, players: &[Player], targets: &Targets, npc: bool, rng: &mut Rng) -> Body {
     let near = if npc { NEAR_OF_BOTS } else { NEAR };
     let host = host(players, rng);
     let radius = rules::PLAYER_RADIUS;
@@ -33,15 +35,15 @@ pub(super) fn place(map: &Map, players: &[Player], npc: bool, rng: &mut Rng) -> 
     for _ in 0..TRIES {
         let (x, y) = match host {
             Host::Somebody((x, y)) => (x + around(near.end, rng), y + around(near.end, rng)),
-            Host::Nobody => (within(rules::WORLD_SIZE / 4, rng), within(rules::WORLD_SIZE / 4, rng)),
-            Host::Everybody => (within(radius, rng), within(radius, rng)),
+            Host::Nobody => (within(map, map.side() / 4, rng), within(map, map.side() / 4, rng)),
+            Host::Everybody => (within(map, radius, rng), within(map, radius, rng)),
         };
         let body = Body::at(x, y);
         if !map.is_free((body.x, body.y), radius * UNITS) {
             continue;
         }
         let far_enough = !matches!(host, Host::Somebody(at) if distance(at, (x, y)) < near.start);
-        let merit = 1 + u32::from(far_enough) + merit((x, y), players);
+        let merit = 1 + u32::from(far_enough) + merit(&body, players, targets);
         if merit > best_merit {
             (best, best_merit) = (body, merit);
         }
@@ -66,11 +68,11 @@ enum Host {
 /// A living player; a person, if there is one.
 fn host(players: &[Player], rng: &mut Rng) -> Host {
     let living = || players.iter().filter(|player| player.is_alive());
-    let people = living().filter(|player| !player.npc).count();
-    let all = living().count();
+    let all = living().take(CROWD).count();
     if all >= CROWD {
         return Host::Everybody;
     }
+    let people = living().filter(|player| !player.npc).count();
     let count = if people > 0 { people } else { all };
     let nth = rng.below(count as u32) as usize;
     let mut hosts = living().filter(|player| people == 0 || !player.npc);
@@ -79,12 +81,16 @@ fn host(players: &[Player], rng: &mut Rng) -> Host {
 
 /// 2 if the place is neither near a living player nor in one's line of fire; 1 if it is only not near one;
 /// else 0.
-fn merit(at: (i32, i32), players: &[Player]) -> u32 {
-    let living = || players.iter().filter(|player| player.is_alive());
-    if living().any(|player| distance(player.body.place(), at) < ELBOW_ROOM) {
+fn merit(body: &Body, players: &[Player], targets: &Targets) -> u32 {
+    let at = body.place();
+    let within = |reach: i32| {
+        let near = targets.near(players, (body.x, body.y), reach * UNITS);
+        near.map(|(_, player)| player).filter(|player| player.is_alive())
+    };
+    if within(ELBOW_ROOM).any(|player| distance(player.body.place(), at) < ELBOW_ROOM) {
         return 0;
     }
-    1 + u32::from(!living().any(|player| is_aimed_at(player, at)))
+    1 + u32::from(!within(RANGE).any(|player| is_aimed_at(player, at)))
 }
 
 /// Whether a place is within about ten degrees of a player's aim.
@@ -94,7 +100,7 @@ fn is_aimed_at(player: &Player, at: (i32, i32)) -> bool {
     let aim = (i64::from(player.aim.0), i64::from(player.aim.1));
     let along = way.0 * aim.0 + way.1 * aim.1;
     let across = way.0 * aim.1 - way.1 * aim.0;
-    along > 0 && across.abs() * 6 < along && way.0.abs().max(way.1.abs()) < RANGE
+    along > 0 && across.abs() * 6 < along && way.0.abs().max(way.1.abs()) < RANGE.into()
 }
 
 fn distance(a: (i32, i32), b: (i32, i32)) -> i32 {
@@ -105,6 +111,6 @@ fn around(most: i32, rng: &mut Rng) -> i32 {
     rng.range(-most..most + 1)
 }
 
-fn within(margin: i32, rng: &mut Rng) -> i32 {
-    rng.range(margin..rules::WORLD_SIZE - margin)
+fn within(map: &Map, margin: i32, rng: &mut Rng) -> i32 {
+    rng.range(margin..map.side() - margin)
 }
