@@ -64,10 +64,45 @@
 //!
 //! `TableDelta.changed_rice` is a count of rows as a varint, then the gaps of `changed_gaps` as one field in
 //! this coding.
+//!
+//! # The DENSE coding
+//!
+//! `State.dense` and `ZoneDelta.dense` stand for all `tables` of a content. Each is a bit string like
+//! `GroupDelta.rice`; as there, a last byte is padded with zeros, and none follows. Absent: everything is as
+//! predicted. "The code of n with k" is that of the RICE coding. For each kind of the schema, in order: a bit
+//! that says whether anything differs from the prediction (else nothing follows), and then
+//!
+//! 1. if the baseline's table has rows: for each despawned row a 1, then the code of its gap (the rows skipped
+//!    since the previous one) with k = 3; at the end a 0;
+//! 2. for each new id, ascending: a 1; then, if ids of the baseline's table may still be above it (the
+//!    previous new id is below the last of them), a bit that says whether it is above all of them; then the
+//!    code, with the k of a scale that begins as (1, 64), of its distance: to the last id of the baseline plus
+//!    1 if it is the first above all of them, else to the previous new id plus 1 (for the first: to 0). At
+//!    the end a 0;
+//! 3. if there are survivors (rows of the baseline that are not despawned): for each group a bit that says
+//!    whether any of them differs in it. If so: a bit that says whether some do not; if so, a bit that says
+//!    how the rows follow. 0: a bit for each survivor. 1: the code of their count minus 1 with k = 3, then
+//!    the code of each gap, with the k of a scale that begins as (1, 8). The encoder writes gaps for fewer
+//!    than a quarter (rounded down) of the survivors. Then, row after row, the codes of the fields'
+//!    residuals, in zigzag form. Each field has a scale for each class of row (as in the RICE coding; in the
+//!    first field every row is of class 0), which begin as (2, 2), (2, 4) and (2, 32). If all residuals
+//!    before the last one are 0, that one cannot be 0 and is written less 1;
+//! 4. for each new entity, each column's value, as the difference from the row before it in the new table (in
+//!    row 0: from 0), in zigzag form. Each column has a scale that begins as (1, 1) and gets the differences,
+//!    in zigzag form, between the last nine survivors, each from the one before it, from the last backwards.
+//!    With fewer than two survivors nothing is known of the scale: the first number is its count of bits in 6
+//!    bits, then all but the highest 1; the scale begins as (0, 0) and gets this number.
+//!
+//! A scale is a count and a sum of numbers. Its k is the largest for which the sum divided by 2^(k + 1) is not
+//! below the count, or 0. After each code its number is added to the sum (as at most 2^24), and 1 to the
+//! count; when the count is 8, both are halved, and rounded down. So no parameters are written.
+//!
+//! A list of new ids may have no more than one value for each bit of the string.
 
 mod apply;
 mod bits;
 mod columns;
+mod dense;
 mod encode;
 mod error;
 mod message;

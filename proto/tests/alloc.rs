@@ -71,9 +71,12 @@ fn a_steady_state_allocates_nothing() {
             fill(prior, tick);
             fill(baseline, tick + 1 + tick % 7);
             fill(current, tick + 9);
-            for (coding, has_prior) in
-                [(ColumnCoding::Packed, true), (ColumnCoding::Rice, true), (ColumnCoding::Packed, false)]
-            {
+            for (coding, has_prior) in [
+                (ColumnCoding::Packed, true),
+                (ColumnCoding::Rice, true),
+                (ColumnCoding::Dense, true),
+                (ColumnCoding::Packed, false),
+            ] {
                 let references = References { baseline: Some(baseline), prior: has_prior.then_some(prior) };
                 body.clear();
                 let checksum = Some(current.checksum());

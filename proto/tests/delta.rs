@@ -11,7 +11,7 @@ use driftless_proto::{
 use proptest::prelude::*;
 use worlds::{World, schema, worlds};
 
-const CODINGS: [ColumnCoding; 2] = [ColumnCoding::Packed, ColumnCoding::Rice];
+const CODINGS: [ColumnCoding; 3] = [ColumnCoding::Packed, ColumnCoding::Rice, ColumnCoding::Dense];
 
 proptest! {
     #[test]
@@ -52,8 +52,8 @@ proptest! {
     // Promise 6: "Nothing a peer sends panics the server. Bad input gets a named error". The client runs the
     // same code.
     #[test]
-    fn a_cut_message_is_refused_or_harmless(world in worlds(), rice: bool, cut: prop::sample::Index) {
-        let body = world.encode(CODINGS[usize::from(rice)], Some(world.current.checksum()));
+    fn a_cut_message_is_refused_or_harmless(world in worlds(), coding in 0..3_usize, cut: prop::sample::Index) {
+        let body = world.encode(CODINGS[coding], Some(world.current.checksum()));
         let len = cut.index(body.len());
         harmless(&world, &body[..len])?;
     }
@@ -61,9 +61,9 @@ proptest! {
     // Promise 6, as above.
     #[test]
     fn a_changed_message_is_refused_or_harmless(
-        world in worlds(), rice: bool, at: prop::sample::Index, byte: u8, kind in 0..3,
+        world in worlds(), coding in 0..3_usize, at: prop::sample::Index, byte: u8, kind in 0..3,
     ) {
-        let mut body = world.encode(CODINGS[usize::from(rice)], None);
+        let mut body = world.encode(CODINGS[coding], None);
         if !body.is_empty() {
             let at = at.index(body.len());
             match kind {

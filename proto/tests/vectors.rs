@@ -80,6 +80,7 @@ impl Vector {
         match self.coding.as_str() {
             "packed" => ColumnCoding::Packed,
             "rice" => ColumnCoding::Rice,
+            "dense" => ColumnCoding::Dense,
             other => panic!("coding {other}"),
         }
     }

@@ -53,7 +53,7 @@ fuzz_target!(|data: &[u8]| {
     if read.is_err() {
         return;
     }
-    for coding in [ColumnCoding::Packed, ColumnCoding::Rice] {
+    for coding in [ColumnCoding::Packed, ColumnCoding::Rice, ColumnCoding::Dense] {
         let mut again = Vec::new();
         Encoder::default().encode(schema, references, &state, coding, Some(state.checksum()), &mut again);
         let mut out = Snapshot::default();

@@ -2,8 +2,9 @@
 
 use super::{
     DeltaError, References,
+    bits::BitReader,
     columns::unzigzag,
-    message,
+    dense, message,
     message::{GroupDelta, TableDelta, Values},
     packed, predict,
     predict::Horizon,
@@ -33,6 +34,10 @@ pub struct Decoder {
     /// Scratch memory of the RICE coding.
     seen: Vec<u32>,
     predicted: Vec<i32>,
+    /// Rows of the baseline that are despawned.
+    despawned: Vec<u32>,
+    /// What the DENSE coding knows of the spawned entities' values.
+    spawned_values: dense::Values,
 }
 
 impl Decoder {
@@ -112,9 +117,23 @@ impl Decoder {
     ) -> Result<(), DeltaError> {
         let empty = Table::default();
         let mut next = shared.next_table(schema.kinds())?;
+        let mut dense = None;
+        if next.is_none() {
+            dense = shared.dense().map(BitReader::new);
+        }
         for (index, kind) in schema.kinds().iter().enumerate() {
-            let baseline = references.baseline.map_or(&empty, |s| &s.tables()[index]);
-            let prior = horizon.and(references.prior).map(|s| &s.tables()[index]);
+            let from = From {
+                horizon,
+                baseline: references.baseline.map_or(&empty, |s| &s.tables()[index]),
+                prior: horizon.and(references.prior).map(|s| &s.tables()[index]),
+            };
+            let out = out.table_mut(index);
+            if let Some(bits) = &mut dense
+                && bits.take(1) != 0
+            {
+                self.apply_dense(kind, from, bits, out)?;
+                continue;
+            }
             let delta = match &next {
                 Some(delta) if delta.kind == index => *delta,
                 _ => TableDelta::unchanged(index),
@@ -122,60 +141,118 @@ impl Decoder {
             if next.as_ref().is_some_and(|delta| delta.kind == index) {
                 next = shared.next_table(schema.kinds())?;
             }
-            self.apply_table(kind, horizon, baseline, prior, &delta, out.table_mut(index))?;
+            self.apply_table(kind, from, &delta, out)?;
         }
-        Ok(())
+        match dense {
+            Some(bits) if !bits.is_used_up() => Err(DeltaError::ValueCount),
+            None if shared.dense().is_some() => Err(DeltaError::TwoCodings),
+            _ => Ok(()),
+        }
     }
 
     fn apply_table(
         &mut self,
         kind: &Kind,
-        horizon: Option<Horizon>,
-        baseline: &Table,
-        prior: Option<&Table>,
+        from: From<'_>,
         delta: &TableDelta<'_>,
         out: &mut Table,
     ) -> Result<(), DeltaError> {
-        self.find_survivors(baseline.ids(), delta.despawned)?;
-        if let Some(prior) = prior {
-            self.survivors.match_prior(baseline.ids(), prior.ids());
-        }
-        self.merge_ids(baseline.ids(), delta.spawned)?;
-        if delta.spawned_groups().len() != if self.spawned_ids.is_empty() { 0 } else { kind.groups().len() } {
+        let baseline = from.baseline.ids();
+        self.despawned.clear();
+        let Self { despawned, spawned_ids, .. } = self;
+        row_set::take_gaps(delta.despawned, baseline.len(), "despawned", |row| despawned.push(row))?;
+        take_spawned(delta.spawned, spawned_ids)?;
+        if delta.spawned_groups().len() != if spawned_ids.is_empty() { 0 } else { kind.groups().len() } {
             return Err(DeltaError::SpawnedGroups);
         }
-        let mut columns = out.fill(&self.ids);
-        self.predict(kind, horizon, baseline, prior, &mut columns);
+        let mut columns = self.begin(kind, from, out)?;
         self.read_spawned(kind, delta, &mut columns)?;
         self.read_changed(kind, delta, &mut columns)
     }
 
-    fn find_survivors(&mut self, baseline: &[u32], despawned: &[u8]) -> Result<(), DeltaError> {
-        let rows = self.survivors.baseline();
-        if despawned.is_empty() {
-            rows.set_straight(baseline.len());
+    /// Reads a table in the DENSE coding.
+    fn apply_dense(
+        &mut self,
+        kind: &Kind,
+        from: From<'_>,
+        bits: &mut BitReader<'_>,
+        out: &mut Table,
+    ) -> Result<(), DeltaError> {
+        let baseline = from.baseline.ids();
+        self.despawned.clear();
+        self.spawned_ids.clear();
+        if !baseline.is_empty() {
+            dense::take_despawned(bits, baseline.len(), &mut self.despawned)?;
+        }
+        dense::take_ids(bits, baseline, kind.columns(), &mut self.spawned_ids)?;
+        let mut columns = self.begin(kind, from, out)?;
+        let Self { survivor_rows, spawned_rows, changed_rows, spawned_values, .. } = self;
+        let mut first = 0;
+        for group in kind.groups() {
+            let fields = group.fields().len();
+            if survivor_rows.len() > 0 && dense::take_rows(bits, survivor_rows.len(), changed_rows)? {
+                dense::take_residuals(bits, changed_rows.len(), fields, |n, field, residual| {
+                    let row = survivor_rows.get(changed_rows.get(n));
+                    let value = &mut columns.column(first + field)[row];
+                    *value = value.wrapping_add(unzigzag(residual));
+                })?;
+            }
+            first += fields;
+        }
+        if spawned_rows.is_empty() {
             return Ok(());
         }
-        rows.begin();
-        let mut next = 0;
-        row_set::take_gaps(despawned, baseline.len(), "despawned", |row| {
-            (next..row).for_each(|row| rows.push(row));
-            next = row + 1;
-        })?;
-        (next..baseline.len() as u32).for_each(|row| rows.push(row));
+        spawned_values.begin();
+        for index in 0..kind.columns() {
+            let column = columns.column(index);
+            spawned_values.add_column(survivor_rows.list().iter().map(|&row| column[row as usize]));
+        }
+        for &row in &*spawned_rows {
+            for index in 0..kind.columns() {
+                let column = columns.column(index);
+                let before = (row as usize).checked_sub(1).map_or(0, |before| column[before]);
+                column[row as usize] = spawned_values.take(bits, index, before)?;
+            }
+        }
         Ok(())
     }
 
-    /// Determines the ids of the new table, of survivors and spawned alike, and the rows of both in it.
-    fn merge_ids(&mut self, baseline: &[u32], mut spawned: &[u8]) -> Result<(), DeltaError> {
-        self.spawned_ids.clear();
-        let mut next = 0_u64;
-        while !spawned.is_empty() {
-            let id = take_varint(&mut spawned)?.checked_add(next).and_then(|id| u32::try_from(id).ok());
-            let id = id.ok_or(DeltaError::SpawnedRange)?;
-            self.spawned_ids.push(id);
-            next = u64::from(id) + 1;
+    /// Makes `out` a table in which only the ids have changed, as `despawned` and `spawned_ids` say; spawned
+    /// entities are 0.
+    fn begin<'a>(
+        &mut self,
+        kind: &Kind,
+        from: From<'_>,
+        out: &'a mut Table,
+    ) -> Result<Columns<'a>, DeltaError> {
+        let From { horizon, baseline, prior } = from;
+        self.find_survivors(baseline.len());
+        if let Some(prior) = prior {
+            self.survivors.match_prior(baseline.ids(), prior.ids());
         }
+        self.merge_ids(baseline.ids())?;
+        let mut columns = out.fill(&self.ids);
+        self.predict(kind, horizon, baseline, prior, &mut columns);
+        Ok(columns)
+    }
+
+    fn find_survivors(&mut self, baseline: usize) {
+        let rows = self.survivors.baseline();
+        if self.despawned.is_empty() {
+            rows.set_straight(baseline);
+            return;
+        }
+        rows.begin();
+        let mut next = 0;
+        for &row in &self.despawned {
+            (next..row).for_each(|row| rows.push(row));
+            next = row + 1;
+        }
+        (next..baseline as u32).for_each(|row| rows.push(row));
+    }
+
+    /// Determines the ids of the new table, of survivors and spawned alike, and the rows of both in it.
+    fn merge_ids(&mut self, baseline: &[u32]) -> Result<(), DeltaError> {
         let (ids, survivors) = (&mut self.ids, self.survivors.baseline());
         ids.clear();
         self.spawned_rows.clear();
@@ -324,6 +401,27 @@ impl Decoder {
         }
         Ok(())
     }
+}
+
+/// What a table is predicted from.
+#[derive(Debug, Clone, Copy)]
+struct From<'a> {
+    horizon: Option<Horizon>,
+    baseline: &'a Table,
+    prior: Option<&'a Table>,
+}
+
+/// Reads the ids of new entities.
+fn take_spawned(mut spawned: &[u8], ids: &mut Vec<u32>) -> Result<(), DeltaError> {
+    ids.clear();
+    let mut next = 0_u64;
+    while !spawned.is_empty() {
+        let id = take_varint(&mut spawned)?.checked_add(next).and_then(|id| u32::try_from(id).ok());
+        let id = id.ok_or(DeltaError::SpawnedRange)?;
+        ids.push(id);
+        next = u64::from(id) + 1;
+    }
+    Ok(())
 }
 
 /// Adds a group's residuals to the columns `of_group`, in the `count` rows that `row` gives.

@@ -51,6 +51,11 @@ impl<'a> BitReader<'a> {
         Self { bytes, at: 0 }
     }
 
+    /// How many bits there are, read or not.
+    pub(super) fn len(&self) -> usize {
+        8 * self.bytes.len()
+    }
+
     /// At least the next 57 bits, lowest first.
     #[inline]
     pub(super) fn peek(&self) -> u64 {

@@ -2,8 +2,9 @@
 
 use super::{
     References,
+    bits::BitWriter,
     columns::{Residuals, zigzag},
-    packed, predict,
+    dense, packed, predict,
     predict::Horizon,
     protobuf::{bytes_field_len, number_field_len, put_bytes, put_bytes_head, put_number, put_varint},
     rice, row_set,
@@ -52,6 +53,10 @@ impl Encoder {
             out.put_u8(8 << 3 | 5);
             out.put_u32_le(checksum);
         }
+        if coding == ColumnCoding::Dense {
+            self.write_dense(schema, references, current, out);
+            return;
+        }
         let horizon = Horizon::of(references, current.tick());
         let empty = Table::default();
         for (index, kind) in schema.kinds().iter().enumerate() {
@@ -72,6 +77,64 @@ impl Encoder {
             put_number(&mut self.scratch.head, 1, index as u64);
             out.put_slice(&self.scratch.head);
             out.put_slice(&self.table);
+        }
+    }
+
+    /// Writes all tables in the DENSE coding, unless everything is as predicted.
+    fn write_dense(
+        &mut self,
+        schema: &Schema,
+        references: References<'_>,
+        current: &Snapshot,
+        out: &mut impl BufMut,
+    ) {
+        let horizon = Horizon::of(references, current.tick());
+        let empty = Table::default();
+        let Self { rows, changes, scratch, coder, table, .. } = self;
+        table.clear();
+        let mut differs = false;
+        let mut bits = BitWriter::new(table);
+        for (index, kind) in schema.kinds().iter().enumerate() {
+            let baseline = references.baseline.map_or(&empty, |s| &s.tables()[index]);
+            let prior = horizon.and(references.prior).map(|s| &s.tables()[index]);
+            let current = &current.tables()[index];
+            if current.is_shared_with(baseline) && prior.is_none_or(|prior| prior.is_shared_with(baseline)) {
+                bits.put(0, 1); // it is as predicted
+                continue;
+            }
+            rows.find(baseline.ids(), current.ids());
+            if let Some(prior) = prior {
+                rows.survivors.match_prior(baseline.ids(), prior.ids());
+            }
+            let survive = rows.survivors.len() > 0;
+            if survive {
+                changes.find(kind, horizon, rows, baseline, prior, current);
+            }
+            let changed = survive && !changes.changed.is_empty();
+            let same = rows.despawned.is_empty() && rows.spawned.is_empty() && !changed;
+            bits.put((!same).into(), 1);
+            if same {
+                continue;
+            }
+            differs = true;
+            if !baseline.is_empty() {
+                dense::put_despawned(&mut bits, &rows.despawned);
+            }
+            let ids = rows.spawned.iter().map(|&row| current.ids()[row as usize]);
+            dense::put_ids(&mut bits, ids, baseline.ids());
+            if survive {
+                changes.write_dense(kind, &mut scratch.rows, &mut bits);
+            }
+            if !rows.spawned.is_empty() {
+                rows.write_spawned(current, &mut coder.spawned, &mut bits);
+            }
+        }
+        bits.finish();
+        if differs {
+            scratch.head.clear();
+            put_bytes_head(&mut scratch.head, 15, table.len());
+            out.put_slice(&scratch.head);
+            out.put_slice(table);
         }
     }
 
@@ -132,7 +195,7 @@ impl Encoder {
             return;
         }
         if changed.len() < survivors {
-            let Coder { values, seen } = &mut self.coder;
+            let Coder { values, seen, .. } = &mut self.coder;
             let (gaps, bits) = (row_set::gaps_len(changed), row_set::bits_len(changed));
             values.clear();
             if coding == ColumnCoding::Rice {
@@ -187,6 +250,8 @@ struct Coder {
     values: Vec<u8>,
     /// Scratch memory of the RICE coding.
     seen: Vec<u32>,
+    /// What the DENSE coding knows of new entities' values.
+    spawned: dense::Values,
 }
 
 impl Coder {
@@ -215,7 +280,7 @@ impl Coder {
                 put_bytes_head(table, 4, len);
                 packed::put(table, residuals, interleave, len);
             }
-            ColumnCoding::Rice => {
+            ColumnCoding::Rice | ColumnCoding::Dense => {
                 self.values.clear();
                 rice::put(&mut self.values, residuals, &mut self.seen);
                 put_bytes_head(table, field, head_len + bytes_field_len(self.values.len()));
@@ -288,6 +353,23 @@ impl RowMatch {
         self.despawned.extend(b as u32..baseline.len() as u32);
         self.spawned.extend(c as u32..current.len() as u32);
     }
+
+    /// Writes the spawned entities' values in the DENSE coding.
+    fn write_spawned(&self, current: &Table, values: &mut dense::Values, bits: &mut BitWriter<'_>) {
+        values.begin();
+        for index in 0..current.width() {
+            let column = current.column(index);
+            values.add_column(self.current.iter().map(|&row| column[row as usize]));
+        }
+        for &row in &self.spawned {
+            let row = row as usize;
+            for index in 0..current.width() {
+                let column = current.column(index);
+                let before = row.checked_sub(1).map_or(0, |before| column[before]);
+                values.put(bits, index, column[row], before);
+            }
+        }
+    }
 }
 
 /// Values of the survivors that differ from the prediction.
@@ -340,5 +422,21 @@ impl Changes {
         }
         changed.clear();
         changed.extend((0..).zip(&*flags).filter(|&(_, &f)| f != 0).map(|(row, _)| row));
+    }
+
+    /// Writes them in the DENSE coding. `rows` is scratch memory.
+    fn write_dense(&self, kind: &Kind, rows: &mut Vec<u32>, bits: &mut BitWriter<'_>) {
+        let survivors = self.flags.len();
+        let mut first = 0;
+        for (index, group) in kind.groups().iter().enumerate() {
+            let columns = first * survivors..(first + group.fields().len()) * survivors;
+            first += group.fields().len();
+            rows.clear();
+            rows.extend(
+                self.changed.iter().copied().filter(|&row| self.flags[row as usize] >> index & 1 != 0),
+            );
+            dense::put_rows(bits, rows, survivors);
+            dense::put_residuals(bits, rows, &self.residuals[columns], survivors);
+        }
     }
 }

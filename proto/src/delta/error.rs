@@ -78,8 +78,8 @@ pub enum DeltaError {
     /// More than three residuals in one number.
     #[error("interleave {0} is above 2")]
     Interleave(u64),
-    /// A group has values in both codings.
-    #[error("values in both codings, packed and rice")]
+    /// A group has values in both codings, or a message has `tables` and `dense`.
+    #[error("values in two codings")]
     TwoCodings,
     /// A group has more or fewer values than its rows and fields require.
     #[error("too many or too few values")]

@@ -12,17 +12,23 @@ use crate::schema::{Kind, MAX_GROUPS};
 pub(super) struct Shared<'a> {
     fields: Fields<'a>,
     checksum: Option<u32>,
+    dense: Option<&'a [u8]>,
     last_kind: Option<usize>,
 }
 
 impl<'a> Shared<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { fields: Fields::new("State", bytes), checksum: None, last_kind: None }
+        Self { fields: Fields::new("State", bytes), checksum: None, dense: None, last_kind: None }
     }
 
     /// The checksum, after the last table.
     pub(super) fn checksum(&self) -> Option<u32> {
         self.checksum
+    }
+
+    /// The tables in the DENSE coding, after the last table.
+    pub(super) fn dense(&self) -> Option<&'a [u8]> {
+        self.dense
     }
 
     /// The next table, of a kind above the previous one; none at the end of the message.
@@ -39,6 +45,7 @@ impl<'a> Shared<'a> {
                     self.last_kind = Some(table.kind);
                     return Ok(Some(table));
                 }
+                15 => once(&mut self.dense, "dense", field.bytes()?)?,
                 _ => {}
             }
         }

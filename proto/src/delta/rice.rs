@@ -14,11 +14,11 @@ use super::{
 /// Bits of a parameter.
 const PARAMETER_BITS: u32 = 4;
 /// Number of row classes, from the second field on.
-const CLASSES: usize = 3;
+pub(super) const CLASSES: usize = 3;
 
 /// The class of a row; `seen` is the bitwise or of its residuals in the fields so far.
 #[inline]
-fn class(seen: u32) -> usize {
+pub(super) fn class(seen: u32) -> usize {
     match seen {
         0..4 => 0,
         4..32 => 1,
@@ -86,7 +86,7 @@ pub(super) fn take(
 
 /// With w = z + 2^k and m the number of its bits minus 1: m - k ones, a zero, and the m low bits of w.
 #[inline]
-fn put_code(bits: &mut BitWriter<'_>, z: u32, k: u32) {
+pub(super) fn put_code(bits: &mut BitWriter<'_>, z: u32, k: u32) {
     let w = u64::from(z) + (1 << k);
     let m = w.ilog2();
     let ones = m - k;
@@ -100,7 +100,7 @@ fn put_code(bits: &mut BitWriter<'_>, z: u32, k: u32) {
 }
 
 #[inline]
-fn take_code(bits: &mut BitReader<'_>, k: u32) -> Result<u32, DeltaError> {
+pub(super) fn take_code(bits: &mut BitReader<'_>, k: u32) -> Result<u32, DeltaError> {
     let code = bits.peek();
     let ones = code.trailing_ones();
     let m = ones + k;

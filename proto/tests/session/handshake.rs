@@ -56,7 +56,7 @@ fn join_is_welcomed() {
         pair.events.iter().find(|e| matches!(e, ClientEvent::State { .. })),
         Some(ClientEvent::State { full: true, .. })
     ));
-    assert_eq!(pair.server.coding(), ColumnCoding::Rice);
+    assert_eq!(pair.server.coding(), ColumnCoding::Dense);
     assert_eq!(pair.server.rtt(), Some(ms(40)));
 }
 
@@ -185,6 +185,7 @@ fn codings_offered_decide_the_coding() {
         (vec![], ColumnCoding::Packed),
         (vec![ColumnCoding::Packed as i32, 77], ColumnCoding::Packed),
         (vec![77, ColumnCoding::Rice as i32], ColumnCoding::Rice),
+        (vec![ColumnCoding::Rice as i32, ColumnCoding::Dense as i32], ColumnCoding::Dense),
     ] {
         let (mut session, now) = session();
         let hello = wire::Join { codings: offered, ..join() };

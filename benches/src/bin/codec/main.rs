@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p driftless-benches --bin codec -- cubes cubes_delta_data.bin.zst
 //! cargo run --release -p driftless-benches --bin codec -- football football_alfheim_20hz.csv.gz --json -
+//! cargo run --release -p driftless-benches --bin codec -- arena
 //! ```
 //!
 //! Every packet is encoded against a baseline some ticks back and a prior twice as far back, decoded, and
@@ -11,11 +12,12 @@
 //!
 //! - bytes a packet: the whole `ServerMessage`, head included, no transport's header; no checksum;
 //! - bytes an entity, of the whole message and of the columns alone (the contents of `GroupDelta.packed` or
-//!   `.rice`), over all entities that are there, whether they changed or not;
+//!   `.rice`; all of `State.dense`), over all entities that are there, whether they changed or not;
 //! - ns an entity to encode and to decode, over all entities that are there: of five passes, the fastest.
 //!
-//! The data is not part of Driftless; the program takes its place as an argument, packed or unpacked.
+//! Recorded data is not part of Driftless; the program takes its place as an argument, packed or unpacked.
 
+mod arena;
 mod cubes;
 mod football;
 mod measure;
@@ -42,6 +44,12 @@ enum Data {
     Cubes(Source),
     /// Football players, CSV of tick,id,x_mm,y_mm at 20 Hz; the baseline is 1, 3 and 6 ticks back.
     Football(Source),
+    /// Bots in the arena: a room of 50, and quarters of it as zones; the baseline is 1 and 3 ticks back.
+    Arena {
+        /// Write the figures as JSON to a file, or to standard output (`-`) instead of the table.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,17 +62,12 @@ struct Source {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (source, figures) = match Args::parse().data {
-        Data::Cubes(source) => {
-            let figures = cubes::measure(&unpacked(&source.file)?)?;
-            (source, figures)
-        }
-        Data::Football(source) => {
-            let figures = football::measure(&unpacked(&source.file)?)?;
-            (source, figures)
-        }
+    let (json, figures) = match Args::parse().data {
+        Data::Cubes(source) => (source.json, cubes::measure(&unpacked(&source.file)?)?),
+        Data::Football(source) => (source.json, football::measure(&unpacked(&source.file)?)?),
+        Data::Arena { json } => (json, arena::measure()?),
     };
-    match source.json.as_deref() {
+    match json.as_deref() {
         Some(path) if path == Path::new("-") => write_json(std::io::stdout(), &figures),
         Some(path) => {
             print_table(&figures);

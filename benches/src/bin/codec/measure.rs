@@ -42,7 +42,7 @@ const PASSES: usize = 5;
 
 /// Measures every coding with the baseline this many ticks back. As many frames at the start are skipped.
 pub fn run(recording: &Recording, age: usize) -> Result<Vec<Figures>, Box<dyn Error>> {
-    [ColumnCoding::Packed, ColumnCoding::Rice]
+    [ColumnCoding::Packed, ColumnCoding::Rice, ColumnCoding::Dense]
         .map(|coding| run_coding(recording, age, coding))
         .into_iter()
         .collect()
@@ -101,6 +101,7 @@ fn run_coding(recording: &Recording, age: usize, coding: ColumnCoding) -> Result
         coding: match coding {
             ColumnCoding::Packed => "packed",
             ColumnCoding::Rice => "rice",
+            ColumnCoding::Dense => "dense",
         },
         packets,
         entities_per_packet: each(entities, packets),
@@ -139,7 +140,7 @@ fn columns_len(message: &[u8]) -> Result<usize, Box<dyn Error>> {
         let packed = |n: &u64| prost::encoding::encoded_len_varint(*n);
         groups.map(|g| g.rice.len() + g.packed.iter().map(packed).sum::<usize>()).sum::<usize>()
     };
-    Ok(state.tables.iter().map(groups).sum())
+    Ok(state.dense.len() + state.tables.iter().map(groups).sum::<usize>())
 }
 
 /// Seconds of the fastest pass.

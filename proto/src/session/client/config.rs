@@ -25,7 +25,7 @@ impl Default for ClientConfig {
             delivery: Delivery::Ordered,
             ping_interval: Duration::from_secs(2),
             timeout: Duration::from_secs(10),
-            codings: vec![wire::ColumnCoding::Rice],
+            codings: vec![wire::ColumnCoding::Dense, wire::ColumnCoding::Rice],
             max_commands: 64,
         }
     }

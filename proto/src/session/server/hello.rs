@@ -34,7 +34,8 @@ pub(super) fn check_resume(resume: &Resume) -> Result<(), PeerError> {
 /// The densest of the codings offered. PACKED is always available; codings that this version does not know
 /// are skipped.
 pub(super) fn densest(codings: &[i32]) -> ColumnCoding {
-    if codings.contains(&(ColumnCoding::Rice as i32)) { ColumnCoding::Rice } else { ColumnCoding::Packed }
+    let offered = |coding: &ColumnCoding| codings.contains(&(*coding as i32));
+    [ColumnCoding::Dense, ColumnCoding::Rice].into_iter().find(offered).unwrap_or(ColumnCoding::Packed)
 }
 
 fn check_protocol(protocol: u32) -> Result<(), PeerError> {
