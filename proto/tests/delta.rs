@@ -121,3 +121,52 @@ fn a_huge_count_of_rows_is_refused() {
     let read = Decoder::default().apply(&schema(), world.references(), 6, &body, &mut out);
     assert_eq!(read, Err(DeltaError::SpawnedGroups));
 }
+
+/// The shared bytes of a state with this `dense`.
+fn dense(bytes: &[u8]) -> Vec<u8> {
+    [&[0x7a, bytes.len() as u8], bytes].concat()
+}
+
+fn read(world: &World, body: &[u8]) -> Result<Option<u32>, DeltaError> {
+    Decoder::default().apply(
+        &schema(),
+        world.references(),
+        world.current.tick(),
+        body,
+        &mut Snapshot::default(),
+    )
+}
+
+#[test]
+fn a_content_in_two_codings_is_refused() {
+    let mut world = worlds::straight_line();
+    world.current.table_mut(0).push(1, &[13, -7, 100]);
+    let [packed, dense] =
+        [ColumnCoding::Packed, ColumnCoding::Dense].map(|coding| world.encode(coding, None));
+    assert_eq!(read(&world, &[&packed[..], &dense].concat()), Err(DeltaError::TwoCodings));
+    assert_eq!(read(&world, &[&dense[..], &packed].concat()), Err(DeltaError::TwoCodings));
+    assert_eq!(read(&world, &[&dense[..], &dense].concat()), Err(DeltaError::Repeated("dense")));
+}
+
+#[test]
+fn a_dense_content_ends_where_its_bytes_end() {
+    let mut world = worlds::straight_line();
+    world.current.table_mut(0).push(1, &[13, -7, 100]);
+    let body = world.encode(ColumnCoding::Dense, None);
+    let bytes = &body[2..];
+    assert_eq!(read(&world, &dense(bytes)), Ok(None));
+    assert_eq!(read(&world, &dense(&bytes[..bytes.len() - 1])), Err(DeltaError::ValueCount));
+    assert_eq!(read(&world, &dense(&[bytes, &[0]].concat())), Err(DeltaError::ValueCount));
+    assert_eq!(read(&world, &dense(&[])), Err(DeltaError::ValueCount));
+}
+
+#[test]
+fn a_dense_content_names_no_row_or_id_that_cannot_be() {
+    let world = worlds::straight_line();
+    // Kind 0 differs (1), a row is gone (1), and it is row 1 of 1 (gap 1 with k = 3: 0 and 100).
+    assert_eq!(read(&world, &dense(&[0b1_0011])), Err(DeltaError::Row { field: "despawned", rows: 1 }));
+    // None is gone (0); 1 is new (1), not above the baseline's (0): gap 1 with k = 5 (0 and 10000).
+    assert_eq!(read(&world, &dense(&[0b0010_0101, 0])), Err(DeltaError::SpawnedTwice(1)));
+    // Ones without end: a gap of more than 32 bits.
+    assert_eq!(read(&world, &dense(&[0xff; 100])), Err(DeltaError::Residual));
+}
