@@ -72,13 +72,13 @@
 //! predicted. "The code of n with k" is that of the RICE coding. For each kind of the schema, in order: a bit
 //! that says whether anything differs from the prediction (else nothing follows), and then
 //!
-//! 1. if the baseline's table has rows: for each despawned row a 1, then the code of its gap (the rows skipped
-//!    since the previous one) with k = 3; at the end a 0;
+//! 1. if the baseline's table has rows: for each despawned row a 1, then the code of its gap (the rows
+//!    skipped since the previous one) with k = 3; at the end a 0;
 //! 2. for each new id, ascending: a 1; then, if ids of the baseline's table may still be above it (the
 //!    previous new id is below the last of them), a bit that says whether it is above all of them; then the
-//!    code, with the k of a scale that begins as (1, 64), of its distance: to the last id of the baseline plus
-//!    1 if it is the first above all of them, else to the previous new id plus 1 (for the first: to 0). At
-//!    the end a 0;
+//!    code, with the k of a scale that begins as (1, 64), of its distance: to the last id of the baseline
+//!    plus 1 if it is the first above all of them, else to the previous new id plus 1 (for the first: to 0).
+//!    At the end a 0;
 //! 3. if there are survivors (rows of the baseline that are not despawned): for each group a bit that says
 //!    whether any of them differs in it. If so: a bit that says whether some do not; if so, a bit that says
 //!    how the rows follow. 0: a bit for each survivor. 1: the code of their count minus 1 with k = 3, then
@@ -93,9 +93,11 @@
 //!    With fewer than two survivors nothing is known of the scale: the first number is its count of bits in 6
 //!    bits, then all but the highest 1; the scale begins as (0, 0) and gets this number.
 //!
-//! A scale is a count and a sum of numbers. Its k is the largest for which the sum divided by 2^(k + 1) is not
-//! below the count, or 0. After each code its number is added to the sum (as at most 2^24), and 1 to the
-//! count; when the count is 8, both are halved, and rounded down. So no parameters are written.
+//! A scale is a count and a sum of numbers. Its k is the largest for which the sum divided by 2^(k + 1) is
+//! not below the count, or 0. After each code its number is added to the sum (as at most 2^24), and 1 to the
+//! count; when the count is 8, both are halved, and rounded down. So no parameters are written. (As in
+//! LOCO-I: M. Weinberger, G. Seroussi, G. Sapiro, "The LOCO-I Lossless Image Compression Algorithm", HP Labs
+//! HPL-98-193, 1998.)
 //!
 //! A list of new ids may have no more than one value for each bit of the string.
 

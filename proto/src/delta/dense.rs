@@ -3,9 +3,10 @@
 //!
 //! A zone has few entities, so what its tables and groups cost before any residual (tags, lengths, row sets,
 //! parameters) is as much as the residuals themselves. Here a table costs some bits, and the parameter of a
-//! code follows from the numbers before it, as in LOCO-I (M. Weinberger, G. Seroussi, G. Sapiro, "The LOCO-I
-//! Lossless Image Compression Algorithm", HP Labs HPL-98-193, 1998), so that none is written and the encoder
-//! needs one pass.
+//! code follows from the numbers before it, so that none is written and the encoder needs one pass.
+//!
+//! A range coder with adaptive or frozen models of the same bits would take 0 to 9 % less in a zone of the
+//! arena, and more on tumbling cubes, at six binary decisions an entity.
 
 use super::{
     DeltaError,

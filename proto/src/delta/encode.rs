@@ -29,8 +29,8 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Writes the shared fields of a `State` message (8, the checksum, if `checksum` is given, and the tables:
-    /// 9, or 15 in the DENSE coding) that turn `references` into `current`.
+    /// Writes the shared fields of a `State` message (8, the checksum, if `checksum` is given, and the
+    /// tables: 9, or 15 in the DENSE coding) that turn `references` into `current`.
     ///
     /// The baseline must be older than `current` and the prior older than the baseline, each by at most
     /// [`MAX_AGE`] ticks, because no [`StateHead`](crate::state::StateHead) could name others.
