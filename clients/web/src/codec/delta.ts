@@ -1,8 +1,9 @@
+import { addResiduals, takeDespawned, takeIds, takeRows, takeValues } from "./dense.js";
 import { DeltaError } from "./error.js";
 import { GroupDelta, readTables, type TableDelta, unchanged } from "./message.js";
 import { takePacked } from "./packed.js";
 import { Reader } from "./reader.js";
-import { takeRice } from "./rice.js";
+import { BitReader, takeRice } from "./rice.js";
 import { takeBits, takeGaps, takeRiceRows } from "./row_set.js";
 import type { Kind } from "./schema.js";
 import { Snapshot, Table } from "./snapshot.js";
@@ -56,14 +57,20 @@ export class Decoder {
     }
     try {
       const message = readTables(body, out.schema.kinds);
+      const bits = message.dense && new BitReader(message.dense);
       const horizon = horizonOf(references, tick);
       let next = 0;
       out.schema.kinds.forEach((kind, index) => {
         const baseline = references.baseline?.tables[index] ?? this.emptyTable(kind);
         const prior = horizon && references.prior?.tables[index];
+        if (bits?.take(1) === 1) {
+          this.applyDense(kind, horizon, baseline, prior, bits, out.tables[index]!);
+          return;
+        }
         const delta = message.tables[next]?.kind === index ? message.tables[next++]! : unchanged;
         this.applyTable(kind, horizon, baseline, prior, delta, out.tables[index]!);
       });
+      if (bits && !bits.isUsedUp()) throw new DeltaError("value count");
       if (message.checksum !== undefined && message.checksum !== out.checksum())
         throw new DeltaError("checksum");
       return message.checksum;
@@ -81,8 +88,10 @@ export class Decoder {
     delta: TableDelta,
     out: Table,
   ): void {
-    this.findSurvivors(baseline.length, delta.despawned);
-    this.mergeIds(baseline, delta.spawned, out);
+    const despawned: number[] = [];
+    takeGaps(delta.despawned, baseline.length, "despawned", (row) => despawned.push(row));
+    this.findSurvivors(baseline.length, despawned);
+    this.mergeIds(baseline, takeSpawned(delta.spawned), out);
     if (delta.spawnedGroups.length !== (this.spawnedIds.length === 0 ? 0 : kind.groups.length)) {
       throw new DeltaError("spawned groups");
     }
@@ -91,22 +100,45 @@ export class Decoder {
     this.readChanged(kind, delta, out);
   }
 
-  private findSurvivors(baseline: number, despawned: Uint8Array): void {
+  /** Reads a table in the DENSE coding. */
+  private applyDense(
+    kind: Kind,
+    horizon: Horizon | undefined,
+    baseline: Table,
+    prior: Table | undefined,
+    bits: BitReader,
+    out: Table,
+  ): void {
+    const { survivorRows, spawnedRows, changedRows } = this;
+    this.findSurvivors(baseline.length, baseline.length > 0 ? takeDespawned(bits, baseline.length) : []);
+    const above = baseline.length > 0 ? baseline.ids[baseline.length - 1]! + 1 : 0;
+    this.mergeIds(baseline, takeIds(bits, above, kind.columns.length), out);
+    this.predict(kind, horizon, baseline, prior, out);
+    let first = 0;
+    for (const { fields } of kind.groups) {
+      if (survivorRows.length > 0 && takeRows(bits, survivorRows.length, changedRows)) {
+        addResiduals(bits, changedRows, survivorRows, out.columns, first, fields.length);
+      }
+      first += fields.length;
+    }
+    if (spawnedRows.length > 0) takeValues(bits, spawnedRows, survivorRows, out.columns);
+  }
+
+  private findSurvivors(baseline: number, despawned: readonly number[]): void {
     const rows = this.survivors;
     if (despawned.length === 0) return rows.setStraight(baseline);
     rows.begin(baseline);
     let next = 0;
-    takeGaps(despawned, baseline, "despawned", (row) => {
+    for (const row of despawned) {
       while (next < row) rows.push(next++);
       next = row + 1;
-    });
+    }
     while (next < baseline) rows.push(next++);
   }
 
   /** Fills the ids with those of the survivors and the spawned, and finds the rows of both among them. */
-  private mergeIds(baseline: Table, spawned: Uint8Array, out: Table): void {
+  private mergeIds(baseline: Table, spawnedIds: number[], out: Table): void {
     const { survivors, survivorRows, spawnedRows } = this;
-    const spawnedIds = takeSpawned(spawned);
     this.spawnedIds = spawnedIds;
     out.resize(survivors.length + spawnedIds.length);
     if (spawnedIds.length === 0) {

@@ -40,10 +40,11 @@ export const unchanged: Readonly<TableDelta> = emptyDelta();
 export function readTables(
   body: Uint8Array,
   kinds: readonly Kind[],
-): { tables: TableDelta[]; checksum: number | undefined } {
+): { tables: TableDelta[]; dense: Uint8Array | undefined; checksum: number | undefined } {
   const reader = new Reader(body, "State");
   const tables: TableDelta[] = [];
   let checksum: number | undefined;
+  let dense: Uint8Array | undefined;
   let last = -1;
   while (reader.next()) {
     if (headField(reader.field) >= 0) throw new DeltaError("head in shared", `field ${reader.field}`);
@@ -56,9 +57,14 @@ export function readTables(
       if (last >= table.kind) throw new DeltaError("kind order", `${table.kind}`);
       last = table.kind;
       tables.push(table);
+    } else if (reader.field === 15) {
+      const value = reader.view();
+      once(dense !== undefined, "dense");
+      dense = value;
     }
   }
-  return { tables, checksum };
+  if (dense && tables.length > 0) throw new DeltaError("two codings");
+  return { tables, dense, checksum };
 }
 
 function readTable(bytes: Uint8Array, kinds: readonly Kind[]): TableDelta {

@@ -9,7 +9,7 @@ import { DeltaError } from "./error.js";
 const PARAMETER_BITS = 4;
 
 /** The class of a row, from the bitwise or of its residuals in the preceding fields. */
-function rowClass(seen: number): number {
+export function rowClass(seen: number): number {
   return seen < 4 ? 0 : seen < 32 ? 1 : 2;
 }
 
@@ -17,11 +17,16 @@ function rowClass(seen: number): number {
 export type TakeResidual = (row: number, field: number, zigzag: number) => void;
 
 /** Reads a bit string, from the lowest bit of each byte. Reading past the end gives zeros. */
-class BitReader {
+export class BitReader {
   /** The bit to read next. */
   private at = 0;
 
   constructor(private readonly bytes: Uint8Array) {}
+
+  /** How many bits there are, read or not. */
+  get length(): number {
+    return 8 * this.bytes.length;
+  }
 
   /** The next 32 bits, lowest first, signed. */
   peek(): number {
