@@ -28,6 +28,8 @@ const STATE_TAG = (1 << 3) | 2;
 const NAMES = ["tick", "full", "baseline_lag", "no_prior", "prior_lag", "input", "number", "apart"];
 /** The first field after those of zone 0. */
 const LEFT = 11;
+/** The last of those: what follows zone 0. */
+const ZONES = 13;
 
 /** Where a field of the head is in `NAMES`. Negative: it is not of the head. */
 export function headField(field: number): number {
@@ -55,7 +57,7 @@ export function splitState(message: Uint8Array): StateHead | undefined {
     more = reader.next();
   }
   let zones = shared;
-  while (more && reader.field < LEFT) {
+  while (more && (reader.field < LEFT || reader.field > ZONES)) {
     zones = reader.at;
     more = reader.next();
   }
