@@ -26,6 +26,7 @@ export interface StateHead {
 /** Tag of `ServerMessage.state`. */
 const STATE_TAG = (1 << 3) | 2;
 const NAMES = ["tick", "full", "baseline_lag", "no_prior", "prior_lag", "input", "number", "apart"];
+const NOTHING = new Uint8Array(0);
 /** The first field after those of zone 0. */
 const LEFT = 11;
 /** The last of those: what follows zone 0. */
@@ -73,7 +74,7 @@ export function splitState(message: Uint8Array): StateHead | undefined {
     number: number || tick,
     apart: apart !== 0,
     shared: message.subarray(shared, zones),
-    zones: message.subarray(zones),
+    zones: zones < message.length ? message.subarray(zones) : NOTHING,
   };
 }
 

@@ -123,14 +123,9 @@ export class History {
     zone: number,
     delta: Pick<ZoneDelta, "baseline" | "prior" | "shared">,
   ): Content {
-    const find = (reference: number | undefined): Snapshot | undefined => {
-      const state = reference === undefined ? undefined : contents?.at(reference);
-      if (state || reference === undefined) return state;
-      const of = zone === 0 ? "state" : `zone ${zone}`;
-      throw new ServerFault("unknown baseline", `${of} of tick ${tick} against tick ${reference}`);
-    };
     const { baseline: baselineTick, prior: priorTick } = delta;
-    const references = { baseline: find(baselineTick), prior: find(priorTick), baselineTick, priorTick };
+    const baseline = find(contents, zone, tick, baselineTick);
+    const references = { baseline, prior: find(contents, zone, tick, priorTick), baselineTick, priorTick };
     const content = this.spare.pop() ?? { state: new Snapshot(this.schema), until: 0 };
     try {
       this.decoder.apply(references, tick, delta.shared, content.state);
@@ -203,4 +198,18 @@ export class History {
     this.moving.fill(this.movingRows, this.lastSeen);
     return [this.movingRows, ...sources];
   }
+}
+
+/** The content that a delta of `tick` refers to. */
+function find(
+  contents: Contents | undefined,
+  zone: number,
+  tick: number,
+  reference: number | undefined,
+): Snapshot | undefined {
+  if (reference === undefined) return undefined;
+  const state = contents?.at(reference);
+  if (state) return state;
+  const of = zone === 0 ? "state" : `zone ${zone}`;
+  throw new ServerFault("unknown baseline", `${of} of tick ${tick} against tick ${reference}`);
 }
