@@ -5,15 +5,18 @@
 //! - [`Thread`] is one of the server's threads that serve connections, without its event loop.
 //! - [`Client`] is the server's [`Peer`](driftless_server::connection::Peer), with this crate in place of the
 //!   transport and the remote machine.
+//! - [`Parts`] is a game without any of this, whose ticks are measured part by part.
 //!
-//! Nothing here reads a clock except the server's own encode-time metric: time is an argument, in ticks of
-//! the room.
+//! Nothing else here reads a clock except the server's own encode-time metric: time is an argument, in ticks
+//! of the room.
 
 mod client;
+mod parts;
 mod room;
 
 pub use client::{Client, Thread};
-pub use room::{BusyRoom, UnknownGame, input};
+pub use parts::{PARTS, Parts};
+pub use room::{BusyRoom, UnknownGame};
 
 use std::{error::Error, fs::File, path::Path};
 

@@ -25,7 +25,7 @@ use std::{
 };
 
 /// Sets of inputs; each is used for a second, then the next.
-const SETS: u32 = 16;
+pub(crate) const SETS: u32 = 16;
 
 /// A room without its actor, in which everybody keeps moving and, in the arena, shooting.
 pub struct BusyRoom {
@@ -44,11 +44,11 @@ impl BusyRoom {
     /// An empty room.
     ///
     /// # Errors
-    /// The kind is not one of those that [`input`] knows.
+    /// The kind is not one of those that `input` knows.
     pub fn new(id: u64, kind: &str, tick_rate: u32, max_players: u32) -> Result<Self, UnknownGame> {
         let unknown = || UnknownGame(kind.to_owned());
         let game = games::kinds().into_iter().find(|k| k.name() == kind).ok_or_else(unknown)?;
-        let of_set = |set| (1..=max_players).map(|player| input(kind, set, player)).collect();
+        let of_set = |set| (1..=max_players).map(|player| input(kind, set, player, true)).collect();
         let inputs = (0..SETS).map(of_set).collect::<Option<_>>().ok_or_else(unknown)?;
         let name = format!("room-{id}").into();
         let shared = Arc::new(RoomShared::new(RoomId(id), name, game.name(), tick_rate, max_players));
@@ -145,9 +145,9 @@ impl BusyRoom {
     }
 }
 
-/// A player's input in set `set`: a direction of their own and, in the arena, shots. None: the kind is not
-/// known.
-pub fn input(kind: &str, set: u32, player: u32) -> Option<Bytes> {
+/// A player's input in set `set`: a direction of their own and, in the arena, perhaps shots. None: the kind
+/// is not known.
+pub(crate) fn input(kind: &str, set: u32, player: u32, fires: bool) -> Option<Bytes> {
     let turn = |by: u32| ((set * 31 + player * by) * 97 % 255) as i32 - 127;
     let encoded = match kind {
         "arena" => ArenaInput {
@@ -155,7 +155,7 @@ pub fn input(kind: &str, set: u32, player: u32) -> Option<Bytes> {
             move_y: turn(5),
             aim_x: turn(7),
             aim_y: turn(11),
-            buttons: 1,
+            buttons: fires.into(),
             ..Default::default()
         }
         .encode_to_vec(),

@@ -8,14 +8,22 @@
 //! player, step, snapshot, and encode one delta, which all clients would share. Work per client (receiving
 //! inputs, sending states) is not included: the `fanout` benchmark and `loadtest` measure it.
 //!
+//! `--parts` measures what a game costs by itself instead, in a world of any size:
+//!
+//! ```text
+//! cargo run --release -p driftless-benches --bin tick_rate -- --parts --players 5000 --tick-rate 20 \
+//!     --options '{"side_m": 1000}'
+//! ```
+//!
 //! A rate is sustained if 99 of 100 ticks fit the interval. The server accepts only rates of 1 to 128 Hz,
 //! whatever the result.
 
 use bytes::BytesMut;
 use clap::Parser;
-use driftless_benches::{BusyRoom, write_json};
+use driftless_benches::{BusyRoom, PARTS, Parts, write_json};
 use driftless_proto::{delta::Encoder, wire::ColumnCoding};
 use driftless_server::ground::{id::ConnectionId, published::Published};
+use driftless_sim::Snapshot;
 use serde::Serialize;
 use std::{
     error::Error,
@@ -48,6 +56,15 @@ struct Args {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
+    /// Measure the parts of a tick: inputs and step, snapshot, and what each player sees.
+    #[arg(long)]
+    parts: bool,
+    /// The game's options, with `--parts`.
+    #[arg(long, default_value = "", requires = "parts")]
+    options: String,
+    /// Of 100 players so many shoot all the time, with `--parts`.
+    #[arg(long, default_value_t = 10, requires = "parts")]
+    firing: u32,
     /// Write the figures as JSON to a file, or to standard output (`-`) instead of the table.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -95,6 +112,9 @@ struct Percentiles {
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let seconds = Duration::try_from_secs_f64(args.seconds)?;
+    if args.parts {
+        return parts(&args, seconds);
+    }
     let mut figures = Vec::new();
     for &players in &args.players {
         figures.push(measure(&args.kind, players, args.tick_rate, seconds)?);
@@ -144,6 +164,72 @@ fn measure(kind: &str, players: u32, tick_rate: u32, seconds: Duration) -> Resul
             .into_iter()
             .collect(),
         tick_us,
+    })
+}
+
+/// The parts of a tick, for one number of players.
+#[derive(Debug, Serialize)]
+struct PartFigures {
+    players: u32,
+    ticks: usize,
+    /// In the last state: projectiles and other entities count too.
+    entities: usize,
+    zones: usize,
+    /// What the average player sees of them.
+    zones_seen: f64,
+    entities_seen: f64,
+    /// Durations, in the order of [`PARTS`], and of all together.
+    parts_us: Vec<Percentiles>,
+}
+
+fn parts(args: &Args, seconds: Duration) -> Result<(), Box<dyn Error>> {
+    let mut all = Vec::new();
+    for &players in &args.players {
+        all.push(measure_parts(args, players, seconds)?);
+    }
+    if args.json.as_deref() != Some(Path::new("-")) {
+        println!(
+            "{:>8} {:>8} {:>6} {:>10} {:>13}  p50 and p99 µs a tick",
+            "players", "entities", "zones", "zones seen", "entities seen"
+        );
+        for f in &all {
+            print!(
+                "{:>8} {:>8} {:>6} {:>10.1} {:>13.1} ",
+                f.players, f.entities, f.zones, f.zones_seen, f.entities_seen
+            );
+            for (name, us) in PARTS.into_iter().chain(["all"]).zip(&f.parts_us) {
+                print!("  {name} {:.0} {:.0}", us.p50, us.p99);
+            }
+            println!();
+        }
+    }
+    args.json.as_deref().map_or(Ok(()), |path| write_json(path, &all))
+}
+
+fn measure_parts(args: &Args, players: u32, seconds: Duration) -> Result<PartFigures, Box<dyn Error>> {
+    let mut game = Parts::new(&args.kind, &args.options, args.tick_rate, players, args.firing)?;
+    for _ in 0..5 * args.tick_rate {
+        game.tick();
+    }
+    let mut durations = vec![Vec::new(); PARTS.len() + 1];
+    let end = Instant::now() + seconds;
+    while durations[0].len() < 2 || Instant::now() < end {
+        let tick = game.tick();
+        let all = tick.iter().sum();
+        durations.iter_mut().zip(tick.into_iter().chain([all])).for_each(|(to, took)| to.push(took));
+    }
+    let state = game.state();
+    let size = |content: &Snapshot| content.tables().iter().map(|table| table.len()).sum::<usize>();
+    let of_all = |of: &dyn Fn(u32) -> usize| (1..=players).map(of).sum::<usize>() as f64 / f64::from(players);
+    let in_view = |player| game.view(player).iter().filter_map(|seen| state.content(seen.zone));
+    Ok(PartFigures {
+        players,
+        ticks: durations[0].len(),
+        entities: size(state) + state.zones().map(|(_, content)| size(content)).sum::<usize>(),
+        zones: state.zones().count(),
+        zones_seen: of_all(&|player| in_view(player).count()),
+        entities_seen: of_all(&|player| in_view(player).map(size).sum()),
+        parts_us: durations.into_iter().map(Percentiles::of).collect(),
     })
 }
 

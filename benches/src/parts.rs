@@ -1,0 +1,96 @@
+//! What a tick of a game costs, part by part.
+
+use crate::room::{SETS, UnknownGame, input};
+use bytes::Bytes;
+use driftless_sim::{
+    Game, InView, Moment, Order, PlayerId, PlayerInput, Recipient, Setup, Snapshot,
+    games::{self},
+};
+use std::time::{Duration, Instant};
+
+/// The parts of a tick, in their order.
+pub const PARTS: [&str; 3] = ["step", "snapshot", "views"];
+
+/// A game without a room or clients, in which everybody keeps moving, and some shoot.
+pub struct Parts {
+    game: Box<dyn Game>,
+    tick_rate: u32,
+    tick: u32,
+    state: Snapshot,
+    /// What each player saw the tick before, and sees.
+    views: Vec<[Vec<InView>; 2]>,
+    /// For each set, each player's input, encoded.
+    inputs: Vec<Vec<Bytes>>,
+    events: Vec<(Recipient, Bytes)>,
+    orders: Vec<Order>,
+}
+
+impl Parts {
+    /// A game of `players`, of whom `firing` of a hundred shoot.
+    ///
+    /// # Errors
+    /// The kind is not one of those that the benchmarks know, or refuses the options.
+    pub fn new(
+        kind: &str,
+        options: &str,
+        tick_rate: u32,
+        players: u32,
+        firing: u32,
+    ) -> Result<Self, UnknownGame> {
+        let unknown = || UnknownGame(kind.to_owned());
+        let game_kind = games::kinds().into_iter().find(|k| k.name() == kind).ok_or_else(unknown)?;
+        let setup = Setup { max_players: players, options: options.to_owned(), ..Setup::new(1, tick_rate) };
+        let mut game = game_kind.start(&setup).map_err(|_| unknown())?;
+        (1..=players).for_each(|player| game.join(1, player, ""));
+        let of_set =
+            |set| (1..=players).map(|player| input(kind, set, player, player % 100 < firing)).collect();
+        Ok(Self {
+            game,
+            tick_rate,
+            tick: 0,
+            state: Snapshot::new(&game_kind.schema()),
+            views: (0..players).map(|_| Default::default()).collect(),
+            inputs: (0..SETS).map(of_set).collect::<Option<_>>().ok_or_else(unknown)?,
+            events: Vec::new(),
+            orders: Vec::new(),
+        })
+    }
+
+    /// Runs the next tick. How long each of [`PARTS`] took.
+    ///
+    /// # Panics
+    /// If the game refuses its inputs.
+    #[allow(clippy::expect_used)]
+    pub fn tick(&mut self) -> [Duration; PARTS.len()] {
+        let start = Instant::now();
+        self.tick += 1;
+        let set = (self.tick / self.tick_rate % SETS) as usize;
+        let view = Some(Moment::at(self.tick - 1));
+        for (player, input) in (1..).zip(&self.inputs[set]) {
+            self.game.input(PlayerInput { view, ..PlayerInput::new(player, &input[..]) }).expect("an input");
+        }
+        self.game.step(self.tick);
+        self.game.take_events(&mut self.events);
+        self.game.take_orders(&mut self.orders);
+        self.events.clear();
+        self.orders.clear();
+        let stepped = Instant::now();
+        self.game.snapshot(self.tick, &mut self.state);
+        let written = Instant::now();
+        for (player, [had, sees]) in (1..).zip(&mut self.views) {
+            std::mem::swap(had, sees);
+            self.game.view(player, had, sees);
+        }
+        [stepped - start, written - stepped, written.elapsed()]
+    }
+
+    /// The newest state.
+    pub fn state(&self) -> &Snapshot {
+        &self.state
+    }
+
+    /// The zones that a player sees, besides zone 0.
+    pub fn view(&self, player: PlayerId) -> &[InView] {
+        &self.views[player as usize - 1][1]
+    }
+}
