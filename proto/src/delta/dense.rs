@@ -5,8 +5,8 @@
 //! parameters) is as much as the residuals themselves. Here a table costs some bits, and the parameter of a
 //! code follows from the numbers before it, so that none is written and the encoder needs one pass.
 //!
-//! A range coder would take 4 to 11 % less in a zone of the arena, if its models were fitted to the arena, and
-//! a tenth more on tumbling cubes, at six binary decisions an entity.
+//! A range coder would take 4 to 11 % less in a zone of the arena, if its models were fitted to the arena,
+//! and a tenth more on tumbling cubes, at six binary decisions an entity.
 
 use super::{
     DeltaError,
