@@ -114,6 +114,7 @@ pub(crate) mod protobuf;
 mod rice;
 mod row_set;
 mod survivors;
+mod texts;
 
 pub use apply::Decoder;
 pub use encode::Encoder;

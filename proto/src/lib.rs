@@ -128,6 +128,7 @@ pub mod schema;
 pub mod session;
 pub mod snapshot;
 pub mod state;
+mod texts;
 pub mod view;
 
 /// The messages, generated from `schema/driftless/v1`.

@@ -17,6 +17,10 @@ pub const MAX_OPTIONS: usize = 1024;
 pub const MAX_PLAYERS: u32 = 10_000;
 /// Longest display name, characters.
 pub const MAX_NAME: usize = 32;
+/// Longest text or bytes in a field of an entity, bytes.
+pub const MAX_TEXT: usize = 256;
+/// Most different texts of a snapshot, in each of its zones.
+pub const MAX_TEXTS: usize = 1 << 16;
 /// Longest payload of a command, bytes.
 pub const MAX_COMMAND: usize = 4096;
 /// Longest payload of an input, bytes. (With repeated inputs, a message stays below the default of

@@ -16,9 +16,12 @@
 //! Put fields that change in the same ticks into one group: a group costs one bit for each changed entity,
 //! and nothing for an entity whose whole group is as predicted. Two or three fields of a group also share a
 //! number on the wire when that is smaller.
+//!
+//! Names, colours, lists of items: what changes rarely and is no number has groups of [text](Kind::text) or
+//! [bytes](Kind::bytes).
 
 use crate::wire;
-pub use crate::wire::Predictor;
+pub use crate::wire::{FieldType, Predictor};
 
 /// Most kinds in a schema.
 pub const MAX_KINDS: usize = 32;
@@ -51,11 +54,12 @@ pub struct Group {
     predictor: Predictor,
 }
 
-/// One column of signed 32-bit integers.
+/// One column of signed 32-bit integers, which may be numbers of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     name: String,
     quanta_per_unit: u32,
+    field_type: FieldType,
 }
 
 /// What is wrong with a schema.
@@ -81,6 +85,12 @@ pub enum SchemaError {
     /// A predictor that this version does not know.
     #[error("unknown predictor {0}")]
     Predictor(i32),
+    /// A type of field that this version does not know.
+    #[error("unknown field type {0}")]
+    FieldType(i32),
+    /// This group has texts or bytes, and a predictor other than HOLD.
+    #[error("group {0:?} has texts or bytes, which do not move")]
+    MovingText(String),
 }
 
 impl Schema {
@@ -134,11 +144,21 @@ impl Kind {
     /// Adds a group whose values are predicted to stay as they are. `quanta_per_unit` is for people and pages
     /// that display the values; 0 means 1.
     pub fn hold(self, group: &str, fields: &[&str], quanta_per_unit: u32) -> Self {
-        self.group(group, fields, quanta_per_unit, Predictor::Hold)
+        self.group(group, fields, FieldType::Number, quanta_per_unit, Predictor::Hold)
     }
     /// Adds a group whose values are predicted to continue their movement. 0 `quanta_per_unit` means 1.
     pub fn linear(self, group: &str, fields: &[&str], quanta_per_unit: u32) -> Self {
-        self.group(group, fields, quanta_per_unit, Predictor::Linear)
+        self.group(group, fields, FieldType::Number, quanta_per_unit, Predictor::Linear)
+    }
+    /// Adds a group of texts: what changes rarely, such as a name. To the predictor and on the wire, the
+    /// value of an entity is a number, which [`Snapshot::text`](crate::snapshot::Snapshot::text) gives; the
+    /// text itself is sent only when the receiver does not have it.
+    pub fn text(self, group: &str, fields: &[&str]) -> Self {
+        self.group(group, fields, FieldType::Text, 1, Predictor::Hold)
+    }
+    /// The same for bytes, such as a list of items.
+    pub fn bytes(self, group: &str, fields: &[&str]) -> Self {
+        self.group(group, fields, FieldType::Bytes, 1, Predictor::Hold)
     }
     /// The kind's name.
     pub fn name(&self) -> &str {
@@ -153,9 +173,17 @@ impl Kind {
         self.groups.iter().map(|g| g.fields.len()).sum()
     }
 
-    fn group(mut self, name: &str, fields: &[&str], quanta_per_unit: u32, predictor: Predictor) -> Self {
+    fn group(
+        mut self,
+        name: &str,
+        fields: &[&str],
+        field_type: FieldType,
+        quanta_per_unit: u32,
+        predictor: Predictor,
+    ) -> Self {
         let quanta_per_unit = quanta_per_unit.max(1);
-        let fields = fields.iter().map(|&f| Field { name: f.to_owned(), quanta_per_unit }).collect();
+        let field = |&name: &&str| Field { name: name.to_owned(), quanta_per_unit, field_type };
+        let fields = fields.iter().map(field).collect();
         self.groups.push(Group { name: name.to_owned(), fields, predictor });
         self
     }
@@ -165,6 +193,10 @@ impl Kind {
         for group in &self.groups {
             let what = || format!("fields of {}.{}", self.name, group.name);
             check_count(what, group.fields.len(), 1, MAX_FIELDS)?;
+            let is_number = |field: &Field| field.field_type == FieldType::Number;
+            if group.predictor != Predictor::Hold && !group.fields.iter().all(is_number) {
+                return Err(SchemaError::MovingText(group.name.clone()));
+            }
         }
         check_names(self.groups.iter().map(|g| g.name.as_str()))?;
         let fields = self.groups.iter().flat_map(|g| &g.fields).map(|f| f.name.as_str());
@@ -213,7 +245,7 @@ impl Group {
         check_count(|| format!("fields of {kind}.{}", group.name), group.fields.len(), 1, MAX_FIELDS)?;
         let predictor =
             Predictor::try_from(group.predictor).map_err(|_| SchemaError::Predictor(group.predictor))?;
-        let fields = group.fields.iter().map(Field::from_wire).collect();
+        let fields = group.fields.iter().map(Field::from_wire).collect::<Result<_, _>>()?;
         Ok(Self { name: group.name.clone(), fields, predictor })
     }
 }
@@ -227,15 +259,24 @@ impl Field {
     pub fn quanta_per_unit(&self) -> u32 {
         self.quanta_per_unit
     }
+    /// What its values are: integers, or the numbers of texts or bytes.
+    pub fn field_type(&self) -> FieldType {
+        self.field_type
+    }
 
     fn to_wire(&self) -> wire::Field {
         // An absent field means 1.
         let quanta_per_unit = if self.quanta_per_unit == 1 { 0 } else { self.quanta_per_unit };
-        wire::Field { name: self.name.clone(), quanta_per_unit }
+        wire::Field { name: self.name.clone(), quanta_per_unit, field_type: self.field_type.into() }
     }
 
-    fn from_wire(field: &wire::Field) -> Self {
-        Self { name: field.name.clone(), quanta_per_unit: field.quanta_per_unit.max(1) }
+    fn from_wire(field: &wire::Field) -> Result<Self, SchemaError> {
+        let field_type = FieldType::try_from(field.field_type);
+        Ok(Self {
+            name: field.name.clone(),
+            quanta_per_unit: field.quanta_per_unit.max(1),
+            field_type: field_type.map_err(|_| SchemaError::FieldType(field.field_type))?,
+        })
     }
 }
 

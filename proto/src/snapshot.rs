@@ -11,7 +11,11 @@
 //! The tables of a snapshot are those of zone 0, which all players see. Other [zones](Snapshot::zone), which
 //! only some players see, are snapshots within it: cells of a large world, a team's secrets, a player's hand.
 
-use crate::schema::Schema;
+use crate::{
+    limits::MAX_TEXT,
+    schema::{FieldType, Schema},
+    texts::Texts,
+};
 use std::{fmt, sync::Arc};
 
 /// Number of a zone: whatever the game likes. 0 is the zone that all players see.
@@ -23,6 +27,7 @@ pub type ZoneId = u32;
 pub struct Snapshot {
     tick: u32,
     tables: Vec<Table>,
+    texts: Texts,
     /// The other zones, ascending.
     zones: Vec<(ZoneId, Snapshot)>,
 }
@@ -59,10 +64,12 @@ impl Snapshot {
         snapshot.reset(schema, 0);
         snapshot
     }
-    /// Empties all tables, keeps their memory, and sets the tick. Zones that are empty already are forgotten.
+    /// Empties all tables, forgets all texts, keeps their memory, and sets the tick. Zones that are empty
+    /// already are forgotten.
     pub fn clear(&mut self, tick: u32) {
         self.tick = tick;
         self.tables.iter_mut().for_each(|table| table.len = 0);
+        self.texts.clear();
         self.zones.retain_mut(|(_, content)| {
             let is_used = !content.is_empty();
             content.clear(tick);
@@ -91,7 +98,7 @@ impl Snapshot {
             Ok(at) => at,
             Err(at) => {
                 let tables = self.tables.iter().map(|table| Table { width: table.width, ..Table::default() });
-                let content = Self { tick: self.tick, tables: tables.collect(), zones: Vec::new() };
+                let content = Self { tick: self.tick, tables: tables.collect(), ..Self::default() };
                 self.zones.insert(at, (zone, content));
                 at
             }
@@ -129,12 +136,49 @@ impl Snapshot {
     pub fn table_mut(&mut self, kind: usize) -> &mut Table {
         &mut self.tables[kind]
     }
+    /// The number of a text, to push as the value of a [text field](crate::schema::Kind::text). The snapshot
+    /// has the text until it is cleared, so a game asks for the number anew each tick; a text that was there
+    /// before costs no allocation. A row and its texts belong in the same zone. Texts longer than
+    /// [`MAX_TEXT`] are truncated. 0: the text is empty, or there are already
+    /// [`MAX_TEXTS`](crate::limits::MAX_TEXTS).
+    ///
+    /// ```
+    /// use driftless_proto::{schema::Schema, snapshot::Snapshot};
+    ///
+    /// let schema = Schema::new().kind("player", |k| k.linear("place", &["x"], 1).text("name", &["name"]));
+    /// let mut state = Snapshot::new(&schema);
+    /// let name = state.text("Ada");
+    /// state.table_mut(0).push(7, &[30, name]);
+    /// assert_eq!(state.text_of(state.tables()[0].column(1)[0]), "Ada");
+    /// ```
+    pub fn text(&mut self, text: &str) -> i32 {
+        let end = (0..=text.len().min(MAX_TEXT)).rev().find(|&end| text.is_char_boundary(end));
+        self.bytes(&text.as_bytes()[..end.unwrap_or(0)])
+    }
+    /// The same for a [field of bytes](crate::schema::Kind::bytes).
+    pub fn bytes(&mut self, bytes: &[u8]) -> i32 {
+        self.texts.add(bytes) as i32 // far below 2^31
+    }
+    /// The text of a number. Empty: the number is 0, or there is no such text, or it is not UTF-8.
+    pub fn text_of(&self, number: i32) -> &str {
+        std::str::from_utf8(self.bytes_of(number)).unwrap_or_default()
+    }
+    /// The bytes of a number. Empty: the number is 0, or there are no such bytes.
+    pub fn bytes_of(&self, number: i32) -> &[u8] {
+        u32::try_from(number).ok().and_then(|number| self.texts.get(number)).unwrap_or_default()
+    }
+    /// The numbers and bytes of all texts, ascending by number. Added to an empty snapshot in this order,
+    /// they get the same numbers.
+    pub fn texts(&self) -> impl Iterator<Item = (i32, &[u8])> {
+        self.texts.iter().map(|(number, bytes)| (number as i32, &**bytes))
+    }
     /// CRC-32C (Castagnoli, as in RFC 3720 section 12.1) over the canonical bytes; the same on every machine.
     /// Other zones are not in it: each has its own.
     ///
     /// The canonical bytes are 32-bit little-endian numbers: the tick; then for each table, in the schema's
     /// order, the number of entities, the ids in ascending order, and each column's values in the order of
-    /// the ids.
+    /// the ids; then, if there are texts, how many, and for each, in ascending order of number, its number,
+    /// its length in bytes, and its bytes with zeros after them up to a multiple of four.
     pub fn checksum(&self) -> u32 {
         let mut crc = Checksum::default();
         crc.add([self.tick]);
@@ -144,6 +188,13 @@ impl Snapshot {
             for column in table.columns() {
                 crc.add(column.iter().map(|&v| v as u32));
             }
+        }
+        if self.texts.len() > 0 {
+            crc.add([self.texts.len() as u32]);
+        }
+        for (number, bytes) in self.texts.iter() {
+            crc.add([number, bytes.len() as u32]);
+            crc.add(bytes.chunks(4).map(|word| word.iter().rev().fold(0, |w, &b| w << 8 | u32::from(b))));
         }
         crc.0
     }
@@ -158,6 +209,7 @@ impl Snapshot {
                 columns.column(index).copy_from_slice(column);
             }
         }
+        self.texts.copy_from(&other.texts);
         self.zones.retain(|(zone, _)| other.content(*zone).is_some());
         for (zone, content) in other.zones() {
             self.zone(zone).copy_from(content);
@@ -172,8 +224,30 @@ impl Snapshot {
         for (table, kind) in self.tables.iter_mut().zip(schema.kinds()) {
             table.reset(kind.columns());
         }
+        self.texts.clear();
         self.zones.clear();
         self.tick = tick;
+    }
+
+    /// The texts.
+    pub(crate) fn texts_by_number(&self) -> &Texts {
+        &self.texts
+    }
+
+    /// The texts, to change.
+    pub(crate) fn texts_by_number_mut(&mut self) -> &mut Texts {
+        &mut self.texts
+    }
+
+    /// The first number in a text field of these kinds' tables that is not that of a text.
+    pub(crate) fn unknown_text(&self, schema: &Schema, of_kind: impl Fn(usize) -> bool) -> Option<i32> {
+        let tables = self.tables.iter().zip(schema.kinds()).enumerate().filter(|(kind, _)| of_kind(*kind));
+        let columns = tables.flat_map(|(_, (table, kind))| {
+            let fields = kind.groups().iter().flat_map(|group| group.fields()).enumerate();
+            let texts = fields.filter(|(_, field)| field.field_type() != FieldType::Number);
+            texts.map(|(column, _)| table.column(column))
+        });
+        columns.flatten().copied().find(|&number| number != 0 && self.bytes_of(number).is_empty())
     }
 
     /// Whether this has the tables of `schema`.
@@ -320,7 +394,10 @@ impl Rows {
 
 impl PartialEq for Snapshot {
     fn eq(&self, other: &Self) -> bool {
-        self.tick == other.tick && self.tables == other.tables && self.zones().eq(other.zones())
+        self.tick == other.tick
+            && self.tables == other.tables
+            && self.texts == other.texts
+            && self.zones().eq(other.zones())
     }
 }
 

@@ -42,9 +42,14 @@ fn schema() -> Schema {
     Schema::new()
         .kind("player", |k| k.linear("position", &["x", "y"], 100).hold("health", &["health"], 1))
         .kind("bullet", |k| k.linear("position", &["x", "y", "z"], 100))
+        .kind("label", |k| k.text("name", &["name"]).bytes("items", &["items"]))
 }
 
-/// 200 players, some of whom come and go, and 50 bullets whose ids are always new.
+/// The names of labels.
+const NAMES: [&str; 7] = ["", "Ada", "Bob", "Cleo", "Dan", "Eve", "Flo"];
+
+/// 200 players, some of whom come and go, 50 bullets whose ids are always new, and 100 labels with texts that
+/// some exchange.
 fn fill(snapshot: &mut Snapshot, tick: u32) {
     snapshot.clear(tick);
     for id in 0..200 {
@@ -55,6 +60,11 @@ fn fill(snapshot: &mut Snapshot, tick: u32) {
     }
     for id in 0..50 {
         snapshot.table_mut(1).push(tick * 3 + id, &[id as i32, (id * tick) as i32, 4]);
+    }
+    for id in 0..100 {
+        let name = snapshot.text(NAMES[(if id < 90 { id } else { id + tick }) as usize % NAMES.len()]);
+        let items = snapshot.bytes(&[3; 64]);
+        snapshot.table_mut(2).push(id, &[name, items]);
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // in helpers of tests
 
 use driftless_proto::{
-    schema::{MAX_FIELDS, MAX_GROUPS, MAX_KINDS, Schema, SchemaError},
+    schema::{FieldType, MAX_FIELDS, MAX_GROUPS, MAX_KINDS, Predictor, Schema, SchemaError},
     wire,
 };
 
@@ -10,6 +10,7 @@ fn wire_schema() -> wire::Schema {
     Schema::new()
         .kind("player", |k| k.linear("position", &["x", "y"], 100).hold("health", &["health"], 1))
         .kind("bullet", |k| k.linear("position", &["x", "y"], 0))
+        .kind("tree", |k| k.text("name", &["name"]).bytes("shape", &["shape"]))
         .to_wire()
 }
 
@@ -76,6 +77,20 @@ fn a_count_out_of_range_is_refused() {
 #[test]
 fn an_unknown_predictor_is_refused() {
     assert_eq!(refused(|s| s.kinds[0].groups[0].predictor = 9), SchemaError::Predictor(9));
+}
+
+#[test]
+fn a_field_has_a_type() {
+    let schema = Schema::from_wire(&wire_schema()).unwrap();
+    let of = |kind: usize, group: usize| schema.kinds()[kind].groups()[group].fields()[0].field_type();
+    assert_eq!([of(0, 0), of(2, 0), of(2, 1)], [FieldType::Number, FieldType::Text, FieldType::Bytes]);
+    assert_eq!(refused(|s| s.kinds[2].groups[0].fields[0].field_type = 3), SchemaError::FieldType(3));
+}
+
+#[test]
+fn a_text_that_is_predicted_to_move_is_refused() {
+    let moving = |s: &mut wire::Schema| s.kinds[2].groups[1].predictor = Predictor::Linear.into();
+    assert_eq!(refused(moving), SchemaError::MovingText("shape".into()));
 }
 
 #[test]

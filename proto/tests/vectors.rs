@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use driftless_proto::{
     delta::{Decoder, Encoder, References},
-    schema::{Predictor, Schema},
+    schema::{FieldType, Predictor, Schema},
     snapshot::Snapshot,
     state::StateHead,
     wire::{self, ColumnCoding},
@@ -44,12 +44,22 @@ struct Group {
     fields: Vec<String>,
     predictor: String,
     quanta_per_unit: u32,
+    #[serde(rename = "type", default)]
+    field_type: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct State {
     tick: u32,
     tables: Vec<Table>,
+    #[serde(default)]
+    texts: Vec<Text>,
+}
+
+#[derive(Deserialize)]
+struct Text {
+    number: i32,
+    bytes: String,
 }
 
 #[derive(Deserialize)]
@@ -60,10 +70,20 @@ struct Table {
 
 impl Vector {
     fn schema(&self) -> Schema {
-        let field = |name: &String, quanta_per_unit| wire::Field { name: name.clone(), quanta_per_unit };
+        let field_type = |group: &Group| match group.field_type.as_deref() {
+            None => FieldType::Number,
+            Some("text") => FieldType::Text,
+            Some("bytes") => FieldType::Bytes,
+            Some(other) => panic!("type {other}"),
+        };
+        let field = |name: &String, g: &Group| wire::Field {
+            name: name.clone(),
+            quanta_per_unit: g.quanta_per_unit,
+            field_type: field_type(g).into(),
+        };
         let group = |g: &Group| wire::Group {
             name: g.name.clone(),
-            fields: g.fields.iter().map(|name| field(name, g.quanta_per_unit)).collect(),
+            fields: g.fields.iter().map(|name| field(name, g)).collect(),
             predictor: match g.predictor.as_str() {
                 "hold" => Predictor::Hold,
                 "linear" => Predictor::Linear,
@@ -90,6 +110,9 @@ impl State {
     fn snapshot(&self, schema: &Schema) -> Snapshot {
         let mut snapshot = Snapshot::new(schema);
         snapshot.clear(self.tick);
+        for text in &self.texts {
+            assert_eq!(snapshot.bytes(&unhex(&text.bytes)), text.number);
+        }
         for (kind, table) in self.tables.iter().enumerate() {
             for (row, &id) in table.ids.iter().enumerate() {
                 let values: Vec<i32> = table.columns.iter().map(|c| c[row]).collect();

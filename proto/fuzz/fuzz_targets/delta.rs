@@ -21,7 +21,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let schema = Schema::new()
         .kind("player", |k| k.linear("position", &["x", "y"], 100).hold("health", &["health"], 1))
         .kind("body", |k| k.linear("position", &["x", "y", "z"], 1000).hold("awake", &["awake"], 1))
-        .kind("odd", |k| k.hold("a", &["a"], 1).linear("bcde", &["b", "c", "d", "e"], 1));
+        .kind("odd", |k| k.hold("a", &["a"], 1).linear("bcde", &["b", "c", "d", "e"], 1))
+        .kind("label", |k| k.text("name", &["name"]).bytes("items", &["items"]));
     let state = |tick: u32, ids: std::ops::Range<i32>| {
         let mut state = Snapshot::new(&schema);
         state.clear(tick);
@@ -30,6 +31,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
             state.table_mut(0).push(id as u32 * 3, &[id * t, -id * t, 100]);
             state.table_mut(1).push(id as u32, &[id * t, i32::MAX - t, i32::MIN + t, 1]);
             state.table_mut(2).push(u32::MAX - 20 + id as u32, &[id, t, t * t, -id, 7]);
+            let (name, items) = (state.text(["", "Ada", "Bob"][id as usize % 3]), state.bytes(&[id as u8; 3]));
+            state.table_mut(3).push(id as u32, &[name, items]);
         }
         state
     };

@@ -11,6 +11,7 @@ use super::{
     protobuf::take_varint,
     rice, row_set,
     survivors::{Rows, Survivors},
+    texts::TextDecoder,
 };
 use crate::{
     schema::{Kind, Schema},
@@ -34,6 +35,7 @@ pub struct Decoder {
     /// Scratch memory of the RICE coding.
     seen: Vec<u32>,
     predicted: Vec<i32>,
+    texts: TextDecoder,
     /// Rows of the baseline that are despawned.
     despawned: Vec<u32>,
     /// What the DENSE coding knows of the spawned entities' values.
@@ -117,6 +119,7 @@ impl Decoder {
     ) -> Result<(), DeltaError> {
         let empty = Table::default();
         let mut next = shared.next_table(schema.kinds())?;
+        let mut differ = 0_u32; // bit n: there is a delta of kind n
         let mut dense = None;
         if next.is_none() {
             dense = shared.dense().map(BitReader::new);
@@ -131,6 +134,7 @@ impl Decoder {
             if let Some(bits) = &mut dense
                 && bits.take(1) != 0
             {
+                differ |= 1 << index;
                 self.apply_dense(kind, from, bits, out)?;
                 continue;
             }
@@ -139,14 +143,22 @@ impl Decoder {
                 _ => TableDelta::unchanged(index),
             };
             if next.as_ref().is_some_and(|delta| delta.kind == index) {
+                differ |= 1 << index;
                 next = shared.next_table(schema.kinds())?;
             }
             self.apply_table(kind, from, &delta, out)?;
         }
         match dense {
-            Some(bits) if !bits.is_used_up() => Err(DeltaError::ValueCount),
-            None if shared.dense().is_some() => Err(DeltaError::TwoCodings),
-            _ => Ok(()),
+            Some(bits) if !bits.is_used_up() => return Err(DeltaError::ValueCount),
+            None if shared.dense().is_some() => return Err(DeltaError::TwoCodings),
+            _ => {}
+        }
+        let baseline = references.baseline.map(Snapshot::texts_by_number);
+        let some_are_gone = self.texts.apply(baseline, shared.texts(), out.texts_by_number_mut())?;
+        // In the other tables, rows refer to the same texts as in the baseline.
+        match out.unknown_text(schema, |kind| some_are_gone || differ >> kind & 1 != 0) {
+            None => Ok(()),
+            Some(number) => Err(DeltaError::UnknownText(number)),
         }
     }
 

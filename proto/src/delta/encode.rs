@@ -9,6 +9,7 @@ use super::{
     protobuf::{bytes_field_len, number_field_len, put_bytes, put_bytes_head, put_number, put_varint},
     rice, row_set,
     survivors::Survivors,
+    texts::TextEncoder,
 };
 use crate::{
     schema::{Kind, Schema},
@@ -24,13 +25,14 @@ pub struct Encoder {
     changes: Changes,
     scratch: Scratch,
     coder: Coder,
+    texts: TextEncoder,
     /// The `TableDelta` being written.
     table: Vec<u8>,
 }
 
 impl Encoder {
-    /// Writes the shared fields of a `State` message (8, the checksum, if `checksum` is given, and the
-    /// tables: 9, or 15 in the DENSE coding) that turn `references` into `current`.
+    /// Writes the shared fields of a `State` message that turn `references` into `current`: 8, the checksum, if
+    /// `checksum` is given; the tables, 9, or 15 in the DENSE coding; and 14, the texts.
     ///
     /// The baseline must be older than `current` and the prior older than the baseline, each by at most
     /// [`MAX_AGE`] ticks, because no [`StateHead`](crate::state::StateHead) could name others.
@@ -49,14 +51,34 @@ impl Encoder {
         out: &mut impl BufMut,
     ) {
         assert!(current.is_of(schema) && references.are_of(schema), "a snapshot is of another schema");
+        debug_assert_eq!(
+            current.unknown_text(schema, |_| true),
+            None,
+            "a row's text was not added this tick"
+        );
         if let Some(checksum) = checksum {
             out.put_u8(8 << 3 | 5);
             out.put_u32_le(checksum);
         }
+        let had = references.baseline.map(Snapshot::texts_by_number);
         if coding == ColumnCoding::Dense {
+            self.texts.write(had, current.texts_by_number(), out);
             self.write_dense(schema, references, current, out);
-            return;
+        } else {
+            self.write_tables(schema, references, current, coding, out);
+            self.texts.write(had, current.texts_by_number(), out);
         }
+    }
+
+    /// Writes each table in which something differs from the prediction.
+    fn write_tables(
+        &mut self,
+        schema: &Schema,
+        references: References<'_>,
+        current: &Snapshot,
+        coding: ColumnCoding,
+        out: &mut impl BufMut,
+    ) {
         let horizon = Horizon::of(references, current.tick());
         let empty = Table::default();
         for (index, kind) in schema.kinds().iter().enumerate() {

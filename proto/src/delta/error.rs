@@ -87,6 +87,18 @@ pub enum DeltaError {
     /// A number has bits that belong to none of its residuals.
     #[error("a residual has too many bits")]
     Residual,
+    /// A text is empty, or longer than [`MAX_TEXT`](crate::limits::MAX_TEXT).
+    #[error("a text of {0} bytes")]
+    TextLength(usize),
+    /// There are more texts than numbers or fewer, or more than [`MAX_TEXTS`](crate::limits::MAX_TEXTS).
+    #[error("too many or too few texts")]
+    TextCount,
+    /// A text is new that already exists.
+    #[error("text {0} is new but already exists")]
+    TextTwice(u32),
+    /// A row refers to a text that does not exist.
+    #[error("a row refers to text {0}, which does not exist")]
+    UnknownText(i32),
     /// A reference belongs to another schema: the caller's fault.
     #[error("a reference belongs to another schema")]
     References,

@@ -12,18 +12,25 @@ use crate::schema::{Kind, MAX_GROUPS};
 pub(super) struct Shared<'a> {
     fields: Fields<'a>,
     checksum: Option<u32>,
+    texts: Option<&'a [u8]>,
     dense: Option<&'a [u8]>,
     last_kind: Option<usize>,
 }
 
 impl<'a> Shared<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { fields: Fields::new("State", bytes), checksum: None, dense: None, last_kind: None }
+        let fields = Fields::new("State", bytes);
+        Self { fields, checksum: None, texts: None, dense: None, last_kind: None }
     }
 
     /// The checksum, after the last table.
     pub(super) fn checksum(&self) -> Option<u32> {
         self.checksum
+    }
+
+    /// The `TextDelta`, after the last table.
+    pub(super) fn texts(&self) -> &'a [u8] {
+        self.texts.unwrap_or_default()
     }
 
     /// The tables in the DENSE coding, after the last table.
@@ -45,6 +52,7 @@ impl<'a> Shared<'a> {
                     self.last_kind = Some(table.kind);
                     return Ok(Some(table));
                 }
+                14 => once(&mut self.texts, "texts", field.bytes()?)?,
                 15 => once(&mut self.dense, "dense", field.bytes()?)?,
                 _ => {}
             }

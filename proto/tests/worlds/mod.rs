@@ -8,7 +8,10 @@ use driftless_proto::{
     wire::ColumnCoding,
 };
 use proptest::{collection::btree_map, prelude::*};
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::OnceLock,
+};
 
 /// Three states of a world.
 #[derive(Debug, Clone)]
@@ -32,7 +35,10 @@ impl World {
     }
 }
 
-/// Kinds of 3, 4, 7 and 1 columns.
+/// The kind that has texts.
+const LABEL: usize = 4;
+
+/// Kinds of 3, 4, 7, 1 and 3 columns.
 pub fn schema() -> Schema {
     Schema::new()
         .kind("player", |k| k.linear("position", &["x", "y"], 100).hold("health", &["health"], 1))
@@ -41,6 +47,7 @@ pub fn schema() -> Schema {
             k.hold("a", &["a"], 1).linear("bcdef", &["b", "c", "d", "e", "f"], 1).hold("g", &["g"], 1)
         })
         .kind("flag", |k| k.hold("flag", &["flag"], 1))
+        .kind("label", |k| k.text("name", &["name"]).bytes("items", &["worn", "owned"]))
 }
 
 /// Worlds in which entities come and go, move smoothly, jump, or stay.
@@ -53,7 +60,8 @@ pub fn worlds() -> impl Strategy<Value = World> {
         let id = prop_oneof![4 => 0..40_u32, 1 => any::<u32>(), 1 => Just(u32::MAX)];
         btree_map(id, (life, prop::collection::vec(column, width)), 0..20)
     };
-    let tables = (table(3), table(4), table(7), table(1)).prop_map(|(a, b, c, d)| [a, b, c, d]);
+    let tables = (table(3), table(4), table(7), table(1), table(3));
+    let tables = tables.prop_map(|(a, b, c, d, e)| [a, b, c, d, e]);
     (0..=MAX_AGE * 4, 1..=MAX_AGE, 1..=MAX_AGE, tables).prop_map(|(tick, behind, ahead, tables)| {
         let mut states = [tick, tick + behind, tick + behind + ahead].map(|tick| {
             let mut state = Snapshot::new(&schema());
@@ -81,7 +89,10 @@ fn fill(states: &mut [Snapshot; 3], kind: usize, table: &BTreeMap<u32, (u8, Colu
                 1 => start.wrapping_add(first),
                 _ => start.wrapping_add(first).wrapping_add(second),
             };
-            let values: Vec<i32> = columns.iter().map(at).collect();
+            let mut values: Vec<i32> = columns.iter().map(at).collect();
+            if kind == LABEL {
+                values.iter_mut().for_each(|value| *value = state.text(text(*value)));
+            }
             state.table_mut(kind).push(id, &values);
         }
     }
@@ -96,4 +107,28 @@ pub fn straight_line() -> World {
         state
     };
     World { prior: state(2), baseline: state(4), current: state(6) }
+}
+
+/// One of a few texts: the empty one, short ones, long ones, and three with the same hash.
+fn text(value: i32) -> &'static str {
+    static TEXTS: OnceLock<Vec<String>> = OnceLock::new();
+    let texts = TEXTS.get_or_init(|| {
+        let others = ["", "Ada", "Bob", "#ff8800", "名前"].map(str::to_owned);
+        others.into_iter().chain([200, 256].map(|len| "x".repeat(len))).chain(colliding()).collect()
+    });
+    &texts[value.rem_euclid(texts.len() as i32) as usize]
+}
+
+/// Three texts that would all have the same number, were each alone.
+pub fn colliding() -> Vec<String> {
+    let mut found = HashMap::<i32, Vec<String>>::new();
+    let alone = Snapshot::new(&schema());
+    for text in (0..).map(|n: u32| n.to_string()) {
+        let same = found.entry(alone.clone().text(&text)).or_default();
+        same.push(text);
+        if same.len() == 3 {
+            return same.clone();
+        }
+    }
+    unreachable!("there are more texts than numbers")
 }
