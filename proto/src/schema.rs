@@ -173,6 +173,12 @@ impl Kind {
         self.groups.iter().map(|g| g.fields.len()).sum()
     }
 
+    /// The columns of texts and of bytes.
+    pub(crate) fn text_columns(&self) -> impl Iterator<Item = usize> {
+        let fields = self.groups.iter().flat_map(|group| &group.fields).enumerate();
+        fields.filter(|(_, field)| field.field_type != FieldType::Number).map(|(column, _)| column)
+    }
+
     fn group(
         mut self,
         name: &str,

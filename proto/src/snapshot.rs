@@ -11,11 +11,7 @@
 //! The tables of a snapshot are those of zone 0, which all players see. Other [zones](Snapshot::zone), which
 //! only some players see, are snapshots within it: cells of a large world, a team's secrets, a player's hand.
 
-use crate::{
-    limits::MAX_TEXT,
-    schema::{FieldType, Schema},
-    texts::Texts,
-};
+use crate::{limits::MAX_TEXT, schema::Schema, texts::Texts};
 use std::{fmt, sync::Arc};
 
 /// Number of a zone: whatever the game likes. 0 is the zone that all players see.
@@ -242,12 +238,9 @@ impl Snapshot {
     /// The first number in a text field of these kinds' tables that is not that of a text.
     pub(crate) fn unknown_text(&self, schema: &Schema, of_kind: impl Fn(usize) -> bool) -> Option<i32> {
         let tables = self.tables.iter().zip(schema.kinds()).enumerate().filter(|(kind, _)| of_kind(*kind));
-        let columns = tables.flat_map(|(_, (table, kind))| {
-            let fields = kind.groups().iter().flat_map(|group| group.fields()).enumerate();
-            let texts = fields.filter(|(_, field)| field.field_type() != FieldType::Number);
-            texts.map(|(column, _)| table.column(column))
-        });
-        columns.flatten().copied().find(|&number| number != 0 && self.bytes_of(number).is_empty())
+        let numbers =
+            tables.flat_map(|(_, (table, kind))| kind.text_columns().flat_map(|column| table.column(column)));
+        numbers.copied().find(|&number| number != 0 && self.bytes_of(number).is_empty())
     }
 
     /// Whether this has the tables of `schema`.

@@ -6,7 +6,7 @@
 //! nor encoded again:
 //!
 //! ```text
-//! ServerMessage.state tag, length | tick, baseline, prior, input | checksum, tables
+//! ServerMessage.state tag, length | tick, baseline, prior, input | checksum, tables, texts
 //!          StateHead::write, for each client                     | Encoder::encode, shared
 //! ```
 //!

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
 /// Version of what [`History::save`] writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The last states of a room, oldest first. Once it is full it makes no new ones.
 #[derive(Debug)]
@@ -144,6 +144,7 @@ impl History {
         let states = states.map(|state| SavedState {
             tick: state.tick(),
             tables: state.tables().iter().map(table).collect(),
+            texts: state.texts().map(|(_, bytes)| bytes.to_vec()).collect(),
         });
         let saved = Saved { version: VERSION, tick_rate: self.tick_rate, states: states.collect() };
         postcard::to_stdvec(&saved).unwrap_or_default() // numbers and lists are serialisable
@@ -169,7 +170,7 @@ impl History {
             return Err(bad(&format!("has a tick rate of {}", saved.tick_rate)));
         }
         let mut history = Self::new(schema, rewind_ms, saved.tick_rate);
-        for SavedState { tick, tables } in saved.states {
+        for SavedState { tick, tables, texts } in saved.states {
             let is_next = history.states.back().is_none_or(|last| last.tick() < tick);
             let is_of_schema = tables.len() == history.linear.len()
                 && tables.iter().zip(&history.linear).all(|(table, kind)| {
@@ -181,6 +182,9 @@ impl History {
                 return Err(bad(&format!("has a state of tick {tick} that is not of this game")));
             }
             history.push(tick, |state| {
+                for text in &texts {
+                    state.bytes(text); // in this order they get their numbers again
+                }
                 for (kind, table) in tables.iter().enumerate() {
                     for (row, &id) in table.ids.iter().enumerate() {
                         let values: Vec<i32> = table.columns.iter().map(|column| column[row]).collect();
@@ -204,6 +208,7 @@ struct Saved {
 struct SavedState {
     tick: u32,
     tables: Vec<SavedTable>,
+    texts: Vec<Vec<u8>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -255,6 +260,16 @@ impl Past<'_> {
                 _ => value,
             }
         }))
+    }
+
+    /// The text of a number in a row, as [`Snapshot::text_of`] gives it.
+    pub fn text_of(&self, number: i32) -> &str {
+        self.base.text_of(number)
+    }
+
+    /// The bytes of a number in a row.
+    pub fn bytes_of(&self, number: i32) -> &[u8] {
+        self.base.bytes_of(number)
     }
 
     /// Between a value of `base` and one of the state of `tick` after it.

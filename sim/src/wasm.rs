@@ -33,7 +33,8 @@
 //!
 //! A state has the same format as for its checksum, 32-bit little-endian numbers: the tick; then for each
 //! table, in the schema's order, the number of entities, their ids in ascending order, and each column's
-//! values in the order of the ids.
+//! values in the order of the ids; then the texts, if there are any: see
+//! [`Snapshot::checksum`](crate::Snapshot::checksum).
 
 use crate::{Predict, Prediction, Snapshot};
 use prost::Message;
@@ -138,6 +139,18 @@ fn read_state(bytes: &[u8], out: &mut Snapshot) -> Option<()> {
             table.push(word(ids + n)?, &row);
         }
     }
+    if at < words.len() {
+        at += 1;
+        for _ in 0..word(at - 1).filter(|&texts| texts > 0)? {
+            let (number, length) = (word(at)?, word(at + 1)? as usize);
+            let start = at.checked_add(2)?;
+            at = length.div_ceil(4).checked_add(start)?;
+            let text = bytes.get(4 * start..)?.get(..length)?;
+            if out.bytes(text) as u32 != number {
+                return None;
+            }
+        }
+    }
     (at == words.len()).then_some(())
 }
 
@@ -229,6 +242,24 @@ mod tests {
         expected.table_mut(1).push(5, &[-1]);
         assert_eq!(state, expected);
         assert_eq!(state.checksum(), crc32c::crc32c(&bytes));
+    }
+
+    #[test]
+    fn a_state_is_read_with_its_texts() {
+        let schema = Schema::new().kind("a", |kind| kind.text("name", &["name"]));
+        let mut state = Snapshot::new(&schema);
+        let name = state.text("Ada L.");
+        let mut bytes = words(&[9, 1, 4, name, 1, name, 6]);
+        bytes.extend(b"Ada L.\0\0");
+        assert_eq!(read_state(&bytes, &mut state), Some(()));
+        assert_eq!(state.checksum(), crc32c::crc32c(&bytes));
+        assert_eq!(state.text_of(state.tables()[0].column(0)[0]), "Ada L.");
+        for (at, word) in [(4, -1), (4, 0), (4, 2), (5, name + 1), (6, -1), (6, 5_000)] {
+            let mut damaged = bytes.clone();
+            damaged[4 * at..4 * at + 4].copy_from_slice(&words(&[word]));
+            assert_eq!(read_state(&damaged, &mut state), None, "{word} at {at}");
+            assert_eq!(read_state(&bytes[..4 * at], &mut state), (at == 4).then_some(()));
+        }
     }
 
     // Promise 6: "Nothing a peer sends panics the server." Likewise for the page.

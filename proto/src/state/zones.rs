@@ -1,7 +1,7 @@
 //! What a state message says of zones other than zone 0.
 //!
 //! ```text
-//! head | zone 0: checksum, tables | left, deferred | zone head, checksum, tables | zone head, ...
+//! head | zone 0: checksum, tables, texts | left, deferred | zone head, checksum, tables, texts | ...
 //! ```
 
 use crate::{

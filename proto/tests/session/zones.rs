@@ -123,7 +123,9 @@ impl Play {
     ) -> Self {
         let now = Instant::now();
         let schema = Schema::new()
-            .kind("boat", |k| k.linear("position", &["x"], 100).hold("hull", &["health"], 1))
+            .kind("boat", |k| {
+                k.linear("position", &["x"], 100).hold("hull", &["health"], 1).text("name", &["name"])
+            })
             .kind("flag", |k| k.hold("owner", &["player"], 1));
         let nothing = Snapshot::new(&schema);
         let config = ClientConfig { delivery, ..ClientConfig::default() };
@@ -199,7 +201,10 @@ impl Play {
             }
             let x = (start + speed * t).rem_euclid(9_000);
             let zone = 1 + x as u32 / 1_000;
-            state.zone(zone).table_mut(0).push(id, &[x, 100 - t / 30 % 7]);
+            let zone = state.zone(zone);
+            // Some have a name, which changes now and then.
+            let name = zone.text(&if id % 8 == 0 { format!("{id}/{}", t / 50) } else { String::new() });
+            zone.table_mut(0).push(id, &[x, 100 - t / 30 % 7, name]);
         }
         state.table_mut(1).push(90, &[t / 25]);
         state
@@ -289,8 +294,9 @@ impl Play {
         for (zone, content, until) in self.client.zones() {
             // Promise 8: "A client MUST NOT receive a byte of what its player may not see."
             assert!(in_view.contains(&zone), "zone {zone} at tick {tick}: {in_view:?}");
-            let truth = of(until).snapshot.content(zone).map_or(self.room.nothing.tables(), Snapshot::tables);
-            assert_eq!(content.tables(), truth, "zone {zone} at tick {until}");
+            let truth = of(until).snapshot.content(zone).unwrap_or(&self.room.nothing);
+            assert_eq!(content.tables(), truth.tables(), "zone {zone} at tick {until}");
+            assert!(content.texts().eq(truth.texts()), "zone {zone} at tick {until}");
             known.insert(zone, until);
             is_current &= until == tick;
         }
@@ -312,7 +318,10 @@ impl Play {
                 let Some(content) = of(tick).snapshot.content(zone) else { continue };
                 for (kind, table) in content.tables().iter().enumerate() {
                     for (row, &id) in table.ids().iter().enumerate() {
-                        let values: Vec<_> = (0..table.width()).map(|c| table.column(c)[row]).collect();
+                        let mut values: Vec<_> = (0..table.width()).map(|c| table.column(c)[row]).collect();
+                        if kind == 0 {
+                            values[2] = union.text(content.text_of(values[2]));
+                        }
                         union.table_mut(kind).push(id, &values);
                     }
                 }
@@ -358,6 +367,9 @@ fn what_has_not_changed_costs_nothing() {
         next.clear(tick);
         for (zone, content) in snapshot.zones().chain([(0, &snapshot)]) {
             for (kind, table) in content.tables().iter().enumerate() {
+                for (_, text) in content.texts() {
+                    next.zone(zone).bytes(text);
+                }
                 for (row, &id) in table.ids().iter().enumerate() {
                     let values: Vec<_> = (0..table.width()).map(|c| table.column(c)[row]).collect();
                     next.zone(zone).table_mut(kind).push(id, &values);

@@ -7,11 +7,12 @@ use crate::{
 };
 use actix_web::{HttpResponse, web};
 use driftless_proto::{
-    schema::{Kind, Predictor},
+    schema::{FieldType, Kind, Predictor},
     snapshot::Snapshot,
 };
 use driftless_sim::{PlayerId, ZoneId};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Most entities listed, of all kinds together.
 const MAX_ENTITIES: usize = 5_000;
@@ -47,8 +48,18 @@ struct TableView<'a> {
     ids: Vec<u32>,
     /// The zone of each entity. Empty if the room has only zone 0.
     zones: Vec<ZoneId>,
-    /// A column for each field, in quanta.
-    columns: Vec<Vec<i32>>,
+    /// A column for each field.
+    columns: Vec<Vec<Value<'a>>>,
+}
+
+#[derive(Serialize, Clone)]
+#[serde(untagged)]
+enum Value<'a> {
+    /// In quanta.
+    Number(i32),
+    Text(Cow<'a, str>),
+    /// In hexadecimal.
+    Bytes(String),
 }
 
 #[derive(Serialize)]
@@ -57,6 +68,8 @@ struct FieldView<'a> {
     group: &'a str,
     quanta_per_unit: u32,
     predictor: &'static str,
+    #[serde(rename = "type")]
+    field_type: &'static str,
 }
 
 /// The newest state of a room, with its schema.
@@ -107,7 +120,7 @@ fn contents(state: &Published, player: Option<PlayerId>) -> Vec<(ZoneId, &Snapsh
 fn table<'a>(
     index: usize,
     kind: &'a Kind,
-    contents: &[(ZoneId, &Snapshot)],
+    contents: &[(ZoneId, &'a Snapshot)],
     left: &mut usize,
 ) -> TableView<'a> {
     let mut view = TableView {
@@ -127,11 +140,22 @@ fn table<'a>(
         if contents.len() > 1 {
             view.zones.resize(view.ids.len(), zone);
         }
-        for (n, column) in view.columns.iter_mut().enumerate() {
-            column.extend(&table.column(n)[..shown]);
+        let fields = kind.groups().iter().flat_map(|group| group.fields());
+        for ((n, field), column) in fields.enumerate().zip(&mut view.columns) {
+            let numbers = &table.column(n)[..shown];
+            column.extend(numbers.iter().map(|&number| value(content, field.field_type(), number)));
         }
     }
     view
+}
+
+fn value(content: &Snapshot, field_type: FieldType, number: i32) -> Value<'_> {
+    let bytes = content.bytes_of(number);
+    match field_type {
+        FieldType::Number => Value::Number(number),
+        FieldType::Text => Value::Text(String::from_utf8_lossy(bytes)),
+        FieldType::Bytes => Value::Bytes(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+    }
 }
 
 fn fields(kind: &Kind) -> Vec<FieldView<'_>> {
@@ -143,6 +167,11 @@ fn fields(kind: &Kind) -> Vec<FieldView<'_>> {
             predictor: match group.predictor() {
                 Predictor::Hold => "hold",
                 Predictor::Linear => "linear",
+            },
+            field_type: match field.field_type() {
+                FieldType::Number => "number",
+                FieldType::Text => "text",
+                FieldType::Bytes => "bytes",
             },
         })
     });

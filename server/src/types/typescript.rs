@@ -1,7 +1,10 @@
 //! Kinds, messages and games as TypeScript.
 
 use super::messages::{Field, How, Kind, Message, Messages, camel};
-use driftless_proto::schema::{Predictor, Schema};
+use driftless_proto::{
+    limits::MAX_TEXT,
+    schema::{self, FieldType, Predictor, Schema},
+};
 use std::{collections::BTreeSet, fmt::Write};
 
 /// Names that no constant can have.
@@ -50,14 +53,11 @@ impl Text {
             self.line(&format!("export type {name} = {{\n  readonly id: number;"));
             for group in found.groups() {
                 for field in group.fields() {
-                    let mut says = match field.quanta_per_unit() {
-                        1 => "An integer".to_owned(),
-                        quanta => format!("In steps of 1/{quanta}"),
-                    };
+                    let (mut says, of) = column(field);
                     if group.predictor() == Predictor::Linear {
                         says.push_str(", interpolated between two states");
                     }
-                    self.line(&format!("  /** {says}. */\n  readonly {}: number;", property(field.name())));
+                    self.line(&format!("  /** {says}. */\n  readonly {}: {of};", property(field.name())));
                 }
             }
             self.line("};");
@@ -210,6 +210,16 @@ fn type_of(kind: &Kind) -> &str {
     }
 }
 
+/// What an entity's field is, in words and as a type.
+fn column(field: &schema::Field) -> (String, &'static str) {
+    match (field.field_type(), field.quanta_per_unit()) {
+        (FieldType::Number, 1) => ("An integer".to_owned(), "number"),
+        (FieldType::Number, quanta) => (format!("In steps of 1/{quanta}"), "number"),
+        (FieldType::Text, _) => (format!("At most {MAX_TEXT} bytes of UTF-8"), "string"),
+        (FieldType::Bytes, _) => (format!("At most {MAX_TEXT} bytes"), "Uint8Array"),
+    }
+}
+
 /// A name as a type has it; what no name can have is left out.
 pub(crate) fn pascal(name: &str) -> String {
     let mut characters = camel(name).chars().filter(|c| c.is_alphanumeric()).collect::<Vec<_>>().into_iter();
@@ -260,6 +270,19 @@ mod tests {
         let mut text = Text::new();
         text.game("tag", &Schema::new(), &messages).unwrap();
         assert!(text.finish().contains("tag: Game<never, never, never, TagEntities>"));
+    }
+
+    #[test]
+    fn texts_are_strings_and_bytes_are_bytes() {
+        let schema =
+            Schema::new().kind("tree", |kind| kind.text("name", &["name"]).bytes("shape", &["shape"]));
+        let mut text = Text::new();
+        text.game("wood", &schema, &Messages::none()).unwrap();
+        let text = text.finish();
+        assert!(
+            text.contains("  readonly name: string;") && text.contains("  readonly shape: Uint8Array;"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub struct Entity<'a> {
     other: Option<(&'a Table, usize)>,
 }
 
-impl Entity<'_> {
+impl<'a> Entity<'a> {
     /// The entity's id.
     pub fn id(&self) -> u32 {
         self.id
@@ -86,6 +86,22 @@ impl Entity<'_> {
         let part = self.view.offset_us as f64 / self.view.span_us as f64;
         let quanta = f64::from(base) + change as f64 * part;
         (quanta / f64::from(self.columns[column].quanta_per_unit)) as f32
+    }
+
+    /// The text of a column of texts. Empty if it is no such column.
+    ///
+    /// # Panics
+    /// Like [`quanta`](Self::quanta).
+    pub fn text(&self, column: usize) -> &'a str {
+        self.view.base.text_of(self.parts(column).0)
+    }
+
+    /// The bytes of a column of bytes.
+    ///
+    /// # Panics
+    /// Like [`quanta`](Self::quanta).
+    pub fn bytes(&self, column: usize) -> &'a [u8] {
+        self.view.base.bytes_of(self.parts(column).0)
     }
 
     /// The value in the state that it starts from, and the change to the other one (0 if it is not

@@ -21,6 +21,8 @@ pub(super) struct Union {
     has_previous: bool,
     /// Entities that may have moved to a zone of which this end has not heard yet.
     moving: Vec<Moving>,
+    /// For each kind, its columns of texts. A number means a text in one zone only.
+    text_columns: Box<[Box<[usize]>]>,
     /// Scratch memory.
     order: Vec<(u32, ZoneId)>,
     predicted: Snapshot,
@@ -32,6 +34,7 @@ struct Moving {
     kind: usize,
     id: u32,
     values: Vec<i32>,
+    texts: Vec<Box<[u8]>>,
     /// Tick at which its zone did not have it any more.
     since: u32,
 }
@@ -42,6 +45,7 @@ impl Union {
             states: [Snapshot::new(schema), Snapshot::new(schema)],
             has_previous: false,
             moving: Vec::new(),
+            text_columns: schema.kinds().iter().map(|kind| kind.text_columns().collect()).collect(),
             order: Vec::new(),
             predicted: Snapshot::new(schema),
             row: Vec::new(),
@@ -63,15 +67,18 @@ impl Union {
 
     /// A zone is about to get another content.
     pub(super) fn changed(&mut self, before: Option<&Snapshot>, now: &Snapshot) {
-        let Some(before) = before else { return };
-        for (kind, (before, after)) in before.tables().iter().zip(now.tables()).enumerate() {
+        let Some(content) = before else { return };
+        for (kind, (before, after)) in content.tables().iter().zip(now.tables()).enumerate() {
             if before.ids() == after.ids() {
                 continue;
             }
             for (row, &id) in before.ids().iter().enumerate() {
                 if after.row(id).is_none() {
-                    let values = (0..before.width()).map(|column| before.column(column)[row]).collect();
-                    self.moving.push(Moving { kind, id, values, since: now.tick() });
+                    let value = |column: usize| before.column(column)[row];
+                    let texts = self.text_columns[kind].iter();
+                    let texts = texts.map(|&column| content.bytes_of(value(column)).into()).collect();
+                    let values = (0..before.width()).map(value).collect();
+                    self.moving.push(Moving { kind, id, values, texts, since: now.tick() });
                 }
             }
         }
@@ -92,7 +99,7 @@ impl Union {
             self.has_previous = self.states[0].tick() != 0;
             self.states.swap(0, 1);
         }
-        let Self { states: [state, _], moving, order, predicted, row, .. } = self;
+        let Self { states: [state, _], moving, text_columns, order, predicted, row, .. } = self;
         state.clear(tick);
         order.clear();
         order.extend(zone_0.known_until().map(|until| (until, 0)));
@@ -115,21 +122,27 @@ impl Union {
                 }
                 None => newest,
             };
-            add(state, content, row);
+            add(state, content, text_columns, row);
         }
         moving.retain(|entity| entity.since > oldest && state.tables()[entity.kind].row(entity.id).is_none());
-        for Moving { kind, id, values, .. } in moving {
+        for Moving { kind, id, values, texts, .. } in moving {
+            for (&column, text) in text_columns[*kind].iter().zip(texts) {
+                values[column] = state.bytes(text);
+            }
             state.table_mut(*kind).push(*id, values);
         }
     }
 }
 
 /// Adds the entities of a zone.
-fn add(state: &mut Snapshot, content: &Snapshot, row: &mut Vec<i32>) {
+fn add(state: &mut Snapshot, content: &Snapshot, text_columns: &[Box<[usize]>], row: &mut Vec<i32>) {
     for (kind, table) in content.tables().iter().enumerate() {
         for (n, &id) in table.ids().iter().enumerate() {
             row.clear();
             row.extend((0..table.width()).map(|column| table.column(column)[n]));
+            for &column in &text_columns[kind] {
+                row[column] = state.bytes(content.bytes_of(row[column]));
+            }
             state.table_mut(kind).push(id, row);
         }
     }
