@@ -1,7 +1,10 @@
 import type { Snapshot, Table } from "./codec/snapshot.js";
 import type { AnyKinds, Kinds } from "./game.js";
 
-/** An entity: its id, and its fields by their names, in units of the game's measure. */
+/**
+ * An entity: its id, and its fields by their names, in units of the game's measure. (Texts are strings, bytes
+ * `Uint8Array`: the types that `driftless types` writes say so.)
+ */
 export type Entity = { readonly id: number } & Readonly<Record<string, number>>;
 
 /** The prediction of the player's own entity: a value for each column, in quanta. */
@@ -68,10 +71,14 @@ export class View<K extends Kinds<K> = AnyKinds> {
   }
 
   private entity(index: number, table: Table, row: number, other: Table | undefined, there: number): Entity {
-    const entity: { id: number } & Record<string, number> = { id: table.ids[row]! };
+    const entity: Record<string, number | string | Uint8Array> = { id: table.ids[row]! };
     const own = this.own?.kind === index && this.own.id === entity.id ? this.own : undefined;
-    this.base.schema.kinds[index]!.columns.forEach(({ name, quantaPerUnit, predictor }, n) => {
+    this.base.schema.kinds[index]!.columns.forEach(({ name, type, quantaPerUnit, predictor }, n) => {
       const value = table.columns[n]![row]!;
+      if (type) {
+        entity[name] = type === "text" ? this.base.texts.text(value) : this.base.texts.bytes(value);
+        return;
+      }
       let change = 0;
       if (predictor === "linear" && other && there >= 0) {
         change = other.columns[n]![there]! - value;
@@ -79,6 +86,6 @@ export class View<K extends Kinds<K> = AnyKinds> {
       }
       entity[name] = (own?.values[n] ?? value + change * this.part) / quantaPerUnit;
     });
-    return entity;
+    return entity as unknown as Entity;
   }
 }

@@ -75,7 +75,8 @@ export class Rules {
   state(input: number, snapshot: Snapshot): void {
     this.width = snapshot.tables[this.kind]?.columns.length ?? 0;
     const lengths = snapshot.tables.map((t) => 1 + t.length * (1 + t.columns.length));
-    const length = lengths.reduce((sum, n) => sum + n, 1);
+    const texts = snapshot.textWords();
+    const length = lengths.reduce((sum, n) => sum + n, 1 + texts.length);
     if (this.words.length < length) this.words = new Int32Array(2 * length);
     const { words } = this;
     words[0] = snapshot.tick;
@@ -89,6 +90,7 @@ export class Rules {
         at += length;
       }
     }
+    words.set(texts, at);
     this.write(new Uint8Array(words.buffer, 0, 4 * length));
     if (this.exports.driftless_state(input) === MALFORMED) {
       throw new Error(

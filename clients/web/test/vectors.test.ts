@@ -7,19 +7,26 @@ import { Schema } from "../src/codec/schema.js";
 import { Snapshot } from "../src/codec/snapshot.js";
 import { splitState } from "../src/codec/state.js";
 import { encodeClientMessage } from "../src/gen/driftless/v1/client_codec.js";
-import { Predictor, SchemaSchema } from "../src/gen/driftless/v1/schema_pb.js";
+import { FieldType, Predictor, SchemaSchema } from "../src/gen/driftless/v1/schema_pb.js";
 import { Inputs } from "../src/session/inputs.js";
 
 interface VectorState {
   tick: number;
   tables: { ids: number[]; columns: number[][] }[];
+  texts?: { number: number; bytes: string }[];
 }
 
 interface Vector {
   schema: {
     kinds: {
       name: string;
-      groups: { name: string; fields: string[]; predictor: "hold" | "linear"; quanta_per_unit: number }[];
+      groups: {
+        name: string;
+        type?: "text" | "bytes";
+        fields: string[];
+        predictor: "hold" | "linear";
+        quanta_per_unit: number;
+      }[];
     }[];
   };
   schema_message: string;
@@ -50,6 +57,7 @@ describe("golden vectors", () => {
         fields: group.fields.map((name) => ({
           name,
           quantaPerUnit: group.quanta_per_unit === 1 ? 0 : group.quanta_per_unit,
+          fieldType: group.type === undefined ? 0 : FieldType[group.type === "text" ? "TEXT" : "BYTES"],
         })),
         predictor: group.predictor === "hold" ? Predictor.HOLD : Predictor.LINEAR,
       })),
@@ -135,6 +143,7 @@ function decode(vector: Vector, message: Uint8Array) {
 function fill(schema: Schema, state: VectorState): Snapshot {
   const snapshot = new Snapshot(schema);
   snapshot.clear(state.tick);
+  for (const text of state.texts ?? []) expect(snapshot.texts.add(unhex(text.bytes))).toBe(text.number);
   state.tables.forEach((from, kind) => {
     const table = snapshot.tables[kind]!;
     table.resize(from.ids.length);
@@ -149,7 +158,10 @@ function plain(snapshot: Snapshot): VectorState {
     ids: [...table.ids.subarray(0, table.length)],
     columns: table.columns.map((column) => [...column.subarray(0, table.length)]),
   }));
-  return { tick: snapshot.tick, tables };
+  const texts = snapshot.texts
+    .numbers()
+    .map((number) => ({ number, bytes: hex(snapshot.texts.bytes(number)) }));
+  return texts.length > 0 ? { tick: snapshot.tick, tables, texts } : { tick: snapshot.tick, tables };
 }
 
 function hex(bytes: Uint8Array): string {

@@ -75,7 +75,7 @@ impl Zones {
             let was = earlier.next_if(|earlier| earlier.zone == zone).filter(|was| !was.content.is_empty);
             let same = was.filter(|_| {
                 let had = before.and_then(|(state, _)| state.content(zone));
-                had.is_some_and(|had| had.tables() == content.tables())
+                had.is_some_and(|had| had.has_content_of(content))
             });
             let changed = same.map_or(tick, |same| same.content.changed);
             let checksum = with_checksum.then(|| content.checksum());

@@ -80,7 +80,8 @@ export interface Table {
   readonly ids: readonly number[];
   /** The zone of each entity. Empty if all are in zone 0. */
   readonly zones: readonly number[];
-  readonly columns: readonly (readonly number[])[];
+  /** Numbers in quanta, texts, or bytes in hexadecimal. */
+  readonly columns: readonly (readonly (number | string)[])[];
 }
 
 export interface RoomState {

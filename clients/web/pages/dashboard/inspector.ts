@@ -179,7 +179,8 @@ function fill(box: Element, { kind, fields, ids, zones, columns, count: all }: T
     if (zone) put(zone, String(zones[n] ?? 0));
     fields.forEach(({ quanta_per_unit: quanta }, field) => {
       const value = columns[field]![n]!;
-      put(cells[field + 1]!, quanta === 1 ? String(value) : signed(value / quanta));
+      const text = typeof value === "string" || quanta === 1 ? String(value) : signed(value / quanta);
+      put(cells[field + 1]!, text);
     });
   }
 }

@@ -28,7 +28,7 @@ export class Plan {
       const place = placeOf(table);
       if (!place) return [];
       const unit = (column: number, row: number) =>
-        table.columns[column]![row]! / table.fields[column]!.quanta_per_unit;
+        Number(table.columns[column]![row]) / table.fields[column]!.quanta_per_unit;
       return table.ids.map((id, row) => ({ id, kind, x: unit(place.x, row), y: unit(place.y, row) }));
     });
     const { canvas } = this;

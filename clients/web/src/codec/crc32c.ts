@@ -17,3 +17,10 @@ export function crc32c(crc: number, words: ArrayLike<number>, count: number): nu
   }
   return ~c >>> 0;
 }
+
+/** Of bytes. */
+export function crc32cOfBytes(bytes: Uint8Array): number {
+  let c = -1;
+  for (const byte of bytes) c = TABLE[(c ^ byte) & 255]! ^ (c >>> 8);
+  return ~c >>> 0;
+}

@@ -71,6 +71,10 @@ export class Decoder {
         this.applyTable(kind, horizon, baseline, prior, delta, out.tables[index]!);
       });
       if (bits && !bits.isUsedUp()) throw new DeltaError("value count");
+      const someAreGone = out.texts.apply(references.baseline?.texts, message.texts);
+      // In tables without a delta, rows refer to the same texts as in the baseline.
+      if (someAreGone || bits) out.tables.forEach((_, kind) => checkTexts(out, kind));
+      else for (const { kind } of message.tables) checkTexts(out, kind);
       if (message.checksum !== undefined && message.checksum !== out.checksum())
         throw new DeltaError("checksum");
       return message.checksum;
@@ -350,4 +354,16 @@ function add(values: GroupDelta, rows: Rows, out: Table, column: number, fields:
   };
   if (values.rice) takeRice(values.rice, rows.length, fields, take);
   else takePacked(values.packed(), rows.length, fields, values.share, take);
+}
+
+/** Every text to which a row refers must be there. */
+function checkTexts(out: Snapshot, kind: number): void {
+  out.schema.kinds[kind]!.columns.forEach(({ type }, column) => {
+    if (!type) return;
+    const table = out.tables[kind]!;
+    for (let row = 0; row < table.length; row++) {
+      const number = table.columns[column]![row]!;
+      if (number !== 0 && !out.texts.has(number)) throw new DeltaError("unknown text", `${number}`);
+    }
+  });
 }

@@ -23,6 +23,10 @@ export type DeltaFault =
   | "two codings"
   | "value count"
   | "residual"
+  | "text length"
+  | "text count"
+  | "text twice"
+  | "unknown text"
   | "references"
   | "checksum";
 

@@ -36,14 +36,23 @@ function emptyDelta(): TableDelta {
 /** A table in which everything is as predicted. */
 export const unchanged: Readonly<TableDelta> = emptyDelta();
 
+/** The shared fields of a zone's content. */
+export interface Message {
+  readonly tables: TableDelta[];
+  readonly texts: Uint8Array | undefined;
+  readonly dense: Uint8Array | undefined;
+  readonly checksum: number | undefined;
+}
+
 /** Reads the shared fields of a `State` or `ZoneDelta`. */
 export function readTables(
   body: Uint8Array,
   kinds: readonly Kind[],
-): { tables: TableDelta[]; dense: Uint8Array | undefined; checksum: number | undefined } {
+): Message {
   const reader = new Reader(body, "State");
   const tables: TableDelta[] = [];
   let checksum: number | undefined;
+  let texts: Uint8Array | undefined;
   let dense: Uint8Array | undefined;
   let last = -1;
   while (reader.next()) {
@@ -57,14 +66,16 @@ export function readTables(
       if (last >= table.kind) throw new DeltaError("kind order", `${table.kind}`);
       last = table.kind;
       tables.push(table);
+    } else if (reader.field === 14) {
+      once(texts !== undefined, "texts");
+      texts = reader.view();
     } else if (reader.field === 15) {
-      const value = reader.view();
       once(dense !== undefined, "dense");
-      dense = value;
+      dense = reader.view();
     }
   }
   if (dense && tables.length > 0) throw new DeltaError("two codings");
-  return { tables, dense, checksum };
+  return { tables, texts, dense, checksum };
 }
 
 function readTable(bytes: Uint8Array, kinds: readonly Kind[]): TableDelta {

@@ -3,9 +3,14 @@ import type { Schema as WireSchema } from "../gen/driftless/v1/schema_pb.js";
 /** How a value is predicted from the states that both ends have. */
 export type Predictor = "hold" | "linear";
 
+/** What the values of a column are the numbers of. */
+export type FieldType = "text" | "bytes";
+
 /** One column of signed 32-bit integers. */
 export interface Field {
   readonly name: string;
+  /** Absent: its values are integers. */
+  readonly type?: FieldType | undefined;
   /** Quanta per unit of the game's measure, at least 1. */
   readonly quantaPerUnit: number;
 }
@@ -62,7 +67,11 @@ export class Schema {
         checkCount(`fields of ${kind.name}.${group.name}`, group.fields.length, 1, MAX_FIELDS);
         return {
           name: group.name,
-          fields: group.fields.map((f) => ({ name: f.name, quantaPerUnit: f.quantaPerUnit || 1 })),
+          fields: group.fields.map((f) => ({
+            name: f.name,
+            type: fieldType(f.fieldType),
+            quantaPerUnit: f.quantaPerUnit || 1,
+          })),
           predictor: predictor(group.predictor),
         };
       });
@@ -74,6 +83,9 @@ export class Schema {
           `a field of ${JSON.stringify(kind.name)} is called "id", as each entity's number is`,
         );
       }
+      const moving = columns.find((c) => c.type && c.predictor !== "hold");
+      if (moving)
+        throw new SchemaError(`${JSON.stringify(moving.name)} is of ${moving.type}, and would move`);
       return { name: kind.name, groups, columns };
     });
     checkCount("kinds", kinds.length, 0, MAX_KINDS);
@@ -86,6 +98,13 @@ function predictor(wire: number): Predictor {
   if (wire === 0) return "hold";
   if (wire === 1) return "linear";
   throw new SchemaError(`unknown predictor ${wire}`);
+}
+
+function fieldType(wire: number): FieldType | undefined {
+  if (wire === 0) return undefined;
+  if (wire === 1) return "text";
+  if (wire === 2) return "bytes";
+  throw new SchemaError(`unknown field type ${wire}`);
 }
 
 function checkCount(what: string, count: number, min: number, max: number): void {

@@ -1,10 +1,12 @@
 import { crc32c } from "./crc32c.js";
 import type { Schema } from "./schema.js";
+import { Texts } from "./texts.js";
 
 /** A room's state at one tick: a table for each kind of its schema. Made to be reused. */
 export class Snapshot {
   tick = 0;
   readonly tables: readonly Table[];
+  readonly texts = new Texts();
 
   constructor(readonly schema: Schema) {
     this.tables = schema.kinds.map((kind) => new Table(kind.columns.length));
@@ -15,21 +17,24 @@ export class Snapshot {
     return this.tables[this.schema.find(kind)];
   }
 
-  /** Empties all tables and sets the tick. */
+  /** Empties all tables, forgets all texts and sets the tick. */
   clear(tick: number): void {
     this.tick = tick;
     for (const table of this.tables) table.length = 0;
+    this.texts.clear();
   }
 
   /** Makes this a copy of a snapshot of the same schema. */
   copyFrom(other: Snapshot): void {
     this.tick = other.tick;
     this.tables.forEach((table, n) => table.copyFrom(other.tables[n]!));
+    this.texts.copyFrom(other.texts);
   }
 
   /**
    * CRC-32C over the canonical bytes, which are 32-bit little-endian numbers: the tick; then for each table
-   * the number of entities, the ids in ascending order, and each column's values in the order of the ids.
+   * the number of entities, the ids in ascending order, and each column's values in the order of the ids; then
+   * the texts: see `textWords`.
    */
   checksum(): number {
     let crc = crc32c(0, [this.tick], 1);
@@ -38,7 +43,26 @@ export class Snapshot {
       crc = crc32c(crc, table.ids, table.length);
       for (const column of table.columns) crc = crc32c(crc, column, table.length);
     }
-    return crc;
+    const texts = this.textWords();
+    return crc32c(crc, texts, texts.length);
+  }
+
+  /**
+   * The texts as in the canonical bytes, if there are any: how many, and for each, in ascending order of
+   * number, its number, its length in bytes, and its bytes with zeros after them up to a multiple of four.
+   */
+  textWords(): number[] {
+    if (this.texts.size === 0) return [];
+    const words = [this.texts.size];
+    for (const number of this.texts.numbers()) {
+      const bytes = this.texts.bytes(number);
+      words.push(number, bytes.length);
+      for (let n = 0; n < bytes.length; n += 4) {
+        const [a = 0, b = 0, c = 0, d = 0] = bytes.subarray(n, n + 4);
+        words.push(a | (b << 8) | (c << 16) | (d << 24));
+      }
+    }
+    return words;
   }
 }
 

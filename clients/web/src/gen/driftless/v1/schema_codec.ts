@@ -114,6 +114,7 @@ export function decodeGroup(bytes: Uint8Array | BinaryReader, length = (bytes as
 export function encodeField(message: MessageInitShape<typeof FieldSchema>, writer = new BinaryWriter()): BinaryWriter {
   if (message.name) writer.tag(1, 2).string(message.name);
   if (message.quantaPerUnit) writer.tag(2, 0).uint32(message.quantaPerUnit);
+  if (message.fieldType) writer.tag(3, 0).int32(message.fieldType);
   return writer;
 }
 
@@ -126,6 +127,7 @@ export function decodeField(bytes: Uint8Array | BinaryReader, length = (bytes as
     $typeName: "driftless.v1.Field",
     name: "",
     quantaPerUnit: 0,
+    fieldType: 0,
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -135,6 +137,9 @@ export function decodeField(bytes: Uint8Array | BinaryReader, length = (bytes as
         break;
       case 16:
         message.quantaPerUnit = reader.uint32();
+        break;
+      case 24:
+        message.fieldType = reader.int32();
         break;
       default:
         reader.skip(type, field);

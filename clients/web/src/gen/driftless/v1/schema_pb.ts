@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/schema.proto.
  */
 export const file_driftless_v1_schema: GenFile = /*@__PURE__*/
-  fileDesc("ChlkcmlmdGxlc3MvdjEvc2NoZW1hLnByb3RvEgxkcmlmdGxlc3MudjEiKwoGU2NoZW1hEiEKBWtpbmRzGAEgAygLMhIuZHJpZnRsZXNzLnYxLktpbmQiOQoES2luZBIMCgRuYW1lGAEgASgJEiMKBmdyb3VwcxgCIAMoCzITLmRyaWZ0bGVzcy52MS5Hcm91cCJmCgVHcm91cBIMCgRuYW1lGAEgASgJEiMKBmZpZWxkcxgCIAMoCzITLmRyaWZ0bGVzcy52MS5GaWVsZBIqCglwcmVkaWN0b3IYAyABKA4yFy5kcmlmdGxlc3MudjEuUHJlZGljdG9yIi4KBUZpZWxkEgwKBG5hbWUYASABKAkSFwoPcXVhbnRhX3Blcl91bml0GAIgASgNKjUKCVByZWRpY3RvchISCg5QUkVESUNUT1JfSE9MRBAAEhQKEFBSRURJQ1RPUl9MSU5FQVIQAWIGcHJvdG8z");
+  fileDesc("ChlkcmlmdGxlc3MvdjEvc2NoZW1hLnByb3RvEgxkcmlmdGxlc3MudjEiKwoGU2NoZW1hEiEKBWtpbmRzGAEgAygLMhIuZHJpZnRsZXNzLnYxLktpbmQiOQoES2luZBIMCgRuYW1lGAEgASgJEiMKBmdyb3VwcxgCIAMoCzITLmRyaWZ0bGVzcy52MS5Hcm91cCJmCgVHcm91cBIMCgRuYW1lGAEgASgJEiMKBmZpZWxkcxgCIAMoCzITLmRyaWZ0bGVzcy52MS5GaWVsZBIqCglwcmVkaWN0b3IYAyABKA4yFy5kcmlmdGxlc3MudjEuUHJlZGljdG9yIlsKBUZpZWxkEgwKBG5hbWUYASABKAkSFwoPcXVhbnRhX3Blcl91bml0GAIgASgNEisKCmZpZWxkX3R5cGUYAyABKA4yFy5kcmlmdGxlc3MudjEuRmllbGRUeXBlKk0KCUZpZWxkVHlwZRIVChFGSUVMRF9UWVBFX05VTUJFUhAAEhMKD0ZJRUxEX1RZUEVfVEVYVBABEhQKEEZJRUxEX1RZUEVfQllURVMQAio1CglQcmVkaWN0b3ISEgoOUFJFRElDVE9SX0hPTEQQABIUChBQUkVESUNUT1JfTElORUFSEAFiBnByb3RvMw");
 
 /**
  * The layout of a game's snapshots: its kinds of entity. `TableDelta.kind` is an index into this list.
@@ -97,7 +97,7 @@ export const GroupSchema: GenMessage<Group> = /*@__PURE__*/
   messageDesc(file_driftless_v1_schema, 2);
 
 /**
- * One column: a signed 32-bit integer.
+ * One column: a signed 32-bit integer, which may be the number of a text or of bytes.
  *
  * @generated from message driftless.v1.Field
  */
@@ -116,6 +116,13 @@ export type Field = Message<"driftless.v1.Field"> & {
    * @generated from field: uint32 quanta_per_unit = 2;
    */
   quantaPerUnit: number;
+
+  /**
+   * What its values are. All but NUMBER need PREDICTOR_HOLD.
+   *
+   * @generated from field: driftless.v1.FieldType field_type = 3;
+   */
+  fieldType: FieldType;
 };
 
 /**
@@ -124,6 +131,40 @@ export type Field = Message<"driftless.v1.Field"> & {
  */
 export const FieldSchema: GenMessage<Field> = /*@__PURE__*/
   messageDesc(file_driftless_v1_schema, 3);
+
+/**
+ * What the values of a column are.
+ *
+ * @generated from enum driftless.v1.FieldType
+ */
+export enum FieldType {
+  /**
+   * Integers.
+   *
+   * @generated from enum value: FIELD_TYPE_NUMBER = 0;
+   */
+  NUMBER = 0,
+
+  /**
+   * Numbers of texts (see TextDelta), which are UTF-8. 0: the empty text.
+   *
+   * @generated from enum value: FIELD_TYPE_TEXT = 1;
+   */
+  TEXT = 1,
+
+  /**
+   * The same, of any bytes.
+   *
+   * @generated from enum value: FIELD_TYPE_BYTES = 2;
+   */
+  BYTES = 2,
+}
+
+/**
+ * Describes the enum driftless.v1.FieldType.
+ */
+export const FieldTypeSchema: GenEnum<FieldType> = /*@__PURE__*/
+  enumDesc(file_driftless_v1_schema, 0);
 
 /**
  * How a value is predicted from the states that both ends have. Only residuals against the prediction are
@@ -153,5 +194,5 @@ export enum Predictor {
  * Describes the enum driftless.v1.Predictor.
  */
 export const PredictorSchema: GenEnum<Predictor> = /*@__PURE__*/
-  enumDesc(file_driftless_v1_schema, 0);
+  enumDesc(file_driftless_v1_schema, 1);
 
