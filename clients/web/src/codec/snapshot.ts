@@ -33,8 +33,8 @@ export class Snapshot {
 
   /**
    * CRC-32C over the canonical bytes, which are 32-bit little-endian numbers: the tick; then for each table
-   * the number of entities, the ids in ascending order, and each column's values in the order of the ids; then
-   * the texts: see `textWords`.
+   * the number of entities, the ids in ascending order, and each column's values in the order of the ids;
+   * then the texts: see `textWords`.
    */
   checksum(): number {
     let crc = crc32c(0, [this.tick], 1);

@@ -65,7 +65,7 @@ export class Texts {
     for (const [number, text] of other.texts) this.texts.set(number, text);
   }
 
-  /** Makes these the texts of the baseline with the changes of a `TextDelta`. Returns whether some are gone. */
+  /** Makes these the baseline's texts with the changes of a `TextDelta`. Returns whether some are gone. */
   apply(baseline: Texts | undefined, delta: Uint8Array | undefined): boolean {
     if (baseline) this.copyFrom(baseline);
     else this.texts.clear();
