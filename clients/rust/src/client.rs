@@ -5,7 +5,9 @@ use crate::{
     runtime::now,
     transport::{DialError, Transport, TransportKind},
 };
-use driftless_proto::{moment::Moment, schema::Schema, session::client::SendError, snapshot::Snapshot, wire};
+use driftless_proto::{
+    moment::Moment, schema::Schema, session::client::SendError, snapshot::Snapshot, view::ZoneId, wire,
+};
 use driftless_sim::{Predict, Prediction};
 use prost::Message;
 use std::{
@@ -114,9 +116,15 @@ impl Client {
         Some(prediction)
     }
 
-    /// The newest state.
+    /// The newest state: all zones that the player sees, together.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.core().snapshot()
+    }
+    /// The zones that the player sees, other than zone 0, ascending: each with its newest content, and the
+    /// tick up to which that is known to be its content. A game needs this only to show one zone apart from
+    /// the others (a hand of cards), or how far behind each is.
+    pub fn zones(&self) -> impl Iterator<Item = (ZoneId, &Snapshot, u32)> {
+        self.core().zones()
     }
     /// The schema of the room's states.
     pub fn schema(&self) -> Option<&Schema> {

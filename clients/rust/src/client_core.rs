@@ -34,6 +34,7 @@ use driftless_proto::{
         client::{ClientConfig, ClientEvent, ClientSession, SendError, ServerError},
     },
     snapshot::Snapshot,
+    view::ZoneId,
     wire,
 };
 use prost::Message as _;
@@ -288,9 +289,13 @@ impl ClientCore {
     pub fn phase(&self) -> &Phase {
         &self.phase
     }
-    /// The newest state applied.
+    /// The newest state applied: all zones that the player sees, together.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.session.snapshot()
+    }
+    /// The zones that the player sees, other than zone 0: see [`ClientSession::zones`].
+    pub fn zones(&self) -> impl Iterator<Item = (ZoneId, &Snapshot, u32)> {
+        self.session.zones()
     }
     /// The room's schema, after the welcome.
     pub fn schema(&self) -> Option<&Schema> {

@@ -10,13 +10,14 @@ pub enum Event {
     /// The player is in the room, for the first time or again after a reconnect. `resumed` says whether the
     /// seat was kept; if not, `player` is a new number.
     Welcome(Box<wire::Welcome>),
-    /// A newer state was applied: see `snapshot`.
+    /// A newer state was applied: see `snapshot`. Where each player sees several zones, a state may come in
+    /// several datagrams: then more of the newest state was applied, and `tick` is the same as before.
     State {
         /// Tick of the state.
         tick: u32,
         /// The last of the player's inputs that the state contains; 0: none.
         input: u32,
-        /// Whether it came without a baseline.
+        /// Whether it came without a baseline (that of zone 0).
         full: bool,
         /// Length of the message, bytes.
         bytes: usize,

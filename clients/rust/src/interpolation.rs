@@ -103,15 +103,21 @@ impl Interpolation {
     }
 
     /// A state was applied when the server's clock showed `arrived_us`
-    /// ([`Clock::server_time_us`](crate::Clock)). False: it is not newer than the last one, and is ignored.
+    /// ([`Clock::server_time_us`](crate::Clock)). One of the same tick as the last replaces it: more of its
+    /// zones have come. False: it is older than the last one, and is ignored.
     pub fn push(&mut self, arrived_us: u64, snapshot: &Snapshot) -> bool {
         let arrived_us = bounded(arrived_us);
         let due_us = self.due_us(snapshot.tick());
         let gap_us = match self.frames.back() {
-            Some(last) if last.snapshot.tick() >= snapshot.tick() => return false,
+            Some(last) if last.snapshot.tick() > snapshot.tick() => return false,
             Some(last) => due_us - last.due_us,
             None => 1_000_000 / self.tick_rate,
         };
+        if let Some(last) = self.frames.back_mut().filter(|last| last.snapshot.tick() == snapshot.tick()) {
+            // Its age has been measured: how long the rest takes is no property of the link.
+            last.snapshot.copy_from(snapshot);
+            return true;
+        }
         self.delay.state(arrived_us - due_us, gap_us);
         if self.frames.len() == MAX_FRAMES {
             self.drop_first();

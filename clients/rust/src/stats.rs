@@ -13,7 +13,7 @@ pub struct Stats {
     pub messages_down: u64,
     /// Messages sent.
     pub messages_up: u64,
-    /// States applied.
+    /// States applied. One that comes in several messages counts once.
     pub states: u64,
     /// Of these, states sent without a baseline.
     pub full_states: u64,
@@ -63,6 +63,9 @@ impl Stats {
 
     /// A state of `tick` was applied, `age_us` after its tick was due (negative if the clock is wrong).
     pub(crate) fn state(&mut self, tick: u32, full: bool, age_us: Option<i64>) {
+        if self.last_tick == Some(tick) {
+            return; // more of a state that has been counted
+        }
         self.states += 1;
         self.full_states += u64::from(full);
         if let Some(last) = self.last_tick {

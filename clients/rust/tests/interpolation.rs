@@ -160,12 +160,52 @@ fn jump_is_not_interpolated() {
 }
 
 #[test]
-fn state_that_is_not_newer_is_ignored() {
+fn state_that_is_older_is_ignored() {
     let mut buffer = interpolation(fixed(Duration::ZERO));
     assert!(buffer.push(due(2), &snapshot(2, &[(1, [5, 0, 0])])));
     assert!(!buffer.push(due(2), &snapshot(1, &[(1, [9, 0, 0])])));
-    assert!(!buffer.push(due(2), &snapshot(2, &[(1, [9, 0, 0])])));
     assert_eq!(buffer.advance(due(2)).unwrap().entity(0, 1).unwrap().quanta(0), 5);
+}
+
+#[test]
+fn more_of_a_state_replaces_it_and_is_no_second_state() {
+    let mut buffer = interpolation(fixed(Duration::from_millis(50)));
+    buffer.push(due(1), &snapshot(1, &[(1, [0, 0, 0])]));
+    buffer.push(due(2), &snapshot(2, &[(1, [100, 0, 0])]));
+    assert!(buffer.push(due(2) + 9_000, &snapshot(2, &[(1, [200, 0, 0]), (2, [7, 0, 0])])));
+    let halfway = |buffer: &mut Interpolation| {
+        let view = buffer.advance(due(1) + 25_000 + 50_000).unwrap();
+        view.entity(0, 1).unwrap().quanta(0)
+    };
+    assert_eq!(halfway(&mut buffer), 100);
+    let there = buffer.advance(due(2) + 50_000).unwrap();
+    assert_eq!(there.entities(0).map(|entity| entity.id()).collect::<Vec<_>>(), [1, 2]);
+
+    // Zones of low priority that always come later do not delay what is shown.
+    let (mut whole, mut parts) = (interpolation(Default::default()), interpolation(Default::default()));
+    for tick in 1..100 {
+        whole.push(due(tick) + 20_000, &snapshot(tick, &[]));
+        parts.push(due(tick) + 20_000, &snapshot(tick, &[]));
+        parts.push(due(tick) + 45_000, &snapshot(tick, &[(1, [0, 0, 0])]));
+    }
+    assert_eq!(whole.delay(), parts.delay());
+}
+
+#[test]
+fn entity_that_left_view_and_comes_back_does_not_come_from_its_old_place() {
+    let mut buffer = interpolation(fixed(Duration::from_millis(100)));
+    for (tick, x) in [(1, Some(0)), (2, Some(10)), (3, None), (4, None), (5, Some(900)), (6, Some(910))] {
+        let entity = x.map(|x| (1, [x, 0, 0]));
+        buffer.push(due(tick), &snapshot(tick, entity.as_slice()));
+    }
+    let mut shown = |at: u64| Some(buffer.advance(at + 100_000)?.entity(0, 1)?.quanta(0));
+    assert_eq!(shown(due(2) - 10_000), Some(8));
+    assert_eq!(shown(due(2)), Some(10));
+    assert_eq!(shown(due(3) - 1), Some(10), "until the first state without it, where it was last");
+    assert_eq!(shown(due(3)), None);
+    assert_eq!(shown(due(5) - 1), None);
+    assert_eq!(shown(due(5)), Some(900), "from the first state that has it again");
+    assert_eq!(shown(due(5) + 25_000), Some(905));
 }
 
 #[test]

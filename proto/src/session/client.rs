@@ -270,6 +270,11 @@ impl ClientSession {
         self.history.zones()
     }
 
+    /// The newest content of one of these zones, or of zone 0. None: the client does not have it.
+    pub fn content(&self, zone: ZoneId) -> Option<&Snapshot> {
+        self.history.content(zone)
+    }
+
     /// The room's schema, after the welcome.
     pub fn schema(&self) -> Option<&Schema> {
         self.seat.as_ref().map(|seat| &seat.schema)

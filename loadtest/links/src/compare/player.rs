@@ -194,6 +194,9 @@ impl Play {
     }
 
     fn apply(&mut self, now: Instant, tick: u32, input: u32) {
+        if self.truth.borrow().due_us(tick) == self.newest_us {
+            return self.keep(now); // more of a state that has been measured
+        }
         let counts = self.window.contains(now);
         while let Some(&(_, due)) = self.pending.front().filter(|(number, _)| *number <= input) {
             self.pending.pop_front();
@@ -220,6 +223,11 @@ impl Play {
             }
         }
         drop(truth);
+        self.keep(now);
+    }
+
+    /// Keeps the newest state, to be shown.
+    fn keep(&mut self, now: Instant) {
         let core = self.connection.core();
         if let (Some(shown), Some(arrived), Some(state)) =
             (&mut self.shown, core.clock().server_time_us(now), core.snapshot())

@@ -87,6 +87,14 @@ impl History {
             .filter_map(|(zone, contents)| Some((*zone, contents.newest()?, contents.known_until()?)))
     }
 
+    /// The newest content of a zone.
+    pub(super) fn content(&self, zone: ZoneId) -> Option<&Snapshot> {
+        match zone {
+            0 => self.zone_0.newest(),
+            zone => self.zones.get(&zone)?.newest(),
+        }
+    }
+
     /// Forgets all states: those of another room may have another schema.
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.delivery);
