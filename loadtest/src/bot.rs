@@ -17,7 +17,8 @@ pub use crowd::Crowd;
 
 use crate::{
     behaviour::Behaviour,
-    check::{MotionRules, Order, Violation},
+    check::{MotionRules, Order, Sight, Violation},
+    measure::Measure,
     swarm::{End, Frames, Peer},
 };
 use bytes::Bytes;
@@ -37,11 +38,16 @@ pub struct Bot {
     core: Option<Box<ClientCore>>,
     behaviour: Behaviour,
     order: Order,
+    sight: Sight,
     /// Inputs that no state has contained yet: number, and when each was meant to be sent.
     pending: VecDeque<(u32, Instant)>,
     /// Number of the last input sent.
     last_input: u32,
     applied_at: Option<Instant>,
+    /// Entities that moved in the newest state, as far as it has come.
+    moved: u64,
+    /// Whether, in the state before it and in itself, some zones were only predicted.
+    behind: [bool; 2],
     /// Ticks that count: above the first, up to the last.
     first_tick: Option<u32>,
     last_tick: Option<u32>,
@@ -97,6 +103,9 @@ impl Bot {
             core: None,
             behaviour,
             order: Order::default(),
+            sight: Sight::default(),
+            moved: 0,
+            behind: [false; 2],
             pending: VecDeque::new(),
             last_input: 0,
             applied_at: None,
@@ -213,9 +222,14 @@ impl Bot {
                 }
             }
             Event::State { tick, input, full, bytes } => {
-                self.order.state(tick)?;
-                self.measure_state(crowd, now, tick, input);
-                self.compare(crowd, full, bytes)?;
+                let is_newer = self.order.state(tick)?;
+                if let Some(core) = &self.core {
+                    self.sight.look(core.session())?;
+                }
+                if is_newer {
+                    self.measure_state(crowd, now, tick, input);
+                }
+                self.compare(crowd, is_newer, full, bytes)?;
             }
             Event::Game(_)
             | Event::Presence(_)
@@ -256,8 +270,30 @@ impl Bot {
             }
         }
     }
-    /// Looks at what moved, and counts the bytes it took.
-    fn compare(&mut self, crowd: &mut Crowd, full: bool, bytes: usize) -> Result<(), Violation> {
+    /// Measures how old what it knows of each zone is, now that it acts on it.
+    fn measure_zones(&self, crowd: &mut Crowd, now: Instant) {
+        let Some(core) = &self.core else { return };
+        let (Some(state), Some(welcome)) = (core.snapshot(), core.welcome()) else { return };
+        let Measure { zone_age, near_zone_age, counts, .. } = &mut crowd.measure;
+        for (_, content, until) in core.zones() {
+            counts.zones += 1;
+            counts.zones_behind += u64::from(until < state.tick());
+            let Some(age) = core.age_us(now, until) else { continue };
+            zone_age.record_us(age);
+            if content.tables().first().is_some_and(|table| table.row(welcome.player).is_some()) {
+                near_zone_age.record_us(age);
+            }
+        }
+        counts.looks += 1;
+    }
+    /// Looks at what moved, and counts the bytes it took. `is_newer`: it is no further part of the state.
+    fn compare(
+        &mut self,
+        crowd: &mut Crowd,
+        is_newer: bool,
+        full: bool,
+        bytes: usize,
+    ) -> Result<(), Violation> {
         let measuring = crowd.is_measuring();
         if measuring {
             crowd.measure.counts.state_messages += 1;
@@ -270,11 +306,18 @@ impl Bot {
             return Ok(());
         };
         let motion = rules.compare(before, after, crowd.tick_rate);
+        let counted = if is_newer { 0 } else { self.moved };
+        self.moved = motion.moved.max(counted);
         if measuring && !full {
             crowd.measure.counts.delta_bytes += bytes as u64;
-            crowd.measure.counts.moved += motion.moved;
+            crowd.measure.counts.moved += self.moved - counted;
         }
-        motion.jump.map_or(Ok(()), Err)
+        if is_newer {
+            self.behind[0] = self.behind[1];
+        }
+        self.behind[1] = session.zones().any(|(.., until)| until < after.tick());
+        // What was predicted may have been elsewhere.
+        motion.jump.filter(|_| self.behind == [false; 2]).map_or(Ok(()), Err)
     }
     fn is_counted(&self, tick: u32) -> bool {
         self.first_tick.is_some_and(|first| tick > first) && self.last_tick.is_none_or(|last| tick <= last)
@@ -286,6 +329,7 @@ impl Peer for Bot {
 
     fn opened(&mut self, crowd: &mut Crowd, now: Instant, out: &mut Frames) {
         self.enter(Life::Joining, crowd);
+        self.order = Order::of(out.delivery());
         let core = self.core.insert(Box::new(ClientCore::over(now, &crowd.rooms[self.room], out.delivery())));
         out.push_all(|body, longest| core.poll_transmit_lane(now, body, || longest));
     }
@@ -305,7 +349,11 @@ impl Peer for Bot {
             crowd.measure.counts.messages_down += 1;
             crowd.measure.counts.bytes_down += frame as u64;
         }
-        let taken = self.order.message(&message).and_then(|()| Ok(core.handle_message(now, message)?));
+        let taken = self.order.message(&message);
+        // Before the welcome, no state is applied.
+        let is_welcome = self.life != Life::Joining;
+        let taken = taken.and_then(|()| if is_welcome { self.sight.message(&message) } else { Ok(()) });
+        let taken = taken.and_then(|()| Ok(core.handle_message(now, message)?));
         while let Some(event) = self.core.as_mut().and_then(|core| core.poll_event()) {
             if let Err(violation) = self.handle_event(crowd, now, &event) {
                 return self.fail(crowd, now, &violation);
@@ -320,8 +368,8 @@ impl Peer for Bot {
         ControlFlow::Continue(())
     }
     fn due(&mut self, crowd: &mut Crowd, due: Instant, now: Instant, out: &mut Frames) -> ControlFlow<()> {
-        let Some(core) = &mut self.core else { return ControlFlow::Continue(()) };
-        if core.poll_timeout().is_some_and(|at| at <= now)
+        if let Some(core) = &mut self.core
+            && core.poll_timeout().is_some_and(|at| at <= now)
             && let Err(silence) = core.handle_timeout(now)
         {
             return self.fail(crowd, now, &silence.into());
@@ -329,6 +377,7 @@ impl Peer for Bot {
         if self.life == Life::Playing {
             if crowd.counts(due) {
                 crowd.measure.late.record(now.saturating_duration_since(due));
+                self.measure_zones(crowd, now);
             }
             // A swarm short of CPU time must not neglect reading in favour of its inputs: an input that is a
             // tick late is skipped, and its latency counts up to the state that contains the next.
@@ -337,6 +386,7 @@ impl Peer for Bot {
                 self.wait_for(crowd, self.last_input + 1, due, now);
                 return ControlFlow::Continue(());
             }
+            let Some(core) = &mut self.core else { return ControlFlow::Continue(()) };
             let payload = self.behaviour.act(core, &mut crowd.arena);
             if let Ok(number) = core.send_input(payload) {
                 self.last_input = number;

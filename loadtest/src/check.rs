@@ -5,11 +5,13 @@
 //! could hide itself.
 
 mod motion;
+mod zones;
 
 pub use motion::MotionRules;
+pub use zones::Sight;
 
 use driftless_client::ServerError;
-use driftless_proto::{delta::DeltaError, wire};
+use driftless_proto::{delta::DeltaError, session::Delivery, wire};
 use prost::Message;
 use std::{collections::BTreeMap, fmt};
 
@@ -41,6 +43,8 @@ pub enum Violation {
         /// How far it may go in that time, quanta.
         allowed: i64,
     },
+    /// A zone, or an entity of one, that the player does not see.
+    Unseen(String),
     /// The decoded state is not the one the server has.
     Checksum(String),
     /// Anything else that the server should not have sent.
@@ -56,6 +60,8 @@ pub enum Violation {
 /// What was seen so far on one connection.
 #[derive(Debug, Clone, Default)]
 pub struct Order {
+    /// A state may come in several messages.
+    in_parts: bool,
     applied: Option<u32>,
     reliable: u64,
 }
@@ -67,13 +73,21 @@ pub struct Violations {
 }
 
 impl Order {
-    /// A state is applied: it must be newer than all before (Promise 2).
-    pub fn state(&mut self, tick: u32) -> Result<(), Violation> {
-        if let Some(applied) = self.applied.filter(|&applied| tick <= applied) {
-            return Err(Violation::Stale { got: tick, applied });
+    /// Of a connection that delivers like this.
+    pub fn of(delivery: Delivery) -> Self {
+        Self { in_parts: delivery == Delivery::Datagram, ..Self::default() }
+    }
+    /// A state is applied: it must be newer than all before (Promise 2), or more of the newest one. Returns
+    /// whether it is newer.
+    pub fn state(&mut self, tick: u32) -> Result<bool, Violation> {
+        match self.applied {
+            Some(applied) if tick == applied && self.in_parts => Ok(false),
+            Some(applied) if tick <= applied => Err(Violation::Stale { got: tick, applied }),
+            _ => {
+                self.applied = Some(tick);
+                Ok(true)
+            }
         }
-        self.applied = Some(tick);
-        Ok(())
     }
     /// A message arrived: if it is a reliable one, it must be the next (Promise 3). Malformed ones are left
     /// to the session.
@@ -105,6 +119,7 @@ impl Violation {
             Self::Stale { .. } => "stale",
             Self::Gap { .. } => "gap",
             Self::Jump { .. } => "jump",
+            Self::Unseen(_) => "unseen",
             Self::Checksum(_) => "checksum",
             Self::Protocol(_) => "protocol",
             Self::Silent(_) => "silent",
@@ -134,6 +149,7 @@ impl fmt::Display for Violation {
             Self::Jump { kind, id, distance, allowed } => {
                 write!(f, "{kind} {id} went {distance} quanta where {allowed} are possible")
             }
+            Self::Unseen(what) => write!(f, "{what}, and is not in view"),
             Self::Checksum(text) | Self::Protocol(text) | Self::Silent(text) | Self::Refused(text) => {
                 f.write_str(text)
             }
@@ -180,12 +196,21 @@ mod tests {
     // Promise 2: "A client never applies a state older than one it has applied."
     #[test]
     fn a_state_that_is_not_newer_is_caught() {
-        let mut order = Order::default();
-        assert_eq!(order.state(7), Ok(()));
-        assert_eq!(order.state(9), Ok(()));
+        let mut order = Order::of(Delivery::Ordered);
+        assert_eq!(order.state(7), Ok(true));
+        assert_eq!(order.state(9), Ok(true));
         assert_eq!(order.state(9), Err(Violation::Stale { got: 9, applied: 9 }));
         assert_eq!(order.state(8), Err(Violation::Stale { got: 8, applied: 9 }));
-        assert_eq!(order.state(10), Ok(()));
+        assert_eq!(order.state(10), Ok(true));
+    }
+
+    #[test]
+    fn a_state_may_come_in_several_datagrams() {
+        let mut order = Order::of(Delivery::Datagram);
+        assert_eq!(order.state(7), Ok(true));
+        assert_eq!(order.state(7), Ok(false));
+        assert_eq!(order.state(8), Ok(true));
+        assert_eq!(order.state(7), Err(Violation::Stale { got: 7, applied: 8 }));
     }
 
     // Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."

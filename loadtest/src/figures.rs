@@ -30,8 +30,18 @@ pub struct Figures {
     pub bytes_down_per_client_s: Option<f64>,
     /// To the server, bytes per second per bot.
     pub bytes_up_per_client_s: Option<f64>,
-    /// Bytes of all state messages, divided by the entities that moved in them.
+    /// Bytes of all state messages, divided by the entities in view that moved in them.
     pub bytes_per_entity_tick: Option<f64>,
+    /// Age of what a bot knows of a zone other than zone 0, milliseconds: of each one in view, each time that
+    /// it acts.
+    pub zone_age_ms: Option<Quantiles>,
+    /// The same, only of the zone that the bot's own entity is in: that of the first kind whose id is the
+    /// player's number.
+    pub near_zone_age_ms: Option<Quantiles>,
+    /// Zones other than zone 0 that a bot has in view, on average.
+    pub zones_in_view: Option<f64>,
+    /// Of these, zones of which its newest state has no news, though they have changed.
+    pub zones_behind: Option<f64>,
     /// States that the server replaced with newer ones before sending them.
     pub stale_dropped: Option<u64>,
     /// Ticks that the server skipped in the rooms of this run.
@@ -82,6 +92,10 @@ impl Figures {
             bytes_down_per_client_s: Some(0.0),
             bytes_up_per_client_s: Some(0.0),
             bytes_per_entity_tick: Some(0.0),
+            zone_age_ms: quantiles,
+            near_zone_age_ms: quantiles,
+            zones_in_view: Some(0.0),
+            zones_behind: Some(0.0),
             stale_dropped: Some(0),
             ticks_skipped: Some(0),
             tick_lateness_us: quantiles,

@@ -21,6 +21,10 @@ pub struct Measure {
     pub input: Micros,
     /// Between states applied.
     pub gap: Micros,
+    /// Age of what a bot knows of a zone, when it acts.
+    pub zone_age: Micros,
+    /// The same of the zone that its own entity is in.
+    pub near_zone_age: Micros,
     /// How late the swarm itself sent inputs.
     pub late: Micros,
     /// The run, cut in intervals.
@@ -52,6 +56,12 @@ pub struct Counts {
     pub messages_up: u64,
     /// Bytes of frames sent.
     pub bytes_up: u64,
+    /// Bots that acted, each time.
+    pub looks: u64,
+    /// Zones (other than zone 0) that they knew then.
+    pub zones: u64,
+    /// Of these, zones known only up to a tick before that of the newest state.
+    pub zones_behind: u64,
     /// Inputs that the swarm did not send because it was a tick late.
     pub inputs_left_out: u64,
 }
@@ -84,6 +94,8 @@ impl Measure {
             age: Micros::fine(),
             input: Micros::fine(),
             gap: Micros::fine(),
+            zone_age: Micros::fine(),
+            near_zone_age: Micros::fine(),
             late: Micros::fine(),
             timeline: Timeline::new(duration),
             counts: Counts::default(),
@@ -94,6 +106,8 @@ impl Measure {
         self.age.add(&other.age);
         self.input.add(&other.input);
         self.gap.add(&other.gap);
+        self.zone_age.add(&other.zone_age);
+        self.near_zone_age.add(&other.near_zone_age);
         self.late.add(&other.late);
         self.timeline.add(&other.timeline);
         self.counts.add(&other.counts);
@@ -112,6 +126,9 @@ impl Counts {
         self.bytes_down += other.bytes_down;
         self.messages_up += other.messages_up;
         self.bytes_up += other.bytes_up;
+        self.looks += other.looks;
+        self.zones += other.zones;
+        self.zones_behind += other.zones_behind;
         self.inputs_left_out += other.inputs_left_out;
     }
 }

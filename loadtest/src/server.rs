@@ -36,7 +36,7 @@ pub struct GameArgs {
     pub tick_rate: u32,
     /// Options of each room: a JSON object of what this kind of game lets the maker of a room choose.
     #[arg(long, value_name = "JSON", value_parser = parse_options)]
-    pub options: Option<serde_json::Map<String, Value>>,
+    pub room_options: Option<serde_json::Map<String, Value>>,
 }
 
 fn parse_options(text: &str) -> Result<serde_json::Map<String, Value>, serde_json::Error> {
@@ -169,11 +169,11 @@ impl Api {
     /// Creates a room for this many players.
     pub fn create_room(&self, name: &str, game: &GameArgs, max_players: u32) -> Result<(), ApiError> {
         let url = format!("{}/v1/rooms", self.base);
-        let GameArgs { kind, tick_rate, options } = game;
+        let GameArgs { kind, tick_rate, room_options } = game;
         let mut spec = serde_json::json!({
             "name": name, "kind": kind, "tick_rate": tick_rate, "max_players": max_players,
         });
-        if let Some(options) = options {
+        if let Some(options) = room_options {
             spec["options"] = options.clone().into();
         }
         let request = self.agent.post(&url).header("content-type", "application/json");

@@ -168,7 +168,7 @@ fn is_whole(request: &str) -> bool {
 fn rooms_are_made_with_the_games_own_options() {
     let (address, request) = answer_once("400 Bad Request", "bad_options: there is no respwan_s");
     let url = format!("ws://{address}");
-    let output = loadtest(&["run", "--clients", "1", "--url", &url, "--options", r#"{"respwan_s": 5}"#]);
+    let output = loadtest(&["run", "--clients", "1", "--url", &url, "--room-options", r#"{"respwan_s": 5}"#]);
     let request = request.join().unwrap();
     assert!(request.contains(r#""options":{"respwan_s":5}"#), "{request}");
     assert_eq!(output.status.code(), Some(2));
@@ -177,9 +177,9 @@ fn rooms_are_made_with_the_games_own_options() {
         "{}",
         stderr(&output)
     );
-    let output = loadtest(&["run", "--options", "[5]"]);
+    let output = loadtest(&["run", "--room-options", "[5]"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("'[5]' for '--options <JSON>'"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("'[5]' for '--room-options <JSON>'"), "{}", stderr(&output));
 }
 
 #[test]

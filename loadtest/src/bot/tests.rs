@@ -7,6 +7,7 @@ use driftless_links::Quantiles;
 use driftless_proto::{
     code::CloseCode,
     delta::{Encoder, References},
+    session::Delivery,
     snapshot::Snapshot,
     state::StateHead,
     wire::{self, client_message, server_message},
@@ -44,12 +45,24 @@ impl Game {
     }
     /// A bot that has asked for a seat.
     fn open(behaviour: Behaviour) -> Self {
+        Self::open_over(behaviour, Frames::framed())
+    }
+    fn open_over(behaviour: Behaviour, out: Frames) -> Self {
         let start = Instant::now();
         let crowd = Crowd::new(vec![Options::new("ws://test", "room")], "arena", 20, Duration::from_secs(3));
-        let (bot, out) = (Bot::new(0, behaviour), Frames::framed());
+        let bot = Bot::new(0, behaviour);
         let mut game = Self { start, bot, crowd, out, sent: Vec::new(), input: 0, payloads: Vec::new() };
         game.bot.opened(&mut game.crowd, start, &mut game.out);
-        assert_eq!(game.out.take_messages().len(), 1, "the join");
+        game.out.clear(); // the join
+        game
+    }
+    /// A bot that has been welcomed, over a transport that loses messages.
+    fn join_over_datagrams() -> Self {
+        let mut game = Self::open_over(Behaviour::wander(0, 20), Frames::lanes());
+        game.out.turn_to(Delivery::Datagram, 1_200);
+        game.bot.opened(&mut game.crowd, game.start, &mut game.out);
+        game.out.clear();
+        assert!(game.welcome().is_continue());
         game
     }
     fn welcome(&mut self) -> ControlFlow<()> {
@@ -222,6 +235,73 @@ fn a_stale_state_fails_the_bot() {
     game.sent.clear(); // a full state, so that there is no baseline to stumble over
     assert!(game.state(6, 10, Duration::from_millis(60)).is_break());
     assert_eq!((game.errors(), game.bot.life(), game.crowd.playing), (vec!["stale".into()], Life::Gone, 0));
+}
+
+/// The content of zone 5: the bot's own player and others, at `x`.
+fn zone_5(tick: u32, x: i32, references: u32) -> wire::ZoneDelta {
+    let schema = Arena::schema();
+    let mut content = Snapshot::new(&schema);
+    content.clear(tick);
+    (1..4).for_each(|id| content.table_mut(0).push(id, &[x, 0, 0, 100, 0, 1, 0]));
+    let mut shared = BytesMut::new();
+    let nothing = References { baseline: None, prior: None };
+    Encoder::default().encode(&schema, nothing, &content, wire::ColumnCoding::Packed, None, &mut shared);
+    wire::ZoneDelta { zone: 4, references, ..wire::ZoneDelta::decode(shared).unwrap() }
+}
+
+fn state_with(tick: u32, zones: Vec<wire::ZoneDelta>) -> wire::State {
+    wire::State { tick, full: true, zones, ..wire::State::default() }
+}
+
+#[test]
+fn a_state_in_several_datagrams_counts_once() {
+    let mut game = Game::join_over_datagrams();
+    game.begin(game.start);
+    let more = |tick, number, x| {
+        let state = wire::State { number, apart: true, ..state_with(tick, vec![zone_5(tick, x, 1)]) };
+        server_message::Body::State(state)
+    };
+    let at = |tick| game.start + TICK * tick;
+    let (one, two) = (at(1), at(2));
+    for (at, tick, number) in [(one, 1, 1), (two, 2, 3)] {
+        assert!(
+            game.message(at, server_message::Body::State(wire::State { number, ..state_with(tick, vec![]) }))
+                .is_continue()
+        );
+        let late = at + Duration::from_millis(20);
+        assert!(game.message(late, more(tick, number + 1, tick as i32)).is_continue());
+    }
+    let counts = &game.crowd.measure.counts;
+    assert_eq!((counts.states, counts.state_messages, game.crowd.states), (2, 4, 2));
+    near(game.crowd.measure.age.quantiles_ms(), [0.0, 0.0]);
+    assert_eq!(game.errors(), [""; 0]);
+}
+
+#[test]
+fn the_age_of_a_zone_is_that_of_what_the_bot_acts_on() {
+    let mut game = Game::join();
+    game.begin(game.start);
+    let message = |state| server_message::Body::State(state);
+    assert!(game.message(game.start + TICK, message(state_with(1, vec![zone_5(1, 0, 1)]))).is_continue());
+    game.act(game.start + TICK + Duration::from_millis(5));
+    let waits = wire::State { deferred: vec![4], ..state_with(2, vec![]) };
+    assert!(game.message(game.start + TICK * 2, message(waits)).is_continue());
+    game.act(game.start + TICK * 2 + Duration::from_millis(5));
+    let measure = &game.crowd.measure;
+    near(measure.zone_age.quantiles_ms(), [5.0, 55.0]);
+    near(measure.near_zone_age.quantiles_ms(), [5.0, 55.0]);
+    assert_eq!((measure.counts.looks, measure.counts.zones, measure.counts.zones_behind), (2, 2, 1));
+    assert_eq!(game.errors(), [""; 0]);
+}
+
+#[test]
+fn a_zone_that_was_never_entered_fails_the_bot() {
+    let mut game = Game::join();
+    let message = |state| server_message::Body::State(state);
+    assert!(game.message(game.start + TICK, message(state_with(1, vec![]))).is_continue());
+    let delta = state_with(2, vec![zone_5(2, 0, 2)]);
+    assert!(game.message(game.start + TICK * 2, message(delta)).is_break());
+    assert_eq!(game.errors(), ["unseen"]);
 }
 
 #[test]

@@ -28,6 +28,10 @@ pub fn run(figures: &Figures) -> String {
     table.quantiles("state age on arrival, ms", figures.state_age_ms, 2);
     table.quantiles("input to state, ms", figures.input_to_state_ms, 2);
     table.quantiles("gap between states, ms", figures.gap_ms, 2);
+    if figures.zone_age_ms.is_some() {
+        table.quantiles("age of a zone, ms", figures.zone_age_ms, 2);
+        table.quantiles("age of one's own zone, ms", figures.near_zone_age_ms, 2);
+    }
     table.quantiles("tick lateness, µs", figures.tick_lateness_us, 0);
     table.quantiles("swarm's own lateness, ms", figures.swarm.send_lateness_ms, 2);
     table.heading("a client", &["bytes/s", "messages/s"]);
@@ -35,6 +39,9 @@ pub fn run(figures: &Figures) -> String {
     table.cells("down", &pair(figures.bytes_down_per_client_s, figures.messages_down_per_client_s));
     table.cells("up", &pair(figures.bytes_up_per_client_s, figures.messages_up_per_client_s));
     table.row("bytes a moving entity a tick", optional(figures.bytes_per_entity_tick, |b| format!("{b:.2}")));
+    if let (Some(zones), Some(behind)) = (figures.zones_in_view.filter(|n| *n > 0.0), figures.zones_behind) {
+        table.row("zones in view, behind", format!("{zones:.1}, {behind:.2}"));
+    }
     table.row("stale states dropped", optional(figures.stale_dropped, |n| n.to_string()));
     table.row("ticks skipped", optional(figures.ticks_skipped, |n| n.to_string()));
     table.heading("a client-tick, a client", &["CPU µs", "RSS KiB"]);
