@@ -4,17 +4,18 @@
 use bytes::{Buf, Bytes, BytesMut};
 use driftless_proto::{
     delta::{Encoder, References},
-    limits::Limits,
+    limits::{Limits, MAX_ZONES_IN_VIEW},
     moment::Moment,
     reliable::{ReliableQueue, encode_body},
     schema::Schema,
     session::{
         Delivery,
         client::{ClientConfig, ClientEvent, ClientSession},
-        server::{Request, ServerSession, StateTick},
+        server::{Request, ServerSession, StateTick, ZoneContent, ZoneWriter, Zoned},
     },
     snapshot::Snapshot,
     state::StateHead,
+    view::{InView, ZoneId},
     wire::{self, ColumnCoding, client_message, server_message},
 };
 use libfuzzer_sys::fuzz_target;
@@ -29,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
     let flags = script.get_u8();
     let delivery = if flags & 1 == 0 { Delivery::Ordered } else { Delivery::Datagram };
     if flags & 2 == 0 {
-        server(script, delivery, flags & 4 != 0);
+        server(script, delivery, flags & 4 != 0, flags & 8 != 0);
     } else {
         client(script, delivery, flags & 4 != 0);
     }
@@ -55,10 +56,48 @@ impl StateTick for Tick {
     }
 }
 
-fn server(mut script: &[u8], delivery: Delivery, joined: bool) {
+/// A room of four zones, of which the player sees others every few ticks.
+struct Room;
+
+const fn seen(zone: ZoneId, priority: u8) -> InView {
+    InView { zone, priority }
+}
+const VIEWS: [&[InView]; 4] = [
+    &[],
+    &[seen(1, 200), seen(3, 0)],
+    &[seen(3, 9), seen(70, 255), seen(u32::MAX, 1)],
+    &[seen(1, 10), seen(3, 20), seen(70, 30), seen(u32::MAX, 40)],
+];
+
+impl Zoned<Tick> for Room {
+    fn view<'a>(&'a self, state: &'a Tick) -> &'a [InView] {
+        VIEWS[state.0 as usize / 5 % VIEWS.len()]
+    }
+    fn content(&self, state: &Tick, zone: ZoneId) -> ZoneContent {
+        let every = zone % 7 + 1;
+        ZoneContent { changed: state.0 / every * every, is_empty: zone == 70 && state.0 % 50 < 20 }
+    }
+    fn delta(&mut self, zone: ZoneId, current: &Tick, baseline: Option<&Tick>, prior: Option<&Tick>) -> Bytes {
+        assert_near(current.0, baseline, prior);
+        let checksum = [8 << 3 | 5, 1, 2, 3, 4];
+        Bytes::copy_from_slice(if zone % 2 == 0 { &checksum } else { &[] })
+    }
+}
+
+/// The wire can express these references.
+fn assert_near(tick: u32, baseline: Option<&Tick>, prior: Option<&Tick>) {
+    let near = |of: u32, state: Option<&Tick>| state.is_none_or(|s| s.0 < of && of - s.0 <= 64);
+    assert!(near(tick, baseline) && near(baseline.map_or(tick, |s| s.0), prior));
+    assert!(baseline.is_some() || prior.is_none());
+}
+
+fn server(mut script: &[u8], delivery: Delivery, joined: bool, zoned: bool) {
     use client_message::Body;
     let mut now = Instant::now();
-    let limits = Limits { reliable_messages: 8, reliable_bytes: 200, ..Limits::default() };
+    let state_bytes_per_second = if zoned { u32::from(byte(&mut script)) * 10 } else { 0 };
+    let limits =
+        Limits { reliable_messages: 8, reliable_bytes: 200, state_bytes_per_second, ..Limits::default() };
+    let mut writer = ZoneWriter::default();
     let mut queue = ReliableQueue::new(limits.reliable_messages, limits.reliable_bytes);
     let mut session = ServerSession::<Tick>::new(now, limits, delivery);
     let event = encode_body(&wire::reliable::Body::Event(wire::Event::default()));
@@ -83,12 +122,16 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool) {
                     sequence,
                     view,
                     state_ack: b,
+                    state_missing: u64::from(a) << (b % 64),
                     previous,
                     previous_views,
                     ..wire::Input::default()
                 }))
             }
-            1 => Some(Body::Ack(wire::Ack { state_ack: a, reliable_ack: b.into(), ..wire::Ack::default() })),
+            1 => {
+                let state_missing = u64::from(b) << (a % 64);
+                Some(Body::Ack(wire::Ack { state_ack: a, state_missing, reliable_ack: b.into() }))
+            }
             2 => Some(Body::Command(wire::Command { sequence: a.into(), payload: Bytes::new() })),
             3 => Some(Body::Ping(wire::Ping { time_us: a.into() })),
             4 => Some(Body::Pong(wire::Pong { time_us: a.into() })),
@@ -158,16 +201,28 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool) {
             while session.poll_reliable(&mut queue, &mut out) {
                 assert!(!closing);
             }
-            session.poll_state(now, |send| {
-                let tick = send.current.0;
-                assert!(!closing && Some(tick) > sent, "a state is newer than the last");
-                sent = Some(tick);
-                let near =
-                    |age: std::ops::Range<u32>, state: Option<&Tick>| state.is_none_or(|s| age.contains(&s.0));
-                assert!(near(tick.saturating_sub(64)..tick, send.baseline));
-                assert!(near(tick.saturating_sub(64)..send.baseline.map_or(tick, |s| s.0), send.prior));
-                assert!(send.baseline.is_some() || send.prior.is_none());
-            });
+            if zoned {
+                out.clear();
+                let message_bytes = 60 + a as usize;
+                let (before, mut numbers) = (sent, Vec::new());
+                session.poll_zones(now, input, &mut Room, message_bytes, &mut writer, &mut out, |out| {
+                    let message = out.split().freeze();
+                    let (head, _) = StateHead::split(&message).expect("a state").expect("a state");
+                    assert!(!closing && Some(head.tick) > before, "a state is newer than the last");
+                    assert_eq!(head.apart, !numbers.is_empty(), "one message has zone 0");
+                    assert!(numbers.last().is_none_or(|last| *last < head.number), "numbers ascend");
+                    numbers.push(head.number);
+                    sent = Some(head.tick);
+                });
+                assert!(delivery == Delivery::Datagram || numbers.len() <= 1);
+            } else {
+                session.poll_state(now, |send| {
+                    let tick = send.current.0;
+                    assert!(!closing && Some(tick) > sent, "a state is newer than the last");
+                    sent = Some(tick);
+                    assert_near(tick, send.baseline, send.prior);
+                });
+            }
             out.clear();
         }
         let _ = session.poll_timeout();
@@ -175,7 +230,7 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool) {
     }
 }
 
-fn client(mut script: &[u8], delivery: Delivery, joined: bool) {
+fn client(mut script: &[u8], mut delivery: Delivery, joined: bool) {
     use server_message::Body;
     let mut now = Instant::now();
     let schema = Schema::new().kind("k", |k| k.linear("at", &["x", "y"], 1));
@@ -244,7 +299,8 @@ fn client(mut script: &[u8], delivery: Delivery, joined: bool) {
                 command_received: b.into(),
             }))),
             5 => {
-                session.reconnected(now, a & 1 == 1, if b & 1 == 1 { Delivery::Datagram } else { Delivery::Ordered });
+                delivery = if b & 1 == 1 { Delivery::Datagram } else { Delivery::Ordered };
+                session.reconnected(now, a & 1 == 1, delivery);
                 None
             }
             6 => {
@@ -263,6 +319,33 @@ fn client(mut script: &[u8], delivery: Delivery, joined: bool) {
                 }
                 None
             }
+            9 => {
+                // A state with zones, of the newest tick or the next ones, with any references.
+                let tick = applied + a % 3;
+                let mut zone = || {
+                    let (gap, references, ids) = (byte(&mut script) % 4, byte(&mut script), byte(&mut script));
+                    let mut content = Snapshot::new(&schema);
+                    content.clear(tick);
+                    (0..u32::from(ids % 4)).for_each(|id| content.table_mut(0).push(id, &[7, 9]));
+                    let mut shared = BytesMut::new();
+                    let references = (references % 70, References { baseline: None, prior: None });
+                    encoder.encode(&schema, references.1, &content, ColumnCoding::Rice, None, &mut shared);
+                    let zone = wire::ZoneDelta::decode(shared).expect("shared fields are those of a zone");
+                    wire::ZoneDelta { zone: gap.into(), references: references.0.into(), ..zone }
+                };
+                let zones = (0..b % 4).map(|_| zone()).collect();
+                let state = wire::State {
+                    tick,
+                    full: b & 16 != 0,
+                    number: if b & 32 == 0 { 0 } else { tick + a },
+                    apart: b & 64 != 0,
+                    left: (a % 5 == 0).then_some(b % 4).into_iter().collect(),
+                    deferred: (a % 3 == 0).then_some(b % 5).into_iter().collect(),
+                    zones,
+                    ..wire::State::default()
+                };
+                Some(message(Body::State(state)))
+            }
             _ => Some(Bytes::copy_from_slice(take(&mut script, a as usize))),
         };
         if let Some(incoming) = incoming {
@@ -273,7 +356,8 @@ fn client(mut script: &[u8], delivery: Delivery, joined: bool) {
                 // A new seat counts from 1 again.
                 ClientEvent::Welcome(welcome) if !welcome.resumed => (applied, reliable) = (0, 0),
                 ClientEvent::State { tick, .. } => {
-                    assert!(tick > applied || applied == 0, "no state is older than one applied");
+                    let more = delivery == Delivery::Datagram && tick == applied;
+                    assert!(tick > applied || more || applied == 0, "no state is older than one applied");
                     assert_eq!(session.snapshot().map(Snapshot::tick), Some(tick));
                     applied = tick;
                 }
@@ -282,6 +366,16 @@ fn client(mut script: &[u8], delivery: Delivery, joined: bool) {
                 }
                 _ => {}
             }
+        }
+        let tick = session.snapshot().map_or(0, Snapshot::tick);
+        let (mut zones, mut last) = (0, 0);
+        for (zone, _, until) in session.zones() {
+            assert!(zone > last && until <= tick);
+            (zones, last) = (zones + 1, zone);
+        }
+        assert!(zones <= MAX_ZONES_IN_VIEW);
+        if let Some(state) = session.snapshot() {
+            assert!(state.tables()[0].ids().is_sorted_by(|a, b| a < b));
         }
         let mut count = 0;
         while b & 4 == 0 && session.poll_transmit(now, &mut out) {
