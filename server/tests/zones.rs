@@ -16,7 +16,7 @@ use std::{
     time::Instant,
 };
 use util::{
-    Arrived, Player, Socket, TestServer, Wire, config, join,
+    Arrived, Player, TestServer, Wire, config, join,
     quic::{Came, Kind, Link},
     until,
 };
