@@ -1,6 +1,6 @@
-//! Promise 8: "A client MUST NOT receive a byte of what its player may not see." Many small games with secrets
-//! that no other number looks like; what each client is sent is searched for those of the others, as it is
-//! and as the client has decoded it.
+//! Promise 8: "A client MUST NOT receive a byte of what its player may not see." Many small games with
+//! secrets that no other number looks like; what each client is sent is searched for those of the others, as
+//! it is and as the client has decoded it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 

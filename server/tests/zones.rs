@@ -39,8 +39,8 @@ struct Go {
     x: i32,
 }
 
-/// A row of cells with `CROWD` things in each, which do not rest if there are many. A player sees its own cell
-/// and those next to it, goes on seeing those next to these, and sees its own card.
+/// A row of cells with `CROWD` things in each, which do not rest if there are many. A player sees its own
+/// cell and those next to it, goes on seeing those next to these, and sees its own card.
 #[derive(Serialize, Deserialize)]
 struct Row<const CROWD: u32> {
     players: BTreeMap<PlayerId, i32>,

@@ -195,6 +195,9 @@ impl<S: StateTick> Active<S> {
         let Some(current) = self.pass(now) else { return false };
         let zones = self.zones.get_or_insert_default();
         let state_bytes = self.budget.allows(now, zones.capacity.rate());
+        // On a stream, a second message of a tick would be stale.
+        let in_parts = self.delivery == Delivery::Datagram;
+        let message_bytes = if in_parts { message_bytes } else { usize::MAX };
         let limits = ZoneLimits { message_bytes, state_bytes };
         let (tick, common) = (current.tick(), current.prefers_common());
         self.baselines.keep_older(true);
