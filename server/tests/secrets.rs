@@ -136,7 +136,14 @@ fn pair(a: u32, b: u32) -> u64 {
 
 /// The bits of a number, with a gap after each.
 fn spread(number: u32) -> u64 {
-    (0..32).filter(|bit| number >> bit & 1 == 1).map(|bit| 1 << (2 * bit)).sum()
+    const MASKS: [(u32, u64); 5] = [
+        (16, 0x0000_ffff_0000_ffff),
+        (8, 0x00ff_00ff_00ff_00ff),
+        (4, 0x0f0f_0f0f_0f0f_0f0f),
+        (2, 0x3333_3333_3333_3333),
+        (1, 0x5555_5555_5555_5555),
+    ];
+    MASKS.iter().fold(number.into(), |bits, (by, mask)| (bits | bits << by) & mask)
 }
 
 /// A varint, and its length.

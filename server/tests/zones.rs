@@ -5,19 +5,14 @@
 
 mod util;
 
-use driftless_proto::{lane::Lane, session::Delivery, snapshot::Snapshot, wire};
+use driftless_proto::{snapshot::Snapshot, wire};
 use driftless_server::{Server, config::Config};
 use driftless_sim::{GameKind, PlayerId, PlayerInput, Rng, Schema, Setup, Simulation, Step, View, ZoneId};
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    net::SocketAddr,
-    time::Instant,
-};
+use std::collections::BTreeMap;
 use util::{
-    Arrived, Player, TestServer, Wire, config, join,
-    quic::{Came, Kind, Link},
+    Player, TestServer, Wire, config, join,
+    quic::{Kind, Link},
     until,
 };
 
@@ -310,70 +305,4 @@ fn when_not_all_can_be_sent_the_near_zone_is_fresh_and_the_far_ones_wait_their_t
         assert!(of(far, 50) >= 1, "the budget is not tight: {:?}", ages[&far]);
         assert!(of(far, 100) <= 40, "starved: {:?}", ages[&far]);
     }
-}
-
-/// Loses datagrams, both ways.
-struct Lossy {
-    link: Link,
-    rng: Rng,
-}
-
-impl Lossy {
-    fn loses(&mut self) -> bool {
-        self.rng.below(100) < 30
-    }
-}
-
-impl Wire for Lossy {
-    const DELIVERY: Delivery = Delivery::Datagram;
-
-    fn again(&self, address: SocketAddr) -> Self {
-        Self { link: self.link.again(address), rng: self.rng.clone() }
-    }
-    fn send_message(&mut self, message: &[u8]) -> io::Result<()> {
-        match Lane::of_client_message(message) {
-            Lane::Unreliable if self.loses() => Ok(()),
-            _ => self.link.send_message(message),
-        }
-    }
-    fn next_by(&mut self, deadline: Instant) -> Option<Arrived> {
-        match self.link.recv_by(deadline)? {
-            Came::Datagram(_) if self.loses() => Some(Arrived::Other),
-            Came::Reliable(message) | Came::Datagram(message) | Came::Large(message) => {
-                Some(Arrived::Message(message.into()))
-            }
-            Came::Closed { code, reason } => Some(Arrived::Closed { code: code as u16, reason }),
-            Came::Lost(why) => Some(Arrived::Ended(why)),
-        }
-    }
-    fn finish(&mut self) {
-        self.link.finish();
-    }
-    fn lose(&mut self) {
-        self.link.lose();
-    }
-}
-
-#[test]
-fn players_who_lose_much_share_the_deltas_of_common_baselines() {
-    const PLAYERS: u64 = 30;
-    let server = server(Config { tick_rate: 30, ..config() });
-    let players: Vec<_> = (0..PLAYERS)
-        .map(|seed| {
-            let link = Lossy { link: Link::connect(Kind::Quic, server.quic()), rng: Rng::new(seed) };
-            let mut player = Player::on(link, server.quic(), joining("crowd"));
-            player.welcomed();
-            player.in_background()
-        })
-        .collect();
-    let metrics = server.running().metrics();
-    players.iter().for_each(|player| player.wait_ticks(60));
-    let (encoded, ticks) = (metrics.deltas_encoded.get(), metrics.ticks.get());
-    players[0].wait_ticks(90);
-    let (encoded, ticks) = (metrics.deltas_encoded.get() - encoded, metrics.ticks.get() - ticks);
-    // Zone 0 and two cells.
-    let a_zone = encoded as f64 / ticks as f64 / 3.0;
-    assert!(a_zone <= 8.0, "{a_zone:.1} encodings of a zone a tick for {PLAYERS} players");
-    let seen: BTreeSet<_> = players.into_iter().map(|player| cells(&player.stop())).collect();
-    assert_eq!(seen, BTreeSet::from([vec![1, 2]]));
 }
