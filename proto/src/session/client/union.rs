@@ -25,8 +25,8 @@ pub(super) struct Union {
     text_columns: Box<[Box<[usize]>]>,
     /// Scratch memory.
     order: Vec<(u32, ZoneId)>,
-    predicted: Snapshot,
-    row: Vec<i32>,
+    predicted: Vec<Snapshot>,
+    rows: UnionRows,
 }
 
 #[derive(Debug)]
@@ -47,8 +47,8 @@ impl Union {
             moving: Vec::new(),
             text_columns: schema.kinds().iter().map(|kind| kind.text_columns().collect()).collect(),
             order: Vec::new(),
-            predicted: Snapshot::new(schema),
-            row: Vec::new(),
+            predicted: Vec::new(),
+            rows: UnionRows::default(),
         }
     }
 
@@ -99,7 +99,7 @@ impl Union {
             self.has_previous = self.states[0].tick() != 0;
             self.states.swap(0, 1);
         }
-        let Self { states: [state, _], moving, text_columns, order, predicted, row, .. } = self;
+        let Self { states: [state, _], moving, text_columns, order, predicted, rows, .. } = self;
         state.clear(tick);
         order.clear();
         order.extend(zone_0.known_until().map(|until| (until, 0)));
@@ -107,43 +107,112 @@ impl Union {
         // What is known of the later tick counts, then the zone with the higher number.
         order.sort_unstable();
         let oldest = order.first().map_or(tick, |(until, _)| *until);
+        let behind = order.iter().take_while(|(until, _)| *until < tick).count();
+        predicted.resize_with(behind.max(predicted.len()), || Snapshot::new(schema));
+        let mut shown: Vec<&Snapshot> = Vec::with_capacity(order.len());
+        let mut predictions = predicted.iter_mut();
         for &(until, zone) in &*order {
             let contents = zones.get(&zone).unwrap_or(zone_0);
             let Some(newest) = contents.newest() else { continue };
-            let content = match contents.movement().filter(|_| until < tick) {
-                Some([(baseline, at), (prior, before)]) => {
+            let movement = contents.movement().filter(|_| until < tick);
+            shown.push(match movement.zip(predictions.next()) {
+                Some(([(baseline, at), (prior, before)], out)) => {
                     let to = tick.min(until.saturating_add(predict_for));
                     let references = References { baseline: Some(baseline), prior: Some(prior) };
                     let ticks = (Some(at), Some(before));
-                    match decoder.apply_at(schema, references, ticks, to, &[], predicted) {
-                        Ok(()) => &*predicted,
+                    match decoder.apply_at(schema, references, ticks, to, &[], out) {
+                        Ok(()) => out,
                         Err(_) => newest,
                     }
                 }
                 None => newest,
-            };
-            add(state, content, text_columns, row);
+            });
         }
-        moving.retain(|entity| entity.since > oldest && state.tables()[entity.kind].row(entity.id).is_none());
-        for Moving { kind, id, values, texts, .. } in moving {
-            for (&column, text) in text_columns[*kind].iter().zip(texts) {
-                values[column] = state.bytes(text);
-            }
-            state.table_mut(*kind).push(*id, values);
+        moving.retain(|entity| entity.since > oldest);
+        for (kind, text_columns) in text_columns.iter().enumerate() {
+            rows.find(kind, &shown, moving);
+            rows.write(kind, &shown, moving, text_columns, state);
         }
     }
 }
 
-/// Adds the entities of a zone.
-fn add(state: &mut Snapshot, content: &Snapshot, text_columns: &[Box<[usize]>], row: &mut Vec<i32>) {
-    for (kind, table) in content.tables().iter().enumerate() {
-        for (n, &id) in table.ids().iter().enumerate() {
-            row.clear();
-            row.extend((0..table.width()).map(|column| table.column(column)[n]));
-            for &column in &text_columns[kind] {
-                row[column] = state.bytes(content.bytes_of(row[column]));
+/// The rows of one kind, from all contents. Scratch memory.
+#[derive(Debug, Default)]
+struct UnionRows {
+    /// Ascending by id: id, index of the content (`MOVING`: none), and row in it.
+    rows: Vec<(u32, u32, u32)>,
+    ids: Vec<u32>,
+    /// The values of a column of texts.
+    texts: Vec<i32>,
+}
+
+/// Instead of the index of a content: the row is the index of an entity that may have moved.
+const MOVING: u32 = u32::MAX;
+
+impl UnionRows {
+    /// Finds the entities: of those that several contents have, the row in the last. What may have moved and
+    /// is found has arrived.
+    fn find(&mut self, kind: usize, shown: &[&Snapshot], moving: &mut Vec<Moving>) {
+        let Self { rows, ids, .. } = self;
+        rows.clear();
+        for (content, state) in (0..).zip(shown) {
+            rows.extend((0..).zip(state.tables()[kind].ids()).map(|(row, &id)| (id, content, row)));
+        }
+        rows.sort_unstable();
+        // The last of each id.
+        rows.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                *kept = *later;
             }
-            state.table_mut(kind).push(id, row);
+            same
+        });
+        let found = |id: u32| rows.binary_search_by_key(&id, |row| row.0).is_ok();
+        moving.retain(|entity| entity.kind != kind || !found(entity.id));
+        let here = (0..).zip(&*moving).filter(|(_, entity)| entity.kind == kind);
+        rows.extend(here.map(|(at, entity)| (entity.id, MOVING, at)));
+        rows.sort_unstable();
+        rows.dedup_by_key(|row| row.0);
+        ids.clear();
+        ids.extend(rows.iter().map(|row| row.0));
+    }
+
+    /// Makes them the table of a state.
+    fn write(
+        &mut self,
+        kind: usize,
+        shown: &[&Snapshot],
+        moving: &[Moving],
+        text_columns: &[usize],
+        state: &mut Snapshot,
+    ) {
+        let Self { rows, ids, texts } = self;
+        // A number means a text only within one content.
+        texts.clear();
+        for (n, &column) in text_columns.iter().enumerate() {
+            texts.extend(rows.iter().map(|&(_, content, row)| match shown.get(content as usize) {
+                Some(content) => {
+                    let number = content.tables()[kind].column(column)[row as usize];
+                    state.bytes(content.bytes_of(number))
+                }
+                None => state.bytes(&moving[row as usize].texts[n]),
+            }));
+        }
+        let table = state.table_mut(kind);
+        let width = table.width();
+        let mut columns = table.fill(ids);
+        for column in 0..width {
+            let out = columns.column(column);
+            if let Some(n) = text_columns.iter().position(|&of| of == column) {
+                out.copy_from_slice(&texts[n * ids.len()..][..ids.len()]);
+                continue;
+            }
+            for (out, &(_, content, row)) in out.iter_mut().zip(&*rows) {
+                *out = match shown.get(content as usize) {
+                    Some(content) => content.tables()[kind].column(column)[row as usize],
+                    None => moving[row as usize].values[column],
+                };
+            }
         }
     }
 }
