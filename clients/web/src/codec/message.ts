@@ -45,10 +45,7 @@ export interface Message {
 }
 
 /** Reads the shared fields of a `State` or `ZoneDelta`. */
-export function readTables(
-  body: Uint8Array,
-  kinds: readonly Kind[],
-): Message {
+export function readTables(body: Uint8Array, kinds: readonly Kind[]): Message {
   const reader = new Reader(body, "State");
   const tables: TableDelta[] = [];
   let checksum: number | undefined;

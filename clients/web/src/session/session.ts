@@ -23,9 +23,10 @@ import { Inputs } from "./inputs.js";
 /** Version of the protocol. */
 export const PROTOCOL = 1;
 /**
- * `ColumnCoding.RICE` as a number: the generated types are used only as types, which keeps their descriptors
- * out of a bundle.
+ * What this end reads, preferred first. Numbers, because the generated types are used only as types, which
+ * keeps their descriptors out of a bundle.
  */
+const DENSE: ColumnCoding.DENSE = 2;
 const RICE: ColumnCoding.RICE = 1;
 /** Longest payloads, bytes. */
 export const MAX_INPUT = 1024;
@@ -293,7 +294,7 @@ export class Session {
     if (this.phase === "hello") {
       if (link.helloSent) return this.nextLeave();
       link.helloSent = true;
-      const codings = [RICE];
+      const codings = [DENSE, RICE];
       if (seat && link.resume) {
         const { token, room, reliableReceived, presenceVersion } = seat;
         const value = { protocol: PROTOCOL, room, token, reliableReceived, codings, presenceVersion };

@@ -5,7 +5,7 @@
 /* eslint-disable */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { GroupDelta, GroupDeltaSchema, State, StateSchema, TableDelta, TableDeltaSchema, ZoneDelta, ZoneDeltaSchema } from "./state_pb.js";
+import type { GroupDelta, GroupDeltaSchema, State, StateSchema, TableDelta, TableDeltaSchema, TextDelta, TextDeltaSchema, ZoneDelta, ZoneDeltaSchema } from "./state_pb.js";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 /** Writes a `driftless.v1.State`. */
@@ -31,6 +31,8 @@ export function encodeState(message: MessageInitShape<typeof StateSchema>, write
     writer.join();
   }
   for (const value of message.zones ?? []) encodeZoneDelta(value, writer.tag(13, 2).fork()).join();
+  if (message.texts !== undefined) encodeTextDelta(message.texts, writer.tag(14, 2).fork()).join();
+  if (message.dense?.length) writer.tag(15, 2).bytes(message.dense);
   return writer;
 }
 
@@ -53,6 +55,7 @@ export function decodeState(bytes: Uint8Array | BinaryReader, length = (bytes as
     left: [],
     deferred: [],
     zones: [],
+    dense: new Uint8Array(0),
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -102,6 +105,12 @@ export function decodeState(bytes: Uint8Array | BinaryReader, length = (bytes as
       case 106:
         message.zones.push(decodeZoneDelta(reader, reader.uint32()));
         break;
+      case 114:
+        message.texts = decodeTextDelta(reader, reader.uint32());
+        break;
+      case 122:
+        message.dense = reader.bytes();
+        break;
       default:
         reader.skip(type, field);
     }
@@ -116,6 +125,8 @@ export function encodeZoneDelta(message: MessageInitShape<typeof ZoneDeltaSchema
   if (message.references) writer.tag(2, 0).uint32(message.references);
   if (message.checksum !== undefined) writer.tag(8, 5).fixed32(message.checksum);
   for (const value of message.tables ?? []) encodeTableDelta(value, writer.tag(9, 2).fork()).join();
+  if (message.texts !== undefined) encodeTextDelta(message.texts, writer.tag(14, 2).fork()).join();
+  if (message.dense?.length) writer.tag(15, 2).bytes(message.dense);
   return writer;
 }
 
@@ -129,6 +140,7 @@ export function decodeZoneDelta(bytes: Uint8Array | BinaryReader, length = (byte
     zone: 0,
     references: 0,
     tables: [],
+    dense: new Uint8Array(0),
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -144,6 +156,65 @@ export function decodeZoneDelta(bytes: Uint8Array | BinaryReader, length = (byte
         break;
       case 74:
         message.tables.push(decodeTableDelta(reader, reader.uint32()));
+        break;
+      case 114:
+        message.texts = decodeTextDelta(reader, reader.uint32());
+        break;
+      case 122:
+        message.dense = reader.bytes();
+        break;
+      default:
+        reader.skip(type, field);
+    }
+  }
+  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  return message;
+}
+
+/** Writes a `driftless.v1.TextDelta`. */
+export function encodeTextDelta(message: MessageInitShape<typeof TextDeltaSchema>, writer = new BinaryWriter()): BinaryWriter {
+  if (message.gone?.length) {
+    writer.tag(1, 2).fork();
+    for (const value of message.gone) writer.uint32(value);
+    writer.join();
+  }
+  if (message.numbers?.length) {
+    writer.tag(2, 2).fork();
+    for (const value of message.numbers) writer.uint32(value);
+    writer.join();
+  }
+  for (const value of message.texts ?? []) writer.tag(3, 2).bytes(value);
+  return writer;
+}
+
+/** Reads a `driftless.v1.TextDelta`: all of `bytes`, or the next `length` of a reader. */
+export function decodeTextDelta(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): TextDelta {
+  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
+  const end = reader.pos + length;
+  if (end > reader.len) throw new RangeError("truncated");
+  const message: TextDelta = {
+    $typeName: "driftless.v1.TextDelta",
+    gone: [],
+    numbers: [],
+    texts: [],
+  };
+  while (reader.pos < end) {
+    const [field, type] = reader.tag();
+    switch (field * 8 + type) {
+      case 10:
+        for (const stop = reader.uint32() + reader.pos; reader.pos < stop; ) message.gone.push(reader.uint32());
+        break;
+      case 8:
+        message.gone.push(reader.uint32());
+        break;
+      case 18:
+        for (const stop = reader.uint32() + reader.pos; reader.pos < stop; ) message.numbers.push(reader.uint32());
+        break;
+      case 16:
+        message.numbers.push(reader.uint32());
+        break;
+      case 26:
+        message.texts.push(reader.bytes());
         break;
       default:
         reader.skip(type, field);

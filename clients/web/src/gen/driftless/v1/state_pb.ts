@@ -12,13 +12,13 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/state.proto.
  */
 export const file_driftless_v1_state: GenFile = /*@__PURE__*/
-  fileDesc("ChhkcmlmdGxlc3MvdjEvc3RhdGUucHJvdG8SDGRyaWZ0bGVzcy52MSKiAgoFU3RhdGUSDAoEdGljaxgBIAEoDRIMCgRmdWxsGAIgASgIEhQKDGJhc2VsaW5lX2xhZxgDIAEoDRIQCghub19wcmlvchgEIAEoCBIRCglwcmlvcl9sYWcYBSABKA0SDQoFaW5wdXQYBiABKA0SDgoGbnVtYmVyGAcgASgNEg0KBWFwYXJ0GAogASgIEhUKCGNoZWNrc3VtGAggASgHSACIAQESKAoGdGFibGVzGAkgAygLMhguZHJpZnRsZXNzLnYxLlRhYmxlRGVsdGESDAoEbGVmdBgLIAMoDRIQCghkZWZlcnJlZBgMIAMoDRImCgV6b25lcxgNIAMoCzIXLmRyaWZ0bGVzcy52MS5ab25lRGVsdGFCCwoJX2NoZWNrc3VtInsKCVpvbmVEZWx0YRIMCgR6b25lGAEgASgNEhIKCnJlZmVyZW5jZXMYAiABKA0SFQoIY2hlY2tzdW0YCCABKAdIAIgBARIoCgZ0YWJsZXMYCSADKAsyGC5kcmlmdGxlc3MudjEuVGFibGVEZWx0YUILCglfY2hlY2tzdW0i3AEKClRhYmxlRGVsdGESDAoEa2luZBgBIAEoDRIRCglkZXNwYXduZWQYAiADKA0SDwoHc3Bhd25lZBgDIAMoDRIwCg5zcGF3bmVkX2dyb3VwcxgEIAMoCzIYLmRyaWZ0bGVzcy52MS5Hcm91cERlbHRhEhQKDGNoYW5nZWRfZ2FwcxgFIAMoDRIUCgxjaGFuZ2VkX2JpdHMYBiABKAwSFAoMY2hhbmdlZF9yaWNlGAggASgMEigKBmdyb3VwcxgHIAMoCzIYLmRyaWZ0bGVzcy52MS5Hcm91cERlbHRhImEKCkdyb3VwRGVsdGESDQoFZ3JvdXAYASABKA0SDAoEcm93cxgCIAEoDBISCgppbnRlcmxlYXZlGAMgASgNEg4KBnBhY2tlZBgEIAMoBBIMCgRyaWNlGAUgASgMSgQIBhAHYgZwcm90bzM");
+  fileDesc("ChhkcmlmdGxlc3MvdjEvc3RhdGUucHJvdG8SDGRyaWZ0bGVzcy52MSLZAgoFU3RhdGUSDAoEdGljaxgBIAEoDRIMCgRmdWxsGAIgASgIEhQKDGJhc2VsaW5lX2xhZxgDIAEoDRIQCghub19wcmlvchgEIAEoCBIRCglwcmlvcl9sYWcYBSABKA0SDQoFaW5wdXQYBiABKA0SDgoGbnVtYmVyGAcgASgNEg0KBWFwYXJ0GAogASgIEhUKCGNoZWNrc3VtGAggASgHSACIAQESKAoGdGFibGVzGAkgAygLMhguZHJpZnRsZXNzLnYxLlRhYmxlRGVsdGESDAoEbGVmdBgLIAMoDRIQCghkZWZlcnJlZBgMIAMoDRImCgV6b25lcxgNIAMoCzIXLmRyaWZ0bGVzcy52MS5ab25lRGVsdGESJgoFdGV4dHMYDiABKAsyFy5kcmlmdGxlc3MudjEuVGV4dERlbHRhEg0KBWRlbnNlGA8gASgMQgsKCV9jaGVja3N1bSKyAQoJWm9uZURlbHRhEgwKBHpvbmUYASABKA0SEgoKcmVmZXJlbmNlcxgCIAEoDRIVCghjaGVja3N1bRgIIAEoB0gAiAEBEigKBnRhYmxlcxgJIAMoCzIYLmRyaWZ0bGVzcy52MS5UYWJsZURlbHRhEiYKBXRleHRzGA4gASgLMhcuZHJpZnRsZXNzLnYxLlRleHREZWx0YRINCgVkZW5zZRgPIAEoDEILCglfY2hlY2tzdW0iOQoJVGV4dERlbHRhEgwKBGdvbmUYASADKA0SDwoHbnVtYmVycxgCIAMoDRINCgV0ZXh0cxgDIAMoDCLcAQoKVGFibGVEZWx0YRIMCgRraW5kGAEgASgNEhEKCWRlc3Bhd25lZBgCIAMoDRIPCgdzcGF3bmVkGAMgAygNEjAKDnNwYXduZWRfZ3JvdXBzGAQgAygLMhguZHJpZnRsZXNzLnYxLkdyb3VwRGVsdGESFAoMY2hhbmdlZF9nYXBzGAUgAygNEhQKDGNoYW5nZWRfYml0cxgGIAEoDBIUCgxjaGFuZ2VkX3JpY2UYCCABKAwSKAoGZ3JvdXBzGAcgAygLMhguZHJpZnRsZXNzLnYxLkdyb3VwRGVsdGEiYQoKR3JvdXBEZWx0YRINCgVncm91cBgBIAEoDRIMCgRyb3dzGAIgASgMEhIKCmludGVybGVhdmUYAyABKA0SDgoGcGFja2VkGAQgAygEEgwKBHJpY2UYBSABKAxKBAgGEAdiBnByb3RvMw");
 
 /**
  * Of the fields, 1 to 7 and 10 to 12 are written for each client. The others, and those of each zone, are
  * encoded once and shared by all clients with the same baseline and prior. (A protobuf message is the
- * concatenation of its fields.) The fields are in this order: 1 to 7 and 10 (the head), 8 and 9 (zone 0), 11
- * to 13.
+ * concatenation of its fields.) The fields are in this order: 1 to 7 and 10 (the head), 8, 9, 14 and 15
+ * (zone 0), 11 to 13.
  *
  * A room's state consists of zones: zone 0, which all players see, and in some games more, of which each
  * player sees some. On transports that lose messages, the state of a tick may take several messages, each of
@@ -125,6 +125,21 @@ export type State = Message<"driftless.v1.State"> & {
    * @generated from field: repeated driftless.v1.ZoneDelta zones = 13;
    */
   zones: ZoneDelta[];
+
+  /**
+   * Zone 0: what differs in its texts from those of the baseline.
+   *
+   * @generated from field: driftless.v1.TextDelta texts = 14;
+   */
+  texts?: TextDelta | undefined;
+
+  /**
+   * Zone 0, instead of `tables`: all tables in one bit string; see the documentation of driftless-proto's
+   * `delta`. Only for receivers that read COLUMN_CODING_DENSE.
+   *
+   * @generated from field: bytes dense = 15;
+   */
+  dense: Uint8Array;
 };
 
 /**
@@ -166,6 +181,16 @@ export type ZoneDelta = Message<"driftless.v1.ZoneDelta"> & {
    * @generated from field: repeated driftless.v1.TableDelta tables = 9;
    */
   tables: TableDelta[];
+
+  /**
+   * @generated from field: driftless.v1.TextDelta texts = 14;
+   */
+  texts?: TextDelta | undefined;
+
+  /**
+   * @generated from field: bytes dense = 15;
+   */
+  dense: Uint8Array;
 };
 
 /**
@@ -174,6 +199,43 @@ export type ZoneDelta = Message<"driftless.v1.ZoneDelta"> & {
  */
 export const ZoneDeltaSchema: GenMessage<ZoneDelta> = /*@__PURE__*/
   messageDesc(file_driftless_v1_state, 1);
+
+/**
+ * Which texts (and bytes, likewise) come and go. Each zone has its own, with numbers that the sender chooses,
+ * from 1 to 2^31 - 1. A row's value in a column of texts is 0 or the number of one of them.
+ *
+ * @generated from message driftless.v1.TextDelta
+ */
+export type TextDelta = Message<"driftless.v1.TextDelta"> & {
+  /**
+   * Texts of the baseline that are gone, counted in ascending order of number. Each is the count of texts
+   * skipped since the previous one.
+   *
+   * @generated from field: repeated uint32 gone = 1;
+   */
+  gone: number[];
+
+  /**
+   * Numbers of the new texts: the first less 1, then each as the difference from the one before, minus 1.
+   *
+   * @generated from field: repeated uint32 numbers = 2;
+   */
+  numbers: number[];
+
+  /**
+   * The new texts, one for each number: 1 to 256 bytes.
+   *
+   * @generated from field: repeated bytes texts = 3;
+   */
+  texts: Uint8Array[];
+};
+
+/**
+ * Describes the message driftless.v1.TextDelta.
+ * Use `create(TextDeltaSchema)` to create a new message.
+ */
+export const TextDeltaSchema: GenMessage<TextDelta> = /*@__PURE__*/
+  messageDesc(file_driftless_v1_state, 2);
 
 /**
  * What changed in the table of one kind. Rows are numbered in ascending order of id.
@@ -249,7 +311,7 @@ export type TableDelta = Message<"driftless.v1.TableDelta"> & {
  * Use `create(TableDeltaSchema)` to create a new message.
  */
 export const TableDeltaSchema: GenMessage<TableDelta> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_state, 2);
+  messageDesc(file_driftless_v1_state, 3);
 
 /**
  * Residuals of one group of fields.
@@ -303,5 +365,5 @@ export type GroupDelta = Message<"driftless.v1.GroupDelta"> & {
  * Use `create(GroupDeltaSchema)` to create a new message.
  */
 export const GroupDeltaSchema: GenMessage<GroupDelta> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_state, 3);
+  messageDesc(file_driftless_v1_state, 4);
 
