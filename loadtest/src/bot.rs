@@ -22,7 +22,7 @@ use crate::{
     swarm::{End, Frames, Peer},
 };
 use bytes::Bytes;
-use driftless_client::{ClientCore, Event};
+use driftless_client::{ClientCore, Event, Options};
 use driftless_links::Player;
 use std::{
     collections::VecDeque,
@@ -38,6 +38,8 @@ pub struct Bot {
     core: Option<Box<ClientCore>>,
     behaviour: Behaviour,
     order: Order,
+    /// Whether it applies the states that it gets.
+    reads: bool,
     sight: Sight,
     /// Inputs that no state has contained yet: number, and when each was meant to be sent.
     pending: VecDeque<(u32, Instant)>,
@@ -103,6 +105,7 @@ impl Bot {
             core: None,
             behaviour,
             order: Order::default(),
+            reads: true,
             sight: Sight::default(),
             moved: 0,
             behind: [false; 2],
@@ -114,13 +117,19 @@ impl Bot {
             watch: None,
         }
     }
+    /// It only acknowledges the states that it gets.
+    pub fn unreading(self) -> Self {
+        Self { reads: false, ..self }
+    }
+    /// How it joins its room.
+    pub fn options(&self, crowd: &Crowd) -> Options {
+        let mut options = crowd.rooms[self.room].clone();
+        options.session.applies_states = self.reads;
+        options
+    }
     /// Where it is in its life.
     pub fn life(&self) -> Life {
         self.life
-    }
-    /// Index of the room that it plays in.
-    pub fn room(&self) -> usize {
-        self.room
     }
     /// Its client.
     pub fn core(&self) -> Option<&ClientCore> {
@@ -223,7 +232,7 @@ impl Bot {
             }
             Event::State { tick, input, full, bytes } => {
                 let is_newer = self.order.state(tick)?;
-                if let Some(core) = &self.core {
+                if let Some(core) = self.core.as_ref().filter(|_| self.reads) {
                     self.sight.look(core.session())?;
                 }
                 if is_newer {
@@ -295,6 +304,9 @@ impl Bot {
         bytes: usize,
     ) -> Result<(), Violation> {
         let measuring = crowd.is_measuring();
+        if !self.reads {
+            return Ok(());
+        }
         if measuring {
             crowd.measure.counts.state_messages += 1;
             crowd.measure.counts.state_bytes += bytes as u64;
@@ -330,7 +342,8 @@ impl Peer for Bot {
     fn opened(&mut self, crowd: &mut Crowd, now: Instant, out: &mut Frames) {
         self.enter(Life::Joining, crowd);
         self.order = Order::of(out.delivery());
-        let core = self.core.insert(Box::new(ClientCore::over(now, &crowd.rooms[self.room], out.delivery())));
+        let options = self.options(crowd);
+        let core = self.core.insert(Box::new(ClientCore::over(now, &options, out.delivery())));
         out.push_all(|body, longest| core.poll_transmit_lane(now, body, || longest));
     }
     fn message(
@@ -351,8 +364,8 @@ impl Peer for Bot {
         }
         let taken = self.order.message(&message);
         // Before the welcome, no state is applied.
-        let is_welcome = self.life != Life::Joining;
-        let taken = taken.and_then(|()| if is_welcome { self.sight.message(&message) } else { Ok(()) });
+        let reads = self.reads && self.life != Life::Joining;
+        let taken = taken.and_then(|()| if reads { self.sight.message(&message) } else { Ok(()) });
         let taken = taken.and_then(|()| Ok(core.handle_message(now, message)?));
         while let Some(event) = self.core.as_mut().and_then(|core| core.poll_event()) {
             if let Err(violation) = self.handle_event(crowd, now, &event) {

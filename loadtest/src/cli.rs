@@ -117,6 +117,10 @@ pub struct RunArgs {
     /// Threads that run the bots.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
+    /// How many of 100 bots read the states that they get, and check them; the others only acknowledge them.
+    /// For rooms in which reading takes more CPU than the swarm has.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub readers: u8,
     #[command(flatten)]
     pub sizes: SizesArgs,
 }

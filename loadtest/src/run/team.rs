@@ -82,7 +82,12 @@ impl Team {
         last: usize,
     ) -> Result<Self, Failure> {
         let args = &plan.args;
-        let bot = |index: usize| Bot::new(index / plan.room_size, plan.cast.player(index));
+        let readers = usize::from(args.readers);
+        let bot = |index: usize| {
+            let bot = Bot::new(index / plan.room_size, plan.cast.player(index));
+            // Evenly spread, the first among them.
+            if index * readers % 100 < readers { bot } else { bot.unreading() }
+        };
         let tick = Duration::from_secs(1) / args.game.tick_rate;
         let (ramp, transport) = (args.ramp, args.transport);
         let crowd = Crowd::new(plan.rooms.clone(), &args.game.kind, args.game.tick_rate, args.duration);
@@ -96,7 +101,7 @@ impl Team {
             })?
         } else {
             let carrier = |(index, bot): (usize, Bot)| {
-                let options = crowd.rooms[bot.room()].clone();
+                let options = bot.options(&crowd);
                 (bot, Carrier { options, kind: transport.of(index) })
             };
             let peers = (first..last).zip(bots).map(carrier).collect();

@@ -476,6 +476,10 @@ impl ClientSession {
                 Delivery::Datagram => Ok(()),
             };
         }
+        if !self.config.applies_states {
+            self.take_unread(now, head, bytes);
+            return Ok(());
+        }
         let predict_for = seat.welcome.tick_rate.max(1).saturating_mul(PREDICT_MS) / 1_000;
         self.history.apply(&seat.schema, head, shared, predict_for)?;
         self.link.has_state = true;
@@ -487,6 +491,14 @@ impl ClientSession {
             self.events.push_back(ClientEvent::State { tick, input, full, bytes });
         }
         Ok(())
+    }
+
+    fn take_unread(&mut self, now: Instant, head: StateHead, bytes: usize) {
+        let Some(seat) = &mut self.seat else { return };
+        self.link.acks.state(now, head.number, seat.tick);
+        seat.inputs.confirmed(head.input);
+        let StateHead { tick, input, baseline, .. } = head;
+        self.events.push_back(ClientEvent::State { tick, input, full: baseline.is_none(), bytes });
     }
 
     fn take_reliable(&mut self, now: Instant, reliable: wire::Reliable) -> Result<(), ServerError> {

@@ -17,6 +17,9 @@ pub struct ClientConfig {
     pub codings: Vec<wire::ColumnCoding>,
     /// Commands that may wait for the server's confirmation.
     pub max_commands: usize,
+    /// Whether states are applied. If not, they are only acknowledged, and there is no snapshot: for load
+    /// tests in which other clients do the checking.
+    pub applies_states: bool,
 }
 
 impl Default for ClientConfig {
@@ -27,6 +30,7 @@ impl Default for ClientConfig {
             timeout: Duration::from_secs(10),
             codings: vec![wire::ColumnCoding::Dense, wire::ColumnCoding::Rice],
             max_commands: 64,
+            applies_states: true,
         }
     }
 }
