@@ -88,20 +88,31 @@ impl<S: StateTick> Baselines<S> {
     /// The same for a zone that the peer has at these ticks. None if they are older than the wire can express
     /// or the peer keeps.
     ///
-    /// If peers have many different ones, those with a common tick are preferred, so that many peers share
-    /// few encodings: a state every few ticks that nearly everybody has got.
+    /// If peers have many different ones, such are preferred as many have, so that many peers share few
+    /// encodings. On datagrams, a state every few ticks that nearly everybody has got. Where a peer has only
+    /// the last two, the last one alone, unless both are the newest there can be.
     pub(super) fn references_of(&self, zone: Had, current: &S) -> Pair<'_, S> {
         let tick = current.tick();
         let usable = |state: &&S| zone.has(state.tick()) && tick.saturating_sub(state.tick()) <= MAX_AGE;
-        let is_common = |state: &&S| Had::is_common(state.tick());
-        if current.prefers_common() && self.delivery == Delivery::Datagram {
-            let mut common = self.newest_first().filter(usable).filter(is_common);
-            if let Some(baseline) = common.next() {
-                return Pair { baseline: Some(baseline), prior: common.next() };
+        let mut all = self.newest_first().filter(usable);
+        let exact = Pair { baseline: all.next(), prior: all.next() };
+        if !current.prefers_common() {
+            return exact;
+        }
+        match (self.delivery, exact.ticks()) {
+            (Delivery::Ordered, (Some(baseline), Some(prior))) if prior + 2 < tick || baseline + 1 < tick => {
+                Pair { prior: None, ..exact }
+            }
+            (Delivery::Ordered, _) => exact,
+            (Delivery::Datagram, _) => {
+                let is_common = |state: &&S| Had::is_common(state.tick());
+                let mut common = self.newest_first().filter(usable).filter(is_common);
+                match common.next() {
+                    Some(baseline) => Pair { baseline: Some(baseline), prior: common.next() },
+                    None => exact,
+                }
             }
         }
-        let mut usable = self.newest_first().filter(usable);
-        Pair { baseline: usable.next(), prior: usable.next() }
     }
 
     /// The number for the next message, of a state of this tick.
@@ -325,6 +336,16 @@ mod tests {
         assert_eq!(baselines.references(&State(15, true)).ticks(), (Some(12), Some(8)));
         assert_eq!(references(&baselines, 15), (Some(14), Some(13)));
         assert!(baselines.older.len() < 8, "{:?}", baselines.older);
+    }
+
+    #[test]
+    fn in_a_crowd_who_has_only_two_states_gets_the_difference_to_one() {
+        let mut baselines = Baselines::new(Delivery::Ordered);
+        for (tick, expected) in [(3, (Some(3), None)), (4, (Some(4), Some(3))), (6, (Some(6), None))] {
+            sent(&mut baselines, tick);
+            assert_eq!(baselines.references(&State(tick + 1, true)).ticks(), expected);
+        }
+        assert_eq!(references(&baselines, 7), (Some(6), Some(4)));
     }
 
     #[test]
