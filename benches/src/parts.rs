@@ -2,21 +2,32 @@
 
 use crate::room::{SETS, UnknownGame, input};
 use bytes::Bytes;
+use driftless_proto::{
+    delta::{Encoder, References},
+    schema::{Kind, Predictor},
+    wire::ColumnCoding,
+};
 use driftless_sim::{
-    Game, InView, Moment, Order, PlayerId, PlayerInput, Recipient, Setup, Snapshot,
+    Game, InView, Moment, Order, PlayerId, PlayerInput, Recipient, Schema, Setup, Snapshot, ZoneId,
     games::{self},
 };
 use std::time::{Duration, Instant};
 
 /// The parts of a tick, in their order.
-pub const PARTS: [&str; 3] = ["step", "snapshot", "views"];
+pub const PARTS: [&str; 4] = ["step", "snapshot", "views", "encodes"];
 
 /// A game without a room or clients, in which everybody keeps moving, and some shoot.
 pub struct Parts {
     game: Box<dyn Game>,
     tick_rate: u32,
     tick: u32,
-    state: Snapshot,
+    /// The newest state, its baseline, and the prior.
+    states: [Snapshot; 3],
+    schema: Schema,
+    encoder: Encoder,
+    /// Bytes of each zone's newest delta; the first is zone 0's.
+    deltas: Vec<(ZoneId, usize)>,
+    out: Vec<u8>,
     /// What each player saw the tick before, and sees.
     views: Vec<[Vec<InView>; 2]>,
     /// For each set, each player's input, encoded.
@@ -48,7 +59,11 @@ impl Parts {
             game,
             tick_rate,
             tick: 0,
-            state: Snapshot::new(&game_kind.schema()),
+            states: std::array::from_fn(|_| Snapshot::new(&game_kind.schema())),
+            schema: (*game_kind.schema()).clone(),
+            encoder: Encoder::default(),
+            deltas: Vec::new(),
+            out: Vec::new(),
             views: (0..players).map(|_| Default::default()).collect(),
             inputs: (0..SETS).map(of_set).collect::<Option<_>>().ok_or_else(unknown)?,
             events: Vec::new(),
@@ -75,18 +90,51 @@ impl Parts {
         self.events.clear();
         self.orders.clear();
         let stepped = Instant::now();
-        self.game.snapshot(self.tick, &mut self.state);
+        self.states.rotate_right(1);
+        self.game.snapshot(self.tick, &mut self.states[0]);
         let written = Instant::now();
         for (player, [had, sees]) in (1..).zip(&mut self.views) {
             std::mem::swap(had, sees);
             self.game.view(player, had, sees);
         }
-        [stepped - start, written - stepped, written.elapsed()]
+        let seen = Instant::now();
+        self.encode();
+        [stepped - start, written - stepped, seen - written, seen.elapsed()]
+    }
+
+    /// Encodes each zone once, as for players who all keep up.
+    fn encode(&mut self) {
+        let Self { states: [state, baseline, prior], schema, encoder, deltas, out, .. } = self;
+        deltas.clear();
+        for (zone, content) in std::iter::once((0, &*state)).chain(state.zones()) {
+            out.clear();
+            let references = References { baseline: baseline.content(zone), prior: prior.content(zone) };
+            encoder.encode(schema, references, content, ColumnCoding::Dense, None, out);
+            deltas.push((zone, out.len()));
+        }
+    }
+
+    /// Bytes of a state message of a player who keeps up, about: without what comes into view.
+    pub fn message_bytes(&self, player: PlayerId) -> usize {
+        const HEAD: usize = 12;
+        const ZONE_HEAD: usize = 4;
+        let of = |zone: ZoneId| {
+            let at = self.deltas.binary_search_by_key(&zone, |(of, _)| *of).ok();
+            at.map_or(0, |at| self.deltas[at].1 + ZONE_HEAD)
+        };
+        HEAD + of(0) + self.view(player).iter().map(|seen| of(seen.zone)).sum::<usize>()
+    }
+
+    /// Entities of a content that can move: of kinds with a linear group.
+    pub fn moving(&self, content: &Snapshot) -> usize {
+        let moves = |kind: &Kind| kind.groups().iter().any(|group| group.predictor() == Predictor::Linear);
+        let kinds = self.schema.kinds().iter().zip(content.tables());
+        kinds.filter(|(kind, _)| moves(kind)).map(|(_, table)| table.len()).sum()
     }
 
     /// The newest state.
     pub fn state(&self) -> &Snapshot {
-        &self.state
+        &self.states[0]
     }
 
     /// The zones that a player sees, besides zone 0.

@@ -178,6 +178,9 @@ struct PartFigures {
     /// What the average player sees of them.
     zones_seen: f64,
     entities_seen: f64,
+    /// Bytes of a state for the average player, and of an entity that it sees and that can move.
+    state_bytes: f64,
+    entity_bytes: f64,
     /// Durations, in the order of [`PARTS`], and of all together.
     parts_us: Vec<Percentiles>,
 }
@@ -189,13 +192,13 @@ fn parts(args: &Args, seconds: Duration) -> Result<(), Box<dyn Error>> {
     }
     if args.json.as_deref() != Some(Path::new("-")) {
         println!(
-            "{:>8} {:>8} {:>6} {:>10} {:>13}  p50 and p99 µs a tick",
-            "players", "entities", "zones", "zones seen", "entities seen"
+            "{:>8} {:>8} {:>6} {:>10} {:>13} {:>8} {:>9}  p50 and p99 µs a tick",
+            "players", "entities", "zones", "zones seen", "entities seen", "B/state", "B/entity"
         );
         for f in &all {
             print!(
-                "{:>8} {:>8} {:>6} {:>10.1} {:>13.1} ",
-                f.players, f.entities, f.zones, f.zones_seen, f.entities_seen
+                "{:>8} {:>8} {:>6} {:>10.1} {:>13.1} {:>8.0} {:>9.2} ",
+                f.players, f.entities, f.zones, f.zones_seen, f.entities_seen, f.state_bytes, f.entity_bytes
             );
             for (name, us) in PARTS.into_iter().chain(["all"]).zip(&f.parts_us) {
                 print!("  {name} {:.0} {:.0}", us.p50, us.p99);
@@ -222,9 +225,13 @@ fn measure_parts(args: &Args, players: u32, seconds: Duration) -> Result<PartFig
     let size = |content: &Snapshot| content.tables().iter().map(|table| table.len()).sum::<usize>();
     let of_all = |of: &dyn Fn(u32) -> usize| (1..=players).map(of).sum::<usize>() as f64 / f64::from(players);
     let in_view = |player| game.view(player).iter().filter_map(|seen| state.content(seen.zone));
+    let bytes = of_all(&|player| game.message_bytes(player));
+    let moving = of_all(&|player| in_view(player).map(|content| game.moving(content)).sum());
     Ok(PartFigures {
         players,
         ticks: durations[0].len(),
+        state_bytes: bytes,
+        entity_bytes: bytes / moving,
         entities: size(state) + state.zones().map(|(_, content)| size(content)).sum::<usize>(),
         zones: state.zones().count(),
         zones_seen: of_all(&|player| in_view(player).count()),
