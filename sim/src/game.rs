@@ -351,13 +351,14 @@ fn reencode<M: Message + Default>(payload: &[u8]) -> Option<Vec<u8>> {
 
 fn start<S: Simulation>(setup: &Setup<String>) -> Result<Box<dyn Game>, String> {
     let simulation = S::new(&setup.read()?)?;
-    let history = (S::REWIND_MS > 0).then(|| History::new(&S::schema(), S::REWIND_MS, setup.tick_rate));
+    let rewind_ms = simulation.rewind_ms().min(S::REWIND_MS);
+    let history = (S::REWIND_MS > 0).then(|| History::new(&S::schema(), rewind_ms, setup.tick_rate));
     Ok(Box::new(Running::new(simulation, history)))
 }
 
 fn restore<S: Simulation>(saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
     let refuse = |reason: &str| RestoreError { kind: S::KIND, reason: reason.to_owned() };
-    let (history, saved) = match S::REWIND_MS {
+    let (mut history, saved) = match S::REWIND_MS {
         0 => (None, saved),
         rewind_ms => {
             let (history, rest) =
@@ -370,7 +371,12 @@ fn restore<S: Simulation>(saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
         return Err(refuse("its CRC does not match: it is damaged"));
     }
     match postcard::take_from_bytes::<S>(state) {
-        Ok((simulation, [])) => Ok(Box::new(Running::new(simulation, history))),
+        Ok((simulation, [])) => {
+            if let Some(history) = &mut history {
+                history.keep(simulation.rewind_ms().min(S::REWIND_MS));
+            }
+            Ok(Box::new(Running::new(simulation, history)))
+        }
         Ok((_, rest)) => Err(refuse(&format!("{} bytes too many", rest.len()))),
         Err(error) => Err(refuse(&error.to_string())),
     }

@@ -57,9 +57,7 @@ impl History {
                 .flat_map(|group| group.fields().iter().map(|_| group.predictor() == Predictor::Linear))
                 .collect()
         });
-        // As many as there are in that time, and one before them.
-        let most = (u64::from(rewind_ms) * u64::from(tick_rate)).div_ceil(1_000) as usize + 1;
-        Self {
+        let mut history = Self {
             linear: linear.collect(),
             states: VecDeque::new(),
             zoned: None,
@@ -67,13 +65,26 @@ impl History {
             values: Vec::new(),
             schema: schema.clone(),
             tick_rate,
-            rewind_ms,
-            most,
-        }
+            rewind_ms: 0,
+            most: 0,
+        };
+        history.keep(rewind_ms);
+        history
+    }
+
+    /// Keeps the states of so much time from now on; none if it is 0.
+    pub(crate) fn keep(&mut self, rewind_ms: u32) {
+        // As many as there are in that time, and one before them.
+        let states = (u64::from(rewind_ms) * u64::from(self.tick_rate)).div_ceil(1_000) as usize;
+        (self.rewind_ms, self.most) = (rewind_ms, if states > 0 { states + 1 } else { 0 });
+        self.states.drain(..self.states.len().saturating_sub(self.most));
     }
 
     /// Takes the state of a tick, which `write` writes, perhaps into zones.
     pub(crate) fn push(&mut self, tick: u32, write: impl FnOnce(&mut Snapshot)) {
+        if self.most == 0 {
+            return;
+        }
         // A copy of the newest shares with it what never changes: a map is there once.
         let oldest = if self.states.len() < self.most { None } else { self.states.pop_front() };
         let copy = || self.states.back().cloned();
@@ -121,10 +132,9 @@ impl History {
         }
     }
 
-    /// What was shown at `view`, or at the earliest moment that is kept and allowed. None: there is no state
-    /// yet.
-    pub(crate) fn at(&self, view: Moment, most_ms: u32) -> Option<Past<'_>> {
-        let limit = u64::from(self.rewind_ms.min(most_ms)) * u64::from(self.tick_rate) * u64::from(PARTS);
+    /// What was shown at `view`, or at the earliest moment that is kept. None: there is no state.
+    pub(crate) fn at(&self, view: Moment) -> Option<Past<'_>> {
+        let limit = u64::from(self.rewind_ms) * u64::from(self.tick_rate) * u64::from(PARTS);
         let [oldest, newest] =
             [self.states.front()?, self.states.back()?].map(|state| Moment::at(state.tick()));
         let moment = view.max(newest.before(limit / 1_000)).max(oldest).min(newest);
@@ -230,8 +240,8 @@ impl Past<'_> {
         self.moment
     }
 
-    /// How much later that is than what was asked for, because that was longer ago than is kept or allowed;
-    /// 1/128 of a tick. 0: it is what was asked for.
+    /// How much later that is than what was asked for, because that was longer ago than is kept; 1/128 of a
+    /// tick. 0: it is what was asked for.
     pub fn clamped(&self) -> u64 {
         self.clamped
     }

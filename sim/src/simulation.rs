@@ -49,9 +49,9 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     /// Most inputs of one player that a step gets. With more than one, the game itself has to keep a player
     /// who sends many from moving faster than others.
     const INPUTS_PER_TICK: u32 = 1;
-    /// How far back [`Step::past`] reaches, milliseconds; seldom more than 500. 0: not at all, at no cost.
-    /// Otherwise each tick takes one more snapshot, and a room keeps, and [saves](crate::Game::save), the
-    /// states of that time.
+    /// How far back [`Step::past`] reaches at most, milliseconds; seldom more than 500. 0: not at all, at no
+    /// cost. Otherwise each tick takes one more snapshot, and a room keeps, and [saves](crate::Game::save),
+    /// the states of that time.
     const REWIND_MS: u32 = 0;
     /// The text of the `.proto` that inputs, commands and events are of, under the names of their Rust types:
     /// `include_str!("game.proto")`. `driftless types` writes the types of a page from it; nothing else needs
@@ -62,6 +62,12 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     fn schema() -> Schema;
     /// Starts a new room. An error refuses it, and its text is sent to whoever requested the room.
     fn new(setup: &Setup<Self::Options>) -> Result<Self, String>;
+    /// How far back [`Step::past`] reaches in this room, milliseconds, if that is for its options to say. At
+    /// most [`REWIND_MS`](Self::REWIND_MS), which is the default. 0: not at all, and no states are kept.
+    /// Asked when the room starts and when it is restored.
+    fn rewind_ms(&self) -> u32 {
+        Self::REWIND_MS
+    }
     /// A player takes a seat. Ids ascend over a room's life.
     fn join(&mut self, player: PlayerId, name: &str, step: &mut Step<'_, Self::Event>);
     /// An NPC requested with [`Step::seat_npc`] takes a seat: from now on the game plays it. Its number comes

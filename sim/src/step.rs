@@ -135,18 +135,14 @@ impl<'a, E> Step<'a, E> {
         self.tick
     }
     /// The room as a player was shown it when acting: `view` is that of its
-    /// [`PlayerInput`](crate::PlayerInput). If that is longer before the newest state than
-    /// [`REWIND_MS`](crate::Simulation::REWIND_MS), it is the room of so long before, and
+    /// [`PlayerInput`](crate::PlayerInput). If that is longer before the newest state than the room
+    /// [rewinds](crate::Simulation::rewind_ms), it is the room of so long before, and
     /// [`Past::clamped`](crate::Past::clamped) says so.
     ///
-    /// None: the view is unknown, the room has had no tick yet, or the game's `REWIND_MS` is 0. Then there is
-    /// nothing but the present to judge by.
+    /// None: the view is unknown, the room has had no tick yet, or it does not rewind. Then there is nothing
+    /// but the present to judge by.
     pub fn past(&self, view: Option<Moment>) -> Option<Past<'a>> {
-        self.past_within(view, u32::MAX)
-    }
-    /// The same, but no longer ago than so many milliseconds before the newest state.
-    pub fn past_within(&self, view: Option<Moment>, most_ms: u32) -> Option<Past<'a>> {
-        self.past?.at(view?, most_ms)
+        self.past?.at(view?)
     }
     /// Sends an event to every player, reliably.
     pub fn broadcast(&mut self, event: E) {

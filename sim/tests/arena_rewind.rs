@@ -5,39 +5,52 @@ mod common;
 use common::arena::{Room, fire, stick};
 use driftless_sim::{
     Moment,
-    games::arena::{arena_event, rules},
+    games::arena::{Map, Obstacle, arena_event, rules},
 };
 
-/// Where the target was at each tick, centimetres; its row is 1.8 m above the shooter.
+/// 1 stands, and 2 runs to the left or to the right, above it.
 struct Duel {
     room: Room,
+    shooter: (i32, i32),
+    /// How far above it the other is, centimetres.
+    up: i32,
+    /// 1: to the right.
+    way: i32,
+    /// Where 2 was at each tick, centimetres.
     xs: Vec<i32>,
 }
 
-const SHOOTER: (i32, i32) = (3_000, 60);
-const TARGET_Y: i32 = 240;
-
 impl Duel {
-    /// 2 runs to the right, along the lower wall, where no box is, until it is shown nearly above 1 in a
-    /// picture that is so old.
+    /// Along the lower wall, where no box is, to the right, until 2 is shown nearly above 1 in a picture that
+    /// is so old.
     fn new(tick_rate: u32, rewind_ms: u32, age_ms: u32) -> Self {
         let mut room = Room::with_options(21, tick_rate, &format!(r#"{{"rewind_ms": {rewind_ms}}}"#));
         room.join(1);
         room.join(2);
-        room.walk(&[(1, SHOOTER.0, SHOOTER.1), (2, SHOOTER.0 - 1_000, TARGET_Y)]);
+        room.walk(&[(1, 3_000, 60), (2, 2_000, 240)]);
+        let mut duel = Self::at(room, (3_000, 60), 180, 1);
+        duel.run_until_shown_at(2_947, age_ms);
+        duel
+    }
+
+    /// Where they stand.
+    fn at(mut room: Room, shooter: (i32, i32), up: i32, way: i32) -> Self {
         room.idle(1); // they stand
         room.events();
-        let mut duel = Self { xs: vec![0; room.tick as usize + 1], room };
-        while duel.shown(duel.view(age_ms)) < f64::from(SHOOTER.0 - 53) {
-            duel.run(None);
+        Self { xs: vec![room.player(2).x; room.tick as usize + 1], room, shooter, up, way }
+    }
+
+    /// Until 2 has come to this x in a picture that is so old.
+    fn run_until_shown_at(&mut self, x: i32, age_ms: u32) {
+        while (self.shown(self.view(age_ms)) - f64::from(x)) * f64::from(self.way) < 0.0 {
+            self.run(None);
         }
-        duel
     }
 
     /// The next tick, in which 1 may shoot.
     fn run(&mut self, shot: Option<(Moment, (i32, i32))>) {
         let shot = shot.map(|(view, (x, y))| (1, Some(view), fire(x, y)));
-        let inputs: Vec<_> = shot.into_iter().chain([(2, None, stick(127, 0))]).collect();
+        let inputs: Vec<_> = shot.into_iter().chain([(2, None, stick(127 * self.way, 0))]).collect();
         self.room.step_seen(&inputs);
         self.xs.push(self.room.player(2).x);
     }
@@ -59,12 +72,15 @@ impl Duel {
     /// 1 shoots at where 2 will be when the projectile is there, going by what it is shown at `view`, and
     /// says that it was shown `told`. How much health that takes.
     fn shoot(&mut self, view: Moment, told: Moment) -> i32 {
-        let up = f64::from(TARGET_Y - SHOOTER.1);
-        // Behind the middle, so that a few centimetres more are a miss. A tick's flight is compared with
-        // where the target is at its end.
-        let behind = 46.0 - f64::from(rules::RUN_SPEED) / f64::from(self.room.tick_rate);
-        let off = self.shown(view) - f64::from(SHOOTER.0) - behind;
-        let (run, fly) = (f64::from(rules::RUN_SPEED), f64::from(rules::PROJECTILE_SPEED));
+        // Behind the middle, so that a few centimetres more are a miss.
+        self.shoot_behind(view, told, 46.0)
+    }
+
+    /// The same, at so many centimetres behind the middle of 2.
+    fn shoot_behind(&mut self, view: Moment, told: Moment, behind: f64) -> i32 {
+        let (up, way) = (f64::from(self.up), f64::from(self.way));
+        let off = self.shown(view) - f64::from(self.shooter.0) - behind * way;
+        let (run, fly) = (f64::from(rules::RUN_SPEED) * way, f64::from(rules::PROJECTILE_SPEED));
         // off + run·t and up, together as far as fly·t.
         let (a, b, c) = (fly * fly - run * run, off * run, off * off + up * up);
         let time = (b + (b * b + a * c).sqrt()) / a;
@@ -161,4 +177,64 @@ fn the_dead_are_not_hit_in_their_last_life() {
     room.step_seen(&[(1, view, fire(1, 0))]);
     room.idle(6);
     assert_eq!(room.player(2).health, alive.health);
+}
+
+/// A box, with room at its upper left corner, and below that down to the lower wall: 1 stands at its left
+/// side, so that its view of the upper side ends at the corner, and 2 on the line of its upper side. Both
+/// have been there already.
+fn corner(rewind_ms: u32, start: i32) -> (Duel, i32) {
+    let options = format!(r#"{{"rewind_ms": {rewind_ms}}}"#);
+    for seed in 1..200 {
+        let mut room = Room::with_options(seed, 20, &options);
+        (1..=2).for_each(|player| room.join(player));
+        let map = Map::from_snapshot(&room.seen);
+        let is_in_strip = |b: &&Obstacle, of: &Obstacle| {
+            b.x < of.x + 700 && b.x + b.width > of.x - 350 && b.y < of.y + of.height + 150
+        };
+        let found = map.obstacles().iter().find(|of| {
+            map.obstacles().iter().filter(|b| is_in_strip(b, of)).count() == 1 && of.y + of.height < 9_000
+        });
+        let Some(&Obstacle { x, y, height, .. }) = found else { continue };
+        let top = y + height;
+        let (shooter, above) = ((x - 60, top - 150), top + 60);
+        // By the lower wall, then up beside the box.
+        let legs: [&[_]; 4] = [
+            &[(1, shooter.0, 60), (2, x - 240, 60)],
+            &[(1, shooter.0, shooter.1), (2, x - 240, above)],
+            &[(2, x + start, above)],
+            &[],
+        ];
+        if legs.into_iter().all(|leg| room.get(leg)) {
+            let up = above - shooter.1;
+            let way = if start < 0 { 1 } else { -1 };
+            return (Duel::at(room, shooter, up, way), x);
+        }
+    }
+    panic!("no map has such a corner");
+}
+
+#[test]
+fn who_was_shown_in_the_open_is_hit_although_he_is_behind_a_box_now() {
+    for (rewind_ms, is_hit) in [(250, true), (0, false)] {
+        let (mut duel, x) = corner(rewind_ms, -240);
+        duel.run_until_shown_at(x - 100, 250);
+        let view = duel.view(250);
+        // From the shooter to where the target is now, the line passes through the box.
+        let now = duel.room.player(2).x;
+        let at_top = duel.shooter.0 + (now - duel.shooter.0) * 150 / duel.up;
+        assert!(at_top > x + 20, "behind the box: {at_top}, {x}");
+        assert_eq!(duel.shoot_behind(view, view, 0.0) > 0, is_hit, "{rewind_ms} ms");
+    }
+}
+
+#[test]
+fn who_was_shown_behind_a_box_is_not_hit_although_he_is_in_the_open_now() {
+    for rewind_ms in [250, 0] {
+        let (mut duel, x) = corner(rewind_ms, 400);
+        duel.run_until_shown_at(x + 130, 250);
+        let view = duel.view(250);
+        assert!(duel.room.player(2).x < duel.shooter.0 + 20, "in the open: {}", duel.room.player(2).x);
+        // At where he is shown, and will be: into the box.
+        assert_eq!(duel.shoot_behind(view, view, 0.0), 0, "{rewind_ms} ms");
+    }
 }

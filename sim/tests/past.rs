@@ -13,9 +13,13 @@ use std::collections::BTreeMap;
 struct Look {
     #[prost(uint32, tag = "1")]
     at: PlayerId,
-    /// Not longer ago than this, milliseconds. 0: no limit.
-    #[prost(uint32, tag = "2")]
-    within_ms: u32,
+}
+
+/// What a room's maker says.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Limit {
+    rewind_ms: Option<u32>,
 }
 
 /// Everybody runs 100 a tick, times their number, and starts anew at every fiftieth tick. A player's row has
@@ -23,6 +27,7 @@ struct Look {
 /// than asked for, and the moment, in 1/128 of a tick.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Runners<const MS: u32> {
+    rewind_ms: Option<u32>,
     players: BTreeMap<PlayerId, Runner>,
 }
 
@@ -38,7 +43,7 @@ impl<const MS: u32> Simulation for Runners<MS> {
     type Input = Look;
     type Command = ();
     type Event = ();
-    type Options = ();
+    type Options = Limit;
     const REWIND_MS: u32 = MS;
 
     fn schema() -> Schema {
@@ -46,8 +51,11 @@ impl<const MS: u32> Simulation for Runners<MS> {
             kind.linear("place", &["x"], 1).hold("rest", &["lap", "x_seen", "lap_seen", "clamped", "at"], 1)
         })
     }
-    fn new(_setup: &Setup) -> Result<Self, String> {
-        Ok(Self::default())
+    fn new(setup: &Setup<Limit>) -> Result<Self, String> {
+        Ok(Self { rewind_ms: setup.options.rewind_ms, players: BTreeMap::new() })
+    }
+    fn rewind_ms(&self) -> u32 {
+        self.rewind_ms.unwrap_or(MS)
     }
     fn join(&mut self, player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {
         self.players.insert(player, Runner::default());
@@ -57,11 +65,7 @@ impl<const MS: u32> Simulation for Runners<MS> {
     }
     fn step(&mut self, inputs: &[PlayerInput<Look>], step: &mut Step<'_, ()>) {
         for PlayerInput { player, view, input, .. } in inputs {
-            let past = match input.within_ms {
-                0 => step.past(*view),
-                most_ms => step.past_within(*view, most_ms),
-            };
-            let saw = past.map(|past| past.with_jump(1_000)).and_then(|past| {
+            let saw = step.past(*view).map(|past| past.with_jump(1_000)).and_then(|past| {
                 let [x, lap] = past.row(0, input.at)?;
                 Some([x, lap, past.clamped() as i32, past.moment().parts() as i32])
             });
@@ -91,7 +95,13 @@ struct Room {
 impl Room {
     /// At 20 ticks a second, with players 1 and 2, after so many ticks.
     fn after<const MS: u32>(ticks: u32) -> Self {
-        let game = GameKind::of::<Runners<MS>>().start(&Setup::new(1, 20)).unwrap();
+        Self::limited::<MS>("", ticks)
+    }
+
+    /// The same, with options.
+    fn limited<const MS: u32>(options: &str, ticks: u32) -> Self {
+        let setup = Setup { options: options.into(), ..Setup::new(1, 20) };
+        let game = GameKind::of::<Runners<MS>>().start(&setup).unwrap();
         let mut room = Self { game, tick: 0 };
         (1..=2).for_each(|player| room.game.join(1, player, ""));
         (0..ticks).for_each(|_| room.step());
@@ -104,9 +114,9 @@ impl Room {
     }
 
     /// What player 2 sees of player 1 in the next tick: place, lap, how much was clamped, and the moment.
-    fn look(&mut self, view: Option<Moment>, within_ms: u32) -> [i32; 4] {
+    fn look(&mut self, view: Option<Moment>) -> [i32; 4] {
         use prost::Message;
-        let look = Look { at: 1, within_ms }.encode_to_vec();
+        let look = Look { at: 1 }.encode_to_vec();
         self.game.input(PlayerInput { view, ..PlayerInput::new(2, &look[..]) }).unwrap();
         self.step();
         let mut state = Snapshot::new(&Runners::<0>::schema());
@@ -124,12 +134,12 @@ const NOTHING: [i32; 4] = [-1; 4];
 #[test]
 fn a_place_is_between_two_states_and_the_rest_as_in_the_earlier() {
     let parts = |tick: i32, part: i32| tick * 128 + part;
-    assert_eq!(Room::after::<500>(20).look(at(16, 0), 0), [1_600, 0, 0, parts(16, 0)]);
-    assert_eq!(Room::after::<500>(20).look(at(16, 64), 0), [1_650, 0, 0, parts(16, 64)]);
-    assert_eq!(Room::after::<500>(20).look(at(20, 0), 0), [2_000, 0, 0, parts(20, 0)]);
+    assert_eq!(Room::after::<500>(20).look(at(16, 0)), [1_600, 0, 0, parts(16, 0)]);
+    assert_eq!(Room::after::<500>(20).look(at(16, 64)), [1_650, 0, 0, parts(16, 64)]);
+    assert_eq!(Room::after::<500>(20).look(at(20, 0)), [2_000, 0, 0, parts(20, 0)]);
     // Nobody runs from 4,900 to 0.
-    assert_eq!(Room::after::<500>(52).look(at(49, 127), 0), [4_900, 0, 0, parts(49, 127)]);
-    assert_eq!(Room::after::<500>(52).look(at(50, 32), 0), [25, 1, 0, parts(50, 32)]);
+    assert_eq!(Room::after::<500>(52).look(at(49, 127)), [4_900, 0, 0, parts(49, 127)]);
+    assert_eq!(Room::after::<500>(52).look(at(50, 32)), [25, 1, 0, parts(50, 32)]);
 }
 
 #[test]
@@ -137,47 +147,50 @@ fn a_tick_that_was_skipped_was_shown_between_its_neighbours() {
     let mut room = Room::after::<500>(20);
     room.tick += 3;
     room.step(); // 24: a tick's time after 20
-    assert_eq!(room.look(at(21, 0), 0), [2_025, 0, 0, 21 * 128]);
-    assert_eq!(room.look(at(23, 64), 0), [2_087, 0, 0, 23 * 128 + 64]);
+    assert_eq!(room.look(at(21, 0)), [2_025, 0, 0, 21 * 128]);
+    assert_eq!(room.look(at(23, 64)), [2_087, 0, 0, 23 * 128 + 64]);
 }
 
 #[test]
 fn a_view_of_longer_ago_is_clamped_and_says_so() {
-    // 500 ms are 10 ticks, counted from the newest state.
-    let views = [(0, 10, 10), (0, 9, 10), (0, 0, 10), (150, 17, 17), (150, 16, 17), (9_999, 1, 10)];
-    for (limit, view, seen) in views {
-        let saw = Room::after::<500>(20).look(at(view, 1), limit);
+    // 500 ms are 10 ticks, counted from the newest state. A room can have less, but not more.
+    let own = [r#"{"rewind_ms": 150}"#, r#"{"rewind_ms": 9999}"#];
+    let views = [("", 10, 10), ("", 9, 10), ("", 0, 10), (own[0], 17, 17), (own[0], 16, 17), (own[1], 1, 10)];
+    for (options, view, seen) in views {
+        let saw = Room::limited::<500>(options, 20).look(at(view, 1));
         let seen = seen.max(view) * 128 + u32::from(seen <= view);
-        assert_eq!(saw[3], seen as i32, "{limit} ms, tick {view}: {saw:?}");
+        assert_eq!(saw[3], seen as i32, "{options}, tick {view}: {saw:?}");
         assert_eq!(saw[2], saw[3] - (view * 128 + 1) as i32);
     }
     // Nor longer than there are states.
-    assert_eq!(Room::after::<500>(2).look(at(0, 1), 0), [100, 0, 127, 128]);
+    assert_eq!(Room::after::<500>(2).look(at(0, 1)), [100, 0, 127, 128]);
 }
 
 #[test]
 fn a_view_after_the_newest_state_is_that_state() {
-    assert_eq!(Room::after::<500>(20).look(at(u32::MAX, 0), 0), [2_000, 0, 0, 20 * 128]);
+    assert_eq!(Room::after::<500>(20).look(at(u32::MAX, 0)), [2_000, 0, 0, 20 * 128]);
 }
 
 #[test]
 fn there_is_no_past_of_what_is_unknown() {
-    assert_eq!(Room::after::<500>(20).look(None, 0), NOTHING);
-    assert_eq!(Room::after::<500>(0).look(at(1, 0), 0), NOTHING, "before the first tick");
-    assert_eq!(Room::after::<0>(20).look(at(16, 0), 0), NOTHING, "a game that does not rewind");
+    assert_eq!(Room::after::<500>(20).look(None), NOTHING);
+    assert_eq!(Room::after::<500>(0).look(at(1, 0)), NOTHING, "before the first tick");
+    assert_eq!(Room::after::<0>(20).look(at(16, 0)), NOTHING, "a game that does not rewind");
+    let mut room = Room::limited::<500>(r#"{"rewind_ms": 0}"#, 20);
+    assert_eq!(room.look(at(20, 0)), NOTHING, "a room that does not rewind");
 }
 
 // Promise 1: "A room's state is a function of its seed, its joins and leaves, its inputs and commands."
 #[test]
 fn a_restored_room_has_the_same_past() {
-    for ticks in [0, 1, 7, 30, 51] {
+    for (ticks, options) in [(0, ""), (1, ""), (7, ""), (30, ""), (51, ""), (51, r#"{"rewind_ms": 100}"#)] {
         let kind = GameKind::of::<Runners<500>>();
-        let mut room = Room::after::<500>(ticks);
+        let mut room = Room::limited::<500>(options, ticks);
         let mut restored = Room { game: kind.restore(&room.game.save()).unwrap(), tick: room.tick };
         let mut rng = Rng::new(1);
         for _ in 0..30 {
             let view = Moment::at(room.tick + 1).before(rng.below(13 * 128).into());
-            assert_eq!(room.look(Some(view), 0), restored.look(Some(view), 0));
+            assert_eq!(room.look(Some(view)), restored.look(Some(view)));
             assert_eq!(room.game.checksum(), restored.game.checksum());
         }
     }
@@ -199,4 +212,12 @@ fn a_past_that_is_damaged_or_of_another_game_is_refused() {
     // A shorter limit than when it was saved takes the newest of it.
     let shorter = GameKind::of::<Runners<100>>().restore(&saved).unwrap();
     assert_eq!(shorter.checksum(), room.game.checksum());
+}
+
+#[test]
+fn a_room_saves_no_more_of_its_past_than_it_rewinds() {
+    let saved = |options| Room::limited::<500>(options, 51).game.save().len();
+    let [all, half, none] = ["", r#"{"rewind_ms": 250}"#, r#"{"rewind_ms": 0}"#].map(saved);
+    // 11 states, 6 and 0.
+    assert!(none < half && (all - none) * 6 / 11 + 8 >= half - none, "{all}, {half}, {none}");
 }

@@ -143,6 +143,10 @@ impl Simulation for Arena {
         })
     }
 
+    fn rewind_ms(&self) -> u32 {
+        self.options.rewind_ms
+    }
+
     fn join(&mut self, player: PlayerId, _name: &str, step: &mut Step<'_, ArenaEvent>) {
         if self.enter(player, false)
             && let Some(rounds) = &self.rounds
@@ -323,7 +327,6 @@ impl Arena {
 
     fn shoot(&mut self, inputs: &[PlayerInput<ArenaInput>], step: &mut Step<'_, ArenaEvent>) {
         let flying = self.projectiles.len();
-        self.gather_targets();
         for player in &mut self.players {
             if player.shoots(self.tick_rate) {
                 self.projectiles.push(Projectile::new(self.next_projectile, player, self.tick_rate));
@@ -331,6 +334,7 @@ impl Arena {
             }
         }
         if self.projectiles.len() > flying {
+            self.gather_targets();
             let mut projectiles = std::mem::take(&mut self.projectiles);
             let mut at = 0;
             projectiles.retain_mut(|shot| {
@@ -348,9 +352,8 @@ impl Arena {
         inputs: &[PlayerInput<ArenaInput>],
         step: &mut Step<'_, ArenaEvent>,
     ) -> bool {
-        let most_ms = self.options.rewind_ms;
-        let Some(past) = step.past_within(view_of_shot(inputs, shot.owner), most_ms) else { return true };
-        let then = |moment| step.past_within(Some(moment), most_ms);
+        let Some(past) = step.past(view_of_shot(inputs, shot.owner)) else { return true };
+        let then = |moment| step.past(Some(moment));
         match rewind::catch_up(shot, past, then, (&self.players, &self.targets), &self.map, self.tick_rate) {
             Fired::Flies => true,
             Fired::Ends => false,
@@ -377,25 +380,24 @@ impl Arena {
 
     /// Moves everything for `1/rate` seconds.
     fn move_once(&mut self, rate: u32, step: &mut Step<'_, ArenaEvent>) {
+        if !self.projectiles.is_empty() {
+            self.gather_targets();
+        }
         // In a match nobody is faster than those who run.
         let fastest = if self.rounds.is_some() { rules::RUN_SPEED } else { rules::MAX_SPEED };
         for player in self.players.iter_mut().filter(|p| p.is_alive()) {
             player.body.advance_once(&self.map, player.drive, fastest, i64::from(rate));
         }
-        if self.projectiles.is_empty() {
-            return;
-        }
-        self.gather_targets();
         let mut projectiles = std::mem::take(&mut self.projectiles);
         projectiles.retain_mut(|projectile| {
-            let Some(flight) = projectile.flight(&self.map, rate as i32) else { return false };
+            let flight = projectile.flight(&self.map, rate as i32);
             projectile.arrive(flight);
             match self.targets.first_hit(&self.players, flight, projectile) {
                 Some(victim) => {
                     self.hit(victim, projectile, step);
                     false
                 }
-                None => true,
+                None => !flight.ends(),
             }
         });
         self.projectiles = projectiles;

@@ -119,6 +119,19 @@ impl Map {
             && !self.within((x, y), (x, y), radius).any(|b| b.spans_x(x, radius) && b.spans_y(y, radius))
     }
 
+    /// How far a point at `from` gets on its way until it meets a box or a wall: so many of `whole` parts of
+    /// it. Units; corners count, however little of them is in the way.
+    pub(super) fn free_part(&self, from: (i32, i32), way: (i32, i32), whole: i32) -> i32 {
+        let world = self.side * UNITS;
+        let inside = |from: i32, way: i32| match from.saturating_add(way) {
+            to if (0..=world).contains(&to) => whole,
+            to => parts(to.clamp(0, world) - from, way, whole) as i32,
+        };
+        let to = (from.0.saturating_add(way.0), from.1.saturating_add(way.1));
+        let boxes = self.within(from, to, 0).filter_map(|b| b.enters(from, way, whole));
+        boxes.chain([inside(from.0, way.0), inside(from.1, way.1)]).min().unwrap_or(whole)
+    }
+
     /// How far a body at `from` gets on its way to `to` along x. Units.
     pub(super) fn slide_x(&self, from: (i32, i32), to: i32, radius: i32) -> i32 {
         let in_the_way = self.within(from, (to, from.1), radius).filter(|b| b.spans_y(from.1, radius));
@@ -221,6 +234,28 @@ impl Obstacle {
             || other.y >= self.y + self.height + gap
     }
 
+    /// After how many of `whole` parts of its way a point is about to enter. None: it does not.
+    fn enters(&self, from: (i32, i32), way: (i32, i32), whole: i32) -> Option<i32> {
+        let (x, y) = ((self.x, self.width), (self.y, self.height));
+        let [x, y] = [(from.0, way.0, x), (from.1, way.1, y)].map(|(from, way, (start, extent))| {
+            let near = start.saturating_mul(UNITS);
+            let far = start.saturating_add(extent).saturating_mul(UNITS);
+            let to = from.saturating_add(way);
+            // Most boxes are elsewhere.
+            let is_near = from.min(to) < far && from.max(to) > near;
+            is_near.then(|| match way {
+                0 => (0, i64::from(whole)),
+                _ => {
+                    let at = [near, far].map(|edge| parts(edge.saturating_sub(from), way, whole));
+                    (at[0].min(at[1]), at[0].max(at[1]))
+                }
+            })
+        });
+        let ((x_in, x_out), (y_in, y_out)) = (x?, y?);
+        let (enters, leaves) = (x_in.max(y_in).max(0), x_out.min(y_out));
+        (enters < leaves && enters < i64::from(whole)).then_some(enters as i32)
+    }
+
     fn spans_x(&self, x: i32, radius: i32) -> bool {
         x > self.x.saturating_mul(UNITS).saturating_sub(radius)
             && x < self.x.saturating_add(self.width).saturating_mul(UNITS).saturating_add(radius)
@@ -230,4 +265,9 @@ impl Obstacle {
         y > self.y.saturating_mul(UNITS).saturating_sub(radius)
             && y < self.y.saturating_add(self.height).saturating_mul(UNITS).saturating_add(radius)
     }
+}
+
+/// How many of `whole` parts of its way something takes for a distance, rounded towards 0.
+fn parts(distance: i32, way: i32, whole: i32) -> i64 {
+    i64::from(distance) * i64::from(whole) / i64::from(way)
 }

@@ -36,7 +36,12 @@ pub(super) struct Projectile {
 pub(super) struct Flight {
     from: (i32, i32),
     to: (i32, i32),
+    /// How much of the move it takes, of [`WHOLE`]: less, if it ends at a box or a wall.
+    part: i32,
 }
+
+/// A whole move.
+const WHOLE: i32 = 128;
 
 impl Projectile {
     /// The projectile that `shooter` shoots now.
@@ -58,20 +63,18 @@ impl Projectile {
         }
     }
 
-    /// Its path in `1/rate` seconds. None: into a box or a wall.
-    pub fn flight(&self, map: &Map, rate: i32) -> Option<Flight> {
-        let to = (self.x + self.vx / rate, self.y + self.vy / rate);
-        map.is_free(to, 0).then_some(Flight { from: (self.x, self.y), to })
+    /// Its path in `1/rate` seconds.
+    pub fn flight(&self, map: &Map, rate: i32) -> Flight {
+        Flight::new(map, (self.x, self.y), (self.vx / rate, self.vy / rate))
     }
 
-    /// Where it goes in so many 1/128 of a tick. None: into a box or a wall.
-    pub fn flight_of(&self, map: &Map, parts: u64, tick_rate: u32) -> Option<Flight> {
+    /// Its path in so many 1/128 of a tick.
+    pub fn flight_of(&self, map: &Map, parts: u64, tick_rate: u32) -> Flight {
         let far = |speed: i32| {
             let rate = i64::from(tick_rate) * i64::from(PARTS);
             (i64::from(speed) * parts as i64 / rate) as i32
         };
-        let to = (self.x + far(self.vx), self.y + far(self.vy));
-        map.is_free(to, 0).then_some(Flight { from: (self.x, self.y), to })
+        Flight::new(map, (self.x, self.y), (far(self.vx), far(self.vy)))
     }
 
     /// Whether it can hit a player: a living one, other than its owner and those of its team.
@@ -127,28 +130,44 @@ impl Projectile {
 }
 
 impl Flight {
-    /// The smallest and greatest coordinates of a body that it can hit.
-    pub fn reach(&self) -> ((i32, i32), (i32, i32)) {
-        let radius = rules::PLAYER_RADIUS * UNITS;
-        let low = |from: i32, to: i32| from.min(to) - radius;
-        let high = |from: i32, to: i32| from.max(to) + radius;
+    /// From a place by this way, or as far as there is neither a box nor a wall.
+    fn new(map: &Map, from: (i32, i32), way: (i32, i32)) -> Self {
+        let part = map.free_part(from, way, WHOLE);
+        Self { from, to: (from.0 + way.0 * part / WHOLE, from.1 + way.1 * part / WHOLE), part }
+    }
+
+    /// Whether it ends at a box or a wall.
+    pub fn ends(&self) -> bool {
+        self.part < WHOLE
+    }
+
+    /// The smallest and greatest coordinates, before the move, of a body that it can hit, if bodies move by
+    /// at most `most` units.
+    pub fn reach(&self, most: i32) -> ((i32, i32), (i32, i32)) {
+        let far = rules::PLAYER_RADIUS * UNITS + most;
+        let low = |from: i32, to: i32| from.min(to) - far;
+        let high = |from: i32, to: i32| from.max(to) + far;
         let (from, to) = (self.from, self.to);
         ((low(from.0, to.0), low(from.1, to.1)), (high(from.0, to.0), high(from.1, to.1)))
     }
 
-    /// How far along the path it passes within a player's radius of `centre`, as a number that can be
-    /// compared between the targets of one flight. None: it does not.
-    pub fn hits(&self, centre: (i32, i32)) -> Option<i64> {
+    /// How far along the path it passes within a player's radius of somebody who goes evenly from `was` to
+    /// `is` in this move, as a number that can be compared between the targets of one flight. None: it does
+    /// not.
+    pub fn hits(&self, was: (i32, i32), is: (i32, i32)) -> Option<i64> {
         let minus =
             |a: (i32, i32), b: (i32, i32)| (i64::from(a.0) - i64::from(b.0), i64::from(a.1) - i64::from(b.1));
-        let way = minus(self.to, self.from);
-        let target = minus(centre, self.from);
+        let (way, run) = (minus(self.to, self.from), minus(is, was));
+        // As seen by the target.
+        let ran = |run: i64| run * i64::from(self.part) / i64::from(WHOLE);
+        let way = (way.0 - ran(run.0), way.1 - ran(run.1));
+        let target = minus(was, self.from);
         let square = (way.0 * way.0 + way.1 * way.1).max(1);
         let along = (way.0 * target.0 + way.1 * target.1).clamp(0, square);
         // From the nearest point of the path to the centre.
         let off = (target.0 - way.0 * along / square, target.1 - way.1 * along / square);
         let radius = i64::from(rules::PLAYER_RADIUS * UNITS);
-        (off.0 * off.0 + off.1 * off.1 <= radius * radius).then_some(along)
+        (off.0 * off.0 + off.1 * off.1 <= radius * radius).then_some((along << 16) / square)
     }
 }
 
@@ -162,20 +181,51 @@ mod tests {
 
     #[test]
     fn a_flight_hits_what_it_passes_nearer_than_the_radius() {
-        let flight = Flight { from: cm(100, 100), to: cm(225, 100) };
+        let flight = Flight::new(&Map::default(), cm(100, 100), cm(125, 0));
+        let hits = |x, y| flight.hits(cm(x, y), cm(x, y));
         let r = rules::PLAYER_RADIUS;
-        assert!(flight.hits(cm(160, 100 + r)).is_some());
-        assert!(flight.hits(cm(160, 101 + r)).is_none());
-        assert!(flight.hits(cm(225 + r, 100)).is_some());
-        assert!(flight.hits(cm(226 + r, 100)).is_none());
-        assert!(flight.hits(cm(99 - r, 100)).is_none());
-        assert!(flight.hits(cm(150, 100)) < flight.hits(cm(200, 100)));
+        assert!(hits(160, 100 + r).is_some());
+        assert!(hits(160, 101 + r).is_none());
+        assert!(hits(225 + r, 100).is_some());
+        assert!(hits(226 + r, 100).is_none());
+        assert!(hits(99 - r, 100).is_none());
+        assert!(hits(150, 100) < hits(200, 100));
+    }
+
+    #[test]
+    fn a_flight_hits_whoever_runs_into_it_and_not_who_was_there_before() {
+        let flight = Flight::new(&Map::default(), cm(100, 100), cm(125, 0));
+        // Beside the path at the start and at the end, in it when the projectile comes by.
+        assert!(flight.hits(cm(162, 40), cm(162, 160)).is_some());
+        // In the path at the start, gone when the projectile comes by; and the other way about.
+        assert!(flight.hits(cm(220, 110), cm(220, 210)).is_none());
+        assert!(flight.hits(cm(110, 210), cm(110, 110)).is_none());
+    }
+
+    #[test]
+    fn a_flight_ends_at_a_box_and_hits_who_is_before_it() {
+        let mut rng = crate::Rng::new(1);
+        let map = Map::generate(&mut rng, rules::WORLD_SIZE);
+        let obstacle = map.obstacles()[0];
+        let (x, y) = (obstacle.x, obstacle.y + obstacle.height / 2);
+        let flight = Flight::new(&map, cm(x - 110, y), cm(125, 0));
+        assert!(flight.ends() && flight.to.0 <= x * UNITS && flight.to.0 > (x - 2) * UNITS, "{flight:?}");
+        // Nor does it cut a corner.
+        let above = obstacle.y + obstacle.height + 10;
+        let over = Flight::new(&map, cm(x - 60, above - 60), cm(100, 100));
+        assert!(!over.ends(), "it passes the corner: {over:?}");
+        let through = Flight::new(&map, cm(x - 40, above - 60), cm(100, 100));
+        assert!(through.ends() && through.to.0 <= x * UNITS, "{through:?}");
+        let r = rules::PLAYER_RADIUS;
+        assert!(flight.hits(cm(x - r, y), cm(x - r, y)).is_some());
+        assert!(flight.hits(cm(x + r + 1, y), cm(x + r + 1, y)).is_none());
     }
 
     #[test]
     fn the_longest_flight_past_the_farthest_target_does_not_overflow() {
         let step = rules::PROJECTILE_SPEED / 20;
-        let flight = Flight { from: (0, 0), to: cm(step, step) };
-        assert!(flight.hits(cm(rules::WORLD_SIZE, rules::WORLD_SIZE)).is_none());
+        let flight = Flight::new(&Map::default(), (0, 0), cm(step, step));
+        let far = cm(rules::WORLD_SIZE, rules::WORLD_SIZE);
+        assert!(flight.hits(far, far).is_none());
     }
 }

@@ -30,7 +30,7 @@ pub(super) enum Fired {
 /// Flies a shot from what `past` shows to the newest state. `at` gives the room at a later moment.
 pub(super) fn catch_up<'a>(
     shot: &mut Projectile,
-    past: Past<'a>,
+    mut past: Past<'a>,
     at: impl Fn(Moment) -> Option<Past<'a>>,
     (players, targets): (&[Player], &Targets),
     map: &Map,
@@ -45,16 +45,21 @@ pub(super) fn catch_up<'a>(
     while moment < newest {
         // To the next state, if that is not too far for one move.
         let next = Moment::of_parts(moment.parts() + most).min(Moment::at(moment.tick() + 1)).min(newest);
-        let Some(flight) = shot.flight_of(map, next.since(moment), tick_rate) else { return Fired::Ends };
-        let Some(past) = at(next) else { break };
+        let flight = shot.flight_of(map, next.since(moment), tick_rate);
+        let Some(then) = at(next) else { break };
         let near = targets.near(players, shot.units(), reach);
         let near = near.filter(|(_, player)| shot.is_for(player) && shot.is_within(player.body, reach));
-        let hits = near.filter_map(|(index, player)| Some((flight.hits(place(&past, player)?)?, index)));
+        let hits = near.filter_map(|(index, player)| {
+            Some((flight.hits(place(&past, player)?, place(&then, player)?)?, index))
+        });
         if let Some((_, victim)) = hits.min() {
             return Fired::Hits(victim as usize);
         }
+        if flight.ends() {
+            return Fired::Ends;
+        }
         shot.arrive(flight);
-        moment = next;
+        (past, moment) = (then, next);
     }
     if flies_on { Fired::Flies } else { Fired::Ends }
 }
