@@ -57,6 +57,9 @@ pub enum Command {
     Link(LinkArgs),
     /// Play the same game over each transport, side by side on equally bad links.
     Compare(CompareArgs),
+    /// Measure whether shots hit that hit on their shooter's screen, over a bad link, with lag compensation
+    /// and without.
+    Aim(AimArgs),
     /// Put a bad link between two network namespaces, with the kernel's own TCP and UDP at both ends. Needs
     /// root.
     Netns(NetnsArgs),
@@ -271,6 +274,44 @@ pub struct CompareArgs {
     pub json: Option<PathBuf>,
     /// Fail unless this holds at the end: a key of the JSON such as quic.age_ms.p99, one of >= <= == > <,
     /// and a number. May be repeated.
+    #[arg(long, value_name = "KEY>=N")]
+    pub require: Vec<Requirement>,
+}
+
+/// `loadtest aim`.
+#[derive(Debug, Clone, Args)]
+pub struct AimArgs {
+    /// The server under test.
+    #[arg(long, default_value = "ws://127.0.0.1:7777")]
+    pub url: Url,
+    #[command(flatten)]
+    pub operator: OperatorArgs,
+    /// What the shooters' links are like.
+    #[arg(long, help = scenario_help(), default_value = "rtt150")]
+    pub scenario: Scenario,
+    /// Transports of the shooters.
+    #[arg(long, value_delimiter = ',', default_value = "websocket,quic")]
+    pub transports: Vec<TransportKind>,
+    /// Ticks per second of each room.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=128))]
+    pub tick_rate: u32,
+    /// How far shots may be rewound where they are, ms: the arena's option.
+    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub rewind_ms: u32,
+    /// Shooters on each transport in rooms that rewind, and as many in rooms that do not.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub shooters: u32,
+    /// Runners in each shooter's room.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub runners: u32,
+    /// How long to measure.
+    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
+    pub duration: Duration,
+    /// Write the figures to this file as one JSON object; - means standard output.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+    /// Fail unless this holds at the end: a key of the JSON such as quic.on.hit_ratio, one of
+    /// >= <= == > <, and a number. May be repeated.
     #[arg(long, value_name = "KEY>=N")]
     pub require: Vec<Requirement>,
 }

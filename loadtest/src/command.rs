@@ -1,6 +1,7 @@
 //! Does what the command line asks.
 
 use crate::{
+    aim,
     cast::BotKind,
     cli::{Command, FloorArgs},
     compare,
@@ -23,6 +24,7 @@ pub fn execute(command: Command, bots: &[BotKind]) -> ExitCode {
         Command::Slow(args) => slow::run(&args, bots),
         Command::Link(args) => link::run(&args),
         Command::Compare(args) => compare::run(&args, bots),
+        Command::Aim(args) => aim::run(&args),
         Command::Netns(args) => netns::run(&args),
         Command::FloorServer(args) => {
             floor::server::serve(&args).map(|()| ExitCode::SUCCESS).map_err(Into::into)

@@ -8,6 +8,7 @@
 //! - `loadtest slow` lets one client stop reading and looks at what it and the others get.
 //! - `loadtest link` puts a bad link that anyone can reproduce between any client and a server.
 //! - `loadtest compare` plays the same game over each transport on equally bad links, side by side.
+//! - `loadtest aim` measures whether shots hit that hit on their shooter's screen, over a bad link.
 //! - `loadtest netns` puts the kernel's own TCP and UDP at both ends of such a link (needs root).
 //!
 //! Links, namespaces and the comparison are in [`driftless_links`]; only their subcommands are here.
@@ -48,6 +49,7 @@
 //! # Exit codes
 //! 0: all is well; 1: a bot saw an error, or a requirement does not hold; 2: there was no run.
 
+mod aim;
 mod behaviour;
 mod bot;
 mod cast;

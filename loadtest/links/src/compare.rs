@@ -20,6 +20,7 @@ mod truth;
 mod window;
 
 pub use figures::{AfterBlackOutFigures, CompareFigures, TransportFigures};
+pub use links::Links;
 pub use table::compare as table;
 
 use crate::scenario::Scenario;
@@ -28,7 +29,6 @@ use driftless_client::{
     ClientCore, Connection, Options,
     transport::{TransportKind, Trust},
 };
-use links::Links;
 use measured::Measured;
 use player::Seat;
 use std::{

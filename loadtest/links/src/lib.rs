@@ -49,7 +49,9 @@ mod scenario;
 mod schedule;
 mod wire;
 
-pub use compare::{AfterBlackOutFigures, CompareFigures, Comparison, Player, Rig, TransportFigures, table};
+pub use compare::{
+    AfterBlackOutFigures, CompareFigures, Comparison, Links, Player, Rig, TransportFigures, table,
+};
 pub use histogram::{Micros, Quantiles};
 pub use namespace::{Namespace, NamespaceError};
 pub use relay::{Counts, Link, Relay, Transport};

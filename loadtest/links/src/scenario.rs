@@ -38,8 +38,9 @@ pub struct Scenario {
 }
 
 /// Scenarios that come with the program, by name.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("clean", include_str!("../scenarios/clean.toml")),
+    ("rtt150", include_str!("../scenarios/rtt150.toml")),
     ("rtt60-loss5", include_str!("../scenarios/rtt60-loss5.toml")),
     ("narrow-12kB", include_str!("../scenarios/narrow-12kB.toml")),
     ("narrow-2kB", include_str!("../scenarios/narrow-2kB.toml")),

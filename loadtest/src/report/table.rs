@@ -109,7 +109,7 @@ impl Table {
         // Writing to a string does not fail.
         let _ = writeln!(self.text, "{label:<width$}{value}", width = Self::LABEL);
     }
-    fn cells(&mut self, label: &str, cells: &[String]) {
+    pub fn cells(&mut self, label: &str, cells: &[String]) {
         let cells: String = cells.iter().map(|cell| format!("{cell:<width$}", width = Self::CELL)).collect();
         self.row(label, cells.trim_end().to_owned());
     }

@@ -101,6 +101,8 @@ impl Seats {
         self.last_player = self.last_player.max(player);
         self.index_of.insert(player, self.by_index.len() as u32); // at most one a player
         let (pace, told) = (Pace::default(), Told::default());
+        // What it was shown is not carried: a player who says less than before gains no more than one who has
+        // said so all along, and no room rewinds further than its limit.
         let taken = Taken { seat, connection: None, applied, view: None, pace, removed: false, told };
         tight::push(&mut self.by_index, Some(taken));
     }

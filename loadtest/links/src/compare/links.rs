@@ -92,7 +92,7 @@ impl Links {
         self.relays.iter().for_each(|relay| relay.link.begin());
     }
     /// What passed so far, by transport.
-    pub fn totals(&self) -> Vec<Traffic> {
+    pub(super) fn totals(&self) -> Vec<Traffic> {
         self.relays.iter().map(Running::total).collect()
     }
 }
