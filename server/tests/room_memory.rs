@@ -127,8 +127,8 @@ fn a_room_of_one_is_small_and_its_ticks_allocate_nothing() {
     let asked = ASKED.get();
     play(&mut solo, 100);
     assert_eq!(ASKED.get() - asked, 0, "in 100 ticks");
-    // More than half of it are the states of 500 ms that the arena keeps to rewind shots.
-    assert!(held <= 9_700, "{held} bytes, of which 128 are this test's");
+    // More than half of it are the states of 250 ms that the arena keeps to rewind shots.
+    assert!(held <= 8_000, "{held} bytes, of which 128 are this test's");
 }
 
 #[test]
