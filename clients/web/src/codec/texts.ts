@@ -53,10 +53,22 @@ export class Texts {
 
   /** The number of a text, which it adds if it is new. 0: it is empty. */
   add(bytes: Uint8Array): number {
-    if (bytes.length === 0) return 0;
-    let number = Math.max(1, crc32cOfBytes(bytes) % HASHES);
-    for (let there; (there = this.texts.get(number)); number++) if (same(there.bytes, bytes)) return number;
-    this.texts.set(number, { bytes });
+    return bytes.length === 0 ? 0 : this.put({ bytes });
+  }
+
+  /** The number here of what has this number in another snapshot. */
+  addFrom(other: Texts, number: number): number {
+    const text = other.texts.get(number);
+    if (!text) return 0;
+    return this.texts.get(number) === text ? number : this.put(text);
+  }
+
+  private put(text: Text): number {
+    let number = Math.max(1, crc32cOfBytes(text.bytes) % HASHES);
+    for (let there; (there = this.texts.get(number)); number++) {
+      if (same(there.bytes, text.bytes)) return number;
+    }
+    this.texts.set(number, text);
     return number;
   }
 

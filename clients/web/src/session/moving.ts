@@ -9,6 +9,8 @@ interface Entity {
   readonly kind: number;
   readonly id: number;
   readonly values: readonly number[];
+  /** The texts that the values mean, by column. */
+  readonly texts: readonly (Uint8Array | undefined)[];
   readonly zone: number;
   /** The last tick at which it was in the zone. */
   readonly seen: number;
@@ -63,7 +65,9 @@ export class Moving {
         while (at < next.length && next.ids[at]! < id) at++;
         if ((at < next.length && next.ids[at] === id) || lastSeen(kind, id) > before.until) continue;
         const values = table.columns.map((column) => column[row]!);
-        this.keep({ kind, id, values, zone, seen: before.until, since: after.tick });
+        const { columns } = before.state.schema.kinds[kind]!;
+        const texts = columns.map(({ type }, n) => type && before.state.texts.bytes(values[n]!));
+        this.keep({ kind, id, values, texts, zone, seen: before.until, since: after.tick });
       }
     });
   }
@@ -72,12 +76,16 @@ export class Moving {
   fill(out: Snapshot, lastSeen: (kind: number, id: number) => number): void {
     const entities = [...this.entities.values()].filter(({ kind, id, seen }) => lastSeen(kind, id) <= seen);
     entities.sort((a, b) => a.id - b.id);
+    out.clear(0);
     out.tables.forEach((table, kind) => {
       const rows = entities.filter((entity) => entity.kind === kind);
       table.resize(rows.length);
-      rows.forEach(({ id, values }, row) => {
+      rows.forEach(({ id, values, texts }, row) => {
         table.ids[row] = id;
-        values.forEach((value, n) => (table.columns[n]![row] = value));
+        values.forEach((value, n) => {
+          const text = texts[n];
+          table.columns[n]![row] = text ? out.texts.add(text) : value;
+        });
       });
     });
   }
