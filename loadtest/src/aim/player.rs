@@ -158,12 +158,11 @@ fn own(connection: &Connection) -> Option<[i32; 4]> {
     Seen { state, player: welcome.player, tick_rate: welcome.tick_rate }.row(PLAYERS)
 }
 
-/// A shooter: moves as predicted, sees as shown.
+/// A shooter: stands, and sees as shown.
 struct Shooter {
     screen: Interpolation,
     own: Prediction<Arena>,
     marksman: Marksman,
-    runner: Runner,
     payloads: Payloads,
 }
 
@@ -176,7 +175,6 @@ impl Shooter {
             screen: Interpolation::new(core.schema()?, welcome, config),
             own: Prediction::new(welcome.player, tick_rate),
             marksman: Marksman::new(welcome.player, tick_rate, seed),
-            runner: Runner::new(seed, tick_rate),
             payloads: Payloads::default(),
         })
     }
@@ -219,7 +217,7 @@ impl Shooter {
         // What is shown when the player acts.
         self.show(connection, now);
         let place = self.own.shown().map(|row| (row[0], row[1]));
-        let mut input = self.runner.run(place.unwrap_or_default());
+        let mut input = ArenaInput::default();
         let from = place.map(|(x, y)| Vector { x: f64::from(x) / 100.0, y: f64::from(y) / 100.0 });
         if let Some(aim) = from.and_then(|from| self.marksman.shoot(from, counts)) {
             // As precise as the message can be.

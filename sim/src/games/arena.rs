@@ -328,8 +328,8 @@ impl Arena {
     fn shoot(&mut self, inputs: &[PlayerInput<ArenaInput>], step: &mut Step<'_, ArenaEvent>) {
         let flying = self.projectiles.len();
         for player in &mut self.players {
-            if player.shoots(self.tick_rate) {
-                self.projectiles.push(Projectile::new(self.next_projectile, player, self.tick_rate));
+            if let Some(aim) = player.shoots(self.tick_rate) {
+                self.projectiles.push(Projectile::new(self.next_projectile, player, aim, self.tick_rate));
                 self.next_projectile = self.next_projectile.wrapping_add(1);
             }
         }

@@ -14,8 +14,9 @@ pub(super) struct Player {
     pub hold: u32,
     /// A direction of any length, never 0.
     pub aim: (i32, i32),
-    /// Whether the fire button was down in this tick's inputs.
-    pub fire: bool,
+    /// Where it aimed in the first of this tick's inputs with the fire button down: that is what its view
+    /// belongs to, wherever it aims later in the tick.
+    pub fire: Option<(i32, i32)>,
     /// Until the next shot.
     pub cooldown: u32,
     pub state: State,
@@ -52,7 +53,7 @@ impl Player {
             drive: Drive::Rest,
             hold: 0,
             aim: (1, 0),
-            fire: false,
+            fire: None,
             cooldown: 0,
             state: State::Alive { health: rules::MAX_HEALTH },
             score: 0,
@@ -71,7 +72,9 @@ impl Player {
         self.drive = Drive::of(input);
         self.hold = rules::ticks(rules::HOLD_MS, tick_rate);
         self.aim = Self::aim(input).unwrap_or(self.aim);
-        self.fire |= input.buttons & rules::BUTTON_FIRE != 0;
+        if input.buttons & rules::BUTTON_FIRE != 0 {
+            self.fire.get_or_insert(self.aim);
+        }
     }
 
     /// The direction that an input aims in. None: as before.
@@ -148,18 +151,16 @@ impl Player {
         }
     }
 
-    /// Whether it shoots now: it wants to, it is alive, and the last shot was long enough ago.
-    pub fn shoots(&mut self, tick_rate: u32) -> bool {
-        let shoots = self.fire && self.cooldown == 0 && self.is_alive();
-        if shoots {
-            self.cooldown = rules::ticks(rules::FIRE_INTERVAL_MS, tick_rate);
-        }
-        shoots
+    /// Where it shoots now. None: it does not want to, is dead, or the last shot was not long enough ago.
+    pub fn shoots(&mut self, tick_rate: u32) -> Option<(i32, i32)> {
+        let aim = self.fire.filter(|_| self.cooldown == 0 && self.is_alive())?;
+        self.cooldown = rules::ticks(rules::FIRE_INTERVAL_MS, tick_rate);
+        Some(aim)
     }
 
     /// Ends a tick. Returns whether it is time to respawn.
     pub fn end_tick(&mut self) -> bool {
-        self.fire = false;
+        self.fire = None;
         self.cooldown = self.cooldown.saturating_sub(1);
         self.colour_wait = self.colour_wait.saturating_sub(1);
         self.hold = self.hold.saturating_sub(1);
@@ -209,6 +210,18 @@ pub fn sector((x, y): (i32, i32)) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shot_goes_where_the_input_that_fires_it_aims() {
+        let body = Body { x: 0, y: 0, vx: 0, vy: 0 };
+        let mut player = Player::new(1, body);
+        let aims = |aim_x, aim_y, buttons| ArenaInput { aim_x, aim_y, buttons, ..ArenaInput::default() };
+        player.input(&aims(100, 0, rules::BUTTON_FIRE), 20);
+        player.input(&aims(0, 100, 0), 20);
+        assert_eq!((player.shoots(20), player.aim), (Some((100, 0)), (0, 100)));
+        player.end_tick();
+        assert_eq!(player.shoots(20), None);
+    }
 
     #[test]
     fn sectors_follow_the_circle() {

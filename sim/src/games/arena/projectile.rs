@@ -45,8 +45,8 @@ const WHOLE: i32 = 128;
 
 impl Projectile {
     /// The projectile that `shooter` shoots now.
-    pub fn new(id: u32, shooter: &Player, tick_rate: u32) -> Self {
-        let aim = (i64::from(shooter.aim.0), i64::from(shooter.aim.1));
+    pub fn new(id: u32, shooter: &Player, aim: (i32, i32), tick_rate: u32) -> Self {
+        let aim = (i64::from(aim.0), i64::from(aim.1));
         let speed = i64::from(rules::PROJECTILE_SPEED * UNITS);
         let length = length(aim).max(1);
         Self {
