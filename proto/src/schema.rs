@@ -173,8 +173,8 @@ impl Kind {
         self.groups.iter().map(|g| g.fields.len()).sum()
     }
 
-    /// The columns of texts and of bytes.
-    pub(crate) fn text_columns(&self) -> impl Iterator<Item = usize> {
+    /// The columns of texts and of bytes, ascending: their values are numbers of texts.
+    pub fn text_columns(&self) -> impl Iterator<Item = usize> {
         let fields = self.groups.iter().flat_map(|group| &group.fields).enumerate();
         fields.filter(|(_, field)| field.field_type != FieldType::Number).map(|(column, _)| column)
     }

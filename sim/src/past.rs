@@ -30,6 +30,8 @@ pub(crate) struct History {
     schema: Schema,
     /// For each kind, whether its columns are interpolated.
     linear: Vec<Box<[bool]>>,
+    /// For each kind, its columns of texts. A number means a text in one zone only.
+    text_columns: Vec<Box<[usize]>>,
     tick_rate: u32,
     rewind_ms: u32,
     most: usize,
@@ -59,6 +61,7 @@ impl History {
         });
         let mut history = Self {
             linear: linear.collect(),
+            text_columns: schema.kinds().iter().map(|kind| kind.text_columns().collect()).collect(),
             states: VecDeque::new(),
             zoned: None,
             rows: Vec::new(),
@@ -122,11 +125,13 @@ impl History {
             }
             self.rows.sort_unstable();
             for &(id, zone, row) in &self.rows {
-                let Some(table) = zoned.content(zone).map(|content| &content.tables()[kind]) else {
-                    continue;
-                };
+                let Some(content) = zoned.content(zone) else { continue };
+                let table = &content.tables()[kind];
                 self.values.clear();
                 self.values.extend((0..table.width()).map(|column| table.column(column)[row]));
+                for &column in &self.text_columns[kind] {
+                    self.values[column] = state.bytes(content.bytes_of(self.values[column]));
+                }
                 state.table_mut(kind).push(id, &self.values);
             }
         }

@@ -5,6 +5,7 @@
 use driftless_sim::{
     Game, GameKind, Moment, PlayerId, PlayerInput, Rng, Schema, Setup, Simulation, Snapshot, Step,
 };
+use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -87,6 +88,51 @@ impl<const MS: u32> Simulation for Runners<MS> {
     }
 }
 
+/// Everybody is in a zone of its own, and has another name in every tick. A player's row has it, and the name
+/// that it saw when it looked.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Disguised {
+    saw: BTreeMap<PlayerId, String>,
+    tick: u32,
+}
+
+impl Simulation for Disguised {
+    const KIND: &'static str = "disguised";
+    type Input = Look;
+    type Command = ();
+    type Event = ();
+    type Options = ();
+    const REWIND_MS: u32 = 500;
+
+    fn schema() -> Schema {
+        Schema::new().kind("player", |kind| kind.hold("place", &["x"], 1).text("names", &["name", "seen"]))
+    }
+    fn new(_setup: &Setup) -> Result<Self, String> {
+        Ok(Self::default())
+    }
+    fn join(&mut self, player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {
+        self.saw.insert(player, String::new());
+    }
+    fn leave(&mut self, player: PlayerId, _step: &mut Step<'_, ()>) {
+        self.saw.remove(&player);
+    }
+    fn step(&mut self, inputs: &[PlayerInput<Look>], step: &mut Step<'_, ()>) {
+        self.tick = step.tick();
+        for PlayerInput { player, view, input, .. } in inputs {
+            let past = step.past(*view).unwrap();
+            let [_, name] = past.row(0, input.at).unwrap();
+            self.saw.insert(*player, past.text_of(name).to_owned());
+        }
+    }
+    fn snapshot(&self, out: &mut Snapshot) {
+        for (&player, saw) in &self.saw {
+            let zone = out.zone(player);
+            let row = [player as i32, zone.text(&format!("{player} at {}", self.tick)), zone.text(saw)];
+            zone.table_mut(0).push(player, &row);
+        }
+    }
+}
+
 struct Room {
     game: Box<dyn Game>,
     tick: u32,
@@ -115,7 +161,6 @@ impl Room {
 
     /// What player 2 sees of player 1 in the next tick: place, lap, how much was clamped, and the moment.
     fn look(&mut self, view: Option<Moment>) -> [i32; 4] {
-        use prost::Message;
         let look = Look { at: 1 }.encode_to_vec();
         self.game.input(PlayerInput { view, ..PlayerInput::new(2, &look[..]) }).unwrap();
         self.step();
@@ -192,6 +237,27 @@ fn a_restored_room_has_the_same_past() {
             let view = Moment::at(room.tick + 1).before(rng.below(13 * 128).into());
             assert_eq!(room.look(Some(view)), restored.look(Some(view)));
             assert_eq!(room.game.checksum(), restored.game.checksum());
+        }
+    }
+}
+
+#[test]
+fn texts_are_those_of_the_time_and_of_the_entitys_zone() {
+    let kind = GameKind::of::<Disguised>();
+    let mut game = kind.start(&Setup::new(1, 20)).unwrap();
+    (1..=2).for_each(|player| game.join(1, player, ""));
+    (1..=9).for_each(|tick| game.step(tick));
+    let restored = kind.restore(&game.save()).unwrap();
+    for mut game in [game, restored] {
+        for (tick, view) in [(10, 7), (11, 10), (12, 3)] {
+            let look = Look { at: 1 }.encode_to_vec();
+            game.input(PlayerInput { view: at(view, 5), ..PlayerInput::new(2, &look[..]) }).unwrap();
+            game.step(tick);
+            let mut state = Snapshot::new(&kind.schema());
+            game.snapshot(tick, &mut state);
+            let zone = state.content(2).unwrap();
+            let seen = zone.text_of(zone.tables()[0].value(2, 2).unwrap());
+            assert_eq!(seen, format!("1 at {view}"), "tick {tick}");
         }
     }
 }
