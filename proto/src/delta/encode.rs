@@ -31,8 +31,8 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Writes the shared fields of a `State` message that turn `references` into `current`: 8, the checksum, if
-    /// `checksum` is given; the tables, 9, or 15 in the DENSE coding; and 14, the texts.
+    /// Writes the shared fields of a `State` message that turn `references` into `current`: 8, the checksum,
+    /// if `checksum` is given; the tables, 9, or 15 in the DENSE coding; and 14, the texts.
     ///
     /// The baseline must be older than `current` and the prior older than the baseline, each by at most
     /// [`MAX_AGE`] ticks, because no [`StateHead`](crate::state::StateHead) could name others.
