@@ -5,7 +5,7 @@ mod support;
 
 use driftless_client::{
     Interpolation, InterpolationConfig,
-    proto::{moment::Moment, wire},
+    proto::{moment::Moment, schema::Schema, snapshot::Snapshot, wire},
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -42,6 +42,32 @@ fn linear_fields_are_interpolated_and_held_ones_are_not() {
     let entity = view.entity(0, 7).unwrap();
     assert_eq!([0, 1, 2].map(|c| entity.quanta(c)), [125, -150, 9]);
     assert_eq!([0, 1, 2].map(|c| entity.units(c)), [1.25, -1.5, 9.0]);
+}
+
+#[test]
+fn a_text_is_as_in_the_earlier_of_two_states() {
+    let schema = Schema::new().kind("player", |kind| {
+        kind.linear("place", &["x"], 100).text("name", &["name"]).bytes("bag", &["items"])
+    });
+    let state = |tick, name: &str, items: &[u8]| {
+        let mut state = Snapshot::new(&schema);
+        state.clear(tick);
+        let row = [100, state.text(name), state.bytes(items)];
+        state.table_mut(0).push(7, &row);
+        state
+    };
+    let welcome = wire::Welcome { tick_rate: TICK_RATE, epoch_us: EPOCH_US as i64, ..Default::default() };
+    let mut buffer = Interpolation::new(&schema, &welcome, fixed(Duration::from_millis(100)));
+    buffer.push(due(1), &state(1, "Ada", &[1, 255]));
+    buffer.push(due(2), &state(2, "Bob", &[]));
+    let mut shown = |now_us: u64| {
+        let entity = buffer.advance(now_us + 100_000).unwrap().entity(0, 7).unwrap();
+        (entity.text(1).to_owned(), entity.bytes(2).to_owned())
+    };
+    assert_eq!(shown(due(1) + 40_000), ("Ada".to_owned(), vec![1, 255]));
+    assert_eq!(shown(due(2) + 10_000), ("Bob".to_owned(), vec![]));
+    let entity = buffer.advance(due(2) + 120_000).unwrap().entity(0, 7).unwrap();
+    assert_eq!((entity.text(0), entity.bytes(0)), ("", &[][..]), "a number is no text");
 }
 
 // A game with lag compensation judges by it.
