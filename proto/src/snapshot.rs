@@ -172,6 +172,26 @@ impl Snapshot {
     pub fn texts(&self) -> impl Iterator<Item = (i32, &[u8])> {
         self.texts.iter().map(|(number, bytes)| (number as i32, &**bytes))
     }
+    /// Sets to 0, in all zones, what a text field has that is not the number of a text, because the game
+    /// asked for it in another tick or zone: peers would refuse such a state. Returns the kind and the column
+    /// of the first. With a schema without texts it costs next to nothing.
+    pub fn clear_unknown_texts(&mut self, schema: &Schema) -> Option<(usize, usize)> {
+        let Self { tables, texts, zones, .. } = self;
+        let is_unknown =
+            |&number: &i32| number != 0 && !u32::try_from(number).is_ok_and(|n| texts.get(n).is_some());
+        let mut first = None;
+        for (index, (table, kind)) in tables.iter_mut().zip(schema.kinds()).enumerate() {
+            for column in kind.text_columns() {
+                if table.column(column).iter().any(is_unknown) {
+                    first.get_or_insert((index, column));
+                    let values = table.column_mut(column).iter_mut();
+                    values.filter(|number| is_unknown(number)).for_each(|number| *number = 0);
+                }
+            }
+        }
+        let of_zones = zones.iter_mut().map(|(_, content)| content.clear_unknown_texts(schema));
+        of_zones.fold(first, Option::or)
+    }
     /// CRC-32C (Castagnoli, as in RFC 3720 section 12.1) over the canonical bytes; the same on every machine.
     /// Other zones are not in it: each has its own.
     ///
@@ -329,6 +349,13 @@ impl Table {
         let Rows { ids: own, values } = Rows::own(&mut self.rows, 0, self.width, self.len);
         own[..ids.len()].copy_from_slice(ids);
         Columns { values, room: own.len(), len: ids.len() }
+    }
+
+    /// The values of one column, to change.
+    fn column_mut(&mut self, column: usize) -> &mut [i32] {
+        let rows = Rows::own(&mut self.rows, self.len, self.width, self.len);
+        let room = rows.ids.len();
+        &mut rows.values[column * room..][..self.len]
     }
 
     /// All columns, in order.

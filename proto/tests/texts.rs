@@ -148,6 +148,27 @@ fn unknown(number: i32) -> Result<Snapshot, DeltaError> {
 }
 
 #[test]
+fn numbers_of_no_text_can_be_cleared_in_all_zones() {
+    let mut state = state(1, &["Ada", "Bob", ""]);
+    let [ada, bob] = [0, 1].map(|row| state.tables()[0].column(1)[row]);
+    let hand = state.zone(4);
+    assert_eq!(hand.text("Ada"), ada);
+    hand.table_mut(0).push(9, &[5, ada]);
+    let before = state.clone();
+    assert_eq!(state.clear_unknown_texts(&schema()), None);
+    assert_eq!(state, before);
+    // Bob's text is of zone 0, and nobody's number is below 0.
+    state.zone(4).table_mut(0).push(8, &[5, bob]);
+    state.table_mut(0).push(3, &[5, -7]);
+    let faulty = state.clone();
+    assert_eq!(state.clear_unknown_texts(&schema()), Some((0, 1)));
+    assert_eq!(state.tables()[0].column(1), [ada, bob, 0, 0]);
+    assert_eq!(state.content(4).unwrap().tables()[0].column(1), [0, ada]);
+    assert_eq!(state.tables()[0].column(0), [5; 4], "it is a column of numbers");
+    assert_eq!(faulty.tables()[0].column(1)[3], -7, "a clone is not concerned");
+}
+
+#[test]
 fn bad_texts_are_refused() {
     let baseline = state(1, &["Ada"]);
     let ada = baseline.tables()[0].column(1)[0] as u32;

@@ -108,6 +108,9 @@ impl Published {
 
     /// Makes this the state of a new tick, reusing the memory of the old one. `before` is the tick before.
     /// `with_checksum`: clients should verify it. `prefers_common`: see [`StateTick::prefers_common`].
+    ///
+    /// Returns a kind and a column in which there was a number of no text, if any: it is 0 now, because
+    /// clients would have refused the state.
     pub fn fill(
         &mut self,
         inputs: impl Iterator<Item = (PlayerId, u32)>,
@@ -115,7 +118,7 @@ impl Published {
         with_checksum: bool,
         prefers_common: bool,
         snapshot: impl FnOnce(&mut Snapshot),
-    ) {
+    ) -> Option<(usize, usize)> {
         static LAST: AtomicU64 = AtomicU64::new(0);
         self.serial = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         self.encoded.clear();
@@ -123,14 +126,16 @@ impl Published {
         self.inputs.clear();
         self.inputs.extend(inputs);
         snapshot(&mut self.snapshot);
+        let unknown_text = self.snapshot.clear_unknown_texts(&self.schema);
         self.checksum = with_checksum.then(|| self.snapshot.checksum());
         let before = before.and_then(|before| Some((&before.snapshot, before.zones.as_deref()?)));
         if self.snapshot.zones().next().is_none() && before.is_none() {
             self.zones = None;
-            return;
+            return unknown_text;
         }
         let zones = self.zones.get_or_insert_with(|| Box::new(Zones::new(&self.schema)));
         zones.fill(&self.snapshot, before, with_checksum);
+        unknown_text
     }
 
     /// Asks what the players see, if there are zones: see [`Zones::look`].

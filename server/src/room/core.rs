@@ -28,6 +28,7 @@ use driftless_proto::{
     limits::Limits,
     reliable::{cost, encode_body},
     schema::Schema,
+    snapshot::Snapshot,
     wire::{self, reliable::Body},
 };
 use driftless_sim::{
@@ -77,6 +78,8 @@ pub struct RoomCore {
     effects: Vec<Effect>,
     /// The game has ended the room: its state is still sent, but no longer stepped.
     over: bool,
+    /// Said already: see [`Effect::UnknownText`].
+    had_unknown_text: bool,
     record: Option<TickRecord>,
 }
 
@@ -114,6 +117,13 @@ pub enum Effect {
     End {
         /// Why.
         reason: String,
+    },
+    /// For the first time, the game has given a text field the number of no text.
+    UnknownText {
+        /// The kind of entity.
+        kind: String,
+        /// The field.
+        field: String,
     },
     /// The game has something to log.
     Log(String),
@@ -257,6 +267,7 @@ impl RoomCore {
             crowded_until: 0,
             effects: Vec::new(),
             over: false,
+            had_unknown_text: false,
             record: recorded.then(TickRecord::default),
         }
     }
@@ -644,12 +655,20 @@ impl RoomCore {
         }
         let mut published = self.recycle();
         if let Some(fresh) = Arc::get_mut(&mut published) {
-            let Self { game, seats, tick, shared, crowded_until, .. } = self;
+            let Self { game, seats, tick, shared, crowded_until, schema, .. } = self;
             let before = before.as_deref();
             // Once per second, clients verify that they have the same state as the room.
             let with_checksum = tick.is_multiple_of(shared.tick_rate);
             let inputs = seats.places().map(|p| p.map_or((0, 0), |t| (t.seat.player, t.applied)));
-            fresh.fill(inputs, before, with_checksum, tick < crowded_until, |out| game.snapshot(*tick, out));
+            let write = |out: &mut Snapshot| game.snapshot(*tick, out);
+            let unknown = fresh.fill(inputs, before, with_checksum, tick < crowded_until, write);
+            if let Some((kind, column)) = unknown.filter(|_| !mem::replace(&mut self.had_unknown_text, true))
+            {
+                let kind = &schema.kinds()[kind];
+                let field = kind.groups().iter().flat_map(|group| group.fields()).nth(column);
+                let field = field.map_or("", |field| field.name()).to_owned();
+                self.effects.push(Effect::UnknownText { kind: kind.name().to_owned(), field });
+            }
             let present = |taken: &&Taken| taken.connection.is_some();
             let seats = seats.places().map(|place| place.filter(present).map(|taken| taken.seat.player));
             fresh.look(seats, before, |player, had, seen| game.view(player, had, seen));

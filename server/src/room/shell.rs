@@ -341,6 +341,12 @@ impl Shell {
                         "the game asks for more NPCs than the room may have: they get no seats"
                     );
                 }),
+                Effect::UnknownText { kind, field } => self.span.in_scope(|| {
+                    warn!(
+                        kind,
+                        field, "the game has not asked for a text in this tick and zone: it is empty"
+                    );
+                }),
                 Effect::Ask(asked) => self.begin_job(asked),
                 Effect::Report(json) => self.tell_report(json),
                 Effect::End { reason } => self.begin_to_end(reason),
