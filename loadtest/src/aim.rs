@@ -1,8 +1,8 @@
 //! `loadtest aim`: whether shots hit that hit on their shooter's screen, over a bad link, with and without
 //! lag compensation.
 //!
-//! In each room one shooter stands among runners. It shows others as a page does (interpolated, a render delay
-//! late), aims at where somebody will be by what is shown, and fires when that would
+//! In each room one shooter stands among runners. It shows others as a page does (interpolated, a render
+//! delay late), aims at where somebody will be by what is shown, and fires when that would
 //! be a hit. Then its shot flies on the screen, picture by picture, until it meets somebody there or does
 //! not: runners change direction meanwhile. Whom it hits in the room, the states tell: nobody else shoots.
 //! Runners have perfect links, which change nothing for the shooter.

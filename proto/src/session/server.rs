@@ -375,6 +375,10 @@ impl<S: StateTick> ServerSession<S> {
         S: Clone,
     {
         let State::Active(active) = &mut self.state else { return false };
+        if active.is_stuck() {
+            self.close(CloseCode::SlowConsumer, "no acknowledgement of states", Duration::ZERO);
+            return false;
+        }
         let written = active.next_zones(self.epoch.at(now), input, room, message_bytes, writer, out, each);
         self.stats.states_sent += u64::from(written);
         written

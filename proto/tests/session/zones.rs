@@ -4,6 +4,7 @@
 use crate::util::{Conditions, Dice, Link, client, join, ms};
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
+    code::CloseCode,
     delta::{Encoder, References},
     limits::Limits,
     schema::Schema,
@@ -55,7 +56,8 @@ struct Room {
     schema: Schema,
     encoder: Encoder,
     nothing: Snapshot,
-    encoded: usize,
+    /// Ticks of the baseline and prior of each delta.
+    used: Vec<(Option<u32>, Option<u32>)>,
 }
 
 impl Zoned<Published> for Room {
@@ -73,7 +75,7 @@ impl Zoned<Published> for Room {
         baseline: Option<&Published>,
         prior: Option<&Published>,
     ) -> Bytes {
-        self.encoded += 1;
+        self.used.push((baseline.map(Published::tick), prior.map(Published::tick)));
         let mut nothing = [self.nothing.clone(), self.nothing.clone(), self.nothing.clone()];
         for (empty, state) in nothing.iter_mut().zip([Some(current), baseline, prior]) {
             empty.clear(state.map_or(0, Published::tick));
@@ -135,7 +137,7 @@ impl Play {
             now,
             dice: Dice(seed),
             seed,
-            room: Room { schema, encoder: Encoder::default(), nothing, encoded: 0 },
+            room: Room { schema, encoder: Encoder::default(), nothing, used: Vec::new() },
             history: Vec::new(),
             server: ServerSession::new(now, limits.clone(), delivery),
             client: ClientSession::join(now, config, join()),
@@ -472,6 +474,9 @@ fn in_a_crowd_few_references_are_used() {
         play.step();
     }
     assert!(play.client.snapshot().unwrap().tick() > 290);
+    let used = play.room.used.iter().flat_map(|(baseline, prior)| [baseline, prior]).flatten();
+    let (common, others): (Vec<u32>, Vec<u32>) = used.partition(|tick| tick.is_multiple_of(4));
+    assert!(common.len() > 6 * others.len(), "{} and {}", common.len(), others.len());
 }
 
 proptest! {
@@ -519,4 +524,112 @@ proptest! {
         }
         prop_assert!(complete >= 10, "{complete} of 40");
     }
+}
+
+/// A client that applies hand-made states over datagrams, in a room with one kind.
+struct Viewer {
+    play: Play,
+    number: u32,
+}
+
+impl Viewer {
+    fn new() -> Self {
+        let mut play = Play::new(Delivery::Datagram, Conditions::default(), ALL, 1);
+        play.check();
+        Self { play, number: 0 }
+    }
+
+    /// A state in which each zone has these boats, in full.
+    fn state(
+        &mut self,
+        tick: u32,
+        zones: &[(ZoneId, &[u32])],
+        deferred: &[ZoneId],
+        left: &[ZoneId],
+    ) -> Vec<u32> {
+        use prost::Message as _;
+        let schema = &self.play.room.schema;
+        let content = |boats: &[u32]| {
+            let mut state = Snapshot::new(schema);
+            state.clear(tick);
+            boats.iter().for_each(|&id| state.table_mut(0).push(id, &[id as i32, 1, 0]));
+            let mut body = Vec::new();
+            let coding = wire::ColumnCoding::Packed;
+            Encoder::default().encode(schema, References::default(), &state, coding, None, &mut body);
+            wire::ZoneDelta::decode(&body[..]).unwrap()
+        };
+        let gaps = |zones: &[ZoneId]| -> Vec<u32> {
+            let mut last = 0;
+            zones.iter().map(|&zone| zone - std::mem::replace(&mut last, zone) - 1).collect()
+        };
+        self.number += 1;
+        let mut state = wire::State {
+            tick,
+            full: true,
+            number: self.number + 1_000,
+            apart: true,
+            left: gaps(left),
+            deferred: gaps(deferred),
+            ..wire::State::default()
+        };
+        let mut last = 0;
+        for &(zone, boats) in zones {
+            let delta = content(boats);
+            if zone == 0 {
+                (state.apart, state.tables) = (false, delta.tables);
+                continue;
+            }
+            state.zones.push(wire::ZoneDelta { zone: zone - last - 1, references: 1, ..delta });
+            last = zone;
+        }
+        let body = Some(wire::server_message::Body::State(state));
+        let message = wire::ServerMessage { body }.encode_to_vec();
+        self.play.client.handle_message(self.play.now, message.into()).unwrap();
+        self.play.client.snapshot().unwrap().tables()[0].ids().to_vec()
+    }
+}
+
+#[test]
+fn an_entity_that_may_have_moved_to_a_zone_that_is_late_is_still_shown() {
+    let mut viewer = Viewer::new();
+    assert_eq!(viewer.state(1, &[(0, &[5]), (1, &[6]), (2, &[7])], &[], &[]), [5, 6, 7]);
+    // Both have gone from where they were; zone 2 is not known yet.
+    assert_eq!(viewer.state(2, &[(0, &[]), (1, &[])], &[2], &[]), [5, 6, 7]);
+    assert_eq!(viewer.state(3, &[(2, &[5, 7])], &[], &[]), [5, 7]);
+}
+
+#[test]
+fn an_entity_of_a_zone_that_is_left_is_gone_even_if_another_is_late() {
+    let mut viewer = Viewer::new();
+    viewer.state(1, &[(0, &[]), (1, &[6]), (2, &[7])], &[], &[]);
+    assert_eq!(viewer.state(2, &[(1, &[])], &[2], &[]), [6, 7]);
+    assert_eq!(viewer.state(3, &[], &[2], &[1]), [7]);
+}
+
+// Promise 4
+#[test]
+fn a_peer_that_sees_zone_after_zone_and_acknowledges_nothing_is_told_to_go() {
+    let mut play = Play::new(Delivery::Datagram, Conditions::default(), ALL, 4);
+    let mut view = 1_000;
+    for _ in 0..400 {
+        if play.server.closing().is_some() {
+            break;
+        }
+        let tick = play.tick() + 1;
+        let mut snapshot = play.world(tick);
+        let mut changed = BTreeMap::new();
+        for zone in view..view + 40 {
+            snapshot.zone(zone).table_mut(0).push(zone, &[1, 1, 0]);
+            changed.insert(zone, tick);
+        }
+        let seen = (view..view + 40).map(|zone| InView { zone, priority: 1 }).collect();
+        let state = Published(Arc::new(Tick { snapshot, view: seen, changed, common: false }));
+        play.history.push(state.clone());
+        play.server.offer_state(state);
+        play.now += ms(300);
+        let Play { server, room, writer, now, .. } = &mut play;
+        server.poll_zones(*now, 0, room, 1_200, writer, &mut BytesMut::new(), |out| out.clear());
+        view += 40;
+    }
+    assert_eq!(play.server.closing(), Some(CloseCode::SlowConsumer));
 }

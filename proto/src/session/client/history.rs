@@ -15,7 +15,7 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// What has been applied. Its memory is reused, so nothing is allocated in steady state.
+/// What has been applied. Its memory is reused: without zones, nothing is allocated in steady state.
 #[derive(Debug)]
 pub(super) struct History {
     delivery: Delivery,
@@ -121,6 +121,9 @@ impl History {
         }
         self.tick = Some(head.tick);
         if let Some(content) = zone_0 {
+            if let Some(union) = &mut self.union {
+                union.changed(0, self.zone_0.newest(), &content);
+            }
             self.zone_0.push(content, self.delivery, &mut self.spare);
         }
         let outdated = std::mem::take(&mut self.outdated);
@@ -134,10 +137,11 @@ impl History {
         }
         for zone in self.left.drain(..) {
             self.zones.remove(&zone);
+            union.left(zone);
         }
         for (zone, content) in self.fresh.drain(..) {
             let contents = self.zones.entry(zone).or_default();
-            union.changed(contents.newest(), &content);
+            union.changed(zone, contents.newest(), &content);
             contents.push(content, self.delivery, &mut self.spare);
         }
         for (zone, contents) in &mut self.zones {
@@ -167,6 +171,9 @@ impl History {
         parts.deferred(deferred)?;
         parts.zones(head.tick, (head.baseline, head.prior), |part| {
             let ZonePart { zone, baseline, prior, body } = part;
+            if fresh.len() == MAX_ZONES_IN_VIEW {
+                return Err(ServerError::TooManyZones(fresh.len() + 1));
+            }
             let contents = zones.get(&zone).filter(|_| !*outdated);
             let content = read(schema, decoder, contents, head.tick, (baseline, prior), body, spare)?;
             fresh.push((zone, content));

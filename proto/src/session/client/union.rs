@@ -29,12 +29,16 @@ pub(super) struct Union {
     rows: UnionRows,
 }
 
+/// Most entities that are on their way between two zones.
+const MAX_MOVING: usize = 4096;
+
 #[derive(Debug)]
 struct Moving {
     kind: usize,
     id: u32,
     values: Vec<i32>,
     texts: Vec<Box<[u8]>>,
+    zone: ZoneId,
     /// Tick at which its zone did not have it any more.
     since: u32,
 }
@@ -65,8 +69,13 @@ impl Union {
         self.moving.clear();
     }
 
+    /// The player does not see a zone any more, nor what was in it last.
+    pub(super) fn left(&mut self, zone: ZoneId) {
+        self.moving.retain(|entity| entity.zone != zone);
+    }
+
     /// A zone is about to get another content.
-    pub(super) fn changed(&mut self, before: Option<&Snapshot>, now: &Snapshot) {
+    pub(super) fn changed(&mut self, zone: ZoneId, before: Option<&Snapshot>, now: &Snapshot) {
         let Some(content) = before else { return };
         for (kind, (before, after)) in content.tables().iter().zip(now.tables()).enumerate() {
             if before.ids() == after.ids() {
@@ -74,11 +83,14 @@ impl Union {
             }
             for (row, &id) in before.ids().iter().enumerate() {
                 if after.row(id).is_none() {
+                    if self.moving.len() == MAX_MOVING {
+                        self.moving.remove(0);
+                    }
                     let value = |column: usize| before.column(column)[row];
                     let texts = self.text_columns[kind].iter();
                     let texts = texts.map(|&column| content.bytes_of(value(column)).into()).collect();
                     let values = (0..before.width()).map(value).collect();
-                    self.moving.push(Moving { kind, id, values, texts, since: now.tick() });
+                    self.moving.push(Moving { kind, id, values, texts, zone, since: now.tick() });
                 }
             }
         }

@@ -73,7 +73,7 @@ pub trait StateTick {
     /// The tick.
     fn tick(&self) -> u32;
     /// Whether peers have so many different baselines that common ones should be preferred: more bytes for
-    /// each, but many peers share an encoding. (Only on transports that lose messages.)
+    /// each, but many peers share an encoding.
     fn prefers_common(&self) -> bool {
         false
     }
@@ -154,6 +154,11 @@ impl<S: StateTick> Active<S> {
     /// Whether the peer may have zones other than zone 0.
     pub(super) fn has_zones(&self) -> bool {
         self.zones.as_ref().is_some_and(|zones| !zones.is_empty())
+    }
+
+    /// Whether the peer acknowledges nothing although it leaves one zone after the other.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.zones.as_ref().is_some_and(|zones| zones.is_stuck())
     }
 
     /// Calls `write` for the state in the slot if the gate lets it pass.

@@ -1,11 +1,12 @@
 //! What the peer has: the states that a delta may refer to.
 
-use super::{Delivery, StateTick, had::Had};
+use super::{Delivery, StateTick, had::Had, zones::MAX_PARTS};
 use crate::{delta::MAX_AGE, gate::MAX_IN_FLIGHT, state::zones::Ticks, view::ZoneId};
 use std::{collections::VecDeque, mem};
 
-/// Most messages that are under way: in a room with zones, a state may take several.
-const MAX_UNACKED: usize = 4 * MAX_IN_FLIGHT;
+/// Most messages that are under way: those of as many states as may be in flight, each of as many messages
+/// as a state may take.
+const MAX_UNACKED: usize = MAX_IN_FLIGHT * MAX_PARTS;
 
 /// The states that the peer is certain to have when the next message arrives, and the messages that it may
 /// have.
@@ -24,6 +25,8 @@ pub(super) struct Baselines<S> {
     /// Messages that are not acknowledged, oldest first. None on ordered transports, where sending a state is
     /// enough.
     unacked: Option<VecDeque<Unacked<S>>>,
+    /// How many states they are of.
+    unacked_states: usize,
     /// Memory to reuse.
     spare: Vec<Vec<ZoneId>>,
 }
@@ -71,6 +74,7 @@ impl<S: StateTick> Baselines<S> {
             delivery,
             number: 0,
             unacked,
+            unacked_states: 0,
             spare: Vec::new(),
         }
     }
@@ -137,9 +141,14 @@ impl<S: StateTick> Baselines<S> {
                 self.had(state);
             }
             Some(unacked) => {
-                let most = if covers.zones.is_empty() { MAX_IN_FLIGHT } else { MAX_UNACKED };
-                while unacked.len() >= most {
-                    unacked.pop_front().into_iter().for_each(|m| recycle(&mut self.spare, m.covers));
+                // A new state beyond those that may be in flight takes the place of the oldest.
+                let is_new = unacked.back().is_none_or(|last| last.state.tick() != state.tick());
+                self.unacked_states += usize::from(is_new);
+                while self.unacked_states > MAX_IN_FLIGHT || unacked.len() >= MAX_UNACKED {
+                    let Some(oldest) = unacked.pop_front() else { break };
+                    let is_last = unacked.front().is_none_or(|next| next.state.tick() != oldest.state.tick());
+                    self.unacked_states -= usize::from(is_last);
+                    recycle(&mut self.spare, oldest.covers);
                 }
                 unacked.push_back(Unacked { state, number, covers });
             }
@@ -196,6 +205,12 @@ impl<S: StateTick> Baselines<S> {
                 self.had(state);
             }
         }
+        let mut last = None;
+        let states = self.unacked.iter().flatten().filter(|message| {
+            let tick = message.state.tick();
+            last.replace(tick) != Some(tick)
+        });
+        self.unacked_states = states.count();
         Ok(Some(tick))
     }
 
@@ -359,6 +374,24 @@ mod tests {
     }
 
     // Promise 4: "One client, however slow or hostile, does not … grow memory without bound."
+    #[test]
+    fn states_of_many_messages_are_kept_until_their_acknowledgements_come() {
+        let mut baselines = Baselines::new(Delivery::Datagram);
+        let mut numbers = Vec::new();
+        for tick in 1..=40 {
+            for part in 0..MAX_PARTS {
+                let (number, covers) = (baselines.next_number(tick), baselines.covers(part == 0));
+                baselines.sent(State(tick, false), number, covers);
+                numbers.push(number);
+            }
+            // As many states may be in flight as there are.
+            if tick as usize >= MAX_IN_FLIGHT {
+                let number = numbers[(tick as usize - MAX_IN_FLIGHT) * MAX_PARTS];
+                assert!(baselines.acked(number, u32::MAX, |_, _| ()).unwrap().is_some(), "{tick}");
+            }
+        }
+    }
+
     #[test]
     fn unacknowledged_states_are_bounded() {
         let mut baselines = Baselines::new(Delivery::Datagram);

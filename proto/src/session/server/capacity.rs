@@ -91,8 +91,8 @@ impl Capacity {
     }
 
     fn increase(&mut self) {
-        self.rate += self.rate / 32 + 1;
-        if self.arriving > 0 && self.rate / AMPLE > self.arriving {
+        self.rate = self.rate.saturating_add(self.rate / 32 + 1);
+        if self.rate / AMPLE > self.arriving {
             self.rate = 0;
         }
     }

@@ -3,6 +3,7 @@
 use super::{Delivery, StateTick, baselines::Baselines, capacity::Capacity, had::Had};
 use crate::{
     delta::MAX_AGE,
+    limits::MAX_ZONES_IN_VIEW,
     state::{
         StateHead,
         zones::{List, Ticks, ZoneHead},
@@ -13,6 +14,10 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 
 /// A zone that has just come into view is as urgent as one that has waited for so many ticks.
 const NEW: u32 = 8;
+/// Most messages that a state takes over datagrams. What does not fit waits for the next.
+pub(super) const MAX_PARTS: usize = 8;
+/// Most zones that a peer has left and not acknowledged that it knows.
+const MAX_LEAVING: usize = MAX_ZONES_IN_VIEW;
 /// Most bytes of a zone's fields in a message, besides the shared ones and their length.
 const ZONE_OVERHEAD: usize = 1 + 5 + 6 + 4;
 /// Most bytes of a message's head and lengths.
@@ -96,6 +101,11 @@ impl Zones {
     /// Whether the peer may have zones, or has yet to be told that it no longer sees them.
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty() && self.leaving.is_empty()
+    }
+
+    /// Whether the peer goes from zone to zone and acknowledges nothing.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.leaving.len() > MAX_LEAVING
     }
 
     /// The peer has the content that a zone had at this tick.
@@ -290,7 +300,10 @@ impl ZoneWriter {
         let Self { news, order } = self;
         let cost = |news: &News| news.delta.len() + ZONE_OVERHEAD;
         let all: usize = news.iter().map(cost).sum();
-        let fits = head + zone_0 + all <= limits.state_bytes;
+        // Messages are not filled to the last byte.
+        let parts_bytes = limits.message_bytes.saturating_mul(MAX_PARTS * 3 / 4);
+        let state_bytes = limits.state_bytes.min(parts_bytes);
+        let fits = head + zone_0 + all <= state_bytes;
         if fits && head + zone_0 + all <= limits.message_bytes {
             news.iter_mut().for_each(|news| news.part = Some(0));
             return 1;
@@ -302,7 +315,7 @@ impl ZoneWriter {
                 let news = &news[at as usize];
                 (std::cmp::Reverse(news.urgency), news.zone)
             });
-            let mut left = limits.state_bytes.saturating_sub(head + zone_0);
+            let mut left = state_bytes.saturating_sub(head + zone_0);
             let mut chosen = 0;
             order.retain(|&at| {
                 let cost = cost(&news[at as usize]);
@@ -320,6 +333,9 @@ impl ZoneWriter {
             let news = &mut news[at as usize];
             let cost = cost(news);
             if cost > room {
+                if part + 1 == MAX_PARTS as u32 {
+                    break;
+                }
                 part += 1;
                 room = limits.message_bytes.saturating_sub(head);
             }
