@@ -167,3 +167,17 @@ fn in_a_thousand_games_no_enemy_is_shown_who_is_out_of_sight() {
     }
     assert!(hidden > 2_000 && spotted > 2_000, "{hidden} hidden, {spotted} spotted");
 }
+
+// Promise 8
+#[test]
+fn a_place_to_spawn_does_not_tell_where_a_hidden_enemy_is() {
+    let mut near = 0;
+    for seed in 0..40 {
+        let mut room = room_at(2, seed, 600, 1);
+        room.join(2);
+        let all = room.all();
+        let [a, b] = [0, 1].map(|row| [0, 1].map(|c| all.tables()[PLAYERS].column(c)[row]));
+        near += u32::from(a[0].abs_diff(b[0]).max(a[1].abs_diff(b[1])) < 2_000);
+    }
+    assert!(near <= 4, "{near} of 40 near the only enemy of a world of 600 m");
+}

@@ -530,13 +530,15 @@ proptest! {
 struct Viewer {
     play: Play,
     number: u32,
+    /// Of all boats that come next.
+    health: i32,
 }
 
 impl Viewer {
     fn new() -> Self {
         let mut play = Play::new(Delivery::Datagram, Conditions::default(), ALL, 1);
         play.check();
-        Self { play, number: 0 }
+        Self { play, number: 0, health: 1 }
     }
 
     /// A state in which each zone has these boats, in full.
@@ -548,11 +550,11 @@ impl Viewer {
         left: &[ZoneId],
     ) -> Vec<u32> {
         use prost::Message as _;
-        let schema = &self.play.room.schema;
+        let (schema, health) = (&self.play.room.schema, self.health);
         let content = |boats: &[u32]| {
             let mut state = Snapshot::new(schema);
             state.clear(tick);
-            boats.iter().for_each(|&id| state.table_mut(0).push(id, &[id as i32, 1, 0]));
+            boats.iter().for_each(|&id| state.table_mut(0).push(id, &[id as i32, health, 0]));
             let mut body = Vec::new();
             let coding = wire::ColumnCoding::Packed;
             Encoder::default().encode(schema, References::default(), &state, coding, None, &mut body);
@@ -604,6 +606,30 @@ fn an_entity_of_a_zone_that_is_left_is_gone_even_if_another_is_late() {
     viewer.state(1, &[(0, &[]), (1, &[6]), (2, &[7])], &[], &[]);
     assert_eq!(viewer.state(2, &[(1, &[])], &[2], &[]), [6, 7]);
     assert_eq!(viewer.state(3, &[], &[2], &[1]), [7]);
+}
+
+#[test]
+fn an_entity_that_goes_to_a_zone_of_which_nothing_has_come_yet_stays_in_view() {
+    let mut viewer = Viewer::new();
+    viewer.state(1, &[(0, &[]), (1, &[7])], &[], &[]);
+    assert_eq!(viewer.state(2, &[(1, &[])], &[2], &[]), [7]);
+    assert_eq!(viewer.state(3, &[], &[2], &[]), [7]);
+    assert_eq!(viewer.state(4, &[(2, &[7])], &[], &[]), [7]);
+    assert_eq!(viewer.state(5, &[(0, &[]), (2, &[])], &[], &[]), []);
+}
+
+#[test]
+fn an_entity_is_as_it_was_seen_last_and_not_as_in_an_older_content_that_has_it_too() {
+    let mut viewer = Viewer::new();
+    let health = |viewer: &Viewer| viewer.play.client.snapshot().unwrap().tables()[0].value(7, 1);
+    viewer.state(1, &[(0, &[]), (1, &[8]), (3, &[7])], &[], &[]);
+    viewer.health = 2;
+    assert_eq!(viewer.state(2, &[(1, &[7, 8])], &[3], &[]), [7, 8]);
+    assert_eq!(viewer.state(3, &[(1, &[8])], &[3], &[]), [7, 8]);
+    assert_eq!(health(&viewer), Some(2));
+    viewer.health = 3;
+    viewer.state(4, &[(3, &[7])], &[], &[]);
+    assert_eq!(health(&viewer), Some(3));
 }
 
 // Promise 4

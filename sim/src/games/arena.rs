@@ -275,8 +275,8 @@ impl Arena {
     fn enter(&mut self, player: PlayerId, npc: bool) -> bool {
         let Err(at) = self.find(player) else { return false };
         self.gather_targets();
-        let body = self.free_place(npc);
         let team = self.next_team();
+        let body = self.free_place(npc, team);
         if self.players.len() == self.players.capacity() {
             self.players.reserve_exact(at / 2 + 1); // most rooms are small
         }
@@ -371,7 +371,8 @@ impl Arena {
         for at in 0..self.players.len() {
             self.players[at].again = false;
             if begins {
-                let body = self.free_place(self.players[at].npc);
+                let Player { npc, team, .. } = self.players[at];
+                let body = self.free_place(npc, team);
                 self.players[at].restart(body);
                 self.targets.add(at as u32, body);
             }
@@ -439,7 +440,8 @@ impl Arena {
                     self.gather_targets();
                     is_gathered = true;
                 }
-                let body = self.free_place(self.players[at].npc);
+                let Player { npc, team, .. } = self.players[at];
+                let body = self.free_place(npc, team);
                 self.players[at].respawn(body);
                 self.targets.add(at as u32, body);
             }
@@ -461,8 +463,8 @@ impl Arena {
     }
 
     /// A place to spawn at; `targets` must be the living players.
-    fn free_place(&mut self, npc: bool) -> Body {
-        spawn::place(&self.map, &self.players, &self.targets, npc, &mut self.rng)
+    fn free_place(&mut self, npc: bool, team: u8) -> Body {
+        spawn::place(&self.map, &self.players, &self.targets, (npc, team), &mut self.rng)
     }
 }
 

@@ -97,16 +97,18 @@ export class History {
 
     for (const zone of first ? [...this.zones.keys()] : left) this.forget(zone);
     const message = ++this.messages;
+    let awaits = false; // a zone in view of which nothing has come yet
     for (const zone of deferred) {
       const contents = this.zones.get(zone);
       if (contents) contents.spoken = message;
+      else awaits = true;
     }
     for (const { zone } of read) this.contents(zone).spoken = message;
     for (const { spoken, newest } of this.zones.values()) {
       if (newest && spoken !== message) newest.until = tick;
     }
     for (const { zone, content } of read) this.contents(zone).push(content, this.spare);
-    const oldest = this.oldest(tick);
+    const oldest = awaits ? -1 : this.oldest(tick);
     this.moving.settle(oldest);
     for (const { zone, content } of read) {
       const contents = this.contents(zone);

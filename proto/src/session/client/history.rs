@@ -149,8 +149,10 @@ impl History {
                 contents.unchanged(head.tick);
             }
         }
+        let awaits = self.deferred.iter().any(|zone| !self.zones.contains_key(zone));
         self.deferred.clear();
-        union.update(schema, &mut self.decoder, head.tick, predict_for, &self.zone_0, &self.zones);
+        let Self { decoder, zone_0, zones, .. } = self;
+        union.update(schema, decoder, head.tick, predict_for, awaits, zone_0, zones);
         Ok(())
     }
 

@@ -97,13 +97,14 @@ impl Union {
     }
 
     /// Makes it the union of these zones at `tick`. Zones that are behind are predicted for at most
-    /// `predict_for` ticks.
+    /// `predict_for` ticks. `awaits`: there is a zone in view of which nothing has come yet.
     pub(super) fn update(
         &mut self,
         schema: &Schema,
         decoder: &mut Decoder,
         tick: u32,
         predict_for: u32,
+        awaits: bool,
         zone_0: &Contents,
         zones: &BTreeMap<ZoneId, Contents>,
     ) {
@@ -140,9 +141,9 @@ impl Union {
                 None => newest,
             });
         }
-        moving.retain(|entity| entity.since > oldest);
+        moving.retain(|entity| awaits || entity.since > oldest);
         for (kind, text_columns) in text_columns.iter().enumerate() {
-            rows.find(kind, &shown, moving);
+            rows.find(kind, &shown, order, moving);
             rows.write(kind, &shown, moving, text_columns, state);
         }
     }
@@ -162,29 +163,29 @@ struct UnionRows {
 const MOVING: u32 = u32::MAX;
 
 impl UnionRows {
-    /// Finds the entities: of those that several contents have, the row in the last. What may have moved and
-    /// is found has arrived.
-    fn find(&mut self, kind: usize, shown: &[&Snapshot], moving: &mut Vec<Moving>) {
+    /// Finds the entities: of those that several contents have, the row in the last. What may have moved has
+    /// arrived if it is in a content of later than when it vanished; an older one is outdated. `known`: until
+    /// when each content is known.
+    fn find(&mut self, kind: usize, shown: &[&Snapshot], known: &[(u32, ZoneId)], moving: &mut Vec<Moving>) {
         let Self { rows, ids, .. } = self;
         rows.clear();
         for (content, state) in (0..).zip(shown) {
             rows.extend((0..).zip(state.tables()[kind].ids()).map(|(row, &id)| (id, content, row)));
         }
         rows.sort_unstable();
-        // The last of each id.
-        rows.dedup_by(|later, kept| {
-            let same = later.0 == kept.0;
-            if same {
-                *kept = *later;
-            }
-            same
-        });
-        let found = |id: u32| rows.binary_search_by_key(&id, |row| row.0).is_ok();
-        moving.retain(|entity| entity.kind != kind || !found(entity.id));
+        keep_last(rows);
+        let has_arrived = |entity: &Moving| {
+            let found = rows.binary_search_by_key(&entity.id, |row| row.0);
+            found.is_ok_and(|at| known[rows[at].1 as usize].0 >= entity.since)
+        };
+        moving.retain(|entity| entity.kind != kind || !has_arrived(entity));
         let here = (0..).zip(&*moving).filter(|(_, entity)| entity.kind == kind);
+        let vanished = rows.len();
         rows.extend(here.map(|(at, entity)| (entity.id, MOVING, at)));
-        rows.sort_unstable();
-        rows.dedup_by_key(|row| row.0);
+        if rows.len() > vanished {
+            rows.sort_unstable();
+            keep_last(rows);
+        }
         ids.clear();
         ids.extend(rows.iter().map(|row| row.0));
     }
@@ -227,4 +228,15 @@ impl UnionRows {
             }
         }
     }
+}
+
+/// Keeps the last of the rows of each id.
+fn keep_last(rows: &mut Vec<(u32, u32, u32)>) {
+    rows.dedup_by(|later, kept| {
+        let same = later.0 == kept.0;
+        if same {
+            *kept = *later;
+        }
+        same
+    });
 }

@@ -136,8 +136,12 @@ impl<S: StateTick> Active<S> {
 
     /// Puts a newer state into the slot. True: it replaced an unsent one.
     pub(super) fn offer(&mut self, state: S) -> bool {
-        let newest = self.slot.as_ref().map(S::tick).or(self.newest_sent);
-        newest.is_none_or(|newest| state.tick() > newest) && self.slot.replace(state).is_some()
+        let (newest, tick) = (self.slot.as_ref().map(S::tick).or(self.newest_sent), state.tick());
+        let replaced = newest.is_none_or(|newest| tick > newest) && self.slot.replace(state).is_some();
+        if replaced && let Some(zones) = &mut self.zones {
+            zones.capacity.replaced(tick);
+        }
+        replaced
     }
 
     /// Whether there is a state in the slot that the gate would let pass. (On transports that lose messages,

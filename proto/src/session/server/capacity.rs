@@ -1,7 +1,8 @@
 //! How many bytes of states a second a peer's path carries, for rooms where less can be sent.
 //!
 //! A path that carries less than is sent shows it: round trips grow beyond their minimum by what waits in its
-//! queue, or fewer states arrive than ticks pass. Then no more is sent than has just arrived, a little less,
+//! queue, or fewer states arrive than ticks pass; and states are replaced by newer ones before they can be
+//! sent. (If they are not, it is the server that is late.) Then no more is sent than has just arrived, a little less,
 //! so that the queue runs empty; after that, more and more, until it shows again or everything fits.
 //! (Additive increase and multiplicative decrease by the delay, as in LEDBAT, RFC 6817, but here nothing has
 //! to be fair: what is not sent is replaced by something newer.)
@@ -16,6 +17,8 @@ const WINDOW: Nanos = SECOND / 2;
 /// For so long the path has to show it without a break, at first and before each further decrease: longer
 /// than the pause after a loss.
 const PATIENCE: Nanos = SECOND / 2;
+/// After a state was replaced unsent, so many ticks count as those of a path that is too narrow.
+const CROWDED: u32 = 8;
 /// Never less than this, bytes a second.
 const LEAST: u32 = 200;
 /// When the rate is so many times what is sent, the path has room for everything.
@@ -31,6 +34,8 @@ pub(super) struct Capacity {
     window_bytes: u32,
     /// Bytes a second that have arrived.
     arriving: u32,
+    /// Tick of the last state that replaced one before that could be sent.
+    replaced: Option<u32>,
     /// Since when the path has shown that it is full, or when the rate was decreased last.
     congested_since: Option<Nanos>,
 }
@@ -42,6 +47,11 @@ impl Capacity {
             self.sent.pop_front();
         }
         self.sent.push_back((tick, u32::try_from(bytes).unwrap_or(u32::MAX)));
+    }
+
+    /// The state of this tick took the place of one that could not be sent.
+    pub(super) fn replaced(&mut self, tick: u32) {
+        self.replaced = Some(tick);
     }
 
     /// The state of this tick has arrived, as an acknowledgement says now. `congested`: the path shows that
@@ -62,7 +72,8 @@ impl Capacity {
             }
             (self.window_began, self.window_bytes) = (now, 0);
         }
-        if !congested {
+        let waits = self.replaced.is_some_and(|replaced| tick.saturating_sub(replaced) <= CROWDED);
+        if !(congested && waits) {
             self.congested_since = None;
             if self.rate != 0 {
                 self.increase();
@@ -116,7 +127,8 @@ mod tests {
                 capacity.acked(at, of, wait > tick + tick / 2);
             }
             if arriving.len() >= 3 {
-                continue; // as the gate
+                capacity.replaced(n); // as with a closed gate
+                continue;
             }
             let rate = u64::from(capacity.rate());
             let bytes = if rate == 0 { wants } else { wants.min(rate / 20).max(12) };
@@ -139,6 +151,16 @@ mod tests {
             assert!(used > 0.6, "{path}: {used}");
             assert!(wait <= SECOND / 8, "{path}: {} ms", wait / 1_000_000);
         }
+    }
+
+    #[test]
+    fn a_server_that_is_late_does_not_take_its_paths_for_narrow() {
+        let mut capacity = Capacity::default();
+        for n in 1..1_000 {
+            capacity.sent(2 * n, 500);
+            capacity.acked(u64::from(n) * SECOND / 10, 2 * n, true);
+        }
+        assert_eq!(capacity.rate(), 0);
     }
 
     #[test]

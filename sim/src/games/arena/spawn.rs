@@ -1,5 +1,6 @@
 //! Where players spawn: near others, so that nobody begins alone, but neither on top of them nor in their
-//! line of fire.
+//! line of fire. In a team, near one's own, and as if enemies out of its sight were not there: a place must
+//! not tell where they are.
 
 use super::{
     Body,
@@ -26,10 +27,16 @@ const ELBOW_ROOM: i32 = 300;
 const RANGE: i32 = 2_500;
 
 /// A place for a player to spawn, in a world whose living players are in `targets`. It touches no box, unless
-/// every place that was tried does.
-pub(super) fn place(map: &Map, players: &[Player], targets: &Targets, npc: bool, rng: &mut Rng) -> Body {
+/// every place that was tried does. `team`: its own; 0: none.
+pub(super) fn place(
+    map: &Map,
+    players: &[Player],
+    targets: &Targets,
+    (npc, team): (bool, u8),
+    rng: &mut Rng,
+) -> Body {
     let near = if npc { NEAR_OF_BOTS } else { NEAR };
-    let host = host(players, rng);
+    let host = host(players, team, rng);
     let radius = rules::PLAYER_RADIUS;
     let (mut best, mut best_merit) = (Body::at(radius, radius), 0);
     for _ in 0..TRIES {
@@ -43,7 +50,7 @@ pub(super) fn place(map: &Map, players: &[Player], targets: &Targets, npc: bool,
             continue;
         }
         let far_enough = !matches!(host, Host::Somebody(at) if distance(at, (x, y)) < near.start);
-        let merit = 1 + u32::from(far_enough) + merit(&body, players, targets);
+        let merit = 1 + u32::from(far_enough) + merit(&body, players, targets, team);
         if merit > best_merit {
             (best, best_merit) = (body, merit);
         }
@@ -65,11 +72,11 @@ enum Host {
     Somebody((i32, i32)),
 }
 
-/// A living player; a person, if there is one.
-fn host(players: &[Player], rng: &mut Rng) -> Host {
-    let living = || players.iter().filter(|player| player.is_alive());
+/// A living player, of the team if there is one; a person, if there is one.
+fn host(players: &[Player], team: u8, rng: &mut Rng) -> Host {
+    let living = || players.iter().filter(|player| player.is_alive() && player.team == team);
     let all = living().take(CROWD).count();
-    if all >= CROWD {
+    if all >= CROWD || (all == 0 && team != 0) {
         return Host::Everybody;
     }
     let people = living().filter(|player| !player.npc).count();
@@ -81,11 +88,12 @@ fn host(players: &[Player], rng: &mut Rng) -> Host {
 
 /// 2 if the place is neither near a living player nor in one's line of fire; 1 if it is only not near one;
 /// else 0.
-fn merit(body: &Body, players: &[Player], targets: &Targets) -> u32 {
+fn merit(body: &Body, players: &[Player], targets: &Targets, team: u8) -> u32 {
     let at = body.place();
     let within = |reach: i32| {
         let near = targets.near(players, (body.x, body.y), reach * UNITS);
-        near.map(|(_, player)| player).filter(|player| player.is_alive())
+        let is_known = |player: &&Player| team == player.team || player.is_spotted;
+        near.map(|(_, player)| player).filter(|player| player.is_alive()).filter(is_known)
     };
     if within(ELBOW_ROOM).any(|player| distance(player.body.place(), at) < ELBOW_ROOM) {
         return 0;
