@@ -22,6 +22,7 @@ export interface Sent {
   readonly zones: readonly number[];
   readonly unchanged: readonly number[];
   readonly left: readonly number[];
+  readonly deferred: readonly number[];
 }
 
 /** A room in which carts move, change zone, come and go. */
@@ -167,6 +168,7 @@ export class ZonedSender {
     return parts
       .map((zones, part) => {
         const number = (this.number = Math.max(this.number + 1, tick));
+        const deferred = news.filter((zone) => !zones.includes(zone));
         const message: Message = {
           ...this.references(0, tick),
           tick,
@@ -175,11 +177,11 @@ export class ZonedSender {
           input: 0,
           ...(part === 0 && { body: this.body(0, tick) }),
           left,
-          deferred: news.filter((zone) => !zones.includes(zone)),
+          deferred,
           zones: zones.map((zone) => this.entry(zone, tick)),
         };
         const inside = part === 0 ? [0, ...zones] : zones;
-        const sent = { bytes: encodeState(message), number, tick, zones: inside, unchanged, left };
+        const sent = { bytes: encodeState(message), number, tick, zones: inside, unchanged, left, deferred };
         this.sent.set(number, sent);
         return sent;
       })
