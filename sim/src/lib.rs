@@ -128,7 +128,7 @@ pub use bot::Bot;
 pub use driftless_proto::{
     moment::Moment,
     schema::Schema,
-    snapshot::Snapshot,
+    snapshot::{Snapshot, Table},
     view::{InView, ZoneId},
 };
 pub use game::{Game, GameKind, Messages};
