@@ -4,6 +4,9 @@ use crate::{View, ZoneId, view::DEFAULT_PRIORITY};
 
 /// Priority of the farthest cells; those around the player have the [`DEFAULT_PRIORITY`].
 const FAR_PRIORITY: u8 = DEFAULT_PRIORITY / 4;
+/// How far is seen at most, in cells: a circle of this radius touches fewer than
+/// [`MAX_ZONES_IN_VIEW`](crate::MAX_ZONES_IN_VIEW) of them.
+const FARTHEST: i64 = 17;
 
 /// Square cells over a square world, numbered as zones row by row.
 ///
@@ -65,10 +68,13 @@ impl Grid {
     /// A player at `place` sees all within `radius`: the cells that are so near, the farther the lower their
     /// priority. Those that it saw the tick before stay in view until they are farther away than `radius` and
     /// `hysteresis` together. So nothing is seen that is farther away than that and the diagonal of a cell.
+    ///
+    /// Nothing is seen beyond 17 times the side of a cell, however large `radius` and `hysteresis` are: so the
+    /// nearest cells are those that come within the most zones that can be in view.
     pub fn see(&self, place: (i32, i32), radius: u32, hysteresis: u32, view: &mut View<'_>) {
         // Their squares are numbers of 64 bits.
         let [near, far] = [radius.into(), i64::from(radius) + i64::from(hysteresis)]
-            .map(|most: i64| most.min(i64::MAX.isqrt()));
+            .map(|most: i64| most.min(FARTHEST * i64::from(self.cell)).min(i64::MAX.isqrt()));
         let inside = |at: i32| i64::from(at).clamp(0, i64::from(self.along) * i64::from(self.cell) - 1);
         let (x, y) = (inside(place.0), inside(place.1));
         for row in self.column(y - far)..=self.column(y + far) {
@@ -97,7 +103,8 @@ impl Grid {
     }
 
     fn number(&self, column: i32, row: i32) -> ZoneId {
-        self.first + (row * self.along + column).unsigned_abs()
+        let [row, along, column] = [row, self.along, column].map(i32::unsigned_abs);
+        self.first + row * along + column
     }
 }
 
@@ -111,6 +118,7 @@ fn priority(distance: i64, most: i64) -> u8 {
 mod tests {
     use super::*;
     use crate::InView;
+    use driftless_proto::limits::MAX_ZONES_IN_VIEW;
     use proptest::prelude::*;
 
     const SIDE: i32 = 10_000;
@@ -142,7 +150,7 @@ mod tests {
     proptest! {
         #[test]
         fn all_within_the_radius_is_in_a_zone_that_is_seen(
-            cell in 200..SIDE, at in place(), radius in 0..3_000_u32, hysteresis in 0..1_000_u32,
+            cell in 250..SIDE, at in place(), radius in 0..3_000_u32, hysteresis in 0..1_000_u32,
             angle in 0.0..std::f64::consts::TAU, part in 0.0..1.0_f64,
         ) {
             let seen = see(grid(cell), at, radius, hysteresis, &[]);
@@ -155,7 +163,7 @@ mod tests {
 
         #[test]
         fn nothing_is_seen_beyond_the_radius_the_hysteresis_and_the_diagonal_of_a_cell(
-            cell in 200..SIDE, at in place(), radius in 0..3_000_u32, hysteresis in 0..1_000_u32,
+            cell in 250..SIDE, at in place(), radius in 0..3_000_u32, hysteresis in 0..1_000_u32,
             others in prop::collection::vec(place(), 100),
         ) {
             let grid = grid(cell);
@@ -173,7 +181,7 @@ mod tests {
 
         #[test]
         fn to_and_fro_within_the_hysteresis_nothing_comes_and_goes(
-            cell in 200..SIDE, at in place(), radius in 0..3_000_u32, hysteresis in 0..1_000_u32,
+            cell in 250..SIDE, at in place(), radius in 0..3_000_u32, hysteresis in 0..1_000_u32,
             steps in prop::collection::vec((-1.0..1.0_f64, -1.0..1.0_f64), 20),
         ) {
             // Anywhere in a circle whose diameter is the hysteresis.
@@ -212,6 +220,23 @@ mod tests {
         }
         let large = Grid::new(1, i32::MAX, i32::MAX / 1_000);
         assert_eq!(large.zone((i32::MAX, i32::MAX)), large.zones().end - 1);
+    }
+
+    #[test]
+    fn as_many_cells_as_there_are_numbers_for_are_numbered() {
+        let most = Grid::new(1, 65_535, 1);
+        assert_eq!(most.zone((i32::MAX, i32::MAX)), 65_535 * 65_535);
+        assert_eq!(most.zones(), 1..65_535 * 65_535 + 1);
+    }
+
+    #[test]
+    fn of_more_cells_than_can_be_in_view_the_nearest_are_seen() {
+        for at in [(5_000, 5_000), (5_050, 5_099), (5_025, 5_075), (9_999, 9_999), (0, 5_000)] {
+            let seen = see(grid(100), at, u32::MAX, u32::MAX, &[]);
+            assert!(seen.len() < MAX_ZONES_IN_VIEW, "{} cells from {at:?}", seen.len());
+            let near = see(grid(100), at, 1_700, 0, &[]);
+            assert_eq!(seen, near, "{at:?}");
+        }
     }
 
     #[test]

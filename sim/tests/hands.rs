@@ -98,3 +98,22 @@ fn the_checksums_of_a_replay_are_those_of_the_game() {
     let recording = record_ticks("hands", |tick| Some(script.tick(tick)), 20, 200);
     assert_eq!(replay(&recording[..], &games::kinds()).unwrap().1, Verdict::Same { ticks: 200 });
 }
+
+#[test]
+fn who_has_left_does_not_know_what_the_next_draws() {
+    let command = |player| Action::Command { player, payload: Move { play: None }.encode_to_vec().into() };
+    let join = |player| Action::Join { player, name: "somebody".into() };
+    let same = (0..100).filter(|&seed| {
+        let mut game = start("hands", seed, 20);
+        let mut state = Snapshot::new(&Hands::schema());
+        let mut drawn = |tick, actions| {
+            play(&mut *game, &TickRecord { tick, actions, inputs: vec![], checksum: None });
+            game.snapshot(tick, &mut state);
+            ids(&union(&state, [tick].into_iter()))
+        };
+        let first = drawn(1, vec![join(1), command(1)]);
+        assert_eq!(first.len(), 1);
+        first == drawn(2, vec![Action::Leave { player: 1 }, join(2), command(2)])
+    });
+    assert!((0..10).contains(&same.count()));
+}

@@ -16,13 +16,17 @@ pub struct Move {
 enum Place {
     Deck,
     Hand(PlayerId),
-    /// As the how manieth it was played.
+    /// Its place in the order of play.
     Table(i32),
 }
 
-/// The cards of a room, shuffled: face (0 to 51) and place. A card's id, from 1, says nothing of its face.
+/// The places of a room's cards, by face (0 to 51). A card's id is its face + 1: who is not shown the card is
+/// not shown its id either.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Hands(Vec<(u8, Place)>);
+pub struct Hands {
+    cards: Vec<Place>,
+    rng: Rng,
+}
 
 impl Simulation for Hands {
     const KIND: &'static str = "hands";
@@ -36,35 +40,37 @@ impl Simulation for Hands {
             .kind("card", |kind| kind.hold("face", &["rank", "suit"], 1).hold("pile", &["played"], 1))
     }
     fn new(setup: &Setup) -> Result<Self, String> {
-        let mut rng = Rng::new(setup.seed);
-        let mut cards: Vec<_> = (0..52).map(|face| (face, Place::Deck)).collect();
-        (1..cards.len()).for_each(|at| cards.swap(at, rng.below(at as u32 + 1) as usize));
-        Ok(Self(cards))
+        Ok(Self { cards: vec![Place::Deck; 52], rng: Rng::new(setup.seed) })
     }
     fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
     fn leave(&mut self, player: PlayerId, _step: &mut Step<'_, ()>) {
-        let hand = self.0.iter_mut().filter(|(_, place)| *place == Place::Hand(player));
-        hand.for_each(|(_, place)| *place = Place::Deck);
+        let hand = self.cards.iter_mut().filter(|place| **place == Place::Hand(player));
+        hand.for_each(|place| *place = Place::Deck);
     }
     fn command(&mut self, player: PlayerId, wanted: Move, _step: &mut Step<'_, ()>) -> Result<(), String> {
-        let played = self.0.iter().filter(|(_, place)| matches!(place, Place::Table(_))).count() as i32;
+        let played = self.cards.iter().filter(|place| matches!(place, Place::Table(_))).count() as i32;
+        let mut deck = (0..self.cards.len()).filter(|&at| self.cards[at] == Place::Deck);
         let (from, to, at) = match wanted.play {
             Some(id) => (Place::Hand(player), Place::Table(played + 1), (id as usize).checked_sub(1)),
-            None => (Place::Deck, Place::Hand(player), self.0.iter().position(|(_, at)| *at == Place::Deck)),
+            // Any, because who has left knows some that are in the deck again.
+            None => {
+                let at = self.rng.below(deck.clone().count() as u32);
+                (Place::Deck, Place::Hand(player), deck.nth(at as usize))
+            }
         };
-        let card = at.and_then(|at| self.0.get_mut(at)).filter(|(_, place)| *place == from);
-        card.ok_or("there is no such card")?.1 = to;
+        let card = at.and_then(|at| self.cards.get_mut(at)).filter(|place| **place == from);
+        *card.ok_or("there is no such card")? = to;
         Ok(())
     }
     fn step(&mut self, _inputs: &[PlayerInput<()>], _step: &mut Step<'_, ()>) {}
     fn snapshot(&self, out: &mut Snapshot) {
-        for (id, &(face, place)) in (1..).zip(&self.0) {
+        for (face, &place) in (0..).zip(&self.cards) {
             let (zone, played) = match place {
                 Place::Deck => continue,
                 Place::Hand(player) => (player, 0),
                 Place::Table(played) => (0, played),
             };
-            out.zone(zone).table_mut(0).push(id, &[i32::from(face % 13), i32::from(face / 13), played]);
+            out.zone(zone).table_mut(0).push(face as u32 + 1, &[face % 13, face / 13, played]);
         }
     }
     fn view(&self, player: PlayerId, view: &mut View<'_>) {

@@ -27,7 +27,7 @@ pub(super) struct Projectile {
     vy: i32,
     /// Remaining ticks of its flight.
     life: u32,
-    /// How long before it was heard of it was fired, ms.
+    /// How far it was rewound, ms.
     pub rewound_ms: u32,
 }
 
