@@ -457,7 +457,7 @@ impl ClientSession {
                 Delivery::Datagram => Ok(()),
             };
         };
-        let applied = self.history.tick();
+        let applied = self.history.tick().or(self.link.unread);
         // A resume begins with the room's newest state, which may be the one that was applied before the
         // connection was lost.
         let again = !self.link.has_state && applied == Some(head.tick);
@@ -495,10 +495,12 @@ impl ClientSession {
 
     fn take_unread(&mut self, now: Instant, head: StateHead, bytes: usize) {
         let Some(seat) = &mut self.seat else { return };
+        (self.link.has_state, self.link.unread) = (true, Some(head.tick));
         self.link.acks.state(now, head.number, seat.tick);
         seat.inputs.confirmed(head.input);
-        let StateHead { tick, input, baseline, .. } = head;
-        self.events.push_back(ClientEvent::State { tick, input, full: baseline.is_none(), bytes });
+        let StateHead { tick, input, baseline, apart, .. } = head;
+        let full = baseline.is_none() && !apart;
+        self.events.push_back(ClientEvent::State { tick, input, full, bytes });
     }
 
     fn take_reliable(&mut self, now: Instant, reliable: wire::Reliable) -> Result<(), ServerError> {

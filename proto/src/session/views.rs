@@ -36,7 +36,7 @@ pub(super) fn of_repeated(
     let mut view = newest;
     let slots = views.iter_mut().take(repeated).rev();
     for (slot, &distance) in slots.zip(distances.iter().rev()) {
-        // None is shown more at an earlier input.
+        // Nobody has been shown more at an earlier input.
         let parts = u64::try_from(i64::from(distance) + USUAL).unwrap_or(0);
         view = view.map(|later| later.before(parts)).filter(|view| view.parts() > 0);
         *slot = view;

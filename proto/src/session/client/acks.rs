@@ -54,12 +54,12 @@ impl Acks {
         self.wait(now, tick);
     }
 
-    /// Whether the state message with this number was applied.
+    /// Whether the state message with this number was applied, or is so old that nobody could be told.
     pub(super) fn has(&self, number: u32) -> bool {
         match self.newest.checked_sub(number) {
             None => false,
             Some(0) => true,
-            Some(behind) => self.applied.checked_shr(behind - 1).is_some_and(|bits| bits & 1 != 0),
+            Some(behind) => self.applied.checked_shr(behind - 1).is_none_or(|bits| bits & 1 != 0),
         }
     }
 
@@ -89,5 +89,18 @@ impl Acks {
         // A player who sends an input each tick should not need a separate acknowledgement because one input
         // came late.
         self.due_at.get_or_insert(now + tick + tick / 4);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_old_to_be_acknowledged_counts_as_applied() {
+        let mut acks = Acks::new(Delivery::Datagram);
+        acks.state(Instant::now(), 50, Duration::ZERO);
+        let applied: Vec<_> = (1..60).filter(|&number| acks.has(number)).collect();
+        assert_eq!(applied, (1..18).chain([50]).collect::<Vec<_>>());
     }
 }

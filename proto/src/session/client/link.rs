@@ -16,6 +16,8 @@ pub(super) struct Link {
     pub(super) acks: Acks,
     /// Whether a state has arrived on this connection.
     pub(super) has_state: bool,
+    /// Tick of the newest state that arrived and was not applied, as the configuration wants it.
+    pub(super) unread: Option<u32>,
     pub(super) leave_sent: bool,
 }
 
@@ -40,6 +42,7 @@ impl Link {
             pong: None,
             acks: Acks::new(delivery),
             has_state: false,
+            unread: None,
             leave_sent: false,
         }
     }
