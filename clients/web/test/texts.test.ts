@@ -36,6 +36,16 @@ describe("texts", () => {
     expect(empty.get("player", 7)).toEqual({ id: 7, name: "", items: new Uint8Array(0) });
   });
 
+  it("keep a mark of the byte order, and are empty if they are not UTF-8, as in Rust", () => {
+    const { texts } = named(1, "\ufeffAda", [65, 255]);
+    expect(
+      texts
+        .numbers()
+        .map((number) => texts.text(number))
+        .sort(),
+    ).toEqual(["", "\ufeffAda"]);
+  });
+
   it("are copied with a snapshot", () => {
     const copy = new Snapshot(schema);
     const state = named(1, "Ada", [3]);

@@ -10,7 +10,7 @@ const MAX_TEXTS = 65536;
 /** Hashes are below this. */
 const HASHES = 1 << 20;
 const NONE = new Uint8Array(0);
-const UTF8 = new TextDecoder();
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
 /** Never changes, so snapshots share it. */
 interface Text {
@@ -45,10 +45,10 @@ export class Texts {
     return this.texts.get(number)?.bytes ?? NONE;
   }
 
-  /** The text of a number; empty if there is none. */
+  /** The text of a number; empty if there is none, or it is not UTF-8. */
   text(number: number): string {
     const found = this.texts.get(number);
-    return found ? (found.text ??= UTF8.decode(found.bytes)) : "";
+    return found ? (found.text ??= decode(found.bytes)) : "";
   }
 
   /** The number of a text, which it adds if it is new. 0: it is empty. */
@@ -122,6 +122,14 @@ function read(delta: Uint8Array) {
     }
   }
   return { gone, numbers, texts };
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    return "";
+  }
 }
 
 function same(a: Uint8Array, b: Uint8Array): boolean {

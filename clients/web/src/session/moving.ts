@@ -29,10 +29,6 @@ export class Moving {
     return this.entities.size === 0;
   }
 
-  clear(): void {
-    this.entities.clear();
-  }
-
   /** The player no longer sees this zone, nor what was seen in it last. */
   forget(zone: number, newest: Content | undefined): void {
     for (const [key, entity] of this.entities) {
