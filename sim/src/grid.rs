@@ -69,8 +69,8 @@ impl Grid {
     /// priority. Those that it saw the tick before stay in view until they are farther away than `radius` and
     /// `hysteresis` together. So nothing is seen that is farther away than that and the diagonal of a cell.
     ///
-    /// Nothing is seen beyond 17 times the side of a cell, however large `radius` and `hysteresis` are: so the
-    /// nearest cells are those that come within the most zones that can be in view.
+    /// Nothing is seen beyond 17 times the side of a cell, however large `radius` and `hysteresis` are: so
+    /// the nearest cells are those that come within the most zones that can be in view.
     pub fn see(&self, place: (i32, i32), radius: u32, hysteresis: u32, view: &mut View<'_>) {
         // Their squares are numbers of 64 bits.
         let [near, far] = [radius.into(), i64::from(radius) + i64::from(hysteresis)]
