@@ -2,8 +2,9 @@
 //!
 //! A path that carries less than is sent shows it: round trips grow beyond their minimum by what waits in its
 //! queue, or fewer states arrive than ticks pass; and states are replaced by newer ones before they can be
-//! sent. (If they are not, it is the server that is late.) Then no more is sent than has just arrived, a little less,
-//! so that the queue runs empty; after that, more and more, until it shows again or everything fits.
+//! sent. (If they are not, it is the server that is late.) Then no more is sent than has just arrived, a
+//! little less, so that the queue runs empty; after that, more and more, until it shows again or everything
+//! fits.
 //! (Additive increase and multiplicative decrease by the delay, as in LEDBAT, RFC 6817, but here nothing has
 //! to be fair: what is not sent is replaced by something newer.)
 
