@@ -1,6 +1,10 @@
 //! The states applied last, which deltas refer to and a game shows.
 
-use super::{ServerError, contents::Contents, union::Union};
+use super::{
+    ServerError,
+    contents::Contents,
+    union::{Present, Union},
+};
 use crate::{
     delta::{Decoder, References},
     limits::MAX_ZONES_IN_VIEW,
@@ -152,7 +156,8 @@ impl History {
         let awaits = self.deferred.iter().any(|zone| !self.zones.contains_key(zone));
         self.deferred.clear();
         let Self { decoder, zone_0, zones, .. } = self;
-        union.update(schema, decoder, head.tick, predict_for, awaits, zone_0, zones);
+        let present = Present { tick: head.tick, predict_for, awaits };
+        union.update(schema, decoder, present, zone_0, zones);
         Ok(())
     }
 

@@ -29,6 +29,16 @@ pub(super) struct Union {
     rows: UnionRows,
 }
 
+/// What a union is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Present {
+    pub(super) tick: u32,
+    /// For so many ticks at most, zones that are behind are predicted.
+    pub(super) predict_for: u32,
+    /// There is a zone in view of which nothing has come yet.
+    pub(super) awaits: bool,
+}
+
 /// Most entities that are on their way between two zones.
 const MAX_MOVING: usize = 4096;
 
@@ -96,15 +106,12 @@ impl Union {
         }
     }
 
-    /// Makes it the union of these zones at `tick`. Zones that are behind are predicted for at most
-    /// `predict_for` ticks. `awaits`: there is a zone in view of which nothing has come yet.
+    /// Makes it the union of these zones.
     pub(super) fn update(
         &mut self,
         schema: &Schema,
         decoder: &mut Decoder,
-        tick: u32,
-        predict_for: u32,
-        awaits: bool,
+        Present { tick, predict_for, awaits }: Present,
         zone_0: &Contents,
         zones: &BTreeMap<ZoneId, Contents>,
     ) {
