@@ -138,7 +138,8 @@ impl Published {
         unknown_text
     }
 
-    /// Asks what the players see, if there are zones: see [`Zones::look`].
+    /// Asks what the players in these seats see (none: the seat is free, or its player away), if there are
+    /// zones. `see` is given what the player saw the tick `before`.
     pub fn look(
         &mut self,
         seats: impl Iterator<Item = Option<PlayerId>>,
