@@ -178,11 +178,10 @@ struct Room<'a> {
 
 impl Zoned<Arc<Published>> for Room<'_> {
     fn view<'a>(&'a self, state: &'a Arc<Published>) -> &'a [InView] {
-        state.zones().map_or(&[], |zones| zones.view(self.player as usize - 1, self.player))
+        state.view(self.player as usize - 1, self.player)
     }
     fn content(&self, state: &Arc<Published>, zone: ZoneId) -> ZoneContent {
-        let nothing = ZoneContent { changed: 0, is_empty: true };
-        state.zones().map_or(nothing, |zones| zones.content(zone))
+        state.zone_content(zone)
     }
     fn delta(
         &mut self,

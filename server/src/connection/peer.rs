@@ -256,7 +256,7 @@ impl Peer {
             || self.session.poll_control_of(Lane::Reliable, time, out);
         match self.session.closing() {
             _ if wrote => {
-                self.sent(worker, out.len() - before);
+                self.sent(worker, 1, out.len() - before);
                 Outbound::Message
             }
             Some(code) => Outbound::Close(code),
@@ -276,14 +276,16 @@ impl Peer {
         mut each: impl FnMut(&mut BytesMut),
     ) -> bool {
         let before = out.len();
-        if self.session.poll_control_of(Lane::Unreliable, worker.clock().micros(now), out)
-            || self.write_state(worker, now, out)
-        {
-            self.sent(worker, out.len() - before);
-            each(out);
-            return true;
+        let control = self.session.poll_control_of(Lane::Unreliable, worker.clock().micros(now), out);
+        if !control && self.sends_zones() {
+            return self.write_zones(worker, now, message_bytes, out, each);
         }
-        self.write_zones(worker, now, message_bytes, out, each)
+        let wrote = control || self.write_state(worker, now, out);
+        if wrote {
+            self.sent(worker, 1, out.len() - before);
+            each(out);
+        }
+        wrote
     }
 
     /// Puts a newer state into the slot and wakes the transport.
@@ -410,7 +412,7 @@ impl Peer {
     }
 
     fn write_state(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> bool {
-        let Some(seat) = self.seat.as_ref().filter(|_| !self.sends_zones()) else { return false };
+        let Some(seat) = &self.seat else { return false };
         let (transport, coding) = (self.transport, self.session.coding());
         let sent = self.session.poll_state(now, |send| {
             let (current, baseline, prior) =
@@ -437,12 +439,11 @@ impl Peer {
         out: &mut BytesMut,
         mut each: impl FnMut(&mut BytesMut),
     ) -> bool {
-        let sends = self.sends_zones();
-        let Some(seat) = self.seat.clone().filter(|_| sends) else { return false };
+        let Some(seat) = self.seat.clone() else { return false };
         let input = self.session.offered().map_or(0, |state| state.input_of(seat.index, seat.player));
         let mut room =
             SeenZones { worker, seat: &seat, transport: self.transport, coding: self.session.coding() };
-        let (mut sent, mut before) = ((0, 0), out.len());
+        let (mut messages, mut bytes, mut before) = (0, 0, out.len());
         let wrote = self.session.poll_zones(
             now,
             input,
@@ -451,17 +452,14 @@ impl Peer {
             &mut worker.zone_writer(),
             out,
             |out| {
-                sent = (sent.0 + 1, sent.1 + out.len() - before);
+                messages += 1;
+                bytes += out.len() - before;
                 each(out);
                 before = out.len();
             },
         );
-        let (messages, bytes) = sent;
-        self.sent_uncounted += bytes as u64;
-        let mut counters = worker.counters(self.transport);
-        counters.states_sent += u64::from(wrote);
-        counters.messages_out += messages;
-        counters.bytes_out += bytes as u64;
+        worker.counters(self.transport).states_sent += u64::from(wrote);
+        self.sent(worker, messages, bytes);
         wrote
     }
 
@@ -470,10 +468,10 @@ impl Peer {
         self.admission.source
     }
 
-    fn sent(&mut self, worker: &Worker, bytes: usize) {
+    fn sent(&mut self, worker: &Worker, messages: u64, bytes: usize) {
         self.sent_uncounted += bytes as u64;
         let mut counters = worker.counters(self.transport);
-        counters.messages_out += 1;
+        counters.messages_out += messages;
         counters.bytes_out += bytes as u64;
     }
 }
@@ -488,12 +486,11 @@ struct SeenZones<'a> {
 
 impl Zoned<Arc<Published>> for SeenZones<'_> {
     fn view<'a>(&'a self, state: &'a Arc<Published>) -> &'a [InView] {
-        state.zones().map_or(&[], |zones| zones.view(self.seat.index, self.seat.player))
+        state.view(self.seat.index, self.seat.player)
     }
 
     fn content(&self, state: &Arc<Published>, zone: ZoneId) -> ZoneContent {
-        let nothing = ZoneContent { changed: 0, is_empty: true };
-        state.zones().map_or(nothing, |zones| zones.content(zone))
+        state.zone_content(zone)
     }
 
     fn delta(

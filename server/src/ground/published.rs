@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     delta::{Encoder, References},
     schema::Schema,
-    session::server::StateTick,
+    session::server::{StateTick, ZoneContent},
     snapshot::Snapshot,
     view::InView,
     wire::ColumnCoding,
@@ -155,6 +155,16 @@ impl Published {
     /// were of the zone with the most.
     pub fn retire(&self) -> usize {
         self.encoded.retire().max(self.zones.as_ref().map_or(0, |zones| zones.retire()))
+    }
+
+    /// The zones that a player sees, besides zone 0; `index` is that of its seat.
+    pub fn view(&self, index: usize, player: PlayerId) -> &[InView] {
+        self.zones().map_or(&[], |zones| zones.view(index, player))
+    }
+
+    /// What became of a zone's content.
+    pub fn zone_content(&self, zone: ZoneId) -> ZoneContent {
+        self.zones().map_or(ZoneContent { changed: 0, is_empty: true }, |zones| zones.content(zone))
     }
 
     /// The zones other than zone 0. None: there are none.

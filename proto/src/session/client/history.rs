@@ -121,6 +121,8 @@ impl History {
         if !is_plain && let Err(error) = self.read_zones(schema, head, &parts) {
             self.spare.extend(zone_0);
             self.spare.extend(self.fresh.drain(..).map(|(_, content)| content));
+            self.left.clear();
+            self.deferred.clear();
             return Err(error);
         }
         self.tick = Some(head.tick);

@@ -25,8 +25,6 @@ pub(super) struct Baselines<S> {
     /// Messages that are not acknowledged, oldest first. None on ordered transports, where sending a state is
     /// enough.
     unacked: Option<VecDeque<Unacked<S>>>,
-    /// How many states they are of.
-    unacked_states: usize,
     /// Memory to reuse.
     spare: Vec<Vec<ZoneId>>,
 }
@@ -74,7 +72,6 @@ impl<S: StateTick> Baselines<S> {
             delivery,
             number: 0,
             unacked,
-            unacked_states: 0,
             spare: Vec::new(),
         }
     }
@@ -143,12 +140,8 @@ impl<S: StateTick> Baselines<S> {
             Some(unacked) => {
                 // A new state beyond those that may be in flight takes the place of the oldest.
                 let is_new = unacked.back().is_none_or(|last| last.state.tick() != state.tick());
-                self.unacked_states += usize::from(is_new);
-                while self.unacked_states > MAX_IN_FLIGHT || unacked.len() >= MAX_UNACKED {
-                    let Some(oldest) = unacked.pop_front() else { break };
-                    let is_last = unacked.front().is_none_or(|next| next.state.tick() != oldest.state.tick());
-                    self.unacked_states -= usize::from(is_last);
-                    recycle(&mut self.spare, oldest.covers);
+                while unacked.len() >= MAX_UNACKED || (is_new && states(unacked) >= MAX_IN_FLIGHT) {
+                    unacked.pop_front().into_iter().for_each(|m| recycle(&mut self.spare, m.covers));
                 }
                 unacked.push_back(Unacked { state, number, covers });
             }
@@ -170,48 +163,34 @@ impl<S: StateTick> Baselines<S> {
         if number > self.number {
             return Err(NeverSent);
         }
-        let Some(unacked) = &mut self.unacked else { return Ok(Some(number)) };
-        let Some(newest) = unacked.iter().position(|message| message.number == number) else {
-            return Ok(None);
-        };
-        let tick = unacked[newest].state.tick();
+        let Some(mut unacked) = self.unacked.take() else { return Ok(Some(number)) };
+        let tick = unacked.iter().find(|message| message.number == number).map(|m| m.state.tick());
         let mut kept = 0;
-        for at in 0..=newest {
-            let Some(Unacked { state, number: of, covers }) =
-                self.unacked.as_mut().and_then(VecDeque::pop_front)
-            else {
-                break;
-            };
-            let behind = number - of;
+        while let Some(tick) = tick
+            && let Some(message) = unacked.get(kept)
+            && message.number <= number
+        {
+            let behind = number - message.number;
             let is_missing = behind > 0 && missing.checked_shr(behind - 1).is_none_or(|bits| bits & 1 != 0);
-            if is_missing {
-                // Another part of the same state may still come; an earlier state would be stale.
-                if state.tick() == tick
-                    && let Some(unacked) = &mut self.unacked
-                {
-                    unacked.insert(newest - at + kept, Unacked { state, number: of, covers });
-                    kept += 1;
-                } else {
-                    recycle(&mut self.spare, covers);
-                }
+            // Another part of the same state may still come; an earlier state would be stale.
+            if is_missing && message.state.tick() == tick {
+                kept += 1;
                 continue;
             }
-            if covers.zone_0 {
-                self.zone_0.add(state.tick(), self.delivery);
+            let Some(Unacked { state, covers, .. }) = unacked.remove(kept) else { break };
+            if !is_missing {
+                if covers.zone_0 {
+                    self.zone_0.add(state.tick(), self.delivery);
+                }
+                covers.zones.iter().for_each(|&of| zone(of, state.tick()));
+                if self.had[0].as_ref().is_none_or(|newest| newest.tick() < state.tick()) {
+                    self.had(state);
+                }
             }
-            covers.zones.iter().for_each(|&of| zone(of, state.tick()));
             recycle(&mut self.spare, covers);
-            if self.had[0].as_ref().is_none_or(|newest| newest.tick() < state.tick()) {
-                self.had(state);
-            }
         }
-        let mut last = None;
-        let states = self.unacked.iter().flatten().filter(|message| {
-            let tick = message.state.tick();
-            last.replace(tick) != Some(tick)
-        });
-        self.unacked_states = states.count();
-        Ok(Some(tick))
+        self.unacked = Some(unacked);
+        Ok(tick)
     }
 
     /// The peer is told that it no longer sees a zone: what arrives from now on does not change that.
@@ -258,6 +237,16 @@ impl<S: StateTick> Baselines<S> {
     fn newest_first(&self) -> impl Iterator<Item = &S> {
         self.had.iter().flatten().chain(self.older.iter().rev())
     }
+}
+
+/// How many states these messages are of, which are in order of number.
+fn states<S: StateTick>(messages: &VecDeque<Unacked<S>>) -> usize {
+    let mut last = None;
+    messages
+        .iter()
+        .map(|message| message.state.tick())
+        .filter(|tick| last.replace(*tick) != Some(*tick))
+        .count()
 }
 
 fn recycle(spare: &mut Vec<Vec<ZoneId>>, mut covers: Covers) {
