@@ -43,8 +43,7 @@ export class RoomError extends Error {
   }
 
   static goodbye(code: number, reason: string, reconnectAfter: number): RoomError {
-    const name = CloseCode[code] ?? "unknown";
-    return new RoomError("goodbye", `the server ended the connection with ${code} (${name}): ${reason}`, {
+    return new RoomError("goodbye", `the server ended the connection with ${named(code)}: ${reason}`, {
       code,
       reconnectAfter,
     });
@@ -52,7 +51,8 @@ export class RoomError extends Error {
 
   static closed({ code, reason }: Closed): RoomError {
     const said = reason === "" ? "" : `: ${reason}`;
-    return new RoomError("transport", `the connection was closed with ${code}${said}`, { code });
+    // The server's codes, too: a browser may close a session without what it has not read, as the goodbye.
+    return new RoomError("transport", `the connection was closed with ${named(code)}${said}`, { code });
   }
 
   static dial(error: unknown): RoomError {
@@ -77,6 +77,12 @@ export class RoomError extends Error {
   static left(): RoomError {
     return new RoomError("left", "the room was left", { code: CloseCode.Left });
   }
+}
+
+/** A close code with its name, if it has one. */
+function named(code: number): string {
+  const name = CloseCode[code];
+  return name === undefined ? `${code}` : `${code} (${name})`;
 }
 
 /** An input or a command that cannot be sent. */

@@ -123,12 +123,14 @@ class WebTransportTransport implements Transport {
 
   start(handlers: Handlers): void {
     this.handlers = handlers;
-    void this.readStream();
+    const read = this.readStream();
     void this.readDatagrams();
     void this.readStates();
+    // What the stream has is read first: the goodbye. It ends with the session.
     this.session.closed.then(
-      ({ closeCode = 0, reason = "" }) => this.end(closeCode === 0 ? 1005 : closeCode, reason),
-      (error: unknown) => this.end(1006, text(error)),
+      ({ closeCode = 0, reason = "" }) =>
+        read.then(() => this.end(closeCode === 0 ? 1005 : closeCode, reason)),
+      (error: unknown) => read.then(() => this.end(1006, text(error))),
     );
   }
 
