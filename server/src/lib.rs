@@ -123,6 +123,7 @@ mod registry;
 pub mod room;
 pub mod server;
 mod shutdown;
+mod systemd;
 pub mod telemetry;
 mod thread;
 pub mod tls;

@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     open_files,
     server::{Prepared, Running, Server, StartError},
-    shutdown, telemetry,
+    shutdown, systemd, telemetry,
 };
 use std::{
     error::Error,
@@ -46,6 +46,7 @@ async fn run(program: &str, prepared: Prepared) -> Result<(), Box<dyn Error>> {
     let signals = shutdown::Signals::watch().map_err(StartError::System)?;
     let (running, serving) = prepared.start()?;
     tell(program, &running);
+    systemd::ready();
     let hurried = running.clone();
     let hurry = running.carries().then_some(move || hurried.hurry());
     actix_rt::spawn(shutdown::drain_on_signal(signals, async move { running.drain().await }, hurry));

@@ -1,6 +1,6 @@
 //! Why a server does not start.
 
-use crate::tls::TlsError;
+use crate::{systemd::HandedOver, tls::TlsError};
 use std::{io, net::SocketAddr};
 
 /// Why a server does not start. The text is one line that says what to do.
@@ -45,6 +45,9 @@ pub enum StartError {
         /// The system's error.
         error: io::Error,
     },
+    /// The socket that systemd hands over cannot be used.
+    #[error("{0}")]
+    HandedOver(#[from] HandedOver),
     /// The certificate cannot be served.
     #[error("{0}")]
     Certificate(#[from] TlsError),

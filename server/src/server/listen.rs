@@ -3,6 +3,7 @@
 use super::{BACKLOG, StartError};
 use crate::{
     config::{Config, QuicListen},
+    systemd,
     tls::Certificates,
     transport::quic::Quic,
 };
@@ -24,7 +25,10 @@ pub(super) fn listen(
     loop {
         tries -= 1;
         let failed = |error| StartError::Listen { address: config.listen, option: "--listen", error };
-        let listener = listen_tcp(config.listen).map_err(failed)?;
+        let listener = match systemd::listener(config.listen)? {
+            Some(listener) => listener,
+            None => listen_tcp(config.listen).map_err(failed)?,
+        };
         let address = listener.local_addr()?;
         match Quic::bind(config, address, certificates.resolver()) {
             // A port that is free for TCP may be in use for UDP.

@@ -13,6 +13,7 @@ use crate::{
         RoomAddr,
         events::{RoomEvent, RoomView},
     },
+    systemd,
     tls::Certificates,
 };
 use actix_server::ServerHandle;
@@ -108,6 +109,7 @@ impl Running {
         let start = Instant::now();
         let open = self.parts.door.connections();
         info!(connections = open, "draining");
+        systemd::stopping(DRAIN_LIMIT + CARRY_LIMIT + HEAR_LIMIT);
         self.parts.registry.drain();
         let mut spread = self.parts.config.drain_spread;
         if self.carries() {
