@@ -9,8 +9,9 @@
 //! | `/sdk/driftless.js` | GET | the SDK for browsers, as a module |
 //! | `/about` | GET | a page that lists these paths |
 //! | `/guide`, `/guide/*` | GET | the guide for people who make games |
-//! | `/healthz` | GET | 200 while the process serves |
-//! | `/readyz` | GET | 200, or 503 while the server drains |
+//! | `/livez` | GET | 200 while the process serves |
+//! | `/readyz` | GET | 200, or 503 while the server takes no clients |
+//! | `/healthz` | GET | 200, or 503 while something is wrong; `?verbose` says what (see [`health`](crate::health)) |
 //! | `/metrics` | GET | OpenMetrics, or the older Prometheus text for clients that do not accept it |
 //! | `/v1/rooms` | GET | rooms, by name: `?after=NAME`, `?limit=N`; `next` is the value of `after` for the next page |
 //! | `/v1/rooms` | POST | operators, or everybody (`open_rooms`): makes a room from a `RoomSpec`: 201 and its summary |
@@ -52,8 +53,8 @@ pub(crate) use front::front;
 pub use pages::Pages;
 
 use crate::{
-    config::Config, door::Door, factory::Factory, feed::Feed, ground::rate::Rate, metrics::Metrics,
-    presence::Presence, registry::Registry, tls::Certificates, transport,
+    config::Config, door::Door, factory::Factory, feed::Feed, ground::rate::Rate, health::Health,
+    metrics::Metrics, presence::Presence, registry::Registry, tls::Certificates, transport,
 };
 use actix::Addr;
 use actix_web::{HttpRequest, Resource, guard, web};
@@ -73,6 +74,8 @@ pub(crate) struct HttpState {
     pub metrics: Arc<Metrics>,
     /// The events of the stream.
     pub feed: Arc<Feed>,
+    /// What is wrong.
+    pub health: Arc<Health>,
     /// Decides who is an operator.
     pub access: Access,
     /// Determines the source of a request, and which pages may read.
@@ -128,6 +131,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, state: &HttpState) {
         .app_data(web::QueryConfig::default().error_handler(|e, _| ApiError::bad_query(&e).into()))
         .service(resource(transport::PATH, "GET").route(web::get().to(transport::websocket::connect)))
         .service(resource("/about", "GET, HEAD").route(get().to(about::about)))
+        .service(resource("/livez", "GET, HEAD").route(get().to(health::livez)))
         .service(resource("/healthz", "GET, HEAD").route(get().to(health::healthz)))
         .service(resource("/readyz", "GET, HEAD").route(get().to(health::readyz)))
         .service(resource("/metrics", "GET, HEAD").route(get().to(metrics::metrics)))

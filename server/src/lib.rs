@@ -41,7 +41,7 @@
 //! | [`door`] | who is admitted, over any transport |
 //! | `transport` | WebSocket, QUIC, WebTransport: bytes in, bytes out |
 //! | [`jobs`] | work that is too slow for a tick |
-//! | `http`, [`feed`], [`config`], [`metrics`] | for operators |
+//! | `http`, [`feed`], [`config`], [`metrics`], [`health`] | for operators |
 //! | [`server`] | assembles them |
 //!
 //! # Data flow
@@ -111,6 +111,7 @@ pub mod door;
 mod factory;
 pub mod feed;
 pub mod ground;
+pub mod health;
 mod homes;
 mod http;
 pub mod jobs;

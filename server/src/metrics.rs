@@ -31,6 +31,8 @@ pub struct Metrics {
     pub disconnects: ByReason,
     /// Upgrades and connections refused before there was a session.
     pub refused: ByReason,
+    /// Parts of the server that are not well: 1, or 0.
+    failing: Family<Label, Gauge>,
     /// HTTP requests refused before they reached a route, and wrong admin tokens.
     pub requests_refused: ByReason,
     /// Current number of rooms.
@@ -223,6 +225,7 @@ impl Metrics {
             by_transport: Default::default(),
             disconnects: ByReason::new("reason", closes.chain([LOST])),
             refused: ByReason::new("reason", ["draining", "server_full", "address_full", "handshakes"]),
+            failing: Family::default(),
             requests_refused: ByReason::new(
                 "reason",
                 [
@@ -272,6 +275,11 @@ impl Metrics {
     /// The handles of one transport.
     pub fn transport(&self, kind: TransportKind) -> &TransportMetrics {
         &self.by_transport[kind as usize]
+    }
+
+    /// Whether a part of the server is not well: 1, or 0. There must be few parts.
+    pub fn failing(&self, part: &'static str) -> Gauge {
+        self.failing.get_or_create_owned(&Label { key: "part", value: part })
     }
 
     /// Counts a session that ended. None: the connection broke without a close code.
@@ -324,6 +332,8 @@ impl Metrics {
         put(r, "refused", "Connections refused before there was a session.", &self.refused.family);
         let help = "HTTP requests refused before they reached a route, and wrong admin tokens.";
         put(r, "requests_refused", help, &self.requests_refused.family);
+        let help = "Whether a part of the server is not well: 1, or 0. /healthz?verbose says why.";
+        put(r, "failing", help, &self.failing);
         put(r, "rooms", "Current number of rooms.", &self.rooms);
         put(r, "players", "Seats currently taken.", &self.players);
         put(r, "rooms_created", "Rooms made.", &self.rooms_created);

@@ -1,5 +1,5 @@
-//! What systemd and a service tell each other: a listening socket that systemd keeps (`sd_listen_fds(3)`), and
-//! that the server serves or stops (`sd_notify(3)`). Without systemd nothing here does anything.
+//! What systemd and a service tell each other: a listening socket that systemd keeps (`sd_listen_fds(3)`),
+//! and that the server serves or stops (`sd_notify(3)`). Without systemd nothing here does anything.
 
 use std::{env, io, net::SocketAddr, net::TcpListener, process};
 
@@ -135,8 +135,8 @@ fn first() -> Result<socket2::Socket, HandedOver> {
     if unsafe { libc::fcntl(START, libc::F_GETFD) } < 0 {
         return Err(HandedOver::Other(io::Error::last_os_error()));
     }
-    // SAFETY: it is open, and by the protocol it is this process's; this is called once, before anything else
-    // could have taken the number, as it was open when the process started.
+    // SAFETY: it is open, and by the protocol it is this process's; this is called once, before anything
+    // else could have taken the number, as it was open when the process started.
     Ok(unsafe { socket2::Socket::from_raw_fd(START) })
 }
 

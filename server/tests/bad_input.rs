@@ -233,7 +233,7 @@ fn a_full_server_says_so() {
     let goodbye = refused.goodbye();
     assert_eq!(goodbye.code, u32::from(CloseCode::ServerFull.number()));
     assert_eq!(goodbye.reason, "the server is full: 2 is its limit");
-    assert_eq!(server.get("/healthz").status, 200);
+    assert_eq!(server.get("/livez").status, 200);
     assert_eq!(server.running().metrics().refused.get("server_full"), 1);
 
     first.leave();

@@ -157,7 +157,7 @@ fn a_trusted_proxy_may_say_the_client_before_the_first_byte() {
     connect(BOB).welcomed();
     // A proxy that sends no header is not served: all its clients would share one address.
     let mut silent = TcpStream::connect(server.address()).unwrap();
-    silent.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    silent.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     let _ = silent.read_to_end(&mut answer);
     assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));

@@ -92,7 +92,7 @@ fn who_comes_while_the_server_goes_down_is_refused() {
     server.signal(libc::SIGTERM);
     let address = server.address();
     until("it is not ready", || http::get(address, "/readyz").status == 503);
-    assert_eq!(http::get(address, "/healthz").status, 200, "but alive");
+    assert_eq!(http::get(address, "/livez").status, 200, "but alive");
     let mut refused = Player::on(Socket::connect(address), address, join("lobby"));
     let goodbye = refused.goodbye();
     assert_eq!(goodbye.code, u32::from(CloseCode::Draining.number()), "a page can read it");

@@ -92,7 +92,7 @@ async fn post(server: &Running, path: &str, body: &str) -> Answer {
 #[actix_web::test]
 async fn health_is_told() {
     let server = start();
-    for path in ["/healthz", "/readyz"] {
+    for path in ["/livez", "/readyz"] {
         assert_eq!(get(&server, path).await.status, 200, "{path}");
     }
 }
@@ -101,7 +101,7 @@ async fn health_is_told() {
 async fn a_draining_server_is_alive_but_not_ready() {
     let server = start();
     server.registry().drain();
-    assert_eq!(get(&server, "/healthz").await.status, 200);
+    assert_eq!(get(&server, "/livez").await.status, 200);
     let ready = get(&server, "/readyz").await;
     assert_eq!((ready.status, ready.json()), (503, json!({ "status": "draining" })));
     post(&server, "/v1/rooms", "{}").await.assert_error(503, "draining");
@@ -211,7 +211,7 @@ async fn unknown_paths_methods_and_queries_are_refused() {
     for (method, path, allow) in [
         ("DELETE", "/v1/rooms", "GET, HEAD, POST"),
         ("PUT", "/v1/rooms", "GET, HEAD, POST"),
-        ("POST", "/healthz", "GET, HEAD"),
+        ("POST", "/livez", "GET, HEAD"),
         ("POST", "/metrics", "GET, HEAD"),
         ("PATCH", "/v1/presence", "GET, HEAD"),
         ("BREW", "/", "GET, HEAD"),
@@ -260,7 +260,7 @@ async fn the_page_lists_what_there_is() {
     let server = start();
     let page = get(&server, "/about").await;
     assert_eq!(page.status, 200);
-    for path in ["/v1/rooms", "/v1/presence", "/v1/connect", "/metrics", "/healthz", "/readyz"] {
+    for path in ["/v1/rooms", "/v1/presence", "/v1/connect", "/metrics", "/livez", "/readyz"] {
         assert!(page.body.contains(path), "{path}");
     }
 }

@@ -79,8 +79,8 @@ fn a_request_that_does_not_come_to_its_end_is_cut_off() {
     for begun in [
         format!("POST /v1/drain HTTP/1.1\r\n{json}content-length: 9\r\n\r\n{{"),
         format!("POST /v1/drain HTTP/1.1\r\n{json}transfer-encoding: chunked\r\n\r\n"),
-        "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /healthz HTTP/1.1\r\nhos".to_owned(),
-        "GET /healthz HTTP/1.1\r\nhos".to_owned(),
+        "GET /livez HTTP/1.1\r\nhost: x\r\n\r\nGET /livez HTTP/1.1\r\nhos".to_owned(),
+        "GET /livez HTTP/1.1\r\nhos".to_owned(),
         String::new(),
     ] {
         let (answer, took) = left_alone(&server, begun.as_bytes());
@@ -128,7 +128,7 @@ fn every_answer_says_what_a_browser_may_do_with_it() {
         ("GET", "/"),
         ("GET", "/assets/arena.js"),
         ("GET", "/about"),
-        ("GET", "/healthz"),
+        ("GET", "/livez"),
         ("GET", "/metrics"),
         ("GET", "/v1/rooms"),
         ("GET", "/v1/rooms/nowhere"),
@@ -188,7 +188,7 @@ fn a_name_that_was_made_to_mean_this_machine_reads_nothing() {
         let rebound = http::request(server.address(), &text);
         assert_eq!((rebound.status, &*rebound.error_code()), (421, "foreign_host"), "{path}");
     }
-    let alive = "GET /healthz HTTP/1.1\r\nhost: node-7.example:7777\r\nconnection: close\r\n\r\n";
+    let alive = "GET /livez HTTP/1.1\r\nhost: node-7.example:7777\r\nconnection: close\r\n\r\n";
     assert_eq!(http::request(server.address(), alive).status, 200, "a probe may call it anything");
 }
 
@@ -220,7 +220,7 @@ fn an_address_that_asks_for_what_is_costly_too_often_has_to_wait() {
     }
     let refused = refused.expect("a thousand are too many");
     assert_eq!((refused.error_code().as_str(), refused.header("retry-after")), ("too_often", Some("1")));
-    assert_eq!(ask(ip, "/healthz", "").status, 200, "not that");
+    assert_eq!(ask(ip, "/livez", "").status, 200, "not that");
     assert_eq!(ask(ip, "/", "").status, 200);
     assert_eq!(ask(ip, "/metrics", &authorization).status, 200, "nor operators, who may share the address");
     let guess = "authorization: Bearer wrong-wrong-wrong\r\n";
@@ -256,7 +256,7 @@ fn who_sends_more_than_one_request_at_a_time_is_answered_what_came_and_closed() 
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let request = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let request = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let _ = stream.write_all(request.repeat(3000).as_bytes());
     let mut answers = Vec::new();
     let _ = stream.read_to_end(&mut answers);
@@ -271,7 +271,7 @@ fn one_connection_serves_one_request_after_another() {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     for n in 0..20 {
         // In two pieces, so that a head does not come with one read.
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: loc").unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: loc").unwrap();
         stream.write_all(b"alhost\r\n\r\n").unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"}") {

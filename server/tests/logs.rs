@@ -27,7 +27,7 @@ impl Server {
     /// What only a server that is not blocked does: it answers, lets players join, and ends when told to.
     #[track_caller]
     fn serves_and_stops(mut self, address: SocketAddr) {
-        assert_eq!(http::get(address, "/healthz").status, 200);
+        assert_eq!(http::get(address, "/livez").status, 200);
         for room in ["a", "b", "c"] {
             Player::join(address, room).leave();
         }

@@ -95,7 +95,7 @@ fn what_is_not_in_the_folder_is_not_there() {
 #[test]
 fn the_servers_own_paths_and_added_routes_come_before_the_page() {
     let folder = folder();
-    for name in ["healthz", "dashboard", "cursors", "season"] {
+    for name in ["livez", "dashboard", "cursors", "season"] {
         fs::write(folder.path().join(name), "mine").unwrap();
     }
     let season = |app: &mut web::ServiceConfig| {
@@ -103,7 +103,7 @@ fn the_servers_own_paths_and_added_routes_come_before_the_page() {
     };
     let server = TestServer::of(Server::new(&games::kinds()).pages(folder.path()).routes(season), config());
     assert_eq!(server.get("/season").body, "spring");
-    assert!(server.get("/healthz").body.contains("ok"));
+    assert!(server.get("/livez").body.contains("ok"));
     assert!(server.get("/dashboard").body.contains("Driftless"));
     // A page of one's own replaces all demos.
     assert_eq!(server.get("/cursors").body, "mine");

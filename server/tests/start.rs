@@ -75,7 +75,7 @@ fn too_few_open_files_are_told_with_how_many_are_needed() {
     let enough =
         limited(70, &["--listen", "127.0.0.1:0", "--threads", "2", "--workers", "1", "--log", "error"]);
     let server = util::process::Process::of(enough);
-    assert_eq!(util::http::get(server.address(), "/healthz").status, 200);
+    assert_eq!(util::http::get(server.address(), "/livez").status, 200);
 }
 
 #[test]

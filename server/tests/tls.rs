@@ -50,7 +50,7 @@ impl Secure {
 #[test]
 fn a_request_within_tls_is_answered() {
     let secure = Secure::start();
-    let answer = secure.trusting.get(secure.server.address(), "/healthz").unwrap();
+    let answer = secure.trusting.get(secure.server.address(), "/livez").unwrap();
     assert_eq!(answer.status, 200);
     let error = secure.trusting.get(secure.server.address(), "/nowhere").unwrap();
     assert_eq!((error.status, error.error_code().as_str()), (404, "no_such_path"));
@@ -86,10 +86,10 @@ fn a_resume_works_within_tls() {
 #[test]
 fn plain_http_on_the_port_for_tls_is_told_so() {
     let secure = Secure::start();
-    let answer = http::get(secure.server.address(), "/healthz");
+    let answer = http::get(secure.server.address(), "/livez");
     assert_eq!((answer.status, answer.error_code().as_str()), (400, "https_only"));
     assert!(answer.body.contains("https://") && answer.body.contains("wss://"), "{answer:?}");
-    secure.trusting.get(secure.server.address(), "/healthz").unwrap();
+    secure.trusting.get(secure.server.address(), "/livez").unwrap();
 }
 
 // Promise 6: "Nothing a peer sends panics the server."
@@ -111,7 +111,7 @@ fn garbage_on_the_port_for_tls_is_cut_off() {
         assert!(!matches!(ended, Err(e) if e.kind() == std::io::ErrorKind::WouldBlock), "{garbage:?}");
     }
     until("they are counted", || secure.server.running().metrics().refused.get("tls") >= 6);
-    secure.trusting.get(address, "/healthz").unwrap();
+    secure.trusting.get(address, "/livez").unwrap();
 }
 
 // Promise 4: "One client, however slow or hostile, does not [...] grow memory without bound."

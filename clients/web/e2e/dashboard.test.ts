@@ -142,7 +142,7 @@ describe("the dashboard", () => {
     await expect
       .poll(
         () =>
-          fetch(`${server.url}/healthz`).then(
+          fetch(`${server.url}/livez`).then(
             () => "up",
             () => "down",
           ),

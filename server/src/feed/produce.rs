@@ -1,7 +1,7 @@
 //! The producer of the events.
 
 use super::{Feed, Topic, sample::Sampler};
-use crate::{clock::Clock, metrics::Metrics, registry::Registry};
+use crate::{clock::Clock, health::Health, metrics::Metrics, registry::Registry};
 use actix_rt::time::interval;
 use std::{
     sync::{Arc, Weak},
@@ -22,11 +22,13 @@ pub struct Watched {
     pub metrics: Arc<Metrics>,
     /// The rooms.
     pub registry: Arc<Registry>,
+    /// What is wrong.
+    pub health: Arc<Health>,
 }
 
 /// Produces events for as long as somebody holds the feed.
 pub async fn produce(feed: Weak<Feed>, watched: Watched) {
-    let Watched { clock, metrics, registry } = watched;
+    let Watched { clock, metrics, registry, health } = watched;
     let mut sampler = Sampler::new();
     let mut flushes = interval(FLUSH);
     // After a pause of the process, one event is as good as many.
@@ -39,7 +41,10 @@ pub async fn produce(feed: Weak<Feed>, watched: Watched) {
             let now = clock.now();
             let uptime = Duration::from_micros(now);
             let draining = registry.is_draining();
-            feed.push(Topic::Server, &sampler.server(clock.unix_ms(now), uptime, &metrics, draining));
+            feed.push(
+                Topic::Server,
+                &sampler.server(clock.unix_ms(now), uptime, &metrics, draining, &health),
+            );
             if feed.readers() > 0 {
                 feed.push(Topic::Rooms, &sampler.rooms(&registry));
             }

@@ -2,6 +2,7 @@
 
 use crate::{
     ground::{id::RoomId, shared::RoomShared, transport_kind::TransportKind},
+    health::Health,
     metrics::{DurationHistogram, Metrics, ProcessCollector, TransportMetrics},
     registry::Registry,
 };
@@ -9,7 +10,7 @@ use serde::Serialize;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Most rooms in one event: those with the most players.
@@ -22,6 +23,8 @@ pub(super) struct ServerSample {
     at_unix_ms: u64,
     uptime_ms: u64,
     draining: bool,
+    /// What is wrong, by part.
+    failing: BTreeMap<&'static str, String>,
     rooms: i64,
     players: i64,
     connections: BTreeMap<&'static str, i64>,
@@ -121,6 +124,7 @@ impl Sampler {
         uptime: Duration,
         metrics: &Metrics,
         draining: bool,
+        health: &Health,
     ) -> ServerSample {
         let transports = TransportKind::ALL.map(|kind| (kind, metrics.transport(kind)));
         let sum = |count: fn(&TransportMetrics) -> u64| {
@@ -131,6 +135,11 @@ impl Sampler {
             at_unix_ms,
             uptime_ms: uptime.as_millis() as u64,
             draining,
+            failing: health
+                .report(Instant::now())
+                .into_iter()
+                .filter_map(|p| Some((p.name, p.why?)))
+                .collect(),
             rooms: metrics.rooms.get(),
             players: metrics.players.get(),
             connections: transports.iter().map(|(kind, t)| (kind.name(), t.connections.get())).collect(),

@@ -38,7 +38,8 @@ const PAGE: &str = concat!(
 <tr><td><a href="/v1/rooms">/v1/rooms</a><td>the rooms; operators POST a JSON object to make one
 <tr><td><a href="/v1/presence">/v1/presence</a><td>who is here
 <tr><td><a href="/metrics">/metrics</a><td>figures for Prometheus
-<tr><td><a href="/healthz">/healthz</a><td>whether the process works
+<tr><td><a href="/livez">/livez</a><td>whether the process answers
+<tr><td><a href="/healthz?verbose">/healthz?verbose</a><td>whether all is well, and what is not
 <tr><td><a href="/readyz">/readyz</a><td>whether it takes clients
 </table>
 </html>

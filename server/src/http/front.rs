@@ -103,7 +103,7 @@ async fn admit(state: &HttpState, request: &HttpRequest) -> Result<Page, ApiErro
     }
     let page = match request.path() {
         // Health checks may use any host name. What `/v1/certificate` says, everybody who connects is told.
-        "/healthz" | "/readyz" | "/v1/certificate" => Page::Own,
+        "/livez" | "/healthz" | "/readyz" | "/v1/certificate" => Page::Own,
         _ => page_of(state, request).map_err(|foreign| {
             info!(from = %source(state, request), reason = %foreign, "refused a page");
             let status = match foreign {

@@ -1,19 +1,78 @@
-//! Whether the process works, and whether it accepts clients.
+//! Whether the process answers, whether it takes clients, and whether all is well.
 
 use super::HttpState;
-use actix_web::{HttpResponse, web};
+use crate::health::{Matters, PartReport};
+use actix_web::{HttpResponse, HttpResponseBuilder, web};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::time::Instant;
+
+/// Whether reasons are asked for: `?verbose`, with any value.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    verbose: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    /// `ok`, `failing` or `draining`.
+    status: &'static str,
+    /// The parts that are not well.
+    failing: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<Vec<PartView>>,
+}
+
+#[derive(Serialize)]
+struct PartView {
+    name: &'static str,
+    well: bool,
+    /// How long it has been so, seconds.
+    since_s: u64,
+    /// What is wrong, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
 
 /// 200: this thread answers.
-pub(super) async fn healthz() -> HttpResponse {
+pub(super) async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "ok" }))
 }
 
-/// 200: send clients here. 503: the server is draining.
+/// 200: send clients here. 503: the server drains, or cannot take anybody.
 pub(super) async fn readyz(state: web::Data<HttpState>) -> HttpResponse {
     if state.registry.is_draining() {
-        HttpResponse::ServiceUnavailable().json(json!({ "status": "draining" }))
-    } else {
+        return HttpResponse::ServiceUnavailable().json(json!({ "status": "draining" }));
+    }
+    let needed = |part: &PartReport| part.why.is_some() && part.matters == Matters::ToNewcomers;
+    let failing: Vec<_> = state.health.report(Instant::now()).into_iter().filter(needed).collect();
+    let failing: Vec<_> = failing.iter().map(|part| part.name).collect();
+    if failing.is_empty() {
         HttpResponse::Ok().json(json!({ "status": "ready" }))
+    } else {
+        HttpResponse::ServiceUnavailable().json(json!({ "status": "failing", "failing": failing }))
+    }
+}
+
+/// 200: all is well. 503: something is not, or the server drains. `?verbose` says what, and why.
+pub(super) async fn healthz(asked: web::Query<Asked>, state: web::Data<HttpState>) -> HttpResponse {
+    let parts = state.health.report(Instant::now());
+    let failing: Vec<_> = parts.iter().filter(|part| part.why.is_some()).map(|part| part.name).collect();
+    let status = match (state.registry.is_draining(), failing.is_empty()) {
+        (true, _) => "draining",
+        (false, false) => "failing",
+        (false, true) => "ok",
+    };
+    let parts = asked.verbose.is_some().then(|| parts.into_iter().map(PartView::from).collect());
+    answer(status).json(Answer { status, failing, parts })
+}
+
+fn answer(status: &str) -> HttpResponseBuilder {
+    if status == "ok" { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() }
+}
+
+impl From<PartReport> for PartView {
+    fn from(PartReport { name, since, why, .. }: PartReport) -> Self {
+        Self { name, well: why.is_none(), since_s: since.as_secs(), why }
     }
 }

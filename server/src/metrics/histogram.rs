@@ -49,6 +49,13 @@ impl DurationHistogram {
         self.0.counts.iter().map(|c| c.load(Relaxed)).sum()
     }
 
+    /// Number of observations above this many nanoseconds, which must be one of the bounds.
+    pub fn count_above(&self, bound: u64) -> u64 {
+        debug_assert!(self.0.bounds.contains(&bound));
+        let first = self.0.bounds.partition_point(|other| *other <= bound);
+        self.0.counts.iter().skip(first).map(|c| c.load(Relaxed)).sum()
+    }
+
     /// Upper bound of the bucket in which the quantile `q` (0 to 1) lies. None: nothing was observed, or it
     /// lies above the last bound.
     pub fn quantile_bound(&self, q: f64) -> Option<Duration> {

@@ -9,6 +9,7 @@ use crate::{
     door::{self, Door},
     factory::Factory,
     feed::Feed,
+    health::Health,
     homes::Homes,
     http::{self, Access, Costly, HttpState, Pages},
     jobs::JobPool,
@@ -58,6 +59,7 @@ pub(super) struct Parts {
     /// Why they could not be left there.
     pub lost: Mutex<Option<io::Error>>,
     pub metrics: Arc<Metrics>,
+    pub health: Arc<Health>,
     pub certificates: Arc<Certificates>,
     pub feed: Arc<Feed>,
     /// The games' names.
@@ -82,6 +84,7 @@ impl Parts {
             presence: self.presence.clone(),
             metrics: self.metrics.clone(),
             feed: self.feed.clone(),
+            health: self.health.clone(),
             access: Access::new(self.token.clone(), self.metrics.requests_refused.clone()),
             door: self.door.clone(),
             costly: Costly::default(),

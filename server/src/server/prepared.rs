@@ -12,6 +12,7 @@ use crate::{
     door::Door,
     factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
+    health::{Health, watch},
     homes::{Homes, keep_balance},
     http::Pages,
     jobs::{JobPool, Jobs},
@@ -28,7 +29,15 @@ use crate::{
 };
 use actix::Actor;
 use parking_lot::Mutex;
-use std::{future::poll_fn, io, mem, net::TcpListener, pin::Pin, sync::Arc, task::Poll, time::SystemTime};
+use std::{
+    future::poll_fn,
+    io, mem,
+    net::TcpListener,
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::{Instant, SystemTime},
+};
 use tokio::sync::{Notify, OnceCell};
 use tracing::warn;
 
@@ -101,11 +110,16 @@ impl Prepared {
                 parts.lost.lock().take().map_or(Ok(()), Err)
             }
         };
-        let watched =
-            Watched { clock: parts.clock, metrics: parts.metrics.clone(), registry: parts.registry.clone() };
+        let watched = Watched {
+            clock: parts.clock,
+            metrics: parts.metrics.clone(),
+            registry: parts.registry.clone(),
+            health: parts.health.clone(),
+        };
         let registry = parts.registry.clone();
         actix_rt::spawn(keep_balance(parts.homes.clone(), move |home| registry.at(home)));
         actix_rt::spawn(produce(Arc::downgrade(&parts.feed), watched));
+        actix_rt::spawn(watch(&parts.health));
         actix_rt::spawn({
             let running = running.clone();
             async move {
@@ -121,6 +135,7 @@ impl Prepared {
         let Self { server, jobs, config, certificates, listener, quic, record, carry } = self;
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
+        let health = Health::new(metrics.clone(), Instant::now());
         certificates.watch()?;
         let record =
             record.map(|folder| RecordThread::start(folder, config.record_quota as u64, metrics.clone()));
@@ -171,6 +186,7 @@ impl Prepared {
             carry,
             lost: Mutex::default(),
             metrics,
+            health,
             certificates,
             feed,
             games: server.games.iter().map(|game| game.name()).collect(),

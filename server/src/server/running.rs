@@ -7,6 +7,7 @@ use crate::{
     factory::Factory,
     feed::Feed,
     ground::home::{Home, MoveTo},
+    health::Health,
     metrics::Metrics,
     registry::Registry,
     room::{
@@ -82,6 +83,10 @@ impl Running {
     /// The events of the stream.
     pub fn feed(&self) -> &Arc<Feed> {
         &self.parts.feed
+    }
+    /// What is wrong with it.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.parts.health
     }
     /// Whether HTTP and WebSocket use TLS: `https`, `wss`.
     pub fn is_secure(&self) -> bool {

@@ -1,0 +1,81 @@
+//! Judges the parts that do not judge themselves.
+
+use super::{
+    Health, Matters, Part,
+    log::Log,
+    ticks::{LATE_NS, Ticks, Totals},
+};
+use crate::{metrics::Metrics, telemetry};
+use actix_rt::time::interval;
+use std::{
+    fs::File,
+    io,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+use tokio::time::MissedTickBehavior;
+
+/// Judges every second, for as long as somebody holds the health.
+pub(crate) fn watch(health: &Arc<Health>) -> impl Future<Output = ()> + use<> {
+    let ticks = health.part("ticks", Matters::ToOperators);
+    let accept = health.part("accept", Matters::ToNewcomers);
+    let log = health.part("log", Matters::ToOperators);
+    judge(Arc::downgrade(health), [ticks, accept, log])
+}
+
+async fn judge(health: Weak<Health>, [ticks, accept, log]: [Arc<Part>; 3]) {
+    let (mut late, mut lines) = (Ticks::default(), Log::default());
+    let mut seconds = interval(Duration::from_secs(1));
+    // After a pause of the process, one look is as good as many.
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        seconds.tick().await;
+        let Some(health) = health.upgrade() else { return };
+        let say = |part: &Part, why: Option<String>| match why {
+            Some(why) => part.fails(why),
+            None => part.is_well(),
+        };
+        say(&ticks, late.judge(totals(&health.metrics)));
+        say(&accept, cannot_accept(File::open("/dev/null")));
+        say(&log, lines.judge(telemetry::lines_dropped().get()));
+        health.judged(Instant::now());
+    }
+}
+
+fn totals(metrics: &Metrics) -> Totals {
+    Totals {
+        run: metrics.ticks.get(),
+        late: metrics.room_tick_lateness.count_above(LATE_NS),
+        skipped: metrics.ticks_skipped.get(),
+    }
+}
+
+/// A connection is a file: where none can be opened, none can be accepted (EMFILE, ENFILE).
+fn cannot_accept(file: io::Result<File>) -> Option<String> {
+    let error = file.err()?;
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => Some(format!(
+            "the process has as many files open as it may, and accepts nobody ({error}): raise `ulimit -n` or \
+             LimitNOFILE, or lower max_connections"
+        )),
+        Some(libc::ENFILE | libc::ENOMEM) => {
+            Some(format!("the system opens no more files, and nobody is accepted: {error}"))
+        }
+        // A sandbox without the file says nothing of connections.
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_without_files_left_accepts_nobody() {
+        let failing = |code| cannot_accept(Err(io::Error::from_raw_os_error(code)));
+        assert!(failing(libc::EMFILE).is_some_and(|why| why.contains("LimitNOFILE")));
+        assert!(failing(libc::ENFILE).is_some());
+        assert_eq!(failing(libc::ENOENT), None);
+        assert_eq!(cannot_accept(File::open("/dev/null")), None);
+    }
+}
