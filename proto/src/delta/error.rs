@@ -40,6 +40,9 @@ pub enum DeltaError {
     /// A field of the per-client head (1 to 7, 10) is in the shared part.
     #[error("field {0} of the head is in the shared part")]
     HeadInShared(u32),
+    /// A field of `State` comes after one that it should precede.
+    #[error("field {0} of State comes too late")]
+    FieldOrder(u32),
     /// The baseline or the prior would be before tick 0.
     #[error("the baseline or the prior is before tick 0")]
     BeforeStart,

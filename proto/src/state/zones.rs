@@ -17,6 +17,8 @@ use bytes::BufMut;
 const LEFT: u32 = 11;
 const DEFERRED: u32 = 12;
 const ZONES: u32 = 13;
+/// The last that this version knows.
+const LAST: u32 = 15;
 
 /// A message without its head, in its parts.
 #[derive(Debug)]
@@ -43,7 +45,8 @@ pub(crate) struct ZonePart<'a> {
 pub(crate) type Ticks = (Option<u32>, Option<u32>);
 
 impl<'a> Parts<'a> {
-    /// Of what follows a head. What the lists contain is only checked when they are read.
+    /// Of what follows a head. What the lists contain, and what follows the first zone, is only checked when
+    /// it is read.
     pub(crate) fn split(shared: &'a [u8]) -> Result<Self, DeltaError> {
         let mut fields = Fields::new("State", shared);
         let (mut left, mut deferred) = (None, None);
@@ -51,15 +54,19 @@ impl<'a> Parts<'a> {
         loop {
             let rest = fields.rest();
             let Some(field) = fields.next()? else { break };
-            if (LEFT..=ZONES).contains(&field.number) && parts.zone_0.len() == shared.len() {
+            if (LEFT..=ZONES).contains(&field.number) && left.is_none() && deferred.is_none() {
                 parts.zone_0 = &shared[..shared.len() - rest.len()];
             }
             match field.number {
+                LEFT if deferred.is_some() => return Err(DeltaError::FieldOrder(LEFT)),
                 LEFT => once(&mut left, "left", field.bytes()?)?,
                 DEFERRED => once(&mut deferred, "deferred", field.bytes()?)?,
                 ZONES => {
                     parts.zones = rest;
                     break;
+                }
+                late @ ..=LAST if left.is_some() || deferred.is_some() => {
+                    return Err(DeltaError::FieldOrder(late));
                 }
                 _ => {}
             }
@@ -93,10 +100,14 @@ impl<'a> Parts<'a> {
         let mut fields = Fields::new("State", self.zones);
         let mut last = 0;
         while let Some(field) = fields.next()? {
-            if field.number == ZONES {
-                let part = ZonePart::read(field.bytes()?, tick, ticks, last)?;
-                last = part.zone;
-                zone(part)?;
+            match field.number {
+                ZONES => {
+                    let part = ZonePart::read(field.bytes()?, tick, ticks, last)?;
+                    last = part.zone;
+                    zone(part)?;
+                }
+                late @ ..=LAST => return Err(DeltaError::FieldOrder(late).into()),
+                _ => {}
             }
         }
         Ok(())

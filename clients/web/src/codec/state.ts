@@ -28,9 +28,9 @@ const STATE_TAG = (1 << 3) | 2;
 const NAMES = ["tick", "full", "baseline_lag", "no_prior", "prior_lag", "input", "number", "apart"];
 const NOTHING = new Uint8Array(0);
 /** The first field after those of zone 0. */
-const LEFT = 11;
+export const LEFT = 11;
 /** The last of those: what follows zone 0. */
-const ZONES = 13;
+export const ZONES = 13;
 
 /** Where a field of the head is in `NAMES`. Negative: it is not of the head. */
 export function headField(field: number): number {

@@ -1,6 +1,9 @@
 import { DeltaError } from "./error.js";
 import { once, Reader } from "./reader.js";
-import { before, MAX_AGE, type StateHead } from "./state.js";
+import { before, LEFT, MAX_AGE, type StateHead, ZONES } from "./state.js";
+
+/** The last field of a state that this version knows. */
+const LAST_FIELD = 15;
 
 /** A zone's entry in a state. */
 export interface ZoneDelta {
@@ -34,10 +37,11 @@ export function readZones(head: StateHead): Zones {
   let zone = 0;
   let last = 0;
   while (reader.next()) {
-    if (reader.field < last || reader.field < 11)
-      throw new DeltaError("field order", `field ${reader.field}`);
-    last = reader.field;
-    switch (reader.field) {
+    const { field } = reader;
+    if (field > LAST_FIELD) continue;
+    if (field < last || field < LEFT || field > ZONES) throw new DeltaError("field order", `field ${field}`);
+    last = field;
+    switch (field) {
       case 11:
         once(left !== undefined, "left");
         left = takeNumbers(reader.view());

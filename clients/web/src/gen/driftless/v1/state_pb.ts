@@ -18,7 +18,9 @@ export const file_driftless_v1_state: GenFile = /*@__PURE__*/
  * Of the fields, 1 to 7 and 10 to 12 are written for each client. The others, and those of each zone, are
  * encoded once and shared by all clients with the same baseline and prior. (A protobuf message is the
  * concatenation of its fields.) The fields are in this order: 1 to 7 and 10 (the head), 8, 9, 14 and 15
- * (zone 0), 11 to 13.
+ * (zone 0), 11, 12, 13. A receiver refuses a message in which one of them comes later, rather than guess what
+ * it belongs to. Within the head and within zone 0, the order does not matter. After the head, fields that a
+ * receiver does not know may be anywhere, and are ignored.
  *
  * A room's state consists of zones: zone 0, which all players see, and in some games more, of which each
  * player sees some. On transports that lose messages, the state of a tick may take several messages, each of
