@@ -87,7 +87,8 @@ export class History {
       if (!head.apart) read.push({ zone: 0, content: this.read(tick, this.zone0, 0, head) });
       for (const delta of deltas) {
         const { zone } = delta;
-        read.push({ zone, content: this.read(tick, this.zones.get(zone), zone, delta) });
+        const contents = first ? undefined : this.zones.get(zone);
+        read.push({ zone, content: this.read(tick, contents, zone, delta) });
       }
       this.check(left, deltas, first);
     } catch (error) {

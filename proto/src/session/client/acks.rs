@@ -33,7 +33,8 @@ pub(super) struct Acked {
 impl Acks {
     pub(super) fn new(delivery: Delivery) -> Self {
         let repeats = delivery == Delivery::Datagram;
-        Self { state: 0, reliable: 0, newest: 0, applied: 0, due_at: None, repeats }
+        // Nothing before message 1 is missing.
+        Self { state: 0, reliable: 0, newest: 0, applied: u32::MAX, due_at: None, repeats }
     }
 
     /// The state message with this number was applied, in a room with this tick length.
@@ -41,7 +42,7 @@ impl Acks {
         if number > self.newest {
             let ahead = number - self.newest;
             // The message that was the newest is `ahead` before this one.
-            let before = if self.newest == 0 { 0 } else { 1_u64 << (ahead - 1).min(63) };
+            let before = 1_u64 << (ahead - 1).min(63);
             let applied = u64::from(self.applied).checked_shl(ahead).unwrap_or(0) | before;
             self.applied = applied as u32;
             self.newest = number;

@@ -1,11 +1,9 @@
-//! Inputs match the golden vectors: see `proto/vectors/README.md`.
+//! Inputs of a client on a transport that loses messages.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // in helpers of tests
-
-#[path = "session/util/mod.rs"]
-#[allow(dead_code, unused_imports)] // most of it is for the tests of sessions
-mod util;
-
+use crate::{
+    files, hex, replaced, unhex, updates,
+    util::{Conditions, Pair, join, ms, server},
+};
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     moment::Moment,
@@ -18,8 +16,7 @@ use driftless_proto::{
     wire::{Welcome, server_message},
 };
 use serde::Deserialize;
-use std::{fmt::Write, fs, path::PathBuf, time::Instant};
-use util::{Conditions, Pair, join, ms, server};
+use std::{fs, time::Instant};
 
 #[derive(Deserialize)]
 struct Vector {
@@ -43,17 +40,15 @@ struct Taken {
 
 #[test]
 fn every_input_vector_is_what_a_client_writes_and_a_server_takes() {
-    let folder = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/inputs")).unwrap();
-    let files: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    let files = files("inputs");
     assert!(files.len() >= 9);
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let name = file.display();
         let vector: Vector = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
         let written = hex(&written(&vector));
-        if std::env::var_os("UPDATE_VECTORS").is_some() {
-            let (before, _) = text.split_once("\"message\"").unwrap();
-            fs::write(&file, format!("{before}\"message\": \"{written}\"\n}}\n")).unwrap();
+        if updates() {
+            fs::write(&file, replaced(&text, "message", |_| Some(format!("\"{written}\"")))).unwrap();
             continue;
         }
         assert_eq!(written, vector.message, "{name}");
@@ -81,7 +76,7 @@ fn written(vector: &Vector) -> Bytes {
     let mut last = BytesMut::new();
     for Sent { payload, view } in &vector.inputs {
         let view = (*view > 0).then(|| Moment::of_parts(*view));
-        session.send_input_seen(unhex(payload), view).unwrap();
+        session.send_input_seen(unhex(payload).into(), view).unwrap();
         last.clear();
         assert!(session.poll_transmit(now, &mut last));
     }
@@ -94,7 +89,7 @@ fn taken(vector: &Vector) -> Vec<Taken> {
     pair.input_every = None;
     // Until a state has been sent that is not before any of the views.
     pair.run_until(ms(5_000), |pair| pair.room.tick > 20);
-    pair.server.handle_message(pair.now, unhex(&vector.message)).unwrap();
+    pair.server.handle_message(pair.now, unhex(&vector.message).into()).unwrap();
     let requests = std::iter::from_fn(|| pair.server.poll_request());
     let inputs = requests.map(|request| match request {
         Request::Input(input) => Taken {
@@ -105,17 +100,4 @@ fn taken(vector: &Vector) -> Vec<Taken> {
         other => panic!("{other:?}"),
     });
     inputs.collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
-}
-
-fn unhex(text: &str) -> Bytes {
-    assert!(text.len().is_multiple_of(2) && text.is_ascii(), "not hexadecimal");
-    let bytes = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap());
-    bytes.collect()
 }
