@@ -518,6 +518,8 @@ impl ClientSession {
         let event = match reliable.body {
             Some(reliable::Body::Event(event)) => ClientEvent::Event(event),
             Some(reliable::Body::CommandRefused(mut refused)) => {
+                // The server has it. Otherwise the loss of the seat would refuse it once more.
+                self.commands.confirmed(refused.command)?;
                 refused.command = self.commands.callers(refused.command);
                 ClientEvent::CommandRefused(refused)
             }

@@ -7,9 +7,12 @@ use driftless_proto::{
     limits::{MAX_COMMAND, PROTOCOL},
     session::{
         Delivery,
-        client::{SendError, ServerError},
+        client::{ClientEvent, SendError, ServerError},
     },
-    wire::{Command, ServerPong, Welcome, client_message::Body, server_message},
+    wire::{
+        Command, CommandRefused, Reliable, ServerPong, Welcome, client_message::Body, reliable,
+        server_message,
+    },
 };
 
 fn command(sequence: u64) -> Bytes {
@@ -66,6 +69,21 @@ fn command_longer_than_allowed_is_refused() {
     assert_eq!(pair.client.send_command(long.clone()), Err(SendError::TooLarge(MAX_COMMAND + 1)));
     pair.deliver_to_server(client(Body::Command(Command { sequence: 1, payload: long })));
     assert_eq!(pair.server.closing(), Some(CloseCode::TooLarge));
+}
+
+// Promise 3
+#[test]
+fn command_that_was_refused_is_not_refused_again_when_its_seat_is_lost() {
+    let mut pair = Pair::joined(Delivery::Ordered);
+    [1, 2].into_iter().for_each(|n| assert_eq!(pair.client.send_command(Bytes::new()), Ok(n)));
+    pair.run(ms(100));
+    let refused = CommandRefused { command: 2, reason: "no".into() };
+    let body = Some(reliable::Body::CommandRefused(refused));
+    pair.deliver_to_client(server(server_message::Body::Reliable(Reliable { sequence: 1, body })));
+    pair.reconnect(true);
+    pair.run(ms(200));
+    let refusals = pair.events.iter().filter(|event| matches!(event, ClientEvent::CommandRefused(_)));
+    assert_eq!(refusals.count(), 1);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."
 
 use crate::util::{Conditions, Pair, event, ms, server};
+use bytes::Bytes;
 use driftless_proto::{
     code::CloseCode,
     limits::Limits,
@@ -147,6 +148,8 @@ fn reliable_message_of_an_unknown_kind_keeps_its_number() {
 #[test]
 fn refusals_are_events() {
     let mut pair = Pair::joined(Delivery::Ordered);
+    (1..=4).for_each(|n| assert_eq!(pair.client.send_command(Bytes::new()), Ok(n)));
+    pair.run(ms(100));
     let refused = wire::CommandRefused { command: 4, reason: "no".into() };
     let body = Some(wire::reliable::Body::CommandRefused(refused));
     pair.deliver_to_client(server(Body::Reliable(wire::Reliable { sequence: 1, body })));
