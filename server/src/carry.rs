@@ -81,14 +81,10 @@ impl CarryFile {
 
     /// Writes rooms to the file, all of them or none.
     pub(crate) fn write(&self, rooms: &[Room]) -> io::Result<()> {
-        let body = postcard::to_stdvec(rooms).map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
-        let head = [&MAGIC[..], &[VERSION], &crc32c::crc32c(&body).to_le_bytes()].concat();
-        if (head.len() + body.len()) as u64 > MOST {
-            return Err(bad("the rooms are larger than 1 GiB"));
-        }
+        let bytes = encode(rooms)?;
         let part = beside(&self.file, "part");
         let mut out = create(&part)?;
-        let written = out.write_all(&head).and_then(|()| out.write_all(&body)).and_then(|()| out.sync_all());
+        let written = out.write_all(&bytes).and_then(|()| out.sync_all());
         let written = written.and_then(|()| fs::rename(&part, &self.file));
         written.inspect_err(|_| {
             let _ = fs::remove_file(&part);
@@ -100,7 +96,7 @@ impl CarryFile {
         let Some((place, found)) = self.find()? else { return Ok(Vec::new()) };
         let mut bytes = Vec::new();
         found.take(MOST).read_to_end(&mut bytes)?;
-        match rooms(&bytes) {
+        match decode(&bytes) {
             Ok(rooms) if place == self.file => {
                 fs::rename(place, self.taken())?;
                 Ok(rooms)
@@ -175,8 +171,21 @@ pub(crate) fn remove(file: &Path) {
     }
 }
 
+/// The file of these rooms.
+pub(crate) fn encode(rooms: &[Room]) -> io::Result<Vec<u8>> {
+    let head = [&MAGIC[..], &[VERSION], &[0; 4]].concat();
+    let at = head.len();
+    let mut file = postcard::to_extend(rooms, head).map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
+    if file.len() as u64 > MOST {
+        return Err(bad("the rooms are larger than 1 GiB"));
+    }
+    let crc = crc32c::crc32c(&file[at..]);
+    file[at - 4..at].copy_from_slice(&crc.to_le_bytes());
+    Ok(file)
+}
+
 /// The rooms in a file, or why they cannot be read.
-fn rooms(bytes: &[u8]) -> Result<Vec<Room>, String> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<Room>, String> {
     let rest = bytes.strip_prefix(MAGIC).ok_or("it is not a file of carried rooms")?;
     let (version, rest) = rest.split_first().ok_or("it ends too early")?;
     if *version != VERSION {

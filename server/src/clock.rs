@@ -6,6 +6,12 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// The runtime's clock, which is virtual if a test has paused it. The pure parts are given the time as an
+/// argument instead.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// The server clock. Copies of a clock agree.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
@@ -15,12 +21,12 @@ pub struct Clock {
 impl Clock {
     /// A clock that is zero now.
     pub fn start() -> Self {
-        Self { origin: Instant::now() }
+        Self { origin: now() }
     }
 
     /// Microseconds since the start.
     pub fn now(&self) -> u64 {
-        self.micros(Instant::now())
+        self.micros(now())
     }
 
     /// The server time of an instant, microseconds. Instants before the start are 0.

@@ -22,6 +22,7 @@ pub use places::Places;
 pub use proxies::Proxies;
 
 use crate::{
+    clock,
     config::Config,
     connection::{Connection, LocalConnections, PeerRef, Rooms, Ticket, Wanted},
     ground::{
@@ -52,7 +53,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tracing::info;
 
@@ -295,7 +296,7 @@ impl Door {
         if source.is_loopback() {
             return Ok(());
         }
-        let wait = self.joins.lock().take(Instant::now(), source);
+        let wait = self.joins.lock().take(clock::now(), source);
         // Clients that are refused together are told to come back one after another.
         let turn = self.refused.fetch_add(u32::from(wait.is_err()), Ordering::Relaxed) % TURNS;
         wait.map_err(|wait| Refused::TooFast { of: source, wait: wait + self.join_interval * turn })

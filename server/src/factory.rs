@@ -7,7 +7,7 @@ pub(crate) use spec::{FactoryError, RoomSpec};
 
 use crate::{
     carry,
-    clock::Clock,
+    clock::{self, Clock},
     config::Config,
     connection::{Rooms, Ticket, Wanted},
     ground::{
@@ -50,7 +50,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use ticks::{TickBudget, Ticks};
 use tokio::{sync::oneshot, time::timeout_at};
@@ -342,7 +342,7 @@ impl Factory {
 
     /// Has all rooms stop after their next tick, and takes them, as far as they do so in this time.
     pub(crate) async fn carry(&self, most: Duration) -> Vec<carry::Room> {
-        let until = Instant::now() + most;
+        let until = clock::now() + most;
         let ask = |listed: Listed| {
             let (hand_over, handed_over) = oneshot::channel();
             listed.room.do_send(Carry(hand_over));
@@ -409,7 +409,7 @@ impl Factory {
         }
         let room = Room::start_at(services.homes.common(), make, move |started, home, address| {
             let Started { game, schema, refused } = started;
-            let schedule = Timetable::here().schedule(settings.clock.instant(0), Instant::now(), tick_rate);
+            let schedule = Timetable::here().schedule(settings.clock.instant(0), clock::now(), tick_rate);
             let schedule =
                 schedule.after(goes_on.as_ref().map_or(0, |(carried, _): &(Carried, _)| carried.tick()));
             let recorder = recorder.filter(|_| refused.is_none() && goes_on.is_none());

@@ -86,6 +86,11 @@ impl Homes {
         Ok(Arc::new(Self { common, apart: Mutex::default(), max_apart: count.max(2), cores }))
     }
 
+    /// The calling thread, for all rooms and players.
+    pub(crate) fn only(home: Home) -> Arc<Self> {
+        Arc::new(Self { common: vec![home], apart: Mutex::default(), max_apart: 0, cores: None })
+    }
+
     /// The common threads, each with rooms and players.
     pub(crate) fn all_common(&self) -> &[Home] {
         &self.common

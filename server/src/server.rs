@@ -1,12 +1,15 @@
 //! Builds a server and starts it.
 
 mod error;
+mod interior;
 mod listen;
 mod parts;
 mod prepared;
 mod running;
 
 pub use error::StartError;
+#[doc(hidden)]
+pub use interior::Interior;
 pub use running::Running;
 
 use crate::{

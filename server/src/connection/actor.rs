@@ -7,6 +7,7 @@ use super::{
     departure::{Departure, Errand},
 };
 use crate::{
+    clock,
     ground::{
         admission::Admission,
         close::Close,
@@ -41,7 +42,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tracing::{Span, debug, info};
 
@@ -122,7 +123,7 @@ impl Connection {
     pub fn unlisted(admission: Admission, delivery: Delivery, limits: Limits) -> PeerRef {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed));
-        Peer::new(id, ServerSession::new(Instant::now(), limits, delivery), admission)
+        Peer::new(id, ServerSession::new(clock::now(), limits, delivery), admission)
     }
 
     fn start(
@@ -230,7 +231,7 @@ impl Connection {
         let mut peer = self.peer.borrow_mut();
         // The connection may have ended while the room was asked; then the room is told of that next.
         if peer.ended().is_none() {
-            peer.session.welcome(Instant::now(), welcome);
+            peer.session.welcome(clock::now(), welcome);
             peer.set_seat(seat.clone(), resumed);
             drop(peer);
             self.connections.subscribe(seat.room.id, self.peer.clone());

@@ -2,6 +2,7 @@
 
 use super::{peer::PeerRef, worker::Worker};
 use crate::{
+    clock,
     ground::{
         close::GOING_DOWN,
         fanout::{Audience, FanoutLink, Publish},
@@ -16,7 +17,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use driftless_proto::code::CloseCode;
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     mem,
     rc::Rc,
     sync::{
@@ -58,7 +59,8 @@ pub struct LocalConnections {
 
 #[derive(Default)]
 struct Peers {
-    all: HashMap<ConnectionId, PeerRef>,
+    /// In order, so that what a sweep does is the same each time.
+    all: BTreeMap<ConnectionId, PeerRef>,
     by_room: HashMap<RoomId, Vec<(ConnectionId, PeerRef)>>,
 }
 
@@ -92,7 +94,7 @@ impl LocalConnections {
             connections.link.lead_to(connections.clone());
             HERE.set(Some(connections.clone()));
             started = Some(connections.clone());
-            Fanout { connections, swept: Instant::now() }
+            Fanout { connections, swept: clock::now() }
         });
         match started {
             Some(connections) => connections,
@@ -150,7 +152,6 @@ impl LocalConnections {
     pub fn remove(&self, id: ConnectionId, room: Option<RoomId>) {
         let mut peers = self.peers.borrow_mut();
         peers.all.remove(&id);
-        give_back(&mut peers.all);
         if let Some(room) = room
             && let Some(members) = peers.by_room.get_mut(&room)
         {
@@ -176,7 +177,7 @@ impl Fanout {
     /// missed.
     fn sweep_later(ctx: &mut Context<Self>) {
         ctx.run_later(SWEEP, |fanout, ctx| {
-            fanout.sweep(Instant::now());
+            fanout.sweep(clock::now());
             Self::sweep_later(ctx);
         });
     }
@@ -188,7 +189,7 @@ impl Fanout {
         let stall = passed.checked_sub(SWEEP).filter(|late| *late > LATE).unwrap_or_default();
         for (n, peer) in peers.borrow().all.values().enumerate() {
             if n % SWEPT_TOGETHER == 0 {
-                worker.interlude(Instant::now());
+                worker.interlude(clock::now());
             }
             peer.borrow_mut().sweep(worker, now, passed, stall);
         }

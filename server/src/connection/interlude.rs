@@ -1,5 +1,6 @@
 //! Work that a thread does between two pieces of other work because its time has come.
 
+use crate::clock;
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
@@ -23,12 +24,12 @@ impl Interludes {
     /// Runs `interlude` from now on, first at once.
     pub(super) fn set(&self, interlude: Rc<dyn Interlude>) {
         *self.interlude.borrow_mut() = Some(interlude);
-        self.due.set(Some(Instant::now()));
+        self.due.set(Some(clock::now()));
     }
 
     /// Makes it due now.
     pub(super) fn hasten(&self) {
-        self.due.set(Some(Instant::now()));
+        self.due.set(Some(clock::now()));
     }
 
     /// When it is due. None: it is not scheduled.

@@ -8,9 +8,12 @@ use super::{
     members::MemberReader,
     worker::Worker,
 };
-use crate::ground::{
-    admission::Admission, id::ConnectionId, published::Published, seat::Seat, source::Source,
-    transport_kind::TransportKind,
+use crate::{
+    clock,
+    ground::{
+        admission::Admission, id::ConnectionId, published::Published, seat::Seat, source::Source,
+        transport_kind::TransportKind,
+    },
 };
 use actix::Addr;
 use bytes::{Bytes, BytesMut};
@@ -92,7 +95,7 @@ impl Peer {
             welcomed: false,
             transport: admission.transport,
             session,
-            members: MemberReader::new(0, Instant::now()),
+            members: MemberReader::new(0, clock::now()),
             id,
             actor: None,
             end: None,
@@ -112,7 +115,7 @@ impl Peer {
     pub fn set_seat(&mut self, seat: Arc<Seat>, resumed: Option<u64>) {
         self.seat = Some(seat);
         self.welcomed = resumed.is_some();
-        self.members = MemberReader::new(resumed.unwrap_or(0), Instant::now());
+        self.members = MemberReader::new(resumed.unwrap_or(0), clock::now());
         self.look_for_reliable = true;
         self.call();
     }

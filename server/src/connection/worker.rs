@@ -8,7 +8,7 @@ use super::{
     load::Load,
 };
 use crate::{
-    clock::Clock,
+    clock::{self, Clock},
     ground::{
         published::{DeltaKey, Published, SharedDelta},
         transport_kind::TransportKind,
@@ -202,7 +202,7 @@ impl Worker {
     /// Runs the interlude, if it is due. Call it between two pieces of work, when no connection is borrowed.
     /// Returns the current time, which is later than `now` if something ran.
     pub fn interlude(&self, now: Instant) -> Instant {
-        if self.interludes.run(now) { Instant::now() } else { now }
+        if self.interludes.run(now) { clock::now() } else { now }
     }
     /// When the interlude is due next. None: it is not scheduled.
     pub fn next_interlude(&self) -> Option<Instant> {

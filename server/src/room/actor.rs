@@ -10,13 +10,16 @@ use super::{
     start::Refused,
     timetable::Timetable,
 };
-use crate::ground::{
-    close::Close,
-    entrant::{Entrant, Reach},
-    home::{MoveTo, Resident},
-    id::ConnectionId,
-    report::{LostReason, SeatExpired},
-    seat::ResumeToken,
+use crate::{
+    clock,
+    ground::{
+        close::Close,
+        entrant::{Entrant, Reach},
+        home::{MoveTo, Resident},
+        id::ConnectionId,
+        report::{LostReason, SeatExpired},
+        seat::ResumeToken,
+    },
 };
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, ContextFutureSpawner, Handler, Message,
@@ -24,7 +27,7 @@ use actix::{
 };
 use driftless_proto::code::CloseCode;
 use driftless_sim::PlayerId;
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 use tokio::sync::oneshot;
 use tracing::error;
 
@@ -80,7 +83,7 @@ impl Room {
     /// The room lives on this thread from now on.
     fn begin(&mut self, shell: Shell) {
         let (schedule, id, shell) = (*shell.schedule(), shell.id(), Rc::new(RefCell::new(shell)));
-        Timetable::here().add(&schedule, id, shell.clone(), Instant::now());
+        Timetable::here().add(&schedule, id, shell.clone(), clock::now());
         self.shell = Some(shell);
     }
 

@@ -19,7 +19,7 @@ use super::{
     weight::{LONG, Weighed, Weight},
 };
 use crate::{
-    clock::Clock,
+    clock::{self, Clock},
     ground::{
         close::Close,
         entrant::Reach,
@@ -155,7 +155,7 @@ impl Shell {
             home,
             weight: Weight::new(),
             moving: None,
-            empty_since: Some(Instant::now()),
+            empty_since: Some(clock::now()),
             played: 0,
             record,
             carry: None,
@@ -202,7 +202,7 @@ impl Shell {
     pub(super) fn leave_for(&mut self, home: &Home) {
         let chosen = self.moving.take().filter(|chosen| chosen.home().is(home));
         self.home = chosen.unwrap_or_else(|| home.house_room());
-        self.weight.moved(home.link().is_none(), Instant::now());
+        self.weight.moved(home.link().is_none(), clock::now());
         self.gather();
         self.settings.metrics.rooms_moved.inc();
         self.span.in_scope(|| info!(apart = home.link().is_none(), "moved to another thread"));
@@ -225,7 +225,7 @@ impl Shell {
         if self.ended {
             return None;
         }
-        let (core, start) = (&mut self.core, Instant::now());
+        let (core, start) = (&mut self.core, clock::now());
         let result = catch_unwind(AssertUnwindSafe(|| call(core)));
         self.weigh(start);
         match result {
@@ -243,7 +243,8 @@ impl Shell {
 
     /// Measures how long the game has occupied the thread. A room that keeps it from others moves.
     fn weigh(&mut self, start: Instant) {
-        let (now, mut took) = (Instant::now(), start.elapsed());
+        let now = clock::now();
+        let mut took = now - start;
         if took > LONG {
             // The machine may have run others meanwhile.
             took = Timetable::here().own_part(took);
@@ -267,7 +268,7 @@ impl Shell {
         if self.moving.is_some() {
             return;
         }
-        let start = Instant::now();
+        let start = clock::now();
         if self.refused.is_some() {
             return self.end_if_lingered(start);
         }
@@ -282,7 +283,7 @@ impl Shell {
         metrics.ticks.inc();
         metrics.ticks_skipped.inc_by(due.skipped);
         metrics.room_tick_lateness.observe(due.late);
-        let busy = start.elapsed();
+        let busy = clock::now() - start;
         metrics.room_tick_duration.observe(busy);
         self.shared().figures.ticked(due.late, busy);
         if ticked.late + ticked.commands + ticked.events > 0 {
@@ -492,7 +493,7 @@ impl Shell {
             room: self.shared().name.clone(),
             player,
             why,
-            at: self.settings.clock.micros(Instant::now()),
+            at: self.settings.clock.micros(clock::now()),
         });
     }
 
@@ -523,7 +524,7 @@ impl Shell {
         if let Some(listing) = self.settings.listing.upgrade() {
             listing.seat_taken(&seat, self.address.clone());
         }
-        let at = self.settings.clock.micros(Instant::now());
+        let at = self.settings.clock.micros(clock::now());
         seat.vitals.set_last_seen(at);
         let (user, name, vitals) = (seat.user.clone(), seat.name.clone(), seat.vitals.clone());
         self.report_joined(seat.player, user, name, vitals, false);
@@ -555,7 +556,7 @@ impl Shell {
             name,
             vitals,
             npc,
-            at: self.settings.clock.micros(Instant::now()),
+            at: self.settings.clock.micros(clock::now()),
         });
     }
 
@@ -576,7 +577,7 @@ impl Shell {
             self.report(Report::Back {
                 room: self.shared().name.clone(),
                 player: seat.player,
-                at: self.settings.clock.micros(Instant::now()),
+                at: self.settings.clock.micros(clock::now()),
             });
         }
         Ok(self.seated(seat))
@@ -590,7 +591,7 @@ impl Shell {
                 room: self.shared().name.clone(),
                 player: seat.player,
                 why: lost.why,
-                at: self.settings.clock.micros(Instant::now()),
+                at: self.settings.clock.micros(clock::now()),
             }),
             Some(Detached::Ended(seat)) => self.seat_ended(&seat, lost.why.leave_reason()),
             None => {}
@@ -642,7 +643,7 @@ impl Shell {
         if let Some(link) = self.record.take() {
             link.end(EndReason::RoomEnded, self.core.end_record());
         }
-        self.ending.get_or_insert((Instant::now(), reason));
+        self.ending.get_or_insert((clock::now(), reason));
     }
 
     /// The room's contents.
@@ -678,7 +679,7 @@ impl Shell {
         let members: Vec<_> = seats.iter().map(|kept| kept.seat.clone()).collect();
         self.core.go_on(carried, seats);
         self.played = self.shared().tick_rate;
-        let now = self.settings.clock.micros(Instant::now());
+        let now = self.settings.clock.micros(clock::now());
         members.iter().for_each(|seat| seat.vitals.set_last_seen(now));
         // In order of number, as presence wants it.
         let mut all: Vec<_> =

@@ -1,0 +1,159 @@
+//! The server behind its transports, all of it on the calling thread: door, rooms, presence and connections,
+//! with nobody to carry their messages. For tests that are the network themselves, in virtual time; that is
+//! why nothing here is documented for users.
+
+use crate::{
+    carry,
+    clock::{self, Clock},
+    config::Config,
+    connection::{Drain, LocalConnections, PeerRef, Worker},
+    door::Door,
+    factory::{Factory, RoomServices, RoomSpec},
+    ground::{home::Home, source::Source, transport_kind::TransportKind},
+    homes::Homes,
+    jobs::{JobPool, Jobs},
+    metrics::Metrics,
+    presence::{Presence, Watcher},
+    registry::Registry,
+    room::{Kick, events::Events, inspect::Inspect, inspect::Inspected, timetable::Timetable},
+};
+use actix::Actor;
+use actix_rt::Arbiter;
+use driftless_proto::session::Delivery;
+use driftless_sim::{GameKind, PlayerId, Setup};
+use std::{
+    io,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A server without sockets.
+pub struct Interior {
+    registry: Arc<Registry>,
+    factory: Arc<Factory>,
+    door: Arc<Door>,
+    connections: Rc<LocalConnections>,
+    metrics: Arc<Metrics>,
+}
+
+impl Interior {
+    /// Starts it, within an actix system. `watcher` hears of every change of presence.
+    ///
+    /// # Errors
+    /// If a thread cannot be started. (None is, unless there are jobs or listeners.)
+    pub fn start(config: &Config, games: &[GameKind], watcher: impl Watcher + 'static) -> io::Result<Self> {
+        let clock = Clock::start();
+        let metrics = Arc::new(Metrics::new());
+        let presence = Presence::new(clock).watched_by(watcher).start();
+        let registry = Registry::new(metrics.clone());
+        let connections = LocalConnections::start(Worker::start(clock, metrics.clone(), Duration::ZERO));
+        let home = Home::new(Arbiter::current(), Some(connections.link()));
+        connections.live_at(home.clone());
+        let services = RoomServices {
+            clock,
+            metrics: metrics.clone(),
+            presence: presence.recipient(),
+            homes: Homes::only(home),
+            work: JobPool::start(Jobs::new(), metrics.clone())?,
+            events: Events::start(Vec::new(), metrics.clone())?,
+            recorder: None,
+        };
+        let factory = Factory::new(config.clone(), registry.clone(), services, games);
+        let door = Door::new(config, config.listen, registry.clone(), factory.clone(), metrics.clone());
+        Ok(Self { registry, factory, door, connections, metrics })
+    }
+
+    /// A client has connected. Whoever is refused gets a peer that says so.
+    pub fn connect(&self, source: Source, transport: TransportKind, delivery: Delivery) -> PeerRef {
+        match self.door.admit(source, transport) {
+            Ok(admission) => self.door.open(admission, delivery, self.connections.clone()),
+            Err(refused) => self.door.turn_away(refused, source, transport, delivery),
+        }
+    }
+
+    /// What its connections share.
+    pub fn worker(&self) -> &Rc<Worker> {
+        self.connections.worker()
+    }
+
+    /// When a room is due next.
+    pub fn next_tick(&self) -> Option<Instant> {
+        Timetable::here().next()
+    }
+
+    /// Runs the rooms that are due.
+    pub fn run_rooms(&self) {
+        Timetable::here().run(clock::now());
+    }
+
+    /// An operator makes a room.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn make_room(&self, name: &str, kind: &str, setup: &Setup<String>) -> Result<(), String> {
+        let spec = RoomSpec {
+            kind: Some(kind.to_owned()),
+            name: Some(name.to_owned()),
+            tick_rate: Some(setup.tick_rate),
+            max_players: Some(setup.max_players),
+            seed: Some(setup.seed),
+            options: setup.options.clone(),
+        };
+        self.factory.create(spec).await.map(drop).map_err(|e| e.to_string())
+    }
+
+    /// An operator ends a room. False: there is none with this name.
+    pub fn close_room(&self, name: &str) -> bool {
+        self.registry.close(name)
+    }
+
+    /// An operator removes a player.
+    pub fn kick(&self, room: &str, player: PlayerId, reason: &str) {
+        if let Some(listed) = self.registry.get(room) {
+            listed.room.do_send(Kick { player, reason: reason.to_owned() });
+        }
+    }
+
+    /// What is in a room. None: there is none with this name.
+    pub async fn inspect(&self, room: &str) -> Option<Inspected> {
+        self.registry.get(room)?.room.send(Inspect).await.ok()
+    }
+
+    /// Number of rooms.
+    pub fn rooms(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Number of open connections.
+    pub fn open_connections(&self) -> usize {
+        self.door.connections()
+    }
+
+    /// The metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Refuses newcomers and says goodbye to everybody.
+    pub fn drain(&self, spread: Duration) {
+        self.registry.drain();
+        self.connections.fanout().do_send(Drain { spread });
+    }
+
+    /// Stops all rooms after their next tick, and returns the file that is left to the next server.
+    ///
+    /// # Errors
+    /// If they are too large for a file.
+    pub async fn carry(&self, most: Duration) -> io::Result<Vec<u8>> {
+        carry::encode(&self.factory.carry(most).await)
+    }
+
+    /// Goes on with the rooms in a file.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn go_on(&self, file: &[u8]) -> Result<(), String> {
+        carry::decode(file).map(|rooms| self.factory.go_on(rooms))
+    }
+}

@@ -1,0 +1,183 @@
+//! A story: who does what, and when. It comes from a seed, and can be made shorter.
+
+use super::network::Conditions;
+use fastrand::Rng;
+use std::fmt;
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct Story {
+    pub seed: u64,
+    pub setting: Setting,
+    /// In order of time.
+    pub acts: Vec<Act>,
+}
+
+/// What stays the same in a story.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    pub tick_rate: u32,
+    /// How long either end waits for the other, milliseconds.
+    pub timeout: u32,
+    /// How long a seat is kept, milliseconds.
+    pub window: u32,
+    /// Reliable messages that may wait for a client.
+    pub reliable_messages: usize,
+}
+
+/// Something happens.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Act {
+    /// Milliseconds since the beginning.
+    pub at: u32,
+    pub what: What,
+}
+
+/// What may happen. Times are milliseconds; players are numbered.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum What {
+    /// A player comes over this network; `datagrams` by QUIC, else by WebSocket.
+    Join { player: usize, datagrams: bool, network: Conditions },
+    /// A player gives up the seat.
+    Leave { player: usize },
+    /// A connection breaks.
+    Cut { player: usize, notice: Notice },
+    /// Nothing gets through.
+    Dark { player: usize, lasts: u32 },
+    /// The client's process stands still; `asleep`: with its machine, whose clock stops too.
+    Freeze { player: usize, lasts: u32, asleep: bool },
+    /// The client does not read.
+    Deaf { player: usize, lasts: u32 },
+    /// The network changes.
+    Network { player: usize, network: Conditions },
+    /// The player asks for so much at once.
+    Hurry { player: usize, commands: u32 },
+    /// The server's process stands still.
+    ServerFreezes { lasts: u32 },
+}
+
+/// Who learns that a connection is broken; the other end waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    Both,
+    Client,
+    Server,
+}
+
+impl What {
+    /// The player whom it happens to.
+    pub fn player(self) -> Option<usize> {
+        match self {
+            What::Join { player, .. }
+            | What::Leave { player }
+            | What::Cut { player, .. }
+            | What::Dark { player, .. }
+            | What::Freeze { player, .. }
+            | What::Deaf { player, .. }
+            | What::Network { player, .. }
+            | What::Hurry { player, .. } => Some(player),
+            What::ServerFreezes { .. } => None,
+        }
+    }
+
+    /// How long it lasts, milliseconds.
+    pub fn lasts(self) -> u32 {
+        match self {
+            What::Dark { lasts, .. }
+            | What::Freeze { lasts, .. }
+            | What::Deaf { lasts, .. }
+            | What::ServerFreezes { lasts } => lasts,
+            _ => 0,
+        }
+    }
+}
+
+impl Story {
+    /// The story of a seed.
+    pub fn of(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let setting = Setting {
+            tick_rate: pick(&mut rng, &[10, 20, 20, 20, 30, 60]),
+            timeout: pick(&mut rng, &[2_000, 3_000, 5_000]),
+            window: pick(&mut rng, &[2_000, 4_000, 8_000]),
+            reliable_messages: pick(&mut rng, &[16, 64, 512]),
+        };
+        let players = rng.usize(2..6);
+        let mut acts: Vec<_> = (0..players)
+            .map(|player| Act {
+                at: rng.u32(..2_000),
+                what: What::Join { player, datagrams: rng.bool(), network: network(&mut rng) },
+            })
+            .collect();
+        let length = rng.u32(4_000..14_000);
+        for _ in 0..rng.usize(1..14) {
+            let what = happens(&mut rng, players, &setting);
+            acts.push(Act { at: rng.u32(1_000..length), what });
+        }
+        acts.sort_by_key(|act| act.at);
+        Self { seed, setting, acts }
+    }
+
+    /// When all is over that happens, milliseconds.
+    pub fn ends(&self) -> u32 {
+        self.acts.iter().map(|act| act.at + act.what.lasts()).max().unwrap_or(0)
+    }
+
+    /// A shorter story of which `fails` is still true.
+    pub fn minimised(&self, fails: impl Fn(&Story) -> bool) -> Self {
+        let mut best = self.clone();
+        let mut chunk = best.acts.len().div_ceil(2);
+        while chunk > 0 {
+            let mut at = 0;
+            while at < best.acts.len() {
+                let mut shorter = best.clone();
+                shorter.acts.drain(at..(at + chunk).min(best.acts.len()));
+                if fails(&shorter) {
+                    best = shorter;
+                } else {
+                    at += chunk;
+                }
+            }
+            chunk /= 2;
+        }
+        best
+    }
+}
+
+impl fmt::Display for Story {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {} {:?}", self.seed, self.setting)?;
+        self.acts.iter().try_for_each(|act| writeln!(f, "  {:>6} ms  {:?}", act.at, act.what))
+    }
+}
+
+fn happens(rng: &mut Rng, players: usize, setting: &Setting) -> What {
+    let player = rng.usize(..players);
+    // Short of the timeout, about as long, or much longer.
+    let lasts = setting.timeout * pick(rng, &[20, 50, 90, 110, 200, 400]) / 100;
+    match rng.u32(..100) {
+        0..15 => What::Cut { player, notice: pick(rng, &[Notice::Both, Notice::Client, Notice::Server]) },
+        15..30 => What::Dark { player, lasts },
+        30..45 => What::Freeze { player, lasts, asleep: rng.bool() },
+        45..55 => What::Deaf { player, lasts },
+        55..65 => What::Network { player, network: network(rng) },
+        65..75 => What::Hurry { player, commands: rng.u32(1..64) },
+        75..85 => What::Leave { player },
+        85..92 => What::ServerFreezes { lasts },
+        _ => What::Join { player, datagrams: rng.bool(), network: network(rng) },
+    }
+}
+
+fn network(rng: &mut Rng) -> Conditions {
+    let bad = rng.u32(..3) == 0;
+    Conditions {
+        delay: pick(rng, &[1, 5, 20, 60, 150]),
+        jitter: pick(rng, &[0, 3, 15, 60]),
+        loss: if bad { rng.u32(1..20) } else { 0 },
+        twice: if bad { rng.u32(..10) } else { 0 },
+    }
+}
+
+fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
+    from[rng.usize(..from.len())]
+}
