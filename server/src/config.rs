@@ -148,6 +148,11 @@ settings! {
         /// Bytes that recordings in that folder may take, including those of earlier runs. When they are used
         /// up, recordings end, games go on, and rooms are not recorded until files are removed.
         record_quota: usize = 10 << 30, size(1 << 20..=1 << 50);
+        /// How long matches may go on when the server shuts down, until their players are gone: their rooms
+        /// take those who come, new rooms are refused. 0s: everybody is told to go at once.
+        drain_wait: Duration = ZERO, span(ZERO..=24 * HOUR);
+        /// How many players per second are then told to go. 0: all at once.
+        drain_rate: u32 = 0, number(0..=1_000_000);
         /// Time over which clients are told to reconnect when the server shuts down.
         drain_spread: Duration = 5 * SECOND, span(ZERO..=HOUR);
         /// Log lines to write, as `tracing` directives: `warn`, `info,driftless_server=debug`.

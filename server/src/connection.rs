@@ -29,7 +29,7 @@ pub use actor::{Connection, Rooms, Ticket, Wanted};
 pub use calls::Calls;
 pub use departure::Departure;
 pub use end::End;
-pub use fanout::{Drain, Fanout, LocalConnections};
+pub use fanout::{Fanout, LocalConnections, SayGoodbye};
 pub use interlude::Interlude;
 pub use peer::{Outbound, Peer, PeerRef};
 pub use worker::Worker;

@@ -242,7 +242,7 @@ impl Door {
     /// # Errors
     /// Why the connection is refused.
     pub fn admit(&self, source: Source, transport: TransportKind) -> Result<Admission, Refused> {
-        let share = if self.registry.is_draining() {
+        let share = if self.registry.is_closed() {
             Err(Refused::Draining)
         } else if self.open.count() >= self.max_open {
             Err(Refused::ServerFull(self.max_open))

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod api_error;
 pub mod close;
 mod departed;
+pub mod drain;
 pub mod entrant;
 pub mod fanout;
 pub mod figures;

@@ -21,6 +21,7 @@
 //! | `/v1/rooms/{name}/players/{player}` | DELETE | operators: removes a player, with close code 4510 |
 //! | `/v1/stream` | GET | operators: what happens, as Server-Sent Events (see [`feed`](crate::feed)) |
 //! | `/v1/drain` | POST | operators: like SIGTERM; players get close code 4000 |
+//! | `/v1/drain` | GET | operators: how far it is |
 //! | `/v1/certificate` | GET | where QUIC and WebTransport are, and the hashes of certificates to trust |
 //! | `/v1/presence` | GET | who is here; `?room=NAME`, `?limit=N`, `?after=ROOM/USER` |
 //!
@@ -147,7 +148,11 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, state: &HttpState) {
         )
         .service(resource("/v1/rooms/{name}/state", "GET, HEAD").route(get().to(inspect::state)))
         .service(resource("/v1/rooms/{name}/players/{player}", "DELETE").route(web::delete().to(admin::kick)))
-        .service(resource("/v1/drain", "POST").route(web::post().to(admin::drain)))
+        .service(
+            resource("/v1/drain", "GET, HEAD, POST")
+                .route(get().to(admin::drain_state))
+                .route(web::post().to(admin::drain)),
+        )
         .service(resource("/v1/stream", "GET").route(web::get().to(stream::stream)))
         .service(resource("/v1/certificate", "GET, HEAD").route(get().to(certificate::certificate)))
         .service(resource("/v1/presence", "GET, HEAD").route(get().to(presence::presence)));

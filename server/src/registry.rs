@@ -5,6 +5,7 @@
 
 use crate::{
     ground::{
+        drain::{Drain, Step},
         home::Home,
         seat::{ResumeToken, Seat},
         shared::RoomShared,
@@ -22,10 +23,8 @@ use std::{
     any::Any,
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
 };
 
 /// All rooms and all seats of this process.
@@ -34,7 +33,7 @@ pub struct Registry {
     /// Names of the rooms, in order. Changed only while the room's entry in `rooms` is locked.
     names: RwLock<BTreeSet<Arc<str>>>,
     seats: DashMap<ResumeToken, SeatPlace>,
-    draining: AtomicBool,
+    drain: Drain,
     metrics: Arc<Metrics>,
 }
 
@@ -107,7 +106,7 @@ impl Registry {
             rooms: DashMap::new(),
             names: RwLock::default(),
             seats: DashMap::new(),
-            draining: AtomicBool::new(false),
+            drain: Drain::default(),
             metrics,
         })
     }
@@ -210,14 +209,24 @@ impl Registry {
         }
     }
 
-    /// Whether new connections and rooms are refused.
+    /// How far the server is with its end.
+    pub fn drain_state(&self) -> &Drain {
+        &self.drain
+    }
+
+    /// Whether new rooms are refused.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.drain.step() > Step::Serving
+    }
+
+    /// Whether new connections are refused, too.
+    pub fn is_closed(&self) -> bool {
+        self.drain.step() > Step::Matches
     }
 
     /// Refuses new connections and rooms from now on.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.drain.take(Step::Goodbyes, Instant::now());
     }
 }
 

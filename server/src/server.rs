@@ -24,7 +24,7 @@ use parts::Parts;
 pub(crate) use prepared::Prepared;
 use std::{convert::Infallible, fmt::Display, path::PathBuf, sync::Arc, time::Duration};
 
-/// Longest time from the signal to the exit.
+/// Longest time from the last goodbye to the exit.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
 /// Time over which clients are told to come back when rooms are carried over a restart, at most.
 const CARRY_SPREAD: Duration = Duration::from_millis(500);
@@ -35,6 +35,10 @@ const HEAR_LIMIT: Duration = Duration::from_millis(1_000);
 /// Time for the answer to the client that requested the drain: without players, the server ends right
 /// afterwards.
 const DRAIN_ANSWER: Duration = Duration::from_millis(100);
+/// Time between two batches of goodbyes.
+const GOODBYES: Duration = Duration::from_millis(50);
+/// How long a thread may take for its goodbyes before the next has its turn.
+const STUCK: Duration = Duration::from_millis(200);
 /// Time between two checks whether all connections have ended.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// Connections of a thread that are not players': requests of operators, and refused upgrades.

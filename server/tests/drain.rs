@@ -37,6 +37,65 @@ fn sigterm_says_goodbye_to_all_and_exits() {
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
+fn drain_state(server: &Process) -> serde_json::Value {
+    let head = format!(
+        "GET /v1/drain HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{}\r\n",
+        server.address(),
+        server.authorization()
+    );
+    http::request(server.address(), &head).json()
+}
+
+// No new rooms; matches end. Who plays may go on, come back, and be joined.
+#[test]
+fn matches_may_end_before_the_server_does_and_no_room_is_new() {
+    let mut server = Process::start(&["--drain-wait", "10m", "--resume-window", "0s"]);
+    let address = server.address();
+    let mut ann = Player::join(address, "lobby");
+    server.signal(libc::SIGTERM);
+    until("the drain begins", || http::get(address, "/readyz").status == 503);
+    let mut late = Player::on(Socket::connect(address), address, join("another"));
+    assert_eq!(late.goodbye().code, u32::from(CloseCode::Draining.number()), "no new room");
+    let mut bob = Player::join(address, "lobby");
+    ann.next_tick();
+    let told = drain_state(&server);
+    assert_eq!((&told["step"], &told["players"]), (&"matches".into(), &2.into()), "{told}");
+    assert!(told["left_ms"].as_u64().is_some_and(|left| left > 500_000), "{told}");
+    ann.leave();
+    bob.leave();
+    let (status, took) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(60), "nobody plays any more: {took:?}");
+}
+
+#[test]
+fn matches_that_do_not_end_are_ended_by_the_deadline() {
+    let mut server = Process::start(&["--drain-wait", "700ms"]);
+    let mut player = Player::join(server.address(), "lobby");
+    let start = Instant::now();
+    server.signal(libc::SIGTERM);
+    assert_eq!(player.ended(), CloseCode::Draining);
+    assert!(start.elapsed() >= Duration::from_millis(700), "{:?}", start.elapsed());
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn goodbyes_are_said_at_the_pace_that_is_set() {
+    const PLAYERS: usize = 30;
+    let mut server = Process::start(&["--drain-rate", "20", "--workers", "2", "--threads", "2"]);
+    let players = (0..PLAYERS).map(|n| Player::join(server.address(), &format!("room-{n}")));
+    let players: Vec<_> = players.collect();
+    let start = Instant::now();
+    server.signal(libc::SIGTERM);
+    let ended = players.into_iter().map(|mut player| std::thread::spawn(move || player.ended()));
+    for thread in ended.collect::<Vec<_>>() {
+        assert_eq!(thread.join().unwrap(), CloseCode::Draining);
+    }
+    // Two at once, and 28 at 20 a second.
+    assert!(start.elapsed() >= Duration::from_millis(1_350), "{:?}", start.elapsed());
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
 #[test]
 fn sigint_does_the_same() {
     let mut server = Process::start(&[]);

@@ -5,6 +5,7 @@ use crate::{
     clock,
     ground::{
         close::GOING_DOWN,
+        drain::comes_back,
         fanout::{Audience, FanoutLink, Publish},
         home::Home,
         id::{ConnectionId, RoomId},
@@ -53,8 +54,12 @@ pub struct LocalConnections {
     home: OnceCell<Home>,
     fanout: Addr<Fanout>,
     peers: RefCell<Peers>,
-    /// The server is shutting down: newcomers are told to come back, spread over this time.
-    draining: Cell<Option<Duration>>,
+    /// The server is shutting down, and those who come from another thread are told to go, too.
+    draining: Cell<bool>,
+    /// Those who have not been told yet.
+    untold: RefCell<Vec<ConnectionId>>,
+    /// How many were told.
+    told: Cell<usize>,
 }
 
 #[derive(Default)]
@@ -89,7 +94,9 @@ impl LocalConnections {
                 home: OnceCell::new(),
                 fanout,
                 peers: RefCell::default(),
-                draining: Cell::new(None),
+                draining: Cell::new(false),
+                untold: RefCell::default(),
+                told: Cell::new(0),
             });
             connections.link.lead_to(connections.clone());
             HERE.set(Some(connections.clone()));
@@ -135,11 +142,31 @@ impl LocalConnections {
     /// Adds a connection that has no seat yet.
     pub fn add(&self, peer: PeerRef) {
         let id = peer.borrow().id;
-        if let Some(spread) = self.draining.get() {
-            // It was between two threads when the others were told.
-            peer.borrow_mut().close(CloseCode::Draining, GOING_DOWN, spread);
-        }
         self.peers.borrow_mut().all.insert(id, peer);
+        if self.draining.get() {
+            // It was between two threads when the others were counted.
+            self.untold.borrow_mut().push(id);
+        }
+    }
+
+    /// Tells so many connections to go. Returns how many there were.
+    fn say_goodbye(&self, most: usize, spread: Duration) -> usize {
+        let peers = self.peers.borrow();
+        let mut untold = self.untold.borrow_mut();
+        if !self.draining.replace(true) {
+            untold.extend(peers.all.keys());
+        }
+        let before = self.told.get();
+        while self.told.get() - before < most
+            && let Some(id) = untold.pop()
+        {
+            if let Some(peer) = peers.all.get(&id) {
+                let wait = comes_back(self.told.get(), spread);
+                self.told.set(self.told.get() + 1);
+                peer.borrow_mut().close(CloseCode::Draining, GOING_DOWN, wait);
+            }
+        }
+        self.told.get() - before
     }
 
     /// Offers a connection the states of a room from now on.
@@ -218,23 +245,20 @@ impl Handler<Publish> for Fanout {
     }
 }
 
-/// The server is shutting down: say goodbye to everybody.
+/// The server is shutting down: say goodbye to some connections of the thread. The answer is to how many.
 #[derive(Message, Clone)]
-#[rtype(result = "()")]
-pub struct Drain {
+#[rtype(usize)]
+pub struct SayGoodbye {
+    /// To how many, at most.
+    pub most: usize,
     /// Clients are told to reconnect after up to this time, evenly spread.
     pub spread: Duration,
 }
 
-impl Handler<Drain> for Fanout {
-    type Result = ();
+impl Handler<SayGoodbye> for Fanout {
+    type Result = usize;
 
-    fn handle(&mut self, drain: Drain, _: &mut Self::Context) {
-        self.connections.draining.set(Some(drain.spread));
-        let peers = self.connections.peers.borrow();
-        for (n, peer) in peers.all.values().enumerate() {
-            let share = n as f64 / peers.all.len() as f64;
-            peer.borrow_mut().close(CloseCode::Draining, GOING_DOWN, drain.spread.mul_f64(share));
-        }
+    fn handle(&mut self, SayGoodbye { most, spread }: SayGoodbye, _: &mut Self::Context) -> usize {
+        self.connections.say_goodbye(most, spread)
     }
 }

@@ -40,10 +40,9 @@ pub async fn produce(feed: Weak<Feed>, watched: Watched) {
         if n == 0 {
             let now = clock.now();
             let uptime = Duration::from_micros(now);
-            let draining = registry.is_draining();
             feed.push(
                 Topic::Server,
-                &sampler.server(clock.unix_ms(now), uptime, &metrics, draining, &health),
+                &sampler.server(clock.unix_ms(now), uptime, &metrics, registry.drain_state(), &health),
             );
             if feed.readers() > 0 {
                 feed.push(Topic::Rooms, &sampler.rooms(&registry));

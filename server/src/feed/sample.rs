@@ -1,7 +1,12 @@
 //! The figures of one second.
 
 use crate::{
-    ground::{id::RoomId, shared::RoomShared, transport_kind::TransportKind},
+    ground::{
+        drain::{Drain, Step},
+        id::RoomId,
+        shared::RoomShared,
+        transport_kind::TransportKind,
+    },
     health::Health,
     metrics::{DurationHistogram, Metrics, ProcessCollector, TransportMetrics},
     registry::Registry,
@@ -23,6 +28,10 @@ pub(super) struct ServerSample {
     at_unix_ms: u64,
     uptime_ms: u64,
     draining: bool,
+    /// How far a drain is.
+    drain: Step,
+    /// The longest time that this still takes.
+    drain_left_ms: Option<u64>,
     /// What is wrong, by part.
     failing: BTreeMap<&'static str, String>,
     rooms: i64,
@@ -123,7 +132,7 @@ impl Sampler {
         at_unix_ms: u64,
         uptime: Duration,
         metrics: &Metrics,
-        draining: bool,
+        drain: &Drain,
         health: &Health,
     ) -> ServerSample {
         let transports = TransportKind::ALL.map(|kind| (kind, metrics.transport(kind)));
@@ -134,7 +143,9 @@ impl Sampler {
         ServerSample {
             at_unix_ms,
             uptime_ms: uptime.as_millis() as u64,
-            draining,
+            draining: drain.step() > Step::Serving,
+            drain: drain.step(),
+            drain_left_ms: drain.left(Instant::now()).map(|left| left.as_millis() as u64),
             failing: health
                 .report(Instant::now())
                 .into_iter()

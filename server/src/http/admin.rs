@@ -1,20 +1,53 @@
 //! Operators' actions: drain the server, close a room, remove a player.
 
 use super::{ApiError, HttpState, access::Operator};
-use crate::room::{CloseRoom, Kick};
+use crate::{
+    ground::drain::Step,
+    room::{CloseRoom, Kick},
+};
 use actix_web::{HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
+use std::time::Instant;
 use tracing::info;
 
 /// The reason given to a removed player.
 const KICKED: &str = "an operator removed the player";
 
-/// Like SIGTERM: refuses newcomers, says goodbye to everybody (close code 4000), and ends the process when
-/// they are gone.
+/// How far the server is with its end.
+#[derive(Serialize)]
+struct Drained {
+    step: Step,
+    /// The longest time that the step still takes, milliseconds. None: the server serves.
+    left_ms: Option<u64>,
+    rooms: usize,
+    /// Seats that are taken.
+    players: i64,
+    /// Connections that are open.
+    connections: usize,
+}
+
+/// Like SIGTERM: lets matches end, if so configured, refuses newcomers, says goodbye to everybody (close code
+/// 4000), and ends the process when they are gone.
 pub(super) async fn drain(_: Operator, state: web::Data<HttpState>) -> HttpResponse {
     info!("an operator requested a drain");
     state.drain.notify_one();
-    HttpResponse::Accepted().json(json!({ "status": "draining" }))
+    HttpResponse::Accepted().json(drained(&state))
+}
+
+/// How far a drain is.
+pub(super) async fn drain_state(_: Operator, state: web::Data<HttpState>) -> HttpResponse {
+    HttpResponse::Ok().json(drained(&state))
+}
+
+fn drained(state: &HttpState) -> Drained {
+    let drain = state.registry.drain_state();
+    Drained {
+        step: drain.step(),
+        left_ms: drain.left(Instant::now()).map(|left| left.as_millis() as u64),
+        rooms: state.registry.len(),
+        players: state.metrics.players.get(),
+        connections: state.door.connections(),
+    }
 }
 
 /// Ends a room; its players get close code 4004.

@@ -6,7 +6,7 @@ use crate::{
     carry,
     clock::{self, Clock},
     config::Config,
-    connection::{Drain, LocalConnections, PeerRef, Worker},
+    connection::{LocalConnections, PeerRef, SayGoodbye, Worker},
     door::Door,
     factory::{Factory, RoomServices, RoomSpec},
     ground::{home::Home, source::Source, transport_kind::TransportKind},
@@ -138,7 +138,7 @@ impl Interior {
     /// Refuses newcomers and says goodbye to everybody.
     pub fn drain(&self, spread: Duration) {
         self.registry.drain();
-        self.connections.fanout().do_send(Drain { spread });
+        self.connections.fanout().do_send(SayGoodbye { most: usize::MAX, spread });
     }
 
     /// Stops all rooms after their next tick, and returns the file that is left to the next server.

@@ -1,12 +1,15 @@
 //! A running server.
 
-use super::{CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, HEAR_LIMIT, Parts};
+use super::{CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, GOODBYES, HEAR_LIMIT, Parts, STUCK};
 use crate::{
     config::PublicUrl,
-    connection::Drain,
+    connection::SayGoodbye,
     factory::Factory,
     feed::Feed,
-    ground::home::{Home, MoveTo},
+    ground::{
+        drain::{Pace, Step},
+        home::{Home, MoveTo},
+    },
     health::Health,
     metrics::Metrics,
     registry::Registry,
@@ -17,6 +20,7 @@ use crate::{
     systemd,
     tls::Certificates,
 };
+use actix::MailboxError;
 use actix_server::ServerHandle;
 use std::{
     net::SocketAddr,
@@ -92,8 +96,8 @@ impl Running {
     pub fn is_secure(&self) -> bool {
         !self.parts.certificates.is_self_signed()
     }
-    /// Refuses newcomers, says goodbye to everybody with reconnect times spread out, waits until they are
-    /// gone (at most 8 s), and stops.
+    /// Lets matches end (`drain_wait`), refuses newcomers, says goodbye to everybody (`drain_rate` a second)
+    /// with reconnect times spread out, waits until they are gone (at most 8 s), and stops.
     ///
     /// Whoever calls it again waits for the same drain.
     pub async fn drain(&self) {
@@ -110,30 +114,77 @@ impl Running {
         self.parts.carry.is_some()
     }
 
-    async fn drain_once(&self) {
-        let start = Instant::now();
-        let open = self.parts.door.connections();
-        info!(connections = open, "draining");
-        systemd::stopping(DRAIN_LIMIT + CARRY_LIMIT + HEAR_LIMIT);
-        self.parts.registry.drain();
+    /// Refuses new rooms, and waits until nobody plays any more. Rooms that the next server goes on with need
+    /// not end.
+    async fn let_matches_end(&self) {
+        let most = self.parts.config.drain_wait;
+        if most.is_zero() || self.carries() {
+            return;
+        }
+        let until = Instant::now() + most;
+        self.parts.registry.drain_state().take(Step::Matches, until);
+        systemd::stopping(most + DRAIN_LIMIT);
+        while self.parts.metrics.players.get() > 0 && Instant::now() < until {
+            actix_rt::time::sleep(DRAIN_POLL).await;
+        }
+        info!(players = self.parts.metrics.players.get(), "matches have had their time");
+    }
+
+    /// Tells all connections to go, as many a second as is configured.
+    async fn say_goodbye(&self, until: Instant) {
         let mut spread = self.parts.config.drain_spread;
         if self.carries() {
             // Their seats are kept for them.
             spread = spread.min(CARRY_SPREAD);
         }
-        for fanout in self.parts.fanouts.lock().iter() {
-            // One message in a thread's life.
-            fanout.do_send(Drain { spread });
+        let (start, pace) = (Instant::now(), Pace::new(self.parts.config.drain_rate));
+        let fanouts = self.parts.fanouts.lock().clone();
+        let mut told = 0;
+        while Instant::now() < until {
+            let mut more = pace.by(start.elapsed()).saturating_sub(told);
+            if more == 0 {
+                actix_rt::time::sleep(GOODBYES).await;
+                continue;
+            }
+            let (before, mut stuck) = (told, false);
+            for fanout in &fanouts {
+                // A thread that has ended has no connections, and one on which a game blocks says its goodbyes
+                // later.
+                let said = match fanout.send(SayGoodbye { most: more, spread }).timeout(STUCK).await {
+                    Err(MailboxError::Timeout) => {
+                        stuck = true;
+                        0
+                    }
+                    said => said.unwrap_or(0),
+                };
+                (told, more) = (told + said, more - said);
+            }
+            if told == before && !stuck {
+                return;
+            }
         }
+    }
+
+    async fn drain_once(&self) {
+        info!(connections = self.parts.door.connections(), "draining");
+        self.let_matches_end().await;
+        let start = Instant::now();
+        let longest =
+            Pace::new(self.parts.config.drain_rate).time_for(self.parts.door.connections()) + DRAIN_LIMIT;
+        let drain = self.parts.registry.drain_state();
+        drain.take(Step::Goodbyes, start + longest);
+        systemd::stopping(longest + CARRY_LIMIT + HEAR_LIMIT);
         let others = async {
-            while self.parts.door.connections() > 0 && start.elapsed() < DRAIN_LIMIT {
+            self.say_goodbye(start + longest).await;
+            drain.take(Step::Stopping, start + longest);
+            while self.parts.door.connections() > 0 && start.elapsed() < longest {
                 actix_rt::time::sleep(DRAIN_POLL).await;
             }
             // The jobs of games, above all the results of matches, are finished as far as time allows.
-            self.parts.work.finish(DRAIN_LIMIT.saturating_sub(start.elapsed())).await;
+            self.parts.work.finish(longest.saturating_sub(start.elapsed())).await;
         };
         let limit = tokio::select! {
-            () = others => DRAIN_LIMIT,
+            () = others => longest,
             () = self.parts.hurry.notified() => Duration::ZERO,
         };
         let at_least = |time: Duration| limit.saturating_sub(start.elapsed()).max(time);
