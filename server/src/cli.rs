@@ -1,6 +1,7 @@
 //! The command line of a server, whatever its games are.
 
 mod dev;
+mod manual;
 mod new;
 mod replay;
 mod serve;
@@ -9,13 +10,14 @@ mod types;
 pub use replay::{Replayed, replay};
 
 use crate::{
-    config::{ConfigError, Options, Resolved, check_environment, resolve},
+    config::{ConfigError, Options, Resolved, check_environment, default_file, resolve},
     server::Server,
 };
 use clap::{
     Args, CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue, ErrorKind},
 };
+use clap_complete::Shell;
 use driftless_sim::GameKind;
 use std::{
     ffi::{OsStr, OsString},
@@ -54,6 +56,9 @@ pub enum Command {
     /// it.
     #[command(after_help = EXIT_CODES)]
     CheckConfig(ServeArgs),
+    /// Print a configuration file with every option, its meaning, values and default, all commented out.
+    #[command(after_help = EXIT_CODES)]
+    DefaultConfig,
     /// Simulate a recorded room again and compare every checksum.
     #[command(after_help = EXIT_CODES)]
     Replay {
@@ -77,6 +82,15 @@ pub enum Command {
     /// Write the types of a page: entities, messages and how they are encoded, for the web SDK.
     #[command(after_help = EXIT_CODES)]
     Types(TypesArgs),
+    /// Print what a shell needs to complete commands and options.
+    #[command(after_help = EXIT_CODES)]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, for man(1).
+    #[command(after_help = EXIT_CODES)]
+    Man,
 }
 
 /// Options of `types`.
@@ -116,6 +130,8 @@ pub enum Task {
     Serve(Result<Box<Resolved>, ConfigError>),
     /// Print the configuration.
     CheckConfig(Result<Box<Resolved>, ConfigError>),
+    /// Print a text: a configuration file, completions, the manual.
+    Print(Vec<u8>),
     /// Replay a recording.
     Replay(PathBuf),
     /// Write the types of a page.
@@ -153,6 +169,10 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Task::Serve(Err(e)) | Task::CheckConfig(Err(e))) => fail(EXIT_USAGE, &e),
+        Ok(Task::Print(text)) => {
+            let _ = io::stdout().write_all(&text);
+            ExitCode::SUCCESS
+        }
         Ok(Task::Replay(file)) => {
             let Replayed { line, exit_code } = replay(&file, server.games());
             if exit_code == EXIT_USAGE {
@@ -230,12 +250,17 @@ pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(
 ) -> Result<Task, clap::Error> {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     let kinds: Vec<&str> = games.iter().map(GameKind::name).collect();
-    let matches = command(&program(args.first()), &kinds).try_get_matches_from(args)?;
+    let program = program(args.first());
+    let command = command(&program, &kinds);
+    let matches = command.clone().try_get_matches_from(args)?;
     let cli = Cli::from_arg_matches(&matches)?;
     Ok(match cli.command {
         None => Task::Serve(load(cli.serve, &kinds)),
         Some(Command::Serve(args)) => Task::Serve(load(args, &kinds)),
         Some(Command::CheckConfig(args)) => Task::CheckConfig(load(args, &kinds)),
+        Some(Command::DefaultConfig) => Task::Print(default_file().into_bytes()),
+        Some(Command::Completions { shell }) => Task::Print(manual::completions(shell, command, &program)),
+        Some(Command::Man) => Task::Print(manual::page(command)),
         Some(Command::Replay { file }) => Task::Replay(file),
         Some(Command::Types(args)) => Task::Types(args),
         Some(Command::New { folder }) => Task::New(folder),

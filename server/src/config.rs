@@ -3,8 +3,9 @@
 //!
 //! A row gives the meaning and cost (the help, and the field's documentation), the key, type and default, and
 //! the allowed values. From it follow the field of [`Config`], the flag `--max-rooms`, the variable
-//! `DRIFTLESS_MAX_ROOMS`, the file's key `max_rooms`, the lines of `--help` and `check-config`, and the error
-//! for a bad value. To add a setting, add a row; a `Kind` says which values are allowed.
+//! `DRIFTLESS_MAX_ROOMS`, the file's key `max_rooms`, the lines of `--help`, `check-config`, `default-config`
+//! and the guide, and the error for a bad value. To add a setting, add a row; a `Kind` says which values are
+//! allowed. Then `UPDATE_REFERENCE=1 cargo test -p driftless-server --test reference` updates the guide.
 //!
 //! The path of a value: [`Options`] holds the text with the highest precedence for each key and where it was
 //! found, [`resolve()`] parses each into its field and checks how they fit together, and the server runs with
@@ -15,6 +16,7 @@
 //! macro.)
 
 mod admin_token;
+mod described;
 mod kind;
 mod networks;
 mod options;
@@ -24,6 +26,7 @@ mod resolve;
 mod table;
 
 pub use admin_token::AdminToken;
+pub use described::{DescribedSetting, default_file, described};
 pub use networks::Networks;
 pub use options::{Options, Origin, Provenance, check_environment};
 pub use public::{PublicQuic, PublicUrl, Reached};

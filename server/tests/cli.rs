@@ -59,6 +59,50 @@ fn help_tells_options_environment_and_exit_codes() {
     }
 }
 
+/// A file that sets nothing, and once its lines are no comments any more, the defaults.
+#[test]
+fn the_default_configuration_is_a_file_that_changes_nothing() {
+    let (code, file, _) = run(&["default-config"], &[]);
+    assert_eq!(code, 0);
+    assert!(file.lines().all(|line| line.is_empty() || line.starts_with('#') && line.len() <= 110), "{file}");
+    let settings: String = file
+        .lines()
+        .filter_map(|line| line.strip_prefix('#').filter(|line| line.starts_with(|c: char| c.is_lowercase())))
+        .filter(|line| !line.ends_with("# not set"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let values = |text: &str| {
+        let path = folder.path().join("driftless.toml");
+        std::fs::write(&path, text).unwrap();
+        let (code, out, err) = run(&["check-config", "--config", path.to_str().unwrap()], &[]);
+        assert_eq!(code, 0, "{err}");
+        out.lines().map(|line| line.split(" # ").next().unwrap().trim().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(settings.lines().count() > 40, "{settings}");
+    let defaults = values("");
+    assert_eq!(values(&file), defaults);
+    assert_eq!(values(&settings), defaults);
+    for setting in &defaults {
+        let key = setting.trim_start_matches("# ").split(' ').next().unwrap();
+        assert!(file.contains(&format!("\n#{key} = ")), "{key}");
+    }
+}
+
+#[test]
+fn shells_and_man_learn_every_option_and_no_secret() {
+    let secret = [("DRIFTLESS_ADMIN_TOKEN", "correct-horse-battery")];
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, _) = run(&["completions", shell], &secret);
+        assert!(code == 0 && script.contains("drain-spread") && script.contains("check-config"), "{script}");
+        assert!(!script.contains("horse"), "{script}");
+    }
+    let (code, page, _) = run(&["man"], &secret);
+    assert!(code == 0 && page.starts_with(".") && page.contains("DRIFTLESS_DRAIN_SPREAD"), "{page}");
+    assert!(!page.contains("horse"), "{page}");
+    assert_eq!(run(&["completions", "cmd.com"], &[]).0, 2);
+}
+
 #[test]
 fn a_recording_that_cannot_be_read_exits_with_2() {
     let (code, _, err) = run(&["replay", "/nowhere.rec"], &[]);

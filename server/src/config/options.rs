@@ -157,10 +157,10 @@ fn argument(entry: &Entry) -> Arg {
     }
 }
 
-fn long(key: &str) -> String {
+pub(super) fn long(key: &str) -> String {
     key.replace('_', "-")
 }
 
-fn variable(key: &str) -> String {
+pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_uppercase())
 }

@@ -10,6 +10,13 @@ pub struct PublicUrl {
     authority: Authority,
 }
 
+impl PublicUrl {
+    /// The same as the beginning of a WebSocket's address.
+    pub fn websocket(&self) -> String {
+        format!("{}://{}", if self.secure { "wss" } else { "ws" }, self.authority)
+    }
+}
+
 /// `HOST:PORT` or `PORT`: the address that clients use for QUIC and WebTransport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicQuic {

@@ -157,7 +157,7 @@ impl fmt::Display for Resolved {
 }
 
 /// A value as a TOML file has it: numbers and booleans bare, everything else as a string.
-fn quoted(value: &str) -> toml::Value {
+pub(super) fn quoted(value: &str) -> toml::Value {
     match (value.parse::<i64>(), value.parse::<bool>()) {
         (Ok(number), _) if number.to_string() == value => number.into(),
         (_, Ok(truth)) => truth.into(),
