@@ -2,6 +2,7 @@
 
 mod spec;
 mod ticks;
+mod unique;
 
 pub(crate) use spec::{FactoryError, RoomSpec};
 

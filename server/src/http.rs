@@ -22,12 +22,13 @@
 //! | `/v1/stream` | GET | operators: what happens, as Server-Sent Events (see [`feed`](crate::feed)) |
 //! | `/v1/drain` | POST | operators: like SIGTERM; players get close code 4000 |
 //! | `/v1/drain` | GET | operators: how far it is |
+//! | `/v1/openapi.json` | GET | the description of all this, as OpenAPI |
 //! | `/v1/certificate` | GET | where QUIC and WebTransport are, and the hashes of certificates to trust |
 //! | `/v1/presence` | GET | who is here; `?room=NAME`, `?limit=N`, `?after=ROOM/USER` |
 //!
 //! Who counts as an operator: see [`Access`].
 //!
-//! Errors are answered as `{"error":{"code":"room_exists","message":"…"}}` with a fitting status. The
+//! Errors are answered as problems (RFC 9457), `{"status":409,"code":"room_exists","detail":"…",…}`. The
 //! WebSocket endpoint `/v1/connect` belongs to the transport.
 
 mod about;
@@ -42,6 +43,7 @@ mod health;
 mod inspect;
 mod media;
 mod metrics;
+mod openapi;
 mod pages;
 mod presence;
 mod rooms;
@@ -116,6 +118,33 @@ impl Default for Costly {
 /// Longest body of a request, bytes.
 pub(crate) const MAX_BODY: usize = 16 * 1024;
 
+/// What adds the handlers of a path.
+type Add = fn(Resource) -> Resource;
+
+/// The paths of the API, the methods that each takes, and their handlers. `openapi` describes them.
+const API: &[(&str, &str, Add)] = &[
+    (transport::PATH, "GET", |path| path.route(web::get().to(transport::websocket::connect))),
+    ("/livez", "GET, HEAD", |path| path.route(get().to(health::livez))),
+    ("/readyz", "GET, HEAD", |path| path.route(get().to(health::readyz))),
+    ("/healthz", "GET, HEAD", |path| path.route(get().to(health::healthz))),
+    ("/metrics", "GET, HEAD", |path| path.route(get().to(metrics::metrics))),
+    ("/v1/openapi.json", "GET, HEAD", |path| path.route(get().to(openapi::openapi))),
+    ("/v1/rooms", "GET, HEAD, POST", |path| {
+        path.route(get().to(rooms::list)).route(web::post().to(rooms::create))
+    }),
+    ("/v1/rooms/{name}", "GET, HEAD, DELETE", |path| {
+        path.route(get().to(rooms::show)).route(web::delete().to(admin::close_room))
+    }),
+    ("/v1/rooms/{name}/state", "GET, HEAD", |path| path.route(get().to(inspect::state))),
+    ("/v1/rooms/{name}/players/{player}", "DELETE", |path| path.route(web::delete().to(admin::kick))),
+    ("/v1/drain", "GET, HEAD, POST", |path| {
+        path.route(get().to(admin::drain_state)).route(web::post().to(admin::drain))
+    }),
+    ("/v1/stream", "GET", |path| path.route(web::get().to(stream::stream))),
+    ("/v1/certificate", "GET, HEAD", |path| path.route(get().to(certificate::certificate))),
+    ("/v1/presence", "GET, HEAD", |path| path.route(get().to(presence::presence))),
+];
+
 /// Adds all routes, and the answers to bad input. Requests reach them through [`front`].
 pub(crate) fn routes(config: &mut web::ServiceConfig, state: &HttpState) {
     for path in builtin::paths(&state.demos) {
@@ -130,32 +159,10 @@ pub(crate) fn routes(config: &mut web::ServiceConfig, state: &HttpState) {
     config
         .app_data(web::JsonConfig::default().limit(MAX_BODY).error_handler(|e, _| ApiError::from(e).into()))
         .app_data(web::QueryConfig::default().error_handler(|e, _| ApiError::bad_query(&e).into()))
-        .service(resource(transport::PATH, "GET").route(web::get().to(transport::websocket::connect)))
-        .service(resource("/about", "GET, HEAD").route(get().to(about::about)))
-        .service(resource("/livez", "GET, HEAD").route(get().to(health::livez)))
-        .service(resource("/healthz", "GET, HEAD").route(get().to(health::healthz)))
-        .service(resource("/readyz", "GET, HEAD").route(get().to(health::readyz)))
-        .service(resource("/metrics", "GET, HEAD").route(get().to(metrics::metrics)))
-        .service(
-            resource("/v1/rooms", "GET, HEAD, POST")
-                .route(get().to(rooms::list))
-                .route(web::post().to(rooms::create)),
-        )
-        .service(
-            resource("/v1/rooms/{name}", "GET, HEAD, DELETE")
-                .route(get().to(rooms::show))
-                .route(web::delete().to(admin::close_room)),
-        )
-        .service(resource("/v1/rooms/{name}/state", "GET, HEAD").route(get().to(inspect::state)))
-        .service(resource("/v1/rooms/{name}/players/{player}", "DELETE").route(web::delete().to(admin::kick)))
-        .service(
-            resource("/v1/drain", "GET, HEAD, POST")
-                .route(get().to(admin::drain_state))
-                .route(web::post().to(admin::drain)),
-        )
-        .service(resource("/v1/stream", "GET").route(web::get().to(stream::stream)))
-        .service(resource("/v1/certificate", "GET, HEAD").route(get().to(certificate::certificate)))
-        .service(resource("/v1/presence", "GET, HEAD").route(get().to(presence::presence)));
+        .service(resource("/about", "GET, HEAD").route(get().to(about::about)));
+    for (path, allow, add) in API {
+        config.service(add(resource(path, allow)));
+    }
 }
 
 /// The answer to all other paths.

@@ -26,6 +26,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
+use utoipa::ToSchema;
 
 /// All rooms and all seats of this process.
 pub struct Registry {
@@ -73,7 +74,7 @@ pub struct SeatPlace {
 }
 
 /// A room as `GET /v1/rooms` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RoomSummary {
     /// Name.
     pub name: String,

@@ -157,7 +157,7 @@ fn who_comes_while_the_server_goes_down_is_refused() {
     assert_eq!(goodbye.code, u32::from(CloseCode::Draining.number()), "a page can read it");
     let made = http::send(address, "POST", "/v1/rooms", &server.authorization(), r#"{"name":"late"}"#);
     assert_eq!((made.status, &*made.error_code()), (503, "draining"));
-    assert_eq!(made.json()["error"]["message"], *goodbye.reason, "in the same words");
+    assert_eq!(made.json()["detail"], *goodbye.reason, "in the same words");
 
     // Nobody can make it wait longer than the limit.
     let (status, took) = server.wait();

@@ -46,12 +46,12 @@ impl Answer {
 
     /// Asserts that this is an error in the API's format.
     fn assert_error(&self, status: u16, code: &str) {
-        assert_eq!((self.status, &self.json()["error"]["code"]), (status, &json!(code)), "{self:?}");
-        assert!(
-            self.json()["error"]["message"].as_str().is_some_and(|message| !message.is_empty()),
-            "{self:?}"
-        );
-        assert!(self.head.contains("content-type: application/json"), "{self:?}");
+        assert_eq!((self.status, &self.json()["code"]), (status, &json!(code)), "{self:?}");
+        let problem = self.json();
+        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{self:?}");
+        assert_eq!((&problem["type"], &problem["status"]), (&json!("about:blank"), &json!(status)));
+        assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
     }
 }
 
@@ -105,6 +105,36 @@ async fn a_draining_server_is_alive_but_not_ready() {
     let ready = get(&server, "/readyz").await;
     assert_eq!((ready.status, ready.json()), (503, json!({ "status": "draining" })));
     post(&server, "/v1/rooms", "{}").await.assert_error(503, "draining");
+}
+
+/// Two readers of one text must not read two things.
+#[actix_web::test]
+async fn a_body_that_says_a_thing_twice_is_refused() {
+    let server = start();
+    for body in [
+        r#"{"name":"a","name":"b"}"#,
+        r#"{"kind":"arena","options":{"bots":1,"bots":2}}"#,
+        r#"{"kind":"arena","options":{"bots":1},"options":{"bots":2}}"#,
+    ] {
+        let refused = post(&server, "/v1/rooms", body).await;
+        refused.assert_error(400, "malformed_json");
+        assert!(refused.json()["detail"].as_str().unwrap().contains("duplicate"), "{refused:?}");
+    }
+    assert_eq!(server.registry().len(), 0);
+}
+
+#[actix_web::test]
+async fn the_api_describes_itself() {
+    let server = start();
+    let answer = get(&server, "/v1/openapi.json").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    let document = answer.json();
+    assert_eq!(document["openapi"].as_str().map(|version| &version[..3]), Some("3.1"), "{document}");
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let problem = &document["components"]["schemas"]["Problem"]["properties"];
+    let sent = get(&server, "/v1/rooms/nowhere").await.json();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(problem), keys(&sent), "an error is what the document says");
 }
 
 #[actix_web::test]

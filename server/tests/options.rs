@@ -37,7 +37,7 @@ fn a_room_is_made_with_options_that_its_game_takes() {
     ] {
         let answer = made(options);
         assert_eq!((answer.status, &*answer.error_code()), (400, "bad_options"), "{answer:?}");
-        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        let message = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(message.starts_with(why), "{message}");
     }
     assert_eq!(made("3").status, 400);

@@ -94,6 +94,17 @@ fn quic_behind_a_mapped_port_is_told_where_the_client_found_http() {
 }
 
 #[test]
+fn a_websocket_is_told_where_the_operator_says_that_it_is_or_where_the_client_found_http() {
+    let told = |server: &TestServer| {
+        let head = "GET /v1/certificate HTTP/1.1\r\nhost: 10.1.2.3:8080\r\nconnection: close\r\n\r\n";
+        util::http::request(server.address(), head).json()["websocket"]["url"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(told(&TestServer::start(config())), "ws://10.1.2.3:8080/v1/connect");
+    let public = Config { public_url: "https://p.example:8443".parse().ok(), ..config() };
+    assert_eq!(told(&TestServer::start(public)), "wss://p.example:8443/v1/connect");
+}
+
+#[test]
 fn quic_is_told_where_the_operator_says_that_it_is() {
     let public = Config { public_quic: "q.example:9000".parse().ok(), ..config() };
     let server = TestServer::start(public);

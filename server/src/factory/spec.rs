@@ -1,32 +1,41 @@
 //! Requirements for a room, and why there is none.
 
+use super::unique::Unique;
 use crate::ground::{api_error::ApiError, close::GOING_DOWN, refusal::Refusal, source::Source};
 use actix_web::http::StatusCode;
 use driftless_proto::{code::CloseCode, names::ROOM_NAME};
-use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 /// What a creator requires of a room. Absent values are the configuration's defaults.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoomSpec {
     /// Kind of game.
     pub kind: Option<String>,
     /// Name, as [`is_room_name`](driftless_proto::names::is_room_name) allows. Absent: one is generated.
+    #[schema(pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub name: Option<String>,
     /// Ticks a second, 1 to 128.
+    #[schema(minimum = 1, maximum = 128)]
     pub tick_rate: Option<u32>,
     /// Most players.
+    #[schema(minimum = 1, maximum = 10000)]
     pub max_players: Option<u32>,
     /// Seed of the simulation. Absent: random.
     pub seed: Option<u64>,
     /// Options of its game, as JSON text. Empty: the game's defaults.
     #[serde(default, deserialize_with = "text_of_object")]
+    #[schema(value_type = Object)]
     pub options: String,
 }
 
 fn text_of_object<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    Map::<String, Value>::deserialize(from).map(|object| Value::Object(object).to_string())
+    match Unique::deserialize(from)? {
+        Unique(object @ Value::Object(_)) => Ok(object.to_string()),
+        Unique(_) => Err(D::Error::custom("options must be an object")),
+    }
 }
 
 /// Why there is no room.

@@ -1,4 +1,4 @@
-//! Errors of the HTTP API: one format, with a code for programs and a message for people.
+//! Errors of the HTTP API: problems (RFC 9457), with a code for programs and a text for people.
 
 use actix_web::{
     HttpRequest, HttpResponse, Responder, ResponseError,
@@ -9,8 +9,12 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
 };
-use serde_json::json;
+use serde::Serialize;
 use std::{io, time::Duration};
+use utoipa::ToSchema;
+
+/// The media type of an error.
+const PROBLEM: &str = "application/problem+json";
 
 /// An error answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +25,20 @@ pub struct ApiError {
     message: String,
     /// Headers that the status requires: how to authenticate, which methods are allowed.
     headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// An error answer, as it is sent.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem<'a> {
+    /// Always `about:blank`: `code` says more than the status.
+    r#type: &'static str,
+    /// The name of the status.
+    title: &'a str,
+    status: u16,
+    /// What is wrong, for people. The words may change.
+    detail: &'a str,
+    /// What is wrong, for programs: a word that stays.
+    code: &'a str,
 }
 
 impl ApiError {
@@ -137,7 +155,13 @@ impl ResponseError for ApiError {
         for header in &self.headers {
             response.insert_header(header.clone());
         }
-        response.json(json!({ "error": { "code": self.code, "message": self.message } }))
+        response.content_type(PROBLEM).json(Problem {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or_default(),
+            status: self.status.as_u16(),
+            detail: &self.message,
+            code: self.code,
+        })
     }
 }
 

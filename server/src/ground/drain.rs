@@ -6,9 +6,11 @@ use std::{
     sync::atomic::{AtomicU8, Ordering::Relaxed},
     time::{Duration, Instant},
 };
+use utoipa::ToSchema;
 
 /// The steps of a drain, in their order. None is taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[schema(as = DrainStep)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Step {

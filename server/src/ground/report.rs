@@ -117,7 +117,7 @@ impl LostReason {
 }
 
 /// Why a seat has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaveReason {
     /// The player gave it up.

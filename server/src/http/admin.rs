@@ -9,12 +9,14 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use std::time::Instant;
 use tracing::info;
+use utoipa::ToSchema;
 
 /// The reason given to a removed player.
 const KICKED: &str = "an operator removed the player";
 
 /// How far the server is with its end.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Drain)]
 struct Drained {
     step: Step,
     /// The longest time that the step still takes, milliseconds. None: the server serves.
@@ -28,6 +30,8 @@ struct Drained {
 
 /// Like SIGTERM: lets matches end, if so configured, refuses newcomers, says goodbye to everybody (close code
 /// 4000), and ends the process when they are gone.
+#[utoipa::path(post, path = "/v1/drain", tag = "operators", security(("operator" = [])),
+    responses((status = 202, description = "It begins", body = Drained)))]
 pub(super) async fn drain(_: Operator, state: web::Data<HttpState>) -> HttpResponse {
     info!("an operator requested a drain");
     state.drain.notify_one();
@@ -35,6 +39,8 @@ pub(super) async fn drain(_: Operator, state: web::Data<HttpState>) -> HttpRespo
 }
 
 /// How far a drain is.
+#[utoipa::path(get, path = "/v1/drain", tag = "operators", security(("operator" = [])),
+    responses((status = 200, description = "How far it is", body = Drained)))]
 pub(super) async fn drain_state(_: Operator, state: web::Data<HttpState>) -> HttpResponse {
     HttpResponse::Ok().json(drained(&state))
 }
@@ -51,6 +57,9 @@ fn drained(state: &HttpState) -> Drained {
 }
 
 /// Ends a room; its players get close code 4004.
+#[utoipa::path(delete, path = "/v1/rooms/{name}", tag = "operators", security(("operator" = [])),
+    params(("name" = String, Path, description = "The room")),
+    responses((status = 204, description = "It has ended")))]
 pub(super) async fn close_room(
     _: Operator,
     name: web::Path<String>,
@@ -63,6 +72,10 @@ pub(super) async fn close_room(
 }
 
 /// Removes a player, with close code 4510. The seat is not kept.
+#[utoipa::path(delete, path = "/v1/rooms/{name}/players/{player}", tag = "operators",
+    operation_id = "remove_player", security(("operator" = [])),
+    params(("name" = String, Path, description = "The room"), ("player" = u32, Path, description = "The player's number")),
+    responses((status = 204, description = "The player is gone")))]
 pub(super) async fn kick(
     _: Operator,
     path: web::Path<(String, String)>,

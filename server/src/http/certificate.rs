@@ -1,7 +1,10 @@
-//! Where QUIC and WebTransport are served, and which certificate to trust there.
+//! Where WebSocket, QUIC and WebTransport are served, and which certificate to trust there.
 
 use super::HttpState;
-use crate::config::{QuicListen, Reached};
+use crate::{
+    config::{PublicUrl, QuicListen, Reached},
+    transport,
+};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{header, uri::Authority},
@@ -10,17 +13,30 @@ use actix_web::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use driftless_proto::limits::{ALPN, SUBPROTOCOL};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
+/// Where a client finds the server.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Certificates)]
 struct Answer {
     /// Whether the certificate is trusted only by its hash. If not, clients verify it as usual.
     hashes_needed: bool,
     /// Certificates to trust now; the last one is being served.
     certificates: Vec<Trusted>,
+    websocket: WebSocket,
     quic: Option<Quic>,
 }
 
-#[derive(Serialize)]
+/// Where WebSocket is.
+#[derive(Serialize, ToSchema)]
+struct WebSocket {
+    url: String,
+    subprotocol: &'static str,
+}
+
+/// A certificate to trust.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Certificate)]
 struct Trusted {
     /// SHA-256 of the certificate in DER, base64, for `serverCertificateHashes`.
     sha256: String,
@@ -30,7 +46,8 @@ struct Trusted {
     valid_until: String,
 }
 
-#[derive(Serialize)]
+/// Where QUIC is.
+#[derive(Serialize, ToSchema)]
 struct Quic {
     /// Absent: the host that the request named.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,13 +58,17 @@ struct Quic {
     webtransport: WebTransport,
 }
 
-#[derive(Serialize)]
+/// Where WebTransport is.
+#[derive(Serialize, ToSchema)]
 struct WebTransport {
     url: String,
     subprotocol: &'static str,
 }
 
 /// Any page may read it: everybody who connects is told the same.
+#[utoipa::path(get, path = "/v1/certificate", tag = "rooms", responses(
+    (status = 200, description = "Where QUIC and WebTransport are, and what to trust there", body = Answer),
+))]
 pub(super) async fn certificate(request: HttpRequest, state: web::Data<HttpState>) -> HttpResponse {
     let certificates = state.certificates.fingerprints().into_iter().map(|fingerprint| Trusted {
         sha256: STANDARD.encode(fingerprint.sha256),
@@ -63,9 +84,14 @@ pub(super) async fn certificate(request: HttpRequest, state: web::Data<HttpState
         let url = format!("https://{}:{port}/v1/connect", host.as_deref().unwrap_or(named));
         Quic { host, port, alpn: ALPN, webtransport: WebTransport { url, subprotocol: SUBPROTOCOL } }
     });
+    let websocket = state.config.public_url.as_ref().map(PublicUrl::websocket).unwrap_or_else(|| {
+        let asked = asked(&request).map_or_else(|| "localhost".to_owned(), |asked| asked.to_string());
+        format!("{}://{asked}", if state.certificates.is_self_signed() { "ws" } else { "wss" })
+    });
     let answer = Answer {
         hashes_needed: state.certificates.is_self_signed(),
         certificates: certificates.collect(),
+        websocket: WebSocket { url: websocket + transport::PATH, subprotocol: SUBPROTOCOL },
         quic,
     };
     HttpResponse::Ok().insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")).json(answer)

@@ -13,6 +13,7 @@ use driftless_proto::{
 use driftless_sim::{PlayerId, ZoneId};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use utoipa::ToSchema;
 
 /// Most entities listed, of all kinds together.
 const MAX_ENTITIES: usize = 5_000;
@@ -24,7 +25,9 @@ pub(super) struct Asked {
     player: Option<String>,
 }
 
-#[derive(Serialize)]
+/// The newest state of a room.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RoomState)]
 struct State<'a> {
     room: &'a str,
     kind: &'static str,
@@ -39,7 +42,8 @@ struct State<'a> {
 }
 
 /// The entities of one kind, by columns, in order of zone and id.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Table)]
 struct TableView<'a> {
     kind: &'a str,
     fields: Vec<FieldView<'a>>,
@@ -47,8 +51,10 @@ struct TableView<'a> {
     count: usize,
     ids: Vec<u32>,
     /// The zone of each entity. Empty if the room has only zone 0.
+    #[schema(value_type = Vec<u32>)]
     zones: Vec<ZoneId>,
     /// A column for each field.
+    #[schema(value_type = Vec<Vec<serde_json::Value>>)]
     columns: Vec<Vec<Value<'a>>>,
 }
 
@@ -62,7 +68,9 @@ enum Value<'a> {
     Bytes(String),
 }
 
-#[derive(Serialize)]
+/// A column.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Field)]
 struct FieldView<'a> {
     name: &'a str,
     group: &'a str,
@@ -73,6 +81,11 @@ struct FieldView<'a> {
 }
 
 /// The newest state of a room, with its schema.
+#[utoipa::path(get, path = "/v1/rooms/{name}/state", tag = "operators", operation_id = "room_state",
+    security(("operator" = [])),
+    params(("name" = String, Path, description = "The room"),
+        ("player" = Option<u32>, Query, description = "Only what this player sees")),
+    responses((status = 200, description = "Schema, seats and entities", body = State<'static>)))]
 pub(super) async fn state(
     _: Operator,
     name: web::Path<String>,

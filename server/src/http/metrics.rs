@@ -9,6 +9,11 @@ const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// OpenMetrics for clients that accept it by name, as Prometheus does, and the older format for all others,
 /// as the official client libraries do: `promtool check metrics` reads nothing else. Written on a thread that
 /// serves no players.
+#[utoipa::path(get, path = "/metrics", tag = "health", responses(
+    (status = 200, description = "The metrics", content(
+        (String = "text/plain"), (String = "application/openmetrics-text"),
+    )),
+))]
 pub(super) async fn metrics(
     request: HttpRequest,
     state: web::Data<HttpState>,

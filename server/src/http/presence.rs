@@ -1,7 +1,7 @@
 //! Who is here.
 
 use super::{ApiError, HttpState};
-use crate::presence::Query;
+use crate::presence::{Query, view::PresenceView};
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
@@ -19,6 +19,11 @@ pub(super) struct Asked {
 }
 
 /// Presence of one room (`?room=NAME`) or of all rooms, with a page of the members.
+#[utoipa::path(get, path = "/v1/presence", tag = "rooms", params(
+    ("room" = Option<String>, Query, description = "Only this room"),
+    ("after" = Option<String>, Query, description = "Begin after this member: the `next` of the page before"),
+    ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Most members, at most 1,000; default: 100"),
+), responses((status = 200, description = "Who is here", body = PresenceView)))]
 pub(super) async fn presence(
     asked: web::Query<Asked>,
     state: web::Data<HttpState>,

@@ -4,6 +4,7 @@ use super::{ApiError, HttpState, access::Operator};
 use crate::{factory::RoomSpec, registry::RoomSummary};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Rooms listed if the request does not say how many.
 const DEFAULT_LIMIT: usize = 100;
@@ -17,7 +18,8 @@ pub(super) struct Asked {
     limit: Option<usize>,
 }
 
-#[derive(Serialize)]
+/// A page of rooms, by name.
+#[derive(Serialize, ToSchema)]
 struct RoomList {
     rooms: Vec<RoomSummary>,
     /// The `after` of the next page (`?after=`). None: there are no more.
@@ -25,6 +27,10 @@ struct RoomList {
 }
 
 /// A page of the rooms, by name.
+#[utoipa::path(get, path = "/v1/rooms", tag = "rooms", operation_id = "list_rooms", params(
+    ("after" = Option<String>, Query, description = "Begin after this name: the `next` of the page before"),
+    ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Most rooms, at most 1,000; default: 100"),
+), responses((status = 200, description = "Rooms", body = RoomList)))]
 pub(super) async fn list(asked: web::Query<Asked>, state: web::Data<HttpState>) -> HttpResponse {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let (rooms, more) = state.registry.page(asked.after.as_deref(), limit);
@@ -33,6 +39,9 @@ pub(super) async fn list(asked: web::Query<Asked>, state: web::Data<HttpState>) 
 }
 
 /// One room.
+#[utoipa::path(get, path = "/v1/rooms/{name}", tag = "rooms", operation_id = "show_room",
+    params(("name" = String, Path, description = "The room")),
+    responses((status = 200, description = "The room", body = RoomSummary)))]
 pub(super) async fn show(
     name: web::Path<String>,
     state: web::Data<HttpState>,
@@ -44,6 +53,10 @@ pub(super) async fn show(
 
 /// Makes a room, for operators or for everybody. The body must be declared as JSON, which a foreign web page
 /// cannot do without a preflight (CORS).
+#[utoipa::path(post, path = "/v1/rooms", tag = "rooms", operation_id = "make_room", request_body = RoomSpec,
+    security((), ("operator" = [])),
+    responses((status = 201, description = "It is made", body = RoomSummary,
+        headers(("location" = String, description = "Where it is")))))]
 pub(super) async fn create(
     request: HttpRequest,
     body: web::Payload,

@@ -13,6 +13,9 @@ use std::{convert::Infallible, time::Duration};
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Begins with what the reader has missed (`Last-Event-ID`), or for a new one with what is kept.
+#[utoipa::path(get, path = "/v1/stream", tag = "operators", security(("operator" = [])),
+    params(("last-event-id" = Option<String>, Header, description = "Go on after this event")),
+    responses((status = 200, description = "Events, as they happen", content_type = "text/event-stream", body = String)))]
 pub(super) async fn stream(
     _: Operator,
     request: HttpRequest,

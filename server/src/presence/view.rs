@@ -3,9 +3,10 @@
 use crate::ground::report::LeaveReason;
 use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// A view of one room or of all.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct PresenceView {
     /// Seats taken, by people.
     pub players: usize,
@@ -27,7 +28,7 @@ pub struct PresenceView {
 }
 
 /// A user in a room.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct MemberView {
     /// The room.
     pub room: Arc<str>,
@@ -52,7 +53,7 @@ pub struct MemberView {
 }
 
 /// Whether a member can be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MemberState {
     /// A seat has a connection.
@@ -62,7 +63,7 @@ pub enum MemberState {
 }
 
 /// A seat that ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Departure {
     /// Name of the room.
     pub room: Arc<str>,
@@ -79,7 +80,8 @@ pub struct Departure {
 }
 
 /// Seats of people, counted since the start. `joined` is the sum of the others and of the seats there are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = PresenceTotals)]
 pub struct Totals {
     /// Taken.
     pub joined: u64,

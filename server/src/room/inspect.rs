@@ -27,9 +27,10 @@ pub struct Inspected {
 }
 
 /// A seat.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct SeatView {
     /// The player's number.
+    #[schema(value_type = u32)]
     pub player: PlayerId,
     /// The user.
     pub user: Arc<str>,

@@ -148,8 +148,8 @@ impl Running {
             }
             let (before, mut stuck) = (told, false);
             for fanout in &fanouts {
-                // A thread that has ended has no connections, and one on which a game blocks says its goodbyes
-                // later.
+                // A thread that has ended has no connections, and one on which a game blocks says its
+                // goodbyes later.
                 let said = match fanout.send(SayGoodbye { most: more, spread }).timeout(STUCK).await {
                     Err(MailboxError::Timeout) => {
                         stuck = true;

@@ -29,7 +29,7 @@ impl Response {
     /// The code of an error.
     #[track_caller]
     pub fn error_code(&self) -> String {
-        self.json()["error"]["code"].as_str().expect("an error has a code").to_owned()
+        self.json()["code"].as_str().expect("an error has a code").to_owned()
     }
 
     /// A sample of `/metrics`, by its name with labels.

@@ -50,11 +50,9 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
   if (token) headers.set("authorization", `Bearer ${token}`);
   const response = await fetch(path, { ...init, headers, cache: "no-store" });
   if (response.ok) return response;
-  const body = (await response.json().catch(() => null)) as {
-    error?: { code?: string; message?: string };
-  } | null;
-  const { code = "unknown", message = response.statusText } = body?.error ?? {};
-  throw new Refused(response.status, code, message);
+  const problem = (await response.json().catch(() => null)) as { code?: string; detail?: string } | null;
+  const { code = "unknown", detail = response.statusText } = problem ?? {};
+  throw new Refused(response.status, code, detail);
 }
 
 export function roomPath(room: string): string {

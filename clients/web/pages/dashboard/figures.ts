@@ -10,6 +10,12 @@ export interface ServerFigures {
   readonly at_unix_ms: number;
   readonly uptime_ms: number;
   readonly draining: boolean;
+  /** How far a drain is. */
+  readonly drain: "serving" | "matches" | "goodbyes" | "stopping";
+  /** The longest time that this still takes. */
+  readonly drain_left_ms: number | null;
+  /** What is wrong, by part of the server. */
+  readonly failing: Readonly<Record<string, string>>;
   readonly rooms: number;
   readonly players: number;
   readonly connections: Readonly<Record<string, number>>;

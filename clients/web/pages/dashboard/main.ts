@@ -58,7 +58,7 @@ element("drain").addEventListener(
   () =>
     void confirm(
       "Drain the server?",
-      "It refuses new players, says goodbye to everybody with close code 4000, and stops.",
+      "It makes no new rooms, lets matches end for as long as drain_wait says, says goodbye to everybody with close code 4000, and stops.",
       "Drain",
       async () => {
         await request("/v1/drain", { method: "POST" });
@@ -120,7 +120,17 @@ function server(now: ServerFigures): void {
   traffic.add(time, [change?.sentBytes ?? null, change?.receivedBytes ?? null]);
   drops.add(time, [change?.stale ?? null, change?.skipped ?? null]);
   element("about").textContent = `${version}, up ${span(now.uptime_ms)}`;
-  if (now.draining) status("waiting", "draining");
+  const wrong = Object.keys(now.failing);
+  element("status").title = Object.values(now.failing).join("\n");
+  element("status").dataset.well = String(wrong.length === 0);
+  if (now.draining) status("waiting", draining(now));
+  else status("live", wrong.length === 0 ? "live" : `live, not well: ${wrong.join(", ")}`);
+}
+
+function draining({ drain, drain_left_ms, players, connections }: ServerFigures): string {
+  const left = drain_left_ms === null ? "" : `, at most ${span(drain_left_ms)}`;
+  if (drain === "matches") return `draining: matches may end, ${count(players)} players${left}`;
+  return `draining: ${count(sum(connections))} connections to go${left}`;
 }
 
 function status(state: "live" | "waiting" | "bad", text: string): void {
