@@ -29,6 +29,8 @@ pub enum CloseCode {
     AddressLimit = 4010,
     /// The room's game admits no new players at present.
     JoinsClosed = 4011,
+    /// The room to watch does not exist: spectators make none.
+    NoSuchRoom = 4013,
     /// The player left, as requested. Do not reconnect.
     Left = 4500,
     /// A message does not follow the schema.
@@ -57,6 +59,10 @@ pub enum CloseCode {
     BadOptions = 4512,
     /// The game has ended the room: its match is over. Joining again makes a new room.
     GameEnded = 4513,
+    /// A spectator has sent an input or a command.
+    Spectating = 4517,
+    /// The game has reported the player too often, for inputs that no honest client would send.
+    TooManyReports = 4518,
 }
 
 impl CloseCode {
@@ -74,6 +80,7 @@ impl CloseCode {
         CloseCode::UnknownSession,
         CloseCode::AddressLimit,
         CloseCode::JoinsClosed,
+        CloseCode::NoSuchRoom,
         CloseCode::Left,
         CloseCode::Malformed,
         CloseCode::Unexpected,
@@ -88,6 +95,8 @@ impl CloseCode {
         CloseCode::NotBinary,
         CloseCode::BadOptions,
         CloseCode::GameEnded,
+        CloseCode::Spectating,
+        CloseCode::TooManyReports,
     ];
     /// The number on the wire.
     pub fn number(self) -> u16 {
@@ -112,6 +121,7 @@ impl CloseCode {
             CloseCode::UnknownSession => "unknown_session",
             CloseCode::AddressLimit => "address_limit",
             CloseCode::JoinsClosed => "joins_closed",
+            CloseCode::NoSuchRoom => "no_such_room",
             CloseCode::Left => "left",
             CloseCode::Malformed => "malformed",
             CloseCode::Unexpected => "unexpected",
@@ -126,6 +136,8 @@ impl CloseCode {
             CloseCode::NotBinary => "not_binary",
             CloseCode::BadOptions => "bad_options",
             CloseCode::GameEnded => "game_ended",
+            CloseCode::Spectating => "spectating",
+            CloseCode::TooManyReports => "too_many_reports",
         }
     }
     /// Whether a client should try again.

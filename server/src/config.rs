@@ -144,6 +144,11 @@ settings! {
         linger: Duration = 30 * SECOND, span(ZERO..=24 * HOUR);
         /// How long a seat is kept without a connection. A kept seat counts as a player.
         resume_window: Duration = 15 * SECOND, span(ZERO..=HOUR);
+        /// Remove a player whom its game has reported so often within `reports_window`, for inputs that no
+        /// honest client would send (close code 4518). 0: never.
+        reports_limit: u32 = 0, number(0..=1_000);
+        /// See `reports_limit`.
+        reports_window: Duration = 60 * SECOND, span(SECOND..=HOUR);
         /// Folder for recordings of all rooms. None: nothing is recorded. Every input is written to disk, and
         /// every room keeps one file open: 60 MB per hour for 50 players of the arena at 20 Hz, 1.5 MB for an
         /// empty room.

@@ -32,6 +32,7 @@ use crate::{
         core::{Carried, JoinError, Kept, ResumeError, RoomCore, schema_checksum},
         events::{Events, RoomEvent, RoomView},
         record::RecordThread,
+        reports::ReportLimit,
         start::{self, Started},
         timetable::Timetable,
     },
@@ -396,6 +397,7 @@ impl Factory {
         let limits = self.config.limits.clone();
         let of_room = shared.clone();
         let tick_rate = shared.tick_rate;
+        let report_limit = report_limit(&self.config, tick_rate);
         let of_listed = Arc::new(setup.clone());
         let (game, goes_on) = goes_on.map(|GoesOn { game, carried, kept }| (game, (carried, kept))).unzip();
         let make = {
@@ -415,7 +417,10 @@ impl Factory {
                 schedule.after(goes_on.as_ref().map_or(0, |(carried, _): &(Carried, _)| carried.tick()));
             let recorder = recorder.filter(|_| refused.is_none() && goes_on.is_none());
             let record = recorder.map(|recorder| recorder.open(of_room.id, header, kind));
-            let core = RoomCore::new(of_room, game, schema, schedule, limits, record.is_some());
+            let mut core = RoomCore::new(of_room, game, schema, schedule, limits, record.is_some());
+            if let Some(limit) = report_limit {
+                core.limit_reports(limit);
+            }
             let mut shell = Shell::new(core, refused, settings, record, home, address);
             match goes_on {
                 None => shell.made(),
@@ -467,6 +472,12 @@ impl Rooms for Factory {
             }
         })
     }
+}
+
+fn report_limit(config: &Config, tick_rate: u32) -> Option<ReportLimit> {
+    let within = config.reports_window.as_secs_f64() * f64::from(tick_rate);
+    let limit = ReportLimit { reports: config.reports_limit, within: within.ceil() as u32 };
+    (limit.reports > 0).then_some(limit)
 }
 
 /// The kind of game that is requested, if any.

@@ -75,6 +75,8 @@ pub struct Metrics {
     pub commands: Counter,
     /// Events sent by games, counted per recipient.
     pub events: Counter,
+    /// Inputs for which games have reported their players.
+    pub player_reports: Counter,
     /// Resume attempts, by result.
     pub resumes: ByReason,
     /// Jobs requested by games.
@@ -259,6 +261,7 @@ impl Metrics {
             late_inputs_dropped: Counter::default(),
             commands: Counter::default(),
             events: Counter::default(),
+            player_reports: Counter::default(),
             resumes: ByReason::new("result", ["resumed", "unknown"]),
             jobs: Counter::default(),
             jobs_answered: ByReason::new("result", ["done", "no_handler", "busy", "timed_out", "failed"]),
@@ -359,6 +362,8 @@ impl Metrics {
         put(r, "late_inputs_dropped", help, &self.late_inputs_dropped);
         put(r, "commands", "Commands taken from players.", &self.commands);
         put(r, "events", "Events sent by games, counted per recipient.", &self.events);
+        let help = "Inputs for which games have reported their players.";
+        put(r, "player_reports", help, &self.player_reports);
         let help =
             "Log lines that were not written, because nobody read the earlier ones or because of an error.";
         put(r, "log_lines_dropped", help, telemetry::lines_dropped());

@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod jobs;
 pub mod npcs;
 pub mod record;
+pub mod reports;
 pub mod schedule;
 pub mod seats;
 pub mod start;

@@ -165,6 +165,7 @@ fn who_is_away_and_back_is_recorded_before_the_next_tick() {
     assert!(
         matches!(room.lost(other, false, Away::TimedOut), Some(Detached::Ended(seat)) if seat.player == cut.player)
     );
+    let known = Action::User { player: 2, user: "bob".into() };
     let joined = Action::Join { player: 2, name: "Bob".into() };
-    assert_eq!(tick(&mut room, 5), [joined, Action::Leave { player: 2 }]);
+    assert_eq!(tick(&mut room, 5), [known, joined, Action::Leave { player: 2 }]);
 }

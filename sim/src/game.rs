@@ -10,7 +10,12 @@
 
 use crate::{
     Away, InView, Order, Output, PlayerId, PlayerInput, Recipient, Schema, Setup, Simulation, Snapshot, Step,
-    View, checksum::checksum, job::Answer, past::History,
+    Validation, View,
+    checksum::checksum,
+    job::Answer,
+    past::History,
+    step::{MAX_REASON, bounded},
+    users::Users,
 };
 use bytes::{Bytes, BytesMut};
 use prost::{DecodeError, Message};
@@ -35,6 +40,7 @@ use std::{
 pub struct GameKind {
     name: &'static str,
     resume_window_ms: Option<u32>,
+    spectate_delay_ms: Option<u32>,
     schema: fn() -> Schema,
     /// The schema, one for all rooms.
     made: Arc<OnceLock<Arc<Schema>>>,
@@ -68,6 +74,7 @@ impl GameKind {
         Self {
             name: S::KIND,
             resume_window_ms: S::RESUME_WINDOW_MS,
+            spectate_delay_ms: S::SPECTATE_DELAY_MS,
             schema: S::schema,
             made: Arc::default(),
             start: start::<S>,
@@ -97,6 +104,12 @@ impl GameKind {
     /// server's configuration says.
     pub fn resume_window_ms(&self) -> Option<u32> {
         self.resume_window_ms
+    }
+
+    /// How long ago what spectators are shown was, milliseconds. None: as long as the server's configuration
+    /// says.
+    pub fn spectate_delay_ms(&self) -> Option<u32> {
+        self.spectate_delay_ms
     }
 
     /// Schema of its snapshots.
@@ -133,6 +146,8 @@ impl GameKind {
 pub trait Game: Send {
     /// Most inputs of one player that a step gets.
     fn inputs_per_tick(&self) -> u32;
+    /// The player who joins next is this user. Not called for guests and NPCs.
+    fn identify(&mut self, player: PlayerId, user: &str);
     /// A player takes a seat.
     fn join(&mut self, tick: u32, player: PlayerId, name: &str);
     /// An NPC that the game has asked for takes a seat.
@@ -143,8 +158,10 @@ pub trait Game: Send {
     fn away(&mut self, tick: u32, player: PlayerId, why: Away);
     /// A player who was away has a connection again.
     fn back(&mut self, tick: u32, player: PlayerId);
-    /// Queues an input for the next step. Inputs must come in order of player, then of number, with at most
-    /// `inputs_per_tick` per player.
+    /// Queues an input for the next step, if the game validates it. Inputs must come in order of player, then
+    /// of number, with at most `inputs_per_tick` per player.
+    fn take_input(&mut self, input: PlayerInput<&[u8]>) -> Result<Taken, BadInput>;
+    /// Queues an input that was validated before, as `take_input` does: for replays.
     fn input(&mut self, input: PlayerInput<&[u8]>) -> Result<(), BadInput>;
     /// A player sends a command. If it is refused, what the game has sent and requested meanwhile is dropped.
     fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError>;
@@ -162,13 +179,28 @@ pub trait Game: Send {
     /// [`MAX_ZONES_IN_VIEW`](driftless_proto::limits::MAX_ZONES_IN_VIEW). `had` is what this wrote for the
     /// player the tick before (nothing, the first time). Those that the snapshot does not have are empty.
     fn view(&self, player: PlayerId, had: &[InView], out: &mut Vec<InView>);
+    /// The same for spectators.
+    fn spectate(&self, had: &[InView], out: &mut Vec<InView>);
     /// The whole state, for `GameKind::restore`: postcard, then its CRC-32C (little-endian), which is
     /// `checksum`. Inputs that wait for a step and events not taken yet are not part of it: save after a
-    /// step. Before it come the past states of a game that rewinds, with a version and a CRC of their own;
-    /// they follow from what happened, and are not in the checksum.
+    /// step. Before it come the past states of a game that rewinds, and which players are known users, each
+    /// with a CRC of its own; they follow from what happened, and are not in the checksum.
     fn save(&self) -> Vec<u8>;
     /// CRC-32C of the whole state in postcard's format, without making a copy of it.
     fn checksum(&self) -> u32;
+}
+
+/// What became of an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// The step gets it as it was sent.
+    AsSent,
+    /// The step gets this one instead: the game's message.
+    Clamped(Bytes),
+    /// The step does not get it.
+    Rejected,
+    /// The step does not get it, and the game reports the player, for this reason.
+    Reported(String),
 }
 
 /// An input that cannot be decoded as the game's input type.
@@ -206,16 +238,45 @@ pub struct RestoreError {
 struct Running<S: Simulation> {
     simulation: S,
     inputs: Vec<PlayerInput<S::Input>>,
-    output: Output<S::Event>,
+    room: Surroundings<S::Event>,
     encoded: BytesMut,
+}
+
+/// What a game has around it during a call.
+struct Surroundings<E> {
+    output: Output<E>,
     /// Only for games that rewind.
     history: Option<History>,
+    users: Users,
+}
+
+impl<E> Surroundings<E> {
+    fn step(&mut self, tick: u32) -> Step<'_, E> {
+        Step::of(tick, &mut self.output, self.history.as_ref(), &self.users)
+    }
 }
 
 impl<S: Simulation> Running<S> {
-    fn new(simulation: S, history: Option<History>) -> Self {
-        Self { simulation, inputs: Vec::new(), output: Output::new(), encoded: BytesMut::new(), history }
+    fn new(simulation: S, history: Option<History>, users: Users) -> Self {
+        let room = Surroundings { output: Output::new(), history, users };
+        Self { simulation, inputs: Vec::new(), room, encoded: BytesMut::new() }
     }
+
+    fn queue(&mut self, input: PlayerInput<S::Input>) {
+        debug_assert!(
+            self.inputs.last().is_none_or(|before| before.player <= input.player),
+            "inputs must come in order of player"
+        );
+        if self.inputs.len() == self.inputs.capacity() {
+            self.inputs.reserve_exact(self.inputs.len() / 2 + 1); // most rooms are small
+        }
+        self.inputs.push(input);
+    }
+}
+
+fn decode<I: Message + Default>(input: PlayerInput<&[u8]>) -> Result<PlayerInput<I>, BadInput> {
+    let bad = |error: DecodeError| BadInput { player: input.player, reason: error.to_string() };
+    Ok(input.with(I::decode(input.input).map_err(bad)?))
 }
 
 impl<S: Simulation> Game for Running<S> {
@@ -223,80 +284,80 @@ impl<S: Simulation> Game for Running<S> {
         S::INPUTS_PER_TICK
     }
 
+    fn identify(&mut self, player: PlayerId, user: &str) {
+        self.room.users.add(player, user);
+    }
+
     fn join(&mut self, tick: u32, player: PlayerId, name: &str) {
-        self.simulation.join(
-            player,
-            name,
-            &mut Step::with_past(tick, &mut self.output, self.history.as_ref()),
-        );
+        self.simulation.join(player, name, &mut self.room.step(tick));
     }
 
     fn join_npc(&mut self, tick: u32, player: PlayerId, name: &str) {
-        self.simulation.join_npc(
-            player,
-            name,
-            &mut Step::with_past(tick, &mut self.output, self.history.as_ref()),
-        );
+        self.simulation.join_npc(player, name, &mut self.room.step(tick));
     }
 
     fn leave(&mut self, tick: u32, player: PlayerId) {
         self.inputs.retain(|input| input.player != player);
-        self.simulation.leave(player, &mut Step::with_past(tick, &mut self.output, self.history.as_ref()));
+        self.simulation.leave(player, &mut self.room.step(tick));
+        self.room.users.remove(player);
     }
 
     fn away(&mut self, tick: u32, player: PlayerId, why: Away) {
-        self.simulation.away(
-            player,
-            why,
-            &mut Step::with_past(tick, &mut self.output, self.history.as_ref()),
-        );
+        self.simulation.away(player, why, &mut self.room.step(tick));
     }
 
     fn back(&mut self, tick: u32, player: PlayerId) {
-        self.simulation.back(player, &mut Step::with_past(tick, &mut self.output, self.history.as_ref()));
+        self.simulation.back(player, &mut self.room.step(tick));
+    }
+
+    fn take_input(&mut self, input: PlayerInput<&[u8]>) -> Result<Taken, BadInput> {
+        let decoded = decode::<S::Input>(input)?;
+        Ok(match self.simulation.validate(input.player, &decoded.input) {
+            Validation::Accept => {
+                self.queue(decoded);
+                Taken::AsSent
+            }
+            Validation::Clamp(clamped) => {
+                let bytes = Bytes::from(clamped.encode_to_vec());
+                // Decoded again: the step gets exactly what it will get in a replay.
+                self.queue(decode(input.with(&bytes[..]))?);
+                Taken::Clamped(bytes)
+            }
+            Validation::Reject => Taken::Rejected,
+            Validation::Report(reason) => Taken::Reported(bounded(&reason, MAX_REASON)),
+        })
     }
 
     fn input(&mut self, input: PlayerInput<&[u8]>) -> Result<(), BadInput> {
-        let player = input.player;
-        let bad = |error: DecodeError| BadInput { player, reason: error.to_string() };
-        let decoded = S::Input::decode(input.input).map_err(bad)?;
-        debug_assert!(
-            self.inputs.last().is_none_or(|before| before.player <= player),
-            "inputs must come in order of player"
-        );
-        if self.inputs.len() == self.inputs.capacity() {
-            self.inputs.reserve_exact(self.inputs.len() / 2 + 1); // most rooms are small
-        }
-        self.inputs.push(input.with(decoded));
+        let decoded = decode(input)?;
+        self.queue(decoded);
         Ok(())
     }
 
     fn command(&mut self, tick: u32, player: PlayerId, payload: &[u8]) -> Result<(), CommandError> {
         let command = S::Command::decode(payload).map_err(|e| CommandError::Malformed(e.to_string()))?;
-        let before = self.output.mark();
-        let mut step = Step::with_past(tick, &mut self.output, self.history.as_ref());
-        self.simulation.command(player, command, &mut step).map_err(|refusal| {
+        let before = self.room.output.mark();
+        self.simulation.command(player, command, &mut self.room.step(tick)).map_err(|refusal| {
             // A refused command is not recorded, so nothing may come of it that the next one would notice.
-            self.output.undo(before);
+            self.room.output.undo(before);
             CommandError::Refused(refusal)
         })
     }
 
     fn answer(&mut self, tick: u32, answer: &Answer) {
-        self.simulation.answer(answer, &mut Step::with_past(tick, &mut self.output, self.history.as_ref()));
+        self.simulation.answer(answer, &mut self.room.step(tick));
     }
 
     fn step(&mut self, tick: u32) {
-        self.simulation
-            .step(&self.inputs, &mut Step::with_past(tick, &mut self.output, self.history.as_ref()));
+        self.simulation.step(&self.inputs, &mut self.room.step(tick));
         self.inputs.clear();
-        if let Some(history) = &mut self.history {
+        if let Some(history) = &mut self.room.history {
             history.push(tick, |state| self.simulation.past(state));
         }
     }
 
     fn take_events(&mut self, out: &mut Vec<(Recipient, Bytes)>) {
-        for (recipient, event) in self.output.events.drain(..) {
+        for (recipient, event) in self.room.output.events.drain(..) {
             self.encoded.reserve(event.encoded_len());
             // Encoding fails only for lack of space, and `BytesMut` grows.
             let _ = event.encode(&mut self.encoded);
@@ -305,7 +366,7 @@ impl<S: Simulation> Game for Running<S> {
     }
 
     fn take_orders(&mut self, out: &mut Vec<Order>) {
-        self.output.take_orders(out);
+        self.room.output.take_orders(out);
     }
 
     fn snapshot(&self, tick: u32, out: &mut Snapshot) {
@@ -317,11 +378,15 @@ impl<S: Simulation> Game for Running<S> {
         self.simulation.view(player, &mut View::new(had, out));
     }
 
+    fn spectate(&self, had: &[InView], out: &mut Vec<InView>) {
+        self.simulation.spectate(&mut View::new(had, out));
+    }
+
     fn save(&self) -> Vec<u8> {
         match postcard::to_stdvec(&self.simulation) {
             Ok(state) => {
-                let past = self.history.as_ref().map(|history| with_crc(history.save()));
-                [past.unwrap_or_default(), with_crc(state)].concat()
+                let past = self.room.history.as_ref().map(|history| with_crc(history.save()));
+                [past.unwrap_or_default(), with_crc(self.room.users.save()), with_crc(state)].concat()
             }
             Err(error) => panic!("the state of {} must be serialisable: {error}", S::KIND),
         }
@@ -353,7 +418,7 @@ fn start<S: Simulation>(setup: &Setup<String>) -> Result<Box<dyn Game>, String> 
     let simulation = S::new(&setup.read()?)?;
     let rewind_ms = simulation.rewind_ms().min(S::REWIND_MS);
     let history = (S::REWIND_MS > 0).then(|| History::new(&S::schema(), rewind_ms, setup.tick_rate));
-    Ok(Box::new(Running::new(simulation, history)))
+    Ok(Box::new(Running::new(simulation, history, Users::default())))
 }
 
 fn restore<S: Simulation>(saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
@@ -366,6 +431,7 @@ fn restore<S: Simulation>(saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
             (Some(history), rest)
         }
     };
+    let (users, saved) = Users::restore(saved).map_err(|why| refuse(&why))?;
     let (state, crc) = saved.split_last_chunk::<4>().ok_or_else(|| refuse("it ends too early"))?;
     if crc32c::crc32c(state) != u32::from_le_bytes(*crc) {
         return Err(refuse("its CRC does not match: it is damaged"));
@@ -375,7 +441,7 @@ fn restore<S: Simulation>(saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
             if let Some(history) = &mut history {
                 history.keep(simulation.rewind_ms().min(S::REWIND_MS));
             }
-            Ok(Box::new(Running::new(simulation, history)))
+            Ok(Box::new(Running::new(simulation, history, users)))
         }
         Ok((_, rest)) => Err(refuse(&format!("{} bytes too many", rest.len()))),
         Err(error) => Err(refuse(&error.to_string())),

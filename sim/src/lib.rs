@@ -9,16 +9,16 @@
 //! ```text
 //! join, away, command… ──┐
 //! inputs (bytes) ────────┼──► Game ──► Simulation::step ──► Snapshot   (integers, to the delta codec)
-//! tick ──────────────────┘                             ├──► view       (of each player: which zones)
+//! tick ──────────────────┘                             ├──► view       (which zones; `spectate`, too)
 //!                                                      ├──► events     (bytes, reliable)
 //!                                                      ├──► orders     (kick, end, … : see Step)
 //!                                                      └──► checksum   (CRC-32C of the whole state)
 //! ```
 //!
 //! Order within a tick: joins, leaves, losses and returns of connections, and commands, in the order in which
-//! they take effect; the inputs in order of player (one of each, unless a game asks for more); `step`;
-//! `snapshot`; `view` for each player, if the snapshot has zones. A [`replay`] needs to know only which of
-//! these happened before which step.
+//! they take effect; the inputs in order of player (one of each, unless a game asks for more), each once
+//! `validate` has passed it; `step`; `snapshot`; `view` for each player, if the snapshot has zones. A
+//! [`replay`] needs to know only which of these happened before which step.
 //!
 //! # A whole game
 //!
@@ -121,6 +121,8 @@ pub mod seen;
 pub mod setup;
 pub mod simulation;
 pub mod step;
+mod users;
+pub mod validation;
 pub mod view;
 pub mod wasm;
 
@@ -142,6 +144,7 @@ pub use seen::Seen;
 pub use setup::Setup;
 pub use simulation::{Away, PlayerId, Simulation, TICK_RATES};
 pub use step::{Order, Output, Recipient, Step};
+pub use validation::Validation;
 pub use view::View;
 /// The versions that games are written with.
 pub use {prost, serde};

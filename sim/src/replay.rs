@@ -90,8 +90,8 @@ pub struct TickRecord {
     /// Joins, leaves and commands, in the order in which they took effect. Commands that the game refused may
     /// be left out.
     pub actions: Vec<Action>,
-    /// Inputs in the order of the step: by player, then by number. Only those that the game got and could
-    /// decode.
+    /// Inputs in the order of the step: by player, then by number. Only those that the step got, as it got
+    /// them: validated, and perhaps clamped.
     pub inputs: Vec<PlayerInput<Bytes>>,
     /// `Game::checksum` after the step. None: more of this tick follows, or its step did not complete.
     pub checksum: Option<u32>,
@@ -127,6 +127,13 @@ impl TickRecord {
 /// What changes a room, apart from inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// The player who joins next is a known user, not a guest.
+    User {
+        /// The player.
+        player: PlayerId,
+        /// The user.
+        user: String,
+    },
     /// A seat was taken.
     Join {
         /// The player.
@@ -477,6 +484,7 @@ fn prepare(game: &mut dyn Game, between: u32, record: &TickRecord) -> Result<(),
     let tick = record.tick;
     for action in &record.actions {
         match action {
+            Action::User { player, user } => game.identify(*player, user),
             Action::Join { player, name } => game.join(between, *player, name),
             Action::JoinNpc { player, name } => game.join_npc(between, *player, name),
             Action::Answer(answer) => game.answer(tick, answer),

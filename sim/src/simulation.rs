@@ -1,6 +1,6 @@
 //! The trait that a game implements.
 
-use crate::{PlayerInput, Schema, Setup, Snapshot, Step, View, job::Answer};
+use crate::{PlayerInput, Schema, Setup, Snapshot, Step, Validation, View, job::Answer};
 use serde::{Serialize, de::DeserializeOwned};
 use std::ops::RangeInclusive;
 
@@ -53,6 +53,10 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     /// cost. Otherwise each tick takes one more snapshot, and a room keeps, and [saves](crate::Game::save),
     /// the states of that time.
     const REWIND_MS: u32 = 0;
+    /// How long ago what spectators are shown was, milliseconds, so that nobody plays by what a spectator
+    /// sees. 0: as fresh as for players. None, the default: as long as the server's configuration says. A
+    /// room's maker may choose another. The room keeps the states of that time.
+    const SPECTATE_DELAY_MS: Option<u32> = None;
     /// The text of the `.proto` that inputs, commands and events are of, under the names of their Rust types:
     /// `include_str!("game.proto")`. `driftless types` writes the types of a page from it; nothing else needs
     /// it.
@@ -68,7 +72,8 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     fn rewind_ms(&self) -> u32 {
         Self::REWIND_MS
     }
-    /// A player takes a seat. Ids ascend over a room's life.
+    /// A player takes a seat. Ids ascend over a room's life. Who it is outside the room, if it is no guest,
+    /// [`Step::user`] says.
     fn join(&mut self, player: PlayerId, name: &str, step: &mut Step<'_, Self::Event>);
     /// An NPC requested with [`Step::seat_npc`] takes a seat: from now on the game plays it. Its number comes
     /// from the same sequence as those of players. By default it joins like a player.
@@ -95,6 +100,16 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     }
     /// What came of a job that was [asked](Step::ask) for. Which it was, `answer.id` and [`Answer::of`] say.
     fn answer(&mut self, _answer: &Answer, _step: &mut Step<'_, Self::Event>) {}
+    /// Says what becomes of an input before the step gets it: by default it is accepted as it is. Asked for
+    /// each input, in the order of the step, with the state as it is before the step. It must depend on
+    /// nothing but the state and its arguments, and changes nothing. A replay does not ask: what the step got
+    /// is recorded.
+    ///
+    /// For what no client of yours would send: a speed that the rules do not know, an item that the player
+    /// does not have. Rules themselves belong into [`step`](Self::step).
+    fn validate(&self, _player: PlayerId, _input: &Self::Input) -> Validation<Self::Input> {
+        Validation::Accept
+    }
     /// One tick, `1/tick_rate` seconds: applies `inputs`, in order of player, and advances the state.
     ///
     /// There is at most one input per player (but see [`INPUTS_PER_TICK`](Self::INPUTS_PER_TICK)), however
@@ -108,6 +123,9 @@ pub trait Simulation: Serialize + DeserializeOwned + Send + Sized + 'static {
     /// Says which zones of the newest snapshot a player sees, besides zone 0, which all see: by default none.
     /// Asked each tick, for each player, if the snapshot has zones.
     fn view(&self, _player: PlayerId, _view: &mut View<'_>) {}
+    /// Says which zones of the newest snapshot spectators see, besides zone 0: by default none. All see the
+    /// same. Asked each tick, once, if the snapshot has zones and there may be spectators.
+    fn spectate(&self, _view: &mut View<'_>) {}
     /// Writes what [`Step::past`] is to know of this moment into an empty snapshot: by default all that the
     /// snapshot has. A game that judges only by some of it keeps less. Zones are not kept apart.
     fn past(&self, out: &mut Snapshot) {

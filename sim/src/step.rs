@@ -7,6 +7,7 @@ use crate::{
     Moment, Past, PlayerId,
     job::{JOBS_A_TICK, Job, JobError, JobId},
     past::History,
+    users::{self, Users},
 };
 use bytes::Bytes;
 use serde::Serialize;
@@ -38,6 +39,7 @@ pub struct Step<'a, E> {
     tick: u32,
     output: &'a mut Output<E>,
     past: Option<&'a History>,
+    users: &'a Users,
 }
 
 /// What a game has sent and requested since its room last looked.
@@ -71,7 +73,7 @@ pub(crate) struct Mark {
 /// The recipient of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recipient {
-    /// Every player in the room.
+    /// Every player in the room, and every spectator.
     All,
     /// One player.
     Player(PlayerId),
@@ -124,10 +126,15 @@ pub enum Order {
 impl<'a, E> Step<'a, E> {
     /// For a room, or a game's test.
     pub fn new(tick: u32, output: &'a mut Output<E>) -> Self {
-        Self { tick, output, past: None }
+        Self { tick, output, past: None, users: &users::NONE }
     }
-    pub(crate) fn with_past(tick: u32, output: &'a mut Output<E>, past: Option<&'a History>) -> Self {
-        Self { tick, output, past }
+    pub(crate) fn of(
+        tick: u32,
+        output: &'a mut Output<E>,
+        past: Option<&'a History>,
+        users: &'a Users,
+    ) -> Self {
+        Self { tick, output, past, users }
     }
     /// The tick being computed. Ascends; ticks that the room had to skip are left out of the numbers, but
     /// each step still represents one tick's time.
@@ -144,7 +151,13 @@ impl<'a, E> Step<'a, E> {
     pub fn past(&self, view: Option<Moment>) -> Option<Past<'a>> {
         self.past?.at(view?)
     }
-    /// Sends an event to every player, reliably.
+    /// The user that a player with a seat is, as a token or the server's own authentication has named it: the
+    /// same whenever and wherever this user plays. None: a guest, an NPC, or nobody. Recorded, so that
+    /// replays know it, too. (In a game's test: [`Game::identify`](crate::Game::identify).)
+    pub fn user(&self, player: PlayerId) -> Option<&'a str> {
+        self.users.get(player)
+    }
+    /// Sends an event to every player, and to spectators, reliably.
     pub fn broadcast(&mut self, event: E) {
         self.output.events.push((Recipient::All, event));
     }
@@ -276,7 +289,7 @@ impl<E> Default for Output<E> {
 }
 
 /// The text without line breaks and control characters, truncated to this length.
-fn bounded(text: &str, bytes: usize) -> String {
+pub(crate) fn bounded(text: &str, bytes: usize) -> String {
     text[..text.floor_char_boundary(bytes)].replace(char::is_control, " ")
 }
 

@@ -27,6 +27,8 @@ export enum CloseCode {
   AddressLimit = 4010,
   /** The room's game admits no new players at present. */
   JoinsClosed = 4011,
+  /** The room to watch does not exist: spectators make none. */
+  NoSuchRoom = 4013,
   /** The player left, as requested. Do not reconnect. */
   Left = 4500,
   /** A message does not follow the schema. */
@@ -55,6 +57,10 @@ export enum CloseCode {
   BadOptions = 4512,
   /** The game has ended the room: its match is over. Joining again makes a new room. */
   GameEnded = 4513,
+  /** A spectator has sent an input or a command. */
+  Spectating = 4517,
+  /** The game has reported the player too often, for inputs that no honest client would send. */
+  TooManyReports = 4518,
 }
 
 /**
@@ -86,6 +92,7 @@ const ADVICE: Record<number, string> = {
   [CloseCode.AddressLimit]:
     "Many players or connections come from this network; wait, or ask the server's operator to raise the limit.",
   [CloseCode.JoinsClosed]: "Join another room, or wait; the SDK tries again.",
+  [CloseCode.NoSuchRoom]: "Wait until somebody plays there; the SDK tries again.",
   [CloseCode.Left]: "Nothing: this is the answer to leave().",
   [CloseCode.Malformed]: "Use the SDK of this server's version.",
   [CloseCode.Unexpected]: "Use the SDK of this server's version.",
@@ -100,6 +107,8 @@ const ADVICE: Record<number, string> = {
   [CloseCode.Kicked]: "An operator or the game removed this player; do not reconnect automatically.",
   [CloseCode.NotBinary]: "Use the SDK's own transports.",
   [CloseCode.GameEnded]: "The reason says how the match ended; connect again for a new room.",
+  [CloseCode.Spectating]: "Send nothing where `room.spectating` is true.",
+  [CloseCode.TooManyReports]: "The reason says what this client sent that the rules do not know.",
   [CloseCode.BadOptions]:
     "The reason says which option is wrong. A server accepts options in joins only with --join-options.",
 };

@@ -10,6 +10,7 @@ use super::{
     jobs::{Asked, RoomJobs},
     npcs::{Npc, Npcs},
     pace::Rhythm,
+    reports::ReportLimit,
     schedule::{Due, Schedule},
     seats::{Seats, Taken},
 };
@@ -26,6 +27,7 @@ use bytes::Bytes;
 use driftless_proto::{
     code::CloseCode,
     limits::Limits,
+    names::GUEST,
     reliable::{cost, encode_body},
     schema::Schema,
     snapshot::Snapshot,
@@ -33,7 +35,7 @@ use driftless_proto::{
 };
 use driftless_sim::{
     Answer, Away, Moment, Order, PlayerId, PlayerInput as Input, Recipient,
-    game::{CommandError, Game},
+    game::{self, CommandError, Game},
     replay::{Action, TickRecord},
 };
 use std::{
@@ -81,6 +83,10 @@ pub struct RoomCore {
     /// Said already: see [`Effect::UnknownText`].
     had_unknown_text: bool,
     record: Option<TickRecord>,
+    /// None: players are not removed, however often they are reported.
+    report_limit: Option<ReportLimit>,
+    /// Reports of this tick.
+    reports: u64,
 }
 
 /// What others have to do after a call.
@@ -104,6 +110,17 @@ pub enum Effect {
         player: PlayerId,
         /// Why.
         reason: String,
+    },
+    /// The game has reported a player.
+    PlayerReported {
+        /// The player.
+        player: PlayerId,
+        /// How often so far.
+        reports: u32,
+        /// The last reason.
+        reason: String,
+        /// The player is removed for it: another effect closes the connection.
+        removed: bool,
     },
     /// An NPC that the game has asked for has a seat.
     NpcSeated(Npc),
@@ -236,6 +253,8 @@ pub struct Ticked {
     pub excess: u64,
     /// Events queued, once for each recipient.
     pub events: u64,
+    /// Inputs for which the game has reported their players.
+    pub reports: u64,
 }
 
 impl RoomCore {
@@ -269,7 +288,14 @@ impl RoomCore {
             over: false,
             had_unknown_text: false,
             record: recorded.then(TickRecord::default),
+            report_limit: None,
+            reports: 0,
         }
+    }
+
+    /// Removes players who are reported so often, from now on.
+    pub fn limit_reports(&mut self, limit: ReportLimit) {
+        self.report_limit = Some(limit);
     }
 
     /// The part of it that others may use.
@@ -337,6 +363,10 @@ impl RoomCore {
             .take(connection, |player, index| Seat::new(shared, player, index, user, name, token, limits))
             .ok_or_else(|| JoinError::UsedUp(self.shared.name.to_string()))?;
         seat.outbox.lock().attach(connection, 0);
+        if !seat.user.starts_with(GUEST) {
+            self.note(Action::User { player: seat.player, user: seat.user.to_string() });
+            self.game.identify(seat.player, &seat.user);
+        }
         self.note(Action::Join { player: seat.player, name: shown.to_string() });
         self.game.join(self.tick + 1, seat.player, &shown);
         self.take_orders();
@@ -466,13 +496,15 @@ impl RoomCore {
         }
         self.shared.tick.store(self.tick, Ordering::Relaxed);
         self.shared.ticks_skipped.fetch_add(due.skipped, Ordering::Relaxed);
-        Some(Ticked { published, inputs, late, commands, excess, events })
+        let reports = mem::take(&mut self.reports);
+        Some(Ticked { published, inputs, late, commands, excess, events, reports })
     }
 
     /// A tick of a room that is over: the same state as before, for those who do not have it yet.
     fn show_on(&mut self) -> Ticked {
         let events = self.deliver_events();
-        Ticked { published: self.publish(), inputs: 0, late: 0, commands: 0, excess: 0, events }
+        let published = self.publish();
+        Ticked { published, inputs: 0, late: 0, commands: 0, excess: 0, events, reports: 0 }
     }
 
     /// Seats the NPCs that the game has asked for, between two ticks like other arrivals and departures.
@@ -574,14 +606,30 @@ impl RoomCore {
 
     fn input(&mut self, player: PlayerId, input: &WaitingInput, view: Option<Moment>) {
         let (number, payload) = (input.sequence, input.payload());
-        match self.game.input(Input { player, number, view, input: payload }) {
-            Ok(()) => {
-                if let Some(record) = &mut self.record {
-                    let input = Bytes::copy_from_slice(payload);
-                    record.inputs.push(Input { player, number, view, input });
-                }
-            }
-            Err(e) => self.close_player(player, CloseCode::BadInput, &e.to_string()),
+        let input = match self.game.take_input(Input { player, number, view, input: payload }) {
+            Ok(game::Taken::AsSent) => self.record.is_some().then(|| Bytes::copy_from_slice(payload)),
+            Ok(game::Taken::Clamped(clamped)) => Some(clamped),
+            Ok(game::Taken::Rejected) => return,
+            Ok(game::Taken::Reported(reason)) => return self.report(player, reason),
+            Err(e) => return self.close_player(player, CloseCode::BadInput, &e.to_string()),
+        };
+        if let (Some(record), Some(input)) = (&mut self.record, input) {
+            record.inputs.push(Input { player, number, view, input });
+        }
+    }
+
+    /// The game has reported a player.
+    fn report(&mut self, player: PlayerId, reason: String) {
+        let Some(taken) = self.seats.get_mut(player).filter(|taken| !taken.removed) else { return };
+        let second = self.shared.tick_rate;
+        let counted = taken.reports.get_or_insert_default().add(self.tick, second, self.report_limit);
+        self.reports += 1;
+        if counted.tell {
+            let (reports, reason, removed) = (counted.all, reason.clone(), counted.remove);
+            self.effects.push(Effect::PlayerReported { player, reports, reason, removed });
+        }
+        if counted.remove {
+            self.close_player(player, CloseCode::TooManyReports, &reason);
         }
     }
 

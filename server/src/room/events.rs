@@ -5,6 +5,7 @@ use crate::{
     ground::{id::RoomId, shared::RoomShared},
     metrics::Metrics,
 };
+use driftless_sim::PlayerId;
 use serde::Serialize;
 use serde_json::Value;
 use std::{
@@ -55,6 +56,25 @@ pub enum RoomEvent {
         room: RoomView,
         /// The report, as JSON.
         report: Value,
+    },
+    /// The game [reports](driftless_sim::Validation::Report) a player, for an input that no honest client
+    /// would send. At most once a second for each player, and when it is removed for it.
+    PlayerReported {
+        /// The room.
+        #[serde(flatten)]
+        room: RoomView,
+        /// The player.
+        player: PlayerId,
+        /// The user.
+        user: Arc<str>,
+        /// Display name.
+        name: Arc<str>,
+        /// How often so far.
+        reports: u32,
+        /// The last reason, in the game's words.
+        reason: String,
+        /// Whether the player is removed: that was one report too many (`Config::reports_limit`).
+        removed: bool,
     },
     /// The room has ended. Before a room of the same name is made. (Not sent if it continues after a restart;
     /// if it was to, and cannot, the server that starts sends this.)

@@ -1,6 +1,6 @@
 //! The seats of a room.
 
-use super::{budget::Told, pace::Pace};
+use super::{budget::Told, pace::Pace, reports::Reports};
 use crate::ground::{
     id::ConnectionId,
     seat::{ResumeToken, Seat},
@@ -37,6 +37,8 @@ pub struct Taken {
     pub removed: bool,
     /// What its commands made the room send.
     pub told: Told,
+    /// Its reports, once there is one.
+    pub reports: Option<Box<Reports>>,
 }
 
 impl Seats {
@@ -82,6 +84,7 @@ impl Seats {
             pace: Pace::default(),
             removed: false,
             told,
+            reports: None,
         });
         self.index_of.insert(player, index as u32); // at most one a player
         self.player_of.insert(connection, player);
@@ -103,7 +106,8 @@ impl Seats {
         let (pace, told) = (Pace::default(), Told::default());
         // What it was shown is not carried: a player who says less than before gains no more than one who has
         // said so all along, and no room rewinds further than its limit.
-        let taken = Taken { seat, connection: None, applied, view: None, pace, removed: false, told };
+        let (connection, view, removed, reports) = (None, None, false, None);
+        let taken = Taken { seat, connection, applied, view, pace, removed, told, reports };
         tight::push(&mut self.by_index, Some(taken));
     }
     /// Ends a seat.

@@ -292,6 +292,9 @@ impl Shell {
             metrics.excess_dropped.inc_by(ticked.excess);
             metrics.events.inc_by(ticked.events);
         }
+        if ticked.reports > 0 {
+            metrics.player_reports.inc_by(ticked.reports);
+        }
         if due.skipped > 0 || behind > 0 {
             let skipped = due.skipped;
             self.span
@@ -349,6 +352,9 @@ impl Shell {
                     );
                 }),
                 Effect::Ask(asked) => self.begin_job(asked),
+                Effect::PlayerReported { player, reports, reason, removed } => {
+                    self.tell_player_reported(player, reports, reason, removed);
+                }
                 Effect::Report(json) => self.tell_report(json),
                 Effect::End { reason } => self.begin_to_end(reason),
                 Effect::Log(text) => self.span.in_scope(|| info!(said = text, "the game says")),
@@ -366,6 +372,17 @@ impl Shell {
         // The game's own serializer has written it.
         if let Ok(report) = serde_json::from_str(&json) {
             self.settings.events.push(RoomEvent::Reported { room: RoomView::of(self.shared()), report });
+        }
+    }
+
+    fn tell_player_reported(&self, player: PlayerId, reports: u32, reason: String, removed: bool) {
+        let Some(taken) = self.core.seats().get(player) else { return };
+        let (user, name) = (taken.seat.user.clone(), taken.seat.name.clone());
+        self.span.in_scope(|| info!(player, %user, reports, reason, removed, "the game reports a player"));
+        if self.settings.events.are_heard() {
+            let room = RoomView::of(self.shared());
+            let event = RoomEvent::PlayerReported { room, player, user, name, reports, reason, removed };
+            self.settings.events.push(event);
         }
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use driftless_proto::{schema::Schema, snapshot::Snapshot};
 use driftless_sim::{
     Answer, Away, InView, Order, PlayerId, PlayerInput, Recipient, Setup,
-    game::{BadInput, CommandError, Game, GameKind, panic_message},
+    game::{BadInput, CommandError, Game, GameKind, Taken, panic_message},
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -73,6 +73,9 @@ impl Game for NotStarted {
     fn inputs_per_tick(&self) -> u32 {
         1
     }
+    fn identify(&mut self, _: PlayerId, _: &str) {
+        self.go_on()
+    }
     fn join(&mut self, _: u32, _: PlayerId, _: &str) {
         self.go_on()
     }
@@ -86,6 +89,9 @@ impl Game for NotStarted {
         self.go_on()
     }
     fn back(&mut self, _: u32, _: PlayerId) {
+        self.go_on()
+    }
+    fn take_input(&mut self, _: PlayerInput<&[u8]>) -> Result<Taken, BadInput> {
         self.go_on()
     }
     fn input(&mut self, _: PlayerInput<&[u8]>) -> Result<(), BadInput> {
@@ -110,6 +116,9 @@ impl Game for NotStarted {
         self.go_on()
     }
     fn view(&self, _: PlayerId, _: &[InView], _: &mut Vec<InView>) {
+        self.go_on()
+    }
+    fn spectate(&self, _: &[InView], _: &mut Vec<InView>) {
         self.go_on()
     }
     fn save(&self) -> Vec<u8> {

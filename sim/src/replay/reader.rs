@@ -226,6 +226,7 @@ fn malformed(record: u64, reason: &str) -> ReplayError {
 fn from_wire(action: wire::Action) -> Option<Action> {
     use wire::action::Body;
     Some(match action.body? {
+        Body::User(wire::User { player, user }) => Action::User { player, user },
         Body::Join(wire::Join { player, name }) => Action::Join { player, name },
         Body::JoinNpc(wire::Join { player, name }) => Action::JoinNpc { player, name },
         Body::Answer(answer) => Action::Answer(answered(answer)?),

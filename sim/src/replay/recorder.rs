@@ -165,6 +165,7 @@ impl<W: Write> Recorder<W> {
 fn to_wire(action: &Action) -> wire::Action {
     use wire::action::Body;
     let body = match action {
+        Action::User { player, user } => Body::User(wire::User { player: *player, user: user.clone() }),
         Action::Join { player, name } => Body::Join(wire::Join { player: *player, name: name.clone() }),
         Action::JoinNpc { player, name } => Body::JoinNpc(wire::Join { player: *player, name: name.clone() }),
         Action::Answer(answer) => Body::Answer(answered(answer)),

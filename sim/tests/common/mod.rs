@@ -92,6 +92,7 @@ impl Script {
 pub fn play(game: &mut dyn Game, record: &TickRecord) -> u32 {
     for action in &record.actions {
         match action {
+            Action::User { player, user } => game.identify(*player, user),
             Action::Join { player, name } => game.join(record.tick, *player, name),
             Action::JoinNpc { player, name } => game.join_npc(record.tick, *player, name),
             Action::Answer(answer) => game.answer(record.tick, answer),

@@ -108,7 +108,9 @@ pub(super) fn weight(tick: &TickRecord) -> usize {
     const EACH: usize = 64;
     let actions = tick.actions.iter().map(|action| match action {
         Action::Command { payload, .. } => payload.len(),
-        Action::Join { name, .. } | Action::JoinNpc { name, .. } => name.len(),
+        Action::User { user: name, .. } | Action::Join { name, .. } | Action::JoinNpc { name, .. } => {
+            name.len()
+        }
         Action::Answer(answer) => EACH + answer.job.len() + answer.result.as_ref().map_or(0, Bytes::len),
         Action::Leave { .. } | Action::Away { .. } | Action::Back { .. } => 0,
     });
