@@ -23,7 +23,7 @@ use tracing::warn;
 /// What a file of carried rooms begins with.
 const MAGIC: &[u8; 7] = b"DRIFTCA";
 /// The layout of [`Room`], in the byte after it. Raise it with every change there.
-const VERSION: u8 = 2;
+const VERSION: u8 = 4;
 /// Most bytes of a file.
 const MOST: u64 = 1 << 30;
 /// Bytes that are written to see whether there is space.

@@ -32,7 +32,11 @@ pub use options::{Options, Origin, Provenance, check_environment};
 pub use public::{PublicQuic, PublicUrl, Reached};
 pub use resolve::{ConfigError, Resolved, Setting, resolve};
 
-use crate::{ground::origin::OriginPattern, telemetry::LogFormat, tls::PemFiles};
+use crate::{
+    ground::{origin::OriginPattern, sight::Spectating},
+    telemetry::LogFormat,
+    tls::PemFiles,
+};
 use driftless_proto::limits::{Limits, MAX_PLAYERS};
 use driftless_sim::TICK_RATES;
 use kind::{
@@ -108,6 +112,13 @@ settings! {
         /// Most players of rooms whose creator does not say. A room's traffic grows with the square of its
         /// players.
         max_players: u32 = 100, number(1..=MAX_PLAYERS);
+        /// Most spectators of rooms whose creator does not say. One costs about what the connection of a
+        /// player costs, and the game nothing.
+        max_spectators: u32 = 100, number(0..=100_000);
+        /// How long ago what spectators are shown was, in rooms whose creator and game do not say, so that
+        /// nobody plays by what a spectator sees. Each room keeps the states of that time: some kilobytes a
+        /// tick, for 50 players of the arena.
+        spectate_delay: Duration = ZERO, span(ZERO..=Duration::from_millis(Spectating::MAX_DELAY_MS as u64));
         /// Let joins bring options for the rooms that they create. Otherwise only those who may POST
         /// /v1/rooms can choose them.
         join_options: bool = false, flag();

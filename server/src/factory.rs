@@ -21,6 +21,7 @@ use crate::{
         seat::ResumeToken,
         shared::RoomShared,
         shares::{Share, Shares},
+        sight::{Sight, Spectating},
         source::Source,
     },
     homes::Homes,
@@ -174,6 +175,7 @@ impl Factory {
                 entrant: entrant.clone(),
                 user: user.clone(),
                 name: name.clone(),
+                sight: Sight::wanted(&join),
                 options: join.options.clone(),
             };
             match room.send(asked).await {
@@ -222,6 +224,9 @@ impl Factory {
         if !is_room_name(name) {
             return Err(FactoryError::BadName(name.to_owned()));
         }
+        if !Sight::wanted(join).plays() {
+            return Err(FactoryError::NoSuchRoom(name.to_owned()));
+        }
         let (kind_asked, options) = (kind.map(str::to_owned), join.options.clone());
         let spec = RoomSpec { kind: kind_asked, options, ..RoomSpec::default() };
         let name: Arc<str> = name.into();
@@ -244,7 +249,21 @@ impl Factory {
             max_players: spec.max_players.unwrap_or(self.config.max_players),
             options: spec.options.clone(),
         };
-        self.admit(id, name, kind, setup, maker, Members::default())
+        let spectating = self.spectating(&kind, spec)?;
+        self.admit(id, name, kind, setup, maker, Members::default(), spectating)
+    }
+
+    /// Whom a room lets watch, as its maker, its game or the configuration says.
+    fn spectating(&self, kind: &GameKind, spec: &RoomSpec) -> Result<Spectating, FactoryError> {
+        let configured = u32::try_from(self.config.spectate_delay.as_millis()).unwrap_or(u32::MAX);
+        let default = kind.spectate_delay_ms().unwrap_or(configured).min(Spectating::MAX_DELAY_MS);
+        // What is kept for a delay takes memory.
+        let longest = if self.config.open_rooms { default } else { Spectating::MAX_DELAY_MS };
+        let delay_ms = spec.spectate_delay_ms.unwrap_or(default);
+        Ok(Spectating {
+            max: spec.max_spectators.unwrap_or(self.config.max_spectators),
+            delay_ms: in_range("spectate_delay_ms", delay_ms, 0..=longest)?,
+        })
     }
 
     fn kind(&self, name: &str) -> Result<GameKind, FactoryError> {
@@ -252,6 +271,7 @@ impl Factory {
     }
 
     /// Takes a room's share of what the server has.
+    #[allow(clippy::too_many_arguments, reason = "all that a room is")]
     fn admit(
         &self,
         id: RoomId,
@@ -260,6 +280,7 @@ impl Factory {
         setup: Setup<String>,
         maker: Maker,
         members: Members,
+        spectating: Spectating,
     ) -> Result<Made, FactoryError> {
         if self.registry.is_draining() {
             return Err(FactoryError::Draining);
@@ -270,7 +291,7 @@ impl Factory {
         let tick_rate = in_range("tick_rate", setup.tick_rate, TICK_RATES)?;
         let max_players = in_range("max_players", setup.max_players, 1..=MAX_PLAYERS)?;
         let shared = RoomShared::new(id, name, kind.name(), tick_rate, max_players);
-        let shared = Arc::new(RoomShared { members: Arc::new(members), ..shared });
+        let shared = Arc::new(RoomShared { members: Arc::new(members), spectating, ..shared });
         let share = match maker {
             Maker::Operator => None,
             Maker::Joiner(source) => Some(self.by_source.take(source).ok_or_else(|| {
@@ -293,22 +314,30 @@ impl Factory {
         self.next_room.fetch_max(last.saturating_add(1), Ordering::Relaxed);
         for room in rooms {
             let (view, setup, maker) = (RoomView::of_carried(&room.carried), room.setup.clone(), room.maker);
+            let spectating = room.carried.spectating;
             let Err(why) = self.try_go_on(room) else { continue };
             warn!(room = %view.room, why, "the room cannot continue where it stopped: it starts anew");
             let (name, kind) = (view.room.clone(), view.kind.clone());
             let reason = format!("the server stopped, and the room cannot continue: {why}");
             self.services.events.push_last(RoomEvent::Ended { room: view, why: "server_stopped", reason });
             if let Maker::Operator = maker
-                && let Err(error) = self.begin_anew(&name, &kind, setup)
+                && let Err(error) = self.begin_anew(&name, &kind, setup, spectating)
             {
                 warn!(room = %name, %error, "nor can it start anew");
             }
         }
     }
 
-    fn begin_anew(&self, name: &Arc<str>, kind: &str, setup: Setup<String>) -> Result<(), FactoryError> {
+    fn begin_anew(
+        &self,
+        name: &Arc<str>,
+        kind: &str,
+        setup: Setup<String>,
+        spectating: Spectating,
+    ) -> Result<(), FactoryError> {
         let (id, kind) = (self.next_id(), self.kind(kind)?);
-        let made = self.admit(id, name.clone(), kind, setup, Maker::Operator, Members::default())?;
+        let (maker, members) = (Maker::Operator, Members::default());
+        let made = self.admit(id, name.clone(), kind, setup, maker, members, spectating)?;
         match self.registry.get_or_start(name, || self.start(made))? {
             (_, Found::Started) => Ok(()),
             (_, Found::There) => Err(FactoryError::Exists(name.to_string())),
@@ -325,7 +354,8 @@ impl Factory {
         let game = start::restore(&kind, &carried.state)?;
         let name: Arc<str> = carried.name.as_str().into();
         let members = Members::after(carried.members_version());
-        let made = self.admit(carried.id, name.clone(), kind, setup, maker, members);
+        let spectating = carried.spectating;
+        let made = self.admit(carried.id, name.clone(), kind, setup, maker, members, spectating);
         let made = made.map_err(|e| e.to_string())?;
         carried.show(&made.shared);
         let kept = carried.seats(&made.shared, &self.config.limits);
@@ -440,13 +470,13 @@ impl Rooms for Factory {
         let (room, players) = match &wanted {
             Wanted::Join(join) => {
                 let Listed { room, shared, .. } = self.find_or_create(join, source)?;
-                (room, shared.connected.load(Ordering::Relaxed))
+                (room, shared.watched_by())
             }
             Wanted::Resume(resume) => {
                 let (_, SeatPlace { room, .. }) =
                     self.seat(resume).inspect_err(|_| self.services.metrics.resumes.inc("unknown"))?;
                 let listed = self.registry.get(&resume.room);
-                (room, listed.map_or(0, |listed| listed.shared.connected.load(Ordering::Relaxed)))
+                (room, listed.map_or(0, |listed| listed.shared.watched_by()))
             }
         };
         let home = self.services.homes.for_player(&room, players);

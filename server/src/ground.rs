@@ -24,6 +24,7 @@ pub mod seat;
 pub mod shared;
 pub mod shares;
 pub mod shrink;
+pub mod sight;
 pub mod source;
 pub mod tight;
 pub mod transport_kind;

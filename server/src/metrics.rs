@@ -39,6 +39,8 @@ pub struct Metrics {
     pub rooms: Gauge,
     /// Seats currently taken.
     pub players: Gauge,
+    /// Spectators, including admins.
+    pub spectators: Gauge,
     /// Rooms made.
     pub rooms_created: Counter,
     /// Rooms that ended.
@@ -241,6 +243,7 @@ impl Metrics {
             ),
             rooms: Gauge::default(),
             players: Gauge::default(),
+            spectators: Gauge::default(),
             rooms_created: Counter::default(),
             rooms_moved: Counter::default(),
             rooms_ended: ByReason::new(
@@ -339,6 +342,7 @@ impl Metrics {
         put(r, "failing", help, &self.failing);
         put(r, "rooms", "Current number of rooms.", &self.rooms);
         put(r, "players", "Seats currently taken.", &self.players);
+        put(r, "spectators", "Current number of spectators.", &self.spectators);
         put(r, "rooms_created", "Rooms made.", &self.rooms_created);
         put(r, "rooms_moved", "Rooms that moved to another thread.", &self.rooms_moved);
         put(r, "rooms_ended", "Rooms that ended, by reason.", &self.rooms_ended.family);

@@ -92,6 +92,12 @@ pub struct RoomSummary {
     pub connected: u32,
     /// Most players.
     pub max_players: u32,
+    /// Spectators, including admins.
+    pub spectators: u32,
+    /// Most spectators.
+    pub max_spectators: u32,
+    /// How long ago what spectators are shown was, milliseconds.
+    pub spectate_delay_ms: u32,
     /// Ticks skipped because the room was late.
     pub ticks_skipped: u64,
     /// Whether its game admits no new players at present.
@@ -156,9 +162,7 @@ impl Registry {
     pub(crate) fn at(&self, home: &Home) -> Vec<(u32, RoomAddr)> {
         let lives_there = |room: &RoomAddr| room.home().is_some_and(|at| at.is(home));
         let rooms = self.rooms.iter().filter(|listed| lives_there(&listed.room));
-        rooms
-            .map(|listed| (listed.shared.connected.load(Ordering::Relaxed) + 1, listed.room.clone()))
-            .collect()
+        rooms.map(|listed| (listed.shared.watched_by().saturating_add(1), listed.room.clone())).collect()
     }
 
     /// The room with this name.
@@ -287,6 +291,9 @@ impl RoomSummary {
             npcs: shared.npcs.load(Ordering::Relaxed),
             connected: shared.connected.load(Ordering::Relaxed),
             max_players: shared.max_players,
+            spectators: shared.spectators.load(Ordering::Relaxed),
+            max_spectators: shared.spectating.max,
+            spectate_delay_ms: shared.spectating.delay_ms,
             ticks_skipped: shared.ticks_skipped.load(Ordering::Relaxed),
             joins_closed: shared.notice.joins_closed(),
             info: shared.notice.info(),

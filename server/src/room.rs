@@ -14,6 +14,7 @@ pub mod record;
 pub mod reports;
 pub mod schedule;
 pub mod seats;
+pub mod spectators;
 pub mod start;
 pub mod timetable;
 

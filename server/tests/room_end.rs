@@ -19,6 +19,7 @@ use driftless_server::{
         report::{LostReason, Report},
         seat::{ResumeToken, Seat},
         shared::RoomShared,
+        sight::Sight,
         source::Source,
     },
     metrics::Metrics,
@@ -186,7 +187,13 @@ async fn join(room: &RoomAddr, around: &Around, connection: u64) -> Seated {
     let entrant =
         Entrant { connection: ConnectionId(connection), source: Source::UNKNOWN, place: None, reach };
     let seated = room
-        .send(Join { entrant, user: "guest".into(), name: "Ann".into(), options: String::new() })
+        .send(Join {
+            entrant,
+            user: "guest".into(),
+            name: "Ann".into(),
+            sight: Sight::Player,
+            options: String::new(),
+        })
         .await
         .unwrap();
     seated.unwrap_or_else(|e| panic!("{e}"))

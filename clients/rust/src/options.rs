@@ -25,6 +25,9 @@ pub struct Options {
     /// Display name, at most 32 characters: see [`driftless_proto::names::display_name`]. Default: empty, the
     /// user id, which the server assigns.
     pub name: String,
+    /// Whether to watch the room instead of playing in it: there is no seat, and nothing may be sent. A
+    /// spectator makes no room, and joins again when the connection was lost. Default: false.
+    pub spectate: bool,
     /// Transports to try, in order of preference. Default: QUIC, then WebSocket.
     pub transports: Vec<TransportKind>,
     /// How long a transport is tried, at least, before the next one is tried in parallel. Default: 250 ms, as
@@ -66,6 +69,7 @@ impl Options {
             kind: String::new(),
             room_options: String::new(),
             name: String::new(),
+            spectate: false,
             transports: vec![TransportKind::Quic, TransportKind::WebSocket],
             head_start: Duration::from_millis(250),
             trust: Trust::Fetch,
@@ -98,6 +102,12 @@ impl Options {
         self
     }
 
+    /// Watches the room instead of playing in it.
+    pub fn spectate(mut self) -> Self {
+        self.spectate = true;
+        self
+    }
+
     /// Sets the transports to try.
     pub fn transports(mut self, transports: impl Into<Vec<TransportKind>>) -> Self {
         self.transports = transports.into();
@@ -112,6 +122,7 @@ impl Options {
             kind: self.kind.clone(),
             name: self.name.clone(),
             options: self.room_options.clone(),
+            spectate: self.spectate,
             codings: self.session.codings.iter().map(|c| *c as i32).collect(),
         }
     }

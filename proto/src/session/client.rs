@@ -194,7 +194,7 @@ impl ClientSession {
     /// [`send_input_seen`](Self::send_input_seen).
     ///
     /// # Errors
-    /// `NotActive`, `TooLarge` (more than [`limits::MAX_INPUT`] bytes), `Exhausted`.
+    /// `NotActive`, `Spectating`, `TooLarge` (more than [`limits::MAX_INPUT`] bytes), `Exhausted`.
     pub fn send_input(&mut self, payload: Bytes) -> Result<u32, SendError> {
         let newest = self.history.current().map(|state| Moment::at(state.tick()));
         self.send_input_seen(payload, newest)
@@ -209,23 +209,31 @@ impl ClientSession {
         if payload.len() > limits::MAX_INPUT {
             return Err(SendError::TooLarge(payload.len()));
         }
-        let seat = self.seat.as_mut().filter(|_| self.phase == Phase::Active && !self.leaving);
-        seat.ok_or(SendError::NotActive)?.inputs.push(view, payload).ok_or(SendError::Exhausted)
+        self.check_may_send()?;
+        let seat = self.seat.as_mut().ok_or(SendError::NotActive)?;
+        seat.inputs.push(view, payload).ok_or(SendError::Exhausted)
     }
 
     /// Queues a command and returns its number. The command is kept, and sent again after a resume, until the
     /// server has it. Numbers count from 1 and continue across seats.
     ///
     /// # Errors
-    /// `NotActive`, `TooLarge` (more than [`limits::MAX_COMMAND`] bytes), `TooManyCommands`.
+    /// `NotActive`, `Spectating`, `TooLarge` (more than [`limits::MAX_COMMAND`] bytes), `TooManyCommands`.
     pub fn send_command(&mut self, payload: Bytes) -> Result<u64, SendError> {
-        if self.phase != Phase::Active || self.leaving {
-            return Err(SendError::NotActive);
-        }
+        self.check_may_send()?;
         if payload.len() > limits::MAX_COMMAND {
             return Err(SendError::TooLarge(payload.len()));
         }
         self.commands.push(payload).ok_or(SendError::TooManyCommands(self.commands.len()))
+    }
+
+    fn check_may_send(&self) -> Result<(), SendError> {
+        match &self.seat {
+            _ if self.phase != Phase::Active || self.leaving => Err(SendError::NotActive),
+            Some(seat) if seat.spectates() => Err(SendError::Spectating),
+            Some(_) => Ok(()),
+            None => Err(SendError::NotActive),
+        }
     }
 
     /// Gives up the seat: a leave is sent after what is queued. Without a connection, it is sent after the
@@ -241,11 +249,13 @@ impl ClientSession {
         }
     }
 
-    /// There is a new connection: resumes the seat if there is one and `rejoin` is false, else joins anew.
+    /// There is a new connection: resumes the seat if there is one and `rejoin` is false, else joins anew (as
+    /// a spectator always does).
     /// `delivery` describes the new transport, which may differ from the previous one.
     pub fn reconnected(&mut self, now: Instant, rejoin: bool, delivery: Delivery) {
         self.config.delivery = delivery;
-        self.phase = Phase::Hello { resume: self.seat.is_some() && !rejoin, sent: false };
+        let resume = !rejoin && self.seat.as_ref().is_some_and(Seat::can_be_resumed);
+        self.phase = Phase::Hello { resume, sent: false };
         self.link = Link::new(now, delivery);
         self.history.reconnected(delivery);
         self.commands.disconnected();
@@ -335,10 +345,13 @@ impl ClientSession {
             self.link.next_ping = now + self.config.ping_interval;
             return Some(Body::Ping(wire::Ping { time_us }));
         }
-        if let Some(command) = self.commands.next() {
+        let seat = self.seat.as_mut()?;
+        if !seat.spectates()
+            && let Some(command) = self.commands.next()
+        {
             return Some(Body::Command(command));
         }
-        if let Some(mut input) = self.seat.as_mut()?.inputs.next() {
+        if let Some(mut input) = seat.inputs.next() {
             let Acked { state, missing, reliable } = self.link.acks.take();
             (input.state_ack, input.state_missing, input.reliable_ack) = (state, missing, reliable);
             return Some(Body::Input(input));
@@ -437,7 +450,14 @@ impl ClientSession {
             let reason = SEAT_LOST.to_owned();
             self.events.push_back(ClientEvent::CommandRefused(wire::CommandRefused { command, reason }));
         }
-        self.seat = Some(Seat { welcome, schema, tick, inputs, reliable_received, presence_version });
+        // A spectator sends no inputs for which to wait. On datagrams, one acknowledgement answers all of a
+        // state.
+        let ack_tick = match self.config.delivery {
+            _ if !welcome.spectating => tick,
+            Delivery::Ordered => Duration::ZERO,
+            Delivery::Datagram => tick / 5,
+        };
+        self.seat = Some(Seat { welcome, schema, ack_tick, inputs, reliable_received, presence_version });
         self.phase = Phase::Active;
         self.link.next_ping = now;
         Ok(())
@@ -483,7 +503,7 @@ impl ClientSession {
         let predict_for = seat.welcome.tick_rate.max(1).saturating_mul(PREDICT_MS) / 1_000;
         self.history.apply(&seat.schema, head, shared, predict_for)?;
         self.link.has_state = true;
-        self.link.acks.state(now, head.number, seat.tick);
+        self.link.acks.state(now, head.number, seat.ack_tick);
         seat.inputs.confirmed(head.input);
         if !again {
             let StateHead { tick, input, baseline, apart, .. } = head;
@@ -496,7 +516,7 @@ impl ClientSession {
     fn take_unread(&mut self, now: Instant, head: StateHead, bytes: usize) {
         let Some(seat) = &mut self.seat else { return };
         (self.link.has_state, self.link.unread) = (true, Some(head.tick));
-        self.link.acks.state(now, head.number, seat.tick);
+        self.link.acks.state(now, head.number, seat.ack_tick);
         seat.inputs.confirmed(head.input);
         let StateHead { tick, input, baseline, apart, .. } = head;
         let full = baseline.is_none() && !apart;
@@ -507,7 +527,7 @@ impl ClientSession {
         let Some(seat) = &mut self.seat else { return Ok(()) };
         let last = seat.reliable_received;
         // A repeat is acknowledged again: the acknowledgement may be what was lost.
-        self.link.acks.reliable(now, last.max(reliable.sequence), seat.tick);
+        self.link.acks.reliable(now, last.max(reliable.sequence), seat.ack_tick);
         if reliable.sequence <= last {
             return Ok(());
         }

@@ -152,7 +152,8 @@ impl<S: StateTick> ServerSession<S> {
     /// input is dropped, its acknowledgements still count. A leave is never dropped.
     ///
     /// # Errors
-    /// `TooLarge`, `RateLimited`, `Malformed`, `UnsupportedVersion`, `BadName`, `UnknownKind` and
+    /// `TooLarge`, `RateLimited`, `Malformed`, `UnsupportedVersion`, `BadName`, `UnknownKind`, `Spectating`
+    /// and
     /// `Unexpected`; see [`CloseCode`]. Ignored without an error: a repeated or late input, command or
     /// acknowledgement; a message of a kind that this version does not know; and whatever arrives while
     /// closing.
@@ -474,6 +475,10 @@ impl<S: StateTick> ServerSession<S> {
         // A message of a kind that this version does not know decodes to none.
         let Some(body) = decode(message)? else { return self.take_unknown() };
         let counts = match (&mut self.state, body) {
+            (State::Active(active), body @ (Body::Input(_) | Body::Command(_))) if active.spectates() => {
+                let reason = format!("{} of a spectator, who may only watch", name_of(&body));
+                return Err(PeerError::new(CloseCode::Spectating, reason));
+            }
             (State::Active(active), Body::Input(input)) => {
                 active.take_acks(now, (input.state_ack, input.state_missing), input.reliable_ack, taken)?;
                 active.take_input(now, input, verdict, &mut self.inputs, self.timeout, taken)?

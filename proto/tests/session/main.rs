@@ -17,6 +17,7 @@ mod lanes;
 mod presence;
 mod reliable;
 mod schedules;
+mod spectators;
 mod states;
 mod timeouts;
 mod transports;

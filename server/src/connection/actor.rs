@@ -152,7 +152,7 @@ impl Connection {
     fn depart(&mut self, to: Home, errand: Errand, ctx: &mut Context<Self>) {
         let room = match &errand {
             Errand::Enter(_) => None,
-            Errand::Stay(place) => Some(place.seat.room.id),
+            Errand::Stay(place) => Some(place.seat.channel()),
         };
         let mut peer = self.peer.borrow_mut();
         self.connections.remove(peer.id, room);
@@ -234,7 +234,7 @@ impl Connection {
             peer.session.welcome(clock::now(), welcome);
             peer.set_seat(seat.clone(), resumed);
             drop(peer);
-            self.connections.subscribe(seat.room.id, self.peer.clone());
+            self.connections.subscribe(seat.channel(), self.peer.clone());
         }
     }
 
@@ -243,7 +243,7 @@ impl Connection {
         let peer = self.peer.borrow();
         let server_stopped = End::Lost("the server stopped".to_owned());
         let place = self.place.take();
-        self.connections.remove(peer.id, place.as_ref().map(|place| place.seat.room.id));
+        self.connections.remove(peer.id, place.as_ref().map(|place| place.seat.channel()));
         self.span
             .in_scope(|| tell_end(&peer, peer.ended().unwrap_or(&server_stopped), place, &self.connections));
     }
@@ -270,7 +270,7 @@ impl Actor for Connection {
             Some(Errand::Enter(ticket)) if !ended => self.enter(ticket, ctx),
             Some(Errand::Stay(place)) => {
                 self.span.record("room", &*place.seat.room.name);
-                self.connections.subscribe(place.seat.room.id, self.peer.clone());
+                self.connections.subscribe(place.seat.channel(), self.peer.clone());
                 self.settle_at(place);
                 self.tell_moved(ctx);
             }

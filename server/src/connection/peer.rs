@@ -489,7 +489,7 @@ struct SeenZones<'a> {
 
 impl Zoned<Arc<Published>> for SeenZones<'_> {
     fn view<'a>(&'a self, state: &'a Arc<Published>) -> &'a [InView] {
-        state.view(self.seat.index, self.seat.player)
+        state.seen_from(self.seat)
     }
 
     fn content(&self, state: &Arc<Published>, zone: ZoneId) -> ZoneContent {

@@ -23,6 +23,11 @@ pub struct RoomSpec {
     /// Most players.
     #[schema(minimum = 1, maximum = 10000)]
     pub max_players: Option<u32>,
+    /// Most spectators.
+    pub max_spectators: Option<u32>,
+    /// How long ago what spectators are shown was, milliseconds. Where everybody can make rooms, at most what
+    /// is the default.
+    pub spectate_delay_ms: Option<u32>,
     /// Seed of the simulation. Absent: random.
     pub seed: Option<u64>,
     /// Options of its game, as JSON text. Empty: the game's defaults.
@@ -55,6 +60,9 @@ pub enum FactoryError {
         /// The kind asked for.
         asked: String,
     },
+    /// There is no room of this name to watch.
+    #[error("there is no room {0:?} to watch: it is made by who plays in it")]
+    NoSuchRoom(String),
     /// A room of this name exists (asked to create it).
     #[error("room {0:?} exists")]
     Exists(String),
@@ -104,6 +112,7 @@ impl FactoryError {
         match self {
             FactoryError::UnknownKind(_) => "unknown_kind",
             FactoryError::OtherKind { .. } => "other_kind",
+            FactoryError::NoSuchRoom(_) => "no_such_room",
             FactoryError::Exists(_) => "room_exists",
             FactoryError::BadName(_) => "bad_name",
             FactoryError::OutOfRange { .. } => "out_of_range",
@@ -120,6 +129,7 @@ impl FactoryError {
         match self {
             FactoryError::UnknownKind(_) | FactoryError::OtherKind { .. } => CloseCode::UnknownKind,
             FactoryError::BadName(_) => CloseCode::BadName,
+            FactoryError::NoSuchRoom(_) => CloseCode::NoSuchRoom,
             FactoryError::BadOptions(_) | FactoryError::NoJoinOptions => CloseCode::BadOptions,
             FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) => CloseCode::ServerFull,
             FactoryError::TooManyRoomsOfAddress { .. } => CloseCode::AddressLimit,
@@ -144,6 +154,7 @@ impl From<FactoryError> for ApiError {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             FactoryError::TooManyRoomsOfAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
+            FactoryError::NoSuchRoom(_) => StatusCode::NOT_FOUND,
         };
         Self::new(status, error.name(), error.to_string())
     }

@@ -11,6 +11,14 @@ pub struct ConnectionId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RoomId(pub u64);
 
+impl RoomId {
+    /// The number under which the room's threads know those whom its delayed states are for. (Rooms are
+    /// numbered from 1 and never reach this bit.)
+    pub fn delayed(self) -> Self {
+        Self(self.0 | 1 << 63)
+    }
+}
+
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

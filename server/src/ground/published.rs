@@ -1,6 +1,6 @@
 //! A published tick: encoded late, and encoded once.
 
-use super::zones::Zones;
+use super::{seat::Seat, sight::Sight, zones::Zones};
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     delta::{Encoder, References},
@@ -82,6 +82,15 @@ impl DeltaKey {
     }
 }
 
+/// By whom a state may be looked at, apart from players.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Watched {
+    /// By spectators.
+    pub by_spectators: bool,
+    /// By those who see everything.
+    pub by_admins: bool,
+}
+
 /// The shared part of a state message, and whether this call encoded it.
 #[derive(Debug)]
 pub struct SharedDelta {
@@ -148,6 +157,27 @@ impl Published {
     ) {
         if let Some(zones) = &mut self.zones {
             zones.look(seats, before.and_then(Published::zones), see);
+        }
+    }
+
+    /// Asks what spectators see, if there are zones and there may be spectators. `see` is given what they saw
+    /// the tick `before`.
+    pub fn look_on(
+        &mut self,
+        watched: Watched,
+        before: Option<&Published>,
+        see: impl FnOnce(&[InView], &mut Vec<InView>),
+    ) {
+        if let Some(zones) = &mut self.zones {
+            zones.look_on(watched, before.and_then(Published::zones), see);
+        }
+    }
+
+    /// The zones that the connection of this seat is shown, besides zone 0.
+    pub fn seen_from(&self, seat: &Seat) -> &[InView] {
+        match seat.sight {
+            Sight::Player => self.view(seat.index, seat.player),
+            watching => self.zones().map_or(&[], |zones| zones.shown(watching)),
         }
     }
 

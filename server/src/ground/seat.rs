@@ -1,6 +1,11 @@
 //! A player's seat in a room. Outlives its connections, for the resume window.
 
-use super::{id::ConnectionId, shared::RoomShared, vitals::Vitals};
+use super::{
+    id::{ConnectionId, RoomId},
+    shared::RoomShared,
+    sight::Sight,
+    vitals::Vitals,
+};
 use bytes::Bytes;
 use driftless_proto::{
     limits::Limits,
@@ -18,17 +23,20 @@ use std::{
     },
 };
 
-/// A player's seat in a room: what the room and the player's connection share. The field order puts what
+/// A player's seat in a room: what the room and the player's connection share. A spectator's connection has
+/// one, too, which is none of the room's seats: see [`spectator`](Self::spectator). The field order puts what
 /// every tick needs into one cache line.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Seat {
     /// The room.
     pub room: Arc<RoomShared>,
-    /// Index in the lists that are ordered by seat. Reused when the seat has ended.
+    /// Index in the lists that are ordered by seat. Reused when the seat has ended. A spectator has none.
     pub index: usize,
-    /// The player.
+    /// The player. 0: a spectator.
     pub player: PlayerId,
+    /// What the connection is shown.
+    pub sight: Sight,
     /// Sequence of the last input that a connection of this seat handed to the room.
     pub input_received: AtomicU32,
     /// Number of reliable messages that the room has queued.
@@ -64,6 +72,7 @@ impl Seat {
             room,
             index,
             player,
+            sight: Sight::Player,
             input_received: AtomicU32::new(0),
             told: AtomicU64::new(0),
             user,
@@ -81,6 +90,32 @@ impl Seat {
 }
 
 impl Seat {
+    /// A place from which to watch. It has no token that anybody knows, and its connection hands the room
+    /// nothing.
+    pub fn spectator(
+        room: Arc<RoomShared>,
+        sight: Sight,
+        user: Arc<str>,
+        name: Arc<str>,
+        limits: &Limits,
+    ) -> Self {
+        let nobodys = ResumeToken([0; 16]); // never listed
+        Self { sight, ..Self::new(room, 0, usize::MAX, user, name, nobodys, limits) }
+    }
+
+    /// Under which number states of its room are published that are for it.
+    pub fn channel(&self) -> RoomId {
+        if self.delay_ticks() > 0 { self.room.id.delayed() } else { self.room.id }
+    }
+
+    /// How long ago what it is shown was.
+    pub fn delay_ticks(&self) -> u32 {
+        match self.sight {
+            Sight::Spectator => self.room.spectating.delay_ticks(self.room.tick_rate),
+            Sight::Player | Sight::Everything => 0,
+        }
+    }
+
     /// Hands an input to the room. False: too many wait for the next tick, and the player's oldest one is
     /// lost.
     pub fn take_input(&self, input: PlayerInput) -> bool {

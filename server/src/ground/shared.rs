@@ -1,13 +1,13 @@
 //! What a room shares with connections and with the registry: its inbox and its figures.
 
-use super::{figures::RoomFigures, id::RoomId, members::Members, notice::Notice, tight};
+use super::{figures::RoomFigures, id::RoomId, members::Members, notice::Notice, sight::Spectating, tight};
 use bytes::Bytes;
 use driftless_proto::{moment::Moment, session::server::PlayerInput};
 use driftless_sim::PlayerId;
 use parking_lot::Mutex;
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, AtomicU64},
+    atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
 /// Inputs of one seat that may wait for a tick. When there are more, the oldest are dropped, because the
@@ -34,6 +34,8 @@ pub struct RoomShared {
     pub tick_rate: u32,
     /// Most seats.
     pub max_players: u32,
+    /// Whom it lets watch.
+    pub spectating: Spectating,
     /// What players have sent since the last tick.
     pub inbox: Mutex<Inbox>,
     /// Newest tick.
@@ -44,6 +46,8 @@ pub struct RoomShared {
     pub npcs: AtomicU32,
     /// Seats with a connection.
     pub connected: AtomicU32,
+    /// Spectators, including admins.
+    pub spectators: AtomicU32,
     /// Ticks skipped.
     pub ticks_skipped: AtomicU64,
     /// Who is here, as players are told.
@@ -55,7 +59,7 @@ pub struct RoomShared {
 }
 
 impl RoomShared {
-    /// The shared side of a room that has not ticked yet.
+    /// The shared side of a room that has not ticked yet, and that nobody may watch.
     pub fn new(id: RoomId, name: Arc<str>, kind: &'static str, tick_rate: u32, max_players: u32) -> Self {
         Self {
             id,
@@ -63,16 +67,23 @@ impl RoomShared {
             kind,
             tick_rate,
             max_players,
+            spectating: Spectating::default(),
             inbox: Mutex::default(),
             tick: AtomicU32::new(0),
             players: AtomicU32::new(0),
             npcs: AtomicU32::new(0),
             connected: AtomicU32::new(0),
+            spectators: AtomicU32::new(0),
             ticks_skipped: AtomicU64::new(0),
             members: Arc::default(),
             notice: Notice::default(),
             figures: RoomFigures::default(),
         }
+    }
+
+    /// Connections that it publishes to.
+    pub fn watched_by(&self) -> u32 {
+        self.connected.load(Relaxed).saturating_add(self.spectators.load(Relaxed))
     }
 }
 

@@ -48,6 +48,11 @@ impl<K: Ord + Copy, V> SortedMap<K, V> {
         Some(self.0.remove(at).1)
     }
 
+    /// All entries, in order of the keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+
     /// All values, in order of the keys.
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.0.iter().map(|(_, value)| value)

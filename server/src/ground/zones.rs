@@ -1,10 +1,14 @@
 //! The zones of a published tick: when each last changed, its encoded deltas, and who sees which.
 
-use super::published::Encodings;
-use driftless_proto::{
-    delta::MAX_AGE, schema::Schema, session::server::ZoneContent, snapshot::Snapshot, view::InView,
+use super::{
+    published::{Encodings, Watched},
+    sight::Sight,
 };
-use driftless_sim::{PlayerId, ZoneId};
+use driftless_proto::{
+    delta::MAX_AGE, limits::MAX_ZONES_IN_VIEW, schema::Schema, session::server::ZoneContent,
+    snapshot::Snapshot, view::InView,
+};
+use driftless_sim::{PlayerId, ZoneId, view::DEFAULT_PRIORITY};
 
 /// The zones, other than zone 0, of a room's state at one tick.
 #[derive(Debug)]
@@ -33,6 +37,10 @@ struct Views {
     /// For each seat index: its player, and where its zones are in `zones`.
     seats: Vec<(PlayerId, u32, u32)>,
     zones: Vec<InView>,
+    /// What spectators see, if there are any.
+    spectators: Vec<InView>,
+    /// Everything, if there are admins.
+    everything: Vec<InView>,
     /// Scratch memory.
     one: Vec<InView>,
 }
@@ -97,7 +105,7 @@ impl Zones {
         before: Option<&Zones>,
         mut see: impl FnMut(PlayerId, &[InView], &mut Vec<InView>),
     ) {
-        let Views { seats: all, zones, one } = &mut self.views;
+        let Views { seats: all, zones, one, .. } = &mut self.views;
         all.clear();
         zones.clear();
         for (index, player) in seats.enumerate() {
@@ -107,6 +115,35 @@ impl Zones {
                 zones.extend_from_slice(one);
             }
             all.push((player.unwrap_or_default(), start, zones.len() as u32));
+        }
+    }
+
+    /// Asks what spectators see, if there may be any; and notes everything, if there are admins. `see` is
+    /// given what spectators saw the tick `before`.
+    pub(super) fn look_on(
+        &mut self,
+        watched: Watched,
+        before: Option<&Zones>,
+        see: impl FnOnce(&[InView], &mut Vec<InView>),
+    ) {
+        let Views { spectators, everything, .. } = &mut self.views;
+        spectators.clear();
+        if watched.by_spectators {
+            see(before.map_or(&[], |before| before.shown(Sight::Spectator)), spectators);
+        }
+        everything.clear();
+        if watched.by_admins {
+            let there = self.all.iter().filter(|zone| !zone.content.is_empty).take(MAX_ZONES_IN_VIEW);
+            everything.extend(there.map(|zone| InView { zone: zone.zone, priority: DEFAULT_PRIORITY }));
+        }
+    }
+
+    /// What those who watch see.
+    pub fn shown(&self, sight: Sight) -> &[InView] {
+        match sight {
+            Sight::Player => &[],
+            Sight::Spectator => &self.views.spectators,
+            Sight::Everything => &self.views.everything,
         }
     }
 

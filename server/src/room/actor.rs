@@ -19,6 +19,7 @@ use crate::{
         id::ConnectionId,
         report::{LostReason, SeatExpired},
         seat::ResumeToken,
+        sight::Sight,
     },
 };
 use actix::{
@@ -155,6 +156,8 @@ pub struct Join {
     pub user: Arc<str>,
     /// Display name.
     pub name: Arc<str>,
+    /// Whether it watches instead of playing.
+    pub sight: Sight,
     /// Options for the room, if it is created for this join.
     pub options: String,
 }

@@ -13,6 +13,7 @@ use super::{
     reports::ReportLimit,
     schedule::{Due, Schedule},
     seats::{Seats, Taken},
+    spectators::Spectators,
 };
 use crate::ground::{
     close::Close,
@@ -21,6 +22,7 @@ use crate::ground::{
     refusal::Refusal,
     seat::{ResumeToken, Seat},
     shared::{Drained, RoomShared, WaitingInput},
+    sight::Sight,
     tight,
 };
 use bytes::Bytes;
@@ -64,6 +66,7 @@ pub struct RoomCore {
     schedule: Schedule,
     limits: Limits,
     seats: Seats,
+    spectators: Spectators,
     npcs: Npcs,
     jobs: RoomJobs,
     tick: u32,
@@ -178,6 +181,14 @@ pub enum JoinError {
         /// Its seats.
         max_players: u32,
     },
+    /// As many watch as may.
+    #[error("room {room:?} has {max} spectators, as many as may watch")]
+    TooManySpectators {
+        /// The room.
+        room: String,
+        /// The limit.
+        max: u32,
+    },
     /// The game admits no new players.
     #[error("room {0:?} admits no new players now")]
     Closed(String),
@@ -217,7 +228,9 @@ pub enum ResumeError {
 impl From<JoinError> for Refusal {
     fn from(e: JoinError) -> Self {
         let code = match &e {
-            JoinError::Full { .. } | JoinError::UsedUp(_) => CloseCode::RoomFull,
+            JoinError::Full { .. } | JoinError::UsedUp(_) | JoinError::TooManySpectators { .. } => {
+                CloseCode::RoomFull
+            }
             JoinError::Closed(_) => CloseCode::JoinsClosed,
             JoinError::Failed(_) => CloseCode::RoomFailed,
             JoinError::BadOptions(_) => CloseCode::BadOptions,
@@ -243,6 +256,9 @@ impl From<ResumeError> for Refusal {
 pub struct Ticked {
     /// The state to publish.
     pub published: Arc<Published>,
+    /// What to publish to spectators instead, if they are shown what was some time ago and there is
+    /// something.
+    pub delayed: Option<Arc<Published>>,
     /// Inputs that the game got.
     pub inputs: u64,
     /// Inputs that it will never get, because they came too late, or were too many.
@@ -273,6 +289,7 @@ impl RoomCore {
             schedule,
             limits,
             seats: Seats::default(),
+            spectators: Spectators::new(shared.spectating.delay_ticks(shared.tick_rate)),
             npcs: Npcs::default(),
             jobs: RoomJobs::default(),
             tick: 0,
@@ -309,6 +326,10 @@ impl RoomCore {
     /// The seats.
     pub fn seats(&self) -> &Seats {
         &self.seats
+    }
+    /// Those who watch.
+    pub fn spectators(&self) -> &Spectators {
+        &self.spectators
     }
     /// The NPCs.
     pub fn npcs(&self) -> &Npcs {
@@ -374,6 +395,28 @@ impl RoomCore {
         Ok(seat)
     }
 
+    /// Lets somebody watch. The game does not notice.
+    pub fn spectate(
+        &mut self,
+        connection: ConnectionId,
+        sight: Sight,
+        user: Arc<str>,
+        name: Arc<str>,
+    ) -> Result<Arc<Seat>, JoinError> {
+        if self.over {
+            return Err(JoinError::Ended(self.shared.name.to_string()));
+        }
+        let max = self.shared.spectating.max;
+        if sight == Sight::Spectator && self.spectators.limited() >= max as usize {
+            return Err(JoinError::TooManySpectators { room: self.shared.name.to_string(), max });
+        }
+        let seat = Arc::new(Seat::spectator(self.shared.clone(), sight, user, name, &self.limits));
+        seat.outbox.lock().attach(connection, 0);
+        self.spectators.add(connection, seat.clone());
+        self.count();
+        Ok(seat)
+    }
+
     /// Gives a player the seat back. The connection that still has it is closed as replaced.
     pub fn resume(
         &mut self,
@@ -405,6 +448,10 @@ impl RoomCore {
     /// A connection is lost; its seat is kept if somebody can come back to it. None: it has no seat (any
     /// more). `welcomed`: the welcome may have arrived, so somebody may have the token.
     pub fn lost(&mut self, connection: ConnectionId, welcomed: bool, why: Away) -> Option<Detached> {
+        if self.spectators.remove(connection) {
+            self.count();
+            return None;
+        }
         let seat = self.seats.detach(connection)?;
         self.count();
         if welcomed && !seat.outbox.lock().queue().is_overflowed() {
@@ -418,6 +465,10 @@ impl RoomCore {
 
     /// Ends the seat of a connection. None: it has no seat (any more).
     pub fn leave(&mut self, connection: ConnectionId) -> Option<Arc<Seat>> {
+        if self.spectators.remove(connection) {
+            self.count();
+            return None;
+        }
         self.end_seat(self.seats.player_of(connection)?)
     }
 
@@ -491,20 +542,30 @@ impl RoomCore {
         let checksum = self.record.is_some().then(|| self.game.checksum());
         let events = self.deliver_events();
         let published = self.publish();
+        let (delayed, told) = self.show_later(&published);
         if let Some(record) = &mut self.record {
             record.checksum = checksum; // from here on, the game has not panicked in this tick
         }
         self.shared.tick.store(self.tick, Ordering::Relaxed);
         self.shared.ticks_skipped.fetch_add(due.skipped, Ordering::Relaxed);
         let reports = mem::take(&mut self.reports);
-        Some(Ticked { published, inputs, late, commands, excess, events, reports })
+        let events = events + told;
+        Some(Ticked { published, delayed, inputs, late, commands, excess, events, reports })
     }
 
     /// A tick of a room that is over: the same state as before, for those who do not have it yet.
     fn show_on(&mut self) -> Ticked {
         let events = self.deliver_events();
         let published = self.publish();
-        Ticked { published, inputs: 0, late: 0, commands: 0, excess: 0, events, reports: 0 }
+        let (delayed, told) = self.show_later(&published);
+        let events = events + told;
+        Ticked { published, delayed, inputs: 0, late: 0, commands: 0, excess: 0, events, reports: 0 }
+    }
+
+    /// If spectators are shown what was some time ago: what that is now, and how many events they get.
+    fn show_later(&mut self, published: &Arc<Published>) -> (Option<Arc<Published>>, u64) {
+        let Self { spectators, effects, .. } = self;
+        spectators.published(published, slow(effects))
     }
 
     /// Seats the NPCs that the game has asked for, between two ticks like other arrivals and departures.
@@ -675,7 +736,11 @@ impl RoomCore {
     /// consumer; if it is away, its seat has to end, because it cannot be resumed without a gap. After that
     /// it is sent nothing more.
     fn deliver(&mut self, to: Recipient, body: &Bytes) -> u64 {
-        let Self { seats, effects, .. } = self;
+        let Self { seats, spectators, effects, .. } = self;
+        let watched = match to {
+            Recipient::All => spectators.tell(body, slow(effects)),
+            Recipient::Player(_) => 0,
+        };
         let mut push = |taken: &Taken| {
             let Some(pushed) = taken.seat.tell(body.clone()) else { return 0 };
             match (pushed, taken.connection) {
@@ -689,7 +754,7 @@ impl RoomCore {
             u64::from(pushed.is_ok())
         };
         match to {
-            Recipient::All => seats.iter().map(push).sum(),
+            Recipient::All => watched + seats.iter().map(push).sum::<u64>(),
             Recipient::Player(player) => seats.get(player).map_or(0, &mut push),
         }
     }
@@ -703,7 +768,7 @@ impl RoomCore {
         }
         let mut published = self.recycle();
         if let Some(fresh) = Arc::get_mut(&mut published) {
-            let Self { game, seats, tick, shared, crowded_until, schema, .. } = self;
+            let Self { game, seats, spectators, tick, shared, crowded_until, schema, .. } = self;
             let before = before.as_deref();
             // Once per second, clients verify that they have the same state as the room.
             let with_checksum = tick.is_multiple_of(shared.tick_rate);
@@ -720,6 +785,7 @@ impl RoomCore {
             let present = |taken: &&Taken| taken.connection.is_some();
             let seats = seats.places().map(|place| place.filter(present).map(|taken| taken.seat.player));
             fresh.look(seats, before, |player, had, seen| game.view(player, had, seen));
+            fresh.look_on(spectators.watched(), before, |had, seen| game.spectate(had, seen));
         }
         tight::push(&mut self.recent, published.clone());
         published
@@ -739,7 +805,7 @@ impl RoomCore {
             }
             return reused;
         }
-        if recent.len() >= RECYCLED {
+        if recent.len() >= RECYCLED + self.spectators.kept() {
             recent.remove(0);
         }
         Arc::new(Published::new(schema.clone(), recent.last().map(|newest| &**newest)))
@@ -787,5 +853,11 @@ impl RoomCore {
         self.shared.players.store(self.seats.len() as u32, Ordering::Relaxed);
         self.shared.npcs.store(self.npcs.len() as u32, Ordering::Relaxed);
         self.shared.connected.store(self.seats.connected() as u32, Ordering::Relaxed);
+        self.shared.spectators.store(self.spectators.len() as u32, Ordering::Relaxed);
     }
+}
+
+/// Closes spectators for whom too much waits.
+fn slow(effects: &mut Vec<Effect>) -> impl FnMut(ConnectionId, String) {
+    |connection, reason| effects.push(Effect::Close { connection, code: CloseCode::SlowConsumer, reason })
 }

@@ -48,6 +48,11 @@ impl Fanouts {
         tight::insert(&mut self.connections, at, (connection, Member { reach, moving: Moving::No }));
     }
 
+    /// Number of connections.
+    pub(super) fn len(&self) -> usize {
+        self.connections.len()
+    }
+
     /// A connection has gone.
     pub(super) fn remove(&mut self, connection: ConnectionId) {
         if let Ok(at) = self.connections.binary_search_by_key(&connection, |(id, _)| *id) {

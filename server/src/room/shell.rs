@@ -33,6 +33,7 @@ use crate::{
     metrics::Metrics,
 };
 use actix::Recipient;
+use bytes::Bytes;
 use driftless_proto::{code::CloseCode, wire};
 use driftless_sim::{Answer, PlayerId, game::panic_message, replay::EndReason};
 use std::{
@@ -211,7 +212,7 @@ impl Shell {
     /// Makes its connections on other threads come here if they can, unless there are too many for one
     /// thread.
     fn gather(&mut self) {
-        if self.home.home().link().is_some() && self.core.seats().connected() as u32 <= SPREAD_FROM {
+        if self.home.home().link().is_some() && self.fanouts.len() <= SPREAD_FROM as usize {
             self.fanouts.gather(self.home.home());
         }
     }
@@ -278,7 +279,10 @@ impl Shell {
             self.span.in_scope(|| warn!("the room has used up its tick numbers: ending it"));
             return self.end(CloseCode::RoomClosed, OUT_OF_TICKS, "out_of_ticks");
         };
-        let behind = self.fanouts.publish(self.shared().id, &ticked.published);
+        let mut behind = self.fanouts.publish(self.shared().id, &ticked.published);
+        if let Some(delayed) = &ticked.delayed {
+            behind += self.fanouts.publish(self.shared().id.delayed(), delayed);
+        }
         let metrics = &self.settings.metrics;
         metrics.ticks.inc();
         metrics.ticks_skipped.inc_by(due.skipped);
@@ -451,6 +455,7 @@ impl Shell {
             link.end(reason, self.core.end_record());
         }
         self.fanouts.close_all(&Close { code, reason: reason.to_owned() });
+        self.settings.metrics.spectators.dec_by(self.core.spectators().len() as i64);
         let listing = self.settings.listing.upgrade();
         if let Some(listing) = &listing {
             for taken in self.core.seats().iter() {
@@ -480,13 +485,18 @@ impl Shell {
 
     fn seated(&self, seat: Arc<Seat>) -> Seated {
         let core = &self.core;
-        let clock = self.settings.clock;
+        let (clock, tick_rate) = (self.settings.clock, self.shared().tick_rate);
+        let delay_us = u64::from(seat.delay_ticks()) * 1_000_000 / u64::from(tick_rate.max(1));
+        let plays = seat.sight.plays();
         let welcome = wire::Welcome {
             player: seat.player,
-            resume_token: seat.token.to_wire(),
-            resume_window_ms: millis(self.settings.resume_window),
-            tick_rate: self.shared().tick_rate,
-            epoch_us: core.schedule().epoch_us(clock),
+            resume_token: if plays { seat.token.to_wire() } else { Bytes::new() },
+            resume_window_ms: if plays { millis(self.settings.resume_window) } else { 0 },
+            tick_rate,
+            // For a spectator with a delay, ticks are due later.
+            epoch_us: core.schedule().epoch_us(clock).saturating_add_unsigned(delay_us),
+            spectating: !plays,
+            delay_ms: u32::try_from(delay_us / 1_000).unwrap_or(u32::MAX),
             schema: Some(core.schema().to_wire()),
             room: self.shared().name.to_string(),
             kind: self.shared().kind.to_owned(),
@@ -532,6 +542,9 @@ impl Shell {
             return Err(if is_maker { JoinError::BadOptions(refused.reason) } else { ended });
         }
         let failed = JoinError::Failed(self.shared().name.to_string());
+        if !join.sight.plays() {
+            return self.spectate(join, failed);
+        }
         let seat = self
             .guarded(|core| core.join(join.entrant.connection, join.user, join.name))
             .unwrap_or(Err(failed))?;
@@ -545,6 +558,18 @@ impl Shell {
         seat.vitals.set_last_seen(at);
         let (user, name, vitals) = (seat.user.clone(), seat.name.clone(), seat.vitals.clone());
         self.report_joined(seat.player, user, name, vitals, false);
+        Ok(self.seated(seat))
+    }
+
+    /// Somebody comes to watch: neither the game nor presence is told.
+    fn spectate(&mut self, join: Join, failed: JoinError) -> Result<Seated, JoinError> {
+        let Join { entrant, user, name, sight, .. } = join;
+        let spectated = self.guarded(|core| core.spectate(entrant.connection, sight, user, name));
+        let seat = spectated.unwrap_or(Err(failed))?;
+        *seat.place.lock() = entrant.place.clone();
+        self.settings.metrics.spectators.inc();
+        self.fanouts.add(entrant.connection, entrant.reach);
+        self.gather();
         Ok(self.seated(seat))
     }
 
@@ -603,6 +628,7 @@ impl Shell {
     /// A connection is lost.
     pub(super) fn lost(&mut self, lost: Lost) {
         self.fanouts.remove(lost.connection);
+        let watched = self.core.spectators().len();
         match self.guarded(|core| core.lost(lost.connection, lost.welcomed, lost.why.away())).flatten() {
             Some(Detached::Kept(seat)) => self.report(Report::Lost {
                 room: self.shared().name.clone(),
@@ -611,17 +637,24 @@ impl Shell {
                 at: self.settings.clock.micros(clock::now()),
             }),
             Some(Detached::Ended(seat)) => self.seat_ended(&seat, lost.why.leave_reason()),
-            None => {}
+            None => self.count_spectators(watched),
         }
+    }
+
+    /// Some of the spectators may have gone.
+    fn count_spectators(&self, before: usize) {
+        self.settings.metrics.spectators.dec_by(before.saturating_sub(self.core.spectators().len()) as i64);
     }
 
     /// A player leaves, or was removed.
     pub(super) fn leave(&mut self, leave: Leave) {
         self.fanouts.remove(leave.connection);
+        let watched = self.core.spectators().len();
         if let Some(Some(seat)) = self.guarded(|core| core.leave(leave.connection)) {
             let why = if leave.removed.is_some() { LeaveReason::Removed } else { LeaveReason::Left };
             self.seat_ended(&seat, why);
         }
+        self.count_spectators(watched);
     }
 
     /// A connection has moved to another thread. Some: it was closed while moving.

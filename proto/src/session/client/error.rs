@@ -61,6 +61,9 @@ pub enum SendError {
     /// Not in the room yet, or no longer.
     #[error("not in the room")]
     NotActive,
+    /// The client only watches: see `Welcome.spectating`.
+    #[error("a spectator sends no inputs and no commands")]
+    Spectating,
     /// The payload is longer than the protocol allows.
     #[error("payload of {0} bytes is too long")]
     TooLarge(usize),

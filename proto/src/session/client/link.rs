@@ -26,7 +26,8 @@ pub(super) struct Link {
 pub(super) struct Seat {
     pub(super) welcome: wire::Welcome,
     pub(super) schema: Schema,
-    pub(super) tick: Duration,
+    /// The tick length by which acknowledgements wait for an input.
+    pub(super) ack_tick: Duration,
     pub(super) inputs: Inputs,
     pub(super) reliable_received: u64,
     /// Version of the last presence received. 0: none.
@@ -49,6 +50,16 @@ impl Link {
 }
 
 impl Seat {
+    /// Whether it is none, but a place from which to watch.
+    pub(super) fn spectates(&self) -> bool {
+        self.welcome.spectating
+    }
+
+    /// Whether the server would know it again.
+    pub(super) fn can_be_resumed(&self) -> bool {
+        !self.welcome.resume_token.is_empty()
+    }
+
     pub(super) fn resume(&self, join: &wire::Join) -> wire::Resume {
         wire::Resume {
             protocol: limits::PROTOCOL,

@@ -39,6 +39,7 @@ pub(super) struct Active<S> {
     command_received: u64,
     /// The last ping: the time in it, and when it was made.
     pinged: Option<(u64, Nanos)>,
+    spectates: bool,
 }
 
 /// A state to send now: encode `current` against the other two, with the player's input in the head.
@@ -118,7 +119,13 @@ impl<S: StateTick> Active<S> {
             gate: gate(SECOND / u64::from(welcome.tick_rate.max(1)), delivery),
             command_received: welcome.command_received,
             pinged: None,
+            spectates: welcome.spectating,
         }
+    }
+
+    /// Whether the peer may send no inputs and commands.
+    pub(super) fn spectates(&self) -> bool {
+        self.spectates
     }
 
     pub(super) fn input_received(&self) -> u32 {

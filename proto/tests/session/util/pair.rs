@@ -51,6 +51,7 @@ pub struct Pair {
     pub most_reliable: usize,
     /// Messages that the client has sent.
     pub messages_up: u32,
+    spectates: bool,
     next_tick: Instant,
     next_input: Instant,
 }
@@ -97,6 +98,7 @@ impl Pair {
             states_sent: Vec::new(),
             most_reliable: 0,
             messages_up: 0,
+            spectates: false,
             next_tick: now,
             next_input: now + ms(17),
         }
@@ -270,7 +272,8 @@ impl Pair {
 
     fn answer(&mut self, request: Request) {
         match request {
-            Request::Join(_) => {
+            Request::Join(join) => {
+                self.spectates = join.spectate;
                 let queue = ReliableQueue::new(self.limits.reliable_messages, self.limits.reliable_bytes);
                 let served = Served {
                     queue,
@@ -321,7 +324,8 @@ impl Pair {
             tick_rate: 20,
             input_received: served.inputs.last().copied().unwrap_or(0),
             command_received: served.command_received,
-            resume_token: token(),
+            resume_token: if self.spectates { Bytes::new() } else { token() },
+            spectating: self.spectates,
             schema: Some(self.room.schema.to_wire()),
             room: "lobby".into(),
             ..wire::Welcome::default()

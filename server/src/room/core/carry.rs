@@ -5,6 +5,7 @@ use crate::ground::{
     id::RoomId,
     seat::{ResumeToken, Seat, SeatOutbox},
     shared::RoomShared,
+    sight::Spectating,
 };
 use bytes::Bytes;
 use driftless_proto::{
@@ -49,6 +50,8 @@ pub struct Carried {
     answers: Vec<CarriedAnswer>,
     joins_closed: bool,
     info: BTreeMap<String, String>,
+    /// Whom it lets watch. (Spectators are not carried: they join again.)
+    pub spectating: Spectating,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -195,6 +198,7 @@ impl RoomCore {
             answers: self.jobs.give_up(STOPPED).into_iter().map(CarriedAnswer::of).collect(),
             joins_closed: shared.notice.joins_closed(),
             info: shared.notice.info(),
+            spectating: shared.spectating,
         })
     }
 
