@@ -32,11 +32,11 @@ export async function connect<
   const transport = await paths.dial(new AbortController().signal).catch((error: unknown) => {
     throw RoomError.dial(error);
   });
-  const { room: name, kind = options.game?.kind ?? "", name: shown = "" } = options;
+  const { room: name, kind = options.game?.kind ?? "", name: shown = "", spectate = false } = options;
   const ofRoom = options.options ? JSON.stringify(options.options) : "";
   const core = new Core(
     timers.now(),
-    { room: name, kind, name: shown, options: ofRoom },
+    { room: name, kind, name: shown, options: ofRoom, spectate },
     transport.delivery,
     earlier,
     new Backoff(1000, 30_000, options.random),

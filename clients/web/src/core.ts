@@ -187,7 +187,8 @@ export class Core {
 
   /** Whether the seat can move to another connection now. */
   get mayMove(): boolean {
-    return this.phase.name === "online" && this.session.isActive && !this.left;
+    // A spectator would have to join a second time.
+    return this.phase.name === "online" && this.session.isActive && !this.left && !this.session.spectating;
   }
 
   /**

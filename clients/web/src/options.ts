@@ -28,6 +28,11 @@ export interface ConnectOptions<
    * Servers refuse options unless they run with `--join-options`.
    */
   readonly options?: Readonly<Record<string, unknown>>;
+  /**
+   * Whether to watch the room instead of playing in it: there is no seat, and nothing may be sent. A spectator
+   * makes no room, and joins again when the connection was lost.
+   */
+  readonly spectate?: boolean;
   /** Display name, at most 32 characters. Default: the user id, which the server assigns. */
   readonly name?: string;
   /** The `token` of an earlier page's room: resumes that seat if it is still kept, otherwise joins. */

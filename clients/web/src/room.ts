@@ -168,9 +168,10 @@ export class Room<
    * Sends an input with the next tick, and with it what `entities` shows now: a server with lag compensation
    * judges by that. Only the newest counts: calling this again before the tick replaces the input. Ignored
    * while not connected (the moment that it was meant for would be past). Throws what encoding it throws, and
-   * a SendError if it is too long.
+   * a SendError if it is too long, or if the client only watches.
    */
   send(input: Input): void {
+    this.checkPlays();
     const payload = this.game.encodeInput(input);
     if (payload.length > MAX_INPUT) {
       throw new SendError(`an input of ${payload.length} bytes; at most ${MAX_INPUT} are allowed`);
@@ -184,6 +185,7 @@ export class Room<
    * number, which a `refused` event names; the numbers of a room are unique. Throws a SendError.
    */
   command(command: Command): number {
+    this.checkPlays();
     if (this.core.hasEnded) throw new SendError("the room has ended: connect again");
     const payload = this.game.encodeCommand(command);
     if (payload.length > MAX_COMMAND) {
@@ -196,6 +198,10 @@ export class Room<
       throw new SendError("too many commands wait for the server's confirmation: send fewer");
     this.pump();
     return sequence;
+  }
+
+  private checkPlays(): void {
+    if (this.spectating) throw new SendError("a spectator sends no inputs and no commands");
   }
 
   /** The entities as they should be shown now: interpolated, unless that is switched off. */
@@ -243,7 +249,17 @@ export class Room<
     return this.current!;
   }
 
-  /** The player's number in this room. */
+  /** Whether the client only watches: because it asked to, or because of who it is. */
+  get spectating(): boolean {
+    return this.core.session.spectating;
+  }
+
+  /** How long ago what a spectator is shown was, ms: as long as the room says. */
+  get delay(): number {
+    return this.core.session.welcome?.delayMs ?? 0;
+  }
+
+  /** The player's number in this room. 0: a spectator. */
   get player(): number {
     return this.core.session.welcome?.player ?? 0;
   }
@@ -581,7 +597,7 @@ export class Room<
     const due = core.tickDue(0);
     const serverTime = this.serverTime;
     const wanted = this.pendingInput !== undefined || this.emitter.has("tick");
-    if (this.inputTimer !== undefined || !wanted || !core.session.isActive) return;
+    if (this.inputTimer !== undefined || !wanted || !core.session.isActive || this.spectating) return;
     if (interval === undefined || due === undefined || serverTime === undefined) return;
     const { tick, wait } = this.inputClock.next(serverTime, interval, due, core.clock.way, this.stats.jitter);
     this.inputTimer = this.timers.set(() => this.sendInput(tick), wait);

@@ -29,6 +29,7 @@ export class LocalPlayer {
 
   /** Where to show the player, metres; undefined if it is not in the room yet. */
   shown(_now: number): { x: number; y: number } | undefined {
+    if (this.room.spectating) return undefined;
     // The controls' current value is the next input, so it is shown already.
     this.room.send(this.input());
     const me = this.room.entities.get("player", this.room.player);

@@ -27,6 +27,8 @@ const controls = new Controls(canvas);
 const painter = new Painter(canvas);
 const sounds = new Sounds();
 let roomName = query.get("room") ?? "lobby";
+/** `?spectate`: watches. */
+const spectate = query.has("spectate");
 let current: Room<never, never, never> | undefined;
 /** The seat to resume, until there is a room. */
 let seat = takeSeat();
@@ -52,7 +54,8 @@ async function play({ name, colour }: { name: string; colour: number | undefined
     kind: "arena",
     name,
     ...roomOptions(),
-    token: seat,
+    spectate,
+    token: spectate ? undefined : seat,
     game: ArenaGame,
     transports: network.transports(query.get("transport")),
     // A respawn is a jump; nobody runs this far within two states.
@@ -94,6 +97,7 @@ function roomOptions(): { options?: { side_m?: number; teams?: boolean } } {
 
 /** A new seat: asks for the colour, and for a match if there is none. */
 function enter(room: ArenaRoom, colour: number | undefined): void {
+  if (room.spectating) return;
   choose(room, colour);
   if (query.get("match") === "off") return;
   const number = (key: string, normal: number): number => Number(query.get(key) ?? normal);
@@ -174,7 +178,7 @@ element("quality").addEventListener("click", () => {
 addEventListener("pagehide", () => keepSeat(current?.token ?? seat));
 leaveAttract = attract(painter);
 // A returning player continues, and one whose address has a name starts at once.
-const name = query.get("name") ?? (seat ? chosenName() : undefined);
+const name = query.get("name") ?? (seat ? chosenName() : spectate ? "" : undefined);
 if (name !== undefined) {
   me = { name, colour: chosenColour() };
   start();

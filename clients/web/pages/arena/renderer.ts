@@ -25,6 +25,12 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 /** Length of a projectile's tail, metres. */
 const TAIL = 1.1;
 
+/** Whom a spectator's camera follows: who has the most points. */
+function leader(players: readonly Entity[]): { x: number; y: number } | undefined {
+  const best = players.reduce<Entity | undefined>((a, b) => (a && a.score! >= b.score! ? a : b), undefined);
+  return best && { x: best.x!, y: best.y! };
+}
+
 /** Draws the room, once per frame. */
 export class Renderer {
   readonly effects = new Effects();
@@ -95,7 +101,8 @@ export class Renderer {
     const shots = view?.all("projectile") ?? [];
     const me = players.find((p) => p.id === people.me);
     const mine = this.player.shown(now) ?? (me && { x: me.x!, y: me.y! });
-    if (mine) this.camera = this.follow(now, mine);
+    const watched = mine ?? (this.room.spectating ? leader(players) : undefined);
+    if (watched) this.camera = this.follow(now, watched);
     const camera = this.camera ?? { x: painter.side / 2, y: painter.side / 2 };
     this.moments.look(now, players, shots, camera);
     const tremor = effects.tremor(now);

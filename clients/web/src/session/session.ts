@@ -52,6 +52,8 @@ export interface Join {
   readonly name: string;
   /** JSON, or empty. */
   readonly options: string;
+  /** Whether to watch instead of playing. */
+  readonly spectate?: boolean;
 }
 
 /** What the server said. */
@@ -156,13 +158,20 @@ export class Session {
     return this.seat?.schema;
   }
 
+  /** The client has no seat, and may send nothing. */
+  get spectating(): boolean {
+    return this.seat?.welcome?.spectating === true;
+  }
+
   get isActive(): boolean {
     return this.phase === "active";
   }
 
   /** What identifies the seat, for a resume from another page. */
   get resumption(): { token: Uint8Array; reliableReceived: bigint } | undefined {
-    return this.seat && { token: this.seat.token, reliableReceived: this.seat.reliableReceived };
+    return this.seat?.token.length
+      ? { token: this.seat.token, reliableReceived: this.seat.reliableReceived }
+      : undefined;
   }
 
   /**
@@ -253,7 +262,7 @@ export class Session {
    * the player was shown when acting; the newest state's, if nothing is said.
    */
   sendInput(payload: Uint8Array, view = this.snapshot?.tick ?? 0): number | undefined {
-    if (this.phase !== "active" || this.leaving || !this.seat) return undefined;
+    if (this.phase !== "active" || this.leaving || !this.seat || this.spectating) return undefined;
     return this.seat.inputs.push(view, payload);
   }
 
@@ -280,11 +289,14 @@ export class Session {
     if (this.phase !== "closed") this.phase = "disconnected";
   }
 
-  /** There is a new connection: resumes the seat if there is one and `rejoin` is false, else joins anew. */
+  /**
+   * There is a new connection: resumes the seat if there is one and `rejoin` is false, else joins anew, as a
+   * spectator always does.
+   */
   reconnected(now: number, rejoin: boolean, delivery: Delivery): void {
     this.phase = "hello";
     this.delivery = delivery;
-    this.link = newLink(now, delivery, this.seat !== undefined && !rejoin);
+    this.link = newLink(now, delivery, this.resumption !== undefined && !rejoin);
     this.commands.disconnected();
     this.seat?.inputs.disconnected(delivery === "datagram");
   }
@@ -315,7 +327,7 @@ export class Session {
       link.nextPing = now + (++link.pings <= FIRST_PINGS ? FIRST_PING_INTERVAL : PING_INTERVAL);
       return { case: "ping", value: { timeUs: link.pinged } };
     }
-    const command = this.commands.next();
+    const command = this.spectating ? undefined : this.commands.next();
     if (command) return { case: "command", value: command };
     const input = seat.inputs.next();
     const tick = this.tickInterval;
@@ -428,7 +440,7 @@ export class Session {
     history.apply(head, ordered ? 2 : MAX_AGE + 1, first);
     link.hasState = true;
     link.acks.takeState(number);
-    link.acks.want(now, this.tickInterval, this.ackAlone);
+    link.acks.want(now, this.tickInterval, this.ackAlone || this.spectating);
     seat.inputs.confirm(input);
     if (!again) this.events.push({ type: "state", tick, input, full: full && !head.apart, more, bytes });
   }
@@ -439,7 +451,7 @@ export class Session {
     const { sequence, body } = reliable;
     // A repeat is acknowledged again: the acknowledgement may be what was lost.
     this.link.acks.takeReliable(sequence > last ? sequence : last);
-    this.link.acks.want(now, this.tickInterval, this.ackAlone);
+    this.link.acks.want(now, this.tickInterval, this.ackAlone || this.spectating);
     if (sequence <= last) return;
     if (sequence - last > 1n) throw new ServerFault("gap", `reliable message ${sequence} after ${last}`);
     seat.reliableReceived = sequence;

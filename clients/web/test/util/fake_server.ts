@@ -19,6 +19,7 @@ interface Presence {
 
 /** A player's seat. Its x is the sum of its inputs, each a signed byte. */
 interface Seat {
+  /** 0: a spectator. */
   readonly player: number;
   readonly token: Uint8Array;
   x: number;
@@ -42,6 +43,8 @@ export class FakeServer {
   readonly seats: Seat[] = [];
   readonly links: Link[] = [];
   readonly messages: ClientMessage["body"][] = [];
+  /** What spectators are told. */
+  delayMs = 0;
   /** States are not sent while this is set. */
   silent = false;
   /** Every newcomer is told this, and nothing else. */
@@ -132,8 +135,9 @@ export class FakeServer {
     if (!link.seat && this.mute(link)) return;
     switch (body.case) {
       case "join": {
-        const player = this.seats.length + 1;
-        const token = Uint8Array.from({ length: 16 }, () => player);
+        const { spectate } = body.value;
+        const player = spectate ? 0 : this.seats.length + 1;
+        const token = Uint8Array.from({ length: spectate ? 0 : 16 }, () => player);
         const seat: Seat = {
           player,
           token,
@@ -225,6 +229,8 @@ export class FakeServer {
         commandReceived: BigInt(seat.commandReceived),
         resumed,
         timeoutMs: 10_000,
+        spectating: seat.player === 0,
+        delayMs: seat.player === 0 ? this.delayMs : 0,
       },
     });
     for (const item of seat.reliable) link.tell({ case: "reliable", value: item });

@@ -96,6 +96,7 @@ export function encodeJoin(message: MessageInitShape<typeof JoinSchema>, writer 
     writer.join();
   }
   if (message.options) writer.tag(7, 2).string(message.options);
+  if (message.spectate) writer.tag(9, 0).bool(message.spectate);
   return writer;
 }
 
@@ -112,6 +113,7 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
     name: "",
     codings: [],
     options: "",
+    spectate: false,
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -136,6 +138,9 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
         break;
       case 58:
         message.options = reader.string();
+        break;
+      case 72:
+        message.spectate = reader.bool();
         break;
       default:
         reader.skip(type, field);

@@ -123,6 +123,8 @@ export function encodeWelcome(message: MessageInitShape<typeof WelcomeSchema>, w
   if (message.commandReceived) writer.tag(13, 0).uint64(message.commandReceived);
   if (message.resumed) writer.tag(14, 0).bool(message.resumed);
   if (message.timeoutMs) writer.tag(15, 0).uint32(message.timeoutMs);
+  if (message.spectating) writer.tag(18, 0).bool(message.spectating);
+  if (message.delayMs) writer.tag(19, 0).uint32(message.delayMs);
   return writer;
 }
 
@@ -147,6 +149,8 @@ export function decodeWelcome(bytes: Uint8Array | BinaryReader, length = (bytes 
     commandReceived: 0n,
     resumed: false,
     timeoutMs: 0,
+    spectating: false,
+    delayMs: 0,
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -195,6 +199,12 @@ export function decodeWelcome(bytes: Uint8Array | BinaryReader, length = (bytes 
         break;
       case 120:
         message.timeoutMs = reader.uint32();
+        break;
+      case 144:
+        message.spectating = reader.bool();
+        break;
+      case 152:
+        message.delayMs = reader.uint32();
         break;
       default:
         reader.skip(type, field);

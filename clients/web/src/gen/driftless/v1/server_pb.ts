@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/server.proto.
  */
 export const file_driftless_v1_server: GenFile = /*@__PURE__*/
-  fileDesc("ChlkcmlmdGxlc3MvdjEvc2VydmVyLnByb3RvEgxkcmlmdGxlc3MudjEi5QIKDVNlcnZlck1lc3NhZ2USJAoFc3RhdGUYASABKAsyEy5kcmlmdGxlc3MudjEuU3RhdGVIABIqCghyZWxpYWJsZRgCIAEoCzIWLmRyaWZ0bGVzcy52MS5SZWxpYWJsZUgAEigKB3dlbGNvbWUYAyABKAsyFS5kcmlmdGxlc3MudjEuV2VsY29tZUgAEjcKC3NlcnZlcl9waW5nGAQgASgLMiAuZHJpZnRsZXNzLnYxLlNlcnZlck1lc3NhZ2UuUGluZ0gAEigKBHBvbmcYBSABKAsyGC5kcmlmdGxlc3MudjEuU2VydmVyUG9uZ0gAEigKB2dvb2RieWUYBiABKAsyFS5kcmlmdGxlc3MudjEuR29vZGJ5ZUgAEioKCHByZXNlbmNlGAcgASgLMhYuZHJpZnRsZXNzLnYxLlByZXNlbmNlSAAaFwoEUGluZxIPCgd0aW1lX3VzGAEgASgEQgYKBGJvZHkivwIKB1dlbGNvbWUSEAoIcHJvdG9jb2wYASABKA0SDgoGcGxheWVyGAIgASgNEhQKDHJlc3VtZV90b2tlbhgDIAEoDBIYChByZXN1bWVfd2luZG93X21zGAQgASgNEhEKCXRpY2tfcmF0ZRgFIAEoDRIWCg5zZXJ2ZXJfdGltZV91cxgGIAEoBBIQCghlcG9jaF91cxgHIAEoEhIkCgZzY2hlbWEYCCABKAsyFC5kcmlmdGxlc3MudjEuU2NoZW1hEgwKBHJvb20YCSABKAkSDAoEa2luZBgKIAEoCRIMCgR1c2VyGAsgASgJEhYKDmlucHV0X3JlY2VpdmVkGAwgASgNEhgKEGNvbW1hbmRfcmVjZWl2ZWQYDSABKAQSDwoHcmVzdW1lZBgOIAEoCBISCgp0aW1lb3V0X21zGA8gASgNIoMBCghSZWxpYWJsZRIQCghzZXF1ZW5jZRgBIAEoBBIkCgVldmVudBgCIAEoCzITLmRyaWZ0bGVzcy52MS5FdmVudEgAEjcKD2NvbW1hbmRfcmVmdXNlZBgEIAEoCzIcLmRyaWZ0bGVzcy52MS5Db21tYW5kUmVmdXNlZEgAQgYKBGJvZHkiJgoFRXZlbnQSDAoEdGljaxgBIAEoDRIPCgdwYXlsb2FkGAIgASgMIjEKDkNvbW1hbmRSZWZ1c2VkEg8KB2NvbW1hbmQYASABKAQSDgoGcmVhc29uGAIgASgJIl8KCFByZXNlbmNlEiUKB21lbWJlcnMYAiADKAsyFC5kcmlmdGxlc3MudjEuTWVtYmVyEg8KB3ZlcnNpb24YAyABKAQSDQoFc2luY2UYBCABKAQSDAoEbW9yZRgFIAEoCCLPAgoGTWVtYmVyEgwKBHVzZXIYASABKAkSDAoEbmFtZRgCIAEoCRIPCgdwbGF5ZXJzGAMgAygNEhMKC2Nvbm5lY3Rpb25zGAQgASgNEisKBmNoYW5nZRgFIAEoDjIbLmRyaWZ0bGVzcy52MS5NZW1iZXIuQ2hhbmdlEg0KBWF0X3VzGAYgASgEEg4KBnJ0dF91cxgHIAEoDRILCgNucGMYCCABKAgiqQEKBkNoYW5nZRIWChJDSEFOR0VfVU5TUEVDSUZJRUQQABIRCg1DSEFOR0VfSk9JTkVEEAESDwoLQ0hBTkdFX0xFRlQQAhIPCgtDSEFOR0VfQVdBWRADEg8KC0NIQU5HRV9CQUNLEAQSFAoQQ0hBTkdFX1RJTUVEX09VVBAFEhcKE0NIQU5HRV9ESVNDT05ORUNURUQQBhISCg5DSEFOR0VfUkVNT1ZFRBAHIk8KClNlcnZlclBvbmcSDwoHdGltZV91cxgBIAEoBBIWCg5zZXJ2ZXJfdGltZV91cxgCIAEoBBIYChBjb21tYW5kX3JlY2VpdmVkGAMgASgEIkMKB0dvb2RieWUSDAoEY29kZRgBIAEoDRIOCgZyZWFzb24YAiABKAkSGgoScmVjb25uZWN0X2FmdGVyX21zGAMgASgNYgZwcm90bzM", [file_driftless_v1_schema, file_driftless_v1_state]);
+  fileDesc("ChlkcmlmdGxlc3MvdjEvc2VydmVyLnByb3RvEgxkcmlmdGxlc3MudjEi5QIKDVNlcnZlck1lc3NhZ2USJAoFc3RhdGUYASABKAsyEy5kcmlmdGxlc3MudjEuU3RhdGVIABIqCghyZWxpYWJsZRgCIAEoCzIWLmRyaWZ0bGVzcy52MS5SZWxpYWJsZUgAEigKB3dlbGNvbWUYAyABKAsyFS5kcmlmdGxlc3MudjEuV2VsY29tZUgAEjcKC3NlcnZlcl9waW5nGAQgASgLMiAuZHJpZnRsZXNzLnYxLlNlcnZlck1lc3NhZ2UuUGluZ0gAEigKBHBvbmcYBSABKAsyGC5kcmlmdGxlc3MudjEuU2VydmVyUG9uZ0gAEigKB2dvb2RieWUYBiABKAsyFS5kcmlmdGxlc3MudjEuR29vZGJ5ZUgAEioKCHByZXNlbmNlGAcgASgLMhYuZHJpZnRsZXNzLnYxLlByZXNlbmNlSAAaFwoEUGluZxIPCgd0aW1lX3VzGAEgASgEQgYKBGJvZHki5QIKB1dlbGNvbWUSEAoIcHJvdG9jb2wYASABKA0SDgoGcGxheWVyGAIgASgNEhQKDHJlc3VtZV90b2tlbhgDIAEoDBIYChByZXN1bWVfd2luZG93X21zGAQgASgNEhEKCXRpY2tfcmF0ZRgFIAEoDRIWCg5zZXJ2ZXJfdGltZV91cxgGIAEoBBIQCghlcG9jaF91cxgHIAEoEhIkCgZzY2hlbWEYCCABKAsyFC5kcmlmdGxlc3MudjEuU2NoZW1hEgwKBHJvb20YCSABKAkSDAoEa2luZBgKIAEoCRIMCgR1c2VyGAsgASgJEhYKDmlucHV0X3JlY2VpdmVkGAwgASgNEhgKEGNvbW1hbmRfcmVjZWl2ZWQYDSABKAQSDwoHcmVzdW1lZBgOIAEoCBISCgp0aW1lb3V0X21zGA8gASgNEhIKCnNwZWN0YXRpbmcYEiABKAgSEAoIZGVsYXlfbXMYEyABKA0igwEKCFJlbGlhYmxlEhAKCHNlcXVlbmNlGAEgASgEEiQKBWV2ZW50GAIgASgLMhMuZHJpZnRsZXNzLnYxLkV2ZW50SAASNwoPY29tbWFuZF9yZWZ1c2VkGAQgASgLMhwuZHJpZnRsZXNzLnYxLkNvbW1hbmRSZWZ1c2VkSABCBgoEYm9keSImCgVFdmVudBIMCgR0aWNrGAEgASgNEg8KB3BheWxvYWQYAiABKAwiMQoOQ29tbWFuZFJlZnVzZWQSDwoHY29tbWFuZBgBIAEoBBIOCgZyZWFzb24YAiABKAkiXwoIUHJlc2VuY2USJQoHbWVtYmVycxgCIAMoCzIULmRyaWZ0bGVzcy52MS5NZW1iZXISDwoHdmVyc2lvbhgDIAEoBBINCgVzaW5jZRgEIAEoBBIMCgRtb3JlGAUgASgIIs8CCgZNZW1iZXISDAoEdXNlchgBIAEoCRIMCgRuYW1lGAIgASgJEg8KB3BsYXllcnMYAyADKA0SEwoLY29ubmVjdGlvbnMYBCABKA0SKwoGY2hhbmdlGAUgASgOMhsuZHJpZnRsZXNzLnYxLk1lbWJlci5DaGFuZ2USDQoFYXRfdXMYBiABKAQSDgoGcnR0X3VzGAcgASgNEgsKA25wYxgIIAEoCCKpAQoGQ2hhbmdlEhYKEkNIQU5HRV9VTlNQRUNJRklFRBAAEhEKDUNIQU5HRV9KT0lORUQQARIPCgtDSEFOR0VfTEVGVBACEg8KC0NIQU5HRV9BV0FZEAMSDwoLQ0hBTkdFX0JBQ0sQBBIUChBDSEFOR0VfVElNRURfT1VUEAUSFwoTQ0hBTkdFX0RJU0NPTk5FQ1RFRBAGEhIKDkNIQU5HRV9SRU1PVkVEEAciTwoKU2VydmVyUG9uZxIPCgd0aW1lX3VzGAEgASgEEhYKDnNlcnZlcl90aW1lX3VzGAIgASgEEhgKEGNvbW1hbmRfcmVjZWl2ZWQYAyABKAQiQwoHR29vZGJ5ZRIMCgRjb2RlGAEgASgNEg4KBnJlYXNvbhgCIAEoCRIaChJyZWNvbm5lY3RfYWZ0ZXJfbXMYAyABKA1iBnByb3RvMw", [file_driftless_v1_schema, file_driftless_v1_state]);
 
 /**
  * @generated from message driftless.v1.ServerMessage
@@ -113,14 +113,15 @@ export type Welcome = Message<"driftless.v1.Welcome"> & {
   protocol: number;
 
   /**
-   * The player's number in this room. Never reused within the room.
+   * The player's number in this room. Never reused within the room. 0: a spectator.
    *
    * @generated from field: uint32 player = 2;
    */
   player: number;
 
   /**
-   * Identifies the seat in a resume. A secret of 16 bytes.
+   * Identifies the seat in a resume. A secret of 16 bytes. Empty: there is no seat to resume, so a client
+   * that comes back joins again.
    *
    * @generated from field: bytes resume_token = 3;
    */
@@ -149,7 +150,8 @@ export type Welcome = Message<"driftless.v1.Welcome"> & {
 
   /**
    * The server's clock at tick 0: tick n is due at epoch_us + n * 1,000,000 / tick_rate. (Signed, because a
-   * room restored from a checkpoint starts at a later tick.)
+   * room restored from a checkpoint starts at a later tick.) With a delay (`delay_ms`), when it is due for
+   * this client.
    *
    * @generated from field: sint64 epoch_us = 7;
    */
@@ -210,6 +212,20 @@ export type Welcome = Message<"driftless.v1.Welcome"> & {
    * @generated from field: uint32 timeout_ms = 15;
    */
   timeoutMs: number;
+
+  /**
+   * The client watches and may not play: because it asked to, or because of who it is.
+   *
+   * @generated from field: bool spectating = 18;
+   */
+  spectating: boolean;
+
+  /**
+   * How long ago what this client is shown was, milliseconds. 0: as fresh as for players.
+   *
+   * @generated from field: uint32 delay_ms = 19;
+   */
+  delayMs: number;
 };
 
 /**
