@@ -99,6 +99,7 @@ impl Interior {
             max_players: Some(setup.max_players),
             seed: Some(setup.seed),
             options: setup.options.clone(),
+            ..RoomSpec::default()
         };
         self.factory.create(spec).await.map(drop).map_err(|e| e.to_string())
     }
