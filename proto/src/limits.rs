@@ -15,6 +15,8 @@ pub const MAX_ROOM_NAME: usize = 64;
 pub const MAX_OPTIONS: usize = 1024;
 /// Most players of a room.
 pub const MAX_PLAYERS: u32 = 10_000;
+/// Most spectators of a room.
+pub const MAX_SPECTATORS: u32 = 100_000;
 /// Longest display name, characters.
 pub const MAX_NAME: usize = 32;
 /// Longest text or bytes in a field of an entity, bytes.

@@ -37,7 +37,7 @@ use crate::{
     telemetry::LogFormat,
     tls::PemFiles,
 };
-use driftless_proto::limits::{Limits, MAX_PLAYERS};
+use driftless_proto::limits::{Limits, MAX_PLAYERS, MAX_SPECTATORS};
 use driftless_sim::TICK_RATES;
 use kind::{
     address, admin_token, file, flag, folder, log_filter, number, optional, origins, present_folder, size,
@@ -114,7 +114,7 @@ settings! {
         max_players: u32 = 100, number(1..=MAX_PLAYERS);
         /// Most spectators of rooms whose creator does not say. One costs about what the connection of a
         /// player costs, and the game nothing.
-        max_spectators: u32 = 100, number(0..=100_000);
+        max_spectators: u32 = 100, number(0..=MAX_SPECTATORS);
         /// How long ago what spectators are shown was, in rooms whose creator and game do not say, so that
         /// nobody plays by what a spectator sees. Each room keeps the states of that time: some kilobytes a
         /// tick, for 50 players of the arena.

@@ -39,7 +39,11 @@ use crate::{
     },
 };
 use actix::{MailboxError, Recipient};
-use driftless_proto::{limits::MAX_PLAYERS, names::is_room_name, wire};
+use driftless_proto::{
+    limits::{MAX_PLAYERS, MAX_SPECTATORS},
+    names::is_room_name,
+    wire,
+};
 use driftless_sim::{
     Setup, TICK_RATES,
     game::{Game, GameKind},
@@ -261,7 +265,11 @@ impl Factory {
         let longest = if self.config.open_rooms { default } else { Spectating::MAX_DELAY_MS };
         let delay_ms = spec.spectate_delay_ms.unwrap_or(default);
         Ok(Spectating {
-            max: spec.max_spectators.unwrap_or(self.config.max_spectators),
+            max: in_range(
+                "max_spectators",
+                spec.max_spectators.unwrap_or(self.config.max_spectators),
+                0..=MAX_SPECTATORS,
+            )?,
             delay_ms: in_range("spectate_delay_ms", delay_ms, 0..=longest)?,
         })
     }

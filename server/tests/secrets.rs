@@ -1,6 +1,7 @@
 //! Promise 8: "A client MUST NOT receive a byte of what its player may not see." Many small games with
 //! secrets that no other number looks like; what each client is sent is searched for those of the others, as
-//! it is and as the client has decoded it.
+//! it is and as the client has decoded it. A spectator is one more of them, who sees some of the fog,
+//! nobody's hand, and nothing that is newer than the room's delay.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
@@ -18,7 +19,10 @@ use driftless_proto::{
     view::{InView, ZoneId},
     wire::{self, ColumnCoding},
 };
-use driftless_server::ground::published::Published;
+use driftless_server::ground::{
+    published::{Published, Watched},
+    sight::Sight,
+};
 use driftless_sim::{PlayerId, Rng};
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -37,10 +41,11 @@ type Secret = [i32; 2];
 
 /// Where everything is and who sees what, tick by tick.
 struct Game {
+    players: u32,
     schema: Arc<Schema>,
     /// By tick, from 1: the secrets in each zone, by entity.
     ticks: Vec<BTreeMap<ZoneId, BTreeMap<u32, Secret>>>,
-    /// By tick: what each player sees.
+    /// By tick: what each player sees, and then what spectators see.
     views: Vec<Vec<Vec<InView>>>,
 }
 
@@ -48,14 +53,14 @@ impl Game {
     fn new(rng: &mut Rng, players: u32) -> Self {
         let schema = Schema::new().kind("secret", |kind| kind.hold("number", &["high", "low"], 1));
         let mut secrets = BTreeMap::new();
-        let mut game = Self { schema: Arc::new(schema), ticks: Vec::new(), views: Vec::new() };
+        let mut game = Self { players, schema: Arc::new(schema), ticks: Vec::new(), views: Vec::new() };
         let zones = 1..=FOG + players;
         for id in zones.clone().chain(1..=FOG) {
             // Some entities of the fog are in one zone together.
             let id = 10 * id + rng.below(2);
             secrets.insert(id, (id / 10, random(rng)));
         }
-        let mut foggy: Vec<BTreeSet<ZoneId>> = vec![BTreeSet::new(); players as usize];
+        let mut foggy: Vec<BTreeSet<ZoneId>> = vec![BTreeSet::new(); players as usize + 1];
         for _ in 0..TICKS {
             for (zone, secret) in secrets.values_mut() {
                 if rng.below(3) == 0 {
@@ -76,7 +81,8 @@ impl Game {
                         foggy.insert(zone);
                     }
                 }
-                let seen = foggy.iter().copied().chain([FOG + player]);
+                let hand = (player <= players).then_some(FOG + player);
+                let seen = foggy.iter().copied().chain(hand);
                 seen.map(|zone| InView { zone, priority: 1 + rng.below(200) as u8 }).collect()
             });
             game.views.push(views.collect());
@@ -95,12 +101,17 @@ impl Game {
         self.views[tick as usize - 1][player as usize - 1].iter().any(|seen| seen.zone == zone)
     }
 
-    /// The secrets that a player may have learned up to the end, and those that it may not.
-    fn split(&self, player: PlayerId) -> (HashSet<Secret>, HashSet<Secret>) {
+    fn spectator(&self) -> PlayerId {
+        self.players + 1
+    }
+
+    /// The secrets that a player may have learned by the tick `until`, and those that it may not.
+    fn split(&self, player: PlayerId, until: u32) -> (HashSet<Secret>, HashSet<Secret>) {
         let (mut may, mut may_not) = (HashSet::new(), HashSet::new());
         for (tick, zones) in (1..).zip(&self.ticks) {
             for (&zone, secrets) in zones {
-                let known = if self.sees(player, tick, zone) { &mut may } else { &mut may_not };
+                let known =
+                    if tick <= until && self.sees(player, tick, zone) { &mut may } else { &mut may_not };
                 known.extend(secrets.values());
             }
         }
@@ -172,13 +183,17 @@ fn contains(message: &[u8], needles: &HashSet<u64>) -> bool {
 /// What a room gives to one player's session.
 struct Room<'a> {
     player: PlayerId,
+    spectates: bool,
     encoder: &'a mut Encoder,
     buffer: &'a mut BytesMut,
 }
 
 impl Zoned<Arc<Published>> for Room<'_> {
     fn view<'a>(&'a self, state: &'a Arc<Published>) -> &'a [InView] {
-        state.view(self.player as usize - 1, self.player)
+        match self.spectates {
+            true => state.zones().map_or(&[], |zones| zones.shown(Sight::Spectator)),
+            false => state.view(self.player as usize - 1, self.player),
+        }
     }
     fn content(&self, state: &Arc<Published>, zone: ZoneId) -> ZoneContent {
         state.zone_content(zone)
@@ -198,18 +213,22 @@ impl Zoned<Arc<Published>> for Room<'_> {
 /// One player's connection.
 struct Peer {
     player: PlayerId,
+    spectates: bool,
     server: ServerSession<Arc<Published>>,
     client: ClientSession,
     received: Vec<Bytes>,
 }
 
 impl Peer {
-    fn join(now: Instant, player: PlayerId, schema: &Schema, delivery: Delivery, budget: u32) -> Self {
+    fn join(now: Instant, player: PlayerId, game: &Game, delivery: Delivery, budget: u32) -> Self {
+        let (schema, spectates) = (&game.schema, player == game.spectator());
         let limits = Limits { state_bytes_per_second: budget, ..Limits::default() };
         let config = ClientConfig { delivery, ..ClientConfig::default() };
-        let join = wire::Join { protocol: PROTOCOL, room: "lobby".into(), ..wire::Join::default() };
+        let room = "lobby".into();
+        let join = wire::Join { protocol: PROTOCOL, room, spectate: spectates, ..wire::Join::default() };
         let mut peer = Self {
             player,
+            spectates,
             server: ServerSession::new(now, limits, delivery),
             client: ClientSession::join(now, config, join),
             received: Vec::new(),
@@ -217,6 +236,7 @@ impl Peer {
         peer.send_up(now, |_| false);
         let welcome = wire::Welcome {
             player,
+            spectating: spectates,
             tick_rate: 20,
             schema: Some(schema.to_wire()),
             resume_token: vec![1; 16].into(),
@@ -253,7 +273,7 @@ impl Peer {
             self.client.handle_message(now, out.split().freeze()).unwrap();
         }
         self.server.offer_state(state.clone());
-        let mut room = Room { player: self.player, encoder, buffer };
+        let mut room = Room { player: self.player, spectates: self.spectates, encoder, buffer };
         let mut sent = Vec::new();
         self.server
             .poll_zones(now, 0, &mut room, 60, writer, &mut out, |out| sent.push(out.split().freeze()));
@@ -283,7 +303,9 @@ fn play(seed: u64, tools: &mut Tools) -> (usize, usize) {
     let budget = if rng.below(3) == 0 { 20 * 60 } else { 0 };
     let mut now = Instant::now();
     let mut peers: Vec<_> =
-        (1..=players).map(|player| Peer::join(now, player, &game.schema, delivery, budget)).collect();
+        (1..=players + 1).map(|player| Peer::join(now, player, &game, delivery, budget)).collect();
+    let delay = rng.below(4);
+    let mut states = Vec::new();
     let mut before: Option<Arc<Published>> = None;
     let mut changes = 0;
     for tick in 1..=TICKS {
@@ -295,8 +317,15 @@ fn play(seed: u64, tools: &mut Tools) -> (usize, usize) {
             out.clone_from(&game.views[tick as usize - 1][player as usize - 1]);
         };
         state.look((1..=players).map(Some), before.as_deref(), see);
+        let watched = Watched { by_spectators: true, by_admins: false };
+        state.look_on(watched, before.as_deref(), |had, out| see(game.spectator(), had, out));
         let state = Arc::new(state);
+        states.push(state.clone());
         for peer in &mut peers {
+            let late = if peer.spectates { delay as usize } else { 0 };
+            let Some(state) = states.len().checked_sub(1 + late).map(|at| states[at].clone()) else {
+                continue;
+            };
             let had: Vec<_> = peer.client.zones().map(|(zone, ..)| zone).collect();
             let loses = |percent| delivery == Delivery::Datagram && rng.below(100) < percent;
             peer.tick(now, &state, tools, loses);
@@ -316,7 +345,8 @@ fn play(seed: u64, tools: &mut Tools) -> (usize, usize) {
         .collect();
     let mut searched = 0;
     for peer in &peers {
-        let (may, may_not) = game.split(peer.player);
+        let until = TICKS - if peer.spectates { delay } else { 0 };
+        let (may, may_not) = game.split(peer.player, until);
         let shown = peer.client.snapshot().map(|state| &state.tables()[0]);
         for (row, _) in shown.map_or(&[][..], |table| table.ids()).iter().enumerate() {
             let secret = [0, 1].map(|column| shown.unwrap().column(column)[row]);

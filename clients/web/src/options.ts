@@ -29,8 +29,8 @@ export interface ConnectOptions<
    */
   readonly options?: Readonly<Record<string, unknown>>;
   /**
-   * Whether to watch the room instead of playing in it: there is no seat, and nothing may be sent. A spectator
-   * makes no room, and joins again when the connection was lost.
+   * Whether to watch the room instead of playing in it: there is no seat, and nothing may be sent. A
+   * spectator makes no room, and joins again when the connection was lost.
    */
   readonly spectate?: boolean;
   /** Display name, at most 32 characters. Default: the user id, which the server assigns. */

@@ -24,9 +24,11 @@ pub struct RoomSpec {
     #[schema(minimum = 1, maximum = 10000)]
     pub max_players: Option<u32>,
     /// Most spectators.
+    #[schema(maximum = 100_000)]
     pub max_spectators: Option<u32>,
     /// How long ago what spectators are shown was, milliseconds. Where everybody can make rooms, at most what
     /// is the default.
+    #[schema(maximum = 300_000)]
     pub spectate_delay_ms: Option<u32>,
     /// Seed of the simulation. Absent: random.
     pub seed: Option<u64>,

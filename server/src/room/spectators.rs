@@ -1,11 +1,12 @@
 //! Those who watch a room.
 //!
-//! A spectator has what a player's connection has, a [`Seat`], but none of the room's seats: the game does not
-//! know it, and presence does not list it. It is shown the same published states as players, so their deltas are
-//! shared with everybody who has the same baseline.
+//! A spectator has what a player's connection has, a [`Seat`], but none of the room's seats: the game does
+//! not know it, and presence does not list it. It is shown the same published states as players, so their
+//! deltas are shared with everybody who has the same baseline.
 //!
 //! If the room has a delay, it keeps the published states of that time, and what was broadcast in each tick.
-//! Spectators get both when that time has passed, and nothing before. This costs memory: a full state each tick.
+//! Spectators get both when that time has passed, and nothing before. This costs memory: a full state each
+//! tick.
 
 use crate::ground::{
     id::ConnectionId,
@@ -93,8 +94,8 @@ impl Spectators {
         }
     }
 
-    /// A message to all: for those who see what is now it is queued at once. `full` is told of connections that
-    /// cannot take it. Returns how many got it.
+    /// A message to all: for those who see what is now it is queued at once. `full` is told of connections
+    /// that cannot take it. Returns how many got it.
     pub(super) fn tell(&mut self, body: &Bytes, mut full: impl FnMut(ConnectionId, String)) -> u64 {
         if self.delay.is_some() {
             self.told.push(body.clone());
@@ -104,7 +105,8 @@ impl Spectators {
         now.map(|(connection, seat)| tell(seat, body, || *connection, &mut full)).sum()
     }
 
-    /// A state was published. If there is a delay: what spectators are shown now, of which `full` is told as for
+    /// A state was published. If there is a delay: what spectators are shown now, of which `full` is told as
+    /// for
     /// `tell`, and the number of messages queued.
     pub(super) fn published(
         &mut self,
