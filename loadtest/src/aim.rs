@@ -160,7 +160,7 @@ impl Bench<'_> {
             tick_rate: self.args.tick_rate,
             room_options: options.as_object().cloned(),
         };
-        Ok(self.api.create_room(name, &game, self.args.runners + 1)?)
+        Ok(self.api.create_room(name, &game, self.args.runners + 1, 0)?)
     }
 
     async fn wait(&self, most: Duration, done: impl Fn() -> bool) {

@@ -33,6 +33,8 @@ use std::{
 /// One bot.
 pub struct Bot {
     room: usize,
+    /// Whether it only watches.
+    spectates: bool,
     life: Life,
     /// From the opening of the connection on.
     core: Option<Box<ClientCore>>,
@@ -101,6 +103,7 @@ impl Bot {
     pub fn new(room: usize, behaviour: Behaviour) -> Self {
         Self {
             room,
+            spectates: false,
             life: Life::Outside,
             core: None,
             behaviour,
@@ -117,6 +120,10 @@ impl Bot {
             watch: None,
         }
     }
+    /// A bot that will watch a room.
+    pub fn spectator(room: usize) -> Self {
+        Self { spectates: true, ..Self::new(room, Behaviour::Idle) }
+    }
     /// It only acknowledges the states that it gets.
     pub fn unreading(self) -> Self {
         Self { reads: false, ..self }
@@ -125,6 +132,7 @@ impl Bot {
     pub fn options(&self, crowd: &Crowd) -> Options {
         let mut options = crowd.rooms[self.room].clone();
         options.session.applies_states = self.reads;
+        options.spectate = self.spectates;
         options
     }
     /// Where it is in its life.
@@ -220,7 +228,11 @@ impl Bot {
     }
     fn handle_event(&mut self, crowd: &mut Crowd, now: Instant, event: &Event) -> Result<(), Violation> {
         match *event {
-            Event::Welcome(_) => {
+            Event::Welcome(ref welcome) => {
+                if welcome.spectating != self.spectates {
+                    let what = if self.spectates { "a seat for a spectator" } else { "no seat for a player" };
+                    return Err(Violation::Protocol(what.to_owned()));
+                }
                 if let Some(core) = &self.core {
                     self.behaviour.welcomed(core).map_err(Violation::Protocol)?;
                 }
@@ -387,7 +399,9 @@ impl Peer for Bot {
         {
             return self.fail(crowd, now, &silence.into());
         }
-        if self.life == Life::Playing {
+        if self.life == Life::Playing && self.spectates && crowd.counts(due) {
+            self.measure_zones(crowd, now);
+        } else if self.life == Life::Playing && !self.spectates {
             if crowd.counts(due) {
                 crowd.measure.late.record(now.saturating_duration_since(due));
                 self.measure_zones(crowd, now);

@@ -82,6 +82,10 @@ pub struct RunArgs {
     /// Bots per room.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub room_size: u32,
+    /// Bots that only watch, evenly spread over the rooms, in addition to those that play. They read and check
+    /// what they are shown like all others, and count in all figures as clients.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub spectators: u32,
     #[command(flatten)]
     pub game: GameArgs,
     /// How long to measure, for example 30s, 500ms or 2m.
@@ -126,6 +130,21 @@ pub struct RunArgs {
     pub readers: u8,
     #[command(flatten)]
     pub sizes: SizesArgs,
+}
+
+impl RunArgs {
+    /// Bots that play.
+    pub fn players(&self) -> usize {
+        self.clients as usize
+    }
+    /// All bots: those that play, and then those that watch.
+    pub fn bots(&self) -> usize {
+        self.players() + self.spectators as usize
+    }
+    /// Number of rooms.
+    pub fn rooms(&self) -> u32 {
+        self.clients.div_ceil(self.room_size)
+    }
 }
 
 /// What bots connect over.

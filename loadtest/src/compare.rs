@@ -65,7 +65,7 @@ impl Bench<'_> {
 
 impl Rig for Bench<'_> {
     fn make_room(&self, name: &str, seats: u32) -> Result<(), Failure> {
-        Ok(self.api.create_room(name, &self.args.game, seats)?)
+        Ok(self.api.create_room(name, &self.args.game, seats, 0)?)
     }
     fn player(&self, index: usize) -> Box<dyn Player> {
         Box::new(self.cast.player(index))

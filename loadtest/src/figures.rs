@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 pub struct Figures {
     /// Bots asked for.
     pub clients: u64,
+    /// Of these, those that only watch.
+    pub spectators: u64,
     /// Bots that were in their room when measuring began.
     pub connected: u64,
     /// Everything that went wrong, in the whole run: see `errors_by_kind`.

@@ -82,7 +82,7 @@ impl Cast {
 
 /// Plays in new rooms, which it leaves to the server.
 pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> {
-    let clients = args.clients as usize;
+    let clients = args.bots();
     raise_open_files(clients)?;
     let process = args.server_pid.map(Process::find).transpose()?;
     let own = Process::own()?;
@@ -160,10 +160,10 @@ fn make_rooms(args: &RunArgs, api: &Api) -> Result<Vec<Options>, Failure> {
             None => return Err("the server lists no certificates, so it has no QUIC".into()),
         },
     };
-    (0..args.clients.div_ceil(args.room_size))
+    (0..args.rooms())
         .map(|room| {
             let name = format!("load-{run:08x}-{room}");
-            api.create_room(&name, &args.game, args.room_size)?;
+            api.create_room(&name, &args.game, args.room_size, args.spectators.div_ceil(args.rooms()))?;
             let options = Options::new(args.url.to_string(), name).kind(args.game.kind.clone());
             Ok(Options { trust: trust.clone(), keep_members: false, ..options })
         })
@@ -185,7 +185,7 @@ fn difference(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, nam
 /// The same number of clients, rooms, ticks and bytes, without a game. The bots have left the server by now.
 pub fn measure_floor(args: &RunArgs, tally: &Tally, stop: &Stop) -> Result<FloorFigures, Failure> {
     let spec = FloorSpec {
-        clients: args.clients as usize,
+        clients: args.bots(),
         tick_rate: args.game.tick_rate,
         frame_bytes: tally.down_bytes_per_state().unwrap_or(120.0).round().max(1.0) as usize,
         input_bytes: tally.up_bytes_per_message().unwrap_or(24.0).round().max(1.0) as usize,

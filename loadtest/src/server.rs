@@ -167,12 +167,21 @@ impl Api {
         Self { agent: config.into(), base: format!("http://{authority}"), authorization: None }
     }
     /// Creates a room for this many players.
-    pub fn create_room(&self, name: &str, game: &GameArgs, max_players: u32) -> Result<(), ApiError> {
+    pub fn create_room(
+        &self,
+        name: &str,
+        game: &GameArgs,
+        max_players: u32,
+        max_spectators: u32,
+    ) -> Result<(), ApiError> {
         let url = format!("{}/v1/rooms", self.base);
         let GameArgs { kind, tick_rate, room_options } = game;
         let mut spec = serde_json::json!({
             "name": name, "kind": kind, "tick_rate": tick_rate, "max_players": max_players,
         });
+        if max_spectators > 0 {
+            spec["max_spectators"] = max_spectators.into();
+        }
         if let Some(options) = room_options {
             spec["options"] = options.clone().into();
         }

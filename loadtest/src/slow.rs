@@ -75,7 +75,7 @@ impl<'a> Room<'a> {
         raise_open_files(args.room_size as usize)?;
         let process = args.server_pid.map(Process::find).transpose()?;
         let name = format!("slow-{:08x}", fastrand::u32(..));
-        Api::new(&args.url, &args.operator).create_room(&name, &args.game, args.room_size)?;
+        Api::new(&args.url, &args.operator).create_room(&name, &args.game, args.room_size, 0)?;
         let options = Options::new(args.url.to_string(), name).kind(args.game.kind.clone());
         let options = Options { keep_members: false, ..options };
         let target = Target {

@@ -181,3 +181,24 @@ fn a_place_to_spawn_does_not_tell_where_a_hidden_enemy_is() {
     }
     assert!(near <= 4, "{near} of 40 near the only enemy of a world of 600 m");
 }
+
+// Promise 8: a spectator may know somebody who plays.
+#[test]
+fn spectators_see_who_is_spotted_and_nobody_who_is_hidden() {
+    let mut room = room(2, 100, 3);
+    let shown = |room: &Room| room.shown_to_spectators().tables()[PLAYERS].ids().to_vec();
+    room.walk(&[(1, 1_000, 1_000), (2, 9_000, 9_000), (3, 1_000, 1_500)]);
+    room.idle(2);
+    assert_eq!(shown(&room), [], "1 and 3 are far from 2");
+    room.walk(&[(1, 8_000, 9_000)]);
+    room.idle(2);
+    assert_eq!(shown(&room), [1, 2]);
+}
+
+#[test]
+fn spectators_of_a_room_without_secrets_see_all_of_it() {
+    let mut room = Room::with_options(2, 20, "{}");
+    (1..=3).for_each(|player| room.join(player));
+    room.idle(2);
+    assert_eq!(room.shown_to_spectators(), room.all());
+}

@@ -18,6 +18,7 @@ pub struct Tally {
     /// The rooms, by name.
     pub rooms: Vec<String>,
     clients: u64,
+    spectators: u64,
     transport: TransportChoice,
     tick_rate: u32,
     threads: u16,
@@ -64,7 +65,8 @@ impl Tally {
     ) -> Self {
         let mut tally = Self {
             measure: Measure::new(args.duration),
-            clients: args.clients.into(),
+            clients: args.bots() as u64,
+            spectators: args.spectators.into(),
             transport: args.transport,
             tick_rate: args.game.tick_rate,
             threads: args.threads,
@@ -134,6 +136,7 @@ impl Tally {
         let rss = |after: u64, empty: u64| ratio(after.saturating_sub(empty) as f64, self.connected as f64);
         Figures {
             clients: self.clients,
+            spectators: self.spectators,
             connected: self.connected,
             errors: self.violations.total(),
             seconds: self.seconds,

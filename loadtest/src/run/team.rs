@@ -58,7 +58,7 @@ pub struct Outcome {
 impl Team {
     /// Starts all threads.
     pub fn start_all(plan: &TeamPlan, control: &Arc<Control>) -> Result<Vec<Self>, Failure> {
-        let (clients, threads) = (plan.args.clients as usize, usize::from(plan.args.threads));
+        let (clients, threads) = (plan.args.bots(), usize::from(plan.args.threads));
         let start = Instant::now();
         (0..threads)
             .map(|thread| (thread * clients / threads, (thread + 1) * clients / threads))
@@ -82,9 +82,12 @@ impl Team {
         last: usize,
     ) -> Result<Self, Failure> {
         let args = &plan.args;
-        let readers = usize::from(args.readers);
+        let (readers, players, rooms) = (usize::from(args.readers), args.players(), plan.rooms.len());
         let bot = |index: usize| {
-            let bot = Bot::new(index / plan.room_size, plan.cast.player(index));
+            let bot = match index.checked_sub(players) {
+                None => Bot::new(index / plan.room_size, plan.cast.player(index)),
+                Some(spectator) => Bot::spectator(spectator % rooms),
+            };
             // Evenly spread, the first among them.
             if index * readers % 100 < readers { bot } else { bot.unreading() }
         };

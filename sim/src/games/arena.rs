@@ -66,6 +66,7 @@ use rewind::Fired;
 use rounds::Rounds;
 use serde::{Deserialize, Serialize};
 use sight::{Fog, Zones};
+use std::cmp::Reverse;
 use targets::Targets;
 
 /// Index of the schema's kind `player`: columns x, y, aim (sector), health, score, spawns, colour.
@@ -258,6 +259,12 @@ impl Simulation for Arena {
         if let Ok(at) = self.find(player) {
             self.zones().see(&self.players[at], view);
         }
+    }
+
+    fn spectate(&self, view: &mut View<'_>) {
+        let leader = self.players.iter().max_by_key(|player| (player.score, Reverse(player.id)));
+        let centre = self.map.side() / 2;
+        self.zones().show(leader.map_or((centre, centre), |player| player.body.place()), view);
     }
 
     fn past(&self, out: &mut Snapshot) {

@@ -108,6 +108,13 @@ impl Room {
         shown
     }
 
+    /// What spectators see.
+    pub fn shown_to_spectators(&self) -> Snapshot {
+        let mut view = vec![];
+        self.game.spectate(&[], &mut view);
+        super::union(&self.seen, [0].into_iter().chain(view.iter().map(|seen| seen.zone)))
+    }
+
     /// All zones.
     pub fn all(&self) -> Snapshot {
         super::union(&self.seen, [0].into_iter().chain(self.seen.zones().map(|(zone, _)| zone)))

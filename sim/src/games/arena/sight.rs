@@ -5,7 +5,8 @@
 //! player, and what it shoots, is in one of two zones of its cell and team. In the *hidden* one it is seen by
 //! its own team alone; if a living enemy is within [`SIGHT`], it is in the *spotted* one, which both teams
 //! see. So all of a team see what one of them sees, as far as it is near enough to be shown, and not a byte
-//! of anybody else reaches them. Boxes do not hide what is behind them, and all see them.
+//! of anybody else reaches them. Spectators see what is near whoever leads, and of teams those who are
+//! spotted. Boxes do not hide what is behind them, and all see them.
 
 use super::{Obstacle, cells::Cells, map::Map, player::Player, projectile::Projectile, rules};
 use crate::{Grid, View, ZoneId};
@@ -67,6 +68,14 @@ impl Zones {
             teams[own].iter().for_each(&mut see);
             see(&teams[enemy][1]);
         }
+    }
+
+    /// What spectators see, of what is near this place: in a room with teams nobody who is hidden, because
+    /// whoever watches may know somebody who plays.
+    pub fn show(&self, place: (i32, i32), view: &mut View<'_>) {
+        let mut see = |grid: &Grid| grid.see(place, SIGHT.unsigned_abs(), HYSTERESIS.unsigned_abs(), view);
+        self.common.iter().for_each(&mut see);
+        self.teams.iter().flatten().for_each(|[_, spotted]| see(spotted));
     }
 }
 
