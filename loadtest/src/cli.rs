@@ -82,8 +82,8 @@ pub struct RunArgs {
     /// Bots per room.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub room_size: u32,
-    /// Bots that only watch, evenly spread over the rooms, in addition to those that play. They read and check
-    /// what they are shown like all others, and count in all figures as clients.
+    /// Bots that only watch, evenly spread over the rooms, in addition to those that play. They read and
+    /// check what they are shown like all others, and count in all figures as clients.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     pub spectators: u32,
     #[command(flatten)]

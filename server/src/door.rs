@@ -8,7 +8,8 @@
 //! A transport calls [`Door::admit`] before it knows whether the peer joins or resumes, and
 //! [opens](Door::open) the connection with the [`Admission`] it gets. Only a join takes a [player
 //! slot](Places) and counts as new. A player who lost the connection still has the slot, with the seat,
-//! however full the server is and however many come back at once.
+//! however full the server is and however many come back at once. Spectators have slots of their own, as many
+//! as players.
 //!
 //! If a refusal could not be read otherwise (a page is not told why an upgrade failed), the transport accepts
 //! the connection anyway, only to [turn it away](Door::turn_away): it gets a goodbye with the reason, then
@@ -33,6 +34,7 @@ use crate::{
         rate::Rate,
         refusal::Refusal,
         shares::{Share, Shares},
+        sight::Sight,
         source::Source,
         transport_kind::TransportKind,
     },
@@ -58,8 +60,8 @@ use std::{
 use tracing::info;
 
 /// Connections and sockets allowed per player: the one that the network has lost, and the one used to come
-/// back.
-const FOR_EACH_PLAYER: usize = 2;
+/// back; and one for a spectator.
+const FOR_EACH_PLAYER: usize = 3;
 /// Sockets that a source may have in addition to those of players: those that a browser opens for a page, and
 /// upgrades that are turned away.
 const MORE_SOCKETS: usize = 32;
@@ -84,6 +86,8 @@ pub struct Door {
     max_open: usize,
     connections: Arc<Shares>,
     places: Arc<Places>,
+    /// The slots of spectators.
+    stands: Arc<Places>,
     origins: Origins,
     sockets: Arc<Shares>,
     tls_handshakes: Arc<Shares>,
@@ -176,6 +180,7 @@ impl Door {
             max_open: max_open(config),
             connections: Shares::new(of_source),
             places: Places::new(config.max_connections, config.max_connections_per_address),
+            stands: Places::new(config.max_connections, config.max_connections_per_address),
             sockets: Shares::new(of_source.saturating_add(MORE_SOCKETS)),
             tls_handshakes: Shares::new(TLS_HANDSHAKES),
             origins: Origins::new(
@@ -284,10 +289,11 @@ impl Door {
         peer
     }
 
-    /// Takes a slot for a new player.
-    fn place(&self, source: Source) -> Result<Place, Refused> {
+    /// Takes a slot for a new player, or for a spectator, who takes none from players.
+    fn place(&self, source: Source, sight: Sight) -> Result<Place, Refused> {
+        let places = if sight.plays() { &self.places } else { &self.stands };
         self.new_player(source)
-            .and_then(|()| self.places.take(source))
+            .and_then(|()| places.take(source))
             .inspect_err(|refused| self.count(*refused, source))
     }
 
@@ -323,8 +329,8 @@ impl Door {
 impl Rooms for Door {
     fn find(&self, wanted: Wanted, source: Source) -> Result<Ticket, Refusal> {
         match wanted {
-            Wanted::Join(_) => {
-                let place = self.place(source)?;
+            Wanted::Join(ref join) => {
+                let place = self.place(source, Sight::wanted(join))?;
                 let ticket = self.rooms.find(wanted, source)?;
                 Ok(Ticket { place: Some(Arc::new(place)), ..ticket })
             }

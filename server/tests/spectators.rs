@@ -137,7 +137,7 @@ fn next_said<W: Wire>(player: &mut Player<W>) -> (u32, u32) {
 
 #[test]
 fn a_spectator_sees_what_the_game_shows_and_takes_no_seat() {
-    let server = server(Config { max_players: 1, ..config() });
+    let server = server(Config { max_players: 1, max_connections: 1, ..config() });
     let mut ann = Player::named(server.address(), "show", "ann");
     let mut seen = spectator(&server, "show");
     let welcome = seen.session.welcome().unwrap().clone();
@@ -152,6 +152,8 @@ fn a_spectator_sees_what_the_game_shows_and_takes_no_seat() {
     let presence = server.get("/v1/presence").json();
     assert_eq!((&presence["players"], &presence["member_count"]), (&1.into(), &1.into()), "{presence}");
     assert_eq!((&room(&server)["players"], &room(&server)["spectators"]), (&1.into(), &1.into()));
+    let full = refused(&server, "show");
+    assert_eq!(full.code, u32::from(CloseCode::ServerFull.number()), "slots of their own are limited, too");
     seen.leave();
     until("nobody watches", || room(&server)["spectators"] == 0);
     assert_eq!(server.running().metrics().spectators.get(), 0);
