@@ -14,6 +14,7 @@ function figures(seconds: number, more: Partial<ServerFigures> = {}): ServerFigu
     failing: {},
     rooms: 1,
     players: 1,
+    spectators: 0,
     connections: { websocket: 1 },
     received_bytes: 0,
     sent_bytes: 0,

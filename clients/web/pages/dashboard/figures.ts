@@ -18,6 +18,7 @@ export interface ServerFigures {
   readonly failing: Readonly<Record<string, string>>;
   readonly rooms: number;
   readonly players: number;
+  readonly spectators: number;
   readonly connections: Readonly<Record<string, number>>;
   readonly received_bytes: number;
   readonly sent_bytes: number;
@@ -38,6 +39,7 @@ export interface RoomFigures {
   readonly tick: number;
   readonly players: number;
   readonly npcs: number;
+  readonly spectators: number;
   readonly connected: number;
   readonly max_players: number;
   readonly joins_closed: boolean;

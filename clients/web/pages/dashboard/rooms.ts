@@ -108,7 +108,12 @@ class Row {
 
   show(room: RoomFigures, seconds: number): void {
     const away = room.players - room.connected;
-    const besides = [away > 0 ? `${away} away` : "", room.npcs > 0 ? `${room.npcs} NPC` : ""].filter(Boolean);
+    const others: [number, string][] = [
+      [away, "away"],
+      [room.npcs, "NPC"],
+      [room.spectators, "watch"],
+    ];
+    const besides = others.filter(([many]) => many > 0).map(([many, what]) => `${many} ${what}`);
     const some = besides.length > 0 ? ` (${besides.join(", ")})` : "";
     this.#players.textContent = `${room.players}/${room.max_players}${some}`;
     const shown = Object.entries(room.info).map(([key, value]) => `${key}: ${value}`);

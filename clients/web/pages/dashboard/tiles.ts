@@ -7,7 +7,13 @@ import { bytes, count, micros } from "./format.js";
 type Text = readonly [value: string, note: string];
 
 const TILES: readonly (readonly [string, (now: ServerFigures, rates: Rates | null) => Text])[] = [
-  ["Players", (now) => [count(now.players), `in ${count(now.rooms)} rooms`]],
+  [
+    "Players",
+    (now) => [
+      count(now.players),
+      `in ${count(now.rooms)} rooms${now.spectators > 0 ? `, ${count(now.spectators)} watch` : ""}`,
+    ],
+  ],
   ["Connections", (now) => [count(sum(now.connections)), byTransport(now.connections)]],
   [
     "Tick, p99",
