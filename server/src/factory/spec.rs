@@ -31,6 +31,7 @@ pub struct RoomSpec {
     #[schema(maximum = 300_000)]
     pub spectate_delay_ms: Option<u32>,
     /// Seed of the simulation. Absent: random.
+    #[schema(format = "uint64")]
     pub seed: Option<u64>,
     /// Options of its game, as JSON text. Empty: the game's defaults.
     #[serde(default, deserialize_with = "text_of_object")]

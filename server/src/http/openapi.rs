@@ -98,7 +98,7 @@ fn connect() {}
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::page, *};
     use driftless_proto::limits::MAX_PLAYERS;
     use driftless_sim::TICK_RATES;
     use serde_json::Value;
@@ -134,6 +134,11 @@ mod tests {
         let (least, most) = (*TICK_RATES.start(), *TICK_RATES.end());
         assert_eq!(range("tick_rate"), (Some(least.into()), Some(most.into())));
         assert_eq!(range("max_players"), (Some(1), Some(MAX_PLAYERS.into())));
+        for path in ["/v1/rooms", "/v1/presence"] {
+            let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
+            let limit = parameters.iter().find(|parameter| parameter["name"] == "limit").unwrap();
+            assert_eq!(limit["schema"]["maximum"].as_u64(), Some(page::MOST as u64), "{path}");
+        }
     }
 
     #[test]

@@ -1,21 +1,16 @@
 //! Who is here.
 
-use super::{ApiError, HttpState};
+use super::{ApiError, HttpState, page::Limit};
 use crate::presence::{Query, view::PresenceView};
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-
-/// Members listed if the request does not say how many.
-const DEFAULT_LIMIT: usize = 100;
-/// Most members listed at once. The presence actor does nothing else while it makes the list.
-const MAX_LIMIT: usize = 1_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     room: Option<String>,
     after: Option<String>,
-    limit: Option<usize>,
+    limit: Option<Limit>,
 }
 
 /// Presence of one room (`?room=NAME`) or of all rooms, with a page of the members.
@@ -29,7 +24,7 @@ pub(super) async fn presence(
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let Asked { room, after, limit } = asked.into_inner();
-    let limit = limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let Limit(limit) = limit.unwrap_or_default();
     let query = Query { room: room.map(Into::into), after: after.as_deref().map(Into::into), limit };
     let view = state.presence.send(query).await.map_err(|_| ApiError::unavailable("presence"))?;
     Ok(HttpResponse::Ok().json(view))

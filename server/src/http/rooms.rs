@@ -1,21 +1,16 @@
 //! Listing, showing and making rooms.
 
-use super::{ApiError, HttpState, access::Operator};
+use super::{ApiError, HttpState, access::Operator, page::Limit};
 use crate::{factory::RoomSpec, registry::RoomSummary};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, http::header, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Rooms listed if the request does not say how many.
-const DEFAULT_LIMIT: usize = 100;
-/// Most rooms listed at once.
-const MAX_LIMIT: usize = 1_000;
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     after: Option<String>,
-    limit: Option<usize>,
+    limit: Option<Limit>,
 }
 
 /// A page of rooms, by name.
@@ -32,7 +27,7 @@ struct RoomList {
     ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Most rooms, at most 1,000; default: 100"),
 ), responses((status = 200, description = "Rooms", body = RoomList)))]
 pub(super) async fn list(asked: web::Query<Asked>, state: web::Data<HttpState>) -> HttpResponse {
-    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let Limit(limit) = asked.limit.unwrap_or_default();
     let (rooms, more) = state.registry.page(asked.after.as_deref(), limit);
     let next = rooms.last().filter(|_| more).map(|room| room.name.clone());
     HttpResponse::Ok().json(RoomList { rooms, next })

@@ -1,5 +1,5 @@
-//! What is written down about the server is generated from it: the reference in the guide, alerts, the Grafana
-//! dashboard. These tests generate it again and compare. After a change:
+//! What is written down about the server is generated from it: the reference in the guide, alerts, the
+//! Grafana dashboard. These tests generate it again and compare. After a change:
 //!
 //! ```sh
 //! UPDATE_REFERENCE=1 cargo test -p driftless-server --test reference
