@@ -44,6 +44,7 @@ mod inspect;
 mod media;
 mod metrics;
 mod openapi;
+mod page;
 mod pages;
 mod presence;
 mod rooms;

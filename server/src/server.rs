@@ -35,11 +35,9 @@ const HEAR_LIMIT: Duration = Duration::from_millis(1_000);
 /// Time for the answer to the client that requested the drain: without players, the server ends right
 /// afterwards.
 const DRAIN_ANSWER: Duration = Duration::from_millis(100);
-/// Time between two batches of goodbyes.
-const GOODBYES: Duration = Duration::from_millis(50);
 /// How long a thread may take for its goodbyes before the next has its turn.
 const STUCK: Duration = Duration::from_millis(200);
-/// Time between two checks whether all connections have ended.
+/// Time between two batches of goodbyes, and two checks whether all connections have ended.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// Connections of a thread that are not players': requests of operators, and refused upgrades.
 const HTTP_CONNECTIONS: usize = 1024;

@@ -1,6 +1,6 @@
 //! A running server.
 
-use super::{CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, GOODBYES, HEAR_LIMIT, Parts, STUCK};
+use super::{CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, HEAR_LIMIT, Parts, STUCK};
 use crate::{
     config::PublicUrl,
     connection::SayGoodbye,
@@ -20,7 +20,6 @@ use crate::{
     systemd,
     tls::Certificates,
 };
-use actix::MailboxError;
 use actix_server::ServerHandle;
 use std::{
     net::SocketAddr,
@@ -130,7 +129,7 @@ impl Running {
         info!(players = self.parts.metrics.players.get(), "matches have had their time");
     }
 
-    /// Tells all connections to go, as many a second as is configured.
+    /// Tells all connections to go, as many a second as is configured, and waits until they are gone.
     async fn say_goodbye(&self, until: Instant) {
         let mut spread = self.parts.config.drain_spread;
         if self.carries() {
@@ -140,28 +139,20 @@ impl Running {
         let (start, pace) = (Instant::now(), Pace::new(self.parts.config.drain_rate));
         let fanouts = self.parts.fanouts.lock().clone();
         let mut told = 0;
-        while Instant::now() < until {
+        // Again and again, because some are between two threads.
+        while self.parts.door.connections() > 0 && Instant::now() < until {
             let mut more = pace.by(start.elapsed()).saturating_sub(told);
-            if more == 0 {
-                actix_rt::time::sleep(GOODBYES).await;
-                continue;
-            }
-            let (before, mut stuck) = (told, false);
             for fanout in &fanouts {
                 // A thread that has ended has no connections, and one on which a game blocks says its
                 // goodbyes later.
-                let said = match fanout.send(SayGoodbye { most: more, spread }).timeout(STUCK).await {
-                    Err(MailboxError::Timeout) => {
-                        stuck = true;
-                        0
-                    }
-                    said => said.unwrap_or(0),
-                };
+                let say = fanout.send(SayGoodbye { most: more, spread }).timeout(STUCK);
+                let said = say.await.unwrap_or(0).min(more);
                 (told, more) = (told + said, more - said);
             }
-            if told == before && !stuck {
-                return;
+            if more > 0 {
+                self.parts.registry.drain_state().take(Step::Stopping, until);
             }
+            actix_rt::time::sleep(DRAIN_POLL).await;
         }
     }
 
@@ -176,10 +167,6 @@ impl Running {
         systemd::stopping(longest + CARRY_LIMIT + HEAR_LIMIT);
         let others = async {
             self.say_goodbye(start + longest).await;
-            drain.take(Step::Stopping, start + longest);
-            while self.parts.door.connections() > 0 && start.elapsed() < longest {
-                actix_rt::time::sleep(DRAIN_POLL).await;
-            }
             // The jobs of games, above all the results of matches, are finished as far as time allows.
             self.parts.work.finish(longest.saturating_sub(start.elapsed())).await;
         };
