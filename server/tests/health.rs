@@ -7,7 +7,15 @@ mod util;
 
 use driftless_server::health::Matters;
 use serde_json::{Value, json};
-use util::{TestServer, config};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+};
+use util::{
+    PATIENCE, TestServer, config,
+    process::{Process, limited},
+    until,
+};
 
 /// Statuses of `/livez`, `/readyz` and `/healthz`.
 fn statuses(server: &TestServer) -> [u16; 3] {
@@ -55,4 +63,52 @@ fn a_server_that_drains_is_neither_ready_nor_healthy_but_alive() {
     server.running().registry().drain();
     assert_eq!(statuses(&server), [200, 503, 503]);
     assert_eq!(server.get("/healthz").json()["status"], "draining");
+}
+
+/// A connection that is open before there are no more.
+struct Kept(BufReader<TcpStream>);
+
+impl Kept {
+    fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    /// Status and body.
+    fn ask(&mut self, path: &str) -> (String, String) {
+        write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let (mut status, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "the connection is kept");
+            let line = line.trim().to_lowercase();
+            if let Some(rest) = line.strip_prefix("http/1.1 ") {
+                status = rest[..3].to_owned();
+            } else if let Some(rest) = line.strip_prefix("content-length: ") {
+                length = rest.parse().unwrap();
+            } else if line.is_empty() {
+                let mut body = vec![0; length];
+                self.0.read_exact(&mut body).unwrap();
+                return (status, String::from_utf8(body).unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_process_without_files_left_says_that_it_accepts_nobody_and_when_it_does_again() {
+    let server = Process::of(limited(
+        90,
+        &["--listen", "127.0.0.1:0", "--threads", "1", "--workers", "1", "--log", "off"],
+    ));
+    let mut kept = Kept::open(server.address());
+    assert_eq!(kept.ask("/readyz").0, "200");
+    let crowd: Vec<_> = (0..200).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    until("it is not ready", || kept.ask("/readyz").0 == "503");
+    let (status, why) = kept.ask("/healthz?verbose");
+    assert!(status == "503" && why.contains("LimitNOFILE"), "{why}");
+    assert_eq!(kept.ask("/livez").0, "200");
+    drop(crowd);
+    until("it is ready again", || kept.ask("/readyz").0 == "200");
 }

@@ -10,13 +10,10 @@ use std::{
     ffi::CString,
     fs::{self, Permissions},
     net::{TcpListener, UdpSocket},
-    os::unix::{
-        fs::{PermissionsExt as _, symlink},
-        process::CommandExt as _,
-    },
+    os::unix::fs::{PermissionsExt as _, symlink},
     process::{Command, Output},
 };
-use util::process::command;
+use util::process::{command, limited};
 
 /// Runs it to its end, which must be an error of one line. Returns the exit code and the line.
 #[track_caller]
@@ -26,20 +23,6 @@ fn refused(mut command: Command) -> (i32, String) {
     assert_eq!(String::from_utf8(stdout).unwrap(), "", "{said}");
     assert!(said.starts_with("driftless: ") && said.lines().count() == 1, "{said}");
     (status.code().expect("no signal"), said)
-}
-
-/// With this limit of open files.
-fn limited(files: u64, args: &[&str]) -> Command {
-    let mut command = command(args);
-    let limit = libc::rlimit { rlim_cur: files, rlim_max: files };
-    // SAFETY: setrlimit is async-signal-safe and reads a struct that the closure owns.
-    unsafe {
-        command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_NOFILE, &limit) {
-            0 => Ok(()),
-            _ => Err(std::io::Error::last_os_error()),
-        });
-    }
-    command
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::{PATIENCE, until};
 use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
+    os::unix::process::CommandExt,
     process::{Child, Command, ExitStatus, Output, Stdio},
     thread,
     time::{Duration, Instant},
@@ -25,6 +26,20 @@ pub fn command(args: &[&str]) -> Command {
         command.env_remove(key);
     }
     command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// The same, with this limit of open files.
+pub fn limited(files: u64, args: &[&str]) -> Command {
+    let mut command = command(args);
+    let limit = libc::rlimit { rlim_cur: files, rlim_max: files };
+    // SAFETY: setrlimit is async-signal-safe and reads a struct that the closure owns.
+    unsafe {
+        command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_NOFILE, &limit) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        });
+    }
     command
 }
 
