@@ -5,7 +5,8 @@
 //! delay late), aims at where somebody will be by what is shown, and fires when that would
 //! be a hit. Then its shot flies on the screen, picture by picture, until it meets somebody there or does
 //! not: runners change direction meanwhile. Whom it hits in the room, the states tell: nobody else shoots.
-//! Runners have perfect links, which change nothing for the shooter.
+//! Runners have perfect links, which change nothing for the shooter; what one of them gets says where the
+//! others really were, and so why a shot missed.
 //!
 //! It is a subcommand of its own because it knows the arena's rules: `compare` plays any game, and measures
 //! what is shown and not what comes of it.
@@ -13,9 +14,14 @@
 mod figures;
 mod marksman;
 mod player;
+#[cfg(test)]
+mod range;
 mod runner;
 mod screen;
+mod shooter;
 mod table;
+mod verdict;
+mod witness;
 
 use crate::{
     cli::AimArgs,
@@ -30,12 +36,14 @@ use figures::{AimFigures, ShotFigures, TransportFigures};
 use marksman::Tally;
 use player::{Run, Seat};
 use std::{
+    cell::RefCell,
     net::SocketAddr,
     process::ExitCode,
     rc::Rc,
     time::{Duration, Instant},
 };
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use witness::Witness;
 
 /// How long joining may take.
 const JOIN_PATIENCE: Duration = Duration::from_secs(20);
@@ -101,6 +109,7 @@ impl Bench<'_> {
                 let is_on = room % 2 == 0;
                 let name = format!("{name}-{kind}-{room}");
                 self.make_room(&name, if is_on { args.rewind_ms } else { 0 })?;
+                let witness = Rc::new(RefCell::new(Witness::new(args.tick_rate)));
                 let seat = |seed, (address, kind): (SocketAddr, TransportKind)| Seat {
                     options: Options {
                         transports: vec![kind],
@@ -113,9 +122,10 @@ impl Bench<'_> {
                     tick_rate: args.tick_rate,
                     seed,
                     run: run.clone(),
+                    witness: witness.clone(),
                 };
                 for runner in 1..=u64::from(args.runners) {
-                    spawn_local(seat(seed << 16 | runner, near).runs());
+                    spawn_local(seat(seed << 16 | runner, near).runs(runner == 1));
                 }
                 let shooter = spawn_local(seat(seed << 16, far).shoots());
                 if is_on { team.on.push(shooter) } else { team.off.push(shooter) }

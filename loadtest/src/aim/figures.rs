@@ -1,6 +1,6 @@
 //! What came of aimed shots: the JSON object of `loadtest aim`.
 
-use super::marksman::Tally;
+use super::{marksman::Tally, verdict::Misses};
 use driftless_client::TransportKind;
 use driftless_links::Quantiles;
 use serde::Serialize;
@@ -52,12 +52,16 @@ pub struct ShotFigures {
     pub hit_ratio: Option<f64>,
     /// Of those, hit another one in the room.
     pub another: u64,
+    /// Of those, hit nobody in the room: why.
+    pub misses: Misses,
     /// Shots that hit in the room, but not on the screen.
     pub unseen: u64,
     /// How old the picture was that the shooter saw, ms.
     pub picture_age_ms: Option<Quantiles>,
     /// How far the room rewound the shots that killed, ms.
     pub rewound_ms: Option<Quantiles>,
+    /// How far from where it really was a target was shown when it was hit on the screen, m.
+    pub shown_off_m: Option<Quantiles>,
 }
 
 impl AimFigures {
@@ -67,6 +71,7 @@ impl AimFigures {
             hit_ratio: Some(0.0),
             picture_age_ms: Some(Quantiles::default()),
             rewound_ms: Some(Quantiles::default()),
+            shown_off_m: Some(Quantiles::default()),
             ..ShotFigures::default()
         };
         let transport = Some(TransportFigures { on: shots.clone(), off: shots });
@@ -97,16 +102,19 @@ impl AimFigures {
 
 impl From<&Tally> for ShotFigures {
     fn from(tally: &Tally) -> Self {
-        let &Tally { shots, shown, confirmed, another, unseen, .. } = tally;
+        let &Tally { shots, shown, confirmed, another, misses, unseen, .. } = tally;
         Self {
             shots,
             shown,
             hits: confirmed,
             hit_ratio: (shown > 0).then(|| confirmed as f64 / shown as f64),
             another,
+            misses,
             unseen,
             picture_age_ms: tally.picture_age.quantiles_ms(),
             rewound_ms: tally.rewound.quantiles_ms(),
+            // Thousandths of a millisecond there, thousandths of a metre here.
+            shown_off_m: tally.shown_off.quantiles_ms(),
         }
     }
 }

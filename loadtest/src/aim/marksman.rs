@@ -1,13 +1,19 @@
 //! Who aims at what is shown, and counts what comes of it. Without sockets and clocks.
 //!
-//! One shot at a time: until it is known what became of it, on the screen and in the room, there is no other.
-//! So whoever loses health in the room was hit by this shot, because nobody else shoots there.
+//! One shot at a time: until all is over that it could do, on the screen and in the room, there is no other.
+//! So whoever loses health in the room was hit by this shot, because nobody else shoots there; the gun is
+//! loaded again; whom it killed is shown dead; and a hit takes as long as a miss, which would otherwise make
+//! hits more frequent than they are.
 
-use super::screen::{Fate, Flight, LIFE, Picture, RADIUS, SPEED, Vector};
+use super::{
+    screen::{Fate, Flight, LIFE, Picture, RADIUS, SPEED, Target, Vector},
+    verdict::{Misses, Trial},
+    witness::Witness,
+};
 use driftless_links::Micros;
 use driftless_sim::{
     Moment, PlayerId, Snapshot,
-    games::arena::{Map, Obstacle, PLAYERS},
+    games::arena::{Map, Obstacle, PLAYERS, rules},
 };
 use std::collections::BTreeMap;
 
@@ -15,8 +21,11 @@ use std::collections::BTreeMap;
 const PATIENCE: f64 = 0.6;
 /// It aims at anywhere within this part of the target's radius.
 const CARELESS: f64 = 0.8;
-/// How long after the end of a flight a hit may be told of, seconds of the room's time.
-const SETTLED: f64 = 1.0;
+/// It leaves alone who runs across its line of sight more slowly than this, metres a second: whoever runs
+/// straight at it is hit wherever on that line he is, which says nothing.
+const ACROSS: f64 = rules::RUN_SPEED as f64 / 200.0;
+/// How much later than on the screen a flight may end in the room, seconds of the room's time.
+const SETTLED: f64 = 0.6;
 /// Pictures nearer to each other than this say nothing of speeds, seconds.
 const NEXT_PICTURE: f64 = 0.004;
 
@@ -38,11 +47,13 @@ pub struct Marksman {
 
 #[derive(Debug)]
 struct Shot {
+    from: Vector,
+    view: Moment,
     flight: Flight,
-    counts: bool,
-    on_screen: Option<Fate>,
+    /// What became of it on the screen, and the picture that showed it.
+    on_screen: Option<(Fate, Picture)>,
     in_room: Option<PlayerId>,
-    /// By this tick everything is known.
+    /// Until this tick of the newest state it may do something.
     settled: u32,
 }
 
@@ -57,12 +68,17 @@ pub struct Tally {
     pub confirmed: u64,
     /// Of these, hit another one.
     pub another: u64,
+    /// Of these, hit nobody, and why.
+    pub misses: Misses,
     /// Hit in the room only.
     pub unseen: u64,
     /// How old the picture was in which a shot was fired.
     pub picture_age: Micros,
     /// How far shots that killed were rewound.
     pub rewound: Micros,
+    /// How far from where it really was a target was shown when it was hit on the screen, thousandths of a
+    /// metre.
+    pub shown_off: Micros,
 }
 
 impl Tally {
@@ -72,9 +88,11 @@ impl Tally {
         self.shown += other.shown;
         self.confirmed += other.confirmed;
         self.another += other.another;
+        self.misses.add(&other.misses);
         self.unseen += other.unseen;
         self.picture_age.add(&other.picture_age);
         self.rewound.add(&other.rewound);
+        self.shown_off.add(&other.shown_off);
     }
 }
 
@@ -94,7 +112,7 @@ impl Marksman {
     }
 
     /// A state has come.
-    pub fn learn(&mut self, state: &Snapshot) {
+    pub fn learn(&mut self, state: &Snapshot, witness: &Witness) {
         if self.boxes.is_empty() {
             self.boxes = Map::from_snapshot(state).obstacles().to_vec();
         }
@@ -107,7 +125,7 @@ impl Marksman {
                 shot.in_room.get_or_insert(player);
             }
         }
-        self.settle(state.tick());
+        self.settle(state.tick(), witness);
     }
 
     /// A picture is shown.
@@ -117,7 +135,8 @@ impl Marksman {
             return;
         };
         if let Some(shot) = self.shot.as_mut().filter(|shot| shot.on_screen.is_none()) {
-            shot.on_screen = shot.flight.go_on(now, &picture, &self.boxes);
+            let fate = shot.flight.go_on(now, &picture, &self.boxes);
+            shot.on_screen = fate.map(|fate| (fate, picture.clone()));
         }
         let last = std::mem::replace(now, picture);
         if now.seconds - last.seconds >= NEXT_PICTURE {
@@ -125,24 +144,24 @@ impl Marksman {
         }
     }
 
-    /// Which way to shoot now from this place. None: not now. `counts`: whether it is part of what is
-    /// measured.
-    pub fn shoot(&mut self, from: Vector, counts: bool) -> Option<Vector> {
+    /// Which way to shoot now from this place. None: not now.
+    pub fn shoot(&mut self, from: Vector) -> Option<Vector> {
         let (before, now) = self.pictures.as_ref().filter(|_| self.shot.is_none())?;
         let span = now.seconds - before.seconds;
         if span < NEXT_PICTURE {
             return None;
         }
-        // Whoever is nearest, aimed at not quite in the middle.
-        let target = now.targets.iter().filter(|target| before.place(target.player).is_some());
-        let target = target.min_by(|a, b| {
-            let [a, b] = [a, b].map(|target| (target.place - from).length());
-            a.total_cmp(&b)
-        })?;
-        let way = target.place - from;
+        // Whoever of those who run across is nearest, aimed at not quite in the middle.
+        let runs = |target: &Target| {
+            let speed = (target.place - before.place(target.player)?) * (1.0 / span);
+            let way = target.place - from;
+            let across = (way.x * speed.y - way.y * speed.x).abs() / way.length().max(RADIUS);
+            (across >= ACROSS).then_some((*target, way, speed))
+        };
+        let running = now.targets.iter().filter_map(runs);
+        let (target, way, speed) = running.min_by(|a, b| a.1.length().total_cmp(&b.1.length()))?;
         let off = (self.random.f64() * 2.0 - 1.0) * CARELESS * RADIUS / way.length().max(RADIUS);
         let aimed = way + Vector { x: -way.y, y: way.x } * off;
-        let speed = (target.place - before.place(target.player)?) * (1.0 / span);
         let time = meeting(aimed, speed).filter(|&time| time < PATIENCE)?;
         let aim = aimed + speed * time;
         let velocity = aim * (SPEED / aim.length());
@@ -160,7 +179,8 @@ impl Marksman {
         }
         let ticks = (LIFE + SETTLED) * f64::from(self.tick_rate);
         let settled = now.moment.tick() + ticks as u32;
-        self.shot = Some(Shot { flight, counts, on_screen: None, in_room: None, settled });
+        let view = now.moment;
+        self.shot = Some(Shot { from, view, flight, on_screen: None, in_room: None, settled });
         Some(aim)
     }
 
@@ -169,19 +189,25 @@ impl Marksman {
         self.pictures.as_ref().map(|(_, now)| now.moment)
     }
 
-    fn settle(&mut self, tick: u32) {
-        let known =
-            |shot: &mut Shot| shot.on_screen.is_some() && (shot.in_room.is_some() || tick > shot.settled);
-        let Some(shot) = self.shot.take_if(known).filter(|shot| shot.counts) else { return };
+    fn settle(&mut self, tick: u32, witness: &Witness) {
+        let is_over = |shot: &mut Shot| shot.on_screen.is_some() && tick > shot.settled;
+        let Some(shot) = self.shot.take_if(is_over) else { return };
         let tally = &mut self.tally;
         tally.shots += 1;
-        match (shot.on_screen, shot.in_room) {
-            (Some(Fate::Hit(shown)), hit) => {
-                tally.shown += 1;
-                tally.confirmed += u64::from(hit == Some(shown));
-                tally.another += u64::from(hit.is_some_and(|hit| hit != shown));
-            }
-            (_, hit) => tally.unseen += u64::from(hit.is_some()),
+        let hit = shot.in_room;
+        let Some((Fate::Hit(shown), picture)) = shot.on_screen else {
+            tally.unseen += u64::from(hit.is_some());
+            return;
+        };
+        tally.shown += 1;
+        tally.confirmed += u64::from(hit == Some(shown));
+        tally.another += u64::from(hit.is_some_and(|hit| hit != shown));
+        let trial = Trial::new(self.own, shown, (shot.from, shot.view), &picture, witness, self.tick_rate);
+        if let Some(off) = trial.off {
+            tally.shown_off.record_us((off * 1_000.0) as i64);
+        }
+        if hit.is_none() {
+            tally.misses.count(&trial);
         }
     }
 }
@@ -196,7 +222,6 @@ fn meeting(place: Vector, speed: Vector) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aim::screen::Target;
     use driftless_sim::{Simulation, games::arena::Arena};
 
     const RATE: u32 = 20;
@@ -212,7 +237,7 @@ mod tests {
                 let health = if Some(player) == hit { 75 } else { 100 };
                 state.table_mut(PLAYERS).push(player, &[0, 0, 0, health, 0, 1, 0]);
             }
-            eye.learn(state);
+            eye.learn(state, &Witness::new(RATE));
         };
         let (mut y, mut speed, mut aim) = (20.0, 7.0, None);
         for tick in 1..=60 {
@@ -220,7 +245,7 @@ mod tests {
             eye.look(Picture::at(Moment::at(tick), RATE, targets));
             learn(&mut eye, &mut state, tick, hit.filter(|_| tick > 30));
             if aim.is_none() && tick > 1 {
-                aim = eye.shoot(Vector { x: 20.0, y: 20.0 }, true);
+                aim = eye.shoot(Vector { x: 20.0, y: 20.0 });
                 speed = then;
             }
             y += speed / f64::from(RATE);

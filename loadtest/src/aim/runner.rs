@@ -31,9 +31,11 @@ impl Runner {
             let home = rules::WORLD_SIZE / 2;
             let (x, y) = (home - place.0, home - place.1);
             let is_away = x.abs().max(y.abs()) > AT_HOME;
-            let back = f64::from(y).atan2(f64::from(x));
+            // To anywhere there: not all run at whoever stands in the middle.
+            let mut around = || self.random.i32(-AT_HOME..=AT_HOME);
+            let back = f64::from(y + around()).atan2(f64::from(x + around()));
             let anywhere = std::f64::consts::TAU * (self.random.f64() - 0.5);
-            let angle = if is_away && !stands { back + anywhere / 6.0 } else { anywhere };
+            let angle = if is_away && !stands { back } else { anywhere };
             let (sin, cos) = angle.sin_cos();
             let full = f64::from(rules::FULL_STICK);
             self.way = ((cos * full).round() as i32, (sin * full).round() as i32);

@@ -10,7 +10,7 @@ use driftless_sim::{
 };
 
 /// Quanta of the arena's snapshots in a metre.
-const PER_METRE: f64 = 100.0;
+pub const PER_METRE: f64 = 100.0;
 /// Half of what a player is wide.
 pub const RADIUS: f64 = rules::PLAYER_RADIUS as f64 / PER_METRE;
 /// Of a projectile.
