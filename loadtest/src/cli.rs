@@ -277,6 +277,14 @@ pub struct CompareArgs {
     /// Players per transport, all in one room.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=2_000))]
     pub clients: u32,
+    /// So many more play in each room on perfect links, and what each of them gets of itself is the truth, to
+    /// compare with what is shown: for rooms in which nobody sees all (0: one more player sees all).
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=5_000))]
+    pub crowd: u32,
+    /// Recorded movement for the arena's bots to follow: CSV whose first columns are tick, id, x, y; may be
+    /// gzipped.
+    #[arg(long)]
+    pub trace: Option<PathBuf>,
     #[command(flatten)]
     pub game: GameArgs,
     /// How long to measure. Default: the scenario's phases plus 10 s, or 20 s if it has no end.

@@ -18,7 +18,7 @@ type Failure = Box<dyn std::error::Error>;
 /// does not hold.
 pub fn run(args: &CompareArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
     require::check(&args.require, &CompareFigures::specimen())?;
-    let cast = Cast::choose(bots, &args.game.kind, args.game.tick_rate, None)?;
+    let cast = Cast::choose(bots, &args.game.kind, args.game.tick_rate, args.trace.as_deref())?;
     eprintln!("{cast}");
     let bench = Bench { args, cast, api: Api::new(&args.url, &args.operator), stop: Stop::on_signals()? };
     let figures = bench.comparison()?.play(&bench)?;
@@ -54,6 +54,7 @@ impl Bench<'_> {
             scenario: args.scenario.clone().filter(|_| !args.direct),
             transports: args.transports.clone(),
             clients: args.clients,
+            crowd: args.crowd,
             tick_rate: args.game.tick_rate,
             kind: args.game.kind.clone(),
             duration: args.duration,

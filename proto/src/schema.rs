@@ -17,6 +17,9 @@
 //! and nothing for an entity whose whole group is as predicted. Two or three fields of a group also share a
 //! number on the wire when that is smaller.
 //!
+//! An entity that is placed elsewhere (a respawn, a teleport) has not moved there. A field that changes then
+//! is its [life](Kind::life): clients show a jump.
+//!
 //! Names, colours, lists of items: what changes rarely and is no number has groups of [text](Kind::text) or
 //! [bytes](Kind::bytes).
 
@@ -44,6 +47,7 @@ pub struct Schema {
 pub struct Kind {
     name: String,
     groups: Vec<Group>,
+    life: Option<usize>,
 }
 
 /// Fields that usually change together: they share a change flag and a predictor.
@@ -91,6 +95,9 @@ pub enum SchemaError {
     /// This group has texts or bytes, and a predictor other than HOLD.
     #[error("group {0:?} has texts or bytes, which do not move")]
     MovingText(String),
+    /// What counts the lives of this kind's entities is no field of it, or no number of a HOLD group.
+    #[error("the life of {0:?} must be one of its fields, a number of a HOLD group")]
+    Life(String),
 }
 
 impl Schema {
@@ -103,7 +110,7 @@ impl Schema {
     /// # Panics
     /// If a name or a count is invalid: a schema is part of the program, not of its input.
     pub fn kind(mut self, name: &str, build: impl FnOnce(Kind) -> Kind) -> Self {
-        self.kinds.push(build(Kind { name: name.to_owned(), groups: Vec::new() }));
+        self.kinds.push(build(Kind { name: name.to_owned(), groups: Vec::new(), life: None }));
         if let Err(error) = self.check() {
             panic!("schema: {error}");
         }
@@ -160,6 +167,17 @@ impl Kind {
     pub fn bytes(self, group: &str, fields: &[&str]) -> Self {
         self.group(group, fields, FieldType::Bytes, 1, Predictor::Hold)
     }
+    /// Says which field, of a group added before, counts an entity's lives: where it changes from one state to
+    /// the next, the entity was placed elsewhere (a respawn, a teleport) and was nowhere in between, so
+    /// nobody is shown it on the way. Costs nothing on the wire but what the field does.
+    ///
+    /// # Panics
+    /// When the schema is built, if there is no such field, or it is no number of a [`hold`](Self::hold) group.
+    pub fn life(mut self, field: &str) -> Self {
+        let mut fields = self.groups.iter().flat_map(|group| &group.fields);
+        self.life = Some(fields.position(|it| it.name == field).unwrap_or(usize::MAX));
+        self
+    }
     /// The kind's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -171,6 +189,11 @@ impl Kind {
     /// Number of columns in the kind's table.
     pub fn columns(&self) -> usize {
         self.groups.iter().map(|g| g.fields.len()).sum()
+    }
+
+    /// The column that counts an entity's lives: see [`life`](Self::life).
+    pub fn life_column(&self) -> Option<usize> {
+        self.life
     }
 
     /// The columns of texts and of bytes, ascending: their values are numbers of texts.
@@ -204,6 +227,16 @@ impl Kind {
                 return Err(SchemaError::MovingText(group.name.clone()));
             }
         }
+        if let Some(life) = self.life {
+            let mut fields =
+                self.groups.iter().flat_map(|g| g.fields.iter().map(|field| (g.predictor, field)));
+            let is_count = |(predictor, field): (Predictor, &Field)| {
+                predictor == Predictor::Hold && field.field_type == FieldType::Number
+            };
+            if !fields.nth(life).is_some_and(is_count) {
+                return Err(SchemaError::Life(self.name.clone()));
+            }
+        }
         check_names(self.groups.iter().map(|g| g.name.as_str()))?;
         let fields = self.groups.iter().flat_map(|g| &g.fields).map(|f| f.name.as_str());
         if fields.clone().any(|field| field == "id") {
@@ -213,14 +246,19 @@ impl Kind {
     }
 
     fn to_wire(&self) -> wire::Kind {
-        wire::Kind { name: self.name.clone(), groups: self.groups.iter().map(Group::to_wire).collect() }
+        wire::Kind {
+            name: self.name.clone(),
+            groups: self.groups.iter().map(Group::to_wire).collect(),
+            life: self.life.map_or(0, |column| column as u32 + 1),
+        }
     }
 
     fn from_wire(kind: &wire::Kind) -> Result<Self, SchemaError> {
         check_name(&kind.name)?;
         check_count(|| format!("groups of {}", kind.name), kind.groups.len(), 1, MAX_GROUPS)?;
         let groups = kind.groups.iter().map(|g| Group::from_wire(&kind.name, g)).collect::<Result<_, _>>()?;
-        Ok(Self { name: kind.name.clone(), groups })
+        let life = kind.life.checked_sub(1).map(|column| column as usize);
+        Ok(Self { name: kind.name.clone(), groups, life })
     }
 }
 

@@ -75,6 +75,27 @@ fn a_count_out_of_range_is_refused() {
 }
 
 #[test]
+fn what_counts_lives_is_a_number_that_does_not_move() {
+    let schema = Schema::new().kind("player", |k| {
+        k.linear("position", &["x"], 1).hold("status", &["health", "spawns"], 1).life("spawns")
+    });
+    assert_eq!(schema.kinds()[0].life_column(), Some(2));
+    assert_eq!(schema.to_wire().kinds[0].life, 3);
+    assert_eq!(Schema::from_wire(&schema.to_wire()), Ok(schema));
+    let bad = |kind: usize, life| refused(|s| s.kinds[kind].life = life);
+    for life in [1, 4, u32::MAX] {
+        assert_eq!(bad(0, life), SchemaError::Life("player".into()), "{life}");
+    }
+    assert_eq!(bad(2, 1), SchemaError::Life("tree".into()));
+}
+
+#[test]
+#[should_panic(expected = "the life of \"player\" must be one of its fields")]
+fn a_life_that_is_no_field_is_refused_when_the_schema_is_built() {
+    Schema::new().kind("player", |k| k.hold("status", &["health"], 1).life("spawns"));
+}
+
+#[test]
 fn an_unknown_predictor_is_refused() {
     assert_eq!(refused(|s| s.kinds[0].groups[0].predictor = 9), SchemaError::Predictor(9));
 }

@@ -30,6 +30,8 @@ pub(crate) struct History {
     schema: Schema,
     /// For each kind, whether its columns are interpolated.
     linear: Vec<Box<[bool]>>,
+    /// For each kind, the column that counts lives.
+    lives: Vec<Option<usize>>,
     /// For each kind, its columns of texts. A number means a text in one zone only.
     text_columns: Vec<Box<[usize]>>,
     tick_rate: u32,
@@ -42,6 +44,7 @@ pub(crate) struct History {
 #[derive(Debug, Clone, Copy)]
 pub struct Past<'a> {
     linear: &'a [Box<[bool]>],
+    lives: &'a [Option<usize>],
     base: &'a Snapshot,
     /// The state after the moment, unless it is that of `base`.
     next: Option<&'a Snapshot>,
@@ -61,6 +64,7 @@ impl History {
         });
         let mut history = Self {
             linear: linear.collect(),
+            lives: schema.kinds().iter().map(|kind| kind.life_column()).collect(),
             text_columns: schema.kinds().iter().map(|kind| kind.text_columns().collect()).collect(),
             states: VecDeque::new(),
             zoned: None,
@@ -146,7 +150,8 @@ impl History {
         let after = self.states.partition_point(|state| Moment::at(state.tick()) <= moment);
         let base = self.states.get(after.checked_sub(1)?)?;
         let next = self.states.get(after).filter(|_| moment > Moment::at(base.tick()));
-        Some(Past { linear: &self.linear, base, next, moment, clamped: moment.since(view), jump: u32::MAX })
+        let Self { linear, lives, .. } = self;
+        Some(Past { linear, lives, base, next, moment, clamped: moment.since(view), jump: u32::MAX })
     }
 
     /// Itself, for a room that is to go on elsewhere.
@@ -235,7 +240,7 @@ struct SavedTable {
 impl Past<'_> {
     /// The same, but a number that changes by more than `quanta` from one state to the next stays as in the
     /// first: whoever it belongs to was placed elsewhere, and was never in between. As the option `jump` of
-    /// clients.
+    /// clients; not needed where the schema says it, by [`life`](driftless_proto::schema::Kind::life).
     pub fn with_jump(self, quanta: u32) -> Self {
         Self { jump: quanta, ..self }
     }
@@ -257,14 +262,19 @@ impl Past<'_> {
     }
 
     /// The first `N` columns of an entity: those of linear groups between the two states, the others as in
-    /// the earlier. None: there was no such entity, or it has fewer columns.
+    /// the earlier, and all as in the earlier if it began another life in between. None: there was no such
+    /// entity, or it has fewer columns.
     pub fn row<const N: usize>(&self, kind: usize, id: u32) -> Option<[i32; N]> {
         let table = self.base.tables().get(kind)?;
         let row = table.row(id)?;
         let linear = self.linear.get(kind).filter(|linear| N <= linear.len())?;
         let next = self.next.and_then(|next| {
             let table = next.tables().get(kind)?;
-            Some((next.tick(), table, table.row(id)?))
+            let there = table.row(id)?;
+            let life = self.lives.get(kind).copied().flatten();
+            let is_same = life
+                .is_none_or(|life| self.base.tables()[kind].column(life)[row] == table.column(life)[there]);
+            is_same.then_some((next.tick(), table, there))
         });
         Some(std::array::from_fn(|column| {
             let value = table.column(column)[row];

@@ -8,6 +8,8 @@
 //! stand still.
 //!
 //! - The time shown never goes backwards, unless the server's clock turns out to have moved.
+//! - An entity that begins another [life](driftless_proto::schema::Kind::life) jumps: it is shown where it was
+//!   until the state in which it is elsewhere.
 //! - An entity is shown from the first state that contains it until the first state that does not.
 //!
 //! (Yahn Bernier, "Source Multiplayer Networking", Valve: entity interpolation; Glenn Fiedler, "Snapshot
@@ -40,8 +42,10 @@ pub struct InterpolationConfig {
     pub min_delay: Duration,
     /// Maximum of the render delay. Default: 1 s.
     pub max_delay: Duration,
-    /// A number that changes by more than this between two states has jumped (a respawn) and is not
-    /// interpolated. In quanta. Default: none, so everything is interpolated.
+    /// A number that changes by more than this between two states has jumped and is not interpolated, in
+    /// quanta: for games whose schema does not say it better, by [`Kind::life`]. Default: none.
+    ///
+    /// [`Kind::life`]: driftless_proto::schema::Kind::life
     pub jump: Option<u32>,
 }
 
@@ -61,6 +65,8 @@ impl Default for InterpolationConfig {
 pub struct Interpolation {
     config: InterpolationConfig,
     columns: Vec<Vec<Column>>,
+    /// For each kind, the column that counts lives.
+    lives: Vec<Option<usize>>,
     epoch_us: i64,
     tick_rate: i64,
     /// Ascending by tick.
@@ -93,6 +99,7 @@ impl Interpolation {
         Self {
             config,
             columns,
+            lives: schema.kinds().iter().map(|kind| kind.life_column()).collect(),
             epoch_us: welcome.epoch_us.clamp(-LONGEST_US, LONGEST_US),
             tick_rate: i64::from(welcome.tick_rate.max(1)),
             frames: VecDeque::new(),
@@ -180,6 +187,7 @@ impl Interpolation {
         };
         Some(View {
             columns: &self.columns,
+            lives: &self.lives,
             base: &base.snapshot,
             other: other.map(|o| &o.snapshot),
             // `span` is from base to other; negative if other is the earlier one, to extrapolate away from

@@ -70,6 +70,32 @@ fn a_text_is_as_in_the_earlier_of_two_states() {
     assert_eq!((entity.text(0), entity.bytes(0)), ("", &[][..]), "a number is no text");
 }
 
+#[test]
+fn an_entity_that_begins_another_life_jumps_however_near_and_does_not_go_on_from_before_it() {
+    let schema = Schema::new()
+        .kind("cart", |kind| kind.linear("place", &["x"], 100).hold("status", &["spawns"], 1).life("spawns"));
+    let welcome = wire::Welcome { tick_rate: TICK_RATE, epoch_us: EPOCH_US as i64, ..Default::default() };
+    let mut buffer = Interpolation::new(&schema, &welcome, fixed(Duration::from_millis(100)));
+    let mut state = Snapshot::new(&schema);
+    // Two others: one moves as far in the same life.
+    for (tick, x, spawns) in [(1, 0, 1), (3, 50, 2)] {
+        state.clear(tick);
+        state.table_mut(0).push(7, &[x, spawns]);
+        state.table_mut(0).push(8, &[x, 1]);
+        buffer.push(due(tick), &state);
+    }
+    let mut shown = |now_us: u64| {
+        let view = buffer.advance(now_us + 100_000).unwrap();
+        let listed: Vec<_> = view.entities(0).map(|entity| entity.quanta(0)).collect();
+        assert_eq!(listed, [7, 8].map(|id| view.entity(0, id).unwrap().quanta(0)));
+        (listed[0], listed[1], view.entity(0, 7).unwrap().units(0))
+    };
+    assert_eq!(shown(due(2)), (0, 25, 0.0));
+    assert_eq!(shown(due(3) - 1), (0, 49, 0.0));
+    assert_eq!(shown(due(3)), (50, 50, 0.5));
+    assert_eq!(shown(due(4)), (50, 75, 0.5), "past the last state");
+}
+
 // A game with lag compensation judges by it.
 #[test]
 fn the_moment_shown_is_that_of_the_picture() {

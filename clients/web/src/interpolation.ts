@@ -16,7 +16,7 @@ export interface InterpolationOptions {
   readonly maxDelay?: number;
   /**
    * A number that changes by more than this many quanta between two states has jumped and is not
-   * interpolated. Default: none.
+   * interpolated: for games whose schema does not say it better, by `life`. Default: none.
    */
   readonly jump?: number;
 }

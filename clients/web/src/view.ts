@@ -18,7 +18,8 @@ export interface OwnRow {
 export class View<K extends Kinds<K> = AnyKinds> {
   /**
    * The state at `part` of the way from `base` to `other`; negative if `other` is the earlier one, to
-   * extrapolate away from it. A number that changes by more than `jump` quanta keeps the value in `base`.
+   * extrapolate away from it. A number that changes by more than `jump` quanta, and all of an entity that
+   * began another life, keep the value in `base`.
    */
   constructor(
     private readonly base: Snapshot,
@@ -73,14 +74,17 @@ export class View<K extends Kinds<K> = AnyKinds> {
   private entity(index: number, table: Table, row: number, other: Table | undefined, there: number): Entity {
     const entity: Record<string, number | string | Uint8Array> = { id: table.ids[row]! };
     const own = this.own?.kind === index && this.own.id === entity.id ? this.own : undefined;
-    this.base.schema.kinds[index]!.columns.forEach(({ name, type, quantaPerUnit, predictor }, n) => {
+    const { columns, life } = this.base.schema.kinds[index]!;
+    const moved =
+      other && there >= 0 && (life === undefined || table.columns[life]![row] === other.columns[life]![there]);
+    columns.forEach(({ name, type, quantaPerUnit, predictor }, n) => {
       const value = table.columns[n]![row]!;
       if (type) {
         entity[name] = type === "text" ? this.base.texts.text(value) : this.base.texts.bytes(value);
         return;
       }
       let change = 0;
-      if (predictor === "linear" && other && there >= 0) {
+      if (predictor === "linear" && moved) {
         change = other.columns[n]![there]! - value;
         if (Math.abs(change) > this.jump) change = 0;
       }

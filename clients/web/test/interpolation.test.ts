@@ -1,5 +1,6 @@
 // Others are shown a little in the past, between two states.
 import { describe, expect, it } from "vitest";
+import { Schema } from "../src/codec/schema.js";
 import { Snapshot } from "../src/codec/snapshot.js";
 import { RenderDelay } from "../src/delay.js";
 import { Interpolation } from "../src/interpolation.js";
@@ -52,6 +53,35 @@ describe("between two states", () => {
     shown.push(0, state(1, [[1, 5000, 1]]));
     expect(shown.advance(25)!.get("cart", 1)!.x).toBe(0);
     expect(shown.advance(50)!.get("cart", 1)!.x).toBe(50);
+  });
+
+  it("an entity that begins another life jumps, however near, and does not go on from before it", () => {
+    const schema = new Schema([{ ...cartSchema.kinds[0]!, life: 1 }]); // "health" counts lives here
+    const shown = new Interpolation(schema, 20, 0, none);
+    for (const [tick, x, lives] of [
+      [0, 0, 1],
+      [2, 50, 2],
+    ] as const) {
+      const snapshot = new Snapshot(schema);
+      snapshot.copyFrom(
+        state(tick, [
+          [7, x, lives],
+          [8, x, 1],
+        ]),
+      );
+      shown.push(0, snapshot);
+    }
+    const xs = (now: number): number[] => {
+      const view = shown.advance(now)!;
+      const all = view.all("cart").map(({ x }) => x!);
+      expect([7, 8].map((id) => view.get("cart", id)!.x)).toEqual(all);
+      return all;
+    };
+    expect([xs(50), xs(100)]).toEqual([
+      [0, 0.25],
+      [0.5, 0.5],
+    ]);
+    expect(xs(150)).toEqual([0.5, 0.75]);
   });
 
   it("an unknown kind or entity is none", () => {

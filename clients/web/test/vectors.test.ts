@@ -27,6 +27,7 @@ interface Vector {
         predictor: "hold" | "linear";
         quanta_per_unit: number;
       }[];
+      life?: string;
     }[];
   };
   schema_message: string;
@@ -51,6 +52,7 @@ describe("golden vectors", () => {
   it.each(vectors)("%s: the schema's bytes", (_, vector) => {
     const kinds = vector.schema.kinds.map((kind) => ({
       name: kind.name,
+      life: kind.groups.flatMap(({ fields }) => fields).indexOf(kind.life ?? "") + 1,
       groups: kind.groups.map((group) => ({
         name: group.name,
         // An absent field means 1.

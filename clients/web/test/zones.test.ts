@@ -1,5 +1,6 @@
 // What messages say of zones, and what is shown of them, by hand.
 import { describe, expect, it } from "vitest";
+import { Schema } from "../src/codec/schema.js";
 import { splitState } from "../src/codec/state.js";
 import { readZones } from "../src/codec/zones.js";
 import { Acks } from "../src/session/acks.js";
@@ -31,8 +32,8 @@ const delta = (
 });
 
 /** A client at tick 1, with nothing in zone 0. */
-function client(zones: ZoneEntry[] = []) {
-  const history = new History(cartSchema, 20);
+function client(zones: ZoneEntry[] = [], schema = cartSchema) {
+  const history = new History(schema, 20);
   const take = (message: Partial<Message> & { tick: number }, keep = 65, first = false): Carts => {
     history.apply(
       splitState(encodeState({ body: encodeBody(CARTS, content(0, {})), ...message }))!,
@@ -134,6 +135,14 @@ describe("a zone that is deferred", () => {
     expect(take({ tick: 7, deferred: [4] })).toEqual({ 7: [700, 2] });
     expect(take({ tick: 8, deferred: [4] })).toEqual({ 7: [700, 2] });
     expect(take({ tick: 9, zones: [delta(4, moving(9), [moving(2), 2])] })).toEqual({ 7: [900, 9] });
+  });
+
+  it("does not carry on who was placed elsewhere", () => {
+    const schema = new Schema([{ ...cartSchema.kinds[0]!, life: 1 }]); // "health" counts lives here
+    const { take } = client([full(4, content(1, { 7: [0, 1], 8: [0, 1] }))], schema);
+    const placed = content(2, { 7: [5000, 2], 8: [10, 1] });
+    take({ tick: 2, zones: [full(4, placed)] });
+    expect(take({ tick: 3, deferred: [4] })).toEqual({ 7: [5000, 2], 8: [20, 1] });
   });
 
   it("stands if it had not changed for a tick", () => {

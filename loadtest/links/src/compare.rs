@@ -66,6 +66,9 @@ pub struct Comparison {
     pub transports: Vec<TransportKind>,
     /// Players per transport, all in one room.
     pub clients: u32,
+    /// So many more play in each room, on perfect links, and what each of them gets of itself is the truth,
+    /// instead of what one observer gets: for rooms in which nobody sees all. 0: the observer.
+    pub crowd: u32,
     /// Ticks per second of the rooms, and inputs per second of each player.
     pub tick_rate: u32,
     /// Kind of game.
@@ -111,7 +114,9 @@ pub trait Player {
 struct Room {
     kind: TransportKind,
     players: Vec<JoinHandle<Measured>>,
-    observer: JoinHandle<()>,
+    /// Those who are not measured.
+    crowd: Vec<JoinHandle<Measured>>,
+    observer: Option<JoinHandle<()>>,
 }
 
 impl Comparison {
@@ -134,7 +139,7 @@ impl Comparison {
             rooms.push(self.open_room(kind, address, run, &window, rig).await?);
         }
         let stopped = || rig.is_stopped();
-        let wanted = self.clients as usize * rooms.len();
+        let wanted = (self.clients + self.crowd) as usize * rooms.len();
         let playing = || window.playing.get() + window.gone.get();
         wait(self.ramp + JOIN_PATIENCE, || stopped() || playing() >= wanted).await;
         wait(self.warm_up, stopped).await;
@@ -160,7 +165,12 @@ impl Comparison {
             for player in room.players {
                 sum.add(&player.await?);
             }
-            room.observer.abort();
+            for player in room.crowd {
+                sum.errors.extend(player.await?.errors);
+            }
+            if let Some(observer) = room.observer {
+                observer.abort();
+            }
             let traffic = before.get(index).zip(after.get(index)).map(|(before, after)| after.since(before));
             figures.add(room.kind, TransportFigures::new(self, sum, traffic, seconds));
         }
@@ -176,7 +186,7 @@ impl Comparison {
         rig: &dyn Rig,
     ) -> Result<Room, Failure> {
         let name = format!("compare-{run:08x}-{kind}");
-        rig.make_room(&name, self.clients + 1)?;
+        rig.make_room(&name, self.clients + self.crowd.max(1))?;
         let options = |address: SocketAddr, kind| Options {
             transports: vec![kind],
             trust: self.trust.clone(),
@@ -186,20 +196,28 @@ impl Comparison {
             ..Options::new(format!("ws://{address}{}", self.path), name.clone())
         };
         let truth = Rc::new(RefCell::new(Truth::default()));
-        let observer = Connection::open(&options(self.server, TransportKind::WebSocket)).await?;
-        let observer = spawn_local(truth::observe(observer, truth.clone()));
+        let near = options(self.server, TransportKind::WebSocket);
+        let observer = match self.crowd {
+            0 => Some(spawn_local(truth::observe(Connection::open(&near).await?, truth.clone()))),
+            _ => None,
+        };
         let start = Instant::now();
-        let players = (0..self.clients).map(|client| {
+        let all = self.clients + self.crowd;
+        let players = (0..all).map(|index| {
+            let tells = index >= self.clients;
             let seat = Seat {
-                options: options(address, kind),
-                player: rig.player(client as usize),
+                options: if tells { near.clone() } else { options(address, kind) },
+                player: rig.player(index as usize),
                 tick: self.tick(),
                 truth: truth.clone(),
+                tells,
                 window: window.clone(),
             };
-            spawn_local(seat.play((start + self.ramp * client / self.clients).into()))
+            spawn_local(seat.play((start + self.ramp * index / all).into()))
         });
-        Ok(Room { kind, players: players.collect(), observer })
+        let mut players: Vec<_> = players.collect();
+        let crowd = players.split_off(self.clients as usize);
+        Ok(Room { kind, players, crowd, observer })
     }
 
     fn tick(&self) -> Duration {

@@ -15,6 +15,16 @@ pub(crate) struct VectorSchema {
 struct Kind {
     name: String,
     groups: Vec<Group>,
+    #[serde(default)]
+    life: Option<String>,
+}
+
+impl Kind {
+    /// The place of the field that counts lives, from 1.
+    fn life(&self) -> u32 {
+        let mut fields = self.groups.iter().flat_map(|group| &group.fields);
+        self.life.as_ref().map_or(0, |life| fields.position(|field| field == life).unwrap() as u32 + 1)
+    }
 }
 
 #[derive(Deserialize)]
@@ -50,8 +60,11 @@ impl VectorSchema {
             }
             .into(),
         };
-        let kind =
-            |k: &Kind| wire::Kind { name: k.name.clone(), groups: k.groups.iter().map(group).collect() };
+        let kind = |k: &Kind| wire::Kind {
+            name: k.name.clone(),
+            groups: k.groups.iter().map(group).collect(),
+            life: k.life(),
+        };
         Schema::from_wire(&wire::Schema { kinds: self.kinds.iter().map(kind).collect() }).unwrap()
     }
 }

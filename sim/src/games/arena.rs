@@ -116,6 +116,7 @@ impl Simulation for Arena {
                     .hold("aim", &["sector"], 1)
                     .hold("status", &["health", "score", "spawns"], 1)
                     .hold("look", &["colour"], 1)
+                    .life("spawns")
             })
             .kind("projectile", |kind| {
                 kind.linear("position", &["x", "y"], 100).hold("owner", &["player"], 1)

@@ -7,6 +7,7 @@ use driftless_proto::snapshot::{Snapshot, Table};
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     pub(super) columns: &'a [Vec<Column>],
+    pub(super) lives: &'a [Option<usize>],
     pub(super) base: &'a Snapshot,
     pub(super) other: Option<&'a Snapshot>,
     pub(super) offset_us: i64,
@@ -29,6 +30,7 @@ impl<'a> View<'a> {
                     near += other.ids().get(near..)?.partition_point(|&o| o < id);
                     (other.ids().get(near) == Some(&id)).then_some((other, near))
                 });
+                let there = there.filter(|&there| view.is_same_life(kind, (table, row), there));
                 Entity { view, columns, id, base: (table, row), other: there }
             })
         })
@@ -41,7 +43,15 @@ impl<'a> View<'a> {
             Some((table, table.row(id)?))
         };
         let columns = self.columns.get(kind)?;
-        Some(Entity { view: *self, columns, id, base: find(self.base)?, other: self.other.and_then(find) })
+        let base = find(self.base)?;
+        let other = self.other.and_then(find).filter(|&other| self.is_same_life(kind, base, other));
+        Some(Entity { view: *self, columns, id, base, other })
+    }
+
+    /// Whether an entity has not been placed elsewhere between two states.
+    fn is_same_life(&self, kind: usize, base: (&Table, usize), other: (&Table, usize)) -> bool {
+        let life = self.lives.get(kind).copied().flatten();
+        life.is_none_or(|life| base.0.column(life)[base.1] == other.0.column(life)[other.1])
     }
 
     /// Tick of the state that determines which entities exist.

@@ -33,6 +33,11 @@ export interface Kind {
   readonly groups: readonly Group[];
   /** The fields of the groups, concatenated. */
   readonly columns: readonly Column[];
+  /**
+   * The column that counts an entity's lives: where it changes, the entity was placed elsewhere, and was
+   * nowhere in between.
+   */
+  readonly life?: number | undefined;
 }
 
 /** A schema that violates the protocol. */
@@ -86,7 +91,11 @@ export class Schema {
       const moving = columns.find((c) => c.type && c.predictor !== "hold");
       if (moving)
         throw new SchemaError(`${JSON.stringify(moving.name)} is of ${moving.type}, and would move`);
-      return { name: kind.name, groups, columns };
+      const life = kind.life ? kind.life - 1 : undefined;
+      const lives = life !== undefined && columns[life];
+      if (life !== undefined && (!lives || lives.type || lives.predictor !== "hold"))
+        throw new SchemaError(`the life of ${JSON.stringify(kind.name)} must be a number that is held`);
+      return { name: kind.name, groups, columns, life };
     });
     checkCount("kinds", kinds.length, 0, MAX_KINDS);
     checkNames(kinds.map((k) => k.name));

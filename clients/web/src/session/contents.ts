@@ -67,6 +67,21 @@ export class Contents {
     const references = { baseline: state, prior: previous.state, priorTick: previous.until };
     this.prediction ??= new Snapshot(schema);
     decoder.apply(references, Math.min(tick, until + most), AS_PREDICTED, this.prediction);
+    this.holdNewLives(previous.state, state, this.prediction);
     return this.prediction;
+  }
+
+  /** Whoever began another life was placed where it is, and has not moved there: it stays in `predicted`. */
+  private holdNewLives(before: Snapshot, newest: Snapshot, predicted: Snapshot): void {
+    newest.schema.kinds.forEach(({ life }, kind) => {
+      if (life === undefined) return;
+      const table = newest.tables[kind]!;
+      const old = before.tables[kind]!;
+      for (let row = 0; row < table.length; row++) {
+        const then = old.row(table.ids[row]!);
+        if (then < 0 || old.columns[life]![then] === table.columns[life]![row]) continue;
+        predicted.tables[kind]!.columns.forEach((column, n) => (column[row] = table.columns[n]![row]!));
+      }
+    });
   }
 }

@@ -56,10 +56,13 @@ pub struct TransportFigures {
     /// From the time an input should have been sent to the first state that contains it.
     pub input_to_state_ms: Option<Quantiles>,
     /// Distance between where entities were shown and where they really were at that time, in units of the
-    /// game (metres in the arena).
+    /// game (metres in the arena). Not of those that had begun another life elsewhere.
     pub error_now: Option<Quantiles>,
     /// Distance from where they were at the moment shown: the error of interpolation and extrapolation.
     pub error_shown: Option<Quantiles>,
+    /// Of those that at the moment shown had begun another life elsewhere, and were shown in the earlier one:
+    /// for how long they had.
+    pub life_late_ms: Option<Quantiles>,
     /// Longest time between two states of a player.
     pub longest_gap_ms: f64,
     /// The same in ticks, minus the one between any two states: how long a picture could freeze.
@@ -167,6 +170,7 @@ impl TransportFigures {
             input_to_state_ms: quantiles,
             error_now: quantiles,
             error_shown: quantiles,
+            life_late_ms: quantiles,
             delivered_ratio: Some(0.0),
             bytes_down_per_client_s: Some(0.0),
             bytes_up_per_client_s: Some(0.0),
@@ -208,6 +212,7 @@ impl TransportFigures {
             input_to_state_ms: sum.input.quantiles_ms(),
             error_now: sum.error_now.quantiles().filter(|_| has_truth),
             error_shown: sum.error_shown.quantiles().filter(|_| has_truth),
+            life_late_ms: sum.life_late.quantiles_ms().filter(|_| has_truth),
             longest_gap_ms: ms(sum.longest_gap),
             longest_freeze_ticks: freeze_ticks(sum.longest_gap, plan.tick()),
             longest_standstill_ms: ms(sum.longest_standstill),

@@ -18,6 +18,8 @@ pub struct Measured {
     pub error_now: Distances,
     /// Distance between what was shown and where entities were at the moment that was meant to be shown.
     pub error_shown: Distances,
+    /// How long what began another life elsewhere was still shown in the earlier one.
+    pub life_late: Micros,
     /// Longest time between two states.
     pub longest_gap: Duration,
     /// Longest time that the picture was frozen for lack of a state.
@@ -62,6 +64,7 @@ impl Measured {
         self.input.add(&other.input);
         self.error_now.0.add(&other.error_now.0);
         self.error_shown.0.add(&other.error_shown.0);
+        self.life_late.add(&other.life_late);
         self.longest_gap = self.longest_gap.max(other.longest_gap);
         self.longest_standstill = self.longest_standstill.max(other.longest_standstill);
         self.states += other.states;

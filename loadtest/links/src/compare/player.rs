@@ -6,7 +6,7 @@
 use super::{
     Player,
     measured::Measured,
-    truth::{JUMP, Layout, Place, Truth},
+    truth::{Error, Layout, Place, Told, Truth},
     window::Window,
 };
 use bytes::BytesMut;
@@ -24,8 +24,11 @@ const FRAME: Duration = Duration::from_nanos(16_666_667);
 const COMPARE_EVERY: u32 = 3;
 /// Inputs that may wait for a state.
 const MAX_PENDING: usize = 1200;
-/// Pictures that may wait for their truth, which is a tick behind.
+/// Pictures that may wait for their truth.
 const MAX_PICTURES: usize = 64;
+/// How long after its states were due the truth is known, microseconds: of many observers, each is told of a
+/// tick at its own time.
+const KNOWN_AFTER_US: i64 = 200_000;
 /// How long leaving may take.
 const LEAVE: Duration = Duration::from_secs(1);
 
@@ -39,6 +42,8 @@ pub struct Seat {
     pub tick: Duration,
     /// Of its room.
     pub truth: Rc<RefCell<Truth>>,
+    /// It has a perfect link and is not measured: it tells the truth of itself.
+    pub tells: bool,
     /// When to measure.
     pub window: Rc<Window>,
 }
@@ -63,6 +68,7 @@ struct Play {
     player: Box<dyn Player>,
     tick: Duration,
     truth: Rc<RefCell<Truth>>,
+    tells: bool,
     window: Rc<Window>,
     memory: BytesMut,
     shown: Option<Interpolation>,
@@ -96,6 +102,7 @@ impl Play {
             player: seat.player,
             tick: seat.tick,
             truth: seat.truth,
+            tells: seat.tells,
             window: seat.window,
             memory: BytesMut::new(),
             shown: None,
@@ -127,7 +134,9 @@ impl Play {
                         next_input += self.tick;
                     }
                     if next_frame <= now {
-                        self.show(now);
+                        if !self.tells {
+                            self.show(now);
+                        }
                         // A picture that is late is left out, as on a screen.
                         while next_frame <= now {
                             next_frame += FRAME;
@@ -163,11 +172,22 @@ impl Play {
             Event::Welcome(welcome) => {
                 self.player.welcomed(self.connection.core())?;
                 if let Some(schema) = self.connection.core().schema() {
-                    let config = InterpolationConfig { jump: Some(JUMP), ..InterpolationConfig::default() };
+                    let config = InterpolationConfig::default();
                     self.extrapolation_us = config.extrapolation.as_micros() as i64;
                     self.shown = Some(Interpolation::new(schema, welcome, config));
                 }
                 self.window.playing.set(self.window.playing.get() + 1);
+                if self.tells {
+                    self.truth.borrow_mut().welcome(welcome, self.connection.core().schema());
+                }
+            }
+            Event::State { .. } if self.tells => {
+                let core = self.connection.core();
+                if let (Some(state), Some(welcome)) = (core.snapshot(), core.welcome()) {
+                    let mut truth = self.truth.borrow_mut();
+                    truth.set_clock(core.clock());
+                    truth.push(state, Told::Oneself(welcome.player));
+                }
             }
             Event::State { tick, input, .. } => self.apply(now, *tick, *input),
             Event::ClockMoved => {
@@ -289,7 +309,9 @@ impl Play {
             }
             self.pictures.push_back(Picture { now_us, shown_us, places });
         }
-        while let Some(picture) = self.pictures.pop_front_if(|picture| truth.covers(picture.now_us)) {
+        while let Some(picture) =
+            self.pictures.pop_front_if(|picture| truth.covers(picture.now_us + KNOWN_AFTER_US))
+        {
             compare(&picture, &truth, layout, &mut self.measured);
         }
     }
@@ -322,16 +344,28 @@ impl Play {
 
 fn places(view: &driftless_client::interpolation::View<'_>, layout: Layout) -> Vec<(u32, Place)> {
     let place = |entity: driftless_client::interpolation::Entity<'_>| {
-        (entity.id(), layout.columns.map(|column| entity.quanta(column)))
+        let life = layout.life.map_or(0, |life| entity.quanta(life));
+        (entity.id(), Place { at: layout.columns.map(|column| entity.quanta(column)), life })
     };
     view.entities(layout.kind).map(place).collect()
 }
 
 fn compare(picture: &Picture, truth: &Truth, layout: Layout, measured: &mut Measured) {
-    let moments = [(picture.now_us, &mut measured.error_now), (picture.shown_us, &mut measured.error_shown)];
-    for (at_us, errors) in moments {
-        let Some(moment) = truth.at(at_us) else { continue };
-        let distances = picture.places.iter().filter_map(|&(id, place)| moment.distance(id, place));
-        distances.for_each(|quanta| errors.record(quanta / f64::from(layout.per_unit)));
+    let errors = |at_us| {
+        let moment = truth.at(at_us);
+        let places = picture.places.iter();
+        places.filter_map(move |&(id, place)| moment.as_ref()?.error(id, place))
+    };
+    let units = |quanta: f64| quanta / f64::from(layout.per_unit);
+    for error in errors(picture.now_us) {
+        if let Error::Distance(quanta) = error {
+            measured.error_now.record(units(quanta));
+        }
+    }
+    for error in errors(picture.shown_us) {
+        match error {
+            Error::Distance(quanta) => measured.error_shown.record(units(quanta)),
+            Error::Late(us) => measured.life_late.record_us(us),
+        }
     }
 }

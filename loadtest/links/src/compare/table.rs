@@ -43,7 +43,7 @@ pub fn compare(figures: &CompareFigures) -> String {
 
 type Row = (&'static str, fn(&TransportFigures) -> String);
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 18] = [
     ("stayed, errors", |t| format!("{}, {}", t.stayed, t.errors)),
     ("ms, units:", |_| "p50 / p99 / max".to_owned()),
     ("state's age on arrival", |t| quantiles(t.age_ms, 0)),
@@ -51,6 +51,7 @@ const ROWS: [Row; 17] = [
     ("input to state", |t| quantiles(t.input_to_state_ms, 0)),
     ("error to the truth now", |t| quantiles(t.error_now, 2)),
     ("error at the moment shown", |t| quantiles(t.error_shown, 2)),
+    ("  respawns shown late, ms", |t| quantiles(t.life_late_ms, 0)),
     ("longest freeze, ticks", |t| format!("{} ({:.0} ms)", t.longest_freeze_ticks, t.longest_gap_ms)),
     ("longest standstill shown, ms", |t| format!("{:.0}", t.longest_standstill_ms)),
     ("ticks applied", |t| optional(t.delivered_ratio, |ratio| format!("{:.2} %", ratio * 100.0))),

@@ -141,7 +141,10 @@ impl Union {
                     let references = References { baseline: Some(baseline), prior: Some(prior) };
                     let ticks = (Some(at), Some(before));
                     match decoder.apply_at(schema, references, ticks, to, &[], out) {
-                        Ok(()) => out,
+                        Ok(()) => {
+                            hold_new_lives(schema, baseline, prior, out);
+                            out
+                        }
                         Err(_) => newest,
                     }
                 }
@@ -152,6 +155,22 @@ impl Union {
         for (kind, text_columns) in text_columns.iter().enumerate() {
             rows.find(kind, &shown, order, moving);
             rows.write(kind, &shown, moving, text_columns, state);
+        }
+    }
+}
+
+/// Whoever began another life between `before` and `newest` was placed where it is, and has not moved there:
+/// in `predicted` it stays.
+fn hold_new_lives(schema: &Schema, newest: &Snapshot, before: &Snapshot, predicted: &mut Snapshot) {
+    for (kind, shape) in schema.kinds().iter().enumerate() {
+        let Some(life) = shape.life_column() else { continue };
+        let (table, before) = (&newest.tables()[kind], &before.tables()[kind]);
+        for (&id, &lives) in table.ids().iter().zip(table.column(life)) {
+            if before.value(id, life).is_some_and(|lives_before| lives_before != lives) {
+                let value = |column| table.value(id, column).unwrap_or_default();
+                let values: Vec<i32> = (0..table.width()).map(value).collect();
+                predicted.table_mut(kind).push(id, &values);
+            }
         }
     }
 }
@@ -246,4 +265,26 @@ fn keep_last(rows: &mut Vec<(u32, u32, u32)>) {
         }
         same
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_was_placed_elsewhere_is_not_continued_and_others_are() {
+        let schema = Schema::new().kind("boat", |kind| {
+            kind.linear("place", &["x"], 1).hold("status", &["spawns"], 1).life("spawns")
+        });
+        let state = |rows: &[(u32, [i32; 2])]| {
+            let mut state = Snapshot::new(&schema);
+            rows.iter().for_each(|(id, row)| state.table_mut(0).push(*id, row));
+            state
+        };
+        let before = state(&[(1, [0, 1]), (2, [0, 1])]);
+        let newest = state(&[(1, [5_000, 2]), (2, [10, 1]), (3, [7, 1])]);
+        let mut predicted = state(&[(1, [10_000, 2]), (2, [20, 1]), (3, [7, 1])]);
+        hold_new_lives(&schema, &newest, &before, &mut predicted);
+        assert_eq!(predicted, state(&[(1, [5_000, 2]), (2, [20, 1]), (3, [7, 1])]));
+    }
 }

@@ -41,6 +41,7 @@ export function decodeSchema(bytes: Uint8Array | BinaryReader, length = (bytes a
 export function encodeKind(message: MessageInitShape<typeof KindSchema>, writer = new BinaryWriter()): BinaryWriter {
   if (message.name) writer.tag(1, 2).string(message.name);
   for (const value of message.groups ?? []) encodeGroup(value, writer.tag(2, 2).fork()).join();
+  if (message.life) writer.tag(3, 0).uint32(message.life);
   return writer;
 }
 
@@ -53,6 +54,7 @@ export function decodeKind(bytes: Uint8Array | BinaryReader, length = (bytes as 
     $typeName: "driftless.v1.Kind",
     name: "",
     groups: [],
+    life: 0,
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -62,6 +64,9 @@ export function decodeKind(bytes: Uint8Array | BinaryReader, length = (bytes as 
         break;
       case 18:
         message.groups.push(decodeGroup(reader, reader.uint32()));
+        break;
+      case 24:
+        message.life = reader.uint32();
         break;
       default:
         reader.skip(type, field);

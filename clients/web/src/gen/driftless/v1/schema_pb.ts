@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/schema.proto.
  */
 export const file_driftless_v1_schema: GenFile = /*@__PURE__*/
-  fileDesc("ChlkcmlmdGxlc3MvdjEvc2NoZW1hLnByb3RvEgxkcmlmdGxlc3MudjEiKwoGU2NoZW1hEiEKBWtpbmRzGAEgAygLMhIuZHJpZnRsZXNzLnYxLktpbmQiOQoES2luZBIMCgRuYW1lGAEgASgJEiMKBmdyb3VwcxgCIAMoCzITLmRyaWZ0bGVzcy52MS5Hcm91cCJmCgVHcm91cBIMCgRuYW1lGAEgASgJEiMKBmZpZWxkcxgCIAMoCzITLmRyaWZ0bGVzcy52MS5GaWVsZBIqCglwcmVkaWN0b3IYAyABKA4yFy5kcmlmdGxlc3MudjEuUHJlZGljdG9yIlsKBUZpZWxkEgwKBG5hbWUYASABKAkSFwoPcXVhbnRhX3Blcl91bml0GAIgASgNEisKCmZpZWxkX3R5cGUYAyABKA4yFy5kcmlmdGxlc3MudjEuRmllbGRUeXBlKk0KCUZpZWxkVHlwZRIVChFGSUVMRF9UWVBFX05VTUJFUhAAEhMKD0ZJRUxEX1RZUEVfVEVYVBABEhQKEEZJRUxEX1RZUEVfQllURVMQAio1CglQcmVkaWN0b3ISEgoOUFJFRElDVE9SX0hPTEQQABIUChBQUkVESUNUT1JfTElORUFSEAFiBnByb3RvMw");
+  fileDesc("ChlkcmlmdGxlc3MvdjEvc2NoZW1hLnByb3RvEgxkcmlmdGxlc3MudjEiKwoGU2NoZW1hEiEKBWtpbmRzGAEgAygLMhIuZHJpZnRsZXNzLnYxLktpbmQiRwoES2luZBIMCgRuYW1lGAEgASgJEiMKBmdyb3VwcxgCIAMoCzITLmRyaWZ0bGVzcy52MS5Hcm91cBIMCgRsaWZlGAMgASgNImYKBUdyb3VwEgwKBG5hbWUYASABKAkSIwoGZmllbGRzGAIgAygLMhMuZHJpZnRsZXNzLnYxLkZpZWxkEioKCXByZWRpY3RvchgDIAEoDjIXLmRyaWZ0bGVzcy52MS5QcmVkaWN0b3IiWwoFRmllbGQSDAoEbmFtZRgBIAEoCRIXCg9xdWFudGFfcGVyX3VuaXQYAiABKA0SKwoKZmllbGRfdHlwZRgDIAEoDjIXLmRyaWZ0bGVzcy52MS5GaWVsZFR5cGUqTQoJRmllbGRUeXBlEhUKEUZJRUxEX1RZUEVfTlVNQkVSEAASEwoPRklFTERfVFlQRV9URVhUEAESFAoQRklFTERfVFlQRV9CWVRFUxACKjUKCVByZWRpY3RvchISCg5QUkVESUNUT1JfSE9MRBAAEhQKEFBSRURJQ1RPUl9MSU5FQVIQAWIGcHJvdG8z");
 
 /**
  * The layout of a game's snapshots: its kinds of entity. `TableDelta.kind` is an index into this list.
@@ -52,6 +52,14 @@ export type Kind = Message<"driftless.v1.Kind"> & {
    * @generated from field: repeated driftless.v1.Group groups = 2;
    */
   groups: Group[];
+
+  /**
+   * 1 + the column whose value counts an entity's lives, a number of PREDICTOR_HOLD: where it differs between
+   * two states, the entity was placed elsewhere, and was nowhere in between. 0: there is none.
+   *
+   * @generated from field: uint32 life = 3;
+   */
+  life: number;
 };
 
 /**
