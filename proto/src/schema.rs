@@ -167,12 +167,13 @@ impl Kind {
     pub fn bytes(self, group: &str, fields: &[&str]) -> Self {
         self.group(group, fields, FieldType::Bytes, 1, Predictor::Hold)
     }
-    /// Says which field, of a group added before, counts an entity's lives: where it changes from one state to
-    /// the next, the entity was placed elsewhere (a respawn, a teleport) and was nowhere in between, so
+    /// Says which field, of a group added before, counts an entity's lives: where it changes from one state
+    /// to the next, the entity was placed elsewhere (a respawn, a teleport) and was nowhere in between, so
     /// nobody is shown it on the way. Costs nothing on the wire but what the field does.
     ///
     /// # Panics
-    /// When the schema is built, if there is no such field, or it is no number of a [`hold`](Self::hold) group.
+    /// When the schema is built, if there is no such field, or it is no number of a [`hold`](Self::hold)
+    /// group.
     pub fn life(mut self, field: &str) -> Self {
         let mut fields = self.groups.iter().flat_map(|group| &group.fields);
         self.life = Some(fields.position(|it| it.name == field).unwrap_or(usize::MAX));

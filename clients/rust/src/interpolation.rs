@@ -8,8 +8,8 @@
 //! stand still.
 //!
 //! - The time shown never goes backwards, unless the server's clock turns out to have moved.
-//! - An entity that begins another [life](driftless_proto::schema::Kind::life) jumps: it is shown where it was
-//!   until the state in which it is elsewhere.
+//! - An entity that begins another [life](driftless_proto::schema::Kind::life) jumps: it is shown where it
+//!   was until the state in which it is elsewhere.
 //! - An entity is shown from the first state that contains it until the first state that does not.
 //!
 //! (Yahn Bernier, "Source Multiplayer Networking", Valve: entity interpolation; Glenn Fiedler, "Snapshot

@@ -32,7 +32,7 @@ pub fn aim(figures: &AimFigures) -> String {
         table.cells("rewound, ms, p50 / p99", &both.map(|of| ms(of.rewound_ms)));
         let m =
             |m: Option<driftless_links::Quantiles>| optional(m, |m| format!("{:.3} / {:.3}", m.p50, m.p99));
-        table.cells("target shown off, m, p50 / p99", &both.map(|of| m(of.shown_off_m)));
+        table.cells("shown off by, m, p50 / p99", &both.map(|of| m(of.shown_off_m)));
     }
     table.text
 }
