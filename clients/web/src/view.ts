@@ -76,7 +76,9 @@ export class View<K extends Kinds<K> = AnyKinds> {
     const own = this.own?.kind === index && this.own.id === entity.id ? this.own : undefined;
     const { columns, life } = this.base.schema.kinds[index]!;
     const moved =
-      other && there >= 0 && (life === undefined || table.columns[life]![row] === other.columns[life]![there]);
+      other &&
+      there >= 0 &&
+      (life === undefined || table.columns[life]![row] === other.columns[life]![there]);
     columns.forEach(({ name, type, quantaPerUnit, predictor }, n) => {
       const value = table.columns[n]![row]!;
       if (type) {

@@ -22,7 +22,7 @@ it("what counts lives is a number that is held", () => {
       }),
     );
   expect([0, 3].map((life) => read(life).kinds[0]!.life)).toEqual([undefined, 2]);
-  for (const life of [1, 4, 5]) expect(() => read(life)).toThrow('the life of "player" must be a number');
+  for (const life of [1, 4, 5]) expect(() => read(life)).toThrow('bad life of "player"');
 });
 
 it("a field that would hide an entity's id is refused", () => {

@@ -92,9 +92,9 @@ export class Schema {
       if (moving)
         throw new SchemaError(`${JSON.stringify(moving.name)} is of ${moving.type}, and would move`);
       const life = kind.life ? kind.life - 1 : undefined;
-      const lives = life !== undefined && columns[life];
-      if (life !== undefined && (!lives || lives.type || lives.predictor !== "hold"))
-        throw new SchemaError(`the life of ${JSON.stringify(kind.name)} must be a number that is held`);
+      const counter = columns[life ?? -1];
+      if (kind.life && (counter?.type || counter?.predictor !== "hold"))
+        throw new SchemaError(`bad life of ${JSON.stringify(kind.name)}`);
       return { name: kind.name, groups, columns, life };
     });
     checkCount("kinds", kinds.length, 0, MAX_KINDS);
