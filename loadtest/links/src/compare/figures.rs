@@ -53,6 +53,10 @@ pub struct TransportFigures {
     /// Age of the moment shown, sampled 60 times per second: includes interpolation delay and time when the
     /// picture is frozen.
     pub shown_age_ms: Option<Quantiles>,
+    /// Age of what a player knows of the zone that its own entity is in, sampled 60 times per second: what is
+    /// nearest to it, which goes first where the link is too narrow for all zones. (A game without zones has
+    /// one.)
+    pub own_zone_age_ms: Option<Quantiles>,
     /// From the time an input should have been sent to the first state that contains it.
     pub input_to_state_ms: Option<Quantiles>,
     /// Distance between where entities were shown and where they really were at that time, in units of the
@@ -167,6 +171,7 @@ impl TransportFigures {
         Self {
             age_ms: quantiles,
             shown_age_ms: quantiles,
+            own_zone_age_ms: quantiles,
             input_to_state_ms: quantiles,
             error_now: quantiles,
             error_shown: quantiles,
@@ -209,6 +214,7 @@ impl TransportFigures {
             examples: sum.errors.into_iter().take(3).collect(),
             age_ms: sum.age.quantiles_ms(),
             shown_age_ms: sum.shown_age.quantiles_ms(),
+            own_zone_age_ms: sum.own_zone_age.quantiles_ms(),
             input_to_state_ms: sum.input.quantiles_ms(),
             error_now: sum.error_now.quantiles().filter(|_| has_truth),
             error_shown: sum.error_shown.quantiles().filter(|_| has_truth),

@@ -12,6 +12,8 @@ pub struct Measured {
     pub age: Micros,
     /// Age of what was shown, sixty times a second.
     pub shown_age: Micros,
+    /// Age of what is known of the zone with the player's own entity, sixty times a second.
+    pub own_zone_age: Micros,
     /// Input to the state that contains it.
     pub input: Micros,
     /// Distance between what was shown and where entities really were then, in thousandths of a unit.
@@ -61,6 +63,7 @@ impl Measured {
         self.stayed += other.stayed;
         self.age.add(&other.age);
         self.shown_age.add(&other.shown_age);
+        self.own_zone_age.add(&other.own_zone_age);
         self.input.add(&other.input);
         self.error_now.0.add(&other.error_now.0);
         self.error_shown.0.add(&other.error_shown.0);

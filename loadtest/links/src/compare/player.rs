@@ -10,7 +10,10 @@ use super::{
     window::Window,
 };
 use bytes::BytesMut;
-use driftless_client::{Connection, Event, Interpolation, InterpolationConfig, Options, Phase, Step};
+use driftless_client::{
+    ClientCore, Connection, Event, Interpolation, InterpolationConfig, Options, Phase, Step,
+};
+use driftless_proto::snapshot::Snapshot;
 use std::{
     cell::RefCell,
     collections::VecDeque,
@@ -302,6 +305,9 @@ impl Play {
         let shown_us = meant_us.min(last_us);
         if counts {
             self.measured.shown_age.record_us(now_us - shown_us);
+            if let Some(tick) = own_zone_tick(core, layout) {
+                self.measured.own_zone_age.record_us(now_us - truth.due_us(tick));
+            }
         }
         if let Some(places) = places {
             if self.pictures.len() == MAX_PICTURES {
@@ -340,6 +346,14 @@ impl Play {
         self.measured.stayed = u64::from(stayed);
         std::mem::take(&mut self.measured)
     }
+}
+
+/// The last tick of which the player knows what was around it: in the zone that its own entity is in.
+fn own_zone_tick(core: &ClientCore, layout: Layout) -> Option<u32> {
+    let own = core.welcome()?.player;
+    let is_near =
+        |content: &Snapshot| content.tables().get(layout.kind).is_some_and(|all| all.row(own).is_some());
+    core.zones().find(|(_, content, _)| is_near(content)).map(|(_, _, known_until)| known_until)
 }
 
 fn places(view: &driftless_client::interpolation::View<'_>, layout: Layout) -> Vec<(u32, Place)> {

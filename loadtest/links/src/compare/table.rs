@@ -48,6 +48,7 @@ const ROWS: [Row; 18] = [
     ("ms, units:", |_| "p50 / p99 / max".to_owned()),
     ("state's age on arrival", |t| quantiles(t.age_ms, 0)),
     ("age of what is shown", |t| quantiles(t.shown_age_ms, 0)),
+    ("age of the own zone", |t| quantiles(t.own_zone_age_ms, 0)),
     ("input to state", |t| quantiles(t.input_to_state_ms, 0)),
     ("error to the truth now", |t| quantiles(t.error_now, 2)),
     ("error at the moment shown", |t| quantiles(t.error_shown, 2)),
