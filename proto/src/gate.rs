@@ -24,9 +24,9 @@
 //! On transports that lose messages, there are three more rules:
 //!
 //! - On a link that is clearly slower than the ticks and lost nothing recently, K is one less: what is on its
-//!   way, and nothing that waits behind it. (Measured with 2 kB/s down, 30 ms, 20 players: what is nearest to a player is 0.25 s
-//!   old instead of 0.33 at the median, and 0.9 s instead of 1.1 to 2.4 at the 99th percentile. Over TCP it
-//!   would be older: there, an acknowledgement of a state waits for the kernel's.)
+//!   way, and nothing that waits behind it. (Measured with 2 kB/s down, 30 ms, 20 players: what is nearest to
+//!   a player is 0.25 s old instead of 0.33 at the median, and 0.9 s instead of 1.1 to 2.4 at the 99th
+//!   percentile. Over TCP it would be older: there, an acknowledgement of a state waits for the kernel's.)
 //! - While states are being lost, one more than K may be in flight. Lost states count as in flight until a
 //!   later one is acknowledged, so three losses in a row would close the gate until the first of them is
 //!   given up. (Measured with 60 ms, 5 % loss, 50 players, 20 s: without this rule the longest gap is 320
