@@ -28,6 +28,23 @@ describe("commands", () => {
     expect(refused).toHaveBeenCalledExactlyOnceWith({ command, reason: "no" });
   });
 
+  it("that the server has refused are not refused again with their seat", async () => {
+    const { timers, server, join } = world();
+    const room = await join();
+    const refused = refusals(room);
+    const command = room.command(Uint8Array.of(1));
+    await timers.advance(50);
+    server.reliable(server.seats[0]!, {
+      case: "commandRefused",
+      value: { command: BigInt(command), reason: "no" },
+    });
+    await timers.advance(50);
+    server.restart();
+    await timers.advance(10_000);
+    expect(room.status).toMatchObject({ phase: "joined", resumed: false });
+    expect(refused).toEqual([command]);
+  });
+
   it("that are too long or too many are refused here", async () => {
     const { join } = world();
     const room = await join();

@@ -458,7 +458,10 @@ export class Session {
     // A kind that this version does not know still has its number.
     if (body.case === "event") this.events.push({ type: "event", event: body.value });
     else if (body.case === "commandRefused") {
-      const command = this.commands.numberOf(Number(body.value.command));
+      const sequence = Number(body.value.command);
+      // The server has it. Otherwise the loss of the seat would refuse it once more.
+      this.commands.confirm(sequence);
+      const command = this.commands.numberOf(sequence);
       this.events.push({ type: "refused", command, reason: body.value.reason });
     }
   }
