@@ -122,14 +122,14 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool, zoned: bool) {
                     sequence,
                     view,
                     state_ack: b,
-                    state_missing: u64::from(a) << (b % 64),
+                    state_missing: a << (b % 32),
                     previous,
                     previous_views,
                     ..wire::Input::default()
                 }))
             }
             1 => {
-                let state_missing = u64::from(b) << (a % 64);
+                let state_missing = b << (a % 32);
                 Some(Body::Ack(wire::Ack { state_ack: a, state_missing, reliable_ack: b.into() }))
             }
             2 => Some(Body::Command(wire::Command { sequence: a.into(), payload: Bytes::new() })),
