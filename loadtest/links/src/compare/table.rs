@@ -43,7 +43,7 @@ pub fn compare(figures: &CompareFigures) -> String {
 
 type Row = (&'static str, fn(&TransportFigures) -> String);
 
-const ROWS: [Row; 18] = [
+const ROWS: [Row; 19] = [
     ("stayed, errors", |t| format!("{}, {}", t.stayed, t.errors)),
     ("ms, units:", |_| "p50 / p99 / max".to_owned()),
     ("state's age on arrival", |t| quantiles(t.age_ms, 0)),
