@@ -21,6 +21,7 @@ struct Look {
 #[serde(default)]
 struct Limit {
     rewind_ms: Option<u32>,
+    jump: Option<u32>,
 }
 
 /// Everybody runs 100 a tick, times their number, and starts anew at every fiftieth tick. A player's row has
@@ -29,6 +30,8 @@ struct Limit {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Runners<const MS: u32> {
     rewind_ms: Option<u32>,
+    /// What changes by more in a tick has jumped.
+    jump: Option<u32>,
     players: BTreeMap<PlayerId, Runner>,
 }
 
@@ -54,7 +57,8 @@ impl<const MS: u32> Simulation for Runners<MS> {
         })
     }
     fn new(setup: &Setup<Limit>) -> Result<Self, String> {
-        Ok(Self { rewind_ms: setup.options.rewind_ms, players: BTreeMap::new() })
+        let Limit { rewind_ms, jump } = setup.options;
+        Ok(Self { rewind_ms, jump, players: BTreeMap::new() })
     }
     fn rewind_ms(&self) -> u32 {
         self.rewind_ms.unwrap_or(MS)
@@ -67,7 +71,8 @@ impl<const MS: u32> Simulation for Runners<MS> {
     }
     fn step(&mut self, inputs: &[PlayerInput<Look>], step: &mut Step<'_, ()>) {
         for PlayerInput { player, view, input, .. } in inputs {
-            let saw = step.past(*view).and_then(|past| {
+            let past = step.past(*view).map(|past| past.with_jump(self.jump.unwrap_or(u32::MAX)));
+            let saw = past.and_then(|past| {
                 let [x, lap] = past.row(0, input.at)?;
                 Some([x, lap, past.clamped() as i32, past.moment().parts() as i32])
             });
@@ -186,6 +191,12 @@ fn a_place_is_between_two_states_and_the_rest_as_in_the_earlier() {
     // Nobody runs from 4,900 to 0: that is another lap, which the schema says is another life.
     assert_eq!(Room::after::<500>(52).look(at(49, 127)), [4_900, 0, 0, parts(49, 127)]);
     assert_eq!(Room::after::<500>(52).look(at(50, 32)), [25, 1, 0, parts(50, 32)]);
+}
+
+#[test]
+fn a_number_that_changes_by_more_than_a_game_says_has_jumped() {
+    let at_16 = |jump: u32| Room::limited::<500>(&format!(r#"{{"jump": {jump}}}"#), 20).look(at(16, 64))[0];
+    assert_eq!([99, 100].map(at_16), [1_600, 1_650]);
 }
 
 #[test]
