@@ -256,6 +256,7 @@ impl Bot {
             | Event::Presence(_)
             | Event::CommandRefused(_)
             | Event::ClockMoved
+            | Event::TokenExpires { .. }
             | Event::Disconnected { .. } => {}
         }
         Ok(())

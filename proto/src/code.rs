@@ -29,6 +29,8 @@ pub enum CloseCode {
     AddressLimit = 4010,
     /// The room's game admits no new players at present.
     JoinsClosed = 4011,
+    /// The client's token has expired. Come back with a fresh one: the seat is kept.
+    TokenExpired = 4012,
     /// The room to watch does not exist: spectators make none.
     NoSuchRoom = 4013,
     /// The player left, as requested. Do not reconnect.
@@ -59,6 +61,12 @@ pub enum CloseCode {
     BadOptions = 4512,
     /// The game has ended the room: its match is over. Joining again makes a new room.
     GameEnded = 4513,
+    /// The server does not know who the client is: it has no token, or one that is not valid.
+    Unauthenticated = 4514,
+    /// The client's token does not allow what it asks for.
+    Forbidden = 4515,
+    /// An operator has revoked the user's access. The seat has ended.
+    Revoked = 4516,
     /// A spectator has sent an input or a command.
     Spectating = 4517,
     /// The game has reported the player too often, for inputs that no honest client would send.
@@ -80,6 +88,7 @@ impl CloseCode {
         CloseCode::UnknownSession,
         CloseCode::AddressLimit,
         CloseCode::JoinsClosed,
+        CloseCode::TokenExpired,
         CloseCode::NoSuchRoom,
         CloseCode::Left,
         CloseCode::Malformed,
@@ -95,6 +104,9 @@ impl CloseCode {
         CloseCode::NotBinary,
         CloseCode::BadOptions,
         CloseCode::GameEnded,
+        CloseCode::Unauthenticated,
+        CloseCode::Forbidden,
+        CloseCode::Revoked,
         CloseCode::Spectating,
         CloseCode::TooManyReports,
     ];
@@ -121,6 +133,7 @@ impl CloseCode {
             CloseCode::UnknownSession => "unknown_session",
             CloseCode::AddressLimit => "address_limit",
             CloseCode::JoinsClosed => "joins_closed",
+            CloseCode::TokenExpired => "token_expired",
             CloseCode::NoSuchRoom => "no_such_room",
             CloseCode::Left => "left",
             CloseCode::Malformed => "malformed",
@@ -136,6 +149,9 @@ impl CloseCode {
             CloseCode::NotBinary => "not_binary",
             CloseCode::BadOptions => "bad_options",
             CloseCode::GameEnded => "game_ended",
+            CloseCode::Unauthenticated => "unauthenticated",
+            CloseCode::Forbidden => "forbidden",
+            CloseCode::Revoked => "revoked",
             CloseCode::Spectating => "spectating",
             CloseCode::TooManyReports => "too_many_reports",
         }

@@ -2,7 +2,7 @@
 //!
 //! | lane | on the wire | from the client | from the server |
 //! | --- | --- | --- | --- |
-//! | reliable | the reliable stream, see [`framing`](crate::framing) | Join, Resume, Command, Leave | Welcome, Reliable, Presence, Goodbye |
+//! | reliable | the reliable stream, see [`framing`](crate::framing) | Join, Resume, Command, Renew, Leave | Welcome, Reliable, Presence, TokenExpires, Goodbye |
 //! | unreliable | one datagram each; a state too large for one has a stream of its own | Input, Ack, Ping, Pong | State, Ping, Pong |
 //!
 //! A receiver accepts any message on either lane.
@@ -42,6 +42,7 @@ mod tests {
             (Body::Resume(wire::Resume::default()), Lane::Reliable),
             (Body::Command(wire::Command::default()), Lane::Reliable),
             (Body::Leave(wire::Leave {}), Lane::Reliable),
+            (Body::Renew(wire::Renew::default()), Lane::Reliable),
             (Body::Input(wire::Input::default()), Lane::Unreliable),
             (Body::Ack(wire::Ack::default()), Lane::Unreliable),
             (Body::Ping(wire::Ping::default()), Lane::Unreliable),

@@ -13,6 +13,8 @@ pub const ALPN: &str = "driftless/1";
 pub const MAX_ROOM_NAME: usize = 64;
 /// Longest text of a room's options, bytes.
 pub const MAX_OPTIONS: usize = 1024;
+/// Longest token that says who a client is, bytes.
+pub const MAX_IDENTITY_TOKEN: usize = 4096;
 /// Most players of a room.
 pub const MAX_PLAYERS: u32 = 10_000;
 /// Most spectators of a room.

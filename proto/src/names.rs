@@ -31,6 +31,8 @@ use unicode_properties::{
 
 /// Prefix of the ids that the server gives to guests. No player's name may begin with it.
 pub const GUEST: &str = "guest-";
+/// Prefix of the ids that the server gives to NPCs.
+pub const NPC: &str = "npc-";
 /// The rule for room names, for messages: "... is not {ROOM_NAME}".
 pub const ROOM_NAME: &str = "1 to 64 characters of A-Z a-z 0-9 . _ - that do not begin with . or -";
 /// Most combining marks on one character. (No language needs as many, once its text is composed.)

@@ -59,7 +59,10 @@ impl Seen {
                 }
             }
             Event::CommandRefused(refused) => self.refused.push(refused.command),
-            Event::Presence(_) | Event::ClockMoved | Event::Disconnected { .. } => {}
+            Event::Presence(_)
+            | Event::ClockMoved
+            | Event::TokenExpires { .. }
+            | Event::Disconnected { .. } => {}
         }
     }
 

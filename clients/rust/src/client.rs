@@ -3,7 +3,7 @@
 use crate::{
     ClientCore, Connection, Disconnect, Error, Event, Members, Options, Payloads, Phase, Stats, Step,
     runtime::now,
-    transport::{DialError, Transport, TransportKind},
+    transport::{DialError, Dialed, TransportKind},
 };
 use driftless_proto::{
     moment::Moment, schema::Schema, session::client::SendError, snapshot::Snapshot, view::ZoneId, wire,
@@ -28,21 +28,30 @@ pub struct Client {
     connection: Connection,
     options: Options,
     dialing: Option<Dialing>,
+    /// A fresh token that is being got.
+    renewing: Option<Renewing>,
     /// The first event, for which `connect` waited and which `next` has yet to return.
     welcome: Option<Event>,
     payloads: Payloads,
 }
 
 /// An attempt to reconnect. Kept in the client, so that a dropped `next` does not lose it.
-type Dialing = Pin<Box<dyn Future<Output = Result<Transport, DialError>> + Send>>;
+type Dialing = Pin<Box<dyn Future<Output = Result<Dialed, DialError>> + Send>>;
+type Renewing = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 impl Client {
     /// Connects and enters the room. If the first attempt fails, so does this call: whether to wait for a
     /// server that is not up is the caller's choice. Once it has succeeded, the client reconnects by itself.
     pub async fn connect(options: Options) -> Result<Self, Error> {
         let connection = Connection::open(&options).await.map_err(Disconnect::from)?;
-        let mut client =
-            Self { connection, options, dialing: None, welcome: None, payloads: Payloads::default() };
+        let mut client = Self {
+            connection,
+            options,
+            dialing: None,
+            renewing: None,
+            welcome: None,
+            payloads: Payloads::default(),
+        };
         client.welcome = Some(client.next().await?);
         Ok(client)
     }
@@ -63,11 +72,15 @@ impl Client {
                 let dialed = ready!(dialing.as_mut().poll(cx));
                 self.dialing = None;
                 match dialed {
-                    Ok(transport) => self.connection.attach(transport),
+                    Ok(dialed) => self.connection.attach(dialed),
                     Err(error) => self.connection.core_mut().handle_dial_failed(now(), error),
                 }
             }
+            self.poll_renewal(cx);
             match ready!(self.connection.poll_next(cx, None)) {
+                Step::Event(Event::TokenExpires { .. }) if self.options.token.is_some() => {
+                    self.renewing = self.options.token.as_ref().map(|source| source.get());
+                }
                 Step::Event(event) => return Poll::Ready(Ok(event)),
                 Step::Woken => {}
                 Step::Closed => match self.core().phase() {
@@ -171,6 +184,18 @@ impl Client {
         match self.core().phase() {
             Phase::Ended(error) if *error != Error::Ended(Disconnect::Left) => Err(error.clone()),
             _ => Ok(()),
+        }
+    }
+
+    /// Sends a fresh token once it is there. If there is none, the connection ends with the old one, and the
+    /// next one asks again.
+    fn poll_renewal(&mut self, cx: &mut Context<'_>) {
+        let Some(renewing) = &mut self.renewing else { return };
+        let Poll::Ready(renewed) = renewing.as_mut().poll(cx) else { return };
+        self.renewing = None;
+        match renewed {
+            Ok(token) => self.connection.core_mut().renew(token),
+            Err(reason) => tracing::warn!(reason, "no fresh token"),
         }
     }
 

@@ -271,6 +271,16 @@ impl ClientCore {
         self.session.send_command(payload)
     }
 
+    /// The next hello shows this token, which says who the player is. Empty: none.
+    pub fn set_identity_token(&mut self, token: String) {
+        self.session.set_identity_token(token);
+    }
+
+    /// Sends a fresh token, in answer to [`Event::TokenExpires`].
+    pub fn renew(&mut self, token: String) {
+        self.session.renew(token);
+    }
+
     /// Gives up the seat. The server answers with a goodbye; however the connection ends after this, the
     /// client ends with it. If there is no connection, one more is due at once to deliver the leave, because
     /// otherwise the seat would be kept for the whole resume window.
@@ -400,6 +410,7 @@ impl ClientCore {
                     self.measure(|clock| clock.handle_pong(at, rtt, server_time_us));
                     self.stats.pong(rtt);
                 }
+                ClientEvent::TokenExpires(within) => self.events.push_back(Event::TokenExpires { within }),
                 ClientEvent::Goodbye(goodbye) => self.goodbye = Some((goodbye, now)),
             }
         }

@@ -29,7 +29,7 @@
 use crate::{
     ClientCore, Disconnect, Event, Options, Phase,
     runtime::now,
-    transport::{Closed, DialError, Dialer, Endpoint, Transport, TransportKind, WebSocket},
+    transport::{Closed, DialError, Dialed, Dialer, Endpoint, Transport, TransportKind, WebSocket},
 };
 use bytes::BytesMut;
 use driftless_proto::session::client::ServerError;
@@ -74,8 +74,10 @@ impl Connection {
     /// Opens a connection. The join is the first message that [`next`](Self::next) sends.
     pub async fn open(options: &Options) -> Result<Self, DialError> {
         let dialer = Dialer::default();
-        let transport = dialer.dial(options).await?;
-        Ok(Self { dialer, ..Self::on(transport, options) })
+        let Dialed { transport, token } = dialer.dial(options).await?;
+        let mut connection = Self { dialer, ..Self::on(transport, options) };
+        connection.core.set_identity_token(token);
+        Ok(connection)
     }
 
     /// A client on a connection that is already open.
@@ -142,7 +144,7 @@ impl Connection {
             return;
         }
         match self.dialer.dial(options).await {
-            Ok(transport) => self.attach(transport),
+            Ok(dialed) => self.attach(dialed),
             Err(error) => self.core.handle_dial_failed(now(), error),
         }
     }
@@ -189,7 +191,8 @@ impl Connection {
         }
     }
 
-    pub(crate) fn attach(&mut self, transport: Transport) {
+    pub(crate) fn attach(&mut self, Dialed { transport, token }: Dialed) {
+        self.core.set_identity_token(token);
         if self.core.handle_connected(now(), transport.delivery()) {
             self.kind = transport.kind();
             self.transport = Some(transport);

@@ -2,7 +2,7 @@
 
 use crate::Disconnect;
 use driftless_proto::wire;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What happened on a client, in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,14 @@ pub enum Event {
     /// earlier server times are meaningless. If states are interpolated, call
     /// [`Interpolation::restart`](crate::Interpolation::restart).
     ClockMoved,
+    /// The player's token expires in this time; without a fresh one
+    /// ([`ClientCore::renew`](crate::ClientCore::renew)) the server ends the connection. A
+    /// [`Client`](crate::Client) whose options say where to get tokens sees to it by itself, and does not
+    /// report this.
+    TokenExpires {
+        /// How long it is still valid.
+        within: Duration,
+    },
     /// The connection was lost. The client will try to reconnect.
     Disconnected {
         /// The cause.

@@ -77,6 +77,11 @@
 //! which certificates are the server's. The default asks the server itself, which is for development: a game
 //! that ships sets [`Trust::System`], or the hash of a certificate.
 //!
+//! # Who the player is
+//! A server with keys wants a token that says so: [`Options::token_from`] says where to get one. It is asked
+//! for each connection, and again before the old token expires; tokens travel in headers, or on QUIC in the
+//! join.
+//!
 //! # When the connection is lost
 //! [`Disconnect`] says why, and whether trying again can help. If it can, the client waits (exponentially
 //! longer, with jitter, and at least as long as the server requests: see [`backoff`]) and resumes its seat.
@@ -103,6 +108,7 @@ pub mod options;
 mod runtime;
 pub mod smoothing;
 pub mod stats;
+mod token;
 pub mod transport;
 pub mod typed;
 
@@ -118,6 +124,7 @@ pub use members::Members;
 pub use options::Options;
 pub use smoothing::Smoothing;
 pub use stats::Stats;
+pub use token::TokenSource;
 pub use transport::{Endpoint, Transport, TransportKind, Trust};
 pub use typed::{Messages, Payloads, decode_event};
 

@@ -1,7 +1,7 @@
 //! Where to connect, and as whom.
 
 use crate::{
-    Backoff,
+    Backoff, TokenSource,
     transport::{Endpoint, TransportKind, Trust},
 };
 use driftless_proto::{limits::PROTOCOL, session::client::ClientConfig, wire};
@@ -28,6 +28,9 @@ pub struct Options {
     /// Whether to watch the room instead of playing in it: there is no seat, and nothing may be sent. A
     /// spectator makes no room, and joins again when the connection was lost. Default: false.
     pub spectate: bool,
+    /// Where to get the token that says who the player is, for a server that wants one. Default: none, a
+    /// guest.
+    pub token: Option<TokenSource>,
     /// Transports to try, in order of preference. Default: QUIC, then WebSocket.
     pub transports: Vec<TransportKind>,
     /// How long a transport is tried, at least, before the next one is tried in parallel. Default: 250 ms, as
@@ -70,6 +73,7 @@ impl Options {
             room_options: String::new(),
             name: String::new(),
             spectate: false,
+            token: None,
             transports: vec![TransportKind::Quic, TransportKind::WebSocket],
             head_start: Duration::from_millis(250),
             trust: Trust::Fetch,
@@ -108,6 +112,22 @@ impl Options {
         self
     }
 
+    /// Sets a token that is valid for as long as the player plays.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(TokenSource::fixed(token));
+        self
+    }
+
+    /// Sets where to get tokens: asked for each connection, and before the old one expires. An error is what
+    /// went wrong, for people; if it may work later, the client tries again.
+    pub fn token_from<F>(mut self, get: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<String, String>> + Send + 'static,
+    {
+        self.token = Some(TokenSource::new(get));
+        self
+    }
+
     /// Sets the transports to try.
     pub fn transports(mut self, transports: impl Into<Vec<TransportKind>>) -> Self {
         self.transports = transports.into();
@@ -124,6 +144,7 @@ impl Options {
             options: self.room_options.clone(),
             spectate: self.spectate,
             codings: self.session.codings.iter().map(|c| *c as i32).collect(),
+            identity_token: String::new(), // each connection gets its own
         }
     }
 }

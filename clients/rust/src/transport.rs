@@ -29,7 +29,7 @@ mod target;
 mod trust;
 pub mod websocket;
 
-pub(crate) use dial::Dialer;
+pub(crate) use dial::{Dialed, Dialer};
 pub use endpoint::Endpoint;
 pub use quic::Quic;
 pub use race::{Won, race};
@@ -72,7 +72,7 @@ impl Transport {
     /// # Errors
     /// No transport works.
     pub async fn dial(options: &Options) -> Result<Self, DialError> {
-        Dialer::default().dial(options).await
+        Dialer::default().dial(options).await.map(|dialed| dialed.transport)
     }
 
     /// The kind of transport.
@@ -245,6 +245,12 @@ pub enum DialError {
         /// What is wrong with the certificate, or with the trust setting.
         reason: String,
     },
+    /// [`Options::token`](crate::Options::token) gave no token.
+    #[error("no token: {reason}")]
+    NoToken {
+        /// What it said.
+        reason: String,
+    },
     /// No transport works.
     #[error("{}", .0.iter().map(|(kind, error)| format!("{kind}: {error}")).collect::<Vec<_>>().join("; "))]
     All(Vec<(TransportKind, DialError)>),
@@ -257,6 +263,7 @@ impl DialError {
             DialError::Url { .. } | DialError::NotDriftless { .. } => false,
             // A server may renew its certificate, and hashes are fetched anew for each dial.
             DialError::Untrusted { .. } | DialError::Unreachable { .. } | DialError::TimedOut { .. } => true,
+            DialError::NoToken { .. } => true,
             DialError::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
             DialError::All(errors) => errors.iter().any(|(_, error)| error.may_retry()),
         }

@@ -118,7 +118,10 @@ async fn client_resumes_by_itself_and_gets_every_event_once() {
                         let _ = client.send_input(&wire::Leave {});
                     }
                     Event::Disconnected { .. } => lost += 1,
-                    Event::Presence(_) | Event::CommandRefused(_) | Event::ClockMoved => {}
+                    Event::Presence(_)
+                    | Event::CommandRefused(_)
+                    | Event::ClockMoved
+                    | Event::TokenExpires { .. } => {}
                 }
             }
             assert_eq!(events, (1..=events.len() as u64).collect::<Vec<_>>());

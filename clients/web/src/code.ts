@@ -27,6 +27,8 @@ export enum CloseCode {
   AddressLimit = 4010,
   /** The room's game admits no new players at present. */
   JoinsClosed = 4011,
+  /** The client's token has expired. Come back with a fresh one: the seat is kept. */
+  TokenExpired = 4012,
   /** The room to watch does not exist: spectators make none. */
   NoSuchRoom = 4013,
   /** The player left, as requested. Do not reconnect. */
@@ -57,6 +59,12 @@ export enum CloseCode {
   BadOptions = 4512,
   /** The game has ended the room: its match is over. Joining again makes a new room. */
   GameEnded = 4513,
+  /** The server does not know who the client is: it has no token, or one that is not valid. */
+  Unauthenticated = 4514,
+  /** The client's token does not allow what it asks for. */
+  Forbidden = 4515,
+  /** An operator has revoked the user's access. The seat has ended. */
+  Revoked = 4516,
   /** A spectator has sent an input or a command. */
   Spectating = 4517,
   /** The game has reported the player too often, for inputs that no honest client would send. */
@@ -92,6 +100,7 @@ const ADVICE: Record<number, string> = {
   [CloseCode.AddressLimit]:
     "Many players or connections come from this network; wait, or ask the server's operator to raise the limit.",
   [CloseCode.JoinsClosed]: "Join another room, or wait; the SDK tries again.",
+  [CloseCode.TokenExpired]: "The SDK asks for a fresh token; give connect an identity that gets one.",
   [CloseCode.NoSuchRoom]: "Wait until somebody plays there; the SDK tries again.",
   [CloseCode.Left]: "Nothing: this is the answer to leave().",
   [CloseCode.Malformed]: "Use the SDK of this server's version.",
@@ -107,6 +116,9 @@ const ADVICE: Record<number, string> = {
   [CloseCode.Kicked]: "An operator or the game removed this player; do not reconnect automatically.",
   [CloseCode.NotBinary]: "Use the SDK's own transports.",
   [CloseCode.GameEnded]: "The reason says how the match ended; connect again for a new room.",
+  [CloseCode.Unauthenticated]: "Log in: give connect the identity of this server's login.",
+  [CloseCode.Forbidden]: "The reason says what this player's token does not allow.",
+  [CloseCode.Revoked]: "An operator has revoked this user's access.",
   [CloseCode.Spectating]: "Send nothing where `room.spectating` is true.",
   [CloseCode.TooManyReports]: "The reason says what this client sent that the rules do not know.",
   [CloseCode.BadOptions]:

@@ -26,13 +26,14 @@ export async function connect<
   const timers = options.timers ?? systemTimers;
   const names: readonly (TransportName | Dialer)[] = options.transports ?? ["webtransport", "websocket"];
   const dialers = names.map((name) => (typeof name === "string" ? TRANSPORTS[name] : name));
-  const paths = new Paths(dialers, baseOf(options.url), timers);
+  const { room: name, kind = options.game?.kind ?? "", name: shown = "", spectate = false } = options;
+  const asks = { room: name, ...(kind && { kind }) };
+  const paths = new Paths(dialers, baseOf(options.url), timers, asks, options.identity);
   const earlier = options.token ? parseToken(options.token) : undefined;
   const prediction = options.prediction && predicted(options);
   const transport = await paths.dial(new AbortController().signal).catch((error: unknown) => {
     throw RoomError.dial(error);
   });
-  const { room: name, kind = options.game?.kind ?? "", name: shown = "", spectate = false } = options;
   const ofRoom = options.options ? JSON.stringify(options.options) : "";
   const core = new Core(
     timers.now(),

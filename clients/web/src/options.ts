@@ -35,6 +35,11 @@ export interface ConnectOptions<
   readonly spectate?: boolean;
   /** Display name, at most 32 characters. Default: the user id, which the server assigns. */
   readonly name?: string;
+  /**
+   * Gets a token that says who the player is, from the game's own login, for a server that wants one. Called
+   * for each connection, and before the old token expires.
+   */
+  readonly identity?: () => string | Promise<string>;
   /** The `token` of an earlier page's room: resumes that seat if it is still kept, otherwise joins. */
   readonly token?: string | undefined;
   /** Transports to try, in order of preference. Default: WebTransport, then WebSocket. */

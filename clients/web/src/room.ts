@@ -540,6 +540,8 @@ export class Room<
         return this.emitter.emit("refused", { command: event.command, reason: event.reason });
       case "clock":
         return this.interpolator?.restart();
+      case "tokenExpires":
+        return void this.renew();
     }
   }
 
@@ -570,6 +572,17 @@ export class Room<
     this.firstWelcome?.resolve();
     this.firstWelcome = undefined;
     this.scheduleInput();
+  }
+
+  /** Sends a fresh token. Without one the connection ends with the old one, and the next one asks again. */
+  private async renew(): Promise<void> {
+    try {
+      const token = await this.paths.identity?.();
+      if (token !== undefined) this.core.session.renew(token);
+      this.pump();
+    } catch (error) {
+      console.warn("driftless: no fresh token:", error);
+    }
   }
 
   private tellState(): void {

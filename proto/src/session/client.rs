@@ -236,6 +236,18 @@ impl ClientSession {
         }
     }
 
+    /// Says who the client is from now on: the next hello shows this token, at most
+    /// [`limits::MAX_IDENTITY_TOKEN`] bytes.
+    pub fn set_identity_token(&mut self, token: String) {
+        self.join.identity_token = token;
+    }
+
+    /// Sends a fresh token, in answer to [`ClientEvent::TokenExpires`]. The next hello shows it, too.
+    pub fn renew(&mut self, token: String) {
+        self.link.renew = Some(token.clone());
+        self.set_identity_token(token);
+    }
+
     /// Gives up the seat: a leave is sent after what is queued. Without a connection, it is sent after the
     /// next connection's hello.
     pub fn leave(&mut self) {
@@ -345,6 +357,9 @@ impl ClientSession {
             self.link.next_ping = now + self.config.ping_interval;
             return Some(Body::Ping(wire::Ping { time_us }));
         }
+        if let Some(token) = self.link.renew.take() {
+            return Some(Body::Renew(wire::Renew { token }));
+        }
         let seat = self.seat.as_mut()?;
         if !seat.spectates()
             && let Some(command) = self.commands.next()
@@ -410,6 +425,14 @@ impl ClientSession {
             (Phase::Active, Some(Body::Reliable(reliable))) => self.take_reliable(now, reliable),
             (Phase::Active, Some(Body::Pong(pong))) => self.take_pong(now, &pong),
             (Phase::Active, Some(Body::Presence(presence))) => self.take_presence(presence),
+            (Phase::Active, Some(Body::TokenExpires(expires))) => {
+                let within = Duration::from_millis(expires.in_ms.into());
+                self.events.push_back(ClientEvent::TokenExpires(within));
+                Ok(())
+            }
+            (_, Some(Body::TokenExpires(_))) => {
+                Err(ServerError::Unexpected("token's expiry before the welcome"))
+            }
             (_, Some(Body::Welcome(_))) => Err(ServerError::Unexpected("welcome")),
             (_, Some(Body::Reliable(_))) => {
                 Err(ServerError::Unexpected("reliable message before the welcome"))

@@ -223,6 +223,13 @@ impl<S: StateTick> ServerSession<S> {
         self.control = Control::goodbye(goodbye);
     }
 
+    /// Asks the peer for a fresh token, because its own expires in this time. Ignored unless active.
+    pub fn ask_for_token(&mut self, within: Duration) {
+        if matches!(self.state, State::Active(_)) {
+            self.control.token_expires(u32::try_from(within.as_millis()).unwrap_or(u32::MAX));
+        }
+    }
+
     /// The code with which the session is closing.
     pub fn closing(&self) -> Option<CloseCode> {
         match &self.state {
@@ -491,6 +498,13 @@ impl<S: StateTick> ServerSession<S> {
                 active.take_command(command, verdict)?.into_iter().for_each(taken);
                 verdict == Verdict::Within
             }
+            (State::Active(_), Body::Renew(renew)) => {
+                hello::check_token(&renew.token)?;
+                if verdict == Verdict::Within {
+                    taken(Request::Renew(renew.token));
+                }
+                verdict == Verdict::Within
+            }
             (State::Active(active), Body::Pong(pong)) => {
                 if let Some(rtt) = active.take_pong(now, &pong) {
                     self.rtt = MaybeNanos::some(rtt);
@@ -580,5 +594,6 @@ fn name_of(body: &Body) -> &'static str {
         Body::Ping(_) => "ping",
         Body::Pong(_) => "pong",
         Body::Leave(_) => "leave",
+        Body::Renew(_) => "renew",
     }
 }

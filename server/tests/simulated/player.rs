@@ -474,7 +474,7 @@ impl Player {
                     })?;
                 }
                 Event::Disconnected { cause, .. } => self.lost(&cause, now)?,
-                Event::Presence(_) | Event::ClockMoved => {}
+                Event::Presence(_) | Event::ClockMoved | Event::TokenExpires { .. } => {}
             }
         }
         if let Some(core) = &self.core

@@ -20,10 +20,21 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use web_transport_quinn::{ClientError, ConnectError, Session, proto::ConnectRequest};
+use web_transport_quinn::{
+    ClientError, ConnectError, Session,
+    http::{HeaderValue, header::AUTHORIZATION},
+    proto::{ConnectError::WrongStatus, ConnectRequest},
+};
 
 /// Time between attempts of one transport at the addresses of one name (RFC 8305 section 5).
 const ADDRESS_HEAD_START: Duration = Duration::from_millis(250);
+
+/// An open connection, and the token with which it was opened, if the server has yet to be shown it.
+#[derive(Debug)]
+pub(crate) struct Dialed {
+    pub transport: Transport,
+    pub token: String,
+}
 
 /// What a client keeps between dials. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -43,13 +54,18 @@ struct Kept {
 
 impl Dialer {
     /// Opens a connection over the first transport that works.
-    pub(crate) async fn dial(&self, options: &Options) -> Result<Transport, DialError> {
+    pub(crate) async fn dial(&self, options: &Options) -> Result<Dialed, DialError> {
         let target = Target::parse(&options.url)?;
         let order = self.with(|kept| kept.preference.order(now(), &options.transports));
         if order.is_empty() {
             return Err(target.bad("there are no transports to try: Options::transports is empty"));
         }
-        let attempts = order.iter().map(|&kind| self.attempt(kind, &target, options));
+        let token = match &options.token {
+            Some(source) => source.get().await.map_err(|reason| DialError::NoToken { reason })?,
+            None => String::new(),
+        };
+        let target = if token.is_empty() { target } else { target.asking(&options.room, &options.kind) };
+        let attempts = order.iter().map(|&kind| self.attempt(kind, &target, options, &token));
         let fetches = *options.trust.at(&target) == Trust::Fetch;
         let head_start = |index: usize| {
             self.with(|kept| head_start(order[index], fetches, kept.round_trip, options.head_start))
@@ -67,7 +83,9 @@ impl Dialer {
                     };
                     self.tell(wanted, kind, order[0] == wanted, &reason);
                 }
-                Ok(with)
+                // The others have shown it with their requests.
+                let token = if kind == TransportKind::Quic { token } else { String::new() };
+                Ok(Dialed { transport: with, token })
             }
             Err(errors) => Err(DialError::all(errors)),
         }
@@ -97,17 +115,19 @@ impl Dialer {
         kind: TransportKind,
         target: &Target,
         options: &Options,
+        token: &str,
     ) -> Result<Transport, (TransportKind, DialError)> {
         let open = async {
             match kind {
                 TransportKind::WebSocket => {
                     let socket =
-                        WebSocket::open(target, options.trust.at(target), options.max_message_bytes).await?;
+                        WebSocket::open(target, options.trust.at(target), options.max_message_bytes, token)
+                            .await?;
                     Ok(Transport::WebSocket(Box::new(socket)))
                 }
                 TransportKind::Quic | TransportKind::WebTransport => {
                     let endpoint = self.use_endpoint(options).map_err(|e| target.unreachable(e))?;
-                    Ok(Transport::Quic(Box::new(self.open(kind, &endpoint, target, options).await?)))
+                    Ok(Transport::Quic(Box::new(self.open(kind, &endpoint, target, options, token).await?)))
                 }
             }
         };
@@ -137,6 +157,7 @@ impl Dialer {
         endpoint: &Endpoint,
         target: &Target,
         options: &Options,
+        token: &str,
     ) -> Result<Quic, DialError> {
         let fetched;
         let (trust, host, port) = match options.trust.at(target) {
@@ -158,7 +179,7 @@ impl Dialer {
             errors.pop().unwrap_or_else(|| target.unreachable("the name has no address"))
         })?;
         let session = match kind {
-            TransportKind::WebTransport => connect_session(won.with, target).await?,
+            TransportKind::WebTransport => connect_session(won.with, target, token).await?,
             _ => Session::raw(won.with),
         };
         Quic::open(session, kind, options.max_message_bytes).await.map_err(|e| target.unreachable(e))
@@ -180,14 +201,23 @@ async fn shake_hands(
 }
 
 /// The WebTransport session on a new HTTP/3 connection.
-async fn connect_session(connection: quinn::Connection, target: &Target) -> Result<Session, DialError> {
+async fn connect_session(
+    connection: quinn::Connection,
+    target: &Target,
+    token: &str,
+) -> Result<Session, DialError> {
     let address = target.address();
     let url = target.url("https").parse::<url::Url>().map_err(|e| target.bad(e.to_string()))?;
-    let request = ConnectRequest::new(url).with_protocol(SUBPROTOCOL);
+    let mut request = ConnectRequest::new(url).with_protocol(SUBPROTOCOL);
+    if !token.is_empty() {
+        let value = HeaderValue::from_str(&format!("Bearer {token}"));
+        let reason = "it has characters that do not fit in a header".to_owned();
+        request = request.with_header(AUTHORIZATION, value.map_err(|_| DialError::NoToken { reason })?);
+    }
     let session = Session::connect(connection, request).await.map_err(|error| match error {
-        ClientError::HttpError(ConnectError::ErrorStatus(status)) => {
-            DialError::Refused { address: address.clone(), status: status.as_u16(), body: String::new() }
-        }
+        ClientError::HttpError(
+            ConnectError::ErrorStatus(status) | ConnectError::ProtoError(WrongStatus(Some(status))),
+        ) => DialError::Refused { address: address.clone(), status: status.as_u16(), body: String::new() },
         ClientError::Connection(error) => handshake_error(target, &error),
         error => DialError::NotDriftless { address: address.clone(), reason: error.to_string() },
     })?;

@@ -65,6 +65,19 @@ impl Target {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
 
+    /// The same place, naming what the client will ask for, so that a server can say at once that it may not.
+    /// (Names that are not allowed have no effect here: the join will be refused.)
+    pub fn asking(mut self, room: &str, kind: &str) -> Self {
+        let plain = |name: &&str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        for (key, value) in [("room", room), ("kind", kind)] {
+            if let Some(value) = Some(value).filter(|value| !value.is_empty()).filter(plain) {
+                let before = if self.path.contains('?') { '&' } else { '?' };
+                self.path.push_str(&format!("{before}{key}={value}"));
+            }
+        }
+        self
+    }
+
     /// The same place with another scheme.
     pub fn url(&self, scheme: &str) -> String {
         format!("{scheme}://{}{}", self.address(), self.path)
@@ -81,6 +94,8 @@ mod tests {
         assert_eq!(target("ws://example.org").url("ws"), "ws://example.org:80/v1/connect");
         assert_eq!(target("wss://example.org/").url("https"), "https://example.org:443/v1/connect");
         assert_eq!(target("ws://[::1]:7777/x?y=z").url("ws"), "ws://[::1]:7777/x?y=z");
+        assert_eq!(target("ws://x").asking("a", "b").url("ws"), "ws://x:80/v1/connect?room=a&kind=b");
+        assert_eq!(target("ws://x/y?z").asking("a&b", "c").url("ws"), "ws://x:80/y?z&kind=c");
         assert_eq!(target("ws://[::1]:7777").name(), "::1");
         assert_eq!(target("ws://[::1]:7777").address(), "[::1]:7777");
     }

@@ -58,23 +58,30 @@ impl WebSocket {
     /// `max_message` bytes are refused.
     pub async fn dial(url: &str, max_message: usize, timeout: Duration) -> Result<Self, DialError> {
         let target = Target::parse(url)?;
-        match tokio::time::timeout(timeout, Self::open(&target, &Trust::System, max_message)).await {
+        match tokio::time::timeout(timeout, Self::open(&target, &Trust::System, max_message, "")).await {
             Ok(result) => result,
             Err(_) => Err(DialError::TimedOut { address: target.address(), after: timeout }),
         }
     }
 
-    pub(super) async fn open(target: &Target, trust: &Trust, max_message: usize) -> Result<Self, DialError> {
+    pub(super) async fn open(
+        target: &Target,
+        trust: &Trust,
+        max_message: usize,
+        token: &str,
+    ) -> Result<Self, DialError> {
         let url = target.url(if target.is_secure() { "wss" } else { "ws" });
         let uri: Uri = url.parse().map_err(|e| target.bad(format!("{e}")))?;
         let stream = Stream::connect(target, trust).await?;
-        Self::handshake(stream, uri, max_message).await.map_err(|e| dial_error(target.address(), e))
+        Self::handshake(stream, uri, max_message, token).await.map_err(|e| dial_error(target.address(), e))
     }
 
-    async fn handshake(stream: Stream, uri: Uri, max_message: usize) -> Result<Self, Error> {
-        let request = tungstenite::client::IntoClientRequest::into_client_request(
-            ClientRequestBuilder::new(uri).with_sub_protocol(SUBPROTOCOL),
-        )?;
+    async fn handshake(stream: Stream, uri: Uri, max_message: usize, token: &str) -> Result<Self, Error> {
+        let mut request = ClientRequestBuilder::new(uri).with_sub_protocol(SUBPROTOCOL);
+        if !token.is_empty() {
+            request = request.with_header("authorization", format!("Bearer {token}"));
+        }
+        let request = tungstenite::client::IntoClientRequest::into_client_request(request)?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)

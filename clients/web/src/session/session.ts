@@ -67,6 +67,8 @@ export type SessionEvent =
   | { type: "refused"; command: number; reason: string }
   | { type: "pong"; rtt: number; serverTimeUs: number; at: number }
   | { type: "stale"; tick: number }
+  /** The player's token is about to expire: get a fresh one, and `renew`. */
+  | { type: "tokenExpires" }
   | { type: "goodbye"; goodbye: Goodbye };
 
 /** A message to send. `lossy`: it may go as a datagram. */
@@ -106,6 +108,8 @@ interface Link {
   helloSent: boolean;
   resume: boolean;
   leaveSent: boolean;
+  /** A fresh token that is to be sent. */
+  renew: string | undefined;
 }
 
 /** Why an unconfirmed command is refused when its seat was lost. The same words as in driftless-proto. */
@@ -279,6 +283,11 @@ export class Session {
     return this.commands.length;
   }
 
+  /** Sends a fresh token, in answer to `tokenExpires`. */
+  renew(token: string): void {
+    this.link.renew = token;
+  }
+
   /** Gives up the seat: a leave is sent after what is queued. */
   leave(): void {
     this.leaving = true;
@@ -326,6 +335,11 @@ export class Session {
       link.pinged = BigInt(Math.round(now * 1000));
       link.nextPing = now + (++link.pings <= FIRST_PINGS ? FIRST_PING_INTERVAL : PING_INTERVAL);
       return { case: "ping", value: { timeUs: link.pinged } };
+    }
+    if (link.renew !== undefined) {
+      const token = link.renew;
+      link.renew = undefined;
+      return { case: "renew", value: { token } };
     }
     const command = this.spectating ? undefined : this.commands.next();
     if (command) return { case: "command", value: command };
@@ -377,6 +391,9 @@ export class Session {
       case "pong":
         if (this.phase === "active") return this.takePong(now, body.value);
         throw new ServerFault("unexpected", "pong before the welcome");
+      case "tokenExpires":
+        this.events.push({ type: "tokenExpires" });
+        return;
     }
   }
 
@@ -499,6 +516,7 @@ function newLink(now: number, delivery: Delivery, resume: boolean): Link {
     helloSent: false,
     resume,
     leaveSent: false,
+    renew: undefined,
   };
 }
 

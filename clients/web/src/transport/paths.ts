@@ -1,6 +1,6 @@
 import type { Timers } from "../timers.js";
 import { headStart, race } from "./race.js";
-import type { Dialer, Target, Transport } from "./transport.js";
+import { DialError, type Dialer, type Target, type Transport } from "./transport.js";
 
 /**
  * How long a transport that is not the preferred one is used first because it worked, ms: initially, and at
@@ -28,6 +28,9 @@ export class Paths {
     private readonly dialers: readonly Dialer[],
     private readonly base: URL,
     private readonly timers: Timers,
+    private readonly asks: Record<string, string> = {},
+    /** Gets a token that says who the player is. Undefined: there is none. */
+    readonly identity: (() => string | Promise<string>) | undefined = undefined,
   ) {}
 
   /**
@@ -38,8 +41,9 @@ export class Paths {
     const { lesser } = this;
     const first = lesser && this.timers.now() < lesser.until ? lesser.name : undefined;
     const order = [...this.able].sort((a, b) => +(b.name === first) - +(a.name === first));
+    const target = this.identity ? await this.named(this.identity) : { base: this.base };
     const start = this.timers.now();
-    const { transport, errors } = await race(order, this.target, headStart(this.rtt), this.timers, signal);
+    const { transport, errors } = await race(order, target, headStart(this.rtt), this.timers, signal);
     if (!first) this.tell(transport.name, errors, this.timers.now() - start);
     if (transport.name !== first && transport.name !== this.able[0]?.name) this.failed(transport.name);
     return transport;
@@ -61,7 +65,8 @@ export class Paths {
       ),
     );
     try {
-      return (await race(better, this.target, headStart(this.rtt), this.timers, signal)).transport;
+      const target = this.identity ? await this.named(this.identity) : { base: this.base };
+      return (await race(better, target, headStart(this.rtt), this.timers, signal)).transport;
     } catch (error) {
       if (!signal.aborted) this.failed(name);
       throw error;
@@ -85,8 +90,13 @@ export class Paths {
     return this.dialers.filter((dialer) => dialer.available?.() ?? true);
   }
 
-  private get target(): Target {
-    return { base: this.base };
+  /** The server, and who the player is. */
+  private async named(identity: () => string | Promise<string>): Promise<Target> {
+    try {
+      return { base: this.base, asks: this.asks, token: await identity() };
+    } catch (error) {
+      throw new DialError(`no token: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
 
   /** Tells developers once which transports were preferred, and why they are not in use. */

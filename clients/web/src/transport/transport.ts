@@ -33,6 +33,10 @@ export interface Transport {
 /** Where to connect: the server's base address, http or https. */
 export interface Target {
   readonly base: URL;
+  /** Says who the player is. */
+  readonly token?: string | undefined;
+  /** What the player will ask for, so that a server can say at once that it may not: `room` and `kind`. */
+  readonly asks?: Readonly<Record<string, string>>;
   /** A dialer calls this when the server has answered something, with the round trip, ms. */
   heard?(rtt: number): void;
 }

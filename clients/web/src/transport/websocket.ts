@@ -3,6 +3,8 @@ import type { Outgoing } from "../session/session.js";
 
 /** The WebSocket subprotocol. */
 const SUBPROTOCOL = "driftless.v1";
+/** Before a token among the subprotocols, the only place where a page can put one. */
+const TOKEN_PROTOCOL = "driftless.token.";
 
 /** WebSocket: works everywhere, delivers in order. */
 export const webSocket: Dialer = {
@@ -12,9 +14,12 @@ export const webSocket: Dialer = {
 
   dial(target, signal) {
     const url = new URL("v1/connect", target.base);
+    url.search = new URLSearchParams(target.asks).toString();
+    const asked = new URL(url);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const { token } = target;
     return new Promise((resolve, reject) => {
-      const socket = new WebSocket(url, SUBPROTOCOL);
+      const socket = new WebSocket(url, token ? [SUBPROTOCOL, TOKEN_PROTOCOL + token] : SUBPROTOCOL);
       socket.binaryType = "arraybuffer";
       const fail = (error: Error): void => {
         socket.onclose = socket.onerror = null;
@@ -23,9 +28,13 @@ export const webSocket: Dialer = {
         if (socket.readyState === WebSocket.OPEN) socket.close();
         reject(error);
       };
-      // Browsers do not say whether nobody is there or the server refused.
       // Node 20 tells of a refused connection by `error` alone.
-      socket.onclose = socket.onerror = () => fail(new DialError(`cannot open a WebSocket to ${url.host}`));
+      socket.onclose = socket.onerror = () => {
+        socket.onclose = socket.onerror = null;
+        void why(asked, token, signal).then((why) =>
+          fail(new DialError(why ?? `cannot open a WebSocket to ${url.host}`, !why)),
+        );
+      };
       socket.onopen = () => {
         if (socket.protocol === SUBPROTOCOL) resolve(new WebSocketTransport(socket));
         else fail(new DialError(`${url.host} does not speak ${SUBPROTOCOL}`, false));
@@ -36,6 +45,20 @@ export const webSocket: Dialer = {
     });
   },
 };
+
+/**
+ * Why the server lets this player not in, if that is so. Browsers do not say whether nobody is there or the
+ * server refused, so it is asked: without an upgrade, it answers alike.
+ */
+async function why(url: URL, token: string | undefined, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    const answer = await fetch(url, { signal, headers: token ? { authorization: `Bearer ${token}` } : {} });
+    if (answer.status !== 401 && answer.status !== 403) return undefined;
+    return ((await answer.json()) as { detail: string }).detail;
+  } catch {
+    return undefined;
+  }
+}
 
 class WebSocketTransport implements Transport {
   readonly name = "websocket";

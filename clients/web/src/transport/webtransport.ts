@@ -31,7 +31,13 @@ export const webTransport: Dialer = {
       protocols: [SUBPROTOCOL],
       ...(hashes.length > 0 && { serverCertificateHashes: hashes }),
     } satisfies WebTransportOptions & { protocols: string[] };
-    const session = new WebTransport(url, options);
+    // A page cannot set headers. What it asks for is encrypted, and the server does not log it.
+    const asked = new URL(url);
+    asked.search = new URLSearchParams({
+      ...target.asks,
+      ...(target.token && { token: target.token }),
+    }).toString();
+    const session = new WebTransport(asked, options);
     const abort = (): void => session.close();
     signal.addEventListener("abort", abort);
     try {

@@ -37,6 +37,9 @@ pub enum ClientEvent {
         /// When the pong arrived.
         at: Instant,
     },
+    /// The token with which the client came expires in this time: get a fresh one, and
+    /// [`renew`](super::ClientSession::renew).
+    TokenExpires(Duration),
     /// The server ends the connection.
     Goodbye(wire::Goodbye),
 }

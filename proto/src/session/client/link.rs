@@ -19,6 +19,8 @@ pub(super) struct Link {
     /// Tick of the newest state that arrived and was not applied, as the configuration wants it.
     pub(super) unread: Option<u32>,
     pub(super) leave_sent: bool,
+    /// A fresh token that is to be sent.
+    pub(super) renew: Option<String>,
 }
 
 /// What a welcome gives, kept for a resume.
@@ -45,6 +47,7 @@ impl Link {
             has_state: false,
             unread: None,
             leave_sent: false,
+            renew: None,
         }
     }
 }
@@ -68,6 +71,7 @@ impl Seat {
             reliable_received: self.reliable_received,
             codings: join.codings.clone(),
             presence_version: self.presence_version,
+            identity_token: join.identity_token.clone(),
         }
     }
 }

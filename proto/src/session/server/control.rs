@@ -3,7 +3,7 @@
 use crate::{
     lane::Lane,
     wire::{
-        Goodbye, ServerMessage, ServerPong, Welcome,
+        Goodbye, ServerMessage, ServerPong, TokenExpires, Welcome,
         server_message::{self, Body},
     },
 };
@@ -15,6 +15,8 @@ use prost::Message as _;
 pub(super) struct Control {
     /// The welcome or, once the session is closing, the goodbye.
     reliable: Option<Box<Body>>,
+    /// The client's token is about to expire, in milliseconds.
+    token_expires: Option<u32>,
     /// Whether there is a pong, or a ping.
     has_pong: bool,
     has_ping: bool,
@@ -43,9 +45,14 @@ impl Control {
         (self.has_ping, self.ping) = (true, time_us);
     }
 
+    /// Asks for a fresh token.
+    pub(super) fn token_expires(&mut self, in_ms: u32) {
+        self.token_expires = Some(in_ms);
+    }
+
     /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
-        self.reliable.is_none() && !self.has_pong && !self.has_ping
+        self.reliable.is_none() && self.token_expires.is_none() && !self.has_pong && !self.has_ping
     }
 
     /// Writes the next message that takes this lane, if any.
@@ -64,7 +71,10 @@ impl Control {
     }
 
     fn next_reliable(&mut self, server_time_us: u64) -> Option<Body> {
-        let mut body = *self.reliable.take()?;
+        let Some(body) = self.reliable.take() else {
+            return self.token_expires.take().map(|in_ms| Body::TokenExpires(TokenExpires { in_ms }));
+        };
+        let mut body = *body;
         if let Body::Welcome(welcome) = &mut body {
             welcome.server_time_us = server_time_us;
         }

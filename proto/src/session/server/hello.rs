@@ -3,7 +3,7 @@
 use super::PeerError;
 use crate::{
     code::CloseCode,
-    limits::{MAX_OPTIONS, PROTOCOL},
+    limits::{MAX_IDENTITY_TOKEN, MAX_OPTIONS, PROTOCOL},
     names::{self, is_room_name},
     wire::{ColumnCoding, Join, Resume},
 };
@@ -19,6 +19,7 @@ pub(super) fn check_join(join: &Join) -> Result<String, PeerError> {
         let reason = format!("options of {} bytes; at most {MAX_OPTIONS} are allowed", join.options.len());
         return Err(PeerError::new(CloseCode::BadOptions, reason));
     }
+    check_token(&join.identity_token)?;
     if join.name.is_empty() {
         return Ok(String::new());
     }
@@ -28,7 +29,18 @@ pub(super) fn check_join(join: &Join) -> Result<String, PeerError> {
 
 pub(super) fn check_resume(resume: &Resume) -> Result<(), PeerError> {
     check_protocol(resume.protocol)?;
+    check_token(&resume.identity_token)?;
     check_room(&resume.room)
+}
+
+/// Only how long it is. Whose it is, is not for the session to know.
+pub(super) fn check_token(token: &str) -> Result<(), PeerError> {
+    if token.len() <= MAX_IDENTITY_TOKEN {
+        return Ok(());
+    }
+    let reason =
+        format!("an identity token of {} bytes; at most {MAX_IDENTITY_TOKEN} are allowed", token.len());
+    Err(PeerError::new(CloseCode::Unauthenticated, reason))
 }
 
 /// The densest of the codings offered. PACKED is always available; codings that this version does not know

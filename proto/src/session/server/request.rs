@@ -22,6 +22,8 @@ pub enum Request {
     /// The peer has all reliable messages up to this one. For the seat's `ReliableQueue::acked`. Each is
     /// above the last one, and was sent on this connection or named in the resume.
     ReliableAck(u64),
+    /// A fresh token, for the one with which the peer came.
+    Renew(String),
     /// The peer gives up the seat. The session is closing with `Left`.
     Leave,
 }

@@ -6,7 +6,7 @@
 /* eslint-disable */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Ack, AckSchema, ClientMessage, ClientMessageSchema, Command, CommandSchema, Input, InputSchema, Join, JoinSchema, Leave, LeaveSchema, Ping, PingSchema, Pong, PongSchema, Resume, ResumeSchema } from "./client_pb.js";
+import type { Ack, AckSchema, ClientMessage, ClientMessageSchema, Command, CommandSchema, Input, InputSchema, Join, JoinSchema, Leave, LeaveSchema, Ping, PingSchema, Pong, PongSchema, Renew, RenewSchema, Resume, ResumeSchema } from "./client_pb.js";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 /** Writes a `driftless.v1.ClientMessage`. */
@@ -35,6 +35,9 @@ export function encodeClientMessage(message: MessageInitShape<typeof ClientMessa
       break;
     case "leave":
       encodeLeave(message.body.value, writer.tag(8, 2).fork()).join();
+      break;
+    case "renew":
+      encodeRenew(message.body.value, writer.tag(9, 2).fork()).join();
       break;
   }
   return writer;
@@ -76,6 +79,9 @@ export function decodeClientMessage(bytes: Uint8Array | BinaryReader, length = (
       case 66:
         message.body = { case: "leave", value: decodeLeave(reader, reader.uint32()) };
         break;
+      case 74:
+        message.body = { case: "renew", value: decodeRenew(reader, reader.uint32()) };
+        break;
       default:
         reader.skip(type, field);
     }
@@ -96,6 +102,7 @@ export function encodeJoin(message: MessageInitShape<typeof JoinSchema>, writer 
     writer.join();
   }
   if (message.options) writer.tag(7, 2).string(message.options);
+  if (message.identityToken) writer.tag(8, 2).string(message.identityToken);
   if (message.spectate) writer.tag(9, 0).bool(message.spectate);
   return writer;
 }
@@ -113,6 +120,7 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
     name: "",
     codings: [],
     options: "",
+    identityToken: "",
     spectate: false,
   };
   while (reader.pos < end) {
@@ -139,6 +147,9 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
       case 58:
         message.options = reader.string();
         break;
+      case 66:
+        message.identityToken = reader.string();
+        break;
       case 72:
         message.spectate = reader.bool();
         break;
@@ -162,6 +173,7 @@ export function encodeResume(message: MessageInitShape<typeof ResumeSchema>, wri
     writer.join();
   }
   if (message.presenceVersion) writer.tag(6, 0).uint64(message.presenceVersion);
+  if (message.identityToken) writer.tag(7, 2).string(message.identityToken);
   return writer;
 }
 
@@ -178,6 +190,7 @@ export function decodeResume(bytes: Uint8Array | BinaryReader, length = (bytes a
     reliableReceived: 0n,
     codings: [],
     presenceVersion: 0n,
+    identityToken: "",
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -202,6 +215,9 @@ export function decodeResume(bytes: Uint8Array | BinaryReader, length = (bytes a
         break;
       case 48:
         message.presenceVersion = reader.uint64() as bigint;
+        break;
+      case 58:
+        message.identityToken = reader.string();
         break;
       default:
         reader.skip(type, field);
@@ -404,6 +420,35 @@ export function decodePong(bytes: Uint8Array | BinaryReader, length = (bytes as 
     switch (field * 8 + type) {
       case 8:
         message.timeUs = reader.uint64() as bigint;
+        break;
+      default:
+        reader.skip(type, field);
+    }
+  }
+  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  return message;
+}
+
+/** Writes a `driftless.v1.Renew`. */
+export function encodeRenew(message: MessageInitShape<typeof RenewSchema>, writer = new BinaryWriter()): BinaryWriter {
+  if (message.token) writer.tag(1, 2).string(message.token);
+  return writer;
+}
+
+/** Reads a `driftless.v1.Renew`: all of `bytes`, or the next `length` of a reader. */
+export function decodeRenew(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Renew {
+  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
+  const end = reader.pos + length;
+  if (end > reader.len) throw new RangeError("truncated");
+  const message: Renew = {
+    $typeName: "driftless.v1.Renew",
+    token: "",
+  };
+  while (reader.pos < end) {
+    const [field, type] = reader.tag();
+    switch (field * 8 + type) {
+      case 10:
+        message.token = reader.string();
         break;
       default:
         reader.skip(type, field);

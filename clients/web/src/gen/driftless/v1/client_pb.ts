@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/client.proto.
  */
 export const file_driftless_v1_client: GenFile = /*@__PURE__*/
-  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEiwwIKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSABCBgoEYm9keSKeAQoESm9pbhIQCghwcm90b2NvbBgBIAEoDRIMCgRyb29tGAIgASgJEgwKBGtpbmQYAyABKAkSDAoEbmFtZRgFIAEoCRIrCgdjb2RpbmdzGAYgAygOMhouZHJpZnRsZXNzLnYxLkNvbHVtbkNvZGluZxIPCgdvcHRpb25zGAcgASgJEhAKCHNwZWN0YXRlGAkgASgISgQIBBAFUgR1c2VyIpkBCgZSZXN1bWUSEAoIcHJvdG9jb2wYASABKA0SDAoEcm9vbRgCIAEoCRINCgV0b2tlbhgDIAEoDBIZChFyZWxpYWJsZV9yZWNlaXZlZBgEIAEoBBIrCgdjb2RpbmdzGAUgAygOMhouZHJpZnRsZXNzLnYxLkNvbHVtbkNvZGluZxIYChBwcmVzZW5jZV92ZXJzaW9uGAYgASgEIqIBCgVJbnB1dBIQCghzZXF1ZW5jZRgBIAEoDRIMCgR2aWV3GAIgASgEEg8KB3BheWxvYWQYAyABKAwSEQoJc3RhdGVfYWNrGAQgASgNEhQKDHJlbGlhYmxlX2FjaxgFIAEoBBIQCghwcmV2aW91cxgGIAMoDBIWCg5wcmV2aW91c192aWV3cxgHIAMoERIVCg1zdGF0ZV9taXNzaW5nGAggASgNIkUKA0FjaxIRCglzdGF0ZV9hY2sYASABKA0SFAoMcmVsaWFibGVfYWNrGAIgASgEEhUKDXN0YXRlX21pc3NpbmcYAyABKA0iLAoHQ29tbWFuZBIQCghzZXF1ZW5jZRgBIAEoBBIPCgdwYXlsb2FkGAIgASgMIhcKBFBpbmcSDwoHdGltZV91cxgBIAEoBCIXCgRQb25nEg8KB3RpbWVfdXMYASABKAQiBwoFTGVhdmUqWQoMQ29sdW1uQ29kaW5nEhgKFENPTFVNTl9DT0RJTkdfUEFDS0VEEAASFgoSQ09MVU1OX0NPRElOR19SSUNFEAESFwoTQ09MVU1OX0NPRElOR19ERU5TRRACYgZwcm90bzM");
+  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEi6QIKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSAASJAoFcmVuZXcYCSABKAsyEy5kcmlmdGxlc3MudjEuUmVuZXdIAEIGCgRib2R5IrYBCgRKb2luEhAKCHByb3RvY29sGAEgASgNEgwKBHJvb20YAiABKAkSDAoEa2luZBgDIAEoCRIMCgRuYW1lGAUgASgJEisKB2NvZGluZ3MYBiADKA4yGi5kcmlmdGxlc3MudjEuQ29sdW1uQ29kaW5nEg8KB29wdGlvbnMYByABKAkSFgoOaWRlbnRpdHlfdG9rZW4YCCABKAkSEAoIc3BlY3RhdGUYCSABKAhKBAgEEAVSBHVzZXIisQEKBlJlc3VtZRIQCghwcm90b2NvbBgBIAEoDRIMCgRyb29tGAIgASgJEg0KBXRva2VuGAMgASgMEhkKEXJlbGlhYmxlX3JlY2VpdmVkGAQgASgEEisKB2NvZGluZ3MYBSADKA4yGi5kcmlmdGxlc3MudjEuQ29sdW1uQ29kaW5nEhgKEHByZXNlbmNlX3ZlcnNpb24YBiABKAQSFgoOaWRlbnRpdHlfdG9rZW4YByABKAkiogEKBUlucHV0EhAKCHNlcXVlbmNlGAEgASgNEgwKBHZpZXcYAiABKAQSDwoHcGF5bG9hZBgDIAEoDBIRCglzdGF0ZV9hY2sYBCABKA0SFAoMcmVsaWFibGVfYWNrGAUgASgEEhAKCHByZXZpb3VzGAYgAygMEhYKDnByZXZpb3VzX3ZpZXdzGAcgAygREhUKDXN0YXRlX21pc3NpbmcYCCABKA0iRQoDQWNrEhEKCXN0YXRlX2FjaxgBIAEoDRIUCgxyZWxpYWJsZV9hY2sYAiABKAQSFQoNc3RhdGVfbWlzc2luZxgDIAEoDSIsCgdDb21tYW5kEhAKCHNlcXVlbmNlGAEgASgEEg8KB3BheWxvYWQYAiABKAwiFwoEUGluZxIPCgd0aW1lX3VzGAEgASgEIhcKBFBvbmcSDwoHdGltZV91cxgBIAEoBCIWCgVSZW5ldxINCgV0b2tlbhgBIAEoCSIHCgVMZWF2ZSpZCgxDb2x1bW5Db2RpbmcSGAoUQ09MVU1OX0NPRElOR19QQUNLRUQQABIWChJDT0xVTU5fQ09ESU5HX1JJQ0UQARIXChNDT0xVTU5fQ09ESU5HX0RFTlNFEAJiBnByb3RvMw");
 
 /**
  * @generated from message driftless.v1.ClientMessage
@@ -70,6 +70,12 @@ export type ClientMessage = Message<"driftless.v1.ClientMessage"> & {
      */
     value: Leave;
     case: "leave";
+  } | {
+    /**
+     * @generated from field: driftless.v1.Renew renew = 9;
+     */
+    value: Renew;
+    case: "renew";
   } | { case: undefined; value?: undefined };
 };
 
@@ -131,6 +137,15 @@ export type Join = Message<"driftless.v1.Join"> & {
    * @generated from field: string options = 7;
    */
   options: string;
+
+  /**
+   * Says who the client is: a token that the game's own server has signed (a JSON Web Token), at most 4 KiB.
+   * On WebSocket and WebTransport it is shown earlier, with the request; one here counts only if there was
+   * none. Empty: a guest.
+   *
+   * @generated from field: string identity_token = 8;
+   */
+  identityToken: string;
 
   /**
    * Whether to watch instead of playing. A spectator takes no seat and makes no room, and may send nothing
@@ -196,6 +211,13 @@ export type Resume = Message<"driftless.v1.Resume"> & {
    * @generated from field: uint64 presence_version = 6;
    */
   presenceVersion: bigint;
+
+  /**
+   * As in Join. The seat's user must be the same.
+   *
+   * @generated from field: string identity_token = 7;
+   */
+  identityToken: string;
 };
 
 /**
@@ -388,6 +410,27 @@ export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
   messageDesc(file_driftless_v1_client, 7);
 
 /**
+ * A fresh token, in answer to TokenExpires. It must be of the same user.
+ *
+ * @generated from message driftless.v1.Renew
+ */
+export type Renew = Message<"driftless.v1.Renew"> & {
+  /**
+   * As Join.identity_token.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message driftless.v1.Renew.
+ * Use `create(RenewSchema)` to create a new message.
+ */
+export const RenewSchema: GenMessage<Renew> = /*@__PURE__*/
+  messageDesc(file_driftless_v1_client, 8);
+
+/**
  * The player gives up the seat. The server answers with a goodbye.
  *
  * @generated from message driftless.v1.Leave
@@ -400,7 +443,7 @@ export type Leave = Message<"driftless.v1.Leave"> & {
  * Use `create(LeaveSchema)` to create a new message.
  */
 export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_client, 8);
+  messageDesc(file_driftless_v1_client, 9);
 
 /**
  * How a group's residuals are encoded. Any protobuf library can read PACKED.

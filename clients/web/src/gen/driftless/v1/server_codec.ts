@@ -6,7 +6,7 @@
 /* eslint-disable */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { CommandRefused, CommandRefusedSchema, Event, EventSchema, Goodbye, GoodbyeSchema, Member, MemberSchema, Presence, PresenceSchema, Reliable, ReliableSchema, ServerMessage, ServerMessage_Ping, ServerMessage_PingSchema, ServerMessageSchema, ServerPong, ServerPongSchema, Welcome, WelcomeSchema } from "./server_pb.js";
+import type { CommandRefused, CommandRefusedSchema, Event, EventSchema, Goodbye, GoodbyeSchema, Member, MemberSchema, Presence, PresenceSchema, Reliable, ReliableSchema, ServerMessage, ServerMessage_Ping, ServerMessage_PingSchema, ServerMessageSchema, ServerPong, ServerPongSchema, TokenExpires, TokenExpiresSchema, Welcome, WelcomeSchema } from "./server_pb.js";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { encodeState } from "./state_codec.js";
 import { decodeSchema, encodeSchema } from "./schema_codec.js";
@@ -34,6 +34,9 @@ export function encodeServerMessage(message: MessageInitShape<typeof ServerMessa
       break;
     case "presence":
       encodePresence(message.body.value, writer.tag(7, 2).fork()).join();
+      break;
+    case "tokenExpires":
+      encodeTokenExpires(message.body.value, writer.tag(8, 2).fork()).join();
       break;
   }
   return writer;
@@ -68,6 +71,9 @@ export function decodeServerMessage(bytes: Uint8Array | BinaryReader, length = (
         break;
       case 58:
         message.body = { case: "presence", value: decodePresence(reader, reader.uint32()) };
+        break;
+      case 66:
+        message.body = { case: "tokenExpires", value: decodeTokenExpires(reader, reader.uint32()) };
         break;
       default:
         reader.skip(type, field);
@@ -471,6 +477,35 @@ export function decodeServerPong(bytes: Uint8Array | BinaryReader, length = (byt
         break;
       case 24:
         message.commandReceived = reader.uint64() as bigint;
+        break;
+      default:
+        reader.skip(type, field);
+    }
+  }
+  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  return message;
+}
+
+/** Writes a `driftless.v1.TokenExpires`. */
+export function encodeTokenExpires(message: MessageInitShape<typeof TokenExpiresSchema>, writer = new BinaryWriter()): BinaryWriter {
+  if (message.inMs) writer.tag(1, 0).uint32(message.inMs);
+  return writer;
+}
+
+/** Reads a `driftless.v1.TokenExpires`: all of `bytes`, or the next `length` of a reader. */
+export function decodeTokenExpires(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): TokenExpires {
+  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
+  const end = reader.pos + length;
+  if (end > reader.len) throw new RangeError("truncated");
+  const message: TokenExpires = {
+    $typeName: "driftless.v1.TokenExpires",
+    inMs: 0,
+  };
+  while (reader.pos < end) {
+    const [field, type] = reader.tag();
+    switch (field * 8 + type) {
+      case 8:
+        message.inMs = reader.uint32();
         break;
       default:
         reader.skip(type, field);

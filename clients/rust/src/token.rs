@@ -1,0 +1,40 @@
+//! Where a client gets the tokens that say who it is.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+type Getting = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+
+/// Gets a token whenever one is needed: for each connection, and before the old one expires.
+#[derive(Clone)]
+pub struct TokenSource(Arc<dyn Fn() -> Getting + Send + Sync>);
+
+impl TokenSource {
+    /// Asks `get` each time. An error is what went wrong, for people.
+    pub fn new<F>(get: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<String, String>> + Send + 'static,
+    {
+        Self(Arc::new(move || Box::pin(get())))
+    }
+
+    /// Always this token: until it expires.
+    pub fn fixed(token: impl Into<String>) -> Self {
+        let token = token.into();
+        Self::new(move || {
+            let token = token.clone();
+            async move { Ok(token) }
+        })
+    }
+
+    /// A token.
+    pub(crate) fn get(&self) -> Getting {
+        (self.0)()
+    }
+}
+
+/// A secret is never shown.
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenSource(..)")
+    }
+}

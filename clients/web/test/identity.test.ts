@@ -1,0 +1,56 @@
+import { describe, expect, it } from "vitest";
+import { connect } from "../src/connect.js";
+import { FakeServer } from "./util/fake_server.js";
+import { VirtualTimers } from "./util/virtual_timers.js";
+import { type Dialer, DialError, type Target } from "../src/transport/transport.js";
+
+/** A server, and what dialers were told about who the player is. */
+function world(identity: () => string | Promise<string>) {
+  const timers = new VirtualTimers();
+  const server = new FakeServer(timers);
+  const targets: Target[] = [];
+  const inner = server.dialer("fake", "ordered");
+  const dialer: Dialer = {
+    ...inner,
+    dial: (target, signal) => (targets.push(target), inner.dial(target, signal)),
+  };
+  const options = { url: "http://x", room: "lobby", kind: "tag", transports: [dialer], timers, identity };
+  return { timers, server, targets, options };
+}
+
+describe("an identity", () => {
+  it("is asked for each connection, and shown with it", async () => {
+    let asked = 0;
+    const { timers, server, targets, options } = world(() => `token ${++asked}`);
+    const room = await timers.until(connect(options));
+    expect(targets).toMatchObject([{ token: "token 1", asks: { room: "lobby", kind: "tag" } }]);
+    server.cut();
+    await timers.advance(5000);
+    expect(room.status.phase).toBe("joined");
+    expect(targets[1]).toMatchObject({ token: "token 2" });
+  });
+
+  it("is asked again before the old token expires", async () => {
+    let asked = 0;
+    const { timers, server, options } = world(() => Promise.resolve(`token ${++asked}`));
+    await timers.until(connect(options));
+    server.links[0]!.tell({ case: "tokenExpires", value: { inMs: 60_000 } });
+    await timers.advance(100);
+    expect(server.messages).toContainEqual(
+      expect.objectContaining({
+        case: "renew",
+        value: expect.objectContaining({ token: "token 2" }) as unknown,
+      }),
+    );
+  });
+
+  it("that cannot be had fails the attempt with its reason", async () => {
+    const { timers, targets, options } = world(() => Promise.reject(new Error("log in first")));
+    await expect(timers.until(connect(options))).rejects.toMatchObject({
+      origin: "dial",
+      message: expect.stringContaining("no token: log in first") as unknown,
+      cause: expect.any(DialError) as unknown,
+    });
+    expect(targets).toEqual([]);
+  });
+});
