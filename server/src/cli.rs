@@ -5,9 +5,11 @@ mod manual;
 mod new;
 mod replay;
 mod serve;
+mod token;
 mod types;
 
 pub use replay::{Replayed, replay};
+pub use token::TokenArgs;
 
 use crate::{
     config::{ConfigError, Options, Resolved, check_environment, default_file, resolve},
@@ -79,6 +81,10 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
         serve: Vec<OsString>,
     },
+    /// Print a token for a player, signed with a key of your own: for development, and to see what a login
+    /// has to write.
+    #[command(after_help = EXIT_CODES)]
+    Token(TokenArgs),
     /// Write the types of a page: entities, messages and how they are encoded, for the web SDK.
     #[command(after_help = EXIT_CODES)]
     Types(TypesArgs),
@@ -136,6 +142,8 @@ pub enum Task {
     Replay(PathBuf),
     /// Write the types of a page.
     Types(TypesArgs),
+    /// Print a token.
+    Token(TokenArgs),
     /// Write a project.
     New(PathBuf),
     /// Work on a project, with these arguments for its server.
@@ -155,7 +163,7 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let program = program(args.first());
     let fail = |code, reason: &dyn Display| fail(&program, code, reason);
     // Whoever reads what it prints may have seen enough.
-    match parse(args, server.games()) {
+    match parse(args, server.games(), server.authenticates()) {
         Ok(Task::Serve(Ok(resolved))) => {
             let Resolved { config, carry, .. } = *resolved;
             let server = match carry {
@@ -186,6 +194,13 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 for note in notes {
                     let _ = writeln!(io::stderr(), "{program}: {note}");
                 }
+                ExitCode::SUCCESS
+            }
+            Err(reason) => fail(EXIT_USAGE, &reason),
+        },
+        Ok(Task::Token(args)) => match token::token(args) {
+            Ok(token) => {
+                let _ = writeln!(io::stdout(), "{token}");
                 ExitCode::SUCCESS
             }
             Err(reason) => fail(EXIT_USAGE, &reason),
@@ -241,12 +256,14 @@ fn misspelt(error: &clap::Error) -> Option<String> {
 }
 
 /// Reads a command line (its first word is the program) of a server with these games, and the environment.
+/// `authenticates`: it has a way of its own to find out who players are.
 ///
 /// # Errors
 /// What clap has to say, which may also be the help that was asked for.
 pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(
     args: I,
     games: &[GameKind],
+    authenticates: bool,
 ) -> Result<Task, clap::Error> {
     let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
     let kinds: Vec<&str> = games.iter().map(GameKind::name).collect();
@@ -254,15 +271,17 @@ pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(
     let command = command(&program, &kinds);
     let matches = command.clone().try_get_matches_from(args)?;
     let cli = Cli::from_arg_matches(&matches)?;
+    let load = |args| load(args, &kinds, authenticates);
     Ok(match cli.command {
-        None => Task::Serve(load(cli.serve, &kinds)),
-        Some(Command::Serve(args)) => Task::Serve(load(args, &kinds)),
-        Some(Command::CheckConfig(args)) => Task::CheckConfig(load(args, &kinds)),
+        None => Task::Serve(load(cli.serve)),
+        Some(Command::Serve(args)) => Task::Serve(load(args)),
+        Some(Command::CheckConfig(args)) => Task::CheckConfig(load(args)),
         Some(Command::DefaultConfig) => Task::Print(default_file().into_bytes()),
         Some(Command::Completions { shell }) => Task::Print(manual::completions(shell, command, &program)),
         Some(Command::Man) => Task::Print(manual::page(command)),
         Some(Command::Replay { file }) => Task::Replay(file),
         Some(Command::Types(args)) => Task::Types(args),
+        Some(Command::Token(args)) => Task::Token(args),
         Some(Command::New { folder }) => Task::New(folder),
         Some(Command::Dev { serve }) => Task::Dev(serve),
     })
@@ -289,10 +308,11 @@ fn command(program: &str, kinds: &[&str]) -> clap::Command {
 fn load(
     ServeArgs { config, carry, mut options }: ServeArgs,
     kinds: &[&str],
+    authenticates: bool,
 ) -> Result<Box<Resolved>, ConfigError> {
     check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
     if let Some(file) = config {
         options.read_file(&file)?;
     }
-    resolve(options, kinds).map(|resolved| Box::new(Resolved { carry, ..resolved }))
+    resolve(options, kinds, authenticates).map(|resolved| Box::new(Resolved { carry, ..resolved }))
 }

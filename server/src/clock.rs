@@ -39,6 +39,11 @@ impl Clock {
         self.origin + Duration::from_micros(us)
     }
 
+    /// The time of day, as the time since 1970.
+    pub fn unix(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+
     /// The time of day at a server time, according to the system's current clock: milliseconds since 1970.
     pub fn unix_ms(&self, us: u64) -> u64 {
         unix_ms(us, self.now(), SystemTime::now())

@@ -24,6 +24,7 @@ mod public;
 mod resolve;
 #[macro_use]
 mod table;
+mod token_secret;
 
 pub use admin_token::AdminToken;
 pub use described::{DescribedSetting, default_file, described};
@@ -31,23 +32,26 @@ pub use networks::Networks;
 pub use options::{Options, Origin, Provenance, check_environment};
 pub use public::{PublicQuic, PublicUrl, Reached};
 pub use resolve::{ConfigError, Resolved, Setting, resolve};
+pub use token_secret::TokenSecret;
 
 use crate::{
-    ground::{origin::OriginPattern, sight::Spectating},
+    ground::{key_source::KeySource, origin::OriginPattern, sight::Spectating},
     telemetry::LogFormat,
     tls::PemFiles,
 };
 use driftless_proto::limits::{Limits, MAX_PLAYERS, MAX_SPECTATORS};
 use driftless_sim::TICK_RATES;
 use kind::{
-    address, admin_token, file, flag, folder, log_filter, number, optional, origins, present_folder, size,
-    span, text, word,
+    address, admin_token, file, flag, folder, key_sources, log_filter, number, optional, origins,
+    present_folder, size, span, text, token_secret, word,
 };
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
 
 const ZERO: Duration = Duration::ZERO;
 const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 settings! {
     /// A server's configuration, after flags, environment, file and defaults have been merged and checked.
@@ -70,7 +74,7 @@ settings! {
         /// With this many QUIC handshakes in progress, a new client must first prove that it receives what is
         /// sent to its address, which costs it a round trip. 0: always.
         quic_retry_above: usize = 64, number(0..=1_000_000);
-        /// Listen on an address that others can reach, although there is no authentication.
+        /// Listen on an address that others can reach, although nobody needs a token to play.
         insecure: bool = false, flag();
         /// PEM file with the certificate for HTTPS, secure WebSockets and QUIC, and its chain. Read again
         /// when it changes. None: HTTP without TLS, and QUIC with a self-signed certificate.
@@ -81,6 +85,32 @@ settings! {
         /// the server makes one when it starts, and prints it. Better set in the environment or the file:
         /// others can see flags.
         admin_token: Option<AdminToken> = None, admin_token();
+        /// Where the keys are that players' tokens are checked with, separated by commas: files with a public
+        /// key in PEM, a JWKS or a secret for HS256, and addresses of JWKS. None, and no `token_secret`:
+        /// there are no tokens.
+        token_keys: Vec<KeySource> = Vec::new(), key_sources();
+        /// Secret for tokens signed with HS256, if it is not in a file of `token_keys`. Better set in the
+        /// environment or the file: others can see flags.
+        token_secret: Option<TokenSecret> = None, token_secret();
+        /// Whether players may come without a token. `auto`: only if there are no keys, so that whoever sets
+        /// keys has not left a door open.
+        guests: Guests = Guests::Auto, word(&[("auto", Guests::Auto), ("yes", Guests::Yes), ("no", Guests::No)]);
+        /// The audience (`aud`) that tokens must be for. None: tokens must not name one.
+        token_audience: Option<String> = None, optional("TEXT", "the audience that the issuer writes");
+        /// The issuer (`iss`) that tokens must be of. None: any that has the keys.
+        token_issuer: Option<String> = None, optional("TEXT", "the name of the issuer, mostly its address");
+        /// How far the issuer's clock may be from this one's.
+        token_leeway: Duration = 10 * SECOND, span(ZERO..=HOUR / 6);
+        /// How far in the future tokens may expire. A stolen token is of use for as long.
+        token_lifetime: Duration = DAY, span(SECOND..=30 * DAY);
+        /// Take each token for one seat only: tokens must have an id (`jti`). (Players come back to their
+        /// seats with it.)
+        token_once: bool = false, flag();
+        /// Time between two reads of the keys. A token with an unknown key id has them read earlier, at most
+        /// every 10 s.
+        keys_refresh: Duration = 5 * MINUTE, span(SECOND..=DAY);
+        /// How long keys are used that cannot be read again. 0s: not at all.
+        keys_stale: Duration = DAY, span(ZERO..=30 * DAY);
         /// Let everybody make rooms with POST /v1/rooms, not only operators.
         open_rooms: bool = false, flag();
         /// Origins of other sites whose pages may use the server, separated by commas. Its own pages always
@@ -216,6 +246,33 @@ impl Config {
         let (certificate, key) = self.tls_certificate.clone().zip(self.tls_key.clone())?;
         Some(PemFiles { certificate, key })
     }
+}
+
+impl Config {
+    /// Whether there are keys for players' tokens.
+    pub fn has_token_keys(&self) -> bool {
+        !self.token_keys.is_empty() || self.token_secret.is_some()
+    }
+
+    /// Whether players may come without a token.
+    pub fn takes_guests(&self) -> bool {
+        match self.guests {
+            Guests::Auto => !self.has_token_keys(),
+            Guests::Yes => true,
+            Guests::No => false,
+        }
+    }
+}
+
+/// Whether players may come without a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guests {
+    /// If there are no keys for tokens.
+    Auto,
+    /// They may.
+    Yes,
+    /// They may not.
+    No,
 }
 
 fn cores() -> usize {

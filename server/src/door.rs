@@ -13,29 +13,38 @@
 //!
 //! If a refusal could not be read otherwise (a page is not told why an upgrade failed), the transport accepts
 //! the connection anyway, only to [turn it away](Door::turn_away): it gets a goodbye with the reason, then
-//! the close.
+//! the close. Not so a client without a token that is good for what it wants: it gets 401 or 403 and no
+//! connection at all (on QUIC, which has no requests, no seat). Its page learns why by the same request
+//! without the upgrade, which is answered alike.
 
+mod identity;
 mod open;
 mod places;
 mod proxies;
 
+pub(crate) use identity::{Authenticator, OwnScheme, Says, TOKEN_PROTOCOL, sign};
+pub use identity::{Denied, Knock};
 pub use places::Places;
 pub use proxies::Proxies;
 
 use crate::{
     clock,
     config::Config,
-    connection::{Connection, LocalConnections, PeerRef, Rooms, Ticket, Wanted},
+    connection::{Connection, Entrance, LocalConnections, PeerRef, Rooms, Ticket, Wanted},
     ground::{
         admission::Admission,
         close::GOING_DOWN,
         entrant::Entrant,
+        identity::{Identity, Role},
         origin::{OriginPattern, Origins},
         rate::Rate,
         refusal::Refusal,
+        revocations::Revocations,
+        shared::RoomShared,
         shares::{Share, Shares},
         sight::Sight,
         source::Source,
+        tenure::Tenure,
         transport_kind::TransportKind,
     },
     metrics::Metrics,
@@ -82,6 +91,7 @@ const SECOND: Duration = Duration::from_secs(1);
 pub struct Door {
     registry: Arc<Registry>,
     rooms: Arc<dyn Rooms>,
+    authenticator: Authenticator,
     open: Arc<OpenConnections>,
     max_open: usize,
     connections: Arc<Shares>,
@@ -164,11 +174,12 @@ impl From<Refused> for Refusal {
 
 impl Door {
     /// The door to `rooms` of a server that listens at `address`.
-    pub fn new(
+    pub(crate) fn new(
         config: &Config,
         address: SocketAddr,
         registry: Arc<Registry>,
         rooms: Arc<dyn Rooms>,
+        authenticator: Authenticator,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let joins = config.joins_per_second_per_address;
@@ -176,6 +187,7 @@ impl Door {
         Arc::new(Self {
             registry,
             rooms,
+            authenticator,
             open: OpenConnections::new(metrics.clone()),
             max_open: max_open(config),
             connections: Shares::new(of_source),
@@ -242,11 +254,45 @@ impl Door {
         self.tls_handshakes.take(Source::of(address)).or_else(|| self.dropped("tls_handshakes"))
     }
 
-    /// Admits a connection, or counts the refusal.
+    /// Finds out who a client is. A refusal is counted like a join, so that guessing is limited to the same
+    /// rate.
+    ///
+    /// # Errors
+    /// Why it may not come in.
+    pub(crate) async fn identify(&self, knock: Knock) -> Result<Tenure, Denied> {
+        let source = knock.source;
+        let identity = match self.authenticator.identify(knock).await {
+            Ok(identity) => identity,
+            Err(denied) => {
+                self.denied(&denied, source);
+                self.new_player(source).map_err(|refused| Denied::unavailable(refused.to_string()))?;
+                return Err(denied);
+            }
+        };
+        let revocations = self.authenticator.revocations().clone();
+        Ok(Tenure::new(identity.into(), revocations, clock::now(), identity::unix_now()))
+    }
+
+    /// The time since 1970, by which tokens and revocations are judged.
+    pub(crate) fn now_unix(&self) -> Duration {
+        identity::unix_now()
+    }
+
+    /// The users whose access is revoked.
+    pub(crate) fn revocations(&self) -> &Revocations {
+        self.authenticator.revocations()
+    }
+
+    /// Admits a connection, or counts the refusal. `tenure`: of whom, if that is known.
     ///
     /// # Errors
     /// Why the connection is refused.
-    pub fn admit(&self, source: Source, transport: TransportKind) -> Result<Admission, Refused> {
+    pub fn admit(
+        &self,
+        source: Source,
+        transport: TransportKind,
+        tenure: Option<Tenure>,
+    ) -> Result<Admission, Refused> {
         let share = if self.registry.is_closed() {
             Err(Refused::Draining)
         } else if self.open.count() >= self.max_open {
@@ -256,7 +302,11 @@ impl Door {
             self.connections.take(source).ok_or(Refused::AddressFull { of: source, max })
         };
         let share = share.inspect_err(|refused| self.count(*refused, source))?;
-        Ok(Admission::new(transport, source, self.open.open(transport, share)))
+        let admission = Admission::new(transport, source, self.open.open(transport, share));
+        Ok(match tenure {
+            Some(tenure) => admission.of(tenure),
+            None => admission,
+        })
     }
 
     /// Opens an admitted connection, on the thread that serves it. Returns what its transport needs.
@@ -308,6 +358,30 @@ impl Door {
         wait.map_err(|wait| Refused::TooFast { of: source, wait: wait + self.join_interval * turn })
     }
 
+    /// Whether this identity may have what is wanted. One that may enter only rooms of one kind asks for that
+    /// kind, and one that may only watch asks to watch.
+    fn check_entry(&self, wanted: &mut Wanted, identity: &Identity) -> Result<(), Denied> {
+        match wanted {
+            Wanted::Join(join) => {
+                identity::may_enter(identity, Some(&join.room), Some(&join.kind))?;
+                join.spectate |= identity.role == Role::Spectator;
+                if let (true, Some(kind)) = (join.kind.is_empty(), &identity.entry.kind) {
+                    join.kind = kind.to_string();
+                }
+                Ok(())
+            }
+            Wanted::Resume(resume) => {
+                let listed = self.registry.get(&resume.room);
+                identity::may_enter(identity, Some(&resume.room), listed.map(|listed| listed.shared.kind))
+            }
+        }
+    }
+
+    fn denied(&self, denied: &Denied, source: Source) {
+        self.metrics.refused.inc(denied.name());
+        info!(%source, reason = denied.name(), "refused");
+    }
+
     /// A peer has asked for a seat that it cannot have. It counts like a join, so that guessing tokens is
     /// limited to the same rate.
     fn guessed<T>(&self, e: Refusal, source: Source) -> Result<T, Refusal> {
@@ -327,14 +401,19 @@ impl Door {
 }
 
 impl Rooms for Door {
-    fn find(&self, wanted: Wanted, source: Source) -> Result<Ticket, Refusal> {
+    fn find(&self, mut wanted: Wanted, identity: Arc<Identity>, source: Source) -> Result<Ticket, Refusal> {
+        self.check_entry(&mut wanted, &identity)?;
         match wanted {
             Wanted::Join(ref join) => {
-                let place = self.place(source, Sight::wanted(join))?;
-                let ticket = self.rooms.find(wanted, source)?;
+                let place = self.place(source, Sight::wanted(join, identity.role))?;
+                let ticket = self.rooms.find(wanted, identity.clone(), source)?;
+                // Last, so that a token is not spent on a room that does not take its player.
+                self.authenticator.use_up(&identity).inspect_err(|denied| self.denied(denied, source))?;
                 Ok(Ticket { place: Some(Arc::new(place)), ..ticket })
             }
-            Wanted::Resume(_) => self.rooms.find(wanted, source).or_else(|e| self.guessed(e, source)),
+            Wanted::Resume(_) => {
+                self.rooms.find(wanted, identity, source).or_else(|e| self.guessed(e, source))
+            }
         }
     }
 
@@ -350,6 +429,46 @@ impl Rooms for Door {
                 Err(e) if resumes => self.guessed(e, source),
                 entered => entered,
             }
+        })
+    }
+}
+
+impl Entrance for Door {
+    fn identify(
+        self: Arc<Self>,
+        wanted: &Wanted,
+        transport: TransportKind,
+        source: Source,
+    ) -> LocalBoxFuture<'static, Result<Tenure, Refusal>> {
+        let (room, kind) = match wanted {
+            Wanted::Join(join) => (&join.room, Some(join.kind.clone())),
+            Wanted::Resume(resume) => (&resume.room, None),
+        };
+        let mut knock = Knock::new(transport, source);
+        (knock.room, knock.kind) = (Some(room.clone()), kind);
+        knock.token = Some(wanted.identity_token().to_owned()).filter(|token| !token.is_empty());
+        Box::pin(async move { Ok(Door::identify(&self, knock).await?) })
+    }
+
+    fn renew(
+        self: Arc<Self>,
+        token: String,
+        has: Arc<Identity>,
+        room: Arc<RoomShared>,
+        transport: TransportKind,
+        source: Source,
+    ) -> LocalBoxFuture<'static, Result<Tenure, Refusal>> {
+        let mut knock = Knock::new(transport, source);
+        (knock.room, knock.kind) = (Some(room.name.to_string()), Some(room.kind.to_owned()));
+        knock.token = Some(token);
+        Box::pin(async move {
+            let tenure = Door::identify(&self, knock).await?;
+            let fresh = tenure.identity();
+            if fresh.user != has.user || fresh.role != has.role {
+                let reason = format!("the fresh token is of {} ({})", fresh.user, fresh.role);
+                return Err(Denied::forbidden(reason).into());
+            }
+            Ok(tenure)
         })
     }
 }

@@ -13,8 +13,8 @@ use crate::{
     connection::{Rooms, Ticket, Wanted},
     ground::{
         entrant::Entrant,
-        guest::guest_id,
         id::RoomId,
+        identity::Identity,
         members::Members,
         refusal::Refusal,
         report::Report,
@@ -172,14 +172,16 @@ impl Factory {
     }
 
     async fn join(&self, mut room: RoomAddr, join: wire::Join, entrant: Entrant) -> Result<Seated, Refusal> {
-        let user: Arc<str> = guest_id().map_err(|e| JoinError::Random(e.to_string()))?.into();
-        let name: Arc<str> = if join.name.is_empty() { user.clone() } else { join.name.as_str().into() };
+        let Identity { user, name, .. } = &*entrant.identity;
+        let user = user.id().clone();
+        let asked = || if join.name.is_empty() { user.clone() } else { join.name.as_str().into() };
+        let name = name.clone().unwrap_or_else(asked);
         for _ in 0..JOIN_ATTEMPTS {
             let asked = Join {
                 entrant: entrant.clone(),
                 user: user.clone(),
                 name: name.clone(),
-                sight: Sight::wanted(&join),
+                sight: Sight::wanted(&join, entrant.identity.role),
                 options: join.options.clone(),
             };
             match room.send(asked).await {
@@ -200,7 +202,7 @@ impl Factory {
         resume: wire::Resume,
         entrant: Entrant,
     ) -> Result<Seated, Refusal> {
-        let (token, place) = self.seat(&resume)?;
+        let (token, place) = self.seat(&resume, &entrant.identity)?;
         let (player, received) = (place.player, resume.reliable_received);
         match room.send(Resume { entrant, player, token, received }).await {
             Ok(seated) => seated.map_err(Refusal::from),
@@ -209,10 +211,21 @@ impl Factory {
         }
     }
 
-    fn seat(&self, resume: &wire::Resume) -> Result<(ResumeToken, SeatPlace), ResumeError> {
+    fn seat(
+        &self,
+        resume: &wire::Resume,
+        identity: &Identity,
+    ) -> Result<(ResumeToken, SeatPlace), ResumeError> {
         let token = ResumeToken::from_wire(&resume.token).ok_or(ResumeError::UnknownToken)?;
         let place = self.registry.seat(&token).filter(|place| *place.name == *resume.room);
-        Ok((token, place.ok_or(ResumeError::UnknownToken)?))
+        let place = place.ok_or(ResumeError::UnknownToken)?;
+        // Of guests nothing is known but the token.
+        let both_guests = || identity.user.is_guest() && place.user.is_guest();
+        if place.user == identity.user || both_guests() {
+            Ok((token, place))
+        } else {
+            Err(ResumeError::OtherUser)
+        }
     }
 
     fn find_or_create(&self, join: &wire::Join, source: Source) -> Result<Listed, FactoryError> {
@@ -228,7 +241,7 @@ impl Factory {
         if !is_room_name(name) {
             return Err(FactoryError::BadName(name.to_owned()));
         }
-        if !Sight::wanted(join).plays() {
+        if join.spectate {
             return Err(FactoryError::NoSuchRoom(name.to_owned()));
         }
         let (kind_asked, options) = (kind.map(str::to_owned), join.options.clone());
@@ -474,21 +487,22 @@ impl Factory {
 }
 
 impl Rooms for Factory {
-    fn find(&self, wanted: Wanted, source: Source) -> Result<Ticket, Refusal> {
+    fn find(&self, wanted: Wanted, identity: Arc<Identity>, source: Source) -> Result<Ticket, Refusal> {
         let (room, players) = match &wanted {
             Wanted::Join(join) => {
                 let Listed { room, shared, .. } = self.find_or_create(join, source)?;
                 (room, shared.watched_by())
             }
             Wanted::Resume(resume) => {
-                let (_, SeatPlace { room, .. }) =
-                    self.seat(resume).inspect_err(|_| self.services.metrics.resumes.inc("unknown"))?;
+                let (_, SeatPlace { room, .. }) = self
+                    .seat(resume, &identity)
+                    .inspect_err(|_| self.services.metrics.resumes.inc("unknown"))?;
                 let listed = self.registry.get(&resume.room);
                 (room, listed.map_or(0, |listed| listed.shared.watched_by()))
             }
         };
         let home = self.services.homes.for_player(&room, players);
-        Ok(Ticket { wanted, room, home, place: None })
+        Ok(Ticket { wanted, identity, room, home, place: None })
     }
 
     fn enter(

@@ -19,6 +19,8 @@
 //! | `/v1/rooms/{name}` | DELETE | operators: closes the room; its players get close code 4004 |
 //! | `/v1/rooms/{name}/state` | GET | operators: schema, seats and entities |
 //! | `/v1/rooms/{name}/players/{player}` | DELETE | operators: removes a player, with close code 4510 |
+//! | `/v1/users/{user}/revoke` | POST | operators: ends the access of a user, with close code 4516; `{"seconds":N}` for how long |
+//! | `/v1/users/{user}/revoke` | DELETE | operators: lets the user in again |
 //! | `/v1/stream` | GET | operators: what happens, as Server-Sent Events (see [`feed`](crate::feed)) |
 //! | `/v1/drain` | POST | operators: like SIGTERM; players get close code 4000 |
 //! | `/v1/drain` | GET | operators: how far it is |
@@ -49,6 +51,7 @@ mod pages;
 mod presence;
 mod rooms;
 mod stream;
+mod users;
 
 use crate::ground::api_error::ApiError;
 pub(crate) use access::Access;
@@ -138,6 +141,9 @@ const API: &[(&str, &str, Add)] = &[
     }),
     ("/v1/rooms/{name}/state", "GET, HEAD", |path| path.route(get().to(inspect::state))),
     ("/v1/rooms/{name}/players/{player}", "DELETE", |path| path.route(web::delete().to(admin::kick))),
+    ("/v1/users/{user}/revoke", "POST, DELETE", |path| {
+        path.route(web::post().to(users::revoke)).route(web::delete().to(users::pardon))
+    }),
     ("/v1/drain", "GET, HEAD, POST", |path| {
         path.route(get().to(admin::drain_state)).route(web::post().to(admin::drain))
     }),

@@ -99,6 +99,8 @@ mod documents {
     struct Testing;
     #[doc = include_str!("../guide/70-load-testing.md")]
     struct LoadTesting;
+    #[doc = include_str!("../guide/82-identity.md")]
+    struct Identity;
 }
 
 mod alarm;
@@ -132,7 +134,9 @@ mod transport;
 mod types;
 
 pub use actix_web;
+pub use door::{Denied, Knock};
 pub use driftless_sim::{self, prost, serde};
+pub use ground::identity::{Entry, Identity, Role, RoomPattern, User};
 pub use http::Pages;
 pub use room::events::{RoomEvent, RoomView};
 pub use server::Server;

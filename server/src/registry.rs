@@ -7,6 +7,7 @@ use crate::{
     ground::{
         drain::{Drain, Step},
         home::Home,
+        identity::User,
         seat::{ResumeToken, Seat},
         shared::RoomShared,
         shrink::is_nearly_empty,
@@ -71,6 +72,8 @@ pub struct SeatPlace {
     pub name: Arc<str>,
     /// The seat's player.
     pub player: PlayerId,
+    /// Who that is.
+    pub user: User,
 }
 
 /// A room as `GET /v1/rooms` shows it.
@@ -175,6 +178,12 @@ impl Registry {
         self.seats.get(token).map(|seat| seat.clone())
     }
 
+    /// All seats of a user.
+    pub fn seats_of(&self, user: &str) -> Vec<SeatPlace> {
+        let all = self.seats.iter().filter(|seat| **seat.user.id() == *user);
+        all.map(|seat| seat.clone()).collect()
+    }
+
     /// The room with this name; if there is none, the one that `start` makes. Nobody else can make one
     /// meanwhile.
     ///
@@ -246,7 +255,8 @@ pub enum Found {
 
 impl Listing for Registry {
     fn seat_taken(&self, seat: &Seat, room: RoomAddr) {
-        let place = SeatPlace { player: seat.player, name: seat.room.name.clone(), room };
+        let user = User::with_id(seat.user.clone());
+        let place = SeatPlace { player: seat.player, name: seat.room.name.clone(), room, user };
         self.seats.insert(seat.token, place);
         self.metrics.players.inc();
     }

@@ -14,6 +14,8 @@ pub use running::Running;
 
 use crate::{
     config::Config,
+    door::{Denied, Knock, OwnScheme},
+    ground::identity::Identity,
     http::Pages,
     jobs::Jobs,
     room::events::{Hear, RoomEvent},
@@ -79,6 +81,7 @@ pub struct Server {
     jobs: OpenJobs,
     hear: Vec<Hear>,
     carry: Option<PathBuf>,
+    authenticate: Option<OwnScheme>,
 }
 
 impl Server {
@@ -92,6 +95,7 @@ impl Server {
             jobs: Box::new(|| Ok(Jobs::new())),
             hear: Vec::new(),
             carry: None,
+            authenticate: None,
         }
     }
 
@@ -136,6 +140,38 @@ impl Server {
         self
     }
 
+    /// Finds out who players are in a way of your own, instead of by signed tokens: a session's cookie, a
+    /// ticket of a shop. `who` is called for each connection, with whatever the client shows, and again when
+    /// a client sends a fresh token because the old one expires. It may wait, for 5 s at most, but must not
+    /// block: it runs among the players of its thread.
+    ///
+    /// ```no_run
+    /// # use driftless_sim::{GameKind, games::cursors::Cursors as Tag};
+    /// use driftless_server::{Denied, Identity, Knock, Server, User};
+    ///
+    /// # async fn user_of(session: &str) -> Option<String> { None }
+    /// async fn by_ticket(knock: Knock) -> Result<Identity, Denied> {
+    ///     let ticket = knock.token.ok_or_else(|| Denied::unauthenticated("log in first"))?;
+    ///     let user = user_of(&ticket).await.ok_or_else(|| Denied::unauthenticated("log in again"))?;
+    ///     Ok(Identity::of(User::Known(user.into())))
+    /// }
+    ///
+    /// # fn f() {
+    /// Server::new(&[GameKind::of::<Tag>()]).authenticate(by_ticket).main();
+    /// # }
+    /// ```
+    pub fn authenticate<F>(mut self, who: F) -> Self
+    where
+        F: AsyncFn(Knock) -> Result<Identity, Denied> + Send + Sync + 'static,
+    {
+        let who = Arc::new(who);
+        self.authenticate = Some(Arc::new(move |knock| {
+            let who = who.clone();
+            Box::pin(async move { who(knock).await })
+        }));
+        self
+    }
+
     /// Carries rooms over a restart: when the server stops, they are written to this file with their seats,
     /// and the next server with it goes on with those that fit its games. The server also uses the names with
     /// `.part`, `.taken` and `.bad` after this one.
@@ -163,6 +199,11 @@ impl Server {
     /// Everything that may fail for reasons that an operator can change, without any thread or actor yet.
     pub(crate) fn prepare(self, config: Config) -> Result<Prepared, StartError> {
         Prepared::new(self, config)
+    }
+
+    /// Whether it has a way of its own to find out who players are.
+    pub(crate) fn authenticates(&self) -> bool {
+        self.authenticate.is_some()
     }
 
     /// The games.

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use std::{io::Write, path::PathBuf, time::Duration};
 
 fn serve(args: &[&str]) -> Result<Resolved, ConfigError> {
-    match cli::parse([&["driftless"], args].concat(), &games::kinds()) {
+    match cli::parse([&["driftless"], args].concat(), &games::kinds(), false) {
         Ok(Task::Serve(resolved)) => resolved.map(|resolved| *resolved),
         other => panic!("not to be served: {other:?}"),
     }
@@ -79,7 +79,7 @@ fn the_help_tells_the_true_defaults() {
 #[test]
 fn a_program_offers_its_own_games_alone() {
     let games = [GameKind::of::<Cursors>()];
-    let parse = |args: &[&str]| match cli::parse([&["./bin/pointers"], args].concat(), &games) {
+    let parse = |args: &[&str]| match cli::parse([&["./bin/pointers"], args].concat(), &games, false) {
         Ok(Task::Serve(resolved)) => resolved.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
         other => panic!("not to be served: {other:?}"),

@@ -61,7 +61,7 @@ fn the_commands_in_the_files_are_accepted() {
             // The file is another machine's.
             let words = command.split_whitespace().filter(|word| !word.ends_with(".toml"));
             let words: Vec<_> = words.filter(|word| *word != "--config").collect();
-            match parse(words, &[GameKind::of::<Arena>()]) {
+            match parse(words, &[GameKind::of::<Arena>()], false) {
                 Ok(Task::Serve(Ok(_))) => {}
                 other => panic!("{}: {command}: {other:?}", path.display()),
             }
@@ -73,7 +73,7 @@ fn the_commands_in_the_files_are_accepted() {
 #[test]
 fn the_variables_in_the_files_are_settings() {
     let Ok(Task::CheckConfig(Ok(resolved))) =
-        parse(["driftless", "check-config"], &[GameKind::of::<Arena>()])
+        parse(["driftless", "check-config"], &[GameKind::of::<Arena>()], false)
     else {
         panic!("the defaults are refused");
     };

@@ -4,7 +4,9 @@
 
 mod util;
 
-use driftless_proto::{limits::Limits, session::client::ClientEvent, wire, wire::member::Change};
+use driftless_proto::{
+    code::CloseCode, limits::Limits, session::client::ClientEvent, wire, wire::member::Change,
+};
 use driftless_server::{
     config::Config,
     ground::{
@@ -220,7 +222,7 @@ fn a_game_that_asks_for_npcs_in_every_step_gets_as_many_as_there_may_be_players(
             match effect {
                 Effect::NpcSeated(_) => seated += 1,
                 Effect::TooManyNpcs => warned += 1,
-                Effect::Kick { player, reason } => drop(room.kick(player, &reason)),
+                Effect::Kick { player, reason } => drop(room.kick(player, CloseCode::Kicked, &reason)),
                 other => panic!("{other:?}"),
             }
         }

@@ -16,6 +16,7 @@ use driftless_server::{
         fanout::{FanoutLink, Publish},
         home::{Home, Resident},
         id::{ConnectionId, RoomId},
+        identity::Identity,
         report::{LostReason, Report},
         seat::{ResumeToken, Seat},
         shared::RoomShared,
@@ -184,8 +185,13 @@ async fn join(room: &RoomAddr, around: &Around, connection: u64) -> Seated {
     let address = around.clone().start();
     let link = FanoutLink { index: 0, fanout: address.clone().recipient() };
     let reach = Reach { link, control: address.recipient(), moves: None };
-    let entrant =
-        Entrant { connection: ConnectionId(connection), source: Source::UNKNOWN, place: None, reach };
+    let entrant = Entrant {
+        connection: ConnectionId(connection),
+        source: Source::UNKNOWN,
+        identity: Identity::guest().unwrap().into(),
+        place: None,
+        reach,
+    };
     let seated = room
         .send(Join {
             entrant,

@@ -1,7 +1,7 @@
 //! Kinds of values: how they are parsed, shown, and described when a value is refused.
 
-use super::AdminToken;
-use crate::ground::origin::OriginPattern;
+use super::{AdminToken, TokenSecret};
+use crate::ground::{key_source::KeySource, origin::OriginPattern};
 use std::{
     fmt::Display,
     net::SocketAddr,
@@ -125,15 +125,32 @@ pub(super) fn admin_token() -> Kind<Option<AdminToken>> {
     kind
 }
 
+pub(super) fn token_secret() -> Kind<Option<TokenSecret>> {
+    let allowed = format!("at least {} bytes", TokenSecret::MIN_BYTES);
+    let read = |text: &str| TokenSecret::new(text).map(Some);
+    let mut kind = Kind::new("SECRET", allowed, read, |_| None);
+    kind.form.secret = true;
+    kind
+}
+
 /// Patterns of origins, separated by commas.
 pub(super) fn origins() -> Kind<Vec<OriginPattern>> {
-    let allowed = "https://example.com, https://*.example.com or *, or several separated by commas";
+    list("ORIGINS", "https://example.com, https://*.example.com or *, or several separated by commas")
+}
+
+/// Places with keys, separated by commas.
+pub(super) fn key_sources() -> Kind<Vec<KeySource>> {
+    list("FILES", "a file, or https://HOST/PATH of a JWKS, or several separated by commas")
+}
+
+/// Values separated by commas.
+fn list<T: FromStr + Display>(value_name: &'static str, allowed: &str) -> Kind<Vec<T>> {
     let read = |text: &str| text.split(',').map(|text| text.trim().parse().ok()).collect();
-    let show = |patterns: &Vec<OriginPattern>| {
-        let texts: Vec<_> = patterns.iter().map(OriginPattern::to_string).collect();
+    let show = |all: &Vec<T>| {
+        let texts: Vec<_> = all.iter().map(T::to_string).collect();
         (!texts.is_empty()).then(|| texts.join(", "))
     };
-    Kind::new("ORIGINS", allowed, read, show)
+    Kind::new(value_name, allowed, read, show)
 }
 
 fn path(value_name: &'static str, allowed: &str, fits: fn(&Path) -> bool) -> Kind<Option<PathBuf>> {

@@ -1,7 +1,7 @@
 //! Parses and checks values.
 
 use super::{
-    Config, QuicListen,
+    Config, Guests, QuicListen,
     options::{Options, Origin, Provenance},
     table::NotAllowed,
 };
@@ -68,11 +68,11 @@ pub enum ConfigError {
 }
 
 /// Parses every text and checks how the values fit together. `kinds` are the kinds of games that the server
-/// has.
+/// has; `authenticates` says whether it has a way of its own to find out who players are.
 ///
 /// # Errors
 /// The first value that is not allowed, or does not fit the others.
-pub fn resolve(mut options: Options, kinds: &[&str]) -> Result<Resolved, ConfigError> {
+pub fn resolve(mut options: Options, kinds: &[&str], authenticates: bool) -> Result<Resolved, ConfigError> {
     let mut resolved = Resolved { config: Config::default(), settings: Vec::new(), carry: None };
     for entry in Config::entries() {
         let (text, origin) = options.take(entry.key).unzip();
@@ -86,7 +86,7 @@ pub fn resolve(mut options: Options, kinds: &[&str]) -> Result<Resolved, ConfigE
         };
         resolved.settings.push(Setting { value, hidden: entry.form.secret && text.is_some(), provenance });
     }
-    resolved.check(kinds)?;
+    resolved.check(kinds, authenticates)?;
     if let (None, Some(first)) = (&resolved.config.default_kind, kinds.first()) {
         resolved.config.default_kind = Some((*first).to_owned());
         let setting = resolved.settings.iter_mut().find(|setting| setting.provenance.key == "default_kind");
@@ -97,14 +97,17 @@ pub fn resolve(mut options: Options, kinds: &[&str]) -> Result<Resolved, ConfigE
 
 /// Shown instead of a secret.
 const HIDDEN: &str = "set, but not shown";
-const INSECURE: &str = "an address that only this machine can reach, for there is no authentication yet and anyone could \
-                        play: listen on 127.0.0.1 behind a proxy of your own, or allow it with --insecure";
+const INSECURE: &str = "an address that only this machine can reach, for there are no keys for players' tokens and anyone \
+                        could play: set --token-keys, listen on 127.0.0.1 behind a proxy of your own, or allow it \
+                        with --insecure";
 
 impl Resolved {
     /// Checks how the values fit together, and fit the environment.
-    fn check(&self, kinds: &[&str]) -> Result<(), ConfigError> {
+    fn check(&self, kinds: &[&str], authenticates: bool) -> Result<(), ConfigError> {
         let Config { listen, quic, insecure, limits, default_kind, .. } = &self.config;
-        let reached = |address: &SocketAddr| !address.ip().is_loopback() && !insecure;
+        let reached = |address: &SocketAddr| {
+            !address.ip().is_loopback() && !insecure && !authenticates && !self.config.has_token_keys()
+        };
         if reached(listen) {
             return Err(self.bad("listen", INSECURE));
         }
@@ -117,6 +120,11 @@ impl Resolved {
         }
         if default_kind.as_ref().is_some_and(|kind| !kinds.contains(&kind.as_str())) {
             return Err(self.bad("default_kind", format!("one of {}", kinds.join(", "))));
+        }
+        if self.config.guests == Guests::No && !authenticates && !self.config.has_token_keys() {
+            return Err(
+                self.bad("guests", "yes or auto while there are no keys for tokens: set --token-keys")
+            );
         }
         match (&self.config.tls_certificate, &self.config.tls_key) {
             (Some(_), None) => {

@@ -14,9 +14,13 @@ use crate::{
         entrant::{Entrant, Reach},
         home::{Home, MoveTo, Resident},
         id::ConnectionId,
+        identity::Identity,
         refusal::Refusal,
         seat::Seat,
+        shared::RoomShared,
         source::Source,
+        tenure::Tenure,
+        transport_kind::TransportKind,
     },
     room::{Moved, RoomAddr, Seated},
 };
@@ -51,7 +55,7 @@ use tracing::{Span, debug, info};
 pub struct Connection {
     peer: PeerRef,
     connections: Rc<LocalConnections>,
-    rooms: Arc<dyn Rooms>,
+    rooms: Arc<dyn Entrance>,
     /// The player's seat, once there is one.
     place: Option<Place>,
     /// What it has come from another thread to do.
@@ -67,13 +71,34 @@ pub trait Rooms: Send + Sync {
     ///
     /// # Errors
     /// Why there is none.
-    fn find(&self, wanted: Wanted, source: Source) -> Result<Ticket, Refusal>;
+    fn find(&self, wanted: Wanted, identity: Arc<Identity>, source: Source) -> Result<Ticket, Refusal>;
     /// Takes the seat in the room that was found.
     fn enter(
         self: Arc<Self>,
         ticket: Ticket,
         entrant: Entrant,
     ) -> LocalBoxFuture<'static, Result<Seated, Refusal>>;
+}
+
+/// Rooms, and who may enter them.
+pub trait Entrance: Rooms {
+    /// Finds out who asks for a seat, from what is shown with the request.
+    fn identify(
+        self: Arc<Self>,
+        wanted: &Wanted,
+        transport: TransportKind,
+        source: Source,
+    ) -> LocalBoxFuture<'static, Result<Tenure, Refusal>>;
+
+    /// A client in a room shows a fresh token, for the identity that it has.
+    fn renew(
+        self: Arc<Self>,
+        token: String,
+        has: Arc<Identity>,
+        room: Arc<RoomShared>,
+        transport: TransportKind,
+        source: Source,
+    ) -> LocalBoxFuture<'static, Result<Tenure, Refusal>>;
 }
 
 /// What a player asks for.
@@ -84,10 +109,22 @@ pub enum Wanted {
     Resume(wire::Resume),
 }
 
+impl Wanted {
+    /// Says who the client is. Empty: it does not say.
+    pub fn identity_token(&self) -> &str {
+        match self {
+            Wanted::Join(join) => &join.identity_token,
+            Wanted::Resume(resume) => &resume.identity_token,
+        }
+    }
+}
+
 /// A room that was found for a connection.
 pub struct Ticket {
     /// What was asked for.
     pub wanted: Wanted,
+    /// Who asks for it.
+    pub identity: Arc<Identity>,
     /// The room.
     pub room: RoomAddr,
     /// The thread where the connection should live, if it can move.
@@ -112,7 +149,7 @@ impl Connection {
         delivery: Delivery,
         limits: Limits,
         connections: Rc<LocalConnections>,
-        rooms: Arc<dyn Rooms>,
+        rooms: Arc<dyn Entrance>,
     ) -> PeerRef {
         let peer = Self::unlisted(admission, delivery, limits);
         Self::start(peer.clone(), connections, rooms, None);
@@ -129,7 +166,7 @@ impl Connection {
     fn start(
         peer: PeerRef,
         connections: Rc<LocalConnections>,
-        rooms: Arc<dyn Rooms>,
+        rooms: Arc<dyn Entrance>,
         errand: Option<Errand>,
     ) -> Addr<Self> {
         let span = tracing::info_span!("connection", id = %peer.borrow().id, room = tracing::field::Empty);
@@ -161,6 +198,29 @@ impl Connection {
         ctx.stop();
     }
 
+    /// Finds out who the client is, then its room.
+    fn identify(&mut self, wanted: Wanted, ctx: &mut Context<Self>) {
+        let (transport, source) = self.peer.borrow().origin();
+        let identified = self.rooms.clone().identify(&wanted, transport, source).into_actor(self);
+        let found = identified.map(move |tenure, connection, ctx| match tenure {
+            Ok(tenure) => {
+                let identity = tenure.identity().clone();
+                connection.peer.borrow_mut().set_tenure(tenure);
+                connection.find(wanted, identity, ctx);
+            }
+            Err(refusal) => connection.refuse(refusal),
+        });
+        found.wait(ctx);
+    }
+
+    fn find(&mut self, wanted: Wanted, identity: Arc<Identity>, ctx: &mut Context<Self>) {
+        let source = self.peer.borrow().source();
+        match self.rooms.find(wanted, identity, source) {
+            Ok(ticket) => self.go(ticket, ctx),
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
     /// Moves to the thread that was found for it, or takes the seat from here.
     fn go(&mut self, ticket: Ticket, ctx: &mut Context<Self>) {
         if self.peer.borrow().can_move() && !self.connections.is_at(&ticket.home) {
@@ -177,8 +237,9 @@ impl Connection {
             Wanted::Resume(resume) => Some(resume.presence_version),
         };
         let entrant = {
-            let peer = self.peer.borrow();
-            Entrant { connection: peer.id, source: peer.source(), place: None, reach: self.reach(ctx) }
+            let (peer, identity) = (self.peer.borrow(), ticket.identity.clone());
+            let (connection, source) = (peer.id, peer.source());
+            Entrant { connection, source, identity, place: None, reach: self.reach(ctx) }
         };
         let seated = self.rooms.clone().enter(ticket, entrant);
         seated
@@ -317,19 +378,44 @@ impl Handler<Ask> for Connection {
             | Request::Command(_)
             | Request::RefuseCommand(_)
             | Request::ReliableAck(_)
+            | Request::Renew(_)
             | Request::Leave => return,
         };
-        let source = {
-            let peer = self.peer.borrow();
-            if peer.ended().is_some() {
-                return; // `Ended` follows
-            }
-            peer.source()
-        };
-        match self.rooms.find(wanted, source) {
-            Ok(ticket) => self.go(ticket, ctx),
-            Err(refusal) => self.refuse(refusal),
+        if self.peer.borrow().ended().is_some() {
+            return; // `Ended` follows
         }
+        let known = self.peer.borrow().identity().cloned();
+        // A guest's request may bring a token that the transport could not.
+        let is_new =
+            |identity: &Arc<Identity>| identity.user.is_guest() && !wanted.identity_token().is_empty();
+        match known.filter(|identity| !is_new(identity)) {
+            Some(identity) => self.find(wanted, identity, ctx),
+            None => self.identify(wanted, ctx),
+        }
+    }
+}
+
+/// The client shows a fresh token.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Renew(pub String);
+
+impl Handler<Renew> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, Renew(token): Renew, ctx: &mut Self::Context) {
+        let asked = {
+            let peer = self.peer.borrow();
+            let (transport, source) = peer.origin();
+            let open = peer.identity().cloned().zip(peer.room().cloned()).filter(|_| peer.ended().is_none());
+            open.map(|(has, room)| self.rooms.clone().renew(token, has, room, transport, source))
+        };
+        let Some(asked) = asked else { return };
+        let renewed = asked.into_actor(self).map(|tenure, connection, _| match tenure {
+            Ok(tenure) => connection.peer.borrow_mut().set_tenure(tenure),
+            Err(refusal) => connection.refuse(refusal),
+        });
+        renewed.wait(ctx);
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::{
     End, LocalConnections, Peer, PeerRef,
-    actor::{Connection, Place, Rooms, Ticket, tell_end},
+    actor::{Connection, Entrance, Place, Ticket, tell_end},
 };
 use crate::ground::home::Home;
 use std::{rc::Rc, sync::Arc};
@@ -15,7 +15,7 @@ use std::{rc::Rc, sync::Arc};
 /// Where a connection goes, and why.
 pub struct Departure {
     pub(super) to: Home,
-    pub(super) rooms: Arc<dyn Rooms>,
+    pub(super) rooms: Arc<dyn Entrance>,
     pub(super) errand: Errand,
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     End,
-    actor::{Ask, Connection, Ended},
+    actor::{Ask, Connection, Ended, Renew},
     calls::Caller,
     departure::Departure,
     members::MemberReader,
@@ -11,7 +11,14 @@ use super::{
 use crate::{
     clock,
     ground::{
-        admission::Admission, id::ConnectionId, published::Published, seat::Seat, source::Source,
+        admission::Admission,
+        id::ConnectionId,
+        identity::Identity,
+        published::Published,
+        seat::Seat,
+        shared::RoomShared,
+        source::Source,
+        tenure::{Tenancy, Tenure},
         transport_kind::TransportKind,
     },
 };
@@ -317,6 +324,7 @@ impl Peer {
             self.settle();
             self.call();
         }
+        self.check_tenure(worker, now);
         if let Some(seat) = &self.seat {
             seat.vitals.set_last_seen(worker.clock().micros(self.session.last_seen()));
             if let Some(rtt) = self.session.rtt() {
@@ -356,6 +364,11 @@ impl Peer {
             (request @ (Request::Join(_) | Request::Resume(_)), _) => {
                 if let Some(actor) = &self.actor {
                     actor.do_send(Ask(request)); // the session lets only one pass
+                }
+            }
+            (Request::Renew(token), _) => {
+                if let Some(actor) = &self.actor {
+                    actor.do_send(Renew(token)); // counted by the session's rate of messages
                 }
             }
             (Request::Leave, _) => {} // the session is closing
@@ -469,6 +482,39 @@ impl Peer {
     /// Where the connection comes from.
     pub(super) fn source(&self) -> Source {
         self.admission.source
+    }
+
+    /// How it comes, and from where.
+    pub(super) fn origin(&self) -> (TransportKind, Source) {
+        (self.transport, self.admission.source)
+    }
+
+    /// Who its client is, once that is known.
+    pub(super) fn identity(&self) -> Option<&Arc<Identity>> {
+        self.admission.tenure.as_ref().map(|tenure| tenure.identity())
+    }
+
+    /// The client has said who it is.
+    pub(super) fn set_tenure(&mut self, tenure: Tenure) {
+        self.admission.tenure = Some(Box::new(tenure));
+    }
+
+    /// The room of its seat.
+    pub(super) fn room(&self) -> Option<&Arc<RoomShared>> {
+        self.seat.as_ref().map(|seat| &seat.room)
+    }
+
+    /// Whether the client may stay. If not, the connection ends.
+    fn check_tenure(&mut self, worker: &Worker, now: Instant) {
+        let Some(tenure) = &mut self.admission.tenure else { return };
+        match tenure.poll(now, || worker.clock().unix()) {
+            Tenancy::Goes => {}
+            Tenancy::Ask(within) => {
+                self.session.ask_for_token(within);
+                self.call();
+            }
+            Tenancy::Over(code, reason) => self.close(code, reason, Duration::ZERO),
+        }
     }
 
     fn sent(&mut self, worker: &Worker, messages: u64, bytes: usize) {

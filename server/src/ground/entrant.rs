@@ -1,6 +1,8 @@
 //! A connection that asks for a seat.
 
-use super::{close::Close, fanout::FanoutLink, home::MoveTo, id::ConnectionId, source::Source};
+use super::{
+    close::Close, fanout::FanoutLink, home::MoveTo, id::ConnectionId, identity::Identity, source::Source,
+};
 use actix::Recipient;
 use std::{any::Any, sync::Arc};
 
@@ -11,6 +13,8 @@ pub struct Entrant {
     pub connection: ConnectionId,
     /// Where it comes from.
     pub source: Source,
+    /// Who its client is.
+    pub identity: Arc<Identity>,
     /// Its player slot, for the seat to keep. None: it comes back to a seat.
     pub place: Option<Arc<dyn Any + Send + Sync>>,
     /// How it is reached.

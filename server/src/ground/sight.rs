@@ -1,5 +1,6 @@
 //! Who watches a room, and what it is shown.
 
+use super::identity::Role;
 use driftless_proto::wire;
 use serde::{Deserialize, Serialize};
 
@@ -15,9 +16,13 @@ pub enum Sight {
 }
 
 impl Sight {
-    /// What whoever sends this join is shown.
-    pub fn wanted(join: &wire::Join) -> Self {
-        if join.spectate { Self::Spectator } else { Self::Player }
+    /// What somebody in this role who sends this join is shown.
+    pub fn wanted(join: &wire::Join, role: Role) -> Self {
+        match role {
+            _ if !join.spectate => Self::Player,
+            Role::Player | Role::Spectator => Self::Spectator,
+            Role::Admin => Self::Everything,
+        }
     }
 
     /// Whether the client takes a seat and plays.

@@ -6,6 +6,7 @@ use crate::{
     room::{CloseRoom, Kick},
 };
 use actix_web::{HttpResponse, web};
+use driftless_proto::code::CloseCode;
 use serde::Serialize;
 use std::time::Instant;
 use tracing::info;
@@ -84,7 +85,7 @@ pub(super) async fn kick(
     let (name, player) = path.into_inner();
     let listed = state.registry.get(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
     let number = player.parse().map_err(|_| ApiError::no_such_player(&name, &player))?;
-    let kick = Kick { player: number, reason: KICKED.to_owned() };
+    let kick = Kick { player: number, code: CloseCode::Kicked, reason: KICKED.to_owned() };
     if !listed.room.send(kick).await.map_err(|_| ApiError::no_such_room(&name))? {
         return Err(ApiError::no_such_player(&name, &player));
     }

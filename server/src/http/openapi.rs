@@ -1,7 +1,7 @@
 //! The description of the API, at `/v1/openapi.json` (OpenAPI 3.1): put together from what stands beside each
 //! handler and each answer.
 
-use super::{admin, certificate, health, inspect, metrics, presence, rooms, stream};
+use super::{admin, certificate, health, inspect, metrics, presence, rooms, stream, users};
 use crate::ground::api_error::Problem;
 use actix_web::{HttpResponse, web::Bytes};
 use std::sync::LazyLock;
@@ -31,6 +31,8 @@ use utoipa::{
         admin::close_room,
         inspect::state,
         admin::kick,
+        users::revoke,
+        users::pardon,
         admin::drain,
         admin::drain_state,
         stream::stream,

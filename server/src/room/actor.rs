@@ -262,6 +262,8 @@ impl Handler<SeatExpired> for Room {
 pub struct Kick {
     /// Who.
     pub player: PlayerId,
+    /// The close code.
+    pub code: CloseCode,
     /// The reason that the player is told.
     pub reason: String,
 }

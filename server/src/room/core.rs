@@ -216,6 +216,9 @@ pub enum ResumeError {
     /// No seat has this token (any more).
     #[error("no seat has this token: the seat has ended, or never existed")]
     UnknownToken,
+    /// The seat is another user's.
+    #[error("the seat is another user's: join anew")]
+    OtherUser,
     /// The player was removed: the seat ends with its connection.
     #[error("the player was removed")]
     Removed,
@@ -245,7 +248,9 @@ impl From<ResumeError> for Refusal {
     fn from(e: ResumeError) -> Self {
         let code = match e {
             ResumeError::Removed => CloseCode::Kicked,
-            ResumeError::UnknownToken | ResumeError::Unreachable(_) => CloseCode::UnknownSession,
+            ResumeError::UnknownToken | ResumeError::OtherUser | ResumeError::Unreachable(_) => {
+                CloseCode::UnknownSession
+            }
         };
         Self::new(code, &e)
     }
@@ -480,7 +485,7 @@ impl RoomCore {
 
     /// Removes a player or an NPC. The connection is closed, and then ends the seat; without one the seat
     /// ends now. None: there is no such seat.
-    pub fn kick(&mut self, player: PlayerId, reason: &str) -> Option<Kicked> {
+    pub fn kick(&mut self, player: PlayerId, code: CloseCode, reason: &str) -> Option<Kicked> {
         if self.npcs.get(player).is_some() {
             return self.end_npc(player).map(Kicked::Npc);
         }
@@ -488,7 +493,7 @@ impl RoomCore {
             Some(connection) => {
                 // Another connection may ask for the seat before this one has ended.
                 self.seats.get_mut(player)?.removed = true;
-                self.close(connection, CloseCode::Kicked, reason);
+                self.close(connection, code, reason);
                 Some(Kicked::Closing)
             }
             None => self.end_seat(player).map(Kicked::Ended),

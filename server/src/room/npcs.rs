@@ -1,12 +1,9 @@
 //! Seats without a connection: players that the game itself controls.
 
 use crate::ground::tight::SortedMap;
-use driftless_proto::names::display_name;
+use driftless_proto::names::{NPC, display_name};
 use driftless_sim::PlayerId;
 use std::{mem, sync::Arc};
-
-/// Prefix of the user ids of NPCs.
-const NPC: &str = "npc-";
 
 /// The NPCs of a room. They have no token, queue or budget, and add no cost of their own to a tick. Most
 /// rooms have none, and are small.

@@ -340,7 +340,7 @@ impl Shell {
                         });
                     }
                 }
-                Effect::Kick { player, reason } => drop(self.remove(player, &reason)),
+                Effect::Kick { player, reason } => drop(self.remove(player, CloseCode::Kicked, &reason)),
                 Effect::NpcSeated(npc) => self.npc_seated(npc),
                 Effect::TooManyNpcs => self.span.in_scope(|| {
                     let max_players = self.shared().max_players;
@@ -671,14 +671,14 @@ impl Shell {
 
     /// An operator removes a player.
     pub(super) fn kick(&mut self, kick: Kick) -> bool {
-        let kicked = self.remove(kick.player, &kick.reason);
+        let kicked = self.remove(kick.player, kick.code, &kick.reason);
         self.apply_effects();
         kicked
     }
 
     /// Removes a player. False: there is no such seat.
-    fn remove(&mut self, player: PlayerId, reason: &str) -> bool {
-        let kicked = self.guarded(|core| core.kick(player, reason)).flatten();
+    fn remove(&mut self, player: PlayerId, code: CloseCode, reason: &str) -> bool {
+        let kicked = self.guarded(|core| core.kick(player, code, reason)).flatten();
         match &kicked {
             Some(Kicked::Ended(seat)) => self.seat_ended(seat, LeaveReason::Removed),
             Some(Kicked::Npc(npc)) => self.report_left(*npc, LeaveReason::Removed),

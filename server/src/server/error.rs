@@ -57,6 +57,9 @@ pub enum StartError {
     /// Rooms cannot be carried in the file.
     #[error("{0}: choose another file, or leave --carry out")]
     Carry(io::Error),
+    /// The keys that tokens are checked with cannot be used.
+    #[error("token_keys: {0}: give a public key in PEM, a JWKS, or a secret of at least 32 bytes")]
+    Keys(String),
     /// The handlers of jobs lack something that they need.
     #[error("{0}")]
     Jobs(String),

@@ -7,7 +7,7 @@ use crate::{
     clock::{self, Clock},
     config::Config,
     connection::{LocalConnections, PeerRef, SayGoodbye, Worker},
-    door::Door,
+    door::{Authenticator, Door},
     factory::{Factory, RoomServices, RoomSpec},
     ground::{home::Home, source::Source, transport_kind::TransportKind},
     homes::Homes,
@@ -19,7 +19,7 @@ use crate::{
 };
 use actix::Actor;
 use actix_rt::Arbiter;
-use driftless_proto::session::Delivery;
+use driftless_proto::{code::CloseCode, session::Delivery};
 use driftless_sim::{GameKind, PlayerId, Setup};
 use std::{
     io,
@@ -60,13 +60,15 @@ impl Interior {
             recorder: None,
         };
         let factory = Factory::new(config.clone(), registry.clone(), services, games);
-        let door = Door::new(config, config.listen, registry.clone(), factory.clone(), metrics.clone());
+        let authenticator = Authenticator::open(config, None).map_err(io::Error::other)?;
+        let rooms = factory.clone();
+        let door = Door::new(config, config.listen, registry.clone(), rooms, authenticator, metrics.clone());
         Ok(Self { registry, factory, door, connections, metrics })
     }
 
     /// A client has connected. Whoever is refused gets a peer that says so.
     pub fn connect(&self, source: Source, transport: TransportKind, delivery: Delivery) -> PeerRef {
-        match self.door.admit(source, transport) {
+        match self.door.admit(source, transport, None) {
             Ok(admission) => self.door.open(admission, delivery, self.connections.clone()),
             Err(refused) => self.door.turn_away(refused, source, transport, delivery),
         }
@@ -112,7 +114,7 @@ impl Interior {
     /// An operator removes a player.
     pub fn kick(&self, room: &str, player: PlayerId, reason: &str) {
         if let Some(listed) = self.registry.get(room) {
-            listed.room.do_send(Kick { player, reason: reason.to_owned() });
+            listed.room.do_send(Kick { player, code: CloseCode::Kicked, reason: reason.to_owned() });
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
     carry::CarryFile,
     clock::Clock,
     config::{AdminToken, Config},
-    door::Door,
+    door::{Authenticator, Door},
     factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
     health::{Health, watch},
@@ -58,6 +58,7 @@ pub(crate) struct Prepared {
     quic: Option<Arc<Quic>>,
     record: Option<RecordFolder>,
     carry: Option<CarryFile>,
+    authenticator: Authenticator,
 }
 
 impl Prepared {
@@ -78,6 +79,8 @@ impl Prepared {
             None => TlsConfig::SelfSigned { addresses: vec![config.listen.ip()] },
         };
         let certificates = Certificates::new(&tls, SystemTime::now())?;
+        let authenticator =
+            Authenticator::open(&config, server.authenticate.take()).map_err(StartError::Keys)?;
         let (listener, quic) = listen(&config, &certificates)?;
         let carry = server.carry.as_deref().map(CarryFile::prepare).transpose().map_err(StartError::Carry)?;
         // Last, because these create files.
@@ -85,7 +88,7 @@ impl Prepared {
         let jobs = open().map_err(StartError::Jobs)?;
         let record = config.record.as_deref().map(RecordFolder::prepare).transpose();
         let record = record.map_err(StartError::Record)?;
-        Ok(Self { server, jobs, config, certificates, listener, quic, record, carry })
+        Ok(Self { server, jobs, config, certificates, listener, quic, record, carry, authenticator })
     }
 
     /// Starts everything, within an actix system. The future ends when the server has stopped, with an error
@@ -132,7 +135,7 @@ impl Prepared {
     }
 
     fn parts(self) -> Result<(Arc<Parts>, TcpListener), StartError> {
-        let Self { server, jobs, config, certificates, listener, quic, record, carry } = self;
+        let Self { server, jobs, config, certificates, listener, quic, record, carry, authenticator } = self;
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
         let health = Health::new(metrics.clone(), Instant::now());
@@ -169,12 +172,15 @@ impl Prepared {
             warn!("there is no page at / yet: {} is not there", missing.display());
         }
         let factory = Factory::new(config.clone(), registry.clone(), services, &server.games);
+        authenticator.start()?;
+        let rooms = factory.clone();
+        let door = Door::new(&config, address, registry.clone(), rooms, authenticator, metrics.clone());
         let parts = Parts {
             clock,
             address,
             token,
             made_token,
-            door: Door::new(&config, address, registry.clone(), factory.clone(), metrics.clone()),
+            door,
             quic,
             factory,
             registry,

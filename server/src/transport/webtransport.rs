@@ -5,8 +5,10 @@
 
 use super::{CLOSE_LIMIT, PATH};
 use crate::{
-    ground::origin::{Foreign, Origins},
-    ground::refusal::Refusal,
+    door::{Denied, Door, Knock},
+    ground::{
+        origin::Foreign, refusal::Refusal, source::Source, tenure::Tenure, transport_kind::TransportKind,
+    },
 };
 use driftless_proto::{code::CloseCode, limits::SUBPROTOCOL};
 use quinn::{Connection, VarInt};
@@ -32,17 +34,32 @@ pub(super) enum Refused {
     Foreign(Request, Foreign),
     /// It offers subprotocols, but not ours.
     Subprotocol(Request),
+    /// Its query cannot be read.
+    Query(Request),
+    /// It has no token that is good for what it wants.
+    Denied(Request, Denied),
 }
 
 /// Receives the settings and the request, and accepts it if it is valid.
-pub(super) async fn accept(connection: Connection, origins: &Origins) -> Result<Session, Refused> {
+pub(super) async fn accept(connection: Connection, door: &Door) -> Result<(Session, Tenure), Refused> {
+    let source = Source::of(connection.remote_address().ip());
     let request = Request::accept(connection).await.map_err(Refused::Handshake)?;
     if request.url.path() != PATH {
         return Err(Refused::NotFound(request));
     }
-    if let Err(foreign) = origins.check_any_port(request.url.authority(), origin(&request).as_deref()) {
+    if let Err(foreign) = door.origins().check_any_port(request.url.authority(), origin(&request).as_deref())
+    {
         return Err(Refused::Foreign(request, foreign));
     }
+    let headers = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let query = request.url.query().unwrap_or_default();
+    let Ok(knock) = Knock::new(TransportKind::WebTransport, source).of_request(headers, query) else {
+        return Err(Refused::Query(request));
+    };
+    let tenure = match door.identify(knock).await {
+        Ok(tenure) => tenure,
+        Err(denied) => return Err(Refused::Denied(request, denied)),
+    };
     let answer = if request.protocols.is_empty() {
         ConnectResponse::OK
     } else if request.protocols.iter().any(|protocol| protocol == SUBPROTOCOL) {
@@ -50,7 +67,8 @@ pub(super) async fn accept(connection: Connection, origins: &Origins) -> Result<
     } else {
         return Err(Refused::Subprotocol(request));
     };
-    request.respond(answer).await.map_err(Refused::Handshake)
+    let session = request.respond(answer).await.map_err(Refused::Handshake)?;
+    Ok((session, tenure))
 }
 
 /// The page's origin. (If there are two, nobody knows which is true, so the result matches no allowed one.)
@@ -74,9 +92,15 @@ pub(super) async fn refuse(connection: Connection, refused: Refused) {
             (request, StatusCode::FORBIDDEN)
         }
         Refused::NotFound(request) => (request, StatusCode::NOT_FOUND),
-        Refused::Subprotocol(request) => (request, StatusCode::BAD_REQUEST),
+        Refused::Subprotocol(request) | Refused::Query(request) => (request, StatusCode::BAD_REQUEST),
+        Refused::Denied(request, denied) => {
+            debug!(reason = %denied, "denied");
+            // From one version of the crate `http` to another.
+            (request, StatusCode::from_u16(denied.status().as_u16()).unwrap_or(StatusCode::FORBIDDEN))
+        }
     };
-    debug!(url = %request.url, %status, "refused");
+    // Without the query, which may have a token in it.
+    debug!(path = request.url.path(), %status, "refused");
     let heard = async {
         if request.reject(status).await.is_ok() {
             connection.closed().await;
@@ -94,13 +118,14 @@ pub(super) fn close_late(connection: &Connection, within: Duration) {
 }
 
 impl Refused {
-    /// Name in metrics.
-    pub(super) fn name(&self) -> &'static str {
+    /// Name in metrics. None: the door has counted it.
+    pub(super) fn name(&self) -> Option<&'static str> {
         match self {
-            Refused::Handshake(_) => "handshake",
-            Refused::Foreign(_, foreign) => foreign.name(),
-            Refused::NotFound(_) => "not_found",
-            Refused::Subprotocol(_) => "subprotocol",
+            Refused::Handshake(_) | Refused::Query(_) => Some("handshake"),
+            Refused::Foreign(_, foreign) => Some(foreign.name()),
+            Refused::NotFound(_) => Some("not_found"),
+            Refused::Subprotocol(_) => Some("subprotocol"),
+            Refused::Denied(..) => None,
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod quic;
 pub mod server;
 pub mod socket;
 pub mod tls;
+pub mod tokens;
 
 pub use player::{Arrived, Player, Wire};
 pub use server::{TestServer, config};

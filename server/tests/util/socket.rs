@@ -16,6 +16,7 @@ pub const PONG: u8 = 0xA;
 /// First bit of a frame: the message ends with it.
 pub const FIN: u8 = 0x80;
 
+const PATH: &str = "/v1/connect";
 const OURS: &str = "sec-websocket-protocol: driftless.v1\r\n";
 
 /// An upgraded connection, or what is left of it.
@@ -64,21 +65,27 @@ impl Socket {
     #[track_caller]
     pub fn connect_saying(address: SocketAddr, bytes: &[u8]) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
-        Self::upgrade_saying(plain(&stream), stream, OURS, bytes)
+        Self::upgrade_saying(PATH, plain(&stream), stream, OURS, bytes)
             .unwrap_or_else(|refused| panic!("refused: {refused:?}"))
     }
 
     /// Requests an upgrade with these additional headers (each with its line end).
     pub fn upgrade(stream: TcpStream, headers: &str) -> Result<Self, http::Response> {
-        Self::upgrade_saying(plain(&stream), stream, headers, &[])
+        Self::upgrade_at(PATH, stream, headers)
+    }
+
+    /// Requests it at this path.
+    pub fn upgrade_at(path: &str, stream: TcpStream, headers: &str) -> Result<Self, http::Response> {
+        Self::upgrade_saying(path, plain(&stream), stream, headers, &[])
     }
 
     /// Requests an upgrade over another stream.
     pub fn upgrade_over(tcp: TcpStream, io: Box<dyn Io>) -> Result<Self, http::Response> {
-        Self::upgrade_saying(io, tcp, OURS, &[])
+        Self::upgrade_saying(PATH, io, tcp, OURS, &[])
     }
 
     fn upgrade_saying(
+        path: &str,
         io: Box<dyn Io>,
         tcp: TcpStream,
         headers: &str,
@@ -86,7 +93,7 @@ impl Socket {
     ) -> Result<Self, http::Response> {
         tcp.set_nodelay(true).unwrap();
         let request = format!(
-            "GET /v1/connect HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+            "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
         let mut socket = Self { tcp, io, buffer: Vec::new() };

@@ -169,13 +169,16 @@ async fn establish(connecting: Connecting, handshake: Handshake, thread: Thread)
         _ => TransportKind::WebTransport,
     };
     // The permit is taken before waiting for the peer, so that peers without one cannot use up anything.
-    let admitted = door.admit(Source::of(address), transport);
+    let mut admitted = door.admit(Source::of(address), transport, None);
     let session = match transport {
         TransportKind::Quic => Session::raw(connection),
-        _ => match timeout(within, webtransport::accept(connection.clone(), door.origins())).await {
-            Ok(Ok(session)) => session,
+        _ => match timeout(within, webtransport::accept(connection.clone(), &door)).await {
+            Ok(Ok((session, tenure))) => {
+                admitted = admitted.map(|admission| admission.of(tenure));
+                session
+            }
             Ok(Err(refused)) => {
-                worker.metrics().refused.inc(refused.name());
+                refused.name().into_iter().for_each(|name| worker.metrics().refused.inc(name));
                 return webtransport::refuse(connection, refused).await;
             }
             Err(_) => {

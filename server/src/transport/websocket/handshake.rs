@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     connection::LocalConnections,
-    door::Door,
+    door::{Door, Knock, TOKEN_PROTOCOL},
     ground::{api_error::ApiError, transport_kind::TransportKind},
 };
 use actix_web::{
@@ -34,6 +34,11 @@ pub(crate) async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiErr
     let door = part::<Arc<Door>>(&request)?;
     let refused = |reason: &'static str| worker.metrics().refused.inc(reason);
 
+    // First, so that a page can ask without an upgrade why one would fail: browsers do not say.
+    let source = door.source(request.peer_addr(), request.headers());
+    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let knock = Knock::new(TransportKind::WebSocket, source).of_request(headers, request.query_string());
+    let tenure = door.identify(knock.inspect_err(|_| refused("handshake"))?).await?;
     check_upgrade(&request).inspect_err(|_| refused("handshake"))?;
     check_subprotocol(&request).inspect_err(|_| refused("subprotocol"))?;
     let mut response = ws::handshake_with_protocols(&request, &[SUBPROTOCOL]).map_err(|e| {
@@ -42,8 +47,7 @@ pub(crate) async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiErr
     })?;
     // The library looks only at the first header of that name; RFC 6455, section 11.3.4, allows several.
     response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL));
-    let source = door.source(request.peer_addr(), request.headers());
-    let peer = match door.admit(source, TransportKind::WebSocket) {
+    let peer = match door.admit(source, TransportKind::WebSocket, Some(tenure)) {
         Ok(admission) => door.open(admission, Delivery::Ordered, connections.clone()),
         // A page is not told why an upgrade failed, so the upgrade succeeds and the goodbye says why.
         Err(refused) => door.turn_away(refused, source, TransportKind::WebSocket, Delivery::Ordered),
@@ -112,6 +116,7 @@ fn check_subprotocol(request: &HttpRequest) -> Result<(), ApiError> {
     if names.contains(&SUBPROTOCOL) {
         return Ok(());
     }
+    let names: Vec<_> = names.into_iter().filter(|name| !name.starts_with(TOKEN_PROTOCOL)).collect();
     let message = match names.is_empty() {
         true => format!("offer the WebSocket subprotocol {SUBPROTOCOL:?} (Sec-WebSocket-Protocol)"),
         false => format!("this server speaks none of the subprotocols {names:?}: offer {SUBPROTOCOL:?}"),

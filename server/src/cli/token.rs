@@ -1,0 +1,67 @@
+//! `driftless token`: a token for development, such as a game's own login signs in production.
+
+use crate::{
+    config::TokenSecret,
+    door::{Says, sign},
+};
+use clap::Args;
+use std::{fs, path::PathBuf, time::Duration};
+
+/// Options of `token`.
+#[derive(Debug, Clone, Args)]
+pub struct TokenArgs {
+    /// The user (`sub`): 1 to 255 visible ASCII characters.
+    #[arg(long)]
+    user: String,
+    /// Display name. Default: the one that the client asks for.
+    #[arg(long)]
+    name: Option<String>,
+    /// Room that the user may enter, in which * stands for any characters; may be given several times.
+    /// Default: all.
+    #[arg(long, value_name = "ROOM")]
+    room: Vec<String>,
+    /// Kind of game of the rooms that the user may enter. Default: all.
+    #[arg(long)]
+    kind: Option<String>,
+    /// What the user may do there [player, spectator or admin]. Default: player.
+    #[arg(long)]
+    role: Option<String>,
+    /// How long the token is valid.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "1h")]
+    expires: Duration,
+    /// The audience (`aud`), for a server with --token-audience.
+    #[arg(long, value_name = "TEXT")]
+    audience: Option<String>,
+    /// The issuer (`iss`), for a server with --token-issuer.
+    #[arg(long, value_name = "TEXT")]
+    issuer: Option<String>,
+    /// The token's id (`jti`), for a server with --token-once.
+    #[arg(long, value_name = "TEXT")]
+    id: Option<String>,
+    /// The key that signs it: a private key in PEM (Ed25519, P-256 or RSA), or a secret of at least 32 bytes
+    /// for HS256. Default: the secret in the environment variable DRIFTLESS_TOKEN_SECRET.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+/// The token; or what is wrong, in one line that does not show the key.
+pub(super) fn token(args: TokenArgs) -> Result<String, String> {
+    let (key, place) = match &args.key {
+        Some(file) => {
+            let place = file.display().to_string();
+            (fs::read(file).map_err(|error| format!("{place}: {error}"))?, place)
+        }
+        None => {
+            let secret = std::env::var("DRIFTLESS_TOKEN_SECRET").map_err(|_| {
+                format!(
+                    "there is no key to sign with: give --key FILE, such as one of `head -c {} /dev/urandom | base64`",
+                    TokenSecret::MIN_BYTES
+                )
+            })?;
+            (secret.into_bytes(), "DRIFTLESS_TOKEN_SECRET".to_owned())
+        }
+    };
+    let TokenArgs { user, name, room, kind, role, expires, audience, issuer, id, .. } = args;
+    let says = Says { user, name, rooms: room, kind, role, audience, issuer, id, expires_in: expires };
+    sign(says, &key).map_err(|error| format!("{place}: {error}"))
+}

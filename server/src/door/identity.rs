@@ -1,0 +1,208 @@
+//! Who a client is: found out from the token that it shows, and never from what it says of itself.
+//!
+//! ```text
+//!  WebSocket, WebTransport: headers, subprotocols, query ─┐
+//!  QUIC: join, resume                                     ├─► Knock ─► Authenticator ─► Identity, or Denied
+//!  any: a fresh token, before the old one expires         ┘               │
+//!                                                 keys ◄── files, addresses of JWKS
+//! ```
+//!
+//! | part | what |
+//! | --- | --- |
+//! | [`token`] | from bytes, keys and the time to an identity: pure |
+//! | [`keys`], [`signatures`] | what a signature is checked with |
+//! | [`source`], [`cache`], [`keyring`] | where keys come from, when they are read again, the thread that does it |
+//! | [`knock`] | what a client shows, and why it is not let in |
+//! | [`sign`](sign()) | signs tokens, for `driftless token` |
+//! | [`used`] | tokens that may be used once only |
+//!
+//! Without a token a client is a guest, if there are guests. A program can replace all of this with a scheme
+//! of its own: [`Server::authenticate`](crate::Server::authenticate).
+
+mod cache;
+mod keyring;
+mod keys;
+mod knock;
+mod sign;
+mod signatures;
+mod source;
+mod token;
+mod used;
+
+pub(crate) use knock::TOKEN_PROTOCOL;
+pub use knock::{Denied, Knock};
+pub(crate) use sign::{Says, sign};
+
+use crate::{
+    config::Config,
+    ground::{
+        identity::{Identity, User},
+        revocations::Revocations,
+    },
+};
+use cache::Pace;
+use futures_util::future::LocalBoxFuture;
+use keyring::Keyring;
+use keys::Key;
+use parking_lot::Mutex;
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use token::{Rules, TokenError, verify};
+use tokio::time::timeout;
+use used::{Refused, Used};
+
+/// Time limit of a program's own scheme.
+const OWN_LIMIT: Duration = Duration::from_secs(5);
+
+/// A program's own way to find out who a client is.
+pub(crate) type OwnScheme =
+    Arc<dyn Fn(Knock) -> LocalBoxFuture<'static, Result<Identity, Denied>> + Send + Sync>;
+
+/// Finds out who clients are.
+pub(crate) struct Authenticator {
+    scheme: Scheme,
+    used: Mutex<Used>,
+    revocations: Arc<Revocations>,
+}
+
+/// How it is found out.
+enum Scheme {
+    /// Signed tokens.
+    Tokens {
+        /// What they are checked with. None: there are no keys, and no tokens.
+        keyring: Option<Arc<Keyring>>,
+        /// What else they must be like.
+        rules: Rules,
+        /// Whether clients may come without one.
+        guests: bool,
+    },
+    /// The program's own.
+    Own(OwnScheme),
+}
+
+impl Authenticator {
+    /// As configured, or with the program's own scheme. Reads the keys that are in files.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(crate) fn open(config: &Config, own: Option<OwnScheme>) -> Result<Self, String> {
+        signatures::install();
+        let scheme = match own {
+            Some(own) => Scheme::Own(own),
+            None => Scheme::Tokens {
+                keyring: config.has_token_keys().then(|| open_keys(config)).transpose()?,
+                rules: Rules {
+                    audience: config.token_audience.clone(),
+                    issuer: config.token_issuer.clone(),
+                    leeway: config.token_leeway,
+                    lifetime: config.token_lifetime,
+                    once: config.token_once,
+                },
+                guests: config.takes_guests(),
+            },
+        };
+        Ok(Self { scheme, used: Mutex::default(), revocations: Arc::default() })
+    }
+
+    /// Has keys read again from now on.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(crate) fn start(&self) -> io::Result<()> {
+        match &self.scheme {
+            Scheme::Tokens { keyring: Some(keyring), .. } => keyring.start(),
+            Scheme::Tokens { keyring: None, .. } | Scheme::Own(_) => Ok(()),
+        }
+    }
+
+    /// The users that are revoked.
+    pub(crate) fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
+    }
+
+    /// Who this is, and whether it may come in at all, and into the room that it names, if it names one.
+    pub(crate) async fn identify(&self, knock: Knock) -> Result<Identity, Denied> {
+        let (room, kind) = (knock.room.clone(), knock.kind.clone());
+        let identity = match &self.scheme {
+            Scheme::Tokens { keyring, rules, guests } => match (&knock.token, keyring) {
+                (Some(token), Some(keyring)) => by_token(token, keyring, rules).await?,
+                // Nobody can check it, so it says nothing.
+                (Some(_), None) | (None, _) if *guests => guest()?,
+                (Some(_), None) => return Err(Denied::unavailable("this server has no keys for tokens")),
+                (None, _) => {
+                    return Err(Denied::unauthenticated("this server wants a token").named("no_token"));
+                }
+            },
+            Scheme::Own(scheme) => timeout(OWN_LIMIT, scheme(knock))
+                .await
+                .unwrap_or_else(|_| Err(Denied::unavailable("it took too long to find out who this is")))?,
+        };
+        self.check_revoked(&identity.user)?;
+        may_enter(&identity, room.as_deref(), kind.as_deref())?;
+        Ok(identity)
+    }
+
+    /// Uses up a token that may be used once only, for a new seat.
+    pub(crate) fn use_up(&self, identity: &Identity) -> Result<(), Denied> {
+        let (Some(jti), Some(expires)) = (&identity.once, identity.expires) else { return Ok(()) };
+        self.used.lock().take(jti, expires, unix_now()).map_err(|refused| match refused {
+            Refused::Again => Denied::unauthenticated("the token was used before").named("token_used"),
+            Refused::Full => Denied::unavailable("too many tokens were used: try again"),
+        })
+    }
+
+    fn check_revoked(&self, user: &User) -> Result<(), Denied> {
+        if self.revocations.is_revoked(user.id(), unix_now()) {
+            return Err(Denied::forbidden("the user's access was revoked").named("revoked"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether somebody may enter a room with this name and of this kind, as far as they are known.
+pub(crate) fn may_enter(identity: &Identity, room: Option<&str>, kind: Option<&str>) -> Result<(), Denied> {
+    let Identity { user, entry, .. } = identity;
+    if let Some(room) = room.filter(|room| !entry.allows_room(room)) {
+        return Err(Denied::forbidden(format!("{user} may not enter room {room:?}")).named("room_forbidden"));
+    }
+    if let Some(kind) = kind.filter(|kind| !kind.is_empty() && !entry.allows_kind(kind)) {
+        return Err(
+            Denied::forbidden(format!("{user} may not enter rooms of kind {kind:?}")).named("kind_forbidden")
+        );
+    }
+    Ok(())
+}
+
+fn open_keys(config: &Config) -> Result<Arc<Keyring>, String> {
+    let secret = config.token_secret.as_ref().map(|secret| Key::secret(secret.bytes()));
+    let secret = secret.transpose().map_err(|error| error.to_string())?;
+    let pace = Pace { refresh: config.keys_refresh, stale: config.keys_stale };
+    let opened = Keyring::open(secret, &config.token_keys, pace);
+    opened.map_err(|(source, error)| format!("{source}: {error}"))
+}
+
+async fn by_token(token: &str, keyring: &Keyring, rules: &Rules) -> Result<Identity, Denied> {
+    let verified = verify(token, &keyring.keys(), rules, unix_now());
+    if !matches!(verified, Err(TokenError::UnknownKey)) {
+        return Ok(verified?);
+    }
+    // The issuer may have a new key.
+    keyring.look_again().await;
+    let keys = keyring.keys();
+    if keys.is_empty() {
+        return Err(Denied::unavailable("the keys for tokens cannot be had at present"));
+    }
+    Ok(verify(token, &keys, rules, unix_now())?)
+}
+
+fn guest() -> Result<Identity, Denied> {
+    Identity::guest().map_err(|error| Denied::unavailable(format!("no random bytes: {error}")))
+}
+
+/// The time since 1970.
+pub(super) fn unix_now() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}

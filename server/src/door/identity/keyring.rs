@@ -1,0 +1,143 @@
+//! The keys of all sources, and the thread that reads them again.
+
+use super::{
+    cache::{Cached, Pace},
+    keys::Key,
+    source::{SourceError, read},
+};
+use crate::ground::key_source::KeySource;
+use parking_lot::{Mutex, RwLock};
+use std::{
+    io,
+    sync::{
+        Arc, Weak,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::{sync::watch, time::timeout};
+use tracing::{info, warn};
+
+/// How long somebody waits for keys that are being read.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// The keys that tokens are checked with.
+#[derive(Debug)]
+pub(crate) struct Keyring {
+    keys: RwLock<Arc<[Key]>>,
+    /// Asks the thread for keys that are not there. Holds one request, which serves all who ask meanwhile.
+    ask: SyncSender<()>,
+    /// Rises with each request that the thread has seen to.
+    read: watch::Receiver<u64>,
+    /// Until the thread takes it.
+    reader: Mutex<Option<Reader>>,
+}
+
+/// What the thread has.
+#[derive(Debug)]
+struct Reader {
+    secret: Option<Key>,
+    sources: Vec<(KeySource, Cached)>,
+    pace: Pace,
+    asked: Receiver<()>,
+    done: watch::Sender<u64>,
+}
+
+impl Keyring {
+    /// Reads files, so that what is wrong with them is known. `secret` is a key that needs no source.
+    ///
+    /// # Errors
+    /// What is wrong with a file.
+    pub(crate) fn open(
+        secret: Option<Key>,
+        sources: &[KeySource],
+        pace: Pace,
+    ) -> Result<Arc<Self>, (KeySource, SourceError)> {
+        let now = Instant::now();
+        let mut cached = Vec::new();
+        for source in sources {
+            let mut cache = Cached::default();
+            if let KeySource::File(_) = source {
+                let keys = read(source).map_err(|error| (source.clone(), error))?;
+                cache.take(now, Some(keys));
+            }
+            cached.push((source.clone(), cache));
+        }
+        let (ask, asked) = sync_channel(1);
+        let (done, read) = watch::channel(0);
+        let reader = Reader { secret, sources: cached, pace, asked, done };
+        let keys = RwLock::new(reader.keys(now));
+        Ok(Arc::new(Self { keys, ask, read, reader: Mutex::new(Some(reader)) }))
+    }
+
+    /// Starts the thread that reads the sources again, and addresses for the first time.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(crate) fn start(self: &Arc<Self>) -> io::Result<()> {
+        let Some(reader) = self.reader.lock().take().filter(|reader| !reader.sources.is_empty()) else {
+            return Ok(());
+        };
+        for (source, _) in reader.sources.iter().filter(|(source, _)| source.is_exposed()) {
+            warn!(%source, "keys come over plain HTTP: whoever can change them can be anybody here");
+        }
+        let keyring = Arc::downgrade(self);
+        thread::Builder::new().name("keys".to_owned()).spawn(move || reader.run(&keyring)).map(drop)
+    }
+
+    /// The keys.
+    pub(crate) fn keys(&self) -> Arc<[Key]> {
+        self.keys.read().clone()
+    }
+
+    /// Has the sources read again, if they have not been lately, and waits for it. True: there may be others
+    /// now.
+    pub(crate) async fn look_again(&self) -> bool {
+        let mut read = self.read.clone();
+        read.mark_unchanged();
+        let _ = self.ask.try_send(()); // if somebody else has asked, this waits for the same
+        timeout(PATIENCE, read.changed()).await.is_ok_and(|changed| changed.is_ok())
+    }
+}
+
+impl Reader {
+    /// Until nobody has the keyring any more.
+    fn run(mut self, keyring: &Weak<Keyring>) {
+        loop {
+            let now = Instant::now();
+            let due = self.sources.iter().map(|(_, cached)| cached.due(now, self.pace)).min();
+            let wait = due.map_or(self.pace.refresh, |due| due.saturating_duration_since(now));
+            let asked = match self.asked.recv_timeout(wait) {
+                Ok(()) => true,
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            self.read(asked);
+            let Some(keyring) = keyring.upgrade() else { return };
+            *keyring.keys.write() = self.keys(Instant::now());
+            self.done.send_modify(|times| *times += 1);
+        }
+    }
+
+    /// Reads what is due, or what may be read if it was asked for.
+    fn read(&mut self, asked: bool) {
+        for (source, cached) in &mut self.sources {
+            let now = Instant::now();
+            if cached.due(now, self.pace) > now && !(asked && cached.may_hurry(now)) {
+                continue;
+            }
+            let result = read(source);
+            match &result {
+                Ok(keys) => info!(%source, keys = keys.len(), "read the keys of tokens"),
+                Err(error) => warn!(%source, %error, "cannot read the keys of tokens"),
+            }
+            cached.take(Instant::now(), result.ok());
+        }
+    }
+
+    fn keys(&self, now: Instant) -> Arc<[Key]> {
+        let of_sources = self.sources.iter().flat_map(|(_, cached)| cached.keys(now, self.pace));
+        self.secret.iter().chain(of_sources).cloned().collect()
+    }
+}

@@ -1,0 +1,136 @@
+//! Keys that signatures of tokens are checked with. A key has one algorithm, which is that of its kind: what
+//! a token says of its algorithm only has to agree.
+
+use super::signatures::algorithm_of;
+use crate::config::TokenSecret;
+use jsonwebtoken::{
+    Algorithm, DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
+};
+use serde::Deserialize;
+use std::fmt;
+
+/// Shortest secret, bytes.
+const MIN_SECRET: usize = TokenSecret::MIN_BYTES;
+/// Most keys of one source.
+const MAX_KEYS: usize = 100;
+/// Longest id of a key, bytes.
+const MAX_ID: usize = 256;
+
+/// A key.
+#[derive(Clone)]
+pub(crate) struct Key {
+    /// Its id, if its source gives it one. A token that names another is not checked with it.
+    pub id: Option<String>,
+    /// What it checks.
+    pub algorithm: Algorithm,
+    pub(super) key: DecodingKey,
+}
+
+/// Why there are no keys in a text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum KeyError {
+    #[error("a secret for HS256 needs at least {MIN_SECRET} bytes, this one has {0}")]
+    ShortSecret(usize),
+    #[error("this is a private key: the server needs the public one")]
+    Private,
+    #[error("not a public key for EdDSA (Ed25519), ES256 (P-256) or RS256 (RSA) in PEM")]
+    Pem,
+    #[error("not a set of keys (JWKS): {0}")]
+    Jwks(String),
+    #[error("none of its keys is for EdDSA (Ed25519), ES256 (P-256) or RS256 (RSA)")]
+    NoneUsable,
+    #[error("more than {MAX_KEYS} keys")]
+    TooMany,
+}
+
+impl Key {
+    fn new(id: Option<String>, key: DecodingKey) -> Self {
+        Self { id, algorithm: algorithm_of(key.family()), key }
+    }
+
+    /// A secret, for HS256.
+    pub(crate) fn secret(bytes: &[u8]) -> Result<Self, KeyError> {
+        match bytes.len() {
+            short if short < MIN_SECRET => Err(KeyError::ShortSecret(short)),
+            _ => Ok(Self::new(None, DecodingKey::from_secret(bytes))),
+        }
+    }
+
+    /// The keys in a file: a JWKS, a public key in PEM, or else a secret, whose surrounding white space does
+    /// not count.
+    pub(crate) fn read(content: &[u8]) -> Result<Vec<Self>, KeyError> {
+        let content = content.trim_ascii();
+        if content.starts_with(b"{") {
+            return Self::read_jwks(content);
+        }
+        // Whatever looks like PEM is never taken for a secret: everybody may know a public key.
+        if content.windows(5).any(|five| five == b"-----") {
+            return Self::read_pem(content).map(|key| vec![key]);
+        }
+        Self::secret(content).map(|key| vec![key])
+    }
+
+    fn read_pem(content: &[u8]) -> Result<Self, KeyError> {
+        if content.windows(7).any(|seven| seven == b"PRIVATE") {
+            return Err(KeyError::Private);
+        }
+        if !content.ends_with(b"PUBLIC KEY-----") {
+            return Err(KeyError::Pem);
+        }
+        let is_p256 = |key: &DecodingKey| key.try_get_as_bytes().is_ok_and(|point| point.len() == 65);
+        let ed = || DecodingKey::from_ed_pem(content).ok();
+        let ec = || DecodingKey::from_ec_pem(content).ok().filter(is_p256);
+        let rsa = || {
+            let is_rsa =
+                DecodingKey::from_ed_pem(content).is_err() && DecodingKey::from_ec_pem(content).is_err();
+            DecodingKey::from_rsa_pem(content).ok().filter(|_| is_rsa)
+        };
+        ed().or_else(ec).or_else(rsa).map(|key| Self::new(None, key)).ok_or(KeyError::Pem)
+    }
+
+    /// The keys of a set (RFC 7517, section 5). Those for other uses or of other kinds are skipped, and so
+    /// are secrets: a set is there to be published.
+    pub(crate) fn read_jwks(content: &[u8]) -> Result<Vec<Self>, KeyError> {
+        #[derive(Deserialize)]
+        struct Set {
+            // One by one, so that a key of a kind that nobody knows does not spoil the others.
+            keys: Vec<serde_json::Value>,
+        }
+        let Set { keys } =
+            serde_json::from_slice(content).map_err(|error| KeyError::Jwks(error.to_string()))?;
+        if keys.len() > MAX_KEYS {
+            return Err(KeyError::TooMany);
+        }
+        let keys: Vec<_> =
+            keys.into_iter().filter_map(|key| Self::of_jwk(&Jwk::deserialize(key).ok()?)).collect();
+        if keys.is_empty() { Err(KeyError::NoneUsable) } else { Ok(keys) }
+    }
+
+    fn of_jwk(jwk: &Jwk) -> Option<Self> {
+        let algorithm = match &jwk.algorithm {
+            AlgorithmParameters::EllipticCurve(of) if of.curve == EllipticCurve::P256 => KeyAlgorithm::ES256,
+            AlgorithmParameters::OctetKeyPair(of) if of.curve == EllipticCurve::Ed25519 => {
+                KeyAlgorithm::EdDSA
+            }
+            AlgorithmParameters::RSA(_) => KeyAlgorithm::RS256,
+            _ => return None,
+        };
+        let common = &jwk.common;
+        let for_signatures = common.public_key_use.as_ref().is_none_or(|of| *of == PublicKeyUse::Signature);
+        let for_this = common.key_algorithm.is_none_or(|of| of == algorithm);
+        let id = common.key_id.clone();
+        let fits = for_signatures && for_this && id.as_ref().is_none_or(|id| id.len() <= MAX_ID);
+        fits.then(|| DecodingKey::from_jwk(jwk).ok())?.map(|key| Self::new(id, key))
+    }
+}
+
+/// Never shows the key.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("id", &self.id)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,77 @@
+//! Where keys come from: files, and the addresses of sets of keys (JWKS, RFC 7517).
+
+use actix_web::http::Uri;
+use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
+
+/// A place with keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// A file: a secret for HS256, a public key in PEM, or a JWKS.
+    File(PathBuf),
+    /// The address of a JWKS.
+    Url(String),
+}
+
+impl KeySource {
+    /// Whether its keys come over a network on which they could be exchanged for others.
+    pub(crate) fn is_exposed(&self) -> bool {
+        let KeySource::Url(url) = self else { return false };
+        let host = url.parse::<Uri>().ok().and_then(|url| url.host().map(str::to_owned)).unwrap_or_default();
+        let host = host.trim_matches(['[', ']']);
+        let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
+        url.starts_with("http://") && !loopback
+    }
+}
+
+impl FromStr for KeySource {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if !text.contains("://") {
+            return if text.is_empty() { Err(()) } else { Ok(KeySource::File(text.into())) };
+        }
+        let url: Uri = text.parse().map_err(drop)?;
+        let fits = matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some();
+        // A password would be printed with the setting.
+        let plain = !url.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        if fits && plain { Ok(KeySource::Url(text.to_owned())) } else { Err(()) }
+    }
+}
+
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeySource::File(path) => path.display().fmt(f),
+            KeySource::Url(url) => url.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_a_file_or_an_address() {
+        assert_eq!("a/b.pem".parse(), Ok(KeySource::File("a/b.pem".into())));
+        let url = "https://id.example/.well-known/jwks.json";
+        assert_eq!(url.parse(), Ok(KeySource::Url(url.to_owned())));
+        for bad in ["", "ftp://x/y", "https://", "https://user:pass@x/y", "file:///etc/passwd"] {
+            assert_eq!(bad.parse::<KeySource>(), Err(()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_that_come_unprotected_are_told_apart() {
+        for (url, exposed) in [
+            ("http://id.example/jwks", true),
+            ("https://id.example/jwks", false),
+            ("http://127.0.0.1:9/jwks", false),
+            ("http://[::1]/jwks", false),
+            ("http://localhost/jwks", false),
+            ("http://localhost.example/jwks", true),
+        ] {
+            assert_eq!(url.parse::<KeySource>().unwrap().is_exposed(), exposed, "{url}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! How long a client may stay: until its token expires, unless it sends a fresh one, or its user is revoked.
+
+use super::{identity::Identity, revocations::Revocations};
+use driftless_proto::code::CloseCode;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A client is asked for a fresh token this long before the old one expires, or when three quarters of its
+/// time are over, if that is later.
+const ASK_BEFORE: Duration = Duration::from_secs(60);
+
+/// An identity for as long as it is valid.
+#[derive(Debug, Clone)]
+pub struct Tenure {
+    identity: Arc<Identity>,
+    revocations: Arc<Revocations>,
+    /// The version of the revocations that was looked at last.
+    looked_at: u64,
+    ends: Option<Ends>,
+}
+
+/// When a tenure ends.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    at: Instant,
+    ask_at: Instant,
+    asked: bool,
+}
+
+/// What is to be done about a tenure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tenancy {
+    /// Nothing.
+    Goes,
+    /// Ask the client for a fresh token, which has to come within this time. Said once.
+    Ask(Duration),
+    /// It is over.
+    Over(CloseCode, &'static str),
+}
+
+impl Tenure {
+    /// From now on. `unix` is the time since 1970.
+    pub fn new(identity: Arc<Identity>, revocations: Arc<Revocations>, now: Instant, unix: Duration) -> Self {
+        let ends = identity.expires.map(|expires| {
+            let left = expires.saturating_sub(unix);
+            let ask_in = left.saturating_sub(ASK_BEFORE).max(left / 4 * 3);
+            // What is so far away that no clock can say it does not end.
+            let at = |span| now.checked_add(span);
+            at(left).zip(at(ask_in)).map(|(at, ask_at)| Ends { at, ask_at, asked: false })
+        });
+        // 0: whatever has been revoked meanwhile is looked at first.
+        Self { identity, revocations, looked_at: 0, ends: ends.flatten() }
+    }
+
+    /// Whose it is.
+    pub fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// What is to be done now.
+    pub fn poll(&mut self, now: Instant, unix: impl Fn() -> Duration) -> Tenancy {
+        let version = self.revocations.version();
+        if self.looked_at != version {
+            self.looked_at = version;
+            if self.revocations.is_revoked(self.identity.user.id(), unix()) {
+                return Tenancy::Over(CloseCode::Revoked, "the user's access was revoked");
+            }
+        }
+        match &mut self.ends {
+            Some(ends) if now >= ends.at => {
+                Tenancy::Over(CloseCode::TokenExpired, "the token has expired: come back with a fresh one")
+            }
+            Some(ends) if now >= ends.ask_at && !ends.asked => {
+                ends.asked = true;
+                Tenancy::Ask(ends.at - now)
+            }
+            _ => Tenancy::Goes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::identity::User;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const UNIX: Duration = Duration::from_secs(1_700_000_000);
+
+    fn tenure(valid: Option<Duration>, revocations: &Arc<Revocations>, now: Instant) -> Tenure {
+        let expires = valid.map(|valid| UNIX + valid);
+        let identity = Identity { expires, ..Identity::of(User::Known("ann".into())) };
+        Tenure::new(identity.into(), revocations.clone(), now, UNIX)
+    }
+
+    fn code(tenancy: Tenancy) -> Option<CloseCode> {
+        match tenancy {
+            Tenancy::Over(code, _) => Some(code),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_fresh_token_is_asked_for_once_and_in_time() {
+        let now = Instant::now();
+        for (valid, ask_in) in [(3600, 3540), (240, 180), (100, 75), (4, 3)] {
+            let mut tenure = tenure(Some(valid * SECOND), &Arc::default(), now);
+            let ask_at = now + ask_in * SECOND;
+            assert_eq!(tenure.poll(ask_at - SECOND / 10, || UNIX), Tenancy::Goes, "{valid}");
+            assert_eq!(tenure.poll(ask_at, || UNIX), Tenancy::Ask((valid - ask_in) * SECOND), "{valid}");
+            assert_eq!(tenure.poll(ask_at + SECOND / 10, || UNIX), Tenancy::Goes, "{valid}");
+            assert_eq!(code(tenure.poll(now + valid * SECOND, || UNIX)), Some(CloseCode::TokenExpired));
+        }
+    }
+
+    #[test]
+    fn what_never_expires_goes_on() {
+        let now = Instant::now();
+        for valid in [None, Some(Duration::MAX - UNIX)] {
+            let mut tenure = tenure(valid, &Arc::default(), now);
+            assert_eq!(tenure.poll(now + 1_000_000 * SECOND, || UNIX), Tenancy::Goes);
+        }
+    }
+
+    #[test]
+    fn a_revoked_user_goes_whether_revoked_before_or_after() {
+        let (now, revocations) = (Instant::now(), Arc::new(Revocations::default()));
+        let mut before = tenure(None, &revocations, now);
+        assert_eq!(before.poll(now, || UNIX), Tenancy::Goes);
+        revocations.revoke("bob".into(), UNIX + SECOND, UNIX);
+        assert_eq!(before.poll(now, || UNIX), Tenancy::Goes);
+        revocations.revoke("ann".into(), UNIX + SECOND, UNIX);
+        assert_eq!(code(before.poll(now, || UNIX)), Some(CloseCode::Revoked));
+        assert_eq!(code(tenure(None, &revocations, now).poll(now, || UNIX)), Some(CloseCode::Revoked));
+        assert_eq!(tenure(None, &revocations, now).poll(now, || UNIX + SECOND), Tenancy::Goes, "run out");
+    }
+}

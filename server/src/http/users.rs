@@ -1,0 +1,92 @@
+//! Operators' actions on users: revoke their access, and give it back.
+
+use super::{ApiError, HttpState, access::Operator};
+use crate::room::Kick;
+use actix_web::{
+    HttpResponse,
+    http::StatusCode,
+    web::{self, Bytes},
+};
+use driftless_proto::code::CloseCode;
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+use tracing::info;
+use utoipa::ToSchema;
+
+/// The reason given to a user whose access was revoked.
+const REVOKED: &str = "an operator has revoked the user's access";
+/// Longest time for which access can be revoked: ten years.
+const LONGEST: u64 = 10 * 365 * 24 * 3600;
+
+/// The body of a revocation, which may be left out.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Revocation {
+    /// For how long. Default: as long as a token may be valid (`token_lifetime`).
+    seconds: Option<u64>,
+}
+
+/// What a revocation did.
+#[derive(Serialize, ToSchema)]
+struct Revoked {
+    user: Arc<str>,
+    /// When it runs out, milliseconds since 1970.
+    until_unix_ms: u64,
+    /// Seats that end.
+    seats: usize,
+}
+
+/// Revokes a user's access, whatever token comes: every connection of the user ends with close code 4516, and
+/// its seats are not kept.
+#[utoipa::path(post, path = "/v1/users/{user}/revoke", tag = "operators", security(("operator" = [])),
+    params(("user" = String, Path, description = "The user")),
+    request_body(content = Revocation, description = "For how long; may be left out"),
+    responses((status = 200, description = "It is revoked", body = Revoked)))]
+pub(super) async fn revoke(
+    _: Operator,
+    user: web::Path<String>,
+    body: Bytes,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    let user: Arc<str> = user.into_inner().into();
+    let Revocation { seconds } = if body.is_empty() {
+        Revocation::default()
+    } else {
+        serde_json::from_slice(&body)
+            .map_err(|e| ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", e.to_string()))?
+    };
+    let default = state.config.token_lifetime + state.config.token_leeway;
+    let span = seconds.map_or(default, |seconds| Duration::from_secs(seconds.min(LONGEST)));
+    let now = state.door.now_unix();
+    if !state.door.revocations().revoke(user.clone(), now + span, now) {
+        let message = "as many users are revoked as are kept: let some of them in again";
+        return Err(ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "too_many_revoked", message));
+    }
+    // Connections without a seat look at the list by themselves (see `Tenure`), and so do those that are just
+    // joining.
+    let seats = state.registry.seats_of(&user);
+    for seat in &seats {
+        let (player, code, reason) = (seat.player, CloseCode::Revoked, REVOKED.to_owned());
+        seat.room.do_send(Kick { player, code, reason });
+    }
+    info!(%user, seats = seats.len(), "an operator revoked a user's access");
+    let until_unix_ms = u64::try_from((now + span).as_millis()).unwrap_or(u64::MAX);
+    Ok(HttpResponse::Ok().json(Revoked { user, until_unix_ms, seats: seats.len() }))
+}
+
+/// Lets a user in again.
+#[utoipa::path(delete, path = "/v1/users/{user}/revoke", tag = "operators", security(("operator" = [])),
+    params(("user" = String, Path, description = "The user")),
+    responses((status = 204, description = "The user may come in")))]
+pub(super) async fn pardon(
+    _: Operator,
+    user: web::Path<String>,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    if !state.door.revocations().pardon(&user, state.door.now_unix()) {
+        let message = format!("the access of {:?} is not revoked", &**user);
+        return Err(ApiError::new(StatusCode::NOT_FOUND, "not_revoked", message));
+    }
+    info!(user = %&**user, "an operator gave a user's access back");
+    Ok(HttpResponse::NoContent().finish())
+}

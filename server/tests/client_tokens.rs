@@ -1,0 +1,73 @@
+//! The Rust client against a server that wants tokens.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
+
+mod util;
+
+use driftless_client::{Client, Disconnect, Error, Event, Options, TransportKind, transport::DialError};
+use driftless_server::config::Config;
+use serde_json::json;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use util::{TestServer, quic::wait, tokens};
+
+const ALL: [TransportKind; 3] = [TransportKind::Quic, TransportKind::WebTransport, TransportKind::WebSocket];
+
+fn options(server: &TestServer, transport: TransportKind) -> Options {
+    Options::new(format!("ws://{}", server.address()), "lobby").transports([transport])
+}
+
+#[test]
+fn a_client_gets_a_fresh_token_before_the_old_one_expires() {
+    let server = TestServer::start(Config { token_leeway: Duration::ZERO, ..tokens::config() });
+    for transport in ALL {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
+        let options = options(&server, transport).token_from(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            async { Ok(tokens::token_with("ann", json!({ "exp": tokens::now() + 3 }))) }
+        });
+        wait(async {
+            let mut client = Client::connect(options).await.unwrap();
+            assert_eq!(client.welcome().unwrap().user, "ann", "{transport}");
+            // Longer than a token is valid.
+            let end = Instant::now() + Duration::from_secs(4);
+            while Instant::now() < end || asked.load(Ordering::Relaxed) < 3 {
+                match client.next().await.unwrap() {
+                    Event::Disconnected { cause, .. } => panic!("{transport}: {cause}"),
+                    Event::TokenExpires { .. } => panic!("the client sees to it"),
+                    _ => {}
+                }
+            }
+            client.leave().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_client_is_told_why_it_may_not_come_in() {
+    let server = TestServer::start(tokens::config());
+    let refused = |options: Options| match wait(Client::connect(options)).expect_err("it is refused") {
+        Error::Ended(disconnect) => disconnect,
+        other => panic!("{other}"),
+    };
+    for transport in ALL {
+        let attic = tokens::token_with("ann", json!({ "room": "attic" }));
+        for (options, status, code) in
+            [(options(&server, transport), 401, 4514), (options(&server, transport).token(attic), 403, 4515)]
+        {
+            match refused(options) {
+                Disconnect::Dial(DialError::Refused { status: told, .. }) => assert_eq!(told, status),
+                Disconnect::Goodbye { code: told, .. } => assert_eq!(told, code),
+                other => panic!("{transport}: {other}"),
+            }
+        }
+        let none = options(&server, transport).token_from(|| async { Err("log in first".to_owned()) });
+        assert!(refused(none).to_string().contains("log in first"), "{transport}");
+    }
+}

@@ -1,0 +1,170 @@
+//! Keys of tokens that come from an address, and change while the server runs; and the command that signs
+//! tokens for development.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
+
+mod util;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use driftless_proto::limits::SUBPROTOCOL;
+use driftless_server::config::Config;
+use parking_lot::Mutex;
+use ring::{
+    rand::SystemRandom,
+    signature::{Ed25519KeyPair, KeyPair},
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+use util::{Socket, TestServer, http, process, tokens, until};
+
+/// An issuer of tokens, by a key that others can have.
+struct Issuer {
+    pair: Ed25519KeyPair,
+    id: &'static str,
+}
+
+impl Issuer {
+    fn new(id: &'static str) -> Self {
+        let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        Self { pair: Ed25519KeyPair::from_pkcs8(key.as_ref()).unwrap(), id }
+    }
+
+    fn jwks(&self) -> String {
+        let x = URL_SAFE_NO_PAD.encode(self.pair.public_key());
+        json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": self.id, "use": "sig" }] })
+            .to_string()
+    }
+
+    fn token(&self) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let head = json!({ "alg": "EdDSA", "kid": self.id });
+        let claims = json!({ "sub": "ann", "exp": tokens::now() + 600 });
+        let message = format!("{}.{}", part(&head), part(&claims));
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(self.pair.sign(message.as_bytes())))
+    }
+}
+
+/// Serves a text at an address; None: answers with an error.
+struct Address {
+    url: String,
+    text: Arc<Mutex<Option<String>>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Address {
+    fn serve(text: String) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}/jwks", listener.local_addr().unwrap());
+        let (text, asked) = (Arc::new(Mutex::new(Some(text))), Arc::new(AtomicUsize::new(0)));
+        let (served, counted) = (text.clone(), asked.clone());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                counted.fetch_add(1, Ordering::Relaxed);
+                let (status, body) = match &*served.lock() {
+                    Some(text) => ("200 OK", text.clone()),
+                    None => ("500 Internal Server Error", String::new()),
+                };
+                let length = body.len();
+                let head =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+                let _ = stream.write_all(&[head.as_bytes(), body.as_bytes()].concat());
+            }
+        });
+        Self { url, text, asked }
+    }
+}
+
+/// The status with which an upgrade with this token is answered; 101: a connection.
+fn status(address: SocketAddr, token: &str) -> u16 {
+    let headers = format!("sec-websocket-protocol: {SUBPROTOCOL}\r\nauthorization: Bearer {token}\r\n");
+    match Socket::upgrade(TcpStream::connect(address).unwrap(), &headers) {
+        Ok(_) => 101,
+        Err(http::Response { status, .. }) => status,
+    }
+}
+
+#[test]
+fn an_issuer_may_change_its_keys() {
+    let (old, new) = (Issuer::new("old"), Issuer::new("new"));
+    let jwks = Address::serve(old.jwks());
+    let config = Config {
+        token_keys: vec![jwks.url.parse().unwrap()],
+        keys_refresh: Duration::from_secs(1),
+        keys_stale: Duration::from_secs(3600),
+        ..util::config()
+    };
+    let server = TestServer::start(config);
+    assert_eq!(status(server.address(), &old.token()), 101, "the first waits for the keys");
+    assert_eq!(status(server.address(), &new.token()), 401);
+    *jwks.text.lock() = Some(new.jwks());
+    until("the new key is known", || status(server.address(), &new.token()) == 101);
+    assert_eq!(status(server.address(), &old.token()), 401, "and the old one is no more");
+
+    // The issuer fails: its keys go on to be used.
+    *jwks.text.lock() = None;
+    let asked = jwks.asked.load(Ordering::Relaxed);
+    until("it was asked again", || jwks.asked.load(Ordering::Relaxed) > asked + 1);
+    assert_eq!(status(server.address(), &new.token()), 101);
+}
+
+#[test]
+fn keys_that_cannot_be_had_let_nobody_in_and_are_not_asked_for_all_the_time() {
+    let issuer = Issuer::new("a");
+    let jwks = Address::serve(String::new());
+    *jwks.text.lock() = None;
+    let server = TestServer::start(Config { token_keys: vec![jwks.url.parse().unwrap()], ..util::config() });
+    for _ in 0..5 {
+        assert_eq!(status(server.address(), &issuer.token()), 503);
+    }
+    assert!(jwks.asked.load(Ordering::Relaxed) <= 2, "unknown keys are free to name");
+}
+
+#[test]
+fn a_file_with_a_wrong_key_does_not_start_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token.key");
+    fs::write(&file, "too short").unwrap();
+    for (keys, says) in [
+        (file.display().to_string(), "32 bytes"),
+        (folder.path().join("none").display().to_string(), "No such file"),
+    ] {
+        let refused = process::run(&["serve", "--listen", "127.0.0.1:0", "--token-keys", &keys]);
+        let line = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{line}");
+        assert!(line.contains(&keys) && line.contains(says) && !line.contains("too short"), "{line}");
+    }
+}
+
+#[test]
+fn the_command_signs_what_the_server_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("token.key");
+    fs::write(&key, format!("{}\n", tokens::SECRET)).unwrap();
+    let key = key.display().to_string();
+    let token = |args: &[&str]| {
+        let said = process::run(&[&["token", "--key", &key], args].concat());
+        let (out, err) = (String::from_utf8(said.stdout).unwrap(), String::from_utf8(said.stderr).unwrap());
+        assert!(!err.contains(tokens::SECRET), "a secret is never shown");
+        if said.status.success() { Ok(out.trim().to_owned()) } else { Err(err) }
+    };
+    let server = TestServer::start(Config { token_keys: vec![key.parse().unwrap()], ..util::config() });
+    let said = token(&["--user", "ann", "--room", "match-*", "--kind", "arena", "--expires", "5m"]).unwrap();
+    assert_eq!(status(server.address(), &said), 101);
+    assert!(token(&["--user", "guest-1"]).unwrap_err().contains("\"sub\""));
+    assert!(token(&["--user", "ann", "--role", "king"]).unwrap_err().contains("\"role\""));
+    assert!(token(&["--user", "ann", "--room", "a/b"]).unwrap_err().contains("\"room\""));
+    let without = process::run(&["token", "--user", "ann"]);
+    assert!(String::from_utf8(without.stderr).unwrap().contains("--key FILE"));
+}
