@@ -1,4 +1,4 @@
-//! Two sessions and the links between them, driven tick by tick, in a world of cells through which boats sail.
+//! Two sessions and the links between them, driven tick by tick, in a world of cells that boats sail through.
 
 use crate::util::{Conditions, Dice, Link, join, ms};
 use bytes::{Bytes, BytesMut};
