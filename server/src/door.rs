@@ -364,7 +364,7 @@ impl Door {
         match wanted {
             Wanted::Join(join) => {
                 identity::may_enter(identity, Some(&join.room), Some(&join.kind))?;
-                join.spectate |= identity.role == Role::Spectator;
+                join.spectate |= identity.role != Role::Player;
                 if let (true, Some(kind)) = (join.kind.is_empty(), &identity.entry.kind) {
                     join.kind = kind.to_string();
                 }

@@ -36,7 +36,7 @@ use std::{
 use util::{
     Player, Socket, TestServer, Wire, config, join,
     quic::{Kind, Link},
-    until,
+    tokens, until,
 };
 
 /// Where the show is, for players and spectators.
@@ -272,6 +272,26 @@ fn a_maker_of_rooms_whom_nobody_knows_cannot_make_the_server_keep_more_states() 
     let server = self::server(config());
     let made = server.post("/v1/rooms", r#"{"name": "show", "spectate_delay_ms": 300001}"#);
     assert_eq!((made.status, &made.json()["code"]), (400, &"out_of_range".into()));
+}
+
+#[test]
+fn an_admin_watches_everything_now_and_takes_no_place_whatever_it_asks_for() {
+    let server = server(tokens::config());
+    let made = r#"{"name": "show", "max_spectators": 0, "spectate_delay_ms": 60000}"#;
+    assert_eq!(server.post("/v1/rooms", made).status, 201);
+    let joins = |role: &str| {
+        let identity_token = tokens::token_with(role, serde_json::json!({ "role": role }));
+        let join = wire::Join { identity_token, ..join("show") };
+        Player::<Link>::on(Link::connect(Kind::Quic, server.quic()), server.quic(), join)
+    };
+    let mut player = joins("player");
+    assert!(!player.welcomed().spectating);
+    let mut admin = joins("admin");
+    let welcome = admin.welcomed();
+    assert_eq!((welcome.spectating, welcome.delay_ms, welcome.player), (true, 0, 0));
+    admin.wait_state("all is shown", |state| (ids(state) == [1, 2, 3]).then_some(()));
+    assert_eq!(joins("spectator").ended(), CloseCode::RoomFull, "0 may watch");
+    assert_eq!((server.players(), server.running().metrics().spectators.get()), (1, 1));
 }
 
 /// A room without a clock.
