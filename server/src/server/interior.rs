@@ -15,7 +15,13 @@ use crate::{
     metrics::Metrics,
     presence::{Presence, Watcher},
     registry::Registry,
-    room::{Kick, events::Events, inspect::Inspect, inspect::Inspected, timetable::Timetable},
+    room::{
+        Kick,
+        events::Events,
+        inspect::{Inspect, Inspected},
+        record::{RecordFolder, RecordThread},
+        timetable::Timetable,
+    },
 };
 use actix::Actor;
 use actix_rt::Arbiter;
@@ -41,7 +47,7 @@ impl Interior {
     /// Starts it, within an actix system. `watcher` hears of every change of presence.
     ///
     /// # Errors
-    /// If a thread cannot be started. (None is, unless there are jobs or listeners.)
+    /// If rooms are to be recorded: the folder cannot be used, or the thread cannot be started.
     pub fn start(config: &Config, games: &[GameKind], watcher: impl Watcher + 'static) -> io::Result<Self> {
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
@@ -50,6 +56,10 @@ impl Interior {
         let connections = LocalConnections::start(Worker::start(clock, metrics.clone(), Duration::ZERO));
         let home = Home::new(Arbiter::current(), Some(connections.link()));
         connections.live_at(home.clone());
+        let record = config.record.as_deref().map(RecordFolder::prepare).transpose()?;
+        let record =
+            record.map(|folder| RecordThread::start(folder, config.record_quota as u64, metrics.clone()));
+        let recorder = record.transpose()?.map(Arc::new);
         let services = RoomServices {
             clock,
             metrics: metrics.clone(),
@@ -57,7 +67,7 @@ impl Interior {
             homes: Homes::only(home),
             work: JobPool::start(Jobs::new(), metrics.clone())?,
             events: Events::start(Vec::new(), metrics.clone())?,
-            recorder: None,
+            recorder,
         };
         let factory = Factory::new(config.clone(), registry.clone(), services, games);
         let authenticator = Authenticator::open(config, None).map_err(io::Error::other)?;
@@ -142,6 +152,11 @@ impl Interior {
     pub fn drain(&self, spread: Duration) {
         self.registry.drain();
         self.connections.fanout().do_send(SayGoodbye { most: usize::MAX, spread });
+    }
+
+    /// Writes recordings to disk. Rooms record no more after this.
+    pub fn finish_recordings(&self) {
+        self.factory.finish_recordings();
     }
 
     /// Stops all rooms after their next tick, and returns the file that is left to the next server.

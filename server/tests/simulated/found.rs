@@ -2,12 +2,19 @@
 
 use super::{
     network::Conditions,
-    story::{Act, Notice, Setting, Story, What},
+    story::{Act, Notice, Play, Setting, Story, What},
     world::run,
 };
 
 const QUICK: Conditions = Conditions { delay: 5, jitter: 3, loss: 0, twice: 0 };
-const SETTING: Setting = Setting { tick_rate: 20, timeout: 3_000, window: 2_000, reliable_messages: 16 };
+const SETTING: Setting = Setting {
+    tick_rate: 20,
+    timeout: 3_000,
+    window: 2_000,
+    reliable_messages: 16,
+    play: Play::Tally,
+    record: false,
+};
 
 fn holds<const N: usize>(seed: u64, setting: Setting, acts: [(u32, What); N]) {
     let acts = acts.into_iter().map(|(at, what)| Act { at, what }).collect();

@@ -65,6 +65,11 @@ thread_local! {
     static SEEN: RefCell<BTreeMap<(u64, PlayerId, u32), BTreeSet<u32>>> = RefCell::default();
 }
 
+/// Forgets what was asked.
+pub fn forget() {
+    SEEN.take();
+}
+
 /// Which zones the game let a player see at a tick. None: it was not asked.
 pub fn seen(room: u64, player: PlayerId, tick: u32) -> Option<BTreeSet<u32>> {
     SEEN.with_borrow(|seen| seen.get(&(room, player, tick)).cloned())

@@ -3,7 +3,7 @@
 use super::{
     game::{Count, Counted, KIND, REFUSED, Stand},
     network::{Conditions, Link, Parcel, Time},
-    story::Setting,
+    story::{Play, Setting},
 };
 use bytes::BytesMut;
 use driftless_client::{
@@ -20,14 +20,16 @@ use std::{
 
 /// The room that everybody plays in.
 pub const ROOM: &str = "hall";
-/// Time between two inputs.
-const INPUT: Duration = Duration::from_millis(50);
 /// How long a client waits for an answer to its dial.
 const DIAL: Duration = Duration::from_secs(5);
 /// Time between an attempt that brought no client and the next.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of a datagram: what QUIC guarantees.
 pub const DATAGRAM: usize = 1162;
+/// Longest wait between two attempts to connect.
+const BACKOFF: Duration = Duration::from_secs(2);
+/// How long clients take to come back.
+const SLACK: Duration = Duration::from_secs(8);
 /// How long after its trouble a player may still lose the connection because of it, and come back.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -62,6 +64,8 @@ pub struct Line {
     pub at_client: bool,
     pub at_server: bool,
     is_open: bool,
+    /// When the client learns that nobody is there any more.
+    pub reset_at: Option<Time>,
 }
 
 /// A player, who may come and go.
@@ -87,6 +91,24 @@ pub struct Player {
     pub slow_until: Time,
     /// Until then the server may be silent.
     pub silence_until: Time,
+    /// Until then its seat may be lost: the room was closed, the server died, an operator removed it.
+    pub loss_until: Time,
+    /// Until then the server may say that it stops.
+    pub stop_until: Time,
+    /// An operator has removed it.
+    pub kicked: bool,
+    /// When the server stood still or was not there.
+    stops: Vec<(Time, Time)>,
+    /// When the last state came, or a welcome.
+    heard: Time,
+    /// How long the server keeps its seat for it.
+    patience: Duration,
+    /// When its newest state came.
+    state_at: Time,
+    /// Since then nothing has happened to it.
+    calm_since: Time,
+    /// Its seat is gone, as it was told.
+    rejoins: bool,
     next_input: Time,
     next_command: Time,
     next_dial: Time,
@@ -109,14 +131,17 @@ struct Told {
     /// Serial of the last private event, and of the last one for all.
     private: u64,
     all: Option<u64>,
-    /// Its commands under way: by the number that the core gave, what was counted to.
-    waiting: BTreeMap<u64, u64>,
+    /// Its commands under way: by the number that the core gave, what was counted to, and
+    /// since when.
+    waiting: BTreeMap<u64, (u64, Time)>,
     /// Commands that were carried out; the core need not know that yet.
     done: BTreeSet<u64>,
 }
 
 impl Player {
-    pub fn new(number: usize) -> Self {
+    pub fn new(number: usize, setting: &Setting) -> Self {
+        // A seat for which too much waits ends earlier.
+        let window = if setting.reliable_messages < 512 { 1_000 } else { setting.window - 500 };
         Self {
             number,
             network: Conditions { delay: 1, jitter: 0, loss: 0, twice: 0 },
@@ -132,6 +157,15 @@ impl Player {
             trouble_until: Time::ZERO,
             slow_until: Time::ZERO,
             silence_until: Time::ZERO,
+            loss_until: Time::ZERO,
+            stop_until: Time::ZERO,
+            kicked: false,
+            stops: Vec::new(),
+            heard: Time::ZERO,
+            patience: Duration::from_millis(window.into()),
+            state_at: Time::ZERO,
+            calm_since: Time::ZERO,
+            rejoins: false,
             next_input: Time::ZERO,
             next_command: Time::ZERO,
             next_dial: Time::ZERO,
@@ -145,19 +179,28 @@ impl Player {
     }
 
     fn options(&self, setting: &Setting) -> Options {
-        let mut options =
-            Options::new("ws://nowhere", ROOM).kind(KIND).name(format!("player {}", self.number));
+        let mut options = Options::new("ws://nowhere", ROOM)
+            .kind(setting.play.kind())
+            .name(format!("player {}", self.number));
         options.seed = Some(self.number as u64);
-        options.backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(2));
+        options.backoff = Backoff::new(Duration::from_millis(200), BACKOFF);
         options.session.timeout = Duration::from_millis(setting.timeout.into());
         options.session.ping_interval = Duration::from_millis(u64::from(setting.timeout) / 4);
         options
+    }
+
+    /// Its network has changed.
+    pub fn moved(&mut self, now: Time, network: Conditions) {
+        (self.network, self.calm_since) = (network, now);
     }
 
     /// It may be lost from now on, for this long and until all has noticed.
     pub fn troubled(&mut self, now: Time, lasts: Duration, setting: &Setting) {
         let slack = 2 * Duration::from_millis(setting.timeout.into()) + GRACE;
         self.trouble_until = self.trouble_until.max(now + lasts + slack);
+        if lasts >= self.patience {
+            self.may_lose_its_seat(now, lasts);
+        }
         if lasts >= Duration::from_millis(u64::from(setting.timeout) * 3 / 4) {
             self.slow_until = self.slow_until.max(now + lasts + slack);
         }
@@ -173,9 +216,9 @@ impl Player {
         self.core.as_ref().is_some_and(|core| *core.phase() == Phase::Online && core.snapshot().is_some())
     }
 
-    /// Commands of which it does not know yet what became.
-    pub fn waits_for(&self) -> usize {
-        self.told.waiting.len()
+    /// Commands from before that time of which it does not know yet what became.
+    pub fn waits_for(&self, before: Time) -> usize {
+        self.told.waiting.values().filter(|(_, since)| *since < before).count()
     }
 
     /// The newest state's tick.
@@ -189,9 +232,32 @@ impl Player {
             return;
         }
         self.is_in = true;
+        self.kicked = false;
+        self.rejoins = false;
         (self.core, self.line, self.told, self.seats) = (None, None, Told::default(), 0);
         (self.delivery, self.network) = (delivery, network);
         (self.next_dial, self.next_input, self.next_command) = (now, now, now);
+    }
+
+    /// The server does not answer for this long.
+    pub fn unanswered(&mut self, now: Time, lasts: Duration) {
+        self.stops.push((now, now + lasts));
+        let excuses = [
+            &mut self.trouble_until,
+            &mut self.slow_until,
+            &mut self.silence_until,
+            &mut self.loss_until,
+            &mut self.stop_until,
+        ];
+        for until in excuses.into_iter().filter(|until| **until > now) {
+            *until += lasts;
+        }
+        self.silence_until = self.silence_until.max(now + 2 * lasts + SLACK);
+    }
+
+    /// Its seat may be lost from now on.
+    pub fn may_lose_its_seat(&mut self, now: Time, lasts: Duration) {
+        self.loss_until = self.loss_until.max(now + 2 * lasts + SLACK);
     }
 
     /// It gives up its seat.
@@ -233,6 +299,7 @@ impl Player {
         let mut next = soon;
         let mut at = |time: Time| next = next.min(time.max(now + Duration::from_millis(1)));
         if let Some(line) = self.line.and_then(|line| lines.get(&line)) {
+            line.reset_at.into_iter().for_each(&mut at);
             if !line.is_open {
                 at(line.answered_at.unwrap_or(line.gives_up_at));
             } else if let Some(arrives) = line.down.next() {
@@ -271,16 +338,17 @@ impl Player {
         if let Some(line) = self.line.and_then(|line| lines.get_mut(&line))
             && line.is_open
         {
-            self.act(at, now, dice);
+            self.act(now, setting, dice);
             self.transmit(at, now, line, dice);
-            self.read(at, now, setting, line, dice)?;
+            self.read(at, now, line, dice)?;
             self.look_at_clock(at, now, line, dice)?;
             self.transmit(at, now, line, dice);
             if !line.at_client {
                 self.line = None;
             }
         }
-        self.hear(at, now)
+        self.hear(at, now)?;
+        self.is_served(now, setting)
     }
 
     fn dial(
@@ -293,7 +361,20 @@ impl Player {
         dice: &mut Rng,
     ) {
         match self.line.and_then(|line| lines.get_mut(&line)) {
+            Some(line) if line.reset_at.is_some_and(|reset| reset <= now) => {
+                line.at_client = false;
+                if line.is_open {
+                    self.lose(at, "reset");
+                } else {
+                    self.fail_to_dial(at, now);
+                }
+            }
             Some(line) if line.is_open => {}
+            Some(line) if self.core.is_none() && !self.is_in => {
+                // It has left before it was there.
+                line.hang_up(now, self.network, self.dark_until, dice);
+                self.line = None;
+            }
             Some(line) if line.answered_at.is_some_and(|answered| answered <= now) => {
                 line.is_open = true;
                 match &mut self.core {
@@ -318,18 +399,7 @@ impl Player {
                 };
                 if wants {
                     let arrives = now.max(self.dark_until) + self.network.travel(dice);
-                    let line = Line {
-                        player: self.number,
-                        delivery: self.delivery,
-                        up: Link::default(),
-                        down: Link::default(),
-                        knocks_at: arrives,
-                        answered_at: None,
-                        gives_up_at: now + DIAL,
-                        at_client: true,
-                        at_server: false,
-                        is_open: false,
-                    };
+                    let line = Line::knock(self.number, self.delivery, now, arrives);
                     *next_line += 1;
                     self.line = Some(*next_line);
                     lines.insert(*next_line, line);
@@ -356,27 +426,30 @@ impl Player {
     }
 
     /// Its game: an input now and then, and commands.
-    fn act(&mut self, at: Instant, now: Time, dice: &mut Rng) {
+    fn act(&mut self, now: Time, setting: &Setting, dice: &mut Rng) {
         let Some(core) = self.core.as_mut().filter(|core| core.session().is_active()) else { return };
         if self.next_input <= now {
-            self.next_input = now + INPUT;
+            self.next_input = now + Duration::from_secs(1) / setting.tick_rate;
             self.x += 1;
             let _ = core.send_input(Stand { x: self.x }.encode_to_vec().into());
             if self.next_command <= now {
                 self.next_command = now + Duration::from_millis(dice.u64(100..1_000));
-                self.hurry(1);
+                self.hurry(now, setting.play, 1);
             }
         }
-        let _ = at;
     }
 
     /// Asks for so much at once.
-    pub fn hurry(&mut self, commands: u32) {
+    pub fn hurry(&mut self, now: Time, play: Play, commands: u32) {
+        // What the arena is asked for is something else.
+        if play == Play::Arena {
+            return;
+        }
         let Some(core) = self.core.as_mut().filter(|core| core.session().is_active()) else { return };
         for _ in 0..commands {
             self.n += 1;
             if let Ok(number) = core.send_command(Count { n: self.n }.encode_to_vec().into()) {
-                self.told.waiting.insert(number, self.n);
+                self.told.waiting.insert(number, (self.n, now));
             }
         }
     }
@@ -399,7 +472,7 @@ impl Player {
         }
     }
 
-    fn read(&mut self, at: Instant, now: Time, setting: &Setting, line: &mut Line, dice: &mut Rng) -> Kept {
+    fn read(&mut self, at: Instant, now: Time, line: &mut Line, dice: &mut Rng) -> Kept {
         if now < self.deaf_until {
             return Ok(());
         }
@@ -422,7 +495,6 @@ impl Player {
                 }
             }
         }
-        let _ = setting;
         Ok(())
     }
 
@@ -449,18 +521,30 @@ impl Player {
         while let Some(event) = self.core.as_mut().and_then(ClientCore::poll_event) {
             match event {
                 Event::Welcome(welcome) => {
+                    let heard = std::mem::replace(&mut self.heard, now);
                     let mine = self.told.player;
+                    let told = std::mem::take(&mut self.rejoins) || self.seats == 0;
+                    keep(9, welcome.resumed || told, || {
+                        format!("player {} lost its seat {mine}, and nobody told it", self.number)
+                    })?;
                     if welcome.resumed {
                         keep(5, mine == welcome.player, || {
                             format!("player {} resumed seat {mine} as {}", self.number, welcome.player)
                         })?;
                     } else {
-                        let Told { waiting, done, .. } = std::mem::take(&mut self.told);
+                        let Told { mut waiting, mut done, .. } = std::mem::take(&mut self.told);
+                        // A pong may have confirmed these, and what came of them was lost with the seat.
+                        let round_trip = Duration::from_millis(2 * u64::from(self.network.delay));
+                        let sure = |since: Time| since + round_trip > heard;
+                        done.extend(
+                            waiting.iter().filter(|(_, (_, at))| !sure(*at)).map(|(number, _)| *number),
+                        );
+                        waiting.retain(|_, (_, at)| sure(*at));
                         self.told = Told { player: welcome.player, waiting, done, ..Told::default() };
                         self.seats += 1;
                     }
                 }
-                Event::State { tick, .. } => self.saw(tick)?,
+                Event::State { tick, .. } => self.saw(tick, now)?,
                 Event::Game(event) => self.counted(&event.payload)?,
                 Event::CommandRefused(refused) => {
                     let known = self.told.waiting.remove(&refused.command).is_some();
@@ -493,11 +577,31 @@ impl Player {
         Ok(())
     }
 
-    fn saw(&mut self, tick: u32) -> Kept {
+    /// Promise 4: nobody else delays what it gets. (A while after anything has happened to it.)
+    fn is_served(&mut self, now: Time, setting: &Setting) -> Kept {
+        let quiet = [self.trouble_until, self.silence_until, self.loss_until, self.stop_until];
+        if quiet.into_iter().any(|until| now <= until) || !self.is_online() {
+            self.calm_since = now;
+            return Ok(());
+        }
+        let travel = u64::from(self.network.delay + self.network.jitter);
+        // Where states and acknowledgements are lost, one may wait for some of the next.
+        let again = if self.network.loss > 0 { 3_000 } else { 0 };
+        let most =
+            Duration::from_millis(1_000 + again + 4 * travel) + Duration::from_secs(4) / setting.tick_rate;
+        let waits = now - self.state_at.max(self.calm_since);
+        keep(4, waits <= most, || format!("player {} has had no state for {waits:?}", self.number))
+    }
+
+    fn saw(&mut self, tick: u32, now: Time) -> Kept {
+        (self.state_at, self.heard) = (now, now);
         let Some(core) = &self.core else { return Ok(()) };
         let before = std::mem::replace(&mut self.told.tick, tick);
         let again = tick == before && self.delivery == Delivery::Datagram;
         keep(2, tick > before || again, || format!("player {}: state {tick} after {before}", self.number))?;
+        if core.welcome().is_none_or(|welcome| welcome.kind != KIND) {
+            return Ok(());
+        }
         for (zone, content, tick) in core.zones() {
             let rows = content.tables().get(1);
             let clocks = rows.map(|rows| rows.column(0)).unwrap_or_default();
@@ -514,6 +618,9 @@ impl Player {
 
     fn counted(&mut self, payload: &[u8]) -> Kept {
         let number = self.number;
+        if self.core.as_ref().and_then(|core| core.welcome()).is_none_or(|welcome| welcome.kind != KIND) {
+            return Ok(());
+        }
         let Ok(counted) = Counted::decode(payload) else {
             return Err(Broken { promise: 3, what: format!("player {number}: an event that nobody sent") });
         };
@@ -528,7 +635,8 @@ impl Player {
             self.told.all = Some(serial);
         }
         if private {
-            let known = self.told.waiting.iter().find(|(_, waits)| **waits == n).map(|(number, _)| *number);
+            let known =
+                self.told.waiting.iter().find(|(_, (waits, _))| *waits == n).map(|(number, _)| *number);
             keep(3, player == self.told.player && known.is_some(), || {
                 format!("player {number}: counted to {n}, which is not under way")
             })?;
@@ -542,24 +650,54 @@ impl Player {
     /// The connection is lost: was that anybody's fault but the network's?
     fn lost(&mut self, cause: &Disconnect, now: Time) -> Kept {
         let troubled = now <= self.trouble_until;
+        let heard = self.heard;
+        let stood = |(from, until): &(Time, Time)| now.min(*until).saturating_sub(heard.max(*from));
+        let silent = (now - heard).saturating_sub(self.stops.iter().map(stood).sum());
+        if let Some(CloseCode::UnknownSession | CloseCode::RoomClosed) = cause.close_code() {
+            self.rejoins = true;
+        }
         let fair = match cause {
             Disconnect::Left => !self.is_in,
             Disconnect::Transport(Closed::Lost(_)) | Disconnect::Dial(_) => true,
             Disconnect::Server(ServerError::TimedOut(_)) => troubled || now <= self.silence_until,
             other => match other.close_code() {
                 Some(CloseCode::Left) => !self.is_in,
-                Some(CloseCode::TimedOut | CloseCode::UnknownSession | CloseCode::HandshakeTimeout) => {
-                    troubled
+                Some(CloseCode::TimedOut | CloseCode::HandshakeTimeout) => troubled,
+                Some(CloseCode::UnknownSession) => {
+                    // Clients wait longer between two attempts than the next server for them.
+                    let late = self.patience < 2 * BACKOFF && now <= self.stop_until;
+                    late || silent >= self.patience || now <= self.loss_until
                 }
+                Some(CloseCode::RoomClosed) => now <= self.loss_until,
+                Some(CloseCode::Draining) => now <= self.stop_until,
+                Some(CloseCode::Kicked) => self.kicked,
                 Some(CloseCode::SlowConsumer) => now <= self.slow_until,
                 _ => false,
             },
         };
-        keep(9, fair, || format!("player {} lost its connection: {cause}", self.number))
+        let number = self.number;
+        keep(9, fair, || format!("player {number} lost its connection, unheard for {silent:?}: {cause}"))
     }
 }
 
 impl Line {
+    /// A client knocks, and is heard at this time.
+    pub fn knock(player: usize, delivery: Delivery, now: Time, knocks_at: Time) -> Self {
+        Self {
+            player,
+            delivery,
+            up: Link::default(),
+            down: Link::default(),
+            knocks_at,
+            answered_at: None,
+            gives_up_at: now + DIAL,
+            at_client: true,
+            at_server: false,
+            is_open: false,
+            reset_at: None,
+        }
+    }
+
     /// The client ends it.
     pub fn hang_up(&mut self, now: Time, on: Conditions, dark: Time, dice: &mut Rng) {
         self.at_client = false;

@@ -57,7 +57,7 @@ pub struct Turn<'a> {
 impl Wire {
     /// A client has connected.
     pub fn accept(server: &Interior, line: &mut Line, now: Time, path: Path, dice: &mut Rng) -> Self {
-        let source = Source::of(Ipv4Addr::new(10, 0, 0, line.player as u8 + 1).into());
+        let source = Source::of(Ipv4Addr::new(10, 0, 0, (line.player + 1) as u8).into());
         let transport = match line.delivery {
             Delivery::Ordered => TransportKind::WebSocket,
             Delivery::Datagram => TransportKind::Quic,
@@ -83,6 +83,11 @@ impl Wire {
             return false;
         }
         true
+    }
+
+    /// The seat, once its welcome was sent.
+    pub fn seat(&self) -> Option<u32> {
+        self.seat
     }
 
     /// The connection is lost.

@@ -4,6 +4,29 @@ use super::network::Conditions;
 use fastrand::Rng;
 use std::fmt;
 
+/// Mostly the game that shows most.
+const PLAYS: [Play; 8] = [
+    Play::Tally,
+    Play::Tally,
+    Play::Tally,
+    Play::Tally,
+    Play::Tally,
+    Play::Cursors,
+    Play::Hands,
+    Play::Arena,
+];
+const LIES: [Lie; 9] = [
+    Lie::Garbage,
+    Lie::Changed,
+    Lie::Acks,
+    Lie::Flood,
+    Lie::Huge,
+    Lie::Twice,
+    Lie::Token,
+    Lie::Mute,
+    Lie::Nonsense,
+];
+
 /// One run.
 #[derive(Debug, Clone)]
 pub struct Story {
@@ -23,6 +46,19 @@ pub struct Setting {
     pub window: u32,
     /// Reliable messages that may wait for a client.
     pub reliable_messages: usize,
+    pub play: Play,
+    /// The room is recorded, and replayed at the end.
+    pub record: bool,
+}
+
+/// What is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Play {
+    /// The game of this test, which shows what is lost, repeated or leaked.
+    Tally,
+    Cursors,
+    Hands,
+    Arena,
 }
 
 /// Something happens.
@@ -54,7 +90,21 @@ pub enum What {
     Hurry { player: usize, commands: u32 },
     /// The server's process stands still.
     ServerFreezes { lasts: u32 },
+    /// All connections break.
+    Storm { notice: Notice },
+    /// An operator removes a player.
+    Kick { player: usize },
+    /// An operator ends the room, and makes another of the same name.
+    CloseRoom,
+    /// The server stops as it should, and leaves its rooms to the next, which starts after that time.
+    Restart { lasts: u32 },
+    /// The server dies.
+    Kill { lasts: u32 },
+    /// A stranger connects and lies.
+    Lie { lie: Lie, datagrams: bool },
 }
+
+const NOTICES: [Notice; 3] = [Notice::Both, Notice::Client, Notice::Server];
 
 /// Who learns that a connection is broken; the other end waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +112,41 @@ pub enum Notice {
     Both,
     Client,
     Server,
+}
+
+/// What a client may send that is no client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lie {
+    /// Bytes that mean nothing.
+    Garbage,
+    /// Its own messages, changed.
+    Changed,
+    /// Acknowledgements of what was never sent.
+    Acks,
+    /// Inputs, commands and pings, thousands.
+    Flood,
+    /// Messages that are too long.
+    Huge,
+    /// A second join.
+    Twice,
+    /// Somebody else's seat, by a token that it does not know.
+    Token,
+    /// Nothing at all.
+    Mute,
+    /// Inputs and commands that the game cannot read.
+    Nonsense,
+}
+
+impl Play {
+    /// Its name at the server.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Play::Tally => super::game::KIND,
+            Play::Cursors => "cursors",
+            Play::Hands => "hands",
+            Play::Arena => "arena",
+        }
+    }
 }
 
 impl What {
@@ -75,8 +160,14 @@ impl What {
             | What::Freeze { player, .. }
             | What::Deaf { player, .. }
             | What::Network { player, .. }
-            | What::Hurry { player, .. } => Some(player),
-            What::ServerFreezes { .. } => None,
+            | What::Hurry { player, .. }
+            | What::Kick { player } => Some(player),
+            What::ServerFreezes { .. }
+            | What::Storm { .. }
+            | What::CloseRoom
+            | What::Restart { .. }
+            | What::Kill { .. }
+            | What::Lie { .. } => None,
         }
     }
 
@@ -86,7 +177,9 @@ impl What {
             What::Dark { lasts, .. }
             | What::Freeze { lasts, .. }
             | What::Deaf { lasts, .. }
-            | What::ServerFreezes { lasts } => lasts,
+            | What::ServerFreezes { lasts }
+            | What::Restart { lasts }
+            | What::Kill { lasts } => lasts,
             _ => 0,
         }
     }
@@ -101,6 +194,8 @@ impl Story {
             timeout: pick(&mut rng, &[2_000, 3_000, 5_000]),
             window: pick(&mut rng, &[2_000, 4_000, 8_000]),
             reliable_messages: pick(&mut rng, &[16, 64, 512]),
+            play: pick(&mut rng, &PLAYS),
+            record: rng.u32(..8) == 0,
         };
         let players = rng.usize(2..6);
         let mut acts: Vec<_> = (0..players)
@@ -156,14 +251,20 @@ fn happens(rng: &mut Rng, players: usize, setting: &Setting) -> What {
     // Short of the timeout, about as long, or much longer.
     let lasts = setting.timeout * pick(rng, &[20, 50, 90, 110, 200, 400]) / 100;
     match rng.u32(..100) {
-        0..15 => What::Cut { player, notice: pick(rng, &[Notice::Both, Notice::Client, Notice::Server]) },
-        15..30 => What::Dark { player, lasts },
-        30..45 => What::Freeze { player, lasts, asleep: rng.bool() },
-        45..55 => What::Deaf { player, lasts },
-        55..65 => What::Network { player, network: network(rng) },
-        65..75 => What::Hurry { player, commands: rng.u32(1..64) },
-        75..85 => What::Leave { player },
-        85..92 => What::ServerFreezes { lasts },
+        0..12 => What::Cut { player, notice: pick(rng, &NOTICES) },
+        12..22 => What::Dark { player, lasts },
+        22..33 => What::Freeze { player, lasts, asleep: rng.bool() },
+        33..40 => What::Deaf { player, lasts },
+        40..46 => What::Network { player, network: network(rng) },
+        46..55 => What::Hurry { player, commands: rng.u32(1..64) },
+        55..62 => What::Leave { player },
+        62..68 => What::ServerFreezes { lasts },
+        68..72 => What::Storm { notice: pick(rng, &NOTICES) },
+        72..75 => What::Kick { player },
+        75..77 => What::CloseRoom,
+        77..81 => What::Restart { lasts: rng.u32(100..3_000) },
+        81..83 => What::Kill { lasts: rng.u32(100..3_000) },
+        83..94 => What::Lie { lie: pick(rng, &LIES), datagrams: rng.bool() },
         _ => What::Join { player, datagrams: rng.bool(), network: network(rng) },
     }
 }

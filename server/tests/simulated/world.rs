@@ -2,34 +2,39 @@
 //!
 //! The world's time moves from one event to the next, in steps of at least a millisecond. The runtime of the
 //! server is paused and follows it: between two steps the server's actors do all that they can, and its
-//! timers fire when their time comes. While the server stands still, only the world's time moves on.
+//! timers fire when their time comes. While the server stands still, or is not there, only the world's time
+//! moves on.
 
 use super::{
     game,
+    liar::{self, Liar},
     network::Time,
     player::{Broken, Kept, Line, Player, ROOM, keep},
     presence::Ledger,
-    server::{Path, Turn, Wire},
-    story::{Act, Notice, Story, What},
+    process::{self, Ended},
+    server::Path,
+    story::{Act, Notice, Play, Story, What},
 };
 use driftless_proto::{limits::Limits, session::Delivery};
 use driftless_server::{config::Config, server::Interior};
-use driftless_sim::Setup;
+use driftless_sim::{GameKind, games};
 use fastrand::Rng;
 use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    fmt, panic,
-    sync::Once,
-    thread,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
     time::{Duration, Instant},
 };
-use tokio::{runtime::Builder, time};
+use tempfile::TempDir;
 
 /// The shortest step.
-const STEP: Duration = Duration::from_millis(1);
+pub const STEP: Duration = Duration::from_millis(1);
 /// How long after its last act a story goes on, besides what timeouts take.
 const TAIL: Duration = Duration::from_secs(8);
+
+/// How long nothing has happened before a story may be over.
+const QUIET: Duration = Duration::from_secs(3);
+/// How long after a command its player knows what became of it.
+const ANSWERED: Duration = Duration::from_secs(3);
 
 /// Where a story went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,62 +52,45 @@ pub struct Summary {
     pub resumes: u64,
 }
 
-struct World<'a> {
-    story: &'a Story,
-    now: Time,
+/// All but the server.
+pub struct World<'a> {
+    pub story: &'a Story,
+    pub now: Time,
     /// When the clients' clocks began.
     origin: Instant,
-    players: Vec<Player>,
-    lines: BTreeMap<u64, Line>,
+    pub players: Vec<Player>,
+    liars: BTreeMap<u64, Liar>,
+    pub lines: BTreeMap<u64, Line>,
     next_line: u64,
-    dice: Rng,
+    pub dice: Rng,
     acts: &'a [Act],
-    frozen_until: Time,
+    /// What an operator or a fault does to the server, and is not done yet.
+    pub orders: Vec<What>,
+    /// Connections that broke, as the server learns.
+    pub broken: BTreeSet<u64>,
+    pub frozen_until: Time,
+    /// There is no process.
+    is_down: bool,
+    /// The room was closed while the server stopped.
+    pub closed: bool,
     /// What tells the rooms of one name apart.
-    room: u64,
-    ledger: Ledger,
+    pub room: u64,
+    pub ledger: Ledger,
+    pub record: Option<TempDir>,
+    pub steps: u64,
 }
 
-thread_local! {
-    /// The first panic of a simulation on this thread. None: there is no simulation on it.
-    static PANIC: RefCell<Option<Option<String>>> = const { RefCell::new(None) };
-}
-
-/// Runs a story, on a thread of its own, because the server has what belongs to a thread.
+/// Runs a story.
 pub fn run(story: &Story) -> Result<Summary, Failure> {
-    hear_panics();
-    thread::scope(|scope| {
-        let run = || {
-            PANIC.set(Some(None));
-            let runtime = || {
-                let mut runtime = Builder::new_current_thread();
-                runtime.enable_time().start_paused(true).max_blocking_threads(1);
-                runtime.build().unwrap_or_else(|error| panic!("no runtime: {error}"))
-            };
-            actix_rt::System::with_tokio_rt(runtime).block_on(World::new(story).play())
-        };
-        scope.spawn(run).join().unwrap_or_else(|_| {
-            let broken = Broken { promise: 6, what: "the simulation itself panicked".to_owned() };
-            Err(Failure { at: Time::ZERO, broken })
-        })
-    })
+    let mut world = World::new(story);
+    let played = world.play();
+    let at = world.now;
+    played.map_err(|broken| Failure { at, broken })
 }
 
-/// Keeps the panics of simulations, which actors would otherwise swallow.
-fn hear_panics() {
-    static HEARD: Once = Once::new();
-    HEARD.call_once(|| {
-        let others = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            let simulated = PANIC.try_with(|panic| {
-                let mut panic = panic.borrow_mut();
-                panic.as_mut().map(|first| first.get_or_insert_with(|| info.to_string()).len()).is_some()
-            });
-            if !simulated.unwrap_or(false) {
-                others(info);
-            }
-        }));
-    });
+/// The games that can be played.
+pub fn kinds() -> Vec<GameKind> {
+    [vec![game::kind()], games::kinds()].concat()
 }
 
 impl<'a> World<'a> {
@@ -112,24 +100,48 @@ impl<'a> World<'a> {
             story,
             now: Time::ZERO,
             origin: Instant::now(),
-            players: (0..players).map(Player::new).collect(),
+            players: (0..players).map(|number| Player::new(number, &story.setting)).collect(),
+            liars: BTreeMap::new(),
             lines: BTreeMap::new(),
             next_line: 0,
             dice: Rng::with_seed(story.seed ^ 0x5eed),
             acts: &story.acts,
+            orders: Vec::new(),
+            broken: BTreeSet::new(),
             frozen_until: Time::ZERO,
+            is_down: false,
+            closed: false,
             room: story.seed,
             ledger: Ledger::default(),
+            record: story.setting.record.then(|| TempDir::new().ok()).flatten(),
+            steps: 0,
         }
     }
 
-    fn config(&self) -> Config {
+    /// One process of the server after another.
+    fn play(&mut self) -> Result<Summary, Broken> {
+        let mut left = None;
+        while let Ended::Down { until, file } = process::run(self, left)? {
+            self.wait(until)?;
+            left = file;
+        }
+        let mut summary = Summary { steps: self.steps, ..Summary::default() };
+        for stats in self.players.iter().filter_map(|player| player.core.as_ref()).map(|core| core.stats()) {
+            summary.states += stats.states;
+            summary.events += stats.reliable;
+            summary.resumes += stats.resumes;
+        }
+        Ok(summary)
+    }
+
+    pub fn config(&self) -> Config {
         let setting = &self.story.setting;
         let ms = |ms: u32| Duration::from_millis(ms.into());
         Config {
             quic: driftless_server::config::QuicListen::Off,
             resume_window: ms(setting.window),
             linger: Duration::from_secs(3_600),
+            record: self.record.as_ref().map(|folder| folder.path().to_owned()),
             limits: Limits {
                 timeout: ms(setting.timeout),
                 heartbeat: ms(setting.timeout / 3),
@@ -140,65 +152,47 @@ impl<'a> World<'a> {
         }
     }
 
+    /// From when on the story may be over.
+    pub fn may_end(&self) -> Time {
+        Duration::from_millis(self.story.ends().into()) + QUIET
+    }
+
     /// When the story is over: all who want to are back by then, and no ghost is left.
-    fn end(&self) -> Time {
+    pub fn end(&self) -> Time {
         let setting = &self.story.setting;
         let ms = |ms: u32| Duration::from_millis(ms.into());
         ms(self.story.ends()) + 2 * ms(setting.timeout) + ms(setting.window) + TAIL
     }
 
-    async fn play(mut self) -> Result<Summary, Failure> {
-        let played = self.try_play().await;
-        let at = self.now;
-        played.map_err(|broken| Failure { at, broken })
-    }
-
-    async fn try_play(&mut self) -> Result<Summary, Broken> {
-        let server = Interior::start(&self.config(), &[game::kind()], self.ledger.clone())
-            .map_err(|error| Broken { promise: 0, what: error.to_string() })?;
-        let setting = self.story.setting;
-        let setup = Setup { tick_rate: setting.tick_rate, ..Setup::new(self.room, setting.tick_rate) };
-        server.make_room(ROOM, game::KIND, &setup).await.map_err(|what| Broken { promise: 0, what })?;
-        let (begin, end) = (time::Instant::now(), self.end());
-        let mut wires = BTreeMap::new();
-        let mut summary = Summary::default();
-        while self.now < end {
-            summary.steps += 1;
-            let stood_still = self.frozen_until > Time::ZERO && self.frozen_until <= self.now;
-            if stood_still {
-                self.frozen_until = Time::ZERO;
-                time::advance((begin + self.now).saturating_duration_since(time::Instant::now())).await;
+    /// There is no server until then.
+    fn wait(&mut self, until: Time) -> Kept {
+        self.is_down = true;
+        for line in self.lines.values_mut() {
+            line.at_server = false;
+        }
+        while self.now < until {
+            self.act();
+            self.orders.clear();
+            let (now, dice) = (self.now, &mut self.dice);
+            for line in self.lines.values_mut().filter(|line| line.at_client && line.reset_at.is_none()) {
+                let is_known = line.answered_at.is_some() || line.knocks_at <= now;
+                // A kernel answers for a process that is gone, but not to datagrams.
+                if is_known && line.delivery == Delivery::Ordered {
+                    let path = Path::of(&self.players, line.player);
+                    line.reset_at = Some(now.max(path.dark) + path.on.travel(dice));
+                }
             }
-            if self.frozen_until == Time::ZERO {
-                time::sleep_until(begin + self.now).await;
-            }
-            self.act(&mut wires);
-            if self.frozen_until == Time::ZERO {
-                self.serve(&server, &mut wires);
-                self.now += STEP;
-                time::sleep_until(begin + self.now).await;
-                self.send(&server, &mut wires)?;
-            } else {
-                self.now += STEP;
-            }
+            self.now += STEP;
             self.play_clients()?;
-            self.ledger.check()?;
-            if let Some(panic) = PANIC.with_borrow(|panic| panic.clone().flatten()) {
-                return Err(Broken { promise: 6, what: panic });
-            }
-            self.now = up_to_a_step(self.next(&server, begin)).max(self.now);
+            self.lines.retain(|_, line| line.at_client);
+            self.now = self.next_of_clients().min(until).max(self.now);
         }
-        self.check_end(&server).await?;
-        for stats in self.players.iter().filter_map(|player| player.core.as_ref()).map(|core| core.stats()) {
-            summary.states += stats.states;
-            summary.events += stats.reliable;
-            summary.resumes += stats.resumes;
-        }
-        Ok(summary)
+        self.is_down = false;
+        Ok(())
     }
 
-    /// When something happens next.
-    fn next(&self, server: &Interior, begin: time::Instant) -> Time {
+    /// When something happens next, apart from the server.
+    pub fn next_of_clients(&self) -> Time {
         let mut next = self.now + Duration::from_millis(100);
         if let Some(act) = self.acts.first() {
             next = next.min(Duration::from_millis(act.at.into()));
@@ -206,61 +200,93 @@ impl<'a> World<'a> {
         for player in &self.players {
             next = next.min(player.next(self.origin, self.now, &self.lines));
         }
-        if self.frozen_until > self.now {
-            return next.min(self.frozen_until);
+        for liar in self.liars.values() {
+            next = liar.next().into_iter().fold(next, Time::min);
         }
-        for line in self.lines.values() {
-            let up = if line.at_server { line.up.next() } else { line.at_client.then_some(line.knocks_at) };
-            // What never arrives any more is not waited for.
-            next = up.into_iter().fold(next, Time::min);
-        }
-        if let Some(tick) = server.next_tick() {
-            next = next.min(tick.saturating_duration_since(begin.into_std()));
-        }
-        next
+        up_to_a_step(next)
     }
 
     /// What the story says.
-    fn act(&mut self, wires: &mut BTreeMap<u64, Wire>) {
+    pub fn act(&mut self) {
         while let Some((act, rest)) = self.acts.split_first()
             && Duration::from_millis(act.at.into()) <= self.now
         {
             self.acts = rest;
-            self.happen(act.what, wires);
+            self.happen(act.what);
         }
     }
 
-    fn happen(&mut self, what: What, wires: &mut BTreeMap<u64, Wire>) {
+    fn happen(&mut self, what: What) {
         let (now, setting) = (self.now, self.story.setting);
         let lasts = Duration::from_millis(what.lasts().into());
-        if let What::ServerFreezes { .. } = what {
-            self.frozen_until = self.frozen_until.max(now + lasts);
-            for player in &mut self.players {
-                player.silence_until = player.silence_until.max(now + 2 * lasts + Duration::from_secs(6));
+        // What is done to a server that stands still comes later.
+        let later = self.frozen_until.saturating_sub(now);
+        match what {
+            What::ServerFreezes { .. } if self.is_down => return,
+            What::ServerFreezes { .. } => {
+                self.frozen_until = self.frozen_until.max(now + lasts);
+                self.players.iter_mut().for_each(|player| player.unanswered(now, lasts));
+                return;
             }
-            return;
+            What::Storm { notice } => {
+                return (0..self.players.len()).for_each(|player| self.happen(What::Cut { player, notice }));
+            }
+            What::CloseRoom => {
+                self.players.iter_mut().for_each(|player| player.may_lose_its_seat(now, later));
+                return self.orders.push(what);
+            }
+            What::Restart { .. } | What::Kill { .. } => {
+                for player in &mut self.players {
+                    player.unanswered(now, later + lasts + process::STOP);
+                    player.stop_until = player.silence_until;
+                    if let What::Kill { .. } = what {
+                        player.may_lose_its_seat(now, later + lasts);
+                    }
+                }
+                return self.orders.push(what);
+            }
+            What::Lie { lie, datagrams } => {
+                let delivery = if datagrams { Delivery::Datagram } else { Delivery::Ordered };
+                self.next_line += 1;
+                let number = self.players.len() + self.next_line as usize % 200;
+                self.lines.insert(self.next_line, Line::knock(number, delivery, now, now));
+                self.liars.insert(self.next_line, Liar::new(lie));
+                return;
+            }
+            _ => {}
         }
         let Some(player) = what.player().and_then(|player| self.players.get_mut(player)) else { return };
         let at = player.at(self.origin, now);
+        let seat = player.seat();
         match what {
             What::Join { datagrams, network, .. } => {
                 let delivery = if datagrams { Delivery::Datagram } else { Delivery::Ordered };
                 player.come(now, delivery, network);
+                return;
             }
-            What::Leave { .. } => player.leave(at),
+            What::Leave { .. } => {
+                player.leave(at);
+                self.ledger.leaves(seat);
+                return;
+            }
+            What::Kick { .. } => {
+                player.kicked = true;
+                player.may_lose_its_seat(now, later);
+                self.orders.push(what);
+            }
             What::Cut { notice, .. } => {
                 player.troubled(now, Duration::ZERO, &setting);
-                let Some(id) = player.line else { return };
-                let Some(line) = self.lines.get_mut(&id) else { return };
-                if notice != Notice::Client {
-                    line.at_server = false;
-                    if let Some(wire) = wires.remove(&id) {
-                        wire.end("cut");
+                if let Some(id) = player.line
+                    && let Some(line) = self.lines.get_mut(&id)
+                {
+                    if notice != Notice::Client {
+                        line.at_server = false;
+                        self.broken.insert(id);
                     }
-                }
-                if notice != Notice::Server {
-                    line.at_client = false;
-                    player.lose(at, "cut");
+                    if notice != Notice::Server {
+                        line.at_client = false;
+                        player.lose(at, "cut");
+                    }
                 }
             }
             What::Dark { .. } => {
@@ -275,71 +301,50 @@ impl<'a> World<'a> {
                 player.deaf_until = player.deaf_until.max(now + lasts);
                 player.troubled(now, lasts, &setting);
             }
-            What::Network { network, .. } => player.network = network,
-            What::Hurry { commands, .. } => player.hurry(commands),
-            What::ServerFreezes { .. } => {}
+            What::Network { network, .. } => return player.moved(now, network),
+            What::Hurry { commands, .. } => return player.hurry(now, setting.play, commands),
+            _ => return,
         }
+        seat.into_iter().for_each(|seat| self.ledger.may_be_removed(seat));
     }
 
-    /// The server accepts, reads, and runs its rooms.
-    fn serve(&mut self, server: &Interior, wires: &mut BTreeMap<u64, Wire>) {
-        let (now, at) = (self.now, time::Instant::now().into_std());
-        for (id, line) in &mut self.lines {
-            let player = &self.players[line.player];
-            let path = Path { on: player.network, dark: player.dark_until };
-            if line.answered_at.is_none() && line.at_client && line.knocks_at <= now {
-                wires.insert(*id, Wire::accept(server, line, now, path, &mut self.dice));
+    pub fn play_clients(&mut self) -> Kept {
+        let Self { players, origin, now, story, lines, next_line, dice, liars, .. } = self;
+        for player in players {
+            player.play(*origin, *now, &story.setting, lines, next_line, dice)?;
+        }
+        let kind = story.setting.play.kind();
+        liars.retain(|id, _| lines.get(id).is_some_and(|line| line.at_client));
+        liars.iter_mut().try_for_each(|(id, liar)| {
+            let Some(line) = lines.get_mut(id) else { return Ok(()) };
+            if line.reset_at.is_some_and(|at| at <= *now) {
+                line.at_client = false;
             }
-            if let Some(wire) = wires.get_mut(id)
-                && !wire.read(server.worker(), line, now, at)
-            {
-                line.at_server = false;
-                wires.remove(id);
-            }
-        }
-        self.lines.retain(|_, line| line.at_client || line.at_server);
-        server.run_rooms();
-    }
-
-    /// The server writes.
-    fn send(&mut self, server: &Interior, wires: &mut BTreeMap<u64, Wire>) -> Kept {
-        let (now, at) = (self.now, time::Instant::now().into_std());
-        for (id, wire) in wires {
-            let Some(line) = self.lines.get_mut(id) else { continue };
-            let player = &self.players[line.player];
-            let path = Path { on: player.network, dark: player.dark_until };
-            let mut turn = Turn { now, at, path, dice: &mut self.dice, room: self.room };
-            wire.write(server.worker(), line, &mut turn)?;
-        }
-        Ok(())
-    }
-
-    fn play_clients(&mut self) -> Kept {
-        let Self { players, origin, now, story, lines, next_line, dice, .. } = self;
-        players
-            .iter_mut()
-            .try_for_each(|player| player.play(*origin, *now, &story.setting, lines, next_line, dice))
+            liar.play(line, kind, *now, dice)
+        })
     }
 
     /// After a quiet time, everybody is where they want to be, and nobody else is there.
-    async fn check_end(&self, server: &Interior) -> Kept {
+    pub async fn check_end(&self, server: &Interior) -> Kept {
         let mut seats = Vec::new();
         for player in self.players.iter().filter(|player| player.is_in) {
             let number = player.number;
             let phase = player.core.as_ref().map(|core| core.phase().clone());
             keep(9, player.is_online(), || format!("player {number} is not back: {phase:?}"))?;
-            keep(3, player.waits_for() <= 2, || {
-                format!("player {number} never heard of {} commands", player.waits_for())
+            let unheard = player.waits_for(self.now.saturating_sub(ANSWERED));
+            keep(3, unheard == 0 || self.story.setting.play != Play::Tally, || {
+                format!("player {number} never heard of {unheard} commands")
             })?;
             seats.extend(player.seat());
         }
         let Some(room) = server.inspect(ROOM).await else {
             return keep(10, false, || "the room is gone".to_owned());
         };
-        let mut taken: Vec<_> = room.seats.iter().map(|seat| seat.player).collect();
+        let mut taken: Vec<_> = room.seats.iter().filter(|seat| !seat.npc).map(|seat| seat.player).collect();
         seats.sort();
         taken.sort();
         keep(5, seats == taken, || format!("the players have the seats {seats:?}, but {taken:?} are taken"))?;
+        let npcs = room.seats.iter().filter(|seat| seat.npc).count();
         let newest = room.state.as_ref().map_or(0, |state| state.snapshot().tick());
         for player in self.players.iter().filter(|player| player.is_in) {
             let (number, tick) = (player.number, player.tick());
@@ -348,7 +353,7 @@ impl<'a> World<'a> {
             let members = player.core.as_ref().and_then(|core| core.members());
             let known: Vec<_> =
                 members.iter().flat_map(|m| m.iter()).flat_map(|m| m.players.clone()).collect();
-            keep(5, known.len() == seats.len(), || {
+            keep(5, known.len() == seats.len() + npcs, || {
                 format!("player {number} knows of {known:?}, but {seats:?} are there")
             })?;
         }
@@ -357,8 +362,18 @@ impl<'a> World<'a> {
 }
 
 /// The timers of the runtime know nothing shorter.
-fn up_to_a_step(time: Time) -> Time {
+pub fn up_to_a_step(time: Time) -> Time {
     Duration::from_millis(time.as_nanos().div_ceil(STEP.as_nanos()) as u64)
+}
+
+impl Path {
+    /// Of this player; or of a liar.
+    pub fn of(players: &[Player], number: usize) -> Self {
+        match players.get(number) {
+            Some(player) => Self { on: player.network, dark: player.dark_until },
+            None => Self { on: liar::NETWORK, dark: Time::ZERO },
+        }
+    }
 }
 
 impl fmt::Display for Failure {

@@ -1,0 +1,322 @@
+//! One process of the server, from its start to its end: a thread, because a server has what belongs to a
+//! thread, with a runtime whose time stands still unless the world moves it.
+
+use super::{
+    game,
+    network::Time,
+    player::{Broken, Kept, ROOM, keep},
+    server::{Path, Turn, Wire},
+    story::What,
+    world::{STEP, World, kinds, up_to_a_step},
+};
+use driftless_server::server::Interior;
+use driftless_sim::{
+    Setup,
+    replay::{Verdict, replay},
+};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs::File,
+    io::{self, BufReader},
+    panic,
+    rc::Rc,
+    sync::Once,
+    thread,
+    time::Duration,
+};
+use tokio::{runtime::Builder, task::JoinHandle, time};
+
+/// Time over which clients are told to come back when the server stops.
+const SPREAD: Duration = Duration::from_millis(200);
+/// How long they may take to go.
+const GOODBYES: Duration = Duration::from_millis(600);
+/// How long rooms may take to stop.
+const CARRY: Duration = Duration::from_millis(1_500);
+/// How long a stop takes at most.
+pub const STOP: Duration = Duration::from_millis(2_500);
+
+/// How a process ended.
+pub enum Ended {
+    /// The story is over.
+    Over,
+    /// The next one starts at that time, with what this one has left.
+    Down { until: Time, file: Option<Vec<u8>> },
+}
+
+thread_local! {
+    /// The first panic of a simulation on this thread. None: there is no simulation on it.
+    static PANIC: RefCell<Option<Option<String>>> = const { RefCell::new(None) };
+}
+
+/// Runs a process. `left`: what the one before has left.
+pub fn run(world: &mut World<'_>, left: Option<Vec<u8>>) -> Result<Ended, Broken> {
+    hear_panics();
+    thread::scope(|scope| {
+        let run = || {
+            PANIC.set(Some(None));
+            let runtime = || {
+                let mut runtime = Builder::new_current_thread();
+                runtime.enable_time().start_paused(true).max_blocking_threads(1);
+                runtime.build().unwrap_or_else(|error| panic!("no runtime: {error}"))
+            };
+            let ended = actix_rt::System::with_tokio_rt(runtime).block_on(live(world, left));
+            // The simulation's own panic is told in its place.
+            (ended, PANIC.take().flatten())
+        };
+        match scope.spawn(run).join() {
+            Ok((ended, None)) => ended,
+            Ok((_, Some(panic))) => Err(Broken { promise: 6, what: panic }),
+            Err(_) => Err(Broken { promise: 0, what: "the simulation itself panicked".to_owned() }),
+        }
+    })
+}
+
+/// Keeps the panics of simulations, which actors would otherwise swallow.
+fn hear_panics() {
+    static HEARD: Once = Once::new();
+    HEARD.call_once(|| {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let simulated = PANIC.try_with(|panic| {
+                let mut panic = panic.borrow_mut();
+                panic.as_mut().map(|first| first.get_or_insert_with(|| info.to_string()).len()).is_some()
+            });
+            if !simulated.unwrap_or(false) {
+                others(info);
+            }
+        }));
+    });
+}
+
+/// A process that runs.
+struct Process<'w, 'a> {
+    world: &'w mut World<'a>,
+    server: Rc<Interior>,
+    wires: BTreeMap<u64, Wire>,
+    /// When it began, on its own clock and on the world's.
+    begin: (time::Instant, Time),
+    /// It stops: when it asks its rooms to, and when the next process starts.
+    stops: Option<(Time, Time)>,
+    carrying: Option<JoinHandle<io::Result<Vec<u8>>>>,
+}
+
+async fn live(world: &mut World<'_>, left: Option<Vec<u8>>) -> Result<Ended, Broken> {
+    let server = Interior::start(&world.config(), &kinds(), world.ledger.clone())
+        .map_err(|error| Broken { promise: 0, what: error.to_string() })?;
+    world.ledger.begin();
+    (world.frozen_until, world.broken) = (Time::ZERO, Default::default());
+    let begin = (time::Instant::now(), world.now);
+    let (wires, server) = (BTreeMap::new(), Rc::new(server));
+    let mut process = Process { world, server, wires, begin, stops: None, carrying: None };
+    match left {
+        Some(file) => {
+            process.server.go_on(&file).map_err(|what| Broken { promise: 10, what })?;
+            let goes_on = process.server.rooms() == 1;
+            // Before an early end, because actors must have begun.
+            process.step().await;
+            let was_closed = std::mem::take(&mut process.world.closed);
+            keep(10, goes_on || was_closed, || "the room did not go on".to_owned())?;
+            if !goes_on {
+                process.make_room().await;
+            }
+        }
+        None => process.make_room().await,
+    }
+    process.live().await
+}
+
+impl Process<'_, '_> {
+    async fn live(&mut self) -> Result<Ended, Broken> {
+        let end = self.world.end();
+        while self.world.now < end {
+            self.world.steps += 1;
+            self.catch_up().await;
+            self.world.act();
+            if let Some(ended) = self.obey().await {
+                return Ok(ended);
+            }
+            if self.world.frozen_until == Time::ZERO {
+                self.serve();
+                self.step().await;
+                self.send()?;
+            } else {
+                self.world.now += STEP;
+            }
+            self.world.play_clients()?;
+            self.world.ledger.check()?;
+            if let Some(panic) = PANIC.with_borrow(|panic| panic.clone().flatten()) {
+                return Err(Broken { promise: 6, what: panic });
+            }
+            self.world.now = self.next().max(self.world.now);
+            if self.may_end() && self.world.check_end(&self.server).await.is_ok() {
+                break;
+            }
+        }
+        self.world.check_end(&self.server).await?;
+        self.check_recordings()?;
+        Ok(Ended::Over)
+    }
+
+    /// Whether to look if all is as it should be at the end.
+    fn may_end(&self) -> bool {
+        let is_up = self.world.frozen_until == Time::ZERO && self.stops.is_none();
+        is_up && self.world.now >= self.world.may_end() && self.world.steps.is_multiple_of(64)
+    }
+
+    /// The runtime's time follows the world's.
+    async fn catch_up(&mut self) {
+        let (now, to) = (self.world.now, self.clock());
+        if self.world.frozen_until == Time::ZERO {
+            time::sleep_until(to).await;
+        } else if self.world.frozen_until <= now {
+            // All that is overdue comes at once.
+            self.world.frozen_until = Time::ZERO;
+            time::advance(to.saturating_duration_since(time::Instant::now())).await;
+        }
+    }
+
+    /// What the process's clock shows, now that the world's shows `now`.
+    fn clock(&self) -> time::Instant {
+        self.begin.0 + (self.world.now - self.begin.1)
+    }
+
+    /// A step of time, in which the server's actors do what they can.
+    async fn step(&mut self) {
+        self.world.now += STEP;
+        time::sleep_until(self.clock()).await;
+    }
+
+    async fn make_room(&mut self) {
+        let setting = self.world.story.setting;
+        let setup = Setup::new(self.world.room, setting.tick_rate);
+        // If a player's join was faster, that room is as good.
+        let _ = self.server.make_room(ROOM, setting.play.kind(), &setup).await;
+    }
+
+    /// What operators do, and what is done to the process.
+    async fn obey(&mut self) -> Option<Ended> {
+        let now = self.world.now;
+        for order in std::mem::take(&mut self.world.orders) {
+            match order {
+                What::Kick { player } => {
+                    if let Some(seat) = self.world.players[player].seat() {
+                        self.server.kick(ROOM, seat, "kicked");
+                    }
+                }
+                What::CloseRoom => {
+                    self.world.ledger.begin_room();
+                    self.world.closed = self.stops.is_some();
+                    self.server.close_room(ROOM);
+                    self.step().await;
+                    self.world.room += 1;
+                    self.make_room().await;
+                }
+                What::Restart { lasts } if self.stops.is_none() => {
+                    self.server.drain(SPREAD);
+                    let stops = now + GOODBYES;
+                    self.stops = Some((stops, stops + CARRY + Duration::from_millis(lasts.into())));
+                }
+                What::Kill { lasts } => {
+                    self.world.room += 1;
+                    return Some(Ended::Down {
+                        until: now + Duration::from_millis(lasts.into()),
+                        file: None,
+                    });
+                }
+                _ => {}
+            }
+        }
+        if let Some((stops, until)) = self.stops
+            && stops <= now
+        {
+            let server = self.server.clone();
+            let carry = || actix_rt::spawn(async move { server.carry(CARRY).await });
+            if self.carrying.get_or_insert_with(carry).is_finished()
+                && let Some(carrying) = self.carrying.take()
+                && let Ok(Ok(file)) = carrying.await
+            {
+                return Some(Ended::Down { until, file: Some(file) });
+            }
+        }
+        None
+    }
+
+    /// When something happens next.
+    fn next(&self) -> Time {
+        let next = self.world.next_of_clients();
+        if self.world.frozen_until > self.world.now {
+            return next.min(self.world.frozen_until);
+        }
+        let up = self.world.lines.values().filter_map(|line| {
+            if line.at_server { line.up.next() } else { line.at_client.then_some(line.knocks_at) }
+        });
+        let tick = self
+            .server
+            .next_tick()
+            .map(|tick| self.begin.1 + tick.saturating_duration_since(self.begin.0.into_std()));
+        up.chain(tick).chain(self.stops.map(|(stops, _)| stops)).map(up_to_a_step).fold(next, Time::min)
+    }
+
+    /// Accepts, reads, and runs rooms.
+    fn serve(&mut self) {
+        let (now, at) = (self.world.now, time::Instant::now().into_std());
+        for id in std::mem::take(&mut self.world.broken) {
+            if let Some(wire) = self.wires.remove(&id) {
+                wire.end("cut");
+            }
+        }
+        let World { lines, players, dice, .. } = &mut *self.world;
+        for (id, line) in &mut *lines {
+            let path = Path::of(players, line.player);
+            if line.answered_at.is_none() && line.at_client && line.knocks_at <= now {
+                self.wires.insert(*id, Wire::accept(&self.server, line, now, path, dice));
+            }
+            if let Some(wire) = self.wires.get_mut(id)
+                && !wire.read(self.server.worker(), line, now, at)
+            {
+                line.at_server = false;
+                self.wires.remove(id);
+            }
+        }
+        lines.retain(|_, line| line.at_client || line.at_server);
+        self.server.run_rooms();
+    }
+
+    /// Writes.
+    fn send(&mut self) -> Kept {
+        let (now, at) = (self.world.now, time::Instant::now().into_std());
+        let World { lines, players, dice, room, ledger, .. } = &mut *self.world;
+        for (id, wire) in &mut self.wires {
+            let Some(line) = lines.get_mut(id) else { continue };
+            let path = Path::of(players, line.player);
+            let is_liar = line.player >= players.len();
+            let mut turn = Turn { now, at, path, dice, room: *room };
+            wire.write(self.server.worker(), line, &mut turn)?;
+            if is_liar && let Some(seat) = wire.seat() {
+                ledger.may_be_removed(seat);
+            }
+        }
+        Ok(())
+    }
+
+    /// Promise 1: "Replaying a recording MUST give the same checksums."
+    fn check_recordings(&self) -> Kept {
+        let Some(folder) = &self.world.record else { return Ok(()) };
+        self.server.finish_recordings();
+        for entry in folder.path().read_dir().into_iter().flatten().flatten() {
+            let Ok(file) = File::open(entry.path()) else { continue };
+            let replayed = replay(BufReader::new(file), &kinds());
+            let same = matches!(replayed, Ok((_, Verdict::Same { .. } | Verdict::Cut { .. })));
+            keep(1, same, || format!("the replay of a recording: {replayed:?}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Forgets what the games of this thread were asked.
+impl Drop for Process<'_, '_> {
+    fn drop(&mut self) {
+        game::forget();
+    }
+}
