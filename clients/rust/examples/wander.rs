@@ -27,8 +27,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     }
                 }
                 Event::State { tick, input, .. } => {
-                    let (Some(predicted), Some(state)) = (&mut predicted, client.snapshot()) else { continue };
-                    predicted.reconcile(input, state);
+                    let Some(predicted) = &mut predicted else { continue };
+                    client.reconcile(predicted, input);
                     if tick % 20 == 0 {
                         print(tick, &client);
                         let error = predicted.error();

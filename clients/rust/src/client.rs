@@ -116,17 +116,21 @@ impl Client {
     }
 
     /// A prediction of this player's own entity, in a game that says how it moves: from now on it wants each
-    /// input that is sent ([`Prediction::push`]) and each state ([`Prediction::reconcile`]). After a welcome
-    /// that is not `resumed` the seat is another, which needs another one.
+    /// input that is sent ([`Prediction::push`]) and each state ([`reconcile`](Self::reconcile)). After a
+    /// welcome that is not `resumed` the seat is another, which needs another one.
     ///
     /// None: nothing has been seen of the room yet, or it is one of another game.
     pub fn predict<P: Predict>(&self) -> Option<Prediction<P>> {
         let welcome = self.welcome().filter(|welcome| welcome.kind == P::KIND)?;
         let mut prediction = Prediction::new(welcome.player, welcome.tick_rate);
-        if let Some(state) = self.snapshot() {
-            prediction.reconcile(0, state);
-        }
+        self.reconcile(&mut prediction, 0);
         Some(prediction)
+    }
+
+    /// Takes the newest state into a prediction, with the `input` of its event
+    /// ([`Event::State`](crate::Event::State)): see [`ClientCore::reconcile`].
+    pub fn reconcile<P: Predict>(&self, prediction: &mut Prediction<P>, input: u32) -> bool {
+        self.core().reconcile(prediction, input)
     }
 
     /// The newest state: all zones that the player sees, together.

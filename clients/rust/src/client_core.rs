@@ -37,6 +37,7 @@ use driftless_proto::{
     view::ZoneId,
     wire,
 };
+use driftless_sim::{Predict, Prediction};
 use prost::Message as _;
 use std::{
     collections::VecDeque,
@@ -306,6 +307,13 @@ impl ClientCore {
     /// The zones that the player sees, other than zone 0: see [`ClientSession::zones`].
     pub fn zones(&self) -> impl Iterator<Item = (ZoneId, &Snapshot, u32)> {
         self.session.zones()
+    }
+    /// Takes the newest state, which contains this player's inputs up to `input`, into a prediction. Not if
+    /// the player's own entity is in it as of an earlier tick, because its zone is late: the inputs do not
+    /// fit that, and the next state of the zone corrects all at once. Returns whether it was taken.
+    pub fn reconcile<P: Predict>(&self, prediction: &mut Prediction<P>, input: u32) -> bool {
+        let (Some(state), Some(welcome)) = (self.snapshot(), self.welcome()) else { return false };
+        !self.session.is_late(P::OWN, welcome.player) && prediction.reconcile(input, state)
     }
     /// The room's schema, after the welcome.
     pub fn schema(&self) -> Option<&Schema> {

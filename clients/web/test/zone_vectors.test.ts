@@ -26,6 +26,7 @@ interface Vector {
     error?: string;
     shown?: Shown;
     ack?: [state: number, missing: number];
+    late?: number[];
   }[];
 }
 
@@ -45,6 +46,7 @@ it.each(names)("%s", (name) => {
     expect(client.take(step.message), at).toBe(step.error);
     shown = step.shown ?? shown;
     expect(client.shown(), at).toEqual(shown);
+    if (step.late) expect(client.late(), at).toEqual(step.late);
     if (step.ack) expect(client.ack(), at).toEqual(step.ack);
   });
 });
@@ -94,6 +96,11 @@ class Client {
       for (let row = 0; row < table.length; row++) rows[name][table.ids[row]!] = values(row);
     });
     return { tick: snapshot.tick, rows };
+  }
+
+  /** The boats that are late. */
+  late(): number[] {
+    return Array.from({ length: 200 }, (_, id) => id).filter((id) => this.session.isLate(0, id));
   }
 
   /** The state that it acknowledges next, and which before it are missing. */

@@ -297,6 +297,12 @@ impl ClientSession {
         self.history.content(zone)
     }
 
+    /// Whether [`snapshot`](Self::snapshot) shows an entity as it was, or should have moved since, at an
+    /// earlier tick, because its zone is late. Inputs that the newest state contains are not in it then.
+    pub fn is_late(&self, kind: usize, id: u32) -> bool {
+        self.history.is_late(kind, id)
+    }
+
     /// The room's schema, after the welcome.
     pub fn schema(&self) -> Option<&Schema> {
         self.seat.as_ref().map(|seat| &seat.schema)

@@ -59,6 +59,8 @@ struct Step {
     /// None: as before.
     shown: Option<Shown>,
     ack: Option<(u32, u32)>,
+    /// The boats that are late.
+    late: Option<Vec<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -269,6 +271,10 @@ fn replay(vector: &Vector, schema: &Schema, name: &str) {
         assert_eq!(error.as_ref().map(name_of), step.error.as_deref(), "{at}: {error:?}");
         shown = step.shown.clone().or(shown);
         assert_eq!(client.shown(schema), shown, "{at}");
+        if let Some(late) = &step.late {
+            let boats = 0..200;
+            assert_eq!(boats.filter(|&id| client.session.is_late(0, id)).collect::<Vec<_>>(), *late, "{at}");
+        }
         if let Some(ack) = step.ack {
             assert_eq!(client.ack(), Some(ack), "{at}");
         }

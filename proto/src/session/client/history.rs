@@ -99,6 +99,14 @@ impl History {
         }
     }
 
+    /// Whether an entity is shown as of an earlier tick than that of the newest state.
+    pub(super) fn is_late(&self, kind: usize, id: u32) -> bool {
+        let has = |state: &Snapshot| state.tables().get(kind).is_some_and(|table| table.row(id).is_some());
+        let zones = std::iter::once(&self.zone_0).chain(self.zones.values());
+        let seen = zones.filter(|contents| contents.newest().is_some_and(has)).map(Contents::known_until);
+        self.union.is_some() && seen.max().flatten() != self.tick && self.current().is_some_and(has)
+    }
+
     /// Forgets all states: those of another room may have another schema.
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.delivery);
