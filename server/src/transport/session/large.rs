@@ -3,9 +3,10 @@
 //! The newest has the highest priority, so that it need not wait for earlier ones. A stream that is not
 //! complete after three round trips, and at least 250 ms, is stuck: it is reset, because a newer state makes
 //! it worthless. (Resetting the previous one at each tick would never let a slow link finish any.) While the
-//! peer allows no more streams, one state waits, and a newer one replaces it.
+//! peer allows no more streams, one state waits, in all its messages, and a newer one replaces it.
 
 use bytes::{Buf, Bytes};
+use driftless_proto::state::StateHead;
 use std::{
     collections::VecDeque,
     future::Future,
@@ -25,16 +26,21 @@ const SUPERSEDED: u32 = 0;
 pub(super) struct LargeStates {
     /// Number of states sent this way, which is the next one's priority.
     sent: i32,
-    /// The newest state, while it has no stream yet.
+    waiting: Waiting,
+    /// The stream of the first message that waits.
     opening: Option<Opening>,
     /// Oldest first. Completed ones stay until they would count as stuck, because the transport reports
     /// completion only when asked.
     streams: VecDeque<Stream>,
 }
 
-struct Opening {
-    stream: Pin<Box<dyn Future<Output = Result<SendStream, SessionError>>>>,
-    message: Bytes,
+type Opening = Pin<Box<dyn Future<Output = Result<SendStream, SessionError>>>>;
+
+/// The messages of the newest state that have no stream yet, in order.
+#[derive(Debug, Default)]
+struct Waiting {
+    tick: Option<u32>,
+    messages: VecDeque<Bytes>,
 }
 
 struct Stream {
@@ -44,41 +50,36 @@ struct Stream {
 }
 
 impl LargeStates {
-    /// Sends a state, newer than all before it.
+    /// Sends a message of a state: of the same as the last one, or a newer one.
     pub(super) fn send(
         &mut self,
         session: &Session,
         message: Bytes,
         cx: &mut Context<'_>,
     ) -> Result<(), SessionError> {
-        match &mut self.opening {
-            Some(opening) => opening.message = message,
-            None => {
-                let session = session.clone();
-                let stream = Box::pin(async move { session.open_uni().await });
-                self.opening = Some(Opening { stream, message });
-            }
-        }
+        self.waiting.push(message);
         self.drive(session, cx)
     }
 
     /// Continues with the states being sent.
     pub(super) fn drive(&mut self, session: &Session, cx: &mut Context<'_>) -> Result<(), SessionError> {
-        if self.opening.is_none() && self.streams.is_empty() {
+        if self.waiting.messages.is_empty() && self.streams.is_empty() {
             return Ok(());
         }
         let now = Instant::now();
         self.reset_stuck(session, now);
-        if let Some(mut opening) = self.opening.take() {
-            match opening.stream.as_mut().poll(cx) {
-                Poll::Pending => self.opening = Some(opening),
-                Poll::Ready(stream) => {
-                    let stream = stream?;
-                    self.sent = self.sent.saturating_add(1).min(i32::MAX - 1);
-                    let _ = stream.set_priority(self.sent);
-                    self.streams.push_back(Stream { stream, unsent: opening.message, since: now });
-                }
-            }
+        while !self.waiting.messages.is_empty() {
+            let opening = self.opening.get_or_insert_with(|| {
+                let session = session.clone();
+                Box::pin(async move { session.open_uni().await })
+            });
+            let Poll::Ready(stream) = opening.as_mut().poll(cx) else { break };
+            self.opening = None;
+            let stream = stream?;
+            self.sent = self.sent.saturating_add(1).min(i32::MAX - 1);
+            let _ = stream.set_priority(self.sent);
+            let unsent = self.waiting.messages.pop_front().unwrap_or_default();
+            self.streams.push_back(Stream { stream, unsent, since: now });
         }
         self.streams.retain_mut(|stream| stream.drive(cx));
         Ok(())
@@ -93,6 +94,18 @@ impl LargeStates {
             let _ = oldest.stream.reset(SUPERSEDED);
             self.streams.pop_front();
         }
+    }
+}
+
+impl Waiting {
+    /// Adds a message. What waits of an earlier state is worthless then.
+    fn push(&mut self, message: Bytes) {
+        let tick = StateHead::split(&message).ok().flatten().map(|(head, _)| head.tick);
+        if tick != self.tick {
+            self.messages.clear();
+            self.tick = tick;
+        }
+        self.messages.push_back(message);
     }
 }
 
@@ -112,5 +125,28 @@ impl Stream {
             }
         }
         self.stream.finish().is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(tick: u32, number: u32) -> Bytes {
+        let head = StateHead { tick, baseline: None, prior: None, input: 0, number, apart: false };
+        let mut message = Vec::new();
+        head.write(0, &mut message);
+        message.into()
+    }
+
+    // Promise 2: "State it misses is superseded, never replayed late."
+    #[test]
+    fn while_there_is_no_stream_all_messages_of_the_newest_state_wait() {
+        let mut waiting = Waiting::default();
+        let sent = [(7, 7), (7, 8), (7, 9), (8, 10), (8, 11)].map(|(tick, number)| message(tick, number));
+        for messages in [&sent[..3], &sent[3..]] {
+            messages.iter().cloned().for_each(|message| waiting.push(message));
+            assert_eq!(waiting.messages.make_contiguous(), messages);
+        }
     }
 }
