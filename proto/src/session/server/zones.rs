@@ -72,6 +72,8 @@ struct Held {
     had: Had,
     /// When it was last sent, or, before that, a while before it came into view.
     sent: u32,
+    /// How long its delta was then. 0: it was not sent yet.
+    bytes: u32,
     priority: u8,
 }
 
@@ -91,8 +93,11 @@ struct News {
     /// Its index in `held`.
     held: usize,
     urgency: u64,
+    /// Bytes that it took the last time. 0: unknown.
+    expected: usize,
     ticks: Ticks,
-    delta: Bytes,
+    /// None: it waits, because there is no room even for more urgent ones.
+    delta: Option<Bytes>,
     /// The message that it goes into. None: it waits.
     part: Option<u32>,
 }
@@ -146,10 +151,11 @@ impl Zones {
     ) -> usize {
         let tick = current.tick();
         self.look(room.view(current), |zone| room.content(current, zone).is_empty, tick, baselines);
-        writer.find_news(&self.held, current, room, baselines);
+        writer.find_news(&self.held, current, room);
         let zone_0 = baselines.references(current);
         let message = zone_0.ticks();
         let body = room.delta(0, current, zone_0.baseline, zone_0.prior);
+        writer.encode(&self.held, current, room, baselines, limits.state_bytes);
         let lists = List::field_len(self.leaving.iter().map(|(zone, _)| *zone))
             + List::field_len(writer.news.iter().map(|news| news.zone));
         let parts = writer.choose(limits, HEAD_OVERHEAD + lists, body.len());
@@ -171,7 +177,7 @@ impl Zones {
                 writer.news.iter().filter(mine).map(move |news| {
                     let head = ZoneHead::new(news.zone, last, tick, news.ticks, (baseline, prior));
                     last = news.zone;
-                    (head, &news.delta)
+                    (head, news.delta.as_deref().unwrap_or_default())
                 })
             };
             let shared = body.len()
@@ -232,7 +238,7 @@ impl Zones {
                 Err(_) if is_empty(zone) => {}
                 Err(at) => {
                     let sent = tick.saturating_sub(NEW);
-                    held.insert(at, Held { zone, had: Had::default(), sent, priority });
+                    held.insert(at, Held { zone, had: Had::default(), sent, bytes: 0, priority });
                     // What it may have had of the zone before, it forgets with the first content.
                     leaving.retain(|(left, _)| *left != zone);
                 }
@@ -254,7 +260,8 @@ impl Zones {
             let covered = match news.next_if(|news| news.held == at) {
                 Some(news) => {
                     if news.part == Some(part) {
-                        held.sent = tick;
+                        let bytes = news.delta.as_ref().map_or(0, Bytes::len);
+                        (held.sent, held.bytes) = (tick, u32::try_from(bytes).unwrap_or(u32::MAX));
                     }
                     news.part == Some(part)
                 }
@@ -271,54 +278,84 @@ impl Zones {
 
 impl ZoneWriter {
     /// Finds the zones whose content the peer does not have.
-    fn find_news<S: StateTick>(
-        &mut self,
-        all: &[Held],
-        current: &S,
-        room: &mut impl Zoned<S>,
-        baselines: &Baselines<S>,
-    ) {
+    fn find_news<S: StateTick>(&mut self, all: &[Held], current: &S, room: &impl Zoned<S>) {
         self.news.clear();
         let tick = current.tick();
-        for (held, Held { zone, had, sent, priority }) in all.iter().copied().enumerate() {
+        for (held, Held { zone, had, sent, bytes, priority }) in all.iter().copied().enumerate() {
             let is_known = had.newest().is_some_and(|newest| {
                 tick.saturating_sub(newest) < MAX_AGE && room.content(current, zone).changed <= newest
             });
             if is_known {
                 continue;
             }
-            let pair = baselines.references_of(had, current);
-            let delta = room.delta(zone, current, pair.baseline, pair.prior);
             let urgency = u64::from(priority.max(1)) * u64::from(tick.saturating_sub(sent).max(1));
-            self.news.push(News { zone, held, urgency, ticks: pair.ticks(), delta, part: None });
+            let (expected, ticks) = (bytes as usize, (None, None));
+            self.news.push(News { zone, held, urgency, expected, ticks, delta: None, part: None });
         }
+    }
+
+    /// Encodes the news: of those that would take much more than the `state_bytes` that there are, by what
+    /// they took the last time, the most urgent.
+    fn encode<S: StateTick>(
+        &mut self,
+        all: &[Held],
+        current: &S,
+        room: &mut impl Zoned<S>,
+        baselines: &Baselines<S>,
+        state_bytes: usize,
+    ) {
+        let mut left = state_bytes.saturating_mul(2);
+        if self.news.iter().map(|news| news.expected).sum::<usize>() > left {
+            self.order_by_urgency();
+        } else {
+            self.order.clear();
+            self.order.extend(0..self.news.len() as u32);
+        }
+        for (nth, &at) in self.order.iter().enumerate() {
+            let news = &mut self.news[at as usize];
+            if news.expected > left && nth > 0 {
+                continue;
+            }
+            left = left.saturating_sub(news.expected);
+            let pair = baselines.references_of(all[news.held].had, current);
+            news.ticks = pair.ticks();
+            news.delta = Some(room.delta(news.zone, current, pair.baseline, pair.prior));
+        }
+    }
+
+    /// Makes `order` that of all news, the most urgent first.
+    fn order_by_urgency(&mut self) {
+        let Self { news, order } = self;
+        order.clear();
+        order.extend(0..news.len() as u32);
+        order.sort_unstable_by_key(|&at| {
+            let news = &news[at as usize];
+            (std::cmp::Reverse(news.urgency), news.zone)
+        });
     }
 
     /// Decides which news go into which message. `head` is what every message needs, `zone_0` the length of
     /// zone 0's fields. Returns the number of messages.
     fn choose(&mut self, limits: ZoneLimits, head: usize, zone_0: usize) -> u32 {
-        let Self { news, order } = self;
-        let cost = |news: &News| news.delta.len() + ZONE_OVERHEAD;
-        let all: usize = news.iter().map(cost).sum();
+        // What is not encoded has no room.
+        let cost = |news: &News| Some(news.delta.as_ref()?.len() + ZONE_OVERHEAD);
+        let all: usize =
+            self.news.iter().map(cost).fold(0, |all, cost| all.saturating_add(cost.unwrap_or(usize::MAX)));
         // Messages are not filled to the last byte.
         let parts_bytes = limits.message_bytes.saturating_mul(MAX_PARTS * 3 / 4);
         let state_bytes = limits.state_bytes.min(parts_bytes);
-        let fits = head + zone_0 + all <= state_bytes;
-        if fits && head + zone_0 + all <= limits.message_bytes {
-            news.iter_mut().for_each(|news| news.part = Some(0));
+        let total = all.saturating_add(head + zone_0);
+        if total <= state_bytes.min(limits.message_bytes) {
+            self.news.iter_mut().for_each(|news| news.part = Some(0));
             return 1;
         }
-        order.clear();
-        order.extend(0..news.len() as u32);
-        if !fits {
-            order.sort_unstable_by_key(|&at| {
-                let news = &news[at as usize];
-                (std::cmp::Reverse(news.urgency), news.zone)
-            });
+        self.order_by_urgency();
+        let Self { news, order } = self;
+        if total > state_bytes {
             let mut left = state_bytes.saturating_sub(head + zone_0);
             let mut chosen = 0;
             order.retain(|&at| {
-                let cost = cost(&news[at as usize]);
+                let Some(cost) = cost(&news[at as usize]) else { return false };
                 let takes = cost <= left || chosen == 0;
                 if takes {
                     left = left.saturating_sub(cost);
@@ -326,12 +363,12 @@ impl ZoneWriter {
                 }
                 takes
             });
-            order.sort_unstable();
         }
+        order.sort_unstable();
         let (mut part, mut room) = (0, limits.message_bytes.saturating_sub(head + zone_0));
         for &at in &*order {
             let news = &mut news[at as usize];
-            let cost = cost(news);
+            let Some(cost) = cost(news) else { continue };
             if cost > room {
                 if part + 1 == MAX_PARTS as u32 {
                     break;

@@ -32,6 +32,16 @@ fn a_budget_delays_what_is_far_and_starves_nothing() {
     assert!(*far.last().unwrap() <= 24, "{far:?}");
 }
 
+#[test]
+fn what_has_no_room_is_not_even_encoded() {
+    let mut play = Play::new(Delivery::Ordered, Conditions::default(), (usize::MAX, 12), 3);
+    play.still = true;
+    (0..300).for_each(|_| play.step());
+    // Zone 0 and the most urgent of those that have changed, which are four, mostly.
+    let encoded = play.room.used.len();
+    assert!((300..300 * 2 + 60).contains(&encoded), "{encoded} encodings");
+}
+
 /// Age of the most urgent zone over a link that carries so many bytes a second to the client: the median, in
 /// ticks.
 fn age_over(delivery: Delivery, rate: u32) -> u32 {
