@@ -106,7 +106,7 @@ impl Solo {
         assert_eq!((state.tick(), state.input_of(self.seat.index, self.seat.player)), (tick, tick));
         let [baseline, prior] = [0, 1].map(|n| self.has.get(n).map(|state| &**state));
         let delta = state.delta(0, encoder, deltas, baseline, prior, ColumnCoding::Packed);
-        assert!(delta.encoded_now);
+        assert!(delta.encoded_in.is_some());
         self.has.truncate(self.holds - 1);
         self.has.push_front(state);
     }

@@ -167,15 +167,15 @@ impl Worker {
     ) -> Bytes {
         let Deltas { encoder, buffer, last, .. } = &mut *self.deltas.borrow_mut();
         *last = None; // it may be the only reference that keeps the buffer's memory from being reused
-        let start = Instant::now();
-        let SharedDelta { bytes, encoded_now } =
-            current.delta(zone, encoder, buffer, baseline, prior, coding);
+        let SharedDelta { bytes, encoded_in } = current.delta(zone, encoder, buffer, baseline, prior, coding);
         let mut counters = self.counters(transport);
-        if encoded_now {
-            self.metrics.encode.observe(start.elapsed());
+        match encoded_in {
+            Some(time) => {
+                self.metrics.encode.observe(time);
+                counters.deltas_encoded += 1;
+            }
+            None => counters.deltas_shared += 1,
         }
-        counters.deltas_encoded += u64::from(encoded_now);
-        counters.deltas_shared += u64::from(!encoded_now);
         bytes
     }
 

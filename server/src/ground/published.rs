@@ -13,9 +13,12 @@ use driftless_proto::{
 use driftless_sim::{PlayerId, ZoneId};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 /// A room's state at one tick, shared by all connections that send it. Never changes once it is published.
@@ -91,13 +94,13 @@ pub struct Watched {
     pub by_admins: bool,
 }
 
-/// The shared part of a state message, and whether this call encoded it.
+/// The shared part of a state message, and what it took to encode it.
 #[derive(Debug)]
 pub struct SharedDelta {
     /// The encoded tables.
     pub bytes: Bytes,
-    /// False: another connection with the same baseline had encoded it.
-    pub encoded_now: bool,
+    /// How long it took. None: another connection with the same baseline had encoded it.
+    pub encoded_in: Option<Duration>,
 }
 
 impl Published {
@@ -241,8 +244,9 @@ impl Published {
             (_, None) => (None, None),
         };
         if let Some(bytes) = encodings.and_then(|encodings| encodings.find(key)) {
-            return SharedDelta { bytes, encoded_now: false };
+            return SharedDelta { bytes, encoded_in: None };
         }
+        let start = Instant::now();
         let current = self.content(zone);
         let references = References {
             baseline: baseline.map(|state| state.content(zone)),
@@ -253,7 +257,7 @@ impl Published {
         if let Some(encodings) = encodings {
             encodings.add(key, &bytes);
         }
-        SharedDelta { bytes, encoded_now: true }
+        SharedDelta { bytes, encoded_in: Some(start.elapsed()) }
     }
 
     /// The content of a zone.
