@@ -120,6 +120,7 @@ pub mod framing;
 pub mod gate;
 pub mod lane;
 pub mod limits;
+pub mod merge;
 pub mod moment;
 pub mod names;
 mod nanos;

@@ -302,6 +302,29 @@ impl Table {
         rows.set(row, id, values);
         self.len += usize::from(is_new);
     }
+    /// Makes this the same as `other` without copying it, whatever it was: for what never changes (a map), of
+    /// which a game keeps a table. Nothing compares or encodes it again until one of them changes. Of a kind
+    /// without texts, because these belong to a snapshot.
+    ///
+    /// # Panics
+    /// If `other` is of a kind with another number of columns.
+    ///
+    /// ```
+    /// # use driftless_proto::{schema::Schema, snapshot::Snapshot};
+    /// let schema = Schema::new().kind("wall", |kind| kind.hold("place", &["x"], 1));
+    /// let mut walls = Snapshot::new(&schema);
+    /// walls.table_mut(0).push(1, &[700]);
+    /// let mut state = Snapshot::new(&schema);
+    /// state.zone(4).table_mut(0).share(&walls.tables()[0]);
+    /// assert_eq!(state.content(4).unwrap().tables(), walls.tables());
+    /// ```
+    pub fn share(&mut self, other: &Table) {
+        assert_eq!(other.width, self.width, "columns of another kind");
+        if !self.rows.as_ref().zip(other.rows.as_ref()).is_some_and(|(own, other)| Arc::ptr_eq(own, other)) {
+            self.rows.clone_from(&other.rows);
+        }
+        self.len = other.len;
+    }
     /// The ids, ascending.
     pub fn ids(&self) -> &[u32] {
         self.rows.as_ref().map_or(&[], |rows| &rows.ids[..self.len])
@@ -349,6 +372,27 @@ impl Table {
         let Rows { ids: own, values } = Rows::own(&mut self.rows, 0, self.width, self.len);
         own[..ids.len()].copy_from_slice(ids);
         Columns { values, room: own.len(), len: ids.len() }
+    }
+
+    /// Makes it these rows, with the values column by column. If they are what its memory has anyway, that
+    /// stays shared.
+    pub(crate) fn set(&mut self, ids: &[u32], values: &[i32]) {
+        let count = ids.len();
+        let is_same = self.rows.as_ref().is_some_and(|rows| {
+            rows.ids.get(..count) == Some(ids)
+                && values
+                    .chunks_exact(count.max(1))
+                    .zip(rows.values.chunks_exact(rows.ids.len().max(1)))
+                    .all(|(new, old)| old[..count] == *new)
+        });
+        if is_same {
+            self.len = count;
+            return;
+        }
+        let mut columns = self.fill(ids);
+        for (column, values) in values.chunks_exact(count.max(1)).enumerate() {
+            columns.column(column).copy_from_slice(values);
+        }
     }
 
     /// The values of one column, to change.
@@ -426,7 +470,9 @@ impl Eq for Snapshot {}
 
 impl PartialEq for Table {
     fn eq(&self, other: &Self) -> bool {
-        self.width == other.width && self.ids() == other.ids() && self.columns().eq(other.columns())
+        self.width == other.width
+            && (self.is_shared_with(other)
+                || (self.ids() == other.ids() && self.columns().eq(other.columns())))
     }
 }
 

@@ -6,8 +6,9 @@
 //! [`Step::past`](crate::Step::past) shows them as that player's client did. (Yahn Bernier, "Latency
 //! Compensating Methods in Client/Server In-game Protocol Design and Optimization", Valve, 2001.)
 
-use crate::{Schema, Snapshot, ZoneId};
+use crate::{Schema, Snapshot};
 use driftless_proto::{
+    merge::Merge,
     moment::{Moment, PARTS},
     schema::Predictor,
 };
@@ -23,17 +24,12 @@ pub(crate) struct History {
     states: VecDeque<Snapshot>,
     /// If the game has zones: where they are written, before all becomes one.
     zoned: Option<Snapshot>,
-    /// Where an entity is in it: id, zone, row.
-    rows: Vec<(u32, ZoneId, usize)>,
-    /// Of one entity.
-    values: Vec<i32>,
+    merge: Merge,
     schema: Schema,
     /// For each kind, whether its columns are interpolated.
     linear: Vec<Box<[bool]>>,
     /// For each kind, the column that counts lives.
     lives: Vec<Option<usize>>,
-    /// For each kind, its columns of texts. A number means a text in one zone only.
-    text_columns: Vec<Box<[usize]>>,
     tick_rate: u32,
     rewind_ms: u32,
     most: usize,
@@ -65,11 +61,9 @@ impl History {
         let mut history = Self {
             linear: linear.collect(),
             lives: schema.kinds().iter().map(|kind| kind.life_column()).collect(),
-            text_columns: schema.kinds().iter().map(|kind| kind.text_columns().collect()).collect(),
             states: VecDeque::new(),
             zoned: None,
-            rows: Vec::new(),
-            values: Vec::new(),
+            merge: Merge::new(schema),
             schema: schema.clone(),
             tick_rate,
             rewind_ms: 0,
@@ -119,26 +113,9 @@ impl History {
     /// Writes the entities of all zones into one.
     fn merge(&mut self, state: &mut Snapshot) {
         let Some(zoned) = &self.zoned else { return };
-        for kind in 0..self.linear.len() {
-            self.rows.clear();
-            for (zone, content) in
-                zoned.content(0).map(|content| (0, content)).into_iter().chain(zoned.zones())
-            {
-                let ids = content.tables()[kind].ids().iter().enumerate();
-                self.rows.extend(ids.map(|(row, &id)| (id, zone, row)));
-            }
-            self.rows.sort_unstable();
-            for &(id, zone, row) in &self.rows {
-                let Some(content) = zoned.content(zone) else { continue };
-                let table = &content.tables()[kind];
-                self.values.clear();
-                self.values.extend((0..table.width()).map(|column| table.column(column)[row]));
-                for &column in &self.text_columns[kind] {
-                    self.values[column] = state.bytes(content.bytes_of(self.values[column]));
-                }
-                state.table_mut(kind).push(id, &self.values);
-            }
-        }
+        let contents: Vec<_> =
+            std::iter::once(zoned).chain(zoned.zones().map(|(_, content)| content)).collect();
+        self.merge.merge(&contents, state);
     }
 
     /// What was shown at `view`, or at the earliest moment that is kept. None: there is no state.

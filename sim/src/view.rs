@@ -4,8 +4,8 @@
 //! [`Simulation::view`](crate::Simulation::view) which of them a player sees. Zone 0 is seen by everybody,
 //! always. Not a byte of any other zone reaches a client whose player does not see it.
 
-use crate::{InView, ZoneId};
-use driftless_proto::limits::MAX_ZONES_IN_VIEW;
+use crate::{InView, PlayerId, Simulation, Snapshot, ZoneId};
+use driftless_proto::{limits::MAX_ZONES_IN_VIEW, merge::Merge};
 
 /// Priority of a zone for which a game gives none.
 pub const DEFAULT_PRIORITY: u8 = 128;
@@ -71,6 +71,31 @@ impl<'a> View<'a> {
     pub fn had(&self, zone: ZoneId) -> bool {
         self.had.binary_search_by_key(&zone, |seen| seen.zone).is_ok()
     }
+}
+
+/// What a player sees of a game now, for tests: zone 0 and the zones of its view, as its client shows them
+/// when nothing is late. A view with hysteresis is one of somebody who has just come.
+///
+/// ```
+/// use driftless_sim::{Output, Setup, Simulation as _, Step, games::hands::{Hands, Move}, seen_by};
+///
+/// let mut output = Output::new();
+/// let mut game = Hands::new(&Setup::new(7, 20))?;
+/// game.command(4, Move { play: None }, &mut Step::new(1, &mut output))?; // player 4 draws a card
+/// assert_eq!(seen_by(&game, 4).tables()[0].len(), 1);
+/// assert!(seen_by(&game, 5).tables()[0].is_empty());
+/// # Ok::<_, String>(())
+/// ```
+pub fn seen_by<G: Simulation>(game: &G, player: PlayerId) -> Snapshot {
+    let schema = G::schema();
+    let (mut state, mut out) = (Snapshot::new(&schema), Snapshot::new(&schema));
+    game.snapshot(&mut state);
+    let mut seen = Vec::new();
+    game.view(player, &mut View::new(&[], &mut seen));
+    let zones = seen.iter().filter_map(|seen| state.content(seen.zone));
+    let contents: Vec<_> = std::iter::once(&state).chain(zones).collect();
+    Merge::new(&schema).merge(&contents, &mut out);
+    out
 }
 
 #[cfg(test)]

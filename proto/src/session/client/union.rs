@@ -3,6 +3,7 @@
 use super::contents::Contents;
 use crate::{
     delta::{Decoder, References},
+    merge::Merge,
     schema::Schema,
     snapshot::Snapshot,
     view::ZoneId,
@@ -21,12 +22,13 @@ pub(super) struct Union {
     has_previous: bool,
     /// Entities that may have moved to a zone of which this end has not heard yet.
     moving: Vec<Moving>,
-    /// For each kind, its columns of texts. A number means a text in one zone only.
+    /// For each kind, its columns of texts.
     text_columns: Box<[Box<[usize]>]>,
     /// Scratch memory.
     order: Vec<(u32, ZoneId)>,
     predicted: Vec<Snapshot>,
-    rows: UnionRows,
+    movers: Snapshot,
+    merge: Merge,
 }
 
 /// What a union is of.
@@ -62,7 +64,8 @@ impl Union {
             text_columns: schema.kinds().iter().map(|kind| kind.text_columns().collect()).collect(),
             order: Vec::new(),
             predicted: Vec::new(),
-            rows: UnionRows::default(),
+            movers: Snapshot::new(schema),
+            merge: Merge::new(schema),
         }
     }
 
@@ -119,7 +122,7 @@ impl Union {
             self.has_previous = self.states[0].tick() != 0;
             self.states.swap(0, 1);
         }
-        let Self { states: [state, _], moving, text_columns, order, predicted, rows, .. } = self;
+        let Self { states: [state, _], moving, text_columns, order, predicted, movers, merge, .. } = self;
         state.clear(tick);
         order.clear();
         order.extend(zone_0.known_until().map(|until| (until, 0)));
@@ -151,11 +154,18 @@ impl Union {
                 None => newest,
             });
         }
-        moving.retain(|entity| awaits || entity.since > oldest);
-        for (kind, text_columns) in text_columns.iter().enumerate() {
-            rows.find(kind, &shown, order, moving);
-            rows.write(kind, &shown, moving, text_columns, state);
+        moving.retain(|entity| (awaits || entity.since > oldest) && !entity.is_in(&shown, order));
+        if !moving.is_empty() {
+            movers.clear(tick);
+            for Moving { kind, id, values, texts, .. } in moving.iter_mut() {
+                for (&column, text) in text_columns[*kind].iter().zip(texts) {
+                    values[column] = movers.bytes(text);
+                }
+                movers.table_mut(*kind).push(*id, values);
+            }
+            shown.push(&*movers);
         }
+        merge.merge(&shown, state);
     }
 }
 
@@ -175,96 +185,13 @@ fn hold_new_lives(schema: &Schema, newest: &Snapshot, before: &Snapshot, predict
     }
 }
 
-/// The rows of one kind, from all contents. Scratch memory.
-#[derive(Debug, Default)]
-struct UnionRows {
-    /// Ascending by id: id, index of the content (`MOVING`: none), and row in it.
-    rows: Vec<(u32, u32, u32)>,
-    ids: Vec<u32>,
-    /// The values of a column of texts.
-    texts: Vec<i32>,
-}
-
-/// Instead of the index of a content: the row is the index of an entity that may have moved.
-const MOVING: u32 = u32::MAX;
-
-impl UnionRows {
-    /// Finds the entities: of those that several contents have, the row in the last. What may have moved has
-    /// arrived if it is in a content of later than when it vanished; an older one is outdated. `known`: until
-    /// when each content is known.
-    fn find(&mut self, kind: usize, shown: &[&Snapshot], known: &[(u32, ZoneId)], moving: &mut Vec<Moving>) {
-        let Self { rows, ids, .. } = self;
-        rows.clear();
-        for (content, state) in (0..).zip(shown) {
-            rows.extend((0..).zip(state.tables()[kind].ids()).map(|(row, &id)| (id, content, row)));
-        }
-        rows.sort_unstable();
-        keep_last(rows);
-        let has_arrived = |entity: &Moving| {
-            let found = rows.binary_search_by_key(&entity.id, |row| row.0);
-            found.is_ok_and(|at| known[rows[at].1 as usize].0 >= entity.since)
-        };
-        moving.retain(|entity| entity.kind != kind || !has_arrived(entity));
-        let here = (0..).zip(&*moving).filter(|(_, entity)| entity.kind == kind);
-        let vanished = rows.len();
-        rows.extend(here.map(|(at, entity)| (entity.id, MOVING, at)));
-        if rows.len() > vanished {
-            rows.sort_unstable();
-            keep_last(rows);
-        }
-        ids.clear();
-        ids.extend(rows.iter().map(|row| row.0));
+impl Moving {
+    /// Whether it has arrived: a content of no earlier than when it vanished has it. (An older one is
+    /// outdated.) `known`: until when each is known.
+    fn is_in(&self, contents: &[&Snapshot], known: &[(u32, ZoneId)]) -> bool {
+        let mut newer = contents.iter().zip(known).filter(|(_, (until, _))| *until >= self.since);
+        newer.any(|(content, _)| content.tables()[self.kind].row(self.id).is_some())
     }
-
-    /// Makes them the table of a state.
-    fn write(
-        &mut self,
-        kind: usize,
-        shown: &[&Snapshot],
-        moving: &[Moving],
-        text_columns: &[usize],
-        state: &mut Snapshot,
-    ) {
-        let Self { rows, ids, texts } = self;
-        // A number means a text only within one content.
-        texts.clear();
-        for (n, &column) in text_columns.iter().enumerate() {
-            texts.extend(rows.iter().map(|&(_, content, row)| match shown.get(content as usize) {
-                Some(content) => {
-                    let number = content.tables()[kind].column(column)[row as usize];
-                    state.bytes(content.bytes_of(number))
-                }
-                None => state.bytes(&moving[row as usize].texts[n]),
-            }));
-        }
-        let table = state.table_mut(kind);
-        let width = table.width();
-        let mut columns = table.fill(ids);
-        for column in 0..width {
-            let out = columns.column(column);
-            if let Some(n) = text_columns.iter().position(|&of| of == column) {
-                out.copy_from_slice(&texts[n * ids.len()..][..ids.len()]);
-                continue;
-            }
-            for (out, &(_, content, row)) in out.iter_mut().zip(&*rows) {
-                *out = match shown.get(content as usize) {
-                    Some(content) => content.tables()[kind].column(column)[row as usize],
-                    None => moving[row as usize].values[column],
-                };
-            }
-        }
-    }
-}
-
-/// Keeps the last of the rows of each id.
-fn keep_last(rows: &mut Vec<(u32, u32, u32)>) {
-    rows.dedup_by(|later, kept| {
-        let same = later.0 == kept.0;
-        if same {
-            *kept = *later;
-        }
-        same
-    });
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use super::{
     cells::Cells,
     rules::{MAX_WORLD_SIZE, UNITS, WORLD_SIZE},
 };
-use crate::{Rng, Snapshot, ZoneId};
+use crate::{Rng, Simulation as _, Snapshot, Table, ZoneId};
 use serde::{Deserialize, Serialize};
+use std::sync::OnceLock;
 
 /// Boxes per 100 m by 100 m, at most.
 const BOXES: usize = 16;
@@ -37,6 +38,9 @@ pub struct Map {
     /// The longest side of a box.
     #[serde(skip)]
     longest: i32,
+    /// What a snapshot shows of it, by zone, once it has been shown.
+    #[serde(skip)]
+    shown: OnceLock<Box<[(ZoneId, Table)]>>,
 }
 
 /// A map without what follows from it.
@@ -91,14 +95,25 @@ impl Map {
         self.side == side_in(snapshot) && boxes_in(snapshot).eq(self.boxes.iter().copied())
     }
 
-    /// Writes it into a snapshot: each box to the zone that it belongs to.
+    /// Writes it into a snapshot: each box to the zone that it belongs to, which is always the same.
     pub(super) fn show(&self, out: &mut Snapshot, zone_of: impl Fn(&Obstacle) -> ZoneId) {
+        for (zone, boxes) in self.shown.get_or_init(|| self.tables(zone_of)) {
+            out.zone(*zone).table_mut(super::OBSTACLES).share(boxes);
+        }
+    }
+
+    /// The boxes of each zone.
+    fn tables(&self, zone_of: impl Fn(&Obstacle) -> ZoneId) -> Box<[(ZoneId, Table)]> {
+        let mut all = Snapshot::new(&super::Arena::schema());
         if self.side > WORLD_SIZE {
-            out.table_mut(super::OBSTACLES).push(WORLD_ID, &[0, 0, self.side, self.side]);
+            all.table_mut(super::OBSTACLES).push(WORLD_ID, &[0, 0, self.side, self.side]);
         }
         for (id, b) in (WORLD_ID + 1..).zip(&self.boxes) {
-            out.zone(zone_of(b)).table_mut(super::OBSTACLES).push(id, &[b.x, b.y, b.width, b.height]);
+            all.zone(zone_of(b)).table_mut(super::OBSTACLES).push(id, &[b.x, b.y, b.width, b.height]);
         }
+        let boxes = |content: &Snapshot| content.tables()[super::OBSTACLES].clone();
+        let zones = all.zones().map(|(zone, content)| (zone, boxes(content)));
+        std::iter::once((0, boxes(&all))).chain(zones).collect()
     }
 
     /// The boxes in the world.
@@ -174,8 +189,13 @@ impl Map {
     }
 
     fn new(side: i32, boxes: Vec<Obstacle>) -> Self {
-        let mut map =
-            Self { side, boxes: Vec::with_capacity(boxes.capacity()), cells: Cells::default(), longest: 0 };
+        let mut map = Self {
+            side,
+            boxes: Vec::with_capacity(boxes.capacity()),
+            cells: Cells::default(),
+            longest: 0,
+            shown: OnceLock::new(),
+        };
         map.cells.clear(side, SHIFT);
         boxes.into_iter().for_each(|b| map.add(b));
         map
