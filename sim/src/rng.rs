@@ -1,7 +1,9 @@
 //! The seeded random numbers of simulations.
 //!
 //! PCG32 (XSH-RR 64/32): 16 bytes of state that serialise with the room, the same numbers on every machine.
-//! Small and even enough for games; not for secrets, as its future can be computed from a few outputs.
+//! Small and even enough for games; not for secrets: who sees a few outputs (where somebody appears, how a
+//! bot turns) can compute its state, and with it all others, past and future. For those there is
+//! [`SecretRng`](crate::SecretRng).
 //!
 //! Source: M. O'Neill, *PCG: A Family of Simple Fast Space-Efficient Statistically Good Algorithms for Random
 //! Number Generation*, HMC-CS-2014-0905; ranges after D. Lemire, *Fast Random Integer Generation in an
@@ -13,7 +15,8 @@ use std::ops::Range;
 const MULTIPLIER: u64 = 6_364_136_223_846_793_005;
 const STREAM: u64 = 0x000d_e1f7_1e55;
 
-/// A deterministic generator. Keep it in the simulation's state.
+/// A deterministic generator. Keep it in the simulation's state. Players can compute its numbers from those
+/// that they see: for what they may not know there is [`SecretRng`](crate::SecretRng).
 ///
 /// ```
 /// # use driftless_sim::Rng;
@@ -53,24 +56,34 @@ impl Rng {
 
     /// A number below `bound`, uniformly distributed. 0 if `bound` is 0.
     pub fn below(&mut self, bound: u32) -> u32 {
-        let mut product = u64::from(self.next_u32()) * u64::from(bound);
-        // The low half says whether this draw falls into the part that would make some results more likely.
-        if (product as u32) < bound {
-            let threshold = bound.wrapping_neg() % bound;
-            while (product as u32) < threshold {
-                product = u64::from(self.next_u32()) * u64::from(bound);
-            }
-        }
-        (product >> 32) as u32
+        below(bound, || self.next_u32())
     }
 
     /// A number in `range`, uniformly distributed. The start if the range is empty.
     pub fn range(&mut self, range: Range<i32>) -> i32 {
-        let width = i64::from(range.end) - i64::from(range.start);
-        // A width of 2³¹ and more still fits in 32 unsigned bits.
-        let width = u32::try_from(width.max(0)).unwrap_or(u32::MAX);
-        range.start.wrapping_add_unsigned(self.below(width))
+        self::range(range, || self.next_u32())
     }
+}
+
+/// A number below `bound`, uniformly distributed, from random bits. 0 if `bound` is 0.
+pub(crate) fn below(bound: u32, mut next_u32: impl FnMut() -> u32) -> u32 {
+    let mut product = u64::from(next_u32()) * u64::from(bound);
+    // The low half says whether this draw falls into the part that would make some results more likely.
+    if (product as u32) < bound {
+        let threshold = bound.wrapping_neg() % bound;
+        while (product as u32) < threshold {
+            product = u64::from(next_u32()) * u64::from(bound);
+        }
+    }
+    (product >> 32) as u32
+}
+
+/// A number in `range`, uniformly distributed, from random bits. The start if the range is empty.
+pub(crate) fn range(range: Range<i32>, next_u32: impl FnMut() -> u32) -> i32 {
+    let width = i64::from(range.end) - i64::from(range.start);
+    // A width of 2³¹ and more still fits in 32 unsigned bits.
+    let width = u32::try_from(width.max(0)).unwrap_or(u32::MAX);
+    range.start.wrapping_add_unsigned(below(width, next_u32))
 }
 
 #[cfg(test)]

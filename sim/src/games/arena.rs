@@ -54,7 +54,8 @@ pub use sight::SIGHT;
 pub use wire::{ArenaCommand, ArenaEvent, ArenaInput, arena_command, arena_event};
 
 use crate::{
-    Moment, PlayerId, PlayerInput, Rng, Schema, Setup, Simulation, Snapshot, Step, View, chat::Chat,
+    Moment, PlayerId, PlayerInput, Rng, Schema, SecretRng, Setup, Simulation, Snapshot, Step, View,
+    chat::Chat,
 };
 use arena_command::Body as Command;
 use arena_event::{Body as Event, Kill, Typing};
@@ -76,6 +77,9 @@ pub const PROJECTILES: usize = 1;
 /// Index of the schema's kind `obstacle`: columns x, y, width, height.
 pub const OBSTACLES: usize = 2;
 
+/// So many ids are drawn from: more than there are projectiles, and few enough for three bytes.
+const SECRET_IDS: u32 = 1 << 21;
+
 /// A room of the arena.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Arena {
@@ -85,9 +89,11 @@ pub struct Arena {
     map: Map,
     /// By id, ascending.
     players: Vec<Player>,
-    /// By id, ascending.
+    /// In the order in which they were fired.
     projectiles: Vec<Projectile>,
     next_projectile: u32,
+    /// With teams, for the ids of projectiles: those of a counter would tell how many are hidden.
+    secret: Option<Box<SecretRng>>,
     rounds: Option<Box<Rounds>>,
     bots: Option<Box<Bots>>,
     chat: Chat,
@@ -127,7 +133,8 @@ impl Simulation for Arena {
     fn new(setup: &Setup<ArenaOptions>) -> Result<Self, String> {
         let options = setup.options.clone().checked()?;
         let tick_rate = setup.tick_rate.clamp(1, 128);
-        let mut rng = Rng::new(setup.seed);
+        let mut secret = options.teams.then(|| Box::new(SecretRng::new(setup.seed)));
+        let mut rng = secret.as_mut().map_or_else(|| Rng::new(setup.seed), |secret| secret.rng());
         let map = Map::generate(&mut rng, options.side());
         Ok(Self {
             tick_rate,
@@ -139,6 +146,7 @@ impl Simulation for Arena {
             players: Vec::new(),
             projectiles: Vec::new(),
             next_projectile: 1,
+            secret,
             chat: Chat::new(tick_rate),
             targets: Targets::default(),
             fog: Fog::default(),
@@ -335,10 +343,10 @@ impl Arena {
 
     fn shoot(&mut self, inputs: &[PlayerInput<ArenaInput>], step: &mut Step<'_, ArenaEvent>) {
         let flying = self.projectiles.len();
-        for player in &mut self.players {
-            if let Some(aim) = player.shoots(self.tick_rate) {
-                self.projectiles.push(Projectile::new(self.next_projectile, player, aim, self.tick_rate));
-                self.next_projectile = self.next_projectile.wrapping_add(1);
+        for at in 0..self.players.len() {
+            if let Some(aim) = self.players[at].shoots(self.tick_rate) {
+                let id = self.projectile_id();
+                self.projectiles.push(Projectile::new(id, &self.players[at], aim, self.tick_rate));
             }
         }
         if self.projectiles.len() > flying {
@@ -350,6 +358,22 @@ impl Arena {
                 at <= flying || self.catch_up(shot, inputs, step)
             });
             self.projectiles = projectiles;
+        }
+    }
+
+    /// The id of the next projectile.
+    fn projectile_id(&mut self) -> u32 {
+        let Self { projectiles, secret, next_projectile, .. } = self;
+        let Some(secret) = secret else {
+            let id = *next_projectile;
+            *next_projectile = id.wrapping_add(1);
+            return id;
+        };
+        loop {
+            let id = 1 + secret.below(SECRET_IDS);
+            if !projectiles.iter().any(|projectile| projectile.id == id) {
+                return id;
+            }
         }
     }
 

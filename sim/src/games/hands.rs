@@ -1,6 +1,6 @@
 //! Cards whose rules are the players' own: everybody sees the table, and nobody another's hand.
 
-use driftless_sim::{PlayerId, PlayerInput, Rng, Schema, Setup, Simulation, Snapshot, Step, View};
+use driftless_sim::{PlayerId, PlayerInput, Schema, SecretRng, Setup, Simulation, Snapshot, Step, View};
 use serde::{Deserialize, Serialize};
 
 /// A player plays a card, or draws one.
@@ -25,7 +25,7 @@ enum Place {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Hands {
     cards: Vec<Place>,
-    rng: Rng,
+    rng: SecretRng,
 }
 
 impl Simulation for Hands {
@@ -40,7 +40,7 @@ impl Simulation for Hands {
             .kind("card", |kind| kind.hold("face", &["rank", "suit"], 1).hold("pile", &["played"], 1))
     }
     fn new(setup: &Setup) -> Result<Self, String> {
-        Ok(Self { cards: vec![Place::Deck; 52], rng: Rng::new(setup.seed) })
+        Ok(Self { cards: vec![Place::Deck; 52], rng: SecretRng::new(setup.seed) })
     }
     fn join(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
     fn leave(&mut self, player: PlayerId, _step: &mut Step<'_, ()>) {

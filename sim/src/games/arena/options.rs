@@ -45,7 +45,7 @@ pub struct ArenaOptions {
     pub side_m: u32,
     /// Two teams, to which players are assigned as they join, and who have the colours 1 and 8. Nobody hits
     /// those of the same team. Enemies, and their shots, are seen only if a living member of the team is
-    /// within 40 m. Default: false.
+    /// within 40 m. Kills are told as without teams: by whom, and not from where. Default: false.
     pub teams: bool,
 }
 
