@@ -38,7 +38,7 @@ pub struct Map {
     /// The longest side of a box.
     #[serde(skip)]
     longest: i32,
-    /// What a snapshot shows of it, by zone, once it has been shown.
+    /// What a snapshot shows of a large one, by zone, once it has been shown.
     #[serde(skip)]
     shown: OnceLock<Box<[(ZoneId, Table)]>>,
 }
@@ -97,20 +97,27 @@ impl Map {
 
     /// Writes it into a snapshot: each box to the zone that it belongs to, which is always the same.
     pub(super) fn show(&self, out: &mut Snapshot, zone_of: impl Fn(&Obstacle) -> ZoneId) {
+        if self.side <= WORLD_SIZE {
+            return self.write(out, zone_of); // sixteen boxes are no work
+        }
         for (zone, boxes) in self.shown.get_or_init(|| self.tables(zone_of)) {
             out.zone(*zone).table_mut(super::OBSTACLES).share(boxes);
+        }
+    }
+
+    fn write(&self, out: &mut Snapshot, zone_of: impl Fn(&Obstacle) -> ZoneId) {
+        if self.side > WORLD_SIZE {
+            out.table_mut(super::OBSTACLES).push(WORLD_ID, &[0, 0, self.side, self.side]);
+        }
+        for (id, b) in (WORLD_ID + 1..).zip(&self.boxes) {
+            out.zone(zone_of(b)).table_mut(super::OBSTACLES).push(id, &[b.x, b.y, b.width, b.height]);
         }
     }
 
     /// The boxes of each zone.
     fn tables(&self, zone_of: impl Fn(&Obstacle) -> ZoneId) -> Box<[(ZoneId, Table)]> {
         let mut all = Snapshot::new(&super::Arena::schema());
-        if self.side > WORLD_SIZE {
-            all.table_mut(super::OBSTACLES).push(WORLD_ID, &[0, 0, self.side, self.side]);
-        }
-        for (id, b) in (WORLD_ID + 1..).zip(&self.boxes) {
-            all.zone(zone_of(b)).table_mut(super::OBSTACLES).push(id, &[b.x, b.y, b.width, b.height]);
-        }
+        self.write(&mut all, zone_of);
         let boxes = |content: &Snapshot| content.tables()[super::OBSTACLES].clone();
         let zones = all.zones().map(|(zone, content)| (zone, boxes(content)));
         std::iter::once((0, boxes(&all))).chain(zones).collect()
