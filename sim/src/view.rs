@@ -1,8 +1,8 @@
 //! What a player sees: the zones that a game puts in view.
 //!
 //! A game cuts its state into zones with [`Snapshot::zone`], and says in [`Simulation::view`] which of them a
-//! player sees. Zone 0 is seen by everybody, always. Not a byte of any other zone reaches a client whose player
-//! does not see it.
+//! player sees. Zone 0 is seen by everybody, always. Not a byte of any other zone reaches a client whose
+//! player does not see it.
 
 use crate::{InView, PlayerId, Simulation, Snapshot, ZoneId};
 use driftless_proto::{limits::MAX_ZONES_IN_VIEW, merge::Merge};
