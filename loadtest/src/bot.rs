@@ -257,6 +257,7 @@ impl Bot {
             | Event::CommandRefused(_)
             | Event::ClockMoved
             | Event::TokenExpires { .. }
+            | Event::RolledBack { .. }
             | Event::Disconnected { .. } => {}
         }
         Ok(())

@@ -35,6 +35,8 @@ pub struct ReliableQueue {
     /// Last sequence that was sent on any connection.
     ever_sent: u64,
     overflowed: bool,
+    /// The last message that the peer can have, if what came after it was lost with another process.
+    lost_after: Option<u64>,
     max_messages: usize,
     max_bytes: usize,
     /// How long the queue has been over its bound without progress, and what was acknowledged at the last
@@ -52,7 +54,13 @@ pub struct SavedQueue {
     pub sent: u64,
     /// The unacknowledged messages, oldest first.
     pub kept: Vec<Bytes>,
+    /// The number after which a process that failed may have sent messages that are not known here: those
+    /// are lost, and the peer may have them.
+    pub lost_after: Option<u64>,
 }
+
+/// Most messages that a peer may have beyond those that were saved.
+const MOST_LOST: u64 = 1 << 32;
 
 /// Why a message was not queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +82,7 @@ impl ReliableQueue {
             sent: 0,
             ever_sent: 0,
             overflowed: false,
+            lost_after: None,
             max_messages,
             max_bytes,
             stuck: Duration::ZERO,
@@ -83,16 +92,19 @@ impl ReliableQueue {
 
     /// A queue that goes on where a saved one stopped.
     pub fn restored(max_messages: usize, max_bytes: usize, saved: SavedQueue) -> Self {
-        let SavedQueue { acked, sent, kept } = saved;
+        let SavedQueue { acked, sent, kept, lost_after } = saved;
         let kept_bytes = kept.iter().map(|body| cost(body)).sum();
-        let ever_sent = sent.clamp(acked, acked + kept.len() as u64);
+        let last = acked.saturating_add(kept.len() as u64);
+        let ever_sent = sent.clamp(acked, last);
         let kept = VecDeque::from(kept);
-        Self { kept, kept_bytes, acked, sent: acked, ever_sent, ..Self::new(max_messages, max_bytes) }
+        let new = Self::new(max_messages, max_bytes);
+        Self { kept, kept_bytes, acked, sent: acked, ever_sent, lost_after, ..new }
     }
 
     /// What it takes to go on with it elsewhere. (One that has overflowed cannot be gone on with.)
     pub fn save(&self) -> SavedQueue {
-        SavedQueue { acked: self.acked, sent: self.ever_sent, kept: self.kept.iter().cloned().collect() }
+        let kept = self.kept.iter().cloned().collect();
+        SavedQueue { acked: self.acked, sent: self.ever_sent, kept, lost_after: self.lost_after }
     }
 
     /// Queues a message and returns its sequence. `body` is the encoded `Reliable` without its sequence, so
@@ -132,6 +144,12 @@ impl ReliableQueue {
         self.sent < self.last()
     }
 
+    /// Whether it is unknown what the peer has: messages were lost with a process that failed, and the peer
+    /// has not been back since.
+    pub fn is_unsure(&self) -> bool {
+        self.lost_after.is_some()
+    }
+
     /// Whether a push has failed.
     pub fn is_overflowed(&self) -> bool {
         self.overflowed
@@ -159,12 +177,25 @@ impl ReliableQueue {
 
     /// A new connection, whose peer has everything up to `received`: later messages will be sent again.
     /// False: `received` was never sent, or a later message is no longer kept (nothing changes).
+    ///
+    /// After a process that failed, a peer may have more than is known here. What was queued since takes the
+    /// numbers after those.
     pub fn resume(&mut self, received: u64) -> bool {
+        if let Some(last) = self.lost_after
+            && received > last
+            && received - last <= MOST_LOST
+            && !self.overflowed
+        {
+            self.release(last);
+            (self.acked, self.ever_sent) = (received, received);
+        }
         if received < self.acked || received > self.ever_sent || self.overflowed {
             return false;
         }
         self.release(received);
         self.sent = received;
+        // From now on, what the peer can have is known again.
+        self.lost_after = None;
         self.stuck = Duration::ZERO;
         true
     }
@@ -235,6 +266,38 @@ mod tests {
         assert_eq!(after.push(Bytes::from_static(b"d")), Ok(4));
         assert!(after.resume(3), "now it was");
         assert_eq!(drain(&mut after), [4]);
+    }
+
+    // Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window."
+    #[test]
+    fn a_peer_that_has_more_than_a_failed_process_saved_misses_nothing_that_comes_after() {
+        let saved = || {
+            let mut before = queue(); // a, b and c, of which two were sent
+            before.pop_unsent();
+            before.pop_unsent();
+            SavedQueue { sent: 3, lost_after: Some(3), ..before.save() }
+        };
+        // It got d and e, too, which nobody knows of; f is queued before it is back.
+        let mut after = ReliableQueue::restored(4, 1000, saved());
+        after.push(Bytes::from_static(b"f")).unwrap();
+        assert!(!after.resume(3 + MOST_LOST + 1), "nobody has so many");
+        assert!(after.resume(5));
+        assert_eq!(after.pop_unsent(), Some((6, Bytes::from_static(b"f"))));
+        assert!(after.resume(5) && after.resume(6) && !after.resume(7), "as in any other queue");
+        assert_eq!(after.push(Bytes::from_static(b"g")), Ok(7));
+
+        // It got less than what was saved: it gets the rest.
+        let mut after = ReliableQueue::restored(4, 1000, saved());
+        after.push(Bytes::from_static(b"f")).unwrap();
+        assert!(after.resume(1));
+        assert_eq!(drain(&mut after), [2, 3, 4]);
+
+        // Saved again before it is back: the same.
+        let mut after = ReliableQueue::restored(4, 1000, saved());
+        after.push(Bytes::from_static(b"f")).unwrap();
+        let mut again = ReliableQueue::restored(4, 1000, after.save());
+        assert!(again.resume(5));
+        assert_eq!(again.pop_unsent(), Some((6, Bytes::from_static(b"f"))));
     }
 
     #[test]

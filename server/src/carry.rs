@@ -9,7 +9,7 @@
 //!   server ends before that, the next one reads it instead of `FILE`.
 //! - `FILE.bad` was written by a server, but cannot be read.
 
-use crate::{registry::Maker, room::core::Carried};
+use crate::{ground::durability::Durability, registry::Maker, room::core::Carried};
 use driftless_sim::Setup;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -23,7 +23,7 @@ use tracing::warn;
 /// What a file of carried rooms begins with.
 const MAGIC: &[u8; 7] = b"DRIFTCA";
 /// The layout of [`Room`], in the byte after it. Raise it with every change there.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 /// Most bytes of a file.
 const MOST: u64 = 1 << 30;
 /// Bytes that are written to see whether there is space.
@@ -36,6 +36,7 @@ const OTHERS_WRITE: u32 = 0o022;
 pub(crate) struct Room {
     pub setup: Setup<String>,
     pub maker: Maker,
+    pub durability: Durability,
     pub carried: Carried,
 }
 

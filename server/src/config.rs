@@ -35,7 +35,7 @@ pub use resolve::{ConfigError, Resolved, Setting, resolve};
 pub use token_secret::TokenSecret;
 
 use crate::{
-    ground::{key_source::KeySource, origin::OriginPattern, sight::Spectating},
+    ground::{durability::Durabilities, key_source::KeySource, origin::OriginPattern, sight::Spectating},
     telemetry::LogFormat,
     tls::PemFiles,
 };
@@ -197,6 +197,25 @@ settings! {
         /// Bytes that recordings in that folder may take, including those of earlier runs. When they are used
         /// up, recordings end, games go on, and rooms are not recorded until files are removed.
         record_quota: usize = 10 << 30, size(1 << 20..=1 << 50);
+        /// Folder from which rooms go on after the server has stopped, or was killed. Nobody else may read
+        /// it: it has the tokens of players. One server uses it at a time. None: rooms end with the server.
+        store: Option<PathBuf> = None, folder();
+        /// What of a room survives if the server is killed: `none`; `checkpoint`, what it was a moment
+        /// before; or `journal`, all. With exceptions for kinds of games: `checkpoint, arena=journal`. POST
+        /// /v1/rooms can say otherwise for a room.
+        durability: Durabilities = Durabilities::default(),
+            text("WORDS", "none, checkpoint or journal, and with exceptions none, KIND=journal");
+        /// Time between two checkpoints of a room.
+        checkpoint_every: Duration = 10 * SECOND, span(SECOND / 10..=HOUR);
+        /// Time between two moments when the journal is certainly on the disk: what is lost if the machine
+        /// dies is no older. (If the process dies, nothing is lost.) 0s: the kernel decides, within half a
+        /// minute.
+        journal_sync: Duration = SECOND, span(ZERO..=HOUR);
+        /// What becomes of a stored room that cannot go on, because its game has changed: `anew`, another one
+        /// begins in its place, or `wait`, its name stays taken until a server comes that can go on with it,
+        /// or it is removed.
+        store_mismatch: StoreMismatch = StoreMismatch::Anew,
+            word(&[("anew", StoreMismatch::Anew), ("wait", StoreMismatch::Wait)]);
         /// How long matches may go on when the server shuts down, until their players are gone: their rooms
         /// take those who come, new rooms are refused. 0s: everybody is told to go at once.
         drain_wait: Duration = ZERO, span(ZERO..=24 * HOUR);
@@ -277,6 +296,15 @@ pub enum Guests {
 
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+/// What becomes of a stored room that cannot go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreMismatch {
+    /// Another one begins in its place.
+    Anew,
+    /// Its name stays taken.
+    Wait,
 }
 
 /// The header in which a proxy names its client.

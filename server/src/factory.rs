@@ -12,6 +12,7 @@ use crate::{
     config::Config,
     connection::{Rooms, Ticket, Wanted},
     ground::{
+        durability::Durability,
         entrant::Entrant,
         id::RoomId,
         identity::Identity,
@@ -29,14 +30,18 @@ use crate::{
     metrics::Metrics,
     registry::{Found, Listed, Maker, Registry, RoomSummary, SeatPlace},
     room::{
-        AskStarted, Carry, Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated, Shell,
-        core::{Carried, JoinError, Kept, ResumeError, RoomCore, schema_checksum},
+        AskStarted, Carry, Checkpoints, Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated,
+        Shell,
+        core::{
+            Carried, JoinError, Kept as KeptSeat, ResumeError, RoomCore, restore::restore, schema_checksum,
+        },
         events::{Events, RoomEvent, RoomView},
         record::RecordThread,
         reports::ReportLimit,
         start::{self, Started},
         timetable::Timetable,
     },
+    store::{Kept, Store, StoredRoom},
 };
 use actix::{MailboxError, Recipient};
 use driftless_proto::{
@@ -50,11 +55,12 @@ use driftless_sim::{
     replay::RecordingHeader,
 };
 use futures_util::future::LocalBoxFuture;
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     ops::RangeInclusive,
     sync::{
-        Arc, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -76,6 +82,8 @@ pub struct Factory {
     next_room: AtomicU64,
     by_source: Arc<Shares>,
     ticks: Arc<TickBudget>,
+    /// Rooms that are stored and cannot go on here, with the reasons: their names are taken.
+    waiting: Mutex<HashMap<String, String>>,
 }
 
 /// What rooms get from the server.
@@ -94,6 +102,8 @@ pub struct RoomServices {
     pub events: Arc<Events>,
     /// The recording thread, if rooms are recorded.
     pub recorder: Option<Arc<RecordThread>>,
+    /// Where rooms are kept, if they are. Set before the first room is made.
+    pub(crate) store: Arc<OnceLock<Arc<Store>>>,
 }
 
 /// A room's share of the server's totals. Given back when it is dropped.
@@ -110,13 +120,33 @@ struct Made {
     setup: Setup<String>,
     budget: Budget,
     maker: Maker,
+    durability: Durability,
 }
 
 /// What a room goes on with.
 struct GoesOn {
     game: Box<dyn Game>,
     carried: Carried,
-    kept: Vec<Kept>,
+    kept: Vec<KeptSeat>,
+}
+
+/// A room that cannot go on: what is left of it.
+pub(crate) struct LostRoom {
+    view: RoomView,
+    setup: Setup<String>,
+    maker: Maker,
+    durability: Durability,
+    spectating: Spectating,
+}
+
+impl LostRoom {
+    /// What is left of a room.
+    pub(crate) fn of(room: &carry::Room) -> Self {
+        let carry::Room { setup, maker, durability, carried } = room;
+        let (setup, maker, durability) = (setup.clone(), *maker, *durability);
+        let (view, spectating) = (RoomView::of_carried(carried), carried.spectating);
+        Self { view, setup, maker, durability, spectating }
+    }
 }
 
 impl Factory {
@@ -133,7 +163,18 @@ impl Factory {
         let by_source = Shares::new(config.max_rooms_per_address);
         let ticks = TickBudget::new(config.max_ticks_per_second);
         let next_room = AtomicU64::new(1);
-        Arc::new(Self { config, registry, services, kinds, default_kind, next_room, by_source, ticks })
+        let waiting = Mutex::default();
+        Arc::new(Self {
+            config,
+            registry,
+            services,
+            kinds,
+            default_kind,
+            next_room,
+            by_source,
+            ticks,
+            waiting,
+        })
     }
 
     /// Makes a room, and waits until its game has started.
@@ -266,8 +307,15 @@ impl Factory {
             max_players: spec.max_players.unwrap_or(self.config.max_players),
             options: spec.options.clone(),
         };
+        if let Some(why) = self.waiting.lock().get(&*name) {
+            return Err(FactoryError::Waits { room: name.to_string(), why: why.clone() });
+        }
+        let durability = spec.durability.unwrap_or_else(|| self.config.durability.of(kind.name()));
+        if durability != Durability::None && self.services.store.get().is_none() {
+            return Err(FactoryError::NoStore);
+        }
         let spectating = self.spectating(&kind, spec)?;
-        self.admit(id, name, kind, setup, maker, Members::default(), spectating)
+        self.admit(id, name, kind, setup, maker, durability, Members::default(), spectating)
     }
 
     /// Whom a room lets watch, as its maker, its game or the configuration says.
@@ -300,6 +348,7 @@ impl Factory {
         kind: GameKind,
         setup: Setup<String>,
         maker: Maker,
+        durability: Durability,
         members: Members,
         spectating: Spectating,
     ) -> Result<Made, FactoryError> {
@@ -324,7 +373,8 @@ impl Factory {
             Some(_) => self.ticks.max_of_joins(),
         };
         let ticks = self.ticks.take(tick_rate, max).ok_or(FactoryError::TooManyTicks(max))?;
-        Ok(Made { shared, kind, setup, budget: Budget { _ticks: ticks, _share: share }, maker })
+        let budget = Budget { _ticks: ticks, _share: share };
+        Ok(Made { shared, kind, setup, budget, maker, durability })
     }
 
     /// Continues rooms of another server where they stopped. Where that fails, an operator's room starts anew
@@ -334,19 +384,50 @@ impl Factory {
         let last = rooms.iter().map(|room| room.carried.id.0).max().unwrap_or(0);
         self.next_room.fetch_max(last.saturating_add(1), Ordering::Relaxed);
         for room in rooms {
-            let (view, setup, maker) = (RoomView::of_carried(&room.carried), room.setup.clone(), room.maker);
-            let spectating = room.carried.spectating;
-            let Err(why) = self.try_go_on(room) else { continue };
-            warn!(room = %view.room, why, "the room cannot continue where it stopped: it starts anew");
-            let (name, kind) = (view.room.clone(), view.kind.clone());
-            let reason = format!("the server stopped, and the room cannot continue: {why}");
-            self.services.events.push_last(RoomEvent::Ended { room: view, why: "server_stopped", reason });
-            if let Maker::Operator = maker
-                && let Err(error) = self.begin_anew(&name, &kind, setup, spectating)
-            {
-                warn!(room = %name, %error, "nor can it start anew");
+            let lost = LostRoom::of(&room);
+            if let Err(why) = self.try_go_on(room) {
+                self.replace(lost, &why);
             }
         }
+    }
+
+    /// A room cannot go on.
+    pub(crate) fn replace(&self, lost: LostRoom, why: &str) {
+        let LostRoom { view, setup, maker, durability, spectating } = lost;
+        warn!(room = %view.room, why, "the room cannot continue where it stopped: it starts anew");
+        let (name, kind) = (view.room.clone(), view.kind.clone());
+        let reason = format!("the server stopped, and the room cannot continue: {why}");
+        self.services.events.push_last(RoomEvent::Ended { room: view, why: "server_stopped", reason });
+        if let Maker::Operator = maker
+            && let Err(error) = self.begin_anew(&name, &kind, setup, durability, spectating)
+        {
+            warn!(room = %name, %error, "nor can it start anew");
+        }
+    }
+
+    /// A room that is stored cannot go on here, and waits for a server where it can.
+    pub(crate) fn wait_for(&self, room: String, why: String) {
+        warn!(room, why, "the room cannot go on here: it waits in the store, and its name is taken");
+        self.waiting.lock().insert(room, why);
+    }
+
+    /// Restores a room from what was stored of it. None: its game had ended it.
+    ///
+    /// # Errors
+    /// Why that is impossible.
+    pub(crate) fn restore(&self, stored: StoredRoom) -> Result<Option<carry::Room>, String> {
+        let name = &stored.row.room.carried.kind;
+        let kind = self.kinds.get(&**name).ok_or_else(|| format!("there is no game {name:?} here"))?;
+        if stored.row.stopped {
+            if schema_checksum(&kind.schema()) != stored.row.room.carried.schema {
+                return Err("the schema of its game has changed".into());
+            }
+            start::restore(kind, &stored.row.room.carried.state)?;
+            return Ok(Some(stored.row.room));
+        }
+        let (failed, Kept { setup, maker, durability }) = stored.into_failed();
+        let carried = restore(failed, kind)?;
+        Ok(carried.map(|carried| carry::Room { setup, maker, durability, carried }))
     }
 
     fn begin_anew(
@@ -354,11 +435,12 @@ impl Factory {
         name: &Arc<str>,
         kind: &str,
         setup: Setup<String>,
+        durability: Durability,
         spectating: Spectating,
     ) -> Result<(), FactoryError> {
         let (id, kind) = (self.next_id(), self.kind(kind)?);
         let (maker, members) = (Maker::Operator, Members::default());
-        let made = self.admit(id, name.clone(), kind, setup, maker, members, spectating)?;
+        let made = self.admit(id, name.clone(), kind, setup, maker, durability, members, spectating)?;
         match self.registry.get_or_start(name, || self.start(made))? {
             (_, Found::Started) => Ok(()),
             (_, Found::There) => Err(FactoryError::Exists(name.to_string())),
@@ -366,7 +448,7 @@ impl Factory {
     }
 
     fn try_go_on(&self, room: carry::Room) -> Result<(), String> {
-        let carry::Room { setup, maker, carried } = room;
+        let carry::Room { setup, maker, durability, carried } = room;
         let kind = self.kinds.get(&*carried.kind).cloned();
         let kind = kind.ok_or_else(|| format!("there is no game {:?} here", carried.kind))?;
         if schema_checksum(&kind.schema()) != carried.schema {
@@ -376,7 +458,7 @@ impl Factory {
         let name: Arc<str> = carried.name.as_str().into();
         let members = Members::after(carried.members_version());
         let spectating = carried.spectating;
-        let made = self.admit(carried.id, name.clone(), kind, setup, maker, members, spectating);
+        let made = self.admit(carried.id, name.clone(), kind, setup, maker, durability, members, spectating);
         let made = made.map_err(|e| e.to_string())?;
         carried.show(&made.shared);
         let kept = carried.seats(&made.shared, &self.config.limits);
@@ -393,20 +475,20 @@ impl Factory {
         Ok(())
     }
 
-    /// Has all rooms stop after their next tick, and takes them, as far as they do so in this time.
-    pub(crate) async fn carry(&self, most: Duration) -> Vec<carry::Room> {
+    /// Has these rooms stop after their next tick, and takes them, as far as they do so in this time.
+    pub(crate) async fn carry(&self, most: Duration, which: impl FnMut(&Listed) -> bool) -> Vec<carry::Room> {
         let until = clock::now() + most;
         let ask = |listed: Listed| {
             let (hand_over, handed_over) = oneshot::channel();
             listed.room.do_send(Carry(hand_over));
             (listed, handed_over)
         };
-        let asked: Vec<_> = self.registry.all().into_iter().map(ask).collect();
+        let asked: Vec<_> = self.registry.all().into_iter().filter(which).map(ask).collect();
         let mut rooms = Vec::new();
-        for (Listed { shared, setup, maker, .. }, handed_over) in asked {
+        for (Listed { shared, setup, maker, durability, .. }, handed_over) in asked {
             match timeout_at(until.into(), handed_over).await {
                 Ok(Ok(Some(carried))) => {
-                    rooms.push(carry::Room { setup: (*setup).clone(), maker, carried });
+                    rooms.push(carry::Room { setup: (*setup).clone(), maker, durability, carried });
                 }
                 // It has ended.
                 Ok(_) => {}
@@ -421,7 +503,7 @@ impl Factory {
     }
 
     fn start_or_go_on(&self, made: Made, goes_on: Option<GoesOn>) -> Result<Listed, FactoryError> {
-        let Made { shared, kind, setup, budget, maker } = made;
+        let Made { shared, kind, setup, budget, maker, durability } = made;
         let services = &self.services;
         let header = RecordingHeader {
             kind: kind.name().to_owned(),
@@ -446,6 +528,11 @@ impl Factory {
             events: services.events.clone(),
         };
         let limits = self.config.limits.clone();
+        let kept = services.store.get().filter(|_| durability != Durability::None);
+        let kept = kept.map(|store| {
+            let (keep, journal) = store.room(&shared, setup.clone(), maker, durability);
+            (Checkpoints::new(keep, store.every(), shared.tick_rate), journal)
+        });
         let of_room = shared.clone();
         let tick_rate = shared.tick_rate;
         let report_limit = report_limit(&self.config, tick_rate);
@@ -472,7 +559,12 @@ impl Factory {
             if let Some(limit) = report_limit {
                 core.limit_reports(limit);
             }
+            let checkpoints = kept.filter(|_| refused.is_none()).map(|(checkpoints, journal)| {
+                core.keep_journal(journal);
+                checkpoints
+            });
             let mut shell = Shell::new(core, refused, settings, record, home, address);
+            checkpoints.into_iter().for_each(|checkpoints| shell.keep(checkpoints));
             match goes_on {
                 None => shell.made(),
                 Some((carried, kept)) => shell.go_on(carried, kept),
@@ -482,7 +574,7 @@ impl Factory {
         services.metrics.rooms.inc();
         services.metrics.rooms_created.inc();
         info!(room = %shared.name, kind = shared.kind, tick_rate = shared.tick_rate, seed, "room created");
-        Ok(Listed { shared, room, setup: of_listed, maker, budget: Arc::new(budget) })
+        Ok(Listed { shared, room, setup: of_listed, maker, durability, budget: Arc::new(budget) })
     }
 }
 

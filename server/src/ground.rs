@@ -7,6 +7,7 @@ pub mod api_error;
 pub mod close;
 mod departed;
 pub mod drain;
+pub mod durability;
 pub mod entrant;
 pub mod fanout;
 pub mod figures;

@@ -126,6 +126,7 @@ mod registry;
 pub mod room;
 pub mod server;
 mod shutdown;
+mod store;
 mod systemd;
 pub mod telemetry;
 mod thread;

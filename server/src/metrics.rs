@@ -95,6 +95,16 @@ pub struct Metrics {
     pub recordings_ended: ByReason,
     /// Bytes of recordings written.
     pub recorded: Counter,
+    /// Time that a tick takes longer for a checkpoint.
+    pub checkpoint_duration: DurationHistogram,
+    /// Checkpoints written.
+    pub checkpoints: Counter,
+    /// Bytes of checkpoints written.
+    pub checkpoint_bytes: Counter,
+    /// Bytes of the journal that may not be on the disk yet.
+    pub journal_unsynchronised: Gauge,
+    /// Attempts to write to the store that failed.
+    pub store_failures: ByReason,
 }
 
 /// Metrics of one transport.
@@ -273,6 +283,11 @@ impl Metrics {
             recordings: Gauge::default(),
             recordings_ended: ByReason::new("reason", EndReason::ALL.map(EndReason::name)),
             recorded: Counter::default(),
+            checkpoint_duration: DurationHistogram::new(TICK_DURATION),
+            checkpoints: Counter::default(),
+            checkpoint_bytes: Counter::default(),
+            journal_unsynchronised: Gauge::default(),
+            store_failures: ByReason::new("what", ["checkpoint", "journal"]),
         };
         metrics.register();
         metrics
@@ -382,6 +397,14 @@ impl Metrics {
         let help = "Recordings that ended or could not begin, by reason.";
         put(r, "recordings_ended", help, &self.recordings_ended.family);
         put_unit(r, "recorded", "Bytes of recordings written.", Unit::Bytes, &self.recorded);
+        let help = "Time that a tick takes longer for a checkpoint of its room.";
+        put_unit(r, "checkpoint_duration", help, Unit::Seconds, &self.checkpoint_duration);
+        put(r, "checkpoints", "Checkpoints written to the store.", &self.checkpoints);
+        put_unit(r, "checkpoint", "Bytes of checkpoints written.", Unit::Bytes, &self.checkpoint_bytes);
+        let help = "Journal that may not be on the disk yet.";
+        put_unit(r, "journal_unsynchronised", help, Unit::Bytes, &self.journal_unsynchronised);
+        let help = "Attempts to write to the store that failed.";
+        put(r, "store_failures", help, &self.store_failures.family);
         registry.register_collector(Box::new(ProcessCollector::new()));
         self.registry = registry;
     }

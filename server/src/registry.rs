@@ -6,6 +6,7 @@
 use crate::{
     ground::{
         drain::{Drain, Step},
+        durability::Durability,
         home::Home,
         identity::User,
         seat::{ResumeToken, Seat},
@@ -50,6 +51,8 @@ pub struct Listed {
     pub setup: Arc<Setup<String>>,
     /// Who has made it.
     pub maker: Maker,
+    /// What of it survives a failure of the server.
+    pub durability: Durability,
     /// Its share of the server's totals, given back when the room is no longer listed.
     pub budget: Arc<dyn Any + Send + Sync>,
 }

@@ -62,7 +62,8 @@ impl Seen {
             Event::Presence(_)
             | Event::ClockMoved
             | Event::TokenExpires { .. }
-            | Event::Disconnected { .. } => {}
+            | Event::Disconnected { .. }
+            | Event::RolledBack { .. } => {}
         }
     }
 

@@ -11,6 +11,7 @@ use driftless_server::{
     config::Config,
     ground::{
         id::{ConnectionId, RoomId},
+        seat::CommandTaken,
         shared::RoomShared,
     },
     jobs::Jobs,
@@ -20,7 +21,8 @@ use driftless_server::{
     },
 };
 use driftless_sim::{
-    Answer, GameKind, Job, JobError, JobId, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step,
+    Answer, Away, GameKind, Job, JobError, JobId, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot,
+    Step,
     replay::{EndReason, Recorder, RecordingHeader, Verdict, replay},
 };
 use prost::Message as _;
@@ -266,7 +268,7 @@ fn of_a_command_that_is_refused_nothing_is_asked_and_nothing_told() {
     room.take_effects();
     for (sequence, what) in [(1, "refuse"), (2, "stamp")] {
         let order = Order { what: what.into(), times: 1, last: false };
-        assert!(seat.take_command(sequence, order.encode_to_vec().into()));
+        assert_eq!(seat.take_command(sequence, Some(order.encode_to_vec().into())), CommandTaken::Now);
     }
     let ticked = tick(&mut room, 2);
     assert_eq!((ticked.commands, ticked.events), (2, 0));
@@ -290,7 +292,7 @@ fn answers_that_a_room_has_yet_to_give_are_the_same_where_it_continues() {
     let mut before = room(kind.start(&Setup::new(1, 20)).unwrap());
     let seat = before.join(ConnectionId(1), "guest".into(), "Ann".into()).unwrap();
     let order = Order { what: "stamp".into(), times: 4, last: false };
-    assert!(seat.take_command(1, order.encode_to_vec().into()));
+    assert_eq!(seat.take_command(1, Some(order.encode_to_vec().into())), CommandTaken::Now);
     before.tick(due(1)).unwrap();
     let asked = before.take_effects();
     let ids = asked.iter().map(|effect| match effect {
@@ -304,7 +306,7 @@ fn answers_that_a_room_has_yet_to_give_are_the_same_where_it_continues() {
         let result = result.map(|what| Errand { what: what.into() }.encode_to_vec().into());
         before.answered(Answer { id, job: Errand::NAME.into(), result });
     }
-    before.part();
+    before.part(Away::Closed);
     let carried = before.carry().unwrap();
     let carried: Carried = postcard::from_bytes(&postcard::to_stdvec(&carried).unwrap()).unwrap();
 

@@ -18,7 +18,7 @@ use driftless_server::{
         id::{ConnectionId, RoomId},
         identity::Identity,
         report::{LostReason, Report},
-        seat::{ResumeToken, Seat},
+        seat::{CommandTaken, ResumeToken, Seat},
         shared::RoomShared,
         sight::Sight,
         source::Source,
@@ -286,7 +286,7 @@ async fn a_room_whose_game_panics_again_and_again_ends_once() {
         let connection = ConnectionId(connection);
         room.send(Lost { connection, why: LostReason::Disconnected, welcomed: true }).await.unwrap();
     }
-    assert!(player.seat.take_command(1, too_much(true)));
+    assert_eq!(player.seat.take_command(1, Some(too_much(true))), CommandTaken::Now);
     until("the room ends", || {
         tick();
         !room.connected()
@@ -306,14 +306,14 @@ fn whose_queue_overflows_is_closed_once_whatever_the_game_goes_on_to_tell() {
     let seat = room.join(slow, "guest".into(), "Ann".into()).unwrap();
     room.join(away, "guest".into(), "Bob".into()).unwrap();
     room.lost(away, true, Away::Disconnected).unwrap();
-    assert!(seat.take_command(1, too_much(false)));
+    assert_eq!(seat.take_command(1, Some(too_much(false))), CommandTaken::Now);
     let told = room.tick(due(1)).unwrap().events;
     assert!(told < 2 * 100, "most of it did not fit: {told}");
     let effects = room.take_effects();
     assert_eq!(effects.len(), 2, "{effects:?}");
     assert!(effects.iter().any(|e| matches!(e, Effect::Close { code: CloseCode::SlowConsumer, .. })));
     assert!(effects.contains(&Effect::Unresumable(2)));
-    assert!(seat.take_command(2, too_much(false)));
+    assert_eq!(seat.take_command(2, Some(too_much(false))), CommandTaken::Now);
     assert_eq!(room.tick(due(2)).unwrap().events, 0);
     assert_eq!(room.take_effects(), []);
 }

@@ -342,7 +342,7 @@ fn a_delay_is_exact_to_the_tick_whatever_the_room_skips() {
     assert_eq!([2, 3].map(|_| shown(&room.tick())), [None, None]);
     assert_eq!([4, 5].map(|_| shown(&room.tick())), [Some(1), Some(2)]);
     let said = Said { number: 1, ends: false }.encode_to_vec();
-    player.take_command(1, said.into());
+    player.take_command(1, Some(said.into()));
     assert_eq!(shown(&room.tick()), Some(3), "tick 6, in which it is said");
     assert_eq!((queued(&player), queued(&seen)), (2, 0));
     assert_eq!(shown(&room.skip(1)), Some(5), "tick 8");
@@ -380,7 +380,7 @@ fn whoever_sees_everything_sees_it_now() {
     let seen = room.watch(3, Sight::Spectator);
     let full = room.core.spectate(ConnectionId(4), Sight::Spectator, "guest-1".into(), "n".into());
     assert!(matches!(full, Err(JoinError::TooManySpectators { max: 1, .. })), "{full:?}");
-    player.take_command(1, Said { number: 1, ends: false }.encode_to_vec().into());
+    player.take_command(1, Some(Said { number: 1, ends: false }.encode_to_vec().into()));
     let ticked = room.tick();
     let zones =
         |seat: &_| -> Vec<ZoneId> { ticked.published.seen_from(seat).iter().map(|seen| seen.zone).collect() };

@@ -7,7 +7,7 @@ mod util;
 use driftless_proto::{limits::Limits, wire};
 use driftless_server::{
     Server,
-    ground::{id::ConnectionId, id::RoomId, shared::RoomShared},
+    ground::{id::ConnectionId, id::RoomId, seat::CommandTaken, shared::RoomShared},
     room::{
         core::{Effect, RoomCore},
         schedule::{Due, Schedule},
@@ -125,7 +125,7 @@ fn a_room_says_once_which_text_is_missing() {
     let mut said = Vec::new();
     for tick in 1..=4 {
         if tick == 2 {
-            assert!(seat.take_command(1, Vec::new().into()));
+            assert_eq!(seat.take_command(1, Some(Vec::new().into())), CommandTaken::Now);
         }
         room.tick(Due { tick, late: Duration::ZERO, skipped: 0 }).unwrap();
         said.extend(room.take_effects().into_iter().filter_map(|effect| match effect {

@@ -393,6 +393,9 @@ impl ClientCore {
                     self.welcomed = true;
                     self.events.push_back(Event::Welcome(welcome));
                 }
+                ClientEvent::RolledBack { after, until } => {
+                    self.events.push_back(Event::RolledBack { after, until });
+                }
                 ClientEvent::State { tick, input, full, bytes } => {
                     self.count_as_working(now);
                     self.stats.state(tick, full, self.age_us(now, tick));

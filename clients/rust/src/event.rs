@@ -10,6 +10,15 @@ pub enum Event {
     /// The player is in the room, for the first time or again after a reconnect. `resumed` says whether the
     /// seat was kept; if not, `player` is a new number.
     Welcome(Box<wire::Welcome>),
+    /// Comes after the welcome of a resume: the room was restored after a failure of its server, and what
+    /// happened after tick `after`, up to tick `until`, is undone, although states and events have told of
+    /// it: a kill, a purchase, what the player has done.
+    RolledBack {
+        /// The tick that the room went back to.
+        after: u32,
+        /// The last tick that is undone. Those of the room go on above it.
+        until: u32,
+    },
     /// A newer state was applied: see `snapshot`. Where each player sees several zones, a state may come in
     /// several datagrams: then more of the newest state was applied, and `tick` is the same as before.
     State {

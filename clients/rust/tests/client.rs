@@ -121,7 +121,8 @@ async fn client_resumes_by_itself_and_gets_every_event_once() {
                     Event::Presence(_)
                     | Event::CommandRefused(_)
                     | Event::ClockMoved
-                    | Event::TokenExpires { .. } => {}
+                    | Event::TokenExpires { .. }
+                    | Event::RolledBack { .. } => {}
                 }
             }
             assert_eq!(events, (1..=events.len() as u64).collect::<Vec<_>>());

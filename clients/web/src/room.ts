@@ -75,6 +75,11 @@ export interface RoomEvents<Input, Event, K extends Kinds<K> = AnyKinds> {
    * it was confirmed.
    */
   refused: { readonly command: number; readonly reason: string };
+  /**
+   * The room was restored after a failure of its server: what happened after tick `after`, up to tick
+   * `until`, is undone, although states and events have told of it. Comes before the status `joined`.
+   */
+  rolledBack: { readonly after: number; readonly until: number };
 }
 
 /** The room's entities as they should be shown now. */
@@ -564,6 +569,10 @@ export class Room<
         this.interpolator ??= new Interpolation(schema, tickRate, epoch, this.interpolation);
       }
     }
+    const after = welcome?.undoneAfter ?? 0;
+    const until = welcome?.undoneUntil ?? 0;
+    // The newest state is of before.
+    if (this.state && this.state.tick <= until) this.emitter.emit("rolledBack", { after, until });
     this.retiring?.close(1000, "");
     this.retiring = undefined;
     if (this.transport) this.paths.works(this.transport.name);

@@ -469,12 +469,17 @@ impl ClientSession {
         if kept.is_none() {
             self.history.clear();
         }
-        let (mut inputs, reliable_received, presence_version) = match kept {
-            Some(seat) => (seat.inputs, seat.reliable_received, seat.presence_version),
-            None => (Inputs::new(self.config.delivery), 0, 0),
+        let (mut inputs, reliable_received, presence_version, newest) = match kept {
+            Some(seat) => (seat.inputs, seat.reliable_received, seat.presence_version, seat.newest),
+            None => (Inputs::new(self.config.delivery), 0, 0, 0),
         };
         inputs.received(welcome.input_received);
         self.events.push_back(ClientEvent::Welcome(Box::new(welcome.clone())));
+        let (after, until) = (welcome.undone_after, welcome.undone_until);
+        // Its newest state is of before: it has not been told yet.
+        if newest > 0 && newest <= until {
+            self.events.push_back(ClientEvent::RolledBack { after, until });
+        }
         for command in dropped.into_iter().flatten() {
             let reason = SEAT_LOST.to_owned();
             self.events.push_back(ClientEvent::CommandRefused(wire::CommandRefused { command, reason }));
@@ -486,7 +491,8 @@ impl ClientSession {
             Delivery::Ordered => Duration::ZERO,
             Delivery::Datagram => tick / 5,
         };
-        self.seat = Some(Seat { welcome, schema, ack_tick, inputs, reliable_received, presence_version });
+        self.seat =
+            Some(Seat { welcome, schema, ack_tick, inputs, reliable_received, presence_version, newest });
         self.phase = Phase::Active;
         self.link.next_ping = now;
         Ok(())
@@ -529,6 +535,7 @@ impl ClientSession {
             self.take_unread(now, head, bytes);
             return Ok(());
         }
+        seat.newest = head.tick;
         let predict_for = seat.welcome.tick_rate.max(1).saturating_mul(PREDICT_MS) / 1_000;
         self.history.apply(&seat.schema, head, shared, predict_for)?;
         self.link.has_state = true;
@@ -544,7 +551,7 @@ impl ClientSession {
 
     fn take_unread(&mut self, now: Instant, head: StateHead, bytes: usize) {
         let Some(seat) = &mut self.seat else { return };
-        (self.link.has_state, self.link.unread) = (true, Some(head.tick));
+        (self.link.has_state, self.link.unread, seat.newest) = (true, Some(head.tick), head.tick);
         self.link.acks.state(now, head.number, seat.ack_tick);
         seat.inputs.confirmed(head.input);
         let StateHead { tick, input, baseline, apart, .. } = head;

@@ -308,7 +308,24 @@ impl<S: StateTick> ServerSession<S> {
         if self.control.is_empty() {
             return false;
         }
-        self.control.poll(lane, server_time_us, self.command_received(), out)
+        let command = match &self.state {
+            State::Active(active) => active.command_done(),
+            _ => self.command_received(),
+        };
+        self.control.poll(lane, server_time_us, command, out)
+    }
+
+    /// Whether a control message waits.
+    pub fn has_control(&self) -> bool {
+        !self.control.is_empty()
+    }
+
+    /// The room has carried out this player's commands up to `sequence`, whatever happens now: the peer may
+    /// be told so. If this is never called, the peer is told what was received.
+    pub fn done_commands(&mut self, sequence: u64) {
+        if let State::Active(active) = &mut self.state {
+            active.done_commands(sequence);
+        }
     }
 
     /// Appends the next reliable message of the seat's queue to `out`, if there is one and the session is

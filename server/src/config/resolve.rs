@@ -121,6 +121,15 @@ impl Resolved {
         if default_kind.as_ref().is_some_and(|kind| !kinds.contains(&kind.as_str())) {
             return Err(self.bad("default_kind", format!("one of {}", kinds.join(", "))));
         }
+        let Config { durability, store, .. } = &self.config;
+        if durability.kinds().any(|kind| !kinds.contains(&kind)) {
+            return Err(self.bad("durability", format!("of the kinds {}", kinds.join(", "))));
+        }
+        if durability.is_any() && store.is_none() {
+            return Err(
+                self.bad("durability", "none, because there is no store: set one, as with --store FOLDER")
+            );
+        }
         if self.config.guests == Guests::No && !authenticates && !self.config.has_token_keys() {
             return Err(
                 self.bad("guests", "yes or auto while there are no keys for tokens: set --token-keys")

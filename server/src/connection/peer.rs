@@ -15,7 +15,7 @@ use crate::{
         id::ConnectionId,
         identity::Identity,
         published::Published,
-        seat::Seat,
+        seat::{CommandTaken, Seat},
         shared::RoomShared,
         source::Source,
         tenure::{Tenancy, Tenure},
@@ -27,10 +27,9 @@ use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
     lane::Lane,
-    reliable::encode_body,
     session::server::{Request, ServerSession, SessionStats, ZoneContent, Zoned},
     view::{InView, ZoneId},
-    wire::{ColumnCoding, CommandRefused, reliable::Body},
+    wire::ColumnCoding,
 };
 use std::{
     cell::RefCell,
@@ -286,6 +285,11 @@ impl Peer {
         mut each: impl FnMut(&mut BytesMut),
     ) -> bool {
         let before = out.len();
+        if self.session.has_control()
+            && let Some(seat) = &self.seat
+        {
+            self.session.done_commands(seat.command_done());
+        }
         let control = self.session.poll_control_of(Lane::Unreliable, worker.clock().micros(now), out);
         if !control && self.sends_zones() {
             return self.write_zones(worker, now, message_bytes, out, each);
@@ -348,15 +352,15 @@ impl Peer {
     fn request(&mut self, worker: &Worker, request: Request) {
         match (request, &self.seat) {
             (Request::Command(command), Some(seat)) => {
-                if !seat.take_command(command.sequence, command.payload) {
+                let taken = seat.take_command(command.sequence, Some(command.payload));
+                if taken == CommandTaken::Refused {
                     worker.counters(self.transport).excess_dropped += 1;
-                    self.refuse(command.sequence);
                 }
+                self.check_commands(taken);
             }
             (Request::RefuseCommand(sequence), Some(seat)) => {
-                if seat.skip_command(sequence) {
-                    self.refuse(sequence);
-                }
+                let taken = seat.take_command(sequence, None);
+                self.check_commands(taken);
             }
             // The session lets none pass before the welcome.
             (Request::Command(_) | Request::RefuseCommand(_), None) => {}
@@ -375,15 +379,9 @@ impl Peer {
         }
     }
 
-    /// Tells the peer that a command came too fast.
-    fn refuse(&mut self, command: u64) {
-        let Some(seat) = &self.seat else { return };
-        let refused = CommandRefused { command, reason: "commands come too fast: wait a moment".to_owned() };
-        let body = encode_body(&Body::CommandRefused(refused));
-        let pushed = seat.outbox.lock().queue().push(body);
-        self.look_for_reliable = true;
-        if let Err(full) = pushed {
-            self.close(CloseCode::SlowConsumer, &full.to_string(), Duration::ZERO);
+    fn check_commands(&mut self, taken: CommandTaken) {
+        if taken == CommandTaken::TooOften {
+            self.close(CloseCode::RateLimited, "far too many commands between two ticks", Duration::ZERO);
         }
     }
 

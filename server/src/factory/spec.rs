@@ -1,7 +1,9 @@
 //! Requirements for a room, and why there is none.
 
 use super::unique::Unique;
-use crate::ground::{api_error::ApiError, close::GOING_DOWN, refusal::Refusal, source::Source};
+use crate::ground::{
+    api_error::ApiError, close::GOING_DOWN, durability::Durability, refusal::Refusal, source::Source,
+};
 use actix_web::http::StatusCode;
 use driftless_proto::{code::CloseCode, names::ROOM_NAME};
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -33,6 +35,8 @@ pub struct RoomSpec {
     /// Seed of the simulation. Absent: random.
     #[schema(format = "uint64")]
     pub seed: Option<u64>,
+    /// What of it survives a failure of the server. Absent: as configured for its kind.
+    pub durability: Option<Durability>,
     /// Options of its game, as JSON text. Empty: the game's defaults.
     #[serde(default, deserialize_with = "text_of_object")]
     #[schema(value_type = Object)]
@@ -104,6 +108,17 @@ pub enum FactoryError {
     /// The existing rooms use all ticks per second that the server allows.
     #[error("all {0} ticks per second are in use by other rooms")]
     TooManyTicks(u32),
+    /// A room is to survive, and there is nothing to keep it in.
+    #[error("this server keeps no rooms: start it with --store FOLDER")]
+    NoStore,
+    /// A stored room has this name, and cannot go on here.
+    #[error("room {room:?} waits in the store for a server that can go on with it: {why}")]
+    Waits {
+        /// The room.
+        room: String,
+        /// Why this server cannot.
+        why: String,
+    },
     /// The server is shutting down.
     #[error("{GOING_DOWN}")]
     Draining,
@@ -123,6 +138,8 @@ impl FactoryError {
             FactoryError::TooManyRooms(_) => "too_many_rooms",
             FactoryError::TooManyRoomsOfAddress { .. } => "too_many_rooms_of_address",
             FactoryError::TooManyTicks(_) => "too_many_ticks",
+            FactoryError::NoStore => "no_store",
+            FactoryError::Waits { .. } => "room_waits",
             FactoryError::Draining => "draining",
         }
     }
@@ -136,10 +153,12 @@ impl FactoryError {
             FactoryError::BadOptions(_) | FactoryError::NoJoinOptions => CloseCode::BadOptions,
             FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) => CloseCode::ServerFull,
             FactoryError::TooManyRoomsOfAddress { .. } => CloseCode::AddressLimit,
-            FactoryError::Draining => CloseCode::Draining,
+            FactoryError::Draining | FactoryError::Waits { .. } => CloseCode::Draining,
             // The server's own fault: these come from creating a room by name and numbers, which a join does
             // not do.
-            FactoryError::Exists(_) | FactoryError::OutOfRange { .. } => CloseCode::Internal,
+            FactoryError::Exists(_) | FactoryError::OutOfRange { .. } | FactoryError::NoStore => {
+                CloseCode::Internal
+            }
         }
     }
 }
@@ -151,8 +170,11 @@ impl From<FactoryError> for ApiError {
             | FactoryError::BadName(_)
             | FactoryError::OutOfRange { .. }
             | FactoryError::BadOptions(_)
+            | FactoryError::NoStore
             | FactoryError::NoJoinOptions => StatusCode::BAD_REQUEST,
-            FactoryError::OtherKind { .. } | FactoryError::Exists(_) => StatusCode::CONFLICT,
+            FactoryError::OtherKind { .. } | FactoryError::Exists(_) | FactoryError::Waits { .. } => {
+                StatusCode::CONFLICT
+            }
             FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) | FactoryError::Draining => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -55,6 +55,8 @@ pub struct Seat {
     pub place: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
     /// Sequence of the last command that a connection of this seat handed to the room.
     pub command_received: AtomicU64,
+    /// See `command_done()`.
+    command_done: AtomicU64,
 }
 
 impl Seat {
@@ -85,6 +87,7 @@ impl Seat {
             vitals: Arc::default(),
             place: Mutex::default(),
             command_received: AtomicU64::new(0),
+            command_done: AtomicU64::new(0),
         }
     }
 }
@@ -147,25 +150,48 @@ impl Seat {
         self.told.load(Ordering::Acquire)
     }
 
-    /// Hands a command to the room, once. False: too many of the player's commands wait for the next tick,
-    /// and this one has to be refused.
-    pub fn take_command(&self, sequence: u64, payload: Bytes) -> bool {
+    /// Hands a command to the room, once. None: the command came too fast, and the room only refuses it.
+    pub fn take_command(&self, sequence: u64, payload: Option<Bytes>) -> CommandTaken {
         let mut inbox = self.room.inbox.lock();
         // Protected by the inbox's lock, so that a replaced connection cannot repeat what its successor has
         // sent.
         if sequence <= self.command_received.load(Ordering::Relaxed) {
-            return true;
+            return CommandTaken::Before;
         }
         // A refused command must not come again either.
         self.command_received.store(sequence, Ordering::Relaxed);
-        inbox.command(self.index, self.player, sequence, payload)
+        if payload.is_some_and(|payload| inbox.command(self.index, self.player, sequence, payload)) {
+            CommandTaken::Now
+        } else if inbox.refuse(self.index, self.player, sequence) {
+            CommandTaken::Refused
+        } else {
+            CommandTaken::TooOften
+        }
     }
 
-    /// A command is refused before the room gets it. False: it was received before.
-    pub fn skip_command(&self, sequence: u64) -> bool {
-        let _inbox = self.room.inbox.lock();
-        self.command_received.fetch_max(sequence, Ordering::Relaxed) < sequence
+    /// Sequence of the last command that the room has carried out or refused, and will not undo: its player
+    /// may be told that the server has it.
+    pub fn command_done(&self) -> u64 {
+        self.command_done.load(Ordering::Relaxed)
     }
+
+    /// The room has carried out the commands up to this one, or refused them.
+    pub(crate) fn done_commands(&self, sequence: u64) {
+        self.command_done.fetch_max(sequence, Ordering::Relaxed);
+    }
+}
+
+/// What became of a command that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandTaken {
+    /// It waits for the next tick.
+    Now,
+    /// It had arrived before.
+    Before,
+    /// It came too fast, or too many wait: the room will say so.
+    Refused,
+    /// That has happened more often since the last tick than the room keeps in mind: its player is cut off.
+    TooOften,
 }
 
 /// The reliable messages of a seat, and which connection may take them.

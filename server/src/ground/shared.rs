@@ -15,6 +15,9 @@ use std::sync::{
 const INPUTS_PER_SEAT: u32 = 64;
 /// Commands of one seat that may wait for a tick: as many as a client sends before it waits for an answer.
 const COMMANDS_PER_SEAT: u32 = 64;
+/// Commands of one seat that are refused between two ticks, at most: as many reliable messages may wait for a
+/// client with the default limits.
+const REFUSALS_PER_SEAT: u32 = 1024;
 
 /// Ticks after a burst of inputs until its memory is given back.
 const GIVE_BACK: u32 = 256;
@@ -96,6 +99,8 @@ pub struct Inbox {
     /// For each input, the index of the next one of the same seat.
     next: Vec<u32>,
     commands: Vec<(PlayerId, u64, Bytes)>,
+    /// Commands that came too fast: their players have to be told.
+    refused: Vec<(PlayerId, u64)>,
     /// By seat index.
     seats: Vec<Waiting>,
     /// Counts the ticks, so that the seats' entries need not be cleared at each.
@@ -152,6 +157,7 @@ struct Waiting {
     turn: u32,
     inputs: u32,
     commands: u32,
+    refused: u32,
     /// Indices of its oldest and newest input.
     oldest: u32,
     newest: u32,
@@ -195,11 +201,24 @@ impl Inbox {
         self.seats[index] = waiting;
         fits
     }
+    /// Notes a command that is not taken because it came too fast. False: that has happened far too often
+    /// since the last tick.
+    pub fn refuse(&mut self, index: usize, player: PlayerId, sequence: u64) -> bool {
+        let mut waiting = self.waiting(index);
+        let fits = waiting.refused < REFUSALS_PER_SEAT;
+        if fits {
+            self.refused.push((player, sequence));
+            waiting.refused += 1;
+        }
+        self.seats[index] = waiting;
+        fits
+    }
     /// Swaps the contents with `empty`, whose memory is used for the next tick.
     pub fn take(&mut self, empty: &mut Drained) {
         self.most = self.most.max(self.inputs.len()).max(self.commands.len());
         std::mem::swap(&mut self.inputs, &mut empty.inputs);
         std::mem::swap(&mut self.commands, &mut empty.commands);
+        std::mem::swap(&mut self.refused, &mut empty.refused);
         self.next.clear();
         self.turn = self.turn.wrapping_add(1);
         // Twice, because there are two of each list, which alternate.
@@ -207,6 +226,7 @@ impl Inbox {
             self.inputs.shrink_to(self.most * 2);
             self.next.shrink_to(self.most * 2);
             self.commands.shrink_to(self.most * 2);
+            self.refused.shrink_to(self.most * 2);
         }
         if self.turn % GIVE_BACK == 1 {
             self.most = 0;
@@ -233,6 +253,8 @@ pub struct Drained {
     pub inputs: Vec<(PlayerId, WaitingInput)>,
     /// Commands in order of arrival.
     pub commands: Vec<(PlayerId, u64, Bytes)>,
+    /// Commands that came too fast, in order of arrival.
+    pub refused: Vec<(PlayerId, u64)>,
 }
 
 impl Drained {
@@ -244,6 +266,7 @@ impl Drained {
     pub fn clear(&mut self) {
         self.inputs.clear();
         self.commands.clear();
+        self.refused.clear();
     }
 }
 

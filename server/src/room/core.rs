@@ -2,12 +2,14 @@
 //! have to do is returned as effects.
 
 mod carry;
+pub mod restore;
 
-pub use carry::{Carried, Kept, schema_checksum};
+pub use carry::{Carried, Kept, Undone, schema_checksum};
 
 use super::{
     budget::EventBudget,
     jobs::{Asked, RoomJobs},
+    journal::{Joined, Journal, Written},
     npcs::{Npc, Npcs},
     pace::Rhythm,
     reports::ReportLimit,
@@ -85,11 +87,28 @@ pub struct RoomCore {
     over: bool,
     /// Said already: see [`Effect::UnknownText`].
     had_unknown_text: bool,
+    /// What happens in this tick, for a recording or a journal.
     record: Option<TickRecord>,
     /// None: players are not removed, however often they are reported.
     report_limit: Option<ReportLimit>,
     /// Reports of this tick.
     reports: u64,
+    /// The record is for a recording: it has a checksum, and is kept until it is taken.
+    recorded: bool,
+    journal: Option<Box<dyn Journal>>,
+    /// How many of the record's actions are in the journal already.
+    journaled: usize,
+    /// What a journal says besides.
+    joined: Vec<Joined>,
+    resumed: Vec<(PlayerId, u64)>,
+    /// A player is back of whom it was unknown which messages it has.
+    settled: bool,
+    /// The commands of this tick.
+    done: Vec<(PlayerId, u64)>,
+    /// Those that are refused.
+    refused: Vec<(PlayerId, u64, String)>,
+    /// What was undone when the room was restored.
+    undone: Option<Undone>,
 }
 
 /// What others have to do after a call.
@@ -312,12 +331,29 @@ impl RoomCore {
             record: recorded.then(TickRecord::default),
             report_limit: None,
             reports: 0,
+            recorded,
+            journal: None,
+            journaled: 0,
+            joined: Vec::new(),
+            resumed: Vec::new(),
+            settled: false,
+            done: Vec::new(),
+            refused: Vec::new(),
+            undone: None,
         }
     }
 
     /// Removes players who are reported so often, from now on.
     pub fn limit_reports(&mut self, limit: ReportLimit) {
         self.report_limit = Some(limit);
+    }
+
+    /// Writes this journal from now on.
+    pub fn keep_journal(&mut self, journal: Box<dyn Journal>) {
+        if journal.is_full() {
+            self.record.get_or_insert_default();
+        }
+        self.journal = Some(journal);
     }
 
     /// The part of it that others may use.
@@ -352,13 +388,33 @@ impl RoomCore {
     pub fn take_effects(&mut self) -> Vec<Effect> {
         mem::take(&mut self.effects)
     }
+    /// Whether a player has come back, since the last call, of whom it was unknown which messages it has: a
+    /// checkpoint should say what is known now.
+    pub fn take_settled(&mut self) -> bool {
+        mem::take(&mut self.settled)
+    }
+    /// What was undone when the room was restored.
+    pub fn undone(&self) -> Option<Undone> {
+        self.undone
+    }
     /// The record of the last tick, if this room is recorded.
     pub fn take_record(&mut self) -> Option<TickRecord> {
-        self.record.as_mut().map(mem::take)
+        self.record.as_mut().filter(|_| self.recorded).map(mem::take)
     }
     /// Stops recording. Returns what happened since the last finished tick, if anything did.
     pub fn end_record(&mut self) -> Option<TickRecord> {
+        if !mem::take(&mut self.recorded) {
+            return None;
+        }
         let mut record = self.record.take()?;
+        if self.journal.as_ref().is_some_and(|journal| journal.is_full()) {
+            // The journal has what was in it up to here.
+            self.record = Some(TickRecord {
+                actions: record.actions[self.journaled..].to_vec(),
+                ..TickRecord::default()
+            });
+            self.journaled = 0;
+        }
         let is_begun = record.tick != 0;
         record.tick = record.tick.max(self.tick.saturating_add(u32::from(!is_begun)));
         (is_begun || !record.is_empty()).then_some(record)
@@ -394,9 +450,14 @@ impl RoomCore {
             self.game.identify(seat.player, &seat.user);
         }
         self.note(Action::Join { player: seat.player, name: shown.to_string() });
+        if self.journal.as_ref().is_some_and(|journal| journal.is_full()) {
+            self.joined.push(Joined::of(&seat));
+        }
         self.game.join(self.tick + 1, seat.player, &shown);
         self.take_orders();
         self.count();
+        // At once: the player gets a token.
+        self.write_journal(self.tick, None, None);
         Ok(seat)
     }
 
@@ -435,13 +496,22 @@ impl RoomCore {
             return Err(ResumeError::Removed);
         }
         let seat = taken.seat.clone();
-        if !seat.outbox.lock().attach(connection, received) {
-            return Err(ResumeError::Unreachable(received));
-        }
+        let unsure = {
+            let mut outbox = seat.outbox.lock();
+            let unsure = outbox.queue().is_unsure();
+            if !outbox.attach(connection, received) {
+                return Err(ResumeError::Unreachable(received));
+            }
+            unsure
+        };
+        self.settled |= unsure;
         match self.seats.attach(player, connection) {
             Some(old) => self.close(old, CloseCode::Replaced, &Close::replaced().reason),
             None => {
                 self.note(Action::Back { player });
+                if self.journal.as_ref().is_some_and(|journal| journal.is_full()) {
+                    self.resumed.push((player, received));
+                }
                 self.game.back(self.tick + 1, player);
                 self.take_orders();
             }
@@ -520,7 +590,7 @@ impl RoomCore {
             return Some(self.show_on());
         }
         self.seat_npcs();
-        self.tick = tick;
+        let since = mem::replace(&mut self.tick, tick);
         if let Some(record) = &mut self.record {
             record.tick = self.tick;
         }
@@ -539,16 +609,24 @@ impl RoomCore {
         for (player, sequence, payload) in drained.commands.drain(..) {
             excess += u64::from(!self.command(player, sequence, payload));
         }
+        for (player, sequence) in drained.refused.drain(..) {
+            if self.seats.get(player).is_some() {
+                self.refuse(player, sequence, "commands come too fast: wait a moment".to_owned());
+            }
+        }
         let (inputs, late) = self.give_inputs(&drained.inputs);
         drained.clear(); // gives their buffers back
         self.drained = drained;
         self.game.step(self.tick);
         self.take_orders();
-        let checksum = self.record.is_some().then(|| self.game.checksum());
+        let checksum = self.wants_checksum().then(|| self.game.checksum());
+        // Before anybody is told anything of this tick.
+        self.write_journal(since, Some(tick), checksum);
+        self.settle_commands();
         let events = self.deliver_events();
         let published = self.publish();
         let (delayed, told) = self.show_later(&published);
-        if let Some(record) = &mut self.record {
+        if let Some(record) = self.record.as_mut().filter(|_| self.recorded) {
             record.checksum = checksum; // from here on, the game has not panicked in this tick
         }
         self.shared.tick.store(self.tick, Ordering::Relaxed);
@@ -556,6 +634,55 @@ impl RoomCore {
         let reports = mem::take(&mut self.reports);
         let events = events + told;
         Some(Ticked { published, delayed, inputs, late, commands, excess, events, reports })
+    }
+
+    /// In a recording with each tick, in a journal once a second.
+    fn wants_checksum(&self) -> bool {
+        let in_journal = || {
+            let full = self.journal.as_ref().is_some_and(|journal| journal.is_full());
+            full && self.tick.is_multiple_of(self.shared.tick_rate)
+        };
+        self.recorded || in_journal()
+    }
+
+    /// Writes what has happened since the last frame to the journal, if there is one.
+    fn write_journal(&mut self, since: u32, tick: Option<u32>, checksum: Option<u32>) {
+        let Self { journal: Some(journal), record, recorded, journaled, .. } = self else { return };
+        let Self { joined, resumed, done, refused, .. } = self;
+        if !journal.is_full() {
+            if tick.is_some() {
+                journal.write(&Written { since, tick, ..Written::default() });
+            }
+            return;
+        }
+        let Some(record) = record else { return };
+        let (actions, inputs) = (&record.actions[*journaled..], &record.inputs[..]);
+        journal.write(&Written { since, tick, actions, inputs, joined, resumed, done, refused, checksum });
+        joined.clear();
+        resumed.clear();
+        match (tick, *recorded) {
+            (None, _) => *journaled = record.actions.len(),
+            (Some(_), true) => *journaled = 0, // it is taken before anything else happens
+            (Some(_), false) => {
+                *journaled = 0;
+                record.actions.clear();
+                record.inputs.clear();
+                record.tick = 0;
+            }
+        }
+    }
+
+    /// Tells players which of their commands are refused, and notes that they are done with.
+    fn settle_commands(&mut self) {
+        for (player, sequence) in mem::take(&mut self.done) {
+            if let Some(taken) = self.seats.get(player) {
+                taken.seat.done_commands(sequence);
+            }
+        }
+        for (player, command, reason) in mem::take(&mut self.refused) {
+            let refused = wire::CommandRefused { command, reason };
+            self.deliver(Recipient::Player(player), &encode_body(&Body::CommandRefused(refused)));
+        }
     }
 
     /// A tick of a room that is over: the same state as before, for those who do not have it yet.
@@ -606,7 +733,8 @@ impl RoomCore {
         let Some(taken) = self.seats.get(player) else {
             return true; // left since
         };
-        if !self.budget.admits(self.tick, self.seats.len(), taken.told) {
+        let seats = self.seats.len();
+        if !self.budget.admits(self.tick, seats, taken.told) {
             self.refuse(player, sequence, "the room already has too much to send: wait a moment".to_owned());
             return false;
         }
@@ -620,9 +748,10 @@ impl RoomCore {
             record.actions.pop();
         }
         match taken {
-            Ok(()) => {}
+            Ok(()) => self.done.push((player, sequence)),
             Err(CommandError::Refused(reason)) => self.refuse(player, sequence, reason),
             Err(e @ CommandError::Malformed(_)) => {
+                self.done.push((player, sequence));
                 self.close_player(player, CloseCode::BadInput, &e.to_string())
             }
         }
@@ -642,8 +771,8 @@ impl RoomCore {
     }
 
     fn refuse(&mut self, player: PlayerId, command: u64, reason: String) {
-        let refused = wire::CommandRefused { command, reason };
-        self.deliver(Recipient::Player(player), &encode_body(&Body::CommandRefused(refused)));
+        self.done.push((player, command));
+        self.refused.push((player, command, reason));
     }
 
     /// Gives the game the inputs for this tick, and keeps those for later ones. Returns how many it got, and

@@ -80,17 +80,16 @@ impl RoomJobs {
         }
     }
 
-    /// The answers that the game would get in the next tick, and failures for the jobs in progress.
-    pub(super) fn give_up(&mut self, why: &str) -> Vec<Answer> {
-        let Some(list) = self.0.take() else { return Vec::new() };
-        let List { pending, mut answers } = *list;
-        let given_up = |Pending { id, job }| Answer {
-            id,
-            job: job.to_owned(),
+    /// The answers that the game would get in the next tick, and failures for the jobs in progress: what it
+    /// gets if the room goes on elsewhere.
+    pub(super) fn given_up(&self, why: &str) -> Vec<Answer> {
+        let Some(list) = &self.0 else { return Vec::new() };
+        let given_up = |pending: &Pending| Answer {
+            id: pending.id,
+            job: pending.job.to_owned(),
             result: Err(JobError::Failed(why.to_owned())),
         };
-        answers.extend(pending.into_iter().map(given_up));
-        answers
+        list.answers.iter().cloned().chain(list.pending.iter().map(given_up)).collect()
     }
 
     /// The answers that another process would have given the game in its next tick.

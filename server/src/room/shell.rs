@@ -6,6 +6,7 @@ use super::{
     RoomAddr,
     actor::Carry,
     actor::{Ended, Join, Kick, Leave, Lost, Resume},
+    checkpoints::Checkpoints,
     core::{Carried, Detached, Effect, JoinError, Kept, Kicked, ResumeError, RoomCore},
     events::{Events, RoomEvent, RoomView},
     fanouts::Fanouts,
@@ -35,7 +36,7 @@ use crate::{
 use actix::Recipient;
 use bytes::Bytes;
 use driftless_proto::{code::CloseCode, wire};
-use driftless_sim::{Answer, PlayerId, game::panic_message, replay::EndReason};
+use driftless_sim::{Answer, Away, PlayerId, game::panic_message, replay::EndReason};
 use std::{
     cell::RefCell,
     collections::VecDeque,
@@ -74,6 +75,8 @@ pub struct Shell {
     /// Ticks with a connected player, up to the number from which a room is worth keeping.
     played: u32,
     record: Option<RecordLink>,
+    /// None: it does not survive its server.
+    checkpoints: Option<Checkpoints>,
     /// Who wants all of the room, after its next tick.
     carry: Option<oneshot::Sender<Option<Carried>>>,
     /// The game has ended the room: when, and why.
@@ -159,11 +162,17 @@ impl Shell {
             empty_since: Some(clock::now()),
             played: 0,
             record,
+            checkpoints: None,
             carry: None,
             ending: None,
             ended: false,
             span,
         }
+    }
+
+    /// Writes checkpoints from now on.
+    pub(crate) fn keep(&mut self, checkpoints: Checkpoints) {
+        self.checkpoints = Some(checkpoints);
     }
 
     /// It is a new room: tells the world outside.
@@ -279,6 +288,8 @@ impl Shell {
             self.span.in_scope(|| warn!("the room has used up its tick numbers: ending it"));
             return self.end(CloseCode::RoomClosed, OUT_OF_TICKS, "out_of_ticks");
         };
+        // Before anything else happens in the room.
+        self.write_checkpoint();
         let mut behind = self.fanouts.publish(self.shared().id, &ticked.published);
         if let Some(delayed) = &ticked.delayed {
             behind += self.fanouts.publish(self.shared().id.delayed(), delayed);
@@ -421,6 +432,15 @@ impl Shell {
         }
     }
 
+    /// Writes a checkpoint if one is due. (Saving calls the game, which may panic.)
+    fn write_checkpoint(&mut self) {
+        let Some(mut checkpoints) = self.checkpoints.take() else { return };
+        match self.guarded(|core| checkpoints.write_if_due(core)) {
+            Some(()) => self.checkpoints = Some(checkpoints),
+            None => checkpoints.forget(),
+        }
+    }
+
     fn end_if_lingered(&mut self, now: Instant) {
         let seats = self.core.seats();
         if self.played < self.shared().tick_rate && seats.connected() > 0 {
@@ -447,6 +467,9 @@ impl Shell {
     fn end(&mut self, code: CloseCode, reason: &str, metric: &'static str) {
         if mem::replace(&mut self.ended, true) {
             return;
+        }
+        if let Some(checkpoints) = self.checkpoints.take() {
+            checkpoints.forget();
         }
         // First: whoever sees the end may stop the server, and the recording would lack it.
         if let Some(link) = self.record.take() {
@@ -502,7 +525,10 @@ impl Shell {
             kind: self.shared().kind.to_owned(),
             user: seat.user.to_string(),
             input_received: seat.input_received.load(Ordering::Relaxed),
-            command_received: seat.command_received.load(Ordering::Relaxed),
+            // Those that wait for a tick may be lost with the server: they are sent again, and known then.
+            command_received: seat.command_done(),
+            undone_after: core.undone().map_or(0, |undone| undone.after),
+            undone_until: core.undone().map_or(0, |undone| undone.until),
             ..wire::Welcome::default() // the rest is the session's
         };
         Seated { room: self.address.clone(), seat, welcome }
@@ -693,6 +719,9 @@ impl Shell {
         if let Some(link) = self.record.take() {
             link.end(EndReason::RoomEnded, self.core.end_record());
         }
+        if let Some(checkpoints) = self.checkpoints.take() {
+            checkpoints.forget();
+        }
         self.ending.get_or_insert((clock::now(), reason));
     }
 
@@ -717,7 +746,7 @@ impl Shell {
 
     fn hand_over(&mut self, wanted: oneshot::Sender<Option<Carried>>) {
         // Each round has effects only if a seat has ended in the one before, so it comes to an end.
-        while self.guarded(RoomCore::part).is_some() && self.apply_effects() {}
+        while self.guarded(|core| core.part(Away::Closed)).is_some() && self.apply_effects() {}
         let carried = self.guarded(RoomCore::carry).flatten();
         // Nobody is told of an end: there is none.
         self.ended = self.ended || carried.is_some();

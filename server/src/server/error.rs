@@ -1,7 +1,7 @@
 //! Why a server does not start.
 
 use crate::{systemd::HandedOver, tls::TlsError};
-use std::{io, net::SocketAddr};
+use std::{error::Error, io, net::SocketAddr, path::PathBuf};
 
 /// Why a server does not start. The text is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,14 @@ pub enum StartError {
     /// The keys that tokens are checked with cannot be used.
     #[error("token_keys: {0}: give a public key in PEM, a JWKS, or a secret of at least 32 bytes")]
     Keys(String),
+    /// The store cannot be used.
+    #[error("cannot keep rooms in {}: {error}", folder.display())]
+    Store {
+        /// Its folder.
+        folder: PathBuf,
+        /// What is wrong.
+        error: Box<dyn Error + Send + Sync>,
+    },
     /// The handlers of jobs lack something that they need.
     #[error("{0}")]
     Jobs(String),

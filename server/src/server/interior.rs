@@ -68,6 +68,7 @@ impl Interior {
             work: JobPool::start(Jobs::new(), metrics.clone())?,
             events: Events::start(Vec::new(), metrics.clone())?,
             recorder,
+            store: Arc::default(),
         };
         let factory = Factory::new(config.clone(), registry.clone(), services, games);
         let authenticator = Authenticator::open(config, None).map_err(io::Error::other)?;
@@ -110,6 +111,7 @@ impl Interior {
             tick_rate: Some(setup.tick_rate),
             max_players: Some(setup.max_players),
             seed: Some(setup.seed),
+            durability: None,
             options: setup.options.clone(),
             ..RoomSpec::default()
         };
@@ -164,7 +166,7 @@ impl Interior {
     /// # Errors
     /// If they are too large for a file.
     pub async fn carry(&self, most: Duration) -> io::Result<Vec<u8>> {
-        carry::encode(&self.factory.carry(most).await)
+        carry::encode(&self.factory.carry(most, |_| true).await)
     }
 
     /// Goes on with the rooms in a file.

@@ -4,12 +4,13 @@ use super::{BACKLOG, HEAD_TIMEOUT, HTTP_CONNECTIONS, KEEP_ALIVE, Routes, StartEr
 use crate::{
     carry::CarryFile,
     clock::Clock,
-    config::{AdminToken, Config},
+    config::{AdminToken, Config, StoreMismatch},
     connection::{Fanout, LocalConnections, Worker},
     door::{self, Door},
-    factory::Factory,
+    factory::{Factory, LostRoom},
     feed::Feed,
-    health::Health,
+    ground::durability::Durability,
+    health::{Health, Matters},
     homes::Homes,
     http::{self, Access, Costly, HttpState, Pages},
     jobs::JobPool,
@@ -17,6 +18,7 @@ use crate::{
     presence::Presence,
     registry::Registry,
     room::events::Events,
+    store::{self, Intervals, Row, Store, Stored},
     tls::Certificates,
     transport::{self, quic::Quic, websocket::Hub},
 };
@@ -29,13 +31,17 @@ use std::{
     collections::HashSet,
     io,
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     rc::Rc,
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
 };
 use tokio::sync::{Notify, OnceCell};
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info};
+
+/// A store, and what was found in it.
+pub(super) type OpenedStore = (store::Opened, Vec<Stored>);
 
 /// The fan-outs of all threads that serve connections.
 pub(super) type Fanouts = Arc<Mutex<Vec<Addr<Fanout>>>>;
@@ -56,6 +62,9 @@ pub(super) struct Parts {
     pub events: Arc<Events>,
     /// Where rooms are left to the next server, if they are.
     pub carry: Option<CarryFile>,
+    /// The store, before the rooms in it go on, and since.
+    pub opened: Mutex<Option<OpenedStore>>,
+    pub store: Arc<OnceLock<Arc<Store>>>,
     /// Why they could not be left there.
     pub lost: Mutex<Option<io::Error>>,
     pub metrics: Arc<Metrics>,
@@ -102,10 +111,56 @@ impl Parts {
 
     /// Has the rooms go on that the server before has left.
     pub(super) fn go_on(&self) -> Result<(), StartError> {
+        if let Some(opened) = self.opened.lock().take() {
+            self.restore(opened)?;
+        }
         if let Some(file) = &self.carry {
             self.factory.go_on(file.take().map_err(StartError::Carry)?);
         }
         Ok(())
+    }
+
+    /// Restores the rooms in the store.
+    fn restore(&self, (store, stored): OpenedStore) -> Result<(), StartError> {
+        let (start, waits) = (Instant::now(), self.config.store_mismatch == StoreMismatch::Wait);
+        let (mut rooms, mut aside, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+        for stored in stored {
+            let (name, restored, left) = match stored {
+                Stored::Bad { name, why } => (name, Err(why), None),
+                Stored::Room(room) => {
+                    let (name, left) = (room.row.name().to_owned(), LostRoom::of(&room.row.room));
+                    (name, self.factory.restore(*room), Some(left))
+                }
+            };
+            match restored {
+                Ok(Some(room)) => rooms.push(room),
+                Ok(None) => aside.push(name),
+                Err(why) if waits => self.factory.wait_for(name, why),
+                Err(why) => {
+                    aside.push(name);
+                    lost.extend(left.map(|left| (left, why)));
+                }
+            }
+        }
+        let rows: Vec<_> = rooms.into_iter().map(|room| Row::now(room, false)).collect();
+        let intervals =
+            Intervals { checkpoint: self.config.checkpoint_every, sync: self.config.journal_sync };
+        let failed = |error| StartError::Store { folder: self.store_folder(), error: Box::new(error) };
+        let health = self.health.part("store", Matters::ToOperators);
+        let rows = store.begin(rows, &aside, intervals, self.metrics.clone(), health).map_err(failed)?;
+        let (store, rows) = rows;
+        drop(self.store.set(store));
+        let (count, took_ms) = (rows.len(), start.elapsed().as_millis() as u64);
+        self.factory.go_on(rows.into_iter().map(|row| row.room).collect());
+        lost.into_iter().for_each(|(lost, why)| self.factory.replace(lost, &why));
+        if count > 0 {
+            info!(rooms = count, took_ms, "rooms of the store go on");
+        }
+        Ok(())
+    }
+
+    fn store_folder(&self) -> PathBuf {
+        self.config.store.clone().unwrap_or_default()
     }
 
     /// They go on, and the server listens.
@@ -115,8 +170,32 @@ impl Parts {
 
     /// Leaves the rooms to the next server, if there is to be one. Returns the rooms' names.
     pub(super) async fn leave(&self, most: Duration) -> HashSet<String> {
+        let mut left = HashSet::new();
+        if let Some(store) = self.store.get() {
+            left.extend(self.leave_in(store, most).await);
+        }
+        left.extend(self.leave_in_file(most).await);
+        left
+    }
+
+    async fn leave_in(&self, store: &Store, most: Duration) -> Vec<String> {
+        let rooms = self.factory.carry(most, |listed| listed.durability != Durability::None).await;
+        let names: Vec<_> = rooms.iter().map(|room| room.carried.name.clone()).collect();
+        let rows = rooms.into_iter().map(|room| Row::now(room, true)).collect();
+        if let Err(error) = store.finish(rows) {
+            let count = names.len();
+            let folder = self.store_folder();
+            error!(rooms = count, folder = %folder.display(), %error, "rooms cannot be left in the store");
+            let line = format!("rooms may be lost ({count}): {error}");
+            *self.lost.lock() = Some(io::Error::new(error.kind(), line));
+        }
+        names
+    }
+
+    async fn leave_in_file(&self, most: Duration) -> HashSet<String> {
         let Some(file) = &self.carry else { return HashSet::new() };
-        let rooms = self.factory.carry(most).await;
+        let stored = self.store.get().is_some();
+        let rooms = self.factory.carry(most, |listed| !stored || listed.durability == Durability::None).await;
         let (count, path) = (rooms.len(), file.path().display());
         match file.write(&rooms) {
             Ok(()) => info!(rooms = count, file = %path, "rooms are left to the next server"),

@@ -3,7 +3,7 @@
 use super::{
     DRAIN_ANSWER, Parts, Running, Server, StartError,
     listen::listen,
-    parts::{Fanouts, local_connections},
+    parts::{Fanouts, OpenedStore, local_connections},
 };
 use crate::{
     carry::CarryFile,
@@ -24,6 +24,7 @@ use crate::{
         events::Events,
         record::{RecordFolder, RecordThread},
     },
+    store,
     tls::{Certificates, TlsConfig},
     transport::quic::Quic,
 };
@@ -33,8 +34,9 @@ use std::{
     future::poll_fn,
     io, mem,
     net::TcpListener,
+    path::PathBuf,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::Poll,
     time::{Instant, SystemTime},
 };
@@ -59,6 +61,7 @@ pub(crate) struct Prepared {
     record: Option<RecordFolder>,
     carry: Option<CarryFile>,
     authenticator: Authenticator,
+    store: Option<OpenedStore>,
 }
 
 impl Prepared {
@@ -82,13 +85,18 @@ impl Prepared {
         let authenticator =
             Authenticator::open(&config, server.authenticate.take()).map_err(StartError::Keys)?;
         let (listener, quic) = listen(&config, &certificates)?;
+        let open = |folder: &PathBuf| {
+            let failed = |error| StartError::Store { folder: folder.clone(), error: Box::new(error) };
+            store::open(folder).map_err(failed)
+        };
+        let store = config.store.as_ref().map(open).transpose()?;
         let carry = server.carry.as_deref().map(CarryFile::prepare).transpose().map_err(StartError::Carry)?;
         // Last, because these create files.
         let open = mem::replace(&mut server.jobs, Box::new(|| Ok(Jobs::new())));
         let jobs = open().map_err(StartError::Jobs)?;
         let record = config.record.as_deref().map(RecordFolder::prepare).transpose();
         let record = record.map_err(StartError::Record)?;
-        Ok(Self { server, jobs, config, certificates, listener, quic, record, carry, authenticator })
+        Ok(Self { server, jobs, config, certificates, listener, quic, record, carry, store, authenticator })
     }
 
     /// Starts everything, within an actix system. The future ends when the server has stopped, with an error
@@ -135,7 +143,19 @@ impl Prepared {
     }
 
     fn parts(self) -> Result<(Arc<Parts>, TcpListener), StartError> {
-        let Self { server, jobs, config, certificates, listener, quic, record, carry, authenticator } = self;
+        let Self {
+            server,
+            jobs,
+            config,
+            certificates,
+            listener,
+            quic,
+            record,
+            carry,
+            store: opened,
+            authenticator,
+        } = self;
+        let store = Arc::<OnceLock<_>>::default();
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
         let health = Health::new(metrics.clone(), Instant::now());
@@ -163,6 +183,7 @@ impl Prepared {
             work: work.clone(),
             events: events.clone(),
             recorder,
+            store: store.clone(),
         };
         let (token, made_token) = match config.admin_token.clone() {
             Some(token) => (token, None),
@@ -190,6 +211,8 @@ impl Prepared {
             work,
             events,
             carry,
+            opened: Mutex::new(opened),
+            store,
             lost: Mutex::default(),
             metrics,
             health,

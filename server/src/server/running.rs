@@ -110,7 +110,8 @@ impl Running {
 
     /// Whether rooms are left to the next server.
     pub(crate) fn carries(&self) -> bool {
-        self.parts.carry.is_some()
+        let kept = self.parts.store.get().is_some() && self.parts.config.durability.is_any();
+        self.parts.carry.is_some() || kept
     }
 
     /// Refuses new rooms, and waits until nobody plays any more. Rooms that the next server goes on with need

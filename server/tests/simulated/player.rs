@@ -558,7 +558,10 @@ impl Player {
                     })?;
                 }
                 Event::Disconnected { cause, .. } => self.lost(&cause, now)?,
-                Event::Presence(_) | Event::ClockMoved | Event::TokenExpires { .. } => {}
+                Event::Presence(_)
+                | Event::ClockMoved
+                | Event::TokenExpires { .. }
+                | Event::RolledBack { .. } => {}
             }
         }
         if let Some(core) = &self.core

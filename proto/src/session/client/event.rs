@@ -8,6 +8,15 @@ use std::time::{Duration, Instant};
 pub enum ClientEvent {
     /// The player is in the room (again).
     Welcome(Box<wire::Welcome>),
+    /// Comes after the welcome of a resume: the room was restored after a failure of its server, and what
+    /// happened after tick `after`, up to tick `until`, is undone, although states and events have told of
+    /// it.
+    RolledBack {
+        /// The tick that the room went back to.
+        after: u32,
+        /// The last tick that is undone. Those of the room go on above it.
+        until: u32,
+    },
     /// A newer state was applied, or on datagrams more of the newest: see `snapshot`.
     State {
         /// Tick of the state.

@@ -34,6 +34,8 @@ pub(super) struct Seat {
     pub(super) reliable_received: u64,
     /// Version of the last presence received. 0: none.
     pub(super) presence_version: u64,
+    /// Tick of the newest state that came, over any connection.
+    pub(super) newest: u32,
 }
 
 impl Link {

@@ -37,6 +37,11 @@ pub(super) struct Active<S> {
     budget: Budget,
     gate: Gate,
     command_received: u64,
+    /// Last command that the room has carried out, if that is known: what the peer is told.
+    command_done: Option<u64>,
+    /// Commands that the peer knows to have been received may have been undone: the next one may have any
+    /// number.
+    commands_undone: bool,
     /// The last ping: the time in it, and when it was made.
     pinged: Option<(u64, Nanos)>,
     spectates: bool,
@@ -118,6 +123,8 @@ impl<S: StateTick> Active<S> {
             budget: Budget::new(now, state_bytes_per_second),
             gate: gate(SECOND / u64::from(welcome.tick_rate.max(1)), delivery),
             command_received: welcome.command_received,
+            command_done: None,
+            commands_undone: welcome.undone_until > 0,
             pinged: None,
             spectates: welcome.spectating,
         }
@@ -134,6 +141,16 @@ impl<S: StateTick> Active<S> {
 
     pub(super) fn command_received(&self) -> u64 {
         self.command_received
+    }
+
+    /// The last command that the peer may forget.
+    pub(super) fn command_done(&self) -> u64 {
+        self.command_done.unwrap_or(self.command_received)
+    }
+
+    /// The room has carried out the commands up to this one, and they will not be undone.
+    pub(super) fn done_commands(&mut self, sequence: u64) {
+        self.command_done = Some(sequence);
     }
 
     /// Number of states that may be in flight now.
@@ -373,7 +390,8 @@ impl<S: StateTick> Active<S> {
         if command.sequence <= self.command_received {
             return Ok(None);
         }
-        if command.sequence - self.command_received > 1 {
+        let undone = std::mem::take(&mut self.commands_undone);
+        if command.sequence - self.command_received > 1 && !undone {
             let reason = format!("command {} after {}", command.sequence, self.command_received);
             return Err(PeerError::new(CloseCode::Unexpected, reason));
         }

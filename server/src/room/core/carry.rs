@@ -1,6 +1,7 @@
-//! A room on its way from one process to the next: everything that it needs to continue where it stopped.
+//! A room on its way from one process to the next: everything that it needs to continue where it stopped, or
+//! where it was at a checkpoint.
 
-use super::RoomCore;
+use super::{Effect, RoomCore, Taken};
 use crate::ground::{
     id::RoomId,
     seat::{ResumeToken, Seat, SeatOutbox},
@@ -41,10 +42,10 @@ pub struct Carried {
     pub schema: u32,
     /// The state of its game, as `Game::save` wrote it.
     pub state: Vec<u8>,
-    tick: u32,
-    members: u64,
+    pub(super) tick: u32,
+    pub(super) members: u64,
     last_player: PlayerId,
-    seats: Vec<CarriedSeat>,
+    pub(super) seats: Vec<CarriedSeat>,
     npcs: Vec<(PlayerId, String)>,
     npcs_asked: Vec<String>,
     answers: Vec<CarriedAnswer>,
@@ -52,19 +53,32 @@ pub struct Carried {
     info: BTreeMap<String, String>,
     /// Whom it lets watch. (Spectators are not carried: they join again.)
     pub spectating: Spectating,
+    pub(super) undone: Option<Undone>,
+}
+
+/// What was undone when a room was restored after a failure: what happened after one tick, up to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undone {
+    /// The tick that the room went back to.
+    pub after: u32,
+    /// The last tick that anybody can have seen.
+    pub until: u32,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct CarriedSeat {
-    player: PlayerId,
+pub(super) struct CarriedSeat {
+    pub(super) player: PlayerId,
     user: String,
     name: String,
     token: [u8; 16],
-    input_received: u32,
-    command_received: u64,
+    /// Whether its player was connected: a room that stops in order has none of those.
+    pub(super) connected: bool,
+    /// The last input and the last command that the game got.
     applied: u32,
+    command_done: u64,
     reliable_acked: u64,
     reliable_sent: u64,
+    reliable_lost_after: Option<u64>,
     reliable: Vec<Vec<u8>>,
 }
 
@@ -94,6 +108,11 @@ impl Carried {
         self.tick.saturating_add(GAP)
     }
 
+    /// The last tick that it has run.
+    pub fn last_tick(&self) -> u32 {
+        self.tick
+    }
+
     /// Seats taken, by people.
     pub fn players(&self) -> u32 {
         self.seats.len() as u32
@@ -121,18 +140,21 @@ impl Carried {
 }
 
 impl CarriedSeat {
-    fn of(seat: &Seat, applied: u32) -> Self {
-        let SavedQueue { acked, sent, kept } = seat.outbox.lock().queue().save();
+    fn of(taken: &Taken) -> Self {
+        let Taken { seat, applied, connection, .. } = taken;
+        let SavedQueue { acked, sent, kept, lost_after } = seat.outbox.lock().queue().save();
         Self {
             player: seat.player,
             user: seat.user.to_string(),
             name: seat.name.to_string(),
             token: seat.token.to_bytes(),
-            input_received: seat.input_received.load(Relaxed),
-            command_received: seat.command_received.load(Relaxed),
-            applied,
+            connected: connection.is_some(),
+            applied: *applied,
+            // What has arrived since the last tick is lost: its player sends it again.
+            command_done: seat.command_done(),
             reliable_acked: acked,
             reliable_sent: sent,
+            reliable_lost_after: lost_after,
             reliable: kept.iter().map(|body| body.to_vec()).collect(),
         }
     }
@@ -141,13 +163,22 @@ impl CarriedSeat {
         let token = ResumeToken::from_bytes(self.token);
         let (user, name) = (self.user.as_str().into(), self.name.as_str().into());
         let mut seat = Seat::new(room, self.player, index, user, name, token, limits);
-        seat.input_received = self.input_received.into();
-        seat.command_received = self.command_received.into();
+        seat.input_received = self.applied.into();
+        seat.command_received = self.command_done.into();
+        seat.done_commands(self.command_done);
         let kept = self.reliable.iter().map(|body| Bytes::copy_from_slice(body)).collect();
-        let saved = SavedQueue { acked: self.reliable_acked, sent: self.reliable_sent, kept };
+        let (acked, sent) = (self.reliable_acked, self.reliable_sent);
+        let saved = SavedQueue { acked, sent, kept, lost_after: self.reliable_lost_after };
         let queue = ReliableQueue::restored(limits.reliable_messages, limits.reliable_bytes, saved);
         seat.outbox = Mutex::new(SeatOutbox::waiting(queue));
         seat
+    }
+
+    /// It comes from a process that failed: it may have sent all that was queued, and more.
+    pub(super) fn failed(&mut self) {
+        let last = self.reliable_acked.saturating_add(self.reliable.len() as u64);
+        self.reliable_sent = last;
+        self.reliable_lost_after.get_or_insert(last);
     }
 }
 
@@ -165,25 +196,36 @@ impl RoomCore {
     /// After the last tick before [`carry`](Self::carry): those who are still connected are away from now on,
     /// and what the game has told is queued. To be repeated as long as it has effects, such as the end of a
     /// seat for which too much is queued now.
-    pub fn part(&mut self) {
+    pub fn part(&mut self, why: Away) {
         let removed = self.seats.iter().filter(|taken| taken.removed).map(|taken| taken.seat.player);
         for player in removed.collect::<Vec<_>>() {
             self.end_seat(player);
         }
         let connected: Vec<_> = self.seats.iter().filter_map(|taken| taken.connection).collect();
         for connection in connected {
-            self.lost(connection, true, Away::Closed);
+            self.lost(connection, true, why);
         }
         self.deliver_events();
     }
 
     /// All of the room, when everybody is away. None: the game has ended the room.
     pub fn carry(&mut self) -> Option<Carried> {
-        if self.over {
-            return None;
-        }
+        (!self.over).then(|| self.carried())
+    }
+
+    /// All of the room after a tick, before anything else happens in it. None: this tick is no moment for it,
+    /// because something that it has brought about has yet to be carried out; or the game has ended the room.
+    pub fn checkpoint(&self) -> Option<Carried> {
+        let decided = |effect: &Effect| {
+            matches!(effect, Effect::Kick { .. } | Effect::Unresumable(_) | Effect::End { .. })
+        };
+        let removes = self.seats.iter().any(|taken| taken.removed);
+        (!self.over && !removes && !self.effects.iter().any(decided)).then(|| self.carried())
+    }
+
+    fn carried(&self) -> Carried {
         let shared = &self.shared;
-        Some(Carried {
+        Carried {
             id: shared.id,
             name: shared.name.to_string(),
             kind: shared.kind.to_owned(),
@@ -192,14 +234,15 @@ impl RoomCore {
             tick: self.tick,
             members: shared.members.version(),
             last_player: self.seats.last_player(),
-            seats: self.seats.iter().map(|taken| CarriedSeat::of(&taken.seat, taken.applied)).collect(),
+            seats: self.seats.iter().map(CarriedSeat::of).collect(),
             npcs: self.npcs.iter().map(|npc| (npc.player, npc.name.to_string())).collect(),
-            npcs_asked: self.npcs.take_asked(),
-            answers: self.jobs.give_up(STOPPED).into_iter().map(CarriedAnswer::of).collect(),
+            npcs_asked: self.npcs.asked().to_vec(),
+            answers: self.jobs.given_up(STOPPED).into_iter().map(CarriedAnswer::of).collect(),
             joins_closed: shared.notice.joins_closed(),
             info: shared.notice.info(),
             spectating: shared.spectating,
-        })
+            undone: self.undone,
+        }
     }
 
     /// Continues where another process stopped, with `seats`, which are those of `carried`. The game is
@@ -207,6 +250,11 @@ impl RoomCore {
     pub fn go_on(&mut self, carried: Carried, seats: Vec<Kept>) {
         self.tick = carried.tick();
         self.shared.tick.store(self.tick, Relaxed);
+        self.take_over(carried, seats);
+    }
+
+    /// Takes over everything but the tick.
+    pub(super) fn take_over(&mut self, carried: Carried, seats: Vec<Kept>) {
         for Kept { seat, applied } in seats {
             self.seats.keep(seat, applied);
         }
@@ -218,6 +266,7 @@ impl RoomCore {
             self.npcs.ask(name, self.shared.max_players as usize);
         }
         self.jobs.keep(carried.answers.into_iter().map(CarriedAnswer::restored).collect());
+        self.undone = carried.undone;
         self.count();
     }
 }

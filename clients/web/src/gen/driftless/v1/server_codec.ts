@@ -129,6 +129,8 @@ export function encodeWelcome(message: MessageInitShape<typeof WelcomeSchema>, w
   if (message.commandReceived) writer.tag(13, 0).uint64(message.commandReceived);
   if (message.resumed) writer.tag(14, 0).bool(message.resumed);
   if (message.timeoutMs) writer.tag(15, 0).uint32(message.timeoutMs);
+  if (message.undoneAfter) writer.tag(16, 0).uint32(message.undoneAfter);
+  if (message.undoneUntil) writer.tag(17, 0).uint32(message.undoneUntil);
   if (message.spectating) writer.tag(18, 0).bool(message.spectating);
   if (message.delayMs) writer.tag(19, 0).uint32(message.delayMs);
   return writer;
@@ -155,6 +157,8 @@ export function decodeWelcome(bytes: Uint8Array | BinaryReader, length = (bytes 
     commandReceived: 0n,
     resumed: false,
     timeoutMs: 0,
+    undoneAfter: 0,
+    undoneUntil: 0,
     spectating: false,
     delayMs: 0,
   };
@@ -205,6 +209,12 @@ export function decodeWelcome(bytes: Uint8Array | BinaryReader, length = (bytes 
         break;
       case 120:
         message.timeoutMs = reader.uint32();
+        break;
+      case 128:
+        message.undoneAfter = reader.uint32();
+        break;
+      case 136:
+        message.undoneUntil = reader.uint32();
         break;
       case 144:
         message.spectating = reader.bool();

@@ -1,0 +1,59 @@
+//! When a room writes a checkpoint, and where to.
+
+use super::core::{Carried, RoomCore};
+use crate::ground::id::RoomId;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+/// Where the checkpoints of a room go. None of the calls waits for a disk.
+pub(crate) trait Keep: Send + fmt::Debug {
+    /// Takes a checkpoint, which `took` so long, right after the last frame of the room's journal.
+    fn put(&self, checkpoint: Carried, took: Duration);
+    /// The room has ended, and nothing of it is to be kept.
+    fn forget(&self);
+}
+
+/// The checkpoints of a room that is to survive its server.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    keep: Box<dyn Keep>,
+    /// Ticks between two checkpoints.
+    every: u32,
+    /// The tick of the next one.
+    next: u32,
+}
+
+impl Checkpoints {
+    /// For a room with this tick rate.
+    pub(crate) fn new(keep: Box<dyn Keep>, every: Duration, tick_rate: u32) -> Self {
+        let every = every.as_millis() * u128::from(tick_rate) / 1_000;
+        Self { keep, every: u32::try_from(every).unwrap_or(u32::MAX).max(1), next: 0 }
+    }
+
+    /// Writes a checkpoint if one is due: the first one with the first tick. Call it right after a tick.
+    pub(super) fn write_if_due(&mut self, core: &mut RoomCore) {
+        let tick = core.tick_number();
+        if tick < self.next && !core.take_settled() {
+            return;
+        }
+        let start = Instant::now();
+        let Some(checkpoint) = core.checkpoint() else { return };
+        // Rooms that begin together, as after a restart, do not go on doing this together.
+        let (first, half) = (self.next == 0, self.every / 2);
+        let wait = if first { half + spread(core.shared().id) % (half + 1) } else { self.every };
+        self.next = tick.saturating_add(wait.max(1));
+        self.keep.put(checkpoint, start.elapsed());
+    }
+
+    /// The room has ended.
+    pub(super) fn forget(self) {
+        self.keep.forget();
+    }
+}
+
+/// A number that differs from room to room.
+fn spread(room: RoomId) -> u32 {
+    (room.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+}

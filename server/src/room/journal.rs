@@ -1,0 +1,186 @@
+//! What a room's journal says about each of its ticks, so that the room can be had again: everything that its
+//! game got, in order, and what its seats and their reliable messages depend on besides.
+//!
+//! A room writes a frame after each step, before anybody is told of it: no state, event or confirmation
+//! leaves that is not in the journal. New seats are written at once, because their players get tokens between
+//! two ticks. [`core::restore`](super::core::restore) has a room go through its frames again.
+//!
+//! A room that keeps checkpoints only writes frames, too, but they say no more than which ticks there were:
+//! whoever restores it knows how far it had come.
+
+use crate::ground::seat::{ResumeToken, Seat};
+use bytes::Bytes;
+use driftless_sim::{Answer, Away, JobError, JobId, Moment, PlayerId, PlayerInput, replay::Action};
+use serde::{Deserialize, Serialize, Serializer};
+use std::fmt;
+
+/// Where a room's frames go.
+pub trait Journal: Send + fmt::Debug {
+    /// Whether it wants all that happens, or only which ticks there are.
+    fn is_full(&self) -> bool;
+    /// Takes a frame. It must not wait for a disk.
+    fn write(&mut self, frame: &Written<'_>);
+}
+
+/// What happened in a room in a tick, or between two: as it is written.
+#[derive(Debug, Default, Serialize)]
+pub struct Written<'a> {
+    /// The last tick before it. What happens between ticks, happens after this one.
+    pub since: u32,
+    /// The tick. None: it has yet to come.
+    pub tick: Option<u32>,
+    /// What changes the room, in order. Commands that the game refused are left out.
+    #[serde(serialize_with = "actions")]
+    pub actions: &'a [Action],
+    /// Inputs in the order of the step.
+    #[serde(serialize_with = "inputs")]
+    pub inputs: &'a [PlayerInput<Bytes>],
+    /// The seats of those who joined.
+    pub joined: &'a [Joined],
+    /// The last reliable message that each player had who is back, in order.
+    pub resumed: &'a [(PlayerId, u64)],
+    /// The numbers of all commands that the room has carried out or refused.
+    pub done: &'a [(PlayerId, u64)],
+    /// The refused ones, and what their players are told.
+    pub refused: &'a [(PlayerId, u64, String)],
+    /// `Game::checksum` after the step, once a second.
+    pub checksum: Option<u32>,
+}
+
+/// The same, as it is read.
+#[derive(Debug, Deserialize)]
+pub struct Frame {
+    pub(super) since: u32,
+    pub(super) tick: Option<u32>,
+    pub(super) actions: Vec<Acted>,
+    pub(super) inputs: Vec<Input>,
+    pub(super) joined: Vec<Joined>,
+    pub(super) resumed: Vec<(PlayerId, u64)>,
+    pub(super) done: Vec<(PlayerId, u64)>,
+    pub(super) refused: Vec<(PlayerId, u64, String)>,
+    pub(super) checksum: Option<u32>,
+}
+
+/// A new seat.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Joined {
+    pub(super) player: PlayerId,
+    pub(super) user: String,
+    pub(super) token: [u8; 16],
+}
+
+/// An action as it is read.
+#[derive(Debug, Deserialize)]
+pub(super) enum Acted {
+    Join(PlayerId, String),
+    JoinNpc(PlayerId, String),
+    Leave(PlayerId),
+    Away(PlayerId, Lost),
+    Back(PlayerId),
+    Command(PlayerId, Vec<u8>),
+    Answer(JobId, String, Result<Vec<u8>, JobError>),
+    User(PlayerId, String),
+}
+
+/// An action as it is written: the same as [`Acted`].
+#[derive(Serialize)]
+enum Act<'a> {
+    Join(PlayerId, &'a str),
+    JoinNpc(PlayerId, &'a str),
+    Leave(PlayerId),
+    Away(PlayerId, Lost),
+    Back(PlayerId),
+    Command(PlayerId, &'a [u8]),
+    Answer(JobId, &'a str, Result<&'a [u8], &'a JobError>),
+    User(PlayerId, &'a str),
+}
+
+/// [`Away`].
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) enum Lost {
+    TimedOut,
+    Disconnected,
+    Closed,
+}
+
+/// Player, number, view in parts of a tick, and the game's message.
+pub(super) type Input = (PlayerId, u32, Option<u64>, Vec<u8>);
+
+impl Frame {
+    /// A frame as it was written.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
+        postcard::from_bytes(bytes)
+    }
+
+    /// The newest tick that it speaks of.
+    pub fn newest(&self) -> u32 {
+        self.tick.unwrap_or(self.since)
+    }
+}
+
+impl Written<'_> {
+    /// Appends it to `out`.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let into = std::mem::take(out);
+        // Neither running out of memory nor a length unknown to serde can happen here.
+        *out = postcard::to_extend(self, into).unwrap_or_default();
+    }
+}
+
+impl Joined {
+    pub(super) fn of(seat: &Seat) -> Self {
+        Self { player: seat.player, user: seat.user.to_string(), token: seat.token.to_bytes() }
+    }
+
+    pub(super) fn token(&self) -> ResumeToken {
+        ResumeToken::from_bytes(self.token)
+    }
+}
+
+fn actions<S: Serializer>(actions: &[Action], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(actions.iter().map(Act::from))
+}
+
+fn inputs<S: Serializer>(inputs: &[PlayerInput<Bytes>], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(inputs.iter().map(|PlayerInput { player, number, view, input }| {
+        (*player, *number, view.map(Moment::parts), &input[..])
+    }))
+}
+
+impl<'a> From<&'a Action> for Act<'a> {
+    fn from(action: &'a Action) -> Self {
+        match action {
+            Action::Join { player, name } => Act::Join(*player, name),
+            Action::JoinNpc { player, name } => Act::JoinNpc(*player, name),
+            Action::Leave { player } => Act::Leave(*player),
+            Action::Away { player, why } => Act::Away(*player, (*why).into()),
+            Action::Back { player } => Act::Back(*player),
+            Action::Command { player, payload } => Act::Command(*player, payload),
+            Action::User { player, user } => Act::User(*player, user),
+            Action::Answer(Answer { id, job, result }) => Act::Answer(*id, job, result.as_deref()),
+        }
+    }
+}
+
+impl From<Away> for Lost {
+    fn from(away: Away) -> Self {
+        match away {
+            Away::TimedOut => Lost::TimedOut,
+            Away::Disconnected => Lost::Disconnected,
+            Away::Closed => Lost::Closed,
+        }
+    }
+}
+
+impl From<Lost> for Away {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::TimedOut => Away::TimedOut,
+            Lost::Disconnected => Away::Disconnected,
+            Lost::Closed => Away::Closed,
+        }
+    }
+}

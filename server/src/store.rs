@@ -1,0 +1,267 @@
+//! Rooms that survive their server: a folder from which the next server has them go on.
+//!
+//! *State + journal is the room.* Of a room that is to survive, the store has the newest checkpoint
+//! ([`Row`]: its state, setup, maker, and seats with their tokens and reliable messages), and its frames
+//! since ([`room::journal`](crate::room::journal)). When a server starts, each room goes through its frames
+//! again ([`room::core::restore`](crate::room::core::restore)); what comes out becomes its new checkpoint,
+//! before anybody can connect.
+//!
+//! In the folder there are:
+//! - `rooms.redb`: the checkpoints by room name, in a [redb](https://www.redb.org) database, which takes in
+//!   many of them with one transaction, whole or not at all. It is also the lock that keeps a second server
+//!   out.
+//! - `journal-N`: the frames of all rooms, in segments of 8 MiB ([`frames`] has the format). Segments are
+//!   memory that the kernel writes to the file: a tick copies its frame there, in well under a microsecond,
+//!   without a system call and without waiting for the disk. A process that is killed loses nothing of it,
+//!   not even what was copied a moment before. When all rooms have newer checkpoints, a segment is deleted.
+//!
+//! A thread, the [keeper](keeper), writes checkpoints, prepares the next segment, and asks the kernel for
+//! the disk (`--journal-sync`): a *machine* that dies loses what was not synchronised.
+//!
+//! | what dies | `checkpoint` | `journal` |
+//! | --- | --- | --- |
+//! | the process | what happened since the checkpoint | nothing that anybody was told |
+//! | the machine | the same | the same as of a process, except the last `journal_sync` (1 s); if that is 0, what the kernel had not written, up to some 30 s |
+//!
+//! If the disk is full or fails, rooms go on and nothing is written: the log says so once, `/healthz` is red,
+//! and the keeper tries again. A room whose frame found no place has no more of them until its next
+//! checkpoint. Frames and checkpoints that are damaged are left out, and so are frames after a gap.
+//!
+//! One thing is not here: fencing. A folder has one owner by its lock. A store that several nodes share has
+//! to refuse writes of an owner that is none any more.
+
+mod folder;
+pub(crate) mod frames;
+mod keeper;
+mod log;
+mod rooms;
+mod row;
+
+pub(crate) use folder::{Kept, StoreError, Stored, StoredRoom};
+pub(crate) use row::Row;
+
+use crate::{
+    carry,
+    ground::{durability::Durability, shared::RoomShared},
+    health::Part,
+    metrics::Metrics,
+    registry::Maker,
+    room::{
+        Keep,
+        core::Carried,
+        journal::{Journal, Written},
+    },
+};
+use driftless_sim::Setup;
+use folder::Folder;
+use keeper::{Keeper, Pending};
+use log::Log;
+use parking_lot::Mutex;
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{Receiver, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+use tracing::error;
+
+/// How long the end of the server waits for the disk.
+const FINISH: Duration = Duration::from_secs(5);
+
+/// The store of a running server.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pending: Arc<Pending>,
+    log: Arc<Log>,
+    every: Duration,
+    metrics: Arc<Metrics>,
+    finished: Mutex<Option<Receiver<()>>>,
+}
+
+/// How often a store writes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Intervals {
+    /// Time between two checkpoints of a room.
+    pub checkpoint: Duration,
+    /// Time between two synchronisations of the journal. Zero: never.
+    pub sync: Duration,
+}
+
+/// Where the checkpoints of a room go.
+#[derive(Debug)]
+struct RoomKeep {
+    pending: Arc<Pending>,
+    log: Arc<Log>,
+    name: String,
+    setup: Setup<String>,
+    maker: Maker,
+    durability: Durability,
+    position: Arc<Mutex<Position>>,
+    metrics: Arc<Metrics>,
+}
+
+/// How far a room's journal is: the number of the last frame, and whether one is missing since the last
+/// checkpoint.
+#[derive(Debug, Default)]
+struct Position {
+    frame: u64,
+    broken: bool,
+    /// A room that only keeps checkpoints has announced its ticks up to this one, since the last of them.
+    announced: u32,
+}
+
+/// The journal of a room in a store.
+#[derive(Debug)]
+struct RoomJournal {
+    log: Arc<Log>,
+    room: u64,
+    durability: Durability,
+    position: Arc<Mutex<Position>>,
+    /// How many ticks a room that only keeps checkpoints announces at a time.
+    ahead: u32,
+    body: Vec<u8>,
+}
+
+/// Opens a store, and reads what a server has left there. Nothing of it is changed until [`Store::begin`].
+///
+/// # Errors
+/// Another process has it, or it cannot be written.
+pub(crate) fn open(folder: &Path) -> Result<(Opened, Vec<Stored>), StoreError> {
+    let (folder, stored) = Folder::open(folder)?;
+    Ok((Opened { folder }, stored))
+}
+
+/// A store that has been read.
+pub(crate) struct Opened {
+    folder: Folder,
+}
+
+impl Opened {
+    /// Writes the rooms as they go on, which replaces their journals, and starts the keeper. The rows named
+    /// in `aside` are set aside under another table.
+    pub(crate) fn begin(
+        self,
+        mut rows: Vec<Row>,
+        aside: &[String],
+        intervals: Intervals,
+        metrics: Arc<Metrics>,
+        health: Arc<Part>,
+    ) -> Result<(Arc<Store>, Vec<Row>), StoreError> {
+        let Self { mut folder } = self;
+        folder.begin(&mut rows, aside)?;
+        let log = Arc::new(folder.new_log()?);
+        let pending = Arc::<Pending>::default();
+        let (done, finished) = sync_channel(1);
+        let mut keeper =
+            Keeper::new(folder, pending.clone(), log.clone(), intervals, metrics.clone(), health);
+        keeper.know(rows.iter().map(|row| row.name()));
+        let spawned = thread::Builder::new().name("keeper".into()).spawn(move || {
+            keeper.run();
+            let _ = done.send(());
+        });
+        spawned.map_err(StoreError::Thread)?;
+        let (every, finished) = (intervals.checkpoint, Mutex::new(Some(finished)));
+        Ok((Arc::new(Store { pending, log, every, metrics, finished }), rows))
+    }
+}
+
+impl Store {
+    /// Where the checkpoints and the journal of a room go that is to survive.
+    pub(crate) fn room(
+        &self,
+        room: &RoomShared,
+        setup: Setup<String>,
+        maker: Maker,
+        durability: Durability,
+    ) -> (Box<dyn Keep>, Box<dyn Journal>) {
+        let position = Arc::<Mutex<Position>>::default();
+        let journal = RoomJournal {
+            log: self.log.clone(),
+            room: room.id.0,
+            durability,
+            position: position.clone(),
+            ahead: room.tick_rate / 4 + 1,
+            body: Vec::new(),
+        };
+        let keep = RoomKeep {
+            pending: self.pending.clone(),
+            log: self.log.clone(),
+            name: room.name.to_string(),
+            setup,
+            maker,
+            durability,
+            position,
+            metrics: self.metrics.clone(),
+        };
+        (Box::new(keep), Box::new(journal))
+    }
+
+    /// Time between two checkpoints of a room.
+    pub(crate) fn every(&self) -> Duration {
+        self.every
+    }
+
+    /// Writes rooms that have stopped in order, and all that waits; then ends.
+    ///
+    /// # Errors
+    /// They could not be written.
+    pub(crate) fn finish(&self, rows: Vec<Row>) -> io::Result<()> {
+        for row in rows {
+            self.pending.put(row.name().to_owned(), || row);
+        }
+        self.pending.close();
+        if let Some(finished) = self.finished.lock().take()
+            && finished.recv_timeout(FINISH).is_err()
+        {
+            error!("the disk is too slow: the store ends without its last checkpoints");
+            return Err(io::Error::other("the disk is too slow"));
+        }
+        self.pending.failure().map_or(Ok(()), |why| Err(io::Error::other(why)))
+    }
+}
+
+impl Keep for RoomKeep {
+    fn put(&self, carried: Carried, took: Duration) {
+        self.metrics.checkpoint_duration.observe(took);
+        let (setup, maker, durability) = (self.setup.clone(), self.maker, self.durability);
+        let mut row = Row::now(carry::Room { setup, maker, durability, carried }, false);
+        {
+            let mut position = self.position.lock();
+            (position.broken, position.announced) = (false, 0);
+            row.frame = position.frame;
+        }
+        let log = &self.log;
+        self.pending.put(self.name.clone(), || {
+            row.segment = log.segment();
+            row
+        });
+    }
+
+    fn forget(&self) {
+        self.pending.forget(self.name.clone());
+    }
+}
+
+impl Journal for RoomJournal {
+    fn is_full(&self) -> bool {
+        self.durability == Durability::Journal
+    }
+
+    fn write(&mut self, frame: &Written<'_>) {
+        let mut position = self.position.lock();
+        let mut announced = None;
+        if !self.is_full() {
+            let Some(tick) = frame.tick.filter(|tick| *tick > position.announced) else { return };
+            position.announced = tick.saturating_add(self.ahead);
+            announced = Some(Written { tick: Some(position.announced), ..*frame });
+        }
+        self.body.clear();
+        announced.as_ref().unwrap_or(frame).encode(&mut self.body);
+        position.frame += 1;
+        position.broken = position.broken || !self.log.append(self.room, position.frame, &self.body);
+    }
+}

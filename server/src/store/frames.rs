@@ -1,0 +1,127 @@
+//! The frames of a journal: how they are in a file, and how a file is read that may have been cut off or
+//! damaged anywhere.
+//!
+//! A file begins with the magic `DRIFTJNL` and a version, a little-endian `u32`, like all numbers here. Then
+//! come frames until one has the length 0, or makes no sense:
+//!
+//! | bytes | what |
+//! | --- | --- |
+//! | 4 | length of what comes after the checksum |
+//! | 4 | CRC-32C of that |
+//! | 8 | number of the room |
+//! | 8 | number of the frame, one more each in a room |
+//! | the rest | a [`Frame`](crate::room::journal::Frame), in postcard |
+//!
+//! Nothing is read beyond the first frame that is not intact. Of a room, nothing counts beyond the first
+//! number that is missing.
+
+/// The beginning of a file.
+pub(crate) const HEAD: [u8; 12] = *b"DRIFTJNL\x01\0\0\0";
+/// What comes before a frame's body.
+const BEFORE: usize = 24;
+
+/// A frame in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found<'a> {
+    /// Number of the room.
+    pub room: u64,
+    /// Number of the frame.
+    pub number: u64,
+    /// The frame.
+    pub body: &'a [u8],
+}
+
+/// Bytes that a frame with such a body takes.
+pub(super) fn length(body: &[u8]) -> usize {
+    BEFORE + body.len()
+}
+
+/// Writes a frame to the beginning of `to`, which has at least its [`length`].
+pub(super) fn write(to: &mut [u8], room: u64, number: u64, body: &[u8]) {
+    let (before, rest) = to.split_at_mut(BEFORE);
+    rest[..body.len()].copy_from_slice(body);
+    before[8..16].copy_from_slice(&room.to_le_bytes());
+    before[16..24].copy_from_slice(&number.to_le_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&before[8..24]), body);
+    before[4..8].copy_from_slice(&crc.to_le_bytes());
+    // At most the length of a segment.
+    before[..4].copy_from_slice(&((body.len() + 16) as u32).to_le_bytes());
+}
+
+/// The intact frames at the beginning of a file.
+pub(crate) fn read(file: &[u8]) -> impl Iterator<Item = Found<'_>> {
+    let mut rest = file.strip_prefix(&HEAD).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk()?;
+        let (crc, after) = after.split_first_chunk()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let body = after.get(..length).filter(|body| crc32c::crc32c(body) == u32::from_le_bytes(*crc))?;
+        let (room, body) = body.split_first_chunk()?;
+        let (number, body) = body.split_first_chunk()?;
+        rest = &after[length..];
+        Some(Found { room: u64::from_le_bytes(*room), number: u64::from_le_bytes(*number), body })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn file(frames: &[(u64, u64, Vec<u8>)], spare: usize) -> Vec<u8> {
+        let mut file = HEAD.to_vec();
+        for (room, number, body) in frames {
+            let at = file.len();
+            file.resize(at + length(body), 0);
+            write(&mut file[at..], *room, *number, body);
+        }
+        file.resize(file.len() + spare, 0);
+        file
+    }
+
+    fn any_frames() -> impl Strategy<Value = Vec<(u64, u64, Vec<u8>)>> {
+        proptest::collection::vec(
+            (0u64..3, any::<u64>(), proptest::collection::vec(any::<u8>(), 0..40)),
+            0..20,
+        )
+    }
+
+    fn read_all(file: &[u8]) -> Vec<(u64, u64, Vec<u8>)> {
+        read(file).map(|found| (found.room, found.number, found.body.to_vec())).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(frames in any_frames(), spare in 0usize..100) {
+            prop_assert_eq!(read_all(&file(&frames, spare)), frames);
+        }
+
+        #[test]
+        fn of_a_file_that_is_cut_off_the_whole_frames_are_read(frames in any_frames(), cut in any::<prop::sample::Index>()) {
+            let whole = file(&frames, 0);
+            let cut = cut.index(whole.len() + 1);
+            let read = read_all(&whole[..cut]);
+            prop_assert!(frames.starts_with(&read));
+            let bytes = |frames: &[(u64, u64, Vec<u8>)]| HEAD.len() + frames.iter().map(|(.., body)| length(body)).sum::<usize>();
+            prop_assert!(read.len() == frames.len() || cut < bytes(&frames[..=read.len()]), "no whole frame is left out");
+        }
+
+        #[test]
+        fn of_a_damaged_file_what_is_before_the_damage_is_read(
+            frames in any_frames(),
+            at in any::<prop::sample::Index>(),
+            by in 1u8..,
+        ) {
+            let mut damaged = file(&frames, 0);
+            let at = at.index(damaged.len());
+            damaged[at] ^= by;
+            prop_assert!(frames.starts_with(&read_all(&damaged)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_harm(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&bytes).count();
+            let _ = read(&[&HEAD[..], &bytes].concat()).count();
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The thread that writes checkpoints and looks after the journal.
+
+use super::{Intervals, folder::Folder, log::Log, row::Row};
+use crate::{health::Part, metrics::Metrics};
+use parking_lot::{Condvar, Mutex};
+use std::{
+    collections::HashMap,
+    io, mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Longest time until the keeper notices what there is to do.
+const POLL: Duration = Duration::from_millis(20);
+/// Shortest time between two transactions, so that many rooms share one.
+const TOGETHER: Duration = Duration::from_millis(200);
+/// Time until another attempt after one that has failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What waits for the keeper: of each room the newest, so that it is bounded.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    rooms: HashMap<String, Option<Row>>,
+    closed: bool,
+    failure: Option<String>,
+}
+
+/// The keeper.
+pub(super) struct Keeper {
+    folder: Folder,
+    pending: Arc<Pending>,
+    log: Arc<Log>,
+    intervals: Intervals,
+    metrics: Arc<Metrics>,
+    health: Arc<Part>,
+    /// For each room in the database, the segment with the first frame after its checkpoint.
+    since: HashMap<String, u64>,
+    written: Instant,
+    synchronised: Instant,
+    failed: Option<Instant>,
+}
+
+impl Pending {
+    /// A checkpoint to write. It is made while nothing is taken, so that the order of segments is that of
+    /// checkpoints.
+    pub(super) fn put(&self, name: String, row: impl FnOnce() -> Row) {
+        let mut waiting = self.waiting.lock();
+        let row = row();
+        waiting.rooms.insert(name, Some(row));
+    }
+
+    /// A room to forget.
+    pub(super) fn forget(&self, name: String) {
+        self.waiting.lock().rooms.insert(name, None);
+    }
+
+    /// Nothing more comes.
+    pub(super) fn close(&self) {
+        self.waiting.lock().closed = true;
+        self.wake.notify_one();
+    }
+
+    /// Why nothing can be written at present.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.waiting.lock().failure.clone()
+    }
+
+    /// Puts back what could not be written, where nothing newer waits.
+    fn put_back(&self, rooms: HashMap<String, Option<Row>>) {
+        let mut waiting = self.waiting.lock();
+        for (name, row) in rooms {
+            waiting.rooms.entry(name).or_insert(row);
+        }
+    }
+}
+
+impl Keeper {
+    pub(super) fn new(
+        folder: Folder,
+        pending: Arc<Pending>,
+        log: Arc<Log>,
+        intervals: Intervals,
+        metrics: Arc<Metrics>,
+        health: Arc<Part>,
+    ) -> Self {
+        let (since, now) = (HashMap::new(), Instant::now());
+        let (written, synchronised, failed) = (now, now, None);
+        Self { folder, pending, log, intervals, metrics, health, since, written, synchronised, failed }
+    }
+
+    /// These rooms are in the database.
+    pub(super) fn know<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        let segment = self.log.segment();
+        self.since.extend(names.map(|name| (name.to_owned(), segment)));
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let closed = {
+                let mut waiting = self.pending.waiting.lock();
+                if !waiting.closed {
+                    self.pending.wake.wait_for(&mut waiting, POLL);
+                }
+                waiting.closed
+            };
+            let now = Instant::now();
+            let resting = self.failed.is_some_and(|failed| now - failed < RETRY);
+            if resting && !closed {
+                continue;
+            }
+            let done = self.work(now, closed);
+            self.say(done, now);
+            if closed {
+                return;
+            }
+        }
+    }
+
+    /// Does what is due; all of it, if these are its last moments.
+    fn work(&mut self, now: Instant, last: bool) -> Result<(), (&'static str, io::Error)> {
+        if self.log.state().needs_next && !last {
+            let next = self.folder.new_segment().map_err(|error| ("journal", error))?;
+            self.log.provide(next);
+        }
+        if last || now - self.written >= TOGETHER {
+            self.written = now;
+            self.write().map_err(|error| ("checkpoint", error))?;
+        }
+        let every = self.intervals.sync;
+        let unsynchronised = self.log.state().unsynchronised;
+        self.metrics.journal_unsynchronised.set(unsynchronised as i64);
+        if every.is_zero() {
+            self.log.let_go();
+        } else if unsynchronised > 0 && (last || now - self.synchronised >= every) {
+            self.synchronised = now;
+            self.log.synchronise(self.folder.path()).map_err(|error| ("journal", error))?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let rooms = mem::take(&mut self.pending.waiting.lock().rooms);
+        if rooms.is_empty() {
+            return Ok(());
+        }
+        let changes = rooms.iter().map(|(name, row)| (name.as_str(), row.as_ref()));
+        match self.folder.rooms.change(changes, &[]) {
+            Ok(bytes) => {
+                self.metrics.checkpoints.inc_by(rooms.values().flatten().count() as u64);
+                self.metrics.checkpoint_bytes.inc_by(bytes);
+            }
+            Err(error) => {
+                self.pending.put_back(rooms);
+                return Err(error);
+            }
+        }
+        for (name, row) in rooms {
+            match row {
+                Some(row) => drop(self.since.insert(name, row.segment)),
+                None => drop(self.since.remove(&name)),
+            }
+        }
+        let current = self.log.segment();
+        let needed = self.since.values().copied().min().unwrap_or(current).min(current);
+        self.folder.delete_before(needed)
+    }
+
+    /// Says when writing begins to fail, and when it works again.
+    fn say(&mut self, done: Result<(), (&'static str, io::Error)>, now: Instant) {
+        match done {
+            Err((what, error)) => {
+                self.metrics.store_failures.inc(what);
+                let folder = self.folder.path().display();
+                let line = format!("the {what} cannot be written to {folder}: {error}");
+                self.failed = Some(now);
+                self.health.fails(format!("{line}: rooms go on, but would not survive; make space for it"));
+                self.pending.waiting.lock().failure = Some(line);
+            }
+            Ok(()) => {
+                if self.failed.take().is_some() {
+                    self.health.is_well();
+                    self.pending.waiting.lock().failure = None;
+                }
+            }
+        }
+    }
+}

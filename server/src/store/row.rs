@@ -1,0 +1,91 @@
+//! A checkpoint as it is stored.
+
+use crate::{carry, ground::durability::Durability};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    sync::OnceLock,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// The layout of [`Row`], before it. Raise it with every change there, and in what it contains.
+const VERSION: u8 = 1;
+
+/// A checkpoint of a room.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    /// Which boot of which machine: see [`boot`].
+    pub boot: String,
+    /// When it was taken, milliseconds since 1970, by the system's clock.
+    pub at_ms: u64,
+    /// The number of the last frame before it.
+    pub frame: u64,
+    /// The first segment of the journal that may have frames after it.
+    pub segment: u64,
+    /// The room has stopped in order: nothing comes after it.
+    pub stopped: bool,
+    /// The room.
+    pub room: carry::Room,
+}
+
+impl Row {
+    /// A checkpoint taken now.
+    pub(crate) fn now(room: carry::Room, stopped: bool) -> Self {
+        Self { boot: boot().to_owned(), at_ms: now_ms(), frame: 0, segment: 0, stopped, room }
+    }
+
+    /// The room's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.room.carried.name
+    }
+
+    /// Whether the room's journal says everything since.
+    pub(crate) fn is_journaled(&self) -> bool {
+        self.room.durability == Durability::Journal
+    }
+
+    pub(super) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        let body = postcard::to_stdvec(self)?;
+        Ok([&[VERSION][..], &crc32c::crc32c(&body).to_le_bytes(), &body].concat())
+    }
+
+    /// A row as it was encoded, or why it is none.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let (version, rest) = bytes.split_first().ok_or("its checkpoint is empty")?;
+        if *version != VERSION {
+            return Err(format!("its checkpoint has version {version}, and this server reads {VERSION}"));
+        }
+        let (crc, body) = rest.split_first_chunk().ok_or("its checkpoint is cut off")?;
+        if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
+            return Err("its checkpoint is damaged".into());
+        }
+        postcard::from_bytes(body).map_err(|e| format!("its checkpoint cannot be read: {e}"))
+    }
+
+    /// The last tick that anybody may have seen, if the frames that were found go up to tick `newest`.
+    ///
+    /// While the machine runs, no frame is lost. After that, the time until now tells.
+    pub(super) fn until(&self, newest: u32) -> u32 {
+        if self.boot == boot() && !self.boot.is_empty() {
+            return newest;
+        }
+        let passed_ms = now_ms().saturating_sub(self.at_ms);
+        let ticks = u64::from(self.room.setup.tick_rate).saturating_mul(passed_ms) / 1_000 + 1;
+        let until = u64::from(self.room.carried.last_tick()).saturating_add(ticks);
+        newest.max(u32::try_from(until).unwrap_or(u32::MAX / 2))
+    }
+}
+
+/// Identifies the time since this machine was started. Empty: unknown.
+fn boot() -> &'static str {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    BOOT.get_or_init(|| {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        id.trim().to_owned()
+    })
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

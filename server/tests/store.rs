@@ -1,0 +1,359 @@
+//! Rooms that survive their server: processes that are killed at any moment, and started again.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
+
+mod util;
+
+use driftless_client::{Backoff, Client, Event, Options, TransportKind};
+use driftless_server::{Server, config::Config};
+use driftless_sim::{GameKind, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step};
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use util::{PATIENCE, http, until};
+
+/// Says what its players have done: the last input of each and how many commands it sent. Everybody is told
+/// of every command, with a number of its own.
+#[derive(Default, Serialize, Deserialize)]
+struct Ledger {
+    players: BTreeMap<PlayerId, (u32, u32)>,
+    told: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Act {
+    #[prost(uint32, tag = "1")]
+    number: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Said {
+    /// 1 for the room's first.
+    #[prost(uint32, tag = "1")]
+    number: u32,
+    #[prost(uint32, tag = "2")]
+    player: u32,
+    /// What the command said.
+    #[prost(uint32, tag = "3")]
+    said: u32,
+}
+
+impl Simulation for Ledger {
+    const KIND: &'static str = "ledger";
+    type Input = Act;
+    type Command = Act;
+    type Event = Said;
+    type Options = ();
+
+    fn schema() -> Schema {
+        Schema::new().kind("player", |kind| kind.hold("entry", &["input", "commands"], 1))
+    }
+    fn new(_setup: &Setup) -> Result<Self, String> {
+        Ok(Self::default())
+    }
+    fn join(&mut self, player: PlayerId, _name: &str, _step: &mut Step<'_, Said>) {
+        self.players.insert(player, (0, 0));
+    }
+    fn leave(&mut self, player: PlayerId, _step: &mut Step<'_, Said>) {
+        self.players.remove(&player);
+    }
+    fn command(&mut self, player: PlayerId, act: Act, step: &mut Step<'_, Said>) -> Result<(), String> {
+        // Refused commands have numbers of reliable messages, too.
+        if act.number % 7 == 3 {
+            return Err("no".into());
+        }
+        self.told += 1;
+        self.players.entry(player).and_modify(|(_, commands)| *commands += 1);
+        step.broadcast(Said { number: self.told, player, said: act.number });
+        Ok(())
+    }
+    fn step(&mut self, inputs: &[PlayerInput<Act>], _step: &mut Step<'_, Said>) {
+        for PlayerInput { player, input, .. } in inputs {
+            self.players.entry(*player).and_modify(|(last, _)| *last = input.number);
+        }
+    }
+    fn snapshot(&self, out: &mut Snapshot) {
+        for (player, (input, commands)) in &self.players {
+            out.table_mut(0).push(*player, &[*input as i32, *commands as i32]);
+        }
+    }
+}
+
+/// The settings of the server that a child process runs, if it is to run one.
+const SETTINGS: &str = "STORE_TEST_SERVER";
+
+/// Not a test of its own: this program as a server, for the others, which start it as another process.
+#[test]
+fn a_process_of_its_own() {
+    let Ok(settings) = std::env::var(SETTINGS) else { return };
+    let settings: Vec<&str> = settings.split('|').collect();
+    let config = Config {
+        listen: settings[0].parse().unwrap(),
+        store: Some(settings[1].into()),
+        durability: settings[2].parse().unwrap(),
+        checkpoint_every: Duration::from_millis(settings[3].parse().unwrap()),
+        threads: 2,
+        workers: 1,
+        ..Config::default()
+    };
+    actix_web::rt::System::new().block_on(async {
+        let (_running, serving) = Server::new(&[GameKind::of::<Ledger>()]).start(config).unwrap();
+        serving.await.unwrap();
+    });
+}
+
+/// Such a server. Killed when it is dropped.
+struct Process(Child);
+
+impl Process {
+    /// Starts it, and waits until it listens.
+    fn start(address: SocketAddr, store: &Path, durability: &str, every_ms: u32) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["a_process_of_its_own", "--exact", "--nocapture"]);
+        command.env(SETTINGS, format!("{address}|{}|{durability}|{every_ms}", store.display()));
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        let mut process = Self(child);
+        until("the server listens", || {
+            assert!(process.0.try_wait().unwrap().is_none(), "the server has ended");
+            TcpStream::connect(address).is_ok()
+        });
+        process
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill().unwrap(); // SIGKILL
+        self.0.wait().unwrap();
+    }
+}
+
+/// An address that nobody listens on.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// What a player knows of its room.
+#[derive(Default)]
+struct Player {
+    /// The newest input that a state has confirmed.
+    confirmed: u32,
+    /// The newest tick.
+    tick: u32,
+    /// The number of the last event.
+    heard: u32,
+    /// The last of its own commands that it heard of, and how many were refused.
+    said: u32,
+    refused: u32,
+    rolled_back: Vec<(u32, u32)>,
+    resumed: u32,
+}
+
+/// Plays in a room, and checks what it is told, until it is to stop. `may_lose`: what came after a checkpoint
+/// may be undone.
+async fn play(
+    address: SocketAddr,
+    room: String,
+    may_lose: bool,
+    stop: Arc<AtomicBool>,
+    back: Arc<Mutex<Vec<Instant>>>,
+) -> Player {
+    let mut options = Options::new(format!("ws://{address}"), room).kind("ledger");
+    options.transports = vec![TransportKind::WebSocket];
+    options.backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(100));
+    let mut client = Client::connect(options).await.unwrap();
+    let me = client.welcome().unwrap().player;
+    let mut player = Player::default();
+    let (mut sent, mut commands) = (0, 0);
+    while !stop.load(Relaxed) {
+        let Ok(event) = tokio::time::timeout(Duration::from_millis(100), client.next()).await else {
+            continue;
+        };
+        match event.unwrap() {
+            Event::Welcome(welcome) if welcome.resumed => {
+                assert_eq!(welcome.player, me);
+                assert!(may_lose || welcome.undone_until == 0, "nothing is undone: {welcome:?}");
+                player.resumed += 1;
+                back.lock().unwrap().push(Instant::now());
+            }
+            Event::Welcome(welcome) => {
+                assert_eq!((welcome.player, player.resumed), (me, 0), "the seat is lost")
+            }
+            Event::RolledBack { after, until } => {
+                assert!(may_lose && after < until && until >= player.tick, "{after} to {until}");
+                player.rolled_back.push((after, until));
+                // It knows: what it takes for granted begins anew.
+                (player.confirmed, player.heard, player.said) = (0, 0, commands);
+            }
+            Event::State { tick, input, .. } => {
+                assert!(tick >= player.tick, "ticks do not go back");
+                player.tick = tick;
+                let entry = client.snapshot().unwrap().tables()[0].value(me, 0).unwrap() as u32;
+                assert!(
+                    entry >= player.confirmed,
+                    "input {} was confirmed, and only {entry} is there",
+                    player.confirmed
+                );
+                assert_eq!(entry, input, "it has what it confirms");
+                player.confirmed = input;
+                // The numbers of its inputs are those of the wire.
+                if client.send_input(&Act { number: sent + 1 }).is_ok() {
+                    sent += 1;
+                }
+                if tick % 3 == 0 && commands < player.said + player.refused + 8 {
+                    let _ = client.command(&Act { number: commands + 1 }).map(|_| commands += 1);
+                }
+            }
+            Event::Game(event) => {
+                let Said { number, player: by, said } = Said::decode(&event.payload[..]).unwrap();
+                // Promise 3: "Reliable events arrive exactly once, in order, across a resume".
+                assert!(
+                    number == player.heard + 1 || player.heard == 0,
+                    "{number} of tick {} after {}",
+                    event.tick,
+                    player.heard
+                );
+                player.heard = number;
+                if by == me {
+                    assert!(said > player.said || may_lose, "command {said} after {}", player.said);
+                    player.said = said;
+                }
+            }
+            Event::CommandRefused(refused) => {
+                let number = refused.command as u32;
+                assert_eq!(number % 7, 3, "{refused:?}");
+                player.refused += 1;
+            }
+            _ => {}
+        }
+    }
+    player
+}
+
+/// What is to be survived.
+struct Trial {
+    rooms: u32,
+    /// In each room.
+    players: u32,
+    durability: &'static str,
+    every_ms: u32,
+    kills: u32,
+}
+
+/// Rooms of players, while the server is killed several times. Returns what the players know at the end, and
+/// how long after the listener each was back in its seat, sorted.
+fn survive(trial: &Trial) -> (Vec<Player>, Vec<Duration>) {
+    let Trial { rooms, players, durability, every_ms, kills } = *trial;
+    let all = rooms * players;
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let address = free_address();
+    let may_lose = durability != "journal";
+    let mut server = Process::start(address, &store, durability, every_ms);
+    let (stop, back) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Vec<Instant>>>::default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let tasks: Vec<_> = (0..all)
+        .map(|n| {
+            let room = format!("room{}", n % rooms);
+            runtime.spawn(play(address, room, may_lose, stop.clone(), back.clone()))
+        })
+        .collect();
+    until("all play", || {
+        let metrics = http::get(address, "/metrics").body;
+        metrics.contains(&format!("\ndriftless_players {all}\n"))
+    });
+    let (mut random, mut took) = (0x9e37_79b9_u32, Vec::new());
+    for kill in 1..=kills {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        thread::sleep(Duration::from_millis(300 + u64::from(random % 400)));
+        back.lock().unwrap().clear();
+        drop(server);
+        server = Process::start(address, &store, durability, every_ms);
+        let listening = Instant::now();
+        until("everybody is back", || {
+            assert!(!tasks.iter().any(|task| task.is_finished()), "a player has failed, after {kill} kills");
+            back.lock().unwrap().len() >= all as usize
+        });
+        took.extend(back.lock().unwrap().iter().map(|at| at.saturating_duration_since(listening)));
+    }
+    thread::sleep(Duration::from_millis(300));
+    stop.store(true, Relaxed);
+    let players: Vec<Player> = runtime.block_on(async {
+        let mut all = Vec::new();
+        for task in tasks {
+            all.push(tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap());
+        }
+        all
+    });
+    assert!(players.iter().all(|player| player.resumed == kills));
+    took.sort_unstable();
+    (players, took)
+}
+
+// Promise 10: "What was acknowledged as durable survives the death of its node."
+#[test]
+fn a_journaled_room_goes_on_where_it_was_whenever_its_server_is_killed() {
+    let trial = Trial { rooms: 3, players: 3, durability: "journal", every_ms: 500, kills: 6 };
+    for player in survive(&trial).0 {
+        assert!(player.confirmed > 20 && player.said > 5 && player.refused > 0, "it played");
+        assert!(player.rolled_back.is_empty());
+    }
+}
+
+#[test]
+fn a_room_with_checkpoints_goes_back_to_one_and_says_so() {
+    let trial = Trial { rooms: 3, players: 3, durability: "checkpoint", every_ms: 500, kills: 4 };
+    for player in survive(&trial).0 {
+        assert!(!player.rolled_back.is_empty());
+        assert!(player.rolled_back.windows(2).all(|two| two[0].1 <= two[1].0), "{:?}", player.rolled_back);
+    }
+}
+
+/// For release builds, because debug builds are too slow for so many players. It says how long they are away:
+/// `cargo test --release -p driftless-server --test store -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes minutes, and needs a release build"]
+fn two_hundred_rooms_of_ten_survive_fifty_kills() {
+    let kills = std::env::var("STORE_TEST_KILLS").map_or(50, |kills| kills.parse().unwrap());
+    let trial = Trial { rooms: 200, players: 10, durability: "journal", every_ms: 2_000, kills };
+    let (players, took) = survive(&trial);
+    assert!(players.iter().all(|player| player.rolled_back.is_empty()));
+    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
+    println!("back in the seat after the listener: p50 {:?}, p99 {:?}, all {:?}", at(0.5), at(0.99), at(1.0));
+    assert!(at(1.0) < Duration::from_secs(2));
+}
+
+#[test]
+fn a_room_that_stops_in_order_goes_on_without_a_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = || Config {
+        store: Some(folder.path().join("store")),
+        durability: "checkpoint".parse().unwrap(),
+        ..util::config()
+    };
+    let before = util::TestServer::start(config());
+    let mut ann = util::Player::named(before.address(), "lobby", "ann");
+    ann.chat("before");
+    assert_eq!(ann.next_chat().1, "before");
+    std::thread::scope(|scope| {
+        scope.spawn(|| drop(before));
+        ann.goodbye();
+    });
+    ann.lose_connection();
+    let after = util::TestServer::start(config());
+    ann.reconnect_at(after.address());
+    let welcome = ann.welcomed();
+    assert!(welcome.resumed && welcome.undone_until == 0, "{welcome:?}");
+    assert_eq!(after.get("/healthz").status, 200);
+}
