@@ -171,7 +171,8 @@ fn sockets_that_ask_for_nothing_count_too() {
         stream.write_all(&proxy_header(client)).unwrap();
         stream
     };
-    let idle: Vec<_> = (0..40).map(|_| open(ANN)).collect();
+    // Three for each player (one connected, one lost, one who watches), and 32 more.
+    let idle: Vec<_> = (0..41).map(|_| open(ANN)).collect();
     until("those beyond are dropped", || server.running().metrics().refused.get("sockets") >= 6);
     over(open(BOB), server.address(), "", "lobby").welcomed();
     drop(idle);

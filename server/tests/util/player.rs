@@ -125,7 +125,8 @@ impl Player {
 impl<W: Wire> Player<W> {
     /// A player who will join on this connection.
     pub fn on(socket: W, address: SocketAddr, join: wire::Join) -> Self {
-        let config = ClientConfig { delivery: W::DELIVERY, ..ClientConfig::default() };
+        // As many commands as a test likes: the server's limit is what counts.
+        let config = ClientConfig { delivery: W::DELIVERY, max_commands: 1_000, ..ClientConfig::default() };
         let session = ClientSession::join(Instant::now(), config, join);
         Self { address, socket, session, presence_bytes: 0, events: VecDeque::new(), closed: None }
     }
