@@ -33,7 +33,17 @@ impl Backoff {
     /// The wait after one more failure. `server` is the wait that the goodbye requested, if there was one:
     /// the result is never shorter than that (up to [`MAX_SERVER_DELAY`]).
     pub fn next(&mut self, rng: &mut fastrand::Rng, server: Option<Duration>) -> Duration {
-        let ceiling = self.ceiling();
+        self.next_within(Duration::MAX, rng, server)
+    }
+
+    /// The same, drawn from no more than `most`.
+    pub(crate) fn next_within(
+        &mut self,
+        most: Duration,
+        rng: &mut fastrand::Rng,
+        server: Option<Duration>,
+    ) -> Duration {
+        let ceiling = self.ceiling().min(most);
         self.failures = self.failures.saturating_add(1);
         let jittered = ceiling.mul_f64(rng.f64());
         jittered.max(server.unwrap_or_default().min(MAX_SERVER_DELAY))

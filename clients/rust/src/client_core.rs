@@ -47,6 +47,8 @@ use std::{
 /// How long the server may take to close the transport after its goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// While a seat waits, no wait is longer than its window divided by this.
+const ATTEMPTS: u32 = 4;
 /// A new seat that lasts for this long, or for as long as the next wait, shows that the server works.
 const LASTS: Duration = Duration::from_secs(5);
 
@@ -71,6 +73,8 @@ pub struct ClientCore {
     /// When this connection was welcomed, and whether a state has come over it.
     welcomed_at: Instant,
     works: bool,
+    /// When the connection was lost that had the seat, if it had it for [`LASTS`].
+    lost_at: Option<Instant>,
     /// Failed attempts in a row.
     failed: u32,
     backoff: Backoff,
@@ -117,6 +121,7 @@ impl ClientCore {
             resuming: false,
             welcomed_at: now,
             works: false,
+            lost_at: None,
             failed: 0,
             backoff: options.backoff.clone(),
             max_attempts: options.max_attempts,
@@ -198,6 +203,9 @@ impl ClientCore {
             return;
         }
         self.session.disconnected();
+        if self.works && now.saturating_duration_since(self.welcomed_at) >= LASTS {
+            self.lost_at.get_or_insert(now);
+        }
         let cause = match self.goodbye.take() {
             Some((goodbye, _)) => Disconnect::from(goodbye),
             None => cause,
@@ -250,11 +258,19 @@ impl ClientCore {
         let wait = if answered {
             self.backoff.uncounted(&mut self.rng, asked)
         } else {
-            self.backoff.next(&mut self.rng, asked)
+            self.backoff.next_within(self.patience(now), &mut self.rng, asked)
         };
         let until = now + wait;
         self.phase = Phase::Waiting { until };
         self.events.push_back(Event::Disconnected { cause, retry_at: until });
+    }
+
+    /// The longest wait that leaves time for several attempts before the seat is lost.
+    fn patience(&self, now: Instant) -> Duration {
+        let (Some(welcome), Some(lost_at)) = (self.welcome(), self.lost_at) else { return Duration::MAX };
+        let window = Duration::from_millis(welcome.resume_window_ms.into());
+        let waits = !self.rejoin && now.saturating_duration_since(lost_at) < window;
+        if waits { window / ATTEMPTS } else { Duration::MAX }
     }
 
     /// Queues an encoded input for the next transmit and returns its number.
@@ -387,6 +403,7 @@ impl ClientCore {
                     self.stats.welcome(welcome.resumed, !self.welcomed);
                     (self.rejoin, self.resuming) = (false, false);
                     self.welcomed_at = now;
+                    self.lost_at = None;
                     if let Some(members) = self.members.as_mut().filter(|_| !welcome.resumed) {
                         *members = Members::default();
                     }

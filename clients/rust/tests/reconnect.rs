@@ -98,6 +98,29 @@ fn lost_seat_is_told_by_a_server_that_is_there_so_the_wait_is_short() {
     );
 }
 
+// Promise 9: a seat survives what the server or the network did, if its player comes back in time.
+#[test]
+fn while_the_seat_waits_no_wait_takes_more_than_a_quarter_of_its_window() {
+    for seed in 0..20 {
+        let mut pair = Pair::new(Options { seed: Some(seed), ..options() });
+        pair.run(Duration::from_secs(6));
+        let window = Duration::from_millis(pair.core.welcome().unwrap().resume_window_ms.into());
+        let lost_at = pair.now;
+        pair.core.handle_disconnected(lost_at, lost());
+        let mut longest = Duration::ZERO;
+        while pair.now < lost_at + window {
+            assert!(wait(&pair) <= window / 4, "{:?} of {window:?}", wait(&pair));
+            pair.now += wait(&pair).max(Duration::from_millis(1));
+            pair.core.handle_dial_failed(pair.now, unreachable());
+        }
+        for _ in 0..20 {
+            longest = longest.max(wait(&pair));
+            pair.core.handle_dial_failed(pair.now, unreachable());
+        }
+        assert!(longest > window / 4, "nobody is in a hurry then: {longest:?}");
+    }
+}
+
 #[test]
 fn ended_room_is_joined_anew() {
     for code in [CloseCode::RoomClosed, CloseCode::RoomFailed] {

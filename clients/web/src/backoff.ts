@@ -24,9 +24,9 @@ export class Backoff {
     return Math.min(this.base * 2 ** this.failures, this.cap);
   }
 
-  /** The wait after one more failure, ms; never shorter than what a goodbye requested. */
-  next(asked = 0): number {
-    const jittered = this.ceiling * this.random();
+  /** The wait after one more failure, ms, drawn from at most `most`; not shorter than a goodbye requested. */
+  next(asked = 0, most = Infinity): number {
+    const jittered = Math.min(this.ceiling, most) * this.random();
     this.failures++;
     return Math.max(jittered, Math.min(asked, MAX_SERVER_DELAY));
   }

@@ -53,6 +53,8 @@ export class Core {
   /** When this connection was welcomed, and whether a state has come over it. */
   private welcomedAt = 0;
   private works = false;
+  /** When a connection was lost that had had the seat for `LASTS`. */
+  private lostAt = -Infinity;
   /** Failed attempts in a row. */
   private failed = 0;
   /** This connection was made while there was another one. */
@@ -161,12 +163,16 @@ export class Core {
     // failed.
     const answered = this.resuming && code === CloseCode.UnknownSession;
     if (!this.works && !answered) this.failed++;
+    if (this.works && now - this.welcomedAt >= LASTS) this.lostAt = now;
     this.works = this.moved = this.resuming = false;
     if (this.failed >= this.maxAttempts) {
       const message = `gave up after ${this.failed} attempts; the last one failed: ${cause.message}`;
       return this.end(new RoomError("gave up", message, { code, mayReconnect: false, cause }));
     }
-    let wait = answered ? this.backoff.first() : this.backoff.next(cause.reconnectAfter);
+    // While a seat waits, there is time for several attempts.
+    const seat = this.session.welcome?.resumeWindowMs ?? 0;
+    const most = !this.rejoin && now - this.lostAt < seat ? seat / 4 : Infinity;
+    let wait = answered ? this.backoff.first() : this.backoff.next(cause.reconnectAfter, most);
     if (phase.name === "dialing" && phase.woken) wait = 0;
     this.phase = { name: "waiting", until: now + wait, cause };
   }
@@ -243,6 +249,7 @@ export class Core {
           if (!this.moved) this.meter.welcome(event.welcome.resumed, !this.welcomed);
           this.welcomed = true;
           this.welcomedAt = now;
+          this.lostAt = -Infinity;
           this.rejoin = this.resuming = false;
           break;
         case "state": {
