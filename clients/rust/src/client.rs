@@ -128,7 +128,7 @@ impl Client {
     }
 
     /// Takes the newest state into a prediction, with the `input` of its event
-    /// ([`Event::State`](crate::Event::State)): see [`ClientCore::reconcile`].
+    /// ([`Event::State`]): see [`ClientCore::reconcile`].
     pub fn reconcile<P: Predict>(&self, prediction: &mut Prediction<P>, input: u32) -> bool {
         self.core().reconcile(prediction, input)
     }
