@@ -100,8 +100,14 @@ impl Log {
 
     /// Writes everything to the disk. Rooms go on writing meanwhile.
     pub(super) fn synchronise(&self, folder: &Path) -> io::Result<()> {
-        for segment in std::mem::take(&mut self.0.lock().full) {
-            segment.memory.flush_range(segment.synchronised, segment.used - segment.synchronised)?;
+        let full = std::mem::take(&mut self.0.lock().full);
+        let mut full = full.into_iter();
+        while let Some(segment) = full.next() {
+            let unsynchronised = segment.used - segment.synchronised;
+            if let Err(error) = segment.memory.flush_range(segment.synchronised, unsynchronised) {
+                self.0.lock().full.splice(..0, std::iter::once(segment).chain(full));
+                return Err(error);
+            }
         }
         let (number, used) = {
             let segments = self.0.lock();
