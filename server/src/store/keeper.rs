@@ -122,30 +122,38 @@ impl Keeper {
         }
     }
 
-    /// Does what is due; all of it, if these are its last moments.
+    /// Does what is due; all of it, if these are its last moments. Returns the first error: what fails keeps
+    /// nothing else from being done, because a checkpoint is what makes space for the journal.
     fn work(&mut self, now: Instant, last: bool) -> Result<(), (&'static str, io::Error)> {
-        if self.log.state().needs_next && !last {
-            let next = self.folder.new_segment().map_err(|error| ("journal", error))?;
-            self.log.provide(next);
-        }
+        let mut written = Ok(());
         if last || now - self.written >= TOGETHER {
             self.written = now;
-            self.write().map_err(|error| ("checkpoint", error))?;
+            written = self.write().map_err(|error| ("checkpoint", error));
+        }
+        let mut provided = Ok(());
+        if self.log.state().needs_next && !last {
+            let next = self.folder.new_segment().map_err(|error| ("journal", error));
+            provided = next.map(|next| self.log.provide(next));
         }
         let every = self.intervals.sync;
         let unsynchronised = self.log.state().unsynchronised;
         self.metrics.journal_unsynchronised.set(unsynchronised as i64);
+        let mut synchronised = Ok(());
         if every.is_zero() {
             self.log.let_go();
         } else if unsynchronised > 0 && (last || now - self.synchronised >= every) {
             self.synchronised = now;
-            self.log.synchronise(self.folder.path()).map_err(|error| ("journal", error))?;
+            synchronised = self.log.synchronise(self.folder.path()).map_err(|error| ("journal", error));
         }
-        Ok(())
+        written.and(provided).and(synchronised)
     }
 
     fn write(&mut self) -> io::Result<()> {
-        let rooms = mem::take(&mut self.pending.waiting.lock().rooms);
+        let (rooms, current) = {
+            let mut waiting = self.pending.waiting.lock();
+            // Under the lock: a checkpoint that is not taken here speaks of this segment or a later one.
+            (mem::take(&mut waiting.rooms), self.log.segment())
+        };
         if rooms.is_empty() {
             return Ok(());
         }
@@ -166,7 +174,6 @@ impl Keeper {
                 None => drop(self.since.remove(&name)),
             }
         }
-        let current = self.log.segment();
         let needed = self.since.values().copied().min().unwrap_or(current).min(current);
         self.folder.delete_before(needed)
     }
