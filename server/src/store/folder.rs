@@ -27,9 +27,12 @@ pub(crate) enum StoreError {
     /// Another process uses it.
     #[error("another server is using it: give each its own folder, or end the other one")]
     Locked,
-    /// It is not what a store is.
+    /// The database cannot be used now, or by this server.
     #[error("{0}")]
     Database(String),
+    /// The database is damaged.
+    #[error("its database is damaged: {0}")]
+    Damaged(String),
     /// Others could read the tokens of players.
     #[error("others may read or write it, and it contains secrets of players: chmod 700 it")]
     Open,
@@ -101,7 +104,7 @@ impl Folder {
         if fs::metadata(path)?.mode() & OTHERS != 0 {
             return Err(StoreError::Open);
         }
-        let (rooms, rows) = open_rooms(&path.join(ROOMS))?;
+        let (rooms, rows) = open_rooms(path)?;
         let mut folder = Self { path: path.to_owned(), rooms, last: 0 };
         let mut stored: HashMap<u64, StoredRoom> = HashMap::new();
         let mut bad = Vec::new();
@@ -160,12 +163,7 @@ impl Folder {
 
     /// The numbers of the segments, in order.
     fn segments(&self) -> io::Result<Vec<u64>> {
-        let mut numbers = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            numbers.extend(entry?.file_name().to_str().and_then(number_of));
-        }
-        numbers.sort_unstable();
-        Ok(numbers)
+        segments(&self.path)
     }
 }
 
@@ -183,22 +181,32 @@ impl StoredRoom {
     }
 }
 
-/// Opens the database and reads it. One that is damaged is kept under another name.
-fn open_rooms(path: &Path) -> Result<(Rooms, Vec<Entry>), StoreError> {
+/// The numbers of the segments, in order.
+fn segments(folder: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        numbers.extend(entry?.file_name().to_str().and_then(number_of));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Opens the database and reads it. One that is damaged is kept elsewhere, with its journal.
+fn open_rooms(folder: &Path) -> Result<(Rooms, Vec<Entry>), StoreError> {
+    let path = folder.join(ROOMS);
     // The database may find that it is damaged by a panic.
     let open = || {
         catch_unwind(|| {
-            let rooms = Rooms::open(path)?;
+            let rooms = Rooms::open(&path)?;
             let rows = rooms.all()?;
             Ok((rooms, rows))
         })
-        .unwrap_or_else(|_| Err(StoreError::Database("it is damaged".to_owned())))
+        .unwrap_or_else(|_| Err(StoreError::Damaged("reading it fails".to_owned())))
     };
     match open() {
-        Err(StoreError::Database(why)) if path.exists() => {
-            let kept = path.with_extension("redb.bad");
-            error!(file = %kept.display(), why, "the checkpoints cannot be read and are kept here: all rooms begin anew");
-            fs::rename(path, &kept)?;
+        Err(StoreError::Damaged(why)) => {
+            let kept = keep_damaged(folder)?;
+            error!(folder = %kept.display(), why, "the checkpoints cannot be read and are kept here: all rooms begin anew");
             open()
         }
         opened => opened,
@@ -209,4 +217,59 @@ fn open_rooms(path: &Path) -> Result<(Rooms, Vec<Entry>), StoreError> {
             warn!(rooms = bad, "some checkpoints cannot be read");
         }
     })
+}
+
+/// Moves the database and the journal to a folder of their own. Returns which.
+fn keep_damaged(folder: &Path) -> io::Result<PathBuf> {
+    let mut number = 1;
+    let kept = loop {
+        let kept = folder.join(format!("damaged-{number}"));
+        match fs::DirBuilder::new().mode(0o700).create(&kept) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            made => break made.map(|()| kept)?,
+        }
+    };
+    // The database last: as long as it is there, no segment is deleted.
+    for segment in segments(folder)? {
+        fs::rename(path_of(folder, segment), path_of(&kept, segment))?;
+    }
+    fs::rename(folder.join(ROOMS), kept.join(ROOMS))?;
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        folder
+    }
+
+    #[test]
+    fn what_is_damaged_is_kept_with_its_journal_and_never_overwritten() {
+        let folder = folder();
+        for (number, damage) in [(1, "first"), (2, "second")] {
+            fs::write(folder.path().join(ROOMS), damage.repeat(2_000)).unwrap();
+            drop(Segment::create(folder.path(), 5).unwrap());
+            let (opened, stored) = Folder::open(folder.path()).unwrap();
+            assert!(stored.is_empty() && opened.segments().unwrap().is_empty());
+            let kept = folder.path().join(format!("damaged-{number}"));
+            assert!(fs::read_to_string(kept.join(ROOMS)).unwrap().starts_with(damage));
+            assert_eq!(segments(&kept).unwrap(), [5]);
+        }
+        let first = fs::read_to_string(folder.path().join("damaged-1").join(ROOMS)).unwrap();
+        assert!(first.starts_with("first"));
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_opened_now_stays_where_it_is() {
+        let folder = folder();
+        fs::create_dir(folder.path().join(ROOMS)).unwrap();
+        let failed = Folder::open(folder.path()).unwrap_err();
+        assert!(matches!(failed, StoreError::Io(_)), "{failed}");
+        assert!(folder.path().join(ROOMS).is_dir());
+    }
 }

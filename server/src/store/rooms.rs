@@ -1,8 +1,11 @@
 //! The database of checkpoints.
 
 use super::{StoreError, row::Row};
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
-use std::{io, path::Path};
+use redb::{Database, Error, ReadableDatabase, ReadableTable, TableDefinition};
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+};
 
 /// Checkpoints by room name.
 const ROOMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("rooms");
@@ -21,13 +24,9 @@ pub(super) struct Rooms(Database);
 impl Rooms {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let opened = Database::builder().set_cache_size(CACHE).create(path);
-        let database = opened.map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => StoreError::Locked,
-            error => StoreError::Database(error.to_string()),
-        })?;
-        let rooms = Self(database);
+        let rooms = Self(opened.map_err(|error| why(error.into()))?);
         // So that reading finds the tables.
-        rooms.write(|_, _| Ok(())).map_err(|error| StoreError::Database(error.to_string()))?;
+        rooms.write(|_, _| Ok(())).map_err(why)?;
         Ok(rooms)
     }
 
@@ -42,7 +41,7 @@ impl Rooms {
             }
             Ok(all)
         };
-        read().map_err(|error| StoreError::Database(error.to_string()))
+        read().map_err(why)
     }
 
     /// Writes and removes checkpoints, all or none. Returns the bytes written.
@@ -90,5 +89,41 @@ impl Rooms {
         };
         transaction.commit()?;
         Ok(result)
+    }
+}
+
+/// Why the database cannot be used. Only of one that is damaged is it known that no other attempt helps.
+fn why(error: Error) -> StoreError {
+    match error {
+        Error::DatabaseAlreadyOpen | Error::LockProtocolMismatch => StoreError::Locked,
+        Error::Corrupted(why) => StoreError::Damaged(why),
+        // It does not begin as a database does, or ends too early.
+        Error::Io(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
+            StoreError::Damaged(error.to_string())
+        }
+        Error::Io(error) => StoreError::Io(error),
+        Error::UpgradeRequired(format) => StoreError::Database(format!(
+            "its database has the old format {format}, which this server does not read: start the version \
+             that wrote it, or give this one another folder"
+        )),
+        error => StoreError::Database(format!("its database cannot be opened: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_damaged_database_counts_as_damaged() {
+        let io = |kind: ErrorKind| why(Error::Io(kind.into()));
+        assert!(matches!(why(Error::Corrupted("a page".into())), StoreError::Damaged(_)));
+        assert!(matches!(io(ErrorKind::InvalidData), StoreError::Damaged(_)));
+        for healthy in [ErrorKind::StorageFull, ErrorKind::PermissionDenied, ErrorKind::Other] {
+            assert!(matches!(io(healthy), StoreError::Io(error) if error.kind() == healthy));
+        }
+        assert!(matches!(why(Error::UpgradeRequired(1)), StoreError::Database(_)));
+        assert!(matches!(why(Error::PreviousIo), StoreError::Database(_)));
+        assert!(matches!(why(Error::DatabaseAlreadyOpen), StoreError::Locked));
     }
 }
