@@ -253,15 +253,55 @@ impl Journal for RoomJournal {
 
     fn write(&mut self, frame: &Written<'_>) {
         let mut position = self.position.lock();
-        let mut announced = None;
+        let only_tick = |tick| Written { since: frame.since, tick, ..Written::default() };
+        let (mut announced, mut short) = (position.announced, None);
         if !self.is_full() {
-            let Some(tick) = frame.tick.filter(|tick| *tick > position.announced) else { return };
-            position.announced = tick.saturating_add(self.ahead);
-            announced = Some(Written { tick: Some(position.announced), ..*frame });
+            let Some(tick) = frame.tick.filter(|tick| *tick > announced) else { return };
+            announced = tick.saturating_add(self.ahead);
+            short = Some(only_tick(Some(announced)));
+        } else if position.broken {
+            // After a gap nothing counts but how far the room has come: ticks must not go back.
+            short = Some(only_tick(frame.tick));
         }
         self.body.clear();
-        announced.as_ref().unwrap_or(frame).encode(&mut self.body);
+        short.as_ref().unwrap_or(frame).encode(&mut self.body);
         position.frame += 1;
-        position.broken = position.broken || !self.log.append(self.room, position.frame, &self.body);
+        match self.log.append(self.room, position.frame, &self.body) {
+            true => position.announced = announced,
+            false => position.broken = true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::journal::Frame;
+
+    // Promise 2: "Ticks never go back."
+    #[test]
+    fn ticks_are_written_after_a_frame_that_found_no_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Arc::new(Log::new(log::Segment::create(folder.path(), 1).unwrap()));
+        let mut journal = RoomJournal {
+            log: log.clone(),
+            room: 7,
+            durability: Durability::Journal,
+            position: Arc::default(),
+            ahead: 1,
+            body: Vec::new(),
+        };
+        let tick = |tick: u32| Written { since: tick - 1, tick: Some(tick), ..Written::default() };
+        journal.write(&tick(1));
+        assert!(log.append(8, 1, &vec![0; log::SEGMENT - 100]), "nearly all of the segment");
+        journal.write(&Written { checksum: Some(9), ..tick(2) });
+        journal.write(&tick(3));
+        log.provide(log::Segment::create(folder.path(), 2).unwrap());
+        journal.write(&Written { checksum: Some(9), ..tick(4) });
+        let file = std::fs::read(log::path_of(folder.path(), 2)).unwrap();
+        let found = frames::read(&file).next().unwrap();
+        let frame = Frame::decode(found.body).unwrap();
+        assert_eq!((found.room, frame.newest()), (7, 4));
+        assert!(found.number > 2, "there is a gap before it");
     }
 }
