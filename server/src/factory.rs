@@ -377,12 +377,16 @@ impl Factory {
         Ok(Made { shared, kind, setup, budget, maker, durability })
     }
 
+    /// New rooms get higher numbers than this. To be called before the first one is made, because rooms that
+    /// go on or wait keep their numbers.
+    pub(crate) fn number_after(&self, newest: u64) {
+        self.next_room.fetch_max(newest.saturating_add(1), Ordering::Relaxed);
+    }
+
     /// Continues rooms of another server where they stopped. Where that fails, an operator's room starts anew
     /// now, and any other when somebody joins it.
     pub(crate) fn go_on(&self, rooms: Vec<carry::Room>) {
-        // They keep their numbers, which no new room gets.
-        let last = rooms.iter().map(|room| room.carried.id.0).max().unwrap_or(0);
-        self.next_room.fetch_max(last.saturating_add(1), Ordering::Relaxed);
+        self.number_after(rooms.iter().map(|room| room.carried.id.0).max().unwrap_or(0));
         for room in rooms {
             let lost = LostRoom::of(&room);
             if let Err(why) = self.try_go_on(room) {

@@ -141,6 +141,11 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// The highest number of a room that is in it, be it one that does not go on.
+    pub(crate) fn newest_room(&self) -> u64 {
+        self.folder.newest_room()
+    }
+
     /// Writes the rooms as they go on, which replaces their journals, and starts the keeper. The rows named
     /// in `aside` are set aside under another table.
     pub(crate) fn begin(

@@ -111,12 +111,15 @@ impl Parts {
 
     /// Has the rooms go on that the server before has left.
     pub(super) fn go_on(&self) -> Result<(), StartError> {
-        if let Some(opened) = self.opened.lock().take() {
+        let opened = self.opened.lock().take();
+        let carried = self.carry.as_ref().map(CarryFile::take).transpose().map_err(StartError::Carry)?;
+        let carried = carried.unwrap_or_default();
+        let stored = opened.as_ref().map_or(0, |(store, _)| store.newest_room());
+        self.factory.number_after(carried.iter().map(|room| room.carried.id.0).fold(stored, u64::max));
+        if let Some(opened) = opened {
             self.restore(opened)?;
         }
-        if let Some(file) = &self.carry {
-            self.factory.go_on(file.take().map_err(StartError::Carry)?);
-        }
+        self.factory.go_on(carried);
         Ok(())
     }
 

@@ -76,6 +76,8 @@ pub(super) struct Folder {
     pub(super) rooms: Rooms,
     /// The number of the last segment that was made.
     last: u64,
+    /// The highest number of a room that was found.
+    newest_room: u64,
 }
 
 impl StoredRoom {
@@ -105,15 +107,15 @@ impl Folder {
             return Err(StoreError::Open);
         }
         let (rooms, rows) = open_rooms(path)?;
-        let mut folder = Self { path: path.to_owned(), rooms, last: 0 };
+        let mut folder = Self { path: path.to_owned(), rooms, last: 0, newest_room: 0 };
         let mut stored: HashMap<u64, StoredRoom> = HashMap::new();
         let mut bad = Vec::new();
         for (name, row) in rows {
             match row {
                 Ok(row) => {
-                    let newest = row.room.carried.last_tick();
-                    let room = StoredRoom { row, frames: Vec::new(), newest };
-                    stored.insert(room.row.room.carried.id.0, room);
+                    let (id, newest) = (row.room.carried.id.0, row.room.carried.last_tick());
+                    folder.newest_room = folder.newest_room.max(id);
+                    stored.insert(id, StoredRoom { row, frames: Vec::new(), newest });
                 }
                 Err(why) => bad.push(Stored::Bad { name, why }),
             }
@@ -122,6 +124,7 @@ impl Folder {
             folder.last = folder.last.max(number);
             let bytes = fs::read(path_of(path, number))?;
             for found in frames::read(&bytes) {
+                folder.newest_room = folder.newest_room.max(found.room);
                 let room = stored.get_mut(&found.room);
                 if let Some(room) = room.filter(|room| !room.row.stopped && room.row.segment <= number) {
                     room.take(found);
@@ -149,6 +152,10 @@ impl Folder {
     pub(super) fn new_segment(&mut self) -> io::Result<Segment> {
         self.last += 1;
         Segment::create(&self.path, self.last)
+    }
+
+    pub(super) fn newest_room(&self) -> u64 {
+        self.newest_room
     }
 
     pub(super) fn path(&self) -> &Path {
