@@ -59,6 +59,7 @@ use log::Log;
 use parking_lot::Mutex;
 use std::{
     io,
+    ops::RangeInclusive,
     path::Path,
     sync::{
         Arc,
@@ -144,6 +145,11 @@ impl Opened {
     /// The highest number of a room that is in it, be it one that does not go on.
     pub(crate) fn newest_room(&self) -> u64 {
         self.folder.newest_room()
+    }
+
+    /// Keeps the frames of a room that waits.
+    pub(crate) fn hold(&mut self, segments: RangeInclusive<u64>) {
+        self.folder.hold(segments);
     }
 
     /// Writes the rooms as they go on, which replaces their journals, and starts the keeper. The rows named

@@ -124,21 +124,26 @@ impl Parts {
     }
 
     /// Restores the rooms in the store.
-    fn restore(&self, (store, stored): OpenedStore) -> Result<(), StartError> {
+    fn restore(&self, (mut store, stored): OpenedStore) -> Result<(), StartError> {
         let (start, waits) = (Instant::now(), self.config.store_mismatch == StoreMismatch::Wait);
         let (mut rooms, mut aside, mut lost) = (Vec::new(), Vec::new(), Vec::new());
         for stored in stored {
-            let (name, restored, left) = match stored {
-                Stored::Bad { name, why } => (name, Err(why), None),
+            let (name, restored, left, segments) = match stored {
+                // Which segments have its frames is unknown.
+                Stored::Bad { name, why } => (name, Err(why), None, 0..=u64::MAX),
                 Stored::Room(room) => {
                     let (name, left) = (room.row.name().to_owned(), LostRoom::of(&room.row.room));
-                    (name, self.factory.restore(*room), Some(left))
+                    let segments = room.segments.clone();
+                    (name, self.factory.restore(*room), Some(left), segments)
                 }
             };
             match restored {
                 Ok(Some(room)) => rooms.push(room),
                 Ok(None) => aside.push(name),
-                Err(why) if waits => self.factory.wait_for(name, why),
+                Err(why) if waits => {
+                    store.hold(segments);
+                    self.factory.wait_for(name, why);
+                }
                 Err(why) => {
                     aside.push(name);
                     lost.extend(left.map(|left| (left, why)));

@@ -10,6 +10,7 @@ use crate::room::{core::restore::Failed, journal::Frame};
 use std::{
     collections::HashMap,
     fs, io,
+    ops::RangeInclusive,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     panic::catch_unwind,
     path::{Path, PathBuf},
@@ -67,6 +68,8 @@ pub(crate) struct StoredRoom {
     pub frames: Vec<Frame>,
     /// The newest tick that is known of.
     pub newest: u32,
+    /// The segments that have its frames.
+    pub segments: RangeInclusive<u64>,
 }
 
 /// A folder that is this process's own.
@@ -78,12 +81,14 @@ pub(super) struct Folder {
     last: u64,
     /// The highest number of a room that was found.
     newest_room: u64,
+    /// Segments with frames of rooms that wait. They are not deleted.
+    held: Vec<RangeInclusive<u64>>,
 }
 
 impl StoredRoom {
     /// What it takes to restore it, and what stays of its row.
     pub(crate) fn into_failed(self) -> (Failed, Kept) {
-        let Self { row, frames, newest } = self;
+        let Self { row, frames, newest, .. } = self;
         let until = row.until(newest);
         let frames = if row.is_journaled() { frames } else { Vec::new() };
         let crate::carry::Room { setup, maker, durability, carried: checkpoint } = row.room;
@@ -107,7 +112,7 @@ impl Folder {
             return Err(StoreError::Open);
         }
         let (rooms, rows) = open_rooms(path)?;
-        let mut folder = Self { path: path.to_owned(), rooms, last: 0, newest_room: 0 };
+        let mut folder = Self { path: path.to_owned(), rooms, last: 0, newest_room: 0, held: Vec::new() };
         let mut stored: HashMap<u64, StoredRoom> = HashMap::new();
         let mut bad = Vec::new();
         for (name, row) in rows {
@@ -115,7 +120,8 @@ impl Folder {
                 Ok(row) => {
                     let (id, newest) = (row.room.carried.id.0, row.room.carried.last_tick());
                     folder.newest_room = folder.newest_room.max(id);
-                    stored.insert(id, StoredRoom { row, frames: Vec::new(), newest });
+                    let segments = row.segment..=0; // none yet
+                    stored.insert(id, StoredRoom { row, frames: Vec::new(), newest, segments });
                 }
                 Err(why) => bad.push(Stored::Bad { name, why }),
             }
@@ -128,21 +134,25 @@ impl Folder {
                 let room = stored.get_mut(&found.room);
                 if let Some(room) = room.filter(|room| !room.row.stopped && room.row.segment <= number) {
                     room.take(found);
+                    room.segments = room.row.segment..=number;
                 }
             }
         }
         Ok((folder, stored.into_values().map(|room| Stored::Room(room.into())).chain(bad).collect()))
     }
 
-    /// Has these rooms, and no frames any more.
+    /// Keeps those of these segments that are there now, until another server takes the store.
+    pub(super) fn hold(&mut self, segments: RangeInclusive<u64>) {
+        let (first, last) = segments.into_inner();
+        self.held.push(first..=last.min(self.last));
+    }
+
+    /// Has these rooms, and no frames of them any more.
     pub(super) fn begin(&mut self, rows: &mut [Row], aside: &[String]) -> io::Result<()> {
         // What is in the segments that are there counts no more, even before they are deleted.
         rows.iter_mut().for_each(|row| row.segment = self.last + 1);
         self.rooms.change(rows.iter().map(|row| (row.name(), Some(row))), aside)?;
-        for number in self.segments()? {
-            fs::remove_file(path_of(&self.path, number))?;
-        }
-        Ok(())
+        self.delete_before(self.last + 1)
     }
 
     pub(super) fn new_log(&mut self) -> io::Result<Log> {
@@ -162,9 +172,10 @@ impl Folder {
         &self.path
     }
 
-    /// Deletes the segments before this one.
+    /// Deletes the segments before this one, except those that are held.
     pub(super) fn delete_before(&self, segment: u64) -> io::Result<()> {
-        let mut old = self.segments()?.into_iter().filter(|number| *number < segment);
+        let held = |number: &u64| self.held.iter().any(|held| held.contains(number));
+        let mut old = self.segments()?.into_iter().filter(|number| *number < segment && !held(number));
         old.try_for_each(|number| fs::remove_file(path_of(&self.path, number)))
     }
 
@@ -269,6 +280,21 @@ mod tests {
         }
         let first = fs::read_to_string(folder.path().join("damaged-1").join(ROOMS)).unwrap();
         assert!(first.starts_with("first"));
+    }
+
+    #[test]
+    fn segments_of_rooms_that_wait_are_kept() {
+        let folder = folder();
+        for number in 1..=4 {
+            drop(Segment::create(folder.path(), number).unwrap());
+        }
+        let (mut opened, _) = Folder::open(folder.path()).unwrap();
+        opened.hold(2..=3);
+        opened.begin(&mut [], &[]).unwrap();
+        assert_eq!(opened.segments().unwrap(), [2, 3]);
+        drop(opened.new_segment().unwrap());
+        opened.delete_before(6).unwrap();
+        assert_eq!(opened.segments().unwrap(), [2, 3]);
     }
 
     #[test]
