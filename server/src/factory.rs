@@ -385,11 +385,17 @@ impl Factory {
 
     /// Continues rooms of another server where they stopped. Where that fails, an operator's room starts anew
     /// now, and any other when somebody joins it.
-    pub(crate) fn go_on(&self, rooms: Vec<carry::Room>) {
+    ///
+    /// If they are `stored` there, what is there of one that fails is set aside.
+    pub(crate) fn go_on(&self, rooms: Vec<carry::Room>, stored: Option<&Store>) {
         self.number_after(rooms.iter().map(|room| room.carried.id.0).max().unwrap_or(0));
         for room in rooms {
             let lost = LostRoom::of(&room);
             if let Err(why) = self.try_go_on(room) {
+                if let Some(store) = stored {
+                    warn!(room = %lost.view.room, "its checkpoint is set aside in the store");
+                    store.set_aside(lost.view.room.to_string());
+                }
                 self.replace(lost, &why);
             }
         }

@@ -211,6 +211,11 @@ impl Store {
         (Box::new(keep), Box::new(journal))
     }
 
+    /// Sets the row of a room aside that cannot go on. To be called before another begins under its name.
+    pub(crate) fn set_aside(&self, name: String) {
+        self.pending.set_aside(name);
+    }
+
     /// Time between two checkpoints of a room.
     pub(crate) fn every(&self) -> Duration {
         self.every

@@ -174,6 +174,6 @@ impl Interior {
     /// # Errors
     /// Why it cannot be read.
     pub fn go_on(&self, file: &[u8]) -> Result<(), String> {
-        carry::decode(file).map(|rooms| self.factory.go_on(rooms))
+        carry::decode(file).map(|rooms| self.factory.go_on(rooms, None))
     }
 }

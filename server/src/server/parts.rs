@@ -119,7 +119,7 @@ impl Parts {
         if let Some(opened) = opened {
             self.restore(opened)?;
         }
-        self.factory.go_on(carried);
+        self.factory.go_on(carried, None);
         Ok(())
     }
 
@@ -159,7 +159,8 @@ impl Parts {
         let (store, rows) = rows;
         drop(self.store.set(store));
         let (count, took_ms) = (rows.len(), start.elapsed().as_millis() as u64);
-        self.factory.go_on(rows.into_iter().map(|row| row.room).collect());
+        let rooms = rows.into_iter().map(|row| row.room).collect();
+        self.factory.go_on(rooms, self.store.get().map(|store| &**store));
         lost.into_iter().for_each(|(lost, why)| self.factory.replace(lost, &why));
         if count > 0 {
             info!(rooms = count, took_ms, "rooms of the store go on");

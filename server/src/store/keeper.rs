@@ -27,6 +27,8 @@ pub(super) struct Pending {
 #[derive(Debug, Default)]
 struct Waiting {
     rooms: HashMap<String, Option<Row>>,
+    /// Rooms whose rows are set aside, before the others are written.
+    aside: Vec<String>,
     closed: bool,
     failure: Option<String>,
 }
@@ -60,6 +62,11 @@ impl Pending {
         self.waiting.lock().rooms.insert(name, None);
     }
 
+    /// A room whose row is set aside.
+    pub(super) fn set_aside(&self, name: String) {
+        self.waiting.lock().aside.push(name);
+    }
+
     /// Nothing more comes.
     pub(super) fn close(&self) {
         self.waiting.lock().closed = true;
@@ -72,8 +79,9 @@ impl Pending {
     }
 
     /// Puts back what could not be written, where nothing newer waits.
-    fn put_back(&self, rooms: HashMap<String, Option<Row>>) {
+    fn put_back(&self, rooms: HashMap<String, Option<Row>>, aside: Vec<String>) {
         let mut waiting = self.waiting.lock();
+        waiting.aside.extend(aside);
         for (name, row) in rooms {
             waiting.rooms.entry(name).or_insert(row);
         }
@@ -149,25 +157,26 @@ impl Keeper {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        let (rooms, current) = {
+        let (rooms, aside, current) = {
             let mut waiting = self.pending.waiting.lock();
             // Under the lock: a checkpoint that is not taken here speaks of this segment or a later one.
-            (mem::take(&mut waiting.rooms), self.log.segment())
+            (mem::take(&mut waiting.rooms), mem::take(&mut waiting.aside), self.log.segment())
         };
-        if rooms.is_empty() {
+        if rooms.is_empty() && aside.is_empty() {
             return Ok(());
         }
         let changes = rooms.iter().map(|(name, row)| (name.as_str(), row.as_ref()));
-        match self.folder.rooms.change(changes, &[]) {
+        match self.folder.rooms.change(changes, &aside) {
             Ok(bytes) => {
                 self.metrics.checkpoints.inc_by(rooms.values().flatten().count() as u64);
                 self.metrics.checkpoint_bytes.inc_by(bytes);
             }
             Err(error) => {
-                self.pending.put_back(rooms);
+                self.pending.put_back(rooms, aside);
                 return Err(error);
             }
         }
+        aside.iter().for_each(|name| drop(self.since.remove(name)));
         for (name, row) in rooms {
             match row {
                 Some(row) => drop(self.since.insert(name, row.segment)),
