@@ -21,6 +21,8 @@ pub(crate) struct Checkpoints {
     keep: Box<dyn Keep>,
     /// Ticks between two checkpoints.
     every: u32,
+    /// Ticks in a second.
+    second: u32,
     /// The tick of the next one.
     next: u32,
 }
@@ -29,13 +31,13 @@ impl Checkpoints {
     /// For a room with this tick rate.
     pub(crate) fn new(keep: Box<dyn Keep>, every: Duration, tick_rate: u32) -> Self {
         let every = every.as_millis() * u128::from(tick_rate) / 1_000;
-        Self { keep, every: u32::try_from(every).unwrap_or(u32::MAX).max(1), next: 0 }
+        Self { keep, every: u32::try_from(every).unwrap_or(u32::MAX).max(1), second: tick_rate, next: 0 }
     }
 
     /// Writes a checkpoint if one is due: the first one with the first tick. Call it right after a tick.
     pub(super) fn write_if_due(&mut self, core: &mut RoomCore) {
         let tick = core.tick_number();
-        if tick < self.next && !core.take_settled() {
+        if !self.is_due(tick, core.take_settled()) {
             return;
         }
         let start = Instant::now();
@@ -47,6 +49,15 @@ impl Checkpoints {
         self.keep.put(checkpoint, start.elapsed());
     }
 
+    /// Whether one is due at this tick. `settled`: what is known of a player since deserves one.
+    fn is_due(&mut self, tick: u32, settled: bool) -> bool {
+        // Soon, but once for all who come back in a second: each checkpoint is a save of the whole game.
+        if settled {
+            self.next = self.next.min(tick.saturating_add(self.second));
+        }
+        tick >= self.next
+    }
+
     /// The room has ended.
     pub(super) fn forget(self) {
         self.keep.forget();
@@ -56,4 +67,28 @@ impl Checkpoints {
 /// A number that differs from room to room.
 fn spread(room: RoomId) -> u32 {
     (room.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl Keep for Nowhere {
+        fn put(&self, _: Carried, _: Duration) {}
+        fn forget(&self) {}
+    }
+
+    #[test]
+    fn players_who_come_back_in_the_same_second_share_a_checkpoint() {
+        let mut checkpoints = Checkpoints::new(Box::new(Nowhere), Duration::from_secs(10), 20);
+        assert!(checkpoints.is_due(1, false), "the first one");
+        checkpoints.next = 201;
+        let due: Vec<_> = (2..=40).filter(|tick| checkpoints.is_due(*tick, *tick >= 10)).collect();
+        assert_eq!(due.first(), Some(&30), "a second after the first of them");
+        checkpoints.next = 40;
+        assert!(!checkpoints.is_due(39, true) && checkpoints.is_due(40, false), "it is never put off");
+    }
 }
