@@ -287,7 +287,7 @@ impl Metrics {
             checkpoints: Counter::default(),
             checkpoint_bytes: Counter::default(),
             journal_unsynchronised: Gauge::default(),
-            store_failures: ByReason::new("what", ["checkpoint", "journal"]),
+            store_failures: ByReason::new("what", ["checkpoint", "frame", "journal"]),
         };
         metrics.register();
         metrics

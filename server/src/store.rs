@@ -60,6 +60,7 @@ use parking_lot::Mutex;
 use std::{
     io,
     ops::RangeInclusive,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
         Arc,
@@ -167,11 +168,17 @@ impl Opened {
         let log = Arc::new(folder.new_log()?);
         let pending = Arc::<Pending>::default();
         let (done, finished) = sync_channel(1);
+        let (on_panic, of_keeper) = (health.clone(), pending.clone());
         let mut keeper =
             Keeper::new(folder, pending.clone(), log.clone(), intervals, metrics.clone(), health);
         keeper.know(rows.iter().map(|row| row.name()));
         let spawned = thread::Builder::new().name("keeper".into()).spawn(move || {
-            keeper.run();
+            if catch_unwind(AssertUnwindSafe(|| keeper.run())).is_err() {
+                let line = "the thread that writes the store has failed, which is a bug";
+                error!("{line}");
+                on_panic.fails(format!("{line}: rooms go on, but would not survive; restart the server"));
+                of_keeper.fail(line);
+            }
             let _ = done.send(());
         });
         spawned.map_err(StoreError::Thread)?;

@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tracing::warn;
 
 /// Longest time until the keeper notices what there is to do.
 const POLL: Duration = Duration::from_millis(20);
@@ -78,6 +79,11 @@ impl Pending {
         self.waiting.lock().failure.clone()
     }
 
+    /// Nothing is written any more.
+    pub(super) fn fail(&self, why: &str) {
+        self.waiting.lock().failure = Some(why.to_owned());
+    }
+
     /// Puts back what could not be written, where nothing newer waits.
     fn put_back(&self, rooms: HashMap<String, Option<Row>>, aside: Vec<String>) {
         let mut waiting = self.waiting.lock();
@@ -133,6 +139,15 @@ impl Keeper {
     /// Does what is due; all of it, if these are its last moments. Returns the first error: what fails keeps
     /// nothing else from being done, because a checkpoint is what makes space for the journal.
     fn work(&mut self, now: Instant, last: bool) -> Result<(), (&'static str, io::Error)> {
+        let refused = self.log.take_refused();
+        // While the disk fails, that has been said.
+        if refused > 0 && self.failed.is_none() {
+            self.metrics.store_failures.inc("frame");
+            warn!(
+                frames = refused,
+                "the journal's next segment was late: until their next checkpoints, some rooms have no journal"
+            );
+        }
         let mut written = Ok(());
         if last || now - self.written >= TOGETHER {
             self.written = now;
@@ -176,7 +191,9 @@ impl Keeper {
                 return Err(error);
             }
         }
-        aside.iter().for_each(|name| drop(self.since.remove(name)));
+        for name in &aside {
+            self.since.remove(name);
+        }
         for (name, row) in rooms {
             match row {
                 Some(row) => drop(self.since.insert(name, row.segment)),

@@ -28,6 +28,8 @@ struct Segments {
     next: Option<Segment>,
     /// Full ones, which the keeper has yet to synchronise.
     full: Vec<Segment>,
+    /// Frames that found no place since the keeper has looked.
+    refused: u64,
 }
 
 /// A file of the journal.
@@ -63,14 +65,17 @@ pub(super) fn number_of(name: &str) -> Option<u64> {
 impl Log {
     /// Begins with a new segment.
     pub(super) fn new(current: Segment) -> Self {
-        Self(Mutex::new(Segments { current, next: None, full: Vec::new() }))
+        Self(Mutex::new(Segments { current, next: None, full: Vec::new(), refused: 0 }))
     }
 
     /// Appends a frame. False: there is no place for it.
     pub(super) fn append(&self, room: u64, number: u64, body: &[u8]) -> bool {
         let mut segments = self.0.lock();
         if !segments.current.fits(body) {
-            let Some(next) = segments.next.take() else { return false };
+            let Some(next) = segments.next.take() else {
+                segments.refused += 1;
+                return false;
+            };
             let full = std::mem::replace(&mut segments.current, next);
             segments.full.push(full);
         }
@@ -91,6 +96,11 @@ impl Log {
             needs_next: segments.next.is_none(),
             unsynchronised: of(&segments.current) + segments.full.iter().map(of).sum::<usize>(),
         }
+    }
+
+    /// How many frames found no place since the last call.
+    pub(super) fn take_refused(&self) -> u64 {
+        std::mem::take(&mut self.0.lock().refused)
     }
 
     /// Provides the next segment.
@@ -193,6 +203,7 @@ mod tests {
         let body = vec![1; SEGMENT / 2];
         assert!(log.append(3, 1, &body));
         assert!(!log.append(3, 2, &body), "there is no place, and nobody waits for it");
+        assert_eq!((log.take_refused(), log.take_refused()), (1, 0));
         log.provide(Segment::create(folder.path(), 8).unwrap());
         assert!(log.append(3, 2, &body));
         assert_eq!((log.segment(), log.state().needs_next), (8, true));
