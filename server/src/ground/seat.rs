@@ -14,6 +14,7 @@ use driftless_proto::{
 };
 use driftless_sim::PlayerId;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use std::{
     any::Any,
     fmt,
@@ -233,18 +234,12 @@ impl SeatOutbox {
 }
 
 /// The secret that identifies a seat: 16 bytes from the system's random source.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// It is serialised for files that are nobody else's to read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ResumeToken([u8; 16]);
 
 impl ResumeToken {
-    /// As it is kept in a file that is nobody else's to read.
-    pub(crate) fn to_bytes(self) -> [u8; 16] {
-        self.0
-    }
-    /// As it was kept.
-    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
     /// A new token.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 16];

@@ -66,7 +66,7 @@ pub struct Frame {
 pub struct Joined {
     pub(super) player: PlayerId,
     pub(super) user: String,
-    pub(super) token: [u8; 16],
+    pub(super) token: ResumeToken,
 }
 
 /// An action as it is read.
@@ -132,11 +132,7 @@ impl Written<'_> {
 
 impl Joined {
     pub(super) fn of(seat: &Seat) -> Self {
-        Self { player: seat.player, user: seat.user.to_string(), token: seat.token.to_bytes() }
-    }
-
-    pub(super) fn token(&self) -> ResumeToken {
-        ResumeToken::from_bytes(self.token)
+        Self { player: seat.player, user: seat.user.to_string(), token: seat.token }
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) struct CarriedSeat {
     pub(super) player: PlayerId,
     user: String,
     name: String,
-    token: [u8; 16],
+    token: ResumeToken,
     /// Whether its player was connected: a room that stops in order has none of those.
     pub(super) connected: bool,
     /// The last input and the last command that the game got.
@@ -147,7 +147,7 @@ impl CarriedSeat {
             player: seat.player,
             user: seat.user.to_string(),
             name: seat.name.to_string(),
-            token: seat.token.to_bytes(),
+            token: seat.token,
             connected: connection.is_some(),
             applied: *applied,
             // What has arrived since the last tick is lost: its player sends it again.
@@ -160,9 +160,8 @@ impl CarriedSeat {
     }
 
     fn restored(&self, room: Arc<RoomShared>, index: usize, limits: &Limits) -> Seat {
-        let token = ResumeToken::from_bytes(self.token);
         let (user, name) = (self.user.as_str().into(), self.name.as_str().into());
-        let mut seat = Seat::new(room, self.player, index, user, name, token, limits);
+        let mut seat = Seat::new(room, self.player, index, user, name, self.token, limits);
         seat.input_received = self.applied.into();
         seat.command_received = self.command_done.into();
         seat.done_commands(self.command_done);

@@ -129,12 +129,7 @@ impl RoomCore {
                 Acted::Join(player, name) => {
                     let joined = joined.next().filter(|joined| joined.player == player);
                     let joined = joined.ok_or("its journal has a player without a seat")?;
-                    self.join_again(
-                        player,
-                        joined.user.as_str().into(),
-                        name.as_str().into(),
-                        joined.token(),
-                    )?;
+                    self.join_again(player, joined.user.as_str().into(), name.as_str().into(), joined.token)?;
                 }
                 Acted::Back(player) => {
                     let received = resumed.next().filter(|(of, _)| *of == player);
