@@ -5,7 +5,10 @@
 mod util;
 
 use driftless_client::{Backoff, Client, Event, Options, TransportKind};
-use driftless_server::{Server, config::Config};
+use driftless_server::{
+    Server,
+    config::{Config, StoreMismatch},
+};
 use driftless_sim::{GameKind, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -249,12 +252,34 @@ struct Trial {
     durability: &'static str,
     every_ms: u32,
     kills: u32,
+    /// What happens to the store between a server that was killed and the next one.
+    between: fn(&Path),
+}
+
+fn nothing(_: &Path) {}
+
+/// Another server has the store meanwhile, which has not the game of its rooms, and has a room of its own.
+fn another_game(store: &Path) {
+    let config = Config {
+        store: Some(store.to_owned()),
+        store_mismatch: StoreMismatch::Wait,
+        durability: "journal".parse().unwrap(),
+        ..util::config()
+    };
+    let server = util::TestServer::start(config);
+    let mut ann = util::Player::named(server.address(), "terrace", "ann");
+    ann.chat("meanwhile");
+    assert_eq!(ann.next_chat().1, "meanwhile");
+    thread::scope(|scope| {
+        scope.spawn(|| drop(server));
+        ann.goodbye();
+    });
 }
 
 /// Rooms of players, while the server is killed several times. Returns what the players know at the end, and
 /// how long after the listener each was back in its seat, sorted.
 fn survive(trial: &Trial) -> (Vec<Player>, Vec<Duration>) {
-    let Trial { rooms, players, durability, every_ms, kills } = *trial;
+    let Trial { rooms, players, durability, every_ms, kills, between } = *trial;
     let all = rooms * players;
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
@@ -279,6 +304,7 @@ fn survive(trial: &Trial) -> (Vec<Player>, Vec<Duration>) {
         thread::sleep(Duration::from_millis(300 + u64::from(random % 400)));
         back.lock().unwrap().clear();
         drop(server);
+        between(&store);
         server = Process::start(address, &store, durability, every_ms);
         let listening = Instant::now();
         until("everybody is back", || {
@@ -304,16 +330,29 @@ fn survive(trial: &Trial) -> (Vec<Player>, Vec<Duration>) {
 // Promise 10: "What was acknowledged as durable survives the death of its node."
 #[test]
 fn a_journaled_room_goes_on_where_it_was_whenever_its_server_is_killed() {
-    let trial = Trial { rooms: 3, players: 3, durability: "journal", every_ms: 500, kills: 6 };
+    let trial =
+        Trial { rooms: 3, players: 3, durability: "journal", every_ms: 500, kills: 6, between: nothing };
     for player in survive(&trial).0 {
         assert!(player.confirmed > 20 && player.said > 5 && player.refused > 0, "it played");
         assert!(player.rolled_back.is_empty());
     }
 }
 
+// The same, for a room that waits in the store for a server that has its game.
+#[test]
+fn a_journaled_room_that_waits_goes_on_where_it_was() {
+    let (rooms, players, durability, every_ms, kills) = (2, 2, "journal", 60_000, 2);
+    let trial = Trial { rooms, players, durability, every_ms, kills, between: another_game };
+    for player in survive(&trial).0 {
+        assert!(player.confirmed > 5, "it played");
+        assert!(player.rolled_back.is_empty());
+    }
+}
+
 #[test]
 fn a_room_with_checkpoints_goes_back_to_one_and_says_so() {
-    let trial = Trial { rooms: 3, players: 3, durability: "checkpoint", every_ms: 500, kills: 4 };
+    let trial =
+        Trial { rooms: 3, players: 3, durability: "checkpoint", every_ms: 500, kills: 4, between: nothing };
     for player in survive(&trial).0 {
         assert!(!player.rolled_back.is_empty());
         assert!(player.rolled_back.windows(2).all(|two| two[0].1 <= two[1].0), "{:?}", player.rolled_back);
@@ -326,7 +365,8 @@ fn a_room_with_checkpoints_goes_back_to_one_and_says_so() {
 #[ignore = "takes minutes, and needs a release build"]
 fn two_hundred_rooms_of_ten_survive_fifty_kills() {
     let kills = std::env::var("STORE_TEST_KILLS").map_or(50, |kills| kills.parse().unwrap());
-    let trial = Trial { rooms: 200, players: 10, durability: "journal", every_ms: 2_000, kills };
+    let trial =
+        Trial { rooms: 200, players: 10, durability: "journal", every_ms: 2_000, kills, between: nothing };
     let (players, took) = survive(&trial);
     assert!(players.iter().all(|player| player.rolled_back.is_empty()));
     let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
