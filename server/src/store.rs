@@ -13,7 +13,9 @@
 //! - `journal-N`: the frames of all rooms, in segments of 8 MiB ([`frames`] has the format). Segments are
 //!   memory that the kernel writes to the file: a tick copies its frame there, in well under a microsecond,
 //!   without a system call and without waiting for the disk. A process that is killed loses nothing of it,
-//!   not even what was copied a moment before. When all rooms have newer checkpoints, a segment is deleted.
+//!   not even what was copied a moment before. When all rooms have newer checkpoints, a segment is deleted,
+//!   unless it has frames of rooms that wait for a server that can go on with them (`--store-mismatch`).
+//! - `damaged-N`: a database that was damaged, with its journal.
 //!
 //! A thread, the [keeper](keeper), writes checkpoints, prepares the next segment, and asks the kernel for
 //! the disk (`--journal-sync`): a *machine* that dies loses what was not synchronised.
@@ -24,8 +26,9 @@
 //! | the machine | the same | the same as of a process, except the last `journal_sync` (1 s); if that is 0, what the kernel had not written, up to some 30 s |
 //!
 //! If the disk is full or fails, rooms go on and nothing is written: the log says so once, `/healthz` is red,
-//! and the keeper tries again. A room whose frame found no place has no more of them until its next
-//! checkpoint. Frames and checkpoints that are damaged are left out, and so are frames after a gap.
+//! and the keeper tries again. After a frame that found no place, those of its room say only
+//! which ticks there were, until its next checkpoint. Frames and checkpoints that are damaged are left out,
+//! and so are frames after a gap.
 //!
 //! One thing is not here: fencing. A folder has one owner by its lock. A store that several nodes share has
 //! to refuse writes of an owner that is none any more.

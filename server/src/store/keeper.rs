@@ -224,3 +224,38 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::log::{SEGMENT, path_of};
+    use super::*;
+    use crate::health::{Health, Matters};
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    #[test]
+    fn rooms_that_are_gone_free_segments_though_no_new_one_can_be_made() {
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let (mut folder, _) = Folder::open(place.path()).unwrap();
+        let (log, pending) = (Arc::new(folder.new_log().unwrap()), Arc::<Pending>::default());
+        let intervals = Intervals { checkpoint: RETRY, sync: RETRY };
+        let (metrics, now) = (Arc::new(Metrics::new()), Instant::now());
+        let health = Health::new(metrics.clone(), now).part("store", Matters::ToOperators);
+        let mut keeper = Keeper::new(folder, pending.clone(), log.clone(), intervals, metrics, health);
+        keeper.know(["ended", "set aside"].into_iter());
+        keeper.work(now, false).unwrap();
+        let body = vec![0; SEGMENT / 2];
+        assert!(log.append(1, 1, &body) && log.append(1, 2, &body), "the second one is in the next segment");
+        assert!(path_of(place.path(), 1).exists());
+
+        fs::write(path_of(place.path(), 3), "in the way").unwrap();
+        pending.forget("ended".to_owned());
+        pending.set_aside("set aside".to_owned());
+        let (what, _) = keeper.work(now + TOGETHER * 2, false).unwrap_err();
+        assert_eq!(what, "journal");
+        assert!(!path_of(place.path(), 1).exists(), "nobody needs it");
+        assert!(path_of(place.path(), 2).exists());
+        keeper.work(now + TOGETHER * 2, false).unwrap();
+        assert!(!log.state().needs_next, "the next attempt works");
+    }
+}
