@@ -131,7 +131,7 @@ struct RoomJournal {
     body: Vec<u8>,
 }
 
-/// Opens a store, and reads what a server has left there. Nothing of it is changed until [`Store::begin`].
+/// Opens a store, and reads what a server has left there. Nothing of it is changed until [`Opened::begin`].
 ///
 /// # Errors
 /// Another process has it, or it cannot be written.
