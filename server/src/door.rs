@@ -457,18 +457,22 @@ impl Entrance for Door {
         room: Arc<RoomShared>,
         transport: TransportKind,
         source: Source,
-    ) -> LocalBoxFuture<'static, Result<Tenure, Refusal>> {
+    ) -> LocalBoxFuture<'static, Result<Option<Tenure>, Refusal>> {
         let mut knock = Knock::new(transport, source);
         (knock.room, knock.kind) = (Some(room.name.to_string()), Some(room.kind.to_owned()));
         knock.token = Some(token);
         Box::pin(async move {
-            let tenure = Door::identify(&self, knock).await?;
+            let tenure = match Door::identify(&self, knock).await {
+                // A key that the issuer has made and this server cannot get yet is no fault of the player's.
+                Err(denied) if denied.may_pass() => return Ok(None),
+                known => known?,
+            };
             let fresh = tenure.identity();
             if fresh.user != has.user || fresh.role != has.role {
                 let reason = format!("the fresh token is of {} ({})", fresh.user, fresh.role);
                 return Err(Denied::forbidden(reason).into());
             }
-            Ok(tenure)
+            Ok(Some(tenure))
         })
     }
 }

@@ -98,7 +98,7 @@ pub trait Entrance: Rooms {
         room: Arc<RoomShared>,
         transport: TransportKind,
         source: Source,
-    ) -> LocalBoxFuture<'static, Result<Tenure, Refusal>>;
+    ) -> LocalBoxFuture<'static, Result<Option<Tenure>, Refusal>>;
 }
 
 /// What a player asks for.
@@ -412,7 +412,8 @@ impl Handler<Renew> for Connection {
         };
         let Some(asked) = asked else { return };
         let renewed = asked.into_actor(self).map(|tenure, connection, _| match tenure {
-            Ok(tenure) => connection.peer.borrow_mut().set_tenure(tenure),
+            Ok(Some(tenure)) => connection.peer.borrow_mut().set_tenure(tenure),
+            Ok(None) => {} // the earlier token is good until it expires
             Err(refusal) => connection.refuse(refusal),
         });
         renewed.wait(ctx);

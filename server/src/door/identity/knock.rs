@@ -154,6 +154,11 @@ impl Denied {
         self.name
     }
 
+    /// Whether the same token may be good a little later.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.why == Why::Unavailable || self.name == TokenError::UnknownKey.name()
+    }
+
     /// The status with which an upgrade is refused.
     pub(crate) fn status(&self) -> StatusCode {
         match self.why {
