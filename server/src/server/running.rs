@@ -118,7 +118,8 @@ impl Running {
     /// not end.
     async fn let_matches_end(&self) {
         let most = self.parts.config.drain_wait;
-        if most.is_zero() || self.carries() {
+        let all_kept = self.parts.store.get().is_some() && self.parts.config.durability.is_all();
+        if most.is_zero() || self.parts.carry.is_some() || all_kept {
             return;
         }
         let until = Instant::now() + most;
