@@ -138,7 +138,7 @@ describe("the player", () => {
       globalThis.WebSocket = class extends native.WebSocket {
         constructor(url: string | URL, protocols?: string | string[]) {
           super(url, protocols);
-          if (left-- > 0) queueMicrotask(() => this.onclose?.(new CloseEvent("close", { code: 1006 })));
+          if (left-- > 0) this.close(); // with 1006, as it is not open yet
         }
       };
     });
