@@ -11,8 +11,8 @@
 //!   many of them with one transaction, whole or not at all. It is also the lock that keeps a second server
 //!   out.
 //! - `journal-N`: the frames of all rooms, in segments of 8 MiB ([`frames`] has the format). Segments are
-//!   memory that the kernel writes to the file: a tick copies its frame there, in well under a microsecond,
-//!   without a system call and without waiting for the disk. A process that is killed loses nothing of it,
+//!   memory that the kernel writes to the file: a tick copies its frame there without a system call. (While
+//!   the kernel writes a page out, a copy to it may wait.) A process that is killed loses nothing of it,
 //!   not even what was copied a moment before. When all rooms have newer checkpoints, a segment is deleted,
 //!   unless it has frames of rooms that wait for a server that can go on with them (`--store-mismatch`).
 //! - `damaged-N`: a database that was damaged, with its journal.
