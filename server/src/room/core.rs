@@ -24,6 +24,7 @@ use crate::ground::{
     refusal::Refusal,
     seat::{ResumeToken, Seat},
     shared::{Drained, RoomShared, WaitingInput},
+    shrink::is_nearly_empty,
     sight::Sight,
     tight,
 };
@@ -674,10 +675,13 @@ impl RoomCore {
 
     /// Tells players which of their commands are refused, and notes that they are done with.
     fn settle_commands(&mut self) {
-        for (player, sequence) in mem::take(&mut self.done) {
+        for (player, sequence) in self.done.drain(..) {
             if let Some(taken) = self.seats.get(player) {
                 taken.seat.done_commands(sequence);
             }
+        }
+        if is_nearly_empty(0, self.done.capacity()) {
+            self.done = Vec::new(); // after a flood
         }
         for (player, command, reason) in mem::take(&mut self.refused) {
             let refused = wire::CommandRefused { command, reason };
