@@ -18,7 +18,7 @@
 /// The beginning of a file.
 pub(crate) const HEAD: [u8; 12] = *b"DRIFTJNL\x01\0\0\0";
 /// What comes before a frame's body.
-const BEFORE: usize = 24;
+pub(super) const BEFORE: usize = 24;
 
 /// A frame in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +36,22 @@ pub(super) fn length(body: &[u8]) -> usize {
     BEFORE + body.len()
 }
 
-/// Writes a frame to the beginning of `to`, which has at least its [`length`].
-pub(super) fn write(to: &mut [u8], room: u64, number: u64, body: &[u8]) {
-    let (before, rest) = to.split_at_mut(BEFORE);
-    rest[..body.len()].copy_from_slice(body);
+/// What stands before a frame's body.
+pub(super) fn before(room: u64, number: u64, body: &[u8]) -> [u8; BEFORE] {
+    let mut before = [0; BEFORE];
     before[8..16].copy_from_slice(&room.to_le_bytes());
     before[16..24].copy_from_slice(&number.to_le_bytes());
     let crc = crc32c::crc32c_append(crc32c::crc32c(&before[8..24]), body);
     before[4..8].copy_from_slice(&crc.to_le_bytes());
     // At most the length of a segment.
     before[..4].copy_from_slice(&((body.len() + 16) as u32).to_le_bytes());
+    before
+}
+
+/// Writes a frame to the beginning of `to`, which has at least its [`length`].
+pub(super) fn write(to: &mut [u8], before: &[u8; BEFORE], body: &[u8]) {
+    to[BEFORE..][..body.len()].copy_from_slice(body);
+    to[..BEFORE].copy_from_slice(before);
 }
 
 /// The intact frames at the beginning of a file.
@@ -73,7 +79,7 @@ mod tests {
         for (room, number, body) in frames {
             let at = file.len();
             file.resize(at + length(body), 0);
-            write(&mut file[at..], *room, *number, body);
+            write(&mut file[at..], &before(*room, *number, body), body);
         }
         file.resize(file.len() + spare, 0);
         file

@@ -154,12 +154,12 @@ impl Keeper {
             written = self.write().map_err(|error| ("checkpoint", error));
         }
         let mut provided = Ok(());
-        if self.log.state().needs_next && !last {
+        if self.log.needs_next() && !last {
             let next = self.folder.new_segment().map_err(|error| ("journal", error));
             provided = next.map(|next| self.log.provide(next));
         }
         let every = self.intervals.sync;
-        let unsynchronised = self.log.state().unsynchronised;
+        let unsynchronised = self.log.unsynchronised();
         self.metrics.journal_unsynchronised.set(unsynchronised as i64);
         let mut synchronised = Ok(());
         if every.is_zero() {
@@ -256,6 +256,6 @@ mod tests {
         assert!(!path_of(place.path(), 1).exists(), "nobody needs it");
         assert!(path_of(place.path(), 2).exists());
         keeper.work(now + TOGETHER * 2, false).unwrap();
-        assert!(!log.state().needs_next, "the next attempt works");
+        assert!(!log.needs_next(), "the next attempt works");
     }
 }

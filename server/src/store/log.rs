@@ -4,7 +4,7 @@
 //! Its blocks are allocated beforehand, so that a full disk is noticed by the keeper and not by a room, and
 //! its pages are touched beforehand, so that rooms do not wait for them.
 
-use super::frames::{self, HEAD};
+use super::frames::{self, BEFORE, HEAD};
 use memmap2::MmapMut;
 use parking_lot::Mutex;
 use std::{
@@ -41,17 +41,6 @@ pub(super) struct Segment {
     synchronised: usize,
 }
 
-/// What the keeper has to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct State {
-    /// The number of the current segment.
-    pub segment: u64,
-    /// Whether there is no next one.
-    pub needs_next: bool,
-    /// Bytes that may not be on the disk.
-    pub unsynchronised: usize,
-}
-
 /// The file of a segment.
 pub(super) fn path_of(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("journal-{number:010}"))
@@ -70,6 +59,7 @@ impl Log {
 
     /// Appends a frame. False: there is no place for it.
     pub(super) fn append(&self, room: u64, number: u64, body: &[u8]) -> bool {
+        let before = frames::before(room, number, body);
         let mut segments = self.0.lock();
         if !segments.current.fits(body) {
             let Some(next) = segments.next.take() else {
@@ -79,7 +69,7 @@ impl Log {
             let full = std::mem::replace(&mut segments.current, next);
             segments.full.push(full);
         }
-        segments.current.append(room, number, body)
+        segments.current.append(&before, body)
     }
 
     /// The number of the current segment.
@@ -87,15 +77,16 @@ impl Log {
         self.0.lock().current.number
     }
 
-    /// What there is to do.
-    pub(super) fn state(&self) -> State {
+    /// Whether there is no segment after the current one.
+    pub(super) fn needs_next(&self) -> bool {
+        self.0.lock().next.is_none()
+    }
+
+    /// Bytes that may not be on the disk.
+    pub(super) fn unsynchronised(&self) -> usize {
         let segments = self.0.lock();
         let of = |segment: &Segment| segment.used - segment.synchronised;
-        State {
-            segment: segments.current.number,
-            needs_next: segments.next.is_none(),
-            unsynchronised: of(&segments.current) + segments.full.iter().map(of).sum::<usize>(),
-        }
+        of(&segments.current) + segments.full.iter().map(of).sum::<usize>()
     }
 
     /// How many frames found no place since the last call.
@@ -167,10 +158,10 @@ impl Segment {
         self.memory.len() - self.used >= frames::length(body)
     }
 
-    fn append(&mut self, room: u64, number: u64, body: &[u8]) -> bool {
+    fn append(&mut self, before: &[u8; BEFORE], body: &[u8]) -> bool {
         let fits = self.fits(body);
         if fits {
-            frames::write(&mut self.memory[self.used..], room, number, body);
+            frames::write(&mut self.memory[self.used..], before, body);
             self.used += frames::length(body);
         }
         fits
@@ -206,14 +197,14 @@ mod tests {
         assert_eq!((log.take_refused(), log.take_refused()), (1, 0));
         log.provide(Segment::create(folder.path(), 8).unwrap());
         assert!(log.append(3, 2, &body));
-        assert_eq!((log.segment(), log.state().needs_next), (8, true));
+        assert_eq!((log.segment(), log.needs_next()), (8, true));
         for (number, frame) in [(7, 1), (8, 2)] {
             let file = std::fs::read(path_of(folder.path(), number)).unwrap();
             let found: Vec<_> = frames::read(&file).map(|found| (found.room, found.number)).collect();
             assert_eq!(found, [(3, frame)]);
         }
         log.synchronise(folder.path()).unwrap();
-        assert_eq!(log.state().unsynchronised, 0);
+        assert_eq!(log.unsynchronised(), 0);
         assert!(Segment::create(folder.path(), 8).is_err(), "none is overwritten");
         assert!(path_of(folder.path(), 8).exists());
     }
