@@ -147,7 +147,7 @@ impl Client {
         self.inputs += 1;
         encoded(client_message::Body::Input(wire::Input {
             sequence: self.inputs,
-            view: Moment::at(self.state).parts(),
+            moment: Moment::at(self.state).parts(),
             payload,
             state_ack: self.state,
             state_missing: self.missing,

@@ -80,9 +80,11 @@ impl Parts {
         let start = Instant::now();
         self.tick += 1;
         let set = (self.tick / self.tick_rate % SETS) as usize;
-        let view = Some(Moment::at(self.tick - 1));
+        let moment = Some(Moment::at(self.tick - 1));
         for (player, input) in (1..).zip(&self.inputs[set]) {
-            self.game.input(PlayerInput { view, ..PlayerInput::new(player, &input[..]) }).expect("an input");
+            self.game
+                .input(PlayerInput { moment, ..PlayerInput::new(player, &input[..]) })
+                .expect("an input");
         }
         self.game.step(self.tick);
         self.game.take_events(&mut self.events);

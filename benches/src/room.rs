@@ -105,8 +105,8 @@ impl BusyRoom {
     pub fn send_inputs(&self) {
         let tick = self.core.tick_number();
         for (index, seat) in self.seats.iter().enumerate() {
-            let view = Some(Moment::at(tick));
-            let input = PlayerInput { sequence: tick + 1, view, payload: self.input_of(index) };
+            let moment = Some(Moment::at(tick));
+            let input = PlayerInput { sequence: tick + 1, moment, payload: self.input_of(index) };
             seat.take_input(input);
         }
     }

@@ -50,13 +50,13 @@ impl Moment {
     }
 
     /// As messages have it. None: 0, which is unknown.
-    pub(crate) fn from_wire(view: u64) -> Option<Self> {
-        (view != 0).then(|| Self::of_parts(view))
+    pub(crate) fn from_wire(moment: u64) -> Option<Self> {
+        (moment != 0).then(|| Self::of_parts(moment))
     }
 
     /// For a message.
-    pub(crate) fn to_wire(view: Option<Self>) -> u64 {
-        view.map_or(0, Self::parts)
+    pub(crate) fn to_wire(moment: Option<Self>) -> u64 {
+        moment.map_or(0, Self::parts)
     }
 }
 

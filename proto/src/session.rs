@@ -9,8 +9,8 @@
 //! seat ends before that. The sequences of commands and reliable messages have 64 bits.
 
 pub mod client;
+mod moments;
 pub mod server;
-mod views;
 
 /// Whether the transport delivers in order, or loses and reorders. This decides which states may be a
 /// baseline.

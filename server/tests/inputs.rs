@@ -49,7 +49,7 @@ impl Simulation for Walkers {
     type Options = ();
 
     fn schema() -> Schema {
-        Schema::new().kind("walker", |kind| kind.hold("all", &["x", "number", "view"], 1))
+        Schema::new().kind("walker", |kind| kind.hold("all", &["x", "number", "moment"], 1))
     }
     fn new(_setup: &Setup) -> Result<Self, String> {
         Ok(Self::default())
@@ -61,10 +61,10 @@ impl Simulation for Walkers {
         self.0.remove(&player);
     }
     fn step(&mut self, inputs: &[PlayerInput<Move>], _step: &mut Step<'_, ()>) {
-        for PlayerInput { player, number, view, input } in inputs {
+        for PlayerInput { player, number, moment, input } in inputs {
             let walker = self.0.get_mut(player).unwrap();
-            let view = view.map_or(0, |view| view.tick());
-            *walker = [walker[0] + input.by, *number as i32, view as i32];
+            let moment = moment.map_or(0, |moment| moment.tick());
+            *walker = [walker[0] + input.by, *number as i32, moment as i32];
         }
     }
     fn snapshot(&self, out: &mut Snapshot) {
@@ -121,7 +121,7 @@ impl Room {
         let payload = Bytes::from(Move { by }.encode_to_vec());
         self.seats[index].take_input(Sent {
             sequence: self.sent[index],
-            view: Some(Moment::at(self.tick)),
+            moment: Some(Moment::at(self.tick)),
             payload,
         });
     }
@@ -134,7 +134,7 @@ impl Room {
         ticked
     }
 
-    /// A player's place, and the number and view of the last input that the game had, from the state and from
+    /// A player's place, and number and moment of the last input that the game had, from the state and from
     /// its head.
     fn walker(&self, index: usize) -> [i32; 3] {
         let state = self.core.newest().unwrap();
@@ -212,14 +212,14 @@ fn what_a_client_predicts_is_right_though_inputs_come_late_and_together() {
 #[test]
 fn what_a_player_is_shown_does_not_go_back() {
     let mut room = Room::new(1);
-    let views = [None, Some(3), Some(5), Some(4), None, Some(4), Some(6)];
-    for (sequence, view) in (1..).zip(views) {
-        let view = view.map(Moment::at);
-        room.seats[0].take_input(Sent { sequence, view, payload: Bytes::new() });
+    let moments = [None, Some(3), Some(5), Some(4), None, Some(4), Some(6)];
+    for (sequence, moment) in (1..).zip(moments) {
+        let moment = moment.map(Moment::at);
+        room.seats[0].take_input(Sent { sequence, moment, payload: Bytes::new() });
         room.tick();
         room.walker(0);
     }
-    let given = room.records.iter().map(|tick| tick.inputs[0].view.map(|view| view.tick()));
+    let given = room.records.iter().map(|tick| tick.inputs[0].moment.map(|moment| moment.tick()));
     assert_eq!(given.collect::<Vec<_>>(), [None, Some(3), Some(5), Some(5), None, Some(5), Some(6)]);
 }
 
@@ -266,7 +266,7 @@ fn neither_does_the_arena_move_who_sends_more_farther() {
             for n in 0..count {
                 seat.take_input(Sent {
                     sequence: tick as u32 * 10 + n,
-                    view: None,
+                    moment: None,
                     payload: payload.clone(),
                 });
             }

@@ -98,7 +98,7 @@ impl Solo {
         let tick = self.room.tick_number() + 1;
         self.seat.take_input(PlayerInput {
             sequence: tick,
-            view: Some(Moment::at(tick)),
+            moment: Some(Moment::at(tick)),
             payload: self.input.clone(),
         });
         let due = Due { tick: tick.into(), late: Duration::ZERO, skipped: 0 };

@@ -110,7 +110,7 @@ impl Room {
     fn moves(&mut self, by: i32) -> Vec<Effect> {
         self.sent += 1;
         let payload = Bytes::from(Move { by }.encode_to_vec());
-        self.seats[0].take_input(Sent { sequence: self.sent, view: None, payload });
+        self.seats[0].take_input(Sent { sequence: self.sent, moment: None, payload });
         self.tick()
     }
 

@@ -118,17 +118,17 @@ impl History {
         self.merge.merge(&contents, state);
     }
 
-    /// What was shown at `view`, or at the earliest moment that is kept. None: there is no state.
-    pub(crate) fn at(&self, view: Moment) -> Option<Past<'_>> {
+    /// What was shown at a moment, or at the earliest that is kept. None: there is no state.
+    pub(crate) fn at(&self, asked: Moment) -> Option<Past<'_>> {
         let limit = u64::from(self.rewind_ms) * u64::from(self.tick_rate) * u64::from(PARTS);
         let [oldest, newest] =
             [self.states.front()?, self.states.back()?].map(|state| Moment::at(state.tick()));
-        let moment = view.max(newest.before(limit / 1_000)).max(oldest).min(newest);
+        let moment = asked.max(newest.before(limit / 1_000)).max(oldest).min(newest);
         let after = self.states.partition_point(|state| Moment::at(state.tick()) <= moment);
         let base = self.states.get(after.checked_sub(1)?)?;
         let next = self.states.get(after).filter(|_| moment > Moment::at(base.tick()));
         let Self { linear, lives, .. } = self;
-        Some(Past { linear, lives, base, next, moment, clamped: moment.since(view), jump: u32::MAX })
+        Some(Past { linear, lives, base, next, moment, clamped: moment.since(asked), jump: u32::MAX })
     }
 
     /// Itself, for a room that is to go on elsewhere.

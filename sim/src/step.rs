@@ -141,15 +141,15 @@ impl<'a, E> Step<'a, E> {
     pub fn tick(&self) -> u32 {
         self.tick
     }
-    /// The room as a player was shown it when acting: `view` is that of its
+    /// The room as a player was shown it when acting: `moment` is that of its
     /// [`PlayerInput`](crate::PlayerInput). If that is longer before the newest state than the room
     /// [rewinds](crate::Simulation::rewind_ms), it is the room of so long before, and
     /// [`Past::clamped`](crate::Past::clamped) says so.
     ///
-    /// None: the view is unknown, the room has had no tick yet, or it does not rewind. Then there is nothing
-    /// but the present to judge by.
-    pub fn past(&self, view: Option<Moment>) -> Option<Past<'a>> {
-        self.past?.at(view?)
+    /// None: the moment is unknown, the room has had no tick yet, or it does not rewind. Then there is only
+    /// the present to judge by.
+    pub fn past(&self, moment: Option<Moment>) -> Option<Past<'a>> {
+        self.past?.at(moment?)
     }
     /// The user that a player with a seat is, as a token or the server's own authentication has named it: the
     /// same whenever and wherever this user plays. None: a guest, an NPC, or nobody. Recorded, so that

@@ -66,8 +66,8 @@ fn a_tick_of_the_arena_allocates_nothing_in_steady_state() {
                 };
                 payload.clear();
                 input.encode(&mut payload).unwrap();
-                let view = (tick > 4).then(|| Moment::at(tick - 1).before(u64::from(player) * 10));
-                game.input(PlayerInput { view, ..PlayerInput::new(player, &payload[..]) }).unwrap();
+                let moment = (tick > 4).then(|| Moment::at(tick - 1).before(u64::from(player) * 10));
+                game.input(PlayerInput { moment, ..PlayerInput::new(player, &payload[..]) }).unwrap();
             }
             game.step(tick);
             game.snapshot(tick, &mut seen);

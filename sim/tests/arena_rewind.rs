@@ -42,44 +42,44 @@ impl Duel {
 
     /// Until 2 has come to this x in a picture that is so old.
     fn run_until_shown_at(&mut self, x: i32, age_ms: u32) {
-        while (self.shown(self.view(age_ms)) - f64::from(x)) * f64::from(self.way) < 0.0 {
+        while (self.shown(self.moment(age_ms)) - f64::from(x)) * f64::from(self.way) < 0.0 {
             self.run(None);
         }
     }
 
     /// The next tick, in which 1 may shoot.
     fn run(&mut self, shot: Option<(Moment, (i32, i32))>) {
-        let shot = shot.map(|(view, (x, y))| (1, Some(view), fire(x, y)));
+        let shot = shot.map(|(moment, (x, y))| (1, Some(moment), fire(x, y)));
         let inputs: Vec<_> = shot.into_iter().chain([(2, None, stick(127 * self.way, 0))]).collect();
         self.room.step_seen(&inputs);
         self.xs.push(self.room.player(2).x);
     }
 
     /// What is shown this long after the newest state.
-    fn view(&self, age_ms: u32) -> Moment {
+    fn moment(&self, age_ms: u32) -> Moment {
         let parts = u64::from(age_ms) * u64::from(self.room.tick_rate) * 128 / 1_000;
         Moment::at(self.room.tick).before(parts)
     }
 
     /// Where 2 is shown at a moment, between two states.
-    fn shown(&self, view: Moment) -> f64 {
-        let tick = view.tick() as usize;
+    fn shown(&self, moment: Moment) -> f64 {
+        let tick = moment.tick() as usize;
         let (here, next) =
             (f64::from(self.xs[tick]), f64::from(*self.xs.get(tick + 1).unwrap_or(&self.xs[tick])));
-        here + (next - here) * f64::from(view.part()) / 128.0
+        here + (next - here) * f64::from(moment.part()) / 128.0
     }
 
-    /// 1 shoots at where 2 will be when the projectile is there, going by what it is shown at `view`, and
+    /// 1 shoots at where 2 will be when the projectile is there, going by what it is shown at `moment`, and
     /// says that it was shown `told`. How much health that takes.
-    fn shoot(&mut self, view: Moment, told: Moment) -> i32 {
+    fn shoot(&mut self, moment: Moment, told: Moment) -> i32 {
         // Behind the middle, so that a few centimetres more are a miss.
-        self.shoot_behind(view, told, 46.0)
+        self.shoot_behind(moment, told, 46.0)
     }
 
     /// The same, at so many centimetres behind the middle of 2.
-    fn shoot_behind(&mut self, view: Moment, told: Moment, behind: f64) -> i32 {
+    fn shoot_behind(&mut self, moment: Moment, told: Moment, behind: f64) -> i32 {
         let (up, way) = (f64::from(self.up), f64::from(self.way));
-        let off = self.shown(view) - f64::from(self.shooter.0) - behind * way;
+        let off = self.shown(moment) - f64::from(self.shooter.0) - behind * way;
         let (run, fly) = (f64::from(rules::RUN_SPEED) * way, f64::from(rules::PROJECTILE_SPEED));
         // off + run·t and up, together as far as fly·t.
         let (a, b, c) = (fly * fly - run * run, off * run, off * off + up * up);
@@ -94,8 +94,8 @@ impl Duel {
 /// Whether a shot hits that is right on the shooter's screen, whose picture is so old.
 fn right_on_screen(tick_rate: u32, rewind_ms: u32, age_ms: u32) -> bool {
     let mut duel = Duel::new(tick_rate, rewind_ms, age_ms);
-    let view = duel.view(age_ms);
-    let taken = duel.shoot(view, view);
+    let moment = duel.moment(age_ms);
+    let taken = duel.shoot(moment, moment);
     assert!([0, i32::from(rules::DAMAGE)].contains(&taken), "{taken}");
     taken > 0
 }
@@ -121,10 +121,10 @@ fn nobody_is_hit_where_he_was_longer_ago_than_the_limit() {
         assert!(!right_on_screen(20, 250, age_ms), "{age_ms} ms");
         assert_eq!(right_on_screen(20, 500, age_ms), age_ms <= 500, "{age_ms} ms, where 500 are allowed");
     }
-    // Whatever is said: one that is right at the limit hits, with a view of any age.
+    // Whatever is said: one that is right at the limit hits, with a moment of any age.
     let mut duel = Duel::new(20, 250, 250);
-    let view = duel.view(250);
-    assert!(duel.shoot(view, Moment::at(1)) > 0);
+    let moment = duel.moment(250);
+    assert!(duel.shoot(moment, Moment::at(1)) > 0);
 }
 
 #[test]
@@ -136,8 +136,8 @@ fn a_kill_tells_how_far_it_was_rewound() {
         room.walk(&[(1, 100, 100), (2, 400, 100)]);
         room.events();
         let kill = loop {
-            let view = Moment::at(room.tick).before(age_ms * 20 * 128 / 1_000);
-            room.step_seen(&[(1, Some(view), fire(1, 0))]);
+            let moment = Moment::at(room.tick).before(age_ms * 20 * 128 / 1_000);
+            room.step_seen(&[(1, Some(moment), fire(1, 0))]);
             if let Some(arena_event::Body::Kill(kill)) = room.events().pop() {
                 break kill;
             }
@@ -152,12 +152,12 @@ fn a_rewound_shot_ends_at_what_it_meets_first() {
     let mut room = Room::new(21, 20);
     (1..=3).for_each(|player| room.join(player));
     room.walk(&[(1, 100, 100), (2, 600, 100), (3, 400, 100)]);
-    let view = Some(Moment::at(room.tick - 5));
-    room.step_seen(&[(1, view, fire(-1, 0))]);
+    let moment = Some(Moment::at(room.tick - 5));
+    room.step_seen(&[(1, moment, fire(-1, 0))]);
     assert!(room.projectiles().is_empty());
     room.idle(10);
-    let view = Some(Moment::at(room.tick - 5));
-    room.step_seen(&[(1, view, fire(1, 0))]);
+    let moment = Some(Moment::at(room.tick - 5));
+    room.step_seen(&[(1, moment, fire(1, 0))]);
     assert_eq!([2, 3].map(|player| room.player(player).health), [100, 75]);
 }
 
@@ -173,8 +173,8 @@ fn the_dead_are_not_hit_in_their_last_life() {
     let alive = room.player(2);
     // Where 2 stood ten ticks ago, dead, there is nobody; and it is not there now.
     room.idle(6);
-    let view = Some(Moment::at(room.tick - 10));
-    room.step_seen(&[(1, view, fire(1, 0))]);
+    let moment = Some(Moment::at(room.tick - 10));
+    room.step_seen(&[(1, moment, fire(1, 0))]);
     room.idle(6);
     assert_eq!(room.player(2).health, alive.health);
 }
@@ -218,12 +218,12 @@ fn who_was_shown_in_the_open_is_hit_although_he_is_behind_a_box_now() {
     for (rewind_ms, is_hit) in [(250, true), (0, false)] {
         let (mut duel, x) = corner(rewind_ms, -240);
         duel.run_until_shown_at(x - 100, 250);
-        let view = duel.view(250);
+        let moment = duel.moment(250);
         // From the shooter to where the target is now, the line passes through the box.
         let now = duel.room.player(2).x;
         let at_top = duel.shooter.0 + (now - duel.shooter.0) * 150 / duel.up;
         assert!(at_top > x + 20, "behind the box: {at_top}, {x}");
-        assert_eq!(duel.shoot_behind(view, view, 0.0) > 0, is_hit, "{rewind_ms} ms");
+        assert_eq!(duel.shoot_behind(moment, moment, 0.0) > 0, is_hit, "{rewind_ms} ms");
     }
 }
 
@@ -232,9 +232,9 @@ fn who_was_shown_behind_a_box_is_not_hit_although_he_is_in_the_open_now() {
     for rewind_ms in [250, 0] {
         let (mut duel, x) = corner(rewind_ms, 400);
         duel.run_until_shown_at(x + 130, 250);
-        let view = duel.view(250);
+        let moment = duel.moment(250);
         assert!(duel.room.player(2).x < duel.shooter.0 + 20, "in the open: {}", duel.room.player(2).x);
         // At where he is shown, and will be: into the box.
-        assert_eq!(duel.shoot_behind(view, view, 0.0), 0, "{rewind_ms} ms");
+        assert_eq!(duel.shoot_behind(moment, moment, 0.0), 0, "{rewind_ms} ms");
     }
 }

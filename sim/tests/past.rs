@@ -70,8 +70,8 @@ impl<const MS: u32> Simulation for Runners<MS> {
         self.players.remove(&player);
     }
     fn step(&mut self, inputs: &[PlayerInput<Look>], step: &mut Step<'_, ()>) {
-        for PlayerInput { player, view, input, .. } in inputs {
-            let past = step.past(*view).map(|past| past.with_jump(self.jump.unwrap_or(u32::MAX)));
+        for PlayerInput { player, moment, input, .. } in inputs {
+            let past = step.past(*moment).map(|past| past.with_jump(self.jump.unwrap_or(u32::MAX)));
             let saw = past.and_then(|past| {
                 let [x, lap] = past.row(0, input.at)?;
                 Some([x, lap, past.clamped() as i32, past.moment().parts() as i32])
@@ -124,8 +124,8 @@ impl Simulation for Disguised {
     }
     fn step(&mut self, inputs: &[PlayerInput<Look>], step: &mut Step<'_, ()>) {
         self.tick = step.tick();
-        for PlayerInput { player, view, input, .. } in inputs {
-            let past = step.past(*view).unwrap();
+        for PlayerInput { player, moment, input, .. } in inputs {
+            let past = step.past(*moment).unwrap();
             let [_, name] = past.row(0, input.at).unwrap();
             self.saw.insert(*player, past.text_of(name).to_owned());
         }
@@ -166,9 +166,9 @@ impl Room {
     }
 
     /// What player 2 sees of player 1 in the next tick: place, lap, how much was clamped, and the moment.
-    fn look(&mut self, view: Option<Moment>) -> [i32; 4] {
+    fn look(&mut self, moment: Option<Moment>) -> [i32; 4] {
         let look = Look { at: 1 }.encode_to_vec();
-        self.game.input(PlayerInput { view, ..PlayerInput::new(2, &look[..]) }).unwrap();
+        self.game.input(PlayerInput { moment, ..PlayerInput::new(2, &look[..]) }).unwrap();
         self.step();
         let mut state = Snapshot::new(&Runners::<0>::schema());
         self.game.snapshot(self.tick, &mut state);
@@ -212,12 +212,13 @@ fn a_tick_that_was_skipped_was_shown_between_its_neighbours() {
 fn a_view_of_longer_ago_is_clamped_and_says_so() {
     // 500 ms are 10 ticks, counted from the newest state. A room can have less, but not more.
     let own = [r#"{"rewind_ms": 150}"#, r#"{"rewind_ms": 9999}"#];
-    let views = [("", 10, 10), ("", 9, 10), ("", 0, 10), (own[0], 17, 17), (own[0], 16, 17), (own[1], 1, 10)];
-    for (options, view, seen) in views {
-        let saw = Room::limited::<500>(options, 20).look(at(view, 1));
-        let seen = seen.max(view) * 128 + u32::from(seen <= view);
-        assert_eq!(saw[3], seen as i32, "{options}, tick {view}: {saw:?}");
-        assert_eq!(saw[2], saw[3] - (view * 128 + 1) as i32);
+    let moments =
+        [("", 10, 10), ("", 9, 10), ("", 0, 10), (own[0], 17, 17), (own[0], 16, 17), (own[1], 1, 10)];
+    for (options, moment, seen) in moments {
+        let saw = Room::limited::<500>(options, 20).look(at(moment, 1));
+        let seen = seen.max(moment) * 128 + u32::from(seen <= moment);
+        assert_eq!(saw[3], seen as i32, "{options}, tick {moment}: {saw:?}");
+        assert_eq!(saw[2], saw[3] - (moment * 128 + 1) as i32);
     }
     // Nor longer than there are states.
     assert_eq!(Room::after::<500>(2).look(at(0, 1)), [100, 0, 127, 128]);
@@ -246,8 +247,8 @@ fn a_restored_room_has_the_same_past() {
         let mut restored = Room { game: kind.restore(&room.game.save()).unwrap(), tick: room.tick };
         let mut rng = Rng::new(1);
         for _ in 0..30 {
-            let view = Moment::at(room.tick + 1).before(rng.below(13 * 128).into());
-            assert_eq!(room.look(Some(view)), restored.look(Some(view)));
+            let moment = Moment::at(room.tick + 1).before(rng.below(13 * 128).into());
+            assert_eq!(room.look(Some(moment)), restored.look(Some(moment)));
             assert_eq!(room.game.checksum(), restored.game.checksum());
         }
     }
@@ -261,15 +262,15 @@ fn texts_are_those_of_the_time_and_of_the_entitys_zone() {
     (1..=9).for_each(|tick| game.step(tick));
     let restored = kind.restore(&game.save()).unwrap();
     for mut game in [game, restored] {
-        for (tick, view) in [(10, 7), (11, 10), (12, 3)] {
+        for (tick, moment) in [(10, 7), (11, 10), (12, 3)] {
             let look = Look { at: 1 }.encode_to_vec();
-            game.input(PlayerInput { view: at(view, 5), ..PlayerInput::new(2, &look[..]) }).unwrap();
+            game.input(PlayerInput { moment: at(moment, 5), ..PlayerInput::new(2, &look[..]) }).unwrap();
             game.step(tick);
             let mut state = Snapshot::new(&kind.schema());
             game.snapshot(tick, &mut state);
             let zone = state.content(2).unwrap();
             let seen = zone.text_of(zone.tables()[0].value(2, 2).unwrap());
-            assert_eq!(seen, format!("1 at {view}"), "tick {tick}");
+            assert_eq!(seen, format!("1 at {moment}"), "tick {tick}");
         }
     }
 }

@@ -100,12 +100,16 @@ impl Client {
     }
 
     /// Like [`send_input`](Self::send_input), which says that the player was shown the newest state, for a
-    /// client that shows an earlier one: `view` is what it showed when the player acted
+    /// client that shows an earlier one: `moment` is what it showed when the player acted
     /// ([`Interpolation::shown`](crate::interpolation::Interpolation::shown)). A game with lag compensation
     /// judges shots by it.
-    pub fn send_input_seen(&mut self, input: &impl Message, view: Option<Moment>) -> Result<u32, SendError> {
+    pub fn send_input_seen(
+        &mut self,
+        input: &impl Message,
+        moment: Option<Moment>,
+    ) -> Result<u32, SendError> {
         let payload = self.payloads.encode(input);
-        self.connection.core_mut().send_input_seen(payload, view)
+        self.connection.core_mut().send_input_seen(payload, moment)
     }
 
     /// Sends a command of the game reliably: it is sent again after a reconnect, until the server has it. It

@@ -279,8 +279,8 @@ impl ClientCore {
     }
 
     /// Like [`send_input`](Self::send_input), with the moment that the player was shown when acting.
-    pub fn send_input_seen(&mut self, payload: Bytes, view: Option<Moment>) -> Result<u32, SendError> {
-        self.session.send_input_seen(payload, view)
+    pub fn send_input_seen(&mut self, payload: Bytes, moment: Option<Moment>) -> Result<u32, SendError> {
+        self.session.send_input_seen(payload, moment)
     }
 
     /// Queues an encoded command. It is kept, and sent again after reconnects, until the server has it.

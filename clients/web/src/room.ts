@@ -131,7 +131,7 @@ export class Room<
   private timer: number | undefined;
   private inputTimer: number | undefined;
   private interpolator: Interpolation | undefined;
-  private pendingInput: { input: Input; payload: Uint8Array; view: number | undefined } | undefined;
+  private pendingInput: { input: Input; payload: Uint8Array; moment: number | undefined } | undefined;
   private pendingState: { tick: number; input: number; since: number } | undefined;
   private readonly unwatch: () => void;
   private current: Status | undefined;
@@ -181,7 +181,7 @@ export class Room<
     if (payload.length > MAX_INPUT) {
       throw new SendError(`an input of ${payload.length} bytes; at most ${MAX_INPUT} are allowed`);
     }
-    this.pendingInput = { input, payload, view: this.shown?.time };
+    this.pendingInput = { input, payload, moment: this.shown?.time };
     this.scheduleInput();
   }
 
@@ -635,7 +635,7 @@ export class Room<
     const pending = this.pendingInput;
     this.pendingInput = undefined;
     if (pending) {
-      const sequence = this.core.session.sendInput(pending.payload, pending.view);
+      const sequence = this.core.session.sendInput(pending.payload, pending.moment);
       if (sequence !== undefined) this.prediction?.push(this.timers.now(), sequence, pending.payload);
       if (sequence !== undefined) this.emitter.emit("input", { sequence, input: pending.input });
       this.pump();

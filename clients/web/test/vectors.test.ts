@@ -102,7 +102,7 @@ describe("golden vectors", () => {
 
 describe("golden vectors of inputs", () => {
   interface InputVector {
-    inputs: { payload: string; view: number }[];
+    inputs: { payload: string; moment: number }[];
     message: string;
   }
   const inputs = new URL("inputs/", folder);
@@ -112,8 +112,8 @@ describe("golden vectors of inputs", () => {
   it.each(names)("%s", (name) => {
     const vector = JSON.parse(readFileSync(new URL(name, inputs), "utf8")) as InputVector;
     const queue = new Inputs(true);
-    const sent = vector.inputs.map(({ payload, view }) => {
-      queue.push(view / 128, unhex(payload));
+    const sent = vector.inputs.map(({ payload, moment }) => {
+      queue.push(moment / 128, unhex(payload));
       return encodeClientMessage({ body: { case: "input", value: queue.next()! } }).finish();
     });
     expect(hex(sent.at(-1)!)).toBe(vector.message);

@@ -48,7 +48,7 @@ pub struct Marksman {
 #[derive(Debug)]
 struct Shot {
     from: Vector,
-    view: Moment,
+    moment: Moment,
     flight: Flight,
     /// What became of it on the screen, and the picture that showed it.
     on_screen: Option<(Fate, Picture)>,
@@ -179,8 +179,8 @@ impl Marksman {
         }
         let ticks = (LIFE + SETTLED) * f64::from(self.tick_rate);
         let settled = now.moment.tick() + ticks as u32;
-        let view = now.moment;
-        self.shot = Some(Shot { from, view, flight, on_screen: None, in_room: None, settled });
+        let moment = now.moment;
+        self.shot = Some(Shot { from, moment, flight, on_screen: None, in_room: None, settled });
         Some(aim)
     }
 
@@ -202,7 +202,7 @@ impl Marksman {
         tally.shown += 1;
         tally.confirmed += u64::from(hit == Some(shown));
         tally.another += u64::from(hit.is_some_and(|hit| hit != shown));
-        let trial = Trial::new(self.own, shown, (shot.from, shot.view), &picture, witness, self.tick_rate);
+        let trial = Trial::new(self.own, shown, (shot.from, shot.moment), &picture, witness, self.tick_rate);
         if let Some(off) = trial.off {
             tally.shown_off.record_us((off * 1_000.0) as i64);
         }

@@ -95,9 +95,9 @@ impl Seat {
                 }
                 Turn::Act => {
                     let Some(now_us) = now_us else { return };
-                    let (input, view) = shooter.act(now_us, run.counts.get());
+                    let (input, moment) = shooter.act(now_us, run.counts.get());
                     let payload = payloads.encode(&input);
-                    if let Ok(number) = connection.core_mut().send_input_seen(payload, view) {
+                    if let Ok(number) = connection.core_mut().send_input_seen(payload, moment) {
                         shooter.sent(number, input);
                     }
                 }

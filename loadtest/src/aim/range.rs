@@ -48,7 +48,7 @@ impl Default for Range {
 /// An input on its way.
 struct Sent {
     number: u32,
-    view: Option<Moment>,
+    moment: Option<Moment>,
     payload: Vec<u8>,
 }
 
@@ -85,7 +85,7 @@ impl Range {
         for now_us in (0..self.seconds * 1_000_000).step_by(500) {
             while u64::from(room.tick + 1) * tick_us <= now_us {
                 while let Some((_, sent)) = up.pop_front_if(|(at, _)| *at <= now_us) {
-                    room.take(SHOOTER, sent.number, sent.view, &sent.payload);
+                    room.take(SHOOTER, sent.number, sent.moment, &sent.payload);
                 }
                 for (&player, runner) in &mut runners {
                     let seen = Seen { state: &room.state, player, tick_rate: self.tick_rate };
@@ -110,10 +110,10 @@ impl Range {
             if next_act <= now_us {
                 next_act += tick_us;
                 let counts = now_us >= WARM_UP_US;
-                let (input, view) = shooter.act(now_us, counts);
+                let (input, moment) = shooter.act(now_us, counts);
                 let number = (next_act / tick_us) as u32;
                 shooter.sent(number, input);
-                let sent = Sent { number, view, payload: input.encode_to_vec() };
+                let sent = Sent { number, moment, payload: input.encode_to_vec() };
                 lost.push(sent);
                 if random.u64(..100) >= self.loss {
                     let last = up.back().map_or(0, |(at, _)| *at);
@@ -136,10 +136,10 @@ impl Room {
         Self { game, tick: 0, state: Snapshot::new(&kind.schema()), taken: 0 }
     }
 
-    fn take(&mut self, player: PlayerId, number: u32, view: Option<Moment>, payload: &[u8]) {
+    fn take(&mut self, player: PlayerId, number: u32, moment: Option<Moment>, payload: &[u8]) {
         // As the server: nobody has been shown more than was sent.
-        let view = view.map(|view| view.min(Moment::at(self.tick)));
-        self.game.input(PlayerInput { view, ..PlayerInput::new(player, payload) }).unwrap();
+        let moment = moment.map(|moment| moment.min(Moment::at(self.tick)));
+        self.game.input(PlayerInput { moment, ..PlayerInput::new(player, payload) }).unwrap();
         self.taken = self.taken.max(number);
     }
 

@@ -37,20 +37,20 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Of a shot by `own`, fired from a place at a view, that met `target` on the way to this picture.
+    /// Of a shot by `own`, fired from a place at a moment, that met `target` on the way to this picture.
     pub fn new(
         own: PlayerId,
         target: PlayerId,
-        (from, view): (Vector, Moment),
+        (from, moment): (Vector, Moment),
         picture: &Picture,
         witness: &Witness,
         tick_rate: u32,
     ) -> Self {
         let real = witness.place(target, picture.seconds);
         let off = real.zip(picture.place(target)).map(|(real, shown)| (real - shown).length());
-        let late = witness.shot(own, view.tick()).map(|(tick, place)| {
+        let late = witness.shot(own, moment.tick()).map(|(tick, place)| {
             let fired = f64::from(tick) / f64::from(tick_rate) - (place - from).length() / SPEED;
-            fired - Picture::at(view, tick_rate, Vec::new()).seconds
+            fired - Picture::at(moment, tick_rate, Vec::new()).seconds
         });
         Self { late, off }
     }

@@ -116,15 +116,15 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool, zoned: bool) {
                 let previous = vec![Bytes::new(); (b % 10) as usize];
                 // Low numbers, and the highest ones.
                 let sequence = if a < 200 { a } else { u32::MAX - (255 - a) };
-                let view = u64::from(b) << (a % 64);
-                let previous_views = vec![a as i32 - 128; (a % 10) as usize];
+                let moment = u64::from(b) << (a % 64);
+                let previous_moments = vec![a as i32 - 128; (a % 10) as usize];
                 Some(Body::Input(wire::Input {
                     sequence,
-                    view,
+                    moment,
                     state_ack: b,
                     state_missing: a << (b % 32),
                     previous,
-                    previous_views,
+                    previous_moments,
                     ..wire::Input::default()
                 }))
             }
@@ -175,7 +175,7 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool, zoned: bool) {
                 Request::Input(new) => {
                     assert!(new.sequence > input, "an input is given once, in order");
                     let newest = Moment::at(sent.unwrap_or(0));
-                    assert!(new.view.is_none_or(|view| view <= newest), "nobody was shown more");
+                    assert!(new.moment.is_none_or(|moment| moment <= newest), "nobody was shown more");
                     input = new.sequence;
                 }
                 Request::Command(new) => {

@@ -205,13 +205,13 @@ impl ClientSession {
     ///
     /// # Errors
     /// As for `send_input`.
-    pub fn send_input_seen(&mut self, payload: Bytes, view: Option<Moment>) -> Result<u32, SendError> {
+    pub fn send_input_seen(&mut self, payload: Bytes, moment: Option<Moment>) -> Result<u32, SendError> {
         if payload.len() > limits::MAX_INPUT {
             return Err(SendError::TooLarge(payload.len()));
         }
         self.check_may_send()?;
         let seat = self.seat.as_mut().ok_or(SendError::NotActive)?;
-        seat.inputs.push(view, payload).ok_or(SendError::Exhausted)
+        seat.inputs.push(moment, payload).ok_or(SendError::Exhausted)
     }
 
     /// Queues a command and returns its number. The command is kept, and sent again after a resume, until the

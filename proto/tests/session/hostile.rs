@@ -12,22 +12,21 @@ fn message() -> impl Strategy<Value = Bytes> {
     use wire::client_message::Body;
     let small = 0..40u32;
     let payload = proptest::collection::vec(any::<u8>(), 0..20).prop_map(Bytes::from);
-    let views = proptest::collection::vec(any::<i32>(), 0..10);
+    let moments = proptest::collection::vec(any::<i32>(), 0..10);
     let body = prop_oneof![
-        (small.clone(), any::<u64>(), payload.clone(), small.clone(), 0..10u64, 0..10usize, views).prop_map(
-            |(sequence, view, payload, state_ack, reliable_ack, previous, previous_views)| Body::Input(
-                wire::Input {
+        (small.clone(), any::<u64>(), payload.clone(), small.clone(), 0..10u64, 0..10usize, moments)
+            .prop_map(|(sequence, moment, payload, state_ack, reliable_ack, previous, previous_moments)| {
+                Body::Input(wire::Input {
                     sequence,
-                    view,
-                    previous_views,
+                    moment,
+                    previous_moments,
                     previous: vec![payload.clone(); previous],
                     payload,
                     state_ack,
                     reliable_ack,
                     state_missing: sequence,
-                }
-            )
-        ),
+                })
+            }),
         (small, 0..10u64).prop_map(|(state_ack, reliable_ack)| Body::Ack(wire::Ack {
             state_ack,
             reliable_ack,

@@ -13,7 +13,7 @@ use prost::Message as _;
 fn input(sequence: u32, previous: usize) -> Bytes {
     let payload = |n: u32| Bytes::from(n.to_le_bytes().to_vec());
     let previous = (1..=previous as u32).rev().map(|back| payload(sequence.wrapping_sub(back))).collect();
-    let input = Input { sequence, view: 9 * 128, payload: payload(sequence), previous, ..Input::default() };
+    let input = Input { sequence, moment: 9 * 128, payload: payload(sequence), previous, ..Input::default() };
     client(Body::Input(input))
 }
 
@@ -98,12 +98,12 @@ fn unsent_inputs_go_together() {
     assert_eq!(inputs[inputs.len() - 3..], [last + 1, last + 2, last + 3]);
 }
 
-/// Sequence and view of each input that the server takes, in ticks and parts.
-fn views(pair: &mut Pair, input: Input) -> Vec<(u32, Option<u64>)> {
+/// Sequence and moment of each input that the server takes, in ticks and parts.
+fn moments(pair: &mut Pair, input: Input) -> Vec<(u32, Option<u64>)> {
     pair.server.handle_message(pair.now, client(Body::Input(input))).unwrap();
     let taken = std::iter::from_fn(|| pair.server.poll_request());
     let inputs = taken.filter_map(|request| match request {
-        Request::Input(input) => Some((input.sequence, input.view.map(Moment::parts))),
+        Request::Input(input) => Some((input.sequence, input.moment.map(Moment::parts))),
         _ => None,
     });
     inputs.collect()
@@ -115,23 +115,23 @@ fn a_repeated_input_keeps_its_own_view() {
     assert!(pair.room.tick >= 2);
     let previous = vec![Bytes::new(); 3];
     let input =
-        Input { sequence: 4, view: 200, previous, previous_views: vec![-28, -118], ..Input::default() };
+        Input { sequence: 4, moment: 200, previous, previous_moments: vec![-28, -118], ..Input::default() };
     // None is known of the first, and a part of a tick is kept.
-    assert_eq!(views(&mut pair, input), [(1, None), (2, Some(90)), (3, Some(190)), (4, Some(200))]);
-    let bad = Input { sequence: 5, previous_views: vec![0], ..Input::default() };
+    assert_eq!(moments(&mut pair, input), [(1, None), (2, Some(90)), (3, Some(190)), (4, Some(200))]);
+    let bad = Input { sequence: 5, previous_moments: vec![0], ..Input::default() };
     pair.deliver_to_server(client(Body::Input(bad)));
-    assert_eq!(pair.server.closing(), Some(CloseCode::Malformed), "a view of no input");
+    assert_eq!(pair.server.closing(), Some(CloseCode::Malformed), "a moment of no input");
 }
 
 #[test]
 fn nobody_was_shown_more_than_the_newest_state_that_was_sent() {
     let mut pair = quiet();
     let newest = Moment::at(pair.room.tick).parts();
-    for (sequence, view) in (1..).zip([u64::MAX, newest + 1, newest]) {
-        let input = Input { sequence, view, ..Input::default() };
-        assert_eq!(views(&mut pair, input), [(sequence, Some(newest))]);
+    for (sequence, moment) in (1..).zip([u64::MAX, newest + 1, newest]) {
+        let input = Input { sequence, moment, ..Input::default() };
+        assert_eq!(moments(&mut pair, input), [(sequence, Some(newest))]);
     }
-    assert_eq!(views(&mut pair, Input { sequence: 4, ..Input::default() }), [(4, None)], "nothing is said");
+    assert_eq!(moments(&mut pair, Input { sequence: 4, ..Input::default() }), [(4, None)], "nothing is said");
 }
 
 #[test]
@@ -148,9 +148,9 @@ fn a_client_says_the_newest_state_unless_it_shows_another() {
     let message = driftless_proto::wire::ClientMessage::decode(out.freeze()).unwrap();
     let Some(Body::Input(input)) = message.body else { panic!("{message:?}") };
     let expected = Moment::at(newest).parts();
-    assert_eq!(input.view, expected - 70);
+    assert_eq!(input.moment, expected - 70);
     // The second goes back: no less than the same is written.
-    assert_eq!(input.previous_views, [-128, 230 - 128]);
+    assert_eq!(input.previous_moments, [-128, 230 - 128]);
 }
 
 #[test]

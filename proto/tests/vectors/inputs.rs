@@ -28,14 +28,14 @@ struct Vector {
 #[derive(Deserialize)]
 struct Sent {
     payload: String,
-    view: u64,
+    moment: u64,
 }
 
 #[derive(Debug, Deserialize, PartialEq)]
 struct Taken {
     sequence: u32,
     payload: String,
-    view: Option<u64>,
+    moment: Option<u64>,
 }
 
 #[test]
@@ -74,9 +74,9 @@ fn written(vector: &Vector) -> Bytes {
     session.handle_message(now, server(server_message::Body::Welcome(welcome))).unwrap();
     while session.poll_transmit(now, &mut BytesMut::new()) {} // what else it has to say
     let mut last = BytesMut::new();
-    for Sent { payload, view } in &vector.inputs {
-        let view = (*view > 0).then(|| Moment::of_parts(*view));
-        session.send_input_seen(unhex(payload).into(), view).unwrap();
+    for Sent { payload, moment } in &vector.inputs {
+        let moment = (*moment > 0).then(|| Moment::of_parts(*moment));
+        session.send_input_seen(unhex(payload).into(), moment).unwrap();
         last.clear();
         assert!(session.poll_transmit(now, &mut last));
     }
@@ -87,7 +87,7 @@ fn written(vector: &Vector) -> Bytes {
 fn taken(vector: &Vector) -> Vec<Taken> {
     let mut pair = Pair::new(Delivery::Datagram, Conditions::default(), 1);
     pair.input_every = None;
-    // Until a state has been sent that is not before any of the views.
+    // Until a state has been sent that is not before any of the moments.
     pair.run_until(ms(5_000), |pair| pair.room.tick > 20);
     pair.server.handle_message(pair.now, unhex(&vector.message).into()).unwrap();
     let requests = std::iter::from_fn(|| pair.server.poll_request());
@@ -95,7 +95,7 @@ fn taken(vector: &Vector) -> Vec<Taken> {
         Request::Input(input) => Taken {
             sequence: input.sequence,
             payload: hex(&input.payload),
-            view: input.view.map(Moment::parts),
+            moment: input.moment.map(Moment::parts),
         },
         other => panic!("{other:?}"),
     });

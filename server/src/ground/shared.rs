@@ -115,7 +115,7 @@ pub struct WaitingInput {
     /// Number of the input.
     pub sequence: u32,
     /// What the player says it was shown. None: unknown.
-    pub view: Option<Moment>,
+    pub moment: Option<Moment>,
     payload: Payload,
 }
 
@@ -138,7 +138,7 @@ impl WaitingInput {
 }
 
 impl From<PlayerInput> for WaitingInput {
-    fn from(PlayerInput { sequence, view, payload }: PlayerInput) -> Self {
+    fn from(PlayerInput { sequence, moment, payload }: PlayerInput) -> Self {
         let mut short = [0; SHORT];
         let payload = match short.get_mut(..payload.len()) {
             Some(bytes) => {
@@ -147,7 +147,7 @@ impl From<PlayerInput> for WaitingInput {
             }
             None => Payload::Long(payload),
         };
-        Self { sequence, view, payload }
+        Self { sequence, moment, payload }
     }
 }
 
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     fn input(sequence: u32) -> PlayerInput {
-        PlayerInput { sequence, view: None, payload: Bytes::new() }
+        PlayerInput { sequence, moment: None, payload: Bytes::new() }
     }
 
     fn drained(inbox: &mut Inbox) -> Drained {
@@ -295,7 +295,7 @@ mod tests {
         let mut inbox = Inbox::default();
         let payload = |length: u32| vec![length as u8; length as usize];
         for sequence in 0..50 {
-            inbox.input(0, 7, PlayerInput { sequence, view: None, payload: payload(sequence).into() });
+            inbox.input(0, 7, PlayerInput { sequence, moment: None, payload: payload(sequence).into() });
         }
         for (_, input) in drained(&mut inbox).inputs {
             assert_eq!(input.payload(), payload(input.sequence));

@@ -790,11 +790,11 @@ impl RoomCore {
             let turn = taken.pace.turn(of_player.len(), &self.rhythm);
             let (now, later) = of_player[turn.dropped..].split_at(turn.given);
             taken.applied = now.iter().fold(taken.applied, |applied, (_, input)| applied.max(input.sequence));
-            let mut shown = taken.view;
-            taken.view = now.iter().fold(shown, |shown, (_, input)| shown.max(input.view));
+            let mut shown = taken.moment;
+            taken.moment = now.iter().fold(shown, |shown, (_, input)| shown.max(input.moment));
             for (player, input) in now {
-                shown = shown.max(input.view); // it does not go back
-                self.input(*player, input, input.view.and(shown));
+                shown = shown.max(input.moment); // it does not go back
+                self.input(*player, input, input.moment.and(shown));
             }
             self.waiting.extend_from_slice(later);
             given += turn.given;
@@ -803,9 +803,9 @@ impl RoomCore {
         (given as u64, dropped as u64)
     }
 
-    fn input(&mut self, player: PlayerId, input: &WaitingInput, view: Option<Moment>) {
+    fn input(&mut self, player: PlayerId, input: &WaitingInput, moment: Option<Moment>) {
         let (number, payload) = (input.sequence, input.payload());
-        let input = match self.game.take_input(Input { player, number, view, input: payload }) {
+        let input = match self.game.take_input(Input { player, number, moment, input: payload }) {
             Ok(game::Taken::AsSent) => self.record.is_some().then(|| Bytes::copy_from_slice(payload)),
             Ok(game::Taken::Clamped(clamped)) => Some(clamped),
             Ok(game::Taken::Rejected) => return,
@@ -813,7 +813,7 @@ impl RoomCore {
             Err(e) => return self.close_player(player, CloseCode::BadInput, &e.to_string()),
         };
         if let (Some(record), Some(input)) = (&mut self.record, input) {
-            record.inputs.push(Input { player, number, view, input });
+            record.inputs.push(Input { player, number, moment, input });
         }
     }
 

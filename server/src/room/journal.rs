@@ -103,7 +103,7 @@ pub(super) enum Lost {
     Closed,
 }
 
-/// Player, number, view in parts of a tick, and the game's message.
+/// Player, number, moment in parts of a tick, and the game's message.
 pub(super) type Input = (PlayerId, u32, Option<u64>, Vec<u8>);
 
 impl Frame {
@@ -141,8 +141,8 @@ fn actions<S: Serializer>(actions: &[Action], to: S) -> Result<S::Ok, S::Error> 
 }
 
 fn inputs<S: Serializer>(inputs: &[PlayerInput<Bytes>], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_seq(inputs.iter().map(|PlayerInput { player, number, view, input }| {
-        (*player, *number, view.map(Moment::parts), &input[..])
+    to.collect_seq(inputs.iter().map(|PlayerInput { player, number, moment, input }| {
+        (*player, *number, moment.map(Moment::parts), &input[..])
     }))
 }
 

@@ -30,7 +30,7 @@ pub struct Taken {
     /// Sequence of the last input that the game got.
     pub applied: u32,
     /// The newest moment that the player was shown, according to its inputs so far.
-    pub view: Option<Moment>,
+    pub moment: Option<Moment>,
     /// Assigns its inputs to ticks.
     pub pace: Pace,
     /// The player is removed: nobody can come back to this seat, which ends with its connection.
@@ -80,7 +80,7 @@ impl Seats {
             seat: seat.clone(),
             connection: connected,
             applied: 0,
-            view: None,
+            moment: None,
             pace: Pace::default(),
             removed: false,
             told,
@@ -106,8 +106,8 @@ impl Seats {
         let (pace, told) = (Pace::default(), Told::default());
         // What it was shown is not carried: a player who says less than before gains no more than one who has
         // said so all along, and no room rewinds further than its limit.
-        let (connection, view, removed, reports) = (None, None, false, None);
-        let taken = Taken { seat, connection, applied, view, pace, removed, told, reports };
+        let (connection, moment, removed, reports) = (None, None, false, None);
+        let taken = Taken { seat, connection, applied, moment, pace, removed, told, reports };
         tight::push(&mut self.by_index, Some(taken));
     }
     /// Ends a seat.

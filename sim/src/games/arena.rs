@@ -514,7 +514,7 @@ fn bots(options: &ArenaOptions, tick_rate: u32) -> Option<Box<Bots>> {
 fn view_of_shot(inputs: &[PlayerInput<ArenaInput>], player: PlayerId) -> Option<Moment> {
     let first = inputs.partition_point(|input| input.player < player);
     let own = inputs[first..].iter().take_while(|input| input.player == player);
-    own.filter(|input| input.input.buttons & rules::BUTTON_FIRE != 0).find_map(|input| input.view)
+    own.filter(|input| input.input.buttons & rules::BUTTON_FIRE != 0).find_map(|input| input.moment)
 }
 
 fn event(body: Event) -> ArenaEvent {

@@ -140,12 +140,12 @@ impl<R: Read> Recording<R> {
     }
 
     fn input(&mut self, tick: u32, read: wire::Input) -> PlayerInput<Bytes> {
-        let wire::Input { player, payload, missed, view_before } = read;
+        let wire::Input { player, payload, missed, moment_before } = read;
         let before = self.numbers.get(&player).copied().unwrap_or(0);
         let number = before.wrapping_add(missed).wrapping_add(1);
         self.numbers.insert(player, number);
-        let view = view_before.map(|parts| Moment::at(tick).before(parts));
-        PlayerInput { player, number, view, input: payload }
+        let moment = moment_before.map(|parts| Moment::at(tick).before(parts));
+        PlayerInput { player, number, moment, input: payload }
     }
 
     fn ended(&mut self, end: &wire::End) -> Result<(), ReplayError> {

@@ -74,14 +74,14 @@ impl<W: Write> Recorder<W> {
             self.make_room(action.encoded_len())?;
             self.part.actions.push(action);
         }
-        for PlayerInput { player, number, view, input } in &tick.inputs {
+        for PlayerInput { player, number, moment, input } in &tick.inputs {
             self.make_room(input.len())?;
             let before = self.numbers.insert(*player, *number).unwrap_or(0);
             self.part.inputs.push(wire::Input {
                 player: *player,
                 payload: input.clone(),
                 missed: number.wrapping_sub(before).wrapping_sub(1),
-                view_before: view.map(|view| Moment::at(tick.tick).since(view)),
+                moment_before: moment.map(|moment| Moment::at(tick.tick).since(moment)),
             });
         }
         self.ticks += u64::from(tick.checksum.is_some());

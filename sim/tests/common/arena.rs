@@ -72,9 +72,11 @@ impl Room {
     /// A tick with inputs, and what their players were shown.
     pub fn step_seen(&mut self, inputs: &[(PlayerId, Option<Moment>, ArenaInput)]) {
         self.tick += 1;
-        for (player, view, input) in inputs {
+        for (player, moment, input) in inputs {
             let input = input.encode_to_vec();
-            self.game.input(PlayerInput { view: *view, ..PlayerInput::new(*player, &input[..]) }).unwrap();
+            self.game
+                .input(PlayerInput { moment: *moment, ..PlayerInput::new(*player, &input[..]) })
+                .unwrap();
         }
         self.game.step(self.tick);
         self.game.snapshot(self.tick, &mut self.seen);

@@ -64,9 +64,13 @@ impl Script {
         for at in 0..self.seated.len() {
             // Usually one, sometimes none or two.
             for n in 0..[1, 1, 1, 0, 2][self.rng.below(5) as usize] {
-                let view = (tick > 3).then(|| Moment::at(tick - 1).before(u64::from(tick * 37 % 300)));
+                let moment = (tick > 3).then(|| Moment::at(tick - 1).before(u64::from(tick * 37 % 300)));
                 let number = 2 * tick + n;
-                inputs.push(PlayerInput { number, view, ..PlayerInput::new(self.seated[at], self.input()) });
+                inputs.push(PlayerInput {
+                    number,
+                    moment,
+                    ..PlayerInput::new(self.seated[at], self.input())
+                });
             }
         }
         Some(TickRecord { tick, actions, inputs, checksum: None })

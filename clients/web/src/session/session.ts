@@ -210,8 +210,8 @@ export class Session {
       let previous = body.value.previous ?? [];
       while (bytes.length > maxDatagram && previous.length > 0) {
         previous = previous.slice(1);
-        const previousViews = body.value.previousViews?.slice(-previous.length || Infinity);
-        const value = { ...body.value, previous, previousViews };
+        const previousMoments = body.value.previousMoments?.slice(-previous.length || Infinity);
+        const value = { ...body.value, previous, previousMoments };
         const shorter: Body = { case: "input", value: value as typeof body.value };
         bytes = encodeClientMessage({ body: shorter }).finish();
       }
@@ -262,12 +262,12 @@ export class Session {
   }
 
   /**
-   * Queues an input and returns its number; undefined when not in the room. `view`: tick and fraction that
+   * Queues an input and returns its number; undefined when not in the room. `moment`: tick and fraction that
    * the player was shown when acting; the newest state's, if nothing is said.
    */
-  sendInput(payload: Uint8Array, view = this.snapshot?.tick ?? 0): number | undefined {
+  sendInput(payload: Uint8Array, moment = this.snapshot?.tick ?? 0): number | undefined {
     if (this.phase !== "active" || this.leaving || !this.seat || this.spectating) return undefined;
-    return this.seat.inputs.push(view, payload);
+    return this.seat.inputs.push(moment, payload);
   }
 
   /**

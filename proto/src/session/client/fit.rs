@@ -22,9 +22,9 @@ pub(super) fn lane_of(message: &mut ClientMessage, max_datagram: impl FnOnce() -
         match &mut message.body {
             Some(Body::Input(input)) if !input.previous.is_empty() => {
                 input.previous.remove(0);
-                // The views are those of the last of them.
-                let more = input.previous_views.len().saturating_sub(input.previous.len());
-                input.previous_views.drain(..more);
+                // The moments are those of the last of them.
+                let more = input.previous_moments.len().saturating_sub(input.previous.len());
+                input.previous_moments.drain(..more);
             }
             _ => return Lane::Reliable,
         }

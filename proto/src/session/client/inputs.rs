@@ -3,7 +3,7 @@
 use crate::{
     limits::MAX_PREVIOUS_INPUTS,
     moment::Moment,
-    session::{Delivery, views},
+    session::{Delivery, moments},
     wire::Input,
 };
 use bytes::Bytes;
@@ -28,7 +28,7 @@ pub(super) struct Inputs {
 #[derive(Debug)]
 struct Kept {
     payload: Bytes,
-    view: Option<Moment>,
+    moment: Option<Moment>,
 }
 
 impl Inputs {
@@ -38,12 +38,12 @@ impl Inputs {
     }
 
     /// The new input's number. None: there are none left.
-    pub(super) fn push(&mut self, view: Option<Moment>, payload: Bytes) -> Option<u32> {
+    pub(super) fn push(&mut self, moment: Option<Moment>, payload: Bytes) -> Option<u32> {
         self.last = self.last.checked_add(1)?;
         if self.kept.len() > MAX_PREVIOUS_INPUTS {
             self.kept.pop_front();
         }
-        self.kept.push_back(Kept { payload, view });
+        self.kept.push_back(Kept { payload, moment });
         self.unsent = true;
         Some(self.last)
     }
@@ -53,8 +53,8 @@ impl Inputs {
         if !std::mem::take(&mut self.unsent) {
             return None;
         }
-        let Kept { payload, view } = self.kept.back()?;
-        let (payload, view) = (payload.clone(), *view);
+        let Kept { payload, moment } = self.kept.back()?;
+        let (payload, moment) = (payload.clone(), *moment);
         let earlier = self.kept.len() - 1;
         let mut room = REPEATED_BYTES.saturating_sub(payload.len());
         let fitting = self.kept.range(..earlier).rev().take_while(|kept| {
@@ -64,13 +64,13 @@ impl Inputs {
         });
         let skipped = earlier - fitting.count();
         let previous = self.kept.range(skipped..earlier).map(|kept| kept.payload.clone()).collect();
-        let views = self.kept.range(skipped..).map(|kept| kept.view);
-        let previous_views = views::distances(views);
+        let moments = self.kept.range(skipped..).map(|kept| kept.moment);
+        let previous_moments = moments::distances(moments);
         if !self.repeats {
             self.kept.clear();
         }
-        let view = Moment::to_wire(view);
-        Some(Input { sequence: self.last, view, payload, previous, previous_views, ..Input::default() })
+        let moment = Moment::to_wire(moment);
+        Some(Input { sequence: self.last, moment, payload, previous, previous_moments, ..Input::default() })
     }
 
     /// A state contains all inputs up to `sequence`.

@@ -12,7 +12,7 @@ use crate::{
     limits,
     moment::Moment,
     nanos::{Nanos, SECOND},
-    session::views,
+    session::moments,
     state::StateHead,
     wire,
 };
@@ -292,8 +292,8 @@ impl<S: StateTick> Active<S> {
             let reason = format!("input {} with {repeated} before it", input.sequence);
             return Err(PeerError::new(CloseCode::Malformed, reason));
         }
-        if input.previous_views.len() > repeated {
-            let reason = format!("{} views of {repeated} earlier inputs", input.previous_views.len());
+        if input.previous_moments.len() > repeated {
+            let reason = format!("{} moments of {repeated} earlier inputs", input.previous_moments.len());
             return Err(PeerError::new(CloseCode::Malformed, reason));
         }
         if input.previous.iter().chain([&input.payload]).any(|payload| payload.len() > limits::MAX_INPUT) {
@@ -316,21 +316,21 @@ impl<S: StateTick> Active<S> {
             Verdict::Flood => return Err(PeerError::flood("inputs")),
         }
         self.input_received = input.sequence;
-        let view = Moment::from_wire(input.view);
+        let moment = Moment::from_wire(input.moment);
         let sent = Moment::at(self.newest_sent.unwrap_or(0));
         if repeated > 0 {
-            let views = views::of_repeated(view, &input.previous_views, repeated);
-            let previous = (first..input.sequence).zip(input.previous).zip(views);
-            for ((sequence, payload), view) in previous {
+            let moments = moments::of_repeated(moment, &input.previous_moments, repeated);
+            let previous = (first..input.sequence).zip(input.previous).zip(moments);
+            for ((sequence, payload), moment) in previous {
                 if sequence > received {
-                    let view = view.map(|view| view.min(sent));
-                    taken(Request::Input(PlayerInput { sequence, view, payload }));
+                    let moment = moment.map(|moment| moment.min(sent));
+                    taken(Request::Input(PlayerInput { sequence, moment, payload }));
                 }
             }
         }
         let wire::Input { sequence, payload, .. } = input;
-        let view = view.map(|view| view.min(sent)); // nobody has been shown more
-        taken(Request::Input(PlayerInput { sequence, view, payload }));
+        let moment = moment.map(|moment| moment.min(sent)); // nobody has been shown more
+        taken(Request::Input(PlayerInput { sequence, moment, payload }));
         Ok(true)
     }
 

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes};
 mod key {
     pub(super) const BODY: u8 = 1 << 3 | 2;
     pub(super) const SEQUENCE: u8 = 1 << 3;
-    pub(super) const VIEW: u8 = 2 << 3;
+    pub(super) const MOMENT: u8 = 2 << 3;
     pub(super) const PAYLOAD: u8 = 3 << 3 | 2;
     pub(super) const STATE_ACK: u8 = 4 << 3;
     pub(super) const RELIABLE_ACK: u8 = 5 << 3;
@@ -45,7 +45,7 @@ fn read(message: &[u8]) -> Option<(Input, usize, usize)> {
         match *key {
             // As in the generated code, the low bits of a number that is too large count.
             key::SEQUENCE => input.sequence = value as u32,
-            key::VIEW => input.view = value,
+            key::MOMENT => input.moment = value,
             key::STATE_ACK => input.state_ack = value as u32,
             key::RELIABLE_ACK => input.reliable_ack = value,
             key::STATE_MISSING => input.state_missing = value as u32,
@@ -70,18 +70,18 @@ mod tests {
     fn any_input() -> impl Strategy<Value = Input> {
         let payload = || proptest::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from);
         let numbers = (any::<u32>(), 0u64..300, 0u32..300, any::<u64>(), 0u32..300);
-        let views = proptest::collection::vec(any::<i32>(), 0..3);
-        (numbers, payload(), proptest::collection::vec(payload(), 0..3), views).prop_map(
-            |(numbers, payload, previous, previous_views)| {
-                let (sequence, view, state_ack, reliable_ack, state_missing) = numbers;
+        let moments = proptest::collection::vec(any::<i32>(), 0..3);
+        (numbers, payload(), proptest::collection::vec(payload(), 0..3), moments).prop_map(
+            |(numbers, payload, previous, previous_moments)| {
+                let (sequence, moment, state_ack, reliable_ack, state_missing) = numbers;
                 Input {
                     sequence,
-                    view,
+                    moment,
                     payload,
                     state_ack,
                     reliable_ack,
                     previous,
-                    previous_views,
+                    previous_moments,
                     state_missing,
                 }
             },
@@ -101,7 +101,7 @@ mod tests {
         #[test]
         fn an_input_is_what_the_generated_code_reads(input in any_input()) {
             let message = Bytes::from(encoded(&input));
-            let alone = input.previous.is_empty() && input.previous_views.is_empty();
+            let alone = input.previous.is_empty() && input.previous_moments.is_empty();
             let expected = if alone { Ok(Body::Input(input)) } else { Err(message.clone()) };
             prop_assert_eq!(decode(message), expected);
         }
@@ -112,7 +112,7 @@ mod tests {
             changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
             more in proptest::collection::vec(any::<u8>(), 0..12),
         ) {
-            let alone = Input { previous: Vec::new(), previous_views: Vec::new(), ..input };
+            let alone = Input { previous: Vec::new(), previous_moments: Vec::new(), ..input };
             let mut message = encoded(&alone);
             // At the end of the input, as if it had more fields.
             if message[1] as usize + 2 == message.len() && message.len() + more.len() < 128 {

@@ -35,7 +35,7 @@ pub struct PlayerInput {
     pub sequence: u32,
     /// The moment that the player was shown when acting, as its client says; not after the newest state that
     /// was sent. None: unknown.
-    pub view: Option<Moment>,
+    pub moment: Option<Moment>,
     /// The game's input message.
     pub payload: Bytes,
 }

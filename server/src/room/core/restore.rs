@@ -141,13 +141,13 @@ impl RoomCore {
             }
             self.take_orders();
         }
-        for (player, number, view, input) in inputs {
-            let view = view.map(Moment::of_parts);
-            let given = PlayerInput { player, number, view, input: &input[..] };
+        for (player, number, moment, input) in inputs {
+            let moment = moment.map(Moment::of_parts);
+            let given = PlayerInput { player, number, moment, input: &input[..] };
             self.game.input(given).map_err(|e| e.to_string())?;
             if let Some(taken) = self.seats.get_mut(player) {
                 taken.applied = taken.applied.max(number);
-                taken.view = taken.view.max(view);
+                taken.moment = taken.moment.max(moment);
             }
         }
         let Some(tick) = tick else { return Ok(()) };

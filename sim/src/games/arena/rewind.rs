@@ -1,14 +1,14 @@
 //! Shots at what their shooters were shown.
 //!
-//! A shooter aims at others where its client shows them: at its view, some ticks before the newest state. The
-//! projectile is fired then: in the tick in which the room hears of it, it is flown from the view to the
+//! A shooter aims at others where its client shows them: at a moment some ticks before the newest state. The
+//! projectile is fired then: in the tick in which the room hears of it, it is flown from that moment to the
 //! newest state, through the places that the others had meanwhile, and from there on as any other. So whoever
 //! is in its way on the shooter's screen is hit, at any distance. Others first see it when it has flown as
-//! far already: that is their part of the price, and why the view may not be older than
+//! far already: that is their part of the price, and why the moment may not be older than
 //! [`ArenaOptions::rewind_ms`](super::ArenaOptions::rewind_ms). Boxes do not move, and it never flies through
 //! one; but somebody who has reached one within that time can still be hit where he came from.
 //!
-//! (The view: Yahn Bernier, "Latency Compensating Methods in Client/Server In-game Protocol Design and
+//! (The moment: Yahn Bernier, "Latency Compensating Methods in Client/Server In-game Protocol Design and
 //! Optimization", Valve, 2001. A projectile that makes up for the time since it was fired, up to a limit: the
 //! manual of Fish-Networking, "Lag Compensation: Projectiles"; there it flies faster for a while, and those
 //! in its way are where they are now.)

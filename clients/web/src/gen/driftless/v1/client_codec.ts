@@ -230,14 +230,14 @@ export function decodeResume(bytes: Uint8Array | BinaryReader, length = (bytes a
 /** Writes a `driftless.v1.Input`. */
 export function encodeInput(message: MessageInitShape<typeof InputSchema>, writer = new BinaryWriter()): BinaryWriter {
   if (message.sequence) writer.tag(1, 0).uint32(message.sequence);
-  if (message.view) writer.tag(2, 0).uint64(message.view);
+  if (message.moment) writer.tag(2, 0).uint64(message.moment);
   if (message.payload?.length) writer.tag(3, 2).bytes(message.payload);
   if (message.stateAck) writer.tag(4, 0).uint32(message.stateAck);
   if (message.reliableAck) writer.tag(5, 0).uint64(message.reliableAck);
   for (const value of message.previous ?? []) writer.tag(6, 2).bytes(value);
-  if (message.previousViews?.length) {
+  if (message.previousMoments?.length) {
     writer.tag(7, 2).fork();
-    for (const value of message.previousViews) writer.sint32(value);
+    for (const value of message.previousMoments) writer.sint32(value);
     writer.join();
   }
   if (message.stateMissing) writer.tag(8, 0).uint32(message.stateMissing);
@@ -252,12 +252,12 @@ export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as
   const message: Input = {
     $typeName: "driftless.v1.Input",
     sequence: 0,
-    view: 0n,
+    moment: 0n,
     payload: new Uint8Array(0),
     stateAck: 0,
     reliableAck: 0n,
     previous: [],
-    previousViews: [],
+    previousMoments: [],
     stateMissing: 0,
   };
   while (reader.pos < end) {
@@ -267,7 +267,7 @@ export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as
         message.sequence = reader.uint32();
         break;
       case 16:
-        message.view = reader.uint64() as bigint;
+        message.moment = reader.uint64() as bigint;
         break;
       case 26:
         message.payload = reader.bytes();
@@ -282,10 +282,10 @@ export function decodeInput(bytes: Uint8Array | BinaryReader, length = (bytes as
         message.previous.push(reader.bytes());
         break;
       case 58:
-        for (const stop = reader.uint32() + reader.pos; reader.pos < stop; ) message.previousViews.push(reader.sint32());
+        for (const stop = reader.uint32() + reader.pos; reader.pos < stop; ) message.previousMoments.push(reader.sint32());
         break;
       case 56:
-        message.previousViews.push(reader.sint32());
+        message.previousMoments.push(reader.sint32());
         break;
       case 64:
         message.stateMissing = reader.uint32();

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/client.proto.
  */
 export const file_driftless_v1_client: GenFile = /*@__PURE__*/
-  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEi6QIKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSAASJAoFcmVuZXcYCSABKAsyEy5kcmlmdGxlc3MudjEuUmVuZXdIAEIGCgRib2R5IrYBCgRKb2luEhAKCHByb3RvY29sGAEgASgNEgwKBHJvb20YAiABKAkSDAoEa2luZBgDIAEoCRIMCgRuYW1lGAUgASgJEisKB2NvZGluZ3MYBiADKA4yGi5kcmlmdGxlc3MudjEuQ29sdW1uQ29kaW5nEg8KB29wdGlvbnMYByABKAkSFgoOaWRlbnRpdHlfdG9rZW4YCCABKAkSEAoIc3BlY3RhdGUYCSABKAhKBAgEEAVSBHVzZXIisQEKBlJlc3VtZRIQCghwcm90b2NvbBgBIAEoDRIMCgRyb29tGAIgASgJEg0KBXRva2VuGAMgASgMEhkKEXJlbGlhYmxlX3JlY2VpdmVkGAQgASgEEisKB2NvZGluZ3MYBSADKA4yGi5kcmlmdGxlc3MudjEuQ29sdW1uQ29kaW5nEhgKEHByZXNlbmNlX3ZlcnNpb24YBiABKAQSFgoOaWRlbnRpdHlfdG9rZW4YByABKAkiogEKBUlucHV0EhAKCHNlcXVlbmNlGAEgASgNEgwKBHZpZXcYAiABKAQSDwoHcGF5bG9hZBgDIAEoDBIRCglzdGF0ZV9hY2sYBCABKA0SFAoMcmVsaWFibGVfYWNrGAUgASgEEhAKCHByZXZpb3VzGAYgAygMEhYKDnByZXZpb3VzX3ZpZXdzGAcgAygREhUKDXN0YXRlX21pc3NpbmcYCCABKA0iRQoDQWNrEhEKCXN0YXRlX2FjaxgBIAEoDRIUCgxyZWxpYWJsZV9hY2sYAiABKAQSFQoNc3RhdGVfbWlzc2luZxgDIAEoDSIsCgdDb21tYW5kEhAKCHNlcXVlbmNlGAEgASgEEg8KB3BheWxvYWQYAiABKAwiFwoEUGluZxIPCgd0aW1lX3VzGAEgASgEIhcKBFBvbmcSDwoHdGltZV91cxgBIAEoBCIWCgVSZW5ldxINCgV0b2tlbhgBIAEoCSIHCgVMZWF2ZSpZCgxDb2x1bW5Db2RpbmcSGAoUQ09MVU1OX0NPRElOR19QQUNLRUQQABIWChJDT0xVTU5fQ09ESU5HX1JJQ0UQARIXChNDT0xVTU5fQ09ESU5HX0RFTlNFEAJiBnByb3RvMw");
+  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEi6QIKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSAASJAoFcmVuZXcYCSABKAsyEy5kcmlmdGxlc3MudjEuUmVuZXdIAEIGCgRib2R5IrYBCgRKb2luEhAKCHByb3RvY29sGAEgASgNEgwKBHJvb20YAiABKAkSDAoEa2luZBgDIAEoCRIMCgRuYW1lGAUgASgJEisKB2NvZGluZ3MYBiADKA4yGi5kcmlmdGxlc3MudjEuQ29sdW1uQ29kaW5nEg8KB29wdGlvbnMYByABKAkSFgoOaWRlbnRpdHlfdG9rZW4YCCABKAkSEAoIc3BlY3RhdGUYCSABKAhKBAgEEAVSBHVzZXIisQEKBlJlc3VtZRIQCghwcm90b2NvbBgBIAEoDRIMCgRyb29tGAIgASgJEg0KBXRva2VuGAMgASgMEhkKEXJlbGlhYmxlX3JlY2VpdmVkGAQgASgEEisKB2NvZGluZ3MYBSADKA4yGi5kcmlmdGxlc3MudjEuQ29sdW1uQ29kaW5nEhgKEHByZXNlbmNlX3ZlcnNpb24YBiABKAQSFgoOaWRlbnRpdHlfdG9rZW4YByABKAkipgEKBUlucHV0EhAKCHNlcXVlbmNlGAEgASgNEg4KBm1vbWVudBgCIAEoBBIPCgdwYXlsb2FkGAMgASgMEhEKCXN0YXRlX2FjaxgEIAEoDRIUCgxyZWxpYWJsZV9hY2sYBSABKAQSEAoIcHJldmlvdXMYBiADKAwSGAoQcHJldmlvdXNfbW9tZW50cxgHIAMoERIVCg1zdGF0ZV9taXNzaW5nGAggASgNIkUKA0FjaxIRCglzdGF0ZV9hY2sYASABKA0SFAoMcmVsaWFibGVfYWNrGAIgASgEEhUKDXN0YXRlX21pc3NpbmcYAyABKA0iLAoHQ29tbWFuZBIQCghzZXF1ZW5jZRgBIAEoBBIPCgdwYXlsb2FkGAIgASgMIhcKBFBpbmcSDwoHdGltZV91cxgBIAEoBCIXCgRQb25nEg8KB3RpbWVfdXMYASABKAQiFgoFUmVuZXcSDQoFdG9rZW4YASABKAkiBwoFTGVhdmUqWQoMQ29sdW1uQ29kaW5nEhgKFENPTFVNTl9DT0RJTkdfUEFDS0VEEAASFgoSQ09MVU1OX0NPRElOR19SSUNFEAESFwoTQ09MVU1OX0NPRElOR19ERU5TRRACYgZwcm90bzM");
 
 /**
  * @generated from message driftless.v1.ClientMessage
@@ -244,11 +244,11 @@ export type Input = Message<"driftless.v1.Input"> & {
   /**
    * The moment that the player was shown when acting, in 1/128 of a tick since tick 0: what was drawn, a
    * render delay behind the newest state, rather than that state (for lag compensation). 0: unknown. A moment
-   * after the newest state sent counts as that state; one before an earlier input's view counts as that view.
+   * after the newest state sent counts as that state; one before that of an earlier input counts as that one.
    *
-   * @generated from field: uint64 view = 2;
+   * @generated from field: uint64 moment = 2;
    */
-  view: bigint;
+  moment: bigint;
 
   /**
    * The game's own input message, encoded.
@@ -281,12 +281,12 @@ export type Input = Message<"driftless.v1.Input"> & {
   previous: Uint8Array[];
 
   /**
-   * The views of `previous` (of the last of them, if there are fewer), in the same order: each the distance
-   * to the view of the next input, less a tick, so mostly 0. Empty: unknown.
+   * The moments of `previous` (of the last of them, if there are fewer), in the same order: each the distance
+   * to the moment of the next input, less a tick, so mostly 0. Empty: unknown.
    *
-   * @generated from field: repeated sint32 previous_views = 7;
+   * @generated from field: repeated sint32 previous_moments = 7;
    */
-  previousViews: number[];
+  previousMoments: number[];
 
   /**
    * On transports that lose messages: bit n is set if the state message with number `state_ack` - 1 - n has

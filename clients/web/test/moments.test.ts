@@ -8,29 +8,29 @@ describe.each(["ordered", "datagram"] as const)("over %s delivery", (delivery) =
     const { timers, server, join } = world(delivery, { latency: 40, jitter: 20, loss: 0 });
     const room = await join();
     await timers.advance(1000);
-    const views = () =>
-      server.messages.filter((body) => body.case === "input").map(({ value }) => Number(value.view) / 128);
+    const moments = () =>
+      server.messages.filter((body) => body.case === "input").map(({ value }) => Number(value.moment) / 128);
     const { time } = room.view!;
     room.send(Uint8Array.of(1));
     await timers.advance(200);
     expect(time).toBeLessThan(room.state!.tick);
-    expect(time - views()[0]!).toBeGreaterThanOrEqual(0);
-    expect(time - views()[0]!).toBeLessThan(1 / 128);
+    expect(time - moments()[0]!).toBeGreaterThanOrEqual(0);
+    expect(time - moments()[0]!).toBeLessThan(1 / 128);
 
     room.interpolate = false;
     const { tick } = room.state!;
     room.send(Uint8Array.of(1));
     await timers.advance(200);
-    expect(views()).toEqual([views()[0], tick]);
+    expect(moments()).toEqual([moments()[0], tick]);
   });
 });
 
-it("a repeated input keeps its own view", () => {
+it("a repeated input keeps its own moment", () => {
   const inputs = new Inputs(true);
-  const sent = (view: number) => {
-    inputs.push(view, Uint8Array.of(1));
-    const { view: newest, previousViews } = inputs.next()!;
-    return [Number(newest), previousViews];
+  const sent = (moment: number) => {
+    inputs.push(moment, Uint8Array.of(1));
+    const { moment: newest, previousMoments } = inputs.next()!;
+    return [Number(newest), previousMoments];
   };
   // The same numbers as in driftless-proto.
   expect(sent(300 / 128)).toEqual([300, []]);
