@@ -33,6 +33,12 @@ pub enum CloseCode {
     TokenExpired = 4012,
     /// The room to watch does not exist: spectators make none.
     NoSuchRoom = 4013,
+    /// The room is on another node: go to the one that the goodbye names, at once.
+    Moved = 4014,
+    /// The node may no longer own its rooms. Come back: another node may have the room.
+    NodeLost = 4015,
+    /// It cannot be found out which node has the room. Come back after the time given.
+    RegistryUnavailable = 4016,
     /// The player left, as requested. Do not reconnect.
     Left = 4500,
     /// A message does not follow the schema.
@@ -90,6 +96,9 @@ impl CloseCode {
         CloseCode::JoinsClosed,
         CloseCode::TokenExpired,
         CloseCode::NoSuchRoom,
+        CloseCode::Moved,
+        CloseCode::NodeLost,
+        CloseCode::RegistryUnavailable,
         CloseCode::Left,
         CloseCode::Malformed,
         CloseCode::Unexpected,
@@ -135,6 +144,9 @@ impl CloseCode {
             CloseCode::JoinsClosed => "joins_closed",
             CloseCode::TokenExpired => "token_expired",
             CloseCode::NoSuchRoom => "no_such_room",
+            CloseCode::Moved => "moved",
+            CloseCode::NodeLost => "node_lost",
+            CloseCode::RegistryUnavailable => "registry_unavailable",
             CloseCode::Left => "left",
             CloseCode::Malformed => "malformed",
             CloseCode::Unexpected => "unexpected",

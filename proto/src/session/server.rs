@@ -209,6 +209,15 @@ impl<S: StateTick> ServerSession<S> {
 
     /// Ends the session: queues a goodbye, after which nothing is sent. The first close code stays.
     pub fn close(&mut self, code: CloseCode, reason: &str, reconnect_after: Duration) {
+        self.end(code, reason, reconnect_after, None);
+    }
+
+    /// Ends the session because the room is elsewhere: the goodbye says where.
+    pub fn send_away(&mut self, reason: &str, moved: wire::Moved) {
+        self.end(CloseCode::Moved, reason, Duration::ZERO, Some(moved));
+    }
+
+    fn end(&mut self, code: CloseCode, reason: &str, reconnect_after: Duration, moved: Option<wire::Moved>) {
         if matches!(self.state, State::Closing(_)) {
             return;
         }
@@ -219,6 +228,7 @@ impl<S: StateTick> ServerSession<S> {
             code: u32::from(code.number()),
             reason: reason.to_owned(),
             reconnect_after_ms: u32::try_from(reconnect_after.as_millis()).unwrap_or(u32::MAX),
+            moved,
         };
         self.control = Control::goodbye(goodbye);
     }

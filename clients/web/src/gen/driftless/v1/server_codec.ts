@@ -6,7 +6,7 @@
 /* eslint-disable */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { CommandRefused, CommandRefusedSchema, Event, EventSchema, Goodbye, GoodbyeSchema, Member, MemberSchema, Presence, PresenceSchema, Reliable, ReliableSchema, ServerMessage, ServerMessage_Ping, ServerMessage_PingSchema, ServerMessageSchema, ServerPong, ServerPongSchema, TokenExpires, TokenExpiresSchema, Welcome, WelcomeSchema } from "./server_pb.js";
+import type { CommandRefused, CommandRefusedSchema, Event, EventSchema, Goodbye, GoodbyeSchema, Member, MemberSchema, Moved, MovedSchema, Presence, PresenceSchema, Reliable, ReliableSchema, ServerMessage, ServerMessage_Ping, ServerMessage_PingSchema, ServerMessageSchema, ServerPong, ServerPongSchema, TokenExpires, TokenExpiresSchema, Welcome, WelcomeSchema } from "./server_pb.js";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { encodeState } from "./state_codec.js";
 import { decodeSchema, encodeSchema } from "./schema_codec.js";
@@ -530,6 +530,7 @@ export function encodeGoodbye(message: MessageInitShape<typeof GoodbyeSchema>, w
   if (message.code) writer.tag(1, 0).uint32(message.code);
   if (message.reason) writer.tag(2, 2).string(message.reason);
   if (message.reconnectAfterMs) writer.tag(3, 0).uint32(message.reconnectAfterMs);
+  if (message.moved !== undefined) encodeMoved(message.moved, writer.tag(4, 2).fork()).join();
   return writer;
 }
 
@@ -555,6 +556,48 @@ export function decodeGoodbye(bytes: Uint8Array | BinaryReader, length = (bytes 
         break;
       case 24:
         message.reconnectAfterMs = reader.uint32();
+        break;
+      case 34:
+        message.moved = decodeMoved(reader, reader.uint32());
+        break;
+      default:
+        reader.skip(type, field);
+    }
+  }
+  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  return message;
+}
+
+/** Writes a `driftless.v1.Moved`. */
+export function encodeMoved(message: MessageInitShape<typeof MovedSchema>, writer = new BinaryWriter()): BinaryWriter {
+  if (message.node) writer.tag(1, 2).string(message.node);
+  if (message.url) writer.tag(2, 2).string(message.url);
+  if (message.quic) writer.tag(3, 2).string(message.quic);
+  return writer;
+}
+
+/** Reads a `driftless.v1.Moved`: all of `bytes`, or the next `length` of a reader. */
+export function decodeMoved(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): Moved {
+  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
+  const end = reader.pos + length;
+  if (end > reader.len) throw new RangeError("truncated");
+  const message: Moved = {
+    $typeName: "driftless.v1.Moved",
+    node: "",
+    url: "",
+    quic: "",
+  };
+  while (reader.pos < end) {
+    const [field, type] = reader.tag();
+    switch (field * 8 + type) {
+      case 10:
+        message.node = reader.string();
+        break;
+      case 18:
+        message.url = reader.string();
+        break;
+      case 26:
+        message.quic = reader.string();
         break;
       default:
         reader.skip(type, field);
