@@ -210,9 +210,10 @@ impl Client {
     fn redial(&mut self) {
         let at = self.connection.waiting_until().unwrap_or_else(now);
         let (options, dialer) = (self.options.clone(), self.connection.dialer().clone());
+        let node = self.core().node().cloned();
         self.dialing = Some(Box::pin(async move {
             tokio::time::sleep_until(at.into()).await;
-            dialer.dial(&options).await
+            dialer.dial(&options, node.as_ref()).await
         }));
     }
 }

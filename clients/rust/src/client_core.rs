@@ -49,6 +49,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// While a seat waits, no wait is longer than its window divided by this.
 const ATTEMPTS: u32 = 4;
+/// How often a client follows from one node to another before it is welcomed.
+const MAX_HOPS: usize = 3;
 /// A new seat that lasts for this long, or for as long as the next wait, shows that the server works.
 const LASTS: Duration = Duration::from_secs(5);
 
@@ -75,6 +77,12 @@ pub struct ClientCore {
     works: bool,
     /// When the connection was lost that had the seat, if it had it for [`LASTS`].
     lost_at: Option<Instant>,
+    /// This connection was welcomed.
+    greeted: bool,
+    /// The node to which the client was sent. None: it goes to the address that the application gave.
+    node: Option<wire::Moved>,
+    /// Where it was sent since the last welcome.
+    sent_to: Vec<String>,
     /// Failed attempts in a row.
     failed: u32,
     backoff: Backoff,
@@ -122,6 +130,9 @@ impl ClientCore {
             welcomed_at: now,
             works: false,
             lost_at: None,
+            greeted: false,
+            node: None,
+            sent_to: Vec::new(),
             failed: 0,
             backoff: options.backoff.clone(),
             max_attempts: options.max_attempts,
@@ -207,21 +218,64 @@ impl ClientCore {
             self.lost_at.get_or_insert(now);
         }
         let cause = match self.goodbye.take() {
+            Some((wire::Goodbye { moved: Some(moved), .. }, _)) if !self.left => {
+                return self.follow(now, moved);
+            }
             Some((goodbye, _)) => Disconnect::from(goodbye),
             None => cause,
         };
         let code = cause.close_code();
+        // Another node may have the room by now, or will.
+        if matches!(code, Some(CloseCode::NodeLost | CloseCode::Draining)) {
+            self.start_over();
+        }
         // In these cases there is no seat to resume.
         self.rejoin |=
             matches!(code, Some(CloseCode::UnknownSession | CloseCode::RoomClosed | CloseCode::RoomFailed));
+        if self.rejoin {
+            self.start_over();
+        }
         // The server is there and has answered, and the lost seat will not be asked for again.
         let answered = std::mem::take(&mut self.resuming) && code == Some(CloseCode::UnknownSession);
         self.retry(now, cause, answered);
     }
 
+    /// The room is on another node. The client goes there at once; but not in circles.
+    fn follow(&mut self, now: Instant, moved: wire::Moved) {
+        if self.sent_to.len() >= MAX_HOPS || self.sent_to.contains(&moved.url) {
+            let hops = self.sent_to.len() + 1;
+            self.start_over();
+            return self.retry(now, Disconnect::SentInCircles { hops, last: moved.url }, false);
+        }
+        self.sent_to.push(moved.url.clone());
+        // Whoever was in the room is told, not who was still looking for it.
+        if std::mem::take(&mut self.greeted) {
+            let cause = Disconnect::Goodbye {
+                code: CloseCode::Moved.number(),
+                reason: format!("the room is on node {}", moved.node),
+                reconnect_after: Duration::ZERO,
+            };
+            self.events.push_back(Event::Disconnected { cause, retry_at: now });
+        }
+        self.node = Some(moved);
+        self.phase = Phase::Waiting { until: now };
+    }
+
+    /// The next attempt goes to the address that the application gave.
+    fn start_over(&mut self) {
+        self.node = None;
+        self.sent_to.clear();
+    }
+
+    /// The node to which the client was sent, if it was.
+    pub fn node(&self) -> Option<&wire::Moved> {
+        self.node.as_ref()
+    }
+
     /// The attempt to connect that was due in [`Phase::Waiting`] has failed. Ignored in other phases.
     pub fn handle_dial_failed(&mut self, now: Instant, error: DialError) {
         if let Phase::Waiting { .. } = self.phase {
+            self.start_over();
             self.retry(now, error.into(), false);
         }
     }
@@ -231,7 +285,8 @@ impl ClientCore {
     /// for a connection; close it.
     pub fn handle_connected(&mut self, now: Instant, delivery: Delivery) -> bool {
         let Phase::Waiting { .. } = self.phase else { return false };
-        self.resuming = !self.rejoin;
+        self.resuming = !self.rejoin && self.welcomed;
+        self.greeted = false;
         self.session.reconnected(now, self.rejoin, delivery);
         self.phase = Phase::Online;
         true
@@ -407,7 +462,8 @@ impl ClientCore {
                     if let Some(members) = self.members.as_mut().filter(|_| !welcome.resumed) {
                         *members = Members::default();
                     }
-                    self.welcomed = true;
+                    (self.welcomed, self.greeted) = (true, true);
+                    self.sent_to.clear();
                     self.events.push_back(Event::Welcome(welcome));
                 }
                 ClientEvent::RolledBack { after, until } => {

@@ -74,7 +74,7 @@ impl Connection {
     /// Opens a connection. The join is the first message that [`next`](Self::next) sends.
     pub async fn open(options: &Options) -> Result<Self, DialError> {
         let dialer = Dialer::default();
-        let Dialed { transport, token } = dialer.dial(options).await?;
+        let Dialed { transport, token } = dialer.dial(options, None).await?;
         let mut connection = Self { dialer, ..Self::on(transport, options) };
         connection.core.set_identity_token(token);
         Ok(connection)
@@ -143,7 +143,8 @@ impl Connection {
         if self.waiting_until().is_none() {
             return;
         }
-        match self.dialer.dial(options).await {
+        let node = self.core.node().cloned();
+        match self.dialer.dial(options, node.as_ref()).await {
             Ok(dialed) => self.attach(dialed),
             Err(error) => self.core.handle_dial_failed(now(), error),
         }

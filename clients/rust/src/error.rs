@@ -30,6 +30,14 @@ pub enum Disconnect {
     /// No connection could be made.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// Nodes have sent the client from one to another, and none has the room.
+    #[error("sent from node to node {hops} times, the last time to {last}, and none has the room")]
+    SentInCircles {
+        /// How often.
+        hops: usize,
+        /// Where to at last.
+        last: String,
+    },
     /// The player has left: [`leave`](crate::Client::leave).
     #[error("left")]
     Left,
@@ -47,6 +55,7 @@ impl Disconnect {
             Disconnect::Server(ServerError::TimedOut(_)) => true,
             Disconnect::Server(_) => false,
             Disconnect::Dial(error) => error.may_retry(),
+            Disconnect::SentInCircles { .. } => true,
             Disconnect::Left => false,
         }
     }
@@ -60,6 +69,7 @@ impl Disconnect {
             Disconnect::Transport(Closed::Lost(_)) | Disconnect::Dial(_) => 1006,
             Disconnect::Server(ServerError::TimedOut(_)) => CloseCode::TimedOut.number(),
             Disconnect::Server(_) => CloseCode::Malformed.number(),
+            Disconnect::SentInCircles { .. } => CloseCode::Moved.number(),
             Disconnect::Left => CloseCode::Left.number(),
         }
     }

@@ -72,7 +72,7 @@ impl Transport {
     /// # Errors
     /// No transport works.
     pub async fn dial(options: &Options) -> Result<Self, DialError> {
-        Dialer::default().dial(options).await.map(|dialed| dialed.transport)
+        Dialer::default().dial(options, None).await.map(|dialed| dialed.transport)
     }
 
     /// The kind of transport.

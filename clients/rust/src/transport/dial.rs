@@ -11,7 +11,10 @@ use super::{
     websocket::WebSocket,
 };
 use crate::{Options, runtime::now};
-use driftless_proto::limits::{ALPN, SUBPROTOCOL};
+use driftless_proto::{
+    limits::{ALPN, SUBPROTOCOL},
+    wire,
+};
 use quinn::{ConnectionError, crypto::rustls::QuicClientConfig};
 use std::{
     borrow::Cow,
@@ -53,9 +56,14 @@ struct Kept {
 }
 
 impl Dialer {
-    /// Opens a connection over the first transport that works.
-    pub(crate) async fn dial(&self, options: &Options) -> Result<Dialed, DialError> {
+    /// Opens a connection over the first transport that works: to this node, or as the options say.
+    pub(crate) async fn dial(
+        &self,
+        options: &Options,
+        node: Option<&wire::Moved>,
+    ) -> Result<Dialed, DialError> {
         let target = Target::parse(&options.url)?;
+        let target = node.map_or(Ok(target.clone()), |node| target.moved(&node.url, &node.quic))?;
         let order = self.with(|kept| kept.preference.order(now(), &options.transports));
         if order.is_empty() {
             return Err(target.bad("there are no transports to try: Options::transports is empty"));
@@ -166,7 +174,10 @@ impl Dialer {
                 let host = fetched.host.as_deref().unwrap_or(target.name());
                 (Cow::Owned(Trust::Sha256(fetched.hashes)), host, fetched.port)
             }
-            trust => (Cow::Borrowed(trust), target.name(), target.port()),
+            trust => {
+                let (host, port) = target.quic();
+                (Cow::Borrowed(trust), host, port)
+            }
         };
         let alpn = if kind == TransportKind::Quic { ALPN } else { web_transport_quinn::ALPN };
         let tls = trust::client_config(&trust, alpn.as_bytes())
@@ -196,7 +207,7 @@ async fn shake_hands(
     address: SocketAddr,
     target: &Target,
 ) -> Result<quinn::Connection, DialError> {
-    let connecting = endpoint.connect(tls, address, target.name()).map_err(|e| target.unreachable(e))?;
+    let connecting = endpoint.connect(tls, address, target.quic().0).map_err(|e| target.unreachable(e))?;
     connecting.await.map_err(|error| handshake_error(target, &error))
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Target {
     host: String,
     port: u16,
     path: String,
+    /// Host and port of QUIC, if they are not the same.
+    quic: Option<(String, u16)>,
 }
 
 impl Target {
@@ -32,7 +34,30 @@ impl Target {
             Some(path) => path,
         };
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        Ok(Self { given: url.to_owned(), secure, host: host.to_owned(), port, path: path.to_owned() })
+        Ok(Self {
+            given: url.to_owned(),
+            secure,
+            host: host.to_owned(),
+            port,
+            path: path.to_owned(),
+            quic: None,
+        })
+    }
+
+    /// A node to which the server at this place has sent the client. Not from TLS to a place without.
+    pub fn moved(&self, url: &str, quic: &str) -> Result<Self, DialError> {
+        let moved = Self::parse(url)?;
+        if self.secure && !moved.secure {
+            return Err(moved.bad("a server with TLS must not send clients to one without: see --public-url"));
+        }
+        let quic = quic.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+        let quic = quic.map(|(host, port)| (host.trim_matches(['[', ']']).to_owned(), port));
+        Ok(Self { quic, ..moved })
+    }
+
+    /// Host and port of QUIC, unless the server says otherwise.
+    pub fn quic(&self) -> (&str, u16) {
+        self.quic.as_ref().map_or((self.name(), self.port), |(host, port)| (host, *port))
     }
 
     /// An error about the URL.
@@ -53,11 +78,6 @@ impl Target {
     /// `host:port`; an IPv6 address has its brackets.
     pub fn address(&self) -> String {
         format!("{}:{}", self.host, self.port)
-    }
-
-    /// The port of HTTP and, unless the server says otherwise, of QUIC.
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     /// The host without brackets: the name in a certificate.
@@ -98,6 +118,16 @@ mod tests {
         assert_eq!(target("ws://x/y?z").asking("a&b", "c").url("ws"), "ws://x:80/y?z&kind=c");
         assert_eq!(target("ws://[::1]:7777").name(), "::1");
         assert_eq!(target("ws://[::1]:7777").address(), "[::1]:7777");
+    }
+
+    #[test]
+    fn a_node_is_elsewhere_and_as_safe() {
+        let (plain, secure) = (Target::parse("ws://a:1").unwrap(), Target::parse("wss://a/x").unwrap());
+        let moved = plain.moved("ws://b:2", "c:3").unwrap();
+        assert_eq!((moved.url("ws").as_str(), moved.quic()), ("ws://b:2/v1/connect", ("c", 3)));
+        assert_eq!(secure.moved("wss://b", "[::1]:3").unwrap().quic(), ("::1", 3));
+        assert_eq!(secure.moved("wss://b", "").unwrap().quic(), ("b", 443));
+        assert!(matches!(secure.moved("ws://b", ""), Err(DialError::Url { .. })));
     }
 
     #[test]
