@@ -31,6 +31,12 @@ export enum CloseCode {
   TokenExpired = 4012,
   /** The room to watch does not exist: spectators make none. */
   NoSuchRoom = 4013,
+  /** The room is on another node: go to the one that the goodbye names, at once. */
+  Moved = 4014,
+  /** The node may no longer own its rooms. Come back: another node may have the room. */
+  NodeLost = 4015,
+  /** It cannot be found out which node has the room. Come back after the time given. */
+  RegistryUnavailable = 4016,
   /** The player left, as requested. Do not reconnect. */
   Left = 4500,
   /** A message does not follow the schema. */
@@ -102,6 +108,10 @@ const ADVICE: Record<number, string> = {
   [CloseCode.JoinsClosed]: "Join another room, or wait; the SDK tries again.",
   [CloseCode.TokenExpired]: "The SDK asks for a fresh token; give connect an identity that gets one.",
   [CloseCode.NoSuchRoom]: "Wait until somebody plays there; the SDK tries again.",
+  [CloseCode.Moved]: "Nothing; the SDK goes to the other node.",
+  [CloseCode.NodeLost]: "Wait; the SDK comes back, perhaps to another room of this name.",
+  [CloseCode.RegistryUnavailable]:
+    "Wait; the SDK tries again. If it repeats, Redis is down: tell the operator.",
   [CloseCode.Left]: "Nothing: this is the answer to leave().",
   [CloseCode.Malformed]: "Use the SDK of this server's version.",
   [CloseCode.Unexpected]: "Use the SDK of this server's version.",

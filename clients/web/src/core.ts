@@ -14,6 +14,9 @@ const SLEPT = 2000;
 /** Then the server has this long to show that it is still there, ms. */
 const GRACE = 3000;
 
+/** How often a client follows from one node to another before it is welcomed. */
+const MAX_HOPS = 3;
+
 /** A new seat that lasts for this long, ms, or for as long as the next wait, shows that the server works. */
 const LASTS = 5000;
 
@@ -55,6 +58,10 @@ export class Core {
   private works = false;
   /** When a connection was lost that had had the seat for `LASTS`. */
   private lostAt = -Infinity;
+  /** The node to which the client was sent. Undefined: it goes to the address that the application gave. */
+  node: string | undefined;
+  /** Where it was sent since the last welcome. */
+  private sentTo: string[] = [];
   /** Failed attempts in a row. */
   private failed = 0;
   /** This connection was made while there was another one. */
@@ -147,9 +154,14 @@ export class Core {
     if (phase.name === "ended") return;
     if (phase.name === "online") this.session.disconnected();
     if (this.goodbye) {
-      const { code, reason, reconnectAfterMs } = this.goodbye.goodbye;
+      const { code, reason, reconnectAfterMs, moved } = this.goodbye.goodbye;
       cause = RoomError.goodbye(code, reason, reconnectAfterMs);
       this.goodbye = undefined;
+      if (moved && !this.left && phase.name === "online") {
+        const circles = this.follow(now, moved.url, cause);
+        if (!circles) return;
+        cause = circles;
+      }
     }
     const code = cause.code as CloseCode;
     if (this.left || code === CloseCode.Left) return this.end(RoomError.left());
@@ -159,6 +171,9 @@ export class Core {
     // In these cases there is no seat to resume.
     const gone = [CloseCode.UnknownSession, CloseCode.RoomClosed, CloseCode.RoomFailed];
     if (gone.includes(code)) this.rejoin = true;
+    // Another node may have the room by now, or will.
+    const elsewhere = this.rejoin || code === CloseCode.NodeLost || code === CloseCode.Draining;
+    if (elsewhere || phase.name === "dialing") this.startOver();
     // The server is there and has answered, and the lost seat will not be asked for again: nothing has
     // failed.
     const answered = this.resuming && code === CloseCode.UnknownSession;
@@ -177,10 +192,31 @@ export class Core {
     this.phase = { name: "waiting", until: now + wait, cause };
   }
 
+  /** The room is on another node: goes there at once, but not in circles, which is an error. */
+  private follow(now: number, url: string, cause: RoomError): RoomError | undefined {
+    const { sentTo } = this;
+    if (sentTo.length >= MAX_HOPS || sentTo.includes(url)) {
+      this.startOver();
+      const message = `sent from node to node ${sentTo.length + 1} times, at last to ${url}`;
+      return new RoomError("circles", message, { code: cause.code });
+    }
+    this.node = url;
+    sentTo.push(url);
+    this.works = this.moved = this.resuming = false;
+    this.phase = { name: "waiting", until: now, cause };
+    return undefined;
+  }
+
+  /** The next attempt goes to the address that the application gave. */
+  private startOver(): void {
+    this.node = undefined;
+    this.sentTo = [];
+  }
+
   /** A new connection was opened: resumes the seat, or joins anew if it is lost. */
   handleConnected(now: number, delivery: Delivery): void {
     if (this.phase.name !== "dialing") return;
-    this.resuming = !this.rejoin;
+    this.resuming = !this.rejoin && this.welcomed;
     this.session.reconnected(now, this.rejoin, delivery);
     this.phase = { name: "online" };
   }
@@ -248,6 +284,7 @@ export class Core {
           this.measured(() => this.clock.handleWelcome(now, Number(event.welcome.serverTimeUs) / 1000));
           if (!this.moved) this.meter.welcome(event.welcome.resumed, !this.welcomed);
           this.welcomed = true;
+          this.sentTo = [];
           this.welcomedAt = now;
           this.lostAt = -Infinity;
           this.rejoin = this.resuming = false;

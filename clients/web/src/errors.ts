@@ -3,7 +3,16 @@ import { ServerFault } from "./session/fault.js";
 import { type Closed, DialError } from "./transport/transport.js";
 
 /** Why a connection, or the room, ended. */
-export type Cause = "goodbye" | "transport" | "server" | "dial" | "left" | "options" | "gave up";
+export type Cause =
+  | "goodbye"
+  | "transport"
+  | "server"
+  | "dial"
+  | "left"
+  | "options"
+  | "gave up"
+  /** Nodes have sent the client from one to another, and none has the room. */
+  | "circles";
 
 /** Why a connection or the room ended, and what to do about it. The message is for developers. */
 export class RoomError extends Error {

@@ -396,6 +396,7 @@ export class Room<
 
   private redial(): void {
     this.core.handleDialing();
+    this.paths.node = this.core.node;
     this.dial(
       (signal) => this.paths.dial(signal),
       (transport) => {

@@ -14,6 +14,8 @@ const MOST_PATIENCE = 600_000;
  * the round-trip time.
  */
 export class Paths {
+  /** The node to which the server has sent the client: `ws://HOST:PORT`. Undefined: the server's address. */
+  node: string | undefined;
   /** Last measured round-trip time, ms. */
   rtt: number | undefined;
   /**
@@ -41,7 +43,7 @@ export class Paths {
     const { lesser } = this;
     const first = lesser && this.timers.now() < lesser.until ? lesser.name : undefined;
     const order = [...this.able].sort((a, b) => +(b.name === first) - +(a.name === first));
-    const target = this.identity ? await this.named(this.identity) : { base: this.base };
+    const target = this.identity ? await this.named(this.identity) : { base: this.server };
     const start = this.timers.now();
     const { transport, errors } = await race(order, target, headStart(this.rtt), this.timers, signal);
     if (!first) this.tell(transport.name, errors, this.timers.now() - start);
@@ -65,7 +67,7 @@ export class Paths {
       ),
     );
     try {
-      const target = this.identity ? await this.named(this.identity) : { base: this.base };
+      const target = this.identity ? await this.named(this.identity) : { base: this.server };
       return (await race(better, target, headStart(this.rtt), this.timers, signal)).transport;
     } catch (error) {
       if (!signal.aborted) this.failed(name);
@@ -86,6 +88,12 @@ export class Paths {
     this.patience = Math.min(2 * this.patience, MOST_PATIENCE);
   }
 
+  private get server(): URL {
+    const server = new URL(this.node ?? this.base);
+    server.protocol = server.protocol.replace("ws", "http");
+    return server;
+  }
+
   private get able(): readonly Dialer[] {
     return this.dialers.filter((dialer) => dialer.available?.() ?? true);
   }
@@ -93,7 +101,7 @@ export class Paths {
   /** The server, and who the player is. */
   private async named(identity: () => string | Promise<string>): Promise<Target> {
     try {
-      return { base: this.base, asks: this.asks, token: await identity() };
+      return { base: this.server, asks: this.asks, token: await identity() };
     } catch (error) {
       throw new DialError(`no token: ${error instanceof Error ? error.message : String(error)}`);
     }

@@ -48,7 +48,7 @@ export class FakeServer {
   /** States are not sent while this is set. */
   silent = false;
   /** Every newcomer is told this, and nothing else. */
-  refusal: { code: number; reason: string } | undefined;
+  refusal: { code: number; reason: string; moved?: { node: string; url: string; quic: string } } | undefined;
   /** Connections whose join or resume is not answered. */
   mute: (link: Link) => boolean = () => false;
   private readonly history: Content[] = [];
