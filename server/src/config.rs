@@ -21,6 +21,7 @@ mod kind;
 mod networks;
 mod options;
 mod public;
+mod redis_url;
 mod resolve;
 #[macro_use]
 mod table;
@@ -31,6 +32,7 @@ pub use described::{DescribedSetting, default_file, described};
 pub use networks::Networks;
 pub use options::{Options, Origin, Provenance, check_environment};
 pub use public::{PublicQuic, PublicUrl, Reached};
+pub use redis_url::RedisUrl;
 pub use resolve::{ConfigError, Resolved, Setting, resolve};
 pub use token_secret::TokenSecret;
 
@@ -42,8 +44,8 @@ use crate::{
 use driftless_proto::limits::{Limits, MAX_PLAYERS, MAX_SPECTATORS};
 use driftless_sim::TICK_RATES;
 use kind::{
-    address, admin_token, file, flag, folder, key_sources, log_filter, number, optional, origins,
-    present_folder, size, span, text, token_secret, word,
+    address, admin_token, file, flag, folder, key_sources, log_filter, number, optional, origins, prefix,
+    present_folder, redis_url, size, span, text, token_secret, word,
 };
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
 
@@ -216,6 +218,20 @@ settings! {
         /// or it is removed.
         store_mismatch: StoreMismatch = StoreMismatch::Anew,
             word(&[("anew", StoreMismatch::Anew), ("wait", StoreMismatch::Wait)]);
+        /// Redis, through which several servers are one: each is a node, a room is on one of them, and
+        /// clients are sent to the right one. None: this is the only one. With a password in it, better set
+        /// in the environment or the file: others can see flags.
+        redis: Option<RedisUrl> = None, redis_url();
+        /// What the names of its keys in Redis begin with. Nodes with the same are one.
+        redis_prefix: String = "driftless".to_owned(), prefix();
+        /// How many replicas of Redis must have a lease before it counts. 0: Redis alone; then, if it is cut
+        /// off from its replicas and one of them takes its place, two nodes may own a room.
+        redis_replicas: u32 = 0, number(0..=5);
+        /// The name of this node, for people. None: the address that clients use.
+        node: Option<String> = None, optional("NAME", "a name");
+        /// How long a node owns its rooms without being able to say so to Redis. Then it ends them, and
+        /// another node may have them. The same on all nodes.
+        lease: Duration = 2 * SECOND, span(SECOND / 2..=MINUTE);
         /// How long matches may go on when the server shuts down, until their players are gone: their rooms
         /// take those who come, new rooms are refused. 0s: everybody is told to go at once.
         drain_wait: Duration = ZERO, span(ZERO..=24 * HOUR);

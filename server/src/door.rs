@@ -30,7 +30,7 @@ pub use proxies::Proxies;
 use crate::{
     clock,
     config::Config,
-    connection::{Connection, Entrance, LocalConnections, PeerRef, Rooms, Ticket, Wanted},
+    connection::{Connection, Entrance, LocalConnections, PeerRef, Rooms, Search, Ticket, Wanted},
     ground::{
         admission::Admission,
         close::GOING_DOWN,
@@ -377,6 +377,20 @@ impl Door {
         }
     }
 
+    /// A room was found: for a new seat, the token is used up, if it is good for one only. Last, so that it
+    /// is not spent on a room that does not take its player.
+    fn let_in(
+        &self,
+        ticket: Ticket,
+        place: Option<Place>,
+        identity: &Identity,
+        source: Source,
+    ) -> Result<Ticket, Refusal> {
+        let Some(place) = place else { return Ok(ticket) };
+        self.authenticator.use_up(identity).inspect_err(|denied| self.denied(denied, source))?;
+        Ok(Ticket { place: Some(Arc::new(place)), ..ticket })
+    }
+
     fn denied(&self, denied: &Denied, source: Source) {
         self.metrics.refused.inc(denied.name());
         info!(%source, reason = denied.name(), "refused");
@@ -401,18 +415,30 @@ impl Door {
 }
 
 impl Rooms for Door {
-    fn find(&self, mut wanted: Wanted, identity: Arc<Identity>, source: Source) -> Result<Ticket, Refusal> {
-        self.check_entry(&mut wanted, &identity)?;
-        match wanted {
-            Wanted::Join(ref join) => {
-                let place = self.place(source, Sight::wanted(join, identity.role))?;
-                let ticket = self.rooms.find(wanted, identity.clone(), source)?;
-                // Last, so that a token is not spent on a room that does not take its player.
-                self.authenticator.use_up(&identity).inspect_err(|denied| self.denied(denied, source))?;
-                Ok(Ticket { place: Some(Arc::new(place)), ..ticket })
-            }
-            Wanted::Resume(_) => {
-                self.rooms.find(wanted, identity, source).or_else(|e| self.guessed(e, source))
+    fn find(self: Arc<Self>, mut wanted: Wanted, identity: Arc<Identity>, source: Source) -> Search {
+        if let Err(denied) = self.check_entry(&mut wanted, &identity) {
+            return Search::Over(Err(denied.into()));
+        }
+        let place = match &wanted {
+            Wanted::Join(join) => match self.place(source, Sight::wanted(join, identity.role)) {
+                Ok(place) => Some(place),
+                Err(refused) => return Search::Over(Err(refused.into())),
+            },
+            Wanted::Resume(_) => None,
+        };
+        match self.rooms.clone().find(wanted, identity.clone(), source) {
+            Search::Over(Ok(ticket)) => Search::Over(self.let_in(ticket, place, &identity, source)),
+            Search::Over(Err(e)) if place.is_none() => Search::Over(self.guessed(e, source)),
+            Search::Over(Err(e)) => Search::Over(Err(e)),
+            Search::Asks(found) => {
+                // Whoever guesses tokens has others asked no more often than it may join.
+                if place.is_none()
+                    && let Err(refused) = self.new_player(source)
+                {
+                    self.count(refused, source);
+                    return Search::Over(Err(refused.into()));
+                }
+                Search::Asks(Box::pin(async move { self.let_in(found.await?, place, &identity, source) }))
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     carry,
     clock::{self, Clock},
     config::Config,
-    connection::{Rooms, Ticket, Wanted},
+    connection::{Rooms, Search, Ticket, Wanted},
     ground::{
         durability::Durability,
         entrant::Entrant,
@@ -28,6 +28,7 @@ use crate::{
     homes::Homes,
     jobs::JobPool,
     metrics::Metrics,
+    nodes::{Hold, Nodes},
     registry::{Found, Listed, Maker, Registry, RoomSummary, SeatPlace},
     room::{
         AskStarted, Carry, Checkpoints, Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated,
@@ -104,6 +105,8 @@ pub struct RoomServices {
     pub recorder: Option<Arc<RecordThread>>,
     /// Where rooms are kept, if they are. Set before the first room is made.
     pub(crate) store: Arc<OnceLock<Arc<Store>>>,
+    /// The other nodes, if there may be others.
+    pub(crate) nodes: Option<Arc<Nodes>>,
 }
 
 /// A room's share of the server's totals. Given back when it is dropped.
@@ -111,6 +114,8 @@ struct Budget {
     _ticks: Ticks,
     /// The permit of the source whose join made it.
     _share: Option<Share>,
+    /// It is this node's.
+    _hold: Option<Hold>,
 }
 
 /// A room that has not started yet.
@@ -179,7 +184,7 @@ impl Factory {
 
     /// Makes a room, and waits until its game has started.
     pub async fn create(&self, spec: RoomSpec) -> Result<RoomSummary, FactoryError> {
-        let Listed { shared, room, .. } = self.list(&spec)?;
+        let Listed { shared, room, .. } = self.list(&spec).await?;
         // A room that has failed by now was made nevertheless.
         match room.send(AskStarted).await {
             Ok(Err(refused)) => Err(FactoryError::BadOptions(refused.reason)),
@@ -188,15 +193,24 @@ impl Factory {
     }
 
     /// Makes a room whose game has yet to start.
-    fn list(&self, spec: &RoomSpec) -> Result<Listed, FactoryError> {
+    async fn list(&self, spec: &RoomSpec) -> Result<Listed, FactoryError> {
         loop {
             let id = self.next_id();
             let name: Arc<str> = match &spec.name {
                 Some(name) if is_room_name(name) => name.as_str().into(),
                 Some(name) => return Err(FactoryError::BadName(name.clone())),
+                // Other nodes number theirs, too.
+                None if self.services.nodes.is_some() => {
+                    format!("room-{id}-{:x}", getrandom::u32().unwrap_or_default()).into()
+                }
                 None => format!("room-{id}").into(),
             };
-            let made = self.make(id, name.clone(), spec, Maker::Operator)?;
+            let kind = spec.kind.as_deref().unwrap_or(&self.default_kind);
+            let hold = match &self.services.nodes {
+                Some(nodes) => Some(nodes.claim(&name, kind, true).await?),
+                None => None,
+            };
+            let made = self.make(id, name.clone(), spec, Maker::Operator, hold)?;
             match self.registry.get_or_start(&name, || self.start(made))? {
                 (listed, Found::Started) => return Ok(listed),
                 (_, Found::There) if spec.name.is_none() => {} // a player called a room so: the next number
@@ -228,7 +242,7 @@ impl Factory {
             match room.send(asked).await {
                 // It has just ended: the next attempt makes a new one.
                 Ok(Err(JoinError::Ended(_))) | Err(MailboxError::Closed) => {
-                    room = self.find_or_create(&join, entrant.source)?.room;
+                    room = self.find_or_create(&join, entrant.source).await?.room;
                 }
                 Ok(seated) => return seated.map_err(Refusal::from),
                 Err(e) => return Err(e.into()),
@@ -269,7 +283,28 @@ impl Factory {
         }
     }
 
-    fn find_or_create(&self, join: &wire::Join, source: Source) -> Result<Listed, FactoryError> {
+    async fn find_or_create(&self, join: &wire::Join, source: Source) -> Result<Listed, FactoryError> {
+        if let Some(listed) = self.find_here(join)? {
+            return Ok(listed);
+        }
+        let Some(nodes) = &self.services.nodes else { return self.make_for(join, source, None) };
+        if join.spectate {
+            // Spectators make none, wherever that would be.
+            let found = nodes.find(&join.room).await.map_err(FactoryError::Unavailable)?;
+            let none = || FactoryError::NoSuchRoom(join.room.clone());
+            return Err(found.map_or_else(none, |node| FactoryError::Elsewhere(Box::new(node))));
+        }
+        let kind = kind_of(join).unwrap_or(&self.default_kind);
+        let hold = nodes.claim(&join.room.as_str().into(), kind, false).await?;
+        // Somebody may have made it here meanwhile.
+        match self.find_here(join)? {
+            Some(listed) => Ok(listed),
+            None => self.make_for(join, source, Some(hold)),
+        }
+    }
+
+    /// The room that a join is for, if it is here.
+    fn find_here(&self, join: &wire::Join) -> Result<Option<Listed>, FactoryError> {
         let (name, kind) = (&*join.room, kind_of(join));
         if !join.options.is_empty() && !self.config.join_options {
             return Err(FactoryError::NoJoinOptions);
@@ -277,18 +312,32 @@ impl Factory {
         if let Some(listed) = self.registry.get(name)
             && listed.room.connected()
         {
-            return of_kind(listed, kind);
+            return of_kind(listed, kind).map(Some);
         }
         if !is_room_name(name) {
             return Err(FactoryError::BadName(name.to_owned()));
         }
+        if !join.spectate {
+            self.kind(kind.unwrap_or(&self.default_kind))?;
+        }
+        Ok(None)
+    }
+
+    /// Makes the room that a join is for.
+    fn make_for(
+        &self,
+        join: &wire::Join,
+        source: Source,
+        hold: Option<Hold>,
+    ) -> Result<Listed, FactoryError> {
+        let (name, kind) = (&*join.room, kind_of(join));
         if join.spectate {
             return Err(FactoryError::NoSuchRoom(name.to_owned()));
         }
         let (kind_asked, options) = (kind.map(str::to_owned), join.options.clone());
         let spec = RoomSpec { kind: kind_asked, options, ..RoomSpec::default() };
         let name: Arc<str> = name.into();
-        let made = self.make(self.next_id(), name.clone(), &spec, Maker::Joiner(source))?;
+        let made = self.make(self.next_id(), name.clone(), &spec, Maker::Joiner(source), hold)?;
         // Somebody else may have been faster: then it is their room.
         let (listed, _) = self.registry.get_or_start(&name, || self.start(made))?;
         of_kind(listed, kind)
@@ -299,7 +348,14 @@ impl Factory {
     }
 
     /// A room that has not started yet, checked against kinds and limits.
-    fn make(&self, id: RoomId, name: Arc<str>, spec: &RoomSpec, maker: Maker) -> Result<Made, FactoryError> {
+    fn make(
+        &self,
+        id: RoomId,
+        name: Arc<str>,
+        spec: &RoomSpec,
+        maker: Maker,
+        hold: Option<Hold>,
+    ) -> Result<Made, FactoryError> {
         let kind = self.kind(spec.kind.as_deref().unwrap_or(&self.default_kind))?;
         let setup = Setup {
             seed: spec.seed.unwrap_or_else(|| random_seed(id)),
@@ -315,7 +371,7 @@ impl Factory {
             return Err(FactoryError::NoStore);
         }
         let spectating = self.spectating(&kind, spec)?;
-        self.admit(id, name, kind, setup, maker, durability, Members::default(), spectating)
+        self.admit(id, name, kind, setup, maker, durability, Members::default(), spectating, hold)
     }
 
     /// Whom a room lets watch, as its maker, its game or the configuration says.
@@ -351,6 +407,7 @@ impl Factory {
         durability: Durability,
         members: Members,
         spectating: Spectating,
+        hold: Option<Hold>,
     ) -> Result<Made, FactoryError> {
         if self.registry.is_draining() {
             return Err(FactoryError::Draining);
@@ -361,7 +418,8 @@ impl Factory {
         let tick_rate = in_range("tick_rate", setup.tick_rate, TICK_RATES)?;
         let max_players = in_range("max_players", setup.max_players, 1..=MAX_PLAYERS)?;
         let shared = RoomShared::new(id, name, kind.name(), tick_rate, max_players);
-        let shared = Arc::new(RoomShared { members: Arc::new(members), spectating, ..shared });
+        let owned = hold.as_ref().map(|hold| hold.owned().clone());
+        let shared = Arc::new(RoomShared { members: Arc::new(members), spectating, owned, ..shared });
         let share = match maker {
             Maker::Operator => None,
             Maker::Joiner(source) => Some(self.by_source.take(source).ok_or_else(|| {
@@ -373,7 +431,7 @@ impl Factory {
             Some(_) => self.ticks.max_of_joins(),
         };
         let ticks = self.ticks.take(tick_rate, max).ok_or(FactoryError::TooManyTicks(max))?;
-        let budget = Budget { _ticks: ticks, _share: share };
+        let budget = Budget { _ticks: ticks, _share: share, _hold: hold };
         Ok(Made { shared, kind, setup, budget, maker, durability })
     }
 
@@ -450,7 +508,7 @@ impl Factory {
     ) -> Result<(), FactoryError> {
         let (id, kind) = (self.next_id(), self.kind(kind)?);
         let (maker, members) = (Maker::Operator, Members::default());
-        let made = self.admit(id, name.clone(), kind, setup, maker, durability, members, spectating)?;
+        let made = self.admit(id, name.clone(), kind, setup, maker, durability, members, spectating, None)?;
         match self.registry.get_or_start(name, || self.start(made))? {
             (_, Found::Started) => Ok(()),
             (_, Found::There) => Err(FactoryError::Exists(name.to_string())),
@@ -468,7 +526,8 @@ impl Factory {
         let name: Arc<str> = carried.name.as_str().into();
         let members = Members::after(carried.members_version());
         let spectating = carried.spectating;
-        let made = self.admit(carried.id, name.clone(), kind, setup, maker, durability, members, spectating);
+        let made =
+            self.admit(carried.id, name.clone(), kind, setup, maker, durability, members, spectating, None);
         let made = made.map_err(|e| e.to_string())?;
         carried.show(&made.shared);
         let kept = carried.seats(&made.shared, &self.config.limits);
@@ -589,22 +648,31 @@ impl Factory {
 }
 
 impl Rooms for Factory {
-    fn find(&self, wanted: Wanted, identity: Arc<Identity>, source: Source) -> Result<Ticket, Refusal> {
-        let (room, players) = match &wanted {
-            Wanted::Join(join) => {
-                let Listed { room, shared, .. } = self.find_or_create(join, source)?;
-                (room, shared.watched_by())
+    fn find(self: Arc<Self>, wanted: Wanted, identity: Arc<Identity>, source: Source) -> Search {
+        let here = match &wanted {
+            Wanted::Join(join) => match self.find_here(join) {
+                Ok(None) if self.services.nodes.is_none() => self.make_for(join, source, None).map(Some),
+                here => here,
             }
-            Wanted::Resume(resume) => {
-                let (_, SeatPlace { room, .. }) = self
-                    .seat(resume, &identity)
-                    .inspect_err(|_| self.services.metrics.resumes.inc("unknown"))?;
-                let listed = self.registry.get(&resume.room);
-                (room, listed.map_or(0, |listed| listed.shared.watched_by()))
-            }
+            .map(|here| here.map(|listed| (listed.room, listed.shared.watched_by())))
+            .map_err(Refusal::from),
+            Wanted::Resume(resume) => match self.seat(resume, &identity) {
+                Ok((_, SeatPlace { room, .. })) => {
+                    let listed = self.registry.get(&resume.room);
+                    Ok(Some((room, listed.map_or(0, |listed| listed.shared.watched_by()))))
+                }
+                Err(ResumeError::UnknownToken) if self.may_be_elsewhere(&resume.room) => Ok(None),
+                Err(error) => {
+                    self.services.metrics.resumes.inc("unknown");
+                    Err(error.into())
+                }
+            },
         };
-        let home = self.services.homes.for_player(&room, players);
-        Ok(Ticket { wanted, identity, room, home, place: None })
+        match here {
+            Ok(Some((room, players))) => Search::Over(Ok(self.ticket(wanted, identity, room, players))),
+            Ok(None) => Search::Asks(Box::pin(self.find_elsewhere(wanted, identity, source))),
+            Err(refusal) => Search::Over(Err(refusal)),
+        }
     }
 
     fn enter(
@@ -625,6 +693,49 @@ impl Rooms for Factory {
                 }
             }
         })
+    }
+}
+
+impl Factory {
+    /// A seat that is not here may be on another node.
+    fn may_be_elsewhere(&self, room: &str) -> bool {
+        self.services.nodes.is_some() && is_room_name(room) && self.registry.get(room).is_none()
+    }
+
+    fn ticket(&self, wanted: Wanted, identity: Arc<Identity>, room: RoomAddr, players: u32) -> Ticket {
+        let home = self.services.homes.for_player(&room, players);
+        Ticket { wanted, identity, room, home, place: None }
+    }
+
+    /// What is not here: makes it here, or says where it is.
+    async fn find_elsewhere(
+        self: Arc<Self>,
+        wanted: Wanted,
+        identity: Arc<Identity>,
+        source: Source,
+    ) -> Result<Ticket, Refusal> {
+        let found = match &wanted {
+            Wanted::Join(join) => self.find_or_create(join, source).await,
+            Wanted::Resume(resume) => {
+                let found = match &self.services.nodes {
+                    Some(nodes) => nodes.find(&resume.room).await,
+                    None => Ok(None),
+                };
+                match found {
+                    Ok(Some(node)) => Err(FactoryError::Elsewhere(Box::new(node))),
+                    Ok(None) => {
+                        self.services.metrics.resumes.inc("unknown");
+                        return Err(ResumeError::UnknownToken.into());
+                    }
+                    Err(why) => Err(FactoryError::Unavailable(why)),
+                }
+            }
+        };
+        if let Err(FactoryError::Elsewhere(_)) = &found {
+            self.services.metrics.moved.inc();
+        }
+        let Listed { room, shared, .. } = found?;
+        Ok(self.ticket(wanted, identity, room, shared.watched_by()))
     }
 }
 

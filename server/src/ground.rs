@@ -19,6 +19,7 @@ pub mod key_source;
 pub mod members;
 pub mod notice;
 pub mod origin;
+pub mod ownership;
 pub mod published;
 pub mod rate;
 pub mod refusal;

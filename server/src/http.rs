@@ -24,6 +24,7 @@
 //! | `/v1/stream` | GET | operators: what happens, as Server-Sent Events (see [`feed`](crate::feed)) |
 //! | `/v1/drain` | POST | operators: like SIGTERM; players get close code 4000 |
 //! | `/v1/drain` | GET | operators: how far it is |
+//! | `/v1/nodes` | GET | operators: all nodes, with what they have to do |
 //! | `/v1/openapi.json` | GET | the description of all this, as OpenAPI |
 //! | `/v1/certificate` | GET | where QUIC and WebTransport are, and the hashes of certificates to trust |
 //! | `/v1/presence` | GET | who is here; `?room=NAME`, `?limit=N`, `?after=ROOM/USER` |
@@ -45,6 +46,7 @@ mod health;
 mod inspect;
 mod media;
 mod metrics;
+mod nodes;
 mod openapi;
 mod page;
 mod pages;
@@ -61,7 +63,7 @@ pub use pages::Pages;
 
 use crate::{
     config::Config, door::Door, factory::Factory, feed::Feed, ground::rate::Rate, health::Health,
-    metrics::Metrics, presence::Presence, registry::Registry, tls::Certificates, transport,
+    metrics::Metrics, nodes::Nodes, presence::Presence, registry::Registry, tls::Certificates, transport,
 };
 use actix::Addr;
 use actix_web::{HttpRequest, Resource, guard, web};
@@ -75,6 +77,8 @@ pub(crate) struct HttpState {
     pub registry: Arc<Registry>,
     /// Makes rooms.
     pub factory: Arc<Factory>,
+    /// The other nodes, if there may be others.
+    pub nodes: Option<Arc<Nodes>>,
     /// The members of all rooms.
     pub presence: Addr<Presence>,
     /// The figures.
@@ -147,6 +151,7 @@ const API: &[(&str, &str, Add)] = &[
     ("/v1/drain", "GET, HEAD, POST", |path| {
         path.route(get().to(admin::drain_state)).route(web::post().to(admin::drain))
     }),
+    ("/v1/nodes", "GET, HEAD", |path| path.route(get().to(nodes::nodes))),
     ("/v1/stream", "GET", |path| path.route(web::get().to(stream::stream))),
     ("/v1/certificate", "GET, HEAD", |path| path.route(get().to(certificate::certificate))),
     ("/v1/presence", "GET, HEAD", |path| path.route(get().to(presence::presence))),

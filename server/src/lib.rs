@@ -16,6 +16,7 @@
 //! | jobs, 2, and up to 16 that may block, with [`jobs`] | none | jobs requested by games |
 //! | room events, one, with [`Server::on`] | none | rooms made, reports, rooms ended |
 //! | recorder, one, with `--record` | none | ticks to write |
+//! | nodes, one, with `--redis` | none | joins to unknown rooms; every fifth of a lease |
 //! | log, one | none | log lines to write |
 //!
 //! **Home.** A room and the connections of its players live on one thread, where a tick is a function call,
@@ -37,7 +38,7 @@
 //! | [`room`] | [`room::core::RoomCore`] (pure) and its actor |
 //! | [`presence`] | who is in which room: a pure roster and its actor |
 //! | [`connection`] | one client: its session, its seat, its [end](connection::End) |
-//! | `registry`, `homes`, `factory` | rooms by name and seats by token; their threads; making rooms |
+//! | `registry`, `nodes`, `homes`, `factory` | rooms by name and seats by token; which of many servers has a room; their threads; making rooms |
 //! | [`door`] | who is admitted, over any transport |
 //! | `transport` | WebSocket, QUIC, WebTransport: bytes in, bytes out |
 //! | [`jobs`] | work that is too slow for a tick |
@@ -118,6 +119,7 @@ mod homes;
 mod http;
 pub mod jobs;
 pub mod metrics;
+mod nodes;
 pub mod open_files;
 mod prefetch;
 pub mod presence;

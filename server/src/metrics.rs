@@ -105,6 +105,18 @@ pub struct Metrics {
     pub journal_unsynchronised: Gauge,
     /// Attempts to write to the store that failed.
     pub store_failures: ByReason,
+    /// Renewals of this node's lease, by result.
+    pub lease_renewals: ByReason,
+    /// From when a renewal was due to when it was confirmed.
+    pub lease_lateness: DurationHistogram,
+    /// Leases that ended because they could not be renewed.
+    pub leases_lost: Counter,
+    /// Joins to rooms that were not here, by what was found out.
+    pub claims: ByReason,
+    /// Clients that were sent to another node.
+    pub moved: Counter,
+    /// Time until Redis has answered.
+    pub redis_duration: DurationHistogram,
 }
 
 /// Metrics of one transport.
@@ -258,7 +270,16 @@ impl Metrics {
             rooms_moved: Counter::default(),
             rooms_ended: ByReason::new(
                 "reason",
-                ["empty", "failed", "drained", "closed", "out_of_ticks", "refused", "game_ended"],
+                [
+                    "empty",
+                    "failed",
+                    "drained",
+                    "closed",
+                    "out_of_ticks",
+                    "refused",
+                    "game_ended",
+                    "node_lost",
+                ],
             ),
             room_tick_duration: DurationHistogram::new(TICK_DURATION),
             room_tick_lateness: DurationHistogram::new(TICK_LATENESS),
@@ -288,6 +309,12 @@ impl Metrics {
             checkpoint_bytes: Counter::default(),
             journal_unsynchronised: Gauge::default(),
             store_failures: ByReason::new("what", ["checkpoint", "frame", "journal"]),
+            lease_renewals: ByReason::new("result", ["renewed", "failed"]),
+            lease_lateness: DurationHistogram::new(JOB_DURATION),
+            leases_lost: Counter::default(),
+            claims: ByReason::new("result", ["ours", "elsewhere", "unknown"]),
+            moved: Counter::default(),
+            redis_duration: DurationHistogram::new(JOB_DURATION),
         };
         metrics.register();
         metrics
@@ -405,8 +432,22 @@ impl Metrics {
         put_unit(r, "journal_unsynchronised", help, Unit::Bytes, &self.journal_unsynchronised);
         let help = "Attempts to write to the store that failed.";
         put(r, "store_failures", help, &self.store_failures.family);
+        self.register_nodes(r);
         registry.register_collector(Box::new(ProcessCollector::new()));
         self.registry = registry;
+    }
+
+    /// What concerns other nodes.
+    fn register_nodes(&self, r: &mut Registry) {
+        put(r, "lease_renewals", "Renewals of this node's lease, by result.", &self.lease_renewals.family);
+        let help = "Time from when a renewal of the lease was due to when it was confirmed.";
+        put_unit(r, "lease_lateness", help, Unit::Seconds, &self.lease_lateness);
+        let help = "Leases that ended with all rooms, because they could not be renewed in time.";
+        put(r, "leases_lost", help, &self.leases_lost);
+        let help = "Joins to rooms that were not here, by what was found out.";
+        put(r, "claims", help, &self.claims.family);
+        put(r, "moved", "Clients that were sent to another node.", &self.moved);
+        put_unit(r, "redis_duration", "Time until Redis has answered.", Unit::Seconds, &self.redis_duration);
     }
 
     fn register_transports(&mut self) {

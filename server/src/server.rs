@@ -3,6 +3,7 @@
 mod error;
 mod interior;
 mod listen;
+mod neighbours;
 mod parts;
 mod prepared;
 mod running;

@@ -1,6 +1,6 @@
 //! Kinds of values: how they are parsed, shown, and described when a value is refused.
 
-use super::{AdminToken, TokenSecret};
+use super::{AdminToken, RedisUrl, TokenSecret};
 use crate::ground::{key_source::KeySource, origin::OriginPattern};
 use std::{
     fmt::Display,
@@ -131,6 +131,24 @@ pub(super) fn token_secret() -> Kind<Option<TokenSecret>> {
     let mut kind = Kind::new("SECRET", allowed, read, |_| None);
     kind.form.secret = true;
     kind
+}
+
+/// The address of a Redis, which may have a password in it.
+pub(super) fn redis_url() -> Kind<Option<RedisUrl>> {
+    let allowed = "redis://[USER:PASSWORD@]HOST[:PORT], or redis+sentinel://HOST,HOST/NAME; rediss with TLS";
+    let mut kind = Kind::new("URL", allowed, |text: &str| text.parse().ok().map(Some), |_| None);
+    kind.form.secret = true;
+    kind
+}
+
+/// What names begin with.
+pub(super) fn prefix() -> Kind<String> {
+    let fits = |text: &&str| {
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    let read = move |text: &str| Some(text).filter(fits).map(str::to_owned);
+    Kind::new("TEXT", "1 to 64 of A-Z, a-z, 0-9, -, _ and .", read, |text: &String| Some(text.clone()))
 }
 
 /// Patterns of origins, separated by commas.

@@ -130,6 +130,18 @@ impl Resolved {
                 self.bad("durability", "none, because there is no store: set one, as with --store FOLDER")
             );
         }
+        if self.config.redis.is_some() && store.is_some() {
+            // It would not know which of its rooms another node has made meanwhile.
+            return Err(
+                self.bad("store", "left out with --redis: rooms in a folder are those of one machine")
+            );
+        }
+        if self.config.redis.is_some() && self.config.public_url.is_none() && listen.ip().is_unspecified() {
+            return Err(self.bad(
+                "public_url",
+                "set with --redis: the other nodes send clients to it, and there is no one address listened on",
+            ));
+        }
         if self.config.guests == Guests::No && !authenticates && !self.config.has_token_keys() {
             return Err(
                 self.bad("guests", "yes or auto while there are no keys for tokens: set --token-keys")

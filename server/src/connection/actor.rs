@@ -68,16 +68,21 @@ pub struct Connection {
 /// Finds rooms and seats for connections.
 pub trait Rooms: Send + Sync {
     /// Finds or makes the room in which a seat is wanted.
-    ///
-    /// # Errors
-    /// Why there is none.
-    fn find(&self, wanted: Wanted, identity: Arc<Identity>, source: Source) -> Result<Ticket, Refusal>;
+    fn find(self: Arc<Self>, wanted: Wanted, identity: Arc<Identity>, source: Source) -> Search;
     /// Takes the seat in the room that was found.
     fn enter(
         self: Arc<Self>,
         ticket: Ticket,
         entrant: Entrant,
     ) -> LocalBoxFuture<'static, Result<Seated, Refusal>>;
+}
+
+/// The result of the search for a room: where it is, or why there is none.
+pub enum Search {
+    /// It is known.
+    Over(Result<Ticket, Refusal>),
+    /// Others have to be asked.
+    Asks(LocalBoxFuture<'static, Result<Ticket, Refusal>>),
 }
 
 /// Rooms, and who may enter them.
@@ -215,7 +220,17 @@ impl Connection {
 
     fn find(&mut self, wanted: Wanted, identity: Arc<Identity>, ctx: &mut Context<Self>) {
         let source = self.peer.borrow().source();
-        match self.rooms.find(wanted, identity, source) {
+        match self.rooms.clone().find(wanted, identity, source) {
+            Search::Over(found) => self.found(found, ctx),
+            Search::Asks(found) => {
+                found.into_actor(self).map(|found, connection, ctx| connection.found(found, ctx)).wait(ctx);
+            }
+        }
+    }
+
+    fn found(&mut self, found: Result<Ticket, Refusal>, ctx: &mut Context<Self>) {
+        match found {
+            Ok(_) if self.peer.borrow().ended().is_some() => {} // `Ended` follows
             Ok(ticket) => self.go(ticket, ctx),
             Err(refusal) => self.refuse(refusal),
         }
@@ -271,7 +286,7 @@ impl Connection {
     }
 
     fn refuse(&self, refusal: Refusal) {
-        self.peer.borrow_mut().close(refusal.code, &refusal.reason, refusal.wait);
+        self.peer.borrow_mut().refuse(refusal);
     }
 
     /// How a room reaches the connection.

@@ -15,6 +15,7 @@ use crate::{
         id::ConnectionId,
         identity::Identity,
         published::Published,
+        refusal::Refusal,
         seat::{CommandTaken, Seat},
         shared::RoomShared,
         source::Source,
@@ -312,6 +313,16 @@ impl Peer {
     /// Ends the session with a goodbye, and tells the actor.
     pub fn close(&mut self, code: CloseCode, reason: &str, reconnect_after: Duration) {
         self.session.close(code, reason, reconnect_after);
+        self.settle();
+    }
+
+    /// Ends the session with the goodbye that a refusal asks for.
+    pub(super) fn refuse(&mut self, refusal: Refusal) {
+        let Refusal { code, reason, wait, moved } = refusal;
+        match moved {
+            Some(moved) => self.session.send_away(&reason, *moved),
+            None => self.session.close(code, &reason, wait),
+        }
         self.settle();
     }
 

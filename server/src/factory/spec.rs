@@ -1,11 +1,14 @@
 //! Requirements for a room, and why there is none.
 
 use super::unique::Unique;
-use crate::ground::{
-    api_error::ApiError, close::GOING_DOWN, durability::Durability, refusal::Refusal, source::Source,
+use crate::{
+    ground::{
+        api_error::ApiError, close::GOING_DOWN, durability::Durability, refusal::Refusal, source::Source,
+    },
+    nodes::{Node, NotHere, Unavailable},
 };
 use actix_web::http::StatusCode;
-use driftless_proto::{code::CloseCode, names::ROOM_NAME};
+use driftless_proto::{code::CloseCode, names::ROOM_NAME, wire};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -119,6 +122,12 @@ pub enum FactoryError {
         /// Why this server cannot.
         why: String,
     },
+    /// The room is on another node.
+    #[error("the room is on node {}, at {}", .0.name, .0.url)]
+    Elsewhere(Box<Node>),
+    /// It cannot be found out which node has the room.
+    #[error("it cannot be found out where the room is: {}", .0.why)]
+    Unavailable(Unavailable),
     /// The server is shutting down.
     #[error("{GOING_DOWN}")]
     Draining,
@@ -140,6 +149,8 @@ impl FactoryError {
             FactoryError::TooManyTicks(_) => "too_many_ticks",
             FactoryError::NoStore => "no_store",
             FactoryError::Waits { .. } => "room_waits",
+            FactoryError::Elsewhere(_) => "room_elsewhere",
+            FactoryError::Unavailable(_) => "registry_unavailable",
             FactoryError::Draining => "draining",
         }
     }
@@ -154,11 +165,22 @@ impl FactoryError {
             FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) => CloseCode::ServerFull,
             FactoryError::TooManyRoomsOfAddress { .. } => CloseCode::AddressLimit,
             FactoryError::Draining | FactoryError::Waits { .. } => CloseCode::Draining,
+            FactoryError::Elsewhere(_) => CloseCode::Moved,
+            FactoryError::Unavailable(_) => CloseCode::RegistryUnavailable,
             // The server's own fault: these come from creating a room by name and numbers, which a join does
             // not do.
             FactoryError::Exists(_) | FactoryError::OutOfRange { .. } | FactoryError::NoStore => {
                 CloseCode::Internal
             }
+        }
+    }
+}
+
+impl From<NotHere> for FactoryError {
+    fn from(why: NotHere) -> Self {
+        match why {
+            NotHere::At(node) => FactoryError::Elsewhere(node),
+            NotHere::Unknown(why) => FactoryError::Unavailable(why),
         }
     }
 }
@@ -172,12 +194,14 @@ impl From<FactoryError> for ApiError {
             | FactoryError::BadOptions(_)
             | FactoryError::NoStore
             | FactoryError::NoJoinOptions => StatusCode::BAD_REQUEST,
-            FactoryError::OtherKind { .. } | FactoryError::Exists(_) | FactoryError::Waits { .. } => {
-                StatusCode::CONFLICT
-            }
-            FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) | FactoryError::Draining => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            FactoryError::OtherKind { .. }
+            | FactoryError::Exists(_)
+            | FactoryError::Waits { .. }
+            | FactoryError::Elsewhere(_) => StatusCode::CONFLICT,
+            FactoryError::TooManyRooms(_)
+            | FactoryError::TooManyTicks(_)
+            | FactoryError::Unavailable(_)
+            | FactoryError::Draining => StatusCode::SERVICE_UNAVAILABLE,
             FactoryError::TooManyRoomsOfAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
             FactoryError::NoSuchRoom(_) => StatusCode::NOT_FOUND,
         };
@@ -187,6 +211,15 @@ impl From<FactoryError> for ApiError {
 
 impl From<FactoryError> for Refusal {
     fn from(e: FactoryError) -> Self {
-        Self::new(e.code(), &e)
+        let refusal = Self::new(e.code(), &e);
+        match e {
+            FactoryError::Elsewhere(node) => {
+                let Node { name, url, quic, .. } = *node;
+                let moved = wire::Moved { node: name, url, quic: quic.unwrap_or_default() };
+                Self { moved: Some(Box::new(moved)), ..refusal }
+            }
+            FactoryError::Unavailable(Unavailable { wait, .. }) => Self { wait, ..refusal },
+            _ => refusal,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Why a connection is not admitted, or a player gets no seat.
 
 use actix::MailboxError;
-use driftless_proto::code::CloseCode;
+use driftless_proto::{code::CloseCode, wire};
 use std::time::Duration;
 
 /// The contents of the goodbye. Errors that refuse a client convert to it; each defines its own close code.
@@ -13,12 +13,14 @@ pub struct Refusal {
     pub reason: String,
     /// How long to wait before the next try.
     pub wait: Duration,
+    /// Where the room is, if it is on another node.
+    pub moved: Option<Box<wire::Moved>>,
 }
 
 impl Refusal {
     /// With the text of an error as the reason.
     pub fn new(code: CloseCode, error: &impl ToString) -> Self {
-        Self { code, reason: error.to_string(), wait: Duration::ZERO }
+        Self { code, reason: error.to_string(), wait: Duration::ZERO, moved: None }
     }
 }
 

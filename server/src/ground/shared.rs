@@ -1,13 +1,19 @@
 //! What a room shares with connections and with the registry: its inbox and its figures.
 
-use super::{figures::RoomFigures, id::RoomId, members::Members, notice::Notice, sight::Spectating, tight};
+use super::{
+    figures::RoomFigures, id::RoomId, members::Members, notice::Notice, ownership::Ownership,
+    sight::Spectating, tight,
+};
 use bytes::Bytes;
 use driftless_proto::{moment::Moment, session::server::PlayerInput};
 use driftless_sim::PlayerId;
 use parking_lot::Mutex;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
 };
 
 /// Inputs of one seat that may wait for a tick. When there are more, the oldest are dropped, because the
@@ -59,6 +65,8 @@ pub struct RoomShared {
     pub notice: Notice,
     /// What the room costs.
     pub figures: RoomFigures,
+    /// How long this process owns it. None: there is no other that could.
+    pub owned: Option<Arc<Ownership>>,
 }
 
 impl RoomShared {
@@ -81,7 +89,13 @@ impl RoomShared {
             members: Arc::default(),
             notice: Notice::default(),
             figures: RoomFigures::default(),
+            owned: None,
         }
+    }
+
+    /// Whether another process may own it by now.
+    pub fn is_lost(&self, now: Instant) -> bool {
+        self.owned.as_ref().is_some_and(|owned| owned.is_over(now))
     }
 
     /// Connections that it publishes to.

@@ -1,7 +1,7 @@
 //! The description of the API, at `/v1/openapi.json` (OpenAPI 3.1): put together from what stands beside each
 //! handler and each answer.
 
-use super::{admin, certificate, health, inspect, metrics, presence, rooms, stream, users};
+use super::{admin, certificate, health, inspect, metrics, nodes, presence, rooms, stream, users};
 use crate::ground::api_error::Problem;
 use actix_web::{HttpResponse, web::Bytes};
 use std::sync::LazyLock;
@@ -35,6 +35,7 @@ use utoipa::{
         users::pardon,
         admin::drain,
         admin::drain_state,
+        nodes::nodes,
         stream::stream,
         certificate::certificate,
         presence::presence,

@@ -55,6 +55,8 @@ const UNPLAYED_LINGER: Duration = Duration::from_secs(1);
 /// How long a room still sends its last state after its game has ended it: for messages in transit, and for
 /// what has to be sent again.
 const ENDING: Duration = Duration::from_millis(500);
+/// What players are told when another node may have the room by now.
+const NODE_LOST: &str = "the node could not renew its lease in time: come back, another may have the room";
 /// What players are told when a room has used up its ticks, after 388 days at 128 Hz.
 const OUT_OF_TICKS: &str = "the room has used up its tick numbers: join again for a new one";
 
@@ -275,10 +277,10 @@ impl Shell {
     }
 
     fn tick(&mut self) {
-        if self.moving.is_some() {
+        let start = clock::now();
+        if self.ends_as_lost(start) || self.moving.is_some() {
             return;
         }
-        let start = clock::now();
         if self.refused.is_some() {
             return self.end_if_lingered(start);
         }
@@ -288,6 +290,10 @@ impl Shell {
             self.span.in_scope(|| warn!("the room has used up its tick numbers: ending it"));
             return self.end(CloseCode::RoomClosed, OUT_OF_TICKS, "out_of_ticks");
         };
+        // The step may have taken long, or the process may have been stopped within it.
+        if self.shared().owned.is_some() && self.ends_as_lost(clock::now()) {
+            return;
+        }
         // Before anything else happens in the room.
         self.write_checkpoint();
         let mut behind = self.fanouts.publish(self.shared().id, &ticked.published);
@@ -464,6 +470,15 @@ impl Shell {
         if kept { self.settings.linger } else { self.settings.linger.min(UNPLAYED_LINGER) }
     }
 
+    /// Ends the room if another node may have it by now. True: it has ended.
+    fn ends_as_lost(&mut self, now: Instant) -> bool {
+        if !self.ended && self.shared().is_lost(now) {
+            self.span.in_scope(|| warn!("this node may no longer own the room: ending it"));
+            self.end(CloseCode::NodeLost, NODE_LOST, "node_lost");
+        }
+        self.ended
+    }
+
     fn end(&mut self, code: CloseCode, reason: &str, metric: &'static str) {
         if mem::replace(&mut self.ended, true) {
             return;
@@ -559,7 +574,7 @@ impl Shell {
 
     /// A new player takes a seat.
     pub(super) fn join(&mut self, join: Join) -> Result<Seated, JoinError> {
-        if self.ended {
+        if self.ends_as_lost(clock::now()) {
             return Err(JoinError::Ended(self.shared().name.to_string()));
         }
         if let Err(refused) = self.started() {
@@ -630,6 +645,9 @@ impl Shell {
 
     /// A player resumes its seat.
     pub(super) fn resume(&mut self, resume: Resume) -> Result<Seated, ResumeError> {
+        if self.ends_as_lost(clock::now()) {
+            return Err(ResumeError::UnknownToken);
+        }
         let had = self.core.seats().get(resume.player).and_then(|taken| taken.connection);
         let Resume { entrant, player, token, received } = resume;
         let connection = entrant.connection;

@@ -68,6 +68,7 @@ impl Interior {
             work: JobPool::start(Jobs::new(), metrics.clone())?,
             events: Events::start(Vec::new(), metrics.clone())?,
             recorder,
+            nodes: None,
             store: Arc::default(),
         };
         let factory = Factory::new(config.clone(), registry.clone(), services, games);

@@ -15,6 +15,7 @@ use crate::{
     http::{self, Access, Costly, HttpState, Pages},
     jobs::JobPool,
     metrics::Metrics,
+    nodes::Nodes,
     presence::Presence,
     registry::Registry,
     room::events::Events,
@@ -54,6 +55,8 @@ pub(super) struct Parts {
     pub quic: Option<Arc<Quic>>,
     pub registry: Arc<Registry>,
     pub factory: Arc<Factory>,
+    /// The other nodes, if there may be others.
+    pub nodes: Option<Arc<Nodes>>,
     pub presence: Addr<Presence>,
     pub door: Arc<Door>,
     pub fanouts: Fanouts,
@@ -90,6 +93,7 @@ impl Parts {
         HttpState {
             registry: self.registry.clone(),
             factory: self.factory.clone(),
+            nodes: self.nodes.clone(),
             presence: self.presence.clone(),
             metrics: self.metrics.clone(),
             feed: self.feed.clone(),

@@ -3,6 +3,7 @@
 use super::{
     DRAIN_ANSWER, Parts, Running, Server, StartError,
     listen::listen,
+    neighbours,
     parts::{Fanouts, OpenedStore, local_connections},
 };
 use crate::{
@@ -90,6 +91,11 @@ impl Prepared {
             store::open(folder).map_err(failed)
         };
         let store = config.store.as_ref().map(open).transpose()?;
+        if server.carry.is_some() && config.redis.is_some() {
+            return Err(StartError::Carry(io::Error::other(
+                "rooms cannot be carried where other nodes may have them",
+            )));
+        }
         let carry = server.carry.as_deref().map(CarryFile::prepare).transpose().map_err(StartError::Carry)?;
         // Last, because these create files.
         let open = mem::replace(&mut server.jobs, Box::new(|| Ok(Jobs::new())));
@@ -175,6 +181,12 @@ impl Prepared {
         let homes = Homes::start(config.threads, config.pin_threads, connections)?;
         let events = Events::start(server.hear, metrics.clone())?;
         let work = JobPool::start(jobs, metrics.clone())?;
+        let nodes = config.redis.as_ref().map(|redis| {
+            let kinds = server.games.iter().map(|game| game.name().to_owned()).collect();
+            let addresses = (address, quic.as_ref().map(|quic| quic.address()));
+            neighbours::join(&config, redis, addresses, kinds, &registry, &metrics, &health)
+        });
+        let nodes = nodes.transpose()?;
         let services = RoomServices {
             clock,
             metrics: metrics.clone(),
@@ -184,6 +196,7 @@ impl Prepared {
             events: events.clone(),
             recorder,
             store: store.clone(),
+            nodes: nodes.clone(),
         };
         let (token, made_token) = match config.admin_token.clone() {
             Some(token) => (token, None),
@@ -204,6 +217,7 @@ impl Prepared {
             door,
             quic,
             factory,
+            nodes,
             registry,
             presence,
             fanouts,

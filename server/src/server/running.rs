@@ -184,6 +184,9 @@ impl Running {
             let (room, reason) = (RoomView::of(&listed.shared), "the server stopped".to_owned());
             self.parts.events.push_last(RoomEvent::Ended { room, why: "server_stopped", reason });
         }
+        if let Some(nodes) = &self.parts.nodes {
+            nodes.leave().await;
+        }
         self.parts.events.finish(at_least(HEAR_LIMIT)).await;
         self.parts.factory.finish_recordings();
         self.http.stop(false).await;

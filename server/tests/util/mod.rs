@@ -14,6 +14,7 @@ pub mod http;
 pub mod player;
 pub mod process;
 pub mod quic;
+pub mod redis;
 pub mod server;
 pub mod socket;
 pub mod tls;

@@ -1,0 +1,212 @@
+//! Many nodes: which node a room is on, agreed on through Redis.
+//!
+//! | part | what |
+//! | --- | --- |
+//! | [`core`] | a node's lease and rooms: what to ask next, what is owned until when: pure |
+//! | [`ask`] | questions and answers |
+//! | [`script`], `script.lua` | what they do in Redis, each in one atomic call |
+//! | [`link`] | the connection |
+//! | [`keeper`] | the thread that asks, and who waits for it |
+//! | [`node`] | what a node says of itself; which one is to have a new room |
+//! | `model`, `simulated` | the script in Rust, and nodes and a Redis that fails, in virtual time: tests |
+//! | `real` | the script in a real Redis: tests |
+//!
+//! **Leases are nodes', not rooms'.** A node renews one lease, five times in its length, and says with it
+//! what it has to do. A room's record names the node that has it, by its *incarnation*, and is good for as
+//! long as that has its lease. So a hundred thousand rooms cost Redis what their nodes cost.
+//!
+//! **Who owns what when.** A node counts its lease from when it *sent* the renewal that succeeded, less an
+//! eighth, by its monotonic clock; Redis counts from when the renewal came. So the node stops first. Rooms
+//! look at that deadline before each tick and before they publish it ([`Ownership`]): a process that was
+//! stopped and goes on finds them over. It goes on as another incarnation, which owns nothing yet.
+//!
+//! **A Redis that forgets.** Redis copies to its replicas after it has answered, so a failover may lose the
+//! last claims and renewals, and an emptied Redis knows nothing. The script notices by itself that it runs in
+//! another process than before, or that its notes are gone: then it lets nobody claim anything for the length
+//! of a lease. Meanwhile each node registers its rooms again, and its lease is not extended before it has.
+//! Whoever does not come in time has stopped by its own clock when claims begin again.
+//!
+//! **What can happen twice.** A room that ended with its node's lease is made anew elsewhere: its players
+//! lose what happened in it. Two nodes own a room at the same time only if
+//! - Redis's clock is set forward by more than an eighth of a lease (keys expire by the time of day), or a
+//!   node's clock goes slower than Redis's by as much, or a node's machine is suspended in a way in which its
+//!   monotonic clock stands still (a virtual machine that is paused);
+//! - Redis is cut off from its replicas, goes on answering some nodes, and a replica takes its place for
+//!   others. `redis_replicas` = 1 or more prevents it: then a lease counts only if so many replicas have it;
+//! - nodes have different `lease`s, or Redis removes keys to save memory (`maxmemory-policy` other than
+//!   `noeviction`).
+//!
+//! A state that was published in time may still be sent after the end, if the process is stopped in between.
+//!
+//! All keys begin with one hash tag, so they share a slot: what nodes agree on is never spread over several
+//! masters. (A Redis Cluster's one master could have them; the client used here speaks to no cluster.)
+//! Scripts run `INFO`: an ACL user needs that, `EVALSHA`, `SCRIPT LOAD`, and the keys.
+
+mod ask;
+mod core;
+mod keeper;
+mod link;
+mod node;
+mod script;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod real;
+#[cfg(test)]
+mod simulated;
+
+pub(crate) use keeper::Surroundings;
+pub(crate) use node::{Load, Node};
+
+use self::core::Core;
+use crate::{
+    config::{Config, RedisUrl},
+    ground::ownership::Ownership,
+    thread,
+};
+use keeper::{Keeper, Table};
+use link::Link;
+use script::Call;
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    runtime::Builder,
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+use tracing::error;
+
+/// Longest wait for the farewell to Redis.
+const LEAVE_LIMIT: Duration = Duration::from_secs(1);
+
+/// This node among the others.
+pub(crate) struct Nodes {
+    to: mpsc::UnboundedSender<Wish>,
+    table: Table,
+    /// What its incarnations' names begin with.
+    origin: String,
+}
+
+/// A room is this node's, until this is dropped or the lease is over.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    room: Arc<str>,
+    owned: Arc<Ownership>,
+    to: mpsc::UnboundedSender<Wish>,
+}
+
+/// Why a room cannot be here.
+#[derive(Debug)]
+pub(crate) enum NotHere {
+    /// It is there.
+    At(Box<Node>),
+    /// Nobody knows.
+    Unknown(Unavailable),
+}
+
+/// It cannot be found out where a room is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unavailable {
+    /// Why.
+    pub why: String,
+    /// When to ask again.
+    pub wait: Duration,
+}
+
+/// What is wanted of the keeper.
+#[derive(Debug)]
+enum Wish {
+    Claim { room: Arc<str>, kind: Arc<str>, here: bool, tell: oneshot::Sender<Result<Hold, NotHere>> },
+    Find { room: Arc<str>, tell: oneshot::Sender<Result<Option<Node>, Unavailable>> },
+    LetGo { room: Arc<str>, owned: Arc<Ownership> },
+    Leave { done: oneshot::Sender<()> },
+}
+
+impl Nodes {
+    /// Joins the other nodes. `says`: what this one says of itself.
+    ///
+    /// # Errors
+    /// If the system gives no thread or no random bytes. (Redis may come later.)
+    pub(crate) fn start(
+        config: &Config,
+        redis: &RedisUrl,
+        says: Node,
+        around: Surroundings,
+    ) -> io::Result<Arc<Self>> {
+        let (ttl, replicas) = (config.lease, config.redis_replicas);
+        let origin =
+            format!("{}-{:08x}", says.name, getrandom::u32().map_err(|e| io::Error::other(e.to_string()))?);
+        let (to, wishes) = mpsc::unbounded_channel();
+        let (table, call) = (Table::default(), Call::new(&config.redis_prefix, ttl));
+        let nodes = Arc::new(Self { to: to.clone(), table: table.clone(), origin: origin.clone() });
+        let redis = redis.clone();
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name("nodes".to_owned()).spawn(move || {
+            thread::prefer_latency();
+            let core = Core::new(&origin, ttl, Instant::now());
+            let link = Link::new(redis, call, replicas, ttl / 2);
+            let keeper = Keeper::new(core, link, around, says, table, (to, wishes));
+            runtime.block_on(keeper.run());
+        })?;
+        Ok(nodes)
+    }
+
+    /// The room for this node; or where it is. If it is nobody's, it is made here if `here` says so, or else
+    /// where there is least to do.
+    pub(crate) async fn claim(&self, room: &Arc<str>, kind: &str, here: bool) -> Result<Hold, NotHere> {
+        let (tell, told) = oneshot::channel();
+        let _ = self.to.send(Wish::Claim { room: room.clone(), kind: kind.into(), here, tell });
+        told.await.unwrap_or_else(|_| Err(NotHere::Unknown(Unavailable::gone())))
+    }
+
+    /// The other node that has the room, if there is one.
+    pub(crate) async fn find(&self, room: &str) -> Result<Option<Node>, Unavailable> {
+        let (tell, told) = oneshot::channel();
+        let _ = self.to.send(Wish::Find { room: room.into(), tell });
+        told.await.unwrap_or_else(|_| Err(Unavailable::gone()))
+    }
+
+    /// Gives everything up: other nodes need not wait for the lease to be over.
+    pub(crate) async fn leave(&self) {
+        let (done, left) = oneshot::channel();
+        let _ = self.to.send(Wish::Leave { done });
+        if timeout(LEAVE_LIMIT, left).await.is_err() {
+            error!(
+                "Redis does not take the farewell of this node: its rooms are free when its lease is over"
+            );
+        }
+    }
+
+    /// All nodes as they were seen last, with how long ago that was, and whether it is this one.
+    pub(crate) fn seen(&self, now: Instant) -> Vec<(Node, Duration, bool)> {
+        let table = self.table.lock();
+        let seen = table.iter().map(|(name, node, at)| {
+            let is_this = name.to_string().starts_with(&self.origin);
+            (node.clone(), now.saturating_duration_since(*at), is_this)
+        });
+        seen.collect()
+    }
+}
+
+impl Hold {
+    /// For how long.
+    pub(crate) fn owned(&self) -> &Arc<Ownership> {
+        &self.owned
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let _ = self.to.send(Wish::LetGo { room: self.room.clone(), owned: self.owned.clone() });
+    }
+}
+
+impl Unavailable {
+    fn gone() -> Self {
+        Self { why: "the thread that asks Redis has ended".to_owned(), wait: Duration::from_secs(1) }
+    }
+}

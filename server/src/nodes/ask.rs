@@ -1,0 +1,107 @@
+//! What a node asks of Redis, and what that says. Each is one call of the [script](super::script).
+
+use super::node::Node;
+use std::{fmt, sync::Arc, time::Duration};
+
+/// One life of one node: from its first lease until it loses that. What it owns then is owned by nobody, even
+/// if the process goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Incarnation(pub(super) Arc<str>);
+
+/// The memory of the Redis that has answered: another one after it was started again, emptied, or replaced.
+/// What was agreed under one before may be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Generation(pub Arc<str>);
+
+/// Which of a room's owners is the newer one. Rises over all rooms.
+pub(super) type Epoch = u64;
+
+/// A question.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Ask {
+    /// Renew the lease; if `had`, only one that is still there.
+    Renew { had: bool },
+    /// Who else is there.
+    Nodes,
+    /// Register rooms again, which this node has.
+    Restore(Vec<Owned>),
+    /// Whose the room is. If nobody's: it is to be that of `to`.
+    Claim { room: Arc<str>, kind: Arc<str>, to: Incarnation },
+    /// Whose the room is.
+    Find { room: Arc<str> },
+    /// The room has ended here.
+    Release { room: Arc<str>, epoch: Epoch },
+    /// Forget a node whose lease is over, and its rooms.
+    Bury(Incarnation),
+    /// Give up the lease: all rooms have ended.
+    Leave,
+}
+
+/// A room that this node has.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Owned {
+    pub room: Arc<str>,
+    pub epoch: Epoch,
+    pub kind: Arc<str>,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Answer {
+    pub generation: Generation,
+    /// How long nothing is claimed yet, because Redis may have forgotten something.
+    pub settling: Duration,
+    pub said: Said,
+}
+
+/// What it says.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Said {
+    /// Done.
+    Done,
+    /// The node has no lease any more.
+    Lost,
+    /// All nodes: with what they say of themselves, or without, if their lease is over.
+    Nodes(Vec<(Incarnation, Option<Node>)>),
+    /// Registered again, but for these, which are others'.
+    Restored { refused: Vec<Arc<str>> },
+    /// The room is this node's.
+    Ours(Epoch),
+    /// It is another node's.
+    At(Node),
+    /// It is nobody's.
+    Nowhere,
+    /// Nobody may claim anything yet.
+    Settling,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Failure {
+    /// It cannot be reached.
+    #[error("Redis cannot be reached: {0}")]
+    Away(String),
+    /// It did not answer in time.
+    #[error("Redis has not answered for {0:?}")]
+    Slow(Duration),
+    /// It is a replica, or has lost its replicas.
+    #[error("Redis takes no writes: {0}")]
+    ReadOnly(String),
+    /// Too few replicas have confirmed it.
+    #[error("{confirmed} of Redis's replicas have confirmed a lease, but {wanted} should: is one down?")]
+    Unconfirmed {
+        /// How many did.
+        confirmed: u64,
+        /// How many should.
+        wanted: u64,
+    },
+    /// It says no, or nonsense.
+    #[error("Redis refuses: {0}")]
+    Refused(String),
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

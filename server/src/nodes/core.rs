@@ -1,0 +1,444 @@
+//! A node's lease and rooms: what it asks next, and what it owns. Pure: it is told the time, and what Redis
+//! has answered.
+//!
+//! ```text
+//!             Done                      Done, another generation              all restored
+//!   Joining ─────────► Member ───────────────────────────────► Restoring ─────────────► Member
+//!      ▲                  │ lease over by this node's clock,        │
+//!      └──────────────────┴── or Lost: another incarnation ─────────┘
+//! ```
+//!
+//! Time counts from when a request was *sent* that succeeded, less a margin, so that this node stops before
+//! Redis counts its lease as over. While it registers its rooms again, its lease is not extended: others may
+//! claim rooms only one lease after Redis has changed, and by then it has registered them all, or stopped.
+
+use super::ask::{Answer, Ask, Epoch, Failure, Generation, Incarnation, Owned, Said};
+use crate::ground::ownership::Ownership;
+use std::{
+    collections::{HashMap, VecDeque},
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Rooms registered again at once.
+const BATCH: usize = 200;
+/// Time between two looks at who else is there.
+const LOOK: Duration = Duration::from_secs(1);
+/// Time between two attempts after a failure.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Nothing is claimed without one.
+const NO_LEASE: &str = "this node has no lease: it cannot reach Redis, or could not in time";
+
+/// A node's lease and rooms.
+#[derive(Debug)]
+pub(super) struct Core {
+    ttl: Duration,
+    /// What names its incarnations begin with, which no other process has.
+    origin: Arc<str>,
+    incarnations: u64,
+    me: Incarnation,
+    ownership: Arc<Ownership>,
+    phase: Phase,
+    /// That of the last answer.
+    generation: Option<Generation>,
+    held: HashMap<Arc<str>, Held>,
+    /// Rooms that are being claimed, with the numbers of the questions: one at a time, because an answer that
+    /// comes late would speak of what has been given back since.
+    claiming: HashMap<Arc<str>, u64>,
+    /// What was asked and is not answered yet, other than claims.
+    asked: Option<Asked>,
+    /// How much was asked.
+    questions: u64,
+    renew_at: Instant,
+    /// After a failure, nothing is asked before this time.
+    quiet_until: Instant,
+    look_at: Instant,
+    releases: VecDeque<(Arc<str>, Epoch)>,
+    dead: Vec<Incarnation>,
+    /// How late the last renewal was.
+    lateness: Duration,
+}
+
+/// A question to Redis, other than a claim.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Question {
+    /// Its number.
+    pub id: u64,
+    /// Who asks.
+    pub me: Incarnation,
+    pub ask: Ask,
+}
+
+#[derive(Debug)]
+struct Asked {
+    id: u64,
+    ask: Ask,
+    sent: Instant,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// It has no lease.
+    Joining,
+    /// It has one.
+    Member,
+    /// Redis may have forgotten its rooms: these are left. `since`: when the renewal was sent.
+    Restoring { since: Instant, left: Vec<Arc<str>> },
+    /// It has given the lease up, or is about to.
+    Leaving { told: bool },
+}
+
+/// A room that this node has.
+#[derive(Debug)]
+struct Held {
+    epoch: Epoch,
+    kind: Arc<str>,
+    /// How many have been told so and have not said yet that they need it no more.
+    holds: usize,
+}
+
+/// What is to be done for somebody who wants a room that is not here.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// It is this node's: nobody has to be asked. [`Core::let_go`] gives it back.
+    Ours(Arc<Ownership>),
+    /// Somebody has asked already. Ask again when that is answered.
+    Wait,
+    /// Ask, as this incarnation and with this number.
+    Ask(Incarnation, u64),
+    /// It cannot be told whose it is.
+    Unknown(&'static str),
+}
+
+/// The result of a claim.
+#[derive(Debug)]
+pub(super) enum Claimed {
+    /// The room is this node's, for as long as this lasts. [`Core::let_go`] gives it back.
+    Ours(Arc<Ownership>),
+    /// As Redis says.
+    Said(Said),
+    /// It cannot be told.
+    Unknown(&'static str),
+}
+
+/// The lease is over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Lapsed {
+    /// The rooms that ended with it.
+    pub rooms: usize,
+    /// Redis had it no more, as opposed to this node's clock.
+    pub lost: bool,
+}
+
+/// What an answer to [`Core::poll`] means.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Means {
+    /// The lease is over.
+    pub lapsed: Option<Lapsed>,
+    /// These rooms are others': they have to end here.
+    pub not_ours: Vec<Arc<str>>,
+}
+
+impl Core {
+    /// A node that has no lease yet. `origin` is unique: a name and something random.
+    pub(super) fn new(origin: &str, ttl: Duration, now: Instant) -> Self {
+        Self {
+            ttl,
+            origin: origin.into(),
+            incarnations: 1,
+            me: Incarnation(format!("{origin}-1").into()),
+            ownership: Arc::new(Ownership::new(now)),
+            phase: Phase::Joining,
+            generation: None,
+            held: HashMap::new(),
+            claiming: HashMap::new(),
+            asked: None,
+            questions: 0,
+            renew_at: now,
+            quiet_until: now,
+            look_at: now,
+            releases: VecDeque::new(),
+            dead: Vec::new(),
+            lateness: Duration::ZERO,
+        }
+    }
+
+    /// Its present name.
+    pub(super) fn me(&self) -> &Incarnation {
+        &self.me
+    }
+
+    /// Whether it owns what it holds.
+    pub(super) fn is_member(&self, now: Instant) -> bool {
+        !matches!(self.phase, Phase::Joining) && !self.ownership.is_over(now)
+    }
+
+    /// How much later than it was due the last renewal was confirmed.
+    pub(super) fn lateness(&self) -> Duration {
+        self.lateness
+    }
+
+    /// How long before the end in Redis it stops.
+    fn margin(&self) -> Duration {
+        self.ttl / 8
+    }
+
+    /// Time between two renewals.
+    fn interval(&self) -> Duration {
+        self.ttl / 5
+    }
+
+    /// When to call [`lapse`](Self::lapse) and [`poll`](Self::poll), if nothing is answered before. None:
+    /// only an answer leads on.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let over = match self.phase {
+            Phase::Member | Phase::Restoring { .. } => Some(self.ownership.until()),
+            Phase::Joining | Phase::Leaving { .. } => None,
+        };
+        let due = match &self.phase {
+            _ if self.asked.is_some() => None,
+            Phase::Leaving { told: true } => None,
+            Phase::Leaving { told: false } | Phase::Joining | Phase::Restoring { .. } => Some(self.renew_at),
+            Phase::Member if !self.releases.is_empty() || !self.dead.is_empty() => Some(self.quiet_until),
+            Phase::Member => Some(self.renew_at.min(self.look_at)),
+        };
+        due.map(|due| due.max(self.quiet_until)).into_iter().chain(over).min()
+    }
+
+    /// The next question, other than claims: one at a time. [`answered`](Self::answered) comes before the
+    /// next, unless the lease ends meanwhile: then nobody waits for the answer any more.
+    pub(super) fn poll(&mut self, now: Instant) -> Option<Question> {
+        if self.asked.is_some() || now < self.quiet_until {
+            return None;
+        }
+        let ask = self.next(now)?;
+        self.questions += 1;
+        let id = self.questions;
+        self.asked = Some(Asked { id, ask: ask.clone(), sent: now });
+        Some(Question { id, me: self.me.clone(), ask })
+    }
+
+    fn next(&mut self, now: Instant) -> Option<Ask> {
+        match &mut self.phase {
+            Phase::Leaving { told: true } => return None,
+            Phase::Leaving { told } => {
+                *told = true;
+                return Some(Ask::Leave);
+            }
+            Phase::Joining | Phase::Member if now >= self.renew_at => {
+                return Some(Ask::Renew { had: matches!(self.phase, Phase::Member) });
+            }
+            Phase::Restoring { left, .. } if now >= self.renew_at => {
+                let some = left.iter().rev().take(BATCH).filter_map(|room| {
+                    let held = self.held.get(room)?;
+                    Some(Owned { room: room.clone(), epoch: held.epoch, kind: held.kind.clone() })
+                });
+                return Some(Ask::Restore(some.collect()));
+            }
+            Phase::Joining | Phase::Member | Phase::Restoring { .. } => {}
+        }
+        if !matches!(self.phase, Phase::Member) {
+            return None;
+        }
+        if let Some((room, epoch)) = self.releases.pop_front() {
+            return Some(Ask::Release { room, epoch });
+        }
+        if now >= self.look_at {
+            return Some(Ask::Nodes);
+        }
+        self.dead.pop().map(Ask::Bury)
+    }
+
+    /// The answer to a question of [`poll`](Self::poll).
+    pub(super) fn answered(&mut self, now: Instant, id: u64, answer: Result<&Answer, &Failure>) -> Means {
+        let Some(Asked { ask, sent, .. }) = self.asked.take_if(|asked| asked.id == id) else {
+            return Means::default();
+        };
+        let Ok(answer) = answer else {
+            if let Ask::Release { room, epoch } = ask {
+                self.releases.push_front((room, epoch));
+            }
+            self.quiet_until = now + AGAIN;
+            return Means::default();
+        };
+        let known =
+            self.generation.replace(answer.generation.clone()).is_none_or(|was| was == answer.generation);
+        match (ask, &answer.said) {
+            (Ask::Renew { .. }, Said::Lost) => {
+                return Means { lapsed: self.over(now, true), ..Means::default() };
+            }
+            (Ask::Restore(_), Said::Lost) if known => {
+                return Means { lapsed: self.over(now, true), ..Means::default() };
+            }
+            (Ask::Renew { had }, Said::Done) => {
+                self.lateness = now.saturating_duration_since(self.renew_at);
+                self.renewed(now, sent, had, known);
+            }
+            (Ask::Restore(rooms), Said::Restored { refused }) if known => {
+                refused.iter().for_each(|room| drop(self.held.remove(room)));
+                self.restored(now, rooms.len());
+                return Means { not_ours: refused.clone(), ..Means::default() };
+            }
+            // Another one again: the next renewal tells it everything.
+            (Ask::Restore(_), _) => {
+                self.phase = Phase::Member;
+                self.quiet_until = now + AGAIN;
+                self.mistrust(now, false);
+            }
+            (Ask::Nodes, Said::Nodes(nodes)) => {
+                self.look_at = now + LOOK;
+                // While rooms are registered again, nobody is dead for certain.
+                let settled = answer.settling.is_zero();
+                let dead = nodes.iter().filter(|(_, node)| node.is_none() && settled);
+                self.dead = dead.map(|(name, _)| name.clone()).filter(|name| *name != self.me).collect();
+                self.mistrust(now, known);
+            }
+            _ => self.mistrust(now, known),
+        }
+        Means::default()
+    }
+
+    /// Redis may have forgotten something: it is told of all rooms with the next renewal.
+    fn mistrust(&mut self, now: Instant, known: bool) {
+        if !known {
+            self.renew_at = now;
+            // Whatever the next answer says is another one.
+            self.generation = Some(Generation("".into()));
+        }
+    }
+
+    fn renewed(&mut self, now: Instant, sent: Instant, had: bool, known: bool) {
+        self.renew_at = sent + self.interval();
+        if known || !had {
+            self.phase = Phase::Member;
+            return self.ownership.extend(sent + self.ttl - self.margin());
+        }
+        self.renew_at = now;
+        self.phase = Phase::Restoring { since: sent, left: self.held.keys().cloned().collect() };
+        self.restored(now, 0);
+    }
+
+    /// So many are registered again.
+    fn restored(&mut self, now: Instant, count: usize) {
+        let Phase::Restoring { since, left } = &mut self.phase else { return };
+        left.truncate(left.len().saturating_sub(count));
+        // Rooms that have ended meanwhile.
+        while left.last().is_some_and(|room| !self.held.contains_key(room)) {
+            left.pop();
+        }
+        if left.is_empty() {
+            let until = *since + self.ttl - self.margin();
+            self.phase = Phase::Member;
+            self.ownership.extend(until);
+        }
+        self.renew_at = now;
+    }
+
+    /// Whether the lease has run out by now: then nothing is held any more.
+    pub(super) fn lapse(&mut self, now: Instant) -> Option<Lapsed> {
+        let over = !matches!(self.phase, Phase::Joining | Phase::Leaving { .. });
+        (over && self.ownership.is_over(now)).then(|| self.over(now, false)).flatten()
+    }
+
+    /// Another incarnation begins.
+    fn over(&mut self, now: Instant, lost: bool) -> Option<Lapsed> {
+        self.ownership.end();
+        if let Phase::Leaving { .. } = self.phase {
+            return None;
+        }
+        let had = !matches!(mem::replace(&mut self.phase, Phase::Joining), Phase::Joining);
+        let rooms = mem::take(&mut self.held).len();
+        self.incarnations += 1;
+        self.me = Incarnation(format!("{}-{}", self.origin, self.incarnations).into());
+        self.ownership = Arc::new(Ownership::new(now));
+        self.releases.clear();
+        // An answer to what the last one has asked is nobody's.
+        self.asked = None;
+        self.claiming.clear();
+        self.renew_at = now;
+        had.then_some(Lapsed { rooms, lost })
+    }
+
+    /// Gives everything up. The question that says so is next.
+    pub(super) fn leave(&mut self, now: Instant) {
+        self.ownership.end();
+        self.held.clear();
+        self.phase = Phase::Leaving { told: false };
+        (self.asked, self.renew_at) = (None, now);
+    }
+
+    /// Whether it has given everything up, and nobody needs to be told any more.
+    pub(super) fn has_left(&self) -> bool {
+        matches!(self.phase, Phase::Leaving { told: true }) && self.asked.is_none()
+    }
+
+    /// Somebody wants a room that is not here.
+    pub(super) fn claim(&mut self, now: Instant, room: &Arc<str>) -> Claim {
+        if !self.is_member(now) {
+            return Claim::Unknown(NO_LEASE);
+        }
+        if let Some(owned) = self.hold(room) {
+            return Claim::Ours(owned);
+        }
+        if self.claiming.contains_key(room) {
+            return Claim::Wait;
+        }
+        self.questions += 1;
+        self.claiming.insert(room.clone(), self.questions);
+        Claim::Ask(self.me.clone(), self.questions)
+    }
+
+    /// The room, if it is this node's.
+    fn hold(&mut self, room: &str) -> Option<Arc<Ownership>> {
+        let held = self.held.get_mut(room)?;
+        held.holds += 1;
+        Some(self.ownership.clone())
+    }
+
+    /// The answer to a claim.
+    pub(super) fn claimed(
+        &mut self,
+        now: Instant,
+        id: u64,
+        room: &Arc<str>,
+        kind: &Arc<str>,
+        answer: Result<&Answer, &Failure>,
+    ) -> Claimed {
+        if self.claiming.get(room) != Some(&id) {
+            return Claimed::Unknown(NO_LEASE);
+        }
+        self.claiming.remove(room);
+        if !self.is_member(now) {
+            return Claimed::Unknown(NO_LEASE);
+        }
+        let Ok(answer) = answer else { return Claimed::Unknown("Redis does not answer") };
+        if self.generation.as_ref() != Some(&answer.generation) {
+            self.mistrust(now, false);
+            return Claimed::Unknown("Redis has just been replaced");
+        }
+        match &answer.said {
+            Said::Ours(epoch) => {
+                self.held.insert(room.clone(), Held { epoch: *epoch, kind: kind.clone(), holds: 1 });
+                Claimed::Ours(self.ownership.clone())
+            }
+            said => Claimed::Said(said.clone()),
+        }
+    }
+
+    /// Somebody who was told that the room is this node's needs it no more. It is given back with the last.
+    /// `of`: what they were given, because that may have been another incarnation's.
+    pub(super) fn let_go(&mut self, room: &Arc<str>, of: &Arc<Ownership>) {
+        if !Arc::ptr_eq(of, &self.ownership) {
+            return;
+        }
+        let Some(held) = self.held.get_mut(room) else { return };
+        held.holds -= 1;
+        if held.holds == 0 {
+            let epoch = held.epoch;
+            self.held.remove(room);
+            self.releases.push_back((room.clone(), epoch));
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The thread that asks Redis, for the [core](super::core): it has the clock, the connection, and those who
+//! wait for rooms. A Redis that does not answer makes nobody else wait.
+
+use super::{
+    Hold, NotHere, Unavailable, Wish,
+    ask::{Answer, Ask, Failure, Incarnation, Said},
+    core::{Claim, Claimed, Core, Lapsed, Question},
+    link::Link,
+    node::{Load, Node, choose},
+};
+use crate::{ground::ownership::Ownership, health::Part, metrics::Metrics};
+use futures_util::{
+    StreamExt as _,
+    future::{LocalBoxFuture, OptionFuture},
+    stream::FuturesUnordered,
+};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    select,
+    sync::{mpsc, oneshot},
+    time::sleep_until,
+};
+use tracing::{error, info, warn};
+
+/// How long clients wait that could not be told where their room is, if nothing better is known.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// Clients that come back at the same time are few: others come one of these later.
+const TURN: Duration = Duration::from_millis(25);
+const TURNS: u32 = 20;
+/// When to look again, if nothing is due.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What the keeper needs of the server.
+pub(crate) struct Surroundings {
+    pub metrics: Arc<Metrics>,
+    /// Whether Redis does what it should.
+    pub redis: Arc<Part>,
+    /// Whether this node has a lease.
+    pub lease: Arc<Part>,
+    /// What this node has to do.
+    pub load: Box<dyn Fn() -> Load + Send>,
+    /// Ends a room that is another node's.
+    pub end: Box<dyn Fn(&str) + Send>,
+}
+
+/// The nodes, as they were seen last.
+pub(super) type Table = Arc<Mutex<Vec<(Incarnation, Node, Instant)>>>;
+
+pub(super) struct Keeper {
+    core: Core,
+    link: Rc<Link>,
+    around: Surroundings,
+    says: Node,
+    nodes: HashMap<Incarnation, Node>,
+    table: Table,
+    /// Rooms that were given to others since they were seen.
+    given: HashMap<Incarnation, u32>,
+    wishes: mpsc::UnboundedReceiver<Wish>,
+    sender: mpsc::UnboundedSender<Wish>,
+    waiting: HashMap<Arc<str>, Vec<Waiter>>,
+    asked: FuturesUnordered<LocalBoxFuture<'static, Heard>>,
+    left: Vec<oneshot::Sender<()>>,
+    told_to_wait: u32,
+}
+
+/// Somebody who wants a room.
+struct Waiter {
+    kind: Arc<str>,
+    /// Here, if it is nobody's.
+    here: bool,
+    tell: oneshot::Sender<Result<Hold, NotHere>>,
+}
+
+/// The answer to something that somebody waits for.
+enum Heard {
+    Claimed { id: u64, room: Arc<str>, kind: Arc<str>, to: Incarnation, answer: Result<Answer, Failure> },
+    Found { tell: oneshot::Sender<Result<Option<Node>, Unavailable>>, answer: Result<Answer, Failure> },
+}
+
+type Upkeep = LocalBoxFuture<'static, (Question, Result<Answer, Failure>)>;
+
+impl Keeper {
+    pub(super) fn new(
+        core: Core,
+        link: Link,
+        around: Surroundings,
+        says: Node,
+        table: Table,
+        (sender, wishes): (mpsc::UnboundedSender<Wish>, mpsc::UnboundedReceiver<Wish>),
+    ) -> Self {
+        Self {
+            core,
+            link: Rc::new(link),
+            around,
+            says,
+            nodes: HashMap::new(),
+            table,
+            given: HashMap::new(),
+            wishes,
+            sender,
+            waiting: HashMap::new(),
+            asked: FuturesUnordered::new(),
+            left: Vec::new(),
+            told_to_wait: 0,
+        }
+    }
+
+    /// Runs until the node has left.
+    pub(super) async fn run(mut self) {
+        let mut upkeep: OptionFuture<Upkeep> = None.into();
+        loop {
+            let now = Instant::now();
+            if let Some(lapsed) = self.core.lapse(now) {
+                self.lapsed(&lapsed);
+            }
+            if let Some(question) = self.core.poll(now) {
+                upkeep = Some(self.upkeep(question)).into();
+            }
+            if self.core.has_left() {
+                info!("left the other nodes");
+                for done in self.left {
+                    let _ = done.send(());
+                }
+                return;
+            }
+            let wake = self.core.poll_timeout().unwrap_or(now + IDLE);
+            select! {
+                Some((question, answer)) = &mut upkeep => {
+                    upkeep = None.into();
+                    self.answered(question, answer);
+                }
+                Some(heard) = self.asked.next() => self.heard(heard),
+                wish = self.wishes.recv() => match wish {
+                    Some(wish) => self.wished(wish),
+                    None => return,
+                },
+                () = sleep_until(wake.into()) => {}
+            }
+        }
+    }
+
+    fn ask(&self, me: Incarnation, ask: Ask) -> impl Future<Output = Result<Answer, Failure>> + use<> {
+        let (link, says, metrics) = (self.link.clone(), self.says.clone(), self.around.metrics.clone());
+        async move {
+            let sent = Instant::now();
+            let answer = link.ask(&me, &says, &ask).await;
+            metrics.redis_duration.observe(sent.elapsed());
+            answer
+        }
+    }
+
+    fn upkeep(&mut self, question: Question) -> Upkeep {
+        if let Ask::Renew { .. } = question.ask {
+            self.says.load = (self.around.load)();
+        }
+        let asked = self.ask(question.me.clone(), question.ask.clone());
+        Box::pin(async move { (question, asked.await) })
+    }
+
+    fn answered(&mut self, question: Question, answer: Result<Answer, Failure>) {
+        let now = Instant::now();
+        let means = self.core.answered(now, question.id, answer.as_ref());
+        means.lapsed.iter().for_each(|lapsed| self.lapsed(lapsed));
+        for room in &means.not_ours {
+            error!(%room, "the room is another node's: ending it here");
+            (self.around.end)(room);
+        }
+        match &answer {
+            Ok(answer) if answer.settling > Duration::ZERO => self.around.redis.fails(format!(
+                "Redis was started, emptied or replaced: for {} ms, rooms that are not here cannot be found or made",
+                answer.settling.as_millis()
+            )),
+            Ok(_) => self.around.redis.is_well(),
+            Err(failure) => self.around.redis.fails(failure.to_string()),
+        }
+        if let Ask::Renew { .. } = question.ask {
+            self.renewed(now, answer.is_ok());
+        }
+        if let Ok(Answer { said: Said::Nodes(nodes), .. }) = answer {
+            self.seen(now, nodes);
+        }
+    }
+
+    fn renewed(&mut self, now: Instant, answered: bool) {
+        let metrics = &self.around.metrics;
+        metrics.lease_renewals.inc(if answered { "renewed" } else { "failed" });
+        if answered {
+            metrics.lease_lateness.observe(self.core.lateness());
+        }
+        self.judge(now);
+    }
+
+    fn judge(&self, now: Instant) {
+        match self.core.is_member(now) {
+            true => self.around.lease.is_well(),
+            false => self.around.lease.fails("this node has no lease in Redis, and can have no rooms"),
+        }
+    }
+
+    fn lapsed(&mut self, lapsed: &Lapsed) {
+        let Lapsed { rooms, lost } = *lapsed;
+        error!(rooms, lost, "the lease could not be renewed in time: this node's rooms end");
+        self.around.metrics.leases_lost.inc();
+        self.judge(Instant::now());
+        // Those who wait have asked for a node that is no more.
+        let waiting: Vec<_> = self.waiting.drain().flat_map(|(_, waiters)| waiters).collect();
+        for Waiter { tell, .. } in waiting {
+            let unknown = NotHere::Unknown(self.unavailable("this node has just lost its lease", TRY_AGAIN));
+            let _ = tell.send(Err(unknown));
+        }
+    }
+
+    fn seen(&mut self, now: Instant, nodes: Vec<(Incarnation, Option<Node>)>) {
+        self.given.clear();
+        self.nodes = nodes.into_iter().filter_map(|(name, node)| Some((name, node?))).collect();
+        let mut table: Vec<_> =
+            self.nodes.iter().map(|(name, node)| (name.clone(), node.clone(), now)).collect();
+        table.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        *self.table.lock() = table;
+    }
+
+    fn wished(&mut self, wish: Wish) {
+        match wish {
+            Wish::Claim { room, kind, here, tell } => self.claim(&room, Waiter { kind, here, tell }),
+            Wish::Find { room, tell } => {
+                let asked = self.ask(self.core.me().clone(), Ask::Find { room });
+                self.asked.push(Box::pin(async move { Heard::Found { tell, answer: asked.await } }));
+            }
+            Wish::LetGo { room, owned } => self.core.let_go(&room, &owned),
+            Wish::Leave { done } => {
+                self.left.push(done);
+                self.core.leave(Instant::now());
+            }
+        }
+    }
+
+    fn claim(&mut self, room: &Arc<str>, waiter: Waiter) {
+        match self.core.claim(Instant::now(), room) {
+            Claim::Ours(owned) => self.give(room, owned, waiter),
+            Claim::Wait => self.waiting.entry(room.clone()).or_default().push(waiter),
+            Claim::Ask(me, id) => {
+                let (room, kind) = (room.clone(), waiter.kind.clone());
+                let to = if waiter.here { me.clone() } else { self.choose(&me, &kind) };
+                let ask = Ask::Claim { room: room.clone(), kind: kind.clone(), to: to.clone() };
+                let asked = self.ask(me, ask);
+                self.waiting.entry(room.clone()).or_default().push(waiter);
+                self.asked.push(Box::pin(async move {
+                    Heard::Claimed { id, room, kind, to, answer: asked.await }
+                }));
+            }
+            Claim::Unknown(why) => {
+                self.around.metrics.claims.inc("unknown");
+                let unknown = NotHere::Unknown(self.unavailable(why, TRY_AGAIN));
+                let _ = waiter.tell.send(Err(unknown));
+            }
+        }
+    }
+
+    fn choose(&mut self, me: &Incarnation, kind: &str) -> Incarnation {
+        self.says.load = (self.around.load)();
+        let given = |name: &Incarnation| self.given.get(name).copied().unwrap_or(0);
+        choose((me, &self.says), self.nodes.iter(), given, kind).clone()
+    }
+
+    /// What they wait for is answered. (If it is not there, another one has been asked for them.)
+    fn heard(&mut self, heard: Heard) {
+        let now = Instant::now();
+        let (id, room, kind, to, answer) = match heard {
+            Heard::Claimed { id, room, kind, to, answer } => (id, room, kind, to, answer),
+            Heard::Found { tell, answer } => {
+                let found = self.found(answer);
+                return drop(tell.send(found));
+            }
+        };
+        let why = answer.as_ref().err().map(ToString::to_string);
+        let settling = answer.as_ref().map_or(Duration::ZERO, |answer| answer.settling);
+        let claimed = self.core.claimed(now, id, &room, &kind, answer.as_ref());
+        let mut waiters = self.waiting.remove(&room).unwrap_or_default().into_iter();
+        let not_here = match claimed {
+            Claimed::Ours(owned) => {
+                self.around.metrics.claims.inc("ours");
+                let Some(first) = waiters.next() else { return self.core.let_go(&room, &owned) };
+                self.give(&room, owned, first);
+                return waiters.for_each(|waiter| self.claim(&room, waiter));
+            }
+            Claimed::Said(Said::At(node)) => {
+                self.around.metrics.claims.inc("elsewhere");
+                *self.given.entry(to).or_default() += 1;
+                Ok(node)
+            }
+            Claimed::Said(Said::Settling) => Err((SETTLING.to_owned(), settling + TURN)),
+            Claimed::Said(said) => Err((format!("Redis says {said:?}"), TRY_AGAIN)),
+            Claimed::Unknown(what) => Err((why.unwrap_or_else(|| what.to_owned()), TRY_AGAIN)),
+        };
+        for Waiter { tell, .. } in waiters {
+            let told = match &not_here {
+                Ok(node) => NotHere::At(Box::new(node.clone())),
+                Err((why, wait)) => {
+                    self.around.metrics.claims.inc("unknown");
+                    NotHere::Unknown(self.unavailable(why, *wait))
+                }
+            };
+            let _ = tell.send(Err(told));
+        }
+    }
+
+    fn give(&self, room: &Arc<str>, owned: Arc<Ownership>, waiter: Waiter) {
+        let hold = Hold { room: room.clone(), owned, to: self.sender.clone() };
+        // If nobody waits any more, the hold is dropped, which gives the room back.
+        let _ = waiter.tell.send(Ok(hold));
+    }
+
+    fn found(&mut self, answer: Result<Answer, Failure>) -> Result<Option<Node>, Unavailable> {
+        match answer.map(|answer| answer.said) {
+            Ok(Said::At(node)) => Ok(Some(node)),
+            Ok(_) => Ok(None),
+            Err(failure) => {
+                warn!(%failure, "cannot find out where a room is");
+                Err(self.unavailable(&failure.to_string(), TRY_AGAIN))
+            }
+        }
+    }
+
+    fn unavailable(&mut self, why: &str, wait: Duration) -> Unavailable {
+        self.told_to_wait = self.told_to_wait.wrapping_add(1);
+        Unavailable { why: why.to_owned(), wait: wait + TURN * (self.told_to_wait % TURNS) }
+    }
+}
+
+const SETTLING: &str =
+    "Redis was started, emptied or replaced, and may have forgotten which node has the room";

@@ -1,0 +1,201 @@
+//! The script in a real Redis.
+
+use super::{
+    ask::{Answer, Ask, Failure, Incarnation, Owned, Said},
+    link::Link,
+    node::tests::node,
+    script::Call,
+};
+use crate::config::RedisUrl;
+use redis::Commands as _;
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+use tokio::runtime::{Builder, Runtime};
+
+const TTL: Duration = Duration::from_millis(400);
+
+/// A `redis-server` on a port of its own. Ends with the test.
+struct Redis {
+    child: Child,
+    port: u16,
+    runtime: Runtime,
+    link: Link,
+}
+
+impl Redis {
+    fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1"])
+            .stdout(Stdio::null());
+        let child = command.spawn().expect("redis-server is installed");
+        let url: RedisUrl = format!("redis://127.0.0.1:{port}").parse().unwrap();
+        let link = Link::new(url, Call::new("test", TTL), 0, Duration::from_secs(5));
+        let redis =
+            Self { child, port, runtime: Builder::new_current_thread().enable_all().build().unwrap(), link };
+        let start = Instant::now();
+        while redis.try_ask("a", Ask::Nodes).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(30), "Redis starts");
+            sleep(Duration::from_millis(10));
+        }
+        redis
+    }
+
+    fn try_ask(&self, me: &str, ask: Ask) -> Result<Answer, Failure> {
+        self.runtime.block_on(self.link.ask(&name(me), &node(me, 0), &ask))
+    }
+
+    fn ask(&self, me: &str, ask: Ask) -> Said {
+        self.try_ask(me, ask).unwrap().said
+    }
+
+    fn client(&self) -> redis::Connection {
+        redis::Client::open(("127.0.0.1", self.port)).unwrap().get_connection().unwrap()
+    }
+
+    /// Waits until rooms can be claimed, with these nodes alive.
+    fn settle(&self, nodes: &[&str]) {
+        loop {
+            for node in nodes {
+                assert_eq!(self.ask(node, Ask::Renew { had: false }), Said::Done);
+            }
+            if self.try_ask("x", Ask::Nodes).unwrap().settling.is_zero() {
+                return;
+            }
+            sleep(TTL / 8);
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn name(name: &str) -> Incarnation {
+    Incarnation(name.into())
+}
+
+fn claim(room: &str, to: &str) -> Ask {
+    Ask::Claim { room: room.into(), kind: "arena".into(), to: name(to) }
+}
+
+fn epoch(said: Said) -> u64 {
+    match said {
+        Said::Ours(epoch) => epoch,
+        said => panic!("{said:?}"),
+    }
+}
+
+fn own(room: &str, epoch: u64) -> Ask {
+    Ask::Restore(vec![Owned { room: room.into(), epoch, kind: "arena".into() }])
+}
+
+#[test]
+fn a_room_has_the_node_that_came_first_until_that_has_no_lease() {
+    let redis = Redis::start();
+    assert_eq!(redis.ask("a", Ask::Renew { had: false }), Said::Done);
+    assert_eq!(redis.ask("a", claim("r", "a")), Said::Settling, "a new Redis may have forgotten something");
+    redis.settle(&["a", "b"]);
+    let first = epoch(redis.ask("a", claim("r", "a")));
+    assert_eq!(redis.ask("b", claim("r", "b")), Said::At(node("a", 0)));
+    assert_eq!(redis.ask("b", Ask::Find { room: "r".into() }), Said::At(node("a", 0)));
+    assert_eq!(redis.ask("a", Ask::Find { room: "r".into() }), Said::Nowhere, "it is its own");
+    assert!(epoch(redis.ask("a", claim("r", "b"))) > first, "it is a's whatever a says");
+    // A script that Redis has lost is loaded again.
+    let mut client = redis.client();
+    let _: () = redis::cmd("SCRIPT").arg("FLUSH").query(&mut client).unwrap();
+    redis.settle(&["a", "b"]);
+    sleep(TTL + TTL / 4);
+    assert_eq!(redis.ask("b", claim("r", "b")), Said::Lost, "b has no lease");
+    assert_eq!(redis.ask("b", Ask::Renew { had: true }), Said::Lost, "and cannot have it back");
+    redis.settle(&["b"]);
+    epoch(redis.ask("b", claim("r", "b")));
+}
+
+#[test]
+fn a_room_is_given_to_another_node_and_given_back() {
+    let redis = Redis::start();
+    redis.settle(&["a", "b"]);
+    assert_eq!(redis.ask("a", claim("r", "b")), Said::At(node("b", 0)));
+    let mut client = redis.client();
+    let left: i64 = client.ttl("{test}:room:r").unwrap();
+    assert!((1..=30).contains(&left), "until somebody comes there: {left}");
+    redis.settle(&["a", "b"]);
+    let (first, second) = (epoch(redis.ask("b", claim("r", "a"))), epoch(redis.ask("b", claim("r", "a"))));
+    assert_eq!(client.ttl::<_, i64>("{test}:room:r").unwrap(), -1);
+    let release = |epoch| Ask::Release { room: "r".into(), epoch };
+    assert_eq!(redis.ask("b", release(first)), Said::Done);
+    assert!(client.exists::<_, bool>("{test}:room:r").unwrap(), "that was of an earlier one");
+    assert_eq!(redis.ask("a", release(second)), Said::Done);
+    assert!(client.exists::<_, bool>("{test}:room:r").unwrap(), "it is not a's");
+    assert_eq!(redis.ask("b", release(second)), Said::Done);
+    assert!(!client.exists::<_, bool>("{test}:room:r").unwrap());
+    epoch(redis.ask("a", claim("s", "nobody"))); // who is not there gets none
+}
+
+#[test]
+fn what_was_forgotten_is_registered_again_before_anybody_claims_it() {
+    let redis = Redis::start();
+    redis.settle(&["a", "b"]);
+    let had = epoch(redis.ask("a", claim("r", "a")));
+    let before = redis.try_ask("a", Ask::Nodes).unwrap().generation;
+    let mut client = redis.client();
+    let _: () = redis::cmd("FLUSHALL").query(&mut client).unwrap();
+    let renewed = redis.try_ask("a", Ask::Renew { had: true }).unwrap();
+    assert_eq!(renewed.said, Said::Done, "its lease was forgotten, not over");
+    assert_ne!(renewed.generation, before);
+    assert_eq!(redis.ask("b", claim("r", "b")), Said::Settling);
+    assert_eq!(redis.ask("a", own("r", had)), Said::Restored { refused: vec![] });
+    redis.settle(&["a", "b"]);
+    assert_eq!(redis.ask("b", claim("r", "b")), Said::At(node("a", 0)));
+    // Whoever has the newer claim keeps the room.
+    let refused: Arc<str> = "r".into();
+    assert_eq!(redis.ask("b", own("r", had - 1)), Said::Restored { refused: vec![refused] });
+    assert_eq!(redis.ask("b", own("r", had + 1)), Said::Restored { refused: vec![] });
+    assert_eq!(redis.ask("a", claim("r", "a")), Said::At(node("b", 0)));
+}
+
+#[test]
+fn a_dead_node_is_forgotten_with_its_rooms_and_a_living_one_is_not() {
+    let redis = Redis::start();
+    redis.settle(&["a", "b"]);
+    epoch(redis.ask("a", claim("r", "a")));
+    assert_eq!(redis.ask("b", Ask::Bury(name("a"))), Said::Done);
+    let mut client = redis.client();
+    assert!(client.exists::<_, bool>("{test}:room:r").unwrap());
+    sleep(TTL + TTL / 4);
+    redis.settle(&["b"]);
+    let Said::Nodes(nodes) = redis.ask("b", Ask::Nodes) else { panic!("nodes") };
+    assert!(
+        nodes.contains(&(name("a"), None)) && nodes.contains(&(name("b"), Some(node("b", 0)))),
+        "{nodes:?}"
+    );
+    assert_eq!(redis.ask("b", Ask::Bury(name("a"))), Said::Done);
+    assert!(!client.exists::<_, bool>("{test}:room:r").unwrap());
+    assert_eq!(redis.ask("b", Ask::Nodes), Said::Nodes(vec![(name("b"), Some(node("b", 0)))]));
+    assert_eq!(redis.ask("b", Ask::Leave), Said::Done);
+    assert_eq!(redis.ask("b", Ask::Nodes), Said::Nodes(vec![]));
+}
+
+#[test]
+fn a_full_redis_keeps_leases_and_one_that_only_reads_says_so() {
+    let redis = Redis::start();
+    redis.settle(&["a"]);
+    let mut client = redis.client();
+    let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").query(&mut client).unwrap();
+    assert!(client.set::<_, _, ()>("more", "x").is_err(), "it is full");
+    redis.settle(&["a"]);
+    epoch(redis.ask("a", claim("r", "a")));
+    let _: () = redis::cmd("REPLICAOF").arg("127.0.0.1").arg("1").query(&mut client).unwrap();
+    let failed = redis.try_ask("a", Ask::Renew { had: true });
+    assert!(matches!(failed, Err(Failure::ReadOnly(_))), "{failed:?}");
+}

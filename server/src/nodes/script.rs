@@ -1,0 +1,112 @@
+//! The script that does everything in Redis, and the translation of questions and answers.
+
+use super::{
+    ask::{Answer, Ask, Failure, Generation, Incarnation, Owned, Said},
+    node::Node,
+};
+use redis::Value;
+use std::time::Duration;
+
+/// The script. It is loaded once and called by its hash, which changes with it: nodes of different versions
+/// each call their own.
+pub(super) const SCRIPT: &str = include_str!("script.lua");
+
+/// What belongs to a call of the script.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    /// Keys begin with it. In braces, so that Redis Cluster keeps all of them in one place.
+    pub prefix: String,
+    pub ttl: Duration,
+}
+
+impl Call {
+    pub(super) fn new(prefix: &str, ttl: Duration) -> Self {
+        Self { prefix: format!("{{{prefix}}}"), ttl }
+    }
+
+    /// The key that the script declares.
+    pub(super) fn key(&self) -> String {
+        format!("{}:generation", self.prefix)
+    }
+
+    /// The arguments of a question. `says`: what the node says of itself.
+    pub(super) fn arguments(&self, me: &Incarnation, says: &Node, ask: &Ask) -> Vec<String> {
+        let ttl = self.ttl.as_millis().to_string();
+        let mut arguments = vec![self.prefix.clone(), ttl, operation(ask).to_owned(), me.to_string()];
+        match ask {
+            Ask::Renew { had } => {
+                arguments.push(serde_json::to_string(says).unwrap_or_default());
+                arguments.push(if *had { "had" } else { "new" }.to_owned());
+            }
+            Ask::Nodes => {}
+            Ask::Restore(rooms) => {
+                for Owned { room, epoch, kind } in rooms {
+                    arguments.extend([room.to_string(), epoch.to_string(), kind.to_string()]);
+                }
+            }
+            Ask::Claim { room, kind, to } => {
+                arguments.extend([room.to_string(), kind.to_string(), to.to_string()]);
+            }
+            Ask::Find { room } => arguments.push(room.to_string()),
+            Ask::Release { room, epoch } => arguments.extend([room.to_string(), epoch.to_string()]),
+            Ask::Bury(node) => arguments.push(node.to_string()),
+            Ask::Leave => arguments.push(me.to_string()),
+        }
+        arguments
+    }
+}
+
+fn operation(ask: &Ask) -> &'static str {
+    match ask {
+        Ask::Renew { .. } => "renew",
+        Ask::Nodes => "nodes",
+        Ask::Restore(_) => "restore",
+        Ask::Claim { .. } => "claim",
+        Ask::Find { .. } => "find",
+        Ask::Release { .. } => "release",
+        Ask::Bury(_) => "bury",
+        Ask::Leave => "leave",
+    }
+}
+
+/// Whether an answer counts only once replicas have what was written.
+pub(super) fn is_agreed(ask: &Ask) -> bool {
+    matches!(ask, Ask::Renew { .. } | Ask::Claim { .. } | Ask::Restore(_))
+}
+
+/// What the script has returned.
+pub(super) fn answer(value: &Value) -> Result<Answer, Failure> {
+    let nonsense = || Failure::Refused(format!("the script has returned {value:?}"));
+    let Value::Array(values) = value else { return Err(nonsense()) };
+    let texts: Option<Vec<_>> = values.iter().map(text).collect();
+    let texts = texts.ok_or_else(nonsense)?;
+    let [generation, settling, word, rest @ ..] = &*texts else { return Err(nonsense()) };
+    let settling = Duration::from_millis(settling.parse().map_err(|_| nonsense())?);
+    let node = |text: &String| serde_json::from_str::<Node>(text).ok();
+    let said = match (word.as_str(), rest) {
+        ("done", _) => Said::Done,
+        ("lost", _) => Said::Lost,
+        ("settling", _) => Said::Settling,
+        ("nowhere", _) => Said::Nowhere,
+        ("restored", rooms) => {
+            Said::Restored { refused: rooms.iter().map(|room| room.as_str().into()).collect() }
+        }
+        ("ours", [epoch]) => Said::Ours(epoch.parse().map_err(|_| nonsense())?),
+        ("at", [says]) => Said::At(node(says).ok_or_else(nonsense)?),
+        ("nodes", nodes) => {
+            let pairs = nodes.as_chunks::<2>().0.iter();
+            Said::Nodes(pairs.map(|[name, says]| (Incarnation(name.as_str().into()), node(says))).collect())
+        }
+        _ => return Err(nonsense()),
+    };
+    Ok(Answer { generation: Generation(generation.as_str().into()), settling, said })
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        Value::SimpleString(text) => Some(text.clone()),
+        Value::Int(number) => Some(number.to_string()),
+        _ => None,
+    }
+}

@@ -1,0 +1,339 @@
+//! Nodes and a Redis that fails, in one thread and in virtual time. A seed tells a story.
+//!
+//! What is checked after every step: no room is published by two nodes at once. And at the end, when nothing
+//! fails any more: every room can be had.
+
+use super::{
+    ask::{Answer, Ask, Failure, Incarnation, Said},
+    core::{Claim, Claimed, Core, Means},
+    model::Model,
+    node::{Node, tests::node},
+};
+use crate::ground::ownership::Ownership;
+use fastrand::Rng;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const TTL: Duration = Duration::from_secs(2);
+const STEP: Duration = Duration::from_millis(5);
+const FAULTS: Duration = Duration::from_secs(40);
+const END: Duration = Duration::from_secs(50);
+const ROOMS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+
+/// A request on its way, or its answer.
+struct Mail {
+    at: Duration,
+    from: usize,
+    /// Which life of the process has sent it: another one does not get the answer.
+    life: u32,
+    me: Incarnation,
+    wants: Wants,
+    answer: Option<Result<Answer, Failure>>,
+}
+
+#[derive(Clone)]
+enum Wants {
+    Upkeep(u64, Ask),
+    Room(u64, Ask),
+}
+
+struct Process {
+    life: u32,
+    core: Core,
+    says: Node,
+    /// How fast its clock goes.
+    rate: f64,
+    rooms: BTreeMap<Arc<str>, Vec<Arc<Ownership>>>,
+    frozen_until: Duration,
+    /// From when until when nothing gets from it to Redis, nor back.
+    cut: (Duration, Duration),
+    served: u32,
+}
+
+struct World {
+    rng: Rng,
+    origin: Instant,
+    now: Duration,
+    redis: Model,
+    /// What the replica has: the states of the last moments.
+    replica: VecDeque<(Duration, Model)>,
+    down_until: Duration,
+    slow_until: Duration,
+    mail: Vec<Mail>,
+    nodes: Vec<Process>,
+    runs: u32,
+    story: String,
+}
+
+impl Process {
+    fn new(n: usize, life: u32, rate: f64, now: Instant) -> Self {
+        let name = format!("{n}{life}");
+        Self {
+            life,
+            core: Core::new(&name, TTL, now),
+            says: node(&name, 0),
+            rate,
+            rooms: BTreeMap::new(),
+            frozen_until: Duration::ZERO,
+            cut: (Duration::ZERO, Duration::ZERO),
+            served: 0,
+        }
+    }
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let (mut rng, origin) = (Rng::with_seed(seed), Instant::now());
+        let nodes = (0..rng.usize(2..=3)).map(|n| Process::new(n, 0, 0.95 + 0.1 * rng.f64(), origin));
+        let nodes = nodes.collect();
+        Self {
+            rng,
+            origin,
+            now: Duration::ZERO,
+            redis: Model::new("r0", TTL),
+            replica: VecDeque::new(),
+            down_until: Duration::ZERO,
+            slow_until: Duration::ZERO,
+            mail: Vec::new(),
+            nodes,
+            runs: 0,
+            story: String::new(),
+        }
+    }
+
+    fn tell(&mut self, what: std::fmt::Arguments<'_>) {
+        let _ = writeln!(self.story, "{:>7.3} {what}", self.now.as_secs_f64());
+    }
+
+    fn clock(&self, n: usize) -> Instant {
+        self.origin + self.now.mul_f64(self.nodes[n].rate)
+    }
+
+    fn span(&mut self, most_ms: u64) -> Duration {
+        Duration::from_millis(self.rng.u64(0..=most_ms))
+    }
+
+    fn fail(&mut self) {
+        let dice = self.rng.u32(0..1_200);
+        let n = self.rng.usize(0..self.nodes.len());
+        match dice {
+            0 => {
+                self.tell(format_args!("Redis forgets everything"));
+                self.redis.flush();
+                self.cut_off(n);
+            }
+            7 => self.cut_off(n),
+            1 => {
+                self.runs += 1;
+                let (lag, run) = (self.span(600), self.runs);
+                let since = self.now.saturating_sub(lag);
+                let replica = self.replica.iter().rev().find(|(at, _)| *at <= since);
+                if let Some((_, replica)) = replica {
+                    self.redis = replica.clone();
+                }
+                self.redis.run = format!("r{run}").into();
+                self.down_until = self.now + self.span(2_500);
+                self.tell(format_args!("Redis fails over, {lag:?} are lost"));
+            }
+            2 => {
+                self.down_until = self.now + self.span(4_000);
+                let until = self.down_until;
+                self.tell(format_args!("Redis is away until {until:?}"));
+            }
+            3 => {
+                self.slow_until = self.now + self.span(6_000);
+                let until = self.slow_until;
+                self.tell(format_args!("Redis is slow until {until:?}"));
+            }
+            4 | 5 => {
+                let until = self.now + self.span(5_000);
+                self.nodes[n].frozen_until = until;
+                self.tell(format_args!("node {n} is frozen until {until:?}"));
+            }
+            6 => {
+                let (life, rate) = (self.nodes[n].life + 1, self.nodes[n].rate);
+                self.tell(format_args!("node {n} is killed, and starts again"));
+                self.nodes[n] = Process::new(n, life, rate, self.clock(n));
+            }
+            _ => {}
+        }
+    }
+
+    /// Soon, and for a while, the network fails between a node and Redis.
+    fn cut_off(&mut self, n: usize) {
+        let from = self.now + self.span(1_000);
+        let until = from + self.span(4_000);
+        self.nodes[n].cut = (from, until);
+        self.tell(format_args!("node {n} is cut off from {from:?} until {until:?}"));
+    }
+
+    /// Whether what is between a node and Redis now is lost.
+    fn loses(&mut self, n: usize) -> bool {
+        let (from, until) = self.nodes[n].cut;
+        let cut = from <= self.now && self.now < until;
+        self.now < FAULTS && (cut || self.rng.u32(0..100) == 0)
+    }
+
+    fn send(&mut self, from: usize, wants: Wants, me: Incarnation) {
+        let slow = self.now < self.slow_until;
+        let at = self.now + self.span(if slow { 700 } else { 20 });
+        let lost = self.loses(from);
+        let answer = lost.then(|| Err(Failure::Slow(TTL / 2)));
+        let at = if lost { at + TTL / 2 } else { at };
+        self.mail.push(Mail { at, from, life: self.nodes[from].life, me, wants, answer });
+    }
+
+    /// Requests reach Redis, and answers the nodes.
+    fn deliver(&mut self) {
+        let mut due: Vec<_> = self.mail.extract_if(.., |mail| mail.at <= self.now).collect();
+        due.sort_by_key(|mail| mail.at);
+        for mut mail in due {
+            let Some(answer) = mail.answer.take() else {
+                let ask = match &mail.wants {
+                    Wants::Upkeep(_, ask) | Wants::Room(_, ask) => ask.clone(),
+                };
+                let away = self.now < self.down_until;
+                let says = self.nodes[mail.from].says.clone();
+                let answer = match away {
+                    true => Err(Failure::Away("down".into())),
+                    false => Ok(self.redis.ask(self.now, &mail.me, &says, &ask)),
+                };
+                let slow = self.now < self.slow_until;
+                let mut at = self.now + self.span(if slow { 700 } else { 20 });
+                let mut answer = answer;
+                if self.loses(mail.from) {
+                    (at, answer) = (at + TTL / 2, Err(Failure::Slow(TTL / 2)));
+                }
+                self.mail.push(Mail { at, answer: Some(answer), ..mail });
+                continue;
+            };
+            let n = mail.from;
+            if self.now < self.nodes[n].frozen_until {
+                let at = self.nodes[n].frozen_until;
+                self.mail.push(Mail { at, answer: Some(answer), ..mail });
+            } else if self.nodes[n].life == mail.life {
+                self.heard(n, mail.wants, answer);
+            }
+        }
+    }
+
+    fn heard(&mut self, n: usize, wants: Wants, answer: Result<Answer, Failure>) {
+        let now = self.clock(n);
+        let node = &mut self.nodes[n];
+        match wants {
+            Wants::Upkeep(id, _) => {
+                let means = node.core.answered(now, id, answer.as_ref());
+                means.not_ours.iter().for_each(|room| drop(node.rooms.remove(room)));
+                if means != Means::default() {
+                    self.tell(format_args!("node {n} hears {means:?}"));
+                }
+            }
+            Wants::Room(id, Ask::Claim { room, kind, .. }) => {
+                match node.core.claimed(now, id, &room, &kind, answer.as_ref()) {
+                    Claimed::Ours(owned) => {
+                        node.rooms.entry(room.clone()).or_default().push(owned);
+                        node.served += 1;
+                        self.tell(format_args!("node {n} has {room}: {answer:?}"));
+                    }
+                    Claimed::Said(Said::At(_)) => node.served += 1,
+                    Claimed::Said(_) | Claimed::Unknown(_) => {}
+                }
+            }
+            Wants::Room(..) => {}
+        }
+    }
+
+    fn knock(&mut self, n: usize) {
+        let room: Arc<str> = ROOMS[self.rng.usize(0..ROOMS.len())].into();
+        let to = self.rng.usize(0..self.nodes.len());
+        let to = self.nodes[to].core.me().clone();
+        let now = self.clock(n);
+        let node = &mut self.nodes[n];
+        if node.rooms.get(&room).is_some_and(|holds| holds.iter().any(|owned| !owned.is_over(now))) {
+            node.served += 1;
+            return;
+        }
+        match node.core.claim(now, &room) {
+            Claim::Ours(owned) => node.rooms.entry(room).or_default().push(owned),
+            Claim::Ask(me, id) => {
+                let ask = Ask::Claim { room, kind: "arena".into(), to };
+                self.send(n, Wants::Room(id, ask), me);
+            }
+            Claim::Wait | Claim::Unknown(_) => {}
+        }
+    }
+
+    fn step(&mut self) {
+        self.now += STEP;
+        if self.now < FAULTS {
+            self.fail();
+        }
+        if self.now.as_millis().is_multiple_of(50) {
+            self.replica.push_back((self.now, self.redis.clone()));
+            self.replica.drain(..self.replica.len().saturating_sub(20));
+        }
+        self.deliver();
+        let mut publishes: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+        for n in 0..self.nodes.len() {
+            if self.now < self.nodes[n].frozen_until {
+                continue;
+            }
+            let now = self.clock(n);
+            let node = &mut self.nodes[n];
+            node.rooms.retain(|_, holds| {
+                holds.retain(|owned| !owned.is_over(now));
+                !holds.is_empty()
+            });
+            for room in node.rooms.keys() {
+                if let Some(other) = publishes.insert(room.clone(), n) {
+                    let (at, story) = (self.now, &self.story);
+                    panic!("{at:?}: room {room} is published by nodes {other} and {n}\n{story}");
+                }
+            }
+            if let Some(lapsed) = node.core.lapse(now) {
+                self.tell(format_args!("node {n}: {lapsed:?}"));
+            }
+            let node = &mut self.nodes[n];
+            if let Some(question) = node.core.poll(now) {
+                self.send(n, Wants::Upkeep(question.id, question.ask), question.me);
+            }
+            if self.rng.u32(0..4) == 0 {
+                self.knock(n);
+            }
+            if self.rng.u32(0..60) == 0 {
+                let node = &mut self.nodes[n];
+                if let Some((room, holds)) = node.rooms.pop_first() {
+                    holds.iter().for_each(|owned| node.core.let_go(&room, owned));
+                }
+            }
+        }
+    }
+}
+
+/// Tells the story of a seed.
+fn tell(seed: u64) {
+    let mut world = World::new(seed);
+    while world.now < END {
+        if world.now == END - Duration::from_secs(3) {
+            world.nodes.iter_mut().for_each(|node| node.served = 0);
+        }
+        world.step();
+    }
+    let served: Vec<_> = world.nodes.iter().map(|node| node.served).collect();
+    assert!(served.iter().all(|served| *served > 0), "rooms can be had again: {served:?}\n{}", world.story);
+}
+
+// Promise 10
+#[test]
+fn no_room_has_two_owners_whatever_fails() {
+    let from = |name: &str, default| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default);
+    let (seed, seeds) = (from("DRIFTLESS_FIRST", 0), from("DRIFTLESS_SEEDS", 300));
+    for seed in seed..seed + seeds {
+        let told = std::panic::catch_unwind(|| tell(seed));
+        assert!(told.is_ok(), "the story of seed {seed}");
+    }
+}

@@ -1,0 +1,113 @@
+//! This node among others: what it says of itself, and what it has to do.
+
+use crate::{
+    config::{Config, PublicUrl, QuicListen, Reached, RedisUrl},
+    health::{Health, Matters},
+    metrics::Metrics,
+    nodes::{Load, Node, Nodes, Surroundings},
+    registry::Registry,
+    room::CloseRoom,
+};
+use parking_lot::Mutex;
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Time between two looks at how much CPU the process has used.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Joins the other nodes.
+pub(super) fn join(
+    config: &Config,
+    redis: &RedisUrl,
+    (address, quic): (SocketAddr, Option<SocketAddr>),
+    kinds: Vec<String>,
+    registry: &Arc<Registry>,
+    metrics: &Arc<Metrics>,
+    health: &Health,
+) -> io::Result<Arc<Nodes>> {
+    let says = describe(config, address, quic, kinds);
+    let around = Surroundings {
+        metrics: metrics.clone(),
+        redis: health.part("redis", Matters::ToOperators),
+        lease: health.part("lease", Matters::ToNewcomers),
+        load: load(config, registry.clone(), metrics.clone()),
+        end: {
+            let registry = registry.clone();
+            Box::new(move |name| {
+                if let Some(listed) = registry.get(name) {
+                    listed.room.do_send(CloseRoom);
+                }
+            })
+        },
+    };
+    Nodes::start(config, redis, says, around)
+}
+
+/// What it says of itself.
+fn describe(config: &Config, address: SocketAddr, quic: Option<SocketAddr>, kinds: Vec<String>) -> Node {
+    let public = config.public_url.as_ref();
+    let scheme = if config.tls().is_some() { "wss" } else { "ws" };
+    let url = public.map_or_else(|| format!("{scheme}://{address}"), PublicUrl::websocket);
+    let quic = quic.map(|quic| {
+        let shares_port = config.quic == QuicListen::AsHttp;
+        let at = Reached::new(public, config.public_quic.as_ref(), quic.port(), shares_port, None);
+        match at.host {
+            Some(host) => format!("{host}:{}", at.port),
+            None => SocketAddr::new(quic.ip(), at.port).to_string(),
+        }
+    });
+    let named = || url.split_once("://").map_or(&*url, |(_, place)| place).to_owned();
+    let name = config.node.clone().unwrap_or_else(named);
+    Node { name, version: env!("CARGO_PKG_VERSION").to_owned(), url, quic, kinds, load: Load::default() }
+}
+
+/// Measures what it has to do.
+fn load(config: &Config, registry: Arc<Registry>, metrics: Arc<Metrics>) -> Box<dyn Fn() -> Load + Send> {
+    let (max_rooms, max_players, threads) = (config.max_rooms, config.max_connections, config.threads);
+    let cpu = Mutex::new(Cpu { at: Instant::now(), used: process_time(), share: 0 });
+    Box::new(move || {
+        let rooms = registry.len();
+        let players = usize::try_from(metrics.players.get()).unwrap_or(0);
+        let share = |n: usize, of: usize| u32::try_from(n * 1_000 / of.max(1)).unwrap_or(u32::MAX);
+        let cpu = cpu.lock().share(threads);
+        Load {
+            used: cpu.max(share(rooms, max_rooms)).max(share(players, max_players)),
+            rooms: u32::try_from(rooms).unwrap_or(u32::MAX),
+            players: u32::try_from(players).unwrap_or(u32::MAX),
+            draining: registry.is_draining(),
+        }
+    })
+}
+
+/// How much CPU the process uses.
+struct Cpu {
+    at: Instant,
+    used: Duration,
+    share: u32,
+}
+
+impl Cpu {
+    /// Per mille of its threads, lately.
+    fn share(&mut self, threads: usize) -> u32 {
+        let (passed, used) = (self.at.elapsed(), process_time());
+        if passed >= LOOK {
+            let part = (used - self.used).as_secs_f64() / passed.as_secs_f64() / threads as f64;
+            (self.at, self.used, self.share) = (Instant::now(), used, (part * 1_000.0) as u32);
+        }
+        // A busy processor is late before it is full, but it does not refuse rooms: others do that.
+        self.share.min(999)
+    }
+}
+
+/// CPU time that the process has used.
+fn process_time() -> Duration {
+    // SAFETY: all zeroes are a valid value of this struct.
+    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: writes the struct.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

@@ -1,0 +1,235 @@
+//! Several servers that are one, through a real Redis.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
+
+mod util;
+
+use driftless_client::{Client, Disconnect, Error, Event, Options, TransportKind};
+use driftless_proto::code::CloseCode;
+use driftless_server::config::Config;
+use serde_json::Value;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use util::{Player, TestServer, config, eventually, http, process::Process, quic::wait, redis::Redis, until};
+
+const ALL: [TransportKind; 3] = [TransportKind::Quic, TransportKind::WebTransport, TransportKind::WebSocket];
+/// Short, so that tests are.
+const LEASE: Duration = Duration::from_millis(1_000);
+
+fn node_of(redis: &Redis) -> Config {
+    Config { redis: redis.url().parse().ok(), lease: LEASE, ..config() }
+}
+
+fn options(at: SocketAddr, room: &str) -> Options {
+    Options::new(format!("ws://{at}"), room).transports([TransportKind::WebSocket])
+}
+
+/// Joins as soon as rooms can be found.
+fn join(options: &Options) -> Client {
+    eventually("a client gets in", || match wait(Client::connect(options.clone())) {
+        Ok(client) => Some(client),
+        Err(Error::Ended(Disconnect::Goodbye { code: 4016, .. })) => None,
+        Err(other) => panic!("{other}"),
+    })
+}
+
+/// The code with which a join is refused.
+fn refused(at: SocketAddr, room: &str) -> (u16, Duration) {
+    match wait(Client::connect(options(at, room))).expect_err("it is refused") {
+        Error::Ended(Disconnect::Goodbye { code, reconnect_after, .. }) => (code, reconnect_after),
+        other => panic!("{other}"),
+    }
+}
+
+fn json(response: &http::Response) -> Value {
+    serde_json::from_str(&response.body).expect("JSON")
+}
+
+// Promise 10
+#[test]
+fn a_client_that_knocks_anywhere_gets_to_the_room() {
+    let redis = Redis::start();
+    let (a, b) = (TestServer::start(node_of(&redis)), TestServer::start(node_of(&redis)));
+    let first = join(&options(a.address(), "lobby"));
+    for transport in ALL {
+        let options = Options::new(format!("ws://{}", b.address()), "lobby").transports([transport]);
+        let client = wait(Client::connect(options)).unwrap();
+        assert_eq!(client.transport(), transport);
+        assert_eq!(client.welcome().unwrap().room, "lobby");
+        assert_ne!(client.welcome().unwrap().player, first.welcome().unwrap().player);
+        assert!(b.running().registry().is_empty(), "the room is at a");
+        wait(client.leave()).unwrap();
+    }
+    assert_eq!(a.running().registry().len(), 1);
+    assert_eq!(b.running().metrics().moved.get(), 3);
+    // Spectators, too; but they make none.
+    let watching = wait(Client::connect(options(b.address(), "lobby").spectate())).unwrap();
+    assert!(watching.welcome().unwrap().spectating);
+    let none = wait(Client::connect(options(b.address(), "attic").spectate())).expect_err("there is none");
+    assert!(
+        matches!(&none, Error::Ended(cause) if cause.close_code() == Some(CloseCode::NoSuchRoom)),
+        "{none}"
+    );
+    wait(first.leave()).unwrap();
+}
+
+#[test]
+fn operators_see_all_nodes_and_make_rooms_that_are_nowhere_else() {
+    let redis = Redis::start();
+    let named = |name: &str| Config { node: Some(name.into()), ..node_of(&redis) };
+    let (a, b) = (TestServer::start(named("left")), TestServer::start(named("right")));
+    let names = |server: &TestServer| {
+        let said = json(&server.get_as_operator("/v1/nodes"));
+        let nodes = said["nodes"].as_array().unwrap().clone();
+        let this = nodes.iter().find(|node| node["this"] == true).map(|node| node["name"].clone());
+        (nodes.len(), this)
+    };
+    until("both are seen", || {
+        names(&a) == (2, Some("left".into())) && names(&b) == (2, Some("right".into()))
+    });
+    assert_eq!(a.get("/v1/nodes").status, 401);
+    let make = |server: &TestServer| server.post("/v1/rooms", r#"{"name":"hall"}"#);
+    let made = eventually("Redis has settled", || Some(make(&a)).filter(|made| made.status != 503));
+    assert_eq!(made.status, 201, "{}", made.body);
+    let again = make(&b);
+    assert_eq!((again.status, json(&again)["code"].as_str().unwrap()), (409, "room_elsewhere"));
+    // What has ended here can be made there.
+    assert_eq!(a.operate("DELETE", "/v1/rooms/hall", "").status, 204);
+    until("it is free", || make(&b).status == 201);
+}
+
+#[test]
+fn a_seat_is_found_by_the_node_that_has_it() {
+    let redis = Redis::start();
+    let (a, b) = (TestServer::start(node_of(&redis)), TestServer::start(node_of(&redis)));
+    drop(join(&options(a.address(), "lobby")));
+    let mut player = Player::join(a.address(), "lobby");
+    player.lose_connection();
+    player.reconnect_at(b.address());
+    let goodbye = player.goodbye();
+    let moved = goodbye.moved.expect("it says where the room is");
+    assert_eq!((goodbye.code, moved.url), (4014, format!("ws://{}", a.address())));
+    player.reconnect_at(a.address());
+    assert!(player.welcomed().resumed);
+}
+
+#[test]
+fn a_room_of_a_dead_node_is_had_elsewhere_once_its_lease_is_over() {
+    let redis = Redis::start();
+    let args = ["--redis", &redis.url(), "--lease", "1s"];
+    let (a, b) = (Process::start(&args), Process::start(&args));
+    drop(join(&options(a.address(), "lobby")));
+    drop(join(&options(b.address(), "lobby"))); // moved
+    let here =
+        |server: &Process| json(&http::get(server.address(), "/v1/rooms"))["rooms"][0]["name"] == "lobby";
+    assert!(here(&a) && !here(&b));
+    a.kill();
+    let killed = Instant::now();
+    let client = eventually("b has the room", || wait(Client::connect(options(b.address(), "lobby"))).ok());
+    let took = killed.elapsed();
+    assert!(here(&b) && took < 3 * LEASE, "{took:?}");
+    drop(client);
+}
+
+#[test]
+fn a_node_that_stood_still_publishes_nothing_of_what_may_be_anothers() {
+    let redis = Redis::start();
+    let args = ["--redis", &redis.url(), "--lease", "1s"];
+    let (a, b) = (Process::start(&args), Process::start(&args));
+    drop(join(&options(a.address(), "lobby")));
+    let mut player = Player::join(a.address(), "lobby");
+    player.next_tick();
+    a.signal(libc::SIGSTOP);
+    // Until the lease is over, b sends to a node that does not answer.
+    let mut impatient = options(b.address(), "lobby");
+    impatient.connect_timeout = Duration::from_millis(300);
+    let client = eventually("b has the room", || wait(Client::connect(impatient.clone())).ok());
+    // What came before that is read; whatever else comes is of after it.
+    let newest = |player: &Player| player.session.snapshot().map(|state| state.tick());
+    let mut last = None;
+    loop {
+        player.pump(Instant::now() + Duration::from_millis(300));
+        if newest(&player) == last {
+            break;
+        }
+        last = newest(&player);
+    }
+    a.signal(libc::SIGCONT);
+    assert_eq!(player.ended(), CloseCode::NodeLost);
+    // One that was published before may have been on its way.
+    assert!(newest(&player) <= last.map(|tick| tick + 1), "{last:?} {:?}", newest(&player));
+    // And it is a node again, which sends to the other.
+    let moved = join(&options(a.address(), "lobby"));
+    assert_eq!(moved.welcome().unwrap().room, "lobby");
+    assert!(json(&http::get(a.address(), "/v1/rooms"))["rooms"].as_array().unwrap().is_empty());
+    drop((client, moved));
+}
+
+#[test]
+fn rooms_play_on_without_redis_as_long_as_the_lease_and_others_cannot_be_found() {
+    let redis = Redis::start();
+    let server = TestServer::start(Config { lease: 4 * LEASE, ..node_of(&redis) });
+    let mut client = join(&options(server.address(), "lobby"));
+    let ready = || server.get("/readyz").status == 200;
+    let healthy = || server.get("/healthz").status == 200;
+    until("all is well", || ready() && healthy());
+    redis.signal(libc::SIGSTOP);
+    let (code, wait_for) = refused(server.address(), "attic");
+    assert_eq!(code, 4016);
+    assert!(wait_for >= Duration::from_secs(1), "{wait_for:?}");
+    assert!(ready(), "there is a lease");
+    let mut states = 0;
+    wait(async {
+        while states < 10 {
+            match client.next().await.unwrap() {
+                Event::State { .. } => states += 1,
+                Event::Disconnected { cause, .. } => panic!("{cause}"),
+                _ => {}
+            }
+        }
+    });
+    drop(join(&options(server.address(), "lobby"))); // it is here
+    until("it is known that Redis is away", || !healthy());
+    // Until the lease is over.
+    let cause = wait(async {
+        loop {
+            if let Event::Disconnected { cause, .. } = client.next().await.unwrap() {
+                return cause;
+            }
+        }
+    });
+    assert_eq!(cause.close_code(), Some(CloseCode::NodeLost), "{cause}");
+    until("nobody should come", || !ready());
+    redis.signal(libc::SIGCONT);
+    let start = Instant::now();
+    let welcome = wait(async {
+        loop {
+            if let Event::Welcome(welcome) = client.next().await.unwrap() {
+                return welcome;
+            }
+        }
+    });
+    assert!(!welcome.resumed, "it is another room");
+    until("all is well again", || ready() && healthy());
+    eprintln!("back after {:?}", start.elapsed());
+    wait(client.leave()).unwrap();
+}
+
+#[test]
+fn a_redis_that_has_forgotten_everything_is_told_again() {
+    let redis = Redis::start();
+    let (a, b) = (TestServer::start(node_of(&redis)), TestServer::start(node_of(&redis)));
+    let mut client = join(&options(a.address(), "lobby"));
+    assert!(redis.says("FLUSHALL").unwrap().starts_with("+OK"));
+    let moved = join(&options(b.address(), "lobby"));
+    assert_eq!((a.running().registry().len(), b.running().registry().len()), (1, 0));
+    assert_eq!(a.running().metrics().leases_lost.get(), 0);
+    wait(async {
+        for _ in 0..20 {
+            assert!(!matches!(client.next().await.unwrap(), Event::Disconnected { .. }));
+        }
+    });
+    drop(moved);
+}
