@@ -1,8 +1,10 @@
 //! The command line. What is done with it is [`command`](crate::command)'s.
 
 mod sizes;
+mod soak;
 
 pub use sizes::SizesArgs;
+pub use soak::SoakArgs;
 
 use crate::{
     cast::BotKind,
@@ -36,7 +38,7 @@ impl Cli {
     }
     fn command_for(bots: &[BotKind]) -> clap::Command {
         let Some(first) = bots.first() else { return Self::command() };
-        ["run", "slow", "compare"].into_iter().fold(Self::command(), |command, name| {
+        ["run", "slow", "compare", "soak"].into_iter().fold(Self::command(), |command, name| {
             command.mut_subcommand(name, |subcommand| {
                 subcommand.mut_arg("kind", |kind| kind.default_value(first.kind()))
             })
@@ -53,6 +55,9 @@ pub enum Command {
     Floor(FloorArgs),
     /// Let one client stop reading for a while; report what it gets afterwards and what the others notice.
     Slow(SlowArgs),
+    /// For an hour, come and go in every way there is over all transports, and find out whether memory,
+    /// descriptors, threads or seats grow.
+    Soak(SoakArgs),
     /// Put a bad link in front of a server, for UDP and TCP: latency, loss, a bottleneck, blackouts.
     Link(LinkArgs),
     /// Play the same game over each transport, side by side on equally bad links.

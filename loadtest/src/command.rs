@@ -8,7 +8,7 @@ use crate::{
     floor::{self, FloorSpec},
     link, netns,
     process::raise_open_files,
-    report, run, sizes, slow,
+    report, run, sizes, slow, soak,
     stop::Stop,
 };
 use std::process::ExitCode;
@@ -22,6 +22,7 @@ pub fn execute(command: Command, bots: &[BotKind]) -> ExitCode {
         Command::Run(args) => sizes::run(&args, bots),
         Command::Floor(args) => measure_floor(&args),
         Command::Slow(args) => slow::run(&args, bots),
+        Command::Soak(args) => soak::run(&args, bots),
         Command::Link(args) => link::run(&args),
         Command::Compare(args) => compare::run(&args, bots),
         Command::Aim(args) => aim::run(&args),

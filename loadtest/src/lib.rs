@@ -6,6 +6,7 @@
 //!   costs.
 //! - `loadtest floor` measures what the kernel alone charges for the same traffic.
 //! - `loadtest slow` lets one client stop reading and looks at what it and the others get.
+//! - `loadtest soak` has bots come and go for an hour, and looks whether anything of the server grows.
 //! - `loadtest link` puts a bad link that anyone can reproduce between any client and a server.
 //! - `loadtest compare` plays the same game over each transport on equally bad links, side by side.
 //! - `loadtest aim` measures whether shots hit that hit on their shooter's screen, over a bad link.
@@ -70,6 +71,7 @@ mod run;
 mod server;
 mod sizes;
 mod slow;
+mod soak;
 mod stop;
 mod swarm;
 mod trace;

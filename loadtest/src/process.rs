@@ -1,4 +1,7 @@
-//! What the kernel knows about a process: CPU time and memory; and how many files this process may open.
+//! What the kernel knows about a process: CPU time, memory, threads, files; and how many files this process
+//! may open.
+
+#![allow(unsafe_code, reason = "the clock of another process")]
 
 mod running;
 
@@ -58,16 +61,42 @@ impl Process {
     }
     /// Resident memory, bytes.
     pub fn rss(&self) -> Result<u64, ProcessError> {
+        self.holdings().map(|holdings| holdings.rss)
+    }
+    /// What it holds.
+    pub fn holdings(&self) -> Result<Holdings, ProcessError> {
         let error = |error| ProcessError { pid: self.pid, error };
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).map_err(error)?;
-        read_rss(&status).ok_or_else(|| error(io::Error::other("no VmRSS in its status")))
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.pid)).map_err(error)?;
+        let read = |name| {
+            number(&status, name).ok_or_else(|| error(io::Error::other(format!("no {name} in its status"))))
+        };
+        Ok(Holdings {
+            rss: read("VmRSS")? * 1024,
+            anonymous: read("RssAnon")? * 1024,
+            threads: read("Threads")?,
+            descriptors: files.count() as u64,
+        })
     }
 }
 
-/// `VmRSS` of a `/proc/PID/status`, bytes.
-fn read_rss(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+/// What a process holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Holdings {
+    /// Resident memory, bytes.
+    pub rss: u64,
+    /// Of this, what is no file's: heap and stacks.
+    pub anonymous: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Open files and sockets.
+    pub descriptors: u64,
+}
+
+/// A number of a `/proc/PID/status`, which counts memory in KiB.
+fn number(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().trim_end_matches("kB").trim_end().parse().ok()
 }
 
 /// Files that this program opens besides its connections.
@@ -130,9 +159,22 @@ mod tests {
     }
 
     #[test]
-    fn rss_is_read_in_bytes() {
-        assert_eq!(read_rss("Name:\tx\nVmRSS:\t    1234 kB\n"), Some(1234 * 1024));
-        assert_eq!(read_rss("Name:\tx\n"), None);
+    fn numbers_of_a_status_are_found_by_their_name() {
+        let status = "Name:\tx\nVmRSS:\t    1234 kB\nThreads:\t7\n";
+        assert_eq!(number(status, "VmRSS"), Some(1234));
+        assert_eq!(number(status, "Threads"), Some(7));
+        assert_eq!((number(status, "Vm"), number(status, "RssAnon")), (None, None));
+    }
+
+    #[test]
+    fn a_file_that_is_opened_is_held() {
+        let own = Process::own().unwrap();
+        let files: Vec<_> = (0..100).map(|_| std::fs::File::open("/proc/self/status").unwrap()).collect();
+        let held = own.holdings().unwrap();
+        drop(files);
+        // Other tests of this process open and close some, too.
+        assert!(held.descriptors >= own.holdings().unwrap().descriptors + 50);
+        assert!(held.threads >= 2 && held.anonymous <= held.rss);
     }
 
     #[test]

@@ -287,11 +287,12 @@ mod tests {
     // What is null in a specimen would be a figure that nobody can require.
     #[test]
     fn nothing_is_null_in_a_specimen() {
-        use crate::{figures::Figures, slow::SlowFigures};
+        use crate::{figures::Figures, slow::SlowFigures, soak::SoakFigures};
         use driftless_links::CompareFigures;
         for specimen in [
             serde_json::to_value(Figures::specimen()),
             serde_json::to_value(SlowFigures::specimen()),
+            serde_json::to_value(SoakFigures::specimen()),
             serde_json::to_value(CompareFigures::specimen()),
         ] {
             assert_eq!(nulls(&specimen.unwrap(), ""), [""; 0]);

@@ -152,6 +152,21 @@ pub struct Scrape {
     pub lateness: Option<Buckets>,
 }
 
+/// How many of each there are now, by the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Population {
+    /// Connections.
+    pub connections: u64,
+    /// Of these, WebSockets: each has a descriptor.
+    pub websockets: u64,
+    /// Seats.
+    pub players: u64,
+    /// Spectators.
+    pub spectators: u64,
+    /// Rooms.
+    pub rooms: u64,
+}
+
 impl Api {
     /// The API of a server, for its operator.
     pub fn new(url: &Url, operator: &OperatorArgs) -> Self {
@@ -240,15 +255,31 @@ impl Api {
         let hashes = list.certificates.iter().filter_map(|certificate| hash(&certificate.sha256_hex));
         Ok(list.quic.map(|quic| QuicPort { hashes: hashes.collect(), port: quic.port }))
     }
+    /// How many of each there are now. What is not among the metrics counts as none.
+    pub fn population(&self) -> Result<Population, ApiError> {
+        let exposition = self.metrics()?;
+        let count = |value: Option<f64>| value.unwrap_or(0.0) as u64;
+        let sum = |name| count(exposition.sum(name));
+        Ok(Population {
+            connections: sum("driftless_connections"),
+            websockets: count(exposition.of("driftless_connections", "transport", "websocket")),
+            players: sum("driftless_players"),
+            spectators: sum("driftless_spectators"),
+            rooms: sum("driftless_rooms"),
+        })
+    }
     /// The metrics now.
     pub fn scrape(&self) -> Result<Scrape, ApiError> {
-        let url = format!("{}/metrics", self.base);
-        let exposition = Exposition::parse(&read(&url, self.agent.get(&url).call())?);
+        let exposition = self.metrics()?;
         Ok(Scrape {
             connections: exposition.sum("driftless_connections").map(|sum| sum as u64),
             stale_dropped: exposition.sum("driftless_stale_states_dropped_total").map(|sum| sum as u64),
             lateness: exposition.buckets("driftless_room_tick_lateness_seconds"),
         })
+    }
+    fn metrics(&self) -> Result<Exposition, ApiError> {
+        let url = format!("{}/metrics", self.base);
+        Ok(Exposition::parse(&read(&url, self.agent.get(&url).call())?))
     }
 }
 

@@ -41,6 +41,11 @@ impl Exposition {
     pub fn sum(&self, name: &str) -> Option<f64> {
         self.samples.get(name).map(|samples| samples.iter().map(|(_, value)| value).sum())
     }
+    /// The sum of those samples of a metric whose label has this value. None: it is not there.
+    pub fn of(&self, name: &str, label: &str, value: &str) -> Option<f64> {
+        let samples = self.samples.get(name)?.iter();
+        Some(samples.filter(|(labels, _)| text(labels, label) == Some(value)).map(|(_, value)| value).sum())
+    }
     /// A histogram, summed over all labels but `le`. None: it is not there.
     pub fn buckets(&self, name: &str) -> Option<Buckets> {
         let mut buckets: Vec<(f64, f64)> = Vec::new();
@@ -97,8 +102,13 @@ impl Buckets {
 
 /// The number in a label.
 fn label(labels: &str, name: &str) -> Option<f64> {
+    text(labels, name)?.parse().ok()
+}
+
+/// What stands in a label.
+fn text<'a>(labels: &'a str, name: &str) -> Option<&'a str> {
     let value = labels.split(',').find_map(|label| label.trim().strip_prefix(name)?.strip_prefix("=\""))?;
-    value.strip_suffix('"')?.parse().ok()
+    value.strip_suffix('"')
 }
 
 #[cfg(test)]
@@ -126,6 +136,8 @@ nonsense
         assert_eq!(exposition.sum("driftless_dropped_total"), Some(7.0));
         assert_eq!(exposition.sum("driftless_up"), Some(1.0));
         assert_eq!(exposition.sum("driftless_none"), None);
+        assert_eq!(exposition.of("driftless_dropped_total", "reason", "c d"), Some(4.0));
+        assert_eq!(exposition.of("driftless_dropped_total", "reason", "e"), Some(0.0));
         assert_eq!(exposition.buckets("driftless_none"), None);
         let buckets = exposition.buckets("driftless_late_seconds").unwrap();
         assert_eq!(buckets, Buckets(vec![(0.001, 90.0), (0.002, 199.0), (f64::INFINITY, 200.0)]));
