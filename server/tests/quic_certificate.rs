@@ -109,7 +109,15 @@ fn quic_is_told_where_the_operator_says_that_it_is() {
     let public = Config { public_quic: "q.example:9000".parse().ok(), ..config() };
     let server = TestServer::start(public);
     assert_eq!(quic_for(&server, "10.1.2.3:8080"), (9000, "https://q.example:9000/v1/connect".to_owned()));
-    let public = Config { public_url: "http://p.example:8080".parse().ok(), ..config() };
+    let public = Config { public_url: "http://localhost:8080".parse().ok(), ..config() };
     let server = TestServer::start(public);
-    assert_eq!(quic_for(&server, "10.1.2.3"), (8080, "https://p.example:8080/v1/connect".to_owned()));
+    assert_eq!(quic_for(&server, "10.1.2.3"), (8080, "https://localhost:8080/v1/connect".to_owned()));
+}
+
+/// It listens on loopback, behind a proxy.
+#[test]
+fn a_quic_that_no_client_reaches_is_told_to_none() {
+    let public = Config { public_url: "https://p.example".parse().ok(), ..config() };
+    let told = TestServer::start(public).get("/v1/certificate").json();
+    assert_eq!(told["quic"], serde_json::Value::Null, "{told}");
 }

@@ -1,7 +1,12 @@
 //! Where clients reach a server that is behind a proxy, or whose ports are mapped.
 
 use actix_web::http::uri::{Authority, Uri};
-use std::{fmt, num::NonZeroU16, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU16,
+    str::FromStr,
+};
 
 /// `https://HOST[:PORT]`, or `http://…`: the address that clients use for HTTP and WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +19,12 @@ impl PublicUrl {
     /// The same as the beginning of a WebSocket's address.
     pub fn websocket(&self) -> String {
         format!("{}://{}", if self.secure { "wss" } else { "ws" }, self.authority)
+    }
+
+    /// Whether only this machine reaches it.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
     }
 }
 
@@ -34,24 +45,30 @@ pub struct Reached {
 }
 
 impl Reached {
-    /// The address for a client that calls the server `asked`, whose QUIC listens on `port`. The configured
+    /// The address for a client that calls the server `asked`, whose QUIC listens on `at`. The configured
     /// address comes first. Otherwise, a QUIC that shares HTTP's port number (`shares_port`) is assumed to be
     /// where the client found HTTP, if the client had to name that port: ports are mapped alike for TCP and
     /// UDP, while a proxy on 80 or 443 does not forward UDP.
+    ///
+    /// None: behind a proxy on this machine, a QUIC on loopback has no clients. They would try it first, and
+    /// wait.
     pub fn new(
         url: Option<&PublicUrl>,
         quic: Option<&PublicQuic>,
-        port: u16,
+        at: SocketAddr,
         shares_port: bool,
         asked: Option<&Authority>,
-    ) -> Self {
+    ) -> Option<Self> {
+        if at.ip().is_loopback() && quic.is_none() && url.is_some_and(|url| !url.is_loopback()) {
+            return None;
+        }
         let named = url.map(|url| &url.authority).or(asked).and_then(|named| named.port_u16());
         let mapped = named.filter(|port| shares_port && *port != 0);
         let host = quic.and_then(|quic| quic.host.clone());
-        Self {
+        Some(Self {
             host: host.or_else(|| url.map(|url| url.authority.host().to_owned())),
-            port: quic.map(|quic| quic.port.get()).or(mapped).unwrap_or(port),
-        }
+            port: quic.map(|quic| quic.port.get()).or(mapped).unwrap_or(at.port()),
+        })
     }
 }
 
@@ -123,9 +140,25 @@ mod tests {
 
     fn reached(url: &str, quic: &str, shares_port: bool, asked: &str) -> (Option<String>, u16) {
         let (url, quic) = (url.parse().ok(), quic.parse().ok());
+        let at = SocketAddr::from(([0, 0, 0, 0], 7777));
         let Reached { host, port } =
-            Reached::new(url.as_ref(), quic.as_ref(), 7777, shares_port, asked.parse().ok().as_ref());
+            Reached::new(url.as_ref(), quic.as_ref(), at, shares_port, asked.parse().ok().as_ref()).unwrap();
         (host, port)
+    }
+
+    #[test]
+    fn clients_behind_a_proxy_are_not_sent_to_loopback() {
+        let told = |url: &str, quic: &str, at: &str| {
+            let (url, quic) = (url.parse().ok(), quic.parse().ok());
+            Reached::new(url.as_ref(), quic.as_ref(), at.parse().unwrap(), true, None).is_some()
+        };
+        for at in ["127.0.0.1:7777", "[::1]:7777"] {
+            assert!(!told("https://play.example.org", "", at), "they would wait for nothing");
+            assert!(told("https://play.example.org", "7777", at), "a port that is mapped");
+            assert!(told("http://localhost:7777", "", at) && told("http://127.0.0.1:7777", "", at));
+            assert!(told("http://[::1]:7777", "", at) && told("", "", at));
+        }
+        assert!(told("https://play.example.org", "", "0.0.0.0:7777"));
     }
 
     #[test]

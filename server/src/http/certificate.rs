@@ -75,14 +75,14 @@ pub(super) async fn certificate(request: HttpRequest, state: web::Data<HttpState
         sha256_hex: fingerprint.hex(),
         valid_until: humantime::format_rfc3339_seconds(fingerprint.valid_until).to_string(),
     });
-    let quic = state.quic.map(|address| {
+    let quic = state.quic.and_then(|address| {
         let (asked, config) = (asked(&request), &state.config);
         let (url, quic) = (config.public_url.as_ref(), config.public_quic.as_ref());
         let shares_port = config.quic == QuicListen::AsHttp;
-        let Reached { host, port } = Reached::new(url, quic, address.port(), shares_port, asked.as_ref());
+        let Reached { host, port } = Reached::new(url, quic, address, shares_port, asked.as_ref())?;
         let named = asked.as_ref().map_or("localhost", |authority| authority.host());
         let url = format!("https://{}:{port}/v1/connect", host.as_deref().unwrap_or(named));
-        Quic { host, port, alpn: ALPN, webtransport: WebTransport { url, subprotocol: SUBPROTOCOL } }
+        Some(Quic { host, port, alpn: ALPN, webtransport: WebTransport { url, subprotocol: SUBPROTOCOL } })
     });
     let websocket = state.config.public_url.as_ref().map(PublicUrl::websocket).unwrap_or_else(|| {
         let asked = asked(&request).map_or_else(|| "localhost".to_owned(), |asked| asked.to_string());
