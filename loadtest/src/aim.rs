@@ -28,6 +28,7 @@ use crate::{
     report, require,
     server::{Api, GameArgs},
     stop::Stop,
+    tls::Authorities,
 };
 use driftless_client::{Options, TransportKind, Trust};
 use driftless_links::Links;
@@ -58,7 +59,11 @@ type Failure = Box<dyn std::error::Error>;
 /// does not hold.
 pub fn run(args: &AimArgs) -> Result<ExitCode, Failure> {
     require::check(&args.require, &AimFigures::specimen())?;
-    let bench = Bench { args, api: Api::new(&args.url, &args.operator), stop: Stop::on_signals()? };
+    let bench = Bench {
+        args,
+        api: Api::new(args.url.plain()?, &args.operator, &Authorities::default()),
+        stop: Stop::on_signals()?,
+    };
     let figures = bench.play()?;
     report::print_table(&table::aim(&figures), args.json.as_deref());
     if let Some(path) = &args.json {

@@ -2,8 +2,13 @@
 //!
 //! ```text
 //!   Outside ──open──► Joining ──welcome──► Playing ──leave──► Leaving ──► Gone
+//!                        │                 ▲     │
+//!                        │         welcome └ Away┘ the server shuts down (4000)
 //!                        └────────── closed, refused, at fault ──────────► Gone
 //! ```
+//!
+//! A bot that is told to come back does so, as all clients do: into its seat, if the next server has it, or
+//! into a new one.
 //!
 //! The client library's `ClientCore` does the protocol; the swarm gives it bytes and time. States are counted
 //! by *tick*, so that a state of the last measured tick is not missed when it arrives a moment after the end;
@@ -22,8 +27,12 @@ use crate::{
     swarm::{End, Frames, Peer},
 };
 use bytes::Bytes;
-use driftless_client::{ClientCore, Event, Options};
+use driftless_client::{
+    ClientCore, Disconnect, Event, Options, Phase,
+    transport::{Closed, DialError},
+};
 use driftless_links::Player;
+use driftless_proto::code::CloseCode;
 use std::{
     collections::VecDeque,
     ops::ControlFlow,
@@ -56,6 +65,8 @@ pub struct Bot {
     first_tick: Option<u32>,
     last_tick: Option<u32>,
     watch: Option<Watch>,
+    /// Until when it has to be back.
+    patience: Option<Instant>,
 }
 
 /// The states that one bot got since it was watched.
@@ -89,6 +100,8 @@ pub enum Life {
     Joining,
     /// Has one.
     Playing,
+    /// Was told to go and to come back.
+    Away,
     /// Has given it back.
     Leaving,
     /// The connection is gone.
@@ -97,6 +110,8 @@ pub enum Life {
 
 /// Most inputs that may wait for a state: a minute at 20 Hz. Beyond that the oldest counts as never answered.
 const MAX_PENDING: usize = 1200;
+/// How long a server may take to be there again.
+const BACK: Duration = Duration::from_secs(60);
 
 impl Bot {
     /// A bot that will play in a room.
@@ -118,6 +133,7 @@ impl Bot {
             first_tick: None,
             last_tick: None,
             watch: None,
+            patience: None,
         }
     }
     /// A bot that will watch a room.
@@ -188,6 +204,45 @@ impl Bot {
         self.enter(Life::Leaving, crowd);
     }
 
+    /// Does not come back any more, if it is away.
+    pub fn stay_away(&mut self, crowd: &mut Crowd) {
+        if self.life == Life::Away {
+            self.enter(Life::Gone, crowd);
+        }
+    }
+    /// The server shuts down, or is not there again yet. Returns when to connect.
+    fn come_back(&mut self, crowd: &mut Crowd, now: Instant, cause: Disconnect) -> Option<Instant> {
+        let core = self.core.as_mut()?;
+        match cause {
+            Disconnect::Dial(error) => core.handle_dial_failed(now, error),
+            cause => core.handle_disconnected(now, cause),
+        }
+        let until = match core.phase() {
+            Phase::Waiting { until } => *until,
+            Phase::Online | Phase::Ended(_) => return None,
+        };
+        if *self.patience.get_or_insert(now + BACK) < until {
+            return None;
+        }
+        self.close_books(crowd, now);
+        self.give_up(crowd, now);
+        self.enter(Life::Away, crowd);
+        Some(until)
+    }
+    /// It is back: measures from here on.
+    fn is_back(&mut self, crowd: &mut Crowd, now: Instant, resumed: bool) {
+        if !resumed {
+            self.order = Order::of(self.order.delivery());
+        }
+        (self.patience, self.applied_at, self.sight) = (None, None, Sight::default());
+        (self.behind, self.moved) = ([true; 2], 0);
+        *(if resumed { &mut crowd.resumed } else { &mut crowd.rejoined }) += 1;
+        (self.first_tick, self.last_tick) = (None, None);
+        if crowd.is_measuring() {
+            self.first_tick = self.due_tick(now);
+        }
+    }
+
     /// Counts the ticks that were due for this bot, and the gap that is open.
     fn close_books(&mut self, crowd: &mut Crowd, now: Instant) {
         if let (Some(first), None) = (self.first_tick, self.last_tick) {
@@ -236,7 +291,11 @@ impl Bot {
                 if let Some(core) = &self.core {
                     self.behaviour.welcomed(core).map_err(Violation::Protocol)?;
                 }
+                let was_away = self.life == Life::Away;
                 self.enter(Life::Playing, crowd);
+                if was_away {
+                    self.is_back(crowd, now, welcome.resumed);
+                }
                 let schema = self.core.as_ref().and_then(|core| core.schema());
                 if let (None, Some(schema)) = (&crowd.motion, schema) {
                     crowd.motion = Some(MotionRules::new(&crowd.kind, schema));
@@ -354,6 +413,13 @@ impl Peer for Bot {
     type Shared = Crowd;
 
     fn opened(&mut self, crowd: &mut Crowd, now: Instant, out: &mut Frames) {
+        if let Some(core) = self.core.as_mut().filter(|_| self.life == Life::Away) {
+            self.order.resumed(out.delivery());
+            if core.handle_connected(now, out.delivery()) {
+                out.push_all(|body, longest| core.poll_transmit_lane(now, body, || longest));
+            }
+            return;
+        }
         self.enter(Life::Joining, crowd);
         self.order = Order::of(out.delivery());
         let options = self.options(crowd);
@@ -426,7 +492,7 @@ impl Peer for Bot {
         out.push_all(|body, longest| core.poll_transmit_lane(now, body, || longest));
         ControlFlow::Continue(())
     }
-    fn ended(&mut self, crowd: &mut Crowd, now: Instant, end: &End) {
+    fn ended(&mut self, crowd: &mut Crowd, now: Instant, end: &End) -> Option<Instant> {
         // The goodbye says more than the close that follows it.
         let goodbye = self.core.as_ref().and_then(|core| core.session().closed()).map(|code| code.number());
         let expected = matches!(self.life, Life::Leaving | Life::Gone);
@@ -435,8 +501,19 @@ impl Peer for Bot {
             End::Closed(code) => Violation::Disconnected(goodbye.unwrap_or(*code)),
             End::Broken(error) => Violation::Protocol(error.to_string()),
             End::Violation(what) => Violation::Protocol(what.clone()),
-            End::HungUp => return,
+            End::HungUp => return None,
         };
+        let told_to_go =
+            matches!(violation, Violation::Disconnected(code) if code == CloseCode::Draining.number());
+        if self.life == Life::Away || (self.life == Life::Playing && told_to_go) {
+            let was_playing = self.life == Life::Playing;
+            if let Some(again) = self.come_back(crowd, now, cause(end)) {
+                if was_playing {
+                    *crowd.disconnects.entry(CloseCode::Draining.number()).or_default() += 1;
+                }
+                return Some(again);
+            }
+        }
         if !expected {
             if let Violation::Disconnected(code) = violation {
                 *crowd.disconnects.entry(code).or_default() += 1;
@@ -445,5 +522,19 @@ impl Peer for Bot {
             let _ = self.fail(crowd, now, &violation);
         }
         self.enter(Life::Gone, crowd);
+        None
+    }
+}
+
+/// The end of a connection, as clients name it.
+fn cause(end: &End) -> Disconnect {
+    match end {
+        End::Closed(1006) | End::HungUp => Closed::Lost("closed".to_owned()).into(),
+        End::Closed(code) => Closed::ByPeer { code: *code, reason: String::new() }.into(),
+        End::Refused(why) => {
+            DialError::Unreachable { address: "the server".to_owned(), reason: why.clone() }.into()
+        }
+        End::Broken(error) => Closed::Violation(error.to_string()).into(),
+        End::Violation(what) => Closed::Violation(what.clone()).into(),
     }
 }

@@ -11,7 +11,7 @@ pub use motion::MotionRules;
 pub use zones::Sight;
 
 use driftless_client::ServerError;
-use driftless_proto::{delta::DeltaError, session::Delivery, wire};
+use driftless_proto::{code::CloseCode, delta::DeltaError, session::Delivery, wire};
 use prost::Message;
 use std::{collections::BTreeMap, fmt};
 
@@ -76,6 +76,14 @@ impl Order {
     /// Of a connection that delivers like this.
     pub fn of(delivery: Delivery) -> Self {
         Self { in_parts: delivery == Delivery::Datagram, ..Self::default() }
+    }
+    /// How the connection delivers.
+    pub fn delivery(&self) -> Delivery {
+        if self.in_parts { Delivery::Datagram } else { Delivery::Ordered }
+    }
+    /// The same seat goes on over a new connection.
+    pub fn resumed(&mut self, delivery: Delivery) {
+        self.in_parts = delivery == Delivery::Datagram;
     }
     /// A state is applied: it must be newer than all before (Promise 2), or more of the newest one. Returns
     /// whether it is newer.
@@ -153,7 +161,10 @@ impl fmt::Display for Violation {
             Self::Checksum(text) | Self::Protocol(text) | Self::Silent(text) | Self::Refused(text) => {
                 f.write_str(text)
             }
-            Self::Disconnected(code) => write!(f, "closed with code {code}"),
+            Self::Disconnected(code) => match CloseCode::from_number(*code) {
+                Some(named) => write!(f, "closed with code {code} ({})", named.name()),
+                None => write!(f, "closed with code {code}"),
+            },
         }
     }
 }
@@ -247,7 +258,7 @@ mod tests {
         assert_eq!(
             one.examples().collect::<Vec<_>>(),
             [
-                "disconnected: 2, the first: closed with code 4002",
+                "disconnected: 2, the first: closed with code 4002 (slow_consumer)",
                 "gap: 1, the first: reliable message 3 after 1"
             ]
         );

@@ -81,6 +81,10 @@ pub struct RunArgs {
     pub url: Url,
     #[command(flatten)]
     pub operator: OperatorArgs,
+    /// For a wss:// URL: a PEM file with the authority that has signed the server's certificate. Default:
+    /// those that the system trusts.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// Number of bots.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub clients: u32,

@@ -7,6 +7,7 @@ use crate::{
     report, require,
     server::Api,
     stop::Stop,
+    tls::Authorities,
 };
 use driftless_client::Trust;
 use driftless_links::{CompareFigures, Comparison, Player, Rig, table};
@@ -20,7 +21,12 @@ pub fn run(args: &CompareArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
     require::check(&args.require, &CompareFigures::specimen())?;
     let cast = Cast::choose(bots, &args.game.kind, args.game.tick_rate, args.trace.as_deref())?;
     eprintln!("{cast}");
-    let bench = Bench { args, cast, api: Api::new(&args.url, &args.operator), stop: Stop::on_signals()? };
+    let bench = Bench {
+        args,
+        cast,
+        api: Api::new(args.url.plain()?, &args.operator, &Authorities::default()),
+        stop: Stop::on_signals()?,
+    };
     let figures = bench.comparison()?.play(&bench)?;
     report::print_table(&table(&figures), args.json.as_deref());
     for (transport, example) in figures.examples() {

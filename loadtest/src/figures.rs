@@ -55,6 +55,10 @@ pub struct Figures {
     pub server: ServerFigures,
     /// Connections that ended before the run did, by close code.
     pub disconnects: BTreeMap<u16, u64>,
+    /// Bots that a server told to go (4000) and that came back to their seats.
+    pub resumed: u64,
+    /// Those that came back and got new seats.
+    pub rejoined: u64,
 
     /// What the bots connected over: websocket, quic, webtransport or mix.
     pub transport: &'static str,

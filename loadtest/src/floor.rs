@@ -222,7 +222,8 @@ impl Peer for Mute {
         out.push(&tally.input);
         ControlFlow::Continue(())
     }
-    fn ended(&mut self, tally: &mut Tally, _: Instant, end: &End) {
+    fn ended(&mut self, tally: &mut Tally, _: Instant, end: &End) -> Option<Instant> {
         tally.failure = Some(format!("{end:?}"));
+        None
     }
 }

@@ -74,6 +74,7 @@ mod slow;
 mod soak;
 mod stop;
 mod swarm;
+mod tls;
 mod trace;
 mod url;
 mod ws;

@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn a_server_that_sends_quic_around_the_link_is_refused() {
         let here = SocketAddr::from(([127, 0, 0, 1], 7700));
-        let at = |port| Ok(Some(QuicPort { hashes: Vec::new(), port }));
+        let at = |port| Ok(Some(QuicPort { hashes: Vec::new(), host: None, port }));
         assert_eq!(check(here, at(7700)).unwrap(), None);
         let refused = check(here, at(7777)).unwrap_err().to_string();
         assert!(refused.contains("port 7777") && refused.contains("--public-quic 7700"), "{refused}");

@@ -18,6 +18,7 @@ use crate::{
     server::{Api, Scrape},
     stop::Stop,
     swarm::Target,
+    tls::Authorities,
     ws,
 };
 use control::{Control, Step};
@@ -60,6 +61,9 @@ pub fn run(args: &RunArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
     for example in tally.violations() {
         eprintln!("error: {example}");
     }
+    for advice in tally.advice() {
+        eprintln!("what to do: {advice}");
+    }
     if let Some(path) = &args.json {
         report::write_json(path, &figures)?;
     }
@@ -89,8 +93,10 @@ pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> 
     let address = args.url.resolve()?;
     let empty = Edge::memory(process, own)?;
 
-    let api = Api::new(&args.url, &args.operator);
-    let rooms = make_rooms(args, &api)?;
+    let authorities = Authorities::read(args.ca.as_deref())?;
+    let api = Api::new(&args.url, &args.operator, &authorities);
+    let rooms = make_rooms(args, &api, &authorities)?;
+    let quic = quic_apart(args, &api)?;
     let names: Vec<String> = rooms.iter().map(|room| room.room.clone()).collect();
 
     let control = Arc::new(Control::default());
@@ -102,6 +108,7 @@ pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> 
     let plan = TeamPlan {
         target,
         rooms,
+        quic,
         room_size: args.room_size as usize,
         cast: cast.clone(),
         args: args.clone(),
@@ -149,11 +156,12 @@ pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> 
 }
 
 /// One room for each `room_size` bots, with names that no earlier run has used.
-fn make_rooms(args: &RunArgs, api: &Api) -> Result<Vec<Options>, Failure> {
+fn make_rooms(args: &RunArgs, api: &Api, authorities: &Authorities) -> Result<Vec<Options>, Failure> {
     let run = fastrand::u32(..);
     // Asked for once instead of by each bot. The port is that of the address, so that a relay in between is
     // not bypassed.
     let trust = match args.transport {
+        _ if args.url.is_secure() => authorities.trust(&args.url),
         TransportChoice::Websocket => Trust::Fetch,
         _ => match api.quic()? {
             Some(quic) => Trust::Sha256(quic.hashes),
@@ -168,6 +176,18 @@ fn make_rooms(args: &RunArgs, api: &Api) -> Result<Vec<Options>, Failure> {
             Ok(Options { trust: trust.clone(), keep_members: false, ..options })
         })
         .collect()
+}
+
+/// Where QUIC is and whom to trust there, if TCP has TLS: then the UDP port is another, and its certificate
+/// may be, too.
+fn quic_apart(args: &RunArgs, api: &Api) -> Result<Option<(String, Trust)>, Failure> {
+    if !args.url.is_secure() || args.transport == TransportChoice::Websocket {
+        return Ok(None);
+    }
+    let quic =
+        api.quic()?.ok_or("the server tells its clients of no QUIC: set quic and public_quic there")?;
+    let url = args.url.at(quic.host.as_deref(), quic.port);
+    Ok(Some((url.to_string(), Trust::Sha256(quic.hashes))))
 }
 
 /// A server without this part of the API is still measured.

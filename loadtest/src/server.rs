@@ -4,7 +4,7 @@ mod exposition;
 
 pub use exposition::{Buckets, Exposition};
 
-use crate::url::Url;
+use crate::{tls::Authorities, url::Url};
 use clap::Args;
 use serde::Deserialize;
 use serde_json::Value;
@@ -67,7 +67,7 @@ pub struct Api {
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// No answer.
-    #[error("{url}: {error}")]
+    #[error("{url}: {error}{}", untrusted(error))]
     Http {
         /// What was asked.
         url: String,
@@ -104,6 +104,16 @@ pub enum ApiError {
     },
 }
 
+fn untrusted(error: &ureq::Error) -> &'static str {
+    match error {
+        ureq::Error::Rustls(_) => " (--ca FILE names the authority that has signed the server's certificate)",
+        ureq::Error::Io(error) if error.to_string().contains("certificate") => {
+            " (--ca FILE names the authority that has signed the server's certificate)"
+        }
+        _ => "",
+    }
+}
+
 #[derive(Deserialize)]
 struct RoomList {
     rooms: Vec<Room>,
@@ -121,7 +131,9 @@ struct Room {
 pub struct QuicPort {
     /// SHA-256 hashes of its certificates.
     pub hashes: Vec<[u8; 32]>,
-    /// Where clients are told to connect.
+    /// Where clients are told to connect. None: the host that they know.
+    pub host: Option<String>,
+    /// Likewise.
     pub port: u16,
 }
 
@@ -138,6 +150,7 @@ struct Certificate {
 
 #[derive(Deserialize)]
 struct Advertised {
+    host: Option<String>,
     port: u16,
 }
 
@@ -169,17 +182,23 @@ pub struct Population {
 
 impl Api {
     /// The API of a server, for its operator.
-    pub fn new(url: &Url, operator: &OperatorArgs) -> Self {
+    pub fn new(url: &Url, operator: &OperatorArgs, authorities: &Authorities) -> Self {
         let authorization = operator.admin_token.as_ref().map(|token| format!("Bearer {token}"));
-        Self { authorization, ..Self::at(&url.authority()) }
+        Self { authorization, ..Self::on(url.http(), url.is_secure().then_some(authorities)) }
     }
     /// The API at an address, for requests that need no token.
     pub fn at(authority: &str) -> Self {
+        Self::on(format!("http://{authority}"), None)
+    }
+    fn on(base: String, authorities: Option<&Authorities>) -> Self {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(10)))
-            .http_status_as_error(false)
-            .build();
-        Self { agent: config.into(), base: format!("http://{authority}"), authorization: None }
+            .http_status_as_error(false);
+        let config = match authorities {
+            Some(authorities) => config.tls_config(authorities.of_http()),
+            None => config,
+        };
+        Self { agent: config.build().into(), base, authorization: None }
     }
     /// Creates a room for this many players.
     pub fn create_room(
@@ -253,7 +272,7 @@ impl Api {
         let list: CertificateList =
             serde_json::from_str(&body).map_err(|error| ApiError::Shape { url, error })?;
         let hashes = list.certificates.iter().filter_map(|certificate| hash(&certificate.sha256_hex));
-        Ok(list.quic.map(|quic| QuicPort { hashes: hashes.collect(), port: quic.port }))
+        Ok(list.quic.map(|quic| QuicPort { hashes: hashes.collect(), host: quic.host, port: quic.port }))
     }
     /// How many of each there are now. What is not among the metrics counts as none.
     pub fn population(&self) -> Result<Population, ApiError> {

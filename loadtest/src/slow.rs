@@ -18,6 +18,7 @@ use crate::{
     server::Api,
     stop::Stop,
     swarm::{Drive, Plan, Swarm, Target},
+    tls::Authorities,
     ws,
 };
 use driftless_client::Options;
@@ -75,7 +76,12 @@ impl<'a> Room<'a> {
         raise_open_files(args.room_size as usize)?;
         let process = args.server_pid.map(Process::find).transpose()?;
         let name = format!("slow-{:08x}", fastrand::u32(..));
-        Api::new(&args.url, &args.operator).create_room(&name, &args.game, args.room_size, 0)?;
+        Api::new(args.url.plain()?, &args.operator, &Authorities::default()).create_room(
+            &name,
+            &args.game,
+            args.room_size,
+            0,
+        )?;
         let options = Options::new(args.url.to_string(), name).kind(args.game.kind.clone());
         let options = Options { keep_members: false, ..options };
         let target = Target {

@@ -27,6 +27,8 @@ use rustix::{
     fd::OwnedFd,
 };
 use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
     ops::ControlFlow,
     time::{Duration, Instant},
 };
@@ -54,8 +56,9 @@ pub trait Peer {
         now: Instant,
         out: &mut Frames,
     ) -> ControlFlow<()>;
-    /// The connection is gone. Not called after a Break.
-    fn ended(&mut self, shared: &mut Self::Shared, now: Instant, end: &End);
+    /// The connection is gone, or there was none. Not called after a Break. Returns when to connect again, if
+    /// at all.
+    fn ended(&mut self, shared: &mut Self::Shared, now: Instant, end: &End) -> Option<Instant>;
 }
 
 /// A swarm, of whatever kind, as its leader sees it.
@@ -93,6 +96,8 @@ pub struct Swarm<P: Peer> {
     /// Index of the first client among the swarms of all threads.
     first: usize,
     started: usize,
+    /// Clients that connect again, and when.
+    back: BinaryHeap<Reverse<(Instant, usize)>>,
     open: usize,
     start: Instant,
     ramp: Duration,
@@ -143,6 +148,7 @@ impl<P: Peer> Swarm<P> {
             target: plan.target,
             first: plan.first,
             started: 0,
+            back: BinaryHeap::new(),
             open: 0,
             start: plan.start,
             ramp: plan.ramp,
@@ -184,18 +190,27 @@ impl<P: Peer> Swarm<P> {
         }
         Ok(())
     }
-    fn next_connect(&self) -> Option<Instant> {
+    /// When the next client connects for the first time.
+    fn next_start(&self) -> Option<Instant> {
         let count = self.clients.len();
         (self.started < count).then(|| self.start + self.ramp.mul_f64(self.started as f64 / count as f64))
+    }
+    fn next_connect(&self) -> Option<Instant> {
+        self.next_start().into_iter().chain(self.back.peek().map(|Reverse((at, _))| *at)).min()
     }
     fn connect_due(&mut self, now: Instant) {
         // A few at a time, so that a short ramp does not delay those already playing.
         for _ in 0..16 {
-            if self.next_connect().is_none_or(|due| due > now) {
+            let index = if self.next_start().is_some_and(|due| due <= now) {
+                self.started += 1;
+                self.started - 1
+            } else if self.back.peek().is_some_and(|Reverse((at, _))| *at <= now)
+                && let Some(Reverse((_, index))) = self.back.pop()
+            {
+                index
+            } else {
                 return;
-            }
-            let index = self.started;
-            self.started += 1;
+            };
             let client = &mut self.clients[index];
             let started = Conn::start(&self.target, self.first + index).and_then(|conn| {
                 client.armed = conn.interest(true);
@@ -204,7 +219,10 @@ impl<P: Peer> Swarm<P> {
             });
             match started {
                 Ok(conn) => client.conn = Some(conn),
-                Err(error) => client.peer.ended(&mut self.shared, now, &End::Refused(error.to_string())),
+                Err(error) => {
+                    let again = client.peer.ended(&mut self.shared, now, &End::Refused(error.to_string()));
+                    self.back.extend(again.map(|at| Reverse((at, index))));
+                }
             }
         }
     }
@@ -283,7 +301,8 @@ impl<P: Peer> Swarm<P> {
                 self.open -= usize::from(conn.state() == State::Open);
                 client.conn = None;
                 if end != End::HungUp {
-                    client.peer.ended(&mut self.shared, now, &end);
+                    let again = client.peer.ended(&mut self.shared, now, &end);
+                    self.back.extend(again.map(|at| Reverse((at, index))));
                 }
             }
         }

@@ -6,9 +6,11 @@ use std::{
     str::FromStr,
 };
 
-/// `ws://HOST[:PORT][/PATH]`. Without a port 7777, without a path `/v1/connect`: the server's defaults.
+/// `ws://HOST[:PORT][/PATH]`, or `wss://` for TLS. Without a port 7777, the server's default, or 443 with
+/// TLS; without a path `/v1/connect`. (`http://` and `https://` mean the same.)
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
+    secure: bool,
     host: String,
     port: u16,
     path: String,
@@ -17,9 +19,14 @@ pub struct Url {
 /// What is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// Not `ws://`.
-    #[error("{0:?} does not start with ws:// (this swarm speaks no TLS)")]
+    /// Neither `ws://` nor `wss://`.
+    #[error("{0:?} does not start with ws:// or wss://")]
     Scheme(String),
+    /// It has TLS, which what was asked for does not speak.
+    #[error(
+        "{0} has TLS, which only `run` speaks: give ws:// and the port of the server itself, without a proxy"
+    )]
+    Tls(String),
     /// Nothing after `ws://`.
     #[error("{0:?} names no host")]
     Host(String),
@@ -32,6 +39,22 @@ impl Url {
     /// Host and port, as in a `Host:` header.
     pub fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
+    }
+    /// Whether it has TLS.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+    /// Itself, if it has no TLS.
+    pub fn plain(&self) -> Result<&Self, UrlError> {
+        if self.secure { Err(UrlError::Tls(self.to_string())) } else { Ok(self) }
+    }
+    /// Where its HTTP is.
+    pub fn http(&self) -> String {
+        format!("{}://{}", if self.secure { "https" } else { "http" }, self.authority())
+    }
+    /// The same with another host or port.
+    pub fn at(&self, host: Option<&str>, port: u16) -> Self {
+        Self { host: host.unwrap_or(&self.host).to_owned(), port, ..self.clone() }
     }
     /// The path that is asked for.
     pub fn path(&self) -> &str {
@@ -52,7 +75,13 @@ impl Url {
 impl FromStr for Url {
     type Err = UrlError;
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        let rest = text.strip_prefix("ws://").ok_or_else(|| UrlError::Scheme(text.to_owned()))?;
+        let plain = text.strip_prefix("ws://").or_else(|| text.strip_prefix("http://"));
+        let tls = text.strip_prefix("wss://").or_else(|| text.strip_prefix("https://"));
+        let (secure, rest) = match (plain, tls) {
+            (Some(rest), _) => (false, rest),
+            (None, Some(rest)) => (true, rest),
+            (None, None) => return Err(UrlError::Scheme(text.to_owned())),
+        };
         let (authority, path) = match rest.split_once('/') {
             Some((authority, path)) if !path.is_empty() => (authority, format!("/{path}")),
             Some((authority, _)) => (authority, "/v1/connect".to_owned()),
@@ -67,18 +96,25 @@ impl FromStr for Url {
             return Err(UrlError::Host(text.to_owned()));
         }
         let port = match port {
-            None => 7777,
+            None => {
+                if secure {
+                    443
+                } else {
+                    7777
+                }
+            }
             Some(port) => {
                 port.parse().ok().filter(|&p| p > 0).ok_or_else(|| UrlError::Port(port.to_owned()))?
             }
         };
-        Ok(Self { host: host.to_owned(), port, path })
+        Ok(Self { secure, host: host.to_owned(), port, path })
     }
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ws://{}{}", self.authority(), self.path)
+        let scheme = if self.secure { "wss" } else { "ws" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.path)
     }
 }
 
@@ -93,6 +129,9 @@ mod tests {
         assert_eq!(show("ws://localhost/"), Ok("ws://localhost:7777/v1/connect".into()));
         assert_eq!(show("ws://[::1]:80/x?y"), Ok("ws://[::1]:80/x?y".into()));
         assert_eq!(show("ws://[::1]"), Ok("ws://[::1]:7777/v1/connect".into()));
+        assert_eq!(show("wss://play.example"), Ok("wss://play.example:443/v1/connect".into()));
+        assert_eq!(show("https://play.example:8443/"), Ok("wss://play.example:8443/v1/connect".into()));
+        assert_eq!(show("http://x"), Ok("ws://x:7777/v1/connect".into()));
     }
 
     /// Servers limit connections per address, except on loopback.
@@ -106,7 +145,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        assert_eq!("http://x".parse::<Url>(), Err(UrlError::Scheme("http://x".into())));
+        assert_eq!("ftp://x".parse::<Url>(), Err(UrlError::Scheme("ftp://x".into())));
+        let url: Url = "wss://x".parse().unwrap();
+        assert_eq!(url.plain(), Err(UrlError::Tls("wss://x:443/v1/connect".into())));
         assert_eq!("ws://:80".parse::<Url>(), Err(UrlError::Host("ws://:80".into())));
         assert_eq!("ws://x:0".parse::<Url>(), Err(UrlError::Port("0".into())));
     }

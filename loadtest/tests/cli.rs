@@ -46,6 +46,23 @@ fn a_server_that_is_not_there_is_named() {
 }
 
 #[test]
+fn what_has_tls_is_asked_over_tls_and_other_measurements_say_that_they_speak_none() {
+    // It speaks no TLS.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || drop(listener.accept()));
+    let url = format!("wss://{address}");
+    let output = loadtest(&["run", "--url", &url, "--clients", "1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains(&format!("https://{address}/v1/rooms")), "{}", stderr(&output));
+    let output = loadtest(&["run", "--url", &url, "--ca", "/nowhere.pem"]);
+    assert!(stderr(&output).contains("--ca /nowhere.pem: No such file"), "{}", stderr(&output));
+    let output = loadtest(&["slow", "--url", &url]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("has TLS, which only `run` speaks"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_bad_trace_is_named_by_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bad.csv");

@@ -26,6 +26,10 @@ pub struct Crowd {
     pub violations: Violations,
     /// Connections that ended before their bot left, by close code.
     pub disconnects: BTreeMap<u16, u64>,
+    /// Bots that the server told to go and that came back to their seats.
+    pub resumed: u64,
+    /// Those that came back and got new seats.
+    pub rejoined: u64,
     /// Bots that play now.
     pub playing: u64,
     /// Bots whose connection has ended.
@@ -60,6 +64,8 @@ impl Crowd {
             measure: Measure::new(duration),
             violations: Violations::default(),
             disconnects: BTreeMap::new(),
+            resumed: 0,
+            rejoined: 0,
             playing: 0,
             gone: 0,
             states: 0,

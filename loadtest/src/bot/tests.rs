@@ -66,6 +66,9 @@ impl Game {
         game
     }
     fn welcome(&mut self) -> ControlFlow<()> {
+        self.welcome_at(self.start, false)
+    }
+    fn welcome_at(&mut self, at: Instant, resumed: bool) -> ControlFlow<()> {
         let welcome = wire::Welcome {
             protocol: 1,
             player: 1,
@@ -73,9 +76,10 @@ impl Game {
             tick_rate: 20,
             schema: Some(Arena::schema().to_wire()),
             timeout_ms: 10_000,
+            resumed,
             ..wire::Welcome::default()
         };
-        self.message(self.start, server_message::Body::Welcome(welcome))
+        self.message(at, server_message::Body::Welcome(welcome))
     }
     fn message(&mut self, at: Instant, body: server_message::Body) -> ControlFlow<()> {
         let bytes: Bytes = wire::ServerMessage { body: Some(body) }.encode_to_vec().into();
@@ -351,6 +355,49 @@ fn a_goodbye_is_counted_by_its_code() {
     game.bot.ended(&mut game.crowd, game.start, &End::Closed(1006));
     assert_eq!(game.crowd.disconnects, [(4002, 1)].into());
     assert_eq!((game.errors(), game.crowd.gone), (vec!["disconnected".into()], 1));
+}
+
+/// Is told to go, as by a server that is restarted; finds nobody there at first; and is back.
+fn restarted(resumed: bool) -> (Game, Instant) {
+    let mut game = Game::join();
+    let now = game.start + Duration::from_secs(10);
+    let goodbye = wire::Goodbye { code: CloseCode::Draining.number().into(), ..wire::Goodbye::default() };
+    let _ = game.message(now, server_message::Body::Goodbye(goodbye));
+    let again = game.bot.ended(&mut game.crowd, now, &End::Closed(4000)).expect("it comes back");
+    assert_eq!((game.bot.life(), game.crowd.playing, game.crowd.gone), (Life::Away, 0, 0));
+    let nobody = End::Refused("HTTP/1.1 502 Bad Gateway".into());
+    let again = game.bot.ended(&mut game.crowd, again, &nobody).expect("it tries again");
+    game.out.clear();
+    game.bot.opened(&mut game.crowd, again, &mut game.out);
+    let asked = game.out.take_messages().pop().unwrap();
+    let asked = wire::ClientMessage::decode(asked.as_slice()).unwrap();
+    assert!(matches!(asked.body, Some(client_message::Body::Resume(_))), "its seat: {asked:?}");
+    assert!(game.welcome_at(again, resumed).is_continue());
+    (game, again)
+}
+
+#[test]
+fn whom_a_server_tells_to_go_comes_back_as_players_do() {
+    let (game, _) = restarted(true);
+    assert_eq!((game.bot.life(), game.crowd.playing), (Life::Playing, 1));
+    assert_eq!((game.crowd.resumed, game.crowd.rejoined, game.errors()), (1, 0, vec![]));
+    assert_eq!(game.crowd.disconnects, [(4000, 1)].into());
+}
+
+#[test]
+fn who_is_not_back_in_time_is_missed() {
+    let mut game = Game::join();
+    let goodbye = wire::Goodbye { code: CloseCode::Draining.number().into(), ..wire::Goodbye::default() };
+    let _ = game.message(game.start, server_message::Body::Goodbye(goodbye));
+    let mut next = game.bot.ended(&mut game.crowd, game.start, &End::Closed(4000));
+    let mut tries = 0;
+    while let Some(at) = next {
+        assert!(at < game.start + 2 * BACK, "it gives up");
+        next = game.bot.ended(&mut game.crowd, at, &End::Refused("nobody is there".into()));
+        tries += 1;
+    }
+    assert!(tries > 1);
+    assert_eq!((game.errors(), game.crowd.gone, game.crowd.resumed), (vec!["refused".into()], 1, 0));
 }
 
 #[test]

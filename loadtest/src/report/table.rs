@@ -22,6 +22,9 @@ pub fn run(figures: &Figures) -> String {
     for (code, count) in &figures.disconnects {
         table.row(&format!("  disconnects {code}"), count.to_string());
     }
+    if figures.resumed + figures.rejoined > 0 {
+        table.row("came back: resumed, anew", format!("{}, {}", figures.resumed, figures.rejoined));
+    }
     table
         .row("ticks delivered", optional(figures.delivered_ratio, |ratio| format!("{:.3} %", ratio * 100.0)));
     table.heading("", &["p50", "p99", "p99.9", "max"]);

@@ -8,6 +8,7 @@ use crate::{
     measure::Measure,
     server::Scrape,
 };
+use driftless_proto::code::CloseCode;
 use std::{collections::BTreeMap, time::Duration};
 
 /// Everything that a run found out.
@@ -32,6 +33,7 @@ pub struct Tally {
     due_by_room: Vec<u64>,
     violations: Violations,
     disconnects: BTreeMap<u16, u64>,
+    returned: (u64, u64),
 }
 
 /// What the outside of the bots looked like at one moment.
@@ -80,8 +82,11 @@ impl Tally {
             rooms,
             violations: Violations::default(),
             disconnects: BTreeMap::new(),
+            returned: (0, 0),
         };
         for outcome in outcomes {
+            tally.returned.0 += outcome.returned.0;
+            tally.returned.1 += outcome.returned.1;
             tally.measure.add(&outcome.measure);
             tally.violations.merge(outcome.violations);
             for (code, count) in outcome.disconnects {
@@ -96,6 +101,28 @@ impl Tally {
     /// What went wrong, a line each.
     pub fn violations(&self) -> impl Iterator<Item = String> {
         self.violations.examples()
+    }
+    /// What to do about what went wrong, where that is known.
+    pub fn advice(&self) -> impl Iterator<Item = &'static str> {
+        const ADDRESS: &str = "to the server all bots have one address, and it limits each: start it with \
+                               --max-connections-per-address 5000 --joins-per-second-per-address 1000";
+        const TOKENS: &str =
+            "the server wants tokens: see --help for how the bots get some, or let guests in (--guests yes)";
+        const FULL: &str = "the server is full: start it with more --max-connections";
+        const CA: &str = "--ca FILE names the authority that has signed the server's certificate";
+        let said: Vec<String> = self.violations().collect();
+        let any = |code: CloseCode, texts: &[&str]| {
+            let closed = self.disconnects.contains_key(&code.number());
+            closed || texts.iter().any(|text| said.iter().any(|line| line.contains(text)))
+        };
+        [
+            any(CloseCode::AddressLimit, &["address_full", "too_fast"]).then_some(ADDRESS),
+            any(CloseCode::Unauthenticated, &[" 401"]).then_some(TOKENS),
+            any(CloseCode::ServerFull, &["server_full"]).then_some(FULL),
+            said.iter().any(|line| line.contains("is not trusted")).then_some(CA),
+        ]
+        .into_iter()
+        .flatten()
     }
     /// A warning if the swarm was short of CPU time, so that the figures are as much its own as the server's.
     pub fn doubt(&self) -> Option<String> {
@@ -166,6 +193,8 @@ impl Tally {
                     .and_then(|(after, empty)| rss(after, empty)),
             },
             disconnects: self.disconnects.clone(),
+            resumed: self.returned.0,
+            rejoined: self.returned.1,
             transport: self.transport.name(),
             rooms: self.rooms.len() as u64,
             tick_rate: self.tick_rate,
@@ -207,6 +236,7 @@ fn ratio(part: f64, whole: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Violation;
     use clap::Parser;
 
     #[derive(Parser)]
@@ -216,6 +246,15 @@ mod tests {
     }
 
     fn tally(skipped: Option<Vec<u64>>, cpu: Option<(u64, u64)>) -> Figures {
+        with(skipped, cpu, Violations::default(), CloseCode::SlowConsumer).figures()
+    }
+
+    fn with(
+        skipped: Option<Vec<u64>>,
+        cpu: Option<(u64, u64)>,
+        violations: Violations,
+        code: CloseCode,
+    ) -> Tally {
         let args =
             Line::parse_from(["loadtest", "--clients", "100", "--room-size", "50", "--duration", "10s"]).args;
         let mut measure = Measure::new(args.duration);
@@ -224,8 +263,9 @@ mod tests {
         (measure.counts.delta_bytes, measure.counts.moved) = (1_900_000, 950_000);
         let outcome = Outcome {
             measure,
-            violations: Violations::default(),
-            disconnects: [(4002, 1)].into(),
+            violations,
+            disconnects: [(code.number(), 1)].into(),
+            returned: (2, 1),
             due_by_room: vec![10_000, 10_000],
         };
         let edge = |cpu: Option<u64>, rss| Edge {
@@ -236,7 +276,24 @@ mod tests {
         let (before, after) = (edge(cpu.map(|c| c.0), 0), edge(cpu.map(|c| c.1), 3_000_000));
         let empty = edge(cpu.map(|_| 0), 1_000_000);
         let rooms = vec!["a".to_owned(), "b".to_owned()];
-        Tally::new(&args, rooms, 100, 10.0, empty, before, after, skipped, vec![outcome]).figures()
+        Tally::new(&args, rooms, 100, 10.0, empty, before, after, skipped, vec![outcome])
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_told_with_the_option_that_removes_it() {
+        let advice = |code, refused: &str| {
+            let mut violations = Violations::default();
+            violations.add(&Violation::Refused(refused.to_owned()));
+            with(None, None, violations, code).advice().collect::<Vec<_>>().join("; ")
+        };
+        let none = CloseCode::SlowConsumer;
+        assert!(advice(CloseCode::AddressLimit, "").contains("--max-connections-per-address 5000"));
+        assert!(advice(CloseCode::Unauthenticated, "").contains("wants tokens"));
+        assert!(advice(none, "HTTP/1.1 401 Unauthorized {}").contains("wants tokens"));
+        assert!(advice(none, "a:1 refused with HTTP status 401: {}").contains("wants tokens"));
+        assert!(advice(CloseCode::ServerFull, "").contains("--max-connections"));
+        assert!(advice(none, "a:443 is not trusted: unknown").contains("--ca FILE"));
+        assert_eq!(advice(none, "HTTP/1.1 502 Bad Gateway"), "");
     }
 
     #[test]

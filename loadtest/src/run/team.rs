@@ -13,7 +13,7 @@ use crate::{
     measure::Measure,
     swarm::{Carrier, Drive, Plan, Swarm, Target, TaskSwarm, Traffic},
 };
-use driftless_client::Options;
+use driftless_client::{Options, TransportKind, Trust};
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -34,6 +34,8 @@ pub struct TeamPlan {
     pub target: Target,
     /// The rooms.
     pub rooms: Vec<Options>,
+    /// Where QUIC is and whom to trust there, if that is not as in the rooms' options.
+    pub quic: Option<(String, Trust)>,
     /// Bots in a room.
     pub room_size: usize,
     /// Who plays.
@@ -51,6 +53,8 @@ pub struct Outcome {
     pub violations: Violations,
     /// Connections lost, by close code.
     pub disconnects: BTreeMap<u16, u64>,
+    /// Bots that came back to their seats, and into new ones.
+    pub returned: (u64, u64),
     /// Ticks due, by room.
     pub due_by_room: Vec<u64>,
 }
@@ -97,15 +101,18 @@ impl Team {
         let bots: Vec<_> = (first..last).map(bot).collect();
         let control = control.clone();
         let thread = std::thread::Builder::new().name(format!("bots {first}..{last}"));
-        let thread = if transport == TransportChoice::Websocket {
+        let thread = if transport == TransportChoice::Websocket && !args.url.is_secure() {
             let swarm_plan = Plan { target: plan.target.clone(), first, start, ramp, tick };
             thread.spawn(move || {
                 play_websockets(swarm_plan, crowd, bots, &control).inspect_err(|_| control.fail())
             })?
         } else {
             let carrier = |(index, bot): (usize, Bot)| {
-                let options = bot.options(&crowd);
-                (bot, Carrier { options, kind: transport.of(index) })
+                let (mut options, kind) = (bot.options(&crowd), transport.of(index));
+                if let Some((url, trust)) = plan.quic.as_ref().filter(|_| kind != TransportKind::WebSocket) {
+                    (options.url, options.trust) = (url.clone(), trust.clone());
+                }
+                (bot, Carrier { options, kind })
             };
             let peers = (first..last).zip(bots).map(carrier).collect();
             thread.spawn(move || {
@@ -135,6 +142,7 @@ impl From<Crowd> for Outcome {
             measure: crowd.measure,
             violations: crowd.violations,
             disconnects: crowd.disconnects,
+            returned: (crowd.resumed, crowd.rejoined),
             due_by_room: crowd.due_by_room,
         }
     }
@@ -190,10 +198,16 @@ fn follow(swarm: &mut dyn Drive<Bot>, control: &Control) -> std::io::Result<()> 
 fn leave(swarm: &mut dyn Drive<Bot>, now: Instant, all_must_play: bool) {
     swarm.each_peer(&mut |bot, crowd| {
         bot.give_up(crowd, now);
-        if all_must_play && matches!(bot.life(), Life::Outside | Life::Joining) {
-            let what = if bot.life() == Life::Outside { "no connection" } else { "no welcome" };
-            crowd.violations.add(&Violation::Refused(format!("{what} until the end")));
+        let missing = match bot.life() {
+            Life::Outside => Some("no connection until the end"),
+            Life::Joining => Some("no welcome until the end"),
+            Life::Away => Some("told to come back, and not back until the end"),
+            Life::Playing | Life::Leaving | Life::Gone => None,
+        };
+        if let Some(what) = missing.filter(|_| all_must_play) {
+            crowd.violations.add(&Violation::Refused(what.to_owned()));
         }
+        bot.stay_away(crowd);
     });
     swarm.each(now, &mut |bot, crowd, frames| bot.leave(crowd, now, frames));
 }

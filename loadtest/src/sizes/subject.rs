@@ -8,6 +8,7 @@ use crate::{
     run::{self, Tally},
     server::{ADMIN_TOKEN, Api, random_token},
     stop::Stop,
+    tls::Authorities,
     url::Url,
 };
 use std::{
@@ -57,7 +58,7 @@ impl Subject {
                 run::play(&RunArgs { server_pid: Some(server.pid()), ..args }, cast, stop)
             }
             None => {
-                let api = Api::new(&args.url, &args.operator);
+                let api = Api::new(&args.url, &args.operator, &Authorities::read(args.ca.as_deref())?);
                 let before = connections(&api);
                 let tally = run::play(&args, cast, stop)?;
                 clear(&api, &tally.rooms, before);
@@ -121,7 +122,8 @@ mod tests {
     fn serve(answers: Vec<(&'static str, &'static str)>) -> (Api, Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let api = Api::new(&url, &OperatorArgs { admin_token: Some("secret".into()) });
+        let api =
+            Api::new(&url, &OperatorArgs { admin_token: Some("secret".into()) }, &Authorities::default());
         let (tell, asked) = channel();
         std::thread::spawn(move || {
             for (status, body) in answers {

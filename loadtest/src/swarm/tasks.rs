@@ -7,7 +7,7 @@
 
 use super::{Drive, End, Frames, Peer, Traffic, Wheel, hang_up};
 use driftless_client::{
-    Endpoint, Options, Transport, TransportKind,
+    Endpoint, Options, Transport, TransportKind, Trust,
     transport::{Closed, DialError},
 };
 use std::{
@@ -59,6 +59,8 @@ struct State<P: Peer> {
 struct Client<P> {
     peer: P,
     transport: Option<Transport>,
+    /// When it connects again.
+    back: Option<Instant>,
     /// Of its task.
     waker: Waker,
     /// Bytes of messages, for WebSockets.
@@ -84,7 +86,8 @@ where
         let count = peers.len();
         (0..count as u32).for_each(|client| wheel.add(client, &mut random));
         let (peers, carriers): (Vec<_>, Vec<_>) = peers.into_iter().unzip();
-        let client = |peer| Client { peer, transport: None, waker: Waker::noop().clone(), bytes: (0, 0) };
+        let client =
+            |peer| Client { peer, transport: None, back: None, waker: Waker::noop().clone(), bytes: (0, 0) };
         let clients = peers.into_iter().map(client).collect();
         let state = State { shared, clients, frames: Frames::lanes(), gone: Traffic::default() };
         let state = Rc::new(RefCell::new(state));
@@ -151,14 +154,22 @@ impl<P: Peer> Drive<P> for TaskSwarm<P> {
     }
 }
 
-/// One client, from its connection to its end.
-async fn live<P: Peer>(state: Rc<RefCell<State<P>>>, index: usize, at: Instant, options: Options) {
-    sleep_until(at.into()).await;
-    match Transport::dial(&options).await {
-        Ok(transport) => state.borrow_mut().opened(index, transport),
-        Err(error) => return state.borrow_mut().refused(index, &error),
+/// One client, from its first connection to its end.
+async fn live<P: Peer>(state: Rc<RefCell<State<P>>>, index: usize, at: Instant, mut options: Options) {
+    let mut next = Some(at);
+    while let Some(at) = next {
+        sleep_until(at.into()).await;
+        match Transport::dial(&options).await {
+            Ok(transport) => state.borrow_mut().opened(index, transport),
+            Err(error) => state.borrow_mut().refused(index, &error),
+        }
+        poll_fn(|cx| state.borrow_mut().poll(index, cx)).await;
+        next = state.borrow_mut().clients[index].back.take();
+        // A server that was started again may have made itself another certificate.
+        if !options.url.starts_with("wss://") {
+            options.trust = Trust::Fetch;
+        }
     }
-    poll_fn(|cx| state.borrow_mut().poll(index, cx)).await;
 }
 
 impl<P: Peer> State<P> {
@@ -170,8 +181,8 @@ impl<P: Peer> State<P> {
         });
     }
     fn refused(&mut self, index: usize, error: &DialError) {
-        let end = End::Refused(error.to_string());
-        self.clients[index].peer.ended(&mut self.shared, Instant::now(), &end);
+        let (client, end) = (&mut self.clients[index], End::Refused(error.to_string()));
+        client.back = client.peer.ended(&mut self.shared, Instant::now(), &end);
     }
     /// Takes what has come. Ready: the connection is gone.
     fn poll(&mut self, index: usize, cx: &mut Context<'_>) -> Poll<()> {
@@ -220,7 +231,7 @@ impl<P: Peer> State<P> {
         client.transport = None;
         client.waker.wake_by_ref();
         if end != End::HungUp {
-            client.peer.ended(&mut self.shared, now, &end);
+            client.back = client.peer.ended(&mut self.shared, now, &end);
         }
     }
 }
@@ -297,8 +308,9 @@ mod tests {
         fn due(&mut self, _: &mut Vec<End>, _: Instant, _: Instant, _: &mut Frames) -> ControlFlow<()> {
             ControlFlow::Continue(())
         }
-        fn ended(&mut self, ends: &mut Vec<End>, _: Instant, end: &End) {
+        fn ended(&mut self, ends: &mut Vec<End>, _: Instant, end: &End) -> Option<Instant> {
             ends.push(end.clone());
+            None
         }
     }
 
