@@ -65,11 +65,12 @@ export class RoomError extends Error {
   }
 
   static dial(error: unknown): RoomError {
-    const mayReconnect = error instanceof DialError ? error.mayRetry : true;
-    const message = error instanceof Error ? error.message : String(error);
-    return new RoomError("dial", message, {
-      mayReconnect,
-      advice: mayReconnect ? "Is the server up? The SDK tries again." : "Check the url and the server.",
+    const { mayRetry, code } = error instanceof DialError ? error : { mayRetry: true };
+    return new RoomError("dial", error instanceof Error ? error.message : String(error), {
+      mayReconnect: mayRetry,
+      ...(code === undefined
+        ? { advice: mayRetry ? "Is the server up? The SDK tries again." : "Check the url and the server." }
+        : { code }),
       cause: error,
     });
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { CloseCode } from "../src/code.js";
 import { connect } from "../src/connect.js";
 import { FakeServer } from "./util/fake_server.js";
 import { VirtualTimers } from "./util/virtual_timers.js";
@@ -44,11 +45,28 @@ describe("an identity", () => {
     );
   });
 
+  it("that the server refuses ends the attempt with its code, whatever other transports say", async () => {
+    const { timers, options } = world(() => "expired");
+    const failing = (name: string, error: Error): Dialer => ({ name, dial: () => Promise.reject(error) });
+    const transports = [
+      failing("webtransport", new DialError("no UDP")),
+      failing("websocket", new DialError("the token has expired", false, CloseCode.Unauthenticated)),
+    ];
+    await expect(timers.until(connect({ ...options, transports }))).rejects.toMatchObject({
+      code: CloseCode.Unauthenticated,
+      mayReconnect: false,
+      message: expect.stringMatching(/^the token has expired\. Log in/) as unknown,
+    });
+  });
+
   it("that cannot be had fails the attempt with its reason", async () => {
     const { timers, targets, options } = world(() => Promise.reject(new Error("log in first")));
     await expect(timers.until(connect(options))).rejects.toMatchObject({
       origin: "dial",
-      message: expect.stringContaining("no token: log in first") as unknown,
+      code: CloseCode.Unauthenticated,
+      mayReconnect: true,
+      message: expect.stringContaining("your login gave no token: log in first") as unknown,
+      advice: expect.stringContaining("identity") as unknown,
       cause: expect.any(DialError) as unknown,
     });
     expect(targets).toEqual([]);

@@ -19,8 +19,10 @@ import { Scores } from "./scores.js";
 import { chosenColour, chosenName, keepSeat, takeSeat } from "./settings.js";
 import { Sounds } from "./sound.js";
 import { StartCard } from "./start.js";
+import { takeIdentity } from "../shared/identity.js";
 
 const query = new URLSearchParams(location.search);
+const identity = takeIdentity();
 const canvas = element("world", HTMLCanvasElement);
 const network = new Network();
 const controls = new Controls(canvas);
@@ -54,6 +56,7 @@ async function play({ name, colour }: { name: string; colour: number | undefined
     kind: "arena",
     name,
     ...roomOptions(),
+    ...(identity && { identity }),
     spectate,
     token: spectate ? undefined : seat,
     game: ArenaGame,

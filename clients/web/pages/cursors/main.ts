@@ -3,11 +3,14 @@ import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { connect, rawGame } from "../../src/index.js";
 import { colourFor, inkColour } from "../arena/colour.js";
 import { element, make } from "../arena/dom.js";
+import { takeIdentity } from "../shared/identity.js";
 
 const field = element("field");
+const identity = takeIdentity();
 const room = await connect({
   room: new URLSearchParams(location.search).get("room") ?? "cursors",
   kind: "cursors",
+  ...(identity && { identity }),
   game: {
     ...rawGame,
     encodeInput: ({ x, y }: { x: number; y: number }) =>

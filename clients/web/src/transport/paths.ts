@@ -1,3 +1,4 @@
+import { CloseCode } from "../code.js";
 import type { Timers } from "../timers.js";
 import { headStart, race } from "./race.js";
 import { DialError, type Dialer, type Target, type Transport } from "./transport.js";
@@ -103,7 +104,8 @@ export class Paths {
     try {
       return { base: this.server, asks: this.asks, token: await identity() };
     } catch (error) {
-      throw new DialError(`no token: ${error instanceof Error ? error.message : String(error)}`);
+      const why = error instanceof Error ? error.message : String(error);
+      throw new DialError(`your login gave no token: ${why}`, true, CloseCode.Unauthenticated);
     }
   }
 

@@ -79,14 +79,15 @@ export function race(
         (error: unknown) => {
           errors.set(dialer.name, error instanceof DialError ? error : new DialError(String(error)));
           if (errors.size < dialers.length) return start();
-          // Each attempt has its own error, and all are reported. If any of them may work later, the dial is
-          // retried.
+          // What the server says of this player is true of all transports. Otherwise each attempt has its own
+          // error, and all are reported; if any of them may work later, the dial is retried.
           const all = [...errors.values()];
           fail(
-            new DialError(
-              all.map((e) => e.message).join("; "),
-              all.some((e) => e.mayRetry),
-            ),
+            all.find((error) => error.code !== undefined) ??
+              new DialError(
+                all.map((e) => e.message).join("; "),
+                all.some((e) => e.mayRetry),
+              ),
           );
         },
       );

@@ -1,3 +1,4 @@
+import type { CloseCode } from "../code.js";
 import type { Delivery, Outgoing } from "../session/session.js";
 
 /** How a transport ended. 1006: it broke without a close. */
@@ -58,6 +59,8 @@ export class DialError extends Error {
     message: string,
     /** Whether the same address may work later. */
     readonly mayRetry = true,
+    /** Why the server lets the player not in, as its close code. Undefined: there was no answer. */
+    readonly code?: CloseCode,
   ) {
     super(message);
   }

@@ -1,3 +1,4 @@
+import { CloseCode } from "../code.js";
 import { type Closed, DialError, type Dialer, type Handlers, type Transport } from "./transport.js";
 import type { Outgoing } from "../session/session.js";
 
@@ -32,7 +33,11 @@ export const webSocket: Dialer = {
       socket.onclose = socket.onerror = () => {
         socket.onclose = socket.onerror = null;
         void why(asked, token, signal).then((why) =>
-          fail(new DialError(why ?? `cannot open a WebSocket to ${url.host}`, !why)),
+          fail(
+            why
+              ? new DialError(why.detail, false, why.code)
+              : new DialError(`cannot open a WebSocket to ${url.host}`),
+          ),
         );
       };
       socket.onopen = () => {
@@ -50,11 +55,16 @@ export const webSocket: Dialer = {
  * Why the server lets this player not in, if that is so. Browsers do not say whether nobody is there or the
  * server refused, so it is asked: without an upgrade, it answers alike.
  */
-async function why(url: URL, token: string | undefined, signal: AbortSignal): Promise<string | undefined> {
+async function why(
+  url: URL,
+  token: string | undefined,
+  signal: AbortSignal,
+): Promise<{ detail: string; code: CloseCode } | undefined> {
   try {
     const answer = await fetch(url, { signal, headers: token ? { authorization: `Bearer ${token}` } : {} });
     if (answer.status !== 401 && answer.status !== 403) return undefined;
-    return ((await answer.json()) as { detail: string }).detail;
+    const { detail } = (await answer.json()) as { detail: string };
+    return { detail, code: answer.status === 401 ? CloseCode.Unauthenticated : CloseCode.Forbidden };
   } catch {
     return undefined;
   }
