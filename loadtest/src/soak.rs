@@ -27,6 +27,7 @@ use crate::{
     report, require,
     server::{Api, GameArgs},
     stop::Stop,
+    tls::Authorities,
 };
 use board::Board;
 use driftless_client::{Options, Trust};
@@ -73,7 +74,7 @@ pub fn run(args: &SoakArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
 fn soak(args: &SoakArgs, cast: Cast, stop: &Stop) -> Result<SoakFigures, Failure> {
     raise_open_files((args.clients + args.spectators) as usize)?;
     let (process, own) = (Process::find(args.server_pid)?, Process::own()?);
-    let api = Api::new(&args.url, &args.operator);
+    let api = Api::new(args.url.plain()?, &args.operator, &Authorities::default());
     let quic = api.quic()?.ok_or("the server lists no certificates, so it has no QUIC")?;
     let before = Look::at(Duration::ZERO, process, &api)?;
 

@@ -172,10 +172,15 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
             serve::serve(&program, server, config)
         }
-        Ok(Task::CheckConfig(Ok(resolved))) => {
-            let _ = write!(io::stdout(), "{resolved}");
-            ExitCode::SUCCESS
-        }
+        Ok(Task::CheckConfig(Ok(resolved))) => match &*server.faults(&resolved.config) {
+            [] => {
+                let _ = write!(io::stdout(), "{resolved}");
+                ExitCode::SUCCESS
+            }
+            faults => {
+                fail(EXIT_USAGE, &faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+            }
+        },
         Ok(Task::Serve(Err(e)) | Task::CheckConfig(Err(e))) => fail(EXIT_USAGE, &e),
         Ok(Task::Print(text)) => {
             let _ = io::stdout().write_all(&text);
@@ -224,7 +229,9 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn fail(program: &str, code: u8, reason: &dyn Display) -> ExitCode {
-    let _ = writeln!(io::stderr(), "{program}: {reason}");
+    for line in reason.to_string().lines() {
+        let _ = writeln!(io::stderr(), "{program}: {line}");
+    }
     ExitCode::from(code)
 }
 

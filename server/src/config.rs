@@ -45,7 +45,7 @@ use driftless_proto::limits::{Limits, MAX_PLAYERS, MAX_SPECTATORS};
 use driftless_sim::TICK_RATES;
 use kind::{
     address, admin_token, file, flag, folder, key_sources, log_filter, number, optional, origins, prefix,
-    present_folder, redis_url, size, span, text, token_secret, word,
+    present_folder, redis_url, size, span, span_or_never, text, token_secret, word,
 };
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
 
@@ -69,7 +69,8 @@ settings! {
         public_url: Option<PublicUrl> = None, optional("URL", "https://HOST[:PORT] or http://HOST[:PORT]");
         /// Address that clients use for QUIC and WebTransport: a port, or a host and a port. None: if `quic`
         /// is `same`, the port that the client used for HTTP, or that of `public_url`; otherwise, and behind
-        /// a proxy on 80 or 443, the port listened on.
+        /// a proxy on 80 or 443, the port listened on; and with a `public_url` elsewhere, a QUIC that listens
+        /// on loopback is not told at all.
         public_quic: Option<PublicQuic> = None, optional("HOST:PORT", "a port, or a host and a port such as play.example.org:7777");
         /// Most QUIC handshakes in progress; more are refused. Each costs about 0.5 ms of CPU.
         quic_handshakes: usize = 1024, number(1..=1_000_000);
@@ -185,6 +186,10 @@ settings! {
         max_ticks_per_second: u32 = u32::try_from(cores()).unwrap_or(1).saturating_mul(25_000), number(1..=100_000_000);
         /// How long an empty room is kept. It keeps ticking and keeps its memory.
         linger: Duration = 30 * SECOND, span(ZERO..=24 * HOUR);
+        /// The same for rooms that POST /v1/rooms makes, which operators do (or all: `open_rooms`). `never`:
+        /// such a room stays until an operator or its game ends it; with a store and durability, over
+        /// restarts, too. None: as `linger`.
+        operator_linger: Option<Duration> = None, span_or_never(ZERO..=24 * HOUR);
         /// How long a seat is kept without a connection. A kept seat counts as a player.
         resume_window: Duration = 15 * SECOND, span(ZERO..=HOUR);
         /// Remove a player whom its game has reported so often within `reports_window`, for inputs that no
@@ -239,7 +244,8 @@ settings! {
         drain_rate: u32 = 0, number(0..=1_000_000);
         /// Time over which clients are told to reconnect when the server shuts down.
         drain_spread: Duration = 5 * SECOND, span(ZERO..=HOUR);
-        /// Log lines to write, as `tracing` directives: `warn`, `info,driftless_server=debug`.
+        /// Log lines to write, as `tracing` directives: `warn`, `driftless_server=debug`. What they do not
+        /// name is as by default.
         // actix logs every worker that starts and stops.
         log: String = "info,actix_server=warn".to_owned(), log_filter();
         /// How log lines are written to standard error.

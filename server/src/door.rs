@@ -22,7 +22,7 @@ mod open;
 mod places;
 mod proxies;
 
-pub(crate) use identity::{Authenticator, OwnScheme, Says, TOKEN_PROTOCOL, sign};
+pub(crate) use identity::{Authenticator, OwnScheme, Says, TOKEN_PROTOCOL, sign, unusable_keys};
 pub use identity::{Denied, Knock};
 pub use places::Places;
 pub use proxies::Proxies;
@@ -173,9 +173,11 @@ impl From<Refused> for Refusal {
 }
 
 impl Door {
-    /// The door to `rooms` of a server that listens at `address`.
+    /// The door to `rooms` of a server that listens at `address`. `files`: connections for which there are
+    /// files.
     pub(crate) fn new(
         config: &Config,
+        files: usize,
         address: SocketAddr,
         registry: Arc<Registry>,
         rooms: Arc<dyn Rooms>,
@@ -189,7 +191,7 @@ impl Door {
             rooms,
             authenticator,
             open: OpenConnections::new(metrics.clone()),
-            max_open: max_open(config),
+            max_open: max_open(config).min(files),
             connections: Shares::new(of_source),
             places: Places::new(config.max_connections, config.max_connections_per_address),
             stands: Places::new(config.max_connections, config.max_connections_per_address),
@@ -271,6 +273,11 @@ impl Door {
         };
         let revocations = self.authenticator.revocations().clone();
         Ok(Tenure::new(identity.into(), revocations, clock::now(), identity::unix_now()))
+    }
+
+    /// Finds out who players are.
+    pub(crate) fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
     }
 
     /// The time since 1970, by which tokens and revocations are judged.
@@ -393,7 +400,7 @@ impl Door {
 
     fn denied(&self, denied: &Denied, source: Source) {
         self.metrics.refused.inc(denied.name());
-        info!(%source, reason = denied.name(), "refused");
+        info!(%source, reason = denied.name(), why = %denied, "refused");
     }
 
     /// A peer has asked for a seat that it cannot have. It counts like a join, so that guessing tokens is

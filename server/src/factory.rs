@@ -587,7 +587,10 @@ impl Factory {
             metrics: services.metrics.clone(),
             presence: services.presence.clone(),
             listing: listing as Weak<dyn Listing>,
-            linger: self.config.linger,
+            linger: match maker {
+                Maker::Operator => self.config.operator_linger.unwrap_or(self.config.linger),
+                Maker::Joiner(_) => self.config.linger,
+            },
             wait_for_players: matches!(maker, Maker::Operator),
             resume_window: kind
                 .resume_window_ms()
@@ -617,6 +620,7 @@ impl Factory {
         if goes_on.is_some() && recorder.is_some() {
             warn!(room = %shared.name, "a room that goes on is not recorded: a recording begins with a room");
         }
+        let is_new = goes_on.is_none();
         let room = Room::start_at(services.homes.common(), make, move |started, home, address| {
             let Started { game, schema, refused } = started;
             let schedule = Timetable::here().schedule(settings.clock.instant(0), clock::now(), tick_rate);
@@ -642,7 +646,9 @@ impl Factory {
         });
         services.metrics.rooms.inc();
         services.metrics.rooms_created.inc();
-        info!(room = %shared.name, kind = shared.kind, tick_rate = shared.tick_rate, seed, "room created");
+        if is_new {
+            info!(room = %shared.name, kind = shared.kind, tick_rate = shared.tick_rate, seed, "room created");
+        }
         Ok(Listed { shared, room, setup: of_listed, maker, durability, budget: Arc::new(budget) })
     }
 }

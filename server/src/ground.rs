@@ -34,5 +34,6 @@ pub mod source;
 pub mod tenure;
 pub mod tight;
 pub mod transport_kind;
+pub(crate) mod unreadable;
 pub mod vitals;
 pub mod zones;

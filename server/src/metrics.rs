@@ -33,6 +33,8 @@ pub struct Metrics {
     pub refused: ByReason,
     /// Parts of the server that are not well: 1, or 0.
     failing: Family<Label, Gauge>,
+    /// When the certificate ends, seconds since 1970, by where it comes from.
+    certificate_expires: Family<Label, Gauge>,
     /// HTTP requests refused before they reached a route, and wrong admin tokens.
     pub requests_refused: ByReason,
     /// Current number of rooms.
@@ -252,6 +254,7 @@ impl Metrics {
             disconnects: ByReason::new("reason", closes.chain([LOST])),
             refused: ByReason::new("reason", ["draining", "server_full", "address_full", "handshakes"]),
             failing: Family::default(),
+            certificate_expires: Family::default(),
             requests_refused: ByReason::new(
                 "reason",
                 [
@@ -330,6 +333,11 @@ impl Metrics {
         self.failing.get_or_create_owned(&Label { key: "part", value: part })
     }
 
+    /// When the certificate that is served ends, seconds since 1970. `source` is where it comes from.
+    pub fn certificate_expires(&self, source: &'static str) -> Gauge {
+        self.certificate_expires.get_or_create_owned(&Label { key: "source", value: source })
+    }
+
     /// Counts a session that ended. None: the connection broke without a close code.
     pub fn disconnected(&self, code: Option<CloseCode>) {
         self.disconnects.inc(code.map_or(LOST, CloseCode::name));
@@ -382,6 +390,8 @@ impl Metrics {
         put(r, "requests_refused", help, &self.requests_refused.family);
         let help = "Whether a part of the server is not well: 1, or 0. /healthz?verbose says why.";
         put(r, "failing", help, &self.failing);
+        let help = "When the certificate that is served expires, since 1970: one from files, or a self_signed one, which the server renews by itself.";
+        put_unit(r, "certificate_expires", help, Unit::Seconds, &self.certificate_expires);
         put(r, "rooms", "Current number of rooms.", &self.rooms);
         put(r, "players", "Seats currently taken.", &self.players);
         put(r, "spectators", "Current number of spectators.", &self.spectators);

@@ -202,6 +202,12 @@ impl Server {
         Prepared::new(self, config)
     }
 
+    /// What of it would keep a server with this configuration from starting, as far as that shows without
+    /// starting it.
+    pub(crate) fn faults(&self, config: &Config) -> Vec<StartError> {
+        prepared::faults(self, config)
+    }
+
     /// Whether it has a way of its own to find out who players are.
     pub(crate) fn authenticates(&self) -> bool {
         self.authenticate.is_some()

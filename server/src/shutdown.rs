@@ -37,6 +37,27 @@ pub(crate) struct Signals {
     interrupt: Signal,
 }
 
+/// SIGHUP, which no longer ends the process.
+#[derive(Debug)]
+pub(crate) struct Hangups(Signal);
+
+impl Hangups {
+    /// Takes over the signal.
+    ///
+    /// # Errors
+    /// If the system does not allow watching it.
+    pub(crate) fn watch() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Does this at each of them.
+    pub(crate) async fn each(mut self, act: impl Fn()) {
+        while self.0.recv().await.is_some() {
+            act();
+        }
+    }
+}
+
 /// One of them has come.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Interrupted;

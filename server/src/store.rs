@@ -40,7 +40,7 @@ mod log;
 mod rooms;
 mod row;
 
-pub(crate) use folder::{Kept, StoreError, Stored, StoredRoom};
+pub(crate) use folder::{Kept, StoreError, Stored, StoredRoom, check};
 pub(crate) use row::Row;
 
 use crate::{

@@ -9,8 +9,11 @@
 //! Lines of the levels `debug` and `trace` are not sampled: they are for people who are looking for
 //! something.
 
+mod filter;
 mod lines;
 mod sampler;
+
+pub(crate) use filter::filter;
 
 use lines::Lines;
 use parking_lot::Mutex;
@@ -27,7 +30,7 @@ use std::{
 };
 use tracing::{Event, Level, Subscriber, error, info, warn};
 use tracing_subscriber::{
-    EnvFilter, Layer,
+    Layer,
     layer::{Context, SubscriberExt},
     util::SubscriberInitExt,
 };
@@ -60,15 +63,10 @@ pub struct Telemetry(());
 /// Starts writing log lines. Call once.
 ///
 /// # Errors
-/// If `filter` is not made of `tracing` directives, logging has already been started, or its thread cannot be
+/// If `filter` cannot be [read](self::filter()), logging has already been started, or its thread cannot be
 /// started.
 pub fn init(filter: &str, format: LogFormat) -> Result<Telemetry, String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
-    let filter = UNSAFE_TO_WRITE
-        .iter()
-        .filter_map(|directive| directive.parse().ok())
-        .fold(filter, EnvFilter::add_directive);
-    let registry = tracing_subscriber::registry().with(filter).with(Sampled);
+    let registry = tracing_subscriber::registry().with(self::filter(filter)?).with(Sampled);
     let layer = tracing_subscriber::fmt::layer().with_writer(|| &*LINES);
     let started = match format {
         LogFormat::Human => registry.with(layer.with_ansi(io::stderr().is_terminal())).try_init(),

@@ -46,6 +46,8 @@ use tracing::{info, warn};
 
 /// Time between two checks of the files, and of whether a self-signed certificate has to be renewed.
 const LOOK: Duration = Duration::from_secs(3);
+/// A certificate that ends within this time should have been replaced.
+const SOON: Duration = Duration::from_secs(24 * 3600);
 
 /// Where the certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,6 +216,27 @@ impl Certificates {
             Err(error) => warn!(%error, "cannot use a newer certificate: the old one stays"),
         }
         self.current.write().forget_ended(now);
+    }
+
+    /// What is wrong with the files of the certificate, or soon will be. None: all is well, or it is
+    /// self-signed, and renewed here.
+    pub(crate) fn fault(&self, now: SystemTime) -> Option<String> {
+        let until = self.valid_until()?;
+        let told = humantime::format_rfc3339_seconds(until);
+        let source = self.source.lock();
+        let Source::Files(files) = &*source else { return None };
+        match files.trouble() {
+            Some(error) => Some(format!("{error}: the old certificate is served, until {told}")),
+            None if until < now + SOON => {
+                Some(format!("the certificate is valid until {told} only: put a newer one in its place"))
+            }
+            None => None,
+        }
+    }
+
+    /// The end of the validity of the certificate being served.
+    pub(crate) fn valid_until(&self) -> Option<SystemTime> {
+        self.current.read().listed.last().map(|served| served.valid_until)
     }
 
     /// Gives TLS the newest certificate at each handshake.

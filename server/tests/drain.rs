@@ -52,8 +52,8 @@ fn matches_may_end_before_the_server_does_and_no_room_is_new() {
     let mut server = Process::start(&["--drain-wait", "10m", "--resume-window", "0s"]);
     let address = server.address();
     let mut ann = Player::join(address, "lobby");
-    server.signal(libc::SIGTERM);
-    until("the drain begins", || http::get(address, "/readyz").status == 503);
+    let told = http::send(address, "POST", "/v1/drain", &server.authorization(), "");
+    assert_eq!((told.status, &told.json()["step"]), (202, &"matches".into()), "it has begun");
     let mut late = Player::on(Socket::connect(address), address, join("another"));
     assert_eq!(late.goodbye().code, u32::from(CloseCode::Draining.number()), "no new room");
     let mut bob = Player::join(address, "lobby");

@@ -5,6 +5,7 @@
 
 mod util;
 
+use driftless_proto::{code::CloseCode, session::client::ClientEvent};
 use driftless_server::health::Matters;
 use serde_json::{Value, json};
 use std::{
@@ -12,7 +13,7 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 use util::{
-    PATIENCE, TestServer, config,
+    PATIENCE, Player, Socket, TestServer, config, http, join,
     process::{Process, limited},
     until,
 };
@@ -93,6 +94,34 @@ impl Kept {
                 return (status, String::from_utf8(body).unwrap());
             }
         }
+    }
+}
+
+/// A liveness probe that gets no answer would kill the matches of all.
+#[test]
+fn players_leave_files_for_those_who_ask_and_for_telling_others_that_the_server_is_full() {
+    let server = Process::of(limited(
+        100,
+        &["--listen", "127.0.0.1:0", "--threads", "1", "--workers", "1", "--log", "off"],
+    ));
+    let mut players = Vec::new();
+    let full = loop {
+        assert!(players.len() < 60, "it has no files for so many");
+        let mut player = Player::on(Socket::connect(server.address()), server.address(), join("lobby"));
+        let refused = player.wait("an answer", |event| match event {
+            ClientEvent::Welcome(_) => Some(None),
+            ClientEvent::Goodbye(goodbye) => Some(Some(goodbye.clone())),
+            _ => None,
+        });
+        match refused {
+            None => players.push(player),
+            Some(goodbye) => break goodbye,
+        }
+    };
+    assert_eq!(full.code, u32::from(CloseCode::ServerFull.number()));
+    assert!(players.len() > 5, "{}", players.len());
+    for path in ["/livez", "/readyz", "/healthz", "/metrics"] {
+        assert_eq!(http::get(server.address(), path).status, 200, "{path}");
     }
 }
 

@@ -147,6 +147,20 @@ fn a_file_with_a_wrong_key_does_not_start_a_server() {
     }
 }
 
+/// Long before `keys_refresh`.
+#[test]
+fn sighup_has_a_changed_key_used_at_once_and_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("token.key");
+    fs::write(&key, "another secret, of at least 32 bytes").unwrap();
+    let server = process::Process::start(&["--token-keys", key.to_str().unwrap()]);
+    let token = tokens::token("ann");
+    assert_eq!(status(server.address(), &token), 401);
+    fs::write(&key, tokens::SECRET).unwrap();
+    server.signal(libc::SIGHUP);
+    until("the new key is used", || status(server.address(), &token) == 101);
+}
+
 #[test]
 fn the_command_signs_what_the_server_takes() {
     let folder = tempfile::tempdir().unwrap();
@@ -162,6 +176,9 @@ fn the_command_signs_what_the_server_takes() {
     let server = TestServer::start(Config { token_keys: vec![key.parse().unwrap()], ..util::config() });
     let said = token(&["--user", "ann", "--room", "match-*", "--kind", "arena", "--expires", "5m"]).unwrap();
     assert_eq!(status(server.address(), &said), 101);
+    let url = token(&["--user", "ann", "--url", "https://play.example.org/?room=a#x"]).unwrap();
+    let (page, said) = url.split_once("#identity=").expect("an address with the token");
+    assert_eq!((page, status(server.address(), said)), ("https://play.example.org/?room=a", 101));
     assert!(token(&["--user", "guest-1"]).unwrap_err().contains("\"sub\""));
     assert!(token(&["--user", "ann", "--role", "king"]).unwrap_err().contains("\"role\""));
     assert!(token(&["--user", "ann", "--room", "a/b"]).unwrap_err().contains("\"room\""));

@@ -56,7 +56,8 @@ fn read(from: PipeReader) -> (SocketAddr, JoinHandle<Vec<String>>) {
     let reader = thread::spawn(move || {
         let said = BufReader::new(from).lines().map(Result::unwrap);
         let tell = |line: &String| {
-            if let Some((_, address)) = line.split_once(" and http://") {
+            if let Some((_, rest)) = line.split_once(" and http://") {
+                let address = rest.split([' ', ',']).next().unwrap();
                 let _ = found.send(address.parse().unwrap());
             }
         };

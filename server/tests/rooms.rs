@@ -24,6 +24,20 @@ fn obedient(server: &TestServer, room: &str) -> Player {
 }
 
 #[test]
+fn a_room_that_an_operator_has_made_may_stay_whoever_is_there() {
+    let lingers = Duration::from_millis(50);
+    let config = Config { linger: lingers, operator_linger: Some(Duration::MAX), ..config() };
+    let server = TestServer::start(config);
+    assert_eq!(server.operate("POST", "/v1/rooms", r#"{"name":"world"}"#).status, 201);
+    // One after the other, so that the first has been empty for longer.
+    for room in ["world", "lobby"] {
+        Player::join(server.address(), room).leave();
+    }
+    until("the other has ended", || server.get("/v1/rooms/lobby").status == 404);
+    assert_eq!(server.get("/v1/rooms/world").status, 200);
+}
+
+#[test]
 fn an_empty_room_lingers_then_ends() {
     let server = TestServer::start(Config { linger: Duration::from_millis(200), ..config() });
     let metrics = server.running().metrics();

@@ -132,6 +132,95 @@ fn a_certificate_that_cannot_be_used_is_named() {
     assert!(said.contains(file), "{said}");
 }
 
+/// What would keep a server from starting is found without starting one, all of it.
+#[test]
+fn what_serve_refuses_check_config_refuses_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(at("short.key"), "short").unwrap();
+    fs::create_dir(at("store")).unwrap();
+    fs::set_permissions(at("store"), Permissions::from_mode(0o755)).unwrap();
+    let keys = format!("{}, {}", at("none.key"), at("short.key"));
+    let args = ["--listen", "127.0.0.1:0", "--token-keys", &keys, "--store", &at("store")];
+    let Output { status, stdout, stderr } =
+        command(&[&["check-config"], &args[..]].concat()).output().unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), stdout), (Some(2), Vec::new()), "{said}");
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    for (line, told) in lines.iter().zip(["No such file", "head -c 32 /dev/urandom", "chmod 700"]) {
+        assert!(line.starts_with("driftless: ") && line.contains(told), "{line}");
+    }
+    let (_, first) = refused(command(&args));
+    assert_eq!(first.trim_end(), lines[0], "serve says the same");
+}
+
+/// What a server says while it starts and stops.
+fn log_of(args: &[&str]) -> String {
+    let mut command = command(&["--listen", "127.0.0.1:0"]);
+    command.args(args);
+    let mut server = util::process::Process::of(command);
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.wait().0.code(), Some(0));
+    server.kill()
+}
+
+#[test]
+fn who_may_play_and_what_is_kept_is_said_at_the_start_and_warned_of_if_nobody_said_so() {
+    const WARNING: &str = "everybody who reaches https://play.example.org may play as a guest";
+    let public = ["--public-url", "https://play.example.org"];
+    let said = log_of(&public);
+    assert!(said.contains(WARNING) && said.contains("set token_keys, or guests = \"yes\""), "{said}");
+    assert!(said.contains("everybody, as guests") && said.contains("end with the server"), "{said}");
+    for more in [&["--guests", "yes"][..], &["--insecure"]] {
+        let said = log_of(&[&public, more].concat());
+        assert!(!said.contains(WARNING), "they said so: {said}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(at("token.key"), "a secret for tests, of 32 bytes or more").unwrap();
+    let keys = ["--token-keys", &at("token.key"), "--store", &at("rooms"), "--durability", "journal"];
+    let said = log_of(&[&public, &keys[..]].concat());
+    assert!(!said.contains(WARNING) && said.contains("with tokens (1 keys read), no guests"), "{said}");
+    assert!(said.contains(&format!("kept in {} (journal)", at("rooms"))), "{said}");
+}
+
+#[test]
+fn a_room_that_goes_on_is_not_said_to_be_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("rooms");
+    let args = ["--listen", "127.0.0.1:0", "--store", store.to_str().unwrap(), "--durability", "checkpoint"];
+    let log = |make: bool| {
+        let mut server = util::process::Process::of(command(&args));
+        if make {
+            let made = util::http::send(
+                server.address(),
+                "POST",
+                "/v1/rooms",
+                &server.authorization(),
+                r#"{"name":"world"}"#,
+            );
+            assert_eq!(made.status, 201);
+        }
+        server.signal(libc::SIGTERM);
+        assert_eq!(server.wait().0.code(), Some(0));
+        server.kill()
+    };
+    assert!(log(true).contains("room created"));
+    let said = log(false);
+    assert!(said.contains("the room goes on") && !said.contains("room created"), "{said}");
+}
+
+#[test]
+fn the_dashboard_is_where_operators_reach_it() {
+    let server = util::process::Process::start(&["--public-url", "https://play.example.org"]);
+    assert!(
+        server.dashboard().starts_with("https://play.example.org/dashboard#token="),
+        "{}",
+        server.dashboard()
+    );
+}
+
 #[test]
 fn a_misspelt_option_is_told_with_the_one_that_was_meant() {
     for (args, expected) in [

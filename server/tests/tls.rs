@@ -152,6 +152,27 @@ fn a_new_certificate_is_shown_without_dropping_a_connection() {
 }
 
 #[test]
+fn a_newer_certificate_that_is_broken_makes_the_health_red_and_the_expiry_is_a_metric() {
+    let secure = Secure::start();
+    let (address, running) = (secure.server.address(), secure.server.running());
+    let get = |path: &str| secure.trusting.get(address, path).unwrap();
+    let expires = running.certificates().fingerprints()[0].valid_until;
+    let expires = expires.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as f64;
+    assert_eq!(get("/metrics").metric("driftless_certificate_expires_seconds{source=\"files\"}"), expires);
+    assert_eq!(get("/healthz").status, 200);
+    secure.files.write("no certificate", "no key");
+    running.certificates().refresh(SystemTime::now());
+    until("the health is red", || get("/healthz").status == 503);
+    let told = get("/healthz?verbose").body;
+    assert!(told.contains("\"certificate\"") && told.contains("the old certificate is served"), "{told}");
+    let newer = Issued::at(SystemTime::now());
+    secure.files.write(&newer.certificate, &newer.key);
+    running.certificates().refresh(SystemTime::now());
+    let trusting_newer = Trusting::of(&newer.der);
+    until("all is well", || trusting_newer.get(address, "/healthz").is_ok_and(|told| told.status == 200));
+}
+
+#[test]
 fn a_client_refuses_who_it_does_not_trust_and_what_has_expired() {
     let issued = Issued::at(SystemTime::now());
     let files = Files::of(&issued);

@@ -126,8 +126,10 @@ fn a_token_says_who_a_player_is_on_each_transport() {
     for mut player in Any::all(&server, "lobby", &token_with("ann|7", json!({ "name": "Ann" }))) {
         assert_eq!(player.welcomed().user, "ann|7");
     }
-    until("presence has it", || server.get("/v1/presence").json()["members"][0]["players"].is_array());
-    let seen = server.get("/v1/presence").json();
+    let presence = || server.get_as_operator("/v1/presence");
+    until("presence has it", || presence().json()["members"][0]["players"].is_array());
+    let seen = presence().json();
+    assert_eq!(server.get("/v1/presence").status, 401, "strangers are not told who plays");
     assert_eq!((&seen["members"][0]["user"], &seen["members"][0]["name"]), (&json!("ann|7"), &json!("Ann")));
 }
 

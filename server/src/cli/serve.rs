@@ -2,7 +2,7 @@
 
 use super::{EXIT_FAILED, EXIT_USAGE, fail};
 use crate::{
-    config::Config,
+    config::{Config, Guests},
     open_files,
     server::{Prepared, Running, Server, StartError},
     shutdown, systemd, telemetry,
@@ -12,7 +12,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     process::ExitCode,
 };
-use tracing::info;
+use tracing::{info, warn};
 
 /// Runs until SIGTERM or SIGINT has drained the server. Prints its URL on standard output when it listens,
 /// and on a second line the dashboard's, with the admin token if the server generated it.
@@ -44,9 +44,15 @@ pub(super) fn serve(program: &str, server: Server, config: Config) -> ExitCode {
 async fn run(program: &str, prepared: Prepared) -> Result<(), Box<dyn Error>> {
     // The start takes the rooms of the server before, which must not end with a signal.
     let signals = shutdown::Signals::watch().map_err(StartError::System)?;
+    let hangups = shutdown::Hangups::watch().map_err(StartError::System)?;
     let (running, serving) = prepared.start()?;
     tell(program, &running);
     systemd::ready();
+    let reloaded = running.clone();
+    actix_rt::spawn(hangups.each(move || {
+        info!("SIGHUP: reading the certificate and the keys of tokens again");
+        reloaded.reload();
+    }));
     let hurried = running.clone();
     let hurry = running.carries().then_some(move || hurried.hurry());
     actix_rt::spawn(shutdown::drain_on_signal(signals, async move { running.drain().await }, hurry));
@@ -57,13 +63,44 @@ fn tell(program: &str, running: &Running) {
     let scheme = if running.is_secure() { "https" } else { "http" };
     let quic = running.quic_address().map_or_else(String::new, |quic| format!("quic://{quic} and "));
     let public = running.public_url();
-    let public = public.map_or_else(String::new, |url| format!(", for clients at {url}"));
-    let line = format!("{program} listens on {quic}{scheme}://{}{public}", running.address());
-    info!("{line}");
+    let at = format!("{quic}{scheme}://{}", running.address());
+    let (config, players) = (running.config(), players(running));
+    let rooms = match &config.store {
+        Some(folder) => format!("kept in {} ({})", folder.display(), config.durability),
+        None => "end with the server".to_owned(),
+    };
+    info!(players, rooms, "serving on {at}");
+    if let Some(url) = public.filter(|url| !url.is_loopback())
+        && running.keys() == Some(0)
+        && config.guests == Guests::Auto
+        && !config.insecure
+    {
+        warn!(
+            "everybody who reaches {url} may play as a guest: set token_keys, or guests = \"yes\" if that is how it \
+             should be"
+        );
+    }
     // The token must not be in the log, which others may read.
-    let dashboard = reachable(running.address());
+    let dashboard =
+        public.map_or_else(|| format!("{scheme}://{}", reachable(running.address())), ToString::to_string);
     let token = running.made_token().map_or_else(String::new, |token| format!("#token={token}"));
-    telemetry::print_line(format!("{line}\ndashboard: {scheme}://{dashboard}/dashboard{token}"));
+    let public = public.map_or_else(String::new, |url| format!(", for clients at {url}"));
+    telemetry::print_line(format!(
+        "{program} listens on {at}{public}\ndashboard: {dashboard}/dashboard{token}"
+    ));
+}
+
+/// Who may play.
+fn players(running: &Running) -> String {
+    let guests = running.config().takes_guests();
+    match running.keys() {
+        None => "as the program says".to_owned(),
+        Some(_) if !running.config().has_token_keys() => "everybody, as guests".to_owned(),
+        // (Those at addresses are read a moment later.)
+        Some(keys) => {
+            format!("with tokens ({keys} keys read){}", if guests { ", and guests" } else { ", no guests" })
+        }
+    }
 }
 
 /// The address at which a browser on this machine finds a server that listens on this one.

@@ -42,9 +42,13 @@ pub struct TokenArgs {
     /// for HS256. Default: the secret in the environment variable DRIFTLESS_TOKEN_SECRET.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// Print the address of a page with the token in it, as the pages of the server take it:
+    /// URL#identity=TOKEN.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
 }
 
-/// The token; or what is wrong, in one line that does not show the key.
+/// The token, or an address with it; or what is wrong, in one line that does not show the key.
 pub(super) fn token(args: TokenArgs) -> Result<String, String> {
     let (key, place) = match &args.key {
         Some(file) => {
@@ -61,7 +65,12 @@ pub(super) fn token(args: TokenArgs) -> Result<String, String> {
             (secret.into_bytes(), "DRIFTLESS_TOKEN_SECRET".to_owned())
         }
     };
-    let TokenArgs { user, name, room, kind, role, expires, audience, issuer, id, .. } = args;
+    let TokenArgs { user, name, room, kind, role, expires, audience, issuer, id, url, .. } = args;
     let says = Says { user, name, rooms: room, kind, role, audience, issuer, id, expires_in: expires };
-    sign(says, &key).map_err(|error| format!("{place}: {error}"))
+    let token = sign(says, &key).map_err(|error| format!("{place}: {error}"))?;
+    Ok(match url {
+        // What was after # of an address that somebody copied is not for the page.
+        Some(url) => format!("{}#identity={token}", url.split('#').next().unwrap_or_default()),
+        None => token,
+    })
 }

@@ -10,7 +10,6 @@ use std::{
     str::FromStr,
     time::Duration,
 };
-use tracing_subscriber::EnvFilter;
 
 /// How values of one type are parsed and shown.
 pub(super) struct Kind<T> {
@@ -94,6 +93,21 @@ pub(super) fn span(range: RangeInclusive<Duration>) -> Kind<Duration> {
     within("TIME", "a duration", ", such as 250ms, 10s or 5m", range, read, show)
 }
 
+/// A duration, or `never`: one that does not end.
+pub(super) fn span_or_never(range: RangeInclusive<Duration>) -> Kind<Option<Duration>> {
+    const NEVER: &str = "never";
+    let Kind { mut form, read, show } = span(range);
+    form.allowed += ", or never";
+    Kind {
+        form,
+        read: Box::new(move |text| Some(if text == NEVER { Some(Duration::MAX) } else { Some(read(text)?) })),
+        show: Box::new(move |span| match span {
+            Some(Duration::MAX) => Some(NEVER.to_owned()),
+            span => show(span.as_ref()?),
+        }),
+    }
+}
+
 /// A number of bytes: `4096`, `512B`, `16KiB`, `1MiB`, `1GiB`.
 pub(super) fn size(range: RangeInclusive<usize>) -> Kind<usize> {
     within("SIZE", "a size", ", such as 4096 or 16KiB", range, read_size, show_size)
@@ -112,9 +126,8 @@ pub(super) fn present_folder() -> Kind<Option<PathBuf>> {
 }
 
 pub(super) fn log_filter() -> Kind<String> {
-    let read = |text: &str| EnvFilter::try_new(text).ok().map(|_| text.to_owned());
-    let allowed = "tracing directives such as info,driftless_server=debug";
-    Kind::new("FILTER", allowed, read, |text: &String| Some(text.clone()))
+    // Read when all is known (`Resolved::misfits`), because its errors say more than what is allowed.
+    text("FILTER", "levels and TARGET=LEVEL, such as info,driftless_server=debug")
 }
 
 pub(super) fn admin_token() -> Kind<Option<AdminToken>> {
@@ -237,6 +250,15 @@ mod tests {
         for text in ["", "a.example", "https://a.example,"] {
             assert_eq!((origins.read)(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn never_is_longer_than_anything() {
+        let kind = span_or_never(Duration::ZERO..=Duration::from_secs(60));
+        assert_eq!((kind.read)("never"), Some(Some(Duration::MAX)));
+        assert_eq!((kind.show)(&Some(Duration::MAX)).as_deref(), Some("never"));
+        assert_eq!((kind.read)("5s"), Some(Some(Duration::from_secs(5))));
+        assert_eq!(((kind.read)("61s"), (kind.show)(&None)), (None, None));
     }
 
     proptest! {

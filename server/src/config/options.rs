@@ -74,15 +74,24 @@ impl Options {
             let Some(Entry { key, .. }) = found else {
                 let meant = closest(key.get_ref(), &entries).map(str::to_owned);
                 let place = format!("{}: line {}", path.display(), line(key.span().start));
-                return Err(ConfigError::Unknown { place, key: key.into_inner(), meant });
+                return Err(match value {
+                    toml::Value::Table(_) => ConfigError::Section { place, section: key.into_inner() },
+                    _ => ConfigError::Unknown { place, key: key.into_inner(), meant },
+                });
             };
-            let text = match value {
-                toml::Value::String(text) => text,
-                other => other.to_string(),
-            };
+            let text = plain(value);
             self.0.entry(key).or_insert((text, Origin::File(path.to_owned())));
         }
         Ok(())
+    }
+}
+
+/// A value as a flag has it: in a list, separated by commas.
+fn plain(value: toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text,
+        toml::Value::Array(list) => list.into_iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     options::{Options, Origin, Provenance},
     table::NotAllowed,
 };
-use crate::tls::TlsError;
+use crate::{telemetry, tls::TlsError};
 use std::{fmt, net::SocketAddr, path::PathBuf, time::SystemTime};
 
 /// A configuration, and where each of its values came from.
@@ -42,6 +42,16 @@ pub enum ConfigError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// A file has sections.
+    #[error(
+        "{place}: [{section}] is a section, and this file has none: write its keys without it, as in tick_rate = 20"
+    )]
+    Section {
+        /// Where it is.
+        place: String,
+        /// Its name.
+        section: String,
+    },
     /// There is no such setting.
     #[error("{place}: {key} is not a setting{}", hint(meant.as_deref()))]
     Unknown {
@@ -65,15 +75,34 @@ pub enum ConfigError {
     /// The certificate cannot be served.
     #[error("tls_certificate and tls_key: {0}")]
     Tls(Box<TlsError>),
+    /// Several things are wrong.
+    #[error("{}", lines(.0))]
+    Several(Vec<ConfigError>),
+}
+
+impl ConfigError {
+    /// All of them, if there are any.
+    fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several(errors)),
+        }
+    }
+}
+
+fn lines(errors: &[ConfigError]) -> String {
+    errors.iter().map(ConfigError::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// Parses every text and checks how the values fit together. `kinds` are the kinds of games that the server
 /// has; `authenticates` says whether it has a way of its own to find out who players are.
 ///
 /// # Errors
-/// The first value that is not allowed, or does not fit the others.
+/// The values that are not allowed; or, if all are, those that do not fit the others.
 pub fn resolve(mut options: Options, kinds: &[&str], authenticates: bool) -> Result<Resolved, ConfigError> {
     let mut resolved = Resolved { config: Config::default(), settings: Vec::new(), carry: None };
+    let mut refused = Vec::new();
     for entry in Config::entries() {
         let (text, origin) = options.take(entry.key).unzip();
         let provenance = Provenance { key: entry.key, origin: origin.unwrap_or(Origin::Default) };
@@ -81,12 +110,14 @@ pub fn resolve(mut options: Options, kinds: &[&str], authenticates: bool) -> Res
             Ok(value) => value,
             Err(NotAllowed) => {
                 let value = text.filter(|_| !entry.form.secret).unwrap_or_else(|| HIDDEN.to_owned());
-                return Err(ConfigError::Bad { from: provenance, value, allowed: entry.form.allowed });
+                refused.push(ConfigError::Bad { from: provenance, value, allowed: entry.form.allowed });
+                continue;
             }
         };
         resolved.settings.push(Setting { value, hidden: entry.form.secret && text.is_some(), provenance });
     }
-    resolved.check(kinds, authenticates)?;
+    ConfigError::all(refused)?;
+    ConfigError::all(resolved.misfits(kinds, authenticates))?;
     if let (None, Some(first)) = (&resolved.config.default_kind, kinds.first()) {
         resolved.config.default_kind = Some((*first).to_owned());
         let setting = resolved.settings.iter_mut().find(|setting| setting.provenance.key == "default_kind");
@@ -102,63 +133,66 @@ const INSECURE: &str = "an address that only this machine can reach, for there a
                         with --insecure";
 
 impl Resolved {
-    /// Checks how the values fit together, and fit the environment.
-    fn check(&self, kinds: &[&str], authenticates: bool) -> Result<(), ConfigError> {
+    /// What does not fit together, or does not fit the environment.
+    fn misfits(&self, kinds: &[&str], authenticates: bool) -> Vec<ConfigError> {
+        let mut found = Vec::new();
         let Config { listen, quic, insecure, limits, default_kind, .. } = &self.config;
         let reached = |address: &SocketAddr| {
             !address.ip().is_loopback() && !insecure && !authenticates && !self.config.has_token_keys()
         };
         if reached(listen) {
-            return Err(self.bad("listen", INSECURE));
+            found.push(self.bad("listen", INSECURE));
         }
         if matches!(quic, QuicListen::At(address) if reached(address)) {
-            return Err(self.bad("quic", INSECURE));
+            found.push(self.bad("quic", INSECURE));
         }
         if limits.heartbeat >= limits.timeout {
             let timeout = humantime::format_duration(limits.timeout);
-            return Err(self.bad("heartbeat", format!("less than the timeout, which is {timeout}")));
+            found.push(self.bad("heartbeat", format!("less than the timeout, which is {timeout}")));
         }
         if default_kind.as_ref().is_some_and(|kind| !kinds.contains(&kind.as_str())) {
-            return Err(self.bad("default_kind", format!("one of {}", kinds.join(", "))));
+            found.push(self.bad("default_kind", format!("one of {}", kinds.join(", "))));
         }
         let Config { durability, store, .. } = &self.config;
         if durability.kinds().any(|kind| !kinds.contains(&kind)) {
-            return Err(self.bad("durability", format!("of the kinds {}", kinds.join(", "))));
+            found.push(self.bad("durability", format!("of the kinds {}", kinds.join(", "))));
         }
         if durability.is_any() && store.is_none() {
-            return Err(
-                self.bad("durability", "none, because there is no store: set one, as with --store FOLDER")
+            found.push(
+                self.bad("durability", "none, because there is no store: set one, as with --store FOLDER"),
             );
         }
         if self.config.redis.is_some() && store.is_some() {
             // It would not know which of its rooms another node has made meanwhile.
-            return Err(
-                self.bad("store", "left out with --redis: rooms in a folder are those of one machine")
-            );
+            found
+                .push(self.bad("store", "left out with --redis: rooms in a folder are those of one machine"));
         }
         if self.config.redis.is_some() && self.config.public_url.is_none() && listen.ip().is_unspecified() {
-            return Err(self.bad(
+            found.push(self.bad(
                 "public_url",
                 "set with --redis: the other nodes send clients to it, and there is no one address listened on",
             ));
         }
         if self.config.guests == Guests::No && !authenticates && !self.config.has_token_keys() {
-            return Err(
-                self.bad("guests", "yes or auto while there are no keys for tokens: set --token-keys")
-            );
+            found
+                .push(self.bad("guests", "yes or auto while there are no keys for tokens: set --token-keys"));
+        }
+        if let Err(allowed) = telemetry::filter(&self.config.log) {
+            found.push(self.bad("log", allowed));
         }
         match (&self.config.tls_certificate, &self.config.tls_key) {
             (Some(_), None) => {
-                Err(self.bad("tls_certificate", "set together with tls_key, which is not set"))
+                found.push(self.bad("tls_certificate", "set together with tls_key, which is not set"));
             }
             (None, Some(_)) => {
-                Err(self.bad("tls_key", "set together with tls_certificate, which is not set"))
+                found.push(self.bad("tls_key", "set together with tls_certificate, which is not set"));
             }
-            _ => match self.config.tls() {
-                Some(files) => files.check(SystemTime::now()).map_err(|e| ConfigError::Tls(Box::new(e))),
-                None => Ok(()),
-            },
+            _ => {
+                let checked = self.config.tls().map_or(Ok(()), |files| files.check(SystemTime::now()));
+                found.extend(checked.err().map(|error| ConfigError::Tls(Box::new(error))));
+            }
         }
+        found
     }
 
     fn bad(&self, key: &'static str, allowed: impl Into<String>) -> ConfigError {

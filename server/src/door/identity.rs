@@ -37,6 +37,7 @@ use crate::{
     config::Config,
     ground::{
         identity::{Identity, User},
+        key_source::KeySource,
         revocations::Revocations,
     },
 };
@@ -118,6 +119,23 @@ impl Authenticator {
         }
     }
 
+    /// Has keys read again now, whatever their time.
+    pub(crate) fn read_keys(&self) {
+        if let Scheme::Tokens { keyring: Some(keyring), .. } = &self.scheme {
+            keyring.read_all();
+        }
+    }
+
+    /// The number of keys. None: players are known in the program's own way.
+    pub(crate) fn keys(&self) -> Option<usize> {
+        match &self.scheme {
+            Scheme::Tokens { keyring, .. } => {
+                Some(keyring.as_ref().map_or(0, |keyring| keyring.keys().len()))
+            }
+            Scheme::Own(_) => None,
+        }
+    }
+
     /// The users that are revoked.
     pub(crate) fn revocations(&self) -> &Arc<Revocations> {
         &self.revocations
@@ -156,7 +174,7 @@ impl Authenticator {
 
     fn check_revoked(&self, user: &User) -> Result<(), Denied> {
         if self.revocations.is_revoked(user.id(), unix_now()) {
-            return Err(Denied::forbidden("the user's access was revoked").named("revoked"));
+            return Err(Denied::forbidden(format!("the access of {user} was revoked")).named("revoked"));
         }
         Ok(())
     }
@@ -174,6 +192,12 @@ pub(crate) fn may_enter(identity: &Identity, room: Option<&str>, kind: Option<&s
         );
     }
     Ok(())
+}
+
+/// What is wrong with the files of keys.
+pub(crate) fn unusable_keys(config: &Config) -> Vec<String> {
+    let files = config.token_keys.iter().filter(|source| matches!(source, KeySource::File(_)));
+    files.filter_map(|source| Some(format!("{source}: {}", source::read(source).err()?))).collect()
 }
 
 fn open_keys(config: &Config) -> Result<Arc<Keyring>, String> {

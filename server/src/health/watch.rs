@@ -5,25 +5,45 @@ use super::{
     log::Log,
     ticks::{LATE_NS, Ticks, Totals},
 };
-use crate::{metrics::Metrics, telemetry};
+use crate::{metrics::Metrics, telemetry, tls::Certificates};
 use actix_rt::time::interval;
+use prometheus_client::metrics::gauge::Gauge;
 use std::{
     fs::File,
     io,
     sync::{Arc, Weak},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::time::MissedTickBehavior;
 
 /// Judges every second, for as long as somebody holds the health.
-pub(crate) fn watch(health: &Arc<Health>) -> impl Future<Output = ()> + use<> {
+pub(crate) fn watch(
+    health: &Arc<Health>,
+    certificates: &Arc<Certificates>,
+) -> impl Future<Output = ()> + use<> {
     let ticks = health.part("ticks", Matters::ToOperators);
     let accept = health.part("accept", Matters::ToNewcomers);
     let log = health.part("log", Matters::ToOperators);
-    judge(Arc::downgrade(health), [ticks, accept, log])
+    let certificate = health.part("certificate", Matters::ToOperators);
+    let source = if certificates.is_self_signed() { "self_signed" } else { "files" };
+    let expires = health.metrics.certificate_expires(source);
+    tell(&expires, certificates);
+    judge(Arc::downgrade(health), [ticks, accept, log, certificate], certificates.clone(), expires)
 }
 
-async fn judge(health: Weak<Health>, [ticks, accept, log]: [Arc<Part>; 3]) {
+/// Says when the certificate expires.
+fn tell(expires: &Gauge, certificates: &Certificates) {
+    let until =
+        certificates.valid_until().and_then(|until| until.duration_since(SystemTime::UNIX_EPOCH).ok());
+    expires.set(until.map_or(0, |until| until.as_secs().cast_signed()));
+}
+
+async fn judge(
+    health: Weak<Health>,
+    [ticks, accept, log, certificate]: [Arc<Part>; 4],
+    certificates: Arc<Certificates>,
+    expires: Gauge,
+) {
     let (mut late, mut lines) = (Ticks::default(), Log::default());
     let mut seconds = interval(Duration::from_secs(1));
     // After a pause of the process, one look is as good as many.
@@ -38,6 +58,8 @@ async fn judge(health: Weak<Health>, [ticks, accept, log]: [Arc<Part>; 3]) {
         say(&ticks, late.judge(totals(&health.metrics)));
         say(&accept, cannot_accept(File::open("/dev/null")));
         say(&log, lines.judge(telemetry::lines_dropped().get()));
+        say(&certificate, certificates.fault(SystemTime::now()));
+        tell(&expires, &certificates);
         health.judged(Instant::now());
     }
 }

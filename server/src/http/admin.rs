@@ -35,6 +35,11 @@ struct Drained {
     responses((status = 202, description = "It begins", body = Drained)))]
 pub(super) async fn drain(_: Operator, state: web::Data<HttpState>) -> HttpResponse {
     info!("an operator requested a drain");
+    // So that the answer is true already. (The server goes on to the next step by itself.)
+    let drain = state.registry.drain_state();
+    if drain.step() == Step::Serving {
+        drain.take(Step::Matches, Instant::now() + state.config.drain_wait);
+    }
     state.drain.notify_one();
     HttpResponse::Accepted().json(drained(&state))
 }

@@ -1,8 +1,8 @@
 //! Who is here.
 
-use super::{ApiError, HttpState, page::Limit};
+use super::{ApiError, HttpState, access::Operator, page::Limit};
 use crate::presence::{Query, view::PresenceView};
-use actix_web::{HttpResponse, web};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -13,16 +13,21 @@ pub(super) struct Asked {
     limit: Option<Limit>,
 }
 
-/// Presence of one room (`?room=NAME`) or of all rooms, with a page of the members.
+/// Presence of one room (`?room=NAME`) or of all rooms, with a page of the members. Where nobody may play
+/// without a token, only operators are told who is here.
 #[utoipa::path(get, path = "/v1/presence", tag = "rooms", params(
     ("room" = Option<String>, Query, description = "Only this room"),
     ("after" = Option<String>, Query, description = "Begin after this member: the `next` of the page before"),
     ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Most members, at most 1,000; default: 100"),
 ), responses((status = 200, description = "Who is here", body = PresenceView)))]
 pub(super) async fn presence(
+    request: HttpRequest,
     asked: web::Query<Asked>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
+    if !state.config.takes_guests() {
+        Operator::extract(&request).await?;
+    }
     let Asked { room, after, limit } = asked.into_inner();
     let Limit(limit) = limit.unwrap_or_default();
     let query = Query { room: room.map(Into::into), after: after.as_deref().map(Into::into), limit };

@@ -58,7 +58,7 @@ pub enum StartError {
     #[error("{0}: choose another file, or leave --carry out")]
     Carry(io::Error),
     /// The keys that tokens are checked with cannot be used.
-    #[error("token_keys: {0}: give a public key in PEM, a JWKS, or a secret of at least 32 bytes")]
+    #[error("token_keys: {0}")]
     Keys(String),
     /// The store cannot be used.
     #[error("cannot keep rooms in {}: {error}", folder.display())]

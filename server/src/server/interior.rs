@@ -74,7 +74,15 @@ impl Interior {
         let factory = Factory::new(config.clone(), registry.clone(), services, games);
         let authenticator = Authenticator::open(config, None).map_err(io::Error::other)?;
         let rooms = factory.clone();
-        let door = Door::new(config, config.listen, registry.clone(), rooms, authenticator, metrics.clone());
+        let door = Door::new(
+            config,
+            usize::MAX,
+            config.listen,
+            registry.clone(),
+            rooms,
+            authenticator,
+            metrics.clone(),
+        );
         Ok(Self { registry, factory, door, connections, metrics })
     }
 

@@ -10,7 +10,7 @@ use crate::{
     carry::CarryFile,
     clock::Clock,
     config::{AdminToken, Config},
-    door::{Authenticator, Door},
+    door::{self, Authenticator, Door},
     factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
     health::{Health, watch},
@@ -56,6 +56,8 @@ pub(crate) struct Prepared {
     server: Server,
     jobs: Jobs,
     config: Config,
+    /// Connections for which there are files.
+    files: usize,
     certificates: Arc<Certificates>,
     listener: TcpListener,
     quic: Option<Arc<Quic>>,
@@ -78,6 +80,7 @@ impl Prepared {
         if limit < needed {
             return Err(StartError::TooFewFiles { limit, needed });
         }
+        let files = files_for_connections(limit, needed);
         let tls = match config.tls() {
             Some(files) => TlsConfig::Files(files),
             None => TlsConfig::SelfSigned { addresses: vec![config.listen.ip()] },
@@ -102,7 +105,19 @@ impl Prepared {
         let jobs = open().map_err(StartError::Jobs)?;
         let record = config.record.as_deref().map(RecordFolder::prepare).transpose();
         let record = record.map_err(StartError::Record)?;
-        Ok(Self { server, jobs, config, certificates, listener, quic, record, carry, store, authenticator })
+        Ok(Self {
+            server,
+            jobs,
+            config,
+            files,
+            certificates,
+            listener,
+            quic,
+            record,
+            carry,
+            store,
+            authenticator,
+        })
     }
 
     /// Starts everything, within an actix system. The future ends when the server has stopped, with an error
@@ -136,7 +151,7 @@ impl Prepared {
         let registry = parts.registry.clone();
         actix_rt::spawn(keep_balance(parts.homes.clone(), move |home| registry.at(home)));
         actix_rt::spawn(produce(Arc::downgrade(&parts.feed), watched));
-        actix_rt::spawn(watch(&parts.health));
+        actix_rt::spawn(watch(&parts.health, &parts.certificates));
         actix_rt::spawn({
             let running = running.clone();
             async move {
@@ -153,6 +168,7 @@ impl Prepared {
             server,
             jobs,
             config,
+            files,
             certificates,
             listener,
             quic,
@@ -208,7 +224,8 @@ impl Prepared {
         let factory = Factory::new(config.clone(), registry.clone(), services, &server.games);
         authenticator.start()?;
         let rooms = factory.clone();
-        let door = Door::new(&config, address, registry.clone(), rooms, authenticator, metrics.clone());
+        let door =
+            Door::new(&config, files, address, registry.clone(), rooms, authenticator, metrics.clone());
         let parts = Parts {
             clock,
             address,
@@ -244,9 +261,29 @@ impl Prepared {
     }
 }
 
+/// What can be found without opening, making or listening to anything.
+pub(super) fn faults(server: &Server, config: &Config) -> Vec<StartError> {
+    let games = check_games(server, config).err();
+    let keys = match server.authenticates() {
+        true => Vec::new(),
+        false => door::unusable_keys(config),
+    };
+    let failed =
+        |folder: &PathBuf, error| StartError::Store { folder: folder.clone(), error: Box::new(error) };
+    let store = config.store.as_ref().and_then(|folder| Some(failed(folder, store::check(folder).err()?)));
+    games.into_iter().chain(keys.into_iter().map(StartError::Keys)).chain(store).collect()
+}
+
 /// Files that are open before the first player comes, with some to spare for operators' requests.
 fn files_needed(config: &Config) -> u64 {
     FILES_OF_PROCESS + FILES_OF_THREAD * (config.threads as u64 + config.workers as u64)
+}
+
+/// How many connections may be open at once, so that there are files left for those who are told that the
+/// server is full, and for health checks: whoever asks and gets no answer would kill the matches of all.
+fn files_for_connections(limit: u64, needed: u64) -> usize {
+    let left = limit.saturating_sub(needed);
+    usize::try_from(left.saturating_sub((left / 8).clamp(8, 256)).max(1)).unwrap_or(usize::MAX)
 }
 
 fn check_games(server: &Server, config: &Config) -> Result<(), StartError> {

@@ -2,7 +2,7 @@
 
 use super::{CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, HEAR_LIMIT, Parts, STUCK};
 use crate::{
-    config::PublicUrl,
+    config::{Config, PublicUrl},
     connection::SayGoodbye,
     factory::Factory,
     feed::Feed,
@@ -24,7 +24,7 @@ use actix_server::ServerHandle;
 use std::{
     net::SocketAddr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tracing::info;
 
@@ -82,6 +82,19 @@ impl Running {
     /// The address at which clients reach it, if that is configured.
     pub fn public_url(&self) -> Option<&PublicUrl> {
         self.parts.config.public_url.as_ref()
+    }
+    /// How it is configured.
+    pub(crate) fn config(&self) -> &Config {
+        &self.parts.config
+    }
+    /// The number of keys for tokens. None: players are known in the program's own way.
+    pub(crate) fn keys(&self) -> Option<usize> {
+        self.parts.door.authenticator().keys()
+    }
+    /// Reads what others may have replaced: the certificate, and the keys of tokens.
+    pub(crate) fn reload(&self) {
+        self.parts.certificates.refresh(SystemTime::now());
+        self.parts.door.authenticator().read_keys();
     }
     /// The events of the stream.
     pub fn feed(&self) -> &Arc<Feed> {

@@ -104,13 +104,20 @@ pub(crate) struct Kept {
     pub durability: crate::ground::durability::Durability,
 }
 
+/// Whether a folder may be a store's: it is private, or not there yet.
+pub(crate) fn check(path: &Path) -> Result<(), StoreError> {
+    match fs::metadata(path) {
+        Ok(found) if found.mode() & OTHERS != 0 => Err(StoreError::Open),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 impl Folder {
     /// Opens it, or makes it, and reads it.
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<Stored>), StoreError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        if fs::metadata(path)?.mode() & OTHERS != 0 {
-            return Err(StoreError::Open);
-        }
+        check(path)?;
         let (rooms, rows) = open_rooms(path)?;
         let mut folder = Self { path: path.to_owned(), rooms, last: 0, newest_room: 0, held: Vec::new() };
         let mut stored: HashMap<u64, StoredRoom> = HashMap::new();

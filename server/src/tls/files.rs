@@ -1,6 +1,7 @@
 //! Certificates in PEM files, which something else writes and replaces.
 
 use super::{Current, Fingerprint, TlsError, provider};
+use crate::ground::unreadable::unreadable;
 use rustls::{
     Error as RustlsError, InconsistentKeys,
     pki_types::{
@@ -81,6 +82,11 @@ impl Files {
         }
     }
 
+    /// Why what is in the files now is not served.
+    pub(super) fn trouble(&self) -> Option<&TlsError> {
+        self.trouble.as_ref()
+    }
+
     fn look(&mut self, now: SystemTime) -> Result<Option<Current>, TlsError> {
         let content = Content::read(&self.paths)?;
         if content == self.served {
@@ -143,16 +149,16 @@ impl TlsError {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let unreadable = |reason: String| TlsError::Unreadable { path: path.to_owned(), reason };
-    let meta = fs::metadata(path).map_err(|e| unreadable(e.to_string()))?;
+    let failed = |reason: String| TlsError::Unreadable { path: path.to_owned(), reason };
+    let meta = fs::metadata(path).map_err(|e| failed(unreadable(&e)))?;
     // A pipe or a device would make the reader wait.
     if !meta.is_file() {
-        return Err(unreadable("it is not a file".to_owned()));
+        return Err(failed("it is not a file".to_owned()));
     }
     if meta.len() > MAX_FILE {
         return Err(bad(path, format!("it has {} bytes; at most {MAX_FILE} are allowed", meta.len())));
     }
-    fs::read(path).map_err(|e| unreadable(e.to_string()))
+    fs::read(path).map_err(|e| failed(unreadable(&e)))
 }
 
 fn bad(path: &Path, reason: String) -> TlsError {

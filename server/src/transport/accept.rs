@@ -18,9 +18,10 @@ use tracing::{debug, info, warn};
 const HANDSHAKE: u8 = 22;
 /// The answer to a client that speaks HTTP without TLS.
 const USE_HTTPS: &str = concat!(
-    "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/problem+json\r\ncontent-length: 148\r\n\r\n",
+    "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/problem+json\r\ncontent-length: 219\r\n\r\n",
     r#"{"type":"about:blank","title":"Bad Request","status":400,"#,
-    r#""detail":"this port speaks TLS: begin the URL with https:// or wss://","code":"https_only"}"#
+    r#""detail":"this port speaks TLS: begin the URL with https:// or wss://; "#,
+    r#"a proxy that speaks HTTP to it needs a server without tls_certificate","code":"https_only"}"#
 );
 
 /// Bytes of a first record that are waited for. A ClientHello is shorter, even with post-quantum keys.

@@ -32,7 +32,7 @@ pub(super) const ALERTS: &[Alert] = &[
         wait: "1m",
         severity: Severity::Page,
         summary: "{{ $labels.instance }} does not answer",
-        action: "Look whether the process is there and what its log says last; the rooms of a process that has died are gone.",
+        action: "Look whether the process is there and what its log says last; when it starts again, rooms that a store keeps go on, and others are gone.",
     },
     Alert {
         name: "DriftlessAcceptsNobody",
@@ -89,6 +89,14 @@ pub(super) const ALERTS: &[Alert] = &[
         severity: Severity::Page,
         summary: "{{ $labels.instance }} turns players away: it is full",
         action: "Start another server, or raise max_connections if this one has reserves.",
+    },
+    Alert {
+        name: "DriftlessCertificateExpires",
+        expr: r#"driftless_certificate_expires_seconds{source="files"} - time() < 7 * 86400"#,
+        wait: "10m",
+        severity: Severity::Ticket,
+        summary: "the certificate of {{ $labels.instance }} expires in {{ $value | humanizeDuration }}",
+        action: "Put a newer one in its place (tls_certificate, tls_key): it is read within seconds. If one is there, /healthz?verbose says what is wrong with it.",
     },
     Alert {
         name: "DriftlessFilesRunOut",

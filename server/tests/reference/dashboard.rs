@@ -74,6 +74,13 @@ fn queries(family: &Family) -> Vec<(String, String)> {
             })
             .to_vec(),
         "counter" => vec![(format!("sum by ({by}) (rate({name}{{{OF}}}[$__rate_interval]))"), legend)],
+        // Moments: how far away, or as Grafana counts.
+        _ if name.ends_with("_expires_seconds") => {
+            vec![(format!("min by ({by}) ({name}{{{OF}}}) - time()"), legend)]
+        }
+        _ if name.ends_with("_start_time_seconds") => {
+            vec![(format!("max by ({by}) ({name}{{{OF}}}) * 1000"), legend)]
+        }
         _ => vec![(format!("sum by ({by}) ({name}{{{OF}}})"), legend)],
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Family {
 /// A part of the reference and of the dashboard, and how the names of its metrics begin (without
 /// `driftless_`). What fits nowhere is in the last one.
 const SECTIONS: [(&str, &[&str]); 8] = [
-    ("Health", &["failing", "log_", "room_events_dropped", "build"]),
+    ("Health", &["failing", "log_", "room_events_dropped", "certificate", "build"]),
     ("Ticks", &["room_tick_", "ticks", "encode"]),
     ("Rooms and players", &["rooms", "players", "resumes", "disconnects"]),
     ("Connections and traffic", &["connections", "received_", "sent_"]),

@@ -74,7 +74,8 @@ impl Process {
             eprint!("{said}");
             said
         });
-        let address = line.trim().rsplit("http://").next().and_then(|a| a.parse().ok());
+        let address =
+            line.trim().split_once(" http://").and_then(|(_, rest)| rest.split(',').next()?.parse().ok());
         let errors = Some(errors);
         let address = address.unwrap_or_else(|| panic!("no address in {line:?}"));
         Self { child, errors, address, dashboard: dashboard.trim().to_owned() }

@@ -11,6 +11,7 @@ use std::{
     io,
     sync::{
         Arc, Weak,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread,
@@ -28,6 +29,8 @@ pub(crate) struct Keyring {
     keys: RwLock<Arc<[Key]>>,
     /// Asks the thread for keys that are not there. Holds one request, which serves all who ask meanwhile.
     ask: SyncSender<()>,
+    /// Whether the next request is for all sources, however lately they were read.
+    all: AtomicBool,
     /// Rises with each request that the thread has seen to.
     read: watch::Receiver<u64>,
     /// Until the thread takes it.
@@ -68,7 +71,8 @@ impl Keyring {
         let (done, read) = watch::channel(0);
         let reader = Reader { secret, sources: cached, pace, asked, done };
         let keys = RwLock::new(reader.keys(now));
-        Ok(Arc::new(Self { keys, ask, read, reader: Mutex::new(Some(reader)) }))
+        let (all, reader) = (AtomicBool::new(false), Mutex::new(Some(reader)));
+        Ok(Arc::new(Self { keys, ask, all, read, reader }))
     }
 
     /// Starts the thread that reads the sources again, and addresses for the first time.
@@ -89,6 +93,12 @@ impl Keyring {
     /// The keys.
     pub(crate) fn keys(&self) -> Arc<[Key]> {
         self.keys.read().clone()
+    }
+
+    /// Has all sources read again, and does not wait for it.
+    pub(crate) fn read_all(&self) {
+        self.all.store(true, Ordering::Release);
+        let _ = self.ask.try_send(()); // a request that waits will do
     }
 
     /// Has the sources read again, if they have not been lately, and waits for it. True: there may be others
@@ -113,18 +123,18 @@ impl Reader {
                 Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            self.read(asked);
             let Some(keyring) = keyring.upgrade() else { return };
+            self.read(asked, keyring.all.swap(false, Ordering::Acquire));
             *keyring.keys.write() = self.keys(Instant::now());
             self.done.send_modify(|times| *times += 1);
         }
     }
 
-    /// Reads what is due, or what may be read if it was asked for.
-    fn read(&mut self, asked: bool) {
+    /// Reads what is due, what may be read if it was asked for, or all.
+    fn read(&mut self, asked: bool, all: bool) {
         for (source, cached) in &mut self.sources {
             let now = Instant::now();
-            if cached.due(now, self.pace) > now && !(asked && cached.may_hurry(now)) {
+            if cached.due(now, self.pace) > now && !all && !(asked && cached.may_hurry(now)) {
                 continue;
             }
             let result = read(source);

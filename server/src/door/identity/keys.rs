@@ -30,7 +30,10 @@ pub(crate) struct Key {
 /// Why there are no keys in a text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum KeyError {
-    #[error("a secret for HS256 needs at least {MIN_SECRET} bytes, this one has {0}")]
+    #[error(
+        "a secret for HS256 needs at least {MIN_SECRET} bytes, this one has {0}: make one with \
+         `head -c 32 /dev/urandom | base64`"
+    )]
     ShortSecret(usize),
     #[error("this is a private key: the server needs the public one")]
     Private,

@@ -1,7 +1,7 @@
 //! Reads keys from where they are.
 
 use super::keys::{Key, KeyError};
-use crate::ground::key_source::KeySource;
+use crate::ground::{key_source::KeySource, unreadable::unreadable};
 use std::{fs::File, io::Read, time::Duration};
 
 /// Longest file or answer, bytes.
@@ -14,7 +14,7 @@ const MAX_REDIRECTS: u32 = 3;
 /// Why a source gives no keys.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {
-    #[error("{0}")]
+    #[error("{}", unreadable(.0))]
     Read(#[from] std::io::Error),
     #[error("longer than {MAX_BYTES} bytes")]
     TooLong,
