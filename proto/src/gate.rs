@@ -21,7 +21,7 @@
 //! of the newest state is 73 ticks with the plain minimum, 31 with the probe, and 16 with both of the first
 //! two measures.
 //!
-//! On transports that lose messages, there are three more rules:
+//! On transports that lose messages, there are four more rules:
 //!
 //! - On a link that is clearly slower than the ticks and lost nothing recently, K is one less: what is on its
 //!   way, and nothing that waits behind it. (Measured with 2 kB/s down, 30 ms, 20 players: what is nearest to
@@ -33,6 +33,11 @@
 //!   ms.)
 //! - When all K are considered lost, only one state at a time is sent until something is acknowledged. So a
 //!   blackout costs little, and the first state to arrive after it is new.
+//! - Where everything waits for one state, because it is measured alone or all before it were lost, that one
+//!   is given up sooner: after one and a half of the most recent round trips, like the probe timeout of QUIC
+//!   (RFC 9002, 6.2). No later state can tell that it was lost. (Found by the simulated server with 300 ms,
+//!   15 % loss, 60 Hz: two states in a row that were to measure the round trip were lost, and nothing came
+//!   for 1.68 s.)
 //!
 //! Being late does not make a state lost: in a link's full queue all states are late, and sending more would
 //! keep the queue full. So the time to wait follows the most recent round trips. (Measured with 2 kB/s and a
@@ -139,12 +144,7 @@ impl Gate {
 
     /// Whether a state may be sent now.
     pub(crate) fn is_open(&self) -> bool {
-        let limit = match self.probe {
-            Probe::Off if usize::from(self.lost) >= self.limit() => 1,
-            Probe::Off => self.limit(),
-            Probe::Draining | Probe::Measuring(_) => 1,
-        };
-        self.in_flight() < limit
+        self.in_flight() < if self.waits_for_one() { 1 } else { self.limit() }
     }
 
     /// A state was sent. Ticks must grow.
@@ -205,7 +205,7 @@ impl Gate {
     /// (three times the minimum round trip, twice the last one, at least 250 ms, at most 5 s), so that the
     /// loss of everything in flight does not close the gate forever.
     pub(crate) fn expire(&mut self, now: Nanos) {
-        let delay = self.loss_delay();
+        let delay = if self.waits_for_one() { self.probe_timeout() } else { self.loss_delay() };
         let late = self.flight.iter().take_while(|s| now.saturating_sub(s.at) > delay).count();
         self.lost = self.lost.max(late as u8);
         if matches!(self.losses, Losses::SeenAt(at) if now.saturating_sub(at) > LOSS_MEMORY) {
@@ -253,6 +253,17 @@ impl Gate {
     fn loss_delay(&self) -> Nanos {
         let least = self.minimum.get().unwrap_or_default().saturating_mul(3);
         least.max(self.recent.saturating_mul(2)).clamp(MIN_LOSS_DELAY, MAX_LOSS_DELAY)
+    }
+
+    /// Whether at most one state may be in flight.
+    fn waits_for_one(&self) -> bool {
+        self.probe != Probe::Off || usize::from(self.lost) >= self.limit()
+    }
+
+    /// An acknowledgement may wait for an input, and that for the next.
+    fn probe_timeout(&self) -> Nanos {
+        let late = self.recent.saturating_add(self.recent / 2).saturating_add(2 * self.tick);
+        late.max(MIN_LOSS_DELAY).min(self.loss_delay())
     }
 
     fn settle_first(&mut self, count: usize) {
@@ -477,6 +488,24 @@ mod tests {
         assert!(gate.acked(now, last));
         gate.sent(now, 102);
         assert!(gate.is_open(), "what is acknowledged ends it");
+    }
+
+    #[test]
+    fn a_state_that_was_sent_alone_and_lost_is_given_up_after_a_probe_timeout() {
+        let mut gate = Gate::lossy(TICK);
+        gate.sent(START, 1);
+        assert!(gate.acked(START + ms(300), 1));
+        gate.probe = Probe::Draining;
+        let now = START + ms(300);
+        gate.sent(now, 2);
+        assert_eq!(gate.probe, Probe::Measuring(2));
+        gate.expire(now + ms(550));
+        assert!(!gate.is_open());
+        gate.expire(now + ms(551));
+        assert!(gate.is_open());
+        gate.sent(now + ms(551), 3);
+        assert!(gate.acked(now + ms(851), 3));
+        assert_eq!((gate.probe, gate.minimum.get()), (Probe::Off, Some(ms(300))));
     }
 
     #[test]
