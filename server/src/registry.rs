@@ -181,6 +181,11 @@ impl Registry {
         self.seats.get(token).map(|seat| seat.clone())
     }
 
+    /// Number of seats.
+    pub(crate) fn seats(&self) -> usize {
+        self.seats.len()
+    }
+
     /// All seats of a user.
     pub fn seats_of(&self, user: &str) -> Vec<SeatPlace> {
         let all = self.seats.iter().filter(|seat| **seat.user.id() == *user);

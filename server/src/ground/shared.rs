@@ -178,6 +178,11 @@ struct Waiting {
 }
 
 impl Inbox {
+    /// How many inputs and commands wait.
+    pub(crate) fn len(&self) -> (usize, usize) {
+        (self.inputs.len(), self.commands.len() + self.refused.len())
+    }
+
     /// Adds an input. False: the seat's oldest one was dropped for it.
     pub fn input(&mut self, index: usize, player: PlayerId, input: PlayerInput) -> bool {
         let mut waiting = self.waiting(index);

@@ -7,9 +7,9 @@ use crate::{
     clock::{self, Clock},
     config::Config,
     connection::{LocalConnections, PeerRef, SayGoodbye, Worker},
-    door::{Authenticator, Door},
+    door::{Authenticator, Denied, Door, Knock, OwnScheme},
     factory::{Factory, RoomServices, RoomSpec},
-    ground::{home::Home, source::Source, transport_kind::TransportKind},
+    ground::{home::Home, identity::Identity, source::Source, transport_kind::TransportKind},
     homes::Homes,
     jobs::{JobPool, Jobs},
     metrics::Metrics,
@@ -34,6 +34,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// How long the access of a revoked user is, at least.
+const REVOKED: Duration = Duration::from_secs(3_600);
+
 /// A server without sockets.
 pub struct Interior {
     registry: Arc<Registry>,
@@ -44,11 +47,17 @@ pub struct Interior {
 }
 
 impl Interior {
-    /// Starts it, within an actix system. `watcher` hears of every change of presence.
+    /// Starts it, within an actix system. `watcher` hears of every change of presence, and `who` finds out
+    /// who clients are, if not by signed tokens.
     ///
     /// # Errors
     /// If rooms are to be recorded: the folder cannot be used, or the thread cannot be started.
-    pub fn start(config: &Config, games: &[GameKind], watcher: impl Watcher + 'static) -> io::Result<Self> {
+    pub fn start(
+        config: &Config,
+        games: &[GameKind],
+        watcher: impl Watcher + 'static,
+        who: Option<fn(Knock) -> Result<Identity, Denied>>,
+    ) -> io::Result<Self> {
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
         let presence = Presence::new(clock).watched_by(watcher).start();
@@ -72,7 +81,9 @@ impl Interior {
             store: Arc::default(),
         };
         let factory = Factory::new(config.clone(), registry.clone(), services, games);
-        let authenticator = Authenticator::open(config, None).map_err(io::Error::other)?;
+        let scheme =
+            who.map(|who| -> OwnScheme { Arc::new(move |knock| Box::pin(std::future::ready(who(knock)))) });
+        let authenticator = Authenticator::open(config, scheme).map_err(io::Error::other)?;
         let rooms = factory.clone();
         let door = Door::new(
             config,
@@ -139,6 +150,12 @@ impl Interior {
         }
     }
 
+    /// An operator revokes the access of a user.
+    pub fn revoke(&self, user: &str) {
+        let now = self.door.now_unix();
+        self.door.revocations().revoke(user.into(), now + REVOKED, now);
+    }
+
     /// What is in a room. None: there is none with this name.
     pub async fn inspect(&self, room: &str) -> Option<Inspected> {
         self.registry.get(room)?.room.send(Inspect).await.ok()
@@ -152,6 +169,16 @@ impl Interior {
     /// Number of open connections.
     pub fn open_connections(&self) -> usize {
         self.door.connections()
+    }
+
+    /// Number of seats that somebody may come back to.
+    pub fn tokens(&self) -> usize {
+        self.registry.seats()
+    }
+
+    /// How many inputs and commands wait for the next tick of a room.
+    pub fn backlog(&self, room: &str) -> (usize, usize) {
+        self.registry.get(room).map_or((0, 0), |listed| listed.shared.inbox.lock().len())
     }
 
     /// The metrics.

@@ -60,7 +60,12 @@ pub struct Tally {
     players: BTreeMap<PlayerId, One>,
 }
 
+/// Stands for all who watch.
+const SPECTATORS: PlayerId = 0;
+
 thread_local! {
+    /// The newest tick of a room.
+    static NEWEST: RefCell<BTreeMap<u64, u32>> = RefCell::default();
     /// What each player was to see: by the seed of the room, the player and the tick.
     static SEEN: RefCell<BTreeMap<(u64, PlayerId, u32), BTreeSet<u32>>> = RefCell::default();
 }
@@ -68,6 +73,12 @@ thread_local! {
 /// Forgets what was asked.
 pub fn forget() {
     SEEN.take();
+    NEWEST.take();
+}
+
+/// The newest tick of a room. None: none since this process began.
+pub fn newest(room: u64) -> Option<u32> {
+    NEWEST.with_borrow(|newest| newest.get(&room).copied())
 }
 
 /// Which zones the game let a player see at a tick. None: it was not asked.
@@ -115,6 +126,7 @@ impl Simulation for Tally {
     }
     fn step(&mut self, inputs: &[PlayerInput<Stand>], step: &mut Step<'_, Counted>) {
         self.tick = step.tick();
+        NEWEST.with_borrow_mut(|newest| newest.insert(self.seed, self.tick));
         for PlayerInput { player, input, .. } in inputs {
             self.players.entry(*player).and_modify(|one| one.x = input.x);
         }
@@ -126,6 +138,15 @@ impl Simulation for Tally {
             out.table_mut(0).push(player, &[clock, one.x, counted]);
             out.zone(player).table_mut(1).push(player, &[clock, player as i32, counted]);
         }
+    }
+    /// Spectators see the zone of the first player.
+    fn spectate(&self, view: &mut View<'_>) {
+        let first = self.players.keys().next().copied();
+        if let Some(first) = first {
+            view.see(first);
+        }
+        let seen = first.into_iter().chain([0]).collect();
+        SEEN.with_borrow_mut(|all| all.insert((self.seed, SPECTATORS, self.tick), seen));
     }
     /// Everybody sees its own zone; whoever has counted to an odd number, that of the next player too.
     fn view(&self, player: PlayerId, view: &mut View<'_>) {

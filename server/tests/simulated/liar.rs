@@ -2,8 +2,10 @@
 //! nobody else notices.
 
 use super::{
+    line::Line,
     network::{Conditions, Parcel, Time},
-    player::{Kept, Line, ROOM, keep},
+    player::ROOM,
+    promise::{Kept, keep},
     story::Lie,
 };
 use bytes::Bytes;

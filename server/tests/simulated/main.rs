@@ -4,15 +4,19 @@
 //! A run is a [story](story::Story), which follows from a seed. `DRIFTLESS_SEED=17` runs only that of seed 17
 //! and prints it; `DRIFTLESS_SEEDS=100000` runs so many.
 
+mod excuses;
 mod found;
 mod game;
 mod liar;
+mod line;
 mod network;
 mod player;
 mod presence;
 mod process;
+mod promise;
 mod server;
 mod story;
+mod told;
 mod world;
 
 use std::{

@@ -43,6 +43,8 @@ pub struct Link {
     count: u64,
     /// Of the stream, sent and not yet read.
     bytes: usize,
+    /// Datagrams lost.
+    pub lost: u32,
 }
 
 impl Conditions {
@@ -77,6 +79,7 @@ impl Link {
     /// Sends without a promise.
     pub fn throw(&mut self, now: Time, on: Conditions, dark: Time, rng: &mut Rng, message: Bytes) {
         if now < dark || on.loses(rng) {
+            self.lost += 1;
             return;
         }
         for _ in 0..1 + u32::from(rng.u32(..100) < on.twice) {

@@ -1,6 +1,6 @@
 //! Promise 5: a player is reported joined once, left once, with the true reason.
 
-use super::player::{Kept, keep};
+use super::promise::{Kept, keep};
 use driftless_server::{
     ground::report::LeaveReason,
     presence::{Change, PresenceChange, Watcher},

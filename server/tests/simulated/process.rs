@@ -4,12 +4,13 @@
 use super::{
     game,
     network::Time,
-    player::{Broken, Kept, ROOM, keep},
+    player::{ROOM, user},
+    promise::{Broken, Kept, keep},
     server::{Path, Turn, Wire},
     story::What,
     world::{STEP, World, kinds, up_to_a_step},
 };
-use driftless_server::server::Interior;
+use driftless_server::{Denied, Identity, Knock, User, server::Interior};
 use driftless_sim::{
     Setup,
     replay::{Verdict, replay},
@@ -33,6 +34,13 @@ const SPREAD: Duration = Duration::from_millis(200);
 const GOODBYES: Duration = Duration::from_millis(600);
 /// How long rooms may take to stop.
 const CARRY: Duration = Duration::from_millis(1_500);
+/// Inputs and commands, refused ones included, of a seat that may wait for a tick.
+const INPUTS: usize = 64;
+const COMMANDS: usize = 64 + 1024;
+/// Seats that may just have ended.
+const SEATS: usize = 8;
+/// How long a revoked user may still be here.
+const GONE: Duration = Duration::from_secs(1);
 /// How long a stop takes at most.
 pub const STOP: Duration = Duration::from_millis(2_500);
 
@@ -41,7 +49,14 @@ pub enum Ended {
     /// The story is over.
     Over,
     /// The next one starts at that time, with what this one has left.
-    Down { until: Time, file: Option<Vec<u8>> },
+    Down { until: Time, left: Left },
+}
+
+/// What a process leaves to the next one.
+pub enum Left {
+    Nothing,
+    /// The file of one that has stopped in order.
+    File(Vec<u8>),
 }
 
 thread_local! {
@@ -50,7 +65,7 @@ thread_local! {
 }
 
 /// Runs a process. `left`: what the one before has left.
-pub fn run(world: &mut World<'_>, left: Option<Vec<u8>>) -> Result<Ended, Broken> {
+pub fn run(world: &mut World<'_>, left: Left) -> Result<Ended, Broken> {
     hear_panics();
     thread::scope(|scope| {
         let run = || {
@@ -89,6 +104,12 @@ fn hear_panics() {
     });
 }
 
+/// Who somebody is who shows this token.
+fn by_name(knock: Knock) -> Result<Identity, Denied> {
+    let user = knock.token.unwrap_or_else(|| "guest-of-no-name".to_owned());
+    Ok(Identity::of(User::with_id(user.into())))
+}
+
 /// A process that runs.
 struct Process<'w, 'a> {
     world: &'w mut World<'a>,
@@ -101,32 +122,39 @@ struct Process<'w, 'a> {
     carrying: Option<JoinHandle<io::Result<Vec<u8>>>>,
 }
 
-async fn live(world: &mut World<'_>, left: Option<Vec<u8>>) -> Result<Ended, Broken> {
-    let server = Interior::start(&world.config(), &kinds(), world.ledger.clone())
+async fn live(world: &mut World<'_>, left: Left) -> Result<Ended, Broken> {
+    let scheme = world.story.setting.tokens.then_some(by_name as fn(Knock) -> _);
+    let server = Interior::start(&world.config(), &kinds(), world.ledger.clone(), scheme)
         .map_err(|error| Broken { promise: 0, what: error.to_string() })?;
     world.ledger.begin();
     (world.frozen_until, world.broken) = (Time::ZERO, Default::default());
     let begin = (time::Instant::now(), world.now);
     let (wires, server) = (BTreeMap::new(), Rc::new(server));
     let mut process = Process { world, server, wires, begin, stops: None, carrying: None };
-    match left {
-        Some(file) => {
-            process.server.go_on(&file).map_err(|what| Broken { promise: 10, what })?;
-            let goes_on = process.server.rooms() == 1;
-            // Before an early end, because actors must have begun.
-            process.step().await;
-            let was_closed = std::mem::take(&mut process.world.closed);
-            keep(10, goes_on || was_closed, || "the room did not go on".to_owned())?;
-            if !goes_on {
-                process.make_room().await;
-            }
-        }
-        None => process.make_room().await,
-    }
+    process.begin(left).await?;
     process.live().await
 }
 
 impl Process<'_, '_> {
+    /// Goes on with what is left, and has a room.
+    async fn begin(&mut self, left: Left) -> Kept {
+        let revoked = self.world.players.iter().filter(|player| player.revoked_at.is_some());
+        revoked.for_each(|player| self.server.revoke(&user(player.number)));
+        let Left::File(file) = left else {
+            self.make_room().await;
+            return Ok(());
+        };
+        self.server.go_on(&file).map_err(|what| Broken { promise: 10, what })?;
+        let goes_on = self.server.rooms() == 1;
+        self.step().await;
+        let was_closed = std::mem::take(&mut self.world.closed);
+        keep(10, goes_on || was_closed, || "the room did not go on".to_owned())?;
+        if !goes_on {
+            self.make_room().await;
+        }
+        Ok(())
+    }
+
     async fn live(&mut self) -> Result<Ended, Broken> {
         let end = self.world.end();
         while self.world.now < end {
@@ -145,6 +173,7 @@ impl Process<'_, '_> {
             }
             self.world.play_clients()?;
             self.world.ledger.check()?;
+            self.check_backlog()?;
             if let Some(panic) = PANIC.with_borrow(|panic| panic.clone().flatten()) {
                 return Err(Broken { promise: 6, what: panic });
             }
@@ -204,6 +233,7 @@ impl Process<'_, '_> {
                         self.server.kick(ROOM, seat, "kicked");
                     }
                 }
+                What::Revoke { player } => self.server.revoke(&user(player)),
                 What::CloseRoom => {
                     self.world.ledger.begin_room();
                     self.world.closed = self.stops.is_some();
@@ -219,10 +249,8 @@ impl Process<'_, '_> {
                 }
                 What::Kill { lasts } => {
                     self.world.room += 1;
-                    return Some(Ended::Down {
-                        until: now + Duration::from_millis(lasts.into()),
-                        file: None,
-                    });
+                    let until = now + Duration::from_millis(lasts.into());
+                    return Some(Ended::Down { until, left: Left::Nothing });
                 }
                 _ => {}
             }
@@ -236,7 +264,7 @@ impl Process<'_, '_> {
                 && let Some(carrying) = self.carrying.take()
                 && let Ok(Ok(file)) = carrying.await
             {
-                return Some(Ended::Down { until, file: Some(file) });
+                return Some(Ended::Down { until, left: Left::File(file) });
             }
         }
         None
@@ -286,18 +314,33 @@ impl Process<'_, '_> {
     /// Writes.
     fn send(&mut self) -> Kept {
         let (now, at) = (self.world.now, time::Instant::now().into_std());
-        let World { lines, players, dice, room, ledger, .. } = &mut *self.world;
+        let World { story, lines, players, dice, room, ledger, .. } = &mut *self.world;
+        let spectate_delay = story.setting.spectate_delay;
         for (id, wire) in &mut self.wires {
             let Some(line) = lines.get_mut(id) else { continue };
             let path = Path::of(players, line.player);
             let is_liar = line.player >= players.len();
-            let mut turn = Turn { now, at, path, dice, room: *room };
+            // "A revoked user is gone within a second." (A sweep notices, and may have missed one.)
+            let revoked = players.get(line.player).and_then(|player| player.revoked_at);
+            let is_here = wire.seat().is_some() && wire.is_served();
+            keep(6, revoked.is_none_or(|at| now < at + GONE) || !is_here, || {
+                format!("player {} is here, though revoked at {revoked:?}", line.player)
+            })?;
+            let mut turn = Turn { now, at, path, dice, room: *room, spectate_delay };
             wire.write(self.server.worker(), line, &mut turn)?;
             if is_liar && let Some(seat) = wire.seat() {
                 ledger.may_be_removed(seat);
             }
         }
         Ok(())
+    }
+
+    /// Promise 4: what waits for a tick is bounded for each seat.
+    fn check_backlog(&self) -> Kept {
+        let ((inputs, commands), seats) = (self.server.backlog(ROOM), self.server.tokens() + SEATS);
+        keep(4, inputs <= INPUTS * seats && commands <= COMMANDS * seats, || {
+            format!("{inputs} inputs and {commands} commands wait for {seats} seats")
+        })
     }
 
     /// Promise 1: "Replaying a recording MUST give the same checksums."

@@ -2,8 +2,10 @@
 
 use super::{
     game,
+    line::Line,
     network::{Conditions, Parcel, Time},
-    player::{DATAGRAM, Kept, Line, keep},
+    player::DATAGRAM,
+    promise::{Kept, keep},
 };
 use bytes::{Bytes, BytesMut};
 use driftless_proto::{
@@ -30,8 +32,10 @@ const CLOSE: Duration = Duration::from_secs(3);
 /// One connection at the server.
 pub struct Wire {
     peer: PeerRef,
-    /// The seat, once its welcome was sent.
+    /// The seat, once its welcome was sent. 0: it watches.
     seat: Option<u32>,
+    /// How many ticks ago what it is shown was.
+    delay: u32,
     /// The close was sent: when to stop waiting for the client's.
     closing: Option<Time>,
 }
@@ -52,19 +56,20 @@ pub struct Turn<'a> {
     pub dice: &'a mut Rng,
     /// Tells the rooms of one name apart.
     pub room: u64,
+    pub spectate_delay: u32,
 }
 
 impl Wire {
     /// A client has connected.
     pub fn accept(server: &Interior, line: &mut Line, now: Time, path: Path, dice: &mut Rng) -> Self {
-        let source = Source::of(Ipv4Addr::new(10, 0, 0, (line.player + 1) as u8).into());
+        let source = Source::of(Ipv4Addr::new(10, 0, line.moves, (line.player + 1) as u8).into());
         let transport = match line.delivery {
             Delivery::Ordered => TransportKind::WebSocket,
             Delivery::Datagram => TransportKind::Quic,
         };
         line.at_server = true;
         line.answered_at = Some(now.max(path.dark) + path.on.travel(dice));
-        Self { peer: server.connect(source, transport, line.delivery), seat: None, closing: None }
+        Self { peer: server.connect(source, transport, line.delivery), seat: None, delay: 0, closing: None }
     }
 
     /// Reads what has arrived. False: the connection has ended.
@@ -90,6 +95,11 @@ impl Wire {
         self.seat
     }
 
+    /// Whether it still has what its client may be shown.
+    pub fn is_served(&self) -> bool {
+        self.closing.is_none() && self.peer.borrow().session.closing().is_none()
+    }
+
     /// The connection is lost.
     pub fn end(&self, why: &str) {
         self.peer.borrow_mut().end(End::Lost(why.to_owned()));
@@ -97,8 +107,7 @@ impl Wire {
 
     /// Sends what there is to send, as far as there is room.
     pub fn write(&mut self, worker: &Worker, line: &mut Line, turn: &mut Turn<'_>) -> Kept {
-        let Turn { now, at, path, room, .. } = *turn;
-        let dice = &mut *turn.dice;
+        let Turn { now, at, path, .. } = *turn;
         let mut out = BytesMut::new();
         while self.closing.is_none() && line.down.has_room() && self.peer.borrow().wants_transmit() {
             let outbound = match line.delivery {
@@ -108,14 +117,14 @@ impl Wire {
             match outbound {
                 Outbound::Message => {
                     let message = out.split().freeze();
-                    self.check(&message, room)?;
-                    line.down.send(now, path.on, path.dark, dice, Parcel::Message(message));
+                    self.check(&message, turn)?;
+                    line.down.send(now, path.on, path.dark, turn.dice, Parcel::Message(message));
                 }
                 Outbound::Idle => break,
                 Outbound::Close(code) => {
                     let why = self.peer.borrow().session.closing_reason().unwrap_or_default().to_owned();
                     let close = Parcel::Close(Some((code.number(), why)));
-                    line.down.send(now, path.on, path.dark, dice, close);
+                    line.down.send(now, path.on, path.dark, turn.dice, close);
                     self.closing = Some(now + CLOSE);
                 }
             }
@@ -128,14 +137,14 @@ impl Wire {
             {
             }
             for message in sent {
-                self.check(&message, room)?;
+                self.check(&message, turn)?;
                 if !line.at_client {
                     continue;
                 }
                 if message.len() <= DATAGRAM {
-                    line.down.throw(now, path.on, path.dark, dice, message);
+                    line.down.throw(now, path.on, path.dark, turn.dice, message);
                 } else {
-                    line.down.post(now, path.on, path.dark, dice, message);
+                    line.down.post(now, path.on, path.dark, turn.dice, message);
                 }
             }
         }
@@ -143,12 +152,17 @@ impl Wire {
     }
 
     /// Promise 8: not a byte of a zone that the game does not let the player see.
-    fn check(&mut self, message: &Bytes, room: u64) -> Kept {
+    fn check(&mut self, message: &Bytes, turn: &mut Turn<'_>) -> Kept {
+        let Turn { room, spectate_delay, .. } = *turn;
         let Some(seat) = self.seat else {
             if let Ok(wire::ServerMessage { body: Some(Body::Welcome(welcome)) }) =
                 wire::ServerMessage::decode(message.clone())
             {
                 self.seat = Some(welcome.player);
+                if welcome.spectating {
+                    self.delay =
+                        (u64::from(spectate_delay) * u64::from(welcome.tick_rate)).div_ceil(1_000) as u32;
+                }
             }
             return Ok(());
         };
@@ -162,6 +176,14 @@ impl Wire {
                 Some(*last)
             })
             .collect();
+        if let Some(newest) = game::newest(room) {
+            keep(8, tick + self.delay <= newest, || {
+                format!(
+                    "seat {seat} was sent tick {tick} of {newest}, {} too early",
+                    tick + self.delay - newest
+                )
+            })?;
+        }
         let Some(seen) = game::seen(room, seat, tick) else { return Ok(()) };
         keep(8, zones.is_subset(&seen), || {
             format!("seat {seat} was sent zones {zones:?} of tick {tick}, of which it sees {seen:?}")

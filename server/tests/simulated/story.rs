@@ -40,8 +40,10 @@ pub struct Story {
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     pub tick_rate: u32,
-    /// How long either end waits for the other, milliseconds.
+    /// How long the server waits for a client that is silent, milliseconds.
     pub timeout: u32,
+    /// How long clients wait for a server that is silent, milliseconds.
+    pub client_timeout: u32,
     /// How long a seat is kept, milliseconds.
     pub window: u32,
     /// Reliable messages that may wait for a client.
@@ -49,6 +51,10 @@ pub struct Setting {
     pub play: Play,
     /// The room is recorded, and replayed at the end.
     pub record: bool,
+    /// How much later spectators see the room, milliseconds.
+    pub spectate_delay: u32,
+    /// Players show who they are.
+    pub tokens: bool,
 }
 
 /// What is played.
@@ -74,6 +80,12 @@ pub struct Act {
 pub enum What {
     /// A player comes over this network; `datagrams` by QUIC, else by WebSocket.
     Join { player: usize, datagrams: bool, network: Conditions },
+    /// Somebody comes to watch.
+    Watch { player: usize, datagrams: bool, network: Conditions },
+    /// A player's connection breaks, as only the client learns, and it comes back from another address.
+    Move { player: usize, datagrams: bool, network: Conditions },
+    /// A player's access is revoked, for good.
+    Revoke { player: usize },
     /// A player gives up the seat.
     Leave { player: usize },
     /// A connection breaks.
@@ -154,6 +166,9 @@ impl What {
     pub fn player(self) -> Option<usize> {
         match self {
             What::Join { player, .. }
+            | What::Watch { player, .. }
+            | What::Move { player, .. }
+            | What::Revoke { player }
             | What::Leave { player }
             | What::Cut { player, .. }
             | What::Dark { player, .. }
@@ -189,13 +204,19 @@ impl Story {
     /// The story of a seed.
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
+        let (tick_rate, timeout) =
+            (pick(&mut rng, &[10, 20, 20, 20, 30, 60]), pick(&mut rng, &[2_000, 3_000, 5_000]));
         let setting = Setting {
-            tick_rate: pick(&mut rng, &[10, 20, 20, 20, 30, 60]),
-            timeout: pick(&mut rng, &[2_000, 3_000, 5_000]),
+            tick_rate,
+            timeout,
+            // Those who wait longer are still there when a server goes on that stood still.
+            client_timeout: timeout * [1, 1, 3][seed as usize % 3],
             window: pick(&mut rng, &[2_000, 4_000, 8_000]),
             reliable_messages: pick(&mut rng, &[16, 64, 512]),
             play: pick(&mut rng, &PLAYS),
             record: rng.u32(..8) == 0,
+            spectate_delay: pick(&mut rng, &[0, 500, 2_000]),
+            tokens: rng.u32(..3) == 0,
         };
         let players = rng.usize(2..6);
         let mut acts: Vec<_> = (0..players)
@@ -257,7 +278,8 @@ fn happens(rng: &mut Rng, players: usize, setting: &Setting) -> What {
         33..40 => What::Deaf { player, lasts },
         40..46 => What::Network { player, network: network(rng) },
         46..55 => What::Hurry { player, commands: rng.u32(1..64) },
-        55..62 => What::Leave { player },
+        55..60 => What::Leave { player },
+        60..62 => What::Revoke { player },
         62..68 => What::ServerFreezes { lasts },
         68..72 => What::Storm { notice: pick(rng, &NOTICES) },
         72..75 => What::Kick { player },
@@ -265,6 +287,10 @@ fn happens(rng: &mut Rng, players: usize, setting: &Setting) -> What {
         77..81 => What::Restart { lasts: rng.u32(100..3_000) },
         81..83 => What::Kill { lasts: rng.u32(100..3_000) },
         83..94 => What::Lie { lie: pick(rng, &LIES), datagrams: rng.bool() },
+        94..96 => {
+            What::Watch { player: players + rng.usize(..2), datagrams: rng.bool(), network: network(rng) }
+        }
+        96..98 => What::Move { player, datagrams: rng.bool(), network: network(rng) },
         _ => What::Join { player, datagrams: rng.bool(), network: network(rng) },
     }
 }

@@ -8,10 +8,12 @@
 use super::{
     game,
     liar::{self, Liar},
+    line::Line,
     network::Time,
-    player::{Broken, Kept, Line, Player, ROOM, keep},
+    player::{Player, ROOM},
     presence::Ledger,
-    process::{self, Ended},
+    process::{self, Ended, Left},
+    promise::{Broken, Kept, keep},
     server::Path,
     story::{Act, Notice, Play, Story, What},
 };
@@ -120,10 +122,10 @@ impl<'a> World<'a> {
 
     /// One process of the server after another.
     fn play(&mut self) -> Result<Summary, Broken> {
-        let mut left = None;
-        while let Ended::Down { until, file } = process::run(self, left)? {
+        let mut before = Left::Nothing;
+        while let Ended::Down { until, left } = process::run(self, before)? {
             self.wait(until)?;
-            left = file;
+            before = left;
         }
         let mut summary = Summary { steps: self.steps, ..Summary::default() };
         for stats in self.players.iter().filter_map(|player| player.core.as_ref()).map(|core| core.stats()) {
@@ -141,6 +143,7 @@ impl<'a> World<'a> {
             quic: driftless_server::config::QuicListen::Off,
             resume_window: ms(setting.window),
             linger: Duration::from_secs(3_600),
+            spectate_delay: ms(setting.spectate_delay),
             record: self.record.as_ref().map(|folder| folder.path().to_owned()),
             limits: Limits {
                 timeout: ms(setting.timeout),
@@ -161,7 +164,7 @@ impl<'a> World<'a> {
     pub fn end(&self) -> Time {
         let setting = &self.story.setting;
         let ms = |ms: u32| Duration::from_millis(ms.into());
-        ms(self.story.ends()) + 2 * ms(setting.timeout) + ms(setting.window) + TAIL
+        ms(self.story.ends()) + 2 * ms(setting.client_timeout) + ms(setting.window) + TAIL
     }
 
     /// There is no server until then.
@@ -225,28 +228,27 @@ impl<'a> World<'a> {
             What::ServerFreezes { .. } if self.is_down => return,
             What::ServerFreezes { .. } => {
                 self.frozen_until = self.frozen_until.max(now + lasts);
-                self.players.iter_mut().for_each(|player| player.unanswered(now, lasts));
+                self.players.iter_mut().for_each(|player| player.excuses.unanswered(now, lasts));
                 return;
             }
             What::Storm { notice } => {
                 return (0..self.players.len()).for_each(|player| self.happen(What::Cut { player, notice }));
             }
             What::CloseRoom => {
-                self.players.iter_mut().for_each(|player| player.may_lose_its_seat(now, later));
+                self.players.iter_mut().for_each(|player| player.excuses.may_lose_its_seat(now, later));
                 return self.orders.push(what);
             }
             What::Restart { .. } | What::Kill { .. } => {
                 for player in &mut self.players {
-                    player.unanswered(now, later + lasts + process::STOP);
-                    player.stop_until = player.silence_until;
+                    player.excuses.stopped(now, later + lasts + process::STOP);
                     if let What::Kill { .. } = what {
-                        player.may_lose_its_seat(now, later + lasts);
+                        player.excuses.may_lose_its_seat(now, later + lasts);
                     }
                 }
                 return self.orders.push(what);
             }
             What::Lie { lie, datagrams } => {
-                let delivery = if datagrams { Delivery::Datagram } else { Delivery::Ordered };
+                let delivery = delivery(datagrams);
                 self.next_line += 1;
                 let number = self.players.len() + self.next_line as usize % 200;
                 self.lines.insert(self.next_line, Line::knock(number, delivery, now, now));
@@ -259,10 +261,25 @@ impl<'a> World<'a> {
         let at = player.at(self.origin, now);
         let seat = player.seat();
         match what {
-            What::Join { datagrams, network, .. } => {
-                let delivery = if datagrams { Delivery::Datagram } else { Delivery::Ordered };
-                player.come(now, delivery, network);
+            What::Join { datagrams, network, .. } | What::Watch { datagrams, network, .. } => {
+                player.come(now, delivery(datagrams), network, matches!(what, What::Watch { .. }));
                 return;
+            }
+            What::Move { datagrams, network, .. } => {
+                player.excuses.troubled(now, Duration::ZERO);
+                if let Some(line) = player.line.and_then(|id| self.lines.get_mut(&id)) {
+                    line.at_client = false;
+                    player.lose(at, "moved");
+                }
+                player.move_to(delivery(datagrams), network);
+            }
+            What::Revoke { .. } => {
+                if !setting.tokens || player.revoked_at.is_some() {
+                    return;
+                }
+                (player.revoked_at, player.excuses.revoked) = (Some(now + later), true);
+                player.excuses.may_lose_its_seat(now, later);
+                self.orders.push(what);
             }
             What::Leave { .. } => {
                 player.leave(at);
@@ -270,12 +287,12 @@ impl<'a> World<'a> {
                 return;
             }
             What::Kick { .. } => {
-                player.kicked = true;
-                player.may_lose_its_seat(now, later);
+                player.excuses.kicked = true;
+                player.excuses.may_lose_its_seat(now, later);
                 self.orders.push(what);
             }
             What::Cut { notice, .. } => {
-                player.troubled(now, Duration::ZERO, &setting);
+                player.excuses.troubled(now, Duration::ZERO);
                 if let Some(id) = player.line
                     && let Some(line) = self.lines.get_mut(&id)
                 {
@@ -291,15 +308,15 @@ impl<'a> World<'a> {
             }
             What::Dark { .. } => {
                 player.dark_until = player.dark_until.max(now + lasts);
-                player.troubled(now, lasts, &setting);
+                player.excuses.troubled(now, lasts);
             }
             What::Freeze { asleep, .. } => {
                 player.freeze(now, now + lasts, asleep);
-                player.troubled(now, lasts, &setting);
+                player.excuses.troubled(now, lasts);
             }
             What::Deaf { .. } => {
                 player.deaf_until = player.deaf_until.max(now + lasts);
-                player.troubled(now, lasts, &setting);
+                player.excuses.troubled(now, lasts);
             }
             What::Network { network, .. } => return player.moved(now, network),
             What::Hurry { commands, .. } => return player.hurry(now, setting.play, commands),
@@ -311,7 +328,11 @@ impl<'a> World<'a> {
     pub fn play_clients(&mut self) -> Kept {
         let Self { players, origin, now, story, lines, next_line, dice, liars, .. } = self;
         for player in players {
-            player.play(*origin, *now, &story.setting, lines, next_line, dice)?;
+            let played = player.play(*origin, *now, &story.setting, lines, next_line, dice);
+            played.map_err(|Broken { promise, what }| Broken {
+                promise,
+                what: format!("player {}: {what}", player.number),
+            })?;
         }
         let kind = story.setting.play.kind();
         liars.retain(|id, _| lines.get(id).is_some_and(|line| line.at_client));
@@ -335,7 +356,7 @@ impl<'a> World<'a> {
             keep(3, unheard == 0 || self.story.setting.play != Play::Tally, || {
                 format!("player {number} never heard of {unheard} commands")
             })?;
-            seats.extend(player.seat());
+            seats.extend(player.seat().filter(|_| !player.spectates));
         }
         let Some(room) = server.inspect(ROOM).await else {
             return keep(10, false, || "the room is gone".to_owned());
@@ -343,12 +364,21 @@ impl<'a> World<'a> {
         let mut taken: Vec<_> = room.seats.iter().filter(|seat| !seat.npc).map(|seat| seat.player).collect();
         seats.sort();
         taken.sort();
+        // Promise 4: nothing is kept of those who are gone.
+        let lines = self.lines.values().filter(|line| line.at_server).count();
+        let sizes = (server.open_connections(), server.tokens());
+        keep(4, sizes == (lines, taken.len()), || {
+            format!("{sizes:?} connections and tokens for {lines} lines and {} seats", taken.len())
+        })?;
         keep(5, seats == taken, || format!("the players have the seats {seats:?}, but {taken:?} are taken"))?;
         let npcs = room.seats.iter().filter(|seat| seat.npc).count();
         let newest = room.state.as_ref().map_or(0, |state| state.snapshot().tick());
         for player in self.players.iter().filter(|player| player.is_in) {
             let (number, tick) = (player.number, player.tick());
-            let most = u32::max(3, self.story.setting.tick_rate);
+            let rate = self.story.setting.tick_rate;
+            let delay =
+                if player.spectates { self.story.setting.spectate_delay * rate / 1_000 + 1 } else { 0 };
+            let most = u32::max(3, rate) + delay;
             keep(4, tick + most >= newest, || format!("player {number} has tick {tick} of {newest}"))?;
             let members = player.core.as_ref().and_then(|core| core.members());
             let known: Vec<_> =
@@ -359,6 +389,10 @@ impl<'a> World<'a> {
         }
         Ok(())
     }
+}
+
+fn delivery(datagrams: bool) -> Delivery {
+    if datagrams { Delivery::Datagram } else { Delivery::Ordered }
 }
 
 /// The timers of the runtime know nothing shorter.

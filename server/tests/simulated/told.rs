@@ -1,0 +1,149 @@
+//! What a player was told in its present seat, and what it must never be told: promises 2, 3, 4, 5 and 10.
+
+use super::{
+    game::{Counted, REFUSED},
+    network::Time,
+    promise::{Broken, Kept, keep},
+};
+use driftless_client::ClientCore;
+use driftless_proto::wire;
+use driftless_sim::prost::Message as _;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Commands of one player that the server takes between two ticks.
+const COMMANDS: usize = 64;
+
+/// What a player was told in its present seat.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The number of the seat.
+    pub player: u32,
+    /// The newest state.
+    pub tick: u32,
+    /// Where it stands, and what it has counted to, as the newest state says.
+    stands: (i32, i32),
+    /// Serial of the last private event, and of the last one for all.
+    private: u64,
+    all: Option<u64>,
+    /// Since the server went back to an earlier state: what was counted before may be counted again.
+    undone: bool,
+    /// Its commands under way, by the number that the core gave.
+    waiting: BTreeMap<u64, Asked>,
+    /// Commands that were carried out; the core need not know that yet.
+    done: BTreeSet<u64>,
+    /// It had another seat before.
+    again: bool,
+}
+
+/// A command that is under way.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    /// What was counted to.
+    n: u64,
+    at: Time,
+    /// Its player has had so many under way that the server may have refused it.
+    crowded: bool,
+}
+
+impl Told {
+    /// It has a new seat. `sure`: whether a command of this time was certainly under way when the last one
+    /// was lost.
+    pub fn seated(&mut self, player: u32, again: bool, sure: impl Fn(Time) -> bool) {
+        let Told { mut waiting, mut done, .. } = std::mem::take(self);
+        // A pong may have confirmed these, and what came of them was lost with the seat.
+        done.extend(waiting.iter().filter(|(_, asked)| !sure(asked.at)).map(|(number, _)| *number));
+        waiting.retain(|_, asked| sure(asked.at));
+        *self = Told { player, waiting, done, again, ..Told::default() };
+    }
+
+    /// The room went back to an earlier state.
+    pub fn rolled_back(&mut self) {
+        self.stands = (i32::MIN, i32::MIN);
+        (self.undone, self.all) = (true, None);
+    }
+
+    /// It has asked to count.
+    pub fn ask(&mut self, number: u64, n: u64, at: Time) {
+        self.waiting.insert(number, Asked { n, at, crowded: false });
+        if self.waiting.len() > COMMANDS {
+            self.waiting.values_mut().for_each(|asked| asked.crowded = true);
+        }
+    }
+
+    /// Commands from before that time of which it does not know yet what became.
+    pub fn waits_for(&self, before: Time) -> usize {
+        self.waiting.values().filter(|asked| asked.at < before).count()
+    }
+
+    /// A state of this tick. `again`: it may be more of the one before.
+    pub fn state(&mut self, tick: u32, again: bool) -> Kept {
+        let before = std::mem::replace(&mut self.tick, tick);
+        keep(2, tick > before || (again && tick == before), || format!("state {tick} after {before}"))
+    }
+
+    /// All that it has of the room is of one tick, and nothing of its own is undone.
+    pub fn shows(&mut self, core: &ClientCore, tick: u32) -> Kept {
+        for (zone, content, tick) in core.zones() {
+            let rows = content.tables().get(1);
+            let clocks = rows.map(|rows| rows.column(0)).unwrap_or_default();
+            keep(2, clocks.iter().all(|clock| *clock == tick as i32), || {
+                format!("zone {zone} of tick {tick} shows {clocks:?}")
+            })?;
+        }
+        let Some(all) = core.session().content(0).and_then(|all| all.tables().first()) else { return Ok(()) };
+        let clocks = all.column(0);
+        keep(2, clocks.iter().all(|clock| *clock == tick as i32), || {
+            format!("the state of tick {tick} shows {clocks:?}")
+        })?;
+        let own = all.value(self.player, 1).zip(all.value(self.player, 2));
+        let Some((x, counted)) = own else { return Ok(()) };
+        let before = std::mem::replace(&mut self.stands, (x, counted));
+        keep(10, x >= before.0 && counted >= before.1, || {
+            format!("{:?} was undone without a word: {before:?}", (x, counted))
+        })
+    }
+
+    /// Somebody has counted.
+    pub fn counted(&mut self, payload: &[u8]) -> Kept {
+        let Ok(Counted { serial, private, player, n }) = Counted::decode(payload) else {
+            return Err(Broken { promise: 3, what: "an event that nobody sent".to_owned() });
+        };
+        let before = if private { Some(self.private) } else { self.all };
+        let again = private && self.undone;
+        keep(3, before.is_none_or(|before| serial == before + 1 || (again && serial <= before)), || {
+            format!("event {serial} after {before:?} (private: {private})")
+        })?;
+        if !private {
+            self.all = Some(serial);
+            return Ok(());
+        }
+        self.private = serial;
+        let known = self.waiting.iter().find(|(_, asked)| asked.n == n).map(|(number, _)| *number);
+        keep(3, player == self.player && (known.is_some() || again), || {
+            format!("counted to {n}, which is not under way")
+        })?;
+        keep(3, !n.is_multiple_of(REFUSED), || format!("{n} was not refused"))?;
+        if let Some(known) = known {
+            self.waiting.remove(&known);
+            self.done.insert(known);
+        }
+        Ok(())
+    }
+
+    /// A command was refused. `counts`: the game refuses only some numbers.
+    pub fn refused(&mut self, refused: &wire::CommandRefused, counts: bool) -> Kept {
+        let asked = self.waiting.remove(&refused.command);
+        let own = |asked: Asked| {
+            let seat_lost = refused.reason.starts_with("the seat was lost");
+            asked.n.is_multiple_of(REFUSED) || asked.crowded || seat_lost
+        };
+        keep(4, !counts || asked.is_none_or(own), || {
+            format!("refused for what others do: {}", refused.reason)
+        })?;
+        // Carried out, but the seat was lost before the client knew; or undone.
+        let unsure = (self.again && self.done.remove(&refused.command)) || self.undone;
+        keep(3, asked.is_some() || unsure, || {
+            format!("command {} was refused, but not under way", refused.command)
+        })
+    }
+}
