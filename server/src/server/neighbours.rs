@@ -52,13 +52,13 @@ fn describe(config: &Config, address: SocketAddr, quic: Option<SocketAddr>, kind
     let public = config.public_url.as_ref();
     let scheme = if config.tls().is_some() { "wss" } else { "ws" };
     let url = public.map_or_else(|| format!("{scheme}://{address}"), PublicUrl::websocket);
-    let quic = quic.map(|quic| {
+    let quic = quic.and_then(|quic| {
         let shares_port = config.quic == QuicListen::AsHttp;
-        let at = Reached::new(public, config.public_quic.as_ref(), quic.port(), shares_port, None);
-        match at.host {
+        let at = Reached::new(public, config.public_quic.as_ref(), quic, shares_port, None)?;
+        Some(match at.host {
             Some(host) => format!("{host}:{}", at.port),
             None => SocketAddr::new(quic.ip(), at.port).to_string(),
-        }
+        })
     });
     let named = || url.split_once("://").map_or(&*url, |(_, place)| place).to_owned();
     let name = config.node.clone().unwrap_or_else(named);
