@@ -9,7 +9,7 @@ pub use carry::{Carried, Kept, Undone, schema_checksum};
 use super::{
     budget::EventBudget,
     jobs::{Asked, RoomJobs},
-    journal::{Joined, Journal, Written},
+    journal::{Joined, Journal, Passed, Written},
     npcs::{Npc, Npcs},
     pace::Rhythm,
     reports::ReportLimit,
@@ -45,7 +45,7 @@ use driftless_sim::{
 };
 use std::{
     mem,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
 };
 
 /// Most published states that the room tracks in order to reuse their memory: those that a connection with a
@@ -104,6 +104,12 @@ pub struct RoomCore {
     resumed: Vec<(PlayerId, u64)>,
     /// A player is back of whom it was unknown which messages it has.
     settled: bool,
+    /// Players removed, whose seats have yet to end.
+    removed: Vec<PlayerId>,
+    /// Players of whom the game did not take every input of this tick.
+    passed: Vec<Passed>,
+    /// CRC-32C of the schema, once it was asked for.
+    schema_checksum: OnceLock<u32>,
     /// The commands of this tick.
     done: Vec<(PlayerId, u64)>,
     /// Those that are refused.
@@ -338,6 +344,9 @@ impl RoomCore {
             joined: Vec::new(),
             resumed: Vec::new(),
             settled: false,
+            removed: Vec::new(),
+            passed: Vec::new(),
+            schema_checksum: OnceLock::new(),
             done: Vec::new(),
             refused: Vec::new(),
             undone: None,
@@ -408,7 +417,7 @@ impl RoomCore {
             return None;
         }
         let mut record = self.record.take()?;
-        if self.journal.as_ref().is_some_and(|journal| journal.is_full()) {
+        if self.journals() {
             // The journal has what was in it up to here.
             self.record = Some(TickRecord {
                 actions: record.actions[self.journaled..].to_vec(),
@@ -451,7 +460,7 @@ impl RoomCore {
             self.game.identify(seat.player, &seat.user);
         }
         self.note(Action::Join { player: seat.player, name: shown.to_string() });
-        if self.journal.as_ref().is_some_and(|journal| journal.is_full()) {
+        if self.journals() {
             self.joined.push(Joined::of(&seat));
         }
         self.game.join(self.tick + 1, seat.player, &shown);
@@ -510,7 +519,7 @@ impl RoomCore {
             Some(old) => self.close(old, CloseCode::Replaced, &Close::replaced().reason),
             None => {
                 self.note(Action::Back { player });
-                if self.journal.as_ref().is_some_and(|journal| journal.is_full()) {
+                if self.journals() {
                     self.resumed.push((player, received));
                 }
                 self.game.back(self.tick + 1, player);
@@ -563,8 +572,10 @@ impl RoomCore {
         match self.seats.get(player)?.connection {
             Some(connection) => {
                 // Another connection may ask for the seat before this one has ended.
-                self.seats.get_mut(player)?.removed = true;
+                self.remove(player);
                 self.close(connection, code, reason);
+                // At once: the operator is told that the player is gone.
+                self.write_journal(self.tick, None, None);
                 Some(Kicked::Closing)
             }
             None => self.end_seat(player).map(Kicked::Ended),
@@ -639,17 +650,19 @@ impl RoomCore {
 
     /// In a recording with each tick, in a journal once a second.
     fn wants_checksum(&self) -> bool {
-        let in_journal = || {
-            let full = self.journal.as_ref().is_some_and(|journal| journal.is_full());
-            full && self.tick.is_multiple_of(self.shared.tick_rate)
-        };
+        let in_journal = || self.journals() && self.tick.is_multiple_of(self.shared.tick_rate);
         self.recorded || in_journal()
+    }
+
+    /// Whether everything that happens goes to a journal.
+    fn journals(&self) -> bool {
+        self.journal.as_ref().is_some_and(|journal| journal.is_full())
     }
 
     /// Writes what has happened since the last frame to the journal, if there is one.
     fn write_journal(&mut self, since: u32, tick: Option<u32>, checksum: Option<u32>) {
         let Self { journal: Some(journal), record, recorded, journaled, .. } = self else { return };
-        let Self { joined, resumed, done, refused, .. } = self;
+        let Self { joined, resumed, removed, passed, done, refused, .. } = self;
         if !journal.is_full() {
             if tick.is_some() {
                 journal.write(&Written { since, tick, ..Written::default() });
@@ -658,9 +671,23 @@ impl RoomCore {
         }
         let Some(record) = record else { return };
         let (actions, inputs) = (&record.actions[*journaled..], &record.inputs[..]);
-        journal.write(&Written { since, tick, actions, inputs, joined, resumed, done, refused, checksum });
+        journal.write(&Written {
+            since,
+            tick,
+            actions,
+            inputs,
+            joined,
+            resumed,
+            removed,
+            passed,
+            done,
+            refused,
+            checksum,
+        });
         joined.clear();
         resumed.clear();
+        removed.clear();
+        passed.clear();
         match (tick, *recorded) {
             (None, _) => *journaled = record.actions.len(),
             (Some(_), true) => *journaled = 0, // it is taken before anything else happens
@@ -792,9 +819,13 @@ impl RoomCore {
             taken.applied = now.iter().fold(taken.applied, |applied, (_, input)| applied.max(input.sequence));
             let mut shown = taken.moment;
             taken.moment = now.iter().fold(shown, |shown, (_, input)| shown.max(input.moment));
+            let (applied, moment, mut all_taken) = (taken.applied, taken.moment, true);
             for (player, input) in now {
                 shown = shown.max(input.moment); // it does not go back
-                self.input(*player, input, input.moment.and(shown));
+                all_taken &= self.input(*player, input, input.moment.and(shown));
+            }
+            if !all_taken && self.journals() {
+                self.passed.push((of_player[0].0, applied, moment.map(Moment::parts)));
             }
             self.waiting.extend_from_slice(later);
             given += turn.given;
@@ -803,18 +834,26 @@ impl RoomCore {
         (given as u64, dropped as u64)
     }
 
-    fn input(&mut self, player: PlayerId, input: &WaitingInput, moment: Option<Moment>) {
+    /// False: the game does not take it.
+    fn input(&mut self, player: PlayerId, input: &WaitingInput, moment: Option<Moment>) -> bool {
         let (number, payload) = (input.sequence, input.payload());
         let input = match self.game.take_input(Input { player, number, moment, input: payload }) {
             Ok(game::Taken::AsSent) => self.record.is_some().then(|| Bytes::copy_from_slice(payload)),
             Ok(game::Taken::Clamped(clamped)) => Some(clamped),
-            Ok(game::Taken::Rejected) => return,
-            Ok(game::Taken::Reported(reason)) => return self.report(player, reason),
-            Err(e) => return self.close_player(player, CloseCode::BadInput, &e.to_string()),
+            Ok(game::Taken::Rejected) => return false,
+            Ok(game::Taken::Reported(reason)) => {
+                self.report(player, reason);
+                return false;
+            }
+            Err(e) => {
+                self.close_player(player, CloseCode::BadInput, &e.to_string());
+                return false;
+            }
         };
         if let (Some(record), Some(input)) = (&mut self.record, input) {
             record.inputs.push(Input { player, number, moment, input });
         }
+        true
     }
 
     /// The game has reported a player.
@@ -957,6 +996,8 @@ impl RoomCore {
         self.take_orders();
         let taken = self.seats.free(player)?;
         self.count();
+        // At once: others are told of it before the next tick.
+        self.write_journal(self.tick, None, None);
         Some(taken.seat)
     }
 
@@ -966,14 +1007,27 @@ impl RoomCore {
         self.take_orders();
         self.npcs.remove(player)?;
         self.count();
+        self.write_journal(self.tick, None, None);
         Some(player)
     }
 
     fn close_player(&mut self, player: PlayerId, code: CloseCode, reason: &str) {
-        let Some(taken) = self.seats.get_mut(player) else { return };
-        taken.removed |= !code.may_reconnect();
-        if let Some(connection) = taken.connection {
+        let Some(taken) = self.seats.get(player) else { return };
+        let connection = taken.connection;
+        if !code.may_reconnect() {
+            self.remove(player);
+        }
+        if let Some(connection) = connection {
             self.close(connection, code, reason);
+        }
+    }
+
+    /// Nobody can come back to this seat, which ends with its connection.
+    fn remove(&mut self, player: PlayerId) {
+        let journals = self.journals();
+        let Some(taken) = self.seats.get_mut(player) else { return };
+        if !mem::replace(&mut taken.removed, true) && journals {
+            self.removed.push(player);
         }
     }
 

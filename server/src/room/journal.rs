@@ -39,6 +39,10 @@ pub struct Written<'a> {
     pub joined: &'a [Joined],
     /// The last reliable message that each player had who is back, in order.
     pub resumed: &'a [(PlayerId, u64)],
+    /// Players who are removed: nobody comes back to their seats, which end with their connections.
+    pub removed: &'a [PlayerId],
+    /// Players of whom the game did not take every input.
+    pub passed: &'a [Passed],
     /// The numbers of all commands that the room has carried out or refused.
     pub done: &'a [(PlayerId, u64)],
     /// The refused ones, and what their players are told.
@@ -56,6 +60,8 @@ pub struct Frame {
     pub(super) inputs: Vec<Input>,
     pub(super) joined: Vec<Joined>,
     pub(super) resumed: Vec<(PlayerId, u64)>,
+    pub(super) removed: Vec<PlayerId>,
+    pub(super) passed: Vec<Passed>,
     pub(super) done: Vec<(PlayerId, u64)>,
     pub(super) refused: Vec<(PlayerId, u64, String)>,
     pub(super) checksum: Option<u32>,
@@ -82,6 +88,13 @@ pub(super) enum Acted {
     User(PlayerId, String),
 }
 
+impl Acted {
+    /// Whether it is part of a tick, and did not happen before it.
+    pub(super) fn is_of_tick(&self) -> bool {
+        matches!(self, Acted::JoinNpc(..) | Acted::Command(..) | Acted::Answer(..))
+    }
+}
+
 /// An action as it is written: the same as [`Acted`].
 #[derive(Serialize)]
 enum Act<'a> {
@@ -102,6 +115,10 @@ pub(super) enum Lost {
     Disconnected,
     Closed,
 }
+
+/// Player, number of its last input, and its moment in parts of a tick: what states confirm, whether or not
+/// the game took that input.
+pub(super) type Passed = (PlayerId, u32, Option<u64>);
 
 /// Player, number, moment in parts of a tick, and the game's message.
 pub(super) type Input = (PlayerId, u32, Option<u64>, Vec<u8>);
@@ -177,6 +194,58 @@ impl From<Lost> for Away {
             Lost::TimedOut => Away::TimedOut,
             Lost::Disconnected => Away::Disconnected,
             Lost::Closed => Away::Closed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Both are told apart by their order alone.
+    #[test]
+    fn each_action_is_read_as_what_was_written() {
+        let (player, name) = (7, "ann".to_owned());
+        let id: JobId = postcard::from_bytes(&[5, 3]).unwrap();
+        let answer = |result| Action::Answer(Answer { id, job: "save".to_owned(), result });
+        let mut actions = vec![
+            Action::Join { player, name: name.clone() },
+            Action::JoinNpc { player, name: name.clone() },
+            Action::Leave { player },
+            Action::Back { player },
+            Action::Command { player, payload: Bytes::from_static(b"go") },
+            Action::User { player, user: name.clone() },
+            answer(Ok(Bytes::from_static(b"done"))),
+            answer(Err(JobError::Busy)),
+        ];
+        let lost = [Away::TimedOut, Away::Disconnected, Away::Closed];
+        actions.extend(lost.map(|why| Action::Away { player, why }));
+        for action in actions {
+            let mut bytes = Vec::new();
+            let written = Written { actions: std::slice::from_ref(&action), ..Written::default() };
+            written.encode(&mut bytes);
+            let Frame { actions: read, .. } = Frame::decode(&bytes).unwrap();
+            let [read] = &read[..] else { panic!("{read:?}") };
+            let same = match (read, &action) {
+                (Acted::Join(of, n), Action::Join { player, name })
+                | (Acted::JoinNpc(of, n), Action::JoinNpc { player, name }) => (of, n) == (player, name),
+                (Acted::Leave(of), Action::Leave { player }) | (Acted::Back(of), Action::Back { player }) => {
+                    of == player
+                }
+                (Acted::Away(of, lost), Action::Away { player, why }) => {
+                    of == player && Away::from(*lost) == *why
+                }
+                (Acted::Command(of, bytes), Action::Command { player, payload }) => {
+                    of == player && bytes == payload
+                }
+                (Acted::User(of, n), Action::User { player, user }) => (of, n) == (player, user),
+                (Acted::Answer(id, job, result), Action::Answer(answer)) => {
+                    let result = result.clone().map(Bytes::from);
+                    (id, job) == (&answer.id, &answer.job) && result == answer.result
+                }
+                _ => false,
+            };
+            assert!(same, "{action:?} is read as {read:?}");
         }
     }
 }

@@ -70,14 +70,6 @@ impl Npcs {
     pub(super) fn asked(&self) -> &[String] {
         self.0.as_ref().map_or(&[], |list| &list.asked)
     }
-    /// The first of them is about to be seated.
-    pub(super) fn forget_first(&mut self) {
-        if let Some(list) = &mut self.0
-            && !list.asked.is_empty()
-        {
-            list.asked.remove(0);
-        }
-    }
     /// The names of the NPCs to seat now.
     pub(super) fn take_asked(&mut self) -> Vec<String> {
         self.0.as_mut().map(|list| mem::take(&mut list.asked)).unwrap_or_default()

@@ -173,6 +173,20 @@ impl CarriedSeat {
         seat
     }
 
+    /// The number of the last reliable message that its player is known to have.
+    #[cfg(test)]
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.reliable_acked
+    }
+
+    /// Its player has the messages up to this one.
+    #[cfg(test)]
+    pub(super) fn acknowledge(&mut self, last: u64) {
+        let more = last.saturating_sub(self.reliable_acked);
+        self.reliable.drain(..self.reliable.len().min(more as usize));
+        self.reliable_acked += more;
+    }
+
     /// It comes from a process that failed: it may have sent all that was queued, and more.
     pub(super) fn failed(&mut self) {
         let last = self.reliable_acked.saturating_add(self.reliable.len() as u64);
@@ -228,7 +242,7 @@ impl RoomCore {
             id: shared.id,
             name: shared.name.to_string(),
             kind: shared.kind.to_owned(),
-            schema: schema_checksum(&self.schema),
+            schema: *self.schema_checksum.get_or_init(|| schema_checksum(&self.schema)),
             state: self.game.save(),
             tick: self.tick,
             members: shared.members.version(),

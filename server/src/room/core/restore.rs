@@ -119,12 +119,18 @@ fn connection_of(player: PlayerId) -> ConnectionId {
 impl RoomCore {
     /// Goes through a frame.
     fn redo(&mut self, frame: Frame) -> Result<(), String> {
-        let Frame { since, tick, actions, inputs, joined, resumed, done, refused, checksum } = frame;
+        let Frame { since, tick, actions, inputs, joined, resumed, .. } = frame;
+        let Frame { removed, passed, done, refused, checksum, .. } = frame;
         self.tick = since;
         self.carry_out_redone();
         let (mut joined, mut resumed) = (joined.into_iter(), resumed.into_iter());
         let step = tick.unwrap_or(since.saturating_add(1));
+        let mut begun = false;
         for action in actions {
+            if !begun && action.is_of_tick() {
+                begun = true;
+                self.begin_tick_again();
+            }
             match action {
                 Acted::Join(player, name) => {
                     let joined = joined.next().filter(|joined| joined.player == player);
@@ -141,14 +147,20 @@ impl RoomCore {
             }
             self.take_orders();
         }
+        if tick.is_some() && !begun {
+            self.begin_tick_again();
+        }
+        for player in removed {
+            self.remove(player);
+        }
         for (player, number, moment, input) in inputs {
             let moment = moment.map(Moment::of_parts);
             let given = PlayerInput { player, number, moment, input: &input[..] };
             self.game.input(given).map_err(|e| e.to_string())?;
-            if let Some(taken) = self.seats.get_mut(player) {
-                taken.applied = taken.applied.max(number);
-                taken.moment = taken.moment.max(moment);
-            }
+            self.has_applied(player, number, moment);
+        }
+        for (player, number, moment) in passed {
+            self.has_applied(player, number, moment.map(Moment::of_parts));
         }
         let Some(tick) = tick else { return Ok(()) };
         self.tick = tick;
@@ -161,6 +173,19 @@ impl RoomCore {
         self.settle_commands();
         self.deliver_events();
         Ok(())
+    }
+
+    /// Each tick begins by seating the NPCs that were asked for. Those who got seats are in its frame, and
+    /// the others got none.
+    fn begin_tick_again(&mut self) {
+        drop(self.npcs.take_asked());
+    }
+
+    fn has_applied(&mut self, player: PlayerId, number: u32, moment: Option<Moment>) {
+        if let Some(taken) = self.seats.get_mut(player) {
+            taken.applied = taken.applied.max(number);
+            taken.moment = taken.moment.max(moment);
+        }
     }
 
     fn join_again(
@@ -186,9 +211,14 @@ impl RoomCore {
     fn back_again(&mut self, player: PlayerId, received: u64) -> Result<(), String> {
         let connection = connection_of(player);
         let taken = self.seats.get(player).ok_or("its journal has a player without a seat")?;
-        // With the same result as then: what had been lost before gets the same numbers.
-        if !taken.seat.outbox.lock().attach(connection, received) {
-            return Err("its journal has a player with messages that were never sent".into());
+        {
+            let mut outbox = taken.seat.outbox.lock();
+            // What was sent is not in the journal: all of it may have been.
+            while outbox.queue().pop_unsent().is_some() {}
+            // With the same result as then: what had been lost before gets the same numbers.
+            if !outbox.attach(connection, received) {
+                return Err("its journal has a player with messages that were never sent".into());
+            }
         }
         self.seats.attach(player, connection);
         self.game.back(self.tick + 1, player);
@@ -201,7 +231,6 @@ impl RoomCore {
             Acted::Join(..) | Acted::Back(_) => {}
             Acted::User(player, user) => self.game.identify(player, &user),
             Acted::JoinNpc(player, name) => {
-                self.npcs.forget_first();
                 self.seats.count_from(player);
                 self.npcs.seat(Npc::new(player, &name));
                 self.game.join_npc(between, player, &name);
@@ -238,10 +267,8 @@ impl RoomCore {
     /// to be removed is not to come back.
     fn carry_out_redone(&mut self) {
         for effect in self.take_effects() {
-            if let Effect::Kick { player, .. } = effect
-                && let Some(taken) = self.seats.get_mut(player)
-            {
-                taken.removed = true;
+            if let Effect::Kick { player, .. } = effect {
+                self.remove(player);
             }
         }
     }
@@ -261,3 +288,6 @@ impl RoomCore {
         any
     }
 }
+
+#[cfg(test)]
+mod tests;

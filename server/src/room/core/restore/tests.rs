@@ -1,0 +1,375 @@
+//! A room that fails goes on as if it had not: whatever happens in it, what its journal makes of its first
+//! checkpoint is what it was.
+
+use super::*;
+use crate::{
+    ground::id::RoomId,
+    room::{
+        journal::{Journal, Written},
+        reports::ReportLimit,
+        schedule::Due,
+    },
+};
+use bytes::Bytes;
+use driftless_proto::session::server::PlayerInput as Sent;
+use driftless_sim::{Schema, Setup, Simulation, Snapshot, Step, Validation};
+use parking_lot::Mutex;
+use proptest::prelude::*;
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
+
+const PLAYERS: u32 = 3;
+
+/// What a player sends, as an input or as a command.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Say {
+    #[prost(int32, tag = "1")]
+    what: i32,
+}
+
+/// Of inputs, 1 is rejected, 2 reported, and 3 changed. Of commands, 0 asks for NPCs, 1 is refused, 2 removes
+/// the player, 3 an NPC.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Diary {
+    people: BTreeMap<PlayerId, i64>,
+    npcs: Vec<PlayerId>,
+    told: i64,
+}
+
+impl Diary {
+    fn note(&mut self, player: PlayerId, what: i64) {
+        let page = self.people.entry(player).or_default();
+        *page = page.wrapping_mul(31).wrapping_add(what);
+    }
+}
+
+impl Simulation for Diary {
+    const KIND: &'static str = "diary";
+    type Input = Say;
+    type Command = Say;
+    type Event = Say;
+    type Options = ();
+
+    fn schema() -> Schema {
+        Schema::new().kind("page", |kind| kind.hold("all", &["x"], 1))
+    }
+    fn new(_setup: &Setup) -> Result<Self, String> {
+        Ok(Self::default())
+    }
+    fn join(&mut self, player: PlayerId, _name: &str, step: &mut Step<'_, Say>) {
+        self.note(player, 100);
+        step.seat_npc("a companion");
+    }
+    fn join_npc(&mut self, player: PlayerId, _name: &str, step: &mut Step<'_, Say>) {
+        self.npcs.push(player);
+        if self.npcs.len() == 1 {
+            step.seat_npc("a friend");
+        }
+    }
+    fn leave(&mut self, player: PlayerId, step: &mut Step<'_, Say>) {
+        self.people.remove(&player);
+        self.npcs.retain(|npc| *npc != player);
+        step.broadcast(Say { what: player as i32 });
+    }
+    fn away(&mut self, player: PlayerId, _why: Away, _step: &mut Step<'_, Say>) {
+        self.note(player, 101);
+    }
+    fn back(&mut self, player: PlayerId, _step: &mut Step<'_, Say>) {
+        self.note(player, 102);
+    }
+    fn validate(&self, _player: PlayerId, input: &Say) -> Validation<Say> {
+        match input.what {
+            1 => Validation::Reject,
+            2 => Validation::report("it says 2".to_owned()),
+            3 => Validation::Clamp(Say { what: 4 }),
+            _ => Validation::Accept,
+        }
+    }
+    fn command(&mut self, player: PlayerId, said: Say, step: &mut Step<'_, Say>) -> Result<(), String> {
+        match said.what {
+            0 => (0..3).for_each(|_| step.seat_npc("another")),
+            1 => return Err("no".into()),
+            2 => step.kick(player, "as it wishes"),
+            3 => self.npcs.first().into_iter().for_each(|npc| step.kick(*npc, "as others wish")),
+            _ => {}
+        }
+        self.note(player, said.what.into());
+        step.broadcast(said);
+        Ok(())
+    }
+    fn step(&mut self, inputs: &[PlayerInput<Say>], _step: &mut Step<'_, Say>) {
+        for input in inputs {
+            self.note(input.player, input.input.what.into());
+        }
+        self.told += self.people.values().sum::<i64>() % 7;
+    }
+    fn snapshot(&self, out: &mut Snapshot) {
+        self.people.iter().for_each(|(player, x)| out.table_mut(0).push(*player, &[*x as i32]));
+    }
+}
+
+/// The frames of a room.
+#[derive(Debug, Clone, Default)]
+struct Frames(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Journal for Frames {
+    fn is_full(&self) -> bool {
+        true
+    }
+    fn write(&mut self, frame: &Written<'_>) {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        self.0.lock().push(bytes);
+    }
+}
+
+/// What happens. Numbers choose among the players who are there.
+#[derive(Debug, Clone)]
+enum What {
+    Join,
+    Lose(usize),
+    Resume(usize),
+    Leave(usize),
+    Expire(usize),
+    /// An operator removes a player.
+    Kick(usize),
+    Input(usize, i32),
+    /// Bytes that are no input.
+    BadInput(usize),
+    Command(usize, i32),
+    Tick,
+}
+use What::*;
+
+struct Story {
+    core: RoomCore,
+    frames: Frames,
+    beginning: Carried,
+    seats: Vec<(Arc<Seat>, u32, u64)>,
+    connections: u64,
+}
+
+fn kind() -> GameKind {
+    GameKind::of::<Diary>()
+}
+
+impl Story {
+    fn new() -> Self {
+        let shared = Arc::new(RoomShared::new(RoomId(9), "den".into(), kind().name(), 20, PLAYERS));
+        let setup = Setup { max_players: PLAYERS, ..Setup::new(5, 20) };
+        let schedule = Schedule::new(Instant::now(), 20);
+        let game = kind().start(&setup).unwrap();
+        let mut core = RoomCore::new(shared, game, kind().schema(), schedule, Limits::default(), false);
+        core.limit_reports(ReportLimit { reports: 3, within: 100 });
+        let frames = Frames::default();
+        core.keep_journal(Box::new(frames.clone()));
+        let beginning = core.checkpoint().unwrap();
+        Self { core, frames, beginning, seats: Vec::new(), connections: 0 }
+    }
+
+    fn happens(&mut self, what: &What) {
+        self.connections += 1;
+        let (core, connection) = (&mut self.core, ConnectionId(self.connections));
+        let at = match what {
+            Join | Tick => 0,
+            Lose(n)
+            | Resume(n)
+            | Leave(n)
+            | Expire(n)
+            | Kick(n)
+            | Input(n, _)
+            | BadInput(n)
+            | Command(n, _) => *n,
+        };
+        let count = self.seats.len();
+        let of = self.seats.get_mut(at % count.max(1));
+        let of = of.map(|(seat, inputs, commands)| (seat.clone(), inputs, commands));
+        let connected = |core: &RoomCore, seat: &Seat| core.seats().get(seat.player)?.connection;
+        let effects = match (what, of) {
+            (Join, _) => {
+                let name: Arc<str> = format!("n{connection}").into();
+                if let Ok(seat) = core.join(connection, name.clone(), name) {
+                    self.seats.push((seat, 0, 0));
+                }
+                false
+            }
+            (Tick, _) => {
+                let tick = u64::from(core.tick_number()) + 1;
+                core.tick(Due { tick, late: Duration::ZERO, skipped: 0 }).unwrap();
+                true
+            }
+            (_, None) => false,
+            (Lose(_), Some((seat, ..))) => {
+                connected(core, &seat).and_then(|old| core.lost(old, true, Away::TimedOut));
+                false
+            }
+            (Resume(_), Some((seat, ..))) => {
+                let received = received(&seat);
+                core.resume(connection, seat.player, seat.token, received).is_ok()
+            }
+            (Leave(_), Some((seat, ..))) => {
+                connected(core, &seat).and_then(|old| core.leave(old));
+                false
+            }
+            (Expire(_), Some((seat, ..))) => {
+                core.expire(seat.player);
+                false
+            }
+            (Kick(_), Some((seat, ..))) => core.kick(seat.player, CloseCode::Kicked, "go").is_some(),
+            (Input(_, said), Some((seat, inputs, _))) => {
+                *inputs += 1;
+                let payload = Say { what: *said }.encode_to_vec().into();
+                seat.take_input(Sent { sequence: *inputs, moment: None, payload });
+                false
+            }
+            (BadInput(_), Some((seat, inputs, _))) => {
+                *inputs += 1;
+                seat.take_input(Sent {
+                    sequence: *inputs,
+                    moment: None,
+                    payload: Bytes::from_static(b"\xff"),
+                });
+                false
+            }
+            (Command(_, said), Some((seat, _, commands))) => {
+                *commands += 1;
+                seat.take_command(*commands, Some(Say { what: *said }.encode_to_vec().into()));
+                false
+            }
+        };
+        if effects {
+            self.carry_out();
+        }
+    }
+
+    /// As the room's shell does. Connections that are closed do not end yet.
+    fn carry_out(&mut self) {
+        for effect in self.core.take_effects() {
+            match effect {
+                Effect::Kick { player, reason } => {
+                    drop(self.core.kick(player, CloseCode::Kicked, &reason));
+                }
+                Effect::Unresumable(player) => drop(self.core.expire(player)),
+                _ => {}
+            }
+        }
+    }
+
+    /// The room as it is, and as it is made of its beginning and its journal.
+    fn ends(mut self) -> (Carried, Carried) {
+        let checkpoint = postcard::from_bytes(&postcard::to_stdvec(&self.beginning).unwrap()).unwrap();
+        let frames = self.frames.0.lock().iter().map(|bytes| Frame::decode(bytes).unwrap()).collect();
+        let until = self.core.tick_number();
+        let failed = Failed { checkpoint, frames, until, tick_rate: 20, max_players: PLAYERS };
+        let mut restored = restore(failed, &kind()).unwrap().unwrap();
+        loop {
+            self.core.part(Away::Disconnected);
+            if !self.core.carry_out() {
+                break;
+            }
+        }
+        let mut lived = self.core.carry().unwrap();
+        lived.members = restored.members;
+        lived.seats.iter_mut().for_each(crate::room::core::carry::CarriedSeat::failed);
+        // Acknowledgements are not in the journal: the next resume says what the player has.
+        for (lived, restored) in lived.seats.iter().zip(&mut restored.seats) {
+            restored.acknowledge(lived.acknowledged());
+        }
+        (lived, restored)
+    }
+}
+
+/// The number of the last message, if the player has received them all.
+fn received(seat: &Seat) -> u64 {
+    let mut outbox = seat.outbox.lock();
+    while outbox.queue().pop_unsent().is_some() {}
+    outbox.queue().save().sent
+}
+
+fn survives(story: &[What]) {
+    let mut room = Story::new();
+    story.iter().for_each(|what| room.happens(what));
+    room.happens(&Tick);
+    let (lived, restored) = room.ends();
+    let shown = |carried: &Carried| format!("{carried:?}");
+    assert_eq!(shown(&lived), shown(&restored));
+}
+
+#[test]
+fn an_input_that_the_game_rejects_stays_confirmed() {
+    survives(&[Join, Input(0, 5), Tick, Input(0, 1), Tick]);
+    survives(&[Join, Input(0, 5), Input(0, 2)]);
+    survives(&[Join, BadInput(0)]);
+}
+
+#[test]
+fn who_has_come_back_with_messages_since_the_checkpoint_has_them() {
+    survives(&[Join, Command(0, 5), Tick, Command(0, 6), Tick, Lose(0), Tick, Resume(0), Tick]);
+}
+
+#[test]
+fn npcs_without_a_place_are_not_seated_later() {
+    // Three have places; of six who are asked for, and one for each who joins, the others are forgotten.
+    survives(&[Join, Command(0, 0), Tick, Command(0, 0), Tick, Tick, Command(0, 3), Tick]);
+    survives(&[Join, Tick, Join, Join, Tick, Command(0, 3), Tick, Tick]);
+}
+
+#[test]
+fn whom_an_operator_has_removed_does_not_come_back() {
+    for lost in [false, true] {
+        let mut room = Story::new();
+        room.happens(&Join);
+        room.happens(&Tick);
+        if lost {
+            room.happens(&Lose(0));
+        }
+        room.happens(&Kick(0)); // and the process fails before the next tick
+        let (lived, restored) = room.ends();
+        assert_eq!(lived.players(), 0);
+        assert_eq!(restored.players(), 0);
+    }
+}
+
+#[test]
+fn whom_reports_have_removed_does_not_come_back() {
+    survives(&[Join, Input(0, 2), Tick, Input(0, 2), Tick, Input(0, 2), Tick]);
+    let mut room = Story::new();
+    [Join, Input(0, 2), Tick, Input(0, 2), Tick, Input(0, 2), Tick]
+        .iter()
+        .for_each(|what| room.happens(what));
+    assert_eq!(room.ends().1.players(), 0);
+}
+
+#[test]
+fn who_has_left_has_left_at_once() {
+    let mut room = Story::new();
+    [Join, Tick, Leave(0)].iter().for_each(|what| room.happens(what));
+    assert_eq!(room.ends().1.players(), 0);
+}
+
+fn anything() -> impl Strategy<Value = What> {
+    let n = 0..PLAYERS as usize * 2;
+    prop_oneof![
+        2 => Just(Join),
+        1 => n.clone().prop_map(Lose),
+        1 => n.clone().prop_map(Resume),
+        1 => n.clone().prop_map(Leave),
+        1 => n.clone().prop_map(Expire),
+        1 => n.clone().prop_map(Kick),
+        4 => (n.clone(), 0..6).prop_map(|(n, what)| Input(n, what)),
+        1 => n.clone().prop_map(BadInput),
+        3 => (n, 0..6).prop_map(|(n, what)| Command(n, what)),
+        4 => Just(Tick),
+    ]
+}
+
+proptest! {
+    // Promise 1: "A room's state is a function of its seed, its joins and leaves, its inputs and commands."
+    #[test]
+    fn a_room_goes_on_from_its_journal_as_if_nothing_had_happened(
+        story in proptest::collection::vec(anything(), 0..60),
+    ) {
+        survives(&story);
+    }
+}
