@@ -21,9 +21,9 @@ use std::{
 use tracing::warn;
 
 /// What a file of carried rooms begins with.
-const MAGIC: &[u8; 7] = b"DRIFTCA";
-/// The layout of [`Room`], in the byte after it. Raise it with every change there.
-const VERSION: u8 = 5;
+const MAGIC: &[u8; 7] = b"DRIFTCA"; // and the layout
+/// The layout of [`Room`], and of all that is in it, wherever rooms are written. Raise it with every change.
+pub(crate) const LAYOUT: u8 = 6;
 /// Most bytes of a file.
 const MOST: u64 = 1 << 30;
 /// Bytes that are written to see whether there is space.
@@ -38,6 +38,13 @@ pub(crate) struct Room {
     pub maker: Maker,
     pub durability: Durability,
     pub carried: Carried,
+}
+
+impl Room {
+    /// What it was made with.
+    pub(crate) fn made_with(&self) -> (Setup<String>, Maker, Durability) {
+        (self.setup.clone(), self.maker, self.durability)
+    }
 }
 
 /// Where a server leaves its rooms to the next one.
@@ -174,7 +181,7 @@ pub(crate) fn remove(file: &Path) {
 
 /// The file of these rooms.
 pub(crate) fn encode(rooms: &[Room]) -> io::Result<Vec<u8>> {
-    let head = [&MAGIC[..], &[VERSION], &[0; 4]].concat();
+    let head = [&MAGIC[..], &[LAYOUT], &[0; 4]].concat();
     let at = head.len();
     let mut file = postcard::to_extend(rooms, head).map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;
     if file.len() as u64 > MOST {
@@ -189,8 +196,8 @@ pub(crate) fn encode(rooms: &[Room]) -> io::Result<Vec<u8>> {
 pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<Room>, String> {
     let rest = bytes.strip_prefix(MAGIC).ok_or("it is not a file of carried rooms")?;
     let (version, rest) = rest.split_first().ok_or("it ends too early")?;
-    if *version != VERSION {
-        return Err(format!("it has version {version}, and this server reads {VERSION}"));
+    if *version != LAYOUT {
+        return Err(format!("it has version {version}, and this server reads {LAYOUT}"));
     }
     let (crc, body) = rest.split_first_chunk().ok_or("it ends too early")?;
     if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {

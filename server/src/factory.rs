@@ -42,7 +42,7 @@ use crate::{
         start::{self, Started},
         timetable::Timetable,
     },
-    store::{Kept, Store, StoredRoom},
+    store::{Store, StoredRoom},
 };
 use actix::{MailboxError, Recipient};
 use driftless_proto::{
@@ -133,6 +133,8 @@ struct GoesOn {
     game: Box<dyn Game>,
     carried: Carried,
     kept: Vec<KeptSeat>,
+    /// The store has it as it is.
+    stored: bool,
 }
 
 /// A room that cannot go on: what is left of it.
@@ -147,9 +149,8 @@ pub(crate) struct LostRoom {
 impl LostRoom {
     /// What is left of a room.
     pub(crate) fn of(room: &carry::Room) -> Self {
-        let carry::Room { setup, maker, durability, carried } = room;
-        let (setup, maker, durability) = (setup.clone(), *maker, *durability);
-        let (view, spectating) = (RoomView::of_carried(carried), carried.spectating);
+        let (setup, maker, durability) = room.made_with();
+        let (view, spectating) = (RoomView::of_carried(&room.carried), room.carried.spectating);
         Self { view, setup, maker, durability, spectating }
     }
 }
@@ -449,7 +450,7 @@ impl Factory {
         self.number_after(rooms.iter().map(|room| room.carried.id.0).max().unwrap_or(0));
         for room in rooms {
             let lost = LostRoom::of(&room);
-            if let Err(why) = self.try_go_on(room) {
+            if let Err(why) = self.try_go_on(room, stored.is_some()) {
                 if let Some(store) = stored {
                     warn!(room = %lost.view.room, "its checkpoint is set aside in the store");
                     store.set_aside(lost.view.room.to_string());
@@ -493,8 +494,8 @@ impl Factory {
             start::restore(kind, &stored.row.room.carried.state)?;
             return Ok(Some(stored.row.room));
         }
-        let (failed, Kept { setup, maker, durability }) = stored.into_failed();
-        let carried = restore(failed, kind)?;
+        let (setup, maker, durability) = stored.row.room.made_with();
+        let carried = restore(stored.into_failed(), kind)?;
         Ok(carried.map(|carried| carry::Room { setup, maker, durability, carried }))
     }
 
@@ -515,7 +516,7 @@ impl Factory {
         }
     }
 
-    fn try_go_on(&self, room: carry::Room) -> Result<(), String> {
+    fn try_go_on(&self, room: carry::Room, stored: bool) -> Result<(), String> {
         let carry::Room { setup, maker, durability, carried } = room;
         let kind = self.kinds.get(&*carried.kind).cloned();
         let kind = kind.ok_or_else(|| format!("there is no game {:?} here", carried.kind))?;
@@ -532,7 +533,7 @@ impl Factory {
         carried.show(&made.shared);
         let kept = carried.seats(&made.shared, &self.config.limits);
         let seats: Vec<_> = kept.iter().map(|kept| kept.seat.clone()).collect();
-        let goes_on = GoesOn { game, carried, kept };
+        let goes_on = GoesOn { game, carried, kept, stored };
         let (listed, found) = self
             .registry
             .get_or_start(&name, || self.start_or_go_on(made, Some(goes_on)))
@@ -561,10 +562,20 @@ impl Factory {
                 }
                 // It has ended.
                 Ok(_) => {}
+                Err(_) if self.is_stored(durability) => warn!(
+                    room = %shared.name,
+                    durability = durability.name(),
+                    "the room did not stop in time: it goes on from what the store has of it, as after a failure"
+                ),
                 Err(_) => warn!(room = %shared.name, "the room did not stop in time: it is lost"),
             }
         }
         rooms
+    }
+
+    /// Whether the next server finds a room of this durability in the store, whatever becomes of this one.
+    pub(crate) fn is_stored(&self, durability: Durability) -> bool {
+        durability != Durability::None && self.services.store.get().is_some()
     }
 
     fn start(&self, made: Made) -> Result<Listed, FactoryError> {
@@ -600,16 +611,20 @@ impl Factory {
             events: services.events.clone(),
         };
         let limits = self.config.limits.clone();
+        let stored = goes_on.as_ref().is_some_and(|goes_on| goes_on.stored);
+        // Who joins a room whose every tick is to survive has a seat that does.
+        let at_once = durability == Durability::Journal && !stored;
         let kept = services.store.get().filter(|_| durability != Durability::None);
         let kept = kept.map(|store| {
-            let (keep, journal) = store.room(&shared, setup.clone(), maker, durability);
-            (Checkpoints::new(keep, store.every(), shared.tick_rate), journal)
+            let (sink, journal) = store.room(&shared, setup.clone(), maker, durability, stored);
+            (Checkpoints::new(sink, store.every(), shared.tick_rate), journal)
         });
         let of_room = shared.clone();
         let tick_rate = shared.tick_rate;
         let report_limit = report_limit(&self.config, tick_rate);
         let of_listed = Arc::new(setup.clone());
-        let (game, goes_on) = goes_on.map(|GoesOn { game, carried, kept }| (game, (carried, kept))).unzip();
+        let (game, goes_on) =
+            goes_on.map(|GoesOn { game, carried, kept, .. }| (game, (carried, kept))).unzip();
         let make = {
             let kind = kind.clone();
             move || match game {
@@ -637,11 +652,11 @@ impl Factory {
                 checkpoints
             });
             let mut shell = Shell::new(core, refused, settings, record, home, address);
-            checkpoints.into_iter().for_each(|checkpoints| shell.keep(checkpoints));
             match goes_on {
                 None => shell.made(),
                 Some((carried, kept)) => shell.go_on(carried, kept),
             }
+            checkpoints.into_iter().for_each(|checkpoints| shell.keep(checkpoints, at_once));
             shell
         });
         services.metrics.rooms.inc();

@@ -17,6 +17,7 @@
 //! | room events, one, with [`Server::on`] | none | rooms made, reports, rooms ended |
 //! | recorder, one, with `--record` | none | ticks to write |
 //! | nodes, one, with `--redis` | none | joins to unknown rooms; every fifth of a lease |
+//! | store, three, with `--store` | none | every 20 ms |
 //! | log, one | none | log lines to write |
 //!
 //! **Home.** A room and the connections of its players live on one thread, where a tick is a function call,
@@ -113,6 +114,7 @@ pub mod connection;
 pub mod door;
 mod factory;
 pub mod feed;
+mod file_size;
 pub mod ground;
 pub mod health;
 mod homes;
@@ -143,6 +145,8 @@ pub use ground::identity::{Entry, Identity, Role, RoomPattern, User};
 pub use http::Pages;
 pub use room::events::{RoomEvent, RoomView};
 pub use server::Server;
+#[doc(hidden)]
+pub use store::Yardstick;
 
 use driftless_sim::GameKind;
 use std::process::ExitCode;

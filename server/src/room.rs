@@ -30,6 +30,6 @@ mod weight;
 
 pub use actor::{AskStarted, Carry, CloseRoom, Join, Kick, Leave, Lost, Moved, Resume, Room};
 pub use address::{Handled, RoomAddr};
-pub(crate) use checkpoints::{Checkpoints, Keep};
+pub(crate) use checkpoints::{CheckpointSink, Checkpoints};
 pub(crate) use shell::SPREAD_FROM;
 pub use shell::{Housing, Listing, RoomSettings, Seated, Shell};

@@ -8,8 +8,7 @@
 //!
 //! In the folder there are:
 //! - `rooms.redb`: the checkpoints by room name, in a [redb](https://www.redb.org) database, which takes in
-//!   many of them with one transaction, whole or not at all. It is also the lock that keeps a second server
-//!   out.
+//!   many of them with one transaction, whole or not at all.
 //! - `journal-N`: the frames of all rooms, in segments of 8 MiB ([`frames`] has the format). Segments are
 //!   memory that the kernel writes to the file: a tick copies its frame there without a system call. (While
 //!   the kernel writes a page out, a copy to it may wait.) A process that is killed loses nothing of it,
@@ -17,8 +16,13 @@
 //!   unless it has frames of rooms that wait for a server that can go on with them (`--store-mismatch`).
 //! - `damaged-N`: a database that was damaged, with its journal.
 //!
-//! A thread, the [keeper](keeper), writes checkpoints, prepares the next segment, and asks the kernel for
-//! the disk (`--journal-sync`): a *machine* that dies loses what was not synchronised.
+//! Three threads do what may wait for the disk, and none waits for another: one writes checkpoints
+//! ([`keeper`]), one makes the next segment, and one has the disk take the journal (`--journal-sync`): a
+//! *machine* that dies loses what was not synchronised.
+//!
+//! A room exists in the store before anybody is told of it. With `journal`, its first checkpoint is in the
+//! journal before anybody can join; with `checkpoint`, before anybody is shown its first tick. The database
+//! follows within some 200 ms. When a room ends, the journal says so before its name is free.
 //!
 //! | what dies | `checkpoint` | `journal` |
 //! | --- | --- | --- |
@@ -26,12 +30,12 @@
 //! | the machine | the same | the same as of a process, except the last `journal_sync` (1 s); if that is 0, what the kernel had not written, up to some 30 s |
 //!
 //! If the disk is full or fails, rooms go on and nothing is written: the log says so once, `/healthz` is red,
-//! and the keeper tries again. After a frame that found no place, those of its room say only
+//! and the threads try again. After a frame that found no place, those of its room say only
 //! which ticks there were, until its next checkpoint. Frames and checkpoints that are damaged are left out,
 //! and so are frames after a gap.
 //!
-//! One thing is not here: fencing. A folder has one owner by its lock. A store that several nodes share has
-//! to refuse writes of an owner that is none any more.
+//! One thing is not here: fencing. A folder has one owner, who holds a lock on it. A store that several nodes
+//! share has to refuse writes of an owner that is none any more.
 
 mod folder;
 pub(crate) mod frames;
@@ -39,9 +43,13 @@ mod keeper;
 mod log;
 mod rooms;
 mod row;
+mod troubles;
+mod workers;
+mod yardstick;
 
-pub(crate) use folder::{Kept, StoreError, Stored, StoredRoom, check};
+pub(crate) use folder::{StoreError, Stored, StoredRoom, check};
 pub(crate) use row::Row;
+pub use yardstick::Yardstick;
 
 use crate::{
     carry,
@@ -50,7 +58,7 @@ use crate::{
     metrics::Metrics,
     registry::Maker,
     room::{
-        Keep,
+        CheckpointSink,
         core::Carried,
         journal::{Journal, Written},
     },
@@ -58,21 +66,18 @@ use crate::{
 use driftless_sim::Setup;
 use folder::Folder;
 use keeper::{Keeper, Pending};
-use log::Log;
+use log::{Log, Segments};
 use parking_lot::Mutex;
 use std::{
     io,
     ops::RangeInclusive,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-    sync::{
-        Arc,
-        mpsc::{Receiver, sync_channel},
-    },
-    thread,
-    time::Duration,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
 };
-use tracing::error;
+use tracing::{error, warn};
+use troubles::{Task, Troubles};
+use workers::{Starting, Workers};
 
 /// How long the end of the server waits for the disk.
 const FINISH: Duration = Duration::from_secs(5);
@@ -84,7 +89,8 @@ pub(crate) struct Store {
     log: Arc<Log>,
     every: Duration,
     metrics: Arc<Metrics>,
-    finished: Mutex<Option<Receiver<()>>>,
+    troubles: Arc<Troubles>,
+    workers: Workers,
 }
 
 /// How often a store writes.
@@ -98,9 +104,10 @@ pub(crate) struct Intervals {
 
 /// Where the checkpoints of a room go.
 #[derive(Debug)]
-struct RoomKeep {
+struct RoomSink {
     pending: Arc<Pending>,
     log: Arc<Log>,
+    room: u64,
     name: String,
     setup: Setup<String>,
     maker: Maker,
@@ -117,6 +124,8 @@ struct Position {
     broken: bool,
     /// A room that only keeps checkpoints has announced its ticks up to this one, since the last of them.
     announced: u32,
+    /// The store knows the room.
+    stored: bool,
 }
 
 /// The journal of a room in a store.
@@ -156,7 +165,7 @@ impl Opened {
         self.folder.hold(segments);
     }
 
-    /// Writes the rooms as they go on, which replaces their journals, and starts the keeper. The rows named
+    /// Writes the rooms as they go on, which replaces their journals, and starts the threads. The rows named
     /// in `aside` are set aside under another table.
     pub(crate) fn begin(
         self,
@@ -167,39 +176,87 @@ impl Opened {
         health: Arc<Part>,
     ) -> Result<(Arc<Store>, Vec<Row>), StoreError> {
         let Self { mut folder } = self;
-        folder.begin(&mut rows, aside)?;
-        let log = Arc::new(folder.new_log()?);
+        let mut segments = folder.new_segments();
+        let log = Arc::new(Log::new(segments.make()?));
+        folder.begin(&mut rows, aside).inspect_err(|_| {
+            // Otherwise each attempt to start would take more of a disk that is full.
+            let _ = std::fs::remove_file(log::path_of(folder.path(), log.segment()));
+        })?;
+        let path = folder.path().to_owned();
+        let troubles = Arc::new(Troubles::new(&path, metrics.clone(), health));
         let pending = Arc::<Pending>::default();
-        let (done, finished) = sync_channel(1);
-        let (on_panic, of_keeper) = (health.clone(), pending.clone());
-        let mut keeper =
-            Keeper::new(folder, pending.clone(), log.clone(), intervals, metrics.clone(), health);
-        keeper.know(rows.iter().map(|row| row.name()));
-        let spawned = thread::Builder::new().name("keeper".into()).spawn(move || {
-            if catch_unwind(AssertUnwindSafe(|| keeper.run())).is_err() {
-                let line = "the thread that writes the store has failed, which is a bug";
-                error!("{line}");
-                on_panic.fails(format!("{line}: rooms go on, but would not survive; restart the server"));
-                of_keeper.fail(line);
-            }
-            let _ = done.send(());
-        });
-        spawned.map_err(StoreError::Thread)?;
-        let (every, finished) = (intervals.checkpoint, Mutex::new(Some(finished)));
-        Ok((Arc::new(Store { pending, log, every, metrics, finished }), rows))
+        let mut keeper = Keeper::new(folder, &rows, pending.clone(), log.clone(), metrics.clone());
+        let starting = Starting::new(troubles.clone());
+        let thread = StoreError::Thread;
+        let checkpoints = move |now, last| keeper.work(now, last);
+        starting.start("checkpoints", Task::Checkpoints, checkpoints).map_err(thread)?;
+        let next = supply(log.clone(), segments, metrics.clone(), troubles.clone());
+        starting.start("segments", Task::Segments, next).map_err(thread)?;
+        let sync = synchronise(log.clone(), path, intervals.sync, metrics.clone());
+        starting.start("journal", Task::Synchronisation, sync).map_err(thread)?;
+        let workers = starting.end();
+        let every = intervals.checkpoint;
+        Ok((Arc::new(Store { pending, log, every, metrics, troubles, workers }), rows))
+    }
+}
+
+/// Makes the next segment whenever there is none.
+fn supply(
+    log: Arc<Log>,
+    mut segments: Segments,
+    metrics: Arc<Metrics>,
+    troubles: Arc<Troubles>,
+) -> impl FnMut(Instant, bool) -> io::Result<()> {
+    move |_, last| {
+        let refused = log.take_refused();
+        // While the disk fails, that has been said.
+        if refused > 0 && !troubles.are_there() {
+            metrics.store_failures.inc("frame");
+            warn!(
+                frames = refused,
+                "the journal's next segment was late: until their next checkpoints, some rooms have no journal"
+            );
+        }
+        if log.needs_next() && !last {
+            log.provide(segments.make()?);
+        }
+        Ok(())
+    }
+}
+
+/// Has the disk take what is in the journal, so often.
+fn synchronise(
+    log: Arc<Log>,
+    folder: PathBuf,
+    every: Duration,
+    metrics: Arc<Metrics>,
+) -> impl FnMut(Instant, bool) -> io::Result<()> {
+    let mut synchronised = Instant::now();
+    move |now, last| {
+        let unsynchronised = log.unsynchronised();
+        metrics.journal_unsynchronised.set(unsynchronised as i64);
+        if every.is_zero() {
+            log.let_go();
+        } else if unsynchronised > 0 && (last || now.saturating_duration_since(synchronised) >= every) {
+            synchronised = now;
+            log.synchronise(&folder)?;
+        }
+        Ok(())
     }
 }
 
 impl Store {
-    /// Where the checkpoints and the journal of a room go that is to survive.
+    /// Where the checkpoints and the journal of a room go that is to survive. `stored`: it is one of those
+    /// with which the store has begun.
     pub(crate) fn room(
         &self,
         room: &RoomShared,
         setup: Setup<String>,
         maker: Maker,
         durability: Durability,
-    ) -> (Box<dyn Keep>, Box<dyn Journal>) {
-        let position = Arc::<Mutex<Position>>::default();
+        stored: bool,
+    ) -> (Box<dyn CheckpointSink>, Box<dyn Journal>) {
+        let position = Arc::new(Mutex::new(Position { stored, ..Position::default() }));
         let journal = RoomJournal {
             log: self.log.clone(),
             room: room.id.0,
@@ -208,9 +265,10 @@ impl Store {
             ahead: room.tick_rate / 4 + 1,
             body: Vec::new(),
         };
-        let keep = RoomKeep {
+        let sink = RoomSink {
             pending: self.pending.clone(),
             log: self.log.clone(),
+            room: room.id.0,
             name: room.name.to_string(),
             setup,
             maker,
@@ -218,7 +276,7 @@ impl Store {
             position,
             metrics: self.metrics.clone(),
         };
-        (Box::new(keep), Box::new(journal))
+        (Box::new(sink), Box::new(journal))
     }
 
     /// Sets the row of a room aside that cannot go on. To be called before another begins under its name.
@@ -239,36 +297,40 @@ impl Store {
         for row in rows {
             self.pending.put(row.name().to_owned(), || row);
         }
-        self.pending.close();
-        if let Some(finished) = self.finished.lock().take()
-            && finished.recv_timeout(FINISH).is_err()
-        {
+        if !self.workers.finish(FINISH) {
             error!("the disk is too slow: the store ends without its last checkpoints");
             return Err(io::Error::other("the disk is too slow"));
         }
-        self.pending.failure().map_or(Ok(()), |why| Err(io::Error::other(why)))
+        self.troubles.first().map_or(Ok(()), |why| Err(io::Error::other(why)))
     }
 }
 
-impl Keep for RoomKeep {
+impl CheckpointSink for RoomSink {
     fn put(&self, carried: Carried, took: Duration) {
         self.metrics.checkpoint_duration.observe(took);
         let (setup, maker, durability) = (self.setup.clone(), self.maker, self.durability);
         let mut row = Row::now(carry::Room { setup, maker, durability, carried }, false);
-        {
+        let is_first = {
             let mut position = self.position.lock();
             (position.broken, position.announced) = (false, 0);
             row.frame = position.frame;
-        }
-        let log = &self.log;
+            !std::mem::replace(&mut position.stored, true)
+        };
+        // Nothing of the room comes after it and before this one.
+        row.segment = self.log.segment();
+        let beginning = is_first.then(|| row.to_beginning().ok()).flatten();
         self.pending.put(self.name.clone(), || {
-            row.segment = log.segment();
+            if let Some(beginning) = beginning {
+                self.log.append(self.room, frames::BEGINNING, &beginning);
+            }
             row
         });
     }
 
     fn forget(&self) {
-        self.pending.forget(self.name.clone());
+        self.pending.forget(self.name.clone(), self.room, || {
+            self.log.append(self.room, frames::END, &[]);
+        });
     }
 }
 

@@ -5,6 +5,7 @@
 mod util;
 
 use driftless_client::{Backoff, Client, Event, Options, TransportKind};
+use driftless_proto::code::CloseCode;
 use driftless_server::{
     Server,
     config::{Config, StoreMismatch},
@@ -13,7 +14,7 @@ use driftless_sim::{GameKind, PlayerId, PlayerInput, Schema, Setup, Simulation, 
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
@@ -93,6 +94,39 @@ impl Simulation for Ledger {
     }
 }
 
+/// The same game after somebody has worked on it: its state has another schema.
+#[derive(Default, Serialize, Deserialize)]
+struct Changed(Ledger);
+
+impl Simulation for Changed {
+    const KIND: &'static str = Ledger::KIND;
+    type Input = Act;
+    type Command = Act;
+    type Event = Said;
+    type Options = ();
+
+    fn schema() -> Schema {
+        Schema::new().kind("player", |kind| kind.hold("entry", &["input", "commands", "more"], 1))
+    }
+    fn new(_setup: &Setup) -> Result<Self, String> {
+        Ok(Self::default())
+    }
+    fn join(&mut self, player: PlayerId, name: &str, step: &mut Step<'_, Said>) {
+        self.0.join(player, name, step);
+    }
+    fn leave(&mut self, player: PlayerId, step: &mut Step<'_, Said>) {
+        self.0.leave(player, step);
+    }
+    fn step(&mut self, inputs: &[PlayerInput<Act>], step: &mut Step<'_, Said>) {
+        self.0.step(inputs, step);
+    }
+    fn snapshot(&self, out: &mut Snapshot) {
+        for (player, (input, commands)) in &self.0.players {
+            out.table_mut(0).push(*player, &[*input as i32, *commands as i32, 0]);
+        }
+    }
+}
+
 /// The settings of the server that a child process runs, if it is to run one.
 const SETTINGS: &str = "STORE_TEST_SERVER";
 
@@ -106,12 +140,15 @@ fn a_process_of_its_own() {
         store: Some(settings[1].into()),
         durability: settings[2].parse().unwrap(),
         checkpoint_every: Duration::from_millis(settings[3].parse().unwrap()),
+        store_mismatch: if settings[4] == "wait" { StoreMismatch::Wait } else { StoreMismatch::Anew },
         threads: 2,
         workers: 1,
         ..Config::default()
     };
+    let changed = settings[5] == "changed";
+    let game = if changed { GameKind::of::<Changed>() } else { GameKind::of::<Ledger>() };
     actix_web::rt::System::new().block_on(async {
-        let (_running, serving) = Server::new(&[GameKind::of::<Ledger>()]).start(config).unwrap();
+        let (_running, serving) = Server::new(&[game]).start(config).unwrap();
         serving.await.unwrap();
     });
 }
@@ -122,9 +159,13 @@ struct Process(Child);
 impl Process {
     /// Starts it, and waits until it listens.
     fn start(address: SocketAddr, store: &Path, durability: &str, every_ms: u32) -> Self {
+        Self::with(address, store, &format!("{durability}|{every_ms}|anew|unchanged"))
+    }
+
+    fn with(address: SocketAddr, store: &Path, settings: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["a_process_of_its_own", "--exact", "--nocapture"]);
-        command.env(SETTINGS, format!("{address}|{}|{durability}|{every_ms}", store.display()));
+        command.env(SETTINGS, format!("{address}|{}|{settings}", store.display()));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         let mut process = Self(child);
         until("the server listens", || {
@@ -156,9 +197,9 @@ struct Player {
     tick: u32,
     /// The number of the last event.
     heard: u32,
-    /// The last of its own commands that it heard of, and how many were refused.
-    said: u32,
-    refused: u32,
+    /// Its own commands that it heard of, and those that were refused: each once.
+    said: BTreeSet<u32>,
+    refused: BTreeSet<u32>,
     rolled_back: Vec<(u32, u32)>,
     resumed: u32,
 }
@@ -179,7 +220,18 @@ async fn play(
     let me = client.welcome().unwrap().player;
     let mut player = Player::default();
     let (mut sent, mut commands) = (0, 0);
-    while !stop.load(Relaxed) {
+    // In the end, every command must have been answered, unless it may be lost.
+    let answered = |player: &Player| player.said.len() + player.refused.len();
+    let mut patience = Instant::now() + PATIENCE;
+    loop {
+        let stops = stop.load(Relaxed);
+        if stops && (may_lose || answered(&player) == commands as usize) {
+            break;
+        }
+        if !stops {
+            patience = Instant::now() + PATIENCE;
+        }
+        assert!(Instant::now() < patience, "of {commands} commands, {} are answered", answered(&player));
         let Ok(event) = tokio::time::timeout(Duration::from_millis(100), client.next()).await else {
             continue;
         };
@@ -197,7 +249,8 @@ async fn play(
                 assert!(may_lose && after < until && until >= player.tick, "{after} to {until}");
                 player.rolled_back.push((after, until));
                 // It knows: what it takes for granted begins anew.
-                (player.confirmed, player.heard, player.said) = (0, 0, commands);
+                (player.confirmed, player.heard) = (0, 0);
+                (player.said, player.refused) = (1..=commands).partition(|number| number % 7 != 3);
             }
             Event::State { tick, input, .. } => {
                 assert!(tick >= player.tick, "ticks do not go back");
@@ -214,7 +267,7 @@ async fn play(
                 if client.send_input(&Act { number: sent + 1 }).is_ok() {
                     sent += 1;
                 }
-                if tick % 3 == 0 && commands < player.said + player.refused + 8 {
+                if tick % 3 == 0 && !stops && (commands as usize) < answered(&player) + 8 {
                     let _ = client.command(&Act { number: commands + 1 }).map(|_| commands += 1);
                 }
             }
@@ -229,14 +282,15 @@ async fn play(
                 );
                 player.heard = number;
                 if by == me {
-                    assert!(said > player.said || may_lose, "command {said} after {}", player.said);
-                    player.said = said;
+                    // In the order in which they were sent, each once.
+                    let newest = player.said.last().is_none_or(|last| *last < said);
+                    assert!(player.said.insert(said) && newest || may_lose, "command {said}");
                 }
             }
             Event::CommandRefused(refused) => {
                 let number = refused.command as u32;
                 assert_eq!(number % 7, 3, "{refused:?}");
-                player.refused += 1;
+                assert!(player.refused.insert(number) || may_lose, "twice: {refused:?}");
             }
             _ => {}
         }
@@ -333,7 +387,8 @@ fn a_journaled_room_goes_on_where_it_was_whenever_its_server_is_killed() {
     let trial =
         Trial { rooms: 3, players: 3, durability: "journal", every_ms: 500, kills: 6, between: nothing };
     for player in survive(&trial).0 {
-        assert!(player.confirmed > 20 && player.said > 5 && player.refused > 0, "it played");
+        let (said, refused) = (player.said.len(), player.refused.len());
+        assert!(player.confirmed > 20 && said > 5 && refused > 0, "it played");
         assert!(player.rolled_back.is_empty());
     }
 }
@@ -372,6 +427,52 @@ fn two_hundred_rooms_of_ten_survive_fifty_kills() {
     let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
     println!("back in the seat after the listener: p50 {:?}, p99 {:?}, all {:?}", at(0.5), at(0.99), at(1.0));
     assert!(at(1.0) < Duration::from_secs(2));
+}
+
+/// A room, of which another server is to take care whose game has changed.
+fn left_to_a_changed_game() -> (tempfile::TempDir, SocketAddr, util::Player) {
+    let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+    let server = Process::start(address, &folder.path().join("store"), "journal", 60_000);
+    let mut ann = util::Player::join(address, "den");
+    ann.input(&Act { number: 1 });
+    ann.wait_state("the input", |state| (state.tables()[0].value(1, 0) == Some(1)).then_some(()));
+    drop(server);
+    ann.lose_connection();
+    (folder, address, ann)
+}
+
+#[test]
+fn a_room_whose_game_has_changed_begins_anew() {
+    let (folder, address, mut ann) = left_to_a_changed_game();
+    let store = folder.path().join("store");
+    let server = Process::with(address, &store, "journal|60000|anew|changed");
+    ann.reconnect_at(address);
+    assert_eq!(ann.ended(), CloseCode::UnknownSession);
+    let mut ann = util::Player::join(address, "den");
+    ann.wait_state("a new room", |state| (state.tables()[0].value(1, 0) == Some(0)).then_some(()));
+    drop(server);
+    ann.lose_connection();
+    let _server = Process::with(address, &store, "journal|60000|anew|changed");
+    ann.reconnect_at(address);
+    assert!(ann.welcomed().resumed, "the new one goes on");
+}
+
+#[test]
+fn a_room_whose_game_has_changed_waits_if_it_is_to_and_goes_on_with_its_game() {
+    let (folder, address, mut ann) = left_to_a_changed_game();
+    let store = folder.path().join("store");
+    // Twice: what waits is left as it is.
+    for _ in 0..2 {
+        let _server = Process::with(address, &store, "journal|60000|wait|changed");
+        let mut bob = util::Player::on(util::Socket::connect(address), address, util::join("den"));
+        let told = bob.goodbye().reason;
+        assert!(told.contains("the schema of its game has changed"), "{told}");
+    }
+    let _server = Process::with(address, &store, "journal|60000|wait|unchanged");
+    ann.reconnect_at(address);
+    let welcome = ann.welcomed();
+    assert!(welcome.resumed && welcome.undone_until == 0, "{welcome:?}");
+    ann.wait_state("the input", |state| (state.tables()[0].value(1, 0) == Some(1)).then_some(()));
 }
 
 #[test]

@@ -1,24 +1,22 @@
 //! When a room writes a checkpoint, and where to.
 
-use super::core::{Carried, RoomCore};
+use super::core::Carried;
 use crate::ground::id::RoomId;
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::{fmt, time::Duration};
 
-/// Where the checkpoints of a room go. None of the calls waits for a disk.
-pub(crate) trait Keep: Send + fmt::Debug {
-    /// Takes a checkpoint, which `took` so long, right after the last frame of the room's journal.
+/// Where the checkpoints of a room go. None of the calls waits until the disk has them.
+pub(crate) trait CheckpointSink: Send + fmt::Debug {
+    /// Takes a checkpoint, which `took` so long, right after the last frame of the room's journal. From the
+    /// first one on, the room survives its process.
     fn put(&self, checkpoint: Carried, took: Duration);
-    /// The room has ended, and nothing of it is to be kept.
+    /// The room has ended, and nothing of it is to be kept. To be called before another can have its name.
     fn forget(&self);
 }
 
 /// The checkpoints of a room that is to survive its server.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
-    keep: Box<dyn Keep>,
+    sink: Box<dyn CheckpointSink>,
     /// Ticks between two checkpoints.
     every: u32,
     /// Ticks in a second.
@@ -29,28 +27,23 @@ pub(crate) struct Checkpoints {
 
 impl Checkpoints {
     /// For a room with this tick rate.
-    pub(crate) fn new(keep: Box<dyn Keep>, every: Duration, tick_rate: u32) -> Self {
+    pub(crate) fn new(sink: Box<dyn CheckpointSink>, every: Duration, tick_rate: u32) -> Self {
         let every = every.as_millis() * u128::from(tick_rate) / 1_000;
-        Self { keep, every: u32::try_from(every).unwrap_or(u32::MAX).max(1), second: tick_rate, next: 0 }
+        Self { sink, every: u32::try_from(every).unwrap_or(u32::MAX).max(1), second: tick_rate, next: 0 }
     }
 
-    /// Writes a checkpoint if one is due: the first one with the first tick. Call it right after a tick.
-    pub(super) fn write_if_due(&mut self, core: &mut RoomCore) {
-        let tick = core.tick_number();
-        if !self.is_due(tick, core.take_settled()) {
-            return;
-        }
-        let start = Instant::now();
-        let Some(checkpoint) = core.checkpoint() else { return };
+    /// Takes a checkpoint that was due, which `took` so long.
+    pub(super) fn put(&mut self, checkpoint: Carried, took: Duration) {
         // Rooms that begin together, as after a restart, do not go on doing this together.
         let (first, half) = (self.next == 0, self.every / 2);
-        let wait = if first { half + spread(core.shared().id) % (half + 1) } else { self.every };
-        self.next = tick.saturating_add(wait.max(1));
-        self.keep.put(checkpoint, start.elapsed());
+        let wait = if first { half + spread(checkpoint.id) % (half + 1) } else { self.every };
+        self.next = checkpoint.last_tick().saturating_add(wait.max(1));
+        self.sink.put(checkpoint, took);
     }
 
-    /// Whether one is due at this tick. `settled`: what is known of a player since deserves one.
-    fn is_due(&mut self, tick: u32, settled: bool) -> bool {
+    /// Whether one is due at this tick: the first one is at once. `settled`: what is known of a player since
+    /// deserves one.
+    pub(super) fn is_due(&mut self, tick: u32, settled: bool) -> bool {
         // Soon, but once for all who come back in a second: each checkpoint is a save of the whole game.
         if settled {
             self.next = self.next.min(tick.saturating_add(self.second));
@@ -60,7 +53,7 @@ impl Checkpoints {
 
     /// The room has ended.
     pub(super) fn forget(self) {
-        self.keep.forget();
+        self.sink.forget();
     }
 }
 
@@ -76,7 +69,7 @@ mod tests {
     #[derive(Debug)]
     struct Nowhere;
 
-    impl Keep for Nowhere {
+    impl CheckpointSink for Nowhere {
         fn put(&self, _: Carried, _: Duration) {}
         fn forget(&self) {}
     }

@@ -172,9 +172,13 @@ impl Shell {
         }
     }
 
-    /// Writes checkpoints from now on.
-    pub(crate) fn keep(&mut self, checkpoints: Checkpoints) {
+    /// Writes checkpoints from now on: the first one with the first tick, before anybody is shown it; or
+    /// `at_once`, before anybody can join.
+    pub(crate) fn keep(&mut self, checkpoints: Checkpoints, at_once: bool) {
         self.checkpoints = Some(checkpoints);
+        if at_once {
+            self.write_checkpoint();
+        }
     }
 
     /// It is a new room: tells the world outside.
@@ -438,12 +442,18 @@ impl Shell {
         }
     }
 
-    /// Writes a checkpoint if one is due. (Saving calls the game, which may panic.)
+    /// Writes a checkpoint if one is due. (Saving calls the game, which may panic: then the room has ended,
+    /// and is forgotten already.)
     fn write_checkpoint(&mut self) {
-        let Some(mut checkpoints) = self.checkpoints.take() else { return };
-        match self.guarded(|core| checkpoints.write_if_due(core)) {
-            Some(()) => self.checkpoints = Some(checkpoints),
-            None => checkpoints.forget(),
+        let Some(checkpoints) = &mut self.checkpoints else { return };
+        if !checkpoints.is_due(self.core.tick_number(), self.core.take_settled()) {
+            return;
+        }
+        let start = clock::now();
+        if let Some(Some(checkpoint)) = self.guarded(|core| core.checkpoint())
+            && let Some(checkpoints) = &mut self.checkpoints
+        {
+            checkpoints.put(checkpoint, clock::now() - start);
         }
     }
 

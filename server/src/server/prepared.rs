@@ -13,6 +13,7 @@ use crate::{
     door::{self, Authenticator, Door},
     factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
+    file_size,
     health::{Health, watch},
     homes::{Homes, keep_balance},
     http::Pages,
@@ -29,7 +30,7 @@ use crate::{
     tls::{Certificates, TlsConfig},
     transport::quic::Quic,
 };
-use actix::Actor;
+use actix::{AsyncContext, Context};
 use parking_lot::Mutex;
 use std::{
     future::poll_fn,
@@ -76,6 +77,7 @@ impl Prepared {
         if let Some(bad) = server.pages.as_ref().and_then(Pages::bad_policy) {
             return Err(StartError::BadPolicy(bad.to_owned()));
         }
+        file_size::exceed_with_an_error();
         let (limit, needed) = (open_files::raise_limit()?, files_needed(&config));
         if limit < needed {
             return Err(StartError::TooFewFiles { limit, needed });
@@ -123,9 +125,10 @@ impl Prepared {
     /// Starts everything, within an actix system. The future ends when the server has stopped, with an error
     /// if it has lost rooms that it should have left to the next server.
     pub(crate) fn start(self) -> Result<(Running, impl Future<Output = io::Result<()>>), StartError> {
-        let (parts, listener) = self.parts()?;
+        let (parts, listener, begin) = self.parts()?;
         parts.go_on()?;
         let mut serving = parts.serve(listener)?;
+        begin.presence();
         let running = Running { parts: parts.clone(), http: serving.handle() };
         let serving = {
             let parts = parts.clone();
@@ -163,7 +166,7 @@ impl Prepared {
         Ok((running, serving))
     }
 
-    fn parts(self) -> Result<(Arc<Parts>, TcpListener), StartError> {
+    fn parts(self) -> Result<(Arc<Parts>, TcpListener, Begin), StartError> {
         let Self {
             server,
             jobs,
@@ -186,7 +189,8 @@ impl Prepared {
             record.map(|folder| RecordThread::start(folder, config.record_quota as u64, metrics.clone()));
         let recorder = record.transpose()?.map(Arc::new);
         let feed = Feed::new(getrandom::u64().unwrap_or_else(|_| clock.unix_ms(0)));
-        let presence = Presence::new(clock).watched_by(feed.clone()).start();
+        let begin = Begin(Presence::new(clock).watched_by(feed.clone()), Context::new());
+        let presence = begin.1.address();
         let registry = Registry::new(metrics.clone());
         let address = listener.local_addr()?;
         let fanouts = Fanouts::default();
@@ -257,7 +261,17 @@ impl Prepared {
             hurry: Notify::new(),
             config,
         };
-        Ok((Arc::new(parts), listener))
+        Ok((Arc::new(parts), listener, begin))
+    }
+}
+
+/// Presence, which has an address already. It begins when nothing can fail any more: an actor that never ran
+/// would begin when its runtime has ended, and panic.
+struct Begin(Presence, Context<Presence>);
+
+impl Begin {
+    fn presence(self) {
+        self.1.run(self.0);
     }
 }
 

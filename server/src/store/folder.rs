@@ -2,14 +2,15 @@
 
 use super::{
     frames,
-    log::{Log, Segment, number_of, path_of},
-    rooms::{Entry, Rooms},
-    row::Row,
+    log::{Segments, number_of, path_of},
+    rooms::{Entry, Found, Rooms},
+    row::{Beginning, Row},
 };
 use crate::room::{core::restore::Failed, journal::Frame};
 use std::{
-    collections::HashMap,
-    fs, io,
+    collections::{HashMap, HashSet},
+    fs::{self, File, TryLockError},
+    io,
     ops::RangeInclusive,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     panic::catch_unwind,
@@ -34,6 +35,12 @@ pub(crate) enum StoreError {
     /// The database is damaged.
     #[error("its database is damaged: {0}")]
     Damaged(String),
+    /// The journal is that of another version.
+    #[error(
+        "its journal has the format {0}, which this server does not read: start the version that wrote it, or \
+         give this one another folder"
+    )]
+    Format(u32),
     /// Others could read the tokens of players.
     #[error("others may read or write it, and it contains secrets of players: chmod 700 it")]
     Open,
@@ -76,8 +83,12 @@ pub(crate) struct StoredRoom {
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// Holds the lock.
+    _open: File,
     pub(super) rooms: Rooms,
-    /// The number of the last segment that was made.
+    /// What the database has yet to know.
+    found: Found,
+    /// The number of the last segment that is there.
     last: u64,
     /// The highest number of a room that was found.
     newest_room: u64,
@@ -86,22 +97,20 @@ pub(super) struct Folder {
 }
 
 impl StoredRoom {
-    /// What it takes to restore it, and what stays of its row.
-    pub(crate) fn into_failed(self) -> (Failed, Kept) {
+    fn new(row: Row) -> Self {
+        let (newest, segments) = (row.room.carried.last_tick(), row.segment..=0); // none yet
+        Self { row, frames: Vec::new(), newest, segments }
+    }
+
+    /// What it takes to restore it.
+    pub(crate) fn into_failed(self) -> Failed {
         let Self { row, frames, newest, .. } = self;
         let until = row.until(newest);
         let frames = if row.is_journaled() { frames } else { Vec::new() };
-        let crate::carry::Room { setup, maker, durability, carried: checkpoint } = row.room;
+        let crate::carry::Room { setup, carried: checkpoint, .. } = row.room;
         let (tick_rate, max_players) = (setup.tick_rate, setup.max_players);
-        (Failed { checkpoint, frames, until, tick_rate, max_players }, Kept { setup, maker, durability })
+        Failed { checkpoint, frames, until, tick_rate, max_players }
     }
-}
-
-/// What a room is made with.
-pub(crate) struct Kept {
-    pub setup: driftless_sim::Setup<String>,
-    pub maker: crate::registry::Maker,
-    pub durability: crate::ground::durability::Durability,
 }
 
 /// Whether a folder may be a store's: it is private, or not there yet.
@@ -118,34 +127,23 @@ impl Folder {
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<Stored>), StoreError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         check(path)?;
+        let open = File::open(path)?;
+        // Where folders cannot be locked, the database's own lock keeps others out.
+        if let Err(TryLockError::WouldBlock) = open.try_lock() {
+            return Err(StoreError::Locked);
+        }
         let (rooms, rows) = open_rooms(path)?;
-        let mut folder = Self { path: path.to_owned(), rooms, last: 0, newest_room: 0, held: Vec::new() };
-        let mut stored: HashMap<u64, StoredRoom> = HashMap::new();
-        let mut bad = Vec::new();
-        for (name, row) in rows {
-            match row {
-                Ok(row) => {
-                    let (id, newest) = (row.room.carried.id.0, row.room.carried.last_tick());
-                    folder.newest_room = folder.newest_room.max(id);
-                    let segments = row.segment..=0; // none yet
-                    stored.insert(id, StoredRoom { row, frames: Vec::new(), newest, segments });
-                }
-                Err(why) => bad.push(Stored::Bad { name, why }),
-            }
+        let mut reading = Reading::of(rows, rooms.first_segment()?);
+        let segments = segments(path)?;
+        for number in &segments {
+            reading.segment(*number, &read(path, *number)?)?;
         }
-        for number in folder.segments()? {
-            folder.last = folder.last.max(number);
-            let bytes = fs::read(path_of(path, number))?;
-            for found in frames::read(&bytes) {
-                folder.newest_room = folder.newest_room.max(found.room);
-                let room = stored.get_mut(&found.room);
-                if let Some(room) = room.filter(|room| !room.row.stopped && room.row.segment <= number) {
-                    room.take(found);
-                    room.segments = room.row.segment..=number;
-                }
-            }
-        }
-        Ok((folder, stored.into_values().map(|room| Stored::Room(room.into())).chain(bad).collect()))
+        let last = segments.last().copied().unwrap_or(0);
+        let newest_room = reading.newest_room;
+        let (found, stored) = reading.end();
+        let held = Vec::new();
+        let path = path.to_owned();
+        Ok((Self { path, _open: open, rooms, found, last, newest_room, held }, stored))
     }
 
     /// Keeps those of these segments that are there now, until another server takes the store.
@@ -154,21 +152,20 @@ impl Folder {
         self.held.push(first..=last.min(self.last));
     }
 
-    /// Has these rooms, and no frames of them any more.
+    /// Has these rooms, and no frames of them any more. To be called when the first of the new segments is
+    /// there, so that a disk that is full changes nothing.
     pub(super) fn begin(&mut self, rows: &mut [Row], aside: &[String]) -> io::Result<()> {
+        let first = self.last + 1;
         // What is in the segments that are there counts no more, even before they are deleted.
-        rows.iter_mut().for_each(|row| row.segment = self.last + 1);
-        self.rooms.change(rows.iter().map(|row| (row.name(), Some(row))), aside)?;
-        self.delete_before(self.last + 1)
+        rows.iter_mut().for_each(|row| row.segment = first);
+        self.rooms.begin(&self.found, rows, aside, first)?;
+        self.found = Found::default();
+        self.delete_before(first)
     }
 
-    pub(super) fn new_log(&mut self) -> io::Result<Log> {
-        self.new_segment().map(Log::new)
-    }
-
-    pub(super) fn new_segment(&mut self) -> io::Result<Segment> {
-        self.last += 1;
-        Segment::create(&self.path, self.last)
+    /// Makes segments after those that are there.
+    pub(super) fn new_segments(&self) -> Segments {
+        Segments::after(&self.path, self.last)
     }
 
     pub(super) fn newest_room(&self) -> u64 {
@@ -182,13 +179,96 @@ impl Folder {
     /// Deletes the segments before this one, except those that are held.
     pub(super) fn delete_before(&self, segment: u64) -> io::Result<()> {
         let held = |number: &u64| self.held.iter().any(|held| held.contains(number));
-        let mut old = self.segments()?.into_iter().filter(|number| *number < segment && !held(number));
+        let mut old = segments(&self.path)?.into_iter().filter(|number| *number < segment && !held(number));
         old.try_for_each(|number| fs::remove_file(path_of(&self.path, number)))
     }
+}
 
-    /// The numbers of the segments, in order.
-    fn segments(&self) -> io::Result<Vec<u64>> {
-        segments(&self.path)
+/// What is found, as it is read.
+struct Reading {
+    stored: HashMap<u64, StoredRoom>,
+    bad: Vec<Stored>,
+    /// The first segment that counts for rooms that the database does not know.
+    first: u64,
+    /// Rooms that only the journal knows: their names and encoded rows.
+    begun: HashMap<u64, Beginning>,
+    ended: HashSet<u64>,
+    newest_room: u64,
+}
+
+impl Reading {
+    fn of(rows: Vec<Entry>, first: u64) -> Self {
+        let (begun, ended, bad) = (HashMap::new(), HashSet::new(), Vec::new());
+        let mut reading = Self { stored: HashMap::new(), bad, first, begun, ended, newest_room: 0 };
+        for (name, row) in rows {
+            match row {
+                Ok(row) => {
+                    reading.newest_room = reading.newest_room.max(row.id());
+                    reading.stored.insert(row.id(), StoredRoom::new(row));
+                }
+                Err(why) => reading.bad.push(Stored::Bad { name, why }),
+            }
+        }
+        reading
+    }
+
+    fn segment(&mut self, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        if let Some(version) = frames::other_version(bytes) {
+            return Err(StoreError::Format(version));
+        }
+        for found in frames::read(bytes) {
+            self.newest_room = self.newest_room.max(found.room);
+            match found.number {
+                frames::BEGINNING => {
+                    if number >= self.first && !self.stored.contains_key(&found.room) {
+                        self.begin(found);
+                    }
+                }
+                frames::END => drop(self.ended.insert(found.room)),
+                _ => {
+                    let room = self.stored.get_mut(&found.room);
+                    if let Some(room) = room.filter(|room| !room.row.stopped && room.row.segment <= number) {
+                        room.take(found);
+                        room.segments = room.row.segment..=number;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A room begins that the database does not know.
+    fn begin(&mut self, found: frames::Found<'_>) {
+        let Ok(beginning) = postcard::from_bytes::<Beginning>(found.body) else { return };
+        match Row::decode(&beginning.row) {
+            Ok(row) => drop(self.stored.insert(found.room, StoredRoom::new(row))),
+            Err(why) => self.bad.push(Stored::Bad { name: beginning.room.clone(), why }),
+        }
+        self.begun.insert(found.room, beginning);
+    }
+
+    /// What there is, and what of it the database does not know. Of rooms of one name, there is the newest.
+    fn end(self) -> (Found, Vec<Stored>) {
+        let Self { mut stored, bad, mut begun, ended, .. } = self;
+        let mut found = Found::default();
+        for id in ended {
+            begun.remove(&id);
+            found.ended.extend(stored.remove(&id).map(|room| room.row.name().to_owned()));
+        }
+        let mut newest: HashMap<String, u64> = HashMap::new();
+        for (id, room) in &stored {
+            let newest = newest.entry(room.row.name().to_owned()).or_insert(*id);
+            *newest = (*newest).max(*id);
+        }
+        stored.retain(|id, room| {
+            let is_newest = newest.get(room.row.name()) == Some(id);
+            if !is_newest && begun.remove(id).is_none() {
+                found.replaced.push(room.row.name().to_owned());
+            }
+            is_newest
+        });
+        found.begun = begun.into_values().map(|Beginning { room, row }| (room, row)).collect();
+        (found, stored.into_values().map(|room| Stored::Room(room.into())).chain(bad).collect())
     }
 }
 
@@ -206,14 +286,25 @@ impl StoredRoom {
     }
 }
 
-/// The numbers of the segments, in order.
+/// The numbers of the segments, in order. What only looks like one is left alone.
 fn segments(folder: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(folder)? {
-        numbers.extend(entry?.file_name().to_str().and_then(number_of));
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            numbers.extend(entry.file_name().to_str().and_then(number_of));
+        }
     }
     numbers.sort_unstable();
     Ok(numbers)
+}
+
+fn read(folder: &Path, segment: u64) -> io::Result<Vec<u8>> {
+    let path = path_of(folder, segment);
+    fs::read(&path).map_err(|error| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        io::Error::new(error.kind(), format!("{name}: {error}"))
+    })
 }
 
 /// Opens the database and reads it. One that is damaged is kept elsewhere, with its journal.
@@ -265,6 +356,7 @@ fn keep_damaged(folder: &Path) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::log::Segment;
     use std::os::unix::fs::PermissionsExt;
 
     fn folder() -> tempfile::TempDir {
@@ -280,7 +372,8 @@ mod tests {
             fs::write(folder.path().join(ROOMS), damage.repeat(2_000)).unwrap();
             drop(Segment::create(folder.path(), 5).unwrap());
             let (opened, stored) = Folder::open(folder.path()).unwrap();
-            assert!(stored.is_empty() && opened.segments().unwrap().is_empty());
+            assert!(stored.is_empty() && segments(folder.path()).unwrap().is_empty());
+            drop(opened);
             let kept = folder.path().join(format!("damaged-{number}"));
             assert!(fs::read_to_string(kept.join(ROOMS)).unwrap().starts_with(damage));
             assert_eq!(segments(&kept).unwrap(), [5]);
@@ -298,10 +391,10 @@ mod tests {
         let (mut opened, _) = Folder::open(folder.path()).unwrap();
         opened.hold(2..=3);
         opened.begin(&mut [], &[]).unwrap();
-        assert_eq!(opened.segments().unwrap(), [2, 3]);
-        drop(opened.new_segment().unwrap());
+        assert_eq!(segments(folder.path()).unwrap(), [2, 3]);
+        drop(opened.new_segments().make().unwrap());
         opened.delete_before(6).unwrap();
-        assert_eq!(opened.segments().unwrap(), [2, 3]);
+        assert_eq!(segments(folder.path()).unwrap(), [2, 3]);
     }
 
     #[test]

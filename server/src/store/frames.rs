@@ -9,14 +9,23 @@
 //! | 4 | length of what comes after the checksum |
 //! | 4 | CRC-32C of that |
 //! | 8 | number of the room |
-//! | 8 | number of the frame, one more each in a room |
+//! | 8 | number of the frame, one more each in a room, from 1 |
 //! | the rest | a [`Frame`](crate::room::journal::Frame), in postcard |
+//!
+//! Two numbers are special. A frame with the number [`BEGINNING`] has a room's first checkpoint, so that the
+//! room exists before the database knows of it. One with the number [`END`] says that the room has ended.
 //!
 //! Nothing is read beyond the first frame that is not intact. Of a room, nothing counts beyond the first
 //! number that is missing.
 
-/// The beginning of a file.
-pub(crate) const HEAD: [u8; 12] = *b"DRIFTJNL\x01\0\0\0";
+/// The beginning of a file. Raise the version with every change of what is in frames.
+pub(crate) const HEAD: [u8; 12] = *b"DRIFTJNL\x02\0\0\0";
+/// What of it is the same in all versions.
+const MAGIC: usize = 8;
+/// The number of a frame that has a room's first checkpoint.
+pub(super) const BEGINNING: u64 = 0;
+/// The number of a frame that says that a room has ended.
+pub(super) const END: u64 = u64::MAX;
 /// What comes before a frame's body.
 pub(super) const BEFORE: usize = 24;
 
@@ -52,6 +61,14 @@ pub(super) fn before(room: u64, number: u64, body: &[u8]) -> [u8; BEFORE] {
 pub(super) fn write(to: &mut [u8], before: &[u8; BEFORE], body: &[u8]) {
     to[BEFORE..][..body.len()].copy_from_slice(body);
     to[..BEFORE].copy_from_slice(before);
+}
+
+/// The version of a file that was written by another one. None: it was not.
+pub(super) fn other_version(file: &[u8]) -> Option<u32> {
+    let (head, _) = file.split_first_chunk::<{ HEAD.len() }>()?;
+    let (magic, version) = head.split_at(MAGIC);
+    let version = u32::from_le_bytes(version.try_into().ok()?);
+    (magic == &HEAD[..MAGIC] && *head != HEAD).then_some(version)
 }
 
 /// The intact frames at the beginning of a file.

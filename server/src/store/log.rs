@@ -1,8 +1,9 @@
 //! The segment of the journal that rooms write to now, and the one after it.
 //!
 //! A segment is a file in memory: what is copied there is in the file even if the process is killed at once.
-//! Its blocks are allocated beforehand, so that a full disk is noticed by the keeper and not by a room, and
-//! its pages are touched beforehand, so that rooms do not wait for them.
+//! Its blocks are allocated beforehand, so that a disk that is full is an error when the segment is made, and
+//! not the end of the process when a room writes to it (SIGBUS). Its pages are touched beforehand, so that
+//! rooms do not wait for them.
 
 use super::frames::{self, BEFORE, HEAD};
 use memmap2::MmapMut;
@@ -18,12 +19,26 @@ use std::{
 pub(super) const SEGMENT: usize = 8 << 20;
 const PAGE: usize = 4096;
 
+/// The most that a frame's body may have, bytes.
+const MOST: usize = SEGMENT - HEAD.len() - BEFORE;
+/// Digits of a segment's number in the name of its file.
+const DIGITS: usize = 10;
+/// Numbers are below this one: more would be 72 exabytes.
+const NUMBERS: u64 = 9_000_000_000;
+
 /// Where rooms write.
 #[derive(Debug)]
-pub(super) struct Log(Mutex<Segments>);
+pub(super) struct Log(Mutex<Writing>);
+
+/// Makes segments.
+#[derive(Debug)]
+pub(super) struct Segments {
+    folder: PathBuf,
+    last: u64,
+}
 
 #[derive(Debug)]
-struct Segments {
+struct Writing {
     current: Segment,
     next: Option<Segment>,
     /// Full ones, which the keeper has yet to synchronise.
@@ -43,24 +58,51 @@ pub(super) struct Segment {
 
 /// The file of a segment.
 pub(super) fn path_of(folder: &Path, number: u64) -> PathBuf {
-    folder.join(format!("journal-{number:010}"))
+    folder.join(format!("journal-{number:0DIGITS$}"))
 }
 
-/// The number of the segment in a file of this name.
+/// The number of the segment in a file of this name. None: it is no segment's name.
 pub(super) fn number_of(name: &str) -> Option<u64> {
-    name.strip_prefix("journal-")?.parse().ok()
+    let digits = name.strip_prefix("journal-")?;
+    let are_digits = digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit());
+    digits.parse().ok().filter(|number| are_digits && *number < NUMBERS)
+}
+
+impl Segments {
+    /// After these in this folder.
+    pub(super) fn after(folder: &Path, last: u64) -> Self {
+        Self { folder: folder.to_owned(), last }
+    }
+
+    /// Makes the next one.
+    ///
+    /// # Errors
+    /// The disk is full, or fails; or it cannot reserve space.
+    pub(super) fn make(&mut self) -> io::Result<Segment> {
+        let number = self.last + 1;
+        if number >= NUMBERS {
+            return Err(io::Error::other("the numbers of its segments are used up"));
+        }
+        // Whatever has its name is in the way of this one, but not of the next.
+        self.last = number;
+        Segment::create(&self.folder, number)
+    }
 }
 
 impl Log {
     /// Begins with a new segment.
     pub(super) fn new(current: Segment) -> Self {
-        Self(Mutex::new(Segments { current, next: None, full: Vec::new(), refused: 0 }))
+        Self(Mutex::new(Writing { current, next: None, full: Vec::new(), refused: 0 }))
     }
 
     /// Appends a frame. False: there is no place for it.
     pub(super) fn append(&self, room: u64, number: u64, body: &[u8]) -> bool {
         let before = frames::before(room, number, body);
         let mut segments = self.0.lock();
+        if body.len() > MOST {
+            segments.refused += 1;
+            return false;
+        }
         if !segments.current.fits(body) {
             let Some(next) = segments.next.take() else {
                 segments.refused += 1;
@@ -69,7 +111,8 @@ impl Log {
             let full = std::mem::replace(&mut segments.current, next);
             segments.full.push(full);
         }
-        segments.current.append(&before, body)
+        segments.current.append(&before, body);
+        true
     }
 
     /// The number of the current segment.
@@ -134,7 +177,7 @@ impl Segment {
     /// Creates a segment.
     ///
     /// # Errors
-    /// The disk is full, or fails.
+    /// As [`Segments::make`].
     pub(super) fn create(folder: &Path, number: u64) -> io::Result<Self> {
         let path = path_of(folder, number);
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
@@ -158,34 +201,70 @@ impl Segment {
         self.memory.len() - self.used >= frames::length(body)
     }
 
-    fn append(&mut self, before: &[u8; BEFORE], body: &[u8]) -> bool {
-        let fits = self.fits(body);
-        if fits {
-            frames::write(&mut self.memory[self.used..], before, body);
-            self.used += frames::length(body);
-        }
-        fits
+    fn append(&mut self, before: &[u8; BEFORE], body: &[u8]) {
+        frames::write(&mut self.memory[self.used..], before, body);
+        self.used += frames::length(body);
     }
 }
 
 /// Makes sure that the disk has the blocks.
 #[cfg(target_os = "linux")]
 fn allocate(file: &File, bytes: usize) -> io::Result<()> {
-    // SAFETY: the descriptor is open as long as `file` is; the other arguments are numbers.
-    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes as libc::off_t) } {
-        0 => Ok(()),
-        code => Err(io::Error::from_raw_os_error(code)),
+    loop {
+        // SAFETY: the descriptor is open as long as `file` is; the other arguments are numbers.
+        match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes as libc::off_t) } {
+            0 => return Ok(()),
+            libc::EINTR => {}
+            code @ (libc::EOPNOTSUPP | libc::EINVAL | libc::ENODEV) => {
+                let error = io::Error::from_raw_os_error(code);
+                let line = format!("its file system cannot reserve space for the journal ({error})");
+                return Err(io::Error::new(io::ErrorKind::Unsupported, line));
+            }
+            code => return Err(io::Error::from_raw_os_error(code)),
+        }
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn allocate(file: &File, bytes: usize) -> io::Result<()> {
-    file.set_len(bytes as u64)
+fn allocate(mut file: &File, bytes: usize) -> io::Result<()> {
+    use std::io::Write;
+    (0..bytes / PAGE).try_for_each(|_| file.write_all(&[0; PAGE]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_a_segment_is_called_is_one() {
+        let folder = Path::new("");
+        for number in [0, 7, NUMBERS - 1] {
+            assert_eq!(number_of(path_of(folder, number).to_str().unwrap()), Some(number));
+        }
+        let most = u64::MAX.to_string();
+        for stray in ["", "7", "+000000007", "9999999999", "00000000001", "0000000001~", &most] {
+            assert_eq!(number_of(&format!("journal-{stray}")), None, "{stray}");
+        }
+        let made = Segments::after(folder, NUMBERS - 1).make();
+        assert!(made.unwrap_err().to_string().contains("used up"));
+    }
+
+    // Where blocks cannot be reserved, a room's write could end the process.
+    #[test]
+    fn a_file_whose_blocks_cannot_be_reserved_is_refused_by_name() {
+        let (file, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let error = allocate(&File::from(std::os::fd::OwnedFd::from(file)), PAGE).unwrap_err();
+        assert!(error.to_string().contains("cannot reserve space"), "{error}");
+    }
+
+    #[test]
+    fn a_frame_larger_than_a_segment_costs_no_segment() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::new(Segment::create(folder.path(), 1).unwrap());
+        log.provide(Segment::create(folder.path(), 2).unwrap());
+        assert!(!log.append(1, 1, &vec![0; MOST + 1]) && log.append(1, 2, &vec![0; MOST]));
+        assert_eq!((log.segment(), log.take_refused()), (1, 1));
+    }
 
     #[test]
     fn frames_are_in_the_files_as_soon_as_they_are_appended() {

@@ -1,41 +1,67 @@
 //! The database of checkpoints.
 
 use super::{StoreError, row::Row};
-use redb::{Database, Error, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
+    backends::FileBackend,
+};
 use std::{
+    collections::HashMap,
+    fs::{OpenOptions, Permissions},
     io::{self, ErrorKind},
-    path::Path,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
 };
 
 /// Checkpoints by room name.
 const ROOMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("rooms");
 /// Those that could not go on, when others began under their names.
 const ASIDE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("aside");
+/// Numbers about all of it.
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+/// The first segment of the newest server: what those before say of new rooms counts no more.
+const FIRST_SEGMENT: &str = "first segment";
 /// Memory that the database keeps pages in, bytes.
 const CACHE: usize = 8 << 20;
 
 /// A checkpoint by its room's name, or what is wrong with it.
 pub(super) type Entry = (String, Result<Row, String>);
 
-/// The open database, which nobody else can open.
+/// What only the journal says of rooms, and the database is to know when a server begins.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// First checkpoints by name, as they are encoded.
+    pub begun: HashMap<String, Vec<u8>>,
+    /// Names of rooms that have ended.
+    pub ended: Vec<String>,
+    /// Names of rooms that others have replaced.
+    pub replaced: Vec<String>,
+}
+
+/// The database.
 #[derive(Debug)]
-pub(super) struct Rooms(Database);
+pub(super) struct Rooms {
+    path: PathBuf,
+    /// None: writing to it has failed. It has to be opened again, because it does nothing more after that.
+    database: Option<Database>,
+}
 
 impl Rooms {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let opened = Database::builder().set_cache_size(CACHE).create(path);
-        let rooms = Self(opened.map_err(|error| why(error.into()))?);
-        // So that reading finds the tables.
-        rooms.write(|_, _| Ok(())).map_err(why)?;
-        Ok(rooms)
+        let database = open(path)?;
+        Ok(Self { path: path.to_owned(), database: Some(database) })
     }
 
     /// All checkpoints, or what is wrong with them, by name.
     pub(super) fn all(&self) -> Result<Vec<Entry>, StoreError> {
         let read = || -> Result<_, redb::Error> {
-            let transaction = self.0.begin_read()?;
+            let transaction = self.reader()?;
             let mut all = Vec::new();
-            for entry in transaction.open_table(ROOMS)?.iter()? {
+            let rooms = match transaction.open_table(ROOMS) {
+                Err(TableError::TableDoesNotExist(_)) => return Ok(all), // nothing was ever written
+                rooms => rooms?,
+            };
+            for entry in rooms.iter()? {
                 let (name, row) = entry?;
                 all.push((name.value().to_owned(), Row::decode(row.value())));
             }
@@ -44,51 +70,129 @@ impl Rooms {
         read().map_err(why)
     }
 
+    /// The first segment that counts for rooms of which there is no checkpoint here.
+    pub(super) fn first_segment(&self) -> Result<u64, StoreError> {
+        let read = || -> Result<_, redb::Error> {
+            match self.reader()?.open_table(META) {
+                Err(TableError::TableDoesNotExist(_)) => Ok(0),
+                meta => Ok(meta?.get(FIRST_SEGMENT)?.map_or(0, |number| number.value())),
+            }
+        };
+        read().map_err(why)
+    }
+
+    /// A server begins, with this segment: puts everything as it has found it.
+    pub(super) fn begin(
+        &mut self,
+        found: &Found,
+        rows: &[Row],
+        aside: &[String],
+        first: u64,
+    ) -> io::Result<()> {
+        self.write(|tables| {
+            found.replaced.iter().try_for_each(|name| tables.set_aside(name))?;
+            found.ended.iter().try_for_each(|name| tables.rooms.remove(name.as_str()).map(drop))?;
+            for (name, row) in &found.begun {
+                tables.rooms.insert(name.as_str(), &row[..])?;
+            }
+            aside.iter().try_for_each(|name| tables.set_aside(name))?;
+            rows.iter().try_for_each(|row| tables.put(row.name(), row).map(drop))?;
+            tables.meta.insert(FIRST_SEGMENT, first)?;
+            Ok(())
+        })
+    }
+
     /// Writes and removes checkpoints, all or none. Returns the bytes written.
     pub(super) fn change<'a>(
-        &self,
+        &mut self,
         changes: impl Iterator<Item = (&'a str, Option<&'a Row>)>,
         aside: &[String],
     ) -> io::Result<u64> {
-        self.write(|rooms, others| {
-            for name in aside {
-                if let Some(row) = rooms.remove(name.as_str())? {
-                    others.insert(name.as_str(), row.value())?;
-                }
-            }
+        self.write(|tables| {
+            aside.iter().try_for_each(|name| tables.set_aside(name))?;
             let mut bytes = 0;
             for (name, row) in changes {
-                match row.map(Row::encode) {
-                    Some(Ok(row)) => {
-                        bytes += row.len() as u64;
-                        rooms.insert(name, &row[..])?;
-                    }
-                    Some(Err(error)) => return Err(io::Error::other(error).into()),
-                    None => drop(rooms.remove(name)?),
+                match row {
+                    Some(row) => bytes += tables.put(name, row)?,
+                    None => drop(tables.rooms.remove(name)?),
                 }
             }
             Ok(bytes)
         })
-        .map_err(io::Error::other)
     }
 
-    fn write<T>(
-        &self,
-        change: impl FnOnce(
-            &mut redb::Table<'_, &'static str, &'static [u8]>,
-            &mut redb::Table<'_, &'static str, &'static [u8]>,
-        ) -> Result<T, redb::Error>,
-    ) -> Result<T, redb::Error> {
-        let mut transaction = self.0.begin_write()?;
-        // Opening it after a kill takes no look at every page then.
-        transaction.set_quick_repair(true);
-        let result = {
-            let mut rooms = transaction.open_table(ROOMS)?;
-            let mut aside = transaction.open_table(ASIDE)?;
-            change(&mut rooms, &mut aside)?
+    /// As after an error.
+    #[cfg(test)]
+    pub(super) fn fail(&mut self) {
+        self.database = None;
+    }
+
+    fn reader(&self) -> Result<ReadTransaction, redb::Error> {
+        let database = self.database.as_ref().ok_or(Error::PreviousIo)?;
+        Ok(database.begin_read()?)
+    }
+
+    fn write<T>(&mut self, change: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error>) -> io::Result<T> {
+        let database = match &self.database {
+            Some(database) => database,
+            None => self.database.insert(open(&self.path).map_err(|error| match error {
+                StoreError::Io(error) => error,
+                error => io::Error::other(error),
+            })?),
         };
-        transaction.commit()?;
-        Ok(result)
+        let write = || -> Result<T, redb::Error> {
+            let mut transaction = database.begin_write()?;
+            // Opening it after a kill takes no look at every page then.
+            transaction.set_quick_repair(true);
+            let result = change(&mut Tables {
+                rooms: transaction.open_table(ROOMS)?,
+                aside: transaction.open_table(ASIDE)?,
+                meta: transaction.open_table(META)?,
+            })?;
+            transaction.commit()?;
+            Ok(result)
+        };
+        let written = write();
+        if written.is_err() {
+            self.database = None;
+        }
+        written.map_err(|error| match error {
+            Error::Io(error) => error,
+            error => io::Error::other(error),
+        })
+    }
+}
+
+fn open(path: &Path) -> Result<Database, StoreError> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    // It may have been made when others could read it.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    let opened = FileBackend::new(file)
+        .and_then(|file| Database::builder().set_cache_size(CACHE).create_with_backend(file));
+    opened.map_err(|error| why(error.into()))
+}
+
+/// What a transaction writes to.
+struct Tables<'a> {
+    rooms: Table<'a, &'static str, &'static [u8]>,
+    aside: Table<'a, &'static str, &'static [u8]>,
+    meta: Table<'a, &'static str, u64>,
+}
+
+impl Tables<'_> {
+    fn set_aside(&mut self, name: &str) -> Result<(), redb::Error> {
+        if let Some(row) = self.rooms.remove(name)? {
+            self.aside.insert(name, row.value())?;
+        }
+        Ok(())
+    }
+
+    /// Returns the bytes written.
+    fn put(&mut self, name: &str, row: &Row) -> Result<u64, redb::Error> {
+        let row = row.encode().map_err(io::Error::other)?;
+        self.rooms.insert(name, &row[..])?;
+        Ok(row.len() as u64)
     }
 }
 

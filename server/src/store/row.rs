@@ -1,6 +1,9 @@
 //! A checkpoint as it is stored.
 
-use crate::{carry, ground::durability::Durability};
+use crate::{
+    carry::{self, LAYOUT},
+    ground::durability::Durability,
+};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -8,10 +11,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// The layout of [`Row`], before it. Raise it with every change there, and in what it contains.
-const VERSION: u8 = 1;
-
-/// A checkpoint of a room.
+/// A checkpoint of a room. Its layout is part of [`LAYOUT`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// Which boot of which machine: see [`boot`].
@@ -28,6 +28,15 @@ pub(crate) struct Row {
     pub room: carry::Room,
 }
 
+/// The body of a room's first frame. Its name is outside, so that it is known of a row that cannot be read.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Beginning {
+    /// The room's name.
+    pub room: String,
+    /// An encoded [`Row`].
+    pub row: Vec<u8>,
+}
+
 impl Row {
     /// A checkpoint taken now.
     pub(crate) fn now(room: carry::Room, stopped: bool) -> Self {
@@ -39,6 +48,11 @@ impl Row {
         &self.room.carried.name
     }
 
+    /// The room's number.
+    pub(super) fn id(&self) -> u64 {
+        self.room.carried.id.0
+    }
+
     /// Whether the room's journal says everything since.
     pub(crate) fn is_journaled(&self) -> bool {
         self.room.durability == Durability::Journal
@@ -46,14 +60,19 @@ impl Row {
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
         let body = postcard::to_stdvec(self)?;
-        Ok([&[VERSION][..], &crc32c::crc32c(&body).to_le_bytes(), &body].concat())
+        Ok([&[LAYOUT][..], &crc32c::crc32c(&body).to_le_bytes(), &body].concat())
+    }
+
+    /// The body of a room's first frame.
+    pub(super) fn to_beginning(&self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_stdvec(&Beginning { room: self.name().to_owned(), row: self.encode()? })
     }
 
     /// A row as it was encoded, or why it is none.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
         let (version, rest) = bytes.split_first().ok_or("its checkpoint is empty")?;
-        if *version != VERSION {
-            return Err(format!("its checkpoint has version {version}, and this server reads {VERSION}"));
+        if *version != LAYOUT {
+            return Err(format!("its checkpoint has version {version}, and this server reads {LAYOUT}"));
         }
         let (crc, body) = rest.split_first_chunk().ok_or("its checkpoint is cut off")?;
         if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {

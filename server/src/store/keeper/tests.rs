@@ -1,0 +1,180 @@
+use super::*;
+use crate::{
+    carry,
+    ground::{durability::Durability, id::RoomId, shared::RoomShared},
+    registry::Maker,
+    room::{core::RoomCore, schedule::Schedule},
+    store::{
+        Stored,
+        log::{SEGMENT, path_of},
+    },
+};
+use driftless_proto::limits::Limits;
+use driftless_sim::{GameKind, Setup, games::cursors::Cursors};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+struct Store {
+    place: tempfile::TempDir,
+    keeper: Keeper,
+    pending: Arc<Pending>,
+    log: Arc<Log>,
+    now: Instant,
+}
+
+impl Store {
+    /// With one room, which has the number 1.
+    fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let (mut folder, _) = Folder::open(place.path()).unwrap();
+        let log = Arc::new(Log::new(folder.new_segments().make().unwrap()));
+        let mut rows = [row(1)];
+        folder.begin(&mut rows, &[]).unwrap();
+        let pending = Arc::<Pending>::default();
+        let keeper = Keeper::new(folder, &rows, pending.clone(), log.clone(), Arc::new(Metrics::new()));
+        Self { place, keeper, pending, log, now: Instant::now() }
+    }
+
+    fn path(&self) -> &Path {
+        self.place.path()
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.now += TOGETHER * 2;
+        self.keeper.work(self.now, false)
+    }
+
+    fn put(&self, room: u64) {
+        self.pending.put("den".to_owned(), || row(room));
+    }
+
+    /// The numbers of the rooms that another server finds.
+    fn found(self) -> Vec<u64> {
+        let Self { place, keeper, log, .. } = self;
+        drop((keeper, log));
+        let found = Folder::open(place.path()).unwrap().1;
+        found
+            .iter()
+            .map(|stored| match stored {
+                Stored::Room(room) => room.row.id(),
+                Stored::Bad { name, why } => panic!("{name}: {why}"),
+            })
+            .collect()
+    }
+}
+
+/// A checkpoint of a room with this number, which is named "den".
+fn row(room: u64) -> Row {
+    let (kind, setup) = (GameKind::of::<Cursors>(), Setup::new(1, 20));
+    let shared = Arc::new(RoomShared::new(RoomId(room), "den".into(), kind.name(), 20, 4));
+    let (game, schedule) = (kind.start(&setup).unwrap(), Schedule::new(Instant::now(), 20));
+    let core = RoomCore::new(shared, game, kind.schema(), schedule, Limits::default(), false);
+    let (maker, durability, carried) = (Maker::Operator, Durability::Journal, core.checkpoint().unwrap());
+    Row::now(carry::Room { setup, maker, durability, carried }, false)
+}
+
+#[test]
+fn rooms_that_are_gone_free_segments() {
+    let mut store = Store::new();
+    let log = store.log.clone();
+    log.provide(store.keeper.folder.new_segments().make().unwrap_or_else(|_| {
+        // The first one is there already.
+        crate::store::log::Segment::create(store.path(), 2).unwrap()
+    }));
+    let body = vec![0; SEGMENT / 2];
+    assert!(log.append(1, 1, &body) && log.append(1, 2, &body), "the second one is in the next segment");
+    store.write().unwrap();
+    assert!(path_of(store.path(), 1).exists());
+    store.pending.forget("den".to_owned(), 1, || {});
+    store.write().unwrap();
+    assert!(!path_of(store.path(), 1).exists(), "nobody needs it");
+    assert!(path_of(store.path(), 2).exists());
+}
+
+#[test]
+fn the_end_of_a_room_does_not_remove_another_of_its_name() {
+    // Before the first of them is written, and after.
+    for written in [false, true] {
+        let mut store = Store::new();
+        store.put(2);
+        if written {
+            store.write().unwrap();
+        }
+        store.pending.forget("den".to_owned(), 1, || {});
+        store.write().unwrap();
+        assert_eq!(store.found(), [2]);
+    }
+}
+
+#[test]
+fn a_late_checkpoint_of_a_room_that_is_gone_replaces_none_of_its_name() {
+    for written in [false, true] {
+        let mut store = Store::new();
+        store.put(2);
+        if written {
+            store.write().unwrap();
+        }
+        store.put(1);
+        store.write().unwrap();
+        assert_eq!(store.found(), [2]);
+    }
+}
+
+#[test]
+fn a_room_that_only_the_journal_knows_is_found() {
+    let store = Store::new();
+    store.pending.put("den".to_owned(), || {
+        store.log.append(2, crate::store::frames::BEGINNING, &row(2).to_beginning().unwrap());
+        row(2)
+    });
+    // The process dies before the database has it.
+    assert_eq!(store.found(), [2], "the newest of its name");
+}
+
+#[test]
+fn a_room_that_has_ended_is_not_found_though_the_database_has_it() {
+    let store = Store::new();
+    store.pending.forget("den".to_owned(), 1, || {
+        store.log.append(1, crate::store::frames::END, &[]);
+    });
+    assert!(store.found().is_empty());
+}
+
+// A room that waits for another server keeps segments, in which there are the beginnings of others.
+#[test]
+fn what_older_servers_say_of_new_rooms_counts_no_more() {
+    let store = Store::new();
+    store.log.append(2, crate::store::frames::BEGINNING, &row(2).to_beginning().unwrap());
+    let place = {
+        let Store { place, keeper, log, .. } = store;
+        drop((keeper, log));
+        place
+    };
+    // It is found, and ends; its segment stays.
+    let (mut folder, found) = Folder::open(place.path()).unwrap();
+    assert_eq!(found.len(), 1);
+    folder.hold(0..=u64::MAX);
+    let log = Log::new(folder.new_segments().make().unwrap());
+    folder.begin(&mut [], &[]).unwrap();
+    folder.rooms.change([("den", None)].into_iter(), &[]).unwrap();
+    drop((folder, log));
+    let (folder, found) = Folder::open(place.path()).unwrap();
+    assert!(path_of(place.path(), 1).exists() && found.is_empty());
+    assert_eq!(folder.newest_room(), 2, "and no other room gets its number");
+}
+
+// What fails once does not fail for ever.
+#[test]
+fn the_database_is_opened_again_after_an_error() {
+    let mut store = Store::new();
+    store.put(2);
+    let moved = store.path().join("moved");
+    store.keeper.folder.rooms.fail();
+    fs::rename(store.path().join("rooms.redb"), &moved).unwrap();
+    fs::create_dir(store.path().join("rooms.redb")).unwrap();
+    assert!(store.write().is_err());
+    fs::remove_dir(store.path().join("rooms.redb")).unwrap();
+    fs::rename(&moved, store.path().join("rooms.redb")).unwrap();
+    store.write().unwrap();
+    assert_eq!(store.found(), [2]);
+}

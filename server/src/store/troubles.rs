@@ -1,0 +1,103 @@
+//! What of the store fails at present.
+
+use crate::{health::Part, metrics::Metrics};
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tracing::{error, info, warn};
+
+/// What of the store fails at present, for the log, the metrics, and whoever asks how the server is.
+#[derive(Debug)]
+pub(super) struct Troubles {
+    folder: PathBuf,
+    metrics: Arc<Metrics>,
+    health: Arc<Part>,
+    /// Why, by what fails.
+    present: Mutex<BTreeMap<Task, String>>,
+}
+
+/// What is to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Task {
+    Checkpoints,
+    /// The next segment of the journal.
+    Segments,
+    /// The journal on the disk.
+    Synchronisation,
+}
+
+impl Task {
+    /// In the metric.
+    fn label(self) -> &'static str {
+        match self {
+            Task::Checkpoints => "checkpoint",
+            Task::Segments | Task::Synchronisation => "journal",
+        }
+    }
+
+    fn failure(self) -> &'static str {
+        match self {
+            Task::Checkpoints => "checkpoints cannot be written",
+            Task::Segments => "the journal cannot be continued",
+            Task::Synchronisation => "the disk does not take the journal",
+        }
+    }
+}
+
+impl Troubles {
+    pub(super) fn new(folder: &Path, metrics: Arc<Metrics>, health: Arc<Part>) -> Self {
+        Self { folder: folder.to_owned(), metrics, health, present: Mutex::default() }
+    }
+
+    /// Something could not be written. The log says where, and what everybody can read does not.
+    pub(super) fn fails(&self, task: Task, why: &io::Error) {
+        self.metrics.store_failures.inc(task.label());
+        let (mut present, failure) = (self.present.lock(), task.failure());
+        if present.insert(task, format!("{failure}: {why}")).is_none() {
+            warn!(folder = %self.folder.display(), error = %why, "{failure}");
+        }
+        self.tell(&present, "make space for it");
+    }
+
+    /// It could be written.
+    pub(super) fn is_well(&self, task: Task) {
+        let mut present = self.present.lock();
+        if present.remove(&task).is_none() {
+            return;
+        }
+        info!(folder = %self.folder.display(), "no longer: {}", task.failure());
+        if present.is_empty() {
+            self.health.is_well();
+        } else {
+            self.tell(&present, "make space for it");
+        }
+    }
+
+    /// A thread has failed, and does nothing any more.
+    pub(super) fn is_broken(&self, task: Task) {
+        let line = format!("{}: a thread of the store has failed, which is a bug", task.failure());
+        error!(folder = %self.folder.display(), "{line}");
+        let mut present = self.present.lock();
+        present.insert(task, line);
+        self.tell(&present, "restart the server");
+    }
+
+    /// Whether something fails.
+    pub(super) fn are_there(&self) -> bool {
+        !self.present.lock().is_empty()
+    }
+
+    /// The first of them.
+    pub(super) fn first(&self) -> Option<String> {
+        self.present.lock().values().next().cloned()
+    }
+
+    fn tell(&self, present: &BTreeMap<Task, String>, advice: &str) {
+        let all: Vec<_> = present.values().map(String::as_str).collect();
+        self.health.fails(format!("{}: rooms go on, but would not survive; {advice}", all.join("; ")));
+    }
+}
