@@ -171,6 +171,12 @@ impl Registry {
         rooms.map(|listed| (listed.shared.watched_by().saturating_add(1), listed.room.clone())).collect()
     }
 
+    /// Players in rooms that end with the server, because those of such a durability do.
+    pub(crate) fn players_of(&self, ends: impl Fn(Durability) -> bool) -> u64 {
+        let rooms = self.rooms.iter().filter(|listed| ends(listed.durability));
+        rooms.map(|listed| u64::from(listed.shared.players.load(Ordering::Relaxed))).sum()
+    }
+
     /// The room with this name.
     pub fn get(&self, name: &str) -> Option<Listed> {
         self.rooms.get(name).map(|listed| listed.clone())

@@ -210,3 +210,38 @@ fn listening_where_others_can_reach_it_is_refused() {
     let line = String::from_utf8(told.stderr).unwrap();
     assert!(line.contains("0.0.0.0:0") && line.contains("--insecure"), "{line}");
 }
+
+/// With a store, in which rooms are kept only if whoever makes them says so.
+fn with_store(folder: &tempfile::TempDir) -> Process {
+    let store = format!("--store={}", folder.path().join("store").display());
+    let server = Process::start(&["--drain-wait", "10m", "--resume-window", "0s", &store]);
+    let body = r#"{"name": "kept", "durability": "journal"}"#;
+    let made = http::send(server.address(), "POST", "/v1/rooms", &server.authorization(), body);
+    assert_eq!(made.status, 201, "{made:?}");
+    server
+}
+
+#[test]
+fn nobody_is_waited_for_in_a_room_that_the_next_server_goes_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = with_store(&folder);
+    let mut ann = Player::join(server.address(), "kept");
+    let mut bob = Player::join(server.address(), "match");
+    server.signal(libc::SIGTERM);
+    until("the drain begins", || http::get(server.address(), "/readyz").status == 503);
+    assert_eq!(drain_state(&server)["step"], "matches", "bob's match may end");
+    bob.leave();
+    assert_eq!(ann.ended(), CloseCode::Draining, "ann's goes on later");
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_the_waiting_for_matches_where_rooms_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = with_store(&folder);
+    let _bob = Player::join(server.address(), "match");
+    server.signal(libc::SIGTERM);
+    until("the drain begins", || http::get(server.address(), "/readyz").status == 503);
+    server.signal(libc::SIGTERM);
+    assert_eq!(server.wait().0.code(), Some(0), "in order, and long before bob's match could have ended");
+}

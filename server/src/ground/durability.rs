@@ -57,11 +57,6 @@ impl Durabilities {
         self.by_kind.iter().map(|(kind, _)| kind.as_str())
     }
 
-    /// Whether everything is to survive.
-    pub fn is_all(&self) -> bool {
-        self.all != Durability::None && self.by_kind.iter().all(|(_, one)| *one != Durability::None)
-    }
-
     /// Whether anything is to survive.
     pub fn is_any(&self) -> bool {
         self.all != Durability::None || self.by_kind.iter().any(|(_, one)| *one != Durability::None)

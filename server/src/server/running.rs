@@ -121,27 +121,34 @@ impl Running {
         self.parts.hurry.notify_one();
     }
 
-    /// Whether rooms are left to the next server.
+    /// Whether rooms may be left to the next server.
     pub(crate) fn carries(&self) -> bool {
-        let kept = self.parts.store.get().is_some() && self.parts.config.durability.is_any();
-        self.parts.carry.is_some() || kept
+        // With a store, whoever makes a room may have it survive.
+        self.parts.carry.is_some() || self.parts.store.get().is_some()
     }
 
     /// Refuses new rooms, and waits until nobody plays any more. Rooms that the next server goes on with need
     /// not end.
     async fn let_matches_end(&self) {
         let most = self.parts.config.drain_wait;
-        let all_kept = self.parts.store.get().is_some() && self.parts.config.durability.is_all();
-        if most.is_zero() || self.parts.carry.is_some() || all_kept {
+        let factory = &self.parts.factory;
+        let waited_for = || self.parts.registry.players_of(|durability| !factory.is_stored(durability));
+        if most.is_zero() || self.parts.carry.is_some() || waited_for() == 0 {
             return;
         }
         let until = Instant::now() + most;
         self.parts.registry.drain_state().take(Step::Matches, until);
         systemd::stopping(most + DRAIN_LIMIT);
-        while self.parts.metrics.players.get() > 0 && Instant::now() < until {
-            actix_rt::time::sleep(DRAIN_POLL).await;
+        while waited_for() > 0 && Instant::now() < until {
+            tokio::select! {
+                () = actix_rt::time::sleep(DRAIN_POLL) => {}
+                () = self.parts.hurry.notified() => {
+                    self.parts.hurry.notify_one(); // nor is anything else waited for
+                    break;
+                }
+            }
         }
-        info!(players = self.parts.metrics.players.get(), "matches have had their time");
+        info!(players = waited_for(), "matches have had their time");
     }
 
     /// Tells all connections to go, as many a second as is configured, and waits until they are gone.
