@@ -11,6 +11,7 @@ use driftless_server::{
     },
     room::{
         core::{JoinError, RoomCore},
+        journal::Journal,
         schedule::{Due, Schedule},
     },
 };
@@ -120,6 +121,16 @@ impl BusyRoom {
                 queue.acked(sequence);
             }
         }
+    }
+
+    /// Its logic.
+    pub fn core(&self) -> &RoomCore {
+        &self.core
+    }
+
+    /// Writes this journal from now on.
+    pub fn keep_journal(&mut self, journal: Box<dyn Journal>) {
+        self.core.keep_journal(journal);
     }
 
     /// Runs the next tick.
