@@ -2,7 +2,8 @@
 //!
 //! Exponential with full jitter: each wait is drawn evenly from zero to a ceiling that doubles with every
 //! failure. So clients that were disconnected together come back spread out. (Marc Brooker, "Exponential
-//! Backoff And Jitter", AWS Architecture Blog, 2015.)
+//! Backoff And Jitter", AWS Architecture Blog, 2015.) A server that says when to come back has spread its
+//! clients itself: the first wait is what it says, so that nobody is away for longer than that.
 
 use std::time::Duration;
 
@@ -30,8 +31,8 @@ impl Backoff {
         Self { base, cap: cap.max(base), failures: 0 }
     }
 
-    /// The wait after one more failure. `server` is the wait that the goodbye requested, if there was one:
-    /// the result is never shorter than that (up to [`MAX_SERVER_DELAY`]).
+    /// The wait after one more failure. `server` is the wait that the goodbye requested, if there was one (up
+    /// to [`MAX_SERVER_DELAY`]): the first wait is that, and no later one is shorter.
     pub fn next(&mut self, rng: &mut fastrand::Rng, server: Option<Duration>) -> Duration {
         self.next_within(Duration::MAX, rng, server)
     }
@@ -43,10 +44,13 @@ impl Backoff {
         rng: &mut fastrand::Rng,
         server: Option<Duration>,
     ) -> Duration {
-        let ceiling = self.ceiling().min(most);
+        let (first, ceiling) = (self.failures == 0, self.ceiling().min(most));
         self.failures = self.failures.saturating_add(1);
         let jittered = ceiling.mul_f64(rng.f64());
-        jittered.max(server.unwrap_or_default().min(MAX_SERVER_DELAY))
+        match server.map(|wait| wait.min(MAX_SERVER_DELAY)).filter(|wait| !wait.is_zero()) {
+            Some(wait) if first => wait,
+            wait => jittered.max(wait.unwrap_or_default()),
+        }
     }
 
     /// A wait that follows no failure: like the first one, and not counted.

@@ -24,11 +24,15 @@ export class Backoff {
     return Math.min(this.base * 2 ** this.failures, this.cap);
   }
 
-  /** The wait after one more failure, ms, drawn from at most `most`; not shorter than a goodbye requested. */
+  /**
+   * The wait after one more failure, ms, drawn from at most `most`. If a goodbye requested one, the first
+   * wait is that (the server has spread its clients itself), and no later one is shorter.
+   */
   next(asked = 0, most = Infinity): number {
     const jittered = Math.min(this.ceiling, most) * this.random();
-    this.failures++;
-    return Math.max(jittered, Math.min(asked, MAX_SERVER_DELAY));
+    const first = this.failures++ === 0;
+    const wait = Math.min(asked, MAX_SERVER_DELAY);
+    return first && wait > 0 ? wait : Math.max(jittered, wait);
   }
 
   /** A wait as after a first failure, but not counted as a failure, ms. */

@@ -92,6 +92,11 @@ describe("waits", () => {
     expect([backoff.next(7000), backoff.next(1e9)]).toEqual([7000, 300_000]);
   });
 
+  it("begin with what the server asks for, which has spread its clients itself", () => {
+    const backoff = new Backoff(1000, 30_000, () => 0.5);
+    expect([backoff.next(10), backoff.next(10)]).toEqual([10, 1000]);
+  });
+
   it("are drawn from no more than a waiting seat allows", () => {
     const backoff = new Backoff(1000, 30_000, () => 0.5);
     expect(Array.from({ length: 5 }, () => backoff.next(0, 3000))).toEqual([500, 1000, 1500, 1500, 1500]);
