@@ -4,7 +4,9 @@
 //! checked without a copy and without an allocation. CRC-32C (Castagnoli, RFC 3720 appendix B.4), because
 //! processors compute it in hardware. `checksum(&state)` equals the CRC-32C of `postcard::to_stdvec(&state)`.
 
+use driftless_proto::schema::Schema;
 use postcard::ser_flavors::Flavor;
+use prost::Message;
 use serde::Serialize;
 
 /// Bytes collected before each update: enough for the hardware's fast path.
@@ -22,6 +24,11 @@ pub fn checksum(state: &impl Serialize) -> u32 {
         Ok(crc) => crc,
         Err(error) => panic!("a simulation's state must be serialisable: {error}"),
     }
+}
+
+/// CRC-32C of a schema in protobuf: two versions of a game whose states mean the same have the same.
+pub fn schema_checksum(schema: &Schema) -> u32 {
+    crc32c::crc32c(&schema.to_wire().encode_to_vec())
 }
 
 struct Crc {

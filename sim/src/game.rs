@@ -125,6 +125,14 @@ impl GameKind {
         (self.start)(setup)
     }
 
+    /// The simulation in a room that `Game::save` wrote.
+    ///
+    /// # Errors
+    /// It is of another kind.
+    pub fn simulation<S: Simulation>(saved: &[u8]) -> Result<S, RestoreError> {
+        read(saved).map(|(_, _, simulation)| simulation)
+    }
+
     /// Restores a room that `Game::save` wrote.
     pub fn restore(&self, saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
         (self.restore)(saved)
@@ -422,8 +430,17 @@ fn start<S: Simulation>(setup: &Setup<String>) -> Result<Box<dyn Game>, String> 
 }
 
 fn restore<S: Simulation>(saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
+    let (mut history, users, simulation) = read::<S>(saved)?;
+    if let Some(history) = &mut history {
+        history.keep(simulation.rewind_ms().min(S::REWIND_MS));
+    }
+    Ok(Box::new(Running::new(simulation, history, users)))
+}
+
+/// The parts of what `Game::save` wrote.
+fn read<S: Simulation>(saved: &[u8]) -> Result<(Option<History>, Users, S), RestoreError> {
     let refuse = |reason: &str| RestoreError { kind: S::KIND, reason: reason.to_owned() };
-    let (mut history, saved) = match S::REWIND_MS {
+    let (history, saved) = match S::REWIND_MS {
         0 => (None, saved),
         rewind_ms => {
             let (history, rest) =
@@ -437,12 +454,7 @@ fn restore<S: Simulation>(saved: &[u8]) -> Result<Box<dyn Game>, RestoreError> {
         return Err(refuse("its CRC does not match: it is damaged"));
     }
     match postcard::take_from_bytes::<S>(state) {
-        Ok((simulation, [])) => {
-            if let Some(history) = &mut history {
-                history.keep(simulation.rewind_ms().min(S::REWIND_MS));
-            }
-            Ok(Box::new(Running::new(simulation, history, users)))
-        }
+        Ok((simulation, [])) => Ok((history, users, simulation)),
         Ok((_, rest)) => Err(refuse(&format!("{} bytes too many", rest.len()))),
         Err(error) => Err(refuse(&error.to_string())),
     }

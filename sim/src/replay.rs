@@ -16,7 +16,8 @@
 //! | 4 | CRC-32C of the body |
 //! | length | body: a `Record` of `schema/driftless/recording/v1/recording.proto`, in protobuf |
 //!
-//! The first record is a header, the last an end marker, and those in between are ticks. Ticks ascend; a tick
+//! The first record is a header, the last an end marker, and those in between are ticks; but if the recording
+//! does not begin with the room, the second one is the room as it was. Ticks ascend; a tick
 //! that the room skipped has no record, and one of more than a mebibyte has several. The end marker says why
 //! the recording ends and, if it is complete, how many ticks it has. A file without one was cut off, within a
 //! record or after it (or continues with zeros, which some file systems leave after a crash): it is replayed
@@ -44,6 +45,8 @@
 
 mod reader;
 mod recorder;
+mod scene;
+mod start;
 mod wire {
     #![allow(missing_docs, clippy::all)]
     include!(concat!(env!("OUT_DIR"), "/driftless.recording.v1.rs"));
@@ -51,10 +54,13 @@ mod wire {
 
 pub use reader::Recording;
 pub use recorder::Recorder;
+pub use scene::{Scene, SceneError, scene};
+pub use start::{RecordedSeat, RoomState, Start};
 
 use crate::{
     Away, PlayerId, PlayerInput, Setup, Snapshot, TICK_RATES,
-    game::{BadInput, CommandError, Game, GameKind, panic_message},
+    checksum::schema_checksum,
+    game::{BadInput, CommandError, Game, GameKind, RestoreError, panic_message},
     job::Answer,
 };
 use bytes::Bytes;
@@ -289,6 +295,12 @@ pub enum ReplayError {
     /// The header's tick rate is not one of [`TICK_RATES`].
     #[error("the recording has a tick rate of {0}, outside {TICK_RATES:?}")]
     TickRate(u32),
+    /// The recording begins with a state of a game with another schema.
+    #[error("the schema of the game has changed since the recording")]
+    Schema,
+    /// The recording begins with a state that the game cannot read.
+    #[error("the recording begins with what is {0}")]
+    State(#[from] RestoreError),
     /// The game refuses the options of the header: the recording is of another version of the game.
     #[error("the game refuses the recorded options: {0}")]
     Options(String),
@@ -374,16 +386,23 @@ pub enum ReplayError {
 pub fn replay(recording: impl Read, kinds: &[GameKind]) -> Result<(RecordingHeader, Verdict), ReplayError> {
     let mut recording = Recording::open(recording)?;
     let header = recording.header().clone();
-    let kind = kinds.iter().find(|kind| kind.name() == header.kind);
-    let kind = kind.ok_or_else(|| ReplayError::UnknownKind(header.kind.clone()))?;
-    let verdict = Replay::new(kind, &header)?.run(&mut recording)?;
+    let kind = kind_of(&header, kinds)?;
+    let verdict = Replay::new(kind, &header, recording.start())?.run(&mut recording)?;
     Ok((header, verdict))
+}
+
+fn kind_of<'a>(header: &RecordingHeader, kinds: &'a [GameKind]) -> Result<&'a GameKind, ReplayError> {
+    let kind = kinds.iter().find(|kind| kind.name() == header.kind);
+    kind.ok_or_else(|| ReplayError::UnknownKind(header.kind.clone()))
 }
 
 struct Replay<'a> {
     kind: &'a GameKind,
     /// Err: it panicked at the start.
     game: Result<Box<dyn Game>, String>,
+    room: RoomState,
+    /// The user who joins next.
+    user: String,
     ticks: u64,
     /// The last tick that was stepped.
     last: u32,
@@ -399,12 +418,20 @@ enum Redone {
 }
 
 impl<'a> Replay<'a> {
-    fn new(kind: &'a GameKind, header: &RecordingHeader) -> Result<Self, ReplayError> {
-        let game = match catch_unwind(|| kind.start(&header.setup)) {
-            Ok(started) => Ok(started.map_err(ReplayError::Options)?),
+    fn new(kind: &'a GameKind, header: &RecordingHeader, start: Option<&Start>) -> Result<Self, ReplayError> {
+        if start.is_some_and(|start| start.schema != schema_checksum(&kind.schema())) {
+            return Err(ReplayError::Schema);
+        }
+        let begin = || match start {
+            None => kind.start(&header.setup).map_err(ReplayError::Options),
+            Some(start) => kind.restore(&start.state).map_err(ReplayError::State),
+        };
+        let game = match catch_unwind(begin) {
+            Ok(started) => Ok(started?),
             Err(panic) => Err(panic_message(&*panic).to_owned()),
         };
-        Ok(Self { kind, game, ticks: 0, last: 0, open: None })
+        let (last, room) = start.map(|start| (start.tick, start.room.clone())).unwrap_or_default();
+        Ok(Self { kind, game, room, user: String::new(), ticks: 0, last, open: None })
     }
 
     fn run(mut self, recording: &mut Recording<impl Read>) -> Result<Verdict, ReplayError> {
@@ -453,6 +480,7 @@ impl<'a> Replay<'a> {
             Ok(done) => done?,
             Err(panic) => return Ok(Redone::Panicked(panic_message(&*panic).to_owned())),
         }
+        record.actions.iter().for_each(|action| self.room.act(action, &mut self.user));
         if record.checksum.is_none() {
             return Ok(Redone::Checksum(None));
         }
@@ -461,13 +489,15 @@ impl<'a> Replay<'a> {
 
     fn step(&mut self, tick: u32) -> Result<u32, String> {
         let game = self.game.as_mut().map_err(|panic| panic.clone())?;
+        let mut orders = Vec::new();
         let stepped = catch_unwind(AssertUnwindSafe(|| {
             game.step(tick);
             // Nobody reads the events, but they must not pile up.
             game.take_events(&mut Vec::new());
-            game.take_orders(&mut Vec::new());
+            game.take_orders(&mut orders);
             game.checksum()
         }));
+        orders.into_iter().for_each(|order| self.room.obey(order));
         stepped.map_err(|panic| panic_message(&*panic).to_owned())
     }
 

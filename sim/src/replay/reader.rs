@@ -1,6 +1,8 @@
 //! The reader of recordings: checks everything that the format guarantees, in the memory of one record.
 
-use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, ReplayError, TickRecord, VERSION, wire};
+use super::{
+    Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, ReplayError, Start, TickRecord, VERSION, wire,
+};
 use crate::{
     Away, Moment, PlayerId, PlayerInput, Setup, TICK_RATES,
     job::{Answer, JobError, JobId},
@@ -17,6 +19,9 @@ use std::{
 pub struct Recording<R> {
     input: R,
     header: RecordingHeader,
+    start: Option<Start>,
+    /// The record after the header, if it has been read and is not `start`.
+    ahead: Option<Result<Next, ReplayError>>,
     /// Number of the next record.
     record: u64,
     /// Ticks with a checksum so far.
@@ -66,10 +71,17 @@ impl<R: Read> Recording<R> {
         }
         let setup = Setup { seed, tick_rate, max_players, options };
         let header = RecordingHeader { kind, room, setup };
+        let (mut start, mut ahead, mut record) = (None, None, 1);
+        match read_record(&mut input, 1) {
+            Ok(Next::Record(wire::record::Body::Start(read))) => (start, record) = (Some(read.into()), 2),
+            other => ahead = Some(other),
+        }
         Ok(Self {
             input,
             header,
-            record: 1,
+            start,
+            ahead,
+            record,
             ticks: 0,
             newest: None,
             numbers: HashMap::new(),
@@ -83,15 +95,22 @@ impl<R: Read> Recording<R> {
         &self.header
     }
 
+    /// Where it begins. None: with the room.
+    pub fn start(&self) -> Option<&Start> {
+        self.start.as_ref()
+    }
+
     /// The next tick, or the next part of one. None at the end: see `end`.
     pub fn next_record(&mut self) -> Result<Option<TickRecord>, ReplayError> {
         if self.over {
             return Ok(None);
         }
-        match read_record(&mut self.input, self.record)? {
+        let ahead = self.ahead.take();
+        match ahead.unwrap_or_else(|| read_record(&mut self.input, self.record))? {
             Next::Record(wire::record::Body::Tick(tick)) => self.tick(tick).map(Some),
             Next::Record(wire::record::Body::End(end)) => self.ended(&end).map(|()| None),
             Next::Record(wire::record::Body::Header(_)) => Err(malformed(self.record, "a second header")),
+            Next::Record(wire::record::Body::Start(_)) => Err(malformed(self.record, "a second beginning")),
             Next::End | Next::Cut => {
                 self.over = true;
                 Ok(None)
@@ -173,6 +192,7 @@ impl<R: Read> Recording<R> {
     }
 }
 
+#[derive(Debug)]
 enum Next {
     Record(wire::record::Body),
     End,

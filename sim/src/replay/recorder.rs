@@ -1,6 +1,6 @@
 //! The writer of recordings.
 
-use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, TickRecord, VERSION, wire};
+use super::{Action, EndReason, MAGIC, MAX_RECORD, RecordingHeader, Start, TickRecord, VERSION, wire};
 use crate::{
     Away, Moment, PlayerId, PlayerInput,
     job::{Answer, JobError, JobId},
@@ -55,6 +55,16 @@ impl<W: Write> Recorder<W> {
             options: header.setup.options.clone(),
         };
         recorder.write(1, &header)?;
+        Ok(recorder)
+    }
+
+    /// The same for a recording that begins in the middle of its room.
+    ///
+    /// # Errors
+    /// Those of the writer; and `InvalidInput` if the state is longer than [`MAX_RECORD`].
+    pub fn starting_from(out: W, header: &RecordingHeader, start: &Start) -> std::io::Result<Self> {
+        let mut recorder = Self::new(out, header)?;
+        recorder.write(4, &start.to_wire())?;
         Ok(recorder)
     }
 
