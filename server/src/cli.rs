@@ -1,15 +1,20 @@
 //! The command line of a server, whatever its games are.
 
+mod attend;
 mod dev;
 mod manual;
 mod new;
 mod replay;
 mod serve;
+mod store;
 mod token;
 mod types;
+mod upgrade;
 
 pub use replay::{Replayed, replay};
+pub use store::{Action as StoreAction, StoreArgs};
 pub use token::TokenArgs;
+pub use upgrade::UpgradeArgs;
 
 use crate::{
     config::{ConfigError, Options, Resolved, check_environment, default_file, resolve},
@@ -88,6 +93,13 @@ pub enum Command {
     /// Write the types of a page: entities, messages and how they are encoded, for the web SDK.
     #[command(after_help = EXIT_CODES)]
     Types(TypesArgs),
+    /// Look into a store whose server does not run, take rooms out of it, or remove them.
+    #[command(after_help = EXIT_CODES)]
+    Store(StoreArgs),
+    /// Have a running server go on as another process, with the program that is in its file now. Its rooms
+    /// and players go with it.
+    #[command(after_help = EXIT_CODES)]
+    Upgrade(UpgradeArgs),
     /// Print what a shell needs to complete commands and options.
     #[command(after_help = EXIT_CODES)]
     Completions {
@@ -120,6 +132,11 @@ pub struct ServeArgs {
     /// it starts.
     #[arg(long, value_name = "FILE", hide = true)]
     pub carry: Option<PathBuf>,
+    /// A room that is made when the server starts, as the room of a recording, or one that `store export` has
+    /// written, was at a tick (the last one, if none is said). May be given several times. If there is a room
+    /// of its name already, as in the store, that one goes on.
+    #[arg(long, value_name = "[NAME=]FILE[@TICK]")]
+    pub from: Vec<String>,
     /// The options.
     #[command(flatten)]
     pub options: Options,
@@ -144,6 +161,10 @@ pub enum Task {
     Types(TypesArgs),
     /// Print a token.
     Token(TokenArgs),
+    /// Look into a store.
+    Store(StoreArgs),
+    /// Have a server followed by another process.
+    Upgrade(UpgradeArgs),
     /// Write a project.
     New(PathBuf),
     /// Work on a project, with these arguments for its server.
@@ -153,7 +174,12 @@ pub enum Task {
 impl Server {
     /// The program: reads the command line and the environment, and does what they say. See `--help`.
     pub fn main(self) -> ExitCode {
-        main(self, std::env::args_os())
+        self.main_with(std::env::args_os())
+    }
+
+    /// The same with another command line, whose first word is the program.
+    pub fn main_with(self, args: impl IntoIterator<Item = OsString>) -> ExitCode {
+        main(self, args)
     }
 }
 
@@ -165,11 +191,9 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Whoever reads what it prints may have seen enough.
     match parse(args, server.games(), server.authenticates()) {
         Ok(Task::Serve(Ok(resolved))) => {
-            let Resolved { config, carry, .. } = *resolved;
-            let server = match carry {
-                Some(file) => server.carry(file),
-                None => server,
-            };
+            let Resolved { config, carry, from, .. } = *resolved;
+            let server = carry.into_iter().fold(server, Server::carry);
+            let server = from.iter().fold(server, |server, from| server.room_from(from));
             serve::serve(&program, server, config)
         }
         Ok(Task::CheckConfig(Ok(resolved))) => match &*server.faults(&resolved.config) {
@@ -210,6 +234,20 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
             Err(reason) => fail(EXIT_USAGE, &reason),
         },
+        Ok(Task::Store(args)) => match store::store(args, server.games()) {
+            Ok(text) => {
+                let _ = write!(io::stdout(), "{text}");
+                ExitCode::SUCCESS
+            }
+            Err(reason) => fail(EXIT_USAGE, &reason),
+        },
+        Ok(Task::Upgrade(args)) => match upgrade::upgrade(&args) {
+            Ok(line) => {
+                let _ = writeln!(io::stdout(), "{line}");
+                ExitCode::SUCCESS
+            }
+            Err(reason) => fail(EXIT_FAILED, &reason),
+        },
         Ok(Task::New(folder)) => match new::new(&folder) {
             Ok(folder) => {
                 let _ = writeln!(io::stdout(), "created {}: cd {0} && cargo run -- dev", folder.display());
@@ -229,6 +267,7 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn fail(program: &str, code: u8, reason: &dyn Display) -> ExitCode {
+    crate::upgrade::tell_failed(reason);
     for line in reason.to_string().lines() {
         let _ = writeln!(io::stderr(), "{program}: {line}");
     }
@@ -289,6 +328,8 @@ pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(
         Some(Command::Replay { file }) => Task::Replay(file),
         Some(Command::Types(args)) => Task::Types(args),
         Some(Command::Token(args)) => Task::Token(args),
+        Some(Command::Store(args)) => Task::Store(args),
+        Some(Command::Upgrade(args)) => Task::Upgrade(args),
         Some(Command::New { folder }) => Task::New(folder),
         Some(Command::Dev { serve }) => Task::Dev(serve),
     })
@@ -313,7 +354,7 @@ fn command(program: &str, kinds: &[&str]) -> clap::Command {
 }
 
 fn load(
-    ServeArgs { config, carry, mut options }: ServeArgs,
+    ServeArgs { config, carry, from, mut options }: ServeArgs,
     kinds: &[&str],
     authenticates: bool,
 ) -> Result<Box<Resolved>, ConfigError> {
@@ -321,5 +362,5 @@ fn load(
     if let Some(file) = config {
         options.read_file(&file)?;
     }
-    resolve(options, kinds, authenticates).map(|resolved| Box::new(Resolved { carry, ..resolved }))
+    resolve(options, kinds, authenticates).map(|resolved| Box::new(Resolved { carry, from, ..resolved }))
 }

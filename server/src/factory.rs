@@ -33,9 +33,7 @@ use crate::{
     room::{
         AskStarted, Carry, Checkpoints, Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated,
         Shell,
-        core::{
-            Carried, JoinError, Kept as KeptSeat, ResumeError, RoomCore, restore::restore, schema_checksum,
-        },
+        core::{Carried, JoinError, Kept as KeptSeat, ResumeError, RoomCore, restore::restore},
         events::{Events, RoomEvent, RoomView},
         record::RecordThread,
         reports::ReportLimit,
@@ -52,6 +50,7 @@ use driftless_proto::{
 };
 use driftless_sim::{
     Setup, TICK_RATES,
+    checksum::schema_checksum,
     game::{Game, GameKind},
     replay::RecordingHeader,
 };
@@ -458,6 +457,20 @@ impl Factory {
                 self.replace(lost, &why);
             }
         }
+    }
+
+    /// Has a room of a recording go on, unless there is one with its name.
+    ///
+    /// # Errors
+    /// Why that is impossible.
+    pub(crate) fn go_on_from(&self, mut room: carry::Room) -> Result<(), String> {
+        let name = room.carried.name.clone();
+        if self.registry.get(&name).is_some() || self.waiting.lock().contains_key(&name) {
+            info!(room = name, "there is a room of this name: it goes on, and none is made from a file");
+            return Ok(());
+        }
+        room.carried.id = self.next_id();
+        self.try_go_on(room, false)
     }
 
     /// A room cannot go on.

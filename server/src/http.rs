@@ -59,6 +59,7 @@ use crate::ground::api_error::ApiError;
 pub(crate) use access::Access;
 pub(crate) use builtin::demos;
 pub(crate) use front::front;
+pub(crate) use inspect::entities;
 pub use pages::Pages;
 
 use crate::{

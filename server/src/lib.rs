@@ -19,6 +19,7 @@
 //! | nodes, one, with `--redis` | none | joins to unknown rooms; every fifth of a lease |
 //! | store, three, with `--store` | none | every 20 ms |
 //! | log, one | none | log lines to write |
+//! | control, one | none | `driftless upgrade` |
 //!
 //! **Home.** A room and the connections of its players live on one thread, where a tick is a function call,
 //! and nothing is locked, woken or sent. A WebSocket moves there from the thread that accepted it when its
@@ -44,6 +45,7 @@
 //! | `transport` | WebSocket, QUIC, WebTransport: bytes in, bytes out |
 //! | [`jobs`] | work that is too slow for a tick |
 //! | `http`, [`feed`], [`config`], [`metrics`], [`health`] | for operators |
+//! | `upgrade` | one process follows another |
 //! | [`server`] | assembles them |
 //!
 //! # Data flow
@@ -97,6 +99,8 @@ mod documents {
     struct LagCompensation;
     #[doc = include_str!("../guide/50-jobs.md")]
     struct Jobs;
+    #[doc = include_str!("../guide/55-rooms-that-survive.md")]
+    struct RoomsThatSurvive;
     #[doc = include_str!("../guide/60-testing.md")]
     struct Testing;
     #[doc = include_str!("../guide/70-load-testing.md")]
@@ -137,6 +141,7 @@ mod thread;
 pub mod tls;
 mod transport;
 mod types;
+mod upgrade;
 
 pub use actix_web;
 pub use door::{Denied, Knock};

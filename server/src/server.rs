@@ -1,6 +1,8 @@
 //! Builds a server and starts it.
 
 mod error;
+mod from;
+mod hand_over;
 mod interior;
 mod listen;
 mod neighbours;
@@ -9,6 +11,7 @@ mod prepared;
 mod running;
 
 pub use error::StartError;
+pub(crate) use hand_over::HandedOver;
 #[doc(hidden)]
 pub use interior::Interior;
 pub use running::Running;
@@ -82,6 +85,7 @@ pub struct Server {
     jobs: OpenJobs,
     hear: Vec<Hear>,
     carry: Option<PathBuf>,
+    from: Vec<from::From>,
     authenticate: Option<OwnScheme>,
 }
 
@@ -96,6 +100,7 @@ impl Server {
             jobs: Box::new(|| Ok(Jobs::new())),
             hear: Vec::new(),
             carry: None,
+            from: Vec::new(),
             authenticate: None,
         }
     }
@@ -179,6 +184,14 @@ impl Server {
     #[doc(hidden)]
     pub fn carry(mut self, file: impl Into<PathBuf>) -> Self {
         self.carry = Some(file.into());
+        self
+    }
+
+    /// Makes a room when the server starts, unless there is one of its name: as the room of a recording was
+    /// at a tick. `from`: `[NAME=]FILE[@TICK]`, as of `--from`. Its seats wait for players, who do not come,
+    /// as nobody has their tokens; others may join.
+    pub fn room_from(mut self, from: &str) -> Self {
+        self.from.extend(from.parse());
         self
     }
 

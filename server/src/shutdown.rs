@@ -8,14 +8,13 @@ use tracing::warn;
 /// Exit code after one signal too many: 128 + SIGTERM, as a shell would report it.
 const EXIT_FORCED: i32 = 128 + 15;
 
-/// Waits for SIGTERM or SIGINT, then does `drain`. A second signal ends the process at once; or, if there is
-/// something that must be kept, calls `hurry`, and a third one ends the process.
-pub(crate) async fn drain_on_signal(
+/// Does `drain` after a signal. A second signal ends the process at once; or, if there is something that must
+/// be kept, calls `hurry`, and a third one ends the process.
+pub(crate) async fn drain_after_signal(
     mut signals: Signals,
     drain: impl Future<Output = ()>,
     hurry: Option<impl FnOnce() + 'static>,
 ) {
-    signals.next().await;
     actix_rt::spawn(async move {
         if let Some(hurry) = hurry {
             signals.next().await;
@@ -80,7 +79,8 @@ impl Signals {
         }
     }
 
-    async fn next(&mut self) {
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -62,6 +62,7 @@ use crate::{
         core::Carried,
         journal::{Journal, Written},
     },
+    upgrade,
 };
 use driftless_sim::Setup;
 use folder::Folder;
@@ -149,12 +150,31 @@ pub(crate) fn open(folder: &Path) -> Result<(Opened, Vec<Stored>), StoreError> {
     Ok((Opened { folder }, stored))
 }
 
+/// Opens a store that no server has, and reads what is there, which stays as it is.
+///
+/// # Errors
+/// A server has it, there is none, or it cannot be read.
+pub(crate) fn look(folder: &Path) -> Result<(Opened, Vec<Stored>), StoreError> {
+    let (folder, stored) = Folder::look(folder)?;
+    Ok((Opened { folder }, stored))
+}
+
+/// The process that has a store, as far as the system says.
+pub(crate) fn server_of(folder: &Path) -> Option<u32> {
+    upgrade::control::owner_of(&folder.join(folder::ROOMS))
+}
+
 /// A store that has been read.
 pub(crate) struct Opened {
     folder: Folder,
 }
 
 impl Opened {
+    /// Removes a room.
+    pub(crate) fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.folder.remove(name)
+    }
+
     /// The highest number of a room that is in it, be it one that does not go on.
     pub(crate) fn newest_room(&self) -> u64 {
         self.folder.newest_room()

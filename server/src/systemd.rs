@@ -58,6 +58,11 @@ pub(crate) fn stopping(within: std::time::Duration) {
     notify(&format!("STOPPING=1\nEXTEND_TIMEOUT_USEC={}", within.as_micros()));
 }
 
+/// Says that another process is the service from now on.
+pub(crate) fn followed_by(process: u32) {
+    notify(&format!("MAINPID={process}"));
+}
+
 fn notify(state: &str) {
     if let Some(to) = env::var_os(NOTIFY)
         && let Err(error) = imp::send(&to, state.as_bytes())
@@ -66,7 +71,8 @@ fn notify(state: &str) {
     }
 }
 
-fn listening(socket: socket2::Socket, asked: SocketAddr) -> Result<TcpListener, HandedOver> {
+/// A socket as a listener, if it listens on `asked`.
+pub(crate) fn listening(socket: socket2::Socket, asked: SocketAddr) -> Result<TcpListener, HandedOver> {
     let is_one = imp::listens(&socket).map_err(HandedOver::Other)?;
     let at = socket.local_addr().map_err(HandedOver::Other)?.as_socket();
     let (true, Some(at)) = (is_one, at) else {

@@ -49,14 +49,14 @@ fn a_port_in_use_for_quic_is_named_with_its_option() {
 /// Whatever the limit is, the server starts or says what it needs; it never fails halfway.
 #[test]
 fn too_few_open_files_are_told_with_how_many_are_needed() {
-    for files in [12, 20, 40, 69] {
+    for files in [12, 20, 40, 75] {
         let (code, said) =
             refused(limited(files, &["--listen", "127.0.0.1:0", "--threads", "2", "--workers", "1"]));
         assert_eq!(code, 1, "{files}");
         assert!(said.contains(&format!("{files} files")) && said.contains("ulimit -n"), "{said}");
     }
     let enough =
-        limited(70, &["--listen", "127.0.0.1:0", "--threads", "2", "--workers", "1", "--log", "error"]);
+        limited(76, &["--listen", "127.0.0.1:0", "--threads", "2", "--workers", "1", "--log", "error"]);
     let server = util::process::Process::of(enough);
     assert_eq!(util::http::get(server.address(), "/livez").status, 200);
 }

@@ -9,7 +9,7 @@ use driftless_sim::{
     games::{self, arena::Arena},
     replay::{
         Action, EndReason, RecordedSeat, Recorder, Recording, RecordingHeader, ReplayError, SceneError,
-        TickRecord, Verdict, replay, scene,
+        Start, TickRecord, Verdict, replay, scene,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -146,7 +146,7 @@ fn what_shows_no_room_is_named() {
 
     let at = scene(&file[..], &games::kinds(), Some(20)).unwrap();
     let mut start = at.start();
-    let from = |start| Recorder::starting_from(Vec::new(), &at.header, start).unwrap().into_inner();
+    let from = |start: &Start| Recorder::starting_from(Vec::new(), &at.header, start).unwrap().into_inner();
     assert!(matches!(error(&from(&start), Some(19)), SceneError::Before { tick: 19, first: 20 }));
     start.schema ^= 1;
     assert!(matches!(error(&from(&start), None), SceneError::Replay(ReplayError::Schema)));

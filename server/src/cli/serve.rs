@@ -1,11 +1,11 @@
 //! `driftless serve`: a server, from the configuration to the exit.
 
-use super::{EXIT_FAILED, EXIT_USAGE, fail};
+use super::{EXIT_FAILED, EXIT_USAGE, attend::Orders, fail};
 use crate::{
     config::{Config, Guests},
     open_files,
     server::{Prepared, Running, Server, StartError},
-    shutdown, systemd, telemetry,
+    shutdown, systemd, telemetry, upgrade,
 };
 use std::{
     error::Error,
@@ -14,8 +14,9 @@ use std::{
 };
 use tracing::{info, warn};
 
-/// Runs until SIGTERM or SIGINT has drained the server. Prints its URL on standard output when it listens,
-/// and on a second line the dashboard's, with the admin token if the server generated it.
+/// Runs until SIGTERM or SIGINT has drained the server, or another process has followed it. Prints its URL on
+/// standard output when it listens, and on a second line the dashboard's, with the admin token if the server
+/// generated it.
 pub(super) fn serve(program: &str, server: Server, config: Config) -> ExitCode {
     let (filter, format, players) = (config.log.clone(), config.log_format, config.max_connections);
     // Before anything is started, so that an error is one line and has no other effect.
@@ -35,6 +36,7 @@ pub(super) fn serve(program: &str, server: Server, config: Config) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
+            upgrade::tell_failed(&e);
             telemetry.say(format_args!("{program}: {e}"));
             ExitCode::from(EXIT_FAILED)
         }
@@ -43,19 +45,18 @@ pub(super) fn serve(program: &str, server: Server, config: Config) -> ExitCode {
 
 async fn run(program: &str, prepared: Prepared) -> Result<(), Box<dyn Error>> {
     // The start takes the rooms of the server before, which must not end with a signal.
-    let signals = shutdown::Signals::watch().map_err(StartError::System)?;
+    let orders = Orders::watch().map_err(StartError::System)?;
     let hangups = shutdown::Hangups::watch().map_err(StartError::System)?;
     let (running, serving) = prepared.start()?;
     tell(program, &running);
     systemd::ready();
+    upgrade::predecessor().inspect(|before| before.serving());
     let reloaded = running.clone();
     actix_rt::spawn(hangups.each(move || {
         info!("SIGHUP: reading the certificate and the keys of tokens again");
         reloaded.reload();
     }));
-    let hurried = running.clone();
-    let hurry = running.carries().then_some(move || hurried.hurry());
-    actix_rt::spawn(shutdown::drain_on_signal(signals, async move { running.drain().await }, hurry));
+    actix_rt::spawn(orders.attend(running));
     Ok(serving.await?)
 }
 

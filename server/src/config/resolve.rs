@@ -17,6 +17,8 @@ pub struct Resolved {
     pub settings: Vec<Setting>,
     /// The file in which rooms are carried over a restart.
     pub carry: Option<PathBuf>,
+    /// The recordings of which rooms are made.
+    pub from: Vec<String>,
 }
 
 /// One setting of a configuration.
@@ -101,7 +103,8 @@ fn lines(errors: &[ConfigError]) -> String {
 /// # Errors
 /// The values that are not allowed; or, if all are, those that do not fit the others.
 pub fn resolve(mut options: Options, kinds: &[&str], authenticates: bool) -> Result<Resolved, ConfigError> {
-    let mut resolved = Resolved { config: Config::default(), settings: Vec::new(), carry: None };
+    let mut resolved =
+        Resolved { config: Config::default(), settings: Vec::new(), carry: None, from: Vec::new() };
     let mut refused = Vec::new();
     for entry in Config::entries() {
         let (text, origin) = options.take(entry.key).unzip();

@@ -150,7 +150,7 @@ impl LocalConnections {
     }
 
     /// Tells so many connections to go. Returns how many there were.
-    fn say_goodbye(&self, most: usize, spread: Duration) -> usize {
+    fn say_goodbye(&self, most: usize, after: Duration, spread: Duration) -> usize {
         let peers = self.peers.borrow();
         let mut untold = self.untold.borrow_mut();
         if !self.draining.replace(true) {
@@ -161,7 +161,7 @@ impl LocalConnections {
             && let Some(id) = untold.pop()
         {
             if let Some(peer) = peers.all.get(&id) {
-                let wait = comes_back(self.told.get(), spread);
+                let wait = after + comes_back(self.told.get(), spread);
                 self.told.set(self.told.get() + 1);
                 peer.borrow_mut().close(CloseCode::Draining, GOING_DOWN, wait);
             }
@@ -251,14 +251,17 @@ impl Handler<Publish> for Fanout {
 pub struct SayGoodbye {
     /// To how many, at most.
     pub most: usize,
-    /// Clients are told to reconnect after up to this time, evenly spread.
+    /// Clients are told not to reconnect earlier than this.
+    pub after: Duration,
+    /// Their times to reconnect are spread evenly over this time.
     pub spread: Duration,
 }
 
 impl Handler<SayGoodbye> for Fanout {
     type Result = usize;
 
-    fn handle(&mut self, SayGoodbye { most, spread }: SayGoodbye, _: &mut Self::Context) -> usize {
-        self.connections.say_goodbye(most, spread)
+    fn handle(&mut self, say: SayGoodbye, _: &mut Self::Context) -> usize {
+        let SayGoodbye { most, after, spread } = say;
+        self.connections.say_goodbye(most, after, spread)
     }
 }

@@ -43,6 +43,11 @@ impl Revocations {
         self.until.lock().remove(user).is_some_and(|until| until > now)
     }
 
+    /// All of them, and until when.
+    pub fn all(&self) -> Vec<(Arc<str>, Duration)> {
+        self.until.lock().iter().map(|(user, until)| (user.clone(), *until)).collect()
+    }
+
     /// Whether a user is revoked.
     pub fn is_revoked(&self, user: &str, now: Duration) -> bool {
         self.until.lock().get(user).is_some_and(|until| *until > now)

@@ -7,7 +7,7 @@ use crate::{
 };
 use actix_web::{HttpResponse, web};
 use driftless_proto::{
-    schema::{FieldType, Kind, Predictor},
+    schema::{FieldType, Kind, Predictor, Schema},
     snapshot::Snapshot,
 };
 use driftless_sim::{PlayerId, ZoneId};
@@ -117,6 +117,14 @@ fn view(inspected: &Inspected, player: Option<PlayerId>) -> State<'_> {
         zoned: state.as_ref().is_some_and(|state| state.zones().is_some()),
         tables,
     }
+}
+
+/// The entities of a state, whatever its game is.
+pub(crate) fn entities(schema: &Schema, state: &Snapshot) -> serde_json::Value {
+    let contents: Vec<_> = std::iter::once((0, state)).chain(state.zones()).collect();
+    let mut left = usize::MAX;
+    let tables = (0..).zip(schema.kinds()).map(|(n, kind)| table(n, kind, &contents, &mut left));
+    serde_json::to_value(tables.collect::<Vec<_>>()).unwrap_or_default()
 }
 
 /// The zones of a state, or those of them that a player sees.

@@ -4,7 +4,7 @@
 mod carry;
 pub mod restore;
 
-pub use carry::{Carried, Kept, Undone, schema_checksum};
+pub use carry::{Carried, Kept, Undone};
 
 use super::{
     budget::EventBudget,

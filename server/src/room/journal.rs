@@ -10,7 +10,10 @@
 
 use crate::ground::seat::{ResumeToken, Seat};
 use bytes::Bytes;
-use driftless_sim::{Answer, Away, JobError, JobId, Moment, PlayerId, PlayerInput, replay::Action};
+use driftless_sim::{
+    Answer, Away, JobError, JobId, Moment, PlayerId, PlayerInput,
+    replay::{Action, TickRecord},
+};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
@@ -135,6 +138,44 @@ impl Frame {
     /// The newest tick that it speaks of.
     pub fn newest(&self) -> u32 {
         self.tick.unwrap_or(self.since)
+    }
+}
+
+impl Frame {
+    /// As a recording has it: the last tick before it, and its own; without one, what happened is to come
+    /// with the next. The checksum is the journal's, which has one a second.
+    pub(crate) fn into_record(self) -> (u32, Option<u32>, TickRecord) {
+        let newest = self.newest();
+        let inputs = self.inputs.into_iter().map(|(player, number, moment, input)| PlayerInput {
+            player,
+            number,
+            moment: moment.map(Moment::of_parts),
+            input: input.into(),
+        });
+        let record = TickRecord {
+            tick: newest,
+            actions: self.actions.into_iter().map(Action::from).collect(),
+            inputs: inputs.collect(),
+            checksum: self.checksum,
+        };
+        (self.since, self.tick, record)
+    }
+}
+
+impl From<Acted> for Action {
+    fn from(acted: Acted) -> Self {
+        match acted {
+            Acted::Join(player, name) => Action::Join { player, name },
+            Acted::JoinNpc(player, name) => Action::JoinNpc { player, name },
+            Acted::Leave(player) => Action::Leave { player },
+            Acted::Away(player, why) => Action::Away { player, why: why.into() },
+            Acted::Back(player) => Action::Back { player },
+            Acted::Command(player, payload) => Action::Command { player, payload: payload.into() },
+            Acted::Answer(id, job, result) => {
+                Action::Answer(Answer { id, job, result: result.map(Bytes::from) })
+            }
+            Acted::User(player, user) => Action::User { player, user },
+        }
     }
 }
 

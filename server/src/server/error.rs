@@ -48,6 +48,15 @@ pub enum StartError {
     /// The socket that systemd hands over cannot be used.
     #[error("{0}")]
     HandedOver(#[from] HandedOver),
+    /// The sockets of the server before are not those that are configured.
+    #[error("{0} has changed, and the sockets of the server before cannot: restart it instead")]
+    Inherited(&'static str),
+    /// A room cannot be made of a recording.
+    #[error("--from: {0}")]
+    From(String),
+    /// The server before has not left its rooms.
+    #[error("this server cannot follow the one before: {0}")]
+    Upgrade(io::Error),
     /// The certificate cannot be served.
     #[error("{0}")]
     Certificate(#[from] TlsError),

@@ -189,7 +189,7 @@ impl Interior {
     /// Refuses newcomers and says goodbye to everybody.
     pub fn drain(&self, spread: Duration) {
         self.registry.drain();
-        self.connections.fanout().do_send(SayGoodbye { most: usize::MAX, spread });
+        self.connections.fanout().do_send(SayGoodbye { most: usize::MAX, after: Duration::ZERO, spread });
     }
 
     /// Writes recordings to disk. Rooms record no more after this.

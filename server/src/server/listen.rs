@@ -3,12 +3,13 @@
 use super::{BACKLOG, StartError};
 use crate::{
     config::{Config, QuicListen},
-    systemd,
+    systemd::{self, HandedOver},
     tls::Certificates,
     transport::quic::Quic,
+    upgrade::Sockets,
 };
 use std::{
-    io,
+    io::{self, ErrorKind},
     net::{SocketAddr, TcpListener},
     sync::Arc,
 };
@@ -42,6 +43,29 @@ pub(super) fn listen(
             }
             Ok(quic) => return Ok((listener, quic)),
         }
+    }
+}
+
+/// The same with the sockets of the process before.
+pub(super) fn inherit(
+    Sockets { tcp, udp }: Sockets,
+    config: &Config,
+    certificates: &Arc<Certificates>,
+) -> Result<(TcpListener, Option<Arc<Quic>>), StartError> {
+    let at = tcp.local_addr()?;
+    let mut asked = config.listen;
+    if asked.port() == 0 {
+        asked.set_port(at.port());
+    }
+    let listener = systemd::listening(tcp.into(), asked).map_err(|error| match error {
+        HandedOver::Elsewhere { .. } => StartError::Inherited("--listen"),
+        error => error.into(),
+    })?;
+    match Quic::inherit(udp, config, at, certificates.resolver()) {
+        Ok(quic) => Ok((listener, quic)),
+        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Err(StartError::Inherited("--quic")),
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Err(StartError::Inherited("--threads")),
+        Err(error) => Err(StartError::Listen { address: at, option: "--quic", error }),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{BACKLOG, HEAD_TIMEOUT, HTTP_CONNECTIONS, KEEP_ALIVE, Routes, StartError};
 use crate::{
-    carry::CarryFile,
+    carry::{self, CarryFile},
     clock::Clock,
     config::{AdminToken, Config, StoreMismatch},
     connection::{Fanout, LocalConnections, Worker},
@@ -29,7 +29,7 @@ use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::{App, dev::AppConfig, middleware::from_fn, web};
 use parking_lot::Mutex;
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     io,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
@@ -52,6 +52,8 @@ pub(super) struct Parts {
     pub clock: Clock,
     pub config: Config,
     pub address: SocketAddr,
+    /// The socket that listens, for the process that follows this one.
+    pub listener: TcpListener,
     pub quic: Option<Arc<Quic>>,
     pub registry: Arc<Registry>,
     pub factory: Arc<Factory>,
@@ -65,6 +67,10 @@ pub(super) struct Parts {
     pub events: Arc<Events>,
     /// Where rooms are left to the next server, if they are.
     pub carry: Option<CarryFile>,
+    /// Rooms that the process before has left to this one.
+    pub left: Mutex<Vec<carry::Room>>,
+    /// Rooms of recordings, which begin with the server.
+    pub from: Mutex<Vec<carry::Room>>,
     /// The store, before the rooms in it go on, and since.
     pub opened: Mutex<Option<OpenedStore>>,
     pub store: Arc<OnceLock<Arc<Store>>>,
@@ -76,6 +82,8 @@ pub(super) struct Parts {
     pub feed: Arc<Feed>,
     /// The games' names.
     pub games: Vec<&'static str>,
+    /// Checksums of their schemas.
+    pub schemas: BTreeMap<String, u32>,
     pub pages: Option<Pages>,
     pub routes: Vec<Routes>,
     pub drain_asked: Arc<Notify>,
@@ -117,14 +125,16 @@ impl Parts {
     pub(super) fn go_on(&self) -> Result<(), StartError> {
         let opened = self.opened.lock().take();
         let carried = self.carry.as_ref().map(CarryFile::take).transpose().map_err(StartError::Carry)?;
-        let carried = carried.unwrap_or_default();
+        let mut carried = carried.unwrap_or_default();
+        carried.append(&mut self.left.lock());
         let stored = opened.as_ref().map_or(0, |(store, _)| store.newest_room());
         self.factory.number_after(carried.iter().map(|room| room.carried.id.0).fold(stored, u64::max));
         if let Some(opened) = opened {
             self.restore(opened)?;
         }
         self.factory.go_on(carried, None);
-        Ok(())
+        let from = std::mem::take(&mut *self.from.lock());
+        from.into_iter().try_for_each(|room| self.factory.go_on_from(room)).map_err(StartError::From)
     }
 
     /// Restores the rooms in the store.
@@ -193,6 +203,11 @@ impl Parts {
 
     async fn leave_in(&self, store: &Store, most: Duration) -> Vec<String> {
         let rooms = self.factory.carry(most, |listed| listed.durability != Durability::None).await;
+        self.put_in(store, rooms)
+    }
+
+    /// Leaves rooms in the store, and closes it. Returns their names.
+    pub(super) fn put_in(&self, store: &Store, rooms: Vec<carry::Room>) -> Vec<String> {
         let names: Vec<_> = rooms.iter().map(|room| room.carried.name.clone()).collect();
         let rows = rooms.into_iter().map(|room| Row::now(room, true)).collect();
         if let Err(error) = store.finish(rows) {

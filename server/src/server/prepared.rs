@@ -2,12 +2,12 @@
 
 use super::{
     DRAIN_ANSWER, Parts, Running, Server, StartError,
-    listen::listen,
+    listen::{inherit, listen},
     neighbours,
     parts::{Fanouts, OpenedStore, local_connections},
 };
 use crate::{
-    carry::CarryFile,
+    carry::{self, CarryFile},
     clock::Clock,
     config::{AdminToken, Config},
     door::{self, Authenticator, Door},
@@ -29,10 +29,13 @@ use crate::{
     store,
     tls::{Certificates, TlsConfig},
     transport::quic::Quic,
+    upgrade::{Abilities, Left, Predecessor, predecessor},
 };
 use actix::{AsyncContext, Context};
+use driftless_sim::{GameKind, checksum::schema_checksum};
 use parking_lot::Mutex;
 use std::{
+    collections::BTreeMap,
     future::poll_fn,
     io, mem,
     net::TcpListener,
@@ -40,7 +43,7 @@ use std::{
     pin::Pin,
     sync::{Arc, OnceLock},
     task::Poll,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::{Notify, OnceCell};
 use tracing::warn;
@@ -49,7 +52,7 @@ use tracing::warn;
 /// recording, some requests.
 const FILES_OF_PROCESS: u64 = 40;
 /// Open files of each thread: event queue and waker, QUIC sockets, and what WebSockets wait on.
-const FILES_OF_THREAD: u64 = 10;
+const FILES_OF_THREAD: u64 = 12;
 
 /// A server that can start: its settings fit together, its files exist, its ports are its own. Nothing runs
 /// yet.
@@ -66,6 +69,10 @@ pub(crate) struct Prepared {
     carry: Option<CarryFile>,
     authenticator: Authenticator,
     store: Option<OpenedStore>,
+    /// Rooms of recordings.
+    from: Vec<carry::Room>,
+    /// What the server before has left, if this one follows one.
+    left: Left,
 }
 
 impl Prepared {
@@ -87,15 +94,28 @@ impl Prepared {
             Some(files) => TlsConfig::Files(files),
             None => TlsConfig::SelfSigned { addresses: vec![config.listen.ip()] },
         };
+        if !server.from.is_empty() && config.redis.is_some() {
+            return Err(StartError::From(
+                "no room is made of a file where other nodes may have it".to_owned(),
+            ));
+        }
+        let from = mem::take(&mut server.from).into_iter().map(|from| from.read(&server.games, &config));
+        let from = from.collect::<Result<_, _>>().map_err(StartError::From)?;
         let certificates = Certificates::new(&tls, SystemTime::now())?;
         let authenticator =
             Authenticator::open(&config, server.authenticate.take()).map_err(StartError::Keys)?;
-        let (listener, quic) = listen(&config, &certificates)?;
+        let before = predecessor().and_then(|before| Some((before, before.take_sockets()?)));
+        let (before, (listener, quic)) = match before {
+            None => (None, listen(&config, &certificates)?),
+            Some((before, sockets)) => (Some(before), inherit(sockets, &config, &certificates)?),
+        };
         let open = |folder: &PathBuf| {
             let failed = |error| StartError::Store { folder: folder.clone(), error: Box::new(error) };
             store::open(folder).map_err(failed)
         };
-        let store = config.store.as_ref().map(open).transpose()?;
+        let open_store = || config.store.as_ref().map(open).transpose();
+        // The server before has it until it stops.
+        let mut store = if before.is_none() { open_store()? } else { None };
         if server.carry.is_some() && config.redis.is_some() {
             return Err(StartError::Carry(io::Error::other(
                 "rooms cannot be carried where other nodes may have them",
@@ -107,6 +127,11 @@ impl Prepared {
         let jobs = open().map_err(StartError::Jobs)?;
         let record = config.record.as_deref().map(RecordFolder::prepare).transpose();
         let record = record.map_err(StartError::Record)?;
+        let mut left = Left::default();
+        if let Some(before) = before {
+            left = take_over(before, &server).map_err(StartError::Upgrade)?;
+            store = open_store()?;
+        }
         Ok(Self {
             server,
             jobs,
@@ -117,8 +142,10 @@ impl Prepared {
             quic,
             record,
             carry,
-            store,
             authenticator,
+            store,
+            from,
+            left,
         })
     }
 
@@ -179,6 +206,8 @@ impl Prepared {
             carry,
             store: opened,
             authenticator,
+            from,
+            left: Left { rooms: left, revoked },
         } = self;
         let store = Arc::<OnceLock<_>>::default();
         let clock = Clock::start();
@@ -227,12 +256,19 @@ impl Prepared {
         }
         let factory = Factory::new(config.clone(), registry.clone(), services, &server.games);
         authenticator.start()?;
+        for (user, until) in revoked {
+            let until = Duration::from_millis(until);
+            authenticator.revocations().revoke(user.into(), until, Duration::ZERO);
+        }
         let rooms = factory.clone();
         let door =
             Door::new(&config, files, address, registry.clone(), rooms, authenticator, metrics.clone());
         let parts = Parts {
             clock,
             address,
+            listener: listener.try_clone()?,
+            left: Mutex::new(left),
+            from: Mutex::new(from),
             token,
             made_token,
             door,
@@ -254,6 +290,7 @@ impl Prepared {
             certificates,
             feed,
             games: server.games.iter().map(|game| game.name()).collect(),
+            schemas: schemas(&server.games),
             pages: server.pages,
             routes: server.routes,
             drain_asked: Arc::default(),
@@ -286,6 +323,17 @@ pub(super) fn faults(server: &Server, config: &Config) -> Vec<StartError> {
         |folder: &PathBuf, error| StartError::Store { folder: folder.clone(), error: Box::new(error) };
     let store = config.store.as_ref().and_then(|folder| Some(failed(folder, store::check(folder).err()?)));
     games.into_iter().chain(keys.into_iter().map(StartError::Keys)).chain(store).collect()
+}
+
+/// Waits until the server before has stopped, and takes what it leaves.
+fn take_over(before: &Predecessor, server: &Server) -> io::Result<Left> {
+    before.take_over(Abilities { carried: carry::LAYOUT, schemas: schemas(&server.games) })
+}
+
+/// The checksums of the games' schemas.
+fn schemas(games: &[GameKind]) -> BTreeMap<String, u32> {
+    let schema = |game: &GameKind| (game.name().to_owned(), schema_checksum(&game.schema()));
+    games.iter().map(schema).collect()
 }
 
 /// Files that are open before the first player comes, with some to spare for operators' requests.

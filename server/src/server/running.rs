@@ -22,6 +22,7 @@ use crate::{
 };
 use actix_server::ServerHandle;
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -158,7 +159,12 @@ impl Running {
             // Their seats are kept for them.
             spread = spread.min(CARRY_SPREAD);
         }
-        let (start, pace) = (Instant::now(), Pace::new(self.parts.config.drain_rate));
+        self.say_goodbyes(until, Pace::new(self.parts.config.drain_rate), Duration::ZERO, spread).await;
+    }
+
+    /// Tells all connections to come back `after` this time, spread over another.
+    pub(super) async fn say_goodbyes(&self, until: Instant, pace: Pace, after: Duration, spread: Duration) {
+        let start = Instant::now();
         let fanouts = self.parts.fanouts.lock().clone();
         let mut told = 0;
         // Again and again, because some are between two threads.
@@ -167,7 +173,7 @@ impl Running {
             for fanout in &fanouts {
                 // A thread that has ended has no connections, and one on which a game blocks says its
                 // goodbyes later.
-                let say = fanout.send(SayGoodbye { most: more, spread }).timeout(STUCK);
+                let say = fanout.send(SayGoodbye { most: more, after, spread }).timeout(STUCK);
                 let said = say.await.unwrap_or(0).min(more);
                 (told, more) = (told + said, more - said);
             }
@@ -200,14 +206,19 @@ impl Running {
         let left = self.parts.door.connections();
         info!(left, took_ms = start.elapsed().as_millis() as u64, "stopping");
         let carried = self.parts.leave(at_least(CARRY_LIMIT)).await;
-        for listed in self.parts.registry.all().iter().filter(|room| !carried.contains(&*room.shared.name)) {
+        self.end(&carried, at_least(HEAR_LIMIT)).await;
+    }
+
+    /// Ends, when the rooms with these names are left to another process.
+    pub(super) async fn end(&self, left: &HashSet<String>, hear: Duration) {
+        for listed in self.parts.registry.all().iter().filter(|room| !left.contains(&*room.shared.name)) {
             let (room, reason) = (RoomView::of(&listed.shared), "the server stopped".to_owned());
             self.parts.events.push_last(RoomEvent::Ended { room, why: "server_stopped", reason });
         }
         if let Some(nodes) = &self.parts.nodes {
             nodes.leave().await;
         }
-        self.parts.events.finish(at_least(HEAR_LIMIT)).await;
+        self.parts.events.finish(hear).await;
         self.parts.factory.finish_recordings();
         self.http.stop(false).await;
     }

@@ -19,7 +19,7 @@ use std::{
 use tracing::{error, warn};
 
 /// The database's file.
-const ROOMS: &str = "rooms.redb";
+pub(super) const ROOMS: &str = "rooms.redb";
 /// Permissions of others.
 const OTHERS: u32 = 0o077;
 
@@ -41,6 +41,9 @@ pub(crate) enum StoreError {
          give this one another folder"
     )]
     Format(u32),
+    /// There is none.
+    #[error("there is no store")]
+    Missing,
     /// Others could read the tokens of players.
     #[error("others may read or write it, and it contains secrets of players: chmod 700 it")]
     Open,
@@ -96,6 +99,16 @@ pub(super) struct Folder {
     held: Vec<RangeInclusive<u64>>,
 }
 
+impl Stored {
+    /// The room's name.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Stored::Room(room) => room.row.name(),
+            Stored::Bad { name, .. } => name,
+        }
+    }
+}
+
 impl StoredRoom {
     fn new(row: Row) -> Self {
         let (newest, segments) = (row.room.carried.last_tick(), row.segment..=0); // none yet
@@ -127,12 +140,28 @@ impl Folder {
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<Stored>), StoreError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         check(path)?;
-        let open = File::open(path)?;
-        // Where folders cannot be locked, the database's own lock keeps others out.
-        if let Err(TryLockError::WouldBlock) = open.try_lock() {
-            return Err(StoreError::Locked);
-        }
+        let open = lock(path)?;
         let (rooms, rows) = open_rooms(path)?;
+        Self::read(path, open, rooms, rows)
+    }
+
+    /// The same for one that is there, of which nothing is moved or removed.
+    pub(super) fn look(path: &Path) -> Result<(Self, Vec<Stored>), StoreError> {
+        let file = path.join(ROOMS);
+        if !file.is_file() {
+            return Err(StoreError::Missing);
+        }
+        let open = lock(path)?;
+        let (rooms, rows) = open_database(&file)?;
+        Self::read(path, open, rooms, rows)
+    }
+
+    fn read(
+        path: &Path,
+        open: File,
+        rooms: Rooms,
+        rows: Vec<Entry>,
+    ) -> Result<(Self, Vec<Stored>), StoreError> {
         let mut reading = Reading::of(rows, rooms.first_segment()?);
         let segments = segments(path)?;
         for number in &segments {
@@ -163,6 +192,14 @@ impl Folder {
         self.delete_before(first)
     }
 
+    /// Removes a room, be it one that only the journal knows.
+    pub(super) fn remove(&mut self, name: &str) -> io::Result<()> {
+        // The database gets to know the others, so that no segment has to tell of them any more.
+        self.rooms.begin(&self.found, &[], &[], self.last + 1)?;
+        self.found = Found::default();
+        self.rooms.change([(name, None)].into_iter(), &[]).map(drop)
+    }
+
     /// Makes segments after those that are there.
     pub(super) fn new_segments(&self) -> Segments {
         Segments::after(&self.path, self.last)
@@ -181,6 +218,16 @@ impl Folder {
         let held = |number: &u64| self.held.iter().any(|held| held.contains(number));
         let mut old = segments(&self.path)?.into_iter().filter(|number| *number < segment && !held(number));
         old.try_for_each(|number| fs::remove_file(path_of(&self.path, number)))
+    }
+}
+
+/// Keeps other processes out as long as it is open.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let open = File::open(path)?;
+    // Where folders cannot be locked, the database's own lock keeps others out.
+    match open.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(open),
     }
 }
 
@@ -310,15 +357,7 @@ fn read(folder: &Path, segment: u64) -> io::Result<Vec<u8>> {
 /// Opens the database and reads it. One that is damaged is kept elsewhere, with its journal.
 fn open_rooms(folder: &Path) -> Result<(Rooms, Vec<Entry>), StoreError> {
     let path = folder.join(ROOMS);
-    // The database may find that it is damaged by a panic.
-    let open = || {
-        catch_unwind(|| {
-            let rooms = Rooms::open(&path)?;
-            let rows = rooms.all()?;
-            Ok((rooms, rows))
-        })
-        .unwrap_or_else(|_| Err(StoreError::Damaged("reading it fails".to_owned())))
-    };
+    let open = || open_database(&path);
     match open() {
         Err(StoreError::Damaged(why)) => {
             let kept = keep_damaged(folder)?;
@@ -333,6 +372,16 @@ fn open_rooms(folder: &Path) -> Result<(Rooms, Vec<Entry>), StoreError> {
             warn!(rooms = bad, "some checkpoints cannot be read");
         }
     })
+}
+
+fn open_database(path: &Path) -> Result<(Rooms, Vec<Entry>), StoreError> {
+    // The database may find that it is damaged by a panic.
+    catch_unwind(|| {
+        let rooms = Rooms::open(path)?;
+        let rows = rooms.all()?;
+        Ok((rooms, rows))
+    })
+    .unwrap_or_else(|_| Err(StoreError::Damaged("reading it fails".to_owned())))
 }
 
 /// Moves the database and the journal to a folder of their own. Returns which.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs,
     sync::OnceLock,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// A checkpoint of a room. Its layout is part of [`LAYOUT`].
@@ -56,6 +56,16 @@ impl Row {
     /// Whether the room's journal says everything since.
     pub(crate) fn is_journaled(&self) -> bool {
         self.room.durability == Durability::Journal
+    }
+
+    /// How long ago it was taken, by the system's clock.
+    pub(crate) fn age(&self) -> Duration {
+        Duration::from_millis(now_ms().saturating_sub(self.at_ms))
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.encode().map_or(0, |row| row.len())
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {

@@ -28,6 +28,7 @@
 
 mod endpoint;
 mod handshakes;
+mod reading;
 mod route;
 mod settings;
 mod sockets;

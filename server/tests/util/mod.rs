@@ -11,6 +11,7 @@
 pub mod events;
 pub mod games;
 pub mod http;
+pub mod ledger;
 pub mod player;
 pub mod process;
 pub mod quic;

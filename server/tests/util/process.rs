@@ -85,6 +85,10 @@ impl Process {
         self.address
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The dashboard's URL as it was printed.
     pub fn dashboard(&self) -> &str {
         self.dashboard.strip_prefix("dashboard: ").expect("it says what it is")

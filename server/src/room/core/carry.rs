@@ -12,14 +12,17 @@ use bytes::Bytes;
 use driftless_proto::{
     limits::Limits,
     reliable::{ReliableQueue, SavedQueue},
-    schema::Schema,
 };
-use driftless_sim::{Answer, Away, JobError, JobId, PlayerId};
+use driftless_sim::{
+    Answer, Away, JobError, JobId, PlayerId,
+    checksum::schema_checksum,
+    replay::{RecordedSeat, RoomState, Start},
+};
 use parking_lot::Mutex;
-use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
+    io,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
@@ -97,15 +100,70 @@ pub struct Kept {
     applied: u32,
 }
 
-/// CRC-32C of a schema.
-pub fn schema_checksum(schema: &Schema) -> u32 {
-    crc32c::crc32c(&schema.to_wire().encode_to_vec())
-}
-
 impl Carried {
     /// The tick from which it continues: later than any that a client has seen.
     pub fn tick(&self) -> u32 {
         self.tick.saturating_add(GAP)
+    }
+
+    /// A room of a recording, of this kind, as it was. Its players have lost their connections, and nobody
+    /// has the tokens of their seats.
+    ///
+    /// # Errors
+    /// The system has no random bytes.
+    pub fn recorded(name: String, kind: String, start: Start, spectating: Spectating) -> io::Result<Self> {
+        let Start { tick, schema, state, room } = start;
+        let RoomState { seats, last_player, joins_closed, info, npcs_asked, jobs } = room;
+        let (npcs, seats): (Vec<_>, Vec<_>) = seats.into_iter().partition(|seat| seat.npc);
+        let failed = |job: (JobId, String)| CarriedAnswer {
+            id: job.0,
+            job: job.1,
+            result: Err(JobError::Failed(STOPPED.to_owned())),
+        };
+        Ok(Self {
+            id: RoomId(0),
+            name,
+            kind,
+            schema,
+            state,
+            tick,
+            members: 0,
+            last_player,
+            seats: seats.into_iter().map(CarriedSeat::recorded).collect::<io::Result<_>>()?,
+            npcs: npcs.into_iter().map(|npc| (npc.player, npc.name)).collect(),
+            npcs_asked,
+            answers: jobs.into_iter().map(failed).collect(),
+            joins_closed,
+            info,
+            spectating,
+            undone: None,
+        })
+    }
+
+    /// The same, for a recording.
+    pub fn to_start(&self) -> Start {
+        let seat = |seat: &CarriedSeat| RecordedSeat {
+            player: seat.player,
+            name: seat.name.clone(),
+            user: seat.user.clone(),
+            npc: false,
+            away: !seat.connected,
+        };
+        let npc = |(player, name): &(PlayerId, String)| RecordedSeat {
+            player: *player,
+            name: name.clone(),
+            npc: true,
+            ..RecordedSeat::default()
+        };
+        let room = RoomState {
+            seats: self.seats.iter().map(seat).chain(self.npcs.iter().map(npc)).collect(),
+            last_player: self.last_player,
+            joins_closed: self.joins_closed,
+            info: self.info.clone(),
+            npcs_asked: self.npcs_asked.clone(),
+            jobs: self.answers.iter().map(|answer| (answer.id, answer.job.clone())).collect(),
+        };
+        Start { tick: self.tick, schema: self.schema, state: self.state.clone(), room }
     }
 
     /// The last tick that it has run.
@@ -157,6 +215,23 @@ impl CarriedSeat {
             reliable_lost_after: lost_after,
             reliable: kept.iter().map(|body| body.to_vec()).collect(),
         }
+    }
+
+    fn recorded(seat: RecordedSeat) -> io::Result<Self> {
+        let RecordedSeat { player, name, user, away, .. } = seat;
+        Ok(Self {
+            player,
+            user: if user.is_empty() { format!("recorded-{player}") } else { user },
+            name,
+            token: ResumeToken::random().map_err(|error| io::Error::other(error.to_string()))?,
+            connected: !away,
+            applied: 0,
+            command_done: 0,
+            reliable_acked: 0,
+            reliable_sent: 0,
+            reliable_lost_after: None,
+            reliable: Vec::new(),
+        })
     }
 
     fn restored(&self, room: Arc<RoomShared>, index: usize, limits: &Limits) -> Seat {

@@ -5,7 +5,7 @@
 //! messages become what they were, with the same numbers. Then everybody is away. What had been asked of
 //! others (jobs) counts as failed, and what had been told to others (reports) is not told again.
 
-use super::{Carried, Effect, RoomCore, Undone, schema_checksum};
+use super::{Carried, Effect, RoomCore, Undone};
 use crate::{
     ground::{
         id::ConnectionId,
@@ -22,6 +22,7 @@ use crate::{
 use driftless_proto::{code::CloseCode, limits::Limits};
 use driftless_sim::{
     Answer, Away, Moment, PlayerId, PlayerInput,
+    checksum::schema_checksum,
     game::{CommandError, GameKind, panic_message},
 };
 use std::{

@@ -2,6 +2,7 @@
 
 use super::{
     handshakes::{Decision, Handshake, Handshakes},
+    reading::Reading,
     route::RoutedIds,
     settings, sockets,
 };
@@ -40,6 +41,9 @@ pub(crate) struct Quic {
     endpoint: EndpointConfig,
     handshakes: Arc<Handshakes>,
     unclaimed: Mutex<VecDeque<ThreadSockets>>,
+    /// The same sockets, for the process that follows this one.
+    all: Vec<UdpSocket>,
+    reading: Reading,
 }
 
 /// The sockets that one thread takes.
@@ -77,34 +81,91 @@ impl Quic {
         let sockets = sockets::bind(address, threads)?;
         let address = sockets.first().map_or(Ok(address), UdpSocket::local_addr)?;
         let count = sockets.len() as u16; // at most `threads`
-        let mut unclaimed: VecDeque<_> = (0..count)
-            .zip(sockets)
-            .map(|(index, socket)| ThreadSockets { index, count, sockets: vec![socket] })
-            .collect();
+        let mut all = vec![sockets];
         if config.quic == QuicListen::AsHttp && address.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
             let other = SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()));
             match sockets::bind(other, count) {
-                Ok(sockets) => {
-                    unclaimed
-                        .iter_mut()
-                        .zip(sockets)
-                        .for_each(|(thread, socket)| thread.sockets.push(socket));
-                }
+                Ok(sockets) => all.push(sockets),
                 Err(error) => debug!(%error, "QUIC cannot listen on {other}"),
             }
         }
-        Ok(Some(Arc::new(Self {
+        Self::on(all, config, certificates).map(Some)
+    }
+
+    /// The same with the [sockets](Self::sockets) of the process before, if QUIC is asked for where they are.
+    ///
+    /// # Errors
+    /// They are elsewhere (`AddrNotAvailable`), or belong to another number of threads (`InvalidInput`); or
+    /// TLS cannot be set up.
+    pub(crate) fn inherit(
+        sockets: Vec<UdpSocket>,
+        config: &Config,
+        http: SocketAddr,
+        certificates: Arc<dyn ResolvesServerCert>,
+    ) -> io::Result<Option<Arc<Self>>> {
+        let asked = match config.quic {
+            QuicListen::Off => return Ok(None),
+            QuicListen::AsHttp => http,
+            QuicListen::At(address) => address,
+        };
+        let mut all: Vec<(SocketAddr, Vec<UdpSocket>)> = Vec::new();
+        for socket in sockets {
+            let address = socket.local_addr()?;
+            match all.iter_mut().find(|(other, _)| *other == address) {
+                Some((_, sockets)) => sockets.push(socket),
+                None => all.push((address, vec![socket])),
+            }
+        }
+        let Some((address, first)) = all.first() else { return Self::bind(config, http, certificates) };
+        if address.ip() != asked.ip() || ![0, address.port()].contains(&asked.port()) {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        // One serves for all where the system cannot spread packets.
+        if first.len() > 1 && first.len() != config.threads {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Self::on(all.into_iter().map(|(_, sockets)| sockets).collect(), config, certificates).map(Some)
+    }
+
+    /// `all`: for each address, the sockets of the threads.
+    fn on(
+        all: Vec<Vec<UdpSocket>>,
+        config: &Config,
+        certificates: Arc<dyn ResolvesServerCert>,
+    ) -> io::Result<Arc<Self>> {
+        let count = all.first().map_or(0, Vec::len) as u16; // at most `threads`
+        let address = all.first().and_then(|sockets| sockets.first()).map(UdpSocket::local_addr);
+        let address = address.ok_or(io::ErrorKind::NotFound)??;
+        let again = all.iter().flatten().map(UdpSocket::try_clone).collect::<io::Result<_>>()?;
+        let mut unclaimed: VecDeque<_> =
+            (0..count).map(|index| ThreadSockets { index, count, sockets: Vec::new() }).collect();
+        for sockets in all {
+            unclaimed.iter_mut().zip(sockets).for_each(|(thread, socket)| thread.sockets.push(socket));
+        }
+        Ok(Arc::new(Self {
             address,
             server: settings::server_config(config, certificates)?,
             endpoint: EndpointConfig::default(),
             handshakes: Handshakes::new(config.quic_handshakes, config.quic_retry_above),
             unclaimed: Mutex::new(unclaimed),
-        })))
+            all: again,
+            reading: Reading::default(),
+        }))
     }
 
     /// The bound address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The sockets, for another process.
+    pub(crate) fn sockets(&self) -> io::Result<Vec<UdpSocket>> {
+        self.all.iter().map(UdpSocket::try_clone).collect()
+    }
+
+    /// What comes from now on waits in the sockets for another process.
+    pub(crate) fn stop_reading(&self) {
+        self.reading.stop();
     }
 
     /// Serves the connections of the next sockets, if any are left, on the calling thread for as long as it
@@ -120,7 +181,12 @@ impl Quic {
         for socket in sockets {
             let mut config = self.endpoint.clone();
             config.cid_generator(move || Box::new(RoutedIds::new(index, count)));
-            let endpoint = Endpoint::new(config, Some(self.server.clone()), socket, Arc::new(LocalRuntime))?;
+            let endpoint = Endpoint::new(
+                config,
+                Some(self.server.clone()),
+                socket,
+                Arc::new(LocalRuntime(self.reading.clone())),
+            )?;
             actix_rt::spawn(accept(endpoint, self.handshakes.clone(), thread.clone()));
         }
         Ok(())
@@ -204,7 +270,7 @@ fn protocol(connection: &quinn::Connection) -> Option<Vec<u8>> {
 
 /// Runs quinn's tasks among the thread's own, so that waking one needs no system call.
 #[derive(Debug)]
-struct LocalRuntime;
+struct LocalRuntime(Reading);
 
 impl Runtime for LocalRuntime {
     fn new_timer(&self, at: Instant) -> Pin<Box<dyn AsyncTimer>> {
@@ -214,7 +280,7 @@ impl Runtime for LocalRuntime {
         actix_rt::spawn(future);
     }
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        TokioRuntime.wrap_udp_socket(socket)
+        Ok(self.0.of(TokioRuntime.wrap_udp_socket(socket)?))
     }
     fn now(&self) -> Instant {
         TokioRuntime.now()

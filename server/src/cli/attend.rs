@@ -1,0 +1,171 @@
+//! What a running server is asked for: by SIGTERM and SIGINT to stop, by SIGUSR2 and `driftless upgrade` to
+//! be followed by another process.
+
+use crate::{
+    server::{HandedOver, Running},
+    shutdown::{self, Signals},
+    systemd,
+    upgrade::{
+        Abilities, Line, Program, Successor, UpgradeError,
+        control::{Asked, Control, Request},
+    },
+};
+use std::{future::pending, io, time::Duration};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+/// Where orders come from.
+pub(super) struct Orders {
+    signals: Signals,
+    upgrades: Signal,
+    control: Option<Control>,
+    program: Program,
+}
+
+/// What an order says.
+enum Order {
+    Stop,
+    /// With the request, if it was not a signal.
+    Upgrade(Option<Request>),
+}
+
+/// How an upgrade has ended.
+enum Upgraded {
+    /// This process goes on.
+    Failed(UpgradeError),
+    /// Another goes on, or none.
+    Followed(Result<u32, UpgradeError>, HandedOver),
+}
+
+impl Orders {
+    /// Takes over the signals.
+    ///
+    /// # Errors
+    /// If the system does not allow watching them.
+    pub(super) fn watch() -> io::Result<Self> {
+        let control = Control::listen();
+        let control = control
+            .inspect_err(|error| warn!(%error, "no commands are heard: to upgrade, send SIGUSR2"))
+            .ok();
+        let (signals, upgrades) = (Signals::watch()?, signal(SignalKind::user_defined2())?);
+        Ok(Self { signals, upgrades, control, program: Program::here()? })
+    }
+
+    /// Does what it is told, until the server stops.
+    pub(super) async fn attend(mut self, running: Running) {
+        while let Order::Upgrade(request) = self.next().await {
+            let file = request.as_ref().and_then(|Request { asked: Asked::Upgrade(file), .. }| file.clone());
+            let program = self.program.clone();
+            let program = file.into_iter().fold(program, Program::in_file);
+            let outcome = self.upgrade(&running, &program).await;
+            let answer = |answer| request.into_iter().for_each(|request| request.answer(&answer));
+            match outcome {
+                Upgraded::Failed(UpgradeError::Stopping) => {
+                    answer(Err(UpgradeError::Stopping.to_string()));
+                    break;
+                }
+                Upgraded::Failed(error) => {
+                    warn!(%error, "the upgrade has failed: this server goes on");
+                    answer(Err(error.to_string()));
+                }
+                Upgraded::Followed(followed, left) => {
+                    if let Ok(process) = &followed {
+                        info!(process, "another process has followed this one");
+                        systemd::followed_by(*process);
+                        // What has come for this one meanwhile.
+                        if self.signals.none_for(Duration::ZERO).await.is_err() {
+                            send_terminate(*process);
+                        }
+                    }
+                    answer(followed.as_ref().map(|process| *process).map_err(ToString::to_string));
+                    return running.followed(left, followed.err().as_ref()).await;
+                }
+            }
+        }
+        let hurried = running.clone();
+        let hurry = running.carries().then_some(move || hurried.hurry());
+        shutdown::drain_after_signal(self.signals, async move { running.drain().await }, hurry).await;
+    }
+
+    async fn next(&mut self) -> Order {
+        let control = &mut self.control;
+        let asked = async {
+            match control {
+                Some(control) => match control.next().await {
+                    Some(request) => request,
+                    None => pending().await,
+                },
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.signals.next() => Order::Stop,
+            _ = self.upgrades.recv() => Order::Upgrade(None),
+            request = asked => Order::Upgrade(Some(request)),
+        }
+    }
+
+    async fn upgrade(&mut self, running: &Running, program: &Program) -> Upgraded {
+        let (successor, line) = match self.prepare(running, program).await {
+            Ok(ready) => ready,
+            Err(error) => return Upgraded::Failed(error),
+        };
+        let left = running.hand_over().await;
+        let followed = match follow(successor, line, &left).await {
+            Ok(process) => Ok(process),
+            Err(error) => {
+                error!(%error, "the new server has failed with the rooms: this program is started again");
+                let itself = self.program.clone().itself();
+                match self.start(running, &itself).await {
+                    Ok((successor, line, _)) => follow(successor, line, &left).await,
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        Upgraded::Followed(followed.map_err(|error| UpgradeError::Lost(error.to_string())), left)
+    }
+
+    /// Starts a process that can follow this one. Nobody notices.
+    async fn prepare(
+        &mut self,
+        running: &Running,
+        program: &Program,
+    ) -> Result<(Successor, Line), UpgradeError> {
+        let (successor, line, abilities) = self.start(running, program).await?;
+        running.may_hand_over(&abilities)?;
+        Ok((successor, line))
+    }
+
+    async fn start(
+        &mut self,
+        running: &Running,
+        program: &Program,
+    ) -> Result<(Successor, Line, Abilities), UpgradeError> {
+        let (successor, mut line) = Successor::start(program, &running.sockets()?, running.made_token())?;
+        info!(process = successor.id(), "a new process starts, to follow this one");
+        let ready = tokio::task::spawn_blocking(move || line.ready().map(|abilities| (line, abilities)));
+        let ready = tokio::select! {
+            ready = ready => ready.unwrap_or_else(|error| Err(UpgradeError::Silent(io::Error::other(error)))),
+            () = self.signals.next() => return Err(UpgradeError::Stopping),
+        };
+        match ready {
+            Ok((line, abilities)) => Ok((successor, line, abilities)),
+            Err(error) => Err(successor.explain(error)),
+        }
+    }
+}
+
+/// Leaves everything to a process, and waits until it serves.
+async fn follow(successor: Successor, mut line: Line, left: &HandedOver) -> Result<u32, UpgradeError> {
+    let (rooms, revoked) = (left.rooms.clone(), left.revoked.clone());
+    let serves = tokio::task::spawn_blocking(move || line.leave(&rooms, revoked)).await;
+    match serves.unwrap_or_else(|error| Err(UpgradeError::Silent(io::Error::other(error)))) {
+        Ok(()) => Ok(successor.follows()),
+        Err(error) => Err(successor.explain(error)),
+    }
+}
+
+fn send_terminate(process: u32) {
+    // SAFETY: kill has no preconditions; the process is this one's child and has not been waited for.
+    unsafe { libc::kill(process.cast_signed(), libc::SIGTERM) };
+}

@@ -1,0 +1,109 @@
+//! What a server leaves to the process that follows it: see [`upgrade`](crate::upgrade).
+
+use super::{CARRY_LIMIT, HEAR_LIMIT, Running};
+use crate::{
+    carry,
+    ground::{
+        drain::{Pace, Step},
+        durability::Durability,
+    },
+    upgrade::{Abilities, Sockets, UpgradeError},
+};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    time::{Duration, Instant},
+};
+use tracing::{info, warn};
+
+/// How long connections have to end: as long as their players wait before they come back, so that nobody
+/// comes back to this process. (It reads nothing after that.)
+const CLOSE_LIMIT: Duration = Duration::from_millis(200);
+/// Time over which players are told to come back after that.
+const SPREAD: Duration = Duration::from_millis(200);
+
+/// What a server has left: everything has stopped.
+pub(crate) struct HandedOver {
+    /// Names of the rooms that can go on.
+    names: HashSet<String>,
+    /// Those that are not in the store, as a file of carried rooms.
+    pub rooms: Vec<u8>,
+    /// Users who may not be here, and until when, milliseconds since 1970.
+    pub revoked: Vec<(String, u64)>,
+}
+
+impl Running {
+    /// Its sockets, for another process.
+    ///
+    /// # Errors
+    /// None may follow it; or the system does not allow it.
+    pub(crate) fn sockets(&self) -> Result<Sockets, UpgradeError> {
+        if self.parts.nodes.is_some() {
+            return Err(UpgradeError::Node);
+        }
+        let udp = self.parts.quic.as_ref().map(|quic| quic.sockets()).transpose()?;
+        Ok(Sockets { tcp: self.parts.listener.try_clone()?, udp: udp.unwrap_or_default() })
+    }
+
+    /// Whether a process with these abilities may follow it now.
+    pub(crate) fn may_hand_over(&self, to: &Abilities) -> Result<(), UpgradeError> {
+        if self.parts.registry.drain_state().step() != Step::Serving {
+            return Err(UpgradeError::Stopping);
+        }
+        if to.carried != carry::LAYOUT {
+            let (here, there) = (carry::LAYOUT, to.carried);
+            let why = format!("this server leaves rooms of version {here}, and the new one reads {there}");
+            return Err(UpgradeError::Unfit(why));
+        }
+        let mut unfit = BTreeMap::<String, usize>::new();
+        for listed in self.parts.registry.all() {
+            let kind = listed.shared.kind;
+            if to.schemas.get(kind) != self.parts.schemas.get(kind) {
+                *unfit.entry(kind.to_owned()).or_default() += 1;
+            }
+        }
+        let Some((kind, rooms)) = unfit.pop_first() else { return Ok(()) };
+        let why = match to.schemas.contains_key(&kind) {
+            true => "has another schema in the new server",
+            false => "is not in the new server",
+        };
+        Err(UpgradeError::Unfit(format!("the game {kind:?} {why}, and {rooms} of its rooms are open")))
+    }
+
+    /// Stops everything and takes it. There is no way back.
+    pub(crate) async fn hand_over(&self) -> HandedOver {
+        let (start, parts) = (Instant::now(), &self.parts);
+        // Who connects from now on waits for the other process.
+        self.http.pause().await;
+        let until = start + CLOSE_LIMIT;
+        parts.registry.drain_state().take(Step::Goodbyes, until + CARRY_LIMIT);
+        self.say_goodbyes(until, Pace::new(0), CLOSE_LIMIT, SPREAD).await;
+        parts.quic.iter().for_each(|quic| quic.stop_reading());
+        let rooms = parts.factory.carry(CARRY_LIMIT, |_| true).await;
+        let mut names: HashSet<_> = rooms.iter().map(|room| room.carried.name.clone()).collect();
+        let count = names.len();
+        let is_kept = |room: &carry::Room| parts.store.get().is_some() && room.durability != Durability::None;
+        let (kept, others): (Vec<_>, Vec<_>) = rooms.into_iter().partition(is_kept);
+        if let Some(store) = parts.store.get() {
+            parts.put_in(store, kept);
+        }
+        let rooms = carry::encode(&others).unwrap_or_else(|error| {
+            warn!(%error, "rooms cannot be handed over: they are lost");
+            names.retain(|name| others.iter().all(|room| room.carried.name != *name));
+            carry::encode(&[]).unwrap_or_default()
+        });
+        let revoked = parts.door.revocations().all();
+        let revoked = revoked.into_iter().map(|(user, until)| (user.to_string(), until.as_millis() as u64));
+        let took_ms = start.elapsed().as_millis() as u64;
+        info!(rooms = count, took_ms, "the rooms have stopped for the process that follows");
+        HandedOver { names, rooms, revoked: revoked.collect() }
+    }
+
+    /// Another process has it, or `lost` says why none has.
+    pub(crate) async fn followed(&self, left: HandedOver, lost: Option<&UpgradeError>) {
+        if let Some(lost) = lost {
+            *self.parts.lost.lock() = Some(io::Error::other(lost.to_string()));
+        }
+        self.end(&left.names, HEAR_LIMIT).await;
+    }
+}

@@ -1,0 +1,90 @@
+//! One process of the server follows another while players play: the old one starts the new one, and hands
+//! over its sockets and its rooms.
+//!
+//! ```text
+//!  old: starts the program ─► sockets, by inherited descriptors
+//!  new:                       reads its configuration, opens what it needs ─► "ready"
+//!  old: stops accepting, says goodbye, stops its rooms ─► rooms (those with durability: in the store)
+//!  new:                       has them go on, accepts who waits in the sockets ─► "serving"
+//!  old: ends
+//! ```
+//!
+//! Until the new process is ready, nothing has changed for anybody, and a new process that fails costs
+//! nothing. If it fails later, the old program, which is still there as `/proc/self/exe`, is started in its
+//! place, by the same steps.
+//!
+//! **Descriptors** are inherited, as with systemd's socket activation; but nobody knows the process's number
+//! before it exists (`LISTEN_PID`), so the variable [`INHERITED`] names the parent, and the descriptors by
+//! their numbers. Connections that nobody has accepted and datagrams that nobody has read wait in the
+//! sockets.
+//!
+//! **The line** is a Unix socket between the two, with one JSON object a line, so that each may be of another
+//! version ([`Said`], [`Left`]); the rooms follow theirs as bytes.
+//!
+//! An upgrade is asked for by SIGUSR2 or by the [`control`] socket.
+
+pub(crate) mod control;
+mod predecessor;
+mod successor;
+
+pub(crate) use predecessor::{Predecessor, predecessor, tell_failed};
+pub(crate) use successor::{Line, Program, Successor, UpgradeError};
+
+use crate::carry;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    net::{TcpListener, UdpSocket},
+};
+
+/// The variable that tells a process what it has inherited: the number of its parent, then of the
+/// descriptors of the line, of the listening TCP socket and of the UDP sockets.
+const INHERITED: &str = "DRIFTLESS_INHERITED";
+/// Longest line, bytes.
+const LONGEST: u64 = 16 << 20;
+
+/// The sockets of a server.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    /// The one that listens.
+    pub tcp: TcpListener,
+    /// Those of QUIC, those of one address in the order in which they were bound.
+    pub udp: Vec<UdpSocket>,
+}
+
+/// What the new process says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Said {
+    /// It can take the rooms.
+    Ready(Abilities),
+    /// It has them, and serves.
+    Serving,
+    /// It cannot start.
+    Failed(String),
+}
+
+/// Which rooms a process can go on with.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Abilities {
+    /// The version of carried rooms.
+    pub carried: u8,
+    /// Checksums of the schemas of its games, by kind.
+    pub schemas: BTreeMap<String, u32>,
+}
+
+/// What the old process leaves to the new one, apart from what is in the store.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// Rooms.
+    pub rooms: Vec<carry::Room>,
+    /// Users who may not be here, and until when, milliseconds since 1970.
+    pub revoked: Vec<(String, u64)>,
+}
+
+/// [`Left`] as a line. The rooms follow it.
+#[derive(Debug, Serialize, Deserialize)]
+struct LeftLine {
+    bytes: u64,
+    revoked: Vec<(String, u64)>,
+}

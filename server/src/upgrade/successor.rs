@@ -1,0 +1,214 @@
+//! The process after this one, as the old one sees it.
+
+use super::{Abilities, INHERITED, LONGEST, LeftLine, Said, Sockets};
+use std::{
+    env,
+    ffi::OsString,
+    io::{self, BufRead, BufReader, Read, Write},
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::{net::UnixStream, process::CommandExt},
+    },
+    path::{Path, PathBuf},
+    process::{self, Child, Command, ExitStatus},
+    time::Duration,
+};
+
+/// How long a new process may take until it is ready: it may wait for a database of the game.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+/// How long it may take from then on until it serves.
+const SERVING_LIMIT: Duration = Duration::from_secs(30);
+/// The program of this process, also after its file was replaced.
+const ITSELF: &str = "/proc/self/exe";
+
+/// Why there is no new process.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UpgradeError {
+    /// The program cannot be started.
+    #[error("{} cannot be started: {error}", binary.display())]
+    Binary {
+        /// Its file.
+        binary: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// It has said why it does not start.
+    #[error("the new server does not start: {0}")]
+    Refused(String),
+    /// It has ended.
+    #[error("the new server has ended ({0}): its log says why")]
+    Ended(ExitStatus),
+    /// It takes too long, or says what makes no sense.
+    #[error("the new server does not answer: {0}")]
+    Silent(io::Error),
+    /// The rooms cannot go on there.
+    #[error("{0}: restart the server instead, and these rooms begin anew")]
+    Unfit(String),
+    /// Other nodes may have its rooms.
+    #[error("a node of several (--redis) has no successor: drain it, and start the new one")]
+    Node,
+    /// This server stops.
+    #[error("the server is stopping")]
+    Stopping,
+    /// The rooms have stopped, and nobody goes on with them.
+    #[error("the rooms are lost: {0}")]
+    Lost(String),
+    /// A socket cannot be handed over.
+    #[error("the sockets cannot be handed over: {0}")]
+    Sockets(#[from] io::Error),
+}
+
+/// How this process was started.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    name: OsString,
+    file: PathBuf,
+    args: Vec<OsString>,
+}
+
+/// A process that is to follow this one. Killed when it is dropped before that.
+#[derive(Debug)]
+pub(crate) struct Successor {
+    child: Option<Child>,
+}
+
+/// What is said to it and heard of it.
+#[derive(Debug)]
+pub(crate) struct Line(BufReader<UnixStream>);
+
+impl Program {
+    /// Of this process. Call it when the process starts, because its file may be replaced later.
+    pub(crate) fn here() -> io::Result<Self> {
+        let mut args = env::args_os();
+        let name = args.next().unwrap_or_default();
+        // As it was called, because a link may lead elsewhere by then.
+        let called = Path::new(&name);
+        let file = if called.components().count() > 1 { called.to_owned() } else { env::current_exe()? };
+        Ok(Self { name, file, args: args.collect() })
+    }
+
+    /// The same in another file.
+    pub(crate) fn in_file(self, file: PathBuf) -> Self {
+        Self { file, ..self }
+    }
+
+    /// The one that runs here.
+    pub(crate) fn itself(self) -> Self {
+        self.in_file(ITSELF.into())
+    }
+}
+
+impl Successor {
+    /// Starts a program with these sockets. `token`: what this server's operators have been told.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) fn start(
+        program: &Program,
+        sockets: &Sockets,
+        token: Option<&str>,
+    ) -> Result<(Self, Line), UpgradeError> {
+        let Program { name, file, args } = program;
+        let (line, other) = UnixStream::pair()?;
+        let mut descriptors = vec![other.as_raw_fd(), sockets.tcp.as_raw_fd()];
+        descriptors.extend(sockets.udp.iter().map(AsRawFd::as_raw_fd));
+        let numbers = descriptors.iter().map(|number| format!(" {number}"));
+        let mut command = Command::new(file);
+        command.arg0(name).args(args);
+        command.env(INHERITED, [process::id().to_string()].into_iter().chain(numbers).collect::<String>());
+        if let Some(token) = token {
+            command.env("DRIFTLESS_ADMIN_TOKEN", token);
+        }
+        let inherit = move || descriptors.iter().try_for_each(|descriptor| inherit(*descriptor));
+        // SAFETY: it makes system calls with numbers only, and neither allocates nor takes locks.
+        unsafe { command.pre_exec(inherit) };
+        let started = command.spawn();
+        let child = started.map_err(|error| UpgradeError::Binary { binary: file.clone(), error })?;
+        Ok((Self { child: Some(child) }, Line(BufReader::new(line))))
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
+    /// It follows: from now on it is on its own.
+    pub(crate) fn follows(mut self) -> u32 {
+        self.child.take().map_or(0, |child| child.id())
+    }
+
+    /// What has become of it, if its line has ended.
+    pub(crate) fn explain(mut self, error: UpgradeError) -> UpgradeError {
+        match (&error, self.child.take()) {
+            (UpgradeError::Silent(silent), Some(mut child))
+                if silent.kind() == io::ErrorKind::UnexpectedEof =>
+            {
+                child.wait().map_or(error, UpgradeError::Ended)
+            }
+            (_, child) => {
+                self.child = child;
+                error
+            }
+        }
+    }
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Line {
+    /// Waits until the new process is ready.
+    pub(crate) fn ready(&mut self) -> Result<Abilities, UpgradeError> {
+        match self.hear(READY_LIMIT)? {
+            Said::Ready(abilities) => Ok(abilities),
+            Said::Failed(why) => Err(UpgradeError::Refused(why)),
+            Said::Serving => Err(UpgradeError::Silent(io::ErrorKind::InvalidData.into())),
+        }
+    }
+
+    /// Leaves it the rooms, and waits until it serves.
+    pub(crate) fn leave(&mut self, rooms: &[u8], revoked: Vec<(String, u64)>) -> Result<(), UpgradeError> {
+        let say = || {
+            let mut line = serde_json::to_vec(&LeftLine { bytes: rooms.len() as u64, revoked })?;
+            line.push(b'\n');
+            let to = self.0.get_mut();
+            to.set_write_timeout(Some(SERVING_LIMIT))?;
+            to.write_all(&line)?;
+            to.write_all(rooms)
+        };
+        say().map_err(UpgradeError::Silent)?;
+        match self.hear(SERVING_LIMIT)? {
+            Said::Serving => Ok(()),
+            Said::Failed(why) => Err(UpgradeError::Refused(why)),
+            Said::Ready(_) => Err(UpgradeError::Silent(io::ErrorKind::InvalidData.into())),
+        }
+    }
+
+    fn hear(&mut self, within: Duration) -> Result<Said, UpgradeError> {
+        let mut text = String::new();
+        let mut hear = || {
+            self.0.get_ref().set_read_timeout(Some(within))?;
+            (&mut self.0).take(LONGEST).read_line(&mut text)?;
+            match text.is_empty() {
+                true => Err(io::ErrorKind::UnexpectedEof.into()),
+                false => Ok(serde_json::from_str(&text)?),
+            }
+        };
+        hear().map_err(UpgradeError::Silent)
+    }
+}
+
+/// In the new process, before its program begins.
+fn inherit(descriptor: RawFd) -> io::Result<()> {
+    // SAFETY: fcntl with F_SETFD takes numbers and touches no memory.
+    match unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

@@ -1,0 +1,355 @@
+//! A server that is followed by a new process while players play: `driftless upgrade` and SIGUSR2.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
+
+mod util;
+
+use driftless_client::TransportKind;
+use driftless_server::Server;
+use driftless_sim::GameKind;
+use std::{
+    env, fs,
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use util::{
+    PATIENCE, eventually, http,
+    ledger::{BOMB, Bot, Ledger, Player},
+    process, until,
+};
+
+/// The arguments of the server that a process runs, if it is to run one.
+const ARGUMENTS: &str = "NEW_PROCESS_TEST";
+
+/// Not a test of its own: this program as a server, for the others, which start it as another process.
+#[test]
+fn a_process_of_its_own() {
+    let Ok(arguments) = env::var(ARGUMENTS) else { return };
+    let server = Server::new(&[GameKind::of::<Ledger>()]);
+    let server = server.on(|_| {}); // as most have
+    let arguments = ["driftless"].into_iter().chain(arguments.split('|')).map(Into::into);
+    assert_eq!(
+        format!("{:?}", server.main_with(arguments)),
+        format!("{:?}", std::process::ExitCode::SUCCESS)
+    );
+}
+
+/// A server, and those that follow it. All are killed when it is dropped.
+struct Servers {
+    address: SocketAddr,
+    /// Numbers of the processes, the newest last.
+    processes: Vec<u32>,
+    first: Child,
+    folder: TempDir,
+}
+
+impl Servers {
+    /// A server, in a folder of its own, with these arguments besides.
+    fn start(more: &[&str]) -> Self {
+        Self::with(more, |_, _| {})
+    }
+
+    fn with(more: &[&str], change: impl FnOnce(&mut Command, &Path)) -> Self {
+        let (address, folder) = (free_address(), tempfile::tempdir().unwrap());
+        let listen = address.to_string();
+        let mut arguments =
+            vec!["serve", "--listen", &listen, "--threads", "2", "--workers", "1", "--log", "info"];
+        arguments.extend(more);
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["a_process_of_its_own", "--exact", "--nocapture"]);
+        command.env(ARGUMENTS, arguments.join("|")).env(BOMB, folder.path().join("bomb"));
+        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        change(&mut command, folder.path());
+        let first = command.spawn().unwrap();
+        let mut servers = Self { address, processes: vec![first.id()], first, folder };
+        until("the server listens", || {
+            assert!(servers.first.try_wait().unwrap().is_none(), "the server has ended");
+            TcpStream::connect(address).is_ok()
+        });
+        servers
+    }
+
+    fn newest(&self) -> u32 {
+        *self.processes.last().unwrap()
+    }
+
+    /// What `driftless upgrade` does and says.
+    fn upgrade(&self, more: &[&str]) -> Output {
+        let pid = self.newest().to_string();
+        process::command(&["upgrade", "--pid", &pid]).args(more).output().unwrap()
+    }
+
+    /// Upgrades it, and waits for the end of the old process.
+    fn upgraded(&mut self) {
+        let told = self.upgrade(&[]);
+        let line = String::from_utf8_lossy(&told.stdout).into_owned();
+        assert!(told.status.success(), "{told:?}");
+        let number = line.strip_prefix("process ").and_then(|line| line.split(' ').next());
+        let old = self.newest();
+        self.processes.push(number.unwrap().parse().unwrap());
+        self.ended(old);
+    }
+
+    fn ended(&mut self, process: u32) {
+        if process == self.first.id() {
+            let status = eventually("the old process ends", || self.first.try_wait().unwrap());
+            assert!(status.success(), "{status}");
+        }
+        until("the old process is gone", || !is_running(process));
+    }
+
+    fn players(&self) -> usize {
+        let metrics = http::get(self.address, "/metrics").body;
+        let line = metrics.lines().find_map(|line| line.strip_prefix("driftless_players "));
+        line.map_or(0, |number| number.parse().unwrap())
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        for process in &self.processes {
+            // SAFETY: kill has no preconditions. The numbers are those of this test's processes.
+            unsafe { libc::kill(process.cast_signed(), libc::SIGKILL) };
+        }
+        let _ = self.first.kill();
+        let _ = self.first.wait();
+    }
+}
+
+/// Whether a process is there, and not only waits for its parent to notice its end.
+fn is_running(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+/// An address that nobody listens on, over TCP or UDP.
+fn free_address() -> SocketAddr {
+    loop {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+/// Bots that play until they are stopped.
+struct Swarm {
+    runtime: tokio::runtime::Runtime,
+    stop: Arc<AtomicBool>,
+    back: Arc<Mutex<Vec<Instant>>>,
+    bots: Vec<JoinHandle<Player>>,
+}
+
+impl Swarm {
+    /// So many bots over each of these transports, in four rooms.
+    fn play(servers: &Servers, each: usize, transports: &[TransportKind]) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let (runtime, stop) = (runtime.unwrap(), Arc::<AtomicBool>::default());
+        let back = Arc::<Mutex<Vec<Instant>>>::default();
+        let bots = transports.iter().flat_map(|transport| (0..each).map(|n| (*transport, n)));
+        let bots: Vec<_> = bots
+            .map(|(transport, n)| {
+                let room = format!("room{}", n % 4);
+                let bot = Bot { address: servers.address, room, transport, may_lose: false };
+                runtime.spawn(bot.play(stop.clone(), back.clone()))
+            })
+            .collect();
+        until("all play", || servers.players() == bots.len());
+        Self { runtime, stop, back, bots }
+    }
+
+    /// Waits until all have come back once more.
+    fn all_back(&self, times: usize) {
+        until("everybody is back", || {
+            assert!(!self.bots.iter().any(JoinHandle::is_finished), "a player has failed");
+            self.back.lock().unwrap().len() >= times * self.bots.len()
+        });
+    }
+
+    /// Waits until the rooms have told all of them something new.
+    fn goes_on(&self, servers: &Servers) {
+        let ticks = || {
+            let metrics = http::get(servers.address, "/metrics").body;
+            let line = metrics.lines().find_map(|line| line.strip_prefix("driftless_ticks_total "));
+            line.map_or(0, |number| number.parse::<u64>().unwrap())
+        };
+        let before = ticks();
+        until("the rooms go on", || ticks() > before + 40);
+    }
+
+    fn end(self) -> Vec<Player> {
+        self.stop.store(true, Relaxed);
+        self.runtime.block_on(async {
+            let mut all = Vec::new();
+            for bot in self.bots {
+                all.push(tokio::time::timeout(PATIENCE, bot).await.unwrap().unwrap());
+            }
+            all
+        })
+    }
+}
+
+/// Players over two transports, so many over each, whose server is upgraded twice.
+fn survive_two_upgrades(each: usize, more: &[&str]) {
+    let mut servers = Servers::start(more);
+    let swarm = Swarm::play(&servers, each, &[TransportKind::WebSocket, TransportKind::Quic]);
+    for times in 1..=2 {
+        swarm.goes_on(&servers);
+        servers.upgraded();
+        swarm.all_back(times);
+    }
+    swarm.goes_on(&servers);
+    let players = swarm.end();
+    for player in &players {
+        assert_eq!((player.resumed, player.gaps.len()), (2, 2));
+        assert!(player.confirmed > 20 && player.said.len() > 5 && player.rolled_back.is_empty(), "it played");
+    }
+    let mut gaps: Vec<_> = players.iter().flat_map(|player| player.gaps.clone()).collect();
+    gaps.sort_unstable();
+    let last = gaps.len() - 1;
+    println!(
+        "without a state: p50 {:?}, p99 {:?}, all {:?}",
+        gaps[last / 2],
+        gaps[last * 99 / 100],
+        gaps[last]
+    );
+    assert!(gaps[last] < PATIENCE);
+}
+
+// Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window." Promise 2:
+// "A client never applies a state older than one it has applied." The players check both.
+#[test]
+fn players_and_rooms_go_on_in_the_new_process() {
+    survive_two_upgrades(10, &[]);
+}
+
+// The same with rooms that go by the store.
+#[test]
+fn rooms_with_a_journal_go_on_in_the_new_process() {
+    survive_two_upgrades(10, &["--store", "store", "--durability", "journal"]);
+}
+
+/// It says how long 200 players are without a state:
+/// `cargo test --release -p driftless-server --test new_process -- --ignored --nocapture`.
+#[test]
+#[ignore = "needs a release build"]
+fn two_hundred_players_go_on_in_the_new_process() {
+    survive_two_upgrades(100, &[]);
+    survive_two_upgrades(100, &["--store", "store", "--durability", "journal"]);
+}
+
+#[test]
+fn a_program_that_cannot_follow_changes_nothing() {
+    let servers = Servers::with(&["--config", "settings.toml"], |_, folder| {
+        fs::write(folder.join("settings.toml"), "tick_rate = 20\n").unwrap();
+    });
+    let swarm = Swarm::play(&servers, 3, &[TransportKind::WebSocket, TransportKind::Quic]);
+    let script = |name: &str, text: &str| {
+        let file = servers.folder.path().join(name);
+        fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        file.display().to_string()
+    };
+    let own = env!("CARGO_BIN_EXE_driftless");
+    let failed = |binary: &str, why: &str| {
+        let told = servers.upgrade(&["--binary", binary]);
+        let said = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert!(told.status.code() == Some(1) && said.contains(why), "{binary}: {told:?}");
+    };
+    failed("/nowhere/driftless", "/nowhere/driftless cannot be started: ");
+    failed(&script("ends", "exit 7"), "has ended (exit status: 7)");
+    failed(&script("elsewhere", &format!("exec {own} serve --listen 127.0.0.1:1")), "--listen has changed");
+    let listen = servers.address;
+    failed(
+        &script("threads", &format!("exec {own} serve --listen {listen} --threads 3")),
+        "--threads has changed",
+    );
+    failed(
+        &script("another", &format!("exec {own} serve --listen {listen} --threads 2")),
+        "the game \"ledger\" is not in the new server, and 3 of its rooms are open",
+    );
+    fs::write(servers.folder.path().join("settings.toml"), "tick_rate = 0\n").unwrap();
+    let told = servers.upgrade(&[]);
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.status.code() == Some(1) && said.contains("tick_rate"), "{told:?}");
+
+    swarm.goes_on(&servers);
+    assert!(is_running(servers.newest()));
+    for player in swarm.end() {
+        assert_eq!((player.resumed, player.gaps.len()), (0, 0), "nobody has noticed");
+    }
+}
+
+#[test]
+fn the_old_program_goes_on_if_the_new_one_fails_with_the_rooms() {
+    let mut servers = Servers::start(&[]);
+    let swarm = Swarm::play(&servers, 3, &[TransportKind::WebSocket, TransportKind::Quic]);
+    fs::write(servers.folder.path().join("bomb"), "").unwrap();
+    servers.upgraded();
+    assert!(!servers.folder.path().join("bomb").exists(), "it went off");
+    swarm.all_back(1);
+    swarm.goes_on(&servers);
+    assert!(swarm.end().iter().all(|player| player.resumed == 1));
+}
+
+#[test]
+fn a_signal_upgrades_and_the_service_manager_is_told_who_goes_on() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("notify");
+    let notified = UnixDatagram::bind(&socket).unwrap();
+    notified.set_read_timeout(Some(PATIENCE)).unwrap();
+    let next = || {
+        let mut text = [0; 256];
+        let length = notified.recv(&mut text).unwrap();
+        String::from_utf8(text[..length].to_vec()).unwrap()
+    };
+    let mut servers = Servers::with(&[], |command, _| _ = command.env("NOTIFY_SOCKET", &socket));
+    assert_eq!(next(), "READY=1");
+    let old = servers.newest();
+    // SAFETY: kill has no preconditions; the child has not been waited for.
+    assert_eq!(unsafe { libc::kill(old.cast_signed(), libc::SIGUSR2) }, 0);
+    assert_eq!(next(), "READY=1", "of the new process");
+    let told = next();
+    let new = told.strip_prefix("MAINPID=").unwrap_or_else(|| panic!("{told}")).parse().unwrap();
+    servers.processes.push(new);
+    servers.ended(old);
+    // It ends as the first one would.
+    // SAFETY: as above; the process is this test's.
+    assert_eq!(unsafe { libc::kill(new.cast_signed(), libc::SIGTERM) }, 0);
+    assert!(next().starts_with("STOPPING=1"));
+    until("it ends", || !is_running(new));
+}
+
+#[test]
+fn operators_keep_the_token_that_they_were_told() {
+    let mut server = process::Process::start(&[]);
+    let pid = server.id().to_string();
+    let told = process::run(&["upgrade", "--pid", &pid]);
+    let line = String::from_utf8_lossy(&told.stdout).into_owned();
+    let new: i32 = line.strip_prefix("process ").unwrap().split(' ').next().unwrap().parse().unwrap();
+    let answer = http::send(server.address(), "GET", "/v1/drain", &server.authorization(), "");
+    // SAFETY: kill has no preconditions; the process is this test's.
+    unsafe { libc::kill(new, libc::SIGKILL) };
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(server.wait().0.success());
+}
+
+#[test]
+fn there_must_be_a_server_to_upgrade() {
+    let told = process::run(&["upgrade", "--pid", "1"]);
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.status.code() == Some(1) && said.contains("process 1 cannot be asked"), "{told:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let told = process::run(&["upgrade", "--store", folder.path().to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.status.code() == Some(1) && said.contains("no server has the store in"), "{told:?}");
+}
