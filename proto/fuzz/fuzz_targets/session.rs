@@ -6,7 +6,7 @@ use driftless_proto::{
     delta::{Encoder, References},
     limits::{Limits, MAX_ZONES_IN_VIEW},
     moment::Moment,
-    reliable::{ReliableQueue, encode_body},
+    reliable::{HARD_BOUND, MESSAGE_OVERHEAD, ReliableQueue, encode_body},
     schema::Schema,
     session::{
         Delivery,
@@ -35,6 +35,9 @@ fuzz_target!(|data: &[u8]| {
         client(script, delivery, flags & 4 != 0);
     }
 });
+
+/// Bytes of reliable messages that may wait without progress.
+const QUEUE_BYTES: usize = 200;
 
 /// The next `len` bytes of a script, or as many as there are.
 fn take<'a>(script: &mut &'a [u8], len: usize) -> &'a [u8] {
@@ -96,7 +99,7 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool, zoned: bool) {
     let mut now = Instant::now();
     let state_bytes_per_second = if zoned { u32::from(byte(&mut script)) * 10 } else { 0 };
     let limits =
-        Limits { reliable_messages: 8, reliable_bytes: 200, state_bytes_per_second, ..Limits::default() };
+        Limits { reliable_messages: 8, reliable_bytes: QUEUE_BYTES, state_bytes_per_second, ..Limits::default() };
     let mut writer = ZoneWriter::default();
     let mut queue = ReliableQueue::new(limits.reliable_messages, limits.reliable_bytes);
     let mut session = ServerSession::<Tick>::new(now, limits, delivery);
@@ -227,7 +230,7 @@ fn server(mut script: &[u8], delivery: Delivery, joined: bool, zoned: bool) {
             out.clear();
         }
         let _ = session.poll_timeout();
-        assert!(queue.len() <= 8);
+        assert!(queue.len() * MESSAGE_OVERHEAD <= QUEUE_BYTES * HARD_BOUND, "the queue is bounded");
     }
 }
 
