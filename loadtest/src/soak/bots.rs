@@ -141,7 +141,10 @@ impl Bot {
         loop {
             let until = Instant::now() + self.life.stretch();
             match self.play(&mut connection, until, &mut order, &mut must_resume).await {
-                Stretch::Over if self.board.is_over() => return self.leave(connection).await,
+                // A room that is not open any more is one that late joins have made again.
+                Stretch::Over if self.board.is_over() || !self.board.has(&self.options.room) => {
+                    return self.leave(connection).await;
+                }
                 Stretch::Over => {}
                 // Whatever it is told, or if it asks for its seat only then, that the seat is not there.
                 Stretch::Closed(_) if !self.board.has(&self.options.room) => {
