@@ -29,6 +29,8 @@ use web_transport_quinn::{
     proto::{ConnectError::WrongStatus, ConnectRequest},
 };
 
+/// Longest time for the handshakes with a node to which the client was sent.
+const NODE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time between attempts of one transport at the addresses of one name (RFC 8305 section 5).
 const ADDRESS_HEAD_START: Duration = Duration::from_millis(250);
 
@@ -139,7 +141,8 @@ impl Dialer {
                 }
             }
         };
-        let after = options.connect_timeout;
+        // A node that does not answer may be dead: then another has the room soon.
+        let after = options.connect_timeout.min(if target.is_node() { NODE_TIMEOUT } else { Duration::MAX });
         let timed_out = || DialError::TimedOut { address: target.address(), after };
         let opened = tokio::time::timeout(after, open).await;
         opened.unwrap_or_else(|_| Err(timed_out())).map_err(|error| (kind, error))

@@ -17,6 +17,8 @@ pub(super) struct Target {
     path: String,
     /// Host and port of QUIC, if they are not the same.
     quic: Option<(String, u16)>,
+    /// It is a node to which the client was sent.
+    node: bool,
 }
 
 impl Target {
@@ -41,6 +43,7 @@ impl Target {
             port,
             path: path.to_owned(),
             quic: None,
+            node: false,
         })
     }
 
@@ -52,7 +55,12 @@ impl Target {
         }
         let quic = quic.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
         let quic = quic.map(|(host, port)| (host.trim_matches(['[', ']']).to_owned(), port));
-        Ok(Self { quic, ..moved })
+        Ok(Self { quic, node: true, ..moved })
+    }
+
+    /// Whether it is a node to which the client was sent.
+    pub fn is_node(&self) -> bool {
+        self.node
     }
 
     /// Host and port of QUIC, unless the server says otherwise.
