@@ -1,5 +1,7 @@
 //! The codec does not allocate in steady state.
 
+#![allow(unsafe_code, reason = "a counting allocator")]
+
 use bytes::Bytes;
 use driftless_proto::{
     delta::{Decoder, Encoder, References},

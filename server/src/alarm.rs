@@ -1,5 +1,7 @@
 //! A precise timer for a thread's future. (tokio's own timers round to a millisecond.)
 
+#![allow(unsafe_code, reason = "a timer of the kernel")]
+
 use std::{
     io,
     task::{Context, Poll},

@@ -1,5 +1,7 @@
 //! The limit of file sizes (`ulimit -f`): writing beyond it is an error, as a full disk is.
 
+#![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
+
 /// Has a write beyond the limit fail with `EFBIG`. By default the kernel ends the process for it, with
 /// SIGXFSZ. A handler that somebody has set stays.
 pub(crate) fn exceed_with_an_error() {

@@ -1,5 +1,7 @@
 //! The limit of open files: every connection is one.
 
+#![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
+
 use std::io;
 
 /// Files that are not connections: listeners, event queues, recordings, and those that a scrape opens.

@@ -3,6 +3,8 @@
 //! A connection is visited twice per tick, with thousands of others and the kernel's own work in between. By
 //! then its memory is in no cache, and waiting for it would take longer than the work itself.
 
+#![allow(unsafe_code, reason = "an instruction of the processor")]
+
 /// Size of a cache line, bytes.
 const LINE: usize = 64;
 

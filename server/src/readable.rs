@@ -1,5 +1,7 @@
 //! Files watched by tokio.
 
+#![allow(unsafe_code, reason = "the runtime watches a descriptor")]
+
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},

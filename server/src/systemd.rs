@@ -1,6 +1,8 @@
 //! What systemd and a service tell each other: a listening socket that systemd keeps (`sd_listen_fds(3)`),
 //! and that the server serves or stops (`sd_notify(3)`). Without systemd nothing here does anything.
 
+#![allow(unsafe_code, reason = "systemd hands over a descriptor by its number")]
+
 use std::{env, io, net::SocketAddr, net::TcpListener, process};
 
 /// Variables of `sd_listen_fds(3)` and `sd_notify(3)`.

@@ -1,5 +1,7 @@
 //! Scheduling of our threads.
 
+#![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
+
 use std::{io, time::Duration};
 
 /// Time slice requested by a thread that runs briefly and must run soon, nanoseconds: the minimum that Linux
@@ -13,7 +15,8 @@ const SHORT_SLICE: u64 = 100_000;
 /// little later on a busy machine.
 pub(crate) fn prefer_latency() {
     #[cfg(target_os = "linux")]
-    // SAFETY: sched_setattr reads the given struct, whose size is in it; prctl takes integers.
+    // SAFETY: all zeroes are a valid value of this struct; sched_setattr reads it, up to the size that is in
+    // it; getpriority and prctl take integers.
     unsafe {
         let mut attributes: libc::sched_attr = std::mem::zeroed();
         attributes.size = size_of::<libc::sched_attr>() as u32;
@@ -30,7 +33,7 @@ pub(crate) fn prefer_latency() {
 pub(crate) fn set_name(name: &str) {
     #[cfg(target_os = "linux")]
     if let Ok(name) = std::ffi::CString::new(name) {
-        // SAFETY: reads the name, of which it takes 15 bytes.
+        // SAFETY: reads the name up to its zero, or 15 bytes of it.
         unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
     }
     #[cfg(not(target_os = "linux"))]
@@ -112,7 +115,7 @@ impl Cores {
     /// If the kernel does not allow it.
     pub(crate) fn run_here(&self, n: Option<usize>) -> io::Result<()> {
         let own = n.map(|n| self.0[n % self.0.len()]);
-        // SAFETY: as above; the macro writes within the set.
+        // SAFETY: as above: the macro writes within the set, as these numbers are from one of the same size.
         unsafe {
             let mut set: libc::cpu_set_t = std::mem::zeroed();
             for core in self.0.iter().filter(|core| own.is_none_or(|own| own == **core)) {

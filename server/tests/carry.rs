@@ -1,5 +1,6 @@
 //! Rooms that outlive their server: the next one continues them, and players keep their seats.
 
+#![allow(unsafe_code, reason = "a signal for a child")]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;

@@ -1,5 +1,6 @@
 //! The `driftless` program as operators use it: output, exit codes, environment.
 
+#![allow(unsafe_code, reason = "a signal for a child")]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 use std::{

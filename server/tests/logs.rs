@@ -1,5 +1,6 @@
 //! A reader that does not read the server's output does not block it, and strangers cannot flood its log.
 
+#![allow(unsafe_code, reason = "a signal for a child, and a pipe that does not block")]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;

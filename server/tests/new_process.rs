@@ -1,5 +1,6 @@
 //! A server that is followed by a new process while players play: `driftless upgrade` and SIGUSR2.
 
+#![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;

@@ -1,6 +1,7 @@
 //! A server that cannot start says in one line what is wrong and what to do about it, before anything is
 //! started or created.
 
+#![allow(unsafe_code, reason = "makes a named pipe")]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;

@@ -1,6 +1,7 @@
 //! A store when something is wrong: no space, limits, another server, strangers' files; and processes that
 //! are killed at the worst moment.
 
+#![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
 
 mod util;

@@ -101,6 +101,7 @@
 //! [`games::arena`] is a larger game built this way, [`games::cursors`] a small one, and [`games::hands`] one
 //! with zones.
 
+#![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 extern crate self as driftless_sim; // so that the games here are written like anybody's

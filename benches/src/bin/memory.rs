@@ -12,6 +12,8 @@
 //! core: the connection's actor and mailbox, the HTTP connection, socket buffers. `loadtest run …
 //! --server-pid PID` measures everything together as the kernel sees it: RSS per client.
 
+#![allow(unsafe_code, reason = "a counting allocator")]
+
 use bytes::BytesMut;
 use clap::Parser;
 use driftless_benches::{BusyRoom, Client, Thread, write_json};

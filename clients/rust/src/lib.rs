@@ -93,6 +93,7 @@
 //! # What it does not do
 //! Drawing.
 
+#![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod backoff;

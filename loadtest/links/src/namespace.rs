@@ -1,5 +1,7 @@
 //! A network namespace with one TUN device.
 
+#![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
+
 use std::{
     fs::File,
     io,
@@ -105,7 +107,7 @@ fn set_up(address: Ipv4Addr) -> io::Result<()> {
 }
 
 fn request(device: &str) -> libc::ifreq {
-    // SAFETY: a structure of numbers, for which zero is a value.
+    // SAFETY: a structure of numbers and pointers, for which zero is a value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(device.bytes()) {
         *to = from as libc::c_char;

@@ -8,6 +8,7 @@
 //! | search for the longest packet that the path carries | five probes of up to 1452 bytes | none: packets of 1200 bytes | at 2 kB/s the probes fill the path for 3 s: see `transport_config` |
 //! | datagrams that wait for the window | 1 MiB | 4 KiB | an input or state that waits is soon outdated: the next one is better |
 
+#![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 mod acknowledgements;

@@ -1,6 +1,8 @@
 //! What a running server is asked for: by SIGTERM and SIGINT to stop, by SIGUSR2 and `driftless upgrade` to
 //! be followed by another process.
 
+#![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
+
 use crate::{
     server::{HandedOver, Running},
     shutdown::{self, Signals},

@@ -1,5 +1,7 @@
 //! Why a file of the operator's cannot be read, and what to do about it.
 
+#![allow(unsafe_code, reason = "asks the C library")]
+
 use std::io;
 
 /// The error; and, if it is one of permissions, who may not read the file.

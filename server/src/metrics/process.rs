@@ -1,6 +1,8 @@
 //! Metrics of the process, read from `/proc` when they are requested. On systems other than Linux there are
 //! none.
 
+#![allow(unsafe_code, reason = "asks the C library")]
+
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},

@@ -1,5 +1,7 @@
 //! This node among others: what it says of itself, and what it has to do.
 
+#![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
+
 use crate::{
     config::{Config, PublicUrl, QuicListen, Reached, RedisUrl},
     health::{Health, Matters},

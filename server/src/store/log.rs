@@ -5,6 +5,8 @@
 //! not the end of the process when a room writes to it (SIGBUS). Its pages are touched beforehand, so that
 //! rooms do not wait for them.
 
+#![allow(unsafe_code, reason = "a file that is mapped into memory")]
+
 use super::frames::{self, BEFORE, HEAD};
 use memmap2::MmapMut;
 use parking_lot::Mutex;

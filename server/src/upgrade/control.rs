@@ -4,6 +4,8 @@
 //!
 //! One JSON object each way, in a line. Only Linux has such sockets; elsewhere there is SIGUSR2.
 
+#![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
+
 use serde::{Deserialize, Serialize};
 use std::{path::PathBuf, time::Duration};
 

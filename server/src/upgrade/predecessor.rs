@@ -1,5 +1,7 @@
 //! The process before this one, as the new one sees it.
 
+#![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
+
 use super::{Abilities, INHERITED, LONGEST, Left, LeftLine, Said, Sockets};
 use crate::carry;
 use parking_lot::Mutex;

@@ -1,5 +1,7 @@
 //! The process after this one, as the old one sees it.
 
+#![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
+
 use super::{Abilities, INHERITED, LONGEST, LeftLine, Said, Sockets};
 use std::{
     env,

@@ -1,5 +1,7 @@
 //! The real binary as a child process, for tests about a whole process: memory, signals, exit codes.
 
+#![allow(unsafe_code, reason = "limits and signals for a child")]
+
 use super::{PATIENCE, until};
 use std::{
     io::{BufRead, BufReader, Read},

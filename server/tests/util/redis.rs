@@ -1,5 +1,7 @@
 //! A `redis-server` as a child process, on a port of its own.
 
+#![allow(unsafe_code, reason = "a signal for a child")]
+
 use super::until;
 use std::{
     io::{Read, Write},

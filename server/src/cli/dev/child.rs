@@ -1,5 +1,7 @@
 //! A program that runs for as long as it is wanted.
 
+#![allow(unsafe_code, reason = "signals for a group of processes")]
+
 use crate::shutdown::{Interrupted, Signals};
 use std::{
     io::{self, Read},

@@ -4,6 +4,8 @@
 //! The server issues IDs accordingly. A client's first packet has an ID that the client made up: it goes to
 //! whatever thread that selects, and that thread issues its own IDs from then on.
 
+#![allow(unsafe_code, reason = "a filter for the kernel")]
+
 use quinn_proto::{ConnectionId, ConnectionIdGenerator, HashedConnectionIdGenerator, InvalidCid};
 use std::{io, net::UdpSocket, time::Duration};
 
