@@ -127,6 +127,10 @@ pub struct RunArgs {
     /// Afterwards measure the floor of the same traffic, and report the ratio to it.
     #[arg(long)]
     pub floor: bool,
+    /// For a server that wants tokens: a file with a secret for HS256 that is among its --token-keys. Each
+    /// bot comes as a user of its own.
+    #[arg(long, value_name = "FILE")]
+    pub token_secret: Option<PathBuf>,
     /// What the bots connect over. With mix, bots of all three transports share each room.
     #[arg(long, value_enum, default_value_t = TransportChoice::Websocket)]
     pub transport: TransportChoice,

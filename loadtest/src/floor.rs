@@ -105,6 +105,7 @@ pub fn measure(spec: &FloorSpec, stop: &Stop) -> Result<FloorFigures, FloorError
     let target = Target {
         address: server.address,
         request: ws::request(&server.address.to_string(), "/", driftless_proto::limits::SUBPROTOCOL),
+        tokens: None,
         receive_buffer: None,
     };
     let plan = Plan { target, first: 0, start: Instant::now(), ramp, tick };

@@ -75,6 +75,7 @@ mod soak;
 mod stop;
 mod swarm;
 mod tls;
+mod tokens;
 mod trace;
 mod url;
 mod ws;

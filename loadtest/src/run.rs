@@ -19,6 +19,7 @@ use crate::{
     stop::Stop,
     swarm::Target,
     tls::Authorities,
+    tokens::{Tokens, TokensError},
     ws,
 };
 use control::{Control, Step};
@@ -37,6 +38,8 @@ use team::{Team, TeamPlan};
 const JOIN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the last states of the measured time may take to arrive.
 const LAST_STATES: Duration = Duration::from_millis(500);
+/// How long the bots' tokens are valid, in addition to the planned time: machines may be slow.
+const TOKENS_VALID: Duration = Duration::from_secs(600);
 /// How long the server may take to let all bots go.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -95,7 +98,9 @@ pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> 
 
     let authorities = Authorities::read(args.ca.as_deref())?;
     let api = Api::new(&args.url, &args.operator, &authorities);
-    let rooms = make_rooms(args, &api, &authorities)?;
+    let run = format!("load-{:08x}", fastrand::u32(..));
+    let tokens = tokens(args, &run)?;
+    let rooms = make_rooms(args, &run, &api, &authorities)?;
     let quic = quic_apart(args, &api)?;
     let names: Vec<String> = rooms.iter().map(|room| room.room.clone()).collect();
 
@@ -103,6 +108,7 @@ pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> 
     let target = Target {
         address,
         request: ws::request(&args.url.authority(), args.url.path(), driftless_proto::limits::SUBPROTOCOL),
+        tokens,
         receive_buffer: None,
     };
     let plan = TeamPlan {
@@ -155,9 +161,19 @@ pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> 
     Ok(Tally::new(args, names, connected, seconds, empty, before, after, skipped, outcomes))
 }
 
+/// The bots' tokens, if they are to have some.
+fn tokens(args: &RunArgs, run: &str) -> Result<Option<Tokens>, TokensError> {
+    let valid = args.ramp + args.warm_up + args.duration + TOKENS_VALID;
+    args.token_secret.as_ref().map(|secret| Tokens::read(secret, run, valid)).transpose()
+}
+
 /// One room for each `room_size` bots, with names that no earlier run has used.
-fn make_rooms(args: &RunArgs, api: &Api, authorities: &Authorities) -> Result<Vec<Options>, Failure> {
-    let run = fastrand::u32(..);
+fn make_rooms(
+    args: &RunArgs,
+    run: &str,
+    api: &Api,
+    authorities: &Authorities,
+) -> Result<Vec<Options>, Failure> {
     // Asked for once instead of by each bot. The port is that of the address, so that a relay in between is
     // not bypassed.
     let trust = match args.transport {
@@ -170,7 +186,7 @@ fn make_rooms(args: &RunArgs, api: &Api, authorities: &Authorities) -> Result<Ve
     };
     (0..args.rooms())
         .map(|room| {
-            let name = format!("load-{run:08x}-{room}");
+            let name = format!("{run}-{room}");
             api.create_room(&name, &args.game, args.room_size, args.spectators.div_ceil(args.rooms()))?;
             let options = Options::new(args.url.to_string(), name).kind(args.game.kind.clone());
             Ok(Options { trust: trust.clone(), keep_members: false, ..options })

@@ -91,6 +91,7 @@ impl<'a> Room<'a> {
                 args.url.path(),
                 driftless_proto::limits::SUBPROTOCOL,
             ),
+            tokens: None,
             receive_buffer: Some((SLOW, RECEIVE_BUFFER)),
         };
         let tick = Duration::from_secs(1) / args.game.tick_rate;

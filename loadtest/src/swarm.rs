@@ -247,7 +247,7 @@ impl<P: Peer> Swarm<P> {
         let Some(conn) = &mut client.conn else { return };
         let mut result = Ok(());
         if flags.contains(epoll::EventFlags::OUT) {
-            result = conn.writable(&self.target);
+            result = conn.writable(&self.target, self.first + index);
         }
         let hung = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
         if result.is_ok() && (hung || flags.contains(epoll::EventFlags::IN)) {

@@ -13,7 +13,7 @@ use crate::{
     measure::Measure,
     swarm::{Carrier, Drive, Plan, Swarm, Target, TaskSwarm, Traffic},
 };
-use driftless_client::{Options, TransportKind, Trust};
+use driftless_client::{Options, TokenSource, TransportKind, Trust};
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -112,6 +112,8 @@ impl Team {
                 if let Some((url, trust)) = plan.quic.as_ref().filter(|_| kind != TransportKind::WebSocket) {
                     (options.url, options.trust) = (url.clone(), trust.clone());
                 }
+                let token = plan.target.tokens.as_ref().map(|tokens| tokens.of(index));
+                options.token = token.map(TokenSource::fixed);
                 (bot, Carrier { options, kind })
             };
             let peers = (first..last).zip(bots).map(carrier).collect();

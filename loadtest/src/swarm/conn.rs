@@ -1,10 +1,14 @@
 //! One client connection: a non-blocking socket and where it is in its life.
 
-use crate::ws::{self, Answer, FrameError, Header, Opcode};
+use crate::{
+    tokens::Tokens,
+    ws::{self, Answer, FrameError, Header, Opcode},
+};
 use bytes::{Bytes, BytesMut};
 use rustix::event::epoll::EventFlags;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
+    borrow::Cow,
     io::{ErrorKind, Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
@@ -63,8 +67,10 @@ pub enum Incoming {
 pub struct Target {
     /// Where to.
     pub address: SocketAddr,
-    /// The whole opening request.
+    /// The whole opening request, but for tokens.
     pub request: String,
+    /// Each client shows one of these with it.
+    pub tokens: Option<Tokens>,
     /// A receive buffer other than the kernel's for one client: which, and how many bytes (SO_RCVBUF).
     pub receive_buffer: Option<(usize, usize)>,
 }
@@ -72,6 +78,15 @@ pub struct Target {
 /// Connections from one loopback source address before the next is used: Linux has 28,232 ephemeral ports by
 /// default.
 const PER_SOURCE: usize = 25_000;
+
+impl Target {
+    /// The opening request of a client.
+    fn opening(&self, index: usize) -> Cow<'_, str> {
+        let Some(tokens) = &self.tokens else { return Cow::Borrowed(&self.request) };
+        let head = self.request.trim_end();
+        Cow::Owned(format!("{head}\r\nAuthorization: Bearer {}\r\n\r\n", tokens.of(index)))
+    }
+}
 
 impl Conn {
     /// Starts to connect. `index` tells which connection of the swarm this is.
@@ -110,14 +125,14 @@ impl Conn {
         flags
     }
     /// The socket can be written to: ends the connecting, or writes what was left.
-    pub fn writable(&mut self, target: &Target) -> Result<(), End> {
+    pub fn writable(&mut self, target: &Target, index: usize) -> Result<(), End> {
         if self.state == State::Connecting {
             match self.socket.take_error() {
                 Ok(None) => {}
                 Ok(Some(error)) | Err(error) => return Err(End::Refused(error.to_string())),
             }
             self.state = State::Upgrading;
-            return self.send(target.request.as_bytes());
+            return self.send(target.opening(index).as_bytes());
         }
         let left = std::mem::take(&mut self.outbox);
         self.send(&left)
