@@ -36,4 +36,5 @@ pub mod tight;
 pub mod transport_kind;
 pub(crate) mod unreadable;
 pub mod vitals;
+pub(crate) mod whole;
 pub mod zones;

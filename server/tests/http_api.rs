@@ -141,7 +141,7 @@ async fn the_api_describes_itself() {
 async fn a_room_is_made_listed_and_shown() {
     let server = start();
     assert_eq!(get(&server, "/v1/rooms").await.json(), json!({ "rooms": [], "next": null }));
-    let spec = r#"{"name":"lobby","kind":"cursors","tick_rate":10,"max_players":4,"seed":7}"#;
+    let spec = r#"{"name":"lobby","kind":"cursors","tick_rate":10.0,"max_players":4,"seed":7}"#;
     let made = post(&server, "/v1/rooms", spec).await;
     assert_eq!(made.status, 201);
     assert!(made.head.contains("location: /v1/rooms/lobby"), "{made:?}");

@@ -4,6 +4,7 @@ use super::unique::Unique;
 use crate::{
     ground::{
         api_error::ApiError, close::GOING_DOWN, durability::Durability, refusal::Refusal, source::Source,
+        whole::whole,
     },
     nodes::{Node, NotHere, Unavailable},
 };
@@ -23,19 +24,24 @@ pub struct RoomSpec {
     #[schema(pattern = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")]
     pub name: Option<String>,
     /// Ticks a second, 1 to 128.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 128)]
     pub tick_rate: Option<u32>,
     /// Most players.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 10000)]
     pub max_players: Option<u32>,
     /// Most spectators.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(maximum = 100_000)]
     pub max_spectators: Option<u32>,
     /// How long ago what spectators are shown was, milliseconds. Where everybody can make rooms, at most what
     /// is the default.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(maximum = 300_000)]
     pub spectate_delay_ms: Option<u32>,
     /// Seed of the simulation. Absent: random.
+    #[serde(default, deserialize_with = "whole")]
     #[schema(format = "uint64")]
     pub seed: Option<u64>,
     /// What of it survives a failure of the server. Absent: as configured for its kind.
