@@ -64,7 +64,8 @@ pub use pages::Pages;
 
 use crate::{
     config::Config, door::Door, factory::Factory, feed::Feed, ground::rate::Rate, health::Health,
-    metrics::Metrics, nodes::Nodes, presence::Presence, registry::Registry, tls::Certificates, transport,
+    metrics::Metrics, nodes::Nodes, presence::Presence, registry::Registry, store::RevokedUsers,
+    tls::Certificates, transport,
 };
 use actix::Addr;
 use actix_web::{HttpRequest, Resource, guard, web};
@@ -92,6 +93,8 @@ pub(crate) struct HttpState {
     pub access: Access,
     /// Determines the source of a request, and which pages may read.
     pub door: Arc<Door>,
+    /// Where the next server learns which users are revoked. None: there is no store.
+    pub revoked: Option<Arc<RevokedUsers>>,
     /// The rate of costly requests per address.
     pub costly: Costly,
     /// Whether everybody may make rooms.

@@ -14,6 +14,7 @@
 //!   the kernel writes a page out, a copy to it may wait.) A process that is killed loses nothing of it,
 //!   not even what was copied a moment before. When all rooms have newer checkpoints, a segment is deleted,
 //!   unless it has frames of rooms that wait for a server that can go on with them (`--store-mismatch`).
+//! - `revoked.json`: the [users whose access was revoked](RevokedUsers).
 //! - `damaged-N`: a database that was damaged, with its journal.
 //!
 //! Three threads do what may wait for the disk, and none waits for another: one writes checkpoints
@@ -41,6 +42,7 @@ mod folder;
 pub(crate) mod frames;
 mod keeper;
 mod log;
+mod revoked;
 mod rooms;
 mod row;
 mod troubles;
@@ -48,6 +50,7 @@ mod workers;
 mod yardstick;
 
 pub(crate) use folder::{StoreError, Stored, StoredRoom, check};
+pub(crate) use revoked::RevokedUsers;
 pub(crate) use row::Row;
 pub use yardstick::Yardstick;
 

@@ -53,6 +53,12 @@ impl Revocations {
         self.until.lock().get(user).is_some_and(|until| *until > now)
     }
 
+    /// Those who are revoked, and until when.
+    pub fn current(&self, now: Duration) -> Vec<(Arc<str>, Duration)> {
+        let all = self.until.lock();
+        all.iter().filter(|(_, until)| **until > now).map(|(user, until)| (user.clone(), *until)).collect()
+    }
+
     /// Rises with each revocation.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)

@@ -1,7 +1,7 @@
 //! Operators' actions on users: revoke their access, and give it back.
 
 use super::{ApiError, HttpState, access::Operator};
-use crate::room::Kick;
+use crate::{ground::whole::whole, room::Kick};
 use actix_web::{
     HttpResponse,
     http::StatusCode,
@@ -9,8 +9,8 @@ use actix_web::{
 };
 use driftless_proto::code::CloseCode;
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
-use tracing::info;
+use std::{io, sync::Arc, time::Duration};
+use tracing::{error, info, warn};
 use utoipa::ToSchema;
 
 /// The reason given to a user whose access was revoked.
@@ -23,6 +23,7 @@ const LONGEST: u64 = 10 * 365 * 24 * 3600;
 #[serde(deny_unknown_fields)]
 struct Revocation {
     /// For how long. Default: as long as a token may be valid (`token_lifetime`).
+    #[serde(default, deserialize_with = "whole")]
     seconds: Option<u64>,
 }
 
@@ -34,13 +35,15 @@ struct Revoked {
     until_unix_ms: u64,
     /// Seats that end.
     seats: usize,
+    /// Whether a server that is started again still knows: it does if this one has a store.
+    survives_restart: bool,
 }
 
 /// Revokes a user's access, whatever token comes: every connection of the user ends with close code 4516, and
 /// its seats are not kept.
 #[utoipa::path(post, path = "/v1/users/{user}/revoke", tag = "operators", security(("operator" = [])),
     params(("user" = String, Path, description = "The user")),
-    request_body(content = Revocation, description = "For how long; may be left out"),
+    request_body(content = Option<Revocation>, description = "For how long; may be left out"),
     responses((status = 200, description = "It is revoked", body = Revoked)))]
 pub(super) async fn revoke(
     _: Operator,
@@ -52,7 +55,8 @@ pub(super) async fn revoke(
     let Revocation { seconds } = if body.is_empty() {
         Revocation::default()
     } else {
-        serde_json::from_slice(&body)
+        serde_json::from_slice::<Option<_>>(&body)
+            .map(Option::unwrap_or_default)
             .map_err(|e| ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", e.to_string()))?
     };
     let default = state.config.token_lifetime + state.config.token_leeway;
@@ -69,9 +73,30 @@ pub(super) async fn revoke(
         let (player, code, reason) = (seat.player, CloseCode::Revoked, REVOKED.to_owned());
         seat.room.do_send(Kick { player, code, reason });
     }
-    info!(%user, seats = seats.len(), "an operator revoked a user's access");
+    let seats = seats.len();
+    info!(%user, seats, "an operator revoked a user's access");
+    let survives_restart = keep(&state).await;
+    if !survives_restart {
+        let for_s = span.as_secs();
+        warn!(%user, for_s, "a server that is started again lets the user in: the login must give no tokens");
+    }
     let until_unix_ms = u64::try_from((now + span).as_millis()).unwrap_or(u64::MAX);
-    Ok(HttpResponse::Ok().json(Revoked { user, until_unix_ms, seats: seats.len() }))
+    Ok(HttpResponse::Ok().json(Revoked { user, until_unix_ms, seats, survives_restart }))
+}
+
+/// Has the next server know who is revoked. False: it will not.
+async fn keep(state: &HttpState) -> bool {
+    let Some(file) = state.revoked.clone() else { return false };
+    let (door, now) = (state.door.clone(), state.door.now_unix());
+    // The disk may be slow, and this thread has other clients.
+    let written = web::block(move || file.write(door.revocations(), now)).await;
+    match written.map_err(io::Error::other).flatten() {
+        Ok(()) => true,
+        Err(error) => {
+            error!(%error, "who is revoked cannot be written to the store");
+            false
+        }
+    }
 }
 
 /// Lets a user in again.
@@ -88,5 +113,6 @@ pub(super) async fn pardon(
         return Err(ApiError::new(StatusCode::NOT_FOUND, "not_revoked", message));
     }
     info!(user = %&**user, "an operator gave a user's access back");
+    keep(&state).await;
     Ok(HttpResponse::NoContent().finish())
 }

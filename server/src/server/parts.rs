@@ -19,7 +19,7 @@ use crate::{
     presence::Presence,
     registry::Registry,
     room::events::Events,
-    store::{self, Intervals, Row, Store, Stored},
+    store::{self, Intervals, RevokedUsers, Row, Store, Stored},
     tls::Certificates,
     transport::{self, quic::Quic, websocket::Hub},
 };
@@ -74,6 +74,8 @@ pub(super) struct Parts {
     /// The store, before the rooms in it go on, and since.
     pub opened: Mutex<Option<OpenedStore>>,
     pub store: Arc<OnceLock<Arc<Store>>>,
+    /// The users in the store whose access was revoked.
+    pub revoked: Option<Arc<RevokedUsers>>,
     /// Why they could not be left there.
     pub lost: Mutex<Option<io::Error>>,
     pub metrics: Arc<Metrics>,
@@ -108,6 +110,7 @@ impl Parts {
             health: self.health.clone(),
             access: Access::new(self.token.clone(), self.metrics.requests_refused.clone()),
             door: self.door.clone(),
+            revoked: self.revoked.clone(),
             costly: Costly::default(),
             open_rooms: self.config.open_rooms,
             request_timeout: self.config.request_timeout,

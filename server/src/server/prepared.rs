@@ -26,7 +26,7 @@ use crate::{
         events::Events,
         record::{RecordFolder, RecordThread},
     },
-    store,
+    store::{self, RevokedUsers, StoreError},
     tls::{Certificates, TlsConfig},
     transport::quic::Quic,
     upgrade::{Abilities, Left, Predecessor, predecessor},
@@ -39,7 +39,7 @@ use std::{
     future::poll_fn,
     io, mem,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::{Arc, OnceLock},
     task::Poll,
@@ -73,6 +73,8 @@ pub(crate) struct Prepared {
     from: Vec<carry::Room>,
     /// What the server before has left, if this one follows one.
     left: Left,
+    /// Where the next server learns which users are revoked.
+    revoked_users: Option<Arc<RevokedUsers>>,
 }
 
 impl Prepared {
@@ -132,6 +134,8 @@ impl Prepared {
             left = take_over(before, &server).map_err(StartError::Upgrade)?;
             store = open_store()?;
         }
+        let revoked_users = config.store.as_ref().map(|folder| known_revoked(folder, &authenticator));
+        let revoked_users = revoked_users.transpose()?;
         Ok(Self {
             server,
             jobs,
@@ -146,6 +150,7 @@ impl Prepared {
             store,
             from,
             left,
+            revoked_users,
         })
     }
 
@@ -205,6 +210,7 @@ impl Prepared {
             record,
             carry,
             store: opened,
+            revoked_users,
             authenticator,
             from,
             left: Left { rooms: left, revoked },
@@ -284,6 +290,7 @@ impl Prepared {
             carry,
             opened: Mutex::new(opened),
             store,
+            revoked: revoked_users,
             lost: Mutex::default(),
             metrics,
             health,
@@ -334,6 +341,17 @@ fn take_over(before: &Predecessor, server: &Server) -> io::Result<Left> {
 fn schemas(games: &[GameKind]) -> BTreeMap<String, u32> {
     let schema = |game: &GameKind| (game.name().to_owned(), schema_checksum(&game.schema()));
     games.iter().map(schema).collect()
+}
+
+/// Has the authenticator know whose access was revoked when the server before ended.
+fn known_revoked(folder: &Path, authenticator: &Authenticator) -> Result<Arc<RevokedUsers>, StartError> {
+    let revoked = RevokedUsers::of(folder);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    revoked.read(authenticator.revocations(), now).map_err(|error| StartError::Store {
+        folder: folder.to_owned(),
+        error: Box::new(StoreError::Io(error)),
+    })?;
+    Ok(Arc::new(revoked))
 }
 
 /// Files that are open before the first player comes, with some to spare for operators' requests.
