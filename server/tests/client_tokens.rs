@@ -49,6 +49,47 @@ fn a_client_gets_a_fresh_token_before_the_old_one_expires() {
     }
 }
 
+// A login that hangs must not hang the player's game.
+#[test]
+fn a_token_that_does_not_come_is_not_waited_for() {
+    let server = TestServer::start(Config { token_leeway: Duration::ZERO, ..tokens::config() });
+    let never = || std::future::pending::<Result<String, String>>();
+    let within = Duration::from_millis(100);
+    let hangs =
+        Options { connect_timeout: within, ..options(&server, TransportKind::Quic).token_from(never) };
+    let refused = wait(Client::connect(hangs)).expect_err("there is no token");
+    assert_eq!(refused, Error::Ended(Disconnect::Dial(DialError::TokenTimedOut { after: within })));
+
+    // The second token does not come; the player goes on, loses the connection, and comes back with a third.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let token_from = move || {
+        let hangs = counted.fetch_add(1, Ordering::Relaxed) == 1;
+        async move {
+            match hangs {
+                true => never().await,
+                false => Ok(tokens::token_with("ann", json!({ "exp": tokens::now() + 3 }))),
+            }
+        }
+    };
+    let options = Options {
+        connect_timeout: Duration::from_secs(2),
+        ..options(&server, TransportKind::WebSocket).token_from(token_from)
+    };
+    wait(async {
+        let mut client = Client::connect(options).await.unwrap();
+        let mut lost = None;
+        loop {
+            match client.next().await.unwrap() {
+                Event::Disconnected { cause, .. } => lost = Some(cause),
+                Event::Welcome(welcome) if welcome.resumed => break,
+                _ => {}
+            }
+        }
+        assert!(matches!(lost, Some(Disconnect::Goodbye { code: 4012, .. })), "{lost:?}");
+    });
+}
+
 #[test]
 fn a_client_is_told_why_it_may_not_come_in() {
     let server = TestServer::start(tokens::config());

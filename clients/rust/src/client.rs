@@ -2,6 +2,7 @@
 
 use crate::{
     ClientCore, Connection, Disconnect, Error, Event, Members, Options, Payloads, Phase, Stats, Step,
+    TokenSource,
     runtime::now,
     transport::{DialError, Dialed, TransportKind},
 };
@@ -37,7 +38,7 @@ pub struct Client {
 
 /// An attempt to reconnect. Kept in the client, so that a dropped `next` does not lose it.
 type Dialing = Pin<Box<dyn Future<Output = Result<Dialed, DialError>> + Send>>;
-type Renewing = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+type Renewing = Pin<Box<dyn Future<Output = Result<String, DialError>> + Send>>;
 
 impl Client {
     /// Connects and enters the room. If the first attempt fails, so does this call: whether to wait for a
@@ -79,7 +80,9 @@ impl Client {
             self.poll_renewal(cx);
             match ready!(self.connection.poll_next(cx, None)) {
                 Step::Event(Event::TokenExpires { .. }) if self.options.token.is_some() => {
-                    self.renewing = self.options.token.as_ref().map(|source| source.get());
+                    let within = self.options.connect_timeout;
+                    let get = |source: TokenSource| Box::pin(source.get(within)) as Renewing;
+                    self.renewing = self.options.token.clone().map(get);
                 }
                 Step::Event(event) => return Poll::Ready(Ok(event)),
                 Step::Woken => {}
@@ -203,7 +206,7 @@ impl Client {
         self.renewing = None;
         match renewed {
             Ok(token) => self.connection.core_mut().renew(token),
-            Err(reason) => tracing::warn!(reason, "no fresh token"),
+            Err(error) => tracing::warn!(%error, "the player stays for as long as the old token is valid"),
         }
     }
 

@@ -44,7 +44,7 @@ pub struct Options {
     /// A UDP socket for QUIC and WebTransport, to be shared by many clients. Default: none, so each client
     /// makes its own when it first needs one.
     pub endpoint: Option<Endpoint>,
-    /// Longest time for each transport's handshakes. Default: 10 s.
+    /// Longest time for each transport's handshakes, and to get a token. Default: 10 s.
     pub connect_timeout: Duration,
     /// Longest message to accept from the server, bytes. A full state of a large room must fit. Default: 1
     /// MiB.

@@ -1,6 +1,8 @@
 //! Where a client gets the tokens that say who it is.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use crate::transport::DialError;
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use tokio::time::timeout;
 
 type Getting = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
@@ -26,9 +28,11 @@ impl TokenSource {
         })
     }
 
-    /// A token.
-    pub(crate) fn get(&self) -> Getting {
-        (self.0)()
+    /// A token, if it comes within this time.
+    pub(crate) async fn get(self, within: Duration) -> Result<String, DialError> {
+        let got = timeout(within, (self.0)()).await;
+        let got = got.map_err(|_| DialError::TokenTimedOut { after: within })?;
+        got.map_err(|reason| DialError::NoToken { reason })
     }
 }
 

@@ -251,6 +251,13 @@ pub enum DialError {
         /// What it said.
         reason: String,
     },
+    /// [`Options::token`](crate::Options::token) gave none within
+    /// [`Options::connect_timeout`](crate::Options::connect_timeout).
+    #[error("no token within {after:?}")]
+    TokenTimedOut {
+        /// How long the client waited.
+        after: std::time::Duration,
+    },
     /// No transport works.
     #[error("{}", .0.iter().map(|(kind, error)| format!("{kind}: {error}")).collect::<Vec<_>>().join("; "))]
     All(Vec<(TransportKind, DialError)>),
@@ -263,7 +270,7 @@ impl DialError {
             DialError::Url { .. } | DialError::NotDriftless { .. } => false,
             // A server may renew its certificate, and hashes are fetched anew for each dial.
             DialError::Untrusted { .. } | DialError::Unreachable { .. } | DialError::TimedOut { .. } => true,
-            DialError::NoToken { .. } => true,
+            DialError::NoToken { .. } | DialError::TokenTimedOut { .. } => true,
             DialError::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500..),
             DialError::All(errors) => errors.iter().any(|(_, error)| error.may_retry()),
         }

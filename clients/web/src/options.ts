@@ -37,7 +37,7 @@ export interface ConnectOptions<
   readonly name?: string;
   /**
    * Gets a token that says who the player is, from the game's own login, for a server that wants one. Called
-   * for each connection, and before the old token expires.
+   * for each connection, and before the old token expires. May take 10 s.
    */
   readonly identity?: () => string | Promise<string>;
   /** The `token` of an earlier page's room: resumes that seat if it is still kept, otherwise joins. */

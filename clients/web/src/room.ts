@@ -587,11 +587,11 @@ export class Room<
   /** Sends a fresh token. Without one the connection ends with the old one, and the next one asks again. */
   private async renew(): Promise<void> {
     try {
-      const token = await this.paths.identity?.();
+      const token = await this.paths.token();
       if (token !== undefined) this.core.session.renew(token);
       this.pump();
     } catch (error) {
-      console.warn("driftless: no fresh token:", error);
+      console.warn("driftless:", error);
     }
   }
 

@@ -59,6 +59,35 @@ describe("an identity", () => {
     });
   });
 
+  it("that does not answer fails the attempt, and the next one asks again", async () => {
+    let asked = 0;
+    const { timers, server, targets, options } = world(() =>
+      asked++ === 1 ? new Promise(() => {}) : `token ${asked}`,
+    );
+    const room = await timers.until(connect(options));
+    const causes: string[] = [];
+    room.on("status", (status) => {
+      if (status.phase === "reconnecting") causes.push(status.cause.message);
+    });
+    server.cut();
+    await timers.advance(30_000);
+    expect(causes.at(-1)).toContain("gave no token: identity has not answered within 10 s");
+    expect(room.status.phase).toBe("joined");
+    expect(targets[1]).toMatchObject({ token: "token 3" });
+  });
+
+  it("that does not answer leaves a player in the room whose token expires", async () => {
+    let asked = 0;
+    const { timers, server, options } = world(() => (asked++ === 1 ? new Promise(() => {}) : "token"));
+    const room = await timers.until(connect(options));
+    const renewals = () => server.messages.filter((message) => message.case === "renew").length;
+    server.links[0]!.tell({ case: "tokenExpires", value: { inMs: 60_000 } });
+    await timers.advance(15_000);
+    server.links[0]!.tell({ case: "tokenExpires", value: { inMs: 45_000 } });
+    await timers.advance(100);
+    expect([room.status.phase, renewals()]).toEqual(["joined", 1]);
+  });
+
   it("that cannot be had fails the attempt with its reason", async () => {
     const { timers, targets, options } = world(() => Promise.reject(new Error("log in first")));
     await expect(timers.until(connect(options))).rejects.toMatchObject({

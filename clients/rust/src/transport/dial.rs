@@ -71,7 +71,7 @@ impl Dialer {
             return Err(target.bad("there are no transports to try: Options::transports is empty"));
         }
         let token = match &options.token {
-            Some(source) => source.get().await.map_err(|reason| DialError::NoToken { reason })?,
+            Some(source) => source.clone().get(options.connect_timeout).await?,
             None => String::new(),
         };
         let target = if token.is_empty() { target } else { target.asking(&options.room, &options.kind) };

@@ -9,6 +9,8 @@ import { DialError, type Dialer, type Target, type Transport } from "./transport
  */
 const FIRST_PATIENCE = 30_000;
 const MOST_PATIENCE = 600_000;
+/** How long `identity` may take, s. */
+const TOKEN_TIMEOUT = 10;
 
 /**
  * The transports to a server in order of preference, and what is known about them: which ones work here, and
@@ -32,8 +34,7 @@ export class Paths {
     private readonly base: URL,
     private readonly timers: Timers,
     private readonly asks: Record<string, string> = {},
-    /** Gets a token that says who the player is. Undefined: there is none. */
-    readonly identity: (() => string | Promise<string>) | undefined = undefined,
+    private readonly identity: (() => string | Promise<string>) | undefined = undefined,
   ) {}
 
   /**
@@ -44,7 +45,7 @@ export class Paths {
     const { lesser } = this;
     const first = lesser && this.timers.now() < lesser.until ? lesser.name : undefined;
     const order = [...this.able].sort((a, b) => +(b.name === first) - +(a.name === first));
-    const target = this.identity ? await this.named(this.identity) : { base: this.server };
+    const target = await this.target();
     const start = this.timers.now();
     const { transport, errors } = await race(order, target, headStart(this.rtt), this.timers, signal);
     if (!first) this.tell(transport.name, errors, this.timers.now() - start);
@@ -68,8 +69,7 @@ export class Paths {
       ),
     );
     try {
-      const target = this.identity ? await this.named(this.identity) : { base: this.server };
-      return (await race(better, target, headStart(this.rtt), this.timers, signal)).transport;
+      return (await race(better, await this.target(), headStart(this.rtt), this.timers, signal)).transport;
     } catch (error) {
       if (!signal.aborted) this.failed(name);
       throw error;
@@ -100,12 +100,26 @@ export class Paths {
   }
 
   /** The server, and who the player is. */
-  private async named(identity: () => string | Promise<string>): Promise<Target> {
+  private async target(): Promise<Target> {
+    const token = await this.token();
+    return { base: this.server, ...(token !== undefined && { asks: this.asks, token }) };
+  }
+
+  /** Gets a token that says who the player is. Undefined: nobody in particular. */
+  async token(): Promise<string | undefined> {
+    if (!this.identity) return undefined;
+    let timer: number | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const said = `identity has not answered within ${TOKEN_TIMEOUT} s`;
+      timer = this.timers.set(() => reject(new Error(said)), TOKEN_TIMEOUT * 1000);
+    });
     try {
-      return { base: this.server, asks: this.asks, token: await identity() };
+      return await Promise.race([this.identity(), late]);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       throw new DialError(`your login gave no token: ${why}`, true, CloseCode.Unauthenticated);
+    } finally {
+      this.timers.clear(timer);
     }
   }
 
