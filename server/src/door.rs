@@ -36,6 +36,7 @@ use crate::{
         close::GOING_DOWN,
         entrant::Entrant,
         identity::{Identity, Role},
+        once::Reserved,
         origin::{OriginPattern, Origins},
         rate::Rate,
         refusal::Refusal,
@@ -52,7 +53,7 @@ use crate::{
     room::Seated,
 };
 use actix_web::http::header::HeaderMap;
-use driftless_proto::{code::CloseCode, limits::Limits, session::Delivery};
+use driftless_proto::{code::CloseCode, limits::Limits, session::Delivery, wire};
 use futures_util::future::LocalBoxFuture;
 use open::OpenConnections;
 use parking_lot::Mutex;
@@ -267,7 +268,10 @@ impl Door {
             Ok(identity) => identity,
             Err(denied) => {
                 self.denied(&denied, source);
-                self.new_player(source).map_err(|refused| Denied::unavailable(refused.to_string()))?;
+                self.new_player(source).map_err(|refused| {
+                    self.count(refused, source);
+                    Denied::too_fast(refused.name(), &refused, refused.wait())
+                })?;
                 return Err(denied);
             }
         };
@@ -377,6 +381,10 @@ impl Door {
                 }
                 Ok(())
             }
+            Wanted::Resume(_) if identity.role != Role::Player => {
+                let reason = format!("a seat is a player's, and this token is of a {}", identity.role);
+                Err(Denied::forbidden(reason))
+            }
             Wanted::Resume(resume) => {
                 let listed = self.registry.get(&resume.room);
                 identity::may_enter(identity, Some(&resume.room), listed.map(|listed| listed.shared.kind))
@@ -384,18 +392,17 @@ impl Door {
         }
     }
 
-    /// A room was found: for a new seat, the token is used up, if it is good for one only. Last, so that it
-    /// is not spent on a room that does not take its player.
-    fn let_in(
-        &self,
-        ticket: Ticket,
-        place: Option<Place>,
-        identity: &Identity,
-        source: Source,
-    ) -> Result<Ticket, Refusal> {
-        let Some(place) = place else { return Ok(ticket) };
-        self.authenticator.use_up(identity).inspect_err(|denied| self.denied(denied, source))?;
-        Ok(Ticket { place: Some(Arc::new(place)), ..ticket })
+    /// What a new seat needs besides a room: a slot, and the token, if it is good for one seat only. First,
+    /// so that no room is made for whoever gets none.
+    fn claim(&self, join: &wire::Join, identity: &Identity, source: Source) -> Result<Claim, Refusal> {
+        let once = match self.authenticator.reserve(identity) {
+            Ok(once) => once,
+            Err(denied) => {
+                self.denied(&denied, source);
+                return self.guessed(denied.into(), source);
+            }
+        };
+        Ok((self.place(source, Sight::wanted(join, identity.role))?, once))
     }
 
     fn denied(&self, denied: &Denied, source: Source) {
@@ -421,47 +428,63 @@ impl Door {
     }
 }
 
+/// A player slot, and a token that is not used yet.
+type Claim = (Place, Option<Reserved>);
+
+/// A room was found for somebody, with this claim to a new seat in it.
+fn let_in(ticket: Ticket, claim: Option<Claim>) -> Ticket {
+    match claim {
+        Some((place, once)) => Ticket { place: Some(Arc::new(place)), once, ..ticket },
+        None => ticket,
+    }
+}
+
 impl Rooms for Door {
     fn find(self: Arc<Self>, mut wanted: Wanted, identity: Arc<Identity>, source: Source) -> Search {
         if let Err(denied) = self.check_entry(&mut wanted, &identity) {
             return Search::Over(Err(denied.into()));
         }
-        let place = match &wanted {
-            Wanted::Join(join) => match self.place(source, Sight::wanted(join, identity.role)) {
-                Ok(place) => Some(place),
-                Err(refused) => return Search::Over(Err(refused.into())),
+        let claim = match &wanted {
+            Wanted::Join(join) => match self.claim(join, &identity, source) {
+                Ok(claim) => Some(claim),
+                Err(refusal) => return Search::Over(Err(refusal)),
             },
             Wanted::Resume(_) => None,
         };
-        match self.rooms.clone().find(wanted, identity.clone(), source) {
-            Search::Over(Ok(ticket)) => Search::Over(self.let_in(ticket, place, &identity, source)),
-            Search::Over(Err(e)) if place.is_none() => Search::Over(self.guessed(e, source)),
+        match self.rooms.clone().find(wanted, identity, source) {
+            Search::Over(Ok(ticket)) => Search::Over(Ok(let_in(ticket, claim))),
+            Search::Over(Err(e)) if claim.is_none() => Search::Over(self.guessed(e, source)),
             Search::Over(Err(e)) => Search::Over(Err(e)),
             Search::Asks(found) => {
                 // Whoever guesses tokens has others asked no more often than it may join.
-                if place.is_none()
+                if claim.is_none()
                     && let Err(refused) = self.new_player(source)
                 {
                     self.count(refused, source);
                     return Search::Over(Err(refused.into()));
                 }
-                Search::Asks(Box::pin(async move { self.let_in(found.await?, place, &identity, source) }))
+                Search::Asks(Box::pin(async move { Ok(let_in(found.await?, claim)) }))
             }
         }
     }
 
     fn enter(
         self: Arc<Self>,
-        ticket: Ticket,
+        mut ticket: Ticket,
         entrant: Entrant,
     ) -> LocalBoxFuture<'static, Result<Seated, Refusal>> {
         let (source, resumes) = (entrant.source, matches!(ticket.wanted, Wanted::Resume(_)));
+        let once = ticket.once.take();
         let entered = self.rooms.clone().enter(ticket, entrant);
         Box::pin(async move {
-            match entered.await {
-                Err(e) if resumes => self.guessed(e, source),
-                entered => entered,
+            let entered = entered.await;
+            match entered {
+                // Only now: a token is not spent on a room that does not take its player.
+                Ok(_) => once.into_iter().for_each(Reserved::use_up),
+                Err(e) if resumes => return self.guessed(e, source),
+                Err(_) => {}
             }
+            entered
         })
     }
 }

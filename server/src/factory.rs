@@ -738,7 +738,7 @@ impl Factory {
 
     fn ticket(&self, wanted: Wanted, identity: Arc<Identity>, room: RoomAddr, players: u32) -> Ticket {
         let home = self.services.homes.for_player(&room, players);
-        Ticket { wanted, identity, room, home, place: None }
+        Ticket { wanted, identity, room, home, place: None, once: None }
     }
 
     /// What is not here: makes it here, or says where it is.

@@ -18,6 +18,7 @@ pub mod identity;
 pub mod key_source;
 pub mod members;
 pub mod notice;
+pub mod once;
 pub mod origin;
 pub mod ownership;
 pub mod published;

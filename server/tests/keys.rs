@@ -6,8 +6,8 @@
 mod util;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use driftless_proto::limits::SUBPROTOCOL;
-use driftless_server::config::Config;
+use driftless_proto::{limits::SUBPROTOCOL, session::client::ClientEvent};
+use driftless_server::config::{Config, Guests};
 use parking_lot::Mutex;
 use ring::{
     rand::SystemRandom,
@@ -25,7 +25,7 @@ use std::{
     thread,
     time::Duration,
 };
-use util::{Socket, TestServer, http, process, tokens, until};
+use util::{Player, Socket, TestServer, eventually, http, process, tokens, until};
 
 /// An issuer of tokens, by a key that others can have.
 struct Issuer {
@@ -46,9 +46,13 @@ impl Issuer {
     }
 
     fn token(&self) -> String {
+        self.token_until(tokens::now() + 600)
+    }
+
+    fn token_until(&self, exp: u64) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let head = json!({ "alg": "EdDSA", "kid": self.id });
-        let claims = json!({ "sub": "ann", "exp": tokens::now() + 600 });
+        let claims = json!({ "sub": "ann", "exp": exp });
         let message = format!("{}.{}", part(&head), part(&claims));
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(self.pair.sign(message.as_bytes())))
     }
@@ -62,7 +66,16 @@ struct Address {
 }
 
 impl Address {
+    /// Leads elsewhere.
+    fn leading_to(url: &str) -> Self {
+        Self::answering(format!("302 Found\r\nlocation: {url}"), String::new())
+    }
+
     fn serve(text: String) -> Self {
+        Self::answering("200 OK".to_owned(), text)
+    }
+
+    fn answering(well: String, text: String) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}/jwks", listener.local_addr().unwrap());
         let (text, asked) = (Arc::new(Mutex::new(Some(text))), Arc::new(AtomicUsize::new(0)));
@@ -73,7 +86,7 @@ impl Address {
                 let _ = stream.read(&mut [0; 4096]);
                 counted.fetch_add(1, Ordering::Relaxed);
                 let (status, body) = match &*served.lock() {
-                    Some(text) => ("200 OK", text.clone()),
+                    Some(text) => (well.as_str(), text.clone()),
                     None => ("500 Internal Server Error", String::new()),
                 };
                 let length = body.len();
@@ -129,6 +142,109 @@ fn keys_that_cannot_be_had_let_nobody_in_and_are_not_asked_for_all_the_time() {
         assert_eq!(status(server.address(), &issuer.token()), 503);
     }
     assert!(jwks.asked.load(Ordering::Relaxed) <= 2, "unknown keys are free to name");
+}
+
+// Who may sign tokens is what the operator has said, and not what an answer says.
+#[test]
+fn an_address_that_leads_elsewhere_is_not_followed() {
+    let issuer = Issuer::new("a");
+    let elsewhere = Address::serve(issuer.jwks());
+    let jwks = Address::leading_to(&format!("{}?key=s3cret", elsewhere.url));
+    let server = TestServer::start(Config { token_keys: vec![jwks.url.parse().unwrap()], ..util::config() });
+    assert_eq!(status(server.address(), &issuer.token()), 503);
+    assert_eq!(elsewhere.asked.load(Ordering::Relaxed), 0);
+    let why = failing(&server, "token_keys").unwrap();
+    assert!(why.contains(&elsewhere.url) && !why.contains("s3cret"), "{why}");
+}
+
+/// Why a part of the server is not well. None: it is, or there is no such part.
+fn failing(server: &TestServer, part: &str) -> Option<String> {
+    let told = server.get("/healthz?verbose").json();
+    let parts = told["parts"].as_array().unwrap();
+    let part = parts.iter().find(|known| known["name"] == part)?;
+    part["why"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn keys_that_cannot_be_had_make_the_health_red_and_say_why() {
+    let issuer = Issuer::new("a");
+    let jwks = Address::serve(String::new());
+    *jwks.text.lock() = None;
+    let url = format!("{}?key=s3cret", jwks.url);
+    let config = Config {
+        token_keys: vec![url.parse().unwrap()],
+        keys_refresh: Duration::from_secs(1),
+        ..util::config()
+    };
+    let server = TestServer::start(config.clone());
+    let why = eventually("it is red", || failing(&server, "token_keys"));
+    assert!(why.contains(&jwks.url) && why.contains("500") && !why.contains("s3cret"), "{why}");
+    assert_eq!((server.get("/healthz").status, server.get("/readyz").status), (503, 503));
+
+    // An answer without a key that could check a token is no better.
+    *jwks.text.lock() = Some("{\"keys\":[]}".to_owned());
+    until("it says so", || {
+        failing(&server, "token_keys").is_some_and(|why| why.contains("none of its keys"))
+    });
+
+    *jwks.text.lock() = Some(issuer.jwks());
+    until("all is well", || server.get("/healthz").status == 200);
+    assert_eq!(server.get("/readyz").status, 200);
+
+    // While there are older keys, players can come: operators only should know.
+    *jwks.text.lock() = None;
+    let why = eventually("it is red", || failing(&server, "token_sources"));
+    assert!(why.contains("old keys are used"), "{why}");
+    assert_eq!((server.get("/healthz").status, server.get("/readyz").status), (503, 200));
+    assert_eq!(status(server.address(), &issuer.token()), 101);
+    drop(server);
+
+    // Nor does it keep guests away.
+    let server = TestServer::start(Config { guests: Guests::Yes, ..config });
+    eventually("it is red", || failing(&server, "token_keys"));
+    assert_eq!((server.get("/healthz").status, server.get("/readyz").status), (503, 200));
+}
+
+// Promise 9: "Honest clients are not punished for what the server, a proxy or the network did"
+#[test]
+fn a_player_stays_whose_fresh_token_has_a_key_that_cannot_be_had_yet() {
+    let (old, new) = (Issuer::new("old"), Issuer::new("new"));
+    let jwks = Address::serve(old.jwks());
+    let config = Config {
+        token_keys: vec![jwks.url.parse().unwrap()],
+        keys_refresh: Duration::from_secs(1),
+        token_leeway: Duration::ZERO,
+        ..util::config()
+    };
+    let server = TestServer::start(config);
+    let short = old.token_until(tokens::now() + 8);
+    let headers = format!("sec-websocket-protocol: {SUBPROTOCOL}\r\nauthorization: Bearer {short}\r\n");
+    let socket = Socket::upgrade(TcpStream::connect(server.address()).unwrap(), &headers);
+    let mut player =
+        Player::on(socket.unwrap_or_else(|e| panic!("{e:?}")), server.address(), util::join("lobby"));
+    player.welcomed();
+    let asked = |player: &mut Player| {
+        player.wait("being asked for a token", |event| match event {
+            ClientEvent::TokenExpires(within) => Some(*within),
+            ClientEvent::Goodbye(goodbye) => panic!("{goodbye:?}"),
+            _ => None,
+        })
+    };
+    let first = asked(&mut player);
+    // The issuer has a new key, and does not show it yet.
+    player.session.renew(new.token());
+    let again = asked(&mut player);
+    assert!(again < first, "asked again, for what is left: {first:?}, {again:?}");
+    *jwks.text.lock() = Some(new.jwks());
+    player.session.renew(new.token_until(tokens::now() + 12));
+    let later = loop {
+        let within = asked(&mut player);
+        if within > first {
+            break within;
+        }
+        player.session.renew(new.token_until(tokens::now() + 12));
+    };
+    assert!(later > again, "the fresh one has taken effect: {later:?}");
 }
 
 #[test]

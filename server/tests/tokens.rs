@@ -11,6 +11,7 @@ use driftless_sim::games;
 use serde_json::json;
 use std::{
     net::{SocketAddr, TcpStream},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 use util::{
@@ -275,6 +276,15 @@ fn only_the_user_of_a_seat_comes_back_to_it() {
             other => panic!("{other:?}"),
         }
     }
+    // Whoever may only watch does not play on in a seat that a player's token has opened.
+    for role in ["spectator", "admin"] {
+        match resume(&token_with("ann", json!({ "role": role }))) {
+            wire::server_message::Body::Goodbye(goodbye) => {
+                assert_eq!(goodbye.code, number(CloseCode::Forbidden), "{role}");
+            }
+            other => panic!("{role}: {other:?}"),
+        }
+    }
     match resume(&token("ann")) {
         wire::server_message::Body::Welcome(again) => {
             assert!(again.resumed && again.player == welcome.player)
@@ -296,6 +306,97 @@ fn a_token_that_may_be_used_once_takes_one_seat() {
     assert_eq!(refused(upgrade(server.address(), "", &bearer(&token("ann")))), (401, "token_claims".into()));
     let other = token_with("ann", json!({ "jti": "2" }));
     Player::on(socket(&other), server.address(), join("lobby")).welcomed();
+}
+
+/// With a token that may be used once only.
+fn once(server: &TestServer, room: &str, jti: &str) -> Player {
+    let token = token_with("ann", json!({ "jti": jti }));
+    Player::on(upgrade(server.address(), "", &bearer(&token)).unwrap(), server.address(), join(room))
+}
+
+#[test]
+fn a_token_is_not_used_up_by_a_join_that_is_refused() {
+    let server = TestServer::start(Config { token_once: true, max_players: 1, ..tokens::config() });
+    let mut first = once(&server, "lobby", "1");
+    first.welcomed();
+    assert_eq!(once(&server, "lobby", "2").ended(), CloseCode::RoomFull);
+    first.leave();
+    until("the seat is free", || server.players() == 0);
+    once(&server, "lobby", "2").welcomed();
+}
+
+#[test]
+fn no_room_is_made_for_a_token_that_was_used() {
+    let server = TestServer::start(Config { token_once: true, ..tokens::config() });
+    once(&server, "lobby", "1").welcomed();
+    assert_eq!(once(&server, "attic", "1").ended(), CloseCode::Unauthenticated);
+    let rooms = server.get("/v1/rooms").json();
+    assert_eq!(rooms["rooms"].as_array().unwrap().len(), 1, "{rooms}");
+}
+
+#[test]
+fn of_joins_at_once_with_one_token_one_gets_a_seat() {
+    let server = TestServer::start(Config { token_once: true, ..tokens::config() });
+    for round in 0..10 {
+        // In a new room, so that the joins wait for it.
+        let room = format!("room-{round}");
+        let all: Vec<_> = (0..8).map(|_| once(&server, &room, &room)).collect();
+        let joined = all.into_iter().map(|mut player| {
+            player.wait("an answer", |event| match event {
+                ClientEvent::Welcome(_) => Some(true),
+                ClientEvent::Goodbye(_) => Some(false),
+                _ => None,
+            })
+        });
+        assert_eq!(joined.filter(|joined| *joined).count(), 1);
+    }
+}
+
+// Guessing is limited to the rate of joins, and an honest client behind the same address learns when to come.
+#[test]
+fn who_shows_bad_tokens_too_fast_is_told_when_to_come_again() {
+    let server = TestServer::start(Config {
+        joins_per_second_per_address: 1,
+        trusted_proxy: "127.0.0.0/8".parse().unwrap(),
+        ..tokens::config()
+    });
+    let headers = format!("{}x-forwarded-for: 192.0.2.1\r\n", bearer("x"));
+    let refused = eventually("it is too fast", || {
+        upgrade(server.address(), "", &headers).err().filter(|answer| answer.status != 401)
+    });
+    assert_eq!((refused.status, refused.error_code().as_str()), (429, "too_fast"));
+    let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!(seconds >= 1);
+    assert!(server.running().metrics().refused.get("too_fast") >= 1);
+}
+
+// Whoever has to be asked may be slow.
+#[test]
+fn a_connection_goes_on_while_a_fresh_token_is_checked() {
+    static LATE: AtomicBool = AtomicBool::new(false);
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let by_ticket = async |_: Knock| {
+        if ASKED.fetch_add(1, Ordering::SeqCst) > 0 {
+            // Shorter than the server's own limit.
+            actix_rt::time::sleep(Duration::from_secs(4)).await;
+            LATE.store(true, Ordering::SeqCst);
+        }
+        Ok::<_, Denied>(Identity::of(User::Known("ann".into())))
+    };
+    let server = TestServer::of(Server::new(&games::kinds()).authenticate(by_ticket), util::config());
+    let socket = upgrade(server.address(), "", &bearer("a")).unwrap_or_else(|e| panic!("{e:?}"));
+    let mut player = Player::on(socket, server.address(), join("lobby"));
+    player.welcomed();
+    player.session.renew("b".to_owned());
+    let mut states = 0;
+    player.wait("states while it is asked", |event| {
+        states += usize::from(matches!(event, ClientEvent::State { .. }));
+        (states > 2 && ASKED.load(Ordering::SeqCst) == 2).then_some(())
+    });
+    // What only the connection's actor can do.
+    player.leave();
+    until("the seat is free", || server.players() == 0);
+    assert!(!LATE.load(Ordering::SeqCst), "it waited for the check");
 }
 
 /// Waits until the server asks for a fresh token; how much time it gives.
@@ -397,6 +498,26 @@ fn a_revoked_user_is_gone_from_every_transport_and_does_not_come_back() {
     assert!(upgrade(server.address(), "", &bearer(&ann)).is_ok());
     assert_eq!(http::send(server.address(), "POST", "/v1/users/bob/revoke", "", "").status, 401);
     assert_eq!(server.post("/v1/users/bob/revoke", "{\"hours\":1}").status, 400);
+}
+
+#[test]
+fn a_revoked_user_stays_revoked_after_a_restart_if_there_is_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = || Config { store: Some(folder.path().join("store")), ..tokens::config() };
+    let status = |server: &TestServer, user: &str| {
+        upgrade(server.address(), "", &bearer(&token(user))).err().map_or(101, |answer| answer.status)
+    };
+    let server = TestServer::start(config());
+    for user in ["ann", "bob"] {
+        assert_eq!(server.post(&format!("/v1/users/{user}/revoke"), "").json()["survives_restart"], true);
+    }
+    assert_eq!(server.operate("DELETE", "/v1/users/bob/revoke", "").status, 204);
+    drop(server);
+    let server = TestServer::start(config());
+    assert_eq!((status(&server, "ann"), status(&server, "bob")), (403, 101));
+    drop(server);
+    let server = TestServer::start(tokens::config());
+    assert_eq!(server.post("/v1/users/ann/revoke", "").json()["survives_restart"], false);
 }
 
 // Recordings, carried rooms, logs and what operators and others may read.

@@ -15,6 +15,7 @@ use crate::{
         home::{Home, MoveTo, Resident},
         id::ConnectionId,
         identity::Identity,
+        once::Reserved,
         refusal::Refusal,
         seat::Seat,
         shared::RoomShared,
@@ -41,6 +42,7 @@ use futures_util::future::LocalBoxFuture;
 use std::{
     any::Any,
     cell::RefCell,
+    mem,
     rc::Rc,
     sync::{
         Arc,
@@ -62,7 +64,19 @@ pub struct Connection {
     errand: Option<Errand>,
     /// It has left this thread.
     departed: bool,
+    renewal: Renewal,
+    /// Where it goes when the renewal has ended.
+    move_later: Option<MoveTo>,
     span: Span,
+}
+
+/// Whether a fresh token is being checked. That may wait for others, and nothing else must.
+enum Renewal {
+    Idle,
+    /// It is, and then the newest of those that have come meanwhile.
+    Checking {
+        next: Option<String>,
+    },
 }
 
 /// Finds rooms and seats for connections.
@@ -136,6 +150,8 @@ pub struct Ticket {
     pub home: Home,
     /// The player slot, for the seat to keep. None: a seat that has one already is resumed.
     pub place: Option<Arc<dyn Any + Send + Sync>>,
+    /// The token that a new seat uses up, if it may be used once only.
+    pub once: Option<Reserved>,
 }
 
 /// A player's seat and its room.
@@ -178,7 +194,17 @@ impl Connection {
         Self::create(|ctx| {
             peer.borrow_mut().set_actor(ctx.address());
             connections.add(peer.clone());
-            Self { peer, connections, rooms, place: None, errand, departed: false, span }
+            Self {
+                peer,
+                connections,
+                rooms,
+                place: None,
+                errand,
+                departed: false,
+                renewal: Renewal::Idle,
+                move_later: None,
+                span,
+            }
         })
     }
 
@@ -285,6 +311,33 @@ impl Connection {
         }
     }
 
+    /// Has a fresh token checked. The connection goes on meanwhile.
+    fn renew(&mut self, token: String, ctx: &mut Context<Self>) {
+        let asked = {
+            let peer = self.peer.borrow();
+            let (transport, source) = peer.origin();
+            let open = peer.identity().cloned().zip(peer.room().cloned()).filter(|_| peer.ended().is_none());
+            open.map(|(has, room)| self.rooms.clone().renew(token, has, room, transport, source))
+        };
+        let Some(asked) = asked else { return };
+        self.renewal = Renewal::Checking { next: None };
+        asked.into_actor(self).map(|tenure, connection, ctx| connection.renewed(tenure, ctx)).spawn(ctx);
+    }
+
+    fn renewed(&mut self, tenure: Result<Option<Tenure>, Refusal>, ctx: &mut Context<Self>) {
+        match tenure {
+            Ok(Some(tenure)) => self.peer.borrow_mut().set_tenure(tenure),
+            // The earlier token is good until it expires, and another attempt may succeed before.
+            Ok(None) => self.peer.borrow_mut().ask_again(),
+            Err(refusal) => self.refuse(refusal),
+        }
+        if let Renewal::Checking { next: Some(token) } = mem::replace(&mut self.renewal, Renewal::Idle) {
+            self.renew(token, ctx);
+        } else if let Some(to) = self.move_later.take() {
+            self.handle(to, ctx);
+        }
+    }
+
     fn refuse(&self, refusal: Refusal) {
         self.peer.borrow_mut().refuse(refusal);
     }
@@ -364,10 +417,15 @@ impl Actor for Connection {
 impl Handler<MoveTo> for Connection {
     type Result = ();
 
-    fn handle(&mut self, MoveTo { home, .. }: MoveTo, ctx: &mut Self::Context) {
+    fn handle(&mut self, to: MoveTo, ctx: &mut Self::Context) {
         if self.peer.borrow().ended().is_some() {
             return; // its room is told of the end
         }
+        if let Renewal::Checking { .. } = self.renewal {
+            self.move_later = Some(to);
+            return;
+        }
+        let MoveTo { home, .. } = to;
         if self.connections.is_at(&home) {
             self.tell_moved(ctx);
         } else if let Some(place) = self.place.take() {
@@ -419,19 +477,10 @@ impl Handler<Renew> for Connection {
     type Result = ();
 
     fn handle(&mut self, Renew(token): Renew, ctx: &mut Self::Context) {
-        let asked = {
-            let peer = self.peer.borrow();
-            let (transport, source) = peer.origin();
-            let open = peer.identity().cloned().zip(peer.room().cloned()).filter(|_| peer.ended().is_none());
-            open.map(|(has, room)| self.rooms.clone().renew(token, has, room, transport, source))
-        };
-        let Some(asked) = asked else { return };
-        let renewed = asked.into_actor(self).map(|tenure, connection, _| match tenure {
-            Ok(Some(tenure)) => connection.peer.borrow_mut().set_tenure(tenure),
-            Ok(None) => {} // the earlier token is good until it expires
-            Err(refusal) => connection.refuse(refusal),
-        });
-        renewed.wait(ctx);
+        match &mut self.renewal {
+            Renewal::Idle => self.renew(token, ctx),
+            Renewal::Checking { next } => *next = Some(token),
+        }
     }
 }
 

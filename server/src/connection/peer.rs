@@ -508,6 +508,13 @@ impl Peer {
         self.admission.tenure = Some(Box::new(tenure));
     }
 
+    /// Has the client asked for a token once more before the one that it has expires.
+    pub(super) fn ask_again(&mut self) {
+        if let Some(tenure) = &mut self.admission.tenure {
+            tenure.ask_again(clock::now());
+        }
+    }
+
     /// The room of its seat.
     pub(super) fn room(&self) -> Option<&Arc<RoomShared>> {
         self.seat.as_ref().map(|seat| &seat.room)

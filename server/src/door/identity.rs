@@ -14,7 +14,6 @@
 //! | [`source`], [`cache`], [`keyring`] | where keys come from, when they are read again, the thread that does it |
 //! | [`knock`] | what a client shows, and why it is not let in |
 //! | [`sign`](sign()) | signs tokens, for `driftless token` |
-//! | [`used`] | tokens that may be used once only |
 //!
 //! Without a token a client is a guest, if there are guests. A program can replace all of this with a scheme
 //! of its own: [`Server::authenticate`](crate::Server::authenticate).
@@ -27,7 +26,6 @@ mod sign;
 mod signatures;
 mod source;
 mod token;
-mod used;
 
 pub(crate) use knock::TOKEN_PROTOCOL;
 pub use knock::{Denied, Knock};
@@ -38,14 +36,15 @@ use crate::{
     ground::{
         identity::{Identity, User},
         key_source::KeySource,
+        once::{self, OnceTokens, Reserved},
         revocations::Revocations,
     },
+    health::{Health, Matters},
 };
 use cache::Pace;
 use futures_util::future::LocalBoxFuture;
 use keyring::Keyring;
 use keys::Key;
-use parking_lot::Mutex;
 use std::{
     io,
     sync::Arc,
@@ -53,7 +52,6 @@ use std::{
 };
 use token::{Rules, TokenError, verify};
 use tokio::time::timeout;
-use used::{Refused, Used};
 
 /// Time limit of a program's own scheme.
 const OWN_LIMIT: Duration = Duration::from_secs(5);
@@ -65,7 +63,7 @@ pub(crate) type OwnScheme =
 /// Finds out who clients are.
 pub(crate) struct Authenticator {
     scheme: Scheme,
-    used: Mutex<Used>,
+    once: Arc<OnceTokens>,
     revocations: Arc<Revocations>,
 }
 
@@ -105,16 +103,19 @@ impl Authenticator {
                 guests: config.takes_guests(),
             },
         };
-        Ok(Self { scheme, used: Mutex::default(), revocations: Arc::default() })
+        Ok(Self { scheme, once: Arc::default(), revocations: Arc::default() })
     }
 
-    /// Has keys read again from now on.
+    /// Has keys read again from now on, and `health` know how that goes.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub(crate) fn start(&self) -> io::Result<()> {
+    pub(crate) fn start(&self, health: &Health) -> io::Result<()> {
         match &self.scheme {
-            Scheme::Tokens { keyring: Some(keyring), .. } => keyring.start(),
+            Scheme::Tokens { keyring: Some(keyring), guests, .. } => {
+                let matters = if *guests { Matters::ToOperators } else { Matters::ToNewcomers };
+                keyring.start(health, matters)
+            }
             Scheme::Tokens { keyring: None, .. } | Scheme::Own(_) => Ok(()),
         }
     }
@@ -163,12 +164,16 @@ impl Authenticator {
         Ok(identity)
     }
 
-    /// Uses up a token that may be used once only, for a new seat.
-    pub(crate) fn use_up(&self, identity: &Identity) -> Result<(), Denied> {
-        let (Some(jti), Some(expires)) = (&identity.once, identity.expires) else { return Ok(()) };
-        self.used.lock().take(jti, expires, unix_now()).map_err(|refused| match refused {
-            Refused::Again => Denied::unauthenticated("the token was used before").named("token_used"),
-            Refused::Full => Denied::unavailable("too many tokens were used: try again"),
+    /// Reserves a token that may be used once only, for a new seat. None: it may be used more often.
+    pub(crate) fn reserve(&self, identity: &Identity) -> Result<Option<Reserved>, Denied> {
+        let (Some(jti), Some(expires)) = (&identity.once, identity.expires) else { return Ok(None) };
+        let reserved = self.once.reserve(jti, expires, unix_now());
+        reserved.map(Some).map_err(|refused| match refused {
+            once::Refused::Again => Denied::unauthenticated("the token was used before").named("token_used"),
+            once::Refused::Meanwhile => {
+                Denied::unavailable("another join is using the token").named("token_in_use")
+            }
+            once::Refused::Full => Denied::unavailable("too many tokens were used: try again"),
         })
     }
 

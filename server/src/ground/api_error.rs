@@ -83,10 +83,14 @@ impl ApiError {
 
     /// Too many requests. Try again after `wait`.
     pub fn too_often(wait: Duration) -> Self {
-        let seconds = wait.as_secs() + 1;
-        let message = format!("too many requests from this address: try again in {seconds} s");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_often", message)
-            .with(header::RETRY_AFTER, HeaderValue::from(seconds))
+        let message = format!("too many requests from this address: try again in {} s", whole_seconds(wait));
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_often", message).retry_after(wait)
+    }
+
+    /// Says when to try again.
+    #[must_use]
+    pub fn retry_after(self, wait: Duration) -> Self {
+        self.with(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)))
     }
 
     /// The request was not completed in time.
@@ -118,6 +122,11 @@ impl ApiError {
         let message = format!("{what} does not answer; try again");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
+}
+
+/// So that whoever waits for so long has waited long enough.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + 1
 }
 
 impl From<JsonPayloadError> for ApiError {

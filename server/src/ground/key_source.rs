@@ -38,13 +38,19 @@ impl FromStr for KeySource {
     }
 }
 
+/// Without the query, in which there may be a secret.
 impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KeySource::File(path) => path.display().fmt(f),
-            KeySource::Url(url) => url.fmt(f),
+            KeySource::Url(url) => without_query(url).fmt(f),
         }
     }
+}
+
+/// An address up to its query or fragment.
+pub(crate) fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -59,6 +65,12 @@ mod tests {
         for bad in ["", "ftp://x/y", "https://", "https://user:pass@x/y", "file:///etc/passwd"] {
             assert_eq!(bad.parse::<KeySource>(), Err(()), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_query_is_not_shown() {
+        let source: KeySource = "https://id.example/jwks?key=s3cret".parse().unwrap();
+        assert_eq!(source.to_string(), "https://id.example/jwks");
     }
 
     #[test]

@@ -10,6 +10,10 @@ use std::{
 /// A client is asked for a fresh token this long before the old one expires, or when three quarters of its
 /// time are over, if that is later.
 const ASK_BEFORE: Duration = Duration::from_secs(60);
+/// Who could not be given one is asked again after this part of what is left, as long as more than that is
+/// left.
+const AGAIN_AFTER: u32 = 4;
+const TOO_LATE: Duration = Duration::from_millis(500);
 
 /// An identity for as long as it is valid.
 #[derive(Debug, Clone)]
@@ -57,6 +61,14 @@ impl Tenure {
     /// Whose it is.
     pub fn identity(&self) -> &Arc<Identity> {
         &self.identity
+    }
+
+    /// The fresh token that was asked for could not be checked: another one will be asked for.
+    pub fn ask_again(&mut self, now: Instant) {
+        if let Some(ends) = &mut self.ends {
+            let left = ends.at.saturating_duration_since(now);
+            (ends.ask_at, ends.asked) = (now + left / AGAIN_AFTER, left <= TOO_LATE);
+        }
     }
 
     /// What is to be done now.
@@ -113,6 +125,23 @@ mod tests {
             assert_eq!(tenure.poll(ask_at + SECOND / 10, || UNIX), Tenancy::Goes, "{valid}");
             assert_eq!(code(tenure.poll(now + valid * SECOND, || UNIX)), Some(CloseCode::TokenExpired));
         }
+    }
+
+    #[test]
+    fn whose_fresh_token_could_not_be_checked_is_asked_again_while_there_is_time() {
+        let now = Instant::now();
+        let mut tenure = tenure(Some(100 * SECOND), &Arc::default(), now);
+        let (mut at, mut asked) = (now, 0);
+        while at < now + 100 * SECOND {
+            if let Tenancy::Ask(left) = tenure.poll(at, || UNIX) {
+                assert_eq!(at + left, now + 100 * SECOND);
+                asked += 1;
+                tenure.ask_again(at);
+            }
+            at += SECOND / 100;
+        }
+        assert!((10..20).contains(&asked), "{asked}");
+        assert_eq!(code(tenure.poll(at, || UNIX)), Some(CloseCode::TokenExpired));
     }
 
     #[test]

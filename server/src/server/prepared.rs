@@ -261,7 +261,7 @@ impl Prepared {
             warn!("there is no page at / yet: {} is not there", missing.display());
         }
         let factory = Factory::new(config.clone(), registry.clone(), services, &server.games);
-        authenticator.start()?;
+        authenticator.start(&health)?;
         for (user, until) in revoked {
             let until = Duration::from_millis(until);
             authenticator.revocations().revoke(user.into(), until, Duration::ZERO);

@@ -22,18 +22,28 @@ pub(super) struct Cached {
     keys: Vec<Key>,
     /// When they were read.
     read_at: Option<Instant>,
-    /// When that was last tried, and whether it failed.
+    /// When that was last tried.
     tried_at: Option<Instant>,
-    failed: bool,
+    /// Why the last read failed, if it did.
+    failure: Option<String>,
 }
 
 impl Cached {
     /// The result of a read.
-    pub(super) fn take(&mut self, now: Instant, read: Option<Vec<Key>>) {
-        (self.tried_at, self.failed) = (Some(now), read.is_none());
-        if let Some(keys) = read {
-            (self.keys, self.read_at) = (keys, Some(now));
+    pub(super) fn take(&mut self, now: Instant, read: Result<Vec<Key>, String>) {
+        self.tried_at = Some(now);
+        match read {
+            Ok(keys) => (self.keys, self.read_at, self.failure) = (keys, Some(now), None),
+            Err(why) => self.failure = Some(why),
         }
+    }
+
+    /// Why the last read failed, and for how long the keys that were read before it are used. None: it has
+    /// not failed.
+    pub(super) fn failure(&self, now: Instant, pace: Pace) -> Option<(&str, Duration)> {
+        let until = self.read_at.and_then(|read_at| read_at.checked_add(pace.refresh + pace.stale));
+        let left = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        self.failure.as_deref().map(|why| (why, left))
     }
 
     /// The keys, unless they are too old.
@@ -44,7 +54,7 @@ impl Cached {
 
     /// When it is to be read again if nobody asks earlier. A failure is tried again soon.
     pub(super) fn due(&self, now: Instant, pace: Pace) -> Instant {
-        let wait = if self.failed { SOONEST.min(pace.refresh) } else { pace.refresh };
+        let wait = if self.failure.is_some() { SOONEST.min(pace.refresh) } else { pace.refresh };
         self.tried_at.map_or(now, |tried_at| tried_at + wait)
     }
 
@@ -61,8 +71,12 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const PACE: Pace = Pace { refresh: Duration::from_secs(300), stale: Duration::from_secs(3600) };
 
-    fn keys() -> Option<Vec<Key>> {
-        Some(vec![Key::secret(&[7; 32]).unwrap()])
+    fn keys() -> Result<Vec<Key>, String> {
+        Ok(vec![Key::secret(&[7; 32]).unwrap()])
+    }
+
+    fn failed() -> Result<Vec<Key>, String> {
+        Err("status 500".to_owned())
     }
 
     #[test]
@@ -71,7 +85,7 @@ mod tests {
         assert_eq!(cached.due(now, PACE), now);
         cached.take(now, keys());
         assert_eq!(cached.due(now, PACE), now + 300 * SECOND);
-        cached.take(now + 300 * SECOND, None);
+        cached.take(now + 300 * SECOND, failed());
         assert_eq!(cached.due(now, PACE), now + 310 * SECOND);
     }
 
@@ -88,10 +102,13 @@ mod tests {
         let (mut cached, now) = (Cached::default(), Instant::now());
         assert!(cached.keys(now, PACE).is_empty());
         cached.take(now, keys());
-        cached.take(now + 300 * SECOND, None);
+        assert_eq!(cached.failure(now, PACE), None);
+        cached.take(now + 300 * SECOND, failed());
+        assert_eq!(cached.failure(now + 3899 * SECOND, PACE), Some(("status 500", SECOND)));
         assert_eq!(cached.keys(now + 3900 * SECOND, PACE).len(), 1);
         assert!(cached.keys(now + 3901 * SECOND, PACE).is_empty());
         cached.take(now + 4000 * SECOND, keys());
+        assert_eq!(cached.failure(now + 4000 * SECOND, PACE), None);
         assert_eq!(cached.keys(now + 4000 * SECOND, PACE).len(), 1);
     }
 }

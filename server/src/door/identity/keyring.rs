@@ -5,7 +5,10 @@ use super::{
     keys::Key,
     source::{SourceError, read},
 };
-use crate::ground::key_source::KeySource;
+use crate::{
+    ground::key_source::KeySource,
+    health::{Health, Matters, Part},
+};
 use parking_lot::{Mutex, RwLock};
 use std::{
     io,
@@ -63,7 +66,7 @@ impl Keyring {
             let mut cache = Cached::default();
             if let KeySource::File(_) = source {
                 let keys = read(source).map_err(|error| (source.clone(), error))?;
-                cache.take(now, Some(keys));
+                cache.take(now, Ok(keys));
             }
             cached.push((source.clone(), cache));
         }
@@ -75,19 +78,25 @@ impl Keyring {
         Ok(Arc::new(Self { keys, ask, all, read, reader }))
     }
 
-    /// Starts the thread that reads the sources again, and addresses for the first time.
+    /// Starts the thread that reads the sources again, and addresses for the first time, and that says in
+    /// `health` which of them fail. `matters`: what it is needed for that there is any key.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub(crate) fn start(self: &Arc<Self>) -> io::Result<()> {
+    pub(crate) fn start(self: &Arc<Self>, health: &Health, matters: Matters) -> io::Result<()> {
         let Some(reader) = self.reader.lock().take().filter(|reader| !reader.sources.is_empty()) else {
             return Ok(());
         };
         for (source, _) in reader.sources.iter().filter(|(source, _)| source.is_exposed()) {
             warn!(%source, "keys come over plain HTTP: whoever can change them can be anybody here");
         }
+        let judge = Judge {
+            sources: health.part("token_sources", Matters::ToOperators),
+            keys: health.part("token_keys", matters),
+        };
         let keyring = Arc::downgrade(self);
-        thread::Builder::new().name("keys".to_owned()).spawn(move || reader.run(&keyring)).map(drop)
+        let run = move || reader.run(&keyring, &judge);
+        thread::Builder::new().name("keys".to_owned()).spawn(run).map(drop)
     }
 
     /// The keys.
@@ -113,7 +122,7 @@ impl Keyring {
 
 impl Reader {
     /// Until nobody has the keyring any more.
-    fn run(mut self, keyring: &Weak<Keyring>) {
+    fn run(mut self, keyring: &Weak<Keyring>, judge: &Judge) {
         loop {
             let now = Instant::now();
             let due = self.sources.iter().map(|(_, cached)| cached.due(now, self.pace)).min();
@@ -125,7 +134,10 @@ impl Reader {
             };
             let Some(keyring) = keyring.upgrade() else { return };
             self.read(asked, keyring.all.swap(false, Ordering::Acquire));
-            *keyring.keys.write() = self.keys(Instant::now());
+            let now = Instant::now();
+            let keys = self.keys(now);
+            judge.say(&self, keys.is_empty(), now);
+            *keyring.keys.write() = keys;
             self.done.send_modify(|times| *times += 1);
         }
     }
@@ -142,12 +154,42 @@ impl Reader {
                 Ok(keys) => info!(%source, keys = keys.len(), "read the keys of tokens"),
                 Err(error) => warn!(%source, %error, "cannot read the keys of tokens"),
             }
-            cached.take(Instant::now(), result.ok());
+            cached.take(Instant::now(), result.map_err(|error| error.to_string()));
         }
     }
 
     fn keys(&self, now: Instant) -> Arc<[Key]> {
         let of_sources = self.sources.iter().flat_map(|(_, cached)| cached.keys(now, self.pace));
         self.secret.iter().chain(of_sources).cloned().collect()
+    }
+}
+
+/// What the health of the server knows of keys.
+struct Judge {
+    /// Whether all sources can be read.
+    sources: Arc<Part>,
+    /// Whether there is any key.
+    keys: Arc<Part>,
+}
+
+impl Judge {
+    fn say(&self, Reader { sources, pace, .. }: &Reader, no_key: bool, now: Instant) {
+        let failing = sources.iter().filter_map(|(source, cached)| {
+            let (why, left) = cached.failure(now, *pace)?;
+            let until = match left.as_secs() / 60 {
+                0 => "tokens with its keys are refused".to_owned(),
+                minutes => format!("its old keys are used for {minutes} min more"),
+            };
+            Some(format!("the keys of tokens at {source} cannot be read ({why}): {until}"))
+        });
+        let failing: Vec<_> = failing.collect();
+        match failing.is_empty() {
+            true => self.sources.is_well(),
+            false => self.sources.fails(failing.join("; ")),
+        }
+        match no_key {
+            true => self.keys.fails(format!("there is no key to check tokens with: {}", failing.join("; "))),
+            false => self.keys.is_well(),
+        }
     }
 }

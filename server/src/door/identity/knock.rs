@@ -11,7 +11,7 @@ use actix_web::{
 };
 use driftless_proto::code::CloseCode;
 use serde::Deserialize;
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Before a token in the list of subprotocols, which is where pages can put one.
 pub(crate) const TOKEN_PROTOCOL: &str = "driftless.token.";
@@ -125,6 +125,8 @@ enum Why {
     Forbidden,
     /// That cannot be found out now.
     Unavailable,
+    /// Too many from its address were refused: it may try again after this time.
+    TooFast(Duration),
 }
 
 impl Denied {
@@ -144,6 +146,11 @@ impl Denied {
         Self { why: Why::Unavailable, name: "identity_unavailable", reason: reason.into() }
     }
 
+    /// Too many from the client's address were refused in too short a time. HTTP status 429, close code 4010.
+    pub(in crate::door) fn too_fast(name: &'static str, reason: &impl ToString, wait: Duration) -> Self {
+        Self { why: Why::TooFast(wait), name, reason: reason.to_string() }
+    }
+
     /// The same with a name of its own, for programs.
     pub(super) fn named(self, name: &'static str) -> Self {
         Self { name, ..self }
@@ -156,7 +163,7 @@ impl Denied {
 
     /// Whether the same token may be good a little later.
     pub(crate) fn may_pass(&self) -> bool {
-        self.why == Why::Unavailable || self.name == TokenError::UnknownKey.name()
+        matches!(self.why, Why::Unavailable | Why::TooFast(_)) || self.name == TokenError::UnknownKey.name()
     }
 
     /// The status with which an upgrade is refused.
@@ -165,6 +172,7 @@ impl Denied {
             Why::Unauthenticated => StatusCode::UNAUTHORIZED,
             Why::Forbidden => StatusCode::FORBIDDEN,
             Why::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Why::TooFast(_) => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 }
@@ -177,25 +185,27 @@ impl From<TokenError> for Denied {
 
 impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
-        let status = denied.status();
-        let error = ApiError::new(status, denied.name, denied.reason);
-        let challenge = HeaderValue::from_static("Bearer realm=\"driftless\"");
-        if status == StatusCode::UNAUTHORIZED {
-            error.with(header::WWW_AUTHENTICATE, challenge)
-        } else {
-            error
+        let error = ApiError::new(denied.status(), denied.name, denied.reason);
+        match denied.why {
+            Why::Unauthenticated => {
+                let challenge = HeaderValue::from_static("Bearer realm=\"driftless\"");
+                error.with(header::WWW_AUTHENTICATE, challenge)
+            }
+            Why::TooFast(wait) => error.retry_after(wait),
+            Why::Forbidden | Why::Unavailable => error,
         }
     }
 }
 
 impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {
-        let code = match denied.why {
-            Why::Unauthenticated => CloseCode::Unauthenticated,
-            Why::Forbidden => CloseCode::Forbidden,
-            Why::Unavailable => CloseCode::Internal,
+        let (code, wait) = match denied.why {
+            Why::Unauthenticated => (CloseCode::Unauthenticated, Duration::ZERO),
+            Why::Forbidden => (CloseCode::Forbidden, Duration::ZERO),
+            Why::Unavailable => (CloseCode::Internal, Duration::ZERO),
+            Why::TooFast(wait) => (CloseCode::AddressLimit, wait),
         };
-        Self::new(code, &denied.reason)
+        Self { wait, ..Self::new(code, &denied.reason) }
     }
 }
 

@@ -1,15 +1,16 @@
 //! Reads keys from where they are.
 
 use super::keys::{Key, KeyError};
-use crate::ground::{key_source::KeySource, unreadable::unreadable};
+use crate::ground::{
+    key_source::{KeySource, without_query},
+    unreadable::unreadable,
+};
 use std::{fs::File, io::Read, time::Duration};
 
 /// Longest file or answer, bytes.
 const MAX_BYTES: u64 = 1 << 20;
 /// Time limit of a request for keys.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Redirects that are followed.
-const MAX_REDIRECTS: u32 = 3;
 
 /// Why a source gives no keys.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +20,9 @@ pub(crate) enum SourceError {
     #[error("longer than {MAX_BYTES} bytes")]
     TooLong,
     #[error("{0}")]
-    Request(Box<ureq::Error>),
+    Request(String),
+    #[error("it leads elsewhere{}, which is not followed: name the address that has the keys", to(.0))]
+    Redirected(Option<String>),
     #[error("{0}")]
     Keys(#[from] KeyError),
 }
@@ -32,14 +35,23 @@ pub(crate) fn read(source: &KeySource) -> Result<Vec<Key>, SourceError> {
     }
 }
 
+/// No redirect is followed: the operator has named who is trusted, and an answer from there must not name
+/// another host, this machine's own network, or a connection that is not encrypted.
 fn fetch(url: &str) -> Result<Vec<u8>, SourceError> {
-    let config = ureq::Agent::config_builder()
-        .timeout_global(Some(REQUEST_TIMEOUT))
-        .max_redirects(MAX_REDIRECTS)
-        .build();
-    let failed = |error| SourceError::Request(Box::new(error));
+    let config = ureq::Agent::config_builder().timeout_global(Some(REQUEST_TIMEOUT)).max_redirects(0).build();
+    // Without what may be secret, if it should quote the address.
+    let failed =
+        |error: ureq::Error| SourceError::Request(error.to_string().replace(url, without_query(url)));
     let answer = config.new_agent().get(url).call().map_err(failed)?;
+    if answer.status().is_redirection() {
+        let location = answer.headers().get("location").and_then(|location| location.to_str().ok());
+        return Err(SourceError::Redirected(location.map(|to| without_query(to).to_owned())));
+    }
     limited(answer.into_body().into_reader())
+}
+
+fn to(location: &Option<String>) -> String {
+    location.as_ref().map(|to| format!(", to {to:?}")).unwrap_or_default()
 }
 
 fn limited(reader: impl Read) -> Result<Vec<u8>, SourceError> {

@@ -1,5 +1,7 @@
 //! Tokens: JSON Web Tokens (RFC 7519), signed (RFC 7515). Pure: bytes, keys and the time in, an identity out.
 //!
+//! Nothing may be null: what is left out has a meaning, and null would be taken for it.
+//!
 //! Checked in this order: the form, the algorithm and the key, the signature, then the claims. Of the header
 //! only `alg`, `kid` and `crit` are read: a token cannot bring its own key (`jwk`, `jku`, `x5u`, `x5c`), and
 //! `kid` is only compared with the ids of keys that the server has. See RFC 8725 for what goes wrong
@@ -13,7 +15,7 @@ use driftless_proto::{
     names::{self, GUEST, NPC, TextError},
 };
 use jsonwebtoken::{Algorithm, Validation, decode, errors::ErrorKind};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 /// Longest id of a user or of a token, bytes. (OpenID Connect Core, section 2, on `sub`.)
@@ -39,25 +41,25 @@ pub(crate) struct Rules {
 /// What a token says, by its registered names (RFC 7519, section 4.1) and ours.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Claims {
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub room: Option<OneOrMany>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub exp: Option<serde_json::Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub nbf: Option<serde_json::Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub aud: Option<OneOrMany>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
 }
 
@@ -82,8 +84,15 @@ impl OneOrMany {
 #[derive(Deserialize)]
 struct Head {
     alg: String,
+    #[serde(default, deserialize_with = "given")]
     kid: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     crit: Option<serde_json::Value>,
+}
+
+/// A value that is there, null included: so that what may not be null is refused, and not taken as left out.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 /// What is wrong with a token.

@@ -113,11 +113,14 @@ fn claims() -> Value {
     json!({ "sub": "ann", "exp": NOW.as_secs() + 60 })
 }
 
-/// The usual claims, with these changed.
+/// The usual claims, with these changed, or left out: null.
 fn with(changes: Value) -> Value {
     let mut claims = claims();
     for (key, value) in changes.as_object().unwrap() {
-        claims[key] = value.clone();
+        match value {
+            Value::Null => drop(claims.as_object_mut().unwrap().remove(key)),
+            value => claims[key] = value.clone(),
+        }
     }
     claims
 }
@@ -208,9 +211,11 @@ fn a_token_cannot_bring_its_own_key() {
         let refused = verify(&theirs.token_with(&header, &claims()), &keys, &rules(), NOW);
         assert_eq!(refused, Err(TokenError::Signature));
     }
-    let critical = json!({ "alg": "EdDSA", "crit": ["exp"], "exp": 1 });
-    let refused = verify(&ours.token_with(&critical, &claims()), &ours.keys(), &rules(), NOW);
-    assert_eq!(refused, Err(TokenError::Critical("crit")));
+    for crit in [json!(["exp"]), json!([]), json!("exp"), Value::Null] {
+        let critical = json!({ "alg": "EdDSA", "crit": crit, "exp": 1 });
+        let refused = verify(&ours.token_with(&critical, &claims()), &ours.keys(), &rules(), NOW);
+        assert_eq!(refused, Err(TokenError::Critical("crit")), "{critical}");
+    }
 }
 
 #[test]
@@ -361,4 +366,19 @@ proptest! {
     fn whatever_a_file_has_is_read_or_refused(content in any::<Vec<u8>>(), text in "\\PC{0,64}") {
         let _ = (Key::read(&content), Key::read(text.as_bytes()), Key::read(format!("-----{text}").as_bytes()));
     }
+}
+
+// A login that has no room to name, and says so with null, does not mean all rooms.
+#[test]
+fn nothing_is_null_that_would_mean_something_if_it_were_left_out() {
+    let ours = hs256();
+    for claim in ["sub", "name", "room", "kind", "role", "exp", "nbf", "aud", "iss", "jti"] {
+        let mut claims = claims();
+        claims[claim] = Value::Null;
+        let refused = verify(&ours.token(&claims), &ours.keys(), &rules(), NOW);
+        assert!(matches!(refused, Err(TokenError::Claims(_))), "{claim}: {refused:?}");
+    }
+    let nameless = json!({ "alg": "HS256", "kid": null });
+    let refused = verify(&ours.token_with(&nameless, &claims()), &ours.keys(), &rules(), NOW);
+    assert!(matches!(refused, Err(TokenError::Malformed(_))), "{refused:?}");
 }
