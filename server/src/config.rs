@@ -20,6 +20,7 @@ mod described;
 mod kind;
 mod networks;
 mod options;
+mod otlp;
 mod public;
 mod redis_url;
 mod resolve;
@@ -31,6 +32,7 @@ pub use admin_token::AdminToken;
 pub use described::{DescribedSetting, default_file, described};
 pub use networks::Networks;
 pub use options::{Options, Origin, Provenance, check_environment};
+pub use otlp::OtlpUrl;
 pub use public::{PublicQuic, PublicUrl, Reached};
 pub use redis_url::RedisUrl;
 pub use resolve::{ConfigError, Resolved, Setting, resolve};
@@ -250,6 +252,11 @@ settings! {
         log: String = "info,actix_server=warn".to_owned(), log_filter();
         /// How log lines are written to standard error.
         log_format: LogFormat = LogFormat::Human, word(&[("human", LogFormat::Human), ("json", LogFormat::Json)]);
+        /// Where to send traces of how players come in: the address of a collector that takes OTLP over HTTP.
+        /// Needs a program built with the feature `otlp`. None: the one in OTEL_EXPORTER_OTLP_ENDPOINT.
+        otlp: Option<OtlpUrl> = None, optional("URL", "http://HOST:PORT or https://HOST[:PORT] of a collector");
+        /// Of 100 traces, how many are recorded; of those that a client began, if the client records them.
+        otlp_percent: u8 = 100, number(0..=100);
     }
     /// Limits of each connection. The defaults are those of [`Limits`].
     limits: Limits {

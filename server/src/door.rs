@@ -46,11 +46,13 @@ use crate::{
         sight::Sight,
         source::Source,
         tenure::Tenure,
+        trace::TraceParent,
         transport_kind::TransportKind,
     },
     metrics::Metrics,
     registry::Registry,
     room::Seated,
+    spans::Span,
 };
 use actix_web::http::header::HeaderMap;
 use driftless_proto::{code::CloseCode, limits::Limits, session::Delivery, wire};
@@ -264,9 +266,11 @@ impl Door {
     /// Why it may not come in.
     pub(crate) async fn identify(&self, knock: Knock) -> Result<Tenure, Denied> {
         let source = knock.source;
+        let mut span = Span::within("authenticate", knock.trace);
         let identity = match self.authenticator.identify(knock).await {
             Ok(identity) => identity,
             Err(denied) => {
+                span.fails(denied.name());
                 self.denied(&denied, source);
                 self.new_player(source).map_err(|refused| {
                     self.count(refused, source);
@@ -495,13 +499,14 @@ impl Entrance for Door {
         wanted: &Wanted,
         transport: TransportKind,
         source: Source,
+        trace: Option<TraceParent>,
     ) -> LocalBoxFuture<'static, Result<Tenure, Refusal>> {
         let (room, kind) = match wanted {
             Wanted::Join(join) => (&join.room, Some(join.kind.clone())),
             Wanted::Resume(resume) => (&resume.room, None),
         };
         let mut knock = Knock::new(transport, source);
-        (knock.room, knock.kind) = (Some(room.clone()), kind);
+        (knock.room, knock.kind, knock.trace) = (Some(room.clone()), kind, trace);
         knock.token = Some(wanted.identity_token().to_owned()).filter(|token| !token.is_empty());
         Box::pin(async move { Ok(Door::identify(&self, knock).await?) })
     }

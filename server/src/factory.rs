@@ -24,6 +24,7 @@ use crate::{
         shares::{Share, Shares},
         sight::{Sight, Spectating},
         source::Source,
+        trace::TraceParent,
     },
     homes::Homes,
     jobs::JobPool,
@@ -40,6 +41,7 @@ use crate::{
         start::{self, Started},
         timetable::Timetable,
     },
+    spans::Span,
     store::{Store, StoredRoom},
 };
 use actix::{MailboxError, Recipient};
@@ -125,6 +127,7 @@ struct Made {
     budget: Budget,
     maker: Maker,
     durability: Durability,
+    trace: Option<TraceParent>,
 }
 
 /// What a room goes on with.
@@ -335,7 +338,8 @@ impl Factory {
             return Err(FactoryError::NoSuchRoom(name.to_owned()));
         }
         let (kind_asked, options) = (kind.map(str::to_owned), join.options.clone());
-        let spec = RoomSpec { kind: kind_asked, options, ..RoomSpec::default() };
+        let trace = TraceParent::parse(&join.traceparent);
+        let spec = RoomSpec { kind: kind_asked, options, trace, ..RoomSpec::default() };
         let name: Arc<str> = name.into();
         let made = self.make(self.next_id(), name.clone(), &spec, Maker::Joiner(source), hold)?;
         // Somebody else may have been faster: then it is their room.
@@ -371,7 +375,9 @@ impl Factory {
             return Err(FactoryError::NoStore);
         }
         let spectating = self.spectating(&kind, spec)?;
-        self.admit(id, name, kind, setup, maker, durability, Members::default(), spectating, hold)
+        let made =
+            self.admit(id, name, kind, setup, maker, durability, Members::default(), spectating, hold)?;
+        Ok(Made { trace: spec.trace, ..made })
     }
 
     /// Whom a room lets watch, as its maker, its game or the configuration says.
@@ -432,7 +438,7 @@ impl Factory {
         };
         let ticks = self.ticks.take(tick_rate, max).ok_or(FactoryError::TooManyTicks(max))?;
         let budget = Budget { _ticks: ticks, _share: share, _hold: hold };
-        Ok(Made { shared, kind, setup, budget, maker, durability })
+        Ok(Made { shared, kind, setup, budget, maker, durability, trace: None })
     }
 
     /// New rooms get higher numbers than this. To be called before the first one is made, because rooms that
@@ -596,7 +602,7 @@ impl Factory {
     }
 
     fn start_or_go_on(&self, made: Made, goes_on: Option<GoesOn>) -> Result<Listed, FactoryError> {
-        let Made { shared, kind, setup, budget, maker, durability } = made;
+        let Made { shared, kind, setup, budget, maker, durability, trace } = made;
         let services = &self.services;
         let header = RecordingHeader {
             kind: kind.name().to_owned(),
@@ -641,7 +647,13 @@ impl Factory {
         let make = {
             let kind = kind.clone();
             move || match game {
-                None => start::start(&kind, setup),
+                None => {
+                    let mut span = Span::within("room.start", trace);
+                    span.set("kind", kind.name());
+                    let started = start::start(&kind, setup);
+                    started.refused.iter().for_each(|refused| span.fails(&refused.reason));
+                    started
+                }
                 Some(game) => Started { game, schema: kind.schema(), refused: None },
             }
         };

@@ -34,6 +34,7 @@ pub mod sight;
 pub mod source;
 pub mod tenure;
 pub mod tight;
+pub mod trace;
 pub mod transport_kind;
 pub(crate) mod unreadable;
 pub mod vitals;

@@ -134,6 +134,7 @@ mod registry;
 pub mod room;
 pub mod server;
 mod shutdown;
+mod spans;
 mod store;
 mod systemd;
 pub mod telemetry;

@@ -31,6 +31,9 @@ pub struct Options {
     /// Where to get the token that says who the player is, for a server that wants one. Default: none, a
     /// guest.
     pub token: Option<TokenSource>,
+    /// The trace of which the client's coming is a part: the `traceparent` of W3C Trace Context. Default:
+    /// empty, none.
+    pub traceparent: String,
     /// Transports to try, in order of preference. Default: QUIC, then WebSocket.
     pub transports: Vec<TransportKind>,
     /// How long a transport is tried, at least, before the next one is tried in parallel. Default: 250 ms, as
@@ -74,6 +77,7 @@ impl Options {
             name: String::new(),
             spectate: false,
             token: None,
+            traceparent: String::new(),
             transports: vec![TransportKind::Quic, TransportKind::WebSocket],
             head_start: Duration::from_millis(250),
             trust: Trust::Fetch,
@@ -145,6 +149,7 @@ impl Options {
             spectate: self.spectate,
             codings: self.session.codings.iter().map(|c| *c as i32).collect(),
             identity_token: String::new(), // each connection gets its own
+            traceparent: self.traceparent.clone(),
         }
     }
 }

@@ -28,7 +28,7 @@ export async function connect<
   const dialers = names.map((name) => (typeof name === "string" ? TRANSPORTS[name] : name));
   const { room: name, kind = options.game?.kind ?? "", name: shown = "", spectate = false } = options;
   const asks = { room: name, ...(kind && { kind }) };
-  const paths = new Paths(dialers, baseOf(options.url), timers, asks, options.identity);
+  const paths = new Paths(dialers, baseOf(options.url), timers, asks, options.identity, options.traceparent);
   const earlier = options.token ? parseToken(options.token) : undefined;
   const prediction = options.prediction && predicted(options);
   const transport = await paths.dial(new AbortController().signal).catch((error: unknown) => {

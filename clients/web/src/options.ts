@@ -40,6 +40,11 @@ export interface ConnectOptions<
    * for each connection, and before the old token expires. May take 10 s.
    */
   readonly identity?: () => string | Promise<string>;
+  /**
+   * The trace of which the player's coming is a part, as the page's own tracing has it: the `traceparent` of
+   * W3C Trace Context. Called for each connection.
+   */
+  readonly traceparent?: string | (() => string | undefined);
   /** The `token` of an earlier page's room: resumes that seat if it is still kept, otherwise joins. */
   readonly token?: string | undefined;
   /** Transports to try, in order of preference. Default: WebTransport, then WebSocket. */

@@ -19,6 +19,26 @@ function world(identity: () => string | Promise<string>) {
   return { timers, server, targets, options };
 }
 
+describe("a trace", () => {
+  it("is told with each connection, whoever the player is", async () => {
+    let spans = 0;
+    const { timers, server, targets, options } = world(() => "token");
+    const { identity: _, ...guest } = options;
+    await timers.until(connect({ ...guest, traceparent: () => `00-a-${++spans}-01` }));
+    server.cut();
+    await timers.advance(5000);
+    expect(targets).toMatchObject([
+      { asks: { traceparent: "00-a-1-01" } },
+      { asks: { traceparent: "00-a-2-01" } },
+    ]);
+    await timers.until(connect({ ...options, traceparent: "00-b-1-01" }));
+    expect(targets[2]).toMatchObject({
+      token: "token",
+      asks: { room: "lobby", kind: "tag", traceparent: "00-b-1-01" },
+    });
+  });
+});
+
 describe("an identity", () => {
   it("is asked for each connection, and shown with it", async () => {
     let asked = 0;

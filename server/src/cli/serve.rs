@@ -2,10 +2,10 @@
 
 use super::{EXIT_FAILED, EXIT_USAGE, attend::Orders, fail};
 use crate::{
-    config::{Config, Guests},
+    config::{Config, Guests, OtlpUrl},
     open_files,
     server::{Prepared, Running, Server, StartError},
-    shutdown, systemd, telemetry, upgrade,
+    shutdown, spans, systemd, telemetry, upgrade,
 };
 use std::{
     error::Error,
@@ -19,6 +19,7 @@ use tracing::{info, warn};
 /// generated it.
 pub(super) fn serve(program: &str, server: Server, config: Config) -> ExitCode {
     let (filter, format, players) = (config.log.clone(), config.log_format, config.max_connections);
+    let (collector, percent) = (config.otlp.as_ref().map(OtlpUrl::traces), config.otlp_percent);
     // Before anything is started, so that an error is one line and has no other effect.
     let prepared = match server.prepare(config) {
         Ok(prepared) => prepared,
@@ -26,6 +27,10 @@ pub(super) fn serve(program: &str, server: Server, config: Config) -> ExitCode {
     };
     let telemetry = match telemetry::init(&filter, format) {
         Ok(telemetry) => telemetry,
+        Err(e) => return fail(program, EXIT_USAGE, &e),
+    };
+    let _exporter = match spans::export(collector, percent) {
+        Ok(exporter) => exporter,
         Err(e) => return fail(program, EXIT_USAGE, &e),
     };
     open_files::prepare_for(players);

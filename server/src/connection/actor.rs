@@ -21,9 +21,11 @@ use crate::{
         shared::RoomShared,
         source::Source,
         tenure::Tenure,
+        trace::TraceParent,
         transport_kind::TransportKind,
     },
     room::{Moved, RoomAddr, Seated},
+    spans,
 };
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, ContextFutureSpawner, Handler,
@@ -107,6 +109,7 @@ pub trait Entrance: Rooms {
         wanted: &Wanted,
         transport: TransportKind,
         source: Source,
+        trace: Option<TraceParent>,
     ) -> LocalBoxFuture<'static, Result<Tenure, Refusal>>;
 
     /// A client in a room shows a fresh token, for the identity that it has.
@@ -129,6 +132,14 @@ pub enum Wanted {
 }
 
 impl Wanted {
+    /// The trace of which it says it is a part.
+    fn trace(&self) -> Option<TraceParent> {
+        match self {
+            Wanted::Join(join) => TraceParent::parse(&join.traceparent),
+            Wanted::Resume(_) => None,
+        }
+    }
+
     /// Says who the client is. Empty: it does not say.
     pub fn identity_token(&self) -> &str {
         match self {
@@ -190,7 +201,11 @@ impl Connection {
         rooms: Arc<dyn Entrance>,
         errand: Option<Errand>,
     ) -> Addr<Self> {
-        let span = tracing::info_span!("connection", id = %peer.borrow().id, room = tracing::field::Empty);
+        let empty = tracing::field::Empty;
+        let span = tracing::info_span!("connection", id = %peer.borrow().id, trace = empty, room = empty);
+        if let Some(trace) = peer.borrow().trace() {
+            span.record("trace", trace.id());
+        }
         Self::create(|ctx| {
             peer.borrow_mut().set_actor(ctx.address());
             connections.add(peer.clone());
@@ -230,22 +245,42 @@ impl Connection {
     }
 
     /// Finds out who the client is, then its room.
-    fn identify(&mut self, wanted: Wanted, ctx: &mut Context<Self>) {
+    fn identify(&mut self, wanted: Wanted, mut connect: Option<spans::Span>, ctx: &mut Context<Self>) {
         let (transport, source) = self.peer.borrow().origin();
-        let identified = self.rooms.clone().identify(&wanted, transport, source).into_actor(self);
+        let trace = self.peer.borrow().trace();
+        let identified = self.rooms.clone().identify(&wanted, transport, source, trace).into_actor(self);
         let found = identified.map(move |tenure, connection, ctx| match tenure {
             Ok(tenure) => {
+                drop(connect);
                 let identity = tenure.identity().clone();
                 connection.peer.borrow_mut().set_tenure(tenure);
                 connection.find(wanted, identity, ctx);
             }
-            Err(refusal) => connection.refuse(refusal),
+            Err(refusal) => {
+                connect.iter_mut().for_each(|connect| connect.fails(refusal.code.name()));
+                connection.refuse(refusal);
+            }
         });
         found.wait(ctx);
     }
 
-    fn find(&mut self, wanted: Wanted, identity: Arc<Identity>, ctx: &mut Context<Self>) {
+    /// Begins the trace of a client whose transport has not done so.
+    fn connect(&self, wanted: &Wanted) -> Option<spans::Span> {
+        let mut peer = self.peer.borrow_mut();
+        if peer.trace().is_some() {
+            return None;
+        }
+        let mut connect = spans::Span::of_request("connect", wanted.trace());
+        connect.set("transport", peer.origin().0.name());
+        let trace = connect.here()?;
+        self.span.record("trace", trace.id());
+        peer.set_trace(trace);
+        Some(connect)
+    }
+
+    fn find(&mut self, mut wanted: Wanted, identity: Arc<Identity>, ctx: &mut Context<Self>) {
         let source = self.peer.borrow().source();
+        self.peer.borrow_mut().asks(&mut wanted);
         match self.rooms.clone().find(wanted, identity, source) {
             Search::Over(found) => self.found(found, ctx),
             Search::Asks(found) => {
@@ -339,6 +374,7 @@ impl Connection {
     }
 
     fn refuse(&self, refusal: Refusal) {
+        self.peer.borrow_mut().answered(Err(refusal.code));
         self.peer.borrow_mut().refuse(refusal);
     }
 
@@ -354,6 +390,7 @@ impl Connection {
             Ok(seated) => seated,
             Err(refusal) => return self.refuse(refusal),
         };
+        self.peer.borrow_mut().answered(Ok(()));
         self.span.record("room", &*seat.room.name);
         self.span.in_scope(|| debug!(player = seat.player, user = %seat.user, ?resumed, "seated"));
         self.settle_at(Place { room, seat: seat.clone(), _resident: None });
@@ -457,13 +494,14 @@ impl Handler<Ask> for Connection {
         if self.peer.borrow().ended().is_some() {
             return; // `Ended` follows
         }
+        let connect = self.connect(&wanted);
         let known = self.peer.borrow().identity().cloned();
         // A guest's request may bring a token that the transport could not.
         let is_new =
             |identity: &Arc<Identity>| identity.user.is_guest() && !wanted.identity_token().is_empty();
         match known.filter(|identity| !is_new(identity)) {
             Some(identity) => self.find(wanted, identity, ctx),
-            None => self.identify(wanted, ctx),
+            None => self.identify(wanted, connect, ctx),
         }
     }
 }

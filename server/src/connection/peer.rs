@@ -2,7 +2,7 @@
 
 use super::{
     End,
-    actor::{Ask, Connection, Ended, Renew},
+    actor::{Ask, Connection, Ended, Renew, Wanted},
     calls::Caller,
     departure::Departure,
     members::MemberReader,
@@ -20,8 +20,10 @@ use crate::{
         shared::RoomShared,
         source::Source,
         tenure::{Tenancy, Tenure},
+        trace::TraceParent,
         transport_kind::TransportKind,
     },
+    spans::Span,
 };
 use actix::Addr;
 use bytes::{Bytes, BytesMut};
@@ -77,6 +79,8 @@ pub struct Peer {
     /// The session's counts that are already in the metrics.
     counted: SessionStats,
     admission: Admission,
+    /// It waits for a room. (In a box: it seldom does.)
+    joining: Option<Box<Span>>,
 }
 
 /// What `Peer::next_message` did.
@@ -109,6 +113,7 @@ impl Peer {
             departure: None,
             counted: SessionStats::default(),
             admission,
+            joining: None,
         }))
     }
 
@@ -491,6 +496,37 @@ impl Peer {
     /// Where the connection comes from.
     pub(super) fn source(&self) -> Source {
         self.admission.source
+    }
+
+    /// Of which trace it is a part.
+    pub(super) fn trace(&self) -> Option<TraceParent> {
+        self.admission.trace
+    }
+
+    /// The same, said by its first request.
+    pub(super) fn set_trace(&mut self, trace: TraceParent) {
+        self.admission.trace = Some(trace);
+    }
+
+    /// It begins to wait for a room. From here on, the request says of which span it is a part.
+    pub(super) fn asks(&mut self, wanted: &mut Wanted) {
+        let (name, room) = match wanted {
+            Wanted::Join(join) => ("join", &join.room),
+            Wanted::Resume(resume) => ("resume", &resume.room),
+        };
+        let mut span = Span::within(name, self.trace());
+        span.set("room", room);
+        if let Wanted::Join(join) = wanted {
+            join.traceparent = span.here().map_or_else(String::new, |here| here.to_string());
+        }
+        self.joining = Some(Box::new(span));
+    }
+
+    /// It waits no longer: it has a seat, or gets none.
+    pub(super) fn answered(&mut self, answer: Result<(), CloseCode>) {
+        if let (Some(mut span), Err(code)) = (self.joining.take(), answer) {
+            span.fails(code.name());
+        }
     }
 
     /// How it comes, and from where.

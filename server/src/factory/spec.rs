@@ -4,7 +4,7 @@ use super::unique::Unique;
 use crate::{
     ground::{
         api_error::ApiError, close::GOING_DOWN, durability::Durability, refusal::Refusal, source::Source,
-        whole::whole,
+        trace::TraceParent, whole::whole,
     },
     nodes::{Node, NotHere, Unavailable},
 };
@@ -50,6 +50,9 @@ pub struct RoomSpec {
     #[serde(default, deserialize_with = "text_of_object")]
     #[schema(value_type = Object)]
     pub options: String,
+    /// Of which span its start is a part.
+    #[serde(skip)]
+    pub trace: Option<TraceParent>,
 }
 
 fn text_of_object<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {

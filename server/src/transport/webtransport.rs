@@ -7,8 +7,10 @@ use super::{CLOSE_LIMIT, PATH};
 use crate::{
     door::{Denied, Door, Knock},
     ground::{
-        origin::Foreign, refusal::Refusal, source::Source, tenure::Tenure, transport_kind::TransportKind,
+        origin::Foreign, refusal::Refusal, source::Source, tenure::Tenure, trace::TraceParent,
+        transport_kind::TransportKind,
     },
+    spans::Span,
 };
 use driftless_proto::{code::CloseCode, limits::SUBPROTOCOL};
 use quinn::{Connection, VarInt};
@@ -41,7 +43,10 @@ pub(super) enum Refused {
 }
 
 /// Receives the settings and the request, and accepts it if it is valid.
-pub(super) async fn accept(connection: Connection, door: &Door) -> Result<(Session, Tenure), Refused> {
+pub(super) async fn accept(
+    connection: Connection,
+    door: &Door,
+) -> Result<(Session, Tenure, Option<TraceParent>), Refused> {
     let source = Source::of(connection.remote_address().ip());
     let request = Request::accept(connection).await.map_err(Refused::Handshake)?;
     if request.url.path() != PATH {
@@ -53,12 +58,18 @@ pub(super) async fn accept(connection: Connection, door: &Door) -> Result<(Sessi
     }
     let headers = request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let query = request.url.query().unwrap_or_default();
-    let Ok(knock) = Knock::new(TransportKind::WebTransport, source).of_request(headers, query) else {
+    let Ok(mut knock) = Knock::new(TransportKind::WebTransport, source).of_request(headers, query) else {
         return Err(Refused::Query(request));
     };
+    let mut connect = Span::of_request("connect", knock.trace);
+    connect.set("transport", TransportKind::WebTransport.name());
+    knock.trace = connect.here();
     let tenure = match door.identify(knock).await {
         Ok(tenure) => tenure,
-        Err(denied) => return Err(Refused::Denied(request, denied)),
+        Err(denied) => {
+            connect.fails(denied.name());
+            return Err(Refused::Denied(request, denied));
+        }
     };
     let answer = if request.protocols.is_empty() {
         ConnectResponse::OK
@@ -68,7 +79,7 @@ pub(super) async fn accept(connection: Connection, door: &Door) -> Result<(Sessi
         return Err(Refused::Subprotocol(request));
     };
     let session = request.respond(answer).await.map_err(Refused::Handshake)?;
-    Ok((session, tenure))
+    Ok((session, tenure, connect.here()))
 }
 
 /// The page's origin. (If there are two, nobody knows which is true, so the result matches no allowed one.)

@@ -74,7 +74,9 @@ impl Dialer {
             Some(source) => source.clone().get(options.connect_timeout).await?,
             None => String::new(),
         };
-        let target = if token.is_empty() { target } else { target.asking(&options.room, &options.kind) };
+        let room: &[_] = &[("room", options.room.as_str()), ("kind", &options.kind)];
+        let target = target.asking(&[("traceparent", &options.traceparent)]);
+        let target = if token.is_empty() { target } else { target.asking(room) };
         let attempts = order.iter().map(|&kind| self.attempt(kind, &target, options, &token));
         let fetches = *options.trust.at(&target) == Trust::Fetch;
         let head_start = |index: usize| {

@@ -95,10 +95,10 @@ impl Target {
 
     /// The same place, naming what the client will ask for, so that a server can say at once that it may not.
     /// (Names that are not allowed have no effect here: the join will be refused.)
-    pub fn asking(mut self, room: &str, kind: &str) -> Self {
+    pub fn asking(mut self, what: &[(&str, &str)]) -> Self {
         let plain = |name: &&str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        for (key, value) in [("room", room), ("kind", kind)] {
-            if let Some(value) = Some(value).filter(|value| !value.is_empty()).filter(plain) {
+        for (key, value) in what {
+            if let Some(value) = Some(*value).filter(|value| !value.is_empty()).filter(plain) {
                 let before = if self.path.contains('?') { '&' } else { '?' };
                 self.path.push_str(&format!("{before}{key}={value}"));
             }
@@ -122,8 +122,14 @@ mod tests {
         assert_eq!(target("ws://example.org").url("ws"), "ws://example.org:80/v1/connect");
         assert_eq!(target("wss://example.org/").url("https"), "https://example.org:443/v1/connect");
         assert_eq!(target("ws://[::1]:7777/x?y=z").url("ws"), "ws://[::1]:7777/x?y=z");
-        assert_eq!(target("ws://x").asking("a", "b").url("ws"), "ws://x:80/v1/connect?room=a&kind=b");
-        assert_eq!(target("ws://x/y?z").asking("a&b", "c").url("ws"), "ws://x:80/y?z&kind=c");
+        assert_eq!(
+            target("ws://x").asking(&[("room", "a"), ("kind", "b")]).url("ws"),
+            "ws://x:80/v1/connect?room=a&kind=b"
+        );
+        assert_eq!(
+            target("ws://x/y?z").asking(&[("room", "a&b"), ("kind", "c")]).url("ws"),
+            "ws://x:80/y?z&kind=c"
+        );
         assert_eq!(target("ws://[::1]:7777").name(), "::1");
         assert_eq!(target("ws://[::1]:7777").address(), "[::1]:7777");
     }

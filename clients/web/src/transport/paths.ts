@@ -35,6 +35,7 @@ export class Paths {
     private readonly timers: Timers,
     private readonly asks: Record<string, string> = {},
     private readonly identity: (() => string | Promise<string>) | undefined = undefined,
+    private readonly traceparent: string | (() => string | undefined) | undefined = undefined,
   ) {}
 
   /**
@@ -102,7 +103,13 @@ export class Paths {
   /** The server, and who the player is. */
   private async target(): Promise<Target> {
     const token = await this.token();
-    return { base: this.server, ...(token !== undefined && { asks: this.asks, token }) };
+    const { server: base, traceparent: of } = this;
+    const traceparent = typeof of === "function" ? of() : of;
+    return {
+      base,
+      token,
+      asks: { ...(token !== undefined && this.asks), ...(traceparent && { traceparent }) },
+    };
   }
 
   /** Gets a token that says who the player is. Undefined: nobody in particular. */

@@ -36,7 +36,10 @@ export interface Target {
   readonly base: URL;
   /** Says who the player is. */
   readonly token?: string | undefined;
-  /** What the player will ask for, so that a server can say at once that it may not: `room` and `kind`. */
+  /**
+   * For the query: what the player will ask for (`room` and `kind`), so that a server can say at once that it
+   * may not; and of which trace this is a part.
+   */
   readonly asks?: Readonly<Record<string, string>>;
   /** A dialer calls this when the server has answered something, with the round trip, ms. */
   heard?(rtt: number): void;

@@ -1,7 +1,9 @@
 //! What a client shows at the door, and why it is not let in.
 
 use super::token::TokenError;
-use crate::ground::{api_error::ApiError, refusal::Refusal, source::Source, transport_kind::TransportKind};
+use crate::ground::{
+    api_error::ApiError, refusal::Refusal, source::Source, trace::TraceParent, transport_kind::TransportKind,
+};
 use actix_web::{
     http::{
         StatusCode,
@@ -29,16 +31,19 @@ pub struct Knock {
     pub transport: TransportKind,
     /// Where it comes from.
     pub source: Source,
+    /// The trace of which this is a part.
+    pub(crate) trace: Option<TraceParent>,
     headers: Vec<(String, String)>,
 }
 
 impl Knock {
     pub(crate) fn new(transport: TransportKind, source: Source) -> Self {
-        Self { token: None, room: None, kind: None, transport, source, headers: Vec::new() }
+        Self { token: None, room: None, kind: None, transport, source, trace: None, headers: Vec::new() }
     }
 
     /// That of an HTTP request with these headers and this query, for WebSocket or WebTransport. The token is
-    /// that of `Authorization: Bearer`, or else in the list of subprotocols, or else in the query.
+    /// that of `Authorization: Bearer`, or else in the list of subprotocols, or else in the query. The trace
+    /// is that of the header `traceparent`, or else in the query.
     ///
     /// # Errors
     /// If the query cannot be read.
@@ -50,16 +55,26 @@ impl Knock {
         let text = |value: &[u8]| str::from_utf8(value).map(str::to_owned).ok();
         self.headers =
             headers.filter_map(|(name, value)| Some((name.to_ascii_lowercase(), text(value)?))).collect();
-        let Query { token, room, kind } =
+        let Query { token, room, kind, traceparent } =
             web::Query::<Query>::from_query(query).map_err(|_| bad_query())?.into_inner();
         let token = self.bearer().or_else(|| self.in_protocols()).map(str::to_owned).or(token);
-        Ok(Self { token: token.filter(|token| !token.is_empty()), room, kind, ..self })
+        let trace = match (self.only("traceparent"), traceparent) {
+            (Some(header), _) => TraceParent::parse(header),
+            (None, in_query) => in_query.as_deref().and_then(TraceParent::parse),
+        };
+        Ok(Self { token: token.filter(|token| !token.is_empty()), room, kind, trace, ..self })
     }
 
     /// The value of the HTTP header with this name, in lower case. None: there is none; on QUIC there are no
     /// headers.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.all(name).next()
+    }
+
+    /// The value of a header that occurs once.
+    fn only(&self, name: &str) -> Option<&str> {
+        let mut all = self.all(name);
+        all.next().filter(|_| all.next().is_none())
     }
 
     fn all(&self, name: &str) -> impl Iterator<Item = &str> {
@@ -86,11 +101,12 @@ struct Query {
     token: Option<String>,
     room: Option<String>,
     kind: Option<String>,
+    traceparent: Option<String>,
 }
 
 /// Without the query itself, which may have a token in it.
 fn bad_query() -> ApiError {
-    let message = "the query may have token, room and kind, each once";
+    let message = "the query may have token, room, kind and traceparent, each once";
     ApiError::new(StatusCode::BAD_REQUEST, "bad_query", message)
 }
 

@@ -239,8 +239,8 @@ async fn establish(connecting: Connecting, handshake: Handshake, thread: Thread)
     let session = match transport {
         TransportKind::Quic => Session::raw(connection),
         _ => match timeout(within, webtransport::accept(connection.clone(), &door)).await {
-            Ok(Ok((session, tenure))) => {
-                admitted = admitted.map(|admission| admission.of(tenure));
+            Ok(Ok((session, tenure, trace))) => {
+                admitted = admitted.map(|admission| admission.of(tenure).in_trace(trace));
                 session
             }
             Ok(Err(refused)) => {

@@ -8,6 +8,7 @@ use crate::{
     connection::LocalConnections,
     door::{Door, Knock, TOKEN_PROTOCOL},
     ground::{api_error::ApiError, transport_kind::TransportKind},
+    spans::Span,
 };
 use actix_web::{
     HttpMessage as _, HttpRequest, HttpResponse,
@@ -38,7 +39,11 @@ pub(crate) async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiErr
     let source = door.source(request.peer_addr(), request.headers());
     let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let knock = Knock::new(TransportKind::WebSocket, source).of_request(headers, request.query_string());
-    let tenure = door.identify(knock.inspect_err(|_| refused("handshake"))?).await?;
+    let mut knock = knock.inspect_err(|_| refused("handshake"))?;
+    let mut connect = Span::of_request("connect", knock.trace);
+    connect.set("transport", TransportKind::WebSocket.name());
+    knock.trace = connect.here();
+    let tenure = door.identify(knock).await.inspect_err(|denied| connect.fails(denied.name()))?;
     check_upgrade(&request).inspect_err(|_| refused("handshake"))?;
     check_subprotocol(&request).inspect_err(|_| refused("subprotocol"))?;
     let mut response = ws::handshake_with_protocols(&request, &[SUBPROTOCOL]).map_err(|e| {
@@ -48,9 +53,15 @@ pub(crate) async fn connect(request: HttpRequest) -> Result<HttpResponse, ApiErr
     // The library looks only at the first header of that name; RFC 6455, section 11.3.4, allows several.
     response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL));
     let peer = match door.admit(source, TransportKind::WebSocket, Some(tenure)) {
-        Ok(admission) => door.open(admission, Delivery::Ordered, connections.clone()),
+        Ok(admission) => {
+            let admission = admission.in_trace(connect.here());
+            door.open(admission, Delivery::Ordered, connections.clone())
+        }
         // A page is not told why an upgrade failed, so the upgrade succeeds and the goodbye says why.
-        Err(refused) => door.turn_away(refused, source, TransportKind::WebSocket, Delivery::Ordered),
+        Err(refused) => {
+            connect.fails(refused.name());
+            door.turn_away(refused, source, TransportKind::WebSocket, Delivery::Ordered)
+        }
     };
     let mut response = response.finish();
     let max_message = door.limits().message_bytes;

@@ -104,6 +104,7 @@ export function encodeJoin(message: MessageInitShape<typeof JoinSchema>, writer 
   if (message.options) writer.tag(7, 2).string(message.options);
   if (message.identityToken) writer.tag(8, 2).string(message.identityToken);
   if (message.spectate) writer.tag(9, 0).bool(message.spectate);
+  if (message.traceparent) writer.tag(10, 2).string(message.traceparent);
   return writer;
 }
 
@@ -122,6 +123,7 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
     options: "",
     identityToken: "",
     spectate: false,
+    traceparent: "",
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -152,6 +154,9 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
         break;
       case 72:
         message.spectate = reader.bool();
+        break;
+      case 82:
+        message.traceparent = reader.string();
         break;
       default:
         reader.skip(type, field);
