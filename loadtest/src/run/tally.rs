@@ -106,8 +106,7 @@ impl Tally {
     pub fn advice(&self) -> impl Iterator<Item = &'static str> {
         const ADDRESS: &str = "to the server all bots have one address, and it limits each: start it with \
                                --max-connections-per-address 5000 --joins-per-second-per-address 1000";
-        const TOKENS: &str =
-            "the server wants tokens: see --help for how the bots get some, or let guests in (--guests yes)";
+        const TOKENS: &str = "the server wants tokens: give --token-secret FILE, one of its token_keys, or let guests in (--guests yes)";
         const FULL: &str = "the server is full: start it with more --max-connections";
         const CA: &str = "--ca FILE names the authority that has signed the server's certificate";
         let said: Vec<String> = self.violations().collect();
