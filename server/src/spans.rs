@@ -95,6 +95,9 @@ impl Span {
         }
     }
 
+    /// It is over.
+    pub(crate) fn end(self) {}
+
     /// It was in vain.
     pub(crate) fn fails(&mut self, why: &str) {
         #[cfg(not(feature = "otlp"))]

@@ -94,6 +94,10 @@ pub trait Rooms: Send + Sync {
 }
 
 /// The result of the search for a room: where it is, or why there is none.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives for a moment, and most joins should allocate nothing for it"
+)]
 pub enum Search {
     /// It is known.
     Over(Result<Ticket, Refusal>),
@@ -245,19 +249,23 @@ impl Connection {
     }
 
     /// Finds out who the client is, then its room.
-    fn identify(&mut self, wanted: Wanted, mut connect: Option<spans::Span>, ctx: &mut Context<Self>) {
+    fn identify(&mut self, wanted: Wanted, connect: Option<spans::Span>, ctx: &mut Context<Self>) {
         let (transport, source) = self.peer.borrow().origin();
         let trace = self.peer.borrow().trace();
         let identified = self.rooms.clone().identify(&wanted, transport, source, trace).into_actor(self);
         let found = identified.map(move |tenure, connection, ctx| match tenure {
             Ok(tenure) => {
-                drop(connect);
+                if let Some(connect) = connect {
+                    connect.end();
+                }
                 let identity = tenure.identity().clone();
                 connection.peer.borrow_mut().set_tenure(tenure);
                 connection.find(wanted, identity, ctx);
             }
             Err(refusal) => {
-                connect.iter_mut().for_each(|connect| connect.fails(refusal.code.name()));
+                if let Some(mut connect) = connect {
+                    connect.fails(refusal.code.name());
+                }
                 connection.refuse(refusal);
             }
         });
@@ -300,7 +308,7 @@ impl Connection {
     /// Moves to the thread that was found for it, or takes the seat from here.
     fn go(&mut self, ticket: Ticket, ctx: &mut Context<Self>) {
         if self.peer.borrow().can_move() && !self.connections.is_at(&ticket.home) {
-            self.depart(ticket.home.clone(), Errand::Enter(ticket), ctx);
+            self.depart(ticket.home.clone(), Errand::Enter(Box::new(ticket)), ctx);
         } else {
             self.enter(ticket, ctx);
         }
@@ -433,7 +441,7 @@ impl Actor for Connection {
     fn started(&mut self, ctx: &mut Self::Context) {
         let ended = self.peer.borrow().ended().is_some();
         match self.errand.take() {
-            Some(Errand::Enter(ticket)) if !ended => self.enter(ticket, ctx),
+            Some(Errand::Enter(ticket)) if !ended => self.enter(*ticket, ctx),
             Some(Errand::Stay(place)) => {
                 self.span.record("room", &*place.seat.room.name);
                 self.connections.subscribe(place.seat.channel(), self.peer.clone());

@@ -22,7 +22,7 @@ pub struct Departure {
 /// What a connection does after it has arrived.
 pub(super) enum Errand {
     /// It takes a seat.
-    Enter(Ticket),
+    Enter(Box<Ticket>),
     /// It keeps the seat that it has.
     Stay(Place),
 }
