@@ -311,7 +311,7 @@ impl Metrics {
             checkpoints: Counter::default(),
             checkpoint_bytes: Counter::default(),
             journal_unsynchronised: Gauge::default(),
-            store_failures: ByReason::new("what", ["checkpoint", "frame", "journal"]),
+            store_failures: ByReason::new("what", ["checkpoint", "damaged", "frame", "journal"]),
             lease_renewals: ByReason::new("result", ["renewed", "failed"]),
             lease_lateness: DurationHistogram::new(JOB_DURATION),
             leases_lost: Counter::default(),
@@ -440,7 +440,7 @@ impl Metrics {
         put_unit(r, "checkpoint", "Bytes of checkpoints written.", Unit::Bytes, &self.checkpoint_bytes);
         let help = "Journal that may not be on the disk yet.";
         put_unit(r, "journal_unsynchronised", help, Unit::Bytes, &self.journal_unsynchronised);
-        let help = "Attempts to write to the store that failed.";
+        let help = "Attempts to write to the store that failed, and what of it could not be read (damaged).";
         put(r, "store_failures", help, &self.store_failures.family);
         self.register_nodes(r);
         registry.register_collector(Box::new(ProcessCollector::new()));

@@ -49,7 +49,7 @@ mod troubles;
 mod workers;
 mod yardstick;
 
-pub(crate) use folder::{StoreError, Stored, StoredRoom, check};
+pub(crate) use folder::{Damage, StoreError, Stored, StoredRoom, check};
 pub(crate) use revoked::RevokedUsers;
 pub(crate) use row::Row;
 pub use yardstick::Yardstick;
@@ -176,6 +176,11 @@ impl Opened {
     /// Removes a room.
     pub(crate) fn remove(&mut self, name: &str) -> io::Result<()> {
         self.folder.remove(name)
+    }
+
+    /// What was wrong with what was there, if it could not be read. It is kept elsewhere.
+    pub(crate) fn damage(&self) -> Option<&Damage> {
+        self.folder.damage()
     }
 
     /// The highest number of a room that is in it, be it one that does not go on.

@@ -19,7 +19,7 @@ use crate::{
     presence::Presence,
     registry::Registry,
     room::events::Events,
-    store::{self, Intervals, RevokedUsers, Row, Store, Stored},
+    store::{self, Damage, Intervals, RevokedUsers, Row, Store, Stored},
     tls::Certificates,
     transport::{self, quic::Quic, websocket::Hub},
 };
@@ -144,6 +144,15 @@ impl Parts {
     fn restore(&self, (mut store, stored): OpenedStore) -> Result<(), StartError> {
         let (start, waits) = (Instant::now(), self.config.store_mismatch == StoreMismatch::Wait);
         let (mut rooms, mut aside, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+        // The store was opened before there was a log.
+        if let Some(Damage { kept, why }) = store.damage() {
+            self.metrics.store_failures.inc("damaged");
+            error!(
+                why,
+                kept = %kept.display(),
+                "the store's database cannot be read: all rooms begin anew, and it is kept with its journal"
+            );
+        }
         for stored in stored {
             let (name, restored, left, segments) = match stored {
                 // Which segments have its frames is unknown.
@@ -162,8 +171,17 @@ impl Parts {
                     self.factory.wait_for(name, why);
                 }
                 Err(why) => {
+                    match left {
+                        Some(left) => lost.push((left, why)),
+                        None => {
+                            self.metrics.store_failures.inc("damaged");
+                            error!(
+                                room = name,
+                                why, "its checkpoint cannot be read, and is set aside: it begins anew"
+                            );
+                        }
+                    }
                     aside.push(name);
-                    lost.extend(left.map(|left| (left, why)));
                 }
             }
         }

@@ -16,7 +16,6 @@ use std::{
     panic::catch_unwind,
     path::{Path, PathBuf},
 };
-use tracing::{error, warn};
 
 /// The database's file.
 pub(super) const ROOMS: &str = "rooms.redb";
@@ -97,6 +96,16 @@ pub(super) struct Folder {
     newest_room: u64,
     /// Segments with frames of rooms that wait. They are not deleted.
     held: Vec<RangeInclusive<u64>>,
+    /// What was wrong with the database that was there, and where it is kept.
+    damage: Option<Damage>,
+}
+
+/// A database that could not be read.
+#[derive(Debug)]
+pub(crate) struct Damage {
+    /// Where it is kept, with its journal.
+    pub kept: PathBuf,
+    pub why: String,
 }
 
 impl Stored {
@@ -141,8 +150,10 @@ impl Folder {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         check(path)?;
         let open = lock(path)?;
-        let (rooms, rows) = open_rooms(path)?;
-        Self::read(path, open, rooms, rows)
+        let (rooms, rows, damage) = open_rooms(path)?;
+        let (mut folder, stored) = Self::read(path, open, rooms, rows)?;
+        folder.damage = damage;
+        Ok((folder, stored))
     }
 
     /// The same for one that is there, of which nothing is moved or removed.
@@ -172,7 +183,7 @@ impl Folder {
         let (found, stored) = reading.end();
         let held = Vec::new();
         let path = path.to_owned();
-        Ok((Self { path, _open: open, rooms, found, last, newest_room, held }, stored))
+        Ok((Self { path, _open: open, rooms, found, last, newest_room, held, damage: None }, stored))
     }
 
     /// Keeps those of these segments that are there now, until another server takes the store.
@@ -203,6 +214,11 @@ impl Folder {
     /// Makes segments after those that are there.
     pub(super) fn new_segments(&self) -> Segments {
         Segments::after(&self.path, self.last)
+    }
+
+    /// What was wrong with what was there.
+    pub(super) fn damage(&self) -> Option<&Damage> {
+        self.damage.as_ref()
     }
 
     pub(super) fn newest_room(&self) -> u64 {
@@ -354,24 +370,23 @@ fn read(folder: &Path, segment: u64) -> io::Result<Vec<u8>> {
     })
 }
 
-/// Opens the database and reads it. One that is damaged is kept elsewhere, with its journal.
-fn open_rooms(folder: &Path) -> Result<(Rooms, Vec<Entry>), StoreError> {
+/// Opens the database and reads it. One that is damaged is kept elsewhere, with its journal. So is a journal
+/// whose database is missing or empty: without it nobody knows which rooms the journal tells of.
+fn open_rooms(folder: &Path) -> Result<(Rooms, Vec<Entry>, Option<Damage>), StoreError> {
     let path = folder.join(ROOMS);
-    let open = || open_database(&path);
-    match open() {
+    let is_there = fs::metadata(&path).is_ok_and(|file| file.len() > 0 || !file.is_file());
+    let opened = match is_there || segments(folder)?.is_empty() {
+        true => open_database(&path),
+        false => Err(StoreError::Damaged("it is missing or empty, and its journal is not".to_owned())),
+    };
+    match opened {
         Err(StoreError::Damaged(why)) => {
             let kept = keep_damaged(folder)?;
-            error!(folder = %kept.display(), why, "the checkpoints cannot be read and are kept here: all rooms begin anew");
-            open()
+            let (rooms, rows) = open_database(&path)?;
+            Ok((rooms, rows, Some(Damage { kept, why })))
         }
-        opened => opened,
+        opened => opened.map(|(rooms, rows)| (rooms, rows, None)),
     }
-    .inspect(|(_, rows)| {
-        let bad = rows.iter().filter(|(_, row)| row.is_err()).count();
-        if bad > 0 {
-            warn!(rooms = bad, "some checkpoints cannot be read");
-        }
-    })
 }
 
 fn open_database(path: &Path) -> Result<(Rooms, Vec<Entry>), StoreError> {
@@ -398,8 +413,10 @@ fn keep_damaged(folder: &Path) -> io::Result<PathBuf> {
     for segment in segments(folder)? {
         fs::rename(path_of(folder, segment), path_of(&kept, segment))?;
     }
-    fs::rename(folder.join(ROOMS), kept.join(ROOMS))?;
-    Ok(kept)
+    match fs::rename(folder.join(ROOMS), kept.join(ROOMS)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(kept),
+    }
 }
 
 #[cfg(test)]
@@ -422,8 +439,9 @@ mod tests {
             drop(Segment::create(folder.path(), 5).unwrap());
             let (opened, stored) = Folder::open(folder.path()).unwrap();
             assert!(stored.is_empty() && segments(folder.path()).unwrap().is_empty());
-            drop(opened);
             let kept = folder.path().join(format!("damaged-{number}"));
+            assert_eq!(opened.damage().unwrap().kept, kept);
+            drop(opened);
             assert!(fs::read_to_string(kept.join(ROOMS)).unwrap().starts_with(damage));
             assert_eq!(segments(&kept).unwrap(), [5]);
         }
@@ -432,8 +450,24 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_whose_database_is_missing_or_empty_is_kept() {
+        let folder = folder();
+        for number in 1..=2 {
+            drop(Segment::create(folder.path(), 7).unwrap());
+            let (opened, _) = Folder::open(folder.path()).unwrap();
+            assert!(opened.damage().is_some() && segments(folder.path()).unwrap().is_empty());
+            assert_eq!(segments(&folder.path().join(format!("damaged-{number}"))).unwrap(), [7]);
+            drop(opened);
+            fs::write(folder.path().join(ROOMS), "").unwrap();
+        }
+        let (opened, _) = Folder::open(folder.path()).unwrap();
+        assert!(opened.damage().is_none(), "a new store");
+    }
+
+    #[test]
     fn segments_of_rooms_that_wait_are_kept() {
         let folder = folder();
+        drop(Folder::open(folder.path()).unwrap());
         for number in 1..=4 {
             drop(Segment::create(folder.path(), number).unwrap());
         }
