@@ -53,7 +53,7 @@ fn a_room_in_a_store_is_listed_shown_exported_and_removed() {
 
     let (_, json, _) = store(&folder, &["show", "lobby", "--json"]);
     let shown: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((&shown["seats"][0]["name"], &shown["seats"][0]["away"]), (&"ann".into(), &false.into()));
+    assert_eq!((&shown["seats"][0]["name"], &shown["seats"][0]["away"]), (&"ann".into(), &true.into()));
     assert_eq!((&shown["journal"]["newest_tick"], &shown["state"]["tick"]), (&tick.into(), &tick.into()));
     assert!(shown["journal"]["frames"].as_u64().unwrap() > 20, "{json}");
     assert_eq!(shown["game"], "this program has it");

@@ -2,7 +2,11 @@
 
 use crate::{
     http,
-    room::{core::restore, journal::Frame, start},
+    room::{
+        core::{Carried, restore},
+        journal::Frame,
+        start,
+    },
     store::{self, Opened, StoreError, Stored, StoredRoom},
 };
 use clap::{Args, Subcommand};
@@ -79,8 +83,8 @@ pub(super) fn store(args: StoreArgs, games: &[GameKind]) -> Result<String, Strin
     let (mut opened, mut rooms) = store::look(&folder).map_err(|error| why(&folder, &error))?;
     rooms.sort_by(|a, b| a.name().cmp(b.name()));
     match args.action {
-        Action::Ls { json: true } => Ok(lines(&rooms.iter().map(row).collect())),
-        Action::Ls { json: false } => Ok(table(&rooms)),
+        Action::Ls { json: true } => Ok(lines(&rooms.into_iter().map(|room| row(room, games)).collect())),
+        Action::Ls { json: false } => Ok(table(rooms, games)),
         Action::Show { room, json } => {
             let shown = show(of(find(rooms, &room)?)?, games);
             Ok(if json { lines(&shown) } else { text(&shown) })
@@ -131,26 +135,43 @@ fn of(stored: Stored) -> Result<StoredRoom, String> {
     }
 }
 
+/// A room as it would go on here.
+fn going_on(stored: StoredRoom, games: &[GameKind]) -> Result<Carried, String> {
+    let kind = kind_of(&stored.row.room.carried, games).ok_or("this program does not have its game")?;
+    restore::restore(stored.into_failed(), kind)?.ok_or_else(|| "its game has ended it".to_owned())
+}
+
+fn kind_of<'a>(carried: &Carried, games: &'a [GameKind]) -> Option<&'a GameKind> {
+    games.iter().find(|kind| kind.name() == carried.kind)
+}
+
+/// Seats taken, by people: as the room would go on, or else, as it was at its checkpoint.
+fn players(stored: StoredRoom, games: &[GameKind]) -> u32 {
+    let before = stored.row.room.carried.players();
+    going_on(stored, games).map_or(before, |carried| carried.players())
+}
+
 /// A room in a list. What is secret is never in it: tokens, and the state itself.
-fn row(stored: &Stored) -> Value {
+fn row(stored: Stored, games: &[GameKind]) -> Value {
     match stored {
         Stored::Room(stored) => {
             let (row, room) = (&stored.row, &stored.row.room);
-            json!({
+            let mut shown = json!({
                 "name": row.name(),
                 "kind": room.carried.kind,
                 "tick": stored.newest,
-                "players": room.carried.players(),
                 "durability": room.durability.name(),
                 "age_ms": row.age().as_millis() as u64,
                 "bytes": row.bytes(),
-            })
+            });
+            shown["players"] = players(*stored, games).into();
+            shown
         }
         Stored::Bad { name, why } => json!({ "name": name, "error": why }),
     }
 }
 
-fn table(rooms: &[Stored]) -> String {
+fn table(rooms: Vec<Stored>, games: &[GameKind]) -> String {
     const HEAD: [&str; 7] = ["ROOM", "KIND", "TICK", "PLAYERS", "DURABILITY", "AGE", "BYTES"];
     let mut rows = vec![HEAD.map(str::to_owned)];
     let mut bad = String::new();
@@ -158,15 +179,17 @@ fn table(rooms: &[Stored]) -> String {
         match stored {
             Stored::Room(stored) => {
                 let (row, room) = (&stored.row, &stored.row.room);
-                rows.push([
+                let mut cells = [
                     row.name().to_owned(),
                     room.carried.kind.clone(),
                     stored.newest.to_string(),
-                    room.carried.players().to_string(),
+                    String::new(),
                     room.durability.name().to_owned(),
                     age(row.age()),
                     row.bytes().to_string(),
-                ]);
+                ];
+                cells[3] = players(*stored, games).to_string();
+                rows.push(cells);
             }
             Stored::Bad { name, why } => {
                 let _ = writeln!(bad, "{name}: it cannot be read: {why}");
@@ -190,13 +213,8 @@ fn age(age: Duration) -> String {
 /// Everything about a room but secrets.
 fn show(stored: StoredRoom, games: &[GameKind]) -> Value {
     let (row, carried, setup) = (&stored.row, &stored.row.room.carried, &stored.row.room.setup);
-    let kind = games.iter().find(|kind| kind.name() == carried.kind).cloned();
-    let seats = carried.to_start().room.seats.into_iter().map(|seat| {
-        json!({
-            "player": seat.player, "name": seat.name, "user": seat.user, "npc": seat.npc, "away": seat.away,
-        })
-    });
-    let game = match &kind {
+    let kind = kind_of(carried, games);
+    let game = match kind {
         None => "this program does not have it",
         Some(kind) if schema_checksum(&kind.schema()) != carried.schema => "its schema has changed here",
         Some(_) => "this program has it",
@@ -219,18 +237,26 @@ fn show(stored: StoredRoom, games: &[GameKind]) -> Value {
             "frames": stored.frames.len(), "newest_tick": stored.newest,
             "segments": [stored.segments.start(), stored.segments.end()],
         },
-        "seats": seats.collect::<Vec<_>>(),
+        "seats": seats(carried),
     });
     if let Some(kind) = kind {
-        shown["state"] = state(stored, &kind).unwrap_or_else(|why| json!({ "error": why }));
+        let going_on = going_on(stored, games).inspect(|carried| shown["seats"] = seats(carried));
+        let state = going_on.and_then(|carried| state(&carried, kind));
+        shown["state"] = state.unwrap_or_else(|why| json!({ "error": why }));
     }
     shown
 }
 
-/// The state as it would go on.
-fn state(stored: StoredRoom, kind: &GameKind) -> Result<Value, String> {
-    let restored = restore::restore(stored.into_failed(), kind)?;
-    let Some(carried) = restored else { return Err("its game has ended it".to_owned()) };
+fn seats(carried: &Carried) -> Value {
+    let seats = carried.to_start().room.seats.into_iter().map(|seat| {
+        json!({
+            "player": seat.player, "name": seat.name, "user": seat.user, "npc": seat.npc, "away": seat.away,
+        })
+    });
+    seats.collect()
+}
+
+fn state(carried: &Carried, kind: &GameKind) -> Result<Value, String> {
     let game = start::restore(kind, &carried.state)?;
     let schema = kind.schema();
     let mut snapshot = Snapshot::new(&schema);
