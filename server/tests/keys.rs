@@ -197,6 +197,10 @@ fn keys_that_cannot_be_had_make_the_health_red_and_say_why() {
     assert!(why.contains("old keys are used"), "{why}");
     assert_eq!((server.get("/healthz").status, server.get("/readyz").status), (503, 200));
     assert_eq!(status(server.address(), &issuer.token()), 101);
+
+    // Keys that were withdrawn are none.
+    *jwks.text.lock() = Some("{\"keys\":[]}".to_owned());
+    until("nobody gets in", || status(server.address(), &issuer.token()) == 503);
     drop(server);
 
     // Nor does it keep guests away.

@@ -452,6 +452,21 @@ fn a_fresh_token_of_somebody_else_is_refused() {
     }
 }
 
+// Promise 9: "Honest clients are not punished for what the server, a proxy or the network did"
+#[test]
+fn a_fresh_token_that_has_expired_leaves_the_old_one_good() {
+    let server = TestServer::start(tokens::config());
+    let [mut player, ..] = Any::all(&server, "lobby", &token("ann"));
+    player.welcomed();
+    let Any::WebSocket(player) = &mut player else { unreachable!() };
+    player.session.renew(token_with("ann", json!({ "exp": 1 })));
+    for _ in 0..10 {
+        player.next_tick();
+    }
+    player.session.renew(token("bob"));
+    assert_eq!(player.goodbye().code, number(CloseCode::Forbidden));
+}
+
 // A revoked user is gone within a second, everywhere.
 #[test]
 fn a_revoked_user_is_gone_from_every_transport_and_does_not_come_back() {

@@ -211,6 +211,8 @@ impl Client {
     }
 
     fn redial(&mut self) {
+        // What it is for is gone: the next connection brings a token of its own.
+        self.renewing = None;
         let at = self.connection.waiting_until().unwrap_or_else(now);
         let (options, dialer) = (self.options.clone(), self.connection.dialer().clone());
         let node = self.core().node().cloned();

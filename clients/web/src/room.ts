@@ -587,8 +587,10 @@ export class Room<
   /** Sends a fresh token. Without one the connection ends with the old one, and the next one asks again. */
   private async renew(): Promise<void> {
     try {
+      const { transport } = this;
       const token = await this.paths.token();
-      if (token !== undefined) this.core.session.renew(token);
+      // Another connection has brought a token of its own.
+      if (token !== undefined && transport === this.transport) this.core.session.renew(token);
       this.pump();
     } catch (error) {
       console.warn("driftless:", error);

@@ -215,10 +215,10 @@ fn open_keys(config: &Config) -> Result<Arc<Keyring>, String> {
 
 async fn by_token(token: &str, keyring: &Keyring, rules: &Rules) -> Result<Identity, Denied> {
     let verified = verify(token, &keyring.keys(), rules, unix_now());
-    if !matches!(verified, Err(TokenError::UnknownKey)) {
+    // The issuer may have a new key, which may have the name of an old one, or none.
+    if !matches!(verified, Err(TokenError::UnknownKey | TokenError::Signature)) {
         return Ok(verified?);
     }
-    // The issuer may have a new key.
     keyring.look_again().await;
     let keys = keyring.keys();
     if keys.is_empty() {

@@ -38,6 +38,11 @@ impl Cached {
         }
     }
 
+    /// There is nothing any more that could check a token: what was there before counts no more.
+    pub(super) fn withdraw(&mut self, now: Instant, why: String) {
+        *self = Self { keys: Vec::new(), read_at: None, tried_at: Some(now), failure: Some(why) };
+    }
+
     /// Why the last read failed, and for how long the keys that were read before it are used. None: it has
     /// not failed.
     pub(super) fn failure(&self, now: Instant, pace: Pace) -> Option<(&str, Duration)> {
@@ -95,6 +100,15 @@ mod tests {
         assert!(cached.may_hurry(now));
         cached.take(now, keys());
         assert!(!cached.may_hurry(now + 9 * SECOND) && cached.may_hurry(now + 10 * SECOND));
+    }
+
+    #[test]
+    fn keys_that_were_withdrawn_are_used_no_longer() {
+        let (mut cached, now) = (Cached::default(), Instant::now());
+        cached.take(now, keys());
+        cached.withdraw(now + SECOND, "none".to_owned());
+        assert!(cached.keys(now + SECOND, PACE).is_empty());
+        assert_eq!(cached.failure(now + SECOND, PACE), Some(("none", Duration::ZERO)));
     }
 
     #[test]

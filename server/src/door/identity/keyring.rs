@@ -2,7 +2,7 @@
 
 use super::{
     cache::{Cached, Pace},
-    keys::Key,
+    keys::{Key, KeyError},
     source::{SourceError, read},
 };
 use crate::{
@@ -154,7 +154,14 @@ impl Reader {
                 Ok(keys) => info!(%source, keys = keys.len(), "read the keys of tokens"),
                 Err(error) => warn!(%source, %error, "cannot read the keys of tokens"),
             }
-            cached.take(Instant::now(), result.map_err(|error| error.to_string()));
+            let now = Instant::now();
+            match result {
+                // The issuer says so: only what cannot be read at all leaves the old keys good.
+                Err(error @ SourceError::Keys(KeyError::NoneUsable)) => {
+                    cached.withdraw(now, error.to_string())
+                }
+                read => cached.take(now, read.map_err(|error| error.to_string())),
+            }
         }
     }
 

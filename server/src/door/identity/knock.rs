@@ -177,9 +177,11 @@ impl Denied {
         self.name
     }
 
-    /// Whether the same token may be good a little later.
+    /// Whether an honest client may have shown it instead of a good one: this server cannot judge it yet, or
+    /// a login was slow, or answered with what it had answered before.
     pub(crate) fn may_pass(&self) -> bool {
-        matches!(self.why, Why::Unavailable | Why::TooFast(_)) || self.name == TokenError::UnknownKey.name()
+        let honest = [TokenError::UnknownKey, TokenError::Expired].map(|error| error.name());
+        matches!(self.why, Why::Unavailable | Why::TooFast(_)) || honest.contains(&self.name)
     }
 
     /// The status with which an upgrade is refused.
