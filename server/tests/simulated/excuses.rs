@@ -132,7 +132,8 @@ impl Excuses {
                     late || silent >= self.patience || now <= self.loss_until
                 }
                 Some(CloseCode::RoomClosed) => now <= self.loss_until,
-                Some(CloseCode::Draining) => now <= self.stop_until,
+                // Who was asleep when it stopped hears of it on waking.
+                Some(CloseCode::Draining) => now <= self.stop_until || troubled && !self.stop_until.is_zero(),
                 Some(CloseCode::Kicked) => self.kicked,
                 Some(CloseCode::SlowConsumer) => now <= self.slow_until,
                 _ => self.revoked,

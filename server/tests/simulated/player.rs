@@ -27,6 +27,11 @@ pub fn user(number: usize) -> String {
     format!("user-{number}")
 }
 
+/// The token that it shows, if there are any.
+fn identity(number: usize, setting: &Setting) -> String {
+    if setting.tokens { user(number) } else { String::new() }
+}
+
 /// The room that everybody plays in.
 pub const ROOM: &str = "hall";
 /// Time between an attempt that brought no client and the next.
@@ -122,9 +127,6 @@ impl Player {
             .name(format!("player {}", self.number));
         options.seed = Some(self.number as u64);
         options.spectate = self.spectates;
-        if setting.tokens {
-            options = options.token(user(self.number));
-        }
         options.backoff = Backoff::new(Duration::from_millis(200), BACKOFF);
         options.session.timeout = Duration::from_millis(setting.client_timeout.into());
         options.session.ping_interval = Duration::from_millis(u64::from(setting.timeout) / 4);
@@ -293,8 +295,13 @@ impl Player {
             Some(line) if line.answered_at.is_some_and(|answered| answered <= now) => {
                 line.is_open = true;
                 match &mut self.core {
-                    None => self.core = Some(ClientCore::over(at, &self.options(setting), line.delivery)),
+                    None => {
+                        let mut core = ClientCore::over(at, &self.options(setting), line.delivery);
+                        core.set_identity_token(identity(self.number, setting));
+                        self.core = Some(core);
+                    }
                     Some(core) => {
+                        core.set_identity_token(identity(self.number, setting));
                         if !core.handle_connected(at, line.delivery) {
                             line.hang_up(now, self.network, self.dark_until, dice);
                             self.line = None;
