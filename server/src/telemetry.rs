@@ -63,7 +63,7 @@ pub struct Telemetry(());
 /// Starts writing log lines. Call once.
 ///
 /// # Errors
-/// If `filter` cannot be [read](self::filter()), logging has already been started, or its thread cannot be
+/// If `filter` cannot be read, logging has already been started, or its thread cannot be
 /// started.
 pub fn init(filter: &str, format: LogFormat) -> Result<Telemetry, String> {
     let registry = tracing_subscriber::registry().with(self::filter(filter)?).with(Sampled);

@@ -66,6 +66,8 @@ pub struct Player {
     pub excuses: Excuses,
     /// When the last state came, or a welcome.
     heard: Time,
+    /// When the last message came.
+    received: Time,
     /// When its newest state came, and how many datagrams were lost up to then, both ways.
     state_at: Time,
     lost_before: u32,
@@ -105,6 +107,7 @@ impl Player {
             nap: None,
             excuses: Excuses::new(setting),
             heard: Time::ZERO,
+            received: Time::ZERO,
             state_at: Time::ZERO,
             lost_before: 0,
             calm_since: Time::ZERO,
@@ -413,6 +416,7 @@ impl Player {
                         return Err(Broken { promise: 2, what: error.to_string() });
                     }
                     self.hear(now)?;
+                    self.received = now;
                 }
                 Parcel::Close(why) => {
                     let (code, reason) = why.unwrap_or((1005, String::new()));
@@ -476,15 +480,15 @@ impl Player {
     }
 
     fn welcomed(&mut self, welcome: &wire::Welcome, now: Time) -> Kept {
-        let heard = std::mem::replace(&mut self.heard, now);
-        let mine = self.told.player;
+        self.heard = now;
+        let (received, mine) = (self.received, self.told.player);
         let told = std::mem::take(&mut self.rejoins) || self.seats == 0 || self.spectates;
         keep(9, welcome.resumed || told, || format!("lost its seat {mine}, and nobody told it"))?;
         if welcome.resumed {
             return keep(5, mine == welcome.player, || format!("resumed seat {mine} as {}", welcome.player));
         }
         let round_trip = Duration::from_millis(2 * u64::from(self.network.delay));
-        self.told.seated(welcome.player, self.seats > 0, |since| since + round_trip > heard);
+        self.told.seated(welcome.player, self.seats > 0, |since| since + round_trip > received);
         self.seats += 1;
         Ok(())
     }

@@ -25,6 +25,8 @@ struct Said {
     removed: BTreeSet<PlayerId>,
     /// Somebody left before it knew its seat.
     unknown: bool,
+    /// Any seat may be taken.
+    any: bool,
     /// There was another room before of this name.
     again: bool,
 }
@@ -67,9 +69,14 @@ impl Ledger {
         self.said().removed.insert(seat);
     }
 
+    /// A seat may be removed of which nobody here knows which it is.
+    pub fn any_may_be_removed(&self) {
+        self.said().any = true;
+    }
+
     /// Checks what was said since the last call.
     pub fn check(&self) -> Kept {
-        let Said { new, seats, left, removed, unknown, again } = &mut *self.said();
+        let Said { new, seats, left, removed, unknown, any, again } = &mut *self.said();
         for PresenceChange { player, change, why, .. } in new.drain(..) {
             let before = seats.insert(player, change);
             let fits = match change {
@@ -81,7 +88,7 @@ impl Ledger {
             keep(5, fits, || format!("seat {player} was reported {change:?} after {before:?}"))?;
             let is_true = match why.filter(|_| change == Change::Left) {
                 Some(LeaveReason::Left) => left.contains(&player) || *unknown || *again,
-                Some(LeaveReason::Removed) => removed.contains(&player) || *again,
+                Some(LeaveReason::Removed) => removed.contains(&player) || *any || *again,
                 Some(LeaveReason::TimedOut | LeaveReason::Disconnected) | None => true,
             };
             keep(5, is_true, || format!("seat {player} was reported to have left: {why:?}"))?;

@@ -280,6 +280,7 @@ impl<'a> World<'a> {
                 (player.revoked_at, player.excuses.revoked) = (Some(now + later), true);
                 player.excuses.may_lose_its_seat(now, later);
                 self.orders.push(what);
+                self.ledger.any_may_be_removed(); // its user may have another one, of which it has yet to hear
             }
             What::Leave { .. } => {
                 player.leave(at);
@@ -319,7 +320,13 @@ impl<'a> World<'a> {
                 player.excuses.troubled(now, lasts);
             }
             What::Network { network, .. } => return player.moved(now, network),
-            What::Hurry { commands, .. } => return player.hurry(now, setting.play, commands),
+            What::Hurry { commands, .. } => {
+                // Whoever is away while so much happens is told too much to be waited for.
+                if setting.reliable_messages < 512 {
+                    self.ledger.any_may_be_removed();
+                }
+                return player.hurry(now, setting.play, commands);
+            }
             _ => return,
         }
         seat.into_iter().for_each(|seat| self.ledger.may_be_removed(seat));

@@ -80,7 +80,7 @@ pub enum SceneError {
 /// # recorder.record(&TickRecord { tick: 1, actions, inputs: vec![], checksum: Some(room.checksum()) })?;
 /// # let file = recorder.into_inner();
 /// // In a test, `file` is what somebody has sent with a bug report: `include_bytes!("…")`.
-/// let scene = replay::scene(&file[..], &[GameKind::of::<Cursors>()], Some(1))?;
+/// let scene = scene(&file[..], &[GameKind::of::<Cursors>()], Some(1))?;
 /// assert_eq!(scene.room.seats[0].name, "Ada");
 /// let cursors: Cursors = scene.simulation()?;
 /// # Ok::<_, Box<dyn std::error::Error>>(())
