@@ -31,6 +31,8 @@ pub struct Told {
     waiting: BTreeMap<u64, Asked>,
     /// Commands that were carried out; the core need not know that yet.
     done: BTreeSet<u64>,
+    /// What was to be counted to when a seat was lost, of which the core may or may not know that it was.
+    unsure: BTreeSet<u64>,
     /// It had another seat before.
     again: bool,
 }
@@ -49,11 +51,14 @@ impl Told {
     /// It has a new seat. `sure`: whether a command of this time was certainly under way when the last one
     /// was lost.
     pub fn seated(&mut self, player: u32, again: bool, sure: impl Fn(Time) -> bool) {
-        let Told { mut waiting, mut done, .. } = std::mem::take(self);
+        let Told { mut waiting, mut done, mut unsure, .. } = std::mem::take(self);
         // A pong may have confirmed these, and what came of them was lost with the seat.
-        done.extend(waiting.iter().filter(|(_, asked)| !sure(asked.at)).map(|(number, _)| *number));
+        for (number, asked) in waiting.iter().filter(|(_, asked)| !sure(asked.at)) {
+            done.insert(*number);
+            unsure.insert(asked.n);
+        }
         waiting.retain(|_, asked| sure(asked.at));
-        *self = Told { player, waiting, done, again, ..Told::default() };
+        *self = Told { player, waiting, done, unsure, again, ..Told::default() };
     }
 
     /// The room went back to an earlier state.
@@ -119,9 +124,8 @@ impl Told {
         }
         self.private = serial;
         let known = self.waiting.iter().find(|(_, asked)| asked.n == n).map(|(number, _)| *number);
-        keep(3, player == self.player && (known.is_some() || again), || {
-            format!("counted to {n}, which is not under way")
-        })?;
+        let fits = known.is_some() || again || self.unsure.remove(&n);
+        keep(3, player == self.player && fits, || format!("counted to {n}, which is not under way"))?;
         keep(3, !n.is_multiple_of(REFUSED), || format!("{n} was not refused"))?;
         if let Some(known) = known {
             self.waiting.remove(&known);
