@@ -217,7 +217,7 @@ fn replayed(folder: &Path) -> Verdict {
 fn what_came_of_a_job_is_heard_in_a_later_tick_and_replayed_without_a_handler() {
     let (folder, office) = (tempfile::tempdir().unwrap(), Office::new());
     let config = Config { record: Some(folder.path().to_owned()), linger: Duration::ZERO, ..config() };
-    let server = office.open(config, |jobs| jobs.deadline(Duration::from_millis(300)));
+    let server = office.open(config, |jobs| jobs.deadline(Duration::from_millis(1_500)));
     let (mut ann, mut bob) = (player(&server), player(&server));
     order(&mut ann, "stamp", 2);
     assert_eq!([heard(&mut ann), heard(&mut ann)], ["stamp!", "stamp!"]);

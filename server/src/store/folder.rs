@@ -376,7 +376,11 @@ fn open_rooms(folder: &Path) -> Result<(Rooms, Vec<Entry>, Option<Damage>), Stor
     let path = folder.join(ROOMS);
     let is_there = fs::metadata(&path).is_ok_and(|file| file.len() > 0 || !file.is_file());
     let opened = match is_there || segments(folder)?.is_empty() {
-        true => open_database(&path),
+        true => open_database(&path).inspect_err(|_| {
+            if !is_there {
+                let _ = fs::remove_file(&path); // what was begun is no database, and would count as damaged
+            }
+        }),
         false => Err(StoreError::Damaged("it is missing or empty, and its journal is not".to_owned())),
     };
     match opened {
