@@ -83,8 +83,10 @@ pub(super) fn store(args: StoreArgs, games: &[GameKind]) -> Result<String, Strin
     let (mut opened, mut rooms) = store::look(&folder).map_err(|error| why(&folder, &error))?;
     rooms.sort_by(|a, b| a.name().cmp(b.name()));
     match args.action {
-        Action::Ls { json: true } => Ok(lines(&rooms.into_iter().map(|room| row(room, games)).collect())),
-        Action::Ls { json: false } => Ok(table(rooms, games)),
+        Action::Ls { json } => {
+            let listed: Vec<_> = rooms.into_iter().map(|room| row(room, games)).collect();
+            Ok(if json { lines(&listed.into()) } else { table(&listed) })
+        }
         Action::Show { room, json } => {
             let shown = show(of(find(rooms, &room)?)?, games);
             Ok(if json { lines(&shown) } else { text(&shown) })
@@ -171,29 +173,20 @@ fn row(stored: Stored, games: &[GameKind]) -> Value {
     }
 }
 
-fn table(rooms: Vec<Stored>, games: &[GameKind]) -> String {
+/// A list for people to read.
+fn table(listed: &[Value]) -> String {
     const HEAD: [&str; 7] = ["ROOM", "KIND", "TICK", "PLAYERS", "DURABILITY", "AGE", "BYTES"];
+    const KEYS: [&str; 7] = ["name", "kind", "tick", "players", "durability", "age_ms", "bytes"];
     let mut rows = vec![HEAD.map(str::to_owned)];
     let mut bad = String::new();
-    for stored in rooms {
-        match stored {
-            Stored::Room(stored) => {
-                let (row, room) = (&stored.row, &stored.row.room);
-                let mut cells = [
-                    row.name().to_owned(),
-                    room.carried.kind.clone(),
-                    stored.newest.to_string(),
-                    String::new(),
-                    room.durability.name().to_owned(),
-                    age(row.age()),
-                    row.bytes().to_string(),
-                ];
-                cells[3] = players(*stored, games).to_string();
-                rows.push(cells);
-            }
-            Stored::Bad { name, why } => {
-                let _ = writeln!(bad, "{name}: it cannot be read: {why}");
-            }
+    for room in listed {
+        if let Some(why) = room["error"].as_str() {
+            let _ = writeln!(bad, "{}: it cannot be read: {why}", flat(&room["name"]));
+        } else {
+            rows.push(KEYS.map(|key| match key {
+                "age_ms" => age(Duration::from_millis(room[key].as_u64().unwrap_or(0))),
+                _ => flat(&room[key]),
+            }));
         }
     }
     let width = |n: usize| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
@@ -274,7 +267,7 @@ fn export(stored: StoredRoom, games: &[GameKind], file: &Path) -> Result<u32, St
         setup: room.setup.clone(),
     };
     let frames = if stored.row.is_journaled() { stored.frames } else { Vec::new() };
-    let ticks = match (frames.is_empty(), games.iter().find(|kind| kind.name() == header.kind)) {
+    let ticks = match (frames.is_empty(), kind_of(&room.carried, games)) {
         (true, _) => Vec::new(),
         (false, Some(_)) => ticks(&header, &mut start, frames, games)?,
         (false, None) => {
