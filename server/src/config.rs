@@ -192,6 +192,10 @@ settings! {
         /// such a room stays until an operator or its game ends it; with a store and durability, over
         /// restarts, too. None: as `linger`.
         operator_linger: Option<Duration> = None, span_or_never(ZERO..=24 * HOUR);
+        /// How long the seats of a match are kept for players who have yet to come.
+        reservation: Duration = 10 * SECOND, span(SECOND..=5 * MINUTE);
+        /// Where this server is, for filters of matches and lobbies: `region = "eu"`. None: it does not say.
+        region: Option<String> = None, optional("TEXT", "a word that players' filters name");
         /// How long a seat is kept without a connection. A kept seat counts as a player.
         resume_window: Duration = 15 * SECOND, span(ZERO..=HOUR);
         /// Remove a player whom its game has reported so often within `reports_window`, for inputs that no

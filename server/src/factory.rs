@@ -2,7 +2,6 @@
 
 mod spec;
 mod ticks;
-mod unique;
 
 pub(crate) use spec::{FactoryError, RoomSpec};
 
@@ -19,6 +18,7 @@ use crate::{
         members::Members,
         refusal::Refusal,
         report::Report,
+        reservation::ReservationToken,
         seat::ResumeToken,
         shared::RoomShared,
         shares::{Share, Shares},
@@ -187,7 +187,7 @@ impl Factory {
 
     /// Makes a room, and waits until its game has started.
     pub async fn create(&self, spec: RoomSpec) -> Result<RoomSummary, FactoryError> {
-        let Listed { shared, room, .. } = self.list(&spec).await?;
+        let Listed { shared, room, .. } = self.list(&spec, Maker::Operator).await?;
         // A room that has failed by now was made nevertheless.
         match room.send(AskStarted).await {
             Ok(Err(refused)) => Err(FactoryError::BadOptions(refused.reason)),
@@ -195,8 +195,26 @@ impl Factory {
         }
     }
 
+    /// The kinds of games.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        self.kinds.keys().copied()
+    }
+
+    /// The kind of rooms whose maker does not name one.
+    pub(crate) fn default_kind(&self) -> &str {
+        &self.default_kind
+    }
+
+    /// Makes a room for a match, on behalf of somebody who will join it. Its game has yet to start.
+    pub(crate) async fn make_for_match(&self, spec: RoomSpec, of: Source) -> Result<Listed, FactoryError> {
+        if !spec.options.is_empty() && !self.config.join_options {
+            return Err(FactoryError::NoJoinOptions);
+        }
+        self.list(&spec, Maker::Joiner(of)).await
+    }
+
     /// Makes a room whose game has yet to start.
-    async fn list(&self, spec: &RoomSpec) -> Result<Listed, FactoryError> {
+    async fn list(&self, spec: &RoomSpec, maker: Maker) -> Result<Listed, FactoryError> {
         loop {
             let id = self.next_id();
             let name: Arc<str> = match &spec.name {
@@ -213,7 +231,7 @@ impl Factory {
                 Some(nodes) => Some(nodes.claim(&name, kind, true).await?),
                 None => None,
             };
-            let made = self.make(id, name.clone(), spec, Maker::Operator, hold)?;
+            let made = self.make(id, name.clone(), spec, maker, hold)?;
             match self.registry.get_or_start(&name, || self.start(made))? {
                 (listed, Found::Started) => return Ok(listed),
                 (_, Found::There) if spec.name.is_none() => {} // a player called a room so: the next number
@@ -241,6 +259,7 @@ impl Factory {
                 name: name.clone(),
                 sight: Sight::wanted(&join, entrant.identity.role),
                 options: join.options.clone(),
+                reservation: ReservationToken::parse(&join.reservation),
             };
             match room.send(asked).await {
                 // It has just ended: the next attempt makes a new one.
@@ -291,11 +310,9 @@ impl Factory {
             return Ok(listed);
         }
         let Some(nodes) = &self.services.nodes else { return self.make_for(join, source, None) };
-        if join.spectate {
-            // Spectators make none, wherever that would be.
+        if let Some(none) = makes_none(join) {
             let found = nodes.find(&join.room).await.map_err(FactoryError::Unavailable)?;
-            let none = || FactoryError::NoSuchRoom(join.room.clone());
-            return Err(found.map_or_else(none, |node| FactoryError::Elsewhere(Box::new(node))));
+            return Err(found.map_or(none, |node| FactoryError::Elsewhere(Box::new(node))));
         }
         let kind = kind_of(join).unwrap_or(&self.default_kind);
         let hold = nodes.claim(&join.room.as_str().into(), kind, false).await?;
@@ -334,8 +351,8 @@ impl Factory {
         hold: Option<Hold>,
     ) -> Result<Listed, FactoryError> {
         let (name, kind) = (&*join.room, kind_of(join));
-        if join.spectate {
-            return Err(FactoryError::NoSuchRoom(name.to_owned()));
+        if let Some(none) = makes_none(join) {
+            return Err(none);
         }
         let (kind_asked, options) = (kind.map(str::to_owned), join.options.clone());
         let trace = TraceParent::parse(&join.traceparent);
@@ -377,6 +394,7 @@ impl Factory {
         let spectating = self.spectating(&kind, spec)?;
         let made =
             self.admit(id, name, kind, setup, maker, durability, Members::default(), spectating, hold)?;
+        spec.info.iter().for_each(|(key, value)| made.shared.notice.set_info(key.clone(), value.clone()));
         Ok(Made { trace: spec.trace, ..made })
     }
 
@@ -789,6 +807,15 @@ fn report_limit(config: &Config, tick_rate: u32) -> Option<ReportLimit> {
     let within = config.reports_window.as_secs_f64() * f64::from(tick_rate);
     let limit = ReportLimit { reports: config.reports_limit, within: within.ceil() as u32 };
     (limit.reports > 0).then_some(limit)
+}
+
+/// Why this makes no room, wherever that would be, if it does not.
+fn makes_none(join: &wire::Join) -> Option<FactoryError> {
+    match (join.spectate, &*join.reservation) {
+        (true, _) => Some(FactoryError::NoSuchRoom(join.room.clone())),
+        (false, "") => None,
+        (false, _) => Some(FactoryError::MatchOver(join.room.clone())),
+    }
 }
 
 /// The kind of game that is requested, if any.

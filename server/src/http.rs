@@ -26,6 +26,8 @@
 //! | `/v1/drain` | GET | operators: how far it is |
 //! | `/v1/nodes` | GET | operators: all nodes, with what they have to do |
 //! | `/v1/openapi.json` | GET | the description of all this, as OpenAPI |
+//! | `/v1/match` | POST | finds a room with seats for a party, or makes one, and keeps the seats |
+//! | `/v1/lobby` | GET | rooms that anybody can enter: `?kind=`, `?filter=`, `?after=`, `?limit=`; live as Server-Sent Events |
 //! | `/v1/certificate` | GET | where QUIC and WebTransport are, and the hashes of certificates to trust |
 //! | `/v1/presence` | GET | who is here; `?room=NAME`, `?limit=N`, `?after=ROOM/USER` |
 //!
@@ -44,6 +46,7 @@ mod front;
 mod guide;
 mod health;
 mod inspect;
+mod matching;
 mod media;
 mod metrics;
 mod nodes;
@@ -64,14 +67,14 @@ pub use pages::Pages;
 
 use crate::{
     config::Config, door::Door, factory::Factory, feed::Feed, ground::rate::Rate, health::Health,
-    metrics::Metrics, nodes::Nodes, presence::Presence, registry::Registry, store::RevokedUsers,
-    tls::Certificates, transport,
+    matching::Matchmaker, metrics::Metrics, nodes::Nodes, presence::Presence, registry::Registry,
+    store::RevokedUsers, tls::Certificates, transport,
 };
 use actix::Addr;
 use actix_web::{HttpRequest, Resource, guard, web};
 use parking_lot::Mutex;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 /// What the handlers need. Register as `web::Data<HttpState>`.
 pub(crate) struct HttpState {
@@ -81,6 +84,10 @@ pub(crate) struct HttpState {
     pub factory: Arc<Factory>,
     /// The other nodes, if there may be others.
     pub nodes: Option<Arc<Nodes>>,
+    /// Finds rooms for parties.
+    pub matchmaker: Arc<Matchmaker>,
+    /// How many more may be told what changes in the lobby.
+    pub lobby_readers: Arc<Semaphore>,
     /// The members of all rooms.
     pub presence: Addr<Presence>,
     /// The figures.
@@ -127,6 +134,8 @@ impl Default for Costly {
     }
 }
 
+/// Most readers who are told what changes in the lobby.
+pub(crate) const LOBBY_READERS: usize = 256;
 /// Longest body of a request, bytes.
 pub(crate) const MAX_BODY: usize = 16 * 1024;
 
@@ -157,6 +166,8 @@ const API: &[(&str, &str, Add)] = &[
     }),
     ("/v1/nodes", "GET, HEAD", |path| path.route(get().to(nodes::nodes))),
     ("/v1/stream", "GET", |path| path.route(web::get().to(stream::stream))),
+    ("/v1/match", "POST", |path| path.route(web::post().to(matching::find))),
+    ("/v1/lobby", "GET, HEAD", |path| path.route(get().to(matching::lobby))),
     ("/v1/certificate", "GET, HEAD", |path| path.route(get().to(certificate::certificate))),
     ("/v1/presence", "GET, HEAD", |path| path.route(get().to(presence::presence))),
 ];

@@ -43,6 +43,7 @@
 //! | `registry`, `nodes`, `homes`, `factory` | rooms by name and seats by token; which of many servers has a room; their threads; making rooms |
 //! | [`door`] | who is admitted, over any transport |
 //! | `transport` | WebSocket, QUIC, WebTransport: bytes in, bytes out |
+//! | `matching` | seats for parties in rooms that fit |
 //! | [`jobs`] | work that is too slow for a tick |
 //! | `http`, [`feed`], [`config`], [`metrics`], [`health`] | for operators |
 //! | `upgrade` | one process follows another |
@@ -124,6 +125,7 @@ pub mod health;
 mod homes;
 mod http;
 pub mod jobs;
+mod matching;
 pub mod metrics;
 mod nodes;
 pub mod open_files;

@@ -47,6 +47,8 @@ pub struct Metrics {
     pub rooms_created: Counter,
     /// Rooms that ended.
     pub rooms_ended: ByReason,
+    /// Matches asked for, by result.
+    pub matches: ByReason,
     /// Rooms that moved to another thread.
     pub rooms_moved: Counter,
     /// From the start of a room's tick to the end of its publishing.
@@ -270,6 +272,7 @@ impl Metrics {
             players: Gauge::default(),
             spectators: Gauge::default(),
             rooms_created: Counter::default(),
+            matches: ByReason::new("result", ["found", "made", "refused"]),
             rooms_moved: Counter::default(),
             rooms_ended: ByReason::new(
                 "reason",
@@ -397,6 +400,8 @@ impl Metrics {
         put(r, "spectators", "Current number of spectators.", &self.spectators);
         put(r, "rooms_created", "Rooms made.", &self.rooms_created);
         put(r, "rooms_moved", "Rooms that moved to another thread.", &self.rooms_moved);
+        let help = "Matches asked for, by result: in a room that was found, or made for it, or none.";
+        put(r, "matches", help, &self.matches.family);
         put(r, "rooms_ended", "Rooms that ended, by reason.", &self.rooms_ended.family);
         let help = "Time from the start of a room's tick to the end of its publishing.";
         put_unit(r, "room_tick_duration", help, Unit::Seconds, &self.room_tick_duration);

@@ -13,6 +13,7 @@ pub mod journal;
 pub mod npcs;
 pub mod record;
 pub mod reports;
+pub mod reservations;
 pub mod schedule;
 pub mod seats;
 pub mod spectators;
@@ -28,7 +29,9 @@ mod pace;
 mod shell;
 mod weight;
 
-pub use actor::{AskStarted, Carry, CloseRoom, Join, Kick, Leave, Lost, Moved, Resume, Room};
+pub use actor::{
+    AskStarted, Carry, CloseRoom, Join, Kick, Leave, Lost, Moved, Release, Reserve, Resume, Room,
+};
 pub use address::{Handled, RoomAddr};
 pub(crate) use checkpoints::{CheckpointSink, Checkpoints};
 pub(crate) use shell::SPREAD_FROM;

@@ -198,6 +198,7 @@ async fn join(room: &RoomAddr, around: &Around, connection: u64) -> Seated {
             user: "guest".into(),
             name: "Ann".into(),
             sight: Sight::Player,
+            reservation: None,
             options: String::new(),
         })
         .await

@@ -22,6 +22,9 @@ pub struct Options {
     /// Default: empty, the game's defaults. Servers refuse options here unless they run with
     /// `--join-options`.
     pub room_options: String,
+    /// A seat that is kept in the room, as `POST /v1/match` has answered. A join with one makes no room.
+    /// Default: empty, none.
+    pub reservation: String,
     /// Display name, at most 32 characters: see [`driftless_proto::names::display_name`]. Default: empty, the
     /// user id, which the server assigns.
     pub name: String,
@@ -74,6 +77,7 @@ impl Options {
             room: room.into(),
             kind: String::new(),
             room_options: String::new(),
+            reservation: String::new(),
             name: String::new(),
             spectate: false,
             token: None,
@@ -101,6 +105,12 @@ impl Options {
     /// Sets the options for the room if this join creates it.
     pub fn room_options(mut self, json: impl Into<String>) -> Self {
         self.room_options = json.into();
+        self
+    }
+
+    /// Takes the seat that is kept in the room with this reservation.
+    pub fn reservation(mut self, reservation: impl Into<String>) -> Self {
+        self.reservation = reservation.into();
         self
     }
 
@@ -150,6 +160,7 @@ impl Options {
             codings: self.session.codings.iter().map(|c| *c as i32).collect(),
             identity_token: String::new(), // each connection gets its own
             traceparent: self.traceparent.clone(),
+            reservation: self.reservation.clone(),
         }
     }
 }

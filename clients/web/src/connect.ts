@@ -2,12 +2,13 @@ import { Backoff } from "./backoff.js";
 import { Core } from "./core.js";
 import { RoomError } from "./errors.js";
 import { type AnyKinds, type Game, type Kinds, rawGame } from "./game.js";
+import { baseOf, findMatch } from "./match.js";
 import type { ConnectOptions, TransportName } from "./options.js";
 import { Prediction } from "./prediction.js";
 import { Room } from "./room.js";
 import { systemTimers } from "./timers.js";
 import { Paths } from "./transport/paths.js";
-import { type Dialer, DialError } from "./transport/transport.js";
+import type { Dialer } from "./transport/transport.js";
 import { webSocket } from "./transport/websocket.js";
 import { webTransport } from "./transport/webtransport.js";
 
@@ -26,9 +27,11 @@ export async function connect<
   const timers = options.timers ?? systemTimers;
   const names: readonly (TransportName | Dialer)[] = options.transports ?? ["webtransport", "websocket"];
   const dialers = names.map((name) => (typeof name === "string" ? TRANSPORTS[name] : name));
-  const { room: name, kind = options.game?.kind ?? "", name: shown = "", spectate = false } = options;
+  const { name: shown = "", spectate = false } = options;
+  const place = options.match ? await matched(options) : options;
+  const { room: name = "", kind = options.game?.kind ?? "", reservation = "" } = place;
   const asks = { room: name, ...(kind && { kind }) };
-  const paths = new Paths(dialers, baseOf(options.url), timers, asks, options.identity, options.traceparent);
+  const paths = new Paths(dialers, baseOf(place.url), timers, asks, options.identity, options.traceparent);
   const earlier = options.token ? parseToken(options.token) : undefined;
   const prediction = options.prediction && predicted(options);
   const transport = await paths.dial(new AbortController().signal).catch((error: unknown) => {
@@ -37,7 +40,7 @@ export async function connect<
   const ofRoom = options.options ? JSON.stringify(options.options) : "";
   const core = new Core(
     timers.now(),
-    { room: name, kind, name: shown, options: ofRoom, spectate },
+    { room: name, kind, name: shown, options: ofRoom, spectate, reservation },
     transport.delivery,
     earlier,
     new Backoff(1000, 30_000, options.random),
@@ -47,6 +50,14 @@ export async function connect<
   const room = new Room(core, timers, game, options.interpolation ?? {}, paths, prediction);
   await room.open(transport);
   return room;
+}
+
+/** Where the match is that was asked for. */
+async function matched<I, C, E, K extends Kinds<K>>(options: ConnectOptions<I, C, E, K>) {
+  const { url, identity, game, match } = options;
+  const found = await findMatch({ ...(game?.kind && { kind: game.kind }), ...match, url, identity });
+  match?.found?.(found);
+  return found;
 }
 
 /** Loads the game's rules; the player need not wait for them. */
@@ -60,21 +71,6 @@ function predicted({
     (error: unknown) => prediction.fail(error),
   );
   return prediction;
-}
-
-function baseOf(url: string | URL | undefined): URL {
-  try {
-    const base = new URL("/", url ?? location.href);
-    base.protocol = base.protocol.replace("ws", "http");
-    if (base.protocol === "http:" || base.protocol === "https:") return base;
-    throw new DialError(`the protocol is ${base.protocol}`);
-  } catch (error) {
-    const said = error instanceof Error ? error.message : String(error);
-    throw new RoomError("options", `bad url ${String(url)}: ${said}`, {
-      advice: "Give the server's address, such as https://host or ws://host:port.",
-      mayReconnect: false,
-    });
-  }
 }
 
 function parseToken(token: string): { token: Uint8Array; reliableReceived: bigint } | undefined {

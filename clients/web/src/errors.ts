@@ -10,6 +10,8 @@ export type Cause =
   | "dial"
   | "left"
   | "options"
+  /** The server has not found what `match` asks for. */
+  | "match"
   | "gave up"
   /** Nodes have sent the client from one to another, and none has the room. */
   | "circles";

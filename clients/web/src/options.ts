@@ -1,5 +1,6 @@
 import type { AnyKinds, Game, Kinds } from "./game.js";
 import type { InterpolationOptions } from "./interpolation.js";
+import type { Match, MatchOptions } from "./match.js";
 import type { Timers } from "./timers.js";
 import type { Dialer } from "./transport/transport.js";
 import type { RulesSource } from "./wasm.js";
@@ -19,8 +20,15 @@ export interface ConnectOptions<
    * page came from.
    */
   readonly url?: string | URL;
-  /** Room to enter: 1 to 64 characters of [A-Za-z0-9._-]. Created if it does not exist. */
-  readonly room: string;
+  /** Room to enter: 1 to 64 characters of [A-Za-z0-9._-]. Created if it does not exist. Not with `match`. */
+  readonly room?: string;
+  /**
+   * Has the server find a room with seats for a party, or make one. `found` is told which, with the seats of
+   * the others of the party.
+   */
+  readonly match?: MatchOptions & { readonly found?: (match: Match) => void };
+  /** A seat that is kept in the room, from `findMatch`. A join with one makes no room. */
+  readonly reservation?: string;
   /** Kind of game that the room must have. Default: that of `game`, or the server's default kind. */
   readonly kind?: string;
   /**

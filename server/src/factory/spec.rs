@@ -1,17 +1,24 @@
 //! Requirements for a room, and why there is none.
 
-use super::unique::Unique;
 use crate::{
     ground::{
-        api_error::ApiError, close::GOING_DOWN, durability::Durability, refusal::Refusal, source::Source,
-        trace::TraceParent, whole::whole,
+        api_error::ApiError,
+        close::GOING_DOWN,
+        durability::Durability,
+        refusal::Refusal,
+        source::Source,
+        trace::TraceParent,
+        unique::{Unique, object_text},
+        whole::whole,
     },
     nodes::{Node, NotHere, Unavailable},
 };
 use actix_web::http::StatusCode;
 use driftless_proto::{code::CloseCode, names::ROOM_NAME, wire};
+use driftless_sim::step::{MAX_INFO, MAX_INFO_KEY, MAX_INFO_VALUE};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// What a creator requires of a room. Absent values are the configuration's defaults.
@@ -47,19 +54,40 @@ pub struct RoomSpec {
     /// What of it survives a failure of the server. Absent: as configured for its kind.
     pub durability: Option<Durability>,
     /// Options of its game, as JSON text. Empty: the game's defaults.
-    #[serde(default, deserialize_with = "text_of_object")]
+    #[serde(default, deserialize_with = "object_text")]
     #[schema(value_type = Object)]
     pub options: String,
+    /// What it publishes until its game says otherwise: texts, numbers, true or false.
+    #[serde(default, deserialize_with = "info")]
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub info: BTreeMap<String, String>,
     /// Of which span its start is a part.
     #[serde(skip)]
     pub trace: Option<TraceParent>,
 }
 
-fn text_of_object<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    match Unique::deserialize(from)? {
-        Unique(object @ Value::Object(_)) => Ok(object.to_string()),
-        Unique(_) => Err(D::Error::custom("options must be an object")),
+/// At most as much as a game may publish.
+fn info<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let Unique(Value::Object(given)) = Unique::deserialize(from)? else {
+        return Err(D::Error::custom("info must be an object"));
+    };
+    if given.len() > MAX_INFO {
+        return Err(D::Error::custom(format_args!("info may have at most {MAX_INFO} keys")));
     }
+    let text = |(key, value): (String, Value)| {
+        let text = match value {
+            Value::String(text) => text,
+            Value::Number(_) | Value::Bool(_) => value.to_string(),
+            _ => return Err(format!("info has values that are texts, numbers, true or false: not {key:?}")),
+        };
+        if key.len() > MAX_INFO_KEY || text.len() > MAX_INFO_VALUE {
+            return Err(format!(
+                "info has keys of at most {MAX_INFO_KEY} bytes and values of {MAX_INFO_VALUE}: not {key:?}"
+            ));
+        }
+        Ok((key, text))
+    };
+    given.into_iter().map(text).collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
 /// Why there is no room.
@@ -82,6 +110,9 @@ pub enum FactoryError {
     /// There is no room of this name to watch.
     #[error("there is no room {0:?} to watch: it is made by who plays in it")]
     NoSuchRoom(String),
+    /// The seat that was reserved is gone, with its room.
+    #[error("room {0:?} is no longer there, nor the seat in it: find another match")]
+    MatchOver(String),
     /// A room of this name exists (asked to create it).
     #[error("room {0:?} exists")]
     Exists(String),
@@ -149,6 +180,7 @@ impl FactoryError {
             FactoryError::UnknownKind(_) => "unknown_kind",
             FactoryError::OtherKind { .. } => "other_kind",
             FactoryError::NoSuchRoom(_) => "no_such_room",
+            FactoryError::MatchOver(_) => "match_over",
             FactoryError::Exists(_) => "room_exists",
             FactoryError::BadName(_) => "bad_name",
             FactoryError::OutOfRange { .. } => "out_of_range",
@@ -169,7 +201,7 @@ impl FactoryError {
         match self {
             FactoryError::UnknownKind(_) | FactoryError::OtherKind { .. } => CloseCode::UnknownKind,
             FactoryError::BadName(_) => CloseCode::BadName,
-            FactoryError::NoSuchRoom(_) => CloseCode::NoSuchRoom,
+            FactoryError::NoSuchRoom(_) | FactoryError::MatchOver(_) => CloseCode::NoSuchRoom,
             FactoryError::BadOptions(_) | FactoryError::NoJoinOptions => CloseCode::BadOptions,
             FactoryError::TooManyRooms(_) | FactoryError::TooManyTicks(_) => CloseCode::ServerFull,
             FactoryError::TooManyRoomsOfAddress { .. } => CloseCode::AddressLimit,
@@ -212,7 +244,7 @@ impl From<FactoryError> for ApiError {
             | FactoryError::Unavailable(_)
             | FactoryError::Draining => StatusCode::SERVICE_UNAVAILABLE,
             FactoryError::TooManyRoomsOfAddress { .. } => StatusCode::TOO_MANY_REQUESTS,
-            FactoryError::NoSuchRoom(_) => StatusCode::NOT_FOUND,
+            FactoryError::NoSuchRoom(_) | FactoryError::MatchOver(_) => StatusCode::NOT_FOUND,
         };
         Self::new(status, error.name(), error.to_string())
     }

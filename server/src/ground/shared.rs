@@ -51,6 +51,8 @@ pub struct RoomShared {
     pub tick: AtomicU32,
     /// Seats taken, by people.
     pub players: AtomicU32,
+    /// Seats that are kept for players who have yet to come.
+    pub reserved: AtomicU32,
     /// Seats of NPCs.
     pub npcs: AtomicU32,
     /// Seats with a connection.
@@ -82,6 +84,7 @@ impl RoomShared {
             inbox: Mutex::default(),
             tick: AtomicU32::new(0),
             players: AtomicU32::new(0),
+            reserved: AtomicU32::new(0),
             npcs: AtomicU32::new(0),
             connected: AtomicU32::new(0),
             spectators: AtomicU32::new(0),
@@ -96,6 +99,12 @@ impl RoomShared {
     /// Whether another process may own it by now.
     pub fn is_lost(&self, now: Instant) -> bool {
         self.owned.as_ref().is_some_and(|owned| owned.is_over(now))
+    }
+
+    /// Seats that anybody may take.
+    pub fn free(&self) -> u32 {
+        let taken = self.players.load(Relaxed).saturating_add(self.reserved.load(Relaxed));
+        self.max_players.saturating_sub(taken)
     }
 
     /// Connections that it publishes to.

@@ -2,7 +2,7 @@
 //!
 //! Refused are: a head that is too large (431), a foreign host name (421) or page (403, see [`Origins`]), an
 //! upgrade where there is none, and too many requests from one address (429). An admitted page from elsewhere
-//! may read (CORS), but not write. A body has a deadline.
+//! may read (CORS), but write only what is its player's own affair. A body has a deadline.
 //!
 //! Input that is not HTTP does not get here: actix-http answers it with 400, 408 or 431 without a body, and
 //! closes.
@@ -47,6 +47,8 @@ pub(super) const COSTLY_AT_ONCE: u32 = 30;
 const UNREAD: Duration = Duration::from_secs(1);
 /// Request headers that a page from elsewhere may send in addition to those always allowed.
 const MAY_SEND: &str = "authorization, cache-control, last-event-id";
+/// The same for what players may write.
+const MAY_SEND_PLAYERS: &str = "authorization, cache-control, content-type, last-event-id";
 /// How long a browser may remember that, seconds.
 const MAY_REMEMBER: &str = "600";
 /// What an answer may do in a browser that shows it as a page, unless it is one.
@@ -73,7 +75,8 @@ pub(crate) async fn front(
         }
         Ok(Page::Guest) if is_preflight(request.request()) => {
             guest = origin;
-            request.into_response(preflight())
+            let write = is_players(request.path());
+            request.into_response(preflight(write))
         }
         Ok(page) => {
             guest = origin.filter(|_| page == Page::Guest);
@@ -122,7 +125,7 @@ async fn admit(state: &HttpState, request: &HttpRequest) -> Result<Page, ApiErro
         let taken = state.costly.0.lock().take(Instant::now(), from);
         if let Err(wait) = taken {
             // Others may share the operator's address. And guessing tokens is no faster here than elsewhere.
-            let token = request.headers().contains_key(header::AUTHORIZATION);
+            let token = request.headers().contains_key(header::AUTHORIZATION) && !is_players(request.path());
             let operator =
                 if token { Operator::extract(request).await } else { Err(ApiError::too_often(wait)) };
             operator?;
@@ -140,6 +143,11 @@ fn is_costly(path: &str) -> bool {
     // A client that comes by WebTransport requests the certificate first.
     let cheap = [transport::PATH, "/v1/certificate"];
     path == "/metrics" || (path.starts_with("/v1/") && !cheap.contains(&path))
+}
+
+/// Whether a request there is a player's, for which there is no admin token.
+fn is_players(path: &str) -> bool {
+    path == "/v1/match"
 }
 
 fn asks_for_websocket(headers: &HeaderMap) -> bool {
@@ -170,10 +178,13 @@ fn is_preflight(request: &HttpRequest) -> bool {
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-fn preflight() -> HttpResponse {
+/// `write`: what it asks for is a player's own affair, for which the page must have the player's token.
+fn preflight(write: bool) -> HttpResponse {
+    let methods = if write { "GET, HEAD, POST, DELETE" } else { "GET, HEAD" };
+    let may_send = if write { MAY_SEND_PLAYERS } else { MAY_SEND };
     HttpResponse::NoContent()
-        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"))
-        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, MAY_SEND))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, methods))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, may_send))
         .insert_header((header::ACCESS_CONTROL_MAX_AGE, MAY_REMEMBER))
         .finish()
 }

@@ -1,7 +1,7 @@
 //! The description of the API, at `/v1/openapi.json` (OpenAPI 3.1): put together from what stands beside each
 //! handler and each answer.
 
-use super::{admin, certificate, health, inspect, metrics, nodes, presence, rooms, stream, users};
+use super::{admin, certificate, health, inspect, matching, metrics, nodes, presence, rooms, stream, users};
 use crate::ground::api_error::Problem;
 use actix_web::{HttpResponse, web::Bytes};
 use std::sync::LazyLock;
@@ -28,6 +28,8 @@ use utoipa::{
         rooms::list,
         rooms::create,
         rooms::show,
+        matching::find,
+        matching::lobby,
         admin::close_room,
         inspect::state,
         admin::kick,
@@ -45,6 +47,7 @@ use utoipa::{
     modifiers(&Errors, &Operators),
     tags(
         (name = "rooms", description = "Rooms and who is in them"),
+        (name = "matches", description = "Finding a room to play in"),
         (name = "operators", description = "What only operators may do: with the admin token"),
         (name = "health", description = "For whoever looks after the server"),
     )
@@ -67,7 +70,7 @@ impl Modify for Errors {
     }
 }
 
-/// How operators show who they are.
+/// How operators and players show who they are.
 struct Operators;
 
 impl Modify for Operators {
@@ -75,6 +78,8 @@ impl Modify for Operators {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The admin token"));
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("operator", SecurityScheme::Http(scheme.build()));
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A player's token"));
+        components.add_security_scheme("player", SecurityScheme::Http(scheme.build()));
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
         home::{MoveTo, Resident},
         id::ConnectionId,
         report::{LostReason, SeatExpired},
+        reservation::{Reservation, ReservationToken},
         seat::ResumeToken,
         sight::Sight,
     },
@@ -28,7 +29,7 @@ use actix::{
 };
 use driftless_proto::code::CloseCode;
 use driftless_sim::PlayerId;
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 use tracing::error;
 
@@ -160,6 +161,8 @@ pub struct Join {
     pub sight: Sight,
     /// Options for the room, if it is created for this join.
     pub options: String,
+    /// What it shows of a seat that is kept for it.
+    pub reservation: Option<ReservationToken>,
 }
 
 impl Handler<Join> for Room {
@@ -167,6 +170,37 @@ impl Handler<Join> for Room {
 
     fn handle(&mut self, message: Join, ctx: &mut Self::Context) -> Self::Result {
         self.handle(message, ctx, Shell::join)
+    }
+}
+
+/// Keeps seats for players who have yet to come: all of them or none.
+#[derive(Message)]
+#[rtype(result = "Result<(), JoinError>")]
+pub struct Reserve {
+    /// For whom.
+    pub reservations: Vec<Reservation>,
+    /// For how long.
+    pub lasts: Duration,
+}
+
+impl Handler<Reserve> for Room {
+    type Result = Handled<Reserve>;
+
+    fn handle(&mut self, message: Reserve, ctx: &mut Self::Context) -> Self::Result {
+        self.handle(message, ctx, Shell::reserve)
+    }
+}
+
+/// Seats need not be kept any longer.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Release(pub Vec<ReservationToken>);
+
+impl Handler<Release> for Room {
+    type Result = Handled<Release>;
+
+    fn handle(&mut self, message: Release, ctx: &mut Self::Context) -> Self::Result {
+        self.handle(message, ctx, |shell, Release(tokens)| shell.release(&tokens))
     }
 }
 

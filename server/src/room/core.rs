@@ -13,6 +13,7 @@ use super::{
     npcs::{Npc, Npcs},
     pace::Rhythm,
     reports::ReportLimit,
+    reservations::Reservations,
     schedule::{Due, Schedule},
     seats::{Seats, Taken},
     spectators::Spectators,
@@ -22,6 +23,7 @@ use crate::ground::{
     id::ConnectionId,
     published::Published,
     refusal::Refusal,
+    reservation::{Reservation, ReservationToken},
     seat::{ResumeToken, Seat},
     shared::{Drained, RoomShared, WaitingInput},
     shrink::is_nearly_empty,
@@ -70,6 +72,7 @@ pub struct RoomCore {
     limits: Limits,
     seats: Seats,
     spectators: Spectators,
+    reservations: Reservations,
     npcs: Npcs,
     jobs: RoomJobs,
     tick: u32,
@@ -321,6 +324,7 @@ impl RoomCore {
             limits,
             seats: Seats::default(),
             spectators: Spectators::new(shared.spectating.delay_ticks(shared.tick_rate)),
+            reservations: Reservations::default(),
             npcs: Npcs::default(),
             jobs: RoomJobs::default(),
             tick: 0,
@@ -430,6 +434,42 @@ impl RoomCore {
         (is_begun || !record.is_empty()).then_some(record)
     }
 
+    /// Keeps a seat for each of these up to a tick, or none at all if there are not as many.
+    pub fn reserve(&mut self, reservations: Vec<Reservation>, until: u32) -> Result<(), JoinError> {
+        self.check_entry(reservations.len())?;
+        for reservation in reservations {
+            self.reservations.keep(reservation, until);
+        }
+        self.count();
+        Ok(())
+    }
+
+    /// Gives up seats that are kept, if nobody has taken them.
+    pub fn release(&mut self, tokens: &[ReservationToken]) {
+        self.reservations.release(tokens);
+        self.count();
+    }
+
+    /// The number of seats that are kept free.
+    pub fn reserved(&self) -> usize {
+        self.reservations.waiting()
+    }
+
+    /// Whether so many more may come.
+    fn check_entry(&self, more: usize) -> Result<(), JoinError> {
+        let max_players = self.shared.max_players;
+        if self.over {
+            return Err(JoinError::Ended(self.shared.name.to_string()));
+        }
+        if self.shared.notice.joins_closed() {
+            return Err(JoinError::Closed(self.shared.name.to_string()));
+        }
+        if self.seats.len() + self.reservations.waiting() + more > max_players as usize {
+            return Err(JoinError::Full { room: self.shared.name.to_string(), max_players });
+        }
+        Ok(())
+    }
+
     /// Gives a new player a seat and an entity.
     pub fn join(
         &mut self,
@@ -437,16 +477,34 @@ impl RoomCore {
         user: Arc<str>,
         name: Arc<str>,
     ) -> Result<Arc<Seat>, JoinError> {
-        if self.over {
-            return Err(JoinError::Ended(self.shared.name.to_string()));
+        self.check_entry(1)?;
+        self.take_seat(connection, user, name)
+    }
+
+    /// The same for somebody to whom a seat may have been promised. If none is (any more), it is a join like
+    /// any other.
+    pub fn join_reserved(
+        &mut self,
+        connection: ConnectionId,
+        user: Arc<str>,
+        name: Arc<str>,
+        token: ReservationToken,
+    ) -> Result<Arc<Seat>, JoinError> {
+        if self.over || !self.reservations.is_for(token, &user) {
+            return self.join(connection, user, name);
         }
-        if self.shared.notice.joins_closed() {
-            return Err(JoinError::Closed(self.shared.name.to_string()));
-        }
-        if self.seats.len() >= self.shared.max_players as usize {
-            let max_players = self.shared.max_players;
-            return Err(JoinError::Full { room: self.shared.name.to_string(), max_players });
-        }
+        let seat = self.take_seat(connection, user, name)?;
+        self.reservations.taken(token, seat.player);
+        self.count();
+        Ok(seat)
+    }
+
+    fn take_seat(
+        &mut self,
+        connection: ConnectionId,
+        user: Arc<str>,
+        name: Arc<str>,
+    ) -> Result<Arc<Seat>, JoinError> {
         let token = ResumeToken::random().map_err(|e| JoinError::Random(e.to_string()))?;
         let (shared, limits) = (self.shared.clone(), &self.limits);
         let shown = name.clone();
@@ -545,6 +603,7 @@ impl RoomCore {
             self.take_orders();
             return Some(Detached::Kept(seat));
         }
+        self.reservations.give_back(seat.player);
         self.end_seat(seat.player).map(Detached::Ended)
     }
 
@@ -600,6 +659,9 @@ impl RoomCore {
         if self.over {
             self.tick = tick;
             return Some(self.show_on());
+        }
+        if self.reservations.pass(tick) {
+            self.count();
         }
         self.seat_npcs();
         let since = mem::replace(&mut self.tick, tick);
@@ -995,6 +1057,7 @@ impl RoomCore {
         self.game.leave(self.tick + 1, player);
         self.take_orders();
         let taken = self.seats.free(player)?;
+        self.reservations.ended(player);
         self.count();
         // At once: others are told of it before the next tick.
         self.write_journal(self.tick, None, None);
@@ -1043,6 +1106,7 @@ impl RoomCore {
 
     fn count(&self) {
         self.shared.players.store(self.seats.len() as u32, Ordering::Relaxed);
+        self.shared.reserved.store(self.reservations.waiting() as u32, Ordering::Relaxed);
         self.shared.npcs.store(self.npcs.len() as u32, Ordering::Relaxed);
         self.shared.connected.store(self.seats.connected() as u32, Ordering::Relaxed);
         self.shared.spectators.store(self.spectators.len() as u32, Ordering::Relaxed);

@@ -5,7 +5,7 @@
 use super::{
     RoomAddr,
     actor::Carry,
-    actor::{Ended, Join, Kick, Leave, Lost, Resume},
+    actor::{Ended, Join, Kick, Leave, Lost, Reserve, Resume},
     checkpoints::Checkpoints,
     core::{Carried, Detached, Effect, JoinError, Kept, Kicked, ResumeError, RoomCore},
     events::{Events, RoomEvent, RoomView},
@@ -27,6 +27,7 @@ use crate::{
         home::{Home, MoveTo, Resident},
         id::{ConnectionId, RoomId},
         report::{LeaveReason, LostReason, Report, SeatExpired},
+        reservation::ReservationToken,
         seat::{ResumeToken, Seat},
         shared::RoomShared,
         vitals::Vitals,
@@ -463,7 +464,7 @@ impl Shell {
             self.played += 1;
         }
         match self.empty_since {
-            _ if !self.core.seats().is_empty() => self.empty_since = None,
+            _ if !self.core.seats().is_empty() || self.core.reserved() > 0 => self.empty_since = None,
             None => self.empty_since = Some(now),
             Some(since) if now.saturating_duration_since(since) >= self.linger() => {
                 self.span.in_scope(|| info!("the room has been empty for long enough: ending it"));
@@ -582,6 +583,24 @@ impl Shell {
         Err(refused)
     }
 
+    /// Seats are to be kept.
+    pub(super) fn reserve(&mut self, reserve: Reserve) -> Result<(), JoinError> {
+        if self.ends_as_lost(clock::now()) {
+            return Err(JoinError::Ended(self.shared().name.to_string()));
+        }
+        self.started().map_err(|refused| JoinError::BadOptions(refused.reason))?;
+        let ticks = (reserve.lasts.as_secs_f64() * f64::from(self.shared().tick_rate)).ceil() as u32;
+        // The clock may be ahead of the last tick.
+        let (schedule, now) = (self.core.schedule(), self.core.tick_number());
+        let due = schedule.due(clock::now(), now.into()).and_then(|due| u32::try_from(due.tick).ok());
+        self.core.reserve(reserve.reservations, due.unwrap_or(now).saturating_add(ticks))
+    }
+
+    /// Seats need not be kept any longer.
+    pub(super) fn release(&mut self, tokens: &[ReservationToken]) {
+        self.core.release(tokens);
+    }
+
     /// A new player takes a seat.
     pub(super) fn join(&mut self, join: Join) -> Result<Seated, JoinError> {
         if self.ends_as_lost(clock::now()) {
@@ -596,9 +615,12 @@ impl Shell {
         if !join.sight.plays() {
             return self.spectate(join, failed);
         }
-        let seat = self
-            .guarded(|core| core.join(join.entrant.connection, join.user, join.name))
-            .unwrap_or(Err(failed))?;
+        let (connection, user, name) = (join.entrant.connection, join.user, join.name);
+        let joined = self.guarded(|core| match join.reservation {
+            Some(token) => core.join_reserved(connection, user, name, token),
+            None => core.join(connection, user, name),
+        });
+        let seat = joined.unwrap_or(Err(failed))?;
         *seat.place.lock() = join.entrant.place.clone();
         self.fanouts.add(join.entrant.connection, join.entrant.reach);
         self.gather();

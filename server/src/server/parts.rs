@@ -12,8 +12,9 @@ use crate::{
     ground::durability::Durability,
     health::{Health, Matters},
     homes::Homes,
-    http::{self, Access, Costly, HttpState, Pages},
+    http::{self, Access, Costly, HttpState, LOBBY_READERS, Pages},
     jobs::JobPool,
+    matching::Matchmaker,
     metrics::Metrics,
     nodes::Nodes,
     presence::Presence,
@@ -37,7 +38,7 @@ use std::{
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info};
 
@@ -57,6 +58,7 @@ pub(super) struct Parts {
     pub quic: Option<Arc<Quic>>,
     pub registry: Arc<Registry>,
     pub factory: Arc<Factory>,
+    pub matchmaker: Arc<Matchmaker>,
     /// The other nodes, if there may be others.
     pub nodes: Option<Arc<Nodes>>,
     pub presence: Addr<Presence>,
@@ -103,6 +105,8 @@ impl Parts {
         HttpState {
             registry: self.registry.clone(),
             factory: self.factory.clone(),
+            matchmaker: self.matchmaker.clone(),
+            lobby_readers: Arc::new(Semaphore::new(LOBBY_READERS)),
             nodes: self.nodes.clone(),
             presence: self.presence.clone(),
             metrics: self.metrics.clone(),

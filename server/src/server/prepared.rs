@@ -18,6 +18,7 @@ use crate::{
     homes::{Homes, keep_balance},
     http::Pages,
     jobs::{JobPool, Jobs},
+    matching::Matchmaker,
     metrics::Metrics,
     open_files,
     presence::Presence,
@@ -261,6 +262,7 @@ impl Prepared {
             warn!("there is no page at / yet: {} is not there", missing.display());
         }
         let factory = Factory::new(config.clone(), registry.clone(), services, &server.games);
+        let matchmaker = Matchmaker::new(&config, factory.clone(), registry.clone(), metrics.clone());
         authenticator.start(&health)?;
         for (user, until) in revoked {
             let until = Duration::from_millis(until);
@@ -280,6 +282,7 @@ impl Prepared {
             door,
             quic,
             factory,
+            matchmaker,
             nodes,
             registry,
             presence,

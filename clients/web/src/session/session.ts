@@ -54,6 +54,8 @@ export interface Join {
   readonly options: string;
   /** Whether to watch instead of playing. */
   readonly spectate?: boolean;
+  /** A seat that is kept, or empty. */
+  readonly reservation?: string;
 }
 
 /** What the server said. */

@@ -2,11 +2,14 @@
 //! where it was at a checkpoint.
 
 use super::{Effect, RoomCore, Taken};
-use crate::ground::{
-    id::RoomId,
-    seat::{ResumeToken, Seat, SeatOutbox},
-    shared::RoomShared,
-    sight::Spectating,
+use crate::{
+    ground::{
+        id::RoomId,
+        seat::{ResumeToken, Seat, SeatOutbox},
+        shared::RoomShared,
+        sight::Spectating,
+    },
+    room::reservations::{self, Reservations},
 };
 use bytes::Bytes;
 use driftless_proto::{
@@ -54,6 +57,7 @@ pub struct Carried {
     answers: Vec<CarriedAnswer>,
     joins_closed: bool,
     info: BTreeMap<String, String>,
+    reservations: Vec<reservations::Kept>,
     /// Whom it lets watch. (Spectators are not carried: they join again.)
     pub spectating: Spectating,
     pub(super) undone: Option<Undone>,
@@ -135,6 +139,7 @@ impl Carried {
             answers: jobs.into_iter().map(failed).collect(),
             joins_closed,
             info,
+            reservations: Vec::new(),
             spectating,
             undone: None,
         })
@@ -328,6 +333,7 @@ impl RoomCore {
             answers: self.jobs.given_up(STOPPED).into_iter().map(CarriedAnswer::of).collect(),
             joins_closed: shared.notice.joins_closed(),
             info: shared.notice.info(),
+            reservations: self.reservations.save(),
             spectating: shared.spectating,
             undone: self.undone,
         }
@@ -355,6 +361,7 @@ impl RoomCore {
         }
         self.jobs.keep(carried.answers.into_iter().map(CarriedAnswer::restored).collect());
         self.undone = carried.undone;
+        self.reservations = Reservations::restored(carried.reservations);
         self.count();
     }
 }

@@ -105,6 +105,7 @@ export function encodeJoin(message: MessageInitShape<typeof JoinSchema>, writer 
   if (message.identityToken) writer.tag(8, 2).string(message.identityToken);
   if (message.spectate) writer.tag(9, 0).bool(message.spectate);
   if (message.traceparent) writer.tag(10, 2).string(message.traceparent);
+  if (message.reservation) writer.tag(11, 2).string(message.reservation);
   return writer;
 }
 
@@ -124,6 +125,7 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
     identityToken: "",
     spectate: false,
     traceparent: "",
+    reservation: "",
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -157,6 +159,9 @@ export function decodeJoin(bytes: Uint8Array | BinaryReader, length = (bytes as 
         break;
       case 82:
         message.traceparent = reader.string();
+        break;
+      case 90:
+        message.reservation = reader.string();
         break;
       default:
         reader.skip(type, field);

@@ -9,7 +9,15 @@ use serde_json::{Map, Value};
 use std::fmt;
 
 /// A value without a repeated key, at any depth.
-pub(super) struct Unique(pub(super) Value);
+pub(crate) struct Unique(pub(crate) Value);
+
+/// For `deserialize_with`, beside `default`: the text of an object.
+pub(crate) fn object_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    match Unique::deserialize(from)? {
+        Unique(object @ Value::Object(_)) => Ok(object.to_string()),
+        Unique(_) => Err(D::Error::custom("options must be an object")),
+    }
+}
 
 impl<'de> Deserialize<'de> for Unique {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -1,0 +1,84 @@
+import { RoomError } from "./errors.js";
+
+/** Which room a party wants: see the guide, "Finding a match". */
+export interface MatchOptions {
+  /** Kind of game. Default: that of the room's `game`, or the server's default kind. */
+  readonly kind?: string;
+  /** Which rooms: `mode = "ctf" and players < 8`. Default: any. */
+  readonly filter?: string;
+  /** How many seats. Default: 1. */
+  readonly party?: number;
+  /** Whether a room is made if none fits. Default: true. */
+  readonly create?: boolean;
+  /** Options of the game for a room that is made, if the server runs with `--join-options`. */
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
+/** The server to ask, and as whom. */
+export interface Asker {
+  /** As for `connect`. */
+  readonly url?: string | URL | undefined;
+  /** As for `connect`. */
+  readonly identity?: (() => string | Promise<string>) | undefined;
+}
+
+/** A room in which seats are kept for a moment: what `connect` needs. */
+export interface Match {
+  /** Where the room is. */
+  readonly url: string;
+  readonly room: string;
+  readonly kind: string;
+  /** The player's own seat. */
+  readonly reservation: string;
+  /** The seats of the others of the party: hand them out. */
+  readonly others: readonly string[];
+  /** How long the seats are kept, ms. */
+  readonly expiresMs: number;
+}
+
+/** Finds a room with seats for a party, or makes one. `connect({ ...match })` takes the player's seat. */
+export async function findMatch({ url, identity, ...wanted }: Asker & MatchOptions): Promise<Match> {
+  const base = baseOf(url);
+  const token = await identity?.();
+  const answer = (await ask(new URL("v1/match", base), token, {
+    method: "POST",
+    body: JSON.stringify(wanted),
+  })) as {
+    room: { name: string; kind: string };
+    reservations: [string, ...string[]];
+    expires_ms: number;
+    url?: string;
+  };
+  const { room, reservations, expires_ms: expiresMs } = answer;
+  const [reservation, ...others] = reservations;
+  return { url: answer.url ?? base.href, room: room.name, kind: room.kind, reservation, others, expiresMs };
+}
+
+/** Asks the server's HTTP API. Rejects with a RoomError that says what the server says. */
+export async function ask(url: URL, token: string | undefined, init: RequestInit): Promise<unknown> {
+  const headers = { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) };
+  const failed = (said: string, mayReconnect: boolean) =>
+    new RoomError("match", said, { advice: "Ask again later, or for something else.", mayReconnect });
+  const answer = await fetch(url, { ...init, headers }).catch((error: unknown) => {
+    throw failed(String(error), true);
+  });
+  const body = (await answer.json().catch(() => ({}))) as { code?: string; detail?: string };
+  if (answer.ok) return body;
+  throw failed(`${body.detail ?? answer.statusText} (${body.code ?? answer.status})`, answer.status > 428);
+}
+
+/** The server's address, for HTTP. */
+export function baseOf(url: string | URL | undefined): URL {
+  try {
+    const base = new URL("/", url ?? location.href);
+    base.protocol = base.protocol.replace("ws", "http");
+    if (base.protocol === "http:" || base.protocol === "https:") return base;
+    throw new Error(`the protocol is ${base.protocol}`);
+  } catch (error) {
+    const said = error instanceof Error ? error.message : String(error);
+    throw new RoomError("options", `bad url ${String(url)}: ${said}`, {
+      advice: "Give the server's address, such as https://host or ws://host:port.",
+      mayReconnect: false,
+    });
+  }
+}

@@ -1,0 +1,257 @@
+//! Finding a room to play in: matches and the lobby.
+
+use super::{ApiError, HttpState, access::source, page::Limit};
+use crate::{
+    door::Knock,
+    ground::{
+        identity::{Identity, Role},
+        transport_kind::TransportKind,
+        unique::object_text,
+        whole::whole,
+    },
+    matching::{
+        MAX_PARTY, Match, Wish,
+        filter::{Filter, FilterError},
+        lobby::{Changes, FRESH, Rooms, Wanted, changes},
+        open_room::OpenRoom,
+    },
+    transport::lease,
+};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
+use bytes::Bytes;
+use driftless_proto::limits::MAX_OPTIONS;
+use futures_util::stream::unfold;
+use serde::{Deserialize, Serialize};
+use std::{convert::Infallible, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
+use utoipa::ToSchema;
+
+/// After this much silence a comment is sent, as on the stream of events.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// What a party wants.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MatchRequest {
+    /// Kind of game. Absent: the server's default kind.
+    kind: Option<String>,
+    /// Which rooms, as `mode = "ctf" and players < 8`: see the guide (/guide/matches). Absent: any.
+    #[schema(max_length = 512)]
+    filter: Option<String>,
+    /// How many seats. Default: 1.
+    #[serde(default, deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 64)]
+    party: Option<u32>,
+    /// Whether a room is made if none fits. Default: true.
+    create: Option<bool>,
+    /// Options of the game for a room that is made, if the server takes them from joins (`join_options`).
+    #[serde(default, deserialize_with = "object_text")]
+    #[schema(value_type = Object)]
+    options: String,
+}
+
+/// A room in which seats are kept.
+#[derive(Serialize, ToSchema)]
+pub(super) struct MatchAnswer {
+    /// The room.
+    room: OpenRoom,
+    /// Whether it was made for this.
+    made: bool,
+    /// One for each seat, for `Join.reservation`. The first is for the user who asks; the others are for
+    /// whoever shows them.
+    reservations: Vec<String>,
+    /// How long the seats are kept, milliseconds.
+    expires_ms: u64,
+}
+
+impl From<Match> for MatchAnswer {
+    fn from(Match { room, made, tokens, lasts }: Match) -> Self {
+        Self {
+            room,
+            made,
+            reservations: tokens.into_iter().map(|token| token.to_text()).collect(),
+            expires_ms: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Finds a room with seats for a party, or makes one, and keeps the seats for a moment.
+///
+/// Who asks is known as at the door: from a token (`Authorization: Bearer …`, or `?token=`), or as a guest.
+#[utoipa::path(post, path = "/v1/match", tag = "matches", operation_id = "find_match",
+    request_body = MatchRequest, security((), ("player" = [])),
+    responses((status = 200, description = "Seats are kept", body = MatchAnswer)))]
+pub(super) async fn find(
+    request: HttpRequest,
+    body: web::Json<MatchRequest>,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    let identity = player(&state, &request).await?;
+    let MatchRequest { kind, filter, party, create, options } = body.into_inner();
+    let kind = kind.or_else(|| identity.entry.kind.as_deref().map(str::to_owned));
+    let kind = kind.unwrap_or_else(|| state.matchmaker.default_kind().to_owned());
+    if options.len() > MAX_OPTIONS {
+        let message = format!("options of {} bytes; at most {MAX_OPTIONS} are allowed", options.len());
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "bad_options", message));
+    }
+    let wish = Wish {
+        filter: filter.as_deref().map(Filter::parse).transpose()?,
+        options,
+        party: party_of(party)?,
+        create: create.unwrap_or(true),
+        user: (!identity.user.is_guest()).then(|| identity.user.id().clone()),
+        entry: identity.entry.clone(),
+        source: source(&state, &request),
+        kind: allowed(&identity, kind)?,
+    };
+    let found = state.matchmaker.join_or_create(wish).await?;
+    Ok(HttpResponse::Ok().json(MatchAnswer::from(found)))
+}
+
+/// Who asks, and is to play.
+pub(super) async fn player(state: &HttpState, request: &HttpRequest) -> Result<Arc<Identity>, ApiError> {
+    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let knock = Knock::new(TransportKind::WebSocket, source(state, request));
+    let knock = knock.of_request(headers, request.query_string())?;
+    let tenure = state.door.identify(knock).await?;
+    let identity = tenure.identity().clone();
+    match identity.role {
+        Role::Player => Ok(identity),
+        other => Err(forbidden(format!("a seat is a player's, and this token is of a {other}"))),
+    }
+}
+
+fn allowed(identity: &Identity, kind: String) -> Result<String, ApiError> {
+    if identity.entry.allows_kind(&kind) {
+        return Ok(kind);
+    }
+    Err(forbidden(format!("{} may not enter rooms of kind {kind:?}", identity.user)))
+}
+
+fn forbidden(message: String) -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "forbidden", message)
+}
+
+fn party_of(party: Option<u32>) -> Result<u32, ApiError> {
+    let party = party.unwrap_or(1);
+    if (1..=MAX_PARTY).contains(&party) {
+        return Ok(party);
+    }
+    let message = format!("party is {party}, outside 1..={MAX_PARTY}");
+    Err(ApiError::new(StatusCode::BAD_REQUEST, "out_of_range", message))
+}
+
+impl From<FilterError> for ApiError {
+    fn from(error: FilterError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_filter", error.to_string())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    kind: Option<String>,
+    filter: Option<String>,
+    after: Option<String>,
+    limit: Option<Limit>,
+}
+
+/// A page of open rooms, by name.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LobbyPage<'a> {
+    rooms: Vec<&'a OpenRoom>,
+    /// The `after` of the next page (`?after=`). None: there are no more.
+    next: Option<&'a str>,
+}
+
+/// A page of the rooms that anybody can enter now, by name; or for `Accept: text/event-stream`, that page and
+/// what changes in it.
+///
+/// The stream begins with the event `rooms`, which is a page; each event `changes` has rooms that are new or
+/// other than they were, and names of those that are gone.
+#[utoipa::path(get, path = "/v1/lobby", tag = "matches", operation_id = "lobby", params(
+    ("kind" = Option<String>, Query, description = "Only rooms of this kind of game"),
+    ("filter" = Option<String>, Query, description = "Only rooms that fit, as `mode = \"ctf\" and players < 8`"),
+    ("after" = Option<String>, Query, description = "Begin after this name: the `next` of the page before"),
+    ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Most rooms, at most 1,000; default: 100"),
+), responses((status = 200, description = "Rooms", content(
+    (LobbyPage<'_> = "application/json"), (Changes<'_> = "text/event-stream")))))]
+pub(super) async fn lobby(
+    request: HttpRequest,
+    asked: web::Query<Asked>,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    let Asked { kind, filter, after, limit } = asked.into_inner();
+    let Limit(limit) = limit.unwrap_or_default();
+    let filter = filter.as_deref().map(Filter::parse).transpose()?;
+    let wanted = Wanted { kind, filter, after, limit };
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    if !accept.is_some_and(|accept| accept.contains("text/event-stream")) {
+        return Ok(HttpResponse::Ok().json(page(&wanted, &state.matchmaker.lobby())));
+    }
+    let place = state.lobby_readers.clone().try_acquire_owned();
+    let place = place.map_err(|_| {
+        let message = "as many read the lobby as may: ask for it without a stream";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", message)
+    })?;
+    let reader = LobbyReader { wanted, state, had: None, _place: place };
+    let events = unfold(reader, |mut reader| async move {
+        let text = reader.next().await;
+        Some((Ok::<_, Infallible>(text), reader))
+    });
+    lease::make_endless();
+    let mut response = HttpResponse::Ok();
+    // For nginx, which would otherwise buffer events until there are 4 KiB of them.
+    response.content_type("text/event-stream").insert_header(("x-accel-buffering", "no"));
+    Ok(response.streaming(Box::pin(events)))
+}
+
+fn page<'a>(wanted: &Wanted, rooms: &'a Rooms) -> LobbyPage<'a> {
+    let (rooms, more) = wanted.of(rooms);
+    let next = rooms.last().filter(|_| more).map(|room| &*room.name);
+    LobbyPage { rooms, next }
+}
+
+/// Somebody who is told what changes.
+struct LobbyReader {
+    wanted: Wanted,
+    state: web::Data<HttpState>,
+    /// What was told.
+    had: Option<Rooms>,
+    _place: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl LobbyReader {
+    async fn next(&mut self) -> Bytes {
+        let Some(mut had) = self.had.take() else {
+            let rooms = self.state.matchmaker.lobby();
+            let text = event("rooms", &page(&self.wanted, &rooms));
+            self.had = Some(rooms);
+            return text;
+        };
+        let until = Instant::now() + HEARTBEAT;
+        let text = loop {
+            sleep(FRESH).await;
+            let rooms = self.state.matchmaker.lobby();
+            let changes = changes(&self.wanted.of(&had).0, &self.wanted.of(&rooms).0);
+            let text = (!changes.is_empty()).then(|| event("changes", &changes));
+            had = rooms;
+            match text {
+                Some(text) => break text,
+                None if Instant::now() >= until => break Bytes::from_static(b": still here\n\n"),
+                None => {}
+            }
+        };
+        self.had = Some(had);
+        text
+    }
+}
+
+fn event(name: &str, data: &impl Serialize) -> Bytes {
+    let data = serde_json::to_string(data).unwrap_or_default();
+    format!("event: {name}\ndata: {data}\n\n").into()
+}

@@ -1,0 +1,261 @@
+//! Finding a match: a room with seats for a party, found by what is wanted or made for it.
+//!
+//! | part | what |
+//! | --- | --- |
+//! | [`filter`] | what must be true of a room: parsed and evaluated, pure |
+//! | [`lobby`] | lists of open rooms, and their changes: pure |
+//! | [`open_room`] | a room as lobbies, filters and matches see it |
+//!
+//! A match keeps its seats in the room itself ([`RoomCore::reserve`](crate::room::core::RoomCore::reserve)):
+//! no list elsewhere can be wrong about them, and nobody else can take one.
+
+pub(crate) mod filter;
+pub(crate) mod lobby;
+pub(crate) mod open_room;
+
+use crate::{
+    clock,
+    config::Config,
+    factory::{Factory, FactoryError, RoomSpec},
+    ground::{
+        api_error::ApiError,
+        held::Held,
+        identity::Entry,
+        reservation::{Reservation, ReservationToken},
+        source::Source,
+    },
+    metrics::Metrics,
+    registry::{Listed, Registry},
+    room::{Reserve, core::JoinError},
+};
+use actix_web::http::StatusCode;
+use filter::{Filter, Value};
+use lobby::{Lobby, Rooms};
+use open_room::OpenRoom;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::Mutex;
+
+/// Most members of a party.
+pub(crate) const MAX_PARTY: u32 = 64;
+/// How many rooms are asked for seats, of those that seemed to have them, before a new one is made.
+const ASKED: usize = 8;
+
+/// Finds rooms for parties, and makes them.
+pub(crate) struct Matchmaker {
+    factory: Arc<Factory>,
+    registry: Arc<Registry>,
+    metrics: Arc<Metrics>,
+    region: Option<String>,
+    lasts: Duration,
+    /// Seats of a room that is made.
+    max_players: u32,
+    lobby: Lobby,
+    /// Seats kept for each source.
+    held: Arc<Held>,
+    /// Whose turn it is, by kind: so that two who want the same find the same.
+    turns: HashMap<&'static str, Mutex<()>>,
+}
+
+/// What a party wants.
+pub(crate) struct Wish {
+    /// The kind of game.
+    pub(crate) kind: String,
+    /// Which rooms. None: any.
+    pub(crate) filter: Option<Filter>,
+    /// Options of the game, as JSON text, for a room that is made. Empty: the game's defaults.
+    pub(crate) options: String,
+    /// How many seats.
+    pub(crate) party: u32,
+    /// Whether a room is made if there is none.
+    pub(crate) create: bool,
+    /// Who asks. None: a guest.
+    pub(crate) user: Option<Arc<str>>,
+    /// Where that user may play.
+    pub(crate) entry: Entry,
+    /// From where.
+    pub(crate) source: Source,
+}
+
+/// A room in which seats are kept.
+#[derive(Debug)]
+pub(crate) struct Match {
+    /// The room.
+    pub(crate) room: OpenRoom,
+    /// Whether it was made for this.
+    pub(crate) made: bool,
+    /// One for each seat. The first is for the user who has asked.
+    pub(crate) tokens: Vec<ReservationToken>,
+    /// How long the seats are kept.
+    pub(crate) lasts: Duration,
+}
+
+/// Why there is no match.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MatchError {
+    #[error("there is no room that fits, and none was to be made")]
+    NoRoom,
+    #[error("a party of {party} fits into no room: they have {max} seats")]
+    PartyTooLarge { party: u32, max: u32 },
+    #[error("{max} seats are kept for {of}, as many as one address may have: use them first")]
+    TooManyReserved { of: Source, max: usize },
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
+    #[error("the room ended while it was made: {0}")]
+    Ended(String),
+    #[error(transparent)]
+    Factory(#[from] FactoryError),
+}
+
+impl From<MatchError> for ApiError {
+    fn from(error: MatchError) -> Self {
+        let (status, code) = match error {
+            MatchError::NoRoom => (StatusCode::NOT_FOUND, "no_match"),
+            MatchError::PartyTooLarge { .. } => (StatusCode::BAD_REQUEST, "party_too_large"),
+            MatchError::TooManyReserved { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_reserved"),
+            MatchError::Random(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            MatchError::Ended(_) => (StatusCode::SERVICE_UNAVAILABLE, "room_ended"),
+            MatchError::Factory(error) => return error.into(),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl Matchmaker {
+    pub(crate) fn new(
+        config: &Config,
+        factory: Arc<Factory>,
+        registry: Arc<Registry>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let turns = factory.kinds().map(|kind| (kind, Mutex::default())).collect();
+        Arc::new(Self {
+            factory,
+            registry,
+            metrics,
+            region: config.region.clone(),
+            lasts: config.reservation,
+            max_players: config.max_players,
+            lobby: Lobby::default(),
+            held: Held::new(config.max_connections_per_address),
+            turns,
+        })
+    }
+
+    /// The kind of game that is meant by default.
+    pub(crate) fn default_kind(&self) -> &str {
+        self.factory.default_kind()
+    }
+
+    /// The rooms that anybody can enter.
+    pub(crate) fn lobby(&self) -> Rooms {
+        let open = |listed: &Listed| OpenRoom::of(listed, self.region.as_deref());
+        self.lobby.rooms(clock::now(), || self.registry.all().iter().filter_map(open).collect())
+    }
+
+    /// Keeps seats for a party in a room that fits: the one with the fewest free seats that has enough, so
+    /// that rooms fill. If there is none, in a new one.
+    pub(crate) async fn join_or_create(&self, wish: Wish) -> Result<Match, MatchError> {
+        let result = self.find_or_make(wish).await;
+        self.metrics.matches.inc(match &result {
+            Ok(Match { made: false, .. }) => "found",
+            Ok(Match { made: true, .. }) => "made",
+            Err(_) => "refused",
+        });
+        result
+    }
+
+    async fn find_or_make(&self, wish: Wish) -> Result<Match, MatchError> {
+        let turn = self.turns.get(&*wish.kind);
+        let turn = turn.ok_or_else(|| FactoryError::UnknownKind(wish.kind.clone()))?;
+        if wish.party > self.max_players {
+            return Err(MatchError::PartyTooLarge { party: wish.party, max: self.max_players });
+        }
+        let (of, max) = (wish.source, self.held.max());
+        // Until they are taken, or given up.
+        let held = self.held.take(clock::now(), of, wish.party, self.lasts);
+        let held = held.ok_or(MatchError::TooManyReserved { of, max })?;
+        let reservations = reservations(&wish).map_err(MatchError::Random)?;
+        let _turn = turn.lock().await;
+        for listed in self.fitting(&wish).into_iter().take(ASKED) {
+            if self.reserve(&listed, &reservations).await.is_ok() {
+                held.keep();
+                return Ok(self.matched(&listed, false, &reservations));
+            }
+        }
+        // Nobody knows the names of rooms that are made.
+        if !wish.create || wish.entry.rooms.is_some() {
+            return Err(MatchError::NoRoom);
+        }
+        let listed = self.make(&wish).await?;
+        match self.reserve(&listed, &reservations).await {
+            Ok(()) => {
+                held.keep();
+                Ok(self.matched(&listed, true, &reservations))
+            }
+            Err(JoinError::BadOptions(why)) => Err(FactoryError::BadOptions(why).into()),
+            Err(other) => Err(MatchError::Ended(other.to_string())),
+        }
+    }
+
+    /// Rooms that seem to have the seats, the best first.
+    fn fitting(&self, wish: &Wish) -> Vec<Listed> {
+        let fits = |listed: Listed| {
+            if listed.shared.kind != wish.kind || !wish.entry.allows_room(&listed.shared.name) {
+                return None;
+            }
+            let room =
+                OpenRoom::of(&listed, self.region.as_deref()).filter(|room| room.free >= wish.party)?;
+            let wanted = wish.filter.as_ref().is_none_or(|filter| filter.fits(&room));
+            wanted.then_some((room.free, Reverse(room.players), listed))
+        };
+        let mut rooms: Vec<_> = self.registry.all().into_iter().filter_map(fits).collect();
+        // Of those that are equally full, the oldest.
+        rooms.sort_by_key(|(free, players, listed)| (*free, *players, listed.shared.id.0));
+        rooms.into_iter().map(|(_, _, listed)| listed).collect()
+    }
+
+    async fn make(&self, wish: &Wish) -> Result<Listed, MatchError> {
+        let spec = RoomSpec {
+            kind: Some(wish.kind.clone()),
+            options: wish.options.clone(),
+            info: wish.filter.as_ref().map(initial_info).unwrap_or_default(),
+            ..RoomSpec::default()
+        };
+        Ok(self.factory.make_for_match(spec, wish.source).await?)
+    }
+
+    async fn reserve(&self, listed: &Listed, reservations: &[Reservation]) -> Result<(), JoinError> {
+        let asked = Reserve { reservations: reservations.to_vec(), lasts: self.lasts };
+        let ended = |_| JoinError::Ended(listed.shared.name.to_string());
+        listed.room.send(asked).await.map_err(ended).flatten()
+    }
+
+    fn matched(&self, listed: &Listed, made: bool, reservations: &[Reservation]) -> Match {
+        let room = OpenRoom::as_it_is(listed, self.region.as_deref());
+        let tokens = reservations.iter().map(|reservation| reservation.token).collect();
+        Match { room, made, tokens, lasts: self.lasts }
+    }
+}
+
+/// One for each member. The first is for the user who asks; to whom the others are given is the party's
+/// affair.
+fn reservations(wish: &Wish) -> Result<Vec<Reservation>, getrandom::Error> {
+    let user = |n: u32| wish.user.clone().filter(|_| n == 0);
+    (0..wish.party).map(|n| Ok(Reservation { token: ReservationToken::random()?, user: user(n) })).collect()
+}
+
+/// What a new room publishes until its game says otherwise: so that the next who want the same find it.
+fn initial_info(filter: &Filter) -> BTreeMap<String, String> {
+    let text = |value: &Value| match value {
+        Value::Text(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Flag(flag) => flag.to_string(),
+    };
+    let own = filter.equalities().filter(|(name, _)| !OpenRoom::is_own(name));
+    own.map(|(name, value)| (name.to_owned(), text(value))).collect()
+}

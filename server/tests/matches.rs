@@ -1,0 +1,343 @@
+//! Finding a match: a room that fits is found or made, and its seats are kept for a moment.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
+
+mod util;
+
+use driftless_proto::{code::CloseCode, limits::Limits, wire};
+use driftless_server::{
+    config::{Config, Guests},
+    ground::{
+        id::{ConnectionId, RoomId},
+        reservation::{Reservation, ReservationToken},
+        shared::RoomShared,
+    },
+    room::{
+        core::{JoinError, RoomCore},
+        schedule::{Due, Schedule},
+    },
+};
+use driftless_sim::{Away, Setup, games};
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+use util::{PATIENCE, Player, Socket, TestServer, config, http, join, tokens, until};
+
+/// A room of the arena at 20 ticks a second.
+fn core(max_players: u32) -> RoomCore {
+    let arena = games::kinds().into_iter().find(|kind| kind.name() == "arena").unwrap();
+    let shared = Arc::new(RoomShared::new(RoomId(1), "hall".into(), arena.name(), 20, max_players));
+    let game = arena.start(&Setup::new(1, 20)).unwrap();
+    let schedule = Schedule::new(Instant::now(), 20);
+    RoomCore::new(shared, game, arena.schema(), schedule, Limits::default(), false)
+}
+
+fn tick(room: &mut RoomCore, tick: u64) {
+    room.tick(Due { tick, late: Duration::ZERO, skipped: 0 }).unwrap();
+}
+
+fn reservation(user: Option<&str>) -> Reservation {
+    Reservation { token: ReservationToken::random().unwrap(), user: user.map(Into::into) }
+}
+
+fn enter(room: &mut RoomCore, n: u64, with: Option<&Reservation>, user: &str) -> Result<u64, JoinError> {
+    let (connection, name) = (ConnectionId(n), "Ann".into());
+    let seat = match with {
+        Some(with) => room.join_reserved(connection, user.into(), name, with.token),
+        None => room.join(connection, user.into(), name),
+    };
+    seat.map(|seat| seat.player.into())
+}
+
+#[test]
+fn a_kept_seat_is_taken_for_everybody_but_who_holds_its_token() {
+    let mut room = core(3);
+    let (for_ann, for_anybody) = (reservation(Some("ann")), reservation(None));
+    let full = room.reserve((0..4).map(|_| reservation(None)).collect(), 100);
+    assert!(matches!(full, Err(JoinError::Full { max_players: 3, .. })), "all or none: {full:?}");
+    assert_eq!(room.reserved(), 0);
+    room.reserve(vec![for_ann.clone(), for_anybody.clone()], 100).unwrap();
+    assert_eq!((room.reserved(), room.shared().free()), (2, 1));
+
+    enter(&mut room, 1, None, "bob").unwrap();
+    assert!(matches!(enter(&mut room, 2, None, "cy"), Err(JoinError::Full { .. })));
+    assert!(enter(&mut room, 2, Some(&for_ann), "cy").is_err(), "it is Ann's");
+    assert!(enter(&mut room, 2, Some(&reservation(None)), "cy").is_err(), "nobody knows this one");
+    enter(&mut room, 2, Some(&for_anybody), "cy").unwrap();
+    assert!(enter(&mut room, 3, Some(&for_anybody), "dan").is_err(), "each is good for one seat");
+    // Who was promised a seat gets it although the game has closed the room meanwhile.
+    room.shared().notice.close_joins(true);
+    enter(&mut room, 3, Some(&for_ann), "ann").unwrap();
+    assert_eq!((room.reserved(), room.shared().free(), room.seats().len()), (0, 0, 3));
+    assert!(matches!(room.reserve(vec![reservation(None)], 100), Err(JoinError::Closed(_))));
+}
+
+#[test]
+fn a_seat_that_nobody_comes_for_is_free_at_its_deadline() {
+    let mut room = core(1);
+    let kept = reservation(None);
+    room.reserve(vec![kept.clone()], 40).unwrap();
+    tick(&mut room, 39);
+    assert!(enter(&mut room, 1, None, "bob").is_err());
+    tick(&mut room, 40);
+    assert_eq!((room.reserved(), room.shared().reserved.load(Ordering::Relaxed)), (0, 0));
+    // Too late, but there is a seat: it is a join like any other.
+    enter(&mut room, 1, Some(&kept), "ann").unwrap();
+    room.leave(ConnectionId(1)).unwrap();
+
+    room.reserve(vec![kept.clone()], 80).unwrap();
+    room.release(&[kept.token]);
+    assert_eq!(room.shared().free(), 1, "it was given up");
+}
+
+#[test]
+fn whoever_never_learnt_of_the_seat_may_come_for_it_again() {
+    let mut room = core(2);
+    let kept = reservation(None);
+    room.reserve(vec![kept.clone()], 40).unwrap();
+    enter(&mut room, 1, Some(&kept), "ann").unwrap();
+    room.lost(ConnectionId(1), false, Away::TimedOut).unwrap();
+    assert_eq!(room.reserved(), 1, "her welcome did not arrive");
+    enter(&mut room, 2, Some(&kept), "ann").unwrap();
+    room.leave(ConnectionId(2)).unwrap();
+    assert_eq!(room.reserved(), 0, "she has left");
+}
+
+#[test]
+fn kept_seats_go_on_with_their_room_in_another_process() {
+    let mut room = core(2);
+    let kept = reservation(None);
+    tick(&mut room, 10);
+    room.reserve(vec![kept.clone()], 40).unwrap();
+    let carried = room.carry().unwrap();
+    let mut next = core(2);
+    next.go_on(carried, Vec::new());
+    enter(&mut next, 1, None, "bob").unwrap();
+    assert!(enter(&mut next, 2, None, "cy").is_err());
+    enter(&mut next, 2, Some(&kept), "ann").unwrap();
+    assert_eq!(next.shared().free(), 0);
+}
+
+/// Asks for a match without a token.
+#[track_caller]
+fn ask(server: &TestServer, body: &Value) -> http::Response {
+    http::send(server.address(), "POST", "/v1/match", "", &body.to_string())
+}
+
+#[track_caller]
+fn matched(server: &TestServer, body: &Value) -> Value {
+    let answer = ask(server, body);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+fn join_for(found: &Value, n: usize) -> wire::Join {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let (kind, reservation) = (text(&found["room"]["kind"]), text(&found["reservations"][n]));
+    wire::Join { kind, reservation, ..join(&text(&found["room"]["name"])) }
+}
+
+#[track_caller]
+fn refused(server: &TestServer, join: wire::Join) -> CloseCode {
+    Player::on(Socket::connect(server.address()), server.address(), join).ended()
+}
+
+#[test]
+fn who_wants_the_same_meets_in_one_room_until_it_is_full() {
+    let server = TestServer::start(Config { max_players: 3, ..config() });
+    let wanted = json!({ "kind": "arena", "filter": "mode = \"ctf\" and players < 8", "party": 2 });
+    let first = matched(&server, &wanted);
+    assert_eq!((&first["made"], &first["room"]["info"]["mode"]), (&json!(true), &json!("ctf")));
+    assert_eq!((&first["room"]["free"], &first["expires_ms"]), (&json!(1), &json!(10_000)));
+    let (mut ann, mut bob) = (
+        Player::join_as(server.address(), join_for(&first, 0)),
+        Player::join_as(server.address(), join_for(&first, 1)),
+    );
+
+    let other = matched(&server, &json!({ "kind": "arena", "filter": "mode = \"dm\"" }));
+    assert_ne!(other["room"]["name"], first["room"]["name"], "another mode is another room");
+    let alone = matched(&server, &json!({ "kind": "arena", "filter": "mode = \"ctf\"" }));
+    assert_eq!((&alone["room"]["name"], &alone["made"]), (&first["room"]["name"], &json!(false)));
+    let more = matched(&server, &wanted);
+    assert_ne!(more["room"]["name"], first["room"]["name"], "a party is never split");
+
+    // A stranger does not get the seat that is kept.
+    let stranger = wire::Join { reservation: String::new(), ..join_for(&alone, 0) };
+    assert_eq!(refused(&server, stranger), CloseCode::RoomFull);
+    let cy = Player::join_as(server.address(), join_for(&alone, 0));
+    assert_eq!(server.players(), 3);
+    let sample = server.get("/metrics").metric("driftless_matches_total{result=\"found\"}");
+    assert_eq!(sample, 1.0);
+    ann.leave();
+    bob.leave();
+    drop(cy);
+}
+
+#[test]
+fn two_hundred_who_ask_at_once_fill_rooms_and_make_no_more_than_are_needed() {
+    let server = TestServer::start(Config { max_players: 10, ..config() });
+    let rooms: Vec<String> = std::thread::scope(|scope| {
+        let ask =
+            || matched(&server, &json!({ "kind": "arena" }))["room"]["name"].as_str().unwrap().to_owned();
+        let asking: Vec<_> =
+            (0..20).map(|_| scope.spawn(move || (0..10).map(|_| ask()).collect::<Vec<_>>())).collect();
+        asking.into_iter().flat_map(|asked| asked.join().unwrap()).collect()
+    });
+    let distinct: std::collections::BTreeSet<_> = rooms.iter().collect();
+    assert_eq!((rooms.len(), distinct.len()), (200, 20));
+}
+
+#[test]
+fn a_room_that_is_closed_or_private_is_not_found() {
+    let server = TestServer::start(config());
+    let make = |body: &str| assert_eq!(server.post("/v1/rooms", body).status, 201);
+    make(r#"{"name":"party","info":{"private":true}}"#);
+    let nothing = json!({ "create": false });
+    assert_eq!(
+        (ask(&server, &nothing).status, ask(&server, &nothing).error_code()),
+        (404, "no_match".into())
+    );
+    make(r#"{"name":"open","info":{"level":3,"mode":"ctf"}}"#);
+    assert_eq!(matched(&server, &nothing)["room"]["name"], "open");
+    let lobby = |query: &str| {
+        let page = server.get(&format!("/v1/lobby{query}")).json();
+        page["rooms"].as_array().unwrap().iter().map(|room| room["name"].clone()).collect::<Vec<_>>()
+    };
+    until("the lobby is fresh", || lobby("") == [json!("open")]);
+    assert_eq!(lobby("?filter=level%20%3E%202%20and%20mode=%22ctf%22"), [json!("open")]);
+    assert!(lobby("?filter=level%20%3E%203").is_empty() && lobby("?kind=chess").is_empty());
+    // It is found by its name.
+    Player::join(server.address(), "party").leave();
+}
+
+#[test]
+fn what_is_wanted_wrongly_is_refused_by_name() {
+    let server = TestServer::start(Config { max_players: 4, ..config() });
+    for (body, status, code) in [
+        (json!({ "filter": "mode = ctf" }), 400, "bad_filter"),
+        (json!({ "kind": "chess" }), 400, "unknown_kind"),
+        (json!({ "party": 0 }), 400, "out_of_range"),
+        (json!({ "party": 65 }), 400, "out_of_range"),
+        (json!({ "party": 5 }), 400, "party_too_large"),
+        (json!({ "options": { "bots": 1 } }), 400, "bad_options"),
+        (json!({ "wish": 1 }), 400, "malformed_json"),
+        (json!({ "create": false, "kind": "cursors" }), 404, "no_match"),
+    ] {
+        let answer = ask(&server, &body);
+        assert_eq!((answer.status, answer.error_code()), (status, code.to_owned()), "{body}");
+    }
+    let bad = server.get("/v1/lobby?filter=x");
+    assert_eq!((bad.status, bad.error_code()), (400, "bad_filter".to_owned()));
+    assert!(bad.body.contains("character 2"), "{}", bad.body);
+    server.running().registry().drain();
+    assert_eq!(ask(&server, &json!({ "kind": "cursors" })).error_code(), "draining");
+}
+
+#[test]
+fn options_are_for_the_room_that_is_made() {
+    let server = TestServer::start(Config { join_options: true, ..config() });
+    let found = matched(&server, &json!({ "kind": "arena", "options": { "bots": 2 } }));
+    let _ann = Player::join_as(server.address(), join_for(&found, 0));
+    let name = found["room"]["name"].as_str().unwrap().to_owned();
+    until("the bots are there", || server.get(&format!("/v1/rooms/{name}")).json()["npcs"] == 2);
+    let bad = ask(&server, &json!({ "kind": "arena", "filter": "a = 1", "options": { "bots": -1 } }));
+    assert_eq!((bad.status, bad.error_code()), (400, "bad_options".into()));
+}
+
+/// Promise: a room made for a match waits for its players, and a join for it makes no other one.
+#[test]
+fn a_room_that_nobody_comes_for_ends_and_is_not_made_again_by_a_late_join() {
+    let lasts = Duration::from_secs(1);
+    let server = TestServer::start(Config { linger: Duration::ZERO, reservation: lasts, ..config() });
+    let found = matched(&server, &json!({ "kind": "arena" }));
+    let start = Instant::now();
+    until("the room has ended", || server.running().metrics().rooms_ended.get("empty") == 1);
+    assert!(start.elapsed() > lasts - Duration::from_millis(200), "it has waited");
+    assert_eq!(refused(&server, join_for(&found, 0)), CloseCode::NoSuchRoom);
+    assert_eq!(server.running().metrics().rooms.get(), 0);
+}
+
+#[test]
+fn a_token_says_who_asks_and_for_what() {
+    let server = TestServer::start(Config { guests: Guests::No, ..tokens::config() });
+    let ask = |token: Option<String>, body: Value| {
+        let header = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        http::send(server.address(), "POST", "/v1/match", &header, &body.to_string())
+    };
+    let nobody = ask(None, json!({}));
+    assert_eq!((nobody.status, nobody.error_code()), (401, "no_token".into()));
+    let watcher = ask(Some(tokens::token_with("eve", json!({ "role": "spectator" }))), json!({}));
+    assert_eq!((watcher.status, watcher.error_code()), (403, "forbidden".into()));
+    let limited = tokens::token_with("eve", json!({ "kind": "cursors" }));
+    assert_eq!(ask(Some(limited.clone()), json!({ "kind": "arena" })).error_code(), "forbidden");
+    assert_eq!(ask(Some(limited), json!({})).json()["room"]["kind"], "cursors");
+
+    // The seat is of who has asked, whoever has the secret.
+    let found = ask(Some(tokens::token("ann")), json!({ "kind": "arena" })).json();
+    let upgrade = |user: &str| {
+        let headers = format!("authorization: Bearer {}\r\n", tokens::token(user));
+        let headers = format!("sec-websocket-protocol: driftless.v1\r\n{headers}");
+        let stream = TcpStream::connect(server.address()).unwrap();
+        Socket::upgrade_at("/v1/connect", stream, &headers).unwrap_or_else(|answer| panic!("{answer:?}"))
+    };
+    let mut ann = Player::on(upgrade("ann"), server.address(), join_for(&found, 0));
+    assert_eq!(ann.welcomed().user, "ann");
+}
+
+#[test]
+fn a_page_from_elsewhere_that_may_use_the_server_may_find_a_match() {
+    let allow_origin = vec!["https://play.example.org".parse().unwrap()];
+    let server = TestServer::start(Config { allow_origin, ..config() });
+    let preflight = |path: &str| {
+        let address = server.address();
+        let asks = format!(
+            "OPTIONS {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\norigin: https://play.example.org\r\n\
+             access-control-request-method: POST\r\naccess-control-request-headers: content-type\r\n\r\n"
+        );
+        http::request(address, &asks).header("access-control-allow-methods").unwrap().to_owned()
+    };
+    assert!(preflight("/v1/match").contains("post"));
+    assert!(!preflight("/v1/rooms").contains("post"));
+}
+
+/// The next event of a stream: its name and data.
+fn event(lines: &mut impl Iterator<Item = std::io::Result<String>>) -> (String, Value) {
+    let mut field = |name: &str| {
+        let prefix = format!("{name}: ");
+        lines.find_map(|line| line.unwrap().strip_prefix(&prefix).map(str::to_owned)).unwrap()
+    };
+    (field("event"), serde_json::from_str(&field("data")).unwrap())
+}
+
+#[test]
+fn a_reader_of_the_lobby_is_told_what_changes() {
+    let server = TestServer::start(config());
+    assert_eq!(server.post("/v1/rooms", r#"{"name":"a","info":{"mode":"ctf"}}"#).status, 201);
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let query = "filter=mode%20=%20%22ctf%22";
+    write!(
+        stream,
+        "GET /v1/lobby?{query} HTTP/1.1\r\nhost: {}\r\naccept: text/event-stream\r\n\r\n",
+        server.address()
+    )
+    .unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let (name, page) = event(&mut lines);
+    assert_eq!((&*name, &page["rooms"][0]["name"]), ("rooms", &json!("a")));
+
+    let ann = Player::join(server.address(), "a");
+    let (name, changes) = event(&mut lines);
+    assert_eq!(
+        (&*name, &changes["rooms"][0]["players"], &changes["gone"]),
+        ("changes", &json!(1), &json!([]))
+    );
+    drop(ann);
+    assert_eq!(server.operate("DELETE", "/v1/rooms/a", "").status, 204);
+    let gone = std::iter::repeat_with(|| event(&mut lines).1).find(|changes| changes["gone"] == json!(["a"]));
+    assert!(gone.is_some());
+}
