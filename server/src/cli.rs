@@ -89,7 +89,7 @@ pub enum Command {
     /// Print a token for a player, signed with a key of your own: for development, and to see what a login
     /// has to write.
     #[command(after_help = EXIT_CODES)]
-    Token(TokenArgs),
+    Token(Box<TokenArgs>),
     /// Write the types of a page: entities, messages and how they are encoded, for the web SDK.
     #[command(after_help = EXIT_CODES)]
     Types(TypesArgs),
@@ -160,7 +160,7 @@ pub enum Task {
     /// Write the types of a page.
     Types(TypesArgs),
     /// Print a token.
-    Token(TokenArgs),
+    Token(Box<TokenArgs>),
     /// Look into a store.
     Store(StoreArgs),
     /// Have a server followed by another process.
@@ -227,7 +227,7 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
             Err(reason) => fail(EXIT_USAGE, &reason),
         },
-        Ok(Task::Token(args)) => match token::token(args) {
+        Ok(Task::Token(args)) => match token::token(*args) {
             Ok(token) => {
                 let _ = writeln!(io::stdout(), "{token}");
                 ExitCode::SUCCESS

@@ -26,6 +26,12 @@ pub struct TokenArgs {
     /// What the user may do there [player, spectator or admin]. Default: player.
     #[arg(long)]
     role: Option<String>,
+    /// Topic that the user may read, in which * stands for any characters; may be given several times.
+    #[arg(long, value_name = "TOPIC")]
+    read_topic: Vec<String>,
+    /// Topic in which the user may publish, likewise.
+    #[arg(long, value_name = "TOPIC")]
+    write_topic: Vec<String>,
     /// How long the token is valid.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "1h")]
     expires: Duration,
@@ -66,7 +72,9 @@ pub(super) fn token(args: TokenArgs) -> Result<String, String> {
         }
     };
     let TokenArgs { user, name, room, kind, role, expires, audience, issuer, id, url, .. } = args;
-    let says = Says { user, name, rooms: room, kind, role, audience, issuer, id, expires_in: expires };
+    let topics = (args.read_topic, args.write_topic);
+    let says =
+        Says { user, name, rooms: room, kind, role, topics, audience, issuer, id, expires_in: expires };
     let token = sign(says, &key).map_err(|error| format!("{place}: {error}"))?;
     Ok(match url {
         // What was after # of an address that somebody copied is not for the page.

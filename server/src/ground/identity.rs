@@ -2,7 +2,7 @@
 
 use super::guest::guest_id;
 use driftless_proto::names::GUEST;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 /// Somebody who may enter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Identity {
     pub role: Role,
     /// Where the user may do it.
     pub entry: Entry,
+    /// Which topics the user may read and write.
+    pub topics: TopicRights,
     /// When this ends, as the time since 1970. None: with the connection.
     pub expires: Option<Duration>,
     /// Identifies the token (`jti`), if it may be used once only.
@@ -32,7 +34,8 @@ impl Identity {
 
     /// A player who may enter every room, for as long as the connection lasts.
     pub fn of(user: User) -> Self {
-        Self { user, name: None, role: Role::Player, entry: Entry::default(), expires: None, once: None }
+        let (entry, topics) = (Entry::default(), TopicRights::default());
+        Self { user, name: None, role: Role::Player, entry, topics, expires: None, once: None }
     }
 }
 
@@ -128,7 +131,29 @@ impl Entry {
     }
 }
 
-/// The name of a room, in which each `*` stands for any characters.
+/// Which topics somebody may read and write: those whose names fit one of these patterns. By default none.
+/// (Those that the configuration names, everybody may read.)
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TopicRights {
+    /// Those to read.
+    pub read: Arc<[RoomPattern]>,
+    /// Those to publish in.
+    pub write: Arc<[RoomPattern]>,
+}
+
+impl TopicRights {
+    /// Whether this allows to read the topic with this name.
+    pub fn may_read(&self, name: &str) -> bool {
+        self.read.iter().any(|pattern| pattern.fits(name))
+    }
+
+    /// Whether this allows to publish in the topic with this name.
+    pub fn may_write(&self, name: &str) -> bool {
+        self.write.iter().any(|pattern| pattern.fits(name))
+    }
+}
+
+/// The name of a room or a topic, in which each `*` stands for any characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomPattern(Box<str>);
 
@@ -136,14 +161,14 @@ impl RoomPattern {
     /// Longest pattern, bytes.
     pub const MAX: usize = 128;
 
-    /// A pattern. None: it is empty or too long, or has characters that no room's name has.
+    /// A pattern. None: it is empty or too long, or has characters that no such name has.
     pub fn new(text: &str) -> Option<Self> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-*".contains(&b);
         let fits = (1..=Self::MAX).contains(&text.len()) && text.bytes().all(plain);
         fits.then(|| Self(text.into()))
     }
 
-    /// Whether a room may be called so.
+    /// Whether a room or a topic may be called so.
     pub fn fits(&self, name: &str) -> bool {
         let mut parts = self.0.split('*');
         let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
@@ -160,6 +185,19 @@ impl RoomPattern {
             rest = &rest[at + part.len()..];
         }
         true
+    }
+}
+
+/// The text is not a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("1 to {} of A-Z, a-z, 0-9, ., _, - and *", RoomPattern::MAX)]
+pub struct BadPattern;
+
+impl FromStr for RoomPattern {
+    type Err = BadPattern;
+
+    fn from_str(text: &str) -> Result<Self, BadPattern> {
+        Self::new(text).ok_or(BadPattern)
     }
 }
 

@@ -71,6 +71,11 @@ impl Tenure {
         }
     }
 
+    /// When it is over, unless it is renewed. None: never.
+    pub fn ends_at(&self) -> Option<Instant> {
+        self.ends.map(|ends| ends.at)
+    }
+
     /// What is to be done now.
     pub fn poll(&mut self, now: Instant, unix: impl Fn() -> Duration) -> Tenancy {
         let version = self.revocations.version();

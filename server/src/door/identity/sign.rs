@@ -3,7 +3,7 @@
 use super::{
     keys::{Key, KeyError},
     signatures::{self, algorithm_of},
-    token::{Claims, OneOrMany, Rules, TokenError},
+    token::{Claims, OneOrMany, Rules, TokenError, TopicClaims},
     unix_now,
 };
 use jsonwebtoken::{EncodingKey, Header, encode};
@@ -17,6 +17,8 @@ pub(crate) struct Says {
     pub rooms: Vec<String>,
     pub kind: Option<String>,
     pub role: Option<String>,
+    /// Topics to read, and to write.
+    pub topics: (Vec<String>, Vec<String>),
     pub audience: Option<String>,
     pub issuer: Option<String>,
     pub id: Option<String>,
@@ -48,12 +50,15 @@ pub(crate) fn sign(says: Says, key: &[u8]) -> Result<String, SignError> {
         lifetime: Duration::MAX,
         once: false,
     };
+    let some = |texts: Vec<String>| (!texts.is_empty()).then_some(OneOrMany::Many(texts));
+    let topics = TopicClaims { read: some(says.topics.0), write: some(says.topics.1) };
     let claims = Claims {
         sub: Some(says.user),
         name: says.name,
-        room: (!says.rooms.is_empty()).then_some(OneOrMany::Many(says.rooms)),
+        room: some(says.rooms),
         kind: says.kind,
         role: says.role,
+        topics: (topics.read.is_some() || topics.write.is_some()).then_some(topics),
         exp: Some(now.saturating_add(says.expires_in).as_secs().into()),
         nbf: None,
         aud: says.audience.map(OneOrMany::One),

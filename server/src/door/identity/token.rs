@@ -8,7 +8,7 @@
 //! elsewhere.
 
 use super::keys::Key;
-use crate::ground::identity::{Entry, Identity, Role, RoomPattern, User};
+use crate::ground::identity::{Entry, Identity, Role, RoomPattern, TopicRights, User};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use driftless_proto::{
     limits::MAX_IDENTITY_TOKEN,
@@ -20,7 +20,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 /// Longest id of a user or of a token, bytes. (OpenID Connect Core, section 2, on `sub`.)
 pub(crate) const MAX_ID: usize = 255;
-/// Most patterns in `room`.
+/// Most patterns in `room`, and in each part of `topics`.
 pub(crate) const MAX_ROOMS: usize = 32;
 
 /// What tokens must be like, besides their signature.
@@ -52,6 +52,8 @@ pub(crate) struct Claims {
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub topics: Option<TopicClaims>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub exp: Option<serde_json::Number>,
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub nbf: Option<serde_json::Number>,
@@ -61,6 +63,16 @@ pub(crate) struct Claims {
     pub iss: Option<String>,
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
+}
+
+/// Which topics the user may read and write.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TopicClaims {
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub read: Option<OneOrMany>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub write: Option<OneOrMany>,
 }
 
 /// A text or a list of them.
@@ -136,6 +148,11 @@ pub(crate) enum TokenError {
         "\"room\" must be the name of a room, in which * stands for any characters, or up to {MAX_ROOMS} of these"
     )]
     Room,
+    #[error(
+        "\"topics\" must be {{\"read\": …, \"write\": …}}, each the name of a topic, in which * stands for any \
+         characters, or up to {MAX_ROOMS} of these"
+    )]
+    Topics,
 }
 
 impl TokenError {
@@ -156,7 +173,8 @@ impl TokenError {
             | TokenError::User
             | TokenError::Name(_)
             | TokenError::Role
-            | TokenError::Room => "token_claims",
+            | TokenError::Room
+            | TokenError::Topics => "token_claims",
         }
     }
 }
@@ -269,7 +287,9 @@ impl Rules {
         let name =
             claims.name.map(|name| names::display_name(&name).map_err(TokenError::Name)).transpose()?;
         let role = claims.role.map(|role| Role::from_name(&role).ok_or(TokenError::Role)).transpose()?;
-        let rooms = claims.room.as_ref().map(|rooms| patterns(rooms.all())).transpose()?;
+        let rooms = claims.room.as_ref().map(|rooms| patterns(rooms.all()).ok_or(TokenError::Room));
+        let rooms = rooms.transpose()?;
+        let topics = claims.topics.as_ref().map_or(Ok(TopicRights::default()), TopicClaims::rights)?;
         let once = match (self.once, claims.jti) {
             (false, _) => None,
             (true, Some(id)) if (1..=MAX_ID).contains(&id.len()) => Some(id.into()),
@@ -280,6 +300,7 @@ impl Rules {
             name: name.map(Arc::from),
             role: role.unwrap_or_default(),
             entry: Entry { rooms, kind: claims.kind.map(Arc::from) },
+            topics,
             expires: Some(expires.saturating_add(self.leeway)),
             once,
         })
@@ -292,11 +313,20 @@ pub(crate) fn is_user_id(id: &str) -> bool {
     (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()) && !reserved
 }
 
-fn patterns(texts: &[String]) -> Result<Arc<[RoomPattern]>, TokenError> {
-    if texts.len() > MAX_ROOMS {
-        return Err(TokenError::Room);
+impl TopicClaims {
+    fn rights(&self) -> Result<TopicRights, TokenError> {
+        let of = |topics: &Option<OneOrMany>| {
+            let texts = topics.as_ref().map_or(&[][..], OneOrMany::all);
+            patterns(texts).ok_or(TokenError::Topics)
+        };
+        Ok(TopicRights { read: of(&self.read)?, write: of(&self.write)? })
     }
-    texts.iter().map(|text| RoomPattern::new(text).ok_or(TokenError::Room)).collect()
+}
+
+/// None: they are too many, or one is no pattern.
+fn patterns(texts: &[String]) -> Option<Arc<[RoomPattern]>> {
+    let few = texts.len() <= MAX_ROOMS;
+    few.then(|| texts.iter().map(|text| RoomPattern::new(text)).collect()).flatten()
 }
 
 /// A time since 1970, which may have a fraction (RFC 7519, section 2, NumericDate).
