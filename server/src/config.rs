@@ -39,15 +39,18 @@ pub use resolve::{ConfigError, Resolved, Setting, resolve};
 pub use token_secret::TokenSecret;
 
 use crate::{
-    ground::{durability::Durabilities, key_source::KeySource, origin::OriginPattern, sight::Spectating},
+    ground::{
+        durability::Durabilities, identity::RoomPattern, key_source::KeySource, origin::OriginPattern,
+        sight::Spectating,
+    },
     telemetry::LogFormat,
     tls::PemFiles,
 };
 use driftless_proto::limits::{Limits, MAX_PLAYERS, MAX_SPECTATORS};
 use driftless_sim::TICK_RATES;
 use kind::{
-    address, admin_token, file, flag, folder, key_sources, log_filter, number, optional, origins, prefix,
-    present_folder, redis_url, size, span, span_or_never, text, token_secret, word,
+    address, admin_token, file, flag, folder, key_sources, log_filter, number, optional, origins, patterns,
+    prefix, present_folder, redis_url, size, span, span_or_never, text, token_secret, word,
 };
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
 
@@ -154,6 +157,24 @@ settings! {
         /// nobody plays by what a spectator sees. Each room keeps the states of that time: some kilobytes a
         /// tick, for 50 players of the arena.
         spectate_delay: Duration = ZERO, span(ZERO..=Duration::from_millis(Spectating::MAX_DELAY_MS as u64));
+        /// Topics that everybody may read, also without a token: names in which `*` stands for any
+        /// characters, separated by commas. Nobody publishes without a token that allows it, or the admin
+        /// token.
+        topics_open: Vec<RoomPattern> = Vec::new(), patterns();
+        /// Most readers of topics over HTTP (GET /v1/topics/NAME), but no more than a quarter of the files
+        /// that the process may open. Each takes a file descriptor and about 16 KiB.
+        max_topic_readers: usize = 20_000, number(0..=1_000_000);
+        /// Most topics that have a history or readers. Each takes up to `topic_history_bytes`.
+        max_topics: usize = 1_000, number(0..=1_000_000);
+        /// Events of a topic that are kept for readers who were away or are slow.
+        topic_history: usize = 500, number(1..=100_000);
+        /// Bytes that these may take.
+        topic_history_bytes: usize = 256 << 10, size(1 << 10..=1 << 30);
+        /// How long they are kept.
+        topic_history_age: Duration = HOUR, span(SECOND..=30 * DAY);
+        /// Events per second that may be published from one address, on average; at most five seconds' worth
+        /// at once. Operators, and loopback, are not limited.
+        topic_events_per_second_per_address: u32 = 20, number(1..=1_000_000);
         /// Let joins bring options for the rooms that they create. Otherwise only those who may POST
         /// /v1/rooms can choose them.
         join_options: bool = false, flag();

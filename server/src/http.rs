@@ -21,6 +21,8 @@
 //! | `/v1/rooms/{name}/players/{player}` | DELETE | operators: removes a player, with close code 4510 |
 //! | `/v1/users/{user}/revoke` | POST | operators: ends the access of a user, with close code 4516; `{"seconds":N}` for how long |
 //! | `/v1/users/{user}/revoke` | DELETE | operators: lets the user in again |
+//! | `/v1/topics/{name}` | GET | what is published in a topic, as Server-Sent Events (see `topics`) |
+//! | `/v1/topics/{name}` | POST | publishes something: `?event=NAME`, `?latest=true` |
 //! | `/v1/stream` | GET | operators: what happens, as Server-Sent Events (see [`feed`](crate::feed)) |
 //! | `/v1/drain` | POST | operators: like SIGTERM; players get close code 4000 |
 //! | `/v1/drain` | GET | operators: how far it is |
@@ -56,6 +58,7 @@ mod pages;
 mod presence;
 mod rooms;
 mod stream;
+mod topics;
 mod users;
 
 use crate::ground::api_error::ApiError;
@@ -68,7 +71,7 @@ pub use pages::Pages;
 use crate::{
     config::Config, door::Door, factory::Factory, feed::Feed, ground::rate::Rate, health::Health,
     matching::Matchmaker, metrics::Metrics, nodes::Nodes, presence::Presence, registry::Registry,
-    store::RevokedUsers, tls::Certificates, transport,
+    store::RevokedUsers, tls::Certificates, topics::Topics, transport,
 };
 use actix::Addr;
 use actix_web::{HttpRequest, Resource, guard, web};
@@ -94,6 +97,8 @@ pub(crate) struct HttpState {
     pub metrics: Arc<Metrics>,
     /// The events of the stream.
     pub feed: Arc<Feed>,
+    /// The topics.
+    pub topics: Arc<Topics>,
     /// What is wrong.
     pub health: Arc<Health>,
     /// Decides who is an operator.
@@ -139,6 +144,9 @@ pub(crate) const LOBBY_READERS: usize = 256;
 /// Longest body of a request, bytes.
 pub(crate) const MAX_BODY: usize = 16 * 1024;
 
+/// A topic.
+const TOPIC: &str = "/v1/topics/{name}";
+
 /// What adds the handlers of a path.
 type Add = fn(Resource) -> Resource;
 
@@ -165,6 +173,9 @@ const API: &[(&str, &str, Add)] = &[
         path.route(get().to(admin::drain_state)).route(web::post().to(admin::drain))
     }),
     ("/v1/nodes", "GET, HEAD", |path| path.route(get().to(nodes::nodes))),
+    (TOPIC, "GET, HEAD, POST", |path| {
+        path.route(get().to(topics::read)).route(web::post().to(topics::publish))
+    }),
     ("/v1/stream", "GET", |path| path.route(web::get().to(stream::stream))),
     ("/v1/match", "POST", |path| path.route(web::post().to(matching::find))),
     ("/v1/lobby", "GET, HEAD", |path| path.route(get().to(matching::lobby))),

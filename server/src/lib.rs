@@ -45,6 +45,7 @@
 //! | `transport` | WebSocket, QUIC, WebTransport: bytes in, bytes out |
 //! | `matching` | seats for parties in rooms that fit |
 //! | [`jobs`] | work that is too slow for a tick |
+//! | `topics` | what is said to all who read it |
 //! | `http`, [`feed`], [`config`], [`metrics`], [`health`] | for operators |
 //! | `upgrade` | one process follows another |
 //! | [`server`] | assembles them |
@@ -142,6 +143,7 @@ mod systemd;
 pub mod telemetry;
 mod thread;
 pub mod tls;
+mod topics;
 mod transport;
 mod types;
 mod upgrade;
@@ -149,7 +151,7 @@ mod upgrade;
 pub use actix_web;
 pub use door::{Denied, Knock};
 pub use driftless_sim::{self, prost, serde};
-pub use ground::identity::{Entry, Identity, Role, RoomPattern, User};
+pub use ground::identity::{Entry, Identity, Role, RoomPattern, TopicRights, User};
 pub use http::Pages;
 pub use room::events::{RoomEvent, RoomView};
 pub use server::Server;

@@ -121,6 +121,16 @@ pub struct Metrics {
     pub moved: Counter,
     /// Time until Redis has answered.
     pub redis_duration: DurationHistogram,
+    /// Topics that have a history or readers here.
+    pub topics: Gauge,
+    /// Those who read topics over HTTP.
+    pub topic_readers: Gauge,
+    /// Events published here.
+    pub topic_events: Counter,
+    /// Events handed to readers.
+    pub topic_events_sent: Counter,
+    /// Readers that the server has closed, by reason.
+    pub topic_readers_closed: ByReason,
 }
 
 /// Metrics of one transport.
@@ -321,6 +331,14 @@ impl Metrics {
             claims: ByReason::new("result", ["ours", "elsewhere", "unknown"]),
             moved: Counter::default(),
             redis_duration: DurationHistogram::new(JOB_DURATION),
+            topics: Gauge::default(),
+            topic_readers: Gauge::default(),
+            topic_events: Counter::default(),
+            topic_events_sent: Counter::default(),
+            topic_readers_closed: ByReason::new(
+                "reason",
+                ["draining", "slow_consumer", "token_expired", "revoked"],
+            ),
         };
         metrics.register();
         metrics
@@ -448,6 +466,7 @@ impl Metrics {
         let help = "Attempts to write to the store that failed, and what of it could not be read (damaged).";
         put(r, "store_failures", help, &self.store_failures.family);
         self.register_nodes(r);
+        self.register_topics(r);
         registry.register_collector(Box::new(ProcessCollector::new()));
         self.registry = registry;
     }
@@ -463,6 +482,15 @@ impl Metrics {
         put(r, "claims", help, &self.claims.family);
         put(r, "moved", "Clients that were sent to another node.", &self.moved);
         put_unit(r, "redis_duration", "Time until Redis has answered.", Unit::Seconds, &self.redis_duration);
+    }
+
+    fn register_topics(&self, r: &mut Registry) {
+        put(r, "topics", "Topics that have a history or readers here.", &self.topics);
+        put(r, "topic_readers", "Current number of readers of topics over HTTP.", &self.topic_readers);
+        put(r, "topic_events", "Events published in topics here.", &self.topic_events);
+        put(r, "topic_events_sent", "Events of topics handed to readers.", &self.topic_events_sent);
+        let help = "Readers of topics that the server has closed, by reason.";
+        put(r, "topic_readers_closed", help, &self.topic_readers_closed.family);
     }
 
     fn register_transports(&mut self) {

@@ -57,6 +57,7 @@ mod real;
 mod simulated;
 
 pub(crate) use keeper::Surroundings;
+pub(crate) use link::connect;
 pub(crate) use node::{Load, Node};
 
 use self::core::Core;

@@ -38,6 +38,8 @@ const CARRY_SPREAD: Duration = Duration::from_millis(500);
 const CARRY_LIMIT: Duration = Duration::from_millis(1_500);
 /// Minimum time for listeners to hear the events that wait when the server stops.
 const HEAR_LIMIT: Duration = Duration::from_millis(1_000);
+/// Longest time for readers of topics to take their goodbyes. (One that does not read may take none.)
+const READERS_LIMIT: Duration = Duration::from_secs(1);
 /// Time for the answer to the client that requested the drain: without players, the server ends right
 /// afterwards.
 const DRAIN_ANSWER: Duration = Duration::from_millis(100);

@@ -1,7 +1,7 @@
 //! Kinds of values: how they are parsed, shown, and described when a value is refused.
 
 use super::{AdminToken, RedisUrl, TokenSecret};
-use crate::ground::{key_source::KeySource, origin::OriginPattern};
+use crate::ground::{identity::RoomPattern, key_source::KeySource, origin::OriginPattern};
 use std::{
     fmt::Display,
     net::SocketAddr,
@@ -167,6 +167,11 @@ pub(super) fn prefix() -> Kind<String> {
 /// Patterns of origins, separated by commas.
 pub(super) fn origins() -> Kind<Vec<OriginPattern>> {
     list("ORIGINS", "https://example.com, https://*.example.com or *, or several separated by commas")
+}
+
+/// Names with stars, separated by commas.
+pub(super) fn patterns() -> Kind<Vec<RoomPattern>> {
+    list("NAMES", "a name, in which * stands for any characters, or several separated by commas")
 }
 
 /// Places with keys, separated by commas.

@@ -56,6 +56,12 @@ impl Access {
         Self { token, wrong: Arc::new(Mutex::new(wrong)), refused }
     }
 
+    /// Whether a request is an operator's. (A token that is not the admin's is not wrong yet: it may be a
+    /// user's.)
+    pub(super) fn is_operator(&self, request: &HttpRequest) -> bool {
+        matches!(self.said(request), Said::Right)
+    }
+
     fn said(&self, request: &HttpRequest) -> Said {
         match bearer(request) {
             Some(sent) if self.token.is(sent) => Said::Right,

@@ -45,6 +45,8 @@ pub(super) const COSTLY_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) const COSTLY_AT_ONCE: u32 = 30;
 /// Time limit for reading an answer to a request whose body was not read to its end.
 const UNREAD: Duration = Duration::from_secs(1);
+/// Paths that have limits of their own: topics.
+const TOPICS: &str = "/v1/topics/";
 /// Request headers that a page from elsewhere may send in addition to those always allowed.
 const MAY_SEND: &str = "authorization, cache-control, last-event-id";
 /// The same for what players may write.
@@ -142,7 +144,8 @@ fn page_of(state: &HttpState, request: &HttpRequest) -> Result<Page, Foreign> {
 fn is_costly(path: &str) -> bool {
     // A client that comes by WebTransport requests the certificate first.
     let cheap = [transport::PATH, "/v1/certificate"];
-    path == "/metrics" || (path.starts_with("/v1/") && !cheap.contains(&path))
+    let limited = cheap.contains(&path) || path.starts_with(TOPICS);
+    path == "/metrics" || (path.starts_with("/v1/") && !limited)
 }
 
 /// Whether a request there is a player's, for which there is no admin token.

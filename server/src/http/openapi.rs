@@ -1,7 +1,9 @@
 //! The description of the API, at `/v1/openapi.json` (OpenAPI 3.1): put together from what stands beside each
 //! handler and each answer.
 
-use super::{admin, certificate, health, inspect, matching, metrics, nodes, presence, rooms, stream, users};
+use super::{
+    admin, certificate, health, inspect, matching, metrics, nodes, presence, rooms, stream, topics, users,
+};
 use crate::ground::api_error::Problem;
 use actix_web::{HttpResponse, web::Bytes};
 use std::sync::LazyLock;
@@ -39,6 +41,8 @@ use utoipa::{
         admin::drain_state,
         nodes::nodes,
         stream::stream,
+        topics::read,
+        topics::publish,
         certificate::certificate,
         presence::presence,
         openapi,
@@ -48,6 +52,7 @@ use utoipa::{
     tags(
         (name = "rooms", description = "Rooms and who is in them"),
         (name = "matches", description = "Finding a room to play in"),
+        (name = "topics", description = "What is said to all who read it"),
         (name = "operators", description = "What only operators may do: with the admin token"),
         (name = "health", description = "For whoever looks after the server"),
     )

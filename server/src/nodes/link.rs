@@ -100,7 +100,11 @@ impl Link {
     }
 }
 
-async fn connect(url: &RedisUrl, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
+/// A new connection to the master.
+pub(crate) async fn connect(
+    url: &RedisUrl,
+    config: &AsyncConnectionConfig,
+) -> RedisResult<MultiplexedConnection> {
     match &url.master {
         Some(master) => sentinel(url, master)?.get_async_connection_with_config(config).await,
         None => {

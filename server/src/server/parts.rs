@@ -22,6 +22,7 @@ use crate::{
     room::events::Events,
     store::{self, Damage, Intervals, RevokedUsers, Row, Store, Stored},
     tls::Certificates,
+    topics::Topics,
     transport::{self, quic::Quic, websocket::Hub},
 };
 use actix::Addr;
@@ -84,6 +85,7 @@ pub(super) struct Parts {
     pub health: Arc<Health>,
     pub certificates: Arc<Certificates>,
     pub feed: Arc<Feed>,
+    pub topics: Arc<Topics>,
     /// The games' names.
     pub games: Vec<&'static str>,
     /// Checksums of their schemas.
@@ -111,6 +113,7 @@ impl Parts {
             presence: self.presence.clone(),
             metrics: self.metrics.clone(),
             feed: self.feed.clone(),
+            topics: self.topics.clone(),
             health: self.health.clone(),
             access: Access::new(self.token.clone(), self.metrics.requests_refused.clone()),
             door: self.door.clone(),
@@ -264,6 +267,12 @@ impl Parts {
         rooms.into_iter().map(|room| room.carried.name).collect()
     }
 
+    /// More than the players need, so that a full server can still say that it is full, and answer operators.
+    fn most_connections(&self) -> usize {
+        let Config { max_topic_readers, .. } = self.config;
+        door::max_open(&self.config).saturating_add(max_topic_readers).saturating_add(HTTP_CONNECTIONS)
+    }
+
     fn accept(&self) -> io::Result<transport::Accept> {
         // In development a browser's warning about a self-signed certificate would be no help, so HTTP stays
         // plain.
@@ -337,9 +346,7 @@ impl Parts {
         let server = actix_server::Server::build()
             .workers(config.workers)
             .worker_max_blocking_threads(1)
-            // More than the players need, so that a full server can still say that it is full, and answer
-            // operators.
-            .max_concurrent_connections(door::max_open(config).saturating_add(HTTP_CONNECTIONS))
+            .max_concurrent_connections(self.most_connections())
             .backlog(BACKLOG)
             .disable_signals()
             .shutdown_timeout(1)

@@ -14,7 +14,7 @@ use crate::{
     factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
     file_size,
-    health::{Health, watch},
+    health::{Health, Matters, watch},
     homes::{Homes, keep_balance},
     http::Pages,
     jobs::{JobPool, Jobs},
@@ -29,6 +29,7 @@ use crate::{
     },
     store::{self, RevokedUsers, StoreError},
     tls::{Certificates, TlsConfig},
+    topics::{self, Topics},
     transport::quic::Quic,
     upgrade::{Abilities, Left, Predecessor, predecessor},
 };
@@ -54,6 +55,8 @@ use tracing::warn;
 const FILES_OF_PROCESS: u64 = 40;
 /// Open files of each thread: event queue and waker, QUIC sockets, and what WebSockets wait on.
 const FILES_OF_THREAD: u64 = 12;
+/// Of the files for connections, readers of topics may have one in so many.
+const READERS_OF_FILES: usize = 4;
 
 /// A server that can start: its settings fit together, its files exist, its ports are its own. Nothing runs
 /// yet.
@@ -188,6 +191,8 @@ impl Prepared {
         actix_rt::spawn(keep_balance(parts.homes.clone(), move |home| registry.at(home)));
         actix_rt::spawn(produce(Arc::downgrade(&parts.feed), watched));
         actix_rt::spawn(watch(&parts.health, &parts.certificates));
+        let door = parts.door.clone();
+        actix_rt::spawn(topics::tend(Arc::downgrade(&parts.topics), move || door.revocations().version()));
         actix_rt::spawn({
             let running = running.clone();
             async move {
@@ -224,6 +229,14 @@ impl Prepared {
         let record =
             record.map(|folder| RecordThread::start(folder, config.record_quota as u64, metrics.clone()));
         let recorder = record.transpose()?.map(Arc::new);
+        let readers = config.max_topic_readers.min(files / READERS_OF_FILES);
+        let redis = config.redis.clone().map(|url| {
+            let health = health.part("topics", Matters::ToOperators);
+            let (prefix, node) = (config.redis_prefix.clone(), getrandom::u64()?);
+            Ok::<_, getrandom::Error>(topics::Surroundings { url, prefix, node, health })
+        });
+        let redis = redis.transpose().map_err(|error| io::Error::other(error.to_string()))?;
+        let topics = Topics::start(&config, readers, redis, clock, metrics.clone())?;
         let feed = Feed::new(getrandom::u64().unwrap_or_else(|_| clock.unix_ms(0)));
         let begin = Begin(Presence::new(clock).watched_by(feed.clone()), Context::new());
         let presence = begin.1.address();
@@ -269,8 +282,15 @@ impl Prepared {
             authenticator.revocations().revoke(user.into(), until, Duration::ZERO);
         }
         let rooms = factory.clone();
-        let door =
-            Door::new(&config, files, address, registry.clone(), rooms, authenticator, metrics.clone());
+        let door = Door::new(
+            &config,
+            files - readers,
+            address,
+            registry.clone(),
+            rooms,
+            authenticator,
+            metrics.clone(),
+        );
         let parts = Parts {
             clock,
             address,
@@ -299,6 +319,7 @@ impl Prepared {
             health,
             certificates,
             feed,
+            topics,
             games: server.games.iter().map(|game| game.name()).collect(),
             schemas: schemas(&server.games),
             pages: server.pages,

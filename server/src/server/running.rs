@@ -1,6 +1,6 @@
 //! A running server.
 
-use super::{CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, HEAR_LIMIT, Parts, STUCK};
+use super::{CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, HEAR_LIMIT, Parts, READERS_LIMIT, STUCK};
 use crate::{
     config::{Config, PublicUrl},
     connection::SayGoodbye,
@@ -184,6 +184,13 @@ impl Running {
         }
     }
 
+    /// Waits until those who read topics have been told to go.
+    async fn wait_for_readers(&self, until: Instant) {
+        while self.parts.topics.readers() > 0 && Instant::now() < until {
+            actix_rt::time::sleep(DRAIN_POLL).await;
+        }
+    }
+
     async fn drain_once(&self) {
         info!(connections = self.parts.door.connections(), "draining");
         self.let_matches_end().await;
@@ -193,8 +200,10 @@ impl Running {
         let drain = self.parts.registry.drain_state();
         drain.take(Step::Goodbyes, start + longest);
         systemd::stopping(longest + CARRY_LIMIT + HEAR_LIMIT);
+        self.parts.topics.drain(self.parts.config.drain_spread);
         let others = async {
             self.say_goodbye(start + longest).await;
+            self.wait_for_readers(start + READERS_LIMIT).await;
             // The jobs of games, above all the results of matches, are finished as far as time allows.
             self.parts.work.finish(longest.saturating_sub(start.elapsed())).await;
         };

@@ -142,6 +142,11 @@ pub(crate) fn prolong(by: Duration) {
     let _ = UNTIL.try_with(|until| until.set(until.get().map(|_| Instant::now() + by)));
 }
 
+/// Whether the current answer has no end.
+pub(super) fn is_endless() -> bool {
+    UNTIL.try_with(|until| until.get().is_none()).unwrap_or(false)
+}
+
 /// The current answer has no end. (If its peer does not read it, the socket's own timeout ends it.)
 pub(crate) fn make_endless() {
     let _ = UNTIL.try_with(|until| until.set(None));

@@ -79,6 +79,10 @@ impl AsyncRead for Stream {
         let most = chunk.len().min(buffer.remaining());
         let mut chunk = ReadBuf::new(&mut chunk[..most]);
         ready!(io.poll_read(cx, &mut chunk))?;
+        if chunk.filled().is_empty() && lease::is_endless() {
+            // Otherwise it would be noticed when something can no longer be written.
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the reader is gone")));
+        }
         lease::gave(chunk.filled());
         buffer.put_slice(chunk.filled());
         Poll::Ready(Ok(()))

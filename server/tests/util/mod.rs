@@ -18,6 +18,7 @@ pub mod quic;
 pub mod redis;
 pub mod server;
 pub mod socket;
+pub mod sse;
 pub mod tls;
 pub mod tokens;
 

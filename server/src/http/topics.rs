@@ -1,0 +1,231 @@
+//! Topics: reading them as Server-Sent Events (WHATWG HTML, section 9.2), and publishing.
+
+mod stream;
+
+use super::{ApiError, HttpState, access::source};
+use crate::{
+    door::{Denied, Knock},
+    ground::{
+        identity::{RoomPattern, TopicRights},
+        tenure::Tenure,
+        transport_kind::TransportKind,
+    },
+    topics::{EventId, EventKind, Message, NotPublished, Refused},
+    transport::lease,
+};
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    error::PayloadError,
+    http::{Method, StatusCode},
+    web,
+};
+use driftless_proto::{limits::MAX_TOPIC_EVENT, names::is_room_name};
+use serde::{Deserialize, Serialize};
+use std::{io, time::Duration};
+use stream::Events;
+use utoipa::{IntoParams, ToSchema};
+
+/// How long whoever is refused for want of a place may wait before trying again.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// How long if Redis is away.
+const UNAVAILABLE: Duration = Duration::from_millis(500);
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct From {
+    /// Begin after the event with this id; 0: with everything that is kept. The header `Last-Event-ID` counts
+    /// instead, if there is one.
+    after: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct As {
+    /// The kind of event, for readers who listen to several: 1 to 64 of A-Z, a-z, 0-9, ., _ and -
+    event: Option<String>,
+    /// Whether it replaces the event before it of which this was said, too: readers then get only the newest.
+    #[serde(default)]
+    latest: bool,
+}
+
+/// What was published.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Published {
+    /// The id of the event, as readers get it.
+    id: String,
+}
+
+/// Reads a topic.
+///
+/// The answer has no end. It begins with the id from which to go on; a new reader then gets the newest of the
+/// events that replace each other, and what is published from now on. An event `gap` says that events were
+/// missed that are no longer kept; an event `goodbye` says why the stream ends.
+#[utoipa::path(get, path = "/v1/topics/{name}", tag = "topics", operation_id = "read_topic",
+    security((), ("player" = []), ("operator" = [])), params(
+    ("name" = String, Path, description = "The topic"),
+    ("last-event-id" = Option<String>, Header, description = "Go on after this event"), From,
+), responses((status = 200, description = "Events, as they are published", content_type = "text/event-stream", body = String)))]
+pub(super) async fn read(
+    request: HttpRequest,
+    name: web::Path<String>,
+    from: web::Query<From>,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    check_name(&name)?;
+    let tenure = who(&state, &request, &name, Right::Read).await?;
+    let header = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
+    let after = match header.filter(|id| !id.is_empty()).or(from.after.as_deref()) {
+        Some(id) => Some(id.parse::<EventId>().map_err(|error| bad("bad_event_id", error.to_string()))?),
+        None => None,
+    };
+    let mut answer = answer();
+    if request.method() == Method::HEAD {
+        return Ok(answer.finish());
+    }
+    let reader = state.topics.read(&name, after, tenure, source(&state, &request))?;
+    lease::make_endless();
+    Ok(answer.streaming(Events::new(reader)))
+}
+
+fn answer() -> HttpResponseBuilder {
+    let mut answer = HttpResponse::Ok();
+    answer
+        .content_type("text/event-stream")
+        // For nginx, which would otherwise buffer events until there are 4 KiB of them.
+        .insert_header(("x-accel-buffering", "no"));
+    answer
+}
+
+/// Publishes something to all who read the topic.
+#[utoipa::path(post, path = "/v1/topics/{name}", tag = "topics", operation_id = "publish",
+    security(("player" = []), ("operator" = [])), params(("name" = String, Path, description = "The topic"), As),
+    request_body(content = String, description = "What it says: text, at most 16 KiB", content_type = "text/plain"),
+    responses((status = 200, description = "It is published", body = Published)))]
+pub(super) async fn publish(
+    request: HttpRequest,
+    name: web::Path<String>,
+    said: web::Query<As>,
+    body: web::Payload,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    check_name(&name)?;
+    // An operator may publish as fast as the server can.
+    if !state.access.is_operator(&request) {
+        who(&state, &request, &name, Right::Write).await?;
+        state.topics.may_publish(source(&state, &request)).map_err(ApiError::too_often)?;
+    }
+    let As { event, latest } = said.into_inner();
+    let kind = event.map(|name| {
+        let error = || bad("bad_event", format!("no event can be called {name:?}"));
+        EventKind::new(&name).ok_or_else(error)
+    });
+    let kind = kind.transpose()?;
+    let text = read_body(body).await?;
+    let id = state.topics.publish(&name, Message { text, kind, latest }).await?;
+    Ok(HttpResponse::Ok().json(Published { id: id.to_string() }))
+}
+
+async fn read_body(body: web::Payload) -> Result<web::Bytes, ApiError> {
+    let too_large = |_| {
+        let message = format!("an event may have at most {MAX_TOPIC_EVENT} bytes");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    };
+    let read = body.to_bytes_limited(MAX_TOPIC_EVENT).await.map_err(too_large)?;
+    let text = read.map_err(|error| match error.as_error::<PayloadError>() {
+        Some(PayloadError::Io(cause)) if cause.kind() == io::ErrorKind::TimedOut => ApiError::timeout(),
+        _ => bad("malformed_body", error.to_string()),
+    })?;
+    match str::from_utf8(&text) {
+        Ok(_) => Ok(text),
+        Err(error) => Err(bad("not_text", format!("the body is not UTF-8: {error}"))),
+    }
+}
+
+fn bad(code: &'static str, message: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, code, message)
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    match is_room_name(name) {
+        true => Ok(()),
+        false => {
+            let message = format!("there can be no topic {name:?}: its name is like that of a room");
+            Err(ApiError::new(StatusCode::NOT_FOUND, "no_such_topic", message))
+        }
+    }
+}
+
+/// What somebody wants to do with a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Right {
+    Read,
+    Write,
+}
+
+impl Right {
+    fn is_in(self, rights: &TopicRights, topic: &str) -> bool {
+        match self {
+            Right::Read => rights.may_read(topic),
+            Right::Write => rights.may_write(topic),
+        }
+    }
+}
+
+/// Who wants this, if they may. None: somebody who may as long as they like.
+async fn who(
+    state: &HttpState,
+    request: &HttpRequest,
+    topic: &str,
+    right: Right,
+) -> Result<Option<Tenure>, ApiError> {
+    if state.access.is_operator(request) {
+        return Ok(None);
+    }
+    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    // Whoever has a way of its own to find out who players are sees them come as by a page's connection.
+    let knock = Knock::new(TransportKind::WebSocket, source(state, request));
+    let knock = knock.of_request(headers, request.query_string())?;
+    let open =
+        right == Right::Read && state.config.topics_open.iter().any(|open: &RoomPattern| open.fits(topic));
+    if open && knock.token.is_none() {
+        return Ok(None);
+    }
+    let tenure = state.door.identify(knock).await?;
+    let identity = tenure.identity();
+    if open || right.is_in(&identity.topics, topic) {
+        return Ok(Some(tenure));
+    }
+    Err(match (identity.user.is_guest(), right) {
+        (true, _) => {
+            Denied::unauthenticated("this topic is for those with a token: see \"topics\" in the guide")
+        }
+        (false, Right::Read) => Denied::forbidden(format!("{} may not read topic {topic:?}", identity.user)),
+        (false, Right::Write) => {
+            Denied::forbidden(format!("{} may not publish in topic {topic:?}", identity.user))
+        }
+    }
+    .into())
+}
+
+impl std::convert::From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        let (status, code, wait) = match refused {
+            Refused::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining", TRY_AGAIN),
+            Refused::ServerFull(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", TRY_AGAIN),
+            Refused::AddressFull(_) => (StatusCode::TOO_MANY_REQUESTS, "address_full", TRY_AGAIN),
+            Refused::TooFast(wait) => (StatusCode::TOO_MANY_REQUESTS, "too_often", wait),
+            Refused::TooManyTopics(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_topics", TRY_AGAIN),
+        };
+        ApiError::new(status, code, refused.to_string()).retry_after(wait)
+    }
+}
+
+impl std::convert::From<NotPublished> for ApiError {
+    fn from(error: NotPublished) -> Self {
+        let (code, wait) = match error {
+            NotPublished::TooManyTopics(_) => ("too_many_topics", TRY_AGAIN),
+            NotPublished::Unavailable(_) => ("unavailable", UNAVAILABLE),
+        };
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()).retry_after(wait)
+    }
+}

@@ -1,0 +1,231 @@
+//! Topics: what a server says to all who read one, over HTTP as Server-Sent Events, or over the connection of
+//! a game.
+//!
+//! | part | what |
+//! | --- | --- |
+//! | [`id`], [`event`] | ids, and how events are sent: pure |
+//! | [`ring`] | a topic's history: pure |
+//! | [`topic`] | a topic on this node: its history, and who waits for more |
+//! | [`reader`] | a place in a history |
+//! | [`remote`], [`stream`] | topics of many nodes, through Redis; what is said to it |
+//! | [`readers`] | how many may read, and how fast they may come |
+//!
+//! **A reader is a place, not a queue.** An event is encoded once, kept in the topic's ring, and shared by
+//! all who read it. A reader has the id up to which it has read, and is woken when there is more. So one that
+//! is slow costs nothing. When the ring has dropped what it was to read next, it is closed, and comes back
+//! with its last id; then it is told that it has missed something, by an event `gap`.
+//!
+//! **Events that replace each other** (`latest`) are figures, positions, progress: of those, a topic keeps
+//! the newest only. So whoever is slow gets that, and nothing is missed.
+
+mod event;
+mod id;
+mod reader;
+mod readers;
+mod remote;
+mod ring;
+mod stream;
+mod topic;
+
+pub(crate) use event::{EventKind, Message};
+pub(crate) use id::EventId;
+pub(crate) use reader::{Goodbye, Reader, Step};
+pub(crate) use readers::{Refused, between};
+pub(crate) use remote::Surroundings;
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    ground::{source::Source, tenure::Tenure},
+    metrics::Metrics,
+};
+use parking_lot::Mutex;
+use readers::{Place, Readers};
+use remote::Remote;
+use ring::{Bounds, Ring};
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use topic::Topic;
+
+/// Time between two looks at what is too old, and at who may read no longer.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// All topics, as this node has them.
+pub(crate) struct Topics {
+    clock: Clock,
+    bounds: Bounds,
+    max: usize,
+    known: Mutex<Known>,
+    readers: Arc<Readers>,
+    /// Redis, if there are other nodes.
+    remote: Option<Remote>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Known {
+    topics: HashMap<Arc<str>, Arc<Topic>>,
+    /// Above the ids of topics that were forgotten, and of those before the server was started.
+    floor: EventId,
+}
+
+/// Why something is not published.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotPublished {
+    /// There are as many topics as may be.
+    #[error(
+        "there are {0} topics, as many as this server keeps: try again when some have been quiet for long"
+    )]
+    TooManyTopics(usize),
+    /// Redis does not take it. (Or it has taken it, and not said so in time.)
+    #[error("it cannot be published now: {0}")]
+    Unavailable(String),
+}
+
+impl Topics {
+    /// None yet. At most `most` may read at a time, whatever the configuration says. `redis`: what belongs to
+    /// Redis, if there are other nodes.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(crate) fn start(
+        config: &Config,
+        most: usize,
+        redis: Option<Surroundings>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Arc<Self>> {
+        let bounds = Bounds {
+            events: config.topic_history,
+            bytes: config.topic_history_bytes,
+            age: config.topic_history_age,
+        };
+        let start = |around| Remote::start(around, bounds, clock, metrics.clone());
+        let remote = redis.map(start).transpose()?;
+        let floor = EventId::at(clock.unix_ms(clock.now()));
+        Ok(Arc::new(Self {
+            clock,
+            bounds,
+            max: config.max_topics,
+            known: Mutex::new(Known { topics: HashMap::new(), floor }),
+            readers: Readers::new(config, most, metrics.clone()),
+            remote,
+            metrics,
+        }))
+    }
+
+    /// Publishes something. Returns its id.
+    pub(crate) async fn publish(&self, name: &str, message: Message) -> Result<EventId, NotPublished> {
+        let id = match &self.remote {
+            Some(remote) => remote.publish(name, message).await?,
+            None => {
+                let topic = self.topic(name).ok_or(NotPublished::TooManyTopics(self.max))?;
+                topic.publish(self.now_ms(), message, &self.bounds)
+            }
+        };
+        self.metrics.topic_events.inc();
+        Ok(id)
+    }
+
+    /// Reads a topic, from after an id. `tenure`: who does, if that matters.
+    pub(crate) fn read(
+        &self,
+        name: &str,
+        after: Option<EventId>,
+        tenure: Option<Tenure>,
+        source: Source,
+    ) -> Result<Reader, Refused> {
+        let place = self.readers.enter(source)?;
+        let topic = self.topic(name).ok_or(Refused::TooManyTopics(self.max))?;
+        Ok(Reader::new(topic, after, tenure, place))
+    }
+
+    /// Counts something that is published from there. The error says how long to wait.
+    pub(crate) fn may_publish(&self, source: Source) -> Result<(), Duration> {
+        self.readers.may_publish(source)
+    }
+
+    /// How many read.
+    pub(crate) fn readers(&self) -> usize {
+        self.readers.count()
+    }
+
+    /// Says goodbye to all who read. They come back within this time.
+    pub(crate) fn drain(&self, spread: Duration) {
+        self.readers.drain(spread);
+        self.wake();
+    }
+
+    fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+        let mut known = self.known.lock();
+        if let Some(topic) = known.topics.get(name) {
+            return Some(topic.clone());
+        }
+        if known.topics.len() >= self.max {
+            return None;
+        }
+        let (name, topic) = (Arc::from(name), self.new_topic(known.floor));
+        if let Some(remote) = &self.remote
+            && !remote.follow(Arc::clone(&name), Arc::downgrade(&topic))
+        {
+            return None;
+        }
+        known.topics.insert(name, topic.clone());
+        self.metrics.topics.set(known.topics.len() as i64);
+        Some(topic)
+    }
+
+    fn new_topic(&self, floor: EventId) -> Arc<Topic> {
+        Arc::new(Topic::new(self.remote.is_none().then(|| Ring::empty(floor))))
+    }
+
+    /// Wakes all who read.
+    fn wake(&self) {
+        let topics: Vec<_> = self.known.lock().topics.values().cloned().collect();
+        topics.iter().for_each(|topic| topic.wake());
+    }
+
+    /// Drops what is too old, and topics of which nobody has anything.
+    fn tidy(&self) {
+        let now_ms = self.now_ms();
+        let mut known = self.known.lock();
+        let Known { topics, floor } = &mut *known;
+        topics.retain(|_, topic| {
+            topic.expire(now_ms, &self.bounds);
+            // Whoever is about to read or publish has got it from here, and has a reference, too.
+            if Arc::strong_count(topic) > 1 {
+                return true;
+            }
+            // Redis has it.
+            let ended_at = if self.remote.is_some() { Some(EventId::ZERO) } else { topic.ended_at() };
+            let Some(ended_at) = ended_at else { return true };
+            *floor = ended_at.max(*floor);
+            false
+        });
+        self.metrics.topics.set(known.topics.len() as i64);
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock.unix_ms(self.clock.now())
+    }
+}
+
+/// Looks after the topics for as long as somebody holds them. `revoked` rises with each user whose access is
+/// revoked.
+pub(crate) async fn tend(topics: Weak<Topics>, revoked: impl Fn() -> u64) {
+    let mut seen = revoked();
+    let mut looks = actix_rt::time::interval(LOOK);
+    loop {
+        looks.tick().await;
+        let Some(topics) = topics.upgrade() else { return };
+        topics.tidy();
+        let now = revoked();
+        if std::mem::replace(&mut seen, now) != now {
+            topics.wake();
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What is published, and how it is sent.
+
+use super::id::EventId;
+use bytes::{BufMut, Bytes, BytesMut};
+use std::{fmt, sync::Arc};
+
+/// Longest name of a kind of event, bytes.
+const MAX_KIND: usize = 64;
+/// What an event takes in memory besides its text, about, bytes.
+const OVERHEAD: usize = 128;
+
+/// Something to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Message {
+    /// What it says.
+    pub(crate) text: Bytes,
+    /// What kind of event it is. None: the one that readers expect without a name.
+    pub(crate) kind: Option<EventKind>,
+    /// Whether it replaces the one before it of which the same was said.
+    pub(crate) latest: bool,
+}
+
+/// The name of a kind of event: 1 to 64 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`; not those of our own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EventKind(Arc<str>);
+
+impl EventKind {
+    /// What the stream itself says, which no publisher can.
+    const OWN: [&str; 2] = ["gap", "goodbye"];
+
+    /// None: nothing can be called so.
+    pub(crate) fn new(name: &str) -> Option<Self> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        let fits = (1..=MAX_KIND).contains(&name.len()) && name.bytes().all(plain);
+        (fits && !Self::OWN.contains(&name)).then(|| Self(name.into()))
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Something that was published. Readers share it.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) id: EventId,
+    pub(super) latest: bool,
+    /// As it is sent to all who read by HTTP.
+    pub(crate) sse: Bytes,
+}
+
+impl Event {
+    pub(super) fn new(id: EventId, message: Message) -> Arc<Self> {
+        let Message { text, kind, latest } = message;
+        let sse = sse(id, kind.as_ref(), &text);
+        Arc::new(Self { id, latest, sse })
+    }
+
+    /// What it takes in memory, about.
+    pub(super) fn size(&self) -> usize {
+        self.sse.len() + OVERHEAD
+    }
+}
+
+/// As the format of Server-Sent Events has it (WHATWG HTML, section 9.2.6). A line break of any kind is one
+/// of that format, and arrives as a line feed.
+fn sse(id: EventId, kind: Option<&EventKind>, text: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(text.len() + 96);
+    out.put_slice(format!("id: {id}\n").as_bytes());
+    if let Some(kind) = kind {
+        out.put_slice(format!("event: {kind}\n").as_bytes());
+    }
+    for line in lines(text) {
+        out.put_slice(b"data: ");
+        out.put_slice(line);
+        out.put_u8(b'\n');
+    }
+    out.put_u8(b'\n');
+    out.freeze()
+}
+
+/// The lines of a text, which end with CR LF, LF or CR. There is at least one.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let Some(end) = text.iter().position(|b| matches!(b, b'\r' | b'\n')) else {
+            return rest.take();
+        };
+        let after = &text[end + 1..];
+        rest = Some(if text[end] == b'\r' { after.strip_prefix(b"\n").unwrap_or(after) } else { after });
+        Some(&text[..end])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text_of(kind: Option<&str>, text: &str) -> String {
+        let kind = kind.map(|kind| EventKind::new(kind).unwrap());
+        let message = Message { text: text.to_owned().into(), kind, latest: false };
+        String::from_utf8(Event::new(EventId { ms: 7, seq: 1 }, message).sse.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_event_is_written_as_the_format_has_it() {
+        assert_eq!(text_of(None, "hello"), "id: 7-1\ndata: hello\n\n");
+        assert_eq!(text_of(Some("price"), "{}"), "id: 7-1\nevent: price\ndata: {}\n\n");
+        assert_eq!(text_of(None, ""), "id: 7-1\ndata: \n\n");
+        assert_eq!(
+            text_of(None, "a\nb\r\nc\rd\n"),
+            "id: 7-1\ndata: a\ndata: b\ndata: c\ndata: d\ndata: \n\n"
+        );
+    }
+
+    #[test]
+    fn names_that_would_be_mistaken_are_refused() {
+        for bad in ["", "gap", "goodbye", "a b", "a\nb", "ä", &"x".repeat(65)] {
+            assert_eq!(EventKind::new(bad), None, "{bad:?}");
+        }
+        assert!(EventKind::new("job.done-1_2").is_some());
+    }
+
+    /// What a reader makes of it (WHATWG HTML, section 9.2.6).
+    fn read(sse: &str) -> (String, Vec<String>) {
+        let lines: Vec<&str> = sse.split('\n').collect();
+        let of = |name: &str| {
+            let values = lines.iter().filter_map(|line| line.strip_prefix(name));
+            values.map(str::to_owned).collect::<Vec<_>>()
+        };
+        (of("data: ").join("\n"), of("id: "))
+    }
+
+    proptest! {
+        // What is published can add nothing to the stream but its text.
+        #[test]
+        fn whatever_is_said_arrives_as_data(text in "(?s).{0,60}") {
+            let (data, ids) = read(&text_of(Some("x"), &text));
+            prop_assert_eq!(data, text.replace("\r\n", "\n").replace('\r', "\n"));
+            prop_assert_eq!(ids.len(), 1);
+        }
+    }
+}

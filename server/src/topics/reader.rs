@@ -1,0 +1,138 @@
+//! Somebody who reads a topic: a place in its history.
+
+use super::{
+    Place,
+    event::Event,
+    id::EventId,
+    topic::{At, Next, Topic},
+};
+use crate::ground::tenure::{Tenancy, Tenure};
+use driftless_proto::code::CloseCode;
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+/// Reads a topic, event after event.
+pub(crate) struct Reader {
+    topic: Arc<Topic>,
+    /// Its key among those who read the topic.
+    key: usize,
+    from: From,
+    /// Who reads, if that was asked.
+    tenure: Option<Tenure>,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum From {
+    /// It has begun nowhere yet, and had read up to this id before.
+    Start(Option<EventId>),
+    After(At),
+}
+
+/// What a reader gets.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// It begins after this id, or goes on after it. `missed_after`: up to where it has read before, if it
+    /// may have missed something since.
+    Begun {
+        at: EventId,
+        missed_after: Option<EventId>,
+    },
+    Event(Arc<Event>),
+    /// It gets no more.
+    Over(Goodbye),
+}
+
+/// Why a reader gets no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Goodbye {
+    pub code: CloseCode,
+    pub reason: &'static str,
+    /// When it is to come back. None: soon.
+    pub back_in: Option<Duration>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        topic: Arc<Topic>,
+        after: Option<EventId>,
+        tenure: Option<Tenure>,
+        place: Place,
+    ) -> Self {
+        let key = topic.enter();
+        Self { topic, key, from: From::Start(after), tenure, place }
+    }
+
+    /// What there is for it.
+    pub(crate) fn poll(
+        &mut self,
+        now: Instant,
+        unix: impl Fn() -> Duration,
+        context: &Context<'_>,
+    ) -> Poll<Step> {
+        if let Some(goodbye) = self.ends(now, unix) {
+            return self.over(goodbye);
+        }
+        loop {
+            let at = match self.from {
+                From::After(at) => at,
+                From::Start(after) => {
+                    let (at, gap) = ready!(self.topic.poll_start(self.key, after, context));
+                    return self.begin(at, after.filter(|_| gap));
+                }
+            };
+            match ready!(self.topic.poll_next(self.key, at, context)) {
+                Next::Event(event) => {
+                    self.from = From::After(at.to(event.id));
+                    self.place.all.metrics.topic_events_sent.inc();
+                    return Poll::Ready(Step::Event(event));
+                }
+                Next::Moved { to, gap: true } => return self.begin(to, Some(at.id)),
+                Next::Moved { to, gap: false } => self.from = From::After(to),
+                Next::Lost => {
+                    return self.over(Goodbye {
+                        code: CloseCode::SlowConsumer,
+                        reason: "the reader was so slow that events it had not read were dropped",
+                        back_in: None,
+                    });
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, at: At, missed_after: Option<EventId>) -> Poll<Step> {
+        self.from = From::After(at);
+        Poll::Ready(Step::Begun { at: at.id, missed_after })
+    }
+
+    /// When it ends by itself.
+    pub(crate) fn ends_at(&self) -> Option<Instant> {
+        self.tenure.as_ref().and_then(Tenure::ends_at)
+    }
+
+    fn ends(&mut self, now: Instant, unix: impl Fn() -> Duration) -> Option<Goodbye> {
+        if let Some(back_in) = self.place.all.back_in() {
+            let reason = "the server is shutting down";
+            return Some(Goodbye { code: CloseCode::Draining, reason, back_in: Some(back_in) });
+        }
+        match self.tenure.as_mut()?.poll(now, unix) {
+            Tenancy::Over(code, reason) => Some(Goodbye { code, reason, back_in: None }),
+            // It has no way to send a fresh token but to come again.
+            Tenancy::Goes | Tenancy::Ask(_) => None,
+        }
+    }
+
+    fn over(&self, goodbye: Goodbye) -> Poll<Step> {
+        self.place.all.metrics.topic_readers_closed.inc(goodbye.code.name());
+        Poll::Ready(Step::Over(goodbye))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.topic.leave(self.key);
+    }
+}

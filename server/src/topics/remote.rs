@@ -1,0 +1,335 @@
+//! Topics of many nodes: streams in Redis. One thread publishes over one connection, and reads all topics
+//! that have readers here over another.
+
+use super::{
+    NotPublished,
+    event::Message,
+    id::EventId,
+    ring::Bounds,
+    stream::{self, Keys},
+    topic::Topic,
+};
+use crate::{clock::Clock, config::RedisUrl, health::Part, metrics::Metrics, nodes::connect, thread};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use redis::{AsyncConnectionConfig, Pipeline, RedisError, Value, aio::MultiplexedConnection};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    io,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+use tokio::{
+    runtime::Builder,
+    select,
+    sync::{Notify, mpsc, oneshot},
+    time::{sleep, timeout},
+};
+use tracing::warn;
+
+/// Longest time for an answer of Redis.
+const ANSWER: Duration = Duration::from_secs(2);
+/// How long Redis waits for something to answer. (Then it is asked again: so a connection that is dead is
+/// noticed.)
+const BLOCK: Duration = Duration::from_secs(5);
+/// Time between two attempts to connect.
+const AGAIN: Duration = Duration::from_millis(250);
+/// Events that may wait to be published.
+const WAITING: usize = 4_096;
+
+/// The way to the topics of all nodes.
+pub(super) struct Remote {
+    to: mpsc::Sender<Wish>,
+}
+
+/// What the thread needs of the server.
+pub(crate) struct Surroundings {
+    pub url: RedisUrl,
+    /// What the names of keys begin with.
+    pub prefix: String,
+    /// A number that no other node has.
+    pub node: u64,
+    pub health: Arc<Part>,
+}
+
+enum Wish {
+    Publish {
+        topic: Arc<str>,
+        message: Message,
+        tell: oneshot::Sender<Result<EventId, NotPublished>>,
+    },
+    /// Somebody reads it here.
+    Follow {
+        name: Arc<str>,
+        topic: Weak<Topic>,
+    },
+}
+
+/// What the thread knows.
+struct State {
+    around: Surroundings,
+    keys: Keys,
+    bounds: Bounds,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    followed: RefCell<HashMap<Arc<str>, Followed>>,
+    /// There is something to follow.
+    more: Notify,
+    /// The connection for everything but waiting.
+    connection: RefCell<Option<MultiplexedConnection>>,
+    /// Held while it is made, so that one is made for all who need it.
+    making: tokio::sync::Mutex<()>,
+}
+
+/// A topic that is read here.
+struct Followed {
+    topic: Weak<Topic>,
+    /// What has arrived. None: its history is not here yet.
+    at: Option<EventId>,
+}
+
+/// Why Redis has not answered.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Redis(#[from] RedisError),
+    #[error("no answer within {0:?}")]
+    Slow(Duration),
+    #[error("it answers {0}")]
+    Nonsense(String),
+}
+
+impl Remote {
+    /// Starts the thread.
+    pub(super) fn start(
+        around: Surroundings,
+        bounds: Bounds,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
+        let (to, wishes) = mpsc::channel(WAITING);
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name("topics".to_owned()).spawn(move || {
+            thread::prefer_latency();
+            let state = State {
+                keys: Keys::new(&around.prefix),
+                around,
+                bounds,
+                clock,
+                metrics,
+                followed: RefCell::default(),
+                more: Notify::new(),
+                connection: RefCell::default(),
+                making: tokio::sync::Mutex::default(),
+            };
+            runtime.block_on(async {
+                select! {
+                    () = state.fulfil(wishes) => {}
+                    () = state.follow() => {}
+                }
+            });
+        })?;
+        Ok(Self { to })
+    }
+
+    /// Publishes something.
+    pub(super) async fn publish(&self, topic: &str, message: Message) -> Result<EventId, NotPublished> {
+        let (tell, told) = oneshot::channel();
+        let wish = Wish::Publish { topic: topic.into(), message, tell };
+        let busy = |_| NotPublished::Unavailable("too many events wait for Redis".to_owned());
+        self.to.try_send(wish).map_err(busy)?;
+        let gone = |_| Err(NotPublished::Unavailable("the thread that asks Redis has ended".to_owned()));
+        told.await.unwrap_or_else(gone)
+    }
+
+    /// Has the topic's events come here, its history first.
+    pub(super) fn follow(&self, name: Arc<str>, topic: Weak<Topic>) -> bool {
+        self.to.try_send(Wish::Follow { name, topic }).is_ok()
+    }
+}
+
+impl State {
+    /// Does what is wished, until nobody can wish for anything any more.
+    async fn fulfil(&self, mut wishes: mpsc::Receiver<Wish>) {
+        let mut working = FuturesUnordered::new();
+        loop {
+            select! {
+                wish = wishes.recv() => match wish {
+                    Some(wish) => working.push(self.grant(wish)),
+                    None => return,
+                },
+                Some(()) = working.next() => {}
+            }
+        }
+    }
+
+    async fn grant(&self, wish: Wish) {
+        match wish {
+            Wish::Publish { topic, message, tell } => {
+                let published = self.publish(&topic, &message).await;
+                self.judge(&published);
+                let _ =
+                    tell.send(published.map_err(|failure| NotPublished::Unavailable(failure.to_string())));
+            }
+            Wish::Follow { name, topic } => {
+                self.followed.borrow_mut().insert(name, Followed { topic, at: None });
+                self.more.notify_one();
+                // If that fails, it is noticed when Redis has waited for long enough.
+                let _ = self.nudge().await;
+            }
+        }
+    }
+
+    async fn publish(&self, topic: &str, message: &Message) -> Result<EventId, Failure> {
+        let all = stream::publish(&self.keys.topic(topic), message, self.now_ms(), &self.bounds);
+        let answer = self.ask(all).await?;
+        stream::published(&answer).ok_or_else(|| Failure::Nonsense(format!("{answer:?}")))
+    }
+
+    async fn nudge(&self) -> Result<(), Failure> {
+        self.ask(stream::nudge(&self.nudge_key())).await.map(drop)
+    }
+
+    fn nudge_key(&self) -> String {
+        self.keys.nudge(self.around.node)
+    }
+
+    /// Asks over the connection that does not wait.
+    async fn ask(&self, all: Pipeline) -> Result<Vec<Value>, Failure> {
+        let sent = Instant::now();
+        let asked = async {
+            let mut connection = self.connection().await?;
+            Ok(all.query_async(&mut connection).await?)
+        };
+        let answer = within(ANSWER, asked).await;
+        self.metrics.redis_duration.observe(sent.elapsed());
+        if answer.is_err() {
+            *self.connection.borrow_mut() = None;
+        }
+        answer
+    }
+
+    async fn connection(&self) -> Result<MultiplexedConnection, Failure> {
+        let _making = self.making.lock().await;
+        if let Some(there) = &*self.connection.borrow() {
+            return Ok(there.clone());
+        }
+        let made = self.connect().await?;
+        *self.connection.borrow_mut() = Some(made.clone());
+        Ok(made)
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, Failure> {
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER)).set_response_timeout(None);
+        Ok(connect(&self.around.url, &config).await?)
+    }
+
+    /// Has the events of all topics that are read here come here, for ever.
+    async fn follow(&self) {
+        loop {
+            if self.forget_unread() {
+                self.more.notified().await;
+                continue;
+            }
+            let failure = match self.connect().await {
+                Ok(connection) => self.follow_over(connection).await,
+                Err(failure) => Err(failure),
+            };
+            if let Err(failure) = failure {
+                warn!(%failure, "the events of topics do not come from Redis");
+                self.judge(&Err::<(), _>(failure));
+                sleep(AGAIN).await;
+            }
+            // What has been dropped meanwhile shows in the histories: they are read anew.
+            self.followed.borrow_mut().values_mut().for_each(|followed| followed.at = None);
+        }
+    }
+
+    /// The same over one connection, until nothing is read here any more.
+    async fn follow_over(&self, mut connection: MultiplexedConnection) -> Result<(), Failure> {
+        let mut nudged = EventId::ZERO;
+        while !self.forget_unread() {
+            self.load(&mut connection).await?;
+            self.judge(&Ok::<_, Failure>(()));
+            let mut streams = vec![(self.nudge_key(), nudged)];
+            let followed =
+                |(name, followed): (&Arc<str>, &Followed)| Some((self.keys.topic(name), followed.at?));
+            streams.extend(self.followed.borrow().iter().filter_map(followed));
+            let read = stream::read(&streams, BLOCK);
+            let answer =
+                within(BLOCK + ANSWER, async { Ok(read.query_async(&mut connection).await?) }).await?;
+            nudged = self.arrived(&answer)?.unwrap_or(nudged);
+        }
+        Ok(())
+    }
+
+    /// Gets the histories that are not here yet.
+    async fn load(&self, connection: &mut MultiplexedConnection) -> Result<(), Failure> {
+        let missing: Vec<_> = {
+            let followed = self.followed.borrow();
+            let missing = followed.iter().filter(|(_, followed)| followed.at.is_none());
+            missing.map(|(name, followed)| (name.clone(), followed.topic.clone())).collect()
+        };
+        for (name, topic) in missing {
+            let load = stream::load(&self.keys.topic(&name), &self.bounds);
+            let answer = within(ANSWER, async { Ok(load.query_async(connection).await?) }).await?;
+            let ring = stream::loaded(&answer, self.now_ms(), &self.bounds);
+            let ring = ring.ok_or_else(|| Failure::Nonsense(format!("{answer:?}")))?;
+            let mut followed = self.followed.borrow_mut();
+            // Meanwhile it may have been forgotten, and be read again.
+            let Some(followed) = followed.get_mut(&name).filter(|of| of.topic.ptr_eq(&topic)) else {
+                continue;
+            };
+            followed.at = Some(ring.newest());
+            if let Some(topic) = topic.upgrade() {
+                topic.load(ring);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands events to their readers. Returns the id of the last nudge, if there was one.
+    fn arrived(&self, answer: &Value) -> Result<Option<EventId>, Failure> {
+        let all = stream::arrived(&self.keys, answer);
+        let all = all.ok_or_else(|| Failure::Nonsense(format!("{answer:?}")))?;
+        let (mut nudged, mut followed) = (None, self.followed.borrow_mut());
+        for (name, events) in all {
+            let newest = events.last().map(|event| event.id);
+            match followed.get_mut(name) {
+                Some(followed) => {
+                    followed.at = newest.or(followed.at);
+                    if let Some(topic) = followed.topic.upgrade() {
+                        topic.append(events, &self.bounds);
+                    }
+                }
+                None => nudged = newest,
+            }
+        }
+        Ok(nudged)
+    }
+
+    /// Forgets topics that nobody reads here. True: there are no others.
+    fn forget_unread(&self) -> bool {
+        let mut followed = self.followed.borrow_mut();
+        followed.retain(|_, followed| followed.topic.strong_count() > 0);
+        followed.is_empty()
+    }
+
+    fn judge<T>(&self, result: &Result<T, Failure>) {
+        match result {
+            Ok(_) => self.around.health.is_well(),
+            Err(failure) => {
+                self.around.health.fails(format!("topics: Redis does not do its part: {failure}"))
+            }
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock.unix_ms(self.clock.now())
+    }
+}
+
+async fn within<T>(limit: Duration, asked: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout(limit, asked).await.unwrap_or(Err(Failure::Slow(limit)))
+}

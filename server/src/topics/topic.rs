@@ -1,0 +1,178 @@
+//! A topic on this node: its history, and who waits for more.
+
+use super::{
+    event::{Event, Message},
+    id::EventId,
+    ring::{After, Bounds, Ring, Start},
+};
+use parking_lot::Mutex;
+use slab::Slab;
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+/// A topic. Readers are places in it, not queues: one that is slow costs what one costs that is not.
+#[derive(Debug)]
+pub(super) struct Topic {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    ring: Ring,
+    /// How many histories it has had: each may be of another Redis than the one before. 0: it is not here
+    /// yet, and readers wait.
+    histories: u64,
+    /// Those who wait for an event, by their keys. None: it does not wait.
+    waiting: Slab<Option<Waker>>,
+    /// The memory of the list of those who are woken next.
+    spare: Vec<Waker>,
+}
+
+/// A place in a history.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    pub id: EventId,
+    history: u64,
+}
+
+impl At {
+    /// A later place of the same history.
+    pub(super) fn to(self, id: EventId) -> Self {
+        Self { id, ..self }
+    }
+}
+
+/// What there is for a reader.
+#[derive(Debug)]
+pub(super) enum Next {
+    Event(Arc<Event>),
+    /// There is another history: it goes on after this place. `gap`: it may have missed something.
+    Moved {
+        to: At,
+        gap: bool,
+    },
+    /// It was so slow that what it was to read next has been dropped.
+    Lost,
+}
+
+impl Topic {
+    /// A topic with this history. None: it is not here yet.
+    pub(super) fn new(ring: Option<Ring>) -> Self {
+        let histories = u64::from(ring.is_some());
+        let (ring, waiting, spare) = (ring.unwrap_or_default(), Slab::new(), Vec::new());
+        Self { state: Mutex::new(State { ring, histories, waiting, spare }) }
+    }
+
+    /// Publishes something now. Returns its id.
+    pub(super) fn publish(&self, now_ms: u64, message: Message, bounds: &Bounds) -> EventId {
+        let mut id = EventId::ZERO;
+        self.change(|State { ring, .. }| {
+            ring.expire(now_ms, bounds);
+            id = ring.newest().next(now_ms);
+            ring.push(Event::new(id, message), bounds);
+        });
+        id
+    }
+
+    /// This is its history now.
+    pub(super) fn load(&self, ring: Ring) {
+        self.change(|state| {
+            state.ring = ring;
+            state.histories += 1;
+        });
+    }
+
+    /// These have been published elsewhere, and are in order.
+    pub(super) fn append(&self, events: Vec<Arc<Event>>, bounds: &Bounds) {
+        self.change(|state| events.into_iter().for_each(|event| state.ring.push(event, bounds)));
+    }
+
+    /// Drops what is too old.
+    pub(super) fn expire(&self, now_ms: u64, bounds: &Bounds) {
+        self.state.lock().ring.expire(now_ms, bounds);
+    }
+
+    /// The id of the newest event, if there is none any more to read.
+    pub(super) fn ended_at(&self) -> Option<EventId> {
+        let state = self.state.lock();
+        state.ring.is_empty().then(|| state.ring.newest())
+    }
+
+    /// Takes a place among the readers. Returns its key.
+    pub(super) fn enter(&self) -> usize {
+        self.state.lock().waiting.insert(None)
+    }
+
+    /// Gives a place back.
+    pub(super) fn leave(&self, key: usize) {
+        self.state.lock().waiting.remove(key);
+    }
+
+    /// Where a reader begins that has read up to `after`.
+    pub(super) fn poll_start(
+        &self,
+        key: usize,
+        after: Option<EventId>,
+        context: &Context<'_>,
+    ) -> Poll<(At, bool)> {
+        let mut state = self.state.lock();
+        if state.histories > 0 {
+            return Poll::Ready(state.start(after));
+        }
+        state.wait(key, context);
+        Poll::Pending
+    }
+
+    /// What there is for a reader after a place.
+    pub(super) fn poll_next(&self, key: usize, at: At, context: &Context<'_>) -> Poll<Next> {
+        let mut state = self.state.lock();
+        if at.history != state.histories {
+            let (to, gap) = state.start(Some(at.id));
+            return Poll::Ready(Next::Moved { to, gap });
+        }
+        match state.ring.after(at.id) {
+            After::Event(event) => return Poll::Ready(Next::Event(event.clone())),
+            After::Lost => return Poll::Ready(Next::Lost),
+            After::Nothing => {}
+        }
+        state.wait(key, context);
+        Poll::Pending
+    }
+
+    /// Wakes all readers.
+    pub(super) fn wake(&self) {
+        self.change(|_| ());
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut woken = {
+            let mut state = self.state.lock();
+            change(&mut state);
+            let mut woken = mem::take(&mut state.spare);
+            woken.extend(state.waiting.iter_mut().filter_map(|(_, waker)| waker.take()));
+            woken
+        };
+        // Without the lock, which those who are woken take.
+        woken.drain(..).for_each(Waker::wake);
+        self.state.lock().spare = woken;
+    }
+}
+
+impl State {
+    fn start(&self, after: Option<EventId>) -> (At, bool) {
+        let Start { at, gap } = self.ring.start(after);
+        (At { id: at, history: self.histories }, gap)
+    }
+
+    fn wait(&mut self, key: usize, context: &Context<'_>) {
+        if let Some(waiting) = self.waiting.get_mut(key) {
+            match waiting {
+                Some(waker) => waker.clone_from(context.waker()),
+                None => *waiting = Some(context.waker().clone()),
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Topics of several servers, through a real Redis.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
+
+mod util;
+
+use driftless_server::config::Config;
+use std::time::{Duration, Instant};
+use util::{TestServer, config, redis::Redis, sse::Sse, until};
+
+fn node_of(redis: &Redis) -> Config {
+    let topics_open = vec!["open*".parse().unwrap()];
+    // Long, because rooms are not what is tested.
+    Config { redis: redis.url().parse().ok(), lease: Duration::from_secs(30), topics_open, ..config() }
+}
+
+fn publish(server: &TestServer, path: &str, text: &str) -> String {
+    let said = server.post(path, text);
+    assert_eq!(said.status, 200, "{}", said.body);
+    said.json()["id"].as_str().unwrap().to_owned()
+}
+
+/// A reader that has begun.
+fn read(server: &TestServer, path: &str, headers: &str) -> Sse {
+    let mut reader = Sse::open(server.address(), path, headers);
+    assert!(reader.next().unwrap().id.is_some());
+    reader
+}
+
+#[test]
+fn what_is_published_at_one_node_is_read_at_all() {
+    let redis = Redis::start();
+    let (a, b) = (TestServer::start(node_of(&redis)), TestServer::start(node_of(&redis)));
+    let mut readers = [read(&a, "/v1/topics/open", ""), read(&b, "/v1/topics/open", "")];
+    let ids = [
+        publish(&a, "/v1/topics/open", "1"),
+        publish(&b, "/v1/topics/open?event=price", "2"),
+        publish(&a, "/v1/topics/open-2", "elsewhere"),
+        publish(&a, "/v1/topics/open", "3\n4"),
+    ];
+    for reader in &mut readers {
+        let events = [reader.event(), reader.event(), reader.event()];
+        assert_eq!(events.each_ref().map(|event| event.data.as_deref().unwrap()), ["1", "2", "3\n4"]);
+        assert_eq!(events.each_ref().map(|event| event.id.as_ref().unwrap()), [&ids[0], &ids[1], &ids[3]]);
+        assert_eq!(events[1].name.as_deref(), Some("price"));
+    }
+    // Also a node that nobody has read at before knows what was.
+    let mut back = read(&b, "/v1/topics/open-2?after=0", "");
+    assert_eq!(back.data(), "elsewhere");
+    let c = TestServer::start(node_of(&redis));
+    let mut back = read(&c, "/v1/topics/open", &format!("last-event-id: {}\r\n", ids[0]));
+    assert_eq!([back.data(), back.data()], ["2", "3\n4"]);
+    publish(&a, "/v1/topics/open?latest=true", "5");
+    publish(&b, "/v1/topics/open?latest=true", "6");
+    until("the newest has come", || back.data() == "6");
+    assert_eq!(read(&c, "/v1/topics/open", "").data(), "6");
+}
+
+#[test]
+fn while_redis_is_away_nothing_is_published_and_readers_stay() {
+    let redis = Redis::start();
+    let (a, b) = (TestServer::start(node_of(&redis)), TestServer::start(node_of(&redis)));
+    let mut reader = read(&b, "/v1/topics/open", "");
+    publish(&a, "/v1/topics/open", "before");
+    assert_eq!(reader.data(), "before");
+    redis.signal(libc::SIGSTOP);
+    let refused = a.post("/v1/topics/open", "meanwhile");
+    assert_eq!((refused.status, &*refused.error_code()), (503, "unavailable"));
+    assert!(refused.header("retry-after").is_some());
+    redis.signal(libc::SIGCONT);
+    until("it is published again", || a.post("/v1/topics/open", "after").status == 200);
+    until("and read", || reader.data() == "after");
+}
+
+#[test]
+fn a_connection_to_redis_that_is_lost_loses_no_event() {
+    let redis = Redis::start();
+    let server = TestServer::start(node_of(&redis));
+    let mut reader = read(&server, "/v1/topics/open", "");
+    publish(&server, "/v1/topics/open", "0");
+    assert_eq!(reader.data(), "0");
+    for n in 1..=20 {
+        if n % 5 == 0 {
+            redis.says("CLIENT KILL TYPE normal SKIPME yes").unwrap();
+        }
+        until("it is published", || server.post("/v1/topics/open", &n.to_string()).status == 200);
+        assert_eq!(reader.data(), n.to_string(), "each once, in order, and no gap");
+    }
+}
+
+#[test]
+fn a_redis_that_has_forgotten_everything_is_a_gap_to_those_who_read() {
+    let redis = Redis::start();
+    let server = TestServer::start(node_of(&redis));
+    let mut reader = read(&server, "/v1/topics/open", "");
+    let first = publish(&server, "/v1/topics/open", "1");
+    assert_eq!(reader.data(), "1");
+    redis.says("FLUSHALL").unwrap();
+    redis.says("CLIENT KILL TYPE normal SKIPME yes").unwrap();
+    let gap = reader.event();
+    assert_eq!((gap.name.as_deref(), gap.data.unwrap().contains(&first)), (Some("gap"), true));
+    until("it is published", || server.post("/v1/topics/open", "2").status == 200);
+    assert_eq!(reader.data(), "2", "it goes on");
+}
+
+#[test]
+fn a_reader_may_come_while_redis_is_away() {
+    let redis = Redis::start();
+    let server = TestServer::start(node_of(&redis));
+    let first = publish(&server, "/v1/topics/open", "1");
+    publish(&server, "/v1/topics/open", "2");
+    redis.signal(libc::SIGSTOP);
+    let mut reader = Sse::open(server.address(), "/v1/topics/open", &format!("last-event-id: {first}\r\n"));
+    redis.signal(libc::SIGCONT);
+    assert_eq!(reader.data(), "2");
+}
+
+#[test]
+fn an_event_is_soon_read_at_another_node() {
+    let redis = Redis::start();
+    let (a, b) = (TestServer::start(node_of(&redis)), TestServer::start(node_of(&redis)));
+    let mut reader = read(&b, "/v1/topics/open", "");
+    let mut took: Vec<_> = (0..200)
+        .map(|n| {
+            let start = Instant::now();
+            publish(&a, "/v1/topics/open", &n.to_string());
+            assert_eq!(reader.data(), n.to_string());
+            start.elapsed()
+        })
+        .collect();
+    took.sort();
+    // Half of them, because the machine may be busy.
+    assert!(took[100] < Duration::from_millis(50), "{took:?}");
+}
