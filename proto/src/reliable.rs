@@ -37,6 +37,8 @@ pub struct ReliableQueue {
     overflowed: bool,
     /// The last message that the peer can have, if what came after it was lost with another process.
     lost_after: Option<u64>,
+    /// The cost of the messages up to that one, which the peer may have acknowledged: they do not count.
+    doubtful_bytes: usize,
     max_messages: usize,
     max_bytes: usize,
     /// How long the queue has been over its bound without progress, and what was acknowledged at the last
@@ -83,6 +85,7 @@ impl ReliableQueue {
             ever_sent: 0,
             overflowed: false,
             lost_after: None,
+            doubtful_bytes: 0,
             max_messages,
             max_bytes,
             stuck: Duration::ZERO,
@@ -96,9 +99,12 @@ impl ReliableQueue {
         let kept_bytes = kept.iter().map(|body| cost(body)).sum();
         let last = acked.saturating_add(kept.len() as u64);
         let ever_sent = sent.clamp(acked, last);
+        let doubtful = lost_after.map_or(0, |lost_after| lost_after.saturating_sub(acked));
+        let doubtful = kept.iter().take(usize::try_from(doubtful).unwrap_or(usize::MAX));
+        let doubtful_bytes = doubtful.map(|body| cost(body)).sum();
         let kept = VecDeque::from(kept);
         let new = Self::new(max_messages, max_bytes);
-        Self { kept, kept_bytes, acked, sent: acked, ever_sent, lost_after, ..new }
+        Self { kept, kept_bytes, acked, sent: acked, ever_sent, lost_after, doubtful_bytes, ..new }
     }
 
     /// What it takes to go on with it elsewhere. (One that has overflowed cannot be gone on with.)
@@ -110,9 +116,13 @@ impl ReliableQueue {
     /// Queues a message and returns its sequence. `body` is the encoded `Reliable` without its sequence, so
     /// the same bytes can be queued for many peers. An overflowed queue stays so: the connection has to be
     /// closed as a slow consumer, and the seat cannot be resumed without a gap.
+    ///
+    /// After a process that failed, it is not known what the peer has acknowledged of what was saved: until
+    /// it is back, only what was pushed since counts.
     pub fn push(&mut self, body: Bytes) -> Result<u64, QueueFull> {
         let bytes = self.kept_bytes.saturating_add(cost(&body));
-        if self.overflowed || bytes > self.max_bytes.saturating_mul(HARD_BOUND) {
+        let counted = bytes.saturating_sub(self.doubtful_bytes);
+        if self.overflowed || counted > self.max_bytes.saturating_mul(HARD_BOUND) {
             self.overflowed = true;
             return Err(QueueFull { messages: self.kept.len(), bytes: self.kept_bytes });
         }
@@ -137,6 +147,17 @@ impl ReliableQueue {
         self.sent += 1;
         self.ever_sent = self.ever_sent.max(self.sent);
         Some((self.sent, body))
+    }
+
+    /// All that is queued counts as sent on this connection: where nobody knows what was.
+    pub fn send_all(&mut self) {
+        self.sent = self.last();
+        self.ever_sent = self.ever_sent.max(self.sent);
+    }
+
+    /// The last sequence that was acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.acked
     }
 
     /// Whether `pop_unsent` would give one.
@@ -195,7 +216,7 @@ impl ReliableQueue {
         self.release(received);
         self.sent = received;
         // From now on, what the peer can have is known again.
-        self.lost_after = None;
+        (self.lost_after, self.doubtful_bytes) = (None, 0);
         self.stuck = Duration::ZERO;
         true
     }
@@ -298,6 +319,24 @@ mod tests {
         let mut again = ReliableQueue::restored(4, 1000, after.save());
         assert!(again.resume(5));
         assert_eq!(again.pop_unsent(), Some((6, Bytes::from_static(b"f"))));
+    }
+
+    // Promise 9: "Honest clients are not punished for what the server did."
+    #[test]
+    fn what_a_peer_may_have_acknowledged_does_not_count_until_it_is_back() {
+        let body = || Bytes::from(vec![0; 36]); // costs 100
+        let kept = vec![body(); 9];
+        let saved = SavedQueue { acked: 5, sent: 14, kept, lost_after: Some(14) };
+        let restored = || ReliableQueue::restored(4, 100, saved.clone());
+        let pushed = |queue: &mut ReliableQueue| (0..10).take_while(|_| queue.push(body()).is_ok()).count();
+        let mut after = restored();
+        assert_eq!(pushed(&mut after), HARD_BOUND, "what is new is bounded as ever");
+        let mut after = restored();
+        after.push(body()).unwrap();
+        assert!(after.resume(13), "it has nearly all");
+        assert_eq!(pushed(&mut after), HARD_BOUND - 2);
+        let mut after = restored();
+        assert!(after.resume(5) && after.push(body()).is_err(), "it is known now that it has none");
     }
 
     #[test]

@@ -111,6 +111,8 @@ pub struct RoomCore {
     removed: Vec<PlayerId>,
     /// Players of whom the game did not take every input of this tick.
     passed: Vec<Passed>,
+    /// What players have acknowledged since the last second.
+    acknowledged: Vec<(PlayerId, u64)>,
     /// CRC-32C of the schema, once it was asked for.
     schema_checksum: OnceLock<u32>,
     /// The commands of this tick.
@@ -350,6 +352,7 @@ impl RoomCore {
             settled: false,
             removed: Vec::new(),
             passed: Vec::new(),
+            acknowledged: Vec::new(),
             schema_checksum: OnceLock::new(),
             done: Vec::new(),
             refused: Vec::new(),
@@ -694,6 +697,7 @@ impl RoomCore {
         self.game.step(self.tick);
         self.take_orders();
         let checksum = self.wants_checksum().then(|| self.game.checksum());
+        self.note_acknowledged();
         // Before anybody is told anything of this tick.
         self.write_journal(since, Some(tick), checksum);
         self.settle_commands();
@@ -712,8 +716,26 @@ impl RoomCore {
 
     /// In a recording with each tick, in a journal once a second.
     fn wants_checksum(&self) -> bool {
-        let in_journal = || self.journals() && self.tick.is_multiple_of(self.shared.tick_rate);
-        self.recorded || in_journal()
+        self.recorded || self.journals_second()
+    }
+
+    /// Whether the journal gets now what it gets once a second.
+    fn journals_second(&self) -> bool {
+        self.journals() && self.tick.is_multiple_of(self.shared.tick_rate)
+    }
+
+    /// Has the journal say what players have acknowledged, so that a room that goes on from it keeps no more
+    /// for them than they may lack.
+    fn note_acknowledged(&mut self) {
+        if !self.journals_second() {
+            return;
+        }
+        for taken in self.seats.iter_mut() {
+            let last = taken.seat.outbox.lock().queue().acknowledged();
+            if last > std::mem::replace(&mut taken.acknowledged, last) {
+                self.acknowledged.push((taken.seat.player, last));
+            }
+        }
     }
 
     /// Whether everything that happens goes to a journal.
@@ -724,7 +746,7 @@ impl RoomCore {
     /// Writes what has happened since the last frame to the journal, if there is one.
     fn write_journal(&mut self, since: u32, tick: Option<u32>, checksum: Option<u32>) {
         let Self { journal: Some(journal), record, recorded, journaled, .. } = self else { return };
-        let Self { joined, resumed, removed, passed, done, refused, .. } = self;
+        let Self { joined, resumed, removed, passed, done, refused, acknowledged, .. } = self;
         if !journal.is_full() {
             if tick.is_some() {
                 journal.write(&Written { since, tick, ..Written::default() });
@@ -744,8 +766,10 @@ impl RoomCore {
             passed,
             done,
             refused,
+            acknowledged,
             checksum,
         });
+        acknowledged.clear();
         joined.clear();
         resumed.clear();
         removed.clear();

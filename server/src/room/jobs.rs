@@ -80,6 +80,13 @@ impl RoomJobs {
         }
     }
 
+    /// The game has had the answer to a job.
+    pub(super) fn forget(&mut self, id: JobId) {
+        let Some(list) = &mut self.0 else { return };
+        list.pending.retain(|pending| pending.id != id);
+        list.answers.retain(|answer| answer.id != id);
+    }
+
     /// The answers that the game would get in the next tick, and failures for the jobs in progress: what it
     /// gets if the room goes on elsewhere.
     pub(super) fn given_up(&self, why: &str) -> Vec<Answer> {

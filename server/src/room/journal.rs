@@ -50,6 +50,8 @@ pub struct Written<'a> {
     pub done: &'a [(PlayerId, u64)],
     /// The refused ones, and what their players are told.
     pub refused: &'a [(PlayerId, u64, String)],
+    /// The last reliable message that each player has acknowledged, where that is another one; once a second.
+    pub acknowledged: &'a [(PlayerId, u64)],
     /// `Game::checksum` after the step, once a second.
     pub checksum: Option<u32>,
 }
@@ -67,6 +69,7 @@ pub struct Frame {
     pub(super) passed: Vec<Passed>,
     pub(super) done: Vec<(PlayerId, u64)>,
     pub(super) refused: Vec<(PlayerId, u64, String)>,
+    pub(super) acknowledged: Vec<(PlayerId, u64)>,
     pub(super) checksum: Option<u32>,
 }
 

@@ -35,6 +35,8 @@ pub struct Taken {
     pub pace: Pace,
     /// The player is removed: nobody can come back to this seat, which ends with its connection.
     pub removed: bool,
+    /// The last reliable message that it has acknowledged, as far as the journal knows.
+    pub acknowledged: u64,
     /// What its commands made the room send.
     pub told: Told,
     /// Its reports, once there is one.
@@ -83,6 +85,7 @@ impl Seats {
             moment: None,
             pace: Pace::default(),
             removed: false,
+            acknowledged: 0,
             told,
             reports: None,
         });
@@ -107,7 +110,8 @@ impl Seats {
         // What it was shown is not carried: a player who says less than before gains no more than one who has
         // said so all along, and no room rewinds further than its limit.
         let (connection, moment, removed, reports) = (None, None, false, None);
-        let taken = Taken { seat, connection, applied, moment, pace, removed, told, reports };
+        let acknowledged = seat.outbox.lock().queue().acknowledged();
+        let taken = Taken { seat, connection, applied, moment, pace, removed, acknowledged, told, reports };
         tight::push(&mut self.by_index, Some(taken));
     }
     /// Ends a seat.
@@ -157,6 +161,10 @@ impl Seats {
     /// All seats that are taken.
     pub fn iter(&self) -> impl Iterator<Item = &Taken> {
         self.by_index.iter().flatten()
+    }
+    /// All seats that are taken, mutably.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Taken> {
+        self.by_index.iter_mut().flatten()
     }
     /// The player that a connection plays.
     pub fn player_of(&self, connection: ConnectionId) -> Option<PlayerId> {

@@ -36,7 +36,7 @@ const GAP: u32 = 2;
 const STOPPED: &str = "the server stopped before the job was done";
 
 /// A room that has stopped after a tick.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Carried {
     /// Its number.
     pub id: RoomId,
@@ -72,7 +72,7 @@ pub struct Undone {
     pub until: u32,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct CarriedSeat {
     pub(super) player: PlayerId,
     user: String,
@@ -89,7 +89,7 @@ pub(super) struct CarriedSeat {
     reliable: Vec<Vec<u8>>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct CarriedAnswer {
     id: JobId,
     job: String,
@@ -169,6 +169,19 @@ impl Carried {
             jobs: self.answers.iter().map(|answer| (answer.id, answer.job.clone())).collect(),
         };
         Start { tick: self.tick, schema: self.schema, state: self.state.clone(), room }
+    }
+
+    /// The jobs that its game has yet to hear of.
+    #[cfg(test)]
+    pub(super) fn jobs(&self) -> Vec<JobId> {
+        self.answers.iter().map(|answer| answer.id).collect()
+    }
+
+    /// Of its jobs, nothing but which they are.
+    #[cfg(test)]
+    pub(super) fn fail_jobs(&mut self) {
+        self.answers.sort_by_key(|answer| answer.id);
+        self.answers.iter_mut().for_each(|answer| answer.result = Err(JobError::Failed(STOPPED.to_owned())));
     }
 
     /// The last tick that it has run.

@@ -34,8 +34,8 @@ use std::{
 /// How much higher the version of the list of members is after a failure than in the checkpoint: higher than
 /// whatever readers have.
 const MEMBERS_SINCE: u64 = 1 << 32;
-/// Bytes of reliable messages that may wait while a room goes through its frames: acknowledgements are not in
-/// the journal.
+/// Bytes of reliable messages that may wait while a room goes through its frames: acknowledgements are in the
+/// journal once a second only.
 const ALL_BYTES: usize = 1 << 40;
 
 /// What is known of a room that failed.
@@ -64,6 +64,25 @@ pub fn restore(failed: Failed, kind: &GameKind) -> Result<Option<Carried>, Strin
     match catch_unwind(AssertUnwindSafe(|| redo(failed, kind))) {
         Ok(restored) => restored,
         Err(panic) => Err(format!("its game panicked: {}", panic_message(&*panic))),
+    }
+}
+
+/// The same; but if its journal is of no use, it goes back to its checkpoint: then there is also why.
+///
+/// # Errors
+/// Why that is impossible, too.
+pub fn restore_or_go_back(
+    failed: Failed,
+    kind: &GameKind,
+) -> Result<(Option<Carried>, Option<String>), String> {
+    let Failed { until, tick_rate, max_players, .. } = failed;
+    let checkpoint = (!failed.frames.is_empty()).then(|| failed.checkpoint.clone());
+    match (restore(failed, kind), checkpoint) {
+        (Err(why), Some(checkpoint)) => {
+            let failed = Failed { checkpoint, frames: Vec::new(), until, tick_rate, max_players };
+            Ok((restore(failed, kind)?, Some(why)))
+        }
+        (restored, _) => restored.map(|carried| (carried, None)),
     }
 }
 
@@ -121,7 +140,7 @@ impl RoomCore {
     /// Goes through a frame.
     fn redo(&mut self, frame: Frame) -> Result<(), String> {
         let Frame { since, tick, actions, inputs, joined, resumed, .. } = frame;
-        let Frame { removed, passed, done, refused, checksum, .. } = frame;
+        let Frame { removed, passed, done, refused, acknowledged, checksum, .. } = frame;
         self.tick = since;
         self.carry_out_redone();
         let (mut joined, mut resumed) = (joined.into_iter(), resumed.into_iter());
@@ -170,6 +189,9 @@ impl RoomCore {
         if checksum.is_some_and(|checksum| checksum != self.game.checksum()) {
             return Err(format!("its game does something else in tick {tick} than it did before"));
         }
+        for (player, last) in acknowledged {
+            self.acknowledge_again(player, last)?;
+        }
         (self.done, self.refused) = (done, refused);
         self.settle_commands();
         self.deliver_events();
@@ -214,8 +236,7 @@ impl RoomCore {
         let taken = self.seats.get(player).ok_or("its journal has a player without a seat")?;
         {
             let mut outbox = taken.seat.outbox.lock();
-            // What was sent is not in the journal: all of it may have been.
-            while outbox.queue().pop_unsent().is_some() {}
+            outbox.queue().send_all();
             // With the same result as then: what had been lost before gets the same numbers.
             if !outbox.attach(connection, received) {
                 return Err("its journal has a player with messages that were never sent".into());
@@ -224,6 +245,16 @@ impl RoomCore {
         self.seats.attach(player, connection);
         self.game.back(self.tick + 1, player);
         Ok(())
+    }
+
+    fn acknowledge_again(&mut self, player: PlayerId, last: u64) -> Result<(), String> {
+        let Some(taken) = self.seats.get(player) else { return Ok(()) }; // its end is in the same frame
+        let mut outbox = taken.seat.outbox.lock();
+        outbox.queue().send_all();
+        match outbox.queue().acked(last) {
+            true => Ok(()),
+            false => Err("its journal has a player who acknowledged what was never sent".into()),
+        }
     }
 
     fn act_again(&mut self, action: Acted, tick: u32) -> Result<(), String> {
@@ -254,10 +285,9 @@ impl RoomCore {
                 }
             },
             Acted::Answer(id, job, result) => {
-                let answer = Answer { id, job, result: result.map(Into::into) };
-                self.jobs.answered(answer.clone());
-                drop(self.jobs.take_answers());
-                self.game.answer(tick, &answer);
+                // Of the others that were pending, it is still to hear.
+                self.jobs.forget(id);
+                self.game.answer(tick, &Answer { id, job, result: result.map(Into::into) });
             }
         }
         self.count();

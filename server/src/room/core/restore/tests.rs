@@ -1,10 +1,11 @@
 //! A room that fails goes on as if it had not: whatever happens in it, what its journal makes of its first
-//! checkpoint is what it was.
+//! newest checkpoint is what it was.
 
 use super::*;
 use crate::{
     ground::id::RoomId,
     room::{
+        jobs::Asked,
         journal::{Journal, Written},
         reports::ReportLimit,
         schedule::Due,
@@ -12,7 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 use driftless_proto::session::server::PlayerInput as Sent;
-use driftless_sim::{Schema, Setup, Simulation, Snapshot, Step, Validation};
+use driftless_sim::{Schema, Setup, Simulation, Snapshot, Step, Validation, job::Job};
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use prost::Message as _;
@@ -28,8 +29,17 @@ struct Say {
     what: i32,
 }
 
+/// Work for others.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Ask {}
+
+impl Job for Ask {
+    const NAME: &'static str = "ask";
+    type Answer = Say;
+}
+
 /// Of inputs, 1 is rejected, 2 reported, and 3 changed. Of commands, 0 asks for NPCs, 1 is refused, 2 removes
-/// the player, 3 an NPC.
+/// the player, 3 an NPC, and 4 requests two jobs.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Diary {
     people: BTreeMap<PlayerId, i64>,
@@ -92,11 +102,22 @@ impl Simulation for Diary {
             1 => return Err("no".into()),
             2 => step.kick(player, "as it wishes"),
             3 => self.npcs.first().into_iter().for_each(|npc| step.kick(*npc, "as others wish")),
+            4 => {
+                step.ask(&Ask {});
+                step.ask(&Ask {});
+            }
             _ => {}
         }
         self.note(player, said.what.into());
         step.broadcast(said);
         Ok(())
+    }
+    fn answer(&mut self, answer: &Answer, step: &mut Step<'_, Say>) {
+        self.note(PlayerId::MAX, i64::from(answer.id.tick) * 10 + i64::from(answer.id.index));
+        if answer.id.index == 1 {
+            step.ask(&Ask {}); // and so on
+        }
+        step.broadcast(Say { what: 8 });
     }
     fn step(&mut self, inputs: &[PlayerInput<Say>], _step: &mut Step<'_, Say>) {
         for input in inputs {
@@ -105,7 +126,8 @@ impl Simulation for Diary {
         self.told += self.people.values().sum::<i64>() % 7;
     }
     fn snapshot(&self, out: &mut Snapshot) {
-        self.people.iter().for_each(|(player, x)| out.table_mut(0).push(*player, &[*x as i32]));
+        let people = self.people.iter().filter(|(player, _)| **player != PlayerId::MAX);
+        people.for_each(|(player, x)| out.table_mut(0).push(*player, &[*x as i32]));
     }
 }
 
@@ -138,14 +160,22 @@ enum What {
     /// Bytes that are no input.
     BadInput(usize),
     Command(usize, i32),
+    /// A player acknowledges what there is.
+    Acknowledge(usize),
+    /// A job is answered.
+    Answered(usize),
     Tick,
+    /// A tick, after which there is a checkpoint: the room goes on from that one.
+    Checkpoint,
 }
 use What::*;
 
 struct Story {
     core: RoomCore,
     frames: Frames,
+    /// The newest checkpoint.
     beginning: Carried,
+    jobs: Vec<Asked>,
     seats: Vec<(Arc<Seat>, u32, u64)>,
     connections: u64,
 }
@@ -165,15 +195,17 @@ impl Story {
         let frames = Frames::default();
         core.keep_journal(Box::new(frames.clone()));
         let beginning = core.checkpoint().unwrap();
-        Self { core, frames, beginning, seats: Vec::new(), connections: 0 }
+        Self { core, frames, beginning, jobs: Vec::new(), seats: Vec::new(), connections: 0 }
     }
 
     fn happens(&mut self, what: &What) {
         self.connections += 1;
         let (core, connection) = (&mut self.core, ConnectionId(self.connections));
         let at = match what {
-            Join | Tick => 0,
+            Join | Tick | Checkpoint => 0,
             Lose(n)
+            | Acknowledge(n)
+            | Answered(n)
             | Resume(n)
             | Leave(n)
             | Expire(n)
@@ -194,12 +226,31 @@ impl Story {
                 }
                 false
             }
-            (Tick, _) => {
+            (Tick | Checkpoint, _) => {
                 let tick = u64::from(core.tick_number()) + 1;
                 core.tick(Due { tick, late: Duration::ZERO, skipped: 0 }).unwrap();
+                if let (Checkpoint, Some(checkpoint)) = (what, core.checkpoint()) {
+                    self.beginning = checkpoint;
+                    self.frames.0.lock().clear();
+                }
                 true
             }
+            (Answered(n), _) => {
+                let at = n % self.jobs.len().max(1);
+                if let Some(Asked { id, job, .. }) = self.jobs.get(at).cloned() {
+                    self.jobs.remove(at);
+                    core.answered(Answer { id, job: job.to_owned(), result: Ok(Bytes::new()) });
+                }
+                false
+            }
             (_, None) => false,
+            (Acknowledge(_), Some((seat, ..))) => {
+                if connected(core, &seat).is_some() {
+                    let received = received(&seat);
+                    assert!(seat.outbox.lock().queue().acked(received));
+                }
+                false
+            }
             (Lose(_), Some((seat, ..))) => {
                 connected(core, &seat).and_then(|old| core.lost(old, true, Away::TimedOut));
                 false
@@ -251,6 +302,10 @@ impl Story {
                     drop(self.core.kick(player, CloseCode::Kicked, &reason));
                 }
                 Effect::Unresumable(player) => drop(self.core.expire(player)),
+                Effect::Ask(Asked { id, job, payload: Err(error) }) => {
+                    self.core.answered(Answer { id, job: job.to_owned(), result: Err(error) });
+                }
+                Effect::Ask(asked) => self.jobs.push(asked),
                 _ => {}
             }
         }
@@ -272,10 +327,9 @@ impl Story {
         let mut lived = self.core.carry().unwrap();
         lived.members = restored.members;
         lived.seats.iter_mut().for_each(crate::room::core::carry::CarriedSeat::failed);
-        // Acknowledgements are not in the journal: the next resume says what the player has.
-        for (lived, restored) in lived.seats.iter().zip(&mut restored.seats) {
-            restored.acknowledge(lived.acknowledged());
-        }
+        // Answers that have come since the last tick are lost with the process.
+        lived.fail_jobs();
+        restored.fail_jobs();
         (lived, restored)
     }
 }
@@ -291,7 +345,14 @@ fn survives(story: &[What]) {
     let mut room = Story::new();
     story.iter().for_each(|what| room.happens(what));
     room.happens(&Tick);
-    let (lived, restored) = room.ends();
+    let (mut lived, mut restored) = room.ends();
+    // Places that were free at the checkpoint are not there any more.
+    lived.seats.sort_by_key(|seat| seat.player);
+    restored.seats.sort_by_key(|seat| seat.player);
+    // The journal has acknowledgements once a second: the next resume says what the player has.
+    for (lived, restored) in lived.seats.iter().zip(&mut restored.seats) {
+        restored.acknowledge(lived.acknowledged());
+    }
     let shown = |carried: &Carried| format!("{carried:?}");
     assert_eq!(shown(&lived), shown(&restored));
 }
@@ -306,6 +367,59 @@ fn an_input_that_the_game_rejects_stays_confirmed() {
 #[test]
 fn who_has_come_back_with_messages_since_the_checkpoint_has_them() {
     survives(&[Join, Command(0, 5), Tick, Command(0, 6), Tick, Lose(0), Tick, Resume(0), Tick]);
+}
+
+// "Every job is answered once, if only with a JobError, as long as its room exists."
+#[test]
+fn jobs_that_were_pending_at_a_checkpoint_are_answered_once_each() {
+    survives(&[Join, Command(0, 4), Tick, Checkpoint, Answered(0), Tick]);
+    survives(&[Join, Command(0, 4), Checkpoint, Tick, Command(0, 4), Tick, Answered(1), Tick, Tick]);
+    let mut room = Story::new();
+    [Join, Command(0, 4), Checkpoint, Answered(0), Tick].iter().for_each(|what| room.happens(what));
+    let answers = room.ends().1.jobs();
+    assert_eq!(answers.len(), 1, "the other one has yet to be answered");
+}
+
+#[test]
+fn a_checkpoint_has_what_waits_and_who_is_away() {
+    survives(&[Join, Join, Lose(0), Command(1, 0), Checkpoint, Tick, Tick, Command(1, 0), Tick]);
+    survives(&[Join, Command(0, 5), Checkpoint, Command(0, 6), Tick, Lose(0), Tick, Resume(0), Tick]);
+    survives(&[Join, Lose(0), Checkpoint, Tick, Resume(0), Checkpoint, Command(0, 5), Tick]);
+}
+
+#[test]
+fn a_room_whose_journal_is_of_no_use_goes_back_to_its_checkpoint_and_says_so() {
+    let mut room = Story::new();
+    [Join, Command(0, 5), Checkpoint, Command(0, 6)].iter().for_each(|what| room.happens(what));
+    (0..30).for_each(|_| room.happens(&Tick));
+    let failed = |room: &Story| Failed {
+        checkpoint: room.beginning.clone(),
+        frames: room.frames.0.lock().iter().map(|bytes| Frame::decode(bytes).unwrap()).collect(),
+        until: room.core.tick_number(),
+        tick_rate: 20,
+        max_players: PLAYERS,
+    };
+    let (restored, why) = restore_or_go_back(failed(&room), &kind()).unwrap();
+    assert_eq!((restored.unwrap().undone, why), (None, None), "it is of use");
+    let mut changed = failed(&room);
+    changed.frames.iter_mut().for_each(|frame| frame.checksum = frame.checksum.map(|checksum| checksum ^ 1));
+    let (restored, why) = restore_or_go_back(changed, &kind()).unwrap();
+    assert!(why.unwrap().contains("does something else"));
+    let restored = restored.unwrap();
+    assert_eq!(restored.undone, Some(Undone { after: 1, until: 31 }));
+    assert_eq!((restored.tick, restored.players()), (31, 1));
+}
+
+// Otherwise a room keeps for each player all that was sent since the checkpoint, which may be more than is
+// kept for anybody.
+#[test]
+fn what_players_have_acknowledged_is_in_the_journal_once_a_second() {
+    let mut room = Story::new();
+    [Join, Command(0, 5), Tick, Acknowledge(0)].iter().for_each(|what| room.happens(what));
+    (0..20).for_each(|_| room.happens(&Tick));
+    let (lived, restored) = room.ends();
+    assert_eq!(lived.seats[0].acknowledged(), 1);
+    assert_eq!(restored.seats[0].acknowledged(), 1);
 }
 
 #[test]
@@ -359,8 +473,11 @@ fn anything() -> impl Strategy<Value = What> {
         1 => n.clone().prop_map(Kick),
         4 => (n.clone(), 0..6).prop_map(|(n, what)| Input(n, what)),
         1 => n.clone().prop_map(BadInput),
-        3 => (n, 0..6).prop_map(|(n, what)| Command(n, what)),
+        3 => (n.clone(), 0..6).prop_map(|(n, what)| Command(n, what)),
+        1 => n.clone().prop_map(Acknowledge),
+        2 => n.prop_map(Answered),
         4 => Just(Tick),
+        1 => Just(Checkpoint),
     ]
 }
 
