@@ -182,6 +182,13 @@ pub enum Action {
     Answer(Answer),
 }
 
+impl Action {
+    /// Whether it is part of its tick, and did not happen before it.
+    fn is_of_tick(&self) -> bool {
+        matches!(self, Action::JoinNpc { .. } | Action::Command { .. } | Action::Answer(_))
+    }
+}
+
 /// Why a recording ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
@@ -403,6 +410,10 @@ struct Replay<'a> {
     room: RoomState,
     /// The user who joins next.
     user: String,
+    /// The next tick has begun.
+    begun: bool,
+    /// How many NPCs a game can have asked for.
+    max_npcs: usize,
     ticks: u64,
     /// The last tick that was stepped.
     last: u32,
@@ -431,7 +442,8 @@ impl<'a> Replay<'a> {
             Err(panic) => Err(panic_message(&*panic).to_owned()),
         };
         let (last, room) = start.map(|start| (start.tick, start.room.clone())).unwrap_or_default();
-        Ok(Self { kind, game, room, user: String::new(), ticks: 0, last, open: None })
+        let (user, max_npcs) = (String::new(), header.setup.max_players as usize);
+        Ok(Self { kind, game, room, user, begun: false, max_npcs, ticks: 0, last, open: None })
     }
 
     fn run(mut self, recording: &mut Recording<impl Read>) -> Result<Verdict, ReplayError> {
@@ -471,16 +483,17 @@ impl<'a> Replay<'a> {
     /// whether the room would skip some.
     fn redo(&mut self, record: &TickRecord) -> Result<Redone, ReplayError> {
         let (between, tick) = (self.last.saturating_add(1), record.tick);
-        let game = match &mut self.game {
+        let Self { game, room, user, begun, max_npcs, .. } = self;
+        let game = match game {
             Ok(game) => game,
             Err(panic) => return Ok(Redone::Panicked(panic.clone())),
         };
-        let done = catch_unwind(AssertUnwindSafe(|| prepare(&mut **game, between, record)));
+        let prepare = || prepare(&mut **game, room, user, begun, *max_npcs, between, record);
+        let done = catch_unwind(AssertUnwindSafe(prepare));
         match done {
             Ok(done) => done?,
             Err(panic) => return Ok(Redone::Panicked(panic_message(&*panic).to_owned())),
         }
-        record.actions.iter().for_each(|action| self.room.act(action, &mut self.user));
         if record.checksum.is_none() {
             return Ok(Redone::Checksum(None));
         }
@@ -489,6 +502,9 @@ impl<'a> Replay<'a> {
 
     fn step(&mut self, tick: u32) -> Result<u32, String> {
         let game = self.game.as_mut().map_err(|panic| panic.clone())?;
+        if !std::mem::take(&mut self.begun) {
+            self.room.begin_tick();
+        }
         let mut orders = Vec::new();
         let stepped = catch_unwind(AssertUnwindSafe(|| {
             game.step(tick);
@@ -497,7 +513,7 @@ impl<'a> Replay<'a> {
             game.take_orders(&mut orders);
             game.checksum()
         }));
-        orders.into_iter().for_each(|order| self.room.obey(order));
+        orders.into_iter().for_each(|order| self.room.obey(order, self.max_npcs));
         stepped.map_err(|panic| panic_message(&*panic).to_owned())
     }
 
@@ -509,10 +525,22 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// Does everything in a record that comes before the step.
-fn prepare(game: &mut dyn Game, between: u32, record: &TickRecord) -> Result<(), ReplayError> {
-    let tick = record.tick;
+/// Does everything in a record that comes before the step. `begun`: its tick has begun.
+fn prepare(
+    game: &mut dyn Game,
+    room: &mut RoomState,
+    user: &mut String,
+    begun: &mut bool,
+    max_npcs: usize,
+    between: u32,
+    record: &TickRecord,
+) -> Result<(), ReplayError> {
+    let (tick, mut orders) = (record.tick, Vec::new());
     for action in &record.actions {
+        if action.is_of_tick() && !std::mem::replace(begun, true) {
+            room.begin_tick();
+        }
+        room.act(action, user);
         match action {
             Action::User { player, user } => game.identify(*player, user),
             Action::Join { player, name } => game.join(between, *player, name),
@@ -528,6 +556,8 @@ fn prepare(game: &mut dyn Game, between: u32, record: &TickRecord) -> Result<(),
                 }
             },
         }
+        game.take_orders(&mut orders);
+        orders.drain(..).for_each(|order| room.obey(order, max_npcs));
     }
     for input in &record.inputs {
         game.input(input.as_bytes()).map_err(|error| ReplayError::Input { tick, error })?;

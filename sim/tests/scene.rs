@@ -3,6 +3,7 @@
 
 mod common;
 
+use bytes::Bytes;
 use common::{Script, record};
 use driftless_sim::{
     GameKind, PlayerId, PlayerInput, Schema, Setup, Simulation, Snapshot, Step,
@@ -74,6 +75,11 @@ impl Simulation for Orders {
         step.close_joins(true);
         step.info("gone", "");
     }
+    fn join_npc(&mut self, _player: PlayerId, _name: &str, _step: &mut Step<'_, ()>) {}
+    fn command(&mut self, _player: PlayerId, _command: (), step: &mut Step<'_, ()>) -> Result<(), String> {
+        step.seat_npc("Late");
+        Ok(())
+    }
     fn step(&mut self, _inputs: &[PlayerInput<()>], _step: &mut Step<'_, ()>) {}
     fn snapshot(&self, _out: &mut Snapshot) {}
 }
@@ -90,12 +96,19 @@ fn seats_and_orders_are_known_as_of_the_tick() {
     let checksum = Some(game.checksum());
     let (player, name) = (1, "Ann".to_owned());
     let ticks = [
-        tick(3, vec![Action::User { player, user: "u".into() }, Action::Join { player, name }]),
+        tick(
+            3,
+            vec![
+                Action::User { player, user: "u".into() },
+                Action::Join { player, name },
+                Action::JoinNpc { player: 2, name: "Bot".into() },
+            ],
+        ),
         tick(
             5,
             vec![
-                Action::JoinNpc { player: 2, name: "Bot".into() },
                 Action::Join { player: 3, name: "Bob".into() },
+                Action::Command { player, payload: Bytes::new() },
             ],
         ),
         tick(
@@ -116,13 +129,16 @@ fn seats_and_orders_are_known_as_of_the_tick() {
     };
     assert_eq!((at(Some(2)).tick, names(&at(Some(2))).len()), (0, 0));
     let four = at(Some(4));
-    assert_eq!((four.tick, names(&four)), (3, vec!["Ann".to_owned()]), "tick 4 was left out");
-    assert_eq!(four.room.npcs_asked, ["Bot", "Other"]);
+    let ann_and_bot = vec!["Ann".to_owned(), "Bot".to_owned()];
+    assert_eq!((four.tick, names(&four)), (3, ann_and_bot.clone()), "tick 4 was left out");
+    assert!(four.room.npcs_asked.is_empty(), "there was no place for the other one");
     assert_eq!(four.room.info.len(), 2);
     let ann = RecordedSeat { player: 1, name: "Ann".into(), user: "u".into(), npc: false, away: false };
     assert_eq!(at(Some(5)).room.seats[0], ann);
+    assert_eq!(at(Some(5)).room.npcs_asked, ["Late"], "the next tick has a seat for it, or nobody has");
     let last = at(None);
-    assert_eq!((last.tick, names(&last)), (6, vec!["Ann".to_owned(), "Bot".to_owned()]));
+    assert_eq!((last.tick, names(&last)), (6, ann_and_bot));
+    assert!(last.room.npcs_asked.is_empty());
     assert!(last.room.joins_closed && last.room.seats[0].away && last.room.seats[1].npc);
     assert_eq!((last.room.last_player, last.room.info.get("gone")), (3, None));
     // All of it survives a file.

@@ -148,9 +148,14 @@ impl Scene {
     pub fn step(&mut self, record: &TickRecord) -> Result<u32, SceneError> {
         let tick = record.tick;
         let (between, mut orders, mut user) = (self.tick.saturating_add(1), Vec::new(), String::new());
-        let game = &mut *self.game;
+        let (max_npcs, mut begun) = (self.header.setup.max_players as usize, false);
+        let Self { game, room, .. } = self;
+        let game = &mut **game;
         let step = AssertUnwindSafe(|| {
-            prepare(game, between, record)?;
+            prepare(game, room, &mut user, &mut begun, max_npcs, between, record)?;
+            if !begun {
+                room.begin_tick();
+            }
             game.step(tick);
             game.take_events(&mut Vec::new());
             game.take_orders(&mut orders);
@@ -161,8 +166,7 @@ impl Scene {
             SceneError::Panicked { tick, message }
         })?;
         let checksum = stepped?;
-        record.actions.iter().for_each(|action| self.room.act(action, &mut user));
-        orders.into_iter().for_each(|order| self.room.obey(order));
+        orders.into_iter().for_each(|order| self.room.obey(order, max_npcs));
         self.tick = tick;
         Ok(checksum)
     }

@@ -56,12 +56,7 @@ impl RoomState {
         match action {
             Action::User { user: known, .. } => user.clone_from(known),
             Action::Join { player, name } => self.seat(*player, name, std::mem::take(user), false),
-            Action::JoinNpc { player, name } => {
-                if !self.npcs_asked.is_empty() {
-                    self.npcs_asked.remove(0);
-                }
-                self.seat(*player, name, String::new(), true);
-            }
+            Action::JoinNpc { player, name } => self.seat(*player, name, String::new(), true),
             Action::Leave { player } => self.seats.retain(|seat| seat.player != *player),
             Action::Away { player, .. } => self.set_away(*player, true),
             Action::Back { player } => self.set_away(*player, false),
@@ -70,9 +65,16 @@ impl RoomState {
         }
     }
 
-    /// What an order of the game changes. (Whom it removes leaves by an action.)
-    pub(super) fn obey(&mut self, order: Order) {
+    /// A tick begins: the NPCs that were asked for get seats now, by actions, or never.
+    pub(super) fn begin_tick(&mut self) {
+        self.npcs_asked.clear();
+    }
+
+    /// What an order of the game changes. (Whom it removes leaves by an action.) Requests for more NPCs than
+    /// there may be at a time are not kept.
+    pub(super) fn obey(&mut self, order: Order, max_npcs: usize) {
         match order {
+            Order::SeatNpc { .. } if self.npcs_asked.len() >= max_npcs => {}
             Order::CloseJoins(closed) => self.joins_closed = closed,
             Order::Info { key, value } if value.is_empty() => drop(self.info.remove(&key)),
             Order::Info { key, value } => drop(self.info.insert(key, value)),
