@@ -13,6 +13,7 @@ use crate::{ground::durability::Durability, registry::Maker, room::core::Carried
 use driftless_sim::Setup;
 use serde::{Deserialize, Serialize};
 use std::{
+    borrow::Borrow,
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -180,7 +181,7 @@ pub(crate) fn remove(file: &Path) {
 }
 
 /// The file of these rooms.
-pub(crate) fn encode(rooms: &[Room]) -> io::Result<Vec<u8>> {
+pub(crate) fn encode(rooms: &[impl Borrow<Room> + Serialize]) -> io::Result<Vec<u8>> {
     let head = [&MAGIC[..], &[LAYOUT], &[0; 4]].concat();
     let at = head.len();
     let mut file = postcard::to_extend(rooms, head).map_err(|e| io::Error::new(ErrorKind::InvalidData, e))?;

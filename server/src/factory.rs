@@ -34,7 +34,10 @@ use crate::{
     room::{
         AskStarted, Carry, Checkpoints, Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated,
         Shell,
-        core::{Carried, JoinError, Kept as KeptSeat, ResumeError, RoomCore, restore::restore},
+        core::{
+            Carried, JoinError, Kept as KeptSeat, ResumeError, RoomCore,
+            restore::{restore, restore_or_go_back},
+        },
         events::{Events, RoomEvent, RoomView},
         record::RecordThread,
         reports::ReportLimit,
@@ -69,7 +72,7 @@ use std::{
 };
 use ticks::{TickBudget, Ticks};
 use tokio::{sync::oneshot, time::timeout_at};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How often a join may meet a room that is just ending before it is refused.
 const JOIN_ATTEMPTS: usize = 3;
@@ -392,8 +395,18 @@ impl Factory {
             return Err(FactoryError::NoStore);
         }
         let spectating = self.spectating(&kind, spec)?;
-        let made =
-            self.admit(id, name, kind, setup, maker, durability, Members::default(), spectating, hold)?;
+        let made = self.admit(
+            id,
+            name,
+            kind,
+            setup,
+            maker,
+            durability,
+            Members::default(),
+            spectating,
+            hold,
+            false,
+        )?;
         spec.info.iter().for_each(|(key, value)| made.shared.notice.set_info(key.clone(), value.clone()));
         Ok(Made { trace: spec.trace, ..made })
     }
@@ -419,7 +432,8 @@ impl Factory {
         self.kinds.get(name).cloned().ok_or_else(|| FactoryError::UnknownKind(name.to_owned()))
     }
 
-    /// Takes a room's share of what the server has.
+    /// Takes a room's share of what the server has. What `exists` already has it within limits that may have
+    /// been others, and takes it whatever they are now.
     #[allow(clippy::too_many_arguments, reason = "all that a room is")]
     fn admit(
         &self,
@@ -432,11 +446,12 @@ impl Factory {
         members: Members,
         spectating: Spectating,
         hold: Option<Hold>,
+        exists: bool,
     ) -> Result<Made, FactoryError> {
         if self.registry.is_draining() {
             return Err(FactoryError::Draining);
         }
-        if self.registry.len() >= self.config.max_rooms {
+        if !exists && self.registry.len() >= self.config.max_rooms {
             return Err(FactoryError::TooManyRooms(self.config.max_rooms));
         }
         let tick_rate = in_range("tick_rate", setup.tick_rate, TICK_RATES)?;
@@ -444,17 +459,21 @@ impl Factory {
         let shared = RoomShared::new(id, name, kind.name(), tick_rate, max_players);
         let owned = hold.as_ref().map(|hold| hold.owned().clone());
         let shared = Arc::new(RoomShared { members: Arc::new(members), spectating, owned, ..shared });
+        let by_join = matches!(maker, Maker::Joiner(_));
         let share = match maker {
             Maker::Operator => None,
+            Maker::Joiner(source) if exists => Some(self.by_source.go_on(source)),
             Maker::Joiner(source) => Some(self.by_source.take(source).ok_or_else(|| {
                 FactoryError::TooManyRoomsOfAddress { of: source, max: self.by_source.max() }
             })?),
         };
-        let max = match &share {
-            None => self.ticks.max(),
-            Some(_) => self.ticks.max_of_joins(),
+        let ticks = match exists {
+            true => self.ticks.go_on(tick_rate, by_join),
+            false => self.ticks.take(tick_rate, by_join).ok_or_else(|| {
+                let max = if by_join { self.ticks.max_of_joins() } else { self.ticks.max() };
+                FactoryError::TooManyTicks(max)
+            })?,
         };
-        let ticks = self.ticks.take(tick_rate, max).ok_or(FactoryError::TooManyTicks(max))?;
         let budget = Budget { _ticks: ticks, _share: share, _hold: hold };
         Ok(Made { shared, kind, setup, budget, maker, durability, trace: None })
     }
@@ -517,11 +536,12 @@ impl Factory {
         self.waiting.lock().insert(room, why);
     }
 
-    /// Restores a room from what was stored of it. None: its game had ended it.
+    /// Restores a room from what was stored of it. None: its game had ended it. If its journal is of no use,
+    /// it goes back to its checkpoint; unless it is to be restored `wholly`.
     ///
     /// # Errors
     /// Why that is impossible.
-    pub(crate) fn restore(&self, stored: StoredRoom) -> Result<Option<carry::Room>, String> {
+    pub(crate) fn restore(&self, stored: StoredRoom, wholly: bool) -> Result<Option<carry::Room>, String> {
         let name = &stored.row.room.carried.kind;
         let kind = self.kinds.get(&**name).ok_or_else(|| format!("there is no game {name:?} here"))?;
         if stored.row.stopped {
@@ -532,7 +552,14 @@ impl Factory {
             return Ok(Some(stored.row.room));
         }
         let (setup, maker, durability) = stored.row.room.made_with();
-        let carried = restore(stored.into_failed(), kind)?;
+        let (name, failed) = (stored.row.name().to_owned(), stored.into_failed());
+        let (carried, of_no_use) = match wholly {
+            true => (restore(failed, kind)?, None),
+            false => restore_or_go_back(failed, kind)?,
+        };
+        if let Some(why) = of_no_use {
+            error!(room = name, why, "its journal is of no use: the room goes back to its checkpoint");
+        }
         Ok(carried.map(|carried| carry::Room { setup, maker, durability, carried }))
     }
 
@@ -546,7 +573,8 @@ impl Factory {
     ) -> Result<(), FactoryError> {
         let (id, kind) = (self.next_id(), self.kind(kind)?);
         let (maker, members) = (Maker::Operator, Members::default());
-        let made = self.admit(id, name.clone(), kind, setup, maker, durability, members, spectating, None)?;
+        let made =
+            self.admit(id, name.clone(), kind, setup, maker, durability, members, spectating, None, true)?;
         match self.registry.get_or_start(name, || self.start(made))? {
             (_, Found::Started) => Ok(()),
             (_, Found::There) => Err(FactoryError::Exists(name.to_string())),
@@ -564,8 +592,18 @@ impl Factory {
         let name: Arc<str> = carried.name.as_str().into();
         let members = Members::after(carried.members_version());
         let spectating = carried.spectating;
-        let made =
-            self.admit(carried.id, name.clone(), kind, setup, maker, durability, members, spectating, None);
+        let made = self.admit(
+            carried.id,
+            name.clone(),
+            kind,
+            setup,
+            maker,
+            durability,
+            members,
+            spectating,
+            None,
+            true,
+        );
         let made = made.map_err(|e| e.to_string())?;
         carried.show(&made.shared);
         let kept = carried.seats(&made.shared, &self.config.limits);

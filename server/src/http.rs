@@ -74,7 +74,7 @@ use crate::{
     store::RevokedUsers, tls::Certificates, topics::Topics, transport,
 };
 use actix::Addr;
-use actix_web::{HttpRequest, Resource, guard, web};
+use actix_web::{HttpRequest, Resource, guard, http::StatusCode, web};
 use parking_lot::Mutex;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::{Notify, Semaphore};
@@ -127,6 +127,19 @@ pub(crate) struct HttpState {
     pub pages: Option<Pages>,
     /// The configuration.
     pub config: Config,
+}
+
+impl HttpState {
+    /// Whether an operator's change would last: while another process follows this one, that would not know.
+    fn may_change(&self) -> Result<(), ApiError> {
+        match self.registry.drain_state().is_handed_over() {
+            true => {
+                let message = "another process is just following this server: ask it again in a second";
+                Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "draining", message))
+            }
+            false => Ok(()),
+        }
+    }
 }
 
 /// The rate of costly requests per address.

@@ -82,7 +82,7 @@ use tokio::{
 use tracing::error;
 
 /// Longest wait for the farewell to Redis.
-const LEAVE_LIMIT: Duration = Duration::from_secs(1);
+pub(crate) const LEAVE_LIMIT: Duration = Duration::from_secs(1);
 
 /// This node among the others.
 pub(crate) struct Nodes {

@@ -22,7 +22,12 @@ use crate::{
     ground::identity::Identity,
     http::Pages,
     jobs::Jobs,
-    room::events::{Hear, RoomEvent},
+    nodes,
+    room::{
+        events::{Hear, RoomEvent},
+        record,
+    },
+    store,
 };
 use actix_web::web::ServiceConfig;
 use driftless_sim::GameKind;
@@ -40,6 +45,16 @@ const CARRY_LIMIT: Duration = Duration::from_millis(1_500);
 const HEAR_LIMIT: Duration = Duration::from_millis(1_000);
 /// Longest time for readers of topics to take their goodbyes. (One that does not read may take none.)
 const READERS_LIMIT: Duration = Duration::from_secs(1);
+/// Longest time from the goodbyes to the exit: rooms are carried over (to a store and to a file), store and
+/// the recordings are written, other nodes are told, and listeners hear the last events.
+const END_LIMIT: Duration = Duration::from_secs(
+    2 * CARRY_LIMIT.as_secs()
+        + store::FINISH.as_secs()
+        + nodes::LEAVE_LIMIT.as_secs()
+        + record::FINISH.as_secs()
+        + HEAR_LIMIT.as_secs()
+        + 1, // parts of seconds
+);
 /// Time for the answer to the client that requested the drain: without players, the server ends right
 /// afterwards.
 const DRAIN_ANSWER: Duration = Duration::from_millis(100);

@@ -49,7 +49,8 @@ mod troubles;
 mod workers;
 mod yardstick;
 
-pub(crate) use folder::{Damage, StoreError, Stored, StoredRoom, check};
+pub(crate) use folder::{StoreError, Stored, StoredRoom, check};
+pub(crate) use frames::VERSION;
 pub(crate) use revoked::RevokedUsers;
 pub(crate) use row::Row;
 pub use yardstick::Yardstick;
@@ -68,7 +69,7 @@ use crate::{
     upgrade,
 };
 use driftless_sim::Setup;
-use folder::Folder;
+use folder::{Damage, Folder};
 use keeper::{Keeper, Pending};
 use log::{Log, Segments};
 use parking_lot::Mutex;
@@ -84,7 +85,7 @@ use troubles::{Task, Troubles};
 use workers::{Starting, Workers};
 
 /// How long the end of the server waits for the disk.
-const FINISH: Duration = Duration::from_secs(5);
+pub(crate) const FINISH: Duration = Duration::from_secs(5);
 
 /// The store of a running server.
 #[derive(Debug)]
@@ -130,6 +131,8 @@ struct Position {
     announced: u32,
     /// The store knows the room.
     stored: bool,
+    /// The first segment with frames after the newest checkpoint.
+    segment: u64,
 }
 
 /// The journal of a room in a store.
@@ -178,11 +181,6 @@ impl Opened {
         self.folder.remove(name)
     }
 
-    /// What was wrong with what was there, if it could not be read. It is kept elsewhere.
-    pub(crate) fn damage(&self) -> Option<&Damage> {
-        self.folder.damage()
-    }
-
     /// The highest number of a room that is in it, be it one that does not go on.
     pub(crate) fn newest_room(&self) -> u64 {
         self.folder.newest_room()
@@ -206,10 +204,18 @@ impl Opened {
         let Self { mut folder } = self;
         let mut segments = folder.new_segments();
         let log = Arc::new(Log::new(segments.make()?));
-        folder.begin(&mut rows, aside).inspect_err(|_| {
+        let damaged = folder.begin(&mut rows, aside).inspect_err(|_| {
             // Otherwise each attempt to start would take more of a disk that is full.
             let _ = std::fs::remove_file(log::path_of(folder.path(), log.segment()));
         })?;
+        if let Some(Damage { kept, why }) = damaged {
+            metrics.store_failures.inc("damaged");
+            error!(
+                why,
+                kept = %kept.display(),
+                "the store's database cannot be read: all rooms begin anew, and it is kept with its journal"
+            );
+        }
         let path = folder.path().to_owned();
         let troubles = Arc::new(Troubles::new(&path, metrics.clone(), health));
         let pending = Arc::<Pending>::default();
@@ -269,7 +275,7 @@ fn synchronise(
             synchronised = now;
             log.synchronise(&folder)?;
         }
-        Ok(())
+        log.check()
     }
 }
 
@@ -284,7 +290,8 @@ impl Store {
         durability: Durability,
         stored: bool,
     ) -> (Box<dyn CheckpointSink>, Box<dyn Journal>) {
-        let position = Arc::new(Mutex::new(Position { stored, ..Position::default() }));
+        let segment = self.log.segment();
+        let position = Arc::new(Mutex::new(Position { stored, segment, ..Position::default() }));
         let journal = RoomJournal {
             log: self.log.clone(),
             room: room.id.0,
@@ -317,19 +324,24 @@ impl Store {
         self.every
     }
 
-    /// Writes rooms that have stopped in order, and all that waits; then ends.
+    /// What of it fails at present.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.troubles.first()
+    }
+
+    /// Writes rooms that have stopped in order, and all that waits; then ends. Waits that long for the disk.
     ///
     /// # Errors
     /// They could not be written.
-    pub(crate) fn finish(&self, rows: Vec<Row>) -> io::Result<()> {
+    pub(crate) fn finish(&self, rows: Vec<Arc<Row>>, most: Duration) -> io::Result<()> {
         for row in rows {
             self.pending.put(row.name().to_owned(), || row);
         }
-        if !self.workers.finish(FINISH) {
+        if !self.workers.finish(most) {
             error!("the disk is too slow: the store ends without its last checkpoints");
             return Err(io::Error::other("the disk is too slow"));
         }
-        self.troubles.first().map_or(Ok(()), |why| Err(io::Error::other(why)))
+        self.trouble().map_or(Ok(()), |why| Err(io::Error::other(why)))
     }
 }
 
@@ -338,21 +350,23 @@ impl CheckpointSink for RoomSink {
         self.metrics.checkpoint_duration.observe(took);
         let (setup, maker, durability) = (self.setup.clone(), self.maker, self.durability);
         let mut row = Row::now(carry::Room { setup, maker, durability, carried }, false);
-        let is_first = {
-            let mut position = self.position.lock();
-            (position.broken, position.announced) = (false, 0);
-            row.frame = position.frame;
-            !std::mem::replace(&mut position.stored, true)
-        };
         // Nothing of the room comes after it and before this one.
         row.segment = self.log.segment();
-        let beginning = is_first.then(|| row.to_beginning().ok()).flatten();
+        let mut position = self.position.lock();
+        (position.broken, position.announced, position.segment) = (false, 0, row.segment);
+        row.frame = position.frame;
+        let beginning = if position.stored { None } else { row.to_beginning().ok() };
         self.pending.put(self.name.clone(), || {
             if let Some(beginning) = beginning {
-                self.log.append(self.room, frames::BEGINNING, &beginning);
+                position.stored = self.log.append(self.room, frames::BEGINNING, &beginning);
             }
-            row
+            row.into()
         });
+    }
+
+    fn is_wanted(&self) -> bool {
+        let position = self.position.lock();
+        self.log.distrusts(position.segment) || (!position.stored && self.log.has_place())
     }
 
     fn forget(&self) {
@@ -382,9 +396,14 @@ impl Journal for RoomJournal {
         self.body.clear();
         short.as_ref().unwrap_or(frame).encode(&mut self.body);
         position.frame += 1;
-        match self.log.append(self.room, position.frame, &self.body) {
-            true => position.announced = announced,
-            false => position.broken = true,
+        if self.log.append(self.room, position.frame, &self.body) {
+            position.announced = announced;
+        } else if !std::mem::replace(&mut position.broken, true) && self.log.has_place() {
+            // It is larger than any place. What it says of ticks counts nevertheless.
+            position.frame += 1;
+            self.body.clear();
+            only_tick(frame.tick).encode(&mut self.body);
+            self.log.append(self.room, position.frame, &self.body);
         }
     }
 }
@@ -393,6 +412,7 @@ impl Journal for RoomJournal {
 mod tests {
     use super::*;
     use crate::room::journal::Frame;
+    use driftless_sim::replay::Action;
 
     // Promise 2: "Ticks never go back."
     #[test]
@@ -419,5 +439,21 @@ mod tests {
         let frame = Frame::decode(found.body).unwrap();
         assert_eq!((found.room, frame.newest()), (7, 4));
         assert!(found.number > 2, "there is a gap before it");
+    }
+
+    #[test]
+    fn of_a_frame_that_is_too_large_for_any_segment_its_tick_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Arc::new(Log::new(log::Segment::create(folder.path(), 1).unwrap()));
+        let position = Arc::default();
+        let durability = Durability::Journal;
+        let mut journal =
+            RoomJournal { log: log.clone(), room: 7, durability, position, ahead: 1, body: Vec::new() };
+        let large = [Action::Command { player: 1, payload: vec![0; log::SEGMENT].into() }];
+        journal.write(&Written { since: 1, tick: Some(2), actions: &large, ..Written::default() });
+        let file = std::fs::read(log::path_of(folder.path(), 1)).unwrap();
+        let found = frames::read(&file).next().unwrap();
+        let frame = Frame::decode(found.body).unwrap();
+        assert_eq!((found.number, frame.newest()), (2, 2), "there is a gap before it");
     }
 }

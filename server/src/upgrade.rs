@@ -69,6 +69,9 @@ pub(crate) enum Said {
 pub(crate) struct Abilities {
     /// The version of carried rooms.
     pub carried: u8,
+    /// The version of a store's journal. None: unknown.
+    #[serde(default)]
+    pub journal: Option<u8>,
     /// Checksums of the schemas of its games, by kind.
     pub schemas: BTreeMap<String, u32>,
 }

@@ -152,7 +152,7 @@ impl Orders {
         };
         match ready {
             Ok((line, abilities)) => Ok((successor, line, abilities)),
-            Err(error) => Err(successor.explain(error)),
+            Err(error) => Err(explain(successor, error).await),
         }
     }
 }
@@ -163,8 +163,14 @@ async fn follow(successor: Successor, mut line: Line, left: &HandedOver) -> Resu
     let serves = tokio::task::spawn_blocking(move || line.leave(&rooms, revoked)).await;
     match serves.unwrap_or_else(|error| Err(UpgradeError::Silent(io::Error::other(error)))) {
         Ok(()) => Ok(successor.follows()),
-        Err(error) => Err(successor.explain(error)),
+        Err(error) => Err(explain(successor, error).await),
     }
+}
+
+/// What has become of a process: that may take a moment.
+async fn explain(successor: Successor, error: UpgradeError) -> UpgradeError {
+    let explained = tokio::task::spawn_blocking(move || successor.explain(error)).await;
+    explained.unwrap_or_else(|error| UpgradeError::Silent(io::Error::other(error)))
 }
 
 fn send_terminate(process: u32) {

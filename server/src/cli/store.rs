@@ -140,7 +140,8 @@ fn of(stored: Stored) -> Result<StoredRoom, String> {
 /// A room as it would go on here.
 fn going_on(stored: StoredRoom, games: &[GameKind]) -> Result<Carried, String> {
     let kind = kind_of(&stored.row.room.carried, games).ok_or("this program does not have its game")?;
-    restore::restore(stored.into_failed(), kind)?.ok_or_else(|| "its game has ended it".to_owned())
+    let (carried, _) = restore::restore_or_go_back(stored.into_failed(), kind)?;
+    carried.ok_or_else(|| "its game has ended it".to_owned())
 }
 
 fn kind_of<'a>(carried: &Carried, games: &'a [GameKind]) -> Option<&'a GameKind> {
@@ -228,7 +229,7 @@ fn show(stored: StoredRoom, games: &[GameKind]) -> Value {
         },
         "journal": {
             "frames": stored.frames.len(), "newest_tick": stored.newest,
-            "segments": [stored.segments.start(), stored.segments.end()],
+            "segments": stored.segments.as_ref().map(|segments| [segments.start(), segments.end()]),
         },
         "seats": seats(carried),
     });

@@ -3,7 +3,10 @@
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::{
-    sync::atomic::{AtomicU8, Ordering::Relaxed},
+    sync::atomic::{
+        AtomicBool, AtomicU8,
+        Ordering::{Relaxed, SeqCst},
+    },
     time::{Duration, Instant},
 };
 use utoipa::ToSchema;
@@ -32,6 +35,7 @@ impl Step {
 #[derive(Debug, Default)]
 pub struct Drain {
     step: AtomicU8,
+    handed_over: AtomicBool,
     until: Mutex<Option<Instant>>,
 }
 
@@ -45,6 +49,16 @@ impl Drain {
     pub fn take(&self, step: Step, until: Instant) {
         self.step.fetch_max(step as u8, Relaxed);
         *self.until.lock() = Some(until);
+    }
+
+    /// From now on, another process is to have everything: what changes here, it would not know.
+    pub fn hand_over(&self) {
+        self.handed_over.store(true, SeqCst);
+    }
+
+    /// Whether another process is to have everything.
+    pub fn is_handed_over(&self) -> bool {
+        self.handed_over.load(SeqCst)
     }
 
     /// The longest time that the current step still takes. None: the server serves.

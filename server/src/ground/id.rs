@@ -1,13 +1,14 @@
-//! Numbers that are unique within this process and never reused.
+//! Numbers that are never reused.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Number of a connection.
+/// Number of a connection, unique within this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
-/// Number of a room. (Its name may be given to another room after it has ended.)
+/// Number of a room. (Its name may be given to another room after it has ended.) A room that goes on in
+/// another process keeps it, and that one's own rooms have higher ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RoomId(pub u64);
 

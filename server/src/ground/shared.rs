@@ -33,7 +33,7 @@ const SHORT: usize = 23;
 /// The part of a room that other threads may use.
 #[derive(Debug)]
 pub struct RoomShared {
-    /// Number of the room in this process, never reused.
+    /// Number of the room, never reused: also not by the next process.
     pub id: RoomId,
     /// Name, unique among existing rooms.
     pub name: Arc<str>,

@@ -45,6 +45,15 @@ impl Shares {
         *taken += 1;
         Some(Share { of: Some((self.clone(), source)) })
     }
+
+    /// Takes one more of what exists already, however many the source has.
+    pub fn go_on(self: &Arc<Self>, source: Source) -> Share {
+        if source.is_loopback() {
+            return Share::uncounted();
+        }
+        *self.taken.entry(source).or_insert(0) += 1;
+        Share { of: Some((self.clone(), source)) }
+    }
 }
 
 impl Share {

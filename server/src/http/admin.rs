@@ -33,7 +33,8 @@ struct Drained {
 /// 4000), and ends the process when they are gone.
 #[utoipa::path(post, path = "/v1/drain", tag = "operators", security(("operator" = [])),
     responses((status = 202, description = "It begins", body = Drained)))]
-pub(super) async fn drain(_: Operator, state: web::Data<HttpState>) -> HttpResponse {
+pub(super) async fn drain(_: Operator, state: web::Data<HttpState>) -> Result<HttpResponse, ApiError> {
+    state.may_change()?;
     info!("an operator requested a drain");
     // So that the answer is true already. (The server goes on to the next step by itself.)
     let drain = state.registry.drain_state();
@@ -41,7 +42,7 @@ pub(super) async fn drain(_: Operator, state: web::Data<HttpState>) -> HttpRespo
         drain.take(Step::Matches, Instant::now() + state.config.drain_wait);
     }
     state.drain.notify_one();
-    HttpResponse::Accepted().json(drained(&state))
+    Ok(HttpResponse::Accepted().json(drained(&state)))
 }
 
 /// How far a drain is.
@@ -72,6 +73,7 @@ pub(super) async fn close_room(
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let listed = state.registry.get(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
+    state.may_change()?;
     info!(room = %name, "an operator closed the room");
     listed.room.send(CloseRoom).await.map_err(|_| ApiError::no_such_room(&name))?;
     Ok(HttpResponse::NoContent().finish())
@@ -90,6 +92,7 @@ pub(super) async fn kick(
     let (name, player) = path.into_inner();
     let listed = state.registry.get(&name).ok_or_else(|| ApiError::no_such_room(&name))?;
     let number = player.parse().map_err(|_| ApiError::no_such_player(&name, &player))?;
+    state.may_change()?;
     let kick = Kick { player: number, code: CloseCode::Kicked, reason: KICKED.to_owned() };
     if !listed.room.send(kick).await.map_err(|_| ApiError::no_such_room(&name))? {
         return Err(ApiError::no_such_player(&name, &player));

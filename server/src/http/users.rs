@@ -61,6 +61,7 @@ pub(super) async fn revoke(
     };
     let default = state.config.token_lifetime + state.config.token_leeway;
     let span = seconds.map_or(default, |seconds| Duration::from_secs(seconds.min(LONGEST)));
+    state.may_change()?;
     let now = state.door.now_unix();
     if !state.door.revocations().revoke(user.clone(), now + span, now) {
         let message = "as many users are revoked as are kept: let some of them in again";
@@ -108,6 +109,7 @@ pub(super) async fn pardon(
     user: web::Path<String>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
+    state.may_change()?;
     if !state.door.revocations().pardon(&user, state.door.now_unix()) {
         let message = format!("the access of {:?} is not revoked", &**user);
         return Err(ApiError::new(StatusCode::NOT_FOUND, "not_revoked", message));

@@ -9,6 +9,10 @@ pub(crate) trait CheckpointSink: Send + fmt::Debug {
     /// Takes a checkpoint, which `took` so long, right after the last frame of the room's journal. From the
     /// first one on, the room survives its process.
     fn put(&self, checkpoint: Carried, took: Duration);
+    /// Whether it wants one soon: without it, the room would not survive.
+    fn is_wanted(&self) -> bool {
+        false
+    }
     /// The room has ended, and nothing of it is to be kept. To be called before another can have its name.
     fn forget(&self);
 }
@@ -45,7 +49,7 @@ impl Checkpoints {
     /// deserves one.
     pub(super) fn is_due(&mut self, tick: u32, settled: bool) -> bool {
         // Soon, but once for all who come back in a second: each checkpoint is a save of the whole game.
-        if settled {
+        if settled || self.sink.is_wanted() {
             self.next = self.next.min(tick.saturating_add(self.second));
         }
         tick >= self.next

@@ -38,7 +38,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// Fraction of the process's open files that may be recordings: a quarter. The others are for players.
 const SHARE: u64 = 4;
 /// How long the end of the server waits for the disk.
-const FINISH: Duration = Duration::from_secs(2);
+pub(crate) const FINISH: Duration = Duration::from_secs(2);
 
 /// The thread that writes recordings. Finishes them when it is dropped.
 #[derive(Debug)]

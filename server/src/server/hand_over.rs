@@ -7,11 +7,13 @@ use crate::{
         drain::{Pace, Step},
         durability::Durability,
     },
+    store::{Row, VERSION},
     upgrade::{Abilities, Sockets, UpgradeError},
 };
 use std::{
     collections::{BTreeMap, HashSet},
     io,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tracing::{info, warn};
@@ -19,6 +21,8 @@ use tracing::{info, warn};
 /// How long connections have to end: as long as their players wait before they come back, so that nobody
 /// comes back to this process. (It reads nothing after that.)
 const CLOSE_LIMIT: Duration = Duration::from_millis(200);
+/// How long the store may take to write the rooms and close: the other process waits for it.
+const FINISH_LIMIT: Duration = Duration::from_secs(15);
 /// Time over which players are told to come back after that.
 const SPREAD: Duration = Duration::from_millis(200);
 
@@ -50,6 +54,15 @@ impl Running {
         if self.parts.registry.drain_state().step() != Step::Serving {
             return Err(UpgradeError::Stopping);
         }
+        if let Some(store) = self.parts.store.get() {
+            if let Some(trouble) = store.trouble() {
+                return Err(UpgradeError::Store(trouble));
+            }
+            if to.journal != Some(VERSION) {
+                let there = to.journal.map_or_else(|| "another".to_owned(), |version| version.to_string());
+                return Err(UpgradeError::Journal { here: VERSION, there });
+            }
+        }
         if to.carried != carry::LAYOUT {
             let (here, there) = (carry::LAYOUT, to.carried);
             let why = format!("this server leaves rooms of version {here}, and the new one reads {there}");
@@ -73,6 +86,8 @@ impl Running {
     /// Stops everything and takes it. There is no way back.
     pub(crate) async fn hand_over(&self) -> HandedOver {
         let (start, parts) = (Instant::now(), &self.parts);
+        // What operators change from now on, it would not know.
+        parts.registry.drain_state().hand_over();
         // Who connects from now on waits for the other process.
         self.http.pause().await;
         let until = start + CLOSE_LIMIT;
@@ -84,13 +99,18 @@ impl Running {
         let count = names.len();
         let is_kept = |room: &carry::Room| parts.store.get().is_some() && room.durability != Durability::None;
         let (kept, others): (Vec<_>, Vec<_>) = rooms.into_iter().partition(is_kept);
-        if let Some(store) = parts.store.get() {
-            parts.put_in(store, kept);
+        let kept: Vec<_> = kept.into_iter().map(|room| Arc::new(Row::now(room, true))).collect();
+        let mut others: Vec<_> = others.iter().collect();
+        if let Some(store) = parts.store.get()
+            && let Err(error) = parts.put_in(store, &kept, FINISH_LIMIT).await
+        {
+            warn!(%error, rooms = kept.len(), "rooms cannot be left in the store: they are handed over directly");
+            others.extend(kept.iter().map(|row| &row.room));
         }
         let rooms = carry::encode(&others).unwrap_or_else(|error| {
             warn!(%error, "rooms cannot be handed over: they are lost");
             names.retain(|name| others.iter().all(|room| room.carried.name != *name));
-            carry::encode(&[]).unwrap_or_default()
+            carry::encode(&[] as &[carry::Room]).unwrap_or_default()
         });
         let revoked = parts.door.revocations().all();
         let revoked = revoked.into_iter().map(|(user, until)| (user.to_string(), until.as_millis() as u64));

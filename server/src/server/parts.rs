@@ -20,10 +20,11 @@ use crate::{
     presence::Presence,
     registry::Registry,
     room::events::Events,
-    store::{self, Damage, Intervals, RevokedUsers, Row, Store, Stored},
+    store::{self, Intervals, RevokedUsers, Row, Store, StoreError, Stored},
     tls::Certificates,
     topics::Topics,
     transport::{self, quic::Quic, websocket::Hub},
+    upgrade::{Abilities, Left, Predecessor},
 };
 use actix::Addr;
 use actix_http::HttpService;
@@ -37,11 +38,17 @@ use std::{
     path::PathBuf,
     rc::Rc,
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info};
+
+/// How long the server before may take to close the store when it has stopped.
+const FREE_LIMIT: Duration = Duration::from_secs(10);
+/// Time between two looks whether it has.
+const FREE_POLL: Duration = Duration::from_millis(20);
 
 /// A store, and what was found in it.
 pub(super) type OpenedStore = (store::Opened, Vec<Stored>);
@@ -70,7 +77,7 @@ pub(super) struct Parts {
     pub events: Arc<Events>,
     /// Where rooms are left to the next server, if they are.
     pub carry: Option<CarryFile>,
-    /// Rooms that the process before has left to this one.
+    /// Rooms that the process before has left to this one, before they go on.
     pub left: Mutex<Vec<carry::Room>>,
     /// Rooms of recordings, which begin with the server.
     pub from: Mutex<Vec<carry::Room>>,
@@ -102,6 +109,11 @@ pub(super) struct Parts {
     pub made_token: Option<String>,
 }
 
+/// Opens the store, if there is to be one.
+pub(super) fn open_store(config: &Config) -> Result<Option<OpenedStore>, StoreError> {
+    config.store.as_deref().map(store::open).transpose()
+}
+
 impl Parts {
     fn http_state(&self) -> HttpState {
         HttpState {
@@ -131,6 +143,42 @@ impl Parts {
         }
     }
 
+    /// Waits until the server before has stopped, and takes what it leaves.
+    pub(super) fn take_over(&self, before: &Predecessor) -> Result<(), StartError> {
+        let abilities = Abilities {
+            carried: carry::LAYOUT,
+            journal: Some(store::VERSION),
+            schemas: self.schemas.clone(),
+        };
+        let Left { rooms, revoked } = before.take_over(abilities).map_err(StartError::Upgrade)?;
+        *self.left.lock() = rooms;
+        for (user, until) in revoked {
+            let until = Duration::from_millis(until);
+            self.door.revocations().revoke(user.into(), until, Duration::ZERO);
+        }
+        let until = Instant::now() + FREE_LIMIT;
+        *self.opened.lock() = loop {
+            match open_store(&self.config) {
+                // It is still writing.
+                Err(StoreError::Locked) if Instant::now() < until => thread::sleep(FREE_POLL),
+                opened => break opened.map_err(|error| self.store_fails(error))?,
+            }
+        };
+        Ok(())
+    }
+
+    /// Learns whose access was revoked when the server before ended.
+    pub(super) fn know_revoked(&self) -> Result<(), StartError> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let known = |users: &Arc<RevokedUsers>| users.read(self.door.revocations(), now);
+        let known = self.revoked.as_ref().map(known).transpose();
+        known.map(drop).map_err(|error| self.store_fails(StoreError::Io(error)))
+    }
+
+    fn store_fails(&self, error: StoreError) -> StartError {
+        StartError::Store { folder: self.store_folder(), error: Box::new(error) }
+    }
+
     /// Has the rooms go on that the server before has left.
     pub(super) fn go_on(&self) -> Result<(), StartError> {
         let opened = self.opened.lock().take();
@@ -140,41 +188,36 @@ impl Parts {
         let stored = opened.as_ref().map_or(0, |(store, _)| store.newest_room());
         self.factory.number_after(carried.iter().map(|room| room.carried.id.0).fold(stored, u64::max));
         if let Some(opened) = opened {
-            self.restore(opened)?;
+            // Of these, the store has something older: the server before could not write them.
+            let (newer, others) = carried.into_iter().partition(|room| room.durability != Durability::None);
+            self.restore(opened, newer)?;
+            carried = others;
         }
         self.factory.go_on(carried, None);
         let from = std::mem::take(&mut *self.from.lock());
         from.into_iter().try_for_each(|room| self.factory.go_on_from(room)).map_err(StartError::From)
     }
 
-    /// Restores the rooms in the store.
-    fn restore(&self, (mut store, stored): OpenedStore) -> Result<(), StartError> {
+    /// Restores the rooms in the store; instead of some, there are `newer` ones.
+    fn restore(&self, (mut store, stored): OpenedStore, newer: Vec<carry::Room>) -> Result<(), StartError> {
         let (start, waits) = (Instant::now(), self.config.store_mismatch == StoreMismatch::Wait);
-        let (mut rooms, mut aside, mut lost) = (Vec::new(), Vec::new(), Vec::new());
-        // The store was opened before there was a log.
-        if let Some(Damage { kept, why }) = store.damage() {
-            self.metrics.store_failures.inc("damaged");
-            error!(
-                why,
-                kept = %kept.display(),
-                "the store's database cannot be read: all rooms begin anew, and it is kept with its journal"
-            );
-        }
-        for stored in stored {
+        let (mut rooms, mut aside, mut lost) = (newer, Vec::new(), Vec::new());
+        let newer: HashSet<_> = rooms.iter().map(|room| room.carried.name.clone()).collect();
+        for stored in stored.into_iter().filter(|stored| !newer.contains(stored.name())) {
             let (name, restored, left, segments) = match stored {
                 // Which segments have its frames is unknown.
-                Stored::Bad { name, why } => (name, Err(why), None, 0..=u64::MAX),
+                Stored::Bad { name, why } => (name, Err(why), None, Some(0..=u64::MAX)),
                 Stored::Room(room) => {
                     let (name, left) = (room.row.name().to_owned(), LostRoom::of(&room.row.room));
                     let segments = room.segments.clone();
-                    (name, self.factory.restore(*room), Some(left), segments)
+                    (name, self.factory.restore(*room, waits), Some(left), segments)
                 }
             };
             match restored {
                 Ok(Some(room)) => rooms.push(room),
                 Ok(None) => aside.push(name),
                 Err(why) if waits => {
-                    store.hold(segments);
+                    segments.into_iter().for_each(|segments| store.hold(segments));
                     self.factory.wait_for(name, why);
                 }
                 Err(why) => {
@@ -195,9 +238,9 @@ impl Parts {
         let rows: Vec<_> = rooms.into_iter().map(|room| Row::now(room, false)).collect();
         let intervals =
             Intervals { checkpoint: self.config.checkpoint_every, sync: self.config.journal_sync };
-        let failed = |error| StartError::Store { folder: self.store_folder(), error: Box::new(error) };
         let health = self.health.part("store", Matters::ToOperators);
-        let rows = store.begin(rows, &aside, intervals, self.metrics.clone(), health).map_err(failed)?;
+        let rows = store.begin(rows, &aside, intervals, self.metrics.clone(), health);
+        let rows = rows.map_err(|error| self.store_fails(error))?;
         let (store, rows) = rows;
         drop(self.store.set(store));
         let (count, took_ms) = (rows.len(), start.elapsed().as_millis() as u64);
@@ -229,16 +272,11 @@ impl Parts {
         left
     }
 
-    async fn leave_in(&self, store: &Store, most: Duration) -> Vec<String> {
+    async fn leave_in(&self, store: &Arc<Store>, most: Duration) -> Vec<String> {
         let rooms = self.factory.carry(most, |listed| listed.durability != Durability::None).await;
-        self.put_in(store, rooms)
-    }
-
-    /// Leaves rooms in the store, and closes it. Returns their names.
-    pub(super) fn put_in(&self, store: &Store, rooms: Vec<carry::Room>) -> Vec<String> {
         let names: Vec<_> = rooms.iter().map(|room| room.carried.name.clone()).collect();
-        let rows = rooms.into_iter().map(|room| Row::now(room, true)).collect();
-        if let Err(error) = store.finish(rows) {
+        let rows: Vec<_> = rooms.into_iter().map(|room| Row::now(room, true).into()).collect();
+        if let Err(error) = self.put_in(store, &rows, store::FINISH).await {
             let count = names.len();
             let folder = self.store_folder();
             error!(rooms = count, folder = %folder.display(), %error, "rooms cannot be left in the store");
@@ -246,6 +284,18 @@ impl Parts {
             *self.lost.lock() = Some(io::Error::new(error.kind(), line));
         }
         names
+    }
+
+    /// Puts rooms that have stopped into the store, and closes it.
+    pub(super) async fn put_in(
+        &self,
+        store: &Arc<Store>,
+        rows: &[Arc<Row>],
+        most: Duration,
+    ) -> io::Result<()> {
+        let (store, rows) = (store.clone(), rows.to_vec());
+        let put = tokio::task::spawn_blocking(move || store.finish(rows, most)).await;
+        put.map_err(io::Error::other)?
     }
 
     async fn leave_in_file(&self, most: Duration) -> HashSet<String> {

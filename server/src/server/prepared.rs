@@ -4,7 +4,7 @@ use super::{
     DRAIN_ANSWER, Parts, Running, Server, StartError,
     listen::{inherit, listen},
     neighbours,
-    parts::{Fanouts, OpenedStore, local_connections},
+    parts::{Fanouts, OpenedStore, local_connections, open_store},
 };
 use crate::{
     carry::{self, CarryFile},
@@ -27,11 +27,11 @@ use crate::{
         events::Events,
         record::{RecordFolder, RecordThread},
     },
-    store::{self, RevokedUsers, StoreError},
+    store::{self, RevokedUsers},
     tls::{Certificates, TlsConfig},
     topics::{self, Topics},
     transport::quic::Quic,
-    upgrade::{Abilities, Left, Predecessor, predecessor},
+    upgrade::{Predecessor, predecessor},
 };
 use actix::{AsyncContext, Context};
 use driftless_sim::{GameKind, checksum::schema_checksum};
@@ -41,11 +41,11 @@ use std::{
     future::poll_fn,
     io, mem,
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::Pin,
     sync::{Arc, OnceLock},
     task::Poll,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 use tokio::sync::{Notify, OnceCell};
 use tracing::warn;
@@ -75,10 +75,8 @@ pub(crate) struct Prepared {
     store: Option<OpenedStore>,
     /// Rooms of recordings.
     from: Vec<carry::Room>,
-    /// What the server before has left, if this one follows one.
-    left: Left,
-    /// Where the next server learns which users are revoked.
-    revoked_users: Option<Arc<RevokedUsers>>,
+    /// The server before, if this one follows one.
+    before: Option<&'static Predecessor>,
 }
 
 impl Prepared {
@@ -115,13 +113,12 @@ impl Prepared {
             None => (None, listen(&config, &certificates)?),
             Some((before, sockets)) => (Some(before), inherit(sockets, &config, &certificates)?),
         };
-        let open = |folder: &PathBuf| {
-            let failed = |error| StartError::Store { folder: folder.clone(), error: Box::new(error) };
-            store::open(folder).map_err(failed)
-        };
-        let open_store = || config.store.as_ref().map(open).transpose();
         // The server before has it until it stops.
-        let mut store = if before.is_none() { open_store()? } else { None };
+        let opened = if before.is_none() { open_store(&config) } else { Ok(None) };
+        let store = opened.map_err(|error| StartError::Store {
+            folder: config.store.clone().unwrap_or_default(),
+            error: Box::new(error),
+        })?;
         if server.carry.is_some() && config.redis.is_some() {
             return Err(StartError::Carry(io::Error::other(
                 "rooms cannot be carried where other nodes may have them",
@@ -133,13 +130,6 @@ impl Prepared {
         let jobs = open().map_err(StartError::Jobs)?;
         let record = config.record.as_deref().map(RecordFolder::prepare).transpose();
         let record = record.map_err(StartError::Record)?;
-        let mut left = Left::default();
-        if let Some(before) = before {
-            left = take_over(before, &server).map_err(StartError::Upgrade)?;
-            store = open_store()?;
-        }
-        let revoked_users = config.store.as_ref().map(|folder| known_revoked(folder, &authenticator));
-        let revoked_users = revoked_users.transpose()?;
         Ok(Self {
             server,
             jobs,
@@ -153,15 +143,18 @@ impl Prepared {
             authenticator,
             store,
             from,
-            left,
-            revoked_users,
+            before,
         })
     }
 
-    /// Starts everything, within an actix system. The future ends when the server has stopped, with an error
+    /// Starts everything, within an actix system. The server before stops only when nothing is left to do but
+    /// to take its rooms. The future ends when the server has stopped, with an error
     /// if it has lost rooms that it should have left to the next server.
     pub(crate) fn start(self) -> Result<(Running, impl Future<Output = io::Result<()>>), StartError> {
+        let before = self.before;
         let (parts, listener, begin) = self.parts()?;
+        before.map_or(Ok(()), |before| parts.take_over(before))?;
+        parts.know_revoked()?;
         parts.go_on()?;
         let mut serving = parts.serve(listener)?;
         begin.presence();
@@ -216,10 +209,9 @@ impl Prepared {
             record,
             carry,
             store: opened,
-            revoked_users,
             authenticator,
             from,
-            left: Left { rooms: left, revoked },
+            before: _,
         } = self;
         let store = Arc::<OnceLock<_>>::default();
         let clock = Clock::start();
@@ -277,10 +269,6 @@ impl Prepared {
         let factory = Factory::new(config.clone(), registry.clone(), services, &server.games);
         let matchmaker = Matchmaker::new(&config, factory.clone(), registry.clone(), metrics.clone());
         authenticator.start(&health)?;
-        for (user, until) in revoked {
-            let until = Duration::from_millis(until);
-            authenticator.revocations().revoke(user.into(), until, Duration::ZERO);
-        }
         let rooms = factory.clone();
         let door = Door::new(
             &config,
@@ -295,7 +283,7 @@ impl Prepared {
             clock,
             address,
             listener: listener.try_clone()?,
-            left: Mutex::new(left),
+            left: Mutex::default(),
             from: Mutex::new(from),
             token,
             made_token,
@@ -313,7 +301,7 @@ impl Prepared {
             carry,
             opened: Mutex::new(opened),
             store,
-            revoked: revoked_users,
+            revoked: config.store.as_deref().map(RevokedUsers::of).map(Arc::new),
             lost: Mutex::default(),
             metrics,
             health,
@@ -356,26 +344,10 @@ pub(super) fn faults(server: &Server, config: &Config) -> Vec<StartError> {
     games.into_iter().chain(keys.into_iter().map(StartError::Keys)).chain(store).collect()
 }
 
-/// Waits until the server before has stopped, and takes what it leaves.
-fn take_over(before: &Predecessor, server: &Server) -> io::Result<Left> {
-    before.take_over(Abilities { carried: carry::LAYOUT, schemas: schemas(&server.games) })
-}
-
 /// The checksums of the games' schemas.
 fn schemas(games: &[GameKind]) -> BTreeMap<String, u32> {
     let schema = |game: &GameKind| (game.name().to_owned(), schema_checksum(&game.schema()));
     games.iter().map(schema).collect()
-}
-
-/// Has the authenticator know whose access was revoked when the server before ended.
-fn known_revoked(folder: &Path, authenticator: &Authenticator) -> Result<Arc<RevokedUsers>, StartError> {
-    let revoked = RevokedUsers::of(folder);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    revoked.read(authenticator.revocations(), now).map_err(|error| StartError::Store {
-        folder: folder.to_owned(),
-        error: Box::new(StoreError::Io(error)),
-    })?;
-    Ok(Arc::new(revoked))
 }
 
 /// Files that are open before the first player comes, with some to spare for operators' requests.

@@ -1,6 +1,8 @@
 //! A running server.
 
-use super::{CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, HEAR_LIMIT, Parts, READERS_LIMIT, STUCK};
+use super::{
+    CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, END_LIMIT, HEAR_LIMIT, Parts, READERS_LIMIT, STUCK,
+};
 use crate::{
     config::{Config, PublicUrl},
     connection::SayGoodbye,
@@ -199,7 +201,7 @@ impl Running {
             Pace::new(self.parts.config.drain_rate).time_for(self.parts.door.connections()) + DRAIN_LIMIT;
         let drain = self.parts.registry.drain_state();
         drain.take(Step::Goodbyes, start + longest);
-        systemd::stopping(longest + CARRY_LIMIT + HEAR_LIMIT);
+        systemd::stopping(longest + END_LIMIT);
         self.parts.topics.drain(self.parts.config.drain_spread);
         let others = async {
             self.say_goodbye(start + longest).await;

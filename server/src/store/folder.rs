@@ -77,8 +77,10 @@ pub(crate) struct StoredRoom {
     pub frames: Vec<Frame>,
     /// The newest tick that is known of.
     pub newest: u32,
-    /// The segments that have its frames.
-    pub segments: RangeInclusive<u64>,
+    /// The segments that have its frames. None: there are none.
+    pub segments: Option<RangeInclusive<u64>>,
+    /// Frames found no place after its last one, which may have been its own.
+    refused: bool,
 }
 
 /// A folder that is this process's own.
@@ -96,8 +98,8 @@ pub(super) struct Folder {
     newest_room: u64,
     /// Segments with frames of rooms that wait. They are not deleted.
     held: Vec<RangeInclusive<u64>>,
-    /// What was wrong with the database that was there, and where it is kept.
-    damage: Option<Damage>,
+    /// What is wrong with the database that is there.
+    damage: Option<String>,
 }
 
 /// A database that could not be read.
@@ -120,14 +122,19 @@ impl Stored {
 
 impl StoredRoom {
     fn new(row: Row) -> Self {
-        let (newest, segments) = (row.room.carried.last_tick(), row.segment..=0); // none yet
-        Self { row, frames: Vec::new(), newest, segments }
+        let newest = row.room.carried.last_tick();
+        Self { row, frames: Vec::new(), newest, segments: None, refused: false }
+    }
+
+    /// The last segment that has something of it.
+    fn last_segment(&self) -> u64 {
+        self.segments.as_ref().map_or(self.row.segment, |segments| *segments.end())
     }
 
     /// What it takes to restore it.
     pub(crate) fn into_failed(self) -> Failed {
-        let Self { row, frames, newest, .. } = self;
-        let until = row.until(newest);
+        let Self { row, frames, newest, refused, .. } = self;
+        let until = row.until(newest, refused);
         let frames = if row.is_journaled() { frames } else { Vec::new() };
         let crate::carry::Room { setup, carried: checkpoint, .. } = row.room;
         let (tick_rate, max_players) = (setup.tick_rate, setup.max_players);
@@ -150,10 +157,19 @@ impl Folder {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         check(path)?;
         let open = lock(path)?;
-        let (rooms, rows, damage) = open_rooms(path)?;
-        let (mut folder, stored) = Self::read(path, open, rooms, rows)?;
-        folder.damage = damage;
-        Ok((folder, stored))
+        match open_rooms(path) {
+            Ok((rooms, rows)) => Self::read(path, open, rooms, rows),
+            Err(StoreError::Damaged(why)) => Ok((Self::damaged(path, open, why)?, Vec::new())),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// One that is damaged: as if there was nothing.
+    fn damaged(path: &Path, open: File, why: String) -> io::Result<Self> {
+        let last = segments(path)?.last().copied().unwrap_or(0);
+        let (rooms, found) = (Rooms::unopened(&path.join(ROOMS)), Found::default());
+        let (path, held, damage) = (path.to_owned(), Vec::new(), Some(why));
+        Ok(Self { path, _open: open, rooms, found, last, newest_room: 0, held, damage })
     }
 
     /// The same for one that is there, of which nothing is moved or removed.
@@ -173,12 +189,14 @@ impl Folder {
         rooms: Rooms,
         rows: Vec<Entry>,
     ) -> Result<(Self, Vec<Stored>), StoreError> {
-        let mut reading = Reading::of(rows, rooms.first_segment()?);
+        let first = rooms.first_segment()?;
+        let mut reading = Reading::of(rows, first);
         let segments = segments(path)?;
         for number in &segments {
             reading.segment(*number, &read(path, *number)?)?;
         }
-        let last = segments.last().copied().unwrap_or(0);
+        // Those of a server that has stopped in order are gone, and their numbers are not used again.
+        let last = segments.last().copied().unwrap_or(0).max(first);
         let newest_room = reading.newest_room;
         let (found, stored) = reading.end();
         let held = Vec::new();
@@ -193,14 +211,26 @@ impl Folder {
     }
 
     /// Has these rooms, and no frames of them any more. To be called when the first of the new segments is
-    /// there, so that a disk that is full changes nothing.
-    pub(super) fn begin(&mut self, rows: &mut [Row], aside: &[String]) -> io::Result<()> {
+    /// there, so that a disk that is full changes nothing. What was damaged is kept elsewhere, with its
+    /// journal: returns where.
+    pub(super) fn begin(&mut self, rows: &mut [Row], aside: &[String]) -> io::Result<Option<Damage>> {
+        let kept = self.damage.as_ref().map(|_| Kept::of(&self.path, self.last)).transpose()?;
+        self.write(rows, aside).inspect_err(|_| {
+            // Whoever starts next is to hear of it, too.
+            kept.iter().for_each(Kept::put_back);
+        })?;
+        let damage = self.damage.take().zip(kept).map(|(why, Kept { kept, .. })| Damage { kept, why });
+        self.delete_before(self.last + 1)?;
+        Ok(damage)
+    }
+
+    fn write(&mut self, rows: &mut [Row], aside: &[String]) -> io::Result<()> {
         let first = self.last + 1;
         // What is in the segments that are there counts no more, even before they are deleted.
         rows.iter_mut().for_each(|row| row.segment = first);
         self.rooms.begin(&self.found, rows, aside, first)?;
         self.found = Found::default();
-        self.delete_before(first)
+        Ok(())
     }
 
     /// Removes a room, be it one that only the journal knows.
@@ -214,11 +244,6 @@ impl Folder {
     /// Makes segments after those that are there.
     pub(super) fn new_segments(&self) -> Segments {
         Segments::after(&self.path, self.last)
-    }
-
-    /// What was wrong with what was there.
-    pub(super) fn damage(&self) -> Option<&Damage> {
-        self.damage.as_ref()
     }
 
     pub(super) fn newest_room(&self) -> u64 {
@@ -256,13 +281,16 @@ struct Reading {
     /// Rooms that only the journal knows: their names and encoded rows.
     begun: HashMap<u64, Beginning>,
     ended: HashSet<u64>,
+    /// The last segment in which frames found no place.
+    refused: Option<u64>,
     newest_room: u64,
 }
 
 impl Reading {
     fn of(rows: Vec<Entry>, first: u64) -> Self {
         let (begun, ended, bad) = (HashMap::new(), HashSet::new(), Vec::new());
-        let mut reading = Self { stored: HashMap::new(), bad, first, begun, ended, newest_room: 0 };
+        let (stored, refused, newest_room) = (HashMap::new(), None, 0);
+        let mut reading = Self { stored, bad, first, begun, ended, refused, newest_room };
         for (name, row) in rows {
             match row {
                 Ok(row) => {
@@ -287,12 +315,13 @@ impl Reading {
                         self.begin(found);
                     }
                 }
+                frames::REFUSED => self.refused = Some(number),
                 frames::END => drop(self.ended.insert(found.room)),
                 _ => {
                     let room = self.stored.get_mut(&found.room);
                     if let Some(room) = room.filter(|room| !room.row.stopped && room.row.segment <= number) {
                         room.take(found);
-                        room.segments = room.row.segment..=number;
+                        room.segments = Some(room.row.segment..=number);
                     }
                 }
             }
@@ -312,7 +341,7 @@ impl Reading {
 
     /// What there is, and what of it the database does not know. Of rooms of one name, there is the newest.
     fn end(self) -> (Found, Vec<Stored>) {
-        let Self { mut stored, bad, mut begun, ended, .. } = self;
+        let Self { mut stored, bad, mut begun, ended, refused, .. } = self;
         let mut found = Found::default();
         for id in ended {
             begun.remove(&id);
@@ -330,6 +359,9 @@ impl Reading {
             }
             is_newest
         });
+        for room in stored.values_mut() {
+            room.refused = refused.is_some_and(|refused| refused >= room.last_segment());
+        }
         found.begun = begun.into_values().map(|Beginning { room, row }| (room, row)).collect();
         (found, stored.into_values().map(|room| Stored::Room(room.into())).chain(bad).collect())
     }
@@ -370,26 +402,18 @@ fn read(folder: &Path, segment: u64) -> io::Result<Vec<u8>> {
     })
 }
 
-/// Opens the database and reads it. One that is damaged is kept elsewhere, with its journal. So is a journal
-/// whose database is missing or empty: without it nobody knows which rooms the journal tells of.
-fn open_rooms(folder: &Path) -> Result<(Rooms, Vec<Entry>, Option<Damage>), StoreError> {
+/// Opens the database and reads it. One that is missing or empty counts as damaged if there is a journal:
+/// nobody knows which rooms that tells of.
+fn open_rooms(folder: &Path) -> Result<(Rooms, Vec<Entry>), StoreError> {
     let path = folder.join(ROOMS);
     let is_there = fs::metadata(&path).is_ok_and(|file| file.len() > 0 || !file.is_file());
-    let opened = match is_there || segments(folder)?.is_empty() {
+    match is_there || segments(folder)?.is_empty() {
         true => open_database(&path).inspect_err(|_| {
             if !is_there {
                 let _ = fs::remove_file(&path); // what was begun is no database, and would count as damaged
             }
         }),
         false => Err(StoreError::Damaged("it is missing or empty, and its journal is not".to_owned())),
-    };
-    match opened {
-        Err(StoreError::Damaged(why)) => {
-            let kept = keep_damaged(folder)?;
-            let (rooms, rows) = open_database(&path)?;
-            Ok((rooms, rows, Some(Damage { kept, why })))
-        }
-        opened => opened.map(|(rooms, rows)| (rooms, rows, None)),
     }
 }
 
@@ -403,30 +427,61 @@ fn open_database(path: &Path) -> Result<(Rooms, Vec<Entry>), StoreError> {
     .unwrap_or_else(|_| Err(StoreError::Damaged("reading it fails".to_owned())))
 }
 
-/// Moves the database and the journal to a folder of their own. Returns which.
-fn keep_damaged(folder: &Path) -> io::Result<PathBuf> {
-    let mut number = 1;
-    let kept = loop {
-        let kept = folder.join(format!("damaged-{number}"));
-        match fs::DirBuilder::new().mode(0o700).create(&kept) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-            made => break made.map(|()| kept)?,
-        }
-    };
-    // The database last: as long as it is there, no segment is deleted.
-    for segment in segments(folder)? {
-        fs::rename(path_of(folder, segment), path_of(&kept, segment))?;
+/// A database and a journal that are kept in a folder of their own.
+struct Kept {
+    folder: PathBuf,
+    kept: PathBuf,
+    /// False: there was only a journal.
+    has_database: bool,
+}
+
+impl Kept {
+    /// Moves the database there, and the journal up to this segment.
+    fn of(folder: &Path, last: u64) -> io::Result<Self> {
+        let mut number = 1;
+        let kept = loop {
+            let kept = folder.join(format!("damaged-{number}"));
+            match fs::DirBuilder::new().mode(0o700).create(&kept) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                made => break made.map(|()| kept)?,
+            }
+        };
+        let has_database = folder.join(ROOMS).exists();
+        let moved = Self { folder: folder.to_owned(), kept, has_database };
+        moved.take(last).inspect_err(|_| moved.put_back())?;
+        Ok(moved)
     }
-    match fs::rename(folder.join(ROOMS), kept.join(ROOMS)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(kept),
+
+    fn take(&self, last: u64) -> io::Result<()> {
+        let Self { folder, kept, has_database } = self;
+        // The database last: as long as it is there, no segment is deleted.
+        for segment in segments(folder)?.into_iter().filter(|segment| *segment <= last) {
+            fs::rename(path_of(folder, segment), path_of(kept, segment))?;
+        }
+        if *has_database { fs::rename(folder.join(ROOMS), kept.join(ROOMS)) } else { Ok(()) }
+    }
+
+    /// Moves it back, as far as that is possible, in place of a database that could not be written.
+    fn put_back(&self) {
+        let Self { folder, kept, has_database } = self;
+        let _ = match has_database {
+            true => fs::rename(kept.join(ROOMS), folder.join(ROOMS)),
+            false => fs::remove_file(folder.join(ROOMS)),
+        };
+        for segment in segments(kept).unwrap_or_default() {
+            let _ = fs::rename(path_of(kept, segment), path_of(folder, segment));
+        }
+        let _ = fs::remove_dir(kept);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::log::Segment;
+    use crate::{
+        room::journal::Written,
+        store::log::{Log, SEGMENT, Segment},
+    };
     use std::os::unix::fs::PermissionsExt;
 
     fn folder() -> tempfile::TempDir {
@@ -441,11 +496,13 @@ mod tests {
         for (number, damage) in [(1, "first"), (2, "second")] {
             fs::write(folder.path().join(ROOMS), damage.repeat(2_000)).unwrap();
             drop(Segment::create(folder.path(), 5).unwrap());
-            let (opened, stored) = Folder::open(folder.path()).unwrap();
-            assert!(stored.is_empty() && segments(folder.path()).unwrap().is_empty());
+            let (mut opened, stored) = Folder::open(folder.path()).unwrap();
+            assert!(stored.is_empty());
             let kept = folder.path().join(format!("damaged-{number}"));
-            assert_eq!(opened.damage().unwrap().kept, kept);
+            assert_eq!(opened.begin(&mut [], &[]).unwrap().unwrap().kept, kept);
+            assert!(segments(folder.path()).unwrap().is_empty());
             drop(opened);
+            fs::remove_file(folder.path().join(ROOMS)).unwrap();
             assert!(fs::read_to_string(kept.join(ROOMS)).unwrap().starts_with(damage));
             assert_eq!(segments(&kept).unwrap(), [5]);
         }
@@ -458,14 +515,74 @@ mod tests {
         let folder = folder();
         for number in 1..=2 {
             drop(Segment::create(folder.path(), 7).unwrap());
-            let (opened, _) = Folder::open(folder.path()).unwrap();
-            assert!(opened.damage().is_some() && segments(folder.path()).unwrap().is_empty());
+            let (mut opened, _) = Folder::open(folder.path()).unwrap();
+            assert!(opened.begin(&mut [], &[]).unwrap().is_some());
+            assert!(segments(folder.path()).unwrap().is_empty());
             assert_eq!(segments(&folder.path().join(format!("damaged-{number}"))).unwrap(), [7]);
             drop(opened);
             fs::write(folder.path().join(ROOMS), "").unwrap();
         }
-        let (opened, _) = Folder::open(folder.path()).unwrap();
-        assert!(opened.damage().is_none(), "a new store");
+        let (mut opened, _) = Folder::open(folder.path()).unwrap();
+        assert!(opened.begin(&mut [], &[]).unwrap().is_none(), "a new store");
+    }
+
+    // Otherwise what was there would have disappeared without a word, if the start fails afterwards.
+    #[test]
+    fn what_is_damaged_stays_where_it_is_until_a_server_begins() {
+        let folder = folder();
+        fs::write(folder.path().join(ROOMS), "damaged".repeat(2_000)).unwrap();
+        drop(Segment::create(folder.path(), 5).unwrap());
+        let damaged = || fs::read_to_string(folder.path().join(ROOMS)).unwrap().starts_with("damaged");
+        for _ in 0..2 {
+            drop(Folder::open(folder.path()).unwrap());
+            assert!(damaged() && segments(folder.path()).unwrap() == [5]);
+        }
+        let (mut opened, _) = Folder::open(folder.path()).unwrap();
+        opened.rooms = Rooms::unopened(&folder.path().join("nowhere").join(ROOMS));
+        drop(opened.new_segments().make().unwrap());
+        opened.begin(&mut [], &[]).unwrap_err();
+        assert!(damaged() && segments(folder.path()).unwrap() == [5, 6]);
+        assert!(!folder.path().join("damaged-1").exists());
+    }
+
+    // Promise 2: "A client never applies a state older than one it has applied."
+    #[test]
+    fn of_a_room_whose_frames_found_no_place_the_clock_says_how_far_it_came() {
+        let folder = folder();
+        let row =
+            |id, segment| Row { segment, at_ms: 0, ..super::super::row::tests::row(id, &id.to_string()) };
+        let mut log = Vec::new();
+        for number in 1..=2 {
+            log.push(Log::new(Segment::create(folder.path(), number).unwrap()));
+        }
+        let mut reading = Reading::of(
+            [(1, 1), (2, 1), (3, 2)].map(|(id, segment)| (id.to_string(), Ok(row(id, segment)))).into(),
+            0,
+        );
+        let tick = |tick| {
+            let mut body = Vec::new();
+            Written { since: tick - 1, tick: Some(tick), ..Written::default() }.encode(&mut body);
+            body
+        };
+        log[0].append(1, 1, &tick(5));
+        log[0].append(2, 1, &tick(5));
+        assert!(!log[0].append(9, 1, &[0; SEGMENT / 2]) || !log[0].append(9, 2, &[0; SEGMENT / 2]));
+        log[1].append(2, 3, &tick(9));
+        for number in 1..=2 {
+            reading.segment(number, &read(folder.path(), number).unwrap()).unwrap();
+        }
+        let mut until: Vec<_> = reading
+            .end()
+            .1
+            .into_iter()
+            .map(|stored| match stored {
+                Stored::Room(room) => (room.row.id(), room.into_failed().until),
+                Stored::Bad { name, why } => panic!("{name}: {why}"),
+            })
+            .collect();
+        until.sort_unstable();
+        assert!(until[0].1 > 1_000_000, "since 1970, with a clock that says so");
+        assert_eq!(until[1..], [(2, 9), (3, 0)], "what came later says it itself");
     }
 
     #[test]

@@ -12,20 +12,26 @@
 //! | 8 | number of the frame, one more each in a room, from 1 |
 //! | the rest | a [`Frame`](crate::room::journal::Frame), in postcard |
 //!
-//! Two numbers are special. A frame with the number [`BEGINNING`] has a room's first checkpoint, so that the
-//! room exists before the database knows of it. One with the number [`END`] says that the room has ended.
+//! Some numbers are special. A frame with the number [`BEGINNING`] has a room's first checkpoint, so that the
+//! room exists before the database knows of it. One with the number [`END`] says that the room has ended. One
+//! with the number [`REFUSED`] is of no room: from there on, frames of all rooms found no place, up to the
+//! next file.
 //!
 //! Nothing is read beyond the first frame that is not intact. Of a room, nothing counts beyond the first
 //! number that is missing.
 
-/// The beginning of a file. Raise the version with every change of what is in frames.
-pub(crate) const HEAD: [u8; 12] = *b"DRIFTJNL\x02\0\0\0";
+/// The version of what is in frames. Raise it with every change.
+pub(crate) const VERSION: u8 = 3;
+/// The beginning of a file.
+pub(crate) const HEAD: [u8; 12] = [b'D', b'R', b'I', b'F', b'T', b'J', b'N', b'L', VERSION, 0, 0, 0];
 /// What of it is the same in all versions.
 const MAGIC: usize = 8;
 /// The number of a frame that has a room's first checkpoint.
 pub(super) const BEGINNING: u64 = 0;
 /// The number of a frame that says that a room has ended.
 pub(super) const END: u64 = u64::MAX;
+/// The number of a frame that says that others found no place after it.
+pub(super) const REFUSED: u64 = u64::MAX - 1;
 /// What comes before a frame's body.
 pub(super) const BEFORE: usize = 24;
 

@@ -30,7 +30,16 @@ struct Change {
     /// The number of the room that has it, or had it until its end.
     room: u64,
     /// None: the room has ended.
-    row: Option<Row>,
+    row: Option<Arc<Row>>,
+}
+
+/// What a checkpoint in the database needs of the journal.
+#[derive(Debug)]
+struct Since {
+    /// The number of its room.
+    room: u64,
+    /// The segment with the first frame after it. None: the room has stopped, and there is none.
+    segment: Option<u64>,
 }
 
 /// Writes it.
@@ -39,16 +48,15 @@ pub(super) struct Keeper {
     pending: Arc<Pending>,
     log: Arc<Log>,
     metrics: Arc<Metrics>,
-    /// Of each name in the database: the room's number, and the segment with the first frame after its
-    /// checkpoint.
-    since: HashMap<String, (u64, u64)>,
+    /// Of each name in the database, which frames it needs.
+    since: HashMap<String, Since>,
     written: Instant,
 }
 
 impl Pending {
     /// A checkpoint to write. `row` is called while nothing is taken: what it appends to the journal is in
     /// segments that are kept until the row is written.
-    pub(super) fn put(&self, name: String, row: impl FnOnce() -> Row) {
+    pub(super) fn put(&self, name: String, row: impl FnOnce() -> Arc<Row>) {
         let mut waiting = self.0.lock();
         let row = row();
         waiting.change(name, Change { room: row.id(), row: Some(row) });
@@ -98,11 +106,13 @@ impl Keeper {
         metrics: Arc<Metrics>,
     ) -> Self {
         let segment = log.segment();
-        let since = rows.iter().map(|row| (row.name().to_owned(), (row.id(), segment))).collect();
+        let since = |row: &Row| Since { room: row.id(), segment: Some(segment) };
+        let since = rows.iter().map(|row| (row.name().to_owned(), since(row))).collect();
         Self { folder, pending, log, metrics, since, written: Instant::now() }
     }
 
-    /// Writes what waits, if that is due, and deletes what of the journal nobody needs then.
+    /// Writes what waits, if that is due, and deletes what of the journal nobody needs then: all of it, if
+    /// all rooms have stopped in order. (So the next server may be one that reads another format.)
     pub(super) fn work(&mut self, now: Instant, last: bool) -> io::Result<()> {
         if !last && now.saturating_duration_since(self.written) < TOGETHER {
             return Ok(());
@@ -114,14 +124,15 @@ impl Keeper {
             // ones.
             (mem::take(&mut waiting.rooms), mem::take(&mut waiting.aside), self.log.segment())
         };
-        if rooms.is_empty() && aside.is_empty() {
+        if rooms.is_empty() && aside.is_empty() && !last {
+            self.log.needs_only_from(self.needed().unwrap_or(current));
             return Ok(());
         }
         let since = &self.since;
         let counts =
-            |name: &str, change: &Change| since.get(name).is_none_or(|(room, _)| *room <= change.room);
+            |name: &str, change: &Change| since.get(name).is_none_or(|since| since.room <= change.room);
         let changes = rooms.iter().filter(|(name, change)| counts(name, change));
-        let changes = changes.map(|(name, change)| (name.as_str(), change.row.as_ref()));
+        let changes = changes.map(|(name, change)| (name.as_str(), change.row.as_deref()));
         match self.folder.rooms.change(changes, &aside) {
             Ok(bytes) => {
                 let written = rooms.values().filter(|change| change.row.is_some()).count();
@@ -137,15 +148,25 @@ impl Keeper {
             self.since.remove(name);
         }
         for (name, Change { room, row }) in rooms {
-            if self.since.get(&name).is_none_or(|(newest, _)| *newest <= room) {
+            if self.since.get(&name).is_none_or(|newest| newest.room <= room) {
                 match row {
-                    Some(row) => drop(self.since.insert(name, (room, row.segment))),
+                    Some(row) => {
+                        let segment = (!row.stopped).then_some(row.segment);
+                        self.since.insert(name, Since { room, segment });
+                    }
                     None => drop(self.since.remove(&name)),
                 }
             }
         }
-        let needed = self.since.values().map(|(_, segment)| *segment).min();
-        self.folder.delete_before(needed.unwrap_or(current).min(current))
+        let needed = self.needed();
+        self.log.needs_only_from(needed.unwrap_or(current));
+        let all = if last { u64::MAX } else { current };
+        self.folder.delete_before(needed.map_or(all, |needed| needed.min(current)))
+    }
+
+    /// The first segment that a room needs.
+    fn needed(&self) -> Option<u64> {
+        self.since.values().filter_map(|since| since.segment).min()
     }
 }
 

@@ -15,6 +15,7 @@ use std::{
     io,
     os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Bytes of a segment.
@@ -22,15 +23,17 @@ pub(super) const SEGMENT: usize = 8 << 20;
 const PAGE: usize = 4096;
 
 /// The most that a frame's body may have, bytes.
-const MOST: usize = SEGMENT - HEAD.len() - BEFORE;
+const MOST: usize = SEGMENT - HEAD.len() - BEFORE - LAST;
+/// Bytes at the end of a segment that only its last frame takes, which says that there was no place for more.
+const LAST: usize = BEFORE;
 /// Digits of a segment's number in the name of its file.
 const DIGITS: usize = 10;
 /// Numbers are below this one: more would be 72 exabytes.
 const NUMBERS: u64 = 9_000_000_000;
 
-/// Where rooms write.
+/// Where rooms write, and the segment up to which nothing is trusted: the disk did not take it.
 #[derive(Debug)]
-pub(super) struct Log(Mutex<Writing>);
+pub(super) struct Log(Mutex<Writing>, AtomicU64);
 
 /// Makes segments.
 #[derive(Debug)]
@@ -43,10 +46,12 @@ pub(super) struct Segments {
 struct Writing {
     current: Segment,
     next: Option<Segment>,
-    /// Full ones, which the keeper has yet to synchronise.
+    /// Full ones, which the journal's worker has yet to synchronise.
     full: Vec<Segment>,
-    /// Frames that found no place since the keeper has looked.
+    /// Frames that found no place since the segments' worker has looked.
     refused: u64,
+    /// Why rooms have to write checkpoints before all is well.
+    distrusted: Option<String>,
 }
 
 /// A file of the journal.
@@ -56,6 +61,8 @@ pub(super) struct Segment {
     memory: MmapMut,
     used: usize,
     synchronised: usize,
+    /// It has said that it takes no more.
+    closed: bool,
 }
 
 /// The file of a segment.
@@ -94,7 +101,8 @@ impl Segments {
 impl Log {
     /// Begins with a new segment.
     pub(super) fn new(current: Segment) -> Self {
-        Self(Mutex::new(Writing { current, next: None, full: Vec::new(), refused: 0 }))
+        let writing = Writing { current, next: None, full: Vec::new(), refused: 0, distrusted: None };
+        Self(Mutex::new(writing), AtomicU64::new(0))
     }
 
     /// Appends a frame. False: there is no place for it.
@@ -105,13 +113,10 @@ impl Log {
             segments.refused += 1;
             return false;
         }
-        if !segments.current.fits(body) {
-            let Some(next) = segments.next.take() else {
-                segments.refused += 1;
-                return false;
-            };
-            let full = std::mem::replace(&mut segments.current, next);
-            segments.full.push(full);
+        if !segments.current.fits(body) && !segments.advance() {
+            segments.current.close();
+            segments.refused += 1;
+            return false;
         }
         segments.current.append(&before, body);
         true
@@ -144,23 +149,65 @@ impl Log {
         self.0.lock().next = Some(next);
     }
 
+    /// Whether a room whose newest checkpoint came with this segment has to write another.
+    pub(super) fn distrusts(&self, segment: u64) -> bool {
+        segment <= self.1.load(Ordering::Relaxed)
+    }
+
+    /// All rooms have checkpoints, and need no segment before this one.
+    pub(super) fn needs_only_from(&self, segment: u64) {
+        if !self.distrusts(segment) {
+            self.0.lock().distrusted = None;
+        }
+    }
+
+    /// Whether all that was written is on the disk, or may come to be.
+    ///
+    /// # Errors
+    /// The disk did not take something, of which rooms have yet to write checkpoints.
+    pub(super) fn check(&self) -> io::Result<()> {
+        self.0.lock().distrusted.clone().map_or(Ok(()), |why| Err(io::Error::other(why)))
+    }
+
+    /// Whether a frame would find a place.
+    pub(super) fn has_place(&self) -> bool {
+        let segments = self.0.lock();
+        !segments.current.closed || segments.next.is_some()
+    }
+
     /// Writes everything to the disk. Rooms go on writing meanwhile.
+    ///
+    /// # Errors
+    /// The disk does not take it. The kernel forgets what it could not write, and would say at the next
+    /// attempt that all is well. So nothing that was written up to now counts: rooms go on in the next
+    /// segment, with new checkpoints.
     pub(super) fn synchronise(&self, folder: &Path) -> io::Result<()> {
-        let full = std::mem::take(&mut self.0.lock().full);
-        let mut full = full.into_iter();
-        while let Some(segment) = full.next() {
-            let unsynchronised = segment.used - segment.synchronised;
-            if let Err(error) = segment.memory.flush_range(segment.synchronised, unsynchronised) {
-                self.0.lock().full.splice(..0, std::iter::once(segment).chain(full));
-                return Err(error);
+        self.try_to_synchronise(folder).inspect_err(|why| {
+            let mut segments = self.0.lock();
+            segments.distrusted = Some(why.to_string());
+            self.1.store(segments.current.number, Ordering::Relaxed);
+            if !segments.advance() {
+                segments.current.close();
             }
+            segments.full.clear();
+        })
+    }
+
+    fn try_to_synchronise(&self, folder: &Path) -> io::Result<()> {
+        let full = std::mem::take(&mut self.0.lock().full);
+        for segment in full {
+            segment.memory.flush_range(segment.synchronised, segment.used - segment.synchronised)?;
         }
         let (number, used) = {
             let segments = self.0.lock();
             (segments.current.number, segments.current.used)
         };
         // By the file, because its memory is the rooms' to write.
-        OpenOptions::new().write(true).open(path_of(folder, number))?.sync_data()?;
+        match OpenOptions::new().write(true).open(path_of(folder, number)) {
+            // The store has ended in order, and nobody needs it any more.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            file => file?.sync_data()?,
+        }
         let mut segments = self.0.lock();
         if segments.current.number == number {
             segments.current.synchronised = used;
@@ -172,6 +219,15 @@ impl Log {
     pub(super) fn let_go(&self) {
         let full = std::mem::take(&mut self.0.lock().full);
         drop(full);
+    }
+}
+
+impl Writing {
+    /// Goes on in the next segment. False: there is none.
+    fn advance(&mut self) -> bool {
+        let Some(next) = self.next.take() else { return false };
+        self.full.push(std::mem::replace(&mut self.current, next));
+        true
     }
 }
 
@@ -196,11 +252,18 @@ impl Segment {
         let mut memory = unsafe { MmapMut::map_mut(file)? };
         memory.chunks_mut(PAGE).for_each(|page| page[0] = 0);
         memory[..HEAD.len()].copy_from_slice(&HEAD);
-        Ok(Self { number, memory, used: HEAD.len(), synchronised: 0 })
+        Ok(Self { number, memory, used: HEAD.len(), synchronised: 0, closed: false })
     }
 
     fn fits(&self, body: &[u8]) -> bool {
-        self.memory.len() - self.used >= frames::length(body)
+        !self.closed && self.memory.len() - self.used >= frames::length(body) + LAST
+    }
+
+    /// Takes no more frames, and says so.
+    fn close(&mut self) {
+        if !std::mem::replace(&mut self.closed, true) {
+            self.append(&frames::before(0, frames::REFUSED, &[]), &[]);
+        }
     }
 
     fn append(&mut self, before: &[u8; BEFORE], body: &[u8]) {
@@ -282,11 +345,34 @@ mod tests {
         for (number, frame) in [(7, 1), (8, 2)] {
             let file = std::fs::read(path_of(folder.path(), number)).unwrap();
             let found: Vec<_> = frames::read(&file).map(|found| (found.room, found.number)).collect();
-            assert_eq!(found, [(3, frame)]);
+            let refused = (0, frames::REFUSED);
+            assert_eq!(found, if number == 7 { vec![(3, frame), refused] } else { vec![(3, frame)] });
         }
         log.synchronise(folder.path()).unwrap();
         assert_eq!(log.unsynchronised(), 0);
         assert!(Segment::create(folder.path(), 8).is_err(), "none is overwritten");
         assert!(path_of(folder.path(), 8).exists());
+    }
+
+    // The kernel marks pages as clean that it could not write: the next attempt says that all is well.
+    #[test]
+    fn what_the_disk_did_not_take_once_is_not_trusted_until_rooms_need_it_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::new(Segment::create(folder.path(), 1).unwrap());
+        log.provide(Segment::create(folder.path(), 2).unwrap());
+        assert!(log.append(3, 1, &[1]) && !log.distrusts(1));
+        let (file, kept) = (path_of(folder.path(), 1), folder.path().join("kept"));
+        std::fs::rename(&file, &kept).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        log.synchronise(folder.path()).unwrap_err();
+        std::fs::remove_dir(&file).unwrap();
+        std::fs::rename(&kept, &file).unwrap();
+        assert_eq!(log.segment(), 2, "what comes now is in another one");
+        log.synchronise(folder.path()).unwrap();
+        assert!(log.check().is_err() && log.distrusts(1) && !log.distrusts(2));
+        log.needs_only_from(1);
+        assert!(log.check().is_err(), "a room needs it");
+        log.needs_only_from(2);
+        assert!(log.check().is_ok());
     }
 }

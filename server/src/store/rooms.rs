@@ -42,7 +42,8 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Rooms {
     path: PathBuf,
-    /// None: writing to it has failed. It has to be opened again, because it does nothing more after that.
+    /// None: it has to be opened. After writing to it has failed, that is so again, because it does nothing
+    /// more then.
     database: Option<Database>,
 }
 
@@ -50,6 +51,11 @@ impl Rooms {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let database = open(path)?;
         Ok(Self { path: path.to_owned(), database: Some(database) })
+    }
+
+    /// One that is opened when something is written.
+    pub(super) fn unopened(path: &Path) -> Self {
+        Self { path: path.to_owned(), database: None }
     }
 
     /// All checkpoints, or what is wrong with them, by name.

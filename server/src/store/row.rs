@@ -93,9 +93,10 @@ impl Row {
 
     /// The last tick that anybody may have seen, if the frames that were found go up to tick `newest`.
     ///
-    /// While the machine runs, no frame is lost. After that, the time until now tells.
-    pub(super) fn until(&self, newest: u32) -> u32 {
-        if self.boot == boot() && !self.boot.is_empty() {
+    /// While the machine runs, no frame is lost, unless some were `refused` since the newest of them. After
+    /// that, the time until now tells.
+    pub(super) fn until(&self, newest: u32, refused: bool) -> u32 {
+        if self.boot == boot() && !self.boot.is_empty() && !refused {
             return newest;
         }
         let passed_ms = now_ms().saturating_sub(self.at_ms);
@@ -117,4 +118,27 @@ fn boot() -> &'static str {
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{
+        ground::{id::RoomId, shared::RoomShared},
+        registry::Maker,
+        room::{core::RoomCore, schedule::Schedule},
+    };
+    use driftless_proto::limits::Limits;
+    use driftless_sim::{GameKind, Setup, games::cursors::Cursors};
+    use std::{sync::Arc, time::Instant};
+
+    /// A checkpoint of a room with this number and this name.
+    pub(in crate::store) fn row(room: u64, name: &str) -> Row {
+        let (kind, setup) = (GameKind::of::<Cursors>(), Setup::new(1, 20));
+        let shared = Arc::new(RoomShared::new(RoomId(room), name.into(), kind.name(), 20, 4));
+        let (game, schedule) = (kind.start(&setup).unwrap(), Schedule::new(Instant::now(), 20));
+        let core = RoomCore::new(shared, game, kind.schema(), schedule, Limits::default(), false);
+        let (maker, durability, carried) = (Maker::Operator, Durability::Journal, core.checkpoint().unwrap());
+        Row::now(carry::Room { setup, maker, durability, carried }, false)
+    }
 }

@@ -55,7 +55,7 @@ impl Yardstick {
     /// # Errors
     /// The disk fails.
     pub fn finish(self) -> Result<u64, Box<dyn Error>> {
-        self.store.finish(Vec::new())?;
+        self.store.finish(Vec::new(), super::FINISH)?;
         Ok(self.metrics.checkpoint_bytes.get() / self.metrics.checkpoints.get().max(1))
     }
 }

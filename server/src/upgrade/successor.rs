@@ -13,13 +13,18 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{self, Child, Command, ExitStatus},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 /// How long a new process may take until it is ready: it may wait for a database of the game.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take from then on until it serves.
 const SERVING_LIMIT: Duration = Duration::from_secs(30);
+/// How long a process may take to end that has closed its line.
+const END_LIMIT: Duration = Duration::from_secs(2);
+/// Time between two looks whether it has.
+const END_POLL: Duration = Duration::from_millis(10);
 /// The program of this process, also after its file was replaced.
 const ITSELF: &str = "/proc/self/exe";
 
@@ -46,6 +51,19 @@ pub(crate) enum UpgradeError {
     /// The rooms cannot go on there.
     #[error("{0}: restart the server instead, and these rooms begin anew")]
     Unfit(String),
+    /// It cannot read what the store may still have.
+    #[error(
+        "this server's journal has the format {here}, and the new one reads {there}: restart the server instead"
+    )]
+    Journal {
+        /// The format here.
+        here: u8,
+        /// The format there.
+        there: String,
+    },
+    /// The store cannot be written, so rooms would be undone.
+    #[error("{0}: rooms would be lost. Upgrade when the store is well again")]
+    Store(String),
     /// Other nodes may have its rooms.
     #[error("a node of several (--redis) has no successor: drain it, and start the new one")]
     Node,
@@ -145,12 +163,30 @@ impl Successor {
             (UpgradeError::Silent(silent), Some(mut child))
                 if silent.kind() == io::ErrorKind::UnexpectedEof =>
             {
-                child.wait().map_or(error, UpgradeError::Ended)
+                match wait(&mut child) {
+                    Some(status) => UpgradeError::Ended(status),
+                    None => {
+                        self.child = Some(child); // which kills it
+                        error
+                    }
+                }
             }
             (_, child) => {
                 self.child = child;
                 error
             }
+        }
+    }
+}
+
+/// Waits for the end of a process that has closed its line. None: it does not end.
+fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let until = Instant::now() + END_LIMIT;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if Instant::now() < until => thread::sleep(END_POLL),
+            Ok(None) | Err(_) => return None,
         }
     }
 }

@@ -1,16 +1,8 @@
 use super::*;
-use crate::{
-    carry,
-    ground::{durability::Durability, id::RoomId, shared::RoomShared},
-    registry::Maker,
-    room::{core::RoomCore, schedule::Schedule},
-    store::{
-        Stored,
-        log::{SEGMENT, path_of},
-    },
+use crate::store::{
+    Stored,
+    log::{SEGMENT, Segment, path_of},
 };
-use driftless_proto::limits::Limits;
-use driftless_sim::{GameKind, Setup, games::cursors::Cursors};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 struct Store {
@@ -45,7 +37,7 @@ impl Store {
     }
 
     fn put(&self, room: u64) {
-        self.pending.put("den".to_owned(), || row(room));
+        self.pending.put("den".to_owned(), || row(room).into());
     }
 
     /// The numbers of the rooms that another server finds.
@@ -65,30 +57,45 @@ impl Store {
 
 /// A checkpoint of a room with this number, which is named "den".
 fn row(room: u64) -> Row {
-    let (kind, setup) = (GameKind::of::<Cursors>(), Setup::new(1, 20));
-    let shared = Arc::new(RoomShared::new(RoomId(room), "den".into(), kind.name(), 20, 4));
-    let (game, schedule) = (kind.start(&setup).unwrap(), Schedule::new(Instant::now(), 20));
-    let core = RoomCore::new(shared, game, kind.schema(), schedule, Limits::default(), false);
-    let (maker, durability, carried) = (Maker::Operator, Durability::Journal, core.checkpoint().unwrap());
-    Row::now(carry::Room { setup, maker, durability, carried }, false)
+    crate::store::row::tests::row(room, "den")
 }
 
 #[test]
 fn rooms_that_are_gone_free_segments() {
     let mut store = Store::new();
     let log = store.log.clone();
-    log.provide(store.keeper.folder.new_segments().make().unwrap_or_else(|_| {
-        // The first one is there already.
-        crate::store::log::Segment::create(store.path(), 2).unwrap()
-    }));
+    log.provide(Segment::create(store.path(), 2).unwrap());
     let body = vec![0; SEGMENT / 2];
     assert!(log.append(1, 1, &body) && log.append(1, 2, &body), "the second one is in the next segment");
+    let other = || Row { segment: 2, ..crate::store::row::tests::row(2, "hall") }.into();
+    store.pending.put("hall".to_owned(), other);
     store.write().unwrap();
-    assert!(path_of(store.path(), 1).exists());
+    assert!(path_of(store.path(), 1).exists(), "the den needs it");
+    store.pending.put("hall".to_owned(), other);
     store.pending.forget("den".to_owned(), 1, || {});
     store.write().unwrap();
     assert!(!path_of(store.path(), 1).exists(), "nobody needs it");
     assert!(path_of(store.path(), 2).exists());
+}
+
+// Otherwise no server could ever read another format.
+#[test]
+fn a_store_whose_rooms_have_stopped_in_order_has_no_journal() {
+    for all in [true, false] {
+        let mut store = Store::new();
+        if !all {
+            store.pending.put("hall".to_owned(), || crate::store::row::tests::row(2, "hall").into());
+        }
+        store.pending.put("den".to_owned(), || Row { stopped: true, ..row(1) }.into());
+        store.keeper.work(store.now, true).unwrap();
+        assert_eq!(path_of(store.path(), 1).exists(), !all);
+        let Store { place, keeper, .. } = store;
+        drop(keeper);
+        let (folder, found) = Folder::open(place.path()).unwrap();
+        assert_eq!(found.len(), if all { 1 } else { 2 });
+        drop(folder.new_segments().make().unwrap());
+        assert!(path_of(place.path(), 2).exists(), "numbers are not used again");
+    }
 }
 
 #[test]
@@ -125,7 +132,7 @@ fn a_room_that_only_the_journal_knows_is_found() {
     let store = Store::new();
     store.pending.put("den".to_owned(), || {
         store.log.append(2, crate::store::frames::BEGINNING, &row(2).to_beginning().unwrap());
-        row(2)
+        row(2).into()
     });
     // The process dies before the database has it.
     assert_eq!(store.found(), [2], "the newest of its name");
