@@ -54,7 +54,7 @@ const FORGET_PATIENCE: Duration = Duration::from_secs(75);
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Soaks, and tells how it went. The exit code is 1 if anything was wrong.
+/// Soaks, and tells how it went. The exit code is 1 if anything was wrong, or nothing was measured.
 pub fn run(args: &SoakArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
     require::check(&args.require, &SoakFigures::specimen())?;
     let stop = Stop::on_signals()?;
@@ -66,7 +66,11 @@ pub fn run(args: &SoakArgs, bots: &[BotKind]) -> Result<ExitCode, Failure> {
     if let Some(path) = &args.json {
         report::write_json(path, &figures)?;
     }
-    let well = figures.errors == 0 && figures.grow == 0 && figures.left_behind.is_nothing();
+    let measured = !figures.trends.is_empty();
+    if !measured {
+        eprintln!("nothing was measured: {} samples are too few to say anything", figures.samples);
+    }
+    let well = measured && figures.errors == 0 && figures.grow == 0 && figures.left_behind.is_nothing();
     let well = require::all_hold(&args.require, &figures)? && well;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -155,15 +155,18 @@ fn a_limit_of_file_sizes_is_an_error_and_no_signal() {
     assert!(said.contains("File too large"), "{said}");
 }
 
+/// Set where no disk can be mounted: then what needs one is not tested.
+const NO_DISKS: &str = "DRIFTLESS_TEST_WITHOUT_DISKS";
+
 /// A disk of its own, which others do not see.
 struct Disk {
     mounted_by: Child,
     path: PathBuf,
-    _at: tempfile::TempDir,
+    at: tempfile::TempDir,
 }
 
 impl Disk {
-    /// None: this process may not mount one.
+    /// None: this process may not mount one, and that was allowed for.
     fn new(bytes: u64) -> Option<Self> {
         let at = tempfile::tempdir().unwrap();
         let mut unshare = Command::new("unshare");
@@ -179,12 +182,14 @@ impl Disk {
         BufReader::new(mounted_by.stdout.take()?).read_line(&mut line).ok()?;
         if line.is_empty() {
             let _ = mounted_by.wait();
+            let allowed = std::env::var_os(NO_DISKS).is_some();
+            assert!(allowed, "this process may not mount a disk: run it as root, or set {NO_DISKS}");
             eprintln!("not tested: this process may not mount a disk");
             return None;
         }
         let path = Path::new("/proc").join(mounted_by.id().to_string()).join("root");
         let path = path.join(at.path().strip_prefix("/").unwrap());
-        Some(Self { mounted_by, path, _at: at })
+        Some(Self { mounted_by, path, at })
     }
 
     /// Leaves so many bytes on it.
@@ -193,6 +198,14 @@ impl Disk {
         while file.write_all(&[1; 4096]).is_ok() {}
         let length = file.metadata().unwrap().len();
         file.set_len(length.saturating_sub(but)).unwrap();
+    }
+
+    /// Makes it larger.
+    fn enlarge(&self, bytes: u64) {
+        let mount = format!("mount -o remount,size={bytes} \"$0\"");
+        let mut enter = Command::new("nsenter");
+        enter.arg(format!("--mount=/proc/{}/ns/mnt", self.mounted_by.id())).args(["sh", "-c", &mount]);
+        assert!(enter.arg(self.at.path()).status().unwrap().success());
     }
 
     fn make_space(&self) {
@@ -267,4 +280,35 @@ fn rooms_go_on_while_the_disk_is_full_and_are_written_when_it_is_not() {
     ann.reconnect_at(server.address());
     let welcome = ann.welcomed();
     assert!(welcome.resumed && welcome.undone_until == 0, "{welcome:?}");
+}
+
+// Promise 2: "A client never applies a state older than one it has applied."
+#[test]
+fn ticks_do_not_go_back_after_a_kill_while_the_disk_is_full() {
+    // There is space for one segment of the journal, and for no other.
+    let Some(disk) = Disk::new(14 << 20) else { return };
+    let server = Process::of(with_store(&disk.path, &["--durability=journal"]));
+    let mut ann = Player::named(server.address(), "den", "ann");
+    ann.next_tick();
+    for n in 0..200 {
+        let body = format!(r#"{{"name": "room-{n}", "tick_rate": 60}}"#);
+        let made = http::send(server.address(), "POST", "/v1/rooms", &server.authorization(), &body);
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    // The number of the frame that says so.
+    let refused = (u64::MAX - 1).to_le_bytes();
+    until("the segment is full", || {
+        ann.next_tick();
+        let segment = fs::read(disk.path.join("journal-0000000001")).unwrap();
+        segment[segment.len() - 4096..].windows(8).any(|bytes| bytes == refused)
+    });
+    let seen = (0..20).map(|_| ann.next_tick()).max().unwrap();
+    server.kill();
+    ann.lose_connection();
+    disk.enlarge(64 << 20);
+    let server = Process::of(with_store(&disk.path, &["--durability=journal"]));
+    ann.reconnect_at(server.address());
+    let welcome = ann.welcomed();
+    assert!(welcome.resumed && welcome.undone_until >= seen, "{seen}: {welcome:?}");
+    assert!(ann.next_tick() > seen);
 }
