@@ -207,6 +207,16 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<Room>, String> {
     postcard::from_bytes(body).map_err(|e| e.to_string())
 }
 
+/// What a server has left: as it is, or with the beginning that it should have.
+#[cfg(any(test, fuzzed))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let begun = [&MAGIC[..], &[LAYOUT], &crc32c::crc32c(bytes).to_le_bytes(), bytes].concat();
+    for rooms in [decode(bytes), decode(&begun)].into_iter().flatten() {
+        let again = encode(&rooms).ok().and_then(|file| decode(&file).ok());
+        assert_eq!(again.map(|again| again.len()), Some(rooms.len()), "what is read can be written");
+    }
+}
+
 /// Checks that a file can be created and written. Returns whom it belongs to.
 fn probe(part: &Path) -> io::Result<u32> {
     let mut file = create(part)?;

@@ -4,12 +4,56 @@
 //! of the pure parts. It never goes back and knows no time of day: that is read from the system when it is
 //! shown, because the system's clock may be set while the server runs.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    cell::RefCell,
+    fs,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 /// The runtime's clock, which is virtual if a test has paused it. The pure parts are given the time as an
 /// argument instead.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// The machine that the calling thread is on, if that is a simulated one.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// What tells its boots apart.
+    pub boot: Arc<str>,
+    /// What its clock shows, as the time since 1970, at an instant.
+    pub shows: (Duration, Instant),
+}
+
+thread_local! {
+    static MACHINE: RefCell<Option<Machine>> = const { RefCell::new(None) };
+}
+
+impl Machine {
+    /// The calling thread is on it from now on.
+    pub fn enter(self) {
+        MACHINE.set(Some(self));
+    }
+}
+
+/// The time of day, as the time since 1970. It may be set while the server runs.
+pub(crate) fn time_of_day() -> Duration {
+    MACHINE.with_borrow(|machine| match machine {
+        Some(Machine { shows: (shown, at), .. }) => *shown + now().saturating_duration_since(*at),
+        None => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+    })
+}
+
+/// Identifies the time since this machine was started. Empty: unknown.
+pub(crate) fn boot() -> Arc<str> {
+    static BOOT: OnceLock<Arc<str>> = OnceLock::new();
+    let of_system = || {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        id.trim().into()
+    };
+    let simulated = MACHINE.with_borrow(|machine| machine.as_ref().map(|machine| machine.boot.clone()));
+    simulated.unwrap_or_else(|| BOOT.get_or_init(of_system).clone())
 }
 
 /// The server clock. Copies of a clock agree.
@@ -41,12 +85,12 @@ impl Clock {
 
     /// The time of day, as the time since 1970.
     pub fn unix(&self) -> Duration {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+        time_of_day()
     }
 
     /// The time of day at a server time, according to the system's current clock: milliseconds since 1970.
     pub fn unix_ms(&self, us: u64) -> u64 {
-        unix_ms(us, self.now(), SystemTime::now())
+        unix_ms(us, self.now(), UNIX_EPOCH + time_of_day())
     }
 }
 

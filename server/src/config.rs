@@ -17,6 +17,8 @@
 
 mod admin_token;
 mod described;
+#[cfg(any(test, fuzzed))]
+mod fuzz;
 mod kind;
 mod networks;
 mod options;
@@ -30,6 +32,8 @@ mod token_secret;
 
 pub use admin_token::AdminToken;
 pub use described::{DescribedSetting, default_file, described};
+#[cfg(any(test, fuzzed))]
+pub(crate) use fuzz::fuzz;
 pub use networks::Networks;
 pub use options::{Options, Origin, Provenance, check_environment};
 pub use otlp::OtlpUrl;

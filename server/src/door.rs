@@ -17,11 +17,17 @@
 //! connection at all (on QUIC, which has no requests, no seat). Its page learns why by the same request
 //! without the upgrade, which is answered alike.
 
+#[cfg(any(test, fuzzed))]
+mod fuzz;
 mod identity;
 mod open;
 mod places;
 mod proxies;
 
+#[cfg(any(test, fuzzed))]
+pub(crate) use fuzz::fuzz;
+#[cfg(any(test, fuzzed))]
+pub(crate) use identity::fuzz_token;
 pub(crate) use identity::{Authenticator, OwnScheme, Says, TOKEN_PROTOCOL, sign, unusable_keys};
 pub use identity::{Denied, Knock};
 pub use places::Places;
@@ -280,7 +286,7 @@ impl Door {
             }
         };
         let revocations = self.authenticator.revocations().clone();
-        Ok(Tenure::new(identity.into(), revocations, clock::now(), identity::unix_now()))
+        Ok(Tenure::new(identity.into(), revocations, clock::now(), clock::time_of_day()))
     }
 
     /// Finds out who players are.
@@ -290,7 +296,7 @@ impl Door {
 
     /// The time since 1970, by which tokens and revocations are judged.
     pub(crate) fn now_unix(&self) -> Duration {
-        identity::unix_now()
+        clock::time_of_day()
     }
 
     /// The users whose access is revoked.

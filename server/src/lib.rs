@@ -121,6 +121,9 @@ pub mod door;
 mod factory;
 pub mod feed;
 mod file_size;
+#[cfg(any(test, fuzzed))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod ground;
 pub mod health;
 mod homes;
@@ -156,7 +159,7 @@ pub use http::Pages;
 pub use room::events::{RoomEvent, RoomView};
 pub use server::Server;
 #[doc(hidden)]
-pub use store::Yardstick;
+pub use store::{Disk, Footing, Task, Yardstick};
 
 use driftless_sim::GameKind;
 use std::process::ExitCode;

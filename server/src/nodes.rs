@@ -59,6 +59,8 @@ mod simulated;
 pub(crate) use keeper::Surroundings;
 pub(crate) use link::connect;
 pub(crate) use node::{Load, Node};
+#[cfg(any(test, fuzzed))]
+pub(crate) use script::fuzz;
 
 use self::core::Core;
 use crate::{

@@ -8,6 +8,7 @@ mod listen;
 mod neighbours;
 mod parts;
 mod prepared;
+mod restore;
 mod running;
 
 pub use error::StartError;

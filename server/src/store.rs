@@ -17,9 +17,9 @@
 //! - `revoked.json`: the [users whose access was revoked](RevokedUsers).
 //! - `damaged-N`: a database that was damaged, with its journal.
 //!
-//! Three threads do what may wait for the disk, and none waits for another: one writes checkpoints
-//! ([`keeper`]), one makes the next segment, and one has the disk take the journal (`--journal-sync`): a
-//! *machine* that dies loses what was not synchronised.
+//! Three threads ([`workers`]) do what may wait for the disk, and none waits for another: one writes
+//! checkpoints ([`keeper`]), one makes the next segment, and one has the disk take the journal
+//! (`--journal-sync`): a *machine* that dies loses what was not synchronised.
 //!
 //! A room exists in the store before anybody is told of it. With `journal`, its first checkpoint is in the
 //! journal before anybody can join; with `checkpoint`, before anybody is shown its first tick. The database
@@ -38,8 +38,11 @@
 //! One thing is not here: fencing. A folder has one owner, who holds a lock on it. A store that several nodes
 //! share has to refuse writes of an owner that is none any more.
 
+mod disk;
 mod folder;
 pub(crate) mod frames;
+#[cfg(any(test, fuzzed))]
+mod fuzz;
 mod keeper;
 mod log;
 mod revoked;
@@ -49,14 +52,18 @@ mod troubles;
 mod workers;
 mod yardstick;
 
+pub use disk::{Disk, Footing};
 pub(crate) use folder::{StoreError, Stored, StoredRoom, check};
 pub(crate) use frames::VERSION;
+#[cfg(any(test, fuzzed))]
+pub(crate) use fuzz::fuzz;
 pub(crate) use revoked::RevokedUsers;
 pub(crate) use row::Row;
+pub use troubles::Task;
 pub use yardstick::Yardstick;
 
 use crate::{
-    carry,
+    carry, clock,
     ground::{durability::Durability, shared::RoomShared},
     health::Part,
     metrics::Metrics,
@@ -81,8 +88,8 @@ use std::{
     time::{Duration, Instant},
 };
 use tracing::{error, warn};
-use troubles::{Task, Troubles};
-use workers::{Starting, Workers};
+use troubles::Troubles;
+use workers::{Chore, Workers};
 
 /// How long the end of the server waits for the disk.
 pub(crate) const FINISH: Duration = Duration::from_secs(5);
@@ -151,8 +158,8 @@ struct RoomJournal {
 ///
 /// # Errors
 /// Another process has it, or it cannot be written.
-pub(crate) fn open(folder: &Path) -> Result<(Opened, Vec<Stored>), StoreError> {
-    let (folder, stored) = Folder::open(folder)?;
+pub(crate) fn open(folder: &Path, footing: Footing) -> Result<(Opened, Vec<Stored>), StoreError> {
+    let (folder, stored) = Folder::open(folder, footing)?;
     Ok((Opened { folder }, stored))
 }
 
@@ -216,19 +223,20 @@ impl Opened {
                 "the store's database cannot be read: all rooms begin anew, and it is kept with its journal"
             );
         }
-        let path = folder.path().to_owned();
+        let (path, footing) = (folder.path().to_owned(), folder.footing().clone());
         let troubles = Arc::new(Troubles::new(&path, metrics.clone(), health));
         let pending = Arc::<Pending>::default();
         let mut keeper = Keeper::new(folder, &rows, pending.clone(), log.clone(), metrics.clone());
-        let starting = Starting::new(troubles.clone());
-        let thread = StoreError::Thread;
-        let checkpoints = move |now, last| keeper.work(now, last);
-        starting.start("checkpoints", Task::Checkpoints, checkpoints).map_err(thread)?;
-        let next = supply(log.clone(), segments, metrics.clone(), troubles.clone());
-        starting.start("segments", Task::Segments, next).map_err(thread)?;
-        let sync = synchronise(log.clone(), path, intervals.sync, metrics.clone());
-        starting.start("journal", Task::Synchronisation, sync).map_err(thread)?;
-        let workers = starting.end();
+        let sync = synchronise(log.clone(), path, footing.disk, intervals.sync, metrics.clone());
+        let chores = vec![
+            Chore::new(Task::Checkpoints, move |now, last| keeper.work(now, last)),
+            Chore::new(Task::Segments, supply(log.clone(), segments, metrics.clone(), troubles.clone())),
+            Chore::new(Task::Synchronisation, sync),
+        ];
+        let workers = match footing.threads {
+            true => Workers::start(chores, &troubles).map_err(StoreError::Thread)?,
+            false => Workers::Others(Mutex::new(chores), troubles.clone()),
+        };
         let every = intervals.checkpoint;
         Ok((Arc::new(Store { pending, log, every, metrics, troubles, workers }), rows))
     }
@@ -262,10 +270,11 @@ fn supply(
 fn synchronise(
     log: Arc<Log>,
     folder: PathBuf,
+    disk: Arc<dyn Disk>,
     every: Duration,
     metrics: Arc<Metrics>,
 ) -> impl FnMut(Instant, bool) -> io::Result<()> {
-    let mut synchronised = Instant::now();
+    let mut synchronised = clock::now();
     move |now, last| {
         let unsynchronised = log.unsynchronised();
         metrics.journal_unsynchronised.set(unsynchronised as i64);
@@ -273,7 +282,7 @@ fn synchronise(
             log.let_go();
         } else if unsynchronised > 0 && (last || now.saturating_duration_since(synchronised) >= every) {
             synchronised = now;
-            log.synchronise(&folder)?;
+            log.synchronise(&folder, &*disk)?;
         }
         log.check()
     }
@@ -317,6 +326,11 @@ impl Store {
     /// Sets the row of a room aside that cannot go on. To be called before another begins under its name.
     pub(crate) fn set_aside(&self, name: String) {
         self.pending.set_aside(name);
+    }
+
+    /// Does what is due of a task, if no thread does.
+    pub(crate) fn turn(&self, task: Task) {
+        self.workers.turn(task, clock::now());
     }
 
     /// Time between two checkpoints of a room.
@@ -418,7 +432,7 @@ mod tests {
     #[test]
     fn ticks_are_written_after_a_frame_that_found_no_place() {
         let folder = tempfile::tempdir().unwrap();
-        let log = Arc::new(Log::new(log::Segment::create(folder.path(), 1).unwrap()));
+        let log = Arc::new(Log::new(log::Segment::create(folder.path(), 1, &Footing::default()).unwrap()));
         let mut journal = RoomJournal {
             log: log.clone(),
             room: 7,
@@ -432,7 +446,7 @@ mod tests {
         assert!(log.append(8, 1, &vec![0; log::SEGMENT - 100]), "nearly all of the segment");
         journal.write(&Written { checksum: Some(9), ..tick(2) });
         journal.write(&tick(3));
-        log.provide(log::Segment::create(folder.path(), 2).unwrap());
+        log.provide(log::Segment::create(folder.path(), 2, &Footing::default()).unwrap());
         journal.write(&Written { checksum: Some(9), ..tick(4) });
         let file = std::fs::read(log::path_of(folder.path(), 2)).unwrap();
         let found = frames::read(&file).next().unwrap();
@@ -444,7 +458,7 @@ mod tests {
     #[test]
     fn of_a_frame_that_is_too_large_for_any_segment_its_tick_is_written() {
         let folder = tempfile::tempdir().unwrap();
-        let log = Arc::new(Log::new(log::Segment::create(folder.path(), 1).unwrap()));
+        let log = Arc::new(Log::new(log::Segment::create(folder.path(), 1, &Footing::default()).unwrap()));
         let position = Arc::default();
         let durability = Durability::Journal;
         let mut journal =

@@ -34,3 +34,10 @@ pub(crate) const PATH: &str = "/v1/connect";
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 /// How much longer a transport waits than the session, so that the session times out first and says goodbye.
 pub(crate) const LAST_WORD: Duration = CLOSE_LIMIT.saturating_add(Duration::from_secs(1));
+
+/// What a client or a proxy sends first, or after an upgrade.
+#[cfg(any(test, fuzzed))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let _ = proxy_protocol::parse(bytes);
+    websocket::fuzz(bytes);
+}

@@ -4,7 +4,7 @@ use super::{Config, ConfigError, kind::Form, table::Entry};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 use std::{
     collections::BTreeMap,
-    fmt, fs,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 use toml::Spanned;
@@ -61,10 +61,16 @@ impl Options {
     /// # Errors
     /// If the file cannot be read, is not TOML, or has unknown keys.
     pub fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let bad =
+            |error: io::Error| ConfigError::BadFile { path: path.to_owned(), reason: error.to_string() };
+        self.read(path, &fs::read_to_string(path).map_err(bad)?)
+    }
+
+    /// The same for one that has this text.
+    pub(super) fn read(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
         let bad = |reason| ConfigError::BadFile { path: path.to_owned(), reason };
-        let text = fs::read_to_string(path).map_err(|error| bad(error.to_string()))?;
         let line = |at: usize| text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
-        let table: BTreeMap<Spanned<String>, toml::Value> = toml::from_str(&text).map_err(|error| {
+        let table: BTreeMap<Spanned<String>, toml::Value> = toml::from_str(text).map_err(|error| {
             // Without the line itself, which may contain a secret.
             bad(format!("line {}: {}", line(error.span().unwrap_or_default().start), error.message()))
         })?;

@@ -247,6 +247,11 @@ impl Peer {
             || self.session.closing().is_some()
     }
 
+    /// What its reliable messages cost that wait for it, bytes.
+    pub fn waiting(&self) -> usize {
+        self.seat.as_ref().map_or(0, |seat| seat.outbox.lock().queue().bytes())
+    }
+
     /// Appends the next message to `out`, for a transport with one lane: reliable ones first, then the newest
     /// state.
     pub fn next_message(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> Outbound {

@@ -19,6 +19,8 @@
 //! of its own: [`Server::authenticate`](crate::Server::authenticate).
 
 mod cache;
+#[cfg(any(test, fuzzed))]
+mod fuzz;
 mod keyring;
 mod keys;
 mod knock;
@@ -27,11 +29,14 @@ mod signatures;
 mod source;
 mod token;
 
+#[cfg(any(test, fuzzed))]
+pub(crate) use fuzz::fuzz_token;
 pub(crate) use knock::TOKEN_PROTOCOL;
 pub use knock::{Denied, Knock};
 pub(crate) use sign::{Says, sign};
 
 use crate::{
+    clock::time_of_day,
     config::Config,
     ground::{
         identity::{Identity, User},
@@ -45,11 +50,7 @@ use cache::Pace;
 use futures_util::future::LocalBoxFuture;
 use keyring::Keyring;
 use keys::Key;
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{io, sync::Arc, time::Duration};
 use token::{Rules, TokenError, verify};
 use tokio::time::timeout;
 
@@ -167,7 +168,7 @@ impl Authenticator {
     /// Reserves a token that may be used once only, for a new seat. None: it may be used more often.
     pub(crate) fn reserve(&self, identity: &Identity) -> Result<Option<Reserved>, Denied> {
         let (Some(jti), Some(expires)) = (&identity.once, identity.expires) else { return Ok(None) };
-        let reserved = self.once.reserve(jti, expires, unix_now());
+        let reserved = self.once.reserve(jti, expires, time_of_day());
         reserved.map(Some).map_err(|refused| match refused {
             once::Refused::Again => Denied::unauthenticated("the token was used before").named("token_used"),
             once::Refused::Meanwhile => {
@@ -178,7 +179,7 @@ impl Authenticator {
     }
 
     fn check_revoked(&self, user: &User) -> Result<(), Denied> {
-        if self.revocations.is_revoked(user.id(), unix_now()) {
+        if self.revocations.is_revoked(user.id(), time_of_day()) {
             return Err(Denied::forbidden(format!("the access of {user} was revoked")).named("revoked"));
         }
         Ok(())
@@ -214,7 +215,7 @@ fn open_keys(config: &Config) -> Result<Arc<Keyring>, String> {
 }
 
 async fn by_token(token: &str, keyring: &Keyring, rules: &Rules) -> Result<Identity, Denied> {
-    let verified = verify(token, &keyring.keys(), rules, unix_now());
+    let verified = verify(token, &keyring.keys(), rules, time_of_day());
     // The issuer may have a new key, which may have the name of an old one, or none.
     if !matches!(verified, Err(TokenError::UnknownKey | TokenError::Signature)) {
         return Ok(verified?);
@@ -224,14 +225,9 @@ async fn by_token(token: &str, keyring: &Keyring, rules: &Rules) -> Result<Ident
     if keys.is_empty() {
         return Err(Denied::unavailable("the keys for tokens cannot be had at present"));
     }
-    Ok(verify(token, &keys, rules, unix_now())?)
+    Ok(verify(token, &keys, rules, time_of_day())?)
 }
 
 fn guest() -> Result<Identity, Denied> {
     Identity::guest().map_err(|error| Denied::unavailable(format!("no random bytes: {error}")))
-}
-
-/// The time since 1970.
-pub(super) fn unix_now() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

@@ -102,6 +102,14 @@ pub(super) fn answer(value: &Value) -> Result<Answer, Failure> {
     Ok(Answer { generation: Generation(generation.as_str().into()), settling, said })
 }
 
+/// What a Redis has sent, as an answer.
+#[cfg(any(test, fuzzed))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    if let Ok(value) = redis::parse_redis_value(bytes) {
+        let _ = answer(&value);
+    }
+}
+
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),

@@ -19,7 +19,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, UNIX_EPOCH},
 };
 
 /// How often resume windows are checked: a seat may be kept this much longer than its window.
@@ -241,7 +241,7 @@ impl Handler<Query> for Presence {
     type Result = MessageResult<Query>;
 
     fn handle(&mut self, query: Query, _: &mut Self::Context) -> Self::Result {
-        let (now, wall) = (self.clock.now(), SystemTime::now());
+        let (now, wall) = (self.clock.now(), UNIX_EPOCH + self.clock.unix());
         MessageResult(self.roster.view(&query, now, wall))
     }
 }

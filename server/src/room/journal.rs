@@ -242,6 +242,15 @@ impl From<Lost> for Away {
     }
 }
 
+/// A frame, of a room that had none before.
+#[cfg(any(test, fuzzed))]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let frames: Vec<_> = bytes.split(|byte| *byte == 0xfe).map_while(|one| Frame::decode(one).ok()).collect();
+    if !frames.is_empty() {
+        super::core::restore::fuzz(frames);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

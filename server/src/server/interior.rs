@@ -2,6 +2,7 @@
 //! with nobody to carry their messages. For tests that are the network themselves, in virtual time; that is
 //! why nothing here is documented for users.
 
+use super::restore::{OpenedStore, restore};
 use crate::{
     carry,
     clock::{self, Clock},
@@ -9,7 +10,10 @@ use crate::{
     connection::{LocalConnections, PeerRef, SayGoodbye, Worker},
     door::{Authenticator, Denied, Door, Knock, OwnScheme},
     factory::{Factory, RoomServices, RoomSpec},
-    ground::{home::Home, identity::Identity, source::Source, transport_kind::TransportKind},
+    ground::{
+        durability::Durability, home::Home, identity::Identity, source::Source, transport_kind::TransportKind,
+    },
+    health::Health,
     homes::Homes,
     jobs::{JobPool, Jobs},
     metrics::Metrics,
@@ -22,15 +26,17 @@ use crate::{
         record::{RecordFolder, RecordThread},
         timetable::Timetable,
     },
+    store::{self, Footing, Row, Store, Task},
 };
 use actix::Actor;
 use actix_rt::Arbiter;
 use driftless_proto::{code::CloseCode, session::Delivery};
 use driftless_sim::{GameKind, PlayerId, Setup};
+use parking_lot::Mutex;
 use std::{
     io,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -39,6 +45,11 @@ const REVOKED: Duration = Duration::from_secs(3_600);
 
 /// A server without sockets.
 pub struct Interior {
+    config: Config,
+    /// The store, before the rooms in it go on, and since.
+    opened: Mutex<Option<OpenedStore>>,
+    store: Arc<OnceLock<Arc<Store>>>,
+    health: Arc<Health>,
     registry: Arc<Registry>,
     factory: Arc<Factory>,
     door: Arc<Door>,
@@ -47,19 +58,24 @@ pub struct Interior {
 }
 
 impl Interior {
-    /// Starts it, within an actix system. `watcher` hears of every change of presence, and `who` finds out
-    /// who clients are, if not by signed tokens.
+    /// Starts it, within an actix system. `watcher` hears of every change of presence, `who` finds out who
+    /// clients are, if not by signed tokens, and a store stands on `footing`, if there is one.
     ///
     /// # Errors
-    /// If rooms are to be recorded: the folder cannot be used, or the thread cannot be started.
+    /// The store, or the folder of recordings, cannot be used; or a thread cannot be started.
     pub fn start(
         config: &Config,
         games: &[GameKind],
         watcher: impl Watcher + 'static,
         who: Option<fn(Knock) -> Result<Identity, Denied>>,
+        footing: Footing,
     ) -> io::Result<Self> {
+        let opened = config.store.as_ref().map(|folder| store::open(folder, footing));
+        let opened = opened.transpose().map_err(io::Error::other)?;
         let clock = Clock::start();
         let metrics = Arc::new(Metrics::new());
+        let health = Health::new(metrics.clone(), Instant::now());
+        let store = Arc::<OnceLock<_>>::default();
         let presence = Presence::new(clock).watched_by(watcher).start();
         let registry = Registry::new(metrics.clone());
         let connections = LocalConnections::start(Worker::start(clock, metrics.clone(), Duration::ZERO));
@@ -78,7 +94,7 @@ impl Interior {
             events: Events::start(Vec::new(), metrics.clone())?,
             recorder,
             nodes: None,
-            store: Arc::default(),
+            store: store.clone(),
         };
         let factory = Factory::new(config.clone(), registry.clone(), services, games);
         let scheme =
@@ -94,7 +110,8 @@ impl Interior {
             authenticator,
             metrics.clone(),
         );
-        Ok(Self { registry, factory, door, connections, metrics })
+        let (config, opened) = (config.clone(), Mutex::new(opened));
+        Ok(Self { config, opened, store, health, registry, factory, door, connections, metrics })
     }
 
     /// A client has connected. Whoever is refused gets a peer that says so.
@@ -131,7 +148,7 @@ impl Interior {
             tick_rate: Some(setup.tick_rate),
             max_players: Some(setup.max_players),
             seed: Some(setup.seed),
-            durability: None,
+            durability: None, // as configured
             options: setup.options.clone(),
             ..RoomSpec::default()
         };
@@ -197,19 +214,48 @@ impl Interior {
         self.factory.finish_recordings();
     }
 
-    /// Stops all rooms after their next tick, and returns the file that is left to the next server.
-    ///
-    /// # Errors
-    /// If they are too large for a file.
-    pub async fn carry(&self, most: Duration) -> io::Result<Vec<u8>> {
-        carry::encode(&self.factory.carry(most, |_| true).await)
+    /// What the clock of its machine shows, as the time since 1970.
+    pub fn time_of_day(&self) -> Duration {
+        clock::time_of_day()
     }
 
-    /// Goes on with the rooms in a file.
+    /// Does what is due of a task of the store.
+    pub fn keep(&self, task: Task) {
+        if let Some(store) = self.store.get() {
+            store.turn(task);
+        }
+    }
+
+    /// Stops all rooms after their next tick: those that the store keeps are left there, and the others in
+    /// the file that is returned, for the next server.
     ///
     /// # Errors
-    /// Why it cannot be read.
-    pub fn go_on(&self, file: &[u8]) -> Result<(), String> {
-        carry::decode(file).map(|rooms| self.factory.go_on(rooms, None))
+    /// They cannot all be left.
+    pub async fn carry(&self, most: Duration) -> (io::Result<()>, io::Result<Vec<u8>>) {
+        let mut kept = Ok(());
+        if let Some(store) = self.store.get() {
+            let rooms = self.factory.carry(most, |listed| listed.durability != Durability::None).await;
+            let rows = rooms.into_iter().map(|room| Row::now(room, true).into()).collect();
+            kept = store.finish(rows, most);
+        }
+        let is_kept = |durability| self.factory.is_stored(durability);
+        let rooms = self.factory.carry(most, |listed| !is_kept(listed.durability)).await;
+        (kept, carry::encode(&rooms))
+    }
+
+    /// Goes on with the rooms in the store, if there is one, and in a file.
+    ///
+    /// # Errors
+    /// Why one of them cannot be read.
+    pub fn go_on(&self, file: Option<&[u8]>) -> Result<(), String> {
+        let carried = file.map(carry::decode).transpose()?.unwrap_or_default();
+        if let Some(opened) = self.opened.lock().take() {
+            self.factory.number_after(opened.0.newest_room());
+            let Self { factory, config, metrics, health, store, .. } = self;
+            restore(opened, Vec::new(), factory, config, metrics, health, store)
+                .map_err(|error| error.to_string())?;
+        }
+        self.factory.go_on(carried, None);
+        Ok(())
     }
 }

@@ -1,16 +1,19 @@
 //! What exists before the first connection, and how connections reach it.
 
-use super::{BACKLOG, HEAD_TIMEOUT, HTTP_CONNECTIONS, KEEP_ALIVE, Routes, StartError};
+use super::{
+    BACKLOG, HEAD_TIMEOUT, HTTP_CONNECTIONS, KEEP_ALIVE, Routes, StartError,
+    restore::{OpenedStore, restore},
+};
 use crate::{
     carry::{self, CarryFile},
-    clock::Clock,
-    config::{AdminToken, Config, StoreMismatch},
+    clock::{self, Clock},
+    config::{AdminToken, Config},
     connection::{Fanout, LocalConnections, Worker},
     door::{self, Door},
-    factory::{Factory, LostRoom},
+    factory::Factory,
     feed::Feed,
     ground::durability::Durability,
-    health::{Health, Matters},
+    health::Health,
     homes::Homes,
     http::{self, Access, Costly, HttpState, LOBBY_READERS, Pages},
     jobs::JobPool,
@@ -20,7 +23,7 @@ use crate::{
     presence::Presence,
     registry::Registry,
     room::events::Events,
-    store::{self, Intervals, RevokedUsers, Row, Store, StoreError, Stored},
+    store::{self, Footing, RevokedUsers, Row, Store, StoreError},
     tls::Certificates,
     topics::Topics,
     transport::{self, quic::Quic, websocket::Hub},
@@ -39,7 +42,7 @@ use std::{
     rc::Rc,
     sync::{Arc, OnceLock},
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 use tokio::sync::{Notify, OnceCell, Semaphore};
 use tokio_rustls::TlsAcceptor;
@@ -49,9 +52,6 @@ use tracing::{error, info};
 const FREE_LIMIT: Duration = Duration::from_secs(10);
 /// Time between two looks whether it has.
 const FREE_POLL: Duration = Duration::from_millis(20);
-
-/// A store, and what was found in it.
-pub(super) type OpenedStore = (store::Opened, Vec<Stored>);
 
 /// The fan-outs of all threads that serve connections.
 pub(super) type Fanouts = Arc<Mutex<Vec<Addr<Fanout>>>>;
@@ -111,7 +111,7 @@ pub(super) struct Parts {
 
 /// Opens the store, if there is to be one.
 pub(super) fn open_store(config: &Config) -> Result<Option<OpenedStore>, StoreError> {
-    config.store.as_deref().map(store::open).transpose()
+    config.store.as_deref().map(|folder| store::open(folder, Footing::default())).transpose()
 }
 
 impl Parts {
@@ -169,8 +169,7 @@ impl Parts {
 
     /// Learns whose access was revoked when the server before ended.
     pub(super) fn know_revoked(&self) -> Result<(), StartError> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let known = |users: &Arc<RevokedUsers>| users.read(self.door.revocations(), now);
+        let known = |users: &Arc<RevokedUsers>| users.read(self.door.revocations(), clock::time_of_day());
         let known = self.revoked.as_ref().map(known).transpose();
         known.map(drop).map_err(|error| self.store_fails(StoreError::Io(error)))
     }
@@ -190,67 +189,14 @@ impl Parts {
         if let Some(opened) = opened {
             // Of these, the store has something older: the server before could not write them.
             let (newer, others) = carried.into_iter().partition(|room| room.durability != Durability::None);
-            self.restore(opened, newer)?;
+            let Self { factory, config, metrics, health, store, .. } = self;
+            let restored = restore(opened, newer, factory, config, metrics, health, store);
+            restored.map_err(|error| self.store_fails(error))?;
             carried = others;
         }
         self.factory.go_on(carried, None);
         let from = std::mem::take(&mut *self.from.lock());
         from.into_iter().try_for_each(|room| self.factory.go_on_from(room)).map_err(StartError::From)
-    }
-
-    /// Restores the rooms in the store; instead of some, there are `newer` ones.
-    fn restore(&self, (mut store, stored): OpenedStore, newer: Vec<carry::Room>) -> Result<(), StartError> {
-        let (start, waits) = (Instant::now(), self.config.store_mismatch == StoreMismatch::Wait);
-        let (mut rooms, mut aside, mut lost) = (newer, Vec::new(), Vec::new());
-        let newer: HashSet<_> = rooms.iter().map(|room| room.carried.name.clone()).collect();
-        for stored in stored.into_iter().filter(|stored| !newer.contains(stored.name())) {
-            let (name, restored, left, segments) = match stored {
-                // Which segments have its frames is unknown.
-                Stored::Bad { name, why } => (name, Err(why), None, Some(0..=u64::MAX)),
-                Stored::Room(room) => {
-                    let (name, left) = (room.row.name().to_owned(), LostRoom::of(&room.row.room));
-                    let segments = room.segments.clone();
-                    (name, self.factory.restore(*room, waits), Some(left), segments)
-                }
-            };
-            match restored {
-                Ok(Some(room)) => rooms.push(room),
-                Ok(None) => aside.push(name),
-                Err(why) if waits => {
-                    segments.into_iter().for_each(|segments| store.hold(segments));
-                    self.factory.wait_for(name, why);
-                }
-                Err(why) => {
-                    match left {
-                        Some(left) => lost.push((left, why)),
-                        None => {
-                            self.metrics.store_failures.inc("damaged");
-                            error!(
-                                room = name,
-                                why, "its checkpoint cannot be read, and is set aside: it begins anew"
-                            );
-                        }
-                    }
-                    aside.push(name);
-                }
-            }
-        }
-        let rows: Vec<_> = rooms.into_iter().map(|room| Row::now(room, false)).collect();
-        let intervals =
-            Intervals { checkpoint: self.config.checkpoint_every, sync: self.config.journal_sync };
-        let health = self.health.part("store", Matters::ToOperators);
-        let rows = store.begin(rows, &aside, intervals, self.metrics.clone(), health);
-        let rows = rows.map_err(|error| self.store_fails(error))?;
-        let (store, rows) = rows;
-        drop(self.store.set(store));
-        let (count, took_ms) = (rows.len(), start.elapsed().as_millis() as u64);
-        let rooms = rows.into_iter().map(|row| row.room).collect();
-        self.factory.go_on(rooms, self.store.get().map(|store| &**store));
-        lost.into_iter().for_each(|(lost, why)| self.factory.replace(lost, &why));
-        if count > 0 {
-            info!(rooms = count, took_ms, "rooms of the store go on");
-        }
-        Ok(())
     }
 
     fn store_folder(&self) -> PathBuf {

@@ -4,7 +4,8 @@ use super::{
     DRAIN_ANSWER, Parts, Running, Server, StartError,
     listen::{inherit, listen},
     neighbours,
-    parts::{Fanouts, OpenedStore, local_connections, open_store},
+    parts::{Fanouts, local_connections, open_store},
+    restore::OpenedStore,
 };
 use crate::{
     carry::{self, CarryFile},

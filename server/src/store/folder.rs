@@ -1,6 +1,7 @@
 //! The folder of a store: what a server finds there, and what it leaves.
 
 use super::{
+    disk::{Disk, Footing},
     frames,
     log::{Segments, number_of, path_of},
     rooms::{Entry, Found, Rooms},
@@ -13,8 +14,9 @@ use std::{
     io,
     ops::RangeInclusive,
     os::unix::fs::{DirBuilderExt, MetadataExt},
-    panic::catch_unwind,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// The database's file.
@@ -87,6 +89,7 @@ pub(crate) struct StoredRoom {
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    footing: Footing,
     /// Holds the lock.
     _open: File,
     pub(super) rooms: Rooms,
@@ -153,23 +156,23 @@ pub(crate) fn check(path: &Path) -> Result<(), StoreError> {
 
 impl Folder {
     /// Opens it, or makes it, and reads it.
-    pub(super) fn open(path: &Path) -> Result<(Self, Vec<Stored>), StoreError> {
+    pub(super) fn open(path: &Path, footing: Footing) -> Result<(Self, Vec<Stored>), StoreError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         check(path)?;
         let open = lock(path)?;
-        match open_rooms(path) {
-            Ok((rooms, rows)) => Self::read(path, open, rooms, rows),
-            Err(StoreError::Damaged(why)) => Ok((Self::damaged(path, open, why)?, Vec::new())),
+        match open_rooms(path, &footing.disk) {
+            Ok((rooms, rows)) => Self::read(path, footing, open, rooms, rows),
+            Err(StoreError::Damaged(why)) => Ok((Self::damaged(path, footing, open, why)?, Vec::new())),
             Err(other) => Err(other),
         }
     }
 
     /// One that is damaged: as if there was nothing.
-    fn damaged(path: &Path, open: File, why: String) -> io::Result<Self> {
+    fn damaged(path: &Path, footing: Footing, open: File, why: String) -> io::Result<Self> {
         let last = segments(path)?.last().copied().unwrap_or(0);
-        let (rooms, found) = (Rooms::unopened(&path.join(ROOMS)), Found::default());
+        let (rooms, found) = (Rooms::unopened(&path.join(ROOMS), &footing.disk), Found::default());
         let (path, held, damage) = (path.to_owned(), Vec::new(), Some(why));
-        Ok(Self { path, _open: open, rooms, found, last, newest_room: 0, held, damage })
+        Ok(Self { path, footing, _open: open, rooms, found, last, newest_room: 0, held, damage })
     }
 
     /// The same for one that is there, of which nothing is moved or removed.
@@ -179,12 +182,14 @@ impl Folder {
             return Err(StoreError::Missing);
         }
         let open = lock(path)?;
-        let (rooms, rows) = open_database(&file)?;
-        Self::read(path, open, rooms, rows)
+        let footing = Footing::default();
+        let (rooms, rows) = open_database(&file, &footing.disk)?;
+        Self::read(path, footing, open, rooms, rows)
     }
 
     fn read(
         path: &Path,
+        footing: Footing,
         open: File,
         rooms: Rooms,
         rows: Vec<Entry>,
@@ -201,7 +206,8 @@ impl Folder {
         let (found, stored) = reading.end();
         let held = Vec::new();
         let path = path.to_owned();
-        Ok((Self { path, _open: open, rooms, found, last, newest_room, held, damage: None }, stored))
+        let folder = Self { path, footing, _open: open, rooms, found, last, newest_room, held, damage: None };
+        Ok((folder, stored))
     }
 
     /// Keeps those of these segments that are there now, until another server takes the store.
@@ -243,11 +249,15 @@ impl Folder {
 
     /// Makes segments after those that are there.
     pub(super) fn new_segments(&self) -> Segments {
-        Segments::after(&self.path, self.last)
+        Segments::after(&self.path, self.last, &self.footing)
     }
 
     pub(super) fn newest_room(&self) -> u64 {
         self.newest_room
+    }
+
+    pub(super) fn footing(&self) -> &Footing {
+        &self.footing
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -273,7 +283,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 }
 
 /// What is found, as it is read.
-struct Reading {
+pub(super) struct Reading {
     stored: HashMap<u64, StoredRoom>,
     bad: Vec<Stored>,
     /// The first segment that counts for rooms that the database does not know.
@@ -287,7 +297,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn of(rows: Vec<Entry>, first: u64) -> Self {
+    pub(super) fn of(rows: Vec<Entry>, first: u64) -> Self {
         let (begun, ended, bad) = (HashMap::new(), HashSet::new(), Vec::new());
         let (stored, refused, newest_room) = (HashMap::new(), None, 0);
         let mut reading = Self { stored, bad, first, begun, ended, refused, newest_room };
@@ -303,7 +313,7 @@ impl Reading {
         reading
     }
 
-    fn segment(&mut self, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn segment(&mut self, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
         if let Some(version) = frames::other_version(bytes) {
             return Err(StoreError::Format(version));
         }
@@ -340,7 +350,7 @@ impl Reading {
     }
 
     /// What there is, and what of it the database does not know. Of rooms of one name, there is the newest.
-    fn end(self) -> (Found, Vec<Stored>) {
+    pub(super) fn end(self) -> (Found, Vec<Stored>) {
         let Self { mut stored, bad, mut begun, ended, refused, .. } = self;
         let mut found = Found::default();
         for id in ended {
@@ -404,11 +414,11 @@ fn read(folder: &Path, segment: u64) -> io::Result<Vec<u8>> {
 
 /// Opens the database and reads it. One that is missing or empty counts as damaged if there is a journal:
 /// nobody knows which rooms that tells of.
-fn open_rooms(folder: &Path) -> Result<(Rooms, Vec<Entry>), StoreError> {
+fn open_rooms(folder: &Path, disk: &Arc<dyn Disk>) -> Result<(Rooms, Vec<Entry>), StoreError> {
     let path = folder.join(ROOMS);
     let is_there = fs::metadata(&path).is_ok_and(|file| file.len() > 0 || !file.is_file());
     match is_there || segments(folder)?.is_empty() {
-        true => open_database(&path).inspect_err(|_| {
+        true => open_database(&path, disk).inspect_err(|_| {
             if !is_there {
                 let _ = fs::remove_file(&path); // what was begun is no database, and would count as damaged
             }
@@ -417,13 +427,13 @@ fn open_rooms(folder: &Path) -> Result<(Rooms, Vec<Entry>), StoreError> {
     }
 }
 
-fn open_database(path: &Path) -> Result<(Rooms, Vec<Entry>), StoreError> {
+fn open_database(path: &Path, disk: &Arc<dyn Disk>) -> Result<(Rooms, Vec<Entry>), StoreError> {
     // The database may find that it is damaged by a panic.
-    catch_unwind(|| {
-        let rooms = Rooms::open(path)?;
+    catch_unwind(AssertUnwindSafe(|| {
+        let rooms = Rooms::open(path, disk)?;
         let rows = rooms.all()?;
         Ok((rooms, rows))
-    })
+    }))
     .unwrap_or_else(|_| Err(StoreError::Damaged("reading it fails".to_owned())))
 }
 
@@ -495,8 +505,8 @@ mod tests {
         let folder = folder();
         for (number, damage) in [(1, "first"), (2, "second")] {
             fs::write(folder.path().join(ROOMS), damage.repeat(2_000)).unwrap();
-            drop(Segment::create(folder.path(), 5).unwrap());
-            let (mut opened, stored) = Folder::open(folder.path()).unwrap();
+            drop(Segment::create(folder.path(), 5, &Footing::default()).unwrap());
+            let (mut opened, stored) = Folder::open(folder.path(), Footing::default()).unwrap();
             assert!(stored.is_empty());
             let kept = folder.path().join(format!("damaged-{number}"));
             assert_eq!(opened.begin(&mut [], &[]).unwrap().unwrap().kept, kept);
@@ -514,15 +524,15 @@ mod tests {
     fn a_journal_whose_database_is_missing_or_empty_is_kept() {
         let folder = folder();
         for number in 1..=2 {
-            drop(Segment::create(folder.path(), 7).unwrap());
-            let (mut opened, _) = Folder::open(folder.path()).unwrap();
+            drop(Segment::create(folder.path(), 7, &Footing::default()).unwrap());
+            let (mut opened, _) = Folder::open(folder.path(), Footing::default()).unwrap();
             assert!(opened.begin(&mut [], &[]).unwrap().is_some());
             assert!(segments(folder.path()).unwrap().is_empty());
             assert_eq!(segments(&folder.path().join(format!("damaged-{number}"))).unwrap(), [7]);
             drop(opened);
             fs::write(folder.path().join(ROOMS), "").unwrap();
         }
-        let (mut opened, _) = Folder::open(folder.path()).unwrap();
+        let (mut opened, _) = Folder::open(folder.path(), Footing::default()).unwrap();
         assert!(opened.begin(&mut [], &[]).unwrap().is_none(), "a new store");
     }
 
@@ -531,14 +541,14 @@ mod tests {
     fn what_is_damaged_stays_where_it_is_until_a_server_begins() {
         let folder = folder();
         fs::write(folder.path().join(ROOMS), "damaged".repeat(2_000)).unwrap();
-        drop(Segment::create(folder.path(), 5).unwrap());
+        drop(Segment::create(folder.path(), 5, &Footing::default()).unwrap());
         let damaged = || fs::read_to_string(folder.path().join(ROOMS)).unwrap().starts_with("damaged");
         for _ in 0..2 {
-            drop(Folder::open(folder.path()).unwrap());
+            drop(Folder::open(folder.path(), Footing::default()).unwrap());
             assert!(damaged() && segments(folder.path()).unwrap() == [5]);
         }
-        let (mut opened, _) = Folder::open(folder.path()).unwrap();
-        opened.rooms = Rooms::unopened(&folder.path().join("nowhere").join(ROOMS));
+        let (mut opened, _) = Folder::open(folder.path(), Footing::default()).unwrap();
+        opened.rooms = Rooms::unopened(&folder.path().join("nowhere").join(ROOMS), &Footing::default().disk);
         drop(opened.new_segments().make().unwrap());
         opened.begin(&mut [], &[]).unwrap_err();
         assert!(damaged() && segments(folder.path()).unwrap() == [5, 6]);
@@ -553,7 +563,7 @@ mod tests {
             |id, segment| Row { segment, at_ms: 0, ..super::super::row::tests::row(id, &id.to_string()) };
         let mut log = Vec::new();
         for number in 1..=2 {
-            log.push(Log::new(Segment::create(folder.path(), number).unwrap()));
+            log.push(Log::new(Segment::create(folder.path(), number, &Footing::default()).unwrap()));
         }
         let mut reading = Reading::of(
             [(1, 1), (2, 1), (3, 2)].map(|(id, segment)| (id.to_string(), Ok(row(id, segment)))).into(),
@@ -588,11 +598,11 @@ mod tests {
     #[test]
     fn segments_of_rooms_that_wait_are_kept() {
         let folder = folder();
-        drop(Folder::open(folder.path()).unwrap());
+        drop(Folder::open(folder.path(), Footing::default()).unwrap());
         for number in 1..=4 {
-            drop(Segment::create(folder.path(), number).unwrap());
+            drop(Segment::create(folder.path(), number, &Footing::default()).unwrap());
         }
-        let (mut opened, _) = Folder::open(folder.path()).unwrap();
+        let (mut opened, _) = Folder::open(folder.path(), Footing::default()).unwrap();
         opened.hold(2..=3);
         opened.begin(&mut [], &[]).unwrap();
         assert_eq!(segments(folder.path()).unwrap(), [2, 3]);
@@ -605,7 +615,7 @@ mod tests {
     fn a_database_that_cannot_be_opened_now_stays_where_it_is() {
         let folder = folder();
         fs::create_dir(folder.path().join(ROOMS)).unwrap();
-        let failed = Folder::open(folder.path()).unwrap_err();
+        let failed = Folder::open(folder.path(), Footing::default()).unwrap_err();
         assert!(matches!(failed, StoreError::Io(_)), "{failed}");
         assert!(folder.path().join(ROOMS).is_dir());
     }

@@ -1,7 +1,7 @@
 //! What waits to be written to the database, and how it is.
 
 use super::{folder::Folder, log::Log, row::Row};
-use crate::metrics::Metrics;
+use crate::{clock, metrics::Metrics};
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -108,7 +108,7 @@ impl Keeper {
         let segment = log.segment();
         let since = |row: &Row| Since { room: row.id(), segment: Some(segment) };
         let since = rows.iter().map(|row| (row.name().to_owned(), since(row))).collect();
-        Self { folder, pending, log, metrics, since, written: Instant::now() }
+        Self { folder, pending, log, metrics, since, written: clock::now() }
     }
 
     /// Writes what waits, if that is due, and deletes what of the journal nobody needs then: all of it, if

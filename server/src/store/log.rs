@@ -7,23 +7,24 @@
 
 #![allow(unsafe_code, reason = "a file that is mapped into memory")]
 
-use super::frames::{self, BEFORE, HEAD};
+use super::{
+    disk::{Disk, Footing},
+    frames::{self, BEFORE, HEAD},
+};
 use memmap2::MmapMut;
 use parking_lot::Mutex;
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Bytes of a segment.
 pub(super) const SEGMENT: usize = 8 << 20;
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 
-/// The most that a frame's body may have, bytes.
-const MOST: usize = SEGMENT - HEAD.len() - BEFORE - LAST;
 /// Bytes at the end of a segment that only its last frame takes, which says that there was no place for more.
 const LAST: usize = BEFORE;
 /// Digits of a segment's number in the name of its file.
@@ -40,6 +41,7 @@ pub(super) struct Log(Mutex<Writing>, AtomicU64);
 pub(super) struct Segments {
     folder: PathBuf,
     last: u64,
+    footing: Footing,
 }
 
 #[derive(Debug)]
@@ -79,8 +81,8 @@ pub(super) fn number_of(name: &str) -> Option<u64> {
 
 impl Segments {
     /// After these in this folder.
-    pub(super) fn after(folder: &Path, last: u64) -> Self {
-        Self { folder: folder.to_owned(), last }
+    pub(super) fn after(folder: &Path, last: u64, footing: &Footing) -> Self {
+        Self { folder: folder.to_owned(), last, footing: footing.clone() }
     }
 
     /// Makes the next one.
@@ -94,7 +96,7 @@ impl Segments {
         }
         // Whatever has its name is in the way of this one, but not of the next.
         self.last = number;
-        Segment::create(&self.folder, number)
+        Segment::create(&self.folder, number, &self.footing)
     }
 }
 
@@ -109,7 +111,7 @@ impl Log {
     pub(super) fn append(&self, room: u64, number: u64, body: &[u8]) -> bool {
         let before = frames::before(room, number, body);
         let mut segments = self.0.lock();
-        if body.len() > MOST {
+        if frames::length(body) > segments.current.memory.len() - HEAD.len() - LAST {
             segments.refused += 1;
             return false;
         }
@@ -181,8 +183,8 @@ impl Log {
     /// The disk does not take it. The kernel forgets what it could not write, and would say at the next
     /// attempt that all is well. So nothing that was written up to now counts: rooms go on in the next
     /// segment, with new checkpoints.
-    pub(super) fn synchronise(&self, folder: &Path) -> io::Result<()> {
-        self.try_to_synchronise(folder).inspect_err(|why| {
+    pub(super) fn synchronise(&self, folder: &Path, disk: &dyn Disk) -> io::Result<()> {
+        self.try_to_synchronise(folder, disk).inspect_err(|why| {
             let mut segments = self.0.lock();
             segments.distrusted = Some(why.to_string());
             self.1.store(segments.current.number, Ordering::Relaxed);
@@ -193,21 +195,17 @@ impl Log {
         })
     }
 
-    fn try_to_synchronise(&self, folder: &Path) -> io::Result<()> {
+    fn try_to_synchronise(&self, folder: &Path, disk: &dyn Disk) -> io::Result<()> {
         let full = std::mem::take(&mut self.0.lock().full);
         for segment in full {
-            segment.memory.flush_range(segment.synchronised, segment.used - segment.synchronised)?;
+            synchronise(folder, segment.number, disk)?;
         }
         let (number, used) = {
             let segments = self.0.lock();
             (segments.current.number, segments.current.used)
         };
         // By the file, because its memory is the rooms' to write.
-        match OpenOptions::new().write(true).open(path_of(folder, number)) {
-            // The store has ended in order, and nobody needs it any more.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            file => file?.sync_data()?,
-        }
+        synchronise(folder, number, disk)?;
         let mut segments = self.0.lock();
         if segments.current.number == number {
             segments.current.synchronised = used;
@@ -219,6 +217,14 @@ impl Log {
     pub(super) fn let_go(&self) {
         let full = std::mem::take(&mut self.0.lock().full);
         drop(full);
+    }
+}
+
+/// Has the disk take a segment, if it is there: nobody may need it any more.
+fn synchronise(folder: &Path, number: u64, disk: &dyn Disk) -> io::Result<()> {
+    match disk.synchronise(&path_of(folder, number)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        synchronised => synchronised,
     }
 }
 
@@ -236,16 +242,17 @@ impl Segment {
     ///
     /// # Errors
     /// As [`Segments::make`].
-    pub(super) fn create(folder: &Path, number: u64) -> io::Result<Self> {
+    pub(super) fn create(folder: &Path, number: u64, footing: &Footing) -> io::Result<Self> {
         let path = path_of(folder, number);
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        Self::map(&file, number).inspect_err(|_| {
+        let made = footing.disk.reserve(&file, footing.segment).and_then(|()| Self::map(&file, number));
+        // What is synchronised in a file is lost with its name.
+        made.and_then(|made| footing.disk.synchronise_names(folder).map(|()| made)).inspect_err(|_| {
             let _ = std::fs::remove_file(&path);
         })
     }
 
     fn map(file: &File, number: u64) -> io::Result<Self> {
-        allocate(file, SEGMENT)?;
         // SAFETY: the file was just created by this process, in a folder that is locked by it, and nobody
         // else writes to it or makes it shorter. (Whoever is allowed to and does so anyway ends this process
         // with a signal, as with any file that is mapped.)
@@ -272,30 +279,6 @@ impl Segment {
     }
 }
 
-/// Makes sure that the disk has the blocks.
-#[cfg(target_os = "linux")]
-fn allocate(file: &File, bytes: usize) -> io::Result<()> {
-    loop {
-        // SAFETY: the descriptor is open as long as `file` is; the other arguments are numbers.
-        match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, bytes as libc::off_t) } {
-            0 => return Ok(()),
-            libc::EINTR => {}
-            code @ (libc::EOPNOTSUPP | libc::EINVAL | libc::ENODEV) => {
-                let error = io::Error::from_raw_os_error(code);
-                let line = format!("its file system cannot reserve space for the journal ({error})");
-                return Err(io::Error::new(io::ErrorKind::Unsupported, line));
-            }
-            code => return Err(io::Error::from_raw_os_error(code)),
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn allocate(mut file: &File, bytes: usize) -> io::Result<()> {
-    use std::io::Write;
-    (0..bytes / PAGE).try_for_each(|_| file.write_all(&[0; PAGE]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,36 +293,29 @@ mod tests {
         for stray in ["", "7", "+000000007", "9999999999", "00000000001", "0000000001~", &most] {
             assert_eq!(number_of(&format!("journal-{stray}")), None, "{stray}");
         }
-        let made = Segments::after(folder, NUMBERS - 1).make();
+        let made = Segments::after(folder, NUMBERS - 1, &Footing::default()).make();
         assert!(made.unwrap_err().to_string().contains("used up"));
-    }
-
-    // Where blocks cannot be reserved, a room's write could end the process.
-    #[test]
-    fn a_file_whose_blocks_cannot_be_reserved_is_refused_by_name() {
-        let (file, _other) = std::os::unix::net::UnixStream::pair().unwrap();
-        let error = allocate(&File::from(std::os::fd::OwnedFd::from(file)), PAGE).unwrap_err();
-        assert!(error.to_string().contains("cannot reserve space"), "{error}");
     }
 
     #[test]
     fn a_frame_larger_than_a_segment_costs_no_segment() {
         let folder = tempfile::tempdir().unwrap();
-        let log = Log::new(Segment::create(folder.path(), 1).unwrap());
-        log.provide(Segment::create(folder.path(), 2).unwrap());
-        assert!(!log.append(1, 1, &vec![0; MOST + 1]) && log.append(1, 2, &vec![0; MOST]));
+        let log = Log::new(Segment::create(folder.path(), 1, &Footing::default()).unwrap());
+        log.provide(Segment::create(folder.path(), 2, &Footing::default()).unwrap());
+        let most = SEGMENT - HEAD.len() - BEFORE - LAST;
+        assert!(!log.append(1, 1, &vec![0; most + 1]) && log.append(1, 2, &vec![0; most]));
         assert_eq!((log.segment(), log.take_refused()), (1, 1));
     }
 
     #[test]
     fn frames_are_in_the_files_as_soon_as_they_are_appended() {
         let folder = tempfile::tempdir().unwrap();
-        let log = Log::new(Segment::create(folder.path(), 7).unwrap());
+        let log = Log::new(Segment::create(folder.path(), 7, &Footing::default()).unwrap());
         let body = vec![1; SEGMENT / 2];
         assert!(log.append(3, 1, &body));
         assert!(!log.append(3, 2, &body), "there is no place, and nobody waits for it");
         assert_eq!((log.take_refused(), log.take_refused()), (1, 0));
-        log.provide(Segment::create(folder.path(), 8).unwrap());
+        log.provide(Segment::create(folder.path(), 8, &Footing::default()).unwrap());
         assert!(log.append(3, 2, &body));
         assert_eq!((log.segment(), log.needs_next()), (8, true));
         for (number, frame) in [(7, 1), (8, 2)] {
@@ -348,9 +324,9 @@ mod tests {
             let refused = (0, frames::REFUSED);
             assert_eq!(found, if number == 7 { vec![(3, frame), refused] } else { vec![(3, frame)] });
         }
-        log.synchronise(folder.path()).unwrap();
+        log.synchronise(folder.path(), &*Footing::default().disk).unwrap();
         assert_eq!(log.unsynchronised(), 0);
-        assert!(Segment::create(folder.path(), 8).is_err(), "none is overwritten");
+        assert!(Segment::create(folder.path(), 8, &Footing::default()).is_err(), "none is overwritten");
         assert!(path_of(folder.path(), 8).exists());
     }
 
@@ -358,17 +334,17 @@ mod tests {
     #[test]
     fn what_the_disk_did_not_take_once_is_not_trusted_until_rooms_need_it_no_more() {
         let folder = tempfile::tempdir().unwrap();
-        let log = Log::new(Segment::create(folder.path(), 1).unwrap());
-        log.provide(Segment::create(folder.path(), 2).unwrap());
+        let log = Log::new(Segment::create(folder.path(), 1, &Footing::default()).unwrap());
+        log.provide(Segment::create(folder.path(), 2, &Footing::default()).unwrap());
         assert!(log.append(3, 1, &[1]) && !log.distrusts(1));
         let (file, kept) = (path_of(folder.path(), 1), folder.path().join("kept"));
         std::fs::rename(&file, &kept).unwrap();
         std::fs::create_dir(&file).unwrap();
-        log.synchronise(folder.path()).unwrap_err();
+        log.synchronise(folder.path(), &*Footing::default().disk).unwrap_err();
         std::fs::remove_dir(&file).unwrap();
         std::fs::rename(&kept, &file).unwrap();
         assert_eq!(log.segment(), 2, "what comes now is in another one");
-        log.synchronise(folder.path()).unwrap();
+        log.synchronise(folder.path(), &*Footing::default().disk).unwrap();
         assert!(log.check().is_err() && log.distrusts(1) && !log.distrusts(2));
         log.needs_only_from(1);
         assert!(log.check().is_err(), "a room needs it");

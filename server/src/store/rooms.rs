@@ -1,9 +1,8 @@
 //! The database of checkpoints.
 
-use super::{StoreError, row::Row};
+use super::{StoreError, disk::Disk, row::Row};
 use redb::{
     Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
-    backends::FileBackend,
 };
 use std::{
     collections::HashMap,
@@ -11,6 +10,7 @@ use std::{
     io::{self, ErrorKind},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Checkpoints by room name.
@@ -42,20 +42,21 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Rooms {
     path: PathBuf,
+    disk: Arc<dyn Disk>,
     /// None: it has to be opened. After writing to it has failed, that is so again, because it does nothing
     /// more then.
     database: Option<Database>,
 }
 
 impl Rooms {
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = open(path)?;
-        Ok(Self { path: path.to_owned(), database: Some(database) })
+    pub(super) fn open(path: &Path, disk: &Arc<dyn Disk>) -> Result<Self, StoreError> {
+        let database = Some(open(path, &**disk)?);
+        Ok(Self { path: path.to_owned(), disk: disk.clone(), database })
     }
 
     /// One that is opened when something is written.
-    pub(super) fn unopened(path: &Path) -> Self {
-        Self { path: path.to_owned(), database: None }
+    pub(super) fn unopened(path: &Path, disk: &Arc<dyn Disk>) -> Self {
+        Self { path: path.to_owned(), disk: disk.clone(), database: None }
     }
 
     /// All checkpoints, or what is wrong with them, by name.
@@ -141,7 +142,7 @@ impl Rooms {
     fn write<T>(&mut self, change: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error>) -> io::Result<T> {
         let database = match &self.database {
             Some(database) => database,
-            None => self.database.insert(open(&self.path).map_err(|error| match error {
+            None => self.database.insert(open(&self.path, &*self.disk).map_err(|error| match error {
                 StoreError::Io(error) => error,
                 error => io::Error::other(error),
             })?),
@@ -169,14 +170,12 @@ impl Rooms {
     }
 }
 
-fn open(path: &Path) -> Result<Database, StoreError> {
+fn open(path: &Path, disk: &dyn Disk) -> Result<Database, StoreError> {
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     // It may have been made when others could read it.
     file.set_permissions(Permissions::from_mode(0o600))?;
-    let opened = FileBackend::new(file)
-        .and_then(|file| Database::builder().set_cache_size(CACHE).create_with_backend(file));
-    opened.map_err(|error| why(error.into()))
+    disk.database(Database::builder().set_cache_size(CACHE), file).map_err(|error| why(error.into()))
 }
 
 /// What a transaction writes to.

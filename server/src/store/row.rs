@@ -2,19 +2,16 @@
 
 use crate::{
     carry::{self, LAYOUT},
+    clock::{self, boot},
     ground::durability::Durability,
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    fs,
-    sync::OnceLock,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::Duration;
 
 /// A checkpoint of a room. Its layout is part of [`LAYOUT`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
-    /// Which boot of which machine: see [`boot`].
+    /// Which boot of which machine: see [`clock::boot`].
     pub boot: String,
     /// When it was taken, milliseconds since 1970, by the system's clock.
     pub at_ms: u64,
@@ -40,7 +37,7 @@ pub(super) struct Beginning {
 impl Row {
     /// A checkpoint taken now.
     pub(crate) fn now(room: carry::Room, stopped: bool) -> Self {
-        Self { boot: boot().to_owned(), at_ms: now_ms(), frame: 0, segment: 0, stopped, room }
+        Self { boot: boot().to_string(), at_ms: now_ms(), frame: 0, segment: 0, stopped, room }
     }
 
     /// The room's name.
@@ -96,7 +93,7 @@ impl Row {
     /// While the machine runs, no frame is lost, unless some were `refused` since the newest of them. After
     /// that, the time until now tells.
     pub(super) fn until(&self, newest: u32, refused: bool) -> u32 {
-        if self.boot == boot() && !self.boot.is_empty() && !refused {
+        if *self.boot == *boot() && !self.boot.is_empty() && !refused {
             return newest;
         }
         let passed_ms = now_ms().saturating_sub(self.at_ms);
@@ -106,18 +103,8 @@ impl Row {
     }
 }
 
-/// Identifies the time since this machine was started. Empty: unknown.
-fn boot() -> &'static str {
-    static BOOT: OnceLock<String> = OnceLock::new();
-    BOOT.get_or_init(|| {
-        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        id.trim().to_owned()
-    })
-}
-
 fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(clock::time_of_day().as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -20,9 +20,10 @@ pub(super) struct Troubles {
     present: Mutex<BTreeMap<Task, String>>,
 }
 
-/// What is to be written.
+/// Something that a store does again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Task {
+pub enum Task {
+    /// Rooms in the database.
     Checkpoints,
     /// The next segment of the journal.
     Segments,
@@ -31,6 +32,15 @@ pub(super) enum Task {
 }
 
 impl Task {
+    /// The name of the thread that does it.
+    pub(super) fn thread(self) -> &'static str {
+        match self {
+            Task::Checkpoints => "checkpoints",
+            Task::Segments => "segments",
+            Task::Synchronisation => "journal",
+        }
+    }
+
     /// In the metric.
     fn label(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! One room in a store of its own, for benchmarks.
 
-use super::{Intervals, Store, open};
+use super::{Footing, Intervals, Store, open};
 use crate::{
     ground::durability::Durability,
     health::{Health, Matters},
@@ -34,7 +34,8 @@ impl Yardstick {
         let health = Health::new(metrics.clone(), now).part("store", Matters::ToOperators);
         let second = Duration::from_secs(1);
         let intervals = Intervals { checkpoint: second, sync: second };
-        let (store, _) = open(folder)?.0.begin(Vec::new(), &[], intervals, metrics.clone(), health)?;
+        let (store, _) =
+            open(folder, Footing::default())?.0.begin(Vec::new(), &[], intervals, metrics.clone(), health)?;
         let shared = core.shared();
         let setup = Setup { max_players: shared.max_players, ..Setup::new(1, shared.tick_rate) };
         let (sink, journal) = store.room(shared, setup, Maker::Operator, Durability::Journal, false);

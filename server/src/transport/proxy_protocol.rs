@@ -25,7 +25,7 @@ pub(super) async fn client(stream: &mut TcpStream) -> io::Result<Option<SocketAd
     parse(&header)
 }
 
-fn parse(header: &[u8]) -> io::Result<Option<SocketAddr>> {
+pub(super) fn parse(header: &[u8]) -> io::Result<Option<SocketAddr>> {
     let header = Header::try_from(header).map_err(|error| bad(&error.to_string()))?;
     Ok(match (header.command, header.addresses) {
         (Command::Local, _) => None,

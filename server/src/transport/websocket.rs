@@ -19,4 +19,6 @@ mod upgrade;
 
 pub(crate) use handshake::connect;
 pub(crate) use hub::Hub;
+#[cfg(any(test, fuzzed))]
+pub(super) use messages::fuzz;
 pub(crate) use upgrade::Upgrade;

@@ -4,8 +4,8 @@ use super::{
     keys::{Key, KeyError},
     signatures::{self, algorithm_of},
     token::{Claims, OneOrMany, Rules, TokenError, TopicClaims},
-    unix_now,
 };
+use crate::clock::time_of_day;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(crate) enum SignError {
 pub(crate) fn sign(says: Says, key: &[u8]) -> Result<String, SignError> {
     signatures::install();
     let key = signing_key(key.trim_ascii())?;
-    let now = unix_now();
+    let now = time_of_day();
     let rules = Rules {
         audience: says.audience.clone(),
         issuer: says.issuer.clone(),

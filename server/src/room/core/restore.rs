@@ -320,5 +320,22 @@ impl RoomCore {
     }
 }
 
+/// A new room that goes through these frames.
+#[cfg(any(test, fuzzed))]
+pub(crate) fn fuzz(frames: Vec<Frame>) {
+    use driftless_sim::{Setup, games::cursors::Cursors};
+    let (kind, setup) = (GameKind::of::<Cursors>(), Setup::new(1, 20));
+    let shared = Arc::new(RoomShared::new(crate::ground::id::RoomId(1), "den".into(), kind.name(), 20, 4));
+    let Ok(game) = kind.start(&setup) else { return };
+    let schedule = Schedule::new(Instant::now(), 20);
+    let core = RoomCore::new(shared, game, kind.schema(), schedule, Limits::default(), false);
+    let Some(checkpoint) = core.checkpoint() else { return };
+    let until = frames.iter().map(Frame::newest).max().unwrap_or(0);
+    let failed = Failed { checkpoint, frames, until, tick_rate: 20, max_players: 4 };
+    if let Ok(Some(carried)) = restore(failed, &kind) {
+        assert!(carried.tick() >= until, "ticks go on above what anybody has seen");
+    }
+}
+
 #[cfg(test)]
 mod tests;

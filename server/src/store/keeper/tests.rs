@@ -1,6 +1,6 @@
 use super::*;
 use crate::store::{
-    Stored,
+    Footing, Stored,
     log::{SEGMENT, Segment, path_of},
 };
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
@@ -18,7 +18,7 @@ impl Store {
     fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let (mut folder, _) = Folder::open(place.path()).unwrap();
+        let (mut folder, _) = Folder::open(place.path(), Footing::default()).unwrap();
         let log = Arc::new(Log::new(folder.new_segments().make().unwrap()));
         let mut rows = [row(1)];
         folder.begin(&mut rows, &[]).unwrap();
@@ -44,7 +44,7 @@ impl Store {
     fn found(self) -> Vec<u64> {
         let Self { place, keeper, log, .. } = self;
         drop((keeper, log));
-        let found = Folder::open(place.path()).unwrap().1;
+        let found = Folder::open(place.path(), Footing::default()).unwrap().1;
         found
             .iter()
             .map(|stored| match stored {
@@ -64,7 +64,7 @@ fn row(room: u64) -> Row {
 fn rooms_that_are_gone_free_segments() {
     let mut store = Store::new();
     let log = store.log.clone();
-    log.provide(Segment::create(store.path(), 2).unwrap());
+    log.provide(Segment::create(store.path(), 2, &Footing::default()).unwrap());
     let body = vec![0; SEGMENT / 2];
     assert!(log.append(1, 1, &body) && log.append(1, 2, &body), "the second one is in the next segment");
     let other = || Row { segment: 2, ..crate::store::row::tests::row(2, "hall") }.into();
@@ -91,7 +91,7 @@ fn a_store_whose_rooms_have_stopped_in_order_has_no_journal() {
         assert_eq!(path_of(store.path(), 1).exists(), !all);
         let Store { place, keeper, .. } = store;
         drop(keeper);
-        let (folder, found) = Folder::open(place.path()).unwrap();
+        let (folder, found) = Folder::open(place.path(), Footing::default()).unwrap();
         assert_eq!(found.len(), if all { 1 } else { 2 });
         drop(folder.new_segments().make().unwrap());
         assert!(path_of(place.path(), 2).exists(), "numbers are not used again");
@@ -158,14 +158,14 @@ fn what_older_servers_say_of_new_rooms_counts_no_more() {
         place
     };
     // It is found, and ends; its segment stays.
-    let (mut folder, found) = Folder::open(place.path()).unwrap();
+    let (mut folder, found) = Folder::open(place.path(), Footing::default()).unwrap();
     assert_eq!(found.len(), 1);
     folder.hold(0..=u64::MAX);
     let log = Log::new(folder.new_segments().make().unwrap());
     folder.begin(&mut [], &[]).unwrap();
     folder.rooms.change([("den", None)].into_iter(), &[]).unwrap();
     drop((folder, log));
-    let (folder, found) = Folder::open(place.path()).unwrap();
+    let (folder, found) = Folder::open(place.path(), Footing::default()).unwrap();
     assert!(path_of(place.path(), 1).exists() && found.is_empty());
     assert_eq!(folder.newest_room(), 2, "and no other room gets its number");
 }

@@ -123,6 +123,24 @@ impl Messages {
     }
 }
 
+/// Frames, in pieces.
+#[cfg(any(test, fuzzed))]
+pub(in crate::transport) fn fuzz(bytes: &[u8]) {
+    const MOST: usize = 1_000;
+    let mut messages = Messages::new(BytesMut::new(), MOST);
+    for piece in bytes.chunks(7) {
+        messages.extend(piece);
+        loop {
+            match messages.next() {
+                Ok(Some(Arrived::Message(message))) => assert!(message.len() <= MOST, "it is too long"),
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
 /// What the peer did wrong, and the close frame that it gets.
 pub(super) struct Violation {
     /// The close frame.
