@@ -3,6 +3,7 @@
 use super::{
     network::Time,
     promise::{Kept, keep},
+    store::Loss,
     story::Setting,
 };
 use driftless_client::{Disconnect, ServerError, transport::Closed};
@@ -33,8 +34,12 @@ pub struct Excuses {
     pub kicked: bool,
     /// Its access was revoked.
     pub revoked: bool,
-    /// What it has seen may be undone, once it is told so.
-    pub may_be_rolled_back: bool,
+    /// Its commands may be refused because of what all have to be told.
+    pub tight: bool,
+    /// It never gets a fresh token, but when it connects.
+    pub keeps_its_token: bool,
+    /// What of it may be undone, once it is told so.
+    pub undone: Loss,
     /// When the server stood still or was not there.
     stops: Vec<(Time, Time)>,
     /// How long the server keeps its seat for it.
@@ -46,10 +51,11 @@ pub struct Excuses {
 }
 
 impl Excuses {
-    pub fn new(setting: &Setting) -> Self {
+    pub fn new(setting: &Setting, keeps_its_token: bool) -> Self {
         let ms = |ms: u32| Duration::from_millis(ms.into());
         // A seat for which too much waits ends earlier.
-        let window = if setting.reliable_messages < 512 { 1_000 } else { setting.window - 500 };
+        let tight = setting.reliable_messages < 512 || setting.is_tight();
+        let window = if tight { 1_000 } else { setting.window - 500 };
         Self {
             trouble_until: Time::ZERO,
             slow_until: Time::ZERO,
@@ -58,7 +64,9 @@ impl Excuses {
             stop_until: Time::ZERO,
             kicked: false,
             revoked: false,
-            may_be_rolled_back: false,
+            tight: setting.is_tight(),
+            keeps_its_token,
+            undone: Loss::NOTHING,
             stops: Vec::new(),
             patience: ms(window),
             notice: 2 * ms(setting.client_timeout),
@@ -91,7 +99,9 @@ impl Excuses {
         for until in excuses.into_iter().filter(|until| **until > now) {
             *until += lasts;
         }
-        self.silence_until = self.silence_until.max(now + 2 * lasts + SLACK);
+        // Who is not told by its network waits for as long as it does.
+        let notices = SLACK.max(self.notice / 2 + GRACE);
+        self.silence_until = self.silence_until.max(now + 2 * lasts + notices);
     }
 
     /// The server stops, and another one answers after this long.
@@ -103,6 +113,13 @@ impl Excuses {
     /// Its seat may be lost from now on.
     pub fn may_lose_its_seat(&mut self, now: Time, lasts: Duration) {
         self.loss_until = self.loss_until.max(now + 2 * lasts + SLACK);
+    }
+
+    /// More is sent to all than its place for that may hold.
+    pub fn may_be_told_too_much(&mut self, now: Time) {
+        self.slow_until = self.slow_until.max(now + SLACK);
+        self.troubled(now, Duration::ZERO);
+        self.may_lose_its_seat(now, Duration::ZERO);
     }
 
     /// Whether nothing has happened to it for a while.
@@ -135,6 +152,10 @@ impl Excuses {
                 // Who was asleep when it stopped hears of it on waking.
                 Some(CloseCode::Draining) => now <= self.stop_until || troubled && !self.stop_until.is_zero(),
                 Some(CloseCode::Kicked) => self.kicked,
+                // It was asked for a fresh one in time, unless that took long.
+                Some(CloseCode::TokenExpired) => {
+                    self.keeps_its_token || troubled || now <= self.silence_until
+                }
                 Some(CloseCode::SlowConsumer) => now <= self.slow_until,
                 _ => self.revoked,
             },

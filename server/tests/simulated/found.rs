@@ -5,6 +5,7 @@ use super::{
     story::{Act, Notice, Play, Setting, Story, What},
     world::run,
 };
+use driftless_server::ground::durability::Durability;
 
 const QUICK: Conditions = Conditions { delay: 5, jitter: 3, loss: 0, twice: 0 };
 const SETTING: Setting = Setting {
@@ -13,10 +14,16 @@ const SETTING: Setting = Setting {
     client_timeout: 3_000,
     window: 2_000,
     reliable_messages: 16,
+    reliable_bytes: 262_144,
     play: Play::Tally,
     record: false,
     spectate_delay: 0,
     tokens: false,
+    token_lifetime: 0,
+    durability: Durability::None,
+    checkpoints: 1_500,
+    synchronisations: 1_000,
+    segment: 16,
 };
 
 fn holds<const N: usize>(seed: u64, setting: Setting, acts: [(u32, What); N]) {

@@ -5,7 +5,7 @@ use driftless_sim::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
 };
 
@@ -66,6 +66,8 @@ const SPECTATORS: PlayerId = 0;
 thread_local! {
     /// The newest tick of a room.
     static NEWEST: RefCell<BTreeMap<u64, u32>> = RefCell::default();
+    /// The room that had the last tick.
+    static CURRENT: Cell<Option<u64>> = const { Cell::new(None) };
     /// What each player was to see: by the seed of the room, the player and the tick.
     static SEEN: RefCell<BTreeMap<(u64, PlayerId, u32), BTreeSet<u32>>> = RefCell::default();
 }
@@ -73,7 +75,13 @@ thread_local! {
 /// Forgets what was asked.
 pub fn forget() {
     SEEN.take();
+    CURRENT.take();
     NEWEST.take();
+}
+
+/// The room that had the last tick. None: none since this process began.
+pub fn current() -> Option<u64> {
+    CURRENT.get()
 }
 
 /// The newest tick of a room. None: none since this process began.
@@ -126,6 +134,7 @@ impl Simulation for Tally {
     }
     fn step(&mut self, inputs: &[PlayerInput<Stand>], step: &mut Step<'_, Counted>) {
         self.tick = step.tick();
+        CURRENT.set(Some(self.seed));
         NEWEST.with_borrow_mut(|newest| newest.insert(self.seed, self.tick));
         for PlayerInput { player, input, .. } in inputs {
             self.players.entry(*player).and_modify(|one| one.x = input.x);

@@ -4,6 +4,7 @@
 //! A run is a [story](story::Story), which follows from a seed. `DRIFTLESS_SEED=17` runs only that of seed 17
 //! and prints it; `DRIFTLESS_SEEDS=100000` runs so many.
 
+mod disk;
 mod excuses;
 mod found;
 mod game;
@@ -15,6 +16,7 @@ mod presence;
 mod process;
 mod promise;
 mod server;
+mod store;
 mod story;
 mod told;
 mod world;

@@ -6,6 +6,7 @@ use super::{
     line::{DIAL, Line},
     network::{Conditions, Parcel, Time},
     promise::{Broken, Kept, keep},
+    store::Loss,
     story::{Play, Setting},
     told::Told,
 };
@@ -27,13 +28,23 @@ pub fn user(number: usize) -> String {
     format!("user-{number}")
 }
 
-/// The token that it shows, if there are any.
-fn identity(number: usize, setting: &Setting) -> String {
-    if setting.tokens { user(number) } else { String::new() }
+/// A token of this time: who shows it, and until when it is valid, if not for ever.
+fn token(number: usize, setting: &Setting, today: Duration) -> String {
+    match setting {
+        Setting { tokens: false, .. } => String::new(),
+        Setting { token_lifetime: 0, .. } => user(number),
+        Setting { token_lifetime, .. } => {
+            format!("{} {}", user(number), today.as_millis() + u128::from(*token_lifetime))
+        }
+    }
 }
 
 /// The room that everybody plays in.
 pub const ROOM: &str = "hall";
+/// Why a command is refused when all have too much to hear.
+const TOO_MUCH: &str = "the room already has too much to send";
+/// How long after it was told of a loss the next server knows what it has.
+const SETTLED: Duration = Duration::from_secs(2);
 /// Time between an attempt that brought no client and the next.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Shortest time after which a state is given up that nothing else is sent after.
@@ -56,6 +67,10 @@ pub struct Player {
     pub moves: u8,
     /// When its access was revoked.
     pub revoked_at: Option<Time>,
+    /// What the clock shows of whoever makes its tokens.
+    pub today: Duration,
+    /// Until when the newest token is valid that it has shown.
+    pub valid_until: Option<Time>,
     pub dark_until: Time,
     pub frozen_until: Time,
     pub deaf_until: Time,
@@ -71,10 +86,18 @@ pub struct Player {
     /// When its newest state came, and how many datagrams were lost up to then, both ways.
     state_at: Time,
     lost_before: u32,
+    /// When it came to know of its seat.
+    seated_at: Time,
+    /// The last connection of anybody to a server that has died.
+    last_line: u64,
+    /// When the server knows again what it has.
+    settled_at: Time,
     /// Since then nothing has happened to it.
     calm_since: Time,
     /// Its seat is gone, as it was told.
     rejoins: bool,
+    /// It was asked for a fresh token.
+    wants_token: bool,
     next_input: Time,
     next_command: Time,
     next_dial: Time,
@@ -100,18 +123,24 @@ impl Player {
             spectates: false,
             moves: 0,
             revoked_at: None,
+            today: Duration::ZERO,
+            valid_until: None,
             dark_until: Time::ZERO,
             frozen_until: Time::ZERO,
             deaf_until: Time::ZERO,
             slept: Duration::ZERO,
             nap: None,
-            excuses: Excuses::new(setting),
+            excuses: Excuses::new(setting, number % 4 == 3),
             heard: Time::ZERO,
             received: Time::ZERO,
             state_at: Time::ZERO,
             lost_before: 0,
+            seated_at: Time::ZERO,
+            last_line: 0,
+            settled_at: Time::ZERO,
             calm_since: Time::ZERO,
             rejoins: false,
+            wants_token: false,
             next_input: Time::ZERO,
             next_command: Time::ZERO,
             next_dial: Time::ZERO,
@@ -261,6 +290,12 @@ impl Player {
             self.act(now, setting, dice);
             self.transmit(at, now, line, dice);
             self.read(at, now, line, dice)?;
+            if std::mem::take(&mut self.wants_token)
+                && let Some(token) = self.fresh_token(now, setting)
+                && let Some(core) = &mut self.core
+            {
+                core.renew(token);
+            }
             self.look_at_clock(at, now, line, dice)?;
             self.transmit(at, now, line, dice);
             if !line.at_client {
@@ -280,6 +315,9 @@ impl Player {
         next_line: &mut u64,
         dice: &mut Rng,
     ) {
+        let connects = |line: &Line| !line.is_open && line.answered_at.is_some_and(|at| at <= now);
+        let token = self.line.and_then(|line| lines.get(&line)).filter(|line| connects(line));
+        let token = token.and_then(|_| self.fresh_token(now, setting));
         match self.line.and_then(|line| lines.get_mut(&line)) {
             Some(line) if line.reset_at.is_some_and(|reset| reset <= now) => {
                 line.at_client = false;
@@ -300,11 +338,11 @@ impl Player {
                 match &mut self.core {
                     None => {
                         let mut core = ClientCore::over(at, &self.options(setting), line.delivery);
-                        core.set_identity_token(identity(self.number, setting));
+                        core.set_identity_token(token.unwrap_or_default());
                         self.core = Some(core);
                     }
                     Some(core) => {
-                        core.set_identity_token(identity(self.number, setting));
+                        core.set_identity_token(token.unwrap_or_default());
                         if !core.handle_connected(at, line.delivery) {
                             line.hang_up(now, self.network, self.dark_until, dice);
                             self.line = None;
@@ -332,6 +370,14 @@ impl Player {
                 }
             }
         }
+    }
+
+    /// A token to show now.
+    fn fresh_token(&mut self, now: Time, setting: &Setting) -> Option<String> {
+        if setting.tokens && setting.token_lifetime > 0 {
+            self.valid_until = Some(now + Duration::from_millis(setting.token_lifetime.into()));
+        }
+        Some(token(self.number, setting, self.today))
     }
 
     /// The dial of the current line has failed.
@@ -452,15 +498,23 @@ impl Player {
             match event {
                 Event::Welcome(welcome) => self.welcomed(&welcome, now)?,
                 Event::State { tick, .. } => self.saw(tick, now)?,
-                Event::Game(event) if self.plays_tally() => self.told.counted(&event.payload)?,
-                Event::CommandRefused(refused) => self.told.refused(&refused, self.plays_tally())?,
-                Event::Disconnected { cause, .. } => self.lost(&cause, now)?,
-                Event::RolledBack { .. } => {
-                    let may = std::mem::take(&mut self.excuses.may_be_rolled_back);
-                    keep(10, may, || "what it had seen was undone".to_owned())?;
-                    self.told.rolled_back();
+                Event::Game(event) if self.plays_tally() => self.told.counted(event.tick, &event.payload)?,
+                Event::CommandRefused(refused) => {
+                    let told = refused.reason.starts_with(TOO_MUCH) && self.excuses.tight;
+                    self.told.refused(&refused, self.plays_tally() && !told)?
                 }
-                Event::Game(_) | Event::Presence(_) | Event::ClockMoved | Event::TokenExpires { .. } => {}
+                Event::Disconnected { cause, .. } => self.lost(&cause, now)?,
+                Event::RolledBack { after, until } => {
+                    self.settled_at = now + SETTLED;
+                    let may = std::mem::replace(&mut self.excuses.undone, Loss::NOTHING);
+                    let ticks = self.told.rolled_back(after, until)?;
+                    let lost = Duration::from_secs(ticks.into()) / self.tick_rate();
+                    keep(10, may > Loss::NOTHING && may.covers(lost), || {
+                        format!("of what it had seen, {lost:?} were undone ({after} to {until}), not {may:?}")
+                    })?;
+                }
+                Event::TokenExpires { .. } => self.wants_token = !self.excuses.keeps_its_token,
+                Event::Game(_) | Event::Presence(_) | Event::ClockMoved => {}
             }
         }
         if let Some(core) = &self.core
@@ -490,7 +544,26 @@ impl Player {
         let round_trip = Duration::from_millis(2 * u64::from(self.network.delay));
         self.told.seated(welcome.player, self.seats > 0, |since| since + round_trip > received);
         self.seats += 1;
+        (self.seated_at, self.excuses.undone) = (now, Loss::NOTHING);
         Ok(())
+    }
+
+    /// The server dies, and so much is lost with it.
+    pub fn may_lose(&mut self, loss: Loss, now: Time, lasts: Duration, line: u64) {
+        self.last_line = line;
+        // What it has heard of two servers that went back is not known to the third.
+        if loss > Loss::NOTHING && (self.excuses.undone > Loss::NOTHING || now < self.settled_at) {
+            self.excuses.may_lose_its_seat(now, lasts);
+        }
+        self.excuses.undone = self.excuses.undone.and(loss);
+        // A seat that it does not know of yet is none that it loses.
+        if loss > Loss::NOTHING && loss.covers(now.saturating_sub(self.seated_at)) {
+            self.excuses.may_lose_its_seat(now, lasts);
+        }
+    }
+
+    fn tick_rate(&self) -> u32 {
+        self.core.as_ref().and_then(|core| core.welcome()).map_or(1, |welcome| welcome.tick_rate.max(1))
     }
 
     /// Whether the game is the one that shows what is lost, repeated or leaked.
@@ -520,6 +593,9 @@ impl Player {
 
     fn saw(&mut self, tick: u32, now: Time) -> Kept {
         (self.state_at, self.heard) = (now, now);
+        if self.line.is_some_and(|line| line > self.last_line) {
+            self.excuses.undone = Loss::NOTHING; // it would have been told
+        }
         self.told.state(tick, self.delivery == Delivery::Datagram)?;
         match &self.core {
             Some(core) if self.plays_tally() => self.told.shows(core, tick),

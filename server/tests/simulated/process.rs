@@ -2,15 +2,18 @@
 //! thread, with a runtime whose time stands still unless the world moves it.
 
 use super::{
+    disk::Death,
     game,
     network::Time,
     player::{ROOM, user},
     promise::{Broken, Kept, keep},
     server::{Path, Turn, Wire},
+    store::Loss,
     story::What,
     world::{STEP, World, kinds, up_to_a_step},
 };
-use driftless_server::{Denied, Identity, Knock, User, server::Interior};
+use driftless_proto::reliable::HARD_BOUND;
+use driftless_server::{Denied, Identity, Knock, User, ground::durability::Durability, server::Interior};
 use driftless_sim::{
     Setup,
     replay::{Verdict, replay},
@@ -41,6 +44,10 @@ const COMMANDS: usize = 64 + 1024;
 const SEATS: usize = 8;
 /// How long a revoked user may still be here.
 const GONE: Duration = Duration::from_secs(1);
+/// Time until the next attempt to start a server that could not.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Until when after it was made the next server need not know a room.
+const YOUNG: Duration = Duration::from_secs(2);
 /// How long a stop takes at most.
 pub const STOP: Duration = Duration::from_millis(2_500);
 
@@ -57,6 +64,15 @@ pub enum Left {
     Nothing,
     /// The file of one that has stopped in order.
     File(Vec<u8>),
+}
+
+impl Left {
+    fn file(&self) -> Option<&[u8]> {
+        match self {
+            Self::Nothing => None,
+            Self::File(file) => Some(file),
+        }
+    }
 }
 
 thread_local! {
@@ -106,9 +122,14 @@ fn hear_panics() {
 
 /// Who somebody is who shows this token.
 fn by_name(knock: Knock) -> Result<Identity, Denied> {
-    let user = knock.token.unwrap_or_else(|| "guest-of-no-name".to_owned());
-    Ok(Identity::of(User::with_id(user.into())))
+    let token = knock.token.unwrap_or_else(|| "guest-of-no-name".to_owned());
+    let (user, expires) = token.split_once(' ').map_or((&*token, None), |(user, at)| (user, at.parse().ok()));
+    let identity = Identity::of(User::with_id(user.into()));
+    Ok(Identity { expires: expires.map(Duration::from_millis), ..identity })
 }
+
+/// What is left in the store, and in a file.
+type Carried = (io::Result<()>, io::Result<Vec<u8>>);
 
 /// A process that runs.
 struct Process<'w, 'a> {
@@ -119,36 +140,52 @@ struct Process<'w, 'a> {
     begin: (time::Instant, Time),
     /// It stops: when it asks its rooms to, and when the next process starts.
     stops: Option<(Time, Time)>,
-    carrying: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    carrying: Option<JoinHandle<Carried>>,
+    /// The newest ticks, by room, that the servers before have shown.
+    floors: BTreeMap<u64, u32>,
 }
 
 async fn live(world: &mut World<'_>, left: Left) -> Result<Ended, Broken> {
+    let begin = (time::Instant::now(), world.now);
+    world.store.disk.pass(world.now);
+    world.store.machine(world.now, begin.0.into_std()).enter();
     let scheme = world.story.setting.tokens.then_some(by_name as fn(Knock) -> _);
-    let server = Interior::start(&world.config(), &kinds(), world.ledger.clone(), scheme)
-        .map_err(|error| Broken { promise: 0, what: error.to_string() })?;
+    let (config, footing) = (world.config(), world.store.footing());
+    let server = match Interior::start(&config, &kinds(), world.ledger.clone(), scheme, footing) {
+        Ok(server) => server,
+        Err(error) => return begin_later(world, left, &error.to_string()),
+    };
     world.ledger.begin();
     (world.frozen_until, world.broken) = (Time::ZERO, Default::default());
-    let begin = (time::Instant::now(), world.now);
-    let (wires, server) = (BTreeMap::new(), Rc::new(server));
-    let mut process = Process { world, server, wires, begin, stops: None, carrying: None };
-    process.begin(left).await?;
+    let (wires, server, floors) = (BTreeMap::new(), Rc::new(server), world.store.shown.clone());
+    let mut process = Process { world, server, wires, begin, stops: None, carrying: None, floors };
+    if let Err(error) = process.server.go_on(left.file()) {
+        process.step().await;
+        return begin_later(&mut *process.world, left, &error);
+    }
+    process.begin().await?;
     process.live().await
 }
 
+/// A server cannot start: something that watches it tries again.
+fn begin_later(world: &mut World<'_>, left: Left, error: &str) -> Result<Ended, Broken> {
+    keep(10, world.store.is_failing(world.now), || format!("the server cannot start: {error}"))?;
+    world.players.iter_mut().for_each(|player| player.excuses.stopped(world.now, AGAIN + STOP));
+    Ok(Ended::Down { until: world.now + AGAIN, left })
+}
+
 impl Process<'_, '_> {
-    /// Goes on with what is left, and has a room.
-    async fn begin(&mut self, left: Left) -> Kept {
+    /// Has a room.
+    async fn begin(&mut self) -> Kept {
         let revoked = self.world.players.iter().filter(|player| player.revoked_at.is_some());
         revoked.for_each(|player| self.server.revoke(&user(player.number)));
-        let Left::File(file) = left else {
-            self.make_room().await;
-            return Ok(());
-        };
-        self.server.go_on(&file).map_err(|what| Broken { promise: 10, what })?;
+        keep(10, !self.world.store.disk.is_damaged(), || "its store is damaged".to_owned())?;
         let goes_on = self.server.rooms() == 1;
         self.step().await;
         let was_closed = std::mem::take(&mut self.world.closed);
-        keep(10, goes_on || was_closed, || "the room did not go on".to_owned())?;
+        keep(10, goes_on || was_closed || self.world.room_may_be_lost, || {
+            "the room did not go on".to_owned()
+        })?;
         if !goes_on {
             self.make_room().await;
         }
@@ -166,6 +203,8 @@ impl Process<'_, '_> {
             }
             if self.world.frozen_until == Time::ZERO {
                 self.serve();
+                let World { store, now, dice, .. } = &mut *self.world;
+                store.work(*now, &self.server, dice);
                 self.step().await;
                 self.send()?;
             } else {
@@ -202,6 +241,9 @@ impl Process<'_, '_> {
             // All that is overdue comes at once.
             self.world.frozen_until = Time::ZERO;
             time::advance(to.saturating_duration_since(time::Instant::now())).await;
+            if self.world.dice.bool() {
+                self.step().await; // timers before messages
+            }
         }
     }
 
@@ -218,6 +260,9 @@ impl Process<'_, '_> {
 
     async fn make_room(&mut self) {
         let setting = self.world.story.setting;
+        self.world.rooms += 1;
+        (self.world.room, self.world.made_at) =
+            (self.world.story.seed * 1_000 + self.world.rooms, self.world.now);
         let setup = Setup::new(self.world.room, setting.tick_rate);
         // If a player's join was faster, that room is as good.
         let _ = self.server.make_room(ROOM, setting.play.kind(), &setup).await;
@@ -239,7 +284,6 @@ impl Process<'_, '_> {
                     self.world.closed = self.stops.is_some();
                     self.server.close_room(ROOM);
                     self.step().await;
-                    self.world.room += 1;
                     self.make_room().await;
                 }
                 What::Restart { lasts } if self.stops.is_none() => {
@@ -247,10 +291,14 @@ impl Process<'_, '_> {
                     let stops = now + GOODBYES;
                     self.stops = Some((stops, stops + CARRY + Duration::from_millis(lasts.into())));
                 }
-                What::Kill { lasts } => {
-                    self.world.room += 1;
-                    let until = now + Duration::from_millis(lasts.into());
-                    return Some(Ended::Down { until, left: Left::Nothing });
+                What::Kill { lasts } => return Some(self.die(Death::Process, lasts)),
+                What::PowerCut { lasts, ahead } => {
+                    self.world.store.set_clock(ahead);
+                    return Some(self.die(Death::Machine, lasts));
+                }
+                What::ClockIsSet { .. } => {
+                    let at = time::Instant::now().into_std();
+                    self.world.store.machine(now, at).enter();
                 }
                 _ => {}
             }
@@ -262,12 +310,31 @@ impl Process<'_, '_> {
             let carry = || actix_rt::spawn(async move { server.carry(CARRY).await });
             if self.carrying.get_or_insert_with(carry).is_finished()
                 && let Some(carrying) = self.carrying.take()
-                && let Ok(Ok(file)) = carrying.await
+                && let Ok((kept, Ok(file))) = carrying.await
             {
+                self.world.room_may_be_lost = false;
+                if kept.is_err() {
+                    // It goes on from what the store has of it.
+                    self.world.room_may_be_lost = self.world.store.loss(Death::Process, now) == Loss::All;
+                    self.world.lose(Death::Process, until - now);
+                }
                 return Some(Ended::Down { until, left: Left::File(file) });
             }
         }
         None
+    }
+
+    /// The process dies, with its machine or not, for so long.
+    fn die(&mut self, death: Death, lasts: u32) -> Ended {
+        let lasts = Duration::from_millis(lasts.into());
+        let World { now, store, made_at, room_may_be_lost, .. } = &mut *self.world;
+        let loss = store.loss(death, *now);
+        let is_young = store.durability() == Durability::Checkpoint && *now < *made_at + YOUNG;
+        *room_may_be_lost =
+            loss == Loss::All || is_young || (loss > Loss::NOTHING && loss.covers(*now - *made_at));
+        store.die(death, &self.server);
+        self.world.lose(death, lasts);
+        Ended::Down { until: self.world.now + lasts, left: Left::Nothing }
     }
 
     /// When something happens next.
@@ -283,6 +350,7 @@ impl Process<'_, '_> {
             .server
             .next_tick()
             .map(|tick| self.begin.1 + tick.saturating_duration_since(self.begin.0.into_std()));
+        let tick = tick.into_iter().chain(self.world.store.next());
         up.chain(tick).chain(self.stops.map(|(stops, _)| stops)).map(up_to_a_step).fold(next, Time::min)
     }
 
@@ -314,8 +382,11 @@ impl Process<'_, '_> {
     /// Writes.
     fn send(&mut self) -> Kept {
         let (now, at) = (self.world.now, time::Instant::now().into_std());
-        let World { story, lines, players, dice, room, ledger, .. } = &mut *self.world;
+        let World { story, lines, players, dice, room, ledger, store, .. } = &mut *self.world;
+        *room = game::current().unwrap_or(*room);
+        let (floor, shown) = (*self.floors.get(room).unwrap_or(&0), store.shown.entry(*room).or_default());
         let spectate_delay = story.setting.spectate_delay;
+        let most_waiting = story.setting.reliable_bytes * HARD_BOUND;
         for (id, wire) in &mut self.wires {
             let Some(line) = lines.get_mut(id) else { continue };
             let path = Path::of(players, line.player);
@@ -326,7 +397,13 @@ impl Process<'_, '_> {
             keep(6, revoked.is_none_or(|at| now < at + GONE) || !is_here, || {
                 format!("player {} is here, though revoked at {revoked:?}", line.player)
             })?;
-            let mut turn = Turn { now, at, path, dice, room: *room, spectate_delay };
+            // "Who lets a token expire is gone within a second."
+            let valid = players.get(line.player).and_then(|player| player.valid_until);
+            keep(6, valid.is_none_or(|until| now < until + GONE) || !is_here, || {
+                format!("player {} is here, with a token that was valid until {valid:?}", line.player)
+            })?;
+            let room = *room;
+            let mut turn = Turn { now, at, path, dice, room, spectate_delay, floor, most_waiting, shown };
             wire.write(self.server.worker(), line, &mut turn)?;
             if is_liar && let Some(seat) = wire.seat() {
                 ledger.may_be_removed(seat);

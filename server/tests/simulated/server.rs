@@ -57,6 +57,11 @@ pub struct Turn<'a> {
     /// Tells the rooms of one name apart.
     pub room: u64,
     pub spectate_delay: u32,
+    /// Bytes of reliable messages that may wait.
+    pub most_waiting: usize,
+    /// The newest tick of the room that the servers before have shown; and this one, too.
+    pub floor: u32,
+    pub shown: &'a mut u32,
 }
 
 impl Wire {
@@ -107,7 +112,9 @@ impl Wire {
 
     /// Sends what there is to send, as far as there is room.
     pub fn write(&mut self, worker: &Worker, line: &mut Line, turn: &mut Turn<'_>) -> Kept {
-        let Turn { now, at, path, .. } = *turn;
+        let Turn { now, at, path, most_waiting, .. } = *turn;
+        let waiting = self.peer.borrow().waiting();
+        keep(4, waiting <= most_waiting, || format!("{waiting} bytes wait for a client"))?;
         let mut out = BytesMut::new();
         while self.closing.is_none() && line.down.has_room() && self.peer.borrow().wants_transmit() {
             let outbound = match line.delivery {
@@ -153,7 +160,7 @@ impl Wire {
 
     /// Promise 8: not a byte of a zone that the game does not let the player see.
     fn check(&mut self, message: &Bytes, turn: &mut Turn<'_>) -> Kept {
-        let Turn { room, spectate_delay, .. } = *turn;
+        let Turn { room, spectate_delay, floor, .. } = *turn;
         let Some(seat) = self.seat else {
             if let Ok(wire::ServerMessage { body: Some(Body::Welcome(welcome)) }) =
                 wire::ServerMessage::decode(message.clone())
@@ -167,6 +174,11 @@ impl Wire {
             return Ok(());
         };
         let Ok(Some((StateHead { tick, .. }, shared))) = StateHead::split(message) else { return Ok(()) };
+        // "Ticks are above all that a client has seen", whatever has happened to a server.
+        keep(2, tick > floor || self.delay > 0, || {
+            format!("seat {seat} was sent tick {tick}, and a server before has shown tick {floor}")
+        })?;
+        *turn.shown = tick.max(*turn.shown);
         let state = wire::State::decode(shared).unwrap_or_default();
         let zones: BTreeSet<u32> = state
             .zones

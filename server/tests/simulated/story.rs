@@ -1,6 +1,7 @@
 //! A story: who does what, and when. It comes from a seed, and can be made shorter.
 
 use super::network::Conditions;
+use driftless_server::{Task, ground::durability::Durability};
 use fastrand::Rng;
 use std::fmt;
 
@@ -15,6 +16,15 @@ const PLAYS: [Play; 8] = [
     Play::Hands,
     Play::Arena,
 ];
+const DURABILITIES: [Durability; 6] = [
+    Durability::None,
+    Durability::None,
+    Durability::Checkpoint,
+    Durability::Checkpoint,
+    Durability::Journal,
+    Durability::Journal,
+];
+const TASKS: [Task; 3] = [Task::Checkpoints, Task::Segments, Task::Synchronisation];
 const LIES: [Lie; 9] = [
     Lie::Garbage,
     Lie::Changed,
@@ -46,8 +56,9 @@ pub struct Setting {
     pub client_timeout: u32,
     /// How long a seat is kept, milliseconds.
     pub window: u32,
-    /// Reliable messages that may wait for a client.
+    /// Reliable messages that may wait for a client, and their bytes.
     pub reliable_messages: usize,
+    pub reliable_bytes: usize,
     pub play: Play,
     /// The room is recorded, and replayed at the end.
     pub record: bool,
@@ -55,6 +66,15 @@ pub struct Setting {
     pub spectate_delay: u32,
     /// Players show who they are.
     pub tokens: bool,
+    /// How long that is valid, milliseconds. 0: for ever.
+    pub token_lifetime: u32,
+    /// What of the room survives. None: there is no store.
+    pub durability: Durability,
+    /// Time between two of its checkpoints, and two synchronisations of its journal, milliseconds.
+    pub checkpoints: u32,
+    pub synchronisations: u32,
+    /// Pages of a segment of the journal.
+    pub segment: usize,
 }
 
 /// What is played.
@@ -110,8 +130,18 @@ pub enum What {
     CloseRoom,
     /// The server stops as it should, and leaves its rooms to the next, which starts after that time.
     Restart { lasts: u32 },
-    /// The server dies.
+    /// The server's process dies.
     Kill { lasts: u32 },
+    /// Its machine dies, and its clock is so far ahead after that, milliseconds.
+    PowerCut { lasts: u32, ahead: i32 },
+    /// The clock of its machine is set so far ahead, milliseconds.
+    ClockIsSet { ahead: i32 },
+    /// Its disk has no space left.
+    DiskIsFull { lasts: u32 },
+    /// Its disk fails now and then.
+    DiskFails { lasts: u32 },
+    /// What its store does takes that long.
+    DiskIsSlow { task: Task, lasts: u32 },
     /// A stranger connects and lies.
     Lie { lie: Lie, datagrams: bool },
 }
@@ -161,6 +191,13 @@ impl Play {
     }
 }
 
+impl Setting {
+    /// Whether a client for which nothing but bursts of messages wait may be a slow consumer.
+    pub fn is_tight(&self) -> bool {
+        self.reliable_bytes < 32_768
+    }
+}
+
 impl What {
     /// The player whom it happens to.
     pub fn player(self) -> Option<usize> {
@@ -182,6 +219,11 @@ impl What {
             | What::CloseRoom
             | What::Restart { .. }
             | What::Kill { .. }
+            | What::PowerCut { .. }
+            | What::ClockIsSet { .. }
+            | What::DiskIsFull { .. }
+            | What::DiskFails { .. }
+            | What::DiskIsSlow { .. }
             | What::Lie { .. } => None,
         }
     }
@@ -194,6 +236,10 @@ impl What {
             | What::Deaf { lasts, .. }
             | What::ServerFreezes { lasts }
             | What::Restart { lasts }
+            | What::PowerCut { lasts, .. }
+            | What::DiskIsFull { lasts }
+            | What::DiskFails { lasts }
+            | What::DiskIsSlow { lasts, .. }
             | What::Kill { lasts } => lasts,
             _ => 0,
         }
@@ -213,10 +259,16 @@ impl Story {
             client_timeout: timeout * [1, 1, 3][seed as usize % 3],
             window: pick(&mut rng, &[2_000, 4_000, 8_000]),
             reliable_messages: pick(&mut rng, &[16, 64, 512]),
+            reliable_bytes: pick(&mut rng, &[4_096, 262_144, 262_144]),
             play: pick(&mut rng, &PLAYS),
             record: rng.u32(..8) == 0,
             spectate_delay: pick(&mut rng, &[0, 500, 2_000]),
             tokens: rng.u32(..3) == 0,
+            token_lifetime: pick(&mut rng, &[0, 6_000, 12_000]),
+            durability: pick(&mut rng, &DURABILITIES),
+            checkpoints: pick(&mut rng, &[500, 1_500, 5_000]),
+            synchronisations: pick(&mut rng, &[0, 100, 1_000]),
+            segment: pick(&mut rng, &[4, 16, 64]),
         };
         let players = rng.usize(2..6);
         let mut acts: Vec<_> = (0..players)
@@ -227,7 +279,9 @@ impl Story {
             .collect();
         let length = rng.u32(4_000..14_000);
         for _ in 0..rng.usize(1..14) {
-            let what = happens(&mut rng, players, &setting);
+            let to_store = setting.durability != Durability::None && rng.u32(..3) == 0;
+            let what =
+                if to_store { happens_to_store(&mut rng) } else { happens(&mut rng, players, &setting) };
             acts.push(Act { at: rng.u32(1_000..length), what });
         }
         acts.sort_by_key(|act| act.at);
@@ -292,6 +346,20 @@ fn happens(rng: &mut Rng, players: usize, setting: &Setting) -> What {
         }
         96..98 => What::Move { player, datagrams: rng.bool(), network: network(rng) },
         _ => What::Join { player, datagrams: rng.bool(), network: network(rng) },
+    }
+}
+
+/// To a server with a store.
+fn happens_to_store(rng: &mut Rng) -> What {
+    let (soon, long) = (rng.u32(100..3_000), rng.u32(200..6_000));
+    let ahead = pick(rng, &[0, 0, 0, 250, 5_000, 3_600_000]);
+    match rng.u32(..12) {
+        0..4 => What::Kill { lasts: soon },
+        4..7 => What::PowerCut { lasts: soon, ahead },
+        7 => What::ClockIsSet { ahead },
+        8 => What::DiskIsFull { lasts: long },
+        9 => What::DiskFails { lasts: long },
+        _ => What::DiskIsSlow { task: pick(rng, &TASKS), lasts: long },
     }
 }
 

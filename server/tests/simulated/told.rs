@@ -20,12 +20,12 @@ pub struct Told {
     pub player: u32,
     /// The newest state.
     pub tick: u32,
-    /// Where it stands, and what it has counted to, as the newest state says.
-    stands: (i32, i32),
-    /// Serial of the last private event, and of the last one for all.
-    private: u64,
-    all: Option<u64>,
-    /// Since the server went back to an earlier state: what was counted before may be counted again.
+    /// Where it stands, and what it has counted to, as the states of these ticks say.
+    stands: BTreeMap<u32, (i32, i32)>,
+    /// Serials of private events, and of those for all, by the ticks of the last ones.
+    private: BTreeMap<u32, u64>,
+    all: BTreeMap<u32, u64>,
+    /// The server went back to an earlier state: commands may be lost that were confirmed.
     undone: bool,
     /// Its commands under way, by the number that the core gave.
     waiting: BTreeMap<u64, Asked>,
@@ -61,10 +61,21 @@ impl Told {
         *self = Told { player, waiting, done, unsure, again, ..Told::default() };
     }
 
-    /// The room went back to an earlier state.
-    pub fn rolled_back(&mut self) {
-        self.stands = (i32::MIN, i32::MIN);
-        (self.undone, self.all) = (true, None);
+    /// What happened after this tick, up to another, is undone. Returns how many ticks of that it has seen.
+    pub fn rolled_back(&mut self, after: u32, until: u32) -> Result<u32, Broken> {
+        keep(10, until >= self.tick, || {
+            format!("up to tick {until} all is undone, but it has seen tick {}", self.tick)
+        })?;
+        self.stands.split_off(&(after + 1));
+        self.private.split_off(&(after + 1));
+        self.all.split_off(&(after + 1));
+        self.undone = true;
+        // Those may have been carried out, and are undone.
+        for (number, asked) in std::mem::take(&mut self.waiting) {
+            self.done.insert(number);
+            self.unsure.insert(asked.n);
+        }
+        Ok(self.tick.saturating_sub(after))
     }
 
     /// It has asked to count.
@@ -102,27 +113,30 @@ impl Told {
         })?;
         let own = all.value(self.player, 1).zip(all.value(self.player, 2));
         let Some((x, counted)) = own else { return Ok(()) };
-        let before = std::mem::replace(&mut self.stands, (x, counted));
+        let before = self.stands.last_key_value().map_or((i32::MIN, i32::MIN), |(_, before)| *before);
+        self.stands.insert(tick, (x, counted));
         keep(10, x >= before.0 && counted >= before.1, || {
             format!("{:?} was undone without a word: {before:?}", (x, counted))
         })
     }
 
     /// Somebody has counted.
-    pub fn counted(&mut self, payload: &[u8]) -> Kept {
+    pub fn counted(&mut self, tick: u32, payload: &[u8]) -> Kept {
         let Ok(Counted { serial, private, player, n }) = Counted::decode(payload) else {
             return Err(Broken { promise: 3, what: "an event that nobody sent".to_owned() });
         };
-        let before = if private { Some(self.private) } else { self.all };
-        let again = private && self.undone;
-        keep(3, before.is_none_or(|before| serial == before + 1 || (again && serial <= before)), || {
-            format!("event {serial} after {before:?} (private: {private})")
+        let of_kind = if private { &mut self.private } else { &mut self.all };
+        let last = of_kind.last_key_value().map(|(_, serial)| *serial);
+        let before = if private { Some(last.unwrap_or(0)) } else { last };
+        let again = self.undone;
+        of_kind.insert(tick, serial);
+        // Of events for all, those count that it was there for.
+        keep(3, before.is_none_or(|before| serial == before + 1), || {
+            format!("event {serial} of tick {tick} after {before:?} (private: {private})")
         })?;
         if !private {
-            self.all = Some(serial);
             return Ok(());
         }
-        self.private = serial;
         let known = self.waiting.iter().find(|(_, asked)| asked.n == n).map(|(number, _)| *number);
         let fits = known.is_some() || again || self.unsure.remove(&n);
         keep(3, player == self.player && fits, || format!("counted to {n}, which is not under way"))?;

@@ -6,6 +6,7 @@
 //! moves on.
 
 use super::{
+    disk::Death,
     game,
     liar::{self, Liar},
     line::Line,
@@ -15,6 +16,7 @@ use super::{
     process::{self, Ended, Left},
     promise::{Broken, Kept, keep},
     server::Path,
+    store::Store,
     story::{Act, Notice, Play, Story, What},
 };
 use driftless_proto::{limits::Limits, session::Delivery};
@@ -75,10 +77,15 @@ pub struct World<'a> {
     is_down: bool,
     /// The room was closed while the server stopped.
     pub closed: bool,
-    /// What tells the rooms of one name apart.
+    /// What tells the rooms of one name apart, how many there have been, and when the newest was made.
     pub room: u64,
+    pub rooms: u64,
+    pub made_at: Time,
+    /// The next server need not know it.
+    pub room_may_be_lost: bool,
     pub ledger: Ledger,
     pub record: Option<TempDir>,
+    pub store: Store,
     pub steps: u64,
 }
 
@@ -113,9 +120,13 @@ impl<'a> World<'a> {
             frozen_until: Time::ZERO,
             is_down: false,
             closed: false,
-            room: story.seed,
+            room: 0,
+            rooms: 0,
+            made_at: Time::ZERO,
+            room_may_be_lost: true,
             ledger: Ledger::default(),
             record: story.setting.record.then(|| TempDir::new().ok()).flatten(),
+            store: Store::new(story.seed, &story.setting),
             steps: 0,
         }
     }
@@ -124,6 +135,7 @@ impl<'a> World<'a> {
     fn play(&mut self) -> Result<Summary, Broken> {
         let mut before = Left::Nothing;
         while let Ended::Down { until, left } = process::run(self, before)? {
+            self.store.disk.revive();
             self.wait(until)?;
             before = left;
         }
@@ -145,10 +157,15 @@ impl<'a> World<'a> {
             linger: Duration::from_secs(3_600),
             spectate_delay: ms(setting.spectate_delay),
             record: self.record.as_ref().map(|folder| folder.path().to_owned()),
+            store: self.store.is_there().then(|| self.store.disk.path()),
+            durability: setting.durability.into(),
+            checkpoint_every: self.store.every(),
+            journal_sync: self.store.synchronised_every(),
             limits: Limits {
                 timeout: ms(setting.timeout),
                 heartbeat: ms(setting.timeout / 3),
                 reliable_messages: setting.reliable_messages,
+                reliable_bytes: setting.reliable_bytes,
                 ..Limits::default()
             },
             ..Config::default()
@@ -165,6 +182,13 @@ impl<'a> World<'a> {
         let setting = &self.story.setting;
         let ms = |ms: u32| Duration::from_millis(ms.into());
         ms(self.story.ends()) + 2 * ms(setting.client_timeout) + ms(setting.window) + TAIL
+    }
+
+    /// The server loses so much.
+    pub fn lose(&mut self, death: Death, lasts: Duration) {
+        let (now, loss) = (self.now, self.store.loss(death, self.now));
+        let line = self.next_line;
+        self.players.iter_mut().for_each(|player| player.may_lose(loss, now, lasts, line));
     }
 
     /// There is no server until then.
@@ -227,6 +251,7 @@ impl<'a> World<'a> {
         match what {
             What::ServerFreezes { .. } if self.is_down => return,
             What::ServerFreezes { .. } => {
+                self.store.stood += lasts;
                 self.frozen_until = self.frozen_until.max(now + lasts);
                 self.players.iter_mut().for_each(|player| player.excuses.unanswered(now, lasts));
                 return;
@@ -238,14 +263,18 @@ impl<'a> World<'a> {
                 self.players.iter_mut().for_each(|player| player.excuses.may_lose_its_seat(now, later));
                 return self.orders.push(what);
             }
-            What::Restart { .. } | What::Kill { .. } => {
+            What::Restart { .. } | What::Kill { .. } | What::PowerCut { .. } => {
                 for player in &mut self.players {
                     player.excuses.stopped(now, later + lasts + process::STOP);
-                    if let What::Kill { .. } = what {
-                        player.excuses.may_lose_its_seat(now, later + lasts);
-                    }
                 }
                 return self.orders.push(what);
+            }
+            What::ClockIsSet { ahead } => {
+                self.store.set_clock(ahead);
+                return self.orders.push(what);
+            }
+            What::DiskIsFull { .. } | What::DiskFails { .. } | What::DiskIsSlow { .. } => {
+                return self.store.happen(what, now);
             }
             What::Lie { lie, datagrams } => {
                 let delivery = delivery(datagrams);
@@ -322,9 +351,15 @@ impl<'a> World<'a> {
             What::Network { network, .. } => return player.moved(now, network),
             What::Hurry { commands, .. } => {
                 // Whoever is away while so much happens is told too much to be waited for.
-                if setting.reliable_messages < 512 {
+                if setting.reliable_messages < 512 || setting.is_tight() {
                     self.ledger.any_may_be_removed();
                 }
+                if setting.is_tight() {
+                    self.players.iter_mut().for_each(|player| player.excuses.may_be_told_too_much(now));
+                }
+                let Some(player) = what.player().and_then(|player| self.players.get_mut(player)) else {
+                    return;
+                };
                 return player.hurry(now, setting.play, commands);
             }
             _ => return,
@@ -333,8 +368,10 @@ impl<'a> World<'a> {
     }
 
     pub fn play_clients(&mut self) -> Kept {
-        let Self { players, origin, now, story, lines, next_line, dice, liars, .. } = self;
+        let Self { players, origin, now, story, lines, next_line, dice, liars, store, .. } = self;
+        let today = store.time_of_day(*now);
         for player in players {
+            player.today = today;
             let played = player.play(*origin, *now, &story.setting, lines, next_line, dice);
             played.map_err(|Broken { promise, what }| Broken {
                 promise,
