@@ -24,6 +24,7 @@
 //! An upgrade is asked for by SIGUSR2 or by the [`control`] socket.
 
 pub(crate) mod control;
+mod line;
 mod predecessor;
 mod successor;
 

@@ -37,10 +37,10 @@ pub(crate) use other::{Control, Request, ask, owner_of, servers};
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::{ANSWER_LIMIT, Answer, Asked, LONGEST, NAME, REQUEST_LIMIT};
+    use super::{super::line, ANSWER_LIMIT, Answer, Asked, LONGEST, NAME, REQUEST_LIMIT};
     use std::{
         fs,
-        io::{self, BufRead, BufReader, Read, Write},
+        io::{self, BufReader},
         os::{
             fd::AsRawFd,
             linux::net::SocketAddrExt,
@@ -98,14 +98,13 @@ mod linux {
                 return Err(io::ErrorKind::PermissionDenied.into());
             }
             from.set_read_timeout(Some(REQUEST_LIMIT))?;
-            let mut line = String::new();
-            BufReader::new(&from).take(LONGEST).read_line(&mut line)?;
-            Ok(Self { asked: serde_json::from_str(&line)?, from })
+            let asked = line::hear(&mut BufReader::new(&from), LONGEST)?;
+            Ok(Self { asked, from })
         }
 
-        pub(crate) fn answer(mut self, answer: &Answer) {
+        pub(crate) fn answer(self, answer: &Answer) {
             // Who has gone away does not want it.
-            let _ = say(&mut self.from, answer);
+            let _ = line::say(&self.from, answer);
         }
     }
 
@@ -114,18 +113,16 @@ mod linux {
     /// # Errors
     /// It is none, or does not answer.
     pub(crate) fn ask(server: u32, asked: &Asked) -> io::Result<Answer> {
-        let mut stream = UnixStream::connect_addr(&name_of(server)?)?;
+        let stream = UnixStream::connect_addr(&name_of(server)?)?;
         if peer_of(&stream)?.0 != server {
             return Err(io::Error::other("another process answers in its name"));
         }
-        say(&mut stream, asked)?;
+        line::say(&stream, asked)?;
         stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-        let mut line = String::new();
-        BufReader::new(&stream).take(LONGEST).read_line(&mut line)?;
-        match line.is_empty() {
-            true => Err(io::Error::other("it has ended without an answer")),
-            false => Ok(serde_json::from_str(&line)?),
-        }
+        line::hear(&mut BufReader::new(&stream), LONGEST).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::other("it has ended without an answer"),
+            _ => error,
+        })
     }
 
     /// The processes that listen here.
@@ -147,12 +144,6 @@ mod linux {
             let (kind, owner) = (words.next()?, words.nth(2)?);
             (kind == "FLOCK" && words.next()?.ends_with(&inode)).then(|| owner.parse().ok())?
         })
-    }
-
-    fn say(to: &mut UnixStream, what: &impl serde::Serialize) -> io::Result<()> {
-        let mut line = serde_json::to_vec(what)?;
-        line.push(b'\n');
-        to.write_all(&line)
     }
 
     fn name_of(server: u32) -> io::Result<SocketAddr> {

@@ -2,13 +2,13 @@
 
 #![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
 
-use super::{Abilities, INHERITED, LONGEST, Left, LeftLine, Said, Sockets};
+use super::{Abilities, INHERITED, LONGEST, Left, LeftLine, Said, Sockets, line};
 use crate::carry;
 use parking_lot::Mutex;
 use std::{
     env,
     fmt::Display,
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, BufReader, Read},
     os::{
         fd::{FromRawFd, RawFd},
         unix::{net::UnixStream, process::parent_id},
@@ -68,12 +68,11 @@ impl Predecessor {
     pub(crate) fn take_over(&self, abilities: Abilities) -> io::Result<Left> {
         self.say(&Said::Ready(abilities))?;
         let mut line = BufReader::new(&self.line);
-        let mut text = String::new();
-        (&mut line).take(LONGEST).read_line(&mut text)?;
-        if text.is_empty() {
-            return Err(io::Error::other("the server before has left nothing"));
-        }
-        let LeftLine { bytes, revoked } = serde_json::from_str(&text)?;
+        let LeftLine { bytes, revoked } =
+            line::hear(&mut line, LONGEST).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => io::Error::other("the server before has left nothing"),
+                _ => error,
+            })?;
         let mut rooms = Vec::new();
         line.take(bytes).read_to_end(&mut rooms)?;
         let rooms = carry::decode(&rooms).map_err(io::Error::other)?;
@@ -88,9 +87,7 @@ impl Predecessor {
     }
 
     fn say(&self, said: &Said) -> io::Result<()> {
-        let mut text = serde_json::to_vec(said)?;
-        text.push(b'\n');
-        (&self.line).write_all(&text)
+        line::say(&self.line, said)
     }
 }
 

@@ -2,11 +2,11 @@
 
 #![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
 
-use super::{Abilities, INHERITED, LONGEST, LeftLine, Said, Sockets};
+use super::{Abilities, INHERITED, LONGEST, LeftLine, Said, Sockets, line};
 use std::{
     env,
     ffi::OsString,
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, BufReader, Write},
     os::{
         fd::{AsRawFd, RawFd},
         unix::{net::UnixStream, process::CommandExt},
@@ -213,11 +213,9 @@ impl Line {
     /// Leaves it the rooms, and waits until it serves.
     pub(crate) fn leave(&mut self, rooms: &[u8], revoked: Vec<(String, u64)>) -> Result<(), UpgradeError> {
         let say = || {
-            let mut line = serde_json::to_vec(&LeftLine { bytes: rooms.len() as u64, revoked })?;
-            line.push(b'\n');
             let to = self.0.get_mut();
             to.set_write_timeout(Some(SERVING_LIMIT))?;
-            to.write_all(&line)?;
+            line::say(&mut *to, &LeftLine { bytes: rooms.len() as u64, revoked })?;
             to.write_all(rooms)
         };
         say().map_err(UpgradeError::Silent)?;
@@ -229,14 +227,9 @@ impl Line {
     }
 
     fn hear(&mut self, within: Duration) -> Result<Said, UpgradeError> {
-        let mut text = String::new();
         let mut hear = || {
             self.0.get_ref().set_read_timeout(Some(within))?;
-            (&mut self.0).take(LONGEST).read_line(&mut text)?;
-            match text.is_empty() {
-                true => Err(io::ErrorKind::UnexpectedEof.into()),
-                false => Ok(serde_json::from_str(&text)?),
-            }
+            line::hear(&mut self.0, LONGEST)
         };
         hear().map_err(UpgradeError::Silent)
     }
