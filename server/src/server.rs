@@ -103,7 +103,7 @@ pub struct Server {
     jobs: OpenJobs,
     hear: Vec<Hear>,
     carry: Option<PathBuf>,
-    from: Vec<from::From>,
+    from: Vec<from::FromFile>,
     authenticate: Option<OwnScheme>,
 }
 

@@ -12,7 +12,7 @@ const NOTIFY: &str = "NOTIFY_SOCKET";
 
 /// Why the socket that systemd has handed over is not used.
 #[derive(Debug, thiserror::Error)]
-pub enum HandedOver {
+pub enum SocketError {
     /// There are several.
     #[error(
         "systemd hands over {0} sockets, but the server takes one: its unit should have one ListenStream"
@@ -37,7 +37,7 @@ pub enum HandedOver {
 ///
 /// # Errors
 /// If what it has opened is not one TCP socket that listens on `asked`.
-pub(crate) fn listener(asked: SocketAddr) -> Result<Option<TcpListener>, HandedOver> {
+pub(crate) fn listener(asked: SocketAddr) -> Result<Option<TcpListener>, SocketError> {
     let number = |name| env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
     // The variables are inherited by whatever a service starts, to which they do not apply.
     if number(PROCESS) != Some(process::id()) {
@@ -46,7 +46,7 @@ pub(crate) fn listener(asked: SocketAddr) -> Result<Option<TcpListener>, HandedO
     match number(COUNT) {
         None | Some(0) => Ok(None),
         Some(1) => listening(first()?, asked).map(Some),
-        Some(more) => Err(HandedOver::Several(more)),
+        Some(more) => Err(SocketError::Several(more)),
     }
 }
 
@@ -74,17 +74,17 @@ fn notify(state: &str) {
 }
 
 /// A socket as a listener, if it listens on `asked`.
-pub(crate) fn listening(socket: socket2::Socket, asked: SocketAddr) -> Result<TcpListener, HandedOver> {
-    let is_one = imp::listens(&socket).map_err(HandedOver::Other)?;
-    let at = socket.local_addr().map_err(HandedOver::Other)?.as_socket();
+pub(crate) fn listening(socket: socket2::Socket, asked: SocketAddr) -> Result<TcpListener, SocketError> {
+    let is_one = imp::listens(&socket).map_err(SocketError::Other)?;
+    let at = socket.local_addr().map_err(SocketError::Other)?.as_socket();
     let (true, Some(at)) = (is_one, at) else {
-        return Err(HandedOver::Other(io::ErrorKind::InvalidInput.into()));
+        return Err(SocketError::Other(io::ErrorKind::InvalidInput.into()));
     };
     if at != asked {
-        return Err(HandedOver::Elsewhere { at, asked });
+        return Err(SocketError::Elsewhere { at, asked });
     }
     let set = socket.set_nonblocking(true).and(socket.set_cloexec(true));
-    set.map_err(HandedOver::Other)?;
+    set.map_err(SocketError::Other)?;
     Ok(socket.into())
 }
 
@@ -136,12 +136,12 @@ mod other {
 
 /// The first descriptor that systemd hands over (`SD_LISTEN_FDS_START`).
 #[cfg(unix)]
-fn first() -> Result<socket2::Socket, HandedOver> {
+fn first() -> Result<socket2::Socket, SocketError> {
     use std::os::fd::FromRawFd;
     const START: i32 = 3;
     // SAFETY: fcntl with F_GETFD takes two numbers and touches no memory.
     if unsafe { libc::fcntl(START, libc::F_GETFD) } < 0 {
-        return Err(HandedOver::Other(io::Error::last_os_error()));
+        return Err(SocketError::Other(io::Error::last_os_error()));
     }
     // SAFETY: it is open, and by the protocol it is this process's; this is called once, before anything
     // else could have taken the number, as it was open when the process started.
@@ -149,8 +149,8 @@ fn first() -> Result<socket2::Socket, HandedOver> {
 }
 
 #[cfg(not(unix))]
-fn first() -> Result<socket2::Socket, HandedOver> {
-    Err(HandedOver::Other(io::ErrorKind::Unsupported.into()))
+fn first() -> Result<socket2::Socket, SocketError> {
+    Err(SocketError::Other(io::ErrorKind::Unsupported.into()))
 }
 
 #[cfg(test)]
@@ -170,7 +170,7 @@ mod tests {
             let socket = Socket::new(Domain::IPV4, wrong, None).unwrap();
             socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
             let error = listening(socket, other).unwrap_err();
-            assert!(matches!(error, HandedOver::Other(_)), "it does not listen: {error}");
+            assert!(matches!(error, SocketError::Other(_)), "it does not listen: {error}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Why a server does not start.
 
-use crate::{systemd::HandedOver, tls::TlsError};
+use crate::{systemd::SocketError, tls::TlsError};
 use std::{error::Error, io, net::SocketAddr, path::PathBuf};
 
 /// Why a server does not start. The text is one line that says what to do.
@@ -47,7 +47,7 @@ pub enum StartError {
     },
     /// The socket that systemd hands over cannot be used.
     #[error("{0}")]
-    HandedOver(#[from] HandedOver),
+    Socket(#[from] SocketError),
     /// The sockets of the server before are not those that are configured.
     #[error("{0} has changed, and the sockets of the server before cannot: restart it instead")]
     Inherited(&'static str),

@@ -16,7 +16,7 @@ use std::{convert::Infallible, fs::File, io::BufReader, path::PathBuf, str::From
 
 /// A room to make of a recording, or of what `store export` has written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct From {
+pub(crate) struct FromFile {
     /// The room's name. None: as it was recorded.
     room: Option<String>,
     /// The recording.
@@ -25,7 +25,7 @@ pub(crate) struct From {
     tick: Option<u32>,
 }
 
-impl From {
+impl FromFile {
     /// The room. Its seats wait for players who do not have their tokens.
     pub(super) fn read(&self, games: &[GameKind], config: &Config) -> Result<carry::Room, String> {
         let read = || -> Result<_, Box<dyn std::error::Error>> {
@@ -54,7 +54,7 @@ impl From {
     }
 }
 
-impl FromStr for From {
+impl FromStr for FromFile {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
@@ -76,8 +76,8 @@ mod tests {
 
     #[test]
     fn a_name_and_a_tick_may_be_said() {
-        let from = |text: &str| text.parse::<From>().unwrap();
-        let parts = |from: From| (from.room, from.file.display().to_string(), from.tick);
+        let from = |text: &str| text.parse::<FromFile>().unwrap();
+        let parts = |from: FromFile| (from.room, from.file.display().to_string(), from.tick);
         let text = |text: &str| Some(text.to_owned());
         assert_eq!(parts(from("a.driftless")), (None, "a.driftless".to_owned(), None));
         assert_eq!(

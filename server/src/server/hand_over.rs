@@ -3,10 +3,7 @@
 use super::{CARRY_LIMIT, HEAR_LIMIT, Running};
 use crate::{
     carry,
-    ground::{
-        drain::{Pace, Step},
-        durability::Durability,
-    },
+    ground::drain::{Pace, Step},
     store::{Row, VERSION},
     upgrade::{Abilities, Sockets, UpgradeError},
 };
@@ -97,7 +94,7 @@ impl Running {
         let rooms = parts.factory.carry(CARRY_LIMIT, |_| true).await;
         let mut names: HashSet<_> = rooms.iter().map(|room| room.carried.name.clone()).collect();
         let count = names.len();
-        let is_kept = |room: &carry::Room| parts.store.get().is_some() && room.durability != Durability::None;
+        let is_kept = |room: &carry::Room| parts.factory.is_stored(room.durability);
         let (kept, others): (Vec<_>, Vec<_>) = rooms.into_iter().partition(is_kept);
         let kept: Vec<_> = kept.into_iter().map(|room| Arc::new(Row::now(room, true))).collect();
         let mut others: Vec<_> = others.iter().collect();

@@ -3,7 +3,7 @@
 use super::{BACKLOG, StartError};
 use crate::{
     config::{Config, QuicListen},
-    systemd::{self, HandedOver},
+    systemd::{self, SocketError},
     tls::Certificates,
     transport::quic::Quic,
     upgrade::Sockets,
@@ -58,7 +58,7 @@ pub(super) fn inherit(
         asked.set_port(at.port());
     }
     let listener = systemd::listening(tcp.into(), asked).map_err(|error| match error {
-        HandedOver::Elsewhere { .. } => StartError::Inherited("--listen"),
+        SocketError::Elsewhere { .. } => StartError::Inherited("--listen"),
         error => error.into(),
     })?;
     match Quic::inherit(udp, config, at, certificates.resolver()) {

@@ -86,7 +86,7 @@ pub(super) struct Parts {
     pub store: Arc<OnceLock<Arc<Store>>>,
     /// The users in the store whose access was revoked.
     pub revoked: Option<Arc<RevokedUsers>>,
-    /// Why they could not be left there.
+    /// Why rooms could not be left to the next server.
     pub lost: Mutex<Option<io::Error>>,
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
@@ -219,7 +219,7 @@ impl Parts {
     }
 
     async fn leave_in(&self, store: &Arc<Store>, most: Duration) -> Vec<String> {
-        let rooms = self.factory.carry(most, |listed| listed.durability != Durability::None).await;
+        let rooms = self.factory.carry(most, |listed| self.factory.is_stored(listed.durability)).await;
         let names: Vec<_> = rooms.iter().map(|room| room.carried.name.clone()).collect();
         let rows: Vec<_> = rooms.into_iter().map(|room| Row::now(room, true).into()).collect();
         if let Err(error) = self.put_in(store, &rows, store::FINISH).await {
@@ -246,8 +246,7 @@ impl Parts {
 
     async fn leave_in_file(&self, most: Duration) -> HashSet<String> {
         let Some(file) = &self.carry else { return HashSet::new() };
-        let stored = self.store.get().is_some();
-        let rooms = self.factory.carry(most, |listed| !stored || listed.durability == Durability::None).await;
+        let rooms = self.factory.carry(most, |listed| !self.factory.is_stored(listed.durability)).await;
         let (count, path) = (rooms.len(), file.path().display());
         match file.write(&rooms) {
             Ok(()) => info!(rooms = count, file = %path, "rooms are left to the next server"),
