@@ -377,3 +377,25 @@ fn a_join_after_a_closed_room_finds_a_new_one() {
     again.welcomed();
     assert_eq!(again.number(), 1);
 }
+
+// What was answered after the snapshot for the next process would be lost.
+#[test]
+fn nothing_is_changed_while_another_process_follows_the_server() {
+    let server = TestServer::start(config());
+    let mut ann = Player::named(server.address(), "lobby", "ann");
+    ann.next_tick();
+    server.running().registry().drain_state().hand_over();
+    for (method, path, body) in [
+        ("POST", "/v1/users/ann/revoke", ""),
+        ("DELETE", "/v1/users/ann/revoke", ""),
+        ("DELETE", "/v1/rooms/lobby", ""),
+        ("DELETE", "/v1/rooms/lobby/players/1", ""),
+        ("POST", "/v1/topics/news", "hello"),
+        ("POST", "/v1/drain", ""),
+    ] {
+        let answer = server.operate(method, path, body);
+        assert_eq!((answer.status, answer.error_code()), (503, "draining".to_owned()), "{method} {path}");
+    }
+    ann.next_tick();
+    assert_eq!(server.get("/v1/rooms/lobby").status, 200, "who only reads may");
+}

@@ -269,6 +269,11 @@ fn rooms_go_on_while_the_disk_is_full_and_are_written_when_it_is_not() {
     assert!(told.contains("No space left") && told.contains("rooms go on"), "{told}");
     assert!(!told.contains("/proc") && !told.contains("root"), "where is not everybody's business: {told}");
     ann.next_tick();
+    // Whoever follows could not write the rooms either.
+    let upgrade = command(&["upgrade", "--pid", &server.id().to_string()]).output().unwrap();
+    let said = String::from_utf8_lossy(&upgrade.stderr).into_owned();
+    assert!(!upgrade.status.success() && said.contains("rooms would be lost"), "{said}");
+    ann.next_tick();
     disk.make_space();
     until("it is well again by itself", || health().status == 200);
     ann.chat("after");

@@ -121,6 +121,7 @@ pub(super) async fn publish(
     });
     let kind = kind.transpose()?;
     let text = read_body(body).await?;
+    state.may_change()?;
     let id = state.topics.publish(&name, Message { text, kind, latest }).await?;
     Ok(HttpResponse::Ok().json(Published { id: id.to_string() }))
 }
