@@ -278,7 +278,7 @@ settings! {
         /// Log lines to write, as `tracing` directives: `warn`, `driftless_server=debug`. What they do not
         /// name is as by default.
         // actix logs every worker that starts and stops.
-        log: String = "info,actix_server=warn".to_owned(), log_filter();
+        log: String = "info".to_owned(), log_filter();
         /// How log lines are written to standard error.
         log_format: LogFormat = LogFormat::Human, word(&[("human", LogFormat::Human), ("json", LogFormat::Json)]);
         /// Where to send traces of how players come in: the address of a collector that takes OTLP over HTTP.

@@ -167,9 +167,14 @@ impl ByReason {
         new
     }
 
-    /// Counts one. Reasons are words in the program, never text from a peer: there must be few of them.
+    /// Counts one. Reasons are words in the program, never text from a peer: one of those that it began with.
     pub fn inc(&self, reason: &'static str) {
+        debug_assert!(self.get_known(reason).is_some(), "{reason:?} is not listed among the reasons");
         self.counter(reason).inc();
+    }
+
+    fn get_known(&self, reason: &'static str) -> Option<u64> {
+        self.family.get(&Label { key: self.key, value: reason }).map(|counter| counter.get())
     }
 
     /// The count for this reason.
@@ -256,6 +261,43 @@ const JOB_DURATION: &[u64] = &[
 const ENCODE: &[u64] =
     &[100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000];
 
+/// Why somebody gets no session: what the door says, and what connections lack.
+const REFUSED: [&str; 33] = [
+    "address_full",
+    "draining",
+    "forbidden",
+    "foreign_host",
+    "foreign_origin",
+    "handshake",
+    "handshakes",
+    "identity_unavailable",
+    "kind_forbidden",
+    "no_token",
+    "not_found",
+    "proxy_protocol",
+    "revoked",
+    "room_forbidden",
+    "server_full",
+    "sockets",
+    "subprotocol",
+    "tls",
+    "tls_handshakes",
+    "token_algorithm",
+    "token_audience",
+    "token_claims",
+    "token_expired",
+    "token_in_use",
+    "token_issuer",
+    "token_long_lived",
+    "token_malformed",
+    "token_not_valid_yet",
+    "token_signature",
+    "token_unknown_key",
+    "token_used",
+    "too_fast",
+    "unauthenticated",
+];
+
 impl Metrics {
     /// All metrics at zero.
     pub fn new() -> Self {
@@ -264,7 +306,7 @@ impl Metrics {
             registry: Registry::default(),
             by_transport: Default::default(),
             disconnects: ByReason::new("reason", closes.chain([LOST])),
-            refused: ByReason::new("reason", ["draining", "server_full", "address_full", "handshakes"]),
+            refused: ByReason::new("reason", REFUSED),
             failing: Family::default(),
             certificate_expires: Family::default(),
             requests_refused: ByReason::new(

@@ -49,6 +49,7 @@ fn translated(address: IpAddr) -> IpAddr {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
+            _ if *self == Self::UNKNOWN => f.write_str("an unknown address"),
             IpAddr::V6(network) if !network.is_loopback() => write!(f, "{network}/64"),
             address => address.fmt(f),
         }
@@ -83,5 +84,10 @@ mod tests {
         assert!(!source("64:ff9b::127.0.0.1").is_loopback());
         assert!(source("::ffff:127.0.0.1").is_loopback() && source("::1").is_loopback());
         assert!(!source("::2").is_loopback());
+    }
+
+    #[test]
+    fn what_is_unknown_is_shown_as_no_address() {
+        assert_eq!(Source::UNKNOWN.to_string(), "an unknown address");
     }
 }

@@ -5,8 +5,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 /// What is left of the default when the operator names a level for everything: actix logs each worker that
-/// starts and stops.
-const QUIETER: &str = "actix_server=warn";
+/// starts and stops, and the other one warns of everybody who closes a connection before it has read all.
+const QUIETER: &str = "actix_server=warn,web_transport_quinn=error";
 /// The names under which this project's own lines are written.
 const OURS: [&str; 5] =
     ["driftless_server", "driftless_proto", "driftless_sim", "driftless_quic", "driftless_client"];
@@ -77,13 +77,16 @@ mod tests {
     fn what_is_not_mentioned_is_as_by_default() {
         assert_eq!(
             directives("info,driftless_server=debug"),
-            ["actix_server=warn", "driftless_server=debug", "info"]
+            ["actix_server=warn", "driftless_server=debug", "info", "web_transport_quinn=error"]
         );
         assert_eq!(
             directives("driftless_server=debug"),
-            ["actix_server=warn", "driftless_server=debug", "info"]
+            ["actix_server=warn", "driftless_server=debug", "info", "web_transport_quinn=error"]
         );
-        assert_eq!(directives("warn,actix_server=trace"), ["actix_server=trace", "warn"]);
+        assert_eq!(
+            directives("warn,actix_server=trace"),
+            ["actix_server=trace", "warn", "web_transport_quinn=error"]
+        );
         assert_eq!(directives("error"), ["error"], "no more than was asked for");
         assert_eq!(directives("off"), ["off"]);
     }
