@@ -97,9 +97,9 @@ settings! {
         /// the server makes one when it starts, and prints it. Better set in the environment or the file:
         /// others can see flags.
         admin_token: Option<AdminToken> = None, admin_token();
-        /// Where the keys are that players' tokens are checked with, separated by commas: files with a public
-        /// key in PEM, a JWKS or a secret for HS256, and addresses of JWKS. None, and no `token_secret`:
-        /// there are no tokens.
+        /// Where the keys are that players' tokens are checked with, separated by commas: files with a JWKS
+        /// or a public key in PEM, addresses of JWKS, and `secret:FILE` for a secret of HS256. None, and no
+        /// `token_secret`: there are no tokens.
         token_keys: Vec<KeySource> = Vec::new(), key_sources();
         /// Secret for tokens signed with HS256, if it is not in a file of `token_keys`. Better set in the
         /// environment or the file: others can see flags.

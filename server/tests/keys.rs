@@ -257,7 +257,8 @@ fn a_file_with_a_wrong_key_does_not_start_a_server() {
     let file = folder.path().join("token.key");
     fs::write(&file, "too short").unwrap();
     for (keys, says) in [
-        (file.display().to_string(), "32 bytes"),
+        (format!("secret:{}", file.display()), "32 bytes"),
+        (file.display().to_string(), "write secret:FILE"),
         (folder.path().join("none").display().to_string(), "No such file"),
     ] {
         let refused = process::run(&["serve", "--listen", "127.0.0.1:0", "--token-keys", &keys]);
@@ -273,7 +274,7 @@ fn sighup_has_a_changed_key_used_at_once_and_ends_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("token.key");
     fs::write(&key, "another secret, of at least 32 bytes").unwrap();
-    let server = process::Process::start(&["--token-keys", key.to_str().unwrap()]);
+    let server = process::Process::start(&["--token-keys", &format!("secret:{}", key.display())]);
     let token = tokens::token("ann");
     assert_eq!(status(server.address(), &token), 401);
     fs::write(&key, tokens::SECRET).unwrap();
@@ -293,7 +294,10 @@ fn the_command_signs_what_the_server_takes() {
         assert!(!err.contains(tokens::SECRET), "a secret is never shown");
         if said.status.success() { Ok(out.trim().to_owned()) } else { Err(err) }
     };
-    let server = TestServer::start(Config { token_keys: vec![key.parse().unwrap()], ..util::config() });
+    let server = TestServer::start(Config {
+        token_keys: vec![format!("secret:{key}").parse().unwrap()],
+        ..util::config()
+    });
     let said = token(&["--user", "ann", "--room", "match-*", "--kind", "arena", "--expires", "5m"]).unwrap();
     assert_eq!(status(server.address(), &said), 101);
     let url = token(&["--user", "ann", "--url", "https://play.example.org/?room=a#x"]).unwrap();

@@ -141,7 +141,7 @@ fn what_serve_refuses_check_config_refuses_at_once() {
     fs::write(at("short.key"), "short").unwrap();
     fs::create_dir(at("store")).unwrap();
     fs::set_permissions(at("store"), Permissions::from_mode(0o755)).unwrap();
-    let keys = format!("{}, {}", at("none.key"), at("short.key"));
+    let keys = format!("{}, secret:{}", at("none.key"), at("short.key"));
     let args = ["--listen", "127.0.0.1:0", "--token-keys", &keys, "--store", &at("store")];
     let Output { status, stdout, stderr } =
         command(&[&["check-config"], &args[..]].concat()).output().unwrap();
@@ -180,7 +180,14 @@ fn who_may_play_and_what_is_kept_is_said_at_the_start_and_warned_of_if_nobody_sa
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     fs::write(at("token.key"), "a secret for tests, of 32 bytes or more").unwrap();
-    let keys = ["--token-keys", &at("token.key"), "--store", &at("rooms"), "--durability", "journal"];
+    let keys = [
+        "--token-keys",
+        &format!("secret:{}", at("token.key")),
+        "--store",
+        &at("rooms"),
+        "--durability",
+        "journal",
+    ];
     let said = log_of(&[&public, &keys[..]].concat());
     assert!(!said.contains(WARNING) && said.contains("with tokens (1 keys read), no guests"), "{said}");
     assert!(said.contains(&format!("kept in {} (journal)", at("rooms"))), "{said}");

@@ -176,7 +176,7 @@ pub(super) fn patterns() -> Kind<Vec<RoomPattern>> {
 
 /// Places with keys, separated by commas.
 pub(super) fn key_sources() -> Kind<Vec<KeySource>> {
-    list("FILES", "a file, or https://HOST/PATH of a JWKS, or several separated by commas")
+    list("FILES", "a file, https://HOST/PATH of a JWKS, secret:FILE, or several separated by commas")
 }
 
 /// Values separated by commas.

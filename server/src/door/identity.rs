@@ -202,7 +202,7 @@ pub(crate) fn may_enter(identity: &Identity, room: Option<&str>, kind: Option<&s
 
 /// What is wrong with the files of keys.
 pub(crate) fn unusable_keys(config: &Config) -> Vec<String> {
-    let files = config.token_keys.iter().filter(|source| matches!(source, KeySource::File(_)));
+    let files = config.token_keys.iter().filter(|source| !matches!(source, KeySource::Url(_)));
     files.filter_map(|source| Some(format!("{source}: {}", source::read(source).err()?))).collect()
 }
 

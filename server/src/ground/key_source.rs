@@ -6,8 +6,11 @@ use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 /// A place with keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
-    /// A file: a secret for HS256, a public key in PEM, or a JWKS.
+    /// A file: a public key in PEM, or a JWKS.
     File(PathBuf),
+    /// A file with a secret for HS256: `secret:FILE`. Said, because everybody may know what else a file has
+    /// that was to be a public key and is none.
+    Secret(PathBuf),
     /// The address of a JWKS.
     Url(String),
 }
@@ -21,15 +24,8 @@ impl KeySource {
         let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
         url.starts_with("http://") && !loopback
     }
-}
 
-impl FromStr for KeySource {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        if !text.contains("://") {
-            return if text.is_empty() { Err(()) } else { Ok(KeySource::File(text.into())) };
-        }
+    fn of_url(text: &str) -> Result<Self, ()> {
         let url: Uri = text.parse().map_err(drop)?;
         let fits = matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some();
         // A password would be printed with the setting.
@@ -38,11 +34,25 @@ impl FromStr for KeySource {
     }
 }
 
+impl FromStr for KeySource {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (text, of_file): (_, fn(PathBuf) -> Self) = match text.strip_prefix("secret:") {
+            Some(file) => (file, KeySource::Secret),
+            None if text.contains("://") => return Self::of_url(text),
+            None => (text, KeySource::File),
+        };
+        if text.is_empty() || text.contains("://") { Err(()) } else { Ok(of_file(text.into())) }
+    }
+}
+
 /// Without the query, in which there may be a secret.
 impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KeySource::File(path) => path.display().fmt(f),
+            KeySource::Secret(path) => write!(f, "secret:{}", path.display()),
             KeySource::Url(url) => without_query(url).fmt(f),
         }
     }
@@ -60,9 +70,18 @@ mod tests {
     #[test]
     fn a_source_is_a_file_or_an_address() {
         assert_eq!("a/b.pem".parse(), Ok(KeySource::File("a/b.pem".into())));
+        assert_eq!("secret:a/b.key".parse(), Ok(KeySource::Secret("a/b.key".into())));
         let url = "https://id.example/.well-known/jwks.json";
         assert_eq!(url.parse(), Ok(KeySource::Url(url.to_owned())));
-        for bad in ["", "ftp://x/y", "https://", "https://user:pass@x/y", "file:///etc/passwd"] {
+        for bad in [
+            "",
+            "ftp://x/y",
+            "https://",
+            "https://user:pass@x/y",
+            "file:///etc/passwd",
+            "secret:",
+            "secret:https://x/y",
+        ] {
             assert_eq!(bad.parse::<KeySource>(), Err(()), "{bad}");
         }
     }

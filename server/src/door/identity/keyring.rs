@@ -64,7 +64,7 @@ impl Keyring {
         let mut cached = Vec::new();
         for source in sources {
             let mut cache = Cached::default();
-            if let KeySource::File(_) = source {
+            if !matches!(source, KeySource::Url(_)) {
                 let keys = read(source).map_err(|error| (source.clone(), error))?;
                 cache.take(now, Ok(keys));
             }
@@ -183,9 +183,10 @@ impl Judge {
     fn say(&self, Reader { sources, pace, .. }: &Reader, no_key: bool, now: Instant) {
         let failing = sources.iter().filter_map(|(source, cached)| {
             let (why, left) = cached.failure(now, *pace)?;
-            let until = match left.as_secs() / 60 {
+            let until = match left.as_secs() {
                 0 => "tokens with its keys are refused".to_owned(),
-                minutes => format!("its old keys are used for {minutes} min more"),
+                seconds @ ..120 => format!("its old keys are used for {seconds} s more"),
+                seconds => format!("its old keys are used for {} min more", seconds / 60),
             };
             Some(format!("the keys of tokens at {source} cannot be read ({why}): {until}"))
         });

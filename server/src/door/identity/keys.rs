@@ -35,6 +35,15 @@ pub(crate) enum KeyError {
          `head -c 32 /dev/urandom | base64`"
     )]
     ShortSecret(usize),
+    #[error(
+        "a secret for HS256 is one line of printable ASCII characters, no key and no page: make one with \
+         `head -c 32 /dev/urandom | base64`"
+    )]
+    NoSecret,
+    #[error(
+        "neither a set of keys (JWKS) nor a public key in PEM; if it is a secret for HS256, write secret:FILE"
+    )]
+    NotPublic,
     #[error("this is a private key: the server needs the public one")]
     Private,
     #[error("not a public key for EdDSA (Ed25519), ES256 (P-256) or RS256 (RSA) in PEM")]
@@ -52,6 +61,18 @@ impl Key {
         Self { id, algorithm: algorithm_of(key.family()), key }
     }
 
+    /// The secret for HS256 in a file; white space around it does not count. What may have come into the file
+    /// by mistake, and others may know, is refused.
+    pub(crate) fn read_secret(content: &[u8]) -> Result<Self, KeyError> {
+        let content = content.trim_ascii();
+        let public = [&b"{"[..], b"[", b"<", b"\"", b"ssh-"].iter().any(|start| content.starts_with(start))
+            || content.windows(5).any(|five| five == b"-----");
+        if public || !content.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+            return Err(KeyError::NoSecret);
+        }
+        Self::secret(content)
+    }
+
     /// A secret, for HS256.
     pub(crate) fn secret(bytes: &[u8]) -> Result<Self, KeyError> {
         match bytes.len() {
@@ -60,18 +81,16 @@ impl Key {
         }
     }
 
-    /// The keys in a file: a JWKS, a public key in PEM, or else a secret, whose surrounding white space does
-    /// not count.
+    /// The public keys in a file: a JWKS, or one in PEM.
     pub(crate) fn read(content: &[u8]) -> Result<Vec<Self>, KeyError> {
         let content = content.trim_ascii();
         if content.starts_with(b"{") {
-            return Self::read_jwks(content);
+            Self::read_jwks(content)
+        } else if content.windows(5).any(|five| five == b"-----") {
+            Self::read_pem(content).map(|key| vec![key])
+        } else {
+            Err(KeyError::NotPublic)
         }
-        // Whatever looks like PEM is never taken for a secret: everybody may know a public key.
-        if content.windows(5).any(|five| five == b"-----") {
-            return Self::read_pem(content).map(|key| vec![key]);
-        }
-        Self::secret(content).map(|key| vec![key])
     }
 
     fn read_pem(content: &[u8]) -> Result<Self, KeyError> {

@@ -71,7 +71,7 @@ pub(crate) fn sign(says: Says, key: &[u8]) -> Result<String, SignError> {
 
 fn signing_key(content: &[u8]) -> Result<EncodingKey, SignError> {
     if !content.windows(5).any(|five| five == b"-----") {
-        Key::secret(content).map_err(SignError::Secret)?;
+        Key::read_secret(content).map_err(SignError::Secret)?;
         return Ok(EncodingKey::from_secret(content));
     }
     if !content.ends_with(b"PRIVATE KEY-----") {

@@ -31,6 +31,7 @@ pub(crate) enum SourceError {
 pub(crate) fn read(source: &KeySource) -> Result<Vec<Key>, SourceError> {
     match source {
         KeySource::File(path) => Ok(Key::read(&limited(File::open(path)?)?)?),
+        KeySource::Secret(path) => Ok(vec![Key::read_secret(&limited(File::open(path)?)?)?]),
         KeySource::Url(url) => Ok(Key::read_jwks(&fetch(url)?)?),
     }
 }

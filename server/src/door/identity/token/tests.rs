@@ -96,7 +96,8 @@ impl Issuer {
     }
 
     fn keys(&self) -> Vec<Key> {
-        Key::read(self.file.as_bytes()).unwrap()
+        Key::read(self.file.as_bytes())
+            .unwrap_or_else(|_| vec![Key::read_secret(self.file.as_bytes()).unwrap()])
     }
 
     fn jwks(&self) -> Vec<Key> {
@@ -309,8 +310,9 @@ fn a_token_that_is_used_once_has_an_id() {
 fn a_file_is_a_key_or_is_refused() {
     use super::super::keys::KeyError;
     let refused = |content: &str| Key::read(content.as_bytes()).unwrap_err();
-    assert_eq!(refused("short"), KeyError::ShortSecret(5));
-    assert_eq!(refused(&format!("{}\n", "x".repeat(31))), KeyError::ShortSecret(31));
+    let bad_secret = |content: &[u8]| Key::read_secret(content).unwrap_err();
+    assert_eq!(bad_secret(b"short"), KeyError::ShortSecret(5));
+    assert_eq!(bad_secret(format!("{}\n", "x".repeat(31)).as_bytes()), KeyError::ShortSecret(31));
     assert_eq!(refused(RSA), KeyError::Private);
     assert_eq!(refused(&RSA_PUBLIC.replace("MII", "MIX")), KeyError::Pem);
     assert_eq!(refused(&RSA_PUBLIC[..200]), KeyError::Pem, "cut, and no secret");
@@ -318,6 +320,27 @@ fn a_file_is_a_key_or_is_refused() {
         refused("{}").to_string(),
         "not a set of keys (JWKS): missing field `keys` at line 1 column 2"
     );
+    // What others may know is never a secret, whatever the file was to be: an address that answered with a
+    // page, a set of keys in another encoding or not quite one, a key without its frame.
+    let set_of_one = json!({ "keys": [issuers()[0].jwk] }).to_string();
+    let utf16: Vec<u8> = set_of_one.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for public in [
+        "<html><head><title>502 Bad Gateway</title></head></html>".as_bytes(),
+        format!("\u{feff}{set_of_one}").as_bytes(),
+        format!("[{set_of_one}]").as_bytes(),
+        format!("\"{}\"", "A".repeat(40)).as_bytes(),
+        b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8f0mXyqv2F1n0ykPpCnb6cW4mJtqO6Wk1VxB2rYt3d me",
+        &utf16,
+        &[0; 64],
+        &[0x30; 64],
+    ] {
+        assert!(Key::read(public).is_err(), "{public:?}");
+        let kind = Key::read_secret(public).err();
+        let plain = public.iter().all(|byte| *byte == 0x30);
+        assert_eq!(kind, (!plain).then_some(KeyError::NoSecret), "{public:?}");
+    }
+    assert_eq!(Key::read(SECRET).unwrap_err(), KeyError::NotPublic, "to be said: secret:FILE");
+    assert_eq!(bad_secret(RSA_PUBLIC.as_bytes()), KeyError::NoSecret);
     // Secrets, keys for other uses and of other kinds are skipped.
     let secret = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode(SECRET) });
     let curve = json!({ "kty": "EC", "crv": "P-384", "x": "AA", "y": "AA" });
@@ -365,6 +388,7 @@ proptest! {
     #[test]
     fn whatever_a_file_has_is_read_or_refused(content in any::<Vec<u8>>(), text in "\\PC{0,64}") {
         let _ = (Key::read(&content), Key::read(text.as_bytes()), Key::read(format!("-----{text}").as_bytes()));
+        let _ = Key::read_secret(&content);
     }
 }
 
