@@ -12,6 +12,7 @@
 //! differ only in how a connection begins; the task is the same, in `session`.
 
 mod accept;
+mod http2;
 pub(crate) mod lease;
 mod pace;
 mod proxy_protocol;
@@ -22,7 +23,8 @@ mod stream;
 pub(crate) mod websocket;
 mod webtransport;
 
-pub(crate) use accept::Accept;
+pub(crate) use accept::{Accept, HTTP2};
+pub(crate) use http2::{Http2, Patience};
 pub(crate) use stream::Stream;
 
 use std::time::Duration;

@@ -272,7 +272,7 @@ impl Parts {
         // In development a browser's warning about a self-signed certificate would be no help, so HTTP stays
         // plain.
         let tls = match self.certificates.is_self_signed() {
-            false => Some(Arc::new(self.certificates.server_config(&[b"http/1.1"])?)),
+            false => Some(Arc::new(self.certificates.server_config(&[transport::HTTP2, b"http/1.1"])?)),
             true => None,
         };
         Ok(transport::Accept {
@@ -309,6 +309,9 @@ impl Parts {
         self.serve_quic();
         let (parts, accept) = (self.clone(), self.accept()?);
         let state = web::Data::new(self.http_state());
+        let Config { request_timeout, answer_timeout, .. } = self.config;
+        let handshake = self.config.limits.handshake;
+        let patience = transport::Patience { handshake, request: request_timeout, idle: answer_timeout };
         // Called once on each thread.
         let thread = move || {
             let connections = parts
@@ -335,6 +338,7 @@ impl Parts {
                     .keep_alive(KEEP_ALIVE)
                     .upgrade(transport::websocket::Upgrade::new(app()))
                     .finish(app()),
+                transport::Http2::new(app(), patience),
             )
         };
         let config = &self.config;

@@ -8,7 +8,7 @@ use actix_rt::{
     net::TcpStream,
     time::{sleep, timeout},
 };
-use actix_service::{Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service};
+use actix_service::{IntoService as _, Service, ServiceFactory, ServiceFactoryExt, fn_factory, fn_service};
 use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::{io::AsyncWriteExt, sync::Semaphore};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -24,6 +24,8 @@ const USE_HTTPS: &str = concat!(
     r#"a proxy that speaks HTTP to it needs a server without tls_certificate","code":"https_only"}"#
 );
 
+/// What a client asks for that speaks HTTP/2.
+pub(crate) const HTTP2: &[u8] = b"h2";
 /// Bytes of a first record that are waited for. A ClientHello is shorter, even with post-quantum keys.
 const FIRST_RECORD: usize = 4096;
 /// Time between two looks at an incomplete record.
@@ -86,14 +88,22 @@ struct Handshakes {
 }
 
 impl Accept {
-    /// A service that accepts connections and hands them to `http`.
-    pub(crate) fn then<S>(
+    /// A service that accepts connections and hands them to the one that speaks their protocol.
+    pub(crate) fn then<S, T>(
         self,
-        http: S,
+        http1: S,
+        http2: T,
     ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()>
     where
         S: ServiceFactory<
                 (Stream, Protocol, Option<SocketAddr>),
+                Config = (),
+                Response = (),
+                Error = DispatchError,
+                InitError = (),
+            > + 'static,
+        T: ServiceFactory<
+                (Stream, SocketAddr),
                 Config = (),
                 Response = (),
                 Error = DispatchError,
@@ -108,26 +118,41 @@ impl Accept {
             let (accept, handshakes) = (self.clone(), handshakes.clone());
             async move {
                 let within = timeout(accept.handshake, accept.accept(stream, &handshakes)).await;
-                let (stream, peer) = within.unwrap_or(Err(NotTaken::TooLate)).map_err(|not_taken| {
-                    if let Some(reason) = not_taken.reason() {
-                        accept.metrics.refused.inc(reason);
-                    }
-                    debug!(%not_taken, "did not accept a connection");
-                    io::Error::other(not_taken)
-                })?;
-                Ok((stream, Protocol::Http1, Some(peer)))
+                let (stream, protocol, peer) =
+                    within.unwrap_or(Err(NotTaken::TooLate)).map_err(|not_taken| {
+                        if let Some(reason) = not_taken.reason() {
+                            accept.metrics.refused.inc(reason);
+                        }
+                        debug!(%not_taken, "did not accept a connection");
+                        io::Error::other(not_taken)
+                    })?;
+                Ok((stream, protocol, peer))
             }
         });
-        accept.and_then(apply_fn_factory(http, move |connection, http: &S::Service| {
-            lease::hold(request, http.call(connection))
-        }))
+        let both = fn_factory(move || {
+            let services = (http1.new_service(()), http2.new_service(()));
+            async move {
+                let (http1, http2) = (Rc::new(services.0.await?), Rc::new(services.1.await?));
+                let serve = move |(stream, protocol, peer): (Stream, Protocol, SocketAddr)| {
+                    let (http1, http2) = (http1.clone(), http2.clone());
+                    async move {
+                        match protocol {
+                            Protocol::Http2 => http2.call((stream, peer)).await,
+                            _ => lease::hold(request, http1.call((stream, protocol, Some(peer)))).await,
+                        }
+                    }
+                };
+                Ok(serve.into_service())
+            }
+        });
+        accept.and_then(both)
     }
 
     async fn accept(
         &self,
         mut stream: TcpStream,
         handshakes: &Handshakes,
-    ) -> Result<(Stream, SocketAddr), NotTaken> {
+    ) -> Result<(Stream, Protocol, SocketAddr), NotTaken> {
         let mut peer = stream.peer_addr().map_err(NotTaken::Gone)?;
         if let Err(e) = tune(&stream, self.user_timeout) {
             warn!(error = %e, "cannot set the options of a socket");
@@ -137,7 +162,7 @@ impl Accept {
                 proxy_protocol::client(&mut stream).await.map_err(NotTaken::ProxyProtocol)?.unwrap_or(peer);
         }
         let place = self.door.socket(peer.ip()).ok_or(NotTaken::Refused)?;
-        let Some(tls) = &self.tls else { return Ok((Stream::plain(stream, place), peer)) };
+        let Some(tls) = &self.tls else { return Ok((Stream::plain(stream, place), Protocol::Http1, peer)) };
         let _of_source = self.door.tls_handshake(peer.ip()).ok_or(NotTaken::Refused)?;
         // Until the handshake can begin, it takes nothing that others may need.
         first_record(&stream).await.map_err(NotTaken::Tls)?;
@@ -145,7 +170,10 @@ impl Accept {
         let _of_thread = of_thread.map_err(|_| NotTaken::TooManyHandshakes)?;
         let has_players = || self.door.connections() > 0;
         let stream = handshakes.pace.run(has_players, self.shake_hands(tls, stream, peer)).await;
-        Ok((Stream::tls(stream.map_err(NotTaken::Tls)?, place), peer))
+        let stream = stream.map_err(NotTaken::Tls)?;
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+        let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
+        Ok((Stream::tls(stream, place), protocol, peer))
     }
 
     async fn shake_hands(

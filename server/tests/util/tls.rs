@@ -105,6 +105,18 @@ impl Trusting {
         Self::roots(roots, SystemTime::now())
     }
 
+    /// Who speaks these protocols, preferred first.
+    pub fn with_protocols(&self, protocols: &[&str]) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Self { config: Arc::new(config) }
+    }
+
+    /// For another client of TLS.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        self.config.clone()
+    }
+
     fn roots(roots: RootCertStore, now: SystemTime) -> Self {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_details(provider, Arc::new(Fixed(now)));
