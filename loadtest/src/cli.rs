@@ -55,6 +55,9 @@ pub enum Command {
     Floor(FloorArgs),
     /// Let one client stop reading for a while; report what it gets afterwards and what the others notice.
     Slow(SlowArgs),
+    /// Have many read a topic over HTTP while one publishes in it; report how long events take, and what it
+    /// costs.
+    Topic(TopicArgs),
     /// For an hour, come and go in every way there is over all transports, and find out whether memory,
     /// descriptors, threads or seats grow.
     Soak(SoakArgs),
@@ -251,6 +254,43 @@ pub struct SlowArgs {
     /// repeated.
     #[arg(long, value_name = "KEY>=N")]
     pub require: Vec<Requirement>,
+}
+
+/// `loadtest topic`.
+#[derive(Debug, Clone, Args)]
+pub struct TopicArgs {
+    /// The server that is read from.
+    #[arg(long, default_value = "ws://127.0.0.1:7777")]
+    pub url: Url,
+    /// The server at which events are published, if it is another node.
+    #[arg(long)]
+    pub publish_url: Option<Url>,
+    #[command(flatten)]
+    pub operator: OperatorArgs,
+    /// The topic.
+    #[arg(long, default_value = "loadtest")]
+    pub topic: String,
+    /// Readers.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub readers: u32,
+    /// Events per second.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rate: u32,
+    /// Bytes of an event's text, besides the time in it.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=16_000))]
+    pub bytes: u32,
+    /// Publish events that replace each other.
+    #[arg(long)]
+    pub latest: bool,
+    /// How long to measure, for example 30s, 500ms or 2m.
+    #[arg(long, default_value = "20s", value_parser = humantime::parse_duration)]
+    pub duration: Duration,
+    /// Process ID of the server, to measure its CPU time and memory.
+    #[arg(long)]
+    pub server_pid: Option<u32>,
+    /// Write the figures to this file as one JSON object; - means standard output.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
 }
 
 /// `loadtest link`.

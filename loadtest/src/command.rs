@@ -10,6 +10,7 @@ use crate::{
     process::raise_open_files,
     report, run, sizes, slow, soak,
     stop::Stop,
+    topic,
 };
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ pub fn execute(command: Command, bots: &[BotKind]) -> ExitCode {
         Command::Run(args) => sizes::run(&args, bots),
         Command::Floor(args) => measure_floor(&args),
         Command::Slow(args) => slow::run(&args, bots),
+        Command::Topic(args) => topic::run(&args),
         Command::Soak(args) => soak::run(&args, bots),
         Command::Link(args) => link::run(&args),
         Command::Compare(args) => compare::run(&args, bots),

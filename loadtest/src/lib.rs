@@ -6,6 +6,7 @@
 //!   costs.
 //! - `loadtest floor` measures what the kernel alone charges for the same traffic.
 //! - `loadtest slow` lets one client stop reading and looks at what it and the others get.
+//! - `loadtest topic` has many read a topic over HTTP, and measures how long events take to reach them.
 //! - `loadtest soak` has bots come and go for an hour, and looks whether anything of the server grows.
 //! - `loadtest link` puts a bad link that anyone can reproduce between any client and a server.
 //! - `loadtest compare` plays the same game over each transport on equally bad links, side by side.
@@ -76,6 +77,7 @@ mod stop;
 mod swarm;
 mod tls;
 mod tokens;
+mod topic;
 mod trace;
 mod url;
 mod ws;

@@ -230,6 +230,12 @@ impl Api {
             closed => closed,
         }
     }
+    /// Publishes something in a topic.
+    pub fn publish(&self, topic: &str, latest: bool, text: &str) -> Result<(), ApiError> {
+        let url = format!("{}/v1/topics/{topic}?latest={latest}", self.base);
+        let request = self.agent.post(&url).header("content-type", "text/plain");
+        read_as_operator(&url, self.authorize(request).send(text))
+    }
     fn authorize<Body>(&self, request: ureq::RequestBuilder<Body>) -> ureq::RequestBuilder<Body> {
         match &self.authorization {
             Some(authorization) => request.header("authorization", authorization),
