@@ -316,6 +316,7 @@ impl Bot {
             | Event::CommandRefused(_)
             | Event::ClockMoved
             | Event::TokenExpires { .. }
+            | Event::Topic(_)
             | Event::RolledBack { .. }
             | Event::Disconnected { .. } => {}
         }

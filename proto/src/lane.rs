@@ -43,6 +43,7 @@ mod tests {
             (Body::Command(wire::Command::default()), Lane::Reliable),
             (Body::Leave(wire::Leave {}), Lane::Reliable),
             (Body::Renew(wire::Renew::default()), Lane::Reliable),
+            (Body::ReadTopic(wire::ReadTopic::default()), Lane::Reliable),
             (Body::Input(wire::Input::default()), Lane::Unreliable),
             (Body::Ack(wire::Ack::default()), Lane::Unreliable),
             (Body::Ping(wire::Ping::default()), Lane::Unreliable),

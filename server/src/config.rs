@@ -172,7 +172,7 @@ settings! {
         max_topics: usize = 1_000, number(0..=1_000_000);
         /// Events of a topic that are kept for readers who were away or are slow.
         topic_history: usize = 500, number(1..=100_000);
-        /// Bytes that these may take.
+        /// Bytes that these may take; twice that, if clients of games read them.
         topic_history_bytes: usize = 256 << 10, size(1 << 10..=1 << 30);
         /// How long they are kept.
         topic_history_age: Duration = HOUR, span(SECOND..=30 * DAY);

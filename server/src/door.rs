@@ -59,6 +59,7 @@ use crate::{
     registry::Registry,
     room::Seated,
     spans::Span,
+    topics::Topics,
 };
 use actix_web::http::header::HeaderMap;
 use driftless_proto::{code::CloseCode, limits::Limits, session::Delivery, wire};
@@ -116,6 +117,7 @@ pub struct Door {
     refused: AtomicU32,
     proxies: Proxies,
     limits: Limits,
+    topics: Arc<Topics>,
     metrics: Arc<Metrics>,
 }
 
@@ -182,6 +184,7 @@ impl From<Refused> for Refusal {
 }
 
 impl Door {
+    #[allow(clippy::too_many_arguments, reason = "everything that it decides about")]
     /// The door to `rooms` of a server that listens at `address`. `files`: connections for which there are
     /// files.
     pub(crate) fn new(
@@ -191,6 +194,7 @@ impl Door {
         registry: Arc<Registry>,
         rooms: Arc<dyn Rooms>,
         authenticator: Authenticator,
+        topics: Arc<Topics>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let joins = config.joins_per_second_per_address;
@@ -216,6 +220,7 @@ impl Door {
             refused: AtomicU32::new(0),
             proxies: Proxies::new(config.trusted_proxy.clone(), config.proxy_header),
             limits: config.limits.clone(),
+            topics,
             metrics,
         })
     }
@@ -500,6 +505,10 @@ impl Rooms for Door {
 }
 
 impl Entrance for Door {
+    fn topics(&self) -> &Arc<Topics> {
+        &self.topics
+    }
+
     fn identify(
         self: Arc<Self>,
         wanted: &Wanted,

@@ -7,6 +7,7 @@
 //! | [`ring`] | a topic's history: pure |
 //! | [`topic`] | a topic on this node: its history, and who waits for more |
 //! | [`reader`] | a place in a history |
+//! | [`subscriptions`] | what the client of a game reads over its connection |
 //! | [`remote`], [`stream`] | topics of many nodes, through Redis; what is said to it |
 //! | [`readers`] | how many may read, and how fast they may come |
 //!
@@ -25,18 +26,20 @@ mod readers;
 mod remote;
 mod ring;
 mod stream;
+mod subscriptions;
 mod topic;
 
 pub(crate) use event::{EventKind, Message};
-pub(crate) use id::EventId;
+pub(crate) use id::{BadId, EventId};
 pub(crate) use reader::{Goodbye, Reader, Step};
 pub(crate) use readers::{Refused, between};
 pub(crate) use remote::Surroundings;
+pub(crate) use subscriptions::Subscriptions;
 
 use crate::{
     clock::Clock,
     config::Config,
-    ground::{source::Source, tenure::Tenure},
+    ground::{identity::RoomPattern, source::Source, tenure::Tenure},
     metrics::Metrics,
 };
 use parking_lot::Mutex;
@@ -55,10 +58,12 @@ use topic::Topic;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// All topics, as this node has them.
-pub(crate) struct Topics {
+pub struct Topics {
     clock: Clock,
     bounds: Bounds,
     max: usize,
+    /// Those that everybody may read.
+    open: Vec<RoomPattern>,
     known: Mutex<Known>,
     readers: Arc<Readers>,
     /// Redis, if there are other nodes.
@@ -111,11 +116,17 @@ impl Topics {
             clock,
             bounds,
             max: config.max_topics,
+            open: config.topics_open.clone(),
             known: Mutex::new(Known { topics: HashMap::new(), floor }),
             readers: Readers::new(config, most, metrics.clone()),
             remote,
             metrics,
         }))
+    }
+
+    /// Whether everybody may read the topic with this name.
+    pub(crate) fn is_open(&self, name: &str) -> bool {
+        self.open.iter().any(|pattern| pattern.fits(name))
     }
 
     /// Publishes something. Returns its id.

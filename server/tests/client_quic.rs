@@ -62,6 +62,7 @@ impl Seen {
             Event::Presence(_)
             | Event::ClockMoved
             | Event::TokenExpires { .. }
+            | Event::Topic(_)
             | Event::Disconnected { .. }
             | Event::RolledBack { .. } => {}
         }

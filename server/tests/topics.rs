@@ -4,11 +4,14 @@
 
 mod util;
 
+use driftless_client::{Client, Event, Options, TransportKind};
+use driftless_proto::wire::{TopicMessage, topic_message::Kind};
 use driftless_server::config::Config;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use util::{
     TestServer, config, http,
+    quic::wait,
     sse::{Sse, SseEvent},
     tokens::{self, token_with},
     until,
@@ -308,4 +311,84 @@ fn a_head_alone_can_be_asked_for_and_a_page_from_elsewhere_reads_only_if_it_may(
     let preflight = http::send(server.address(), "OPTIONS", "/v1/topics/open", &preflight, "");
     assert_eq!(preflight.status, 204);
     assert!(preflight.header("access-control-allow-headers").unwrap().contains("last-event-id"));
+}
+
+/// A client in a room.
+fn client(server: &TestServer, transport: TransportKind) -> Client {
+    let options = Options::new(format!("ws://{}", server.address()), "lobby").transports([transport]);
+    wait(Client::connect(options)).unwrap()
+}
+
+/// What it is told next of a topic.
+fn said(client: &mut Client) -> TopicMessage {
+    loop {
+        if let Event::Topic(message) = wait(client.next()).unwrap() {
+            return message;
+        }
+    }
+}
+
+#[test]
+fn the_client_of_a_game_reads_topics_over_its_connection() {
+    let server = TestServer::start(open());
+    for transport in [TransportKind::Quic, TransportKind::WebTransport, TransportKind::WebSocket] {
+        let mut client = client(&server, transport);
+        client.read_topic("open", "");
+        let begun = said(&mut client);
+        assert_eq!((begun.kind(), &*begun.topic), (Kind::Begun, "open"), "{transport:?}");
+        let first = publish(&server, "/v1/topics/open?event=price", "1\n2");
+        let event = said(&mut client);
+        assert_eq!(
+            (event.kind(), event.id, event.event, event.text),
+            (Kind::Event, first.clone(), "price".into(), "1\n2".into())
+        );
+        publish(&server, "/v1/topics/open", "3");
+        assert_eq!(said(&mut client).text, "3");
+        client.stop_topic("open");
+        client.read_topic("open-2", "1000-0");
+        assert_eq!(
+            (said(&mut client).kind(), publish(&server, "/v1/topics/open", "4").is_empty()),
+            (Kind::Gap, false)
+        );
+        // Only what is asked for.
+        client.read_topic("open", &first);
+        let missed = [said(&mut client), said(&mut client), said(&mut client)];
+        assert_eq!(missed.map(|message| message.text), ["", "3", "4"]);
+        client.read_topic("secret", "");
+        let over = said(&mut client);
+        assert_eq!((over.kind(), &*over.event), (Kind::Over, "forbidden"));
+        client.read_topic("open-3", "x");
+        assert_eq!(said(&mut client).event, "bad_event_id");
+        wait(client.leave()).unwrap();
+    }
+}
+
+#[test]
+fn what_a_token_says_of_topics_counts_for_the_connection_of_a_game_too() {
+    let server = TestServer::start(with_tokens());
+    let token = token_with("ann", json!({ "topics": { "read": "chat-*" } }));
+    let options = Options::new(format!("ws://{}", server.address()), "lobby").token(token);
+    let mut client = wait(Client::connect(options)).unwrap();
+    for (topic, kind) in [("chat-7", Kind::Begun), ("news", Kind::Over), ("open", Kind::Begun)] {
+        client.read_topic(topic, "");
+        assert_eq!(said(&mut client).kind(), kind, "{topic}");
+    }
+}
+
+// Promise 4
+#[test]
+fn a_client_reads_so_many_topics_and_gets_long_events_in_order_but_not_all_at_once() {
+    let server = TestServer::start(open());
+    let mut client = client(&server, TransportKind::WebSocket);
+    (0..16).for_each(|n| client.read_topic(&format!("open-{n}"), ""));
+    (0..16).for_each(|_| assert_eq!(said(&mut client).kind(), Kind::Begun));
+    client.read_topic("open-16", "");
+    assert_eq!(said(&mut client).event, "too_many_topics");
+    let large = "x".repeat(16_000);
+    let start = Instant::now();
+    (0..10).for_each(|n| drop(publish(&server, "/v1/topics/open-3", &format!("{n} {large}"))));
+    for n in 0..10 {
+        assert!(said(&mut client).text.starts_with(&format!("{n} ")));
+    }
+    assert!(start.elapsed() > Duration::from_secs(1), "64 KiB a second: states have to pass, too");
 }

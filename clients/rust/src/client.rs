@@ -122,6 +122,17 @@ impl Client {
         self.connection.core_mut().send_command(payload)
     }
 
+    /// Reads a topic from now on: [`Event::Topic`]. `after`: the id of the last event that is known; empty:
+    /// none, so that it begins with what is published from now on. At most 16 topics.
+    pub fn read_topic(&mut self, topic: &str, after: &str) {
+        self.connection.core_mut().read_topic(topic, after);
+    }
+
+    /// Reads a topic no longer.
+    pub fn stop_topic(&mut self, topic: &str) {
+        self.connection.core_mut().stop_topic(topic);
+    }
+
     /// A prediction of this player's own entity, in a game that says how it moves: from now on it wants each
     /// input that is sent ([`Prediction::push`]) and each state ([`reconcile`](Self::reconcile)). After a
     /// welcome that is not `resumed` the seat is another, which needs another one.

@@ -343,6 +343,16 @@ impl ClientCore {
         self.session.send_command(payload)
     }
 
+    /// Reads a topic from now on: see [`Client::read_topic`](crate::Client::read_topic).
+    pub fn read_topic(&mut self, topic: &str, after: &str) {
+        self.session.read_topic(topic, after);
+    }
+
+    /// Reads a topic no longer.
+    pub fn stop_topic(&mut self, topic: &str) {
+        self.session.stop_topic(topic);
+    }
+
     /// The next hello shows this token, which says who the player is. Empty: none.
     pub fn set_identity_token(&mut self, token: String) {
         self.session.set_identity_token(token);
@@ -494,6 +504,7 @@ impl ClientCore {
                     self.measure(|clock| clock.handle_pong(at, rtt, server_time_us));
                     self.stats.pong(rtt);
                 }
+                ClientEvent::Topic(message) => self.events.push_back(Event::Topic(message)),
                 ClientEvent::TokenExpires(within) => self.events.push_back(Event::TokenExpires { within }),
                 ClientEvent::Goodbye(goodbye) => self.goodbye = Some((goodbye, now)),
             }

@@ -37,6 +37,10 @@ pub enum Event {
     /// `players`). [`Client::members`](crate::Client::members) is already up to date. With `since` 0 the list
     /// starts over, and earlier ones are void.
     Presence(wire::Presence),
+    /// What a topic says that the client reads ([`Client::read_topic`](crate::Client::read_topic)): each
+    /// event once, in order, also across reconnects. With the kind `Over` it is read no longer, and `text`
+    /// says why; with `Gap`, something may have been missed.
+    Topic(wire::TopicMessage),
     /// A command was refused, by the server or because its seat was lost before it was confirmed (reported
     /// right after the new seat's welcome). The connection continues. `command` is the number that sending it
     /// returned.

@@ -122,6 +122,7 @@ async fn client_resumes_by_itself_and_gets_every_event_once() {
                     | Event::CommandRefused(_)
                     | Event::ClockMoved
                     | Event::TokenExpires { .. }
+                    | Event::Topic(_)
                     | Event::RolledBack { .. } => {}
                 }
             }

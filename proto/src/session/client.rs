@@ -32,6 +32,7 @@ mod fit;
 mod history;
 mod inputs;
 mod link;
+mod topics;
 mod union;
 
 use super::Delivery;
@@ -58,6 +59,7 @@ use link::{Link, Seat};
 use prost::Message as _;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+use topics::Topics;
 
 /// How long a zone whose state does not come is shown as predicted, ms. After that, its entities stand still.
 const PREDICT_MS: u32 = 250;
@@ -77,6 +79,7 @@ pub struct ClientSession {
     leaving: bool,
     history: History,
     events: VecDeque<ClientEvent>,
+    topics: Topics,
     /// The client's clock counts from this instant.
     origin: Instant,
 }
@@ -108,6 +111,7 @@ impl ClientSession {
             seat: None,
             leaving: false,
             events: VecDeque::new(),
+            topics: Topics::default(),
             origin: now,
         }
     }
@@ -248,6 +252,17 @@ impl ClientSession {
         self.set_identity_token(token);
     }
 
+    /// Reads a topic from now on, over this connection and those that follow: [`ClientEvent::Topic`].
+    /// `after`: the id of the last event that the client has; empty: none.
+    pub fn read_topic(&mut self, topic: &str, after: &str) {
+        self.topics.read(topic, after);
+    }
+
+    /// Reads a topic no longer.
+    pub fn stop_topic(&mut self, topic: &str) {
+        self.topics.stop(topic);
+    }
+
     /// Gives up the seat: a leave is sent after what is queued. Without a connection, it is sent after the
     /// next connection's hello.
     pub fn leave(&mut self) {
@@ -271,6 +286,7 @@ impl ClientSession {
         self.link = Link::new(now, delivery);
         self.history.reconnected(delivery);
         self.commands.disconnected();
+        self.topics.disconnected();
         if let Some(seat) = &mut self.seat {
             seat.inputs.reconnected(delivery);
         }
@@ -366,6 +382,9 @@ impl ClientSession {
         if let Some(token) = self.link.renew.take() {
             return Some(Body::Renew(wire::Renew { token }));
         }
+        if let Some(read) = self.topics.next() {
+            return Some(Body::ReadTopic(read));
+        }
         let seat = self.seat.as_mut()?;
         if !seat.spectates()
             && let Some(command) = self.commands.next()
@@ -436,6 +455,13 @@ impl ClientSession {
                 self.events.push_back(ClientEvent::TokenExpires(within));
                 Ok(())
             }
+            (Phase::Active, Some(Body::Topic(message))) => {
+                if self.topics.take(&message) {
+                    self.events.push_back(ClientEvent::Topic(message));
+                }
+                Ok(())
+            }
+            (_, Some(Body::Topic(_))) => Err(ServerError::Unexpected("topic before the welcome")),
             (_, Some(Body::TokenExpires(_))) => {
                 Err(ServerError::Unexpected("token's expiry before the welcome"))
             }

@@ -532,6 +532,13 @@ impl<S: StateTick> ServerSession<S> {
                 }
                 verdict == Verdict::Within
             }
+            (State::Active(_), Body::ReadTopic(read)) => {
+                hello::check_topic(&read.topic)?;
+                if verdict == Verdict::Within {
+                    taken(Request::ReadTopic(read.into()));
+                }
+                verdict == Verdict::Within
+            }
             (State::Active(active), Body::Pong(pong)) => {
                 if let Some(rtt) = active.take_pong(now, &pong) {
                     self.rtt = MaybeNanos::some(rtt);
@@ -622,5 +629,6 @@ fn name_of(body: &Body) -> &'static str {
         Body::Pong(_) => "pong",
         Body::Leave(_) => "leave",
         Body::Renew(_) => "renew",
+        Body::ReadTopic(_) => "read of a topic",
     }
 }

@@ -26,6 +26,7 @@ use crate::{
     },
     room::{Moved, RoomAddr, Seated},
     spans,
+    topics::Topics,
 };
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, ContextFutureSpawner, Handler,
@@ -115,6 +116,9 @@ pub trait Entrance: Rooms {
         source: Source,
         trace: Option<TraceParent>,
     ) -> LocalBoxFuture<'static, Result<Tenure, Refusal>>;
+
+    /// The topics.
+    fn topics(&self) -> &Arc<Topics>;
 
     /// A client in a room shows a fresh token, for the identity that it has.
     fn renew(
@@ -497,6 +501,7 @@ impl Handler<Ask> for Connection {
             | Request::RefuseCommand(_)
             | Request::ReliableAck(_)
             | Request::Renew(_)
+            | Request::ReadTopic(_)
             | Request::Leave => return,
         };
         if self.peer.borrow().ended().is_some() {
@@ -527,6 +532,19 @@ impl Handler<Renew> for Connection {
             Renewal::Idle => self.renew(token, ctx),
             Renewal::Checking { next } => *next = Some(token),
         }
+    }
+}
+
+/// The client reads a topic, or no longer.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ReadTopic(pub wire::ReadTopic);
+
+impl Handler<ReadTopic> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, ReadTopic(read): ReadTopic, _: &mut Self::Context) {
+        self.peer.borrow_mut().read_topic(self.rooms.topics(), read);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     End,
-    actor::{Ask, Connection, Ended, Renew, Wanted},
+    actor::{Ask, Connection, Ended, ReadTopic, Renew, Wanted},
     calls::Caller,
     departure::Departure,
     members::MemberReader,
@@ -24,6 +24,7 @@ use crate::{
         transport_kind::TransportKind,
     },
     spans::Span,
+    topics::{Subscriptions, Topics},
 };
 use actix::Addr;
 use bytes::{Bytes, BytesMut};
@@ -32,7 +33,7 @@ use driftless_proto::{
     lane::Lane,
     session::server::{Request, ServerSession, SessionStats, ZoneContent, Zoned},
     view::{InView, ZoneId},
-    wire::ColumnCoding,
+    wire::{self, ColumnCoding},
 };
 use std::{
     cell::RefCell,
@@ -68,6 +69,8 @@ pub struct Peer {
     pub session: ServerSession<Arc<Published>>,
     /// What the player has of the list of members.
     members: MemberReader,
+    /// The topics that it reads. None: it never has.
+    topics: Option<Box<Subscriptions>>,
     /// Number of the connection.
     pub id: ConnectionId,
     /// Handles rare events: joins, leaves, the end.
@@ -107,6 +110,7 @@ impl Peer {
             transport: admission.transport,
             session,
             members: MemberReader::new(0, clock::now()),
+            topics: None,
             id,
             actor: None,
             end: None,
@@ -243,6 +247,7 @@ impl Peer {
     pub fn wants_transmit(&self) -> bool {
         self.look_for_reliable
             || self.members.is_due()
+            || self.topics.as_ref().is_some_and(|topics| topics.is_due())
             || self.session.wants_transmit()
             || self.session.closing().is_some()
     }
@@ -271,6 +276,7 @@ impl Peer {
         let wrote = control
             || self.write_reliable(out)
             || self.write_presence(now, out)
+            || self.write_topics(now, out)
             // An overflowed queue is noticed while looking for a message; then the goodbye has yet to be
             // sent.
             || self.session.poll_control_of(Lane::Reliable, time, out);
@@ -317,6 +323,9 @@ impl Peer {
     pub fn offer(&mut self, state: Arc<Published>) {
         self.session.offer_state(state);
         self.members.tick();
+        if let Some(topics) = &mut self.topics {
+            topics.tick();
+        }
         self.call();
     }
 
@@ -396,6 +405,11 @@ impl Peer {
                     actor.do_send(Renew(token)); // counted by the session's rate of messages
                 }
             }
+            (Request::ReadTopic(read), _) => {
+                if let Some(actor) = &self.actor {
+                    actor.do_send(ReadTopic(*read)); // counted by the session's rate of messages
+                }
+            }
             (Request::Leave, _) => {} // the session is closing
         }
     }
@@ -444,6 +458,21 @@ impl Peer {
         };
         let message = self.members.next(&seat.room.members, now);
         message.inspect(|message| out.extend_from_slice(message)).is_some()
+    }
+
+    fn write_topics(&mut self, now: Instant, out: &mut BytesMut) -> bool {
+        let Some(topics) = self.topics.as_mut().filter(|_| self.session.closing().is_none()) else {
+            return false;
+        };
+        topics.next(now).inspect(|message| out.extend_from_slice(message)).is_some()
+    }
+
+    /// The client reads a topic, or no longer.
+    pub(super) fn read_topic(&mut self, topics: &Topics, read: wire::ReadTopic) {
+        let Some(identity) = self.identity().cloned() else { return };
+        let reads = self.topics.get_or_insert_with(|| Box::new(Subscriptions::new(clock::now())));
+        reads.ask(topics, &identity, read);
+        self.call();
     }
 
     fn write_state(&mut self, worker: &Worker, now: Instant, out: &mut BytesMut) -> bool {

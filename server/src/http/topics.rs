@@ -5,11 +5,7 @@ mod stream;
 use super::{ApiError, HttpState, access::source};
 use crate::{
     door::{Denied, Knock},
-    ground::{
-        identity::{RoomPattern, TopicRights},
-        tenure::Tenure,
-        transport_kind::TransportKind,
-    },
+    ground::{identity::TopicRights, tenure::Tenure, transport_kind::TransportKind},
     topics::{EventId, EventKind, Message, NotPublished, Refused},
     transport::lease,
 };
@@ -186,8 +182,7 @@ async fn who(
     // Whoever has a way of its own to find out who players are sees them come as by a page's connection.
     let knock = Knock::new(TransportKind::WebSocket, source(state, request));
     let knock = knock.of_request(headers, request.query_string())?;
-    let open =
-        right == Right::Read && state.config.topics_open.iter().any(|open: &RoomPattern| open.fits(topic));
+    let open = right == Right::Read && state.topics.is_open(topic);
     if open && knock.token.is_none() {
         return Ok(None);
     }

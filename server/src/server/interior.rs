@@ -27,6 +27,7 @@ use crate::{
         timetable::Timetable,
     },
     store::{self, Footing, Row, Store, Task},
+    topics::Topics,
 };
 use actix::Actor;
 use actix_rt::Arbiter;
@@ -108,6 +109,7 @@ impl Interior {
             registry.clone(),
             rooms,
             authenticator,
+            Topics::start(config, usize::MAX, None, clock, metrics.clone())?,
             metrics.clone(),
         );
         let (config, opened) = (config.clone(), Mutex::new(opened));

@@ -278,6 +278,7 @@ impl Prepared {
             registry.clone(),
             rooms,
             authenticator,
+            topics.clone(),
             metrics.clone(),
         );
         let parts = Parts {

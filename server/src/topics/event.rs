@@ -2,7 +2,10 @@
 
 use super::id::EventId;
 use bytes::{BufMut, Bytes, BytesMut};
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 /// Longest name of a kind of event, bytes.
 const MAX_KIND: usize = 64;
@@ -47,18 +50,31 @@ impl fmt::Display for EventKind {
 pub(crate) struct Event {
     pub(crate) id: EventId,
     pub(super) latest: bool,
+    pub(super) kind: Option<EventKind>,
+    pub(super) text: Bytes,
     /// As it is sent to all who read by HTTP.
     pub(crate) sse: Bytes,
+    /// As it is sent to all who read over the connection of a game, once somebody does.
+    wire: OnceLock<Bytes>,
 }
 
 impl Event {
     pub(super) fn new(id: EventId, message: Message) -> Arc<Self> {
         let Message { text, kind, latest } = message;
         let sse = sse(id, kind.as_ref(), &text);
-        Arc::new(Self { id, latest, sse })
+        // Mostly the one is a part of the other, which is kept once.
+        let (end, length) = (sse.len().saturating_sub(2), text.len());
+        let part = end.checked_sub(length).map(|start| sse.slice(start..end));
+        let text = part.filter(|part| *part == text).unwrap_or(text);
+        Arc::new(Self { id, latest, kind, text, sse, wire: OnceLock::new() })
     }
 
-    /// What it takes in memory, about.
+    /// As it is sent over the connections of games. `encode` makes it, for the first.
+    pub(super) fn wire(&self, encode: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        self.wire.get_or_init(|| encode(self)).clone()
+    }
+
+    /// What it takes in memory, about. (Twice that, if it is also sent over connections of games.)
     pub(super) fn size(&self) -> usize {
         self.sse.len() + OVERHEAD
     }

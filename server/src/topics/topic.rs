@@ -9,7 +9,10 @@ use parking_lot::Mutex;
 use slab::Slab;
 use std::{
     mem,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -17,6 +20,8 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Topic {
     state: Mutex<State>,
+    /// Rises with each change.
+    version: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -63,7 +68,7 @@ impl Topic {
     pub(super) fn new(ring: Option<Ring>) -> Self {
         let histories = u64::from(ring.is_some());
         let (ring, waiting, spare) = (ring.unwrap_or_default(), Slab::new(), Vec::new());
-        Self { state: Mutex::new(State { ring, histories, waiting, spare }) }
+        Self { state: Mutex::new(State { ring, histories, waiting, spare }), version: AtomicU64::new(1) }
     }
 
     /// Publishes something now. Returns its id.
@@ -111,6 +116,22 @@ impl Topic {
         self.state.lock().waiting.remove(key);
     }
 
+    /// Rises with each change. Never 0.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Where a reader begins that has read up to `after`. None: that is not known yet.
+    pub(super) fn start(&self, after: Option<EventId>) -> Option<(At, bool)> {
+        let state = self.state.lock();
+        (state.histories > 0).then(|| state.start(after))
+    }
+
+    /// What there is for a reader after a place.
+    pub(super) fn next(&self, at: At) -> Option<Next> {
+        self.state.lock().next(at)
+    }
+
     /// Where a reader begins that has read up to `after`.
     pub(super) fn poll_start(
         &self,
@@ -129,14 +150,8 @@ impl Topic {
     /// What there is for a reader after a place.
     pub(super) fn poll_next(&self, key: usize, at: At, context: &Context<'_>) -> Poll<Next> {
         let mut state = self.state.lock();
-        if at.history != state.histories {
-            let (to, gap) = state.start(Some(at.id));
-            return Poll::Ready(Next::Moved { to, gap });
-        }
-        match state.ring.after(at.id) {
-            After::Event(event) => return Poll::Ready(Next::Event(event.clone())),
-            After::Lost => return Poll::Ready(Next::Lost),
-            After::Nothing => {}
+        if let Some(next) = state.next(at) {
+            return Poll::Ready(next);
         }
         state.wait(key, context);
         Poll::Pending
@@ -151,6 +166,7 @@ impl Topic {
         let mut woken = {
             let mut state = self.state.lock();
             change(&mut state);
+            self.version.fetch_add(1, Ordering::Release);
             let mut woken = mem::take(&mut state.spare);
             woken.extend(state.waiting.iter_mut().filter_map(|(_, waker)| waker.take()));
             woken
@@ -165,6 +181,18 @@ impl State {
     fn start(&self, after: Option<EventId>) -> (At, bool) {
         let Start { at, gap } = self.ring.start(after);
         (At { id: at, history: self.histories }, gap)
+    }
+
+    fn next(&self, at: At) -> Option<Next> {
+        if at.history != self.histories {
+            let (to, gap) = self.start(Some(at.id));
+            return Some(Next::Moved { to, gap });
+        }
+        match self.ring.after(at.id) {
+            After::Event(event) => Some(Next::Event(event.clone())),
+            After::Lost => Some(Next::Lost),
+            After::Nothing => None,
+        }
     }
 
     fn wait(&mut self, key: usize, context: &Context<'_>) {

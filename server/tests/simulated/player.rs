@@ -514,7 +514,7 @@ impl Player {
                     })?;
                 }
                 Event::TokenExpires { .. } => self.wants_token = !self.excuses.keeps_its_token,
-                Event::Game(_) | Event::Presence(_) | Event::ClockMoved => {}
+                Event::Game(_) | Event::Presence(_) | Event::ClockMoved | Event::Topic(_) => {}
             }
         }
         if let Some(core) = &self.core

@@ -33,6 +33,9 @@ pub enum ClientEvent {
     /// The members of the room changed. Apply it to the list built from earlier ones, or to an empty list if
     /// `since` is 0. These come in order, and continue across a resume.
     Presence(wire::Presence),
+    /// What a topic says that the client reads: each event once, in order, also across reconnects. A topic
+    /// that is `Over` is read no longer.
+    Topic(wire::TopicMessage),
     /// A command was refused, by the server or because its seat was lost before it was confirmed. Each
     /// refusal comes once, in order. `command` is the number that
     /// [`send_command`](super::ClientSession::send_command) returned.

@@ -10,9 +10,15 @@ use prost::Message as _;
 pub(super) fn lane_of(message: &mut ClientMessage, max_datagram: impl FnOnce() -> usize) -> Lane {
     match &message.body {
         Some(Body::Input(_) | Body::Ack(_) | Body::Ping(_) | Body::Pong(_)) => {}
-        Some(Body::Join(_) | Body::Resume(_) | Body::Command(_) | Body::Leave(_) | Body::Renew(_)) | None => {
-            return Lane::Reliable;
-        }
+        Some(
+            Body::Join(_)
+            | Body::Resume(_)
+            | Body::Command(_)
+            | Body::Leave(_)
+            | Body::Renew(_)
+            | Body::ReadTopic(_),
+        )
+        | None => return Lane::Reliable,
     }
     let most = max_datagram();
     loop {

@@ -43,6 +43,13 @@ pub(super) fn check_token(token: &str) -> Result<(), PeerError> {
     Err(PeerError::new(CloseCode::Unauthenticated, reason))
 }
 
+pub(super) fn check_topic(name: &str) -> Result<(), PeerError> {
+    if is_room_name(name) {
+        return Ok(());
+    }
+    Err(PeerError::new(CloseCode::BadName, "no topic can be called so: a name is like that of a room"))
+}
+
 /// The densest of the codings offered. PACKED is always available; codings that this version does not know
 /// are skipped.
 pub(super) fn densest(codings: &[i32]) -> ColumnCoding {

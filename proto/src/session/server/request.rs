@@ -24,6 +24,8 @@ pub enum Request {
     ReliableAck(u64),
     /// A fresh token, for the one with which the peer came.
     Renew(String),
+    /// The peer reads a topic, or no longer. Its name has been checked.
+    ReadTopic(Box<wire::ReadTopic>),
     /// The peer gives up the seat. The session is closing with `Left`.
     Leave,
 }

@@ -1,0 +1,202 @@
+//! The topics that the client of a game reads over its connection.
+//!
+//! It is told at most once per tick, and so much at a time that states are not kept waiting; what exceeds
+//! that stays in the topics' histories. So it is woken by the ticks of its room, and by nothing else.
+
+use super::{
+    Topics,
+    event::Event,
+    id::EventId,
+    topic::{At, Next, Topic},
+};
+use crate::ground::identity::Identity;
+use bytes::Bytes;
+use driftless_proto::{
+    limits::MAX_TOPICS,
+    wire::{self, TopicMessage, server_message::Body, topic_message::Kind},
+};
+use prost::Message as _;
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+/// Bytes of topics that a connection may get at once.
+const BURST: f64 = 64.0 * 1024.0;
+/// Bytes of topics per second that a connection gets on average.
+const RATE: f64 = 64.0 * 1024.0;
+/// Answers that may wait. (A client that does not read them has no use for more.)
+const ANSWERS: usize = 2 * MAX_TOPICS;
+
+/// What one client reads.
+#[derive(Debug)]
+pub(crate) struct Subscriptions {
+    /// A tick has passed since the last look, or there is an answer.
+    due: bool,
+    all: Vec<Subscription>,
+    /// The one that is looked at first, so that each has its turn.
+    first: usize,
+    answers: VecDeque<Bytes>,
+    /// Bytes that may be sent. Negative after a long event.
+    credit: f64,
+    credited: Instant,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    name: Arc<str>,
+    topic: Arc<Topic>,
+    from: From,
+    /// The version of the topic that was looked at last.
+    seen: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum From {
+    /// It has begun nowhere yet, and had read up to this id before.
+    Start(Option<EventId>),
+    After(At),
+}
+
+impl Subscriptions {
+    /// None yet.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { due: false, all: Vec::new(), first: 0, answers: VecDeque::new(), credit: BURST, credited: now }
+    }
+
+    /// A tick has passed.
+    pub(crate) fn tick(&mut self) {
+        self.due = true;
+    }
+
+    /// Whether `next` may have something.
+    pub(crate) fn is_due(&self) -> bool {
+        self.due
+    }
+
+    /// The client wants to read a topic, or to read it no longer.
+    pub(crate) fn ask(&mut self, topics: &Topics, identity: &Identity, asked: wire::ReadTopic) {
+        let wire::ReadTopic { topic: name, after, stop } = asked;
+        self.all.retain(|read| *read.name != *name);
+        if stop {
+            return;
+        }
+        match self.find(topics, identity, &name, &after) {
+            Ok(subscription) => self.all.push(subscription),
+            Err((code, reason)) => {
+                let over = TopicMessage {
+                    kind: Kind::Over.into(),
+                    event: code.to_owned(),
+                    text: reason,
+                    ..topic(&name)
+                };
+                if self.answers.len() < ANSWERS {
+                    self.answers.push_back(encode(over));
+                }
+            }
+        }
+        self.due = true;
+    }
+
+    fn find(
+        &self,
+        topics: &Topics,
+        identity: &Identity,
+        name: &str,
+        after: &str,
+    ) -> Result<Subscription, (&'static str, String)> {
+        if self.all.len() >= MAX_TOPICS {
+            return Err(("too_many_topics", format!("a client may read {MAX_TOPICS} topics")));
+        }
+        if !topics.is_open(name) && !identity.topics.may_read(name) {
+            return Err(("forbidden", format!("{} may not read topic {name:?}", identity.user)));
+        }
+        let after = Some(after).filter(|after| !after.is_empty()).map(str::parse).transpose();
+        let after = after.map_err(|error: super::BadId| ("bad_event_id", error.to_string()))?;
+        let found = topics.topic(name).ok_or("too_many_topics");
+        let found = found.map_err(|code| (code, "the server has as many topics as it keeps".to_owned()))?;
+        Ok(Subscription { name: name.into(), topic: found, from: From::Start(after), seen: 0 })
+    }
+
+    /// The next message, if there is one and the client may have it now.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<Bytes> {
+        if !self.due {
+            return None;
+        }
+        let passed = now.saturating_duration_since(self.credited).as_secs_f64();
+        (self.credit, self.credited) = ((self.credit + passed * RATE).min(BURST), now);
+        let message = self.answers.pop_front().or_else(|| self.read());
+        match &message {
+            Some(message) => self.credit -= message.len() as f64,
+            None => self.due = false,
+        }
+        message
+    }
+
+    fn read(&mut self) -> Option<Bytes> {
+        if self.credit <= 0.0 {
+            return None;
+        }
+        let count = self.all.len();
+        let turns = (0..count).map(|n| (self.first + n) % count);
+        let (turn, message) = { turns }.find_map(|turn| Some((turn, self.all[turn].read()?)))?;
+        self.first = turn + 1;
+        Some(message)
+    }
+}
+
+impl Subscription {
+    fn read(&mut self) -> Option<Bytes> {
+        let version = self.topic.version();
+        if version == self.seen {
+            return None;
+        }
+        let message = self.look();
+        if message.is_none() {
+            self.seen = version; // read before looking, so that what comes meanwhile is looked at again
+        }
+        message
+    }
+
+    fn look(&mut self) -> Option<Bytes> {
+        loop {
+            let at = match self.from {
+                From::After(at) => at,
+                From::Start(after) => {
+                    let (at, gap) = self.topic.start(after)?;
+                    return Some(self.begin(at, if gap { Kind::Gap } else { Kind::Begun }));
+                }
+            };
+            match self.topic.next(at)? {
+                Next::Event(event) => {
+                    self.from = From::After(at.to(event.id));
+                    return Some(event.wire(|event| encode_event(&self.name, event)));
+                }
+                Next::Moved { to, gap: false } => self.from = From::After(to),
+                Next::Moved { to, gap: true } => return Some(self.begin(to, Kind::Gap)),
+                // Not the client's fault: it is told no faster than states allow.
+                Next::Lost => {
+                    let (at, _) = self.topic.start(Some(at.id))?;
+                    return Some(self.begin(at, Kind::Gap));
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, at: At, kind: Kind) -> Bytes {
+        self.from = From::After(at);
+        encode(TopicMessage { kind: kind.into(), id: at.id.to_string(), ..topic(&self.name) })
+    }
+}
+
+fn topic(name: &str) -> TopicMessage {
+    TopicMessage { topic: name.to_owned(), ..TopicMessage::default() }
+}
+
+fn encode_event(name: &str, event: &Event) -> Bytes {
+    // Publishers' texts are UTF-8; what somebody else has written to Redis may be anything.
+    let text = String::from_utf8_lossy(&event.text).into_owned();
+    let kind = event.kind.as_ref().map(ToString::to_string).unwrap_or_default();
+    encode(TopicMessage { id: event.id.to_string(), event: kind, text, ..topic(name) })
+}
+
+fn encode(message: TopicMessage) -> Bytes {
+    wire::ServerMessage { body: Some(Body::Topic(message)) }.encode_to_vec().into()
+}
