@@ -21,7 +21,15 @@ export {
 } from "./messages.js";
 export type { ConnectOptions, TransportName } from "./options.js";
 export type { Prediction } from "./prediction.js";
-export { type Entities, type KindOf, Room, type RoomEvents, type StateUpdate, type Status } from "./room.js";
+export {
+  type Entities,
+  type KindOf,
+  Room,
+  type RoomEvents,
+  type StateUpdate,
+  type Status,
+  type TopicEvent,
+} from "./room.js";
 export type { Stats } from "./stats.js";
 export { type Timers } from "./timers.js";
 export {

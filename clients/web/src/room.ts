@@ -82,6 +82,21 @@ export interface RoomEvents<Input, Event, K extends Kinds<K> = AnyKinds> {
   rolledBack: { readonly after: number; readonly until: number };
 }
 
+/** What a topic says to those who read it. */
+export interface TopicEvent {
+  /**
+   * `event`: something was published. `begun`: it is read from here. `gap`: the same, and something may have
+   * been missed. `over`: it is not read any more; `event` says why, in a word, and `text` for developers.
+   */
+  readonly type: "event" | "begun" | "gap" | "over";
+  readonly id: string;
+  /** The name that its publisher gave it, or empty. */
+  readonly event: string;
+  readonly text: string;
+}
+
+const TOPIC_TYPES = ["event", "begun", "gap", "over"] as const;
+
 /** The room's entities as they should be shown now. */
 export interface Entities<K extends Kinds<K> = AnyKinds> {
   /** The entities of a kind, by ascending id; their fields are in units of the game's measure. */
@@ -116,6 +131,7 @@ export class Room<
   private readonly sight = new Sight();
   private readonly memberMap = new Map<string, Member>();
   private readonly inputClock = new InputClock();
+  private readonly topics = new Map<string, (event: TopicEvent) => void>();
   private transport: Transport | undefined;
   /**
    * While the seat moves: the transport that it comes from, until the server has sent a welcome over the
@@ -203,6 +219,24 @@ export class Room<
       throw new SendError("too many commands wait for the server's confirmation: send fewer");
     this.pump();
     return sequence;
+  }
+
+  /**
+   * Reads a topic over the room's connection, and again after a reconnect: each event once, in order.
+   * `after`: the id of the last event that is known, or "0" for everything that is kept; without it, it
+   * begins with what is published from now on. Returns a function that ends it.
+   */
+  topic(name: string, listener: (event: TopicEvent) => void, after = ""): () => void {
+    const { topics } = this.core.session;
+    this.topics.set(name, listener);
+    topics.read(name, after);
+    this.pump();
+    return () => {
+      if (this.topics.get(name) !== listener) return;
+      this.topics.delete(name);
+      topics.stop(name);
+      this.pump();
+    };
   }
 
   private checkPlays(): void {
@@ -544,6 +578,11 @@ export class Room<
       }
       case "refused":
         return this.emitter.emit("refused", { command: event.command, reason: event.reason });
+      case "topic": {
+        const { topic, kind, id, event: name, text } = event.message;
+        const type = TOPIC_TYPES[kind] ?? "event";
+        return reported(() => this.topics.get(topic)?.({ type, id, event: name, text }));
+      }
       case "clock":
         return this.interpolator?.restart();
       case "tokenExpires":

@@ -12,6 +12,7 @@ import type {
   Presence,
   Reliable,
   ServerPong,
+  TopicMessage,
   Welcome,
 } from "../gen/driftless/v1/server_pb.js";
 import { Acks } from "./acks.js";
@@ -19,6 +20,7 @@ import { Commands } from "./commands.js";
 import { ServerFault } from "./fault.js";
 import { History } from "./history.js";
 import { Inputs } from "./inputs.js";
+import { Topics } from "./topics.js";
 
 /** Version of the protocol. */
 export const PROTOCOL = 1;
@@ -67,6 +69,7 @@ export type SessionEvent =
   /** `full`: it lists who is already here, rather than changes. */
   | { type: "presence"; presence: Presence; full: boolean; bytes: number }
   | { type: "refused"; command: number; reason: string }
+  | { type: "topic"; message: TopicMessage }
   | { type: "pong"; rtt: number; serverTimeUs: number; at: number }
   | { type: "stale"; tick: number }
   /** The player's token is about to expire: get a fresh one, and `renew`. */
@@ -131,6 +134,7 @@ export class Session {
   private readonly commands = new Commands(MAX_COMMANDS);
   private history: History | undefined;
   private readonly events: SessionEvent[] = [];
+  readonly topics = new Topics();
   private leaving = false;
   /** Acknowledge without waiting for an input: the page is hidden, so timers sleep and no inputs are sent. */
   ackAlone = false;
@@ -309,6 +313,7 @@ export class Session {
     this.delivery = delivery;
     this.link = newLink(now, delivery, this.resumption !== undefined && !rejoin);
     this.commands.disconnected();
+    this.topics.disconnected();
     this.seat?.inputs.disconnected(delivery === "datagram");
   }
 
@@ -343,6 +348,8 @@ export class Session {
       link.renew = undefined;
       return { case: "renew", value: { token } };
     }
+    const read = this.topics.next();
+    if (read) return { case: "readTopic", value: read };
     const command = this.spectating ? undefined : this.commands.next();
     if (command) return { case: "command", value: command };
     const input = seat.inputs.next();
@@ -393,6 +400,9 @@ export class Session {
       case "pong":
         if (this.phase === "active") return this.takePong(now, body.value);
         throw new ServerFault("unexpected", "pong before the welcome");
+      case "topic":
+        if (this.topics.take(body.value)) this.events.push({ type: "topic", message: body.value });
+        return;
       case "tokenExpires":
         this.events.push({ type: "tokenExpires" });
         return;

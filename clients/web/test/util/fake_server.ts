@@ -117,8 +117,12 @@ export class FakeServer {
 
   /** To everybody. */
   presence(value: Presence): void {
-    for (const link of this.links)
-      if (link.open && link.seat) link.tell({ case: "presence", value } as never);
+    this.tellAll({ case: "presence", value });
+  }
+
+  /** The same, of any message. */
+  tellAll(body: object): void {
+    for (const link of this.links) if (link.open && link.seat) link.tell(body as never);
   }
 
   goodbye(code: number, reason: string, reconnectAfterMs = 0): void {

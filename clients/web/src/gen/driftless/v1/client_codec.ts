@@ -6,7 +6,7 @@
 /* eslint-disable */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Ack, AckSchema, ClientMessage, ClientMessageSchema, Command, CommandSchema, Input, InputSchema, Join, JoinSchema, Leave, LeaveSchema, Ping, PingSchema, Pong, PongSchema, Renew, RenewSchema, Resume, ResumeSchema } from "./client_pb.js";
+import type { Ack, AckSchema, ClientMessage, ClientMessageSchema, Command, CommandSchema, Input, InputSchema, Join, JoinSchema, Leave, LeaveSchema, Ping, PingSchema, Pong, PongSchema, ReadTopic, ReadTopicSchema, Renew, RenewSchema, Resume, ResumeSchema } from "./client_pb.js";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
 /** Writes a `driftless.v1.ClientMessage`. */
@@ -38,6 +38,9 @@ export function encodeClientMessage(message: MessageInitShape<typeof ClientMessa
       break;
     case "renew":
       encodeRenew(message.body.value, writer.tag(9, 2).fork()).join();
+      break;
+    case "readTopic":
+      encodeReadTopic(message.body.value, writer.tag(10, 2).fork()).join();
       break;
   }
   return writer;
@@ -81,6 +84,9 @@ export function decodeClientMessage(bytes: Uint8Array | BinaryReader, length = (
         break;
       case 74:
         message.body = { case: "renew", value: decodeRenew(reader, reader.uint32()) };
+        break;
+      case 82:
+        message.body = { case: "readTopic", value: decodeReadTopic(reader, reader.uint32()) };
         break;
       default:
         reader.skip(type, field);
@@ -459,6 +465,45 @@ export function decodeRenew(bytes: Uint8Array | BinaryReader, length = (bytes as
     switch (field * 8 + type) {
       case 10:
         message.token = reader.string();
+        break;
+      default:
+        reader.skip(type, field);
+    }
+  }
+  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  return message;
+}
+
+/** Writes a `driftless.v1.ReadTopic`. */
+export function encodeReadTopic(message: MessageInitShape<typeof ReadTopicSchema>, writer = new BinaryWriter()): BinaryWriter {
+  if (message.topic) writer.tag(1, 2).string(message.topic);
+  if (message.after) writer.tag(2, 2).string(message.after);
+  if (message.stop) writer.tag(3, 0).bool(message.stop);
+  return writer;
+}
+
+/** Reads a `driftless.v1.ReadTopic`: all of `bytes`, or the next `length` of a reader. */
+export function decodeReadTopic(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): ReadTopic {
+  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
+  const end = reader.pos + length;
+  if (end > reader.len) throw new RangeError("truncated");
+  const message: ReadTopic = {
+    $typeName: "driftless.v1.ReadTopic",
+    topic: "",
+    after: "",
+    stop: false,
+  };
+  while (reader.pos < end) {
+    const [field, type] = reader.tag();
+    switch (field * 8 + type) {
+      case 10:
+        message.topic = reader.string();
+        break;
+      case 18:
+        message.after = reader.string();
+        break;
+      case 24:
+        message.stop = reader.bool();
         break;
       default:
         reader.skip(type, field);

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/client.proto.
  */
 export const file_driftless_v1_client: GenFile = /*@__PURE__*/
-  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEi6QIKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSAASJAoFcmVuZXcYCSABKAsyEy5kcmlmdGxlc3MudjEuUmVuZXdIAEIGCgRib2R5IuABCgRKb2luEhAKCHByb3RvY29sGAEgASgNEgwKBHJvb20YAiABKAkSDAoEa2luZBgDIAEoCRIMCgRuYW1lGAUgASgJEisKB2NvZGluZ3MYBiADKA4yGi5kcmlmdGxlc3MudjEuQ29sdW1uQ29kaW5nEg8KB29wdGlvbnMYByABKAkSFgoOaWRlbnRpdHlfdG9rZW4YCCABKAkSEAoIc3BlY3RhdGUYCSABKAgSEwoLdHJhY2VwYXJlbnQYCiABKAkSEwoLcmVzZXJ2YXRpb24YCyABKAlKBAgEEAVSBHVzZXIisQEKBlJlc3VtZRIQCghwcm90b2NvbBgBIAEoDRIMCgRyb29tGAIgASgJEg0KBXRva2VuGAMgASgMEhkKEXJlbGlhYmxlX3JlY2VpdmVkGAQgASgEEisKB2NvZGluZ3MYBSADKA4yGi5kcmlmdGxlc3MudjEuQ29sdW1uQ29kaW5nEhgKEHByZXNlbmNlX3ZlcnNpb24YBiABKAQSFgoOaWRlbnRpdHlfdG9rZW4YByABKAkipgEKBUlucHV0EhAKCHNlcXVlbmNlGAEgASgNEg4KBm1vbWVudBgCIAEoBBIPCgdwYXlsb2FkGAMgASgMEhEKCXN0YXRlX2FjaxgEIAEoDRIUCgxyZWxpYWJsZV9hY2sYBSABKAQSEAoIcHJldmlvdXMYBiADKAwSGAoQcHJldmlvdXNfbW9tZW50cxgHIAMoERIVCg1zdGF0ZV9taXNzaW5nGAggASgNIkUKA0FjaxIRCglzdGF0ZV9hY2sYASABKA0SFAoMcmVsaWFibGVfYWNrGAIgASgEEhUKDXN0YXRlX21pc3NpbmcYAyABKA0iLAoHQ29tbWFuZBIQCghzZXF1ZW5jZRgBIAEoBBIPCgdwYXlsb2FkGAIgASgMIhcKBFBpbmcSDwoHdGltZV91cxgBIAEoBCIXCgRQb25nEg8KB3RpbWVfdXMYASABKAQiFgoFUmVuZXcSDQoFdG9rZW4YASABKAkiBwoFTGVhdmUqWQoMQ29sdW1uQ29kaW5nEhgKFENPTFVNTl9DT0RJTkdfUEFDS0VEEAASFgoSQ09MVU1OX0NPRElOR19SSUNFEAESFwoTQ09MVU1OX0NPRElOR19ERU5TRRACYgZwcm90bzM");
+  fileDesc("ChlkcmlmdGxlc3MvdjEvY2xpZW50LnByb3RvEgxkcmlmdGxlc3MudjEimAMKDUNsaWVudE1lc3NhZ2USJAoFaW5wdXQYASABKAsyEy5kcmlmdGxlc3MudjEuSW5wdXRIABIgCgNhY2sYAiABKAsyES5kcmlmdGxlc3MudjEuQWNrSAASIgoEam9pbhgDIAEoCzISLmRyaWZ0bGVzcy52MS5Kb2luSAASJgoGcmVzdW1lGAQgASgLMhQuZHJpZnRsZXNzLnYxLlJlc3VtZUgAEigKB2NvbW1hbmQYBSABKAsyFS5kcmlmdGxlc3MudjEuQ29tbWFuZEgAEiIKBHBpbmcYBiABKAsyEi5kcmlmdGxlc3MudjEuUGluZ0gAEiIKBHBvbmcYByABKAsyEi5kcmlmdGxlc3MudjEuUG9uZ0gAEiQKBWxlYXZlGAggASgLMhMuZHJpZnRsZXNzLnYxLkxlYXZlSAASJAoFcmVuZXcYCSABKAsyEy5kcmlmdGxlc3MudjEuUmVuZXdIABItCgpyZWFkX3RvcGljGAogASgLMhcuZHJpZnRsZXNzLnYxLlJlYWRUb3BpY0gAQgYKBGJvZHki4AEKBEpvaW4SEAoIcHJvdG9jb2wYASABKA0SDAoEcm9vbRgCIAEoCRIMCgRraW5kGAMgASgJEgwKBG5hbWUYBSABKAkSKwoHY29kaW5ncxgGIAMoDjIaLmRyaWZ0bGVzcy52MS5Db2x1bW5Db2RpbmcSDwoHb3B0aW9ucxgHIAEoCRIWCg5pZGVudGl0eV90b2tlbhgIIAEoCRIQCghzcGVjdGF0ZRgJIAEoCBITCgt0cmFjZXBhcmVudBgKIAEoCRITCgtyZXNlcnZhdGlvbhgLIAEoCUoECAQQBVIEdXNlciKxAQoGUmVzdW1lEhAKCHByb3RvY29sGAEgASgNEgwKBHJvb20YAiABKAkSDQoFdG9rZW4YAyABKAwSGQoRcmVsaWFibGVfcmVjZWl2ZWQYBCABKAQSKwoHY29kaW5ncxgFIAMoDjIaLmRyaWZ0bGVzcy52MS5Db2x1bW5Db2RpbmcSGAoQcHJlc2VuY2VfdmVyc2lvbhgGIAEoBBIWCg5pZGVudGl0eV90b2tlbhgHIAEoCSKmAQoFSW5wdXQSEAoIc2VxdWVuY2UYASABKA0SDgoGbW9tZW50GAIgASgEEg8KB3BheWxvYWQYAyABKAwSEQoJc3RhdGVfYWNrGAQgASgNEhQKDHJlbGlhYmxlX2FjaxgFIAEoBBIQCghwcmV2aW91cxgGIAMoDBIYChBwcmV2aW91c19tb21lbnRzGAcgAygREhUKDXN0YXRlX21pc3NpbmcYCCABKA0iRQoDQWNrEhEKCXN0YXRlX2FjaxgBIAEoDRIUCgxyZWxpYWJsZV9hY2sYAiABKAQSFQoNc3RhdGVfbWlzc2luZxgDIAEoDSIsCgdDb21tYW5kEhAKCHNlcXVlbmNlGAEgASgEEg8KB3BheWxvYWQYAiABKAwiFwoEUGluZxIPCgd0aW1lX3VzGAEgASgEIhcKBFBvbmcSDwoHdGltZV91cxgBIAEoBCIWCgVSZW5ldxINCgV0b2tlbhgBIAEoCSI3CglSZWFkVG9waWMSDQoFdG9waWMYASABKAkSDQoFYWZ0ZXIYAiABKAkSDAoEc3RvcBgDIAEoCCIHCgVMZWF2ZSpZCgxDb2x1bW5Db2RpbmcSGAoUQ09MVU1OX0NPRElOR19QQUNLRUQQABIWChJDT0xVTU5fQ09ESU5HX1JJQ0UQARIXChNDT0xVTU5fQ09ESU5HX0RFTlNFEAJiBnByb3RvMw");
 
 /**
  * @generated from message driftless.v1.ClientMessage
@@ -76,6 +76,12 @@ export type ClientMessage = Message<"driftless.v1.ClientMessage"> & {
      */
     value: Renew;
     case: "renew";
+  } | {
+    /**
+     * @generated from field: driftless.v1.ReadTopic read_topic = 10;
+     */
+    value: ReadTopic;
+    case: "readTopic";
   } | { case: undefined; value?: undefined };
 };
 
@@ -448,6 +454,42 @@ export const RenewSchema: GenMessage<Renew> = /*@__PURE__*/
   messageDesc(file_driftless_v1_client, 8);
 
 /**
+ * Reads a topic, or no longer. What is published in it comes as TopicMessage, until the connection ends.
+ *
+ * @generated from message driftless.v1.ReadTopic
+ */
+export type ReadTopic = Message<"driftless.v1.ReadTopic"> & {
+  /**
+   * The topic's name, which is like that of a room.
+   *
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * The id of the last event that the client has: what has been published since then follows. Empty: only
+   * what is published from now on, and the newest of the events that replace each other.
+   *
+   * @generated from field: string after = 2;
+   */
+  after: string;
+
+  /**
+   * Reads it no longer. There is no answer, and what is on its way still comes.
+   *
+   * @generated from field: bool stop = 3;
+   */
+  stop: boolean;
+};
+
+/**
+ * Describes the message driftless.v1.ReadTopic.
+ * Use `create(ReadTopicSchema)` to create a new message.
+ */
+export const ReadTopicSchema: GenMessage<ReadTopic> = /*@__PURE__*/
+  messageDesc(file_driftless_v1_client, 9);
+
+/**
  * The player gives up the seat. The server answers with a goodbye.
  *
  * @generated from message driftless.v1.Leave
@@ -460,7 +502,7 @@ export type Leave = Message<"driftless.v1.Leave"> & {
  * Use `create(LeaveSchema)` to create a new message.
  */
 export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_client, 9);
+  messageDesc(file_driftless_v1_client, 10);
 
 /**
  * How a group's residuals are encoded. Any protobuf library can read PACKED.

@@ -6,7 +6,7 @@
 /* eslint-disable */
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { CommandRefused, CommandRefusedSchema, Event, EventSchema, Goodbye, GoodbyeSchema, Member, MemberSchema, Moved, MovedSchema, Presence, PresenceSchema, Reliable, ReliableSchema, ServerMessage, ServerMessage_Ping, ServerMessage_PingSchema, ServerMessageSchema, ServerPong, ServerPongSchema, TokenExpires, TokenExpiresSchema, Welcome, WelcomeSchema } from "./server_pb.js";
+import type { CommandRefused, CommandRefusedSchema, Event, EventSchema, Goodbye, GoodbyeSchema, Member, MemberSchema, Moved, MovedSchema, Presence, PresenceSchema, Reliable, ReliableSchema, ServerMessage, ServerMessage_Ping, ServerMessage_PingSchema, ServerMessageSchema, ServerPong, ServerPongSchema, TokenExpires, TokenExpiresSchema, TopicMessage, TopicMessageSchema, Welcome, WelcomeSchema } from "./server_pb.js";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { encodeState } from "./state_codec.js";
 import { decodeSchema, encodeSchema } from "./schema_codec.js";
@@ -37,6 +37,9 @@ export function encodeServerMessage(message: MessageInitShape<typeof ServerMessa
       break;
     case "tokenExpires":
       encodeTokenExpires(message.body.value, writer.tag(8, 2).fork()).join();
+      break;
+    case "topic":
+      encodeTopicMessage(message.body.value, writer.tag(9, 2).fork()).join();
       break;
   }
   return writer;
@@ -74,6 +77,9 @@ export function decodeServerMessage(bytes: Uint8Array | BinaryReader, length = (
         break;
       case 66:
         message.body = { case: "tokenExpires", value: decodeTokenExpires(reader, reader.uint32()) };
+        break;
+      case 74:
+        message.body = { case: "topic", value: decodeTopicMessage(reader, reader.uint32()) };
         break;
       default:
         reader.skip(type, field);
@@ -516,6 +522,55 @@ export function decodeTokenExpires(bytes: Uint8Array | BinaryReader, length = (b
     switch (field * 8 + type) {
       case 8:
         message.inMs = reader.uint32();
+        break;
+      default:
+        reader.skip(type, field);
+    }
+  }
+  if (reader.pos !== end) throw new RangeError("a field runs past its message");
+  return message;
+}
+
+/** Writes a `driftless.v1.TopicMessage`. */
+export function encodeTopicMessage(message: MessageInitShape<typeof TopicMessageSchema>, writer = new BinaryWriter()): BinaryWriter {
+  if (message.topic) writer.tag(1, 2).string(message.topic);
+  if (message.id) writer.tag(2, 2).string(message.id);
+  if (message.kind) writer.tag(3, 0).int32(message.kind);
+  if (message.event) writer.tag(4, 2).string(message.event);
+  if (message.text) writer.tag(5, 2).string(message.text);
+  return writer;
+}
+
+/** Reads a `driftless.v1.TopicMessage`: all of `bytes`, or the next `length` of a reader. */
+export function decodeTopicMessage(bytes: Uint8Array | BinaryReader, length = (bytes as Uint8Array).length): TopicMessage {
+  const reader = bytes instanceof Uint8Array ? new BinaryReader(bytes) : bytes;
+  const end = reader.pos + length;
+  if (end > reader.len) throw new RangeError("truncated");
+  const message: TopicMessage = {
+    $typeName: "driftless.v1.TopicMessage",
+    topic: "",
+    id: "",
+    kind: 0,
+    event: "",
+    text: "",
+  };
+  while (reader.pos < end) {
+    const [field, type] = reader.tag();
+    switch (field * 8 + type) {
+      case 10:
+        message.topic = reader.string();
+        break;
+      case 18:
+        message.id = reader.string();
+        break;
+      case 24:
+        message.kind = reader.int32();
+        break;
+      case 34:
+        message.event = reader.string();
+        break;
+      case 42:
+        message.text = reader.string();
         break;
       default:
         reader.skip(type, field);

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file driftless/v1/server.proto.
  */
 export const file_driftless_v1_server: GenFile = /*@__PURE__*/
-  fileDesc("ChlkcmlmdGxlc3MvdjEvc2VydmVyLnByb3RvEgxkcmlmdGxlc3MudjEimgMKDVNlcnZlck1lc3NhZ2USJAoFc3RhdGUYASABKAsyEy5kcmlmdGxlc3MudjEuU3RhdGVIABIqCghyZWxpYWJsZRgCIAEoCzIWLmRyaWZ0bGVzcy52MS5SZWxpYWJsZUgAEigKB3dlbGNvbWUYAyABKAsyFS5kcmlmdGxlc3MudjEuV2VsY29tZUgAEjcKC3NlcnZlcl9waW5nGAQgASgLMiAuZHJpZnRsZXNzLnYxLlNlcnZlck1lc3NhZ2UuUGluZ0gAEigKBHBvbmcYBSABKAsyGC5kcmlmdGxlc3MudjEuU2VydmVyUG9uZ0gAEigKB2dvb2RieWUYBiABKAsyFS5kcmlmdGxlc3MudjEuR29vZGJ5ZUgAEioKCHByZXNlbmNlGAcgASgLMhYuZHJpZnRsZXNzLnYxLlByZXNlbmNlSAASMwoNdG9rZW5fZXhwaXJlcxgIIAEoCzIaLmRyaWZ0bGVzcy52MS5Ub2tlbkV4cGlyZXNIABoXCgRQaW5nEg8KB3RpbWVfdXMYASABKARCBgoEYm9keSKRAwoHV2VsY29tZRIQCghwcm90b2NvbBgBIAEoDRIOCgZwbGF5ZXIYAiABKA0SFAoMcmVzdW1lX3Rva2VuGAMgASgMEhgKEHJlc3VtZV93aW5kb3dfbXMYBCABKA0SEQoJdGlja19yYXRlGAUgASgNEhYKDnNlcnZlcl90aW1lX3VzGAYgASgEEhAKCGVwb2NoX3VzGAcgASgSEiQKBnNjaGVtYRgIIAEoCzIULmRyaWZ0bGVzcy52MS5TY2hlbWESDAoEcm9vbRgJIAEoCRIMCgRraW5kGAogASgJEgwKBHVzZXIYCyABKAkSFgoOaW5wdXRfcmVjZWl2ZWQYDCABKA0SGAoQY29tbWFuZF9yZWNlaXZlZBgNIAEoBBIPCgdyZXN1bWVkGA4gASgIEhIKCnRpbWVvdXRfbXMYDyABKA0SFAoMdW5kb25lX2FmdGVyGBAgASgNEhQKDHVuZG9uZV91bnRpbBgRIAEoDRISCgpzcGVjdGF0aW5nGBIgASgIEhAKCGRlbGF5X21zGBMgASgNIoMBCghSZWxpYWJsZRIQCghzZXF1ZW5jZRgBIAEoBBIkCgVldmVudBgCIAEoCzITLmRyaWZ0bGVzcy52MS5FdmVudEgAEjcKD2NvbW1hbmRfcmVmdXNlZBgEIAEoCzIcLmRyaWZ0bGVzcy52MS5Db21tYW5kUmVmdXNlZEgAQgYKBGJvZHkiJgoFRXZlbnQSDAoEdGljaxgBIAEoDRIPCgdwYXlsb2FkGAIgASgMIjEKDkNvbW1hbmRSZWZ1c2VkEg8KB2NvbW1hbmQYASABKAQSDgoGcmVhc29uGAIgASgJIl8KCFByZXNlbmNlEiUKB21lbWJlcnMYAiADKAsyFC5kcmlmdGxlc3MudjEuTWVtYmVyEg8KB3ZlcnNpb24YAyABKAQSDQoFc2luY2UYBCABKAQSDAoEbW9yZRgFIAEoCCLPAgoGTWVtYmVyEgwKBHVzZXIYASABKAkSDAoEbmFtZRgCIAEoCRIPCgdwbGF5ZXJzGAMgAygNEhMKC2Nvbm5lY3Rpb25zGAQgASgNEisKBmNoYW5nZRgFIAEoDjIbLmRyaWZ0bGVzcy52MS5NZW1iZXIuQ2hhbmdlEg0KBWF0X3VzGAYgASgEEg4KBnJ0dF91cxgHIAEoDRILCgNucGMYCCABKAgiqQEKBkNoYW5nZRIWChJDSEFOR0VfVU5TUEVDSUZJRUQQABIRCg1DSEFOR0VfSk9JTkVEEAESDwoLQ0hBTkdFX0xFRlQQAhIPCgtDSEFOR0VfQVdBWRADEg8KC0NIQU5HRV9CQUNLEAQSFAoQQ0hBTkdFX1RJTUVEX09VVBAFEhcKE0NIQU5HRV9ESVNDT05ORUNURUQQBhISCg5DSEFOR0VfUkVNT1ZFRBAHIk8KClNlcnZlclBvbmcSDwoHdGltZV91cxgBIAEoBBIWCg5zZXJ2ZXJfdGltZV91cxgCIAEoBBIYChBjb21tYW5kX3JlY2VpdmVkGAMgASgEIh0KDFRva2VuRXhwaXJlcxINCgVpbl9tcxgBIAEoDSJnCgdHb29kYnllEgwKBGNvZGUYASABKA0SDgoGcmVhc29uGAIgASgJEhoKEnJlY29ubmVjdF9hZnRlcl9tcxgDIAEoDRIiCgVtb3ZlZBgEIAEoCzITLmRyaWZ0bGVzcy52MS5Nb3ZlZCIwCgVNb3ZlZBIMCgRub2RlGAEgASgJEgsKA3VybBgCIAEoCRIMCgRxdWljGAMgASgJYgZwcm90bzM", [file_driftless_v1_schema, file_driftless_v1_state]);
+  fileDesc("ChlkcmlmdGxlc3MvdjEvc2VydmVyLnByb3RvEgxkcmlmdGxlc3MudjEixwMKDVNlcnZlck1lc3NhZ2USJAoFc3RhdGUYASABKAsyEy5kcmlmdGxlc3MudjEuU3RhdGVIABIqCghyZWxpYWJsZRgCIAEoCzIWLmRyaWZ0bGVzcy52MS5SZWxpYWJsZUgAEigKB3dlbGNvbWUYAyABKAsyFS5kcmlmdGxlc3MudjEuV2VsY29tZUgAEjcKC3NlcnZlcl9waW5nGAQgASgLMiAuZHJpZnRsZXNzLnYxLlNlcnZlck1lc3NhZ2UuUGluZ0gAEigKBHBvbmcYBSABKAsyGC5kcmlmdGxlc3MudjEuU2VydmVyUG9uZ0gAEigKB2dvb2RieWUYBiABKAsyFS5kcmlmdGxlc3MudjEuR29vZGJ5ZUgAEioKCHByZXNlbmNlGAcgASgLMhYuZHJpZnRsZXNzLnYxLlByZXNlbmNlSAASMwoNdG9rZW5fZXhwaXJlcxgIIAEoCzIaLmRyaWZ0bGVzcy52MS5Ub2tlbkV4cGlyZXNIABIrCgV0b3BpYxgJIAEoCzIaLmRyaWZ0bGVzcy52MS5Ub3BpY01lc3NhZ2VIABoXCgRQaW5nEg8KB3RpbWVfdXMYASABKARCBgoEYm9keSKRAwoHV2VsY29tZRIQCghwcm90b2NvbBgBIAEoDRIOCgZwbGF5ZXIYAiABKA0SFAoMcmVzdW1lX3Rva2VuGAMgASgMEhgKEHJlc3VtZV93aW5kb3dfbXMYBCABKA0SEQoJdGlja19yYXRlGAUgASgNEhYKDnNlcnZlcl90aW1lX3VzGAYgASgEEhAKCGVwb2NoX3VzGAcgASgSEiQKBnNjaGVtYRgIIAEoCzIULmRyaWZ0bGVzcy52MS5TY2hlbWESDAoEcm9vbRgJIAEoCRIMCgRraW5kGAogASgJEgwKBHVzZXIYCyABKAkSFgoOaW5wdXRfcmVjZWl2ZWQYDCABKA0SGAoQY29tbWFuZF9yZWNlaXZlZBgNIAEoBBIPCgdyZXN1bWVkGA4gASgIEhIKCnRpbWVvdXRfbXMYDyABKA0SFAoMdW5kb25lX2FmdGVyGBAgASgNEhQKDHVuZG9uZV91bnRpbBgRIAEoDRISCgpzcGVjdGF0aW5nGBIgASgIEhAKCGRlbGF5X21zGBMgASgNIoMBCghSZWxpYWJsZRIQCghzZXF1ZW5jZRgBIAEoBBIkCgVldmVudBgCIAEoCzITLmRyaWZ0bGVzcy52MS5FdmVudEgAEjcKD2NvbW1hbmRfcmVmdXNlZBgEIAEoCzIcLmRyaWZ0bGVzcy52MS5Db21tYW5kUmVmdXNlZEgAQgYKBGJvZHkiJgoFRXZlbnQSDAoEdGljaxgBIAEoDRIPCgdwYXlsb2FkGAIgASgMIjEKDkNvbW1hbmRSZWZ1c2VkEg8KB2NvbW1hbmQYASABKAQSDgoGcmVhc29uGAIgASgJIl8KCFByZXNlbmNlEiUKB21lbWJlcnMYAiADKAsyFC5kcmlmdGxlc3MudjEuTWVtYmVyEg8KB3ZlcnNpb24YAyABKAQSDQoFc2luY2UYBCABKAQSDAoEbW9yZRgFIAEoCCLPAgoGTWVtYmVyEgwKBHVzZXIYASABKAkSDAoEbmFtZRgCIAEoCRIPCgdwbGF5ZXJzGAMgAygNEhMKC2Nvbm5lY3Rpb25zGAQgASgNEisKBmNoYW5nZRgFIAEoDjIbLmRyaWZ0bGVzcy52MS5NZW1iZXIuQ2hhbmdlEg0KBWF0X3VzGAYgASgEEg4KBnJ0dF91cxgHIAEoDRILCgNucGMYCCABKAgiqQEKBkNoYW5nZRIWChJDSEFOR0VfVU5TUEVDSUZJRUQQABIRCg1DSEFOR0VfSk9JTkVEEAESDwoLQ0hBTkdFX0xFRlQQAhIPCgtDSEFOR0VfQVdBWRADEg8KC0NIQU5HRV9CQUNLEAQSFAoQQ0hBTkdFX1RJTUVEX09VVBAFEhcKE0NIQU5HRV9ESVNDT05ORUNURUQQBhISCg5DSEFOR0VfUkVNT1ZFRBAHIk8KClNlcnZlclBvbmcSDwoHdGltZV91cxgBIAEoBBIWCg5zZXJ2ZXJfdGltZV91cxgCIAEoBBIYChBjb21tYW5kX3JlY2VpdmVkGAMgASgEIh0KDFRva2VuRXhwaXJlcxINCgVpbl9tcxgBIAEoDSK6AQoMVG9waWNNZXNzYWdlEg0KBXRvcGljGAEgASgJEgoKAmlkGAIgASgJEi0KBGtpbmQYAyABKA4yHy5kcmlmdGxlc3MudjEuVG9waWNNZXNzYWdlLktpbmQSDQoFZXZlbnQYBCABKAkSDAoEdGV4dBgFIAEoCSJDCgRLaW5kEg4KCktJTkRfRVZFTlQQABIOCgpLSU5EX0JFR1VOEAESDAoIS0lORF9HQVAQAhINCglLSU5EX09WRVIQAyJnCgdHb29kYnllEgwKBGNvZGUYASABKA0SDgoGcmVhc29uGAIgASgJEhoKEnJlY29ubmVjdF9hZnRlcl9tcxgDIAEoDRIiCgVtb3ZlZBgEIAEoCzITLmRyaWZ0bGVzcy52MS5Nb3ZlZCIwCgVNb3ZlZBIMCgRub2RlGAEgASgJEgsKA3VybBgCIAEoCRIMCgRxdWljGAMgASgJYgZwcm90bzM", [file_driftless_v1_schema, file_driftless_v1_state]);
 
 /**
  * @generated from message driftless.v1.ServerMessage
@@ -74,6 +74,12 @@ export type ServerMessage = Message<"driftless.v1.ServerMessage"> & {
      */
     value: TokenExpires;
     case: "tokenExpires";
+  } | {
+    /**
+     * @generated from field: driftless.v1.TopicMessage topic = 9;
+     */
+    value: TopicMessage;
+    case: "topic";
   } | { case: undefined; value?: undefined };
 };
 
@@ -592,6 +598,90 @@ export const TokenExpiresSchema: GenMessage<TokenExpires> = /*@__PURE__*/
   messageDesc(file_driftless_v1_server, 8);
 
 /**
+ * What a topic says to those who read it: each event once, in order. Sent at most once per tick.
+ *
+ * @generated from message driftless.v1.TopicMessage
+ */
+export type TopicMessage = Message<"driftless.v1.TopicMessage"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * Id of the event, or of the one after which reading begins: MS-SEQ.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * @generated from field: driftless.v1.TopicMessage.Kind kind = 3;
+   */
+  kind: TopicMessage_Kind;
+
+  /**
+   * The name that its publisher gave the event. Empty: none. With KIND_OVER: why, in a word.
+   *
+   * @generated from field: string event = 4;
+   */
+  event: string;
+
+  /**
+   * What was published. With KIND_OVER: why, for a developer to read.
+   *
+   * @generated from field: string text = 5;
+   */
+  text: string;
+};
+
+/**
+ * Describes the message driftless.v1.TopicMessage.
+ * Use `create(TopicMessageSchema)` to create a new message.
+ */
+export const TopicMessageSchema: GenMessage<TopicMessage> = /*@__PURE__*/
+  messageDesc(file_driftless_v1_server, 9);
+
+/**
+ * @generated from enum driftless.v1.TopicMessage.Kind
+ */
+export enum TopicMessage_Kind {
+  /**
+   * Something was published.
+   *
+   * @generated from enum value: KIND_EVENT = 0;
+   */
+  EVENT = 0,
+
+  /**
+   * The client reads the topic from here.
+   *
+   * @generated from enum value: KIND_BEGUN = 1;
+   */
+  BEGUN = 1,
+
+  /**
+   * The same, and it may have missed something: what it asked for is no longer kept.
+   *
+   * @generated from enum value: KIND_GAP = 2;
+   */
+  GAP = 2,
+
+  /**
+   * The client does not read the topic.
+   *
+   * @generated from enum value: KIND_OVER = 3;
+   */
+  OVER = 3,
+}
+
+/**
+ * Describes the enum driftless.v1.TopicMessage.Kind.
+ */
+export const TopicMessage_KindSchema: GenEnum<TopicMessage_Kind> = /*@__PURE__*/
+  enumDesc(file_driftless_v1_server, 9, 0);
+
+/**
  * The last message of a connection. The transport's close follows, with the same code.
  *
  * @generated from message driftless.v1.Goodbye
@@ -633,7 +723,7 @@ export type Goodbye = Message<"driftless.v1.Goodbye"> & {
  * Use `create(GoodbyeSchema)` to create a new message.
  */
 export const GoodbyeSchema: GenMessage<Goodbye> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_server, 9);
+  messageDesc(file_driftless_v1_server, 10);
 
 /**
  * The node that has a room.
@@ -668,5 +758,5 @@ export type Moved = Message<"driftless.v1.Moved"> & {
  * Use `create(MovedSchema)` to create a new message.
  */
 export const MovedSchema: GenMessage<Moved> = /*@__PURE__*/
-  messageDesc(file_driftless_v1_server, 10);
+  messageDesc(file_driftless_v1_server, 11);
 
