@@ -64,3 +64,52 @@ fn a_state_that_everything_waits_for_is_given_up_soon() {
 }
 
 const NONE: Conditions = Conditions { delay: 1, jitter: 0, loss: 0, twice: 0 };
+
+// Promise 10: a player who was not back between two failures of its server was told of the second alone.
+#[test]
+fn who_has_missed_a_roll_back_is_told_of_it_with_the_next() {
+    holds(
+        327,
+        Setting {
+            tick_rate: 60,
+            timeout: 5_000,
+            client_timeout: 5_000,
+            window: 8_000,
+            reliable_messages: 64,
+            durability: Durability::Checkpoint,
+            segment: 64,
+            ..SETTING
+        },
+        [
+            (1_474, What::Join { player: 4, datagrams: true, network: FAR }),
+            (4_313, What::Kill { lasts: 867 }),
+            (5_908, What::Kill { lasts: 1_590 }),
+        ],
+    );
+}
+
+// Promise 3: an event came twice, because its number was another one after the first failure.
+#[test]
+fn events_come_once_after_two_failures() {
+    let near = Conditions { delay: 20, jitter: 60, loss: 0, twice: 0 };
+    holds(
+        44,
+        Setting {
+            timeout: 5_000,
+            client_timeout: 15_000,
+            window: 8_000,
+            reliable_messages: 512,
+            durability: Durability::Checkpoint,
+            synchronisations: 0,
+            ..SETTING
+        },
+        [
+            (203, What::Join { player: 3, datagrams: false, network: Conditions { delay: 60, ..NONE } }),
+            (791, What::Join { player: 1, datagrams: true, network: near }),
+            (4_797, What::PowerCut { lasts: 2_204, ahead: 0 }),
+            (9_943, What::PowerCut { lasts: 2_254, ahead: 3_600_000 }),
+        ],
+    );
+}
+
+const FAR: Conditions = Conditions { delay: 150, jitter: 3, loss: 0, twice: 0 };

@@ -92,6 +92,8 @@ pub struct Player {
     last_line: u64,
     /// When the server knows again what it has.
     settled_at: Time,
+    /// It did not before the last one died.
+    is_unsettled: bool,
     /// Since then nothing has happened to it.
     calm_since: Time,
     /// Its seat is gone, as it was told.
@@ -138,6 +140,7 @@ impl Player {
             seated_at: Time::ZERO,
             last_line: 0,
             settled_at: Time::ZERO,
+            is_unsettled: false,
             calm_since: Time::ZERO,
             rejoins: false,
             wants_token: false,
@@ -507,7 +510,8 @@ impl Player {
                 Event::RolledBack { after, until } => {
                     self.settled_at = now + SETTLED;
                     let may = std::mem::replace(&mut self.excuses.undone, Loss::NOTHING);
-                    let ticks = self.told.rolled_back(after, until)?;
+                    let exact = !std::mem::take(&mut self.is_unsettled);
+                    let ticks = self.told.rolled_back(after, until, exact)?;
                     let lost = Duration::from_secs(ticks.into()) / self.tick_rate();
                     keep(10, may > Loss::NOTHING && may.covers(lost), || {
                         format!("of what it had seen, {lost:?} were undone ({after} to {until}), not {may:?}")
@@ -554,6 +558,9 @@ impl Player {
         // What it has heard of two servers that went back is not known to the third.
         if loss > Loss::NOTHING && (self.excuses.undone > Loss::NOTHING || now < self.settled_at) {
             self.excuses.may_lose_its_seat(now, lasts);
+        }
+        if loss > Loss::NOTHING && now < self.settled_at {
+            (self.excuses.undone, self.is_unsettled) = (Loss::All, true); // it may be told of both
         }
         self.excuses.undone = self.excuses.undone.and(loss);
         // A seat that it does not know of yet is none that it loses.

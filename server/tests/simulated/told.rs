@@ -27,6 +27,8 @@ pub struct Told {
     all: BTreeMap<u32, u64>,
     /// The server went back to an earlier state: commands may be lost that were confirmed.
     undone: bool,
+    /// Nobody knows the serial of its next private event.
+    unknown: bool,
     /// Its commands under way, by the number that the core gave.
     waiting: BTreeMap<u64, Asked>,
     /// Commands that were carried out; the core need not know that yet.
@@ -62,7 +64,8 @@ impl Told {
     }
 
     /// What happened after this tick, up to another, is undone. Returns how many ticks of that it has seen.
-    pub fn rolled_back(&mut self, after: u32, until: u32) -> Result<u32, Broken> {
+    /// `exact`: and nothing before it.
+    pub fn rolled_back(&mut self, after: u32, until: u32, exact: bool) -> Result<u32, Broken> {
         keep(10, until >= self.tick, || {
             format!("up to tick {until} all is undone, but it has seen tick {}", self.tick)
         })?;
@@ -70,6 +73,9 @@ impl Told {
         self.private.split_off(&(after + 1));
         self.all.split_off(&(after + 1));
         self.undone = true;
+        if !exact {
+            (self.unknown, self.all) = (true, BTreeMap::new());
+        }
         // Those may have been carried out, and are undone.
         for (number, asked) in std::mem::take(&mut self.waiting) {
             self.done.insert(number);
@@ -127,7 +133,8 @@ impl Told {
         };
         let of_kind = if private { &mut self.private } else { &mut self.all };
         let last = of_kind.last_key_value().map(|(_, serial)| *serial);
-        let before = if private { Some(last.unwrap_or(0)) } else { last };
+        let known = private && !std::mem::take(&mut self.unknown);
+        let before = if known { Some(last.unwrap_or(0)) } else { last.filter(|_| !private) };
         let again = self.undone;
         of_kind.insert(tick, serial);
         // Of events for all, those count that it was there for.

@@ -87,6 +87,7 @@ pub(super) struct CarriedSeat {
     reliable_sent: u64,
     reliable_lost_after: Option<u64>,
     reliable: Vec<Vec<u8>>,
+    undone_after: Option<u32>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -232,6 +233,7 @@ impl CarriedSeat {
             reliable_sent: sent,
             reliable_lost_after: lost_after,
             reliable: kept.iter().map(|body| body.to_vec()).collect(),
+            undone_after: seat.undone_after,
         }
     }
 
@@ -249,12 +251,14 @@ impl CarriedSeat {
             reliable_sent: 0,
             reliable_lost_after: None,
             reliable: Vec::new(),
+            undone_after: None,
         })
     }
 
     fn restored(&self, room: Arc<RoomShared>, index: usize, limits: &Limits) -> Seat {
         let (user, name) = (self.user.as_str().into(), self.name.as_str().into());
         let mut seat = Seat::new(room, self.player, index, user, name, self.token, limits);
+        seat.undone_after = self.undone_after;
         seat.input_received = self.applied.into();
         seat.command_received = self.command_done.into();
         seat.done_commands(self.command_done);
@@ -280,8 +284,13 @@ impl CarriedSeat {
         self.reliable_acked += more;
     }
 
-    /// It comes from a process that failed: it may have sent all that was queued, and more.
-    pub(super) fn failed(&mut self) {
+    /// It comes from a process that failed: it may have sent all that was queued, and more. `undone`: what
+    /// happened after this tick is lost; for a player who was not back since an earlier loss, after that.
+    pub(super) fn failed(&mut self, undone: Option<u32>) {
+        if let Some(after) = undone {
+            let earlier = self.undone_after.filter(|_| self.reliable_lost_after.is_some());
+            self.undone_after = Some(earlier.map_or(after, |earlier| earlier.min(after)));
+        }
         let last = self.reliable_acked.saturating_add(self.reliable.len() as u64);
         self.reliable_sent = last;
         self.reliable_lost_after.get_or_insert(last);

@@ -120,7 +120,8 @@ fn redo(failed: Failed, kind: &GameKind) -> Result<Option<Carried>, String> {
     }
     Ok(core.carry().map(|mut carried| {
         carried.members = members;
-        carried.seats.iter_mut().for_each(super::carry::CarriedSeat::failed);
+        let undone = (until > after).then_some(after);
+        carried.seats.iter_mut().for_each(|seat| seat.failed(undone));
         if until > after {
             let before = carried.undone.filter(|before| before.until >= after);
             carried.undone =
