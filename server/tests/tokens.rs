@@ -526,6 +526,12 @@ fn a_revoked_user_stays_revoked_after_a_restart_if_there_is_a_store() {
     for user in ["ann", "bob"] {
         assert_eq!(server.post(&format!("/v1/users/{user}/revoke"), "").json()["survives_restart"], true);
     }
+    let part = folder.path().join("store/revoked.part");
+    std::fs::create_dir(&part).unwrap();
+    let refused = server.operate("DELETE", "/v1/users/bob/revoke", "");
+    assert_eq!((refused.status, refused.error_code()), (503, "store_fails".into()));
+    assert_eq!(status(&server, "bob"), 403, "nothing has changed");
+    std::fs::remove_dir(&part).unwrap();
     assert_eq!(server.operate("DELETE", "/v1/users/bob/revoke", "").status, 204);
     drop(server);
     let server = TestServer::start(config());

@@ -65,6 +65,8 @@ pub(crate) type OwnScheme =
 pub(crate) struct Authenticator {
     scheme: Scheme,
     once: Arc<OnceTokens>,
+    /// How long a token is remembered that says no end.
+    lifetime: Duration,
     revocations: Arc<Revocations>,
 }
 
@@ -104,7 +106,8 @@ impl Authenticator {
                 guests: config.takes_guests(),
             },
         };
-        Ok(Self { scheme, once: Arc::default(), revocations: Arc::default() })
+        let lifetime = config.token_lifetime;
+        Ok(Self { scheme, once: Arc::default(), lifetime, revocations: Arc::default() })
     }
 
     /// Has keys read again from now on, and `health` know how that goes.
@@ -167,8 +170,14 @@ impl Authenticator {
 
     /// Reserves a token that may be used once only, for a new seat. None: it may be used more often.
     pub(crate) fn reserve(&self, identity: &Identity) -> Result<Option<Reserved>, Denied> {
-        let (Some(jti), Some(expires)) = (&identity.once, identity.expires) else { return Ok(None) };
-        let reserved = self.once.reserve(jti, expires, time_of_day());
+        let Some(id) = &identity.once else { return Ok(None) };
+        let now = time_of_day();
+        let expires = identity.expires.unwrap_or(now.saturating_add(self.lifetime));
+        if expires <= now {
+            // It would be forgotten at once, and be good again.
+            return Err(Denied::unauthenticated("the token has expired").named("token_expired"));
+        }
+        let reserved = self.once.reserve(id, expires, now);
         reserved.map(Some).map_err(|refused| match refused {
             once::Refused::Again => Denied::unauthenticated("the token was used before").named("token_used"),
             once::Refused::Meanwhile => {
@@ -230,4 +239,24 @@ async fn by_token(token: &str, keyring: &Keyring, rules: &Rules) -> Result<Ident
 
 fn guest() -> Result<Identity, Denied> {
     Identity::guest().map_err(|error| Denied::unavailable(format!("no random bytes: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // One that says no end could be used again and again, and one that has ended would be forgotten at once.
+    #[test]
+    fn a_token_without_an_end_is_used_once_and_one_that_has_ended_never() {
+        let authenticator = Authenticator::open(&Config::default(), None).unwrap();
+        let reserve = |expires| {
+            let user = User::Known("ann".into());
+            let identity = Identity { once: Some("a".into()), expires, ..Identity::of(user) };
+            authenticator.reserve(&identity).map_err(|denied| denied.to_string())
+        };
+        reserve(None).unwrap().unwrap().use_up();
+        assert_eq!(reserve(None).unwrap_err(), "the token was used before");
+        let ended = Some(time_of_day() - Duration::from_secs(1));
+        assert_eq!(reserve(ended).unwrap_err(), "the token has expired");
+    }
 }

@@ -19,7 +19,7 @@ pub struct Identity {
     pub topics: TopicRights,
     /// When this ends, as the time since 1970. None: with the connection.
     pub expires: Option<Duration>,
-    /// Identifies the token (`jti`), if it may be used once only.
+    /// Identifies the token (`iss` and `jti`), if it may be used once only.
     pub once: Option<Arc<str>>,
 }
 

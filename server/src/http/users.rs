@@ -103,18 +103,27 @@ async fn keep(state: &HttpState) -> bool {
 /// Lets a user in again.
 #[utoipa::path(delete, path = "/v1/users/{user}/revoke", tag = "operators", security(("operator" = [])),
     params(("user" = String, Path, description = "The user")),
-    responses((status = 204, description = "The user may come in")))]
+    responses((status = 204, description = "The user may come in"),
+        (status = 503, description = "That cannot be written to the store: nothing has changed")))]
 pub(super) async fn pardon(
     _: Operator,
     user: web::Path<String>,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     state.may_change()?;
-    if !state.door.revocations().pardon(&user, state.door.now_unix()) {
+    let (revocations, now) = (state.door.revocations(), state.door.now_unix());
+    let revoked = revocations.current(now).into_iter().find(|(revoked, _)| **revoked == **user);
+    let Some((revoked, until)) = revoked.filter(|_| revocations.pardon(&user, now)) else {
         let message = format!("the access of {:?} is not revoked", &**user);
         return Err(ApiError::new(StatusCode::NOT_FOUND, "not_revoked", message));
+    };
+    if state.revoked.is_some() && !keep(&state).await {
+        // Otherwise the user would be revoked again after a restart, and nobody would know why.
+        revocations.revoke(revoked, until, now);
+        let message =
+            "that cannot be written to the store, and the user stays revoked: see /healthz and the log";
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "store_fails", message));
     }
     info!(user = %&**user, "an operator gave a user's access back");
-    keep(&state).await;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -292,7 +292,10 @@ impl Rules {
         let topics = claims.topics.as_ref().map_or(Ok(TopicRights::default()), TopicClaims::rights)?;
         let once = match (self.once, claims.jti) {
             (false, _) => None,
-            (true, Some(id)) if (1..=MAX_ID).contains(&id.len()) => Some(id.into()),
+            // It is unique among those of its issuer (RFC 7519, section 4.1.7).
+            (true, Some(id)) if (1..=MAX_ID).contains(&id.len()) => {
+                Some(format!("{:?} {id}", claims.iss).into())
+            }
             (true, _) => return Err(TokenError::Missing("jti")),
         };
         Ok(Identity {
