@@ -24,7 +24,7 @@ use driftless_sim::{
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
@@ -312,12 +312,15 @@ impl RoomCore {
     /// and what the game has told is queued. To be repeated as long as it has effects, such as the end of a
     /// seat for which too much is queued now.
     pub fn part(&mut self, why: Away) {
+        // In the order of their numbers: places are others after a checkpoint.
         let removed = self.seats.iter().filter(|taken| taken.removed).map(|taken| taken.seat.player);
-        for player in removed.collect::<Vec<_>>() {
+        let removed: BTreeSet<_> = removed.collect();
+        for player in removed {
             self.end_seat(player);
         }
-        let connected: Vec<_> = self.seats.iter().filter_map(|taken| taken.connection).collect();
-        for connection in connected {
+        let connected = self.seats.iter().filter_map(|taken| Some((taken.seat.player, taken.connection?)));
+        let connected: BTreeMap<_, _> = connected.collect();
+        for connection in connected.into_values() {
             self.lost(connection, true, why);
         }
         self.deliver_events();

@@ -385,6 +385,8 @@ fn a_checkpoint_has_what_waits_and_who_is_away() {
     survives(&[Join, Join, Lose(0), Command(1, 0), Checkpoint, Tick, Tick, Command(1, 0), Tick]);
     survives(&[Join, Command(0, 5), Checkpoint, Command(0, 6), Tick, Lose(0), Tick, Resume(0), Tick]);
     survives(&[Join, Lose(0), Checkpoint, Tick, Resume(0), Checkpoint, Command(0, 5), Tick]);
+    // A place that was free is taken again.
+    survives(&[Join, Join, Leave(2), Checkpoint, Join, Join, Kick(5), BadInput(2)]);
 }
 
 #[test]
