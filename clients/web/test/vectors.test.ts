@@ -9,6 +9,7 @@ import { splitState } from "../src/codec/state.js";
 import { encodeClientMessage } from "../src/gen/driftless/v1/client_codec.js";
 import { FieldType, Predictor, SchemaSchema } from "../src/gen/driftless/v1/schema_pb.js";
 import { Inputs } from "../src/session/inputs.js";
+import { Session } from "../src/session/session.js";
 
 interface VectorState {
   tick: number;
@@ -117,6 +118,33 @@ describe("golden vectors of inputs", () => {
       return encodeClientMessage({ body: { case: "input", value: queue.next()! } }).finish();
     });
     expect(hex(sent.at(-1)!)).toBe(vector.message);
+  });
+});
+
+describe("golden vectors of goodbyes", () => {
+  interface GoodbyeVector {
+    goodbye: {
+      code: number;
+      reason: string;
+      reconnect_after_ms: number;
+      moved: { node: string; url: string; quic: string } | null;
+    };
+    message: string;
+  }
+  const goodbyes = new URL("goodbyes/", folder);
+  const names = readdirSync(goodbyes);
+  it("are there", () => expect(names.length).toBeGreaterThanOrEqual(3));
+
+  it.each(names)("%s", (name) => {
+    const vector = JSON.parse(readFileSync(new URL(name, goodbyes), "utf8")) as GoodbyeVector;
+    const session = new Session(0, { room: "room", kind: "", name: "", options: "" }, "ordered");
+    session.pollTransmit(0, Infinity);
+    session.handleMessage(0, unhex(vector.message));
+    const event = session.pollEvent();
+    if (event?.type !== "goodbye") throw new Error(`not a goodbye: ${event?.type}`);
+    const { code, reason, reconnectAfterMs, moved } = event.goodbye;
+    const to = moved ? { node: moved.node, url: moved.url, quic: moved.quic } : null;
+    expect({ code, reason, reconnect_after_ms: reconnectAfterMs, moved: to }).toEqual(vector.goodbye);
   });
 });
 

@@ -3,6 +3,7 @@
 // The helpers belong to the tests, although they are not `#[test]` functions.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod goodbyes;
 mod inputs;
 mod schema;
 mod states;
