@@ -25,7 +25,8 @@ pub(crate) const LONGEST_US: i64 = 1 << 53;
 /// A welcome that says that the server's clock is this far behind the estimate comes from another server.
 const OTHER_CLOCK_US: i64 = 2_000_000;
 
-/// The server's clock, as seen from here. All server times are microseconds since the server started.
+/// The server's clock, as seen from here. All server times are microseconds since the server
+/// started, or if it is one of several nodes, since 1970.
 #[derive(Debug, Clone)]
 pub struct Clock {
     origin: Instant,

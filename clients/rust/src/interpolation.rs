@@ -152,6 +152,12 @@ impl Interpolation {
         self.delay.restart();
     }
 
+    /// The room goes on at another node ([`Event::Welcome`](crate::Event::Welcome), resumed), which times its
+    /// later ticks a little differently. What is shown goes on without a jump.
+    pub fn resumed(&mut self, welcome: &wire::Welcome) {
+        self.epoch_us = welcome.epoch_us.clamp(-LONGEST_US, LONGEST_US);
+    }
+
     /// The time shown, microseconds of the server's clock.
     pub fn shown_us(&self) -> Option<i64> {
         self.shown_us

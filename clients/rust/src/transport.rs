@@ -38,7 +38,7 @@ pub use websocket::WebSocket;
 
 use crate::Options;
 use bytes::Bytes;
-use driftless_proto::{lane::Lane, session::Delivery};
+use driftless_proto::{lane::Lane, session::Delivery, wire};
 use std::{
     fmt,
     str::FromStr,
@@ -72,7 +72,15 @@ impl Transport {
     /// # Errors
     /// No transport works.
     pub async fn dial(options: &Options) -> Result<Self, DialError> {
-        Dialer::default().dial(options, None).await.map(|dialed| dialed.transport)
+        Self::dial_at(options, None).await
+    }
+
+    /// The same at a node to which the client was sent ([`ClientCore::node`](crate::ClientCore::node)).
+    ///
+    /// # Errors
+    /// As for `dial`.
+    pub async fn dial_at(options: &Options, node: Option<&wire::Moved>) -> Result<Self, DialError> {
+        Dialer::default().dial(options, node).await.map(|dialed| dialed.transport)
     }
 
     /// The kind of transport.

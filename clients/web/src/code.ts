@@ -31,7 +31,7 @@ export enum CloseCode {
   TokenExpired = 4012,
   /** The room to watch does not exist: spectators make none. */
   NoSuchRoom = 4013,
-  /** The room is on another node: go to the one that the goodbye names, at once. */
+  /** The room is on another node, perhaps from now on: go to the one that the goodbye names, at once. */
   Moved = 4014,
   /** The node may no longer own its rooms. Come back: another node may have the room. */
   NodeLost = 4015,

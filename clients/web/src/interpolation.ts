@@ -38,11 +38,11 @@ export class Interpolation {
   private frames: Frame[] = [];
   private readonly spare: Snapshot[] = [];
 
-  /** `epoch`: when tick 0 was due, ms of the server's clock. */
+  /** `epoch`: when tick 0 was due, ms of the server's clock. Another one where the room goes on. */
   constructor(
     private readonly schema: Schema,
     private readonly tickRate: number,
-    private readonly epoch: number,
+    public epoch: number,
     private readonly options: InterpolationOptions = {},
   ) {
     this.delay = new RenderDelay(options.minDelay ?? 0, options.maxDelay ?? 1000);

@@ -117,6 +117,8 @@ const LEAVE_TIMEOUT = 5000;
  * A frame that is this late, ms, may never come: the page is not visible anywhere, although it is not hidden.
  */
 const NO_PICTURE = 1000;
+/** How far apart the epochs of a room at two nodes can be, ms. */
+const SAME_CLOCK = 1000;
 /** How long the seat may take to move to another transport, ms. */
 const MOVE_TIMEOUT = 3000;
 
@@ -321,7 +323,7 @@ export class Room<
     return this.core.session.welcome?.tickRate ?? 0;
   }
 
-  /** What the server's clock shows now, ms since it started. */
+  /** What the server's clock shows now, ms. Those of nodes agree. */
   get serverTime(): number | undefined {
     return this.core.clock.serverTime(this.timers.now());
   }
@@ -597,8 +599,9 @@ export class Room<
       this.memberMap.clear();
       this.sight.clear(this.tellLeft);
     }
-    // A server that was started again and continues its rooms times them by another clock.
-    if (!resumed || epoch !== this.epoch) this.interpolator = undefined;
+    // A server that was started again and continues its rooms times them by another clock; nodes do not.
+    if (!resumed || Math.abs(epoch - (this.epoch ?? 0)) > SAME_CLOCK) this.interpolator = undefined;
+    else if (this.interpolator) this.interpolator.epoch = epoch;
     // A page that takes the seat of an earlier one has predicted nothing yet.
     const first = this.epoch === undefined;
     this.epoch = epoch;

@@ -45,6 +45,33 @@ describe("a client that is sent to another node", () => {
     expect(asked).toHaveLength(dials);
   });
 
+  it("resumes there when its room goes on there, and sends again what the room has not got", async () => {
+    const goes: Record<string, string> = { balancer: "a", a: "here", b: "here" };
+    const it = nodes(goes);
+    const room = await it.join();
+    const { statuses, ticks, events } = record(room);
+    await it.timers.advance(500);
+    it.server.event("1");
+    const seat = it.server.seats[0]!;
+    const player = room.player;
+    // What is sent from here on is lost with the old connection.
+    const had = seat.inputReceived;
+    it.server.links.at(-1)!.deaf = true;
+    room.send(Uint8Array.of(1));
+    await it.timers.advance(60);
+    room.send(Uint8Array.of(1));
+    await it.timers.advance(60);
+    it.server.goodbye(CloseCode.Moved, "moved", 0, { node: "b", url: "ws://b", quic: "" });
+    it.server.event("2");
+    await it.timers.advance(300);
+    expect(it.asked.slice(2)).toEqual(["b"]);
+    expect(statuses.at(-1)).toMatchObject({ phase: "joined", resumed: true });
+    expect(room.player).toBe(player);
+    expect(seat.inputReceived).toBe(had + 2);
+    expect(events).toEqual(["1", "2"]);
+    expect(ticks).toEqual([...ticks].sort((one, other) => one - other));
+  });
+
   it("comes back to it, and to the first address if it is gone", async () => {
     const goes: Record<string, string> = { balancer: "a", a: "here" };
     const it = nodes(goes);

@@ -282,13 +282,14 @@ impl ClientSession {
     pub fn reconnected(&mut self, now: Instant, rejoin: bool, delivery: Delivery) {
         self.config.delivery = delivery;
         let resume = !rejoin && self.seat.as_ref().is_some_and(Seat::can_be_resumed);
+        let goes_on = self.phase == Phase::Closed(CloseCode::Moved);
         self.phase = Phase::Hello { resume, sent: false };
         self.link = Link::new(now, delivery);
         self.history.reconnected(delivery);
         self.commands.disconnected();
         self.topics.disconnected();
         if let Some(seat) = &mut self.seat {
-            seat.inputs.reconnected(delivery);
+            seat.inputs.reconnected(delivery, goes_on);
         }
     }
 

@@ -1,12 +1,12 @@
 //! Inputs: each exactly once, in order; late ones and repeats are ignored.
 
-use crate::util::{Conditions, Pair, client, ms};
-use bytes::Bytes;
+use crate::util::{Conditions, Pair, client, ms, server};
+use bytes::{Bytes, BytesMut};
 use driftless_proto::{
     code::CloseCode,
     moment::Moment,
     session::{Delivery, client::SendError, server::Request},
-    wire::{Input, client_message::Body},
+    wire::{ClientMessage, Goodbye, Input, Welcome, client_message::Body, server_message},
 };
 use prost::Message as _;
 
@@ -96,6 +96,50 @@ fn unsent_inputs_go_together() {
     pair.assert_healthy();
     let inputs = &pair.served.as_ref().unwrap().inputs;
     assert_eq!(inputs[inputs.len() - 3..], [last + 1, last + 2, last + 3]);
+}
+
+/// Which of its last four inputs a client sends again over its next connection, whose welcome says that the
+/// room has taken two of them. `moved`: it was sent there.
+fn sent_after(delivery: Delivery, moved: bool) -> Vec<u32> {
+    let mut pair = Pair::joined(delivery);
+    pair.input_every = None;
+    pair.run(ms(200));
+    let taken = pair.server.input_received();
+    pair.up.cut();
+    for _ in 0..4 {
+        pair.client.send_input(Bytes::from_static(b"x")).unwrap();
+        assert!(pair.client.poll_transmit(pair.now, &mut BytesMut::new()), "it is sent, and lost");
+    }
+    let code = if moved { CloseCode::Moved } else { CloseCode::Draining };
+    let goodbye = Goodbye { code: code.number().into(), ..Goodbye::default() };
+    pair.client.handle_message(pair.now, server(server_message::Body::Goodbye(goodbye))).unwrap();
+    pair.client.disconnected();
+    pair.client.reconnected(pair.now, false, delivery);
+    let mut sent = Vec::new();
+    let mut transmit = |pair: &mut Pair| {
+        let mut out = BytesMut::new();
+        while pair.client.poll_transmit(pair.now, &mut out) {
+            let message = ClientMessage::decode(out.split().freeze()).unwrap();
+            if let Some(Body::Input(input)) = message.body {
+                let first = input.sequence - input.previous.len() as u32;
+                sent.extend(first..=input.sequence);
+            }
+        }
+    };
+    transmit(&mut pair); // the resume
+    let welcome =
+        Welcome { input_received: taken + 2, resumed: true, ..pair.client.welcome().unwrap().clone() };
+    pair.client.handle_message(pair.now, server(server_message::Body::Welcome(welcome))).unwrap();
+    transmit(&mut pair);
+    sent.iter().map(|number| number - taken).collect()
+}
+
+#[test]
+fn what_a_room_has_not_got_is_sent_again_where_it_goes_on() {
+    for delivery in [Delivery::Ordered, Delivery::Datagram] {
+        assert_eq!(sent_after(delivery, true), [3, 4], "{delivery:?}");
+        assert_eq!(sent_after(delivery, false), NONE, "{delivery:?}: it is outdated");
+    }
 }
 
 /// Sequence and moment of each input that the server takes, in ticks and parts.

@@ -19,15 +19,13 @@ export interface OutgoingInput {
 
 /** Inputs of one seat, numbered from 1. */
 export class Inputs {
-  /**
-   * Inputs that the next message carries: the unsent ones and, on datagrams, the unconfirmed ones. Oldest
-   * first, at most 9; the newest has the number `last`.
-   */
+  /** Inputs that no state has confirmed, oldest first, at most 9; the newest has the number `last`. */
   private kept: { payload: Uint8Array; moment: number }[] = [];
   private last = 0;
-  private unsent = false;
+  /** How many of them, the newest, were not sent on this connection. */
+  private unsent = 0;
 
-  /** `repeats`: inputs may be lost. */
+  /** `repeats`: inputs may be lost, so messages carry the others, too. */
   constructor(public repeats: boolean) {}
 
   /** The new input's number. `moment`: what the player was shown when acting, ticks. 0: unknown. */
@@ -35,43 +33,51 @@ export class Inputs {
     this.last++;
     if (this.kept.length > MAX_PREVIOUS) this.kept.shift();
     this.kept.push({ payload, moment: Math.floor(Math.max(0, moment) * PARTS) });
-    this.unsent = true;
+    this.unsent = Math.min(this.unsent + 1, this.kept.length);
     return this.last;
   }
 
   next(): OutgoingInput | undefined {
     if (!this.unsent) return undefined;
-    this.unsent = false;
+    const first = this.repeats ? 0 : this.kept.length - this.unsent;
+    this.unsent = 0;
     const { payload, moment } = this.kept[this.kept.length - 1]!;
     let room = REPEATED_BYTES - payload.length;
     let from = this.kept.length - 1;
-    while (from > 0 && this.kept[from - 1]!.payload.length <= room) {
+    while (from > first && this.kept[from - 1]!.payload.length <= room) {
       room -= this.kept[--from]!.payload.length;
     }
     const kept = this.kept.slice(from);
     const previous = kept.slice(0, -1).map((input) => input.payload);
     const previousMoments = distances(kept.map((input) => input.moment));
-    if (!this.repeats) this.kept = [];
     return { sequence: this.last, moment: BigInt(moment), payload, previous, previousMoments };
   }
 
   /** A state contains all inputs up to `sequence`. */
   confirm(sequence: number): void {
     // A state cannot contain inputs that were not sent: a server that says so is wrong.
-    const keep = Math.max(this.last - sequence, this.unsent ? 1 : 0);
-    if (this.kept.length > keep) this.kept.splice(0, this.kept.length - keep);
+    this.keep(Math.max(this.last - sequence, this.unsent));
   }
 
   /** The welcome names the last input that the server took: numbers continue above it. */
   received(sequence: number): void {
     this.last = Math.max(this.last, sequence);
+    this.keep(this.last - sequence);
   }
 
-  /** The connection was lost: inputs queued for it are outdated. */
-  disconnected(repeats: boolean): void {
-    this.kept = [];
-    this.unsent = false;
+  /**
+   * There is a new connection. If the room `goesOn` at another node, what it has not got is sent again: it
+   * stood still meanwhile. Otherwise, what was for the previous connection is outdated.
+   */
+  reconnected(repeats: boolean, goesOn: boolean): void {
+    if (!goesOn) this.kept = [];
+    this.unsent = this.kept.length;
     this.repeats = repeats;
+  }
+
+  private keep(count: number): void {
+    this.kept.splice(0, this.kept.length - count);
+    this.unsent = Math.min(this.unsent, this.kept.length);
   }
 }
 

@@ -129,6 +129,8 @@ type Body = NonNullable<MessageInitShape<typeof ClientMessageSchema>["body"]>;
  */
 export class Session {
   private phase: Phase = "hello";
+  /** The goodbye says that the room goes on at another node. */
+  private goesOn = false;
   private link: Link;
   private seat: Seat | undefined;
   private readonly commands = new Commands(MAX_COMMANDS);
@@ -314,7 +316,8 @@ export class Session {
     this.link = newLink(now, delivery, this.resumption !== undefined && !rejoin);
     this.commands.disconnected();
     this.topics.disconnected();
-    this.seat?.inputs.disconnected(delivery === "datagram");
+    this.seat?.inputs.reconnected(delivery === "datagram", this.goesOn);
+    this.goesOn = false;
   }
 
   private nextBody(now: number): Body | undefined {
@@ -386,6 +389,7 @@ export class Session {
         throw new ServerFault("unexpected", "welcome");
       case "goodbye":
         this.phase = "closed";
+        this.goesOn = !!body.value.moved;
         this.events.push({ type: "goodbye", goodbye: body.value });
         return;
       case "serverPing":

@@ -125,15 +125,21 @@ export class FakeServer {
     for (const link of this.links) if (link.open && link.seat) link.tell(body as never);
   }
 
-  goodbye(code: number, reason: string, reconnectAfterMs = 0): void {
+  goodbye(
+    code: number,
+    reason: string,
+    reconnectAfterMs = 0,
+    moved?: { node: string; url: string; quic: string },
+  ): void {
     for (const link of this.links.filter((l) => l.open)) {
-      link.tell({ case: "goodbye", value: { code, reason, reconnectAfterMs } });
+      link.tell({ case: "goodbye", value: { code, reason, reconnectAfterMs, ...(moved && { moved }) } });
       link.drop({ code, reason });
     }
   }
 
   /** @internal */
   take(link: Link, bytes: Uint8Array): void {
+    if (link.deaf) return;
     const { body } = decodeClientMessage(bytes);
     this.messages.push(body);
     if (!link.seat && this.mute(link)) return;
@@ -272,6 +278,8 @@ export class Link implements Transport {
   readonly maxDatagram: number;
   buffered = 0;
   open = true;
+  /** What it is sent gets lost. */
+  deaf = false;
   seat: Seat | undefined;
   ackedTick = 0;
   sentTicks: number[] = [];

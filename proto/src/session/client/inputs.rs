@@ -1,4 +1,5 @@
-//! Inputs to send, and on transports that lose messages, inputs to repeat.
+//! Inputs to send, and inputs to send again: on transports that lose messages, and where a room goes on at
+//! another node that has not got them.
 
 use crate::{
     limits::MAX_PREVIOUS_INPUTS,
@@ -16,11 +17,12 @@ const REPEATED_BYTES: usize = 1000;
 /// Inputs of one seat, numbered from 1.
 #[derive(Debug)]
 pub(super) struct Inputs {
-    /// Inputs that the next message carries: the unsent ones and, on datagrams, the unconfirmed ones. Oldest
-    /// first, at most 9; the newest has the number `last`.
+    /// Inputs that no state has confirmed, oldest first, at most 9; the newest has the number `last`.
     kept: VecDeque<Kept>,
     last: u32,
-    unsent: bool,
+    /// How many of them, the newest, were not sent on this connection.
+    unsent: usize,
+    /// The next message carries the others, too.
     repeats: bool,
 }
 
@@ -34,7 +36,7 @@ struct Kept {
 impl Inputs {
     pub(super) fn new(delivery: Delivery) -> Self {
         let repeats = delivery == Delivery::Datagram;
-        Self { kept: VecDeque::new(), last: 0, unsent: false, repeats }
+        Self { kept: VecDeque::new(), last: 0, unsent: 0, repeats }
     }
 
     /// The new input's number. None: there are none left.
@@ -44,20 +46,22 @@ impl Inputs {
             self.kept.pop_front();
         }
         self.kept.push_back(Kept { payload, moment });
-        self.unsent = true;
+        self.unsent = (self.unsent + 1).min(self.kept.len());
         Some(self.last)
     }
 
-    /// The next message to send, with the inputs that it repeats, without acknowledgements.
+    /// The next message to send, with the earlier inputs that it brings, without acknowledgements.
     pub(super) fn next(&mut self) -> Option<Input> {
-        if !std::mem::take(&mut self.unsent) {
+        let unsent = std::mem::take(&mut self.unsent);
+        if unsent == 0 {
             return None;
         }
         let Kept { payload, moment } = self.kept.back()?;
         let (payload, moment) = (payload.clone(), *moment);
         let earlier = self.kept.len() - 1;
+        let first = if self.repeats { 0 } else { self.kept.len() - unsent };
         let mut room = REPEATED_BYTES.saturating_sub(payload.len());
-        let fitting = self.kept.range(..earlier).rev().take_while(|kept| {
+        let fitting = self.kept.range(first..earlier).rev().take_while(|kept| {
             let fits = kept.payload.len() <= room;
             room = room.saturating_sub(kept.payload.len());
             fits
@@ -66,9 +70,6 @@ impl Inputs {
         let previous = self.kept.range(skipped..earlier).map(|kept| kept.payload.clone()).collect();
         let moments = self.kept.range(skipped..).map(|kept| kept.moment);
         let previous_moments = moments::distances(moments);
-        if !self.repeats {
-            self.kept.clear();
-        }
         let moment = Moment::to_wire(moment);
         Some(Input { sequence: self.last, moment, payload, previous, previous_moments, ..Input::default() })
     }
@@ -77,8 +78,7 @@ impl Inputs {
     pub(super) fn confirmed(&mut self, sequence: u32) {
         let unconfirmed = self.last.saturating_sub(sequence) as usize;
         // A state cannot contain inputs that were not sent: a server that says so is wrong.
-        let least = usize::from(self.unsent);
-        while self.kept.len() > unconfirmed.max(least) {
+        while self.kept.len() > unconfirmed.max(self.unsent) {
             self.kept.pop_front();
         }
     }
@@ -86,12 +86,18 @@ impl Inputs {
     /// The welcome names the last input that the server took: numbers continue above it.
     pub(super) fn received(&mut self, sequence: u32) {
         self.last = self.last.max(sequence);
+        let missing = (self.last - sequence) as usize;
+        self.kept.drain(..self.kept.len().saturating_sub(missing));
+        self.unsent = self.unsent.min(self.kept.len());
     }
 
-    /// A new connection: inputs queued for the previous one are outdated.
-    pub(super) fn reconnected(&mut self, delivery: Delivery) {
-        self.kept.clear();
-        self.unsent = false;
+    /// A new connection. If the room goes on at another node, what it has not got is sent again: it stood
+    /// still meanwhile. Otherwise, what was for the previous connection is outdated.
+    pub(super) fn reconnected(&mut self, delivery: Delivery, goes_on: bool) {
+        if !goes_on {
+            self.kept.clear();
+        }
+        self.unsent = self.kept.len();
         self.repeats = delivery == Delivery::Datagram;
     }
 }

@@ -97,7 +97,7 @@ export const ServerMessageSchema: GenMessage<ServerMessage> = /*@__PURE__*/
  */
 export type ServerMessage_Ping = Message<"driftless.v1.ServerMessage.Ping"> & {
   /**
-   * The server's clock, microseconds since it started.
+   * The server's clock, microseconds. It never goes back; those of nodes agree.
    *
    * @generated from field: uint64 time_us = 1;
    */
@@ -154,7 +154,7 @@ export type Welcome = Message<"driftless.v1.Welcome"> & {
   tickRate: number;
 
   /**
-   * The server's clock when this message was written, microseconds since it started.
+   * The server's clock when this message was written, microseconds. It never goes back; those of nodes agree.
    *
    * @generated from field: uint64 server_time_us = 6;
    */
@@ -554,7 +554,7 @@ export type ServerPong = Message<"driftless.v1.ServerPong"> & {
   timeUs: bigint;
 
   /**
-   * The server's clock, microseconds since it started.
+   * The server's clock, microseconds. It never goes back; those of nodes agree.
    *
    * @generated from field: uint64 server_time_us = 2;
    */
