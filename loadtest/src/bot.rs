@@ -3,7 +3,7 @@
 //! ```text
 //!   Outside ──open──► Joining ──welcome──► Playing ──leave──► Leaving ──► Gone
 //!                        │                 ▲     │
-//!                        │         welcome └ Away┘ the server shuts down (4000)
+//!                        │         welcome └ Away┘ the server shuts down (4000), or the room moves (4014)
 //!                        └────────── closed, refused, at fault ──────────► Gone
 //! ```
 //!
@@ -32,7 +32,7 @@ use driftless_client::{
     transport::{Closed, DialError},
 };
 use driftless_links::Player;
-use driftless_proto::code::CloseCode;
+use driftless_proto::{code::CloseCode, wire};
 use std::{
     collections::VecDeque,
     ops::ControlFlow,
@@ -57,6 +57,8 @@ pub struct Bot {
     /// Number of the last input sent.
     last_input: u32,
     applied_at: Option<Instant>,
+    /// When it applied the last state before it was sent to another node.
+    left_at: Option<Instant>,
     /// Entities that moved in the newest state, as far as it has come.
     moved: u64,
     /// Whether, in the state before it and in itself, some zones were only predicted.
@@ -130,6 +132,7 @@ impl Bot {
             pending: VecDeque::new(),
             last_input: 0,
             applied_at: None,
+            left_at: None,
             first_tick: None,
             last_tick: None,
             watch: None,
@@ -236,7 +239,8 @@ impl Bot {
         }
         (self.patience, self.applied_at, self.sight) = (None, None, Sight::default());
         (self.behind, self.moved) = ([true; 2], 0);
-        *(if resumed { &mut crowd.resumed } else { &mut crowd.rejoined }) += 1;
+        // A spectator has no seat to lose.
+        *(if resumed || self.spectates { &mut crowd.resumed } else { &mut crowd.rejoined }) += 1;
         (self.first_tick, self.last_tick) = (None, None);
         if crowd.is_measuring() {
             self.first_tick = self.due_tick(now);
@@ -335,6 +339,9 @@ impl Bot {
             }
         }
         let last = self.applied_at.replace(now);
+        if let Some(left_at) = self.left_at.take() {
+            crowd.measure.moved_gap.record(now.saturating_duration_since(left_at));
+        }
         if crowd.is_measuring() && self.first_tick.is_some() {
             let gap = last.map(|last| now.saturating_duration_since(last));
             gap.inspect(|&gap| crowd.measure.gap.record(gap));
@@ -414,7 +421,8 @@ impl Peer for Bot {
     type Shared = Crowd;
 
     fn opened(&mut self, crowd: &mut Crowd, now: Instant, out: &mut Frames) {
-        if let Some(core) = self.core.as_mut().filter(|_| self.life == Life::Away) {
+        let again = |core: &&mut Box<ClientCore>| matches!(core.phase(), Phase::Waiting { .. });
+        if let Some(core) = self.core.as_mut().filter(again) {
             self.order.resumed(out.delivery());
             if core.handle_connected(now, out.delivery()) {
                 out.push_all(|body, longest| core.poll_transmit_lane(now, body, || longest));
@@ -504,12 +512,28 @@ impl Peer for Bot {
             End::Violation(what) => Violation::Protocol(what.clone()),
             End::HungUp => return None,
         };
-        let told_to_go =
-            matches!(violation, Violation::Disconnected(code) if code == CloseCode::Draining.number());
+        let told = match violation {
+            Violation::Disconnected(code) => CloseCode::from_number(code),
+            _ => None,
+        };
+        // Whoever still looks for its room goes where it is sent.
+        if self.life == Life::Joining && told == Some(CloseCode::Moved) {
+            let core = self.core.as_mut()?;
+            core.handle_disconnected(now, cause(end));
+            if let Phase::Waiting { until } = core.phase() {
+                crowd.moved += 1;
+                return Some(*until);
+            }
+        }
+        let told_to_go = matches!(told, Some(CloseCode::Draining | CloseCode::Moved));
         if self.life == Life::Away || (self.life == Life::Playing && told_to_go) {
             let was_playing = self.life == Life::Playing;
             if let Some(again) = self.come_back(crowd, now, cause(end)) {
-                if was_playing {
+                if was_playing && told == Some(CloseCode::Moved) {
+                    self.left_at = self.applied_at;
+                }
+                crowd.moved += u64::from(told == Some(CloseCode::Moved));
+                if was_playing && told == Some(CloseCode::Draining) {
                     *crowd.disconnects.entry(CloseCode::Draining.number()).or_default() += 1;
                 }
                 return Some(again);
@@ -524,6 +548,9 @@ impl Peer for Bot {
         }
         self.enter(Life::Gone, crowd);
         None
+    }
+    fn node(&self) -> Option<&wire::Moved> {
+        self.core.as_ref()?.node()
     }
 }
 

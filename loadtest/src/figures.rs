@@ -27,6 +27,8 @@ pub struct Figures {
     pub input_to_state_ms: Option<Quantiles>,
     /// Time between two applied states, and from the last one to the end, milliseconds.
     pub gap_ms: Option<Quantiles>,
+    /// The same where a bot was sent to another node in between, milliseconds.
+    pub moved_gap_ms: Option<Quantiles>,
     /// From the server, bytes per second per bot: WebSocket frames or UDP payloads, in both cases with
     /// everything in them besides messages.
     pub bytes_down_per_client_s: Option<f64>,
@@ -55,10 +57,12 @@ pub struct Figures {
     pub server: ServerFigures,
     /// Connections that ended before the run did, by close code.
     pub disconnects: BTreeMap<u16, u64>,
-    /// Bots that a server told to go (4000) and that came back to their seats.
+    /// Bots that a server told to go (4000), or to another node (4014), and that came back to their seats.
     pub resumed: u64,
     /// Those that came back and got new seats.
     pub rejoined: u64,
+    /// How often bots were sent to another node (4014), when they joined or later.
+    pub moved: u64,
 
     /// What the bots connected over: websocket, quic, webtransport or mix.
     pub transport: &'static str,
@@ -95,6 +99,7 @@ impl Figures {
             state_age_ms: quantiles,
             input_to_state_ms: quantiles,
             gap_ms: quantiles,
+            moved_gap_ms: quantiles,
             bytes_down_per_client_s: Some(0.0),
             bytes_up_per_client_s: Some(0.0),
             bytes_per_entity_tick: Some(0.0),

@@ -21,6 +21,8 @@ pub struct Measure {
     pub input: Micros,
     /// Between states applied.
     pub gap: Micros,
+    /// The same where a bot was sent to another node in between.
+    pub moved_gap: Micros,
     /// Age of what a bot knows of a zone, when it acts.
     pub zone_age: Micros,
     /// The same of the zone that its own entity is in.
@@ -94,6 +96,7 @@ impl Measure {
             age: Micros::fine(),
             input: Micros::fine(),
             gap: Micros::fine(),
+            moved_gap: Micros::fine(),
             zone_age: Micros::fine(),
             near_zone_age: Micros::fine(),
             late: Micros::fine(),
@@ -106,6 +109,7 @@ impl Measure {
         self.age.add(&other.age);
         self.input.add(&other.input);
         self.gap.add(&other.gap);
+        self.moved_gap.add(&other.moved_gap);
         self.zone_age.add(&other.zone_age);
         self.near_zone_age.add(&other.near_zone_age);
         self.late.add(&other.late);

@@ -22,6 +22,7 @@ pub use wheel::Wheel;
 
 use crate::ws::Opcode;
 use bytes::{Bytes, BytesMut};
+use driftless_proto::wire;
 use rustix::{
     event::{Timespec, epoll},
     fd::OwnedFd,
@@ -59,6 +60,10 @@ pub trait Peer {
     /// The connection is gone, or there was none. Not called after a Break. Returns when to connect again, if
     /// at all.
     fn ended(&mut self, shared: &mut Self::Shared, now: Instant, end: &End) -> Option<Instant>;
+    /// The node to which it was sent, for its next connection.
+    fn node(&self) -> Option<&wire::Moved> {
+        None
+    }
 }
 
 /// A swarm, of whatever kind, as its leader sees it.
@@ -128,6 +133,8 @@ pub struct Plan {
 struct Client<P> {
     peer: P,
     conn: Option<Conn>,
+    /// The node to which it was sent.
+    target: Option<Box<Target>>,
     /// What epoll was told to wait for.
     armed: epoll::EventFlags,
     reading: bool,
@@ -143,7 +150,13 @@ impl<P: Peer> Swarm<P> {
             shared,
             clients: peers
                 .into_iter()
-                .map(|peer| Client { peer, conn: None, armed: epoll::EventFlags::empty(), reading: true })
+                .map(|peer| Client {
+                    peer,
+                    conn: None,
+                    target: None,
+                    armed: epoll::EventFlags::empty(),
+                    reading: true,
+                })
                 .collect(),
             target: plan.target,
             first: plan.first,
@@ -212,7 +225,12 @@ impl<P: Peer> Swarm<P> {
                 return;
             };
             let client = &mut self.clients[index];
-            let started = Conn::start(&self.target, self.first + index).and_then(|conn| {
+            let sent = client.peer.node().map(|node| self.target.at(node)).transpose();
+            let started = sent.and_then(|sent| {
+                client.target = sent.map(Box::new);
+                Conn::start(client.target.as_deref().unwrap_or(&self.target), self.first + index)
+            });
+            let started = started.and_then(|conn| {
                 client.armed = conn.interest(true);
                 epoll::add(&self.epoll, &conn, epoll::EventData::new_u64(index as u64), client.armed)?;
                 Ok(conn)
@@ -247,7 +265,8 @@ impl<P: Peer> Swarm<P> {
         let Some(conn) = &mut client.conn else { return };
         let mut result = Ok(());
         if flags.contains(epoll::EventFlags::OUT) {
-            result = conn.writable(&self.target, self.first + index);
+            let target = client.target.as_deref().unwrap_or(&self.target);
+            result = conn.writable(target, self.first + index);
         }
         let hung = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
         if result.is_ok() && (hung || flags.contains(epoll::EventFlags::IN)) {

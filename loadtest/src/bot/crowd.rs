@@ -30,6 +30,8 @@ pub struct Crowd {
     pub resumed: u64,
     /// Those that came back and got new seats.
     pub rejoined: u64,
+    /// How often bots were sent to another node.
+    pub moved: u64,
     /// Bots that play now.
     pub playing: u64,
     /// Bots whose connection has ended.
@@ -66,6 +68,7 @@ impl Crowd {
             disconnects: BTreeMap::new(),
             resumed: 0,
             rejoined: 0,
+            moved: 0,
             playing: 0,
             gone: 0,
             states: 0,

@@ -384,6 +384,46 @@ fn whom_a_server_tells_to_go_comes_back_as_players_do() {
     assert_eq!(game.crowd.disconnects, [(4000, 1)].into());
 }
 
+fn moved_to(url: &str) -> server_message::Body {
+    let moved = wire::Moved { node: "other".into(), url: url.into(), quic: String::new() };
+    let code = CloseCode::Moved.number().into();
+    server_message::Body::Goodbye(wire::Goodbye { code, moved: Some(moved), ..wire::Goodbye::default() })
+}
+
+#[test]
+fn who_is_sent_to_another_node_goes_there_with_its_seat_and_applies_no_older_state() {
+    let mut game = Game::join();
+    assert!(game.state(1, 0, Duration::ZERO).is_continue());
+    assert!(game.state(2, 0, Duration::ZERO).is_continue());
+    let now = game.start + Duration::from_millis(100);
+    let _ = game.message(now, moved_to("ws://other"));
+    let again = game.bot.ended(&mut game.crowd, now, &End::Closed(4014)).expect("it goes there");
+    assert_eq!((again, game.bot.life()), (now, Life::Away), "at once");
+    assert_eq!(game.bot.node().map(|node| &*node.url), Some("ws://other"));
+    game.out.clear();
+    game.bot.opened(&mut game.crowd, again, &mut game.out);
+    let asked = game.out.take_messages().pop().unwrap();
+    let asked = wire::ClientMessage::decode(asked.as_slice()).unwrap();
+    assert!(matches!(asked.body, Some(client_message::Body::Resume(_))), "its seat: {asked:?}");
+    assert!(game.welcome_at(again, true).is_continue());
+    assert_eq!((game.crowd.moved, game.crowd.resumed, game.crowd.rejoined), (1, 1, 0));
+    assert_eq!((game.errors(), game.crowd.disconnects.len()), (vec![], 0));
+}
+
+#[test]
+fn who_looks_for_its_room_goes_where_it_is_sent() {
+    let mut game = Game::open(Behaviour::wander(0, 20));
+    let _ = game.message(game.start, moved_to("ws://other"));
+    let again = game.bot.ended(&mut game.crowd, game.start, &End::Closed(4014)).expect("it goes there");
+    game.bot.opened(&mut game.crowd, again, &mut game.out);
+    let asked = game.out.take_messages().pop().unwrap();
+    let asked = wire::ClientMessage::decode(asked.as_slice()).unwrap();
+    assert!(matches!(asked.body, Some(client_message::Body::Join(_))), "a seat: {asked:?}");
+    assert!(game.welcome().is_continue());
+    assert_eq!((game.bot.life(), game.crowd.moved, game.errors()), (Life::Playing, 1, vec![]));
+    assert_eq!((game.crowd.resumed, game.crowd.rejoined), (0, 0));
+}
+
 #[test]
 fn who_is_not_back_in_time_is_missed() {
     let mut game = Game::join();

@@ -25,12 +25,18 @@ pub fn run(figures: &Figures) -> String {
     if figures.resumed + figures.rejoined > 0 {
         table.row("came back: resumed, anew", format!("{}, {}", figures.resumed, figures.rejoined));
     }
+    if figures.moved > 0 {
+        table.row("sent to another node", figures.moved.to_string());
+    }
     table
         .row("ticks delivered", optional(figures.delivered_ratio, |ratio| format!("{:.3} %", ratio * 100.0)));
     table.heading("", &["p50", "p99", "p99.9", "max"]);
     table.quantiles("state age on arrival, ms", figures.state_age_ms, 2);
     table.quantiles("input to state, ms", figures.input_to_state_ms, 2);
     table.quantiles("gap between states, ms", figures.gap_ms, 2);
+    if figures.moved_gap_ms.is_some() {
+        table.quantiles("  of it, on the way to another node", figures.moved_gap_ms, 2);
+    }
     if figures.zone_age_ms.is_some() {
         table.quantiles("age of a zone, ms", figures.zone_age_ms, 2);
         table.quantiles("age of one's own zone, ms", figures.near_zone_age_ms, 2);

@@ -34,6 +34,7 @@ pub struct Tally {
     violations: Violations,
     disconnects: BTreeMap<u16, u64>,
     returned: (u64, u64),
+    moved: u64,
 }
 
 /// What the outside of the bots looked like at one moment.
@@ -83,10 +84,12 @@ impl Tally {
             violations: Violations::default(),
             disconnects: BTreeMap::new(),
             returned: (0, 0),
+            moved: 0,
         };
         for outcome in outcomes {
             tally.returned.0 += outcome.returned.0;
             tally.returned.1 += outcome.returned.1;
+            tally.moved += outcome.moved;
             tally.measure.add(&outcome.measure);
             tally.violations.merge(outcome.violations);
             for (code, count) in outcome.disconnects {
@@ -170,6 +173,7 @@ impl Tally {
             state_age_ms: self.measure.age.quantiles_ms(),
             input_to_state_ms: self.measure.input.quantiles_ms(),
             gap_ms: self.measure.gap.quantiles_ms(),
+            moved_gap_ms: self.measure.moved_gap.quantiles_ms(),
             bytes_down_per_client_s: ratio(counts.bytes_down as f64, client_seconds),
             bytes_up_per_client_s: ratio(counts.bytes_up as f64, client_seconds),
             bytes_per_entity_tick: ratio(counts.delta_bytes as f64, counts.moved as f64),
@@ -194,6 +198,7 @@ impl Tally {
             disconnects: self.disconnects.clone(),
             resumed: self.returned.0,
             rejoined: self.returned.1,
+            moved: self.moved,
             transport: self.transport.name(),
             rooms: self.rooms.len() as u64,
             tick_rate: self.tick_rate,
@@ -265,6 +270,7 @@ mod tests {
             violations,
             disconnects: [(code.number(), 1)].into(),
             returned: (2, 1),
+            moved: 3,
             due_by_room: vec![10_000, 10_000],
         };
         let edge = |cpu: Option<u64>, rss| Edge {

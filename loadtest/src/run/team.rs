@@ -55,6 +55,8 @@ pub struct Outcome {
     pub disconnects: BTreeMap<u16, u64>,
     /// Bots that came back to their seats, and into new ones.
     pub returned: (u64, u64),
+    /// How often bots were sent to another node.
+    pub moved: u64,
     /// Ticks due, by room.
     pub due_by_room: Vec<u64>,
 }
@@ -145,6 +147,7 @@ impl From<Crowd> for Outcome {
             violations: crowd.violations,
             disconnects: crowd.disconnects,
             returned: (crowd.resumed, crowd.rejoined),
+            moved: crowd.moved,
             due_by_room: crowd.due_by_room,
         }
     }

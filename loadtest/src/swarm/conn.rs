@@ -2,9 +2,11 @@
 
 use crate::{
     tokens::Tokens,
+    url::Url,
     ws::{self, Answer, FrameError, Header, Opcode},
 };
 use bytes::{Bytes, BytesMut};
+use driftless_proto::{limits::SUBPROTOCOL, wire};
 use rustix::event::epoll::EventFlags;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
@@ -80,6 +82,12 @@ pub struct Target {
 const PER_SOURCE: usize = 25_000;
 
 impl Target {
+    /// The same at a node to which a client was sent.
+    pub fn at(&self, node: &wire::Moved) -> std::io::Result<Self> {
+        let url = node.url.parse::<Url>().map_err(std::io::Error::other)?;
+        let request = ws::request(&url.authority(), url.path(), SUBPROTOCOL);
+        Ok(Self { address: url.resolve()?, request, ..self.clone() })
+    }
     /// The opening request of a client.
     fn opening(&self, index: usize) -> Cow<'_, str> {
         let Some(tokens) = &self.tokens else { return Cow::Borrowed(&self.request) };

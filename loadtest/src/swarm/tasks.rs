@@ -159,7 +159,8 @@ async fn live<P: Peer>(state: Rc<RefCell<State<P>>>, index: usize, at: Instant, 
     let mut next = Some(at);
     while let Some(at) = next {
         sleep_until(at.into()).await;
-        match Transport::dial(&options).await {
+        let node = state.borrow().clients[index].peer.node().cloned();
+        match Transport::dial_at(&options, node.as_ref()).await {
             Ok(transport) => state.borrow_mut().opened(index, transport),
             Err(error) => state.borrow_mut().refused(index, &error),
         }
