@@ -3,6 +3,7 @@
 mod attend;
 mod dev;
 mod manual;
+mod move_room;
 mod new;
 mod replay;
 mod serve;
@@ -11,6 +12,7 @@ mod token;
 mod types;
 mod upgrade;
 
+pub use move_room::MoveArgs;
 pub use replay::{Replayed, replay};
 pub use store::{Action as StoreAction, StoreArgs};
 pub use token::TokenArgs;
@@ -100,6 +102,9 @@ pub enum Command {
     /// and players go with it.
     #[command(after_help = EXIT_CODES)]
     Upgrade(UpgradeArgs),
+    /// Have a room of a running server go on at another node, with all who are in it.
+    #[command(after_help = EXIT_CODES)]
+    Move(MoveArgs),
     /// Print what a shell needs to complete commands and options.
     #[command(after_help = EXIT_CODES)]
     Completions {
@@ -165,6 +170,8 @@ pub enum Task {
     Store(StoreArgs),
     /// Have a server followed by another process.
     Upgrade(UpgradeArgs),
+    /// Have a room go on at another node.
+    Move(MoveArgs),
     /// Write a project.
     New(PathBuf),
     /// Work on a project, with these arguments for its server.
@@ -242,6 +249,13 @@ fn main(server: Server, args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Err(reason) => fail(EXIT_USAGE, &reason),
         },
         Ok(Task::Upgrade(args)) => match upgrade::upgrade(&args) {
+            Ok(line) => {
+                let _ = writeln!(io::stdout(), "{line}");
+                ExitCode::SUCCESS
+            }
+            Err(reason) => fail(EXIT_FAILED, &reason),
+        },
+        Ok(Task::Move(args)) => match move_room::move_room(&args) {
             Ok(line) => {
                 let _ = writeln!(io::stdout(), "{line}");
                 ExitCode::SUCCESS
@@ -330,6 +344,7 @@ pub fn parse<I: IntoIterator<Item = T>, T: Into<OsString> + Clone>(
         Some(Command::Token(args)) => Task::Token(args),
         Some(Command::Store(args)) => Task::Store(args),
         Some(Command::Upgrade(args)) => Task::Upgrade(args),
+        Some(Command::Move(args)) => Task::Move(args),
         Some(Command::New { folder }) => Task::New(folder),
         Some(Command::Dev { serve }) => Task::Dev(serve),
     })

@@ -1,4 +1,5 @@
-//! The server clock: microseconds since the server started.
+//! The server clock: microseconds since the server started; or if there are other nodes, since 1970, so that
+//! those who go from one to another need not set theirs again.
 //!
 //! This is the time on the wire (`Welcome.server_time_us`, `Pong`, `Member.at_us`) and the `now_us` argument
 //! of the pure parts. It never goes back and knows no time of day: that is read from the system when it is
@@ -60,27 +61,35 @@ pub(crate) fn boot() -> Arc<str> {
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     origin: Instant,
+    /// What it shows at the origin.
+    at_origin: u64,
 }
 
 impl Clock {
     /// A clock that is zero now.
     pub fn start() -> Self {
-        Self { origin: now() }
+        Self { origin: now(), at_origin: 0 }
     }
 
-    /// Microseconds since the start.
+    /// A clock that agrees with those of other nodes, as far as their systems' clocks do now.
+    pub fn among_nodes() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { origin: now(), at_origin: u64::try_from(unix.as_micros()).unwrap_or(0) }
+    }
+
+    /// What it shows now, microseconds.
     pub fn now(&self) -> u64 {
         self.micros(now())
     }
 
-    /// The server time of an instant, microseconds. Instants before the start are 0.
+    /// The server time of an instant, microseconds. Instants before the start count as the start.
     pub fn micros(&self, at: Instant) -> u64 {
-        at.saturating_duration_since(self.origin).as_micros() as u64
+        self.at_origin + at.saturating_duration_since(self.origin).as_micros() as u64
     }
 
-    /// The instant of a server time.
+    /// The instant of a server time. Times before the start count as the start.
     pub fn instant(&self, us: u64) -> Instant {
-        self.origin + Duration::from_micros(us)
+        self.origin + Duration::from_micros(us.saturating_sub(self.at_origin))
     }
 
     /// The time of day, as the time since 1970.

@@ -273,6 +273,8 @@ settings! {
         drain_wait: Duration = ZERO, span(ZERO..=24 * HOUR);
         /// How many players per second are then told to go. 0: all at once.
         drain_rate: u32 = 0, number(0..=1_000_000);
+        /// When the server shuts down, end its rooms, instead of having them go on at other nodes.
+        drain_in_place: bool = false, flag();
         /// Time over which clients are told to reconnect when the server shuts down.
         drain_spread: Duration = 5 * SECOND, span(ZERO..=HOUR);
         /// Log lines to write, as `tracing` directives: `warn`, `driftless_server=debug`. What they do not

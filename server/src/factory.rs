@@ -41,6 +41,7 @@ use crate::{
         events::{Events, RoomEvent, RoomView},
         record::RecordThread,
         reports::ReportLimit,
+        schedule::Schedule,
         start::{self, Started},
         timetable::Timetable,
     },
@@ -49,6 +50,7 @@ use crate::{
 };
 use actix::{MailboxError, Recipient};
 use driftless_proto::{
+    code::CloseCode,
     limits::{MAX_PLAYERS, MAX_SPECTATORS},
     names::is_room_name,
     wire,
@@ -68,7 +70,7 @@ use std::{
         Arc, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use ticks::{TickBudget, Ticks};
 use tokio::{sync::oneshot, time::timeout_at};
@@ -76,6 +78,8 @@ use tracing::{error, info, warn};
 
 /// How often a join may meet a room that is just ending before it is refused.
 const JOIN_ATTEMPTS: usize = 3;
+/// The longest that a room may have stood still on its way, as far as the clocks of two machines agree.
+const LONGEST_WAY: Duration = Duration::from_secs(10);
 
 /// Makes rooms of the kinds of games that the server offers.
 pub struct Factory {
@@ -140,6 +144,17 @@ struct GoesOn {
     kept: Vec<KeptSeat>,
     /// The store has it as it is.
     stored: bool,
+    /// It comes from another node.
+    came: Option<Came>,
+}
+
+/// A room that comes from another node, where it stands still.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Came {
+    /// When its last tick was due, since 1970.
+    pub due: Duration,
+    /// Those who watched it.
+    pub spectators: u32,
 }
 
 /// A room that cannot go on: what is left of it.
@@ -286,7 +301,8 @@ impl Factory {
         let (player, received) = (place.player, resume.reliable_received);
         match room.send(Resume { entrant, player, token, received }).await {
             Ok(seated) => seated.map_err(Refusal::from),
-            Err(MailboxError::Closed) => Err(ResumeError::UnknownToken.into()),
+            // It may have gone to another node meanwhile.
+            Err(MailboxError::Closed) => Err(self.seat_elsewhere(&resume.room).await),
             Err(e) => Err(e.into()),
         }
     }
@@ -492,7 +508,7 @@ impl Factory {
         self.number_after(rooms.iter().map(|room| room.carried.id.0).max().unwrap_or(0));
         for room in rooms {
             let lost = LostRoom::of(&room);
-            if let Err(why) = self.try_go_on(room, stored.is_some()) {
+            if let Err(why) = self.try_go_on(room, stored.is_some(), None) {
                 if let Some(store) = stored {
                     warn!(room = %lost.view.room, "its checkpoint is set aside in the store");
                     store.set_aside(lost.view.room.to_string());
@@ -513,7 +529,16 @@ impl Factory {
             return Ok(());
         }
         room.carried.id = self.next_id();
-        self.try_go_on(room, false)
+        self.try_go_on(room, false, None).map(drop)
+    }
+
+    /// Makes a room ready that comes from another node. It goes on when it is told to begin.
+    ///
+    /// # Errors
+    /// Why it cannot go on here.
+    pub(crate) fn come(&self, mut room: carry::Room, came: Came, hold: Hold) -> Result<RoomAddr, String> {
+        room.carried.id = self.next_id();
+        self.try_go_on(room, false, Some((came, hold)))
     }
 
     /// A room cannot go on.
@@ -581,7 +606,13 @@ impl Factory {
         }
     }
 
-    fn try_go_on(&self, room: carry::Room, stored: bool) -> Result<(), String> {
+    fn try_go_on(
+        &self,
+        room: carry::Room,
+        stored: bool,
+        came: Option<(Came, Hold)>,
+    ) -> Result<RoomAddr, String> {
+        let (came, hold) = came.unzip();
         let carry::Room { setup, maker, durability, carried } = room;
         let kind = self.kinds.get(&*carried.kind).cloned();
         let kind = kind.ok_or_else(|| format!("there is no game {:?} here", carried.kind))?;
@@ -601,14 +632,14 @@ impl Factory {
             durability,
             members,
             spectating,
-            None,
-            true,
+            hold,
+            came.is_none(),
         );
         let made = made.map_err(|e| e.to_string())?;
         carried.show(&made.shared);
         let kept = carried.seats(&made.shared, &self.config.limits);
         let seats: Vec<_> = kept.iter().map(|kept| kept.seat.clone()).collect();
-        let goes_on = GoesOn { game, carried, kept, stored };
+        let goes_on = GoesOn { game, carried, kept, stored, came };
         let (listed, found) = self
             .registry
             .get_or_start(&name, || self.start_or_go_on(made, Some(goes_on)))
@@ -617,7 +648,7 @@ impl Factory {
             return Err("another room has its name".into());
         }
         seats.iter().for_each(|seat| self.registry.seat_taken(seat, listed.room.clone()));
-        Ok(())
+        Ok(listed.room)
     }
 
     /// Has these rooms stop after their next tick, and takes them, as far as they do so in this time.
@@ -699,7 +730,7 @@ impl Factory {
         let report_limit = report_limit(&self.config, tick_rate);
         let of_listed = Arc::new(setup.clone());
         let (game, goes_on) =
-            goes_on.map(|GoesOn { game, carried, kept, .. }| (game, (carried, kept))).unzip();
+            goes_on.map(|GoesOn { game, carried, kept, came, .. }| (game, (carried, kept, came))).unzip();
         let make = {
             let kind = kind.clone();
             move || match game {
@@ -720,8 +751,10 @@ impl Factory {
         let room = Room::start_at(services.homes.common(), make, move |started, home, address| {
             let Started { game, schema, refused } = started;
             let schedule = Timetable::here().schedule(settings.clock.instant(0), clock::now(), tick_rate);
-            let schedule =
-                schedule.after(goes_on.as_ref().map_or(0, |(carried, _): &(Carried, _)| carried.tick()));
+            let after = goes_on.as_ref().map_or(0, |(carried, _, came): &(Carried, _, Option<Came>)| {
+                came.map_or(carried.tick(), |came| came.tick(carried, &schedule, settings.clock))
+            });
+            let schedule = schedule.after(after);
             let recorder = recorder.filter(|_| refused.is_none() && goes_on.is_none());
             let record = recorder.map(|recorder| recorder.open(of_room.id, header, kind));
             let mut core = RoomCore::new(of_room, game, schema, schedule, limits, record.is_some());
@@ -732,10 +765,15 @@ impl Factory {
                 core.keep_journal(journal);
                 checkpoints
             });
+            let clock = settings.clock;
             let mut shell = Shell::new(core, refused, settings, record, home, address);
             match goes_on {
                 None => shell.made(),
-                Some((carried, kept)) => shell.go_on(carried, kept),
+                Some((carried, kept, None)) => shell.go_on(carried, kept),
+                Some((carried, kept, Some(came))) => {
+                    shell.go_on(carried, kept);
+                    shell.is_ready(after, came.instant(clock), came.spectators);
+                }
             }
             checkpoints.into_iter().for_each(|checkpoints| shell.keep(checkpoints, at_once));
             shell
@@ -804,6 +842,22 @@ impl Factory {
         self.services.nodes.is_some() && is_room_name(room) && self.registry.get(room).is_none()
     }
 
+    /// A seat that is not here: where its room is.
+    async fn seat_elsewhere(&self, room: &str) -> Refusal {
+        let found = match &self.services.nodes {
+            Some(nodes) => nodes.find(room).await,
+            None => Ok(None),
+        };
+        match found {
+            Ok(Some(node)) => {
+                self.services.metrics.moved.inc();
+                FactoryError::Elsewhere(Box::new(node)).into()
+            }
+            Ok(None) => ResumeError::UnknownToken.into(),
+            Err(why) => FactoryError::Unavailable(why).into(),
+        }
+    }
+
     fn ticket(&self, wanted: Wanted, identity: Arc<Identity>, room: RoomAddr, players: u32) -> Ticket {
         let home = self.services.homes.for_player(&room, players);
         Ticket { wanted, identity, room, home, place: None, once: None }
@@ -819,18 +873,11 @@ impl Factory {
         let found = match &wanted {
             Wanted::Join(join) => self.find_or_create(join, source).await,
             Wanted::Resume(resume) => {
-                let found = match &self.services.nodes {
-                    Some(nodes) => nodes.find(&resume.room).await,
-                    None => Ok(None),
-                };
-                match found {
-                    Ok(Some(node)) => Err(FactoryError::Elsewhere(Box::new(node))),
-                    Ok(None) => {
-                        self.services.metrics.resumes.inc("unknown");
-                        return Err(ResumeError::UnknownToken.into());
-                    }
-                    Err(why) => Err(FactoryError::Unavailable(why)),
+                let refusal = self.seat_elsewhere(&resume.room).await;
+                if refusal.code == CloseCode::UnknownSession {
+                    self.services.metrics.resumes.inc("unknown");
                 }
+                return Err(refusal);
             }
         };
         if let Err(FactoryError::Elsewhere(_)) = &found {
@@ -838,6 +885,22 @@ impl Factory {
         }
         let Listed { room, shared, .. } = found?;
         Ok(self.ticket(wanted, identity, room, shared.watched_by()))
+    }
+}
+
+impl Came {
+    /// When its last tick was due, by this machine's clock.
+    fn instant(self, clock: Clock) -> Instant {
+        let ago = clock.unix().saturating_sub(self.due).min(LONGEST_WAY);
+        clock::now().checked_sub(ago).unwrap_or_else(clock::now)
+    }
+
+    /// The number of the tick that is tick 0 of a schedule here: with it, ticks are due when they would have
+    /// been due there, up to half a tick.
+    fn tick(self, carried: &Carried, schedule: &Schedule, clock: Clock) -> u32 {
+        let passed = schedule.deadline(0).saturating_duration_since(self.instant(clock));
+        let ticks = passed.as_secs_f64() * f64::from(schedule.tick_rate());
+        carried.last_tick().saturating_add(ticks.round() as u32)
     }
 }
 

@@ -17,6 +17,7 @@
 //! | `/v1/rooms` | POST | operators, or everybody (`open_rooms`): makes a room from a `RoomSpec`: 201 and its summary |
 //! | `/v1/rooms/{name}` | GET | one room |
 //! | `/v1/rooms/{name}` | DELETE | operators: closes the room; its players get close code 4004 |
+//! | `/v1/rooms/{name}/move` | POST | operators: has the room go on at another node; `{"node":"NAME"}`, or where there is least to do |
 //! | `/v1/rooms/{name}/state` | GET | operators: schema, seats and entities |
 //! | `/v1/rooms/{name}/players/{player}` | DELETE | operators: removes a player, with close code 4510 |
 //! | `/v1/users/{user}/revoke` | POST | operators: ends the access of a user, with close code 4516; `{"seconds":N}` for how long |
@@ -51,6 +52,7 @@ mod inspect;
 mod matching;
 mod media;
 mod metrics;
+mod moving;
 mod nodes;
 mod openapi;
 mod page;
@@ -70,8 +72,8 @@ pub use pages::Pages;
 
 use crate::{
     config::Config, door::Door, factory::Factory, feed::Feed, ground::rate::Rate, health::Health,
-    matching::Matchmaker, metrics::Metrics, nodes::Nodes, presence::Presence, registry::Registry,
-    store::RevokedUsers, tls::Certificates, topics::Topics, transport,
+    matching::Matchmaker, metrics::Metrics, moving::Mover, nodes::Nodes, presence::Presence,
+    registry::Registry, store::RevokedUsers, tls::Certificates, topics::Topics, transport,
 };
 use actix::Addr;
 use actix_web::{HttpRequest, Resource, guard, http::StatusCode, web};
@@ -91,6 +93,8 @@ pub(crate) struct HttpState {
     pub matchmaker: Arc<Matchmaker>,
     /// How many more may be told what changes in the lobby.
     pub lobby_readers: Arc<Semaphore>,
+    /// Moves rooms to them.
+    pub mover: Option<Arc<Mover>>,
     /// The members of all rooms.
     pub presence: Addr<Presence>,
     /// The figures.
@@ -177,6 +181,7 @@ const API: &[(&str, &str, Add)] = &[
     ("/v1/rooms/{name}", "GET, HEAD, DELETE", |path| {
         path.route(get().to(rooms::show)).route(web::delete().to(admin::close_room))
     }),
+    ("/v1/rooms/{name}/move", "POST", |path| path.route(web::post().to(moving::move_room))),
     ("/v1/rooms/{name}/state", "GET, HEAD", |path| path.route(get().to(inspect::state))),
     ("/v1/rooms/{name}/players/{player}", "DELETE", |path| path.route(web::delete().to(admin::kick))),
     ("/v1/users/{user}/revoke", "POST, DELETE", |path| {

@@ -131,6 +131,7 @@ mod http;
 pub mod jobs;
 mod matching;
 pub mod metrics;
+mod moving;
 mod nodes;
 pub mod open_files;
 mod prefetch;

@@ -131,6 +131,10 @@ pub struct Metrics {
     pub topic_events_sent: Counter,
     /// Readers that the server has closed, by reason.
     pub topic_readers_closed: ByReason,
+    /// Rooms that were to go to another node, by what became of them.
+    pub migrations: ByReason,
+    /// From the last tick of a room at another node to its first one here.
+    pub migration_gap: DurationHistogram,
 }
 
 /// Metrics of one transport.
@@ -187,6 +191,9 @@ impl ByReason {
         self.family.get_or_create_owned(&Label { key: self.key, value: reason })
     }
 }
+
+/// Why a room has not gone to another node.
+pub const MIGRATIONS_FAILED: [&str; 5] = ["node_unable", "room_busy", "room_too_large", "kept", "lost"];
 
 /// Bounds of `room_tick_duration`, nanoseconds: 10 µs to 100 ms.
 const TICK_DURATION: &[u64] = &[
@@ -337,6 +344,7 @@ impl Metrics {
                     "refused",
                     "game_ended",
                     "node_lost",
+                    "moved",
                 ],
             ),
             room_tick_duration: DurationHistogram::new(TICK_DURATION),
@@ -381,6 +389,8 @@ impl Metrics {
                 "reason",
                 ["draining", "slow_consumer", "token_expired", "revoked"],
             ),
+            migrations: ByReason::new("result", ["moved"].into_iter().chain(MIGRATIONS_FAILED)),
+            migration_gap: DurationHistogram::new(JOB_DURATION),
         };
         metrics.register();
         metrics
@@ -524,6 +534,10 @@ impl Metrics {
         put(r, "claims", help, &self.claims.family);
         put(r, "moved", "Clients that were sent to another node.", &self.moved);
         put_unit(r, "redis_duration", "Time until Redis has answered.", Unit::Seconds, &self.redis_duration);
+        let help = "Rooms of this node that were to go to another one, by what became of them.";
+        put(r, "migrations", help, &self.migrations.family);
+        let help = "Time between the last tick of a room at another node and its first one here.";
+        put_unit(r, "migration_gap", help, Unit::Seconds, &self.migration_gap);
     }
 
     fn register_topics(&self, r: &mut Registry) {

@@ -8,6 +8,7 @@
 //! | [`link`] | the connection |
 //! | [`keeper`] | the thread that asks, and who waits for it |
 //! | [`node`] | what a node says of itself; which one is to have a new room |
+//! | [`transfer`], `transfer.lua` | rooms that go on at another node: pure, and in Redis |
 //! | `model`, `simulated` | the script in Rust, and nodes and a Redis that fails, in virtual time: tests |
 //! | `real` | the script in a real Redis: tests |
 //!
@@ -40,7 +41,7 @@
 //!
 //! All keys begin with one hash tag, so they share a slot: what nodes agree on is never spread over several
 //! masters. (A Redis Cluster's one master could have them; the client used here speaks to no cluster.)
-//! Scripts run `INFO`: an ACL user needs that, `EVALSHA`, `SCRIPT LOAD`, and the keys.
+//! Scripts run `INFO`: an ACL user needs that, `EVALSHA`, `SCRIPT LOAD`, `BLPOP`, and the keys.
 
 mod ask;
 mod core;
@@ -48,6 +49,7 @@ mod keeper;
 mod link;
 mod node;
 mod script;
+mod transfer;
 
 #[cfg(test)]
 mod model;
@@ -56,6 +58,7 @@ mod real;
 #[cfg(test)]
 mod simulated;
 
+pub(crate) use ask::{Epoch, Incarnation};
 pub(crate) use keeper::Surroundings;
 pub(crate) use link::connect;
 pub(crate) use node::{Load, Node};
@@ -68,10 +71,13 @@ use crate::{
     ground::ownership::Ownership,
     thread,
 };
+use bytes::Bytes;
 use keeper::{Keeper, Table};
 use link::Link;
+use parking_lot::Mutex;
 use script::Call;
 use std::{
+    collections::HashMap,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -92,6 +98,51 @@ pub(crate) struct Nodes {
     table: Table,
     /// What its incarnations' names begin with.
     origin: String,
+    /// Rooms that other nodes give to this one, for whoever takes them.
+    arrivals: Mutex<Option<mpsc::UnboundedReceiver<Arrival>>>,
+    /// Rooms given to a node since it was seen.
+    given: Mutex<HashMap<Incarnation, (Instant, u32)>>,
+}
+
+/// A room that another node gives to this one. The answer is [`Nodes::take`] or [`Nodes::decline`].
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// Its name.
+    pub room: Arc<str>,
+    /// In which epoch it was offered.
+    pub offered: Epoch,
+    /// What it goes on from.
+    pub parcel: Bytes,
+    /// It will be this node's, if it is taken.
+    pub hold: Hold,
+}
+
+/// What has become of a room that another node was to have.
+#[derive(Debug)]
+pub(crate) enum Given {
+    /// It is there.
+    Gone(Box<Node>),
+    /// It is still here: the other node could not have it, or has not taken it in time.
+    Kept(Option<String>),
+    /// It is nobody's.
+    Lost,
+}
+
+/// Why a room cannot go to another node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoTarget {
+    /// There is none with this name.
+    #[error("there is no node {0:?}: GET /v1/nodes lists them")]
+    Unknown(String),
+    /// It is this one.
+    #[error("the room is on node {0:?} already")]
+    Itself(String),
+    /// It takes no rooms of this kind now.
+    #[error("node {0:?} cannot take it: it drains, is full, or lacks its game")]
+    Unable(String),
+    /// No other node takes it.
+    #[error("no other node can take it: there is none that does not drain, is not full, and has its game")]
+    Nowhere,
 }
 
 /// A room is this node's, until this is dropped or the lease is over.
@@ -127,6 +178,8 @@ enum Wish {
     Find { room: Arc<str>, tell: oneshot::Sender<Result<Option<Node>, Unavailable>> },
     LetGo { room: Arc<str>, owned: Arc<Ownership> },
     Leave { done: oneshot::Sender<()> },
+    Give { room: Arc<str>, to: Incarnation, parcel: Bytes, tell: oneshot::Sender<Given> },
+    Made { room: Arc<str>, offered: Epoch, made: Result<(Arc<str>, oneshot::Sender<()>), String> },
 }
 
 impl Nodes {
@@ -145,14 +198,21 @@ impl Nodes {
             format!("{}-{:08x}", says.name, getrandom::u32().map_err(|e| io::Error::other(e.to_string()))?);
         let (to, wishes) = mpsc::unbounded_channel();
         let (table, call) = (Table::default(), Call::new(&config.redis_prefix, ttl));
-        let nodes = Arc::new(Self { to: to.clone(), table: table.clone(), origin: origin.clone() });
+        let (arrive, arrivals) = mpsc::unbounded_channel();
+        let nodes = Arc::new(Self {
+            to: to.clone(),
+            table: table.clone(),
+            origin: origin.clone(),
+            arrivals: Mutex::new(Some(arrivals)),
+            given: Mutex::default(),
+        });
         let redis = redis.clone();
         let runtime = Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("nodes".to_owned()).spawn(move || {
             thread::prefer_latency();
             let core = Core::new(&origin, ttl, Instant::now());
             let link = Link::new(redis, call, replicas, ttl / 2);
-            let keeper = Keeper::new(core, link, around, says, table, (to, wishes));
+            let keeper = Keeper::new(core, link, around, says, table, (to, wishes), arrive);
             runtime.block_on(keeper.run());
         })?;
         Ok(nodes)
@@ -182,6 +242,62 @@ impl Nodes {
                 "Redis does not take the farewell of this node: its rooms are free when its lease is over"
             );
         }
+    }
+
+    /// The rooms that other nodes give to this one, once.
+    pub(crate) fn arrivals(&self) -> Option<mpsc::UnboundedReceiver<Arrival>> {
+        self.arrivals.lock().take()
+    }
+
+    /// The node that is to have a room of this kind: the one with this name, or the other one that has least
+    /// to do.
+    ///
+    /// # Errors
+    /// None can.
+    pub(crate) fn target(&self, kind: &str, named: Option<&str>) -> Result<(Incarnation, Node), NoTarget> {
+        let (table, mut given) = (self.table.lock(), self.given.lock());
+        given.retain(|name, (at, _)| table.iter().any(|(is, _, seen)| is == name && seen == at));
+        let is_this = |name: &Incarnation| name.to_string().starts_with(&self.origin);
+        let found = match named {
+            Some(named) => {
+                let mut all = table.iter().filter(|(_, node, _)| node.name == named);
+                let found = all.next().ok_or_else(|| NoTarget::Unknown(named.to_owned()))?;
+                if is_this(&found.0) {
+                    return Err(NoTarget::Itself(named.to_owned()));
+                }
+                Some(found).filter(|(_, node, _)| node.takes(kind))
+            }
+            None => {
+                let burden = |name: &Incarnation, node: &Node| {
+                    node.load.used.saturating_add(given.get(name).map_or(0, |(_, rooms)| *rooms))
+                };
+                let others = table.iter().filter(|(name, node, _)| !is_this(name) && node.takes(kind));
+                others.min_by_key(|(name, node, _)| burden(name, node))
+            }
+        };
+        let unable = || named.map_or(NoTarget::Nowhere, |named| NoTarget::Unable(named.to_owned()));
+        let (name, node, at) = found.ok_or_else(unable)?;
+        given.entry(name.clone()).or_insert((*at, 0)).1 += 1;
+        Ok((name.clone(), node.clone()))
+    }
+
+    /// Has another node go on with a room that stands still here, from this.
+    pub(crate) async fn give(&self, room: &Arc<str>, to: Incarnation, parcel: Bytes) -> Given {
+        let (tell, told) = oneshot::channel();
+        let _ = self.to.send(Wish::Give { room: room.clone(), to, parcel, tell });
+        told.await.unwrap_or(Given::Lost)
+    }
+
+    /// A room that has arrived is ready to go on. True: it is this node's, and does.
+    pub(crate) async fn take(&self, room: &Arc<str>, offered: Epoch, kind: &str) -> bool {
+        let (taken, is_taken) = oneshot::channel();
+        let _ = self.to.send(Wish::Made { room: room.clone(), offered, made: Ok((kind.into(), taken)) });
+        is_taken.await.is_ok()
+    }
+
+    /// A room that has arrived cannot go on here.
+    pub(crate) fn decline(&self, room: &Arc<str>, offered: Epoch, why: String) {
+        let _ = self.to.send(Wish::Made { room: room.clone(), offered, made: Err(why) });
     }
 
     /// All nodes as they were seen last, with how long ago that was, and whether it is this one.

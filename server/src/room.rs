@@ -25,6 +25,7 @@ mod address;
 mod budget;
 mod checkpoints;
 mod fanouts;
+mod moving;
 mod pace;
 mod shell;
 mod weight;
@@ -34,5 +35,6 @@ pub use actor::{
 };
 pub use address::{Handled, RoomAddr};
 pub(crate) use checkpoints::{CheckpointSink, Checkpoints};
+pub use moving::{Begin, Depart, Freeze, Frozen, Thaw};
 pub(crate) use shell::SPREAD_FROM;
 pub use shell::{Housing, Listing, RoomSettings, Seated, Shell};

@@ -38,6 +38,8 @@ use std::{convert::Infallible, fmt::Display, path::PathBuf, sync::Arc, time::Dur
 
 /// Longest time from the last goodbye to the exit.
 const DRAIN_LIMIT: Duration = Duration::from_secs(8);
+/// Longest time for rooms to go to other nodes.
+const MOVE_LIMIT: Duration = Duration::from_secs(60);
 /// Time over which clients are told to come back when rooms are carried over a restart, at most.
 const CARRY_SPREAD: Duration = Duration::from_millis(500);
 /// Minimum time for rooms to reach their next tick before they are carried over.

@@ -56,7 +56,7 @@ impl Simulation for Changed {
         self.0.step(inputs, step);
     }
     fn snapshot(&self, out: &mut Snapshot) {
-        for (player, (input, commands)) in &self.0.players {
+        for (player, (input, commands, _)) in &self.0.players {
             out.table_mut(0).push(*player, &[*input as i32, *commands as i32, 0]);
         }
     }

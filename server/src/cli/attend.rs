@@ -29,6 +29,12 @@ enum Order {
     Stop,
     /// With the request, if it was not a signal.
     Upgrade(Option<Request>),
+    /// A room is to go on at a node, or at any other.
+    Move {
+        request: Request,
+        room: String,
+        node: Option<String>,
+    },
 }
 
 /// How an upgrade has ended.
@@ -55,8 +61,19 @@ impl Orders {
 
     /// Does what it is told, until the server stops.
     pub(super) async fn attend(mut self, running: Running) {
-        while let Order::Upgrade(request) = self.next().await {
-            let file = request.as_ref().and_then(|Request { asked: Asked::Upgrade(file), .. }| file.clone());
+        loop {
+            let request = match self.next().await {
+                Order::Stop => break,
+                Order::Upgrade(request) => request,
+                Order::Move { request, room, node } => {
+                    actix_rt::spawn(move_room(running.clone(), request, room, node));
+                    continue;
+                }
+            };
+            let file = match &request {
+                Some(Request { asked: Asked::Upgrade(file), .. }) => file.clone(),
+                _ => None,
+            };
             let program = self.program.clone();
             let program = file.into_iter().fold(program, Program::in_file);
             let outcome = self.upgrade(&running, &program).await;
@@ -103,7 +120,13 @@ impl Orders {
         tokio::select! {
             () = self.signals.next() => Order::Stop,
             _ = self.upgrades.recv() => Order::Upgrade(None),
-            request = asked => Order::Upgrade(Some(request)),
+            request = asked => match &request.asked {
+                Asked::Upgrade(_) => Order::Upgrade(Some(request)),
+                Asked::Move(room, node) => {
+                    let (room, node) = (room.clone(), node.clone());
+                    Order::Move { request, room, node }
+                }
+            },
         }
     }
 
@@ -155,6 +178,11 @@ impl Orders {
             Err(error) => Err(explain(successor, error).await),
         }
     }
+}
+
+async fn move_room(running: Running, request: Request, room: String, node: Option<String>) {
+    let stood = running.move_room_to(&room, node).await;
+    request.answer(&stood.map(|stood| u32::try_from(stood.as_millis()).unwrap_or(u32::MAX)));
 }
 
 /// Leaves everything to a process, and waits until it serves.

@@ -28,7 +28,7 @@ pub(super) fn upgrade(args: &UpgradeArgs) -> Result<String, String> {
         (Some(pid), _) => *pid,
         (None, Some(folder)) => store::server_of(folder)
             .ok_or_else(|| format!("no server has the store in {}, as far as is known", folder.display()))?,
-        (None, None) => only(&control::servers())?,
+        (None, None) => only(&control::servers(), "--pid or --store")?,
     };
     let binary = args.binary.as_ref().map(std::path::absolute).transpose().map_err(|e| e.to_string())?;
     match control::ask(server, &Asked::Upgrade(binary)) {
@@ -38,13 +38,14 @@ pub(super) fn upgrade(args: &UpgradeArgs) -> Result<String, String> {
     }
 }
 
-fn only(servers: &[u32]) -> Result<u32, String> {
+/// The only server that runs here. `options`: those that say which one is meant.
+pub(super) fn only(servers: &[u32], options: &str) -> Result<u32, String> {
     match servers {
-        [] => Err("no server runs here: give its --pid or --store if it is elsewhere".to_owned()),
+        [] => Err(format!("no server runs here: give its {options} if it is elsewhere")),
         [server] => Ok(*server),
         several => {
             let several: Vec<_> = several.iter().map(ToString::to_string).collect();
-            Err(format!("there are several servers ({}): say which, by --pid or --store", several.join(", ")))
+            Err(format!("there are several servers ({}): say which, by {options}", several.join(", ")))
         }
     }
 }

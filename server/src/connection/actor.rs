@@ -352,9 +352,9 @@ impl Connection {
 
     /// The connection is here, and its room knows. `closed` is what the room wanted of it meanwhile.
     fn settled(&self, closed: Result<Option<Close>, MailboxError>) {
-        let ended = || Close { code: CloseCode::RoomClosed, reason: "the room has ended".to_owned() };
-        if let Some(Close { code, reason }) = closed.unwrap_or_else(|_| Some(ended())) {
-            self.peer.borrow_mut().close(code, &reason, Duration::ZERO);
+        let ended = || Close::new(CloseCode::RoomClosed, "the room has ended");
+        if let Some(close) = closed.unwrap_or_else(|_| Some(ended())) {
+            self.close(close);
         }
     }
 
@@ -383,6 +383,12 @@ impl Connection {
         } else if let Some(to) = self.move_later.take() {
             self.handle(to, ctx);
         }
+    }
+
+    fn close(&self, close: Close) {
+        let Close { code, reason, moved } = close;
+        let moved = moved.map(|moved| Box::new((*moved).clone()));
+        self.peer.borrow_mut().refuse(Refusal { code, reason, wait: Duration::ZERO, moved });
     }
 
     fn refuse(&self, refusal: Refusal) {
@@ -565,6 +571,6 @@ impl Handler<Close> for Connection {
     type Result = ();
 
     fn handle(&mut self, close: Close, _: &mut Self::Context) {
-        self.peer.borrow_mut().close(close.code, &close.reason, Duration::ZERO);
+        self.close(close);
     }
 }

@@ -255,9 +255,7 @@ impl From<FactoryError> for Refusal {
         let refusal = Self::new(e.code(), &e);
         match e {
             FactoryError::Elsewhere(node) => {
-                let Node { name, url, quic, .. } = *node;
-                let moved = wire::Moved { node: name, url, quic: quic.unwrap_or_default() };
-                Self { moved: Some(Box::new(moved)), ..refusal }
+                Self { moved: Some(Box::new(wire::Moved::from(*node))), ..refusal }
             }
             FactoryError::Unavailable(Unavailable { wait, .. }) => Self { wait, ..refusal },
             _ => refusal,

@@ -66,6 +66,13 @@ pub enum Report {
         /// When.
         at: u64,
     },
+    /// The room is another node's, with its seats. Nobody has left.
+    RoomMoved {
+        /// Name of the room.
+        room: Arc<str>,
+        /// Number of the room.
+        id: RoomId,
+    },
     /// The room has ended, and with it any seats that were left.
     RoomEnded {
         /// Name of the room.

@@ -2,7 +2,8 @@
 //! handler and each answer.
 
 use super::{
-    admin, certificate, health, inspect, matching, metrics, nodes, presence, rooms, stream, topics, users,
+    admin, certificate, health, inspect, matching, metrics, moving, nodes, presence, rooms, stream, topics,
+    users,
 };
 use crate::ground::api_error::Problem;
 use actix_web::{HttpResponse, web::Bytes};
@@ -33,6 +34,7 @@ use utoipa::{
         matching::find,
         matching::lobby,
         admin::close_room,
+        moving::move_room,
         inspect::state,
         admin::kick,
         users::revoke,

@@ -1,6 +1,7 @@
 //! What a node asks of Redis, and what that says. Each is one call of the [script](super::script).
 
 use super::node::Node;
+use bytes::Bytes;
 use std::{fmt, sync::Arc, time::Duration};
 
 /// One life of one node: from its first lease until it loses that. What it owns then is owned by nobody, even
@@ -14,7 +15,7 @@ pub(crate) struct Incarnation(pub(super) Arc<str>);
 pub(super) struct Generation(pub Arc<str>);
 
 /// Which of a room's owners is the newer one. Rises over all rooms.
-pub(super) type Epoch = u64;
+pub(crate) type Epoch = u64;
 
 /// A question.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +36,16 @@ pub(super) enum Ask {
     Bury(Incarnation),
     /// Give up the lease: all rooms have ended.
     Leave,
+    /// The room stands still, and is to go on at another node as it is there.
+    Offer { room: Arc<str>, epoch: Epoch, to: Incarnation, parcel: Bytes },
+    /// What is offered to this node of the room.
+    Look { room: Arc<str> },
+    /// The room is ready here: it is to be this node's, if what was offered in that epoch is still offered.
+    Take { room: Arc<str>, offered: Epoch },
+    /// The room cannot go on here.
+    Decline { room: Arc<str>, offered: Epoch, why: String },
+    /// What has become of what was offered in that epoch. If nothing, it is withdrawn.
+    Conclude { room: Arc<str>, offered: Epoch },
 }
 
 /// A room that this node has.
@@ -73,6 +84,10 @@ pub(super) enum Said {
     Nowhere,
     /// Nobody may claim anything yet.
     Settling,
+    /// This is offered, since this epoch.
+    Offered { epoch: Epoch, parcel: Bytes },
+    /// Nobody has taken what was offered, and it is offered no more. `why`: the other node could not.
+    Kept { epoch: Epoch, why: Option<String> },
 }
 
 /// Why a question has no answer.

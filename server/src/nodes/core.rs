@@ -97,6 +97,8 @@ struct Held {
     kind: Arc<str>,
     /// How many have been told so and have not said yet that they need it no more.
     holds: usize,
+    /// Another node has it by now. They have yet to say so.
+    given: bool,
 }
 
 /// What is to be done for somebody who wants a room that is not here.
@@ -316,7 +318,8 @@ impl Core {
             return self.ownership.extend(sent + self.ttl - self.margin());
         }
         self.renew_at = now;
-        self.phase = Phase::Restoring { since: sent, left: self.held.keys().cloned().collect() };
+        let left = self.held.iter().filter(|(_, held)| !held.given).map(|(room, _)| room.clone());
+        self.phase = Phase::Restoring { since: sent, left: left.collect() };
         self.restored(now, 0);
     }
 
@@ -392,7 +395,7 @@ impl Core {
 
     /// The room, if it is this node's.
     fn hold(&mut self, room: &str) -> Option<Arc<Ownership>> {
-        let held = self.held.get_mut(room)?;
+        let held = self.held.get_mut(room).filter(|held| !held.given)?;
         held.holds += 1;
         Some(self.ownership.clone())
     }
@@ -414,13 +417,12 @@ impl Core {
             return Claimed::Unknown(NO_LEASE);
         }
         let Ok(answer) = answer else { return Claimed::Unknown("Redis does not answer") };
-        if self.generation.as_ref() != Some(&answer.generation) {
-            self.mistrust(now, false);
+        if !self.trusts(now, answer) {
             return Claimed::Unknown("Redis has just been replaced");
         }
         match &answer.said {
             Said::Ours(epoch) => {
-                self.held.insert(room.clone(), Held { epoch: *epoch, kind: kind.clone(), holds: 1 });
+                self.took(room, *epoch, kind);
                 Claimed::Ours(self.ownership.clone())
             }
             said => Claimed::Said(said.clone()),
@@ -436,9 +438,56 @@ impl Core {
         let Some(held) = self.held.get_mut(room) else { return };
         held.holds -= 1;
         if held.holds == 0 {
-            let epoch = held.epoch;
+            let (epoch, given) = (held.epoch, held.given);
             self.held.remove(room);
-            self.releases.push_back((room.clone(), epoch));
+            if !given {
+                self.releases.push_back((room.clone(), epoch));
+            }
+        }
+    }
+
+    /// Whether an answer is of the Redis that this node has told what it has.
+    pub(super) fn trusts(&mut self, now: Instant, answer: &Answer) -> bool {
+        let trusts = self.generation.as_ref() == Some(&answer.generation);
+        if !trusts {
+            self.mistrust(now, false);
+        }
+        trusts
+    }
+
+    /// How long what this node holds is its own.
+    pub(super) fn ownership(&self) -> &Arc<Ownership> {
+        &self.ownership
+    }
+
+    /// Whether nobody here has the room, has yet to let it go, or has asked for it.
+    pub(super) fn is_free(&self, room: &str) -> bool {
+        !self.held.contains_key(room) && !self.claiming.contains_key(room)
+    }
+
+    /// Since which epoch the room is this node's.
+    pub(super) fn epoch_of(&self, room: &str) -> Option<Epoch> {
+        self.held.get(room).filter(|held| !held.given).map(|held| held.epoch)
+    }
+
+    /// The room is this node's, for one who has been told so or will be.
+    pub(super) fn took(&mut self, room: &Arc<str>, epoch: Epoch, kind: &Arc<str>) {
+        // Those who had it before another node did have yet to let it go.
+        let holds = 1 + self.held.get(room).map_or(0, |before| before.holds);
+        self.held.insert(room.clone(), Held { epoch, kind: kind.clone(), holds, given: false });
+    }
+
+    /// The room is still this node's, since this epoch.
+    pub(super) fn kept(&mut self, room: &str, epoch: Epoch) {
+        if let Some(held) = self.held.get_mut(room) {
+            held.epoch = epoch;
+        }
+    }
+
+    /// The room is another node's.
+    pub(super) fn gave(&mut self, room: &str) {
+        if let Some(held) = self.held.get_mut(room) {
+            held.given = true;
         }
     }
 }

@@ -2,11 +2,12 @@
 //! wait for rooms. A Redis that does not answer makes nobody else wait.
 
 use super::{
-    Hold, NotHere, Unavailable, Wish,
+    Arrival, Given, Hold, NotHere, Unavailable, Wish,
     ask::{Answer, Ask, Failure, Incarnation, Said},
     core::{Claim, Claimed, Core, Lapsed, Question},
-    link::Link,
+    link::{self, Inbox, Link},
     node::{Load, Node, choose},
+    transfer::{Outcome, Query, Transfers},
 };
 use crate::{ground::ownership::Ownership, health::Part, metrics::Metrics};
 use futures_util::{
@@ -33,6 +34,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Clients that come back at the same time are few: others come one of these later.
 const TURN: Duration = Duration::from_millis(25);
 const TURNS: u32 = 20;
+/// Time between two attempts to hear what concerns this node.
+const LISTEN_AGAIN: Duration = Duration::from_millis(200);
 /// When to look again, if nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -67,6 +70,12 @@ pub(super) struct Keeper {
     asked: FuturesUnordered<LocalBoxFuture<'static, Heard>>,
     left: Vec<oneshot::Sender<()>>,
     told_to_wait: u32,
+    transfers: Transfers,
+    /// Those who give rooms to other nodes.
+    giving: HashMap<Arc<str>, oneshot::Sender<Given>>,
+    /// Those who have made rooms of other nodes ready.
+    taking: HashMap<Arc<str>, oneshot::Sender<()>>,
+    arrivals: mpsc::UnboundedSender<Arrival>,
 }
 
 /// Somebody who wants a room.
@@ -81,7 +90,11 @@ struct Waiter {
 enum Heard {
     Claimed { id: u64, room: Arc<str>, kind: Arc<str>, to: Incarnation, answer: Result<Answer, Failure> },
     Found { tell: oneshot::Sender<Result<Option<Node>, Unavailable>>, answer: Result<Answer, Failure> },
+    Moving { query: Query, answer: Result<Answer, Failure> },
 }
+
+/// What has come over a connection that waits for it.
+type Listening = LocalBoxFuture<'static, Option<link::Heard>>;
 
 type Upkeep = LocalBoxFuture<'static, (Question, Result<Answer, Failure>)>;
 
@@ -93,6 +106,7 @@ impl Keeper {
         says: Node,
         table: Table,
         (sender, wishes): (mpsc::UnboundedSender<Wish>, mpsc::UnboundedReceiver<Wish>),
+        arrivals: mpsc::UnboundedSender<Arrival>,
     ) -> Self {
         Self {
             core,
@@ -108,12 +122,17 @@ impl Keeper {
             asked: FuturesUnordered::new(),
             left: Vec::new(),
             told_to_wait: 0,
+            transfers: Transfers::default(),
+            giving: HashMap::new(),
+            taking: HashMap::new(),
+            arrivals,
         }
     }
 
     /// Runs until the node has left.
     pub(super) async fn run(mut self) {
         let mut upkeep: OptionFuture<Upkeep> = None.into();
+        let mut inbox = self.listen(None);
         loop {
             let now = Instant::now();
             if let Some(lapsed) = self.core.lapse(now) {
@@ -122,6 +141,10 @@ impl Keeper {
             if let Some(question) = self.core.poll(now) {
                 upkeep = Some(self.upkeep(question)).into();
             }
+            while let Some(query) = self.transfers.poll(now, &self.core) {
+                let asked = self.ask(query.me.clone(), query.ask.clone());
+                self.asked.push(Box::pin(async move { Heard::Moving { query, answer: asked.await } }));
+            }
             if self.core.has_left() {
                 info!("left the other nodes");
                 for done in self.left {
@@ -129,13 +152,19 @@ impl Keeper {
                 }
                 return;
             }
-            let wake = self.core.poll_timeout().unwrap_or(now + IDLE);
+            let wake = self.core.poll_timeout().into_iter().chain(self.transfers.poll_timeout()).min();
+            let wake = wake.unwrap_or(now + IDLE);
             select! {
                 Some((question, answer)) = &mut upkeep => {
                     upkeep = None.into();
                     self.answered(question, answer);
                 }
                 Some(heard) = self.asked.next() => self.heard(heard),
+                heard = &mut inbox => {
+                    let (connection, text) = heard.unzip();
+                    text.flatten().iter().for_each(|text| self.told(text));
+                    inbox = self.listen(connection);
+                }
                 wish = self.wishes.recv() => match wish {
                     Some(wish) => self.wished(wish),
                     None => return,
@@ -214,6 +243,7 @@ impl Keeper {
             let unknown = NotHere::Unknown(self.unavailable("this node has just lost its lease", TRY_AGAIN));
             let _ = tell.send(Err(unknown));
         }
+        self.transfers.lapse().into_iter().for_each(|outcome| self.moved(outcome));
     }
 
     fn seen(&mut self, now: Instant, nodes: Vec<(Incarnation, Option<Node>)>) {
@@ -232,7 +262,25 @@ impl Keeper {
                 let asked = self.ask(self.core.me().clone(), Ask::Find { room });
                 self.asked.push(Box::pin(async move { Heard::Found { tell, answer: asked.await } }));
             }
-            Wish::LetGo { room, owned } => self.core.let_go(&room, &owned),
+            Wish::LetGo { room, owned } => {
+                self.core.let_go(&room, &owned);
+                self.transfers.abandon(&room);
+            }
+            Wish::Give { room, to, parcel, tell } => {
+                if self.transfers.give(Instant::now(), &self.core, &room, to, parcel) {
+                    self.giving.insert(room, tell);
+                } else {
+                    let _ = tell.send(Given::Lost);
+                }
+            }
+            Wish::Made { room, offered, made: Ok((kind, taken)) } => {
+                if self.transfers.is_ready(Instant::now(), &self.core, &room, offered, kind) {
+                    self.taking.insert(room, taken);
+                }
+            }
+            Wish::Made { room, offered, made: Err(why) } => {
+                self.transfers.is_unfit(Instant::now(), &room, offered, why);
+            }
             Wish::Leave { done } => {
                 self.left.push(done);
                 self.core.leave(Instant::now());
@@ -241,7 +289,11 @@ impl Keeper {
     }
 
     fn claim(&mut self, room: &Arc<str>, waiter: Waiter) {
-        match self.core.claim(Instant::now(), room) {
+        let claim = match self.transfers.may_have(room) {
+            true => Claim::Unknown("the room is just coming from another node"),
+            false => self.core.claim(Instant::now(), room),
+        };
+        match claim {
             Claim::Ours(owned) => self.give(room, owned, waiter),
             Claim::Wait => self.waiting.entry(room.clone()).or_default().push(waiter),
             Claim::Ask(me, id) => {
@@ -277,6 +329,10 @@ impl Keeper {
                 let found = self.found(answer);
                 return drop(tell.send(found));
             }
+            Heard::Moving { query, answer } => {
+                let outcome = self.transfers.answered(now, &mut self.core, &query, answer.as_ref());
+                return outcome.into_iter().for_each(|outcome| self.moved(outcome));
+            }
         };
         let why = answer.as_ref().err().map(ToString::to_string);
         let settling = answer.as_ref().map_or(Duration::ZERO, |answer| answer.settling);
@@ -307,6 +363,52 @@ impl Keeper {
                 }
             };
             let _ = tell.send(Err(told));
+        }
+    }
+
+    /// Waits for what concerns this node.
+    fn listen(&self, connection: Option<Inbox>) -> Listening {
+        let (link, me) = (self.link.clone(), self.core.me().clone());
+        Box::pin(async move {
+            let heard = link.listen(connection, &me).await;
+            if heard.is_err() {
+                sleep_until((Instant::now() + LISTEN_AGAIN).into()).await;
+            }
+            heard.ok()
+        })
+    }
+
+    /// Another node has a word with this one.
+    fn told(&mut self, text: &str) {
+        let now = Instant::now();
+        match text.split_once(' ') {
+            Some(("offer", room)) => self.transfers.offered(now, &self.core, &room.into()),
+            Some(("over", room)) => self.transfers.is_over(now, room),
+            _ => warn!(text, "another node says what this one does not understand"),
+        }
+    }
+
+    /// What has become of a room on its way.
+    fn moved(&mut self, outcome: Outcome) {
+        let (room, given) = match outcome {
+            Outcome::Offered { room, offered, parcel } => {
+                let (owned, to) = (self.core.ownership().clone(), self.sender.clone());
+                let hold = Hold { room: room.clone(), owned, to };
+                return drop(self.arrivals.send(Arrival { room, offered, parcel, hold }));
+            }
+            Outcome::Taken { room } => {
+                if let Some(taken) = self.taking.remove(&room) {
+                    let _ = taken.send(());
+                }
+                return;
+            }
+            Outcome::NotTaken { room } => return drop(self.taking.remove(&room)),
+            Outcome::Kept { room, why } => (room, Given::Kept(why)),
+            Outcome::Gone { room, node } => (room, Given::Gone(node)),
+            Outcome::Lost { room } => (room, Given::Lost),
+        };
+        if let Some(tell) = self.giving.remove(&room) {
+            let _ = tell.send(given);
         }
     }
 

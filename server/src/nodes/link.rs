@@ -3,7 +3,7 @@
 use super::{
     ask::{Answer, Ask, Failure, Incarnation},
     node::Node,
-    script::{Call, SCRIPT, answer, is_agreed},
+    script::{Call, SCRIPT, answer, is_agreed, parcel},
 };
 use crate::config::RedisUrl;
 use redis::{
@@ -14,6 +14,15 @@ use redis::{
 };
 use std::{cell::RefCell, time::Duration};
 use tokio::{sync::Mutex, time::timeout};
+
+/// When a connection on which nothing came is taken for lost: Redis answers after a second.
+const LISTEN: Duration = Duration::from_secs(3);
+
+/// A connection that waits for what concerns this node.
+pub(super) struct Inbox(MultiplexedConnection);
+
+/// The connection, and what has come.
+pub(super) type Heard = (Inbox, Option<String>);
 
 /// The way to Redis.
 pub(super) struct Link {
@@ -63,6 +72,9 @@ impl Link {
         for argument in self.call.arguments(me, says, ask) {
             call.arg(argument);
         }
+        if let Some(parcel) = parcel(ask) {
+            call.arg(parcel);
+        }
         let value = call.invoke_async(&mut connection).await.map_err(failure)?;
         if self.replicas > 0 && is_agreed(ask) {
             let limit = self.limit.as_millis() as u64 / 4;
@@ -74,6 +86,23 @@ impl Link {
             }
         }
         answer(&value)
+    }
+
+    /// Waits for what concerns this node, for a second at most, over a connection of its own.
+    pub(super) async fn listen(&self, inbox: Option<Inbox>, me: &Incarnation) -> Result<Heard, Failure> {
+        let mut inbox = match inbox {
+            Some(inbox) => inbox,
+            None => {
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(self.limit))
+                    .set_response_timeout(None);
+                Inbox(connect(&self.url, &config).await.map_err(failure)?)
+            }
+        };
+        let pop = redis::cmd("BLPOP").arg(self.call.inbox(me)).arg(1).to_owned();
+        let popped = timeout(LISTEN, pop.query_async(&mut inbox.0)).await;
+        let popped: Option<(String, String)> = popped.map_err(|_| Failure::Slow(LISTEN))?.map_err(failure)?;
+        Ok((inbox, popped.map(|(_, text)| text)))
     }
 
     /// The connection, and its number.

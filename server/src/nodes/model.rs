@@ -4,6 +4,7 @@ use super::{
     ask::{Answer, Ask, Epoch, Generation, Incarnation, Owned, Said},
     node::Node,
 };
+use bytes::Bytes;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -15,6 +16,8 @@ pub(super) type Time = Duration;
 
 /// How long a room that was given to another node waits for somebody to come there.
 const PLACED: Duration = Duration::from_secs(30);
+/// How long an offer is good.
+const OFFERED: Duration = Duration::from_secs(10);
 
 /// A Redis.
 #[derive(Debug, Clone)]
@@ -26,6 +29,9 @@ pub(super) struct Model {
     leases: BTreeMap<Incarnation, (Time, Node)>,
     nodes: BTreeSet<Incarnation>,
     rooms: BTreeMap<Arc<str>, Record>,
+    moving: BTreeMap<Arc<str>, Offer>,
+    /// What concerns nodes: to be taken out by whoever carries it.
+    pub told: Vec<(Incarnation, &'static str, Arc<str>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -33,6 +39,18 @@ struct Record {
     node: Incarnation,
     epoch: Epoch,
     expires: Option<Time>,
+    /// The epoch of the offer by which the node has it, or has it still.
+    taken: Option<Epoch>,
+    kept: Option<Epoch>,
+}
+
+#[derive(Debug, Clone)]
+struct Offer {
+    from: Incarnation,
+    to: Incarnation,
+    epoch: Epoch,
+    parcel: Result<Bytes, String>,
+    expires: Time,
 }
 
 impl Model {
@@ -45,6 +63,8 @@ impl Model {
             leases: BTreeMap::new(),
             nodes: BTreeSet::new(),
             rooms: BTreeMap::new(),
+            moving: BTreeMap::new(),
+            told: Vec::new(),
         }
     }
 
@@ -62,7 +82,12 @@ impl Model {
     }
 
     fn own(&mut self, room: &Arc<str>, node: &Incarnation, epoch: Epoch, expires: Option<Time>) {
-        self.rooms.insert(room.clone(), Record { node: node.clone(), epoch, expires });
+        self.rooms
+            .insert(room.clone(), Record { node: node.clone(), epoch, expires, taken: None, kept: None });
+    }
+
+    fn offer(&self, room: &str, now: Time) -> Option<&Offer> {
+        self.moving.get(room).filter(|offer| offer.expires > now)
     }
 
     /// The script.
@@ -144,6 +169,70 @@ impl Model {
                 self.nodes.remove(me);
                 Said::Done
             }
+            Ask::Look { room } => match self.offer(room, now).filter(|offer| offer.to == *me) {
+                Some(Offer { epoch, parcel: Ok(parcel), .. }) => {
+                    Said::Offered { epoch: *epoch, parcel: parcel.clone() }
+                }
+                _ => Said::Nowhere,
+            },
+            Ask::Decline { room, offered, why } => {
+                let offer = self.moving.get_mut(room).filter(|is| is.to == *me && is.epoch == *offered);
+                if let Some(offer) = offer {
+                    offer.parcel = Err(why.clone());
+                    self.told.push((offer.from.clone(), "over", room.clone()));
+                }
+                Said::Done
+            }
+            Ask::Offer { .. } | Ask::Take { .. } | Ask::Conclude { .. } if !settling.is_zero() => {
+                Said::Settling
+            }
+            Ask::Offer { .. } | Ask::Take { .. } | Ask::Conclude { .. } if !alive => Said::Lost,
+            Ask::Offer { room, epoch, to, parcel } => {
+                let is_ours = |is: &&Record| is.node == *me && is.epoch == *epoch;
+                if self.record(room, now).filter(is_ours).is_none() || self.lease(to, now).is_none() {
+                    return Said::Nowhere;
+                }
+                let (from, to, expires) = (me.clone(), to.clone(), now + OFFERED);
+                self.told.push((to.clone(), "offer", room.clone()));
+                let offer = Offer { from, to, epoch: *epoch, parcel: Ok(parcel.clone()), expires };
+                self.moving.insert(room.clone(), offer);
+                Said::Done
+            }
+            Ask::Take { room, offered } => {
+                let Some(is) = self.record(room, now).cloned() else { return Said::Nowhere };
+                if is.node == *me && is.taken == Some(*offered) {
+                    return Said::Ours(is.epoch);
+                }
+                let fits = |offer: &&Offer| {
+                    let by_owner = offer.from == is.node && offer.epoch == is.epoch;
+                    by_owner && offer.to == *me && offer.epoch == *offered && offer.parcel.is_ok()
+                };
+                if self.offer(room, now).filter(fits).is_none() {
+                    return Said::Nowhere;
+                }
+                self.epoch += 1;
+                self.own(room, me, self.epoch, None);
+                self.rooms.entry(room.clone()).and_modify(|is| is.taken = Some(*offered));
+                self.moving.remove(room);
+                self.told.push((is.node, "over", room.clone()));
+                Said::Ours(self.epoch)
+            }
+            Ask::Conclude { room, offered } => match self.record(room, now).cloned() {
+                Some(is) if is.node == *me && is.epoch != *offered && is.kept != Some(*offered) => {
+                    Said::Nowhere
+                }
+                Some(is) if is.node == *me => {
+                    self.epoch += 1;
+                    let epoch = self.epoch;
+                    self.rooms
+                        .entry(room.clone())
+                        .and_modify(|is| (is.epoch, is.kept) = (epoch, Some(*offered)));
+                    let offer = self.moving.remove(room).filter(|offer| offer.from == *me);
+                    Said::Kept { epoch, why: offer.and_then(|offer| offer.parcel.err()) }
+                }
+                Some(is) => self.lease(&is.node, now).cloned().map_or(Said::Nowhere, Said::At),
+                None => Said::Nowhere,
+            },
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a node says of itself, and which one is to have a new room.
 
 use super::ask::Incarnation;
+use driftless_proto::wire;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -40,8 +41,16 @@ pub struct Load {
     pub draining: bool,
 }
 
+impl From<Node> for wire::Moved {
+    fn from(node: Node) -> Self {
+        let Node { name, url, quic, .. } = node;
+        Self { node: name, url, quic: quic.unwrap_or_default() }
+    }
+}
+
 impl Node {
-    fn takes(&self, kind: &str) -> bool {
+    /// Whether it takes a room of this kind now.
+    pub(super) fn takes(&self, kind: &str) -> bool {
         !self.load.draining && self.load.used < 1_000 && self.kinds.iter().any(|own| own == kind)
     }
 }

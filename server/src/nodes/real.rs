@@ -199,3 +199,85 @@ fn a_full_redis_keeps_leases_and_one_that_only_reads_says_so() {
     let failed = redis.try_ask("a", Ask::Renew { had: true });
     assert!(matches!(failed, Err(Failure::ReadOnly(_))), "{failed:?}");
 }
+
+fn offer(room: &str, epoch: u64, to: &str, parcel: &'static [u8]) -> Ask {
+    Ask::Offer { room: room.into(), epoch, to: name(to), parcel: parcel.into() }
+}
+
+fn take(room: &str, offered: u64) -> Ask {
+    Ask::Take { room: room.into(), offered }
+}
+
+fn conclude(room: &str, offered: u64) -> Ask {
+    Ask::Conclude { room: room.into(), offered }
+}
+
+/// Not text, as parcels are.
+const PARCEL: &[u8] = &[0, 0xff, 0xc3, 0x28, b'\n'];
+
+#[test]
+fn a_room_is_given_to_another_node_or_kept_whoever_says_so_first() {
+    let redis = Redis::start();
+    redis.settle(&["a", "b", "c"]);
+    let room = || -> Arc<str> { "r".into() };
+    let first = epoch(redis.ask("a", claim("r", "a")));
+    assert_eq!(redis.ask("a", offer("r", first, "nobody", PARCEL)), Said::Nowhere, "it has no lease");
+    assert_eq!(redis.ask("b", offer("r", first, "a", PARCEL)), Said::Nowhere, "it is not b's");
+    assert_eq!(redis.ask("a", offer("r", first, "b", PARCEL)), Said::Done);
+    let mut client = redis.client();
+    assert_eq!(client.lpop::<_, String>("{test}:inbox:b", None).unwrap(), "offer r");
+    let left: i64 = client.ttl("{test}:moving:r").unwrap();
+    assert!((1..=10).contains(&left), "{left}");
+    assert_eq!(redis.ask("c", Ask::Look { room: room() }), Said::Nowhere);
+    let offered = Said::Offered { epoch: first, parcel: PARCEL.into() };
+    assert_eq!(redis.ask("b", Ask::Look { room: room() }), offered);
+    assert_eq!(redis.ask("c", take("r", first)), Said::Nowhere);
+    assert_eq!(redis.ask("b", take("r", first - 1)), Said::Nowhere, "of another offer");
+
+    // The owner is first.
+    let Said::Kept { epoch: again, why: None } = redis.ask("a", conclude("r", first)) else { panic!("kept") };
+    let Said::Kept { epoch: second, .. } = redis.ask("a", conclude("r", first)) else {
+        panic!("asked again")
+    };
+    assert!(second > again && again > first);
+    assert_eq!(redis.ask("b", take("r", first)), Said::Nowhere);
+    assert_eq!(redis.ask("a", offer("r", first, "b", PARCEL)), Said::Nowhere, "asked before, come late");
+
+    // The other node cannot.
+    assert_eq!(redis.ask("a", offer("r", second, "b", PARCEL)), Said::Done);
+    let decline = Ask::Decline { room: room(), offered: second, why: "no such game".into() };
+    assert_eq!(redis.ask("b", decline), Said::Done);
+    assert_eq!(client.lpop::<_, String>("{test}:inbox:a", None).unwrap(), "over r");
+    assert_eq!(redis.ask("b", take("r", second)), Said::Nowhere);
+    let Said::Kept { epoch: third, why: Some(why) } = redis.ask("a", conclude("r", second)) else {
+        panic!("kept")
+    };
+    assert_eq!(why, "no such game");
+
+    // It is first.
+    assert_eq!(redis.ask("a", offer("r", third, "b", PARCEL)), Said::Done);
+    let fourth = epoch(redis.ask("b", take("r", third)));
+    assert!(fourth > third);
+    assert_eq!(epoch(redis.ask("b", take("r", third))), fourth, "asked again, because no answer came");
+    assert!(!client.exists::<_, bool>("{test}:moving:r").unwrap());
+    assert_eq!(redis.ask("a", conclude("r", third)), Said::At(node("b", 0)));
+    assert_eq!(redis.ask("a", Ask::Release { room: room(), epoch: third }), Said::Done);
+    assert_eq!(redis.ask("c", claim("r", "c")), Said::At(node("b", 0)), "and only b lets it go");
+    assert_eq!(redis.ask("b", Ask::Release { room: room(), epoch: fourth }), Said::Done);
+    assert_eq!(redis.ask("a", conclude("r", third)), Said::Nowhere);
+    assert_eq!(redis.ask("c", claim("r", "a")), Said::At(node("a", 0)));
+    assert_eq!(redis.ask("a", conclude("r", third)), Said::Nowhere, "it is another room");
+}
+
+#[test]
+fn a_redis_that_may_have_forgotten_something_gives_no_room_to_anybody() {
+    let redis = Redis::start();
+    redis.settle(&["a", "b"]);
+    let had = epoch(redis.ask("a", claim("r", "a")));
+    assert_eq!(redis.ask("a", offer("r", had, "b", PARCEL)), Said::Done);
+    let mut client = redis.client();
+    let _: () = redis::cmd("FLUSHALL").query(&mut client).unwrap();
+    assert_eq!(redis.ask("b", take("r", had)), Said::Settling);
+    assert_eq!(redis.ask("a", conclude("r", had)), Said::Settling);
+    assert_eq!(redis.ask("a", offer("r", had, "b", PARCEL)), Said::Settling);
+}

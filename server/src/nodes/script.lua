@@ -7,7 +7,10 @@
 --   PREFIX:nodes       set of incarnations
 --   PREFIX:lease:NODE  what the node says of itself; expires with the lease
 --   PREFIX:rooms:NODE  set of the node's rooms
---   PREFIX:room:ROOM   hash: node, epoch, kind
+--   PREFIX:room:ROOM   hash: node, epoch, kind; taken, kept: the epoch of the offer by which the node has it, or
+--                      has it still
+--   PREFIX:moving:ROOM hash: from, to, epoch, and parcel or why; see transfer.lua
+--   PREFIX:inbox:NODE  list of what concerns the node: hints, which may be lost
 --
 -- The answer: the generation (what is remembered since when), how long nothing is claimed yet (ms), a word, and what belongs to it.
 local prefix, ttl, operation, me = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
@@ -122,4 +125,3 @@ elseif operation == 'bury' or operation == 'leave' then -- whom
   if #some < 500 then call('SREM', nodes, node) end
   return answer('done')
 end
-return redis.error_reply('unknown operation')

@@ -4,12 +4,13 @@ use super::{
     ask::{Answer, Ask, Failure, Generation, Incarnation, Owned, Said},
     node::Node,
 };
+use bytes::Bytes;
 use redis::Value;
 use std::time::Duration;
 
 /// The script. It is loaded once and called by its hash, which changes with it: nodes of different versions
 /// each call their own.
-pub(super) const SCRIPT: &str = include_str!("script.lua");
+pub(super) const SCRIPT: &str = concat!(include_str!("script.lua"), include_str!("transfer.lua"));
 
 /// What belongs to a call of the script.
 #[derive(Debug, Clone)]
@@ -51,8 +52,24 @@ impl Call {
             Ask::Release { room, epoch } => arguments.extend([room.to_string(), epoch.to_string()]),
             Ask::Bury(node) => arguments.push(node.to_string()),
             Ask::Leave => arguments.push(me.to_string()),
+            // The parcel, which is no text, follows.
+            Ask::Offer { room, epoch, to, .. } => {
+                arguments.extend([room.to_string(), epoch.to_string(), to.to_string()]);
+            }
+            Ask::Look { room } => arguments.push(room.to_string()),
+            Ask::Take { room, offered } | Ask::Conclude { room, offered } => {
+                arguments.extend([room.to_string(), offered.to_string()])
+            }
+            Ask::Decline { room, offered, why } => {
+                arguments.extend([room.to_string(), offered.to_string(), why.clone()]);
+            }
         }
         arguments
+    }
+
+    /// The key of the list where a node finds what concerns it.
+    pub(super) fn inbox(&self, node: &Incarnation) -> String {
+        format!("{}:inbox:{node}", self.prefix)
     }
 }
 
@@ -66,18 +83,40 @@ fn operation(ask: &Ask) -> &'static str {
         Ask::Release { .. } => "release",
         Ask::Bury(_) => "bury",
         Ask::Leave => "leave",
+        Ask::Offer { .. } => "offer",
+        Ask::Look { .. } => "look",
+        Ask::Take { .. } => "take",
+        Ask::Decline { .. } => "decline",
+        Ask::Conclude { .. } => "conclude",
+    }
+}
+
+/// What a question brings besides its arguments.
+pub(super) fn parcel(ask: &Ask) -> Option<&[u8]> {
+    match ask {
+        Ask::Offer { parcel, .. } => Some(parcel),
+        _ => None,
     }
 }
 
 /// Whether an answer counts only once replicas have what was written.
 pub(super) fn is_agreed(ask: &Ask) -> bool {
-    matches!(ask, Ask::Renew { .. } | Ask::Claim { .. } | Ask::Restore(_))
+    matches!(
+        ask,
+        Ask::Renew { .. } | Ask::Claim { .. } | Ask::Restore(_) | Ask::Take { .. } | Ask::Conclude { .. }
+    )
 }
 
 /// What the script has returned.
 pub(super) fn answer(value: &Value) -> Result<Answer, Failure> {
     let nonsense = || Failure::Refused(format!("the script has returned {value:?}"));
     let Value::Array(values) = value else { return Err(nonsense()) };
+    let (parcel, values) = match &**values {
+        [first @ .., Value::BulkString(parcel)] if is_word(values, b"offered") => {
+            (Bytes::copy_from_slice(parcel), first)
+        }
+        values => (Bytes::new(), values),
+    };
     let texts: Option<Vec<_>> = values.iter().map(text).collect();
     let texts = texts.ok_or_else(nonsense)?;
     let [generation, settling, word, rest @ ..] = &*texts else { return Err(nonsense()) };
@@ -93,6 +132,11 @@ pub(super) fn answer(value: &Value) -> Result<Answer, Failure> {
         }
         ("ours", [epoch]) => Said::Ours(epoch.parse().map_err(|_| nonsense())?),
         ("at", [says]) => Said::At(node(says).ok_or_else(nonsense)?),
+        ("offered", [epoch]) => Said::Offered { epoch: epoch.parse().map_err(|_| nonsense())?, parcel },
+        ("kept", [epoch, why]) => Said::Kept {
+            epoch: epoch.parse().map_err(|_| nonsense())?,
+            why: Some(why.clone()).filter(|why| !why.is_empty()),
+        },
         ("nodes", nodes) => {
             let pairs = nodes.as_chunks::<2>().0.iter();
             Said::Nodes(pairs.map(|[name, says]| (Incarnation(name.as_str().into()), node(says))).collect())
@@ -108,6 +152,10 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     if let Ok(value) = redis::parse_redis_value(bytes) {
         let _ = answer(&value);
     }
+}
+
+fn is_word(values: &[Value], word: &[u8]) -> bool {
+    matches!(values.get(2), Some(Value::BulkString(is)) if is == word)
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -96,6 +96,11 @@ impl Presence {
             Report::Left { room, player, why, at } => {
                 self.roster.handle(&room, player, SeatEvent::Left(why), at)
             }
+            Report::RoomMoved { room, .. } => {
+                self.rooms.remove(&room);
+                give_back(&mut self.rooms);
+                self.roster.room_moved(&room)
+            }
             Report::RoomEnded { room, .. } => {
                 self.rooms.remove(&room);
                 give_back(&mut self.rooms);
@@ -156,6 +161,7 @@ impl Presence {
             Report::Lost { why, at, .. } => (Change::Lost, Some(why.leave_reason()), *at),
             Report::Back { at, .. } => (Change::Back, None, *at),
             Report::Left { why, at, .. } => (Change::Left, Some(*why), *at),
+            Report::RoomMoved { .. } => return Vec::new(),
             Report::RoomEnded { .. } => (Change::Left, Some(LeaveReason::Removed), self.clock.now()),
         };
         let (room, player) = report.subject();
@@ -222,7 +228,7 @@ impl Handler<Report> for Presence {
     type Result = ();
 
     fn handle(&mut self, report: Report, _: &mut Self::Context) {
-        if let Report::RoomEnded { room, id } = &report
+        if let Report::RoomEnded { room, id } | Report::RoomMoved { room, id } = &report
             && !self.is_known(room, *id)
         {
             // Nobody had joined it, so it was never heard of here; or its name is another room's by now.
@@ -254,7 +260,7 @@ impl Report {
             | Report::Lost { room, player, .. }
             | Report::Back { room, player, .. }
             | Report::Left { room, player, .. } => (room.clone(), Some(*player)),
-            Report::RoomEnded { room, .. } => (room.clone(), None),
+            Report::RoomEnded { room, .. } | Report::RoomMoved { room, .. } => (room.clone(), None),
         }
     }
 }

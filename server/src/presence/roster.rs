@@ -212,25 +212,33 @@ impl Roster {
 
     /// A room ended at `at`: any seats that were left have ended with it, and nobody is told.
     pub fn room_ended(&mut self, room: &Arc<str>, at: u64) -> Result<(), Ignored> {
-        let ended = self.rooms.remove(room).ok_or(Ignored::UnknownRoom)?;
-        give_back(&mut self.rooms);
-        self.count(room, ended.counts(), Counts::default());
-        for (player, seat) in &ended.seats {
-            match seat.state {
-                SeatState::Away { ask_at, .. } => {
-                    self.deadlines.remove(&(ask_at, room.clone(), *player));
-                }
-                SeatState::Npc => continue,
-                SeatState::Here => {}
-            }
+        let ended = self.forget(room)?;
+        for (player, seat) in ended.seats.iter().filter(|(_, seat)| !seat.is_npc()) {
             let name = ended.members.get(&seat.user).map_or_else(|| seat.user.clone(), |m| m.name.clone());
             let (user, why) = (seat.user.clone(), LeaveReason::Removed);
             let seat = Ended { room: room.clone(), player: *player, user, name, why, at };
             remember(&mut self.departures, seat, DEPARTURES);
             self.totals.count(LeaveReason::Removed);
         }
-        self.outbox.retain(|(to, _)| to != room);
         Ok(())
+    }
+
+    /// A room is another node's, and so are its seats: none has ended.
+    pub fn room_moved(&mut self, room: &Arc<str>) -> Result<(), Ignored> {
+        self.forget(room).map(drop)
+    }
+
+    fn forget(&mut self, room: &Arc<str>) -> Result<Box<Room>, Ignored> {
+        let gone = self.rooms.remove(room).ok_or(Ignored::UnknownRoom)?;
+        give_back(&mut self.rooms);
+        self.count(room, gone.counts(), Counts::default());
+        for (player, seat) in &gone.seats {
+            if let SeatState::Away { ask_at, .. } = seat.state {
+                self.deadlines.remove(&(ask_at, room.clone(), *player));
+            }
+        }
+        self.outbox.retain(|(to, _)| to != room);
+        Ok(gone)
     }
 
     /// The server stood still for `late` microseconds: nobody could come back meanwhile, so seats are kept

@@ -90,7 +90,7 @@ impl Room {
     }
 
     /// Calls the room if it is here.
-    fn handle<M: Message>(
+    pub(super) fn handle<M: Message>(
         &mut self,
         message: M,
         ctx: &mut Context<Self>,
@@ -104,6 +104,20 @@ impl Room {
             ctx.stop();
         }
         Handled::Here(result)
+    }
+
+    /// The same, but not before it is known whether the room goes on here or at another node: who got a seat
+    /// meanwhile would have none there.
+    fn handle_settled<M: Message>(
+        &mut self,
+        message: M,
+        ctx: &mut Context<Self>,
+        handle: impl FnOnce(&mut Shell, M) -> M::Result,
+    ) -> Handled<M> {
+        match &self.shell {
+            Some(shell) if shell.borrow().is_on_its_way() => Handled::Later(message, self.address.clone()),
+            _ => self.handle(message, ctx, handle),
+        }
     }
 
     /// Takes the room off this thread.
@@ -169,7 +183,7 @@ impl Handler<Join> for Room {
     type Result = Handled<Join>;
 
     fn handle(&mut self, message: Join, ctx: &mut Self::Context) -> Self::Result {
-        self.handle(message, ctx, Shell::join)
+        self.handle_settled(message, ctx, Shell::join)
     }
 }
 
@@ -222,7 +236,7 @@ impl Handler<Resume> for Room {
     type Result = Handled<Resume>;
 
     fn handle(&mut self, message: Resume, ctx: &mut Self::Context) -> Self::Result {
-        self.handle(message, ctx, Shell::resume)
+        self.handle_settled(message, ctx, Shell::resume)
     }
 }
 
@@ -306,7 +320,7 @@ impl Handler<Kick> for Room {
     type Result = Handled<Kick>;
 
     fn handle(&mut self, message: Kick, ctx: &mut Self::Context) -> Self::Result {
-        self.handle(message, ctx, Shell::kick)
+        self.handle_settled(message, ctx, Shell::kick)
     }
 }
 
@@ -349,7 +363,7 @@ impl Handler<CloseRoom> for Room {
     type Result = Handled<CloseRoom>;
 
     fn handle(&mut self, message: CloseRoom, ctx: &mut Self::Context) -> Self::Result {
-        self.handle(message, ctx, |shell, _| shell.close())
+        self.handle_settled(message, ctx, |shell, _| shell.close())
     }
 }
 

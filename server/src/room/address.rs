@@ -7,7 +7,7 @@ use actix::{
     dev::{MessageResponse, OneshotSender, ToEnvelope},
 };
 use parking_lot::RwLock;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// A room's address. Messages sent to where the room was before are forwarded.
 #[derive(Clone, Default)]
@@ -96,7 +96,12 @@ pub enum Handled<M: Message> {
     Here(M::Result),
     /// The room has moved.
     SendOn(M, RoomAddr),
+    /// It is not known yet whether the room goes on here.
+    Later(M, RoomAddr),
 }
+
+/// Time between two attempts to reach a room that is on its way to another node.
+const LATER: Duration = Duration::from_millis(5);
 
 impl<M> MessageResponse<Room, M> for Handled<M>
 where
@@ -109,6 +114,15 @@ where
             (Handled::Here(result), Some(answer)) => drop(answer.send(result)),
             (Handled::Here(_), None) => {}
             (Handled::SendOn(message, room), None) => room.do_send(message),
+            (Handled::Later(message, room), answer) => {
+                actix_rt::spawn(async move {
+                    actix_rt::time::sleep(LATER).await;
+                    let Some(answer) = answer else { return room.do_send(message) };
+                    if let Ok(result) = room.send(message).await {
+                        drop(answer.send(result));
+                    }
+                });
+            }
             (Handled::SendOn(message, room), Some(answer)) => {
                 let Some(actor) = room.actor() else { return };
                 // Sent now, in order; only the answer is awaited.

@@ -566,7 +566,7 @@ impl RoomCore {
         if taken.removed {
             return Err(ResumeError::Removed);
         }
-        let seat = taken.seat.clone();
+        let (seat, absent) = (taken.seat.clone(), taken.absent);
         let unsure = {
             let mut outbox = seat.outbox.lock();
             let unsure = outbox.queue().is_unsure();
@@ -578,6 +578,8 @@ impl RoomCore {
         self.settled |= unsure;
         match self.seats.attach(player, connection) {
             Some(old) => self.close(old, CloseCode::Replaced, &Close::replaced().reason),
+            // The game has never known otherwise.
+            None if absent => {}
             None => {
                 self.note(Action::Back { player });
                 if self.journals() {

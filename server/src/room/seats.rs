@@ -27,6 +27,8 @@ pub struct Taken {
     pub seat: Arc<Seat>,
     /// The connection. None: the player is away, within the resume window.
     pub connection: Option<ConnectionId>,
+    /// The player was connected at another node, and is on its way here: the game does not know.
+    pub absent: bool,
     /// Sequence of the last input that the game got.
     pub applied: u32,
     /// The newest moment that the player was shown, according to its inputs so far.
@@ -81,6 +83,7 @@ impl Seats {
         self.by_index[index] = Some(Taken {
             seat: seat.clone(),
             connection: connected,
+            absent: false,
             applied: 0,
             moment: None,
             pace: Pace::default(),
@@ -102,7 +105,7 @@ impl Seats {
         self.last_player = self.last_player.max(last);
     }
     /// Takes in a seat that waits for its player. They come in the order of their indexes, before all others.
-    pub fn keep(&mut self, seat: Arc<Seat>, applied: u32) {
+    pub fn keep(&mut self, seat: Arc<Seat>, applied: u32, absent: bool) {
         let player = seat.player;
         self.last_player = self.last_player.max(player);
         self.index_of.insert(player, self.by_index.len() as u32); // at most one a player
@@ -111,7 +114,8 @@ impl Seats {
         // said so all along, and no room rewinds further than its limit.
         let (connection, moment, removed, reports) = (None, None, false, None);
         let acknowledged = seat.outbox.lock().queue().acknowledged();
-        let taken = Taken { seat, connection, applied, moment, pace, removed, acknowledged, told, reports };
+        let taken =
+            Taken { seat, connection, absent, applied, moment, pace, removed, acknowledged, told, reports };
         tight::push(&mut self.by_index, Some(taken));
     }
     /// Ends a seat.
@@ -127,6 +131,7 @@ impl Seats {
     /// Gives a seat to another connection. Returns the one that had it.
     pub fn attach(&mut self, player: PlayerId, connection: ConnectionId) -> Option<ConnectionId> {
         let taken = self.get_mut(player)?;
+        taken.absent = false;
         let old = taken.connection.replace(connection);
         if let Some(old) = old {
             self.player_of.remove(old);

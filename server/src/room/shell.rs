@@ -2,6 +2,8 @@
 //! thread's [timetable](super::timetable) makes it tick; everything else comes through the room's
 //! [actor](super::Room).
 
+mod moving;
+
 use super::{
     RoomAddr,
     actor::Carry,
@@ -38,6 +40,7 @@ use actix::Recipient;
 use bytes::Bytes;
 use driftless_proto::{code::CloseCode, wire};
 use driftless_sim::{Answer, Away, PlayerId, game::panic_message, replay::EndReason};
+use moving::Way;
 use std::{
     cell::RefCell,
     collections::VecDeque,
@@ -84,6 +87,8 @@ pub struct Shell {
     carry: Option<oneshot::Sender<Option<Carried>>>,
     /// The game has ended the room: when, and why.
     ending: Option<(Instant, String)>,
+    /// Whether it goes to another node, or has come from one.
+    way: Way,
     /// The end of the room: its game is no longer called, and another room may have its name.
     ended: bool,
     span: Span,
@@ -168,6 +173,7 @@ impl Shell {
             checkpoints: None,
             carry: None,
             ending: None,
+            way: Way::default(),
             ended: false,
             span,
         }
@@ -283,7 +289,7 @@ impl Shell {
 
     fn tick(&mut self) {
         let start = clock::now();
-        if self.ends_as_lost(start) || self.moving.is_some() {
+        if self.ends_as_lost(start) || self.moving.is_some() || self.stands_still(start) {
             return;
         }
         if self.refused.is_some() {
@@ -332,6 +338,7 @@ impl Shell {
         if let Some(wanted) = self.carry.take() {
             return self.hand_over(wanted);
         }
+        self.stop_on_the_way();
         match &self.ending {
             None => self.end_if_lingered(start),
             Some((since, reason)) if start - *since >= ENDING || self.core.seats().is_empty() => {
@@ -353,7 +360,7 @@ impl Shell {
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Close { connection, code, reason } => {
-                    self.fanouts.close(connection, Close { code, reason });
+                    self.fanouts.close(connection, Close::new(code, reason));
                 }
                 Effect::Unresumable(player) => {
                     if self.expire(player, LeaveReason::Removed) {
@@ -503,7 +510,7 @@ impl Shell {
             let reason = if failed { EndReason::RoomFailed } else { EndReason::RoomEnded };
             link.end(reason, self.core.end_record());
         }
-        self.fanouts.close_all(&Close { code, reason: reason.to_owned() });
+        self.fanouts.close_all(&Close::new(code, reason));
         self.settings.metrics.spectators.dec_by(self.core.spectators().len() as i64);
         let listing = self.settings.listing.upgrade();
         if let Some(listing) = &listing {
@@ -680,7 +687,9 @@ impl Shell {
         if self.ends_as_lost(clock::now()) {
             return Err(ResumeError::UnknownToken);
         }
-        let had = self.core.seats().get(resume.player).and_then(|taken| taken.connection);
+        let taken = self.core.seats().get(resume.player);
+        let (had, absent) =
+            (taken.and_then(|taken| taken.connection), taken.is_some_and(|taken| taken.absent));
         let Resume { entrant, player, token, received } = resume;
         let connection = entrant.connection;
         let resumed = self.guarded(|core| core.resume(connection, player, token, received));
@@ -691,7 +700,7 @@ impl Shell {
         }
         self.fanouts.add(connection, entrant.reach);
         self.gather();
-        if had.is_none() {
+        if had.is_none() && !absent {
             self.report(Report::Back {
                 room: self.shared().name.clone(),
                 player: seat.player,
@@ -818,6 +827,7 @@ impl Shell {
             match one {
                 Ok(npc) => self.npc_seated(npc),
                 Err(seat) => {
+                    let absent = self.core.seats().get(seat.player).is_some_and(|taken| taken.absent);
                     self.report_joined(
                         seat.player,
                         seat.user.clone(),
@@ -826,7 +836,9 @@ impl Shell {
                         false,
                     );
                     let (room, why) = (self.shared().name.clone(), LostReason::Disconnected);
-                    self.report(Report::Lost { room, player: seat.player, why, at: now });
+                    if !absent {
+                        self.report(Report::Lost { room, player: seat.player, why, at: now });
+                    }
                 }
             }
         }

@@ -19,6 +19,7 @@ use crate::{
     jobs::JobPool,
     matching::Matchmaker,
     metrics::Metrics,
+    moving::Mover,
     nodes::Nodes,
     presence::Presence,
     registry::Registry,
@@ -69,6 +70,8 @@ pub(super) struct Parts {
     pub matchmaker: Arc<Matchmaker>,
     /// The other nodes, if there may be others.
     pub nodes: Option<Arc<Nodes>>,
+    /// Moves rooms to them.
+    pub mover: Option<Arc<Mover>>,
     pub presence: Addr<Presence>,
     pub door: Arc<Door>,
     pub fanouts: Fanouts,
@@ -122,6 +125,7 @@ impl Parts {
             matchmaker: self.matchmaker.clone(),
             lobby_readers: Arc::new(Semaphore::new(LOBBY_READERS)),
             nodes: self.nodes.clone(),
+            mover: self.mover.clone(),
             presence: self.presence.clone(),
             metrics: self.metrics.clone(),
             feed: self.feed.clone(),

@@ -21,6 +21,7 @@ use crate::{
     jobs::{JobPool, Jobs},
     matching::Matchmaker,
     metrics::Metrics,
+    moving::Mover,
     open_files,
     presence::Presence,
     registry::Registry,
@@ -181,6 +182,9 @@ impl Prepared {
             registry: parts.registry.clone(),
             health: parts.health.clone(),
         };
+        if let Some(mover) = &parts.mover {
+            actix_rt::spawn(mover.clone().take_in());
+        }
         let registry = parts.registry.clone();
         actix_rt::spawn(keep_balance(parts.homes.clone(), move |home| registry.at(home)));
         actix_rt::spawn(produce(Arc::downgrade(&parts.feed), watched));
@@ -215,7 +219,7 @@ impl Prepared {
             before: _,
         } = self;
         let store = Arc::<OnceLock<_>>::default();
-        let clock = Clock::start();
+        let clock = if config.redis.is_some() { Clock::among_nodes() } else { Clock::start() };
         let metrics = Arc::new(Metrics::new());
         let health = Health::new(metrics.clone(), Instant::now());
         certificates.watch()?;
@@ -269,6 +273,9 @@ impl Prepared {
         }
         let factory = Factory::new(config.clone(), registry.clone(), services, &server.games);
         let matchmaker = Matchmaker::new(&config, factory.clone(), registry.clone(), metrics.clone());
+        let mover = nodes.as_ref().map(|nodes| {
+            Arc::new(Mover::new(registry.clone(), factory.clone(), nodes.clone(), metrics.clone(), clock))
+        });
         authenticator.start(&health)?;
         let rooms = factory.clone();
         let door = Door::new(
@@ -294,6 +301,7 @@ impl Prepared {
             factory,
             matchmaker,
             nodes,
+            mover,
             registry,
             presence,
             fanouts,

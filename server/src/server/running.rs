@@ -1,7 +1,8 @@
 //! A running server.
 
 use super::{
-    CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, END_LIMIT, HEAR_LIMIT, Parts, READERS_LIMIT, STUCK,
+    CARRY_LIMIT, CARRY_SPREAD, DRAIN_LIMIT, DRAIN_POLL, END_LIMIT, HEAR_LIMIT, MOVE_LIMIT, Parts,
+    READERS_LIMIT, STUCK,
 };
 use crate::{
     config::{Config, PublicUrl},
@@ -130,6 +131,32 @@ impl Running {
         self.parts.carry.is_some() || self.parts.store.get().is_some()
     }
 
+    /// Has a room go on at the node with this name, or where there is least to do. Returns how long it stood
+    /// still.
+    ///
+    /// # Errors
+    /// Why it is where it was.
+    pub(crate) async fn move_room_to(&self, room: &str, node: Option<String>) -> Result<Duration, String> {
+        let alone = || "there are no other nodes: this server was started without --redis".to_owned();
+        let mover = self.parts.mover.as_ref().ok_or_else(alone)?;
+        mover.give(room, node).await.map(|gone| gone.stood).map_err(|error| error.to_string())
+    }
+
+    /// Has all rooms go on at other nodes, if there are any. What cannot stays.
+    async fn move_rooms(&self) {
+        let Some(mover) = self.parts.mover.as_ref().filter(|_| !self.parts.config.drain_in_place) else {
+            return;
+        };
+        self.parts.registry.drain_state().take(Step::Matches, Instant::now() + MOVE_LIMIT);
+        systemd::stopping(MOVE_LIMIT + DRAIN_LIMIT);
+        let moved = mover.give_all();
+        let limit = actix_rt::time::timeout(MOVE_LIMIT, moved);
+        tokio::select! {
+            moved = limit => drop(moved),
+            () = self.parts.hurry.notified() => self.parts.hurry.notify_one(),
+        }
+    }
+
     /// Refuses new rooms, and waits until nobody plays any more. Rooms that the next server goes on with need
     /// not end.
     async fn let_matches_end(&self) {
@@ -195,6 +222,7 @@ impl Running {
 
     async fn drain_once(&self) {
         info!(connections = self.parts.door.connections(), "draining");
+        self.move_rooms().await;
         self.let_matches_end().await;
         let start = Instant::now();
         let longest =

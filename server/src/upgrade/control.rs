@@ -24,9 +24,11 @@ const NAME: &str = "driftless-";
 pub(crate) enum Asked {
     /// To be followed by the program in this file. None: in the same file as now.
     Upgrade(Option<PathBuf>),
+    /// To have a room go on at a node, or at any other.
+    Move(String, Option<String>),
 }
 
-/// Its answer: the number of the new process, or why there is none.
+/// Its answer: the number of the new process, or how long the room stood still, milliseconds; or why neither.
 pub(crate) type Answer = Result<u32, String>;
 
 #[cfg(target_os = "linux")]

@@ -15,11 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Says what its players have done: the last input of each and how many commands it sent. Everybody is told
-/// of every command, with a number of its own.
+/// Says what its players have done: the last input of each, how many commands it sent, and how many inputs
+/// before the last one never came. Everybody is told of every command, with a number of its own.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Ledger {
-    pub players: BTreeMap<PlayerId, (u32, u32)>,
+    pub players: BTreeMap<PlayerId, (u32, u32, u32)>,
     told: u32,
     bomb: Bomb,
 }
@@ -60,19 +60,21 @@ pub struct Said {
 
 impl Simulation for Ledger {
     const KIND: &'static str = "ledger";
+    /// So that none is dropped that has waited for a tick: what is missing was lost.
+    const INPUTS_PER_TICK: u32 = 16;
     type Input = Act;
     type Command = Act;
     type Event = Said;
     type Options = ();
 
     fn schema() -> Schema {
-        Schema::new().kind("player", |kind| kind.hold("entry", &["input", "commands"], 1))
+        Schema::new().kind("player", |kind| kind.hold("entry", &["input", "commands", "missed"], 1))
     }
     fn new(_setup: &Setup) -> Result<Self, String> {
         Ok(Self::default())
     }
     fn join(&mut self, player: PlayerId, _name: &str, _step: &mut Step<'_, Said>) {
-        self.players.insert(player, (0, 0));
+        self.players.insert(player, (0, 0, 0));
     }
     fn leave(&mut self, player: PlayerId, _step: &mut Step<'_, Said>) {
         self.players.remove(&player);
@@ -83,18 +85,21 @@ impl Simulation for Ledger {
             return Err("no".into());
         }
         self.told += 1;
-        self.players.entry(player).and_modify(|(_, commands)| *commands += 1);
+        self.players.entry(player).and_modify(|(_, commands, _)| *commands += 1);
         step.broadcast(Said { number: self.told, player, said: act.number });
         Ok(())
     }
     fn step(&mut self, inputs: &[PlayerInput<Act>], _step: &mut Step<'_, Said>) {
         for PlayerInput { player, input, .. } in inputs {
-            self.players.entry(*player).and_modify(|(last, _)| *last = input.number);
+            self.players.entry(*player).and_modify(|(last, _, missed)| {
+                *missed += input.number.saturating_sub(*last + 1);
+                *last = input.number;
+            });
         }
     }
     fn snapshot(&self, out: &mut Snapshot) {
-        for (player, (input, commands)) in &self.players {
-            out.table_mut(0).push(*player, &[*input as i32, *commands as i32]);
+        for (player, (input, commands, missed)) in &self.players {
+            out.table_mut(0).push(*player, &[*input as i32, *commands as i32, *missed as i32]);
         }
     }
 }
@@ -104,6 +109,8 @@ impl Simulation for Ledger {
 pub struct Player {
     /// The newest input that a state has confirmed.
     pub confirmed: u32,
+    /// Inputs that its room has never got, although it got later ones.
+    pub missed: u32,
     /// The newest tick.
     pub tick: u32,
     /// The number of the last event.
@@ -185,6 +192,7 @@ impl Bot {
                         player.confirmed
                     );
                     assert_eq!(entry, input, "it has what it confirms");
+                    player.missed = client.snapshot().unwrap().tables()[0].value(me, 2).unwrap() as u32;
                     player.confirmed = input;
                     // The numbers of its inputs are those of the wire.
                     if client.send_input(&Act { number: sent + 1 }).is_ok() {
@@ -220,4 +228,64 @@ impl Bot {
         }
         player
     }
+}
+
+/// One who watches a room.
+#[derive(Default)]
+pub struct Watcher {
+    /// The newest tick.
+    pub tick: u32,
+    /// The number of the last event, and of how many it was told.
+    pub heard: u32,
+    pub events: u32,
+    /// How often it was let in.
+    pub welcomes: usize,
+    /// From the last state of a connection to the first one of the next.
+    pub gaps: Vec<Duration>,
+}
+
+/// Watches a room until it is to stop. No event may be missed or come twice.
+pub async fn watch(
+    address: SocketAddr,
+    room: String,
+    transport: TransportKind,
+    stop: Arc<AtomicBool>,
+) -> Watcher {
+    let mut options = Options::new(format!("ws://{address}"), room).spectate();
+    options.transports = vec![transport];
+    options.backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(100));
+    let mut client = Client::connect(options).await.unwrap();
+    let (mut watcher, mut shown, mut away) = (Watcher::default(), Instant::now(), false);
+    while !stop.load(Relaxed) {
+        let Ok(event) = tokio::time::timeout(Duration::from_millis(100), client.next()).await else {
+            continue;
+        };
+        match event.unwrap() {
+            Event::Welcome(_) => {
+                away = watcher.welcomes > 0;
+                watcher.welcomes += 1;
+            }
+            Event::State { tick, .. } => {
+                assert!(tick >= watcher.tick, "ticks do not go back");
+                watcher.tick = tick;
+                if std::mem::take(&mut away) {
+                    watcher.gaps.push(shown.elapsed());
+                }
+                shown = Instant::now();
+            }
+            Event::Game(event) => {
+                let Said { number, .. } = Said::decode(&event.payload[..]).unwrap();
+                let next = watcher.heard + 1;
+                assert!(
+                    watcher.heard == 0 || number == next,
+                    "{number} of tick {} is not {next}",
+                    event.tick
+                );
+                watcher.heard = number;
+                watcher.events += 1;
+            }
+            _ => {}
+        }
+    }
+    watcher
 }

@@ -19,7 +19,7 @@ use driftless_proto::{
 use driftless_sim::{
     Answer, Away, JobError, JobId, PlayerId,
     checksum::schema_checksum,
-    replay::{RecordedSeat, RoomState, Start},
+    replay::{Action, RecordedSeat, RoomState, Start},
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,7 @@ pub(super) struct CarriedSeat {
     user: String,
     name: String,
     token: ResumeToken,
-    /// Whether its player was connected: a room that stops in order has none of those.
+    /// Whether its player was connected: a room that ends in order has none of those.
     pub(super) connected: bool,
     /// The last input and the last command that the game got.
     applied: u32,
@@ -103,6 +103,8 @@ pub struct Kept {
     /// The seat.
     pub seat: Arc<Seat>,
     applied: u32,
+    /// Its player was connected when the room stood still, and the game does not know otherwise.
+    pub absent: bool,
 }
 
 impl Carried {
@@ -185,6 +187,13 @@ impl Carried {
         self.answers.iter_mut().for_each(|answer| answer.result = Err(JobError::Failed(STOPPED.to_owned())));
     }
 
+    /// Its players are still connected: they may be sent what is queued for them.
+    pub fn still_told(&mut self) {
+        for seat in &mut self.seats {
+            seat.reliable_sent = seat.reliable_acked.saturating_add(seat.reliable.len() as u64);
+        }
+    }
+
     /// The last tick that it has run.
     pub fn last_tick(&self) -> u32 {
         self.tick
@@ -211,6 +220,7 @@ impl Carried {
         let kept = |(index, seat): (usize, &CarriedSeat)| Kept {
             seat: Arc::new(seat.restored(shared.clone(), index, limits)),
             applied: seat.applied,
+            absent: seat.connected,
         };
         self.seats.iter().enumerate().map(kept).collect()
     }
@@ -372,10 +382,37 @@ impl RoomCore {
         self.take_over(carried, seats);
     }
 
+    /// Counts on from this tick, which is not below the last one that it has run.
+    pub fn count_on_from(&mut self, tick: u32) {
+        self.tick = tick;
+        self.shared.tick.store(tick, Relaxed);
+    }
+
+    /// How many players have yet to come from another node.
+    pub fn absent(&self) -> usize {
+        self.seats.iter().filter(|taken| taken.absent).count()
+    }
+
+    /// Those who have not come from another node are away. Returns who they are.
+    pub fn settle_absent(&mut self) -> Vec<PlayerId> {
+        let absent = self.seats.iter().filter(|taken| taken.absent).map(|taken| taken.seat.player);
+        let absent: Vec<_> = absent.collect();
+        for player in &absent {
+            if let Some(taken) = self.seats.get_mut(*player) {
+                taken.absent = false;
+            }
+            let why = Away::Disconnected;
+            self.note(Action::Away { player: *player, why });
+            self.game.away(self.tick + 1, *player, why);
+            self.take_orders();
+        }
+        absent
+    }
+
     /// Takes over everything but the tick.
     pub(super) fn take_over(&mut self, carried: Carried, seats: Vec<Kept>) {
-        for Kept { seat, applied } in seats {
-            self.seats.keep(seat, applied);
+        for Kept { seat, applied, absent } in seats {
+            self.seats.keep(seat, applied, absent);
         }
         self.seats.count_from(carried.last_player);
         for (player, name) in carried.npcs {

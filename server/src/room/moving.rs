@@ -1,0 +1,71 @@
+//! A room on its way to another node: what its actor is told.
+
+use super::{actor::Room, address::Handled, core::Carried};
+use actix::{Context, Handler, Message};
+use driftless_proto::wire;
+use std::{sync::Arc, time::Instant};
+use tokio::sync::oneshot;
+
+/// A room that stands still, and all of it.
+#[derive(Debug)]
+pub struct Frozen {
+    /// All of it, after its last tick. Its players are connected.
+    pub carried: Carried,
+    /// When that tick was due.
+    pub due: Instant,
+    /// Those who watch it.
+    pub spectators: u32,
+}
+
+/// The room stands still after its next tick. Then it waits for [`Thaw`] or [`Depart`]. None: it has ended,
+/// or is on its way already.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Freeze(pub oneshot::Sender<Option<Frozen>>);
+
+/// The room goes on here after all.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Thaw;
+
+/// A room that was another node's goes on here.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Begin;
+
+/// The room goes on at another node, to which everybody is sent; or nobody knows where.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Depart(pub Option<Arc<wire::Moved>>);
+
+impl Handler<Freeze> for Room {
+    type Result = Handled<Freeze>;
+
+    fn handle(&mut self, message: Freeze, ctx: &mut Context<Self>) -> Self::Result {
+        self.handle(message, ctx, |shell, freeze| shell.freeze(freeze.0))
+    }
+}
+
+impl Handler<Thaw> for Room {
+    type Result = Handled<Thaw>;
+
+    fn handle(&mut self, message: Thaw, ctx: &mut Context<Self>) -> Self::Result {
+        self.handle(message, ctx, |shell, _| shell.thaw())
+    }
+}
+
+impl Handler<Begin> for Room {
+    type Result = Handled<Begin>;
+
+    fn handle(&mut self, message: Begin, ctx: &mut Context<Self>) -> Self::Result {
+        self.handle(message, ctx, |shell, _| shell.begin())
+    }
+}
+
+impl Handler<Depart> for Room {
+    type Result = Handled<Depart>;
+
+    fn handle(&mut self, message: Depart, ctx: &mut Context<Self>) -> Self::Result {
+        self.handle(message, ctx, |shell, depart| shell.depart(depart.0))
+    }
+}

@@ -1,0 +1,181 @@
+//! A room that goes from this node to another, or comes from one.
+//!
+//! The one that goes stands still after a tick, with all its connections, until it is known whose it is. The
+//! one that comes is ready meanwhile, and does not tick either. Once it may, it waits a moment for those who
+//! were connected, so that nobody misses an event; and the game is not told that they were away, unless they
+//! do not come soon.
+
+use super::{Shell, clock};
+use crate::{
+    ground::{
+        close::Close,
+        report::{LostReason, Report},
+    },
+    room::moving::Frozen,
+};
+use driftless_proto::{code::CloseCode, wire};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+use tracing::info;
+
+/// How long a room that has come waits for its players and spectators before it ticks.
+const HOLD: Duration = Duration::from_millis(150);
+/// How long a player may take to come before the game is told that it is away.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long a room looks for a tick after which it can stand still.
+const FREEZE_LIMIT: Duration = Duration::from_secs(1);
+/// What players are told when nobody knows where their room is.
+const ADRIFT: &str = "the room was on its way to another node, and is lost: come back";
+
+/// Where a room is on its way.
+#[derive(Debug, Default)]
+pub(super) enum Way {
+    /// It is none.
+    #[default]
+    Stays,
+    /// It is to stand still after its next tick.
+    Stops { since: Instant, tell: oneshot::Sender<Option<Frozen>> },
+    /// It stands still.
+    Frozen,
+    /// It was made from what another node has frozen.
+    Ready { since: Instant, spectators: u32 },
+    /// It is this node's, and waits for its players and spectators.
+    Waits { since: Instant, until: Instant, spectators: u32 },
+    /// It ticks, and some of its players have yet to come.
+    Begun { since: Instant },
+}
+
+impl Shell {
+    /// Whether it is not known yet which node it goes on at.
+    pub(in crate::room) fn is_on_its_way(&self) -> bool {
+        matches!(self.way, Way::Frozen | Way::Ready { .. })
+    }
+
+    /// It is to stand still after its next tick.
+    pub(in crate::room) fn freeze(&mut self, tell: oneshot::Sender<Option<Frozen>>) {
+        let stays = matches!(self.way, Way::Stays | Way::Begun { .. });
+        if self.ended || !stays || self.refused.is_some() || self.ending.is_some() || self.carry.is_some() {
+            let _ = tell.send(None);
+            return;
+        }
+        self.settle_absent();
+        self.way = Way::Stops { since: clock::now(), tell };
+    }
+
+    /// After a tick: stands still, if it is to.
+    pub(super) fn stop_on_the_way(&mut self) {
+        let Way::Stops { since, tell } = mem::take(&mut self.way) else { return };
+        if self.ended || self.ending.is_some() || tell.is_closed() || since.elapsed() > FREEZE_LIMIT {
+            let _ = tell.send(None);
+            return;
+        }
+        let Some(mut carried) = self.guarded(|core| core.checkpoint()).flatten() else {
+            if !self.ended {
+                self.way = Way::Stops { since, tell }; // the next tick may be one for it
+            }
+            return;
+        };
+        carried.still_told();
+        let due = self.core.schedule().deadline(self.core.tick_number().into());
+        let spectators = u32::try_from(self.core.spectators().len()).unwrap_or(u32::MAX);
+        if tell.send(Some(Frozen { carried, due, spectators })).is_ok() {
+            self.way = Way::Frozen;
+        }
+    }
+
+    /// It goes on here after all.
+    pub(in crate::room) fn thaw(&mut self) {
+        if let Way::Frozen = self.way {
+            self.way = Way::Stays;
+        }
+    }
+
+    /// It was made from what another node has frozen.
+    /// Its ticks count on from this one.
+    pub(crate) fn is_ready(&mut self, tick: u32, since: Instant, spectators: u32) {
+        self.core.count_on_from(tick);
+        self.way = Way::Ready { since, spectators };
+    }
+
+    /// It is this node's.
+    pub(in crate::room) fn begin(&mut self) {
+        if let Way::Ready { since, spectators } = self.way {
+            self.way = Way::Waits { since, until: clock::now() + HOLD, spectators };
+        }
+    }
+
+    /// Whether it does not tick now.
+    pub(super) fn stands_still(&mut self, now: Instant) -> bool {
+        match self.way {
+            Way::Stays | Way::Stops { .. } => false,
+            Way::Frozen | Way::Ready { .. } => true,
+            Way::Waits { since, until, spectators } => {
+                let all = self.core.absent() == 0 && self.core.spectators().len() >= spectators as usize;
+                let waits = !all && now < until;
+                if !waits {
+                    self.way = Way::Begun { since };
+                    let gap = now.saturating_duration_since(since);
+                    self.settings.metrics.migration_gap.observe(gap);
+                    let gap_ms = gap.as_millis() as u64;
+                    self.span.in_scope(|| info!(gap_ms, all, "the room has come from another node"));
+                }
+                waits
+            }
+            Way::Begun { since } => {
+                if self.core.absent() == 0 || now.saturating_duration_since(since) >= GRACE {
+                    self.settle_absent();
+                    self.way = Way::Stays;
+                }
+                false
+            }
+        }
+    }
+
+    /// Those who have not come are away.
+    fn settle_absent(&mut self) {
+        let absent = self.guarded(|core| core.settle_absent()).unwrap_or_default();
+        let at = self.settings.clock.micros(clock::now());
+        for player in absent {
+            let (room, why) = (self.shared().name.clone(), LostReason::Disconnected);
+            self.report(Report::Lost { room, player, why, at });
+        }
+    }
+
+    /// It goes on at another node, or nobody knows where. Nobody is told of an end: there is none.
+    pub(in crate::room) fn depart(&mut self, to: Option<Arc<wire::Moved>>) {
+        let Some(to) = to else {
+            return match self.way {
+                // It has never been this node's.
+                Way::Ready { .. } => self.gone(&Close::new(CloseCode::NodeLost, ADRIFT)),
+                _ => self.end(CloseCode::NodeLost, ADRIFT, "node_lost"),
+            };
+        };
+        self.gone(&Close::moved(to));
+    }
+
+    fn gone(&mut self, close: &Close) {
+        if mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.settings.metrics.moved.inc_by(self.fanouts.len() as u64);
+        self.settings.metrics.spectators.dec_by(self.core.spectators().len() as i64);
+        if let Some(link) = self.record.take() {
+            link.end(super::EndReason::RoomEnded, self.core.end_record());
+        }
+        let (room, id) = (self.shared().name.clone(), self.shared().id);
+        self.report(Report::RoomMoved { room, id });
+        if let Some(listing) = self.settings.listing.upgrade() {
+            // First the room: whoever finds it no more looks for it at other nodes, and does not take the
+            // seat for lost.
+            listing.room_ended(self.core.shared(), "moved");
+            self.core.seats().iter().for_each(|taken| listing.seat_ended(&taken.seat.token));
+        }
+        self.fanouts.close_all(close);
+        self.address.do_send(super::Ended);
+        self.address.end();
+    }
+}

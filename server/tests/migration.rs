@@ -1,0 +1,326 @@
+//! Rooms that go on at another node while people play in them and watch, through a real Redis.
+
+#![allow(unsafe_code, reason = "signals for a child")]
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
+
+mod util;
+
+use driftless_client::TransportKind;
+use driftless_server::{Server, config::Config};
+use driftless_sim::GameKind;
+use serde_json::Value;
+use std::{
+    env,
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::task::JoinHandle;
+use util::{
+    PATIENCE, TestServer, config, eventually, http,
+    ledger::{Bot, Ledger, Player, Watcher, watch},
+    redis::Redis,
+    until,
+};
+
+/// The arguments of the server that a process runs, if it is to run one.
+const ARGUMENTS: &str = "MIGRATION_TEST";
+
+/// Not a test of its own: this program as a server, for the others, which start it as another process.
+#[test]
+fn a_process_of_its_own() {
+    let Ok(arguments) = env::var(ARGUMENTS) else { return };
+    let arguments = ["driftless"].into_iter().chain(arguments.split('|')).map(Into::into);
+    let ended = Server::new(&[GameKind::of::<Ledger>()]).main_with(arguments);
+    assert_eq!(format!("{ended:?}"), format!("{:?}", std::process::ExitCode::SUCCESS));
+}
+
+/// A node in a process of its own, at an address that it keeps when it is started again.
+struct OwnNode {
+    address: SocketAddr,
+    arguments: String,
+    child: Child,
+}
+
+impl OwnNode {
+    fn start(redis: &Redis, name: &str) -> Self {
+        let address = free_address();
+        let (listen, redis) = (address.to_string(), redis.url());
+        let arguments = [
+            "serve",
+            "--listen",
+            &listen,
+            "--threads",
+            "2",
+            "--workers",
+            "1",
+            "--log",
+            "warn",
+            "--redis",
+            &redis,
+            "--node",
+            name,
+            "--admin-token",
+            TOKEN,
+        ];
+        let arguments = arguments.join("|");
+        Self { address, child: Self::run(address, &arguments), arguments }
+    }
+
+    fn run(address: SocketAddr, arguments: &str) -> Child {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["a_process_of_its_own", "--exact", "--nocapture"]).env(ARGUMENTS, arguments);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        until("the node listens", || {
+            assert!(child.try_wait().unwrap().is_none(), "the node has ended");
+            TcpStream::connect(address).is_ok()
+        });
+        child
+    }
+
+    /// Drains it, waits for its end, and starts it again.
+    fn restart(&mut self) -> Duration {
+        let start = Instant::now();
+        // SAFETY: kill has no preconditions; the child has not been waited for, so the number is its own.
+        assert_eq!(unsafe { libc::kill(self.child.id().cast_signed(), libc::SIGTERM) }, 0);
+        let status = eventually("the node ends", || self.child.try_wait().unwrap());
+        assert!(status.success(), "{status}");
+        let took = start.elapsed();
+        self.child = Self::run(self.address, &self.arguments);
+        took
+    }
+
+    fn players(&self) -> usize {
+        http::get(self.address, "/metrics").metric("driftless_players") as usize
+    }
+
+    /// Names of the nodes that it knows.
+    fn knows(&self) -> usize {
+        let token = format!("authorization: Bearer {TOKEN}\r\n");
+        let said = http::send(self.address, "GET", "/v1/nodes", &token, "");
+        if said.status == 200 { said.json()["nodes"].as_array().unwrap().len() } else { 0 }
+    }
+}
+
+impl Drop for OwnNode {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const TOKEN: &str = "operators-of-the-test-of-migrations";
+
+/// An address that nobody listens on, over TCP or UDP.
+fn free_address() -> SocketAddr {
+    loop {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+const TRANSPORTS: [TransportKind; 2] = [TransportKind::WebSocket, TransportKind::Quic];
+
+/// A node with the ledger.
+fn node(redis: &Redis, name: &str) -> TestServer {
+    let config = Config { redis: redis.url().parse().ok(), node: Some(name.into()), ..config() };
+    TestServer::with(config, GameKind::of::<Ledger>())
+}
+
+/// Those who play and watch until they are stopped.
+struct Crowd {
+    runtime: tokio::runtime::Runtime,
+    stop: Arc<AtomicBool>,
+    back: Arc<Mutex<Vec<Instant>>>,
+    bots: Vec<JoinHandle<Player>>,
+    watchers: Vec<JoinHandle<Watcher>>,
+}
+
+impl Crowd {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let (stop, back) = (Arc::default(), Arc::default());
+        Self { runtime: runtime.unwrap(), stop, back, bots: Vec::new(), watchers: Vec::new() }
+    }
+
+    /// So many players over each transport.
+    fn play(&mut self, address: SocketAddr, room: &str, each: usize) {
+        for transport in TRANSPORTS.iter().flat_map(|transport| std::iter::repeat_n(*transport, each)) {
+            let bot = Bot { address, room: room.to_owned(), transport, may_lose: false };
+            self.bots.push(self.runtime.spawn(bot.play(self.stop.clone(), self.back.clone())));
+        }
+    }
+
+    /// One who watches over each transport.
+    fn watch(&mut self, address: SocketAddr, room: &str) {
+        for transport in TRANSPORTS {
+            let watching = watch(address, room.to_owned(), transport, self.stop.clone());
+            self.watchers.push(self.runtime.spawn(watching));
+        }
+    }
+
+    fn check(&self) {
+        assert!(!self.bots.iter().any(JoinHandle::is_finished), "a player has failed");
+        assert!(!self.watchers.iter().any(JoinHandle::is_finished), "a spectator has failed");
+    }
+
+    /// Waits until all players have come back so often.
+    fn all_back(&self, times: usize) {
+        until("everybody is back", || {
+            self.check();
+            self.back.lock().unwrap().len() >= times * self.bots.len()
+        });
+    }
+
+    fn end(self) -> (Vec<Player>, Vec<Watcher>) {
+        self.stop.store(true, Relaxed);
+        self.runtime.block_on(async {
+            let (mut players, mut watchers) = (Vec::new(), Vec::new());
+            for bot in self.bots {
+                players.push(tokio::time::timeout(PATIENCE, bot).await.unwrap().unwrap());
+            }
+            for watcher in self.watchers {
+                watchers.push(tokio::time::timeout(PATIENCE, watcher).await.unwrap().unwrap());
+            }
+            (players, watchers)
+        })
+    }
+}
+
+/// Makes a room of the ledger at a node, once rooms can be made.
+fn make(at: &TestServer, room: &str) {
+    let spec = format!(r#"{{"name":"{room}","kind":"ledger"}}"#);
+    let made = eventually("Redis has settled", || {
+        Some(at.post("/v1/rooms", &spec)).filter(|made| made.status != 503)
+    });
+    assert_eq!(made.status, 201, "{}", made.body);
+}
+
+/// Waits until the room has played for a second.
+fn plays(at: &TestServer, room: &str) {
+    let tick = || at.running().registry().get(room).expect("it is here").shared.tick.load(Relaxed);
+    let before = tick();
+    until("the room plays", || tick() > before + 20);
+}
+
+fn sees(node: &TestServer, name: &str) -> bool {
+    let said = node.get_as_operator("/v1/nodes").json();
+    said["nodes"].as_array().unwrap().iter().any(|node| node["name"] == name)
+}
+
+fn move_to(at: &TestServer, room: &str, body: &str) -> (u16, Value) {
+    let answer = at.post(&format!("/v1/rooms/{room}/move"), body);
+    (answer.status, answer.json())
+}
+
+/// Prints how long players and spectators were without a state.
+fn print_gaps(what: &str, gaps: &mut [Duration]) -> Duration {
+    gaps.sort_unstable();
+    let last = gaps.len() - 1;
+    let [p50, p99] = [last / 2, last * 99 / 100].map(|n| gaps[n]);
+    println!(
+        "{what} without a state, {} times: p50 {p50:?}, p99 {p99:?}, at most {:?}",
+        gaps.len(),
+        gaps[last]
+    );
+    p99
+}
+
+// Promise 3: "Reliable events arrive exactly once, in order, across a resume within the window." The players
+// check it, and that ticks do not go back; spectators that they miss nothing.
+#[test]
+fn a_room_goes_to_and_fro_and_nobody_misses_anything() {
+    const TIMES: usize = 6;
+    let redis = Redis::start();
+    let (a, b) = (node(&redis, "a"), node(&redis, "b"));
+    make(&a, "hall");
+    until("they see each other", || sees(&a, "b") && sees(&b, "a"));
+    let mut crowd = Crowd::new();
+    crowd.play(b.address(), "hall", 8); // those at b are sent to a
+    until("all play", || a.players() == 16);
+    crowd.watch(b.address(), "hall");
+    let mut stood = Vec::new();
+    for times in 1..=TIMES {
+        let (from, to, name) = if times % 2 == 1 { (&a, &b, "b") } else { (&b, &a, "a") };
+        plays(from, "hall");
+        let (status, said) = move_to(from, "hall", &format!(r#"{{"node":"{name}"}}"#));
+        assert_eq!((status, said["node"].as_str()), (200, Some(name)), "{said}");
+        stood.push(said["stood_ms"].as_u64().unwrap());
+        crowd.all_back(times);
+        assert_eq!((from.running().registry().len(), from.players()), (0, 0));
+        assert_eq!((to.running().registry().len(), to.players()), (1, 16));
+    }
+    plays(&a, "hall");
+    let (players, watchers) = crowd.end();
+    println!("the room stood still for {stood:?} ms until its players were told");
+    for player in &players {
+        assert_eq!((player.resumed as usize, player.gaps.len(), player.missed), (TIMES, TIMES, 0));
+        assert!(player.confirmed > 50 && player.said.len() > 5 && player.rolled_back.is_empty(), "it played");
+    }
+    for watcher in &watchers {
+        assert_eq!((watcher.welcomes, watcher.gaps.len()), (TIMES + 1, TIMES));
+        assert!(watcher.events > 50, "{}", watcher.events);
+    }
+    let mut gaps: Vec<_> = players.iter().flat_map(|player| player.gaps.clone()).collect();
+    print_gaps("players", &mut gaps);
+    let mut gaps: Vec<_> = watchers.iter().flat_map(|watcher| watcher.gaps.clone()).collect();
+    print_gaps("spectators", &mut gaps);
+}
+
+// "A rolling restart of three nodes: 0 errors, no player loses a seat." Each player and spectator panics if
+// it loses its seat, if an event comes twice or not at all, if a tick is older than one before, or if its
+// connection ends with an error.
+#[test]
+fn nobody_loses_a_seat_in_a_rolling_restart() {
+    const ROOMS: usize = 6;
+    let redis = Redis::start();
+    let mut nodes = ["a", "b", "c"].map(|name| OwnNode::start(&redis, name));
+    until("they know each other", || nodes.iter().all(|node| node.knows() == 3));
+    let mut crowd = Crowd::new();
+    for room in 0..ROOMS {
+        let address = nodes[room % 3].address;
+        let name = format!("room{room}");
+        let token = format!("authorization: Bearer {TOKEN}\r\n");
+        let spec = format!(r#"{{"name":"{name}"}}"#);
+        let made = eventually("Redis has settled", || {
+            Some(http::send(address, "POST", "/v1/rooms", &token, &spec)).filter(|made| made.status != 503)
+        });
+        assert_eq!(made.status, 201, "{}", made.body);
+        crowd.play(address, &name, 5);
+        crowd.watch(address, &name);
+    }
+    let all = ROOMS * 10;
+    let players = |nodes: &[OwnNode; 3]| nodes.iter().map(OwnNode::players).sum::<usize>();
+    until("all play", || {
+        crowd.check();
+        players(&nodes) == all
+    });
+    for n in 0..3 {
+        let took = nodes[n].restart();
+        println!("node {n} had drained after {took:?}");
+        until("they know each other", || nodes.iter().all(|node| node.knows() == 3));
+        until("all play", || {
+            crowd.check();
+            players(&nodes) == all
+        });
+        std::thread::sleep(Duration::from_millis(500)); // they play on for a while
+    }
+    crowd.check();
+    let (players, watchers) = crowd.end();
+    for player in &players {
+        assert!(player.rolled_back.is_empty() && player.confirmed > 20, "it played");
+        assert_eq!(player.missed, 0, "inputs are lost");
+    }
+    let moves: u32 = players.iter().map(|player| player.resumed).sum();
+    assert!(moves as usize >= all, "each room went somewhere: {moves}");
+    let mut gaps: Vec<_> = players.iter().flat_map(|player| player.gaps.clone()).collect();
+    print_gaps("players", &mut gaps);
+    let mut gaps: Vec<_> = watchers.iter().flat_map(|watcher| watcher.gaps.clone()).collect();
+    print_gaps("spectators", &mut gaps);
+}
