@@ -45,7 +45,7 @@ pub use token_secret::TokenSecret;
 use crate::{
     ground::{
         durability::Durabilities, identity::RoomPattern, key_source::KeySource, origin::OriginPattern,
-        sight::Spectating,
+        queue_sizes::QueueSizes, sight::Spectating,
     },
     telemetry::LogFormat,
     tls::PemFiles,
@@ -219,6 +219,11 @@ settings! {
         operator_linger: Option<Duration> = None, span_or_never(ZERO..=24 * HOUR);
         /// How long the seats of a match are kept for players who have yet to come.
         reservation: Duration = 10 * SECOND, span(SECOND..=5 * MINUTE);
+        /// Games with a queue for matches, and how many play: teams x players of a team, as `arena=2x4,
+        /// chess=2x1`.
+        queue: QueueSizes = QueueSizes::default(), text("SIZES", "none, or KIND=TEAMSxPLAYERS, separated by commas");
+        /// Most parties that wait for a match. Each takes about 1 KiB.
+        queue_tickets: usize = 20_000, number(1..=1_000_000);
         /// Where this server is, for filters of matches and lobbies: `region = "eu"`. None: it does not say.
         region: Option<String> = None, optional("TEXT", "a word that players' filters name");
         /// How long a seat is kept without a connection. A kept seat counts as a player.

@@ -65,6 +65,7 @@ use futures_util::future::LocalBoxFuture;
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
+    net::Ipv4Addr,
     ops::RangeInclusive,
     sync::{
         Arc, OnceLock, Weak,
@@ -229,6 +230,12 @@ impl Factory {
             return Err(FactoryError::NoJoinOptions);
         }
         self.list(&spec, Maker::Joiner(of)).await
+    }
+
+    /// Makes a room for a match of the queue. Its game has yet to start.
+    pub(crate) async fn make_for_queue(&self, spec: RoomSpec) -> Result<Listed, FactoryError> {
+        // Of players, who will join it; of no address in particular.
+        self.list(&spec, Maker::Joiner(Source::of(Ipv4Addr::LOCALHOST.into()))).await
     }
 
     /// Makes a room whose game has yet to start.

@@ -23,6 +23,7 @@ pub mod once;
 pub mod origin;
 pub mod ownership;
 pub mod published;
+pub mod queue_sizes;
 pub mod rate;
 pub mod refusal;
 pub mod report;

@@ -31,6 +31,9 @@
 //! | `/v1/openapi.json` | GET | the description of all this, as OpenAPI |
 //! | `/v1/match` | POST | finds a room with seats for a party, or makes one, and keeps the seats |
 //! | `/v1/lobby` | GET | rooms that anybody can enter: `?kind=`, `?filter=`, `?after=`, `?limit=`; live as Server-Sent Events |
+//! | `/v1/queue` | POST | waits for a match: takes a ticket |
+//! | `/v1/queue/{ticket}` | GET | what is known of it; `?wait=SECONDS`; live as Server-Sent Events |
+//! | `/v1/queue/{ticket}` | DELETE | takes it back |
 //! | `/v1/certificate` | GET | where QUIC and WebTransport are, and the hashes of certificates to trust |
 //! | `/v1/presence` | GET | who is here; `?room=NAME`, `?limit=N`, `?after=ROOM/USER` |
 //!
@@ -58,6 +61,7 @@ mod openapi;
 mod page;
 mod pages;
 mod presence;
+mod queue;
 mod rooms;
 mod stream;
 mod topics;
@@ -71,9 +75,22 @@ pub(crate) use inspect::entities;
 pub use pages::Pages;
 
 use crate::{
-    config::Config, door::Door, factory::Factory, feed::Feed, ground::rate::Rate, health::Health,
-    matching::Matchmaker, metrics::Metrics, moving::Mover, nodes::Nodes, presence::Presence,
-    registry::Registry, store::RevokedUsers, tls::Certificates, topics::Topics, transport,
+    config::Config,
+    door::Door,
+    factory::Factory,
+    feed::Feed,
+    ground::rate::Rate,
+    health::Health,
+    matching::{Matchmaker, Queue},
+    metrics::Metrics,
+    moving::Mover,
+    nodes::Nodes,
+    presence::Presence,
+    registry::Registry,
+    store::RevokedUsers,
+    tls::Certificates,
+    topics::Topics,
+    transport,
 };
 use actix::Addr;
 use actix_web::{HttpRequest, Resource, guard, http::StatusCode, web};
@@ -91,6 +108,8 @@ pub(crate) struct HttpState {
     pub nodes: Option<Arc<Nodes>>,
     /// Finds rooms for parties.
     pub matchmaker: Arc<Matchmaker>,
+    /// Who waits for a match.
+    pub queue: Arc<Queue>,
     /// How many more may be told what changes in the lobby.
     pub lobby_readers: Arc<Semaphore>,
     /// Moves rooms to them.
@@ -196,6 +215,10 @@ const API: &[(&str, &str, Add)] = &[
     }),
     ("/v1/stream", "GET", |path| path.route(web::get().to(stream::stream))),
     ("/v1/match", "POST", |path| path.route(web::post().to(matching::find))),
+    ("/v1/queue", "POST", |path| path.route(web::post().to(queue::enter))),
+    ("/v1/queue/{ticket}", "GET, HEAD, DELETE", |path| {
+        path.route(get().to(queue::show)).route(web::delete().to(queue::leave))
+    }),
     ("/v1/lobby", "GET, HEAD", |path| path.route(get().to(matching::lobby))),
     ("/v1/certificate", "GET, HEAD", |path| path.route(get().to(certificate::certificate))),
     ("/v1/presence", "GET, HEAD", |path| path.route(get().to(presence::presence))),

@@ -93,6 +93,8 @@ mod documents {
     struct CommandsAndEvents;
     #[doc = include_str!("../guide/30-rooms.md")]
     struct Rooms;
+    #[doc = include_str!("../guide/33-matches.md")]
+    struct Matches;
     #[doc = include_str!("../guide/40-prediction.md")]
     struct Prediction;
     #[doc = include_str!("../guide/43-zones.md")]
@@ -157,6 +159,7 @@ pub use door::{Denied, Knock};
 pub use driftless_sim::{self, prost, serde};
 pub use ground::identity::{Entry, Identity, Role, RoomPattern, TopicRights, User};
 pub use http::Pages;
+pub use matching::{Backfill, Groups, MatchFunction, Proposal, Round, Ticket, TicketId};
 pub use room::events::{RoomEvent, RoomView};
 pub use server::Server;
 #[doc(hidden)]

@@ -3,15 +3,32 @@
 //! | part | what |
 //! | --- | --- |
 //! | [`filter`] | what must be true of a room: parsed and evaluated, pure |
+//! | [`ticket`], [`function`], [`groups`] | who waits, and who plays with whom: pure |
+//! | [`desk`] | which tickets wait, and which have a match: pure; what servers agree on |
+//! | [`desks`] | where that is |
+//! | [`queue`] | rounds of matches |
 //! | [`lobby`] | lists of open rooms, and their changes: pure |
 //! | [`open_room`] | a room as lobbies, filters and matches see it |
 //!
 //! A match keeps its seats in the room itself ([`RoomCore::reserve`](crate::room::core::RoomCore::reserve)):
 //! no list elsewhere can be wrong about them, and nobody else can take one.
 
+pub(crate) mod desk;
+mod desks;
 pub(crate) mod filter;
+mod function;
+mod groups;
 pub(crate) mod lobby;
 pub(crate) mod open_room;
+mod queue;
+#[cfg(test)]
+mod tests;
+pub(crate) mod ticket;
+
+pub use function::{Backfill, MatchFunction, Proposal, Round};
+pub use groups::Groups;
+pub(crate) use queue::{Functions, Look, Queue, QueueError, QueueTicket};
+pub use ticket::{Ticket, TicketId};
 
 use crate::{
     clock,
@@ -35,7 +52,7 @@ use open_room::OpenRoom;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use tokio::sync::Mutex;
@@ -44,6 +61,10 @@ use tokio::sync::Mutex;
 pub(crate) const MAX_PARTY: u32 = 64;
 /// How many rooms are asked for seats, of those that seemed to have them, before a new one is made.
 const ASKED: usize = 8;
+
+/// The keys with which a running room says how many players it wants, and how good they should be.
+const WANTED: &str = "wanted";
+const WANTED_SKILL: &str = "wanted_skill";
 
 /// Finds rooms for parties, and makes them.
 pub(crate) struct Matchmaker {
@@ -105,7 +126,7 @@ pub(crate) enum MatchError {
     TooManyReserved { of: Source, max: usize },
     #[error("no random bytes: {0}")]
     Random(getrandom::Error),
-    #[error("the room ended while it was made: {0}")]
+    #[error("the room takes nobody: {0}")]
     Ended(String),
     #[error(transparent)]
     Factory(#[from] FactoryError),
@@ -227,6 +248,42 @@ impl Matchmaker {
             ..RoomSpec::default()
         };
         Ok(self.factory.make_for_match(spec, wish.source).await?)
+    }
+
+    /// Rooms that want players: those that publish how many (`wanted`), and how good they should be
+    /// (`wanted_skill`).
+    fn backfills(&self, kind: &str) -> Vec<Backfill> {
+        let wants = |listed: &Listed| {
+            if listed.shared.kind != kind || listed.shared.notice.joins_closed() || !listed.room.connected() {
+                return None;
+            }
+            let room = OpenRoom::as_it_is(listed, self.region.as_deref());
+            let wanted: u32 = room.info.get(WANTED)?.parse().ok()?;
+            // Some of them may be on their way.
+            let wanted = wanted.saturating_sub(listed.shared.reserved.load(Relaxed)).min(room.free);
+            let skill = room.info.get(WANTED_SKILL).and_then(|skill| skill.parse().ok());
+            (wanted > 0).then(|| (listed.shared.id.0, Backfill::new(room, wanted, skill)))
+        };
+        let mut backfills: Vec<_> = self.registry.all().iter().filter_map(wants).collect();
+        backfills.sort_by_key(|(id, _)| *id);
+        backfills.into_iter().map(|(_, backfill)| backfill).collect()
+    }
+
+    /// Keeps these seats in the room with this name, or in a new one. Returns it, and for how long.
+    async fn keep(
+        &self,
+        room: Option<&str>,
+        spec: RoomSpec,
+        seats: Vec<Reservation>,
+    ) -> Result<(Listed, Duration), MatchError> {
+        let listed = match room {
+            Some(name) => self.registry.get(name).ok_or_else(|| MatchError::Ended(name.to_owned()))?,
+            None => self.factory.make_for_queue(spec).await?,
+        };
+        match self.reserve(&listed, &seats).await {
+            Ok(()) => Ok((listed, self.lasts)),
+            Err(error) => Err(MatchError::Ended(error.to_string())),
+        }
     }
 
     async fn reserve(&self, listed: &Listed, reservations: &[Reservation]) -> Result<(), JoinError> {

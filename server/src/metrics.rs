@@ -49,6 +49,14 @@ pub struct Metrics {
     pub rooms_ended: ByReason,
     /// Matches asked for, by result.
     pub matches: ByReason,
+    /// Parties that wait for a match, if this server makes the matches.
+    pub tickets_waiting: Gauge,
+    /// Matches made from the queue.
+    pub queue_matches: Counter,
+    /// How long parties have waited for a match.
+    pub queue_wait: DurationHistogram,
+    /// Time to find all matches that are possible.
+    pub match_round: DurationHistogram,
     /// Rooms that moved to another thread.
     pub rooms_moved: Counter,
     /// From the start of a room's tick to the end of its publishing.
@@ -264,6 +272,20 @@ const JOB_DURATION: &[u64] = &[
     5_000_000_000,
 ];
 
+/// Bounds of `queue_wait`, nanoseconds: 1 s to 10 min.
+const QUEUE_WAIT: &[u64] = &[
+    1_000_000_000,
+    2_000_000_000,
+    5_000_000_000,
+    10_000_000_000,
+    20_000_000_000,
+    30_000_000_000,
+    60_000_000_000,
+    120_000_000_000,
+    300_000_000_000,
+    600_000_000_000,
+];
+
 /// Bounds of `encode`, nanoseconds: 100 ns to 1 ms.
 const ENCODE: &[u64] =
     &[100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000];
@@ -332,6 +354,10 @@ impl Metrics {
             spectators: Gauge::default(),
             rooms_created: Counter::default(),
             matches: ByReason::new("result", ["found", "made", "refused"]),
+            tickets_waiting: Gauge::default(),
+            queue_matches: Counter::default(),
+            queue_wait: DurationHistogram::new(QUEUE_WAIT),
+            match_round: DurationHistogram::new(TICK_DURATION),
             rooms_moved: Counter::default(),
             rooms_ended: ByReason::new(
                 "reason",
@@ -472,6 +498,7 @@ impl Metrics {
         put(r, "rooms_moved", "Rooms that moved to another thread.", &self.rooms_moved);
         let help = "Matches asked for, by result: in a room that was found, or made for it, or none.";
         put(r, "matches", help, &self.matches.family);
+        self.register_queue(r);
         put(r, "rooms_ended", "Rooms that ended, by reason.", &self.rooms_ended.family);
         let help = "Time from the start of a room's tick to the end of its publishing.";
         put_unit(r, "room_tick_duration", help, Unit::Seconds, &self.room_tick_duration);
@@ -521,6 +548,17 @@ impl Metrics {
         self.register_topics(r);
         registry.register_collector(Box::new(ProcessCollector::new()));
         self.registry = registry;
+    }
+
+    /// What concerns the queue for matches.
+    fn register_queue(&self, r: &mut Registry) {
+        let help = "Parties that wait for a match, on the server that makes the matches.";
+        put(r, "tickets_waiting", help, &self.tickets_waiting);
+        put(r, "queue_matches", "Matches made from the queue.", &self.queue_matches);
+        let help = "Time that parties have waited for their match.";
+        put_unit(r, "queue_wait", help, Unit::Seconds, &self.queue_wait);
+        let help = "Time to find all matches that are possible at a moment.";
+        put_unit(r, "match_round", help, Unit::Seconds, &self.match_round);
     }
 
     /// What concerns other nodes.

@@ -23,6 +23,7 @@ use crate::{
     ground::identity::Identity,
     http::Pages,
     jobs::Jobs,
+    matching::{Functions, MatchFunction},
     nodes,
     room::{
         events::{Hear, RoomEvent},
@@ -107,6 +108,7 @@ pub struct Server {
     carry: Option<PathBuf>,
     from: Vec<from::FromFile>,
     authenticate: Option<OwnScheme>,
+    matching: Functions,
 }
 
 impl Server {
@@ -122,6 +124,7 @@ impl Server {
             carry: None,
             from: Vec::new(),
             authenticate: None,
+            matching: Functions::new(),
         }
     }
 
@@ -163,6 +166,13 @@ impl Server {
     /// dropped (and counted: `driftless_room_events_dropped_total`).
     pub fn on(mut self, hear: impl Fn(&RoomEvent) + Send + Sync + 'static) -> Self {
         self.hear.push(Arc::new(hear));
+        self
+    }
+
+    /// Makes matches of this kind of game from the queue, in place of what the setting `queue` says: groups
+    /// of a size ([`Groups`](crate::Groups)), or a function of your own.
+    pub fn matching(mut self, kind: &str, function: impl MatchFunction + 'static) -> Self {
+        self.matching.insert(kind.to_owned(), Arc::new(function));
         self
     }
 

@@ -341,3 +341,128 @@ fn a_reader_of_the_lobby_is_told_what_changes() {
     let gone = std::iter::repeat_with(|| event(&mut lines).1).find(|changes| changes["gone"] == json!(["a"]));
     assert!(gone.is_some());
 }
+
+/// A server with a queue for two players of the arena.
+fn with_queue(size: &str) -> TestServer {
+    TestServer::start(Config { queue: size.parse().unwrap(), ..config() })
+}
+
+/// Takes a ticket and returns its path.
+#[track_caller]
+fn ticket(server: &TestServer, headers: &str, body: &Value) -> String {
+    let answer = http::send(server.address(), "POST", "/v1/queue", headers, &body.to_string());
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let path = format!("/v1/queue/{}", answer.json()["id"].as_str().unwrap());
+    assert_eq!(answer.header("location"), Some(&*path));
+    path
+}
+
+/// Waits for the match of a ticket.
+#[track_caller]
+fn assigned(server: &TestServer, path: &str) -> Value {
+    let state = server.get(&format!("{path}?wait=20")).json();
+    assert_eq!(state["state"], "matched", "{state}");
+    state
+}
+
+fn join_assigned(state: &Value, n: usize) -> wire::Join {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let (kind, reservation) = (text(&state["kind"]), text(&state["reservations"][n]));
+    wire::Join { kind, reservation, ..join(&text(&state["room"])) }
+}
+
+#[test]
+fn those_who_wait_get_a_room_of_their_own_and_parties_stay_together() {
+    let server = with_queue("arena=2x2");
+    let of = |skill: f64, party: u32| {
+        ticket(&server, "", &json!({ "kind": "arena", "skill": skill, "party": party }))
+    };
+    let (ann, far) = (of(1000.0, 2), of(9000.0, 2));
+    let waits = server.get(&ann).json();
+    assert_eq!(waits["state"], "waiting", "{waits}");
+    let (bob, cy) = (of(1010.0, 1), of(1020.0, 1));
+    let [ann, bob, cy] = [&ann, &bob, &cy].map(|path| assigned(&server, path));
+    assert_eq!((&ann["room"], &ann["room"]), (&bob["room"], &cy["room"]));
+    assert!(ann["team"] != bob["team"] && bob["team"] == cy["team"], "{ann} {bob} {cy}");
+
+    let players: Vec<_> = [(&ann, 0), (&ann, 1), (&bob, 0), (&cy, 0)]
+        .map(|(state, n)| Player::join_as(server.address(), join_assigned(state, n)))
+        .into();
+    assert_eq!(server.players(), 4);
+    let stranger = wire::Join { reservation: String::new(), ..join_assigned(&ann, 0) };
+    assert_eq!(refused(&server, stranger), CloseCode::RoomFull);
+    let alone = matched(&server, &json!({ "kind": "arena" }));
+    assert_ne!(alone["room"]["name"], ann["room"], "it is theirs alone");
+
+    let (far, nobody) = (server.operate("DELETE", &far, ""), server.get(&far));
+    assert_eq!((far.status, nobody.status, nobody.error_code()), (204, 404, "no_such_ticket".into()));
+    let metrics = server.get("/metrics");
+    assert_eq!(metrics.metric("driftless_queue_matches_total"), 1.0);
+    assert_eq!(metrics.metric("driftless_queue_wait_seconds_count"), 3.0);
+    drop(players);
+}
+
+#[test]
+fn a_running_room_gets_the_players_that_it_wants() {
+    let server = with_queue("arena=2x4");
+    let room = r#"{"name":"match","kind":"arena","info":{"wanted":2,"wanted_skill":1500,"private":true}}"#;
+    assert_eq!(server.post("/v1/rooms", room).status, 201);
+    let of = |skill: f64| ticket(&server, "", &json!({ "kind": "arena", "skill": skill }));
+    let (ann, bob, cy) = (of(1500.0), of(1000.0), of(1550.0));
+    let [ann, cy] = [&ann, &cy].map(|path| assigned(&server, path));
+    assert_eq!((&ann["room"], &cy["room"]), (&json!("match"), &json!("match")));
+    let _players = [&ann, &cy].map(|state| Player::join_as(server.address(), join_assigned(state, 0)));
+    assert_eq!(server.get(&bob).json()["state"], "waiting", "his skill is another");
+}
+
+#[test]
+fn who_waits_is_told_of_the_match_as_it_is_made() {
+    let server = with_queue("arena=2x1");
+    let ann = ticket(&server, "", &json!({ "kind": "arena" }));
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let host = server.address();
+    write!(stream, "GET {ann} HTTP/1.1\r\nhost: {host}\r\naccept: text/event-stream\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    assert_eq!(event(&mut lines).0, "waiting");
+    let bob = ticket(&server, "", &json!({ "kind": "arena" }));
+    let (name, told) =
+        std::iter::repeat_with(|| event(&mut lines)).find(|(name, _)| name != "waiting").unwrap();
+    assert_eq!((&*name, &told["room"]), ("matched", &assigned(&server, &bob)["room"]));
+    let taken = server.operate("DELETE", &bob, "");
+    assert_eq!((taken.status, taken.error_code()), (409, "matched".into()));
+}
+
+#[test]
+fn a_ticket_that_cannot_be_is_refused_by_name() {
+    let server = TestServer::start(Config {
+        queue: "arena=2x1".parse().unwrap(),
+        queue_tickets: 1,
+        guests: Guests::Yes,
+        ..tokens::config()
+    });
+    let ask = |headers: &str, body: &Value| {
+        let answer = http::send(server.address(), "POST", "/v1/queue", headers, &body.to_string());
+        (answer.status, answer.error_code())
+    };
+    let many: serde_json::Map<_, _> = (0..17).map(|n| (n.to_string(), json!(1))).collect();
+    for (body, status, code) in [
+        (json!({ "kind": "cursors" }), 404, "no_queue"),
+        (json!({ "party": 65 }), 400, "out_of_range"),
+        (json!({ "skill": 1e10 }), 400, "out_of_range"),
+        (json!({ "latencies": many }), 400, "out_of_range"),
+        (json!({ "attributes": { "mode": [] } }), 400, "out_of_range"),
+        (json!({ "attributes": { "mode": "x".repeat(129) } }), 400, "out_of_range"),
+        (json!({ "attributes": { "x".repeat(33): 1 } }), 400, "out_of_range"),
+        (json!({ "filter": "mode" }), 400, "bad_filter"),
+    ] {
+        assert_eq!(ask("", &body), (status, code.to_owned()), "{body}");
+    }
+    let ann = format!("authorization: Bearer {}\r\n", tokens::token("ann"));
+    let path = ticket(&server, &ann, &json!({}));
+    assert_eq!(ask(&ann, &json!({})), (409, "already_queued".into()));
+    assert_eq!(ask("", &json!({})), (503, "queue_full".into()));
+    assert_eq!(server.operate("DELETE", &path, "").status, 204);
+    ticket(&server, &ann, &json!({}));
+    assert_eq!(server.get("/v1/queue/abc").error_code(), "no_such_ticket");
+}

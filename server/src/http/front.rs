@@ -150,7 +150,7 @@ fn is_costly(path: &str) -> bool {
 
 /// Whether a request there is a player's, for which there is no admin token.
 fn is_players(path: &str) -> bool {
-    path == "/v1/match"
+    ["/v1/match", "/v1/queue"].contains(&path) || path.starts_with("/v1/queue/")
 }
 
 fn asks_for_websocket(headers: &HeaderMap) -> bool {

@@ -125,7 +125,7 @@ pub(super) async fn player(state: &HttpState, request: &HttpRequest) -> Result<A
     }
 }
 
-fn allowed(identity: &Identity, kind: String) -> Result<String, ApiError> {
+pub(super) fn allowed(identity: &Identity, kind: String) -> Result<String, ApiError> {
     if identity.entry.allows_kind(&kind) {
         return Ok(kind);
     }
@@ -136,7 +136,7 @@ fn forbidden(message: String) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", message)
 }
 
-fn party_of(party: Option<u32>) -> Result<u32, ApiError> {
+pub(super) fn party_of(party: Option<u32>) -> Result<u32, ApiError> {
     let party = party.unwrap_or(1);
     if (1..=MAX_PARTY).contains(&party) {
         return Ok(party);

@@ -2,8 +2,8 @@
 //! handler and each answer.
 
 use super::{
-    admin, certificate, health, inspect, matching, metrics, moving, nodes, presence, rooms, stream, topics,
-    users,
+    admin, certificate, health, inspect, matching, metrics, moving, nodes, presence, queue, rooms, stream,
+    topics, users,
 };
 use crate::ground::api_error::Problem;
 use actix_web::{HttpResponse, web::Bytes};
@@ -33,6 +33,9 @@ use utoipa::{
         rooms::show,
         matching::find,
         matching::lobby,
+        queue::enter,
+        queue::show,
+        queue::leave,
         admin::close_room,
         moving::move_room,
         inspect::state,

@@ -17,7 +17,7 @@ use crate::{
     homes::Homes,
     http::{self, Access, Costly, HttpState, LOBBY_READERS, Pages},
     jobs::JobPool,
-    matching::Matchmaker,
+    matching::{Matchmaker, Queue},
     metrics::Metrics,
     moving::Mover,
     nodes::Nodes,
@@ -68,6 +68,7 @@ pub(super) struct Parts {
     pub registry: Arc<Registry>,
     pub factory: Arc<Factory>,
     pub matchmaker: Arc<Matchmaker>,
+    pub queue: Arc<Queue>,
     /// The other nodes, if there may be others.
     pub nodes: Option<Arc<Nodes>>,
     /// Moves rooms to them.
@@ -123,6 +124,7 @@ impl Parts {
             registry: self.registry.clone(),
             factory: self.factory.clone(),
             matchmaker: self.matchmaker.clone(),
+            queue: self.queue.clone(),
             lobby_readers: Arc::new(Semaphore::new(LOBBY_READERS)),
             nodes: self.nodes.clone(),
             mover: self.mover.clone(),

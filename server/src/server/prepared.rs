@@ -19,7 +19,7 @@ use crate::{
     homes::{Homes, keep_balance},
     http::Pages,
     jobs::{JobPool, Jobs},
-    matching::Matchmaker,
+    matching::{Matchmaker, Queue},
     metrics::Metrics,
     moving::Mover,
     open_files,
@@ -188,6 +188,7 @@ impl Prepared {
         let registry = parts.registry.clone();
         actix_rt::spawn(keep_balance(parts.homes.clone(), move |home| registry.at(home)));
         actix_rt::spawn(produce(Arc::downgrade(&parts.feed), watched));
+        actix_rt::spawn(parts.queue.clone().run());
         actix_rt::spawn(watch(&parts.health, &parts.certificates));
         let door = parts.door.clone();
         actix_rt::spawn(topics::tend(Arc::downgrade(&parts.topics), move || door.revocations().version()));
@@ -276,6 +277,7 @@ impl Prepared {
         let mover = nodes.as_ref().map(|nodes| {
             Arc::new(Mover::new(registry.clone(), factory.clone(), nodes.clone(), metrics.clone(), clock))
         });
+        let queue = Queue::new(&config, server.matching, matchmaker.clone(), metrics.clone());
         authenticator.start(&health)?;
         let rooms = factory.clone();
         let door = Door::new(
@@ -300,6 +302,7 @@ impl Prepared {
             quic,
             factory,
             matchmaker,
+            queue,
             nodes,
             mover,
             registry,

@@ -1,0 +1,259 @@
+//! Waiting for a match: tickets.
+
+use super::{
+    ApiError, HttpState,
+    matching::{allowed, party_of, player},
+};
+use crate::{
+    ground::whole::whole,
+    matching::{
+        Look, QueueError, QueueTicket,
+        desk::{Assignment, Seen},
+        filter::Filter,
+        ticket::{MAX_ATTRIBUTE, MAX_KEY, MAX_KEYS, TicketId},
+    },
+    transport::lease,
+};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
+use bytes::Bytes;
+use futures_util::stream::unfold;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{collections::BTreeMap, convert::Infallible, time::Duration};
+use utoipa::ToSchema;
+
+/// Farthest that a skill is from 0.
+const MOST_SKILL: f64 = 1e9;
+/// Longest wait for an answer, seconds.
+const LONGEST_WAIT: u64 = 25;
+/// Time between two events for one who waits, at most.
+const NEWS: Duration = Duration::from_secs(5);
+
+/// A party that wants a match.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TicketRequest {
+    /// Kind of game. Absent: the server's default kind.
+    kind: Option<String>,
+    /// How many play. They stay together. Default: 1.
+    #[serde(default, deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 64)]
+    party: Option<u32>,
+    /// How good they are, on average. Default: 0.
+    #[serde(default)]
+    skill: f64,
+    /// Milliseconds to regions in which they can play, at most 16. Empty: all.
+    #[serde(default)]
+    latencies: BTreeMap<String, u32>,
+    /// What is known of them besides, at most 16: texts, numbers, true or false.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    attributes: BTreeMap<String, Value>,
+    /// What must be true of everybody they play with, as `mode = "ctf"`: of their attributes, `skill` and
+    /// `party`; or of a running room that they come to.
+    #[schema(max_length = 512)]
+    filter: Option<String>,
+}
+
+/// A ticket that was taken.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TicketAnswer {
+    /// Its id. Nobody else can guess it: whoever has it has the seats.
+    id: String,
+}
+
+/// What is known of a ticket.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub(super) enum TicketState {
+    /// It waits.
+    Waiting {
+        /// How long it has, milliseconds.
+        waited_ms: u64,
+        /// How much longer it will, as far as recent matches tell.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        estimate_ms: Option<u64>,
+    },
+    /// It has a match.
+    Matched {
+        /// The room.
+        room: String,
+        /// Its kind of game.
+        kind: String,
+        /// The team, from 0.
+        team: u32,
+        /// One for each player, for `Join.reservation`. The first is for the user who has asked.
+        reservations: Vec<String>,
+        /// Up to when the seats are kept, milliseconds since 1970.
+        until_unix_ms: u64,
+        /// Where WebSockets to its server go, if there are several.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+        /// Where QUIC and WebTransport to its server go.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        quic: Option<String>,
+    },
+}
+
+impl From<Look> for TicketState {
+    fn from(Look { seen, waited_ms, estimate_ms }: Look) -> Self {
+        match seen {
+            Seen::Waiting(_) => Self::Waiting { waited_ms, estimate_ms },
+            Seen::Matched(Assignment { room, kind, team, reservations, until_ms, url, quic }) => {
+                Self::Matched { room, kind, team, reservations, until_unix_ms: until_ms, url, quic }
+            }
+        }
+    }
+}
+
+impl From<QueueError> for ApiError {
+    fn from(error: QueueError) -> Self {
+        let (status, code) = match error {
+            QueueError::NoQueue(_) => (StatusCode::NOT_FOUND, "no_queue"),
+            QueueError::Full(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue_full"),
+            QueueError::Again(_) => (StatusCode::CONFLICT, "already_queued"),
+            QueueError::Random(_) | QueueError::Away(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "queue_unavailable")
+            }
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+/// Waits for a match: takes a ticket. It is given up when nobody has looked at it for half a minute.
+#[utoipa::path(post, path = "/v1/queue", tag = "matches", operation_id = "queue",
+    request_body = TicketRequest, security((), ("player" = [])),
+    responses((status = 201, description = "The ticket is taken", body = TicketAnswer,
+        headers(("location" = String, description = "Where it is")))))]
+pub(super) async fn enter(
+    request: HttpRequest,
+    body: web::Json<TicketRequest>,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    let identity = player(&state, &request).await?;
+    let TicketRequest { kind, party, skill, latencies, attributes, filter } = body.into_inner();
+    let kind = kind.or_else(|| identity.entry.kind.as_deref().map(str::to_owned));
+    let kind = kind.unwrap_or_else(|| state.matchmaker.default_kind().to_owned());
+    let filter = filter.unwrap_or_default();
+    if !filter.is_empty() {
+        Filter::parse(&filter)?;
+    }
+    if !skill.is_finite() || skill.abs() > MOST_SKILL {
+        return Err(out_of_range(format!("skill is {skill}, more than {MOST_SKILL:e} from 0")));
+    }
+    if latencies.len() > MAX_KEYS || attributes.len() > MAX_KEYS {
+        return Err(out_of_range(format!("latencies and attributes have at most {MAX_KEYS} keys each")));
+    }
+    if let Some(long) = latencies.keys().chain(attributes.keys()).find(|key| key.len() > MAX_KEY) {
+        return Err(out_of_range(format!("keys have at most {MAX_KEY} bytes: not {long:?}")));
+    }
+    let ticket = QueueTicket {
+        user: (!identity.user.is_guest()).then(|| identity.user.id().clone()),
+        kind: allowed(&identity, kind)?,
+        party: party_of(party)?,
+        attributes: attributes.into_iter().map(attribute).collect::<Result<_, _>>()?,
+        skill,
+        latencies,
+        filter,
+    };
+    let id = state.queue.add(ticket).await?.to_string();
+    let location = format!("/v1/queue/{id}");
+    Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).json(TicketAnswer { id }))
+}
+
+fn attribute((key, value): (String, Value)) -> Result<(String, String), ApiError> {
+    let text = match value {
+        Value::String(text) => text,
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        _ => return Err(out_of_range(format!("attributes are texts, numbers, true or false: not {key:?}"))),
+    };
+    if text.len() > MAX_ATTRIBUTE {
+        return Err(out_of_range(format!("attributes have at most {MAX_ATTRIBUTE} bytes: not {key:?}")));
+    }
+    Ok((key, text))
+}
+
+fn out_of_range(message: String) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "out_of_range", message)
+}
+
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    /// Seconds.
+    wait: Option<u64>,
+}
+
+/// What is known of a ticket; or for `Accept: text/event-stream`, what becomes of it: events `waiting`, and at
+/// last `matched` or `gone`.
+#[utoipa::path(get, path = "/v1/queue/{ticket}", tag = "matches", operation_id = "show_ticket", params(
+    ("ticket" = String, Path, description = "The ticket"),
+    ("wait" = Option<u64>, Query, maximum = 25, description = "Answer when there is a match, after so many seconds at most. Default: 0"),
+), responses((status = 200, description = "What is known", content(
+    (TicketState = "application/json"), (TicketState = "text/event-stream")))))]
+pub(super) async fn show(
+    request: HttpRequest,
+    id: web::Path<String>,
+    asked: web::Query<Asked>,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    let id = TicketId::parse(&id).ok_or_else(no_such_ticket)?;
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    if !accept.is_some_and(|accept| accept.contains("text/event-stream")) {
+        let wait = Duration::from_secs(asked.wait.unwrap_or(0).min(LONGEST_WAIT));
+        lease::prolong(wait + state.answer_timeout);
+        let look = state.queue.look(id, wait).await?.ok_or_else(no_such_ticket)?;
+        return Ok(HttpResponse::Ok().json(TicketState::from(look)));
+    }
+    state.queue.look(id, Duration::ZERO).await?.ok_or_else(no_such_ticket)?;
+    let events = unfold(Some(Duration::ZERO), move |wait| {
+        let state = state.clone();
+        async move {
+            let (text, next) = news(&state, id, wait?).await;
+            Some((Ok::<_, Infallible>(text), next))
+        }
+    });
+    lease::make_endless();
+    let mut response = HttpResponse::Ok();
+    response.content_type("text/event-stream").insert_header(("x-accel-buffering", "no"));
+    Ok(response.streaming(Box::pin(events)))
+}
+
+/// The next event of a ticket, and how long to wait for the one after. None: it was the last.
+async fn news(state: &HttpState, id: TicketId, wait: Duration) -> (Bytes, Option<Duration>) {
+    let (name, data, next) = match state.queue.look(id, wait).await {
+        Ok(Some(look)) => {
+            let waits = matches!(look.seen, Seen::Waiting(_));
+            let data = serde_json::to_string(&TicketState::from(look)).unwrap_or_default();
+            (if waits { "waiting" } else { "matched" }, data, waits.then_some(NEWS))
+        }
+        Ok(None) | Err(_) => ("gone", "{}".to_owned(), None),
+    };
+    (format!("event: {name}\ndata: {data}\n\n").into(), next)
+}
+
+/// Takes a ticket back. If it has a match by now, the answer says so (409 `matched`), and the seats are kept
+/// up to their deadline.
+#[utoipa::path(delete, path = "/v1/queue/{ticket}", tag = "matches", operation_id = "leave_queue",
+    params(("ticket" = String, Path, description = "The ticket")),
+    responses((status = 204, description = "It waits no more")))]
+pub(super) async fn leave(
+    id: web::Path<String>,
+    state: web::Data<HttpState>,
+) -> Result<HttpResponse, ApiError> {
+    let id = TicketId::parse(&id).ok_or_else(no_such_ticket)?;
+    match state.queue.cancel(id).await?.ok_or_else(no_such_ticket)? {
+        Seen::Waiting(_) => Ok(HttpResponse::NoContent().finish()),
+        Seen::Matched(_) => {
+            Err(ApiError::new(StatusCode::CONFLICT, "matched", "the ticket has a match already"))
+        }
+    }
+}
+
+fn no_such_ticket() -> ApiError {
+    let message = "there is no such ticket: it was taken back, its match is over, or nobody has looked at it";
+    ApiError::new(StatusCode::NOT_FOUND, "no_such_ticket", message)
+}

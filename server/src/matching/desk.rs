@@ -1,0 +1,191 @@
+//! The desk where tickets lie: what must be agreed on, by however many servers there are.
+//!
+//! One server at a time makes matches: the one with the lease. It reads who waits, keeps seats for a match,
+//! and only then commits it, which is one step: if the lease is still its own and all tickets still wait,
+//! they have their match from then on; otherwise nothing happens. So a ticket is matched once, whoever is
+//! slow; and when a server dies in between, its tickets wait as before, and the seats that it had kept are
+//! free at their deadline.
+//!
+//! This is the desk of one server, and the model of the one in Redis.
+
+use super::ticket::{Ticket, TicketId};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// How long a ticket lies here after somebody has looked at it, milliseconds: who has gone must not be
+/// matched.
+pub(crate) const LIFE_MS: u64 = 30_000;
+
+/// All tickets.
+#[derive(Debug, Default)]
+pub(crate) struct Desk {
+    tickets: BTreeMap<TicketId, Entry>,
+    /// The ticket of a user for a kind of game.
+    of_users: BTreeMap<(String, Arc<str>), TicketId>,
+    /// Counts the tickets, for their order.
+    number: u64,
+    lease: Option<Lease>,
+    /// Counts the leases.
+    epoch: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    ticket: Ticket,
+    number: u64,
+    until_ms: u64,
+    matched: Option<Assignment>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    holder: String,
+    until_ms: u64,
+}
+
+/// Where the players of a ticket play.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Assignment {
+    /// The room.
+    pub(crate) room: String,
+    /// Its kind of game.
+    pub(crate) kind: String,
+    /// In which team, from 0.
+    pub(crate) team: u32,
+    /// One reservation for each player.
+    pub(crate) reservations: Vec<String>,
+    /// Up to when the seats are kept, milliseconds since 1970.
+    pub(crate) until_ms: u64,
+    /// Where WebSockets to its server go, if there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) url: Option<String>,
+    /// Where QUIC and WebTransport to its server go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) quic: Option<String>,
+}
+
+/// Why a ticket is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// There are as many as may be.
+    Full,
+    /// The user has one for this kind of game.
+    Again,
+}
+
+/// What is known of a ticket.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Seen {
+    /// It waits.
+    Waiting(Box<Ticket>),
+    /// It has a match.
+    Matched(Assignment),
+}
+
+/// What became of a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Commit {
+    /// Its tickets have it.
+    Done,
+    /// Another server makes matches by now.
+    LeaseLost,
+    /// Somebody does not wait any more.
+    Gone,
+}
+
+impl Desk {
+    /// Takes a ticket, if there are fewer than `most`.
+    pub(crate) fn add(&mut self, now_ms: u64, ticket: Ticket, most: usize) -> Result<(), NotTaken> {
+        self.sweep(now_ms);
+        let user = ticket.user.clone().map(|user| (ticket.kind.clone(), user));
+        if user.as_ref().is_some_and(|user| self.of_users.contains_key(user)) {
+            return Err(NotTaken::Again);
+        }
+        if self.tickets.len() >= most {
+            return Err(NotTaken::Full);
+        }
+        if let Some(user) = user {
+            self.of_users.insert(user, ticket.id);
+        }
+        self.number += 1;
+        let (number, until_ms) = (self.number, now_ms + LIFE_MS);
+        self.tickets.insert(ticket.id, Entry { ticket, number, until_ms, matched: None });
+        Ok(())
+    }
+
+    /// Somebody looks at a ticket, which therefore stays. None: there is none.
+    pub(crate) fn look(&mut self, now_ms: u64, id: TicketId) -> Option<Seen> {
+        let entry = self.tickets.get_mut(&id).filter(|entry| entry.until_ms > now_ms)?;
+        Some(match &entry.matched {
+            Some(matched) => Seen::Matched(matched.clone()),
+            None => {
+                entry.until_ms = now_ms + LIFE_MS;
+                Seen::Waiting(Box::new(entry.ticket.clone()))
+            }
+        })
+    }
+
+    /// Takes a ticket back. Returns what it was. (Who has a match keeps it.)
+    pub(crate) fn cancel(&mut self, now_ms: u64, id: TicketId) -> Option<Seen> {
+        let seen = self.look(now_ms, id)?;
+        if matches!(seen, Seen::Waiting(_)) {
+            self.remove(id);
+        }
+        Some(seen)
+    }
+
+    /// Takes the lease for so long, or goes on with it. Returns its number. None: another server has it.
+    pub(crate) fn lead(&mut self, now_ms: u64, who: &str, for_ms: u64) -> Option<u64> {
+        match &mut self.lease {
+            Some(lease) if lease.until_ms > now_ms && lease.holder != who => return None,
+            Some(lease) if lease.until_ms > now_ms => lease.until_ms = now_ms + for_ms,
+            _ => {
+                self.epoch += 1;
+                self.lease = Some(Lease { holder: who.to_owned(), until_ms: now_ms + for_ms });
+            }
+        }
+        Some(self.epoch)
+    }
+
+    /// All who wait for this kind of game, in the order in which they came.
+    pub(crate) fn waiting(&mut self, now_ms: u64, kind: &str) -> Vec<Ticket> {
+        self.sweep(now_ms);
+        let waits = |entry: &&Entry| entry.matched.is_none() && entry.ticket.kind == kind;
+        let mut waiting: Vec<_> = self.tickets.values().filter(waits).collect();
+        waiting.sort_by_key(|entry| entry.number);
+        waiting.into_iter().map(|entry| entry.ticket.clone()).collect()
+    }
+
+    /// Gives tickets their match, all or none.
+    pub(crate) fn commit(&mut self, now_ms: u64, epoch: u64, made: &[(TicketId, Assignment)]) -> Commit {
+        if self.epoch != epoch || self.lease.as_ref().is_none_or(|lease| lease.until_ms <= now_ms) {
+            return Commit::LeaseLost;
+        }
+        let waits =
+            |id| self.tickets.get(id).is_some_and(|entry| entry.matched.is_none() && entry.until_ms > now_ms);
+        if !made.iter().all(|(id, _)| waits(id)) {
+            return Commit::Gone;
+        }
+        for (id, assignment) in made {
+            if let Some(entry) = self.tickets.get_mut(id) {
+                // Whoever asks later has lost the seat as well.
+                entry.until_ms = assignment.until_ms.max(now_ms);
+                entry.matched = Some(assignment.clone());
+            }
+        }
+        Commit::Done
+    }
+
+    /// Removes those at whom nobody looks any more.
+    fn sweep(&mut self, now_ms: u64) {
+        let over = |entry: &Entry| entry.until_ms <= now_ms;
+        let gone: Vec<_> = self.tickets.iter().filter(|(_, entry)| over(entry)).map(|(id, _)| *id).collect();
+        gone.into_iter().for_each(|id| self.remove(id));
+    }
+
+    fn remove(&mut self, id: TicketId) {
+        if let Some(Entry { ticket: Ticket { kind, user: Some(user), .. }, .. }) = self.tickets.remove(&id) {
+            self.of_users.remove(&(kind, user));
+        }
+    }
+}

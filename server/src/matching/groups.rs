@@ -1,0 +1,367 @@
+//! The match function that comes with the server: groups of as many as play, of about the same skill.
+//!
+//! Who has waited longest comes first, and takes those nearest in skill within a window that widens as it
+//! waits; a region must be near enough for all; everybody's filter must be true of everybody else. Parties
+//! stay whole, and teams are as equal in skill as they can be.
+
+use super::{
+    filter::Filter,
+    function::{Backfill, MatchFunction, Proposal, Round},
+    ticket::Ticket,
+};
+use std::collections::BTreeMap;
+
+/// How many others are looked at for one who has waited, at most.
+const LOOKED_AT: usize = 256;
+/// How many pairs are compared in a round, at most: the rest waits for the next.
+const COMPARED: usize = 500_000;
+/// How many ways to make teams are tried for one match, at most.
+const TEAMS_TRIED: usize = 1_000;
+/// Most regions that are told apart in a round.
+const REGIONS: usize = 64;
+
+/// Groups of a size.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Groups {
+    /// How many teams a match has.
+    pub teams: u32,
+    /// How many players a team has.
+    pub team_size: u32,
+    /// How far from one another in skill those are who have just come.
+    pub skill_window: f64,
+    /// How much farther for each second that the first has waited.
+    pub skill_widens: f64,
+    /// How far away a region may be, milliseconds, for one who has just come.
+    pub latency_ms: u32,
+    /// How much farther for each second of waiting.
+    pub latency_widens: u32,
+}
+
+impl Groups {
+    /// So many teams of so many.
+    pub fn new(teams: u32, team_size: u32) -> Self {
+        let (teams, team_size) = (teams.max(1), team_size.max(1));
+        let (skill_window, skill_widens, latency_ms, latency_widens) = (100.0, 10.0, 100, 10);
+        Self { teams, team_size, skill_window, skill_widens, latency_ms, latency_widens }
+    }
+
+    fn window(&self, waited_ms: u64) -> f64 {
+        self.skill_window + self.skill_widens * (waited_ms as f64 / 1_000.0)
+    }
+}
+
+impl MatchFunction for Groups {
+    fn propose(&self, round: &Round<'_>) -> Vec<Proposal> {
+        let mut pool = Pool::new(self, round);
+        let mut proposals = Vec::new();
+        // Whoever plays already waits for others, too.
+        for (at, backfill) in round.backfills.iter().enumerate() {
+            proposals.extend(self.fill(&mut pool, at, backfill));
+        }
+        for place in 0..round.tickets.len() {
+            if pool.compared >= COMPARED {
+                break;
+            }
+            if pool.is_free(place)
+                && let Some(proposal) = self.group(&mut pool, place)
+            {
+                proposal.tickets().for_each(|at| pool.take(at));
+                proposals.push(proposal);
+            }
+        }
+        proposals
+    }
+}
+
+impl Groups {
+    /// A match with this one, who has waited longest of those that are left.
+    fn group(&self, pool: &mut Pool<'_>, first: usize) -> Option<Proposal> {
+        let size = self.teams.saturating_mul(self.team_size);
+        let mut group = Group::of(pool, first);
+        if group.players > size || pool.tickets[first].party > self.team_size {
+            return None;
+        }
+        let (skill, window) = (pool.tickets[first].skill, self.window(pool.waited(first)));
+        let mut nearest = pool.nearest(first);
+        let mut looked_at = 0;
+        loop {
+            if group.players == size {
+                if let Some(teams) = self.teams(pool, &group.members) {
+                    return Some(Proposal { teams, region: pool.region(&group), backfill: None });
+                }
+                // The last one does not fit in: their parties are too large.
+                group = group.without_last(pool);
+            }
+            if looked_at == LOOKED_AT {
+                return None;
+            }
+            looked_at += 1;
+            let next = nearest.next(pool, skill, window)?;
+            let party = pool.tickets[next].party;
+            if party <= self.team_size && group.players + party <= size && pool.fits(&group, next) {
+                group.add(pool, next);
+            }
+        }
+    }
+
+    /// Players for a room that wants some: as many as there are. What they want must be true of the room.
+    fn fill(&self, pool: &mut Pool<'_>, at: usize, backfill: &Backfill) -> Option<Proposal> {
+        let mut group = Group { members: Vec::new(), players: 0, regions: u64::MAX };
+        for place in 0..pool.tickets.len() {
+            let ticket = &pool.tickets[place];
+            let near = backfill
+                .skill
+                .is_none_or(|skill| (ticket.skill - skill).abs() <= self.window(pool.waited(place)));
+            let wants = pool.wants[place].as_ref().is_none_or(|filter| filter.fits(&backfill.room));
+            let here = backfill.room.region.as_ref().is_none_or(|region| pool.can_reach(place, region));
+            if group.players + ticket.party <= backfill.players
+                && pool.is_free(place)
+                && near
+                && wants
+                && here
+            {
+                group.add(pool, place);
+            }
+            pool.compared += 1;
+            if group.players == backfill.players || pool.compared >= COMPARED {
+                break;
+            }
+        }
+        if group.members.is_empty() {
+            return None;
+        }
+        group.members.iter().for_each(|place| pool.take(*place));
+        Some(Proposal { teams: vec![group.members], region: None, backfill: Some(at) })
+    }
+
+    /// Teams of these, whole parties each, as equal in skill as a search of bounded length finds. None: there
+    /// are none.
+    fn teams(&self, pool: &Pool<'_>, members: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let mut parties = members.to_vec();
+        // The largest first: they are the hardest to place.
+        parties.sort_by(|one, other| {
+            let (one, other) = (&pool.tickets[*one], &pool.tickets[*other]);
+            other.party.cmp(&one.party).then(other.skill.total_cmp(&one.skill)).then(one.id.cmp(&other.id))
+        });
+        let free = vec![(self.team_size, 0.0); self.teams as usize];
+        let mut search = Search { pool, parties: &parties, best: None, tried: 0 };
+        search.place(&mut vec![0; parties.len()], 0, &mut free.clone());
+        let (_, chosen) = search.best?;
+        let mut teams = vec![Vec::new(); self.teams as usize];
+        for (party, team) in parties.iter().zip(chosen) {
+            teams[team].push(*party);
+        }
+        Some(teams)
+    }
+}
+
+/// A search for equal teams: depth first, the weakest team first, so that the first find is a good one.
+struct Search<'a> {
+    pool: &'a Pool<'a>,
+    parties: &'a [usize],
+    /// How unequal the teams are, and the team of each party.
+    best: Option<(f64, Vec<usize>)>,
+    tried: usize,
+}
+
+impl Search<'_> {
+    fn place(&mut self, chosen: &mut Vec<usize>, at: usize, teams: &mut [(u32, f64)]) {
+        if self.tried >= TEAMS_TRIED || self.best.as_ref().is_some_and(|(unequal, _)| *unequal == 0.0) {
+            return;
+        }
+        self.tried += 1;
+        let Some(party) = self.parties.get(at) else {
+            let skills = teams.iter().map(|(_, skill)| *skill);
+            let (least, most) = skills.fold((f64::MAX, f64::MIN), |(l, m), s| (l.min(s), m.max(s)));
+            if self.best.as_ref().is_none_or(|(unequal, _)| most - least < *unequal) {
+                self.best = Some((most - least, chosen.clone()));
+            }
+            return;
+        };
+        let ticket = &self.pool.tickets[*party];
+        let adds = ticket.skill * f64::from(ticket.party);
+        let mut order: Vec<usize> = (0..teams.len()).filter(|team| teams[*team].0 >= ticket.party).collect();
+        order.sort_by(|one, other| teams[*one].1.total_cmp(&teams[*other].1));
+        // Teams that are alike so far are tried once.
+        order.dedup_by(|one, other| teams[*one] == teams[*other]);
+        for team in order {
+            let before = teams[team];
+            teams[team] = (before.0 - ticket.party, before.1 + adds);
+            chosen[at] = team;
+            self.place(chosen, at + 1, teams);
+            teams[team] = before;
+        }
+    }
+}
+
+/// Those who are to play together, so far.
+struct Group {
+    members: Vec<usize>,
+    players: u32,
+    /// Regions that are near enough for all.
+    regions: u64,
+}
+
+impl Group {
+    fn of(pool: &Pool<'_>, first: usize) -> Self {
+        Self { members: vec![first], players: pool.tickets[first].party, regions: pool.regions[first] }
+    }
+
+    fn add(&mut self, pool: &Pool<'_>, place: usize) {
+        self.members.push(place);
+        self.players += pool.tickets[place].party;
+        self.regions &= pool.regions[place];
+    }
+
+    fn without_last(mut self, pool: &Pool<'_>) -> Self {
+        self.members.pop();
+        let regions = self.members.iter().fold(u64::MAX, |all, place| all & pool.regions[*place]);
+        let players = self.members.iter().map(|place| pool.tickets[*place].party).sum();
+        Self { members: self.members, players, regions }
+    }
+}
+
+/// All who wait, in the order of their skill.
+struct Pool<'a> {
+    tickets: &'a [Ticket],
+    now_ms: u64,
+    wants: Vec<Option<Filter>>,
+    /// For each ticket, the regions that are near enough, as bits.
+    regions: Vec<u64>,
+    names: Vec<&'a str>,
+    /// Places by skill.
+    by_skill: Vec<usize>,
+    /// For each ticket, its index there.
+    rank: Vec<usize>,
+    /// Neighbours in skill who are not taken: a list that is linked both ways, with one end before and one
+    /// after all.
+    before: Vec<usize>,
+    after: Vec<usize>,
+    taken: Vec<bool>,
+    compared: usize,
+}
+
+impl<'a> Pool<'a> {
+    fn new(groups: &Groups, round: &Round<'a>) -> Self {
+        let tickets = round.tickets;
+        let mut by_skill: Vec<usize> = (0..tickets.len()).collect();
+        by_skill
+            .sort_by(|one, other| tickets[*one].skill.total_cmp(&tickets[*other].skill).then(one.cmp(other)));
+        let mut rank = vec![0; tickets.len()];
+        by_skill.iter().enumerate().for_each(|(at, place)| rank[*place] = at);
+        let mut numbers = BTreeMap::new();
+        let near = |ticket: &'a Ticket, numbers: &mut BTreeMap<&'a str, usize>| {
+            let waited = ticket.waited_ms(round.now_ms) / 1_000;
+            let most = u64::from(groups.latency_ms) + u64::from(groups.latency_widens).saturating_mul(waited);
+            let mut bits = 0;
+            for (region, ms) in &ticket.latencies {
+                let next = numbers.len();
+                let number = *numbers.entry(&**region).or_insert(next);
+                if number < REGIONS && u64::from(*ms) <= most {
+                    bits |= 1 << number;
+                }
+            }
+            if ticket.latencies.is_empty() { u64::MAX } else { bits }
+        };
+        let regions = tickets.iter().map(|ticket| near(ticket, &mut numbers)).collect();
+        let mut names = vec![""; numbers.len()];
+        numbers.iter().for_each(|(name, number)| names[*number] = name);
+        Self {
+            now_ms: round.now_ms,
+            wants: tickets.iter().map(Ticket::wants).collect(),
+            regions,
+            names,
+            by_skill,
+            rank,
+            before: (0..tickets.len() + 2).map(|n| n.saturating_sub(1)).collect(),
+            after: (1..tickets.len() + 3).collect(),
+            taken: vec![false; tickets.len()],
+            compared: 0,
+            tickets,
+        }
+    }
+
+    fn waited(&self, place: usize) -> u64 {
+        self.tickets[place].waited_ms(self.now_ms)
+    }
+
+    fn is_free(&self, place: usize) -> bool {
+        !self.taken[place]
+    }
+
+    fn take(&mut self, place: usize) {
+        if std::mem::replace(&mut self.taken[place], true) {
+            return;
+        }
+        let link = self.rank[place] + 1;
+        let (before, after) = (self.before[link], self.after[link]);
+        (self.after[before], self.before[after]) = (after, before);
+    }
+
+    /// Whether all are content with one more, and that one with all.
+    fn fits(&mut self, group: &Group, place: usize) -> bool {
+        if group.regions & self.regions[place] == 0 {
+            return false;
+        }
+        let content = |wants: &Option<Filter>, with: &Ticket| wants.as_ref().is_none_or(|w| w.fits(with));
+        self.compared += group.members.len().max(1);
+        group.members.iter().all(|member| {
+            content(&self.wants[*member], &self.tickets[place])
+                && content(&self.wants[place], &self.tickets[*member])
+        })
+    }
+
+    fn can_reach(&self, place: usize, region: &str) -> bool {
+        match self.names.iter().position(|name| *name == region) {
+            Some(number) if number < REGIONS => self.regions[place] & (1 << number) != 0,
+            _ => self.tickets[place].latencies.is_empty(),
+        }
+    }
+
+    /// The region that is nearest to a group.
+    fn region(&self, group: &Group) -> Option<String> {
+        let total = |name: &str| -> u64 {
+            let latencies = group.members.iter().filter_map(|place| self.tickets[*place].latencies.get(name));
+            latencies.map(|ms| u64::from(*ms)).sum()
+        };
+        let names = self.names.iter().take(REGIONS).enumerate();
+        let near = names.filter(|(number, _)| group.regions & (1 << number) != 0).map(|(_, name)| *name);
+        let known = group.members.iter().any(|place| !self.tickets[*place].latencies.is_empty());
+        near.filter(|_| known).min_by_key(|name| (total(name), *name)).map(str::to_owned)
+    }
+
+    /// The others, from the nearest in skill to the farthest.
+    fn nearest(&self, place: usize) -> Nearest {
+        let link = self.rank[place] + 1;
+        Nearest { below: self.before[link], above: self.after[link] }
+    }
+}
+
+/// Two places in the order of skill, going apart.
+struct Nearest {
+    below: usize,
+    above: usize,
+}
+
+impl Nearest {
+    fn next(&mut self, pool: &Pool<'_>, skill: f64, window: f64) -> Option<usize> {
+        let end = pool.tickets.len() + 1;
+        let at = |link: usize| {
+            let place = (link != 0 && link != end).then(|| pool.by_skill[link - 1])?;
+            let away = (pool.tickets[place].skill - skill).abs();
+            (away <= window).then_some((away, place))
+        };
+        let (place, is_below) = match (at(self.below), at(self.above)) {
+            (Some((near, below)), Some((far, _))) if near <= far => (below, true),
+            (_, Some((_, above))) => (above, false),
+            (Some((_, below)), None) => (below, true),
+            (None, None) => return None,
+        };
+        match is_below {
+            true => self.below = pool.before[self.below],
+            false => self.above = pool.after[self.above],
+        }
+        Some(place)
+    }
+}

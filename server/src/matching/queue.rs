@@ -1,0 +1,304 @@
+//! The queue: takes tickets, makes matches in rounds, and tells those who wait.
+
+use super::{
+    Matchmaker,
+    desk::{Assignment, Commit, NotTaken, Seen},
+    desks::{DeskAway, Desks},
+    function::{MatchFunction, Proposal, Round, possible},
+    groups::Groups,
+    ticket::{Ticket, TicketId},
+};
+use crate::{
+    config::Config,
+    factory::RoomSpec,
+    ground::reservation::{Reservation, ReservationToken},
+    metrics::Metrics,
+    room::Release,
+};
+use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::{sync::Notify, task::spawn_blocking, time::sleep};
+use tracing::warn;
+
+/// Time between two rounds.
+const ROUND: Duration = Duration::from_millis(500);
+/// How long one server makes matches before another may.
+pub(super) const LEASE: Duration = Duration::from_secs(3);
+/// Matches that are being made at a time.
+const AT_ONCE: usize = 16;
+/// Matches of a kind that are made in a round, at most.
+const A_ROUND: usize = 500;
+/// Waits from which the next ones are estimated.
+const REMEMBERED: usize = 64;
+
+/// Match functions, by kind of game.
+pub(crate) type Functions = BTreeMap<String, Arc<dyn MatchFunction>>;
+
+/// Who waits for a match.
+pub(crate) struct Queue {
+    desks: Desks,
+    functions: Functions,
+    matchmaker: Arc<Matchmaker>,
+    metrics: Arc<Metrics>,
+    /// Most tickets.
+    most: usize,
+    /// Names this server among those that make matches.
+    me: String,
+    /// What recent matches have waited, by kind, milliseconds.
+    waits: Mutex<BTreeMap<String, VecDeque<u64>>>,
+    /// There are new matches.
+    matched: Notify,
+}
+
+/// What a party that comes says.
+pub(crate) struct QueueTicket {
+    pub(crate) kind: String,
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) party: u32,
+    pub(crate) skill: f64,
+    pub(crate) latencies: BTreeMap<String, u32>,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) filter: String,
+}
+
+/// Why there is no ticket.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum QueueError {
+    #[error("there is no queue for {0:?}: the server's `queue` names the kinds that have one")]
+    NoQueue(String),
+    #[error("{0} tickets wait already: try again")]
+    Full(usize),
+    #[error("this user has a ticket for {0:?} already: take it back first")]
+    Again(String),
+    #[error("no random bytes: {0}")]
+    Random(getrandom::Error),
+    #[error(transparent)]
+    Away(#[from] DeskAway),
+}
+
+/// What is known of a ticket.
+pub(crate) struct Look {
+    pub(crate) seen: Seen,
+    /// How long it has waited, milliseconds.
+    pub(crate) waited_ms: u64,
+    /// How much longer it will, as far as recent matches tell.
+    pub(crate) estimate_ms: Option<u64>,
+}
+
+impl Queue {
+    /// A queue of the kinds that the configuration names, and of those that have a function of their own.
+    pub(crate) fn new(
+        config: &Config,
+        mut functions: Functions,
+        matchmaker: Arc<Matchmaker>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        for size in config.queue.iter() {
+            let groups = || Arc::new(Groups::new(size.teams, size.team_size)) as Arc<dyn MatchFunction>;
+            functions.entry(size.kind.clone()).or_insert_with(groups);
+        }
+        let me = format!("{:032x}", getrandom::u64().unwrap_or_default());
+        let (waits, matched) = (Mutex::default(), Notify::new());
+        let (desks, most) = (Desks::here(), config.queue_tickets);
+        Arc::new(Self { desks, functions, matchmaker, metrics, most, me, waits, matched })
+    }
+
+    /// Whether it has anything to do.
+    pub(crate) fn is_used(&self) -> bool {
+        !self.functions.is_empty()
+    }
+
+    /// Takes a ticket.
+    pub(crate) async fn add(&self, wanted: QueueTicket) -> Result<TicketId, QueueError> {
+        if !self.functions.contains_key(&wanted.kind) {
+            return Err(QueueError::NoQueue(wanted.kind));
+        }
+        let (id, kind) = (TicketId::random().map_err(QueueError::Random)?, wanted.kind.clone());
+        let QueueTicket { user, party, skill, latencies, attributes, filter, kind: of } = wanted;
+        let new = Ticket::new(id, &of, party);
+        let ticket = Ticket { user, skill, latencies, attributes, filter, since_ms: unix_ms(), ..new };
+        match self.desks.add(ticket, self.most).await? {
+            Ok(()) => Ok(id),
+            Err(NotTaken::Full) => Err(QueueError::Full(self.most)),
+            Err(NotTaken::Again) => Err(QueueError::Again(kind)),
+        }
+    }
+
+    /// Looks at a ticket; while it waits, for at most so long. None: there is none.
+    pub(crate) async fn look(&self, id: TicketId, wait: Duration) -> Result<Option<Look>, QueueError> {
+        let until = Instant::now() + wait;
+        loop {
+            let matched = self.matched.notified();
+            let Some(seen) = self.desks.look(id).await? else { return Ok(None) };
+            let left = until.saturating_duration_since(Instant::now());
+            match seen {
+                Seen::Waiting(_) if !left.is_zero() => {
+                    // Another server may have made the match.
+                    let _ = tokio::time::timeout(left.min(self.desks.patience()), matched).await;
+                }
+                seen => return Ok(Some(self.known(seen))),
+            }
+        }
+    }
+
+    fn known(&self, seen: Seen) -> Look {
+        let Seen::Waiting(ticket) = &seen else { return Look { seen, waited_ms: 0, estimate_ms: None } };
+        let waited_ms = ticket.waited_ms(unix_ms());
+        let usual = self.waits.lock().get(&ticket.kind).and_then(median);
+        let least = ROUND.as_millis() as u64;
+        Look { waited_ms, estimate_ms: usual.map(|usual| usual.saturating_sub(waited_ms).max(least)), seen }
+    }
+
+    /// Takes a ticket back. Returns what it was; None: there is none.
+    pub(crate) async fn cancel(&self, id: TicketId) -> Result<Option<Seen>, QueueError> {
+        Ok(self.desks.cancel(id).await?)
+    }
+
+    /// Makes matches, for ever.
+    pub(crate) async fn run(self: Arc<Self>) {
+        while self.is_used() {
+            sleep(ROUND).await;
+            if let Err(DeskAway(why)) = self.round().await {
+                warn!(why, "no matches can be made at present");
+            }
+        }
+    }
+
+    async fn round(&self) -> Result<(), DeskAway> {
+        let mut waiting = 0;
+        for (kind, function) in &self.functions {
+            let Some(epoch) = self.desks.lead(&self.me, LEASE).await? else { return Ok(()) };
+            let tickets = self.desks.waiting(kind).await?;
+            waiting += tickets.len();
+            if tickets.is_empty() {
+                continue;
+            }
+            let (function, backfills) = (function.clone(), self.matchmaker.backfills(kind));
+            let (seed, start) = (getrandom::u64().unwrap_or(epoch), Instant::now());
+            let proposed = spawn_blocking(move || {
+                let round = Round { now_ms: unix_ms(), seed, tickets: &tickets, backfills: &backfills };
+                let mut proposals = possible(&round, function.propose(&round));
+                proposals.truncate(A_ROUND);
+                let made = proposals.into_iter().map(|proposal| Making::of(&*function, &round, proposal));
+                made.collect::<Vec<_>>()
+            });
+            // A function that panics makes no matches.
+            let Ok(made) = proposed.await else { continue };
+            self.metrics.match_round.observe(start.elapsed());
+            let making = made.into_iter().map(|making| self.make(epoch, kind, making));
+            stream::iter(making).buffer_unordered(AT_ONCE).for_each(|()| async {}).await;
+            self.matched.notify_waiters();
+        }
+        self.metrics.tickets_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        Ok(())
+    }
+
+    /// Keeps the seats of a match, then gives it to its tickets.
+    async fn make(&self, epoch: u64, kind: &str, making: Making) {
+        let Making { teams, options, room } = making;
+        let players: u32 = teams.iter().flatten().map(|ticket| ticket.party).sum();
+        let spec = RoomSpec {
+            kind: Some(kind.to_owned()),
+            max_players: Some(players),
+            options,
+            // It is theirs alone.
+            info: BTreeMap::from([("private".to_owned(), "true".to_owned())]),
+            ..RoomSpec::default()
+        };
+        let seats = teams.iter().flatten().map(seats_of).collect::<Result<Vec<_>, _>>();
+        let Ok(seats) = seats else { return };
+        let kept = self.matchmaker.keep(room.as_deref(), spec, seats.concat()).await;
+        let (listed, lasts) = match kept {
+            Ok(kept) => kept,
+            Err(error) => return warn!(kind, %error, "there is no room for a match: its tickets wait"),
+        };
+        let until_ms = unix_ms() + lasts.as_millis() as u64;
+        let with_teams =
+            teams.iter().enumerate().flat_map(|(team, all)| all.iter().map(move |one| (team, one)));
+        let assigned = |((team, ticket), seats): ((usize, &Ticket), &Vec<Reservation>)| {
+            let assignment = Assignment {
+                room: listed.shared.name.to_string(),
+                kind: kind.to_owned(),
+                team: u32::try_from(team).unwrap_or(u32::MAX),
+                reservations: seats.iter().map(|seat| seat.token.to_text()).collect(),
+                until_ms,
+                url: None,
+                quic: None,
+            };
+            (ticket.id, assignment)
+        };
+        let made: Vec<_> = with_teams.zip(&seats).map(assigned).collect();
+        // Whoever makes many matches goes on leading meanwhile.
+        let leads = self.desks.lead(&self.me, LEASE).await;
+        let committed = match leads {
+            Ok(Some(now)) if now == epoch => self.desks.commit(epoch, made).await,
+            Ok(_) => Ok(Commit::LeaseLost),
+            Err(away) => Err(away),
+        };
+        match committed {
+            Ok(Commit::Done) => self.count(kind, &teams),
+            Ok(Commit::LeaseLost | Commit::Gone) => {
+                let tokens = seats.iter().flatten().map(|seat| seat.token).collect();
+                listed.room.do_send(Release(tokens));
+            }
+            // They may have it. If not, the seats are free at their deadline.
+            Err(DeskAway(why)) => warn!(why, "it is unknown whether a match was made"),
+        }
+    }
+
+    fn count(&self, kind: &str, teams: &[Vec<Ticket>]) {
+        let now = unix_ms();
+        let mut waits = self.waits.lock();
+        let recent = waits.entry(kind.to_owned()).or_default();
+        for ticket in teams.iter().flatten() {
+            let waited = ticket.waited_ms(now);
+            self.metrics.queue_wait.observe(Duration::from_millis(waited));
+            if recent.len() == REMEMBERED {
+                recent.pop_front();
+            }
+            recent.push_back(waited);
+        }
+        self.metrics.queue_matches.inc();
+    }
+}
+
+/// A match that is to be made.
+struct Making {
+    teams: Vec<Vec<Ticket>>,
+    /// For a room that is made for it.
+    options: String,
+    /// The room that wants them. None: a new one.
+    room: Option<String>,
+}
+
+impl Making {
+    fn of(function: &dyn MatchFunction, round: &Round<'_>, proposal: Proposal) -> Self {
+        let of_team = |team: &Vec<usize>| team.iter().map(|at| round.tickets[*at].clone()).collect();
+        let teams: Vec<Vec<Ticket>> = proposal.teams.iter().map(of_team).collect();
+        let room = proposal.backfill.and_then(|at| Some(round.backfills.get(at)?.room.name.clone()));
+        let options = if room.is_none() { function.options(&teams) } else { String::new() };
+        Self { teams, options, room }
+    }
+}
+
+/// The seats of a ticket. The first is for the user who has asked.
+fn seats_of(ticket: &Ticket) -> Result<Vec<Reservation>, getrandom::Error> {
+    let user = |n: u32| ticket.user.clone().filter(|_| n == 0);
+    (0..ticket.party).map(|n| Ok(Reservation { token: ReservationToken::random()?, user: user(n) })).collect()
+}
+
+fn median(waits: &VecDeque<u64>) -> Option<u64> {
+    let mut sorted: Vec<_> = waits.iter().copied().collect();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied()
+}
+
+pub(super) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
