@@ -5,7 +5,8 @@
 //! | [`filter`] | what must be true of a room: parsed and evaluated, pure |
 //! | [`ticket`], [`function`], [`groups`] | who waits, and who plays with whom: pure |
 //! | [`desk`] | which tickets wait, and which have a match: pure; what servers agree on |
-//! | [`desks`] | where that is |
+//! | [`desks`], [`remote`] | where that is: here, or for several servers in Redis |
+//! | [`others`] | the rooms of other servers |
 //! | [`queue`] | rounds of matches |
 //! | [`lobby`] | lists of open rooms, and their changes: pure |
 //! | [`open_room`] | a room as lobbies, filters and matches see it |
@@ -20,7 +21,11 @@ mod function;
 mod groups;
 pub(crate) mod lobby;
 pub(crate) mod open_room;
+mod others;
 mod queue;
+#[cfg(test)]
+mod real;
+mod remote;
 #[cfg(test)]
 mod tests;
 pub(crate) mod ticket;
@@ -42,6 +47,7 @@ use crate::{
         source::Source,
     },
     metrics::Metrics,
+    nodes::Node,
     registry::{Listed, Registry},
     room::{Reserve, core::JoinError},
 };
@@ -49,6 +55,8 @@ use actix_web::http::StatusCode;
 use filter::{Filter, Value};
 use lobby::{Lobby, Rooms};
 use open_room::OpenRoom;
+use others::{Address, Elsewhere, Others, Own};
+use remote::Redis;
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
@@ -61,6 +69,8 @@ use tokio::sync::Mutex;
 pub(crate) const MAX_PARTY: u32 = 64;
 /// How many rooms are asked for seats, of those that seemed to have them, before a new one is made.
 const ASKED: usize = 8;
+/// The same for rooms of other servers.
+const ASKED_ELSEWHERE: usize = 2;
 
 /// The keys with which a running room says how many players it wants, and how good they should be.
 const WANTED: &str = "wanted";
@@ -80,6 +90,8 @@ pub(crate) struct Matchmaker {
     held: Arc<Held>,
     /// Whose turn it is, by kind: so that two who want the same find the same.
     turns: HashMap<&'static str, Mutex<()>>,
+    /// The other servers, and where this one is among them. None: it is alone.
+    others: Option<(Others, Arc<Address>)>,
 }
 
 /// What a party wants.
@@ -113,6 +125,20 @@ pub(crate) struct Match {
     pub(crate) tokens: Vec<ReservationToken>,
     /// How long the seats are kept.
     pub(crate) lasts: Duration,
+    /// Where WebSockets to its server go, and QUIC, if there are several.
+    pub(crate) at: Option<(String, Option<String>)>,
+}
+
+/// Seats that are kept for a match of the queue.
+struct Kept {
+    /// The room's name.
+    room: String,
+    /// The room. None: it is on another server.
+    here: Option<Listed>,
+    /// Where it is, if there are several servers.
+    at: Option<Arc<Address>>,
+    /// For how long.
+    lasts: Duration,
 }
 
 /// Why there is no match.
@@ -152,7 +178,13 @@ impl Matchmaker {
         factory: Arc<Factory>,
         registry: Arc<Registry>,
         metrics: Arc<Metrics>,
+        place: Option<Node>,
     ) -> Arc<Self> {
+        let others = config.redis.clone().zip(place).map(|(redis, Node { url, quic, .. })| {
+            let me = format!("{:016x}", getrandom::u64().unwrap_or_default());
+            let redis = Redis::new(redis, &config.redis_prefix);
+            (Others::new(redis, me), Arc::new(Address { url, quic }))
+        });
         let turns = factory.kinds().map(|kind| (kind, Mutex::default())).collect();
         Arc::new(Self {
             factory,
@@ -164,7 +196,45 @@ impl Matchmaker {
             lobby: Lobby::default(),
             held: Held::new(config.max_connections_per_address),
             turns,
+            others,
         })
+    }
+
+    /// Lets the other servers know of the rooms here, and learns of theirs, for ever.
+    pub(crate) async fn meet_others(self: Arc<Self>) {
+        let Some((others, at)) = &self.others else { return };
+        let said = others.exchange((**at).clone(), || self.own());
+        let read = others.read_mail(async |room: String, seats: Vec<Reservation>| {
+            let listed = self.registry.get(&room)?;
+            self.reserve(&listed, &seats).await.ok()?;
+            Some(OpenRoom::as_it_is(&listed, self.region.as_deref()))
+        });
+        futures_util::join!(said, read);
+    }
+
+    /// The rooms that others may be interested in.
+    fn own(&self) -> Vec<Own> {
+        if self.is_draining() {
+            return Vec::new();
+        }
+        let own = |listed: &Listed| {
+            let listed_there = OpenRoom::of(listed, self.region.as_deref()).is_some();
+            let room = OpenRoom::as_it_is(listed, self.region.as_deref());
+            let wants = room.free > 0 && room.info.contains_key(WANTED) && listed.room.connected();
+            let reserved = listed.shared.reserved.load(Relaxed);
+            (listed_there || wants).then_some(Own { room, reserved, listed: listed_there })
+        };
+        self.registry.all().iter().filter_map(own).collect()
+    }
+
+    /// The rooms of the other servers.
+    fn elsewhere(&self) -> Arc<Vec<Elsewhere>> {
+        self.others.as_ref().map(|(others, _)| others.rooms()).unwrap_or_default()
+    }
+
+    /// Whether it makes no rooms any more.
+    fn is_draining(&self) -> bool {
+        self.registry.is_draining()
     }
 
     /// The kind of game that is meant by default.
@@ -175,7 +245,10 @@ impl Matchmaker {
     /// The rooms that anybody can enter.
     pub(crate) fn lobby(&self) -> Rooms {
         let open = |listed: &Listed| OpenRoom::of(listed, self.region.as_deref());
-        self.lobby.rooms(clock::now(), || self.registry.all().iter().filter_map(open).collect())
+        let elsewhere = self.elsewhere();
+        let others = elsewhere.iter().filter(|room| room.listed).map(|elsewhere| elsewhere.room.clone());
+        let rooms = || self.registry.all().iter().filter_map(open).chain(others).collect();
+        self.lobby.rooms(clock::now(), rooms)
     }
 
     /// Keeps seats for a party in a room that fits: the one with the fewest free seats that has enough, so
@@ -201,12 +274,22 @@ impl Matchmaker {
         let held = self.held.take(clock::now(), of, wish.party, self.lasts);
         let held = held.ok_or(MatchError::TooManyReserved { of, max })?;
         let reservations = reservations(&wish).map_err(MatchError::Random)?;
+        let mut found = {
+            let _turn = turn.lock().await;
+            self.find_here(&wish, &reservations).await
+        };
+        // Nobody waits for another server's answer but who has asked.
+        if found.is_none() {
+            found = self.find_elsewhere(&wish, &reservations).await;
+        }
+        if let Some(found) = found {
+            held.keep();
+            return Ok(found);
+        }
         let _turn = turn.lock().await;
-        for listed in self.fitting(&wish).into_iter().take(ASKED) {
-            if self.reserve(&listed, &reservations).await.is_ok() {
-                held.keep();
-                return Ok(self.matched(&listed, false, &reservations));
-            }
+        if let Some(found) = self.find_here(&wish, &reservations).await {
+            held.keep();
+            return Ok(found);
         }
         // Nobody knows the names of rooms that are made.
         if !wish.create || wish.entry.rooms.is_some() {
@@ -221,6 +304,40 @@ impl Matchmaker {
             Err(JoinError::BadOptions(why)) => Err(FactoryError::BadOptions(why).into()),
             Err(other) => Err(MatchError::Ended(other.to_string())),
         }
+    }
+
+    /// Keeps the seats in a room here.
+    async fn find_here(&self, wish: &Wish, reservations: &[Reservation]) -> Option<Match> {
+        for listed in self.fitting(wish).into_iter().take(ASKED) {
+            if self.reserve(&listed, reservations).await.is_ok() {
+                return Some(self.matched(&listed, false, reservations));
+            }
+        }
+        None
+    }
+
+    /// Keeps the seats in a room of another server.
+    async fn find_elsewhere(&self, wish: &Wish, reservations: &[Reservation]) -> Option<Match> {
+        let (others, _) = self.others.as_ref()?;
+        let rooms = self.elsewhere();
+        let fits = |elsewhere: &&Elsewhere| {
+            let room = &elsewhere.room;
+            elsewhere.listed
+                && room.kind == wish.kind
+                && room.free >= wish.party
+                && wish.entry.allows_room(&room.name)
+                && wish.filter.as_ref().is_none_or(|filter| filter.fits(room))
+        };
+        let mut fitting: Vec<_> = rooms.iter().filter(fits).collect();
+        fitting.sort_by_key(|elsewhere| (elsewhere.room.free, &elsewhere.room.name));
+        for elsewhere in fitting.into_iter().take(ASKED_ELSEWHERE) {
+            if let Ok(Some(room)) = others.keep(elsewhere, reservations.to_vec()).await {
+                let tokens = reservations.iter().map(|reservation| reservation.token).collect();
+                let at = Some((elsewhere.at.url.clone(), elsewhere.at.quic.clone()));
+                return Some(Match { room, made: false, tokens, lasts: self.lasts, at });
+            }
+        }
+        None
     }
 
     /// Rooms that seem to have the seats, the best first.
@@ -253,37 +370,46 @@ impl Matchmaker {
     /// Rooms that want players: those that publish how many (`wanted`), and how good they should be
     /// (`wanted_skill`).
     fn backfills(&self, kind: &str) -> Vec<Backfill> {
-        let wants = |listed: &Listed| {
-            if listed.shared.kind != kind || listed.shared.notice.joins_closed() || !listed.room.connected() {
-                return None;
-            }
-            let room = OpenRoom::as_it_is(listed, self.region.as_deref());
-            let wanted: u32 = room.info.get(WANTED)?.parse().ok()?;
-            // Some of them may be on their way.
-            let wanted = wanted.saturating_sub(listed.shared.reserved.load(Relaxed)).min(room.free);
-            let skill = room.info.get(WANTED_SKILL).and_then(|skill| skill.parse().ok());
-            (wanted > 0).then(|| (listed.shared.id.0, Backfill::new(room, wanted, skill)))
+        let here = |listed: &Listed| {
+            let open = listed.shared.kind == kind && !listed.shared.notice.joins_closed();
+            let room = || OpenRoom::as_it_is(listed, self.region.as_deref());
+            let open = open && listed.room.connected();
+            open.then(|| backfill(room(), listed.shared.reserved.load(Relaxed))).flatten()
         };
-        let mut backfills: Vec<_> = self.registry.all().iter().filter_map(wants).collect();
-        backfills.sort_by_key(|(id, _)| *id);
-        backfills.into_iter().map(|(_, backfill)| backfill).collect()
+        let elsewhere = self.elsewhere();
+        let others = elsewhere.iter().filter(|elsewhere| elsewhere.room.kind == kind);
+        let others = others.filter_map(|elsewhere| backfill(elsewhere.room.clone(), elsewhere.reserved));
+        self.registry.all().iter().filter_map(here).chain(others).collect()
     }
 
-    /// Keeps these seats in the room with this name, or in a new one. Returns it, and for how long.
+    /// Keeps these seats in the room with this name, or in a new one.
     async fn keep(
         &self,
         room: Option<&str>,
         spec: RoomSpec,
         seats: Vec<Reservation>,
-    ) -> Result<(Listed, Duration), MatchError> {
-        let listed = match room {
-            Some(name) => self.registry.get(name).ok_or_else(|| MatchError::Ended(name.to_owned()))?,
+    ) -> Result<Kept, MatchError> {
+        let ended = |name: &str| MatchError::Ended(format!("there is no room {name:?}"));
+        let listed = match room.map(|name| (name, self.registry.get(name))) {
             None => self.factory.make_for_queue(spec).await?,
+            Some((_, Some(listed))) => listed,
+            Some((name, None)) => {
+                let rooms = self.elsewhere();
+                let elsewhere = rooms.iter().find(|elsewhere| elsewhere.room.name == name);
+                let (elsewhere, (others, _)) =
+                    elsewhere.zip(self.others.as_ref()).ok_or_else(|| ended(name))?;
+                let kept = others.keep(elsewhere, seats).await;
+                let kept = kept.map_err(|error| MatchError::Ended(error.to_string()))?;
+                let room = kept.ok_or_else(|| ended(name))?.name;
+                let at = Some(elsewhere.at.clone());
+                return Ok(Kept { room, here: None, at, lasts: self.lasts });
+            }
         };
-        match self.reserve(&listed, &seats).await {
-            Ok(()) => Ok((listed, self.lasts)),
-            Err(error) => Err(MatchError::Ended(error.to_string())),
-        }
+        let kept = self.reserve(&listed, &seats).await;
+        kept.map_err(|error| MatchError::Ended(error.to_string()))?;
+        let at = self.others.as_ref().map(|(_, at)| at.clone());
+        let room = listed.shared.name.to_string();
+        Ok(Kept { room, here: Some(listed), at, lasts: self.lasts })
     }
 
     async fn reserve(&self, listed: &Listed, reservations: &[Reservation]) -> Result<(), JoinError> {
@@ -295,7 +421,8 @@ impl Matchmaker {
     fn matched(&self, listed: &Listed, made: bool, reservations: &[Reservation]) -> Match {
         let room = OpenRoom::as_it_is(listed, self.region.as_deref());
         let tokens = reservations.iter().map(|reservation| reservation.token).collect();
-        Match { room, made, tokens, lasts: self.lasts }
+        let at = self.others.as_ref().map(|(_, at)| (at.url.clone(), at.quic.clone()));
+        Match { room, made, tokens, lasts: self.lasts, at }
     }
 }
 
@@ -315,4 +442,13 @@ fn initial_info(filter: &Filter) -> BTreeMap<String, String> {
     };
     let own = filter.equalities().filter(|(name, _)| !OpenRoom::is_own(name));
     own.map(|(name, value)| (name.to_owned(), text(value))).collect()
+}
+
+/// What a room wants of the queue, if it wants anything.
+fn backfill(room: OpenRoom, reserved: u32) -> Option<Backfill> {
+    let wanted: u32 = room.info.get(WANTED)?.parse().ok()?;
+    // Some of them may be on their way.
+    let wanted = wanted.saturating_sub(reserved).min(room.free);
+    let skill = room.info.get(WANTED_SKILL).and_then(|skill| skill.parse().ok());
+    (wanted > 0).then(|| Backfill::new(room, wanted, skill))
 }

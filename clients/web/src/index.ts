@@ -9,7 +9,15 @@ export { Snapshot, Table } from "./codec/snapshot.js";
 export { RoomError, SendError } from "./errors.js";
 export { type AnyKinds, type Game, type Kinds, rawGame } from "./game.js";
 export { Interpolation, type InterpolationOptions } from "./interpolation.js";
-export { type Asker, findMatch, type Match, type MatchOptions } from "./match.js";
+export {
+  type Asker,
+  findMatch,
+  type Match,
+  type MatchOptions,
+  queue,
+  type QueueOptions,
+  type QueueWatch,
+} from "./match.js";
 export type { Change, Member } from "./members.js";
 export {
   decodeMessage,

@@ -82,3 +82,68 @@ export function baseOf(url: string | URL | undefined): URL {
     });
   }
 }
+
+/** Who waits in the queue for a match: see the guide, "The queue". */
+export interface QueueOptions {
+  /** Kind of game. Default: the server's default kind. */
+  readonly kind?: string;
+  /** How many play. They stay together. Default: 1. */
+  readonly party?: number;
+  /** How good they are, on average. */
+  readonly skill?: number;
+  /** Milliseconds to regions in which they can play. Default: all. */
+  readonly latencies?: Readonly<Record<string, number>>;
+  /** What is known of them besides. */
+  readonly attributes?: Readonly<Record<string, string | number | boolean>>;
+  /** What must be true of everybody they play with: `mode = "ctf"`. */
+  readonly filter?: string;
+}
+
+/** How a ticket in the queue stands, and how to give it up. */
+export interface QueueWatch {
+  /** Called while it waits: for how long so far, and how much longer as far as recent matches tell, ms. */
+  readonly waiting?: (waitedMs: number, estimateMs?: number) => void;
+  /** Gives the ticket up; then the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Waits in the queue for a match. `connect({ ...match })` takes the player's seat. */
+export async function queue(options: Asker & QueueOptions & QueueWatch): Promise<Match & { team: number }> {
+  const { url, identity, waiting, signal, ...wanted } = options;
+  const base = baseOf(url);
+  const token = await identity?.();
+  signal?.throwIfAborted();
+  const init = { method: "POST", body: JSON.stringify(wanted) };
+  const { id } = (await ask(new URL("v1/queue", base), token, init)) as { id: string };
+  const ticket = new URL(`v1/queue/${id}`, base);
+  try {
+    for (;;) {
+      const at = new URL("?wait=5", ticket);
+      const state = (await ask(at, token, signal ? { signal } : {})) as QueueState;
+      if (state.state === "matched") {
+        const [reservation, ...others] = state.reservations;
+        const { room, kind, team } = state;
+        const expiresMs = state.until_unix_ms - Date.now();
+        return { url: state.url ?? base.href, room, kind, team, reservation, others, expiresMs };
+      }
+      waiting?.(state.waited_ms, state.estimate_ms);
+    }
+  } catch (error) {
+    // It may be that nobody has heard: then the ticket is given up when nobody has looked at it for a while.
+    ask(ticket, token, { method: "DELETE", keepalive: true }).catch(() => {});
+    signal?.throwIfAborted();
+    throw error;
+  }
+}
+
+type QueueState =
+  | { state: "waiting"; waited_ms: number; estimate_ms?: number }
+  | {
+      state: "matched";
+      room: string;
+      kind: string;
+      team: number;
+      reservations: [string, ...string[]];
+      until_unix_ms: number;
+      url?: string;
+    };

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { connect, findMatch } from "../src/index.js";
+import { connect, findMatch, queue } from "../src/index.js";
 import { FakeServer } from "./util/fake_server.js";
 import { VirtualTimers } from "./util/virtual_timers.js";
 
@@ -7,8 +7,9 @@ import { VirtualTimers } from "./util/virtual_timers.js";
 function http(answer: (body: unknown) => [status: number, body: unknown]) {
   const asked: { url: string; headers: unknown; body: unknown }[] = [];
   vi.stubGlobal("fetch", (url: URL, init: RequestInit) => {
-    const body: unknown = JSON.parse(init.body as string);
+    const body: unknown = init.body ? JSON.parse(init.body as string) : init.method;
     asked.push({ url: url.href, headers: init.headers, body });
+    if (init.signal?.aborted) return Promise.reject(init.signal.reason as Error);
     const [status, said] = answer(body);
     return Promise.resolve(new Response(JSON.stringify(said), { status }));
   });
@@ -77,5 +78,39 @@ describe("a match", () => {
     });
     http(() => [503, { code: "too_many_rooms", detail: "full" }]);
     await expect(findMatch({ url: "http://x" })).rejects.toMatchObject({ mayReconnect: true });
+  });
+});
+
+describe("a ticket in the queue", () => {
+  it("is looked at until it has a match", async () => {
+    const states = [
+      { state: "waiting", waited_ms: 5000, estimate_ms: 2000 },
+      { state: "matched", room: "room-7", kind: "tag", team: 1, reservations: ["mine"], until_unix_ms: 1 },
+    ];
+    const asked = http((body) => (body ? [201, { id: "abc" }] : [200, states.shift()]));
+    const waiting = vi.fn();
+    expect(await queue({ url: "http://x", kind: "tag", skill: 1500, waiting })).toMatchObject({
+      room: "room-7",
+      kind: "tag",
+      team: 1,
+      reservation: "mine",
+      others: [],
+    });
+    expect(waiting.mock.calls).toEqual([[5000, 2000]]);
+    expect(asked.map(({ url }) => url)).toEqual([
+      "http://x/v1/queue",
+      "http://x/v1/queue/abc?wait=5",
+      "http://x/v1/queue/abc?wait=5",
+    ]);
+    expect(asked[0]!.body).toEqual({ kind: "tag", skill: 1500 });
+  });
+
+  it("is given up when its player no longer wants to wait", async () => {
+    const stop = new AbortController();
+    const asked = http((body) => (body ? [201, { id: "abc" }] : [200, { state: "waiting", waited_ms: 1 }]));
+    const waiting = () => stop.abort(new Error("enough"));
+    const queued = queue({ url: "http://x", waiting, signal: stop.signal });
+    await expect(queued).rejects.toThrow("enough");
+    expect(asked.at(-1)).toMatchObject({ url: "http://x/v1/queue/abc", body: "DELETE" });
   });
 });

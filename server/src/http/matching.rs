@@ -66,11 +66,20 @@ pub(super) struct MatchAnswer {
     reservations: Vec<String>,
     /// How long the seats are kept, milliseconds.
     expires_ms: u64,
+    /// Where WebSockets to its server go, if there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    /// Where QUIC and WebTransport to its server go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quic: Option<String>,
 }
 
 impl From<Match> for MatchAnswer {
-    fn from(Match { room, made, tokens, lasts }: Match) -> Self {
+    fn from(Match { room, made, tokens, lasts, at }: Match) -> Self {
+        let (url, quic) = at.unzip();
         Self {
+            url,
+            quic: quic.flatten(),
             room,
             made,
             reservations: tokens.into_iter().map(|token| token.to_text()).collect(),

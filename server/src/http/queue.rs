@@ -187,8 +187,8 @@ pub(super) struct Asked {
     wait: Option<u64>,
 }
 
-/// What is known of a ticket; or for `Accept: text/event-stream`, what becomes of it: events `waiting`, and at
-/// last `matched` or `gone`.
+/// What is known of a ticket; or for `Accept: text/event-stream`, what becomes of it: events `waiting`, and
+/// at last `matched` or `gone`.
 #[utoipa::path(get, path = "/v1/queue/{ticket}", tag = "matches", operation_id = "show_ticket", params(
     ("ticket" = String, Path, description = "The ticket"),
     ("wait" = Option<u64>, Query, maximum = 25, description = "Answer when there is a match, after so many seconds at most. Default: 0"),

@@ -147,6 +147,11 @@ impl Desk {
         Some(self.epoch)
     }
 
+    /// Lets another server have the lease.
+    pub(crate) fn give_way(&mut self, who: &str) {
+        self.lease.take_if(|lease| lease.holder == who);
+    }
+
     /// All who wait for this kind of game, in the order in which they came.
     pub(crate) fn waiting(&mut self, now_ms: u64, kind: &str) -> Vec<Ticket> {
         self.sweep(now_ms);
@@ -174,6 +179,12 @@ impl Desk {
             }
         }
         Commit::Done
+    }
+
+    /// Whether there is a ticket with this id, whatever it says.
+    #[cfg(test)]
+    pub(super) fn knows(&self, id: TicketId) -> bool {
+        self.tickets.contains_key(&id)
     }
 
     /// Removes those at whom nobody looks any more.

@@ -3,8 +3,10 @@
 use super::{
     desk::{Assignment, Commit, Desk, NotTaken, Seen},
     queue::unix_ms,
+    remote::Remote,
     ticket::{Ticket, TicketId},
 };
+use crate::config::RedisUrl;
 use parking_lot::Mutex;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use std::time::Duration;
 pub(super) enum Desks {
     /// Of this one.
     Here(Mutex<Desk>),
+    /// Of all.
+    Remote(Box<Remote>),
 }
 
 /// The desk cannot be reached.
@@ -20,55 +24,76 @@ pub(super) enum Desks {
 pub(crate) struct DeskAway(pub(crate) String);
 
 impl Desks {
-    /// That of this server alone.
-    pub(super) fn here() -> Self {
-        Self::Here(Mutex::default())
+    /// That of this server alone, or in this Redis.
+    pub(super) fn new(redis: Option<&RedisUrl>, prefix: &str) -> Self {
+        match redis {
+            None => Self::Here(Mutex::default()),
+            Some(url) => Self::Remote(Box::new(Remote::new(url.clone(), prefix))),
+        }
     }
 
-    /// How long to wait before the desk is asked again, if nobody says that it has changed.
+    /// How long to wait before the desk is asked again, if nobody here says that it has changed.
     pub(super) fn patience(&self) -> Duration {
         match self {
             Desks::Here(_) => Duration::from_secs(10),
+            Desks::Remote(_) => Duration::from_millis(500),
         }
     }
 
     pub(super) async fn add(&self, ticket: Ticket, most: usize) -> Result<Result<(), NotTaken>, DeskAway> {
         match self {
             Desks::Here(desk) => Ok(desk.lock().add(unix_ms(), ticket, most)),
+            Desks::Remote(remote) => remote.add(&ticket, most).await,
         }
     }
 
     pub(super) async fn look(&self, id: TicketId) -> Result<Option<Seen>, DeskAway> {
         match self {
             Desks::Here(desk) => Ok(desk.lock().look(unix_ms(), id)),
+            Desks::Remote(remote) => remote.look(id).await,
         }
     }
 
     pub(super) async fn cancel(&self, id: TicketId) -> Result<Option<Seen>, DeskAway> {
         match self {
             Desks::Here(desk) => Ok(desk.lock().cancel(unix_ms(), id)),
+            Desks::Remote(remote) => remote.cancel(id).await,
         }
     }
 
     pub(super) async fn lead(&self, who: &str, lasts: Duration) -> Result<Option<u64>, DeskAway> {
         match self {
             Desks::Here(desk) => Ok(desk.lock().lead(unix_ms(), who, lasts.as_millis() as u64)),
+            Desks::Remote(remote) => remote.lead(who, lasts).await,
+        }
+    }
+
+    /// Lets another server make the next matches: rooms are made where matches are.
+    pub(super) async fn give_way(&self, who: &str) -> Result<(), DeskAway> {
+        match self {
+            Desks::Here(desk) => {
+                desk.lock().give_way(who);
+                Ok(())
+            }
+            Desks::Remote(remote) => remote.give_way(who).await,
         }
     }
 
     pub(super) async fn waiting(&self, kind: &str) -> Result<Vec<Ticket>, DeskAway> {
         match self {
             Desks::Here(desk) => Ok(desk.lock().waiting(unix_ms(), kind)),
+            Desks::Remote(remote) => remote.waiting(kind).await,
         }
     }
 
     pub(super) async fn commit(
         &self,
         epoch: u64,
-        made: Vec<(TicketId, Assignment)>,
+        made: &[(TicketId, Assignment)],
     ) -> Result<Commit, DeskAway> {
         match self {
-            Desks::Here(desk) => Ok(desk.lock().commit(unix_ms(), epoch, &made)),
+            Desks::Here(desk) => Ok(desk.lock().commit(unix_ms(), epoch, made)),
+            Desks::Remote(remote) => remote.commit(epoch, made).await,
         }
     }
 }

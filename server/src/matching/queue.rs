@@ -104,7 +104,8 @@ impl Queue {
         }
         let me = format!("{:032x}", getrandom::u64().unwrap_or_default());
         let (waits, matched) = (Mutex::default(), Notify::new());
-        let (desks, most) = (Desks::here(), config.queue_tickets);
+        let desks = Desks::new(config.redis.as_ref(), &config.redis_prefix);
+        let most = config.queue_tickets;
         Arc::new(Self { desks, functions, matchmaker, metrics, most, me, waits, matched })
     }
 
@@ -163,6 +164,9 @@ impl Queue {
     pub(crate) async fn run(self: Arc<Self>) {
         while self.is_used() {
             sleep(ROUND).await;
+            if self.matchmaker.is_draining() {
+                continue;
+            }
             if let Err(DeskAway(why)) = self.round().await {
                 warn!(why, "no matches can be made at present");
             }
@@ -170,9 +174,12 @@ impl Queue {
     }
 
     async fn round(&self) -> Result<(), DeskAway> {
-        let mut waiting = 0;
+        let (mut waiting, mut made_some) = (0, false);
         for (kind, function) in &self.functions {
-            let Some(epoch) = self.desks.lead(&self.me, LEASE).await? else { return Ok(()) };
+            let Some(epoch) = self.desks.lead(&self.me, LEASE).await? else {
+                self.metrics.tickets_waiting.set(0);
+                return Ok(());
+            };
             let tickets = self.desks.waiting(kind).await?;
             waiting += tickets.len();
             if tickets.is_empty() {
@@ -193,8 +200,13 @@ impl Queue {
             let making = made.into_iter().map(|making| self.make(epoch, kind, making));
             stream::iter(making).buffer_unordered(AT_ONCE).for_each(|()| async {}).await;
             self.matched.notify_waiters();
+            made_some = true;
         }
         self.metrics.tickets_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        if made_some {
+            // Rooms are made where matches are: each server has its turn.
+            self.desks.give_way(&self.me).await?;
+        }
         Ok(())
     }
 
@@ -213,22 +225,22 @@ impl Queue {
         let seats = teams.iter().flatten().map(seats_of).collect::<Result<Vec<_>, _>>();
         let Ok(seats) = seats else { return };
         let kept = self.matchmaker.keep(room.as_deref(), spec, seats.concat()).await;
-        let (listed, lasts) = match kept {
+        let kept = match kept {
             Ok(kept) => kept,
             Err(error) => return warn!(kind, %error, "there is no room for a match: its tickets wait"),
         };
-        let until_ms = unix_ms() + lasts.as_millis() as u64;
+        let until_ms = unix_ms() + kept.lasts.as_millis() as u64;
         let with_teams =
             teams.iter().enumerate().flat_map(|(team, all)| all.iter().map(move |one| (team, one)));
         let assigned = |((team, ticket), seats): ((usize, &Ticket), &Vec<Reservation>)| {
             let assignment = Assignment {
-                room: listed.shared.name.to_string(),
+                room: kept.room.clone(),
                 kind: kind.to_owned(),
                 team: u32::try_from(team).unwrap_or(u32::MAX),
                 reservations: seats.iter().map(|seat| seat.token.to_text()).collect(),
                 until_ms,
-                url: None,
-                quic: None,
+                url: kept.at.as_ref().map(|at| at.url.clone()),
+                quic: kept.at.as_ref().and_then(|at| at.quic.clone()),
             };
             (ticket.id, assignment)
         };
@@ -236,15 +248,18 @@ impl Queue {
         // Whoever makes many matches goes on leading meanwhile.
         let leads = self.desks.lead(&self.me, LEASE).await;
         let committed = match leads {
-            Ok(Some(now)) if now == epoch => self.desks.commit(epoch, made).await,
+            Ok(Some(now)) if now == epoch => self.desks.commit(epoch, &made).await,
             Ok(_) => Ok(Commit::LeaseLost),
             Err(away) => Err(away),
         };
         match committed {
             Ok(Commit::Done) => self.count(kind, &teams),
             Ok(Commit::LeaseLost | Commit::Gone) => {
-                let tokens = seats.iter().flatten().map(|seat| seat.token).collect();
-                listed.room.do_send(Release(tokens));
+                // One that is elsewhere gives them up at their deadline.
+                if let Some(listed) = kept.here {
+                    let tokens = seats.iter().flatten().map(|seat| seat.token).collect();
+                    listed.room.do_send(Release(tokens));
+                }
             }
             // They may have it. If not, the seats are free at their deadline.
             Err(DeskAway(why)) => warn!(why, "it is unknown whether a match was made"),

@@ -50,7 +50,12 @@ pub(super) fn join(
 }
 
 /// What it says of itself.
-fn describe(config: &Config, address: SocketAddr, quic: Option<SocketAddr>, kinds: Vec<String>) -> Node {
+pub(super) fn describe(
+    config: &Config,
+    address: SocketAddr,
+    quic: Option<SocketAddr>,
+    kinds: Vec<String>,
+) -> Node {
     let public = config.public_url.as_ref();
     let scheme = if config.tls().is_some() { "wss" } else { "ws" };
     let url = public.map_or_else(|| format!("{scheme}://{address}"), PublicUrl::websocket);

@@ -189,6 +189,7 @@ impl Prepared {
         actix_rt::spawn(keep_balance(parts.homes.clone(), move |home| registry.at(home)));
         actix_rt::spawn(produce(Arc::downgrade(&parts.feed), watched));
         actix_rt::spawn(parts.queue.clone().run());
+        actix_rt::spawn(parts.matchmaker.clone().meet_others());
         actix_rt::spawn(watch(&parts.health, &parts.certificates));
         let door = parts.door.clone();
         actix_rt::spawn(topics::tend(Arc::downgrade(&parts.topics), move || door.revocations().version()));
@@ -273,7 +274,10 @@ impl Prepared {
             warn!("there is no page at / yet: {} is not there", missing.display());
         }
         let factory = Factory::new(config.clone(), registry.clone(), services, &server.games);
-        let matchmaker = Matchmaker::new(&config, factory.clone(), registry.clone(), metrics.clone());
+        let place = config.redis.as_ref().map(|_| {
+            neighbours::describe(&config, address, quic.as_ref().map(|quic| quic.address()), Vec::new())
+        });
+        let matchmaker = Matchmaker::new(&config, factory.clone(), registry.clone(), metrics.clone(), place);
         let mover = nodes.as_ref().map(|nodes| {
             Arc::new(Mover::new(registry.clone(), factory.clone(), nodes.clone(), metrics.clone(), clock))
         });

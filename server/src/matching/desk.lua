@@ -1,0 +1,99 @@
+#!lua flags=allow-oom
+-- The desk of several servers. See matching/remote.rs, which calls it, and matching/desk.rs, which says the
+-- same in Rust.
+--
+-- KEYS[1]  PREFIX:queue  hash: number of tickets so far; the lease's holder, end (ms) and epoch
+-- ARGV     PREFIX, operation, and what the operation needs
+--
+--   PREFIX:queue:tickets       hash: ticket -> what it says
+--   PREFIX:queue:kinds         hash: ticket -> kind of game
+--   PREFIX:queue:users         hash: kind and user -> ticket
+--   PREFIX:queue:owners        hash: ticket -> kind and user
+--   PREFIX:queue:until         sorted set: ticket, by when it is given up (ms)
+--   PREFIX:queue:matched       hash: ticket -> its match
+--   PREFIX:queue:waiting:KIND  sorted set: ticket, by its number
+local prefix, operation, call, desk = ARGV[1], ARGV[2], redis.call, KEYS[1]
+local function key(name) return prefix .. ':queue:' .. name end
+local tickets, kinds, users, owners = key('tickets'), key('kinds'), key('users'), key('owners')
+local ends, matched = key('until'), key('matched')
+local function waiting(kind) return key('waiting:' .. kind) end
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function remove(id)
+  local kind, owner = call('HGET', kinds, id), call('HGET', owners, id)
+  if kind then call('ZREM', waiting(kind), id) end
+  if owner then call('HDEL', users, owner) end
+  for _, hash in ipairs({ tickets, kinds, owners, matched }) do call('HDEL', hash, id) end
+  call('ZREM', ends, id)
+end
+local function sweep()
+  for _, id in ipairs(call('ZRANGE', ends, '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)) do remove(id) end
+end
+local function is_here(id)
+  local at = call('ZSCORE', ends, id)
+  return at and tonumber(at) > now
+end
+local function waits(id) return is_here(id) and call('HEXISTS', matched, id) == 0 end
+local function look(id, life)
+  if not is_here(id) then return { 'none' } end
+  local match = call('HGET', matched, id)
+  if match then return { 'matched', match } end
+  call('ZADD', ends, now + life, id)
+  return { 'waiting', call('HGET', tickets, id) }
+end
+
+if operation == 'add' then -- ticket, kind, user or '', what it says, most tickets, life (ms)
+  local id, kind, user, says, most, life = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
+  sweep()
+  local owner = kind .. '\n' .. user
+  if user ~= '' and call('HEXISTS', users, owner) == 1 then return { 'again' } end
+  if call('ZCARD', ends) >= most then return { 'full' } end
+  if user ~= '' then
+    call('HSET', users, owner, id)
+    call('HSET', owners, id, owner)
+  end
+  call('HSET', tickets, id, says)
+  call('HSET', kinds, id, kind)
+  call('ZADD', ends, now + life, id)
+  call('ZADD', waiting(kind), call('HINCRBY', desk, 'number', 1), id)
+  return { 'done' }
+elseif operation == 'look' then -- ticket, life (ms)
+  return look(ARGV[3], tonumber(ARGV[4]))
+elseif operation == 'cancel' then -- ticket
+  local seen = look(ARGV[3], 1000)
+  if seen[1] == 'waiting' then remove(ARGV[3]) end
+  return seen
+elseif operation == 'lead' then -- who, for how long (ms)
+  local who, lasts = ARGV[3], tonumber(ARGV[4])
+  local lease = call('HMGET', desk, 'holder', 'until')
+  local held = lease[2] and tonumber(lease[2]) > now
+  if held and lease[1] ~= who then return { 'other' } end
+  if not held then call('HINCRBY', desk, 'epoch', 1) end
+  call('HSET', desk, 'holder', who, 'until', string.format('%.0f', now + lasts))
+  return { 'leads', call('HGET', desk, 'epoch') }
+elseif operation == 'yield' then -- who
+  if call('HGET', desk, 'holder') == ARGV[3] then call('HDEL', desk, 'until') end
+  return { 'done' }
+elseif operation == 'waiting' then -- kind
+  sweep()
+  local all = { 'waiting' }
+  for _, id in ipairs(call('ZRANGE', waiting(ARGV[3]), 0, -1)) do
+    if is_here(id) then all[#all + 1] = call('HGET', tickets, id) end
+  end
+  return all
+elseif operation == 'commit' then -- epoch, how long it is kept (ms), and for each: ticket, its match
+  local lease = call('HMGET', desk, 'epoch', 'until')
+  if lease[1] ~= ARGV[3] or not lease[2] or tonumber(lease[2]) <= now then return { 'lost' } end
+  for n = 5, #ARGV, 2 do
+    if not waits(ARGV[n]) then return { 'gone' } end
+  end
+  for n = 5, #ARGV, 2 do
+    local id = ARGV[n]
+    call('HSET', matched, id, ARGV[n + 1])
+    call('ZREM', waiting(call('HGET', kinds, id)), id)
+    call('ZADD', ends, now + tonumber(ARGV[4]), id)
+  end
+  return { 'done' }
+end
+return redis.error_reply('unknown operation ' .. operation)

@@ -1,0 +1,217 @@
+//! The desk in a real Redis does what its model does.
+
+use super::{
+    desk::{Assignment, Commit, Desk, NotTaken, Seen},
+    remote::Remote,
+    ticket::{Ticket, TicketId},
+};
+use proptest::{prelude::*, test_runner::TestRunner};
+use std::{
+    cell::Cell,
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+use tokio::runtime::{Builder, Runtime};
+
+/// A `redis-server` on a port of its own. Ends with the test.
+struct Redis {
+    child: Child,
+    url: String,
+    runtime: Runtime,
+}
+
+impl Redis {
+    fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--port", &port.to_string(), "--save", "", "--bind", "127.0.0.1"])
+            .stdout(Stdio::null());
+        let child = command.spawn().expect("redis-server is installed");
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let redis = Self { child, url: format!("redis://127.0.0.1:{port}"), runtime };
+        let (start, desk) = (Instant::now(), redis.desk("begin"));
+        while redis.runtime.block_on(desk.waiting("arena")).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(30), "Redis starts");
+            sleep(Duration::from_millis(10));
+        }
+        redis
+    }
+
+    fn desk(&self, prefix: &str) -> Remote {
+        Remote::new(self.url.parse().unwrap(), prefix)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Ask {
+    Add {
+        id: u128,
+        user: Option<u8>,
+        kind: bool,
+    },
+    Look(u128),
+    Cancel(u128),
+    Lead(u8),
+    GiveWay(u8),
+    Waiting(bool),
+    /// With this much less than the newest epoch.
+    Commit {
+        back: u64,
+        ids: Vec<u128>,
+    },
+}
+
+#[derive(Debug, PartialEq)]
+enum Answer {
+    Added(Result<(), NotTaken>),
+    Seen(Option<Seen>),
+    Leads(Option<u64>),
+    Waiting(Vec<Ticket>),
+    Committed(Commit),
+    Done,
+}
+
+fn asks() -> impl Strategy<Value = Vec<Ask>> {
+    let id = || 0..6u128;
+    let ask = prop_oneof![
+        4 => (id(), prop::option::of(0..2u8), any::<bool>())
+            .prop_map(|(id, user, kind)| Ask::Add { id, user, kind }),
+        2 => id().prop_map(Ask::Look),
+        1 => id().prop_map(Ask::Cancel),
+        2 => (0..2u8).prop_map(Ask::Lead),
+        1 => (0..2u8).prop_map(Ask::GiveWay),
+        1 => any::<bool>().prop_map(Ask::Waiting),
+        3 => (0..2u64, prop::collection::btree_set(id(), 1..3))
+            .prop_map(|(back, ids)| Ask::Commit { back, ids: ids.into_iter().collect() }),
+    ];
+    prop::collection::vec(ask, 1..30)
+}
+
+fn kind(which: bool) -> &'static str {
+    if which { "arena" } else { "chess" }
+}
+
+fn ticket(id: u128, user: Option<u8>, which: bool) -> Ticket {
+    let mut ticket = Ticket::new(TicketId::numbered(id), kind(which), 1 + id as u32);
+    ticket.user = user.map(|user| format!("user {user}").into());
+    ticket.attributes.insert("mode".into(), "\"ctf\"\n".into());
+    ticket
+}
+
+fn assigned(ids: &[u128], now_ms: u64) -> Vec<(TicketId, Assignment)> {
+    let assigned = |id: &u128| {
+        let assignment = Assignment {
+            room: "match".into(),
+            kind: "arena".into(),
+            team: *id as u32,
+            reservations: vec!["secret".into()],
+            until_ms: now_ms + 3_600_000,
+            url: None,
+            quic: Some("host:1".into()),
+        };
+        (TicketId::numbered(*id), assignment)
+    };
+    ids.iter().map(assigned).collect()
+}
+
+const LEASE_MS: u64 = 3_600_000;
+
+fn model(desk: &mut Desk, ask: &Ask, newest: u64, now_ms: u64) -> Answer {
+    match ask {
+        Ask::Add { id, user, kind } => Answer::Added(desk.add(0, ticket(*id, *user, *kind), 4)),
+        Ask::Look(id) => Answer::Seen(desk.look(0, TicketId::numbered(*id))),
+        Ask::Cancel(id) => Answer::Seen(desk.cancel(0, TicketId::numbered(*id))),
+        Ask::Lead(who) => Answer::Leads(desk.lead(0, &who.to_string(), LEASE_MS)),
+        Ask::GiveWay(who) => {
+            desk.give_way(&who.to_string());
+            Answer::Done
+        }
+        Ask::Waiting(which) => Answer::Waiting(desk.waiting(0, kind(*which))),
+        Ask::Commit { back, ids } => {
+            Answer::Committed(desk.commit(0, newest.saturating_sub(*back), &assigned(ids, now_ms)))
+        }
+    }
+}
+
+async fn real(desk: &Remote, ask: &Ask, newest: u64, now_ms: u64) -> Answer {
+    match ask {
+        Ask::Add { id, user, kind } => Answer::Added(desk.add(&ticket(*id, *user, *kind), 4).await.unwrap()),
+        Ask::Look(id) => Answer::Seen(desk.look(TicketId::numbered(*id)).await.unwrap()),
+        Ask::Cancel(id) => Answer::Seen(desk.cancel(TicketId::numbered(*id)).await.unwrap()),
+        Ask::Lead(who) => {
+            let lasts = Duration::from_millis(LEASE_MS);
+            Answer::Leads(desk.lead(&who.to_string(), lasts).await.unwrap())
+        }
+        Ask::GiveWay(who) => {
+            desk.give_way(&who.to_string()).await.unwrap();
+            Answer::Done
+        }
+        Ask::Waiting(which) => Answer::Waiting(desk.waiting(kind(*which)).await.unwrap()),
+        Ask::Commit { back, ids } => {
+            let made = assigned(ids, now_ms);
+            Answer::Committed(desk.commit(newest.saturating_sub(*back), &made).await.unwrap())
+        }
+    }
+}
+
+#[test]
+fn the_desk_in_redis_does_what_its_model_does() {
+    let (redis, number) = (Redis::start(), Cell::new(0));
+    let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
+    let told = TestRunner::new(config).run(&asks(), |story| {
+        number.set(number.get() + 1);
+        let prefix = format!("test-{}", number.get());
+        let (remote, mut desk, mut newest) = (redis.desk(&prefix), Desk::default(), 0);
+        for (at, ask) in story.iter().enumerate() {
+            // A ticket's id is never used again.
+            if let Ask::Add { id, .. } = ask
+                && desk.knows(TicketId::numbered(*id))
+            {
+                continue;
+            }
+            let now_ms = super::queue::unix_ms();
+            let expected = model(&mut desk, ask, newest, now_ms);
+            let answer = redis.runtime.block_on(real(&remote, ask, newest, now_ms));
+            prop_assert_eq!(&answer, &expected, "{}: {:?}", at, ask);
+            if let Answer::Leads(Some(epoch)) = answer {
+                newest = epoch;
+            }
+        }
+        Ok(())
+    });
+    told.unwrap();
+}
+
+#[test]
+fn tickets_and_leases_in_redis_are_over_when_their_time_is() {
+    let redis = Redis::start();
+    let desk = redis.desk("test");
+    redis.runtime.block_on(async {
+        let short = Duration::from_millis(50);
+        let first = desk.lead("a", short).await.unwrap().unwrap();
+        assert_eq!(desk.lead("b", short).await.unwrap(), None);
+        desk.add(&ticket(1, None, true), 10).await.unwrap().unwrap();
+        tokio::time::sleep(2 * short).await;
+        let now_ms = super::queue::unix_ms();
+        assert_eq!(desk.commit(first, &assigned(&[1], now_ms)).await.unwrap(), Commit::LeaseLost);
+        let second = desk.lead("b", Duration::from_secs(60)).await.unwrap().unwrap();
+        assert!(second > first, "a slow server's match does not count");
+        assert_eq!(desk.commit(first, &assigned(&[1], now_ms)).await.unwrap(), Commit::LeaseLost);
+        let mut soon = assigned(&[1], now_ms);
+        soon[0].1.until_ms = now_ms + 200;
+        assert_eq!(desk.commit(second, &soon).await.unwrap(), Commit::Done);
+        assert!(matches!(desk.look(TicketId::numbered(1)).await.unwrap(), Some(Seen::Matched(_))));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(desk.look(TicketId::numbered(1)).await.unwrap(), None);
+    });
+}

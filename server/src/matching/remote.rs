@@ -1,0 +1,171 @@
+//! The desk of several servers: a script in Redis, which does each thing in one step.
+
+use super::{
+    desk::{Assignment, Commit, LIFE_MS, NotTaken, Seen},
+    desks::DeskAway,
+    queue::unix_ms,
+    ticket::{Ticket, TicketId},
+};
+use crate::{config::RedisUrl, nodes::connect};
+use redis::{AsyncConnectionConfig, RedisResult, Script, aio::MultiplexedConnection};
+use std::time::Duration;
+use tokio::{sync::Mutex, time::timeout};
+
+/// Longest time for an answer of Redis.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// The way to it.
+pub(super) struct Remote {
+    redis: Redis,
+    script: Script,
+}
+
+/// The way to Redis: one connection for everything that does not wait.
+pub(super) struct Redis {
+    url: RedisUrl,
+    /// Keys begin with it. In braces, so that Redis Cluster keeps all of them in one place.
+    prefix: String,
+    connection: Mutex<Option<MultiplexedConnection>>,
+}
+
+impl Redis {
+    pub(super) fn new(url: RedisUrl, prefix: &str) -> Self {
+        Self { url, prefix: format!("{{{prefix}}}"), connection: Mutex::default() }
+    }
+
+    /// The key with this name.
+    pub(super) fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.prefix)
+    }
+
+    /// Asks something.
+    pub(super) async fn with<T>(
+        &self,
+        ask: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, DeskAway> {
+        let asked = async { ask(self.connection().await?).await };
+        let answer = timeout(ANSWER, asked).await;
+        let answer = answer.map_err(|_| DeskAway(format!("no answer within {ANSWER:?}")));
+        let answer = answer.and_then(|answer| answer.map_err(|error| DeskAway(error.to_string())));
+        if answer.is_err() {
+            *self.connection.lock().await = None;
+        }
+        answer
+    }
+
+    async fn connection(&self) -> RedisResult<MultiplexedConnection> {
+        let mut connection = self.connection.lock().await;
+        if let Some(there) = &*connection {
+            return Ok(there.clone());
+        }
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER)).set_response_timeout(None);
+        let made = self.connect(&config).await?;
+        *connection = Some(made.clone());
+        Ok(made)
+    }
+
+    /// A connection of one's own, to wait on.
+    pub(super) async fn connect(&self, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
+        connect(&self.url, config).await
+    }
+}
+
+impl Remote {
+    pub(super) fn new(url: RedisUrl, prefix: &str) -> Self {
+        let script = Script::new(include_str!("desk.lua"));
+        Self { redis: Redis::new(url, prefix), script }
+    }
+
+    pub(super) async fn add(&self, ticket: &Ticket, most: usize) -> Result<Result<(), NotTaken>, DeskAway> {
+        let (id, user) = (ticket.id.to_string(), ticket.user.as_deref().unwrap_or_default());
+        let (says, most) = (text_of(ticket)?, most.to_string());
+        let answer = self.ask("add", &[&id, &ticket.kind, user, &says, &most, &LIFE_MS.to_string()]).await?;
+        match word(&answer) {
+            "done" => Ok(Ok(())),
+            "again" => Ok(Err(NotTaken::Again)),
+            "full" => Ok(Err(NotTaken::Full)),
+            _ => Err(nonsense(&answer)),
+        }
+    }
+
+    pub(super) async fn look(&self, id: TicketId) -> Result<Option<Seen>, DeskAway> {
+        seen(&self.ask("look", &[&id.to_string(), &LIFE_MS.to_string()]).await?)
+    }
+
+    pub(super) async fn cancel(&self, id: TicketId) -> Result<Option<Seen>, DeskAway> {
+        seen(&self.ask("cancel", &[&id.to_string()]).await?)
+    }
+
+    pub(super) async fn lead(&self, who: &str, lasts: Duration) -> Result<Option<u64>, DeskAway> {
+        let answer = self.ask("lead", &[who, &lasts.as_millis().to_string()]).await?;
+        match (word(&answer), answer.get(1).and_then(|epoch| epoch.parse().ok())) {
+            ("leads", Some(epoch)) => Ok(Some(epoch)),
+            ("other", _) => Ok(None),
+            _ => Err(nonsense(&answer)),
+        }
+    }
+
+    pub(super) async fn give_way(&self, who: &str) -> Result<(), DeskAway> {
+        self.ask("yield", &[who]).await.map(drop)
+    }
+
+    pub(super) async fn waiting(&self, kind: &str) -> Result<Vec<Ticket>, DeskAway> {
+        let answer = self.ask("waiting", &[kind]).await?;
+        let tickets = answer.get(1..).ok_or_else(|| nonsense(&answer))?;
+        // One that another version has written is left to that.
+        Ok(tickets.iter().filter_map(|says| serde_json::from_str(says).ok()).collect())
+    }
+
+    pub(super) async fn commit(
+        &self,
+        epoch: u64,
+        made: &[(TicketId, Assignment)],
+    ) -> Result<Commit, DeskAway> {
+        let until = made.iter().map(|(_, assignment)| assignment.until_ms).max().unwrap_or_default();
+        let mut arguments = vec![epoch.to_string(), until.saturating_sub(unix_ms()).to_string()];
+        for (id, assignment) in made {
+            arguments.extend([id.to_string(), text_of(assignment)?]);
+        }
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let answer = self.ask("commit", &arguments).await?;
+        match word(&answer) {
+            "done" => Ok(Commit::Done),
+            "lost" => Ok(Commit::LeaseLost),
+            "gone" => Ok(Commit::Gone),
+            _ => Err(nonsense(&answer)),
+        }
+    }
+
+    async fn ask(&self, operation: &str, arguments: &[&str]) -> Result<Vec<String>, DeskAway> {
+        let mut call = self.script.prepare_invoke();
+        call.key(self.redis.key("queue")).arg(&self.redis.prefix).arg(operation);
+        for argument in arguments {
+            call.arg(*argument);
+        }
+        self.redis.with(async |mut connection| call.invoke_async(&mut connection).await).await
+    }
+}
+
+fn seen(answer: &[String]) -> Result<Option<Seen>, DeskAway> {
+    let says = answer.get(1).map_or("", String::as_str);
+    let seen = match word(answer) {
+        "none" => return Ok(None),
+        "waiting" => serde_json::from_str(says).map(Seen::Waiting).ok(),
+        "matched" => serde_json::from_str(says).map(Seen::Matched).ok(),
+        _ => None,
+    };
+    seen.map(Some).ok_or_else(|| nonsense(answer))
+}
+
+fn word(answer: &[String]) -> &str {
+    answer.first().map_or("", String::as_str)
+}
+
+fn text_of(value: &impl serde::Serialize) -> Result<String, DeskAway> {
+    serde_json::to_string(value).map_err(|error| DeskAway(error.to_string()))
+}
+
+fn nonsense(answer: &[String]) -> DeskAway {
+    DeskAway(format!("the script has returned {answer:?}"))
+}

@@ -1,0 +1,112 @@
+//! Finding a match on several servers that are one, through a real Redis.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
+
+mod util;
+
+use driftless_client::{Client, Options, TransportKind};
+use driftless_server::config::Config;
+use serde_json::{Value, json};
+use std::{net::SocketAddr, time::Duration};
+use util::{TestServer, config, eventually, http, quic::wait, redis::Redis, until};
+
+fn node_of(redis: &Redis) -> Config {
+    let lease = Duration::from_millis(1_000);
+    let queue = "arena=2x1".parse().unwrap();
+    Config { redis: redis.url().parse().ok(), lease, queue, max_players: 2, ..config() }
+}
+
+fn post(server: &TestServer, path: &str, body: &Value) -> http::Response {
+    http::send(server.address(), "POST", path, "", &body.to_string())
+}
+
+/// Asks as soon as rooms can be made.
+#[track_caller]
+fn matched(server: &TestServer, body: &Value) -> Value {
+    eventually("a match", || {
+        let answer = post(server, "/v1/match", body);
+        if answer.status == 503 {
+            return None;
+        }
+        assert_eq!(answer.status, 200, "{answer:?}");
+        Some(answer.json())
+    })
+}
+
+/// Takes a seat that is kept, knocking there.
+#[track_caller]
+fn seated(at: SocketAddr, room: &Value, reservation: &Value) -> Client {
+    let options = Options::new(format!("ws://{at}"), room.as_str().unwrap())
+        .kind("arena")
+        .reservation(reservation.as_str().unwrap())
+        .transports([TransportKind::WebSocket]);
+    wait(Client::connect(options)).unwrap()
+}
+
+#[test]
+fn a_room_of_another_server_is_found_and_its_seat_kept() {
+    let redis = Redis::start();
+    let (a, b) = (TestServer::start(node_of(&redis)), TestServer::start(node_of(&redis)));
+    let wanted = json!({ "kind": "arena", "filter": "mode = \"ctf\"" });
+    let made = matched(&a, &wanted);
+    let name = made["room"]["name"].clone();
+    assert_eq!((&made["made"], &made["url"]), (&json!(true), &json!(format!("ws://{}", a.address()))));
+    let rooms = |server: &TestServer| server.get("/v1/lobby?filter=mode=%22ctf%22").json()["rooms"].clone();
+    until("b knows of it", || rooms(&b)[0]["name"] == name);
+    let found = matched(&b, &wanted);
+    assert_eq!((&found["room"]["name"], &found["made"]), (&name, &json!(false)));
+    assert_eq!((&found["url"], &found["room"]["free"]), (&made["url"], &json!(0)));
+
+    // Both seats are kept: whoever comes gets in with a reservation only, wherever it knocks.
+    let ann = seated(b.address(), &name, &found["reservations"][0]);
+    let bob = seated(a.address(), &name, &made["reservations"][0]);
+    assert_eq!((a.players(), b.players()), (2, 0));
+    until("it is no longer open", || rooms(&b) == json!([]));
+    wait(ann.leave()).unwrap();
+    wait(bob.leave()).unwrap();
+}
+
+#[test]
+fn those_who_wait_at_different_servers_get_one_match() {
+    let redis = Redis::start();
+    let (a, b) = (TestServer::start(node_of(&redis)), TestServer::start(node_of(&redis)));
+    // Rooms can be made from now on.
+    matched(&a, &json!({ "kind": "cursors" }));
+    matched(&b, &json!({ "kind": "cursors", "filter": "of = \"b\"" }));
+    for round in 0..3 {
+        let ticket = |server: &TestServer| {
+            let answer = post(server, "/v1/queue", &json!({ "kind": "arena" }));
+            assert_eq!(answer.status, 201, "{answer:?}");
+            format!("/v1/queue/{}", answer.json()["id"].as_str().unwrap())
+        };
+        let (ann, bob) = (ticket(&a), ticket(&b));
+        // Whoever is asked knows.
+        let (ann, bob) = (b.get(&format!("{ann}?wait=20")).json(), a.get(&format!("{bob}?wait=20")).json());
+        assert_eq!((&ann["state"], &ann["room"]), (&json!("matched"), &bob["room"]), "{round} {ann} {bob}");
+        assert_ne!(ann["team"], bob["team"]);
+        let ann = seated(a.address(), &ann["room"], &ann["reservations"][0]);
+        let bob = seated(a.address(), &bob["room"], &bob["reservations"][0]);
+        assert_eq!(ann.welcome().unwrap().room, bob.welcome().unwrap().room);
+        wait(ann.leave()).unwrap();
+        wait(bob.leave()).unwrap();
+    }
+}
+
+#[test]
+fn a_running_room_gets_players_from_whoever_makes_the_match() {
+    let redis = Redis::start();
+    let (a, b) = (TestServer::start(node_of(&redis)), TestServer::start(node_of(&redis)));
+    let room = r#"{"name":"match","kind":"arena","info":{"wanted":1,"private":true}}"#;
+    until("rooms can be made", || a.post("/v1/rooms", room).status == 201);
+    for (n, server) in [&a, &b].into_iter().enumerate() {
+        let answer = post(server, "/v1/queue", &json!({ "kind": "arena" }));
+        let path = format!("/v1/queue/{}?wait=20", answer.json()["id"].as_str().unwrap());
+        let told = server.get(&path).json();
+        // The first takes the seat; whoever comes then finds that one more is wanted when that is taken.
+        assert_eq!((&told["state"], &told["room"]), (&json!("matched"), &json!("match")), "{n}: {told}");
+        let client = seated(b.address(), &told["room"], &told["reservations"][0]);
+        wait(client.leave()).unwrap();
+        until("the seat is free", || a.players() == 0);
+    }
+    assert_eq!(b.get("/v1/queue/0123456789abcdef0123456789abcdef").status, 404);
+}
