@@ -24,6 +24,7 @@ mod fuzz;
 mod keyring;
 mod keys;
 mod knock;
+mod name;
 mod sign;
 mod signatures;
 mod source;

@@ -12,7 +12,7 @@ use crate::ground::identity::{Entry, Identity, Role, RoomPattern, TopicRights, U
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use driftless_proto::{
     limits::MAX_IDENTITY_TOKEN,
-    names::{self, GUEST, NPC, TextError},
+    names::{GUEST, NPC, TextError},
 };
 use jsonwebtoken::{Algorithm, Validation, decode, errors::ErrorKind};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -284,8 +284,7 @@ impl Rules {
         if !is_user_id(&user) {
             return Err(TokenError::User);
         }
-        let name =
-            claims.name.map(|name| names::display_name(&name).map_err(TokenError::Name)).transpose()?;
+        let name = claims.name.map(|name| name::fitted(&name).map_err(TokenError::Name)).transpose()?;
         let role = claims.role.map(|role| Role::from_name(&role).ok_or(TokenError::Role)).transpose()?;
         let rooms = claims.room.as_ref().map(|rooms| patterns(rooms.all()).ok_or(TokenError::Room));
         let rooms = rooms.transpose()?;

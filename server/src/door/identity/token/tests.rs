@@ -272,6 +272,9 @@ fn a_token_says_who_may_do_what_and_where() {
     assert!(identity.entry.allows_room("match-1") && identity.entry.allows_room("lobby"));
     assert!(!identity.entry.allows_room("attic") && !identity.entry.allows_kind("cursors"));
     assert_eq!(identity.once, None, "not asked for");
+    // Of an account elsewhere, whose owner cannot shorten it for a game.
+    let long = "Maximiliane Theodora von Hohenstein-Liebenau";
+    assert_eq!(verified(with(json!({ "name": long }))).unwrap().name.as_deref(), Some(&long[..32]));
 
     for (bad, error) in [
         (json!({ "sub": Value::Null }), TokenError::Missing("sub")),
