@@ -10,7 +10,7 @@
 //! | part | what |
 //! | --- | --- |
 //! | [`token`] | from bytes, keys and the time to an identity: pure |
-//! | [`keys`], [`signatures`] | what a signature is checked with |
+//! | [`keys`], [`jwk`], [`signatures`] | what a signature is checked with |
 //! | [`source`], [`cache`], [`keyring`] | where keys come from, when they are read again, the thread that does it |
 //! | [`knock`] | what a client shows, and why it is not let in |
 //! | [`sign`](sign()) | signs tokens, for `driftless token` |
@@ -21,6 +21,7 @@
 mod cache;
 #[cfg(any(test, fuzzed))]
 mod fuzz;
+mod jwk;
 mod keyring;
 mod keys;
 mod knock;

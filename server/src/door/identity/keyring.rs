@@ -2,6 +2,7 @@
 
 use super::{
     cache::{Cached, Pace},
+    jwk::Skipped,
     keys::{Key, KeyError},
     source::{SourceError, read},
 };
@@ -45,6 +46,8 @@ pub(crate) struct Keyring {
 struct Reader {
     secret: Option<Key>,
     sources: Vec<(KeySource, Cached)>,
+    /// Of files that were read before there was a log: which keys are not used.
+    skipped: Vec<(KeySource, Vec<Skipped>)>,
     pace: Pace,
     asked: Receiver<()>,
     done: watch::Sender<u64>,
@@ -61,18 +64,19 @@ impl Keyring {
         pace: Pace,
     ) -> Result<Arc<Self>, (KeySource, SourceError)> {
         let now = Instant::now();
-        let mut cached = Vec::new();
+        let (mut cached, mut skipped) = (Vec::new(), Vec::new());
         for source in sources {
             let mut cache = Cached::default();
             if !matches!(source, KeySource::Url(_)) {
                 let keys = read(source).map_err(|error| (source.clone(), error))?;
-                cache.take(now, Ok(keys));
+                cache.take(now, Ok(keys.used));
+                skipped.push((source.clone(), keys.skipped));
             }
             cached.push((source.clone(), cache));
         }
         let (ask, asked) = sync_channel(1);
         let (done, read) = watch::channel(0);
-        let reader = Reader { secret, sources: cached, pace, asked, done };
+        let reader = Reader { secret, sources: cached, skipped, pace, asked, done };
         let keys = RwLock::new(reader.keys(now));
         let (all, reader) = (AtomicBool::new(false), Mutex::new(Some(reader)));
         Ok(Arc::new(Self { keys, ask, all, read, reader }))
@@ -90,6 +94,7 @@ impl Keyring {
         for (source, _) in reader.sources.iter().filter(|(source, _)| source.is_exposed()) {
             warn!(%source, "keys come over plain HTTP: whoever can change them can be anybody here");
         }
+        reader.skipped.iter().for_each(|(source, skipped)| tell_skipped(source, skipped));
         let judge = Judge {
             sources: health.part("token_sources", Matters::ToOperators),
             keys: health.part("token_keys", matters),
@@ -151,16 +156,19 @@ impl Reader {
             }
             let result = read(source);
             match &result {
-                Ok(keys) => info!(%source, keys = keys.len(), "read the keys of tokens"),
+                Ok(keys) => {
+                    info!(%source, keys = keys.used.len(), "read the keys of tokens");
+                    tell_skipped(source, &keys.skipped);
+                }
                 Err(error) => warn!(%source, %error, "cannot read the keys of tokens"),
             }
             let now = Instant::now();
             match result {
                 // The issuer says so: only what cannot be read at all leaves the old keys good.
-                Err(error @ SourceError::Keys(KeyError::NoneUsable)) => {
+                Err(error @ SourceError::Keys(KeyError::NoneUsable(_))) => {
                     cached.withdraw(now, error.to_string())
                 }
-                read => cached.take(now, read.map_err(|error| error.to_string())),
+                read => cached.take(now, read.map(|keys| keys.used).map_err(|error| error.to_string())),
             }
         }
     }
@@ -168,6 +176,15 @@ impl Reader {
     fn keys(&self, now: Instant) -> Arc<[Key]> {
         let of_sources = self.sources.iter().flat_map(|(_, cached)| cached.keys(now, self.pace));
         self.secret.iter().chain(of_sources).cloned().collect()
+    }
+}
+
+fn tell_skipped(source: &KeySource, skipped: &[Skipped]) {
+    for skipped in skipped {
+        match skipped.is_fault() {
+            true => warn!(%source, %skipped, "a key of tokens cannot be used"),
+            false => info!(%source, %skipped, "a key is not for tokens"),
+        }
     }
 }
 

@@ -1,12 +1,9 @@
 //! Keys that signatures of tokens are checked with. A key has one algorithm, which is that of its kind: what
 //! a token says of its algorithm only has to agree.
 
-use super::signatures::algorithm_of;
+use super::{jwk::Skipped, signatures::algorithm_of};
 use crate::config::TokenSecret;
-use jsonwebtoken::{
-    Algorithm, DecodingKey,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
-};
+use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use std::fmt;
 
@@ -14,8 +11,6 @@ use std::fmt;
 const MIN_SECRET: usize = TokenSecret::MIN_BYTES;
 /// Most keys of one source.
 const MAX_KEYS: usize = 100;
-/// Longest id of a key, bytes.
-const MAX_ID: usize = 256;
 
 /// A key.
 #[derive(Clone)]
@@ -25,6 +20,15 @@ pub(crate) struct Key {
     /// What it checks.
     pub algorithm: Algorithm,
     pub(super) key: DecodingKey,
+}
+
+/// The keys of a source.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    /// Those that are used.
+    pub used: Vec<Key>,
+    /// Those of a set that are not.
+    pub skipped: Vec<Skipped>,
 }
 
 /// Why there are no keys in a text.
@@ -50,14 +54,14 @@ pub(crate) enum KeyError {
     Pem,
     #[error("not a set of keys (JWKS): {0}")]
     Jwks(String),
-    #[error("none of its keys is for EdDSA (Ed25519), ES256 (P-256) or RS256 (RSA)")]
-    NoneUsable,
+    #[error("none of its keys is for EdDSA (Ed25519), ES256 (P-256) or RS256 (RSA){}", listed(.0))]
+    NoneUsable(Vec<Skipped>),
     #[error("more than {MAX_KEYS} keys")]
     TooMany,
 }
 
 impl Key {
-    fn new(id: Option<String>, key: DecodingKey) -> Self {
+    pub(super) fn new(id: Option<String>, key: DecodingKey) -> Self {
         Self { id, algorithm: algorithm_of(key.family()), key }
     }
 
@@ -82,12 +86,12 @@ impl Key {
     }
 
     /// The public keys in a file: a JWKS, or one in PEM.
-    pub(crate) fn read(content: &[u8]) -> Result<Vec<Self>, KeyError> {
+    pub(crate) fn read(content: &[u8]) -> Result<Keys, KeyError> {
         let content = content.trim_ascii();
         if content.starts_with(b"{") {
             Self::read_jwks(content)
         } else if content.windows(5).any(|five| five == b"-----") {
-            Self::read_pem(content).map(|key| vec![key])
+            Self::read_pem(content).map(Keys::of)
         } else {
             Err(KeyError::NotPublic)
         }
@@ -113,10 +117,9 @@ impl Key {
 
     /// The keys of a set (RFC 7517, section 5). Those for other uses or of other kinds are skipped, and so
     /// are secrets: a set is there to be published.
-    pub(crate) fn read_jwks(content: &[u8]) -> Result<Vec<Self>, KeyError> {
+    pub(crate) fn read_jwks(content: &[u8]) -> Result<Keys, KeyError> {
         #[derive(Deserialize)]
         struct Set {
-            // One by one, so that a key of a kind that nobody knows does not spoil the others.
             keys: Vec<serde_json::Value>,
         }
         let Set { keys } =
@@ -124,27 +127,26 @@ impl Key {
         if keys.len() > MAX_KEYS {
             return Err(KeyError::TooMany);
         }
-        let keys: Vec<_> =
-            keys.into_iter().filter_map(|key| Self::of_jwk(&Jwk::deserialize(key).ok()?)).collect();
-        if keys.is_empty() { Err(KeyError::NoneUsable) } else { Ok(keys) }
-    }
-
-    fn of_jwk(jwk: &Jwk) -> Option<Self> {
-        let algorithm = match &jwk.algorithm {
-            AlgorithmParameters::EllipticCurve(of) if of.curve == EllipticCurve::P256 => KeyAlgorithm::ES256,
-            AlgorithmParameters::OctetKeyPair(of) if of.curve == EllipticCurve::Ed25519 => {
-                KeyAlgorithm::EdDSA
+        let mut found = Keys::default();
+        for key in &keys {
+            match Self::of_jwk(key) {
+                Ok(key) => found.used.push(key),
+                Err(skipped) => found.skipped.push(skipped),
             }
-            AlgorithmParameters::RSA(_) => KeyAlgorithm::RS256,
-            _ => return None,
-        };
-        let common = &jwk.common;
-        let for_signatures = common.public_key_use.as_ref().is_none_or(|of| *of == PublicKeyUse::Signature);
-        let for_this = common.key_algorithm.is_none_or(|of| of == algorithm);
-        let id = common.key_id.clone();
-        let fits = for_signatures && for_this && id.as_ref().is_none_or(|id| id.len() <= MAX_ID);
-        fits.then(|| DecodingKey::from_jwk(jwk).ok())?.map(|key| Self::new(id, key))
+        }
+        if found.used.is_empty() { Err(KeyError::NoneUsable(found.skipped)) } else { Ok(found) }
     }
+}
+
+impl Keys {
+    pub(super) fn of(key: Key) -> Self {
+        Self { used: vec![key], skipped: Vec::new() }
+    }
+}
+
+/// Why keys are not used, after what there is to say.
+fn listed(skipped: &[Skipped]) -> String {
+    skipped.iter().map(|skipped| format!("; {skipped}")).collect()
 }
 
 /// Never shows the key.

@@ -41,6 +41,20 @@ pub(super) fn algorithm_of(family: AlgorithmFamily) -> Algorithm {
     }
 }
 
+/// What tokens and keys call the algorithm of a kind of key. (RFC 9864 names the one of Ed25519 anew.)
+pub(super) fn names_of(family: AlgorithmFamily) -> &'static [&'static str] {
+    match family {
+        AlgorithmFamily::Hmac => &["HS256"],
+        AlgorithmFamily::Rsa => &["RS256"],
+        AlgorithmFamily::Ec => &["ES256"],
+        AlgorithmFamily::Ed => &["EdDSA", "Ed25519"],
+    }
+}
+
+/// All kinds of keys.
+pub(super) const FAMILIES: [AlgorithmFamily; 4] =
+    [AlgorithmFamily::Hmac, AlgorithmFamily::Rsa, AlgorithmFamily::Ec, AlgorithmFamily::Ed];
+
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     let fits = *algorithm == algorithm_of(key.family());
     fits.then(|| Box::new(Verifies(key.clone())) as _).ok_or_else(|| ErrorKind::InvalidAlgorithm.into())

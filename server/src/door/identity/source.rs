@@ -1,6 +1,6 @@
 //! Reads keys from where they are.
 
-use super::keys::{Key, KeyError};
+use super::keys::{Key, KeyError, Keys};
 use crate::ground::{
     key_source::{KeySource, without_query},
     unreadable::unreadable,
@@ -28,10 +28,10 @@ pub(crate) enum SourceError {
 }
 
 /// The keys that are there now. May wait for an answer: not to be called where players are served.
-pub(crate) fn read(source: &KeySource) -> Result<Vec<Key>, SourceError> {
+pub(crate) fn read(source: &KeySource) -> Result<Keys, SourceError> {
     match source {
         KeySource::File(path) => Ok(Key::read(&limited(File::open(path)?)?)?),
-        KeySource::Secret(path) => Ok(vec![Key::read_secret(&limited(File::open(path)?)?)?]),
+        KeySource::Secret(path) => Ok(Keys::of(Key::read_secret(&limited(File::open(path)?)?)?)),
         KeySource::Url(url) => Ok(Key::read_jwks(&fetch(url)?)?),
     }
 }

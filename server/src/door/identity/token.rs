@@ -7,16 +7,20 @@
 //! `kid` is only compared with the ids of keys that the server has. See RFC 8725 for what goes wrong
 //! elsewhere.
 
-use super::keys::Key;
+use super::{
+    keys::Key,
+    name,
+    signatures::{FAMILIES, names_of},
+};
 use crate::ground::identity::{Entry, Identity, Role, RoomPattern, TopicRights, User};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use driftless_proto::{
     limits::MAX_IDENTITY_TOKEN,
     names::{GUEST, NPC, TextError},
 };
-use jsonwebtoken::{Algorithm, Validation, decode, errors::ErrorKind};
+use jsonwebtoken::{crypto, errors::ErrorKind};
 use serde::{Deserialize, Deserializer, Serialize};
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// Longest id of a user or of a token, bytes. (OpenID Connect Core, section 2, on `sub`.)
 pub(crate) const MAX_ID: usize = 255;
@@ -191,19 +195,31 @@ pub(crate) fn verify(
     let fits = |key: &&Key| {
         key.key_algorithm_is(&head.alg) && (head.kid.is_none() || key.id.is_none() || key.id == head.kid)
     };
+    let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed("it has one part"))?;
     let mut error = TokenError::UnknownKey;
     for key in keys.iter().filter(fits) {
-        match decode::<Claims>(token, &key.key, &signature_only(key)) {
-            Ok(decoded) => return rules.identity(decoded.claims, now),
-            Err(e) => error = TokenError::from(e.into_kind()),
+        match crypto::verify(signature, message.as_bytes(), &key.key, key.algorithm) {
+            Ok(true) => return rules.identity(claims(message)?, now),
+            Ok(false) => error = TokenError::Signature,
+            Err(e) if matches!(e.kind(), ErrorKind::Base64(_)) => return Err(NOT_BASE64),
+            Err(_) => {} // the program around this server checks no such signatures
         }
     }
     Err(error)
 }
 
+/// What a message says whose signature is right.
+fn claims(message: &str) -> Result<Claims, TokenError> {
+    let claims = message.split('.').nth(1).unwrap_or_default();
+    let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| NOT_BASE64)?;
+    serde_json::from_slice(&claims).map_err(|error| TokenError::Claims(error.to_string()))
+}
+
+const NOT_BASE64: TokenError = TokenError::Malformed("a part is not base64url");
+
 /// Whether this is a name of an algorithm that some key can have.
 fn is_accepted(algorithm: &str) -> bool {
-    ["HS256", "EdDSA", "ES256", "RS256"].contains(&algorithm)
+    FAMILIES.into_iter().any(|family| names_of(family).contains(&algorithm))
 }
 
 fn head(token: &str) -> Result<Head, TokenError> {
@@ -231,28 +247,7 @@ fn head(token: &str) -> Result<Head, TokenError> {
 
 impl Key {
     fn key_algorithm_is(&self, name: &str) -> bool {
-        name.parse::<Algorithm>() == Ok(self.algorithm)
-    }
-}
-
-/// What the library is to check: the signature. The claims are checked here, at a time that is an argument.
-fn signature_only(key: &Key) -> Validation {
-    let mut validation = Validation::new(key.algorithm);
-    validation.required_spec_claims = HashSet::new();
-    (validation.validate_exp, validation.validate_nbf, validation.validate_aud) = (false, false, false);
-    validation
-}
-
-impl From<ErrorKind> for TokenError {
-    fn from(kind: ErrorKind) -> Self {
-        match kind {
-            ErrorKind::InvalidSignature => TokenError::Signature,
-            ErrorKind::Json(error) => TokenError::Claims(error.to_string()),
-            ErrorKind::Base64(_) => TokenError::Malformed("a part is not base64url"),
-            ErrorKind::Utf8(_) => TokenError::Malformed("its claims are not UTF-8"),
-            ErrorKind::InvalidAlgorithm => TokenError::UnknownKey,
-            _ => TokenError::Malformed("it cannot be read"),
-        }
+        names_of(self.key.family()).contains(&name)
     }
 }
 

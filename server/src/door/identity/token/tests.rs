@@ -96,12 +96,12 @@ impl Issuer {
     }
 
     fn keys(&self) -> Vec<Key> {
-        Key::read(self.file.as_bytes())
-            .unwrap_or_else(|_| vec![Key::read_secret(self.file.as_bytes()).unwrap()])
+        let public = Key::read(self.file.as_bytes()).map(|keys| keys.used);
+        public.unwrap_or_else(|_| vec![Key::read_secret(self.file.as_bytes()).unwrap()])
     }
 
     fn jwks(&self) -> Vec<Key> {
-        Key::read(json!({ "keys": [self.jwk] }).to_string().as_bytes()).unwrap()
+        Key::read(json!({ "keys": [self.jwk] }).to_string().as_bytes()).unwrap().used
     }
 }
 
@@ -352,10 +352,74 @@ fn a_file_is_a_key_or_is_refused() {
     let mut encrypts = issuers()[2].jwk.clone();
     encrypts["use"] = json!("enc");
     let set = |keys: Value| json!({ "keys": keys }).to_string();
-    assert_eq!(refused(&set(json!([secret, curve, encrypts, { "kty": "?" }, 7]))), KeyError::NoneUsable);
+    let none = refused(&set(json!([secret, curve, encrypts, { "kty": "?" }, 7])));
+    assert!(matches!(&none, KeyError::NoneUsable(skipped) if skipped.len() == 5), "{none}");
     assert_eq!(refused(&set(json!(vec![issuers()[0].jwk.clone(); 101]))), KeyError::TooMany);
     let shown = format!("{:?}", hs256().keys());
     assert!(!shown.contains("secret that"), "a secret is never shown: {shown}");
+}
+
+// RFC 9864
+#[test]
+fn the_algorithm_of_ed25519_may_be_called_by_its_new_name() {
+    let ed = issuers().into_iter().find(|issuer| issuer.algorithm == Algorithm::EdDSA).unwrap();
+    let mut jwk = ed.jwk.clone();
+    for alg in ["EdDSA", "Ed25519"] {
+        jwk["alg"] = json!(alg);
+        let keys = Key::read(json!({ "keys": [jwk] }).to_string().as_bytes()).unwrap().used;
+        for alg in ["EdDSA", "Ed25519"] {
+            let token = ed.token_with(&json!({ "alg": alg, "kid": "ed" }), &claims());
+            assert!(verify(&token, &keys, &rules(), NOW).is_ok(), "{alg}");
+        }
+    }
+    for alg in ["Ed448", "ES256", "ed25519"] {
+        let token = ed.token_with(&json!({ "alg": alg, "kid": "ed" }), &claims());
+        assert!(verify(&token, &ed.jwks(), &rules(), NOW).is_err(), "{alg}");
+        jwk["alg"] = json!(alg);
+        assert!(Key::read(json!({ "keys": [jwk] }).to_string().as_bytes()).is_err(), "{alg}");
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_used_leaves_the_others_of_its_set_good() {
+    use super::super::jwk::Why;
+    let good = issuers()[0].jwk.clone();
+    let read = |changes: Value| {
+        let mut changed = good.clone();
+        changed["kid"] = json!("changed");
+        for (field, value) in changes.as_object().unwrap() {
+            changed[field] = value.clone();
+        }
+        let keys = Key::read(json!({ "keys": [changed, good] }).to_string().as_bytes()).unwrap();
+        assert!(keys.used.iter().any(|key| key.id == good["kid"].as_str().map(str::to_owned)), "{changes}");
+        assert_eq!(keys.used.len() + keys.skipped.len(), 2);
+        keys.skipped.first().map(|skipped| skipped.why)
+    };
+    for changes in [
+        json!({ "use": "sig", "key_ops": ["verify"] }),
+        json!({ "key_ops": ["encrypt", "verify"] }),
+        json!({ "x5c": 7, "x5t": {}, "x5u": null, "ext": "yes", "iat": "now", "exp": -1 }),
+    ] {
+        assert_eq!(read(changes.clone()), None, "{changes}");
+    }
+    for (changes, why) in [
+        (json!({ "use": "enc" }), Why::Use),
+        (json!({ "key_ops": ["sign"] }), Why::Use),
+        (json!({ "key_ops": [] }), Why::Use),
+        (json!({ "key_ops": "verify" }), Why::Field("key_ops")),
+        (json!({ "use": ["sig"] }), Why::Field("use")),
+        (json!({ "alg": 7 }), Why::Field("alg")),
+        (json!({ "alg": "none" }), Why::Algorithm),
+        (json!({ "kid": null }), Why::Field("kid")),
+        (json!({ "kid": "x".repeat(257) }), Why::Field("kid")),
+        (json!({ "kty": "AKP" }), Why::Kind),
+        (json!({ "kty": 7 }), Why::Field("kty")),
+        (json!({ "crv": "Ed448" }), Why::Kind),
+        (json!({ "x": "AA" }), Why::Numbers),
+        (json!({ "x": "ä" }), Why::Numbers),
+    ] {
+        assert_eq!(read(changes.clone()), Some(why), "{changes}");
+    }
 }
 
 proptest! {
