@@ -14,9 +14,11 @@
 //! here. And nothing but silence is a reason to kill all matches.
 
 mod log;
+mod name;
 mod ticks;
 mod watch;
 
+pub use name::PartName;
 pub(crate) use watch::watch;
 
 use crate::metrics::Metrics;
@@ -51,7 +53,7 @@ pub enum Matters {
 /// A part of the server that may fail while the process goes on.
 #[derive(Debug)]
 pub struct Part {
-    name: &'static str,
+    name: PartName,
     matters: Matters,
     failing: Gauge,
     state: Mutex<State>,
@@ -83,10 +85,9 @@ impl Health {
         Arc::new(Self { metrics, parts: Mutex::default(), judged: Mutex::new(now) })
     }
 
-    /// Adds a part, which is well. `name` is a word of `a-z` and `_`; the part's metric is
-    /// `driftless_failing{part="NAME"}`.
-    pub fn part(&self, name: &'static str, matters: Matters) -> Arc<Part> {
-        let failing = self.metrics.failing(name);
+    /// Adds a part, which is well. Its metric is `driftless_failing{part="NAME"}`.
+    pub fn part(&self, name: PartName, matters: Matters) -> Arc<Part> {
+        let failing = self.metrics.failing(name.text());
         let state = State { since: Instant::now(), why: None };
         let part = Arc::new(Part { name, matters, failing, state: Mutex::new(state) });
         self.parts.lock().push(part.clone());
@@ -131,8 +132,8 @@ impl Part {
         if state.why.is_some() != why.is_some() {
             state.since = Instant::now();
             match &why {
-                Some(why) => tracing::warn!(part = self.name, "not well: {why}"),
-                None => tracing::info!(part = self.name, "well again"),
+                Some(why) => tracing::warn!(part = self.name.text(), "not well: {why}"),
+                None => tracing::info!(part = self.name.text(), "well again"),
             }
         }
         self.failing.set(why.is_some().into());
@@ -142,7 +143,7 @@ impl Part {
     fn report(&self, now: Instant) -> PartReport {
         let state = self.state.lock();
         PartReport {
-            name: self.name,
+            name: self.name.text(),
             matters: self.matters,
             since: now.saturating_duration_since(state.since),
             why: state.why.clone(),
@@ -162,7 +163,7 @@ mod tests {
     #[test]
     fn a_part_says_what_is_wrong_and_that_it_is_well_again() {
         let (health, now) = health();
-        let store = health.part("store", Matters::ToNewcomers);
+        let store = health.part(PartName::Store, Matters::ToNewcomers);
         let reason = |health: &Health| health.report(now).pop().and_then(|report| report.why);
         let metric = "driftless_failing{part=\"store\"}";
         assert_eq!(reason(&health), None);

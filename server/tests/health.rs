@@ -6,7 +6,7 @@
 mod util;
 
 use driftless_proto::{code::CloseCode, session::client::ClientEvent};
-use driftless_server::health::Matters;
+use driftless_server::health::{Matters, PartName};
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -42,8 +42,8 @@ fn a_server_at_rest_is_well_and_says_what_it_judges() {
 #[test]
 fn a_part_that_fails_makes_the_health_red_and_only_if_newcomers_need_it_the_readiness() {
     let server = TestServer::start(config());
-    let store = server.running().health().part("store", Matters::ToOperators);
-    let gate = server.running().health().part("gate", Matters::ToNewcomers);
+    let store = server.running().health().part(PartName::Store, Matters::ToOperators);
+    let gate = server.running().health().part(PartName::Lease, Matters::ToNewcomers);
     store.fails("the disk is full: make room");
     assert_eq!(statuses(&server), [200, 200, 503], "matches go on");
     let told = part(&server, "store");
@@ -51,7 +51,7 @@ fn a_part_that_fails_makes_the_health_red_and_only_if_newcomers_need_it_the_read
     assert_eq!(server.get("/metrics").metric("driftless_failing{part=\"store\"}"), 1.0);
     gate.fails("shut");
     assert_eq!(statuses(&server), [200, 503, 503]);
-    assert_eq!(server.get("/readyz").json()["failing"], json!(["gate"]));
+    assert_eq!(server.get("/readyz").json()["failing"], json!(["lease"]));
     gate.is_well();
     store.is_well();
     assert_eq!(statuses(&server), [200; 3]);

@@ -1,7 +1,7 @@
 //! Judges the parts that do not judge themselves.
 
 use super::{
-    Health, Matters, Part,
+    Health, Matters, Part, PartName,
     log::Log,
     ticks::{LATE_NS, Ticks, Totals},
 };

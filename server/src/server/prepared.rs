@@ -15,7 +15,8 @@ use crate::{
     factory::{Factory, RoomServices},
     feed::{Feed, Watched, produce},
     file_size,
-    health::{Health, Matters, watch},
+    ground::places::Places,
+    health::{Health, Matters, PartName, watch},
     homes::{Homes, keep_balance},
     http::Pages,
     jobs::{JobPool, Jobs},
@@ -230,7 +231,7 @@ impl Prepared {
         let recorder = record.transpose()?.map(Arc::new);
         let readers = config.max_topic_readers.min(files / READERS_OF_FILES);
         let redis = config.redis.clone().map(|url| {
-            let health = health.part("topics", Matters::ToOperators);
+            let health = health.part(PartName::Topics, Matters::ToOperators);
             let (prefix, node) = (config.redis_prefix.clone(), getrandom::u64()?);
             Ok::<_, getrandom::Error>(topics::Surroundings { url, prefix, node, health })
         });

@@ -4,7 +4,7 @@ use crate::{
     carry,
     config::{Config, StoreMismatch},
     factory::{Factory, LostRoom},
-    health::{Health, Matters},
+    health::{Health, Matters, PartName},
     metrics::Metrics,
     store::{Intervals, Opened, Row, Store, StoreError, Stored},
 };
@@ -68,7 +68,7 @@ pub(super) fn restore(
     }
     let rows: Vec<_> = rooms.into_iter().map(|room| Row::now(room, false)).collect();
     let intervals = Intervals { checkpoint: config.checkpoint_every, sync: config.journal_sync };
-    let health = health.part("store", Matters::ToOperators);
+    let health = health.part(PartName::Store, Matters::ToOperators);
     let (store, rows) = store.begin(rows, &aside, intervals, metrics.clone(), health)?;
     drop(place.set(store));
     let (count, took_ms) = (rows.len(), start.elapsed().as_millis() as u64);

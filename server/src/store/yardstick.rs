@@ -3,7 +3,7 @@
 use super::{Footing, Intervals, Store, open};
 use crate::{
     ground::durability::Durability,
-    health::{Health, Matters},
+    health::{Health, Matters, PartName},
     metrics::Metrics,
     registry::Maker,
     room::{CheckpointSink, core::RoomCore, journal::Journal},
@@ -31,7 +31,7 @@ impl Yardstick {
     /// There can be none in the folder.
     pub fn new(folder: &Path, core: &RoomCore) -> Result<(Self, Box<dyn Journal>), Box<dyn Error>> {
         let (metrics, now) = (Arc::new(Metrics::new()), Instant::now());
-        let health = Health::new(metrics.clone(), now).part("store", Matters::ToOperators);
+        let health = Health::new(metrics.clone(), now).part(PartName::Store, Matters::ToOperators);
         let second = Duration::from_secs(1);
         let intervals = Intervals { checkpoint: second, sync: second };
         let (store, _) =

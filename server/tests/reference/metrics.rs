@@ -4,6 +4,7 @@ use super::{
     cell,
     util::{TestServer, config, http},
 };
+use driftless_server::health::PartName;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
@@ -75,6 +76,10 @@ pub(super) fn families() -> Vec<Family> {
         family.labels.remove("le");
         if family.kind == "info" {
             family.labels.values_mut().for_each(|values| *values = BTreeSet::from(["…".to_owned()]));
+        }
+        // This server has neither store nor keys nor other nodes.
+        if let Some(parts) = family.labels.get_mut("part") {
+            parts.extend(PartName::ALL.map(|part| part.text().to_owned()));
         }
     }
     families.sort_by(|a, b| a.name.cmp(&b.name));

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     ground::key_source::KeySource,
-    health::{Health, Matters, Part},
+    health::{Health, Matters, Part, PartName},
 };
 use parking_lot::{Mutex, RwLock};
 use std::{
@@ -96,8 +96,8 @@ impl Keyring {
         }
         reader.skipped.iter().for_each(|(source, skipped)| tell_skipped(source, skipped));
         let judge = Judge {
-            sources: health.part("token_sources", Matters::ToOperators),
-            keys: health.part("token_keys", matters),
+            sources: health.part(PartName::TokenSources, Matters::ToOperators),
+            keys: health.part(PartName::TokenKeys, matters),
         };
         let keyring = Arc::downgrade(self);
         let run = move || reader.run(&keyring, &judge);

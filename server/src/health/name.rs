@@ -1,0 +1,58 @@
+//! What parts of the server are called.
+
+/// A part of the server that may fail while the process goes on. Not every server has each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartName {
+    /// Whether connections can be accepted.
+    Accept,
+    /// The certificate from files.
+    Certificate,
+    /// The lease of this node.
+    Lease,
+    /// Whether log lines are written.
+    Log,
+    /// Redis.
+    Redis,
+    /// Whether rooms can be written to the store.
+    Store,
+    /// Whether ticks are in time.
+    Ticks,
+    /// The topics of all nodes.
+    Topics,
+    /// Whether there is a key that tokens can be checked with.
+    TokenKeys,
+    /// Whether the sources of such keys can be read.
+    TokenSources,
+}
+
+impl PartName {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Accept,
+        Self::Certificate,
+        Self::Lease,
+        Self::Log,
+        Self::Redis,
+        Self::Store,
+        Self::Ticks,
+        Self::Topics,
+        Self::TokenKeys,
+        Self::TokenSources,
+    ];
+
+    /// In answers and metrics.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Certificate => "certificate",
+            Self::Lease => "lease",
+            Self::Log => "log",
+            Self::Redis => "redis",
+            Self::Store => "store",
+            Self::Ticks => "ticks",
+            Self::Topics => "topics",
+            Self::TokenKeys => "token_keys",
+            Self::TokenSources => "token_sources",
+        }
+    }
+}
