@@ -40,6 +40,9 @@ fn the_log_of_a_connection_names_its_trace() {
     let asked = wire::Join { traceparent: traceparent().replace(TRACE, &"7".repeat(32)), ..join("lobby") };
     let mut by_join = Player::on(link, server.address(), asked);
     by_join.welcomed();
+    by_join.lose_connection();
+    by_join.reconnect_on(Link::connect(Kind::Quic, server.address()));
+    assert!(by_join.welcomed().resumed);
     by_join.leave();
     let mut unknown = player(server.address(), "?traceparent=00-nonsense", "", "lobby");
     unknown.welcomed();
@@ -234,14 +237,21 @@ mod export {
         let mut in_join = Player::on(link, address, in_join);
         in_join.welcomed();
         until("all spans are there", || collector.spans().len() == 8);
+        in_join.lose_connection();
+        in_join.reconnect_on(Link::connect(Kind::Quic, address));
+        assert!(in_join.welcomed().resumed);
+        until("those of the resume, too", || collector.spans().len() == 11);
+        let resume = collector.spans().into_iter().find(|span| span.name == "resume").unwrap();
+        assert_eq!((hex(&resume.trace), resume.attribute("room")), (TRACE.into(), Some("b")));
         in_header.leave();
         in_join.leave();
         server.signal(libc::SIGTERM);
         assert!(server.wait().0.success());
         let spans = collector.spans();
-        assert_eq!(spans.len(), 8, "no more of them for all the ticks: {spans:#?}");
+        assert_eq!(spans.len(), 11, "no more of them for all the ticks: {spans:#?}");
+        let spans = &spans[..8];
         for (transport, room) in [("websocket", "a"), ("quic", "b")] {
-            let (connect, join) = coming(&spans, transport);
+            let (connect, join) = coming(spans, transport);
             assert_eq!((hex(&connect.trace), hex(&connect.parent)), (TRACE.into(), PARENT.into()));
             assert_eq!(join.attribute("room"), Some(room));
         }

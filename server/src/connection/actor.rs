@@ -142,10 +142,10 @@ pub enum Wanted {
 impl Wanted {
     /// The trace of which it says it is a part.
     fn trace(&self) -> Option<TraceParent> {
-        match self {
-            Wanted::Join(join) => TraceParent::parse(&join.traceparent),
-            Wanted::Resume(_) => None,
-        }
+        TraceParent::parse(match self {
+            Wanted::Join(join) => &join.traceparent,
+            Wanted::Resume(resume) => &resume.traceparent,
+        })
     }
 
     /// Says who the client is. Empty: it does not say.

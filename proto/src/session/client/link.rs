@@ -74,6 +74,7 @@ impl Seat {
             codings: join.codings.clone(),
             presence_version: self.presence_version,
             identity_token: join.identity_token.clone(),
+            traceparent: join.traceparent.clone(),
         }
     }
 }

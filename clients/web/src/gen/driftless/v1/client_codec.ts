@@ -190,6 +190,7 @@ export function encodeResume(message: MessageInitShape<typeof ResumeSchema>, wri
   }
   if (message.presenceVersion) writer.tag(6, 0).uint64(message.presenceVersion);
   if (message.identityToken) writer.tag(7, 2).string(message.identityToken);
+  if (message.traceparent) writer.tag(8, 2).string(message.traceparent);
   return writer;
 }
 
@@ -207,6 +208,7 @@ export function decodeResume(bytes: Uint8Array | BinaryReader, length = (bytes a
     codings: [],
     presenceVersion: 0n,
     identityToken: "",
+    traceparent: "",
   };
   while (reader.pos < end) {
     const [field, type] = reader.tag();
@@ -234,6 +236,9 @@ export function decodeResume(bytes: Uint8Array | BinaryReader, length = (bytes a
         break;
       case 58:
         message.identityToken = reader.string();
+        break;
+      case 66:
+        message.traceparent = reader.string();
         break;
       default:
         reader.skip(type, field);
