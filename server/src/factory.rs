@@ -417,6 +417,7 @@ impl Factory {
         if durability != Durability::None && self.services.store.get().is_none() {
             return Err(FactoryError::NoStore);
         }
+        spec::check_info(&spec.info)?;
         let spectating = self.spectating(&kind, spec)?;
         let made = self.admit(
             id,
@@ -441,13 +442,17 @@ impl Factory {
         // What is kept for a delay takes memory.
         let longest = if self.config.open_rooms { default } else { Spectating::MAX_DELAY_MS };
         let delay_ms = spec.spectate_delay_ms.unwrap_or(default);
+        let delay_ms = in_range("spectate_delay_ms", delay_ms, 0..=Spectating::MAX_DELAY_MS)?;
+        if delay_ms > longest {
+            return Err(FactoryError::DelayTooLong { asked: delay_ms, most: longest });
+        }
         Ok(Spectating {
+            delay_ms,
             max: in_range(
                 "max_spectators",
                 spec.max_spectators.unwrap_or(self.config.max_spectators),
                 0..=MAX_SPECTATORS,
             )?,
-            delay_ms: in_range("spectate_delay_ms", delay_ms, 0..=longest)?,
         })
     }
 

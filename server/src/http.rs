@@ -72,6 +72,7 @@ pub(crate) use access::Access;
 pub(crate) use builtin::demos;
 pub(crate) use front::front;
 pub(crate) use inspect::entities;
+pub(crate) use openapi::document as description;
 pub use pages::Pages;
 
 use crate::{
@@ -93,7 +94,11 @@ use crate::{
     transport,
 };
 use actix::Addr;
-use actix_web::{HttpRequest, Resource, guard, http::StatusCode, web};
+use actix_web::{
+    HttpRequest, Resource, guard,
+    http::StatusCode,
+    web::{self, Bytes},
+};
 use parking_lot::Mutex;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::{Notify, Semaphore};
@@ -148,6 +153,8 @@ pub(crate) struct HttpState {
     pub demos: Vec<(&'static str, &'static str)>,
     /// The game's own pages.
     pub pages: Option<Pages>,
+    /// The description of the API.
+    pub description: Bytes,
     /// The configuration.
     pub config: Config,
 }

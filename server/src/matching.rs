@@ -162,7 +162,7 @@ impl From<MatchError> for ApiError {
     fn from(error: MatchError) -> Self {
         let (status, code) = match error {
             MatchError::NoRoom => (StatusCode::NOT_FOUND, "no_match"),
-            MatchError::PartyTooLarge { .. } => (StatusCode::BAD_REQUEST, "party_too_large"),
+            MatchError::PartyTooLarge { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "party_too_large"),
             MatchError::TooManyReserved { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_reserved"),
             MatchError::Random(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             MatchError::Ended(_) => (StatusCode::SERVICE_UNAVAILABLE, "room_ended"),

@@ -135,6 +135,11 @@ async fn the_api_describes_itself() {
     let sent = get(&server, "/v1/rooms/nowhere").await.json();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(problem), keys(&sent), "an error is what the document says");
+    let kinds = &document["components"]["schemas"]["RoomSpec"]["properties"]["kind"]["enum"];
+    assert!(kinds.as_array().is_some_and(|kinds| kinds.contains(&json!("arena"))), "{kinds}");
+    for kind in kinds.as_array().unwrap() {
+        assert_eq!(post(&server, "/v1/rooms", &json!({ "kind": kind }).to_string()).await.status, 201);
+    }
 }
 
 #[actix_web::test]
@@ -182,6 +187,7 @@ async fn a_room_that_cannot_be_is_refused_by_name() {
     let server = start_with(Config { max_rooms: 2, ..Config::default() });
     assert_eq!(post(&server, "/v1/rooms", r#"{"name":"a"}"#).await.status, 201);
     let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(65));
+    let large_info = format!(r#"{{"info":{{"mode":"{}"}}}}"#, "x".repeat(129));
     for (spec, status, code) in [
         (r#"{"name":"a"}"#, 409, "room_exists"),
         (r#"{"kind":"chess"}"#, 400, "unknown_kind"),
@@ -194,6 +200,10 @@ async fn a_room_that_cannot_be_is_refused_by_name() {
         (r#"{"tick_rate":0}"#, 400, "out_of_range"),
         (r#"{"tick_rate":129}"#, 400, "out_of_range"),
         (r#"{"max_players":0}"#, 400, "out_of_range"),
+        // As the description allows, and not here.
+        (r#"{"options":{"respwan_s":1}}"#, 422, "bad_options"),
+        (r#"{"durability":"journal"}"#, 422, "no_store"),
+        (&large_info, 422, "bad_info"),
     ] {
         post(&server, "/v1/rooms", spec).await.assert_error(status, code);
     }

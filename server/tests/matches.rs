@@ -218,12 +218,12 @@ fn a_room_that_is_closed_or_private_is_not_found() {
 fn what_is_wanted_wrongly_is_refused_by_name() {
     let server = TestServer::start(Config { max_players: 4, ..config() });
     for (body, status, code) in [
-        (json!({ "filter": "mode = ctf" }), 400, "bad_filter"),
+        (json!({ "filter": "mode = ctf" }), 422, "bad_filter"),
         (json!({ "kind": "chess" }), 400, "unknown_kind"),
         (json!({ "party": 0 }), 400, "out_of_range"),
         (json!({ "party": 65 }), 400, "out_of_range"),
-        (json!({ "party": 5 }), 400, "party_too_large"),
-        (json!({ "options": { "bots": 1 } }), 400, "bad_options"),
+        (json!({ "party": 5 }), 422, "party_too_large"),
+        (json!({ "options": { "bots": 1 } }), 422, "bad_options"),
         (json!({ "wish": 1 }), 400, "malformed_json"),
         (json!({ "create": false, "kind": "cursors" }), 404, "no_match"),
     ] {
@@ -231,7 +231,7 @@ fn what_is_wanted_wrongly_is_refused_by_name() {
         assert_eq!((answer.status, answer.error_code()), (status, code.to_owned()), "{body}");
     }
     let bad = server.get("/v1/lobby?filter=x");
-    assert_eq!((bad.status, bad.error_code()), (400, "bad_filter".to_owned()));
+    assert_eq!((bad.status, bad.error_code()), (422, "bad_filter".to_owned()));
     assert!(bad.body.contains("character 2"), "{}", bad.body);
     server.running().registry().drain();
     assert_eq!(ask(&server, &json!({ "kind": "cursors" })).error_code(), "draining");
@@ -245,7 +245,7 @@ fn options_are_for_the_room_that_is_made() {
     let name = found["room"]["name"].as_str().unwrap().to_owned();
     until("the bots are there", || server.get(&format!("/v1/rooms/{name}")).json()["npcs"] == 2);
     let bad = ask(&server, &json!({ "kind": "arena", "filter": "a = 1", "options": { "bots": -1 } }));
-    assert_eq!((bad.status, bad.error_code()), (400, "bad_options".into()));
+    assert_eq!((bad.status, bad.error_code()), (422, "bad_options".into()));
 }
 
 /// Promise: a room made for a match waits for its players, and a join for it makes no other one.

@@ -36,7 +36,7 @@ fn a_room_is_made_with_options_that_its_game_takes() {
         (r#"{"respawn_s": -1}"#, "bad options: invalid value: integer `-1`, expected u32"),
     ] {
         let answer = made(options);
-        assert_eq!((answer.status, &*answer.error_code()), (400, "bad_options"), "{answer:?}");
+        assert_eq!((answer.status, &*answer.error_code()), (422, "bad_options"), "{answer:?}");
         let message = answer.json()["detail"].as_str().unwrap().to_owned();
         assert!(message.starts_with(why), "{message}");
     }

@@ -268,7 +268,7 @@ fn with_a_delay_nothing_is_shown_or_told_before_its_time() {
 fn a_maker_of_rooms_whom_nobody_knows_cannot_make_the_server_keep_more_states() {
     let server = server(Config { open_rooms: true, ..config() });
     let made = server.post("/v1/rooms", r#"{"name": "show", "spectate_delay_ms": 500}"#);
-    assert_eq!((made.status, &made.json()["code"]), (400, &"out_of_range".into()));
+    assert_eq!((made.status, &made.json()["code"]), (422, &"out_of_range".into()));
     let server = self::server(config());
     let made = server.post("/v1/rooms", r#"{"name": "show", "spectate_delay_ms": 300001}"#);
     assert_eq!((made.status, &made.json()["code"]), (400, &"out_of_range".into()));

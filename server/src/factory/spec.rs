@@ -66,28 +66,33 @@ pub struct RoomSpec {
     pub trace: Option<TraceParent>,
 }
 
-/// At most as much as a game may publish.
+/// Texts, and what can be written as one.
 fn info<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
     let Unique(Value::Object(given)) = Unique::deserialize(from)? else {
         return Err(D::Error::custom("info must be an object"));
     };
-    if given.len() > MAX_INFO {
-        return Err(D::Error::custom(format_args!("info may have at most {MAX_INFO} keys")));
-    }
     let text = |(key, value): (String, Value)| {
         let text = match value {
             Value::String(text) => text,
             Value::Number(_) | Value::Bool(_) => value.to_string(),
             _ => return Err(format!("info has values that are texts, numbers, true or false: not {key:?}")),
         };
-        if key.len() > MAX_INFO_KEY || text.len() > MAX_INFO_VALUE {
-            return Err(format!(
-                "info has keys of at most {MAX_INFO_KEY} bytes and values of {MAX_INFO_VALUE}: not {key:?}"
-            ));
-        }
         Ok((key, text))
     };
     given.into_iter().map(text).collect::<Result<_, _>>().map_err(D::Error::custom)
+}
+
+/// At most as much as a game may publish.
+pub(super) fn check_info(info: &BTreeMap<String, String>) -> Result<(), FactoryError> {
+    if info.len() > MAX_INFO {
+        return Err(FactoryError::BadInfo(format!("it may have at most {MAX_INFO} keys")));
+    }
+    match info.iter().find(|(key, text)| key.len() > MAX_INFO_KEY || text.len() > MAX_INFO_VALUE) {
+        None => Ok(()),
+        Some((key, _)) => Err(FactoryError::BadInfo(format!(
+            "keys have at most {MAX_INFO_KEY} bytes and values {MAX_INFO_VALUE}: not {key:?}"
+        ))),
+    }
 }
 
 /// Why there is no room.
@@ -131,9 +136,20 @@ pub enum FactoryError {
         /// Most.
         max: u64,
     },
+    /// What spectators are shown would be older than it may be in a room that anybody can make.
+    #[error("spectate_delay_ms is {asked}: where everybody may make rooms, it is at most {most}")]
+    DelayTooLong {
+        /// What was asked for.
+        asked: u32,
+        /// What may be.
+        most: u32,
+    },
     /// The game does not accept these options.
     #[error("bad options: {0}")]
     BadOptions(String),
+    /// It is to publish more than a game may.
+    #[error("bad info: {0}")]
+    BadInfo(String),
     /// A join brought options.
     #[error("this server accepts no options in joins: start it with --join-options")]
     NoJoinOptions,
@@ -183,8 +199,9 @@ impl FactoryError {
             FactoryError::MatchOver(_) => "match_over",
             FactoryError::Exists(_) => "room_exists",
             FactoryError::BadName(_) => "bad_name",
-            FactoryError::OutOfRange { .. } => "out_of_range",
+            FactoryError::OutOfRange { .. } | FactoryError::DelayTooLong { .. } => "out_of_range",
             FactoryError::BadOptions(_) | FactoryError::NoJoinOptions => "bad_options",
+            FactoryError::BadInfo(_) => "bad_info",
             FactoryError::TooManyRooms(_) => "too_many_rooms",
             FactoryError::TooManyRoomsOfAddress { .. } => "too_many_rooms_of_address",
             FactoryError::TooManyTicks(_) => "too_many_ticks",
@@ -210,9 +227,11 @@ impl FactoryError {
             FactoryError::Unavailable(_) => CloseCode::RegistryUnavailable,
             // The server's own fault: these come from creating a room by name and numbers, which a join does
             // not do.
-            FactoryError::Exists(_) | FactoryError::OutOfRange { .. } | FactoryError::NoStore => {
-                CloseCode::Internal
-            }
+            FactoryError::Exists(_)
+            | FactoryError::OutOfRange { .. }
+            | FactoryError::DelayTooLong { .. }
+            | FactoryError::BadInfo(_)
+            | FactoryError::NoStore => CloseCode::Internal,
         }
     }
 }
@@ -229,12 +248,16 @@ impl From<NotHere> for FactoryError {
 impl From<FactoryError> for ApiError {
     fn from(error: FactoryError) -> Self {
         let status = match error {
-            FactoryError::UnknownKind(_)
-            | FactoryError::BadName(_)
-            | FactoryError::OutOfRange { .. }
-            | FactoryError::BadOptions(_)
+            // Against the description of the API.
+            FactoryError::UnknownKind(_) | FactoryError::BadName(_) | FactoryError::OutOfRange { .. } => {
+                StatusCode::BAD_REQUEST
+            }
+            // As described, and not for this game or this server.
+            FactoryError::BadOptions(_)
+            | FactoryError::DelayTooLong { .. }
+            | FactoryError::BadInfo(_)
             | FactoryError::NoStore
-            | FactoryError::NoJoinOptions => StatusCode::BAD_REQUEST,
+            | FactoryError::NoJoinOptions => StatusCode::UNPROCESSABLE_ENTITY,
             FactoryError::OtherKind { .. }
             | FactoryError::Exists(_)
             | FactoryError::Waits { .. }

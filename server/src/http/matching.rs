@@ -105,7 +105,7 @@ pub(super) async fn find(
     let kind = kind.unwrap_or_else(|| state.matchmaker.default_kind().to_owned());
     if options.len() > MAX_OPTIONS {
         let message = format!("options of {} bytes; at most {MAX_OPTIONS} are allowed", options.len());
-        return Err(ApiError::new(StatusCode::BAD_REQUEST, "bad_options", message));
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_options", message));
     }
     let wish = Wish {
         filter: filter.as_deref().map(Filter::parse).transpose()?,
@@ -156,7 +156,7 @@ pub(super) fn party_of(party: Option<u32>) -> Result<u32, ApiError> {
 
 impl From<FilterError> for ApiError {
     fn from(error: FilterError) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad_filter", error.to_string())
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_filter", error.to_string())
     }
 }
 

@@ -1,13 +1,17 @@
 //! The description of the API, at `/v1/openapi.json` (OpenAPI 3.1): put together from what stands beside each
-//! handler and each answer.
+//! handler and each answer, and from what this server has.
 
 use super::{
-    admin, certificate, health, inspect, matching, metrics, moving, nodes, presence, queue, rooms, stream,
+    HttpState, admin, certificate, health, inspect, matching, metrics, moving, nodes, presence, queue, rooms,
+    stream,
     topics, users,
 };
 use crate::ground::api_error::Problem;
-use actix_web::{HttpResponse, web::Bytes};
-use std::sync::LazyLock;
+use actix_web::{
+    HttpResponse,
+    web::{Bytes, Data},
+};
+use serde_json::{Value, json};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -95,14 +99,28 @@ impl Modify for Operators {
 
 const PROBLEM: &str = "application/problem+json";
 
-static TEXT: LazyLock<Bytes> = LazyLock::new(|| Api::openapi().to_json().unwrap_or_default().into());
+/// The description of a server that has these kinds of games.
+pub(crate) fn document(kinds: &[&str]) -> Bytes {
+    let mut document = serde_json::to_value(Api::openapi()).unwrap_or_default();
+    // No other makes a room. None is the default.
+    let kinds: Value = kinds.iter().map(|kind| json!(kind)).chain([Value::Null]).collect();
+    for of in ["RoomSpec", "MatchRequest"] {
+        if let Some(kind) = document.pointer_mut(&format!("/components/schemas/{of}/properties/kind")) {
+            kind["enum"] = kinds.clone();
+        }
+    }
+    if let Some(info) = document.pointer_mut("/components/schemas/RoomSpec/properties/info") {
+        info["additionalProperties"] = json!({ "type": ["string", "number", "boolean"] });
+    }
+    document.to_string().into()
+}
 
 /// This description.
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "health", responses(
     (status = 200, description = "An OpenAPI document", content_type = "application/json", body = Object)
 ))]
-pub(super) async fn openapi() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(TEXT.clone())
+pub(super) async fn openapi(state: Data<HttpState>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(state.description.clone())
 }
 
 /// Plays, over a WebSocket.
@@ -119,11 +137,10 @@ mod tests {
     use super::{super::page, *};
     use driftless_proto::limits::MAX_PLAYERS;
     use driftless_sim::TICK_RATES;
-    use serde_json::Value;
     use std::collections::BTreeSet;
 
     fn document() -> Value {
-        serde_json::from_slice(&TEXT).unwrap()
+        serde_json::from_slice(&super::document(&["arena", "cursors"])).unwrap()
     }
 
     #[test]
@@ -152,6 +169,7 @@ mod tests {
         let (least, most) = (*TICK_RATES.start(), *TICK_RATES.end());
         assert_eq!(range("tick_rate"), (Some(least.into()), Some(most.into())));
         assert_eq!(range("max_players"), (Some(1), Some(MAX_PLAYERS.into())));
+        assert_eq!(of_room["kind"]["enum"], json!(["arena", "cursors", null]));
         for path in ["/v1/rooms", "/v1/presence"] {
             let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
             let limit = parameters.iter().find(|parameter| parameter["name"] == "limit").unwrap();

@@ -145,6 +145,7 @@ impl Parts {
             quic: self.quic.as_ref().map(|quic| quic.address()),
             demos: if self.pages.is_some() { Vec::new() } else { http::demos(&self.games) },
             pages: self.pages.clone(),
+            description: http::description(&self.games),
             config: self.config.clone(),
         }
     }
