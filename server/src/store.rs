@@ -45,6 +45,7 @@ pub(crate) mod frames;
 mod fuzz;
 mod keeper;
 mod log;
+mod machine;
 mod revoked;
 mod rooms;
 mod row;
@@ -99,7 +100,7 @@ pub(crate) const FINISH: Duration = Duration::from_secs(5);
 pub(crate) struct Store {
     pending: Arc<Pending>,
     log: Arc<Log>,
-    every: Duration,
+    intervals: Intervals,
     metrics: Arc<Metrics>,
     troubles: Arc<Troubles>,
     workers: Workers,
@@ -124,6 +125,7 @@ struct RoomSink {
     setup: Setup<String>,
     maker: Maker,
     durability: Durability,
+    sync: Duration,
     position: Arc<Mutex<Position>>,
     metrics: Arc<Metrics>,
 }
@@ -237,8 +239,7 @@ impl Opened {
             true => Workers::start(chores, &troubles).map_err(StoreError::Thread)?,
             false => Workers::Others(Mutex::new(chores), troubles.clone()),
         };
-        let every = intervals.checkpoint;
-        Ok((Arc::new(Store { pending, log, every, metrics, troubles, workers }), rows))
+        Ok((Arc::new(Store { pending, log, intervals, metrics, troubles, workers }), rows))
     }
 }
 
@@ -317,6 +318,7 @@ impl Store {
             setup,
             maker,
             durability,
+            sync: self.intervals.sync,
             position,
             metrics: self.metrics.clone(),
         };
@@ -335,7 +337,7 @@ impl Store {
 
     /// Time between two checkpoints of a room.
     pub(crate) fn every(&self) -> Duration {
-        self.every
+        self.intervals.checkpoint
     }
 
     /// What of it fails at present.
@@ -363,7 +365,7 @@ impl CheckpointSink for RoomSink {
     fn put(&self, carried: Carried, took: Duration) {
         self.metrics.checkpoint_duration.observe(took);
         let (setup, maker, durability) = (self.setup.clone(), self.maker, self.durability);
-        let mut row = Row::now(carry::Room { setup, maker, durability, carried }, false);
+        let mut row = Row::now(carry::Room { setup, maker, durability, carried }, false, self.sync);
         // Nothing of the room comes after it and before this one.
         row.segment = self.log.segment();
         let mut position = self.position.lock();

@@ -237,7 +237,8 @@ impl Interior {
         let mut kept = Ok(());
         if let Some(store) = self.store.get() {
             let rooms = self.factory.carry(most, |listed| listed.durability != Durability::None).await;
-            let rows = rooms.into_iter().map(|room| Row::now(room, true).into()).collect();
+            let sync = self.config.journal_sync;
+            let rows = rooms.into_iter().map(|room| Row::now(room, true, sync).into()).collect();
             kept = store.finish(rows, most);
         }
         let is_kept = |durability| self.factory.is_stored(durability);

@@ -228,7 +228,8 @@ impl Parts {
     async fn leave_in(&self, store: &Arc<Store>, most: Duration) -> Vec<String> {
         let rooms = self.factory.carry(most, |listed| self.factory.is_stored(listed.durability)).await;
         let names: Vec<_> = rooms.iter().map(|room| room.carried.name.clone()).collect();
-        let rows: Vec<_> = rooms.into_iter().map(|room| Row::now(room, true).into()).collect();
+        let sync = self.config.journal_sync;
+        let rows: Vec<_> = rooms.into_iter().map(|room| Row::now(room, true, sync).into()).collect();
         if let Err(error) = self.put_in(store, &rows, store::FINISH).await {
             let count = names.len();
             let folder = self.store_folder();

@@ -66,7 +66,7 @@ pub(super) fn restore(
             }
         }
     }
-    let rows: Vec<_> = rooms.into_iter().map(|room| Row::now(room, false)).collect();
+    let rows: Vec<_> = rooms.into_iter().map(|room| Row::now(room, false, config.journal_sync)).collect();
     let intervals = Intervals { checkpoint: config.checkpoint_every, sync: config.journal_sync };
     let health = health.part(PartName::Store, Matters::ToOperators);
     let (store, rows) = store.begin(rows, &aside, intervals, metrics.clone(), health)?;

@@ -1,20 +1,29 @@
 //! A checkpoint as it is stored.
 
+use super::machine::now_ms;
 use crate::{
     carry::{self, LAYOUT},
-    clock::{self, boot},
+    clock::boot,
     ground::durability::Durability,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// What the kernel may have kept in memory that was to be written some time.
+const KERNEL: Duration = Duration::from_secs(30);
+/// However far ahead the clock seems to be: numbers of ticks are not for nothing.
+const MOST_PASSED: Duration = Duration::from_secs(24 * 3600);
+
 /// A checkpoint of a room. Its layout is part of [`LAYOUT`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
-    /// Which boot of which machine: see [`clock::boot`].
+    /// Which boot of which machine: see [`boot`].
     pub boot: String,
     /// When it was taken, milliseconds since 1970, by the system's clock.
     pub at_ms: u64,
+    /// How much time of what came after it may be lost if the machine dies, milliseconds: what was not yet on
+    /// the disk.
+    pub losable_ms: u64,
     /// The number of the last frame before it.
     pub frame: u64,
     /// The first segment of the journal that may have frames after it.
@@ -35,9 +44,10 @@ pub(super) struct Beginning {
 }
 
 impl Row {
-    /// A checkpoint taken now.
-    pub(crate) fn now(room: carry::Room, stopped: bool) -> Self {
-        Self { boot: boot().to_string(), at_ms: now_ms(), frame: 0, segment: 0, stopped, room }
+    /// A checkpoint taken now. `sync`: the time between two synchronisations of the journal, zero for never.
+    pub(crate) fn now(room: carry::Room, stopped: bool, sync: Duration) -> Self {
+        let (boot, at_ms, losable_ms) = (boot().to_string(), now_ms(), losable(sync).as_millis() as u64);
+        Self { boot, at_ms, losable_ms, frame: 0, segment: 0, stopped, room }
     }
 
     /// The room's name.
@@ -89,34 +99,49 @@ impl Row {
     }
 
     /// The last tick that anybody may have seen, if the frames that were found go up to tick `newest`.
-    ///
-    /// While the machine runs, no frame is lost, unless some were `refused` since the newest of them. After
-    /// that, the time until now tells.
     pub(super) fn until(&self, newest: u32, refused: bool) -> u32 {
-        if *self.boot == *boot() && !self.boot.is_empty() && !refused {
+        self.until_at(newest, refused, &boot(), now_ms())
+    }
+
+    /// While the machine runs, no frame is lost, unless some were `refused` since the newest of them. After
+    /// that, at least what may not have been on the disk is; and if that fails, more is: then the time until
+    /// now tells, by a clock that may have been set meanwhile.
+    fn until_at(&self, newest: u32, refused: bool, boot: &str, now_ms: u64) -> u32 {
+        if self.boot == boot && !boot.is_empty() && !refused {
             return newest;
         }
-        let passed_ms = now_ms().saturating_sub(self.at_ms);
-        let ticks = u64::from(self.room.setup.tick_rate).saturating_mul(passed_ms) / 1_000 + 1;
-        let until = u64::from(self.room.carried.last_tick()).saturating_add(ticks);
-        newest.max(u32::try_from(until).unwrap_or(u32::MAX / 2))
+        let ticks = |ms: u64| u64::from(self.room.setup.tick_rate).saturating_mul(ms).div_ceil(1_000);
+        let least = u64::from(newest) + ticks(self.losable_ms);
+        let passed = u64::from(self.room.carried.last_tick()) + ticks(now_ms.saturating_sub(self.at_ms)) + 1;
+        let until = passed.clamp(least, least + ticks(MOST_PASSED.as_millis() as u64));
+        u32::try_from(until).unwrap_or(u32::MAX)
     }
 }
 
-fn now_ms() -> u64 {
-    u64::try_from(clock::time_of_day().as_millis()).unwrap_or(u64::MAX)
+/// How much time a machine that dies may lose. Synchronising takes a while itself, and what is written
+/// meanwhile waits for the next time.
+fn losable(sync: Duration) -> Duration {
+    let interval = if sync.is_zero() { KERNEL } else { sync };
+    2 * interval + Duration::from_secs(1)
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::{
-        ground::{id::RoomId, shared::RoomShared},
+        ground::{id::RoomId, shared::RoomShared, sight::Spectating},
         registry::Maker,
-        room::{core::RoomCore, schedule::Schedule},
+        room::{
+            core::{Carried, RoomCore},
+            schedule::Schedule,
+        },
     };
     use driftless_proto::limits::Limits;
-    use driftless_sim::{GameKind, Setup, games::cursors::Cursors};
+    use driftless_sim::{
+        GameKind, Setup,
+        games::cursors::Cursors,
+        replay::{RoomState, Start},
+    };
     use std::{sync::Arc, time::Instant};
 
     /// A checkpoint of a room with this number and this name.
@@ -126,6 +151,48 @@ pub(super) mod tests {
         let (game, schedule) = (kind.start(&setup).unwrap(), Schedule::new(Instant::now(), 20));
         let core = RoomCore::new(shared, game, kind.schema(), schedule, Limits::default(), false);
         let (maker, durability, carried) = (Maker::Operator, Durability::Journal, core.checkpoint().unwrap());
-        Row::now(carry::Room { setup, maker, durability, carried }, false)
+        Row::now(carry::Room { setup, maker, durability, carried }, false, SECOND)
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const RATE: u32 = 20;
+
+    /// A checkpoint of tick 1,000, taken at second 5,000.
+    fn before(sync: Duration) -> Row {
+        let start = Start { tick: 1_000, schema: 0, state: Vec::new(), room: RoomState::default() };
+        let spectating = Spectating { max: 0, delay_ms: 0 };
+        let carried = Carried::recorded("den".into(), "cursors".into(), start, spectating).unwrap();
+        let (setup, maker, durability) = (Setup::new(7, RATE), Maker::Operator, Durability::Journal);
+        let row = Row::now(carry::Room { setup, maker, durability, carried }, false, sync);
+        Row { boot: "before".into(), at_ms: 5_000_000, ..row }
+    }
+
+    // Promise 2: "A client never applies a state older than one it has applied."
+    #[test]
+    fn ticks_go_on_above_all_that_anybody_has_seen_whatever_the_clock_says() {
+        let row = before(SECOND);
+        let until = |newest, boot, now_s: u64| row.until_at(newest, false, boot, now_s * 1_000);
+        // The process was killed, 3 s after the checkpoint: everything is there.
+        for now_s in [0, 4_000, 5_003, 900_000] {
+            assert_eq!(until(1_060, "before", now_s), 1_060);
+        }
+        assert_eq!(row.until_at(1_060, true, "before", 5_000_000), 1_060 + 3 * RATE, "frames found no place");
+        // The machine died then, and its clock is behind, or right, or ahead: its journal has ticks up to
+        // 1,045, and those of up to three seconds more may be lost.
+        for now_s in [0, 4_999, 5_000, 5_003] {
+            assert_eq!(until(1_045, "after", now_s), 1_045 + 3 * RATE);
+        }
+        assert_eq!(until(1_045, "after", 5_103), 1_000 + 103 * RATE + 1, "the disk may have failed");
+        for now_s in [1 << 32, u64::MAX / 1_000] {
+            assert_eq!(until(1_045, "after", now_s), 1_045 + (3 + 24 * 3_600) * RATE, "not the year 2106");
+        }
+        assert_eq!(until(1_045, "", 0), 1_045 + 3 * RATE, "unknown");
+        assert_eq!(until(u32::MAX - 1, "after", 0), u32::MAX);
+    }
+
+    #[test]
+    fn what_the_kernel_writes_when_it_likes_may_be_lost_for_longer() {
+        assert_eq!(before(Duration::ZERO).until_at(1_000, false, "after", 0), 1_000 + 61 * RATE);
+        assert_eq!(before(SECOND / 10).until_at(1_000, false, "after", 0), 1_000 + 24);
     }
 }
