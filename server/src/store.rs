@@ -8,7 +8,8 @@
 //!
 //! In the folder there are:
 //! - `rooms.redb`: the checkpoints by room name, in a [redb](https://www.redb.org) database, which takes in
-//!   many of them with one transaction, whole or not at all.
+//!   many of them with one transaction, whole or not at all. Those that could not go on, because their games
+//!   had changed, are set aside there, up to a number.
 //! - `journal-N`: the frames of all rooms, in segments of 8 MiB ([`frames`] has the format). Segments are
 //!   memory that the kernel writes to the file: a tick copies its frame there without a system call. (While
 //!   the kernel writes a page out, a copy to it may wait.) A process that is killed loses nothing of it,
@@ -188,6 +189,16 @@ impl Opened {
     /// Removes a room.
     pub(crate) fn remove(&mut self, name: &str) -> io::Result<()> {
         self.folder.remove(name)
+    }
+
+    /// The rooms that were set aside, oldest first, and when, milliseconds since 1970.
+    pub(crate) fn aside(&self) -> Result<Vec<(u64, Stored)>, StoreError> {
+        self.folder.aside()
+    }
+
+    /// Removes a room that was set aside.
+    pub(crate) fn remove_aside(&mut self, name: &str) -> io::Result<()> {
+        self.folder.rooms.remove_aside(name)
     }
 
     /// The highest number of a room that is in it, be it one that does not go on.

@@ -100,6 +100,35 @@ fn a_room_in_a_store_is_listed_shown_exported_and_removed() {
 }
 
 #[test]
+fn a_room_that_was_set_aside_is_listed_shown_and_removed() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("store");
+    let durability = "journal".parse().unwrap();
+    let kept = Config { store: Some(folder.clone()), durability, ..config() };
+    let server = TestServer::of(Server::new(&[GameKind::of::<Obedient>()]), kept);
+    let join = wire::Join { kind: "obedient".into(), ..join("lobby") };
+    Player::join_as(server.address(), join).next_tick();
+    drop(server);
+    // This program does not have its game, and begins another room of its name.
+    let server = Process::start(&["--store", folder.to_str().unwrap(), "--durability", "journal"]);
+    Player::named(server.address(), "lobby", "ann").next_tick();
+    drop(server.kill());
+    let (_, out, _) = store(&folder, &["ls"]);
+    assert!(out.lines().nth(1).unwrap().starts_with("lobby  arena"), "{out}");
+    assert!(out.contains("set aside") && out.lines().last().unwrap().starts_with("lobby  obedient"), "{out}");
+    let (_, out, _) = store(&folder, &["ls", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(listed[0]["set_aside_unix_ms"].is_null() && listed[1]["set_aside_unix_ms"].is_u64(), "{out}");
+    let (_, shown, _) = store(&folder, &["show", "lobby", "--aside"]);
+    assert!(shown.contains("kind: obedient"), "{shown}");
+    assert_eq!(store(&folder, &["rm", "lobby", "--aside", "--yes"]).0, 0);
+    let (code, _, err) = store(&folder, &["rm", "lobby", "--aside", "--yes"]);
+    assert!(code == 2 && err.contains("no room \"lobby\""), "{err}");
+    let (_, out, _) = store(&folder, &["ls"]);
+    assert!(!out.contains("set aside") && out.contains("lobby  arena"), "{out}");
+}
+
+#[test]
 fn a_store_without_the_room_or_with_a_server_says_so() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("store");

@@ -7,7 +7,7 @@ use crate::{
         journal::Frame,
         start,
     },
-    store::{self, Opened, StoreError, Stored, StoredRoom},
+    store::{self, StoreError, Stored, StoredRoom},
 };
 use clap::{Args, Subcommand};
 use driftless_sim::{
@@ -41,7 +41,7 @@ pub struct StoreArgs {
 /// What to do with a store.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Action {
-    /// List the rooms.
+    /// List the rooms, and then those that were set aside because they could not go on.
     Ls {
         /// As JSON.
         #[arg(long)]
@@ -51,6 +51,9 @@ pub enum Action {
     Show {
         /// The room.
         room: String,
+        /// The one of this name that was set aside.
+        #[arg(long)]
+        aside: bool,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -60,6 +63,9 @@ pub enum Action {
     Export {
         /// The room.
         room: String,
+        /// The one of this name that was set aside.
+        #[arg(long)]
+        aside: bool,
         /// The file. Default: ROOM.driftless.
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -68,6 +74,9 @@ pub enum Action {
     Rm {
         /// The room.
         room: String,
+        /// The one of this name that was set aside.
+        #[arg(long)]
+        aside: bool,
         /// Do not ask.
         #[arg(long)]
         yes: bool,
@@ -80,29 +89,48 @@ pub enum Action {
 /// A line that says why not.
 pub(super) fn store(args: StoreArgs, games: &[GameKind]) -> Result<String, String> {
     let folder = args.folder.ok_or("which store? Give its folder: --store FOLDER")?;
-    let (mut opened, mut rooms) = store::look(&folder).map_err(|error| why(&folder, &error))?;
+    let failed = |error| why(&folder, &error);
+    let (mut opened, mut rooms) = store::look(&folder).map_err(failed)?;
     rooms.sort_by(|a, b| a.name().cmp(b.name()));
+    let set_aside = opened.aside().map_err(failed)?;
     match args.action {
         Action::Ls { json } => {
-            let listed: Vec<_> = rooms.into_iter().map(|room| row(room, games)).collect();
-            Ok(if json { lines(&listed.into()) } else { table(&listed) })
+            let mut listed: Vec<_> = rooms.into_iter().map(|room| row(room, games)).collect();
+            let aside: Vec<_> = set_aside.into_iter().map(|aside| row_aside(aside, games)).collect();
+            if json {
+                listed.extend(aside);
+                return Ok(lines(&listed.into()));
+            }
+            let heading = "\nset aside, as they could not go on (show, export or rm with --aside):\n";
+            let heading = if aside.is_empty() { String::new() } else { heading.to_owned() + &table(&aside) };
+            Ok(table(&listed) + &heading)
         }
-        Action::Show { room, json } => {
-            let shown = show(of(find(rooms, &room)?)?, games);
+        Action::Show { room, aside, json } => {
+            let shown = show(of(find(those(aside, rooms, set_aside), &room)?)?, games);
             Ok(if json { lines(&shown) } else { text(&shown) })
         }
-        Action::Export { room, output } => {
-            let stored = of(find(rooms, &room)?)?;
+        Action::Export { room, aside, output } => {
+            let stored = of(find(those(aside, rooms, set_aside), &room)?)?;
             let file = output.unwrap_or_else(|| format!("{room}.driftless").into());
             let tick = export(stored, games, &file)?;
             let file = file.display();
             Ok(format!("{file}: room {room:?} at tick {tick}; serve --from {file} makes a room of it\n"))
         }
-        Action::Rm { room, yes } => {
-            find(rooms, &room)?;
-            remove(&mut opened, &folder, &room, yes)
+        Action::Rm { room, aside, yes } => {
+            find(those(aside, rooms, set_aside), &room)?;
+            if !yes && !confirmed(&room)? {
+                return Ok("nothing is removed\n".to_owned());
+            }
+            let removed = if aside { opened.remove_aside(&room) } else { opened.remove(&room) };
+            removed.map_err(|error| format!("{}: {error}", folder.display()))?;
+            Ok(format!("room {room:?} is removed\n"))
         }
     }
+}
+
+/// The rooms, or those that were set aside.
+fn those(aside: bool, rooms: Vec<Stored>, set_aside: Vec<(u64, Stored)>) -> Vec<Stored> {
+    if aside { set_aside.into_iter().map(|(_, room)| room).collect() } else { rooms }
 }
 
 fn why(folder: &Path, error: &StoreError) -> String {
@@ -172,6 +200,13 @@ fn row(stored: Stored, games: &[GameKind]) -> Value {
         }
         Stored::Bad { name, why } => json!({ "name": name, "error": why }),
     }
+}
+
+/// The same for one that was set aside.
+fn row_aside((at_ms, stored): (u64, Stored), games: &[GameKind]) -> Value {
+    let mut shown = row(stored, games);
+    shown["set_aside_unix_ms"] = at_ms.into();
+    shown
 }
 
 /// A list for people to read.
@@ -313,14 +348,6 @@ fn ticks(
         ticks.push(TickRecord { checksum: Some(checksum), ..record });
     }
     Ok(ticks)
-}
-
-fn remove(opened: &mut Opened, folder: &Path, room: &str, yes: bool) -> Result<String, String> {
-    if !yes && !confirmed(room)? {
-        return Ok("nothing is removed\n".to_owned());
-    }
-    opened.remove(room).map_err(|error| format!("{}: {error}", folder.display()))?;
-    Ok(format!("room {room:?} is removed\n"))
 }
 
 fn confirmed(room: &str) -> Result<bool, String> {

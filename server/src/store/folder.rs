@@ -247,6 +247,15 @@ impl Folder {
         self.rooms.change([(name, None)].into_iter(), &[]).map(drop)
     }
 
+    /// Those that were set aside, as far as they can be read, and when, milliseconds since 1970.
+    pub(super) fn aside(&self) -> Result<Vec<(u64, Stored)>, StoreError> {
+        let stored = |(name, row)| match row {
+            Ok(row) => Stored::Room(StoredRoom::new(row).into()),
+            Err(why) => Stored::Bad { name, why },
+        };
+        Ok(self.rooms.aside()?.into_iter().map(|(at_ms, entry)| (at_ms, stored(entry))).collect())
+    }
+
     /// Makes segments after those that are there.
     pub(super) fn new_segments(&self) -> Segments {
         Segments::after(&self.path, self.last, &self.footing)

@@ -1,10 +1,12 @@
 //! The database of checkpoints.
 
-use super::{StoreError, disk::Disk, row::Row};
+use super::{StoreError, disk::Disk, machine::now_ms, row::Row};
 use redb::{
     Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
 };
+use serde::{Deserialize, Serialize};
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     fs::{OpenOptions, Permissions},
     io::{self, ErrorKind},
@@ -12,20 +14,39 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use tracing::warn;
 
 /// Checkpoints by room name.
 const ROOMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("rooms");
-/// Those that could not go on, when others began under their names.
+/// Those that could not go on, when others began under their names: [`Aside`]s.
 const ASIDE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("aside");
 /// Numbers about all of it.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// The first segment of the newest server: what those before say of new rooms counts no more.
 const FIRST_SEGMENT: &str = "first segment";
+/// How many were ever set aside.
+const EVER_ASIDE: &str = "ever aside";
+/// Most of these that are kept, and their bytes. Of what is beyond that, the oldest go first.
+const MOST_ASIDE: usize = 1_000;
+const MOST_ASIDE_BYTES: usize = 256 << 20;
 /// Memory that the database keeps pages in, bytes.
 const CACHE: usize = 8 << 20;
 
 /// A checkpoint by its room's name, or what is wrong with it.
 pub(super) type Entry = (String, Result<Row, String>);
+
+/// A checkpoint that was set aside.
+#[derive(Debug, Serialize, Deserialize)]
+struct Aside<'a> {
+    /// It was so many before this one, so that their order needs no clock.
+    number: u64,
+    /// When that was, milliseconds since 1970, for people.
+    at_ms: u64,
+    row: &'a [u8],
+}
+
+/// A room that was set aside, and when, milliseconds since 1970.
+pub(super) type AsideEntry = (u64, Entry);
 
 /// What only the journal says of rooms, and the database is to know when a server begins.
 #[derive(Debug, Default)]
@@ -77,6 +98,31 @@ impl Rooms {
         read().map_err(why)
     }
 
+    /// All that were set aside, in their order.
+    pub(super) fn aside(&self) -> Result<Vec<AsideEntry>, StoreError> {
+        let read = || -> Result<_, redb::Error> {
+            let transaction = self.reader()?;
+            let mut all = Vec::new();
+            let aside = match transaction.open_table(ASIDE) {
+                Err(TableError::TableDoesNotExist(_)) => return Ok(all),
+                aside => aside?,
+            };
+            for entry in aside.iter()? {
+                let (name, bytes) = entry?;
+                let aside = Aside::decode(bytes.value());
+                all.push((aside.number, (aside.at_ms, (name.value().to_owned(), Row::decode(aside.row)))));
+            }
+            all.sort_by_key(|(number, _)| *number);
+            Ok(all)
+        };
+        read().map(|all| all.into_iter().map(|(_, aside)| aside).collect()).map_err(why)
+    }
+
+    /// Removes one that was set aside.
+    pub(super) fn remove_aside(&mut self, name: &str) -> io::Result<()> {
+        self.write(|tables| tables.aside.remove(name).map(drop).map_err(Into::into))
+    }
+
     /// The first segment that counts for rooms of which there is no checkpoint here.
     pub(super) fn first_segment(&self) -> Result<u64, StoreError> {
         let read = || -> Result<_, redb::Error> {
@@ -97,12 +143,12 @@ impl Rooms {
         first: u64,
     ) -> io::Result<()> {
         self.write(|tables| {
-            found.replaced.iter().try_for_each(|name| tables.set_aside(name))?;
+            tables.set_aside(&found.replaced)?;
             found.ended.iter().try_for_each(|name| tables.rooms.remove(name.as_str()).map(drop))?;
             for (name, row) in &found.begun {
                 tables.rooms.insert(name.as_str(), &row[..])?;
             }
-            aside.iter().try_for_each(|name| tables.set_aside(name))?;
+            tables.set_aside(aside)?;
             rows.iter().try_for_each(|row| tables.put(row.name(), row).map(drop))?;
             tables.meta.insert(FIRST_SEGMENT, first)?;
             Ok(())
@@ -116,7 +162,7 @@ impl Rooms {
         aside: &[String],
     ) -> io::Result<u64> {
         self.write(|tables| {
-            aside.iter().try_for_each(|name| tables.set_aside(name))?;
+            tables.set_aside(aside)?;
             let mut bytes = 0;
             for (name, row) in changes {
                 match row {
@@ -185,10 +231,48 @@ struct Tables<'a> {
     meta: Table<'a, &'static str, u64>,
 }
 
+impl Aside<'_> {
+    /// What cannot be read is older than all others.
+    fn decode(bytes: &[u8]) -> Aside<'_> {
+        postcard::from_bytes(bytes).unwrap_or(Aside { number: 0, at_ms: 0, row: &[] })
+    }
+}
+
 impl Tables<'_> {
-    fn set_aside(&mut self, name: &str) -> Result<(), redb::Error> {
-        if let Some(row) = self.rooms.remove(name)? {
-            self.aside.insert(name, row.value())?;
+    fn set_aside(&mut self, names: &[String]) -> Result<(), redb::Error> {
+        let before = self.meta.get(EVER_ASIDE)?.map_or(0, |number| number.value());
+        let mut number = before;
+        for name in names {
+            let Some(row) = self.rooms.remove(name.as_str())? else { continue };
+            number += 1;
+            let aside = postcard::to_stdvec(&Aside { number, at_ms: now_ms(), row: row.value() });
+            self.aside.insert(name.as_str(), &aside.map_err(io::Error::other)?[..])?;
+        }
+        if number > before {
+            self.meta.insert(EVER_ASIDE, number)?;
+            self.forget_oldest_aside(MOST_ASIDE, MOST_ASIDE_BYTES)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps so many of those that were set aside, and so many bytes of them, but the newest in any case.
+    fn forget_oldest_aside(&mut self, most: usize, most_bytes: usize) -> Result<(), redb::Error> {
+        let mut all = Vec::new();
+        for entry in self.aside.iter()? {
+            let (name, bytes) = entry?;
+            all.push((Aside::decode(bytes.value()).number, name.value().to_owned(), bytes.value().len()));
+        }
+        all.sort_by_key(|(number, ..)| Reverse(*number));
+        let mut bytes = 0;
+        for (n, (_, name, length)) in all.iter().enumerate() {
+            bytes += length;
+            if n > 0 && (n >= most || bytes > most_bytes) {
+                self.aside.remove(name.as_str())?;
+                warn!(
+                    room = name,
+                    "there are newer rooms that were set aside in the store: this one is gone"
+                );
+            }
         }
         Ok(())
     }
@@ -221,7 +305,7 @@ fn why(error: Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::disk::Footing, *};
 
     #[test]
     fn only_a_damaged_database_counts_as_damaged() {
@@ -234,5 +318,30 @@ mod tests {
         assert!(matches!(why(Error::UpgradeRequired(1)), StoreError::Database(_)));
         assert!(matches!(why(Error::PreviousIo), StoreError::Database(_)));
         assert!(matches!(why(Error::DatabaseAlreadyOpen), StoreError::Locked));
+    }
+
+    // Promise 4, on the disk.
+    #[test]
+    fn of_those_that_were_set_aside_only_the_newest_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rooms = Rooms::open(&folder.path().join("rooms"), &Footing::default().disk).unwrap();
+        let mut set_aside = |names: &[&str], most, most_bytes| -> String {
+            let set_aside = rooms.write(|tables| {
+                for name in names {
+                    tables.rooms.insert(*name, &[0; 100][..])?;
+                }
+                tables.set_aside(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+                tables.forget_oldest_aside(most, most_bytes)
+            });
+            set_aside.unwrap();
+            rooms.aside().unwrap().into_iter().map(|(_, (name, _))| name).collect()
+        };
+        assert_eq!(set_aside(&["c", "b", "a"], 9, 9_000), "cba", "in their order");
+        assert_eq!(set_aside(&["c"], 9, 9_000), "bac", "the one of this name before is gone");
+        assert_eq!(set_aside(&["d"], 3, 9_000), "acd");
+        assert_eq!(set_aside(&["e"], 9, 250), "de");
+        assert_eq!(set_aside(&["f"], 0, 0), "f", "the newest is kept however large it is");
+        rooms.remove_aside("f").unwrap();
+        assert_eq!(rooms.aside().unwrap().len(), 0);
     }
 }
