@@ -186,7 +186,8 @@ settings! {
         max_rooms: usize = 10_000, number(1..=1_000_000);
         /// Most players, including those who are away, and most spectators. Each takes a file descriptor and
         /// up to 32 KiB. (As many connections again may be open: those with which players come back before
-        /// the lost ones have ended.)
+        /// the lost ones have ended.) A seat that a restart has kept has its place: its player comes back
+        /// however full the server is, and newcomers wait meanwhile.
         max_connections: usize = 100_000, number(1..=10_000_000);
         /// Most players from one address (an IPv4 address or an IPv6 /64), including those who are away.
         /// Loopback is not limited, because a load test has one address for all.

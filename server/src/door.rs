@@ -21,7 +21,6 @@
 mod fuzz;
 mod identity;
 mod open;
-mod places;
 mod proxies;
 
 #[cfg(any(test, fuzzed))]
@@ -30,7 +29,6 @@ pub(crate) use fuzz::fuzz;
 pub(crate) use identity::fuzz_token;
 pub(crate) use identity::{Authenticator, OwnScheme, Says, TOKEN_PROTOCOL, sign, unusable_keys};
 pub use identity::{Denied, Knock};
-pub use places::Places;
 pub use proxies::Proxies;
 
 use crate::{
@@ -44,6 +42,7 @@ use crate::{
         identity::{Identity, Role},
         once::Reserved,
         origin::{OriginPattern, Origins},
+        places::{NoPlace, Place, Places},
         rate::Rate,
         refusal::Refusal,
         revocations::Revocations,
@@ -66,7 +65,6 @@ use driftless_proto::{code::CloseCode, limits::Limits, session::Delivery, wire};
 use futures_util::future::LocalBoxFuture;
 use open::OpenConnections;
 use parking_lot::Mutex;
-use places::Place;
 use std::{
     net::{IpAddr, SocketAddr},
     rc::Rc,
@@ -177,6 +175,15 @@ impl Refused {
     }
 }
 
+impl From<NoPlace> for Refused {
+    fn from(why: NoPlace) -> Self {
+        match why {
+            NoPlace::Full(max) => Refused::ServerFull(max),
+            NoPlace::SourceFull { of, max } => Refused::AddressFull { of, max },
+        }
+    }
+}
+
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         Self { wait: refused.wait(), ..Self::new(refused.code(), &refused) }
@@ -184,9 +191,9 @@ impl From<Refused> for Refusal {
 }
 
 impl Door {
-    #[allow(clippy::too_many_arguments, reason = "everything that it decides about")]
     /// The door to `rooms` of a server that listens at `address`. `files`: connections for which there are
-    /// files.
+    /// files. `places`: the slots of players, of which seats that were kept have some already.
+    #[allow(clippy::too_many_arguments, reason = "everything that it decides about")]
     pub(crate) fn new(
         config: &Config,
         files: usize,
@@ -195,6 +202,7 @@ impl Door {
         rooms: Arc<dyn Rooms>,
         authenticator: Authenticator,
         topics: Arc<Topics>,
+        places: Arc<Places>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let joins = config.joins_per_second_per_address;
@@ -206,7 +214,7 @@ impl Door {
             open: OpenConnections::new(metrics.clone()),
             max_open: max_open(config).min(files),
             connections: Shares::new(of_source),
-            places: Places::new(config.max_connections, config.max_connections_per_address),
+            places,
             stands: Places::new(config.max_connections, config.max_connections_per_address),
             sockets: Shares::new(of_source.saturating_add(MORE_SOCKETS)),
             tls_handshakes: Shares::new(TLS_HANDSHAKES),
@@ -369,7 +377,7 @@ impl Door {
     fn place(&self, source: Source, sight: Sight) -> Result<Place, Refused> {
         let places = if sight.plays() { &self.places } else { &self.stands };
         self.new_player(source)
-            .and_then(|()| places.take(source))
+            .and_then(|()| Ok(places.take(source)?))
             .inspect_err(|refused| self.count(*refused, source))
     }
 

@@ -16,6 +16,7 @@ use crate::{
         id::RoomId,
         identity::Identity,
         members::Members,
+        places::Places,
         refusal::Refusal,
         report::Report,
         reservation::ReservationToken,
@@ -116,6 +117,8 @@ pub struct RoomServices {
     pub(crate) store: Arc<OnceLock<Arc<Store>>>,
     /// The other nodes, if there may be others.
     pub(crate) nodes: Option<Arc<Nodes>>,
+    /// The slots of players.
+    pub(crate) places: Arc<Places>,
 }
 
 /// A room's share of the server's totals. Given back when it is dropped.
@@ -651,6 +654,7 @@ impl Factory {
         carried.show(&made.shared);
         let kept = carried.seats(&made.shared, &self.config.limits);
         let seats: Vec<_> = kept.iter().map(|kept| kept.seat.clone()).collect();
+        seats.iter().for_each(|seat| *seat.place.lock() = Some(self.services.places.keep().into()));
         let goes_on = GoesOn { game, carried, kept, stored, came };
         let (listed, found) = self
             .registry

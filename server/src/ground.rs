@@ -22,6 +22,7 @@ pub mod notice;
 pub mod once;
 pub mod origin;
 pub mod ownership;
+pub mod places;
 pub mod published;
 pub mod queue_sizes;
 pub mod rate;

@@ -16,6 +16,7 @@ use crate::{
         id::ConnectionId,
         identity::Identity,
         once::Reserved,
+        places,
         refusal::Refusal,
         seat::Seat,
         shared::RoomShared,
@@ -43,7 +44,6 @@ use driftless_proto::{
 };
 use futures_util::future::LocalBoxFuture;
 use std::{
-    any::Any,
     cell::RefCell,
     mem,
     rc::Rc,
@@ -168,7 +168,7 @@ pub struct Ticket {
     /// The thread where the connection should live, if it can move.
     pub home: Home,
     /// The player slot, for the seat to keep. None: a seat that has one already is resumed.
-    pub place: Option<Arc<dyn Any + Send + Sync>>,
+    pub place: Option<Arc<places::Place>>,
     /// The token that a new seat uses up, if it may be used once only.
     pub once: Option<Reserved>,
 }

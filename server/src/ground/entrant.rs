@@ -1,10 +1,11 @@
 //! A connection that asks for a seat.
 
 use super::{
-    close::Close, fanout::FanoutLink, home::MoveTo, id::ConnectionId, identity::Identity, source::Source,
+    close::Close, fanout::FanoutLink, home::MoveTo, id::ConnectionId, identity::Identity, places::Place,
+    source::Source,
 };
 use actix::Recipient;
-use std::{any::Any, sync::Arc};
+use std::sync::Arc;
 
 /// What a room needs to know about a connection that asks for a seat.
 #[derive(Clone)]
@@ -16,7 +17,7 @@ pub struct Entrant {
     /// Who its client is.
     pub identity: Arc<Identity>,
     /// Its player slot, for the seat to keep. None: it comes back to a seat.
-    pub place: Option<Arc<dyn Any + Send + Sync>>,
+    pub place: Option<Arc<Place>>,
     /// How it is reached.
     pub reach: Reach,
 }

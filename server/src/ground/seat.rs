@@ -2,6 +2,7 @@
 
 use super::{
     id::{ConnectionId, RoomId},
+    places::Place,
     shared::RoomShared,
     sight::Sight,
     vitals::Vitals,
@@ -16,7 +17,6 @@ use driftless_sim::PlayerId;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::{
-    any::Any,
     fmt,
     sync::{
         Arc,
@@ -56,7 +56,7 @@ pub struct Seat {
     /// roll-back: it has not been back since an earlier one.
     pub undone_after: Option<u32>,
     /// The player slot. Given back when the seat is dropped.
-    pub place: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
+    pub place: Mutex<Option<Arc<Place>>>,
     /// Sequence of the last command that a connection of this seat handed to the room.
     pub command_received: AtomicU64,
     /// See `command_done()`.

@@ -694,6 +694,7 @@ impl Shell {
         let connection = entrant.connection;
         let resumed = self.guarded(|core| core.resume(connection, player, token, received));
         let seat = resumed.unwrap_or(Err(ResumeError::UnknownToken))?;
+        seat.place.lock().iter().for_each(|place| place.is_of(entrant.source));
         self.apply_effects();
         if let Some(old) = had {
             self.fanouts.remove(old);

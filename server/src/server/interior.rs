@@ -11,7 +11,8 @@ use crate::{
     door::{Authenticator, Denied, Door, Knock, OwnScheme},
     factory::{Factory, RoomServices, RoomSpec},
     ground::{
-        durability::Durability, home::Home, identity::Identity, source::Source, transport_kind::TransportKind,
+        durability::Durability, home::Home, identity::Identity, places::Places, source::Source,
+        transport_kind::TransportKind,
     },
     health::Health,
     homes::Homes,
@@ -86,6 +87,7 @@ impl Interior {
         let record =
             record.map(|folder| RecordThread::start(folder, config.record_quota as u64, metrics.clone()));
         let recorder = record.transpose()?.map(Arc::new);
+        let places = Places::new(config.max_connections, config.max_connections_per_address);
         let services = RoomServices {
             clock,
             metrics: metrics.clone(),
@@ -96,6 +98,7 @@ impl Interior {
             recorder,
             nodes: None,
             store: store.clone(),
+            places: places.clone(),
         };
         let factory = Factory::new(config.clone(), registry.clone(), services, games);
         let scheme =
@@ -110,6 +113,7 @@ impl Interior {
             rooms,
             authenticator,
             Topics::start(config, usize::MAX, None, clock, metrics.clone())?,
+            places,
             metrics.clone(),
         );
         let (config, opened) = (config.clone(), Mutex::new(opened));

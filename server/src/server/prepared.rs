@@ -256,6 +256,7 @@ impl Prepared {
             neighbours::join(&config, redis, addresses, kinds, &registry, &metrics, &health)
         });
         let nodes = nodes.transpose()?;
+        let places = Places::new(config.max_connections, config.max_connections_per_address);
         let services = RoomServices {
             clock,
             metrics: metrics.clone(),
@@ -266,6 +267,7 @@ impl Prepared {
             recorder,
             store: store.clone(),
             nodes: nodes.clone(),
+            places: places.clone(),
         };
         let (token, made_token) = match config.admin_token.clone() {
             Some(token) => (token, None),
@@ -293,6 +295,7 @@ impl Prepared {
             rooms,
             authenticator,
             topics.clone(),
+            places,
             metrics.clone(),
         );
         let parts = Parts {

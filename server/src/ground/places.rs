@@ -1,13 +1,12 @@
 //! Player slots: a limited number in total, and per source. A slot belongs to a seat, not to a connection: a
 //! player who comes back to a seat needs no new one, and a player who is away keeps it.
 
-use super::Refused;
-use crate::ground::{
+use super::{
     shares::{Share, Shares},
     source::Source,
 };
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -23,7 +22,22 @@ pub struct Places {
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
-    _share: Share,
+    /// That of its player's source, once that is known.
+    share: OnceLock<Share>,
+}
+
+/// Why there is no slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPlace {
+    /// All are taken.
+    Full(usize),
+    /// The source has as many as one may have.
+    SourceFull {
+        /// It.
+        of: Source,
+        /// The limit.
+        max: usize,
+    },
 }
 
 impl Places {
@@ -41,14 +55,28 @@ impl Places {
     ///
     /// # Errors
     /// None is left, in total or for this source.
-    pub fn take(self: &Arc<Self>, source: Source) -> Result<Place, Refused> {
+    pub fn take(self: &Arc<Self>, source: Source) -> Result<Place, NoPlace> {
         let max = self.shares.max();
-        let share = self.shares.take(source).ok_or(Refused::AddressFull { of: source, max })?;
+        let share = self.shares.take(source).ok_or(NoPlace::SourceFull { of: source, max })?;
         if self.taken.fetch_add(1, Ordering::Relaxed) >= self.max {
             self.taken.fetch_sub(1, Ordering::Relaxed);
-            return Err(Refused::ServerFull(self.max));
+            return Err(NoPlace::Full(self.max));
         }
-        Ok(Place { places: self.clone(), _share: share })
+        Ok(Place { places: self.clone(), share: share.into() })
+    }
+
+    /// The slot of a seat that comes from another process. There is always one: its player was promised it,
+    /// and newcomers wait until there are fewer players than may be.
+    pub fn keep(self: &Arc<Self>) -> Place {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Place { places: self.clone(), share: OnceLock::new() }
+    }
+}
+
+impl Place {
+    /// Its player is back, from this source. If that has as many as it may, this one is not counted there.
+    pub fn is_of(&self, source: Source) {
+        self.share.get_or_init(|| self.places.shares.take(source).unwrap_or_else(Share::uncounted));
     }
 }
 
