@@ -576,6 +576,12 @@ impl Factory {
         self.waiting.lock().insert(room, why);
     }
 
+    /// How long rooms of a kind keep seats without a connection.
+    fn resume_window(&self, kind: &GameKind) -> Duration {
+        let of_kind = kind.resume_window_ms().map(|ms| Duration::from_millis(ms.into()));
+        of_kind.unwrap_or(self.config.resume_window)
+    }
+
     /// Restores a room from what was stored of it. None: its game had ended it. If its journal is of no use,
     /// it goes back to its checkpoint; unless it is to be restored `wholly`.
     ///
@@ -589,7 +595,7 @@ impl Factory {
                 return Err("the schema of its game has changed".into());
             }
             start::restore(kind, &stored.row.room.carried.state)?;
-            return Ok(Some(stored.row.room));
+            return Ok(Some(self.extended(stored.row.room, kind)));
         }
         let (setup, maker, durability) = stored.row.room.made_with();
         let (name, failed) = (stored.row.name().to_owned(), stored.into_failed());
@@ -600,7 +606,14 @@ impl Factory {
         if let Some(why) = of_no_use {
             error!(room = name, why, "its journal is of no use: the room goes back to its checkpoint");
         }
-        Ok(carried.map(|carried| carry::Room { setup, maker, durability, carried }))
+        let room = carried.map(|carried| carry::Room { setup, maker, durability, carried });
+        Ok(room.map(|room| self.extended(room, kind)))
+    }
+
+    /// A room whose players have a chance to come back here. (More than once is as good as once.)
+    fn extended(&self, mut room: carry::Room, kind: &GameKind) -> carry::Room {
+        room.carried.extend_absences(self.resume_window(kind), room.setup.tick_rate);
+        room
     }
 
     fn begin_anew(
@@ -628,9 +641,9 @@ impl Factory {
         came: Option<(Came, Hold)>,
     ) -> Result<RoomAddr, String> {
         let (came, hold) = came.unzip();
-        let carry::Room { setup, maker, durability, carried } = room;
-        let kind = self.kinds.get(&*carried.kind).cloned();
-        let kind = kind.ok_or_else(|| format!("there is no game {:?} here", carried.kind))?;
+        let kind = self.kinds.get(&*room.carried.kind).cloned();
+        let kind = kind.ok_or_else(|| format!("there is no game {:?} here", room.carried.kind))?;
+        let carry::Room { setup, maker, durability, carried } = self.extended(room, &kind);
         if schema_checksum(&kind.schema()) != carried.schema {
             return Err("the schema of its game has changed".into());
         }
@@ -725,9 +738,7 @@ impl Factory {
                 Maker::Joiner(_) => self.config.linger,
             },
             wait_for_players: matches!(maker, Maker::Operator),
-            resume_window: kind
-                .resume_window_ms()
-                .map_or(self.config.resume_window, |ms| Duration::from_millis(ms.into())),
+            resume_window: self.resume_window(&kind),
             housing: services.homes.clone(),
             work: services.work.clone(),
             events: services.events.clone(),

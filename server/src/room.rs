@@ -5,6 +5,7 @@
 //! [timetable] calls it for each tick. Rare events come as messages to its actor, [`Room`], at an
 //! [address](RoomAddr) that stays the same when the room moves to another thread.
 
+pub mod absence;
 pub mod core;
 pub mod events;
 pub mod inspect;

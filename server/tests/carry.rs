@@ -24,7 +24,7 @@ use std::{
     process::Stdio,
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use util::{
     Player, Socket, TestServer, config, http, join,
@@ -235,6 +235,62 @@ fn a_room_goes_on_at_the_next_server_and_its_players_keep_their_seats() {
     bob.leave();
     // It tells her that he has left: her list is this server's.
     ann.wait_presence("bob", Change::Left);
+}
+
+// Promise 9: "[...] a seat survives it."
+#[test]
+fn newcomers_do_not_take_the_places_of_those_whose_seats_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rooms");
+    let two = Config { max_connections: 2, ..config() };
+    let before = server::<0>(&file, two.clone());
+    let (mut ann, mut bob) = (join_as(&before, "ann"), join_as(&before, "bob"));
+    stop(before, [&mut ann, &mut bob]);
+
+    let after = server::<0>(&file, two);
+    let knock = |name: &str| {
+        let join = wire::Join { name: name.into(), ..join("lobby") };
+        Player::on(Socket::connect(after.address()), after.address(), join)
+    };
+    for newcomer in ["cid", "dan"] {
+        assert_eq!(knock(newcomer).ended(), CloseCode::ServerFull);
+    }
+    for player in [&mut ann, &mut bob] {
+        player.reconnect_at(after.address());
+        assert!(player.welcomed().resumed);
+    }
+    assert_eq!(knock("cid").ended(), CloseCode::ServerFull);
+    bob.leave();
+    until("his place is free", || after.players() == 1);
+    knock("cid").welcomed();
+}
+
+// Promise 5: "[...] no ghosts after the timeout", however often the server is started again.
+#[test]
+fn the_window_of_a_seat_goes_on_at_the_next_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rooms");
+    let window = Duration::from_secs(2);
+    let config = || Config { resume_window: window, linger: Duration::from_secs(60), ..config() };
+    let before = server::<0>(&file, config());
+    let mut ann = join_as(&before, "ann");
+    ann.lose_connection();
+    until("she is away", || before.get("/v1/presence").json()["connections"] == 0);
+    drop(before);
+
+    // All of it, as it is less than 5 s; but once.
+    let between = server::<0>(&file, config());
+    let tick = || between.get("/v1/rooms/lobby").json()["tick"].as_u64().unwrap();
+    let first = tick();
+    until("she was away for three quarters of it", || tick() >= first + 30);
+    assert_eq!(between.players(), 1);
+    drop(between);
+
+    let after = server::<0>(&file, config());
+    let start = Instant::now();
+    assert_eq!(after.players(), 1);
+    until("her seat has ended", || after.players() == 0);
+    assert!(start.elapsed() < window * 3 / 4, "{:?}", start.elapsed());
 }
 
 #[test]

@@ -191,6 +191,21 @@ fn a_seat_is_kept_for_as_much_longer_as_the_server_stood_still() {
 }
 
 #[test]
+fn a_seat_of_another_process_is_kept_for_what_is_left_of_its_window() {
+    let (mut r, mut reader) = (roster(), Reader::default());
+    r.handle(&lobby(), 1, join_to(&reader.members, "ann"), 5).unwrap();
+    r.handle(&lobby(), 1, SeatEvent::Waits { left_us: SECOND }, 5).unwrap();
+    assert_eq!(reader.changes().last().map(|(_, change, ..)| *change), Some(Change::Away));
+    assert_eq!(r.poll_timeout(), Some(SECOND + 5));
+    r.handle_timeout(SECOND + 5);
+    assert_eq!(expired(&mut r), [(1, LeaveReason::Disconnected)]);
+    // Once back, it has all of it.
+    r.handle(&lobby(), 1, SeatEvent::Back, 2 * SECOND).unwrap();
+    r.handle(&lobby(), 1, SeatEvent::Lost(LostReason::TimedOut), 2 * SECOND).unwrap();
+    assert_eq!(r.poll_timeout(), Some(2 * SECOND + WINDOW));
+}
+
+#[test]
 fn a_room_keeps_seats_as_long_as_it_says() {
     let mut r = roster();
     r.handle(&lobby(), 1, join("ann"), 0).unwrap();
@@ -419,7 +434,7 @@ proptest! {
                                 seats.insert(key, false);
                                 last.insert(room, player);
                             }
-                            SeatEvent::Lost(_) => { seats.insert(key, true); }
+                            SeatEvent::Lost(_) | SeatEvent::Waits { .. } => { seats.insert(key, true); }
                             SeatEvent::Back => { seats.insert(key, false); }
                             SeatEvent::Left(why) => {
                                 seats.remove(&key);

@@ -46,6 +46,18 @@ pub enum Report {
         /// When.
         at: u64,
     },
+    /// A seat that comes from another process, and has no connection yet, is kept for what is left of the
+    /// resume window.
+    Waits {
+        /// Name of the room.
+        room: Arc<str>,
+        /// The player.
+        player: PlayerId,
+        /// How long.
+        left: Duration,
+        /// From when on.
+        at: u64,
+    },
     /// A seat that had no connection has one again.
     Back {
         /// Name of the room.

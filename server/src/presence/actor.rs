@@ -92,6 +92,10 @@ impl Presence {
             Report::Lost { room, player, why, at } => {
                 self.roster.handle(&room, player, SeatEvent::Lost(why), at)
             }
+            Report::Waits { room, player, left, at } => {
+                let waits = SeatEvent::Waits { left_us: left.as_micros() as u64 };
+                self.roster.handle(&room, player, waits, at)
+            }
             Report::Back { room, player, at } => self.roster.handle(&room, player, SeatEvent::Back, at),
             Report::Left { room, player, why, at } => {
                 self.roster.handle(&room, player, SeatEvent::Left(why), at)
@@ -159,6 +163,7 @@ impl Presence {
                 return vec![PresenceChange { at_unix_ms, room, player, user, name, change, why: None }];
             }
             Report::Lost { why, at, .. } => (Change::Lost, Some(why.leave_reason()), *at),
+            Report::Waits { at, .. } => (Change::Lost, Some(LeaveReason::Disconnected), *at),
             Report::Back { at, .. } => (Change::Back, None, *at),
             Report::Left { why, at, .. } => (Change::Left, Some(*why), *at),
             Report::RoomMoved { .. } => return Vec::new(),
@@ -258,6 +263,7 @@ impl Report {
         match self {
             Report::Joined { room, player, .. }
             | Report::Lost { room, player, .. }
+            | Report::Waits { room, player, .. }
             | Report::Back { room, player, .. }
             | Report::Left { room, player, .. } => (room.clone(), Some(*player)),
             Report::RoomEnded { room, .. } | Report::RoomMoved { room, .. } => (room.clone(), None),

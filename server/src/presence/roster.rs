@@ -80,6 +80,11 @@ pub enum SeatEvent {
     },
     /// Its connection is lost.
     Lost(LostReason),
+    /// It comes from another process, and waits for its player for so long, microseconds.
+    Waits {
+        /// What is left of the resume window.
+        left_us: u64,
+    },
     /// It has a connection again.
     Back,
     /// It has ended.
@@ -204,7 +209,10 @@ impl Roster {
                 self.totals.joined += u64::from(!npc);
                 Ok(())
             }
-            SeatEvent::Lost(why) => self.lost(room, player, why, at),
+            SeatEvent::Lost(why) => self.lost(room, player, why, None, at),
+            SeatEvent::Waits { left_us } => {
+                self.lost(room, player, LostReason::Disconnected, Some(left_us), at)
+            }
             SeatEvent::Back => self.back(room, player, at),
             SeatEvent::Left(why) => self.left(room, player, why, at),
         }
@@ -340,13 +348,22 @@ impl Roster {
         })
     }
 
-    fn lost(&mut self, name: &Arc<str>, player: PlayerId, why: LostReason, at: u64) -> Result<(), Ignored> {
+    /// `left`: what is left of the resume window, if it has begun before.
+    fn lost(
+        &mut self,
+        name: &Arc<str>,
+        player: PlayerId,
+        why: LostReason,
+        left: Option<u64>,
+        at: u64,
+    ) -> Result<(), Ignored> {
         let room = self.rooms.get_mut(name).ok_or(Ignored::UnknownRoom)?;
         let seat = room.seats.get_mut(&player).ok_or(Ignored::UnknownPlayer)?;
         if !seat.is_here() {
             return Err(Ignored::LostBefore);
         }
-        let ask_at = at.saturating_sub(self.stalled).saturating_add(room.resume_window_us);
+        let left = left.unwrap_or(room.resume_window_us);
+        let ask_at = at.saturating_sub(self.stalled).saturating_add(left);
         seat.state = SeatState::Away { why, ask_at };
         room.here -= 1;
         let user = seat.user.clone();

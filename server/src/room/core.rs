@@ -48,6 +48,7 @@ use driftless_sim::{
 use std::{
     mem,
     sync::{Arc, OnceLock, atomic::Ordering},
+    time::Duration,
 };
 
 /// Most published states that the room tracks in order to reuse their memory: those that a connection with a
@@ -600,7 +601,7 @@ impl RoomCore {
             self.count();
             return None;
         }
-        let seat = self.seats.detach(connection)?;
+        let seat = self.seats.detach(connection, self.tick)?;
         self.count();
         if welcomed && !seat.outbox.lock().queue().is_overflowed() {
             self.note(Action::Away { player: seat.player, why });
@@ -619,6 +620,12 @@ impl RoomCore {
             return None;
         }
         self.end_seat(self.seats.player_of(connection)?)
+    }
+
+    /// What a player who is away has left of the resume window.
+    pub fn left_of_window(&self, player: PlayerId, window: Duration) -> Duration {
+        let absence = self.seats.get(player).and_then(|taken| taken.absence);
+        absence.map_or(window, |absence| absence.until(self.tick).left(window, self.shared.tick_rate))
     }
 
     /// Ends the seat of a player who is away. None: there is no such seat, or the player is back.

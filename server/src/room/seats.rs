@@ -1,6 +1,6 @@
 //! The seats of a room.
 
-use super::{budget::Told, pace::Pace, reports::Reports};
+use super::{absence::Absence, budget::Told, pace::Pace, reports::Reports};
 use crate::ground::{
     id::ConnectionId,
     seat::{ResumeToken, Seat},
@@ -29,6 +29,8 @@ pub struct Taken {
     pub connection: Option<ConnectionId>,
     /// The player was connected at another node, and is on its way here: the game does not know.
     pub absent: bool,
+    /// How long the player has been away. None: it is here.
+    pub absence: Option<Absence>,
     /// Sequence of the last input that the game got.
     pub applied: u32,
     /// The newest moment that the player was shown, according to its inputs so far.
@@ -84,6 +86,7 @@ impl Seats {
             seat: seat.clone(),
             connection: connected,
             absent: false,
+            absence: None,
             applied: 0,
             moment: None,
             pace: Pace::default(),
@@ -105,7 +108,7 @@ impl Seats {
         self.last_player = self.last_player.max(last);
     }
     /// Takes in a seat that waits for its player. They come in the order of their indexes, before all others.
-    pub fn keep(&mut self, seat: Arc<Seat>, applied: u32, absent: bool) {
+    pub fn keep(&mut self, seat: Arc<Seat>, applied: u32, absent: bool, absence: Absence) {
         let player = seat.player;
         self.last_player = self.last_player.max(player);
         self.index_of.insert(player, self.by_index.len() as u32); // at most one a player
@@ -113,9 +116,20 @@ impl Seats {
         // What it was shown is not carried: a player who says less than before gains no more than one who has
         // said so all along, and no room rewinds further than its limit.
         let (connection, moment, removed, reports) = (None, None, false, None);
-        let acknowledged = seat.outbox.lock().queue().acknowledged();
-        let taken =
-            Taken { seat, connection, absent, applied, moment, pace, removed, acknowledged, told, reports };
+        let (absence, acknowledged) = (Some(absence), seat.outbox.lock().queue().acknowledged());
+        let taken = Taken {
+            seat,
+            connection,
+            absent,
+            absence,
+            applied,
+            moment,
+            pace,
+            removed,
+            acknowledged,
+            told,
+            reports,
+        };
         tight::push(&mut self.by_index, Some(taken));
     }
     /// Ends a seat.
@@ -133,17 +147,18 @@ impl Seats {
         let taken = self.get_mut(player)?;
         taken.absent = false;
         let old = taken.connection.replace(connection);
+        taken.absence = None;
         if let Some(old) = old {
             self.player_of.remove(old);
         }
         self.player_of.insert(connection, player);
         old
     }
-    /// Notes that a connection is lost. None: it has no seat (any more).
-    pub fn detach(&mut self, connection: ConnectionId) -> Option<Arc<Seat>> {
+    /// Notes that a connection is lost after this tick. None: it has no seat (any more).
+    pub fn detach(&mut self, connection: ConnectionId, tick: u32) -> Option<Arc<Seat>> {
         let player = self.player_of.remove(connection)?;
         let taken = self.get_mut(player)?;
-        taken.connection = None;
+        (taken.connection, taken.absence) = (None, Some(Absence::begins(tick)));
         taken.seat.outbox.lock().detach(connection);
         Some(taken.seat.clone())
     }

@@ -28,7 +28,7 @@ use crate::{
         entrant::Reach,
         home::{Home, MoveTo, Resident},
         id::{ConnectionId, RoomId},
-        report::{LeaveReason, LostReason, Report, SeatExpired},
+        report::{LeaveReason, Report, SeatExpired},
         reservation::ReservationToken,
         seat::{ResumeToken, Seat},
         shared::RoomShared,
@@ -836,9 +836,10 @@ impl Shell {
                         seat.vitals.clone(),
                         false,
                     );
-                    let (room, why) = (self.shared().name.clone(), LostReason::Disconnected);
                     if !absent {
-                        self.report(Report::Lost { room, player: seat.player, why, at: now });
+                        let (room, player) = (self.shared().name.clone(), seat.player);
+                        let left = self.core.left_of_window(player, self.settings.resume_window);
+                        self.report(Report::Waits { room, player, left, at: now });
                     }
                 }
             }

@@ -9,7 +9,10 @@ use crate::{
         shared::RoomShared,
         sight::Spectating,
     },
-    room::reservations::{self, Reservations},
+    room::{
+        absence::Before,
+        reservations::{self, Reservations},
+    },
 };
 use bytes::Bytes;
 use driftless_proto::{
@@ -27,6 +30,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 /// Ticks skipped when a room continues: whatever happened between its last tick and the next belongs to the
@@ -80,6 +84,8 @@ pub(super) struct CarriedSeat {
     token: ResumeToken,
     /// Whether its player was connected: a room that ends in order has none of those.
     pub(super) connected: bool,
+    /// How long its player has been away, if it is.
+    pub(super) absence: Before,
     /// The last input and the last command that the game got.
     applied: u32,
     command_done: u64,
@@ -102,6 +108,7 @@ struct CarriedAnswer {
 pub struct Kept {
     /// The seat.
     pub seat: Arc<Seat>,
+    absence: Before,
     applied: u32,
     /// Its player was connected when the room stood still, and the game does not know otherwise.
     pub absent: bool,
@@ -209,6 +216,13 @@ impl Carried {
         self.members
     }
 
+    /// Gives its players a chance to come back to a server that keeps their seats for so long.
+    pub fn extend_absences(&mut self, window: Duration, tick_rate: u32) {
+        for seat in &mut self.seats {
+            seat.absence = seat.absence.for_another_server(window, tick_rate);
+        }
+    }
+
     /// Publishes what the room shows to the server.
     pub fn show(&self, shared: &RoomShared) {
         shared.notice.close_joins(self.joins_closed);
@@ -219,6 +233,7 @@ impl Carried {
     pub fn seats(&self, shared: &Arc<RoomShared>, limits: &Limits) -> Vec<Kept> {
         let kept = |(index, seat): (usize, &CarriedSeat)| Kept {
             seat: Arc::new(seat.restored(shared.clone(), index, limits)),
+            absence: seat.absence,
             applied: seat.applied,
             absent: seat.connected,
         };
@@ -227,8 +242,8 @@ impl Carried {
 }
 
 impl CarriedSeat {
-    fn of(taken: &Taken) -> Self {
-        let Taken { seat, applied, connection, .. } = taken;
+    fn of(taken: &Taken, tick: u32) -> Self {
+        let Taken { seat, applied, connection, absence, .. } = taken;
         let SavedQueue { acked, sent, kept, lost_after } = seat.outbox.lock().queue().save();
         Self {
             player: seat.player,
@@ -236,6 +251,7 @@ impl CarriedSeat {
             name: seat.name.to_string(),
             token: seat.token,
             connected: connection.is_some(),
+            absence: absence.map_or_else(Before::default, |absence| absence.until(tick)),
             applied: *applied,
             // What has arrived since the last tick is lost: its player sends it again.
             command_done: seat.command_done(),
@@ -255,6 +271,7 @@ impl CarriedSeat {
             name,
             token: ResumeToken::random().map_err(|error| io::Error::other(error.to_string()))?,
             connected: !away,
+            absence: Before::default(),
             applied: 0,
             command_done: 0,
             reliable_acked: 0,
@@ -362,7 +379,7 @@ impl RoomCore {
             tick: self.tick,
             members: shared.members.version(),
             last_player: self.seats.last_player(),
-            seats: self.seats.iter().map(CarriedSeat::of).collect(),
+            seats: self.seats.iter().map(|taken| CarriedSeat::of(taken, self.tick)).collect(),
             npcs: self.npcs.iter().map(|npc| (npc.player, npc.name.to_string())).collect(),
             npcs_asked: self.npcs.asked().to_vec(),
             answers: self.jobs.given_up(STOPPED).into_iter().map(CarriedAnswer::of).collect(),
@@ -411,8 +428,8 @@ impl RoomCore {
 
     /// Takes over everything but the tick.
     pub(super) fn take_over(&mut self, carried: Carried, seats: Vec<Kept>) {
-        for Kept { seat, applied, absent } in seats {
-            self.seats.keep(seat, applied, absent);
+        for Kept { seat, absence, applied, absent } in seats {
+            self.seats.keep(seat, applied, absent, absence.goes_on(self.tick));
         }
         self.seats.count_from(carried.last_player);
         for (player, name) in carried.npcs {

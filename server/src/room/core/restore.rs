@@ -26,6 +26,7 @@ use driftless_sim::{
     game::{CommandError, GameKind, panic_message},
 };
 use std::{
+    collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Instant,
@@ -112,6 +113,8 @@ fn redo(failed: Failed, kind: &GameKind) -> Result<Option<Carried>, String> {
         }
     }
     let after = core.tick;
+    let here: HashSet<_> =
+        core.seats.iter().filter(|taken| taken.connection.is_some()).map(|taken| taken.seat.player).collect();
     loop {
         core.part(Away::Disconnected);
         if !core.carry_out() {
@@ -121,7 +124,12 @@ fn redo(failed: Failed, kind: &GameKind) -> Result<Option<Carried>, String> {
     Ok(core.carry().map(|mut carried| {
         carried.members = members;
         let undone = (until > after).then_some(after);
-        carried.seats.iter_mut().for_each(|seat| seat.failed(undone));
+        for seat in &mut carried.seats {
+            seat.failed(undone);
+            if !here.contains(&seat.player) {
+                seat.absence = seat.absence.longer(until.saturating_sub(after));
+            }
+        }
         if until > after {
             let before = carried.undone.filter(|before| before.until >= after);
             carried.undone =
@@ -276,7 +284,7 @@ impl RoomCore {
                 }
             }
             Acted::Away(player, why) => {
-                self.seats.detach(connection_of(player));
+                self.seats.detach(connection_of(player), self.tick);
                 self.game.away(between, player, why.into());
             }
             Acted::Command(player, payload) => match self.game.command(tick, player, &payload) {
