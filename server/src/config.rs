@@ -116,7 +116,8 @@ settings! {
         /// How far in the future tokens may expire. A stolen token is of use for as long.
         token_lifetime: Duration = DAY, span(SECOND..=30 * DAY);
         /// Take each token for one seat only: tokens must have an id (`jti`). (Players come back to their
-        /// seats with it.)
+        /// seats with it.) With a `store`, a server that is started again knows which were used, and with
+        /// `redis` all nodes do; without either, it takes each once more, until it expires.
         token_once: bool = false, flag();
         /// Time between two reads of the keys. A token with an unknown key id has them read earlier, at most
         /// every 10 s.

@@ -27,7 +27,7 @@ mod proxies;
 pub(crate) use fuzz::fuzz;
 #[cfg(any(test, fuzzed))]
 pub(crate) use identity::fuzz_token;
-pub(crate) use identity::{Authenticator, OwnScheme, Says, TOKEN_PROTOCOL, sign, unusable_keys};
+pub(crate) use identity::{Authenticator, OwnScheme, Says, TOKEN_PROTOCOL, now, sign, unusable_keys};
 pub use identity::{Denied, Knock};
 pub use proxies::Proxies;
 
@@ -40,7 +40,7 @@ use crate::{
         close::GOING_DOWN,
         entrant::Entrant,
         identity::{Identity, Role},
-        once::Reserved,
+        once::{OnceTokens, Reserved},
         origin::{OriginPattern, Origins},
         places::{NoPlace, Place, Places},
         rate::Rate,
@@ -307,9 +307,9 @@ impl Door {
         &self.authenticator
     }
 
-    /// The time since 1970, by which tokens and revocations are judged.
-    pub(crate) fn now_unix(&self) -> Duration {
-        clock::time_of_day()
+    /// The tokens that may be used once only, and were.
+    pub(crate) fn once(&self) -> Option<&Arc<OnceTokens>> {
+        self.authenticator.once()
     }
 
     /// The users whose access is revoked.
@@ -474,20 +474,30 @@ impl Rooms for Door {
             },
             Wanted::Resume(_) => None,
         };
-        match self.rooms.clone().find(wanted, identity, source) {
-            Search::Over(Ok(ticket)) => Search::Over(Ok(let_in(ticket, claim))),
-            Search::Over(Err(e)) if claim.is_none() => Search::Over(self.guessed(e, source)),
-            Search::Over(Err(e)) => Search::Over(Err(e)),
-            Search::Asks(found) => {
-                // Whoever guesses tokens has others asked no more often than it may join.
-                if claim.is_none()
-                    && let Err(refused) = self.new_player(source)
-                {
-                    self.count(refused, source);
-                    return Search::Over(Err(refused.into()));
+        match claim {
+            // Before a room is made for it.
+            Some((place, Some(once))) if once.is_shared() => Search::Asks(Box::pin(async move {
+                let once = match once.everywhere().await.map_err(Denied::from) {
+                    Ok(once) => once,
+                    Err(denied) => {
+                        self.denied(&denied, source);
+                        return self.guessed(denied.into(), source);
+                    }
+                };
+                let found = match self.rooms.clone().find(wanted, identity, source) {
+                    Search::Over(found) => found,
+                    Search::Asks(found) => found.await,
+                };
+                match found {
+                    Ok(ticket) => Ok(let_in(ticket, Some((place, Some(once))))),
+                    Err(refusal) => {
+                        // First: it may be told to go to another node, with this token.
+                        once.give_back().await;
+                        Err(refusal)
+                    }
                 }
-                Search::Asks(Box::pin(async move { Ok(let_in(found.await?, claim)) }))
-            }
+            })),
+            claim => self.search(wanted, identity, source, claim),
         }
     }
 
@@ -509,6 +519,33 @@ impl Rooms for Door {
             }
             entered
         })
+    }
+}
+
+impl Door {
+    /// Finds the room for somebody who has this claim to a new seat in it.
+    fn search(
+        self: Arc<Self>,
+        wanted: Wanted,
+        identity: Arc<Identity>,
+        source: Source,
+        claim: Option<Claim>,
+    ) -> Search {
+        match self.rooms.clone().find(wanted, identity, source) {
+            Search::Over(Ok(ticket)) => Search::Over(Ok(let_in(ticket, claim))),
+            Search::Over(Err(e)) if claim.is_none() => Search::Over(self.guessed(e, source)),
+            Search::Over(Err(e)) => Search::Over(Err(e)),
+            Search::Asks(found) => {
+                // Whoever guesses tokens has others asked no more often than it may join.
+                if claim.is_none()
+                    && let Err(refused) = self.new_player(source)
+                {
+                    self.count(refused, source);
+                    return Search::Over(Err(refused.into()));
+                }
+                Search::Asks(Box::pin(async move { Ok(let_in(found.await?, claim)) }))
+            }
+        }
     }
 }
 

@@ -85,11 +85,11 @@ use crate::{
     matching::{Matchmaker, Queue},
     metrics::Metrics,
     moving::Mover,
-    nodes::Nodes,
+    nodes::{Nodes, Users},
     presence::Presence,
     registry::Registry,
     store::RevokedUsers,
-    tls::Certificates,
+    tls,
     topics::Topics,
     transport,
 };
@@ -135,6 +135,8 @@ pub(crate) struct HttpState {
     pub door: Arc<Door>,
     /// Where the next server learns which users are revoked. None: there is no store.
     pub revoked: Option<Arc<RevokedUsers>>,
+    /// What other nodes know of users, if there may be others.
+    pub users: Option<Arc<Users>>,
     /// The rate of costly requests per address.
     pub costly: Costly,
     /// Whether everybody may make rooms.

@@ -9,6 +9,7 @@
 //! | [`keeper`] | the thread that asks, and who waits for it |
 //! | [`node`] | what a node says of itself; which one is to have a new room |
 //! | [`transfer`], `transfer.lua` | rooms that go on at another node: pure, and in Redis |
+//! | [`users`] | tokens that were used, and users who are revoked, on whichever node |
 //! | `model`, `simulated` | the script in Rust, and nodes and a Redis that fails, in virtual time: tests |
 //! | `real` | the script in a real Redis: tests |
 //!
@@ -50,6 +51,7 @@ mod link;
 mod node;
 mod script;
 mod transfer;
+mod users;
 
 #[cfg(test)]
 mod model;
@@ -64,6 +66,7 @@ pub(crate) use link::connect;
 pub(crate) use node::{Load, Node};
 #[cfg(any(test, fuzzed))]
 pub(crate) use script::fuzz;
+pub(crate) use users::Users;
 
 use self::core::Core;
 use crate::{

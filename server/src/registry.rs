@@ -15,9 +15,10 @@ use crate::{
         source::Source,
     },
     metrics::Metrics,
-    room::{CloseRoom, Listing, RoomAddr},
+    room::{CloseRoom, Kick, Listing, RoomAddr},
 };
 use dashmap::{DashMap, Entry};
+use driftless_proto::code::CloseCode;
 use driftless_sim::{PlayerId, Setup};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,9 @@ use std::{
     time::Instant,
 };
 use utoipa::ToSchema;
+
+/// The reason given to a user whose access was revoked.
+const REVOKED: &str = "an operator has revoked the user's access";
 
 /// All rooms and all seats of this process.
 pub struct Registry {
@@ -196,6 +200,16 @@ impl Registry {
     pub fn seats_of(&self, user: &str) -> Vec<SeatPlace> {
         let all = self.seats.iter().filter(|seat| **seat.user.id() == *user);
         all.map(|seat| seat.clone()).collect()
+    }
+
+    /// Ends the seats of a user whose access was revoked. Returns how many.
+    pub fn end_seats_of(&self, user: &str) -> usize {
+        let seats = self.seats_of(user);
+        for seat in &seats {
+            let (player, code, reason) = (seat.player, CloseCode::Revoked, REVOKED.to_owned());
+            seat.room.do_send(Kick { player, code, reason });
+        }
+        seats.len()
     }
 
     /// The room with this name; if there is none, the one that `start` makes. Nobody else can make one

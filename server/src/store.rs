@@ -16,6 +16,7 @@
 //!   not even what was copied a moment before. When all rooms have newer checkpoints, a segment is deleted,
 //!   unless it has frames of rooms that wait for a server that can go on with them (`--store-mismatch`).
 //! - `revoked.json`: the [users whose access was revoked](RevokedUsers).
+//! - `used-tokens`: the [tokens that were used](UsedTokens), with `--token-once`.
 //! - `damaged-N`: a database that was damaged, with its journal.
 //!
 //! Three threads ([`workers`]) do what may wait for the disk, and none waits for another: one writes
@@ -51,6 +52,7 @@ mod revoked;
 mod rooms;
 mod row;
 mod troubles;
+mod used;
 mod workers;
 mod yardstick;
 
@@ -62,6 +64,7 @@ pub(crate) use fuzz::fuzz;
 pub(crate) use revoked::RevokedUsers;
 pub(crate) use row::Row;
 pub use troubles::Task;
+pub(crate) use used::UsedTokens;
 pub use yardstick::Yardstick;
 
 use crate::{

@@ -31,7 +31,7 @@ mod successor;
 pub(crate) use predecessor::{Predecessor, predecessor, tell_failed};
 pub(crate) use successor::{Line, Program, Successor, UpgradeError};
 
-use crate::carry;
+use crate::{carry, ground::once::Id};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -42,7 +42,7 @@ use std::{
 /// descriptors of the line, of the listening TCP socket and of the UDP sockets.
 const INHERITED: &str = "DRIFTLESS_INHERITED";
 /// Longest line, bytes.
-const LONGEST: u64 = 16 << 20;
+const LONGEST: u64 = 64 << 20;
 
 /// The sockets of a server.
 #[derive(Debug)]
@@ -82,8 +82,10 @@ pub(crate) struct Abilities {
 pub(crate) struct Left {
     /// Rooms.
     pub rooms: Vec<carry::Room>,
-    /// Users who may not be here, and until when, milliseconds since 1970.
+    /// Users who may not be here, and for how much longer, milliseconds.
     pub revoked: Vec<(String, u64)>,
+    /// Tokens that were used, and when they expire, seconds since 1970.
+    pub used: Vec<(Id, u64)>,
 }
 
 /// [`Left`] as a line. The rooms follow it.
@@ -91,4 +93,5 @@ pub(crate) struct Left {
 struct LeftLine {
     bytes: u64,
     revoked: Vec<(String, u64)>,
+    used: Vec<(Id, u64)>,
 }

@@ -352,6 +352,19 @@ fn of_joins_at_once_with_one_token_one_gets_a_seat() {
     }
 }
 
+#[test]
+fn a_server_that_is_started_again_knows_which_tokens_were_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Some(folder.path().join("store"));
+    let config = Config { token_once: true, store, ..tokens::config() };
+    let server = TestServer::start(config.clone());
+    once(&server, "lobby", "1").welcomed();
+    drop(server);
+    let server = TestServer::start(config);
+    assert_eq!(once(&server, "lobby", "1").ended(), CloseCode::Unauthenticated);
+    once(&server, "lobby", "2").welcomed();
+}
+
 // Guessing is limited to the rate of joins, and an honest client behind the same address learns when to come.
 #[test]
 fn who_shows_bad_tokens_too_fast_is_told_when_to_come_again() {

@@ -187,8 +187,8 @@ async fn move_room(running: Running, request: Request, room: String, node: Optio
 
 /// Leaves everything to a process, and waits until it serves.
 async fn follow(successor: Successor, mut line: Line, left: &HandedOver) -> Result<u32, UpgradeError> {
-    let (rooms, revoked) = (left.rooms.clone(), left.revoked.clone());
-    let serves = tokio::task::spawn_blocking(move || line.leave(&rooms, revoked)).await;
+    let (rooms, revoked, used) = (left.rooms.clone(), left.revoked.clone(), left.used.clone());
+    let serves = tokio::task::spawn_blocking(move || line.leave(&rooms, revoked, used)).await;
     match serves.unwrap_or_else(|error| Err(UpgradeError::Silent(io::Error::other(error)))) {
         Ok(()) => Ok(successor.follows()),
         Err(error) => Err(explain(successor, error).await),

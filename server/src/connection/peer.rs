@@ -358,7 +358,7 @@ impl Peer {
             self.settle();
             self.call();
         }
-        self.check_tenure(worker, now);
+        self.check_tenure(now);
         if let Some(seat) = &self.seat {
             seat.vitals.set_last_seen(worker.clock().micros(self.session.last_seen()));
             if let Some(rtt) = self.session.rtt() {
@@ -591,9 +591,9 @@ impl Peer {
     }
 
     /// Whether the client may stay. If not, the connection ends.
-    fn check_tenure(&mut self, worker: &Worker, now: Instant) {
+    fn check_tenure(&mut self, now: Instant) {
         let Some(tenure) = &mut self.admission.tenure else { return };
-        match tenure.poll(now, || worker.clock().unix()) {
+        match tenure.poll(now) {
             Tenancy::Goes => {}
             Tenancy::Ask(within) => {
                 self.session.ask_for_token(within);

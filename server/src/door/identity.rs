@@ -38,12 +38,12 @@ pub use knock::{Denied, Knock};
 pub(crate) use sign::{Says, sign};
 
 use crate::{
-    clock::time_of_day,
+    clock::{self, time_of_day},
     config::Config,
     ground::{
         identity::{Identity, User},
         key_source::KeySource,
-        once::{self, OnceTokens, Reserved},
+        once::{self, OnceTokens, Reserved, Times},
         revocations::Revocations,
     },
     health::{Health, Matters},
@@ -143,6 +143,12 @@ impl Authenticator {
         }
     }
 
+    /// The tokens that may be used once only. None: all may be used more often.
+    pub(crate) fn once(&self) -> Option<&Arc<OnceTokens>> {
+        let often = matches!(&self.scheme, Scheme::Tokens { rules: Rules { once: false, .. }, .. });
+        (!often).then_some(&self.once)
+    }
+
     /// The users that are revoked.
     pub(crate) fn revocations(&self) -> &Arc<Revocations> {
         &self.revocations
@@ -173,27 +179,35 @@ impl Authenticator {
     /// Reserves a token that may be used once only, for a new seat. None: it may be used more often.
     pub(crate) fn reserve(&self, identity: &Identity) -> Result<Option<Reserved>, Denied> {
         let Some(id) = &identity.once else { return Ok(None) };
-        let now = time_of_day();
-        let expires = identity.expires.unwrap_or(now.saturating_add(self.lifetime));
-        if expires <= now {
+        let now = now();
+        let expires = identity.expires.unwrap_or(now.unix.saturating_add(self.lifetime));
+        if expires <= now.unix {
             // It would be forgotten at once, and be good again.
             return Err(Denied::unauthenticated("the token has expired").named("token_expired"));
         }
-        let reserved = self.once.reserve(id, expires, now);
-        reserved.map(Some).map_err(|refused| match refused {
+        self.once.reserve(id, expires, now).map(Some).map_err(Denied::from)
+    }
+
+    fn check_revoked(&self, user: &User) -> Result<(), Denied> {
+        if self.revocations.is_revoked(user.id(), clock::now()) {
+            return Err(Denied::forbidden(format!("the access of {user} was revoked")).named("revoked"));
+        }
+        Ok(())
+    }
+}
+
+impl From<once::Refused> for Denied {
+    fn from(refused: once::Refused) -> Self {
+        match refused {
             once::Refused::Again => Denied::unauthenticated("the token was used before").named("token_used"),
             once::Refused::Meanwhile => {
                 Denied::unavailable("another join is using the token").named("token_in_use")
             }
             once::Refused::Full => Denied::unavailable("too many tokens were used: try again"),
-        })
-    }
-
-    fn check_revoked(&self, user: &User) -> Result<(), Denied> {
-        if self.revocations.is_revoked(user.id(), time_of_day()) {
-            return Err(Denied::forbidden(format!("the access of {user} was revoked")).named("revoked"));
+            once::Refused::Unknown => {
+                Denied::unavailable("nobody knows whether the token was used at another node: try again")
+            }
         }
-        Ok(())
     }
 }
 
@@ -241,6 +255,11 @@ async fn by_token(token: &str, keyring: &Keyring, rules: &Rules) -> Result<Ident
 
 fn guest() -> Result<Identity, Denied> {
     Identity::guest().map_err(|error| Denied::unavailable(format!("no random bytes: {error}")))
+}
+
+/// Now, by both clocks.
+pub(crate) fn now() -> Times {
+    Times { now: clock::now(), unix: time_of_day() }
 }
 
 #[cfg(test)]

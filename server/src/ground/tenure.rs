@@ -77,11 +77,11 @@ impl Tenure {
     }
 
     /// What is to be done now.
-    pub fn poll(&mut self, now: Instant, unix: impl Fn() -> Duration) -> Tenancy {
+    pub fn poll(&mut self, now: Instant) -> Tenancy {
         let version = self.revocations.version();
         if self.looked_at != version {
             self.looked_at = version;
-            if self.revocations.is_revoked(self.identity.user.id(), unix()) {
+            if self.revocations.is_revoked(self.identity.user.id(), now) {
                 return Tenancy::Over(CloseCode::Revoked, "the user's access was revoked");
             }
         }
@@ -125,10 +125,10 @@ mod tests {
         for (valid, ask_in) in [(3600, 3540), (240, 180), (100, 75), (4, 3)] {
             let mut tenure = tenure(Some(valid * SECOND), &Arc::default(), now);
             let ask_at = now + ask_in * SECOND;
-            assert_eq!(tenure.poll(ask_at - SECOND / 10, || UNIX), Tenancy::Goes, "{valid}");
-            assert_eq!(tenure.poll(ask_at, || UNIX), Tenancy::Ask((valid - ask_in) * SECOND), "{valid}");
-            assert_eq!(tenure.poll(ask_at + SECOND / 10, || UNIX), Tenancy::Goes, "{valid}");
-            assert_eq!(code(tenure.poll(now + valid * SECOND, || UNIX)), Some(CloseCode::TokenExpired));
+            assert_eq!(tenure.poll(ask_at - SECOND / 10), Tenancy::Goes, "{valid}");
+            assert_eq!(tenure.poll(ask_at), Tenancy::Ask((valid - ask_in) * SECOND), "{valid}");
+            assert_eq!(tenure.poll(ask_at + SECOND / 10), Tenancy::Goes, "{valid}");
+            assert_eq!(code(tenure.poll(now + valid * SECOND)), Some(CloseCode::TokenExpired));
         }
     }
 
@@ -138,7 +138,7 @@ mod tests {
         let mut tenure = tenure(Some(100 * SECOND), &Arc::default(), now);
         let (mut at, mut asked) = (now, 0);
         while at < now + 100 * SECOND {
-            if let Tenancy::Ask(left) = tenure.poll(at, || UNIX) {
+            if let Tenancy::Ask(left) = tenure.poll(at) {
                 assert_eq!(at + left, now + 100 * SECOND);
                 asked += 1;
                 tenure.ask_again(at);
@@ -146,7 +146,7 @@ mod tests {
             at += SECOND / 100;
         }
         assert!((10..20).contains(&asked), "{asked}");
-        assert_eq!(code(tenure.poll(at, || UNIX)), Some(CloseCode::TokenExpired));
+        assert_eq!(code(tenure.poll(at)), Some(CloseCode::TokenExpired));
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         let now = Instant::now();
         for valid in [None, Some(Duration::MAX - UNIX)] {
             let mut tenure = tenure(valid, &Arc::default(), now);
-            assert_eq!(tenure.poll(now + 1_000_000 * SECOND, || UNIX), Tenancy::Goes);
+            assert_eq!(tenure.poll(now + 1_000_000 * SECOND), Tenancy::Goes);
         }
     }
 
@@ -162,12 +162,13 @@ mod tests {
     fn a_revoked_user_goes_whether_revoked_before_or_after() {
         let (now, revocations) = (Instant::now(), Arc::new(Revocations::default()));
         let mut before = tenure(None, &revocations, now);
-        assert_eq!(before.poll(now, || UNIX), Tenancy::Goes);
-        revocations.revoke("bob".into(), UNIX + SECOND, UNIX);
-        assert_eq!(before.poll(now, || UNIX), Tenancy::Goes);
-        revocations.revoke("ann".into(), UNIX + SECOND, UNIX);
-        assert_eq!(code(before.poll(now, || UNIX)), Some(CloseCode::Revoked));
-        assert_eq!(code(tenure(None, &revocations, now).poll(now, || UNIX)), Some(CloseCode::Revoked));
-        assert_eq!(tenure(None, &revocations, now).poll(now, || UNIX + SECOND), Tenancy::Goes, "run out");
+        assert_eq!(before.poll(now), Tenancy::Goes);
+        revocations.revoke("bob".into(), SECOND, now);
+        assert_eq!(before.poll(now), Tenancy::Goes);
+        revocations.revoke("ann".into(), SECOND, now);
+        assert_eq!(code(before.poll(now)), Some(CloseCode::Revoked));
+        assert_eq!(code(tenure(None, &revocations, now).poll(now)), Some(CloseCode::Revoked));
+        let later = now + SECOND;
+        assert_eq!(tenure(None, &revocations, later).poll(later), Tenancy::Goes, "run out");
     }
 }

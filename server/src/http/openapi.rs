@@ -3,8 +3,7 @@
 
 use super::{
     HttpState, admin, certificate, health, inspect, matching, metrics, moving, nodes, presence, queue, rooms,
-    stream,
-    topics, users,
+    stream, topics, users,
 };
 use crate::ground::api_error::Problem;
 use actix_web::{

@@ -1,20 +1,21 @@
 //! Operators' actions on users: revoke their access, and give it back.
 
 use super::{ApiError, HttpState, access::Operator};
-use crate::{ground::whole::whole, room::Kick};
+use crate::{clock, ground::whole::whole};
 use actix_web::{
     HttpResponse,
     http::StatusCode,
     web::{self, Bytes},
 };
-use driftless_proto::code::CloseCode;
 use serde::{Deserialize, Serialize};
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tracing::{error, info, warn};
 use utoipa::ToSchema;
 
-/// The reason given to a user whose access was revoked.
-const REVOKED: &str = "an operator has revoked the user's access";
 /// Longest time for which access can be revoked: ten years.
 const LONGEST: u64 = 10 * 365 * 24 * 3600;
 
@@ -24,6 +25,7 @@ const LONGEST: u64 = 10 * 365 * 24 * 3600;
 struct Revocation {
     /// For how long. Default: as long as a token may be valid (`token_lifetime`).
     #[serde(default, deserialize_with = "whole")]
+    #[schema(format = "uint64")]
     seconds: Option<u64>,
 }
 
@@ -31,12 +33,14 @@ struct Revocation {
 #[derive(Serialize, ToSchema)]
 struct Revoked {
     user: Arc<str>,
-    /// When it runs out, milliseconds since 1970.
+    /// When it runs out, milliseconds since 1970. (It does so by another clock, whatever becomes of this one.)
     until_unix_ms: u64,
     /// Seats that end.
     seats: usize,
-    /// Whether a server that is started again still knows: it does if this one has a store.
+    /// Whether a server that is started again still knows: it does if this one has a store, or other nodes.
     survives_restart: bool,
+    /// Whether all nodes know. If not, Redis does not answer: say it again.
+    all_nodes: bool,
 }
 
 /// Revokes a user's access, whatever token comes: every connection of the user ends with close code 4516, and
@@ -62,33 +66,38 @@ pub(super) async fn revoke(
     let default = state.config.token_lifetime + state.config.token_leeway;
     let span = seconds.map_or(default, |seconds| Duration::from_secs(seconds.min(LONGEST)));
     state.may_change()?;
-    let now = state.door.now_unix();
-    if !state.door.revocations().revoke(user.clone(), now + span, now) {
+    if !state.door.revocations().revoke(user.clone(), span, clock::now()) {
         let message = "as many users are revoked as are kept: let some of them in again";
         return Err(ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "too_many_revoked", message));
     }
     // Connections without a seat look at the list by themselves (see `Tenure`), and so do those that are just
     // joining.
-    let seats = state.registry.seats_of(&user);
-    for seat in &seats {
-        let (player, code, reason) = (seat.player, CloseCode::Revoked, REVOKED.to_owned());
-        seat.room.do_send(Kick { player, code, reason });
-    }
-    let seats = seats.len();
+    let seats = state.registry.end_seats_of(&user);
     info!(%user, seats, "an operator revoked a user's access");
-    let survives_restart = keep(&state).await;
+    let all_nodes = tell_others(&state, &user, span).await;
+    // What Redis has, a node learns when it starts.
+    let survives_restart = keep(&state).await || state.users.is_some() && all_nodes;
     if !survives_restart {
         let for_s = span.as_secs();
         warn!(%user, for_s, "a server that is started again lets the user in: the login must give no tokens");
     }
-    let until_unix_ms = u64::try_from((now + span).as_millis()).unwrap_or(u64::MAX);
-    Ok(HttpResponse::Ok().json(Revoked { user, until_unix_ms, seats, survives_restart }))
+    let until = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + span;
+    let until_unix_ms = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+    Ok(HttpResponse::Ok().json(Revoked { user, until_unix_ms, seats, survives_restart, all_nodes }))
+}
+
+/// Has other nodes know of a revocation, or with zero, of its end. False: they do not.
+async fn tell_others(state: &HttpState, user: &Arc<str>, span: Duration) -> bool {
+    match &state.users {
+        Some(users) => users.revoke(user.clone(), span).await,
+        None => true,
+    }
 }
 
 /// Has the next server know who is revoked. False: it will not.
 async fn keep(state: &HttpState) -> bool {
     let Some(file) = state.revoked.clone() else { return false };
-    let (door, now) = (state.door.clone(), state.door.now_unix());
+    let (door, now) = (state.door.clone(), clock::now());
     // The disk may be slow, and this thread has other clients.
     let written = web::block(move || file.write(door.revocations(), now)).await;
     match written.map_err(io::Error::other).flatten() {
@@ -111,19 +120,24 @@ pub(super) async fn pardon(
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     state.may_change()?;
-    let (revocations, now) = (state.door.revocations(), state.door.now_unix());
+    let (revocations, now) = (state.door.revocations(), clock::now());
     let revoked = revocations.current(now).into_iter().find(|(revoked, _)| **revoked == **user);
-    let Some((revoked, until)) = revoked.filter(|_| revocations.pardon(&user, now)) else {
+    let Some((user, left)) = revoked.filter(|_| revocations.pardon(&user, now)) else {
         let message = format!("the access of {:?} is not revoked", &**user);
         return Err(ApiError::new(StatusCode::NOT_FOUND, "not_revoked", message));
     };
     if state.revoked.is_some() && !keep(&state).await {
         // Otherwise the user would be revoked again after a restart, and nobody would know why.
-        revocations.revoke(revoked, until, now);
+        revocations.revoke(user, left, now);
         let message =
             "that cannot be written to the store, and the user stays revoked: see /healthz and the log";
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "store_fails", message));
     }
-    info!(user = %&**user, "an operator gave a user's access back");
+    if !tell_others(&state, &user, Duration::ZERO).await {
+        revocations.revoke(user, left, now);
+        keep(&state).await;
+        return Err(ApiError::unavailable("Redis"));
+    }
+    info!(%user, "an operator gave a user's access back");
     Ok(HttpResponse::NoContent().finish())
 }

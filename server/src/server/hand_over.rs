@@ -2,8 +2,11 @@
 
 use super::{CARRY_LIMIT, HEAR_LIMIT, Running};
 use crate::{
-    carry,
-    ground::drain::{Pace, Step},
+    carry, clock,
+    ground::{
+        drain::{Pace, Step},
+        once::Id,
+    },
     store::{Row, VERSION},
     upgrade::{Abilities, Sockets, UpgradeError},
 };
@@ -29,8 +32,10 @@ pub(crate) struct HandedOver {
     names: HashSet<String>,
     /// Those that are not in the store, as a file of carried rooms.
     pub rooms: Vec<u8>,
-    /// Users who may not be here, and until when, milliseconds since 1970.
+    /// Users who may not be here, and for how much longer, milliseconds.
     pub revoked: Vec<(String, u64)>,
+    /// Tokens that were used, and when they expire, seconds since 1970.
+    pub used: Vec<(Id, u64)>,
 }
 
 impl Running {
@@ -96,7 +101,8 @@ impl Running {
         let count = names.len();
         let is_kept = |room: &carry::Room| parts.factory.is_stored(room.durability);
         let (kept, others): (Vec<_>, Vec<_>) = rooms.into_iter().partition(is_kept);
-        let kept: Vec<_> = kept.into_iter().map(|room| Arc::new(Row::now(room, true))).collect();
+        let sync = parts.config.journal_sync;
+        let kept: Vec<_> = kept.into_iter().map(|room| Arc::new(Row::now(room, true, sync))).collect();
         let mut others: Vec<_> = others.iter().collect();
         if let Some(store) = parts.store.get()
             && let Err(error) = parts.put_in(store, &kept, FINISH_LIMIT).await
@@ -109,11 +115,13 @@ impl Running {
             names.retain(|name| others.iter().all(|room| room.carried.name != *name));
             carry::encode(&[] as &[carry::Room]).unwrap_or_default()
         });
-        let revoked = parts.door.revocations().all();
-        let revoked = revoked.into_iter().map(|(user, until)| (user.to_string(), until.as_millis() as u64));
+        let revoked = parts.door.revocations().current(clock::now());
+        let revoked = revoked.into_iter().map(|(user, left)| (user.to_string(), left.as_millis() as u64));
+        let used = parts.door.once().map(|once| once.used()).unwrap_or_default();
+        let used = used.into_iter().map(|(id, expires)| (id, expires.as_secs() + 1)).collect();
         let took_ms = start.elapsed().as_millis() as u64;
         info!(rooms = count, took_ms, "the rooms have stopped for the process that follows");
-        HandedOver { names, rooms, revoked: revoked.collect() }
+        HandedOver { names, rooms, revoked: revoked.collect(), used }
     }
 
     /// Another process has it, or `lost` says why none has.

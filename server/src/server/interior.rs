@@ -175,8 +175,7 @@ impl Interior {
 
     /// An operator revokes the access of a user.
     pub fn revoke(&self, user: &str) {
-        let now = self.door.now_unix();
-        self.door.revocations().revoke(user.into(), now + REVOKED, now);
+        self.door.revocations().revoke(user.into(), REVOKED, clock::now());
     }
 
     /// What is in a room. None: there is none with this name.

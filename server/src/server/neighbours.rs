@@ -3,10 +3,12 @@
 #![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
 
 use crate::{
+    clock,
     config::{Config, PublicUrl, QuicListen, Reached, RedisUrl},
-    health::{Health, Matters},
+    ground::{once::OnceTokens, revocations::Revocations},
+    health::{Health, Matters, PartName},
     metrics::Metrics,
-    nodes::{Load, Node, Nodes, Surroundings},
+    nodes::{Load, Node, Nodes, Surroundings, Users},
     registry::Registry,
     room::CloseRoom,
 };
@@ -34,8 +36,8 @@ pub(super) fn join(
     let says = describe(config, address, quic, kinds);
     let around = Surroundings {
         metrics: metrics.clone(),
-        redis: health.part("redis", Matters::ToOperators),
-        lease: health.part("lease", Matters::ToNewcomers),
+        redis: health.part(PartName::Redis, Matters::ToOperators),
+        lease: health.part(PartName::Lease, Matters::ToNewcomers),
         load: load(config, registry.clone(), metrics.clone()),
         end: {
             let registry = registry.clone();
@@ -47,6 +49,29 @@ pub(super) fn join(
         },
     };
     Nodes::start(config, redis, says, around)
+}
+
+/// Shares with the other nodes which tokens were used and whose access was revoked.
+pub(super) fn share_users(
+    redis: &RedisUrl,
+    prefix: &str,
+    registry: &Arc<Registry>,
+    revocations: &Arc<Revocations>,
+    once: Option<&Arc<OnceTokens>>,
+) -> io::Result<Arc<Users>> {
+    let (registry, revocations) = (registry.clone(), revocations.clone());
+    let hear = move |user: Arc<str>, left: Duration| {
+        if left.is_zero() {
+            revocations.pardon(&user, clock::now());
+        } else if revocations.revoke(user.clone(), left, clock::now()) {
+            registry.end_seats_of(&user);
+        }
+    };
+    let users = Users::start(redis, prefix, Box::new(hear))?;
+    if let Some(once) = once {
+        once.share_with(users.clone());
+    }
+    Ok(users)
 }
 
 /// What it says of itself.

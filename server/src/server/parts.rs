@@ -20,12 +20,12 @@ use crate::{
     matching::{Matchmaker, Queue},
     metrics::Metrics,
     moving::Mover,
-    nodes::Nodes,
+    nodes::{Nodes, Users},
     presence::Presence,
     registry::Registry,
     room::events::Events,
-    store::{self, Footing, RevokedUsers, Row, Store, StoreError},
-    tls::Certificates,
+    store::{self, Footing, RevokedUsers, Row, Store, StoreError, UsedTokens},
+    tls::{self, Certificates},
     topics::Topics,
     transport::{self, quic::Quic, websocket::Hub},
     upgrade::{Abilities, Left, Predecessor},
@@ -90,6 +90,8 @@ pub(super) struct Parts {
     pub store: Arc<OnceLock<Arc<Store>>>,
     /// The users in the store whose access was revoked.
     pub revoked: Option<Arc<RevokedUsers>>,
+    /// What other nodes know of users, if there may be others.
+    pub users: Option<Arc<Users>>,
     /// Why rooms could not be left to the next server.
     pub lost: Mutex<Option<io::Error>>,
     pub metrics: Arc<Metrics>,
@@ -136,6 +138,7 @@ impl Parts {
             access: Access::new(self.token.clone(), self.metrics.requests_refused.clone()),
             door: self.door.clone(),
             revoked: self.revoked.clone(),
+            users: self.users.clone(),
             costly: Costly::default(),
             open_rooms: self.config.open_rooms,
             request_timeout: self.config.request_timeout,
@@ -157,11 +160,15 @@ impl Parts {
             journal: Some(store::VERSION),
             schemas: self.schemas.clone(),
         };
-        let Left { rooms, revoked } = before.take_over(abilities).map_err(StartError::Upgrade)?;
+        let Left { rooms, revoked, used } = before.take_over(abilities).map_err(StartError::Upgrade)?;
         *self.left.lock() = rooms;
-        for (user, until) in revoked {
-            let until = Duration::from_millis(until);
-            self.door.revocations().revoke(user.into(), until, Duration::ZERO);
+        for (user, left) in revoked {
+            self.door.revocations().revoke(user.into(), Duration::from_millis(left), clock::now());
+        }
+        if let Some(once) = self.door.once() {
+            used.iter().for_each(|(id, expires)| {
+                once.remember(*id, Duration::from_secs(*expires), door::now());
+            });
         }
         let until = Instant::now() + FREE_LIMIT;
         *self.opened.lock() = loop {
@@ -176,9 +183,17 @@ impl Parts {
 
     /// Learns whose access was revoked when the server before ended.
     pub(super) fn know_revoked(&self) -> Result<(), StartError> {
-        let known = |users: &Arc<RevokedUsers>| users.read(self.door.revocations(), clock::time_of_day());
+        let known = |users: &Arc<RevokedUsers>| users.read(self.door.revocations(), clock::now());
         let known = self.revoked.as_ref().map(known).transpose();
         known.map(drop).map_err(|error| self.store_fails(StoreError::Io(error)))
+    }
+
+    /// Has the tokens that were used kept in the store, if there is one, and learns those that are there.
+    pub(super) fn keep_used(&self) -> Result<(), StartError> {
+        let Some((folder, once)) = self.config.store.as_ref().zip(self.door.once()) else { return Ok(()) };
+        let kept = UsedTokens::open(folder, once, door::now());
+        once.keep_in(kept.map_err(|error| self.store_fails(StoreError::Io(error)))?);
+        Ok(())
     }
 
     fn store_fails(&self, error: StoreError) -> StartError {

@@ -158,6 +158,7 @@ impl Prepared {
         let (parts, listener, begin) = self.parts()?;
         before.map_or(Ok(()), |before| parts.take_over(before))?;
         parts.know_revoked()?;
+        parts.keep_used()?;
         parts.go_on()?;
         let mut serving = parts.serve(listener)?;
         begin.presence();
@@ -286,6 +287,11 @@ impl Prepared {
         });
         let queue = Queue::new(&config, server.matching, matchmaker.clone(), metrics.clone());
         authenticator.start(&health)?;
+        let users = config.redis.as_ref().map(|redis| {
+            let revocations = authenticator.revocations();
+            neighbours::share_users(redis, &config.redis_prefix, &registry, revocations, authenticator.once())
+        });
+        let users = users.transpose()?;
         let rooms = factory.clone();
         let door = Door::new(
             &config,
@@ -323,6 +329,7 @@ impl Prepared {
             opened: Mutex::new(opened),
             store,
             revoked: config.store.as_deref().map(RevokedUsers::of).map(Arc::new),
+            users,
             lost: Mutex::default(),
             metrics,
             health,

@@ -67,13 +67,8 @@ impl Reader {
     }
 
     /// What there is for it.
-    pub(crate) fn poll(
-        &mut self,
-        now: Instant,
-        unix: impl Fn() -> Duration,
-        context: &Context<'_>,
-    ) -> Poll<Step> {
-        if let Some(goodbye) = self.ends(now, unix) {
+    pub(crate) fn poll(&mut self, now: Instant, context: &Context<'_>) -> Poll<Step> {
+        if let Some(goodbye) = self.ends(now) {
             return self.over(goodbye);
         }
         loop {
@@ -113,12 +108,12 @@ impl Reader {
         self.tenure.as_ref().and_then(Tenure::ends_at)
     }
 
-    fn ends(&mut self, now: Instant, unix: impl Fn() -> Duration) -> Option<Goodbye> {
+    fn ends(&mut self, now: Instant) -> Option<Goodbye> {
         if let Some(back_in) = self.place.all.back_in() {
             let reason = "the server is shutting down";
             return Some(Goodbye { code: CloseCode::Draining, reason, back_in: Some(back_in) });
         }
-        match self.tenure.as_mut()?.poll(now, unix) {
+        match self.tenure.as_mut()?.poll(now) {
             Tenancy::Over(code, reason) => Some(Goodbye { code, reason, back_in: None }),
             // It has no way to send a fresh token but to come again.
             Tenancy::Goes | Tenancy::Ask(_) => None,

@@ -68,7 +68,7 @@ impl Predecessor {
     pub(crate) fn take_over(&self, abilities: Abilities) -> io::Result<Left> {
         self.say(&Said::Ready(abilities))?;
         let mut line = BufReader::new(&self.line);
-        let LeftLine { bytes, revoked } =
+        let LeftLine { bytes, revoked, used } =
             line::hear(&mut line, LONGEST).map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => io::Error::other("the server before has left nothing"),
                 _ => error,
@@ -76,7 +76,7 @@ impl Predecessor {
         let mut rooms = Vec::new();
         line.take(bytes).read_to_end(&mut rooms)?;
         let rooms = carry::decode(&rooms).map_err(io::Error::other)?;
-        Ok(Left { rooms, revoked })
+        Ok(Left { rooms, revoked, used })
     }
 
     /// Says that this process serves: the other one may end.

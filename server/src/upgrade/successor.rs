@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "calls of the kernel that no crate here wraps")]
 
 use super::{Abilities, INHERITED, LONGEST, LeftLine, Said, Sockets, line};
+use crate::ground::once::Id;
 use std::{
     env,
     ffi::OsString,
@@ -211,11 +212,16 @@ impl Line {
     }
 
     /// Leaves it the rooms, and waits until it serves.
-    pub(crate) fn leave(&mut self, rooms: &[u8], revoked: Vec<(String, u64)>) -> Result<(), UpgradeError> {
+    pub(crate) fn leave(
+        &mut self,
+        rooms: &[u8],
+        revoked: Vec<(String, u64)>,
+        used: Vec<(Id, u64)>,
+    ) -> Result<(), UpgradeError> {
         let say = || {
             let to = self.0.get_mut();
             to.set_write_timeout(Some(SERVING_LIMIT))?;
-            line::say(&mut *to, &LeftLine { bytes: rooms.len() as u64, revoked })?;
+            line::say(&mut *to, &LeftLine { bytes: rooms.len() as u64, revoked, used })?;
             to.write_all(rooms)
         };
         say().map_err(UpgradeError::Silent)?;

@@ -13,7 +13,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 /// After this much silence a comment is sent, so that proxies keep the connection and both ends see that it
@@ -67,7 +67,7 @@ impl Stream for Events {
         let this = &mut *self;
         loop {
             let now = clock::now();
-            if let Poll::Ready(step) = this.reader.poll(now, unix, context) {
+            if let Poll::Ready(step) = this.reader.poll(now, context) {
                 this.sent = now;
                 return Poll::Ready(Some(Ok(this.step(step))));
             }
@@ -86,10 +86,6 @@ impl Stream for Events {
             }
         }
     }
-}
-
-fn unix() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The id counts although there is no event: whoever loses the connection before the first one misses

@@ -1,0 +1,93 @@
+//! What all nodes know of users, through a real Redis: tokens that were used, and whose access was revoked.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // test helpers may panic, too
+
+mod util;
+
+use driftless_client::{Client, Disconnect, Error, Options, TransportKind};
+use driftless_proto::{code::CloseCode, limits::SUBPROTOCOL};
+use driftless_server::config::Config;
+use serde_json::json;
+use std::{net::TcpStream, time::Duration};
+use util::{
+    Socket, TestServer, eventually, http,
+    quic::wait,
+    redis::Redis,
+    tokens::{self, token_with},
+    until,
+};
+
+fn node_of(redis: &Redis) -> TestServer {
+    let redis = redis.url().parse().ok();
+    TestServer::start(Config { redis, lease: Duration::from_secs(1), token_once: true, ..tokens::config() })
+}
+
+/// Joins as soon as rooms can be found, wherever they are.
+fn join(server: &TestServer, room: &str, jti: &str) -> Result<Client, u16> {
+    let options = Options::new(format!("ws://{}", server.address()), room)
+        .transports([TransportKind::WebSocket])
+        .token(token_with("ann", json!({ "jti": jti })));
+    eventually("an answer", || match wait(Client::connect(options.clone())) {
+        Ok(client) => Some(Ok(client)),
+        Err(Error::Ended(Disconnect::Goodbye { code: 4016 | 4006, .. })) => None,
+        Err(Error::Ended(cause)) => Some(Err(cause.close_code().expect("a code").number())),
+        Err(other) => panic!("{other}"),
+    })
+}
+
+#[test]
+fn a_token_that_was_used_at_one_node_is_used_at_all() {
+    let redis = Redis::start();
+    let (a, b) = (node_of(&redis), node_of(&redis));
+    // Some of these rooms are at one node and some at the other: a token is none that was used because its
+    // player was sent on.
+    for n in 0..6 {
+        let (room, jti) = (format!("room-{n}"), n.to_string());
+        let client = join([&a, &b][n % 2], &room, &jti).unwrap_or_else(|code| panic!("{n}: {code}"));
+        for server in [&a, &b] {
+            let again = join(server, &format!("other-{n}"), &jti).map(drop);
+            assert_eq!(again, Err(CloseCode::Unauthenticated.number()), "{n}");
+        }
+        drop(client);
+    }
+    drop(a);
+    let c = node_of(&redis);
+    assert_eq!(join(&c, "other", "0").map(drop), Err(CloseCode::Unauthenticated.number()), "later, too");
+}
+
+/// The status of a request to connect.
+fn status(server: &TestServer, user: &str) -> u16 {
+    let token = token_with(user, json!({ "jti": user }));
+    let headers = format!("sec-websocket-protocol: {SUBPROTOCOL}\r\nauthorization: Bearer {token}\r\n");
+    match Socket::upgrade(TcpStream::connect(server.address()).unwrap(), &headers) {
+        Ok(_) => 101,
+        Err(http::Response { status, .. }) => status,
+    }
+}
+
+#[test]
+fn who_is_revoked_at_one_node_is_revoked_at_all_and_later_ones() {
+    let redis = Redis::start();
+    let (a, b) = (node_of(&redis), node_of(&redis));
+    let mut playing = join(&b, "lobby", "1").unwrap();
+    let told = a.post("/v1/users/ann/revoke", "").json();
+    assert_eq!((&told["all_nodes"], &told["survives_restart"]), (&true.into(), &true.into()), "{told}");
+    let ended = wait(async {
+        loop {
+            if let Err(Error::Ended(cause)) = playing.next().await {
+                return cause.close_code();
+            }
+        }
+    });
+    assert_eq!(ended, Some(CloseCode::Revoked));
+    until("b knows", || status(&b, "ann") == 403);
+    assert_eq!((status(&a, "ann"), status(&b, "bob")), (403, 101));
+    assert_eq!(b.post("/v1/users/cid/revoke", r#"{"seconds":1}"#).json()["all_nodes"], true);
+    drop(a);
+    let c = node_of(&redis);
+    until("a node that comes later knows", || status(&c, "ann") == 403);
+    until("that is over", || status(&c, "cid") == 101);
+    // Let in again, by any of them.
+    assert_eq!(c.operate("DELETE", "/v1/users/ann/revoke", "").status, 204);
+    until("b knows that, too", || status(&b, "ann") == 101);
+}
