@@ -93,6 +93,12 @@ settings! {
         tls_certificate: Option<PathBuf> = None, file();
         /// PEM file with the certificate's private key, unencrypted. Read again when it changes.
         tls_key: Option<PathBuf> = None, file();
+        /// PEM file with the certificate for QUIC and WebTransport alone, and its chain: where TLS ends at a
+        /// proxy that speaks HTTP to this server. Read again when it changes. None: that of
+        /// `tls_certificate`, or else a self-signed one, which clients trust by its hash.
+        quic_certificate: Option<PathBuf> = None, file();
+        /// PEM file with its private key, unencrypted. Read again when it changes.
+        quic_key: Option<PathBuf> = None, file();
         /// Secret that operators send (Authorization: Bearer) for the dashboard and the operators' API. None:
         /// the server makes one when it starts, and prints it. Better set in the environment or the file:
         /// others can see flags.
@@ -328,10 +334,15 @@ settings! {
 }
 
 impl Config {
-    /// Certificate of QUIC, HTTPS and secure WebSockets. None (without one or both files): plain HTTP, and
-    /// QUIC with a self-signed certificate.
+    /// Certificate of HTTPS and secure WebSockets. None (without one or both files): plain HTTP.
     pub fn tls(&self) -> Option<PemFiles> {
         let (certificate, key) = self.tls_certificate.clone().zip(self.tls_key.clone())?;
+        Some(PemFiles { certificate, key })
+    }
+
+    /// Certificate of QUIC alone. None: that of HTTPS, or else a self-signed one.
+    pub fn quic_tls(&self) -> Option<PemFiles> {
+        let (certificate, key) = self.quic_certificate.clone().zip(self.quic_key.clone())?;
         Some(PemFiles { certificate, key })
     }
 }

@@ -147,8 +147,8 @@ pub(crate) struct HttpState {
     pub answer_timeout: Duration,
     /// Asks the server to drain.
     pub drain: Arc<Notify>,
-    /// The certificate of QUIC, and of HTTP if it uses TLS.
-    pub certificates: Arc<Certificates>,
+    /// The certificates of QUIC, and of HTTP if it uses TLS.
+    pub certificates: tls::Pair,
     /// Where QUIC and WebTransport are served, if they are.
     pub quic: Option<SocketAddr>,
     /// Pages for the built-in games: path and game.

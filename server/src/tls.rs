@@ -1,8 +1,9 @@
-//! The server's certificate: one for QUIC, WebTransport, HTTPS and secure WebSockets.
+//! The server's certificate: one for QUIC, WebTransport, HTTPS and secure WebSockets, unless QUIC has its own
+//! ([`Pair`]).
 //!
 //! | | development | production |
 //! | --- | --- | --- |
-//! | source | made by the server when it starts | PEM files: `--tls-certificate`, `--tls-key` |
+//! | source | made by the server when it starts | PEM files: `--tls-certificate`, `--tls-key`; or `--quic-certificate`, `--quic-key` |
 //! | kind | self-signed, ECDSA P-256, valid for 13 days | whatever an authority has signed |
 //! | trusted by clients | by its SHA-256, from `GET /v1/certificate` | like any certificate on the web |
 //! | renewed | by the server, 3 days before it expires | by whoever writes the files, which are read every few seconds |
@@ -48,6 +49,43 @@ use tracing::{info, warn};
 const LOOK: Duration = Duration::from_secs(3);
 /// A certificate that ends within this time should have been replaced.
 const SOON: Duration = Duration::from_secs(24 * 3600);
+
+/// The certificates of a server.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    /// That of HTTPS and secure WebSockets. None: they are not encrypted.
+    pub http: Option<Arc<Certificates>>,
+    /// That of QUIC and WebTransport, mostly the same.
+    pub quic: Arc<Certificates>,
+}
+
+impl Pair {
+    /// From these files, at this time; or for QUIC, made here for this address.
+    ///
+    /// # Errors
+    /// If there is none in a file.
+    pub(crate) fn new(
+        http: Option<PemFiles>,
+        quic: Option<PemFiles>,
+        address: IpAddr,
+        now: SystemTime,
+    ) -> Result<Self, TlsError> {
+        let of_files = |files| Certificates::new(&TlsConfig::Files(files), now);
+        let http = http.map(of_files).transpose()?;
+        let quic = match (quic, &http) {
+            (Some(files), _) => of_files(files)?,
+            (None, Some(http)) => http.clone(),
+            (None, None) => Certificates::new(&TlsConfig::SelfSigned { addresses: vec![address] }, now)?,
+        };
+        Ok(Self { http, quic })
+    }
+
+    /// Each once.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Certificates>> {
+        let others = self.http.iter().filter(|http| !Arc::ptr_eq(http, &self.quic));
+        [&self.quic].into_iter().chain(others)
+    }
+}
 
 /// Where the certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

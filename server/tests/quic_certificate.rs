@@ -11,7 +11,7 @@ use std::{net::SocketAddr, time::SystemTime};
 use util::{
     Player, TestServer, config,
     quic::{BOTH, Kind, dial, endpoint, wait},
-    tls::{DAY, Files, Issued},
+    tls::{DAY, Files, Issued, Trusting},
 };
 
 /// SHA-256 of the certificate that a handshake presents now, hexadecimal.
@@ -70,6 +70,42 @@ fn a_certificate_from_files_is_shown_over_quic_too() {
     files.write(&newer.certificate, &newer.key);
     server.running().certificates().refresh(SystemTime::now());
     assert_ne!(shown(&server, Kind::Quic), served.hex());
+}
+
+// Where TLS ends at a proxy, which speaks HTTP to the server.
+#[test]
+fn quic_may_have_a_certificate_of_its_own_while_http_stays_plain() {
+    let issued = Issued::at(SystemTime::now());
+    let files = Files::of(&issued);
+    let (certificate, key) = (files.paths.certificate.clone(), files.paths.key.clone());
+    let own = Config { quic_certificate: Some(certificate), quic_key: Some(key), ..config() };
+    let server = TestServer::start(own.clone());
+    let served = server.running().certificates().fingerprints()[0];
+    for kind in BOTH {
+        assert_eq!(shown(&server, kind), served.hex(), "{kind:?}");
+    }
+    let told = server.get("/v1/certificate").json();
+    assert_eq!(told["hashes_needed"], false, "everybody trusts it: {told}");
+    assert!(told["websocket"]["url"].as_str().unwrap().starts_with("ws://"), "{told}");
+    let metrics = server.get("/metrics").body;
+    assert!(metrics.contains("driftless_certificate_expires_seconds{source=\"files\"}"), "{metrics}");
+    Player::join(server.address(), "lobby").next_tick();
+    let newer = Issued::at(SystemTime::now());
+    files.write(&newer.certificate, &newer.key);
+    server.running().certificates().refresh(SystemTime::now());
+    assert_ne!(shown(&server, Kind::Quic), served.hex());
+    drop(server);
+
+    // Beside another one.
+    let of_http = Issued::at(SystemTime::now());
+    let others = Files::of(&of_http);
+    let server = TestServer::start(others.served_by(own));
+    let hash = |issued: &Issued| {
+        let hash = ring::digest::digest(&ring::digest::SHA256, &issued.der);
+        hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    assert_eq!(shown(&server, Kind::Quic), hash(&newer));
+    assert_eq!(Trusting::of(&of_http.der).shown(server.address()).unwrap(), of_http.der);
 }
 
 /// Where QUIC is, for a client that uses this name for the server: the port, and WebTransport's address.

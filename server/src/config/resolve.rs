@@ -5,7 +5,10 @@ use super::{
     options::{Options, Origin, Provenance},
     table::NotAllowed,
 };
-use crate::{telemetry, tls::TlsError};
+use crate::{
+    telemetry,
+    tls::{PemFiles, TlsError},
+};
 use std::{fmt, net::SocketAddr, path::PathBuf, time::SystemTime};
 
 /// A configuration, and where each of its values came from.
@@ -74,9 +77,16 @@ pub enum ConfigError {
         /// The allowed values.
         allowed: String,
     },
-    /// The certificate cannot be served.
-    #[error("tls_certificate and tls_key: {0}")]
-    Tls(Box<TlsError>),
+    /// A certificate cannot be served.
+    #[error("{certificate} and {key}: {error}")]
+    Tls {
+        /// The setting of its file.
+        certificate: &'static str,
+        /// That of its key's.
+        key: &'static str,
+        /// What is wrong.
+        error: Box<TlsError>,
+    },
     /// Several things are wrong.
     #[error("{}", lines(.0))]
     Several(Vec<ConfigError>),
@@ -183,19 +193,38 @@ impl Resolved {
         if let Err(allowed) = telemetry::filter(&self.config.log) {
             found.push(self.bad("log", allowed));
         }
-        match (&self.config.tls_certificate, &self.config.tls_key) {
-            (Some(_), None) => {
-                found.push(self.bad("tls_certificate", "set together with tls_key, which is not set"));
-            }
-            (None, Some(_)) => {
-                found.push(self.bad("tls_key", "set together with tls_certificate, which is not set"));
-            }
-            _ => {
-                let checked = self.config.tls().map_or(Ok(()), |files| files.check(SystemTime::now()));
-                found.extend(checked.err().map(|error| ConfigError::Tls(Box::new(error))));
-            }
-        }
+        let config = &self.config;
+        found.extend(self.tls_fault(
+            ("tls_certificate", &config.tls_certificate),
+            ("tls_key", &config.tls_key),
+            config.tls(),
+        ));
+        found.extend(self.tls_fault(
+            ("quic_certificate", &config.quic_certificate),
+            ("quic_key", &config.quic_key),
+            config.quic_tls(),
+        ));
         found
+    }
+
+    /// What is wrong with the two files of a certificate.
+    fn tls_fault(
+        &self,
+        certificate: (&'static str, &Option<PathBuf>),
+        key: (&'static str, &Option<PathBuf>),
+        both: Option<PemFiles>,
+    ) -> Option<ConfigError> {
+        let alone =
+            |set: &'static str, other| self.bad(set, format!("set together with {other}, which is not set"));
+        match (certificate.1, key.1, both) {
+            (Some(_), None, _) => Some(alone(certificate.0, key.0)),
+            (None, Some(_), _) => Some(alone(key.0, certificate.0)),
+            (_, _, Some(files)) => {
+                let error = Box::new(files.check(SystemTime::now()).err()?);
+                Some(ConfigError::Tls { certificate: certificate.0, key: key.0, error })
+            }
+            (_, _, None) => None,
+        }
     }
 
     fn bad(&self, key: &'static str, allowed: impl Into<String>) -> ConfigError {

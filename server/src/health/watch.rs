@@ -5,10 +5,10 @@ use super::{
     log::Log,
     ticks::{LATE_NS, Ticks, Totals},
 };
-use crate::{metrics::Metrics, telemetry, tls::Certificates};
+use crate::{metrics::Metrics, telemetry, tls};
 use actix_rt::time::interval;
-use prometheus_client::metrics::gauge::Gauge;
 use std::{
+    collections::BTreeMap,
     fs::File,
     io,
     sync::{Arc, Weak},
@@ -17,32 +17,34 @@ use std::{
 use tokio::time::MissedTickBehavior;
 
 /// Judges every second, for as long as somebody holds the health.
-pub(crate) fn watch(
-    health: &Arc<Health>,
-    certificates: &Arc<Certificates>,
-) -> impl Future<Output = ()> + use<> {
-    let ticks = health.part("ticks", Matters::ToOperators);
-    let accept = health.part("accept", Matters::ToNewcomers);
-    let log = health.part("log", Matters::ToOperators);
-    let certificate = health.part("certificate", Matters::ToOperators);
-    let source = if certificates.is_self_signed() { "self_signed" } else { "files" };
-    let expires = health.metrics.certificate_expires(source);
-    tell(&expires, certificates);
-    judge(Arc::downgrade(health), [ticks, accept, log, certificate], certificates.clone(), expires)
+pub(crate) fn watch(health: &Arc<Health>, certificates: &tls::Pair) -> impl Future<Output = ()> + use<> {
+    let ticks = health.part(PartName::Ticks, Matters::ToOperators);
+    let accept = health.part(PartName::Accept, Matters::ToNewcomers);
+    let log = health.part(PartName::Log, Matters::ToOperators);
+    let certificate = health.part(PartName::Certificate, Matters::ToOperators);
+    tell(&health.metrics, certificates);
+    judge(Arc::downgrade(health), [ticks, accept, log, certificate], certificates.clone())
 }
 
-/// Says when the certificate expires.
-fn tell(expires: &Gauge, certificates: &Certificates) {
-    let until =
-        certificates.valid_until().and_then(|until| until.duration_since(SystemTime::UNIX_EPOCH).ok());
-    expires.set(until.map_or(0, |until| until.as_secs().cast_signed()));
+/// Says when the certificates expire: of those from files, the first one.
+fn tell(metrics: &Metrics, certificates: &tls::Pair) {
+    let mut first = BTreeMap::new();
+    for certificates in certificates.all() {
+        let source = if certificates.is_self_signed() { "self_signed" } else { "files" };
+        let until = certificates.valid_until();
+        let until = until.and_then(|until| until.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let first = first.entry(source).or_insert(Duration::MAX);
+        *first = until.unwrap_or_default().min(*first);
+    }
+    for (source, until) in first {
+        metrics.certificate_expires(source).set(until.as_secs().cast_signed());
+    }
 }
 
 async fn judge(
     health: Weak<Health>,
     [ticks, accept, log, certificate]: [Arc<Part>; 4],
-    certificates: Arc<Certificates>,
-    expires: Gauge,
+    certificates: tls::Pair,
 ) {
     let (mut late, mut lines) = (Ticks::default(), Log::default());
     let mut seconds = interval(Duration::from_secs(1));
@@ -58,8 +60,8 @@ async fn judge(
         say(&ticks, late.judge(totals(&health.metrics)));
         say(&accept, cannot_accept(File::open("/dev/null")));
         say(&log, lines.judge(telemetry::lines_dropped().get()));
-        say(&certificate, certificates.fault(SystemTime::now()));
-        tell(&expires, &certificates);
+        say(&certificate, certificates.all().find_map(|certificates| certificates.fault(SystemTime::now())));
+        tell(&health.metrics, &certificates);
         health.judged(Instant::now());
     }
 }

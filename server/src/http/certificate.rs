@@ -70,7 +70,7 @@ struct WebTransport {
     (status = 200, description = "Where QUIC and WebTransport are, and what to trust there", body = Answer),
 ))]
 pub(super) async fn certificate(request: HttpRequest, state: web::Data<HttpState>) -> HttpResponse {
-    let certificates = state.certificates.fingerprints().into_iter().map(|fingerprint| Trusted {
+    let certificates = state.certificates.quic.fingerprints().into_iter().map(|fingerprint| Trusted {
         sha256: STANDARD.encode(fingerprint.sha256),
         sha256_hex: fingerprint.hex(),
         valid_until: humantime::format_rfc3339_seconds(fingerprint.valid_until).to_string(),
@@ -86,10 +86,10 @@ pub(super) async fn certificate(request: HttpRequest, state: web::Data<HttpState
     });
     let websocket = state.config.public_url.as_ref().map(PublicUrl::websocket).unwrap_or_else(|| {
         let asked = asked(&request).map_or_else(|| "localhost".to_owned(), |asked| asked.to_string());
-        format!("{}://{asked}", if state.certificates.is_self_signed() { "ws" } else { "wss" })
+        format!("{}://{asked}", if state.certificates.http.is_none() { "ws" } else { "wss" })
     });
     let answer = Answer {
-        hashes_needed: state.certificates.is_self_signed(),
+        hashes_needed: state.certificates.quic.is_self_signed(),
         certificates: certificates.collect(),
         websocket: WebSocket { url: websocket + transport::PATH, subprotocol: SUBPROTOCOL },
         quic,

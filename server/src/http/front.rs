@@ -90,7 +90,7 @@ pub(crate) async fn front(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(response);
     }
-    dress(response.headers_mut(), guest, state.certificates.is_self_signed());
+    dress(response.headers_mut(), guest, state.certificates.http.is_none());
     if unread || last {
         // actix-http would go on reading a chunked body for as long as it comes.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);

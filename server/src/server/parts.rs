@@ -96,7 +96,7 @@ pub(super) struct Parts {
     pub lost: Mutex<Option<io::Error>>,
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
-    pub certificates: Arc<Certificates>,
+    pub certificates: tls::Pair,
     pub feed: Arc<Feed>,
     pub topics: Arc<Topics>,
     /// The games' names.
@@ -292,12 +292,11 @@ impl Parts {
     }
 
     fn accept(&self) -> io::Result<transport::Accept> {
-        // In development a browser's warning about a self-signed certificate would be no help, so HTTP stays
-        // plain.
-        let tls = match self.certificates.is_self_signed() {
-            false => Some(Arc::new(self.certificates.server_config(&[transport::HTTP2, b"http/1.1"])?)),
-            true => None,
-        };
+        // Without files HTTP stays plain: a browser's warning about a self-signed certificate would be no
+        // help.
+        let config =
+            |of: &Arc<Certificates>| of.server_config(&[transport::HTTP2, b"http/1.1"]).map(Arc::new);
+        let tls = self.certificates.http.as_ref().map(config).transpose()?;
         Ok(transport::Accept {
             user_timeout: self.config.limits.timeout + transport::LAST_WORD,
             handshake: self.config.limits.handshake,

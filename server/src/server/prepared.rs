@@ -31,7 +31,7 @@ use crate::{
         record::{RecordFolder, RecordThread},
     },
     store::{self, RevokedUsers},
-    tls::{Certificates, TlsConfig},
+    tls,
     topics::{self, Topics},
     transport::quic::Quic,
     upgrade::{Predecessor, predecessor},
@@ -69,7 +69,7 @@ pub(crate) struct Prepared {
     config: Config,
     /// Connections for which there are files.
     files: usize,
-    certificates: Arc<Certificates>,
+    certificates: tls::Pair,
     listener: TcpListener,
     quic: Option<Arc<Quic>>,
     record: Option<RecordFolder>,
@@ -97,10 +97,6 @@ impl Prepared {
             return Err(StartError::TooFewFiles { limit, needed });
         }
         let files = files_for_connections(limit, needed);
-        let tls = match config.tls() {
-            Some(files) => TlsConfig::Files(files),
-            None => TlsConfig::SelfSigned { addresses: vec![config.listen.ip()] },
-        };
         if !server.from.is_empty() && config.redis.is_some() {
             return Err(StartError::From(
                 "no room is made of a file where other nodes may have it".to_owned(),
@@ -108,13 +104,14 @@ impl Prepared {
         }
         let from = mem::take(&mut server.from).into_iter().map(|from| from.read(&server.games, &config));
         let from = from.collect::<Result<_, _>>().map_err(StartError::From)?;
-        let certificates = Certificates::new(&tls, SystemTime::now())?;
+        let (http, quic, now) = (config.tls(), config.quic_tls(), SystemTime::now());
+        let certificates = tls::Pair::new(http, quic, config.listen.ip(), now)?;
         let authenticator =
             Authenticator::open(&config, server.authenticate.take()).map_err(StartError::Keys)?;
         let before = predecessor().and_then(|before| Some((before, before.take_sockets()?)));
         let (before, (listener, quic)) = match before {
-            None => (None, listen(&config, &certificates)?),
-            Some((before, sockets)) => (Some(before), inherit(sockets, &config, &certificates)?),
+            None => (None, listen(&config, &certificates.quic)?),
+            Some((before, sockets)) => (Some(before), inherit(sockets, &config, &certificates.quic)?),
         };
         // The server before has it until it stops.
         let opened = if before.is_none() { open_store(&config) } else { Ok(None) };
@@ -226,7 +223,7 @@ impl Prepared {
         let clock = if config.redis.is_some() { Clock::among_nodes() } else { Clock::start() };
         let metrics = Arc::new(Metrics::new());
         let health = Health::new(metrics.clone(), Instant::now());
-        certificates.watch()?;
+        certificates.all().try_for_each(|certificates| certificates.watch())?;
         let record =
             record.map(|folder| RecordThread::start(folder, config.record_quota as u64, metrics.clone()));
         let recorder = record.transpose()?.map(Arc::new);

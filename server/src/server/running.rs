@@ -75,9 +75,9 @@ impl Running {
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.parts.metrics
     }
-    /// The certificate, and those before it that are still valid.
+    /// The certificate of QUIC, and those before it that are still valid.
     pub fn certificates(&self) -> &Arc<Certificates> {
-        &self.parts.certificates
+        &self.parts.certificates.quic
     }
     /// The admin token, if the server made it because none was configured.
     pub fn made_token(&self) -> Option<&str> {
@@ -97,7 +97,7 @@ impl Running {
     }
     /// Reads what others may have replaced: the certificate, and the keys of tokens.
     pub(crate) fn reload(&self) {
-        self.parts.certificates.refresh(SystemTime::now());
+        self.parts.certificates.all().for_each(|certificates| certificates.refresh(SystemTime::now()));
         self.parts.door.authenticator().read_keys();
     }
     /// The events of the stream.
@@ -110,7 +110,7 @@ impl Running {
     }
     /// Whether HTTP and WebSocket use TLS: `https`, `wss`.
     pub fn is_secure(&self) -> bool {
-        !self.parts.certificates.is_self_signed()
+        self.parts.certificates.http.is_some()
     }
     /// Lets matches end (`drain_wait`), refuses newcomers, says goodbye to everybody (`drain_rate` a second)
     /// with reconnect times spread out, waits until they are gone (at most 8 s), and stops.
