@@ -235,8 +235,8 @@ settings! {
         /// Where this server is, for filters of matches and lobbies: `region = "eu"`. None: it does not say.
         region: Option<String> = None, optional("TEXT", "a word that players' filters name");
         /// How long a seat is kept without a connection. A kept seat counts as a player. Over a restart, this
-        /// time goes on from where it was, and the time without a server does not count; who has less than 5 s
-        /// left then gets that, once in an absence.
+        /// time goes on from where it was, and the time without a server does not count; who has less than 5
+        /// s left then gets that, once in an absence.
         resume_window: Duration = 15 * SECOND, span(ZERO..=HOUR);
         /// Remove a player whom its game has reported so often within `reports_window`, for inputs that no
         /// honest client would send (close code 4518). 0: never.

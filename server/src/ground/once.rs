@@ -40,8 +40,8 @@ pub trait KeepsUsed: fmt::Debug + Send + Sync {
     fn forget(&self, id: Id);
 }
 
-/// Both clocks: tokens are valid by the time of day, which may be set meanwhile. So one is forgotten when it has
-/// expired by that, and the time has passed by the other, too.
+/// Both clocks: tokens are valid by the time of day, which may be set meanwhile. So one is forgotten when it
+/// has expired by that, and the time has passed by the other, too.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
     /// The clock that nobody sets.

@@ -1,5 +1,5 @@
-//! Users who may not be here for a time, whatever their tokens say. That time is measured by a clock that nobody
-//! sets: a revocation neither ends too early nor lasts too long when the time of day is corrected.
+//! Users who may not be here for a time, whatever their tokens say. That time is measured by a clock that
+//! nobody sets: a revocation neither ends too early nor lasts too long when the time of day is corrected.
 
 use parking_lot::Mutex;
 use std::{

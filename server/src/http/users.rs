@@ -33,7 +33,8 @@ struct Revocation {
 #[derive(Serialize, ToSchema)]
 struct Revoked {
     user: Arc<str>,
-    /// When it runs out, milliseconds since 1970. (It does so by another clock, whatever becomes of this one.)
+    /// When it runs out, milliseconds since 1970. (It does so by another clock, whatever becomes of this
+    /// one.)
     until_unix_ms: u64,
     /// Seats that end.
     seats: usize,

@@ -1,13 +1,13 @@
-//! What all nodes know of users: which tokens were used that may be used once only, and whose access was revoked.
-//! It is apart from leases and rooms: none of them waits for this.
+//! What all nodes know of users: which tokens were used that may be used once only, and whose access was
+//! revoked. It is apart from leases and rooms: none of them waits for this.
 //!
 //! | key | what |
 //! | --- | --- |
 //! | `{PREFIX}:used:ID` | a token: `used` or `reserved` by a join; gone when it has expired |
 //! | `{PREFIX}:revoked` | a stream: who was revoked when and for how long, or is let in again |
 //!
-//! A node reads the stream from its beginning when it starts, and what is added at once. How long ago something
-//! was added is told by Redis's clock, so that no node's own counts.
+//! A node reads the stream from its beginning when it starts, and what is added at once. How long ago
+//! something was added is told by Redis's clock, so that no node's own counts.
 
 use super::link::connect;
 use crate::{
@@ -232,8 +232,8 @@ async fn listen_once(
     }
 }
 
-/// Who is revoked by an entry of the stream, and for how much longer. Zero: is let in again. None: it is over,
-/// or says nothing that this version knows.
+/// Who is revoked by an entry of the stream, and for how much longer. Zero: is let in again. None: it is
+/// over, or says nothing that this version knows.
 fn revocation(id: &str, fields: &[String], now_ms: u64) -> Option<(Arc<str>, Duration)> {
     let field = |name: &str| fields.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| &*pair[1]);
     let at_ms: u64 = id.split('-').next()?.parse().ok()?;

@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// What a player has left at least after a restart, as clients wait before they try again. Given once, so that a
-/// server that fails again and again keeps no seats for ever.
+/// What a player has left at least after a restart, as clients wait before they try again. Given once, so
+/// that a server that fails again and again keeps no seats for ever.
 const LEAST: Duration = Duration::from_secs(5);
 
 /// An absence that has begun.

@@ -1,9 +1,9 @@
-//! The tokens that were used and may not be used again, in a file of the store's folder: the next server knows
-//! them, too.
+//! The tokens that were used and may not be used again, in a file of the store's folder: the next server
+//! knows them, too.
 //!
-//! The file is as large as it may get and is mapped into memory, so that a join waits for no disk and a process
-//! that is killed loses nothing of it. (A machine that dies loses what the kernel had not written: that of the
-//! last half minute.)
+//! The file is as large as it may get and is mapped into memory, so that a join waits for no disk and a
+//! process that is killed loses nothing of it. (A machine that dies loses what the kernel had not written:
+//! that of the last half minute.)
 
 #![allow(unsafe_code, reason = "a file that is mapped into memory")]
 

@@ -1,5 +1,6 @@
-//! A key of a set that its issuer publishes (JWK, RFC 7517): what of it counts here, and why it may not be used.
-//! Only the fields that count are read: nothing else in a key can spoil it, nor one key the others of its set.
+//! A key of a set that its issuer publishes (JWK, RFC 7517): what of it counts here, and why it may not be
+//! used. Only the fields that count are read: nothing else in a key can spoil it, nor one key the others of
+//! its set.
 
 use super::{keys::Key, signatures::names_of};
 use jsonwebtoken::DecodingKey;
