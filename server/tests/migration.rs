@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use util::{
     PATIENCE, TestServer, config, eventually, http,
     ledger::{Bot, Ledger, Player, Watcher, watch},
+    process,
     redis::Redis,
     until,
 };
@@ -98,7 +99,11 @@ impl OwnNode {
         http::get(self.address, "/metrics").metric("driftless_players") as usize
     }
 
-    /// Names of the nodes that it knows.
+    fn ticks(&self) -> f64 {
+        http::get(self.address, "/metrics").metric("driftless_ticks_total")
+    }
+
+    /// How many nodes it knows.
     fn knows(&self) -> usize {
         let token = format!("authorization: Bearer {TOKEN}\r\n");
         let said = http::send(self.address, "GET", "/v1/nodes", &token, "");
@@ -309,7 +314,9 @@ fn nobody_loses_a_seat_in_a_rolling_restart() {
             crowd.check();
             players(&nodes) == all
         });
-        std::thread::sleep(Duration::from_millis(500)); // they play on for a while
+        let ticks = || nodes.iter().map(|node| node.ticks()).sum::<f64>();
+        let before = ticks();
+        until("they play on for a while", || ticks() > before + 60.0);
     }
     crowd.check();
     let (players, watchers) = crowd.end();
@@ -323,4 +330,90 @@ fn nobody_loses_a_seat_in_a_rolling_restart() {
     print_gaps("players", &mut gaps);
     let mut gaps: Vec<_> = watchers.iter().flat_map(|watcher| watcher.gaps.clone()).collect();
     print_gaps("spectators", &mut gaps);
+}
+
+#[test]
+fn a_room_that_cannot_go_stays_and_its_operator_is_told_why() {
+    let redis = Redis::start();
+    let bare = Config { redis: redis.url().parse().ok(), node: Some("bare".into()), ..config() };
+    let (a, b, bare) = (node(&redis, "a"), node(&redis, "b"), TestServer::start(bare));
+    make(&a, "hall");
+    until("they see each other", || ["b", "bare"].iter().all(|name| sees(&a, name)) && sees(&b, "a"));
+    let mut crowd = Crowd::new();
+    crowd.play(a.address(), "hall", 1);
+    until("all play", || a.players() == 2);
+    let refused = |at: &TestServer, room: &str, body: &str| {
+        let (status, said) = move_to(at, room, body);
+        (status, said["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let is = |status: u16, code: &str| (status, code.to_owned());
+    assert_eq!(refused(&a, "hall", r#"{"node":"nobody"}"#), is(409, "no_such_node"));
+    assert_eq!(refused(&a, "hall", r#"{"node":"a"}"#), is(409, "same_node"));
+    assert_eq!(refused(&a, "hall", r#"{"node":"bare"}"#), is(409, "node_unable"), "it lacks the game");
+    assert_eq!(refused(&a, "attic", "{}"), is(404, "no_such_room"));
+    assert_eq!(refused(&b, "hall", "{}"), is(409, "room_elsewhere"));
+    assert_eq!(refused(&a, "hall", r#"{"knot":"b"}"#), is(400, "malformed_json"));
+    assert_eq!(a.get("/v1/rooms/hall/move").status, 405);
+    let single = TestServer::with(config(), GameKind::of::<Ledger>());
+    assert_eq!(refused(&single, "hall", "{}"), is(409, "single_node"));
+    plays(&a, "hall");
+    assert_eq!(a.running().metrics().migrations.get("node_unable"), 1);
+    // Any node is the one that has its game.
+    let (status, said) = move_to(&a, "hall", "");
+    assert_eq!((status, said["node"].as_str()), (200, Some("b")), "{said}");
+    crowd.all_back(1);
+    plays(&b, "hall");
+    assert_eq!(a.running().metrics().migrations.get("moved"), 1);
+    let (players, _) = crowd.end();
+    assert!(players.iter().all(|player| player.missed == 0 && player.resumed == 1));
+}
+
+// The other node stands still, so it takes no room: players see nothing new for a second, and the room goes
+// on where it was.
+#[test]
+fn a_room_goes_on_where_it_was_if_the_other_node_does_not_take_it() {
+    let redis = Redis::start();
+    let (a, b) = (node(&redis, "a"), OwnNode::start(&redis, "b"));
+    make(&a, "hall");
+    until("they see each other", || sees(&a, "b"));
+    let mut crowd = Crowd::new();
+    crowd.play(a.address(), "hall", 2);
+    crowd.watch(a.address(), "hall");
+    until("all play", || a.players() == 4);
+    let signal = |signal| {
+        // SAFETY: kill has no preconditions; the child has not been waited for, so the number is its own.
+        assert_eq!(unsafe { libc::kill(b.child.id().cast_signed(), signal) }, 0);
+    };
+    signal(libc::SIGSTOP);
+    let (status, said) = move_to(&a, "hall", r#"{"node":"b"}"#);
+    assert_eq!((status, said["code"].as_str()), (409, Some("kept")), "{said}");
+    plays(&a, "hall");
+    signal(libc::SIGCONT);
+    // What it is told late changes nothing.
+    plays(&a, "hall");
+    crowd.check();
+    assert_eq!((a.players(), a.running().registry().len()), (4, 1));
+    let (players, watchers) = crowd.end();
+    assert!(players.iter().all(|player| player.missed == 0 && player.resumed == 0));
+    assert!(watchers.iter().all(|watcher| watcher.welcomes == 1 && watcher.events > 5));
+}
+
+#[test]
+fn a_command_moves_a_room() {
+    let redis = Redis::start();
+    let (a, b) = (OwnNode::start(&redis, "a"), OwnNode::start(&redis, "b"));
+    until("they know each other", || a.knows() == 2 && b.knows() == 2);
+    let token = format!("authorization: Bearer {TOKEN}\r\n");
+    until("a room is made", || {
+        http::send(a.address, "POST", "/v1/rooms", &token, r#"{"name":"hall"}"#).status == 201
+    });
+    let pid = a.child.id().to_string();
+    let moved = process::command(&["move", "hall", "b", "--pid", &pid]).output().unwrap();
+    let said = String::from_utf8_lossy(&moved.stdout).into_owned();
+    assert!(moved.status.success() && said.starts_with("room hall goes on at node b"), "{moved:?}");
+    until("it is at b", || http::get(b.address, "/v1/rooms/hall").status == 200);
+    assert_eq!(http::get(a.address, "/v1/rooms/hall").status, 404);
+    let again = process::command(&["move", "hall", "--any", "--pid", &pid]).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("the room is on node b"), "{again:?}");
 }
