@@ -172,8 +172,8 @@ settings! {
         /// characters, separated by commas. Nobody publishes without a token that allows it, or the admin
         /// token.
         topics_open: Vec<RoomPattern> = Vec::new(), patterns();
-        /// Most readers of topics over HTTP (GET /v1/topics/NAME), but no more than a quarter of the files
-        /// that the process may open. Each takes a file descriptor and about 16 KiB.
+        /// Most readers of topics over HTTP (GET /v1/topics/NAME). Each takes a file descriptor and some 20
+        /// KiB; a quarter of the files that the process may open is left for players.
         max_topic_readers: usize = 20_000, number(0..=1_000_000);
         /// Most topics that have a history or readers. Each takes up to `topic_history_bytes`.
         max_topics: usize = 1_000, number(0..=1_000_000);

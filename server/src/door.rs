@@ -102,6 +102,8 @@ pub struct Door {
     authenticator: Authenticator,
     open: Arc<OpenConnections>,
     max_open: usize,
+    /// Connections for which there are files, with the readers of topics.
+    files: usize,
     connections: Arc<Shares>,
     places: Arc<Places>,
     /// The slots of spectators.
@@ -213,6 +215,7 @@ impl Door {
             authenticator,
             open: OpenConnections::new(metrics.clone()),
             max_open: max_open(config).min(files),
+            files,
             connections: Shares::new(of_source),
             places,
             stands: Places::new(config.max_connections, config.max_connections_per_address),
@@ -329,7 +332,9 @@ impl Door {
     ) -> Result<Admission, Refused> {
         let share = if self.registry.is_closed() {
             Err(Refused::Draining)
-        } else if self.open.count() >= self.max_open {
+        } else if self.open.count() >= self.max_open
+            || self.open.count() + self.topics.readers() >= self.files
+        {
             Err(Refused::ServerFull(self.max_open))
         } else {
             let max = self.connections.max();

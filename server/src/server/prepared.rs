@@ -58,8 +58,8 @@ use tracing::warn;
 const FILES_OF_PROCESS: u64 = 40;
 /// Open files of each thread: event queue and waker, QUIC sockets, and what WebSockets wait on.
 const FILES_OF_THREAD: u64 = 12;
-/// Of the files for connections, readers of topics may have one in so many.
-const READERS_OF_FILES: usize = 4;
+/// Of the files for connections, readers of topics leave one in so many.
+const READERS_LEAVE: usize = 4;
 
 /// A server that can start: its settings fit together, its files exist, its ports are its own. Nothing runs
 /// yet.
@@ -227,7 +227,7 @@ impl Prepared {
         let record =
             record.map(|folder| RecordThread::start(folder, config.record_quota as u64, metrics.clone()));
         let recorder = record.transpose()?.map(Arc::new);
-        let readers = config.max_topic_readers.min(files / READERS_OF_FILES);
+        let readers = config.max_topic_readers.min(files - files / READERS_LEAVE);
         let redis = config.redis.clone().map(|url| {
             let health = health.part(PartName::Topics, Matters::ToOperators);
             let (prefix, node) = (config.redis_prefix.clone(), getrandom::u64()?);
@@ -292,7 +292,7 @@ impl Prepared {
         let rooms = factory.clone();
         let door = Door::new(
             &config,
-            files - readers,
+            files,
             address,
             registry.clone(),
             rooms,
