@@ -37,6 +37,9 @@ pub struct ReliableQueue {
     overflowed: bool,
     /// The last message that the peer can have, if what came after it was lost with another process.
     lost_after: Option<u64>,
+    /// What was queued after that may have been sent by a process that has failed, too: under which numbers
+    /// is unknown.
+    unknowable: bool,
     /// The cost of the messages up to that one, which the peer may have acknowledged: they do not count.
     doubtful_bytes: usize,
     max_messages: usize,
@@ -85,6 +88,7 @@ impl ReliableQueue {
             ever_sent: 0,
             overflowed: false,
             lost_after: None,
+            unknowable: false,
             doubtful_bytes: 0,
             max_messages,
             max_bytes,
@@ -103,8 +107,19 @@ impl ReliableQueue {
         let doubtful = kept.iter().take(usize::try_from(doubtful).unwrap_or(usize::MAX));
         let doubtful_bytes = doubtful.map(|body| cost(body)).sum();
         let kept = VecDeque::from(kept);
+        let unknowable = lost_after.is_some_and(|lost_after| ever_sent > lost_after);
         let new = Self::new(max_messages, max_bytes);
-        Self { kept, kept_bytes, acked, sent: acked, ever_sent, lost_after, doubtful_bytes, ..new }
+        Self {
+            kept,
+            kept_bytes,
+            acked,
+            sent: acked,
+            ever_sent,
+            lost_after,
+            unknowable,
+            doubtful_bytes,
+            ..new
+        }
     }
 
     /// What it takes to go on with it elsewhere. (One that has overflowed cannot be gone on with.)
@@ -212,7 +227,7 @@ impl ReliableQueue {
             && received > last
             && !self.overflowed
         {
-            if self.ever_sent > last || received - last > MOST_LOST {
+            if self.unknowable || received - last > MOST_LOST {
                 return false;
             }
             self.release(last);
@@ -224,7 +239,7 @@ impl ReliableQueue {
         self.release(received);
         self.sent = received;
         // From now on, what the peer can have is known again.
-        (self.lost_after, self.doubtful_bytes) = (None, 0);
+        (self.lost_after, self.unknowable, self.doubtful_bytes) = (None, false, 0);
         self.stuck = Duration::ZERO;
         true
     }

@@ -112,4 +112,27 @@ fn events_come_once_after_two_failures() {
     );
 }
 
+// Promise 10: what a player was told long ago to be undone was told again with the next failure.
+#[test]
+fn who_was_told_of_a_roll_back_is_not_told_of_it_with_the_next() {
+    holds(
+        488,
+        Setting {
+            timeout: 2_000,
+            client_timeout: 6_000,
+            reliable_messages: 64,
+            durability: Durability::Journal,
+            checkpoints: 500,
+            synchronisations: 0,
+            ..SETTING
+        },
+        [
+            (1_528, What::Join { player: 4, datagrams: false, network: NONE }),
+            (2_080, What::PowerCut { lasts: 2_443, ahead: 0 }),
+            (8_962, What::Kill { lasts: 964 }),
+            (10_665, What::PowerCut { lasts: 2_950, ahead: 0 }),
+        ],
+    );
+}
+
 const FAR: Conditions = Conditions { delay: 150, jitter: 3, loss: 0, twice: 0 };

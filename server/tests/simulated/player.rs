@@ -87,7 +87,9 @@ pub struct Player {
     state_at: Time,
     lost_before: u32,
     /// When it came to know of its seat.
-    seated_at: Time,
+    pub seated_at: Time,
+    /// The last roll-back that it was told of. It is told again if nothing has come since.
+    rolled_back: Option<(u32, u32)>,
     /// The last connection of anybody to a server that has died.
     last_line: u64,
     /// When the server knows again what it has.
@@ -138,6 +140,7 @@ impl Player {
             state_at: Time::ZERO,
             lost_before: 0,
             seated_at: Time::ZERO,
+            rolled_back: None,
             last_line: 0,
             settled_at: Time::ZERO,
             is_unsettled: false,
@@ -507,10 +510,17 @@ impl Player {
                     self.told.refused(&refused, self.plays_tally() && !told)?
                 }
                 Event::Disconnected { cause, .. } => self.lost(&cause, now)?,
+                Event::RolledBack { after, until } if self.rolled_back == Some((after, until)) => {}
                 Event::RolledBack { after, until } => {
+                    self.rolled_back = Some((after, until));
                     self.settled_at = now + SETTLED;
-                    let may = std::mem::replace(&mut self.excuses.undone, Loss::NOTHING);
                     let exact = !std::mem::take(&mut self.is_unsettled);
+                    let may = self.excuses.undone;
+                    if self.line.is_some_and(|line| line > self.last_line) {
+                        self.excuses.undone = Loss::NOTHING;
+                    } else {
+                        self.is_unsettled = true; // whoever told it has died since, and the next tells it again
+                    }
                     let ticks = self.told.rolled_back(after, until, exact)?;
                     let lost = Duration::from_secs(ticks.into()) / self.tick_rate();
                     keep(10, may > Loss::NOTHING && may.covers(lost), || {

@@ -42,6 +42,8 @@ const INPUTS: usize = 64;
 const COMMANDS: usize = 64 + 1024;
 /// Seats that may just have ended.
 const SEATS: usize = 8;
+/// How long what is under way may take.
+const SETTLED: Duration = Duration::from_millis(600);
 /// How long a revoked user may still be here.
 const GONE: Duration = Duration::from_secs(1);
 /// Time until the next attempt to start a server that could not.
@@ -170,7 +172,7 @@ async fn live(world: &mut World<'_>, left: Left) -> Result<Ended, Broken> {
 /// A server cannot start: something that watches it tries again.
 fn begin_later(world: &mut World<'_>, left: Left, error: &str) -> Result<Ended, Broken> {
     keep(10, world.store.is_failing(world.now), || format!("the server cannot start: {error}"))?;
-    world.players.iter_mut().for_each(|player| player.excuses.stopped(world.now, AGAIN + STOP));
+    world.players.iter_mut().for_each(|player| player.excuses.stopped(world.now, AGAIN));
     Ok(Ended::Down { until: world.now + AGAIN, left })
 }
 
@@ -274,7 +276,10 @@ impl Process<'_, '_> {
         for order in std::mem::take(&mut self.world.orders) {
             match order {
                 What::Kick { player } => {
-                    if let Some(seat) = self.world.players[player].seat() {
+                    let kicked = &self.world.players[player];
+                    // Its number may have been that of a room before.
+                    let is_here = kicked.seated_at > self.world.made_at + SETTLED || self.world.rooms == 1;
+                    if let Some(seat) = kicked.seat().filter(|_| is_here) {
                         self.server.kick(ROOM, seat, "kicked");
                     }
                 }

@@ -264,9 +264,8 @@ impl<'a> World<'a> {
                 return self.orders.push(what);
             }
             What::Restart { .. } | What::Kill { .. } | What::PowerCut { .. } => {
-                for player in &mut self.players {
-                    player.excuses.stopped(now, later + lasts + process::STOP);
-                }
+                let stop = if let What::Restart { .. } = what { process::STOP } else { Time::ZERO };
+                self.players.iter_mut().for_each(|player| player.excuses.stopped(now, later + lasts + stop));
                 return self.orders.push(what);
             }
             What::ClockIsSet { ahead } => {

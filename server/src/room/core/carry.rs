@@ -314,9 +314,11 @@ impl CarriedSeat {
     /// It comes from a process that failed: it may have sent all that was queued, and more. `undone`: what
     /// happened after this tick is lost; for a player who was not back since an earlier loss, after that.
     pub(super) fn failed(&mut self, undone: Option<u32>) {
+        if self.reliable_lost_after.is_none() {
+            self.undone_after = None; // it was back, and was told
+        }
         if let Some(after) = undone {
-            let earlier = self.undone_after.filter(|_| self.reliable_lost_after.is_some());
-            self.undone_after = Some(earlier.map_or(after, |earlier| earlier.min(after)));
+            self.undone_after = Some(self.undone_after.map_or(after, |earlier| earlier.min(after)));
         }
         let last = self.reliable_acked.saturating_add(self.reliable.len() as u64);
         self.reliable_sent = last;
