@@ -245,7 +245,10 @@ impl RoomCore {
         let taken = self.seats.get(player).ok_or("its journal has a player without a seat")?;
         {
             let mut outbox = taken.seat.outbox.lock();
-            outbox.queue().send_all();
+            // Who has not been back since an earlier failure was sent nothing of what was queued since.
+            if !outbox.queue().is_unsure() {
+                outbox.queue().send_all();
+            }
             // With the same result as then: what had been lost before gets the same numbers.
             if !outbox.attach(connection, received) {
                 return Err("its journal has a player with messages that were never sent".into());
