@@ -336,7 +336,7 @@ fn nobody_loses_a_seat_in_a_rolling_restart() {
 fn a_room_that_cannot_go_stays_and_its_operator_is_told_why() {
     let redis = Redis::start();
     let bare = Config { redis: redis.url().parse().ok(), node: Some("bare".into()), ..config() };
-    let (a, b, bare) = (node(&redis, "a"), node(&redis, "b"), TestServer::start(bare));
+    let (a, b, _bare) = (node(&redis, "a"), node(&redis, "b"), TestServer::start(bare));
     make(&a, "hall");
     until("they see each other", || ["b", "bare"].iter().all(|name| sees(&a, name)) && sees(&b, "a"));
     let mut crowd = Crowd::new();
