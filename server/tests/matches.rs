@@ -454,7 +454,7 @@ fn a_ticket_that_cannot_be_is_refused_by_name() {
         (json!({ "attributes": { "mode": [] } }), 400, "out_of_range"),
         (json!({ "attributes": { "mode": "x".repeat(129) } }), 400, "out_of_range"),
         (json!({ "attributes": { "x".repeat(33): 1 } }), 400, "out_of_range"),
-        (json!({ "filter": "mode" }), 400, "bad_filter"),
+        (json!({ "filter": "mode" }), 422, "bad_filter"),
     ] {
         assert_eq!(ask("", &body), (status, code.to_owned()), "{body}");
     }
