@@ -57,8 +57,8 @@ pub struct Bot {
     /// Number of the last input sent.
     last_input: u32,
     applied_at: Option<Instant>,
-    /// When it applied the last state before it was sent to another node.
-    left_at: Option<Instant>,
+    /// While it is away: when it applied the last state, and whether it was sent to another node.
+    left: Option<(Instant, bool)>,
     /// Entities that moved in the newest state, as far as it has come.
     moved: u64,
     /// Whether, in the state before it and in itself, some zones were only predicted.
@@ -132,7 +132,7 @@ impl Bot {
             pending: VecDeque::new(),
             last_input: 0,
             applied_at: None,
-            left_at: None,
+            left: None,
             first_tick: None,
             last_tick: None,
             watch: None,
@@ -339,8 +339,10 @@ impl Bot {
             }
         }
         let last = self.applied_at.replace(now);
-        if let Some(left_at) = self.left_at.take() {
-            crowd.measure.moved_gap.record(now.saturating_duration_since(left_at));
+        if let Some((left_at, was_sent)) = self.left.take() {
+            let measure = &mut crowd.measure;
+            let gap = if was_sent { &mut measure.moved_gap } else { &mut measure.away };
+            gap.record(now.saturating_duration_since(left_at));
         }
         if crowd.is_measuring() && self.first_tick.is_some() {
             let gap = last.map(|last| now.saturating_duration_since(last));
@@ -420,10 +422,11 @@ impl Bot {
 impl Peer for Bot {
     type Shared = Crowd;
 
-    fn opened(&mut self, crowd: &mut Crowd, now: Instant, out: &mut Frames) {
+    fn opened(&mut self, crowd: &mut Crowd, now: Instant, token: String, out: &mut Frames) {
         let again = |core: &&mut Box<ClientCore>| matches!(core.phase(), Phase::Waiting { .. });
         if let Some(core) = self.core.as_mut().filter(again) {
             self.order.resumed(out.delivery());
+            core.set_identity_token(token);
             if core.handle_connected(now, out.delivery()) {
                 out.push_all(|body, longest| core.poll_transmit_lane(now, body, || longest));
             }
@@ -433,6 +436,7 @@ impl Peer for Bot {
         self.order = Order::of(out.delivery());
         let options = self.options(crowd);
         let core = self.core.insert(Box::new(ClientCore::over(now, &options, out.delivery())));
+        core.set_identity_token(token);
         out.push_all(|body, longest| core.poll_transmit_lane(now, body, || longest));
     }
     fn message(
@@ -525,16 +529,17 @@ impl Peer for Bot {
                 return Some(*until);
             }
         }
-        let told_to_go = matches!(told, Some(CloseCode::Draining | CloseCode::Moved));
-        if self.life == Life::Away || (self.life == Life::Playing && told_to_go) {
+        let was_sent = told == Some(CloseCode::Moved);
+        let goes = was_sent || told == Some(CloseCode::Draining) || (crowd.outages && is_outage(end));
+        if self.life == Life::Away || (self.life == Life::Playing && goes) {
             let was_playing = self.life == Life::Playing;
             if let Some(again) = self.come_back(crowd, now, cause(end)) {
-                if was_playing && told == Some(CloseCode::Moved) {
-                    self.left_at = self.applied_at;
-                }
-                crowd.moved += u64::from(told == Some(CloseCode::Moved));
-                if was_playing && told == Some(CloseCode::Draining) {
-                    *crowd.disconnects.entry(CloseCode::Draining.number()).or_default() += 1;
+                crowd.moved += u64::from(was_sent);
+                if was_playing {
+                    self.left = self.applied_at.map(|at| (at, was_sent));
+                    if !was_sent {
+                        *crowd.disconnects.entry(code_of(&violation)).or_default() += 1;
+                    }
                 }
                 return Some(again);
             }
@@ -552,6 +557,16 @@ impl Peer for Bot {
     fn node(&self) -> Option<&wire::Moved> {
         self.core.as_ref()?.node()
     }
+}
+
+/// Whether the server or the network is at fault, and not what was said.
+fn is_outage(end: &End) -> bool {
+    matches!(end, End::Closed(_) | End::Refused(_))
+}
+
+/// The close code with which a connection has ended; 1006, as browsers say, if there was none.
+fn code_of(violation: &Violation) -> u16 {
+    if let Violation::Disconnected(code) = violation { *code } else { 1006 }
 }
 
 /// The end of a connection, as clients name it.

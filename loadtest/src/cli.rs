@@ -11,6 +11,7 @@ use crate::{
     floor::server::FloorServerArgs,
     require::Requirement,
     server::{GameArgs, OperatorArgs},
+    tokens::TokenArgs,
     url::Url,
 };
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -130,13 +131,15 @@ pub struct RunArgs {
     /// Afterwards measure the floor of the same traffic, and report the ratio to it.
     #[arg(long)]
     pub floor: bool,
-    /// For a server that wants tokens: a file with a secret for HS256 that is among its --token-keys. Each
-    /// bot comes as a user of its own.
-    #[arg(long, value_name = "FILE")]
-    pub token_secret: Option<PathBuf>,
+    #[command(flatten)]
+    pub tokens: TokenArgs,
     /// What the bots connect over. With mix, bots of all three transports share each room.
     #[arg(long, value_enum, default_value_t = TransportChoice::Websocket)]
     pub transport: TransportChoice,
+    /// Servers will be killed, or connections break: that is no error if the bots are back within a minute,
+    /// as players are. `away_ms` says how long they were without a state.
+    #[arg(long)]
+    pub outages: bool,
     /// Threads that run the bots.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
@@ -238,6 +241,8 @@ pub struct SlowArgs {
     pub room_size: u32,
     #[command(flatten)]
     pub game: GameArgs,
+    #[command(flatten)]
+    pub tokens: TokenArgs,
     /// How long the slow client stops reading.
     #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
     pub stall: Duration,

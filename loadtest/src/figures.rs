@@ -29,6 +29,8 @@ pub struct Figures {
     pub gap_ms: Option<Quantiles>,
     /// The same where a bot was sent to another node in between, milliseconds.
     pub moved_gap_ms: Option<Quantiles>,
+    /// The same where a bot was away in between: told to come again, or without a connection. Milliseconds.
+    pub away_ms: Option<Quantiles>,
     /// From the server, bytes per second per bot: WebSocket frames or UDP payloads, in both cases with
     /// everything in them besides messages.
     pub bytes_down_per_client_s: Option<f64>,
@@ -57,7 +59,8 @@ pub struct Figures {
     pub server: ServerFigures,
     /// Connections that ended before the run did, by close code.
     pub disconnects: BTreeMap<u16, u64>,
-    /// Bots that a server told to go (4000), or to another node (4014), and that came back to their seats.
+    /// Bots that were told to go (4000), or to another node (4014), or lost their connection in an outage,
+    /// and that came back to their seats.
     pub resumed: u64,
     /// Those that came back and got new seats.
     pub rejoined: u64,
@@ -100,6 +103,7 @@ impl Figures {
             input_to_state_ms: quantiles,
             gap_ms: quantiles,
             moved_gap_ms: quantiles,
+            away_ms: quantiles,
             bytes_down_per_client_s: Some(0.0),
             bytes_up_per_client_s: Some(0.0),
             bytes_per_entity_tick: Some(0.0),

@@ -207,7 +207,7 @@ struct Tally {
 
 impl Peer for Mute {
     type Shared = Tally;
-    fn opened(&mut self, _: &mut Tally, _: Instant, _: &mut Frames) {}
+    fn opened(&mut self, _: &mut Tally, _: Instant, _: String, _: &mut Frames) {}
     fn message(
         &mut self,
         tally: &mut Tally,

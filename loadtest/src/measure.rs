@@ -23,6 +23,8 @@ pub struct Measure {
     pub gap: Micros,
     /// The same where a bot was sent to another node in between.
     pub moved_gap: Micros,
+    /// The same where a bot came back, other than from one node to another.
+    pub away: Micros,
     /// Age of what a bot knows of a zone, when it acts.
     pub zone_age: Micros,
     /// The same of the zone that its own entity is in.
@@ -97,6 +99,7 @@ impl Measure {
             input: Micros::fine(),
             gap: Micros::fine(),
             moved_gap: Micros::fine(),
+            away: Micros::fine(),
             zone_age: Micros::fine(),
             near_zone_age: Micros::fine(),
             late: Micros::fine(),
@@ -110,6 +113,7 @@ impl Measure {
         self.input.add(&other.input);
         self.gap.add(&other.gap);
         self.moved_gap.add(&other.moved_gap);
+        self.away.add(&other.away);
         self.zone_age.add(&other.zone_age);
         self.near_zone_age.add(&other.near_zone_age);
         self.late.add(&other.late);

@@ -13,13 +13,12 @@ use crate::{
     cli::{RunArgs, TransportChoice},
     figures::Figures,
     floor::{self, FloorFigures, FloorSpec},
-    process::{Process, raise_open_files},
+    process::{Process, ProcessError, raise_open_files},
     report, require,
     server::{Api, Scrape},
     stop::Stop,
     swarm::Target,
     tls::Authorities,
-    tokens::{Tokens, TokensError},
     ws,
 };
 use control::{Control, Step};
@@ -38,8 +37,6 @@ use team::{Team, TeamPlan};
 const JOIN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the last states of the measured time may take to arrive.
 const LAST_STATES: Duration = Duration::from_millis(500);
-/// How long the bots' tokens are valid, in addition to the planned time: machines may be slow.
-const TOKENS_VALID: Duration = Duration::from_secs(600);
 /// How long the server may take to let all bots go.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -99,7 +96,7 @@ pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> 
     let authorities = Authorities::read(args.ca.as_deref())?;
     let api = Api::new(&args.url, &args.operator, &authorities);
     let run = format!("load-{:08x}", fastrand::u32(..));
-    let tokens = tokens(args, &run)?;
+    let tokens = args.tokens.read(&run, args.ramp + args.warm_up + args.duration)?;
     let rooms = make_rooms(args, &run, &api, &authorities)?;
     let quic = quic_apart(args, &api)?;
     let names: Vec<String> = rooms.iter().map(|room| room.room.clone()).collect();
@@ -159,12 +156,6 @@ pub fn play(args: &RunArgs, cast: &Cast, stop: &Stop) -> Result<Tally, Failure> 
         _ => None,
     };
     Ok(Tally::new(args, names, connected, seconds, empty, before, after, skipped, outcomes))
-}
-
-/// The bots' tokens, if they are to have some.
-fn tokens(args: &RunArgs, run: &str) -> Result<Option<Tokens>, TokensError> {
-    let valid = args.ramp + args.warm_up + args.duration + TOKENS_VALID;
-    args.token_secret.as_ref().map(|secret| Tokens::read(secret, run, valid)).transpose()
 }
 
 /// One room for each `room_size` bots, with names that no earlier run has used.
@@ -247,7 +238,7 @@ fn command_line() -> String {
 impl Edge {
     /// Memory only: before there is anything to play with.
     fn memory(process: Option<Process>, own: Process) -> Result<Self, Failure> {
-        let server_rss = process.map(|process| process.rss()).transpose()?;
+        let server_rss = process.and_then(|process| unless_ended(process.rss()));
         Ok(Self { server_rss, swarm_rss: own.rss()?, ..Self::default() })
     }
     /// Scrapes the metrics first, so that the scrape does not count.
@@ -261,10 +252,16 @@ impl Edge {
         Ok(Self { scrape: scrape(api), ..kernel })
     }
     fn kernel(process: Option<Process>, own: Process) -> Result<Self, Failure> {
-        let server_cpu = process.map(|process| process.cpu()).transpose()?;
+        let server_cpu = process.and_then(|process| unless_ended(process.cpu()));
         let swarm_cpu = own.cpu()?;
         Ok(Self { server_cpu, swarm_cpu, ..Self::memory(process, own)? })
     }
+}
+
+/// A process that was there at the beginning may have ended, as in an upgrade: then there are figures without
+/// it.
+fn unless_ended<T>(figure: Result<T, ProcessError>) -> Option<T> {
+    figure.inspect_err(|error| eprintln!("no figures of --server-pid, which has ended: {error}")).ok()
 }
 
 fn scrape(api: &Api) -> Scrape {

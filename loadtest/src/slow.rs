@@ -82,7 +82,7 @@ impl<'a> Room<'a> {
             args.room_size,
             0,
         )?;
-        let options = Options::new(args.url.to_string(), name).kind(args.game.kind.clone());
+        let options = Options::new(args.url.to_string(), &*name).kind(args.game.kind.clone());
         let options = Options { keep_members: false, ..options };
         let target = Target {
             address: args.url.resolve()?,
@@ -91,7 +91,7 @@ impl<'a> Room<'a> {
                 args.url.path(),
                 driftless_proto::limits::SUBPROTOCOL,
             ),
-            tokens: None,
+            tokens: args.tokens.read(&name, RAMP + JOIN_PATIENCE + 2 * args.around + args.stall)?,
             receive_buffer: Some((SLOW, RECEIVE_BUFFER)),
         };
         let tick = Duration::from_secs(1) / args.game.tick_rate;

@@ -38,8 +38,8 @@ use std::{
 pub trait Peer {
     /// See the trait.
     type Shared;
-    /// The WebSocket is open.
-    fn opened(&mut self, shared: &mut Self::Shared, now: Instant, out: &mut Frames);
+    /// The connection is open. `token` says whose it is, if the server has yet to be shown it.
+    fn opened(&mut self, shared: &mut Self::Shared, now: Instant, token: String, out: &mut Frames);
     /// A message arrived, in a frame of `frame` bytes. Break hangs up.
     fn message(
         &mut self,
@@ -276,7 +276,7 @@ impl<P: Peer> Swarm<P> {
                 match incoming {
                     Incoming::Opened => {
                         *open += 1;
-                        peer.opened(shared, now, frames);
+                        peer.opened(shared, now, String::new(), frames); // the request has shown it
                     }
                     Incoming::Message(message, frame) => {
                         return hang_up(peer.message(shared, now, message, frame, frames));

@@ -1,6 +1,7 @@
 //! Tokens for bots, signed as a game's own login would: for a server that wants some.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use clap::Args;
 use ring::hmac;
 use serde_json::{Value, json};
 use std::{
@@ -10,8 +11,27 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+/// How long tokens are valid, in addition to the planned time: machines may be slow.
+const TOKENS_VALID: Duration = Duration::from_secs(600);
 /// Fewest bytes of a secret (RFC 7518, section 3.2).
 const MIN_SECRET: usize = 32;
+
+/// Who the bots are.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TokenArgs {
+    /// For a server that wants tokens: a file with a secret for HS256 that is among its --token-keys
+    /// (secret:FILE). Each bot comes as a user of its own.
+    #[arg(long, value_name = "FILE")]
+    pub token_secret: Option<PathBuf>,
+}
+
+impl TokenArgs {
+    /// The tokens of a run, for this time and some more: machines may be slow.
+    pub fn read(&self, run: &str, valid: Duration) -> Result<Option<Tokens>, TokensError> {
+        let valid = valid + TOKENS_VALID;
+        self.token_secret.as_ref().map(|secret| Tokens::read(secret, run, valid)).transpose()
+    }
+}
 
 /// Makes tokens, each for a user of its own.
 #[derive(Debug, Clone)]

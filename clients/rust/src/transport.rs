@@ -29,7 +29,8 @@ mod target;
 mod trust;
 pub mod websocket;
 
-pub(crate) use dial::{Dialed, Dialer};
+pub use dial::Dialed;
+pub(crate) use dial::Dialer;
 pub use endpoint::Endpoint;
 pub use quic::Quic;
 pub use race::{Won, race};
@@ -67,20 +68,13 @@ pub enum Transport {
 
 impl Transport {
     /// Opens a connection over the first of the options' transports that works, for callers that drive it
-    /// themselves ([`Connection::open`](crate::Connection::open) does more).
+    /// themselves ([`Connection::open`](crate::Connection::open) does more): at the options' address, or at
+    /// the node to which the client was sent ([`ClientCore::node`](crate::ClientCore::node)).
     ///
     /// # Errors
     /// No transport works.
-    pub async fn dial(options: &Options) -> Result<Self, DialError> {
-        Self::dial_at(options, None).await
-    }
-
-    /// The same at a node to which the client was sent ([`ClientCore::node`](crate::ClientCore::node)).
-    ///
-    /// # Errors
-    /// As for `dial`.
-    pub async fn dial_at(options: &Options, node: Option<&wire::Moved>) -> Result<Self, DialError> {
-        Dialer::default().dial(options, node).await.map(|dialed| dialed.transport)
+    pub async fn dial(options: &Options, node: Option<&wire::Moved>) -> Result<Dialed, DialError> {
+        Dialer::default().dial(options, node).await
     }
 
     /// The kind of transport.

@@ -24,9 +24,11 @@ pub struct Crowd {
     pub measure: Measure,
     /// What went wrong.
     pub violations: Violations,
+    /// Servers end and connections break: bots come back.
+    pub outages: bool,
     /// Connections that ended before their bot left, by close code.
     pub disconnects: BTreeMap<u16, u64>,
-    /// Bots that the server told to go and that came back to their seats.
+    /// Bots that were away and came back to their seats.
     pub resumed: u64,
     /// Those that came back and got new seats.
     pub rejoined: u64,
@@ -65,6 +67,7 @@ impl Crowd {
             tick_rate,
             measure: Measure::new(duration),
             violations: Violations::default(),
+            outages: false,
             disconnects: BTreeMap::new(),
             resumed: 0,
             rejoined: 0,

@@ -52,7 +52,7 @@ impl Game {
         let crowd = Crowd::new(vec![Options::new("ws://test", "room")], "arena", 20, Duration::from_secs(3));
         let bot = Bot::new(0, behaviour);
         let mut game = Self { start, bot, crowd, out, sent: Vec::new(), input: 0, payloads: Vec::new() };
-        game.bot.opened(&mut game.crowd, start, &mut game.out);
+        game.bot.opened(&mut game.crowd, start, String::new(), &mut game.out);
         game.out.clear(); // the join
         game
     }
@@ -60,7 +60,7 @@ impl Game {
     fn join_over_datagrams() -> Self {
         let mut game = Self::open_over(Behaviour::wander(0, 20), Frames::lanes());
         game.out.turn_to(Delivery::Datagram, 1_200);
-        game.bot.opened(&mut game.crowd, game.start, &mut game.out);
+        game.bot.opened(&mut game.crowd, game.start, String::new(), &mut game.out);
         game.out.clear();
         assert!(game.welcome().is_continue());
         game
@@ -368,7 +368,7 @@ fn restarted(resumed: bool) -> (Game, Instant) {
     let nobody = End::Refused("HTTP/1.1 502 Bad Gateway".into());
     let again = game.bot.ended(&mut game.crowd, again, &nobody).expect("it tries again");
     game.out.clear();
-    game.bot.opened(&mut game.crowd, again, &mut game.out);
+    game.bot.opened(&mut game.crowd, again, String::new(), &mut game.out);
     let asked = game.out.take_messages().pop().unwrap();
     let asked = wire::ClientMessage::decode(asked.as_slice()).unwrap();
     assert!(matches!(asked.body, Some(client_message::Body::Resume(_))), "its seat: {asked:?}");
@@ -382,6 +382,28 @@ fn whom_a_server_tells_to_go_comes_back_as_players_do() {
     assert_eq!((game.bot.life(), game.crowd.playing), (Life::Playing, 1));
     assert_eq!((game.crowd.resumed, game.crowd.rejoined, game.errors()), (1, 0, vec![]));
     assert_eq!(game.crowd.disconnects, [(4000, 1)].into());
+}
+
+#[test]
+fn who_loses_its_connection_in_an_outage_comes_back_and_otherwise_it_is_an_error() {
+    let mut game = Game::join();
+    assert!(game.state(1, 0, Duration::ZERO).is_continue());
+    assert!(game.state(2, 0, Duration::ZERO).is_continue());
+    game.crowd.outages = true;
+    let now = game.start + Duration::from_millis(100);
+    let again = game.bot.ended(&mut game.crowd, now, &End::Closed(1006)).expect("it comes back");
+    // The next server is not there yet.
+    let again = game.bot.ended(&mut game.crowd, again, &End::Refused("nobody".into())).expect("again");
+    game.out.clear();
+    game.bot.opened(&mut game.crowd, again, String::new(), &mut game.out);
+    assert!(game.welcome_at(again, true).is_continue());
+    assert_eq!((game.crowd.resumed, game.crowd.rejoined, game.errors()), (1, 0, vec![]));
+    assert_eq!(game.crowd.disconnects, [(1006, 1)].into());
+
+    let mut game = Game::join();
+    assert!(game.state(1, 0, Duration::ZERO).is_continue());
+    assert_eq!(game.bot.ended(&mut game.crowd, now, &End::Closed(1006)), None);
+    assert_eq!((game.bot.life(), game.errors().len()), (Life::Gone, 1));
 }
 
 fn moved_to(url: &str) -> server_message::Body {
@@ -401,7 +423,7 @@ fn who_is_sent_to_another_node_goes_there_with_its_seat_and_applies_no_older_sta
     assert_eq!((again, game.bot.life()), (now, Life::Away), "at once");
     assert_eq!(game.bot.node().map(|node| &*node.url), Some("ws://other"));
     game.out.clear();
-    game.bot.opened(&mut game.crowd, again, &mut game.out);
+    game.bot.opened(&mut game.crowd, again, String::new(), &mut game.out);
     let asked = game.out.take_messages().pop().unwrap();
     let asked = wire::ClientMessage::decode(asked.as_slice()).unwrap();
     assert!(matches!(asked.body, Some(client_message::Body::Resume(_))), "its seat: {asked:?}");
@@ -415,7 +437,7 @@ fn who_looks_for_its_room_goes_where_it_is_sent() {
     let mut game = Game::open(Behaviour::wander(0, 20));
     let _ = game.message(game.start, moved_to("ws://other"));
     let again = game.bot.ended(&mut game.crowd, game.start, &End::Closed(4014)).expect("it goes there");
-    game.bot.opened(&mut game.crowd, again, &mut game.out);
+    game.bot.opened(&mut game.crowd, again, String::new(), &mut game.out);
     let asked = game.out.take_messages().pop().unwrap();
     let asked = wire::ClientMessage::decode(asked.as_slice()).unwrap();
     assert!(matches!(asked.body, Some(client_message::Body::Join(_))), "a seat: {asked:?}");

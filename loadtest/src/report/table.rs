@@ -35,7 +35,10 @@ pub fn run(figures: &Figures) -> String {
     table.quantiles("input to state, ms", figures.input_to_state_ms, 2);
     table.quantiles("gap between states, ms", figures.gap_ms, 2);
     if figures.moved_gap_ms.is_some() {
-        table.quantiles("  of it, on the way to another node", figures.moved_gap_ms, 2);
+        table.quantiles("  on the way to another node", figures.moved_gap_ms, 2);
+    }
+    if figures.away_ms.is_some() {
+        table.quantiles("  of those who came back", figures.away_ms, 2);
     }
     if figures.zone_age_ms.is_some() {
         table.quantiles("age of a zone, ms", figures.zone_age_ms, 2);

@@ -174,6 +174,7 @@ impl Tally {
             input_to_state_ms: self.measure.input.quantiles_ms(),
             gap_ms: self.measure.gap.quantiles_ms(),
             moved_gap_ms: self.measure.moved_gap.quantiles_ms(),
+            away_ms: self.measure.away.quantiles_ms(),
             bytes_down_per_client_s: ratio(counts.bytes_down as f64, client_seconds),
             bytes_up_per_client_s: ratio(counts.bytes_up as f64, client_seconds),
             bytes_per_entity_tick: ratio(counts.delta_bytes as f64, counts.moved as f64),

@@ -99,7 +99,8 @@ impl Team {
         };
         let tick = Duration::from_secs(1) / args.game.tick_rate;
         let (ramp, transport) = (args.ramp, args.transport);
-        let crowd = Crowd::new(plan.rooms.clone(), &args.game.kind, args.game.tick_rate, args.duration);
+        let mut crowd = Crowd::new(plan.rooms.clone(), &args.game.kind, args.game.tick_rate, args.duration);
+        crowd.outages = args.outages;
         let bots: Vec<_> = (first..last).map(bot).collect();
         let control = control.clone();
         let thread = std::thread::Builder::new().name(format!("bots {first}..{last}"));

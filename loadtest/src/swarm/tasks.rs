@@ -8,7 +8,7 @@
 use super::{Drive, End, Frames, Peer, Traffic, Wheel, hang_up};
 use driftless_client::{
     Endpoint, Options, Transport, TransportKind, Trust,
-    transport::{Closed, DialError},
+    transport::{Closed, DialError, Dialed},
 };
 use std::{
     cell::RefCell,
@@ -160,8 +160,8 @@ async fn live<P: Peer>(state: Rc<RefCell<State<P>>>, index: usize, at: Instant, 
     while let Some(at) = next {
         sleep_until(at.into()).await;
         let node = state.borrow().clients[index].peer.node().cloned();
-        match Transport::dial_at(&options, node.as_ref()).await {
-            Ok(transport) => state.borrow_mut().opened(index, transport),
+        match Transport::dial(&options, node.as_ref()).await {
+            Ok(dialed) => state.borrow_mut().opened(index, dialed),
             Err(error) => state.borrow_mut().refused(index, &error),
         }
         poll_fn(|cx| state.borrow_mut().poll(index, cx)).await;
@@ -174,10 +174,10 @@ async fn live<P: Peer>(state: Rc<RefCell<State<P>>>, index: usize, at: Instant, 
 }
 
 impl<P: Peer> State<P> {
-    fn opened(&mut self, index: usize, transport: Transport) {
+    fn opened(&mut self, index: usize, Dialed { transport, token }: Dialed) {
         self.clients[index].transport = Some(transport);
         self.with_open(index, Instant::now(), |peer, shared, frames| {
-            peer.opened(shared, Instant::now(), frames);
+            peer.opened(shared, Instant::now(), token, frames);
             ControlFlow::Continue(())
         });
     }
@@ -295,7 +295,7 @@ mod tests {
 
     impl Peer for Counter {
         type Shared = Vec<End>;
-        fn opened(&mut self, _: &mut Vec<End>, _: Instant, _: &mut Frames) {}
+        fn opened(&mut self, _: &mut Vec<End>, _: Instant, _: String, _: &mut Frames) {}
         fn message(
             &mut self,
             _: &mut Vec<End>,

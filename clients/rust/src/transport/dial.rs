@@ -34,10 +34,14 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time between attempts of one transport at the addresses of one name (RFC 8305 section 5).
 const ADDRESS_HEAD_START: Duration = Duration::from_millis(250);
 
-/// An open connection, and the token with which it was opened, if the server has yet to be shown it.
+/// An open connection.
 #[derive(Debug)]
-pub(crate) struct Dialed {
+pub struct Dialed {
+    /// The connection.
     pub transport: Transport,
+    /// The token that the server has yet to be shown
+    /// ([`ClientCore::set_identity_token`](crate::ClientCore::set_identity_token)); empty if there is none,
+    /// or if the request for the connection has shown it.
     pub token: String,
 }
 
