@@ -12,11 +12,11 @@ use unicode_segmentation::UnicodeSegmentation;
 /// # Errors
 /// It has something in it that is not shown, or is reserved.
 pub(super) fn fitted(name: &str) -> Result<String, TextError> {
+    let name = name.trim();
     let whole = display_name(name);
     if !matches!(whole, Err(TextError::TooLong(_))) {
         return whole;
     }
-    let name = name.trim();
     let longest = name.char_indices().nth(MAX_NAME).map_or(name.len(), |(at, _)| at);
     let graphemes = name.grapheme_indices(true).map(|(at, grapheme)| at + grapheme.len());
     let mut ends: Vec<_> = graphemes.take_while(|end| *end <= longest).collect();
