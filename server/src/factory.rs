@@ -30,7 +30,7 @@ use crate::{
     homes::Homes,
     jobs::JobPool,
     metrics::Metrics,
-    nodes::{Hold, Nodes},
+    nodes::{Hold, Nodes, Unavailable},
     registry::{Found, Listed, Maker, Registry, RoomSummary, SeatPlace},
     room::{
         AskStarted, Carry, Checkpoints, Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated,
@@ -481,6 +481,10 @@ impl Factory {
     ) -> Result<Made, FactoryError> {
         if self.registry.is_draining() {
             return Err(FactoryError::Draining);
+        }
+        if self.services.nodes.is_some() && hold.is_none() {
+            let why = "this node does not hold its name".to_owned();
+            return Err(FactoryError::Unavailable(Unavailable { why, wait: Duration::ZERO }));
         }
         if !exists && self.registry.len() >= self.config.max_rooms {
             return Err(FactoryError::TooManyRooms(self.config.max_rooms));

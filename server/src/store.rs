@@ -48,6 +48,7 @@ mod fuzz;
 mod keeper;
 mod log;
 mod machine;
+mod probe;
 mod revoked;
 mod rooms;
 mod row;
@@ -61,6 +62,7 @@ pub(crate) use folder::{StoreError, Stored, StoredRoom, check};
 pub(crate) use frames::VERSION;
 #[cfg(any(test, fuzzed))]
 pub(crate) use fuzz::fuzz;
+pub(crate) use probe::{Place, probe};
 pub(crate) use revoked::RevokedUsers;
 pub(crate) use row::Row;
 pub use troubles::Task;
@@ -102,6 +104,7 @@ pub(crate) const FINISH: Duration = Duration::from_secs(5);
 /// The store of a running server.
 #[derive(Debug)]
 pub(crate) struct Store {
+    place: Place,
     pending: Arc<Pending>,
     log: Arc<Log>,
     intervals: Intervals,
@@ -240,6 +243,7 @@ impl Opened {
             );
         }
         let (path, footing) = (folder.path().to_owned(), folder.footing().clone());
+        let place = Place::of(&path)?;
         let troubles = Arc::new(Troubles::new(&path, metrics.clone(), health));
         let pending = Arc::<Pending>::default();
         let mut keeper = Keeper::new(folder, &rows, pending.clone(), log.clone(), metrics.clone());
@@ -253,7 +257,7 @@ impl Opened {
             true => Workers::start(chores, &troubles).map_err(StoreError::Thread)?,
             false => Workers::Others(Mutex::new(chores), troubles.clone()),
         };
-        Ok((Arc::new(Store { pending, log, intervals, metrics, troubles, workers }), rows))
+        Ok((Arc::new(Store { place, pending, log, intervals, metrics, troubles, workers }), rows))
     }
 }
 
@@ -352,6 +356,11 @@ impl Store {
     /// Time between two checkpoints of a room.
     pub(crate) fn every(&self) -> Duration {
         self.intervals.checkpoint
+    }
+
+    /// Which store it is.
+    pub(crate) fn place(&self) -> Place {
+        self.place
     }
 
     /// What of it fails at present.

@@ -19,7 +19,8 @@
 //! sockets.
 //!
 //! **The line** is a Unix socket between the two, with one JSON object a line, so that each may be of another
-//! version ([`Said`], [`Left`]); the rooms follow theirs as bytes.
+//! version ([`Said`], [`Left`]). The line that leaves everything only counts bytes, which follow it: of the
+//! rooms, and of the users whose access is revoked.
 //!
 //! An upgrade is asked for by SIGUSR2 or by the [`control`] socket.
 
@@ -31,7 +32,7 @@ mod successor;
 pub(crate) use predecessor::{Predecessor, predecessor, tell_failed};
 pub(crate) use successor::{Line, Program, Successor, UpgradeError};
 
-use crate::{carry, ground::once::Id};
+use crate::{carry, ground::once::Id, store};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -41,8 +42,8 @@ use std::{
 /// The variable that tells a process what it has inherited: the number of its parent, then of the
 /// descriptors of the line, of the listening TCP socket and of the UDP sockets.
 const INHERITED: &str = "DRIFTLESS_INHERITED";
-/// Longest line, bytes.
-const LONGEST: u64 = 64 << 20;
+/// Longest line, bytes: whatever grows with what the server has is after the line.
+const LONGEST: u64 = 1 << 20;
 
 /// The sockets of a server.
 #[derive(Debug)]
@@ -73,6 +74,9 @@ pub(crate) struct Abilities {
     /// The version of a store's journal. None: unknown.
     #[serde(default)]
     pub journal: Option<u8>,
+    /// Which store it has. None: none.
+    #[serde(default)]
+    pub store: Option<store::Place>,
     /// Checksums of the schemas of its games, by kind.
     pub schemas: BTreeMap<String, u32>,
 }
@@ -88,10 +92,13 @@ pub(crate) struct Left {
     pub used: Vec<(Id, u64)>,
 }
 
-/// [`Left`] as a line. The rooms follow it.
+/// [`Left`] as a line, which says how many bytes follow it of what.
 #[derive(Debug, Serialize, Deserialize)]
 struct LeftLine {
-    bytes: u64,
-    revoked: Vec<(String, u64)>,
-    used: Vec<(Id, u64)>,
+    /// A file of carried rooms.
+    rooms: u64,
+    /// The revoked users, as JSON.
+    revoked: u64,
+    /// The used tokens, as JSON.
+    used: u64,
 }

@@ -10,14 +10,22 @@ use driftless_server::Server;
 use driftless_sim::GameKind;
 use std::{
     env, fs,
+    io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            fs::PermissionsExt,
+            net::{self, UnixDatagram, UnixStream},
+        },
+    },
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    thread,
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -32,6 +40,8 @@ use util::{
 const PAUSE: Duration = Duration::from_secs(5);
 /// The arguments of the server that a process runs, if it is to run one.
 const ARGUMENTS: &str = "NEW_PROCESS_TEST";
+/// The operators' token.
+const TOKEN: &str = "operators-of-the-ledger";
 
 /// Not a test of its own: this program as a server, for the others, which start it as another process.
 #[test]
@@ -70,6 +80,7 @@ impl Servers {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["a_process_of_its_own", "--exact", "--nocapture"]);
         command.env(ARGUMENTS, arguments.join("|")).env(BOMB, folder.path().join("bomb"));
+        command.env("DRIFTLESS_ADMIN_TOKEN", TOKEN);
         command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
         change(&mut command, folder.path());
         let first = command.spawn().unwrap();
@@ -89,6 +100,32 @@ impl Servers {
     fn upgrade(&self, more: &[&str]) -> Output {
         let pid = self.newest().to_string();
         process::command(&["upgrade", "--pid", &pid]).args(more).output().unwrap()
+    }
+
+    /// Has an upgrade fail, with such a reason.
+    #[track_caller]
+    fn fails(&self, more: &[&str], why: &str) {
+        let told = self.upgrade(more);
+        let said = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert!(told.status.code() == Some(1) && said.contains(why), "{more:?}: {told:?}");
+    }
+
+    /// A program to upgrade to, which is a shell's.
+    fn script(&self, name: &str, text: &str) -> String {
+        let file = self.folder.path().join(name);
+        fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        file.display().to_string()
+    }
+
+    /// What an operator does.
+    fn operate(&self, method: &str, path: &str) -> http::Response {
+        http::send(self.address, method, path, &format!("authorization: Bearer {TOKEN}\r\n"), "")
+    }
+
+    fn terminate(&self) {
+        // SAFETY: kill has no preconditions; the process is this test's.
+        assert_eq!(unsafe { libc::kill(self.newest().cast_signed(), libc::SIGTERM) }, 0);
     }
 
     /// Upgrades it, and waits for the end of the old process.
@@ -256,18 +293,9 @@ fn a_program_that_cannot_follow_changes_nothing() {
         fs::write(folder.join("settings.toml"), "tick_rate = 20\n").unwrap();
     });
     let swarm = Swarm::play(&servers, 3, &[TransportKind::WebSocket, TransportKind::Quic]);
-    let script = |name: &str, text: &str| {
-        let file = servers.folder.path().join(name);
-        fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        file.display().to_string()
-    };
+    let script = |name: &str, text: &str| servers.script(name, text);
     let own = env!("CARGO_BIN_EXE_driftless");
-    let failed = |binary: &str, why: &str| {
-        let told = servers.upgrade(&["--binary", binary]);
-        let said = String::from_utf8_lossy(&told.stderr).into_owned();
-        assert!(told.status.code() == Some(1) && said.contains(why), "{binary}: {told:?}");
-    };
+    let failed = |binary: &str, why: &str| servers.fails(&["--binary", binary], why);
     failed("/nowhere/driftless", "/nowhere/driftless cannot be started: ");
     failed(&script("ends", "exit 7"), "has ended (exit status: 7)");
     failed(&script("elsewhere", &format!("exec {own} serve --listen 127.0.0.1:1")), "--listen has changed");
@@ -280,10 +308,11 @@ fn a_program_that_cannot_follow_changes_nothing() {
         &script("another", &format!("exec {own} serve --listen {listen} --threads 2")),
         "the game \"ledger\" is not in the new server, and 3 of its rooms are open",
     );
-    fs::write(servers.folder.path().join("settings.toml"), "tick_rate = 0\n").unwrap();
-    let told = servers.upgrade(&[]);
-    let said = String::from_utf8_lossy(&told.stderr).into_owned();
-    assert!(told.status.code() == Some(1) && said.contains("tick_rate"), "{told:?}");
+    let settings = |text: &str| fs::write(servers.folder.path().join("settings.toml"), text).unwrap();
+    settings("tick_rate = 0\n");
+    servers.fails(&[], "tick_rate");
+    settings("redis = \"redis://127.0.0.1:1\"\n");
+    servers.fails(&[], "other nodes may have its rooms (--redis)");
 
     swarm.goes_on(&servers);
     assert!(is_running(servers.newest()));
@@ -355,4 +384,114 @@ fn there_must_be_a_server_to_upgrade() {
     let told = process::run(&["upgrade", "--store", folder.path().to_str().unwrap()]);
     let said = String::from_utf8_lossy(&told.stderr).into_owned();
     assert!(told.status.code() == Some(1) && said.contains("no server has the store in"), "{told:?}");
+}
+
+#[test]
+fn a_store_that_cannot_be_taken_is_seen_before_the_rooms_stop() {
+    let settings = "store = \"store\"\ndurability = \"journal\"\n";
+    let servers = Servers::with(&["--config", "settings.toml"], |_, folder| {
+        fs::write(folder.join("settings.toml"), settings).unwrap();
+    });
+    let swarm = Swarm::play(&servers, 2, &[TransportKind::WebSocket]);
+    let place = servers.folder.path();
+    let store = place.join("store");
+    let permit = |mode| fs::set_permissions(&store, fs::Permissions::from_mode(mode)).unwrap();
+    permit(0o755);
+    servers.fails(&[], "chmod 700 it");
+    permit(0o700);
+    for (file, text, why) in [
+        ("revoked.json", "{", "remove it to have nobody's access revoked"),
+        ("journal-0000000099", "DRIFTJNL\x63\0\0\0", "its journal has the format 99"),
+    ] {
+        fs::write(store.join(file), text).unwrap();
+        servers.fails(&[], why);
+        fs::remove_file(store.join(file)).unwrap();
+    }
+    fs::create_dir(place.join("other")).unwrap();
+    fs::set_permissions(place.join("other"), fs::Permissions::from_mode(0o700)).unwrap();
+    for (store, why) in [
+        ("store = \"other\"\n", "there is no store"),
+        ("", "store has changed"),
+        ("store = \"/proc/nowhere\"\n", "/proc/nowhere"),
+    ] {
+        fs::write(place.join("settings.toml"), store).unwrap();
+        servers.fails(&[], why);
+    }
+    let other = Servers::start(&["--store", place.join("other").to_str().unwrap()]);
+    fs::write(place.join("settings.toml"), "store = \"other\"\n").unwrap();
+    servers.fails(&[], "store has changed");
+    drop(other);
+
+    swarm.goes_on(&servers);
+    for player in swarm.end() {
+        assert_eq!((player.resumed, player.gaps.len()), (0, 0), "nobody has noticed");
+    }
+}
+
+// A first signal asks a server to stop in order, whatever else has asked it before.
+#[test]
+fn a_drain_refuses_upgrades_and_goes_on_after_a_first_signal() {
+    let mut servers = Servers::start(&["--drain-wait", "120s"]);
+    let swarm = Swarm::play(&servers, 1, &[TransportKind::WebSocket]);
+    assert_eq!(servers.operate("POST", "/v1/drain").status, 202);
+    servers.fails(&[], "the server is stopping");
+    servers.terminate();
+    servers.fails(&[], "the server is stopping");
+    assert_eq!(servers.operate("GET", "/v1/drain").json()["step"], "matches");
+    assert!(swarm.end().iter().all(|player| player.confirmed > 0), "its match has ended");
+    servers.ended(servers.newest());
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_program_that_hangs_and_all_that_it_has_started() {
+    let mut servers = Servers::start(&[]);
+    let hangs = servers.script("hangs", "sleep 300 &\necho started >hanging\nsleep 300");
+    let upgrade = thread::scope(|scope| {
+        let upgrade = scope.spawn(|| servers.upgrade(&["--binary", &hangs]));
+        until("it hangs", || servers.folder.path().join("hanging").exists());
+        servers.terminate();
+        upgrade.join().unwrap()
+    });
+    let said = String::from_utf8_lossy(&upgrade.stderr).into_owned();
+    assert!(upgrade.status.code() == Some(1) && said.contains("the server is stopping"), "{upgrade:?}");
+    servers.ended(servers.newest());
+    TcpListener::bind(servers.address).expect("nobody has the port any more");
+}
+
+#[test]
+fn who_asks_for_an_upgrade_while_there_is_one_hears_who_has_followed() {
+    let mut servers = Servers::start(&[]);
+    let old = servers.newest();
+    let name = net::SocketAddr::from_abstract_name(format!("driftless-{old}")).unwrap();
+    let ask = || {
+        let mut stream = UnixStream::connect_addr(&name).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"{\"upgrade\":null}\n").unwrap();
+        BufReader::new(stream)
+    };
+    let asked = [ask(), ask(), ask()];
+    let [first, others @ ..] = asked.map(|mut stream| {
+        let mut line = String::new();
+        stream.read_line(&mut line).unwrap();
+        serde_json::from_str::<Result<u32, String>>(&line).unwrap_or_else(|_| panic!("{line:?}"))
+    });
+    let new = first.unwrap();
+    servers.processes.push(new);
+    assert_eq!(others, [(); 2].map(|()| Err(format!("process {new} has followed it already"))));
+    servers.ended(old);
+}
+
+#[test]
+fn a_room_of_a_recording_that_has_ended_does_not_come_back() {
+    let mut recorded = Servers::start(&["--record", "recordings"]);
+    Swarm::play(&recorded, 1, &[TransportKind::WebSocket]).end();
+    recorded.terminate();
+    recorded.ended(recorded.newest());
+    let recordings = fs::read_dir(recorded.folder.path().join("recordings")).unwrap();
+    let file = recordings.map(|entry| entry.unwrap().path().display().to_string()).next().unwrap();
+    let mut servers = Servers::start(&["--from", &format!("hall={file}")]);
+    assert_eq!(servers.operate("DELETE", "/v1/rooms/hall").status, 204);
+    until("it has ended", || servers.operate("GET", "/v1/rooms/hall").status == 404);
+    servers.upgraded();
+    assert_eq!(servers.operate("GET", "/v1/rooms/hall").status, 404);
 }

@@ -39,6 +39,8 @@ enum Order {
 
 /// How an upgrade has ended.
 enum Upgraded {
+    /// A signal has come, and this process stops.
+    Interrupted,
     /// This process goes on.
     Failed(UpgradeError),
     /// Another goes on, or none.
@@ -61,6 +63,7 @@ impl Orders {
 
     /// Does what it is told, until the server stops.
     pub(super) async fn attend(mut self, running: Running) {
+        // Until a signal has come: what else stops the server (`POST /v1/drain`) ends this, too.
         loop {
             let request = match self.next().await {
                 Order::Stop => break,
@@ -79,7 +82,7 @@ impl Orders {
             let outcome = self.upgrade(&running, &program).await;
             let answer = |answer| request.into_iter().for_each(|request| request.answer(&answer));
             match outcome {
-                Upgraded::Failed(UpgradeError::Stopping) => {
+                Upgraded::Interrupted => {
                     answer(Err(UpgradeError::Stopping.to_string()));
                     break;
                 }
@@ -97,13 +100,27 @@ impl Orders {
                         }
                     }
                     answer(followed.as_ref().map(|process| *process).map_err(ToString::to_string));
-                    return running.followed(left, followed.err().as_ref()).await;
+                    let (lost, others) = match followed {
+                        Ok(process) => (None, UpgradeError::Followed(process).to_string()),
+                        Err(lost) => {
+                            let line = lost.to_string();
+                            (Some(lost), line)
+                        }
+                    };
+                    return tokio::select! {
+                        () = running.followed(left, lost.as_ref()) => {}
+                        () = refuse(self.control, others) => {}
+                    };
                 }
             }
         }
         let hurried = running.clone();
         let hurry = running.carries().then_some(move || hurried.hurry());
-        shutdown::drain_after_signal(self.signals, async move { running.drain().await }, hurry).await;
+        let drain = async move { running.drain().await };
+        tokio::select! {
+            () = shutdown::drain_after_signal(self.signals, drain, hurry) => {}
+            () = refuse(self.control, UpgradeError::Stopping.to_string()) => {}
+        }
     }
 
     async fn next(&mut self) -> Order {
@@ -131,7 +148,12 @@ impl Orders {
     }
 
     async fn upgrade(&mut self, running: &Running, program: &Program) -> Upgraded {
-        let (successor, line) = match self.prepare(running, program).await {
+        let ready = tokio::select! {
+            ready = prepare(running, program) => ready,
+            // The process that has just started is killed.
+            () = self.signals.next() => return Upgraded::Interrupted,
+        };
+        let (successor, line) = match ready {
             Ok(ready) => ready,
             Err(error) => return Upgraded::Failed(error),
         };
@@ -141,43 +163,50 @@ impl Orders {
             Err(error) => {
                 error!(%error, "the new server has failed with the rooms: this program is started again");
                 let itself = self.program.clone().itself();
-                match self.start(running, &itself).await {
-                    Ok((successor, line, _)) => follow(successor, line, &left).await,
+                match again(running, &itself).await {
+                    Ok((successor, line)) => follow(successor, line, &left).await,
                     Err(error) => Err(error),
                 }
             }
         };
         Upgraded::Followed(followed.map_err(|error| UpgradeError::Lost(error.to_string())), left)
     }
+}
 
-    /// Starts a process that can follow this one. Nobody notices.
-    async fn prepare(
-        &mut self,
-        running: &Running,
-        program: &Program,
-    ) -> Result<(Successor, Line), UpgradeError> {
-        let (successor, line, abilities) = self.start(running, program).await?;
-        running.may_hand_over(&abilities)?;
-        Ok((successor, line))
+/// Starts a process that can follow this one. Nobody notices.
+async fn prepare(running: &Running, program: &Program) -> Result<(Successor, Line), UpgradeError> {
+    running.may_be_followed()?;
+    let (successor, line, abilities) = start(running, program).await?;
+    running.may_hand_over(&abilities)?;
+    Ok((successor, line))
+}
+
+/// The same when the rooms have stopped.
+async fn again(running: &Running, program: &Program) -> Result<(Successor, Line), UpgradeError> {
+    let (successor, line, abilities) = start(running, program).await?;
+    running.could_read(&abilities)?;
+    Ok((successor, line))
+}
+
+async fn start(running: &Running, program: &Program) -> Result<(Successor, Line, Abilities), UpgradeError> {
+    let (successor, mut line) = Successor::start(program, &running.sockets()?, running.made_token())?;
+    info!(process = successor.id(), "a new process starts, to follow this one");
+    let ready = tokio::task::spawn_blocking(move || line.ready().map(|abilities| (line, abilities)));
+    match ready.await.unwrap_or_else(|error| Err(UpgradeError::Silent(io::Error::other(error)))) {
+        Ok((line, abilities)) => Ok((successor, line, abilities)),
+        Err(error) => Err(explain(successor, error).await),
     }
+}
 
-    async fn start(
-        &mut self,
-        running: &Running,
-        program: &Program,
-    ) -> Result<(Successor, Line, Abilities), UpgradeError> {
-        let (successor, mut line) = Successor::start(program, &running.sockets()?, running.made_token())?;
-        info!(process = successor.id(), "a new process starts, to follow this one");
-        let ready = tokio::task::spawn_blocking(move || line.ready().map(|abilities| (line, abilities)));
-        let ready = tokio::select! {
-            ready = ready => ready.unwrap_or_else(|error| Err(UpgradeError::Silent(io::Error::other(error)))),
-            () = self.signals.next() => return Err(UpgradeError::Stopping),
-        };
-        match ready {
-            Ok((line, abilities)) => Ok((successor, line, abilities)),
-            Err(error) => Err(explain(successor, error).await),
+/// Tells all who still ask for something why it is not done.
+async fn refuse(control: Option<Control>, why: String) {
+    if let Some(mut control) = control {
+        let answer = Err(why);
+        while let Some(request) = control.next().await {
+            request.answer(&answer);
         }
     }
+    pending().await
 }
 
 async fn move_room(running: Running, request: Request, room: String, node: Option<String>) {
@@ -188,7 +217,7 @@ async fn move_room(running: Running, request: Request, room: String, node: Optio
 /// Leaves everything to a process, and waits until it serves.
 async fn follow(successor: Successor, mut line: Line, left: &HandedOver) -> Result<u32, UpgradeError> {
     let (rooms, revoked, used) = (left.rooms.clone(), left.revoked.clone(), left.used.clone());
-    let serves = tokio::task::spawn_blocking(move || line.leave(&rooms, revoked, used)).await;
+    let serves = tokio::task::spawn_blocking(move || line.leave(&rooms, &revoked, &used)).await;
     match serves.unwrap_or_else(|error| Err(UpgradeError::Silent(io::Error::other(error)))) {
         Ok(()) => Ok(successor.follows()),
         Err(error) => Err(explain(successor, error).await),

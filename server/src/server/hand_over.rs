@@ -51,25 +51,21 @@ impl Running {
         Ok(Sockets { tcp: self.parts.listener.try_clone()?, udp: udp.unwrap_or_default() })
     }
 
+    /// Whether a process may follow it now.
+    pub(crate) fn may_be_followed(&self) -> Result<(), UpgradeError> {
+        match self.parts.registry.drain_state().step() {
+            Step::Serving => Ok(()),
+            _ => Err(UpgradeError::Stopping),
+        }
+    }
+
     /// Whether a process with these abilities may follow it now.
     pub(crate) fn may_hand_over(&self, to: &Abilities) -> Result<(), UpgradeError> {
-        if self.parts.registry.drain_state().step() != Step::Serving {
-            return Err(UpgradeError::Stopping);
+        self.may_be_followed()?;
+        if let Some(trouble) = self.parts.store.get().and_then(|store| store.trouble()) {
+            return Err(UpgradeError::Store(trouble));
         }
-        if let Some(store) = self.parts.store.get() {
-            if let Some(trouble) = store.trouble() {
-                return Err(UpgradeError::Store(trouble));
-            }
-            if to.journal != Some(VERSION) {
-                let there = to.journal.map_or_else(|| "another".to_owned(), |version| version.to_string());
-                return Err(UpgradeError::Journal { here: VERSION, there });
-            }
-        }
-        if to.carried != carry::LAYOUT {
-            let (here, there) = (carry::LAYOUT, to.carried);
-            let why = format!("this server leaves rooms of version {here}, and the new one reads {there}");
-            return Err(UpgradeError::Unfit(why));
-        }
+        self.could_read(to)?;
         let mut unfit = BTreeMap::<String, usize>::new();
         for listed in self.parts.registry.all() {
             let kind = listed.shared.kind;
@@ -83,6 +79,24 @@ impl Running {
             false => "is not in the new server",
         };
         Err(UpgradeError::Unfit(format!("the game {kind:?} {why}, and {rooms} of its rooms are open")))
+    }
+
+    /// Whether a process with these abilities could read what this one leaves, and has the store of this one.
+    pub(crate) fn could_read(&self, left: &Abilities) -> Result<(), UpgradeError> {
+        let store = self.parts.store.get();
+        if left.store != store.map(|store| store.place()) {
+            return Err(UpgradeError::OtherStore);
+        }
+        if store.is_some() && left.journal != Some(VERSION) {
+            let there = left.journal.map_or_else(|| "another".to_owned(), |version| version.to_string());
+            return Err(UpgradeError::Journal { here: VERSION, there });
+        }
+        if left.carried != carry::LAYOUT {
+            let (here, there) = (carry::LAYOUT, left.carried);
+            let why = format!("this server leaves rooms of version {here}, and the new one reads {there}");
+            return Err(UpgradeError::Unfit(why));
+        }
+        Ok(())
     }
 
     /// Stops everything and takes it. There is no way back.

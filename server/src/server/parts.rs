@@ -153,11 +153,14 @@ impl Parts {
         }
     }
 
-    /// Waits until the server before has stopped, and takes what it leaves.
+    /// Waits until the server before has stopped, and takes what it leaves. (It has told this one of revoked
+    /// users, too.)
     pub(super) fn take_over(&self, before: &Predecessor) -> Result<(), StartError> {
+        let store = self.config.store.as_deref().map(store::probe).transpose();
         let abilities = Abilities {
             carried: carry::LAYOUT,
             journal: Some(store::VERSION),
+            store: store.map_err(|error| self.store_fails(error))?,
             schemas: self.schemas.clone(),
         };
         let Left { rooms, revoked, used } = before.take_over(abilities).map_err(StartError::Upgrade)?;

@@ -91,6 +91,14 @@ impl Prepared {
         if let Some(bad) = server.pages.as_ref().and_then(Pages::bad_policy) {
             return Err(StartError::BadPolicy(bad.to_owned()));
         }
+        if predecessor().is_some() {
+            if config.redis.is_some() {
+                let why = "other nodes may have its rooms (--redis): drain it, and start this one";
+                return Err(StartError::Upgrade(io::Error::other(why)));
+            }
+            // Its rooms of recordings are among those that it leaves, or have ended.
+            server.from.clear();
+        }
         file_size::exceed_with_an_error();
         let (limit, needed) = (open_files::raise_limit()?, files_needed(&config));
         if limit < needed {
@@ -153,8 +161,10 @@ impl Prepared {
     pub(crate) fn start(self) -> Result<(Running, impl Future<Output = io::Result<()>>), StartError> {
         let before = self.before;
         let (parts, listener, begin) = self.parts()?;
-        before.map_or(Ok(()), |before| parts.take_over(before))?;
-        parts.know_revoked()?;
+        match before {
+            Some(before) => parts.take_over(before)?,
+            None => parts.know_revoked()?,
+        }
         parts.keep_used()?;
         parts.go_on()?;
         let mut serving = parts.serve(listener)?;

@@ -401,7 +401,7 @@ impl StoredRoom {
 }
 
 /// The numbers of the segments, in order. What only looks like one is left alone.
-fn segments(folder: &Path) -> io::Result<Vec<u64>> {
+pub(super) fn segments(folder: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

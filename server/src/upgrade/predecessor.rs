@@ -68,14 +68,18 @@ impl Predecessor {
     pub(crate) fn take_over(&self, abilities: Abilities) -> io::Result<Left> {
         self.say(&Said::Ready(abilities))?;
         let mut line = BufReader::new(&self.line);
-        let LeftLine { bytes, revoked, used } =
-            line::hear(&mut line, LONGEST).map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => io::Error::other("the server before has left nothing"),
-                _ => error,
-            })?;
-        let mut rooms = Vec::new();
-        line.take(bytes).read_to_end(&mut rooms)?;
-        let rooms = carry::decode(&rooms).map_err(io::Error::other)?;
+        let left: LeftLine = line::hear(&mut line, LONGEST).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => io::Error::other("the server before has left nothing"),
+            _ => error,
+        })?;
+        let mut bytes = |many| -> io::Result<_> {
+            let mut bytes = Vec::new();
+            (&mut line).take(many).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let rooms = carry::decode(&bytes(left.rooms)?).map_err(io::Error::other)?;
+        let revoked = serde_json::from_slice(&bytes(left.revoked)?)?;
+        let used = serde_json::from_slice(&bytes(left.used)?)?;
         Ok(Left { rooms, revoked, used })
     }
 
@@ -95,4 +99,30 @@ impl Predecessor {
 fn keep_from_children(descriptor: RawFd) -> bool {
     // SAFETY: fcntl with F_SETFD takes numbers and touches no memory.
     unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) == 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ground::revocations::Revocations, upgrade::Line};
+    use std::{collections::BTreeMap, thread};
+
+    #[test]
+    fn as_many_users_as_can_be_revoked_are_handed_over() {
+        let (old, new) = UnixStream::pair().unwrap();
+        let before = Predecessor { line: new, sockets: Mutex::default() };
+        let abilities = Abilities { carried: 1, journal: None, store: None, schemas: BTreeMap::new() };
+        let follows = thread::spawn(move || {
+            let left = before.take_over(abilities).unwrap();
+            before.serving();
+            left.revoked
+        });
+        let mut line = Line::over(old);
+        line.ready().unwrap();
+        let user = |n: usize| (format!("{n:0>255}"), n as u64);
+        let revoked: Vec<_> = (0..Revocations::MOST).map(user).collect();
+        let rooms = carry::encode(&[] as &[carry::Room]).unwrap();
+        line.leave(&rooms, &revoked, &[]).unwrap();
+        assert!(follows.join().unwrap() == revoked);
+    }
 }

@@ -8,6 +8,7 @@ use std::{
     env,
     ffi::OsString,
     io::{self, BufReader, Write},
+    net::Shutdown,
     os::{
         fd::{AsRawFd, RawFd},
         unix::{net::UnixStream, process::CommandExt},
@@ -62,6 +63,9 @@ pub(crate) enum UpgradeError {
         /// The format there.
         there: String,
     },
+    /// It would not have the store.
+    #[error("store has changed, and this server's rooms are where it was: restart the server instead")]
+    OtherStore,
     /// The store cannot be written, so rooms would be undone.
     #[error("{0}: rooms would be lost. Upgrade when the store is well again")]
     Store(String),
@@ -71,6 +75,9 @@ pub(crate) enum UpgradeError {
     /// This server stops.
     #[error("the server is stopping")]
     Stopping,
+    /// Another process has it already.
+    #[error("process {0} has followed it already")]
+    Followed(u32),
     /// The rooms have stopped, and nobody goes on with them.
     #[error("the rooms are lost: {0}")]
     Lost(String),
@@ -87,10 +94,12 @@ pub(crate) struct Program {
     args: Vec<OsString>,
 }
 
-/// A process that is to follow this one. Killed when it is dropped before that.
+/// A process that is to follow this one. When it is dropped before that, it is killed with all that it has
+/// started, for they have the sockets, and nothing is heard of it any more.
 #[derive(Debug)]
 pub(crate) struct Successor {
     child: Option<Child>,
+    line: UnixStream,
 }
 
 /// What is said to it and heard of it.
@@ -135,7 +144,7 @@ impl Successor {
         descriptors.extend(sockets.udp.iter().map(AsRawFd::as_raw_fd));
         let numbers = descriptors.iter().map(|number| format!(" {number}"));
         let mut command = Command::new(file);
-        command.arg0(name).args(args);
+        command.arg0(name).args(args).process_group(0);
         command.env(INHERITED, [process::id().to_string()].into_iter().chain(numbers).collect::<String>());
         if let Some(token) = token {
             command.env("DRIFTLESS_ADMIN_TOKEN", token);
@@ -145,7 +154,8 @@ impl Successor {
         unsafe { command.pre_exec(inherit) };
         let started = command.spawn();
         let child = started.map_err(|error| UpgradeError::Binary { binary: file.clone(), error })?;
-        Ok((Self { child: Some(child) }, Line(BufReader::new(line))))
+        let successor = Self { child: Some(child), line: line.try_clone()? };
+        Ok((successor, Line::over(line)))
     }
 
     /// Its number.
@@ -195,13 +205,21 @@ fn wait(child: &mut Child) -> Option<ExitStatus> {
 impl Drop for Successor {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            let _ = child.kill();
+            // SAFETY: kill has no preconditions. The group is the child's own, which has not been waited for.
+            unsafe { libc::kill(-child.id().cast_signed(), libc::SIGKILL) };
             let _ = child.wait();
+            // Who waits for what it says hears the end, even if somebody else still has the other one.
+            let _ = self.line.shutdown(Shutdown::Both);
         }
     }
 }
 
 impl Line {
+    /// A line over this socket.
+    pub(super) fn over(stream: UnixStream) -> Self {
+        Self(BufReader::new(stream))
+    }
+
     /// Waits until the new process is ready.
     pub(crate) fn ready(&mut self) -> Result<Abilities, UpgradeError> {
         match self.hear(READY_LIMIT)? {
@@ -211,18 +229,21 @@ impl Line {
         }
     }
 
-    /// Leaves it the rooms, and waits until it serves.
+    /// Leaves it the rooms, the revoked users and the used tokens, and waits until it serves.
     pub(crate) fn leave(
         &mut self,
         rooms: &[u8],
-        revoked: Vec<(String, u64)>,
-        used: Vec<(Id, u64)>,
+        revoked: &[(String, u64)],
+        used: &[(Id, u64)],
     ) -> Result<(), UpgradeError> {
-        let say = || {
+        let mut say = || {
+            let (revoked, used) = (serde_json::to_vec(revoked)?, serde_json::to_vec(used)?);
             let to = self.0.get_mut();
             to.set_write_timeout(Some(SERVING_LIMIT))?;
-            line::say(&mut *to, &LeftLine { bytes: rooms.len() as u64, revoked, used })?;
-            to.write_all(rooms)
+            let count = |bytes: &[u8]| bytes.len() as u64;
+            let left = LeftLine { rooms: count(rooms), revoked: count(&revoked), used: count(&used) };
+            line::say(&mut *to, &left)?;
+            [rooms, &revoked, &used].into_iter().try_for_each(|bytes| to.write_all(bytes))
         };
         say().map_err(UpgradeError::Silent)?;
         match self.hear(SERVING_LIMIT)? {
