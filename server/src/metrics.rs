@@ -400,7 +400,7 @@ impl Metrics {
             checkpoints: Counter::default(),
             checkpoint_bytes: Counter::default(),
             journal_unsynchronised: Gauge::default(),
-            store_failures: ByReason::new("what", ["checkpoint", "damaged", "frame", "journal"]),
+            store_failures: ByReason::new("what", ["checkpoint", "damaged", "frame", "journal", "revoked"]),
             lease_renewals: ByReason::new("result", ["renewed", "failed"]),
             lease_lateness: DurationHistogram::new(JOB_DURATION),
             leases_lost: Counter::default(),

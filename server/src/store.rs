@@ -19,9 +19,10 @@
 //! - `used-tokens`: the [tokens that were used](UsedTokens), with `--token-once`.
 //! - `damaged-N`: a database that was damaged, with its journal.
 //!
-//! Three threads ([`workers`]) do what may wait for the disk, and none waits for another: one writes
-//! checkpoints ([`keeper`]), one makes the next segment, and one has the disk take the journal
-//! (`--journal-sync`): a *machine* that dies loses what was not synchronised.
+//! Four threads ([`workers`]) do what may wait for the disk, and none waits for another: one writes
+//! checkpoints ([`keeper`]), one makes the next segment, one has the disk take the journal
+//! (`--journal-sync`): a *machine* that dies loses what was not synchronised; and one writes who is revoked, if
+//! the disk was full.
 //!
 //! A room exists in the store before anybody is told of it. With `journal`, its first checkpoint is in the
 //! journal before anybody can join; with `checkpoint`, before anybody is shown its first tick. The database
@@ -169,7 +170,7 @@ struct RoomJournal {
 /// Another process has it, or it cannot be written.
 pub(crate) fn open(folder: &Path, footing: Footing) -> Result<(Opened, Vec<Stored>), StoreError> {
     let (folder, stored) = Folder::open(folder, footing)?;
-    Ok((Opened { folder }, stored))
+    Ok((Opened { folder, chores: Vec::new() }, stored))
 }
 
 /// Opens a store that no server has, and reads what is there, which stays as it is.
@@ -178,7 +179,7 @@ pub(crate) fn open(folder: &Path, footing: Footing) -> Result<(Opened, Vec<Store
 /// A server has it, there is none, or it cannot be read.
 pub(crate) fn look(folder: &Path) -> Result<(Opened, Vec<Stored>), StoreError> {
     let (folder, stored) = Folder::look(folder)?;
-    Ok((Opened { folder }, stored))
+    Ok((Opened { folder, chores: Vec::new() }, stored))
 }
 
 /// The process that has a store, as far as the system says.
@@ -189,6 +190,7 @@ pub(crate) fn server_of(folder: &Path) -> Option<u32> {
 /// A store that has been read.
 pub(crate) struct Opened {
     folder: Folder,
+    chores: Vec<Chore>,
 }
 
 impl Opened {
@@ -212,6 +214,11 @@ impl Opened {
         self.folder.newest_room()
     }
 
+    /// Has this write who is revoked, if that is to be done, as long as the store is there.
+    pub(crate) fn keep_revoked(&mut self, mut write: impl FnMut() -> io::Result<()> + Send + 'static) {
+        self.chores.push(Chore::new(Task::Revoked, move |_, _| write()));
+    }
+
     /// Keeps the frames of a room that waits.
     pub(crate) fn hold(&mut self, segments: RangeInclusive<u64>) {
         self.folder.hold(segments);
@@ -227,13 +234,12 @@ impl Opened {
         metrics: Arc<Metrics>,
         health: Arc<Part>,
     ) -> Result<(Arc<Store>, Vec<Row>), StoreError> {
-        let Self { mut folder } = self;
+        let Self { mut folder, mut chores } = self;
         let mut segments = folder.new_segments();
         let log = Arc::new(Log::new(segments.make()?));
-        let damaged = folder.begin(&mut rows, aside).inspect_err(|_| {
-            // Otherwise each attempt to start would take more of a disk that is full.
-            let _ = std::fs::remove_file(log::path_of(folder.path(), log.segment()));
-        })?;
+        let made = Made(log::path_of(folder.path(), log.segment()));
+        let damaged = folder.begin(&mut rows, aside)?;
+        made.keep();
         if let Some(Damage { kept, why }) = damaged {
             metrics.store_failures.inc("damaged");
             error!(
@@ -248,16 +254,33 @@ impl Opened {
         let pending = Arc::<Pending>::default();
         let mut keeper = Keeper::new(folder, &rows, pending.clone(), log.clone(), metrics.clone());
         let sync = synchronise(log.clone(), path, footing.disk, intervals.sync, metrics.clone());
-        let chores = vec![
-            Chore::new(Task::Checkpoints, move |now, last| keeper.work(now, last)),
-            Chore::new(Task::Segments, supply(log.clone(), segments, metrics.clone(), troubles.clone())),
-            Chore::new(Task::Synchronisation, sync),
-        ];
+        chores.push(Chore::new(Task::Checkpoints, move |now, last| keeper.work(now, last)));
+        chores.push(Chore::new(
+            Task::Segments,
+            supply(log.clone(), segments, metrics.clone(), troubles.clone()),
+        ));
+        chores.push(Chore::new(Task::Synchronisation, sync));
         let workers = match footing.threads {
             true => Workers::start(chores, &troubles).map_err(StoreError::Thread)?,
             false => Workers::Others(Mutex::new(chores), troubles.clone()),
         };
         Ok((Arc::new(Store { place, pending, log, intervals, metrics, troubles, workers }), rows))
+    }
+}
+
+/// The first segment of a server that begins. If it does not, the segment is removed: otherwise each attempt
+/// to start would take more of a disk that is full.
+struct Made(PathBuf);
+
+impl Made {
+    fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 

@@ -400,8 +400,8 @@ fn a_store_that_cannot_be_taken_is_seen_before_the_rooms_stop() {
     servers.fails(&[], "chmod 700 it");
     permit(0o700);
     for (file, text, why) in [
-        ("revoked.json", "{", "remove it to have nobody's access revoked"),
-        ("journal-0000000099", "DRIFTJNL\x63\0\0\0", "its journal has the format 99"),
+        ("revoked.json", &b"{"[..], "remove it to have nobody's access revoked"),
+        ("journal-0000000099", b"DRIFTJNL\x63\x9c\x63\x9c", "its journal has the format 99"),
     ] {
         fs::write(store.join(file), text).unwrap();
         servers.fails(&[], why);
@@ -426,6 +426,28 @@ fn a_store_that_cannot_be_taken_is_seen_before_the_rooms_stop() {
     for player in swarm.end() {
         assert_eq!((player.resumed, player.gaps.len()), (0, 0), "nobody has noticed");
     }
+}
+
+#[test]
+fn a_revocation_that_could_not_be_written_is_written_later_and_by_the_next_process() {
+    let mut servers = Servers::start(&["--store", "store", "--durability", "journal"]);
+    let store = servers.folder.path().join("store");
+    // As with a full disk, nothing can be written here.
+    fs::create_dir(store.join("revoked.part")).unwrap();
+    let revoke = |servers: &Servers, user: &str| {
+        let answer = servers.operate("POST", &format!("/v1/users/{user}/revoke"));
+        answer.json()["survives_restart"].as_bool().unwrap()
+    };
+    assert!(!revoke(&servers, "ann"));
+    until("it is said", || http::get(servers.address, "/healthz").status == 503);
+    servers.fails(&[], "whose access was revoked cannot be written");
+    fs::remove_dir(store.join("revoked.part")).unwrap();
+    let is_written = || fs::read_to_string(store.join("revoked.json")).is_ok_and(|text| text.contains("ann"));
+    until("it is written", is_written);
+    until("all is well", || http::get(servers.address, "/healthz").status == 200);
+    fs::remove_file(store.join("revoked.json")).unwrap();
+    servers.upgraded();
+    until("the next process knows, and writes it", is_written);
 }
 
 // A first signal asks a server to stop in order, whatever else has asked it before.

@@ -131,7 +131,7 @@ fn a_journal_of_another_version_is_refused_by_name_and_left_alone() {
     drop(Process::of(with_store(&store, &["--durability=journal"])));
     let segment = store.join("journal-0000000001");
     let mut bytes = fs::read(&segment).unwrap();
-    bytes[8] = 77;
+    bytes[8..12].copy_from_slice(&[77, !77, 77, !77]);
     fs::write(&segment, &bytes).unwrap();
     let said = refusal(&with_store(&store, &["--durability=journal"]).output().unwrap());
     assert!(said.contains("format 77"), "{said}");

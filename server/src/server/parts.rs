@@ -167,6 +167,7 @@ impl Parts {
         *self.left.lock() = rooms;
         for (user, left) in revoked {
             self.door.revocations().revoke(user.into(), Duration::from_millis(left), clock::now());
+            self.revoked.iter().for_each(|users| users.have_changed());
         }
         if let Some(once) = self.door.once() {
             used.iter().for_each(|(id, expires)| {
@@ -211,7 +212,11 @@ impl Parts {
         carried.append(&mut self.left.lock());
         let stored = opened.as_ref().map_or(0, |(store, _)| store.newest_room());
         self.factory.number_after(carried.iter().map(|room| room.carried.id.0).fold(stored, u64::max));
-        if let Some(opened) = opened {
+        if let Some(mut opened) = opened {
+            if let Some(users) = self.revoked.clone() {
+                let door = self.door.clone();
+                opened.0.keep_revoked(move || users.write_again(door.revocations(), clock::now()));
+            }
             // Of these, the store has something older: the server before could not write them.
             let (newer, others) = carried.into_iter().partition(|room| room.durability != Durability::None);
             let Self { factory, config, metrics, health, store, .. } = self;

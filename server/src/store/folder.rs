@@ -41,7 +41,7 @@ pub(crate) enum StoreError {
         "its journal has the format {0}, which this server does not read: start the version that wrote it, or \
          give this one another folder"
     )]
-    Format(u32),
+    Format(u8),
     /// There is none.
     #[error("there is no store")]
     Missing,
@@ -627,5 +627,31 @@ mod tests {
         let failed = Folder::open(folder.path(), Footing::default()).unwrap_err();
         assert!(matches!(failed, StoreError::Io(_)), "{failed}");
         assert!(folder.path().join(ROOMS).is_dir());
+    }
+
+    // Whatever is not found when it is opened would be found by a panic when something is written, and again
+    // at each start.
+    #[test]
+    fn damage_anywhere_in_the_database_is_found_before_a_server_begins() {
+        let place = folder();
+        let mut rows: Vec<_> =
+            (1..=20).map(|id| super::super::row::tests::row(id, &id.to_string())).collect();
+        let (mut opened, _) = Folder::open(place.path(), Footing::default()).unwrap();
+        opened.begin(&mut rows, &[]).unwrap();
+        drop(opened);
+        let whole = fs::read(place.path().join(ROOMS)).unwrap();
+        let used: Vec<_> = (0..whole.len()).filter(|at| whole[*at] != 0).collect();
+        for at in used.iter().step_by(used.len() / 80) {
+            let mut damaged = whole.clone();
+            damaged[*at] ^= 0xff;
+            let place = folder();
+            fs::write(place.path().join(ROOMS), damaged).unwrap();
+            /// The first page says which format it is.
+            const PAGE: usize = 4096;
+            match Folder::open(place.path(), Footing::default()) {
+                Ok((mut opened, _)) => drop(opened.begin(&mut [], &[]).unwrap()),
+                Err(error) => assert!(*at < PAGE, "byte {at}: {error}"),
+            }
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! The frames of a journal: how they are in a file, and how a file is read that may have been cut off or
 //! damaged anywhere.
 //!
-//! A file begins with the magic `DRIFTJNL` and a version, a little-endian `u32`, like all numbers here. Then
-//! come frames until one has the length 0, or makes no sense:
+//! A file begins with the magic `DRIFTJNL` and a version: a byte, its complement, and both once more, so that
+//! damage is not taken for another version. Then come frames until one has the length 0, or makes no sense
+//! (numbers are little-endian):
 //!
 //! | bytes | what |
 //! | --- | --- |
@@ -21,11 +22,14 @@
 //! number that is missing.
 
 /// The version of what is in frames. Raise it with every change.
-pub(crate) const VERSION: u8 = 3;
+pub(crate) const VERSION: u8 = 4;
 /// The beginning of a file.
-pub(crate) const HEAD: [u8; 12] = [b'D', b'R', b'I', b'F', b'T', b'J', b'N', b'L', VERSION, 0, 0, 0];
+pub(crate) const HEAD: [u8; 12] =
+    [b'D', b'R', b'I', b'F', b'T', b'J', b'N', b'L', VERSION, !VERSION, VERSION, !VERSION];
 /// What of it is the same in all versions.
 const MAGIC: usize = 8;
+/// The last version whose byte was followed by zeroes.
+const UNCHECKED: u8 = 3;
 /// The number of a frame that has a room's first checkpoint.
 pub(super) const BEGINNING: u64 = 0;
 /// The number of a frame that says that a room has ended.
@@ -69,12 +73,16 @@ pub(super) fn write(to: &mut [u8], before: &[u8; BEFORE], body: &[u8]) {
     to[..BEFORE].copy_from_slice(before);
 }
 
-/// The version of a file that was written by another one. None: it was not.
-pub(super) fn other_version(file: &[u8]) -> Option<u32> {
+/// The version of a file that was written by another one. None: it was not, or is damaged.
+pub(super) fn other_version(file: &[u8]) -> Option<u8> {
     let (head, _) = file.split_first_chunk::<{ HEAD.len() }>()?;
-    let (magic, version) = head.split_at(MAGIC);
-    let version = u32::from_le_bytes(version.try_into().ok()?);
-    (magic == &HEAD[..MAGIC] && *head != HEAD).then_some(version)
+    let (magic, rest) = head.split_at(MAGIC);
+    let version = rest[0];
+    let is_one = match version {
+        1..=UNCHECKED => rest[1..] == [0; 3],
+        _ => *rest == [version, !version, version, !version],
+    };
+    (magic == &HEAD[..MAGIC] && is_one && version != VERSION).then_some(version)
 }
 
 /// The intact frames at the beginning of a file.
@@ -151,6 +159,18 @@ mod tests {
         fn any_bytes_are_read_without_harm(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&bytes).count();
             let _ = read(&[&HEAD[..], &bytes].concat()).count();
+        }
+    }
+
+    #[test]
+    fn damage_is_not_another_version() {
+        assert_eq!(other_version(&HEAD), None);
+        let with = |version: [u8; 4]| other_version(&[&HEAD[..MAGIC], &version].concat());
+        assert_eq!([with([99, !99, 99, !99]), with([3, 0, 0, 0])], [Some(99), Some(3)]);
+        for bit in 0..HEAD.len() * 8 {
+            let mut head = HEAD;
+            head[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(other_version(&head), None, "bit {bit}");
         }
     }
 }

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// What is wrong if the database is not where it was.
+const GONE: &str = "the database is no longer there: somebody has removed or replaced it. It begins anew";
 /// Shortest time between two transactions, so that many rooms share one.
 const TOGETHER: Duration = Duration::from_millis(200);
 
@@ -118,6 +120,14 @@ impl Keeper {
             return Ok(());
         }
         self.written = now;
+        if !self.folder.rooms.are_there() {
+            self.folder.rooms.leave();
+            // In the end, all rooms are among what waits.
+            if !last {
+                self.log.distrust(GONE);
+                return Err(io::Error::other(GONE));
+            }
+        }
         let (rooms, aside, current) = {
             let mut waiting = self.pending.0.lock();
             // Under the lock: a checkpoint that is not taken here has its frames in this segment or in later

@@ -184,15 +184,18 @@ impl Log {
     /// attempt that all is well. So nothing that was written up to now counts: rooms go on in the next
     /// segment, with new checkpoints.
     pub(super) fn synchronise(&self, folder: &Path, disk: &dyn Disk) -> io::Result<()> {
-        self.try_to_synchronise(folder, disk).inspect_err(|why| {
-            let mut segments = self.0.lock();
-            segments.distrusted = Some(why.to_string());
-            self.1.store(segments.current.number, Ordering::Relaxed);
-            if !segments.advance() {
-                segments.current.close();
-            }
-            segments.full.clear();
-        })
+        self.try_to_synchronise(folder, disk).inspect_err(|why| self.distrust(&why.to_string()))
+    }
+
+    /// Nothing that was written up to now counts: all rooms write new checkpoints.
+    pub(super) fn distrust(&self, why: &str) {
+        let mut segments = self.0.lock();
+        segments.distrusted = Some(why.to_owned());
+        self.1.store(segments.current.number, Ordering::Relaxed);
+        if !segments.advance() {
+            segments.current.close();
+        }
+        segments.full.clear();
     }
 
     fn try_to_synchronise(&self, folder: &Path, disk: &dyn Disk) -> io::Result<()> {

@@ -8,7 +8,7 @@ use super::{
 use crate::ground::revocations::Revocations;
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
@@ -22,7 +22,7 @@ const NAME: &str = "probe";
 /// How a database of redb begins.
 const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 
-/// Which folder a store is, whatever that is called.
+/// Which folder or file something is, whatever that is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     device: u64,
@@ -30,9 +30,18 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(folder: &Path) -> io::Result<Self> {
-        let found = fs::metadata(folder)?;
-        Ok(Self { device: found.dev(), inode: found.ino() })
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self::from(&fs::metadata(path)?))
+    }
+
+    pub(super) fn of_file(file: &File) -> io::Result<Self> {
+        Ok(Self::from(&file.metadata()?))
+    }
+}
+
+impl From<&Metadata> for Place {
+    fn from(found: &Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino() }
     }
 }
 

@@ -24,8 +24,8 @@ const PART: &str = "revoked.part";
 #[derive(Debug)]
 pub(crate) struct RevokedUsers {
     folder: PathBuf,
-    /// One writes at a time, and what is written last is newest.
-    writing: Mutex<()>,
+    /// One writes at a time, and what is written last is newest. Whether that is still to be done.
+    unwritten: Mutex<bool>,
 }
 
 /// What is in the file.
@@ -39,7 +39,12 @@ struct Written {
 impl RevokedUsers {
     /// Those of the store in this folder, which is open.
     pub(crate) fn of(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), writing: Mutex::default() }
+        Self { folder: folder.to_owned(), unwritten: Mutex::default() }
+    }
+
+    /// Others are revoked than the file says.
+    pub(crate) fn have_changed(&self) {
+        *self.unwritten.lock() = true;
     }
 
     /// Learns who is revoked, and for how much longer from `now` on.
@@ -82,8 +87,18 @@ impl RevokedUsers {
         self.write_at(revoked, now, Moment::now())
     }
 
+    /// The same, if it has not been done since something has changed: the disk may have been full.
+    ///
+    /// # Errors
+    /// It still cannot be written.
+    pub(crate) fn write_again(&self, revoked: &Revocations, now: Instant) -> io::Result<()> {
+        let is_written = !*self.unwritten.lock();
+        if is_written { Ok(()) } else { self.write(revoked, now) }
+    }
+
     fn write_at(&self, revoked: &Revocations, now: Instant, at: Moment) -> io::Result<()> {
-        let _writing = self.writing.lock();
+        let mut unwritten = self.unwritten.lock();
+        *unwritten = true;
         let left_ms = revoked.current(now).into_iter();
         let left_ms = left_ms.map(|(user, left)| (user, left.as_millis() as u64)).collect();
         let part = self.folder.join(PART);
@@ -91,7 +106,9 @@ impl RevokedUsers {
         file.write_all(&serde_json::to_vec(&Written { at, left_ms })?)?;
         file.sync_all()?;
         rename(&part, self.folder.join(NAME))?;
-        File::open(&self.folder)?.sync_all()
+        File::open(&self.folder)?.sync_all()?;
+        *unwritten = false;
+        Ok(())
     }
 }
 

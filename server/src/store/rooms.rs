@@ -1,6 +1,6 @@
 //! The database of checkpoints.
 
-use super::{StoreError, disk::Disk, machine::now_ms, row::Row};
+use super::{Place, StoreError, disk::Disk, machine::now_ms, row::Row};
 use redb::{
     Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
 };
@@ -64,9 +64,9 @@ pub(super) struct Found {
 pub(super) struct Rooms {
     path: PathBuf,
     disk: Arc<dyn Disk>,
-    /// None: it has to be opened. After writing to it has failed, that is so again, because it does nothing
-    /// more then.
-    database: Option<Database>,
+    /// With the file that it is. None: it has to be opened. After writing to it has failed, that is so again,
+    /// because it does nothing more then.
+    database: Option<(Database, Place)>,
 }
 
 impl Rooms {
@@ -174,19 +174,25 @@ impl Rooms {
         })
     }
 
-    /// As after an error.
-    #[cfg(test)]
-    pub(super) fn fail(&mut self) {
+    /// Whether the file that is open has its name still. Whatever is written to it would be gone otherwise.
+    pub(super) fn are_there(&self) -> bool {
+        self.database
+            .as_ref()
+            .is_none_or(|(_, place)| Place::of(&self.path).is_ok_and(|there| there == *place))
+    }
+
+    /// Leaves the file, as after an error: what is written next goes to the one that is there then.
+    pub(super) fn leave(&mut self) {
         self.database = None;
     }
 
     fn reader(&self) -> Result<ReadTransaction, redb::Error> {
-        let database = self.database.as_ref().ok_or(Error::PreviousIo)?;
+        let (database, _) = self.database.as_ref().ok_or(Error::PreviousIo)?;
         Ok(database.begin_read()?)
     }
 
     fn write<T>(&mut self, change: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error>) -> io::Result<T> {
-        let database = match &self.database {
+        let (database, _) = match &self.database {
             Some(database) => database,
             None => self.database.insert(open(&self.path, &*self.disk).map_err(|error| match error {
                 StoreError::Io(error) => error,
@@ -216,12 +222,16 @@ impl Rooms {
     }
 }
 
-fn open(path: &Path, disk: &dyn Disk) -> Result<Database, StoreError> {
+fn open(path: &Path, disk: &dyn Disk) -> Result<(Database, Place), StoreError> {
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     // It may have been made when others could read it.
     file.set_permissions(Permissions::from_mode(0o600))?;
-    disk.database(Database::builder().set_cache_size(CACHE), file).map_err(|error| why(error.into()))
+    let place = Place::of_file(&file)?;
+    let mut builder = Database::builder();
+    // Otherwise some damage is found only when something is written, by a panic.
+    builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
+    Ok((disk.database(&builder, file).map_err(|error| why(error.into()))?, place))
 }
 
 /// What a transaction writes to.

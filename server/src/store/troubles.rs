@@ -29,6 +29,8 @@ pub enum Task {
     Segments,
     /// The journal on the disk.
     Synchronisation,
+    /// Whose access was revoked.
+    Revoked,
 }
 
 impl Task {
@@ -38,6 +40,7 @@ impl Task {
             Task::Checkpoints => "checkpoints",
             Task::Segments => "segments",
             Task::Synchronisation => "journal",
+            Task::Revoked => "revoked",
         }
     }
 
@@ -46,6 +49,7 @@ impl Task {
         match self {
             Task::Checkpoints => "checkpoint",
             Task::Segments | Task::Synchronisation => "journal",
+            Task::Revoked => "revoked",
         }
     }
 
@@ -54,6 +58,7 @@ impl Task {
             Task::Checkpoints => "checkpoints cannot be written",
             Task::Segments => "the journal cannot be continued",
             Task::Synchronisation => "the disk does not take the journal",
+            Task::Revoked => "whose access was revoked cannot be written",
         }
     }
 }

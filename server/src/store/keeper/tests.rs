@@ -1,6 +1,7 @@
 use super::*;
 use crate::store::{
     Footing, Stored,
+    folder::ROOMS,
     log::{SEGMENT, Segment, path_of},
 };
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
@@ -176,7 +177,7 @@ fn the_database_is_opened_again_after_an_error() {
     let mut store = Store::new();
     store.put(2);
     let moved = store.path().join("moved");
-    store.keeper.folder.rooms.fail();
+    store.keeper.folder.rooms.leave();
     fs::rename(store.path().join("rooms.redb"), &moved).unwrap();
     fs::create_dir(store.path().join("rooms.redb")).unwrap();
     assert!(store.write().is_err());
@@ -184,4 +185,22 @@ fn the_database_is_opened_again_after_an_error() {
     fs::rename(&moved, store.path().join("rooms.redb")).unwrap();
     store.write().unwrap();
     assert_eq!(store.found(), [2]);
+}
+
+#[test]
+fn a_database_that_is_removed_is_noticed_and_begins_anew_with_all_rooms() {
+    for last in [false, true] {
+        let mut store = Store::new();
+        store.log.provide(Segment::create(store.path(), 2, &Footing::default()).unwrap());
+        fs::remove_file(store.path().join(ROOMS)).unwrap();
+        if !last {
+            let error = store.write().unwrap_err().to_string();
+            assert!(error.contains("is no longer there"), "{error}");
+            assert!(store.log.distrusts(1) && store.log.check().is_err(), "all rooms write checkpoints");
+        }
+        store.put(1);
+        store.now += TOGETHER * 2;
+        store.keeper.work(store.now, last).unwrap();
+        assert_eq!(store.found(), [1]);
+    }
 }
