@@ -16,6 +16,7 @@ pub(crate) mod held;
 pub mod home;
 pub mod id;
 pub mod identity;
+pub(crate) mod inode;
 pub mod key_source;
 pub mod members;
 pub mod notice;

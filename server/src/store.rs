@@ -21,8 +21,8 @@
 //!
 //! Four threads ([`workers`]) do what may wait for the disk, and none waits for another: one writes
 //! checkpoints ([`keeper`]), one makes the next segment, one has the disk take the journal
-//! (`--journal-sync`): a *machine* that dies loses what was not synchronised; and one writes who is revoked, if
-//! the disk was full.
+//! (`--journal-sync`): a *machine* that dies loses what was not synchronised; and one writes who is revoked,
+//! if the disk was full.
 //!
 //! A room exists in the store before anybody is told of it. With `journal`, its first checkpoint is in the
 //! journal before anybody can join; with `checkpoint`, before anybody is shown its first tick. The database
@@ -63,7 +63,7 @@ pub(crate) use folder::{StoreError, Stored, StoredRoom, check};
 pub(crate) use frames::VERSION;
 #[cfg(any(test, fuzzed))]
 pub(crate) use fuzz::fuzz;
-pub(crate) use probe::{Place, probe};
+pub(crate) use probe::probe;
 pub(crate) use revoked::RevokedUsers;
 pub(crate) use row::Row;
 pub use troubles::Task;
@@ -72,7 +72,7 @@ pub use yardstick::Yardstick;
 
 use crate::{
     carry, clock,
-    ground::{durability::Durability, shared::RoomShared},
+    ground::{durability::Durability, inode::Inode, shared::RoomShared},
     health::Part,
     metrics::Metrics,
     registry::Maker,
@@ -105,7 +105,7 @@ pub(crate) const FINISH: Duration = Duration::from_secs(5);
 /// The store of a running server.
 #[derive(Debug)]
 pub(crate) struct Store {
-    place: Place,
+    place: Inode,
     pending: Arc<Pending>,
     log: Arc<Log>,
     intervals: Intervals,
@@ -249,7 +249,7 @@ impl Opened {
             );
         }
         let (path, footing) = (folder.path().to_owned(), folder.footing().clone());
-        let place = Place::of(&path)?;
+        let place = Inode::from(std::fs::metadata(&path)?);
         let troubles = Arc::new(Troubles::new(&path, metrics.clone(), health));
         let pending = Arc::<Pending>::default();
         let mut keeper = Keeper::new(folder, &rows, pending.clone(), log.clone(), metrics.clone());
@@ -382,7 +382,7 @@ impl Store {
     }
 
     /// Which store it is.
-    pub(crate) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Inode {
         self.place
     }
 

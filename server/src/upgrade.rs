@@ -32,7 +32,10 @@ mod successor;
 pub(crate) use predecessor::{Predecessor, predecessor, tell_failed};
 pub(crate) use successor::{Line, Program, Successor, UpgradeError};
 
-use crate::{carry, ground::once::Id, store};
+use crate::{
+    carry,
+    ground::{inode::Inode, once::Id},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -76,7 +79,7 @@ pub(crate) struct Abilities {
     pub journal: Option<u8>,
     /// Which store it has. None: none.
     #[serde(default)]
-    pub store: Option<store::Place>,
+    pub store: Option<Inode>,
     /// Checksums of the schemas of its games, by kind.
     pub schemas: BTreeMap<String, u32>,
 }

@@ -5,12 +5,11 @@ use super::{
     folder::{self, ROOMS},
     frames, log,
 };
-use crate::ground::revocations::Revocations;
-use serde::{Deserialize, Serialize};
+use crate::ground::{inode::Inode, revocations::Revocations};
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     time::Duration,
 };
@@ -22,40 +21,17 @@ const NAME: &str = "probe";
 /// How a database of redb begins.
 const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 
-/// Which folder or file something is, whatever that is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
-    device: u64,
-    inode: u64,
-}
-
-impl Place {
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self::from(&fs::metadata(path)?))
-    }
-
-    pub(super) fn of_file(file: &File) -> io::Result<Self> {
-        Ok(Self::from(&file.metadata()?))
-    }
-}
-
-impl From<&Metadata> for Place {
-    fn from(found: &Metadata) -> Self {
-        Self { device: found.dev(), inode: found.ino() }
-    }
-}
-
 /// Looks for all that would keep this process from having the store as soon as the other one has left it: it
 /// does without the lock, and changes nothing. Returns which store it is.
 ///
 /// # Errors
 /// The store could not be used.
-pub(crate) fn probe(path: &Path) -> Result<Place, StoreError> {
+pub(crate) fn probe(path: &Path) -> Result<Inode, StoreError> {
     folder::check(path)?;
     if !path.join(ROOMS).is_file() {
         return Err(StoreError::Missing);
     }
-    let place = Place::of(path)?;
+    let store = Inode::from(fs::metadata(path)?);
     try_to_write(&path.join(NAME))?;
     let database = OpenOptions::new().read(true).write(true).open(path.join(ROOMS))?;
     if head::<{ MAGIC.len() }>(database)? != MAGIC {
@@ -74,7 +50,7 @@ pub(crate) fn probe(path: &Path) -> Result<Place, StoreError> {
         }
     }
     RevokedUsers::of(path).read(&Revocations::default(), Duration::ZERO)?;
-    Ok(place)
+    Ok(store)
 }
 
 fn try_to_write(file: &Path) -> io::Result<()> {

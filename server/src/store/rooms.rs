@@ -1,6 +1,7 @@
 //! The database of checkpoints.
 
-use super::{Place, StoreError, disk::Disk, machine::now_ms, row::Row};
+use super::{StoreError, disk::Disk, machine::now_ms, row::Row};
+use crate::ground::inode::Inode;
 use redb::{
     Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, Table, TableDefinition, TableError,
 };
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     cmp::Reverse,
     collections::HashMap,
-    fs::{OpenOptions, Permissions},
+    fs::{self, OpenOptions, Permissions},
     io::{self, ErrorKind},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -66,7 +67,7 @@ pub(super) struct Rooms {
     disk: Arc<dyn Disk>,
     /// With the file that it is. None: it has to be opened. After writing to it has failed, that is so again,
     /// because it does nothing more then.
-    database: Option<(Database, Place)>,
+    database: Option<(Database, Inode)>,
 }
 
 impl Rooms {
@@ -178,7 +179,7 @@ impl Rooms {
     pub(super) fn are_there(&self) -> bool {
         self.database
             .as_ref()
-            .is_none_or(|(_, place)| Place::of(&self.path).is_ok_and(|there| there == *place))
+            .is_none_or(|(_, file)| fs::metadata(&self.path).is_ok_and(|found| Inode::from(found) == *file))
     }
 
     /// Leaves the file, as after an error: what is written next goes to the one that is there then.
@@ -222,16 +223,16 @@ impl Rooms {
     }
 }
 
-fn open(path: &Path, disk: &dyn Disk) -> Result<(Database, Place), StoreError> {
+fn open(path: &Path, disk: &dyn Disk) -> Result<(Database, Inode), StoreError> {
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     // It may have been made when others could read it.
     file.set_permissions(Permissions::from_mode(0o600))?;
-    let place = Place::of_file(&file)?;
+    let inode = Inode::from(file.metadata()?);
     let mut builder = Database::builder();
     // Otherwise some damage is found only when something is written, by a panic.
     builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
-    Ok((disk.database(&builder, file).map_err(|error| why(error.into()))?, place))
+    Ok((disk.database(&builder, file).map_err(|error| why(error.into()))?, inode))
 }
 
 /// What a transaction writes to.
