@@ -5,13 +5,15 @@ use super::{
     folder::{self, ROOMS},
     frames, log,
 };
-use crate::ground::{inode::Inode, revocations::Revocations};
+use crate::{
+    clock,
+    ground::{inode::Inode, revocations::Revocations},
+};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
-    time::Duration,
 };
 
 /// Written to the folder to see whether that is possible.
@@ -49,7 +51,7 @@ pub(crate) fn probe(path: &Path) -> Result<Inode, StoreError> {
             Err(error) => return Err(error.into()),
         }
     }
-    RevokedUsers::of(path).read(&Revocations::default(), Duration::ZERO)?;
+    RevokedUsers::of(path).read(&Revocations::default(), clock::now())?;
     Ok(store)
 }
 
