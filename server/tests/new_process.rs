@@ -433,7 +433,7 @@ fn a_revocation_that_could_not_be_written_is_written_later_and_by_the_next_proce
     let mut servers = Servers::start(&["--store", "store", "--durability", "journal"]);
     let store = servers.folder.path().join("store");
     // As with a full disk, nothing can be written here.
-    fs::create_dir(store.join("revoked.part")).unwrap();
+    until("there is a store", || fs::create_dir(store.join("revoked.part")).is_ok());
     let revoke = |servers: &Servers, user: &str| {
         let answer = servers.operate("POST", &format!("/v1/users/{user}/revoke"));
         answer.json()["survives_restart"].as_bool().unwrap()
