@@ -25,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, oneshot},
     task::spawn_blocking,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tracing::{info, warn};
 
@@ -34,7 +34,10 @@ const FREEZE_LIMIT: Duration = Duration::from_secs(2);
 /// Rooms on their way from here at the same time: those that wait go on meanwhile.
 const AT_ONCE: usize = 4;
 /// How often a node that drains tries to have all its rooms go on elsewhere.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
+/// Time between two rounds, in which the other nodes are seen anew: one that was there may just have ended,
+/// and another have begun in its place.
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(1_200);
 /// The largest room that goes through Redis, bytes.
 const MOST: usize = 64 << 20;
 
@@ -151,22 +154,30 @@ impl Mover {
     /// Has all rooms go on where there is least to do. What cannot is tried again, because another node may
     /// be able to.
     pub(crate) async fn give_all(self: &Arc<Self>) {
-        for _ in 0..ROUNDS {
-            let rooms = self.registry.all().into_iter().map(|listed| listed.shared.name.clone());
-            let rooms: Vec<_> = rooms.collect();
+        let mut rooms: Vec<_> =
+            self.registry.all().into_iter().map(|listed| listed.shared.name.clone()).collect();
+        let mut was_nowhere = false;
+        for round in 0..ROUNDS {
             if rooms.is_empty() {
                 return;
             }
-            let given = stream::iter(&rooms).map(|room| async { self.give(room, None).await });
+            if round > 0 {
+                sleep(BETWEEN_ROUNDS).await;
+            }
+            let given =
+                stream::iter(&rooms).map(|room| async { (room.clone(), self.give(room, None).await) });
             let given: Vec<_> = given.buffer_unordered(AT_ONCE).collect().await;
-            let moved = given.iter().filter(|given| given.is_ok()).count();
+            let moved = given.iter().filter(|(_, given)| given.is_ok()).count();
             info!(rooms = rooms.len(), moved, "rooms have gone to other nodes");
-            let nowhere = |given: &Result<_, MoveError>| {
-                matches!(given, Err(MoveError::NoTarget(_) | MoveError::NoSuchRoom(_)))
-            };
-            if moved == 0 && given.iter().all(nowhere) {
+            let nowhere = given.iter().all(|(_, given)| matches!(given, Err(MoveError::NoTarget(_))));
+            if nowhere && was_nowhere {
                 return;
             }
+            was_nowhere = nowhere;
+            let stays = |given: &Result<_, MoveError>| {
+                matches!(given, Err(MoveError::NoTarget(_) | MoveError::Kept { .. }))
+            };
+            rooms = given.into_iter().filter(|(_, given)| stays(given)).map(|(room, _)| room).collect();
         }
     }
 
@@ -204,7 +215,8 @@ impl Mover {
                 Ok(Gone { node: *node, stood: due.elapsed() })
             }
             Given::Kept(why) => {
-                let why = why.unwrap_or_else(|| "the other node has not taken it in time".to_owned());
+                let why =
+                    why.unwrap_or_else(|| "the other node has ended, or has not taken it in time".to_owned());
                 thawed(MoveError::Kept { room: name.to_owned(), why })
             }
             Given::Lost => {
