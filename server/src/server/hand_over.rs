@@ -53,18 +53,16 @@ impl Running {
 
     /// Whether a process may follow it now.
     pub(crate) fn may_be_followed(&self) -> Result<(), UpgradeError> {
-        match self.parts.registry.drain_state().step() {
-            Step::Serving => Ok(()),
-            _ => Err(UpgradeError::Stopping),
+        if self.parts.registry.drain_state().step() != Step::Serving {
+            return Err(UpgradeError::Stopping);
         }
+        let trouble = self.parts.store.get().and_then(|store| store.trouble());
+        trouble.map_or(Ok(()), |trouble| Err(UpgradeError::Store(trouble)))
     }
 
     /// Whether a process with these abilities may follow it now.
     pub(crate) fn may_hand_over(&self, to: &Abilities) -> Result<(), UpgradeError> {
         self.may_be_followed()?;
-        if let Some(trouble) = self.parts.store.get().and_then(|store| store.trouble()) {
-            return Err(UpgradeError::Store(trouble));
-        }
         self.could_read(to)?;
         let mut unfit = BTreeMap::<String, usize>::new();
         for listed in self.parts.registry.all() {
