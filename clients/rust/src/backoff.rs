@@ -3,12 +3,16 @@
 //! Exponential with full jitter: each wait is drawn evenly from zero to a ceiling that doubles with every
 //! failure. So clients that were disconnected together come back spread out. (Marc Brooker, "Exponential
 //! Backoff And Jitter", AWS Architecture Blog, 2015.) A server that says when to come back has spread its
-//! clients itself: the first wait is what it says, so that nobody is away for longer than that.
+//! clients itself: the first waits are what it says, so that nobody is away for longer than that.
 
 use std::time::Duration;
 
 /// Longest wait that a server may request in a goodbye; longer ones are cut to this.
 pub const MAX_SERVER_DELAY: Duration = Duration::from_secs(300);
+
+/// So often in a row, a server is believed that says when to come back. (A room is taken over by another node
+/// after its connection was lost, its old node was tried, and somebody has said when that is.)
+const BELIEVED: u32 = 3;
 
 /// Waits between attempts to connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +36,7 @@ impl Backoff {
     }
 
     /// The wait after one more failure. `server` is the wait that the goodbye requested, if there was one (up
-    /// to [`MAX_SERVER_DELAY`]): the first wait is that, and no later one is shorter.
+    /// to [`MAX_SERVER_DELAY`]): the first waits are that, and no later one is shorter.
     pub fn next(&mut self, rng: &mut fastrand::Rng, server: Option<Duration>) -> Duration {
         self.next_within(Duration::MAX, rng, server)
     }
@@ -44,11 +48,11 @@ impl Backoff {
         rng: &mut fastrand::Rng,
         server: Option<Duration>,
     ) -> Duration {
-        let (first, ceiling) = (self.failures == 0, self.ceiling().min(most));
+        let (believed, ceiling) = (self.failures < BELIEVED, self.ceiling().min(most));
         self.failures = self.failures.saturating_add(1);
         let jittered = ceiling.mul_f64(rng.f64());
         match server.map(|wait| wait.min(MAX_SERVER_DELAY)).filter(|wait| !wait.is_zero()) {
-            Some(wait) if first => wait,
+            Some(wait) if believed => wait,
             wait => jittered.max(wait.unwrap_or_default()),
         }
     }

@@ -51,6 +51,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 4;
 /// How often a client follows from one node to another before it is welcomed.
 const MAX_HOPS: usize = 3;
+/// So many nodes in a row may be dead to which a client was sent, before it waits longer.
+const FAILED_NODES: u32 = 3;
 /// A new seat that lasts for this long, or for as long as the next wait, shows that the server works.
 const LASTS: Duration = Duration::from_secs(5);
 
@@ -85,6 +87,8 @@ pub struct ClientCore {
     sent_to: Vec<String>,
     /// Failed attempts in a row.
     failed: u32,
+    /// The next wait is as after a first failure.
+    soon: bool,
     backoff: Backoff,
     max_attempts: Option<u32>,
     rng: fastrand::Rng,
@@ -134,6 +138,7 @@ impl ClientCore {
             node: None,
             sent_to: Vec::new(),
             failed: 0,
+            soon: false,
             backoff: options.backoff.clone(),
             max_attempts: options.max_attempts,
             rng: options.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
@@ -275,6 +280,8 @@ impl ClientCore {
     /// The attempt to connect that was due in [`Phase::Waiting`] has failed. Ignored in other phases.
     pub fn handle_dial_failed(&mut self, now: Instant, error: DialError) {
         if let Phase::Waiting { .. } = self.phase {
+            // Another node may have the room soon: whoever was sent there asks again, before he waits longer.
+            self.soon = self.node.is_some() && self.failed < FAILED_NODES;
             self.start_over();
             self.retry(now, error.into(), false);
         }
@@ -310,7 +317,7 @@ impl ClientCore {
             Disconnect::Goodbye { reconnect_after, .. } => Some(*reconnect_after),
             _ => None,
         };
-        let wait = if answered {
+        let wait = if std::mem::take(&mut self.soon) || answered {
             self.backoff.uncounted(&mut self.rng, asked)
         } else {
             self.backoff.next_within(self.patience(now), &mut self.rng, asked)

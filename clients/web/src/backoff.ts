@@ -26,11 +26,11 @@ export class Backoff {
 
   /**
    * The wait after one more failure, ms, drawn from at most `most`. If a goodbye requested one, the first
-   * wait is that (the server has spread its clients itself), and no later one is shorter.
+   * three waits are that (the server has spread its clients itself), and no later one is shorter.
    */
   next(asked = 0, most = Infinity): number {
     const jittered = Math.min(this.ceiling, most) * this.random();
-    const first = this.failures++ === 0;
+    const first = this.failures++ < 3;
     const wait = Math.min(asked, MAX_SERVER_DELAY);
     return first && wait > 0 ? wait : Math.max(jittered, wait);
   }

@@ -173,6 +173,8 @@ export class Core {
     if (gone.includes(code)) this.rejoin = true;
     // Another node may have the room by now, or will.
     const elsewhere = this.rejoin || code === CloseCode.NodeLost || code === CloseCode.Draining;
+    // Whoever was sent to a node that is dead asks again soon.
+    const soon = this.node && phase.name === "dialing" && this.failed < 3;
     if (elsewhere || phase.name === "dialing") this.startOver();
     // The server is there and has answered, and the lost seat will not be asked for again: nothing has
     // failed.
@@ -187,7 +189,7 @@ export class Core {
     // While a seat waits, there is time for several attempts.
     const seat = this.session.welcome?.resumeWindowMs ?? 0;
     const most = !this.rejoin && now - this.lostAt < seat ? seat / 4 : Infinity;
-    let wait = answered ? this.backoff.first() : this.backoff.next(cause.reconnectAfter, most);
+    let wait = answered || soon ? this.backoff.first() : this.backoff.next(cause.reconnectAfter, most);
     if (phase.name === "dialing" && phase.woken) wait = 0;
     this.phase = { name: "waiting", until: now + wait, cause };
   }

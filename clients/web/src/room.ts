@@ -77,7 +77,8 @@ export interface RoomEvents<Input, Event, K extends Kinds<K> = AnyKinds> {
   refused: { readonly command: number; readonly reason: string };
   /**
    * The room was restored after a failure of its server: what happened after tick `after`, up to tick
-   * `until`, is undone, although states and events have told of it. Comes before the status `joined`.
+   * `until`, the last one shown, is undone, although states and events have told of it. Comes before the
+   * status `joined`.
    */
   rolledBack: { readonly after: number; readonly until: number };
 }
@@ -157,6 +158,8 @@ export class Room<
   private end: () => void = () => {};
   /** Time of the room's tick 0 by the server's clock, ms, as the last welcome says it. */
   private epoch: number | undefined;
+  /** Tick of the last event. */
+  private heard = 0;
   private firstWelcome: { resolve: () => void; reject: (error: RoomError) => void } | undefined;
 
   /** @internal */
@@ -567,6 +570,7 @@ export class Room<
       }
       case "event": {
         const { tick, payload } = event.event;
+        this.heard = tick;
         // If the game cannot decode it, that is the game's fault, and no reason to stop.
         return reported(() => this.emitter.emit("event", { tick, event: this.game.decodeEvent(payload) }));
       }
@@ -614,8 +618,10 @@ export class Room<
     }
     const after = welcome?.undoneAfter ?? 0;
     const until = welcome?.undoneUntil ?? 0;
+    const shown = this.state?.tick ?? Infinity;
+    const seen = Math.max(shown, this.heard);
     // The newest state is of before.
-    if (this.state && this.state.tick <= until) this.emitter.emit("rolledBack", { after, until });
+    if (shown <= until && seen > after) this.emitter.emit("rolledBack", { after, until: seen });
     this.retiring?.close(1000, "");
     this.retiring = undefined;
     if (this.transport) this.paths.works(this.transport.name);

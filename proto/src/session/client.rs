@@ -496,16 +496,19 @@ impl ClientSession {
         if kept.is_none() {
             self.history.clear();
         }
-        let (mut inputs, reliable_received, presence_version, newest) = match kept {
-            Some(seat) => (seat.inputs, seat.reliable_received, seat.presence_version, seat.newest),
-            None => (Inputs::new(self.config.delivery), 0, 0, 0),
+        let (mut inputs, reliable_received, presence_version, newest, heard) = match kept {
+            Some(seat) => {
+                (seat.inputs, seat.reliable_received, seat.presence_version, seat.newest, seat.heard)
+            }
+            None => (Inputs::new(self.config.delivery), 0, 0, 0, 0),
         };
         inputs.received(welcome.input_received);
         self.events.push_back(ClientEvent::Welcome(Box::new(welcome.clone())));
         let (after, until) = (welcome.undone_after, welcome.undone_until);
-        // Its newest state is of before: it has not been told yet.
-        if newest > 0 && newest <= until {
-            self.events.push_back(ClientEvent::RolledBack { after, until });
+        // Its newest state is of before, so it has not been told yet. What comes after that, it has not seen.
+        let seen = newest.max(heard);
+        if seen > after && newest <= until {
+            self.events.push_back(ClientEvent::RolledBack { after, until: seen });
         }
         for command in dropped.into_iter().flatten() {
             let reason = SEAT_LOST.to_owned();
@@ -518,8 +521,16 @@ impl ClientSession {
             Delivery::Ordered => Duration::ZERO,
             Delivery::Datagram => tick / 5,
         };
-        self.seat =
-            Some(Seat { welcome, schema, ack_tick, inputs, reliable_received, presence_version, newest });
+        self.seat = Some(Seat {
+            welcome,
+            schema,
+            ack_tick,
+            inputs,
+            reliable_received,
+            presence_version,
+            newest,
+            heard,
+        });
         self.phase = Phase::Active;
         self.link.next_ping = now;
         Ok(())
@@ -599,7 +610,10 @@ impl ClientSession {
         }
         seat.reliable_received = reliable.sequence;
         let event = match reliable.body {
-            Some(reliable::Body::Event(event)) => ClientEvent::Event(event),
+            Some(reliable::Body::Event(event)) => {
+                seat.heard = seat.heard.max(event.tick);
+                ClientEvent::Event(event)
+            }
             Some(reliable::Body::CommandRefused(mut refused)) => {
                 // The server has it. Otherwise the loss of the seat would refuse it once more.
                 self.commands.confirmed(refused.command)?;

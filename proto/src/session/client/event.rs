@@ -14,7 +14,7 @@ pub enum ClientEvent {
     RolledBack {
         /// The tick that the room went back to.
         after: u32,
-        /// The last tick that is undone. Those of the room go on above it.
+        /// The last tick that is undone of those that the player was shown. The room's go on above it.
         until: u32,
     },
     /// A newer state was applied, or on datagrams more of the newest: see `snapshot`.

@@ -36,6 +36,8 @@ pub(super) struct Seat {
     pub(super) presence_version: u64,
     /// Tick of the newest state that came, over any connection.
     pub(super) newest: u32,
+    /// Tick of the newest event that came.
+    pub(super) heard: u32,
 }
 
 impl Link {
