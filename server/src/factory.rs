@@ -1,8 +1,11 @@
 //! Makes rooms, and finds or makes the one that a player wants.
 
+mod elsewhere;
+mod restoring;
 mod spec;
 mod ticks;
 
+pub(crate) use restoring::LostRoom;
 pub(crate) use spec::{FactoryError, RoomSpec};
 
 use crate::{
@@ -30,16 +33,14 @@ use crate::{
     homes::Homes,
     jobs::JobPool,
     metrics::Metrics,
-    nodes::{Hold, Nodes, Unavailable},
+    nodes::{Depot, Hold, Nodes, Unavailable},
     registry::{Found, Listed, Maker, Registry, RoomSummary, SeatPlace},
     room::{
         AskStarted, Carry, Checkpoints, Housing, Join, Listing, Resume, Room, RoomAddr, RoomSettings, Seated,
         Shell,
-        core::{
-            Carried, JoinError, Kept as KeptSeat, ResumeError, RoomCore,
-            restore::{restore, restore_or_go_back},
-        },
-        events::{Events, RoomEvent, RoomView},
+        core::{Carried, JoinError, Kept as KeptSeat, ResumeError, RoomCore},
+        events::Events,
+        journal::Journal,
         record::RecordThread,
         reports::ReportLimit,
         schedule::Schedule,
@@ -47,21 +48,20 @@ use crate::{
         timetable::Timetable,
     },
     spans::Span,
-    store::{Store, StoredRoom},
+    store::Store,
 };
 use actix::{MailboxError, Recipient};
 use driftless_proto::{
-    code::CloseCode,
     limits::{MAX_PLAYERS, MAX_SPECTATORS},
     names::is_room_name,
     wire,
 };
 use driftless_sim::{
     Setup, TICK_RATES,
-    checksum::schema_checksum,
     game::{Game, GameKind},
     replay::RecordingHeader,
 };
+use elsewhere::Turns;
 use futures_util::future::LocalBoxFuture;
 use parking_lot::Mutex;
 use std::{
@@ -76,7 +76,7 @@ use std::{
 };
 use ticks::{TickBudget, Ticks};
 use tokio::{sync::oneshot, time::timeout_at};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 /// How often a join may meet a room that is just ending before it is refused.
 const JOIN_ATTEMPTS: usize = 3;
@@ -95,6 +95,7 @@ pub struct Factory {
     ticks: Arc<TickBudget>,
     /// Rooms that are stored and cannot go on here, with the reasons: their names are taken.
     waiting: Mutex<HashMap<String, String>>,
+    turns: Turns,
 }
 
 /// What rooms get from the server.
@@ -119,6 +120,8 @@ pub struct RoomServices {
     pub(crate) nodes: Option<Arc<Nodes>>,
     /// The slots of players.
     pub(crate) places: Arc<Places>,
+    /// Where rooms are kept that these can have go on.
+    pub(crate) depot: Option<Arc<Depot>>,
 }
 
 /// A room's share of the server's totals. Given back when it is dropped.
@@ -127,7 +130,7 @@ struct Budget {
     /// The permit of the source whose join made it.
     _share: Option<Share>,
     /// It is this node's.
-    _hold: Option<Hold>,
+    hold: Option<Hold>,
 }
 
 /// A room that has not started yet.
@@ -161,24 +164,6 @@ pub(crate) struct Came {
     pub spectators: u32,
 }
 
-/// A room that cannot go on: what is left of it.
-pub(crate) struct LostRoom {
-    view: RoomView,
-    setup: Setup<String>,
-    maker: Maker,
-    durability: Durability,
-    spectating: Spectating,
-}
-
-impl LostRoom {
-    /// What is left of a room.
-    pub(crate) fn of(room: &carry::Room) -> Self {
-        let (setup, maker, durability) = room.made_with();
-        let (view, spectating) = (RoomView::of_carried(&room.carried), room.carried.spectating);
-        Self { view, setup, maker, durability, spectating }
-    }
-}
-
 impl Factory {
     /// A factory that lists its rooms in `registry`.
     pub fn new(
@@ -204,6 +189,7 @@ impl Factory {
             by_source,
             ticks,
             waiting,
+            turns: Turns::default(),
         })
     }
 
@@ -255,10 +241,7 @@ impl Factory {
                 None => format!("room-{id}").into(),
             };
             let kind = spec.kind.as_deref().unwrap_or(&self.default_kind);
-            let hold = match &self.services.nodes {
-                Some(nodes) => Some(nodes.claim(&name, kind, true).await?),
-                None => None,
-            };
+            let hold = self.hold(&name, kind).await?;
             let made = self.make(id, name.clone(), spec, maker, hold)?;
             match self.registry.get_or_start(&name, || self.start(made))? {
                 (listed, Found::Started) => return Ok(listed),
@@ -334,24 +317,6 @@ impl Factory {
         }
     }
 
-    async fn find_or_create(&self, join: &wire::Join, source: Source) -> Result<Listed, FactoryError> {
-        if let Some(listed) = self.find_here(join)? {
-            return Ok(listed);
-        }
-        let Some(nodes) = &self.services.nodes else { return self.make_for(join, source, None) };
-        if let Some(none) = makes_none(join) {
-            let found = nodes.find(&join.room).await.map_err(FactoryError::Unavailable)?;
-            return Err(found.map_or(none, |node| FactoryError::Elsewhere(Box::new(node))));
-        }
-        let kind = kind_of(join).unwrap_or(&self.default_kind);
-        let hold = nodes.claim(&join.room.as_str().into(), kind, false).await?;
-        // Somebody may have made it here meanwhile.
-        match self.find_here(join)? {
-            Some(listed) => Ok(listed),
-            None => self.make_for(join, source, Some(hold)),
-        }
-    }
-
     /// The room that a join is for, if it is here.
     fn find_here(&self, join: &wire::Join) -> Result<Option<Listed>, FactoryError> {
         let (name, kind) = (&*join.room, kind_of(join));
@@ -417,7 +382,7 @@ impl Factory {
             return Err(FactoryError::Waits { room: name.to_string(), why: why.clone() });
         }
         let durability = spec.durability.unwrap_or_else(|| self.config.durability.of(kind.name()));
-        if durability != Durability::None && self.services.store.get().is_none() {
+        if durability != Durability::None && !self.keeps() {
             return Err(FactoryError::NoStore);
         }
         spec::check_info(&spec.info)?;
@@ -509,179 +474,8 @@ impl Factory {
                 FactoryError::TooManyTicks(max)
             })?,
         };
-        let budget = Budget { _ticks: ticks, _share: share, _hold: hold };
+        let budget = Budget { _ticks: ticks, _share: share, hold };
         Ok(Made { shared, kind, setup, budget, maker, durability, trace: None })
-    }
-
-    /// New rooms get higher numbers than this. To be called before the first one is made, because rooms that
-    /// go on or wait keep their numbers.
-    pub(crate) fn number_after(&self, newest: u64) {
-        self.next_room.fetch_max(newest.saturating_add(1), Ordering::Relaxed);
-    }
-
-    /// Continues rooms of another server where they stopped. Where that fails, an operator's room starts anew
-    /// now, and any other when somebody joins it.
-    ///
-    /// If they are `stored` there, what is there of one that fails is set aside.
-    pub(crate) fn go_on(&self, rooms: Vec<carry::Room>, stored: Option<&Store>) {
-        self.number_after(rooms.iter().map(|room| room.carried.id.0).max().unwrap_or(0));
-        for room in rooms {
-            let lost = LostRoom::of(&room);
-            if let Err(why) = self.try_go_on(room, stored.is_some(), None) {
-                if let Some(store) = stored {
-                    warn!(room = %lost.view.room, "its checkpoint is set aside in the store");
-                    store.set_aside(lost.view.room.to_string());
-                }
-                self.replace(lost, &why);
-            }
-        }
-    }
-
-    /// Has a room of a recording go on, unless there is one with its name.
-    ///
-    /// # Errors
-    /// Why that is impossible.
-    pub(crate) fn go_on_from(&self, mut room: carry::Room) -> Result<(), String> {
-        let name = room.carried.name.clone();
-        if self.registry.get(&name).is_some() || self.waiting.lock().contains_key(&name) {
-            info!(room = name, "there is a room of this name: it goes on, and none is made from a file");
-            return Ok(());
-        }
-        room.carried.id = self.next_id();
-        self.try_go_on(room, false, None).map(drop)
-    }
-
-    /// Makes a room ready that comes from another node. It goes on when it is told to begin.
-    ///
-    /// # Errors
-    /// Why it cannot go on here.
-    pub(crate) fn come(&self, mut room: carry::Room, came: Came, hold: Hold) -> Result<RoomAddr, String> {
-        room.carried.id = self.next_id();
-        self.try_go_on(room, false, Some((came, hold)))
-    }
-
-    /// A room cannot go on.
-    pub(crate) fn replace(&self, lost: LostRoom, why: &str) {
-        let LostRoom { view, setup, maker, durability, spectating } = lost;
-        warn!(room = %view.room, why, "the room cannot continue where it stopped: it starts anew");
-        let (name, kind) = (view.room.clone(), view.kind.clone());
-        let reason = format!("the server stopped, and the room cannot continue: {why}");
-        self.services.events.push_last(RoomEvent::Ended { room: view, why: "server_stopped", reason });
-        if let Maker::Operator = maker
-            && let Err(error) = self.begin_anew(&name, &kind, setup, durability, spectating)
-        {
-            warn!(room = %name, %error, "nor can it start anew");
-        }
-    }
-
-    /// A room that is stored cannot go on here, and waits for a server where it can.
-    pub(crate) fn wait_for(&self, room: String, why: String) {
-        warn!(room, why, "the room cannot go on here: it waits in the store, and its name is taken");
-        self.waiting.lock().insert(room, why);
-    }
-
-    /// How long rooms of a kind keep seats without a connection.
-    fn resume_window(&self, kind: &GameKind) -> Duration {
-        let of_kind = kind.resume_window_ms().map(|ms| Duration::from_millis(ms.into()));
-        of_kind.unwrap_or(self.config.resume_window)
-    }
-
-    /// Restores a room from what was stored of it. None: its game had ended it. If its journal is of no use,
-    /// it goes back to its checkpoint; unless it is to be restored `wholly`.
-    ///
-    /// # Errors
-    /// Why that is impossible.
-    pub(crate) fn restore(&self, stored: StoredRoom, wholly: bool) -> Result<Option<carry::Room>, String> {
-        let name = &stored.row.room.carried.kind;
-        let kind = self.kinds.get(&**name).ok_or_else(|| format!("there is no game {name:?} here"))?;
-        if stored.row.stopped {
-            if schema_checksum(&kind.schema()) != stored.row.room.carried.schema {
-                return Err("the schema of its game has changed".into());
-            }
-            start::restore(kind, &stored.row.room.carried.state)?;
-            return Ok(Some(self.extended(stored.row.room, kind)));
-        }
-        let (setup, maker, durability) = stored.row.room.made_with();
-        let (name, failed) = (stored.row.name().to_owned(), stored.into_failed());
-        let (carried, of_no_use) = match wholly {
-            true => (restore(failed, kind)?, None),
-            false => restore_or_go_back(failed, kind)?,
-        };
-        if let Some(why) = of_no_use {
-            error!(room = name, why, "its journal is of no use: the room goes back to its checkpoint");
-        }
-        let room = carried.map(|carried| carry::Room { setup, maker, durability, carried });
-        Ok(room.map(|room| self.extended(room, kind)))
-    }
-
-    /// A room whose players have a chance to come back here. (More than once is as good as once.)
-    fn extended(&self, mut room: carry::Room, kind: &GameKind) -> carry::Room {
-        room.carried.extend_absences(self.resume_window(kind), room.setup.tick_rate);
-        room
-    }
-
-    fn begin_anew(
-        &self,
-        name: &Arc<str>,
-        kind: &str,
-        setup: Setup<String>,
-        durability: Durability,
-        spectating: Spectating,
-    ) -> Result<(), FactoryError> {
-        let (id, kind) = (self.next_id(), self.kind(kind)?);
-        let (maker, members) = (Maker::Operator, Members::default());
-        let made =
-            self.admit(id, name.clone(), kind, setup, maker, durability, members, spectating, None, true)?;
-        match self.registry.get_or_start(name, || self.start(made))? {
-            (_, Found::Started) => Ok(()),
-            (_, Found::There) => Err(FactoryError::Exists(name.to_string())),
-        }
-    }
-
-    fn try_go_on(
-        &self,
-        room: carry::Room,
-        stored: bool,
-        came: Option<(Came, Hold)>,
-    ) -> Result<RoomAddr, String> {
-        let (came, hold) = came.unzip();
-        let kind = self.kinds.get(&*room.carried.kind).cloned();
-        let kind = kind.ok_or_else(|| format!("there is no game {:?} here", room.carried.kind))?;
-        let carry::Room { setup, maker, durability, carried } = self.extended(room, &kind);
-        if schema_checksum(&kind.schema()) != carried.schema {
-            return Err("the schema of its game has changed".into());
-        }
-        let game = start::restore(&kind, &carried.state)?;
-        let name: Arc<str> = carried.name.as_str().into();
-        let members = Members::after(carried.members_version());
-        let spectating = carried.spectating;
-        let made = self.admit(
-            carried.id,
-            name.clone(),
-            kind,
-            setup,
-            maker,
-            durability,
-            members,
-            spectating,
-            hold,
-            came.is_none(),
-        );
-        let made = made.map_err(|e| e.to_string())?;
-        carried.show(&made.shared);
-        let kept = carried.seats(&made.shared, &self.config.limits);
-        let seats: Vec<_> = kept.iter().map(|kept| kept.seat.clone()).collect();
-        seats.iter().for_each(|seat| *seat.place.lock() = Some(self.services.places.keep().into()));
-        let goes_on = GoesOn { game, carried, kept, stored, came };
-        let (listed, found) = self
-            .registry
-            .get_or_start(&name, || self.start_or_go_on(made, Some(goes_on)))
-            .map_err(|e| e.to_string())?;
-        if found == Found::There {
-            return Err("another room has its name".into());
-        }
-        seats.iter().for_each(|seat| self.registry.seat_taken(seat, listed.room.clone()));
-        Ok(listed.room)
     }
 
     /// Has these rooms stop after their next tick, and takes them, as far as they do so in this time.
@@ -714,7 +508,29 @@ impl Factory {
 
     /// Whether the next server finds a room of this durability in the store, whatever becomes of this one.
     pub(crate) fn is_stored(&self, durability: Durability) -> bool {
-        durability != Durability::None && self.services.store.get().is_some()
+        durability != Durability::None && self.keeps()
+    }
+
+    /// Whether there is a store.
+    fn keeps(&self) -> bool {
+        self.services.store.get().is_some() || self.services.depot.is_some()
+    }
+
+    /// Where a room is kept that is to survive.
+    fn keep(&self, made: &Made, stored: bool) -> Option<(Checkpoints, Box<dyn Journal>)> {
+        let Made { shared, setup, budget, maker, durability, .. } = made;
+        if *durability == Durability::None {
+            return None;
+        }
+        let (setup, services) = (setup.clone(), &self.services);
+        let ((sink, journal), every) = match (&services.depot, &budget.hold, services.store.get()) {
+            (Some(depot), Some(hold), _) => {
+                (depot.room(shared, hold, setup, *maker, *durability), depot.every())
+            }
+            (_, _, Some(store)) => (store.room(shared, setup, *maker, *durability, stored), store.every()),
+            _ => return None,
+        };
+        Some((Checkpoints::new(sink, every, shared.tick_rate), journal))
     }
 
     fn start(&self, made: Made) -> Result<Listed, FactoryError> {
@@ -722,7 +538,10 @@ impl Factory {
     }
 
     fn start_or_go_on(&self, made: Made, goes_on: Option<GoesOn>) -> Result<Listed, FactoryError> {
+        let stored = goes_on.as_ref().is_some_and(|goes_on| goes_on.stored);
+        let kept = self.keep(&made, stored);
         let Made { shared, kind, setup, budget, maker, durability, trace } = made;
+        budget.hold.iter().for_each(Hold::begun);
         let services = &self.services;
         let header = RecordingHeader {
             kind: kind.name().to_owned(),
@@ -748,14 +567,8 @@ impl Factory {
             events: services.events.clone(),
         };
         let limits = self.config.limits.clone();
-        let stored = goes_on.as_ref().is_some_and(|goes_on| goes_on.stored);
         // Who joins a room whose every tick is to survive has a seat that does.
         let at_once = durability == Durability::Journal && !stored;
-        let kept = services.store.get().filter(|_| durability != Durability::None);
-        let kept = kept.map(|store| {
-            let (sink, journal) = store.room(&shared, setup.clone(), maker, durability, stored);
-            (Checkpoints::new(sink, store.every(), shared.tick_rate), journal)
-        });
         let of_room = shared.clone();
         let tick_rate = shared.tick_rate;
         let report_limit = report_limit(&self.config, tick_rate);
@@ -864,58 +677,6 @@ impl Rooms for Factory {
                 }
             }
         })
-    }
-}
-
-impl Factory {
-    /// A seat that is not here may be on another node.
-    fn may_be_elsewhere(&self, room: &str) -> bool {
-        self.services.nodes.is_some() && is_room_name(room) && self.registry.get(room).is_none()
-    }
-
-    /// A seat that is not here: where its room is.
-    async fn seat_elsewhere(&self, room: &str) -> Refusal {
-        let found = match &self.services.nodes {
-            Some(nodes) => nodes.find(room).await,
-            None => Ok(None),
-        };
-        match found {
-            Ok(Some(node)) => {
-                self.services.metrics.moved.inc();
-                FactoryError::Elsewhere(Box::new(node)).into()
-            }
-            Ok(None) => ResumeError::UnknownToken.into(),
-            Err(why) => FactoryError::Unavailable(why).into(),
-        }
-    }
-
-    fn ticket(&self, wanted: Wanted, identity: Arc<Identity>, room: RoomAddr, players: u32) -> Ticket {
-        let home = self.services.homes.for_player(&room, players);
-        Ticket { wanted, identity, room, home, place: None, once: None }
-    }
-
-    /// What is not here: makes it here, or says where it is.
-    async fn find_elsewhere(
-        self: Arc<Self>,
-        wanted: Wanted,
-        identity: Arc<Identity>,
-        source: Source,
-    ) -> Result<Ticket, Refusal> {
-        let found = match &wanted {
-            Wanted::Join(join) => self.find_or_create(join, source).await,
-            Wanted::Resume(resume) => {
-                let refusal = self.seat_elsewhere(&resume.room).await;
-                if refusal.code == CloseCode::UnknownSession {
-                    self.services.metrics.resumes.inc("unknown");
-                }
-                return Err(refusal);
-            }
-        };
-        if let Err(FactoryError::Elsewhere(_)) = &found {
-            self.services.metrics.moved.inc();
-        }
-        let Listed { room, shared, .. } = found?;
-        Ok(self.ticket(wanted, identity, room, shared.watched_by()))
     }
 }
 

@@ -125,6 +125,16 @@ pub struct Metrics {
     pub leases_lost: Counter,
     /// Joins to rooms that were not here, by what was found out.
     pub claims: ByReason,
+    /// Rooms of other nodes that go on here, by why.
+    pub takeovers: ByReason,
+    /// Time until one does.
+    pub takeover_duration: DurationHistogram,
+    /// Batches of what is kept of rooms, in Redis.
+    pub kept_batches: Counter,
+    /// Bytes of that.
+    pub kept_bytes: Counter,
+    /// Time until it is there.
+    pub kept_lateness: DurationHistogram,
     /// Clients that were sent to another node.
     pub moved: Counter,
     /// Time until Redis has answered.
@@ -400,11 +410,19 @@ impl Metrics {
             checkpoints: Counter::default(),
             checkpoint_bytes: Counter::default(),
             journal_unsynchronised: Gauge::default(),
-            store_failures: ByReason::new("what", ["checkpoint", "damaged", "frame", "journal", "revoked"]),
+            store_failures: ByReason::new(
+                "what",
+                ["checkpoint", "damaged", "frame", "journal", "refused", "revoked"],
+            ),
             lease_renewals: ByReason::new("result", ["renewed", "failed"]),
             lease_lateness: DurationHistogram::new(JOB_DURATION),
             leases_lost: Counter::default(),
             claims: ByReason::new("result", ["ours", "elsewhere", "unknown"]),
+            takeovers: ByReason::new("by", ["knock", "look", "failed"]),
+            takeover_duration: DurationHistogram::new(JOB_DURATION),
+            kept_batches: Counter::default(),
+            kept_bytes: Counter::default(),
+            kept_lateness: DurationHistogram::new(JOB_DURATION),
             moved: Counter::default(),
             redis_duration: DurationHistogram::new(JOB_DURATION),
             topics: Gauge::default(),
@@ -570,6 +588,16 @@ impl Metrics {
         put(r, "leases_lost", help, &self.leases_lost);
         let help = "Joins to rooms that were not here, by what was found out.";
         put(r, "claims", help, &self.claims.family);
+        let help = "Rooms of other nodes that go on here, because somebody has knocked or this node has \
+                    looked; or that could not.";
+        put(r, "takeovers", help, &self.takeovers.family);
+        let help = "Time from when a room is this node's until it goes on from what is kept.";
+        put_unit(r, "takeover_duration", help, Unit::Seconds, &self.takeover_duration);
+        put(r, "kept_batches", "Batches of what is kept of rooms that Redis has taken.", &self.kept_batches);
+        let help = "Bytes of checkpoints and journals that Redis has taken.";
+        put_unit(r, "kept", help, Unit::Bytes, &self.kept_bytes);
+        let help = "Time from when something of a room was to be kept until Redis has taken it.";
+        put_unit(r, "kept_lateness", help, Unit::Seconds, &self.kept_lateness);
         put(r, "moved", "Clients that were sent to another node.", &self.moved);
         put_unit(r, "redis_duration", "Time until Redis has answered.", Unit::Seconds, &self.redis_duration);
         let help = "Rooms of this node that were to go to another one, by what became of them.";

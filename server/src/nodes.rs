@@ -5,11 +5,12 @@
 //! | [`core`] | a node's lease and rooms: what to ask next, what is owned until when: pure |
 //! | [`ask`] | questions and answers |
 //! | [`script`], `script.lua` | what they do in Redis, each in one atomic call |
-//! | [`link`] | the connection |
+//! | [`link`], [`way`] | the connection |
 //! | [`keeper`] | the thread that asks, and who waits for it |
 //! | [`node`] | what a node says of itself; which one is to have a new room |
 //! | [`transfer`], `transfer.lua` | rooms that go on at another node: pure, and in Redis |
 //! | [`users`] | tokens that were used, and users who are revoked, on whichever node |
+//! | [`depot`], `depot.lua` | what is kept of rooms: checkpoints and journals |
 //! | `model`, `simulated` | the script in Rust, and nodes and a Redis that fails, in virtual time: tests |
 //! | `real` | the script in a real Redis: tests |
 //!
@@ -28,8 +29,14 @@
 //! of a lease. Meanwhile each node registers its rooms again, and its lease is not extended before it has.
 //! Whoever does not come in time has stopped by its own clock when claims begin again.
 //!
-//! **What can happen twice.** A room that ended with its node's lease is made anew elsewhere: its players
-//! lose what happened in it. Two nodes own a room at the same time only if
+//! **What is kept.** Of a room with `checkpoint` or `journal`, Redis has the newest checkpoint and the frames
+//! since, under the node and the epoch that its record says; what anybody else writes is refused. When a
+//! lease is over, the living look at that moment and take the rooms of which something is kept, a few at a
+//! time: who is done with some takes more, so that those take most that have least to do. Whoever knocks for
+//! one that nobody has taken yet has it taken where he knocks. So a lapsed node takes its own rooms, too, if
+//! it comes first. The other rooms of a dead node are forgotten, and made anew when somebody joins them.
+//!
+//! **What can happen twice.** Two nodes own a room at the same time only if
 //! - Redis's clock is set forward by more than an eighth of a lease (keys expire by the time of day), or a
 //!   node's clock goes slower than Redis's by as much, or a node's machine is suspended in a way in which its
 //!   monotonic clock stands still (a virtual machine that is paused);
@@ -46,12 +53,14 @@
 
 mod ask;
 mod core;
+mod depot;
 mod keeper;
 mod link;
 mod node;
 mod script;
 mod transfer;
 mod users;
+mod way;
 
 #[cfg(test)]
 mod model;
@@ -59,16 +68,20 @@ mod model;
 mod real;
 #[cfg(test)]
 mod simulated;
+#[cfg(test)]
+mod simulated_kept;
 
 pub(crate) use ask::{Epoch, Incarnation};
+pub(crate) use depot::{Depot, Unread};
 pub(crate) use keeper::Surroundings;
-pub(crate) use link::connect;
+
 pub(crate) use node::{Load, Node};
 #[cfg(any(test, fuzzed))]
 pub(crate) use script::fuzz;
 pub(crate) use users::Users;
+pub(crate) use way::connect;
 
-use self::core::Core;
+use self::core::{Core, Grant};
 use crate::{
     config::{Config, RedisUrl},
     ground::ownership::Ownership,
@@ -82,7 +95,7 @@ use script::Call;
 use std::{
     collections::HashMap,
     io,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -152,15 +165,28 @@ pub(crate) enum NoTarget {
 #[derive(Debug)]
 pub(crate) struct Hold {
     room: Arc<str>,
-    owned: Arc<Ownership>,
+    grant: Grant,
     to: mpsc::UnboundedSender<Wish>,
 }
 
+/// Where a room is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// If it is nobody's, and nothing of it is kept: where there is least to do.
+    Anywhere,
+    /// In that case: here.
+    Here,
+    /// Nowhere, unless it is somebody's or something is kept.
+    Kept,
+}
+
 /// Why a room cannot be here.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum NotHere {
     /// It is there.
     At(Box<Node>),
+    /// It is nobody's.
+    Nowhere,
     /// Nobody knows.
     Unknown(Unavailable),
 }
@@ -177,8 +203,7 @@ pub struct Unavailable {
 /// What is wanted of the keeper.
 #[derive(Debug)]
 enum Wish {
-    Claim { room: Arc<str>, kind: Arc<str>, here: bool, tell: oneshot::Sender<Result<Hold, NotHere>> },
-    Find { room: Arc<str>, tell: oneshot::Sender<Result<Option<Node>, Unavailable>> },
+    Claim { room: Arc<str>, kind: Arc<str>, wanted: Wanted, tell: oneshot::Sender<Result<Hold, NotHere>> },
     LetGo { room: Arc<str>, owned: Arc<Ownership> },
     Leave { done: oneshot::Sender<()> },
     Give { room: Arc<str>, to: Incarnation, parcel: Bytes, tell: oneshot::Sender<Given> },
@@ -221,19 +246,21 @@ impl Nodes {
         Ok(nodes)
     }
 
-    /// The room for this node; or where it is. If it is nobody's, it is made here if `here` says so, or else
-    /// where there is least to do.
-    pub(crate) async fn claim(&self, room: &Arc<str>, kind: &str, here: bool) -> Result<Hold, NotHere> {
+    /// The room for this node; or where it is. Of one that is nobody's, something may be kept: then it is
+    /// this node's, to go on from that.
+    pub(crate) async fn claim(&self, room: &Arc<str>, kind: &str, wanted: Wanted) -> Result<Hold, NotHere> {
         let (tell, told) = oneshot::channel();
-        let _ = self.to.send(Wish::Claim { room: room.clone(), kind: kind.into(), here, tell });
+        let _ = self.to.send(Wish::Claim { room: room.clone(), kind: kind.into(), wanted, tell });
         told.await.unwrap_or_else(|_| Err(NotHere::Unknown(Unavailable::gone())))
     }
 
     /// The other node that has the room, if there is one.
     pub(crate) async fn find(&self, room: &str) -> Result<Option<Node>, Unavailable> {
-        let (tell, told) = oneshot::channel();
-        let _ = self.to.send(Wish::Find { room: room.into(), tell });
-        told.await.unwrap_or_else(|_| Err(Unavailable::gone()))
+        match self.claim(&room.into(), "", Wanted::Kept).await {
+            Err(NotHere::At(node)) => Ok(Some(*node)),
+            Err(NotHere::Unknown(why)) => Err(why),
+            Ok(_) | Err(NotHere::Nowhere) => Ok(None),
+        }
     }
 
     /// Gives everything up: other nodes need not wait for the lease to be over.
@@ -315,15 +342,30 @@ impl Nodes {
 }
 
 impl Hold {
+    /// The room's name.
+    pub(crate) fn room(&self) -> &Arc<str> {
+        &self.room
+    }
+
     /// For how long.
     pub(crate) fn owned(&self) -> &Arc<Ownership> {
-        &self.owned
+        &self.grant.owned
+    }
+
+    /// Whether something of the room is kept that it has yet to go on from.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.grant.kept.load(Relaxed)
+    }
+
+    /// The room goes on, or another one has begun in its place: when that has ended, nothing is kept.
+    pub(crate) fn begun(&self) {
+        self.grant.kept.store(false, Relaxed);
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let _ = self.to.send(Wish::LetGo { room: self.room.clone(), owned: self.owned.clone() });
+        let _ = self.to.send(Wish::LetGo { room: self.room.clone(), owned: self.grant.owned.clone() });
     }
 }
 

@@ -138,10 +138,18 @@ struct RoomSink {
     metrics: Arc<Metrics>,
 }
 
+/// Where frames of rooms are appended.
+pub(crate) trait Append: Send + Sync + std::fmt::Debug {
+    /// Appends a frame, without waiting for anything. False: there is no place for it.
+    fn append(&self, room: u64, number: u64, body: &[u8]) -> bool;
+    /// Whether there is place for a small one.
+    fn has_place(&self) -> bool;
+}
+
 /// How far a room's journal is: the number of the last frame, and whether one is missing since the last
 /// checkpoint.
 #[derive(Debug, Default)]
-struct Position {
+pub(crate) struct Position {
     frame: u64,
     broken: bool,
     /// A room that only keeps checkpoints has announced its ticks up to this one, since the last of them.
@@ -154,8 +162,8 @@ struct Position {
 
 /// The journal of a room in a store.
 #[derive(Debug)]
-struct RoomJournal {
-    log: Arc<Log>,
+pub(crate) struct RoomJournal {
+    log: Arc<dyn Append>,
     room: u64,
     durability: Durability,
     position: Arc<Mutex<Position>>,
@@ -343,14 +351,7 @@ impl Store {
     ) -> (Box<dyn CheckpointSink>, Box<dyn Journal>) {
         let segment = self.log.segment();
         let position = Arc::new(Mutex::new(Position { stored, segment, ..Position::default() }));
-        let journal = RoomJournal {
-            log: self.log.clone(),
-            room: room.id.0,
-            durability,
-            position: position.clone(),
-            ahead: room.tick_rate / 4 + 1,
-            body: Vec::new(),
-        };
+        let journal = RoomJournal::new(self.log.clone(), room, durability, position.clone());
         let sink = RoomSink {
             pending: self.pending.clone(),
             log: self.log.clone(),
@@ -415,8 +416,8 @@ impl CheckpointSink for RoomSink {
         // Nothing of the room comes after it and before this one.
         row.segment = self.log.segment();
         let mut position = self.position.lock();
-        (position.broken, position.announced, position.segment) = (false, 0, row.segment);
-        row.frame = position.frame;
+        position.segment = row.segment;
+        row.frame = position.checkpoint();
         let beginning = if position.stored { None } else { row.to_beginning().ok() };
         self.pending.put(self.name.clone(), || {
             if let Some(beginning) = beginning {
@@ -435,6 +436,26 @@ impl CheckpointSink for RoomSink {
         self.pending.forget(self.name.clone(), self.room, || {
             self.log.append(self.room, frames::END, &[]);
         });
+    }
+}
+
+impl Position {
+    /// A checkpoint is taken now. Returns the number of the last frame before it.
+    pub(crate) fn checkpoint(&mut self) -> u64 {
+        (self.broken, self.announced) = (false, 0);
+        self.frame
+    }
+}
+
+impl RoomJournal {
+    pub(crate) fn new(
+        log: Arc<dyn Append>,
+        room: &RoomShared,
+        durability: Durability,
+        position: Arc<Mutex<Position>>,
+    ) -> Self {
+        let ahead = room.tick_rate / 4 + 1;
+        Self { log, room: room.id.0, durability, position, ahead, body: Vec::new() }
     }
 }
 

@@ -157,7 +157,7 @@ impl Crowd {
     /// So many players over each transport.
     fn play(&mut self, address: SocketAddr, room: &str, each: usize) {
         for transport in TRANSPORTS.iter().flat_map(|transport| std::iter::repeat_n(*transport, each)) {
-            let bot = Bot { address, room: room.to_owned(), transport, may_lose: false };
+            let bot = Bot { address, room: room.to_owned(), transport, may_lose: false, patient: false };
             self.bots.push(self.runtime.spawn(bot.play(self.stop.clone(), self.back.clone())));
         }
     }

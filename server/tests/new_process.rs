@@ -199,7 +199,7 @@ impl Swarm {
         let bots: Vec<_> = bots
             .map(|(transport, n)| {
                 let room = format!("room{}", n % 4);
-                let bot = Bot { address: servers.address, room, transport, may_lose: false };
+                let bot = Bot { address: servers.address, room, transport, may_lose: false, patient: false };
                 runtime.spawn(bot.play(stop.clone(), back.clone()))
             })
             .collect();

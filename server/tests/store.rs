@@ -170,7 +170,7 @@ fn survive(trial: &Trial) -> (Vec<Player>, Vec<Duration>) {
     let tasks: Vec<_> = (0..all)
         .map(|n| {
             let room = format!("room{}", n % rooms);
-            let bot = Bot { address, room, transport: TransportKind::WebSocket, may_lose };
+            let bot = Bot { address, room, transport: TransportKind::WebSocket, may_lose, patient: false };
             runtime.spawn(bot.play(stop.clone(), back.clone()))
         })
         .collect();

@@ -170,15 +170,16 @@ impl Resolved {
         if durability.kinds().any(|kind| !kinds.contains(&kind)) {
             found.push(self.bad("durability", format!("of the kinds {}", kinds.join(", "))));
         }
-        if durability.is_any() && store.is_none() {
-            found.push(
-                self.bad("durability", "none, because there is no store: set one, as with --store FOLDER"),
-            );
+        if durability.is_any() && store.is_none() && self.config.redis.is_none() {
+            found.push(self.bad(
+                "durability",
+                "none, because there is no store: set one, as with --store FOLDER or --redis URL",
+            ));
         }
         if self.config.redis.is_some() && store.is_some() {
             // It would not know which of its rooms another node has made meanwhile.
             found
-                .push(self.bad("store", "left out with --redis: rooms in a folder are those of one machine"));
+                .push(self.bad("store", "left out with --redis, which keeps the rooms of all nodes: those in a folder are of one machine"));
         }
         if self.config.redis.is_some() && self.config.public_url.is_none() && listen.ip().is_unspecified() {
             found.push(self.bad(

@@ -18,7 +18,7 @@ use driftless_proto::{code::CloseCode, names::ROOM_NAME, wire};
 use driftless_sim::step::{MAX_INFO, MAX_INFO_KEY, MAX_INFO_VALUE};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use utoipa::ToSchema;
 
 /// What a creator requires of a room. Absent values are the configuration's defaults.
@@ -168,7 +168,7 @@ pub enum FactoryError {
     #[error("all {0} ticks per second are in use by other rooms")]
     TooManyTicks(u32),
     /// A room is to survive, and there is nothing to keep it in.
-    #[error("this server keeps no rooms: start it with --store FOLDER")]
+    #[error("this server keeps no rooms: start it with --store FOLDER or --redis URL")]
     NoStore,
     /// A stored room has this name, and cannot go on here.
     #[error("room {room:?} waits in the store for a server that can go on with it: {why}")]
@@ -240,6 +240,10 @@ impl From<NotHere> for FactoryError {
     fn from(why: NotHere) -> Self {
         match why {
             NotHere::At(node) => FactoryError::Elsewhere(node),
+            NotHere::Nowhere => FactoryError::Unavailable(Unavailable {
+                why: "nobody has it".to_owned(),
+                wait: Duration::ZERO,
+            }),
             NotHere::Unknown(why) => FactoryError::Unavailable(why),
         }
     }

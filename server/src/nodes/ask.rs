@@ -26,14 +26,14 @@ pub(super) enum Ask {
     Nodes,
     /// Register rooms again, which this node has.
     Restore(Vec<Owned>),
-    /// Whose the room is. If nobody's: it is to be that of `to`.
-    Claim { room: Arc<str>, kind: Arc<str>, to: Incarnation },
-    /// Whose the room is.
-    Find { room: Arc<str> },
-    /// The room has ended here.
-    Release { room: Arc<str>, epoch: Epoch },
-    /// Forget a node whose lease is over, and its rooms.
-    Bury(Incarnation),
+    /// Whose the room is. If it is nobody's, and something of it is kept: it is to be this node's. If nothing
+    /// is kept and it is to be `made`: that of `to`.
+    Claim { room: Arc<str>, kind: Arc<str>, to: Incarnation, make: bool },
+    /// The room has ended here; or it goes on elsewhere from what is `kept`, if somebody wants it.
+    Release { room: Arc<str>, epoch: Epoch, kept: bool },
+    /// Of a node whose lease is over: take at most so many of the rooms that are kept, and forget the others.
+    /// Or those that were taken last, `again`, because the answer was lost.
+    Inherit { from: Incarnation, most: usize, again: bool },
     /// Give up the lease: all rooms have ended.
     Leave,
     /// The room stands still, and is to go on at another node as it is there.
@@ -72,16 +72,19 @@ pub(super) enum Said {
     Done,
     /// The node has no lease any more.
     Lost,
-    /// All nodes: with what they say of themselves, or without, if their lease is over.
-    Nodes(Vec<(Incarnation, Option<Node>)>),
+    /// All nodes: with what they say of themselves and how long their leases last, or without, if they are
+    /// over.
+    Nodes(Vec<(Incarnation, Option<(Node, Duration)>)>),
     /// Registered again, but for these, which are others'.
     Restored { refused: Vec<Arc<str>> },
-    /// The room is this node's.
-    Ours(Epoch),
-    /// It is another node's.
-    At(Node),
+    /// The room is this node's. `kept`: its kind, if something of it is kept that it is to go on from.
+    Ours { epoch: Epoch, kept: Option<Arc<str>> },
+    /// It is another node's, whose lease lasts so long if it is not renewed.
+    At(Node, Duration),
     /// It is nobody's.
     Nowhere,
+    /// These rooms are this node's now. Something of each is kept.
+    Taken(Vec<Owned>),
     /// Nobody may claim anything yet.
     Settling,
     /// This is offered, since this epoch.

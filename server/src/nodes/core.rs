@@ -17,14 +17,23 @@ use crate::ground::ownership::Ownership;
 use std::{
     collections::{HashMap, VecDeque},
     mem,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 /// Rooms registered again at once.
-const BATCH: usize = 200;
+const BATCH: usize = if cfg!(test) { 2 } else { 200 };
 /// Time between two looks at who else is there.
 const LOOK: Duration = Duration::from_secs(1);
+/// Most rooms that a node takes over at once: the others have their turn while it has them go on.
+const TAKE: usize = if cfg!(test) { 3 } else { 16 };
+/// Until it may take more.
+const TAKE_AGAIN: Duration = Duration::from_millis(20);
+/// From when on it is looked for a lease that is over.
+const JUST_OVER: Duration = Duration::from_millis(2);
 /// Time between two attempts after a failure.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -55,8 +64,15 @@ pub(super) struct Core {
     /// After a failure, nothing is asked before this time.
     quiet_until: Instant,
     look_at: Instant,
-    releases: VecDeque<(Arc<str>, Epoch)>,
+    releases: VecDeque<(Arc<str>, Held)>,
     dead: Vec<Incarnation>,
+    /// It is unknown what was taken over last.
+    unsure: bool,
+    /// The epochs of rooms that come from other nodes, when they are taken.
+    arriving: HashMap<Arc<str>, Arc<AtomicU64>>,
+    /// Rooms that it has taken over, and of which not all go on yet.
+    taken: Vec<Arc<AtomicBool>>,
+    take_at: Instant,
     /// How late the last renewal was.
     lateness: Duration,
 }
@@ -76,6 +92,8 @@ struct Asked {
     id: u64,
     ask: Ask,
     sent: Instant,
+    /// What is given back with it.
+    released: Option<(Arc<str>, Held)>,
 }
 
 #[derive(Debug)]
@@ -93,20 +111,35 @@ enum Phase {
 /// A room that this node has.
 #[derive(Debug)]
 struct Held {
-    epoch: Epoch,
+    epoch: Arc<AtomicU64>,
     kind: Arc<str>,
     /// How many have been told so and have not said yet that they need it no more.
     holds: usize,
     /// Another node has it by now. They have yet to say so.
     given: bool,
+    kept: Arc<AtomicBool>,
+    /// It may have been given back already.
+    released: bool,
+}
+
+/// A room is this node's: what of it concerns others.
+#[derive(Debug, Clone)]
+pub(super) struct Grant {
+    /// For how long.
+    pub owned: Arc<Ownership>,
+    /// The node, and its epoch of the room: what is kept is written under them. 0: it is on its way here.
+    pub node: Incarnation,
+    pub epoch: Arc<AtomicU64>,
+    /// Something of the room is kept that it has yet to go on from.
+    pub kept: Arc<AtomicBool>,
 }
 
 /// What is to be done for somebody who wants a room that is not here.
 #[derive(Debug)]
 pub(super) enum Claim {
     /// It is this node's: nobody has to be asked. [`Core::let_go`] gives it back.
-    Ours(Arc<Ownership>),
-    /// Somebody has asked already. Ask again when that is answered.
+    Ours(Grant),
+    /// Something has been asked of the room already. Ask again when that is answered.
     Wait,
     /// Ask, as this incarnation and with this number.
     Ask(Incarnation, u64),
@@ -118,7 +151,7 @@ pub(super) enum Claim {
 #[derive(Debug)]
 pub(super) enum Claimed {
     /// The room is this node's, for as long as this lasts. [`Core::let_go`] gives it back.
-    Ours(Arc<Ownership>),
+    Ours(Grant),
     /// As Redis says.
     Said(Said),
     /// It cannot be told.
@@ -135,12 +168,14 @@ pub(super) struct Lapsed {
 }
 
 /// What an answer to [`Core::poll`] means.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Means {
     /// The lease is over.
     pub lapsed: Option<Lapsed>,
     /// These rooms are others': they have to end here.
     pub not_ours: Vec<Arc<str>>,
+    /// These rooms are this node's now, and have to go on. [`Core::let_go`] gives them back.
+    pub taken: Vec<(Arc<str>, Grant)>,
 }
 
 impl Core {
@@ -163,6 +198,10 @@ impl Core {
             look_at: now,
             releases: VecDeque::new(),
             dead: Vec::new(),
+            unsure: false,
+            arriving: HashMap::new(),
+            taken: Vec::new(),
+            take_at: now,
             lateness: Duration::ZERO,
         }
     }
@@ -170,6 +209,11 @@ impl Core {
     /// Its present name.
     pub(super) fn me(&self) -> &Incarnation {
         &self.me
+    }
+
+    /// How long its lease is.
+    pub(super) fn ttl(&self) -> Duration {
+        self.ttl
     }
 
     /// Whether it owns what it holds.
@@ -203,7 +247,8 @@ impl Core {
             _ if self.asked.is_some() => None,
             Phase::Leaving { told: true } => None,
             Phase::Leaving { told: false } | Phase::Joining | Phase::Restoring { .. } => Some(self.renew_at),
-            Phase::Member if !self.releases.is_empty() || !self.dead.is_empty() => Some(self.quiet_until),
+            Phase::Member if !self.releases.is_empty() => Some(self.quiet_until),
+            Phase::Member if !self.dead.is_empty() => Some(self.renew_at.min(self.look_at).min(self.take_at)),
             Phase::Member => Some(self.renew_at.min(self.look_at)),
         };
         due.map(|due| due.max(self.quiet_until)).into_iter().chain(over).min()
@@ -218,7 +263,8 @@ impl Core {
         let ask = self.next(now)?;
         self.questions += 1;
         let id = self.questions;
-        self.asked = Some(Asked { id, ask: ask.clone(), sent: now });
+        let released = if let Ask::Release { .. } = ask { self.releases.pop_front() } else { None };
+        self.asked = Some(Asked { id, ask: ask.clone(), sent: now, released });
         Some(Question { id, me: self.me.clone(), ask })
     }
 
@@ -235,7 +281,11 @@ impl Core {
             Phase::Restoring { left, .. } if now >= self.renew_at => {
                 let some = left.iter().rev().take(BATCH).filter_map(|room| {
                     let held = self.held.get(room)?;
-                    Some(Owned { room: room.clone(), epoch: held.epoch, kind: held.kind.clone() })
+                    Some(Owned {
+                        room: room.clone(),
+                        epoch: held.epoch.load(Relaxed),
+                        kind: held.kind.clone(),
+                    })
                 });
                 return Some(Ask::Restore(some.collect()));
             }
@@ -244,23 +294,39 @@ impl Core {
         if !matches!(self.phase, Phase::Member) {
             return None;
         }
-        if let Some((room, epoch)) = self.releases.pop_front() {
-            return Some(Ask::Release { room, epoch });
+        if let Some((room, held)) = self.releases.front() {
+            // Whoever had it go on has ended it.
+            let kept = held.kept.load(Relaxed);
+            return Some(Ask::Release { room: room.clone(), epoch: held.epoch.load(Relaxed), kept });
         }
         if now >= self.look_at {
             return Some(Ask::Nodes);
         }
-        self.dead.pop().map(Ask::Bury)
+        if now < self.take_at || self.dead.is_empty() {
+            return None;
+        }
+        self.taken.retain(|kept| kept.load(Relaxed));
+        let most = TAKE.saturating_sub(self.taken.len());
+        if most == 0 {
+            self.take_at = now + TAKE_AGAIN;
+            return None;
+        }
+        let again = self.unsure;
+        self.dead.pop().map(|from| Ask::Inherit { from, most, again })
     }
 
     /// The answer to a question of [`poll`](Self::poll).
     pub(super) fn answered(&mut self, now: Instant, id: u64, answer: Result<&Answer, &Failure>) -> Means {
-        let Some(Asked { ask, sent, .. }) = self.asked.take_if(|asked| asked.id == id) else {
+        let Some(Asked { ask, sent, released, .. }) = self.asked.take_if(|asked| asked.id == id) else {
             return Means::default();
         };
         let Ok(answer) = answer else {
-            if let Ask::Release { room, epoch } = ask {
-                self.releases.push_front((room, epoch));
+            // Whether Redis has done it is unknown.
+            let again = released.map(|(room, held)| (room, Held { released: true, ..held }));
+            again.into_iter().for_each(|again| self.releases.push_front(again));
+            if let Ask::Inherit { from, .. } = ask {
+                self.dead.push(from);
+                self.unsure = true;
             }
             self.quiet_until = now + AGAIN;
             return Means::default();
@@ -290,16 +356,43 @@ impl Core {
                 self.mistrust(now, false);
             }
             (Ask::Nodes, Said::Nodes(nodes)) => {
-                self.look_at = now + LOOK;
+                let over = nodes.iter().filter_map(|(name, node)| Some((name, node.as_ref()?.1)));
+                let over = over.filter(|(name, left)| **name != self.me && is_silent(self.ttl, *left));
+                let next = over.map(|(_, left)| left + JUST_OVER).min().unwrap_or(LOOK);
+                self.look_at = now + next.min(LOOK);
                 // While rooms are registered again, nobody is dead for certain.
                 let settled = answer.settling.is_zero();
                 let dead = nodes.iter().filter(|(_, node)| node.is_none() && settled);
                 self.dead = dead.map(|(name, _)| name.clone()).filter(|name| *name != self.me).collect();
                 self.mistrust(now, known);
             }
+            (Ask::Inherit { from, most, again }, Said::Taken(rooms)) if known => {
+                self.unsure = false;
+                if rooms.len() == most || again {
+                    self.dead.push(from); // there may be more
+                }
+                let taken = rooms.iter().map(|room| (room.room.clone(), self.take(room))).collect();
+                return Means { taken, ..Means::default() };
+            }
             _ => self.mistrust(now, known),
         }
         Means::default()
+    }
+
+    /// A room that somebody else had. It is this node's, and held once.
+    fn take(&mut self, room: &Owned) -> Grant {
+        if self.epoch_of(&room.room) == Some(room.epoch)
+            && let Some(grant) = self.hold(&room.room)
+        {
+            return grant;
+        }
+        let grant = self.took(&room.room, room.epoch, &room.kind, true);
+        self.taken.push(grant.kept.clone());
+        grant
+    }
+
+    fn grant(owned: &Arc<Ownership>, me: &Incarnation, held: &Held) -> Grant {
+        Grant { owned: owned.clone(), node: me.clone(), epoch: held.epoch.clone(), kept: held.kept.clone() }
     }
 
     /// Redis may have forgotten something: it is told of all rooms with the next renewal.
@@ -357,6 +450,9 @@ impl Core {
         self.me = Incarnation(format!("{}-{}", self.origin, self.incarnations).into());
         self.ownership = Arc::new(Ownership::new(now));
         self.releases.clear();
+        self.taken.clear();
+        self.arriving.clear();
+        self.unsure = false;
         // An answer to what the last one has asked is nobody's.
         self.asked = None;
         self.claiming.clear();
@@ -382,11 +478,24 @@ impl Core {
         if !self.is_member(now) {
             return Claim::Unknown(NO_LEASE);
         }
-        if let Some(owned) = self.hold(room) {
-            return Claim::Ours(owned);
+        if let Some(grant) = self.hold(room) {
+            return Claim::Ours(grant);
         }
         if self.claiming.contains_key(room) {
             return Claim::Wait;
+        }
+        if self.asked.as_ref().and_then(|asked| asked.released.as_ref()).is_some_and(|(of, _)| of == room) {
+            return Claim::Wait;
+        }
+        // It was to be given back: the one after it does not begin from what was kept of it.
+        if let Some(at) = self.releases.iter().position(|(of, _)| of == room) {
+            if self.releases[at].1.released {
+                return Claim::Wait;
+            }
+            if let Some((room, held)) = self.releases.remove(at) {
+                let held = self.held.entry(room).insert_entry(Held { holds: 1, ..held });
+                return Claim::Ours(Self::grant(&self.ownership, &self.me, held.get()));
+            }
         }
         self.questions += 1;
         self.claiming.insert(room.clone(), self.questions);
@@ -394,10 +503,10 @@ impl Core {
     }
 
     /// The room, if it is this node's.
-    fn hold(&mut self, room: &str) -> Option<Arc<Ownership>> {
+    fn hold(&mut self, room: &str) -> Option<Grant> {
         let held = self.held.get_mut(room).filter(|held| !held.given)?;
         held.holds += 1;
-        Some(self.ownership.clone())
+        Some(Self::grant(&self.ownership, &self.me, held))
     }
 
     /// The answer to a claim.
@@ -421,9 +530,13 @@ impl Core {
             return Claimed::Unknown("Redis has just been replaced");
         }
         match &answer.said {
-            Said::Ours(epoch) => {
-                self.took(room, *epoch, kind);
-                Claimed::Ours(self.ownership.clone())
+            Said::Ours { epoch, kept } => {
+                let kind = kept.as_ref().unwrap_or(kind);
+                // It may have been taken over meanwhile: that is under the same epoch.
+                if self.epoch_of(room) == Some(*epoch) {
+                    return self.hold(room).map_or(Claimed::Unknown(NO_LEASE), Claimed::Ours);
+                }
+                Claimed::Ours(self.took(room, *epoch, kind, kept.is_some()))
             }
             said => Claimed::Said(said.clone()),
         }
@@ -438,11 +551,9 @@ impl Core {
         let Some(held) = self.held.get_mut(room) else { return };
         held.holds -= 1;
         if held.holds == 0 {
-            let (epoch, given) = (held.epoch, held.given);
-            self.held.remove(room);
-            if !given {
-                self.releases.push_back((room.clone(), epoch));
-            }
+            let given = held.given;
+            let gone = self.held.remove_entry(room).filter(|_| !given);
+            self.releases.extend(gone);
         }
     }
 
@@ -456,6 +567,7 @@ impl Core {
     }
 
     /// How long what this node holds is its own.
+    #[cfg(test)]
     pub(super) fn ownership(&self) -> &Arc<Ownership> {
         &self.ownership
     }
@@ -467,20 +579,33 @@ impl Core {
 
     /// Since which epoch the room is this node's.
     pub(super) fn epoch_of(&self, room: &str) -> Option<Epoch> {
-        self.held.get(room).filter(|held| !held.given).map(|held| held.epoch)
+        self.held.get(room).filter(|held| !held.given).map(|held| held.epoch.load(Relaxed))
     }
 
-    /// The room is this node's, for one who has been told so or will be.
-    pub(super) fn took(&mut self, room: &Arc<str>, epoch: Epoch, kind: &Arc<str>) {
+    /// What is to be this node's when it is [taken](Self::took).
+    pub(super) fn arriving(&mut self, room: &Arc<str>) -> Grant {
+        let epoch = self.arriving.entry(room.clone()).or_default().clone();
+        let (owned, node) = (self.ownership.clone(), self.me.clone());
+        Grant { owned, node, epoch, kept: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// The room is this node's, for one who has been told so or will be. Something of it may be `kept`.
+    pub(super) fn took(&mut self, room: &Arc<str>, epoch: Epoch, kind: &Arc<str>, kept: bool) -> Grant {
         // Those who had it before another node did have yet to let it go.
         let holds = 1 + self.held.get(room).map_or(0, |before| before.holds);
-        self.held.insert(room.clone(), Held { epoch, kind: kind.clone(), holds, given: false });
+        let cell = self.arriving.remove(room).unwrap_or_default();
+        cell.store(epoch, Relaxed);
+        let (kind, kept) = (kind.clone(), Arc::new(AtomicBool::new(kept)));
+        let held = Held { epoch: cell, kind, holds, given: false, kept, released: false };
+        let grant = Self::grant(&self.ownership, &self.me, &held);
+        self.held.insert(room.clone(), held);
+        grant
     }
 
     /// The room is still this node's, since this epoch.
     pub(super) fn kept(&mut self, room: &str, epoch: Epoch) {
         if let Some(held) = self.held.get_mut(room) {
-            held.epoch = epoch;
+            held.epoch.store(epoch, Relaxed);
         }
     }
 
@@ -490,4 +615,9 @@ impl Core {
             held.given = true;
         }
     }
+}
+
+/// Whether a node whose lease lasts so long should have renewed it.
+pub(super) fn is_silent(ttl: Duration, left: Duration) -> bool {
+    left < ttl * 3 / 5
 }

@@ -2,14 +2,14 @@
 //! wait for rooms. A Redis that does not answer makes nobody else wait.
 
 use super::{
-    Arrival, Given, Hold, NotHere, Unavailable, Wish,
+    Arrival, Given, Hold, NotHere, Unavailable, Wanted, Wish,
     ask::{Answer, Ask, Failure, Incarnation, Said},
-    core::{Claim, Claimed, Core, Lapsed, Question},
+    core::{Claim, Claimed, Core, Grant, Lapsed, Question, is_silent},
     link::{self, Inbox, Link},
     node::{Load, Node, choose},
     transfer::{Outcome, Query, Transfers},
 };
-use crate::{ground::ownership::Ownership, health::Part, metrics::Metrics};
+use crate::{health::Part, metrics::Metrics};
 use futures_util::{
     StreamExt as _,
     future::{LocalBoxFuture, OptionFuture},
@@ -36,6 +36,8 @@ const TURN: Duration = Duration::from_millis(25);
 const TURNS: u32 = 20;
 /// Time between two attempts to hear what concerns this node.
 const LISTEN_AGAIN: Duration = Duration::from_millis(200);
+/// The same for those whose room is taken over: they have waited for it long enough.
+const SHORT_TURN: Duration = Duration::from_millis(5);
 /// When to look again, if nothing is due.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -50,6 +52,8 @@ pub(crate) struct Surroundings {
     pub load: Box<dyn Fn() -> Load + Send>,
     /// Ends a room that is another node's.
     pub end: Box<dyn Fn(&str) + Send>,
+    /// Has rooms go on that this node has taken over.
+    pub taken: mpsc::UnboundedSender<Vec<Hold>>,
 }
 
 /// The nodes, as they were seen last.
@@ -81,15 +85,13 @@ pub(super) struct Keeper {
 /// Somebody who wants a room.
 struct Waiter {
     kind: Arc<str>,
-    /// Here, if it is nobody's.
-    here: bool,
+    wanted: Wanted,
     tell: oneshot::Sender<Result<Hold, NotHere>>,
 }
 
 /// The answer to something that somebody waits for.
 enum Heard {
     Claimed { id: u64, room: Arc<str>, kind: Arc<str>, to: Incarnation, answer: Result<Answer, Failure> },
-    Found { tell: oneshot::Sender<Result<Option<Node>, Unavailable>>, answer: Result<Answer, Failure> },
     Moving { query: Query, answer: Result<Answer, Failure> },
 }
 
@@ -200,6 +202,11 @@ impl Keeper {
             error!(%room, "the room is another node's: ending it here");
             (self.around.end)(room);
         }
+        if !means.taken.is_empty() {
+            let hold = |(room, grant)| Hold { room, grant, to: self.sender.clone() };
+            // If nobody has them go on, the holds are dropped, which gives them back.
+            let _ = self.around.taken.send(means.taken.into_iter().map(hold).collect());
+        }
         match &answer {
             Ok(answer) if answer.settling > Duration::ZERO => self.around.redis.fails(format!(
                 "Redis was started, emptied or replaced: for {} ms, rooms that are not here cannot be found or made",
@@ -208,8 +215,14 @@ impl Keeper {
             Ok(_) => self.around.redis.is_well(),
             Err(failure) => self.around.redis.fails(failure.to_string()),
         }
-        if let Ask::Renew { .. } = question.ask {
-            self.renewed(now, answer.is_ok());
+        match &question.ask {
+            Ask::Renew { .. } => self.renewed(now, answer.is_ok()),
+            // Whoever wants the next one of its name has waited for that.
+            Ask::Release { room, .. } if answer.is_ok() => {
+                let waiting = self.waiting.remove(room).unwrap_or_default();
+                waiting.into_iter().for_each(|waiter| self.claim(room, waiter));
+            }
+            _ => {}
         }
         if let Ok(Answer { said: Said::Nodes(nodes), .. }) = answer {
             self.seen(now, nodes);
@@ -246,9 +259,9 @@ impl Keeper {
         self.transfers.lapse().into_iter().for_each(|outcome| self.moved(outcome));
     }
 
-    fn seen(&mut self, now: Instant, nodes: Vec<(Incarnation, Option<Node>)>) {
+    fn seen(&mut self, now: Instant, nodes: Vec<(Incarnation, Option<(Node, Duration)>)>) {
         self.given.clear();
-        self.nodes = nodes.into_iter().filter_map(|(name, node)| Some((name, node?))).collect();
+        self.nodes = nodes.into_iter().filter_map(|(name, node)| Some((name, node?.0))).collect();
         let mut table: Vec<_> =
             self.nodes.iter().map(|(name, node)| (name.clone(), node.clone(), now)).collect();
         table.sort_by(|(a, ..), (b, ..)| a.cmp(b));
@@ -257,11 +270,7 @@ impl Keeper {
 
     fn wished(&mut self, wish: Wish) {
         match wish {
-            Wish::Claim { room, kind, here, tell } => self.claim(&room, Waiter { kind, here, tell }),
-            Wish::Find { room, tell } => {
-                let asked = self.ask(self.core.me().clone(), Ask::Find { room });
-                self.asked.push(Box::pin(async move { Heard::Found { tell, answer: asked.await } }));
-            }
+            Wish::Claim { room, kind, wanted, tell } => self.claim(&room, Waiter { kind, wanted, tell }),
             Wish::LetGo { room, owned } => {
                 self.core.let_go(&room, &owned);
                 self.transfers.abandon(&room);
@@ -294,12 +303,12 @@ impl Keeper {
             false => self.core.claim(Instant::now(), room),
         };
         match claim {
-            Claim::Ours(owned) => self.give(room, owned, waiter),
+            Claim::Ours(grant) => self.give(room, grant, waiter),
             Claim::Wait => self.waiting.entry(room.clone()).or_default().push(waiter),
             Claim::Ask(me, id) => {
-                let (room, kind) = (room.clone(), waiter.kind.clone());
-                let to = if waiter.here { me.clone() } else { self.choose(&me, &kind) };
-                let ask = Ask::Claim { room: room.clone(), kind: kind.clone(), to: to.clone() };
+                let (room, kind, make) = (room.clone(), waiter.kind.clone(), waiter.wanted != Wanted::Kept);
+                let to = if waiter.wanted == Wanted::Anywhere { self.choose(&me, &kind) } else { me.clone() };
+                let ask = Ask::Claim { room: room.clone(), kind: kind.clone(), to: to.clone(), make };
                 let asked = self.ask(me, ask);
                 self.waiting.entry(room.clone()).or_default().push(waiter);
                 self.asked.push(Box::pin(async move {
@@ -325,10 +334,6 @@ impl Keeper {
         let now = Instant::now();
         let (id, room, kind, to, answer) = match heard {
             Heard::Claimed { id, room, kind, to, answer } => (id, room, kind, to, answer),
-            Heard::Found { tell, answer } => {
-                let found = self.found(answer);
-                return drop(tell.send(found));
-            }
             Heard::Moving { query, answer } => {
                 let outcome = self.transfers.answered(now, &mut self.core, &query, answer.as_ref());
                 return outcome.into_iter().for_each(|outcome| self.moved(outcome));
@@ -339,30 +344,38 @@ impl Keeper {
         let claimed = self.core.claimed(now, id, &room, &kind, answer.as_ref());
         let mut waiters = self.waiting.remove(&room).unwrap_or_default().into_iter();
         let not_here = match claimed {
-            Claimed::Ours(owned) => {
+            Claimed::Ours(grant) => {
                 self.around.metrics.claims.inc("ours");
-                let Some(first) = waiters.next() else { return self.core.let_go(&room, &owned) };
-                self.give(&room, owned, first);
+                let Some(first) = waiters.next() else { return self.core.let_go(&room, &grant.owned) };
+                self.give(&room, grant, first);
                 return waiters.for_each(|waiter| self.claim(&room, waiter));
             }
-            Claimed::Said(Said::At(node)) => {
+            Claimed::Said(Said::At(node, left)) if is_silent(self.core.ttl(), left) => {
+                let why =
+                    format!("node {}, which has the room, is silent: others may have it soon", node.name);
+                return self.tell(waiters, &why, left + SHORT_TURN, SHORT_TURN);
+            }
+            Claimed::Said(Said::At(node, _)) => {
                 self.around.metrics.claims.inc("elsewhere");
                 *self.given.entry(to).or_default() += 1;
-                Ok(node)
+                NotHere::At(Box::new(node))
             }
-            Claimed::Said(Said::Settling) => Err((SETTLING.to_owned(), settling + TURN)),
-            Claimed::Said(said) => Err((format!("Redis says {said:?}"), TRY_AGAIN)),
-            Claimed::Unknown(what) => Err((why.unwrap_or_else(|| what.to_owned()), TRY_AGAIN)),
+            Claimed::Said(Said::Nowhere) => NotHere::Nowhere,
+            Claimed::Said(Said::Settling) => return self.tell(waiters, SETTLING, settling + TURN, TURN),
+            Claimed::Said(said) => {
+                return self.tell(waiters, &format!("Redis says {said:?}"), TRY_AGAIN, TURN);
+            }
+            Claimed::Unknown(what) => {
+                return self.tell(waiters, why.as_deref().unwrap_or(what), TRY_AGAIN, TURN);
+            }
         };
-        for Waiter { tell, .. } in waiters {
-            let told = match &not_here {
-                Ok(node) => NotHere::At(Box::new(node.clone())),
-                Err((why, wait)) => {
-                    self.around.metrics.claims.inc("unknown");
-                    NotHere::Unknown(self.unavailable(why, *wait))
-                }
-            };
-            let _ = tell.send(Err(told));
+        for waiter in waiters {
+            if matches!(not_here, NotHere::Nowhere) && waiter.wanted != Wanted::Kept {
+                // Whoever asked first wanted none to be made.
+                self.claim(&room, waiter);
+            } else {
+                let _ = waiter.tell.send(Err(not_here.clone()));
+            }
         }
     }
 
@@ -392,8 +405,8 @@ impl Keeper {
     fn moved(&mut self, outcome: Outcome) {
         let (room, given) = match outcome {
             Outcome::Offered { room, offered, parcel } => {
-                let (owned, to) = (self.core.ownership().clone(), self.sender.clone());
-                let hold = Hold { room: room.clone(), owned, to };
+                let (grant, to) = (self.core.arriving(&room), self.sender.clone());
+                let hold = Hold { room: room.clone(), grant, to };
                 return drop(self.arrivals.send(Arrival { room, offered, parcel, hold }));
             }
             Outcome::Taken { room } => {
@@ -412,26 +425,27 @@ impl Keeper {
         }
     }
 
-    fn give(&self, room: &Arc<str>, owned: Arc<Ownership>, waiter: Waiter) {
-        let hold = Hold { room: room.clone(), owned, to: self.sender.clone() };
+    /// Tells them to come again.
+    fn tell(&mut self, waiters: impl Iterator<Item = Waiter>, why: &str, wait: Duration, turn: Duration) {
+        for Waiter { tell, .. } in waiters {
+            self.around.metrics.claims.inc("unknown");
+            let _ = tell.send(Err(NotHere::Unknown(self.unavailable_for(why, wait, turn))));
+        }
+    }
+
+    fn give(&self, room: &Arc<str>, grant: Grant, waiter: Waiter) {
+        let hold = Hold { room: room.clone(), grant, to: self.sender.clone() };
         // If nobody waits any more, the hold is dropped, which gives the room back.
         let _ = waiter.tell.send(Ok(hold));
     }
 
-    fn found(&mut self, answer: Result<Answer, Failure>) -> Result<Option<Node>, Unavailable> {
-        match answer.map(|answer| answer.said) {
-            Ok(Said::At(node)) => Ok(Some(node)),
-            Ok(_) => Ok(None),
-            Err(failure) => {
-                warn!(%failure, "cannot find out where a room is");
-                Err(self.unavailable(&failure.to_string(), TRY_AGAIN))
-            }
-        }
+    fn unavailable(&mut self, why: &str, wait: Duration) -> Unavailable {
+        self.unavailable_for(why, wait, TURN)
     }
 
-    fn unavailable(&mut self, why: &str, wait: Duration) -> Unavailable {
+    fn unavailable_for(&mut self, why: &str, wait: Duration, turn: Duration) -> Unavailable {
         self.told_to_wait = self.told_to_wait.wrapping_add(1);
-        Unavailable { why: why.to_owned(), wait: wait + TURN * (self.told_to_wait % TURNS) }
+        Unavailable { why: why.to_owned(), wait: wait + turn * (self.told_to_wait % TURNS) }
     }
 }
 

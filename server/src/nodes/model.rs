@@ -1,4 +1,5 @@
-//! What the [script](super::script) does to Redis, in Rust: for tests in virtual time.
+//! What the [script](super::script) does to Redis, and that of the [depot](super::depot), in Rust: for tests
+//! in virtual time. Of what is kept of a room, there is one number here: how far the room had come.
 
 use super::{
     ask::{Answer, Ask, Epoch, Generation, Incarnation, Owned, Said},
@@ -19,6 +20,9 @@ const PLACED: Duration = Duration::from_secs(30);
 /// How long an offer is good.
 const OFFERED: Duration = Duration::from_secs(10);
 
+/// The kind of all rooms.
+pub(super) const KIND: &str = "arena";
+
 /// A Redis.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
@@ -32,6 +36,24 @@ pub(super) struct Model {
     moving: BTreeMap<Arc<str>, Offer>,
     /// What concerns nodes: to be taken out by whoever carries it.
     pub told: Vec<(Incarnation, &'static str, Arc<str>)>,
+    kept: BTreeMap<Arc<str>, u64>,
+    inherited: BTreeMap<Incarnation, Vec<Arc<str>>>,
+}
+
+/// What is written of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Keep {
+    Put(u64),
+    Append { before: u64, after: u64 },
+    Forget,
+}
+
+/// What becomes of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done,
+    Gap,
+    Fenced,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +87,8 @@ impl Model {
             rooms: BTreeMap::new(),
             moving: BTreeMap::new(),
             told: Vec::new(),
+            kept: BTreeMap::new(),
+            inherited: BTreeMap::new(),
         }
     }
 
@@ -79,6 +103,70 @@ impl Model {
 
     fn record(&self, room: &str, now: Time) -> Option<&Record> {
         self.rooms.get(room).filter(|record| record.expires.is_none_or(|at| at > now))
+    }
+
+    /// Whether rooms may be claimed.
+    pub(super) fn is_settled(&self, now: Time) -> bool {
+        self.generation.as_ref().is_some_and(|(run, settles)| *run == self.run && *settles <= now)
+    }
+
+    /// What is kept.
+    pub(super) fn kept(&self) -> &BTreeMap<Arc<str>, u64> {
+        &self.kept
+    }
+
+    fn has(&self, now: Time, room: &str, node: &Incarnation, epoch: Epoch) -> bool {
+        self.record(room, now).is_some_and(|record| record.node == *node && record.epoch == epoch)
+    }
+
+    /// The depot's script.
+    pub(super) fn write(
+        &mut self,
+        now: Time,
+        (room, node, epoch): (&Arc<str>, &Incarnation, Epoch),
+        keep: &Keep,
+    ) -> Outcome {
+        if !self.has(now, room, node, epoch) {
+            return Outcome::Fenced;
+        }
+        match keep {
+            Keep::Put(progress) => drop(self.kept.insert(room.clone(), *progress)),
+            Keep::Append { before, after } => match self.kept.get_mut(room) {
+                Some(there) if *there == *before || *there == *after => *there = *after,
+                _ => return Outcome::Gap,
+            },
+            Keep::Forget => drop(self.kept.remove(room)),
+        }
+        Outcome::Done
+    }
+
+    /// The same. None: the room is another's.
+    pub(super) fn read(
+        &self,
+        now: Time,
+        (room, node, epoch): (&Arc<str>, &Incarnation, Epoch),
+    ) -> Option<Option<u64>> {
+        self.has(now, room, node, epoch).then(|| self.kept.get(room).copied())
+    }
+
+    /// Rooms of a node whose lease is over.
+    fn divide(&mut self, node: &Incarnation, me: &Incarnation, most: usize) -> Vec<Owned> {
+        let of = self.rooms.iter().filter(|(_, record)| record.node == *node);
+        let of: Vec<Arc<str>> = of.map(|(room, _)| room.clone()).collect();
+        let mut taken = Vec::new();
+        for room in of {
+            if !self.kept.contains_key(&room) {
+                self.rooms.remove(&room);
+            } else if taken.len() < most {
+                self.epoch += 1;
+                self.own(&room, me, self.epoch, None);
+                taken.push(Owned { room, epoch: self.epoch, kind: KIND.into() });
+            }
+        }
+        if !self.rooms.values().any(|record| record.node == *node) {
+            self.nodes.remove(node);
+        }
+        taken
     }
 
     fn own(&mut self, room: &Arc<str>, node: &Incarnation, epoch: Epoch, expires: Option<Time>) {
@@ -113,29 +201,38 @@ impl Model {
                 Said::Done
             }
             Ask::Nodes => {
-                let all = self.nodes.iter();
-                Said::Nodes(all.map(|name| (name.clone(), self.lease(name, now).cloned())).collect())
+                let left = |name| self.leases.get(name).filter(|(expires, _)| *expires > now);
+                let says = |name| left(name).map(|(expires, node)| (node.clone(), *expires - now));
+                Said::Nodes(self.nodes.iter().map(|name| (name.clone(), says(name))).collect())
             }
-            Ask::Find { room } => match self.record(room, now).filter(|record| record.node != *me) {
-                Some(record) => self.lease(&record.node, now).cloned().map_or(Said::Nowhere, Said::At),
-                None => Said::Nowhere,
-            },
-            Ask::Claim { .. } if !settling.is_zero() => Said::Settling,
-            Ask::Claim { .. } if !alive => Said::Lost,
-            Ask::Claim { room, to, .. } => {
-                let owner = self.record(room, now).map(|record| record.node.clone());
-                let to = match owner {
-                    Some(owner) if owner == *me => me,
-                    Some(owner) if self.lease(&owner, now).is_some() => {
-                        return self.lease(&owner, now).cloned().map_or(Said::Nowhere, Said::At);
-                    }
-                    _ if self.lease(to, now).is_some() => to,
-                    _ => me,
-                };
-                self.epoch += 1;
+            Ask::Claim { room, to, make, .. } => {
+                let record = self.record(room, now);
+                let mine = record.filter(|record| record.node == *me).map(|record| record.epoch);
+                let owner = record.map(|record| record.node.clone());
+                if let Some(owner) = owner.filter(|owner| owner != me)
+                    && let Some((expires, node)) = self.leases.get(&owner).filter(|(at, _)| *at > now)
+                {
+                    return Said::At(node.clone(), *expires - now);
+                }
+                if !settling.is_zero() {
+                    return Said::Settling;
+                }
+                if !alive {
+                    return Said::Lost;
+                }
+                let kept = self.kept.contains_key(room);
+                if !kept && !make && mine.is_none() {
+                    return Said::Nowhere;
+                }
+                let to = if kept || mine.is_some() || self.lease(to, now).is_none() { me } else { to };
+                let epoch = mine.unwrap_or(self.epoch + 1);
+                self.epoch = self.epoch.max(epoch);
                 let expires = (to != me).then_some(now + PLACED);
-                self.own(room, to, self.epoch, expires);
-                if to == me { Said::Ours(self.epoch) } else { Said::At(self.leases[to].1.clone()) }
+                self.own(room, to, epoch, expires);
+                match self.leases.get(to).filter(|_| to != me) {
+                    Some((expires, node)) => Said::At(node.clone(), *expires - now),
+                    None => Said::Ours { epoch, kept: kept.then(|| KIND.into()) },
+                }
             }
             Ask::Restore(_) if !alive => Said::Lost,
             Ask::Restore(rooms) => {
@@ -151,22 +248,35 @@ impl Model {
                 }
                 Said::Restored { refused }
             }
-            Ask::Release { room, epoch } => {
+            Ask::Release { room, epoch, kept } => {
                 if self.rooms.get(room).is_some_and(|is| is.node == *me && is.epoch == *epoch) {
                     self.rooms.remove(room);
+                    if !kept {
+                        self.kept.remove(room);
+                    }
                 }
                 Said::Done
             }
-            Ask::Bury(node) if settling > Duration::ZERO || self.lease(node, now).is_some() => Said::Done,
-            Ask::Bury(node) => {
-                self.rooms.retain(|_, record| record.node != *node);
-                self.nodes.remove(node);
+            Ask::Inherit { .. } if !alive => Said::Lost,
+            Ask::Inherit { again: true, .. } => {
+                let last = self.inherited.get(me).cloned().unwrap_or_default();
+                let mine = last.into_iter().filter_map(|room| {
+                    let record = self.rooms.get(&room).filter(|record| record.node == *me)?;
+                    Some(Owned { epoch: record.epoch, room, kind: KIND.into() })
+                });
+                Said::Taken(mine.collect())
+            }
+            Ask::Inherit { from, .. } if settling > Duration::ZERO || self.lease(from, now).is_some() => {
                 Said::Done
+            }
+            Ask::Inherit { from, most, .. } => {
+                let taken = self.divide(from, me, *most);
+                self.inherited.insert(me.clone(), taken.iter().map(|owned| owned.room.clone()).collect());
+                Said::Taken(taken)
             }
             Ask::Leave => {
                 self.leases.remove(me);
-                self.rooms.retain(|_, record| record.node != *me);
-                self.nodes.remove(me);
+                self.divide(me, me, 0);
                 Said::Done
             }
             Ask::Look { room } => match self.offer(room, now).filter(|offer| offer.to == *me) {
@@ -201,7 +311,7 @@ impl Model {
             Ask::Take { room, offered } => {
                 let Some(is) = self.record(room, now).cloned() else { return Said::Nowhere };
                 if is.node == *me && is.taken == Some(*offered) {
-                    return Said::Ours(is.epoch);
+                    return Said::Ours { epoch: is.epoch, kept: None };
                 }
                 let fits = |offer: &&Offer| {
                     let by_owner = offer.from == is.node && offer.epoch == is.epoch;
@@ -215,7 +325,7 @@ impl Model {
                 self.rooms.entry(room.clone()).and_modify(|is| is.taken = Some(*offered));
                 self.moving.remove(room);
                 self.told.push((is.node, "over", room.clone()));
-                Said::Ours(self.epoch)
+                Said::Ours { epoch: self.epoch, kept: None }
             }
             Ask::Conclude { room, offered } => match self.record(room, now).cloned() {
                 Some(is) if is.node == *me && is.epoch != *offered && is.kept != Some(*offered) => {
@@ -230,7 +340,10 @@ impl Model {
                     let offer = self.moving.remove(room).filter(|offer| offer.from == *me);
                     Said::Kept { epoch, why: offer.and_then(|offer| offer.parcel.err()) }
                 }
-                Some(is) => self.lease(&is.node, now).cloned().map_or(Said::Nowhere, Said::At),
+                Some(is) => match self.lease(&is.node, now) {
+                    Some(node) => Said::At(node.clone(), self.ttl),
+                    None => Said::Nowhere,
+                },
                 None => Said::Nowhere,
             },
         }

@@ -51,7 +51,12 @@ impl From<Node> for wire::Moved {
 impl Node {
     /// Whether it takes a room of this kind now.
     pub(super) fn takes(&self, kind: &str) -> bool {
-        !self.load.draining && self.load.used < 1_000 && self.kinds.iter().any(|own| own == kind)
+        self.takes_more() && self.kinds.iter().any(|own| own == kind)
+    }
+
+    /// Whether it takes any more rooms.
+    pub(super) fn takes_more(&self) -> bool {
+        !self.load.draining && self.load.used < 1_000
     }
 }
 

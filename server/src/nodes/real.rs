@@ -3,7 +3,7 @@
 use super::{
     ask::{Answer, Ask, Failure, Incarnation, Owned, Said},
     link::Link,
-    node::tests::node,
+    node::{Node, tests::node},
     script::Call,
 };
 use crate::config::RedisUrl;
@@ -85,12 +85,40 @@ fn name(name: &str) -> Incarnation {
 }
 
 fn claim(room: &str, to: &str) -> Ask {
-    Ask::Claim { room: room.into(), kind: "arena".into(), to: name(to) }
+    Ask::Claim { room: room.into(), kind: "arena".into(), to: name(to), make: true }
+}
+
+fn find(room: &str) -> Ask {
+    Ask::Claim { room: room.into(), kind: "".into(), to: name("nobody"), make: false }
+}
+
+fn inherit(from: &str) -> Ask {
+    Ask::Inherit { from: name(from), most: 10, again: false }
+}
+
+fn release(room: &str, epoch: u64, kept: bool) -> Ask {
+    Ask::Release { room: room.into(), epoch, kept }
+}
+
+/// Where it is said to be.
+fn at(said: Said) -> Node {
+    match said {
+        Said::At(node, left) if left > Duration::ZERO && left <= TTL => node,
+        said => panic!("{said:?}"),
+    }
+}
+
+fn all(said: Said) -> Vec<(Incarnation, Option<Node>)> {
+    let Said::Nodes(nodes) = said else { panic!("{said:?}") };
+    let mut nodes: Vec<_> =
+        nodes.into_iter().map(|(name, node)| (name, node.map(|(node, _)| node))).collect();
+    nodes.sort_by(|(a, _), (b, _)| a.cmp(b));
+    nodes
 }
 
 fn epoch(said: Said) -> u64 {
     match said {
-        Said::Ours(epoch) => epoch,
+        Said::Ours { epoch, .. } => epoch,
         said => panic!("{said:?}"),
     }
 }
@@ -106,10 +134,10 @@ fn a_room_has_the_node_that_came_first_until_that_has_no_lease() {
     assert_eq!(redis.ask("a", claim("r", "a")), Said::Settling, "a new Redis may have forgotten something");
     redis.settle(&["a", "b"]);
     let first = epoch(redis.ask("a", claim("r", "a")));
-    assert_eq!(redis.ask("b", claim("r", "b")), Said::At(node("a", 0)));
-    assert_eq!(redis.ask("b", Ask::Find { room: "r".into() }), Said::At(node("a", 0)));
-    assert_eq!(redis.ask("a", Ask::Find { room: "r".into() }), Said::Nowhere, "it is its own");
-    assert!(epoch(redis.ask("a", claim("r", "b"))) > first, "it is a's whatever a says");
+    assert_eq!(at(redis.ask("b", claim("r", "b"))), node("a", 0));
+    assert_eq!(at(redis.ask("b", find("r"))), node("a", 0));
+    assert_eq!(redis.ask("b", find("s")), Said::Nowhere);
+    assert_eq!(epoch(redis.ask("a", claim("r", "b"))), first, "it is a's whatever a says");
     // A script that Redis has lost is loaded again.
     let mut client = redis.client();
     let _: () = redis::cmd("SCRIPT").arg("FLUSH").query(&mut client).unwrap();
@@ -125,15 +153,16 @@ fn a_room_has_the_node_that_came_first_until_that_has_no_lease() {
 fn a_room_is_given_to_another_node_and_given_back() {
     let redis = Redis::start();
     redis.settle(&["a", "b"]);
-    assert_eq!(redis.ask("a", claim("r", "b")), Said::At(node("b", 0)));
+    assert_eq!(at(redis.ask("a", claim("r", "b"))), node("b", 0));
     let mut client = redis.client();
     let left: i64 = client.ttl("{test}:room:r").unwrap();
     assert!((1..=30).contains(&left), "until somebody comes there: {left}");
     redis.settle(&["a", "b"]);
-    let (first, second) = (epoch(redis.ask("b", claim("r", "a"))), epoch(redis.ask("b", claim("r", "a"))));
+    let second = epoch(redis.ask("b", claim("r", "a")));
+    assert_eq!(epoch(redis.ask("b", claim("r", "a"))), second, "it is b's already");
     assert_eq!(client.ttl::<_, i64>("{test}:room:r").unwrap(), -1);
-    let release = |epoch| Ask::Release { room: "r".into(), epoch };
-    assert_eq!(redis.ask("b", release(first)), Said::Done);
+    let release = |epoch| release("r", epoch, false);
+    assert_eq!(redis.ask("b", release(second - 1)), Said::Done);
     assert!(client.exists::<_, bool>("{test}:room:r").unwrap(), "that was of an earlier one");
     assert_eq!(redis.ask("a", release(second)), Said::Done);
     assert!(client.exists::<_, bool>("{test}:room:r").unwrap(), "it is not a's");
@@ -156,34 +185,117 @@ fn what_was_forgotten_is_registered_again_before_anybody_claims_it() {
     assert_eq!(redis.ask("b", claim("r", "b")), Said::Settling);
     assert_eq!(redis.ask("a", own("r", had)), Said::Restored { refused: vec![] });
     redis.settle(&["a", "b"]);
-    assert_eq!(redis.ask("b", claim("r", "b")), Said::At(node("a", 0)));
+    assert_eq!(at(redis.ask("b", claim("r", "b"))), node("a", 0));
     // Whoever has the newer claim keeps the room.
     let refused: Arc<str> = "r".into();
     assert_eq!(redis.ask("b", own("r", had - 1)), Said::Restored { refused: vec![refused] });
     assert_eq!(redis.ask("b", own("r", had + 1)), Said::Restored { refused: vec![] });
-    assert_eq!(redis.ask("a", claim("r", "a")), Said::At(node("b", 0)));
+    assert_eq!(at(redis.ask("a", claim("r", "a"))), node("b", 0));
 }
 
 #[test]
-fn a_dead_node_is_forgotten_with_its_rooms_and_a_living_one_is_not() {
+fn a_dead_node_is_forgotten_with_rooms_that_are_not_kept_and_a_living_one_is_not() {
     let redis = Redis::start();
     redis.settle(&["a", "b"]);
     epoch(redis.ask("a", claim("r", "a")));
-    assert_eq!(redis.ask("b", Ask::Bury(name("a"))), Said::Done);
+    assert_eq!(redis.ask("b", inherit("a")), Said::Done);
     let mut client = redis.client();
     assert!(client.exists::<_, bool>("{test}:room:r").unwrap());
     sleep(TTL + TTL / 4);
     redis.settle(&["b"]);
-    let Said::Nodes(nodes) = redis.ask("b", Ask::Nodes) else { panic!("nodes") };
-    assert!(
-        nodes.contains(&(name("a"), None)) && nodes.contains(&(name("b"), Some(node("b", 0)))),
-        "{nodes:?}"
-    );
-    assert_eq!(redis.ask("b", Ask::Bury(name("a"))), Said::Done);
+    assert_eq!(all(redis.ask("b", Ask::Nodes)), [(name("a"), None), (name("b"), Some(node("b", 0)))]);
+    assert_eq!(redis.ask("b", inherit("a")), Said::Taken(vec![]));
     assert!(!client.exists::<_, bool>("{test}:room:r").unwrap());
-    assert_eq!(redis.ask("b", Ask::Nodes), Said::Nodes(vec![(name("b"), Some(node("b", 0)))]));
+    assert_eq!(all(redis.ask("b", Ask::Nodes)), [(name("b"), Some(node("b", 0)))]);
     assert_eq!(redis.ask("b", Ask::Leave), Said::Done);
     assert_eq!(redis.ask("b", Ask::Nodes), Said::Nodes(vec![]));
+}
+
+/// Calls the script of what is kept.
+fn depot(client: &mut redis::Connection, arguments: &[&str]) -> Vec<String> {
+    let script = redis::Script::new(include_str!("depot.lua"));
+    let mut call = script.prepare_invoke();
+    call.key("{test}:generation").arg("{test}");
+    for argument in arguments {
+        call.arg(*argument);
+    }
+    call.invoke(client).unwrap()
+}
+
+fn put(client: &mut redis::Connection, room: &str, node: &str, epoch: u64, row: &str) -> String {
+    depot(client, &["write", room, node, &epoch.to_string(), "put", "0", "f", "arena", row]).remove(0)
+}
+
+fn append(client: &mut redis::Connection, node: &str, epoch: u64, before: &str, frames: &str) -> String {
+    depot(client, &["write", "r", node, &epoch.to_string(), "append", before, frames, "", ""]).remove(0)
+}
+
+fn read(client: &mut redis::Connection, node: &str, epoch: u64) -> Vec<String> {
+    let mut read = depot(client, &["read", "r", node, &epoch.to_string()]);
+    if read.len() > 1 {
+        assert!(read.remove(1).parse::<u64>().unwrap() < 60_000, "since the checkpoint");
+    }
+    read
+}
+
+// Promise 10
+#[test]
+fn what_is_kept_is_written_by_the_owner_alone_and_taken_over_with_a_new_epoch() {
+    let redis = Redis::start();
+    redis.settle(&["a", "b"]);
+    let mut client = redis.client();
+    let old = epoch(redis.ask("a", claim("r", "a")));
+    assert_eq!(append(&mut client, "a", old, "0", "x"), "gap", "there is no checkpoint");
+    assert_eq!(put(&mut client, "r", "a", old, "row"), "done");
+    assert_eq!(put(&mut client, "r", "b", old, "bad"), "fenced");
+    assert_eq!(put(&mut client, "r", "a", old - 1, "bad"), "fenced");
+    assert_eq!(append(&mut client, "a", old, "1", "gh"), "done");
+    assert_eq!(append(&mut client, "a", old, "1", "gh"), "done", "it was there already");
+    assert_eq!(append(&mut client, "a", old, "2", "gh"), "gap");
+    assert_eq!(read(&mut client, "a", old), ["kept", "row", "fgh"]);
+    let plain = epoch(redis.ask("a", claim("plain", "a")));
+    let other = epoch(redis.ask("a", claim("other", "a")));
+    assert_eq!(put(&mut client, "other", "a", other, "row"), "done");
+    sleep(TTL + TTL / 4);
+    redis.settle(&["b"]);
+    // Somebody knocks for one, and b looks for the rest.
+    let Said::Ours { epoch: new, kept } = redis.ask("b", find("r")) else { panic!("it is kept") };
+    assert_eq!(kept.as_deref(), Some("arena"));
+    let Said::Taken(taken) = redis.ask("b", inherit("a")) else { panic!("a is dead") };
+    assert_eq!(taken.iter().map(|owned| &*owned.room).collect::<Vec<_>>(), ["other"]);
+    let again = Ask::Inherit { from: name("a"), most: 10, again: true };
+    assert_eq!(redis.ask("b", again), Said::Taken(taken), "the answer was lost");
+    assert_eq!(redis.ask("b", find("plain")), Said::Nowhere, "nothing was kept");
+    assert!(new > old && plain > old);
+    assert_eq!(append(&mut client, "a", old, "3", "late"), "fenced");
+    assert_eq!(put(&mut client, "r", "a", old, "late"), "fenced");
+    assert_eq!(read(&mut client, "a", old), ["fenced"]);
+    assert_eq!(read(&mut client, "b", new), ["kept", "row", "fgh"]);
+    // It is given back as it is, and is there for whoever wants it. When it has ended, nothing is.
+    assert_eq!(redis.ask("b", release("r", new, true)), Said::Done);
+    let newer = epoch(redis.ask("b", claim("r", "a")));
+    assert_eq!(read(&mut client, "b", newer), ["kept", "row", "fgh"]);
+    assert_eq!(client.ttl::<_, i64>("{test}:kept:r").unwrap(), -1);
+    assert_eq!(redis.ask("b", release("r", newer, false)), Said::Done);
+    assert_eq!(redis.ask("b", find("r")), Said::Nowhere);
+}
+
+#[test]
+fn rooms_are_left_to_nodes_that_have_their_game_and_place() {
+    let redis = Redis::start();
+    redis.settle(&["a", "b"]);
+    let mut client = redis.client();
+    let had = epoch(redis.ask("a", claim("r", "a")));
+    assert_eq!(put(&mut client, "r", "a", had, "row"), "done");
+    sleep(TTL + TTL / 4);
+    redis.settle(&["b", "c"]);
+    let ask =
+        |says: Node| redis.runtime.block_on(redis.link.ask(&name("b"), &says, &inherit("a"))).unwrap().said;
+    let lacks = Node { kinds: vec!["chess".into()], ..node("b", 0) };
+    assert_eq!(ask(lacks), Said::Taken(vec![]));
+    assert_eq!(ask(node("b", 1_000)), Said::Taken(vec![]), "b is full");
+    let Said::Taken(taken) = redis.ask("c", inherit("a")) else { panic!("a is dead") };
+    assert_eq!(taken.len(), 1);
 }
 
 #[test]
@@ -260,12 +372,12 @@ fn a_room_is_given_to_another_node_or_kept_whoever_says_so_first() {
     assert!(fourth > third);
     assert_eq!(epoch(redis.ask("b", take("r", third))), fourth, "asked again, because no answer came");
     assert!(!client.exists::<_, bool>("{test}:moving:r").unwrap());
-    assert_eq!(redis.ask("a", conclude("r", third)), Said::At(node("b", 0)));
-    assert_eq!(redis.ask("a", Ask::Release { room: room(), epoch: third }), Said::Done);
-    assert_eq!(redis.ask("c", claim("r", "c")), Said::At(node("b", 0)), "and only b lets it go");
-    assert_eq!(redis.ask("b", Ask::Release { room: room(), epoch: fourth }), Said::Done);
+    assert!(matches!(redis.ask("a", conclude("r", third)), Said::At(is, _) if is == node("b", 0)));
+    assert_eq!(redis.ask("a", Ask::Release { room: room(), epoch: third, kept: false }), Said::Done);
+    assert_eq!(at(redis.ask("c", claim("r", "c"))), node("b", 0), "and only b lets it go");
+    assert_eq!(redis.ask("b", Ask::Release { room: room(), epoch: fourth, kept: false }), Said::Done);
     assert_eq!(redis.ask("a", conclude("r", third)), Said::Nowhere);
-    assert_eq!(redis.ask("c", claim("r", "a")), Said::At(node("a", 0)));
+    assert_eq!(at(redis.ask("c", claim("r", "a"))), node("a", 0));
     assert_eq!(redis.ask("a", conclude("r", third)), Said::Nowhere, "it is another room");
 }
 

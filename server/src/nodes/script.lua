@@ -7,10 +7,12 @@
 --   PREFIX:nodes       set of incarnations
 --   PREFIX:lease:NODE  what the node says of itself; expires with the lease
 --   PREFIX:rooms:NODE  set of the node's rooms
+--   PREFIX:taken:NODE  set of the rooms that it has taken over last
 --   PREFIX:room:ROOM   hash: node, epoch, kind; taken, kept: the epoch of the offer by which the node has it, or
 --                      has it still
 --   PREFIX:moving:ROOM hash: from, to, epoch, and parcel or why; see transfer.lua
 --   PREFIX:inbox:NODE  list of what concerns the node: hints, which may be lost
+--   PREFIX:kept:ROOM, PREFIX:frames:ROOM  what is kept of the room: see depot.lua
 --
 -- The answer: the generation (what is remembered since when), how long nothing is claimed yet (ms), a word, and what belongs to it.
 local prefix, ttl, operation, me = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
@@ -18,6 +20,8 @@ local call, generation, nodes = redis.call, KEYS[1], ARGV[1] .. ':nodes'
 local function lease(node) return prefix .. ':lease:' .. node end
 local function rooms(node) return prefix .. ':rooms:' .. node end
 local function record(room) return prefix .. ':room:' .. room end
+local function kept(room) return prefix .. ':kept:' .. room end
+local function frames(room) return prefix .. ':frames:' .. room end
 local function alive(node) return call('EXISTS', lease(node)) == 1 end
 
 -- A Redis that has been started, promoted or emptied may have forgotten leases and rooms that were agreed on.
@@ -46,6 +50,37 @@ local function next_epoch()
     tonumber(call('HGET', generation, 'epoch') or '0') + 1)))
 end
 
+-- The room is this node's from now on.
+local function own(room, node, epoch, kind)
+  call('HSET', record(room), 'node', node, 'epoch', epoch, 'kind', kind)
+  call('PERSIST', record(room))
+  call('SADD', rooms(node), room)
+end
+
+-- The lease of a node is over: whoever asks takes some of its rooms that are kept, and the others are forgotten.
+local function divide(node, most, kinds)
+  local all = call('SCARD', rooms(node)) > 500 and call('SRANDMEMBER', rooms(node), 500) or call('SMEMBERS', rooms(node))
+  local taken = {}
+  for _, room in ipairs(all) do
+    local kind = call('HGET', kept(room), 'kind')
+    if call('HGET', record(room), 'node') ~= node then
+      call('SREM', rooms(node), room)
+    elseif not kind then
+      call('DEL', record(room))
+      call('SREM', rooms(node), room)
+    elseif kinds[kind] and #taken < 3 * most then
+      local epoch = next_epoch()
+      call('SREM', rooms(node), room)
+      own(room, me, epoch, kind)
+      taken[#taken + 1] = room
+      taken[#taken + 1] = epoch
+      taken[#taken + 1] = kind
+    end
+  end
+  if call('SCARD', rooms(node)) == 0 then call('SREM', nodes, node) end
+  return taken
+end
+
 if operation == 'renew' then -- what it says of itself, whether it had a lease
   if ARGV[6] == 'had' and settling == 0 and not alive(me) then return answer('lost') end
   call('SET', lease(me), ARGV[5], 'PX', ttl)
@@ -56,72 +91,84 @@ elseif operation == 'nodes' then
   for _, node in ipairs(call('SMEMBERS', nodes)) do
     all[#all + 1] = node
     all[#all + 1] = call('GET', lease(node)) or ''
+    all[#all + 1] = call('PTTL', lease(node))
   end
   return answer('nodes', unpack(all))
-elseif operation == 'find' then -- room
-  local owner = call('HGET', record(ARGV[5]), 'node')
-  local says = owner and owner ~= me and call('GET', lease(owner))
-  if says then return answer('at', says) end
-  return answer('nowhere')
-elseif operation == 'claim' then -- room, kind, for whom
-  if settling > 0 then return answer('settling') end
-  if not alive(me) then return answer('lost') end
+elseif operation == 'claim' then -- room, kind, for whom, whether to make it
   local room, key, to = ARGV[5], record(ARGV[5]), ARGV[7]
   local owner = call('HGET', key, 'node')
-  if owner == me then
-    to = me
-  elseif owner then
-    local says = call('GET', lease(owner))
-    if says then return answer('at', says) end
-    call('SREM', rooms(owner), room)
-  end
-  if not alive(to) then to = me end
-  local epoch = next_epoch()
-  call('HSET', key, 'node', to, 'epoch', epoch, 'kind', ARGV[6])
-  call('SADD', rooms(to), room)
+  local says = owner and owner ~= me and call('GET', lease(owner))
+  if says then return answer('at', says, call('PTTL', lease(owner))) end
+  if settling > 0 then return answer('settling') end
+  if not alive(me) then return answer('lost') end
+  local kind = call('HGET', kept(room), 'kind')
+  if not kind and ARGV[8] ~= 'make' and owner ~= me then return answer('nowhere') end
+  if owner and owner ~= me then call('SREM', rooms(owner), room) end
+  -- What is this node's stays so under its epoch, whatever else it has asked meanwhile.
+  local epoch = owner == me and call('HGET', key, 'epoch') or next_epoch()
+  -- What is kept goes on where somebody wants it.
+  if kind or owner == me or not alive(to) then to = me end
+  own(room, to, epoch, kind or ARGV[6])
   if to == me then
-    call('PERSIST', key)
-    return answer('ours', epoch)
+    call('PERSIST', kept(room))
+    call('PERSIST', frames(room))
+    return answer('ours', epoch, kind or '')
   end
   call('PEXPIRE', key, 30000) -- until somebody comes there
-  return answer('at', call('GET', lease(to)))
+  return answer('at', call('GET', lease(to)), call('PTTL', lease(to)))
 elseif operation == 'restore' then -- room, epoch, kind, and so on
   if not alive(me) then return answer('lost') end
   local refused = {}
   for i = 5, #ARGV, 3 do
     local room, epoch, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-    local key = record(room)
-    local is = call('HMGET', key, 'node', 'epoch')
+    local is = call('HMGET', record(room), 'node', 'epoch')
     if is[1] and is[1] ~= me and tonumber(is[2]) > tonumber(epoch) and alive(is[1]) then
       refused[#refused + 1] = room
     else
       if is[1] and is[1] ~= me then call('SREM', rooms(is[1]), room) end
-      call('HSET', key, 'node', me, 'epoch', epoch, 'kind', kind)
-      call('PERSIST', key)
-      call('SADD', rooms(me), room)
+      own(room, me, epoch, kind)
       newer_than(tonumber(epoch))
     end
   end
   return answer('restored', unpack(refused))
-elseif operation == 'release' then -- room, epoch
-  local key = record(ARGV[5])
-  local is = call('HMGET', key, 'node', 'epoch')
+elseif operation == 'release' then -- room, epoch, whether somebody may go on with it
+  local room = ARGV[5]
+  local is = call('HMGET', record(room), 'node', 'epoch')
   if is[1] == me and is[2] == ARGV[6] then
-    call('DEL', key)
-    call('SREM', rooms(me), ARGV[5])
+    call('DEL', record(room))
+    call('SREM', rooms(me), room)
+    if ARGV[7] == 'kept' then
+      call('EXPIRE', kept(room), 3600) -- until somebody wants it at a node that can go on with it
+      call('EXPIRE', frames(room), 3600)
+    else
+      call('DEL', kept(room), frames(room))
+    end
   end
   return answer('done')
-elseif operation == 'bury' or operation == 'leave' then -- whom
-  local node = ARGV[5]
-  if operation == 'leave' then
-    call('DEL', lease(node))
-  elseif settling > 0 or alive(node) then
-    return answer('done')
+elseif operation == 'inherit' then -- from whom, how many, whether it asks again, kinds
+  local node, kinds, last = ARGV[5], {}, prefix .. ':taken:' .. me
+  if not alive(me) then return answer('lost') end
+  if ARGV[7] == 'again' then
+    local taken = {}
+    for _, room in ipairs(call('SMEMBERS', last)) do
+      local is = call('HMGET', record(room), 'node', 'epoch', 'kind')
+      if is[1] == me then
+        taken[#taken + 1] = room
+        taken[#taken + 1] = is[2]
+        taken[#taken + 1] = is[3]
+      end
+    end
+    return answer('taken', unpack(taken))
   end
-  local some = call('SPOP', rooms(node), 500)
-  for _, room in ipairs(some) do
-    if call('HGET', record(room), 'node') == node then call('DEL', record(room)) end
-  end
-  if #some < 500 then call('SREM', nodes, node) end
+  if settling > 0 or alive(node) then return answer('done') end
+  for i = 8, #ARGV do kinds[ARGV[i]] = true end
+  local taken = divide(node, tonumber(ARGV[6]), kinds)
+  call('DEL', last)
+  for i = 1, #taken, 3 do call('SADD', last, taken[i]) end
+  call('PEXPIRE', last, 60000)
+  return answer('taken', unpack(taken))
+elseif operation == 'leave' then
+  call('DEL', lease(me))
+  divide(me, 0, {})
   return answer('done')
 end

@@ -45,13 +45,21 @@ impl Call {
                     arguments.extend([room.to_string(), epoch.to_string(), kind.to_string()]);
                 }
             }
-            Ask::Claim { room, kind, to } => {
-                arguments.extend([room.to_string(), kind.to_string(), to.to_string()]);
+            Ask::Claim { room, kind, to, make } => {
+                let make = if *make { "make" } else { "" };
+                arguments.extend([room.to_string(), kind.to_string(), to.to_string(), make.to_owned()]);
             }
-            Ask::Find { room } => arguments.push(room.to_string()),
-            Ask::Release { room, epoch } => arguments.extend([room.to_string(), epoch.to_string()]),
-            Ask::Bury(node) => arguments.push(node.to_string()),
-            Ask::Leave => arguments.push(me.to_string()),
+            Ask::Release { room, epoch, kept } => {
+                let kept = if *kept { "kept" } else { "" };
+                arguments.extend([room.to_string(), epoch.to_string(), kept.to_owned()]);
+            }
+            Ask::Inherit { from, most, again } => {
+                let most = if says.takes_more() { *most } else { 0 };
+                let again = if *again { "again" } else { "" };
+                arguments.extend([from.to_string(), most.to_string(), again.to_owned()]);
+                arguments.extend(says.kinds.iter().cloned());
+            }
+            Ask::Leave => {}
             // The parcel, which is no text, follows.
             Ask::Offer { room, epoch, to, .. } => {
                 arguments.extend([room.to_string(), epoch.to_string(), to.to_string()]);
@@ -79,13 +87,12 @@ fn operation(ask: &Ask) -> &'static str {
         Ask::Nodes => "nodes",
         Ask::Restore(_) => "restore",
         Ask::Claim { .. } => "claim",
-        Ask::Find { .. } => "find",
         Ask::Release { .. } => "release",
-        Ask::Bury(_) => "bury",
+        Ask::Take { .. } => "take",
+        Ask::Inherit { .. } => "inherit",
         Ask::Leave => "leave",
         Ask::Offer { .. } => "offer",
         Ask::Look { .. } => "look",
-        Ask::Take { .. } => "take",
         Ask::Decline { .. } => "decline",
         Ask::Conclude { .. } => "conclude",
     }
@@ -103,7 +110,12 @@ pub(super) fn parcel(ask: &Ask) -> Option<&[u8]> {
 pub(super) fn is_agreed(ask: &Ask) -> bool {
     matches!(
         ask,
-        Ask::Renew { .. } | Ask::Claim { .. } | Ask::Restore(_) | Ask::Take { .. } | Ask::Conclude { .. }
+        Ask::Renew { .. }
+            | Ask::Claim { .. }
+            | Ask::Restore(_)
+            | Ask::Inherit { .. }
+            | Ask::Take { .. }
+            | Ask::Conclude { .. }
     )
 }
 
@@ -130,16 +142,33 @@ pub(super) fn answer(value: &Value) -> Result<Answer, Failure> {
         ("restored", rooms) => {
             Said::Restored { refused: rooms.iter().map(|room| room.as_str().into()).collect() }
         }
-        ("ours", [epoch]) => Said::Ours(epoch.parse().map_err(|_| nonsense())?),
-        ("at", [says]) => Said::At(node(says).ok_or_else(nonsense)?),
+        ("ours", [epoch, kept @ ..]) => {
+            let kept = kept.first().filter(|kind| !kind.is_empty()).map(|kind| kind.as_str().into());
+            Said::Ours { epoch: epoch.parse().map_err(|_| nonsense())?, kept }
+        }
+        ("at", [says, left @ ..]) => Said::At(
+            node(says).ok_or_else(nonsense)?,
+            left.first().map_or(Duration::ZERO, |left| millis(left)),
+        ),
         ("offered", [epoch]) => Said::Offered { epoch: epoch.parse().map_err(|_| nonsense())?, parcel },
         ("kept", [epoch, why]) => Said::Kept {
             epoch: epoch.parse().map_err(|_| nonsense())?,
             why: Some(why.clone()).filter(|why| !why.is_empty()),
         },
         ("nodes", nodes) => {
-            let pairs = nodes.as_chunks::<2>().0.iter();
-            Said::Nodes(pairs.map(|[name, says]| (Incarnation(name.as_str().into()), node(says))).collect())
+            let all = nodes.as_chunks::<3>().0.iter();
+            let one = |[name, says, left]: &[String; 3]| {
+                (Incarnation(name.as_str().into()), node(says).map(|node| (node, millis(left))))
+            };
+            Said::Nodes(all.map(one).collect())
+        }
+        ("taken", rooms) => {
+            let owned = |[room, epoch, kind]: &[String; 3]| {
+                let epoch = epoch.parse().ok()?;
+                Some(Owned { room: room.as_str().into(), epoch, kind: kind.as_str().into() })
+            };
+            let rooms: Option<_> = rooms.as_chunks::<3>().0.iter().map(owned).collect();
+            Said::Taken(rooms.ok_or_else(nonsense)?)
         }
         _ => return Err(nonsense()),
     };
@@ -156,6 +185,11 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 
 fn is_word(values: &[Value], word: &[u8]) -> bool {
     matches!(values.get(2), Some(Value::BulkString(is)) if is == word)
+}
+
+/// Milliseconds as Redis counts what is left of a key: negative if it is gone.
+fn millis(text: &str) -> Duration {
+    Duration::from_millis(text.parse().unwrap_or(0))
 }
 
 fn text(value: &Value) -> Option<String> {

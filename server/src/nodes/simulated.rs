@@ -6,7 +6,7 @@
 
 use super::{
     ask::{Answer, Ask, Epoch, Failure, Incarnation, Said},
-    core::{Claim, Claimed, Core, Means},
+    core::{Claim, Claimed, Core, Grant},
     model::Model,
     node::{Node, tests::node},
     transfer::{Outcome, Query, Transfers},
@@ -382,20 +382,20 @@ impl World {
                 if means.lapsed.is_some() {
                     self.lapse(n);
                 }
-                if means != Means::default() {
+                if means.lapsed.is_some() || !means.not_ours.is_empty() {
                     self.tell(format_args!("node {n} hears {means:?}"));
                 }
             }
             Wants::Room(id, Ask::Claim { room, kind, .. }) => {
                 match node.core.claimed(now, id, &room, &kind, answer.as_ref()) {
-                    Claimed::Ours(owned) => {
+                    Claimed::Ours(Grant { owned, .. }) => {
                         self.lives += 1;
                         node.states.insert(room.clone(), State { life: self.lives, count: 0 });
                         node.rooms.entry(room.clone()).or_default().push(owned);
                         node.served += 1;
                         self.tell(format_args!("node {n} has {room}: {answer:?}"));
                     }
-                    Claimed::Said(Said::At(_)) => node.served += 1,
+                    Claimed::Said(Said::At(..)) => node.served += 1,
                     Claimed::Said(_) | Claimed::Unknown(_) => {}
                 }
             }
@@ -421,9 +421,9 @@ impl World {
             return;
         }
         match node.core.claim(now, &room) {
-            Claim::Ours(owned) => node.rooms.entry(room).or_default().push(owned),
+            Claim::Ours(grant) => node.rooms.entry(room).or_default().push(grant.owned),
             Claim::Ask(me, id) => {
-                let ask = Ask::Claim { room, kind: "arena".into(), to };
+                let ask = Ask::Claim { room, kind: "arena".into(), to, make: true };
                 self.send(n, Wants::Room(id, ask), me);
             }
             Claim::Wait | Claim::Unknown(_) => {}

@@ -254,7 +254,7 @@ impl Transfers {
                 core.kept(room, *epoch);
                 Outcome::Kept { room: room.clone(), why: why.clone() }
             }
-            (Going::Conclude { .. }, Some(Said::At(node))) => {
+            (Going::Conclude { .. }, Some(Said::At(node, _))) => {
                 core.gave(room);
                 Outcome::Gone { room: room.clone(), node: Box::new(node.clone()) }
             }
@@ -286,10 +286,10 @@ impl Transfers {
                 let (room, offered) = (room.clone(), *epoch);
                 return Some(Outcome::Offered { room, offered, parcel: parcel.clone() });
             }
-            (Coming::Take { kind, .. }, Some(Said::Ours(epoch))) => {
-                core.took(room, *epoch, kind);
+            (Coming::Take { kind, .. }, Some(Said::Ours { epoch, .. })) => {
+                let taken = core.took(room, *epoch, kind, false);
                 if taking.abandoned {
-                    core.let_go(room, &core.ownership().clone());
+                    core.let_go(room, &taken.owned);
                     None
                 } else {
                     Some(Outcome::Taken { room: room.clone() })

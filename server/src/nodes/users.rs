@@ -9,7 +9,7 @@
 //! A node reads the stream from its beginning when it starts, and what is added at once. How long ago
 //! something was added is told by Redis's clock, so that no node's own counts.
 
-use super::link::connect;
+use super::way::connect;
 use crate::{
     config::RedisUrl,
     ground::once::{Elsewhere, Id, Refused},

@@ -501,7 +501,10 @@ impl Shell {
         if mem::replace(&mut self.ended, true) {
             return;
         }
-        if let Some(checkpoints) = self.checkpoints.take() {
+        // Another node goes on with a room that is lost here.
+        if let Some(checkpoints) = self.checkpoints.take()
+            && code != CloseCode::NodeLost
+        {
             checkpoints.forget();
         }
         // First: whoever sees the end may stop the server, and the recording would lack it.

@@ -116,9 +116,7 @@ impl Running {
         let sync = parts.config.journal_sync;
         let kept: Vec<_> = kept.into_iter().map(|room| Arc::new(Row::now(room, true, sync))).collect();
         let mut others: Vec<_> = others.iter().collect();
-        if let Some(store) = parts.store.get()
-            && let Err(error) = parts.put_in(store, &kept, FINISH_LIMIT).await
-        {
+        if let Err(error) = parts.put_in_store(&kept, FINISH_LIMIT).await {
             warn!(%error, rooms = kept.len(), "rooms cannot be left in the store: they are handed over directly");
             others.extend(kept.iter().map(|row| &row.room));
         }

@@ -97,6 +97,7 @@ impl Interior {
             events: Events::start(Vec::new(), metrics.clone())?,
             recorder,
             nodes: None,
+            depot: None,
             store: store.clone(),
             places: places.clone(),
         };

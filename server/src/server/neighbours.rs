@@ -8,7 +8,7 @@ use crate::{
     ground::{once::OnceTokens, revocations::Revocations},
     health::{Health, Matters, PartName},
     metrics::Metrics,
-    nodes::{Load, Node, Nodes, Surroundings, Users},
+    nodes::{Depot, Hold, Load, Node, Nodes, Surroundings, Users},
     registry::Registry,
     room::CloseRoom,
 };
@@ -19,9 +19,13 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::mpsc;
 
 /// Time between two looks at how much CPU the process has used.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// This node among the others: where rooms are, where they are kept, and those that it has taken over.
+pub(super) type Joined = (Arc<Nodes>, Arc<Depot>, mpsc::UnboundedReceiver<Vec<Hold>>);
 
 /// Joins the other nodes.
 pub(super) fn join(
@@ -32,7 +36,8 @@ pub(super) fn join(
     registry: &Arc<Registry>,
     metrics: &Arc<Metrics>,
     health: &Health,
-) -> io::Result<Arc<Nodes>> {
+) -> io::Result<Joined> {
+    let (taken, takes_over) = mpsc::unbounded_channel();
     let says = describe(config, address, quic, kinds);
     let around = Surroundings {
         metrics: metrics.clone(),
@@ -47,8 +52,11 @@ pub(super) fn join(
                 }
             })
         },
+        taken,
     };
-    Nodes::start(config, redis, says, around)
+    let part = health.part(PartName::Store, Matters::ToOperators);
+    let depot = Depot::start(config, redis, metrics.clone(), part)?;
+    Ok((Nodes::start(config, redis, says, around)?, depot, takes_over))
 }
 
 /// Shares with the other nodes which tokens were used and whose access was revoked.

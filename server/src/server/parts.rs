@@ -20,7 +20,7 @@ use crate::{
     matching::{Matchmaker, Queue},
     metrics::Metrics,
     moving::Mover,
-    nodes::{Nodes, Users},
+    nodes::{Depot, Hold, Nodes, Users},
     presence::Presence,
     registry::Registry,
     room::events::Events,
@@ -45,7 +45,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, OnceCell, Semaphore};
+use tokio::sync::{Notify, OnceCell, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info};
 
@@ -73,6 +73,10 @@ pub(super) struct Parts {
     pub nodes: Option<Arc<Nodes>>,
     /// Moves rooms to them.
     pub mover: Option<Arc<Mover>>,
+    /// Where rooms are kept that these can have go on.
+    pub depot: Option<Arc<Depot>>,
+    /// Rooms that this node takes over, until it serves.
+    pub taken: Mutex<Option<mpsc::UnboundedReceiver<Vec<Hold>>>>,
     pub presence: Addr<Presence>,
     pub door: Arc<Door>,
     pub fanouts: Fanouts,
@@ -241,38 +245,36 @@ impl Parts {
     /// Leaves the rooms to the next server, if there is to be one. Returns the rooms' names.
     pub(super) async fn leave(&self, most: Duration) -> HashSet<String> {
         let mut left = HashSet::new();
-        if let Some(store) = self.store.get() {
-            left.extend(self.leave_in(store, most).await);
+        if self.store.get().is_some() || self.depot.is_some() {
+            left.extend(self.leave_in_store(most).await);
         }
         left.extend(self.leave_in_file(most).await);
         left
     }
 
-    async fn leave_in(&self, store: &Arc<Store>, most: Duration) -> Vec<String> {
+    async fn leave_in_store(&self, most: Duration) -> Vec<String> {
         let rooms = self.factory.carry(most, |listed| self.factory.is_stored(listed.durability)).await;
         let names: Vec<_> = rooms.iter().map(|room| room.carried.name.clone()).collect();
         let sync = self.config.journal_sync;
         let rows: Vec<_> = rooms.into_iter().map(|room| Row::now(room, true, sync).into()).collect();
-        if let Err(error) = self.put_in(store, &rows, store::FINISH).await {
+        if let Err(error) = self.put_in_store(&rows, store::FINISH).await {
             let count = names.len();
-            let folder = self.store_folder();
-            error!(rooms = count, folder = %folder.display(), %error, "rooms cannot be left in the store");
+            error!(rooms = count, %error, "rooms cannot be left in the store");
             let line = format!("rooms may be lost ({count}): {error}");
             *self.lost.lock() = Some(io::Error::new(error.kind(), line));
         }
         names
     }
 
-    /// Puts rooms that have stopped into the store, and closes it.
-    pub(super) async fn put_in(
-        &self,
-        store: &Arc<Store>,
-        rows: &[Arc<Row>],
-        most: Duration,
-    ) -> io::Result<()> {
-        let (store, rows) = (store.clone(), rows.to_vec());
-        let put = tokio::task::spawn_blocking(move || store.finish(rows, most)).await;
-        put.map_err(io::Error::other)?
+    /// Puts rooms that have stopped into the store, if there is one, and closes it.
+    pub(super) async fn put_in_store(&self, rows: &[Arc<Row>], most: Duration) -> io::Result<()> {
+        let (store, depot, rows) = (self.store.clone(), self.depot.clone(), rows.to_vec());
+        let put = move || match (depot, store.get()) {
+            (Some(depot), _) => depot.finish(rows, most),
+            (None, Some(store)) => store.finish(rows, most),
+            (None, None) => Ok(()),
+        };
+        tokio::task::spawn_blocking(put).await.map_err(io::Error::other)?
     }
 
     async fn leave_in_file(&self, most: Duration) -> HashSet<String> {

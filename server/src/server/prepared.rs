@@ -194,6 +194,9 @@ impl Prepared {
         if let Some(mover) = &parts.mover {
             actix_rt::spawn(mover.clone().take_in());
         }
+        if let Some(taken) = parts.taken.lock().take() {
+            actix_rt::spawn(parts.factory.clone().take_over(taken));
+        }
         let registry = parts.registry.clone();
         actix_rt::spawn(keep_balance(parts.homes.clone(), move |home| registry.at(home)));
         actix_rt::spawn(produce(Arc::downgrade(&parts.feed), watched));
@@ -263,7 +266,10 @@ impl Prepared {
             let addresses = (address, quic.as_ref().map(|quic| quic.address()));
             neighbours::join(&config, redis, addresses, kinds, &registry, &metrics, &health)
         });
-        let nodes = nodes.transpose()?;
+        let (nodes, depot, taken) = match nodes.transpose()? {
+            Some((nodes, depot, taken)) => (Some(nodes), Some(depot), Some(taken)),
+            None => (None, None, None),
+        };
         let places = Places::new(config.max_connections, config.max_connections_per_address);
         let services = RoomServices {
             clock,
@@ -276,6 +282,7 @@ impl Prepared {
             store: store.clone(),
             nodes: nodes.clone(),
             places: places.clone(),
+            depot: depot.clone(),
         };
         let (token, made_token) = match config.admin_token.clone() {
             Some(token) => (token, None),
@@ -326,6 +333,8 @@ impl Prepared {
             queue,
             nodes,
             mover,
+            depot,
+            taken: Mutex::new(taken),
             registry,
             presence,
             fanouts,

@@ -74,7 +74,7 @@ pub(super) fn restore(
     let (count, took_ms) = (rows.len(), start.elapsed().as_millis() as u64);
     let rooms = rows.into_iter().map(|row| row.room).collect();
     factory.go_on(rooms, place.get().map(|store| &**store));
-    lost.into_iter().for_each(|(lost, why)| factory.replace(lost, &why));
+    lost.into_iter().for_each(|(lost, why)| factory.replace(lost, &why, None));
     if count > 0 {
         info!(rooms = count, took_ms, "rooms of the store go on");
     }

@@ -11,6 +11,7 @@ use crate::{
     feed::Feed,
     ground::{
         drain::{Pace, Step},
+        durability::Durability,
         home::{Home, MoveTo},
     },
     health::Health,
@@ -128,7 +129,7 @@ impl Running {
     /// Whether rooms may be left to the next server.
     pub(crate) fn carries(&self) -> bool {
         // With a store, whoever makes a room may have it survive.
-        self.parts.carry.is_some() || self.parts.store.get().is_some()
+        self.parts.carry.is_some() || self.parts.factory.is_stored(Durability::Checkpoint)
     }
 
     /// Has a room go on at the node with this name, or where there is least to do. Returns how long it stood

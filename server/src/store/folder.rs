@@ -17,6 +17,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 /// The database's file.
@@ -83,6 +84,8 @@ pub(crate) struct StoredRoom {
     pub segments: Option<RangeInclusive<u64>>,
     /// Frames found no place after its last one, which may have been its own.
     refused: bool,
+    /// How long ago the checkpoint was taken, where that is known better than by this machine's clock.
+    passed: Option<Duration>,
 }
 
 /// A folder that is this process's own.
@@ -126,7 +129,15 @@ impl Stored {
 impl StoredRoom {
     fn new(row: Row) -> Self {
         let newest = row.room.carried.last_tick();
-        Self { row, frames: Vec::new(), newest, segments: None, refused: false }
+        Self { row, frames: Vec::new(), newest, segments: None, refused: false, passed: None }
+    }
+
+    /// A room of which there is this, and which is no folder's.
+    pub(crate) fn gathered(row: Row, journal: &[u8], passed: Duration) -> Self {
+        let mut room = Self { passed: Some(passed), ..Self::new(row) };
+        let id = room.row.id();
+        frames::frames(journal).filter(|found| found.room == id).for_each(|found| room.take(found));
+        room
     }
 
     /// The last segment that has something of it.
@@ -136,8 +147,11 @@ impl StoredRoom {
 
     /// What it takes to restore it.
     pub(crate) fn into_failed(self) -> Failed {
-        let Self { row, frames, newest, refused, .. } = self;
-        let until = row.until(newest, refused);
+        let Self { row, frames, newest, refused, passed, .. } = self;
+        let until = match passed {
+            Some(passed) => row.until_after(passed, newest),
+            None => row.until(newest, refused),
+        };
         let frames = if row.is_journaled() { frames } else { Vec::new() };
         let crate::carry::Room { setup, carried: checkpoint, .. } = row.room;
         let (tick_rate, max_players) = (setup.tick_rate, setup.max_players);
@@ -499,6 +513,7 @@ mod tests {
     use super::*;
     use crate::{
         room::journal::Written,
+        store::Append as _,
         store::log::{Log, SEGMENT, Segment},
     };
     use std::os::unix::fs::PermissionsExt;

@@ -37,7 +37,7 @@ pub(super) const END: u64 = u64::MAX;
 /// The number of a frame that says that others found no place after it.
 pub(super) const REFUSED: u64 = u64::MAX - 1;
 /// What comes before a frame's body.
-pub(super) const BEFORE: usize = 24;
+pub(crate) const BEFORE: usize = 24;
 
 /// A frame in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,12 +51,12 @@ pub(crate) struct Found<'a> {
 }
 
 /// Bytes that a frame with such a body takes.
-pub(super) fn length(body: &[u8]) -> usize {
+pub(crate) fn length(body: &[u8]) -> usize {
     BEFORE + body.len()
 }
 
 /// What stands before a frame's body.
-pub(super) fn before(room: u64, number: u64, body: &[u8]) -> [u8; BEFORE] {
+pub(crate) fn before(room: u64, number: u64, body: &[u8]) -> [u8; BEFORE] {
     let mut before = [0; BEFORE];
     before[8..16].copy_from_slice(&room.to_le_bytes());
     before[16..24].copy_from_slice(&number.to_le_bytes());
@@ -87,7 +87,11 @@ pub(super) fn other_version(file: &[u8]) -> Option<u8> {
 
 /// The intact frames at the beginning of a file.
 pub(crate) fn read(file: &[u8]) -> impl Iterator<Item = Found<'_>> {
-    let mut rest = file.strip_prefix(&HEAD).unwrap_or_default();
+    frames(file.strip_prefix(&HEAD).unwrap_or_default())
+}
+
+/// The same of what comes after its head.
+pub(crate) fn frames(mut rest: &[u8]) -> impl Iterator<Item = Found<'_>> {
     std::iter::from_fn(move || {
         let (length, after) = rest.split_first_chunk()?;
         let (crc, after) = after.split_first_chunk()?;

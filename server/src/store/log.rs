@@ -8,6 +8,7 @@
 #![allow(unsafe_code, reason = "a file that is mapped into memory")]
 
 use super::{
+    Append,
     disk::{Disk, Footing},
     frames::{self, BEFORE, HEAD},
 };
@@ -107,23 +108,6 @@ impl Log {
         Self(Mutex::new(writing), AtomicU64::new(0))
     }
 
-    /// Appends a frame. False: there is no place for it.
-    pub(super) fn append(&self, room: u64, number: u64, body: &[u8]) -> bool {
-        let before = frames::before(room, number, body);
-        let mut segments = self.0.lock();
-        if frames::length(body) > segments.current.memory.len() - HEAD.len() - LAST {
-            segments.refused += 1;
-            return false;
-        }
-        if !segments.current.fits(body) && !segments.advance() {
-            segments.current.close();
-            segments.refused += 1;
-            return false;
-        }
-        segments.current.append(&before, body);
-        true
-    }
-
     /// The number of the current segment.
     pub(super) fn segment(&self) -> u64 {
         self.0.lock().current.number
@@ -169,12 +153,6 @@ impl Log {
     /// The disk did not take something, of which rooms have yet to write checkpoints.
     pub(super) fn check(&self) -> io::Result<()> {
         self.0.lock().distrusted.clone().map_or(Ok(()), |why| Err(io::Error::other(why)))
-    }
-
-    /// Whether a frame would find a place.
-    pub(super) fn has_place(&self) -> bool {
-        let segments = self.0.lock();
-        !segments.current.closed || segments.next.is_some()
     }
 
     /// Writes everything to the disk. Rooms go on writing meanwhile.
@@ -228,6 +206,29 @@ fn synchronise(folder: &Path, number: u64, disk: &dyn Disk) -> io::Result<()> {
     match disk.synchronise(&path_of(folder, number)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         synchronised => synchronised,
+    }
+}
+
+impl Append for Log {
+    fn append(&self, room: u64, number: u64, body: &[u8]) -> bool {
+        let before = frames::before(room, number, body);
+        let mut segments = self.0.lock();
+        if frames::length(body) > segments.current.memory.len() - HEAD.len() - LAST {
+            segments.refused += 1;
+            return false;
+        }
+        if !segments.current.fits(body) && !segments.advance() {
+            segments.current.close();
+            segments.refused += 1;
+            return false;
+        }
+        segments.current.append(&before, body);
+        true
+    }
+
+    fn has_place(&self) -> bool {
+        let segments = self.0.lock();
+        !segments.current.closed || segments.next.is_some()
     }
 }
 

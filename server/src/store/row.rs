@@ -56,7 +56,7 @@ impl Row {
     }
 
     /// The room's number.
-    pub(super) fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         self.room.carried.id.0
     }
 
@@ -75,7 +75,7 @@ impl Row {
         self.encode().map_or(0, |row| row.len())
     }
 
-    pub(super) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
         let body = postcard::to_stdvec(self)?;
         Ok([&[LAYOUT][..], &crc32c::crc32c(&body).to_le_bytes(), &body].concat())
     }
@@ -86,7 +86,7 @@ impl Row {
     }
 
     /// A row as it was encoded, or why it is none.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, String> {
         let (version, rest) = bytes.split_first().ok_or("its checkpoint is empty")?;
         if *version != LAYOUT {
             return Err(format!("its checkpoint has version {version}, and this server reads {LAYOUT}"));
@@ -115,6 +115,14 @@ impl Row {
         let passed = u64::from(self.room.carried.last_tick()) + ticks(now_ms.saturating_sub(self.at_ms)) + 1;
         let until = passed.clamp(least, least + ticks(MOST_PASSED.as_millis() as u64));
         u32::try_from(until).unwrap_or(u32::MAX)
+    }
+
+    /// The same, if so much time has passed.
+    pub(super) fn until_after(&self, passed: Duration, newest: u32) -> u32 {
+        let passed_ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+        let ticks = u64::from(self.room.setup.tick_rate).saturating_mul(passed_ms) / 1_000 + 1;
+        let until = u64::from(self.room.carried.last_tick()).saturating_add(ticks);
+        newest.max(u32::try_from(until).unwrap_or(u32::MAX / 2))
     }
 }
 

@@ -131,15 +131,19 @@ pub struct Bot {
     pub transport: TransportKind,
     /// What came after a checkpoint may be undone.
     pub may_lose: bool,
+    /// The client's own waits, instead of short ones.
+    pub patient: bool,
 }
 
 impl Bot {
     /// Plays, and checks what it is told, until it is to stop. `back`: when it was in its seat again.
     pub async fn play(self, stop: Arc<AtomicBool>, back: Arc<Mutex<Vec<Instant>>>) -> Player {
-        let Self { address, room, transport, may_lose } = self;
+        let Self { address, room, transport, may_lose, patient } = self;
         let mut options = Options::new(format!("ws://{address}"), room).kind("ledger");
         options.transports = vec![transport];
-        options.backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(100));
+        if !patient {
+            options.backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(100));
+        }
         let mut client = Client::connect(options).await.unwrap();
         let me = client.welcome().unwrap().player;
         let mut player = Player::default();

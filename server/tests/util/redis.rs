@@ -43,6 +43,12 @@ impl Redis {
         Some(String::from_utf8_lossy(&answer[..read]).into_owned())
     }
 
+    /// What a key has.
+    pub fn value(&self, key: &str) -> Vec<u8> {
+        let mut connection = redis::Client::open(self.url()).unwrap().get_connection().expect("it answers");
+        redis::Commands::get(&mut connection, key).expect("a text")
+    }
+
     /// Stops it in its tracks, or has it go on.
     pub fn signal(&self, signal: i32) {
         let pid = i32::try_from(self.child.id()).expect("a process id");

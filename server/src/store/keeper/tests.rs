@@ -1,6 +1,6 @@
 use super::*;
 use crate::store::{
-    Footing, Stored,
+    Append, Footing, Stored,
     folder::ROOMS,
     log::{SEGMENT, Segment, path_of},
 };

@@ -1,0 +1,228 @@
+//! Rooms that go on: from another process, from a store, from a recording.
+
+use super::{Came, Factory, FactoryError, GoesOn};
+use crate::{
+    carry,
+    ground::{durability::Durability, members::Members, sight::Spectating},
+    nodes::Hold,
+    registry::{Found, Listed, Maker},
+    room::{
+        Listing as _, RoomAddr,
+        core::restore::{restore, restore_or_go_back},
+        events::{RoomEvent, RoomView},
+        start,
+    },
+    store::{Store, StoredRoom},
+};
+use driftless_sim::{Setup, checksum::schema_checksum, game::GameKind};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tracing::{error, info, warn};
+
+/// A room that cannot go on: what is left of it.
+pub(crate) struct LostRoom {
+    view: RoomView,
+    setup: Setup<String>,
+    maker: Maker,
+    durability: Durability,
+    spectating: Spectating,
+}
+
+impl LostRoom {
+    /// What is left of a room.
+    pub(crate) fn of(room: &carry::Room) -> Self {
+        let (setup, maker, durability) = room.made_with();
+        let (view, spectating) = (RoomView::of_carried(&room.carried), room.carried.spectating);
+        Self { view, setup, maker, durability, spectating }
+    }
+}
+
+/// Restores a room from what was stored of it: it may take as long as its game for all of its frames.
+pub(super) fn restored(
+    stored: StoredRoom,
+    kind: &GameKind,
+    wholly: bool,
+) -> Result<Option<carry::Room>, String> {
+    if stored.row.stopped {
+        if schema_checksum(&kind.schema()) != stored.row.room.carried.schema {
+            return Err("the schema of its game has changed".into());
+        }
+        start::restore(kind, &stored.row.room.carried.state)?;
+        return Ok(Some(stored.row.room));
+    }
+    let (setup, maker, durability) = stored.row.room.made_with();
+    let (name, failed) = (stored.row.name().to_owned(), stored.into_failed());
+    let (carried, of_no_use) = match wholly {
+        true => (restore(failed, kind)?, None),
+        false => restore_or_go_back(failed, kind)?,
+    };
+    if let Some(why) = of_no_use {
+        error!(room = name, why, "its journal is of no use: the room goes back to its checkpoint");
+    }
+    Ok(carried.map(|carried| carry::Room { setup, maker, durability, carried }))
+}
+
+impl Factory {
+    /// New rooms get higher numbers than this. To be called before the first one is made, because rooms that
+    /// go on or wait keep their numbers.
+    pub(crate) fn number_after(&self, newest: u64) {
+        self.next_room.fetch_max(newest.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Continues rooms of another server where they stopped. Where that fails, an operator's room starts anew
+    /// now, and any other when somebody joins it.
+    ///
+    /// If they are `stored` there, what is there of one that fails is set aside.
+    pub(crate) fn go_on(&self, rooms: Vec<carry::Room>, stored: Option<&Store>) {
+        self.number_after(rooms.iter().map(|room| room.carried.id.0).max().unwrap_or(0));
+        for room in rooms {
+            let lost = LostRoom::of(&room);
+            if let Err(why) = self.try_go_on(room, stored.is_some(), None, None) {
+                if let Some(store) = stored {
+                    warn!(room = %lost.view.room, "its checkpoint is set aside in the store");
+                    store.set_aside(lost.view.room.to_string());
+                }
+                self.replace(lost, &why, None);
+            }
+        }
+    }
+
+    /// Has a room of a recording go on, unless there is one with its name.
+    ///
+    /// # Errors
+    /// Why that is impossible.
+    pub(crate) fn go_on_from(&self, mut room: carry::Room) -> Result<(), String> {
+        let name = room.carried.name.clone();
+        if self.registry.get(&name).is_some() || self.waiting.lock().contains_key(&name) {
+            info!(room = name, "there is a room of this name: it goes on, and none is made from a file");
+            return Ok(());
+        }
+        room.carried.id = self.next_id();
+        self.try_go_on(room, false, None, None).map(drop)
+    }
+
+    /// Makes a room ready that comes from another node. It goes on when it is told to begin.
+    ///
+    /// # Errors
+    /// Why it cannot go on here.
+    pub(crate) fn come(&self, mut room: carry::Room, came: Came, hold: Hold) -> Result<RoomAddr, String> {
+        room.carried.id = self.next_id();
+        self.try_go_on(room, false, Some(came), Some(hold)).map(|listed| listed.room)
+    }
+
+    /// A room cannot go on. `hold`: its name is this node's.
+    pub(crate) fn replace(&self, lost: LostRoom, why: &str, hold: Option<Hold>) {
+        let LostRoom { view, setup, maker, durability, spectating } = lost;
+        warn!(room = %view.room, why, "the room cannot continue where it stopped: it starts anew");
+        let (name, kind) = (view.room.clone(), view.kind.clone());
+        let reason = format!("the server stopped, and the room cannot continue: {why}");
+        self.services.events.push_last(RoomEvent::Ended { room: view, why: "server_stopped", reason });
+        if let Maker::Operator = maker
+            && let Err(error) = self.begin_anew(&name, &kind, setup, durability, spectating, hold)
+        {
+            warn!(room = %name, %error, "nor can it start anew");
+        }
+    }
+
+    /// A room that is stored cannot go on here, and waits for a server where it can.
+    pub(crate) fn wait_for(&self, room: String, why: String) {
+        warn!(room, why, "the room cannot go on here: it waits in the store, and its name is taken");
+        self.waiting.lock().insert(room, why);
+    }
+
+    /// How long rooms of a kind keep seats without a connection.
+    pub(super) fn resume_window(&self, kind: &GameKind) -> Duration {
+        let of_kind = kind.resume_window_ms().map(|ms| Duration::from_millis(ms.into()));
+        of_kind.unwrap_or(self.config.resume_window)
+    }
+
+    /// A room whose players have a chance to come back here. (More than once is as good as once.)
+    fn extended(&self, mut room: carry::Room, kind: &GameKind) -> carry::Room {
+        room.carried.extend_absences(self.resume_window(kind), room.setup.tick_rate);
+        room
+    }
+
+    /// Restores a room from what was stored of it. None: its game had ended it. If its journal is of no use,
+    /// it goes back to its checkpoint; unless it is to be restored `wholly`.
+    ///
+    /// # Errors
+    /// Why that is impossible.
+    pub(crate) fn restore(&self, stored: StoredRoom, wholly: bool) -> Result<Option<carry::Room>, String> {
+        let kind = self.kind_of(&stored)?;
+        Ok(restored(stored, &kind, wholly)?.map(|room| self.extended(room, &kind)))
+    }
+
+    /// The kind of game of a stored room.
+    pub(super) fn kind_of(&self, stored: &StoredRoom) -> Result<GameKind, String> {
+        let name = &stored.row.room.carried.kind;
+        self.kinds.get(&**name).cloned().ok_or_else(|| format!("there is no game {name:?} here"))
+    }
+
+    fn begin_anew(
+        &self,
+        name: &Arc<str>,
+        kind: &str,
+        setup: Setup<String>,
+        durability: Durability,
+        spectating: Spectating,
+        hold: Option<Hold>,
+    ) -> Result<(), FactoryError> {
+        let (id, kind) = (self.next_id(), self.kind(kind)?);
+        let (maker, members) = (Maker::Operator, Members::default());
+        let made =
+            self.admit(id, name.clone(), kind, setup, maker, durability, members, spectating, hold, true)?;
+        match self.registry.get_or_start(name, || self.start(made))? {
+            (_, Found::Started) => Ok(()),
+            (_, Found::There) => Err(FactoryError::Exists(name.to_string())),
+        }
+    }
+
+    /// Has a room go on. `hold`: its name is this node's.
+    pub(super) fn try_go_on(
+        &self,
+        room: carry::Room,
+        stored: bool,
+        came: Option<Came>,
+        hold: Option<Hold>,
+    ) -> Result<Listed, String> {
+        let kind = self.kinds.get(&*room.carried.kind).cloned();
+        let kind = kind.ok_or_else(|| format!("there is no game {:?} here", room.carried.kind))?;
+        let carry::Room { setup, maker, durability, carried } = self.extended(room, &kind);
+        if schema_checksum(&kind.schema()) != carried.schema {
+            return Err("the schema of its game has changed".into());
+        }
+        let game = start::restore(&kind, &carried.state)?;
+        let name: Arc<str> = carried.name.as_str().into();
+        let members = Members::after(carried.members_version());
+        let spectating = carried.spectating;
+        let made = self.admit(
+            carried.id,
+            name.clone(),
+            kind,
+            setup,
+            maker,
+            durability,
+            members,
+            spectating,
+            hold,
+            came.is_none(),
+        );
+        let made = made.map_err(|e| e.to_string())?;
+        carried.show(&made.shared);
+        let kept = carried.seats(&made.shared, &self.config.limits);
+        let seats: Vec<_> = kept.iter().map(|kept| kept.seat.clone()).collect();
+        seats.iter().for_each(|seat| *seat.place.lock() = Some(self.services.places.keep().into()));
+        let goes_on = GoesOn { game, carried, kept, stored, came };
+        let (listed, found) = self
+            .registry
+            .get_or_start(&name, || self.start_or_go_on(made, Some(goes_on)))
+            .map_err(|e| e.to_string())?;
+        if found == Found::There {
+            return Err("another room has its name".into());
+        }
+        seats.iter().for_each(|seat| self.registry.seat_taken(seat, listed.room.clone()));
+        Ok(listed)
+    }
+}

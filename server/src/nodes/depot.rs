@@ -1,0 +1,213 @@
+//! What is kept of rooms in Redis, so that another node can have them go on: the newest checkpoint of each,
+//! and the frames since ([`store`](crate::store) does the same in a folder).
+//!
+//! | part | what |
+//! | --- | --- |
+//! | [`queue`] | what rooms hand over: a tick copies its frame there, and waits for nothing |
+//! | [`books`] | what of it is written next, and what Redis has of each room: pure |
+//! | [`flusher`], `depot.lua` | writes it, all rooms together, over a connection of its own |
+//!
+//! **Fencing.** A room is written under its node and epoch. The script compares them with the room's record,
+//! in the same atomic call as it writes: what an owner sends that is none any more, however late, changes
+//! nothing. Whoever takes a room over gets a new epoch first, and reads then.
+//!
+//! **What is lost.** Frames are written each [`FLUSH`], so a node that dies takes the ticks of that time with
+//! it, and of one round trip. While Redis does not answer, they wait in memory, up to [`MOST`]; then they are
+//! refused, and a room has no journal until its next checkpoint. The script notices if frames do not follow
+//! those that are there, because Redis has lost some or has forgotten that the room is this node's. Then the
+//! room is asked for a checkpoint, and its frames count again after that.
+
+mod books;
+mod flusher;
+mod queue;
+
+use super::{Hold, Unavailable, ask::Incarnation, script::Call, way::Way};
+use crate::{
+    carry,
+    config::{Config, RedisUrl},
+    ground::{durability::Durability, ownership::Ownership, shared::RoomShared},
+    health::Part,
+    metrics::Metrics,
+    registry::Maker,
+    room::{CheckpointSink, core::Carried, journal::Journal},
+    store::{Position, RoomJournal, Row, StoredRoom},
+    thread,
+};
+use driftless_sim::Setup;
+use flusher::{Flusher, Reading};
+use parking_lot::Mutex;
+use queue::{Queue, What};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{
+    runtime::Builder,
+    sync::{mpsc, oneshot},
+};
+use tracing::error;
+
+/// Time between two batches.
+const FLUSH: Duration = Duration::from_millis(8);
+/// Most bytes of frames that wait for Redis.
+const MOST: usize = 64 << 20;
+/// Longest time for an answer.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// A room of which something is kept.
+pub(crate) type KeptRoom = StoredRoom;
+
+/// Where rooms are kept that other nodes can have go on.
+#[derive(Debug)]
+pub(crate) struct Depot {
+    queue: Arc<Queue>,
+    reads: mpsc::UnboundedSender<Reading>,
+    every: Duration,
+    metrics: Arc<Metrics>,
+}
+
+/// A room under which things are written.
+#[derive(Debug)]
+struct About {
+    name: Arc<str>,
+    kind: Arc<str>,
+    node: Incarnation,
+    epoch: Arc<AtomicU64>,
+    owned: Arc<Ownership>,
+    /// Redis lacks something of it: nothing counts before its next checkpoint.
+    wanted: AtomicBool,
+}
+
+/// Where the checkpoints of a room go.
+#[derive(Debug)]
+struct Sink {
+    queue: Arc<Queue>,
+    about: Arc<About>,
+    room: u64,
+    setup: Setup<String>,
+    maker: Maker,
+    durability: Durability,
+    position: Arc<Mutex<Position>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Depot {
+    /// Starts the thread that writes and reads.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn start(
+        config: &Config,
+        redis: &RedisUrl,
+        metrics: Arc<Metrics>,
+        health: Arc<Part>,
+    ) -> io::Result<Arc<Self>> {
+        let (queue, (reads, wanted)) = (Arc::<Queue>::default(), mpsc::unbounded_channel());
+        let call = Call::new(&config.redis_prefix, config.lease);
+        let (redis, limit) = (redis.clone(), LIMIT.min(config.lease / 2));
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let depot = Self { queue: queue.clone(), reads, every: config.checkpoint_every, metrics };
+        let metrics = depot.metrics.clone();
+        std::thread::Builder::new().name("depot".to_owned()).spawn(move || {
+            thread::prefer_latency();
+            // Rooms that are read are large: they have a way of their own.
+            let (writes, reads) = (Way::new(redis.clone(), limit), Way::new(redis, limit));
+            let flusher = Flusher::new(queue, writes, call.clone(), limit, metrics, health);
+            let read = flusher::read(wanted, reads, call, limit);
+            runtime.block_on(async { tokio::join!(flusher.run(), read) });
+        })?;
+        Ok(Arc::new(depot))
+    }
+
+    /// Where the checkpoints and the journal of a room go.
+    pub(crate) fn room(
+        &self,
+        room: &RoomShared,
+        hold: &Hold,
+        setup: Setup<String>,
+        maker: Maker,
+        durability: Durability,
+    ) -> (Box<dyn CheckpointSink>, Box<dyn Journal>) {
+        let position = Arc::<Mutex<Position>>::default();
+        let journal = RoomJournal::new(self.queue.clone(), room, durability, position.clone());
+        let grant = hold.grant.clone();
+        let about = Arc::new(About {
+            name: room.name.clone(),
+            kind: room.kind.into(),
+            node: grant.node,
+            epoch: grant.epoch,
+            owned: grant.owned,
+            wanted: AtomicBool::new(false),
+        });
+        let (queue, metrics) = (self.queue.clone(), self.metrics.clone());
+        let sink = Sink { queue, about, room: room.id.0, setup, maker, durability, position, metrics };
+        (Box::new(sink), Box::new(journal))
+    }
+
+    /// Time between two checkpoints of a room.
+    pub(crate) fn every(&self) -> Duration {
+        self.every
+    }
+
+    /// What is kept of a room that is this node's. None: nothing.
+    pub(crate) async fn read(&self, hold: &Hold) -> Result<Option<KeptRoom>, Unread> {
+        let (tell, told) = oneshot::channel();
+        let (room, node, epoch) =
+            (hold.room.clone(), hold.grant.node.clone(), hold.grant.epoch.load(Relaxed));
+        let _ = self.reads.send(Reading { room, node, epoch, tell });
+        told.await.unwrap_or_else(|_| Err(Unread::Unavailable(Unavailable::gone())))
+    }
+
+    /// Writes rooms that have stopped in order, and all that waits. Waits that long for Redis.
+    ///
+    /// # Errors
+    /// Redis has not taken them in time.
+    pub(crate) fn finish(&self, rows: Vec<Arc<Row>>, most: Duration) -> io::Result<()> {
+        for row in rows {
+            self.queue.change(row.id(), What::Stopped(row));
+        }
+        if self.queue.is_empty_within(most) {
+            return Ok(());
+        }
+        error!("Redis does not take the last checkpoints: the rooms go on from what it has");
+        Err(io::Error::other("Redis does not take them"))
+    }
+}
+
+/// Why what is kept of a room cannot be read.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// Redis does not answer, or the room is another node's by now.
+    Unavailable(Unavailable),
+    /// It is damaged, or another version's.
+    Bad(String),
+}
+
+impl Sink {
+    fn row(&self, carried: Carried) -> Row {
+        let (setup, maker, durability) = (self.setup.clone(), self.maker, self.durability);
+        let row = Row::now(carry::Room { setup, maker, durability, carried }, false, Duration::ZERO);
+        Row { frame: self.position.lock().checkpoint(), ..row }
+    }
+}
+
+impl CheckpointSink for Sink {
+    fn put(&self, carried: Carried, took: Duration) {
+        self.metrics.checkpoint_duration.observe(took);
+        let row = Arc::new(self.row(carried));
+        self.about.wanted.store(false, Relaxed);
+        self.queue.change(self.room, What::Put { row, about: self.about.clone(), taken: Instant::now() });
+    }
+
+    fn forget(&self) {
+        self.queue.change(self.room, What::Forget);
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.about.wanted.load(Relaxed)
+    }
+}

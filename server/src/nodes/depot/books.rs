@@ -1,0 +1,139 @@
+//! What is written next, and what Redis has of each room. Pure.
+
+use super::{
+    About,
+    queue::{Change, Waiting, What},
+};
+use crate::store::{Row, frames};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
+
+/// Rooms whose journals are written, by number.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    rooms: HashMap<u64, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    about: Arc<About>,
+    /// Bytes of its journal, when all that was written is there.
+    length: usize,
+    /// None of its frames counts before its next checkpoint.
+    gap: bool,
+}
+
+/// What is written of a room.
+#[derive(Debug)]
+pub(super) struct Write {
+    pub room: u64,
+    pub about: Arc<About>,
+    pub order: Order,
+    /// The frames that follow.
+    pub frames: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(super) enum Order {
+    /// A checkpoint, taken at this time.
+    Put {
+        row: Arc<Row>,
+        taken: Instant,
+    },
+    /// To a journal of this length.
+    Append {
+        before: usize,
+    },
+    Forget,
+}
+
+/// What Redis says to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done,
+    /// Its frames do not follow what is there.
+    Gap,
+    /// The room is not this node's, as far as Redis knows.
+    Fenced,
+}
+
+impl Books {
+    /// What is to be written, in order.
+    pub(super) fn take(&mut self, waiting: &mut Waiting) -> Vec<Write> {
+        let mut writes = Vec::new();
+        // The last change of each room: the position after which its frames count, and where it is written.
+        let mut last: HashMap<u64, (usize, Option<usize>)> = HashMap::new();
+        for Change { room, at, what } in waiting.changes.drain(..) {
+            let write = self.change(room, what);
+            last.insert(room, (at, write.is_some().then_some(writes.len())));
+            writes.extend(write);
+        }
+        let mut at = 0;
+        for found in frames::frames(&waiting.frames) {
+            let (from, to) = (at, at + frames::length(found.body));
+            at = to;
+            let Some(entry) = self.rooms.get(&found.room) else { continue };
+            let (after, write) = last.get(&found.room).copied().unwrap_or((0, None));
+            if from < after || entry.gap {
+                continue;
+            }
+            let write = write.unwrap_or_else(|| {
+                let (about, order) = (entry.about.clone(), Order::Append { before: entry.length });
+                writes.push(Write { room: found.room, about, order, frames: Vec::new() });
+                writes.len() - 1
+            });
+            last.insert(found.room, (after, Some(write)));
+            writes[write].frames.extend_from_slice(&waiting.frames[from..to]);
+        }
+        for write in &writes {
+            if let Some(entry) = self.rooms.get_mut(&write.room) {
+                entry.length = match write.order {
+                    Order::Append { before } => before + write.frames.len(),
+                    Order::Put { .. } | Order::Forget => write.frames.len(),
+                };
+            }
+        }
+        writes
+    }
+
+    fn change(&mut self, room: u64, what: What) -> Option<Write> {
+        let (about, order) = match what {
+            What::Put { row, about, taken } => {
+                self.rooms.insert(room, Entry { about: about.clone(), length: 0, gap: false });
+                (about, Order::Put { row, taken })
+            }
+            What::Stopped(row) => {
+                let entry = self.rooms.get(&room)?;
+                (entry.about.clone(), Order::Put { row, taken: Instant::now() })
+            }
+            What::Forget => (self.rooms.remove(&room)?.about, Order::Forget),
+        };
+        Some(Write { room, about, order, frames: Vec::new() })
+    }
+
+    /// How it went.
+    pub(super) fn written(&mut self, write: &Write, outcome: Outcome) {
+        if outcome == Outcome::Done {
+            return;
+        }
+        if let Some(entry) = self.rooms.get_mut(&write.room)
+            && Arc::ptr_eq(&entry.about, &write.about)
+        {
+            entry.gap = true;
+            entry.about.wanted.store(true, Relaxed);
+        }
+    }
+
+    /// Rooms that are no longer this node's are written no more.
+    pub(super) fn sweep(&mut self, now: Instant) {
+        self.rooms.retain(|_, entry| !entry.about.owned.is_over(now));
+    }
+
+    /// Whether no room is kept.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rooms.is_empty()
+    }
+}

@@ -1,0 +1,120 @@
+//! The way to Redis: a connection that is made when it is needed, and made anew when it is no longer of use.
+
+use super::ask::Failure;
+use crate::config::RedisUrl;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo,
+    RedisError, RedisResult, ServerErrorKind, TlsMode,
+    aio::MultiplexedConnection,
+    sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
+};
+use std::{cell::RefCell, time::Duration};
+use tokio::sync::Mutex;
+
+/// The way to Redis, of one thread.
+pub(super) struct Way {
+    url: RedisUrl,
+    /// Longest time until there is a connection.
+    limit: Duration,
+    connection: RefCell<Option<(u64, MultiplexedConnection)>>,
+    /// Held while a connection is made, so that one is made for all who wait.
+    making: Mutex<u64>,
+}
+
+impl Way {
+    pub(super) fn new(url: RedisUrl, limit: Duration) -> Self {
+        Self { url, limit, connection: RefCell::new(None), making: Mutex::new(0) }
+    }
+
+    /// The connection, and its number.
+    pub(super) async fn connection(&self) -> Result<(u64, MultiplexedConnection), Failure> {
+        if let Some(there) = &*self.connection.borrow() {
+            return Ok(there.clone());
+        }
+        let mut number = self.making.lock().await;
+        if let Some(there) = &*self.connection.borrow() {
+            return Ok(there.clone());
+        }
+        let made = self.fresh().await?;
+        *number += 1;
+        *self.connection.borrow_mut() = Some((*number, made.clone()));
+        Ok((*number, made))
+    }
+
+    /// Another connection.
+    pub(super) async fn fresh(&self) -> Result<MultiplexedConnection, Failure> {
+        // The caller's limit counts, also for requests over the connection.
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(self.limit)).set_response_timeout(None);
+        connect(&self.url, &config).await.map_err(failure)
+    }
+
+    /// The connection with this number is of no use any more.
+    pub(super) fn forget(&self, number: Option<u64>) {
+        self.connection.borrow_mut().take_if(|(there, _)| Some(*there) == number);
+    }
+}
+
+/// A new connection to the master.
+pub(crate) async fn connect(
+    url: &RedisUrl,
+    config: &AsyncConnectionConfig,
+) -> RedisResult<MultiplexedConnection> {
+    match &url.master {
+        Some(master) => sentinel(url, master)?.get_async_connection_with_config(config).await,
+        None => {
+            let info = address(url).remove(0).into_connection_info()?;
+            let mut login = RedisConnectionInfo::default();
+            if let Some(user) = &url.user {
+                login = login.set_username(user);
+            }
+            if let Some(password) = &url.password {
+                login = login.set_password(password);
+            }
+            let client = Client::open(info.set_redis_settings(login))?;
+            client.get_multiplexed_async_connection_with_config(config).await
+        }
+    }
+}
+
+fn sentinel(url: &RedisUrl, master: &str) -> RedisResult<SentinelClient> {
+    let mut builder = SentinelClientBuilder::new(address(url), master, SentinelServerType::Master)?;
+    if url.secure {
+        builder = builder
+            .set_client_to_redis_tls_mode(TlsMode::Secure)
+            .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+    }
+    if let Some(user) = &url.user {
+        builder = builder.set_client_to_redis_username(user);
+    }
+    if let Some(password) = &url.password {
+        builder = builder.set_client_to_redis_password(password);
+    }
+    builder.build()
+}
+
+fn address(url: &RedisUrl) -> Vec<ConnectionAddr> {
+    let of = |(host, port): &(String, u16)| {
+        let (host, port) = (host.clone(), *port);
+        match url.secure {
+            true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+            false => ConnectionAddr::Tcp(host, port),
+        }
+    };
+    url.hosts.iter().map(of).collect()
+}
+
+pub(super) fn failure(error: RedisError) -> Failure {
+    match error.kind() {
+        ErrorKind::Server(
+            ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading,
+        ) => Failure::ReadOnly(error.to_string()),
+        ErrorKind::Io | ErrorKind::MasterNameNotFoundBySentinel => Failure::Away(error.to_string()),
+        // A script that fails names the error of the command within it.
+        _ if error.to_string().contains("READONLY") || error.to_string().contains("NOREPLICAS") => {
+            Failure::ReadOnly(error.to_string())
+        }
+        _ if error.is_unrecoverable_error() => Failure::Away(error.to_string()),
+        _ => Failure::Refused(error.to_string()),
+    }
+}
