@@ -619,9 +619,9 @@ export class Room<
     const after = welcome?.undoneAfter ?? 0;
     const until = welcome?.undoneUntil ?? 0;
     const shown = this.state?.tick ?? Infinity;
-    const seen = Math.max(shown, this.heard);
-    // The newest state is of before.
-    if (shown <= until && seen > after) this.emitter.emit("rolledBack", { after, until: seen });
+    const seen = Math.max(shown, this.heard, after + 1);
+    // The newest state is of before. Even if it is not undone, a command that was confirmed may be.
+    if (shown <= until) this.emitter.emit("rolledBack", { after, until: seen });
     this.retiring?.close(1000, "");
     this.retiring = undefined;
     if (this.transport) this.paths.works(this.transport.name);

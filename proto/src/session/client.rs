@@ -506,8 +506,10 @@ impl ClientSession {
         self.events.push_back(ClientEvent::Welcome(Box::new(welcome.clone())));
         let (after, until) = (welcome.undone_after, welcome.undone_until);
         // Its newest state is of before, so it has not been told yet. What comes after that, it has not seen.
-        let seen = newest.max(heard);
-        if seen > after && newest <= until {
+        // A command that was confirmed may be undone, too, although no state or event has told of it.
+        let undone = self.commands.are_confirmed_beyond(welcome.command_received);
+        let seen = newest.max(heard).max(if undone { after.saturating_add(1) } else { 0 });
+        if newest > 0 && seen > after && newest <= until {
             self.events.push_back(ClientEvent::RolledBack { after, until: seen });
         }
         for command in dropped.into_iter().flatten() {

@@ -46,6 +46,11 @@ impl Commands {
         Some(Command { sequence: self.confirmed + self.sent as u64, payload })
     }
 
+    /// Whether the server has said that it has more than that.
+    pub(super) fn are_confirmed_beyond(&self, sequence: u64) -> bool {
+        self.confirmed > sequence
+    }
+
     /// The server has everything up to `sequence`.
     pub(super) fn confirmed(&mut self, sequence: u64) -> Result<(), ServerError> {
         if sequence > self.confirmed + self.tried as u64 {
