@@ -89,6 +89,8 @@ impl Servers {
             assert!(servers.first.try_wait().unwrap().is_none(), "the server has ended");
             TcpStream::connect(address).is_ok()
         });
+        // It listens a moment before it serves and hears commands.
+        assert_eq!(http::get(address, "/livez").status, 200);
         servers
     }
 
@@ -433,7 +435,7 @@ fn a_revocation_that_could_not_be_written_is_written_later_and_by_the_next_proce
     let mut servers = Servers::start(&["--store", "store", "--durability", "journal"]);
     let store = servers.folder.path().join("store");
     // As with a full disk, nothing can be written here.
-    until("there is a store", || fs::create_dir(store.join("revoked.part")).is_ok());
+    fs::create_dir(store.join("revoked.part")).unwrap();
     let revoke = |servers: &Servers, user: &str| {
         let answer = servers.operate("POST", &format!("/v1/users/{user}/revoke"));
         answer.json()["survives_restart"].as_bool().unwrap()

@@ -107,20 +107,18 @@ impl Orders {
                             (Some(lost), line)
                         }
                     };
-                    return tokio::select! {
-                        () = running.followed(left, lost.as_ref()) => {}
-                        () = refuse(self.control, others) => {}
-                    };
+                    refuse(self.control, others).await;
+                    return running.followed(left, lost.as_ref()).await;
                 }
             }
         }
         let hurried = running.clone();
         let hurry = running.carries().then_some(move || hurried.hurry());
         let drain = async move { running.drain().await };
-        tokio::select! {
-            () = shutdown::drain_after_signal(self.signals, drain, hurry) => {}
-            () = refuse(self.control, UpgradeError::Stopping.to_string()) => {}
-        }
+        tokio::join!(
+            shutdown::drain_after_signal(self.signals, drain, hurry),
+            refuse(self.control, UpgradeError::Stopping.to_string()),
+        );
     }
 
     async fn next(&mut self) -> Order {
@@ -200,13 +198,9 @@ async fn start(running: &Running, program: &Program) -> Result<(Successor, Line,
 
 /// Tells all who still ask for something why it is not done.
 async fn refuse(control: Option<Control>, why: String) {
-    if let Some(mut control) = control {
-        let answer = Err(why);
-        while let Some(request) = control.next().await {
-            request.answer(&answer);
-        }
+    if let Some(control) = control {
+        control.refuse(Err(why)).await;
     }
-    pending().await
 }
 
 async fn move_room(running: Running, request: Request, room: String, node: Option<String>) {

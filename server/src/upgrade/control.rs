@@ -52,14 +52,20 @@ mod linux {
             },
         },
         path::Path,
-        process, thread,
+        process,
+        sync::{Arc, OnceLock},
+        thread,
     };
-    use tokio::sync::mpsc;
+    use tokio::sync::mpsc::{self, error::SendError};
     use tracing::warn;
 
     /// The socket of this process.
     #[derive(Debug)]
-    pub(crate) struct Control(mpsc::Receiver<Request>);
+    pub(crate) struct Control {
+        requests: mpsc::Receiver<Request>,
+        /// What all hear who ask, from some time on.
+        refused: Arc<OnceLock<Answer>>,
+    }
 
     /// A request that wants an answer.
     #[derive(Debug)]
@@ -74,21 +80,40 @@ mod linux {
             let listener = UnixListener::bind_addr(&name_of(process::id())?)?;
             // One at a time: whoever comes meanwhile waits in the socket.
             let (requests, received) = mpsc::channel(1);
+            let refused = Arc::<OnceLock<Answer>>::default();
+            let control = Self { requests: received, refused: refused.clone() };
             thread::Builder::new().name("control".to_owned()).spawn(move || {
                 for stream in listener.incoming().flatten() {
                     match Request::of(stream).map(|request| requests.blocking_send(request)) {
                         Ok(Ok(())) => {}
-                        Ok(Err(_)) => return,
+                        Ok(Err(SendError(request))) => match refused.get() {
+                            Some(why) => request.answer(why),
+                            None => return,
+                        },
                         Err(error) => warn!(%error, "a request of the control socket is refused"),
                     }
                 }
             })?;
-            Ok(Self(received))
+            Ok(control)
         }
 
         /// The next request. None: there will be none.
         pub(crate) async fn next(&mut self) -> Option<Request> {
-            self.0.recv().await
+            self.requests.recv().await
+        }
+
+        /// Answers all who have asked, and from now on all who ask.
+        pub(crate) async fn refuse(mut self, why: Answer) {
+            let _ = self.refused.set(why.clone()); // once
+            self.requests.close();
+            while let Some(request) = self.next().await {
+                request.answer(&why);
+            }
+            // They are answered in their order: when this process is, all who came before have been.
+            let last = tokio::task::spawn_blocking(|| ask(process::id(), &Asked::Upgrade(None)));
+            if let Ok(Err(error)) = last.await {
+                warn!(%error, "some commands may have no answer");
+            }
         }
     }
 
@@ -193,6 +218,9 @@ mod other {
         }
         pub(crate) async fn next(&mut self) -> Option<Request> {
             pending().await
+        }
+        pub(crate) async fn refuse(self, _: Answer) {
+            match self.0 {}
         }
     }
 
