@@ -54,7 +54,7 @@ use crate::{
 use actix_web::http::StatusCode;
 use filter::{Filter, Value};
 use lobby::{Lobby, Rooms};
-use open_room::OpenRoom;
+use open_room::{OpenRoom, PRIVATE};
 use others::{Address, Elsewhere, Others, Own};
 use remote::Redis;
 use std::{
@@ -433,14 +433,16 @@ fn reservations(wish: &Wish) -> Result<Vec<Reservation>, getrandom::Error> {
     (0..wish.party).map(|n| Ok(Reservation { token: ReservationToken::random()?, user: user(n) })).collect()
 }
 
-/// What a new room publishes until its game says otherwise: so that the next who want the same find it.
+/// What a new room publishes until its game says otherwise: so that the next who want the same find it. What
+/// has a meaning here is not for players to say: they could have the queue send others to them.
 fn initial_info(filter: &Filter) -> BTreeMap<String, String> {
     let text = |value: &Value| match value {
         Value::Text(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         Value::Flag(flag) => flag.to_string(),
     };
-    let own = filter.equalities().filter(|(name, _)| !OpenRoom::is_own(name));
+    let means = |name: &str| OpenRoom::is_own(name) || [WANTED, WANTED_SKILL, PRIVATE].contains(&name);
+    let own = filter.equalities().filter(|(name, _)| !means(name));
     own.map(|(name, value)| (name.to_owned(), text(value))).collect()
 }
 

@@ -21,7 +21,7 @@ use crate::{
 use bytes::Bytes;
 use driftless_proto::wire;
 use futures_util::{StreamExt as _, stream};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::{
     sync::{Semaphore, oneshot},
     task::spawn_blocking,
@@ -154,15 +154,19 @@ impl Mover {
     /// Has all rooms go on where there is least to do. What cannot is tried again, because another node may
     /// be able to.
     pub(crate) async fn give_all(self: &Arc<Self>) {
-        let mut rooms: Vec<_> =
-            self.registry.all().into_iter().map(|listed| listed.shared.name.clone()).collect();
         let mut was_nowhere = false;
+        // Those that have moved are listed a moment longer.
+        let mut gone = HashSet::new();
         for round in 0..ROUNDS {
-            if rooms.is_empty() {
-                return;
-            }
             if round > 0 {
                 sleep(BETWEEN_ROUNDS).await;
+            }
+            // Anew, because one that was on its way here may have come meanwhile.
+            let mut rooms: Vec<_> =
+                self.registry.all().into_iter().map(|listed| listed.shared.name.clone()).collect();
+            rooms.retain(|room| !gone.contains(room));
+            if rooms.is_empty() {
+                return;
             }
             let given =
                 stream::iter(&rooms).map(|room| async { (room.clone(), self.give(room, None).await) });
@@ -174,10 +178,11 @@ impl Mover {
                 return;
             }
             was_nowhere = nowhere;
-            let stays = |given: &Result<_, MoveError>| {
-                matches!(given, Err(MoveError::NoTarget(_) | MoveError::Kept { .. }))
-            };
-            rooms = given.into_iter().filter(|(_, given)| stays(given)).map(|(room, _)| room).collect();
+            let all = moved == given.len();
+            gone.extend(given.into_iter().filter(|(_, given)| given.is_ok()).map(|(room, _)| room));
+            if all {
+                return;
+            }
         }
     }
 

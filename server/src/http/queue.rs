@@ -230,7 +230,9 @@ async fn news(state: &HttpState, id: TicketId, wait: Duration) -> (Bytes, Option
             let data = serde_json::to_string(&TicketState::from(look)).unwrap_or_default();
             (if waits { "waiting" } else { "matched" }, data, waits.then_some(NEWS))
         }
-        Ok(None) | Err(_) => ("gone", "{}".to_owned(), None),
+        Ok(None) => ("gone", "{}".to_owned(), None),
+        // Redis does not answer: nobody knows, and the ticket waits there.
+        Err(_) => return (Bytes::from_static(b": not known now\n\n"), Some(NEWS)),
     };
     (format!("event: {name}\ndata: {data}\n\n").into(), next)
 }

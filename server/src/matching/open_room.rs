@@ -10,7 +10,7 @@ use std::{
 use utoipa::ToSchema;
 
 /// The key with which a room is kept out of lobbies and matches: it is found by its name only.
-const PRIVATE: &str = "private";
+pub(super) const PRIVATE: &str = "private";
 
 /// A room with a free seat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

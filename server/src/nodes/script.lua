@@ -54,7 +54,8 @@ end
 local function own(room, node, epoch, kind)
   call('HSET', record(room), 'node', node, 'epoch', epoch, 'kind', kind)
   call('PERSIST', record(room))
-  call('SADD', rooms(node), room)
+  -- Of a room that is meant for another node, nothing is to be left if nobody comes there.
+  if node == me then call('SADD', rooms(node), room) end
 end
 
 -- The lease of a node is over: whoever asks takes some of its rooms that are kept, and the others are forgotten.

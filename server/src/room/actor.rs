@@ -201,7 +201,7 @@ impl Handler<Reserve> for Room {
     type Result = Handled<Reserve>;
 
     fn handle(&mut self, message: Reserve, ctx: &mut Self::Context) -> Self::Result {
-        self.handle(message, ctx, Shell::reserve)
+        self.handle_settled(message, ctx, Shell::reserve)
     }
 }
 
@@ -214,7 +214,7 @@ impl Handler<Release> for Room {
     type Result = Handled<Release>;
 
     fn handle(&mut self, message: Release, ctx: &mut Self::Context) -> Self::Result {
-        self.handle(message, ctx, |shell, Release(tokens)| shell.release(&tokens))
+        self.handle_settled(message, ctx, |shell, Release(tokens)| shell.release(&tokens))
     }
 }
 

@@ -28,8 +28,8 @@ pub(crate) struct Message {
 pub(crate) struct EventKind(Arc<str>);
 
 impl EventKind {
-    /// What the stream itself says, which no publisher can.
-    const OWN: [&str; 2] = ["gap", "goodbye"];
+    /// What the stream itself says, or a page's `EventSource` of its connection, and no publisher can.
+    const OWN: [&str; 4] = ["gap", "goodbye", "open", "error"];
 
     /// None: nothing can be called so.
     pub(crate) fn new(name: &str) -> Option<Self> {
