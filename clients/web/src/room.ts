@@ -160,6 +160,8 @@ export class Room<
   private epoch: number | undefined;
   /** Tick of the last event. */
   private heard = 0;
+  /** Up to which tick it was told of what is undone. */
+  private told = 0;
   private firstWelcome: { resolve: () => void; reject: (error: RoomError) => void } | undefined;
 
   /** @internal */
@@ -616,12 +618,17 @@ export class Room<
         this.interpolator ??= new Interpolation(schema, tickRate, epoch, this.interpolation);
       }
     }
-    const after = welcome?.undoneAfter ?? 0;
+    if (!resumed) this.heard = this.told = 0;
+    // A server that cannot know whether an earlier roll-back was told counts it in.
+    const after = Math.max(welcome?.undoneAfter ?? 0, this.told);
     const until = welcome?.undoneUntil ?? 0;
     const shown = this.state?.tick ?? Infinity;
     const seen = Math.max(shown, this.heard, after + 1);
     // The newest state is of before. Even if it is not undone, a command that was confirmed may be.
-    if (shown <= until) this.emitter.emit("rolledBack", { after, until: seen });
+    if (shown <= until) {
+      this.told = until;
+      this.emitter.emit("rolledBack", { after, until: seen });
+    }
     this.retiring?.close(1000, "");
     this.retiring = undefined;
     if (this.transport) this.paths.works(this.transport.name);

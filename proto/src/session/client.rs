@@ -496,21 +496,24 @@ impl ClientSession {
         if kept.is_none() {
             self.history.clear();
         }
-        let (mut inputs, reliable_received, presence_version, newest, heard) = match kept {
+        let ((mut inputs, reliable_received, presence_version), (newest, heard, mut told)) = match kept {
             Some(seat) => {
-                (seat.inputs, seat.reliable_received, seat.presence_version, seat.newest, seat.heard)
+                let Seat { inputs, reliable_received, presence_version, newest, heard, told, .. } = seat;
+                ((inputs, reliable_received, presence_version), (newest, heard, told))
             }
-            None => (Inputs::new(self.config.delivery), 0, 0, 0, 0),
+            None => ((Inputs::new(self.config.delivery), 0, 0), (0, 0, 0)),
         };
         inputs.received(welcome.input_received);
         self.events.push_back(ClientEvent::Welcome(Box::new(welcome.clone())));
-        let (after, until) = (welcome.undone_after, welcome.undone_until);
+        // A server that cannot know whether an earlier roll-back was told counts it in.
+        let (after, until) = (welcome.undone_after.max(told), welcome.undone_until);
         // Its newest state is of before, so it has not been told yet. What comes after that, it has not seen.
         // A command that was confirmed may be undone, too, although no state or event has told of it.
         let undone = self.commands.are_confirmed_beyond(welcome.command_received);
         let seen = newest.max(heard).max(if undone { after.saturating_add(1) } else { 0 });
         if newest > 0 && seen > after && newest <= until {
             self.events.push_back(ClientEvent::RolledBack { after, until: seen });
+            told = until;
         }
         for command in dropped.into_iter().flatten() {
             let reason = SEAT_LOST.to_owned();
@@ -532,6 +535,7 @@ impl ClientSession {
             presence_version,
             newest,
             heard,
+            told,
         });
         self.phase = Phase::Active;
         self.link.next_ping = now;

@@ -178,6 +178,16 @@ pub(super) struct Means {
     pub taken: Vec<(Arc<str>, Grant)>,
 }
 
+/// What is known of a room that may be on its way back to Redis.
+enum Back {
+    /// It is not.
+    Not,
+    /// It was to be, and is held after all.
+    Held(Grant),
+    /// Redis has been told so, or is being told.
+    Said,
+}
+
 impl Core {
     /// A node that has no lease yet. `origin` is unique: a name and something random.
     pub(super) fn new(origin: &str, ttl: Duration, now: Instant) -> Self {
@@ -371,7 +381,8 @@ impl Core {
                 if rooms.len() == most || again {
                     self.dead.push(from); // there may be more
                 }
-                let taken = rooms.iter().map(|room| (room.room.clone(), self.take(room))).collect();
+                let taken = rooms.iter().filter_map(|room| Some((room.room.clone(), self.take(room)?)));
+                let taken = taken.collect();
                 return Means { taken, ..Means::default() };
             }
             _ => self.mistrust(now, known),
@@ -379,16 +390,43 @@ impl Core {
         Means::default()
     }
 
-    /// A room that somebody else had. It is this node's, and held once.
-    fn take(&mut self, room: &Owned) -> Grant {
+    /// A room that somebody else had. It is this node's, and held once; unless it was told so twice, and has
+    /// given it back in between.
+    fn take(&mut self, room: &Owned) -> Option<Grant> {
         if self.epoch_of(&room.room) == Some(room.epoch)
             && let Some(grant) = self.hold(&room.room)
         {
-            return grant;
+            return Some(grant);
+        }
+        match self.given_back(&room.room, room.epoch) {
+            Back::Not => {}
+            Back::Held(grant) => return Some(grant),
+            Back::Said => return None,
         }
         let grant = self.took(&room.room, room.epoch, &room.kind, true);
         self.taken.push(grant.kept.clone());
-        grant
+        Some(grant)
+    }
+
+    /// Whether the room, which is this node's since this epoch, is being given back. If Redis has not been
+    /// told yet, it is held after all: as it would be for one who wants it now.
+    fn given_back(&mut self, room: &Arc<str>, epoch: Epoch) -> Back {
+        let is_this = |(of, held): &(Arc<str>, Held)| of == room && held.epoch.load(Relaxed) == epoch;
+        if self.asked.as_ref().and_then(|asked| asked.released.as_ref()).is_some_and(is_this) {
+            return Back::Said;
+        }
+        match self.releases.iter().position(is_this) {
+            None => Back::Not,
+            Some(at) if self.releases[at].1.released => Back::Said,
+            Some(at) => self.hold_again(at).map_or(Back::Not, Back::Held),
+        }
+    }
+
+    /// A room that was to be given back is held: the one after it does not begin from what was kept of it.
+    fn hold_again(&mut self, at: usize) -> Option<Grant> {
+        let (room, held) = self.releases.remove(at)?;
+        let held = self.held.entry(room).insert_entry(Held { holds: 1, ..held });
+        Some(Self::grant(&self.ownership, &self.me, held.get()))
     }
 
     fn grant(owned: &Arc<Ownership>, me: &Incarnation, held: &Held) -> Grant {
@@ -413,6 +451,8 @@ impl Core {
         self.renew_at = now;
         let left = self.held.iter().filter(|(_, held)| !held.given).map(|(room, _)| room.clone());
         self.phase = Phase::Restoring { since: sent, left: left.collect() };
+        // What is being given back is not registered again, so it cannot be kept after all.
+        self.releases.iter_mut().for_each(|(_, held)| held.released = true);
         self.restored(now, 0);
     }
 
@@ -487,14 +527,12 @@ impl Core {
         if self.asked.as_ref().and_then(|asked| asked.released.as_ref()).is_some_and(|(of, _)| of == room) {
             return Claim::Wait;
         }
-        // It was to be given back: the one after it does not begin from what was kept of it.
         if let Some(at) = self.releases.iter().position(|(of, _)| of == room) {
             if self.releases[at].1.released {
                 return Claim::Wait;
             }
-            if let Some((room, held)) = self.releases.remove(at) {
-                let held = self.held.entry(room).insert_entry(Held { holds: 1, ..held });
-                return Claim::Ours(Self::grant(&self.ownership, &self.me, held.get()));
+            if let Some(grant) = self.hold_again(at) {
+                return Claim::Ours(grant);
             }
         }
         self.questions += 1;
@@ -536,6 +574,11 @@ impl Core {
                 if self.epoch_of(room) == Some(*epoch) {
                     return self.hold(room).map_or(Claimed::Unknown(NO_LEASE), Claimed::Ours);
                 }
+                match self.given_back(room, *epoch) {
+                    Back::Not => {}
+                    Back::Held(grant) => return Claimed::Ours(grant),
+                    Back::Said => return Claimed::Unknown("the room has just been given back"),
+                }
                 Claimed::Ours(self.took(room, *epoch, kind, kept.is_some()))
             }
             said => Claimed::Said(said.clone()),
@@ -552,7 +595,9 @@ impl Core {
         held.holds -= 1;
         if held.holds == 0 {
             let given = held.given;
+            let restores = matches!(self.phase, Phase::Restoring { .. });
             let gone = self.held.remove_entry(room).filter(|_| !given);
+            let gone = gone.map(|(room, held)| (room, Held { released: held.released || restores, ..held }));
             self.releases.extend(gone);
         }
     }

@@ -412,7 +412,8 @@ impl World {
                 };
             }
             (Wants::Read(room, epoch), heard) => {
-                let Some(state) = node.state(&room, &me, epoch) else { return };
+                // One that was asked before the room was given back and had again tells nothing.
+                let Some(state @ State::Reading) = node.state(&room, &me, epoch) else { return };
                 let progress = match heard {
                     Ok(Heard::Read(Some(progress))) => progress.unwrap_or(0),
                     // Who is not told gives it back, for somebody else.

@@ -38,6 +38,8 @@ pub(super) struct Seat {
     pub(super) newest: u32,
     /// Tick of the newest event that came.
     pub(super) heard: u32,
+    /// Up to which tick it has been told of what is undone.
+    pub(super) told: u32,
 }
 
 impl Link {
