@@ -357,6 +357,7 @@ impl Metrics {
                     "too_often",
                     "no_upgrade",
                     "head_too_large",
+                    "unauthorized",
                 ],
             ),
             rooms: Gauge::default(),

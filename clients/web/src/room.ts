@@ -626,7 +626,7 @@ export class Room<
     const seen = Math.max(shown, this.heard, after + 1);
     // The newest state is of before. Even if it is not undone, a command that was confirmed may be.
     if (shown <= until) {
-      this.told = until;
+      this.told = seen;
       this.emitter.emit("rolledBack", { after, until: seen });
     }
     this.retiring?.close(1000, "");

@@ -513,7 +513,7 @@ impl ClientSession {
         let seen = newest.max(heard).max(if undone { after.saturating_add(1) } else { 0 });
         if newest > 0 && seen > after && newest <= until {
             self.events.push_back(ClientEvent::RolledBack { after, until: seen });
-            told = until;
+            told = seen;
         }
         for command in dropped.into_iter().flatten() {
             let reason = SEAT_LOST.to_owned();

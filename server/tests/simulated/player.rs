@@ -90,6 +90,8 @@ pub struct Player {
     pub seated_at: Time,
     /// The last roll-back that it was told of. It is told again if nothing has come since.
     rolled_back: Option<(u32, u32)>,
+    /// How much that one could undo.
+    told_before: Loss,
     /// The last connection of anybody to a server that has died.
     last_line: u64,
     /// When the server knows again what it has.
@@ -141,6 +143,7 @@ impl Player {
             lost_before: 0,
             seated_at: Time::ZERO,
             rolled_back: None,
+            told_before: Loss::NOTHING,
             last_line: 0,
             settled_at: Time::ZERO,
             is_unsettled: false,
@@ -515,7 +518,9 @@ impl Player {
                     self.rolled_back = Some((after, until));
                     self.settled_at = now + SETTLED;
                     let exact = !std::mem::take(&mut self.is_unsettled);
-                    let may = self.excuses.undone;
+                    // A server that died before it knew that the earlier one was told has it counted in.
+                    let may = self.excuses.undone.and(self.told_before);
+                    self.told_before = self.excuses.undone;
                     if self.line.is_some_and(|line| line > self.last_line) {
                         self.excuses.undone = Loss::NOTHING;
                     } else {
@@ -523,7 +528,7 @@ impl Player {
                     }
                     let ticks = self.told.rolled_back(after, until, exact)?;
                     let lost = Duration::from_secs(ticks.into()) / self.tick_rate();
-                    keep(10, may > Loss::NOTHING && may.covers(lost), || {
+                    keep(10, lost.is_zero() || may.covers(lost), || {
                         format!("of what it had seen, {lost:?} were undone ({after} to {until}), not {may:?}")
                     })?;
                 }

@@ -57,7 +57,7 @@ impl Shell {
 
     /// It is to stand still after its next tick.
     pub(in crate::room) fn freeze(&mut self, tell: oneshot::Sender<Option<Frozen>>) {
-        let stays = matches!(self.way, Way::Stays | Way::Waits { .. } | Way::Begun { .. });
+        let stays = matches!(self.way, Way::Stays | Way::Begun { .. });
         if self.ended || !stays || self.refused.is_some() || self.ending.is_some() || self.carry.is_some() {
             let _ = tell.send(None);
             return;
