@@ -1,5 +1,5 @@
 //! The server's certificate: one for QUIC, WebTransport, HTTPS and secure WebSockets, unless QUIC has its own
-//! ([`Pair`]).
+//! (`Pair`).
 //!
 //! | | development | production |
 //! | --- | --- | --- |
