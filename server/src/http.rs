@@ -45,6 +45,7 @@
 mod about;
 mod access;
 mod admin;
+mod body;
 mod builtin;
 mod certificate;
 mod file;

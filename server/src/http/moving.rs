@@ -1,6 +1,6 @@
 //! Rooms that go to other nodes.
 
-use super::{ApiError, HttpState, access::Operator};
+use super::{ApiError, HttpState, access::Operator, body::optional};
 use crate::moving::{Gone, MoveError};
 use actix_web::{
     HttpResponse,
@@ -42,13 +42,7 @@ pub(super) async fn move_room(
     body: Bytes,
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
-    let MoveTo { node } = if body.is_empty() {
-        MoveTo::default()
-    } else {
-        serde_json::from_slice::<Option<_>>(&body)
-            .map(Option::unwrap_or_default)
-            .map_err(|e| ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", e.to_string()))?
-    };
+    let MoveTo { node } = optional(&body)?;
     let Some(mover) = &state.mover else {
         let message = "there are no other nodes: this server was started without --redis";
         return Err(ApiError::new(StatusCode::CONFLICT, "single_node", message));

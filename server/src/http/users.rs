@@ -1,6 +1,6 @@
 //! Operators' actions on users: revoke their access, and give it back.
 
-use super::{ApiError, HttpState, access::Operator};
+use super::{ApiError, HttpState, access::Operator, body::optional};
 use crate::{clock, ground::whole::whole};
 use actix_web::{
     HttpResponse,
@@ -57,13 +57,7 @@ pub(super) async fn revoke(
     state: web::Data<HttpState>,
 ) -> Result<HttpResponse, ApiError> {
     let user: Arc<str> = user.into_inner().into();
-    let Revocation { seconds } = if body.is_empty() {
-        Revocation::default()
-    } else {
-        serde_json::from_slice::<Option<_>>(&body)
-            .map(Option::unwrap_or_default)
-            .map_err(|e| ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", e.to_string()))?
-    };
+    let Revocation { seconds } = optional(&body)?;
     let default = state.config.token_lifetime + state.config.token_leeway;
     let span = seconds.map_or(default, |seconds| Duration::from_secs(seconds.min(LONGEST)));
     state.may_change()?;
