@@ -9,6 +9,8 @@ const MAX_SERVER_DELAY = 300_000;
 export class Backoff {
   /** Failures since the last success. */
   failures = 0;
+  /** How often in a row a server has said when to come back. */
+  private told = 0;
 
   /**
    * The first wait is at most `base` ms, and none is longer than `cap`. `random` returns numbers from 0 to 1.
@@ -26,13 +28,13 @@ export class Backoff {
 
   /**
    * The wait after one more failure, ms, drawn from at most `most`. If a goodbye requested one, the first
-   * three waits are that (the server has spread its clients itself), and no later one is shorter.
+   * three such waits are that (the server has spread its clients itself), and no later one is shorter.
    */
   next(asked = 0, most = Infinity): number {
     const jittered = Math.min(this.ceiling, most) * this.random();
-    const first = this.failures++ < 3;
+    this.failures++;
     const wait = Math.min(asked, MAX_SERVER_DELAY);
-    return first && wait > 0 ? wait : Math.max(jittered, wait);
+    return wait > 0 && this.told++ < 3 ? wait : Math.max(jittered, wait);
   }
 
   /** A wait as after a first failure, but not counted as a failure, ms. */
@@ -42,6 +44,6 @@ export class Backoff {
 
   /** The connection works: the next wait starts from the beginning. */
   reset(): void {
-    this.failures = 0;
+    this.failures = this.told = 0;
   }
 }

@@ -14,6 +14,10 @@ const SLEPT = 2000;
 /** Then the server has this long to show that it is still there, ms. */
 const GRACE = 3000;
 
+/** How long the server may say nothing, ms, and for how many round trips, before it is in doubt. */
+const DOUBT = 2000;
+const DOUBT_ROUND_TRIPS = 8;
+
 /** How often a client follows from one node to another before it is welcomed. */
 const MAX_HOPS = 3;
 
@@ -64,6 +68,8 @@ export class Core {
   private sentTo: string[] = [];
   /** Failed attempts in a row. */
   private failed = 0;
+  /** When the page last woke up: silence before that says nothing. */
+  private wokenAt = 0;
   /** This connection was made while there was another one. */
   private moved = false;
 
@@ -106,6 +112,16 @@ export class Core {
     return out;
   }
 
+  /**
+   * From when on the server is in doubt, unless it says something before: it may be gone without a word. Then
+   * another connection should be opened beside this one, to take its place if it is there first.
+   */
+  get doubtAt(): number {
+    if (!this.session.isActive || !this.works) return Infinity;
+    const usual = DOUBT_ROUND_TRIPS * (this.meter.stats.smoothedRtt ?? 0);
+    return Math.max(this.session.heardAt, this.wokenAt) + Math.max(DOUBT, usual);
+  }
+
   /** When to call `handleTimeout`, or while waiting, when to dial. */
   pollTimeout(): number | undefined {
     switch (this.phase.name) {
@@ -127,7 +143,7 @@ export class Core {
     if (this.goodbye && now >= this.goodbye.at + CLOSE_TIMEOUT) {
       throw new ServerFault("silent", "no close after the goodbye");
     }
-    if (now - due > SLEPT) this.session.handleWake(now, GRACE);
+    if (now - due > SLEPT) this.wake(now);
     this.session.handleTimeout(now);
   }
 
@@ -135,7 +151,12 @@ export class Core {
   handleWake(now: number): void {
     if (this.phase.name === "waiting") this.phase = { ...this.phase, until: now };
     else if (this.phase.name === "dialing") this.phase = { ...this.phase, woken: true };
-    else if (this.phase.name === "online") this.session.handleWake(now, GRACE);
+    else if (this.phase.name === "online") this.wake(now);
+  }
+
+  private wake(now: number): void {
+    this.wokenAt = now;
+    this.session.handleWake(now, GRACE);
   }
 
   /**
@@ -172,7 +193,8 @@ export class Core {
     const gone = [CloseCode.UnknownSession, CloseCode.RoomClosed, CloseCode.RoomFailed];
     if (gone.includes(code)) this.rejoin = true;
     // Another node may have the room by now, or will.
-    const elsewhere = this.rejoin || code === CloseCode.NodeLost || code === CloseCode.Draining;
+    const away = [CloseCode.NodeLost, CloseCode.Draining, CloseCode.TimedOut];
+    const elsewhere = this.rejoin || away.includes(code);
     // Whoever was sent to a node that is dead asks again soon.
     const soon = this.node && phase.name === "dialing" && this.failed < 3;
     if (elsewhere || phase.name === "dialing") this.startOver();

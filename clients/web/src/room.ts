@@ -120,6 +120,8 @@ const LEAVE_TIMEOUT = 5000;
 const NO_PICTURE = 1000;
 /** How far apart the epochs of a room at two nodes can be, ms. */
 const SAME_CLOCK = 1000;
+/** Time between two attempts to connect beside a connection over which nothing comes, ms. */
+const BESIDE_AGAIN = 1000;
 /** How long the seat may take to move to another transport, ms. */
 const MOVE_TIMEOUT = 3000;
 
@@ -147,6 +149,8 @@ export class Room<
    */
   private dialing: AbortController | undefined;
   private moveTimer: number | undefined;
+  /** When the next attempt may begin to connect beside a connection over which nothing comes. */
+  private besideAt = 0;
   private timer: number | undefined;
   private inputTimer: number | undefined;
   private interpolator: Interpolation | undefined;
@@ -415,18 +419,23 @@ export class Room<
         transport.send(out);
       }
       next = core.pollTimeout();
-      if (transport.buffered > MAX_BUFFERED) next = now + BUFFER_POLL;
+      if (transport.buffered > MAX_BUFFERED) {
+        next = now + BUFFER_POLL;
+        // It is this client that gets nothing through.
+        this.besideAt = now + BESIDE_AGAIN;
+      }
     }
     this.timers.clear(this.timer);
     this.timer = undefined;
-    if (next === undefined) return;
-    const due = next;
+    const due = Math.min(next ?? Infinity, this.doubtAt);
+    if (due === Infinity) return;
     this.timer = this.timers.set(() => this.timeout(due), Math.max(0, due - now));
   }
 
   private timeout(due: number): void {
     this.timer = undefined;
     if (this.core.phase.name === "waiting") return this.redial();
+    if (this.timers.now() >= this.doubtAt) this.beside();
     try {
       this.core.handleTimeout(this.timers.now(), due);
     } catch (error) {
@@ -445,6 +454,35 @@ export class Room<
         this.attach(transport);
       },
       (error) => this.disconnected(RoomError.dial(error)),
+    );
+  }
+
+  private get doubtAt(): number {
+    return this.dialing ? Infinity : Math.max(this.core.doubtAt, this.besideAt);
+  }
+
+  /** Nothing comes: opens another connection, which takes the place of this one if it is there first. */
+  private beside(): void {
+    this.paths.node = undefined;
+    const again = (): void => {
+      this.besideAt = this.timers.now() + BESIDE_AGAIN;
+      this.paths.node = this.core.node;
+      this.pump();
+    };
+    this.dial(
+      (signal) => this.paths.dial(signal),
+      (transport) => {
+        const now = this.timers.now();
+        if (now < this.core.doubtAt) {
+          transport.close(1000, "not needed any more");
+          return again();
+        }
+        this.disconnected(RoomError.fault(new ServerFault("silent", "another connection is there")));
+        this.core.handleDialing();
+        this.core.handleConnected(now, transport.delivery);
+        this.attach(transport);
+      },
+      again,
     );
   }
 

@@ -88,4 +88,37 @@ describe("a client that is sent to another node", () => {
     expect(it.asked.slice(3)).toEqual(["a", "balancer"]);
     expect(statuses.at(-1)).toMatchObject({ phase: "joined" });
   });
+
+  it("goes to the first address when its node says nothing, long before the timeout", async () => {
+    const goes: Record<string, string> = { balancer: "a", a: "here", b: "here" };
+    const it = nodes(goes);
+    const room = await it.join();
+    const { statuses, events } = record(room);
+    await it.timers.advance(500);
+    const old = it.server.links.at(-1)!;
+    [old.deaf, old.tell] = [true, () => undefined];
+    delete goes["a"];
+    goes["balancer"] = "b";
+    it.server.event("meanwhile");
+    await it.timers.advance(3000);
+    expect(it.asked.slice(2)).toEqual(["balancer", "b"]);
+    expect(statuses.at(-1)).toMatchObject({ phase: "joined", resumed: true });
+    expect(events).toEqual(["meanwhile"]);
+  });
+
+  // Promise 9: honest clients are not punished for what the server, a proxy or the network did.
+  it("stays where it is if nothing comes for a while, and nobody else can be reached either", async () => {
+    const goes: Record<string, string> = { balancer: "a", a: "here" };
+    const it = nodes(goes);
+    const { statuses } = record(await it.join());
+    await it.timers.advance(500);
+    const link = it.server.links.at(-1)!;
+    [link.deaf, it.server.silent] = [true, true];
+    delete goes["balancer"];
+    await it.timers.advance(6000);
+    expect(it.asked.slice(2).length).toBeGreaterThan(2);
+    [link.deaf, it.server.silent] = [false, false];
+    await it.timers.advance(2000);
+    expect(statuses).toEqual([]);
+  });
 });

@@ -369,6 +369,11 @@ export class Session {
     return { case: "leave", value: {} };
   }
 
+  /** When something came last over this connection. */
+  get heardAt(): number {
+    return this.link.heardAt;
+  }
+
   private silentAt(): number {
     return this.link.heardAt + Math.max(TIMEOUT, this.seat?.welcome?.timeoutMs ?? 0);
   }
