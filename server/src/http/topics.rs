@@ -31,6 +31,7 @@ const UNAVAILABLE: Duration = Duration::from_millis(500);
 pub(super) struct From {
     /// Begin after the event with this id; 0: with everything that is kept. The header `Last-Event-ID` counts
     /// instead, if there is one.
+    #[param(pattern = "^[0-9]{1,20}(-[0-9]{1,20})?$")]
     after: Option<String>,
 }
 
@@ -38,6 +39,7 @@ pub(super) struct From {
 #[into_params(parameter_in = Query)]
 pub(super) struct As {
     /// The kind of event, for readers who listen to several: 1 to 64 of A-Z, a-z, 0-9, ., _ and -
+    #[param(pattern = "^[A-Za-z0-9._-]{1,64}$")]
     event: Option<String>,
     /// Whether it replaces the event before it of which this was said, too: readers then get only the newest.
     #[serde(default)]
