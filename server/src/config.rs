@@ -175,7 +175,9 @@ settings! {
         /// Most readers of topics over HTTP (GET /v1/topics/NAME). Each takes a file descriptor and some 20
         /// KiB; a quarter of the files that the process may open is left for players.
         max_topic_readers: usize = 20_000, number(0..=1_000_000);
-        /// Most topics that have a history or readers. Each takes up to `topic_history_bytes`.
+        /// Most topics that have a history; with `redis`, of all nodes together. Each takes up to
+        /// `topic_history_bytes`, there or here. (Topics that are only read take some 300 bytes for each of
+        /// their readers, of whom there are only so many.)
         max_topics: usize = 1_000, number(0..=1_000_000);
         /// Events of a topic that are kept for readers who were away or are slow.
         topic_history: usize = 500, number(1..=100_000);

@@ -73,17 +73,26 @@ pub struct Topics {
 
 #[derive(Debug)]
 struct Known {
-    topics: HashMap<Arc<str>, Arc<Topic>>,
+    topics: HashMap<Arc<str>, Found>,
+    /// How many of them have a history. Those that somebody only reads are as many as may read: they take no
+    /// place from who publishes.
+    histories: usize,
     /// Above the ids of topics that were forgotten, and of those before the server was started.
     floor: EventId,
+}
+
+#[derive(Debug)]
+struct Found {
+    topic: Arc<Topic>,
+    has_history: bool,
 }
 
 /// Why something is not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotPublished {
-    /// There are as many topics as may be.
+    /// As many topics as may be have a history.
     #[error(
-        "there are {0} topics, as many as this server keeps: try again when some have been quiet for long"
+        "{0} topics have a history, as many as may (max_topics): try again when some have been quiet for long"
     )]
     TooManyTopics(usize),
     /// Redis does not take it. (Or it has taken it, and not said so in time.)
@@ -109,7 +118,7 @@ impl Topics {
             bytes: config.topic_history_bytes,
             age: config.topic_history_age,
         };
-        let start = |around| Remote::start(around, bounds, clock, metrics.clone());
+        let start = |around| Remote::start(around, bounds, config.max_topics, clock, metrics.clone());
         let remote = redis.map(start).transpose()?;
         let floor = EventId::at(clock.unix_ms(clock.now()));
         Ok(Arc::new(Self {
@@ -117,7 +126,7 @@ impl Topics {
             bounds,
             max: config.max_topics,
             open: config.topics_open.clone(),
-            known: Mutex::new(Known { topics: HashMap::new(), floor }),
+            known: Mutex::new(Known { topics: HashMap::new(), histories: 0, floor }),
             readers: Readers::new(config, most, metrics.clone()),
             remote,
             metrics,
@@ -134,7 +143,7 @@ impl Topics {
         let id = match &self.remote {
             Some(remote) => remote.publish(name, message).await?,
             None => {
-                let topic = self.topic(name).ok_or(NotPublished::TooManyTopics(self.max))?;
+                let topic = self.topic_with_history(name)?;
                 topic.publish(self.now_ms(), message, &self.bounds)
             }
         };
@@ -151,7 +160,7 @@ impl Topics {
         source: Source,
     ) -> Result<Reader, Refused> {
         let place = self.readers.enter(source)?;
-        let topic = self.topic(name).ok_or(Refused::TooManyTopics(self.max))?;
+        let topic = self.topic(name).ok_or(Refused::Busy)?;
         Ok(Reader::new(topic, after, tenure, place))
     }
 
@@ -171,13 +180,11 @@ impl Topics {
         self.wake();
     }
 
+    /// The topic, for one who reads it. None: too many wait for Redis.
     fn topic(&self, name: &str) -> Option<Arc<Topic>> {
         let mut known = self.known.lock();
-        if let Some(topic) = known.topics.get(name) {
-            return Some(topic.clone());
-        }
-        if known.topics.len() >= self.max {
-            return None;
+        if let Some(found) = known.topics.get(name) {
+            return Some(found.topic.clone());
         }
         let (name, topic) = (Arc::from(name), self.new_topic(known.floor));
         if let Some(remote) = &self.remote
@@ -185,9 +192,28 @@ impl Topics {
         {
             return None;
         }
-        known.topics.insert(name, topic.clone());
+        known.topics.insert(name, Found { topic: topic.clone(), has_history: false });
         self.metrics.topics.set(known.topics.len() as i64);
         Some(topic)
+    }
+
+    /// The topic, for one who publishes in it.
+    fn topic_with_history(&self, name: &str) -> Result<Arc<Topic>, NotPublished> {
+        let mut known = self.known.lock();
+        let Known { topics, histories, floor } = &mut *known;
+        if let Some(found) = topics.get(name).filter(|found| found.has_history) {
+            return Ok(found.topic.clone());
+        }
+        if *histories >= self.max {
+            return Err(NotPublished::TooManyTopics(self.max));
+        }
+        *histories += 1;
+        let new = || Found { topic: self.new_topic(*floor), has_history: true };
+        let found = topics.entry(name.into()).or_insert_with(new);
+        found.has_history = true;
+        let topic = found.topic.clone();
+        self.metrics.topics.set(topics.len() as i64);
+        Ok(topic)
     }
 
     fn new_topic(&self, floor: EventId) -> Arc<Topic> {
@@ -196,7 +222,7 @@ impl Topics {
 
     /// Wakes all who read.
     fn wake(&self) {
-        let topics: Vec<_> = self.known.lock().topics.values().cloned().collect();
+        let topics: Vec<_> = self.known.lock().topics.values().map(|found| found.topic.clone()).collect();
         topics.iter().for_each(|topic| topic.wake());
     }
 
@@ -204,19 +230,23 @@ impl Topics {
     fn tidy(&self) {
         let now_ms = self.now_ms();
         let mut known = self.known.lock();
-        let Known { topics, floor } = &mut *known;
-        topics.retain(|_, topic| {
+        let Known { topics, histories, floor } = &mut *known;
+        topics.retain(|_, Found { topic, has_history }| {
             topic.expire(now_ms, &self.bounds);
+            // (Of one in which something is just being published, the next look tells.)
+            let ended_at = topic.ended_at();
+            *has_history = ended_at.is_none();
             // Whoever is about to read or publish has got it from here, and has a reference, too.
             if Arc::strong_count(topic) > 1 {
                 return true;
             }
             // Redis has it.
-            let ended_at = if self.remote.is_some() { Some(EventId::ZERO) } else { topic.ended_at() };
+            let ended_at = if self.remote.is_some() { Some(EventId::ZERO) } else { ended_at };
             let Some(ended_at) = ended_at else { return true };
             *floor = ended_at.max(*floor);
             false
         });
+        *histories = topics.values().filter(|found| found.has_history).count();
         self.metrics.topics.set(known.topics.len() as i64);
     }
 

@@ -4,9 +4,10 @@
 
 mod util;
 
+use driftless_client::{Client, Options, TransportKind};
 use driftless_server::config::Config;
 use std::time::{Duration, Instant};
-use util::{TestServer, config, redis::Redis, sse::Sse, until};
+use util::{TestServer, config, eventually, quic::wait, redis::Redis, sse::Sse, until};
 
 fn node_of(redis: &Redis) -> Config {
     let topics_open = vec!["open*".parse().unwrap()];
@@ -131,4 +132,71 @@ fn an_event_is_soon_read_at_another_node() {
     took.sort();
     // Half of them, because the machine may be busy.
     assert!(took[100] < Duration::from_millis(50), "{took:?}");
+}
+
+// "Of such events the topic keeps the newest only", with other nodes as without.
+#[test]
+fn events_that_replace_each_other_push_nothing_else_out_of_a_history() {
+    let redis = Redis::start();
+    let bounds = |config: Config| Config { topic_history: 4, ..config };
+    let alone = Config { redis: None, ..node_of(&redis) };
+    let (alone, a) = (TestServer::start(bounds(alone)), TestServer::start(bounds(node_of(&redis))));
+    let b = TestServer::start(bounds(node_of(&redis)));
+    for (at, elsewhere) in [(&alone, &alone), (&a, &b)] {
+        let first = publish(at, "/v1/topics/open", "1");
+        (0..10).for_each(|n| drop(publish(at, "/v1/topics/open?latest=true", &format!("was {n}"))));
+        publish(at, "/v1/topics/open", "2");
+        publish(at, "/v1/topics/open?latest=true", "is");
+        publish(at, "/v1/topics/open", "3");
+        // Also at a node at which nobody has read it before.
+        for server in [at, elsewhere] {
+            let mut all = read(server, "/v1/topics/open?after=0", "");
+            assert_eq!([all.data(), all.data(), all.data(), all.data()], ["1", "2", "is", "3"]);
+            let mut back = read(server, "/v1/topics/open", &format!("last-event-id: {first}\r\n"));
+            assert_eq!([back.data(), back.data(), back.data()], ["2", "is", "3"], "and no gap");
+            assert_eq!(read(server, "/v1/topics/open", "").data(), "is", "a new one begins with the newest");
+        }
+        publish(at, "/v1/topics/open", "4");
+        until("it is there, too", || {
+            let mut back = read(elsewhere, "/v1/topics/open?after=0", "");
+            [back.data(), back.data(), back.data(), back.data()] == ["2", "is", "3", "4"]
+        });
+        let mut back = read(elsewhere, "/v1/topics/open", "last-event-id: 1000-0\r\n");
+        assert_eq!(back.event().name.as_deref(), Some("gap"));
+    }
+}
+
+// Promise 4
+#[test]
+fn topics_of_all_nodes_together_are_as_many_and_as_large_as_may_be() {
+    let redis = Redis::start();
+    let few = || Config {
+        max_topics: 2,
+        topic_history_bytes: 4_096,
+        topic_history_age: Duration::from_secs(3),
+        lease: Duration::from_secs(1),
+        ..node_of(&redis)
+    };
+    let (a, b) = (TestServer::start(few()), TestServer::start(few()));
+    // Who only reads takes none.
+    let options = Options::new(format!("ws://{}", a.address()), "lobby");
+    let mut client = eventually("rooms can be made", || {
+        wait(Client::connect(options.clone().transports([TransportKind::WebSocket]))).ok()
+    });
+    (0..16).for_each(|n| client.read_topic(&format!("open-read-{n}"), ""));
+    let mut waits = read(&b, "/v1/topics/open-1", "");
+    for n in 0..20 {
+        publish([&a, &b][n % 2], "/v1/topics/open-1", &format!("{n} {}", "x".repeat(1_000)));
+        assert!(waits.data().starts_with(&format!("{n} ")), "one who has waited for a topic gets it all");
+    }
+    let length = redis.says("XLEN {driftless}:topic:open-1").unwrap();
+    assert!([":3", ":4"].contains(&length.trim()), "{length}");
+    publish(&b, "/v1/topics/open-2", "x");
+    for server in [&a, &b] {
+        let refused = server.post("/v1/topics/open-3", "x");
+        assert_eq!((refused.status, &*refused.error_code()), (503, "too_many_topics"));
+        publish(server, "/v1/topics/open-2", "those that are there go on");
+    }
+    assert_eq!(redis.says("EXISTS {driftless}:topic:open-3").unwrap().trim(), ":0");
+    until("one that is too old makes room", || a.post("/v1/topics/open-3", "x").status == 200);
 }

@@ -212,7 +212,7 @@ impl std::convert::From<Refused> for ApiError {
             Refused::ServerFull(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", TRY_AGAIN),
             Refused::AddressFull(_) => (StatusCode::TOO_MANY_REQUESTS, "address_full", TRY_AGAIN),
             Refused::TooFast(wait) => (StatusCode::TOO_MANY_REQUESTS, "too_often", wait),
-            Refused::TooManyTopics(_) => (StatusCode::SERVICE_UNAVAILABLE, "too_many_topics", TRY_AGAIN),
+            Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", UNAVAILABLE),
         };
         ApiError::new(status, code, refused.to_string()).retry_after(wait)
     }

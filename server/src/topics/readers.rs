@@ -53,8 +53,8 @@ pub(crate) enum Refused {
     AddressFull(usize),
     #[error("too many new readers from this address")]
     TooFast(Duration),
-    #[error("there are {0} topics, as many as this server keeps")]
-    TooManyTopics(usize),
+    #[error("too many topics are asked of Redis at this moment")]
+    Busy,
 }
 
 impl Readers {

@@ -6,14 +6,14 @@ use super::{
     event::Message,
     id::EventId,
     ring::Bounds,
-    stream::{self, Keys},
+    stream::{self, Keys, Loaded},
     topic::Topic,
 };
 use crate::{clock::Clock, config::RedisUrl, health::Part, metrics::Metrics, nodes::connect, thread};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use redis::{AsyncConnectionConfig, Pipeline, RedisError, Value, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, RedisError, RedisResult, Script, Value, aio::MultiplexedConnection};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     io,
     sync::{Arc, Weak},
@@ -36,6 +36,10 @@ const BLOCK: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(250);
 /// Events that may wait to be published.
 const WAITING: usize = 4_096;
+/// Histories that are got at a time: what is published meanwhile does not wait for all of them.
+const HISTORIES: usize = 64;
+/// How long Redis waits if there are more.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// The way to the topics of all nodes.
 pub(super) struct Remote {
@@ -70,11 +74,15 @@ struct State {
     around: Surroundings,
     keys: Keys,
     bounds: Bounds,
+    /// Most topics of all nodes that have a history.
+    most: usize,
+    publisher: Script,
     clock: Clock,
     metrics: Arc<Metrics>,
     followed: RefCell<HashMap<Arc<str>, Followed>>,
     /// There is something to follow.
     more: Notify,
+    nudging: Cell<Nudging>,
     /// The connection for everything but waiting.
     connection: RefCell<Option<MultiplexedConnection>>,
     /// Held while it is made, so that one is made for all who need it.
@@ -84,8 +92,27 @@ struct State {
 /// A topic that is read here.
 struct Followed {
     topic: Weak<Topic>,
-    /// What has arrived. None: its history is not here yet.
-    at: Option<EventId>,
+    at: Place,
+}
+
+/// What has arrived of a topic.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// Its history is not here yet.
+    Unknown,
+    /// It has no history, so nothing is asked of it until it has: however many want to read what nobody
+    /// publishes, Redis is asked for no more than there is.
+    Silent,
+    After(EventId),
+}
+
+/// Whether this node is telling itself to look at what it reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nudging {
+    No,
+    Is,
+    /// And has to do so once more.
+    Again,
 }
 
 /// Why Redis has not answered.
@@ -104,6 +131,7 @@ impl Remote {
     pub(super) fn start(
         around: Surroundings,
         bounds: Bounds,
+        most: usize,
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
@@ -115,10 +143,13 @@ impl Remote {
                 keys: Keys::new(&around.prefix),
                 around,
                 bounds,
+                most,
+                publisher: stream::publisher(),
                 clock,
                 metrics,
                 followed: RefCell::default(),
                 more: Notify::new(),
+                nudging: Cell::new(Nudging::No),
                 connection: RefCell::default(),
                 making: tokio::sync::Mutex::default(),
             };
@@ -168,26 +199,40 @@ impl State {
             Wish::Publish { topic, message, tell } => {
                 let published = self.publish(&topic, &message).await;
                 self.judge(&published);
-                let _ =
-                    tell.send(published.map_err(|failure| NotPublished::Unavailable(failure.to_string())));
+                let _ = tell.send(match published {
+                    Ok(id) => id.ok_or(NotPublished::TooManyTopics(self.most)),
+                    Err(failure) => Err(NotPublished::Unavailable(failure.to_string())),
+                });
             }
             Wish::Follow { name, topic } => {
-                self.followed.borrow_mut().insert(name, Followed { topic, at: None });
+                self.followed.borrow_mut().insert(name, Followed { topic, at: Place::Unknown });
                 self.more.notify_one();
-                // If that fails, it is noticed when Redis has waited for long enough.
-                let _ = self.nudge().await;
+                self.nudge().await;
             }
         }
     }
 
-    async fn publish(&self, topic: &str, message: &Message) -> Result<EventId, Failure> {
-        let all = stream::publish(&self.keys.topic(topic), message, self.now_ms(), &self.bounds);
-        let answer = self.ask(all).await?;
+    /// None: there are as many topics as may be.
+    async fn publish(&self, topic: &str, message: &Message) -> Result<Option<EventId>, Failure> {
+        let call = stream::publish(&self.publisher, &self.keys, topic, message, self.most, &self.bounds);
+        let answer: Vec<String> =
+            self.ask(async |mut connection| call.invoke_async(&mut connection).await).await?;
         stream::published(&answer).ok_or_else(|| Failure::Nonsense(format!("{answer:?}")))
     }
 
-    async fn nudge(&self) -> Result<(), Failure> {
-        self.ask(stream::nudge(&self.nudge_key())).await.map(drop)
+    /// Has this node look at what it reads: once for all that has come meanwhile.
+    async fn nudge(&self) {
+        if self.nudging.replace(Nudging::Again) != Nudging::No {
+            return;
+        }
+        while self.nudging.get() == Nudging::Again {
+            self.nudging.set(Nudging::Is);
+            let nudge = stream::nudge(&self.nudge_key());
+            // If that fails, it is noticed when Redis has waited for long enough.
+            let _: Result<(), _> =
+                self.ask(async |mut connection| nudge.query_async(&mut connection).await).await;
+        }
+        self.nudging.set(Nudging::No);
     }
 
     fn nudge_key(&self) -> String {
@@ -195,13 +240,12 @@ impl State {
     }
 
     /// Asks over the connection that does not wait.
-    async fn ask(&self, all: Pipeline) -> Result<Vec<Value>, Failure> {
+    async fn ask<T>(
+        &self,
+        ask: impl AsyncFnOnce(MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, Failure> {
         let sent = Instant::now();
-        let asked = async {
-            let mut connection = self.connection().await?;
-            Ok(all.query_async(&mut connection).await?)
-        };
-        let answer = within(ANSWER, asked).await;
+        let answer = within(ANSWER, async { Ok(ask(self.connection().await?).await?) }).await;
         self.metrics.redis_duration.observe(sent.elapsed());
         if answer.is_err() {
             *self.connection.borrow_mut() = None;
@@ -242,71 +286,87 @@ impl State {
                 sleep(AGAIN).await;
             }
             // What has been dropped meanwhile shows in the histories: they are read anew.
-            self.followed.borrow_mut().values_mut().for_each(|followed| followed.at = None);
+            self.followed.borrow_mut().values_mut().for_each(|followed| followed.at = Place::Unknown);
         }
     }
 
     /// The same over one connection, until nothing is read here any more.
     async fn follow_over(&self, mut connection: MultiplexedConnection) -> Result<(), Failure> {
-        let mut nudged = EventId::ZERO;
+        // Before any history: whatever begins after this is told.
+        let newest = stream::newest_topic(&self.keys);
+        let answer: Value = within(ANSWER, async { Ok(newest.query_async(&mut connection).await?) }).await?;
+        let newest = stream::newest(&answer).ok_or_else(|| Failure::Nonsense(format!("{answer:?}")))?;
+        let mut own = vec![(self.nudge_key(), EventId::ZERO), (self.keys.new_topics(), newest)];
         while !self.forget_unread() {
-            self.load(&mut connection).await?;
+            let more = self.load(&mut connection).await?;
             self.judge(&Ok::<_, Failure>(()));
-            let mut streams = vec![(self.nudge_key(), nudged)];
-            let followed =
-                |(name, followed): (&Arc<str>, &Followed)| Some((self.keys.topic(name), followed.at?));
-            streams.extend(self.followed.borrow().iter().filter_map(followed));
-            let read = stream::read(&streams, BLOCK);
+            let mut streams = own.clone();
+            streams.extend(self.followed.borrow().iter().filter_map(|(name, followed)| {
+                let Place::After(at) = followed.at else { return None };
+                Some((self.keys.topic(name), at))
+            }));
+            let read = stream::read(&streams, if more { MOMENT } else { BLOCK });
             let answer =
                 within(BLOCK + ANSWER, async { Ok(read.query_async(&mut connection).await?) }).await?;
-            nudged = self.arrived(&answer)?.unwrap_or(nudged);
+            self.arrived(&answer, &mut own)?;
         }
         Ok(())
     }
 
-    /// Gets the histories that are not here yet.
-    async fn load(&self, connection: &mut MultiplexedConnection) -> Result<(), Failure> {
+    /// Gets some of the histories that are not here yet. Returns whether there are more.
+    async fn load(&self, connection: &mut MultiplexedConnection) -> Result<bool, Failure> {
         let missing: Vec<_> = {
             let followed = self.followed.borrow();
-            let missing = followed.iter().filter(|(_, followed)| followed.at.is_none());
-            missing.map(|(name, followed)| (name.clone(), followed.topic.clone())).collect()
+            let missing = followed.iter().filter(|(_, followed)| matches!(followed.at, Place::Unknown));
+            let some = missing.take(HISTORIES + 1);
+            some.map(|(name, followed)| (name.clone(), followed.topic.clone())).collect()
         };
-        for (name, topic) in missing {
-            let load = stream::load(&self.keys.topic(&name), &self.bounds);
-            let answer = within(ANSWER, async { Ok(load.query_async(connection).await?) }).await?;
-            let ring = stream::loaded(&answer, self.now_ms(), &self.bounds);
-            let ring = ring.ok_or_else(|| Failure::Nonsense(format!("{answer:?}")))?;
+        for (name, topic) in missing.iter().take(HISTORIES) {
+            let load = stream::load(&self.keys, name, &self.bounds);
+            let answer: Vec<Value> =
+                within(ANSWER, async { Ok(load.query_async(connection).await?) }).await?;
+            let loaded = stream::loaded(&answer, self.now_ms(), &self.bounds);
+            let Loaded { ring, has_history } =
+                loaded.ok_or_else(|| Failure::Nonsense(format!("{answer:?}")))?;
             let mut followed = self.followed.borrow_mut();
             // Meanwhile it may have been forgotten, and be read again.
-            let Some(followed) = followed.get_mut(&name).filter(|of| of.topic.ptr_eq(&topic)) else {
+            let Some(followed) = followed.get_mut(name).filter(|of| of.topic.ptr_eq(topic)) else {
                 continue;
             };
-            followed.at = Some(ring.newest());
+            followed.at = if has_history { Place::After(ring.newest()) } else { Place::Silent };
             if let Some(topic) = topic.upgrade() {
                 topic.load(ring);
             }
         }
-        Ok(())
+        Ok(missing.len() > HISTORIES)
     }
 
-    /// Hands events to their readers. Returns the id of the last nudge, if there was one.
-    fn arrived(&self, answer: &Value) -> Result<Option<EventId>, Failure> {
+    /// Hands events to their readers. `own`: the streams that are no topics, and what was read of them.
+    fn arrived(&self, answer: &Value, own: &mut [(String, EventId)]) -> Result<(), Failure> {
         let all = stream::arrived(&self.keys, answer);
         let all = all.ok_or_else(|| Failure::Nonsense(format!("{answer:?}")))?;
-        let (mut nudged, mut followed) = (None, self.followed.borrow_mut());
+        let mut followed = self.followed.borrow_mut();
         for (name, events) in all {
-            let newest = events.last().map(|event| event.id);
-            match followed.get_mut(name) {
-                Some(followed) => {
-                    followed.at = newest.or(followed.at);
-                    if let Some(topic) = followed.topic.upgrade() {
-                        topic.append(events, &self.bounds);
+            let Some(newest) = events.last().map(|event| event.id) else { continue };
+            let key = self.keys.topic(name);
+            if let Some((_, read)) = own.iter_mut().find(|(of, _)| *of == key) {
+                *read = newest;
+                if name == stream::NEW_TOPICS {
+                    for event in &events {
+                        begins(&mut followed, stream::new_topic(event));
                     }
                 }
-                None => nudged = newest,
+                continue;
+            }
+            // One that was forgotten meanwhile, and is read again, gets its history first.
+            if let Some(Followed { topic, at: at @ Place::After(_) }) = followed.get_mut(name) {
+                *at = Place::After(newest);
+                if let Some(topic) = topic.upgrade() {
+                    topic.append(events, &self.bounds);
+                }
             }
         }
-        Ok(nudged)
+        Ok(())
     }
 
     /// Forgets topics that nobody reads here. True: there are no others.
@@ -327,6 +387,13 @@ impl State {
 
     fn now_ms(&self) -> u64 {
         self.clock.unix_ms(self.clock.now())
+    }
+}
+
+/// A topic has a history from now on.
+fn begins(followed: &mut HashMap<Arc<str>, Followed>, name: &str) {
+    if let Some(Followed { at: at @ Place::Silent, .. }) = followed.get_mut(name) {
+        *at = Place::Unknown;
     }
 }
 

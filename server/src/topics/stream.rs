@@ -6,13 +6,15 @@ use super::{
     ring::{Bounds, Ring},
 };
 use bytes::Bytes;
-use redis::{Cmd, Pipeline, Value, cmd, pipe};
+use redis::{Cmd, Pipeline, Script, ScriptInvocation, Value, cmd, pipe};
 use std::{sync::Arc, time::Duration};
 
 /// The fields of an entry.
 const TEXT: &str = "text";
 const KIND: &str = "kind";
 const LATEST: &str = "latest";
+/// Where the topics are that have a history from then on. (No topic's name begins with `-`.)
+pub(super) const NEW_TOPICS: &str = "-new";
 
 /// The names of keys.
 #[derive(Debug, Clone)]
@@ -23,48 +25,80 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn new(prefix: &str) -> Self {
-        Self { prefix: format!("{{{prefix}}}:topic") }
+        Self { prefix: format!("{{{prefix}}}") }
     }
 
     /// The stream of a topic. (No topic's name begins with `-`.)
     pub(super) fn topic(&self, name: &str) -> String {
-        format!("{}:{name}", self.prefix)
+        format!("{}:topic:{name}", self.prefix)
     }
 
     /// The stream by which a node tells itself to look at what it reads.
     pub(super) fn nudge(&self, node: u64) -> String {
-        format!("{}:-{node:016x}", self.prefix)
+        self.topic(&format!("-{node:016x}"))
+    }
+
+    /// The stream of the topics that have a history from then on.
+    pub(super) fn new_topics(&self) -> String {
+        self.topic(NEW_TOPICS)
+    }
+
+    /// What is known of a topic's history besides.
+    fn history(&self, name: &str) -> String {
+        format!("{}:history:{name}", self.prefix)
+    }
+
+    /// The topics that have a history.
+    fn topics(&self) -> String {
+        format!("{}:topics", self.prefix)
     }
 
     /// The topic of a stream.
     fn name<'a>(&self, key: &'a str) -> Option<&'a str> {
-        key.strip_prefix(&self.prefix)?.strip_prefix(':')
+        key.strip_prefix(&self.prefix)?.strip_prefix(":topic:")
     }
 }
 
-/// Publishes, and drops what is too old. Answers the id first.
-pub(super) fn publish(key: &str, message: &Message, now_ms: u64, bounds: &Bounds) -> Pipeline {
-    let mut add = cmd("XADD");
-    add.arg(key).arg("MAXLEN").arg("~").arg(bounds.events).arg("*").arg(TEXT).arg(&*message.text);
-    if let Some(kind) = &message.kind {
-        add.arg(KIND).arg(kind.to_string());
-    }
-    if message.latest {
-        add.arg(LATEST).arg(1);
-    }
-    let age = millis(bounds.age);
+/// What publishes.
+pub(super) fn publisher() -> Script {
+    Script::new(include_str!("topics.lua"))
+}
+
+/// Publishes, unless as many topics as may be have a history, and drops what exceeds the bounds.
+pub(super) fn publish<'a>(
+    publisher: &'a Script,
+    keys: &Keys,
+    name: &str,
+    message: &Message,
+    most_topics: usize,
+    bounds: &Bounds,
+) -> ScriptInvocation<'a> {
+    let Message { text, kind, latest } = message;
+    let kind = kind.as_ref().map(ToString::to_string).unwrap_or_default();
+    let mut call = publisher.key(keys.topics());
+    call.arg(&keys.prefix).arg(name).arg(most_topics);
+    call.arg(bounds.events).arg(bounds.bytes).arg(millis(bounds.age));
+    call.arg(&**text).arg(kind).arg(if *latest { LATEST } else { "" });
+    call
+}
+
+/// What there is of a topic: Redis's time, when its history is over, what was dropped of it, and the newest
+/// entries, the newest first.
+pub(super) fn load(keys: &Keys, name: &str, bounds: &Bounds) -> Pipeline {
     let mut all = pipe();
-    all.add_command(add);
-    all.cmd("XTRIM").arg(key).arg("MINID").arg("~").arg(now_ms.saturating_sub(age)).ignore();
-    all.cmd("PEXPIRE").arg(key).arg(age).ignore();
+    all.atomic();
+    all.cmd("TIME");
+    all.cmd("ZSCORE").arg(keys.topics()).arg(name);
+    all.cmd("HGET").arg(keys.history(name)).arg("lost");
+    all.cmd("XREVRANGE").arg(keys.topic(name)).arg("+").arg("-").arg("COUNT").arg(bounds.events);
     all
 }
 
-/// The newest entries, the newest first.
-pub(super) fn load(key: &str, bounds: &Bounds) -> Cmd {
-    let mut load = cmd("XREVRANGE");
-    load.arg(key).arg("+").arg("-").arg("COUNT").arg(bounds.events);
-    load
+/// The newest of the topics that have a history from then on.
+pub(super) fn newest_topic(keys: &Keys) -> Cmd {
+    let mut newest = cmd("XREVRANGE");
+    newest.arg(keys.new_topics()).arg("+").arg("-").arg("COUNT").arg(1);
+    newest
 }
 
 /// What comes after these ids, as soon as there is something.
@@ -88,16 +122,46 @@ pub(super) fn nudge(key: &str) -> Pipeline {
     all
 }
 
-/// The history that `load` has answered. None: it makes no sense.
-pub(super) fn loaded(answer: &Value, now_ms: u64, bounds: &Bounds) -> Option<Ring> {
-    let entries = entries(answer)?;
+/// A topic as Redis has it.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub ring: Ring,
+    /// Whether it has a history. If not, it is told when it has one.
+    pub has_history: bool,
+}
+
+/// What `load` has answered. None: it makes no sense.
+pub(super) fn loaded(answer: &[Value], now_ms: u64, bounds: &Bounds) -> Option<Loaded> {
+    let [time, over, lost, history] = answer else { return None };
+    let Value::Array(time) = time else { return None };
+    let parsed = |value: &Value| text(value)?.parse::<f64>().ok();
+    let redis_ms = parsed(time.first()?)? * 1_000.0 + parsed(time.get(1)?)? / 1_000.0;
+    let has_history = match over {
+        Value::Nil => false,
+        over => parsed(over)? > redis_ms.floor(),
+    };
+    let lost = match lost {
+        Value::Nil => EventId::ZERO,
+        lost => text(lost)?.parse().ok()?,
+    };
+    let entries = entries(history)?;
     let oldest = entries.last().map_or(EventId::ZERO, |event| event.id.predecessor());
-    // One that has fewer than it may has lost nothing but what was too old.
+    // There may have been an earlier history, of which nothing is known.
     let too_old = EventId::at(now_ms.saturating_sub(millis(bounds.age)));
-    let floor = if entries.len() < bounds.events { oldest.min(too_old) } else { oldest };
+    let floor = if entries.len() < bounds.events { oldest.min(too_old).max(lost) } else { oldest };
     let mut ring = Ring::empty(floor);
     entries.into_iter().rev().for_each(|event| ring.push(event, bounds));
-    Some(ring)
+    Some(Loaded { ring, has_history })
+}
+
+/// The id that `newest_topic` has answered; 0 if there is none. None: it makes no sense.
+pub(super) fn newest(answer: &Value) -> Option<EventId> {
+    Some(entries(answer)?.first().map_or(EventId::ZERO, |event| event.id))
+}
+
+/// The topics that an event of [`Keys::new_topics`] names.
+pub(super) fn new_topic(event: &Event) -> &str {
+    str::from_utf8(&event.text).unwrap_or_default()
 }
 
 /// Events by their topics' names.
@@ -114,9 +178,13 @@ pub(super) fn arrived<'a>(keys: &Keys, answer: &'a Value) -> Option<Arrivals<'a>
     streams.iter().map(stream).collect()
 }
 
-/// The id that `publish` has answered.
-pub(super) fn published(answer: &[Value]) -> Option<EventId> {
-    text(answer.first()?)?.parse().ok()
+/// What `publish` has answered: the id; or there are as many topics as may be. None: it makes no sense.
+pub(super) fn published(answer: &[String]) -> Option<Option<EventId>> {
+    match answer {
+        [word] if word == "full" => Some(None),
+        [word, id] if word == "done" => id.parse().ok().map(Some),
+        _ => None,
+    }
 }
 
 fn entries(answer: &Value) -> Option<Vec<Arc<Event>>> {
@@ -172,8 +240,15 @@ mod tests {
         Value::Array(vec![bulk(id), Value::Array(fields.iter().map(|field| bulk(field)).collect())])
     }
 
-    fn history(ids: &[&str]) -> Value {
-        Value::Array(ids.iter().map(|id| entry_of(id, &[TEXT, "x"])).collect())
+    /// The answer to [`load`] at 30 s, of a topic whose history is over at this time.
+    fn answer(over: Option<&str>, lost: Option<&str>, ids: &[&str]) -> Vec<Value> {
+        let (over, lost) = (over.map_or(Value::Nil, bulk), lost.map_or(Value::Nil, bulk));
+        let history = ids.iter().map(|id| entry_of(id, &[TEXT, "x"])).collect();
+        vec![Value::Array(vec![bulk("30"), bulk("999")]), over, lost, Value::Array(history)]
+    }
+
+    fn history(lost: Option<&str>, ids: &[&str]) -> Ring {
+        loaded(&answer(Some("40000"), lost, ids), 30_000, &BOUNDS).unwrap().ring
     }
 
     fn id(text: &str) -> EventId {
@@ -182,9 +257,9 @@ mod tests {
 
     #[test]
     fn a_history_that_is_as_long_as_may_be_has_lost_what_was_before_it() {
-        let full = loaded(&history(&["30000-0", "29000-0", "28000-0"]), 30_000, &BOUNDS).unwrap();
+        let full = history(None, &["30000-0", "29000-0", "28000-0"]);
         assert!(full.start(Some(id("27000-0"))).gap && !full.start(Some(id("28000-0"))).gap);
-        let short = loaded(&history(&["30000-0", "29000-0"]), 30_000, &BOUNDS).unwrap();
+        let short = history(None, &["30000-0", "29000-0"]);
         assert!(!short.start(Some(id("20000-0"))).gap, "nothing was dropped yet");
         assert!(short.start(Some(id("19999-0"))).gap, "it was too old");
         let After::Event(first) = short.after(id("20000-0")) else { panic!("it has events") };
@@ -192,12 +267,24 @@ mod tests {
     }
 
     #[test]
+    fn a_history_that_is_shorter_than_may_be_has_lost_what_was_dropped() {
+        let short = history(Some("28000-0"), &["30000-0", "29000-0"]);
+        assert!(short.start(Some(id("27000-0"))).gap && !short.start(Some(id("28000-0"))).gap);
+    }
+
+    #[test]
     fn a_stream_that_is_not_there_has_no_history() {
-        for nothing in [Value::Nil, Value::Array(Vec::new())] {
-            let ring = loaded(&nothing, 30_000, &BOUNDS).unwrap();
-            assert_eq!(ring.start(None), Start { at: EventId::ZERO, gap: false });
-            assert!(ring.start(Some(id("5-0"))).gap);
-        }
+        let nothing = loaded(&answer(None, None, &[]), 30_000, &BOUNDS).unwrap();
+        assert!(!nothing.has_history);
+        assert_eq!(nothing.ring.start(None), Start { at: EventId::ZERO, gap: false });
+        assert!(nothing.ring.start(Some(id("5-0"))).gap);
+    }
+
+    #[test]
+    fn a_history_is_over_when_redis_says_so() {
+        let has = |over| loaded(&answer(Some(over), None, &[]), 90_000, &BOUNDS).unwrap().has_history;
+        assert_eq!((has("30000"), has("30001")), (false, true));
+        assert!(loaded(&[Value::Nil], 0, &BOUNDS).is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! that stays in the topics' histories. So it is woken by the ticks of its room, and by nothing else.
 
 use super::{
-    Topics,
+    Refused, Topics,
     event::Event,
     id::EventId,
     topic::{At, Next, Topic},
@@ -110,8 +110,8 @@ impl Subscriptions {
         }
         let after = Some(after).filter(|after| !after.is_empty()).map(str::parse).transpose();
         let after = after.map_err(|error: super::BadId| ("bad_event_id", error.to_string()))?;
-        let found = topics.topic(name).ok_or("too_many_topics");
-        let found = found.map_err(|code| (code, "the server has as many topics as it keeps".to_owned()))?;
+        let found = topics.topic(name).ok_or(Refused::Busy);
+        let found = found.map_err(|busy| ("unavailable", busy.to_string()))?;
         Ok(Subscription { name: name.into(), topic: found, from: From::Start(after), seen: 0 })
     }
 
