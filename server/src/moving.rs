@@ -11,7 +11,7 @@
 
 use crate::{
     carry,
-    clock::Clock,
+    clock::{self, Clock},
     factory::{Came, Factory},
     metrics::{MIGRATIONS_FAILED, Metrics},
     nodes::{Arrival, Given, NoTarget, Node, Nodes},
@@ -214,7 +214,7 @@ impl Mover {
         if parcel.len() > MOST {
             return thawed(MoveError::TooLarge { room: name.to_owned(), bytes: parcel.len() });
         }
-        match self.nodes.give(&shared.name, incarnation, parcel).await {
+        match self.nodes.give(&shared.name, incarnation.clone(), parcel).await {
             Given::Gone(node) => {
                 room.do_send(Depart(Some(Arc::new(wire::Moved::from((*node).clone())))));
                 Ok(Gone { node: *node, stood: due.elapsed() })

@@ -84,10 +84,11 @@ pub(crate) use way::connect;
 use self::core::{Core, Grant};
 use crate::{
     config::{Config, RedisUrl},
-    ground::ownership::Ownership,
+    ground::{ownership::Ownership, report::LeaveReason},
     thread,
 };
 use bytes::Bytes;
+use driftless_sim::PlayerId;
 use keeper::{Keeper, Table};
 use link::Link;
 use parking_lot::Mutex;
@@ -207,6 +208,7 @@ enum Wish {
     LetGo { room: Arc<str>, owned: Arc<Ownership> },
     Leave { done: oneshot::Sender<()> },
     Give { room: Arc<str>, to: Incarnation, parcel: Bytes, tell: oneshot::Sender<Given> },
+    TellLeft { room: Arc<str>, to: Incarnation, left: Left },
     Made { room: Arc<str>, offered: Epoch, made: Result<(Arc<str>, oneshot::Sender<()>), String> },
 }
 
@@ -316,6 +318,12 @@ impl Nodes {
         let (tell, told) = oneshot::channel();
         let _ = self.to.send(Wish::Give { room: room.clone(), to, parcel, tell });
         told.await.unwrap_or(Given::Lost)
+    }
+
+    /// These have left a room while it was on its way to another node, which keeps seats for them. If that
+    /// does not learn it, it does so for as long as for anybody who is away.
+    pub(crate) fn tell_left(&self, room: &Arc<str>, to: Incarnation, left: Left) {
+        let _ = self.to.send(Wish::TellLeft { room: room.clone(), to, left });
     }
 
     /// A room that has arrived is ready to go on. True: it is this node's, and does.

@@ -6,6 +6,7 @@
 mod util;
 
 use driftless_client::TransportKind;
+use driftless_proto::code::CloseCode;
 use driftless_server::{Server, config::Config};
 use driftless_sim::GameKind;
 use serde_json::Value;
@@ -49,6 +50,10 @@ struct OwnNode {
 
 impl OwnNode {
     fn start(redis: &Redis, name: &str) -> Self {
+        Self::with(redis, name, &[])
+    }
+
+    fn with(redis: &Redis, name: &str, more: &[&str]) -> Self {
         let address = free_address();
         let (listen, redis) = (address.to_string(), redis.url());
         let arguments = [
@@ -68,7 +73,7 @@ impl OwnNode {
             "--admin-token",
             TOKEN,
         ];
-        let arguments = arguments.join("|");
+        let arguments = [&arguments[..], more].concat().join("|");
         Self { address, child: Self::run(address, &arguments), arguments }
     }
 

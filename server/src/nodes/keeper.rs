@@ -52,9 +52,14 @@ pub(crate) struct Surroundings {
     pub load: Box<dyn Fn() -> Load + Send>,
     /// Ends a room that is another node's.
     pub end: Box<dyn Fn(&str) + Send>,
+    /// Ends seats of players who have left a room while it was on its way here.
+    pub left: EndSeats,
     /// Has rooms go on that this node has taken over.
     pub taken: mpsc::UnboundedSender<Vec<Hold>>,
 }
+
+/// Ends these seats of a room.
+type EndSeats = Box<dyn Fn(&str, Left) + Send>;
 
 /// The nodes, as they were seen last.
 pub(super) type Table = Arc<Mutex<Vec<(Incarnation, Node, Instant)>>>;
@@ -93,6 +98,7 @@ struct Waiter {
 enum Heard {
     Claimed { id: u64, room: Arc<str>, kind: Arc<str>, to: Incarnation, answer: Result<Answer, Failure> },
     Moving { query: Query, answer: Result<Answer, Failure> },
+    Nothing,
 }
 
 /// What has come over a connection that waits for it.
@@ -290,6 +296,14 @@ impl Keeper {
             Wish::Made { room, offered, made: Err(why) } => {
                 self.transfers.is_unfit(Instant::now(), &room, offered, why);
             }
+            Wish::TellLeft { room, to, left } => {
+                let link = self.link.clone();
+                let left = serde_json::to_string(&left).unwrap_or_default();
+                self.asked.push(Box::pin(async move {
+                    link.tell(&to, &format!("left {room} {left}")).await;
+                    Heard::Nothing
+                }));
+            }
             Wish::Leave { done } => {
                 self.left.push(done);
                 self.core.leave(Instant::now());
@@ -338,6 +352,7 @@ impl Keeper {
                 let outcome = self.transfers.answered(now, &mut self.core, &query, answer.as_ref());
                 return outcome.into_iter().for_each(|outcome| self.moved(outcome));
             }
+            Heard::Nothing => return,
         };
         let why = answer.as_ref().err().map(ToString::to_string);
         let settling = answer.as_ref().map_or(Duration::ZERO, |answer| answer.settling);
@@ -397,6 +412,10 @@ impl Keeper {
         match text.split_once(' ') {
             Some(("offer", room)) => self.transfers.offered(now, &self.core, &room.into()),
             Some(("over", room)) => self.transfers.is_over(now, room),
+            Some(("left", left)) => match left_of(left) {
+                Some((room, left)) => (self.around.left)(room, left),
+                None => warn!(text, "another node says what this one does not understand"),
+            },
             _ => warn!(text, "another node says what this one does not understand"),
         }
     }
@@ -447,6 +466,12 @@ impl Keeper {
         self.told_to_wait = self.told_to_wait.wrapping_add(1);
         Unavailable { why: why.to_owned(), wait: wait + turn * (self.told_to_wait % TURNS) }
     }
+}
+
+/// A room, and who has left it.
+fn left_of(text: &str) -> Option<(&str, Left)> {
+    let (room, left) = text.split_once(' ')?;
+    Some((room, serde_json::from_str(left).ok()?))
 }
 
 const SETTLING: &str =

@@ -10,9 +10,13 @@ use crate::config::RedisUrl;
 use redis::{Script, aio::MultiplexedConnection};
 use std::time::Duration;
 use tokio::time::timeout;
+use tracing::warn;
 
 /// When a connection on which nothing came is taken for lost: Redis answers after a second.
 const LISTEN: Duration = Duration::from_secs(3);
+
+/// How long something lies there for a node, milliseconds: as long as in the script.
+const TOLD_MS: u64 = 10_000;
 
 /// A connection that waits for what concerns this node.
 pub(super) struct Inbox(MultiplexedConnection);
@@ -77,6 +81,22 @@ impl Link {
             }
         }
         answer(&value)
+    }
+
+    /// Tells another node something that concerns it, which may be lost.
+    pub(super) async fn tell(&self, node: &Incarnation, text: &str) {
+        let inbox = self.call.inbox(node);
+        let told = async {
+            let (_, mut connection) = self.way.connection().await?;
+            let mut tell = redis::pipe();
+            tell.cmd("RPUSH").arg(&inbox).arg(text).ignore();
+            tell.cmd("PEXPIRE").arg(&inbox).arg(TOLD_MS).ignore();
+            tell.query_async::<()>(&mut connection).await.map_err(failure)
+        };
+        let told = timeout(self.limit, told).await.unwrap_or(Err(Failure::Slow(self.limit)));
+        if let Err(failure) = told {
+            warn!(%node, %failure, "another node is not told who has left a room on its way there");
+        }
     }
 
     /// Waits for what concerns this node, for a second at most, over a connection of its own.

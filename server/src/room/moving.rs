@@ -1,8 +1,10 @@
 //! A room on its way to another node: what its actor is told.
 
 use super::{actor::Room, address::Handled, core::Carried};
+use crate::ground::report::LeaveReason;
 use actix::{Context, Handler, Message};
 use driftless_proto::wire;
+use driftless_sim::PlayerId;
 use std::{sync::Arc, time::Instant};
 use tokio::sync::oneshot;
 
@@ -33,9 +35,10 @@ pub struct Thaw;
 #[rtype(result = "()")]
 pub struct Begin;
 
-/// The room goes on at another node, to which everybody is sent; or nobody knows where.
+/// The room goes on at another node, to which everybody is sent; or nobody knows where. The answer: whose
+/// seats have ended since it stood still, of which the other node knows nothing.
 #[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "Vec<(PlayerId, LeaveReason)>")]
 pub struct Depart(pub Option<Arc<wire::Moved>>);
 
 impl Handler<Freeze> for Room {

@@ -574,6 +574,7 @@ impl Shell {
         if let Some(listing) = self.settings.listing.upgrade() {
             listing.seat_ended(&seat.token);
         }
+        self.left_on_the_way(seat.player, why);
         self.report_left(seat.player, why);
     }
 

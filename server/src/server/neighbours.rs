@@ -5,11 +5,11 @@
 use crate::{
     clock,
     config::{Config, PublicUrl, QuicListen, Reached, RedisUrl},
-    ground::{once::OnceTokens, revocations::Revocations},
+    ground::{once::OnceTokens, report::SeatExpired, revocations::Revocations},
     health::{Health, Matters, PartName},
     metrics::Metrics,
     nodes::{Depot, Hold, Load, Node, Nodes, Surroundings, Users},
-    registry::Registry,
+    registry::{Listed, Registry},
     room::CloseRoom,
 };
 use parking_lot::Mutex;
@@ -50,6 +50,13 @@ pub(super) fn join(
                 if let Some(listed) = registry.get(name) {
                     listed.room.do_send(CloseRoom);
                 }
+            })
+        },
+        left: {
+            let registry = registry.clone();
+            Box::new(move |name, left| {
+                let Some(Listed { room, .. }) = registry.get(name) else { return };
+                left.into_iter().for_each(|(player, why)| room.do_send(SeatExpired { player, why }));
             })
         },
         taken,

@@ -9,11 +9,12 @@ use super::{Shell, clock};
 use crate::{
     ground::{
         close::Close,
-        report::{LostReason, Report},
+        report::{LeaveReason, LostReason, Report},
     },
     room::moving::Frozen,
 };
 use driftless_proto::{code::CloseCode, wire};
+use driftless_sim::PlayerId;
 use std::{
     mem,
     sync::Arc,
@@ -39,8 +40,8 @@ pub(super) enum Way {
     Stays,
     /// It is to stand still after its next tick.
     Stops { since: Instant, tell: oneshot::Sender<Option<Frozen>> },
-    /// It stands still.
-    Frozen,
+    /// It stands still. `left`: whose seats have ended since, of which the other node knows nothing.
+    Frozen { left: Vec<(PlayerId, LeaveReason)> },
     /// It was made from what another node has frozen.
     Ready { since: Instant, spectators: u32 },
     /// It is this node's, and waits for its players and spectators.
@@ -52,7 +53,7 @@ pub(super) enum Way {
 impl Shell {
     /// Whether it is not known yet which node it goes on at.
     pub(in crate::room) fn is_on_its_way(&self) -> bool {
-        matches!(self.way, Way::Frozen | Way::Ready { .. })
+        matches!(self.way, Way::Frozen { .. } | Way::Ready { .. })
     }
 
     /// It is to stand still after its next tick.
@@ -83,13 +84,13 @@ impl Shell {
         let due = self.core.schedule().deadline(self.core.tick_number().into());
         let spectators = u32::try_from(self.core.spectators().len()).unwrap_or(u32::MAX);
         if tell.send(Some(Frozen { carried, due, spectators })).is_ok() {
-            self.way = Way::Frozen;
+            self.way = Way::Frozen { left: Vec::new() };
         }
     }
 
     /// It goes on here after all.
     pub(in crate::room) fn thaw(&mut self) {
-        if let Way::Frozen = self.way {
+        if let Way::Frozen { .. } = self.way {
             self.way = Way::Stays;
         }
     }
@@ -112,7 +113,7 @@ impl Shell {
     pub(super) fn stands_still(&mut self, now: Instant) -> bool {
         match self.way {
             Way::Stays | Way::Stops { .. } => false,
-            Way::Frozen | Way::Ready { .. } => true,
+            Way::Frozen { .. } | Way::Ready { .. } => true,
             Way::Waits { since, until, spectators } => {
                 let all = self.core.absent() == 0 && self.core.spectators().len() >= spectators as usize;
                 let waits = !all && now < until;
@@ -145,16 +146,24 @@ impl Shell {
         }
     }
 
-    /// It goes on at another node, or nobody knows where. Nobody is told of an end: there is none.
-    pub(in crate::room) fn depart(&mut self, to: Option<Arc<wire::Moved>>) {
-        let Some(to) = to else {
-            return match self.way {
-                // It has never been this node's.
-                Way::Ready { .. } => self.gone(&Close::new(CloseCode::NodeLost, ADRIFT)),
-                _ => self.end(CloseCode::NodeLost, ADRIFT, "node_lost"),
-            };
-        };
-        self.gone(&Close::moved(to));
+    /// A seat has ended: if it stands still, the other node has yet to end it.
+    pub(super) fn left_on_the_way(&mut self, player: PlayerId, why: LeaveReason) {
+        if let Way::Frozen { left } = &mut self.way {
+            left.push((player, why));
+        }
+    }
+
+    /// It goes on at another node, or nobody knows where. Nobody is told of an end: there is none. Returns
+    /// whose seats have ended since it stood still.
+    pub(in crate::room) fn depart(&mut self, to: Option<Arc<wire::Moved>>) -> Vec<(PlayerId, LeaveReason)> {
+        let way = mem::take(&mut self.way);
+        match (to, &way) {
+            (Some(to), _) => self.gone(&Close::moved(to)),
+            // It has never been this node's.
+            (None, Way::Ready { .. }) => self.gone(&Close::new(CloseCode::NodeLost, ADRIFT)),
+            (None, _) => self.end(CloseCode::NodeLost, ADRIFT, "node_lost"),
+        }
+        if let Way::Frozen { left } = way { left } else { Vec::new() }
     }
 
     fn gone(&mut self, close: &Close) {
